@@ -1,0 +1,39 @@
+"""What is the server made of? Built here from Settings; no logic."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from .config import Settings
+from .discover.child import Builder
+from .discover.refresh import Refresh
+from .errors import BuildFailed
+
+
+def run_server(settings: Settings) -> None:
+    """Claim, start the build's child, load the rest beside it, serve until told to stop."""
+    from .serve.claim import claim
+
+    os.umask(0o077)
+    pidfile, listening = claim(settings)
+    refresh = Refresh(settings, Builder(settings, on_failure=_log_failure))
+    refresh.open_last()
+
+    from .serve.cache import AnswerCache
+    from .serve.logs import set_up_logs
+    from .serve.run import serve
+    from .serve.state import State
+    from .serve.web import make_web
+
+    set_up_logs(settings.data_dir, settings.log_level)
+    queries, patterns = AnswerCache(settings.query_life), AnswerCache(settings.pattern_life)
+    state = State(settings, refresh, queries, patterns)
+    refresh.on_swap = lambda index: queries.clear()
+    serve(make_web(state), pidfile, listening)
+
+
+def _log_failure(failure: BuildFailed) -> None:
+    said = "; ".join(getattr(failure, "__notes__", ()))
+    told = {"reason": str(failure), "reading": failure.reading, "said": said}
+    logging.getLogger("orchestr8.build").warning("a build ended early", extra=told)

@@ -1,0 +1,175 @@
+"""query, roles, doctor: questions from the command line, with a server or without."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from ..config import Settings
+from ..errors import OperationError
+from ..records import KINDS, PLURAL, AgentQuery, Kind, SkillQuery, WorkflowQuery
+from . import show
+from .options import common, with_roots_of_server
+
+QUERIES: dict[Kind, tuple[str, str]] = {
+    "agent": ("queryAgents", "context"),
+    "skill": ("querySkills", "context"),
+    "workflow": ("queryWorkflows", "goal"),
+}
+SHORT_LIST = 3
+
+
+@click.command()
+@click.argument("text")
+@click.option("--kind", type=click.Choice(KINDS), help="Ask one kind only.")
+@click.option("--limit", type=click.IntRange(1, 20), help="How many [3 of each kind, or 5 of one].")
+@click.option("--json", "as_json", is_flag=True, help="The results as JSON.")
+@common
+def query(
+    settings: Settings, text: str, kind: Kind | None, limit: int | None, as_json: bool
+) -> None:
+    """Ask who can do TEXT: the best agents, skills and workflows.
+
+    \b
+    orchestr8-index query "our nightly job got slow since the last release"
+    orchestr8-index query "write release notes" --kind skill --json
+    """
+    kinds = KINDS if kind is None else (kind,)
+    most = limit or (5 if kind else SHORT_LIST)
+    results, source = _ask(settings, kinds, text, most)
+    if as_json:
+        click.echo(msgspec.json.encode({PLURAL[k]: results[k] for k in kinds}).decode())
+        return
+    click.echo(f"({source})", err=True)
+    for each in kinds:
+        click.echo(show.answer(each, results[each]))
+
+
+def _ask(
+    settings: Settings, kinds: tuple[Kind, ...], text: str, limit: int
+) -> tuple[dict[Kind, Any], str]:
+    port = _port_of_server(settings)
+    if port is None:
+        return _ask_here(settings, kinds, text, limit)
+    from ..serve.probe import call
+
+    results: dict[Kind, Any] = {}
+    for kind in kinds:
+        method, field = QUERIES[kind]
+        reply = call(port, method, {field: text, "limit": limit})
+        if "error" in reply:
+            raise OperationError(reply["error"]["message"], reply["error"]["data"].get("cure", ""))
+        results[kind] = reply["result"]
+    return results, f"from the server on {show.url(port)}"
+
+
+def _port_of_server(settings: Settings) -> int | None:
+    """A server of ours that serves the roots that were asked for, or any if none were named."""
+    from ..serve.probe import get_health
+    from ..serve.supervise import running_port
+
+    port = running_port(settings) or settings.port
+    health = get_health(port) if port else None
+    if health is None or health["status"] == "starting":
+        return None
+    if settings.explicit_roots and health.get("roots_digest") != settings.roots_digest:
+        return None
+    return port
+
+
+def _ask_here(
+    settings: Settings, kinds: tuple[Kind, ...], text: str, limit: int
+) -> tuple[dict[Kind, Any], str]:
+    from ..discover.answer import answer_agents, answer_skills, answer_workflows
+    from ..text import Terms
+
+    given: dict[Kind, dict[str, Any]] = {k: {QUERIES[k][1]: text, "limit": limit} for k in KINDS}
+    try:
+        queries = {
+            "agent": msgspec.convert(given["agent"], AgentQuery),
+            "skill": msgspec.convert(given["skill"], SkillQuery),
+            "workflow": msgspec.convert(given["workflow"], WorkflowQuery),
+        }
+    except msgspec.ValidationError as error:
+        raise click.UsageError(f"TEXT cannot be asked: {error}.") from None
+    index, source = _index(settings)
+    asks = {"agent": answer_agents, "skill": answer_skills, "workflow": answer_workflows}
+    terms = Terms()
+    results: dict[Kind, Any] = {}
+    for kind in kinds:
+        answer = asks[kind](index, queries[kind], terms)  # type: ignore[operator]
+        results[kind] = msgspec.to_builtins(answer.as_result(index.generation))
+    return results, source
+
+
+def _index(settings: Settings) -> tuple[Any, str]:
+    from .local import build_now, generations_of
+
+    before = generations_of(settings).newest()
+    bar = show.Progress()
+    try:
+        index = build_now(settings, bar)
+    finally:
+        bar.end()
+    over = f"over {show.roots(settings)}, {settings.roots_from}"
+    if index.generation == before:
+        return index, f"no server asked; from the last snapshot {over}"
+    return index, f"no server asked; indexed on the spot {over}"
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The roles as JSON.")
+@common
+def roles(settings: Settings, as_json: bool) -> None:
+    """List the registry's roles, and the agents that exist for them.
+
+    \b
+    orchestr8-index roles
+    """
+    index, source = _index(with_roots_of_server(settings))
+    segment = index.segments["agent"]
+    found = [
+        {
+            "role": resolved.role.name,
+            "agents": [segment.entry(place).qualified for place in resolved.agents],
+            "missing": list(resolved.missing),
+            "capabilities": list(resolved.role.capabilities),
+            "model": resolved.role.model,
+            "use_when": resolved.role.use_when,
+        }
+        for resolved in index.manifest.roles
+    ]
+    if as_json:
+        click.echo(msgspec.json.encode({"roles": found}).decode())
+        return
+    click.echo(f"({source})", err=True)
+    click.echo(show.roles(found))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Files, findings and counts as JSON.")
+@click.option("--all", "every", is_flag=True, help="List files that are simply not entries too.")
+@common
+def doctor(settings: Settings, as_json: bool, every: bool) -> None:
+    """Say how every markdown file ended: indexed, repaired, or skipped and why.
+
+    \b
+    orchestr8-index doctor --root ~/my-plugins
+    orchestr8-index doctor --json --all
+    """
+    from .local import generations_of
+
+    settings = with_roots_of_server(settings)
+    index, source = _index(settings)
+    told = generations_of(settings).files(index.generation)
+    counts = {**index.manifest.files, "findings": len(told.findings)}
+    files = [file for file in told.files if every or file.is_entry]
+    if as_json:
+        rows = [show.file_row(file) for file in files]
+        body = {"files": rows, "findings": told.findings, "counts": counts}
+        click.echo(msgspec.json.encode(body).decode())
+        return
+    click.echo(f"({source})", err=True)
+    click.echo(show.doctor(files, told.findings, counts, every))

@@ -1,0 +1,156 @@
+"""serve, up, down, status, reindex: the server from the command line."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from ..config import Settings
+from ..errors import BuildFailed
+from . import show
+from .options import common, with_roots_of_server
+
+NOT_RUNNING = 3
+
+
+@click.command()
+@common
+def serve(settings: Settings) -> None:
+    """Run the server in the foreground until Ctrl-C or SIGTERM.
+
+    \b
+    orchestr8-index serve --root ~/my-plugins --port 3701
+    """
+    from ..app import run_server
+
+    run_server(settings)
+
+
+@click.command()
+@common
+def up(settings: Settings) -> None:
+    """Start the server in the background, and wait until it serves.
+
+    \b
+    orchestr8-index up
+    orchestr8-index up --root ~/.claude --root ./plugins
+    """
+    from ..serve.supervise import running_port, start
+
+    if (port := running_port(settings)) is not None:
+        _already_running(settings, port)
+        return
+    click.echo(f"Starting over {show.roots(settings)} ({settings.roots_from}).", err=True)
+    bar = show.Progress()
+    try:
+        health = start(settings, bar)
+    finally:
+        bar.end()
+    port = running_port(settings) or settings.port
+    click.echo(f"Serving {show.counts(health['indexes'])} on {show.url(port)}.")
+
+
+def _already_running(settings: Settings, port: int) -> None:
+    from ..serve.supervise import pidfile
+
+    click.echo(f"Already running on {show.url(port)}.")
+    served = (pidfile(settings).owner() or {}).get("roots")
+    if settings.explicit_roots and served != list(settings.roots):
+        click.echo(
+            f"It serves other roots: {', '.join(served or ['unknown'])}. "
+            "Run `orchestr8-index down` first, or give this one its own --data-dir and --port.",
+            err=True,
+        )
+
+
+@click.command()
+@common
+def down(settings: Settings) -> None:
+    """Stop the server: SIGTERM, ten seconds, then SIGKILL.
+
+    \b
+    orchestr8-index down
+    """
+    from ..serve.supervise import stop
+
+    said = {
+        "nothing": "Nothing is running.",
+        "stopped": "Stopped.",
+        "killed": "It did not stop within ten seconds and was killed.",
+    }
+    click.echo(said[stop(settings)])
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The server's own /health as JSON.")
+@common
+def status(settings: Settings, as_json: bool) -> None:
+    """Say how the server is; exit status 3 when it is not running.
+
+    \b
+    orchestr8-index status
+    orchestr8-index status --json
+    """
+    from ..serve.probe import get_health
+    from ..serve.supervise import pidfile, running_port
+
+    port = running_port(settings) or settings.port
+    health = get_health(port) if port else None
+    if health is None:
+        click.echo('{"status":"not running"}' if as_json else "Not running.")
+        sys.exit(NOT_RUNNING)
+    owner = pidfile(settings).owner() or {}
+    if as_json:
+        where = {"port": port, "pid": owner.get("pid"), "roots": owner.get("roots")}
+        click.echo(msgspec.json.encode({**health, **where}).decode())
+    else:
+        click.echo(show.status(health, port, owner))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The answer as JSON.")
+@common
+def reindex(settings: Settings, as_json: bool) -> None:
+    """Build a new index now: in the server if it runs, else for the next start.
+
+    \b
+    orchestr8-index reindex
+    """
+    from ..serve.supervise import running_port
+
+    settings = with_roots_of_server(settings)
+    port = running_port(settings)
+    if port is None:
+        _build_here(settings, as_json)
+        return
+    from ..serve.probe import request
+
+    _, told = request(port, "POST", "/reindex", seconds=3600)
+    if not isinstance(told, dict) or not told.get("success"):
+        raise BuildFailed(told["message"] if isinstance(told, dict) else "No answer.", cure="")
+    click.echo(msgspec.json.encode(told).decode() if as_json else _told(told))
+
+
+def _build_here(settings: Settings, as_json: bool) -> None:
+    from .local import build_now
+
+    bar = show.Progress()
+    try:
+        index = build_now(settings, bar, always=True)
+    finally:
+        bar.end()
+    manifest = index.manifest
+    told: dict[str, Any] = {"success": True, "message": "No server runs; the next start serves it."}
+    told |= {"generation": manifest.generation, "duration_ms": manifest.build_ms}
+    told |= {f"{kind}s": n for kind, n in manifest.counts.items()}
+    click.echo(
+        msgspec.json.encode(told).decode() if as_json else f"{_told(told)} {told['message']}"
+    )
+
+
+def _told(told: dict[str, Any]) -> str:
+    spent = told["duration_ms"] / 1000
+    return f"Generation {told['generation']}: {show.counts(told)}, in {spent:.1f} s."

@@ -1,0 +1,161 @@
+"""How does a person read it? Terminal texts of the commands; no logic beside."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from ..config import Settings
+from ..records import PLURAL, FileReport, Finding, Kind
+
+SHOWN_PER_RULE = 5
+COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
+NOUNS = {"agents": "agents", "skills": "skills", "workflows": "workflows"}
+
+
+class Progress:
+    """One line on a terminal that tells how far a build is; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._shown = False
+        self._terminal = sys.stderr.isatty()
+
+    def __call__(self, state: Any) -> None:
+        told = state["progress"] if isinstance(state, dict) else _progress_of(state)
+        if self._terminal and told and told["total"]:
+            self._shown = True
+            click.echo(
+                f"\r  reading {told['done']:,} of {told['total']:,} files", nl=False, err=True
+            )
+
+    def end(self) -> None:
+        if self._shown:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def _progress_of(line: Any) -> dict[str, int]:
+    return {"done": line.done, "total": line.total}
+
+
+def url(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def roots(settings: Settings) -> str:
+    return ", ".join(settings.roots)
+
+
+def counts(indexes: Mapping[str, Any]) -> str:
+    return ", ".join(f"{indexes[name]:,} {noun}" for name, noun in NOUNS.items())
+
+
+def status(health: Mapping[str, Any], port: int, owner: Mapping[str, Any]) -> str:
+    colour = {"healthy": "green", "degraded": "yellow"}.get(health["status"], "cyan")
+    head = click.style(health["status"], fg=colour, bold=True)
+    cache, files = health["cache"], health["files"]
+    asked = cache["hits"] + cache["misses"]
+    pid = f", process {owner['pid']}" if owner.get("pid") else ""
+    lines = [
+        f"Orchestr8 Index {health['version']}: {head} on {url(port)}{pid}",
+        f"  up       {_span(health['uptime_ms'] / 1000)}",
+        f"  index    {counts(health['indexes'])}; generation {health['generation']}, "
+        f"built in {health['build_ms'] / 1000:.1f} s, checked {_ago(health['checked_age_s'])}",
+        f"  files    {files['indexed']} indexed, {files['repaired']} repaired, "
+        f"{files['skipped']} skipped",
+        f"  memory   {health['memory_mb']:.1f} MB",
+        f"  cache    {cache['hit_rate']:.0%} hits of {asked:,} questions",
+        *(f"  root     {root}" for root in owner.get("roots") or ()),
+        *(click.style(f"  ! {reason}", fg="yellow") for reason in health["reasons"]),
+    ]
+    return "\n".join(lines)
+
+
+def _ago(seconds: float | None) -> str:
+    return "never" if seconds is None else f"{_span(seconds)} ago"
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def answer(kind: Kind, result: Mapping[str, Any]) -> str:
+    rows = result[PLURAL[kind]]
+    lines = [click.style(PLURAL[kind].capitalize(), bold=True)]
+    for place, row in enumerate(rows, 1):
+        name = click.style(f"{row['plugin']}:{row['name']}", fg="green")
+        model = f", {row['model']}" if row.get("model") else ""
+        lines.append(f"  {place}. {name}  ({row['score']:.2f}{model})")
+        if row.get("description"):
+            lines.append(f"     {row['description']}")
+    if not rows:
+        lines.append("  none")
+    near = result.get("near_misses")
+    meant = f" Nearest names: {', '.join(near)}." if near else ""
+    said = f"  {result['reasoning']}{meant} Confidence {result['confidence']:.2f}."
+    return "\n".join([*lines, click.style(said, dim=True)])
+
+
+def roles(found: Sequence[Mapping[str, Any]]) -> str:
+    if not found:
+        return "No registry with roles: put one at .claude/agent-registry.yml in a root."
+    lines = []
+    for role in found:
+        agents = ", then ".join(role["agents"]) or click.style("nobody", fg="red")
+        lines.append(f"{click.style(role['role'], bold=True)}: {agents}")
+        if role["missing"]:
+            missing = ", ".join(role["missing"])
+            lines.append(click.style(f"  missing: {missing}", fg="yellow"))
+        if role["use_when"]:
+            lines.append(f"  {role['use_when']}")
+    return "\n".join(lines)
+
+
+def file_row(file: FileReport) -> dict[str, Any]:
+    names = ("root", "path", "outcome", "kind", "name", "reason", "line", "cure")
+    return {name: getattr(file, name) for name in names}
+
+
+def doctor(
+    files: Sequence[FileReport],
+    findings: Iterable[Finding],
+    counted: Mapping[str, int],
+    every: bool,
+) -> str:
+    head = (
+        f"{counted['indexed']:,} indexed, {counted['repaired']:,} repaired, "
+        f"{counted['skipped']:,} skipped; {counted['not_entries']:,} other markdown files "
+        "are no entries" + ("." if every else " (--all lists them).")
+    )
+    lines = [head, *_findings(findings)]
+    if every:
+        lines += ["", click.style("not entries", bold=True)]
+        lines += [f"  {file.path}: {file.reason}" for file in files if not file.is_entry]
+    return "\n".join(lines)
+
+
+def _findings(findings: Iterable[Finding]) -> Iterable[str]:
+    listed = list(findings)
+    totals, shown = Counter(f.rule for f in listed), Counter[str]()
+    for finding in listed:
+        if not shown[finding.rule]:
+            title = f"{finding.severity}: {finding.rule} ({totals[finding.rule]})"
+            yield "\n" + click.style(title, fg=COLOURS[finding.severity], bold=True)
+        shown[finding.rule] += 1
+        if shown[finding.rule] <= SHOWN_PER_RULE:
+            yield from _finding(finding)
+        elif shown[finding.rule] == totals[finding.rule]:
+            yield f"  … and {totals[finding.rule] - SHOWN_PER_RULE} more (--json lists all)"
+
+
+def _finding(finding: Finding) -> Iterable[str]:
+    line = f":{finding.line}" if finding.line else ""
+    yield f"  {finding.path}{line}  {finding.message}"
+    if finding.cure:
+        yield click.style(f"      {finding.cure}", dim=True)

@@ -1,0 +1,164 @@
+"""Which trees, which port, which folder? Everything that the environment and the arguments decide.
+
+This is the only file that reads the environment; everybody else gets a `Settings`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from .errors import BadSetting
+
+DEFAULT_PORT = 3700
+DEFAULT_DATA_DIR = "~/.claude/mcp-server/data"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+QUERY_LIFE, PATTERN_LIFE = 300, 600
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """`roots` are absolute, resolved folders in order of precedence; lives are seconds."""
+
+    roots: tuple[str, ...]
+    roots_from: str
+    data_dir: Path
+    port: int = DEFAULT_PORT
+    log_level: str = "info"
+    query_life: float = QUERY_LIFE
+    pattern_life: float = PATTERN_LIFE
+    auto_restart: bool = True
+    explicit_port: bool = False
+
+    @property
+    def explicit_roots(self) -> bool:
+        return self.roots_from in ("--root", "MCP_ROOTS")
+
+    @property
+    def roots_digest(self) -> str:
+        return digest_of_roots(self.roots)
+
+
+def digest_of_roots(roots: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(roots).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def read_settings(
+    roots: Sequence[str] = (),
+    port: int | None = None,
+    data_dir: str | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    home: Path | None = None,
+) -> Settings:
+    """Arguments win over the environment, the environment over what is found, that over defaults.
+
+    Raises BadSetting with a sentence and a cure where a value cannot be used.
+    """
+    env = os.environ if environ is None else environ
+    home = Path.home() if home is None else home
+    chosen, origin = _choose_roots(roots, env, Path.cwd() if cwd is None else cwd, home)
+    life = _number(env, "MCP_CACHE_TTL", 0, 30 * 86400)
+    env_port = _number(env, "MCP_PORT", 0, 65535)
+    folder = data_dir or env.get("MCP_DATA_DIR") or DEFAULT_DATA_DIR
+    return Settings(
+        roots=chosen,
+        roots_from=origin,
+        data_dir=_expand(folder, home),
+        port=_first(port, env_port, DEFAULT_PORT),
+        log_level=_one_of(env, "MCP_LOG_LEVEL", LOG_LEVELS, "info"),
+        query_life=_first(life, QUERY_LIFE),
+        pattern_life=_first(life, PATTERN_LIFE),
+        auto_restart=_one_of(env, "MCP_AUTO_RESTART", ("true", "false"), "true") == "true",
+        explicit_port=port is not None or env_port is not None,
+    )
+
+
+def inherited_environment() -> dict[str, str]:
+    """A copy of the environment for a child process, without what would change its output."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"}
+
+
+def colour_wanted() -> bool:
+    return "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def _choose_roots(
+    roots: Sequence[str], env: Mapping[str, str], cwd: Path, home: Path
+) -> tuple[tuple[str, ...], str]:
+    if roots:
+        return _folders(roots, cwd, home, "--root"), "--root"
+    if listed := [part for part in env.get("MCP_ROOTS", "").split(os.pathsep) if part.strip()]:
+        return _folders(listed, cwd, home, "MCP_ROOTS"), "MCP_ROOTS"
+    if cwd.resolve() != REPOSITORY and (found := discovered_roots(cwd, home)):
+        return found, "found here"
+    return (str(fixture_root()),), "the shipped plugins_fixture"
+
+
+def _folders(roots: Sequence[str], cwd: Path, home: Path, origin: str) -> tuple[str, ...]:
+    chosen: dict[str, None] = {}
+    for root in roots:
+        path = cwd / _expand(root, home)
+        if not path.is_dir():
+            raise BadSetting(f"{origin} {root} is not a folder.", "Name a folder that exists.")
+        chosen[str(path.resolve())] = None
+    return tuple(chosen)
+
+
+def discovered_roots(cwd: Path, home: Path) -> tuple[str, ...]:
+    """The current folder's trees first, then the user's own, then the installed plugins."""
+    user = home / ".claude"
+    places = [cwd / "plugins", cwd / ".claude"]
+    places += [user / kind for kind in ("agents", "skills", "commands")]
+    places += installed_plugins(user / "plugins" / "installed_plugins.json")
+    found = {str(place.resolve()): None for place in places if place.is_dir()}
+    return tuple(found)
+
+
+def installed_plugins(listing: Path) -> list[Path]:
+    """Install paths that the host's own list names; an absent or foreign list names none."""
+    try:
+        plugins = json.loads(listing.read_text(encoding="utf-8"))["plugins"]
+        installs = [install for each in plugins.values() for install in _as_list(each)]
+        return sorted(Path(install["installPath"]) for install in installs)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def fixture_root() -> Path:
+    shipped = Path(__file__).resolve().parent / "plugins_fixture"
+    return shipped if shipped.is_dir() else REPOSITORY / "plugins_fixture"
+
+
+def _as_list(value: object) -> list[dict[str, str]]:
+    return value if isinstance(value, list) else [value]  # type: ignore[list-item]
+
+
+def _expand(path: str, home: Path) -> Path:
+    return home / path[2:] if path.startswith("~/") else Path(path).absolute()
+
+
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)
+
+
+def _number(env: Mapping[str, str], name: str, low: int, high: int) -> int | None:
+    text = env.get(name, "").strip()
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        raise BadSetting(f"{name}={text} is not a whole number from {low} to {high}.", "Mend it.")
+    return int(text)
+
+
+def _one_of(env: Mapping[str, str], name: str, allowed: Sequence[str], default: str) -> str:
+    text = env.get(name, "").strip().lower() or default
+    if text not in allowed:
+        raise BadSetting(f"{name}={text} is not one of {', '.join(allowed)}.", "Mend it.")
+    return text

@@ -1,0 +1,203 @@
+"""What does the asker read? Ranked candidates become rows, a reasoning and a confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..records import (
+    AgentQuery,
+    Answer,
+    Choice,
+    Entry,
+    Kind,
+    ResolvedRole,
+    SkillQuery,
+    TermPoints,
+    WorkflowQuery,
+)
+from ..text import Terms
+from . import candidates, reasons
+from .candidates import Points
+from .confidence import confidence
+from .index import Index, Segment
+from .rank import Ranking, contributions, rank
+from .rows import row_of
+from .spelling import near_names
+
+CERTAIN = 0.99
+BY_LABEL = 0.8
+ROLE_FALLBACK = 0.8
+
+
+@dataclass(slots=True)
+class Search:
+    """One question on its way to an answer."""
+
+    segment: Segment
+    choice: Choice
+    points: Points = field(default_factory=Points)
+    rankings: list[Ranking] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    first: list[int] = field(default_factory=list)
+    confidence: float = 0.0
+    role: ResolvedRole | None = None
+
+
+def answer_skills(index: Index, query: SkillQuery, terms: Terms) -> Answer:
+    return _answer_text(index.segments["skill"], query, query.context, terms)
+
+
+def answer_workflows(index: Index, query: WorkflowQuery, terms: Terms) -> Answer:
+    return _answer_text(index.segments["workflow"], query, query.goal, terms)
+
+
+def answer_agents(index: Index, query: AgentQuery, terms: Terms) -> Answer:
+    """The role's agents first, then the others by the sum of capability and context scores."""
+    search = Search(index.segments["agent"], query)
+    if query.role is not None:
+        _ask_role(index, search, query.role, terms)
+    if query.capability is not None:
+        _ask_capability(search, query.capability, terms)
+    if query.context is not None:
+        _ask_text(search, query.context, terms)
+    return _finish(search)
+
+
+def _answer_text(segment: Segment, choice: Choice, text: str, terms: Terms) -> Answer:
+    search = Search(segment, choice)
+    _ask_text(search, text, terms)
+    return _finish(search)
+
+
+# --- the questions -----------------------------------------------------------------------------
+
+
+def _ask_text(search: Search, text: str, terms: Terms) -> None:
+    for place in candidates.by_name(search.segment, text):
+        search.points.give(place, candidates.EXACT_NAME, "is the name asked for")
+        search.confidence = CERTAIN
+    ranking = rank(search.segment, text, terms)
+    search.rankings.append(ranking)
+    candidates.by_text(search.points, ranking)
+    search.confidence = max(search.confidence, confidence(search.segment, ranking))
+
+
+def _ask_capability(search: Search, capability: str, terms: Terms) -> None:
+    exact = candidates.by_label(search.points, search.segment, capability)
+    _ask_text(search, capability, terms)
+    if exact:
+        search.confidence = max(search.confidence, BY_LABEL)
+
+
+def _ask_role(index: Index, search: Search, role: str, terms: Terms) -> None:
+    resolved = candidates.by_role(index, role)
+    if resolved is None:
+        search.notes.append(reasons.no_role(role, index))
+        _ask_text(search, role, terms)
+        return
+    search.role = resolved
+    search.notes.append(reasons.of_role(resolved, search.segment))
+    for place, score in candidates.role_points(resolved):
+        search.points.give(place, score)
+        search.first.append(place)
+    if resolved.agents:
+        primary_exists = resolved.role.primary not in resolved.missing
+        search.confidence = CERTAIN if primary_exists else ROLE_FALLBACK
+
+
+# --- the answer --------------------------------------------------------------------------------
+
+
+def _finish(search: Search) -> Answer:
+    places = _order(search)
+    chosen = _choose(search, places)
+    kind = search.segment.kind
+    if not chosen or search.confidence < search.choice.min_confidence:
+        return _nobody(search, kind, bool(places))
+    rows = [row_of(entry, search.points.scores[place], search.choice) for place, entry in chosen]
+    if search.role is not None:
+        for (place, _), row in zip(chosen, rows, strict=True):
+            if place in search.first:
+                row.role = search.role.role.name
+                row.fallbacks = list(search.role.role.fallbacks)
+    if search.choice.explain:
+        for (place, _), row in zip(chosen, rows, strict=True):
+            row.explanation = _explain(search, place)
+    reasoning = " ".join(search.notes + reasons.of_hits(search, chosen))
+    return Answer(kind=kind, rows=rows, reasoning=reasoning, confidence=_round(search.confidence))
+
+
+def _order(search: Search) -> list[int]:
+    """The role's agents, then by score; equal scores by the role's model, then by name."""
+    scores, first = search.points.scores, search.first
+    rest = [place for place in search.points.ranked() if place not in first]
+    model = search.role.role.model if search.role else ""
+    if model and len({scores[place] for place in rest}) < len(rest):
+        wanted = {place for place in rest if search.segment.entry(place).model == model}
+        sorted_rest = sorted(rest, key=lambda p: (-scores[p], p not in wanted, p))
+        if sorted_rest != rest:
+            search.notes.append(f"Equal scores: agents with the role's model {model} go first.")
+        rest = sorted_rest
+    return first + rest
+
+
+def _choose(search: Search, places: list[int]) -> list[tuple[int, Entry]]:
+    chosen: list[tuple[int, Entry]] = []
+    passes = _filter(search.choice)
+    for place in places:
+        if len(chosen) == search.choice.limit:
+            break
+        entry = search.segment.entry(place)
+        if passes(entry):
+            chosen.append((place, entry))
+    return chosen
+
+
+def _filter(choice: Choice) -> Callable[[Entry], bool]:
+    plugins, models = _folded(choice.plugins), _folded(choice.models)
+    tools, tags = _folded(choice.tools), _folded(choice.tags)
+
+    def passes(entry: Entry) -> bool:
+        return (
+            (not plugins or entry.plugin.casefold() in plugins)
+            and (not models or entry.model.casefold() in models)
+            and (not tools or not tools.isdisjoint(_folded(entry.tools)))
+            and (not tags or not tags.isdisjoint(_folded(entry.labels)))
+        )
+
+    return passes
+
+
+def _folded(names: list[str] | tuple[str, ...]) -> set[str]:
+    return {name.casefold() for name in names}
+
+
+def _nobody(search: Search, kind: Kind, some: bool) -> Answer:
+    words = [
+        word for ranking in search.rankings for word in ranking.query.words if not word.is_pair
+    ]
+    reason = reasons.of_nobody(search, kind, some)
+    return Answer(
+        kind=kind,
+        rows=[],
+        reasoning=" ".join([*search.notes, reason]),
+        confidence=_round(search.confidence),
+        near_misses=near_names(search.segment, [word.asked for word in words]),
+    )
+
+
+def _explain(search: Search, place: int) -> list[TermPoints]:
+    """The row's score as a sum: one line per term, and one for each rule that added points."""
+    lines = []
+    for ranking in search.rankings:
+        whole = ranking.query.highest
+        given = contributions(search.segment, ranking.query, place)
+        lines += [TermPoints(word.asked, round(points / whole, 6)) for word, points in given]
+    rest = search.points.scores[place] - sum(line.points for line in lines)
+    why = "; ".join(search.points.why.get(place, [])) or "role"
+    return [TermPoints(why, round(rest, 6)), *lines] if rest > 1e-4 else lines
+
+
+def _round(share: float) -> float:
+    return round(share, 4)

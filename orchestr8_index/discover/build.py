@@ -1,0 +1,160 @@
+"""How is a snapshot made? The short-lived child process: scan, parse, count, write, say so, end.
+
+It reads one JSON request from standard input and writes JSON lines: progress, then one result.
+Which file it is reading stands in a note beside the build, so that whoever waits for it can tell
+which file killed or held it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from .. import __version__
+from ..config import digest_of_roots
+from ..records import KINDS, Poison
+from .scan import Scan, Source, scan
+from .snapshot import FORMAT, Files, Generations, Manifest
+
+NOTE = "reading"
+PROGRESS_EVERY = 0.1
+
+
+class BuildRequest(Struct, frozen=True):
+    """`unless` is the input digest for which nothing needs to be done."""
+
+    roots: tuple[str, ...]
+    data_dir: str
+    poison: tuple[Poison, ...] = ()
+    unless: str = ""
+
+
+class BuildLine(Struct, frozen=True, omit_defaults=True):
+    """One line of the child: where its note lies, progress, or (last) a result."""
+
+    note: str = ""
+    done: int = 0
+    total: int = 0
+    generation: int = 0
+    fresh: bool = False
+    error: str = ""
+
+
+class Note(Struct, frozen=True):
+    root: str
+    path: str
+    size: int
+    mtime_ns: int
+
+
+def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
+    started = time.monotonic()
+    found = scan(request.roots, request.poison)
+    if found.digest == request.unless:
+        return BuildLine(fresh=True)
+    generations = Generations(Path(request.data_dir), digest_of_roots(request.roots))
+    made = generations.prepare()
+    try:
+        manifest = _make(made, found, request, say, started)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    return BuildLine(generation=generations.publish(made, *manifest).generation)
+
+
+def _make(
+    made: Path,
+    found: Scan,
+    request: BuildRequest,
+    say: Callable[[BuildLine], None],
+    started: float,
+) -> tuple[Manifest, Files]:
+    from .catalogue import read_catalogue  # with numpy: not needed where nothing changed
+    from .segment import write_segment
+
+    with Reading(made / NOTE, found, say) as reading:
+        catalogue = read_catalogue(found, reading)
+    (made / NOTE).unlink()
+    segments = {kind: write_segment(made, kind, catalogue.rows[kind]) for kind in KINDS}
+    manifest = Manifest(
+        format=FORMAT,
+        version=__version__,
+        roots=request.roots,
+        digest=found.digest,
+        built_at=time.time(),
+        build_ms=round((time.monotonic() - started) * 1000),
+        files=catalogue.counts,
+        segments=segments,
+        roles=catalogue.roles,
+        poison=request.poison,
+    )
+    return manifest, Files(tuple(catalogue.reports), tuple(catalogue.findings))
+
+
+class Reading:
+    """Notes each file before it is opened, and says from time to time how far the build is."""
+
+    def __init__(self, note: Path, found: Scan, say: Callable[[BuildLine], None]) -> None:
+        self._file = open(note, "wb", buffering=0)
+        self._found, self._say, self._said = found, say, 0.0
+        say(BuildLine(note=str(note), total=len(found.sources)))
+
+    def __call__(self, number: int, source: Source) -> None:
+        root = self._found.roots[source.root]
+        note = msgspec.msgpack.encode(
+            Note(_text(root), _text(source.path), source.size, source.mtime_ns)
+        )
+        os.lseek(self._file.fileno(), 0, os.SEEK_SET)
+        self._file.write(len(note).to_bytes(4, "big") + note)
+        now = time.monotonic()
+        if now - self._said > PROGRESS_EVERY:
+            self._said = now
+            self._say(BuildLine(done=number, total=len(self._found.sources)))
+
+    def __enter__(self) -> Reading:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def _text(path: str) -> str:
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def read_note(note: str) -> Note | None:
+    try:
+        data = Path(note).read_bytes()
+        return msgspec.msgpack.decode(data[4 : 4 + int.from_bytes(data[:4], "big")], type=Note)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _say(line: BuildLine) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def main() -> int:
+    """Exit status 0 with a result line, 1 with an error line."""
+    gc.disable()
+    os.umask(0o077)
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=BuildRequest)
+    try:
+        _say(build(request, _say))
+    except OSError as error:
+        _say(BuildLine(error=f"{error.strerror or error} ({error.filename or 'no file'})"))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Who comes into question, and why? Names, roles and labels beside the text's ranking.
+
+Every source of candidates gives points to entries; an entry's score is their sum. The sources are
+small pure functions, so that a reasoning can be built from the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ..records import ResolvedRole
+from ..text import fold_name
+from .index import Index, Segment
+from .rank import Ranking
+from .spelling import near_labels
+
+EXACT_LABEL = 1.0
+NEAR_LABEL = 0.5
+NEAR_LABEL_FROM = 80  # per cent of likeness
+EXACT_NAME = 1.0
+ROLE_PRIMARY, ROLE_STEP = 1.0, 0.1
+
+
+@dataclass(slots=True)
+class Points:
+    """Scores by entry, and one phrase for each rule that gave points to an entry."""
+
+    scores: dict[int, float] = field(default_factory=dict)
+    why: dict[int, list[str]] = field(default_factory=dict)
+
+    def give(self, place: int, score: float, why: str = "") -> None:
+        self.scores[place] = self.scores.get(place, 0.0) + score
+        if why:
+            self.why.setdefault(place, []).append(why)
+
+    def ranked(self) -> list[int]:
+        return sorted(self.scores, key=lambda place: (-self.scores[place], place))
+
+
+def by_text(points: Points, ranking: Ranking) -> None:
+    for hit in ranking.hits:
+        points.give(hit.place, hit.relative)
+
+
+def by_label(points: Points, segment: Segment, capability: str) -> bool:
+    """An exact capability, tag, keyword or category (then true), else those spelt alike."""
+    wanted = fold_name(capability)
+    exact = segment.labels.get(wanted, [])
+    for place in exact:
+        points.give(place, EXACT_LABEL, f"has the capability '{capability}'")
+    if exact or len(wanted) < 3:
+        return bool(exact)
+    taken: set[int] = set()
+    for label, likeness in near_labels(wanted, segment.labels, NEAR_LABEL_FROM):
+        for place in segment.labels[label]:
+            if place not in taken:
+                taken.add(place)
+                points.give(place, NEAR_LABEL * likeness, f"has the capability '{label}'")
+    return False
+
+
+def by_name(segment: Segment, text: str) -> list[int]:
+    """Entries whose whole name, `plugin:name`, file stem or `/command` the text is."""
+    asked = text.strip().removeprefix("/")
+    plugin, colon, name = asked.partition(":")
+    key = f"{fold_name(plugin)}:{fold_name(name)}" if colon else fold_name(asked)
+    return segment.by_name.get(key, []) if key.strip(":") else []
+
+
+def by_role(index: Index, role: str) -> ResolvedRole | None:
+    return index.roles.get(fold_name(role))
+
+
+def role_points(resolved: ResolvedRole) -> Iterable[tuple[int, float]]:
+    """The role's agents that exist, the primary first."""
+    for step, place in enumerate(resolved.agents):
+        yield place, max(0.1, ROLE_PRIMARY - ROLE_STEP * step)

@@ -1,0 +1,70 @@
+"""What does one entry say, within a budget? Its text, cut at a heading or a paragraph.
+
+Tokens are estimated: four characters of Latin text are about one token, one of CJK is about one.
+"""
+
+from __future__ import annotations
+
+import re
+
+from msgspec import Struct
+
+from ..errors import InvalidParams
+from ..records import EntryQuery, Kind
+from .index import Index, Segment
+from .spelling import near_names
+
+CHARS_PER_TOKEN = 4
+_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
+_BREAKS = (re.compile(r"\n(?=#{1,6} )"), re.compile(r"\n\s*\n"), re.compile(r"\n"))
+
+
+class Excerpt(Struct, frozen=True):
+    kind: Kind
+    plugin: str
+    name: str
+    text: str
+    tokens: int
+    truncated: bool
+
+
+def get_entry(index: Index, query: EntryQuery) -> Excerpt:
+    """Raises InvalidParams with near names when there is no such entry."""
+    segment = index.segments[query.kind]
+    place = segment.find(query.plugin, query.name)
+    if place is None:
+        raise InvalidParams({"name": _unknown(segment, query)})
+    entry, whole = segment.entry(place), segment.text(place).strip()
+    text = whole if query.max_tokens is None else cut_to(whole, query.max_tokens)
+    return Excerpt(entry.kind, entry.plugin, entry.name, text, estimate_tokens(text), text != whole)
+
+
+def estimate_tokens(text: str) -> int:
+    wide = len(_WIDE.findall(text)) if not text.isascii() else 0
+    return wide + -(-(len(text) - wide) // CHARS_PER_TOKEN)
+
+
+def cut_to(text: str, max_tokens: int) -> str:
+    """The longest beginning within the budget, ended at a heading, a paragraph or a line.
+
+    The first of these that uses at least half of the budget; else it ends where the budget does.
+    """
+    if estimate_tokens(text) <= max_tokens:
+        return text
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (
+            (middle, high) if estimate_tokens(text[:middle]) <= max_tokens else (low, middle - 1)
+        )
+    for pattern in _BREAKS:
+        ends = [match.start() for match in pattern.finditer(text, 0, low)]
+        if ends and ends[-1] * 2 >= low:
+            return text[: ends[-1]].rstrip()
+    return text[:low].rstrip()
+
+
+def _unknown(segment: Segment, query: EntryQuery) -> str:
+    near = near_names(segment, [query.name.casefold()])
+    meant = f"; did you mean {', '.join(near)}?" if near else ""
+    return f"there is no {query.kind} {query.plugin}:{query.name}{meant}"

@@ -1,0 +1,268 @@
+"""What does the block between the `---` lines say? Strict YAML, else one of two repairs.
+
+python-frontmatter's YAML handler finds and loads the block, with PyYAML's safe loader. Where strict
+YAML fails (half of the files with examples in their description), repair A quotes the one-line
+values that YAML cannot read, and repair B reads line by line: only a known key opens a field, every
+other line continues the one before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from frontmatter.default_handlers import YAMLHandler
+
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # PyYAML without its C library
+    from yaml import SafeLoader  # type: ignore[assignment]
+
+MAX_NESTING = 100
+MAX_EXPANDED = 10_000
+KNOWN_KEYS = frozenset(
+    """name description tools allowed-tools allowed_tools disallowed-tools disallowedTools model
+    color category categories tags keywords capabilities version author license argument-hint
+    arguments use_when useWhen use-when when_to_use whenToUse triggers metadata
+    disable-model-invocation user-invocable user-invokable skills permissionMode hooks maxTurns
+    effort temperature memory background isolation priority title icon emoji dependencies domain
+    expertise specialization homepage repository compatibility mcpServers mode risk source
+    date_added""".split()
+)
+_FENCE = YAMLHandler.FM_BOUNDARY
+_CLOSING = re.compile(r"^(?:-{3,}|\.\.\.)\s*$")
+_KEY = re.compile(r"^([A-Za-z_][\w-]*)[ \t]*:(?:[ \t]+|$)(.*)$")
+_LATE = re.compile(r"\A(?:\s|<!--.*?-->)+(?=-{3,}[ \t]*\n)", re.DOTALL)
+_HEADING = re.compile(r"^#{1,6} \S")
+_PYTHON_TAG = "tag:yaml.org,2002:python/"
+
+
+class TextLoader(SafeLoader):
+    """Safe, and a scalar stays what the file says: no dates, no floats, no `yes` that is true."""
+
+
+TextLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in rules if tag == "tag:yaml.org,2002:null"]
+    for first, rules in SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+class Hostile(ValueError):
+    """The header tries to harm its reader; `line` counts from 0 at the first field."""
+
+    def __init__(self, reason: str, line: int | None = None) -> None:
+        super().__init__(reason)
+        self.line = line
+
+
+@dataclass(slots=True)
+class Header:
+    """`mended` names each repair as (what, line in the file, cure); lines count from 1."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    body: str = ""
+    mended: list[tuple[str, int | None, str]] = field(default_factory=list)
+    first_line: int = 1
+    present: bool = False
+
+    def mend(self, what: str, line: int | None = None, cure: str = "") -> None:
+        self.mended.append((what, line, cure))
+
+
+def read_header(text: str) -> Header:
+    """`text` has `\\n` line ends and no control characters. Raises Hostile."""
+    header = Header(body=text)
+    if late := _LATE.match(text):
+        if late.group().strip():
+            header.mend("the header does not start on the first line", 1, "Move it to the top.")
+        header.first_line += late.group().count("\n")
+        text = text[late.end() :]
+    if not _FENCE.match(text):
+        return header
+    header.present = True
+    block, header.body, closed = _split(text)
+    if not closed:
+        cure = "Put a line with --- after the last field."
+        header.mend("the closing --- is missing", header.first_line, cure)
+    header.fields = _read(header, block)
+    return header
+
+
+def _split(text: str) -> tuple[str, str, bool]:
+    """(block, body, closed). An unclosed block ends where its first line is no field."""
+    lines = text.split("\n")
+    end = next((i for i, line in enumerate(lines[1:], 1) if _CLOSING.match(line)), None)
+    if end is not None and not _swallows_body(lines[1:end]):
+        return "\n".join(lines[1:end]), "\n".join(lines[end + 1 :]), True
+    end = next((i for i, line in enumerate(lines[1:], 1) if not _is_field(line)), len(lines))
+    return "\n".join(lines[1:end]), "\n".join(lines[end:]), False
+
+
+def _swallows_body(lines: list[str]) -> bool:
+    """A heading after an empty line: the `---` that was found is a rule of the body."""
+    pairs = zip(lines, lines[1:], strict=False)
+    return any(not before.strip() and _HEADING.match(line) for before, line in pairs)
+
+
+def _is_field(line: str) -> bool:
+    match = _KEY.match(line)
+    return bool(match and match[1] in KNOWN_KEYS) or line.startswith((" ", "\t", "- "))
+
+
+def _read(header: Header, block: str) -> dict[str, Any]:
+    trouble, line = "its brackets nest too deep to be read", None
+    if max(block.count("["), block.count("{")) < MAX_NESTING or _nesting(block) < MAX_NESTING:
+        try:
+            return _accept(header, block, _strict(block))
+        except yaml.YAMLError as error:
+            trouble, line = _describe(error)
+    at = header.first_line + 1 + (line or 0)
+    fields = _quote_and_read(block) or _read_lines(block)
+    header.mend(f"strict YAML fails: {trouble}", at, _cure(fields, block, line))
+    return fields
+
+
+def _strict(block: str) -> Any:
+    if "&" in block and "*" in block:
+        _refuse_bombs(yaml.compose(block, Loader=TextLoader))
+    try:
+        return YAMLHandler().load(block, Loader=TextLoader)
+    except yaml.constructor.ConstructorError as error:
+        if _PYTHON_TAG in str(error.problem):
+            mark = error.problem_mark
+            reason = "hostile: a tag asks for a Python object, which is never built"
+            raise Hostile(reason, mark.line if mark else None) from None
+        raise
+    except (ValueError, RecursionError) as error:
+        raise yaml.YAMLError(type(error).__name__) from error
+
+
+def _refuse_bombs(node: Any) -> None:
+    sizes: dict[int, int] = {}
+
+    def size(node: Any) -> int:
+        if id(node) not in sizes:
+            sizes[id(node)] = 1  # a node that holds itself counts once
+            children = getattr(node, "value", ())
+            flat = [part for child in children for part in _parts(child)]
+            sizes[id(node)] = 1 + sum(size(part) for part in flat)
+        return sizes[id(node)]
+
+    if node is not None and size(node) > MAX_EXPANDED:
+        reason = f"hostile: YAML aliases that expand to {sizes[id(node)]:,} values"
+        raise Hostile(reason, node.start_mark.line)
+
+
+def _parts(child: Any) -> tuple[Any, ...]:
+    return child if isinstance(child, tuple) else () if isinstance(child, str) else (child,)
+
+
+def _accept(header: Header, block: str, fields: Any) -> dict[str, Any]:
+    if fields is None:
+        return {}
+    if not isinstance(fields, dict):
+        what = f"the header is a {'list' if isinstance(fields, list) else 'bare text'}, not fields"
+        header.mend(what, header.first_line + 1, "Write it as `key: value` lines.")
+        return {}
+    base = header.first_line + 1
+    lines = block.split("\n")
+    keys = [(match[1], i) for i, text in enumerate(lines) if (match := _KEY.match(text))]
+    for key, count in Counter(key for key, _ in keys).items():
+        if count > 1 and key in fields:
+            at = base + max(i for k, i in keys if k == key)
+            header.mend(f"{key} stands {count} times, the last one counts", at, "Keep one.")
+    named = {str(key): value for key, value in fields.items()}
+    _restore_comment(header, lines, base, named)
+    return named
+
+
+def _restore_comment(header: Header, lines: list[str], base: int, fields: dict[str, Any]) -> None:
+    """YAML ends a plain value at ` #`; in a description that is text, not a comment."""
+    said = fields.get("description")
+    for number, line in enumerate(lines):
+        match = _KEY.match(line)
+        if not match or match[1] != "description" or not isinstance(said, str):
+            continue
+        written = match[2].strip()
+        if written != said and written.startswith(f"{said} #"):
+            fields["description"] = written
+            cure = f"description: {_quoted(written)}"
+            header.mend("description was cut at ` #`", base + number, cure)
+
+
+def _quote_and_read(block: str) -> dict[str, Any] | None:
+    """Repair A: quote each one-line value that YAML cannot read on its own, and try again."""
+    lines = block.split("\n")
+    for number, line in enumerate(lines):
+        match = _KEY.match(line)
+        if match and match[2] and not _readable(line):
+            lines[number] = f"{match[1]}: {_quoted(match[2].strip())}"
+    try:
+        fields = _strict("\n".join(lines))
+    except yaml.YAMLError:
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def _readable(line: str) -> bool:
+    if _nesting(line) >= MAX_NESTING:
+        return False
+    try:
+        return isinstance(_strict(line), dict)
+    except yaml.YAMLError:
+        return line.rstrip().endswith(("|", ">", "|-", ">-"))
+
+
+def _read_lines(block: str) -> dict[str, Any]:
+    """Repair B: a known key opens a field; any other line continues the one before it."""
+    fields: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in block.split("\n"):
+        match = _KEY.match(line)
+        if match and match[1] in KNOWN_KEYS:
+            current = fields[match[1]] = [match[2]]
+        else:
+            current.append(line)
+    return {key: _unquoted(lines) for key, lines in fields.items()}
+
+
+def _unquoted(lines: list[str]) -> Any:
+    first = lines[0].strip()
+    items = [line.strip()[2:] for line in lines[1:] if line.strip().startswith("- ")]
+    if not first and items and len(items) == len([line for line in lines[1:] if line.strip()]):
+        return [item.strip("\"'") for item in items]
+    if first in ("|", ">", "|-", ">-"):
+        lines = lines[1:]
+    text = "\n".join(line.strip() for line in lines).strip()
+    quoted = len(text) > 1 and text[0] in "\"'"
+    return text[1:].removesuffix(text[0]) if quoted else text
+
+
+def _nesting(text: str) -> int:
+    depth = deepest = 0
+    for mark in re.findall(r"[\[\]{}]", text):
+        depth = depth + 1 if mark in "[{" else max(0, depth - 1)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _describe(error: yaml.YAMLError) -> tuple[str, int | None]:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).split("\n")[0]
+    return str(problem), mark.line if mark else None
+
+
+def _cure(fields: dict[str, Any], block: str, line: int | None) -> str:
+    """The replacement for the line that failed, where it is one field on one line."""
+    lines = block.split("\n")
+    match = _KEY.match(lines[line]) if line is not None and line < len(lines) else None
+    if match and isinstance(fields.get(match[1]), str) and "\n" not in fields[match[1]]:
+        return f"{match[1]}: {_quoted(fields[match[1]])}"
+    return "Put the value in quotes, or after `|` on lines of its own."
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,163 @@
+"""How is a generation read? A snapshot opened for reading: terms are looked up, postings fetched.
+
+The vocabulary is a sorted table in the mapped file, searched by bisection; postings, entries and
+texts are read with `pread`. Nothing here changes once opened, but for caches that are filled on
+first use.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable
+from functools import cached_property
+
+import msgspec
+
+from ..records import KINDS, Entry, Kind, ResolvedRole
+from ..text import fold_name
+from .sections import Sections
+from .snapshot import Generations, Manifest, SegmentInfo
+
+_ENTRY = msgspec.msgpack.Decoder(Entry)
+_NAMES = msgspec.msgpack.Decoder(list[tuple[str, str, str]])
+_LABELS = msgspec.msgpack.Decoder(dict[str, list[int]])
+
+
+class Runs:
+    """The postings of terms or of pairs: for position i, (entries, sats) and its df."""
+
+    def __init__(self, sections: Sections, name: str, wide: bool) -> None:
+        self._sections, self._name = sections, name
+        self.typecode = "I" if wide else "H"
+        self._width = 4 if wide else 2
+        self.df = sections.mapped(f"{name}_df", "I")
+        self._starts = sections.mapped(f"{name}_runs", "Q")
+
+    def raw(self, place: int) -> tuple[bytes, bytes]:
+        """Little typed buffers: entries (`typecode`) and sats (unsigned 16 bit)."""
+        start, end = self._starts[place], self._starts[place + 1]
+        of, width = self._sections.read, self._width
+        return (
+            of(f"{self._name}_entries", start * width, (end - start) * width),
+            of(f"{self._name}_sats", start * 2, (end - start) * 2),
+        )
+
+    def arrays(self, place: int) -> tuple[array[int], array[int]]:
+        entries, sats = self.raw(place)
+        return array(self.typecode, entries), array("H", sats)
+
+
+class Segment:
+    """The entries of one kind. Positions are in the order of qualified names."""
+
+    def __init__(self, kind: Kind, sections: Sections, info: SegmentInfo) -> None:
+        self.kind, self._sections = kind, sections
+        self.size = info.entries
+        self.terms = Runs(sections, "term", info.wide)
+        self.pairs = Runs(sections, "pair", info.wide)
+        self._term_bytes = sections.mapped("terms", "B")
+        self._term_starts = sections.mapped("term_starts", "Q")
+        self._pair_keys = sections.mapped("pair_keys", "Q")
+        self._entry_starts = sections.mapped("entry_starts", "Q")
+        self._text_starts = sections.mapped("text_starts", "Q")
+
+    def find_term(self, term: str) -> int | None:
+        wanted, low, high = term.encode("utf-8", "replace"), 0, len(self.terms.df)
+        while low < high:
+            middle = (low + high) // 2
+            if self._term(middle) < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        return low if low < len(self.terms.df) and self._term(low) == wanted else None
+
+    def _term(self, place: int) -> bytes:
+        return bytes(self._term_bytes[self._term_starts[place] : self._term_starts[place + 1]])
+
+    def terms_between(self, first: str, last: str) -> list[tuple[str, int]]:
+        """The vocabulary from `first` up to, not including, `last`, with positions."""
+        low, high = self._bisect(first), self._bisect(last)
+        return [(self._term(place).decode(), place) for place in range(low, high)]
+
+    def _bisect(self, term: str) -> int:
+        every = range(len(self.terms.df))
+        return bisect_left(every, term.encode("utf-8", "replace"), key=self._term)
+
+    def find_pair(self, first: int, second: int) -> int | None:
+        key = first << 32 | second
+        place = bisect_left(self._pair_keys, key)
+        found = place < len(self._pair_keys) and self._pair_keys[place] == key
+        return place if found else None
+
+    def entry(self, place: int) -> Entry:
+        start, end = self._entry_starts[place], self._entry_starts[place + 1]
+        return _ENTRY.decode(self._sections.read("entries", start, end - start))
+
+    def text(self, place: int) -> str:
+        """The markdown below the entry's header."""
+        start, end = self._text_starts[place], self._text_starts[place + 1]
+        return self._sections.read("texts", start, end - start).decode()
+
+    @cached_property
+    def names(self) -> list[tuple[str, str, str]]:
+        """Folded (plugin, name, stem) of every entry."""
+        return _NAMES.decode(self._sections.read("names"))
+
+    @cached_property
+    def labels(self) -> dict[str, list[int]]:
+        """Folded capabilities, tags, keywords and categories, with the entries that have them."""
+        return _LABELS.decode(self._sections.read("labels"))
+
+    @cached_property
+    def by_name(self) -> dict[str, list[int]]:
+        """Positions by folded name, file stem, and `plugin:` before either."""
+        found: dict[str, list[int]] = {}
+        for place, (plugin, name, stem) in enumerate(self.names):
+            for key in dict.fromkeys((name, stem, f"{plugin}:{name}", f"{plugin}:{stem}")):
+                found.setdefault(key, []).append(place)
+        return found
+
+    def find(self, plugin: str, name: str) -> int | None:
+        """An entry by exact names first, then by folded ones."""
+        places = self.by_name.get(f"{fold_name(plugin)}:{fold_name(name)}", [])
+        exact = [p for p in places if (e := self.entry(p)).plugin == plugin and e.name == name]
+        return next(iter(exact or places), None)
+
+
+class Index:
+    """One generation, opened. `roles` are by folded name."""
+
+    def __init__(self, manifest: Manifest, segments: Iterable[Segment]) -> None:
+        self.manifest = manifest
+        self.generation = manifest.generation
+        self.segments: dict[Kind, Segment] = {segment.kind: segment for segment in segments}
+        self.roles: dict[str, ResolvedRole] = {
+            fold_name(resolved.role.name): resolved for resolved in manifest.roles
+        }
+
+
+def open_index(generations: Generations, generation: int) -> Index:
+    """Raises SnapshotUnreadable when the generation is gone, damaged or of another version."""
+    manifest = generations.manifest(generation)
+    folder = generations.path(generation)
+    infos = manifest.segments
+    return Index(
+        manifest,
+        [
+            Segment(kind, Sections(folder / f"{kind}.segment", infos[kind].sections), infos[kind])
+            for kind in KINDS
+        ],
+    )
+
+
+def open_newest(generations: Generations) -> Index | None:
+    """The newest generation that can be read; None when there is none."""
+    from ..errors import SnapshotUnreadable
+
+    for number in reversed(generations.numbers()):
+        try:
+            return open_index(generations, number)
+        except SnapshotUnreadable:
+            continue
+    return None

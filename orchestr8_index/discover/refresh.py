@@ -1,0 +1,114 @@
+"""Which generation is current? Opens the last one at once, builds the next, swaps one reference.
+
+A build that fails keeps the old generation. Calls for a build that meet share one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..config import Settings
+from ..errors import BuildFailed, OperationError
+from .build import BuildLine
+from .child import BuildChild, Builder
+from .index import Index, open_index, open_newest
+from .snapshot import Generations
+
+
+@dataclass(slots=True)
+class Refresh:
+    """The owner of the current index. `checked_at` is when the inputs were last looked at."""
+
+    settings: Settings
+    builder: Builder
+    on_swap: Callable[[Index], None] = lambda index: None
+    clock: Callable[[], float] = time.time
+    index: Index | None = None
+    failure: str = ""
+    checked_at: float = 0.0
+    progress: BuildLine = field(default_factory=BuildLine)
+    _building: asyncio.Task[Index] | None = None
+    _following: asyncio.Task[Index] | None = None
+    _early: BuildChild | None = None
+
+    @property
+    def generations(self) -> Generations:
+        return Generations(self.settings.data_dir, self.settings.roots_digest)
+
+    def open_last(self) -> None:
+        """Serve the last good snapshot, if any, and start to look whether it is still true.
+
+        The child starts here, before the server's own imports, so that both load side by side.
+        """
+        self.builder.on_line = self._note_progress
+        self.index = open_newest(self.generations)
+        if self.index is not None:
+            self.builder.poison = self.index.manifest.poison
+        self._early = self.builder.start(self._digest())
+
+    def begin(self) -> asyncio.Task[Index]:
+        """The check that `open_last` started, awaited in the running loop."""
+        self._building = asyncio.create_task(self._build(self._digest(), self._early))
+        self._building.add_done_callback(_retrieve)
+        return self._building
+
+    async def reindex(self) -> Index:
+        """A new generation, whatever the inputs' digest says. Raises BuildFailed."""
+        running = self._building
+        if running is None or running.done():
+            self._building = asyncio.create_task(self._build(""))
+            return await asyncio.shield(self._building)
+        if self._following is None or self._following.done():
+            self._following = asyncio.create_task(self._build_after(running))
+        return await asyncio.shield(self._following)
+
+    async def stop(self) -> None:
+        self.builder.stop()
+        tasks = [task for task in (self._building, self._following) if task]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _build_after(self, running: asyncio.Task[Index]) -> Index:
+        """What changed after the running build had looked; nothing to do if nothing did."""
+        await asyncio.wait([running])
+        self._building = asyncio.create_task(self._build(self._digest()))
+        return await self._building
+
+    async def _build(self, unless: str, started: BuildChild | None = None) -> Index:
+        try:
+            line = await asyncio.to_thread(self.builder.run, unless, started)
+            index = await asyncio.to_thread(self._open, line)
+        except OperationError as error:
+            self.failure = str(error)
+            raise
+        except OSError as error:
+            self.failure = f"The index could not be built: {error.strerror}."
+            raise BuildFailed(self.failure) from error
+        self.failure, self.checked_at = "", self.clock()
+        if index is not self.index:
+            self.index = index
+            self.on_swap(index)
+        return index
+
+    def _open(self, line: BuildLine) -> Index:
+        if line.fresh and self.index is not None:
+            return self.index
+        index = open_index(self.generations, line.generation)
+        self.generations.prune()
+        self.generations.remove_leftovers()
+        return index
+
+    def _digest(self) -> str:
+        return self.index.manifest.digest if self.index else ""
+
+    def _note_progress(self, line: BuildLine) -> None:
+        if line.total:
+            self.progress = line
+
+
+def _retrieve(task: asyncio.Task[Index]) -> None:
+    """A failed build is told by `failure`; nobody needs to await the task for that."""
+    if not task.cancelled():
+        task.exception()

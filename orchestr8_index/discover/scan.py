@@ -1,0 +1,179 @@
+"""What must be read, and has anything changed? Roots become sources, refusals and one digest.
+
+A real file counts once: links inside the roots are followed once, links out of them are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ..records import FileReport, Kind, Poison
+from ..text import clean
+from .layout import Layout, Place, read_layout
+from .walk import MAX_FILES, File, Tree, is_markdown, walk
+
+MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file to read. `tentative`: it is an entry only if its header says so."""
+
+    root: int
+    path: str
+    kind: Kind
+    stem: str
+    plugin: str
+    size: int
+    mtime_ns: int
+    tentative: bool = False
+
+
+@dataclass(slots=True)
+class Scan:
+    """`digest` changes when any input file is added, removed or rewritten."""
+
+    roots: tuple[str, ...]
+    sources: list[Source] = field(default_factory=list)
+    reports: list[FileReport] = field(default_factory=list)
+    registries: list[tuple[int, str]] = field(default_factory=list)
+    troubles: list[tuple[str, str]] = field(default_factory=list)
+    digest: str = ""
+
+    def refuse(self, root: int, path: str, reason: str, cure: str = "", entry: bool = True) -> None:
+        where = display(path)
+        self.reports.append(
+            FileReport(self.roots[root], where, "skipped", reason=reason, cure=cure, is_entry=entry)
+        )
+
+
+def display(path: str) -> str:
+    """A file name that every JSON reader takes: undecodable bytes and controls are replaced."""
+    return clean(path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")) or "unnamed"
+
+
+def scan(roots: tuple[str, ...], poison: Iterable[Poison] = (), max_files: int = MAX_FILES) -> Scan:
+    """Walk `roots` and decide what every markdown file is. Opens manifests, nothing else."""
+    result = Scan(roots)
+    trees = [walk(root, max_files) for root in roots]
+    poisoned = {(bad.root, bad.path, bad.size, bad.mtime_ns): bad for bad in poison}
+    taken: set[str] = set()
+    linked: list[tuple[int, Layout, list[tuple[str, str]]]] = []
+    for number, tree in enumerate(trees):
+        links = list(_follow(result, number, tree, roots))
+        layout = read_layout(tree, [path for path, _ in links])
+        result.troubles += layout.troubles
+        result.registries += [(number, registry.path) for registry in tree.registries]
+        for path, reason in tree.unread:
+            result.refuse(number, path, reason, "Give the index read access, or move it away.")
+        for path in tree.named_like_files:
+            reason = "not an entry: a folder whose name ends in .md"
+            result.refuse(number, path, reason, entry=False)
+        for file in tree.files:
+            _place(result, number, layout, file, f"{tree.root}/{file.path}", taken, poisoned)
+        linked.append((number, layout, links))
+    for number, layout, links in linked:
+        _place_links(result, number, layout, links, taken, poisoned)
+    result.digest = _digest(trees)
+    return result
+
+
+def _place(
+    result: Scan,
+    root: int,
+    layout: Layout,
+    file: File,
+    real: str,
+    taken: set[str],
+    poisoned: dict[tuple[str, str, int, int], Poison],
+) -> None:
+    place = layout.place(file.path)
+    if place.kind is None:
+        result.refuse(root, file.path, place.reason, entry=False)
+    elif real in taken:
+        result.refuse(root, file.path, "duplicate: the same file is reached by another root")
+    elif bad := poisoned.get((result.roots[root], file.path, file.size, file.mtime_ns)):
+        result.refuse(
+            root, file.path, bad.reason, "Mend or remove the file; a changed file is read again."
+        )
+    elif file.size > MAX_BYTES:
+        reason = f"too large: {file.size:,} bytes, the limit is {MAX_BYTES:,}"
+        result.refuse(root, file.path, reason, "Move the long parts into reference files.")
+    else:
+        taken.add(real)
+        result.sources.append(_source(root, layout, file, place))
+
+
+def _source(root: int, layout: Layout, file: File, place: Place) -> Source:
+    kind = place.kind or "agent"
+    plugin = layout.plugin(file.path)
+    return Source(
+        root, file.path, kind, place.stem, plugin, file.size, file.mtime_ns, place.tentative
+    )
+
+
+def _place_links(
+    result: Scan,
+    root: int,
+    layout: Layout,
+    links: list[tuple[str, str]],
+    taken: set[str],
+    poisoned: dict[tuple[str, str, int, int], Poison],
+) -> None:
+    for path, real in links:
+        if layout.place(path).kind and real in taken:
+            reason = "duplicate: a link to a file that is indexed already"
+            result.refuse(root, path, reason, "Nothing to do: the file itself is the entry.")
+            continue
+        try:
+            status = os.stat(real)
+        except OSError as error:
+            result.refuse(root, path, f"the link cannot be followed: {error.strerror}")
+            continue
+        file = File(path, status.st_size, status.st_mtime_ns)
+        _place(result, root, layout, file, real, taken, poisoned)
+
+
+def _follow(
+    result: Scan, root: int, tree: Tree, roots: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
+    """Every markdown file that a link of `tree` leads to, as (path through the link, real path)."""
+    for link in tree.links:
+        full = f"{tree.root}/{link}"
+        try:
+            real = os.path.realpath(full, strict=True)
+        except OSError as error:
+            what = "loop: links that lead in a circle"
+            reason = what if "levels" in str(error.strerror) else "the link leads nowhere"
+            result.refuse(root, link, reason, "Remove the link.")
+            continue
+        if not any(real == known or real.startswith(f"{known}/") for known in roots):
+            reason = "outside: the link leads out of the roots and is not followed"
+            result.refuse(root, link, reason, "Name the folder it leads to with --root as well.")
+        elif os.path.isdir(real):
+            yield from _behind(link, real, full)
+        elif is_markdown(real) and os.path.isfile(real):
+            yield link, real
+
+
+def _behind(link: str, real: str, full: str) -> Iterator[tuple[str, str]]:
+    """The files of a linked folder; one that holds the link itself would never end."""
+    if f"{full}/".startswith(f"{real}/"):
+        return
+    for file in walk(real).files:
+        yield f"{link}/{file.path}", f"{real}/{file.path}"
+
+
+def _digest(trees: list[Tree]) -> str:
+    state = hashlib.sha256()
+    for tree in trees:
+        for file in (*tree.files, *tree.manifests, *tree.registries):
+            line = f"{tree.root}\0{file.path}\0{file.size}\0{file.mtime_ns}\n"
+            state.update(line.encode("utf-8", "surrogateescape"))
+        for path in tree.links:
+            target = os.readlink(f"{tree.root}/{path}")
+            state.update(f"{tree.root}\0{path}\0{target}\n".encode("utf-8", "surrogateescape"))
+    return state.hexdigest()[:32]

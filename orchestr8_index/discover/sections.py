@@ -1,0 +1,67 @@
+"""How do arrays become one file and back? Named sections, 8-byte aligned, listed in a table.
+
+A section that is searched is mapped; a section that is only read here and there is read with
+`pread`, so that it never counts as the server's memory.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import SnapshotUnreadable
+
+Typecode = Literal["B", "I", "Q"]
+Table = dict[str, tuple[int, int]]
+_ALIGN = 8
+
+
+def write_sections(path: Path, sections: Mapping[str, Any]) -> Table:
+    """`sections` maps names to bytes-like values; returns name → (offset, bytes)."""
+    table: Table = {}
+    with open(path, "xb") as file:
+        for name, value in sections.items():
+            data = memoryview(value).cast("B") if len(value) else b""
+            table[name] = (file.tell(), len(data))
+            file.write(data)
+            file.write(b"\0" * (-file.tell() % _ALIGN))
+        file.write(b"\0" * _ALIGN)  # a mapping must not be empty
+        file.flush()
+        os.fsync(file.fileno())
+    return table
+
+
+class Sections:
+    """A sections file opened for reading. Close it, or let the last reference do so."""
+
+    def __init__(self, path: Path, table: Table) -> None:
+        try:
+            self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except OSError as error:
+            raise SnapshotUnreadable(f"The snapshot lacks {path.name}: {error.strerror}.") from None
+        size = os.fstat(self._fd).st_size
+        if any(offset + length > size for offset, length in table.values()):
+            self.close()
+            raise SnapshotUnreadable(f"The snapshot's {path.name} is truncated.")
+        self._table = table
+        self._map = mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
+
+    def mapped(self, name: str, typecode: Typecode) -> memoryview[int]:
+        offset, length = self._table[name]
+        return memoryview(self._map)[offset : offset + length].cast(typecode)
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        offset, whole = self._table[name]
+        return os.pread(self._fd, whole if length is None else length, offset + start)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __del__(self) -> None:
+        if getattr(self, "_fd", -1) >= 0:
+            self.close()

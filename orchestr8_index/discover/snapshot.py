@@ -1,0 +1,145 @@
+"""How does a generation lie on disk? Written beside its place, renamed when whole, never changed.
+
+snapshots/<digest of the roots>/<generation>/
+    manifest.json         what it was built from, counts, and where the sections lie
+    files.msgpack         how every markdown file ended, and the findings
+    agent.segment …       one file of sections per kind: vocabulary, postings, entries, texts
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import SnapshotUnreadable
+from ..records import KINDS, FileReport, Finding, Kind, Poison, ResolvedRole
+from .sections import Table
+
+FORMAT = 1
+KEPT_GENERATIONS = 2
+LEFTOVER_AGE = 3600.0
+_MANIFEST, _FILES = "manifest.json", "files.msgpack"
+
+
+class SegmentInfo(Struct, frozen=True):
+    entries: int
+    wide: bool
+    sections: Table
+
+
+class Manifest(Struct, frozen=True):
+    """`digest` is that of the inputs; times are seconds since 1970, durations milliseconds."""
+
+    format: int
+    version: str
+    roots: tuple[str, ...]
+    digest: str
+    built_at: float
+    build_ms: int
+    files: dict[str, int]
+    segments: dict[Kind, SegmentInfo]
+    roles: tuple[ResolvedRole, ...] = ()
+    poison: tuple[Poison, ...] = ()
+    generation: int = 0
+
+    @property
+    def counts(self) -> dict[Kind, int]:
+        return {kind: self.segments[kind].entries for kind in KINDS}
+
+
+class Files(Struct, frozen=True):
+    files: tuple[FileReport, ...]
+    findings: tuple[Finding, ...]
+
+
+# --- the folder of generations -----------------------------------------------------------------
+
+
+class Generations:
+    """All generations of one set of roots, oldest first. Several processes may share it."""
+
+    def __init__(self, data_dir: Path, roots_digest: str) -> None:
+        self.folder = data_dir / "snapshots" / roots_digest
+
+    def prepare(self) -> Path:
+        """A new temporary folder for a build."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix="build-", dir=self.folder))
+
+    def publish(self, made: Path, manifest: Manifest, files: Files) -> Manifest:
+        """Finish `made` and rename it to the next generation; atomic, whoever else publishes."""
+        _write(made / _FILES, msgspec.msgpack.encode(files))
+        while True:
+            manifest = msgspec.structs.replace(manifest, generation=self.newest() + 1)
+            _write(made / _MANIFEST, msgspec.json.encode(manifest))
+            try:
+                os.rename(made, self.folder / _name(manifest.generation))
+            except OSError:
+                if not (self.folder / _name(manifest.generation)).exists():
+                    raise
+                continue
+            return manifest
+
+    def numbers(self) -> list[int]:
+        try:
+            names = [path.name for path in self.folder.iterdir()]
+        except OSError:
+            return []
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def newest(self) -> int:
+        return max(self.numbers(), default=0)
+
+    def manifest(self, generation: int) -> Manifest:
+        """Raises SnapshotUnreadable for one that is gone, damaged or of another format."""
+        path = self.folder / _name(generation) / _MANIFEST
+        try:
+            manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        except (OSError, msgspec.DecodeError) as error:
+            raise SnapshotUnreadable(f"The snapshot cannot be read: {error}.") from None
+        if manifest.format != FORMAT:
+            raise SnapshotUnreadable("The snapshot is of another version.")
+        return manifest
+
+    def files(self, generation: int) -> Files:
+        try:
+            data = (self.folder / _name(generation) / _FILES).read_bytes()
+            return msgspec.msgpack.decode(data, type=Files)
+        except (OSError, msgspec.DecodeError) as error:
+            raise SnapshotUnreadable(f"The snapshot cannot be read: {error}.") from None
+
+    def path(self, generation: int) -> Path:
+        return self.folder / _name(generation)
+
+    def prune(self, keep: int = KEPT_GENERATIONS) -> None:
+        """Remove all but the newest generations; a reader that has one open keeps it."""
+        for number in self.numbers()[:-keep]:
+            shutil.rmtree(self.path(number), ignore_errors=True)
+
+    def remove_leftovers(self, older_than: float = LEFTOVER_AGE) -> None:
+        """Temporary folders of builds that ended early, once no build can still be using them."""
+        for path in self.folder.glob("build-*"):
+            try:
+                old = time.time() - path.stat().st_mtime > older_than
+            except OSError:
+                continue
+            if old:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _name(generation: int) -> str:
+    return f"{generation:06d}"
+
+
+def _write(path: Path, data: bytes) -> None:
+    with open(path, "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

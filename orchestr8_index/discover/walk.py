@@ -1,0 +1,121 @@
+"""Which files are there? One pass over a root: markdown, links, manifests, and what cannot be read.
+
+Nothing is opened here. Links are noted, not followed; what they lead to is decided in scan.py.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+MAX_FILES = 1_000_000
+MAX_DEPTH = 40
+IGNORED = frozenset(
+    {".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", "venv", ".tox", ".mypy_cache"}
+)
+KIND_FOLDERS = frozenset({"agents", "skills", "commands"})
+MANIFESTS = ("plugin.json", "marketplace.json")
+REGISTRIES = (".claude/agent-registry.yml", "agent-registry.yml")
+
+
+@dataclass(slots=True)
+class File:
+    path: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(slots=True)
+class Tree:
+    """One root as found: paths are relative, with `/`; `unread` holds (path, reason)."""
+
+    root: str
+    files: list[File] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    manifests: list[File] = field(default_factory=list)
+    registries: list[File] = field(default_factory=list)
+    kind_folders: bool = False
+    named_like_files: list[str] = field(default_factory=list)
+    unread: list[tuple[str, str]] = field(default_factory=list)
+    seen: int = 0
+
+
+def walk(root: str, max_files: int = MAX_FILES, max_depth: int = MAX_DEPTH) -> Tree:
+    tree = Tree(root)
+    pending = [("", 0)]
+    while pending:
+        folder, depth = pending.pop()
+        for item in _children(tree, folder):
+            tree.seen += 1
+            if tree.seen > max_files:
+                tree.unread.append((folder, f"the tree has more than {max_files:,} files"))
+                return _sorted(tree)
+            path = f"{folder}/{item.name}" if folder else item.name
+            if _take(tree, item, path):
+                if depth < max_depth:
+                    pending.append((path, depth + 1))
+                else:
+                    tree.unread.append((path, f"folders nest deeper than {max_depth}"))
+    return _sorted(tree)
+
+
+def _children(tree: Tree, folder: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(os.path.join(tree.root, folder)) as items:
+            yield from items
+    except OSError as error:
+        tree.unread.append((folder, f"the folder cannot be read: {error.strerror}"))
+
+
+def _take(tree: Tree, item: os.DirEntry[str], path: str) -> bool:
+    """Note one directory item; true if it is a folder to descend into."""
+    try:
+        if item.is_symlink():
+            if _may_matter(item):
+                tree.links.append(path)
+            return False
+        if item.is_dir():
+            tree.kind_folders |= item.name in KIND_FOLDERS
+            if is_markdown(item.name):
+                tree.named_like_files.append(path)
+            return item.name not in IGNORED
+        if is_markdown(item.name):
+            _note(tree, tree.files, item, path)
+        elif item.name in MANIFESTS and path.endswith(f".claude-plugin/{item.name}"):
+            _note(tree, tree.manifests, item, path)
+        elif path in REGISTRIES:
+            _note(tree, tree.registries, item, path)
+    except OSError as error:
+        tree.unread.append((path, f"the file cannot be read: {error.strerror}"))
+    return False
+
+
+def _may_matter(link: os.DirEntry[str]) -> bool:
+    """A link to a folder, to markdown, or to nothing that can be told."""
+    if is_markdown(link.name):
+        return True
+    try:
+        return link.is_dir()
+    except OSError:
+        return True
+
+
+def _note(tree: Tree, into: list[File], item: os.DirEntry[str], path: str) -> None:
+    status = item.stat(follow_symlinks=False)
+    if stat.S_ISREG(status.st_mode):
+        into.append(File(path, status.st_size, status.st_mtime_ns))
+    else:
+        tree.unread.append((path, "not a regular file"))
+
+
+def is_markdown(name: str) -> bool:
+    return name[-3:].lower() == ".md"
+
+
+def _sorted(tree: Tree) -> Tree:
+    for files in (tree.files, tree.manifests, tree.registries):
+        files.sort(key=lambda file: file.path)
+    tree.links.sort()
+    return tree

@@ -1,0 +1,37 @@
+"""How much does a term say about an entry, and about a query? The ranking's formulas and constants.
+
+BM25F: a term's frequency is summed over the fields, each normalised by its own length, and only
+then saturated (Robertson, Zaragoza and Taylor, "Simple BM25 extension to multiple weighted fields",
+2004). Saturated frequencies are stored, and query weights kept, as integers: sums are then exact in
+any order, so that every kernel gives the same ranking to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+
+K1 = 0.9
+FIELDS = ("name", "description", "body")
+FIELD_WEIGHT = (4.0, 1.0, 0.3)
+FIELD_B = (0.2, 0.5, 0.75)
+PAIR_WEIGHT = 0.45
+BODY_SHARE = 0.1  # a term of names and descriptions counts at least this share of its bodies as df
+MISSPELT_WEIGHT = 0.5
+SAT_SCALE = 1 << 15
+QUERY_SCALE = 1 << 16
+SAT_MAX = K1 + 1
+
+
+def idf(df: int, entries: int) -> float:
+    """Inverse document frequency of a term that `df` of `entries` have; never below 0."""
+    return math.log(1 + (entries - df + 0.5) / (df + 0.5))
+
+
+def query_weight(tf: int, df: int, entries: int, share: float = 1.0) -> int:
+    """(1 + ln tf)·idf·share, as an integer in units of 1/QUERY_SCALE."""
+    return round((1 + math.log(tf)) * idf(df, entries) * share * QUERY_SCALE)
+
+
+def highest(weights: int) -> float:
+    """The score that an entry with every query term saturated has: the divisor of `relative`."""
+    return weights * SAT_MAX * SAT_SCALE

@@ -1,0 +1,207 @@
+"""What do the rooms hand each other? Plain structs, the same in files and on the wire."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+Kind = Literal["agent", "skill", "workflow"]
+KINDS: tuple[Kind, ...] = ("agent", "skill", "workflow")
+PLURAL: dict[Kind, str] = {"agent": "agents", "skill": "skills", "workflow": "workflows"}
+Outcome = Literal["indexed", "repaired", "skipped"]
+
+
+# --- what the files say ------------------------------------------------------------------------
+
+
+class Entry(Struct, array_like=True, frozen=True):
+    """One thing an orchestrator can use. Identity is (kind, plugin, name); text lives beside it."""
+
+    kind: Kind
+    plugin: str
+    name: str
+    stem: str
+    description: str
+    root: int
+    path: str
+    digest: str
+    model: str = ""
+    category: str = ""
+    capabilities: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    use_when: str = ""
+    arguments: str = ""
+    steps: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.plugin}:{self.name}"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Everything that a capability may match: capabilities, tags, keywords, category."""
+        category = (self.category,) if self.category else ()
+        return tuple(dict.fromkeys(self.capabilities + self.tags + self.keywords + category))
+
+
+class Role(Struct, frozen=True):
+    """A role of the registry; `primary` and `fallbacks` as written there."""
+
+    name: str
+    primary: str
+    fallbacks: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    model: str = ""
+    use_when: str = ""
+    path: str = ""
+    line: int | None = None
+
+
+class ResolvedRole(Struct, frozen=True):
+    """`agents` are positions in the agents' segment, best first; `missing` exist nowhere."""
+
+    role: Role
+    agents: tuple[int, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+class FileReport(Struct, frozen=True):
+    """How one markdown file ended. `path` is relative to `root`; `line` counts from 1."""
+
+    root: str
+    path: str
+    outcome: Outcome
+    kind: Kind | None = None
+    name: str | None = None
+    reason: str = ""
+    line: int | None = None
+    cure: str = ""
+    is_entry: bool = True
+
+
+class Finding(Struct, frozen=True):
+    """Something that a catalogue's owner would want to mend."""
+
+    rule: str
+    severity: Literal["error", "warning", "info"]
+    entry: str
+    path: str
+    line: int | None
+    message: str
+    cure: str
+
+
+class Poison(Struct, frozen=True):
+    """A file that ended a build, as it was then; changed, it gets another chance."""
+
+    root: str
+    path: str
+    size: int
+    mtime_ns: int
+    reason: str
+
+
+# --- what the wire carries ---------------------------------------------------------------------
+
+Limit = Annotated[int, Meta(ge=1, le=20)]
+Names = Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(max_length=50)]
+Text100 = Annotated[str, Meta(min_length=1, max_length=100)]
+Text50 = Annotated[str, Meta(min_length=1, max_length=50)]
+Text500 = Annotated[str, Meta(min_length=1, max_length=500)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class Choice(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What the three query methods share: how many, how much, and of whom."""
+
+    limit: Limit = 5
+    detail: Literal["short", "full"] = "short"
+    explain: bool = False
+    min_confidence: Share = 0.0
+    plugins: Names = msgspec.field(default_factory=list)
+    models: Names = msgspec.field(default_factory=list)
+    tools: Names = msgspec.field(default_factory=list)
+    tags: Names = msgspec.field(default_factory=list)
+
+
+class AgentQuery(Choice, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    capability: Text100 | None = None
+    role: Text50 | None = None
+    context: Text500 | None = None
+
+
+class SkillQuery(Choice, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    context: Text500
+
+
+class WorkflowQuery(Choice, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    goal: Text500
+
+
+class EntryQuery(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    kind: Kind
+    plugin: Annotated[str, Meta(min_length=1, max_length=200)]
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+
+
+class NoParams(Struct, forbid_unknown_fields=True, frozen=True):
+    pass
+
+
+class TermPoints(Struct, frozen=True):
+    """What one query term gave a hit, as a part of the hit's score."""
+
+    term: str
+    points: float
+
+
+class Row(Struct, omit_defaults=True, kw_only=True):
+    """A hit as callers read it; empty optional fields are left out, `capabilities` excepted."""
+
+    name: str
+    description: str = ""
+    plugin: str
+    score: float
+    model: str = ""
+    category: str = ""
+    keywords: list[str] = []
+    arguments: str = ""
+    steps: list[str] = []
+    agents: list[str] = []
+    role: str = ""
+    fallbacks: list[str] = []
+    also: list[str] = []
+    path: str = ""
+    digest: str = ""
+    tags: list[str] = []
+    tools: list[str] = []
+    use_when: str = ""
+    explanation: list[TermPoints] = []
+
+
+class AgentRow(Row, omit_defaults=True, kw_only=True):
+    capabilities: list[str]
+
+
+class Answer(Struct, kw_only=True):
+    """What a query method returns, its rows still under a neutral name."""
+
+    kind: Kind
+    rows: list[Row]
+    reasoning: str
+    confidence: float
+    near_misses: list[str] = []
+
+    def as_result(self, generation: int) -> dict[str, object]:
+        result: dict[str, object] = {PLURAL[self.kind]: self.rows}
+        result |= {"reasoning": self.reasoning, "confidence": self.confidence}
+        result |= {"cache_hit": False, "generation": generation, "source": "index"}
+        if self.near_misses:
+            result["near_misses"] = self.near_misses
+        return result

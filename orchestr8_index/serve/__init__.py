@@ -1,0 +1,1 @@
+"""One process that answers: the table of methods, JSON-RPC, HTTP, and its own state."""

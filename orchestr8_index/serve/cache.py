@@ -1,0 +1,50 @@
+"""Which answers need not be worked out again? Encoded results, by method, params and generation.
+
+Bounded by entries, bytes and age; the least recently used goes first (cachetools.TTLCache).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from cachetools import TTLCache
+
+MAX_ENTRIES, MAX_BYTES = 256, 4_000_000
+Key = tuple[str, bytes, int]
+
+
+class AnswerCache:
+    """One life per instance, in seconds; a life of 0 keeps nothing."""
+
+    def __init__(
+        self,
+        life: float,
+        max_entries: int = MAX_ENTRIES,
+        max_bytes: int = MAX_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        least = max_bytes / max_entries  # an entry weighs at least this much: both bounds in one
+        self._answers: TTLCache[Key, bytes] = TTLCache(
+            max_bytes, life, timer=clock, getsizeof=lambda answer: max(len(answer), least)
+        )
+        self._max_bytes = max_bytes
+        self.hits = self.misses = 0
+
+    def get(self, key: Key) -> bytes | None:
+        answer = self._answers.get(key)
+        if answer is None:
+            self.misses += 1
+        else:
+            self.hits += 1
+        return answer
+
+    def put(self, key: Key, answer: bytes) -> None:
+        if len(answer) <= self._max_bytes:
+            self._answers[key] = answer
+
+    def clear(self) -> None:
+        self._answers.clear()
+
+    def __len__(self) -> int:
+        return len(self._answers)

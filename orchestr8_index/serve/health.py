@@ -1,0 +1,93 @@
+"""How is the server? The bodies of /health and /metrics, from the state alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from .. import __version__
+from ..records import PLURAL
+from .state import State
+
+
+def health(state: State) -> dict[str, Any]:
+    """`status` is starting, healthy or degraded; `reasons` say why it is not healthy."""
+    refresh, index = state.refresh, state.refresh.index
+    reasons = [refresh.failure] if refresh.failure else []
+    status = "starting" if index is None else "degraded" if reasons else "healthy"
+    manifest = index.manifest if index else None
+    counts = manifest.counts if manifest else dict.fromkeys(PLURAL, 0)
+    files = manifest.files if manifest else {}
+    body: dict[str, Any] = {
+        "status": status,
+        "uptime_ms": round((time.monotonic() - state.started) * 1000),
+        "memory_mb": memory_mb(),
+        "cache": cache_figures(state),
+        "database": {"connected": False, "size_mb": 0},
+        "indexes": {**{PLURAL[kind]: n for kind, n in counts.items()}, "patterns": 0},
+        "version": __version__,
+        "generation": manifest.generation if manifest else 0,
+        "build_ms": manifest.build_ms if manifest else 0,
+        "built_at": _moment(manifest.built_at) if manifest else None,
+        "checked_age_s": _age(refresh.checked_at, refresh.clock()),
+        "files": {name: files.get(name, 0) for name in ("indexed", "repaired", "skipped")},
+        "roots_digest": state.settings.roots_digest,
+        "reasons": reasons,
+    }
+    if index is None:
+        body["progress"] = {"done": refresh.progress.done, "total": refresh.progress.total}
+    return body
+
+
+def metrics(state: State) -> dict[str, Any]:
+    counted = state.metrics
+    return {
+        "queries": {
+            "total": counted.queries.total,
+            "by_method": dict(sorted(counted.requests.items())),
+        },
+        "performance": counted.performance(),
+        "cache": cache_figures(state),
+        "patterns": {"total": 0, "avg_success_rate": 0},
+        "errors": {"by_code": {str(code): n for code, n in sorted(counted.errors.items())}},
+        "memory": {"rss_mb": memory_mb()},
+        "database": {"connected": False, "size_mb": 0},
+        "uptime_ms": round((time.monotonic() - state.started) * 1000),
+    }
+
+
+def cache_figures(state: State) -> dict[str, float]:
+    caches = (state.query_cache, state.pattern_cache)
+    hits, misses = sum(cache.hits for cache in caches), sum(cache.misses for cache in caches)
+    rate = round(hits / (hits + misses), 4) if hits else 0.0
+    return {"hits": hits, "misses": misses, "hit_rate": rate}
+
+
+def memory_mb() -> float:
+    """Resident memory in MB (1024·1024 bytes); the peak where the present is not to be had."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            pages = int(statm.read().split()[1])
+        return round(pages * os.sysconf("SC_PAGE_SIZE") / 1048576, 1)
+    except OSError:
+        return _peak_mb()
+
+
+def _peak_mb() -> float:
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1048576 if sys.platform == "darwin" else 1024), 1)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _age(moment: float, now: float) -> float | None:
+    return round(max(0.0, now - moment), 1) if moment else None

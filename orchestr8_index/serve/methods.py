@@ -1,0 +1,111 @@
+"""What can be asked? THE table: name, params, function, cache and one sentence for each method.
+
+JSON-RPC dispatch, the documentation and the metric labels are derived from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from ..discover.answer import answer_agents, answer_skills, answer_workflows
+from ..discover.excerpt import get_entry
+from ..errors import InvalidParams
+from ..records import AgentQuery, EntryQuery, NoParams, SkillQuery, WorkflowQuery
+from .health import health, metrics
+from .state import State
+
+Result = Any
+Call = Callable[[State, Any], Awaitable[Result]]
+
+
+class Method(Struct, frozen=True):
+    """`cache` names the cache that keeps its answers; only those carry `cache_hit`."""
+
+    name: str
+    params: type[Struct]
+    call: Call
+    sentence: str
+    cache: Literal["", "query", "pattern"] = ""
+
+
+async def query_agents(state: State, query: AgentQuery) -> Result:
+    if query.role is query.capability is query.context is None:
+        raise InvalidParams({"context": "give at least one of capability, role, context"})
+    index = state.index
+    return answer_agents(index, query, state.terms).as_result(index.generation)
+
+
+async def query_skills(state: State, query: SkillQuery) -> Result:
+    index = state.index
+    return answer_skills(index, query, state.terms).as_result(index.generation)
+
+
+async def query_workflows(state: State, query: WorkflowQuery) -> Result:
+    index = state.index
+    return answer_workflows(index, query, state.terms).as_result(index.generation)
+
+
+async def read_entry(state: State, query: EntryQuery) -> Result:
+    return get_entry(state.index, query)
+
+
+async def get_health(state: State, _: NoParams) -> Result:
+    return health(state)
+
+
+async def get_metrics(state: State, _: NoParams) -> Result:
+    return metrics(state)
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            "queryAgents",
+            AgentQuery,
+            query_agents,
+            "Which agents play this role, have this capability, or fit this context?",
+            "query",
+        ),
+        Method("querySkills", SkillQuery, query_skills, "Which skills fit this context?", "query"),
+        Method(
+            "queryWorkflows",
+            WorkflowQuery,
+            query_workflows,
+            "Which commands reach this goal?",
+            "query",
+        ),
+        Method("getEntry", EntryQuery, read_entry, "The text of one entry, cut to a token budget."),
+        Method("getHealth", NoParams, get_health, "The same as GET /health."),
+        Method("getMetrics", NoParams, get_metrics, "The same as GET /metrics."),
+    )
+}
+
+
+def read_params(method: Method, raw: bytes) -> Any:
+    """Raises InvalidParams with every bad field by name, unknown ones too."""
+    try:
+        return msgspec.json.decode(raw, type=method.params)
+    except msgspec.ValidationError as error:
+        raise InvalidParams(_problems(method.params, raw) or {"params": str(error)}) from None
+
+
+def _problems(params: type[Struct], raw: bytes) -> dict[str, str]:
+    said = msgspec.json.decode(raw)
+    if not isinstance(said, dict):
+        return {"params": "must be an object with named fields, not a list or a bare value"}
+    fields = {field.name: field for field in msgspec.structs.fields(params)}
+    problems = {name: "unknown field" for name in said if name not in fields}
+    for name, field in fields.items():
+        if name in said:
+            try:
+                msgspec.convert(said[name], field.type)
+            except msgspec.ValidationError as error:
+                problems[name] = str(error)
+        elif field.required:
+            problems[name] = "required"
+    return problems

@@ -1,0 +1,76 @@
+"""Is one running already? A file that its owner locks for life: no stale owners.
+
+Standard library only: the watcher and the scripts use it too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows: serve runs, without the guarantee
+    fcntl = None  # type: ignore[assignment]
+
+
+class PidFile:
+    """`mcp.pid`: a JSON object with pid and port, valid as long as it is locked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd = -1
+
+    def acquire(self) -> bool:
+        """Take the lock for the life of this process; false when another process has it."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        if not _lock(fd):
+            os.close(fd)
+            return False
+        self._fd = fd
+        return True
+
+    def write(self, **facts: Any) -> None:
+        data = json.dumps(facts).encode() + b"\n"
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, data, 0) if hasattr(os, "pwrite") else os.write(self._fd, data)
+
+    def release(self) -> None:
+        if self._fd >= 0:
+            os.ftruncate(self._fd, 0)
+            os.close(self._fd)
+            self._fd = -1
+
+    def owner(self) -> dict[str, Any] | None:
+        """What the living owner wrote; {} when it has not yet written; None without an owner."""
+        try:
+            fd = os.open(self.path, os.O_RDWR)
+        except OSError:
+            return None
+        try:
+            if _lock(fd):
+                return None
+            return _read(fd)
+        finally:
+            os.close(fd)
+
+
+def _lock(fd: int) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _read(fd: int) -> dict[str, Any]:
+    try:
+        facts = json.loads(os.read(fd, 65536) or b"{}")
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}

@@ -1,0 +1,37 @@
+"""What does the running server know? Everything that changes, with its owner, handed down."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from ..config import Settings
+from ..discover.index import Index
+from ..discover.refresh import Refresh
+from ..errors import Starting
+from ..text import Terms
+from .cache import AnswerCache
+from .metrics import Metrics
+
+
+@dataclass(slots=True)
+class State:
+    """The context of every method. `started` is on the monotonic clock."""
+
+    settings: Settings
+    refresh: Refresh
+    query_cache: AnswerCache
+    pattern_cache: AnswerCache
+    metrics: Metrics = field(default_factory=Metrics)
+    terms: Terms = field(default_factory=Terms)
+    started: float = field(default_factory=time.monotonic)
+    first_build: asyncio.Task[Index] | None = None
+
+    @property
+    def index(self) -> Index:
+        if self.refresh.index is None:
+            if self.refresh.failure:
+                raise Starting(f"There is no index yet. {self.refresh.failure}")
+            raise Starting("The server is building its first index.")
+        return self.refresh.index

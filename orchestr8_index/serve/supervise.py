@@ -1,0 +1,126 @@
+"""How is the server put into the background, found there, and ended? For the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from ..config import REPOSITORY, Settings, inherited_environment
+from ..errors import BuildFailed, PortTaken, StartFailed
+from .pidfile import PidFile
+from .probe import Health, get_health
+from .watch import LOCK_NAME, STDERR_NAME
+
+START_SECONDS, STOP_SECONDS, KILL_SECONDS = 120.0, 10.0, 5.0
+PAUSE = 0.05
+_PATH = "import sys; sys.path.append(sys.argv.pop(1));"
+_SERVE = _PATH + "from orchestr8_index.cli import main; main()"
+_WATCH = _PATH + "from orchestr8_index.serve.watch import main; sys.exit(main())"
+
+
+def pidfile(settings: Settings) -> PidFile:
+    return PidFile(settings.data_dir / "mcp.pid")
+
+
+def running_port(settings: Settings) -> int | None:
+    """The port of the server that owns the data directory."""
+    owner = pidfile(settings).owner()
+    port = owner.get("port") if owner else None
+    return port if isinstance(port, int) else None
+
+
+def start(settings: Settings, progress: Callable[[Health], None]) -> Health:
+    """Detach a server and wait until it serves. Raises with what it said if it does not."""
+    if settings.port and get_health(settings.port) is not None:
+        sentence = f"Port {settings.port} is taken by a server with another data directory."
+        raise PortTaken(sentence)
+    process = _spawn(settings)
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None and running_port(settings) is None:
+            raise StartFailed(_last_words(settings) or "The server ended at once.", cure="")
+        port = running_port(settings)
+        health = get_health(port) if port else None
+        if health and health["status"] != "starting":
+            return health
+        if health and health["reasons"]:
+            stop(settings)
+            raise BuildFailed(health["reasons"][0], "Nothing was left running.")
+        if health:
+            progress(health)
+        time.sleep(PAUSE)
+    raise StartFailed(f"The server did not answer within {START_SECONDS:.0f} s.")
+
+
+def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
+    logs = settings.data_dir / "logs"
+    try:
+        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        sentence = f"The data directory {settings.data_dir} cannot be used: {error.strerror}."
+        raise StartFailed(sentence, "Choose another with --data-dir or MCP_DATA_DIR.") from None
+    command = _python(_SERVE, "serve", *_arguments(settings))
+    if settings.auto_restart:
+        command = _python(_WATCH, str(settings.data_dir), *command)
+    with open(logs / STDERR_NAME, "wb") as stderr:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stderr,
+            stderr=stderr,
+            env=inherited_environment(),
+            start_new_session=True,
+        )
+
+
+def _python(code: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-P", "-c", code, str(REPOSITORY), *arguments]
+
+
+def _arguments(settings: Settings) -> list[str]:
+    roots = [part for root in settings.roots for part in ("--root", root)]
+    return [*roots, "--port", str(settings.port), "--data-dir", str(settings.data_dir)]
+
+
+def _last_words(settings: Settings) -> str:
+    path = settings.data_dir / "logs" / STDERR_NAME
+    try:
+        lines = path.read_text("utf-8", "replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1].removeprefix("Error: ") if lines else ""
+
+
+def stop(settings: Settings) -> str:
+    """`stopped`, `killed` or `nothing`: SIGTERM, ten seconds, SIGKILL."""
+    server, watcher = pidfile(settings), PidFile(settings.data_dir / LOCK_NAME)
+    owners = [owner for owner in (watcher.owner(), server.owner()) if owner and owner.get("pid")]
+    if not owners:
+        return "nothing"
+    for owner in owners:
+        _signal(owner["pid"], signal.SIGTERM)
+    if _wait_free((server, watcher), STOP_SECONDS):
+        return "stopped"
+    for owner in owners:
+        _signal(owner["pid"], signal.SIGKILL)
+    _wait_free((server, watcher), KILL_SECONDS)
+    return "killed"
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _wait_free(files: tuple[PidFile, ...], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while any(file.owner() is not None for file in files):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(PAUSE)
+    return True

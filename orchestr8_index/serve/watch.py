@@ -1,0 +1,90 @@
+"""Who restarts a server that crashed? A small process of its own, standard library only.
+
+    python -c '…watch.main()' PACKAGE_PARENT DATA_DIR COMMAND…
+
+It starts COMMAND, waits, and starts it again when it ends by a signal or a status that only a crash
+has, after 0.5 s doubling to 30 s. A server that ended by itself (0), or said why it cannot run (1,
+2), is left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from .pidfile import PidFile
+
+LOCK_NAME, STDERR_NAME, LOG_NAME = "mcp.watch", "serve.stderr", "mcp.log"
+CHOSEN_ENDS = (0, 1, 2)
+FIRST_PAUSE, LONGEST_PAUSE, CALM_SECONDS = 0.5, 30.0, 60.0
+
+
+class Watcher:
+    """Keeps one child running until told to stop."""
+
+    def __init__(self, data_dir: Path, command: Sequence[str]) -> None:
+        self._logs, self._command = data_dir / "logs", command
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stopping = False
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        pause = FIRST_PAUSE
+        while True:
+            started = time.monotonic()
+            status = self._run_once()
+            if self._stopping or status in CHOSEN_ENDS:
+                return status
+            if time.monotonic() - started > CALM_SECONDS:
+                pause = FIRST_PAUSE
+            self._write_crash(status, pause)
+            time.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+
+    def _run_once(self) -> int:
+        with open(self._logs / STDERR_NAME, "wb") as stderr:
+            self._child = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr
+            )
+        if self._stopping:
+            self._child.terminate()
+        return self._child.wait()
+
+    def _stop(self, number: int, frame: object) -> None:
+        self._stopping = True
+        if self._child is None or self._child.poll() is not None:
+            raise SystemExit(0)
+        self._child.send_signal(signal.SIGTERM)
+
+    def _write_crash(self, status: int, pause: float) -> None:
+        last = (self._logs / STDERR_NAME).read_text("utf-8", "replace")[-2000:]
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
+            "level": "error",
+            "logger": "orchestr8.watch",
+            "message": f"the server ended with status {status}; it is started again in {pause:g} s",
+            "said": last.strip(),
+        }
+        with open(self._logs / LOG_NAME, "a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+
+
+def main() -> int:
+    os.umask(0o077)
+    data_dir = Path(sys.argv[1])
+    (data_dir / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = PidFile(data_dir / LOCK_NAME)
+    if not lock.acquire():
+        return 0
+    lock.write(pid=os.getpid())
+    try:
+        return Watcher(data_dir, sys.argv[2:]).run()
+    finally:
+        lock.release()

@@ -1,0 +1,152 @@
+"""Which address answers what? The routes, and the application that they make up."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..errors import InvalidRequest, Orchestr8Error
+from ..records import PLURAL
+from .guard import Guard, send_bytes, send_json
+from .health import health, metrics
+from .rpc import refusal, reply_to
+from .state import State
+
+MAX_BODY = 1_000_000
+JSON = b"application/json"
+log = logging.getLogger("orchestr8.serve")
+
+
+class TooLarge(Exception):
+    pass
+
+
+class Endpoint:
+    """One ASGI callable per address; starlette routes methods and paths to it."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+
+class Rpc(Endpoint):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await read_body(scope, receive)
+        except TooLarge:
+            error = InvalidRequest(f"The body is over {MAX_BODY:,} bytes.", "Send less at once.")
+            await send_bytes(send, 413, refusal(error), JSON, (b"connection", b"close"))
+            return
+        reply = await reply_to(self.state, body)
+        scope.setdefault("state", {})["rpc_methods"] = reply.methods
+        await send_bytes(send, reply.status, reply.body, JSON)
+
+
+class Health(Endpoint):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = health(self.state)
+        await send_json(send, 503 if body["status"] == "starting" else 200, body)
+
+
+class MetricsPage(Endpoint):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not _wants_text(scope):
+            await send_json(send, 200, metrics(self.state))
+            return
+        from .prometheus import CONTENT_TYPE, exposition
+
+        await send_bytes(send, 200, exposition(self.state), CONTENT_TYPE.encode())
+
+
+class Reindex(Endpoint):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = self.state.refresh.clock()
+        try:
+            index = await self.state.refresh.reindex()
+        except Orchestr8Error as error:
+            told = {"success": False, "message": str(error), "generation": self._generation()}
+            await send_json(send, 500, told)
+            return
+        counts = {PLURAL[kind]: n for kind, n in index.manifest.counts.items()}
+        spent = round((self.state.refresh.clock() - started) * 1000)
+        message = f"Generation {index.generation} serves."
+        told = {"success": True, "message": message, "generation": index.generation}
+        await send_json(send, 200, {**told, **counts, "duration_ms": spent})
+
+    def _generation(self) -> int:
+        return self.state.refresh.index.generation if self.state.refresh.index else 0
+
+
+async def read_body(scope: Scope, receive: Receive) -> bytes:
+    """Raises TooLarge as soon as more than MAX_BODY bytes are announced or have come."""
+    announced = dict(scope["headers"]).get(b"content-length", b"").strip()
+    if announced.isdigit() and int(announced[:20]) > MAX_BODY:
+        raise TooLarge
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        more = message.get("more_body", False)
+        if size > MAX_BODY:
+            raise TooLarge
+    return b"".join(parts)
+
+
+def _wants_text(scope: Scope) -> bool:
+    accept = dict(scope["headers"]).get(b"accept", b"")
+    return b"text/plain" in accept or b"format=prometheus" in scope["query_string"]
+
+
+def make_web(state: State) -> ASGIApp:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        state.first_build = state.refresh.begin()
+        state.first_build.add_done_callback(lambda task: _log_first(state))
+        yield
+        await state.refresh.stop()
+        log.info("final metrics", extra={"metrics": metrics(state)})
+
+    routes = [
+        Route("/", Rpc(state), methods=["POST"]),
+        Route("/health", Health(state), methods=["GET", "HEAD"]),
+        Route("/metrics", MetricsPage(state), methods=["GET", "HEAD"]),
+        Route("/reindex", Reindex(state), methods=["POST"]),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard)],
+        lifespan=lifespan,
+        exception_handlers={404: _no_such, 405: _no_such},  # type: ignore[dict-item]
+    )
+
+
+def _log_first(state: State) -> None:
+    index = state.refresh.index
+    if state.refresh.failure or index is None:
+        log.error("the index could not be built", extra={"reason": state.refresh.failure})
+        return
+    told = {"generation": index.generation, "counts": index.manifest.counts}
+    log.info("the index is up to date", extra=told)
+
+
+async def _no_such(request: object, error: object) -> ASGIApp:
+    async def say(scope: Scope, receive: Receive, send: Send) -> None:
+        status = getattr(error, "status_code", 404)
+        headers = getattr(error, "headers", None) or {}
+        sentence = (
+            "POST JSON-RPC to /, or POST /reindex; GET /health or /metrics."
+            if status == 405
+            else "There is nothing at this address: see /, /health, /metrics, /reindex."
+        )
+        pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await send_json(send, status, {"error": sentence}, *pairs)
+
+    return say

@@ -1,0 +1,126 @@
+"""Which words count? Text becomes terms: folded, split, stemmed, without what every request says.
+
+`terms("Please review our K8s YAML")` is `["review", "k8s", "yaml"]`. A compound written in
+camelCase counts whole and in parts; a run of Chinese, Japanese or Korean characters counts as its
+pairs.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+import Stemmer
+
+KEPT = r"c\+\+|[cf]#|\.net\b|\b(?:node|next|vue|nuxt|d3|three)\.js\b"
+WORD = r"[^\W_]+"
+EMOJI = r"[\u2600-\u27bf\U0001f300-\U0001faff]"
+_RAW = re.compile(f"{KEPT}|{WORD}|{EMOJI}", re.IGNORECASE)
+_CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_IDEOGRAPH = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]+"
+_CJK = re.compile(f"({_IDEOGRAPH})")
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+STOP = frozenset(
+    """a about above after again against all also am an and any anyone are as at be because been
+    before being below between both but by came come did do does doing done during each either else
+    ever every few for from further get gets getting give gives go goes going got had has have
+    having he her here hers him his how however i if in into is it its itself just me more most my
+    myself no nor not now of off on once only or other our ours out over own per s same she should
+    so some such t than that the their theirs them then there these they this those through to too
+    under until up upon us very was we were what when where which while who whom whose why will with
+    would within without you your yours yourself d ll m re ve don doesn didn isn aren wasn won
+    wouldn couldn shouldn can could may might must shall let lets please help helps helping need
+    needs needed want wants wanted like use uses used using thanks thank hello hi hey kindly someone
+    something somebody anything able make makes making made really trying try tries tried sure
+    proactively assistant""".split()
+)
+
+
+class Terms:
+    """Turns text into terms and remembers the raw words it has seen, at most `bound` of them."""
+
+    def __init__(self, bound: int = 4096) -> None:
+        self._stem = Stemmer.Stemmer("english", 0).stemWord
+        self._seen: dict[str, tuple[str, ...]] = {}
+        self._bound = bound
+
+    def __call__(self, text: str) -> list[str]:
+        found: list[str] = []
+        for raw in raw_words(text):
+            found += self.of_word(raw)
+        return found
+
+    def of_word(self, raw: str) -> tuple[str, ...]:
+        known = self._seen.get(raw)
+        if known is None:
+            if len(self._seen) >= self._bound:
+                self._seen.clear()
+            known = self._seen[raw] = tuple(self._split(raw))
+        return known
+
+    def _split(self, raw: str) -> Iterable[str]:
+        if not raw.isascii() and _CJK.search(raw):
+            for part in filter(None, _CJK.split(raw)):
+                yield from _bigrams(part) if _CJK.match(part) else self._split(part)
+            return
+        folded = fold(raw)
+        if folded not in STOP:
+            yield self._stem(folded)
+        yield from self._compound(raw, folded)
+
+    def _compound(self, raw: str, folded: str) -> Iterable[str]:
+        if raw.islower() or not raw.isascii() or not raw.isalnum():
+            return
+        parts = [part.lower() for part in _CAMEL.findall(raw)]
+        if len(parts) > 1 and any(len(part) > 2 for part in parts):
+            yield from (self._stem(p) for p in parts if len(p) > 2 and p not in STOP)
+
+
+def raw_words(text: str) -> list[str]:
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return _RAW.findall(text)
+
+
+def fold(text: str) -> str:
+    """NFKC, casefold, accents stripped: the form in which two spellings are one word."""
+    if text.isascii():
+        return text.lower()
+    spread = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text).casefold())
+    return unicodedata.normalize("NFC", "".join(c for c in spread if not unicodedata.combining(c)))
+
+
+def fold_name(name: str) -> str:
+    """A name as one looks it up: `Code_Reviewer`, `code-reviewer` and `code reviewer` are one."""
+    return " ".join(re.findall(r"[^\W_]+|[+#.]+", fold(name)))
+
+
+def clean(text: str) -> str:
+    """One line without control characters or direction overrides; a literal `\\n` is a space."""
+    return " ".join(strip_unsafe(text.replace("\\n", " ")).split())
+
+
+def strip_unsafe(text: str) -> str:
+    return _UNSAFE.sub("", _ANSI.sub("", text))
+
+
+def has_unsafe(text: str) -> bool:
+    return _UNSAFE.search(text) is not None
+
+
+def cut(text: str, length: int) -> str:
+    """At most `length` characters, cut at a word, with an ellipsis where something was cut."""
+    if len(text) <= length:
+        return text
+    head = text[: length - 1]
+    whole = head.rsplit(" ", 1)[0] if " " in head[length // 2 :] else head
+    return whole.rstrip(" ,;:.-") + "…"
+
+
+def _bigrams(run: str) -> Iterable[str]:
+    if len(run) == 1:
+        return [run]
+    return [run[i : i + 2] for i in range(len(run) - 1)]
