@@ -54,7 +54,7 @@ def read_catalogue(scan: Scan, reading: Callable[[int, Source], None]) -> Catalo
     found.findings += findings.of_entries(
         entry for rows in found.rows.values() for entry, _ in rows
     )
-    found.findings.sort(key=lambda finding: findings.SEVERITIES.index(finding.severity))
+    found.findings.sort(key=findings.by_severity)
     return found
 
 

@@ -31,7 +31,7 @@ def _rule(report: FileReport) -> str:
     reason = report.reason
     if reason.startswith("duplicate"):
         return "duplicate"
-    if "description:" in reason and ("no description" in reason or "no header" in reason):
+    if "no description:" in reason or "no header:" in reason:
         return "missing-description"
     if "was cut" in reason:
         return "cut"
@@ -55,3 +55,9 @@ def of_entries(entries: Iterable[Entry]) -> Iterator[Finding]:
 def of_troubles(troubles: Iterable[tuple[str, str]]) -> Iterator[Finding]:
     for path, message in troubles:
         yield Finding("manifest", "warning", "", path, None, message, "Mend the manifest.")
+
+
+def by_severity(finding: Finding) -> tuple[int, str, str, int]:
+    """A sort key: errors first, one rule together, then by place."""
+    place = SEVERITIES.index(finding.severity)
+    return place, finding.rule, finding.path, finding.line or 0

@@ -130,12 +130,12 @@ def _description(source: Source, header: Header) -> str:
             header.mend(reason, header.first_line + 1, "Say it in a sentence or two.")
         return cut(text, MAX_DESCRIPTION)
     opening = opening_of(header.body)
-    where = "taken from the text" if opening else "none, it is found by its name alone"
+    where = "the opening of the text describes it" if opening else "it is found by its name alone"
     missing = "no header" if not header.present else "no description"
     cure = (
         'description: "' + (opening.replace('"', "'") or "what it does, and when to use it") + '"'
     )
-    header.mend(f"{missing}: description {where}", header.first_line, cure)
+    header.mend(f"{missing}: {where}", header.first_line, cure)
     return opening
 
 
@@ -166,7 +166,7 @@ def _report(source: Source, root: str, header: Header, entry: Entry) -> FileRepo
         name=entry.name,
         reason="; ".join(clean(note[0]) for note in header.mended),
         line=line,
-        cure=clean(cure),
+        cure=strip_unsafe(cure).replace("\n", " "),
     )
 
 
