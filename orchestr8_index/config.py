@@ -33,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True):
     query_life: float = QUERY_LIFE
     pattern_life: float = PATTERN_LIFE
     auto_restart: bool = True
+    store_soft_mb: int = 100
+    store_hard_mb: int = 500
     explicit_port: bool = False
 
     @property
@@ -63,19 +65,23 @@ def read_settings(
     """
     env = os.environ if environ is None else environ
     home = Path.home() if home is None else home
-    chosen, origin = _choose_roots(roots, env, Path.cwd() if cwd is None else cwd, home)
+    cwd = Path.cwd() if cwd is None else cwd
+    chosen, origin = _choose_roots(roots, env, cwd, home)
     life = _number(env, "MCP_CACHE_TTL", 0, 30 * 86400)
     env_port = _number(env, "MCP_PORT", 0, 65535)
     folder = data_dir or env.get("MCP_DATA_DIR") or DEFAULT_DATA_DIR
+    _refuse_unwritable(*chosen, folder)
     return Settings(
         roots=chosen,
         roots_from=origin,
-        data_dir=_expand(folder, home),
+        data_dir=_expand(folder, home, cwd),
         port=_first(port, env_port, DEFAULT_PORT),
         log_level=_one_of(env, "MCP_LOG_LEVEL", LOG_LEVELS, "info"),
         query_life=_first(life, QUERY_LIFE),
         pattern_life=_first(life, PATTERN_LIFE),
         auto_restart=_one_of(env, "MCP_AUTO_RESTART", ("true", "false"), "true") == "true",
+        store_soft_mb=_first(_number(env, "MCP_STORE_SOFT_MB", 1, 1 << 20), 100),
+        store_hard_mb=_first(_number(env, "MCP_STORE_HARD_MB", 1, 1 << 20), 500),
         explicit_port=port is not None or env_port is not None,
     )
 
@@ -104,11 +110,20 @@ def _choose_roots(
 def _folders(roots: Sequence[str], cwd: Path, home: Path, origin: str) -> tuple[str, ...]:
     chosen: dict[str, None] = {}
     for root in roots:
-        path = cwd / _expand(root, home)
-        if not path.is_dir():
+        path = _expand(root, home, cwd)
+        if not os.path.isdir(path):
             raise BadSetting(f"{origin} {root} is not a folder.", "Name a folder that exists.")
         chosen[str(path.resolve())] = None
     return tuple(chosen)
+
+
+def _refuse_unwritable(*paths: str) -> None:
+    """A path stands in JSON, between processes and for clients: it must be UTF-8."""
+    for path in paths:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise BadSetting(f"{path!a} is not a UTF-8 path.", "Rename the folder.") from None
 
 
 def discovered_roots(cwd: Path, home: Path) -> tuple[str, ...]:
@@ -117,7 +132,7 @@ def discovered_roots(cwd: Path, home: Path) -> tuple[str, ...]:
     places = [cwd / "plugins", cwd / ".claude"]
     places += [user / kind for kind in ("agents", "skills", "commands")]
     places += installed_plugins(user / "plugins" / "installed_plugins.json")
-    found = {str(place.resolve()): None for place in places if place.is_dir()}
+    found = {str(place.resolve()): None for place in places if os.path.isdir(place)}
     return tuple(found)
 
 
@@ -127,7 +142,7 @@ def installed_plugins(listing: Path) -> list[Path]:
         plugins = json.loads(listing.read_text(encoding="utf-8"))["plugins"]
         installs = [install for each in plugins.values() for install in _as_list(each)]
         return sorted(Path(install["installPath"]) for install in installs)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return []
 
 
@@ -140,8 +155,8 @@ def _as_list(value: object) -> list[dict[str, str]]:
     return value if isinstance(value, list) else [value]  # type: ignore[list-item]
 
 
-def _expand(path: str, home: Path) -> Path:
-    return home / path[2:] if path.startswith("~/") else Path(path).absolute()
+def _expand(path: str, home: Path, cwd: Path) -> Path:
+    return home / path[2:] if path.startswith("~/") else cwd / path
 
 
 def _first(*values: int | None) -> int:
@@ -152,9 +167,10 @@ def _number(env: Mapping[str, str], name: str, low: int, high: int) -> int | Non
     text = env.get(name, "").strip()
     if not text:
         return None
-    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+    if not low <= number <= high:
         raise BadSetting(f"{name}={text} is not a whole number from {low} to {high}.", "Mend it.")
-    return int(text)
+    return number
 
 
 def _one_of(env: Mapping[str, str], name: str, allowed: Sequence[str], default: str) -> str:

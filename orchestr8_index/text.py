@@ -21,7 +21,9 @@ _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _IDEOGRAPH = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]+"
 _CJK = re.compile(f"({_IDEOGRAPH})")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNSAFE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 STOP = frozenset(
     """a about above after again against all also am an and any anyone are as at be because been
@@ -42,7 +44,7 @@ STOP = frozenset(
 class Terms:
     """Turns text into terms and remembers the raw words it has seen, at most `bound` of them."""
 
-    def __init__(self, bound: int = 4096) -> None:
+    def __init__(self, bound: int = 1024) -> None:
         self._stem = Stemmer.Stemmer("english", 0).stemWord
         self._seen: dict[str, tuple[str, ...]] = {}
         self._bound = bound
@@ -101,6 +103,16 @@ def fold_name(name: str) -> str:
 def clean(text: str) -> str:
     """One line without control characters or direction overrides; a literal `\\n` is a space."""
     return " ".join(strip_unsafe(text.replace("\\n", " ")).split())
+
+
+def as_utf8(path: str) -> str:
+    """A path that can be written as JSON: bytes that are not UTF-8 are replaced."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def display(path: str) -> str:
+    """A file name that every JSON reader takes: undecodable bytes and controls are replaced."""
+    return clean(as_utf8(path)) or "unnamed"
 
 
 def strip_unsafe(text: str) -> str:

@@ -21,6 +21,7 @@ from msgspec import Struct
 from .. import __version__
 from ..config import digest_of_roots
 from ..records import KINDS, Poison
+from ..text import as_utf8
 from .scan import Scan, Source, scan
 from .snapshot import FORMAT, Files, Generations, Manifest
 
@@ -64,7 +65,7 @@ def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
     made = generations.prepare()
     try:
         manifest = _make(made, found, request, say, started)
-    except BaseException:
+    except OSError:  # at anything else the note must stay, for whoever asks which file did it
         shutil.rmtree(made, ignore_errors=True)
         raise
     return BuildLine(generation=generations.publish(made, *manifest).generation)
@@ -110,7 +111,7 @@ class Reading:
     def __call__(self, number: int, source: Source) -> None:
         root = self._found.roots[source.root]
         note = msgspec.msgpack.encode(
-            Note(_text(root), _text(source.path), source.size, source.mtime_ns)
+            Note(as_utf8(root), as_utf8(source.path), source.size, source.mtime_ns)
         )
         os.lseek(self._file.fileno(), 0, os.SEEK_SET)
         self._file.write(len(note).to_bytes(4, "big") + note)
@@ -124,10 +125,6 @@ class Reading:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-
-
-def _text(path: str) -> str:
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def read_note(note: str) -> Note | None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import msgspec
 
 from ..records import KINDS, Entry, FileReport, Finding, Kind, ResolvedRole
+from ..text import display
 from . import findings
 from .parse import Parsed, parse
 from .roles import Directory, dangling, read_registry, resolve
-from .scan import MAX_BYTES, Scan, Source, display
+from .scan import MAX_BYTES, Scan, Source
 from .segment import Text
 from .steps import read_mentions
 

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -42,13 +43,13 @@ class BuildChild:
     on_line: Callable[[BuildLine], None] = lambda line: None
     _process: subprocess.Popen[bytes] | None = None
     _note: str = ""
-    _stderr: tempfile.SpooledTemporaryFile[bytes] | None = None
+    _stderr: IO[bytes] | None = None
     _hung: Note | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> BuildChild:
-        self._stderr = tempfile.TemporaryFile()  # type: ignore[assignment]
         try:
+            self._stderr = tempfile.TemporaryFile()
             self._process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.PIPE,
@@ -57,6 +58,7 @@ class BuildChild:
                 env=inherited_environment(),
             )
         except OSError as error:
+            self._close()
             raise BuildFailed(f"The build cannot be started: {error.strerror}.") from None
         assert self._process.stdin
         with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
@@ -69,17 +71,31 @@ class BuildChild:
         assert process and process.stdout
         watch = threading.Thread(target=self._watch, daemon=True)
         watch.start()
-        last = BuildLine()
-        for raw in process.stdout:
-            last = msgspec.json.decode(raw, type=BuildLine)
-            self._note = last.note or self._note
-            self.on_line(last)
+        last = self._listen(process.stdout)
         status = process.wait()
         self._ended.set()
         watch.join()
-        if status == 0:
-            return last
-        raise self._failure(status, last)
+        try:
+            if status == 0:
+                return last
+            raise self._failure(status, last)
+        finally:
+            self._close()
+
+    def _listen(self, lines: IO[bytes]) -> BuildLine:
+        """The last line; what is none (an import's chatter, a line cut by a signal) is passed."""
+        last = BuildLine()
+        for raw in lines:
+            with contextlib.suppress(msgspec.DecodeError):
+                last = msgspec.json.decode(raw, type=BuildLine)
+                self._note = last.note or self._note
+                self.on_line(last)
+        return last
+
+    def _close(self) -> None:
+        for pipe in (self._process and self._process.stdout, self._stderr):
+            if pipe:
+                pipe.close()
 
     def stop(self) -> None:
         if self._process and self._process.poll() is None:

@@ -35,45 +35,59 @@ KNOWN_KEYS = frozenset(
 _FENCE = YAMLHandler.FM_BOUNDARY
 _CLOSING = re.compile(r"^(?:-{3,}|\.\.\.)\s*$")
 _KEY = re.compile(r"^([A-Za-z_][\w-]*)[ \t]*:(?:[ \t]+|$)(.*)$")
-_LATE = re.compile(r"\A(?:\s|<!--.*?-->)+(?=-{3,}[ \t]*\n)", re.DOTALL)
+_LATE = re.compile(r"\A(?:\s|<!--.*?-->)++(?=-{3,}[ \t]*\n)", re.DOTALL)
+_COMPACT = re.compile(rf"^[ \t]*+(?:[-?:][ \t]+){{{MAX_NESTING}}}", re.MULTILINE)
 _HEADING = re.compile(r"^#{1,6} \S")
-_PYTHON_TAG = "tag:yaml.org,2002:python/"
+_TAG = "tag:yaml.org,2002:"
+_TYPES = ("bool", "int", "float", "timestamp", "binary")
 
 
 class TextLoader(SafeLoader):
-    """Safe, and a scalar stays what the file says: no dates, no floats, no `yes` that is true."""
+    """Safe, and a scalar stays what the file says: no dates, no floats, no `yes` that is true.
+
+    So with explicit tags too: PyYAML's own reading of `!!bool maybe` ends in a KeyError.
+    """
 
 
 TextLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in rules if tag == "tag:yaml.org,2002:null"]
+    first: [(tag, pattern) for tag, pattern in rules if tag == f"{_TAG}null"]
     for first, rules in SafeLoader.yaml_implicit_resolvers.items()
 }
+for _type in _TYPES:
+    TextLoader.add_constructor(_TAG + _type, SafeLoader.construct_yaml_str)  # type: ignore[type-var]
 
 
 class Hostile(ValueError):
-    """The header tries to harm its reader; `line` counts from 0 at the first field."""
+    """The header tries to harm its reader; `line` counts from 0 at the first line read."""
 
-    def __init__(self, reason: str, line: int | None = None) -> None:
+    def __init__(self, reason: str, line: int) -> None:
         super().__init__(reason)
         self.line = line
 
 
 @dataclass(slots=True)
 class Header:
-    """`mended` names each repair as (what, line in the file, cure); lines count from 1."""
+    """`mended` names each repair as (what, line in the file, cure); lines count from 1.
+
+    `lines` says on which line a field stands.
+    """
 
     fields: dict[str, Any] = field(default_factory=dict)
     body: str = ""
     mended: list[tuple[str, int | None, str]] = field(default_factory=list)
+    lines: dict[str, int] = field(default_factory=dict)
     first_line: int = 1
     present: bool = False
 
     def mend(self, what: str, line: int | None = None, cure: str = "") -> None:
         self.mended.append((what, line, cure))
 
+    def mend_field(self, key: str, what: str, cure: str) -> None:
+        self.mend(what, self.lines.get(key, self.first_line + 1), cure)
+
 
 def read_header(text: str) -> Header:
-    """`text` has `\\n` line ends and no control characters. Raises Hostile."""
+    """`text` has `\\n` line ends and no control characters. Raises Hostile, with a line from 1."""
     header = Header(body=text)
     if late := _LATE.match(text):
         if late.group().strip():
@@ -87,7 +101,10 @@ def read_header(text: str) -> Header:
     if not closed:
         cure = "Put a line with --- after the last field."
         header.mend("the closing --- is missing", header.first_line, cure)
-    header.fields = _read(header, block)
+    try:
+        header.fields = _read(header, block)
+    except Hostile as error:
+        raise Hostile(str(error), header.first_line + 1 + error.line) from None
     return header
 
 
@@ -113,28 +130,32 @@ def _is_field(line: str) -> bool:
 
 
 def _read(header: Header, block: str) -> dict[str, Any]:
-    trouble, line = "its brackets nest too deep to be read", None
-    if max(block.count("["), block.count("{")) < MAX_NESTING or _nesting(block) < MAX_NESTING:
-        try:
-            return _accept(header, block, _strict(block))
-        except yaml.YAMLError as error:
-            trouble, line = _describe(error)
+    header.lines = {key: at + header.first_line + 1 for key, at in _keys(block)}
+    try:
+        return _accept(header, block, load_strict(block))
+    except yaml.YAMLError as error:
+        trouble, line = describe(error)
     at = header.first_line + 1 + (line or 0)
     fields = _quote_and_read(block) or _read_lines(block)
     header.mend(f"strict YAML fails: {trouble}", at, _cure(fields, block, line))
     return fields
 
 
-def _strict(block: str) -> Any:
-    if "&" in block and "*" in block:
-        _refuse_bombs(yaml.compose(block, Loader=TextLoader))
+def load_strict(block: str) -> Any:
+    """YAML as it should be written. Raises yaml.YAMLError for what is not, and Hostile."""
+    if _nests_too_deep(block):
+        raise yaml.YAMLError("its values nest too deep to be read")
     try:
+        if "&" in block and "*" in block:
+            _refuse_bombs(yaml.compose(block, Loader=TextLoader))
         return YAMLHandler().load(block, Loader=TextLoader)
     except yaml.constructor.ConstructorError as error:
-        if _PYTHON_TAG in str(error.problem):
+        if f"{_TAG}python/" in str(error.problem):
             mark = error.problem_mark
             reason = "hostile: a tag asks for a Python object, which is never built"
-            raise Hostile(reason, mark.line if mark else None) from None
+            raise Hostile(reason, mark.line if mark else 0) from None
+        raise
+    except Hostile:
         raise
     except (ValueError, RecursionError) as error:
         raise yaml.YAMLError(type(error).__name__) from error
@@ -145,10 +166,12 @@ def _refuse_bombs(node: Any) -> None:
 
     def size(node: Any) -> int:
         if id(node) not in sizes:
-            sizes[id(node)] = 1  # a node that holds itself counts once
+            sizes[id(node)] = 0  # being counted: who meets it again lies within it
             children = getattr(node, "value", ())
             flat = [part for child in children for part in _parts(child)]
             sizes[id(node)] = 1 + sum(size(part) for part in flat)
+        elif not sizes[id(node)]:
+            raise Hostile("hostile: a YAML alias in the value that it names", node.start_mark.line)
         return sizes[id(node)]
 
     if node is not None and size(node) > MAX_EXPANDED:
@@ -169,14 +192,17 @@ def _accept(header: Header, block: str, fields: Any) -> dict[str, Any]:
         return {}
     base = header.first_line + 1
     lines = block.split("\n")
-    keys = [(match[1], i) for i, text in enumerate(lines) if (match := _KEY.match(text))]
-    for key, count in Counter(key for key, _ in keys).items():
+    for key, count in Counter(key for key, _ in _keys(block)).items():
         if count > 1 and key in fields:
-            at = base + max(i for k, i in keys if k == key)
-            header.mend(f"{key} stands {count} times, the last one counts", at, "Keep one.")
+            header.mend_field(key, f"{key} stands {count} times, the last one counts", "Keep one.")
     named = {str(key): value for key, value in fields.items()}
     _restore_comment(header, lines, base, named)
     return named
+
+
+def _keys(block: str) -> list[tuple[str, int]]:
+    lines = enumerate(block.split("\n"))
+    return [(match[1], at) for at, line in lines if (match := _KEY.match(line))]
 
 
 def _restore_comment(header: Header, lines: list[str], base: int, fields: dict[str, Any]) -> None:
@@ -201,17 +227,17 @@ def _quote_and_read(block: str) -> dict[str, Any] | None:
         if match and match[2] and not _readable(line):
             lines[number] = f"{match[1]}: {_quoted(match[2].strip())}"
     try:
-        fields = _strict("\n".join(lines))
+        fields = load_strict("\n".join(lines))
     except yaml.YAMLError:
         return None
     return fields if isinstance(fields, dict) else None
 
 
 def _readable(line: str) -> bool:
-    if _nesting(line) >= MAX_NESTING:
-        return False
     try:
-        return isinstance(_strict(line), dict)
+        return isinstance(load_strict(line), dict)
+    except Hostile:
+        return True  # the whole block tells on which line it stands
     except yaml.YAMLError:
         return line.rstrip().endswith(("|", ">", "|-", ">-"))
 
@@ -241,6 +267,12 @@ def _unquoted(lines: list[str]) -> Any:
     return text[1:].removesuffix(text[0]) if quoted else text
 
 
+def _nests_too_deep(text: str) -> bool:
+    """libyaml reads by recursion: tens of thousands of levels overrun its stack."""
+    brackets = text.count("[") + text.count("{")
+    return brackets >= MAX_NESTING <= _nesting(text) or bool(_COMPACT.search(text))
+
+
 def _nesting(text: str) -> int:
     depth = deepest = 0
     for mark in re.findall(r"[\[\]{}]", text):
@@ -249,7 +281,8 @@ def _nesting(text: str) -> int:
     return deepest
 
 
-def _describe(error: yaml.YAMLError) -> tuple[str, int | None]:
+def describe(error: yaml.YAMLError) -> tuple[str, int | None]:
+    """What YAML found wrong, and on which of the lines read, counted from 0."""
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error).split("\n")[0]
     return str(problem), mark.line if mark else None

@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass, field
 
 from ..records import Kind
-from ..text import clean
-from .walk import Tree
+from ..text import clean, display
+from .walk import KIND_FOLDERS, Tree
 
 FOLDER_KINDS: dict[str, Kind] = {"agents": "agent", "commands": "workflow"}
 MANIFEST_KINDS: dict[str, Kind] = {"agents": "agent", "skills": "skill", "commands": "workflow"}
@@ -52,7 +52,7 @@ class Layout:
         parts = folders.split("/") if folders else []
         if above := self._skill_above(parts, stem):
             return Place(None, stem, f"not an entry: it belongs to the skill in {above}/")
-        if stem.upper() == "SKILL" and (stem.isupper() or "skills" in parts):
+        if _is_skill_file(stem, parts):
             return Place("skill", parts[-1] if parts else self.root_name)
         if _README.fullmatch(stem):
             return Place(None, stem, "not an entry: a README")
@@ -100,12 +100,12 @@ class Layout:
                 return name
             above = parts[depth - 2] if depth > 1 else self.root_name
             if depth and above == "plugins":
-                return parts[depth - 1]
+                return display(parts[depth - 1])
         return self.root_name
 
 
 def read_layout(tree: Tree, links: list[str]) -> Layout:
-    root_name = clean(posixpath.basename(tree.root)) or "root"
+    root_name = display(posixpath.basename(tree.root) or "root")
     layout = Layout(
         root_name=root_name,
         root_is_kind=root_name in MANIFEST_KINDS and not tree.kind_folders,
@@ -121,9 +121,15 @@ def read_layout(tree: Tree, links: list[str]) -> Layout:
 
 def _skill_folders(layout: Layout, paths: list[str]) -> set[str]:
     """Folders with a SKILL.md, but for those that hold a whole plugin or all skills."""
-    folders = {posixpath.dirname(p) for p in paths if posixpath.basename(p).upper() == "SKILL.MD"}
-    plain = {f for f in folders if f and posixpath.basename(f) != "skills"}
+    files = (path.rpartition("/") for path in paths)
+    folders = {f for f, _, file in files if _is_skill_file(file[:-3], f.split("/"))}
+    plain = {f for f in folders if f and posixpath.basename(f) not in KIND_FOLDERS}
     return {f for f in plain if f not in layout.plugin_names and not _is_plugin_folder(layout, f)}
+
+
+def _is_skill_file(stem: str, parts: list[str]) -> bool:
+    """SKILL.md anywhere, skill.md below a folder `skills`; elsewhere that is a name like others."""
+    return stem.upper() == "SKILL" and (stem.isupper() or "skills" in parts)
 
 
 def _is_plugin_folder(layout: Layout, folder: str) -> bool:

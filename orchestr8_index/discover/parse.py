@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..records import Entry, FileReport
-from ..text import clean, cut, has_unsafe, strip_unsafe
+from ..text import clean, cut, display, has_unsafe, strip_unsafe
 from .header import Header, Hostile, read_header
-from .scan import Source, display
+from .scan import Source
 from .steps import read_steps
 
 MAX_NAME, MAX_DESCRIPTION, MAX_LABELS = 100, 20_000, 100
+MAX_HEADING, MAX_DEPTH = 1_000, 4
 _HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*$")
+_LABEL = re.compile(r"(?:\((?:[^()]|\([^()]*\))*\)|[^,])+")  # no comma, but for `Bash(a, b)`
 
 
 @dataclass(slots=True)
@@ -31,8 +33,7 @@ def parse(source: Source, data: bytes, root: str) -> Parsed:
     try:
         return _parse(source, data, root)
     except Hostile as error:
-        line = None if error.line is None else error.line + 2  # the fence, and counting from 1
-        return _refused(source, root, str(error), line, "Write the value as plain text.")
+        return _refused(source, root, str(error), error.line, "Write the value as plain text.")
 
 
 def _parse(source: Source, data: bytes, root: str) -> Parsed:
@@ -103,7 +104,7 @@ def _name(source: Source, header: Header) -> str:
     name = clean(written)
     if has_unsafe(written) or "\n" in written:
         cure = f'name: "{name}"'
-        header.mend("control characters were removed from the name", header.first_line + 1, cure)
+        header.mend_field("name", "control characters were removed from the name", cure)
     if not name:
         where = "folder" if source.path.upper().endswith("SKILL.MD") else "file"
         if header.present:
@@ -112,7 +113,7 @@ def _name(source: Source, header: Header) -> str:
         return display(source.stem)
     if len(name) > MAX_NAME:
         reason = f"the name has {len(name):,} characters and was cut to {MAX_NAME}"
-        header.mend(reason, header.first_line + 1, "Give it a short name.")
+        header.mend_field("name", reason, "Give it a short name.")
     return name[:MAX_NAME].rstrip()
 
 
@@ -122,12 +123,12 @@ def _description(source: Source, header: Header) -> str:
     if text:
         if not isinstance(said, str):
             reason = "description is not a text; its parts were joined"
-            header.mend(reason, header.first_line + 1, f'description: "{cut(text, 300)}"')
+            header.mend_field("description", reason, f'description: "{cut(text, 300)}"')
         if len(text) > MAX_DESCRIPTION:
             reason = (
                 f"the description has {len(text):,} characters and was cut to {MAX_DESCRIPTION:,}"
             )
-            header.mend(reason, header.first_line + 1, "Say it in a sentence or two.")
+            header.mend_field("description", reason, "Say it in a sentence or two.")
         return cut(text, MAX_DESCRIPTION)
     opening = opening_of(header.body)
     where = "the opening of the text describes it" if opening else "it is found by its name alone"
@@ -144,7 +145,7 @@ def opening_of(body: str) -> str:
     heading = ""
     paragraph: list[str] = []
     for line in body.split("\n"):
-        match = _HEADING.match(line)
+        match = _HEADING.match(line[:MAX_HEADING])
         if match or not line.strip():
             if paragraph:
                 break
@@ -188,7 +189,7 @@ def labels(value: Any, spaces: bool = False) -> tuple[str, ...]:
     """A list, a comma string or (for tools) a string with blanks, as clean distinct labels."""
     if isinstance(value, str):
         value = value.strip().removeprefix("[").removesuffix("]")
-        parts = re.split(r",(?![^(]*\))", value)
+        parts = _LABEL.findall(value)
         if spaces and len(parts) == 1 and "(" not in value:
             parts = value.split()
         value = [part.strip().strip("\"'") for part in parts]
@@ -200,11 +201,11 @@ def labels(value: Any, spaces: bool = False) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, found)))[:MAX_LABELS]
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, depth: int = MAX_DEPTH) -> str:
     if isinstance(value, str):
         return clean(value)
-    if isinstance(value, list):
-        return clean(", ".join(_text(item) for item in value[:MAX_LABELS]))
+    if isinstance(value, list) and depth:
+        return clean(", ".join(_text(item, depth - 1) for item in value[:MAX_LABELS]))
     return ""
 
 

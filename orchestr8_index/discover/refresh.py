@@ -6,6 +6,7 @@ A build that fails keeps the old generation. Calls for a build that meet share o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,7 +48,8 @@ class Refresh:
         self.index = open_newest(self.generations)
         if self.index is not None:
             self.builder.poison = self.index.manifest.poison
-        self._early = self.builder.start(self._digest())
+        with contextlib.suppress(BuildFailed):  # `begin` tries again, and remembers the failure
+            self._early = self.builder.start(self._digest())
 
     def begin(self) -> asyncio.Task[Index]:
         """The check that `open_last` started, awaited in the running loop."""
@@ -73,6 +75,7 @@ class Refresh:
     async def _build_after(self, running: asyncio.Task[Index]) -> Index:
         """What changed after the running build had looked; nothing to do if nothing did."""
         await asyncio.wait([running])
+        self._following = None  # who asks from here on wants to see what changes from here on
         self._building = asyncio.create_task(self._build(self._digest()))
         return await self._building
 

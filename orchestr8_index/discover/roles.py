@@ -10,7 +10,7 @@ import yaml
 
 from ..records import Finding, ResolvedRole, Role
 from ..text import clean, fold_name
-from .header import TextLoader
+from .header import Hostile, describe, load_strict
 from .parse import labels
 
 MAX_REGISTRY = 1_000_000
@@ -24,14 +24,15 @@ def read_registry(root: str, path: str) -> tuple[list[Role], list[Finding]]:
         if len(data) > MAX_REGISTRY:
             return [], [_trouble(path, None, f"the registry is over {MAX_REGISTRY:,} bytes")]
         text = data.decode("utf-8", "replace")
-        if "&" in text and "*" in text:
-            return [], [_trouble(path, None, "the registry uses YAML aliases, which are refused")]
-        said = yaml.load(text, Loader=TextLoader)
-    except (OSError, yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        why = getattr(error, "problem", None) or type(error).__name__
-        line = mark.line + 1 if mark else None
-        return [], [_trouble(path, line, f"the registry cannot be read: {why}")]
+        said = load_strict(text)
+    except OSError as error:
+        return [], [_trouble(path, None, f"the registry cannot be read: {error.strerror}")]
+    except Hostile as error:
+        return [], [_trouble(path, error.line + 1, str(error))]
+    except yaml.YAMLError as error:
+        why, line = describe(error)
+        at = None if line is None else line + 1
+        return [], [_trouble(path, at, f"the registry cannot be read: {why}")]
     roles = said.get("roles") if isinstance(said, dict) else None
     if not isinstance(roles, dict):
         return [], [_trouble(path, 1, "the registry has no `roles:` mapping")]

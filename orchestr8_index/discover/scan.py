@@ -5,13 +5,14 @@ A real file counts once: links inside the roots are followed once, links out of 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..records import FileReport, Kind, Poison
-from ..text import clean
+from ..text import as_utf8, clean, display
 from .layout import Layout, Place, read_layout
 from .walk import MAX_FILES, File, Tree, is_markdown, walk
 
@@ -50,11 +51,6 @@ class Scan:
         )
 
 
-def display(path: str) -> str:
-    """A file name that every JSON reader takes: undecodable bytes and controls are replaced."""
-    return clean(path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")) or "unnamed"
-
-
 def scan(roots: tuple[str, ...], poison: Iterable[Poison] = (), max_files: int = MAX_FILES) -> Scan:
     """Walk `roots` and decide what every markdown file is. Opens manifests, nothing else."""
     result = Scan(roots)
@@ -65,7 +61,7 @@ def scan(roots: tuple[str, ...], poison: Iterable[Poison] = (), max_files: int =
     for number, tree in enumerate(trees):
         links = list(_follow(result, number, tree, roots))
         layout = read_layout(tree, [path for path, _ in links])
-        result.troubles += layout.troubles
+        result.troubles += [(display(path), clean(said)) for path, said in layout.troubles]
         result.registries += [(number, registry.path) for registry in tree.registries]
         for path, reason in tree.unread:
             result.refuse(number, path, reason, "Give the index read access, or move it away.")
@@ -77,7 +73,8 @@ def scan(roots: tuple[str, ...], poison: Iterable[Poison] = (), max_files: int =
         linked.append((number, layout, links))
     for number, layout, links in linked:
         _place_links(result, number, layout, links, taken, poisoned)
-    result.digest = _digest(trees)
+    behind = [file for _, _, links in linked for file in links]
+    result.digest = _digest(trees, behind)
     return result
 
 
@@ -95,7 +92,7 @@ def _place(
         result.refuse(root, file.path, place.reason, entry=False)
     elif real in taken:
         result.refuse(root, file.path, "duplicate: the same file is reached by another root")
-    elif bad := poisoned.get((result.roots[root], file.path, file.size, file.mtime_ns)):
+    elif bad := poisoned.get((result.roots[root], as_utf8(file.path), file.size, file.mtime_ns)):
         result.refuse(
             root, file.path, bad.reason, "Mend or remove the file; a changed file is read again."
         )
@@ -147,7 +144,7 @@ def _follow(
             real = os.path.realpath(full, strict=True)
         except OSError as error:
             what = "loop: links that lead in a circle"
-            reason = what if "levels" in str(error.strerror) else "the link leads nowhere"
+            reason = what if error.errno == errno.ELOOP else "the link leads nowhere"
             result.refuse(root, link, reason, "Remove the link.")
             continue
         if not any(real == known or real.startswith(f"{known}/") for known in roots):
@@ -157,6 +154,8 @@ def _follow(
             yield from _behind(link, real, full)
         elif is_markdown(real) and os.path.isfile(real):
             yield link, real
+        else:
+            result.refuse(root, link, "the link leads to something else than a markdown file")
 
 
 def _behind(link: str, real: str, full: str) -> Iterator[tuple[str, str]]:
@@ -167,13 +166,25 @@ def _behind(link: str, real: str, full: str) -> Iterator[tuple[str, str]]:
         yield f"{link}/{file.path}", f"{real}/{file.path}"
 
 
-def _digest(trees: list[Tree]) -> str:
+def _digest(trees: list[Tree], behind: list[tuple[str, str]]) -> str:
     state = hashlib.sha256()
+    for line in (*_facts(trees), *(f"{path}\0{_stamp(real)}" for path, real in behind)):
+        state.update(f"{line}\n".encode("utf-8", "surrogateescape"))
+    return state.hexdigest()[:32]
+
+
+def _facts(trees: list[Tree]) -> Iterator[str]:
     for tree in trees:
         for file in (*tree.files, *tree.manifests, *tree.registries):
-            line = f"{tree.root}\0{file.path}\0{file.size}\0{file.mtime_ns}\n"
-            state.update(line.encode("utf-8", "surrogateescape"))
+            yield f"{tree.root}\0{file.path}\0{file.size}\0{file.mtime_ns}"
         for path in tree.links:
-            target = os.readlink(f"{tree.root}/{path}")
-            state.update(f"{tree.root}\0{path}\0{target}\n".encode("utf-8", "surrogateescape"))
-    return state.hexdigest()[:32]
+            yield f"{tree.root}\0{path}\0{os.path.realpath(f'{tree.root}/{path}')}"
+
+
+def _stamp(path: str) -> str:
+    """A file behind a link may lie where no walk comes by, and may be gone by now."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return "gone"
+    return f"{status.st_size}\0{status.st_mtime_ns}"

@@ -10,11 +10,12 @@ import mmap
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from ..errors import SnapshotUnreadable
 
 Typecode = Literal["B", "I", "Q"]
+Doubles = Literal["d"]
 Table = dict[str, tuple[int, int]]
 _ALIGN = 8
 
@@ -49,13 +50,22 @@ class Sections:
         self._table = table
         self._map = mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
 
-    def mapped(self, name: str, typecode: Typecode) -> memoryview[int]:
+    @overload
+    def mapped(self, name: str, typecode: Typecode) -> memoryview[int]: ...
+
+    @overload
+    def mapped(self, name: str, typecode: Doubles) -> memoryview[float]: ...
+
+    def mapped(self, name: str, typecode: Any) -> Any:
         offset, length = self._table[name]
         return memoryview(self._map)[offset : offset + length].cast(typecode)
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         offset, whole = self._table[name]
-        return os.pread(self._fd, whole if length is None else length, offset + start)
+        wanted = whole if length is None else length
+        if not hasattr(os, "pread"):  # Windows
+            return self._map[offset + start : offset + start + wanted]
+        return os.pread(self._fd, wanted, offset + start)
 
     def close(self) -> None:
         if self._fd >= 0:

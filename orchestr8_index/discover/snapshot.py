@@ -21,7 +21,7 @@ from ..errors import SnapshotUnreadable
 from ..records import KINDS, FileReport, Finding, Kind, Poison, ResolvedRole
 from .sections import Table
 
-FORMAT = 1
+FORMAT = 2
 KEPT_GENERATIONS = 2
 LEFTOVER_AGE = 3600.0
 _MANIFEST, _FILES = "manifest.json", "files.msgpack"
@@ -91,7 +91,7 @@ class Generations:
             names = [path.name for path in self.folder.iterdir()]
         except OSError:
             return []
-        return sorted(int(name) for name in names if name.isdigit())
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def newest(self) -> int:
         return max(self.numbers(), default=0)
@@ -139,7 +139,7 @@ def _name(generation: int) -> str:
 
 def _write(path: Path, data: bytes) -> None:
     with open(path, "wb") as file:
-        os.fchmod(file.fileno(), 0o600)
+        os.chmod(path, 0o600)
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from ..text import clean, cut
 
-MAX_STEPS, MAX_STEP = 20, 60
+MAX_STEPS, MAX_STEP, MAX_LINE = 20, 60, 1_000
 _STEP_HEADING = re.compile(
     r"^#{1,6}\s+(?:(?:step|phase|stage)\s*\d+(?:\.\d+)*\s*[:.)–—-]*|\d+(?:\.\d+)*\s*[:.)]*)\s*(.+)$",
     re.I,
@@ -45,7 +45,7 @@ def _outside_code(body: str) -> Iterable[str]:
         if line.lstrip().startswith(("```", "~~~")):
             fenced = not fenced
         elif not fenced:
-            yield line
+            yield line[:MAX_LINE]
 
 
 def _plain(step: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ try:
     import fcntl
 except ImportError:  # Windows: serve runs, without the guarantee
     fcntl = None  # type: ignore[assignment]
+
+ATTEMPTS, PAUSE = 5, 0.02
 
 
 class PidFile:
@@ -27,7 +30,7 @@ class PidFile:
         """Take the lock for the life of this process; false when another process has it."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        if not _lock(fd):
+        if not _lock_soon(fd):
             os.close(fd)
             return False
         self._fd = fd
@@ -56,6 +59,15 @@ class PidFile:
             return _read(fd)
         finally:
             os.close(fd)
+
+
+def _lock_soon(fd: int) -> bool:
+    """Who asks for the owner holds the lock for a moment: one refusal is not yet an owner."""
+    for _ in range(ATTEMPTS):
+        if _lock(fd):
+            return True
+        time.sleep(PAUSE)
+    return False
 
 
 def _lock(fd: int) -> bool:

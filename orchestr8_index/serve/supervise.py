@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 from ..config import REPOSITORY, Settings, inherited_environment
 from ..errors import BuildFailed, PortTaken, StartFailed
@@ -42,7 +43,7 @@ def start(settings: Settings, progress: Callable[[Health], None]) -> Health:
     process = _spawn(settings)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if process.poll() is not None and running_port(settings) is None:
+        if process.poll() is not None and not _owners(settings):
             raise StartFailed(_last_words(settings) or "The server ended at once.", cure="")
         port = running_port(settings)
         health = get_health(port) if port else None
@@ -98,17 +99,16 @@ def _last_words(settings: Settings) -> str:
 
 def stop(settings: Settings) -> str:
     """`stopped`, `killed` or `nothing`: SIGTERM, ten seconds, SIGKILL."""
-    server, watcher = pidfile(settings), PidFile(settings.data_dir / LOCK_NAME)
-    owners = [owner for owner in (watcher.owner(), server.owner()) if owner and owner.get("pid")]
+    owners = _owners(settings)
     if not owners:
         return "nothing"
     for owner in owners:
         _signal(owner["pid"], signal.SIGTERM)
-    if _wait_free((server, watcher), STOP_SECONDS):
+    if _wait_free(settings, STOP_SECONDS):
         return "stopped"
     for owner in owners:
         _signal(owner["pid"], signal.SIGKILL)
-    _wait_free((server, watcher), KILL_SECONDS)
+    _wait_free(settings, KILL_SECONDS)
     return "killed"
 
 
@@ -117,9 +117,19 @@ def _signal(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def _wait_free(files: tuple[PidFile, ...], seconds: float) -> bool:
+def _locks(settings: Settings) -> tuple[PidFile, PidFile]:
+    """The watcher's, then the server's: a watcher that is told first restarts nothing."""
+    return PidFile(settings.data_dir / LOCK_NAME), pidfile(settings)
+
+
+def _owners(settings: Settings) -> list[dict[str, Any]]:
+    found = [lock.owner() for lock in _locks(settings)]
+    return [owner for owner in found if owner and owner.get("pid")]
+
+
+def _wait_free(settings: Settings, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    while any(file.owner() is not None for file in files):
+    while any(lock.owner() is not None for lock in _locks(settings)):
         if time.monotonic() > deadline:
             return False
         time.sleep(PAUSE)

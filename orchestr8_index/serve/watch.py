@@ -23,6 +23,7 @@ from .pidfile import PidFile
 LOCK_NAME, STDERR_NAME, LOG_NAME = "mcp.watch", "serve.stderr", "mcp.log"
 CHOSEN_ENDS = (0, 1, 2)
 FIRST_PAUSE, LONGEST_PAUSE, CALM_SECONDS = 0.5, 30.0, 60.0
+NAP = 0.05
 
 
 class Watcher:
@@ -37,7 +38,7 @@ class Watcher:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         pause = FIRST_PAUSE
-        while True:
+        while not self._stopping:
             started = time.monotonic()
             status = self._run_once()
             if self._stopping or status in CHOSEN_ENDS:
@@ -45,8 +46,9 @@ class Watcher:
             if time.monotonic() - started > CALM_SECONDS:
                 pause = FIRST_PAUSE
             self._write_crash(status, pause)
-            time.sleep(pause)
+            self._rest(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
+        return 0
 
     def _run_once(self) -> int:
         with open(self._logs / STDERR_NAME, "wb") as stderr:
@@ -58,10 +60,15 @@ class Watcher:
         return self._child.wait()
 
     def _stop(self, number: int, frame: object) -> None:
+        """Raises nothing: a child that is just being started would be left behind."""
         self._stopping = True
-        if self._child is None or self._child.poll() is not None:
-            raise SystemExit(0)
-        self._child.send_signal(signal.SIGTERM)
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(signal.SIGTERM)
+
+    def _rest(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < end:
+            time.sleep(NAP)
 
     def _write_crash(self, status: int, pause: float) -> None:
         last = (self._logs / STDERR_NAME).read_text("utf-8", "replace")[-2000:]

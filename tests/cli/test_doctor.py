@@ -1,0 +1,87 @@
+"""Does the doctor say how every file ended, in the contract's shape?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ..trees import MakeTree, agent
+from .conftest import ROOT, Run
+
+FILE = {"root", "path", "outcome", "kind", "name", "reason", "line", "cure"}
+FINDING = {"rule", "severity", "entry", "path", "line", "message", "cure"}
+
+
+@pytest.fixture
+def mixed(make_tree: MakeTree) -> str:
+    """A tree with an entry, a repaired one, a duplicate, and files that are none."""
+    files = {
+        "agents/good.md": agent("good"),
+        "agents/twin.md": agent("good"),
+        "agents/bare.md": "No header, but a text.",
+        "README.md": "# Read me",
+    }
+    return str(make_tree(files))
+
+
+def test_the_shape_is_the_contracts(run: Run, mixed: str) -> None:
+    told = run("doctor", "--root", mixed, "--json").json
+    assert set(told) == {"files", "findings", "counts"}
+    assert [set(file) for file in told["files"]] == [FILE] * 3
+    assert told["findings"] and all(set(finding) == FINDING for finding in told["findings"])
+
+
+def test_every_outcome_is_told(run: Run, mixed: str) -> None:
+    told = run("doctor", "--root", mixed, "--json").json
+    outcomes = {file["path"]: file["outcome"] for file in told["files"]}
+    assert outcomes == {
+        "agents/good.md": "indexed",
+        "agents/twin.md": "skipped",
+        "agents/bare.md": "repaired",
+    }
+    assert all(file["root"] == mixed for file in told["files"])
+    assert all(file["reason"] for file in told["files"] if file["outcome"] != "indexed")
+
+
+def test_counts_add_up(run: Run, mixed: str) -> None:
+    counts = run("doctor", "--root", mixed, "--json").json["counts"]
+    told = [counts[name] for name in ("indexed", "repaired", "skipped", "not_entries")]
+    assert told == [1, 1, 1, 1]
+
+
+def test_files_that_are_no_entries_are_listed_with_all(run: Run, mixed: str) -> None:
+    told = run("doctor", "--root", mixed, "--json", "--all").json
+    (readme,) = [file for file in told["files"] if file["path"] == "README.md"]
+    assert (readme["kind"], readme["name"], readme["line"]) == (None, None, None)
+
+
+def test_findings_are_no_failure(run: Run, mixed: str) -> None:
+    said = run("doctor", "--root", mixed)
+    assert said.status == 0
+    assert said.out.startswith("1 indexed, 1 repaired, 1 skipped; 1 other markdown files")
+    assert "agents/twin.md" in said.out and "README.md" not in said.out
+
+
+def test_all_lists_them_for_people_too(run: Run, mixed: str) -> None:
+    assert "README.md" in run("doctor", "--root", mixed, "--all").out
+
+
+def test_with_a_server_its_roots_are_looked_at(online: Run) -> None:
+    said = online("doctor")
+    assert said.out.startswith("40 indexed, 0 repaired, 0 skipped")
+    assert "the running server" in said.err
+
+
+def test_named_roots_win_over_a_servers(online: Run, mixed: str) -> None:
+    assert online("doctor", "--root", mixed).out.startswith("1 indexed")
+
+
+def test_without_roots_what_is_found_here_is_looked_at(run: Run, mixed: str) -> None:
+    Path("plugins").symlink_to(mixed)
+    assert "found here" in run("doctor").err
+
+
+def test_the_shipped_catalogue_is_without_findings(offline: Run) -> None:
+    told = offline("doctor", "--root", ROOT, "--json").json
+    assert [f for f in told["findings"] if f["severity"] == "error"] == []

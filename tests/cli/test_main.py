@@ -1,0 +1,129 @@
+"""How does a command end, whatever happens to it?"""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from orchestr8_index import __version__
+from orchestr8_index.cli import cli
+from orchestr8_index.errors import InternalError, OperationError
+from orchestr8_index.serve import supervise
+
+from ..processes import World
+from .conftest import ROOT, Run
+
+COMMANDS = ["serve", "up", "down", "status", "query", "roles", "doctor", "reindex"]
+
+
+def raising(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`down` meets this error."""
+
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(supervise, "stop", fail)
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_lists_the_commands(run: Run, option: str) -> None:
+    said = run(option)
+    assert said.status == 0
+    assert all(f"\n  {command} " in said.out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(run: Run, command: str) -> None:
+    said = run(command, "--help")
+    assert (said.status, f"orchestr8-index {command}" in said.out) == (0, True)
+    assert "--data-dir" in said.out
+
+
+def test_every_command_is_known() -> None:
+    assert set(COMMANDS) <= set(cli.commands)
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert __version__ in run("--version").out
+
+
+@pytest.mark.parametrize("wrong", [["nonsense"], ["--nonsense"], ["status", "extra"], ["query"]])
+def test_wrong_usage_is_2(run: Run, wrong: list[str]) -> None:
+    said = run(*wrong)
+    assert (said.status, said.err.startswith("Usage:")) == (2, True)
+
+
+def test_a_setting_that_cannot_be_used_is_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MCP_CACHE_TTL", "soon")
+    said = run("status")
+    assert (said.status, "MCP_CACHE_TTL=soon" in said.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "error", [OperationError("No.", "Mend it."), InternalError("No.", "Mend it.")]
+)
+def test_a_failure_is_1_with_its_sentence(
+    run: Run, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raising(error, monkeypatch)
+    said = run("down")
+    assert (said.status, said.err) == (1, "Error: No. Mend it.\n")
+
+
+def test_an_interrupt_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    raising(KeyboardInterrupt(), monkeypatch)
+    assert run("down").status == 130
+
+
+def test_a_defect_is_told_apart_from_a_failure(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    raising(ValueError("a defect"), monkeypatch)
+    said = run("down")
+    assert (said.status, "ValueError: a defect" in said.err) == (70, True)
+
+
+# --- colours -----------------------------------------------------------------------------------
+
+
+def seen_on_a_terminal(world: World, **environment: str) -> str:
+    """What `status` shows there."""
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-m", "orchestr8_index", "query", "data", "--root", ROOT]
+    env = {k: v for k, v in world.env.items() if k != "NO_COLOR"} | {"TERM": "xterm"}
+    with os.fdopen(controller, "rb"), os.fdopen(terminal, "wb") as shown:
+        subprocess.run(command, env=env | environment, cwd=world.work, stdout=shown, stderr=shown)
+        return os.read(controller, 65536).decode()
+
+
+def test_a_terminal_gets_colours(world: World) -> None:
+    assert "\x1b[" in seen_on_a_terminal(world)
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("NO_COLOR", ""), ("TERM", "dumb")])
+def test_who_wants_no_colours_gets_none(world: World, name: str, value: str) -> None:
+    assert "\x1b[3" not in seen_on_a_terminal(world, **{name: value})
+
+
+# --- as a process ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["query", "data", "--root", ROOT]])
+def test_a_reader_that_has_seen_enough_is_no_failure(world: World, arguments: list[str]) -> None:
+    """`… | head` ended with 1."""
+    process = world.start(*arguments)
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    assert "Traceback" not in process.stderr.read() and "BrokenPipe" not in process.stderr.read()
+
+
+def test_a_terminal_that_is_gone_is_no_failure(world: World) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "orchestr8_index", "query", "data", "--root", ROOT]
+    with os.fdopen(writing, "wb") as gone:
+        done = subprocess.run(command, env=world.env, cwd=world.work, stdout=gone, stderr=gone)
+    assert done.returncode == 0

@@ -1,0 +1,166 @@
+"""up, down, status and reindex, where no process needs to be started."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestr8_index import app
+from orchestr8_index.config import Settings
+from orchestr8_index.errors import StartFailed
+from orchestr8_index.serve import probe, supervise
+
+from ..processes import Running
+from ..trees import MakeTree, agent
+from .conftest import ROOT, Run
+
+COUNTS = {"agents": 1, "skills": 0, "workflows": 1}
+
+
+@pytest.fixture
+def tree(make_tree: MakeTree) -> str:
+    return str(make_tree({"agents/one.md": agent("one"), "commands/go.md": "Go."}))
+
+
+# --- status ------------------------------------------------------------------------------------
+
+
+def test_not_running_is_3(run: Run) -> None:
+    said = run("status")
+    assert (said.status, said.out) == (3, "Not running.\n")
+
+
+def test_not_running_as_json_is_3(run: Run) -> None:
+    said = run("status", "--json")
+    assert (said.status, said.json) == (3, {"status": "not running"})
+
+
+def test_a_running_server_is_described(online: Run, server: Running) -> None:
+    said = online("status")
+    assert said.status == 0
+    assert f"healthy on http://127.0.0.1:{server.port}, process {server.process.pid}" in said.out
+    assert "24 agents, 8 skills, 8 workflows" in said.out
+    assert ROOT in said.out
+
+
+def test_as_json_it_is_the_health_and_where_it_runs(online: Run, server: Running) -> None:
+    told = online("status", "--json").json
+    assert told["status"] == "healthy"
+    expected = (server.port, server.process.pid, [ROOT])
+    assert (told["port"], told["pid"], told["roots"]) == expected
+
+
+# --- up and down -------------------------------------------------------------------------------
+
+
+def test_down_with_nothing_running_is_done(run: Run) -> None:
+    said = run("down")
+    assert (said.status, said.out) == (0, "Nothing is running.\n")
+
+
+def test_down_says_when_it_had_to_kill(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise, "stop", lambda settings: "killed")
+    assert "was killed" in run("down").out
+
+
+def test_up_where_one_runs_is_done(online: Run, server: Running) -> None:
+    said = online("up")
+    assert (said.status, said.err) == (0, "")
+    assert said.out == f"Already running on http://127.0.0.1:{server.port}.\n"
+
+
+def test_up_over_other_roots_says_what_is_served(online: Run, tree: str) -> None:
+    said = online("up", "--root", tree)
+    assert said.status == 0
+    assert f"It serves other roots: {ROOT}." in said.err and "--data-dir" in said.err
+
+
+def test_up_over_the_same_roots_says_no_more(online: Run) -> None:
+    assert online("up", "--root", ROOT).err == ""
+
+
+def test_up_says_what_it_serves(run: Run, tree: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    health = {"status": "healthy", "indexes": COUNTS}
+    monkeypatch.setattr(supervise, "start", lambda settings, bar: health)
+    said = run("up", "--root", tree, "--port", "4711")
+    assert said.err == f"Starting over {tree} (--root).\n"
+    assert said.out == "Serving 1 agents, 0 skills, 1 workflows on http://127.0.0.1:4711.\n"
+
+
+def test_a_failed_start_is_a_sentence(run: Run, tree: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise StartFailed("It did not start.", "Try again.")
+
+    monkeypatch.setattr(supervise, "start", fail)
+    said = run("up", "--root", tree)
+    assert (said.status, said.err.splitlines()[-1]) == (1, "Error: It did not start. Try again.")
+
+
+# --- serve -------------------------------------------------------------------------------------
+
+
+def test_serve_hands_the_settings_down(
+    run: Run, tree: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Settings] = []
+    monkeypatch.setattr(app, "run_server", given.append)
+    assert run("serve", "--root", tree, "--port", "0").status == 0
+    assert (given[0].roots, given[0].port) == ((tree,), 0)
+
+
+# --- reindex -----------------------------------------------------------------------------------
+
+
+def test_without_a_server_the_next_start_serves_it(run: Run, tree: str) -> None:
+    said = run("reindex", "--root", tree)
+    assert said.out.startswith("Generation 1: 1 agents, 0 skills, 1 workflows, in ")
+    assert said.out.endswith("No server runs; the next start serves it.\n")
+
+
+def test_a_reindex_builds_though_nothing_changed(run: Run, tree: str) -> None:
+    run("reindex", "--root", tree)
+    told = run("reindex", "--root", tree, "--json").json
+    assert (told["success"], told["generation"]) == (True, 2)
+    assert {name: told[name] for name in COUNTS} == COUNTS
+    assert isinstance(told["duration_ms"], int)
+
+
+def test_with_a_server_the_server_builds(online: Run, server: Running) -> None:
+    before = server.health["generation"]
+    told = online("reindex", "--json").json
+    assert (told["success"], told["generation"]) == (True, before + 1)
+    assert online("reindex").out.startswith(f"Generation {before + 2}: 24 agents")
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [({"success": False, "message": "No space."}, "No space."), (None, "No answer.")],
+)
+def test_a_reindex_that_fails_in_the_server_is_told(
+    online: Run, monkeypatch: pytest.MonkeyPatch, told: object, sentence: str
+) -> None:
+    monkeypatch.setattr(probe, "request", lambda *_, **__: (500, told))
+    said = online("reindex")
+    assert (said.status, said.err) == (1, f"Error: {sentence}\n")
+
+
+def test_a_server_that_breaks_off_is_a_sentence(
+    online: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was a traceback."""
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise ConnectionRefusedError("Connection refused")
+
+    monkeypatch.setattr(probe, "request", broken)
+    said = online("reindex")
+    assert (said.status, "broke off: Connection refused" in said.err) == (1, True)
+
+
+def test_what_is_written_is_its_owners_alone(run: Run, tree: str, tmp_path: Path) -> None:
+    """The data directory that `up` made was readable by everybody."""
+    run("reindex", "--root", tree)
+    assert os.stat(tmp_path / "data").st_mode & 0o777 == 0o700

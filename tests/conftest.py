@@ -1,0 +1,56 @@
+"""What every test may ask for: a tree of files, an index of it, an index of plugins_fixture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from orchestr8_index.config import fixture_root
+from orchestr8_index.discover.index import Index
+from orchestr8_index.text import Terms
+
+from .trees import Built, Files, MakeTree, build_tree, write_tree
+
+settings.register_profile("tests", database=None, deadline=None)
+settings.load_profile("tests")
+
+
+@pytest.fixture
+def make_tree(tmp_path: Path) -> MakeTree:
+    """Write {path: text} into a folder of its own and return the folder."""
+
+    def make(files: Files, folder: str = "tree") -> Path:
+        return write_tree(tmp_path / folder, files)
+
+    return make
+
+
+@pytest.fixture
+def built(tmp_path: Path, make_tree: MakeTree) -> Callable[[Files], Built]:
+    """Write a tree, build it in process, return its index with the reports and findings."""
+    return lambda files: build_tree(make_tree(files), data_dir=tmp_path / "data")
+
+
+@pytest.fixture
+def make_index(built: Callable[[Files], Built]) -> Callable[[Files], Index]:
+    """Write a tree and return its index."""
+    return lambda files: built(files).index
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """plugins_fixture, built once, with its reports and findings."""
+    return build_tree(fixture_root(), data_dir=tmp_path_factory.mktemp("shipped"))
+
+
+@pytest.fixture(scope="session")
+def shipped_index(shipped: Built) -> Index:
+    return shipped.index
+
+
+@pytest.fixture(scope="session")
+def terms() -> Terms:
+    return Terms()

@@ -1,0 +1,41 @@
+"""How likely is the first hit right?"""
+
+from __future__ import annotations
+
+import json
+
+from orchestr8_index.config import fixture_root
+from orchestr8_index.discover.confidence import confidence, features
+from orchestr8_index.discover.index import Index
+from orchestr8_index.discover.rank import rank
+from orchestr8_index.text import Terms
+
+
+def of(index: Index, text: str, terms: Terms) -> float:
+    segment = index.segments["agent"]
+    return confidence(segment, rank(segment, text, terms))
+
+
+def test_nothing_known_is_no_confidence(shipped_index: Index, terms: Terms) -> None:
+    assert of(shipped_index, "zzzz qqqq", terms) == 0
+
+
+def test_a_clear_question_gives_more_confidence(shipped_index: Index, terms: Terms) -> None:
+    clear = of(shipped_index, "postgres query plan shows a sequential scan", terms)
+    assert 0 < of(shipped_index, "zzzz qqqq plan", terms) < clear < 1
+
+
+def test_features_are_shares(shipped_index: Index, terms: Terms) -> None:
+    segment = shipped_index.segments["agent"]
+    for line in (fixture_root() / "golden.jsonl").read_text().splitlines():
+        ranking = rank(segment, json.loads(line)["query"], terms)
+        if ranking.hits:
+            relative, margin, coverage, length = features(segment, ranking)
+            assert 0 < relative <= 1 and 0 <= margin <= 1 and 0 < coverage <= 1 and length > 0
+
+
+def test_a_single_hit_has_the_whole_margin(shipped_index: Index, terms: Terms) -> None:
+    segment = shipped_index.segments["agent"]
+    ranking = rank(segment, "deadlocks", terms)
+    assert len(ranking.hits) == 1
+    assert features(segment, ranking)[1] == 1

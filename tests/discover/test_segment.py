@@ -1,0 +1,43 @@
+"""How do the entries of one kind become a file?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestr8_index.discover.index import Segment
+from orchestr8_index.discover.sections import Sections
+from orchestr8_index.discover.segment import Text, write_segment
+from orchestr8_index.records import Entry
+
+
+def make_segment(folder: Path, texts: list[Text]) -> Segment:
+    entries = [
+        Entry("agent", "p", text.name, f"f{n}", "", 0, "", "") for n, text in enumerate(texts)
+    ]
+    info = write_segment(folder, "agent", list(zip(entries, texts, strict=True)))
+    return Segment("agent", Sections(folder / "agent.segment", info.sections), info)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(st.builds(Text, st.text(max_size=9), st.text(max_size=9), st.text()), max_size=5)
+)
+def test_what_is_written_is_read(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[Text]
+) -> None:
+    segment = make_segment(tmp_path_factory.mktemp("segment"), texts)
+    assert segment.size == len(texts)
+    for place, text in enumerate(texts):
+        assert segment.entry(place).name == text.name
+        assert segment.text(place) == text.body
+
+
+def test_labels_are_folded_and_listed_once(tmp_path: Path) -> None:
+    entry = Entry("agent", "p", "a", "a", "", 0, "", "", tags=("SQL", "sql", "--"), category="Data")
+    info = write_segment(tmp_path, "agent", [(entry, Text("a", "", ""))])
+    segment = Segment("agent", Sections(tmp_path / "agent.segment", info.sections), info)
+    assert segment.labels == {"sql": [0], "data": [0]}

@@ -1,0 +1,142 @@
+"""up, down, status: the server in the background, watched, and gone without a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+
+import pytest
+
+from orchestr8_index.config import fixture_root
+from orchestr8_index.serve.probe import call, get_health
+
+from ..processes import World, alive, wait_for
+
+ROOT = str(fixture_root())
+UNWATCHED = {"MCP_AUTO_RESTART": "false"}
+
+
+def test_up_serves_and_down_ends_it(world: World) -> None:
+    port = world.up("--root", ROOT)
+    pids = [owner["pid"] for owner in world.owners()]
+    assert call(port, "querySkills", {"context": "release notes"})["result"]
+    done = world.run("down")
+    assert (done.returncode, done.stdout) == (0, "Stopped.\n")
+    assert world.owners() == []
+    wait_for(lambda: not any(map(alive, pids)))
+
+
+def test_up_says_what_it_serves_and_where(world: World) -> None:
+    done = world.run("up", "--root", ROOT, **UNWATCHED)
+    port = world.owner()["port"]
+    expected = f"Serving 24 agents, 8 skills, 8 workflows on http://127.0.0.1:{port}.\n"
+    assert (done.returncode, done.stdout) == (0, expected)
+
+
+def test_what_up_writes_is_its_owners_alone(world: World) -> None:
+    """The data directory was readable by everybody, and so was what the server said last."""
+    world.up("--root", ROOT)
+    for path in [world.data, *world.data.rglob("*")]:
+        expected = 0o700 if path.is_dir() else 0o600
+        assert (path, path.stat().st_mode & 0o777) == (path, expected)
+
+
+def test_up_twice_is_one_server(world: World) -> None:
+    port = world.up("--root", ROOT)
+    done = world.run("up", "--root", ROOT)
+    assert (done.returncode, done.stdout) == (0, f"Already running on http://127.0.0.1:{port}.\n")
+    assert len(world.owners()) == 2
+
+
+def test_two_that_start_at_once_are_one_server(world: World) -> None:
+    both = [world.start("up", "--root", ROOT) for _ in range(2)]
+    assert [process.wait(timeout=60) for process in both] == [0, 0]
+    assert len(world.owners()) == 2
+
+
+def test_a_failing_start_is_1_and_leaves_nothing(world: World) -> None:
+    world.data.mkdir(mode=0o700)
+    (world.data / "snapshots").write_text("in the way")
+    done = world.run("up", "--root", ROOT)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "The index could not be built" in done.stderr
+    assert "Nothing was left running." in done.stderr
+    assert world.owners() == []
+
+
+def test_a_taken_port_is_1_and_leaves_nothing(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = world.run("up", "--root", ROOT, "--port", port)
+    assert done.returncode == 1
+    assert f"Port {port} is taken by another program. Choose another port with --port" in (
+        done.stderr
+    )
+    wait_for(lambda: world.owners() == [])
+
+
+def test_a_port_of_another_server_of_ours_is_1(world: World) -> None:
+    port = world.up("--root", ROOT, **UNWATCHED)
+    other = str(world.data.with_name("other"))
+    done = world.run("up", "--root", ROOT, "--port", str(port), "--data-dir", other)
+    assert (done.returncode, "another data directory" in done.stderr) == (1, True)
+
+
+def test_a_killed_server_comes_back(world: World) -> None:
+    world.up("--root", ROOT)
+    first = world.owner()["pid"]
+    os.kill(first, signal.SIGKILL)
+    second = wait_for(lambda: _other_than(world, first))
+    assert wait_for(lambda: get_health(second["port"]))["generation"] == 1
+    (told,) = [line for line in world.log() if line["logger"] == "orchestr8.watch"]
+    assert "status -9" in told["message"]
+
+
+def _other_than(world: World, pid: int) -> dict[str, int] | None:
+    owner = world.owner()
+    return owner if owner.get("pid") not in (None, pid) else None
+
+
+def test_without_auto_restart_a_killed_server_stays_away(world: World) -> None:
+    world.up("--root", ROOT, **UNWATCHED)
+    (owner,) = world.owners()
+    os.kill(owner["pid"], signal.SIGKILL)
+    wait_for(lambda: world.owners() == [])
+
+
+def test_a_killed_server_that_rests_can_be_stopped(world: World) -> None:
+    world.up("--root", ROOT)
+    pid = world.owner()["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not alive(pid))
+    assert world.run("down").returncode == 0
+    assert world.owners() == []
+
+
+def test_a_server_that_is_told_to_end_stays_away(world: World) -> None:
+    world.up("--root", ROOT)
+    os.kill(world.owner()["pid"], signal.SIGTERM)
+    wait_for(lambda: world.owners() == [])
+
+
+def test_status_tells_of_it(world: World) -> None:
+    assert world.run("status").returncode == 3
+    port = world.up("--root", ROOT, **UNWATCHED)
+    told = json.loads(world.run("status", "--json").stdout)
+    assert (told["status"], told["port"], told["roots"]) == ("healthy", port, [ROOT])
+
+
+def test_it_does_not_hold_its_starters_terminal(world: World) -> None:
+    """`up | cat` would never end."""
+    world.up("--root", ROOT)
+    watcher = world.owners()[0]["pid"]
+    assert os.getsid(watcher) == watcher != os.getsid(0)
+
+
+@pytest.mark.parametrize("command", ["down", "status", "reindex", "doctor"])
+def test_other_commands_find_it_from_anywhere(world: World, command: str) -> None:
+    world.up("--root", ROOT, **UNWATCHED)
+    done = world.run(command)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,144 @@
+"""How do the tests start real processes, and make sure that none outlives its test?"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from orchestr8_index.config import REPOSITORY
+from orchestr8_index.serve.pidfile import PidFile
+from orchestr8_index.serve.probe import Health, get_health
+
+DEADLINE = 30.0
+Found = TypeVar("Found")
+
+
+def wait_for(look: Callable[[], Found | None], seconds: float = DEADLINE) -> Found:
+    """Look again and again until something is found; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < end, "nothing was found in time"
+        time.sleep(0.02)
+    return found
+
+
+class World:
+    """A home, a data directory and an environment of their own; ends all that it started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.data = folder / "home", folder / "data"
+        self.work = folder / "work"
+        for made in (self.home, self.work):
+            made.mkdir(parents=True, exist_ok=True)
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("MCP_")}
+        given = {"HOME": str(self.home), "MCP_DATA_DIR": str(self.data), "MCP_PORT": "0"}
+        self.env = {**inherited, **given, "PYTHONPATH": str(REPOSITORY)}
+        self._folder = folder
+        self._started: list[subprocess.Popen[str]] = []
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType) -> None:
+        for process in self._started:
+            process.kill()
+            process.communicate()
+        end = time.monotonic() + 10
+        while (owners := self.owners()) and time.monotonic() < end:
+            for owner in owners:
+                kill(owner.get("pid"))
+            time.sleep(0.02)
+        assert self.owners() == []
+
+    def owners(self) -> list[dict[str, Any]]:
+        """What holds a lock of any data directory of this world, watchers first."""
+        files = [*self._folder.rglob("mcp.watch"), *self._folder.rglob("mcp.pid")]
+        return [owner for file in files if (owner := PidFile(file).owner()) is not None]
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestr8_index", *arguments],
+            env={**self.env, **environment},
+            cwd=self.work,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._started.append(process)
+        return process
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments, **environment)
+        out, err = process.communicate(timeout=DEADLINE * 2)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def serve(self, *arguments: str, **environment: str) -> Running:
+        """A server in the foreground that serves already."""
+        process = self.start("serve", *arguments, **environment)
+        wait_for(lambda: self._serving() or process.poll() is not None)
+        assert process.poll() is None, process.communicate()
+        return Running(self, process, self.owner()["port"])
+
+    def up(self, *arguments: str, **environment: str) -> int:
+        """A server in the background: its port."""
+        done = self.run("up", *arguments, **environment)
+        assert done.returncode == 0, done.stderr
+        return self.owner()["port"]  # type: ignore[no-any-return]
+
+    def owner(self) -> dict[str, Any]:
+        return PidFile(self.data / "mcp.pid").owner() or {}
+
+    def log(self) -> list[dict[str, Any]]:
+        lines = (self.data / "logs" / "mcp.log").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def _serving(self) -> int | None:
+        port = self.owner().get("port")
+        health = get_health(port) if port else None
+        return port if health and health["status"] != "starting" else None
+
+
+class Running:
+    """A server in the foreground."""
+
+    def __init__(self, world: World, process: subprocess.Popen[str], port: int) -> None:
+        self.world, self.process, self.port = world, process, port
+
+    @property
+    def health(self) -> Health:
+        found = get_health(self.port)
+        assert found
+        return found
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout=DEADLINE)
+
+
+def kill(pid: int | None) -> None:
+    if pid:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process that is not ours to wait for still runs."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return state != "Z"
+    except FileNotFoundError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return not Path("/proc").is_dir()

@@ -1,0 +1,78 @@
+"""How do the tests ask? One request to an application in this process, without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from orchestr8_index.config import Settings
+from orchestr8_index.discover.build import BuildLine, BuildRequest, build
+from orchestr8_index.discover.child import BuildChild, Builder
+from orchestr8_index.discover.index import Index
+from orchestr8_index.discover.refresh import Refresh
+from orchestr8_index.serve.cache import AnswerCache
+from orchestr8_index.serve.rpc import Reply, reply_to
+from orchestr8_index.serve.state import State
+
+BASE = "http://127.0.0.1:3700"
+
+
+class Here(Builder):
+    """A builder without a child process."""
+
+    def run(self, unless: str = "", started: BuildChild | None = None) -> BuildLine:
+        request = BuildRequest(self.settings.roots, str(self.settings.data_dir), unless=unless)
+        return build(request, self.on_line)
+
+
+def settings_of(data_dir: Path, *roots: Path, **given: Any) -> Settings:
+    named = tuple(str(root) for root in roots)
+    return Settings(roots=named, roots_from="--root", data_dir=data_dir, **given)
+
+
+def state_of(settings: Settings, index: Index | None, builder: Builder | None = None) -> State:
+    refresh = Refresh(settings, builder or Here(settings), index=index)
+    queries = AnswerCache(settings.query_life)
+    refresh.on_swap = lambda _: queries.clear()
+    return State(settings, refresh, queries, AnswerCache(settings.pattern_life))
+
+
+def client(app: ASGIApp) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url=BASE)
+
+
+def ask(app: ASGIApp, method: str, path: str, **given: Any) -> httpx.Response:
+    async def send() -> httpx.Response:
+        async with client(app) as asking:
+            return await asking.request(method, path, **given)
+
+    return asyncio.run(send())
+
+
+async def serve_one(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    await app(scope, receive, send)
+
+
+def reply(state: State, body: bytes | object) -> Reply:
+    """The reply to a body, which is encoded unless it is bytes."""
+    raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    return asyncio.run(reply_to(state, raw))
+
+
+def call(state: State, method: str, **params: Any) -> dict[str, Any]:
+    """The decoded reply to one call."""
+    sent = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    decoded: dict[str, Any] = msgspec.json.decode(reply(state, sent).body)
+    return decoded
+
+
+def fields(told: Mapping[str, Any]) -> set[str]:
+    """The names of the fields that an InvalidParams names."""
+    return {row["field"] for row in told["error"]["data"]["validation_errors"]}

@@ -1,0 +1,31 @@
+"""A server's state over plugins_fixture, with nothing built and nothing listening."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from starlette.types import ASGIApp
+
+from orchestr8_index.config import fixture_root
+from orchestr8_index.discover.index import Index
+from orchestr8_index.serve.state import State
+from orchestr8_index.serve.web import make_web
+
+from .asking import settings_of, state_of
+
+
+@pytest.fixture
+def state(tmp_path: Path, shipped_index: Index) -> State:
+    return state_of(settings_of(tmp_path / "data", fixture_root()), shipped_index)
+
+
+@pytest.fixture
+def starting(tmp_path: Path) -> State:
+    """A state before the first generation."""
+    return state_of(settings_of(tmp_path / "data", fixture_root()), None)
+
+
+@pytest.fixture
+def app(state: State) -> ASGIApp:
+    return make_web(state)

@@ -1,0 +1,136 @@
+"""Who may ask? Foreign hosts and origins are refused everywhere; every answer has an id."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from orchestr8_index.serve.guard import Guard, hostname
+
+from .asking import ask, client, serve_one
+
+ROUTES = [("POST", "/"), ("GET", "/health"), ("GET", "/metrics"), ("POST", "/reindex")]
+ROUTES += [("GET", "/nowhere"), ("DELETE", "/")]
+LOCAL = ["localhost", "localhost:3700", "LOCALHOST:1", "127.0.0.1:80", "[::1]:3700", "[::1]"]
+FOREIGN = ["example.com", "localhost.example.com", "127.0.0.1.nip.io:3700", "", "[", "0.0.0.0"]
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_foreign_host_is_misdirected(app: ASGIApp, method: str, path: str, host: str) -> None:
+    assert ask(app, method, path, headers={"Host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("host", LOCAL)
+def test_local_hosts_are_served(app: ASGIApp, host: str) -> None:
+    assert ask(app, "GET", "/health", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://example.com", "null", "", "file://", "http://["])
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_foreign_origin_is_forbidden(app: ASGIApp, method: str, path: str, origin: str) -> None:
+    assert ask(app, method, path, headers={"Origin": origin}).status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:5173", "http://127.0.0.1", "http://[::1]:1"])
+def test_pages_of_this_machine_may_ask(app: ASGIApp, origin: str) -> None:
+    assert ask(app, "GET", "/health", headers={"Origin": origin}).status_code == 200
+
+
+def test_without_a_host_it_is_misdirected(app: ASGIApp) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    scope: Scope = {"type": "http", "method": "GET", "path": "/health", "headers": []}
+    asyncio.run(serve_one(app, scope, receive, send))
+    assert sent[0]["status"] == 421
+
+
+@pytest.mark.parametrize("ident", ["abc-1", "a.b:c_d", "x" * 64])
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_correlation_id_is_echoed(app: ASGIApp, method: str, path: str, ident: str) -> None:
+    answer = ask(app, method, path, headers={"X-Correlation-ID": ident})
+    assert answer.headers["x-correlation-id"] == ident
+
+
+@pytest.mark.parametrize("ident", ["", "x" * 65, "a b", "a\tb", 'a"b', "<b>", "a;b", "é"])
+def test_an_unsafe_correlation_id_is_replaced(app: ASGIApp, ident: str) -> None:
+    sent = {"X-Correlation-ID": ident.encode()}
+    answer = ask(app, "GET", "/health", headers=sent)
+    assert re.fullmatch("[0-9a-f]{16}", answer.headers["x-correlation-id"])
+
+
+def test_made_ids_differ(app: ASGIApp) -> None:
+    made = {ask(app, "GET", "/health").headers["x-correlation-id"] for _ in range(5)}
+    assert len(made) == 5
+
+
+def test_a_refusal_has_an_id_too(app: ASGIApp) -> None:
+    answer = ask(app, "GET", "/health", headers={"Host": "example.com", "X-Correlation-ID": "a"})
+    assert (answer.status_code, answer.headers["x-correlation-id"]) == (421, "a")
+    assert "localhost" in answer.json()["error"]
+
+
+def test_one_log_line_tells_of_a_request(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "getHealth"})
+    with caplog.at_level(logging.INFO, "orchestr8.http"):
+        ask(app, "POST", "/", content=body)
+    (record,) = caplog.records
+    told = vars(record)
+    assert (told["method"], told["path"], told["status"]) == ("POST", "/", 200)
+    assert told["rpc"] == "getHealth"
+
+
+def test_above_info_level_no_line_is_made(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "orchestr8.http"):
+        ask(app, "GET", "/health")
+    assert caplog.records == []
+
+
+def test_a_long_path_is_cut_in_the_log(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "orchestr8.http"):
+        ask(app, "GET", "/" + "x" * 5000)
+    assert len(vars(caplog.records[0])["path"]) == 100
+
+
+def test_what_is_not_http_passes() -> None:
+    seen: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["type"])
+
+    async def nothing(*_: Any) -> Any:
+        return {}
+
+    asyncio.run(serve_one(Guard(inner), {"type": "lifespan"}, nothing, nothing))
+    assert seen == ["lifespan"]
+
+
+def test_requests_do_not_share_ids(app: ASGIApp) -> None:
+    async def many() -> list[str]:
+        async with client(app) as asking:
+            names = [f"id-{number}" for number in range(20)]
+            sent = [asking.get("/health", headers={"X-Correlation-ID": name}) for name in names]
+            answers = await asyncio.gather(*sent)
+        return [answer.headers["x-correlation-id"] for answer in answers]
+
+    assert asyncio.run(many()) == [f"id-{number}" for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [("//LocalHost:1", "localhost"), ("//[::1]:1", "::1"), ("//[", ""), ("null", "")],
+)
+def test_a_hostname_is_folded(address: str, name: str) -> None:
+    assert hostname(address) == name

@@ -1,0 +1,101 @@
+"""Is one running already? The lock says so, and nothing that an owner left behind."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestr8_index.serve import pidfile
+from orchestr8_index.serve.pidfile import PidFile
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "mcp.pid"
+
+
+@pytest.fixture
+def owned(path: Path) -> Iterator[PidFile]:
+    file = PidFile(path)
+    assert file.acquire()
+    yield file
+    file.release()
+
+
+def test_without_a_file_there_is_no_owner(path: Path) -> None:
+    assert PidFile(path).owner() is None
+
+
+def test_the_owner_says_who_it_is(path: Path, owned: PidFile) -> None:
+    owned.write(pid=1, port=3700)
+    assert PidFile(path).owner() == {"pid": 1, "port": 3700}
+
+
+def test_an_owner_that_has_not_written_yet_is_an_owner(path: Path, owned: PidFile) -> None:
+    assert PidFile(path).owner() == {}
+
+
+@pytest.mark.parametrize("written", [b"{half", b"[1]", b"\xff", b"5"])
+def test_a_damaged_file_still_has_its_owner(path: Path, owned: PidFile, written: bytes) -> None:
+    path.write_bytes(written)
+    assert PidFile(path).owner() == {}
+
+
+def test_there_is_one_owner(path: Path, owned: PidFile) -> None:
+    assert not PidFile(path).acquire()
+
+
+def test_what_a_dead_owner_left_means_nothing(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text('{"pid":1,"port":3700}')
+    assert PidFile(path).owner() is None
+
+
+def test_after_release_it_is_free_and_empty(path: Path) -> None:
+    file = PidFile(path)
+    file.acquire()
+    file.write(pid=1)
+    file.release()
+    assert (PidFile(path).owner(), path.read_bytes()) == (None, b"")
+    file.release()
+
+
+def test_a_shorter_text_replaces_a_longer_one(path: Path, owned: PidFile) -> None:
+    owned.write(pid=123456, roots=["a" * 100])
+    owned.write(pid=1)
+    assert PidFile(path).owner() == {"pid": 1}
+
+
+def test_asking_does_not_take_it(path: Path, owned: PidFile) -> None:
+    PidFile(path).owner()
+    owned.release()
+    PidFile(path).owner()
+    assert owned.acquire()
+
+
+def test_one_who_asks_at_that_moment_does_not_keep_an_owner_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`up` and `status` look every 50 ms; a look is a lock, and a start that met one failed."""
+    answers = [False, True]
+    monkeypatch.setattr(pidfile, "_lock", lambda fd: answers.pop(0))
+    file = PidFile(path)
+    assert file.acquire()
+    file.release()
+
+
+def test_folder_and_file_are_their_owners_alone(path: Path, owned: PidFile) -> None:
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_without_locks_it_runs_without_the_guarantee(
+    path: Path, owned: PidFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pidfile, "fcntl", None)
+    second = PidFile(path)
+    assert second.acquire()
+    second.release()

@@ -1,0 +1,73 @@
+"""Does the loop end with status 0, and leave nothing behind?"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from orchestr8_index.serve.claim import listen
+from orchestr8_index.serve.pidfile import PidFile
+from orchestr8_index.serve.run import Server, serve
+
+
+@pytest.fixture
+def pidfile(tmp_path: Path) -> PidFile:
+    file = PidFile(tmp_path / "mcp.pid")
+    file.acquire()
+    return file
+
+
+async def ends_at_once(scope: Scope, receive: Receive, send: Send) -> None:
+    """An application that asks to be stopped as soon as it has started."""
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    os.kill(os.getpid(), signal.SIGTERM)
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+def test_a_signal_ends_it_without_being_raised_again(pidfile: PidFile, tmp_path: Path) -> None:
+    listening = listen(0)
+    serve(ends_at_once, pidfile, listening)
+    assert listening.fileno() == -1
+    assert PidFile(tmp_path / "mcp.pid").owner() is None
+
+
+def test_a_defect_releases_the_lock_too(
+    pidfile: PidFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(Server, "run", broken)
+    with pytest.raises(RuntimeError):
+        serve(ends_at_once, pidfile, listen(0))
+    assert PidFile(tmp_path / "mcp.pid").owner() is None
+
+
+def test_where_the_loop_takes_no_signals_the_process_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Windows."""
+    taken: list[int] = []
+
+    async def capture() -> None:
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(loop, "add_signal_handler", refuse, raising=False)
+        with Server(uvicorn.Config(ends_at_once)).capture_signals():
+            pass
+
+    monkeypatch.setattr(signal, "signal", lambda number, handler: taken.append(number))
+    asyncio.run(capture())
+    assert {signal.SIGTERM, signal.SIGINT} <= set(taken)
+
+
+def refuse(*_: Any) -> None:
+    raise NotImplementedError

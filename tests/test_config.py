@@ -1,0 +1,183 @@
+"""Which setting wins, what is refused, and which trees are found?"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestr8_index.config import (
+    REPOSITORY,
+    Settings,
+    colour_wanted,
+    digest_of_roots,
+    discovered_roots,
+    fixture_root,
+    inherited_environment,
+    installed_plugins,
+    read_settings,
+)
+from orchestr8_index.errors import BadSetting
+
+Read = Callable[..., Settings]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """read_settings in an empty folder, of a user without files, with the given environment."""
+    (tmp_path / "here").mkdir()
+
+    def settings(
+        *roots: str, port: int | None = None, data_dir: str | None = None, **env: str
+    ) -> Settings:
+        places = {"cwd": tmp_path / "here", "home": tmp_path / "home"}
+        return read_settings(roots, port, data_dir, environ=env, **places)
+
+    return settings
+
+
+def test_without_anything_the_shipped_tree_is_served(read: Read, tmp_path: Path) -> None:
+    settings = read()
+    assert settings.roots == (str(fixture_root()),)
+    assert settings.data_dir == tmp_path / "home/.claude/mcp-server/data"
+    assert (settings.port, settings.explicit_port, settings.explicit_roots) == (3700, False, False)
+
+
+def test_arguments_win_over_the_environment(read: Read, tmp_path: Path) -> None:
+    settings = read(port=1, data_dir="mine", MCP_PORT="2", MCP_DATA_DIR="/theirs")
+    assert settings.port == 1
+    assert settings.data_dir == tmp_path / "here/mine"
+
+
+def test_the_environment_wins_over_the_defaults(read: Read) -> None:
+    settings = read(
+        MCP_PORT="0", MCP_DATA_DIR="/d", MCP_LOG_LEVEL="DEBUG", MCP_AUTO_RESTART="false"
+    )
+    assert (settings.port, settings.explicit_port) == (0, True)
+    assert settings.data_dir == Path("/d")
+    assert (settings.log_level, settings.auto_restart) == ("debug", False)
+
+
+def test_one_cache_life_overrides_both(read: Read) -> None:
+    assert (read().query_life, read().pattern_life) == (300, 600)
+    settings = read(MCP_CACHE_TTL="0")
+    assert (settings.query_life, settings.pattern_life) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MCP_PORT", "70000"),
+        ("MCP_PORT", "-1"),
+        ("MCP_PORT", "٣"),
+        ("MCP_PORT", "1" * 5000),
+        ("MCP_CACHE_TTL", "soon"),
+        ("MCP_LOG_LEVEL", "loud"),
+        ("MCP_AUTO_RESTART", "maybe"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(read: Read, name: str, value: str) -> None:
+    with pytest.raises(BadSetting, match=f"^{name}="):
+        read(**{name: value})
+
+
+def test_roots_are_resolved_once_each(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "here/real").mkdir()
+    (tmp_path / "here/link").symlink_to("real")
+    settings = read("real", "link", MCP_ROOTS="/ignored")
+    assert settings.roots == (str((tmp_path / "here/real").resolve()),)
+    assert settings.roots_from == "--root"
+
+
+def test_a_root_may_stand_below_the_home_folder(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "home/x").mkdir(parents=True)
+    assert read("~/x").roots == (str((tmp_path / "home/x").resolve()),)
+
+
+def test_the_environment_may_name_several_roots(read: Read, tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / "here" / name).mkdir()
+    settings = read(MCP_ROOTS=os.pathsep.join(("a", "", "b")))
+    assert [Path(root).name for root in settings.roots] == ["a", "b"]
+    assert settings.explicit_roots
+
+
+@pytest.mark.parametrize("root", ["missing", "x" * 5000, "nul\0"])
+def test_a_root_that_is_no_folder_is_refused(read: Read, root: str) -> None:
+    with pytest.raises(BadSetting, match="is not a folder"):
+        read(root)
+
+
+def test_a_root_that_is_not_utf8_is_refused(read: Read, tmp_path: Path) -> None:
+    try:
+        os.mkdir(os.fsencode(tmp_path / "here") + b"/caf\xe9")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    with pytest.raises(BadSetting, match="is not a UTF-8 path"):
+        read("caf\udce9")
+
+
+def test_trees_are_discovered_in_order(tmp_path: Path) -> None:
+    here, home = tmp_path / "here", tmp_path / "home"
+    wanted = [here / "plugins", here / ".claude", home / ".claude/agents", home / ".claude/skills"]
+    for place in wanted:
+        place.mkdir(parents=True)
+    assert discovered_roots(here, home) == tuple(str(place.resolve()) for place in wanted)
+
+
+def test_discovered_trees_are_used_where_none_is_named(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "here/plugins").mkdir()
+    settings = read()
+    assert [Path(root).name for root in settings.roots] == ["plugins"]
+    assert settings.roots_from == "found here"
+
+
+def test_the_repository_itself_is_not_discovered(tmp_path: Path) -> None:
+    (tmp_path / ".claude/agents").mkdir(parents=True)
+    settings = read_settings(environ={}, cwd=REPOSITORY, home=tmp_path)
+    assert settings.roots == (str(fixture_root()),)
+
+
+def test_installed_plugins_are_read_from_the_hosts_list(tmp_path: Path) -> None:
+    listing = tmp_path / "installed_plugins.json"
+    one, many = {"installPath": "/b"}, [{"installPath": "/c"}, {"installPath": "/a"}]
+    listing.write_text(json.dumps({"plugins": {"one@m": one, "many@m": many}}))
+    assert installed_plugins(listing) == [Path("/a"), Path("/b"), Path("/c")]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"plugins": 3}', '{"plugins": {"a": [{}]}}', "[" * 100_000]
+)
+def test_a_foreign_list_of_plugins_names_none(tmp_path: Path, text: str) -> None:
+    listing = tmp_path / "installed_plugins.json"
+    listing.write_text(text)
+    assert installed_plugins(listing) == []
+
+
+def test_the_digest_of_roots_depends_on_their_order() -> None:
+    assert digest_of_roots(("/a", "/b")) != digest_of_roots(("/b", "/a"))
+    assert digest_of_roots(("/a", "/b")) != digest_of_roots(("/a/b",))
+
+
+def test_settings_know_the_digest_of_their_roots(read: Read) -> None:
+    settings = read()
+    assert settings.roots_digest == digest_of_roots(settings.roots)
+
+
+def test_a_child_inherits_no_start_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONSTARTUP", "noise.py")
+    monkeypatch.setenv("KEPT", "1")
+    inherited = inherited_environment()
+    assert "PYTHONSTARTUP" not in inherited
+    assert inherited["KEPT"] == "1"
+
+
+def test_colour_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert colour_wanted()
+    monkeypatch.setenv("NO_COLOR", "")
+    assert not colour_wanted()

@@ -1,0 +1,87 @@
+"""Do the imports run one way? The law of DESIGN: words ← store ← {discover, learn} ← serve ← app
+← cli; `client` knows the words and, at its first fallback, discover.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+
+import pytest
+
+from .source import NAME, Import, imports, modules, room
+
+WORDS = {"errors", "config", "records", "text"}
+ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version
+MAY = {
+    **dict.fromkeys(WORDS, ABOVE_WORDS),
+    "": set[str](),
+    "store": ABOVE_WORDS | {"store"},
+    "discover": ABOVE_WORDS | {"store", "discover"},
+    "learn": ABOVE_WORDS | {"store", "learn"},
+    "client": ABOVE_WORDS | {"client", "discover"},
+    "serve": ABOVE_WORDS | {"store", "discover", "learn", "serve"},
+    "app": ABOVE_WORDS | {"store", "discover", "learn", "serve"},
+    "cli": ABOVE_WORDS | {"store", "discover", "learn", "serve", "client", "app", "cli"},
+    "__main__": ABOVE_WORDS | {"cli"},
+}
+LAZY = {("client", "discover")}
+HEAVY = {"numpy", "scipy", "sklearn", "starlette", "uvicorn", "click", "yaml", "frontmatter"}
+
+
+def own() -> list[Import]:
+    return [each for each in imports() if each.target.split(".")[0] == NAME]
+
+
+def named(crossings: list[Import]) -> list[str]:
+    return [f"{each.source} → {each.target}" for each in crossings]
+
+
+def test_every_room_has_its_place_in_the_law() -> None:
+    assert {room(name) for name in modules()} <= set(MAY)
+
+
+def test_imports_run_one_way() -> None:
+    """Lazy ones too: a function that reaches up knows what it should not know."""
+    assert named([i for i in own() if room(i.target) not in MAY[room(i.source)]]) == []
+
+
+def test_discover_and_learn_do_not_know_each_other() -> None:
+    pairs = {(room(each.source), room(each.target)) for each in own()}
+    assert not {("discover", "learn"), ("learn", "discover")} & pairs
+
+
+def test_a_client_loads_discover_only_when_it_needs_it() -> None:
+    early = [i for i in own() if (room(i.source), room(i.target)) in LAZY and not i.lazy]
+    assert named(early) == []
+
+
+def test_there_is_no_cycle() -> None:
+    """Raises CycleError, which names it."""
+    graph: dict[str, set[str]] = {name: set() for name in modules()}
+    for each in own():
+        if not each.typing and each.target != each.source:
+            graph[each.source].add(each.target)
+    assert list(TopologicalSorter(graph).static_order())
+
+
+def loaded_by(module: str) -> set[str]:
+    code = f"import sys, {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["", ".errors", ".config", ".serve.watch", ".serve.pidfile"])
+def test_what_must_be_light_is(module: str) -> None:
+    assert loaded_by(NAME + module) & HEAVY == set()
+
+
+@pytest.mark.parametrize("module", [".serve.watch", ".serve.pidfile"])
+def test_the_watcher_needs_the_standard_library_only(module: str) -> None:
+    foreign = loaded_by(NAME + module) - set(sys.stdlib_module_names) - {NAME}
+    assert {name for name in foreign if name in {"msgspec", "httpx", "cachetools"}} == set()
+
+
+def test_the_command_line_starts_without_the_servers_libraries() -> None:
+    assert loaded_by(f"{NAME}.cli") & (HEAVY - {"click"}) == set()
