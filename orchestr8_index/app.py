@@ -21,6 +21,7 @@ def run_server(settings: Settings) -> None:
     refresh.open_last()
 
     from .serve.cache import AnswerCache
+    from .serve.keeper import Keeper
     from .serve.logs import set_up_logs
     from .serve.run import serve
     from .serve.state import State
@@ -28,7 +29,7 @@ def run_server(settings: Settings) -> None:
 
     set_up_logs(settings.data_dir, settings.log_level)
     queries, patterns = AnswerCache(settings.query_life), AnswerCache(settings.pattern_life)
-    state = State(settings, refresh, queries, patterns)
+    state = State(settings, refresh, queries, patterns, keeper=Keeper(settings))
     refresh.on_swap = lambda index: queries.clear()
     serve(make_web(state), pidfile, listening)
 

@@ -7,7 +7,8 @@
     │   ├── MethodNotFound            -32601   404
     │   ├── InvalidParams             -32602   400   data.validation_errors
     │   ├── InternalError             -32603   500
-    │   └── Starting                  -32001   503
+    │   ├── Starting                  -32001   503
+    │   └── StoreUnavailable          -32002   503
     └── OperationError                exit status 1 on the command line
         ├── BadSetting                exit status 2
         ├── BuildFailed
@@ -88,6 +89,11 @@ class InternalError(RequestError):
 class Starting(RequestError):
     code, status = -32001, 503
     cure = "Ask again in a moment; GET /health says how far the first index is."
+
+
+class StoreUnavailable(RequestError):
+    code, status = -32002, 503
+    cure = "Answers go on; GET /health says what is wrong with the store."
 
 
 class OperationError(Orchestr8Error):

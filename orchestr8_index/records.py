@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
@@ -205,3 +207,121 @@ class Answer(Struct, kw_only=True):
         if self.near_misses:
             result["near_misses"] = self.near_misses
         return result
+
+
+# --- what is learnt ----------------------------------------------------------------------------
+
+Result = Literal["success", "failure", "partial"]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Sequence = Annotated[list[Name], Meta(min_length=1, max_length=50)]
+
+
+class Report(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """cacheDecision's params: what was done for one task, and how it ended."""
+
+    task_id: Annotated[str, Meta(min_length=1, max_length=100)]
+    task_description: Annotated[str, Meta(min_length=1, max_length=1000)]
+    agents_used: Sequence
+    result: Result
+    duration_ms: Annotated[float, Meta(ge=0)] | None = None
+    tokens_saved: Annotated[int, Meta(ge=0)] | None = None
+    resolved_by: Name | None = None
+    skills_used: Annotated[list[Name], Meta(max_length=50)] = msgspec.field(default_factory=list)
+    workflows_used: Annotated[list[Name], Meta(max_length=50)] = msgspec.field(default_factory=list)
+    model: Annotated[str, Meta(max_length=100)] = ""
+    caller: Annotated[str, Meta(max_length=100)] = ""
+    receipt: Literal["short", "full"] = "short"
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """A report as kept: names as `plugin:name` where they were known, `unknown` those that were
+    not."""
+
+    id: int = 0
+    task_id: str
+    task_description: str
+    agents_used: tuple[str, ...]
+    result: Result
+    duration_ms: float | None
+    tokens_saved: int | None
+    timestamp: str
+    resolved_by: str = ""
+    skills_used: tuple[str, ...] = ()
+    workflows_used: tuple[str, ...] = ()
+    model: str = ""
+    caller: str = ""
+    unknown: tuple[str, ...] = ()
+
+    def says_the_same(self, other: Decision) -> bool:
+        """Whether two reports differ in nothing but number and time."""
+        return self == msgspec.structs.replace(other, id=self.id, timestamp=self.timestamp)
+
+
+class Pattern(Struct, kw_only=True):
+    """A sequence of agents for a kind of goal, with its record. Totals are over the counted
+    uses."""
+
+    id: int
+    goal: str
+    agent_sequence: tuple[str, ...]
+    dependencies: dict[str, list[str]] = {}
+    parallel_groups: list[list[str]] = []
+    success_count: int = 0
+    failure_count: int = 0
+    duration_total: float = 0.0
+    duration_count: int = 0
+    tokens_total: int = 0
+    tokens_count: int = 0
+    created_at: str = ""
+    updated_at: str = ""
+    stored: bool = False
+
+    @property
+    def uses(self) -> int:
+        return self.success_count + self.failure_count
+
+    @property
+    def success_rate(self) -> float:
+        return self.success_count / self.uses if self.uses else 0.0
+
+
+class PatternStore(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    goal: Text500
+    agent_sequence: Sequence
+    dependencies: dict[Name, list[Name]] | None = None
+    parallel_groups: list[list[Name]] | None = None
+
+
+class PatternGoal(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    goal: Text500
+    context: Text500 | None = None
+
+
+class PatternSearch(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    goal: Text500
+    min_similarity: Share = 0.7
+    limit: Limit = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """What the decisions teach the ranking, as one reads it; `revision` names its state.
+
+    `terms`: for each term of past tasks, the entries (qualified) that did such tasks, in quarter
+    points: 4 for a success, -1 for a failure. `wins`: counted successes of each entry. `words`: the
+    terms that an entry has points for. `alike(kind, entry, terms)`: a past task like these terms.
+    `changed_since(kind, revision)`: the entries whose points have changed after a revision.
+    """
+
+    revision: int
+    terms: Mapping[Kind, Mapping[str, Mapping[str, int]]]
+    wins: Mapping[Kind, Mapping[str, int]]
+    words: Mapping[Kind, Mapping[str, Collection[str]]]
+    alike: Callable[[Kind, str, Collection[str]], str]
+    changed_since: Callable[[Kind, int], Iterable[str]]
+
+
+def no_experience() -> Experience:
+    nothing: dict[Kind, dict[str, dict[str, int]]] = {kind: {} for kind in KINDS}
+    none: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
+    return Experience(0, nothing, none, {kind: {} for kind in KINDS}, lambda *_: "", lambda *_: ())

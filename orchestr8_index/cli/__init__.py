@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
+from typing import Any
 
 import click
 
@@ -11,13 +13,37 @@ from .. import __version__
 from ..config import colour_wanted
 from ..errors import OperationError, Orchestr8Error
 from .ask import doctor, query, roles
+from .learnt import (
+    backup,
+    export_decisions,
+    forget,
+    import_decisions,
+    learned,
+    patterns,
+    replay,
+    restore,
+    verify,
+)
 from .server import down, reindex, serve, status, up
 
 CRASHED = 70
 INTERRUPTED = 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """The commands, for which a reader that has seen enough (`… | head`) is no failure."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for stream in (sys.stdout, sys.stderr):  # what is still in their buffers goes there
+                os.dup2(nowhere, stream.fileno())
+            return None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="orchestr8-index")
 @click.pass_context
 def cli(context: click.Context) -> None:
@@ -32,24 +58,24 @@ def cli(context: click.Context) -> None:
         context.color = False
 
 
-for command in (serve, up, down, status, query, roles, doctor, reindex):
+ASKING = (query, roles, doctor, reindex)
+RUNNING = (serve, up, down, status)
+LEARNT = (learned, patterns, replay, verify, export_decisions, import_decisions, forget)
+CARE = (backup, restore)
+for command in (*RUNNING, *ASKING, *LEARNT, *CARE):
     cli.add_command(command)
 
 
 def main() -> None:
     """Ends the process: 0 done, 1 failed, 2 wrong usage, 3 not running (status only)."""
+    os.umask(0o077)  # what is written is its owner's alone
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Exit as wanted:
-        sys.exit(wanted.exit_code)
+        sys.exit(cli.main(standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
     except Orchestr8Error as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_status if isinstance(error, OperationError) else 1)

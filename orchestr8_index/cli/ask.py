@@ -9,14 +9,14 @@ import msgspec
 
 from ..config import Settings
 from ..errors import OperationError
-from ..records import KINDS, PLURAL, AgentQuery, Kind, SkillQuery, WorkflowQuery
+from ..records import KINDS, PLURAL, AgentQuery, Choice, Kind, SkillQuery, WorkflowQuery
 from . import show
 from .options import common, with_roots_of_server
 
-QUERIES: dict[Kind, tuple[str, str]] = {
-    "agent": ("queryAgents", "context"),
-    "skill": ("querySkills", "context"),
-    "workflow": ("queryWorkflows", "goal"),
+QUERIES: dict[Kind, tuple[str, str, type[Choice]]] = {
+    "agent": ("queryAgents", "context", AgentQuery),
+    "skill": ("querySkills", "context", SkillQuery),
+    "workflow": ("queryWorkflows", "goal", WorkflowQuery),
 }
 SHORT_LIST = 3
 
@@ -38,7 +38,13 @@ def query(
     """
     kinds = KINDS if kind is None else (kind,)
     most = limit or (5 if kind else SHORT_LIST)
-    results, source = _ask(settings, kinds, text, most)
+    params = {each: {QUERIES[each][1]: _readable(text), "limit": most} for each in kinds}
+    queries = _checked(params)
+    port = _port_of_server(settings)
+    if port is None:
+        results, source = _ask_here(settings, queries)
+    else:
+        results, source = _ask_server(port, params), f"from the server on {show.url(port)}"
     if as_json:
         click.echo(msgspec.json.encode({PLURAL[k]: results[k] for k in kinds}).decode())
         return
@@ -47,22 +53,32 @@ def query(
         click.echo(show.answer(each, results[each]))
 
 
-def _ask(
-    settings: Settings, kinds: tuple[Kind, ...], text: str, limit: int
-) -> tuple[dict[Kind, Any], str]:
-    port = _port_of_server(settings)
-    if port is None:
-        return _ask_here(settings, kinds, text, limit)
+def _readable(text: str) -> str:
+    """A terminal may hand over bytes that are no UTF-8; they would find nothing anyway."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _checked(params: dict[Kind, dict[str, Any]]) -> dict[Kind, Choice]:
+    try:
+        return {kind: msgspec.convert(given, QUERIES[kind][2]) for kind, given in params.items()}
+    except msgspec.ValidationError as error:
+        raise click.UsageError(f"TEXT cannot be asked: {error}.") from None
+
+
+def _ask_server(port: int, params: dict[Kind, dict[str, Any]]) -> dict[Kind, Any]:
     from ..serve.probe import call
 
     results: dict[Kind, Any] = {}
-    for kind in kinds:
-        method, field = QUERIES[kind]
-        reply = call(port, method, {field: text, "limit": limit})
+    for kind, given in params.items():
+        try:
+            reply = call(port, QUERIES[kind][0], given)
+        except OSError as error:
+            raise OperationError(f"The server on {show.url(port)} broke off: {error}.") from None
         if "error" in reply:
-            raise OperationError(reply["error"]["message"], reply["error"]["data"].get("cure", ""))
+            told = reply["error"]
+            raise OperationError(told["message"], told.get("data", {}).get("cure", ""))
         results[kind] = reply["result"]
-    return results, f"from the server on {show.url(port)}"
+    return results
 
 
 def _port_of_server(settings: Settings) -> int | None:
@@ -79,27 +95,16 @@ def _port_of_server(settings: Settings) -> int | None:
     return port
 
 
-def _ask_here(
-    settings: Settings, kinds: tuple[Kind, ...], text: str, limit: int
-) -> tuple[dict[Kind, Any], str]:
+def _ask_here(settings: Settings, queries: dict[Kind, Choice]) -> tuple[dict[Kind, Any], str]:
     from ..discover.answer import answer_agents, answer_skills, answer_workflows
     from ..text import Terms
 
-    given: dict[Kind, dict[str, Any]] = {k: {QUERIES[k][1]: text, "limit": limit} for k in KINDS}
-    try:
-        queries = {
-            "agent": msgspec.convert(given["agent"], AgentQuery),
-            "skill": msgspec.convert(given["skill"], SkillQuery),
-            "workflow": msgspec.convert(given["workflow"], WorkflowQuery),
-        }
-    except msgspec.ValidationError as error:
-        raise click.UsageError(f"TEXT cannot be asked: {error}.") from None
     index, source = _index(settings)
     asks = {"agent": answer_agents, "skill": answer_skills, "workflow": answer_workflows}
     terms = Terms()
     results: dict[Kind, Any] = {}
-    for kind in kinds:
-        answer = asks[kind](index, queries[kind], terms)  # type: ignore[operator]
+    for kind, asked in queries.items():
+        answer = asks[kind](index, asked, terms)  # type: ignore[operator]
         results[kind] = msgspec.to_builtins(answer.as_result(index.generation))
     return results, source
 

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from ..config import Settings
-from ..errors import BuildFailed
+from ..errors import BuildFailed, OperationError
 from . import show
 from .options import common, with_roots_of_server
 
@@ -128,7 +128,10 @@ def reindex(settings: Settings, as_json: bool) -> None:
         return
     from ..serve.probe import request
 
-    _, told = request(port, "POST", "/reindex", seconds=3600)
+    try:
+        _, told = request(port, "POST", "/reindex", seconds=3600)
+    except OSError as error:
+        raise OperationError(f"The server on {show.url(port)} broke off: {error}.") from None
     if not isinstance(told, dict) or not told.get("success"):
         raise BuildFailed(told["message"] if isinstance(told, dict) else "No answer.", cure="")
     click.echo(msgspec.json.encode(told).decode() if as_json else _told(told))

@@ -13,6 +13,7 @@ from ..config import Settings
 from ..records import PLURAL, FileReport, Finding, Kind
 
 SHOWN_PER_RULE = 5
+TOP = 10
 COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
 NOUNS = {"agents": "agents", "skills": "skills", "workflows": "workflows"}
 
@@ -159,3 +160,58 @@ def _finding(finding: Finding) -> Iterable[str]:
     yield f"  {finding.path}{line}  {finding.message}"
     if finding.cure:
         yield click.style(f"      {finding.cure}", dim=True)
+
+
+def lessons(told: Any) -> str:
+    if not told.decisions:
+        return "Nothing has been reported yet."
+    lines = [decisions(told.decisions), click.style("Entries", bold=True)]
+    for record in told.entries[:TOP]:
+        failed = f", {record.failures} failed" if record.failures else ""
+        lines.append(f"  {record.entry}  {record.wins} won{failed}")
+    lines += _rest(len(told.entries) - TOP, "entries")
+    lines.append(click.style("Patterns", bold=True))
+    lines += _patterns(told.patterns[:TOP]) or ["  none yet: a pattern needs two alike successes"]
+    lines += _rest(len(told.patterns) - TOP, "patterns")
+    if told.retired:
+        lines.append(f"{len(told.retired)} retired (`orchestr8-index patterns --retired`)")
+    return "\n".join(lines)
+
+
+def patterns(listed: Sequence[Any], retired: bool) -> str:
+    return "\n".join(_patterns(listed)) or f"No {'retired ' if retired else ''}patterns."
+
+
+def _patterns(listed: Sequence[Any]) -> list[str]:
+    return [
+        f"  {' → '.join(pattern.agent_sequence)}  {pattern.success_rate:.0%} of {pattern.uses}\n"
+        + click.style(f"      {pattern.goal}", dim=True)
+        for pattern in listed
+    ]
+
+
+def _rest(more: int, what: str) -> list[str]:
+    return [f"  … and {more} more {what} (--json lists all)"] if more > 0 else []
+
+
+def verdict(told: Any) -> str:
+    head = f"{told.decisions:,} decisions and {told.patterns:,} patterns counted again: "
+    if told.sound:
+        return head + click.style("everything agrees", fg="green") + "."
+    wrong = [f"decision {number} was altered on the disk" for number in told.altered]
+    return "\n".join([head, *(click.style(f"  ! {w}", fg="red") for w in wrong + told.differences)])
+
+
+def curve(told: Any) -> str:
+    if not told.tasks:
+        return "No past task has an entry that the index knows: nothing to replay."
+    return (
+        f"Hit@1 over {told.tasks:,} past tasks, each asked before it was learnt: "
+        f"{told.hit1_without:.3f} without experience, "
+        + click.style(f"{told.hit1_with:.3f} with it", bold=True)
+        + "."
+    )
+
+
+def decisions(count: int) -> str:
+    return f"{count:,} decision{'' if count == 1 else 's'}"

@@ -10,6 +10,7 @@ from ..records import (
     Answer,
     Choice,
     Entry,
+    Experience,
     Kind,
     ResolvedRole,
     SkillQuery,
@@ -21,7 +22,7 @@ from . import candidates, reasons
 from .candidates import Points
 from .confidence import confidence
 from .index import Index, Segment
-from .rank import Ranking, contributions, rank
+from .rank import DEPTH, Ranking, contributions, rank
 from .rows import row_of
 from .spelling import near_names
 
@@ -36,6 +37,7 @@ class Search:
 
     segment: Segment
     choice: Choice
+    experience: Experience | None = None
     points: Points = field(default_factory=Points)
     rankings: list[Ranking] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -44,29 +46,33 @@ class Search:
     role: ResolvedRole | None = None
 
 
-def answer_skills(index: Index, query: SkillQuery, terms: Terms) -> Answer:
-    return _answer_text(index.segments["skill"], query, query.context, terms)
+def answer_skills(
+    index: Index, query: SkillQuery, terms: Terms, experience: Experience | None = None
+) -> Answer:
+    search = Search(index.segments["skill"], query, experience)
+    _ask_text(search, query.context, terms)
+    return _finish(search)
 
 
-def answer_workflows(index: Index, query: WorkflowQuery, terms: Terms) -> Answer:
-    return _answer_text(index.segments["workflow"], query, query.goal, terms)
+def answer_workflows(
+    index: Index, query: WorkflowQuery, terms: Terms, experience: Experience | None = None
+) -> Answer:
+    search = Search(index.segments["workflow"], query, experience)
+    _ask_text(search, query.goal, terms)
+    return _finish(search)
 
 
-def answer_agents(index: Index, query: AgentQuery, terms: Terms) -> Answer:
+def answer_agents(
+    index: Index, query: AgentQuery, terms: Terms, experience: Experience | None = None
+) -> Answer:
     """The role's agents first, then the others by the sum of capability and context scores."""
-    search = Search(index.segments["agent"], query)
+    search = Search(index.segments["agent"], query, experience)
     if query.role is not None:
         _ask_role(index, search, query.role, terms)
     if query.capability is not None:
         _ask_capability(search, query.capability, terms)
     if query.context is not None:
         _ask_text(search, query.context, terms)
-    return _finish(search)
-
-
-def _answer_text(segment: Segment, choice: Choice, text: str, terms: Terms) -> Answer:
-    search = Search(segment, choice)
-    _ask_text(search, text, terms)
     return _finish(search)
 
 
@@ -77,7 +83,8 @@ def _ask_text(search: Search, text: str, terms: Terms) -> None:
     for place in candidates.by_name(search.segment, text):
         search.points.give(place, candidates.EXACT_NAME, "is the name asked for")
         search.confidence = CERTAIN
-    ranking = rank(search.segment, text, terms)
+    depth = search.segment.size if _filters(search.choice) else DEPTH
+    ranking = rank(search.segment, text, terms, search.experience, depth)
     search.rankings.append(ranking)
     candidates.by_text(search.points, ranking)
     search.confidence = max(search.confidence, confidence(search.segment, ranking))
@@ -169,6 +176,10 @@ def _filter(choice: Choice) -> Callable[[Entry], bool]:
     return passes
 
 
+def _filters(choice: Choice) -> bool:
+    return any((choice.plugins, choice.models, choice.tools, choice.tags))
+
+
 def _folded(names: list[str] | tuple[str, ...]) -> set[str]:
     return {name.casefold() for name in names}
 
@@ -191,12 +202,23 @@ def _explain(search: Search, place: int) -> list[TermPoints]:
     """The row's score as a sum: one line per term, and one for each rule that added points."""
     lines = []
     for ranking in search.rankings:
+        if not any(hit.place == place for hit in ranking.hits):
+            continue
         whole = ranking.query.highest
         given = contributions(search.segment, ranking.query, place)
         lines += [TermPoints(word.asked, round(points / whole, 6)) for word, points in given]
+        lines += _learnt(search, ranking, place, sum(points for _, points in given))
     rest = search.points.scores[place] - sum(line.points for line in lines)
     why = "; ".join(search.points.why.get(place, [])) or "role"
     return [TermPoints(why, round(rest, 6)), *lines] if rest > 1e-4 else lines
+
+
+def _learnt(search: Search, ranking: Ranking, place: int, own: int) -> list[TermPoints]:
+    """What experience added to, or took from, the entry's own score."""
+    score = next(hit.score for hit in ranking.hits if hit.place == place)
+    more = round((score - own) / ranking.query.highest, 6)
+    times = reasons.experience_of(search, place, ranking) or "its other tasks"
+    return [TermPoints(f"experience: {times}", more)] if more else []
 
 
 def _round(share: float) -> float:

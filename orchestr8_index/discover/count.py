@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..text import Terms, raw_words
-from .weigh import BODY_SHARE, FIELD_B, FIELD_WEIGHT, FIELDS, K1, SAT_MAX, SAT_SCALE
+from .weigh import BODY_SHARE, FIELD_B, FIELD_WEIGHT, FIELDS, K1, PAIR_WEIGHT, SAT_MAX, SAT_SCALE
 
 Array = np.ndarray[Any, np.dtype[Any]]
 N_FIELDS = len(FIELDS)
@@ -82,6 +82,15 @@ def count(texts: Iterable[tuple[str, ...]]) -> Counted:
     pair = (stream[:-1] << 32 | stream[1:])[together]
     pairs = _postings(pair, cell[1:][together], weights, entries, lone_bodies=False)
     return Counted(terms, singles, pairs)
+
+
+def norms(counted: Counted, entries: int) -> Array:
+    """The length of each entry's vector of saturated frequencies, pairs at PAIR_WEIGHT."""
+    squares = np.zeros(entries)
+    for postings, weight in ((counted.singles, 1.0), (counted.pairs, PAIR_WEIGHT)):
+        values = (postings.sats * (weight / SAT_SCALE)) ** 2
+        squares += np.bincount(postings.entries, values, minlength=entries)
+    return np.sqrt(squares)
 
 
 def _cell_weights(lengths: Array) -> Array:

@@ -11,13 +11,18 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from ..errors import SnapshotUnreadable
 from ..records import KINDS, Entry, Kind, ResolvedRole
 from ..text import fold_name
 from .sections import Sections
 from .snapshot import Generations, Manifest, SegmentInfo
+
+if TYPE_CHECKING:
+    from .learned import Learned
 
 _ENTRY = msgspec.msgpack.Decoder(Entry)
 _NAMES = msgspec.msgpack.Decoder(list[tuple[str, str, str]])
@@ -47,6 +52,12 @@ class Runs:
         entries, sats = self.raw(place)
         return array(self.typecode, entries), array("H", sats)
 
+    def sat(self, place: int, entry: int) -> int:
+        """The saturated frequency of one key in one entry; 0 where it does not occur."""
+        entries, sats = self.arrays(place)
+        at = bisect_left(entries, entry)
+        return sats[at] if at < len(entries) and entries[at] == entry else 0
+
 
 class Segment:
     """The entries of one kind. Positions are in the order of qualified names."""
@@ -54,6 +65,7 @@ class Segment:
     def __init__(self, kind: Kind, sections: Sections, info: SegmentInfo) -> None:
         self.kind, self._sections = kind, sections
         self.size = info.entries
+        self.learned: Learned | None = None
         self.terms = Runs(sections, "term", info.wide)
         self.pairs = Runs(sections, "pair", info.wide)
         self._term_bytes = sections.mapped("terms", "B")
@@ -90,6 +102,15 @@ class Segment:
         found = place < len(self._pair_keys) and self._pair_keys[place] == key
         return place if found else None
 
+    def sat(self, word: str, place: int) -> int:
+        """The saturated frequency of a term, or of a pair "first second", in one entry."""
+        found = [self.find_term(term) for term in word.split(" ")]
+        runs, at = self.terms, found[0]
+        if len(found) == 2:
+            known = found[0] is not None and found[1] is not None
+            runs, at = self.pairs, self.find_pair(*found) if known else None  # type: ignore[arg-type]
+        return runs.sat(at, place) if at is not None else 0
+
     def entry(self, place: int) -> Entry:
         start, end = self._entry_starts[place], self._entry_starts[place + 1]
         return _ENTRY.decode(self._sections.read("entries", start, end - start))
@@ -98,6 +119,16 @@ class Segment:
         """The markdown below the entry's header."""
         start, end = self._text_starts[place], self._text_starts[place + 1]
         return self._sections.read("texts", start, end - start).decode()
+
+    @cached_property
+    def norms(self) -> memoryview[float]:
+        """The length of each entry's vector of saturated frequencies, pairs at their weight."""
+        return self._sections.mapped("norms", "d")
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Positions by qualified name."""
+        return {self.entry(place).qualified: place for place in range(self.size)}
 
     @cached_property
     def names(self) -> list[tuple[str, str, str]]:
@@ -142,19 +173,18 @@ def open_index(generations: Generations, generation: int) -> Index:
     manifest = generations.manifest(generation)
     folder = generations.path(generation)
     infos = manifest.segments
-    return Index(
-        manifest,
-        [
+    try:
+        segments = [
             Segment(kind, Sections(folder / f"{kind}.segment", infos[kind].sections), infos[kind])
             for kind in KINDS
-        ],
-    )
+        ]
+    except (KeyError, TypeError):
+        raise SnapshotUnreadable("The snapshot's manifest lacks a part.") from None
+    return Index(manifest, segments)
 
 
 def open_newest(generations: Generations) -> Index | None:
     """The newest generation that can be read; None when there is none."""
-    from ..errors import SnapshotUnreadable
-
     for number in reversed(generations.numbers()):
         try:
             return open_index(generations, number)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..records import PLURAL, Entry, Kind, ResolvedRole
 from .index import Index, Segment
-from .rank import Word, contributions
+from .rank import Ranking, Word, contributions
 
 if TYPE_CHECKING:
     from .answer import Search
@@ -39,6 +39,8 @@ def of_hits(search: Search, chosen: list[tuple[int, Entry]]) -> list[str]:
     rules, terms = search.points.why.get(place, []), _strongest(search, place)
     if terms:
         rules = [*rules, "matches " + ", ".join(terms)]
+    if past := experience_of(search, place, *search.rankings):
+        rules = [*rules, past]
     if rules:
         said.append(f": {'; '.join(rules)}")
     if len(chosen) > 1:
@@ -54,6 +56,21 @@ def _strongest(search: Search, place: int) -> list[str]:
                 points[word.asked] = points.get(word.asked, 0.0) + given
     strongest = sorted(points, key=lambda term: (-points[term], term))
     return strongest[:NAMED_TERMS]
+
+
+def experience_of(search: Search, place: int, *rankings: Ranking) -> str:
+    """How often the entry did tasks with these words, and one of them; "" without experience."""
+    known, kind = search.experience, search.segment.kind
+    if known is None or not known.wins[kind]:
+        return ""
+    entry = search.segment.entry(place).qualified
+    terms = {word.term for ranking in rankings for word in ranking.query.words}
+    words = terms.intersection(known.words[kind].get(entry, ()))
+    if not words:
+        return ""
+    past, wins = known.alike(kind, entry, terms), known.wins[kind].get(entry, 0)
+    like = f", like '{past}'" if past else ""
+    return f"did {wins} such task{'s' * (wins != 1)}{like}"
 
 
 def _words(search: Search) -> list[Word]:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from ..records import Entry, Kind
 from ..text import fold_name
-from .count import Counted, count
+from .count import Counted, count, norms
 from .sections import write_sections
 from .snapshot import SegmentInfo
 
@@ -40,6 +40,7 @@ def write_segment(folder: Path, kind: Kind, rows: Sequence[tuple[Entry, Text]]) 
             "term_starts": _starts(terms),
             **_postings_sections("term", counted),
             **_postings_sections("pair", counted),
+            "norms": norms(counted, len(rows)),
             "entries": b"".join(entries),
             "entry_starts": _starts(entries),
             "texts": b"".join(texts),

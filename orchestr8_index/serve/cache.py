@@ -11,7 +11,8 @@ from collections.abc import Callable
 from cachetools import TTLCache
 
 MAX_ENTRIES, MAX_BYTES = 256, 4_000_000
-Key = tuple[str, bytes, int]
+Key = tuple[str, bytes, tuple[int, int]]
+"""(method, digest of the params, (generation, revision of the experience))."""
 
 
 class AnswerCache:

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .. import __version__
+from ..learn.outcomes import Outcomes
 from ..records import PLURAL
+from .learning import offered
 from .state import State
 
 
@@ -17,6 +19,7 @@ def health(state: State) -> dict[str, Any]:
     """`status` is starting, healthy or degraded; `reasons` say why it is not healthy."""
     refresh, index = state.refresh, state.refresh.index
     reasons = [refresh.failure] if refresh.failure else []
+    reasons += state.keeper.reasons if state.keeper else []
     status = "starting" if index is None else "degraded" if reasons else "healthy"
     manifest = index.manifest if index else None
     counts = manifest.counts if manifest else dict.fromkeys(PLURAL, 0)
@@ -26,8 +29,11 @@ def health(state: State) -> dict[str, Any]:
         "uptime_ms": round((time.monotonic() - state.started) * 1000),
         "memory_mb": memory_mb(),
         "cache": cache_figures(state),
-        "database": {"connected": False, "size_mb": 0},
-        "indexes": {**{PLURAL[kind]: n for kind, n in counts.items()}, "patterns": 0},
+        "database": database(state),
+        "indexes": {
+            **{PLURAL[kind]: n for kind, n in counts.items()},
+            "patterns": len(offered(_outcomes(state))),
+        },
         "version": __version__,
         "generation": manifest.generation if manifest else 0,
         "build_ms": manifest.build_ms if manifest else 0,
@@ -51,12 +57,29 @@ def metrics(state: State) -> dict[str, Any]:
         },
         "performance": counted.performance(),
         "cache": cache_figures(state),
-        "patterns": {"total": 0, "avg_success_rate": 0},
+        "patterns": _patterns(state),
         "errors": {"by_code": {str(code): n for code, n in sorted(counted.errors.items())}},
         "memory": {"rss_mb": memory_mb()},
-        "database": {"connected": False, "size_mb": 0},
+        "database": database(state),
         "uptime_ms": round((time.monotonic() - state.started) * 1000),
     }
+
+
+def database(state: State) -> dict[str, Any]:
+    outcomes = _outcomes(state)
+    if outcomes is None:
+        return {"connected": False, "size_mb": 0}
+    return {"connected": True, "size_mb": outcomes.store.size_mb}
+
+
+def _outcomes(state: State) -> Outcomes | None:
+    return state.keeper.ready if state.keeper else None
+
+
+def _patterns(state: State) -> dict[str, float]:
+    rates = [pattern.success_rate for pattern in offered(_outcomes(state)) if pattern.uses]
+    average = round(sum(rates) / len(rates), 4) if rates else 0
+    return {"total": len(offered(_outcomes(state))), "avg_success_rate": average}
 
 
 def cache_figures(state: State) -> dict[str, float]:

@@ -14,8 +14,26 @@ from msgspec import Struct
 from ..discover.answer import answer_agents, answer_skills, answer_workflows
 from ..discover.excerpt import get_entry
 from ..errors import InvalidParams
-from ..records import AgentQuery, EntryQuery, NoParams, SkillQuery, WorkflowQuery
+from ..learn.review import Chosen
+from ..records import (
+    AgentQuery,
+    EntryQuery,
+    NoParams,
+    PatternGoal,
+    PatternSearch,
+    PatternStore,
+    Report,
+    SkillQuery,
+    WorkflowQuery,
+)
 from .health import health, metrics
+from .learning import (
+    cache_decision,
+    find_patterns,
+    forget_decisions,
+    get_pattern,
+    store_pattern,
+)
 from .state import State
 
 Result = Any
@@ -36,17 +54,17 @@ async def query_agents(state: State, query: AgentQuery) -> Result:
     if query.role is query.capability is query.context is None:
         raise InvalidParams({"context": "give at least one of capability, role, context"})
     index = state.index
-    return answer_agents(index, query, state.terms).as_result(index.generation)
+    return answer_agents(index, query, state.terms, state.experience).as_result(index.generation)
 
 
 async def query_skills(state: State, query: SkillQuery) -> Result:
     index = state.index
-    return answer_skills(index, query, state.terms).as_result(index.generation)
+    return answer_skills(index, query, state.terms, state.experience).as_result(index.generation)
 
 
 async def query_workflows(state: State, query: WorkflowQuery) -> Result:
     index = state.index
-    return answer_workflows(index, query, state.terms).as_result(index.generation)
+    return answer_workflows(index, query, state.terms, state.experience).as_result(index.generation)
 
 
 async def read_entry(state: State, query: EntryQuery) -> Result:
@@ -78,6 +96,38 @@ METHODS: dict[str, Method] = {
             query_workflows,
             "Which commands reach this goal?",
             "query",
+        ),
+        Method(
+            "getOrchestrationPattern",
+            PatternGoal,
+            get_pattern,
+            "Which sequence of agents worked for goals like this one?",
+            "pattern",
+        ),
+        Method(
+            "queryPattern",
+            PatternSearch,
+            find_patterns,
+            "All patterns whose goal is alike enough, best first.",
+            "pattern",
+        ),
+        Method(
+            "storePattern",
+            PatternStore,
+            store_pattern,
+            "Keep a sequence of agents, with its dependencies, for a kind of goal.",
+        ),
+        Method(
+            "cacheDecision",
+            Report,
+            cache_decision,
+            "Report how a task ended; acknowledged once it is on the disk.",
+        ),
+        Method(
+            "forgetDecisions",
+            Chosen,
+            forget_decisions,
+            "Remove decisions by task, date or agent, with everything learnt from them.",
         ),
         Method("getEntry", EntryQuery, read_entry, "The text of one entry, cut to a token budget."),
         Method("getHealth", NoParams, get_health, "The same as GET /health."),

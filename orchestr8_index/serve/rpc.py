@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from typing import Any
@@ -10,6 +11,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ..errors import InternalError, InvalidRequest, MethodNotFound, ParseError, RequestError
+from ..store.ledger import query_note
 from .methods import METHODS, Method, read_params
 from .state import State
 
@@ -46,10 +48,10 @@ async def reply_to(state: State, body: bytes) -> Reply:
 
 async def _reply_to_batch(state: State, body: bytes) -> Reply:
     try:
-        calls = _BATCH.decode(body)
         _check_text(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return _refusal(state, ParseError("The body is not JSON."))
+        calls = _BATCH.decode(body)
+    except ParseError as error:
+        return _refusal(state, error)
     if not 0 < len(calls) <= MAX_BATCH:
         sentence = f"A batch has 1 to {MAX_BATCH} calls, not {len(calls)}."
         return _refusal(state, InvalidRequest(sentence))
@@ -83,19 +85,24 @@ async def _reply_to_one(state: State, body: bytes) -> Reply:
 
 def _read_call(body: bytes) -> Call:
     try:
-        call = _CALL.decode(body)
         _check_text(body)
-        return call
+        return _CALL.decode(body)
     except msgspec.ValidationError:
         raise InvalidRequest("A call is a JSON object.") from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise ParseError("The body is not JSON.") from None
 
 
 def _check_text(body: bytes) -> None:
-    """The decoder skips over parts that nobody reads; all of the body must be UTF-8 and JSON."""
-    body.decode("utf-8")
-    msgspec.json.decode(body)
+    """The decoder skips over parts that nobody reads; all of the body must be UTF-8 and JSON.
+
+    Raises ParseError.
+    """
+    try:
+        body.decode("utf-8")
+        msgspec.json.decode(body)
+    except msgspec.ValidationError:
+        raise ParseError("The body holds a number that is out of range.") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise ParseError("The body is not JSON.") from None
 
 
 def _ident(call: Call) -> tuple[bytes, bool]:
@@ -140,17 +147,35 @@ async def _plain(state: State, method: Method, params: Any) -> bytes:
 
 async def _cached(state: State, method: Method, params: Any) -> bytes:
     cache = state.query_cache if method.cache == "query" else state.pattern_cache
-    canonical = msgspec.json.encode(params)
-    key = (method.name, canonical, state.index.generation)
-    known = cache.get(key)
-    if known is not None:
-        return known
-    result = await method.call(state, params)
-    cache.put(
-        (method.name, canonical, result["generation"]),
-        msgspec.json.encode({**result, "cache_hit": True}),
-    )
-    return msgspec.json.encode(result)
+    key = (method.name, _digest(msgspec.json.encode(params)), state.stamp)
+    started, known = time.perf_counter(), cache.get(key)
+    if known is None:
+        result = await method.call(state, params)
+        answer = msgspec.json.encode(result)
+        again = {**result, "cache_hit": True} if _tells(result) else None
+        cache.put(key, msgspec.json.encode(again) if again else answer)
+    else:
+        answer = known
+    _note(state, method, params, answer, known is not None, started)
+    return answer
+
+
+def _tells(result: Any) -> bool:
+    return isinstance(result, dict) and "cache_hit" in result
+
+
+def _note(
+    state: State, method: Method, params: Any, answer: bytes, hit: bool, started: float
+) -> None:
+    """A row for the query log: names only, so that what waits for the disk stays small."""
+    if state.keeper is not None and method.cache == "query":
+        spent = (time.perf_counter() - started) * 1000
+        state.keeper.note_query(query_note(method.name, params, answer, hit, spent))
+
+
+def _digest(params: bytes) -> bytes:
+    """Params may be long, and the cache counts the bytes of answers only."""
+    return hashlib.blake2b(params, digest_size=16).digest()
 
 
 def _success(ident: bytes, result: bytes) -> bytes:

@@ -10,8 +10,10 @@ from ..config import Settings
 from ..discover.index import Index
 from ..discover.refresh import Refresh
 from ..errors import Starting
+from ..records import Experience
 from ..text import Terms
 from .cache import AnswerCache
+from .keeper import Keeper
 from .metrics import Metrics
 
 
@@ -26,7 +28,17 @@ class State:
     metrics: Metrics = field(default_factory=Metrics)
     terms: Terms = field(default_factory=Terms)
     started: float = field(default_factory=time.monotonic)
+    keeper: Keeper | None = None
     first_build: asyncio.Task[Index] | None = None
+
+    @property
+    def experience(self) -> Experience | None:
+        return self.keeper.experience if self.keeper else None
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """What an answer depends on beside the question: the generation, and what was learnt."""
+        return self.index.generation, self.keeper.revision if self.keeper else -1
 
     @property
     def index(self) -> Index:

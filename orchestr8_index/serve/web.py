@@ -108,10 +108,14 @@ def _wants_text(scope: Scope) -> bool:
 def make_web(state: State) -> ASGIApp:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        if state.keeper is not None:
+            state.keeper.begin()
         state.first_build = state.refresh.begin()
         state.first_build.add_done_callback(lambda task: _log_first(state))
         yield
         await state.refresh.stop()
+        if state.keeper is not None:
+            await state.keeper.stop()
         log.info("final metrics", extra={"metrics": metrics(state)})
 
     routes = [

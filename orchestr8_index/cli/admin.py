@@ -1,0 +1,122 @@
+"""How does the command line change the store? Through the server if one runs, else as its only
+writer."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..config import Settings
+from ..errors import AlreadyRunning, OperationError
+from ..learn.outcomes import Outcomes
+from ..learn.review import Chosen, chooser
+from ..records import Decision, Report
+
+T = TypeVar("T")
+
+
+def forget_decisions(settings: Settings, given: dict[str, str]) -> int:
+    from ..serve.probe import call
+    from ..serve.supervise import running_port
+
+    port = running_port(settings)
+    if port is not None:
+        return int(_result(call(port, "forgetDecisions", given))["forgotten"])
+    choose = chooser(msgspec.convert(given, Chosen))
+    return _as_writer(settings, lambda outcomes: outcomes.forget(choose))
+
+
+def import_lines(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
+    """(new, known already). Raises OperationError with the line that cannot be read."""
+    from ..serve.supervise import running_port
+
+    decisions = [_decision(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    port = running_port(settings)
+    if port is not None:
+        return _import_through(port, decisions)
+
+    async def take(outcomes: Outcomes) -> tuple[int, int]:
+        known = 0
+        for decision in decisions:
+            report, moment = _report(decision), decision.timestamp
+            applied = await outcomes.report(report, lambda kind, name: name, moment)
+            known += applied.receipt.duplicate
+        return len(decisions) - known, known
+
+    return _as_writer(settings, take)
+
+
+def _import_through(port: int, decisions: list[Decision]) -> tuple[int, int]:
+    from ..serve.probe import call
+
+    known = 0
+    for decision in decisions:
+        params = msgspec.to_builtins(_report(decision))
+        params = {name: value for name, value in params.items() if value is not None}
+        known += _result(call(port, "cacheDecision", params))["receipt"]["duplicate"]
+    return len(decisions) - known, known
+
+
+def _result(reply: dict[str, Any]) -> Any:
+    if "error" in reply:
+        error = reply["error"]
+        raise OperationError(error["message"], error.get("data", {}).get("cure", ""))
+    return reply["result"]
+
+
+def _decision(number: int, line: str) -> Decision:
+    try:
+        return msgspec.json.decode(line, type=Decision)
+    except msgspec.DecodeError as error:
+        cure = "Nothing was imported; mend the line, or take it out."
+        raise OperationError(f"Line {number} is not a decision: {error}.", cure) from None
+
+
+def _report(decision: Decision) -> Report:
+    return Report(
+        task_id=decision.task_id,
+        task_description=decision.task_description,
+        agents_used=list(decision.agents_used),
+        result=decision.result,
+        duration_ms=decision.duration_ms,
+        tokens_saved=decision.tokens_saved,
+        resolved_by=decision.resolved_by or None,
+        skills_used=list(decision.skills_used),
+        workflows_used=list(decision.workflows_used),
+        model=decision.model,
+        caller=decision.caller,
+    )
+
+
+def _as_writer(settings: Settings, work: Callable[[Outcomes], Awaitable[T]]) -> T:
+    """Run `work` on the opened store while nobody else can write to it."""
+    from ..serve.pidfile import PidFile
+    from ..store.store import Store
+    from ..text import Terms
+
+    lock = PidFile(settings.data_dir / "mcp.pid")
+    if not lock.acquire():
+        raise AlreadyRunning("A server is starting on this data directory.", "Try again.")
+    store = Store(settings.data_dir, settings.store_soft_mb, settings.store_hard_mb)
+
+    async def run() -> T:
+        outcomes = Outcomes(store, Terms())
+        outcomes.open()
+        store.start()
+        try:
+            result = await work(outcomes)
+            await outcomes.checkpoint()
+            return result
+        finally:
+            await asyncio.to_thread(store.close)
+
+    try:
+        return asyncio.run(run())
+    except (sqlite3.Error, OSError) as error:
+        raise OperationError(f"The store cannot be written: {error}.") from None
+    finally:
+        lock.release()

@@ -1,0 +1,207 @@
+"""learned, patterns, replay, verify, export, import, forget, backup, restore: what was learnt, and
+its care."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from ..config import Settings
+from ..errors import OperationError
+from . import show
+from .options import common, with_roots_of_server
+
+FOUND_WRONG = 1
+
+
+@contextlib.contextmanager
+def reading(settings: Settings) -> Iterator[Any]:
+    """Everything derived from the store, without writing; a server may be running."""
+    from ..learn.review import read_only
+    from ..store.database import NAME
+    from ..store.store import Store
+
+    if not (settings.data_dir / NAME).exists():
+        cure = "Report outcomes with cacheDecision first, or name another --data-dir."
+        raise OperationError("Nothing has been learnt yet: there is no database.", cure)
+    store = Store(settings.data_dir)
+    try:
+        store.open_to_read()
+        with contextlib.closing(store):
+            yield read_only(store)
+    except sqlite3.Error as error:
+        cure = "Start the server: it sets a damaged database aside and restores a backup."
+        raise OperationError(f"The database cannot be read: {error}.", cure) from None
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+@common
+def learned(settings: Settings, as_json: bool) -> None:
+    """Show what has been learnt: entries by wins and failures, patterns by use.
+
+    \b
+    orchestr8-index learned
+    """
+    from ..learn.review import lessons
+
+    with reading(settings) as outcomes:
+        told = lessons(outcomes)
+    click.echo(msgspec.json.encode(told).decode() if as_json else show.lessons(told))
+
+
+@click.command()
+@click.option("--retired", is_flag=True, help="Those that are no longer returned.")
+@click.option("--json", "as_json", is_flag=True, help="The patterns as JSON.")
+@common
+def patterns(settings: Settings, retired: bool, as_json: bool) -> None:
+    """List the patterns that a question may get, or those that were retired.
+
+    \b
+    orchestr8-index patterns --retired
+    """
+    from ..learn.review import lessons
+
+    with reading(settings) as outcomes:
+        told = lessons(outcomes)
+    listed = told.retired if retired else told.patterns
+    click.echo(msgspec.json.encode(listed).decode() if as_json else show.patterns(listed, retired))
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The verdict as JSON.")
+@common
+def verify(settings: Settings, as_json: bool) -> None:
+    """Count everything again from the decisions, and check every row's digest.
+
+    \b
+    orchestr8-index verify
+    """
+    from ..learn.review import verify as verify_outcomes
+
+    with reading(settings) as outcomes:
+        verdict = verify_outcomes(outcomes)
+    click.echo(msgspec.json.encode(verdict).decode() if as_json else show.verdict(verdict))
+    if not verdict.sound:
+        sys.exit(FOUND_WRONG)
+
+
+@click.command()
+@click.option("--plot", type=click.Path(dir_okay=False), help="Draw the curve: a PNG or SVG file.")
+@click.option("--json", "as_json", is_flag=True, help="The curve as JSON.")
+@common
+def replay(settings: Settings, plot: str | None, as_json: bool) -> None:
+    """Ask every past task again in time order: Hit@1 with experience and without.
+
+    \b
+    orchestr8-index replay --plot curve.svg
+    """
+    from .local import build_now
+    from .replay import draw, replayed
+
+    settings = with_roots_of_server(settings)
+    with reading(settings) as outcomes:
+        curve = replayed(build_now(settings, lambda line: None), outcomes, show.Progress())
+    if plot:
+        draw(curve, Path(plot))
+    click.echo(msgspec.json.encode(curve).decode() if as_json else show.curve(curve))
+
+
+@click.command("export")
+@click.argument("file", type=click.File("w"), default="-")
+@common
+def export_decisions(settings: Settings, file: Any) -> None:
+    """Write all decisions as JSON lines, to FILE or standard output.
+
+    \b
+    orchestr8-index export decisions.jsonl
+    """
+    from ..learn.review import in_time_order
+
+    count = 0
+    with reading(settings) as outcomes:
+        for decision in in_time_order(outcomes):
+            file.write(msgspec.json.encode(decision).decode() + "\n")
+            count += 1
+    click.echo(f"{show.decisions(count)} exported.", err=True)
+
+
+@click.command("import")
+@click.argument("file", type=click.File("r"))
+@common
+def import_decisions(settings: Settings, file: Any) -> None:
+    """Report every line of FILE (as `export` writes them). Known ones change nothing.
+
+    \b
+    orchestr8-index import decisions.jsonl
+    """
+    from .admin import import_lines
+
+    new, known = import_lines(settings, file)
+    click.echo(f"{show.decisions(new)} imported, {known:,} known already.")
+
+
+@click.command()
+@click.option("--task", help="The decision of this task_id.")
+@click.option("--before", help="All decisions before this moment, as 2026-01-31 or with a time.")
+@click.option("--agent", help="All decisions that used this agent, as plugin:name.")
+@common
+def forget(settings: Settings, task: str | None, before: str | None, agent: str | None) -> None:
+    """Remove decisions for good, and everything that was learnt from them.
+
+    \b
+    orchestr8-index forget --before 2026-01-01
+    """
+    from .admin import forget_decisions
+
+    chosen = {"task_id": task, "before": before, "agent": agent}
+    given = {name: value for name, value in chosen.items() if value}
+    if len(given) != 1:
+        raise click.UsageError("Give one of --task, --before, --agent.")
+    click.echo(f"{show.decisions(forget_decisions(settings, given))} forgotten.")
+
+
+@click.command()
+@common
+def backup(settings: Settings) -> None:
+    """Copy the database now, also while the server runs. The newest seven are kept.
+
+    \b
+    orchestr8-index backup
+    """
+    from ..store.backup import backup as back_up
+
+    try:
+        click.echo(str(back_up(settings.data_dir)))
+    except (sqlite3.Error, OSError) as error:
+        raise OperationError(f"The backup failed: {error}.", "Is there a database?") from None
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False), required=False)
+@common
+def restore(settings: Settings, file: str | None) -> None:
+    """Put a backup (FILE, or the newest) in the database's place. The server must be stopped.
+
+    \b
+    orchestr8-index restore
+    """
+    from ..serve.supervise import running_port
+    from ..store.backup import backups
+    from ..store.backup import restore as put_back
+
+    if running_port(settings) is not None:
+        raise OperationError("The server is running.", "Stop it first: `orchestr8-index down`.")
+    chosen = Path(file) if file else next(reversed(backups(settings.data_dir)), None)
+    if chosen is None:
+        raise OperationError("There is no backup.", "Name a file.")
+    aside = put_back(settings.data_dir, chosen)
+    kept = f" The database before is kept as {aside}." if aside else ""
+    click.echo(f"Restored {chosen.name}.{kept}")

@@ -1,0 +1,181 @@
+"""What has been learnt so far? Counts by entry and term that every decision adds to, or is taken
+from.
+
+Everything here is a sum over decisions, so that any order of report, amendment and removal gives
+the same as counting from scratch. One caller counts at most CAP times for one entry and near-equal
+text; distinct tasks are never capped.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Collection, Iterator
+from typing import Any, TypeVar
+
+import msgspec
+
+from ..records import KINDS, Decision, Experience, Kind
+from ..text import Terms, cut
+from .credit import WON, credits
+from .tasks import Task, hashed, read_task
+
+CAP = 3
+SAMPLES = 16  # past tasks kept per entry to explain with
+SAMPLE_LENGTH = 80
+MEMO = 1024
+Points = dict[Kind, dict[str, dict[str, int]]]
+_Key = TypeVar("_Key", str, int)
+
+
+class Memory:
+    """The owner of the experience. `revision` grows with everything that is applied."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._memo: OrderedDict[str, Task] = OrderedDict()
+        self.revision = 0
+        self.times: dict[int, int] = {}
+        self.points: Points = {kind: {} for kind in KINDS}
+        self.wins: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
+        self.losses: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
+        self.words: dict[Kind, dict[str, set[str]]] = {kind: {} for kind in KINDS}
+        self._touched: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
+        self._samples: dict[tuple[Kind, str], deque[tuple[str, frozenset[str]]]] = {}
+
+    @property
+    def experience(self) -> Experience:
+        of = (self.points, self.wins, self.words, self.alike, self.changed_since)
+        return Experience(self.revision, *of)
+
+    def task(self, text: str) -> Task:
+        known = self._memo.get(text)
+        if known is None:
+            known = self._memo[text] = read_task(text, self._terms)
+            if len(self._memo) > MEMO:
+                self._memo.popitem(last=False)
+        return known
+
+    def add(self, decision: Decision) -> dict[str, int]:
+        """Returns the quarter points that each entry (`plugin:name`) gained or lost."""
+        return self._apply(decision, 1)
+
+    def remove(self, decision: Decision) -> dict[str, int]:
+        return self._apply(decision, -1)
+
+    def _apply(self, decision: Decision, sign: int) -> dict[str, int]:
+        self.revision += 1
+        task, moved = self.task(decision.task_description), {}
+        for kind, entry, points in credits(decision):
+            if not self._counts(decision.caller, kind, entry, points, task.key, sign):
+                moved[entry] = 0
+                continue
+            moved[entry] = sign * points
+            self._move(kind, entry, sign * points, task)
+            self._touch(kind, entry)
+            tally = self.wins[kind] if points == WON else self.losses[kind]
+            _add(tally, entry, sign)
+            if points == WON:
+                self._sample(kind, entry, decision.task_description, task, sign)
+        return moved
+
+    def _counts(
+        self, caller: str, kind: Kind, entry: str, points: int, key: int, sign: int
+    ) -> bool:
+        """Whether this report is within the cap: the first CAP are, whichever they were."""
+        who = hashed(f"{caller}\0{kind}\0{entry}\0{points}\0{key}")
+        before = self.times.get(who, 0)
+        _add(self.times, who, sign)
+        return min(before, self.times.get(who, 0)) < CAP
+
+    def _move(self, kind: Kind, entry: str, points: int, task: Task) -> None:
+        by_term, words = self.points[kind], self.words[kind].setdefault(entry, set())
+        for word in task.words:
+            entries = by_term.setdefault(word, {})
+            _add(entries, entry, points)
+            if entry in entries:
+                words.add(word)
+            else:
+                words.discard(word)
+                if not entries:
+                    del by_term[word]
+        if not words:
+            del self.words[kind][entry]
+
+    def _sample(self, kind: Kind, entry: str, text: str, task: Task, sign: int) -> None:
+        samples = self._samples.setdefault((kind, entry), deque(maxlen=SAMPLES))
+        sample = (cut(" ".join(text.split()), SAMPLE_LENGTH), task.terms)
+        if sign > 0:
+            samples.append(sample)
+        elif sample in samples:
+            samples.remove(sample)
+
+    def remind(self, decision: Decision) -> None:
+        """Keep a decision that is counted already as a sample to explain with."""
+        task = self.task(decision.task_description)
+        for kind, entry, points in credits(decision):
+            if points == WON:
+                self._sample(kind, entry, decision.task_description, task, 1)
+
+    def _touch(self, kind: Kind, entry: str) -> None:
+        """Note the revision at which an entry last changed; the latest stand last."""
+        self._touched[kind].pop(entry, None)
+        self._touched[kind][entry] = self.revision
+
+    def changed_since(self, kind: Kind, revision: int) -> Iterator[str]:
+        for entry, changed in reversed(self._touched[kind].items()):
+            if changed <= revision:
+                return
+            yield entry
+
+    def alike(self, kind: Kind, entry: str, terms: Collection[str]) -> str:
+        """The kept past task of the entry that shares most terms with these; "" without any."""
+        asked, best, most = frozenset(terms), "", 0
+        for text, words in self._samples.get((kind, entry), ()):
+            if len(words & asked) > most:
+                best, most = text, len(words & asked)
+        return best
+
+    # --- checkpoints ---------------------------------------------------------------------------
+
+    def dump(self) -> bytes:
+        """Everything that counts, without the samples."""
+        state = (self.revision, self.times, self.points, self.wins, self.losses)
+        return msgspec.msgpack.encode(state)
+
+    def load(self, data: bytes) -> None:
+        state = msgspec.msgpack.decode(data, type=_State)
+        self.revision, self.times, self.points, self.wins, self.losses = state
+        for kind, by_term in self.points.items():
+            for word, entries in by_term.items():
+                for entry in entries:
+                    self.words[kind].setdefault(entry, set()).add(word)
+            for entry in self.words[kind]:
+                self._touch(kind, entry)
+
+    def counted(self) -> dict[str, Any]:
+        """What two memories must agree in, whatever order their decisions came in."""
+        return {
+            "times": self.times,
+            "points": self.points,
+            "wins": self.wins,
+            "losses": self.losses,
+            "words": self.words,
+        }
+
+
+_State = tuple[
+    int,
+    dict[int, int],
+    dict[Kind, dict[str, dict[str, int]]],
+    dict[Kind, dict[str, int]],
+    dict[Kind, dict[str, int]],
+]
+
+
+def _add(counts: dict[_Key, int], key: _Key, amount: int) -> None:
+    """Add to a count; a count of 0 is not kept."""
+    total = counts.get(key, 0) + amount
+    if total:
+        counts[key] = total
+    else:
+        counts.pop(key, None)

@@ -1,0 +1,58 @@
+"""In which order may a pattern's agents work? Dependencies without a cycle, and groups that
+follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+
+from ..errors import InvalidParams
+
+Dependencies = Mapping[str, Sequence[str]]
+
+
+def check_dependencies(sequence: Sequence[str], dependencies: Dependencies) -> None:
+    """Raises InvalidParams for an agent that is not in the sequence, and for a cycle, which it
+    names."""
+    names = {*dependencies, *(name for needed in dependencies.values() for name in needed)}
+    if strangers := sorted(names - set(sequence)):
+        raise InvalidParams({"dependencies": f"not in agent_sequence: {', '.join(strangers)}"})
+    try:
+        TopologicalSorter(dependencies).prepare()
+    except CycleError as error:
+        cycle = " → ".join(reversed(error.args[1]))
+        raise InvalidParams({"dependencies": f"they form a cycle: {cycle}"}) from None
+
+
+def derive_groups(sequence: Sequence[str], dependencies: Dependencies) -> list[list[str]]:
+    """Waves of agents that may work at the same time. Without dependencies, one after the other."""
+    if not dependencies:
+        return [[agent] for agent in dict.fromkeys(sequence)]
+    sorter = TopologicalSorter({agent: dependencies.get(agent, ()) for agent in sequence})
+    sorter.prepare()
+    groups, place = [], {agent: number for number, agent in enumerate(sequence)}
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready(), key=place.__getitem__)
+        groups.append(ready)
+        sorter.done(*ready)
+    return groups
+
+
+def check_groups(
+    sequence: Sequence[str], dependencies: Dependencies, groups: Sequence[Sequence[str]]
+) -> None:
+    """Raises InvalidParams unless each agent stands in one group, after all that it depends on."""
+    placed: dict[str, int] = {}
+    for number, group in enumerate(groups):
+        for agent in group:
+            if agent in placed:
+                raise InvalidParams({"parallel_groups": f"{agent} stands in two places"})
+            placed[agent] = number
+    if set(placed) != set(sequence):
+        different = ", ".join(sorted(set(placed) ^ set(sequence)))
+        raise InvalidParams({"parallel_groups": f"other agents than agent_sequence: {different}"})
+    for agent, needed in dependencies.items():
+        late = [name for name in needed if placed[name] >= placed[agent]]
+        if late:
+            sentence = f"{agent} depends on {', '.join(late)} and must stand in a later group"
+            raise InvalidParams({"parallel_groups": sentence})

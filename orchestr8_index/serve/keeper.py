@@ -1,0 +1,122 @@
+"""Who looks after the store? Opens it beside the first requests, backs it up daily, closes it last.
+
+While the store cannot be used, answers go on without experience, and outcomes are refused with the
+reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..config import Settings
+from ..errors import StoreUnavailable
+from ..learn.outcomes import Outcomes
+from ..records import Experience, no_experience
+from ..store import backup
+from ..store.store import Store
+from ..text import Terms
+
+RETRY_SECONDS = 5.0
+LOOK_SECONDS, BACKUP_SECONDS = 3600.0, 86_400.0
+log = logging.getLogger("orchestr8.store")
+
+
+@dataclass(slots=True)
+class Keeper:
+    """The owner of the open store. `trouble` says why there is none, "" when there is one."""
+
+    settings: Settings
+    terms: Terms = field(default_factory=Terms)
+    trouble: str = "The store is not open yet."
+    _outcomes: Outcomes | None = None
+    _opening: asyncio.Task[None] | None = None
+    _backing_up: asyncio.Task[None] | None = None
+    _tried: float = 0.0
+    _nothing: Experience = field(default_factory=no_experience)
+
+    def begin(self) -> None:
+        """Start to open the store, in the running loop."""
+        self._opening = asyncio.create_task(self._open())
+        self._backing_up = asyncio.create_task(self._back_up_daily())
+
+    async def outcomes(self) -> Outcomes:
+        """The open store's outcomes. Raises StoreUnavailable with the reason."""
+        if self._opening is not None:
+            await asyncio.shield(self._opening)
+        if self._outcomes is None and time.monotonic() - self._tried > RETRY_SECONDS:
+            self._opening = asyncio.create_task(self._open())
+            await asyncio.shield(self._opening)
+        if self._outcomes is None:
+            raise StoreUnavailable(self.trouble)
+        return self._outcomes
+
+    @property
+    def ready(self) -> Outcomes | None:
+        """The outcomes if the store is open, without waiting."""
+        return self._outcomes
+
+    @property
+    def experience(self) -> Experience:
+        return self._outcomes.experience if self._outcomes else self._nothing
+
+    @property
+    def revision(self) -> int:
+        return self._outcomes.revision if self._outcomes else -1
+
+    @property
+    def reasons(self) -> list[str]:
+        """What is wrong with the store, for /health."""
+        if self._outcomes is None:
+            opening = self._opening is not None and not self._opening.done()
+            return [] if opening or self._tried == 0.0 else [self.trouble]
+        store = self._outcomes.store
+        repaired = [store.repaired.sentence()] if store.repaired else []
+        return repaired + ([store.trouble] if store.trouble else [])
+
+    def note_query(self, row: Sequence[Any]) -> None:
+        if self._outcomes is not None:
+            self._outcomes.store.note_query(row)
+
+    async def stop(self) -> None:
+        """Write what is derived, then close; nothing that was acknowledged depends on it."""
+        for task in (self._backing_up, self._opening):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        if self._outcomes is not None:
+            with contextlib.suppress(StoreUnavailable):
+                await self._outcomes.checkpoint()
+            await asyncio.to_thread(self._outcomes.store.close)
+
+    async def _open(self) -> None:
+        self._tried = time.monotonic()
+        settings = self.settings
+        store = Store(settings.data_dir, settings.store_soft_mb, settings.store_hard_mb)
+        outcomes = Outcomes(store, self.terms)
+        try:
+            await asyncio.to_thread(outcomes.open)
+        except (sqlite3.Error, OSError) as error:
+            self.trouble = f"The store cannot be opened: {error}."
+            log.error("the store cannot be opened", extra={"reason": str(error)})
+            return
+        store.start()
+        self._outcomes, self.trouble = outcomes, ""
+        if store.repaired:
+            log.error("the database was damaged", extra={"said": store.repaired.sentence()})
+
+    async def _back_up_daily(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS / 60 if self._outcomes is None else LOOK_SECONDS)
+            if self._outcomes and backup.age_seconds(self.settings.data_dir) > BACKUP_SECONDS:
+                try:
+                    await asyncio.to_thread(backup.backup, self.settings.data_dir)
+                except (sqlite3.Error, OSError) as error:
+                    log.error("the backup failed", extra={"reason": str(error)})

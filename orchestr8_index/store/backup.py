@@ -1,0 +1,156 @@
+"""What if the disk lies? Backups while the server runs; a damaged file makes way for the newest."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..errors import OperationError
+from .database import NAME, connect, full_check, quick_check
+
+KEPT = 7
+FOLDER = "backups"
+_PASSING = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What was done about a damaged database: `lost` is None where nobody can tell how many."""
+
+    damage: str
+    aside: str
+    restored: str
+    lost: int | None
+
+    def sentence(self) -> str:
+        lost = "an unknown number of" if self.lost is None else f"{self.lost:,}"
+        came = f"the backup {self.restored} took its place" if self.restored else "a new one began"
+        return (
+            f"The database was damaged ({self.damage}); {came}, {lost} decisions are lost, "
+            f"and the damaged file is kept as {self.aside}."
+        )
+
+
+def backup(data_dir: Path, source: sqlite3.Connection | None = None) -> Path:
+    """A consistent copy under a dated name, made while others read and write. Raises
+    sqlite3.Error."""
+    folder = data_dir / FOLDER
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%f")[:-3]
+    target, half = folder / f"mcp-{moment}.db", folder / f".mcp-{moment}.part"
+    reading = source or connect(data_dir / NAME, read_only=True)
+    try:
+        with contextlib.closing(sqlite3.connect(half)) as copy:
+            reading.backup(copy, pages=1024)
+            copy.execute("PRAGMA journal_mode = DELETE")
+        os.chmod(half, 0o600)
+        os.rename(half, target)
+    finally:
+        half.unlink(missing_ok=True)
+        if source is None:
+            reading.close()
+    for old in backups(data_dir)[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return target
+
+
+def backups(data_dir: Path) -> list[Path]:
+    """Oldest first."""
+    return sorted((data_dir / FOLDER).glob("mcp-*.db"))
+
+
+def age_seconds(data_dir: Path) -> float:
+    """The age of the newest backup; infinite when there is none."""
+    found = backups(data_dir)
+    return time.time() - found[-1].stat().st_mtime if found else float("inf")
+
+
+def is_good(path: Path) -> bool:
+    """Whether a backup is whole: the full check, on a private connection."""
+    try:
+        with contextlib.closing(_open_backup(path)) as copy:
+            return not full_check(copy) and copy.execute("PRAGMA user_version").fetchone()[0] > 0
+    except sqlite3.Error:
+        return False
+
+
+def restore(data_dir: Path, backup_file: Path) -> str:
+    """Put a backup in the database's place; the present file is kept under a dated name.
+
+    Call it only while no server runs. Returns the name of the file that was set aside, or "".
+    """
+    if not is_good(backup_file):
+        raise OperationError(f"{backup_file.name} is not a good backup.", "Choose another.")
+    aside = set_aside(data_dir, "replaced")
+    with (
+        contextlib.closing(_open_backup(backup_file)) as good,
+        contextlib.closing(sqlite3.connect(data_dir / NAME)) as fresh,
+    ):
+        good.backup(fresh)
+    os.chmod(data_dir / NAME, 0o600)
+    return aside
+
+
+def _open_backup(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+
+
+def set_aside(data_dir: Path, why: str) -> str:
+    """Move the database and its log out of the way; returns the new name, or "" without one."""
+    moment = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%f")[:-3]
+    name = f"{NAME}.{why}-{moment}"
+    moved = ""
+    for suffix in ("-shm", "-wal", ""):
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(data_dir / f"{NAME}{suffix}", data_dir / f"{name}{suffix}")
+            moved = name
+    return moved
+
+
+def mend(data_dir: Path, damage: str) -> Repair:
+    """Set the damaged database aside and let the newest good backup take its place."""
+    before = _decisions(data_dir / NAME)
+    aside = set_aside(data_dir, "damaged")
+    good = next((path for path in reversed(backups(data_dir)) if is_good(path)), None)
+    if good is None:
+        return Repair(damage, aside, "", before)
+    restore(data_dir, good)
+    after = _decisions(data_dir / NAME)
+    lost = None if before is None or after is None else max(0, before - after)
+    return Repair(damage, aside, good.name, lost)
+
+
+def damage_of(path: Path) -> str:
+    """What is wrong with the file; "" when it is sound, or is not there yet."""
+    if not path.exists():
+        return ""
+    try:
+        with contextlib.closing(connect(path)) as connection:
+            return quick_check(connection)
+    except sqlite3.DatabaseError as error:
+        return "" if is_passing(error) else str(error)
+
+
+def is_passing(error: sqlite3.Error) -> bool:
+    """Errors that say something about the disk or a lock, and nothing about the file's content."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _PASSING
+
+
+def _decisions(path: Path) -> int | None:
+    try:
+        with contextlib.closing(connect(path)) as connection:
+            return int(connection.execute("SELECT count(*) FROM decision_history").fetchone()[0])
+    except sqlite3.Error:
+        return None

@@ -1,0 +1,73 @@
+"""How is the file opened? WAL, an fsync for every commit, one helper for transactions."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+NAME = "mcp.db"
+CACHE_KB = 512
+_PAGES = ("page_count", "freelist_count", "page_size")
+
+
+def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit mode: transactions are explicit. Raises sqlite3.Error."""
+    mode = "ro" if read_only else "rwc"
+    address = f"{path.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(
+        address, uri=True, isolation_level=None, check_same_thread=False, timeout=5
+    )
+    try:
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
+        if not read_only:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            with contextlib.suppress(OSError):
+                os.chmod(path, 0o600)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing; the commit returns after the fsync."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def quick_check(connection: sqlite3.Connection) -> str:
+    """What is wrong with the file's structure, or an empty string."""
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    return "" if found == "ok" else str(found)
+
+
+def full_check(connection: sqlite3.Connection) -> str:
+    found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    return "" if found == "ok" else str(found)
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """What the content takes, without pages that are free to be used again."""
+    pages = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _PAGES]
+    return int((pages[0] - pages[1]) * pages[2])
+
+
+def size_bytes(folder: Path) -> int:
+    """The database with its log, without backups."""
+    total = 0
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(OSError):
+            total += (folder / f"{NAME}{suffix}").stat().st_size
+    return total

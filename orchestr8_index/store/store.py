@@ -1,0 +1,129 @@
+"""The open store: one writer, one reader, limits, and a sentence when it cannot be used."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import StoreUnavailable
+from . import backup, ledger, schema
+from .database import NAME, connect, size_bytes, used_bytes
+from .writer import Job, Work, Writer
+
+MB = 1_000_000
+SIZE_EVERY = 64
+Finished = list[tuple[Job, Any, sqlite3.Error | None]]
+
+
+class Store:
+    """Opened once by `open` (blocking; raises sqlite3.Error or OSError), used from one event loop.
+
+    `trouble` says why the last write failed, "" when it did not; `repaired` what was mended at
+    start.
+    """
+
+    def __init__(self, data_dir: Path, soft_mb: int = 100, hard_mb: int = 500) -> None:
+        self._data_dir, self._soft, self._hard = data_dir, soft_mb * MB, hard_mb * MB
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._writer: Writer | None = None
+        self._admitted = self._used = 0
+        self.trouble = ""
+        self.repaired: backup.Repair | None = None
+        self.reader: sqlite3.Connection
+
+    def open(self) -> None:
+        self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._data_dir / NAME
+        if damage := backup.damage_of(path):
+            self.repaired = backup.mend(self._data_dir, damage)
+        writing = connect(path)
+        reached = schema.version(writing)
+        if 0 < reached < len(schema.MIGRATIONS):
+            backup.backup(self._data_dir, writing)
+        schema.migrate(writing)
+        self.reader = connect(path)
+        self._writer = Writer(writing, self._resolve, ledger.write_queries)
+
+    def open_to_read(self) -> None:
+        """Only read; a server may be writing meanwhile. Raises sqlite3.Error."""
+        self.reader = connect(self._data_dir / NAME, read_only=True)
+
+    def start(self) -> None:
+        """Begin to write, in the running loop."""
+        self._loop = asyncio.get_running_loop()
+        assert self._writer
+        self._writer.start()
+
+    def close(self) -> None:
+        if self._writer:
+            self._writer.stop()
+            with contextlib.suppress(sqlite3.Error):
+                self._writer.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._writer.connection.close()
+            self._writer = None
+        self.reader.close()
+
+    def write(self, work: Work, apply: Any = None) -> asyncio.Future[Any]:
+        """Queue `work` for the next commit. The future has its value once that is on the disk.
+
+        `apply(value)` runs in the loop right after the commit, in the order of the commits; the
+        future then has what it returns. Fails with StoreUnavailable.
+        """
+        if self._writer is None or self._loop is None:
+            raise StoreUnavailable("The store is not open.")
+        future: asyncio.Future[Any] = self._loop.create_future()
+
+        def done(value: Any, error: sqlite3.Error | None) -> None:
+            _finish(future, value, error, apply)
+
+        self._writer.submit(Job(work, done))
+        return future
+
+    def note_query(self, row: Sequence[Any]) -> None:
+        if self._writer is not None:
+            self._writer.note(row)
+
+    def _resolve(self, finished: Finished) -> None:
+        assert self._loop
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._hand_over, finished)
+
+    def _hand_over(self, finished: Finished) -> None:
+        failed = [error for _, _, error in finished if error]
+        self.trouble = f"The store cannot be written: {failed[-1]}." if failed else ""
+        for job, value, error in finished:
+            job.done(value, error)
+
+    @property
+    def size_mb(self) -> float:
+        return round(size_bytes(self._data_dir) / MB, 3)
+
+    def admit(self) -> None:
+        """Raises StoreUnavailable above the hard limit; above the soft one the query log
+        shrinks."""
+        self._admitted += 1
+        if self._admitted % SIZE_EVERY == 1:
+            self._used = used_bytes(self.reader)
+            if self._used > self._soft and self._writer is not None:
+                self._writer.submit(Job(ledger.prune_queries, lambda value, error: None))
+        if self._used > self._hard:
+            limit = f"{self._hard // MB} MB"
+            cure = "Raise MCP_STORE_HARD_MB, or remove old decisions with `orchestr8-index forget`."
+            raise StoreUnavailable(f"The store has reached its limit of {limit}.", cure)
+
+
+def _finish(
+    future: asyncio.Future[Any], value: Any, error: sqlite3.Error | None, apply: Any
+) -> None:
+    if error is not None:
+        failure = StoreUnavailable(f"The outcome was not stored: {error}.")
+        if not future.cancelled():
+            future.set_exception(failure)
+        return
+    result = apply(value) if apply else value
+    if not future.cancelled():
+        future.set_result(result)
