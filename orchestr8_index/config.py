@@ -33,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True):
     query_life: float = QUERY_LIFE
     pattern_life: float = PATTERN_LIFE
     auto_restart: bool = True
+    watch: bool = True
     store_soft_mb: int = 100
     store_hard_mb: int = 500
     explicit_port: bool = False
@@ -80,6 +81,7 @@ def read_settings(
         query_life=_first(life, QUERY_LIFE),
         pattern_life=_first(life, PATTERN_LIFE),
         auto_restart=_one_of(env, "MCP_AUTO_RESTART", ("true", "false"), "true") == "true",
+        watch=_one_of(env, "MCP_WATCH", ("true", "false"), "true") == "true",
         store_soft_mb=_first(_number(env, "MCP_STORE_SOFT_MB", 1, 1 << 20), 100),
         store_hard_mb=_first(_number(env, "MCP_STORE_HARD_MB", 1, 1 << 20), 500),
         explicit_port=port is not None or env_port is not None,

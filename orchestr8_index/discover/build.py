@@ -148,7 +148,8 @@ def main() -> int:
     try:
         _say(build(request, _say))
     except OSError as error:
-        _say(BuildLine(error=f"{error.strerror or error} ({error.filename or 'no file'})"))
+        print(error, file=sys.stderr)  # with the path, for the log; the line goes to callers
+        _say(BuildLine(error=error.strerror or type(error).__name__))
         return 1
     return 0
 

@@ -59,9 +59,16 @@ class Refresh:
 
     async def reindex(self) -> Index:
         """A new generation, whatever the inputs' digest says. Raises BuildFailed."""
+        return await self._shared("")
+
+    async def check(self) -> Index:
+        """A new generation if the inputs have changed. Raises BuildFailed."""
+        return await self._shared(self._digest())
+
+    async def _shared(self, unless: str) -> Index:
         running = self._building
         if running is None or running.done():
-            self._building = asyncio.create_task(self._build(""))
+            self._building = asyncio.create_task(self._build(unless))
             return await asyncio.shield(self._building)
         if self._following is None or self._following.done():
             self._following = asyncio.create_task(self._build_after(running))

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import InvalidRequest, Orchestr8Error
 from ..records import PLURAL
+from .freshness import Watch
 from .guard import Guard, send_bytes, send_json
 from .health import health, metrics
 from .rpc import refusal, reply_to
@@ -112,7 +113,11 @@ def make_web(state: State) -> ASGIApp:
             state.keeper.begin()
         state.first_build = state.refresh.begin()
         state.first_build.add_done_callback(lambda task: _log_first(state))
+        watch = Watch(state.refresh)
+        if state.settings.watch:
+            watch.begin()
         yield
+        await watch.stop()
         await state.refresh.stop()
         if state.keeper is not None:
             await state.keeper.stop()

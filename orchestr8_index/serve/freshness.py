@@ -1,0 +1,86 @@
+"""Is the index still true? The roots are watched for changes, and looked at every hour besides.
+
+Many changes at once are one build: they are gathered until the files have been quiet for a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from ..discover.refresh import Refresh
+from ..discover.walk import IGNORED, MANIFESTS, is_markdown
+from ..errors import OperationError
+
+if TYPE_CHECKING:
+    from watchfiles import Change
+
+QUIET_MS, STEP_MS = 80, 20
+LOOK_SECONDS = 3600.0
+REGISTRY = "agent-registry.yml"
+log = logging.getLogger("orchestr8.fresh")
+
+
+class Watch:
+    """Two tasks of the running loop: one waits for changes, one for the hour."""
+
+    def __init__(self, refresh: Refresh, look_seconds: float = LOOK_SECONDS) -> None:
+        self._refresh, self._look_seconds = refresh, look_seconds
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self) -> None:
+        self._tasks = [asyncio.create_task(self._wait_for_changes())]
+        self._tasks.append(asyncio.create_task(self._look_by_the_clock()))
+
+    async def stop(self) -> None:
+        self._stop.set()
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _wait_for_changes(self) -> None:
+        """Where the system refuses to watch (too many folders, say), the hourly look remains."""
+        from watchfiles import awatch
+
+        roots = self._refresh.settings.roots
+        try:
+            async for _ in awatch(
+                *roots,
+                watch_filter=may_matter,
+                debounce=QUIET_MS * 10,
+                step=max(STEP_MS, QUIET_MS),
+                stop_event=self._stop,
+                ignore_permission_denied=True,
+            ):
+                await self._look()
+        except (OSError, RuntimeError) as error:
+            log.warning("the roots cannot be watched", extra={"reason": str(error)})
+
+    async def _look_by_the_clock(self) -> None:
+        while True:
+            await asyncio.sleep(self._look_seconds)
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            before = self._refresh.index
+            index = await self._refresh.check()
+        except OperationError as error:
+            log.error("the index could not be built", extra={"reason": str(error)})
+            return
+        if index is not before:
+            log.info("a new generation serves", extra={"generation": index.generation})
+
+
+def may_matter(change: Change, path: str) -> bool:
+    """Whether a changed path can change the index: markdown, a manifest, the registry, a folder."""
+    parts = PurePath(path).parts
+    if not IGNORED.isdisjoint(parts):
+        return False
+    name = parts[-1]
+    return is_markdown(name) or name in (*MANIFESTS, REGISTRY) or "." not in name.lstrip(".")
