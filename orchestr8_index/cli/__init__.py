@@ -12,7 +12,7 @@ import click
 from .. import __version__
 from ..config import colour_wanted
 from ..errors import OperationError, Orchestr8Error
-from .ask import doctor, query, roles
+from .ask import doctor, evaluate, query, roles
 from .learnt import (
     backup,
     export_decisions,
@@ -58,7 +58,7 @@ def cli(context: click.Context) -> None:
         context.color = False
 
 
-ASKING = (query, roles, doctor, reindex)
+ASKING = (query, roles, doctor, reindex, evaluate)
 RUNNING = (serve, up, down, status)
 LEARNT = (learned, patterns, replay, verify, export_decisions, import_decisions, forget)
 CARE = (backup, restore)

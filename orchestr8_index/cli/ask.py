@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -178,3 +179,42 @@ def doctor(settings: Settings, as_json: bool, every: bool) -> None:
         return
     click.echo(f"({source})", err=True)
     click.echo(show.doctor(files, told.findings, counts, every))
+
+
+@click.command("eval")
+@click.argument("golden", type=click.Path(dir_okay=False), required=False)
+@click.option("--min-hit1", type=click.FloatRange(0, 1), help="Exit status 1 below this share.")
+@click.option("--suggest", is_flag=True, help="Print 20 candidate questions to edit, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Score, change and misses as JSON.")
+@common
+def evaluate(
+    settings: Settings, golden: str | None, min_hit1: float | None, suggest: bool, as_json: bool
+) -> None:
+    """Ask your own golden questions (golden.jsonl of the first root) and score the answers.
+
+    \b
+    orchestr8-index eval --suggest > golden.jsonl
+    orchestr8-index eval golden.jsonl --min-hit1 0.9
+    """
+    from . import golden as gold
+
+    settings = with_roots_of_server(settings)
+    index, source = _index(settings)
+    if suggest:
+        for line in gold.suggest(index):
+            click.echo(line)
+        return
+    path = Path(golden) if golden else Path(settings.roots[0], "golden.jsonl")
+    score = gold.evaluate(index, gold.read_questions(path))
+    last = settings.data_dir / gold.LAST_RUN
+    change = gold.compare(score, last)
+    gold.save(score, last)
+    if as_json:
+        told = {"score": score, "change": change}
+        click.echo(msgspec.json.encode(told).decode())
+    else:
+        click.echo(f"({source})", err=True)
+        click.echo(show.score(score, change))
+    if min_hit1 is not None and score.hit1 < min_hit1:
+        sentence = f"Hit@1 is {score.hit1:.3f}, below the wanted {min_hit1:g}."
+        raise OperationError(sentence, "Each miss above names a description to change.")

@@ -215,3 +215,21 @@ def curve(told: Any) -> str:
 
 def decisions(count: int) -> str:
     return f"{count:,} decision{'' if count == 1 else 's'}"
+
+
+def score(told: Any, change: Any) -> str:
+    before = "" if change.hit1_before is None else f" (last run {change.hit1_before:.3f})"
+    lines = [
+        f"{told.questions} questions: Hit@1 {told.hit1:.3f}{before}, R@5 {told.r5:.3f}, "
+        f"MRR {told.mrr:.3f}",
+        *(click.style(f"  + {query}", fg="green") for query in change.gained),
+        *(click.style(f"  - {query}", fg="red") for query in change.lost),
+    ]
+    for miss in told.misses:
+        where = f"at place {miss.place}" if miss.place else "not among the first ten"
+        lines.append(f"\n  {miss.query}")
+        lines.append(f"    wanted {miss.expected}, {where}; first is {miss.first or 'nobody'}")
+        if miss.lacking:
+            lacking = ", ".join(miss.lacking)
+            lines.append(click.style(f"    {miss.path} lacks: {lacking}", dim=True))
+    return "\n".join(lines)

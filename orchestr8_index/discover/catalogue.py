@@ -52,9 +52,9 @@ def read_catalogue(scan: Scan, reading: Callable[[int, Source], None]) -> Catalo
     found.reports.sort(key=lambda report: (report.root, report.path))
     found.findings += findings.of_reports(found.reports)
     found.findings += findings.of_troubles(scan.troubles)
-    found.findings += findings.of_entries(
-        entry for rows in found.rows.values() for entry, _ in rows
-    )
+    everyone = (row for rows in found.rows.values() for row in rows)
+    told = {finding.path for finding in found.findings if finding.rule == "missing-description"}
+    found.findings += findings.of_rows([(entry, text.body) for entry, text in everyone], told)
     found.findings.sort(key=findings.by_severity)
     return found
 

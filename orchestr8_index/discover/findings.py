@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Literal
 
 from ..records import Entry, FileReport, Finding
-from ..text import fold_name
+from ..text import cut, fold_name
 
 SEVERITIES = ("error", "warning", "info")
+LONG, SHORT, TELLING = 1024, 300, 3
 
 
 def of_reports(reports: Iterable[FileReport]) -> Iterator[Finding]:
@@ -38,18 +41,69 @@ def _rule(report: FileReport) -> str:
     return "skipped" if report.outcome == "skipped" else "repaired"
 
 
-def of_entries(entries: Iterable[Entry]) -> Iterator[Finding]:
+def of_rows(
+    rows: Sequence[tuple[Entry, str]], undescribed: Collection[str] = ()
+) -> Iterator[Finding]:
+    """Findings about entries, given with their bodies; `undescribed` are paths told of already."""
+    entries = [entry for entry, _ in rows]
     for entry in entries:
-        if fold_name(entry.name) != fold_name(entry.stem):
-            yield Finding(
-                rule="name-differs",
-                severity="info",
-                entry=entry.qualified,
-                path=entry.path,
-                line=None,
-                message=f"the file is called {entry.stem}, the {entry.kind} {entry.name}",
-                cure="Nothing, if it is meant; both names find it.",
-            )
+        yield from _of_name(entry)
+        if entry.path not in undescribed:
+            yield from _of_description(entry)
+    yield from _collisions(entries)
+    yield from _indistinct(rows)
+
+
+def _of_name(entry: Entry) -> Iterator[Finding]:
+    if fold_name(entry.name) != fold_name(entry.stem):
+        message = f"the file is called {entry.stem}, the {entry.kind} {entry.name}"
+        yield _about(entry, "name-differs", "info", message, "Nothing, if meant: both find it.")
+
+
+def _of_description(entry: Entry) -> Iterator[Finding]:
+    said = entry.description
+    if len(said) > LONG:
+        message = f"the description has {len(said):,} characters, and hosts carry all of it"
+        cure = f"description: {json.dumps(cut(said, SHORT), ensure_ascii=False)}"
+        yield _about(entry, "long-description", "info", message, cure)
+    own = set(fold_name(entry.name).split())
+    if len(set(fold_name(said).split()) - own) < TELLING:
+        message = "the description says nothing that the name does not"
+        cure = 'description: "what it does, and when to use it"'
+        yield _about(entry, "vague-description", "warning", message, cure)
+
+
+def _collisions(entries: Iterable[Entry]) -> Iterator[Finding]:
+    by_name: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        by_name.setdefault((entry.kind, fold_name(entry.name)), []).append(entry)
+    for found in by_name.values():
+        plugins = sorted({entry.plugin for entry in found})
+        if len(plugins) > 1:
+            entry = found[0]
+            message = f"{len(plugins)} plugins have the {entry.kind} {entry.name}: "
+            cure = f'name: "{entry.plugin}-{entry.name}"'
+            yield _about(entry, "name-collision", "info", message + ", ".join(plugins), cure)
+
+
+def _indistinct(rows: Iterable[tuple[Entry, str]]) -> Iterator[Finding]:
+    """Entries of one kind whose texts are the same: no question can tell them apart."""
+    by_text: dict[tuple[str, str, str], list[Entry]] = {}
+    for entry, body in rows:
+        key = (entry.kind, fold_name(entry.description), " ".join(body.split()))
+        by_text.setdefault(key, []).append(entry)
+    for (_, said, body), found in by_text.items():
+        if len(found) > 1 and (said or body):
+            names = ", ".join(entry.qualified for entry in found)
+            message = f"the same text stands in {names}: no question can tell them apart"
+            cure = "Remove all but one, or let each description say what only it does."
+            yield _about(found[0], "indistinct", "warning", message, cure)
+
+
+def _about(
+    entry: Entry, rule: str, severity: Literal["warning", "info"], message: str, cure: str
+) -> Finding:
+    return Finding(rule, severity, entry.qualified, entry.path, None, message, cure)
 
 
 def of_troubles(troubles: Iterable[tuple[str, str]]) -> Iterator[Finding]:

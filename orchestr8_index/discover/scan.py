@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from .. import __version__
 from ..records import FileReport, Kind, Poison
 from ..text import as_utf8, clean, display
 from .layout import Layout, Place, read_layout
@@ -167,7 +168,7 @@ def _behind(link: str, real: str, full: str) -> Iterator[tuple[str, str]]:
 
 
 def _digest(trees: list[Tree], behind: list[tuple[str, str]]) -> str:
-    state = hashlib.sha256()
+    state = hashlib.sha256(__version__.encode())  # another version may read them otherwise
     for line in (*_facts(trees), *(f"{path}\0{_stamp(real)}" for path, real in behind)):
         state.update(f"{line}\n".encode("utf-8", "surrogateescape"))
     return state.hexdigest()[:32]

@@ -1,0 +1,179 @@
+"""Do the right ones come first? The user's own questions asked, scored, and compared with the last
+run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ..discover.answer import answer_agents, answer_skills, answer_workflows
+from ..discover.index import Index
+from ..discover.rank import contributions, rank
+from ..errors import OperationError
+from ..records import AgentQuery, Answer, Entry, Kind, SkillQuery, WorkflowQuery
+from ..text import Terms
+
+DEPTH = 10
+SHOWN_TERMS = 5
+LAST_RUN = "eval-last.json"
+
+
+class Question(Struct, frozen=True):
+    """One line of golden.jsonl: any of `expect` (names, or plugin:name) first is right."""
+
+    query: str
+    expect: list[str]
+    kind: Kind = "agent"
+
+
+class Miss(Struct, frozen=True):
+    """`lacking`: words of the question that the expected entry's texts do not have."""
+
+    query: str
+    kind: Kind
+    expected: str
+    path: str
+    place: int
+    first: str
+    lacking: list[str]
+
+
+class Score(Struct, frozen=True):
+    """Shares of all questions; `hits` are the questions that were answered right."""
+
+    questions: int
+    hit1: float
+    r5: float
+    mrr: float
+    hits: list[str]
+    misses: list[Miss]
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Raises OperationError with the line that cannot be read."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        cure = 'Write lines like {"query": "…", "expect": ["name"]}, or try `eval --suggest`.'
+        raise OperationError(f"{path} cannot be read: {error}.", cure) from None
+    return [_question(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _question(path: Path, number: int, line: str) -> Question:
+    try:
+        question = msgspec.json.decode(line, type=Question)
+    except msgspec.DecodeError as error:
+        raise OperationError(f"{path}:{number}: {error}.", "Mend the line.") from None
+    if not question.query.strip() or not question.expect:
+        raise OperationError(f"{path}:{number}: query and expect must not be empty.", "Mend it.")
+    return question
+
+
+def evaluate(index: Index, questions: Sequence[Question]) -> Score:
+    terms = Terms()
+    places = [_place(index, question, terms) for question in questions]
+    misses = [
+        _miss(index, question, place, terms)
+        for question, place in zip(questions, places, strict=True)
+        if place != 1
+    ]
+    total = len(questions) or 1
+    return Score(
+        questions=len(questions),
+        hit1=round(sum(place == 1 for place in places) / total, 4),
+        r5=round(sum(0 < place <= 5 for place in places) / total, 4),
+        mrr=round(sum(1 / place for place in places if place) / total, 4),
+        hits=[q.query for q, place in zip(questions, places, strict=True) if place == 1],
+        misses=misses,
+    )
+
+
+def _place(index: Index, question: Question, terms: Terms) -> int:
+    """The place of the first expected entry, from 1; 0 when it is not among the first DEPTH."""
+    for place, row in enumerate(_ask(index, question, terms).rows, 1):
+        names = {row.name, f"{row.plugin}:{row.name}", *row.also}
+        names |= {name.partition(":")[2] for name in row.also}
+        if not names.isdisjoint(question.expect):
+            return place
+    return 0
+
+
+def _ask(index: Index, question: Question, terms: Terms) -> Answer:
+    text = question.query[:500]
+    if question.kind == "skill":
+        return answer_skills(index, SkillQuery(context=text, limit=DEPTH), terms)
+    if question.kind == "workflow":
+        return answer_workflows(index, WorkflowQuery(goal=text, limit=DEPTH), terms)
+    return answer_agents(index, AgentQuery(context=text, limit=DEPTH), terms)
+
+
+def _miss(index: Index, question: Question, place: int, terms: Terms) -> Miss:
+    rows = _ask(index, question, terms).rows
+    first = f"{rows[0].plugin}:{rows[0].name}" if rows else ""
+    found = _expected(index, question)
+    if found is None:
+        nowhere = "not in the index"
+        return Miss(question.query, question.kind, question.expect[0], nowhere, 0, first, [])
+    at, entry = found
+    segment = index.segments[question.kind]
+    query = rank(segment, question.query[:500], terms).query
+    given = {word.term for word, _ in contributions(segment, query, at)}
+    words = sorted((w for w in query.words if not w.is_pair), key=lambda w: (-w.weight, w.term))
+    lacking = [word.asked for word in words if word.term not in given][:SHOWN_TERMS]
+    return Miss(question.query, question.kind, entry.qualified, entry.path, place, first, lacking)
+
+
+def _expected(index: Index, question: Question) -> tuple[int, Entry] | None:
+    segment = index.segments[question.kind]
+    for name in question.expect:
+        plugin, colon, bare = name.rpartition(":")
+        for place in range(segment.size):
+            entry = segment.entry(place)
+            if entry.name == (bare if colon else name) and plugin in ("", entry.plugin):
+                return place, entry
+    return None
+
+
+# --- the last run, and suggestions -------------------------------------------------------------
+
+
+class Change(Struct, frozen=True):
+    gained: list[str]
+    lost: list[str]
+    hit1_before: float | None
+
+
+def compare(score: Score, last: Path) -> Change:
+    """What changed since the run that was saved; nothing when there was none."""
+    try:
+        before = msgspec.json.decode(last.read_bytes(), type=Score)
+    except (OSError, msgspec.DecodeError):
+        return Change([], [], None)
+    now, then = set(score.hits), set(before.hits)
+    asked = now | {miss.query for miss in score.misses}
+    return Change(sorted(now - then), sorted((then - now) & asked), before.hit1)
+
+
+def save(score: Score, last: Path) -> None:
+    last.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    last.write_bytes(msgspec.json.encode(score))
+
+
+def suggest(index: Index, most: int = 20) -> Iterable[str]:
+    """Candidate lines for golden.jsonl from the catalogue's own examples, for a person to edit."""
+    from ..discover.examples import examples_of
+
+    found: list[tuple[str, str, Kind]] = []
+    for kind, segment in index.segments.items():
+        for place in range(segment.size):
+            entry = segment.entry(place)
+            said = examples_of(f"{entry.description}\n{segment.text(place)}", entry.name)
+            found += [(said[0], entry.qualified, kind)] if said else []
+    for number in range(min(most, len(found))):  # spread over the whole catalogue
+        query, name, kind = found[number * len(found) // min(most, len(found))]
+        line = {"query": query, "expect": [name], "kind": kind}
+        yield json.dumps(line, ensure_ascii=False)

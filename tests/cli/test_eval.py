@@ -1,0 +1,71 @@
+"""Do golden questions work as a gate?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .conftest import ROOT, Run
+
+
+def write(path: Path, *lines: object) -> str:
+    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    path.write_text("\n".join(texts))
+    return str(path)
+
+
+def question(query: str, *expect: str, kind: str = "agent") -> dict[str, object]:
+    return {"query": query, "expect": list(expect), "kind": kind}
+
+
+SURE = question("openapi contract for a new webhook endpoint", "api-designer")
+WRONG = question("openapi contract for an endpoint", "game-balancer")
+
+
+def test_the_fixture_passes_its_own_gate(run: Run) -> None:
+    said = run("eval", "--root", ROOT, "--min-hit1", "0.9", "--json")
+    assert said.status == 0
+    assert said.json["score"]["hit1"] >= 0.9 and said.json["score"]["questions"] >= 60
+
+
+def test_below_the_wanted_share_the_status_is_1(run: Run, tmp_path: Path) -> None:
+    golden = write(tmp_path / "g.jsonl", SURE, WRONG)
+    said = run("eval", golden, "--root", ROOT, "--min-hit1", "0.9")
+    assert said.status == 1
+    assert "Hit@1 is 0.500" in said.err
+
+
+def test_a_miss_names_the_description_to_change(run: Run, tmp_path: Path) -> None:
+    golden = write(tmp_path / "g.jsonl", WRONG)
+    (miss,) = run("eval", golden, "--root", ROOT, "--json").json["score"]["misses"]
+    assert miss["path"].endswith("game-balancer.md") and "openapi" in miss["lacking"]
+
+
+def test_the_next_run_says_what_changed(run: Run, tmp_path: Path) -> None:
+    golden = write(tmp_path / "g.jsonl", WRONG)
+    run("eval", golden, "--root", ROOT)
+    write(tmp_path / "g.jsonl", question(str(WRONG["query"]), "api-designer"))
+    change = run("eval", golden, "--root", ROOT, "--json").json["change"]
+    assert change == {"gained": [WRONG["query"]], "lost": [], "hit1_before": 0.0}
+
+
+def test_a_line_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:
+    golden = write(tmp_path / "g.jsonl", SURE, '{"query": 3}')
+    said = run("eval", golden, "--root", ROOT)
+    assert said.status == 1
+    assert "g.jsonl:2" in said.err
+
+
+def test_a_missing_file_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    said = run("eval", str(tmp_path / "none.jsonl"), "--root", ROOT)
+    assert said.status == 1
+    assert "--suggest" in said.err
+
+
+def test_suggestions_are_questions(run: Run, tmp_path: Path) -> None:
+    body = '---\nname: doctor\ndescription: Pods.\n---\n- "My pods restart at night"\n'
+    (tmp_path / "tree" / "agents").mkdir(parents=True)
+    (tmp_path / "tree" / "agents" / "doctor.md").write_text(body)
+    said = run("eval", "--suggest", "--root", str(tmp_path / "tree"))
+    wanted = {"query": "My pods restart at night", "expect": ["tree:doctor"], "kind": "agent"}
+    assert json.loads(said.out) == wanted
