@@ -1,7 +1,7 @@
 """How are postings added up? Two kernels, one result: plain Python for small segments, numpy above.
 
 Both add the same integers, so they rank alike to the last bit. numpy costs the server 11 MB and is
-imported only for a segment of at least NUMPY_FROM entries.
+imported only for a segment of at least index.NUMPY_FROM entries.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from itertools import chain
 
 from .index import Runs, Segment
 
-NUMPY_FROM = 1_000
 Part = tuple[Runs, int, int]
 """(runs, position, weight): one query term or pair that the segment has."""
 Kernel = Callable[[Segment, Iterable[Part], int], list[tuple[int, int]]]
 
 
 def choose(segment: Segment) -> Kernel:
-    return numpy_kernel if segment.size >= NUMPY_FROM else plain_kernel
+    return numpy_kernel if segment.uses_numpy else plain_kernel
 
 
 def plain_kernel(segment: Segment, parts: Iterable[Part], depth: int) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ relative    = score / the score of an entry in which every term of the query is 
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_left
 from collections import Counter
@@ -15,10 +16,20 @@ from itertools import pairwise
 from ..text import Terms, raw_words
 from .index import Segment
 from .kernel import Part, choose
+from .meaning import LIKE, likeness, strength, vector
 from .spelling import nearest_term
-from .weigh import MISSPELT_WEIGHT, PAIR_WEIGHT, highest, query_weight
+from .weigh import (
+    MISSPELT_WEIGHT,
+    PAIR_WEIGHT,
+    expected,
+    highest,
+    query_weight,
+    topical,
+)
 
 DEPTH = 50
+Scored = tuple[int, int]
+"""(entry, score)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +37,8 @@ class Word:
     """One term or pair of a query. `place` is None when the segment does not know it.
 
     `asked` is the word as the asker wrote it, `term` as it was looked up, `instead_of` the term
-    that the segment does not know and `term` replaces.
+    that the segment does not know and `term` replaces; `known_as` is its place among the words
+    that have vectors.
     """
 
     term: str
@@ -35,20 +47,26 @@ class Word:
     weight: int
     is_pair: bool = False
     instead_of: str = ""
+    known_as: int | None = None
+    topical: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
+    """`strength` is what an entry of the very same meaning gets."""
+
     words: tuple[Word, ...]
+    strength: int = 0
+    vector: list[int] | None = None
 
     @property
     def known(self) -> tuple[Word, ...]:
         return tuple(word for word in self.words if word.place is not None)
 
     @property
-    def highest(self) -> float:
+    def highest(self) -> int:
         """What a relative score divides by; unknown terms count, for they were asked for."""
-        return highest(sum(word.weight for word in self.words)) or 1.0
+        return highest(sum(word.weight for word in self.words)) + self.strength or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +86,22 @@ class Ranking:
 
 def rank(segment: Segment, text: str, terms: Terms, depth: int = DEPTH) -> Ranking:
     query = read_query(segment, text, terms)
-    hits = choose(segment)(segment, list(parts(segment, query)), depth)
+    found = choose(segment)(segment, list(parts(segment, query)), max(depth, DEPTH))
+    hits = by_meaning(segment, query, found)[:depth]
     whole = query.highest
     return Ranking(query, tuple(Hit(place, score, score / whole) for place, score in hits))
+
+
+def by_meaning(segment: Segment, query: Query, found: list[Scored]) -> list[Scored]:
+    """The first DEPTH, each with what its likeness to the question adds, in their new order."""
+    if query.vector is None or not found:
+        return found
+    near = likeness(segment, query.vector, [place for place, _ in found[:DEPTH]])
+    added = [
+        (place, score + query.strength * like // LIKE)
+        for (place, score), like in zip(found, near, strict=False)
+    ]
+    return sorted(added, key=lambda hit: (-hit[1], hit[0])) + found[DEPTH:]
 
 
 def read_query(segment: Segment, text: str, terms: Terms) -> Query:
@@ -83,7 +114,9 @@ def read_query(segment: Segment, text: str, terms: Terms) -> Query:
     words = {t: _word(segment, t, asked[t], tf) for t, tf in Counter(found).items()}
     pairs = Counter(pairwise(found))
     joined = (_pair(segment, words[a], words[b], tf) for (a, b), tf in pairs.items())
-    return Query((*words.values(), *(pair for pair in joined if pair)))
+    every = (*words.values(), *(pair for pair in joined if pair))
+    most = strength(segment.size, highest(sum(word.weight for word in every)))
+    return Query(every, most, vector(segment, [(w.known_as, w.weight) for w in words.values()]))
 
 
 def _word(segment: Segment, term: str, asked: str, tf: int) -> Word:
@@ -92,8 +125,13 @@ def _word(segment: Segment, term: str, asked: str, tf: int) -> Word:
         instead_of, (term, place) = term, near
     df = 0 if place is None else segment.terms.df[place]
     share = MISSPELT_WEIGHT if instead_of else 1.0
-    weight = query_weight(tf, df, segment.size, share)
-    return Word(term, asked, place, weight, instead_of=instead_of)
+    words, known_as = segment.words, segment.word_of(term, place)
+    rarity, telling = 0.0, 1.0
+    if place is not None:
+        usual, naming = words.habits(known_as)
+        rarity, telling = expected(df, segment.size, usual), topical(naming)
+    weight = query_weight(tf, rarity, segment.size, share * telling)
+    return Word(term, asked, place, weight, False, instead_of, known_as, telling)
 
 
 def _pair(segment: Segment, first: Word, second: Word, tf: int) -> Word | None:
@@ -102,7 +140,8 @@ def _pair(segment: Segment, first: Word, second: Word, tf: int) -> Word | None:
     place = segment.find_pair(first.place, second.place)
     if place is None:
         return None
-    weight = query_weight(tf, segment.pairs.df[place], segment.size, PAIR_WEIGHT)
+    share = PAIR_WEIGHT * math.sqrt(first.topical * second.topical)
+    weight = query_weight(tf, segment.pairs.df[place], segment.size, share)
     asked = f"{first.asked} {second.asked}"
     return Word(f"{first.term} {second.term}", asked, place, weight, is_pair=True)
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ..errors import SnapshotUnreadable
 
-Typecode = Literal["B", "I", "Q"]
+Typecode = Literal["B", "I", "Q", "f"]
 Table = dict[str, tuple[int, int]]
 _ALIGN = 8
 
@@ -49,7 +49,7 @@ class Sections:
         self._table = table
         self._map = mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ)
 
-    def mapped(self, name: str, typecode: Typecode) -> memoryview[int]:
+    def mapped(self, name: str, typecode: Typecode) -> memoryview[Any]:
         offset, length = self._table[name]
         return memoryview(self._map)[offset : offset + length].cast(typecode)
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 from ..records import Entry, Kind
 from ..text import fold_name
 from .count import Counted, count
+from .embed import Embedder
 from .sections import write_sections
 from .snapshot import SegmentInfo
 
@@ -27,9 +28,12 @@ class Text(Struct, frozen=True):
     body: str
 
 
-def write_segment(folder: Path, kind: Kind, rows: Sequence[tuple[Entry, Text]]) -> SegmentInfo:
+def write_segment(
+    folder: Path, kind: Kind, rows: Sequence[tuple[Entry, Text]], embedder: Embedder
+) -> SegmentInfo:
     """`rows` in the order of their positions: by qualified name."""
     counted = count((text.name, text.description, text.body) for _, text in rows)
+    vectors = embedder.embed((text.name, text.description, text.body) for _, text in rows)
     entries = [msgspec.msgpack.encode(entry) for entry, _ in rows]
     texts = [text.body.encode() for _, text in rows]
     terms = [term.encode() for term in counted.terms]
@@ -38,8 +42,10 @@ def write_segment(folder: Path, kind: Kind, rows: Sequence[tuple[Entry, Text]]) 
         {
             "terms": b"".join(terms),
             "term_starts": _starts(terms),
+            "term_words": embedder.places(counted.terms),
             **_postings_sections("term", counted),
             **_postings_sections("pair", counted),
+            "vectors": vectors,
             "entries": b"".join(entries),
             "entry_starts": _starts(entries),
             "texts": b"".join(texts),

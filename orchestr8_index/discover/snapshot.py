@@ -21,7 +21,7 @@ from ..errors import SnapshotUnreadable
 from ..records import KINDS, FileReport, Finding, Kind, Poison, ResolvedRole
 from .sections import Table
 
-FORMAT = 1
+FORMAT = 3
 KEPT_GENERATIONS = 2
 LEFTOVER_AGE = 3600.0
 _MANIFEST, _FILES = "manifest.json", "files.msgpack"
@@ -34,7 +34,8 @@ class SegmentInfo(Struct, frozen=True):
 
 
 class Manifest(Struct, frozen=True):
-    """`digest` is that of the inputs; times are seconds since 1970, durations milliseconds."""
+    """`digest` is that of the inputs, `words` that of the word vectors; times are seconds
+    since 1970, durations milliseconds."""
 
     format: int
     version: str
@@ -44,6 +45,7 @@ class Manifest(Struct, frozen=True):
     build_ms: int
     files: dict[str, int]
     segments: dict[Kind, SegmentInfo]
+    words: str
     roles: tuple[ResolvedRole, ...] = ()
     poison: tuple[Poison, ...] = ()
     generation: int = 0
