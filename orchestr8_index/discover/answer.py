@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ..records import (
     AgentQuery,
@@ -17,7 +18,7 @@ from ..records import (
     WorkflowQuery,
 )
 from ..text import Terms
-from . import candidates, reasons
+from . import candidates, clones, reasons
 from .candidates import Points
 from .confidence import confidence
 from .index import Index, Segment
@@ -116,6 +117,8 @@ def _finish(search: Search) -> Answer:
     if not chosen or search.confidence < search.choice.min_confidence:
         return _nobody(search, kind, bool(places))
     rows = [row_of(entry, search.points.scores[place], search.choice) for place, entry in chosen]
+    for (place, _), row in zip(chosen, rows, strict=True):
+        row.also = clones.also(search.segment, place, _filter(search.choice))
     if search.role is not None:
         for (place, _), row in zip(chosen, rows, strict=True):
             if place in search.first:
@@ -143,15 +146,11 @@ def _order(search: Search) -> list[int]:
 
 
 def _choose(search: Search, places: list[int]) -> list[tuple[int, Entry]]:
-    chosen: list[tuple[int, Entry]] = []
     passes = _filter(search.choice)
-    for place in places:
-        if len(chosen) == search.choice.limit:
-            break
-        entry = search.segment.entry(place)
-        if passes(entry):
-            chosen.append((place, entry))
-    return chosen
+    segment = search.segment
+    found = (place for place in places if passes(segment.entry(place)))
+    folded = islice(clones.fold(segment, found), search.choice.limit)
+    return [(place, segment.entry(place)) for place in folded]
 
 
 def _filter(choice: Choice) -> Callable[[Entry], bool]:

@@ -24,6 +24,7 @@ from .words import Words
 NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 MB
 _ENTRY = msgspec.msgpack.Decoder(Entry)
 _NAMES = msgspec.msgpack.Decoder(list[tuple[str, str, str]])
+_GROUPS = msgspec.msgpack.Decoder(list[list[int]])
 _LABELS = msgspec.msgpack.Decoder(dict[str, list[int]])
 
 
@@ -125,6 +126,12 @@ class Segment:
     def labels(self) -> dict[str, list[int]]:
         """Folded capabilities, tags, keywords and categories, with the entries that have them."""
         return _LABELS.decode(self._sections.read("labels"))
+
+    @cached_property
+    def clones(self) -> dict[int, list[int]]:
+        """For each entry that has near-clones, the positions of its group."""
+        groups = _GROUPS.decode(self._sections.read("clones"))
+        return {place: group for group in groups for place in group}
 
     @cached_property
     def by_name(self) -> dict[str, list[int]]:

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from ..records import Entry, Kind
 from ..text import fold_name
+from .clones import find_clones
 from .count import Counted, count
 from .embed import Embedder
 from .sections import write_sections
@@ -51,6 +52,7 @@ def write_segment(
             "texts": b"".join(texts),
             "text_starts": _starts(texts),
             "names": msgspec.msgpack.encode([_names(entry) for entry, _ in rows]),
+            "clones": msgspec.msgpack.encode(_clones(rows)),
             "labels": msgspec.msgpack.encode(_labels(entry for entry, _ in rows)),
         },
     )
@@ -73,6 +75,10 @@ def _starts(parts: Iterable[bytes]) -> array[int]:
 
 def _names(entry: Entry) -> tuple[str, str, str]:
     return fold_name(entry.plugin), fold_name(entry.name), fold_name(entry.stem)
+
+
+def _clones(rows: Sequence[tuple[Entry, Text]]) -> list[list[int]]:
+    return find_clones([(entry, f"{text.description}\n{text.body}") for entry, text in rows])
 
 
 def _labels(entries: Iterable[Entry]) -> dict[str, list[int]]:
