@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..text import Terms, raw_words
-from .weigh import BODY_SHARE, FIELD_B, FIELD_WEIGHT, FIELDS, K1, SAT_MAX, SAT_SCALE
+from .weigh import BODY_CREDIT, BODY_SHARE, FIELD_B, FIELD_WEIGHT, FIELDS, K1, SAT_MAX, SAT_SCALE
 
 Array = np.ndarray[Any, np.dtype[Any]]
-N_FIELDS = len(FIELDS)
+N_FIELDS, BODY = len(FIELDS), FIELDS.index("body")
 
 
 @dataclass(slots=True)
@@ -85,10 +85,17 @@ def count(texts: Iterable[tuple[str, ...]]) -> Counted:
 
 
 def _cell_weights(lengths: Array) -> Array:
-    """What one occurrence counts in each (entry, field): field weight over length norm."""
+    """What one occurrence counts in each (entry, field): field weight over length norm.
+
+    An entry without a body among entries with bodies would lose to all of them: its other fields
+    count for more.
+    """
     average = np.maximum(lengths.mean(axis=0), 1e-9) if len(lengths) else np.ones(N_FIELDS)
     b = np.array(FIELD_B)
-    return (np.array(FIELD_WEIGHT) / (1 - b + b * lengths / average)).ravel()
+    weights: Array = np.array(FIELD_WEIGHT) / (1 - b + b * lengths / average)
+    lacking = lengths[:, BODY] == 0
+    weights[lacking] *= 1 + BODY_CREDIT * (1 - lacking.mean() if len(lacking) else 0)
+    return weights.ravel()
 
 
 def _postings(

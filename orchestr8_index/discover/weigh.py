@@ -14,6 +14,7 @@ K1 = 0.9
 FIELDS = ("name", "description", "body")
 FIELD_WEIGHT = (4.0, 1.0, 0.3)
 FIELD_B = (0.2, 0.5, 0.75)
+BODY_CREDIT = 1.5  # what a missing body adds to the other fields, where all others have one
 PAIR_WEIGHT = 0.6
 BODY_SHARE = 0.1  # a term of names and descriptions counts at least this share of its bodies as df
 MISSPELT_WEIGHT = 0.5
