@@ -14,15 +14,15 @@ from ..records import (
     Kind,
     ResolvedRole,
     SkillQuery,
-    TermPoints,
     WorkflowQuery,
 )
 from ..text import Terms
 from . import candidates, clones, reasons
 from .candidates import Points
 from .confidence import confidence
+from .explain import explain
 from .index import Index, Segment
-from .rank import Ranking, contributions, rank
+from .rank import Ranking, rank
 from .rows import row_of
 from .spelling import near_names
 
@@ -126,7 +126,8 @@ def _finish(search: Search) -> Answer:
                 row.fallbacks = list(search.role.role.fallbacks)
     if search.choice.explain:
         for (place, _), row in zip(chosen, rows, strict=True):
-            row.explanation = _explain(search, place)
+            rules = search.points.why.get(place, [])
+            row.explanation = explain(search.segment, search.rankings, place, row.score, rules)
     reasoning = " ".join(search.notes + reasons.of_hits(search, chosen))
     return Answer(kind=kind, rows=rows, reasoning=reasoning, confidence=_round(search.confidence))
 
@@ -184,18 +185,6 @@ def _nobody(search: Search, kind: Kind, some: bool) -> Answer:
         confidence=_round(search.confidence),
         near_misses=near_names(search.segment, [word.asked for word in words]),
     )
-
-
-def _explain(search: Search, place: int) -> list[TermPoints]:
-    """The row's score as a sum: one line per term, and one for each rule that added points."""
-    lines = []
-    for ranking in search.rankings:
-        whole = ranking.query.highest
-        given = contributions(search.segment, ranking.query, place)
-        lines += [TermPoints(word.asked, round(points / whole, 6)) for word, points in given]
-    rest = search.points.scores[place] - sum(line.points for line in lines)
-    why = "; ".join(search.points.why.get(place, [])) or "role"
-    return [TermPoints(why, round(rest, 6)), *lines] if rest > 1e-4 else lines
 
 
 def _round(share: float) -> float:

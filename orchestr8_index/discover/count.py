@@ -33,11 +33,13 @@ class Postings:
 
 @dataclass(slots=True)
 class Counted:
-    """`terms` is sorted; a pair's key is `first << 32 | second`, positions in `terms`."""
+    """`terms` is sorted; a pair's key is `first << 32 | second`, positions in `terms`;
+    `lengths` are the means of the fields."""
 
     terms: list[str]
     singles: Postings
     pairs: Postings
+    lengths: tuple[float, ...]
 
 
 @dataclass(slots=True)
@@ -81,7 +83,12 @@ def count(texts: Iterable[tuple[str, ...]]) -> Counted:
     together = cell[1:] == cell[:-1]
     pair = (stream[:-1] << 32 | stream[1:])[together]
     pairs = _postings(pair, cell[1:][together], weights, entries, lone_bodies=False)
-    return Counted(terms, singles, pairs)
+    return Counted(terms, singles, pairs, tuple(_averages(lengths).tolist()))
+
+
+def _averages(lengths: Array) -> Array:
+    found: Array = np.maximum(lengths.mean(axis=0), 1e-9) if len(lengths) else np.ones(N_FIELDS)
+    return found
 
 
 def _cell_weights(lengths: Array) -> Array:
@@ -90,7 +97,7 @@ def _cell_weights(lengths: Array) -> Array:
     An entry without a body among entries with bodies would lose to all of them: its other fields
     count for more.
     """
-    average = np.maximum(lengths.mean(axis=0), 1e-9) if len(lengths) else np.ones(N_FIELDS)
+    average = _averages(lengths)
     b = np.array(FIELD_B)
     weights: Array = np.array(FIELD_WEIGHT) / (1 - b + b * lengths / average)
     lacking = lengths[:, BODY] == 0

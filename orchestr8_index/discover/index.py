@@ -57,7 +57,7 @@ class Segment:
 
     def __init__(self, kind: Kind, sections: Sections, info: SegmentInfo, words: Words) -> None:
         self.kind, self._sections, self.words = kind, sections, words
-        self.size = info.entries
+        self.size, self.lengths = info.entries, info.lengths
         self.uses_numpy = info.entries >= NUMPY_FROM
         self.terms = Runs(sections, "term", info.wide)
         self.pairs = Runs(sections, "pair", info.wide)

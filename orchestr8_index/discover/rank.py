@@ -96,12 +96,21 @@ def by_meaning(segment: Segment, query: Query, found: list[Scored]) -> list[Scor
     """The first DEPTH, each with what its likeness to the question adds, in their new order."""
     if query.vector is None or not found:
         return found
-    near = likeness(segment, query.vector, [place for place, _ in found[:DEPTH]])
-    added = [
-        (place, score + query.strength * like // LIKE)
-        for (place, score), like in zip(found, near, strict=False)
-    ]
+    gained = _gained(segment, query, [place for place, _ in found[:DEPTH]])
+    added = [(place, score + more) for (place, score), more in zip(found, gained, strict=False)]
     return sorted(added, key=lambda hit: (-hit[1], hit[0])) + found[DEPTH:]
+
+
+def _gained(segment: Segment, query: Query, places: list[int]) -> list[int]:
+    if query.vector is None:
+        return [0] * len(places)
+    near = likeness(segment, query.vector, places)
+    return [query.strength * like // LIKE for like in near]
+
+
+def meaning_points(segment: Segment, query: Query, place: int) -> int:
+    """What likeness of meaning gave the entry at `place`, one of the first DEPTH."""
+    return _gained(segment, query, [place])[0]
 
 
 def read_query(segment: Segment, text: str, terms: Terms) -> Query:

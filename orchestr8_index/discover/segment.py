@@ -56,7 +56,8 @@ def write_segment(
             "labels": msgspec.msgpack.encode(_labels(entry for entry, _ in rows)),
         },
     )
-    return SegmentInfo(len(rows), counted.singles.entries.itemsize == 4, table)
+    wide = counted.singles.entries.itemsize == 4
+    return SegmentInfo(len(rows), wide, table, counted.lengths)
 
 
 def _postings_sections(name: str, counted: Counted) -> dict[str, object]:

@@ -28,9 +28,12 @@ _MANIFEST, _FILES = "manifest.json", "files.msgpack"
 
 
 class SegmentInfo(Struct, frozen=True):
+    """`lengths` are the mean numbers of terms in each field."""
+
     entries: int
     wide: bool
     sections: Table
+    lengths: tuple[float, ...]
 
 
 class Manifest(Struct, frozen=True):

@@ -1,0 +1,88 @@
+"""What made this score? Rules, words with their fields, and meaning; the lines add up to it.
+
+A word's points are shared among the fields by what each adds to its saturated frequency, counted
+again in the entry's own text: postings do not say where a word stood.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from ..records import Entry, TermPoints
+from ..text import Terms
+from .index import Segment
+from .rank import Query, Ranking, Word, contributions, meaning_points
+from .weigh import FIELD_B, FIELD_WEIGHT, FIELDS, QUERY_SCALE
+
+MEANING = "near in meaning"
+PARTS = 1_000_000  # points are whole millionths, so that they add up
+
+
+def explain(
+    segment: Segment, rankings: Iterable[Ranking], place: int, score: float, rules: Sequence[str]
+) -> list[TermPoints]:
+    """The lines of one row, most points first after the rules; they sum to `score`, as shown."""
+    entry = segment.entry(place)
+    fields = FieldShares(segment, entry, segment.text(place))
+    lines: list[TermPoints] = []
+    for ranking in rankings:
+        if any(hit.place == place for hit in ranking.hits):
+            lines += _of_text(segment, ranking.query, place, fields)
+    whole = round(score * PARTS)
+    rest = whole - sum(round(line.points * PARTS) for line in lines)
+    if rules or not lines:
+        return [TermPoints("; ".join(rules) or "role", rest / PARTS), *lines]
+    return _evened(lines, rest)
+
+
+def _evened(lines: list[TermPoints], rest: int) -> list[TermPoints]:
+    """The roundings' remainder goes to the first line."""
+    first = lines[0]
+    points = (round(first.points * PARTS) + rest) / PARTS
+    return [TermPoints(first.term, points, first.weight, first.fields), *lines[1:]]
+
+
+def _of_text(
+    segment: Segment, query: Query, place: int, fields: FieldShares
+) -> Iterable[TermPoints]:
+    whole = query.highest
+    for word, given in contributions(segment, query, place):
+        points = _rounded(given / whole)
+        weight = round(word.weight / QUERY_SCALE, 4)
+        yield TermPoints(word.asked, points, weight, fields.of(word, points))
+    if meaning := meaning_points(segment, query, place):
+        yield TermPoints(MEANING, _rounded(meaning / whole))
+
+
+class FieldShares:
+    """How the points of a word divide among the fields of one entry."""
+
+    def __init__(self, segment: Segment, entry: Entry, body: str) -> None:
+        split = Terms()
+        self._counts: list[Counter[str]] = []
+        self._per_occurrence: list[float] = []
+        parts = zip(
+            (entry.name, entry.said, body), FIELD_WEIGHT, FIELD_B, segment.lengths, strict=True
+        )
+        for text, weight, b, average in parts:
+            terms = split(text)
+            pairs = (f"{one} {two}" for one, two in pairwise(terms))
+            self._counts.append(Counter(terms) + Counter(pairs))
+            self._per_occurrence.append(weight / (1 - b + b * len(terms) / max(average, 1e-9)))
+
+    def of(self, word: Word, points: float) -> dict[str, float]:
+        """Points by field; fields without the word are left out."""
+        counted = zip(self._counts, self._per_occurrence, strict=True)
+        shares = [counts[word.term] * weight for counts, weight in counted]
+        whole = sum(shares)
+        return {
+            name: _rounded(points * share / whole)
+            for name, share in zip(FIELDS, shares, strict=True)
+            if share
+        }
+
+
+def _rounded(points: float) -> float:
+    return round(points * PARTS) / PARTS
