@@ -45,6 +45,11 @@ class Entry(Struct, array_like=True, frozen=True):
         return f"{self.plugin}:{self.name}"
 
     @property
+    def said(self) -> str:
+        """The description and all else of the header that describes the entry, as searched."""
+        return " ".join((self.description, *self.labels, self.use_when))
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Everything that a capability may match: capabilities, tags, keywords, category."""
         category = (self.category,) if self.category else ()
@@ -156,11 +161,16 @@ class NoParams(Struct, forbid_unknown_fields=True, frozen=True):
     pass
 
 
-class TermPoints(Struct, frozen=True):
-    """What one query term gave a hit, as a part of the hit's score."""
+class TermPoints(Struct, frozen=True, omit_defaults=True):
+    """What one word, pair of words, rule or nearness gave a hit, as a part of the hit's score.
+
+    `weight` is the word's in the question; `fields` divides the points by where the word stands.
+    """
 
     term: str
     points: float
+    weight: float = 0.0
+    fields: dict[str, float] = {}
 
 
 class Row(Struct, omit_defaults=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ..records import (
     AgentQuery,
@@ -14,15 +15,15 @@ from ..records import (
     Kind,
     ResolvedRole,
     SkillQuery,
-    TermPoints,
     WorkflowQuery,
 )
 from ..text import Terms
-from . import candidates, reasons
+from . import candidates, clones, reasons
 from .candidates import Points
 from .confidence import confidence
+from .explain import explain
 from .index import Index, Segment
-from .rank import DEPTH, Ranking, contributions, rank
+from .rank import DEPTH, Ranking, rank
 from .rows import row_of
 from .spelling import near_names
 
@@ -123,6 +124,8 @@ def _finish(search: Search) -> Answer:
     if not chosen or search.confidence < search.choice.min_confidence:
         return _nobody(search, kind, bool(places))
     rows = [row_of(entry, search.points.scores[place], search.choice) for place, entry in chosen]
+    for (place, _), row in zip(chosen, rows, strict=True):
+        row.also = clones.also(search.segment, place, _filter(search.choice))
     if search.role is not None:
         for (place, _), row in zip(chosen, rows, strict=True):
             if place in search.first:
@@ -130,7 +133,10 @@ def _finish(search: Search) -> Answer:
                 row.fallbacks = list(search.role.role.fallbacks)
     if search.choice.explain:
         for (place, _), row in zip(chosen, rows, strict=True):
-            row.explanation = _explain(search, place)
+            rules = search.points.why.get(place, [])
+            past = reasons.experience_of(search, place, *search.rankings)
+            of = (search.segment, search.rankings, place, row.score, rules, past)
+            row.explanation = explain(*of)
     reasoning = " ".join(search.notes + reasons.of_hits(search, chosen))
     return Answer(kind=kind, rows=rows, reasoning=reasoning, confidence=_round(search.confidence))
 
@@ -150,15 +156,11 @@ def _order(search: Search) -> list[int]:
 
 
 def _choose(search: Search, places: list[int]) -> list[tuple[int, Entry]]:
-    chosen: list[tuple[int, Entry]] = []
     passes = _filter(search.choice)
-    for place in places:
-        if len(chosen) == search.choice.limit:
-            break
-        entry = search.segment.entry(place)
-        if passes(entry):
-            chosen.append((place, entry))
-    return chosen
+    segment = search.segment
+    found = (place for place in places if passes(segment.entry(place)))
+    folded = islice(clones.fold(segment, found), search.choice.limit)
+    return [(place, segment.entry(place)) for place in folded]
 
 
 def _filter(choice: Choice) -> Callable[[Entry], bool]:
@@ -196,29 +198,6 @@ def _nobody(search: Search, kind: Kind, some: bool) -> Answer:
         confidence=_round(search.confidence),
         near_misses=near_names(search.segment, [word.asked for word in words]),
     )
-
-
-def _explain(search: Search, place: int) -> list[TermPoints]:
-    """The row's score as a sum: one line per term, and one for each rule that added points."""
-    lines = []
-    for ranking in search.rankings:
-        if not any(hit.place == place for hit in ranking.hits):
-            continue
-        whole = ranking.query.highest
-        given = contributions(search.segment, ranking.query, place)
-        lines += [TermPoints(word.asked, round(points / whole, 6)) for word, points in given]
-        lines += _learnt(search, ranking, place, sum(points for _, points in given))
-    rest = search.points.scores[place] - sum(line.points for line in lines)
-    why = "; ".join(search.points.why.get(place, [])) or "role"
-    return [TermPoints(why, round(rest, 6)), *lines] if rest > 1e-4 else lines
-
-
-def _learnt(search: Search, ranking: Ranking, place: int, own: int) -> list[TermPoints]:
-    """What experience added to, or took from, the entry's own score."""
-    score = next(hit.score for hit in ranking.hits if hit.place == place)
-    more = round((score - own) / ranking.query.highest, 6)
-    times = reasons.experience_of(search, place, ranking) or "its other tasks"
-    return [TermPoints(f"experience: {times}", more)] if more else []
 
 
 def _round(share: float) -> float:

@@ -24,6 +24,7 @@ from ..records import KINDS, Poison
 from ..text import as_utf8
 from .scan import Scan, Source, scan
 from .snapshot import FORMAT, Files, Generations, Manifest
+from .words import Words
 
 NOTE = "reading"
 PROGRESS_EVERY = 0.1
@@ -79,12 +80,16 @@ def _make(
     started: float,
 ) -> tuple[Manifest, Files]:
     from .catalogue import read_catalogue  # with numpy: not needed where nothing changed
+    from .embed import Embedder
     from .segment import write_segment
 
     with Reading(made / NOTE, found, say) as reading:
         catalogue = read_catalogue(found, reading)
     (made / NOTE).unlink()
-    segments = {kind: write_segment(made, kind, catalogue.rows[kind]) for kind in KINDS}
+    words = Words()
+    embedder = Embedder(words)
+    rows = catalogue.rows
+    segments = {kind: write_segment(made, kind, rows[kind], embedder) for kind in KINDS}
     manifest = Manifest(
         format=FORMAT,
         version=__version__,
@@ -94,6 +99,7 @@ def _make(
         build_ms=round((time.monotonic() - started) * 1000),
         files=catalogue.counts,
         segments=segments,
+        words=words.digest,
         roles=catalogue.roles,
         poison=request.poison,
     )

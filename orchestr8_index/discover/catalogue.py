@@ -101,8 +101,7 @@ def _refusal(source: Source, root: str, reason: str, cure: str) -> FileReport:
 
 
 def _text(entry: Entry, body: str) -> Text:
-    said = " ".join((entry.description, *entry.labels, entry.use_when))
-    return Text(entry.name, said, body)
+    return Text(entry.name, entry.said, body)
 
 
 def _resolve_roles(found: Catalogue, scan: Scan) -> None:

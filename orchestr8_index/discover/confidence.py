@@ -19,7 +19,8 @@ def features(segment: Segment, ranking: Ranking) -> tuple[float, float, float, f
     """(relative score, margin to the second, share of the query weight matched, ln terms)."""
     query, hits = ranking.query, ranking.hits
     first = hits[0]
-    second = hits[1].score if len(hits) > 1 else 0
+    clones = segment.clones.get(first.place, ())
+    second = next((hit.score for hit in hits[1:] if hit.place not in clones), 0)
     given = contributions(segment, query, first.place)
     matched = sum(word.weight for word, _ in given if not word.is_pair)
     asked = [word for word in query.words if not word.is_pair]

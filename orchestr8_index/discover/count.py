@@ -14,10 +14,20 @@ from typing import Any
 import numpy as np
 
 from ..text import Terms, raw_words
-from .weigh import BODY_SHARE, FIELD_B, FIELD_WEIGHT, FIELDS, K1, PAIR_WEIGHT, SAT_MAX, SAT_SCALE
+from .weigh import (
+    BODY_CREDIT,
+    BODY_SHARE,
+    FIELD_B,
+    FIELD_WEIGHT,
+    FIELDS,
+    K1,
+    PAIR_WEIGHT,
+    SAT_MAX,
+    SAT_SCALE,
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
-N_FIELDS = len(FIELDS)
+N_FIELDS, BODY = len(FIELDS), FIELDS.index("body")
 
 
 @dataclass(slots=True)
@@ -33,11 +43,13 @@ class Postings:
 
 @dataclass(slots=True)
 class Counted:
-    """`terms` is sorted; a pair's key is `first << 32 | second`, positions in `terms`."""
+    """`terms` is sorted; a pair's key is `first << 32 | second`, positions in `terms`;
+    `lengths` are the means of the fields."""
 
     terms: list[str]
     singles: Postings
     pairs: Postings
+    lengths: tuple[float, ...]
 
 
 @dataclass(slots=True)
@@ -81,7 +93,12 @@ def count(texts: Iterable[tuple[str, ...]]) -> Counted:
     together = cell[1:] == cell[:-1]
     pair = (stream[:-1] << 32 | stream[1:])[together]
     pairs = _postings(pair, cell[1:][together], weights, entries, lone_bodies=False)
-    return Counted(terms, singles, pairs)
+    return Counted(terms, singles, pairs, tuple(_averages(lengths).tolist()))
+
+
+def _averages(lengths: Array) -> Array:
+    found: Array = np.maximum(lengths.mean(axis=0), 1e-9) if len(lengths) else np.ones(N_FIELDS)
+    return found
 
 
 def norms(counted: Counted, entries: int) -> Array:
@@ -94,10 +111,17 @@ def norms(counted: Counted, entries: int) -> Array:
 
 
 def _cell_weights(lengths: Array) -> Array:
-    """What one occurrence counts in each (entry, field): field weight over length norm."""
-    average = np.maximum(lengths.mean(axis=0), 1e-9) if len(lengths) else np.ones(N_FIELDS)
+    """What one occurrence counts in each (entry, field): field weight over length norm.
+
+    An entry without a body among entries with bodies would lose to all of them: its other fields
+    count for more.
+    """
+    average = _averages(lengths)
     b = np.array(FIELD_B)
-    return (np.array(FIELD_WEIGHT) / (1 - b + b * lengths / average)).ravel()
+    weights: Array = np.array(FIELD_WEIGHT) / (1 - b + b * lengths / average)
+    lacking = lengths[:, BODY] == 0
+    weights[lacking] *= 1 + BODY_CREDIT * (1 - lacking.mean() if len(lacking) else 0)
+    return weights.ravel()
 
 
 def _postings(

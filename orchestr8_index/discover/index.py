@@ -20,12 +20,15 @@ from ..records import KINDS, Entry, Kind, ResolvedRole
 from ..text import fold_name
 from .sections import Sections
 from .snapshot import Generations, Manifest, SegmentInfo
+from .words import Words
 
 if TYPE_CHECKING:
     from .learned import Learned
 
+NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 MB
 _ENTRY = msgspec.msgpack.Decoder(Entry)
 _NAMES = msgspec.msgpack.Decoder(list[tuple[str, str, str]])
+_GROUPS = msgspec.msgpack.Decoder(list[list[int]])
 _LABELS = msgspec.msgpack.Decoder(dict[str, list[int]])
 
 
@@ -62,14 +65,16 @@ class Runs:
 class Segment:
     """The entries of one kind. Positions are in the order of qualified names."""
 
-    def __init__(self, kind: Kind, sections: Sections, info: SegmentInfo) -> None:
-        self.kind, self._sections = kind, sections
-        self.size = info.entries
+    def __init__(self, kind: Kind, sections: Sections, info: SegmentInfo, words: Words) -> None:
+        self.kind, self._sections, self.words = kind, sections, words
+        self.size, self.lengths = info.entries, info.lengths
+        self.uses_numpy = info.entries >= NUMPY_FROM
         self.learned: Learned | None = None
         self.terms = Runs(sections, "term", info.wide)
         self.pairs = Runs(sections, "pair", info.wide)
         self._term_bytes = sections.mapped("terms", "B")
         self._term_starts = sections.mapped("term_starts", "Q")
+        self._term_words = sections.mapped("term_words", "I")
         self._pair_keys = sections.mapped("pair_keys", "Q")
         self._entry_starts = sections.mapped("entry_starts", "Q")
         self._text_starts = sections.mapped("text_starts", "Q")
@@ -95,6 +100,18 @@ class Segment:
     def _bisect(self, term: str) -> int:
         every = range(len(self.terms.df))
         return bisect_left(every, term.encode("utf-8", "replace"), key=self._term)
+
+    def word_of(self, term: str, place: int | None) -> int | None:
+        """The term's position among the words with vectors; `place` is its own here, if any."""
+        if place is None:
+            return self.words.find(term)
+        word = self._term_words[place]
+        return word if word < self.words.size else None
+
+    def vector(self, place: int) -> bytes:
+        """What the entry is about: signed bytes, of length about words.UNIT."""
+        size = self.words.dimensions
+        return self._sections.read("vectors", place * size, size)
 
     def find_pair(self, first: int, second: int) -> int | None:
         key = first << 32 | second
@@ -141,6 +158,12 @@ class Segment:
         return _LABELS.decode(self._sections.read("labels"))
 
     @cached_property
+    def clones(self) -> dict[int, list[int]]:
+        """For each entry that has near-clones, the positions of its group."""
+        groups = _GROUPS.decode(self._sections.read("clones"))
+        return {place: group for group in groups for place in group}
+
+    @cached_property
     def by_name(self) -> dict[str, list[int]]:
         """Positions by folded name, file stem, and `plugin:` before either."""
         found: dict[str, list[int]] = {}
@@ -172,10 +195,17 @@ def open_index(generations: Generations, generation: int) -> Index:
     """Raises SnapshotUnreadable when the generation is gone, damaged or of another version."""
     manifest = generations.manifest(generation)
     folder = generations.path(generation)
-    infos = manifest.segments
+    infos, words = manifest.segments, Words()
+    if words.digest != manifest.words:
+        raise SnapshotUnreadable("The snapshot was built with other word vectors.")
     try:
         segments = [
-            Segment(kind, Sections(folder / f"{kind}.segment", infos[kind].sections), infos[kind])
+            Segment(
+                kind,
+                Sections(folder / f"{kind}.segment", infos[kind].sections),
+                infos[kind],
+                words,
+            )
             for kind in KINDS
         ]
     except (KeyError, TypeError):

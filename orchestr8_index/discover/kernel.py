@@ -1,7 +1,7 @@
 """How are postings added up? Two kernels, one result: plain Python for small segments, numpy above.
 
 Both add the same integers, so they rank alike to the last bit. numpy costs the server 11 MB and is
-imported only for a segment of at least NUMPY_FROM entries.
+imported only for a segment of at least index.NUMPY_FROM entries.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from .index import Runs, Segment
 
-NUMPY_FROM = 1_000
 Part = tuple[Runs, int, int]
 """(runs, position, weight): one query term or pair that the segment has."""
 
@@ -33,7 +32,7 @@ class Totals(Protocol):
 
 
 def add_up(segment: Segment, parts: Iterable[Part]) -> Totals:
-    return (NumpyTotals if segment.size >= NUMPY_FROM else PlainTotals)(segment, parts)
+    return (NumpyTotals if segment.uses_numpy else PlainTotals)(segment, parts)
 
 
 class PlainTotals:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from ..records import PLURAL, Entry, Kind, ResolvedRole
 from .index import Index, Segment
-from .rank import Ranking, Word, contributions
+from .query import Word
+from .rank import Ranking, contributions
 
 if TYPE_CHECKING:
     from .answer import Search

@@ -15,7 +15,7 @@ from typing import Any, Literal, overload
 from ..errors import SnapshotUnreadable
 
 Typecode = Literal["B", "I", "Q"]
-Doubles = Literal["d"]
+Floats = Literal["f", "d"]
 Table = dict[str, tuple[int, int]]
 _ALIGN = 8
 
@@ -54,7 +54,7 @@ class Sections:
     def mapped(self, name: str, typecode: Typecode) -> memoryview[int]: ...
 
     @overload
-    def mapped(self, name: str, typecode: Doubles) -> memoryview[float]: ...
+    def mapped(self, name: str, typecode: Floats) -> memoryview[float]: ...
 
     def mapped(self, name: str, typecode: Any) -> Any:
         offset, length = self._table[name]

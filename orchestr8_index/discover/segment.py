@@ -14,7 +14,9 @@ from msgspec import Struct
 
 from ..records import Entry, Kind
 from ..text import fold_name
+from .clones import find_clones
 from .count import Counted, count, norms
+from .embed import Embedder
 from .sections import write_sections
 from .snapshot import SegmentInfo
 
@@ -27,9 +29,12 @@ class Text(Struct, frozen=True):
     body: str
 
 
-def write_segment(folder: Path, kind: Kind, rows: Sequence[tuple[Entry, Text]]) -> SegmentInfo:
+def write_segment(
+    folder: Path, kind: Kind, rows: Sequence[tuple[Entry, Text]], embedder: Embedder
+) -> SegmentInfo:
     """`rows` in the order of their positions: by qualified name."""
     counted = count((text.name, text.description, text.body) for _, text in rows)
+    vectors = embedder.embed((text.name, text.description, text.body) for _, text in rows)
     entries = [msgspec.msgpack.encode(entry) for entry, _ in rows]
     texts = [text.body.encode() for _, text in rows]
     terms = [term.encode() for term in counted.terms]
@@ -38,18 +43,22 @@ def write_segment(folder: Path, kind: Kind, rows: Sequence[tuple[Entry, Text]]) 
         {
             "terms": b"".join(terms),
             "term_starts": _starts(terms),
+            "term_words": embedder.places(counted.terms),
             **_postings_sections("term", counted),
             **_postings_sections("pair", counted),
             "norms": norms(counted, len(rows)),
+            "vectors": vectors,
             "entries": b"".join(entries),
             "entry_starts": _starts(entries),
             "texts": b"".join(texts),
             "text_starts": _starts(texts),
             "names": msgspec.msgpack.encode([_names(entry) for entry, _ in rows]),
+            "clones": msgspec.msgpack.encode(_clones(rows)),
             "labels": msgspec.msgpack.encode(_labels(entry for entry, _ in rows)),
         },
     )
-    return SegmentInfo(len(rows), counted.singles.entries.itemsize == 4, table)
+    wide = counted.singles.entries.itemsize == 4
+    return SegmentInfo(len(rows), wide, table, counted.lengths)
 
 
 def _postings_sections(name: str, counted: Counted) -> dict[str, object]:
@@ -68,6 +77,10 @@ def _starts(parts: Iterable[bytes]) -> array[int]:
 
 def _names(entry: Entry) -> tuple[str, str, str]:
     return fold_name(entry.plugin), fold_name(entry.name), fold_name(entry.stem)
+
+
+def _clones(rows: Sequence[tuple[Entry, Text]]) -> list[list[int]]:
+    return find_clones([(entry, f"{text.description}\n{text.body}") for entry, text in rows])
 
 
 def _labels(entries: Iterable[Entry]) -> dict[str, list[int]]:

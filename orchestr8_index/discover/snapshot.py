@@ -21,20 +21,24 @@ from ..errors import SnapshotUnreadable
 from ..records import KINDS, FileReport, Finding, Kind, Poison, ResolvedRole
 from .sections import Table
 
-FORMAT = 2
+FORMAT = 4
 KEPT_GENERATIONS = 2
 LEFTOVER_AGE = 3600.0
 _MANIFEST, _FILES = "manifest.json", "files.msgpack"
 
 
 class SegmentInfo(Struct, frozen=True):
+    """`lengths` are the mean numbers of terms in each field."""
+
     entries: int
     wide: bool
     sections: Table
+    lengths: tuple[float, ...]
 
 
 class Manifest(Struct, frozen=True):
-    """`digest` is that of the inputs; times are seconds since 1970, durations milliseconds."""
+    """`digest` is that of the inputs, `words` that of the word vectors; times are seconds
+    since 1970, durations milliseconds."""
 
     format: int
     version: str
@@ -44,6 +48,7 @@ class Manifest(Struct, frozen=True):
     build_ms: int
     files: dict[str, int]
     segments: dict[Kind, SegmentInfo]
+    words: str
     roles: tuple[ResolvedRole, ...] = ()
     poison: tuple[Poison, ...] = ()
     generation: int = 0

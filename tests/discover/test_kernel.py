@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from orchestr8_index.discover.index import Index
 from orchestr8_index.discover.kernel import (
-    NUMPY_FROM,
     NumpyTotals,
     Part,
     PlainTotals,
     Totals,
     add_up,
 )
-from orchestr8_index.discover.rank import parts, read_query
+from orchestr8_index.discover.query import read_query
+from orchestr8_index.discover.rank import parts
 from orchestr8_index.text import Terms
 
 SIZE = 40
@@ -43,6 +43,7 @@ class FakeRuns:
 
 class FakeSegment:
     size = SIZE
+    uses_numpy = False
 
 
 Weighted = list[tuple[dict[int, int], int]]
@@ -106,5 +107,5 @@ def test_both_kernels_rank_a_real_segment_alike(
 def test_numpy_is_for_large_segments() -> None:
     segment: Any = FakeSegment()
     assert isinstance(add_up(segment, []), PlainTotals)
-    segment.size = NUMPY_FROM
+    segment.uses_numpy = True
     assert isinstance(add_up(segment, []), NumpyTotals)

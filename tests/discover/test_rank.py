@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.discover.index import Index, Segment
-from orchestr8_index.discover.rank import contributions, rank, read_query
+from orchestr8_index.discover.query import read_query
+from orchestr8_index.discover.rank import contributions, rank
 from orchestr8_index.text import Terms
 
 from ..trees import Files, agent

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestr8_index.discover.embed import Embedder
 from orchestr8_index.discover.index import Segment
 from orchestr8_index.discover.sections import Sections
 from orchestr8_index.discover.segment import Text, write_segment
+from orchestr8_index.discover.words import Words
 from orchestr8_index.records import Entry
 
 
@@ -18,8 +20,13 @@ def make_segment(folder: Path, texts: list[Text]) -> Segment:
     entries = [
         Entry("agent", "p", text.name, f"f{n}", "", 0, "", "") for n, text in enumerate(texts)
     ]
-    info = write_segment(folder, "agent", list(zip(entries, texts, strict=True)))
-    return Segment("agent", Sections(folder / "agent.segment", info.sections), info)
+    return write(folder, list(zip(entries, texts, strict=True)))
+
+
+def write(folder: Path, rows: list[tuple[Entry, Text]]) -> Segment:
+    words = Words()
+    info = write_segment(folder, "agent", rows, Embedder(words))
+    return Segment("agent", Sections(folder / "agent.segment", info.sections), info, words)
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -38,6 +45,5 @@ def test_what_is_written_is_read(
 
 def test_labels_are_folded_and_listed_once(tmp_path: Path) -> None:
     entry = Entry("agent", "p", "a", "a", "", 0, "", "", tags=("SQL", "sql", "--"), category="Data")
-    info = write_segment(tmp_path, "agent", [(entry, Text("a", "", ""))])
-    segment = Segment("agent", Sections(tmp_path / "agent.segment", info.sections), info)
+    segment = write(tmp_path, [(entry, Text("a", "", ""))])
     assert segment.labels == {"sql": [0], "data": [0]}

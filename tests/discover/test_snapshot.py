@@ -22,7 +22,8 @@ MANIFEST = Manifest(
     built_at=1.0,
     build_ms=2,
     files={},
-    segments={kind: SegmentInfo(3, False, NOTHING) for kind in KINDS},
+    segments={kind: SegmentInfo(3, False, NOTHING, ()) for kind in KINDS},
+    words="w",
 )
 FILES = Files((FileReport("/r", "a.md", "indexed"),), ())
 

@@ -1,0 +1,94 @@
+"""What is known of words before any catalogue is read? Vectors and habits, learnt from open texts.
+
+`words.vec` is trained by scripts/train-vectors and ships with the package. It is a sections file
+with its table at the end: stems in order, a small vector for each, and how the texts use it. Stems
+are found by bisection in the mapped file and vectors read with `pread`, so that the file is never
+loaded as a whole. words.notice.md names the texts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import SnapshotUnreadable
+from .sections import Sections, Table, write_sections
+
+SHIPPED = Path(__file__).with_name("words.vec")
+UNIT = 400  # a vector of length 1 in its 8-bit form
+_LENGTH = 8
+
+
+class WordsInfo(Struct, frozen=True):
+    """`digest` is that of the sections: vectors of different files must never meet."""
+
+    digest: str
+    size: int
+    dimensions: int
+    table: Table
+
+
+class Words:
+    """Opened for reading. For word i: `share` of the texts that have it, `naming` relative to the
+    average word (how often a text that has it has it in its name), `frequency` among all words."""
+
+    def __init__(self, path: Path = SHIPPED) -> None:
+        info = _read_info(path)
+        self._sections = Sections(path, info.table)
+        self.digest, self.size, self.dimensions = info.digest, info.size, info.dimensions
+        self._bytes = self._sections.mapped("words", "B")
+        self._starts = self._sections.mapped("word_starts", "I")
+        self.share: memoryview[float] = self._sections.mapped("share", "f")
+        self.naming: memoryview[float] = self._sections.mapped("naming", "f")
+        self.frequency: memoryview[float] = self._sections.mapped("frequency", "f")
+
+    def find(self, word: str) -> int | None:
+        wanted, low, high = word.encode("utf-8", "replace"), 0, self.size
+        while low < high:
+            middle = (low + high) // 2
+            if self._word(middle) < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        return low if low < self.size and self._word(low) == wanted else None
+
+    def _word(self, place: int) -> bytes:
+        return bytes(self._bytes[self._starts[place] : self._starts[place + 1]])
+
+    def habits(self, place: int | None) -> tuple[float, float]:
+        """(share, naming); of a word that nobody knows (0, 1)."""
+        return (0.0, 1.0) if place is None else (self.share[place], self.naming[place])
+
+    def vector(self, place: int) -> bytes:
+        """Signed bytes, of length about UNIT."""
+        return self._sections.read("vectors", place * self.dimensions, self.dimensions)
+
+    def everything(self) -> tuple[list[str], bytes]:
+        """All words and all vectors, for who embeds a whole catalogue."""
+        starts, raw = self._starts, bytes(self._bytes)
+        words = [raw[starts[i] : starts[i + 1]].decode() for i in range(self.size)]
+        return words, self._sections.read("vectors")
+
+
+def write_words(path: Path, digest: str, dimensions: int, sections: dict[str, object]) -> None:
+    """`sections`: words, word_starts, share, naming, frequency, vectors. Replaces the file."""
+    path.unlink(missing_ok=True)
+    size = len(sections["share"])  # type: ignore[arg-type]
+    info = WordsInfo(digest, size, dimensions, write_sections(path, sections))
+    end = msgspec.msgpack.encode(info)
+    with open(path, "ab") as file:
+        file.write(end + len(end).to_bytes(_LENGTH, "big"))
+
+
+def _read_info(path: Path) -> WordsInfo:
+    """Raises SnapshotUnreadable when the file is missing or is no such file."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(-_LENGTH, 2)
+            length = int.from_bytes(file.read(_LENGTH), "big")
+            file.seek(-_LENGTH - length, 2)
+            return msgspec.msgpack.decode(file.read(length), type=WordsInfo)
+    except (OSError, msgspec.DecodeError) as error:
+        raise SnapshotUnreadable(f"The word vectors cannot be read: {error}.") from None
