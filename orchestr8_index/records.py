@@ -124,12 +124,15 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Choice(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What the three query methods share: how many, how much, and of whom."""
+    """What the three query methods share: how many, how much, and of whom.
+
+    Without `min_confidence` an answer abstains below the fitted threshold of confidence.py.
+    """
 
     limit: Limit = 5
     detail: Literal["short", "full"] = "short"
     explain: bool = False
-    min_confidence: Share = 0.0
+    min_confidence: Share | None = None
     plugins: Names = msgspec.field(default_factory=list)
     models: Names = msgspec.field(default_factory=list)
     tools: Names = msgspec.field(default_factory=list)

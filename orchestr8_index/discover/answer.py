@@ -20,7 +20,7 @@ from ..records import (
 from ..text import Terms
 from . import candidates, clones, reasons
 from .candidates import Points
-from .confidence import confidence
+from .confidence import ABSTAIN_BELOW, confidence
 from .explain import explain
 from .index import Index, Segment
 from .rank import DEPTH, Ranking, rank
@@ -30,6 +30,7 @@ from .spelling import near_names
 CERTAIN = 0.99
 BY_LABEL = 0.8
 ROLE_FALLBACK = 0.8
+NEAR_MISSES = 3
 
 
 @dataclass(slots=True)
@@ -45,6 +46,12 @@ class Search:
     first: list[int] = field(default_factory=list)
     confidence: float = 0.0
     role: ResolvedRole | None = None
+
+    @property
+    def least(self) -> float:
+        """The confidence below which the answer is that nobody can do this."""
+        asked = self.choice.min_confidence
+        return ABSTAIN_BELOW if asked is None else asked
 
 
 def answer_skills(
@@ -121,8 +128,8 @@ def _finish(search: Search) -> Answer:
     places = _order(search)
     chosen = _choose(search, places)
     kind = search.segment.kind
-    if not chosen or search.confidence < search.choice.min_confidence:
-        return _nobody(search, kind, bool(places))
+    if not chosen or search.confidence < search.least:
+        return _nobody(search, kind, places)
     rows = [row_of(entry, search.points.scores[place], search.choice) for place, entry in chosen]
     for (place, _), row in zip(chosen, rows, strict=True):
         row.also = clones.also(search.segment, place, _filter(search.choice))
@@ -186,17 +193,18 @@ def _folded(names: list[str] | tuple[str, ...]) -> set[str]:
     return {name.casefold() for name in names}
 
 
-def _nobody(search: Search, kind: Kind, some: bool) -> Answer:
+def _nobody(search: Search, kind: Kind, places: list[int]) -> Answer:
     words = [
         word for ranking in search.rankings for word in ranking.query.words if not word.is_pair
     ]
-    reason = reasons.of_nobody(search, kind, some)
+    reason = reasons.of_nobody(search, kind, bool(places))
+    near = [search.segment.entry(place).qualified for place in places[:NEAR_MISSES]]
     return Answer(
         kind=kind,
         rows=[],
         reasoning=" ".join([*search.notes, reason]),
         confidence=_round(search.confidence),
-        near_misses=near_names(search.segment, [word.asked for word in words]),
+        near_misses=near or near_names(search.segment, [word.asked for word in words]),
     )
 
 

@@ -1,7 +1,7 @@
 """How likely is the first hit right? A logistic regression on what the ranking saw.
 
-Fitted once, on the public development sets named in ARCHITECTURE.md together with requests that
-nobody there can answer; the coefficients below are the result, not tunables.
+Fitted by scripts/fit-confidence on the public development sets named in ARCHITECTURE.md together
+with requests that nobody there can answer; the coefficients below are the result, not tunables.
 """
 
 from __future__ import annotations
@@ -9,29 +9,45 @@ from __future__ import annotations
 import math
 
 from .index import Segment
-from .rank import Ranking, contributions
+from .rank import DEPTH, Hit, Ranking
+from .weigh import FIELDS, QUERY_SCALE, SAT_SCALE
 
-INTERCEPT = -4.765
-RELATIVE, MARGIN, COVERAGE, LENGTH = 6.125, 3.307, -2.177, 1.525
+INTERCEPT = -3.2428
+COEFFICIENTS = {
+    "relative": 4.0509,
+    "lead": 0.7017,
+    "crowd": -0.5659,
+    "terms": 1.0129,
+    "bodies": -0.1870,
+}
+ABSTAIN_BELOW = 0.089
+NEAR_FIRST = 0.8  # whoever has this share of the first one's score is one of a crowd
 
 
-def features(segment: Segment, ranking: Ranking) -> tuple[float, float, float, float]:
-    """(relative score, margin to the second, share of the query weight matched, ln terms)."""
-    query, hits = ranking.query, ranking.hits
-    first = hits[0]
-    clones = segment.clones.get(first.place, ())
-    second = next((hit.score for hit in hits[1:] if hit.place not in clones), 0)
-    given = contributions(segment, query, first.place)
-    matched = sum(word.weight for word, _ in given if not word.is_pair)
-    asked = [word for word in query.words if not word.is_pair]
-    coverage = matched / (sum(word.weight for word in asked) or 1)
-    return first.relative, 1 - second / first.score, coverage, math.log(1 + len(asked))
+def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
+    """Of a ranking with hits: its first one, its rivals, the question and the catalogue."""
+    first, rivals = ranking.hits[0], _rivals(segment, ranking)
+    second = rivals[0].score if rivals else 0
+    terms = sum(not word.is_pair for word in ranking.query.words)
+    return {
+        "relative": first.relative,
+        "lead": math.log1p((first.score - second) / (QUERY_SCALE * SAT_SCALE)),
+        "crowd": math.log1p(sum(hit.score > NEAR_FIRST * first.score for hit in rivals)),
+        "terms": math.log1p(terms),
+        "bodies": math.log1p(segment.lengths[FIELDS.index("body")]),
+    }
+
+
+def _rivals(segment: Segment, ranking: Ranking) -> list[Hit]:
+    """The hits after the first one that are not its clones."""
+    clones = segment.clones.get(ranking.hits[0].place, ())
+    return [hit for hit in ranking.hits[1:DEPTH] if hit.place not in clones]
 
 
 def confidence(segment: Segment, ranking: Ranking) -> float:
     """A probability in (0, 1); exactly 0 only when nothing matched at all."""
     if not ranking.hits:
         return 0.0
-    relative, margin, coverage, length = features(segment, ranking)
-    z = INTERCEPT + RELATIVE * relative + MARGIN * margin + COVERAGE * coverage + LENGTH * length
+    seen = features(segment, ranking)
+    z = INTERCEPT + sum(COEFFICIENTS[name] * value for name, value in seen.items())
     return 1 / (1 + math.exp(-z))

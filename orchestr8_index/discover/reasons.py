@@ -90,9 +90,11 @@ def _respelt(search: Search) -> list[str]:
 
 
 def of_nobody(search: Search, kind: Kind, some: bool) -> str:
-    if some and search.confidence < search.choice.min_confidence:
-        least = search.choice.min_confidence
-        return f"The best match has a confidence of {search.confidence:.2f}, below {least:g}."
+    if some and search.confidence < search.least:
+        said = (
+            f"The best match has a confidence of {search.confidence:.2f}, below {search.least:g}."
+        )
+        return " ".join([*_unknown(search), said])
     if some:
         return f"Entries match, but none passes the filters on {_filters(search)}."
     if search.segment.size == 0:
