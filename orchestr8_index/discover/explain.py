@@ -13,8 +13,8 @@ from itertools import pairwise
 from ..records import Entry, TermPoints
 from ..text import Terms
 from .index import Segment
-from .query import Query, Word
-from .rank import DEPTH, Hit, Ranking, contributions, meaning_points
+from .query import Word
+from .rank import Hit, Ranking, contributions
 from .weigh import FIELD_B, FIELD_WEIGHT, FIELDS, QUERY_SCALE
 
 MEANING = "near in meaning"
@@ -37,9 +37,9 @@ def explain(
     fields = FieldShares(segment, entry, segment.text(place))
     lines: list[TermPoints] = []
     for ranking in rankings:
-        for number, hit in enumerate(ranking.hits):
+        for hit in ranking.hits:
             if hit.place == place:
-                lines += _of_text(segment, ranking.query, hit, fields, number < DEPTH, past)
+                lines += _of_text(segment, ranking, hit, fields, past)
     whole = round(score * PARTS)
     rest = whole - sum(round(line.points * PARTS) for line in lines)
     if rules or not lines:
@@ -55,17 +55,16 @@ def _evened(lines: list[TermPoints], rest: int) -> list[TermPoints]:
 
 
 def _of_text(
-    segment: Segment, query: Query, hit: Hit, fields: FieldShares, compared: bool, past: str
+    segment: Segment, ranking: Ranking, hit: Hit, fields: FieldShares, past: str
 ) -> Iterable[TermPoints]:
-    """`compared` says that the hit was among those whose meaning was looked at."""
+    query = ranking.query
     whole, place, learnt = query.highest, hit.place, hit.score
     for word, given in contributions(segment, query, place):
         learnt -= given
         points = _rounded(given / whole)
         weight = round(word.weight / QUERY_SCALE, 4)
         yield TermPoints(word.asked, points, weight, fields.of(word, points))
-    meaning = meaning_points(segment, query, place) if compared else 0
-    if meaning:
+    if meaning := ranking.meant.get(place, 0):
         learnt -= meaning
         yield TermPoints(MEANING, _rounded(meaning / whole))
     if learnt:

@@ -19,7 +19,7 @@ from .index import Segment
 from .kernel import Totals
 from .weigh import PAIR_WEIGHT, SAT_SCALE
 
-GAIN = 0.8
+GAIN = 1.2
 NORM_POWER = 0.85
 MOST = 0.35
 QUARTERS = 4
@@ -64,6 +64,11 @@ class Learned:
             score = round((before[place] + more) * self._factors.get(place, 1.0))
             totals.put(place, min(score, before[place] + most))
         return gained
+
+    def wins(self, experience: Experience) -> dict[int, int]:
+        """Successes by position."""
+        position, wins = self._segment.position, experience.wins[self._segment.kind]
+        return {position[entry]: won for entry, won in wins.items() if entry in position}
 
     def _gained(self, weights: Iterable[tuple[str, int]], experience: Experience) -> dict[int, int]:
         kind, position = self._segment.kind, self._segment.position

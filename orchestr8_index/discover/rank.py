@@ -7,6 +7,7 @@ relative    = score / the score of an entry in which every term of the query is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..records import Experience
@@ -19,6 +20,7 @@ from .query import Query, Word, read_query
 from .weigh import highest
 
 DEPTH = 50
+GUESS = 10  # after so many wins, half as much is given for nearness in meaning
 Scored = tuple[int, int]
 """(entry, score)"""
 
@@ -34,8 +36,11 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
+    """`meant`: what nearness in meaning gave to each entry that was compared."""
+
     query: Query
     hits: tuple[Hit, ...]
+    meant: Mapping[int, int]
 
 
 def rank(
@@ -52,30 +57,31 @@ def rank(
         segment.learned = segment.learned or Learned(segment)
         words = highest(sum(word.weight for word in query.words))
         segment.learned.apply(totals, query.weights, words, taught)
-    hits = by_meaning(segment, query, totals.best(max(depth, DEPTH)))[:depth]
+    known = segment.learned.wins(taught) if taught and segment.learned else {}
+    hits, meant = by_meaning(segment, query, totals.best(max(depth, DEPTH)), known)
     whole = query.highest
-    return Ranking(query, tuple([Hit(place, score, score / whole) for place, score in hits]))
+    shown = tuple([Hit(place, score, score / whole) for place, score in hits[:depth]])
+    return Ranking(query, shown, meant)
 
 
-def by_meaning(segment: Segment, query: Query, found: list[Scored]) -> list[Scored]:
-    """The first DEPTH, each with what its likeness to the question adds, in their new order."""
+def by_meaning(
+    segment: Segment, query: Query, found: list[Scored], known: Mapping[int, int]
+) -> tuple[list[Scored], dict[int, int]]:
+    """The first DEPTH, each with what its likeness to the question adds, in their new order.
+
+    Returns them and what each was given. `known` are wins by entry: of whom we know what it did, we
+    need not guess so much from what its words mean.
+    """
     if query.vector is None or not found:
-        return found
-    gained = _gained(segment, query, [place for place, _ in found[:DEPTH]])
-    added = [(place, score + more) for (place, score), more in zip(found, gained, strict=False)]
-    return sorted(added, key=lambda hit: (-hit[1], hit[0])) + found[DEPTH:]
-
-
-def _gained(segment: Segment, query: Query, places: list[int]) -> list[int]:
-    if query.vector is None:
-        return [0] * len(places)
-    near = likeness(segment, query.vector, places)
-    return [query.strength * like // LIKE for like in near]
-
-
-def meaning_points(segment: Segment, query: Query, place: int) -> int:
-    """What likeness of meaning gave the entry at `place`, one of the first DEPTH."""
-    return _gained(segment, query, [place])[0]
+        return found, {}
+    places = [place for place, _ in found[:DEPTH]]
+    near = zip(places, likeness(segment, query.vector, places), strict=True)
+    given = {
+        place: query.strength * like * GUESS // (LIKE * (GUESS + known.get(place, 0)))
+        for place, like in near
+    }
+    added = [(place, score + given[place]) for place, score in found[:DEPTH]]
+    return sorted(added, key=lambda hit: (-hit[1], hit[0])) + found[DEPTH:], given
 
 
 def parts(segment: Segment, query: Query) -> list[Part]:

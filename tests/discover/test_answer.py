@@ -143,7 +143,7 @@ def test_a_roles_model_breaks_ties_and_says_so(
     make_index: Callable[[Files], Index], terms: Terms
 ) -> None:
     files = {
-        f"plugins/{plugin}/agents/a.md": f"---\nname: twin\nmodel: {model}\ndescription: x\n---\n"
+        f"plugins/{plugin}/agents/a.md": f"---\nname: twin\nmodel: {model}\n---\nz{plugin}x"
         for plugin, model in [("p", "opus"), ("q", "haiku"), ("r", "haiku")]
     }
     registry = "roles:\n  dba: {primary: gone, model: haiku}\n"
@@ -264,7 +264,8 @@ def test_filters_reach_beyond_the_best(
 ) -> None:
     # only the fifty best were filtered, and a plugin below them seemed to have nobody
     query = msgspec.convert({"context": "engines", **filters}, AgentQuery)
-    assert names(answer_agents(many, query, terms)) == ["worker-61", "worker-62", "worker-63"]
+    found = names(answer_agents(many, query, terms))
+    assert sorted(found) == ["worker-61", "worker-62", "worker-63"]
 
 
 def test_explanations_add_up_beyond_the_best(many: Index, terms: Terms) -> None:

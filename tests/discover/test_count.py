@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.discover.count import Postings, count
-from orchestr8_index.discover.weigh import FIELD_B, FIELD_WEIGHT, K1, SAT_MAX, SAT_SCALE
+from orchestr8_index.discover.weigh import (
+    BODY_CREDIT,
+    FIELD_B,
+    FIELD_WEIGHT,
+    K1,
+    SAT_MAX,
+    SAT_SCALE,
+)
 from orchestr8_index.text import Terms
 
 Texts = list[tuple[str, str, str]]
@@ -32,6 +39,9 @@ def saturated(texts: Texts, term: str, entry: int) -> int:
         average = max(sum(lengths) / len(lengths), 1e-9)
         times = split(texts[entry][field]).count(term)
         frequency += times * weight / (1 - b + b * lengths[entry] / average)
+    bodies = [bool(split(text[2])) for text in texts]
+    if not bodies[entry]:
+        frequency *= 1 + BODY_CREDIT * sum(bodies) / len(bodies)
     return round(frequency * SAT_MAX / (frequency + K1) * SAT_SCALE)
 
 

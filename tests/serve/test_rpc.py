@@ -237,7 +237,7 @@ def test_the_second_ask_is_a_hit(state: State) -> None:
         '{ "context" :\n"release notes",  "limit":5 }',
         '{"limit":5,"context":"release notes"}',
         '{"context":"release\\u0020notes"}',
-        '{"context":"release notes","min_confidence":0,"plugins":[]}',
+        '{"context":"release notes","explain":false,"plugins":[]}',
     ],
 )
 def test_spelling_and_order_do_not_make_another_question(state: State, same: str) -> None:
