@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ..errors import SnapshotUnreadable
 
-Typecode = Literal["B", "I", "Q", "f"]
+Typecode = Literal["B", "b", "I", "Q", "f"]
 Table = dict[str, tuple[int, int]]
 _ALIGN = 8
 
