@@ -20,7 +20,7 @@ COEFFICIENTS = {
     "terms": 1.0129,
     "bodies": -0.1870,
 }
-ABSTAIN_BELOW = 0.089
+ABSTAIN_BELOW = 0.05
 NEAR_FIRST = 0.8  # whoever has this share of the first one's score is one of a crowd
 
 

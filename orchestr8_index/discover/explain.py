@@ -48,10 +48,16 @@ def explain(
 
 
 def _evened(lines: list[TermPoints], rest: int) -> list[TermPoints]:
-    """The roundings' remainder goes to the first line."""
+    """The roundings' remainder goes to the first line, and there to its first field."""
     first = lines[0]
-    points = (round(first.points * PARTS) + rest) / PARTS
-    return [TermPoints(first.term, points, first.weight, first.fields), *lines[1:]]
+    fields = dict(first.fields)
+    for name in list(fields)[:1]:
+        fields[name] = _plus(fields[name], rest)
+    return [TermPoints(first.term, _plus(first.points, rest), first.weight, fields), *lines[1:]]
+
+
+def _plus(points: float, millionths: int) -> float:
+    return (round(points * PARTS) + millionths) / PARTS
 
 
 def _of_text(

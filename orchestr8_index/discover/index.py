@@ -108,10 +108,10 @@ class Segment:
         word = self._term_words[place]
         return word if word < self.words.size else None
 
-    def vector(self, place: int) -> bytes:
-        """What the entry is about: signed bytes, of length about words.UNIT."""
-        size = self.words.dimensions
-        return self._sections.read("vectors", place * size, size)
+    @cached_property
+    def vectors(self) -> memoryview[int]:
+        """What each entry is about: rows of signed bytes, of length about words.UNIT."""
+        return self._sections.mapped("vectors", "b")
 
     def find_pair(self, first: int, second: int) -> int | None:
         key = first << 32 | second

@@ -54,13 +54,14 @@ def likeness(segment: Segment, question: list[int], places: Sequence[int]) -> li
     """Of the entries at `places`, in units of 1/LIKE, none below 0."""
     if segment.uses_numpy:
         return _likeness_numpy(segment, question, places)
-    rows = (memoryview(segment.vector(place)).cast("b") for place in places)
+    size, every = len(question), segment.vectors
+    rows = (every[place * size : (place + 1) * size] for place in places)
     return [max(0, sum(map(mul, question, row))) for row in rows]
 
 
 def _likeness_numpy(segment: Segment, question: list[int], places: Sequence[int]) -> list[int]:
     import numpy as np
 
-    rows = np.frombuffer(b"".join(map(segment.vector, places)), np.int8)
-    found = rows.reshape(len(places), -1).astype(np.int64) @ np.array(question, np.int64)
+    every = np.frombuffer(segment.vectors, np.int8).reshape(-1, len(question))
+    found = every[np.array(places)].astype(np.int64) @ np.array(question, np.int64)
     return [max(0, int(value)) for value in found]

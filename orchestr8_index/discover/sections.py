@@ -14,7 +14,7 @@ from typing import Any, Literal, overload
 
 from ..errors import SnapshotUnreadable
 
-Typecode = Literal["B", "I", "Q"]
+Typecode = Literal["B", "b", "I", "Q"]
 Floats = Literal["f", "d"]
 Table = dict[str, tuple[int, int]]
 _ALIGN = 8
