@@ -19,7 +19,7 @@ from .meaning import LIKE, likeness
 from .query import Query, Word, read_query
 from .weigh import highest
 
-DEPTH = 50
+DEPTH = 30
 GUESS = 10  # after so many wins, half as much is given for nearness in meaning
 Scored = tuple[int, int]
 """(entry, score)"""
