@@ -12,13 +12,13 @@ from .index import Segment
 from .rank import DEPTH, Hit, Ranking
 from .weigh import FIELDS, QUERY_SCALE, SAT_SCALE
 
-INTERCEPT = -3.2428
+INTERCEPT = -3.2370
 COEFFICIENTS = {
-    "relative": 4.0509,
-    "lead": 0.7017,
-    "crowd": -0.5659,
-    "terms": 1.0129,
-    "bodies": -0.1870,
+    "relative": 4.0527,
+    "lead": 0.6900,
+    "crowd": -0.5603,
+    "terms": 1.0038,
+    "bodies": -0.1840,
 }
 ABSTAIN_BELOW = 0.05
 NEAR_FIRST = 0.8  # whoever has this share of the first one's score is one of a crowd

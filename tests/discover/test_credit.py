@@ -2,29 +2,36 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestr8_index.discover.rank import rank
+from orchestr8_index.discover.index import Segment
+from orchestr8_index.discover.rank import contributions, read_query
 from orchestr8_index.text import Terms
 
 from .small import index_of, write_agent
 
-BODY = "Careful work in many small steps, with notes, reviews and reports for everyone. "
+BODY = "Careful work in many small steps, with notes, reviews and reports. " * 4
+HEAD = "Reads parquet files."
 
 
-def test_an_entry_without_a_body_keeps_up_with_those_that_have_one(tmp_path: Path) -> None:
+def by_words(agents: Segment, name: str) -> int:
+    query = read_query(agents, "parquet", Terms())
+    place = agents.by_name[name][0]
+    return sum(points for _, points in contributions(agents, query, place))
+
+
+def write_pair(root: Path, body: str) -> Segment:
+    """`one` lacks a body, `two` is the same with `body`; eight others have `body` as well."""
+    write_agent(root, "many", "one", HEAD)
+    write_agent(root, "many", "two", HEAD, body)
     for number in range(8):
-        mention = "Knows parquet files. " if number == 0 else ""
-        name = f"worker-{number}"
-        write_agent(tmp_path, "many", name, f"Plans job {number}.", BODY * 4 + mention * 3)
-    write_agent(tmp_path, "many", "terse", "Reads parquet files.")
-    agents = index_of(tmp_path, tmp_path / "data").segments["agent"]
-    first, second = rank(agents, "parquet files", Terms()).hits[:2]
-    assert agents.entry(first.place).name == "terse"
-    assert first.score > 1.2 * second.score
+        write_agent(root, "many", f"worker{number}", f"Plans job {number}.", body)
+    return index_of(root, root / "data").segments["agent"]
 
 
-def test_where_nobody_has_a_body_nothing_changes(tmp_path: Path) -> None:
-    write_agent(tmp_path, "many", "one", "Reads parquet files.")
-    write_agent(tmp_path, "many", "two", "Writes parquet files.")
-    agents = index_of(tmp_path, tmp_path / "data").segments["agent"]
-    hits = rank(agents, "parquet", Terms()).hits
-    assert hits[0].relative < 0.9 and len(hits) == 2
+def test_a_missing_body_is_credited_where_others_have_one(tmp_path: Path) -> None:
+    agents = write_pair(tmp_path, BODY)
+    assert by_words(agents, "one") > 1.15 * by_words(agents, "two")
+
+
+def test_where_nobody_has_a_body_nothing_is_credited(tmp_path: Path) -> None:
+    agents = write_pair(tmp_path, "")
+    assert by_words(agents, "one") == by_words(agents, "two")
