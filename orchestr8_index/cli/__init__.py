@@ -12,7 +12,7 @@ import click
 from .. import __version__
 from ..config import colour_wanted
 from ..errors import OperationError, Orchestr8Error
-from .ask import doctor, evaluate, query, roles
+from .ask import doctor, evaluate, explain_place, query, roles
 from .learnt import (
     backup,
     export_decisions,
@@ -58,7 +58,7 @@ def cli(context: click.Context) -> None:
         context.color = False
 
 
-ASKING = (query, roles, doctor, reindex, evaluate)
+ASKING = (query, roles, doctor, reindex, evaluate, explain_place)
 RUNNING = (serve, up, down, status)
 LEARNT = (learned, patterns, replay, verify, export_decisions, import_decisions, forget)
 CARE = (backup, restore)

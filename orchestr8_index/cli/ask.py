@@ -181,6 +181,29 @@ def doctor(settings: Settings, as_json: bool, every: bool) -> None:
     click.echo(show.doctor(files, told.findings, counts, every))
 
 
+@click.command("explain")
+@click.argument("text")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(KINDS), default="agent", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The standing as JSON.")
+@common
+def explain_place(settings: Settings, text: str, name: str, kind: Kind, as_json: bool) -> None:
+    """Say why NAME stands where it stands for TEXT, and which words would bring it up.
+
+    \b
+    orchestr8-index explain "rotate the TLS certs" network-engineer
+    """
+    from . import golden as gold
+
+    index, source = _index(with_roots_of_server(settings))
+    told = gold.standing(index, kind, text, name)
+    if as_json:
+        click.echo(msgspec.json.encode(told).decode())
+        return
+    click.echo(f"({source})", err=True)
+    click.echo(show.standing(told))
+
+
 @click.command("eval")
 @click.argument("golden", type=click.Path(dir_okay=False), required=False)
 @click.option("--min-hit1", type=click.FloatRange(0, 1), help="Exit status 1 below this share.")

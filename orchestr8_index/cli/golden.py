@@ -11,10 +11,11 @@ import msgspec
 from msgspec import Struct
 
 from ..discover.answer import answer_agents, answer_skills, answer_workflows
+from ..discover.explain import explain
 from ..discover.index import Index
 from ..discover.rank import contributions, rank
 from ..errors import OperationError
-from ..records import AgentQuery, Answer, Entry, Kind, SkillQuery, WorkflowQuery
+from ..records import AgentQuery, Answer, Entry, Kind, SkillQuery, TermPoints, WorkflowQuery
 from ..text import Terms
 
 DEPTH = 10
@@ -136,6 +137,47 @@ def _expected(index: Index, question: Question) -> tuple[int, Entry] | None:
             if entry.name == (bare if colon else name) and plugin in ("", entry.plugin):
                 return place, entry
     return None
+
+
+# --- one entry's place -------------------------------------------------------------------------
+
+
+class Standing(Struct, frozen=True):
+    """Why an entry stands where it stands; `place` is 0 when the text does not find it."""
+
+    entry: str
+    path: str
+    place: int
+    score: float
+    first: str
+    first_score: float
+    lines: list[TermPoints]
+    lacking: list[str]
+
+
+def standing(index: Index, kind: Kind, text: str, name: str) -> Standing:
+    """Raises OperationError when there is no such entry."""
+    found = _expected(index, Question(text, [name], kind))
+    if found is None:
+        raise OperationError(f"There is no {kind} {name}.", "`query` finds names; --kind chooses.")
+    at, entry = found
+    segment = index.segments[kind]
+    ranking = rank(segment, text[:500], Terms(), None, segment.size)
+    place = next((n for n, hit in enumerate(ranking.hits, 1) if hit.place == at), 0)
+    score = ranking.hits[place - 1].relative if place else 0.0
+    first = ranking.hits[0] if ranking.hits else None
+    lines = explain(segment, [ranking], at, round(score, 4), []) if place else []
+    miss = _miss(index, Question(text, [name], kind), place, Terms())
+    return Standing(
+        entry=entry.qualified,
+        path=entry.path,
+        place=place,
+        score=round(score, 4),
+        first=segment.entry(first.place).qualified if first else "",
+        first_score=round(first.relative, 4) if first else 0.0,
+        lines=lines,
+        lacking=miss.lacking,
+    )
 
 
 # --- the last run, and suggestions -------------------------------------------------------------

@@ -233,3 +233,18 @@ def score(told: Any, change: Any) -> str:
             lacking = ", ".join(miss.lacking)
             lines.append(click.style(f"    {miss.path} lacks: {lacking}", dim=True))
     return "\n".join(lines)
+
+
+def standing(told: Any) -> str:
+    where = f"at place {told.place} with {told.score:.4f}" if told.place else "not found at all"
+    head = (
+        f"{told.entry} stands {where}; first is {told.first or 'nobody'} with {told.first_score}."
+    )
+    lines = [head]
+    for line in told.lines:
+        fields = ", ".join(f"{name} {points:.4f}" for name, points in line.fields.items())
+        lines.append(f"  {line.points:+.4f}  {line.term}" + (f"  ({fields})" if fields else ""))
+    if told.lacking:
+        lacking = ", ".join(told.lacking)
+        lines.append(f"{told.path} lacks: {lacking}. Say in its description what is true of them.")
+    return "\n".join(lines)

@@ -69,3 +69,20 @@ def test_suggestions_are_questions(run: Run, tmp_path: Path) -> None:
     said = run("eval", "--suggest", "--root", str(tmp_path / "tree"))
     wanted = {"query": "My pods restart at night", "expect": ["tree:doctor"], "kind": "agent"}
     assert json.loads(said.out) == wanted
+
+
+def test_explain_says_why_and_what_is_lacking(run: Run) -> None:
+    text = "openapi contract for an endpoint"
+    told = run("explain", text, "game-balancer", "--root", ROOT, "--json").json
+    assert told["first"].endswith(":api-designer") and "openapi" in told["lacking"]
+
+
+def test_the_lines_of_an_explanation_add_up(run: Run) -> None:
+    told = run("explain", "openapi endpoint", "api-designer", "--root", ROOT, "--json").json
+    assert told["place"] == 1
+    assert abs(sum(line["points"] for line in told["lines"]) - told["score"]) < 1e-6
+
+
+def test_explaining_a_name_that_is_not_there_says_so(run: Run) -> None:
+    said = run("explain", "openapi", "nobody-at-all", "--root", ROOT)
+    assert said.status == 1 and "There is no agent nobody-at-all" in said.err
