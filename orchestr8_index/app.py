@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 
 from .config import Settings
 from .discover.child import Builder
@@ -11,12 +12,16 @@ from .discover.refresh import Refresh
 from .errors import BuildFailed
 
 
-def run_server(settings: Settings) -> None:
-    """Claim, start the build's child, load the rest beside it, serve until told to stop."""
+def run_server(settings: Settings, told: Callable[[int], None] = lambda port: None) -> None:
+    """Claim, start the build's child, load the rest beside it, serve until told to stop.
+
+    `told` gets the port, as soon as it is ours.
+    """
     from .serve.claim import claim
 
     os.umask(0o077)
     pidfile, listening = claim(settings)
+    told(listening.getsockname()[1])
     refresh = Refresh(settings, Builder(settings, on_failure=_log_failure))
     refresh.open_last()
 

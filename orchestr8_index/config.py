@@ -37,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True):
     store_soft_mb: int = 100
     store_hard_mb: int = 500
     explicit_port: bool = False
+    explicit_data_dir: bool = False
 
     @property
     def explicit_roots(self) -> bool:
@@ -84,6 +85,7 @@ def read_settings(
         watch=_one_of(env, "MCP_WATCH", ("true", "false"), "true") == "true",
         store_soft_mb=_first(_number(env, "MCP_STORE_SOFT_MB", 1, 1 << 20), 100),
         store_hard_mb=_first(_number(env, "MCP_STORE_HARD_MB", 1, 1 << 20), 500),
+        explicit_data_dir=bool(data_dir or env.get("MCP_DATA_DIR")),
         explicit_port=port is not None or env_port is not None,
     )
 

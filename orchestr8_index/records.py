@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -225,6 +225,7 @@ class Answer(Struct, kw_only=True):
 # --- what is learnt ----------------------------------------------------------------------------
 
 Result = Literal["success", "failure", "partial"]
+MOST_COUNTED = 10**15  # sums of numbers up to this are exact, and fit into the database
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Sequence = Annotated[list[Name], Meta(min_length=1, max_length=50)]
 
@@ -236,8 +237,8 @@ class Report(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     task_description: Annotated[str, Meta(min_length=1, max_length=1000)]
     agents_used: Sequence
     result: Result
-    duration_ms: Annotated[float, Meta(ge=0)] | None = None
-    tokens_saved: Annotated[int, Meta(ge=0)] | None = None
+    duration_ms: Annotated[float, Meta(ge=0, le=MOST_COUNTED)] | None = None
+    tokens_saved: Annotated[int, Meta(ge=0, le=MOST_COUNTED)] | None = None
     resolved_by: Name | None = None
     skills_used: Annotated[list[Name], Meta(max_length=50)] = msgspec.field(default_factory=list)
     workflows_used: Annotated[list[Name], Meta(max_length=50)] = msgspec.field(default_factory=list)
@@ -298,11 +299,14 @@ class Pattern(Struct, kw_only=True):
         return self.success_count / self.uses if self.uses else 0.0
 
 
+Needed = Annotated[list[Name], Meta(max_length=50)]
+
+
 class PatternStore(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     goal: Text500
     agent_sequence: Sequence
-    dependencies: dict[Name, list[Name]] | None = None
-    parallel_groups: list[list[Name]] | None = None
+    dependencies: Annotated[dict[Name, Needed], Meta(max_length=50)] | None = None
+    parallel_groups: Annotated[list[Sequence], Meta(max_length=50)] | None = None
 
 
 class PatternGoal(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -320,21 +324,20 @@ class PatternSearch(Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
 class Experience:
     """What the decisions teach the ranking, as one reads it; `revision` names its state.
 
-    `terms`: for each term of past tasks, the entries (qualified) that did such tasks, in quarter
-    points: 4 for a success, -1 for a failure. `wins`: counted successes of each entry. `words`: the
-    terms that an entry has points for. `alike(kind, entry, terms)`: a past task like these terms.
+    `terms`: for each word of past tasks, the entries (qualified) that have points for it. `wins`:
+    counted successes of each entry. `words`: the quarter points of an entry's words, 4 for a
+    success and -1 for a failure. `alike(kind, entry, terms)`: a past task like these terms.
     `changed_since(kind, revision)`: the entries whose points have changed after a revision.
     """
 
     revision: int
-    terms: Mapping[Kind, Mapping[str, Mapping[str, int]]]
+    terms: Mapping[Kind, Mapping[str, Collection[str]]]
     wins: Mapping[Kind, Mapping[str, int]]
-    words: Mapping[Kind, Mapping[str, Collection[str]]]
+    words: Mapping[Kind, Mapping[str, Mapping[str, int]]]
     alike: Callable[[Kind, str, Collection[str]], str]
     changed_since: Callable[[Kind, int], Iterable[str]]
 
 
 def no_experience() -> Experience:
-    nothing: dict[Kind, dict[str, dict[str, int]]] = {kind: {} for kind in KINDS}
-    none: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
-    return Experience(0, nothing, none, {kind: {} for kind in KINDS}, lambda *_: "", lambda *_: ())
+    nothing: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS}
+    return Experience(0, nothing, nothing, nothing, lambda *_: "", lambda *_: ())

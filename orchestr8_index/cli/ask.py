@@ -85,9 +85,9 @@ def _ask_server(port: int, params: dict[Kind, dict[str, Any]]) -> dict[Kind, Any
 def _port_of_server(settings: Settings) -> int | None:
     """A server of ours that serves the roots that were asked for, or any if none were named."""
     from ..serve.probe import get_health
-    from ..serve.supervise import running_port
+    from ..serve.supervise import port_to_ask
 
-    port = running_port(settings) or settings.port
+    port = port_to_ask(settings)
     health = get_health(port) if port else None
     if health is None or health["status"] == "starting":
         return None

@@ -37,4 +37,6 @@ def with_roots_of_server(settings: Settings) -> Settings:
     roots = owner.get("roots") if owner else None
     if not isinstance(roots, list) or not roots:
         return settings
-    return msgspec.structs.replace(settings, roots=tuple(roots), roots_from="the running server")
+    return msgspec.structs.replace(
+        settings, roots=tuple(roots), roots_from="the roots of the running server"
+    )

@@ -26,7 +26,7 @@ def serve(settings: Settings) -> None:
     """
     from ..app import run_server
 
-    run_server(settings)
+    run_server(settings, show.serving)
 
 
 @click.command()
@@ -38,7 +38,7 @@ def up(settings: Settings) -> None:
     orchestr8-index up
     orchestr8-index up --root ~/.claude --root ./plugins
     """
-    from ..serve.supervise import running_port, start
+    from ..serve.supervise import running_port, start, stop
 
     if (port := running_port(settings)) is not None:
         _already_running(settings, port)
@@ -47,16 +47,27 @@ def up(settings: Settings) -> None:
     bar = show.Progress()
     try:
         health = start(settings, bar)
+    except KeyboardInterrupt:
+        stop(settings)
+        click.echo("\nInterrupted: nothing was left running.", err=True)
+        raise
     finally:
         bar.end()
     port = running_port(settings) or settings.port
     click.echo(f"Serving {show.counts(health['indexes'])} on {show.url(port)}.")
+    if not any(health["indexes"].values()):
+        click.echo(
+            "Nothing was found there: name a tree with --root; `doctor --all` lists what was seen.",
+            err=True,
+        )
 
 
 def _already_running(settings: Settings, port: int) -> None:
     from ..serve.supervise import pidfile
 
     click.echo(f"Already running on {show.url(port)}.")
+    if settings.explicit_port and settings.port not in (0, port):
+        click.echo(f"For another one on {settings.port}, name a --data-dir of its own.", err=True)
     served = (pidfile(settings).owner() or {}).get("roots")
     if settings.explicit_roots and served != list(settings.roots):
         click.echo(
@@ -74,8 +85,12 @@ def down(settings: Settings) -> None:
     \b
     orchestr8-index down
     """
-    from ..serve.supervise import stop
+    from ..serve.supervise import running_port, stop
 
+    port = running_port(settings)
+    if settings.explicit_port and settings.port and port not in (None, settings.port):
+        click.echo(f"Nothing of this data directory runs on {settings.port} (but on {port}).")
+        return
     said = {
         "nothing": "Nothing is running.",
         "stopped": "Stopped.",
@@ -95,14 +110,14 @@ def status(settings: Settings, as_json: bool) -> None:
     orchestr8-index status --json
     """
     from ..serve.probe import get_health
-    from ..serve.supervise import pidfile, running_port
+    from ..serve.supervise import pidfile, port_to_ask, running_port
 
-    port = running_port(settings) or settings.port
+    port = port_to_ask(settings)
     health = get_health(port) if port else None
-    if health is None:
+    if port is None or health is None:
         click.echo('{"status":"not running"}' if as_json else "Not running.")
         sys.exit(NOT_RUNNING)
-    owner = pidfile(settings).owner() or {}
+    owner = (pidfile(settings).owner() or {}) if port == running_port(settings) else {}
     if as_json:
         where = {"port": port, "pid": owner.get("pid"), "roots": owner.get("roots")}
         click.echo(msgspec.json.encode({**health, **where}).decode())
@@ -146,7 +161,8 @@ def _build_here(settings: Settings, as_json: bool) -> None:
     finally:
         bar.end()
     manifest = index.manifest
-    told: dict[str, Any] = {"success": True, "message": "No server runs; the next start serves it."}
+    message = f"No server runs; the next start over {show.roots(settings)} serves it."
+    told: dict[str, Any] = {"success": True, "message": message}
     told |= {"generation": manifest.generation, "duration_ms": manifest.build_ms}
     told |= {f"{kind}s": n for kind, n in manifest.counts.items()}
     click.echo(

@@ -14,6 +14,7 @@ from ..records import PLURAL, FileReport, Finding, Kind
 
 SHOWN_PER_RULE = 5
 TOP = 10
+ENOUGH_TASKS = 50
 COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
 NOUNS = {"agents": "agents", "skills": "skills", "workflows": "workflows"}
 
@@ -195,7 +196,7 @@ def _rest(more: int, what: str) -> list[str]:
 
 
 def verdict(told: Any) -> str:
-    head = f"{told.decisions:,} decisions and {told.patterns:,} patterns counted again: "
+    head = f"{decisions(told.decisions)} and {told.patterns:,} patterns counted again: "
     if told.sound:
         return head + click.style("everything agrees", fg="green") + "."
     wrong = [f"decision {number} was altered on the disk" for number in told.altered]
@@ -205,11 +206,14 @@ def verdict(told: Any) -> str:
 def curve(told: Any) -> str:
     if not told.tasks:
         return "No past task has an entry that the index knows: nothing to replay."
+    few = (
+        f" That few tasks say little: wait for {ENOUGH_TASKS}." if told.tasks < ENOUGH_TASKS else ""
+    )
     return (
         f"Hit@1 over {told.tasks:,} past tasks, each asked before it was learnt: "
         f"{told.hit1_without:.3f} without experience, "
         + click.style(f"{told.hit1_with:.3f} with it", bold=True)
-        + "."
+        + f".{few}"
     )
 
 
@@ -248,3 +252,7 @@ def standing(told: Any) -> str:
         lacking = ", ".join(told.lacking)
         lines.append(f"{told.path} lacks: {lacking}. Say in its description what is true of them.")
     return "\n".join(lines)
+
+
+def serving(port: int) -> None:
+    click.echo(f"Serving on {url(port)}; Ctrl-C ends it.", err=True)

@@ -7,6 +7,7 @@ which file killed or held it.
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import shutil
@@ -59,6 +60,8 @@ class Note(Struct, frozen=True):
 
 def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
     started = time.monotonic()
+    if gone := [root for root in request.roots if not os.path.isdir(root)]:
+        raise FileNotFoundError(errno.ENOENT, f"the root {os.path.basename(gone[0])} is gone")
     found = scan(request.roots, request.poison)
     if found.digest == request.unless:
         return BuildLine(fresh=True)

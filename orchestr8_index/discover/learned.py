@@ -5,14 +5,17 @@
     learnt = (own score + Σ_t weight(t)·a(t,d)) · (‖own_d‖ / ‖own_d + a_d‖)^NORM_POWER
 
 The norms are those of the saturated frequencies, pairs at PAIR_WEIGHT. An entry without history
-scores exactly as without learning, and no history lifts an entry by more than MOST of the highest
-possible score: whoever is ahead by more than that on the text alone stays ahead.
+keeps the score that its text has. The floor: history lifts no entry by more than MOST, and lowers
+none by more than LEAST, of the highest possible score; so whoever is ahead by more than FLOOR on
+the text alone stays ahead, whatever was reported about either.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from array import array
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from ..records import Experience
 from .index import Segment
@@ -21,15 +24,24 @@ from .weigh import PAIR_WEIGHT, SAT_SCALE
 
 GAIN = 1.2
 NORM_POWER = 0.85
-MOST = 0.35
+MOST, LEAST = 0.35, 0.25
+FLOOR = MOST + LEAST
 QUARTERS = 4
+KNOWN_TERMS = 2048
 
 
+@lru_cache(4096)
 def gain_of(quarters: int, wins: int) -> float:
     """a(t,d), in units of a saturated frequency."""
     if quarters <= 0 or wins <= 0:
         return 0.0
     return GAIN * math.log(1 + wins / (wins + 1) * quarters / QUARTERS)
+
+
+@lru_cache(4096)
+def points_of(quarters: int, wins: int) -> int:
+    """The same in the kernel's integer units."""
+    return round(gain_of(quarters, wins) * SAT_SCALE)
 
 
 class Learned:
@@ -40,9 +52,12 @@ class Learned:
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
-        self._revision = 0
+        self._source: Callable[..., object] | None = None
+        self._revision = -1
         self._factors: dict[int, float] = {}
-        self._sats: dict[tuple[str, int], float] = {}
+        self._wins: dict[int, int] = {}
+        self._gains: dict[str, tuple[array[int], array[int]]] = {}
+        self._sats: dict[int, dict[str, float]] = {}
 
     def apply(
         self,
@@ -57,36 +72,63 @@ class Learned:
         """
         self._catch_up(experience)
         gained = self._gained(weights, experience)
+        most, least = round(MOST * highest), round(LEAST * highest)
         before = {place: totals.of(place) for place in gained}
+        for place in self._factors:  # who may lose more than LEAST
+            if place not in before and (own := totals.of(place)) > least:
+                before[place] = own
         totals.scaled(self._factors)
-        most = round(MOST * highest)
-        for place, more in gained.items():
-            score = round((before[place] + more) * self._factors.get(place, 1.0))
-            totals.put(place, min(score, before[place] + most))
+        for place, own in before.items():
+            score = round((own + gained.get(place, 0)) * self._factors.get(place, 1.0))
+            if score > own + most:
+                score = own + most
+            totals.put(place, score if score > own - least else own - least)
         return gained
 
     def wins(self, experience: Experience) -> dict[int, int]:
         """Successes by position."""
-        position, wins = self._segment.position, experience.wins[self._segment.kind]
-        return {position[entry]: won for entry, won in wins.items() if entry in position}
+        self._catch_up(experience)
+        return self._wins
 
     def _gained(self, weights: Iterable[tuple[str, int]], experience: Experience) -> dict[int, int]:
-        kind, position = self._segment.kind, self._segment.position
-        by_term, wins = experience.terms[kind], experience.wins[kind]
         gained: dict[int, int] = {}
         for term, weight in weights:
-            for entry, quarters in by_term.get(term, {}).items():
-                place = position.get(entry)
-                points = round(gain_of(quarters, wins.get(entry, 0)) * SAT_SCALE)
-                if place is not None and points:
-                    gained[place] = gained.get(place, 0) + weight * points
+            known = self._gains.get(term)
+            if known is None:
+                if len(self._gains) >= KNOWN_TERMS:
+                    self._gains.clear()
+                known = self._gains[term] = self._gains_of(term, experience)
+            for place, points in zip(*known, strict=True):
+                gained[place] = gained.get(place, 0) + weight * points
         return gained
+
+    def _gains_of(self, term: str, experience: Experience) -> tuple[array[int], array[int]]:
+        """(entries, what the term gives each of them), as long as nothing is learnt."""
+        kind, position = self._segment.kind, self._segment.position
+        having, words = experience.terms[kind], experience.words[kind]
+        wins = experience.wins[kind]
+        places, points = array("I"), array("I")
+        for entry in having.get(term, ()):
+            gain = points_of(words[entry][term], wins.get(entry, 0))
+            place = position.get(entry)
+            if gain and place is not None:
+                places.append(place)
+                points.append(gain)
+        return places, points
 
     def _catch_up(self, experience: Experience) -> None:
         """Work out again the norms of the entries that have changed since the last question."""
         kind = self._segment.kind
+        if experience.changed_since != self._source:  # another owner: nothing known holds
+            self._source, self._revision = experience.changed_since, -1
+            self._factors.clear()
+        if experience.revision == self._revision:
+            return
+        position, wins = self._segment.position, experience.wins[kind]
+        self._wins = {position[entry]: won for entry, won in wins.items() if entry in position}
+        self._gains.clear()
         for entry in experience.changed_since(kind, self._revision):
-            place = self._segment.position.get(entry)
+            place = position.get(entry)
             if place is None:
                 continue
             factor = self._factor(entry, place, experience)
@@ -97,18 +139,23 @@ class Learned:
         self._revision = experience.revision
 
     def _factor(self, entry: str, place: int, experience: Experience) -> float:
-        """(‖own‖ / ‖extended‖)^NORM_POWER"""
+        """(‖own‖ / ‖extended‖)^NORM_POWER; the sum is exact, whatever the words' order."""
         kind = self._segment.kind
-        by_term, wins = experience.terms[kind], experience.wins[kind].get(entry, 0)
-        own = extended = self._segment.norms[place] ** 2
-        for word in sorted(experience.words[kind].get(entry, ())):
-            gain = gain_of(by_term[word][entry], wins)
-            share = PAIR_WEIGHT if " " in word else 1.0
-            extended += share**2 * gain * (2 * self._sat(word, place) + gain)
-        return float((own / extended) ** (NORM_POWER / 2)) if extended > own > 0 else 1.0
+        wins = experience.wins[kind].get(entry, 0)
+        words = experience.words[kind].get(entry, {})
+        sats = self._sats_of(place, words)
+        own = self._segment.norms[place] ** 2
+        more = math.fsum(
+            (PAIR_WEIGHT**2 if " " in word else 1.0) * gain * (2 * sats[word] + gain)
+            for word, quarters in words.items()
+            if (gain := gain_of(quarters, wins))
+        )
+        return float((own / (own + more)) ** (NORM_POWER / 2)) if own > 0 and more > 0 else 1.0
 
-    def _sat(self, word: str, place: int) -> float:
-        key = (word, place)
-        if key not in self._sats:
-            self._sats[key] = self._segment.sat(word, place) / SAT_SCALE
-        return self._sats[key]
+    def _sats_of(self, place: int, words: Iterable[str]) -> dict[str, float]:
+        """The saturated frequencies of at least these words in the entry's own text."""
+        known = self._sats.setdefault(place, {})
+        for word in words:
+            if word not in known:
+                known[word] = self._segment.sat(word, place) / SAT_SCALE or 0.0
+        return known

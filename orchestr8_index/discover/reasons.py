@@ -12,7 +12,7 @@ from .rank import Ranking, contributions
 if TYPE_CHECKING:
     from .answer import Search
 
-NAMED_TERMS = 4
+NAMED_TERMS, NAMED_ROLES = 4, 12
 
 
 def of_role(resolved: ResolvedRole, segment: Segment) -> str:
@@ -27,7 +27,9 @@ def of_role(resolved: ResolvedRole, segment: Segment) -> str:
 def no_role(role: str, index: Index) -> str:
     if not index.roles:
         return f"No registry names roles here; '{role}' was searched as text."
-    return f"The registry has no role '{role}'; it was searched as text."
+    known = [resolved.role.name for resolved in index.roles.values()]
+    listed = ", ".join(known[:NAMED_ROLES]) + (", …" if len(known) > NAMED_ROLES else "")
+    return f"The registry has no role '{role}' (it has {listed}); it was searched as text."
 
 
 def of_hits(search: Search, chosen: list[tuple[int, Entry]]) -> list[str]:

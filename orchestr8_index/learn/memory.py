@@ -8,7 +8,7 @@ text; distinct tasks are never capped.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from typing import Any, TypeVar
 
@@ -22,29 +22,35 @@ from .tasks import Task, hashed, read_task
 CAP = 3
 SAMPLES = 16  # past tasks kept per entry to explain with
 SAMPLE_LENGTH = 80
-MEMO = 1024
-Points = dict[Kind, dict[str, dict[str, int]]]
+MEMO = 256
+Tallies = dict[Kind, dict[str, int]]
+Words = dict[Kind, dict[str, dict[str, int]]]
 _Key = TypeVar("_Key", str, int)
 
 
 class Memory:
-    """The owner of the experience. `revision` grows with everything that is applied."""
+    """The owner of the experience. `revision` grows with everything that is applied.
+
+    `words`: the quarter points of each word of an entry, by entry; `having`: the entries of a word.
+    Most words belong to one entry: it is kept once, as a tuple that all its words share.
+    """
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
         self._memo: OrderedDict[str, Task] = OrderedDict()
         self.revision = 0
         self.times: dict[int, int] = {}
-        self.points: Points = {kind: {} for kind in KINDS}
-        self.wins: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
-        self.losses: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
-        self.words: dict[Kind, dict[str, set[str]]] = {kind: {} for kind in KINDS}
-        self._touched: dict[Kind, dict[str, int]] = {kind: {} for kind in KINDS}
-        self._samples: dict[tuple[Kind, str], deque[tuple[str, frozenset[str]]]] = {}
+        self.words: Words = {kind: {} for kind in KINDS}
+        self.having: dict[Kind, dict[str, tuple[str, ...]]] = {kind: {} for kind in KINDS}
+        self.wins: Tallies = {kind: {} for kind in KINDS}
+        self.losses: Tallies = {kind: {} for kind in KINDS}
+        self._alone: dict[str, tuple[str]] = {}
+        self._touched: Tallies = {kind: {} for kind in KINDS}
+        self._samples: dict[tuple[Kind, str], list[tuple[str, tuple[str, ...]]]] = {}
 
     @property
     def experience(self) -> Experience:
-        of = (self.points, self.wins, self.words, self.alike, self.changed_since)
+        of = (self.having, self.wins, self.words, self.alike, self.changed_since)
         return Experience(self.revision, *of)
 
     def task(self, text: str) -> Task:
@@ -64,12 +70,12 @@ class Memory:
 
     def _apply(self, decision: Decision, sign: int) -> dict[str, int]:
         self.revision += 1
-        task, moved = self.task(decision.task_description), {}
+        task, moved = self.task(decision.task_description), dict[str, int]()
         for kind, entry, points in credits(decision):
             if not self._counts(decision.caller, kind, entry, points, task.key, sign):
-                moved[entry] = 0
+                moved.setdefault(entry, 0)
                 continue
-            moved[entry] = sign * points
+            moved[entry] = moved.get(entry, 0) + sign * points
             self._move(kind, entry, sign * points, task)
             self._touch(kind, entry)
             tally = self.wins[kind] if points == WON else self.losses[kind]
@@ -88,24 +94,34 @@ class Memory:
         return min(before, self.times.get(who, 0)) < CAP
 
     def _move(self, kind: Kind, entry: str, points: int, task: Task) -> None:
-        by_term, words = self.points[kind], self.words[kind].setdefault(entry, set())
+        words = self.words[kind].setdefault(entry, {})
         for word in task.words:
-            entries = by_term.setdefault(word, {})
-            _add(entries, entry, points)
-            if entry in entries:
-                words.add(word)
-            else:
-                words.discard(word)
-                if not entries:
-                    del by_term[word]
+            known = word in words
+            _add(words, word, points)
+            if known != (word in words):
+                self._place(kind, entry, word, not known)
         if not words:
             del self.words[kind][entry]
 
+    def _place(self, kind: Kind, entry: str, word: str, has: bool) -> None:
+        """Note that the entry has points for the word, or has none any more."""
+        having = self.having[kind]
+        if has and word not in having:
+            having[word] = self._shared([entry])
+            return
+        others = [name for name in having.get(word, ()) if name != entry]
+        entries = sorted([*others, entry]) if has else others
+        if entries:
+            having[word] = self._shared(entries)
+        else:
+            having.pop(word, None)
+
     def _sample(self, kind: Kind, entry: str, text: str, task: Task, sign: int) -> None:
-        samples = self._samples.setdefault((kind, entry), deque(maxlen=SAMPLES))
-        sample = (cut(" ".join(text.split()), SAMPLE_LENGTH), task.terms)
+        samples = self._samples.setdefault((kind, entry), [])
+        sample = (cut(" ".join(text.split()), SAMPLE_LENGTH), tuple(sorted(task.terms)))
         if sign > 0:
             samples.append(sample)
+            del samples[:-SAMPLES]
         elif sample in samples:
             samples.remove(sample)
 
@@ -131,35 +147,43 @@ class Memory:
         """The kept past task of the entry that shares most terms with these; "" without any."""
         asked, best, most = frozenset(terms), "", 0
         for text, words in self._samples.get((kind, entry), ()):
-            if len(words & asked) > most:
-                best, most = text, len(words & asked)
+            shared = len(asked.intersection(words))
+            if shared > most:
+                best, most = text, shared
         return best
 
     # --- checkpoints ---------------------------------------------------------------------------
 
     def dump(self) -> bytes:
         """Everything that counts, without the samples."""
-        state = (self.revision, self.times, self.points, self.wins, self.losses)
+        state = (self.revision, self.times, self.words, self.wins, self.losses)
         return msgspec.msgpack.encode(state)
 
     def load(self, data: bytes) -> None:
+        """Raises msgspec.MsgspecError when the bytes are not what `dump` made."""
         state = msgspec.msgpack.decode(data, type=_State)
-        self.revision, self.times, self.points, self.wins, self.losses = state
-        for kind, by_term in self.points.items():
-            for word, entries in by_term.items():
-                for entry in entries:
-                    self.words[kind].setdefault(entry, set()).add(word)
-            for entry in self.words[kind]:
+        self.revision, self.times, self.words, self.wins, self.losses = state
+        for kind, by_entry in self.words.items():
+            found: dict[str, list[str]] = {}
+            for entry in sorted(by_entry):
+                for word in by_entry[entry]:
+                    found.setdefault(word, []).append(entry)
                 self._touch(kind, entry)
+            self.having[kind] = {word: self._shared(entries) for word, entries in found.items()}
+
+    def _shared(self, entries: list[str]) -> tuple[str, ...]:
+        if len(entries) == 1:
+            return self._alone.setdefault(entries[0], (entries[0],))
+        return tuple(entries)
 
     def counted(self) -> dict[str, Any]:
         """What two memories must agree in, whatever order their decisions came in."""
         return {
             "times": self.times,
-            "points": self.points,
+            "words": self.words,
+            "having": self.having,
             "wins": self.wins,
             "losses": self.losses,
-            "words": self.words,
         }
 
 

@@ -15,56 +15,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-from ..records import Decision, Experience, Kind, Pattern, Report
+from ..records import Decision, Experience, Pattern, Report
 from ..store import ledger
 from ..store.store import Store
 from ..text import Terms
 from .memory import Memory
 from .patterns import Patterns
+from .receipt import (
+    Applied,
+    PatternChange,
+    Receipt,
+    Resolve,
+    entry_changes,
+    pattern_change,
+    read_report,
+)
 
 CHECKPOINT_EVERY, AMENDMENT_COUNTS = 5_000, 500
-CHECKPOINT, FORMAT = "memory", 1
+CHECKPOINT, FORMAT = "memory", 2
 REMEMBERED = 2_000
-Resolve = Callable[[Kind, str], str | None]
-
-
-class PatternChange(Struct, frozen=True):
-    """A pattern's counts before and after a report; `created` when the report founded it."""
-
-    id: int
-    goal: str
-    created: bool
-    success_before: int
-    failure_before: int
-    success_after: int
-    failure_after: int
-
-
-class EntryChange(Struct, frozen=True, omit_defaults=True):
-    """Points are successes; a failure is -0.25. Ranks only in a full receipt, 0 when not found."""
-
-    entry: str
-    points: float
-    rank_before: int | None = None
-    rank_after: int | None = None
-
-
-class Receipt(Struct, frozen=True):
-    pattern: PatternChange | None
-    entries: list[EntryChange]
-    duplicate: bool = False
-    amended: bool = False
-    unknown: list[str] = []
-
-
-@dataclass(slots=True)
-class Applied:
-    """What one commit changed in memory."""
-
-    decision: Decision
-    receipt: Receipt
 
 
 @dataclass(slots=True)
@@ -77,9 +47,11 @@ class Outcomes:
     patterns: Patterns = field(init=False)
     _applied: int = 0
     _since_checkpoint: int = 0
-    _in_flight: int = 0
+    _rewriting: int = 0
     _rewrite: bool = False
     _pending: dict[str, Any] = field(default_factory=dict)
+    _gate: asyncio.Future[None] | None = None
+    _storing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.memory = Memory(self.terms)
@@ -98,13 +70,8 @@ class Outcomes:
         """Derive everything from an open store."""
         reader = self.store.reader
         saved = ledger.read_checkpoint(reader, CHECKPOINT)
-        state = _read_checkpoint(saved) if saved else None
-        if state is not None:
-            self._applied, memory = state
-            self.memory.load(memory)
-            self.patterns.load(ledger.patterns(reader))
-        else:
-            self.patterns.load(ledger.patterns(reader))
+        self.patterns.load(ledger.patterns(reader))
+        if saved is None or not self._load_checkpoint(saved):
             self.patterns.reset()
             self._rewrite = True
         for decision in ledger.decisions(reader, max(0, self._applied - REMEMBERED)):
@@ -112,6 +79,18 @@ class Outcomes:
                 self.memory.remind(decision)
             else:
                 self._count(decision)
+
+    def _load_checkpoint(self, data: bytes) -> bool:
+        """False for one that is damaged or of another format: everything is then counted again."""
+        try:
+            form, applied, memory = msgspec.msgpack.decode(data, type=tuple[int, int, bytes])
+            if form != FORMAT:
+                return False
+            self.memory.load(memory)
+        except msgspec.MsgspecError:
+            return False
+        self._applied = applied
+        return True
 
     @property
     def revision(self) -> int:
@@ -121,50 +100,71 @@ class Outcomes:
     async def report(self, report: Report, resolve: Resolve, moment: str) -> Applied:
         """Raises StoreUnavailable when the outcome is not on the disk."""
         decision = read_report(report, resolve, moment)
-        while waiting := self._pending.get(report.task_id):
+        while waiting := self._gate or self._pending.get(report.task_id):
             await _settled(waiting)
-        before = ledger.find_decision(self.store.reader, report.task_id)
+        return await self._insert(decision) or await self._known(decision)
+
+    async def _insert(self, decision: Decision) -> Applied | None:
+        """None when there is a decision of this task, or no room for a new one."""
+        if not self.store.has_room():
+            return None
+        future = self.store.write(
+            lambda connection: ledger.insert_decision(connection, decision),
+            lambda inserted: self._count(inserted) if inserted else None,
+        )
+        future.add_done_callback(self._landed)
+        return await self._waited_for(decision.task_id, future)  # type: ignore[no-any-return]
+
+    async def _known(self, decision: Decision) -> Applied:
+        """The decision of this task again, or an amended one."""
+        while waiting := self._gate or self._pending.get(decision.task_id):
+            await _settled(waiting)
+        before = ledger.find_decision(self.store.reader, decision.task_id)
         if before is not None and before.says_the_same(decision):
             return Applied(before, Receipt(None, [], duplicate=True, unknown=list(before.unknown)))
         self.store.admit()
-        future = self._write(decision, before)
-        self._pending[report.task_id] = future
-        try:
-            return await future  # type: ignore[no-any-return]
-        finally:
-            self._pending.pop(report.task_id, None)
-
-    def _write(self, decision: Decision, before: Decision | None) -> Any:
-        if before is None:
-            return self._submit(
-                lambda connection: ledger.insert_decision(connection, decision), self._count
-            )
+        if before is None:  # it was forgotten meanwhile
+            return await self._insert(decision) or await self._known(decision)
         amended = msgspec.structs.replace(decision, id=before.id, timestamp=before.timestamp)
-        return self._submit(
+        future = self._rewrites(
             lambda connection: ledger.replace_decision(connection, amended),
             lambda now: self._amend(before, now),
         )
+        return await self._waited_for(decision.task_id, future)  # type: ignore[no-any-return]
 
-    def _submit(
+    async def _waited_for(self, task_id: str, future: Any) -> Any:
+        self._pending[task_id] = future
+        try:
+            return await future
+        finally:
+            self._pending.pop(task_id, None)
+
+    def _rewrites(
         self, work: Callable[[sqlite3.Connection], Any], apply: Callable[[Any], Any]
     ) -> Any:
+        """A write that changes what was counted before: no checkpoint until it is applied."""
+        self._rewriting += 1
         future = self.store.write(work, apply)
-        self._in_flight += 1
-        future.add_done_callback(self._landed)
+        future.add_done_callback(self._rewritten)
         return future
 
-    def _landed(self, _: Any) -> None:
-        self._in_flight -= 1
+    def _rewritten(self, future: Any) -> None:
+        self._rewriting -= 1
+        self._landed(future)
+
+    def _landed(self, future: Any) -> None:
         due = max(CHECKPOINT_EVERY, self._applied // 5)
-        if self._in_flight == 0 and self._since_checkpoint >= due:
-            self.checkpoint()
+        if not self._rewriting and self._since_checkpoint >= due:
+            self.checkpoint().add_done_callback(_seen)
 
     def _count(self, decision: Decision) -> Applied:
         moved = self.memory.add(decision)
         self._applied = max(self._applied, decision.id)
         self._since_checkpoint += 1
         change = self._count_pattern(decision)
-        return Applied(decision, Receipt(change, _changes(moved), unknown=list(decision.unknown)))
+        return Applied(
+            decision, Receipt(change, entry_changes(moved), unknown=list(decision.unknown))
+        )
 
     def _count_pattern(self, decision: Decision) -> PatternChange | None:
         counted = self.patterns.add(decision)
@@ -172,7 +172,7 @@ class Outcomes:
             return None
         pattern, founded = counted
         won = int(decision.result == "success")
-        return _pattern_change(
+        return pattern_change(
             pattern, founded, pattern.success_count - won, pattern.failure_count - (1 - won)
         )
 
@@ -189,9 +189,9 @@ class Outcomes:
         if changed:
             pattern = self.patterns.by_id[changed[-1]]
             won, lost = counts.get(pattern.id, (0, 0))
-            change = _pattern_change(pattern, pattern.id not in counts, won, lost)
+            change = pattern_change(pattern, pattern.id not in counts, won, lost)
         self._since_checkpoint += AMENDMENT_COUNTS  # a start without a checkpoint counts everything
-        receipt = Receipt(change, _changes(moved), amended=True, unknown=list(now.unknown))
+        receipt = Receipt(change, entry_changes(moved), amended=True, unknown=list(now.unknown))
         return Applied(now, receipt)
 
     def _pattern_counts(self, sequences: Iterable[tuple[str, ...]]) -> dict[int, tuple[int, int]]:
@@ -204,16 +204,28 @@ class Outcomes:
             decisions = ledger.decisions_of(self.store.reader, sequence, self._applied)
             gone = self.patterns.recount(sequence, decisions)
             if gone:
-                self.store.write(functools.partial(_delete_patterns, numbers=tuple(gone)))
+                delete = functools.partial(ledger.delete_patterns, numbers=tuple(gone))
+                self.store.write(delete).add_done_callback(_seen)
 
     async def forget(self, chosen: Callable[[Decision], bool]) -> int:
-        """Remove decisions and their effects; returns how many."""
-        while self._pending:
-            await _settled(next(iter(self._pending.values())))
+        """Remove decisions and their effects; returns how many. New reports wait meanwhile."""
+        while self._gate:
+            await _settled(self._gate)
+        self._gate = gate = asyncio.get_running_loop().create_future()
+        try:
+            async with self._storing:
+                while self._pending:
+                    await _settled(next(iter(self._pending.values())))
+                return await self._forget_now(chosen)
+        finally:
+            self._gate = None
+            gate.set_result(None)
+
+    async def _forget_now(self, chosen: Callable[[Decision], bool]) -> int:
         gone = [d for d in ledger.decisions(self.store.reader) if chosen(d)]
         if gone:
             numbers = [decision.id for decision in gone]
-            await self._submit(
+            await self._rewrites(
                 lambda connection: ledger.delete_decisions(connection, numbers),
                 lambda _: self._forget(gone),
             )
@@ -232,15 +244,22 @@ class Outcomes:
         dependencies: dict[str, list[str]],
         groups: list[list[str]],
     ) -> tuple[Pattern, bool]:
-        pattern, created = self.patterns.draft(goal, sequence, ledger.now())
-        pattern.dependencies, pattern.parallel_groups = dependencies, groups
-        await self.store.write(
-            lambda connection: ledger.define_pattern(connection, pattern),
-            lambda _: self.patterns.keep(pattern),
-        )
-        return pattern, created
+        async with self._storing:
+            pattern, created = self.patterns.draft(goal, sequence, ledger.now())
+            pattern.dependencies, pattern.parallel_groups = dependencies, groups
+            await self._rewrites(
+                lambda connection: ledger.define_pattern(connection, pattern),
+                lambda recount: self._take_in(pattern, recount),
+            )
+            return pattern, created
 
-    def checkpoint(self) -> Any:
+    def _take_in(self, pattern: Pattern, recount: bool) -> None:
+        self.patterns.keep(pattern)
+        if recount:
+            self.recount_patterns([pattern.agent_sequence])
+            self._since_checkpoint += AMENDMENT_COUNTS
+
+    def checkpoint(self) -> asyncio.Future[Any]:
         """Write what is derived, so that the next start need not count it again."""
         changed = [p for n in sorted(self.patterns.changed) if (p := self.patterns.by_id.get(n))]
         rows = [msgspec.structs.replace(pattern) for pattern in changed]
@@ -260,53 +279,11 @@ class Outcomes:
         return self.store.write(work)
 
 
-def _delete_patterns(connection: sqlite3.Connection, numbers: tuple[int, ...]) -> None:
-    ledger.delete_patterns(connection, numbers)
-
-
-def read_report(report: Report, resolve: Resolve, moment: str) -> Decision:
-    """Names become `plugin:name` where the index knows them; unknown ones are kept and listed."""
-    unknown: dict[str, None] = {}
-
-    def names(kind: Kind, given: Iterable[str]) -> tuple[str, ...]:
-        found = []
-        for name in given:
-            known = resolve(kind, name)
-            if known is None:
-                unknown[name] = None
-            found.append(known or name)
-        return tuple(found)
-
-    return Decision(
-        task_id=report.task_id,
-        task_description=report.task_description,
-        agents_used=names("agent", report.agents_used),
-        result=report.result,
-        duration_ms=report.duration_ms,
-        tokens_saved=report.tokens_saved,
-        timestamp=moment,
-        resolved_by=names("agent", [report.resolved_by])[0] if report.resolved_by else "",
-        skills_used=names("skill", report.skills_used),
-        workflows_used=names("workflow", report.workflows_used),
-        model=report.model,
-        caller=report.caller,
-        unknown=tuple(unknown),
-    )
-
-
-def _changes(moved: dict[str, int]) -> list[EntryChange]:
-    return [EntryChange(entry, points / 4) for entry, points in moved.items()]
-
-
-def _pattern_change(pattern: Pattern, created: bool, won: int, lost: int) -> PatternChange:
-    after = (pattern.success_count, pattern.failure_count)
-    return PatternChange(pattern.id, pattern.goal, created, won, lost, *after)
-
-
-def _read_checkpoint(data: bytes) -> tuple[int, bytes] | None:
-    form, applied, memory = msgspec.msgpack.decode(data, type=tuple[int, int, bytes])
-    return (applied, memory) if form == FORMAT else None
-
-
 async def _settled(future: Any) -> None:
     await asyncio.wait([future])
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    """A write that nobody waits for: the store notes its failure."""
+    if not future.cancelled():
+        future.exception()

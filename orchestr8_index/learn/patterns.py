@@ -1,11 +1,12 @@
 """Which sequence of agents worked for goals like this? Patterns grow out of the decisions.
 
 The rule: decisions with the same sequence of agents belong together. In the order of their numbers,
-each joins the oldest pattern of its sequence whose goal is alike (similarity >= JOIN), or founds
-one with its own task as the goal; a sequence has at most PER_SEQUENCE patterns, after which a
-strange task founds none. A pattern is returned once it has MIN_WINS successes, or when it was
-stored on purpose, and as long as it is not retired: under RETIRE_UNDER success after at least
-RETIRE_AFTER uses.
+each joins the pattern of its sequence whose goal is most alike (similarity >= JOIN), or, being a
+success, founds one with its own task as the goal; a sequence has at most PER_SEQUENCE patterns,
+after which a strange task founds none. Patterns that were stored on purpose are there from the
+start: storing one counts its sequence again. A pattern is returned once it has MIN_WINS successes,
+or when it was stored on purpose, and as long as it is not retired: under RETIRE_UNDER success after
+at least RETIRE_AFTER uses.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Patterns:
     _reserved: dict[tuple[Names, str], int] = field(default_factory=dict)
     _groups: dict[Names, list[int]] = field(default_factory=dict)
     _terms: dict[str, set[int]] = field(default_factory=dict)
-    _goals: dict[int, frozenset[str]] = field(default_factory=dict)
+    _goals: dict[int, tuple[str, ...]] = field(default_factory=dict)
     _next: int = 1
 
     def __iter__(self) -> Iterator[Pattern]:
@@ -76,7 +77,7 @@ class Patterns:
 
     def add(self, decision: Decision) -> tuple[Pattern, bool] | None:
         """The pattern that the decision counts for, and whether it founded it."""
-        if decision.result == "partial":
+        if decision.result == "partial" or not decision.agents_used:
             return None
         sequence, founded = decision.agents_used, False
         pattern = self._alike(sequence, decision.task_description)
@@ -123,7 +124,7 @@ class Patterns:
         self.kept += 1
         known = self.by_id.get(drafted.id)
         if known is None:
-            self._keep(drafted)
+            self._keep(fresh(drafted))
             return
         known.dependencies = drafted.dependencies
         known.parallel_groups = drafted.parallel_groups
@@ -173,20 +174,24 @@ class Patterns:
         return math.log((1 + total) / (1 + having)) + 1
 
     def _alike(self, sequence: Names, text: str) -> Pattern | None:
-        task = self.read(text)
+        """The pattern with this goal, or the one most alike; equal ones by their goals."""
+        task, found = self.read(text), list[tuple[float, str, Pattern]]()
         for number in self._groups.get(sequence, ()):
             pattern = self.by_id[number]
             if pattern.goal == text:
                 return pattern
             if task.terms.isdisjoint(self._goals[number]):
                 continue
-            if self._similarity(number, text, task) >= JOIN:
-                return pattern
-        return None
+            likeness = self._similarity(number, text, task, JOIN)
+            if likeness >= JOIN:
+                found.append((-likeness, pattern.goal, pattern))
+        return min(found, key=lambda each: each[:2])[2] if found else None
 
-    def _similarity(self, number: int, text: str, task: Task) -> float:
+    def _similarity(self, number: int, text: str, task: Task, least: float = 0.0) -> float:
         goal = self.by_id[number].goal
-        return 1.0 if goal == text else similarity(text, goal, task.terms, self._goals[number])
+        if goal == text:
+            return 1.0
+        return similarity(text, goal, task.terms, self._goals[number], least)
 
     def _found(self, decision: Decision) -> Pattern:
         goal, sequence = decision.task_description, decision.agents_used
@@ -198,7 +203,7 @@ class Patterns:
     def _keep(self, pattern: Pattern) -> None:
         self.by_id[pattern.id] = pattern
         self._groups.setdefault(pattern.agent_sequence, []).append(pattern.id)
-        self._goals[pattern.id] = self.read(pattern.goal).terms
+        self._goals[pattern.id] = tuple(sorted(self.read(pattern.goal).terms))
         for term in self._goals[pattern.id]:
             self._terms.setdefault(term, set()).add(pattern.id)
         self._next = max(self._next, pattern.id + 1)

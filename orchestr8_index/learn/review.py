@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -47,29 +47,34 @@ def _recount(
     patterns.load(outcomes.patterns)
     patterns.reset()
     altered, counted = [], 0
-    for decision, number, digest in ledger.decisions_with_digest(reader):
+    for decision, intact in ledger.checked_decisions(reader):
         counted += 1
-        if decision is None or ledger.digest_of(decision) != digest:
-            altered.append(number)
-        if decision is not None:
-            memory.add(decision)
-            patterns.add(decision)
+        if not intact:
+            altered.append(decision.id)
+        memory.add(decision)
+        patterns.add(decision)
     return memory, patterns, altered, counted
 
 
 def _differences(outcomes: Outcomes, memory: Memory, patterns: Patterns) -> list[str]:
     kept, again = outcomes.memory.counted(), memory.counted()
     found = [f"the {name} differ from a recount" for name in kept if kept[name] != again[name]]
-    for pattern in outcomes.patterns:
-        fresh = patterns.by_id.get(pattern.id)
-        if fresh is None or _record(fresh) != _record(pattern):
-            found.append(f"pattern {pattern.id} differs from a recount")
+    kept_records, records = records_of(outcomes.patterns), records_of(patterns)
+    for agents, goal in sorted({**kept_records, **records}):
+        if kept_records.get((agents, goal)) != records.get((agents, goal)):
+            found += [f"the pattern '{goal}' of {', '.join(agents)} differs from a recount"]
     return found
 
 
+def records_of(patterns: Patterns) -> dict[tuple[tuple[str, ...], str], tuple[object, ...]]:
+    """What two sets of patterns must agree in: the record of each goal of a sequence."""
+    return {(pattern.agent_sequence, pattern.goal): _record(pattern) for pattern in patterns}
+
+
 def _record(pattern: Pattern) -> tuple[object, ...]:
-    counts = (pattern.success_count, pattern.failure_count)
-    return (pattern.goal, pattern.agent_sequence, *counts, round(pattern.duration_total, 3))
+    uses = (pattern.success_count, pattern.failure_count, pattern.stored)
+    durations = (round(pattern.duration_total, 3), pattern.duration_count)
+    return (*uses, *durations, pattern.tokens_total, pattern.tokens_count)
 
 
 class EntryRecord(Struct, frozen=True):
@@ -130,8 +135,13 @@ def chooser(chosen: Chosen) -> Callable[[Decision], bool]:
         return lambda decision: decision.timestamp < moment
     if chosen.agent is not None:
         agent = chosen.agent
-        return lambda decision: agent in decision.agents_used or agent == decision.resolved_by
+        return lambda decision: _names(agent, (*decision.agents_used, decision.resolved_by))
     return lambda decision: decision.task_id == chosen.task_id
+
+
+def _names(agent: str, used: Iterable[str]) -> bool:
+    """Whether a bare or qualified name is among these."""
+    return any(agent in (name, name.rpartition(":")[2]) for name in used)
 
 
 def _moment(text: str) -> str:
@@ -141,4 +151,7 @@ def _moment(text: str) -> str:
     except ValueError:
         raise InvalidParams({"before": f"{text} is not a date like 2026-01-31"}) from None
     zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return zoned.astimezone(UTC).isoformat(timespec="milliseconds")
+    try:
+        return zoned.astimezone(UTC).isoformat(timespec="milliseconds")
+    except OverflowError:
+        raise InvalidParams({"before": f"{text} lies outside of all calendars"}) from None

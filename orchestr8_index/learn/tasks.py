@@ -13,7 +13,11 @@ from ..text import Terms
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`terms` are single, `pairs` are "first second"; equal terms make an equal `key`."""
+    """`terms` are single, `pairs` are "first second"; an equal `key` means equal words.
+
+    Texts of one key are near-equal: they differ in case, endings, punctuation and stop words at
+    most. What counts for one counts alike for another, so that it does not matter which came first.
+    """
 
     terms: frozenset[str]
     pairs: frozenset[str]
@@ -28,7 +32,7 @@ def read_task(text: str, terms: Terms) -> Task:
     found = [sys.intern(term) for term in terms(text)]
     single = frozenset(found)
     pairs = frozenset(f"{first} {second}" for first, second in pairwise(found))
-    return Task(single, pairs, hashed(" ".join(sorted(single))))
+    return Task(single, pairs, hashed("\0".join(sorted(single | pairs))))
 
 
 def hashed(text: str) -> int:

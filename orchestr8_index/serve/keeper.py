@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from ..config import Settings
 from ..errors import StoreUnavailable
 from ..learn.outcomes import Outcomes
@@ -24,6 +26,7 @@ from ..store.store import Store
 from ..text import Terms
 
 RETRY_SECONDS = 5.0
+TASK_WORDS = 8192  # remembered raw words of tasks, which vary more than those of questions
 LOOK_SECONDS, BACKUP_SECONDS = 3600.0, 86_400.0
 log = logging.getLogger("orchestr8.store")
 
@@ -33,7 +36,7 @@ class Keeper:
     """The owner of the open store. `trouble` says why there is none, "" when there is one."""
 
     settings: Settings
-    terms: Terms = field(default_factory=Terms)
+    terms: Terms = field(default_factory=lambda: Terms(TASK_WORDS))
     trouble: str = "The store is not open yet."
     _outcomes: Outcomes | None = None
     _opening: asyncio.Task[None] | None = None
@@ -80,6 +83,13 @@ class Keeper:
         repaired = [store.repaired.sentence()] if store.repaired else []
         return repaired + ([store.trouble] if store.trouble else [])
 
+    def failed(self, error: sqlite3.Error) -> None:
+        """Note that the open database could not be read."""
+        if self._outcomes is not None:
+            cure = "Restart the server: it mends a damaged database from the newest backup."
+            self._outcomes.store.trouble = f"The store cannot be read: {error}. {cure}"
+        log.error("the store cannot be read", extra={"reason": str(error)})
+
     def note_query(self, row: Sequence[Any]) -> None:
         if self._outcomes is not None:
             self._outcomes.store.note_query(row)
@@ -103,7 +113,7 @@ class Keeper:
         outcomes = Outcomes(store, self.terms)
         try:
             await asyncio.to_thread(outcomes.open)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
             self.trouble = f"The store cannot be opened: {error}."
             log.error("the store cannot be opened", extra={"reason": str(error)})
             return

@@ -10,9 +10,10 @@ from ..discover.index import Index, Segment
 from ..discover.rank import rank
 from ..errors import StoreUnavailable
 from ..learn.credit import credits
-from ..learn.outcomes import EntryChange, Outcomes
+from ..learn.outcomes import Outcomes
 from ..learn.patterns import best, missing_agents
 from ..learn.plan import check_dependencies, check_groups, derive_groups
+from ..learn.receipt import EntryChange
 from ..learn.review import Chosen, chooser
 from ..records import (
     Kind,
@@ -46,10 +47,10 @@ async def cache_decision(state: State, report: Report) -> dict[str, Any]:
 async def store_pattern(state: State, given: PatternStore) -> dict[str, Any]:
     resolve = _resolver(state.index)
     sequence = tuple(_known(resolve, name) for name in given.agent_sequence)
-    dependencies = {
-        _known(resolve, agent): [_known(resolve, name) for name in needed]
-        for agent, needed in (given.dependencies or {}).items()
-    }
+    dependencies: dict[str, list[str]] = {}
+    for agent, needed in (given.dependencies or {}).items():  # two keys may name one agent
+        known = dependencies.setdefault(_known(resolve, agent), [])
+        known += [name for given in needed if (name := _known(resolve, given)) not in known]
     check_dependencies(sequence, dependencies)
     groups = derive_groups(sequence, dependencies)
     if given.parallel_groups is not None:
@@ -149,7 +150,7 @@ def _known(resolve: Any, name: str) -> str:
 
 def _ranks(state: State, index: Index, report: Report) -> dict[str, int]:
     """The place that each used entry has now for the task, from 1; 0 for one that is not found."""
-    from ..learn.outcomes import read_report
+    from ..learn.receipt import read_report
 
     decision = read_report(report, _resolver(index), "")
     return {

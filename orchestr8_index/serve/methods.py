@@ -36,6 +36,7 @@ from .learning import (
 )
 from .state import State
 
+MOST_NAMED = 50  # unknown fields that an error names
 Result = Any
 Call = Callable[[State, Any], Awaitable[Result]]
 
@@ -149,7 +150,8 @@ def _problems(params: type[Struct], raw: bytes) -> dict[str, str]:
     if not isinstance(said, dict):
         return {"params": "must be an object with named fields, not a list or a bare value"}
     fields = {field.name: field for field in msgspec.structs.fields(params)}
-    problems = {name: "unknown field" for name in said if name not in fields}
+    strange = [name for name in said if name not in fields]
+    problems = {name[:100]: "unknown field" for name in strange[:MOST_NAMED]}
     for name, field in fields.items():
         if name in said:
             try:

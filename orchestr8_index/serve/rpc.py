@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sqlite3
 import time
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from ..errors import InternalError, InvalidRequest, MethodNotFound, ParseError, RequestError
+from ..errors import (
+    InternalError,
+    InvalidRequest,
+    MethodNotFound,
+    ParseError,
+    RequestError,
+    StoreUnavailable,
+)
 from ..store.ledger import query_note
 from .methods import METHODS, Method, read_params
 from .state import State
@@ -75,12 +83,23 @@ async def _reply_to_one(state: State, body: bytes) -> Reply:
     except RequestError as error:
         state.metrics.failed(error.code)
         reply = Reply(_error(ident, error), error.status, name)
+    except sqlite3.Error as error:
+        reply = _store_refusal(state, ident, name, error)
     except Exception:  # the one place where a defect becomes an answer
         log.exception("the method failed", extra={"method": name})
         failure = InternalError("The server met an error of its own.")
         state.metrics.failed(failure.code)
         reply = Reply(_error(ident, failure), failure.status, name)
     return Reply(b"", 204, name) if notified else reply
+
+
+def _store_refusal(state: State, ident: bytes, name: str, error: sqlite3.Error) -> Reply:
+    """A database that cannot be read any more: answers go on, and /health says why."""
+    if state.keeper is not None:
+        state.keeper.failed(error)
+    refusal = StoreUnavailable("The store cannot be read.")
+    state.metrics.failed(refusal.code)
+    return Reply(_error(ident, refusal), refusal.status, name)
 
 
 def _read_call(body: bytes) -> Call:

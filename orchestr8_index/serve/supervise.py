@@ -35,6 +35,14 @@ def running_port(settings: Settings) -> int | None:
     return port if isinstance(port, int) else None
 
 
+def port_to_ask(settings: Settings) -> int | None:
+    """The port that the options mean: one named on purpose, else that of the data directory's
+    server, else (if no data directory was named) the default."""
+    if settings.explicit_port and settings.port:
+        return settings.port
+    return running_port(settings) or (None if settings.explicit_data_dir else settings.port)
+
+
 def start(settings: Settings, progress: Callable[[Health], None]) -> Health:
     """Detach a server and wait until it serves. Raises with what it said if it does not."""
     if settings.port and get_health(settings.port) is not None:

@@ -20,6 +20,7 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(
         address, uri=True, isolation_level=None, check_same_thread=False, timeout=5
     )
+    connection.text_factory = _text
     try:
         connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
         if not read_only:
@@ -32,6 +33,11 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _text(raw: bytes) -> str:
+    """A flipped bit is no reason to refuse the whole table: the row's digest tells of it."""
+    return raw.decode("utf-8", "replace")
 
 
 @contextlib.contextmanager

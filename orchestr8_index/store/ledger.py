@@ -6,11 +6,11 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
-from ..records import Decision, Pattern
+from ..records import Decision, Pattern, Result
 
 _COLUMNS = (
     "id, task_id, task_description, agents_used, result, duration_ms, tokens_saved, timestamp, "
@@ -22,6 +22,7 @@ _PATTERN = (
     "duration_total, duration_count, tokens_total, tokens_count"
 )
 _LISTS = msgspec.json.Decoder(tuple[str, ...])
+_RESULTS = get_args(Result)
 
 
 QueryNote = tuple[str, str | None, str | None, str | None, str, int, float, str]
@@ -40,16 +41,17 @@ def digest_of(decision: Decision) -> str:
 # --- decisions ---------------------------------------------------------------------------------
 
 
-def insert_decision(connection: sqlite3.Connection, decision: Decision) -> Decision:
-    """Returns the decision with its number."""
+def insert_decision(connection: sqlite3.Connection, decision: Decision) -> Decision | None:
+    """Returns the decision with its number; None when there is one of this task already."""
     cursor = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'decision_history'")
     last = cursor.fetchone()
     numbered = msgspec.structs.replace(decision, id=(last[0] if last else 0) + 1)
-    connection.execute(
-        f"INSERT INTO decision_history ({_COLUMNS}, digest) VALUES ({_marks(15)})",
+    inserted = connection.execute(
+        f"INSERT INTO decision_history ({_COLUMNS}, digest) VALUES ({_marks(15)}) "
+        "ON CONFLICT (task_id) DO NOTHING",
         (*_row(numbered), digest_of(numbered)),
     )
-    return numbered
+    return numbered if inserted.rowcount else None
 
 
 def replace_decision(connection: sqlite3.Connection, decision: Decision) -> Decision:
@@ -88,16 +90,12 @@ def decisions_of(
     return map(_decision, connection.execute(sql, (_json(sequence), last)))
 
 
-def decisions_with_digest(
-    connection: sqlite3.Connection,
-) -> Iterator[tuple[Decision | None, int, str]]:
-    """(decision or None where its row cannot be read, number, stored digest)."""
+def checked_decisions(connection: sqlite3.Connection) -> Iterator[tuple[Decision, bool]]:
+    """(decision, whether its row is as it was written)."""
     sql = f"SELECT {_COLUMNS}, digest FROM decision_history ORDER BY id"
-    for row in connection.execute(sql):
-        try:
-            yield _decision(row[:-1]), row[0], row[-1]
-        except (msgspec.DecodeError, msgspec.ValidationError, TypeError, UnicodeError):
-            yield None, row[0], row[-1]
+    for *row, digest in connection.execute(sql):
+        decision = _decision(row)
+        yield decision, tuple(row) == _row(decision) and digest == digest_of(decision)
 
 
 def count_decisions(connection: sqlite3.Connection) -> int:
@@ -124,22 +122,30 @@ def _row(decision: Decision) -> tuple[Any, ...]:
 
 
 def _decision(row: Sequence[Any]) -> Decision:
+    """What an altered row no longer says is left empty; its digest does not fit then."""
     return Decision(
         id=row[0],
-        task_id=row[1],
-        task_description=row[2],
-        agents_used=_LISTS.decode(row[3]),
-        result=row[4],
-        duration_ms=row[5],
-        tokens_saved=row[6],
-        timestamp=row[7],
-        resolved_by=row[8],
-        skills_used=_LISTS.decode(row[9]),
-        workflows_used=_LISTS.decode(row[10]),
-        model=row[11],
-        caller=row[12],
-        unknown=_LISTS.decode(row[13]),
+        task_id=str(row[1]),
+        task_description=str(row[2]),
+        agents_used=_names(row[3]),
+        result=row[4] if row[4] in _RESULTS else "partial",
+        duration_ms=row[5] if isinstance(row[5], float) else None,
+        tokens_saved=row[6] if isinstance(row[6], int) else None,
+        timestamp=str(row[7]),
+        resolved_by=str(row[8]),
+        skills_used=_names(row[9]),
+        workflows_used=_names(row[10]),
+        model=str(row[11]),
+        caller=str(row[12]),
+        unknown=_names(row[13]),
     )
+
+
+def _names(text: Any) -> tuple[str, ...]:
+    try:
+        return _LISTS.decode(text)
+    except (msgspec.MsgspecError, TypeError):
+        return ()
 
 
 # --- patterns ----------------------------------------------------------------------------------
@@ -152,8 +158,11 @@ def write_patterns(connection: sqlite3.Connection, patterns: Sequence[Pattern]) 
     )
 
 
-def define_pattern(connection: sqlite3.Connection, pattern: Pattern) -> None:
-    """Write what was stored on purpose; the record of one that is there stays as it is."""
+def define_pattern(connection: sqlite3.Connection, pattern: Pattern) -> bool:
+    """Write what was stored on purpose; the record of one that is there stays as it is.
+
+    Returns whether there are decisions of its sequence: the checkpoint no longer holds then.
+    """
     row = _pattern_row(pattern)
     connection.execute(
         f"INSERT INTO orchestration_patterns ({_PATTERN}) VALUES ({_marks(16)}) "
@@ -161,6 +170,11 @@ def define_pattern(connection: sqlite3.Connection, pattern: Pattern) -> None:
         "parallel_groups = excluded.parallel_groups, stored = 1, updated_at = excluded.updated_at",
         (*row[:5], 0, 0, None, None, *row[9:12], 0.0, 0, 0, 0),
     )
+    sql = "SELECT EXISTS (SELECT 1 FROM decision_history WHERE agents_used = ?)"
+    if not connection.execute(sql, (_json(pattern.agent_sequence),)).fetchone()[0]:
+        return False
+    drop_checkpoint(connection)
+    return True
 
 
 def clear_patterns(connection: sqlite3.Connection) -> None:
@@ -269,7 +283,10 @@ def prune_queries(connection: sqlite3.Connection, share: float = 0.5) -> int:
         "DELETE FROM agent_queries WHERE id IN (SELECT id FROM agent_queries ORDER BY id LIMIT ?)",
         (int(total * share),),
     )
-    connection.execute("PRAGMA incremental_vacuum")
+    for _ in range(connection.execute("PRAGMA freelist_count").fetchone()[0]):
+        connection.execute(
+            "PRAGMA incremental_vacuum"
+        )  # the module lets it take one page at a time
     return cursor.rowcount
 
 

@@ -15,8 +15,8 @@ from .database import NAME, connect, size_bytes, used_bytes
 from .writer import Job, Work, Writer
 
 MB = 1_000_000
-SIZE_EVERY = 64
-Finished = list[tuple[Job, Any, sqlite3.Error | None]]
+SIZE_EVERY, NOTES_EVERY = 64, 1024
+Finished = list[tuple[Job, Any, Exception | None]]
 
 
 class Store:
@@ -27,10 +27,11 @@ class Store:
     """
 
     def __init__(self, data_dir: Path, soft_mb: int = 100, hard_mb: int = 500) -> None:
-        self._data_dir, self._soft, self._hard = data_dir, soft_mb * MB, hard_mb * MB
+        self._data_dir = data_dir
+        self._soft, self._hard = min(soft_mb, hard_mb) * MB, hard_mb * MB
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: Writer | None = None
-        self._admitted = self._used = 0
+        self._admitted = self._noted = self._used = 0
         self.trouble = ""
         self.repaired: backup.Repair | None = None
         self.reader: sqlite3.Connection
@@ -77,7 +78,7 @@ class Store:
             raise StoreUnavailable("The store is not open.")
         future: asyncio.Future[Any] = self._loop.create_future()
 
-        def done(value: Any, error: sqlite3.Error | None) -> None:
+        def done(value: Any, error: Exception | None) -> None:
             _finish(future, value, error, apply)
 
         self._writer.submit(Job(work, done))
@@ -86,6 +87,9 @@ class Store:
     def note_query(self, row: Sequence[Any]) -> None:
         if self._writer is not None:
             self._writer.note(row)
+            self._noted += 1
+            if self._noted % NOTES_EVERY == 0:
+                self._look_at_size()
 
     def _resolve(self, finished: Finished) -> None:
         assert self._loop
@@ -102,28 +106,36 @@ class Store:
     def size_mb(self) -> float:
         return round(size_bytes(self._data_dir) / MB, 3)
 
-    def admit(self) -> None:
-        """Raises StoreUnavailable above the hard limit; above the soft one the query log
-        shrinks."""
+    def has_room(self) -> bool:
+        """Whether it is under the hard limit; above the soft one the query log shrinks."""
         self._admitted += 1
-        if self._admitted % SIZE_EVERY == 1:
-            self._used = used_bytes(self.reader)
-            if self._used > self._soft and self._writer is not None:
-                self._writer.submit(Job(ledger.prune_queries, lambda value, error: None))
-        if self._used > self._hard:
+        if self._admitted % SIZE_EVERY == 1 or self._used > self._hard:
+            self._look_at_size()
+        return self._used <= self._hard
+
+    def admit(self) -> None:
+        """Raises StoreUnavailable above the hard limit."""
+        if not self.has_room():
             limit = f"{self._hard // MB} MB"
             cure = "Raise MCP_STORE_HARD_MB, or remove old decisions with `orchestr8-index forget`."
             raise StoreUnavailable(f"The store has reached its limit of {limit}.", cure)
 
+    def _look_at_size(self) -> None:
+        self._used = used_bytes(self.reader)
+        if self._used > self._soft and self._writer is not None:
+            self._writer.submit(Job(ledger.prune_queries, lambda value, error: None))
 
-def _finish(
-    future: asyncio.Future[Any], value: Any, error: sqlite3.Error | None, apply: Any
-) -> None:
-    if error is not None:
-        failure = StoreUnavailable(f"The outcome was not stored: {error}.")
-        if not future.cancelled():
-            future.set_exception(failure)
+
+def _finish(future: asyncio.Future[Any], value: Any, error: Exception | None, apply: Any) -> None:
+    failure = StoreUnavailable(f"The outcome was not stored: {error}.") if error else None
+    if failure is None and apply:
+        try:
+            value = apply(value)
+        except sqlite3.Error as unread:
+            failure = StoreUnavailable(f"The outcome was stored, but not counted: {unread}.")
+    if future.cancelled():
         return
-    result = apply(value) if apply else value
-    if not future.cancelled():
-        future.set_result(result)
+    if failure is None:
+        future.set_result(value)
+    else:
+        future.set_exception(failure)

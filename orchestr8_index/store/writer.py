@@ -22,7 +22,7 @@ LOG_SECONDS = 1.0
 MAX_LOG = 4096
 FLUSH_AT = 256
 Work = Callable[[sqlite3.Connection], Any]
-Done = Callable[[Any, sqlite3.Error | None], None]
+Done = Callable[[Any, Exception | None], None]
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Writer:
     """`resolve` gets all finished jobs of a commit at once, as (job, value, error)."""
 
     connection: sqlite3.Connection
-    resolve: Callable[[list[tuple[Job, Any, sqlite3.Error | None]]], None]
+    resolve: Callable[[list[tuple[Job, Any, Exception | None]]], None]
     write_log: Callable[[sqlite3.Connection, Sequence[Any]], None] = lambda connection, rows: None
     _jobs: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue)
     _log: deque[Any] = field(default_factory=lambda: deque(maxlen=MAX_LOG))
@@ -90,14 +90,14 @@ class Writer:
             job = self._jobs.get()
         return jobs, True
 
-    def _commit(self, jobs: list[Job]) -> list[tuple[Job, Any, sqlite3.Error | None]]:
+    def _commit(self, jobs: list[Job]) -> list[tuple[Job, Any, Exception | None]]:
         """One transaction for all; if it fails, one for each, so that one cannot spoil the
         others."""
         try:
             with transaction(self.connection):
                 values = [job.work(self.connection) for job in jobs]
             return [(job, value, None) for job, value in zip(jobs, values, strict=True)]
-        except sqlite3.Error as error:
+        except Exception as error:  # the thread's loop: whatever a job does, the next ones run
             if len(jobs) == 1:
                 return [(jobs[0], None, error)]
         return [result for job in jobs for result in self._commit([job])]

@@ -34,11 +34,18 @@ def describe() -> str:
 class Server:
     """A server process of its own; `ready_s` is from process start to the first 200 of /health."""
 
-    def __init__(self, roots: list[str], data_dir: str) -> None:
+    def __init__(
+        self, roots: list[str], data_dir: str, largest_file: int = 0, **environment: str
+    ) -> None:
+        """`largest_file` limits in bytes what the server may write into one file: a full disk."""
         options = [part for root in roots for part in ("--root", root)]
         command = [sys.executable, "-m", "orchestr8_index", "serve", *options]
         started = time.perf_counter()
-        self.process = subprocess.Popen([*command, "--port", "0", "--data-dir", data_dir])
+        self.process = subprocess.Popen(
+            [*command, "--port", "0", "--data-dir", data_dir],
+            env={**os.environ, **environment},
+            preexec_fn=(lambda: _limit_files(largest_file)) if largest_file else None,
+        )
         self.port = self._port(Path(data_dir, "mcp.pid"))
         while self.get("/health")[0] != 200:
             time.sleep(0.002)
@@ -68,9 +75,15 @@ class Server:
         match = re.search(r"VmRSS:\s+(\d+)", text)
         return int(match[1]) / 1024 if match else 0.0
 
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+        self.process.wait(60)
+
+
+def _limit_files(size: int) -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 class Client:

@@ -106,7 +106,7 @@ def test_serve_hands_the_settings_down(
     run: Run, tree: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[Settings] = []
-    monkeypatch.setattr(app, "run_server", given.append)
+    monkeypatch.setattr(app, "run_server", lambda settings, told: given.append(settings))
     assert run("serve", "--root", tree, "--port", "0").status == 0
     assert (given[0].roots, given[0].port) == ((tree,), 0)
 
@@ -117,7 +117,7 @@ def test_serve_hands_the_settings_down(
 def test_without_a_server_the_next_start_serves_it(run: Run, tree: str) -> None:
     said = run("reindex", "--root", tree)
     assert said.out.startswith("Generation 1: 1 agents, 0 skills, 1 workflows, in ")
-    assert said.out.endswith("No server runs; the next start serves it.\n")
+    assert said.out.endswith(f"No server runs; the next start over {tree} serves it.\n")
 
 
 def test_a_reindex_builds_though_nothing_changed(run: Run, tree: str) -> None:

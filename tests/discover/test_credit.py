@@ -3,7 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestr8_index.discover.index import Segment
-from orchestr8_index.discover.rank import contributions, read_query
+from orchestr8_index.discover.query import read_query
+from orchestr8_index.discover.rank import contributions
 from orchestr8_index.text import Terms
 
 from .small import index_of, write_agent

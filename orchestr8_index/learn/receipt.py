@@ -1,0 +1,88 @@
+"""What is a reporter told? Who gained or lost, which pattern counts, which names are unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+from ..records import Decision, Kind, Pattern, Report
+
+Resolve = Callable[[Kind, str], str | None]
+
+
+class PatternChange(Struct, frozen=True):
+    """A pattern's counts before and after a report; `created` when the report founded it."""
+
+    id: int
+    goal: str
+    created: bool
+    success_before: int
+    failure_before: int
+    success_after: int
+    failure_after: int
+
+
+class EntryChange(Struct, frozen=True, omit_defaults=True):
+    """Points are successes; a failure is -0.25. Ranks only in a full receipt, 0 when not found."""
+
+    entry: str
+    points: float
+    rank_before: int | None = None
+    rank_after: int | None = None
+
+
+class Receipt(Struct, frozen=True):
+    pattern: PatternChange | None
+    entries: list[EntryChange]
+    duplicate: bool = False
+    amended: bool = False
+    unknown: list[str] = []
+
+
+@dataclass(slots=True)
+class Applied:
+    """What one commit changed in memory."""
+
+    decision: Decision
+    receipt: Receipt
+
+
+def read_report(report: Report, resolve: Resolve, moment: str) -> Decision:
+    """Names become `plugin:name` where the index knows them; unknown ones are kept and listed."""
+    unknown: dict[str, None] = {}
+
+    def names(kind: Kind, given: Iterable[str]) -> tuple[str, ...]:
+        found = []
+        for name in given:
+            known = resolve(kind, name)
+            if known is None:
+                unknown[name] = None
+            found.append(known or name)
+        return tuple(found)
+
+    return Decision(
+        task_id=report.task_id,
+        task_description=report.task_description,
+        agents_used=names("agent", report.agents_used),
+        result=report.result,
+        duration_ms=None if report.duration_ms is None else report.duration_ms + 0.0,  # no -0.0
+        tokens_saved=report.tokens_saved,
+        timestamp=moment,
+        resolved_by=names("agent", [report.resolved_by])[0] if report.resolved_by else "",
+        skills_used=names("skill", report.skills_used),
+        workflows_used=names("workflow", report.workflows_used),
+        model=report.model,
+        caller=report.caller,
+        unknown=tuple(unknown),
+    )
+
+
+def entry_changes(moved: dict[str, int]) -> list[EntryChange]:
+    return [EntryChange(entry, points / 4) for entry, points in moved.items()]
+
+
+def pattern_change(pattern: Pattern, created: bool, won: int, lost: int) -> PatternChange:
+    after = (pattern.success_count, pattern.failure_count)
+    return PatternChange(pattern.id, pattern.goal, created, won, lost, *after)

@@ -1,0 +1,275 @@
+"""learned, patterns, verify, replay, export, import, forget, backup, restore."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from orchestr8_index.learn.outcomes import Outcomes
+from orchestr8_index.serve.pidfile import PidFile
+from orchestr8_index.serve.probe import call
+from orchestr8_index.store.database import NAME, connect
+
+from ..learn.reporting import report_of, with_outcomes
+from ..processes import Running
+from .conftest import ROOT, Run
+
+AGENT = "studio:docs-writer"
+GOAL = "rotate the TLS certs of the gateway"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A store as a server leaves it: seven tasks of one agent, five of them failed, and one."""
+
+    async def fill(outcomes: Outcomes) -> None:
+        for number in range(8):
+            text = GOAL if number < 7 else "cure the zebra"
+            result = "success" if number in (0, 1, 7) else "failure"
+            report = report_of(f"t{number}", text, agents_used=[AGENT], result=result)
+            moment = f"2026-01-0{number + 1}T00:00:00.000+00:00"
+            await outcomes.report(report, lambda kind, name: name, moment)
+        await outcomes.checkpoint()
+
+    with_outcomes(tmp_path / "data", fill)
+    return tmp_path / "data"
+
+
+def change(data: Path, sql: str) -> None:
+    with contextlib.closing(connect(data / NAME)) as connection:
+        connection.execute(sql)
+
+
+# --- what was learnt ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["learned", "patterns", "verify", "export"])
+def test_before_anything_was_learnt_a_sentence_says_so(run: Run, command: str) -> None:
+    said = run(command)
+    assert (said.status, "Nothing has been learnt yet" in said.err) == (1, True)
+
+
+def test_learned_shows_entries_and_patterns(run: Run, data: Path) -> None:
+    said = run("learned")
+    assert said.out.startswith("8 decisions\n")
+    assert f"{AGENT}  3 won, 3 failed" in said.out
+    assert "1 retired (`orchestr8-index patterns --retired`)" in said.out
+
+
+def test_learned_as_json(run: Run, data: Path) -> None:
+    told = run("learned", "--json").json
+    assert (told["decisions"], told["entries"][0]["entry"]) == (8, AGENT)
+
+
+def test_retired_patterns_are_listed_apart(run: Run, data: Path) -> None:
+    assert run("patterns").out == "No patterns.\n"
+    said = run("patterns", "--retired")
+    assert f"{AGENT}  29% of 7" in said.out and GOAL in said.out
+
+
+def test_verify_says_that_everything_agrees(run: Run, data: Path) -> None:
+    said = run("verify")
+    assert said.status == 0
+    assert said.out.startswith("8 decisions and 2 ") and "everything agrees" in said.out
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        (
+            "UPDATE decision_history SET caller = CAST(X'FE' AS TEXT) WHERE id = 3",
+            "decision 3 was altered on the disk",
+        ),
+        ("UPDATE orchestration_patterns SET success_count = 9 WHERE id = 1", "differs from"),
+    ],
+)
+def test_verify_names_what_is_wrong(run: Run, data: Path, sql: str, said: str) -> None:
+    change(data, sql)
+    told = run("verify")
+    assert (told.status, said in told.out) == (1, True)
+    assert run("verify", "--json").status == 1
+
+
+def test_a_database_that_cannot_be_read_is_a_sentence(run: Run, data: Path) -> None:
+    (data / NAME).write_bytes(b"\x5a" * 9000)
+    said = run("verify")
+    assert (said.status, "cannot be read" in said.err) == (1, True)
+
+
+# --- replay ------------------------------------------------------------------------------------
+
+
+def test_replay_compares_with_and_without(run: Run, data: Path) -> None:
+    told = run("replay", "--root", ROOT, "--json").json
+    assert told["tasks"] == 3
+    assert 0 <= told["hit1_without"] <= told["hit1_with"] <= 1
+    assert told["points"][-1]["tasks"] == 3
+
+
+def test_replay_says_it_in_a_sentence(run: Run, data: Path) -> None:
+    assert "over 3 past tasks, each asked before it was learnt" in run("replay", "--root", ROOT).out
+
+
+def test_replay_of_nothing_says_so(run: Run, data: Path) -> None:
+    change(data, "UPDATE decision_history SET agents_used = '[\"gone:x\"]'")
+    assert "nothing to replay" in run("replay", "--root", ROOT).out
+
+
+def test_a_plot_is_a_png_or_an_svg(run: Run, data: Path) -> None:
+    said = run("replay", "--root", ROOT, "--plot", "curve.pdf")
+    assert (said.status, "neither a .png nor an .svg" in said.err) == (1, True)
+
+
+def test_without_matplotlib_the_plot_says_what_to_install(
+    run: Run, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: Any) -> Any:
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    said = run("replay", "--root", ROOT, "--plot", "curve.svg")
+    assert (said.status, "pip install 'orchestr8-index[plot]'" in said.err) == (1, True)
+
+
+# --- export and import -------------------------------------------------------------------------
+
+
+def lines_of(text: str) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(line) for line in text.splitlines()]
+
+
+def test_what_is_exported_can_be_imported_elsewhere(
+    run: Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = run("export")
+    (tmp_path / "all.jsonl").write_text(said.out)
+    learned = run("learned", "--json").json
+    monkeypatch.setenv("MCP_DATA_DIR", str(tmp_path / "other"))
+    assert run("import", str(tmp_path / "all.jsonl")).out == (
+        "8 decisions imported, 0 known already.\n"
+    )
+    assert lines_of(run("export").out) == lines_of(said.out)
+    assert run("learned", "--json").json["entries"] == learned["entries"]
+    assert run("verify").status == 0
+
+
+def test_importing_again_changes_nothing(run: Run, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "all.jsonl").write_text(run("export").out)
+    said = run("import", str(tmp_path / "all.jsonl"))
+    assert said.out == "0 decisions imported, 8 known already.\n"
+
+
+def test_a_line_that_is_none_imports_nothing(run: Run, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "all.jsonl").write_text(run("export").out + '{"task_id": 5}\n')
+    change(data, "DELETE FROM decision_history")
+    said = run("import", str(tmp_path / "all.jsonl"))
+    assert (said.status, "Line 9 is not a decision" in said.err) == (1, True)
+    assert run("export").out == ""
+
+
+def test_export_goes_to_a_file(run: Run, data: Path, tmp_path: Path) -> None:
+    said = run("export", str(tmp_path / "out.jsonl"))
+    assert (said.out, said.err) == ("", "8 decisions exported.\n")
+    assert len(lines_of((tmp_path / "out.jsonl").read_text())) == 8
+
+
+# --- forget ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "count"),
+    [
+        ("--task", "t7", "1 decision"),
+        ("--before", "2026-01-03", "2 decisions"),
+        ("--agent", AGENT, "8 decisions"),
+        ("--agent", "studio:nobody", "0 decisions"),
+    ],
+)
+def test_forgetting_says_how_many_and_is_sound(
+    run: Run, data: Path, option: str, value: str, count: str
+) -> None:
+    assert run("forget", option, value).out == f"{count} forgotten.\n"
+    assert run("verify").status == 0
+    assert run("forget", option, value).out == "0 decisions forgotten.\n"
+
+
+@pytest.mark.parametrize("given", [(), ("--task", "t1", "--agent", "a")])
+def test_forget_needs_exactly_one_choice(run: Run, data: Path, given: tuple[str, ...]) -> None:
+    said = run("forget", *given)
+    assert (said.status, "Give one of --task, --before, --agent" in said.err) == (2, True)
+
+
+def test_a_date_that_is_none_is_a_sentence(run: Run, data: Path) -> None:
+    said = run("forget", "--before", "soon")
+    assert (said.status, "soon is not a date" in said.err) == (1, True)
+
+
+def test_nothing_is_changed_while_a_server_starts(run: Run, data: Path) -> None:
+    lock = PidFile(data / "mcp.pid")
+    assert lock.acquire()
+    said = run("forget", "--task", "t1")
+    lock.release()
+    assert (said.status, "A server is starting on this data directory" in said.err) == (1, True)
+
+
+# --- backup and restore ------------------------------------------------------------------------
+
+
+def test_a_backup_is_restored(run: Run, data: Path) -> None:
+    made = Path(run("backup").out.strip())
+    run("forget", "--task", "t1")
+    said = run("restore")
+    assert said.out.startswith(f"Restored {made.name}. The database before is kept as mcp.db.")
+    assert len(lines_of(run("export").out)) == 8
+    assert run("verify").status == 0
+
+
+def test_a_backup_without_a_database_is_a_sentence(run: Run) -> None:
+    said = run("backup")
+    assert (said.status, "Is there a database?" in said.err) == (1, True)
+
+
+def test_without_a_backup_there_is_nothing_to_restore(run: Run, data: Path) -> None:
+    said = run("restore")
+    assert (said.status, said.err) == (1, "Error: There is no backup. Name a file.\n")
+
+
+def test_a_bad_backup_is_not_restored(run: Run, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.db").write_text("no database")
+    said = run("restore", str(tmp_path / "bad.db"))
+    assert (said.status, "not a good backup" in said.err) == (1, True)
+    assert run("verify").status == 0
+
+
+# --- beside a running server -------------------------------------------------------------------
+
+
+def test_restore_refuses_while_a_server_runs(online: Run) -> None:
+    said = online("restore")
+    assert (said.status, said.err) == (
+        1,
+        "Error: The server is running. Stop it first: `orchestr8-index down`.\n",
+    )
+
+
+def test_the_server_imports_and_forgets(
+    online: Run, server: Running, tmp_path: Path, run: Run
+) -> None:
+    params = {"task_id": "on1", "task_description": GOAL, "agents_used": ["docs-writer"]}
+    call(server.port, "cacheDecision", {**params, "result": "success"})
+    exported = online("export").out
+    (tmp_path / "all.jsonl").write_text(exported)
+    assert online("forget", "--task", "on1").out == "1 decision forgotten.\n"
+    assert online("import", str(tmp_path / "all.jsonl")).out.startswith("1 decision imported")
+    assert Path(online("backup").out.strip()).exists()
+    assert online("verify").status == 0
+    assert online("forget", "--agent", AGENT).out == "1 decision forgotten.\n"

@@ -1,0 +1,65 @@
+"""A server's state with a store, in this process: one loop, opened and closed for each test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from orchestr8_index.config import Settings, fixture_root
+from orchestr8_index.discover.index import Index
+from orchestr8_index.serve.keeper import Keeper
+from orchestr8_index.serve.rpc import reply_to
+from orchestr8_index.serve.state import State
+
+from .asking import settings_of, state_of
+
+T = TypeVar("T")
+
+
+class Learner:
+    """`call` gives the result of one call, `error` the error of one that fails."""
+
+    def __init__(self, settings: Settings, index: Index) -> None:
+        self.state: State = state_of(settings, index)
+        self.keeper = self.state.keeper = Keeper(settings)
+
+    async def reply(self, method: str, **params: Any) -> Any:
+        sent = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        return msgspec.json.decode((await reply_to(self.state, msgspec.json.encode(sent))).body)
+
+    async def call(self, method: str, **params: Any) -> Any:
+        told = await self.reply(method, **params)
+        assert "result" in told, told
+        return told["result"]
+
+    async def error(self, method: str, **params: Any) -> Any:
+        return (await self.reply(method, **params))["error"]
+
+    async def report(self, task_id: str = "t1", text: str = "rotate certs", **given: Any) -> Any:
+        fields = {"agents_used": ["docs-writer"], "result": "success", **given}
+        return await self.call("cacheDecision", task_id=task_id, task_description=text, **fields)
+
+    async def agents(self, text: str) -> list[str]:
+        rows = (await self.call("queryAgents", context=text))["agents"]
+        return [row["name"] for row in rows]
+
+
+Work = Callable[[Learner], Awaitable[T]]
+
+
+def learn(folder: Path, index: Index, work: Work[T], **settings: Any) -> T:
+    """Run `work` with a learner whose keeper has begun, and stop the keeper after it."""
+
+    async def run() -> T:
+        learner = Learner(settings_of(folder, fixture_root(), **settings), index)
+        learner.keeper.begin()
+        try:
+            return await work(learner)
+        finally:
+            await learner.keeper.stop()
+
+    return asyncio.run(run())

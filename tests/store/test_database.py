@@ -1,0 +1,69 @@
+"""How is the file opened?"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from orchestr8_index.store.database import connect, size_bytes, transaction, used_bytes
+
+
+def pragma(connection: sqlite3.Connection, name: str) -> object:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def test_a_commit_is_an_fsync(tmp_path: Path) -> None:
+    with contextlib.closing(connect(tmp_path / "mcp.db")) as connection:
+        full = 2
+        assert (pragma(connection, "journal_mode"), pragma(connection, "synchronous")) == (
+            "wal",
+            full,
+        )
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    connect(tmp_path / "mcp.db").close()
+    assert (tmp_path / "mcp.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
+    with contextlib.closing(connect(tmp_path / "mcp.db")) as connection:
+        connection.execute("CREATE TABLE t (n)")
+        with pytest.raises(ZeroDivisionError), transaction(connection):
+            connection.execute("INSERT INTO t VALUES (1)")
+            raise ZeroDivisionError
+        assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+def test_who_only_reads_makes_no_file_and_cannot_write(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        connect(tmp_path / "mcp.db", read_only=True)
+    connect(tmp_path / "mcp.db").close()
+    reader = connect(tmp_path / "mcp.db", read_only=True)
+    with contextlib.closing(reader), pytest.raises(sqlite3.OperationalError):
+        reader.execute("CREATE TABLE t (n)")
+
+
+def test_text_that_is_not_utf8_is_read_all_the_same(tmp_path: Path) -> None:
+    """One flipped bit in a text refused the whole table."""
+    with contextlib.closing(connect(tmp_path / "mcp.db")) as connection:
+        row = connection.execute("SELECT CAST(X'61FF62' AS TEXT)").fetchone()
+        assert row == ("a\ufffdb",)
+
+
+def test_used_bytes_leave_out_free_pages(tmp_path: Path) -> None:
+    with contextlib.closing(connect(tmp_path / "mcp.db")) as connection:
+        connection.execute("CREATE TABLE t (n)")
+        connection.execute("INSERT INTO t VALUES (zeroblob(1000000))")
+        full = used_bytes(connection)
+        connection.execute("DELETE FROM t")
+        assert used_bytes(connection) < full - 900_000
+
+
+def test_the_size_counts_the_log_and_not_the_backups(tmp_path: Path) -> None:
+    for name, size in (("mcp.db", 10), ("mcp.db-wal", 5), ("backups.db", 100)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    assert size_bytes(tmp_path) == 15

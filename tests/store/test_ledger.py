@@ -1,0 +1,184 @@
+"""What is written, and how is it read back?"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestr8_index.records import AgentQuery, Decision, Pattern
+from orchestr8_index.store import ledger, schema
+from orchestr8_index.store.database import connect
+
+from ..learn.reporting import decision, written
+
+HOSTILE = (
+    "'); DROP TABLE decision_history; --",
+    '" OR 1=1 --',
+    "Robert'); DELETE FROM decision_history WHERE ('1'='1",
+    "a\x00b",
+    "%s ? :name @x $1",
+    "𝕏 ‮ ﷽ é",
+)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+NAMES = st.lists(TEXT, max_size=3).map(tuple)
+DECISIONS = st.builds(
+    Decision,
+    task_id=TEXT,
+    task_description=TEXT,
+    agents_used=NAMES,
+    result=st.sampled_from(["success", "failure", "partial"]),
+    duration_ms=st.none() | st.floats(0, 1e15),
+    tokens_saved=st.none() | st.integers(0, 10**15),
+    timestamp=TEXT,
+    resolved_by=TEXT,
+    skills_used=NAMES,
+    workflows_used=NAMES,
+    model=TEXT,
+    caller=TEXT,
+    unknown=NAMES,
+)
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    made = connect(tmp_path / "mcp.db")
+    schema.migrate(made)
+    yield made
+    made.close()
+
+
+@settings(max_examples=50)
+@given(DECISIONS)
+def test_a_decision_comes_back_as_it_was(made: Decision) -> None:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        schema.migrate(connection)
+        numbered = written(connection, made)
+        assert list(ledger.checked_decisions(connection)) == [(numbered, True)]
+        assert ledger.find_decision(connection, made.task_id) == numbered
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_sql_is_data(connection: sqlite3.Connection, text: str) -> None:
+    fields = {"agents_used": (text,), "caller": text, "model": text, "resolved_by": text}
+    ledger.insert_decision(connection, decision(text, text, **fields))
+    found = ledger.find_decision(connection, text)
+    assert found is not None and (found.task_description, found.agents_used) == (text, (text,))
+    assert list(ledger.decisions_of(connection, (text,), 9)) == [found]
+
+
+def test_numbers_grow_and_are_never_used_again(connection: sqlite3.Connection) -> None:
+    numbers = [written(connection, decision(f"t{n}")).id for n in range(3)]
+    ledger.delete_decisions(connection, numbers[1:])
+    assert written(connection, decision("t9")).id == 4
+
+
+def test_a_task_id_is_there_once(connection: sqlite3.Connection) -> None:
+    first = written(connection, decision())
+    assert ledger.insert_decision(connection, decision(result="failure")) is None
+    assert list(ledger.decisions(connection)) == [first]
+    assert written(connection, decision("t2")).id > first.id
+
+
+def test_an_amendment_replaces_the_row_its_digest_and_the_checkpoint(
+    connection: sqlite3.Connection,
+) -> None:
+    made = written(connection, decision())
+    ledger.write_checkpoint(connection, "memory", b"x")
+    amended = msgspec.structs.replace(made, result="failure")
+    ledger.replace_decision(connection, amended)
+    assert list(ledger.checked_decisions(connection)) == [(amended, True)]
+    assert ledger.read_checkpoint(connection, "memory") is None
+
+
+@pytest.mark.parametrize("field", [field for field in Decision.__struct_fields__ if field != "id"])
+def test_the_digest_covers_every_field(field: str) -> None:
+    other = {"agents_used": ("p:b",), "result": "failure", "duration_ms": 1.0, "tokens_saved": 1}
+    lists = dict.fromkeys(("skills_used", "workflows_used", "unknown"), ("x",))
+    changed = msgspec.structs.replace(decision(), **{field: {**other, **lists}.get(field, "x")})
+    assert ledger.digest_of(changed) != ledger.digest_of(decision())
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("agents_used", '["p:a'),
+        ("agents_used", 5),
+        ("result", "tuccess"),
+        ("unknown", b"\xff\xff"),
+        ("task_description", b"\xffabc"),
+        ("duration_ms", "fast"),
+        ("tokens_saved", "many"),
+    ],
+)
+def test_an_altered_row_is_read_and_its_digest_tells(
+    connection: sqlite3.Connection, column: str, value: object
+) -> None:
+    """One unreadable row kept the store from opening, and verify from naming the row."""
+    ledger.insert_decision(connection, decision(duration_ms=5.0))
+    connection.execute(f"UPDATE decision_history SET {column} = ?", (value,))
+    ((found, intact),) = ledger.checked_decisions(connection)
+    assert (found.id, intact) == (1, False)
+
+
+def test_a_pattern_comes_back_as_it_was(connection: sqlite3.Connection) -> None:
+    made = Pattern(
+        id=7,
+        goal="g'; --",
+        agent_sequence=("p:a", "p:b"),
+        dependencies={"p:b": ["p:a"]},
+        parallel_groups=[["p:a"], ["p:b"]],
+        success_count=2,
+        failure_count=1,
+        duration_total=3.5,
+        duration_count=2,
+        tokens_total=10,
+        tokens_count=4,
+        created_at="2026",
+        updated_at="2027",
+        stored=True,
+    )
+    ledger.write_patterns(connection, [made])
+    assert list(ledger.patterns(connection)) == [made]
+    row = connection.execute("SELECT avg_duration_ms, avg_tokens_saved FROM orchestration_patterns")
+    assert row.fetchone() == (1.75, 2.5)
+
+
+def test_defining_a_pattern_keeps_its_record(connection: sqlite3.Connection) -> None:
+    made = Pattern(id=1, goal="g", agent_sequence=("p:a",), success_count=3)
+    ledger.write_patterns(connection, [made])
+    defined = msgspec.structs.replace(made, success_count=0, parallel_groups=[["p:a"]])
+    assert ledger.define_pattern(connection, defined) is False
+    (found,) = ledger.patterns(connection)
+    assert (found.success_count, found.stored, found.parallel_groups) == (3, True, [["p:a"]])
+
+
+def test_the_query_log_holds_what_was_asked_and_returned(connection: sqlite3.Connection) -> None:
+    answer = b'{"agents":[{"name":"a","plugin":"p","score":1}],"confidence":1}'
+    query = AgentQuery(capability="sql", role="r", context="c")
+    ledger.write_queries(connection, [ledger.query_note("queryAgents", query, answer, True, 1.25)])
+    columns = "capability, role, context, agents_returned, cache_hit, duration_ms, method"
+    (row,) = connection.execute(f"SELECT {columns} FROM agent_queries")
+    assert row == ("sql", "r", "c", '["p:a"]', 1, 1.25, "queryAgents")
+
+
+def test_pruning_takes_the_oldest_half(connection: sqlite3.Connection) -> None:
+    rows = [(f"{n}", None, None, None, "[]", 0, 1.0, "m") for n in range(10)]
+    ledger.write_queries(connection, rows)
+    assert ledger.prune_queries(connection) == 5
+    left = connection.execute("SELECT min(id), count(*) FROM agent_queries").fetchone()
+    assert left == (6, 5)
+
+
+def test_pruning_makes_the_file_smaller(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    """The vacuum stopped after its first page."""
+    rows = [("t", None, None, "x" * 900, "[]", 0, 1.0, "m") for _ in range(400)]
+    ledger.write_queries(connection, rows)
+    ledger.prune_queries(connection)
+    assert connection.execute("PRAGMA freelist_count").fetchone()[0] < 5

@@ -1,0 +1,102 @@
+"""Which tables are there, and how did they come to be?"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestr8_index.store import schema
+from orchestr8_index.store.database import connect
+from orchestr8_index.store.store import Store
+
+ORIGINAL = {
+    "agent_queries": "id timestamp capability role context agents_returned cache_hit duration_ms",
+    "orchestration_patterns": "id goal agent_sequence dependencies parallel_groups success_count "
+    "failure_count avg_duration_ms avg_tokens_saved created_at updated_at",
+    "decision_history": "id task_id task_description agents_used result duration_ms tokens_saved "
+    "timestamp digest",
+}
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    made = connect(tmp_path / "mcp.db")
+    yield made
+    made.close()
+
+
+def tables(connection: sqlite3.Connection) -> set[str]:
+    return {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+
+
+@pytest.mark.parametrize("table", ORIGINAL)
+def test_the_original_tables_and_columns_are_there(
+    connection: sqlite3.Connection, table: str
+) -> None:
+    schema.migrate(connection)
+    columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+    assert set(ORIGINAL[table].split()) <= columns
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        "agent_queries_timestamp",
+        "agent_queries_capability",
+        "orchestration_patterns_goal",
+        "decision_history_timestamp",
+        "decision_history_result",
+    ],
+)
+def test_the_contracts_indexes_are_there(connection: sqlite3.Connection, index: str) -> None:
+    schema.migrate(connection)
+    assert index in tables(connection)
+
+
+def test_migrating_again_changes_nothing(connection: sqlite3.Connection) -> None:
+    reached = schema.migrate(connection)
+    assert (schema.migrate(connection), schema.version(connection)) == (reached, reached)
+
+
+GOOD = ("CREATE TABLE more (n INTEGER)",)
+BAD = ("CREATE TABLE half (n INTEGER)", "CREATE TABLE half (n INTEGER)")
+
+
+def test_a_failing_step_leaves_the_one_before(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = len(schema.MIGRATIONS)
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, GOOD, BAD))
+    with pytest.raises(sqlite3.OperationalError):
+        schema.migrate(connection)
+    assert schema.version(connection) == first + 1
+    assert "more" in tables(connection) and "half" not in tables(connection)
+
+
+def test_a_step_that_failed_runs_when_it_is_mended(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = schema.MIGRATIONS
+    monkeypatch.setattr(schema, "MIGRATIONS", (*before, BAD))
+    with pytest.raises(sqlite3.OperationalError):
+        schema.migrate(connection)
+    monkeypatch.setattr(schema, "MIGRATIONS", (*before, GOOD))
+    assert schema.migrate(connection) == len(before) + 1
+
+
+def test_a_backup_is_made_before_a_migration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_once() -> int:
+        store = Store(tmp_path)
+        store.open()
+        store.close()
+        return len(list((tmp_path / "backups").glob("mcp-*.db")))
+
+    assert open_once() == 0
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, GOOD))
+    assert open_once() == 1
+    assert open_once() == 1

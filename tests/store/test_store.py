@@ -1,0 +1,198 @@
+"""The open store: what is acknowledged, what is refused, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestr8_index.errors import StoreUnavailable
+from orchestr8_index.store import ledger
+from orchestr8_index.store import store as storing
+from orchestr8_index.store.database import connect, used_bytes
+from orchestr8_index.store.store import Store
+
+from ..learn.reporting import decision
+
+NOTE = ("2026", None, None, "x" * 900, "[]", 0, 1.0, "querySkills")
+
+
+@contextlib.asynccontextmanager
+async def opened(folder: Path, soft_mb: int = 100, hard_mb: int = 500) -> AsyncIterator[Store]:
+    store = Store(folder, soft_mb, hard_mb)
+    store.open()
+    store.start()
+    try:
+        yield store
+    finally:
+        await asyncio.to_thread(store.close)
+
+
+def run(
+    folder: Path, work: Callable[[Store], Awaitable[Any]], soft_mb: int = 100, hard_mb: int = 500
+) -> Any:
+    async def running() -> Any:
+        async with opened(folder, soft_mb, hard_mb) as store:
+            return await work(store)
+
+    return asyncio.run(running())
+
+
+def insert(task_id: str) -> Callable[[sqlite3.Connection], Any]:
+    return lambda connection: ledger.insert_decision(connection, decision(task_id))
+
+
+def refuse(connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT INTO decision_history (id) VALUES (1)")
+
+
+def test_what_is_acknowledged_is_there_for_others(tmp_path: Path) -> None:
+    async def work(store: Store) -> int:
+        await store.write(insert("t1"))
+        with contextlib.closing(connect(tmp_path / "mcp.db", read_only=True)) as other:
+            return ledger.count_decisions(other)
+
+    assert run(tmp_path, work) == 1
+
+
+def test_effects_follow_the_order_of_the_commits(tmp_path: Path) -> None:
+    applied: list[int] = []
+
+    async def work(store: Store) -> None:
+        take = [store.write(insert(f"t{n}"), lambda d: applied.append(d.id)) for n in range(50)]
+        await asyncio.gather(*take)
+
+    run(tmp_path, work)
+    assert applied == list(range(1, 51))
+
+
+def test_a_write_that_fails_is_refused_with_the_reason(tmp_path: Path) -> None:
+    async def work(store: Store) -> tuple[Any, str]:
+        works = [insert("t1"), refuse, insert("t2")]
+        writes = [store.write(work) for work in works]
+        return await asyncio.gather(*writes, return_exceptions=True), store.trouble
+
+    results, trouble = run(tmp_path, work)
+    assert [isinstance(each, StoreUnavailable) for each in results] == [False, True, False]
+    assert "NOT NULL" in str(results[1])
+
+
+def test_an_effect_that_cannot_be_read_is_refused_and_the_next_go_on(tmp_path: Path) -> None:
+    """Who came after it in the commit waited for ever."""
+
+    def unreadable(_: Any) -> None:
+        raise sqlite3.DatabaseError("malformed")
+
+    async def work(store: Store) -> Any:
+        writes = [store.write(insert("t1"), unreadable), store.write(insert("t2"))]
+        return await asyncio.gather(*writes, return_exceptions=True)
+
+    first, second = run(tmp_path, work)
+    assert isinstance(first, StoreUnavailable) and second.id == 2
+
+
+def test_a_full_disk_refuses_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    async def work(store: Store) -> tuple[str, int, str]:
+        assert store._writer
+        writing = store._writer.connection
+        writing.execute(f"PRAGMA max_page_count = {used_bytes(writing) // 4096 + 1}")
+        big = decision("t1", caller="x" * 100_000)
+        with pytest.raises(StoreUnavailable) as refused:
+            await store.write(lambda connection: ledger.insert_decision(connection, big))
+        full = store.trouble
+        writing.execute("PRAGMA max_page_count = 100000")
+        await store.write(insert("t2"))
+        assert ledger.find_decision(store.reader, "t1") is None
+        return str(refused.value), ledger.count_decisions(store.reader), full + "|" + store.trouble
+
+    said, count, troubles = run(tmp_path, work)
+    assert "full" in said and count == 1
+    assert troubles == "The store cannot be written: database or disk is full.|"
+
+
+def test_above_the_hard_limit_outcomes_are_refused(tmp_path: Path) -> None:
+    async def work(store: Store) -> None:
+        store.admit()
+        with pytest.raises(StoreUnavailable, match="limit of 1 MB") as refused:
+            await fill(store)
+        assert "MCP_STORE_HARD_MB" in refused.value.cure
+
+    run(tmp_path, work, hard_mb=1)
+
+
+def test_room_that_was_made_is_seen_at_once(tmp_path: Path) -> None:
+    """After a `forget`, up to 63 more outcomes were refused."""
+
+    async def work(store: Store) -> None:
+        with pytest.raises(StoreUnavailable):
+            await fill(store)
+        await store.write(lambda connection: ledger.delete_decisions(connection, range(3000)))
+        store.admit()
+
+    run(tmp_path, work, hard_mb=1)
+
+
+async def fill(store: Store) -> None:
+    for task in range(3000):
+        store.admit()
+        big = decision(f"t{task}", caller="x" * 1000)
+        await store.write(partial(ledger.insert_decision, decision=big))
+
+
+def queries(store: Store) -> int:
+    row = store.reader.execute("SELECT count(*) FROM agent_queries").fetchone()
+    return int(row[0])
+
+
+def test_above_the_soft_limit_the_query_log_shrinks(tmp_path: Path) -> None:
+    async def work(store: Store) -> tuple[int, int]:
+        await store.write(lambda connection: ledger.write_queries(connection, [NOTE] * 2000))
+        before = queries(store)
+        store.admit()
+        await store.write(insert("t1"))
+        return before, queries(store)
+
+    assert run(tmp_path, work, soft_mb=1) == (2000, 1000)
+
+
+def test_queries_alone_shrink_the_log_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a report looked at the size: a server that was only asked grew without bound."""
+    monkeypatch.setattr(storing, "NOTES_EVERY", 2)
+
+    async def work(store: Store) -> int:
+        await store.write(lambda connection: ledger.write_queries(connection, [NOTE] * 2000))
+        store.note_query(NOTE)
+        store.note_query(NOTE)
+        await store.write(insert("t1"))
+        return queries(store)
+
+    assert run(tmp_path, work, soft_mb=1) <= 1002
+
+
+def test_the_query_log_is_on_the_disk_at_the_end(tmp_path: Path) -> None:
+    async def work(store: Store) -> None:
+        store.note_query(NOTE)
+
+    run(tmp_path, work)
+    with contextlib.closing(connect(tmp_path / "mcp.db", read_only=True)) as other:
+        assert other.execute("SELECT count(*) FROM agent_queries").fetchone() == (1,)
+
+
+def test_a_store_that_is_not_open_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="not open"):
+        Store(tmp_path).write(insert("t1"))
+
+
+def test_the_folders_and_files_are_their_owners_alone(tmp_path: Path) -> None:
+    async def work(store: Store) -> float:
+        return store.size_mb
+
+    assert run(tmp_path / "data", work) > 0
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "data" / "mcp.db").stat().st_mode & 0o777 == 0o600

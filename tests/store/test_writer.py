@@ -1,0 +1,150 @@
+"""Who writes? One thread that commits together what waits together."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestr8_index.store import writer as writing
+from orchestr8_index.store.database import connect
+from orchestr8_index.store.writer import Job, Writer
+
+from ..processes import wait_for
+
+Ended = list[tuple[Any, Exception | None]]
+
+
+class Desk:
+    """A writer on a table of numbers, and what it has handed back, commit by commit."""
+
+    def __init__(self, path: Path) -> None:
+        self.commits: list[list[Any]] = []
+        self.ended: Ended = []
+        self.writer = Writer(connect(path), self._resolve, self._write_log)
+        self.writer.connection.execute("CREATE TABLE numbers (n INTEGER UNIQUE)")
+        self.logged: list[Any] = []
+        self.log_error: sqlite3.Error | None = None
+
+    def _resolve(self, finished: list[tuple[Job, Any, Exception | None]]) -> None:
+        self.commits.append([value for _, value, _ in finished])
+        for job, value, error in finished:
+            job.done(value, error)
+
+    def _write_log(self, _: sqlite3.Connection, rows: Any) -> None:
+        if self.log_error:
+            raise self.log_error
+        self.logged += rows
+
+    def submit(self, number: Any) -> None:
+        def work(connection: sqlite3.Connection) -> Any:
+            connection.execute("INSERT INTO numbers VALUES (?)", (number,))
+            return number
+
+        self.writer.submit(Job(work, lambda value, error: self.ended.append((value, error))))
+
+    def stored(self) -> list[int]:
+        rows = self.writer.connection.execute("SELECT n FROM numbers ORDER BY rowid")
+        return [row[0] for row in rows]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path / "numbers.db")
+    yield made
+    made.writer.stop()
+    made.writer.connection.close()
+
+
+def test_what_waits_together_is_committed_together_and_done_in_order(desk: Desk) -> None:
+    for number in range(20):
+        desk.submit(number)
+    desk.writer.start()
+    desk.writer.stop()
+    assert desk.commits == [list(range(20))]
+    assert desk.ended == [(number, None) for number in range(20)]
+
+
+def test_a_batch_has_a_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "MAX_BATCH", 8)
+    for number in range(20):
+        desk.submit(number)
+    desk.writer.start()
+    desk.writer.stop()
+    assert [len(commit) for commit in desk.commits] == [8, 8, 4]
+
+
+@pytest.mark.parametrize("bad", [1, 1 << 70, object()])
+def test_one_bad_job_does_not_spoil_the_others(desk: Desk, bad: Any) -> None:
+    """A number too large for SQLite ended the thread: nothing was acknowledged any more."""
+    for number in (1, bad, 2):
+        desk.submit(number)
+    desk.writer.start()
+    desk.submit(3)
+    desk.writer.stop()
+    assert desk.stored() == [1, 2, 3]
+    assert [error is None for _, error in desk.ended] == [True, False, True, True]
+
+
+def test_nothing_is_done_before_its_commit(desk: Desk, tmp_path: Path) -> None:
+    seen: list[int] = []
+    other = connect(tmp_path / "numbers.db", read_only=True)
+
+    def look(value: Any, error: Exception | None) -> None:
+        seen.append(other.execute("SELECT count(*) FROM numbers").fetchone()[0])
+
+    insert = "INSERT INTO numbers VALUES (1)"
+    desk.writer.submit(Job(lambda connection: connection.execute(insert) and None, look))
+    desk.writer.start()
+    wait_for(lambda: seen)
+    other.close()
+    assert seen == [1]
+
+
+def test_the_log_is_written_at_the_end(desk: Desk) -> None:
+    desk.writer.start()
+    desk.writer.note("row")
+    desk.writer.stop()
+    assert desk.logged == ["row"]
+
+
+def test_a_full_log_wakes_the_writer(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "LOG_SECONDS", 60)
+    monkeypatch.setattr(writing, "FLUSH_AT", 4)
+    desk.writer.start()
+    for number in range(4):
+        desk.writer.note(number)
+    assert wait_for(lambda: desk.logged) == [0, 1, 2, 3]
+    assert desk.commits == []
+
+
+def test_the_log_never_blocks_and_forgets_its_oldest(desk: Desk) -> None:
+    for number in range(writing.MAX_LOG + 10):
+        desk.writer.note(number)
+    desk.writer.start()
+    desk.writer.stop()
+    assert (desk.logged[0], len(desk.logged)) == (10, writing.MAX_LOG)
+
+
+def test_a_log_that_cannot_be_written_harms_no_outcome(desk: Desk) -> None:
+    desk.log_error = sqlite3.OperationalError("disk full")
+    desk.writer.note("row")
+    desk.submit(1)
+    desk.writer.start()
+    desk.writer.stop()
+    assert (desk.stored(), desk.logged) == ([1], [])
+
+
+def test_many_threads_may_submit(desk: Desk) -> None:
+    desk.writer.start()
+    threads = [threading.Thread(target=desk.submit, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    desk.writer.stop()
+    assert sorted(desk.stored()) == list(range(40))
