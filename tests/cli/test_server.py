@@ -164,3 +164,24 @@ def test_what_is_written_is_its_owners_alone(run: Run, tree: str, tmp_path: Path
     """The data directory that `up` made was readable by everybody."""
     run("reindex", "--root", tree)
     assert os.stat(tmp_path / "data").st_mode & 0o777 == 0o700
+
+
+def test_down_leaves_a_server_on_another_port_alone(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # it stopped the server of the data directory, whatever port was named
+    monkeypatch.setattr(supervise, "running_port", lambda settings: 3700)
+    monkeypatch.setattr(supervise, "stop", lambda settings: pytest.fail("stopped"))
+    said = run("down", "--port", "3790")
+    assert said.out == "Nothing of this data directory runs on 3790 (but on 3700).\n"
+
+
+@pytest.mark.parametrize(("options", "port"), [((), 3700), (("--port", "3790"), 3790)])
+def test_a_port_named_on_purpose_is_the_one_asked(
+    run: Run, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], port: int
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(supervise, "running_port", lambda settings: 3700)
+    monkeypatch.setattr(probe, "get_health", asked.append)
+    assert run("status", *options).status == 3
+    assert asked == [port]

@@ -227,3 +227,20 @@ def test_stopping_ends_a_running_build(refresh: MakeRefresh) -> None:
         await asyncio.gather(call, return_exceptions=True)
 
     asyncio.run(stop(refresh()))
+
+
+def test_a_root_that_is_gone_keeps_the_old_generation(tmp_path: Path, make_tree: MakeTree) -> None:
+    root = make_tree({"agents/a.md": agent("a")})
+    settings = settings_of(root, tmp_path / "data")
+    refresh = Refresh(settings, Builder(settings, command=GOOD))
+
+    async def lose() -> None:
+        refresh.open_last()
+        await refresh.begin()
+        root.rename(tmp_path / "elsewhere")
+        with pytest.raises(BuildFailed, match="the root tree is gone"):
+            await refresh.reindex()
+
+    asyncio.run(lose())
+    assert refresh.index and refresh.index.generation == 1
+    assert "is gone" in refresh.failure

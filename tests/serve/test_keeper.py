@@ -169,3 +169,18 @@ def test_questions_are_logged_by_names(data: Path, shipped_index: Index) -> None
         rows = list(store.reader.execute(sql))
     name = '["studio:release-notes"]'
     assert rows == [("write release notes", name, hit, "querySkills") for hit in (0, 1)]
+
+
+def test_a_database_that_cannot_be_read_refuses_and_says_so(
+    data: Path, shipped_index: Index
+) -> None:
+    # it was an internal error, and /health went on saying healthy
+    async def work(learner: Learner) -> tuple[int, list[str], list[str]]:
+        await learner.report()
+        (await learner.keeper.outcomes()).store.reader.execute("DROP TABLE decision_history")
+        error = await learner.error("forgetDecisions", task_id="t1")
+        return error["code"], learner.keeper.reasons, await learner.agents("release notes")
+
+    code, reasons, agents = learn(data, shipped_index, work)
+    assert code == -32002 and agents
+    assert "cannot be read" in reasons[-1] and "no such table" in reasons[-1]

@@ -309,3 +309,27 @@ def test_at_the_hard_limit_outcomes_are_refused_and_answers_go_on(run: Run) -> N
         assert await learner.agents("write release notes")
 
     run(work)
+
+
+def test_two_names_of_one_agent_keep_both_their_dependencies(run: Run) -> None:
+    async def work(learner: Learner) -> Any:
+        needed = {"docs-writer": ["interface-designer"], "studio:docs-writer": []}
+        sequence = ["docs-writer", "interface-designer"]
+        await learner.call(
+            "storePattern", goal="ship", agent_sequence=sequence, dependencies=needed
+        )
+        return await learner.call("queryPattern", goal="ship", min_similarity=0)
+
+    (found,) = run(work)
+    needs = {"studio:docs-writer": ["studio:interface-designer"]}
+    assert found["pattern"]["dependencies"] == needs
+
+
+def test_more_dependencies_than_agents_may_be_are_refused(run: Run) -> None:
+    async def work(learner: Learner) -> Any:
+        many = {"b": ["a"] * 51}
+        return await learner.error(
+            "storePattern", goal="g", agent_sequence=["a", "b"], dependencies=many
+        )
+
+    assert run(work)["code"] == -32602
