@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NAME = "mcp.db"
-CACHE_KB = 512
+CACHE_KB = 128
 _PAGES = ("page_count", "freelist_count", "page_size")
 
 

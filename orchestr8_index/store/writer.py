@@ -20,7 +20,7 @@ from .database import transaction
 MAX_BATCH = 512
 LOG_SECONDS = 1.0
 MAX_LOG = 4096
-FLUSH_AT = 256
+FLUSH_AT = 64
 Work = Callable[[sqlite3.Connection], Any]
 Done = Callable[[Any, Exception | None], None]
 

@@ -44,6 +44,7 @@ class Server:
         self.process = subprocess.Popen(
             [*command, "--port", "0", "--data-dir", data_dir],
             env={**os.environ, **environment},
+            stderr=subprocess.DEVNULL,
             preexec_fn=(lambda: _limit_files(largest_file)) if largest_file else None,
         )
         self.port = self._port(Path(data_dir, "mcp.pid"))
@@ -52,12 +53,13 @@ class Server:
         self.ready_s = time.perf_counter() - started
 
     def _port(self, pidfile: Path) -> int:
-        while True:
+        while self.process.poll() is None:
             with contextlib.suppress(OSError, ValueError, KeyError):
                 facts = json.loads(pidfile.read_text())
                 if facts["pid"] == self.process.pid:
                     return int(facts["port"])
             time.sleep(0.002)
+        raise SystemExit("The server did not start; its log in the data directory says why.")
 
     def get(self, path: str) -> tuple[int, Any]:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=60)
