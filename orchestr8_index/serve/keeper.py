@@ -22,6 +22,7 @@ from ..errors import StoreUnavailable
 from ..learn.outcomes import Outcomes
 from ..records import Experience, no_experience
 from ..store import backup
+from ..store.database import NAME
 from ..store.store import Store
 from ..text import Terms
 
@@ -41,6 +42,7 @@ class Keeper:
     _outcomes: Outcomes | None = None
     _opening: asyncio.Task[None] | None = None
     _backing_up: asyncio.Task[None] | None = None
+    _checking: asyncio.Task[None] | None = None
     _tried: float = 0.0
     _nothing: Experience = field(default_factory=no_experience)
 
@@ -96,7 +98,7 @@ class Keeper:
 
     async def stop(self) -> None:
         """Write what is derived, then close; nothing that was acknowledged depends on it."""
-        for task in (self._backing_up, self._opening):
+        for task in (self._backing_up, self._opening, self._checking):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -119,8 +121,19 @@ class Keeper:
             return
         store.start()
         self._outcomes, self.trouble = outcomes, ""
+        self._checking = asyncio.create_task(self._check_fully(store))
         if store.repaired:
             log.error("the database was damaged", extra={"said": store.repaired.sentence()})
+
+    async def _check_fully(self, store: Store) -> None:
+        """The long check of the whole file, beside the first answers; the quick one came before."""
+        try:
+            damage = await asyncio.to_thread(backup.full_damage_of, self.settings.data_dir / NAME)
+        except sqlite3.Error as error:
+            damage = str(error)
+        if damage:
+            store.trouble = f"The database is damaged: {damage}. A restart mends it from a backup."
+            log.error("the database is damaged", extra={"damage": damage})
 
     async def _back_up_daily(self) -> None:
         while True:

@@ -143,6 +143,12 @@ def damage_of(path: Path) -> str:
         return "" if is_passing(error) else str(error)
 
 
+def full_damage_of(path: Path) -> str:
+    """What the check of every page and index finds wrong; "" when all is well."""
+    with contextlib.closing(connect(path, read_only=True)) as connection:
+        return full_check(connection)
+
+
 def is_passing(error: sqlite3.Error) -> bool:
     """Errors that say something about the disk or a lock, and nothing about the file's content."""
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _PASSING

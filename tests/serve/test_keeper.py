@@ -184,3 +184,19 @@ def test_a_database_that_cannot_be_read_refuses_and_says_so(
     code, reasons, agents = learn(data, shipped_index, work)
     assert code == -32002 and agents
     assert "cannot be read" in reasons[-1] and "no such table" in reasons[-1]
+
+
+def test_what_the_full_check_finds_is_said_in_health(
+    data: Path, shipped_index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "orchestr8_index.store.backup.full_check", lambda connection: "row 3 missing from index"
+    )
+
+    async def work(learner: Learner) -> list[str]:
+        await learner.keeper.outcomes()
+        while not learner.keeper.reasons:
+            await asyncio.sleep(0)
+        return learner.keeper.reasons
+
+    assert "row 3 missing from index" in learn(data, shipped_index, work)[0]
