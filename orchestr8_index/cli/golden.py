@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from ..discover.answer import answer_agents, answer_skills, answer_workflows
+from ..discover.candidates import by_name
 from ..discover.explain import explain
 from ..discover.index import Index
 from ..discover.rank import contributions, rank
@@ -131,11 +132,8 @@ def _miss(index: Index, question: Question, place: int, terms: Terms) -> Miss:
 def _expected(index: Index, question: Question) -> tuple[int, Entry] | None:
     segment = index.segments[question.kind]
     for name in question.expect:
-        plugin, colon, bare = name.rpartition(":")
-        for place in range(segment.size):
-            entry = segment.entry(place)
-            if entry.name == (bare if colon else name) and plugin in ("", entry.plugin):
-                return place, entry
+        for place in by_name(segment, name):
+            return place, segment.entry(place)
     return None
 
 

@@ -14,6 +14,7 @@ from ..records import (
     Experience,
     Kind,
     ResolvedRole,
+    Row,
     SkillQuery,
     WorkflowQuery,
 )
@@ -130,22 +131,23 @@ def _finish(search: Search) -> Answer:
     kind = search.segment.kind
     if not chosen or search.confidence < search.least:
         return _nobody(search, kind, places)
-    rows = [row_of(entry, search.points.scores[place], search.choice) for place, entry in chosen]
-    for (place, _), row in zip(chosen, rows, strict=True):
-        row.also = clones.also(search.segment, place, _filter(search.choice))
-    if search.role is not None:
-        for (place, _), row in zip(chosen, rows, strict=True):
-            if place in search.first:
-                row.role = search.role.role.name
-                row.fallbacks = list(search.role.role.fallbacks)
-    if search.choice.explain:
-        for (place, _), row in zip(chosen, rows, strict=True):
-            rules = search.points.why.get(place, [])
-            past = reasons.experience_of(search, place, *search.rankings)
-            of = (search.segment, search.rankings, place, row.score, rules, past)
-            row.explanation = explain(*of)
+    rows = [_row(search, place, entry) for place, entry in chosen]
     reasoning = " ".join(search.notes + reasons.of_hits(search, chosen))
     return Answer(kind=kind, rows=rows, reasoning=reasoning, confidence=_round(search.confidence))
+
+
+def _row(search: Search, place: int, entry: Entry) -> Row:
+    row = row_of(entry, search.points.scores[place], search.choice)
+    row.also = clones.also(search.segment, place, _filter(search.choice))
+    if search.role is not None and place in search.first:
+        row.role = search.role.role.name
+        row.fallbacks = list(search.role.role.fallbacks)
+    if search.choice.explain:
+        rules = search.points.why.get(place, [])
+        past = reasons.experience_of(search, place, *search.rankings)
+        of = (search.segment, search.rankings, place, row.score, rules, past)
+        row.explanation = explain(*of)
+    return row
 
 
 def _order(search: Search) -> list[int]:

@@ -62,7 +62,7 @@ def _strongest(search: Search, place: int) -> list[str]:
 
 
 def experience_of(search: Search, place: int, *rankings: Ranking) -> str:
-    """How often the entry did tasks with these words, and one of them; "" without experience."""
+    """How many tasks the entry has won, if any with these words, and one that was alike."""
     known, kind = search.experience, search.segment.kind
     if known is None or not known.wins[kind]:
         return ""
@@ -72,8 +72,8 @@ def experience_of(search: Search, place: int, *rankings: Ranking) -> str:
     if not words:
         return ""
     past, wins = known.alike(kind, entry, terms), known.wins[kind].get(entry, 0)
-    like = f", like '{past}'" if past else ""
-    return f"did {wins} such task{'s' * (wins != 1)}{like}"
+    like = (f", one of them '{past}'" if wins > 1 else f", '{past}'") if past else ""
+    return f"has won {wins} task{'s' * (wins != 1)}{like}"
 
 
 def _words(search: Search) -> list[Word]:

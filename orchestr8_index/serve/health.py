@@ -77,9 +77,10 @@ def _outcomes(state: State) -> Outcomes | None:
 
 
 def _patterns(state: State) -> dict[str, float]:
-    rates = [pattern.success_rate for pattern in offered(_outcomes(state)) if pattern.uses]
+    patterns = offered(_outcomes(state))
+    rates = [pattern.success_rate for pattern in patterns if pattern.uses]
     average = round(sum(rates) / len(rates), 4) if rates else 0
-    return {"total": len(offered(_outcomes(state))), "avg_success_rate": average}
+    return {"total": len(patterns), "avg_success_rate": average}
 
 
 def cache_figures(state: State) -> dict[str, float]:

@@ -43,6 +43,7 @@ class Keeper:
     _opening: asyncio.Task[None] | None = None
     _backing_up: asyncio.Task[None] | None = None
     _checking: asyncio.Task[None] | None = None
+    _damage: str = ""
     _tried: float = 0.0
     _nothing: Experience = field(default_factory=no_experience)
 
@@ -83,13 +84,12 @@ class Keeper:
             return [] if opening or self._tried == 0.0 else [self.trouble]
         store = self._outcomes.store
         repaired = [store.repaired.sentence()] if store.repaired else []
-        return repaired + ([store.trouble] if store.trouble else [])
+        return repaired + [said for said in (store.trouble, self._damage) if said]
 
     def failed(self, error: sqlite3.Error) -> None:
-        """Note that the open database could not be read."""
-        if self._outcomes is not None:
-            cure = "Restart the server: it mends a damaged database from the newest backup."
-            self._outcomes.store.trouble = f"The store cannot be read: {error}. {cure}"
+        """Note that the open database could not be read; unlike a failed write, that stays."""
+        cure = "Restart the server: it mends a damaged database from the newest backup."
+        self._damage = f"The store cannot be read: {error}. {cure}"
         log.error("the store cannot be read", extra={"reason": str(error)})
 
     def note_query(self, row: Sequence[Any]) -> None:
@@ -121,18 +121,19 @@ class Keeper:
             return
         store.start()
         self._outcomes, self.trouble = outcomes, ""
-        self._checking = asyncio.create_task(self._check_fully(store))
+        self._checking = asyncio.create_task(self._check_fully())
         if store.repaired:
             log.error("the database was damaged", extra={"said": store.repaired.sentence()})
 
-    async def _check_fully(self, store: Store) -> None:
+    async def _check_fully(self) -> None:
         """The long check of the whole file, beside the first answers; the quick one came before."""
         try:
             damage = await asyncio.to_thread(backup.full_damage_of, self.settings.data_dir / NAME)
         except sqlite3.Error as error:
             damage = str(error)
         if damage:
-            store.trouble = f"The database is damaged: {damage}. A restart mends it from a backup."
+            cure = "Stop the server and run `orchestr8-index restore`."
+            self._damage = f"The database is damaged: {damage}. {cure}"
             log.error("the database is damaged", extra={"damage": damage})
 
     async def _back_up_daily(self) -> None:

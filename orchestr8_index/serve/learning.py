@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ..discover.candidates import by_name
 from ..discover.index import Index, Segment
 from ..discover.rank import rank
 from ..errors import StoreUnavailable
@@ -24,7 +25,6 @@ from ..records import (
     Report,
 )
 from ..store.ledger import mean, now
-from ..text import fold_name
 from .keeper import Keeper
 from .state import State
 
@@ -65,7 +65,7 @@ async def get_pattern(state: State, asked: PatternGoal) -> dict[str, Any] | None
     """The best pattern alike enough, else the one that the nearest past goals vote for."""
     outcomes = await keeper_of(state).outcomes()
     text = " ".join(filter(None, (asked.context, asked.goal)))
-    near = outcomes.patterns.near(text) + outcomes.patterns.near(asked.goal)
+    near = [found for each in {text, asked.goal} for found in outcomes.patterns.near(each)]
     alike = [(pattern, likeness) for pattern, likeness in near if likeness >= ENOUGH]
     if alike:
         pattern, likeness = best(alike)[0]
@@ -136,9 +136,7 @@ def _resolver(index: Index) -> Any:
         segment = index.segments[kind]
         if name in segment.position:
             return name
-        plugin, colon, bare = name.rpartition(":")
-        key = f"{fold_name(plugin)}:{fold_name(bare)}" if colon else fold_name(name)
-        places = segment.by_name.get(key, ())
+        places = by_name(segment, name)
         return segment.entry(places[0]).qualified if places else None
 
     return resolve

@@ -1,6 +1,6 @@
 """What is written down? JSON lines, rotated at midnight, seven days kept and compressed.
 
-Set up by the command line, never by a constructor. Query texts are logged at debug level only.
+Set up by the command line, never by a constructor. Query texts are not logged.
 """
 
 from __future__ import annotations

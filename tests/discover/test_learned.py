@@ -120,7 +120,7 @@ def test_the_reasoning_tells_of_it(make_index: Callable[[Files], Index]) -> None
     query = AgentQuery(context="rotate certs", explain=True)
     told = answer_agents(index, query, Terms(), memory.experience)
     assert told.rows[0].name == "two"
-    assert "did 1 such task, like 'rotate the TLS certs'" in told.reasoning
+    assert "has won 1 task, 'rotate the TLS certs'" in told.reasoning
     assert any("experience" in line.term for line in told.rows[0].explanation)
 
 

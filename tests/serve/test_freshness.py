@@ -22,12 +22,6 @@ def refresh_over(root: Path, data: Path) -> Refresh:
     return Refresh(settings, Builder(settings))
 
 
-async def until_generation(refresh: Refresh, wanted: int) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while refresh.index is None or refresh.index.generation < wanted:
-            await asyncio.sleep(0.01)
-
-
 def agents(refresh: Refresh) -> set[str]:
     assert refresh.index
     return set(refresh.index.segments["agent"].position)
@@ -41,13 +35,11 @@ async def change(root: Path, data: Path, look_seconds: float = 3600.0) -> set[st
     watch = Watch(refresh, look_seconds)
     watch.begin()
     try:
-        await asyncio.sleep(0)
-        while refresh.index and refresh.index.generation < 2:
-            write_tree(root, {"plugins/a/agents/new.md": "---\nname: new\n---\nNew."})
-            (root / "plugins/a/agents/old.md").unlink(missing_ok=True)
-            async with asyncio.timeout(DEADLINE):
-                await asyncio.sleep(0.05)
-        await until_generation(refresh, 2)
+        async with asyncio.timeout(DEADLINE):
+            while refresh.index and refresh.index.generation < 2:
+                write_tree(root, {"plugins/a/agents/new.md": "---\nname: new\n---\nNew."})
+                (root / "plugins/a/agents/old.md").unlink(missing_ok=True)
+                await asyncio.sleep(0.05)  # until the watch is set up and has seen it
         await refresh.check()
     finally:
         await watch.stop()

@@ -200,3 +200,19 @@ def test_what_the_full_check_finds_is_said_in_health(
         return learner.keeper.reasons
 
     assert "row 3 missing from index" in learn(data, shipped_index, work)[0]
+
+
+def test_a_damage_that_was_found_outlasts_the_next_write(
+    data: Path, shipped_index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the next commit that went well wiped it from /health
+    monkeypatch.setattr("orchestr8_index.store.backup.full_check", lambda connection: "page 3")
+
+    async def work(learner: Learner) -> list[str]:
+        await learner.keeper.outcomes()
+        while not learner.keeper.reasons:
+            await asyncio.sleep(0)
+        await learner.report()
+        return learner.keeper.reasons
+
+    assert "page 3" in learn(data, shipped_index, work)[0]
