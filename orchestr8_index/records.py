@@ -248,8 +248,7 @@ class Report(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """A report as kept: names as `plugin:name` where they were known, `unknown` those that were
-    not."""
+    """A report as kept: names as `plugin:name` where known, `unknown` the others."""
 
     id: int = 0
     task_id: str
@@ -272,8 +271,7 @@ class Decision(Struct, frozen=True, kw_only=True):
 
 
 class Pattern(Struct, kw_only=True):
-    """A sequence of agents for a kind of goal, with its record. Totals are over the counted
-    uses."""
+    """A sequence of agents for a kind of goal, with its record. Totals are over counted uses."""
 
     id: int
     goal: str

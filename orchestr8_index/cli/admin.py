@@ -1,5 +1,4 @@
-"""How does the command line change the store? Through the server if one runs, else as its only
-writer."""
+"""How does the command line change the store? Through the server, else as its writer."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Do the right ones come first? The user's own questions asked, scored, and compared with the last
-run."""
+"""Do the right ones come first? The user's own questions, asked and scored."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""learned, patterns, replay, verify, export, import, forget, backup, restore: what was learnt, and
-its care."""
+"""What has been learnt, is it true, and who looks after it? The commands about outcomes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Does it learn? Every past task asked again in time order, with what was known then and
-without."""
+"""Does it learn? Every past task asked again in time order, with experience and without."""
 
 from __future__ import annotations
 

@@ -23,8 +23,7 @@ LIKE = UNIT * UNIT * _SHARP
 
 
 def strength(entries: int, highest: int) -> int:
-    """What an entry of the very same meaning gets; less in a large catalogue, where near is not
-    near enough."""
+    """What an entry of the very same meaning gets; less in a large catalogue."""
     share = MEANING_WEIGHT * math.sqrt(min(1.0, MEANING_FULL_TO / max(1, entries)))
     return round(share * highest)
 

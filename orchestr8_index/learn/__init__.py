@@ -1,2 +1,1 @@
-"""What happened last time? Outcomes become durable decisions, experience for the ranking, and
-patterns."""
+"""What happened last time? Outcomes become decisions, experience and patterns."""

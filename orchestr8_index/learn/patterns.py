@@ -61,8 +61,7 @@ class Patterns:
             self._keep(pattern)
 
     def reset(self) -> None:
-        """Forget all records, to count again. Stored patterns stay, the others keep their
-        numbers."""
+        """Forget all records, to count again. Stored ones stay, others keep their numbers."""
         patterns = list(self)
         for table in (self.by_id, self._groups, self._terms, self._goals, self.changed):
             table.clear()
@@ -111,8 +110,7 @@ class Patterns:
         return [pattern.id for pattern in old if pattern.id not in kept]
 
     def draft(self, goal: str, sequence: Names, moment: str) -> tuple[Pattern, bool]:
-        """A pattern to be stored on purpose, not yet kept: the one there is, or (true) a new
-        one."""
+        """A pattern to be stored on purpose, not yet kept: a known one, or (true) a new."""
         same = [pattern for pattern in self.of_sequence(sequence) if pattern.goal == goal]
         if same:
             return msgspec.structs.replace(same[0], stored=True, updated_at=moment), False
@@ -265,8 +263,7 @@ def missing_agents(pattern: Pattern, exists: Callable[[str], bool]) -> list[str]
 
 
 def best(found: Sequence[tuple[Pattern, float]]) -> list[tuple[Pattern, float]]:
-    """Ranked by similarity times success rate; a stored pattern without uses counts as even
-    odds."""
+    """Ranked by similarity times success rate; without uses, even odds."""
     return sorted(found, key=lambda pair: (-pair[1] * _rate(pair[0]), pair[0].id))
 
 

@@ -1,5 +1,4 @@
-"""In which order may a pattern's agents work? Dependencies without a cycle, and groups that
-follow."""
+"""In which order may a pattern's agents work? Dependencies without a cycle; groups."""
 
 from __future__ import annotations
 
@@ -12,8 +11,7 @@ Dependencies = Mapping[str, Sequence[str]]
 
 
 def check_dependencies(sequence: Sequence[str], dependencies: Dependencies) -> None:
-    """Raises InvalidParams for an agent that is not in the sequence, and for a cycle, which it
-    names."""
+    """Raises InvalidParams for a stranger to the sequence, and for a cycle, which it names."""
     names = {*dependencies, *(name for needed in dependencies.values() for name in needed)}
     if strangers := sorted(names - set(sequence)):
         raise InvalidParams({"dependencies": f"not in agent_sequence: {', '.join(strangers)}"})

@@ -1,5 +1,4 @@
-"""Which words does a task have? Its distinct terms and adjacent pairs, and a key for near-equal
-texts."""
+"""Which words does a task have? Its distinct terms and adjacent pairs, and a key."""
 
 from __future__ import annotations
 

@@ -44,8 +44,7 @@ class Repair:
 
 
 def backup(data_dir: Path, source: sqlite3.Connection | None = None) -> Path:
-    """A consistent copy under a dated name, made while others read and write. Raises
-    sqlite3.Error."""
+    """A consistent copy under a dated name, made while others write. Raises sqlite3.Error."""
     folder = data_dir / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%f")[:-3]

@@ -1,5 +1,4 @@
-"""Who writes? One thread: what waits together is committed together, and acknowledged after the
-fsync.
+"""Who writes? One thread: what waits together is committed together, then acknowledged.
 
 An outcome's future is resolved when its transaction is on the disk. The query log rides along with
 the next commit, or with a commit of its own once a second; it never holds anybody up.
@@ -91,8 +90,7 @@ class Writer:
         return jobs, True
 
     def _commit(self, jobs: list[Job]) -> list[tuple[Job, Any, Exception | None]]:
-        """One transaction for all; if it fails, one for each, so that one cannot spoil the
-        others."""
+        """One transaction for all; if it fails, one for each: none can spoil the others."""
         try:
             with transaction(self.connection):
                 values = [job.work(self.connection) for job in jobs]
