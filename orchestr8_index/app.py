@@ -17,7 +17,7 @@ def run_server(settings: Settings, told: Callable[[int], None] = lambda port: No
 
     `told` gets the port, as soon as it is ours.
     """
-    from .serve.claim import claim
+    from .daemon.claim import claim
 
     os.umask(0o077)
     pidfile, listening = claim(settings)

@@ -160,6 +160,16 @@ class EntryQuery(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     max_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
 
 
+class ContextQuery(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """getContext's params: what for, how many tokens at most, and of which kinds (all)."""
+
+    task: Text500
+    max_tokens: Annotated[int, Meta(ge=100, le=100_000)] = 2000
+    kinds: Annotated[list[Kind], Meta(min_length=1, max_length=3)] = msgspec.field(
+        default_factory=lambda: list(KINDS)
+    )
+
+
 class NoParams(Struct, forbid_unknown_fields=True, frozen=True):
     pass
 
@@ -220,6 +230,25 @@ class Answer(Struct, kw_only=True):
         if self.near_misses:
             result["near_misses"] = self.near_misses
         return result
+
+
+class TokenReceipt(Struct, frozen=True):
+    """What an answer costs its reader, and what the names and descriptions of all would."""
+
+    tokens_used: int
+    tokens_catalogue: int
+    tokenizer: str
+
+
+class Context(Struct, kw_only=True):
+    """getContext's result: rows per kind, the past pattern, one entry's best section, receipt."""
+
+    agents: list[Row] = []
+    skills: list[Row] = []
+    workflows: list[Row] = []
+    pattern: dict[str, Any] | None = None
+    text: str = ""
+    receipt: TokenReceipt
 
 
 # --- what is learnt ----------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from orchestr8_index.config import REPOSITORY
-from orchestr8_index.serve.pidfile import PidFile
-from orchestr8_index.serve.probe import Health, get_health
+from orchestr8_index.daemon.pidfile import PidFile
+from orchestr8_index.daemon.probe import Health, get_health
 
 DEADLINE = 30.0
 Found = TypeVar("Found")

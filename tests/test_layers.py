@@ -1,5 +1,5 @@
-"""Do the imports run one way? The law of DESIGN: words ← store ← {discover, learn} ← serve ← app
-← cli; `client` knows the words and, at its first fallback, discover.
+"""Do the imports run one way? The law: words ← store ← {discover, learn} ← serve ← app ← cli;
+`daemon` knows the words alone; `client` the words, daemon and, at its first fallback, discover.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ MAY = {
     "store": ABOVE_WORDS | {"store"},
     "discover": ABOVE_WORDS | {"store", "discover"},
     "learn": ABOVE_WORDS | {"store", "learn"},
-    "client": ABOVE_WORDS | {"client", "discover"},
-    "serve": ABOVE_WORDS | {"store", "discover", "learn", "serve"},
-    "app": ABOVE_WORDS | {"store", "discover", "learn", "serve"},
-    "cli": ABOVE_WORDS | {"store", "discover", "learn", "serve", "client", "app", "cli"},
+    "daemon": ABOVE_WORDS | {"daemon"},
+    "client": ABOVE_WORDS | {"daemon", "client", "discover"},
+    "serve": ABOVE_WORDS | {"daemon", "store", "discover", "learn", "serve"},
+    "app": ABOVE_WORDS | {"daemon", "store", "discover", "learn", "serve"},
+    "cli": ABOVE_WORDS | {"daemon", "store", "discover", "learn", "serve", "client", "app", "cli"},
     "__main__": ABOVE_WORDS | {"cli"},
 }
 LAZY = {("client", "discover")}
@@ -72,12 +73,12 @@ def loaded_by(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["", ".errors", ".config", ".serve.watch", ".serve.pidfile"])
+@pytest.mark.parametrize("module", ["", ".errors", ".config", ".daemon.watch", ".daemon.pidfile"])
 def test_what_must_be_light_is(module: str) -> None:
     assert loaded_by(NAME + module) & HEAVY == set()
 
 
-@pytest.mark.parametrize("module", [".serve.watch", ".serve.pidfile"])
+@pytest.mark.parametrize("module", [".daemon.watch", ".daemon.pidfile"])
 def test_the_watcher_needs_the_standard_library_only(module: str) -> None:
     foreign = loaded_by(NAME + module) - set(sys.stdlib_module_names) - {NAME}
     assert {name for name in foreign if name in {"msgspec", "httpx", "cachetools"}} == set()

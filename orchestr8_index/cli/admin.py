@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 
 def forget_decisions(settings: Settings, given: dict[str, str]) -> int:
-    from ..serve.probe import call
-    from ..serve.supervise import running_port
+    from ..daemon.probe import call
+    from ..daemon.supervise import running_port
 
     port = running_port(settings)
     if port is not None:
@@ -31,7 +31,7 @@ def forget_decisions(settings: Settings, given: dict[str, str]) -> int:
 
 def import_lines(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
     """(new, known already). Raises OperationError with the line that cannot be read."""
-    from ..serve.supervise import running_port
+    from ..daemon.supervise import running_port
 
     decisions = [_decision(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     port = running_port(settings)
@@ -50,7 +50,7 @@ def import_lines(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
 
 
 def _import_through(port: int, decisions: list[Decision]) -> tuple[int, int]:
-    from ..serve.probe import call
+    from ..daemon.probe import call
 
     known = 0
     for decision in decisions:
@@ -93,7 +93,7 @@ def _report(decision: Decision) -> Report:
 
 def _as_writer(settings: Settings, work: Callable[[Outcomes], Awaitable[T]]) -> T:
     """Run `work` on the opened store while nobody else can write to it."""
-    from ..serve.pidfile import PidFile
+    from ..daemon.pidfile import PidFile
     from ..store.store import Store
     from ..text import Terms
 

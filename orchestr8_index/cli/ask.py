@@ -67,7 +67,7 @@ def _checked(params: dict[Kind, dict[str, Any]]) -> dict[Kind, Choice]:
 
 
 def _ask_server(port: int, params: dict[Kind, dict[str, Any]]) -> dict[Kind, Any]:
-    from ..serve.probe import call
+    from ..daemon.probe import call
 
     results: dict[Kind, Any] = {}
     for kind, given in params.items():
@@ -84,8 +84,8 @@ def _ask_server(port: int, params: dict[Kind, dict[str, Any]]) -> dict[Kind, Any
 
 def _port_of_server(settings: Settings) -> int | None:
     """A server of ours that serves the roots that were asked for, or any if none were named."""
-    from ..serve.probe import get_health
-    from ..serve.supervise import port_to_ask
+    from ..daemon.probe import get_health
+    from ..daemon.supervise import port_to_ask
 
     port = port_to_ask(settings)
     health = get_health(port) if port else None

@@ -192,7 +192,7 @@ def restore(settings: Settings, file: str | None) -> None:
     \b
     orchestr8-index restore
     """
-    from ..serve.supervise import running_port
+    from ..daemon.supervise import running_port
     from ..store.backup import backups
     from ..store.backup import restore as put_back
 

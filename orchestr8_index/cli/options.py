@@ -31,7 +31,7 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def with_roots_of_server(settings: Settings) -> Settings:
     """Where no roots were named and a server runs on the data directory: the server's roots."""
-    from ..serve.supervise import pidfile
+    from ..daemon.supervise import pidfile
 
     owner = None if settings.explicit_roots else pidfile(settings).owner()
     roots = owner.get("roots") if owner else None

@@ -38,7 +38,7 @@ def up(settings: Settings) -> None:
     orchestr8-index up
     orchestr8-index up --root ~/.claude --root ./plugins
     """
-    from ..serve.supervise import running_port, start, stop
+    from ..daemon.supervise import running_port, start, stop
 
     if (port := running_port(settings)) is not None:
         _already_running(settings, port)
@@ -63,7 +63,7 @@ def up(settings: Settings) -> None:
 
 
 def _already_running(settings: Settings, port: int) -> None:
-    from ..serve.supervise import pidfile
+    from ..daemon.supervise import pidfile
 
     click.echo(f"Already running on {show.url(port)}.")
     if settings.explicit_port and settings.port not in (0, port):
@@ -85,7 +85,7 @@ def down(settings: Settings) -> None:
     \b
     orchestr8-index down
     """
-    from ..serve.supervise import running_port, stop
+    from ..daemon.supervise import running_port, stop
 
     port = running_port(settings)
     if settings.explicit_port and settings.port and port not in (None, settings.port):
@@ -109,8 +109,8 @@ def status(settings: Settings, as_json: bool) -> None:
     orchestr8-index status
     orchestr8-index status --json
     """
-    from ..serve.probe import get_health
-    from ..serve.supervise import pidfile, port_to_ask, running_port
+    from ..daemon.probe import get_health
+    from ..daemon.supervise import pidfile, port_to_ask, running_port
 
     port = port_to_ask(settings)
     health = get_health(port) if port else None
@@ -134,14 +134,14 @@ def reindex(settings: Settings, as_json: bool) -> None:
     \b
     orchestr8-index reindex
     """
-    from ..serve.supervise import running_port
+    from ..daemon.supervise import running_port
 
     settings = with_roots_of_server(settings)
     port = running_port(settings)
     if port is None:
         _build_here(settings, as_json)
         return
-    from ..serve.probe import request
+    from ..daemon.probe import request
 
     try:
         _, told = request(port, "POST", "/reindex", seconds=3600)

@@ -42,12 +42,17 @@ Call = Callable[[State, Any], Awaitable[Result]]
 
 
 class Method(Struct, frozen=True):
-    """`cache` names the cache that keeps its answers; only those carry `cache_hit`."""
+    """`name` on the wire; `short` in client, MCP and command line; `scope` is who may call it.
+
+    `cache` names the cache that keeps its answers; only those carry `cache_hit`.
+    """
 
     name: str
+    short: str
     params: type[Struct]
     call: Call
     sentence: str
+    scope: Literal["read", "report", "admin"] = "read"
     cache: Literal["", "query", "pattern"] = ""
 
 
@@ -85,54 +90,77 @@ METHODS: dict[str, Method] = {
     for method in (
         Method(
             "queryAgents",
+            "query_agents",
             AgentQuery,
             query_agents,
             "Which agents play this role, have this capability, or fit this context?",
-            "query",
+            cache="query",
         ),
-        Method("querySkills", SkillQuery, query_skills, "Which skills fit this context?", "query"),
+        Method(
+            "querySkills",
+            "query_skills",
+            SkillQuery,
+            query_skills,
+            "Which skills fit this context?",
+            cache="query",
+        ),
         Method(
             "queryWorkflows",
+            "query_workflows",
             WorkflowQuery,
             query_workflows,
             "Which commands reach this goal?",
-            "query",
+            cache="query",
         ),
         Method(
             "getOrchestrationPattern",
+            "get_pattern",
             PatternGoal,
             get_pattern,
             "Which sequence of agents worked for goals like this one?",
-            "pattern",
+            cache="pattern",
         ),
         Method(
             "queryPattern",
+            "find_patterns",
             PatternSearch,
             find_patterns,
             "All patterns whose goal is alike enough, best first.",
-            "pattern",
+            cache="pattern",
         ),
         Method(
             "storePattern",
+            "store_pattern",
             PatternStore,
             store_pattern,
             "Keep a sequence of agents, with its dependencies, for a kind of goal.",
+            scope="report",
         ),
         Method(
             "cacheDecision",
+            "report_outcome",
             Report,
             cache_decision,
             "Report how a task ended; acknowledged once it is on the disk.",
+            scope="report",
         ),
         Method(
             "forgetDecisions",
+            "forget",
             Chosen,
             forget_decisions,
             "Remove decisions by task, date or agent, with everything learnt from them.",
+            scope="admin",
         ),
-        Method("getEntry", EntryQuery, read_entry, "The text of one entry, cut to a token budget."),
-        Method("getHealth", NoParams, get_health, "The same as GET /health."),
-        Method("getMetrics", NoParams, get_metrics, "The same as GET /metrics."),
+        Method(
+            "getEntry",
+            "get_entry",
+            EntryQuery,
+            read_entry,
+            "The text of one entry, cut to a token budget.",
+        ),
+        Method("getHealth", "health", NoParams, get_health, "The same as GET /health."),
+        Method("getMetrics", "metrics", NoParams, get_metrics, "The same as GET /metrics."),
     )
 }
 

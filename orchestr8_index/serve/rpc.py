@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import sqlite3
-import time
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from ..errors import (
-    InternalError,
-    InvalidRequest,
-    MethodNotFound,
-    ParseError,
-    RequestError,
-    StoreUnavailable,
-)
-from ..store.ledger import query_note
-from .methods import METHODS, Method, read_params
+from ..errors import InvalidRequest, ParseError, RequestError
+from .calls import perform
 from .state import State
 
 MAX_BATCH = 100
-log = logging.getLogger("orchestr8.rpc")
 
 
 class Call(Struct, frozen=True):
@@ -73,33 +60,20 @@ async def _reply_to_batch(state: State, body: bytes) -> Reply:
 
 async def _reply_to_one(state: State, body: bytes) -> Reply:
     ident = b"null"
-    name, notified = "", False
+    notified = False
     try:
         call = _read_call(body)
         ident, notified = _ident(call)
         name = _method_name(call)
-        result = await _result(state, name, call)
-        reply = Reply(_success(ident, result), 200, name)
     except RequestError as error:
         state.metrics.failed(error.code)
+        return Reply(b"", 204) if notified else Reply(_error(ident, error), error.status)
+    try:
+        raw = b"{}" if isinstance(call.params, UnsetType) else bytes(call.params)
+        reply = Reply(_success(ident, await perform(state, name, raw)), 200, name)
+    except RequestError as error:
         reply = Reply(_error(ident, error), error.status, name)
-    except sqlite3.Error as error:
-        reply = _store_refusal(state, ident, name, error)
-    except Exception:  # the one place where a defect becomes an answer
-        log.exception("the method failed", extra={"method": name})
-        failure = InternalError("The server met an error of its own.")
-        state.metrics.failed(failure.code)
-        reply = Reply(_error(ident, failure), failure.status, name)
     return Reply(b"", 204, name) if notified else reply
-
-
-def _store_refusal(state: State, ident: bytes, name: str, error: sqlite3.Error) -> Reply:
-    """A database that cannot be read any more: answers go on, and /health says why."""
-    if state.keeper is not None:
-        state.keeper.failed(error)
-    refusal = StoreUnavailable("The store cannot be read.")
-    state.metrics.failed(refusal.code)
-    return Reply(_error(ident, refusal), refusal.status, name)
 
 
 def _read_call(body: bytes) -> Call:
@@ -142,59 +116,6 @@ def _method_name(call: Call) -> str:
     if not isinstance(call.method, str):
         raise InvalidRequest("A call has a method's name.")
     return call.method
-
-
-async def _result(state: State, name: str, call: Call) -> bytes:
-    method = METHODS.get(name)
-    if method is None:
-        known = ", ".join(METHODS)
-        raise MethodNotFound("There is no such method.", f"The methods are {known}.")
-    started = time.perf_counter()
-    raw = b"{}" if isinstance(call.params, UnsetType) else bytes(call.params)
-    params = read_params(method, raw)
-    result = await (
-        _cached(state, method, params) if method.cache else _plain(state, method, params)
-    )
-    spent = (time.perf_counter() - started) * 1000
-    state.metrics.answered(name, spent, bool(method.cache))
-    return result
-
-
-async def _plain(state: State, method: Method, params: Any) -> bytes:
-    return msgspec.json.encode(await method.call(state, params))
-
-
-async def _cached(state: State, method: Method, params: Any) -> bytes:
-    cache = state.query_cache if method.cache == "query" else state.pattern_cache
-    key = (method.name, _digest(msgspec.json.encode(params)), state.stamp)
-    started, known = time.perf_counter(), cache.get(key)
-    if known is None:
-        result = await method.call(state, params)
-        answer = msgspec.json.encode(result)
-        again = {**result, "cache_hit": True} if _tells(result) else None
-        cache.put(key, msgspec.json.encode(again) if again else answer)
-    else:
-        answer = known
-    _note(state, method, params, answer, known is not None, started)
-    return answer
-
-
-def _tells(result: Any) -> bool:
-    return isinstance(result, dict) and "cache_hit" in result
-
-
-def _note(
-    state: State, method: Method, params: Any, answer: bytes, hit: bool, started: float
-) -> None:
-    """A row for the query log: names only, so that what waits for the disk stays small."""
-    if state.keeper is not None and method.cache == "query":
-        spent = (time.perf_counter() - started) * 1000
-        state.keeper.note_query(query_note(method.name, params, answer, hit, spent))
-
-
-def _digest(params: bytes) -> bytes:
-    """Params may be long, and the cache counts the bytes of answers only."""
-    return hashlib.blake2b(params, digest_size=16).digest()
 
 
 def _success(ident: bytes, result: bytes) -> bytes:

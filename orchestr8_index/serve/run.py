@@ -13,8 +13,8 @@ from typing import Any
 
 import uvicorn
 
-from .claim import BACKLOG
-from .pidfile import PidFile
+from ..daemon.claim import BACKLOG
+from ..daemon.pidfile import PidFile
 
 GRACE_SECONDS = 5
 log = logging.getLogger("orchestr8.serve")

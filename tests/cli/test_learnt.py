@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from orchestr8_index.daemon.pidfile import PidFile
+from orchestr8_index.daemon.probe import call
 from orchestr8_index.learn.outcomes import Outcomes
-from orchestr8_index.serve.pidfile import PidFile
-from orchestr8_index.serve.probe import call
 from orchestr8_index.store.database import NAME, connect
 
 from ..learn.reporting import report_of, with_outcomes

@@ -11,8 +11,8 @@ import pytest
 
 from orchestr8_index import __version__
 from orchestr8_index.cli import cli
+from orchestr8_index.daemon import supervise
 from orchestr8_index.errors import InternalError, OperationError
-from orchestr8_index.serve import supervise
 
 from ..processes import World
 from .conftest import ROOT, Run

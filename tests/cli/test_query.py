@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestr8_index.serve import probe
+from orchestr8_index.daemon import probe
 
 from ..processes import Running
 from ..trees import MakeTree, agent

@@ -10,8 +10,8 @@ import pytest
 
 from orchestr8_index import app
 from orchestr8_index.config import Settings
+from orchestr8_index.daemon import probe, supervise
 from orchestr8_index.errors import StartFailed
-from orchestr8_index.serve import probe, supervise
 
 from ..processes import Running
 from ..trees import MakeTree, agent

@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from orchestr8_index.config import fixture_root
-from orchestr8_index.serve.probe import call, get_health
+from orchestr8_index.daemon.probe import call, get_health
 
 from ..processes import World, alive, wait_for
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from orchestr8_index.config import fixture_root
-from orchestr8_index.serve.probe import call
+from orchestr8_index.daemon.probe import call
 from orchestr8_index.store import ledger
 from orchestr8_index.store.database import NAME, connect
 

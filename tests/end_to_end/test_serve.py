@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from orchestr8_index.config import fixture_root
-from orchestr8_index.serve.probe import call, request
+from orchestr8_index.daemon.probe import call, request
 
 from ..processes import World, wait_for
 

@@ -11,7 +11,7 @@ import pytest
 
 from orchestr8_index.discover.index import Index
 from orchestr8_index.records import NoParams
-from orchestr8_index.serve import rpc
+from orchestr8_index.serve import calls
 from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.methods import METHODS, Method
 from orchestr8_index.serve.rpc import MAX_BATCH, Reply
@@ -36,7 +36,7 @@ async def fail(_: State, params: NoParams) -> None:
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(METHODS, "fail", Method("fail", NoParams, fail, "Fails."))
+    monkeypatch.setitem(METHODS, "fail", Method("fail", "fail", NoParams, fail, "Fails."))
 
 
 # --- ids ---------------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ def test_a_pattern_method_uses_the_pattern_cache(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = msgspec.structs.replace(METHODS["querySkills"], cache="pattern")
-    monkeypatch.setattr(rpc, "METHODS", {"querySkills": method})
+    monkeypatch.setattr(calls, "METHODS", {"querySkills": method})
     call(state, "querySkills", context="release notes")
     assert (len(state.query_cache), len(state.pattern_cache)) == (0, 1)
 

@@ -12,8 +12,8 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from orchestr8_index.serve.claim import listen
-from orchestr8_index.serve.pidfile import PidFile
+from orchestr8_index.daemon.claim import listen
+from orchestr8_index.daemon.pidfile import PidFile
 from orchestr8_index.serve.run import Server, serve
 
 

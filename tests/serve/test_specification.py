@@ -12,7 +12,7 @@ import pytest
 from msgspec import Struct
 
 from orchestr8_index.records import NoParams
-from orchestr8_index.serve import rpc
+from orchestr8_index.serve import calls
 from orchestr8_index.serve.methods import Method
 from orchestr8_index.serve.rpc import Reply
 from orchestr8_index.serve.state import State
@@ -48,18 +48,18 @@ async def data(_: State, params: NoParams) -> list[object]:
 TABLE = {
     method.name: method
     for method in (
-        Method("subtract", Difference, subtract, "Subtracts."),
-        Method("sum", Numbers, add, "Adds."),
-        Method("update", Numbers, nothing, "Takes note."),
-        Method("notify_hello", Numbers, nothing, "Takes note."),
-        Method("get_data", NoParams, data, "Gives data."),
+        Method("subtract", "subtract", Difference, subtract, "Subtracts."),
+        Method("sum", "sum", Numbers, add, "Adds."),
+        Method("update", "update", Numbers, nothing, "Takes note."),
+        Method("notify_hello", "notify_hello", Numbers, nothing, "Takes note."),
+        Method("get_data", "get_data", NoParams, data, "Gives data."),
     )
 }
 
 
 @pytest.fixture(autouse=True)
 def table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rpc, "METHODS", TABLE)
+    monkeypatch.setattr(calls, "METHODS", TABLE)
 
 
 def told(answer: Reply) -> Any:

@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 
 from orchestr8_index.config import REPOSITORY, Settings
+from orchestr8_index.daemon import supervise
+from orchestr8_index.daemon.pidfile import PidFile
+from orchestr8_index.daemon.supervise import running_port, start, stop
 from orchestr8_index.errors import BuildFailed, PortTaken, StartFailed
-from orchestr8_index.serve import supervise
-from orchestr8_index.serve.pidfile import PidFile
-from orchestr8_index.serve.supervise import running_port, start, stop
 
 from ..processes import wait_for
-from .asking import settings_of
+from ..serve.asking import settings_of
 
 HEALTHY = {"status": "healthy", "generation": 1, "reasons": []}
 HOLD = """
 import signal, sys, time
 sys.path.append(sys.argv[1])
 from pathlib import Path
-from orchestr8_index.serve.pidfile import PidFile
+from orchestr8_index.daemon.pidfile import PidFile
 signal.signal(signal.SIGTERM, signal.SIG_IGN if sys.argv[3] == "deaf" else signal.SIG_DFL)
 lock = PidFile(Path(sys.argv[2]) / "mcp.pid")
 lock.acquire()

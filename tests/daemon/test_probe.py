@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from orchestr8_index.serve.probe import call, get_health, request
+from orchestr8_index.daemon.probe import call, get_health, request
 
 Speak = Callable[[bytes], int]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8_index.serve import pidfile
-from orchestr8_index.serve.pidfile import PidFile
+from orchestr8_index.daemon import pidfile
+from orchestr8_index.daemon.pidfile import PidFile
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from orchestr8_index.daemon.claim import claim, listen
+from orchestr8_index.daemon.pidfile import PidFile
 from orchestr8_index.errors import AlreadyRunning, PortTaken, StartFailed
-from orchestr8_index.serve.claim import claim, listen
-from orchestr8_index.serve.pidfile import PidFile
 
-from .asking import settings_of
+from ..serve.asking import settings_of
 
 
 def test_a_claim_is_a_lock_and_a_port(tmp_path: Path) -> None:

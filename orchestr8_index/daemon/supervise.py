@@ -21,7 +21,7 @@ START_SECONDS, STOP_SECONDS, KILL_SECONDS = 120.0, 10.0, 5.0
 PAUSE = 0.05
 _PATH = "import sys; sys.path.append(sys.argv.pop(1));"
 _SERVE = _PATH + "from orchestr8_index.cli import main; main()"
-_WATCH = _PATH + "from orchestr8_index.serve.watch import main; sys.exit(main())"
+_WATCH = _PATH + "from orchestr8_index.daemon.watch import main; sys.exit(main())"
 
 
 def pidfile(settings: Settings) -> PidFile:

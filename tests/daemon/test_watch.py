@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from orchestr8_index.config import REPOSITORY
-from orchestr8_index.serve import watch
-from orchestr8_index.serve.pidfile import PidFile
-from orchestr8_index.serve.watch import LOCK_NAME, Watcher, main
+from orchestr8_index.daemon import watch
+from orchestr8_index.daemon.pidfile import PidFile
+from orchestr8_index.daemon.watch import LOCK_NAME, Watcher, main
 
 from ..processes import wait_for
 
@@ -111,7 +111,7 @@ def test_a_stop_while_a_child_is_being_started_ends_that_child(
 # --- as a process ------------------------------------------------------------------------------
 
 CODE = "import sys; sys.path.append(sys.argv.pop(1));"
-CODE += "from orchestr8_index.serve.watch import main; sys.exit(main())"
+CODE += "from orchestr8_index.daemon.watch import main; sys.exit(main())"
 
 
 def start(data_dir: Path, *command: str) -> subprocess.Popen[bytes]:

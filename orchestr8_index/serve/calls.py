@@ -1,0 +1,95 @@
+"""How is one call carried out, whoever carries it? From raw params to the bytes of a result.
+
+JSON-RPC, MCP and the hooks all come through here: one validation, one cache, one count, and one
+place where a defect becomes an error of the family.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+import time
+from typing import Any
+
+import msgspec
+
+from ..errors import InternalError, MethodNotFound, RequestError, StoreUnavailable
+from ..store.ledger import query_note
+from .methods import METHODS, Method, read_params
+from .state import State
+
+log = logging.getLogger("orchestr8.rpc")
+
+
+async def perform(state: State, name: str, raw: bytes) -> bytes:
+    """The result of the method as JSON. `raw` are its params as JSON. Raises RequestError only."""
+    try:
+        return await _perform(state, _method(name), raw)
+    except RequestError as error:
+        failure = error
+    except sqlite3.Error as error:  # answers go on, and /health says why
+        if state.keeper is not None:
+            state.keeper.failed(error)
+        failure = StoreUnavailable("The store cannot be read.")
+    except Exception:  # the one place where a defect becomes an answer
+        log.exception("the method failed", extra={"method": name})
+        failure = InternalError("The server met an error of its own.")
+    state.metrics.failed(failure.code)
+    raise failure from None
+
+
+def _method(name: str) -> Method:
+    method = METHODS.get(name)
+    if method is None:
+        known = ", ".join(METHODS)
+        raise MethodNotFound("There is no such method.", f"The methods are {known}.")
+    return method
+
+
+async def _perform(state: State, method: Method, raw: bytes) -> bytes:
+    started = time.perf_counter()
+    params = read_params(method, raw)
+    result = await (
+        _cached(state, method, params) if method.cache else _plain(state, method, params)
+    )
+    spent = (time.perf_counter() - started) * 1000
+    state.metrics.answered(method.name, spent, bool(method.cache))
+    return result
+
+
+async def _plain(state: State, method: Method, params: Any) -> bytes:
+    return msgspec.json.encode(await method.call(state, params))
+
+
+async def _cached(state: State, method: Method, params: Any) -> bytes:
+    cache = state.query_cache if method.cache == "query" else state.pattern_cache
+    key = (method.name, _digest(msgspec.json.encode(params)), state.stamp)
+    started, known = time.perf_counter(), cache.get(key)
+    if known is None:
+        result = await method.call(state, params)
+        answer = msgspec.json.encode(result)
+        again = {**result, "cache_hit": True} if _tells(result) else None
+        cache.put(key, msgspec.json.encode(again) if again else answer)
+    else:
+        answer = known
+    _note(state, method, params, answer, known is not None, started)
+    return answer
+
+
+def _tells(result: Any) -> bool:
+    return isinstance(result, dict) and "cache_hit" in result
+
+
+def _note(
+    state: State, method: Method, params: Any, answer: bytes, hit: bool, started: float
+) -> None:
+    """A row for the query log: names only, so that what waits for the disk stays small."""
+    if state.keeper is not None and method.cache == "query":
+        spent = (time.perf_counter() - started) * 1000
+        state.keeper.note_query(query_note(method.name, params, answer, hit, spent))
+
+
+def _digest(params: bytes) -> bytes:
+    """Params may be long, and the cache counts the bytes of answers only."""
+    return hashlib.blake2b(params, digest_size=16).digest()
