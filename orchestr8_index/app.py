@@ -10,6 +10,7 @@ from .config import Settings
 from .discover.child import Builder
 from .discover.refresh import Refresh
 from .errors import BuildFailed
+from .tokens import read_tokenizer
 
 
 def run_server(settings: Settings, told: Callable[[int], None] = lambda port: None) -> None:
@@ -20,6 +21,7 @@ def run_server(settings: Settings, told: Callable[[int], None] = lambda port: No
     from .daemon.claim import claim
 
     os.umask(0o077)
+    tokens = read_tokenizer(settings.tokenizer)
     pidfile, listening = claim(settings)
     told(listening.getsockname()[1])
     refresh = Refresh(settings, Builder(settings, on_failure=_log_failure))
@@ -34,7 +36,7 @@ def run_server(settings: Settings, told: Callable[[int], None] = lambda port: No
 
     set_up_logs(settings.data_dir, settings.log_level)
     queries, patterns = AnswerCache(settings.query_life), AnswerCache(settings.pattern_life)
-    state = State(settings, refresh, queries, patterns, keeper=Keeper(settings))
+    state = State(settings, refresh, queries, patterns, tokens=tokens, keeper=Keeper(settings))
     refresh.on_swap = lambda index: queries.clear()
     serve(make_web(state), pidfile, listening)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from .errors import BadSetting
+from .tokens import ESTIMATE, TOKENIZERS
 
 DEFAULT_PORT = 3700
 DEFAULT_DATA_DIR = "~/.claude/mcp-server/data"
@@ -36,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True):
     watch: bool = True
     store_soft_mb: int = 100
     store_hard_mb: int = 500
+    tokenizer: str = ESTIMATE
     explicit_port: bool = False
     explicit_data_dir: bool = False
 
@@ -85,6 +87,7 @@ def read_settings(
         watch=_one_of(env, "MCP_WATCH", ("true", "false"), "true") == "true",
         store_soft_mb=_first(_number(env, "MCP_STORE_SOFT_MB", 1, 1 << 20), 100),
         store_hard_mb=_first(_number(env, "MCP_STORE_HARD_MB", 1, 1 << 20), 500),
+        tokenizer=_one_of(env, "MCP_TOKENIZER", TOKENIZERS, ESTIMATE),
         explicit_data_dir=bool(data_dir or env.get("MCP_DATA_DIR")),
         explicit_port=port is not None or env_port is not None,
     )

@@ -45,6 +45,11 @@ class Entry(Struct, array_like=True, frozen=True):
         return f"{self.plugin}:{self.name}"
 
     @property
+    def line(self) -> str:
+        """As a host lists it for a model that carries the whole catalogue."""
+        return f"- {self.qualified}: {self.description}\n"
+
+    @property
     def said(self) -> str:
         """The description and all else of the header that describes the entry, as searched."""
         return " ".join((self.description, *self.labels, self.use_when))

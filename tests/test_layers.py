@@ -12,7 +12,7 @@ import pytest
 
 from .source import NAME, Import, imports, modules, room
 
-WORDS = {"errors", "config", "records", "text"}
+WORDS = {"errors", "config", "records", "text", "tokens"}
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version
 MAY = {
     **dict.fromkeys(WORDS, ABOVE_WORDS),

@@ -24,6 +24,7 @@ from .learnt import (
     restore,
     verify,
 )
+from .read import read_context, read_entry
 from .server import down, reindex, serve, status, up
 
 CRASHED = 70
@@ -58,7 +59,7 @@ def cli(context: click.Context) -> None:
         context.color = False
 
 
-ASKING = (query, roles, doctor, reindex, evaluate, explain_place)
+ASKING = (query, read_context, read_entry, roles, doctor, reindex, evaluate, explain_place)
 RUNNING = (serve, up, down, status)
 LEARNT = (learned, patterns, replay, verify, export_decisions, import_decisions, forget)
 CARE = (backup, restore)

@@ -12,7 +12,8 @@ from ..config import Settings
 from ..errors import OperationError
 from ..records import KINDS, PLURAL, AgentQuery, Choice, Kind, SkillQuery, WorkflowQuery
 from . import show
-from .options import common, with_roots_of_server
+from .asking import index_of, source_of
+from .options import common, readable, with_roots_of_server
 
 QUERIES: dict[Kind, tuple[str, str, type[Choice]]] = {
     "agent": ("queryAgents", "context", AgentQuery),
@@ -39,24 +40,16 @@ def query(
     """
     kinds = KINDS if kind is None else (kind,)
     most = limit or (5 if kind else SHORT_LIST)
-    params = {each: {QUERIES[each][1]: _readable(text), "limit": most} for each in kinds}
+    params = {each: {QUERIES[each][1]: readable(text), "limit": most} for each in kinds}
     queries = _checked(params)
-    port = _port_of_server(settings)
-    if port is None:
-        results, source = _ask_here(settings, queries)
-    else:
-        results, source = _ask_server(port, params), f"from the server on {show.url(port)}"
+    source = source_of(settings)
+    results = {each: source.ask(QUERIES[each][0], queries[each]) for each in kinds}
     if as_json:
         click.echo(msgspec.json.encode({PLURAL[k]: results[k] for k in kinds}).decode())
         return
-    click.echo(f"({source})", err=True)
+    click.echo(f"({source.told})", err=True)
     for each in kinds:
         click.echo(show.answer(each, results[each]))
-
-
-def _readable(text: str) -> str:
-    """A terminal may hand over bytes that are no UTF-8; they would find nothing anyway."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _checked(params: dict[Kind, dict[str, Any]]) -> dict[Kind, Choice]:
@@ -64,65 +57,6 @@ def _checked(params: dict[Kind, dict[str, Any]]) -> dict[Kind, Choice]:
         return {kind: msgspec.convert(given, QUERIES[kind][2]) for kind, given in params.items()}
     except msgspec.ValidationError as error:
         raise click.UsageError(f"TEXT cannot be asked: {error}.") from None
-
-
-def _ask_server(port: int, params: dict[Kind, dict[str, Any]]) -> dict[Kind, Any]:
-    from ..daemon.probe import call
-
-    results: dict[Kind, Any] = {}
-    for kind, given in params.items():
-        try:
-            reply = call(port, QUERIES[kind][0], given)
-        except OSError as error:
-            raise OperationError(f"The server on {show.url(port)} broke off: {error}.") from None
-        if "error" in reply:
-            told = reply["error"]
-            raise OperationError(told["message"], told.get("data", {}).get("cure", ""))
-        results[kind] = reply["result"]
-    return results
-
-
-def _port_of_server(settings: Settings) -> int | None:
-    """A server of ours that serves the roots that were asked for, or any if none were named."""
-    from ..daemon.probe import get_health
-    from ..daemon.supervise import port_to_ask
-
-    port = port_to_ask(settings)
-    health = get_health(port) if port else None
-    if health is None or health["status"] == "starting":
-        return None
-    if settings.explicit_roots and health.get("roots_digest") != settings.roots_digest:
-        return None
-    return port
-
-
-def _ask_here(settings: Settings, queries: dict[Kind, Choice]) -> tuple[dict[Kind, Any], str]:
-    from ..discover.answer import answer_agents, answer_skills, answer_workflows
-    from ..text import Terms
-
-    index, source = _index(settings)
-    asks = {"agent": answer_agents, "skill": answer_skills, "workflow": answer_workflows}
-    terms = Terms()
-    results: dict[Kind, Any] = {}
-    for kind, asked in queries.items():
-        answer = asks[kind](index, asked, terms)  # type: ignore[operator]
-        results[kind] = msgspec.to_builtins(answer.as_result(index.generation))
-    return results, source
-
-
-def _index(settings: Settings) -> tuple[Any, str]:
-    from .local import build_now, generations_of
-
-    before = generations_of(settings).newest()
-    bar = show.Progress()
-    try:
-        index = build_now(settings, bar)
-    finally:
-        bar.end()
-    over = f"over {show.roots(settings)}, {settings.roots_from}"
-    if index.generation == before:
-        return index, f"no server asked; from the last snapshot {over}"
-    return index, f"no server asked; indexed on the spot {over}"
 
 
 @click.command()
@@ -134,7 +68,7 @@ def roles(settings: Settings, as_json: bool) -> None:
     \b
     orchestr8-index roles
     """
-    index, source = _index(with_roots_of_server(settings))
+    index, source = index_of(with_roots_of_server(settings))
     segment = index.segments["agent"]
     found = [
         {
@@ -168,7 +102,7 @@ def doctor(settings: Settings, as_json: bool, every: bool) -> None:
     from .local import generations_of
 
     settings = with_roots_of_server(settings)
-    index, source = _index(settings)
+    index, source = index_of(settings)
     told = generations_of(settings).files(index.generation)
     counts = {**index.manifest.files, "findings": len(told.findings)}
     files = [file for file in told.files if every or file.is_entry]
@@ -195,7 +129,7 @@ def explain_place(settings: Settings, text: str, name: str, kind: Kind, as_json:
     """
     from . import golden as gold
 
-    index, source = _index(with_roots_of_server(settings))
+    index, source = index_of(with_roots_of_server(settings))
     told = gold.standing(index, kind, text, name)
     if as_json:
         click.echo(msgspec.json.encode(told).decode())
@@ -222,7 +156,7 @@ def evaluate(
     from . import golden as gold
 
     settings = with_roots_of_server(settings)
-    index, source = _index(settings)
+    index, source = index_of(settings)
     if suggest:
         for line in gold.suggest(index):
             click.echo(line)

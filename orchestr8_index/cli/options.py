@@ -40,3 +40,8 @@ def with_roots_of_server(settings: Settings) -> Settings:
     return msgspec.structs.replace(
         settings, roots=tuple(roots), roots_from="the roots of the running server"
     )
+
+
+def readable(text: str) -> str:
+    """A terminal may hand over bytes that are no UTF-8; they would find nothing anyway."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ..config import Settings
-from ..records import PLURAL, FileReport, Finding, Kind
+from ..records import KINDS, PLURAL, FileReport, Finding, Kind
 
 SHOWN_PER_RULE = 5
 TOP = 10
@@ -88,7 +88,14 @@ def _span(seconds: float) -> str:
 
 
 def answer(kind: Kind, result: Mapping[str, Any]) -> str:
-    rows = result[PLURAL[kind]]
+    lines = _rows(kind, result[PLURAL[kind]])
+    near = result.get("near_misses")
+    meant = f" Nearest names: {', '.join(near)}." if near else ""
+    said = f"  {result['reasoning']}{meant} Confidence {result['confidence']:.2f}."
+    return "\n".join([*lines, click.style(said, dim=True)])
+
+
+def _rows(kind: Kind, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [click.style(PLURAL[kind].capitalize(), bold=True)]
     for place, row in enumerate(rows, 1):
         name = click.style(f"{row['plugin']}:{row['name']}", fg="green")
@@ -96,12 +103,24 @@ def answer(kind: Kind, result: Mapping[str, Any]) -> str:
         lines.append(f"  {place}. {name}  ({row['score']:.2f}{model})")
         if row.get("description"):
             lines.append(f"     {row['description']}")
-    if not rows:
-        lines.append("  none")
-    near = result.get("near_misses")
-    meant = f" Nearest names: {', '.join(near)}." if near else ""
-    said = f"  {result['reasoning']}{meant} Confidence {result['confidence']:.2f}."
-    return "\n".join([*lines, click.style(said, dim=True)])
+    return lines if rows else [*lines, "  none"]
+
+
+def context(told: Mapping[str, Any]) -> str:
+    lines = [
+        line for kind in KINDS if told[PLURAL[kind]] for line in _rows(kind, told[PLURAL[kind]])
+    ]
+    if told["pattern"]:
+        sequence = " → ".join(told["pattern"]["pattern"]["agent_sequence"])
+        lines += [click.style("What worked before", bold=True), f"  {sequence}"]
+    if told["text"]:
+        lines += ["", told["text"], ""]
+    receipt = told["receipt"]
+    said = (
+        f"  {receipt['tokens_used']:,} tokens; all names and descriptions would be "
+        f"{receipt['tokens_catalogue']:,} ({receipt['tokenizer']})."
+    )
+    return "\n".join([*(lines or ["Nothing fits this task."]), click.style(said, dim=True)])
 
 
 def roles(found: Sequence[Mapping[str, Any]]) -> str:

@@ -1,7 +1,4 @@
-"""What does one entry say, within a budget? Its text, cut at a heading or a paragraph.
-
-Tokens are estimated: four characters of Latin text are about one token, one of CJK is about one.
-"""
+"""What does one entry say, within a budget? Its text, cut at a heading or a paragraph."""
 
 from __future__ import annotations
 
@@ -11,11 +8,10 @@ from msgspec import Struct
 
 from ..errors import InvalidParams
 from ..records import EntryQuery, Kind
+from ..tokens import ESTIMATING, Tokenizer
 from .index import Index, Segment
 from .spelling import near_names
 
-CHARS_PER_TOKEN = 4
-_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 _BREAKS = (re.compile(r"\n(?=#{1,6} )"), re.compile(r"\n\s*\n"), re.compile(r"\n"))
 
 
@@ -28,35 +24,28 @@ class Excerpt(Struct, frozen=True):
     truncated: bool
 
 
-def get_entry(index: Index, query: EntryQuery) -> Excerpt:
+def get_entry(index: Index, query: EntryQuery, tokens: Tokenizer = ESTIMATING) -> Excerpt:
     """Raises InvalidParams with near names when there is no such entry."""
     segment = index.segments[query.kind]
     place = segment.find(query.plugin, query.name)
     if place is None:
         raise InvalidParams({"name": _unknown(segment, query)})
     entry, whole = segment.entry(place), segment.text(place).strip()
-    text = whole if query.max_tokens is None else cut_to(whole, query.max_tokens)
-    return Excerpt(entry.kind, entry.plugin, entry.name, text, estimate_tokens(text), text != whole)
+    text = whole if query.max_tokens is None else cut_to(whole, query.max_tokens, tokens)
+    return Excerpt(entry.kind, entry.plugin, entry.name, text, tokens(text), text != whole)
 
 
-def estimate_tokens(text: str) -> int:
-    wide = len(_WIDE.findall(text)) if not text.isascii() else 0
-    return wide + -(-(len(text) - wide) // CHARS_PER_TOKEN)
-
-
-def cut_to(text: str, max_tokens: int) -> str:
+def cut_to(text: str, max_tokens: int, tokens: Tokenizer = ESTIMATING) -> str:
     """The longest beginning within the budget, ended at a heading, a paragraph or a line.
 
     The first of these that uses at least half of the budget; else it ends where the budget does.
     """
-    if estimate_tokens(text) <= max_tokens:
+    if tokens(text) <= max_tokens:
         return text
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (
-            (middle, high) if estimate_tokens(text[:middle]) <= max_tokens else (low, middle - 1)
-        )
+        low, high = (middle, high) if tokens(text[:middle]) <= max_tokens else (low, middle - 1)
     for pattern in _BREAKS:
         ends = [match.start() for match in pattern.finditer(text, 0, low)]
         if ends and ends[-1] * 2 >= low:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -189,6 +189,15 @@ class Index:
         self.roles: dict[str, ResolvedRole] = {
             fold_name(resolved.role.name): resolved for resolved in manifest.roles
         }
+        self._sums: dict[str, int] = {}
+
+    def count_once(self, what: str, count: Callable[[Entry], int]) -> int:
+        """The sum over all entries, remembered under the name `what`."""
+        if what not in self._sums:
+            segments = self.segments.values()
+            every = (segment.entry(place) for segment in segments for place in range(segment.size))
+            self._sums[what] = sum(count(entry) for entry in every)
+        return self._sums[what]
 
 
 def open_index(generations: Generations, generation: int) -> Index:

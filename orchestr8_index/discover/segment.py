@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from ..records import Entry, Kind
 from ..text import fold_name
+from ..tokens import estimate_tokens
 from .clones import find_clones
 from .count import Counted, count, norms
 from .embed import Embedder
@@ -58,7 +59,8 @@ def write_segment(
         },
     )
     wide = counted.singles.entries.itemsize == 4
-    return SegmentInfo(len(rows), wide, table, counted.lengths)
+    tokens = sum(estimate_tokens(entry.line) for entry, _ in rows)
+    return SegmentInfo(len(rows), wide, table, counted.lengths, tokens)
 
 
 def _postings_sections(name: str, counted: Counted) -> dict[str, object]:

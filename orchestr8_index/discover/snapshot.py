@@ -21,19 +21,21 @@ from ..errors import SnapshotUnreadable
 from ..records import KINDS, FileReport, Finding, Kind, Poison, ResolvedRole
 from .sections import Table
 
-FORMAT = 4
+FORMAT = 5
 KEPT_GENERATIONS = 2
 LEFTOVER_AGE = 3600.0
 _MANIFEST, _FILES = "manifest.json", "files.msgpack"
 
 
 class SegmentInfo(Struct, frozen=True):
-    """`lengths` are the mean numbers of terms in each field."""
+    """`lengths` are the mean numbers of terms in each field; `tokens` what a model would carry
+    that has all names and descriptions in its context (estimated)."""
 
     entries: int
     wide: bool
     sections: Table
     lengths: tuple[float, ...]
+    tokens: int = 0
 
 
 class Manifest(Struct, frozen=True):

@@ -12,11 +12,13 @@ import msgspec
 from msgspec import Struct
 
 from ..discover.answer import answer_agents, answer_skills, answer_workflows
+from ..discover.context import get_context
 from ..discover.excerpt import get_entry
-from ..errors import InvalidParams
+from ..errors import InvalidParams, StoreUnavailable
 from ..learn.review import Chosen
 from ..records import (
     AgentQuery,
+    ContextQuery,
     EntryQuery,
     NoParams,
     PatternGoal,
@@ -74,7 +76,16 @@ async def query_workflows(state: State, query: WorkflowQuery) -> Result:
 
 
 async def read_entry(state: State, query: EntryQuery) -> Result:
-    return get_entry(state.index, query)
+    return get_entry(state.index, query, state.tokens)
+
+
+async def read_context(state: State, query: ContextQuery) -> Result:
+    try:
+        pattern = await get_pattern(state, PatternGoal(goal=query.task))
+    except StoreUnavailable:  # what the index knows is worth having without the past
+        pattern = None
+    of = (state.index, query, state.terms, state.experience, pattern, state.tokens)
+    return get_context(*of)
 
 
 async def get_health(state: State, _: NoParams) -> Result:
@@ -158,6 +169,14 @@ METHODS: dict[str, Method] = {
             EntryQuery,
             read_entry,
             "The text of one entry, cut to a token budget.",
+        ),
+        Method(
+            "getContext",
+            "get_context",
+            ContextQuery,
+            read_context,
+            "What one task needs, within a token budget: rows, the past pattern, one section.",
+            cache="query",
         ),
         Method("getHealth", "health", NoParams, get_health, "The same as GET /health."),
         Method("getMetrics", "metrics", NoParams, get_metrics, "The same as GET /metrics."),

@@ -12,6 +12,7 @@ from ..discover.refresh import Refresh
 from ..errors import Starting
 from ..records import Experience
 from ..text import Terms
+from ..tokens import ESTIMATING, Tokenizer
 from .cache import AnswerCache
 from .keeper import Keeper
 from .metrics import Metrics
@@ -27,6 +28,7 @@ class State:
     pattern_cache: AnswerCache
     metrics: Metrics = field(default_factory=Metrics)
     terms: Terms = field(default_factory=Terms)
+    tokens: Tokenizer = ESTIMATING
     started: float = field(default_factory=time.monotonic)
     keeper: Keeper | None = None
     first_build: asyncio.Task[Index] | None = None

@@ -254,12 +254,15 @@ def query_note(method: str, params: Any, answer: bytes, hit: bool, spent: float)
         now(),
         getattr(params, "capability", None),
         getattr(params, "role", None),
-        getattr(params, "context", None) or getattr(params, "goal", None),
+        next((text for name in _TEXTS if (text := getattr(params, name, None))), None),
         _json([f"{row.plugin}:{row.name}" for row in rows]),
         int(hit),
         round(spent, 3),
         method,
     )
+
+
+_TEXTS = ("context", "goal", "task")
 
 
 class _Named(msgspec.Struct):

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr8_index.discover.excerpt import cut_to, estimate_tokens, get_entry
+from orchestr8_index.discover.excerpt import cut_to, get_entry
 from orchestr8_index.discover.index import Index
 from orchestr8_index.errors import InvalidParams
 from orchestr8_index.records import EntryQuery
+from orchestr8_index.tokens import estimate_tokens
 
 
 def query(name: str = "postgres-tuner", max_tokens: int | None = None) -> EntryQuery:
@@ -39,10 +40,6 @@ def test_an_entry_like_nothing_names_none(shipped_index: Index) -> None:
     with pytest.raises(InvalidParams) as refused:
         get_entry(shipped_index, query("qqqq"))
     assert refused.value.problems == {"name": "there is no agent build-and-ship:qqqq"}
-
-
-def test_tokens_are_estimated_by_script() -> None:
-    assert (estimate_tokens(""), estimate_tokens("abcde"), estimate_tokens("数据库")) == (0, 2, 3)
 
 
 @pytest.mark.parametrize(

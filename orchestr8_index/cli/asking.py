@@ -1,0 +1,113 @@
+"""Who answers a question of the command line? The server that fits the options, else an index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ..config import Settings
+from ..errors import OperationError
+from . import show
+
+Ask = Callable[[str, Struct], Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """`ask(method, params)` gives the method's result as plain values; `told` says who answers."""
+
+    ask: Ask
+    told: str
+
+
+def source_of(settings: Settings) -> Source:
+    port = _port_of_server(settings)
+    if port is not None:
+        return Source(_server(port), f"from the server on {show.url(port)}")
+    index, told = index_of(settings)
+    return Source(_here(index), told)
+
+
+def index_of(settings: Settings) -> tuple[Any, str]:
+    """The newest snapshot of the roots, made first if it is not up to date; and which it is."""
+    from .local import build_now, generations_of
+
+    before = generations_of(settings).newest()
+    bar = show.Progress()
+    try:
+        index = build_now(settings, bar)
+    finally:
+        bar.end()
+    over = f"over {show.roots(settings)}, {settings.roots_from}"
+    if index.generation == before:
+        return index, f"no server asked; from the last snapshot {over}"
+    return index, f"no server asked; indexed on the spot {over}"
+
+
+def _port_of_server(settings: Settings) -> int | None:
+    """A server of ours that serves the roots that were asked for, or any if none were named."""
+    from ..daemon.probe import get_health
+    from ..daemon.supervise import port_to_ask
+
+    port = port_to_ask(settings)
+    health = get_health(port) if port else None
+    if health is None or health["status"] == "starting":
+        return None
+    if settings.explicit_roots and health.get("roots_digest") != settings.roots_digest:
+        return None
+    return port
+
+
+def _server(port: int) -> Ask:
+    from ..daemon.probe import call
+
+    def ask(method: str, params: Struct) -> Any:
+        try:
+            reply = call(port, method, msgspec.to_builtins(params))
+        except OSError as error:
+            raise OperationError(f"The server on {show.url(port)} broke off: {error}.") from None
+        if "error" in reply:
+            raise OperationError(*_complaint(reply["error"]))
+        return reply["result"]
+
+    return ask
+
+
+def _complaint(error: Mapping[str, Any]) -> tuple[str, str]:
+    """The sentence and the cure; one about the wire's fields helps nobody here."""
+    data = error.get("data", {})
+    return error["message"], "" if "validation_errors" in data else data.get("cure", "")
+
+
+def _here(index: Any) -> Ask:
+    from ..discover.answer import answer_agents, answer_skills, answer_workflows
+    from ..discover.context import get_context
+    from ..discover.excerpt import get_entry
+    from ..errors import InvalidParams
+    from ..text import Terms
+
+    terms = Terms()
+    answers = {
+        "queryAgents": answer_agents,
+        "querySkills": answer_skills,
+        "queryWorkflows": answer_workflows,
+    }
+    others: dict[str, Callable[[Any], Any]] = {
+        "getEntry": lambda params: get_entry(index, params),
+        "getContext": lambda params: get_context(index, params, terms),
+    }
+
+    def ask(method: str, params: Any) -> Any:
+        try:
+            if method in others:
+                return msgspec.to_builtins(others[method](params))
+            answer: Any = answers[method]
+            return msgspec.to_builtins(answer(index, params, terms).as_result(index.generation))
+        except InvalidParams as error:
+            raise OperationError(error.sentence, cure="") from None
+
+    return ask
