@@ -6,15 +6,20 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import OperationError
 from .database import NAME, connect, full_check, quick_check
+from .ledger import count_decisions, decisions
+from .salvage import bring_back, read_damaged
+from .schema import migrate
 
 KEPT = 7
 FOLDER = "backups"
+READY = f"{NAME}.ready"
 _PASSING = (
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -27,19 +32,23 @@ _PASSING = (
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What was done about a damaged database: `lost` is None where nobody can tell how many."""
+    """What was done about a damaged database: `lost` is None where nobody can tell how many.
+
+    `saved` are the decisions that only the damaged file had, and that could still be read.
+    """
 
     damage: str
     aside: str
     restored: str
     lost: int | None
+    saved: int = 0
 
     def sentence(self) -> str:
-        lost = "an unknown number of" if self.lost is None else f"{self.lost:,}"
+        lost = "how many are lost is unknown" if self.lost is None else f"{self.lost:,} are lost"
         came = f"the backup {self.restored} took its place" if self.restored else "a new one began"
         return (
-            f"The database was damaged ({self.damage}); {came}, {lost} decisions are lost, "
-            f"and the damaged file is kept as {self.aside}."
+            f"The database was damaged ({self.damage}); {came}; {self.saved:,} decisions were read "
+            f"back from the damaged file, which is kept as {self.aside}; {lost}."
         )
 
 
@@ -92,14 +101,43 @@ def restore(data_dir: Path, backup_file: Path) -> str:
     """
     if not is_good(backup_file):
         raise OperationError(f"{backup_file.name} is not a good backup.", "Choose another.")
-    aside = set_aside(data_dir, "replaced")
-    with (
-        contextlib.closing(_open_backup(backup_file)) as good,
-        contextlib.closing(sqlite3.connect(data_dir / NAME)) as fresh,
-    ):
-        good.backup(fresh)
-    os.chmod(data_dir / NAME, 0o600)
+    with _replacement(data_dir) as fresh:
+        _copy(backup_file, fresh)
+    return _put_in_place(data_dir, "replaced")
+
+
+@contextlib.contextmanager
+def _replacement(data_dir: Path) -> Iterator[sqlite3.Connection]:
+    """A database beside the present one; only when it is whole it gets the name READY."""
+    half = data_dir / f"{READY}.part"
+    half.unlink(missing_ok=True)
+    try:
+        with contextlib.closing(sqlite3.connect(half, isolation_level=None)) as fresh:
+            yield fresh
+        os.chmod(half, 0o600)
+        os.rename(half, data_dir / READY)
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _put_in_place(data_dir: Path, why: str) -> str:
+    aside = set_aside(data_dir, why)
+    os.rename(data_dir / READY, data_dir / NAME)
     return aside
+
+
+def finish_replacing(data_dir: Path) -> None:
+    """What a process was about to do that ended between the two renames; else start afresh."""
+    ready = data_dir / READY
+    if ready.exists() and not (data_dir / NAME).exists():
+        os.rename(ready, data_dir / NAME)
+    for left in (ready, data_dir / f"{READY}.part"):
+        left.unlink(missing_ok=True)
+
+
+def _copy(backup_file: Path, into: sqlite3.Connection) -> None:
+    with contextlib.closing(_open_backup(backup_file)) as good:
+        good.backup(into)
 
 
 def _open_backup(path: Path) -> sqlite3.Connection:
@@ -119,16 +157,22 @@ def set_aside(data_dir: Path, why: str) -> str:
 
 
 def mend(data_dir: Path, damage: str) -> Repair:
-    """Set the damaged database aside and let the newest good backup take its place."""
-    before = _decisions(data_dir / NAME)
-    aside = set_aside(data_dir, "damaged")
+    """Set the damaged database aside; the newest good backup takes its place, with all that can
+    still be read of the damaged file."""
+    damaged = data_dir / NAME
+    before = _decisions(damaged)
     good = next((path for path in reversed(backups(data_dir)) if is_good(path)), None)
-    if good is None:
-        return Repair(damage, aside, "", before)
-    restore(data_dir, good)
-    after = _decisions(data_dir / NAME)
-    lost = None if before is None or after is None else max(0, before - after)
-    return Repair(damage, aside, good.name, lost)
+    with _replacement(data_dir) as sound:
+        if good is not None:
+            _copy(good, sound)
+        migrate(sound)
+        known = max((decision.id for decision in decisions(sound)), default=0)
+        found = read_damaged(damaged, known)
+        saved = bring_back(sound, found)
+        after = count_decisions(sound)
+    aside = _put_in_place(data_dir, "damaged")
+    lost = 0 if found.whole else None if before is None else max(0, before - after)
+    return Repair(damage, aside, good.name if good else "", lost, saved)
 
 
 def damage_of(path: Path) -> str:

@@ -54,6 +54,14 @@ def insert_decision(connection: sqlite3.Connection, decision: Decision) -> Decis
     return numbered if inserted.rowcount else None
 
 
+def put_back(connection: sqlite3.Connection, decision: Decision) -> None:
+    """A decision under the number that it has; one of the same task makes way."""
+    connection.execute(
+        f"INSERT OR REPLACE INTO decision_history ({_COLUMNS}, digest) VALUES ({_marks(15)})",
+        (*_row(decision), digest_of(decision)),
+    )
+
+
 def replace_decision(connection: sqlite3.Connection, decision: Decision) -> Decision:
     """Amend the row with the decision's number; the checkpoint no longer holds."""
     names = [name.strip() for name in _COLUMNS.split(",")][1:]
@@ -90,10 +98,13 @@ def decisions_of(
     return map(_decision, connection.execute(sql, (_json(sequence), last)))
 
 
-def checked_decisions(connection: sqlite3.Connection) -> Iterator[tuple[Decision, bool]]:
-    """(decision, whether its row is as it was written)."""
-    sql = f"SELECT {_COLUMNS}, digest FROM decision_history ORDER BY id"
-    for *row, digest in connection.execute(sql):
+def checked_decisions(
+    connection: sqlite3.Connection, after: int = 0, last: int = 2**62
+) -> Iterator[tuple[Decision, bool]]:
+    """(decision, whether its row is as it was written), in the order of their numbers."""
+    where = "WHERE id > ? AND id <= ? ORDER BY id"
+    sql = f"SELECT {_COLUMNS}, digest FROM decision_history {where}"
+    for *row, digest in connection.execute(sql, (after, last)):
         decision = _decision(row)
         yield decision, tuple(row) == _row(decision) and digest == digest_of(decision)
 

@@ -39,6 +39,7 @@ class Store:
     def open(self) -> None:
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._data_dir / NAME
+        backup.finish_replacing(self._data_dir)
         if damage := backup.damage_of(path):
             self.repaired = backup.mend(self._data_dir, damage)
         writing = connect(path)

@@ -131,17 +131,48 @@ def test_without_a_backup_a_new_one_begins(tmp_path: Path) -> None:
     spoil(tmp_path / NAME)
     repair = reopened(tmp_path)
     assert repair and (repair.restored, repair.lost) == ("", None)
-    assert "a new one began, an unknown number of decisions are lost" in repair.sentence()
+    assert "a new one began; 0 decisions were read back" in repair.sentence()
     assert tasks_of(tmp_path / NAME) == []
 
 
-def test_lost_decisions_are_counted(tmp_path: Path) -> None:
+def test_what_the_damaged_file_still_says_is_saved(tmp_path: Path) -> None:
     fill(tmp_path, "t1")
     backup.backup(tmp_path)
     fill(tmp_path, "t2", "t3")
     repair = backup.mend(tmp_path, "a test")
-    assert repair.lost == 2
-    assert "2 decisions are lost" in repair.sentence()
+    assert (repair.saved, repair.lost) == (2, 0)
+    assert tasks_of(tmp_path / NAME) == ["t1", "t2", "t3"]
+    assert "2 decisions were read back" in repair.sentence() and "0 are lost" in repair.sentence()
+
+
+def test_a_mending_that_was_cut_short_is_finished(tmp_path: Path) -> None:
+    fill(tmp_path, "t1")
+    (tmp_path / NAME).rename(tmp_path / backup.READY)
+    assert reopened(tmp_path) is None
+    assert tasks_of(tmp_path / NAME) == ["t1"]
+
+
+def test_a_mending_that_had_not_begun_to_replace_starts_afresh(tmp_path: Path) -> None:
+    fill(tmp_path, "t1")
+    for name in (backup.READY, f"{backup.READY}.part"):
+        (tmp_path / name).write_text("half")
+    assert reopened(tmp_path) is None
+    assert (tasks_of(tmp_path / NAME), [*tmp_path.glob("*.ready*")]) == (["t1"], [])
+
+
+def test_a_mending_that_fails_leaves_the_damaged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, "t1")
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(backup, "migrate", full)
+    with pytest.raises(sqlite3.OperationalError):
+        backup.mend(tmp_path, "a test")
+    assert tasks_of(tmp_path / NAME) == ["t1"]
+    assert [*tmp_path.glob("*.ready*"), *tmp_path.glob("*.damaged*")] == []
 
 
 def test_a_torn_tail_of_the_log_is_no_damage(tmp_path: Path) -> None:
