@@ -38,6 +38,7 @@ class Server:
         self, roots: list[str], data_dir: str, largest_file: int = 0, **environment: str
     ) -> None:
         """`largest_file` limits in bytes what the server may write into one file: a full disk."""
+        self.data_dir = data_dir
         options = [part for root in roots for part in ("--root", root)]
         command = [sys.executable, "-m", "orchestr8_index", "serve", *options]
         started = time.perf_counter()
