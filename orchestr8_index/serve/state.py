@@ -14,6 +14,7 @@ from ..records import Experience
 from ..text import Terms
 from ..tokens import ESTIMATING, Tokenizer
 from .cache import AnswerCache
+from .hooks.delegations import Delegations
 from .keeper import Keeper
 from .metrics import Metrics
 
@@ -32,6 +33,7 @@ class State:
     started: float = field(default_factory=time.monotonic)
     keeper: Keeper | None = None
     first_build: asyncio.Task[Index] | None = None
+    delegations: Delegations = field(default_factory=Delegations)
 
     @property
     def experience(self) -> Experience | None:

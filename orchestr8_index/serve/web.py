@@ -11,11 +11,12 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors import InvalidRequest, Orchestr8Error
+from ..errors import InvalidRequest, Orchestr8Error, ParseError
 from ..records import PLURAL
 from .freshness import Watch
 from .guard import Guard, send_bytes, send_json
 from .health import health, metrics
+from .hooks.receive import receive_claude
 from .rpc import refusal, reply_to
 from .state import State
 
@@ -46,6 +47,19 @@ class Rpc(Endpoint):
         reply = await reply_to(self.state, body)
         scope.setdefault("state", {})["rpc_methods"] = reply.methods
         await send_bytes(send, reply.status, reply.body, JSON)
+
+
+class ClaudeHooks(Endpoint):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            told = await receive_claude(self.state, await read_body(scope, receive))
+        except TooLarge:
+            sentence = {"error": f"The body is over {MAX_BODY:,} bytes."}
+            await send_json(send, 413, sentence, (b"connection", b"close"))
+        except ParseError as error:
+            await send_json(send, error.status, {"error": error.sentence})
+        else:
+            await send_json(send, 200, told)
 
 
 class Health(Endpoint):
@@ -128,6 +142,7 @@ def make_web(state: State) -> ASGIApp:
         Route("/health", Health(state), methods=["GET", "HEAD"]),
         Route("/metrics", MetricsPage(state), methods=["GET", "HEAD"]),
         Route("/reindex", Reindex(state), methods=["POST"]),
+        Route("/hooks/claude", ClaudeHooks(state), methods=["POST"]),
     ]
     return Starlette(
         routes=routes,

@@ -1,0 +1,146 @@
+"""Which delegated task does an event speak of? Events of one agent are joined by its id.
+
+An agent that is waited for stops first and is told whole afterwards; one in the background is
+told as launched first and stops later, or the other way round where deliveries overtake each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ...records import MOST_COUNTED, Report, Result
+from .payloads import AgentStopped, Response, ToolEnded, ToolFailed
+from .verdict import read_verdict
+
+TOOLS = ("Agent", "Task")
+DEFAULT_AGENT = "general-purpose"  # whom Claude Code starts where no agent is named
+CALLER = "claude-code"
+KEPT = 1000
+NEVER_RAN = "Agent type "  # the beginning of the error when the host knows no such agent
+MOST_ID, MOST_NAME, MOST_TEXT = 100, 200, 1000
+
+
+class Delegation(Struct, frozen=True):
+    """What is known of one agent's task so far. `text` is empty until an event has told it."""
+
+    text: str = ""
+    agent: str = ""
+    model: str = ""
+    duration_ms: float | None = None
+    launched_at: float | None = None
+    result: Result | None = None
+
+
+class Delegations:
+    """The last KEPT agents by task id; an event gives a Report once its task is whole."""
+
+    def __init__(self, kept: int = KEPT, clock: Callable[[], float] = time.monotonic) -> None:
+        self._known: OrderedDict[str, Delegation] = OrderedDict()
+        self._kept, self._clock = kept, clock
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def ended(self, event: ToolEnded) -> Report | None:
+        told = event.tool_response
+        answer = Response(content=told) if isinstance(told, str) else told
+        ident = task_id(event.session_id, answer and answer.agent_id or event.tool_use_id)
+        if event.tool_name not in TOOLS or answer is None or not ident:
+            return None
+        if answer.status == "async_launched":
+            return self._launched(ident, _task(event, answer))
+        if answer.status not in (None, "completed"):
+            return None
+        spent = answer.total_duration_ms or event.duration_ms
+        result = read_verdict(answer.text) if answer.text.strip() else None
+        return self._join(ident, duration_ms=spent, result=result, **_task(event, answer))
+
+    def _launched(self, ident: str, task: dict[str, Any]) -> Report | None:
+        known = self._known.get(ident, Delegation())
+        if known.result is None and known.launched_at is None:
+            task["launched_at"] = self._clock()
+        return self._join(ident, **task)
+
+    def failed(self, event: ToolFailed) -> Report | None:
+        """An interrupted task says nothing about its agent, nor does one that never ran."""
+        ident = task_id(event.session_id, event.tool_use_id)
+        never_ran = (event.error or "").startswith(NEVER_RAN)
+        if event.tool_name not in TOOLS or never_ran or not ident:
+            return None
+        result: Result = "partial" if event.is_interrupt else "failure"
+        task = Delegation(**_task(event), duration_ms=event.duration_ms, result=result)
+        return _report(ident, task)
+
+    def stopped(self, event: AgentStopped) -> Report | None:
+        """An agent may stop again, when it is resumed: its last words then count."""
+        ident = task_id(event.session_id, event.agent_id)
+        if not ident:
+            return None
+        known = self._known.get(ident, Delegation())
+        found: dict[str, Any] = {"result": read_verdict(event.last_assistant_message or "")}
+        if known.launched_at is not None and known.duration_ms is None:
+            found["duration_ms"] = round((self._clock() - known.launched_at) * 1000, 1)
+        if not known.text:  # launched before this server started, maybe
+            tasks = event.background_tasks or ()
+            said = [task.description or "" for task in tasks if task.id == event.agent_id]
+            found |= {"text": "".join(said[:1]), "agent": event.agent_type or ""}
+        return self._join(ident, **found)
+
+    def _join(self, ident: str, **found: Any) -> Report | None:
+        known = self._known.pop(ident, Delegation())
+        told = {name: value for name, value in found.items() if value not in (None, "")}
+        task = self._known[ident] = replace(known, **told)
+        if len(self._known) > self._kept:
+            self._known.popitem(last=False)
+        return _report(ident, task)
+
+
+def task_id(session: str | None, ident: str | None) -> str:
+    """The same for every delivery of every event of one agent; empty without an id."""
+    if not ident:
+        return ""
+    plain = f"claude:{session or ''}:{ident}"
+    if len(plain) <= MOST_ID:
+        return plain
+    return f"claude:{hashlib.blake2b(plain.encode(), digest_size=16).hexdigest()}"
+
+
+def _task(event: ToolEnded | ToolFailed, answer: Response | None = None) -> dict[str, Any]:
+    asked = event.tool_input
+    texts = (part.strip() for part in (asked.description, asked.prompt) if part)
+    agent = asked.subagent_type or (answer.agent_type if answer else "") or DEFAULT_AGENT
+    model = (answer.resolved_model if answer else "") or ""
+    return {"text": ": ".join(filter(None, texts)), "agent": agent, "model": model}
+
+
+def _report(ident: str, task: Delegation) -> Report | None:
+    """None while something is missing, and for a name that is too long to be one."""
+    agent = _two_parts(task.agent or DEFAULT_AGENT)
+    if not task.text or task.result is None or len(agent) > MOST_NAME:
+        return None
+    return Report(
+        task_id=ident,
+        task_description=task.text[:MOST_TEXT],
+        agents_used=[agent],
+        result=task.result,
+        duration_ms=_counted(task.duration_ms),
+        model=task.model[:MOST_ID],
+        caller=CALLER,
+    )
+
+
+def _two_parts(agent: str) -> str:
+    """`plugin:folder:name`, as the host names an agent in a folder, is `plugin:name` here."""
+    plugin, *rest = agent.split(":")
+    return f"{plugin}:{rest[-1]}" if len(rest) > 1 else agent
+
+
+def _counted(spent: float | None) -> float | None:
+    return spent if spent is not None and 0 <= spent <= MOST_COUNTED else None

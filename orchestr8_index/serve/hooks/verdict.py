@@ -1,0 +1,47 @@
+"""How did a delegated task end? Read from the agent's last words, as no field says so.
+
+A line "Result: success" (or failure, or partial) decides. Without one, only the first and the last
+sentence are read: a word of completion there and no word of doubt is a success; a plain admission
+that the task could not be done is a failure. All else is partial, which moves no ranking.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ...records import Result
+
+READ = 20_000  # characters of either end of a message: more says no more
+_STATED = re.compile(r"^\W*result\W+(success|failure|partial)\w*\W*$", re.IGNORECASE | re.MULTILINE)
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_DONE = re.compile(
+    r"\b(done|complete[ds]?|finished|fixed|implemented|resolved|solved|succeed(s|ed)"
+    r"|success(ful|fully)?|(everything|tests?|checks?) (now )?pass(es|ed)?)\b",
+    re.IGNORECASE,
+)
+_DOUBT = re.compile(
+    r"\b(not|no|never|without|un(able|clear|resolved|finished)|cannot|fail\w*|errors?|block(ed|er)"
+    r"|partial\w*|incomplete|almost|nearly|partly|remain\w*|todo|however|but|except|unfortunately"
+    r"|stuck|should|would|could|might|may|if|once|until|before|will|timed out)\b|n['’]t\b|\?",
+    re.IGNORECASE,
+)
+_GAVE_UP = re.compile(
+    r"\b(i|we) ((was|were|am|are) (un|not )able to"
+    r"|(could not|couldn['’]t|cannot|can['’]t|failed to)"
+    r" (complete|finish|do|fix|solve|resolve|implement|find|make|get))\b"
+    r"|\b(i|we) (gave up|have failed)\b|\bthe task (has )?failed\b",
+    re.IGNORECASE,
+)
+
+
+def read_verdict(message: str) -> Result:
+    message = message if len(message) <= 2 * READ else f"{message[:READ]}\n{message[-READ:]}"
+    if stated := _STATED.findall(message):
+        return stated[-1].lower()  # type: ignore[no-any-return]
+    sentences = [each for part in _SENTENCE.split(message) if (each := part.strip())]
+    if not sentences:
+        return "partial"
+    ends = " ".join(dict.fromkeys((sentences[0], sentences[-1])))
+    if _GAVE_UP.search(ends):
+        return "failure"
+    return "success" if _DONE.search(ends) and not _DOUBT.search(ends) else "partial"
