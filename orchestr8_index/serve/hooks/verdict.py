@@ -16,7 +16,7 @@ _STATED = re.compile(r"^\W*result\W+(success|failure|partial)\w*\W*$", re.IGNORE
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _DONE = re.compile(
     r"\b(done|complete[ds]?|finished|fixed|implemented|resolved|solved|succeed(s|ed)"
-    r"|success(ful|fully)?|(everything|tests?|checks?) (now )?pass(es|ed)?)\b",
+    r"|successful(ly)?|(everything|tests?|checks?) (now )?pass(es|ed)?)\b",
     re.IGNORECASE,
 )
 _DOUBT = re.compile(

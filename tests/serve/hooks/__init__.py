@@ -1,0 +1,1 @@
+"""What do the hooks of a host tell, and what do they hear?"""
