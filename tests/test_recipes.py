@@ -1,0 +1,96 @@
+"""Do the recipes of docs/recipes.md work? Their code runs here, against a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import orchestr8_index
+from orchestr8_index.config import DEFAULT_PORT, REPOSITORY, fixture_root
+
+from .processes import World
+
+PAGE = (REPOSITORY / "docs" / "recipes.md").read_text("utf-8")
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(heading: str, language: str) -> list[str]:
+    """The fenced code of a language under a heading."""
+    _, _, after = PAGE.partition(f"\n## {heading}\n")
+    assert after, f"there is no heading {heading}"
+    return [code for kind, code in FENCE.findall(after.partition("\n## ")[0]) if kind == language]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with World(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def port(world: World) -> int:
+    return world.serve("--root", str(fixture_root())).port
+
+
+def run(world: World, port: int, *command: str, code: str) -> str:
+    code = code.replace(str(DEFAULT_PORT), str(port))
+    env = {**world.env, "MCP_PORT": str(port), "OTEL_SDK_DISABLED": "true"}
+    done = subprocess.run(
+        [*command, code], env=env, capture_output=True, text=True, timeout=60, cwd=world.work
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_curl(world: World, port: int) -> None:
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    who, how, health = (run(world, port, "bash", "-c", code=c) for c in blocks("curl", "bash"))
+    assert len(json.loads(who)["result"]["agents"]) == 2
+    assert json.loads(how)["result"]["receipt"]["unknown"] == []
+    assert health == ""
+
+
+def test_plain_python(world: World, port: int) -> None:
+    said = run(world, port, sys.executable, "-c", code="\n".join(blocks("Plain Python", "python")))
+    assert said.startswith("data-desk:pipeline-builder (0.")
+    told = json.loads(world.run("learned", "--json").stdout)
+    assert [(row["entry"], row["wins"]) for row in told["entries"]] == [
+        ("data-desk:pipeline-builder", 1)
+    ]
+
+
+@pytest.mark.skipif(not hasattr(orchestr8_index, "Orchestrator"), reason="there is no client")
+def test_the_client(world: World, port: int) -> None:
+    (code,) = blocks("The client", "python")
+    assert "data-desk pipeline-builder" in run(world, port, sys.executable, "-c", code=code)
+
+
+@pytest.mark.parametrize(("heading", "library"), [("LangGraph", "langgraph"), ("CrewAI", "crewai")])
+def test_a_framework(world: World, port: int, heading: str, library: str) -> None:
+    """Where the library is installed; scripts/try-recipes installs it for RECIPES_PYTHON."""
+    python = os.environ.get("RECIPES_PYTHON", sys.executable)
+    look = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{library}') is None)"
+    if subprocess.run([python, "-c", look]).returncode:
+        pytest.skip(f"{library} is not installed")
+    code = blocks("Plain Python", "python")[0] + "\n" + blocks(heading, "python")[0]
+    assert "pipeline-builder" in run(world, port, python, "-c", code=code)
+
+
+@pytest.mark.parametrize("heading", ["Claude Code", "Codex", "Cursor"])
+def test_a_hosts_recipe_names_the_servers_address(heading: str) -> None:
+    text = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    assert f"http://127.0.0.1:{DEFAULT_PORT}/mcp" in text
+
+
+def test_cursors_entry_is_json() -> None:
+    (entry,) = blocks("Cursor", "json")
+    assert json.loads(entry)["mcpServers"]["orchestr8"]["url"]
