@@ -12,7 +12,9 @@ import re
 from ...records import Result
 
 READ = 20_000  # characters of either end of a message: more says no more
-_STATED = re.compile(r"^\W*result\W+(success|failure|partial)\w*\W*$", re.IGNORECASE | re.MULTILINE)
+_STATED = re.compile(
+    r"^[^\w\n]*result[^\w\n]+(success|failure|partial)\w*[^\w\n]*$", re.IGNORECASE | re.MULTILINE
+)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _DONE = re.compile(
     r"\b(done|complete[ds]?|finished|fixed|implemented|resolved|solved|succeed(s|ed)"

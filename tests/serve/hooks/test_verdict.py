@@ -63,6 +63,12 @@ def test_the_end_of_a_very_long_message_is_read() -> None:
     assert read_verdict("Some words. " * READ + "\nResult: failure") == "failure"
 
 
+@pytest.mark.parametrize("part", ["\n", " ", "result ", "*", ". ", "I was ", "not", "é\n"])
+def test_a_monotonous_message_is_read_at_once(part: str) -> None:
+    """No pattern may try again from every place: this would then take minutes."""
+    assert read_verdict(part * 1_000_000) == "partial"
+
+
 @given(st.text())
 def test_every_message_has_a_verdict(said: str) -> None:
     assert read_verdict(said) in ("success", "failure", "partial")
