@@ -48,6 +48,9 @@ class Delegations:
     def __len__(self) -> int:
         return len(self._known)
 
+    def known(self, session: str, ident: str) -> Delegation | None:
+        return self._known.get(task_id(session, ident))
+
     def ended(self, event: ToolEnded) -> Report | None:
         told = event.tool_response
         answer = Response(content=told) if isinstance(told, str) else told
@@ -95,7 +98,7 @@ class Delegations:
 
     def _join(self, ident: str, **found: Any) -> Report | None:
         known = self._known.pop(ident, Delegation())
-        told = {name: value for name, value in found.items() if value not in (None, "")}
+        told = {name: _bounded(value) for name, value in found.items() if value not in (None, "")}
         task = self._known[ident] = replace(known, **told)
         if len(self._known) > self._kept:
             self._known.popitem(last=False)
@@ -118,6 +121,10 @@ def _task(event: ToolEnded | ToolFailed, answer: Response | None = None) -> dict
     agent = asked.subagent_type or (answer.agent_type if answer else "") or DEFAULT_AGENT
     model = (answer.resolved_model if answer else "") or ""
     return {"text": ": ".join(filter(None, texts)), "agent": agent, "model": model}
+
+
+def _bounded(value: Any) -> Any:
+    return value[:MOST_TEXT] if isinstance(value, str) else value
 
 
 def _report(ident: str, task: Delegation) -> Report | None:

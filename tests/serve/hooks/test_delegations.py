@@ -174,6 +174,15 @@ def test_a_task_id_is_short_and_stable() -> None:
     assert len(long) <= 100
 
 
+def test_little_is_remembered_of_a_long_task() -> None:
+    delegations = Delegations()
+    given = {"description": "x" * 400_000, "subagent_type": "y" * 400_000}
+    told(delegations, {**events.launched(), "tool_input": given})
+    found = told(delegations, events.stopped())
+    assert found is None  # no agent has such a name
+    assert len(repr(delegations.known(events.SESSION, events.AGENT))) < 3000
+
+
 def test_only_the_last_agents_are_remembered() -> None:
     delegations = Delegations(kept=3)
     for ident in "abcd":
