@@ -50,6 +50,12 @@ def run(world: World, port: int, *command: str, code: str) -> str:
     return done.stdout
 
 
+def learned(world: World) -> dict[str, int]:
+    """The wins of each entry."""
+    told = json.loads(world.run("learned", "--json").stdout)
+    return {row["entry"]: row["wins"] for row in told["entries"]}
+
+
 def test_curl(world: World, port: int) -> None:
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
@@ -62,16 +68,14 @@ def test_curl(world: World, port: int) -> None:
 def test_plain_python(world: World, port: int) -> None:
     said = run(world, port, sys.executable, "-c", code="\n".join(blocks("Plain Python", "python")))
     assert said.startswith("data-desk:pipeline-builder (0.")
-    told = json.loads(world.run("learned", "--json").stdout)
-    assert [(row["entry"], row["wins"]) for row in told["entries"]] == [
-        ("data-desk:pipeline-builder", 1)
-    ]
+    assert learned(world) == {"data-desk:pipeline-builder": 1}
 
 
 @pytest.mark.skipif(not hasattr(orchestr8_index, "Orchestrator"), reason="there is no client")
 def test_the_client(world: World, port: int) -> None:
     (code,) = blocks("The client", "python")
     assert "data-desk pipeline-builder" in run(world, port, sys.executable, "-c", code=code)
+    assert learned(world) == {"data-desk:pipeline-builder": 1}
 
 
 @pytest.mark.parametrize(("heading", "library"), [("LangGraph", "langgraph"), ("CrewAI", "crewai")])
@@ -83,6 +87,7 @@ def test_a_framework(world: World, port: int, heading: str, library: str) -> Non
         pytest.skip(f"{library} is not installed")
     code = blocks("Plain Python", "python")[0] + "\n" + blocks(heading, "python")[0]
     assert "pipeline-builder" in run(world, port, python, "-c", code=code)
+    assert learned(world) == ({"data-desk:pipeline-builder": 1} if library == "langgraph" else {})
 
 
 @pytest.mark.parametrize("heading", ["Claude Code", "Codex", "Cursor"])
