@@ -3,8 +3,9 @@
 scripts/bench tokens --root DIR [--golden FILE] [--tokenizer o200k_base]
 
 Without: a host lists every agent with its description, whole; its list of skills and commands is
-cut to 1 % of the context window (8,000 characters of 200,000 tokens) where it has such a budget. With: the list of our tools as MCP sends it and our instructions, always; then per task one
-answer, and one entry when it is read. FILE has lines {"query", "expect": ["plugin:name"], "kind"}.
+cut to 1 % of the context window (8,000 characters of 200,000 tokens) where it has such a budget.
+With: the list of our tools as MCP sends it and our instructions, always; then per task one answer,
+and one entry when it is read. FILE has lines {"query", "expect": ["plugin:name"], "kind"}.
 """
 
 from __future__ import annotations
