@@ -1,6 +1,6 @@
 """Which trees, which port, which folder? Everything that the environment and the arguments decide.
 
-This is the only file that reads the environment; everybody else gets a `Settings`.
+`environment` reads it; everybody else gets a `Settings`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,36 @@ from pathlib import Path
 
 import msgspec
 
+from .environment import (
+    DEFAULT_PORT,
+    REPOSITORY,
+    colour_wanted,
+    environment,
+    expand,
+    inherited_environment,
+    number,
+    read_place,
+    refuse_unwritable,
+)
 from .errors import BadSetting
 from .tokens import ESTIMATE, TOKENIZERS
 
-DEFAULT_PORT = 3700
-DEFAULT_DATA_DIR = "~/.claude/mcp-server/data"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 QUERY_LIFE, PATTERN_LIFE = 300, 600
-REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+__all__ = [
+    "DEFAULT_PORT",
+    "REPOSITORY",
+    "Settings",
+    "colour_wanted",
+    "digest_of_roots",
+    "discovered_roots",
+    "fixture_root",
+    "inherited_environment",
+    "installed_plugins",
+    "read_settings",
+]
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -67,39 +89,29 @@ def read_settings(
 
     Raises BadSetting with a sentence and a cure where a value cannot be used.
     """
-    env = os.environ if environ is None else environ
+    env = environment() if environ is None else environ
     home = Path.home() if home is None else home
     cwd = Path.cwd() if cwd is None else cwd
     chosen, origin = _choose_roots(roots, env, cwd, home)
-    life = _number(env, "MCP_CACHE_TTL", 0, 30 * 86400)
-    env_port = _number(env, "MCP_PORT", 0, 65535)
-    folder = data_dir or env.get("MCP_DATA_DIR") or DEFAULT_DATA_DIR
-    _refuse_unwritable(*chosen, folder)
+    life = number(env, "MCP_CACHE_TTL", 0, 30 * 86400)
+    place = read_place(port, data_dir, env, home, cwd)
+    refuse_unwritable(*chosen)
     return Settings(
         roots=chosen,
         roots_from=origin,
-        data_dir=_expand(folder, home, cwd),
-        port=_first(port, env_port, DEFAULT_PORT),
+        data_dir=place.data_dir,
+        port=place.port,
         log_level=_one_of(env, "MCP_LOG_LEVEL", LOG_LEVELS, "info"),
         query_life=_first(life, QUERY_LIFE),
         pattern_life=_first(life, PATTERN_LIFE),
         auto_restart=_one_of(env, "MCP_AUTO_RESTART", ("true", "false"), "true") == "true",
         watch=_one_of(env, "MCP_WATCH", ("true", "false"), "true") == "true",
-        store_soft_mb=_first(_number(env, "MCP_STORE_SOFT_MB", 1, 1 << 20), 100),
-        store_hard_mb=_first(_number(env, "MCP_STORE_HARD_MB", 1, 1 << 20), 500),
+        store_soft_mb=_first(number(env, "MCP_STORE_SOFT_MB", 1, 1 << 20), 100),
+        store_hard_mb=_first(number(env, "MCP_STORE_HARD_MB", 1, 1 << 20), 500),
         tokenizer=_one_of(env, "MCP_TOKENIZER", TOKENIZERS, ESTIMATE),
-        explicit_data_dir=bool(data_dir or env.get("MCP_DATA_DIR")),
-        explicit_port=port is not None or env_port is not None,
+        explicit_data_dir=place.explicit_data_dir,
+        explicit_port=place.explicit_port,
     )
-
-
-def inherited_environment() -> dict[str, str]:
-    """A copy of the environment for a child process, without what would change its output."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"}
-
-
-def colour_wanted() -> bool:
-    return "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def _choose_roots(
@@ -117,20 +129,11 @@ def _choose_roots(
 def _folders(roots: Sequence[str], cwd: Path, home: Path, origin: str) -> tuple[str, ...]:
     chosen: dict[str, None] = {}
     for root in roots:
-        path = _expand(root, home, cwd)
+        path = expand(root, home, cwd)
         if not os.path.isdir(path):
             raise BadSetting(f"{origin} {root} is not a folder.", "Name a folder that exists.")
         chosen[str(path.resolve())] = None
     return tuple(chosen)
-
-
-def _refuse_unwritable(*paths: str) -> None:
-    """A path stands in JSON, between processes and for clients: it must be UTF-8."""
-    for path in paths:
-        try:
-            path.encode()
-        except UnicodeEncodeError:
-            raise BadSetting(f"{path!a} is not a UTF-8 path.", "Rename the folder.") from None
 
 
 def discovered_roots(cwd: Path, home: Path) -> tuple[str, ...]:
@@ -162,22 +165,8 @@ def _as_list(value: object) -> list[dict[str, str]]:
     return value if isinstance(value, list) else [value]  # type: ignore[list-item]
 
 
-def _expand(path: str, home: Path, cwd: Path) -> Path:
-    return home / path[2:] if path.startswith("~/") else cwd / path
-
-
 def _first(*values: int | None) -> int:
     return next(value for value in values if value is not None)
-
-
-def _number(env: Mapping[str, str], name: str, low: int, high: int) -> int | None:
-    text = env.get(name, "").strip()
-    if not text:
-        return None
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
-    if not low <= number <= high:
-        raise BadSetting(f"{name}={text} is not a whole number from {low} to {high}.", "Mend it.")
-    return number
 
 
 def _one_of(env: Mapping[str, str], name: str, allowed: Sequence[str], default: str) -> str:

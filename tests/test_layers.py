@@ -12,7 +12,7 @@ import pytest
 
 from .source import NAME, Import, imports, modules, room
 
-WORDS = {"errors", "config", "records", "text", "tokens"}
+WORDS = {"errors", "environment", "config", "records", "text", "tokens"}
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version
 MAY = {
     **dict.fromkeys(WORDS, ABOVE_WORDS),
@@ -21,11 +21,13 @@ MAY = {
     "discover": ABOVE_WORDS | {"store", "discover"},
     "learn": ABOVE_WORDS | {"store", "learn"},
     "daemon": ABOVE_WORDS | {"daemon"},
+    "bridge": ABOVE_WORDS | {"daemon", "bridge"},
     "client": ABOVE_WORDS | {"daemon", "client", "discover"},
     "serve": ABOVE_WORDS | {"daemon", "store", "discover", "learn", "serve"},
     "app": ABOVE_WORDS | {"daemon", "store", "discover", "learn", "serve"},
-    "cli": ABOVE_WORDS | {"daemon", "store", "discover", "learn", "serve", "client", "app", "cli"},
-    "__main__": ABOVE_WORDS | {"cli"},
+    "cli": ABOVE_WORDS
+    | {"daemon", "store", "discover", "learn", "serve", "client", "bridge", "app", "cli"},
+    "__main__": ABOVE_WORDS | {"bridge", "cli"},
 }
 LAZY = {("client", "discover")}
 HEAVY = {"numpy", "scipy", "sklearn", "starlette", "uvicorn", "click", "yaml", "frontmatter"}

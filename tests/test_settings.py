@@ -21,7 +21,7 @@ def readers() -> Iterator[str]:
 
 
 def test_only_the_configuration_reads_the_environment() -> None:
-    assert set(readers()) == {f"{NAME}.config"}
+    assert set(readers()) == {f"{NAME}.environment"}
 
 
 def test_logging_is_set_up_in_one_place() -> None:

@@ -25,7 +25,7 @@ from .learnt import (
     verify,
 )
 from .read import read_context, read_entry
-from .server import down, reindex, serve, status, up
+from .server import down, mcp, reindex, serve, status, up
 
 CRASHED = 70
 INTERRUPTED = 130
@@ -60,7 +60,7 @@ def cli(context: click.Context) -> None:
 
 
 ASKING = (query, read_context, read_entry, roles, doctor, reindex, evaluate, explain_place)
-RUNNING = (serve, up, down, status)
+RUNNING = (serve, up, down, status, mcp)
 LEARNT = (learned, patterns, replay, verify, export_decisions, import_decisions, forget)
 CARE = (backup, restore)
 for command in (*RUNNING, *ASKING, *LEARNT, *CARE):

@@ -79,6 +79,21 @@ def _already_running(settings: Settings, port: int) -> None:
 
 @click.command()
 @common
+def mcp(settings: Settings) -> None:
+    """Speak MCP over stdin and stdout, for hosts that start a command: a bridge to the one server.
+
+    The server is started if none runs, and goes on when the host ends; several hosts share it.
+
+    \b
+    orchestr8-index mcp                           as the command of an MCP server in a host
+    orchestr8-index mcp --root ~/my-plugins       what to index if it has to be started
+    orchestr8-index connect                       enters the server in the hosts that are there
+    """
+    raise click.UsageError("`mcp` comes first, and takes --root, --port and --data-dir.")
+
+
+@click.command()
+@common
 def down(settings: Settings) -> None:
     """Stop the server: SIGTERM, ten seconds, then SIGKILL.
 

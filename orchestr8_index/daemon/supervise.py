@@ -6,22 +6,19 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
-from ..config import REPOSITORY, Settings, inherited_environment
+from ..config import Settings, inherited_environment
 from ..errors import BuildFailed, PortTaken, StartFailed
+from .command import own_command, watch_command
 from .pidfile import PidFile
 from .probe import Health, get_health
 from .watch import LOCK_NAME, STDERR_NAME
 
 START_SECONDS, STOP_SECONDS, KILL_SECONDS = 120.0, 10.0, 5.0
 PAUSE = 0.05
-_PATH = "import sys; sys.path.append(sys.argv.pop(1));"
-_SERVE = _PATH + "from orchestr8_index.cli import main; main()"
-_WATCH = _PATH + "from orchestr8_index.daemon.watch import main; sys.exit(main())"
 
 
 def pidfile(settings: Settings) -> PidFile:
@@ -73,9 +70,9 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
     except OSError as error:
         sentence = f"The data directory {settings.data_dir} cannot be used: {error.strerror}."
         raise StartFailed(sentence, "Choose another with --data-dir or MCP_DATA_DIR.") from None
-    command = _python(_SERVE, "serve", *_arguments(settings))
+    command = own_command("serve", *_arguments(settings))
     if settings.auto_restart:
-        command = _python(_WATCH, str(settings.data_dir), *command)
+        command = watch_command(str(settings.data_dir), *command)
     with open(logs / STDERR_NAME, "wb") as stderr:
         return subprocess.Popen(
             command,
@@ -85,10 +82,6 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
             env=inherited_environment(),
             start_new_session=True,
         )
-
-
-def _python(code: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-P", "-c", code, str(REPOSITORY), *arguments]
 
 
 def _arguments(settings: Settings) -> list[str]:

@@ -110,7 +110,8 @@ class Process:
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    monkeypatch.setattr(supervise, "_python", lambda *_: ["/bin/sh", "-c", script])
+    for name in ("own_command", "watch_command"):
+        monkeypatch.setattr(supervise, name, lambda *_: ["/bin/sh", "-c", script])
 
 
 def test_the_last_words_of_a_failed_start_are_told(

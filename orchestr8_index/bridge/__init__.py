@@ -1,0 +1,1 @@
+"""How does a host that only speaks over stdin and stdout reach the one server?"""

@@ -1,0 +1,99 @@
+"""`orchestr8-index mcp`: a host's lines in, the server's messages out, nothing else on stdout."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from ..environment import environment, read_place
+from ..errors import BadSetting, StartFailed
+from .relay import Relay
+from .server import Server
+
+LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
+INTERRUPTED = 130
+Options = dict[str, list[str]]
+
+
+def bridge(arguments: list[str]) -> int | None:
+    """The exit status; None where the command line must have a look at the arguments (--help)."""
+    options = read_options(arguments)
+    if options is None:
+        return None
+    port = [None, *(int(text) for text in options["--port"])][-1]
+    folder = [None, *options["--data-dir"]][-1]
+    try:
+        place = read_place(port, folder, environment(), Path.home(), Path.cwd())
+    except BadSetting as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_status
+    os.umask(0o077)
+    return run(Server(place, options["--root"]))
+
+
+def read_options(arguments: list[str]) -> Options | None:
+    """--root, --port and --data-dir; None for anything else, or a bad value."""
+    found: Options = {"--root": [], "--port": [], "--data-dir": []}
+    rest = iter(arguments)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        value = value if equals else next(rest, "")
+        if name not in found or not value:
+            return None
+        found[name].append(value)
+    good = (t.isascii() and t.isdigit() and int(t) <= 65535 for t in found["--port"])
+    return found if all(good) else None
+
+
+def run(server: Server) -> int:
+    """Until the host closes stdin, or ends this process."""
+    relay = Relay(server, Output().write)
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        _warm(server)
+        for line in sys.stdin.buffer:
+            if line.strip():
+                relay.take(line.strip())
+        relay.finish()
+    except Gone:
+        relay.end()
+        return 0
+    except KeyboardInterrupt:
+        relay.end()
+        return INTERRUPTED
+    return 0
+
+
+class Gone(BaseException):
+    """SIGTERM: for nobody but `run`."""
+
+
+def _leave(number: int, frame: object) -> None:
+    raise Gone
+
+
+def _warm(server: Server) -> None:
+    """Start the server before the first message; the first request tells what hinders it."""
+    try:
+        server.take_back(server.lend())
+    except (OSError, StartFailed) as error:
+        print(f"Error: {error}", file=sys.stderr)
+
+
+class Output:
+    """Whole lines, one at a time. A host that went away is the end of this process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def write(self, message: bytes) -> None:
+        line = message.translate(LINE_ENDS) + b"\n"
+        with self._lock:
+            try:
+                while line:
+                    line = line[os.write(1, line) :]
+            except OSError:
+                os._exit(0)

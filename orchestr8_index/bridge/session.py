@@ -1,0 +1,85 @@
+"""Which headers does a message need, and how is a session that the server lost begun again?
+
+Two eras: until 2025-11-25 a handshake makes a session, which later messages name; since 2026-07-28
+every request carries its own version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Message = dict[str, Any]
+
+VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
+ACCEPT = "Accept: application/json, text/event-stream"
+NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+BEGINNING = "orchestr8-bridge"
+
+
+class Session:
+    """What the handshake agreed on. `number` grows with each, so that one loss is mended once."""
+
+    def __init__(self) -> None:
+        self.id = self.version = ""
+        self.number = 0
+        self._begin: Message | None = None
+        self._wishes: dict[tuple[str, str], Message] = {}
+
+    def open(self, begin: Message, id: str, version: str) -> None:
+        self._begin, self.id, self.version = begin, id, version
+        self.number += 1
+
+    def note(self, message: Message) -> None:
+        """Remember what the server was told for the whole session, to tell it to the next one."""
+        method, params = message.get("method"), message.get("params")
+        if method == "logging/setLevel":
+            self._wishes[method, ""] = message
+        elif method in ("resources/subscribe", "resources/unsubscribe"):
+            uri = str(params.get("uri")) if isinstance(params, dict) else ""
+            self._wishes.pop(("resources/subscribe", uri), None)
+            if method == "resources/subscribe":
+                self._wishes[method, uri] = message
+
+    def again(self) -> tuple[Message, list[Message]] | None:
+        """What begins a new session like this one: the handshake, and the messages after it."""
+        if self._begin is None:
+            return None
+        done: Message = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+        wishes = [{**m, "id": f"{BEGINNING}-{n}"} for n, m in enumerate(self._wishes.values())]
+        return {**self._begin, "id": BEGINNING}, [done, *wishes]
+
+    def headers(self, message: Message | None = None) -> list[str]:
+        """For a message, or for the session itself (its event stream, its end)."""
+        if message is not None and (version := own_version(message)):
+            return [ACCEPT, f"MCP-Protocol-Version: {version}", *_mirrored(message)]
+        if message is not None and message.get("method") == "initialize":
+            return [ACCEPT]
+        said = {"Mcp-Session-Id": self.id, "MCP-Protocol-Version": self.version}
+        accept = ACCEPT if message is not None else "Accept: text/event-stream"
+        return [accept, *(f"{name}: {value}" for name, value in said.items() if value)]
+
+
+def own_version(message: Message) -> str:
+    """The version that a request of the modern era carries; else ""."""
+    params = message.get("params")
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    version = meta.get(VERSION_KEY) if isinstance(meta, dict) else None
+    return _safe(version) if isinstance(version, str) else ""
+
+
+def _mirrored(message: Message) -> list[str]:
+    method = str(message.get("method", ""))
+    lines = [f"Mcp-Method: {_safe(method)}"]
+    name = message["params"].get(NAMED_BY.get(method, ""))
+    return [*lines, f"Mcp-Name: {_safe(name)}"] if isinstance(name, str) else lines
+
+
+def _safe(value: str) -> str:
+    """As the transport's specification wants it where a header could not carry it."""
+    plain = value.isascii() and value.isprintable() and value == value.strip()
+    if plain and not value.startswith("=?base64?"):
+        return value
+    from binascii import b2a_base64
+
+    coded = b2a_base64(value.encode("utf-8", "surrogatepass"), newline=False).decode()
+    return f"=?base64?{coded}?="

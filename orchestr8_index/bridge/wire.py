@@ -1,0 +1,158 @@
+"""How are HTTP/1.1 and its event streams spoken? One keep-alive connection to the loopback.
+
+By hand, as `http.client` alone would take more memory than the whole bridge may have.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import NamedTuple
+
+HOST, PATH = "127.0.0.1", "/mcp"
+CONNECT_SECONDS = 2.0
+LONGEST_LINE = 1 << 16
+
+
+class Event(NamedTuple):
+    """One event of a stream; `id` is "" and `retry` None where the server sent none."""
+
+    id: str
+    data: bytes
+    retry: int | None
+
+
+class Connection:
+    """Raises OSError where the connection breaks, or what comes is not HTTP."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._socket = socket.create_connection((HOST, port), CONNECT_SECONDS)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._reader = self._socket.makefile("rb")
+
+    def ask(
+        self, verb: str, headers: list[str], body: bytes = b"", seconds: float | None = None
+    ) -> Reply:
+        """The reply's head; its body is still to be read. Waits for it as long as it takes."""
+        lines = [f"{verb} {PATH} HTTP/1.1", f"Host: {HOST}:{self.port}", *headers]
+        if verb == "POST":
+            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        self._socket.settimeout(seconds)
+        self._socket.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+        return Reply(self, *self._head())
+
+    def _head(self) -> tuple[int, dict[str, str]]:
+        version, _, rest = self.line().partition(b" ")
+        if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
+            raise OSError("the answer is not HTTP")
+        headers = {}
+        while line := self.line():
+            name, _, value = line.decode("latin-1").partition(":")
+            headers[name.strip().lower()] = value.strip()
+        return int(rest[:3]), headers
+
+    def line(self) -> bytes:
+        line = self._reader.readline(LONGEST_LINE)
+        if not line.endswith(b"\n"):
+            raise OSError("the connection broke off")
+        return line.rstrip(b"\r\n")
+
+    def take(self, size: int) -> bytes:
+        data = self._reader.read(size)
+        if len(data) < size:
+            raise OSError("the connection broke off")
+        return data
+
+    def rest(self) -> Iterator[bytes]:
+        while data := self._reader.read1():
+            yield data
+
+    def usable(self) -> bool:
+        """Whether the server has not closed it meanwhile."""
+        self._socket.setblocking(False)
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
+    def abort(self) -> None:
+        """End what another thread is reading from it."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        self._reader.close()
+        self._socket.close()
+
+
+class Reply:
+    """`over` as soon as the body is read to its end: then the connection may be used again."""
+
+    def __init__(self, connection: Connection, status: int, headers: dict[str, str]) -> None:
+        self.connection, self.status, self.headers = connection, status, headers
+        self.over = status in (204, 304) or headers.get("content-length") == "0"
+
+    @property
+    def streams(self) -> bool:
+        return self.headers.get("content-type", "").startswith("text/event-stream")
+
+    @property
+    def reusable(self) -> bool:
+        return self.over and self.headers.get("connection", "").lower() != "close"
+
+    def read(self) -> bytes:
+        return b"".join(self._chunks())
+
+    def events(self) -> Iterator[Event]:
+        name, retry, data = "", None, list[bytes]()
+        for line in self._lines():
+            field, _, value = line.partition(b":")
+            value = value.removeprefix(b" ")
+            if field == b"data":
+                data.append(value)
+            elif field == b"id":
+                name = value.decode("latin-1")
+            elif field == b"retry" and value.isdigit():
+                retry = int(value)
+            elif not line and (data or name):
+                yield Event(name, b"\n".join(data), retry)
+                name, data = "", []
+
+    def _lines(self) -> Iterator[bytes]:
+        kept = b""
+        for chunk in self._chunks():
+            *whole, kept = (kept + chunk).split(b"\n")
+            for line in whole:
+                yield line.removesuffix(b"\r")
+
+    def _chunks(self) -> Iterator[bytes]:
+        if self.over:
+            return
+        if self.headers.get("transfer-encoding", "").lower() == "chunked":
+            yield from self._chunked()
+        elif "content-length" in self.headers:
+            yield self.connection.take(_number(self.headers["content-length"], 10))
+        else:
+            self.headers["connection"] = "close"
+            yield from self.connection.rest()
+        self.over = True
+
+    def _chunked(self) -> Iterator[bytes]:
+        while size := _number(self.connection.line().split(b";")[0].decode("latin-1"), 16):
+            yield self.connection.take(size)
+            self.connection.line()
+        while self.connection.line():
+            pass
+
+
+def _number(text: str, base: int) -> int:
+    try:
+        return int(text, base)
+    except ValueError:
+        raise OSError("the answer is not HTTP") from None

@@ -1,0 +1,78 @@
+"""What does the environment say, and where is the server looked for?
+
+The only file that reads the environment. Standard library only: the bridge, which has no time and
+no memory for more, finds the server with it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from .errors import BadSetting
+
+DEFAULT_PORT = 3700
+DEFAULT_DATA_DIR = "~/.claude/mcp-server/data"
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class Place(NamedTuple):
+    """Where a server is: `explicit_…` tells what was named on purpose from a default."""
+
+    port: int
+    data_dir: Path
+    explicit_port: bool
+    explicit_data_dir: bool
+
+
+def read_place(
+    port: int | None, data_dir: str | None, env: Mapping[str, str], home: Path, cwd: Path
+) -> Place:
+    env_port = number(env, "MCP_PORT", 0, 65535)
+    folder = data_dir or env.get("MCP_DATA_DIR")
+    path = expand(folder or DEFAULT_DATA_DIR, home, cwd)
+    refuse_unwritable(str(path))
+    return Place(
+        port=next(each for each in (port, env_port, DEFAULT_PORT) if each is not None),
+        data_dir=path,
+        explicit_port=port is not None or env_port is not None,
+        explicit_data_dir=bool(folder),
+    )
+
+
+def environment() -> Mapping[str, str]:
+    return os.environ
+
+
+def inherited_environment() -> dict[str, str]:
+    """A copy of the environment for a child process, without what would change its output."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"}
+
+
+def colour_wanted() -> bool:
+    return "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def expand(path: str, home: Path, cwd: Path) -> Path:
+    return home / path[2:] if path.startswith("~/") else cwd / path
+
+
+def refuse_unwritable(*paths: str) -> None:
+    """A path stands in JSON, between processes and for clients: it must be UTF-8."""
+    for path in paths:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise BadSetting(f"{path!a} is not a UTF-8 path.", "Rename the folder.") from None
+
+
+def number(env: Mapping[str, str], name: str, low: int, high: int) -> int | None:
+    text = env.get(name, "").strip()
+    if not text:
+        return None
+    found = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+    if not low <= found <= high:
+        raise BadSetting(f"{name}={text} is not a whole number from {low} to {high}.", "Mend it.")
+    return found
