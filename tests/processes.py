@@ -69,6 +69,7 @@ class World:
             [sys.executable, "-m", "orchestr8_index", *arguments],
             env={**self.env, **environment},
             cwd=self.work,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -22,11 +22,23 @@ MAY = {
     "learn": ABOVE_WORDS | {"store", "learn"},
     "daemon": ABOVE_WORDS | {"daemon"},
     "bridge": ABOVE_WORDS | {"daemon", "bridge"},
+    "connect": ABOVE_WORDS | {"connect"},
     "client": ABOVE_WORDS | {"daemon", "client", "discover"},
     "serve": ABOVE_WORDS | {"daemon", "store", "discover", "learn", "serve"},
     "app": ABOVE_WORDS | {"daemon", "store", "discover", "learn", "serve"},
     "cli": ABOVE_WORDS
-    | {"daemon", "store", "discover", "learn", "serve", "client", "bridge", "app", "cli"},
+    | {
+        "daemon",
+        "store",
+        "discover",
+        "learn",
+        "serve",
+        "client",
+        "bridge",
+        "connect",
+        "app",
+        "cli",
+    },
     "__main__": ABOVE_WORDS | {"bridge", "cli"},
 }
 LAZY = {("client", "discover")}

@@ -13,6 +13,7 @@ from .. import __version__
 from ..config import colour_wanted
 from ..errors import OperationError, Orchestr8Error
 from .ask import doctor, evaluate, explain_place, query, roles
+from .connect import connect, disconnect
 from .learnt import (
     backup,
     export_decisions,
@@ -63,7 +64,8 @@ ASKING = (query, read_context, read_entry, roles, doctor, reindex, evaluate, exp
 RUNNING = (serve, up, down, status, mcp)
 LEARNT = (learned, patterns, replay, verify, export_decisions, import_decisions, forget)
 CARE = (backup, restore)
-for command in (*RUNNING, *ASKING, *LEARNT, *CARE):
+HOSTS = (connect, disconnect)
+for command in (*RUNNING, *ASKING, *LEARNT, *CARE, *HOSTS):
     cli.add_command(command)
 
 

@@ -1,0 +1,212 @@
+"""connect, disconnect: the server in the hosts' own configuration."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from ..config import Settings
+from ..connect.files import Change, carry_out, connected, disconnected
+from ..connect.hosts import HOSTS, NAME, Host
+from ..daemon.supervise import running_port
+from ..environment import environment
+from ..errors import OperationError
+from .options import common
+from .show import url
+
+COMMAND_SECONDS = 30
+COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+SAID = {
+    "added": "Added to",
+    "updated": "Updated in",
+    "unchanged": "Is already in",
+    "removed": "Removed from",
+    "absent": "Is not in",
+}
+
+
+def places(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Which hosts, and which of their files."""
+    for add in (
+        click.argument("hosts", nargs=-1, type=click.Choice(list(HOSTS)), metavar="[HOST]…"),
+        click.option("--project", "scope", flag_value="project", help="In this folder [default]."),
+        click.option("--user", "scope", flag_value="user", help="For all your projects."),
+        click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing."),
+        click.option("--json", "as_json", is_flag=True, help="What was done, as JSON."),
+    ):
+        function = add(function)
+    return function
+
+
+@click.command()
+@places
+@click.option("--stdio", is_flag=True, help="As a command (`mcp`), which starts the server.")
+@common
+def connect(
+    settings: Settings,
+    hosts: tuple[str, ...],
+    scope: str | None,
+    dry_run: bool,
+    as_json: bool,
+    stdio: bool,
+) -> None:
+    """Enter the server in a host: claude, codex, cursor, vscode, gemini; or in all that are here.
+
+    What is there stays; the file as it was is kept beside it (.orchestr8-backup).
+
+    \b
+    orchestr8-index connect --dry-run            which hosts are here, and what would change
+    orchestr8-index connect claude               in this project's .mcp.json
+    orchestr8-index connect codex --user         in ~/.codex/config.toml
+    orchestr8-index connect cursor --stdio       as a command that starts the server itself
+    """
+    command = [*program(), "mcp", *_options(settings)]
+    address = "" if stdio else _address(settings)
+
+    def plan(host: Host, path: Path) -> Change:
+        entry = host.over_stdio(command) if stdio else host.over_http(address)
+        return connected(host, path, entry)
+
+    _do(hosts, scope or "project", dry_run, as_json, plan)
+
+
+@click.command()
+@places
+@common
+def disconnect(
+    settings: Settings, hosts: tuple[str, ...], scope: str | None, dry_run: bool, as_json: bool
+) -> None:
+    """Take the server out of a host again, and nothing else.
+
+    \b
+    orchestr8-index disconnect                   out of all hosts of this project
+    orchestr8-index disconnect codex --user
+    """
+    _do(hosts, scope or "project", dry_run, as_json, disconnected)
+
+
+def program() -> list[str]:
+    """This program by absolute path, as a host knows no PATH of ours."""
+    own = Path(sys.argv[0])
+    if own.name == "orchestr8-index" and (found := shutil.which(str(own))):
+        return [os.path.abspath(found)]
+    beside = Path(sys.executable).with_name("orchestr8-index")
+    return [str(beside)] if beside.exists() else [sys.executable, "-m", "orchestr8_index"]
+
+
+def _options(settings: Settings) -> list[str]:
+    """What was named on purpose, for the server that the host will start."""
+    roots = settings.roots if settings.explicit_roots else ()
+    options = [part for root in roots for part in ("--root", root)]
+    if settings.explicit_port and settings.port:
+        options += ["--port", str(settings.port)]
+    if settings.explicit_data_dir:
+        options += ["--data-dir", os.path.abspath(settings.data_dir)]
+    return options
+
+
+def _address(settings: Settings) -> str:
+    named = settings.port if settings.explicit_port else 0
+    running = running_port(settings)
+    port = named or running or settings.port
+    if not port:
+        sentence = "No server runs, so its port is not known."
+        raise OperationError(sentence, "Start it with `orchestr8-index up`, or name a --port.")
+    if running is None:
+        click.echo("No server runs on this data directory: `orchestr8-index up`.", err=True)
+    return f"{url(port)}/mcp"
+
+
+def _do(
+    names: tuple[str, ...],
+    scope: str,
+    dry_run: bool,
+    as_json: bool,
+    plan: Callable[[Host, Path], Change],
+) -> None:
+    """One host after the other: what cannot be done for one does not hinder the others."""
+    cwd, home, told, failed = Path.cwd(), Path.home(), list[dict[str, Any]](), False
+    for host in _chosen(names, cwd, home):
+        path = host.file(scope, cwd, home, environment())
+        try:
+            change = plan(host, path)
+            if not dry_run and change.before != change.after:
+                _apply(host, change, scope)
+        except OperationError as error:
+            failed = True
+            told.append({"host": host.name, "file": str(path), "error": str(error)})
+            click.echo(f"Error: {host.title}: {error}", err=True)
+            continue
+        row = {"host": host.name, "file": str(path), "action": change.what, "dry_run": dry_run}
+        told.append({**row, "diff": change.diff(), "next": host.then})
+        if not as_json:
+            _show(host, change, dry_run)
+    if as_json:
+        click.echo(msgspec.json.encode(told).decode())
+    if failed:
+        sys.exit(1)
+
+
+def _chosen(names: tuple[str, ...], cwd: Path, home: Path) -> list[Host]:
+    chosen = [HOSTS[name] for name in dict.fromkeys(names)]
+    chosen = chosen or [host for host in HOSTS.values() if host.is_here(cwd, home)]
+    if not chosen:
+        cure = f"Name one: {', '.join(HOSTS)}."
+        raise OperationError("No host was found here, neither a program nor its files.", cure)
+    return chosen
+
+
+def _apply(host: Host, change: Change, scope: str) -> None:
+    """Claude Code writes its own user file all the time: there its command does it."""
+    tool = shutil.which(host.program) if (host.name, scope) == ("claude", "user") else None
+    if tool is None:
+        carry_out(change, private=scope == "user")
+        return
+    if change.what in ("updated", "removed"):
+        _run([tool, "mcp", "remove", "--scope", "user", NAME])
+    if change.what in ("added", "updated") and change.after:
+        from ..connect import jsonc
+
+        entry = jsonc.read(change.after)[host.group][NAME]
+        _run(
+            [tool, "mcp", "add-json", "--scope", "user", NAME, msgspec.json.encode(entry).decode()]
+        )
+
+
+def _run(command: list[str]) -> None:
+    """The host's own command, which may not write to our stdout."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise OperationError(f"`{' '.join(command[:3])}` failed: {error}.") from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["it gave no reason"]
+        raise OperationError(f"`{' '.join(command[:3])}` failed: {said[-1]}")
+
+
+def _show(host: Host, change: Change, dry_run: bool) -> None:
+    would = dry_run and change.before != change.after
+    click.echo(f"{host.title}: {'would be ' if would else ''}{_lowered(change, would)}")
+    for line in change.diff():
+        click.secho(f"  {line}", fg=COLOURS.get(line[:1]))
+    if change.what in ("added", "updated", "removed") and not dry_run:
+        click.echo(f"  {host.then}")
+
+
+def _lowered(change: Change, would: bool) -> str:
+    said = f"{SAID[change.what]} {change.path}."
+    return said[0].lower() + said[1:] if would else said

@@ -1,0 +1,119 @@
+"""Does the bridge come and go as a host expects, start the server, and stay small?"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from orchestr8_index.bridge.main import read_options
+from orchestr8_index.daemon.probe import get_health
+
+from ..processes import World, wait_for
+from .conftest import Bridge
+from .standin import StandIn
+
+
+def test_the_end_of_stdin_ends_the_session_and_the_process(bridge: Bridge, server: StandIn) -> None:
+    bridge.shake_hands()
+    assert bridge.close() == 0
+    assert server.count("DELETE") == 1
+
+
+def test_what_was_asked_before_the_end_is_answered(bridge: Bridge, server: StandIn) -> None:
+    bridge.shake_hands().send({"jsonrpc": "2.0", "id": 1, "method": "slow"})
+    wait_for(lambda: server.count("POST", "slow"))
+    assert bridge.process.stdin
+    bridge.process.stdin.close()
+    server.released.set()
+    assert bridge.process.wait(30) == 0
+    assert bridge.find(id=1)["result"] == {}
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_signal_ends_it_without_a_traceback(
+    number: int, status: int, bridge: Bridge, server: StandIn
+) -> None:
+    bridge.shake_hands()
+    bridge.process.send_signal(number)
+    assert bridge.process.wait(30) == status
+    assert bridge.process.stderr and bridge.process.stderr.read() == ""
+    assert server.count("DELETE") == 1
+
+
+def test_it_needs_the_standard_library_only() -> None:
+    code = "import sys, orchestr8_index.bridge.main as m; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    known = {*sys.stdlib_module_names, "orchestr8_index", "__main__"}
+    plain = [sys.executable, "-c", "import sys; print(*sys.modules)"]
+    site = subprocess.run(plain, capture_output=True, text=True, check=True).stdout.split()
+    assert loaded - known - {name.split(".")[0] for name in site} == set()
+    assert not {"http.client", "ssl", "argparse"} & set(done.stdout.split())
+
+
+def test_the_command_line_is_not_loaded_for_it(world: World, server: StandIn) -> None:
+    (world.work / "click.py").write_text("raise SystemExit('click was loaded')")
+    path = f"{world.work}:{world.env['PYTHONPATH']}"
+    process = world.start("mcp", "--port", str(server.port), PYTHONPATH=path)
+    assert Bridge(process).ask(0, "initialize")["result"]
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_is_that_of_the_command_line(option: str, world: World) -> None:
+    said = world.run("mcp", option)
+    assert said.returncode == 0
+    assert "--data-dir" in said.stdout
+
+
+@pytest.mark.parametrize("options", [["--port", "x"], ["--wrong"], ["--root", "/nowhere", "x"]])
+def test_wrong_usage_is_told_apart(options: list[str], world: World) -> None:
+    assert world.run("mcp", *options).returncode == 2
+
+
+def test_a_bad_setting_is_said(world: World) -> None:
+    said = world.run("mcp", MCP_PORT="many")
+    assert (said.returncode, said.stdout) == (2, "")
+    assert "MCP_PORT=many" in said.stderr
+
+
+def test_options_are_read_in_both_forms() -> None:
+    assert read_options(["--port=1", "--root", "a", "--root=b"]) == {
+        "--port": ["1"],
+        "--root": ["a", "b"],
+        "--data-dir": [],
+    }
+
+
+@pytest.mark.parametrize("bad", [["--port"], ["--port", "65536"], ["--port", "²"], ["x"]])
+def test_bad_options_are_left_to_the_command_line(bad: list[str]) -> None:
+    assert read_options(bad) is None
+
+
+def test_it_starts_the_server_which_outlives_it(world: World) -> None:
+    bridge = Bridge(world.start("mcp"))
+    bridge.send({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {}})
+    bridge.find(id=1)
+    assert bridge.close() == 0
+    assert get_health(world.owner()["port"])
+
+
+def test_two_bridges_start_one_server(world: World) -> None:
+    both = [Bridge(world.start("mcp")) for _ in range(2)]
+    for bridge in both:
+        bridge.send({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+        bridge.find(id=1)
+        assert bridge.close() == 0
+    assert len(world.owners()) == 2  # one watcher, one server
+
+
+def test_a_server_that_cannot_be_started_is_told_to_each_request(world: World) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but nobody listens
+        bridge = Bridge(world.start("mcp", "--port", str(taken.getsockname()[1])))
+        error = bridge.ask(1, "initialize")["error"]
+        assert "could not be started" in error["message"] and "taken" in error["message"]
+        assert bridge.close() == 0

@@ -1,0 +1,136 @@
+"""Can a user enter the server in a host, see what is done, and take it out again?"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from .conftest import Run
+
+PORT = ("--port", "3799")
+FILES = {
+    "claude": (".mcp.json", "mcpServers", {"type": "http", "url": "U"}),
+    "cursor": (".cursor/mcp.json", "mcpServers", {"url": "U"}),
+    "vscode": (".vscode/mcp.json", "servers", {"type": "http", "url": "U"}),
+    "gemini": (".gemini/settings.json", "mcpServers", {"httpUrl": "U"}),
+}
+
+
+@pytest.fixture(autouse=True)
+def no_programs(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH with nothing on it but what a test puts there."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.delenv("CODEX_HOME", raising=False)
+    return folder
+
+
+@pytest.mark.parametrize("host", FILES)
+def test_each_host_gets_its_own_form(host: str, run: Run) -> None:
+    said = run("connect", host, *PORT)
+    file, group, entry = FILES[host]
+    written = json.loads(Path(file).read_text())
+    wanted = {k: v.replace("U", "http://127.0.0.1:3799/mcp") for k, v in entry.items()}
+    assert said.status == 0
+    assert written == {group: {"orchestr8": wanted}}
+    assert "+" in said.out
+
+
+def test_codex_gets_a_table(run: Run) -> None:
+    assert run("connect", "codex", *PORT).status == 0
+    written = tomllib.loads(Path(".codex/config.toml").read_text())
+    assert written == {"mcp_servers": {"orchestr8": {"url": "http://127.0.0.1:3799/mcp"}}}
+
+
+def test_the_users_own_file_lies_in_the_home(run: Run, tmp_path: Path) -> None:
+    run("connect", "codex", "--user", *PORT)
+    assert (tmp_path / "home" / ".codex" / "config.toml").exists()
+
+
+def test_as_a_command_it_names_the_program_by_its_whole_path(run: Run, tmp_path: Path) -> None:
+    run("connect", "cursor", "--stdio", *PORT, "--data-dir", "mine")
+    entry = json.loads(Path(".cursor/mcp.json").read_text())["mcpServers"]["orchestr8"]
+    assert os.path.isabs(entry["command"])
+    tail = ["mcp", "--port", "3799", "--data-dir", str(tmp_path / "work" / "mine")]
+    assert entry["args"][-5:] == tail
+
+
+def test_without_a_name_those_that_are_here_are_found(run: Run, no_programs: Path) -> None:
+    Path(".cursor").mkdir()
+    Path(".cursor/mcp.json").write_text("{}")
+    (no_programs / "gemini").write_text("#!/bin/sh\n")
+    (no_programs / "gemini").chmod(0o755)
+    done = run("connect", "--json", *PORT).json
+    assert [row["host"] for row in done] == ["cursor", "gemini"]
+    assert {row["action"] for row in done} == {"added"}
+
+
+def test_without_any_host_it_says_which_there_could_be(run: Run) -> None:
+    said = run("connect", *PORT)
+    assert said.status == 1
+    assert "claude, codex, cursor" in said.err
+
+
+def test_a_dry_run_changes_nothing(run: Run) -> None:
+    said = run("connect", "claude", "--dry-run", *PORT)
+    assert "would be added to" in said.out
+    assert not Path(".mcp.json").exists()
+
+
+def test_nothing_is_coloured_where_nobody_looks(run: Run) -> None:
+    assert "\x1b" not in run("connect", "claude", *PORT).out
+
+
+def test_a_broken_file_fails_and_the_other_hosts_go_on(run: Run) -> None:
+    Path(".mcp.json").write_text('{\n"a" 1}')
+    said = run("connect", "claude", "cursor", *PORT)
+    assert said.status == 1
+    assert "line 2" in said.err
+    assert Path(".mcp.json").read_text() == '{\n"a" 1}'
+    assert Path(".cursor/mcp.json").exists()
+
+
+def test_disconnect_takes_out_ours_alone(run: Run) -> None:
+    Path(".mcp.json").write_text('{"mcpServers": {"other": {"command": "x"}}}\n')
+    run("connect", "claude", *PORT)
+    said = run("disconnect", "claude")
+    assert said.status == 0
+    assert Path(".mcp.json").read_text() == '{"mcpServers": {"other": {"command": "x"}}}\n'
+    assert "is not in" in run("disconnect", "claude").out.lower()
+
+
+def test_without_a_port_and_a_server_it_says_what_to_do(run: Run) -> None:
+    said = run("connect", "claude")
+    assert said.status == 1
+    assert "orchestr8-index up" in said.err
+
+
+def test_the_running_servers_port_is_written(online: Run) -> None:
+    assert online("connect", "claude").status == 0
+    url = json.loads(Path(".mcp.json").read_text())["mcpServers"]["orchestr8"]["url"]
+    assert url.startswith("http://127.0.0.1:") and not url.startswith("http://127.0.0.1:0/")
+
+
+def test_claude_codes_own_command_writes_its_user_file(
+    run: Run, no_programs: Path, tmp_path: Path
+) -> None:
+    program = no_programs / "claude"
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/called\n')
+    program.chmod(0o755)
+    assert run("connect", "claude", "--user", *PORT).status == 0
+    assert (tmp_path / "called").read_text().startswith("mcp add-json --scope user orchestr8 {")
+    assert not (tmp_path / "home" / ".claude.json").exists()
+
+
+def test_what_a_hosts_command_says_is_passed_on(run: Run, no_programs: Path) -> None:
+    program = no_programs / "claude"
+    program.write_text("#!/bin/sh\necho no such thing >&2\nexit 3\n")
+    program.chmod(0o755)
+    said = run("connect", "claude", "--user", *PORT)
+    assert said.status == 1
+    assert "no such thing" in said.err
