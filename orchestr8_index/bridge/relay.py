@@ -160,10 +160,11 @@ class Relay:
             self._write(self._told(message, reply, body))
             return True
         last, id = "", message["id"]
-        for event in reply.events():
+        events = reply.events()
+        for event in events:
             last = event.id or last
             if event.data and self._pass_on(message, event.data, reply, seen) == id:
-                for _ in reply.events():
+                for _ in events:  # to the end, so that the connection can be used again
                     pass
                 self._done(reply)
                 return True

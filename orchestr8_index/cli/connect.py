@@ -146,7 +146,7 @@ def _do(
             click.echo(f"Error: {host.title}: {error}", err=True)
             continue
         row = {"host": host.name, "file": str(path), "action": change.what, "dry_run": dry_run}
-        told.append({**row, "diff": change.diff(), "next": host.then})
+        told.append({**row, "diff": change.diff(), "next": _next(host, change)})
         if not as_json:
             _show(host, change, dry_run)
     if as_json:
@@ -204,7 +204,11 @@ def _show(host: Host, change: Change, dry_run: bool) -> None:
     for line in change.diff():
         click.secho(f"  {line}", fg=COLOURS.get(line[:1]))
     if change.what in ("added", "updated", "removed") and not dry_run:
-        click.echo(f"  {host.then}")
+        click.echo(f"  {_next(host, change)}")
+
+
+def _next(host: Host, change: Change) -> str:
+    return f"It is gone when {host.title} starts again." if change.what == "removed" else host.then
 
 
 def _lowered(change: Change, would: bool) -> str:

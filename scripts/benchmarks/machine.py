@@ -41,6 +41,7 @@ class Server:
         self.data_dir = data_dir
         options = [part for root in roots for part in ("--root", root)]
         command = [sys.executable, "-m", "orchestr8_index", "serve", *options]
+        self.data_dir = data_dir
         started = time.perf_counter()
         self.process = subprocess.Popen(
             [*command, "--port", "0", "--data-dir", data_dir],

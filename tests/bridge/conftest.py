@@ -57,9 +57,13 @@ class Bridge:
         self.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
         return self
 
-    def close(self) -> int:
+    def end_input(self) -> None:
         assert self.process.stdin
         self.process.stdin.close()
+        self.process.stdin = None  # else whoever ends the process flushes it
+
+    def close(self) -> int:
+        self.end_input()
         return self.process.wait(timeout=30)
 
 

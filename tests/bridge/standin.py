@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
@@ -19,6 +21,7 @@ class StandIn:
         self.seen: list[tuple[str, dict[str, str], Message]] = []
         self.sessions: set[str] = set()
         self.released, self.busy, self.drops = threading.Event(), 0, 0
+        self.connections: list[socket.socket] = []
         self.spoken: Queue[Message | None] = Queue()
         stand_in = self
 
@@ -39,6 +42,9 @@ class StandIn:
         self.spoken.put(None)
         self._server.shutdown()
         self._server.server_close()
+        for connection in self.connections:  # whose threads would go on answering
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self._thread.join()
 
     def say(self, message: Message) -> None:
@@ -55,6 +61,10 @@ class StandIn:
 class Answering(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     owner: StandIn
+
+    def setup(self) -> None:
+        super().setup()
+        self.owner.connections.append(self.connection)
 
     def log_message(self, format: str, *args: object) -> None:
         pass

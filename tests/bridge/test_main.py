@@ -26,8 +26,7 @@ def test_the_end_of_stdin_ends_the_session_and_the_process(bridge: Bridge, serve
 def test_what_was_asked_before_the_end_is_answered(bridge: Bridge, server: StandIn) -> None:
     bridge.shake_hands().send({"jsonrpc": "2.0", "id": 1, "method": "slow"})
     wait_for(lambda: server.count("POST", "slow"))
-    assert bridge.process.stdin
-    bridge.process.stdin.close()
+    bridge.end_input()
     server.released.set()
     assert bridge.process.wait(30) == 0
     assert bridge.find(id=1)["result"] == {}

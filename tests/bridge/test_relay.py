@@ -36,7 +36,7 @@ def test_in_the_modern_era_each_request_names_its_version(bridge: Bridge, server
 
 def test_an_answer_in_a_stream_comes_after_what_stands_before_it(bridge: Bridge) -> None:
     assert bridge.shake_hands().ask(1, "stream")["result"] == {"streamed": True}
-    assert json.loads(bridge.lines[-2])["method"] == "notifications/progress"
+    assert json.loads(bridge.lines[-2]) == {"jsonrpc": "2.0", "method": "notifications/progress"}
 
 
 def test_a_message_is_one_line_however_the_server_wrote_it(bridge: Bridge) -> None:
@@ -118,7 +118,7 @@ def test_a_lost_session_is_begun_again_with_what_was_asked_of_it(
     assert len([line for line in bridge.lines if '"protocolVersion"' in line]) == 1
 
 
-def test_a_server_that_comes_back_is_found(bridge: Bridge, world: World) -> None:
+def test_a_server_that_comes_back_is_found(world: World) -> None:
     """The same port, another life: no session is known there."""
     with StandIn() as first:
         both = Bridge(world.start("mcp", "--port", str(first.port)))

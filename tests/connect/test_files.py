@@ -33,7 +33,7 @@ def leave(path: Path, host: Host = CLAUDE) -> Change:
     return change
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=DOCUMENTS)
 def test_any_file_comes_back_byte_for_byte(tmp_path: Path, document: dict[str, Any]) -> None:
     group = document.get("mcpServers")
