@@ -129,6 +129,15 @@ def test_help_installs_and_starts_nothing(checkout: Checkout, option: str) -> No
     assert not checkout.venv.exists()
 
 
+def test_the_first_command_connects_a_host_that_is_there(installed: Checkout) -> None:
+    """The host's file lies in the folder that the user stands in."""
+    (installed.world.work / ".cursor").mkdir(exist_ok=True)
+    (installed.world.work / ".cursor" / "mcp.json").write_text("{}")
+    done = installed.run("init.sh", "--root", ROOT, "--connect")
+    assert done.returncode == 0, done.stderr
+    assert '"orchestr8"' in (installed.world.work / ".cursor" / "mcp.json").read_text()
+
+
 # --- where it does not -------------------------------------------------------------------------
 
 
