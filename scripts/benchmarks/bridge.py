@@ -105,7 +105,8 @@ def in_turn(ways: dict[str, Any], calls: int) -> dict[str, list[float]]:
     spent: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(1, calls + 1):
         body = message(number, "tools/call", CALL)
-        for name, way in ways.items():
+        order = list(ways.items())
+        for name, way in order if number % 2 else reversed(order):  # whoever is first waits longer
             time.sleep(PAUSE)  # the server is still busy with the end of the last stream
             started = time.perf_counter()
             answer = way.ask(body)
