@@ -15,7 +15,9 @@
         ├── SnapshotUnreadable
         ├── AlreadyRunning
         ├── PortTaken
-        └── StartFailed
+        ├── StartFailed
+        ├── ServerAway
+        └── OutcomeNotKept
 
 Every error is one sentence and a cure. A sentence never holds a traceback or, on the wire, a path.
 """
@@ -129,3 +131,13 @@ class PortTaken(OperationError):
 
 class StartFailed(OperationError):
     cure = "The log in the data directory (logs/mcp.log) holds the details."
+
+
+class ServerAway(OperationError):
+    """Only the server can do it, and it does not answer."""
+
+    cure = "Start it with `orchestr8-index up`; `orchestr8-index status` says how it is."
+
+
+class OutcomeNotKept(OperationError):
+    """Neither the server nor the spool has the outcome: report it again."""

@@ -74,7 +74,7 @@ def exists(path: str) -> bool:
 
 
 def test_what_the_package_exports_is_exact() -> None:
-    assert orchestr8_index.__all__ == ["__version__"]
+    assert orchestr8_index.__all__ == ["AsyncOrchestrator", "Orchestrator", "__version__"]
 
 
 @pytest.mark.parametrize("module", modules())

@@ -12,11 +12,11 @@ import pytest
 
 from .source import NAME, Import, imports, modules, room
 
-WORDS = {"errors", "environment", "config", "records", "text", "tokens"}
+WORDS = {"errors", "environment", "config", "records", "text", "tokens", "params", "answers"}
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version
 MAY = {
     **dict.fromkeys(WORDS, ABOVE_WORDS),
-    "": set[str](),
+    "": {"client"},  # by name, when one of the clients is named
     "store": ABOVE_WORDS | {"store"},
     "discover": ABOVE_WORDS | {"store", "discover"},
     "learn": ABOVE_WORDS | {"store", "learn"},

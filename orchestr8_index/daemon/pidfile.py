@@ -33,6 +33,7 @@ class PidFile:
         if not _lock_soon(fd):
             os.close(fd)
             return False
+        os.ftruncate(fd, 0)  # what the last owner wrote is not ours
         self._fd = fd
         return True
 
@@ -43,9 +44,19 @@ class PidFile:
 
     def release(self) -> None:
         if self._fd >= 0:
-            os.ftruncate(self._fd, 0)
             os.close(self._fd)
             self._fd = -1
+
+    def last(self) -> dict[str, Any]:
+        """What the last owner wrote, living or not: whose trees were served here; {} if nobody."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY)
+        except OSError:
+            return {}
+        try:
+            return _read(fd)
+        finally:
+            os.close(fd)
 
     def owner(self) -> dict[str, Any] | None:
         """What the living owner wrote; {} when it has not yet written; None without an owner."""

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import re
 
-from msgspec import Struct
-
+from ..answers import Excerpt
 from ..errors import InvalidParams
-from ..records import EntryQuery, Kind
+from ..records import EntryQuery
 from ..tokens import ESTIMATING, Tokenizer
 from .index import Index, Segment
 from .spelling import near_names
 
 _BREAKS = (re.compile(r"\n(?=#{1,6} )"), re.compile(r"\n\s*\n"), re.compile(r"\n"))
-
-
-class Excerpt(Struct, frozen=True):
-    kind: Kind
-    plugin: str
-    name: str
-    text: str
-    tokens: int
-    truncated: bool
 
 
 def get_entry(index: Index, query: EntryQuery, tokens: Tokenizer = ESTIMATING) -> Excerpt:

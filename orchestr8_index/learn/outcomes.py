@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from ..answers import PatternChange, Receipt
 from ..records import Decision, Experience, Pattern, Report
 from ..store import ledger
 from ..store.store import Store
@@ -24,8 +25,6 @@ from .memory import Memory
 from .patterns import Patterns
 from .receipt import (
     Applied,
-    PatternChange,
-    Receipt,
     Resolve,
     entry_changes,
     pattern_change,

@@ -5,40 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from msgspec import Struct
-
+from ..answers import EntryChange, PatternChange, Receipt
 from ..records import Decision, Kind, Pattern, Report
 
 Resolve = Callable[[Kind, str], str | None]
-
-
-class PatternChange(Struct, frozen=True):
-    """A pattern's counts before and after a report; `created` when the report founded it."""
-
-    id: int
-    goal: str
-    created: bool
-    success_before: int
-    failure_before: int
-    success_after: int
-    failure_after: int
-
-
-class EntryChange(Struct, frozen=True, omit_defaults=True):
-    """Points are successes; a failure is -0.25. Ranks only in a full receipt, 0 when not found."""
-
-    entry: str
-    points: float
-    rank_before: int | None = None
-    rank_after: int | None = None
-
-
-class Receipt(Struct, frozen=True):
-    pattern: PatternChange | None
-    entries: list[EntryChange]
-    duplicate: bool = False
-    amended: bool = False
-    unknown: list[str] = []
 
 
 @dataclass(slots=True)

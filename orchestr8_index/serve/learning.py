@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from ..answers import EntryChange
 from ..discover.candidates import by_name
 from ..discover.index import Index, Segment
 from ..discover.rank import rank
@@ -14,7 +15,6 @@ from ..learn.credit import credits
 from ..learn.outcomes import Outcomes
 from ..learn.patterns import best, missing_agents
 from ..learn.plan import check_dependencies, check_groups, derive_groups
-from ..learn.receipt import EntryChange
 from ..learn.review import Chosen, chooser
 from ..records import (
     Kind,

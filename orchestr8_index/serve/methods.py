@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
+from .. import params
 from ..discover.answer import answer_agents, answer_skills, answer_workflows
 from ..discover.context import get_context
 from ..discover.excerpt import get_entry
-from ..errors import InvalidParams, StoreUnavailable
+from ..errors import StoreUnavailable
 from ..learn.review import Chosen
 from ..records import (
     AgentQuery,
@@ -38,7 +38,6 @@ from .learning import (
 )
 from .state import State
 
-MOST_NAMED = 50  # unknown fields that an error names
 Result = Any
 Call = Callable[[State, Any], Awaitable[Result]]
 
@@ -59,8 +58,7 @@ class Method(Struct, frozen=True):
 
 
 async def query_agents(state: State, query: AgentQuery) -> Result:
-    if query.role is query.capability is query.context is None:
-        raise InvalidParams({"context": "give at least one of capability, role, context"})
+    params.check_agents_query(query)
     index = state.index
     return answer_agents(index, query, state.terms, state.experience).as_result(index.generation)
 
@@ -186,25 +184,4 @@ METHODS: dict[str, Method] = {
 
 def read_params(method: Method, raw: bytes) -> Any:
     """Raises InvalidParams with every bad field by name, unknown ones too."""
-    try:
-        return msgspec.json.decode(raw, type=method.params)
-    except msgspec.ValidationError as error:
-        raise InvalidParams(_problems(method.params, raw) or {"params": str(error)}) from None
-
-
-def _problems(params: type[Struct], raw: bytes) -> dict[str, str]:
-    said = msgspec.json.decode(raw)
-    if not isinstance(said, dict):
-        return {"params": "must be an object with named fields, not a list or a bare value"}
-    fields = {field.name: field for field in msgspec.structs.fields(params)}
-    strange = [name for name in said if name not in fields]
-    problems = {name[:100]: "unknown field" for name in strange[:MOST_NAMED]}
-    for name, field in fields.items():
-        if name in said:
-            try:
-                msgspec.convert(said[name], field.type)
-            except msgspec.ValidationError as error:
-                problems[name] = str(error)
-        elif field.required:
-            problems[name] = "required"
-    return problems
+    return params.read_params(method.params, raw)

@@ -54,13 +54,12 @@ def test_what_a_dead_owner_left_means_nothing(path: Path) -> None:
     assert PidFile(path).owner() is None
 
 
-def test_after_release_it_is_free_and_empty(path: Path) -> None:
+def test_after_release_it_is_free_and_says_who_was_last(path: Path) -> None:
     file = PidFile(path)
     file.acquire()
     file.write(pid=1)
     file.release()
-    assert (PidFile(path).owner(), path.read_bytes()) == (None, b"")
-    file.release()
+    assert (PidFile(path).owner(), PidFile(path).last()) == (None, {"pid": 1})
 
 
 def test_a_shorter_text_replaces_a_longer_one(path: Path, owned: PidFile) -> None:
@@ -99,3 +98,17 @@ def test_without_locks_it_runs_without_the_guarantee(
     second = PidFile(path)
     assert second.acquire()
     second.release()
+
+
+def test_a_new_owner_takes_over_nothing_that_the_last_one_wrote(path: Path) -> None:
+    last, now = PidFile(path), PidFile(path)
+    last.acquire()
+    last.write(pid=1)
+    last.release()
+    now.acquire()
+    assert PidFile(path).owner() == {}
+    now.release()
+
+
+def test_without_a_file_nobody_was_last(path: Path) -> None:
+    assert PidFile(path).last() == {}

@@ -1,0 +1,133 @@
+"""How do waiting outcomes reach the server? In their order, in batches, by a thread of their own.
+
+Nobody waits for a long spool: a call that finds the server there starts the thread and goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from ..errors import InternalError, InvalidParams, Orchestr8Error
+from .calls import CALLS, Said, error_of, read_replies, request
+from .spool import Batch, Line, Spool
+from .steps import Reply, Trouble
+
+SECONDS = 30.0  # a batch is a hundred commits
+LONGEST_LINE = 500_000
+_ANY = msgspec.json.Decoder(dict[str, msgspec.Raw])
+log = logging.getLogger("orchestr8.client")
+
+
+class Connection(Protocol):
+    """A connection of the courier's own."""
+
+    def post(self, url: str, body: bytes) -> Reply | Trouble: ...
+
+    def close(self) -> None: ...
+
+
+class Courier:
+    """Delivers one spool. `connect` makes a connection; it is used by one thread at a time."""
+
+    def __init__(self, spool: Spool, connect: Callable[[], Connection]) -> None:
+        self._spool, self._connect = spool, connect
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
+
+    def start(self, url: str) -> bool:
+        """Whether a delivery has begun with this call."""
+        with self._starting:
+            if self._thread is not None and self._thread.is_alive():
+                return False
+            self._ended.clear()
+            target = self._run
+            self._thread = threading.Thread(target=target, args=(url,), daemon=True)
+            self._thread.start()
+            return True
+
+    def wait(self, seconds: float | None) -> bool:
+        """Whether nothing waits any more; waits for the delivery that is under way."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+        return not self._spool.pending()
+
+    def stop(self, seconds: float) -> None:
+        """End after the batch that is under way; the rest waits for the next contact."""
+        self._ended.set()
+        self.wait(seconds)
+
+    def _run(self, url: str) -> None:
+        connection = self._connect()
+        try:
+            with self._spool.delivering() as mine:
+                if mine:
+                    self._deliver(connection, url)
+        except (OSError, Orchestr8Error) as error:
+            log.warning("outcomes wait on: %s", error)
+        finally:
+            connection.close()
+
+    def _deliver(self, connection: Connection, url: str) -> None:
+        start, delivered, began = 0, 0, time.monotonic()
+        while not self._ended.is_set():
+            batch = self._spool.read(start)
+            if trouble := self._send(connection, url, batch):
+                log.warning("outcomes wait on: %s", trouble.reason)
+                return
+            start, delivered = batch.end, delivered + len(batch.lines)
+            if self._spool.clear(start):
+                spent = time.monotonic() - began
+                log.info("%d outcomes that waited are delivered (%.1f s)", delivered, spent)
+                return
+
+    def _send(self, connection: Connection, url: str, batch: Batch) -> Trouble | None:
+        """Deliver one batch, crossing out what is done with, up to the first that must wait."""
+        lines = [line for line in batch.lines if self._readable(line)]
+        if not lines:
+            return None
+        calls = [request(_WIRE, line.report, number) for number, line in enumerate(lines)]
+        reply = connection.post(url, b"[" + b",".join(calls) + b"]")
+        if isinstance(reply, Trouble):
+            return reply
+        said = read_replies(reply, len(lines))
+        return said if isinstance(said, Trouble) else self._settle(lines, said)
+
+    def _settle(self, lines: list[Line], said: list[Said]) -> Trouble | None:
+        others_went = any(each.error is None for each in said)
+        for line, each in zip(lines, said, strict=True):
+            if each.error is not None:
+                error = error_of(each.error)
+                mine = error.code == InvalidParams.code
+                if not mine and not (error.code == InternalError.code and others_went):
+                    return Trouble(error.sentence, error=error)
+                self._refuse(line, error.sentence)
+            self._spool.cross_out(line)
+        return None
+
+    def _readable(self, line: Line) -> bool:
+        """False for what is no report at all; it is put aside."""
+        try:
+            _ANY.decode(line.report)
+            line.report.decode()
+            readable = len(line.report) < LONGEST_LINE
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            readable = False
+        if not readable:
+            self._refuse(line, "It is not a report.")
+            self._spool.cross_out(line)
+        return readable
+
+    def _refuse(self, line: Line, why: str) -> None:
+        report = line.report.decode("utf-8", "replace")
+        log.warning("an outcome was refused and lies in %s: %s", self._spool.refused, why)
+        self._spool.refuse(msgspec.json.encode({"why": why, "report": report}))
+
+
+_WIRE = CALLS["report_outcome"].wire

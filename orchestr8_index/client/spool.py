@@ -1,0 +1,203 @@
+"""Where does an outcome wait for the server? In `spool.jsonl`, one report a line, oldest first.
+
+A report is on the disk before `append` returns. One process at a time writes (a lock on the file);
+a line that a killed process left half-written was never acknowledged and is cut off. Delivered
+lines are crossed out where they stand, and the file is emptied when all are: a report that is
+delivered twice because a process died in between changes nothing, as the server knows its task.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from ..errors import OutcomeNotKept
+
+try:
+    import fcntl
+except ImportError:  # Windows: without the guarantee between processes
+    fcntl = None  # type: ignore[assignment]
+
+MOST = 50_000_000
+BATCH_LINES, BATCH_BYTES = 100, 400_000
+CHUNK = 1_000_000
+CROSSED = b"~"
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+class Line(Struct, frozen=True):
+    start: int
+    report: bytes
+
+
+class Batch(Struct, frozen=True):
+    """The next reports, and where the reading ended."""
+
+    lines: list[Line]
+    end: int
+
+
+class Spool:
+    """The spool of one data directory; `most` bytes at most."""
+
+    def __init__(self, data_dir: Path, most: int = MOST) -> None:
+        self.path = data_dir / "spool.jsonl"
+        self.refused = data_dir / "spool.refused.jsonl"
+        self._turn = data_dir / "spool.lock"
+        self.most = most
+
+    def pending(self) -> bool:
+        try:
+            return self.path.stat().st_size > 0
+        except OSError:
+            return False
+
+    def append(self, report: bytes) -> None:
+        """`report` is one line of JSON. Raises OutcomeNotKept."""
+        self._append(self.path, report)
+
+    def refuse(self, line: bytes) -> None:
+        """Put aside what the server does not want, for a human to look at."""
+        self._append(self.refused, line)
+
+    @contextlib.contextmanager
+    def delivering(self) -> Iterator[bool]:
+        """Whether it is this caller's turn to deliver; one at a time, across processes."""
+        fd = _open(self._turn)
+        try:
+            yield _try_lock(fd)
+        finally:
+            os.close(fd)
+
+    def read(self, start: int) -> Batch:
+        """The next reports from `start` on that are not crossed out."""
+        with _locked(self.path) as fd:
+            size = _whole_size(fd)
+            raw = _read(fd, start, min(CHUNK, size - start))
+            if b"\n" not in raw:
+                raw = _read(fd, start, size - start)
+        lines: list[Line] = []
+        end, taken = start, 0
+        for line in raw.splitlines(keepends=True):
+            if not line.endswith(b"\n") or len(lines) >= BATCH_LINES or taken >= BATCH_BYTES:
+                break
+            if not line.startswith(CROSSED):
+                lines.append(Line(end, line[:-1]))
+                taken += len(line)
+            end += len(line)
+        return Batch(lines, end)
+
+    def cross_out(self, line: Line) -> None:
+        fd = _open(self.path)
+        try:
+            _write(fd, CROSSED, line.start)
+        finally:
+            os.close(fd)
+
+    def clear(self, end: int) -> bool:
+        """Empty the file if everything up to its end is done with."""
+        with _locked(self.path) as fd:
+            if _whole_size(fd) != end:
+                return False
+            os.ftruncate(fd, 0)
+            os.fsync(fd)
+            return True
+
+    def _append(self, path: Path, line: bytes) -> None:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with _locked(path) as fd:
+                size = _whole_size(fd)
+                if size + len(line) + 1 > self.most:
+                    raise _full(path, self.most)
+                _keep(fd, line + b"\n", size)
+                if not size:
+                    _sync_folder(path.parent)
+        except OSError as error:
+            sentence = f"The outcome cannot be kept in {path}: {error.strerror}."
+            raise OutcomeNotKept(sentence, "Mend that, and report it again.") from None
+
+
+def _full(path: Path, most: int) -> OutcomeNotKept:
+    sentence = f"The outcome is not kept: {path} has reached {most:,} bytes."
+    return OutcomeNotKept(sentence, "Start the server (`orchestr8-index up`): it takes them all.")
+
+
+def _keep(fd: int, data: bytes, at: int) -> None:
+    """All of it on the disk, or nothing."""
+    try:
+        _write(fd, data, at)
+        os.fsync(fd)
+    except OSError:
+        os.ftruncate(fd, at)
+        raise
+
+
+def _whole_size(fd: int) -> int:
+    """The file's size, once a half-written last line is cut off."""
+    size = os.fstat(fd).st_size
+    end = size
+    while end:
+        start = max(0, end - CHUNK)
+        found = _read(fd, start, end - start).rfind(b"\n")
+        end = start + found + 1 if found >= 0 else start
+        if found >= 0:
+            break
+    if end != size:
+        os.ftruncate(fd, end)
+    return end
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    fd = _open(path)
+    try:
+        if fcntl is not None:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _try_lock(fd: int) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _open(path: Path) -> int:
+    return os.open(path, _FLAGS, 0o600)
+
+
+def _read(fd: int, start: int, length: int) -> bytes:
+    os.lseek(fd, start, os.SEEK_SET)
+    parts = []
+    while length > 0 and (part := os.read(fd, length)):
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+def _write(fd: int, data: bytes, at: int) -> None:
+    os.lseek(fd, at, os.SEEK_SET)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    if fcntl is None:
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,46 @@
+"""Are these params right? From JSON to a method's struct, with every bad field by name."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from .errors import InvalidParams
+from .records import AgentQuery
+
+MOST_NAMED = 50  # unknown fields that an error names
+Params = TypeVar("Params", bound=Struct)
+
+
+def read_params(kind: type[Params], raw: bytes) -> Params:
+    """Raises InvalidParams with every bad field by name, unknown ones too."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        raise InvalidParams(_problems(kind, raw) or {"params": str(error)}) from None
+
+
+def check_agents_query(query: AgentQuery) -> None:
+    """Raises InvalidParams when nothing is asked."""
+    if query.role is query.capability is query.context is None:
+        raise InvalidParams({"context": "give at least one of capability, role, context"})
+
+
+def _problems(params: type[Struct], raw: bytes) -> dict[str, str]:
+    said = msgspec.json.decode(raw)
+    if not isinstance(said, dict):
+        return {"params": "must be an object with named fields, not a list or a bare value"}
+    fields = {field.name: field for field in msgspec.structs.fields(params)}
+    strange = [name for name in said if name not in fields]
+    problems = {name[:100]: "unknown field" for name in strange[:MOST_NAMED]}
+    for name, field in fields.items():
+        if name in said:
+            try:
+                msgspec.convert(said[name], field.type)
+            except msgspec.ValidationError as error:
+                problems[name] = str(error)
+        elif field.required:
+            problems[name] = "required"
+    return problems
