@@ -63,7 +63,7 @@ class ContextAnswer(Context, kw_only=True):
 
 
 class HealthAnswer(Struct, kw_only=True):
-    """`status`: healthy, degraded, starting, or `away` where the client says it of the server."""
+    """`status`: healthy, degraded, starting; from the client itself `away`, or `embedded`."""
 
     status: str
     generation: int = 0

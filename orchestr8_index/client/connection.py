@@ -20,8 +20,8 @@ HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 class Connection:
     """Keeps connections open between posts; may be used by several threads."""
 
-    def __init__(self, seconds: float = ANSWER) -> None:
-        self._seconds = seconds
+    def __init__(self, api_key: str = "", seconds: float = ANSWER) -> None:
+        self._headers, self._seconds = headers(api_key), seconds
         self._client: httpx2.Client | None = None
         self._opening = threading.Lock()
 
@@ -31,7 +31,7 @@ class Connection:
         client = self._opened(url)
         end = time.monotonic() + CONNECT + self._seconds
         try:
-            with client.stream("POST", url, content=body, headers=HEADERS) as response:
+            with client.stream("POST", url, content=body, headers=self._headers) as response:
                 parts = Parts(end)
                 for part in response.iter_raw():
                     parts.add(part)
@@ -57,7 +57,8 @@ class Connection:
 class AsyncConnection:
     """The same for one event loop at a time; another loop gets connections of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, api_key: str = "") -> None:
+        self._headers = headers(api_key)
         self._client: httpx2.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -67,7 +68,9 @@ class AsyncConnection:
         client = self._of_this_loop(url)
         try:
             async with asyncio.timeout(CONNECT + ANSWER):
-                async with client.stream("POST", url, content=body, headers=HEADERS) as response:
+                async with client.stream(
+                    "POST", url, content=body, headers=self._headers
+                ) as response:
                     parts = Parts(float("inf"))
                     async for part in response.aiter_raw():
                         parts.add(part)
@@ -103,6 +106,10 @@ class Parts:
 
     def joined(self) -> bytes:
         return b"".join(self._parts)
+
+
+def headers(api_key: str) -> dict[str, str]:
+    return HEADERS | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
 
 
 def options(url: str, seconds: float) -> dict[str, Any]:

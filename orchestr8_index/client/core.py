@@ -43,7 +43,7 @@ from .steps import Post, Reply, Steps, Trouble, Work
 CACHED = 1_024
 WARN_EVERY = 60.0
 DELIVERY_PATIENCE, OUTCOME_PATIENCE = 0.25, 2.0
-TOO_MANY = -32029
+AWAY = (Starting.code, -32029, -32032)  # starting, and what says that it has enough to do
 log = logging.getLogger("orchestr8.client")
 
 
@@ -67,10 +67,10 @@ class Core:
         folder = str(data_dir) if data_dir is not None else None
         if not self.keeps:
             folder = tempfile.mkdtemp(prefix="orchestr8-")
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            self._folder = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.settings: Settings = read_settings(named, port, folder)
         self.place = None if embedded else Place(self.settings, base_url, clock)
-        last_roots = (lambda: self.place.roots if self.place else ()) if not base_url else tuple
+        last_roots = self.place.roots if self.place else tuple
         self.registry = Registry(self.settings, last_roots, always=embedded)
         self.spool = Spool(self.settings.data_dir)
         self.courier = Courier(self.spool, connect)
@@ -203,7 +203,7 @@ class Core:
         """Deliver the outcomes that wait; whether none waits any more, after `seconds` at most."""
         url = self.place.url() if self.place else ""
         if self.spool.pending() and url:
-            self.courier.start(url)
+            self.courier.start(url, at_once=True)
         waited: bool = yield Work(partial(self.courier.wait, seconds))
         return waited
 
@@ -211,6 +211,8 @@ class Core:
         """Let go of the connections; what still waits is delivered at the next contact."""
         self.courier.stop(seconds)
         self.registry.close()
+        if not self.keeps:
+            self._folder()
 
     # --- how they are carried out --------------------------------------------------------------
 
@@ -366,4 +368,4 @@ def _is_away(result: bytes | Trouble) -> bool:
     if not isinstance(result, Trouble):
         return False
     error = result.error
-    return error is None or isinstance(error, Starting) or error.code == TOO_MANY
+    return error is None or error.code in AWAY

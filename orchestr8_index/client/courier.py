@@ -20,6 +20,7 @@ from .steps import Reply, Trouble
 
 SECONDS = 30.0  # a batch is a hundred commits
 LONGEST_LINE = 500_000
+REST, WARN_EVERY = 1.0, 60.0
 _ANY = msgspec.json.Decoder(dict[str, msgspec.Raw])
 log = logging.getLogger("orchestr8.client")
 
@@ -40,11 +41,14 @@ class Courier:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
+        self._rests_until, self._warned_at = 0.0, -WARN_EVERY
 
-    def start(self, url: str) -> bool:
-        """Whether a delivery has begun with this call."""
+    def start(self, url: str, *, at_once: bool = False) -> bool:
+        """Whether a delivery has begun with this call; after one that failed it rests a while."""
         with self._starting:
             if self._thread is not None and self._thread.is_alive():
+                return False
+            if not at_once and time.monotonic() < self._rests_until:
                 return False
             self._ended.clear()
             target = self._run
@@ -59,9 +63,9 @@ class Courier:
         return not self._spool.pending()
 
     def stop(self, seconds: float) -> None:
-        """End after the batch that is under way; the rest waits for the next contact."""
-        self._ended.set()
+        """Deliver for that long, then end with a batch; the rest waits for the next contact."""
         self.wait(seconds)
+        self._ended.set()
 
     def _run(self, url: str) -> None:
         connection = self._connect()
@@ -70,7 +74,7 @@ class Courier:
                 if mine:
                     self._deliver(connection, url)
         except (OSError, Orchestr8Error) as error:
-            log.warning("outcomes wait on: %s", error)
+            self._put_off(str(error))
         finally:
             connection.close()
 
@@ -79,13 +83,20 @@ class Courier:
         while not self._ended.is_set():
             batch = self._spool.read(start)
             if trouble := self._send(connection, url, batch):
-                log.warning("outcomes wait on: %s", trouble.reason)
+                self._put_off(trouble.reason)
                 return
             start, delivered = batch.end, delivered + len(batch.lines)
             if self._spool.clear(start):
                 spent = time.monotonic() - began
                 log.info("%d outcomes that waited are delivered (%.1f s)", delivered, spent)
                 return
+
+    def _put_off(self, why: str) -> None:
+        now = time.monotonic()
+        self._rests_until = now + REST
+        if now - self._warned_at >= WARN_EVERY:
+            self._warned_at = now
+            log.warning("outcomes wait on in %s: %s", self._spool.path, why)
 
     def _send(self, connection: Connection, url: str, batch: Batch) -> Trouble | None:
         """Deliver one batch, crossing out what is done with, up to the first that must wait."""

@@ -27,12 +27,13 @@ class Client(Generic[C]):
     data_dir       where the server and the waiting outcomes are; else as for the command line
     port           where to look when nobody owns the data directory
     embedded       index in this process, without any server
+    api_key        for a server that asks for one
     cache_seconds  how long an answer is good for; 0 for no cache
 
     Raises BadSetting for a root that is no folder.
     """
 
-    _connect: Callable[[], C]
+    _connect: Callable[[str], C]
 
     def __init__(
         self,
@@ -42,11 +43,12 @@ class Client(Generic[C]):
         data_dir: str | Path | None = None,
         port: int | None = None,
         embedded: bool = False,
+        api_key: str = "",
         cache_seconds: float = 30.0,
     ) -> None:
-        self._connection: C = self._connect()
+        self._connection: C = self._connect(api_key)
         self._core = Core(
-            functools.partial(Connection, SECONDS),
+            functools.partial(Connection, api_key, SECONDS),
             base_url=base_url,
             roots=roots,
             data_dir=data_dir,

@@ -51,10 +51,16 @@ class Place:
         self._failed_at, self.known = self._stamp(), False
         self._read_at = (-1, -1, -1)
 
-    @property
     def roots(self) -> tuple[str, ...]:
-        """The trees of the last server of the data directory; () when that is not known."""
-        roots = self._pidfile.last().get("roots")
+        """The trees of the last server of the data directory; () when that is not known.
+
+        Somebody else's address tells nothing of a data directory that was not named with it.
+        """
+        last = self._pidfile.last()
+        roots, port = last.get("roots"), last.get("port")
+        fits = self._settings.explicit_data_dir or self._base_url.endswith(f":{port}")
+        if self._base_url and not fits:
+            return ()
         named = roots if isinstance(roots, list) else []
         return tuple(root for root in named if isinstance(root, str))
 

@@ -85,7 +85,8 @@ class Registry:
             return msgspec.structs.asdict(context.get_context(index, params, terms))
         if short == "health":
             counts = {PLURAL[kind]: n for kind, n in index.manifest.counts.items()}
-            return {**nothing(short, params), "generation": index.generation, "indexes": counts}
+            told = {**nothing(short, params), "generation": index.generation, "indexes": counts}
+            return {**told, "status": "embedded", "reasons": []} if self._always else told
         return nothing(short, params)
 
     # --- which index -------------------------------------------------------------------------
@@ -152,7 +153,9 @@ class Build:
         return late and not self._thread.is_alive()
 
     def wait(self, seconds: float | None) -> OperationError | None:
-        self._thread.join(seconds)
+        """Until it has ended, or for so many seconds since it began; its failure, if it failed."""
+        left = None if seconds is None else self._began + seconds - time.monotonic()
+        self._thread.join(left if left is None else max(0.0, left))
         return self._failure
 
     def _run(self) -> None:

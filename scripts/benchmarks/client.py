@@ -142,7 +142,9 @@ def deliver(root: str, data_dir: str, draw: random.Random) -> int:
 
 def stored(data_dir: str) -> list[str]:
     with sqlite3.connect(Path(data_dir, "mcp.db")) as reading:
-        return [row[0] for row in reading.execute("SELECT task_id FROM decision_history ORDER BY id")]
+        return [
+            row[0] for row in reading.execute("SELECT task_id FROM decision_history ORDER BY id")
+        ]
 
 
 def outcomes(root: str, count: int) -> None:
