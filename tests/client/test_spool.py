@@ -51,7 +51,7 @@ def test_it_is_on_the_disk_before_it_is_acknowledged(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
-    monkeypatch.setattr(spools.os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
     spool.append(b"{}")
     assert synced == [spool.path.stat().st_ino, spool.path.parent.stat().st_ino]
 
@@ -93,7 +93,7 @@ def test_a_full_disk_keeps_all_or_nothing(spool: Spool, monkeypatch: pytest.Monk
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(fd, data[:5])
 
-    monkeypatch.setattr(spools.os, "write", full)
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(OutcomeNotKept, match="No space left"):
         spool.append(b'{"a":2}')
     assert spool.path.read_bytes() == b'{"a":1}\n'

@@ -1,0 +1,68 @@
+"""Do the client's table and the server's say the same, and is a reply read right?"""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+from orchestr8_index.client.calls import CALLS, Complaint, error_of, read_reply, write_params
+from orchestr8_index.client.core import Core
+from orchestr8_index.client.steps import Reply, Trouble
+from orchestr8_index.errors import InvalidParams, MethodNotFound, RequestError, Starting
+from orchestr8_index.serve.methods import METHODS
+
+SERVERS_ALONE = {"forget"}
+
+
+def test_the_client_has_what_the_server_has() -> None:
+    here = {(short, call.wire, call.params) for short, call in CALLS.items()}
+    there = {(method.short, method.name, method.params) for method in METHODS.values()}
+    assert {each for each in there if each[0] not in SERVERS_ALONE} == here
+
+
+@pytest.mark.parametrize("short", CALLS)
+def test_every_call_is_a_method_with_the_calls_params(short: str) -> None:
+    taken = set(inspect.signature(getattr(Core, short)).parameters) - {"self"}
+    assert taken == set(CALLS[short].params.__struct_fields__)
+
+
+def test_what_is_not_given_is_not_sent() -> None:
+    _, raw = write_params(CALLS["get_pattern"], {"goal": "g", "context": None})
+    assert raw == b'{"goal":"g"}'
+
+
+@pytest.mark.parametrize("value", [object(), {1j}, "\ud800"])
+def test_what_is_no_json_is_a_bad_argument(value: object) -> None:
+    with pytest.raises(InvalidParams):
+        write_params(CALLS["get_pattern"], {"goal": value})
+
+
+def test_a_result_is_handed_on_as_it_came() -> None:
+    body = b'{"jsonrpc":"2.0","id":1,"result":{"a": [1]},"more":true}'
+    assert read_reply(Reply(200, body)) == b'{"a": [1]}'
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b'{"result":1}', b"[" * 10_000])
+def test_what_is_no_reply_is_trouble(body: bytes) -> None:
+    assert isinstance(read_reply(Reply(200, body)), Trouble)
+
+
+def test_errors_become_those_of_the_family() -> None:
+    data = {"validation_errors": [{"field": "goal", "message": "required"}]}
+    error = error_of(Complaint(-32602, "Invalid params.", data))
+    assert isinstance(error, InvalidParams) and error.problems == {"goal": "required"}
+    assert isinstance(error_of(Complaint(-32001, "Soon.")), Starting)
+    cured = error_of(Complaint(-32601, "No.", {"cure": "Ask another."}))
+    assert isinstance(cured, MethodNotFound) and cured.cure == "Ask another."
+
+
+def test_an_error_that_is_not_known_keeps_its_code() -> None:
+    error = error_of(Complaint(-32042, "New."))
+    assert (type(error), error.code, error.sentence) == (RequestError, -32042, "New.")
+
+
+@pytest.mark.parametrize("errors", [None, 7, [], [7], [{}]])
+def test_invalid_params_without_names_are_read_too(errors: object) -> None:
+    error = error_of(Complaint(-32602, "Wrong.", {"validation_errors": errors}))
+    assert isinstance(error, InvalidParams) and error.problems

@@ -1,0 +1,60 @@
+"""What does it cost to name the client? Nothing heavy, not even when it answers by itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import orchestr8_index
+
+HEAVY = {"numpy", "scipy", "sklearn", "starlette", "uvicorn", "mcp", "click", "yaml", "frontmatter"}
+ASKED = """
+import sys
+from orchestr8_index import Orchestrator
+with Orchestrator(data_dir=sys.argv[1]) as client:
+    assert client.query_agents("slow database queries").agents
+    assert client.query_skills("wrting", detail="full", explain=True)
+    client.get_context("write the manual")
+    client.report_outcome("t", "text", ["a"], "success")
+"""
+MANY = """
+from orchestr8_index.discover import index
+index.NUMPY_FROM = 1
+"""
+
+
+def loaded_by(code: str, *arguments: str) -> set[str]:
+    told = f"{code}\nimport sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    command = [sys.executable, "-c", told, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_the_package_alone_loads_nothing_of_the_client() -> None:
+    loaded = loaded_by("import orchestr8_index")
+    assert loaded & (HEAVY | {"httpx2", "msgspec", "cachetools", "asyncio"}) == set()
+
+
+def test_naming_the_client_does_not_load_http() -> None:
+    named = loaded_by("from orchestr8_index import Orchestrator; Orchestrator(embedded=True)")
+    assert named & (HEAVY | {"httpx2", "httpcore2", "Stemmer"}) == set()
+
+
+def test_an_answer_without_a_server_loads_nothing_heavy(tmp_path: Path) -> None:
+    assert loaded_by(ASKED, str(tmp_path / "data")) & HEAVY == set()
+
+
+def test_a_large_catalogue_is_ranked_without_numpy_too(tmp_path: Path) -> None:
+    assert "numpy" not in loaded_by(MANY + ASKED, str(tmp_path / "data"))
+
+
+def test_an_unknown_name_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Conductor'"):
+        _ = orchestr8_index.Conductor
+
+
+def test_the_clients_are_listed() -> None:
+    assert set(orchestr8_index.__all__) == {"AsyncOrchestrator", "Orchestrator", "__version__"}
