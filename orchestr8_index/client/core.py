@@ -259,11 +259,10 @@ class Core:
         return OutcomeAnswer(stored=False, spooled=True)
 
     def _after_the_others(self, call: Call, raw: bytes) -> Steps[OutcomeAnswer | Trouble]:
-        """Sent only when no older outcome waits."""
+        """Sent only when no older outcome waits, or when those go within a moment."""
         url = self.place.url() if self.place else ""
         if self.spool.pending():
-            if url:
-                self.courier.start(url)
+            if url and self.courier.start(url):
                 yield Work(partial(self.courier.wait, OUTCOME_PATIENCE))
             if self.spool.pending():
                 return Trouble("older outcomes wait too" if url else "it does not answer")

@@ -213,3 +213,18 @@ def test_threads_may_share_a_client_without_a_server(indexed: Path) -> None:
         for thread in threads:
             thread.join()
     assert found == [alone] * 160
+
+
+def test_nobody_waits_behind_a_delivery_that_is_under_way(tmp_path: Path, strange: Strange) -> None:
+    """A server that hangs while it receives would else cost every report its whole patience."""
+    data = tmp_path / "data"
+    with Orchestrator(data_dir=data) as gone:
+        report(gone, "t0")
+    strange.answer = lambda body: None
+    with Orchestrator(strange.url, data_dir=data) as client:
+        client._core.courier.start(strange.url)
+        wait_for(lambda: strange.seen)
+        assert [report(client, f"t{n}").spooled for n in range(1, 20)] == [True] * 19
+        assert len(strange.seen) == 1
+        strange.__exit__(None)
+    assert (data / "spool.jsonl").read_bytes().count(b"\n") == 20
