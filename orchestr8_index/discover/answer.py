@@ -29,6 +29,7 @@ from .rows import row_of
 from .spelling import near_names
 
 CERTAIN = 0.99
+NEARLY_CERTAIN = 0.9  # for a name with a slip of the pen
 BY_LABEL = 0.8
 ROLE_FALLBACK = 0.8
 NEAR_MISSES = 3
@@ -89,14 +90,24 @@ def answer_agents(
 
 
 def _ask_text(search: Search, text: str, terms: Terms) -> None:
-    for place in candidates.by_name(search.segment, text):
-        search.points.give(place, candidates.EXACT_NAME, "is the name asked for")
-        search.confidence = CERTAIN
+    _ask_name(search, text, terms)
     depth = search.segment.size if _filters(search.choice) else DEPTH
     ranking = rank(search.segment, text, terms, search.experience, depth)
     search.rankings.append(ranking)
     candidates.by_text(search.points, ranking)
     search.confidence = max(search.confidence, confidence(search.segment, ranking))
+
+
+def _ask_name(search: Search, text: str, terms: Terms) -> None:
+    """Whoever is the text's whole name, or the only one that it can misspell, wins outright."""
+    places, why, sure = candidates.by_name(search.segment, text), "is the name asked for", CERTAIN
+    if not places:
+        name, places = candidates.by_near_name(search.segment, text, terms)
+        said = " ".join(text.split())
+        why, sure = f"'{said}' was read as the name '{name}'", NEARLY_CERTAIN
+    for place in places:
+        search.points.give(place, candidates.EXACT_NAME, why)
+        search.confidence = sure
 
 
 def _ask_capability(search: Search, capability: str, terms: Terms) -> None:

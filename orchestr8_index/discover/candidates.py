@@ -10,15 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..records import ResolvedRole
-from ..text import fold_name
+from ..text import Terms, fold_name
 from .index import Index, Segment
 from .rank import Ranking
-from .spelling import near_labels
+from .spelling import MANY, near_labels, nearest_name
 
 EXACT_LABEL = 1.0
 NEAR_LABEL = 0.5
 NEAR_LABEL_FROM = 80  # per cent of likeness
 EXACT_NAME = 1.0
+MOST_WORDS = 8  # a longer text is no name
 ROLE_PRIMARY, ROLE_STEP = 1.0, 0.1
 
 
@@ -52,7 +53,9 @@ def by_label(points: Points, segment: Segment, capability: str) -> bool:
     if exact or len(wanted) < 3:
         return bool(exact)
     taken: set[int] = set()
-    for label, likeness in near_labels(wanted, segment.labels, NEAR_LABEL_FROM):
+    labels = segment.labels.strings
+    known = map(labels.at, labels.beginning("" if len(labels) <= MANY else wanted[0]))
+    for label, likeness in near_labels(wanted, known, NEAR_LABEL_FROM):
         for place in segment.labels[label]:
             if place not in taken:
                 taken.add(place)
@@ -62,10 +65,40 @@ def by_label(points: Points, segment: Segment, capability: str) -> bool:
 
 def by_name(segment: Segment, text: str) -> list[int]:
     """Entries whose whole name, `plugin:name`, file stem or `/command` the text is."""
+    key = _name_key(text)
+    return segment.by_name.get(key, []) if key.strip(":") else []
+
+
+def by_near_name(segment: Segment, text: str, terms: Terms) -> tuple[str, list[int]]:
+    """The name that the text misspells, and its entries.
+
+    Several plain words are a name only if what is misspelt in them is no word of the catalogue.
+    """
+    asked = _name_key(text)
+    words = asked.replace(":", " ").split()
+    odd = words if _is_spelt_as_a_name(text) else [w for w in words if _is_odd(segment, w, terms)]
+    name = nearest_name(segment, asked) if odd and len(words) <= MOST_WORDS else None
+    if name is None or not {*words}.difference(name.replace(":", " ").split()) <= {*odd}:
+        return "", []
+    return name, segment.by_name[name]
+
+
+def _name_key(text: str) -> str:
     asked = text.strip().removeprefix("/")
     plugin, colon, name = asked.partition(":")
-    key = f"{fold_name(plugin)}:{fold_name(name)}" if colon else fold_name(asked)
-    return segment.by_name.get(key, []) if key.strip(":") else []
+    return f"{fold_name(plugin)}:{fold_name(name)}" if colon else fold_name(asked)
+
+
+def _is_spelt_as_a_name(text: str) -> bool:
+    """With a slash, colon, hyphen or underscore, and no space."""
+    asked = text.strip()
+    return " " not in asked and any(sign in asked for sign in "/:-_")
+
+
+def _is_odd(segment: Segment, word: str, terms: Terms) -> bool:
+    """No stop word, and nothing that any entry mentions."""
+    found = terms(word)
+    return bool(found) and all(segment.find_term(term) is None for term in found)
 
 
 def by_role(index: Index, role: str) -> ResolvedRole | None:

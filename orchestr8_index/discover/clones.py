@@ -57,11 +57,11 @@ def fold(segment: Segment, places: Iterable[int]) -> Iterable[int]:
     taken: set[int] = set()
     for place in places:
         if place not in taken:
-            taken.update(segment.clones.get(place, ()))
+            taken.update(segment.clones(place))
             yield place
 
 
 def also(segment: Segment, place: int, passes: Callable[[Entry], bool]) -> list[str]:
     """The qualified names of an entry's clones that pass the filters, sorted."""
-    others = (segment.entry(p) for p in segment.clones.get(place, ()) if p != place)
+    others = (segment.entry(p) for p in segment.clones(place) if p != place)
     return sorted(entry.qualified for entry in others if passes(entry))

@@ -40,7 +40,7 @@ def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
 
 def _rivals(segment: Segment, ranking: Ranking) -> list[Hit]:
     """The hits after the first one that are not its clones."""
-    clones = segment.clones.get(ranking.hits[0].place, ())
+    clones = segment.clones(ranking.hits[0].place)
     return [hit for hit in ranking.hits[1:DEPTH] if hit.place not in clones]
 
 

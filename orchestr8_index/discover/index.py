@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from ..records import KINDS, Entry, Kind, ResolvedRole
 from ..text import fold_name
 from .sections import Sections
 from .snapshot import Generations, Manifest, SegmentInfo
+from .strings import Places, Strings
 from .words import Words
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 MB
 _ENTRY = msgspec.msgpack.Decoder(Entry)
-_NAMES = msgspec.msgpack.Decoder(list[tuple[str, str, str]])
-_GROUPS = msgspec.msgpack.Decoder(list[list[int]])
-_LABELS = msgspec.msgpack.Decoder(dict[str, list[int]])
 
 
 class Runs:
@@ -72,34 +70,21 @@ class Segment:
         self.learned: Learned | None = None
         self.terms = Runs(sections, "term", info.wide)
         self.pairs = Runs(sections, "pair", info.wide)
-        self._term_bytes = sections.mapped("terms", "B")
-        self._term_starts = sections.mapped("term_starts", "Q")
+        self._vocabulary = Strings(sections, "terms")
         self._term_words = sections.mapped("term_words", "I")
         self._pair_keys = sections.mapped("pair_keys", "Q")
         self._entry_starts = sections.mapped("entry_starts", "Q")
         self._text_starts = sections.mapped("text_starts", "Q")
+        self._clone_groups = sections.mapped("clone_groups", "I")
+        self._clone_runs = sections.mapped("clone_runs", "Q")
+        self._clone_places = sections.mapped("clone_places", "I")
 
     def find_term(self, term: str) -> int | None:
-        wanted, low, high = term.encode("utf-8", "replace"), 0, len(self.terms.df)
-        while low < high:
-            middle = (low + high) // 2
-            if self._term(middle) < wanted:
-                low = middle + 1
-            else:
-                high = middle
-        return low if low < len(self.terms.df) and self._term(low) == wanted else None
+        return self._vocabulary.find(term)
 
-    def _term(self, place: int) -> bytes:
-        return bytes(self._term_bytes[self._term_starts[place] : self._term_starts[place + 1]])
-
-    def terms_between(self, first: str, last: str) -> list[tuple[str, int]]:
-        """The vocabulary from `first` up to, not including, `last`, with positions."""
-        low, high = self._bisect(first), self._bisect(last)
-        return [(self._term(place).decode(), place) for place in range(low, high)]
-
-    def _bisect(self, term: str) -> int:
-        every = range(len(self.terms.df))
-        return bisect_left(every, term.encode("utf-8", "replace"), key=self._term)
+    def terms_like(self, term: str, edits: int) -> Iterator[tuple[str, int]]:
+        """Terms with the same first letter and about the same length, with positions."""
+        return self._vocabulary.alike(term[0], len(term.encode()), edits)
 
     def word_of(self, term: str, place: int | None) -> int | None:
         """The term's position among the words with vectors; `place` is its own here, if any."""
@@ -143,34 +128,25 @@ class Segment:
         return self._sections.mapped("norms", "d")
 
     @cached_property
-    def position(self) -> dict[str, int]:
-        """Positions by qualified name."""
-        return {self.entry(place).qualified: place for place in range(self.size)}
+    def position(self) -> Strings:
+        """Positions by qualified name, in whose order the entries are."""
+        return Strings(self._sections, "qualified")
 
     @cached_property
-    def names(self) -> list[tuple[str, str, str]]:
-        """Folded (plugin, name, stem) of every entry."""
-        return _NAMES.decode(self._sections.read("names"))
-
-    @cached_property
-    def labels(self) -> dict[str, list[int]]:
+    def labels(self) -> Places:
         """Folded capabilities, tags, keywords and categories, with the entries that have them."""
-        return _LABELS.decode(self._sections.read("labels"))
+        return Places(self._sections, "labels")
 
     @cached_property
-    def clones(self) -> dict[int, list[int]]:
-        """For each entry that has near-clones, the positions of its group."""
-        groups = _GROUPS.decode(self._sections.read("clones"))
-        return {place: group for group in groups for place in group}
-
-    @cached_property
-    def by_name(self) -> dict[str, list[int]]:
+    def by_name(self) -> Places:
         """Positions by folded name, file stem, and `plugin:` before either."""
-        found: dict[str, list[int]] = {}
-        for place, (plugin, name, stem) in enumerate(self.names):
-            for key in dict.fromkeys((name, stem, f"{plugin}:{name}", f"{plugin}:{stem}")):
-                found.setdefault(key, []).append(place)
-        return found
+        return Places(self._sections, "names")
+
+    def clones(self, place: int) -> list[int]:
+        """The positions of the entry's group of near-clones, itself among them; often none."""
+        group = self._clone_groups[place]
+        start, end = self._clone_runs[group], self._clone_runs[group + 1]
+        return self._clone_places[start:end].tolist()
 
     def find(self, plugin: str, name: str) -> int | None:
         """An entry by exact names first, then by folded ones."""

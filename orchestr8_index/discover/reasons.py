@@ -106,7 +106,7 @@ def of_nobody(search: Search, kind: Kind, some: bool) -> str:
         return "Nobody plays it."
     if not words:
         return "The question has no words to search for: it says only what every request says."
-    return f"No {kind} mentions {_quoted([word.asked for word in words])}."
+    return f"No {kind} mentions {_quoted(list(dict.fromkeys(word.asked for word in words)))}."
 
 
 def _filters(search: Search) -> str:

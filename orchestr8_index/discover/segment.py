@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from .count import Counted, count, norms
 from .embed import Embedder
 from .sections import write_sections
 from .snapshot import SegmentInfo
+from .strings import places_sections, starts_of, strings_sections
 
 
 class Text(Struct, frozen=True):
@@ -38,24 +40,23 @@ def write_segment(
     vectors = embedder.embed((text.name, text.description, text.body) for _, text in rows)
     entries = [msgspec.msgpack.encode(entry) for entry, _ in rows]
     texts = [text.body.encode() for _, text in rows]
-    terms = [term.encode() for term in counted.terms]
     table = write_sections(
         folder / f"{kind}.segment",
         {
-            "terms": b"".join(terms),
-            "term_starts": _starts(terms),
+            **strings_sections("terms", (term.encode() for term in counted.terms)),
             "term_words": embedder.places(counted.terms),
             **_postings_sections("term", counted),
             **_postings_sections("pair", counted),
             "norms": norms(counted, len(rows)),
             "vectors": vectors,
             "entries": b"".join(entries),
-            "entry_starts": _starts(entries),
+            "entry_starts": starts_of(entries),
             "texts": b"".join(texts),
-            "text_starts": _starts(texts),
-            "names": msgspec.msgpack.encode([_names(entry) for entry, _ in rows]),
-            "clones": msgspec.msgpack.encode(_clones(rows)),
-            "labels": msgspec.msgpack.encode(_labels(entry for entry, _ in rows)),
+            "text_starts": starts_of(texts),
+            **strings_sections("qualified", (entry.qualified.encode() for entry, _ in rows)),
+            **places_sections("names", _names(entry for entry, _ in rows)),
+            **places_sections("labels", _labels(entry for entry, _ in rows)),
+            **_clones(rows),
         },
     )
     wide = counted.singles.entries.itemsize == 4
@@ -70,19 +71,28 @@ def _postings_sections(name: str, counted: Counted) -> dict[str, object]:
     return {**keys, f"{name}_df": of.df, f"{name}_runs": of.starts, **runs}
 
 
-def _starts(parts: Iterable[bytes]) -> array[int]:
-    starts = array("Q", [0])
-    for part in parts:
-        starts.append(starts[-1] + len(part))
-    return starts
+def _names(entries: Iterable[Entry]) -> dict[str, list[int]]:
+    """Every name that finds an entry, folded: its own and its file's, with and without plugin."""
+    found: dict[str, list[int]] = {}
+    for place, entry in enumerate(entries):
+        plugin, name, stem = fold_name(entry.plugin), fold_name(entry.name), fold_name(entry.stem)
+        for key in dict.fromkeys((name, stem, f"{plugin}:{name}", f"{plugin}:{stem}")):
+            found.setdefault(key, []).append(place)
+    return found
 
 
-def _names(entry: Entry) -> tuple[str, str, str]:
-    return fold_name(entry.plugin), fold_name(entry.name), fold_name(entry.stem)
-
-
-def _clones(rows: Sequence[tuple[Entry, Text]]) -> list[list[int]]:
-    return find_clones([(entry, f"{text.description}\n{text.body}") for entry, text in rows])
+def _clones(rows: Sequence[tuple[Entry, Text]]) -> dict[str, object]:
+    """`clone_groups`: the number of each entry's group; number 0 is nobody's."""
+    groups = find_clones([(entry, f"{text.description}\n{text.body}") for entry, text in rows])
+    numbers = array("I", bytes(4 * len(rows)))
+    for number, group in enumerate(groups, 1):
+        for place in group:
+            numbers[place] = number
+    return {
+        "clone_groups": numbers,
+        "clone_runs": starts_of([[], *groups]),
+        "clone_places": array("I", chain.from_iterable(groups)),
+    }
 
 
 def _labels(entries: Iterable[Entry]) -> dict[str, list[int]]:

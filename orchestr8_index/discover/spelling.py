@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from .index import Segment
 
 MIN_LENGTH, TWO_EDITS_FROM = 6, 10
+NEAR_NAME_FROM = 60  # per cent of likeness
+MANY = 5_000  # names or labels; of more only those that begin alike are compared
 
 
 def nearest_term(segment: Segment, term: str) -> tuple[str, int] | None:
@@ -20,7 +23,7 @@ def nearest_term(segment: Segment, term: str) -> tuple[str, int] | None:
 
     allowed = 1 if len(term) < TWO_EDITS_FROM else 2
     near = []
-    for known, place in segment.terms_between(term[0], chr(ord(term[0]) + 1)):
+    for known, place in segment.terms_like(term, allowed):
         if abs(len(known) - len(term)) <= allowed:
             distance = OSA.distance(known, term, score_cutoff=allowed)
             if distance <= allowed:
@@ -28,16 +31,50 @@ def nearest_term(segment: Segment, term: str) -> tuple[str, int] | None:
     return min(near)[2:] if near else None
 
 
+def nearest_name(segment: Segment, asked: str) -> str | None:
+    """The one name (folded; `plugin:name` where asked so) that a misspelt name can only mean.
+
+    One edit away, two for long names, with the same first letter and as many words; of two names
+    equally near none is meant, unless one entry has both. `asked` is folded.
+    """
+    if len(asked) < MIN_LENGTH or asked in segment.by_name:
+        return None
+    from rapidfuzz.distance import OSA
+
+    allowed, near = 1 if len(asked) < TWO_EDITS_FROM else 2, []
+    names = segment.by_name.strings
+    for known, _ in names.alike(asked[0], len(asked.encode()), allowed):
+        if _alike(known, asked):
+            distance = OSA.distance(known, asked, score_cutoff=allowed)
+            if distance <= allowed:
+                near.append((distance, known))
+    nearest = sorted(name for distance, name in near if distance == min(near)[0])
+    meant = {tuple(segment.by_name[name]) for name in nearest}
+    return nearest[0] if len(meant) == 1 else None
+
+
+def _alike(known: str, asked: str) -> bool:
+    return known.count(" ") == asked.count(" ") and known.count(":") == asked.count(":")
+
+
 def near_names(segment: Segment, words: Sequence[str], most: int = 3) -> list[str]:
-    """Qualified names of the entries whose names look most like the words asked for."""
+    """Qualified names of the entries whose names look most like the words asked for.
+
+    Of very many names only those that begin like one of the words are looked at.
+    """
     from rapidfuzz import fuzz, process
 
-    names = [name for _, name, _ in segment.names]
+    known = segment.by_name.strings
+    heads = [""] if len(known) <= MANY else {word[:2] for word in words if word}
+    ranges = [known.beginning(head)[:MANY] for head in sorted(heads)]
+    names = [name for at in ranges for name in map(known.at, at) if ":" not in name]
     asked = " ".join(words)
     if not asked or not names:
         return []
-    found = process.extract(asked, names, scorer=fuzz.token_set_ratio, limit=most, score_cutoff=60)
-    return [segment.entry(place).qualified for _, _, place in found]
+    alike = process.extract(asked, names, scorer=fuzz.token_set_ratio, limit=2 * most)
+    found = [name for name, score, _ in alike if score >= NEAR_NAME_FROM]
+    places = dict.fromkeys(place for name in found for place in segment.by_name[name])
+    return [segment.position.at(place) for place in islice(places, most)]
 
 
 def near_labels(label: str, known: Iterable[str], cutoff: float) -> list[tuple[str, float]]:

@@ -12,13 +12,15 @@ from orchestr8_index.discover.candidates import (
     Points,
     by_label,
     by_name,
+    by_near_name,
     by_role,
     role_points,
 )
 from orchestr8_index.discover.index import Index
 from orchestr8_index.records import ResolvedRole, Role
+from orchestr8_index.text import Terms
 
-from ..trees import Files
+from ..trees import Files, agent
 
 FILES = {
     "agents/reviewer.md": "---\nname: Code Judge\ncapabilities: [code review, tests]\n---\nx",
@@ -97,3 +99,52 @@ def test_a_roles_agents_score_in_their_order() -> None:
     assert scores[:2] == [1.0, 0.9]
     assert scores == sorted(scores, reverse=True)
     assert scores[-1] == 0.1
+
+
+# --- misspelt names ----------------------------------------------------------------------------
+
+NAMED = {
+    f"plugins/shop/agents/{name}.md": agent(name, said)
+    for name, said in [
+        ("security-auditor", "Looks for holes."),
+        ("printer", "Prints pages, paints; no painter."),
+        ("form-filler", "Fills."),
+        ("farm-filler", "Fills."),
+        ("sql", "Asks."),
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("securty-auditor", "security auditor"),
+        ("Secrity_Auditr", "security auditor"),
+        ("/securityauditor", ""),  # two words are not one
+        ("scurty-auditr", ""),  # three edits
+        ("ecurity-auditor", ""),  # another first letter
+        ("securty auditor", "security auditor"),
+        ("security auditr please", ""),
+        ("shop:securty-auditor", "shop:security auditor"),
+        ("shop:prnter", "shop:printer"),
+        ("prinetr", "printer"),
+        ("paints", ""),
+        ("pinter", "printer"),
+        ("painter", ""),  # a word of the catalogue
+        ("firm-filler", ""),  # form or farm?
+        ("farm-fillr", "farm filler"),
+        ("sqk", ""),  # too short
+        ("", ""),
+        (":", ""),
+        ("the", ""),
+    ],
+)
+def test_a_misspelt_name_is_meant_when_it_can_mean_one(
+    make_index: Callable[[Files], Index], text: str, name: str
+) -> None:
+    segment = make_index(NAMED).segments["agent"]
+    found, places = by_near_name(segment, text, Terms())
+    assert found == name
+    assert [segment.entry(place).stem for place in places] == (
+        [name.partition(":")[2].replace(" ", "-") or name.replace(" ", "-")] if name else []
+    )

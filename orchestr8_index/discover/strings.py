@@ -1,0 +1,116 @@
+"""Where does a string stand among many? Sorted in a mapped file and searched by bisection.
+
+Nothing is decoded but what is looked at: a hundred thousand names cost the server no memory.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from .sections import Sections
+
+MOST_BYTES = 4  # of one character in UTF-8
+
+
+class Strings(Mapping[str, int]):
+    """Sorted strings with their positions. `name` is that of the sections."""
+
+    def __init__(self, sections: Sections, name: str) -> None:
+        self._bytes = sections.mapped(name, "B")
+        self._starts = sections.mapped(f"{name}_starts", "Q")
+        self._size = len(self._starts) - 1
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.at, range(self._size))
+
+    def __getitem__(self, text: str) -> int:
+        place = self.find(text)
+        if place is None:
+            raise KeyError(text)
+        return place
+
+    def at(self, place: int) -> str:
+        return self._raw(place).decode()
+
+    def _raw(self, place: int) -> bytes:
+        return bytes(self._bytes[self._starts[place] : self._starts[place + 1]])
+
+    def bisect(self, text: str) -> int:
+        """The position of the first string that is not before `text`."""
+        return self._bisect(text.encode("utf-8", "replace"))
+
+    def _bisect(self, wanted: bytes) -> int:
+        of, starts, low, high = self._bytes, self._starts, 0, self._size
+        while low < high:
+            middle = (low + high) // 2
+            if bytes(of[starts[middle] : starts[middle + 1]]) < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def find(self, text: str) -> int | None:
+        wanted = text.encode("utf-8", "replace")
+        place = self._bisect(wanted)
+        return place if place < self._size and self._raw(place) == wanted else None
+
+    def beginning(self, head: str) -> range:
+        """The positions of the strings that begin with `head`."""
+        if not head:
+            return range(self._size)
+        return range(self.bisect(head), self.bisect(head[:-1] + chr(ord(head[-1]) + 1)))
+
+    def alike(self, head: str, length: int, edits: int) -> Iterator[tuple[str, int]]:
+        """Those that begin with `head` and may be so few edits from a string of `length` bytes."""
+        starts, slack = self._starts, edits * MOST_BYTES
+        for place in self.beginning(head):
+            if abs(starts[place + 1] - starts[place] - length) <= slack:
+                yield self.at(place), place
+
+
+class Places(Mapping[str, list[int]]):
+    """Sorted strings, each with the entries that have it, in the order of their positions."""
+
+    def __init__(self, sections: Sections, name: str) -> None:
+        self.strings = Strings(sections, name)
+        self._runs = sections.mapped(f"{name}_runs", "Q")
+        self._places = sections.mapped(f"{name}_places", "I")
+
+    def __len__(self) -> int:
+        return len(self.strings)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.strings)
+
+    def __getitem__(self, key: str) -> list[int]:
+        at = self.strings[key]
+        return self._places[self._runs[at] : self._runs[at + 1]].tolist()
+
+
+def strings_sections(name: str, sorted_strings: Iterable[bytes]) -> dict[str, object]:
+    parts = list(sorted_strings)
+    return {name: b"".join(parts), f"{name}_starts": starts_of(parts)}
+
+
+def places_sections(name: str, places: Mapping[str, Sequence[int]]) -> dict[str, object]:
+    keys = sorted(places)
+    flat = array("I")
+    for key in keys:
+        flat.extend(places[key])
+    return {
+        **strings_sections(name, (key.encode() for key in keys)),
+        f"{name}_runs": starts_of([places[key] for key in keys]),
+        f"{name}_places": flat,
+    }
+
+
+def starts_of(parts: Iterable[Sequence[object]]) -> array[int]:
+    """Where each part begins when they are joined, and where the last one ends."""
+    starts = array("Q", [0])
+    for part in parts:
+        starts.append(starts[-1] + len(part))
+    return starts
