@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from orchestr8_index.discover.answer import answer_agents, answer_skills, answer_workflows
 from orchestr8_index.discover.embed import Embedder
 from orchestr8_index.discover.index import Index, Segment
+from orchestr8_index.discover.rank import rank
 from orchestr8_index.discover.sections import Sections
 from orchestr8_index.discover.segment import Text, write_segment
 from orchestr8_index.discover.snapshot import FORMAT, Manifest
@@ -43,7 +44,10 @@ SAID = st.lists(WORD, max_size=8).map(" ".join)
 NAME = st.lists(st.sampled_from(WORDS), min_size=1, max_size=2).map("-".join)
 SOME = st.lists(st.sampled_from(WORDS[:4]), max_size=2)
 ROW = st.tuples(st.sampled_from("pq"), NAME, SAID, SAID, SOME, st.sampled_from(["", "opus"]))
-ROWS = st.lists(ROW, min_size=1, max_size=10, unique_by=lambda row: row[:2])
+FEW = st.lists(ROW, min_size=1, max_size=10, unique_by=lambda row: row[:2])
+ROWS = st.tuples(FEW, st.sampled_from([1, 5])).map(
+    lambda drawn: [(p, f"{n}-{i}", *rest) for p, n, *rest in drawn[0] for i in range(drawn[1])]
+)  # with more of a kind than are compared in meaning
 TASK = st.tuples(SAID, st.integers(0, 9), st.sampled_from(["success", "failure"]))
 CHOICE = st.fixed_dictionaries(
     {"limit": st.integers(1, 20), "explain": st.booleans()},
@@ -144,6 +148,8 @@ def test_texts_are_answered_alike(
     tasks: list[Any],
 ) -> None:
     pair, past, terms = both(next(folders), rows), taught(rows, tasks), Terms()
+    plain, fast = (rank(ix.segments["skill"], text, terms, past, 99) for ix in pair)
+    assert (plain.hits, plain.meant) == (fast.hits, fast.meant)
     told(lambda ix: answer_skills(ix, SkillQuery(context=text, **choice), terms, past), pair)
     told(lambda ix: answer_workflows(ix, WorkflowQuery(goal=text, **choice), terms, past), pair)
 
