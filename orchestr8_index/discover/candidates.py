@@ -76,8 +76,10 @@ def by_near_name(segment: Segment, text: str, terms: Terms) -> tuple[str, list[i
     """
     asked = _name_key(text)
     words = asked.replace(":", " ").split()
+    if len(words) > MOST_WORDS:
+        return "", []
     odd = words if _is_spelt_as_a_name(text) else [w for w in words if _is_odd(segment, w, terms)]
-    name = nearest_name(segment, asked) if odd and len(words) <= MOST_WORDS else None
+    name = nearest_name(segment, asked) if odd else None
     if name is None or not {*words}.difference(name.replace(":", " ").split()) <= {*odd}:
         return "", []
     return name, segment.by_name[name]

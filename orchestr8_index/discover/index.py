@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .learned import Learned
 
 NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 MB
+STRETCH = 1_024  # postings that are read at once when one is wanted
 _ENTRY = msgspec.msgpack.Decoder(Entry)
 
 
@@ -42,7 +43,9 @@ class Runs:
 
     def raw(self, place: int) -> tuple[bytes, bytes]:
         """Little typed buffers: entries (`typecode`) and sats (unsigned 16 bit)."""
-        start, end = self._starts[place], self._starts[place + 1]
+        return self._between(self._starts[place], self._starts[place + 1])
+
+    def _between(self, start: int, end: int) -> tuple[bytes, bytes]:
         of, width = self._sections.read, self._width
         return (
             of(f"{self._name}_entries", start * width, (end - start) * width),
@@ -50,12 +53,21 @@ class Runs:
         )
 
     def arrays(self, place: int) -> tuple[array[int], array[int]]:
-        entries, sats = self.raw(place)
+        return self._typed(*self.raw(place))
+
+    def _typed(self, entries: bytes, sats: bytes) -> tuple[array[int], array[int]]:
         return array(self.typecode, entries), array("H", sats)
 
     def sat(self, place: int, entry: int) -> int:
         """The saturated frequency of one key in one entry; 0 where it does not occur."""
-        entries, sats = self.arrays(place)
+        start, end = self._starts[place], self._starts[place + 1]
+        while end - start > STRETCH:  # a common term has more postings than one would read for one
+            middle = (start + end) // 2
+            if self._typed(*self._between(middle, middle + 1))[0][0] <= entry:
+                start = middle
+            else:
+                end = middle
+        entries, sats = self._typed(*self._between(start, end))
         at = bisect_left(entries, entry)
         return sats[at] if at < len(entries) and entries[at] == entry else 0
 
@@ -82,9 +94,9 @@ class Segment:
     def find_term(self, term: str) -> int | None:
         return self._vocabulary.find(term)
 
-    def terms_like(self, term: str, edits: int) -> Iterator[tuple[str, int]]:
-        """Terms with the same first letter and about the same length, with positions."""
-        return self._vocabulary.alike(term[0], len(term.encode()), edits)
+    def terms_like(self, term: str, edits: int) -> list[str]:
+        """Terms with the same first letter and about the same length."""
+        return self._vocabulary.alike(term, edits)
 
     def word_of(self, term: str, place: int | None) -> int | None:
         """The term's position among the words with vectors; `place` is its own here, if any."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import Any
 
 from .index import Segment
 
@@ -19,15 +20,12 @@ def nearest_term(segment: Segment, term: str) -> tuple[str, int] | None:
     """
     if len(term) < MIN_LENGTH or not term.isalpha():
         return None
-    from rapidfuzz.distance import OSA  # 4 MB: loaded at the first misspelling
-
-    allowed = 1 if len(term) < TWO_EDITS_FROM else 2
-    near = []
-    for known, place in segment.terms_like(term, allowed):
-        if abs(len(known) - len(term)) <= allowed:
-            distance = OSA.distance(known, term, score_cutoff=allowed)
-            if distance <= allowed:
-                near.append((distance, -segment.terms.df[place], known, place))
+    allowed = _allowed(term)
+    near = [
+        (edits, -segment.terms.df[place], known, place)
+        for known, edits in _near(term, segment.terms_like(term, allowed), allowed)
+        if (place := segment.find_term(known)) is not None
+    ]
     return min(near)[2:] if near else None
 
 
@@ -39,21 +37,28 @@ def nearest_name(segment: Segment, asked: str) -> str | None:
     """
     if len(asked) < MIN_LENGTH or asked in segment.by_name:
         return None
-    from rapidfuzz.distance import OSA
-
-    allowed, near = 1 if len(asked) < TWO_EDITS_FROM else 2, []
-    names = segment.by_name.strings
-    for known, _ in names.alike(asked[0], len(asked.encode()), allowed):
-        if _alike(known, asked):
-            distance = OSA.distance(known, asked, score_cutoff=allowed)
-            if distance <= allowed:
-                near.append((distance, known))
-    nearest = sorted(name for distance, name in near if distance == min(near)[0])
+    allowed = _allowed(asked)
+    names = segment.by_name.strings.alike(asked, allowed)
+    near = _near(asked, [name for name in names if _as_many_words(name, asked)], allowed)
+    nearest = sorted(name for name, edits in near if edits == near[0][1])
     meant = {tuple(segment.by_name[name]) for name in nearest}
     return nearest[0] if len(meant) == 1 else None
 
 
-def _alike(known: str, asked: str) -> bool:
+def _allowed(asked: str) -> int:
+    return 1 if len(asked) < TWO_EDITS_FROM else 2
+
+
+def _near(asked: str, known: list[str], allowed: int) -> list[tuple[str, int]]:
+    """Those at most `allowed` edits away, with their number of edits."""
+    from rapidfuzz import process  # 4 MB: loaded at the first misspelling
+    from rapidfuzz.distance import OSA
+
+    score: Any = {"scorer": OSA.distance, "score_cutoff": allowed, "limit": None}
+    return [(name, int(edits)) for name, edits, _ in process.extract(asked, known, **score)]
+
+
+def _as_many_words(known: str, asked: str) -> bool:
     return known.count(" ") == asked.count(" ") and known.count(":") == asked.count(":")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from .sections import Sections
 
@@ -64,12 +65,18 @@ class Strings(Mapping[str, int]):
             return range(self._size)
         return range(self.bisect(head), self.bisect(head[:-1] + chr(ord(head[-1]) + 1)))
 
-    def alike(self, head: str, length: int, edits: int) -> Iterator[tuple[str, int]]:
-        """Those that begin with `head` and may be so few edits from a string of `length` bytes."""
-        starts, slack = self._starts, edits * MOST_BYTES
-        for place in self.beginning(head):
-            if abs(starts[place + 1] - starts[place] - length) <= slack:
-                yield self.at(place), place
+    def alike(self, text: str, edits: int) -> list[str]:
+        """Those with the first letter of `text` and a length that so few edits may give."""
+        found, size = self.beginning(text[:1]), len(text.encode())
+        starts = self._starts[found.start : found.stop + 1].tolist()
+        whole, zero = bytes(self._bytes[starts[0] : starts[-1]]), starts[0]
+        least = size - edits * (1 if text.isascii() else MOST_BYTES)
+        most = size + edits * MOST_BYTES
+        return [
+            whole[start - zero : end - zero].decode()
+            for start, end in pairwise(starts)
+            if least <= end - start <= most
+        ]
 
 
 class Places(Mapping[str, list[int]]):

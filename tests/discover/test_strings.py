@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rapidfuzz.distance import OSA
 
 from orchestr8_index.discover.sections import Sections, write_sections
 from orchestr8_index.discover.strings import (
@@ -43,9 +44,19 @@ def test_strings_that_begin_alike_stand_together(texts: list[str], head: str) ->
         assert begin == sorted(text for text in texts if text.startswith(head))
 
 
+@given(st.lists(TEXT, unique=True, max_size=12), TEXT.filter(bool), st.integers(1, 2))
+def test_no_string_a_few_edits_away_is_missed(texts: list[str], asked: str, edits: int) -> None:
+    with TemporaryDirectory() as folder:
+        found = strings(Path(folder), texts).alike(asked, edits)
+        same = [text for text in sorted(texts) if text[:1] == asked[0]]
+        assert set(found) >= {text for text in same if OSA.distance(text, asked) <= edits}
+        assert set(found) <= set(same)
+
+
 def test_only_strings_of_about_the_length_are_alike(tmp_path: Path) -> None:
-    found = strings(tmp_path, ["pear", "plum", "p" + "x" * 20, "apple"])
-    assert [text for text, _ in found.alike("p", 5, 1)] == ["pear", "plum"]
+    found = strings(tmp_path, ["pear", "plum", "p" + "x" * 20, "apple", "pe"])
+    assert found.alike("pears", 1) == ["pear", "plum"]
+    assert found.alike("zebra", 1) == []
 
 
 @pytest.mark.parametrize("lone", ["\ud800", "a\ud800"])
