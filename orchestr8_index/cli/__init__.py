@@ -27,6 +27,7 @@ from .learnt import (
 )
 from .read import read_context, read_entry
 from .server import down, mcp, reindex, serve, status, up
+from .tuning import tune
 
 CRASHED = 70
 INTERRUPTED = 130
@@ -60,7 +61,7 @@ def cli(context: click.Context) -> None:
         context.color = False
 
 
-ASKING = (query, read_context, read_entry, roles, doctor, reindex, evaluate, explain_place)
+ASKING = (query, read_context, read_entry, roles, doctor, reindex, evaluate, explain_place, tune)
 RUNNING = (serve, up, down, status, mcp)
 LEARNT = (learned, patterns, replay, verify, export_decisions, import_decisions, forget)
 CARE = (backup, restore)

@@ -21,7 +21,7 @@ from ..records import (
 from ..text import Terms
 from . import candidates, clones, reasons
 from .candidates import Points
-from .confidence import ABSTAIN_BELOW, confidence
+from .confidence import confidence
 from .explain import explain
 from .index import Index, Segment
 from .rank import DEPTH, Ranking, rank
@@ -53,7 +53,7 @@ class Search:
     def least(self) -> float:
         """The confidence below which the answer is that nobody can do this."""
         asked = self.choice.min_confidence
-        return ABSTAIN_BELOW if asked is None else asked
+        return self.segment.fit.abstain_below if asked is None else asked
 
 
 def answer_skills(

@@ -25,7 +25,7 @@ from ..records import KINDS, Poison
 from ..text import as_utf8
 from .scan import Scan, Source, scan
 from .snapshot import FORMAT, Files, Generations, Manifest
-from .words import Words
+from .tuned import open_words
 
 NOTE = "reading"
 PROGRESS_EVERY = 0.1
@@ -89,7 +89,7 @@ def _make(
     with Reading(made / NOTE, found, say) as reading:
         catalogue = read_catalogue(found, reading)
     (made / NOTE).unlink()
-    words = Words()
+    words = open_words(Path(request.data_dir))
     embedder = Embedder(words)
     rows = catalogue.rows
     segments = {kind: write_segment(made, kind, rows[kind], embedder) for kind in KINDS}

@@ -1,8 +1,4 @@
-"""How likely is the first hit right? A logistic regression on what the ranking saw.
-
-Fitted by scripts/fit-confidence on the public development sets named in ARCHITECTURE.md together
-with requests that nobody there can answer; the coefficients below are the result, not tunables.
-"""
+"""How likely is the first hit right? A logistic regression on what the ranking saw."""
 
 from __future__ import annotations
 
@@ -12,15 +8,6 @@ from .index import Segment
 from .rank import DEPTH, Hit, Ranking
 from .weigh import FIELDS, QUERY_SCALE, SAT_SCALE
 
-INTERCEPT = -3.2370
-COEFFICIENTS = {
-    "relative": 4.0527,
-    "lead": 0.6900,
-    "crowd": -0.5603,
-    "terms": 1.0038,
-    "bodies": -0.1840,
-}
-ABSTAIN_BELOW = 0.05
 NEAR_FIRST = 0.8  # whoever has this share of the first one's score is one of a crowd
 
 
@@ -48,6 +35,4 @@ def confidence(segment: Segment, ranking: Ranking) -> float:
     """A probability in (0, 1); exactly 0 only when nothing matched at all."""
     if not ranking.hits:
         return 0.0
-    seen = features(segment, ranking)
-    z = INTERCEPT + sum(COEFFICIENTS[name] * value for name, value in seen.items())
-    return 1 / (1 + math.exp(-z))
+    return segment.fit.probability(features(segment, ranking))

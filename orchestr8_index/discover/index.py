@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,11 @@ import msgspec
 from ..errors import SnapshotUnreadable
 from ..records import KINDS, Entry, Kind, ResolvedRole
 from ..text import fold_name
+from .fitted import SHIPPED_FIT, Fit
 from .sections import Sections
 from .snapshot import Generations, Manifest, SegmentInfo
 from .strings import Places, Strings
+from .tuned import open_fit, open_words
 from .words import Words
 
 if TYPE_CHECKING:
@@ -75,8 +77,15 @@ class Runs:
 class Segment:
     """The entries of one kind. Positions are in the order of qualified names."""
 
-    def __init__(self, kind: Kind, sections: Sections, info: SegmentInfo, words: Words) -> None:
-        self.kind, self._sections, self.words = kind, sections, words
+    def __init__(
+        self,
+        kind: Kind,
+        sections: Sections,
+        info: SegmentInfo,
+        words: Words,
+        fit: Fit = SHIPPED_FIT,
+    ) -> None:
+        self.kind, self._sections, self.words, self.fit = kind, sections, words, fit
         self.size, self.lengths = info.entries, info.lengths
         self.uses_numpy = info.entries >= NUMPY_FROM
         self.learned: Learned | None = None
@@ -192,9 +201,10 @@ def open_index(generations: Generations, generation: int) -> Index:
     """Raises SnapshotUnreadable when the generation is gone, damaged or of another version."""
     manifest = generations.manifest(generation)
     folder = generations.path(generation)
-    infos, words = manifest.segments, Words()
+    infos, words = manifest.segments, open_words(generations.data_dir)
     if words.digest != manifest.words:
         raise SnapshotUnreadable("The snapshot was built with other word vectors.")
+    fit = open_fit(generations.data_dir, words)
     try:
         segments = [
             Segment(
@@ -202,6 +212,7 @@ def open_index(generations: Generations, generation: int) -> Index:
                 Sections(folder / f"{kind}.segment", infos[kind].sections),
                 infos[kind],
                 words,
+                fit,
             )
             for kind in KINDS
         ]

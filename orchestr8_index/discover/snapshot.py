@@ -72,6 +72,7 @@ class Generations:
     """All generations of one set of roots, oldest first. Several processes may share it."""
 
     def __init__(self, data_dir: Path, roots_digest: str) -> None:
+        self.data_dir = data_dir
         self.folder = data_dir / "snapshots" / roots_digest
 
     def prepare(self) -> Path:

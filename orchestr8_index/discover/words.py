@@ -8,6 +8,8 @@ loaded as a whole. words.notice.md names the texts.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -18,6 +20,8 @@ from .sections import Sections, Table, write_sections
 
 SHIPPED = Path(__file__).with_name("words.vec")
 UNIT = 400  # a vector of length 1 in its 8-bit form
+VERSION = 1
+NAMES = ("words", "word_starts", "share", "naming", "frequency", "vectors")
 _LENGTH = 8
 
 
@@ -28,6 +32,7 @@ class WordsInfo(Struct, frozen=True):
     size: int
     dimensions: int
     table: Table
+    version: int = VERSION
 
 
 class Words:
@@ -65,6 +70,10 @@ class Words:
         """Signed bytes, of length about UNIT."""
         return self._sections.read("vectors", place * self.dimensions, self.dimensions)
 
+    def is_whole(self) -> bool:
+        """Whether the sections are those that were written; reads all of them."""
+        return digest_of(self._sections.read(name) for name in NAMES) == self.digest
+
     def everything(self) -> tuple[list[str], bytes]:
         """All words and all vectors, for who embeds a whole catalogue."""
         starts, raw = self._starts, bytes(self._bytes)
@@ -72,14 +81,21 @@ class Words:
         return words, self._sections.read("vectors")
 
 
-def write_words(path: Path, digest: str, dimensions: int, sections: dict[str, object]) -> None:
-    """`sections`: words, word_starts, share, naming, frequency, vectors. Replaces the file."""
+def digest_of(sections: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"".join(sections)).hexdigest()[:16]
+
+
+def write_words(path: Path, dimensions: int, sections: dict[str, object]) -> str:
+    """`sections` are those of NAMES. Replaces the file; returns the digest."""
+    ordered = {name: sections[name] for name in NAMES}
+    digest = digest_of(bytes(part) for part in ordered.values())  # type: ignore[call-overload]
     path.unlink(missing_ok=True)
     size = len(sections["share"])  # type: ignore[arg-type]
-    info = WordsInfo(digest, size, dimensions, write_sections(path, sections))
+    info = WordsInfo(digest, size, dimensions, write_sections(path, ordered))
     end = msgspec.msgpack.encode(info)
     with open(path, "ab") as file:
         file.write(end + len(end).to_bytes(_LENGTH, "big"))
+    return digest
 
 
 def _read_info(path: Path) -> WordsInfo:
@@ -89,6 +105,9 @@ def _read_info(path: Path) -> WordsInfo:
             file.seek(-_LENGTH, 2)
             length = int.from_bytes(file.read(_LENGTH), "big")
             file.seek(-_LENGTH - length, 2)
-            return msgspec.msgpack.decode(file.read(length), type=WordsInfo)
+            info = msgspec.msgpack.decode(file.read(length), type=WordsInfo)
     except (OSError, msgspec.DecodeError) as error:
         raise SnapshotUnreadable(f"The word vectors cannot be read: {error}.") from None
+    if info.version != VERSION:
+        raise SnapshotUnreadable("The word vectors are of another version.")
+    return info

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from orchestr8_index.discover.answer import answer_agents
-from orchestr8_index.discover.confidence import ABSTAIN_BELOW, COEFFICIENTS, features
+from orchestr8_index.discover.confidence import features
+from orchestr8_index.discover.fitted import ABSTAIN_BELOW, COEFFICIENTS
 from orchestr8_index.discover.index import Index
 from orchestr8_index.discover.rank import rank
 from orchestr8_index.records import AgentQuery, Answer

@@ -1,0 +1,45 @@
+"""Which numbers make a confidence? Those that ship, unless `tune` has fitted others here.
+
+Fitted by scripts/fit-confidence on the public development sets named in ARCHITECTURE.md together
+with requests that nobody there can answer; the coefficients below are the result, not tunables.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from msgspec import Struct, field
+
+INTERCEPT = -3.2370
+COEFFICIENTS = {
+    "relative": 4.0527,
+    "lead": 0.6900,
+    "crowd": -0.5603,
+    "terms": 1.0038,
+    "bodies": -0.1840,
+}
+ABSTAIN_BELOW = 0.05
+VERSION = 1
+
+
+class Fit(Struct, frozen=True):
+    """A logistic regression on what the ranking saw; `words` are the vectors it was fitted with."""
+
+    intercept: float = INTERCEPT
+    coefficients: dict[str, float] = field(default_factory=lambda: dict(COEFFICIENTS))
+    abstain_below: float = ABSTAIN_BELOW
+    words: str = ""
+    version: int = VERSION
+
+    def probability(self, seen: Mapping[str, float]) -> float:
+        z = self.intercept + sum(self.coefficients[name] * value for name, value in seen.items())
+        return 1 / (1 + math.exp(-max(-500.0, min(500.0, z))))
+
+    def can_be_used(self) -> bool:
+        numbers = (self.intercept, *self.coefficients.values())
+        known = self.version == VERSION and self.coefficients.keys() == COEFFICIENTS.keys()
+        return known and all(map(math.isfinite, numbers)) and 0 <= self.abstain_below < 1
+
+
+SHIPPED_FIT = Fit()
