@@ -87,6 +87,9 @@ class Tuning:
         self.request, self.home, self.say = request, home, say
         self._built = 0
         self.terms = Terms()
+        self._roots_digest = digest_of_roots(request.roots)
+        last = open_newest(Generations(Path(request.data_dir), self._roots_digest))
+        self._poison = last.manifest.poison if last else ()  # files that end a build
 
     def index(self, vectors: Vectors | None) -> Index:
         """The catalogue built and opened with these vectors, or the shipped ones."""
@@ -95,8 +98,9 @@ class Tuning:
         (data_dir / FOLDER).mkdir(parents=True)
         if vectors is not None:
             vectors.write(data_dir / FOLDER / VECTORS)
-        build(BuildRequest(self.request.roots, str(data_dir)), lambda line: None)
-        found = open_newest(Generations(data_dir, digest_of_roots(self.request.roots)))
+        wanted = BuildRequest(self.request.roots, str(data_dir), self._poison)
+        build(wanted, lambda line: None)
+        found = open_newest(Generations(data_dir, self._roots_digest))
         assert found is not None
         return found
 
