@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -27,17 +28,23 @@ from .scan import Scan, Source, scan
 from .snapshot import FORMAT, Files, Generations, Manifest
 from .words import Words
 
+if TYPE_CHECKING:
+    from .catalogue import Catalogue
+
 NOTE = "reading"
 PROGRESS_EVERY = 0.1
 
 
 class BuildRequest(Struct, frozen=True):
-    """`unless` is the input digest for which nothing needs to be done."""
+    """`unless` is the input digest for which nothing needs to be done, but to look at the files
+    of which a change is known (`named`). Without `reuse` all files are read."""
 
     roots: tuple[str, ...]
     data_dir: str
     poison: tuple[Poison, ...] = ()
     unless: str = ""
+    named: tuple[str, ...] = ()
+    reuse: bool = True
 
 
 class BuildLine(Struct, frozen=True, omit_defaults=True):
@@ -63,36 +70,56 @@ def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
     if gone := [root for root in request.roots if not os.path.isdir(root)]:
         raise FileNotFoundError(errno.ENOENT, f"the root {os.path.basename(gone[0])} is gone")
     found = scan(request.roots, request.poison)
-    if found.digest == request.unless:
+    same = found.digest == request.unless
+    if same and not _named(found, request):
         return BuildLine(fresh=True)
     generations = Generations(Path(request.data_dir), digest_of_roots(request.roots))
     made = generations.prepare()
     try:
-        manifest = _make(made, found, request, say, started)
+        catalogue = _read(made, found, generations, request, say)
+        if same and not catalogue.parsed:
+            shutil.rmtree(made, ignore_errors=True)
+            return BuildLine(fresh=True)
+        manifest = _write(made, found, catalogue, request, started)
     except OSError:  # at anything else the note must stay, for whoever asks which file did it
         shutil.rmtree(made, ignore_errors=True)
         raise
     return BuildLine(generation=generations.publish(made, *manifest).generation)
 
 
-def _make(
+def _named(found: Scan, request: BuildRequest) -> bool:
+    if not request.named:
+        return False
+    named = set(request.named)
+    return any(f"{found.roots[s.root]}/{s.path}" in named for s in found.sources)
+
+
+def _read(
     made: Path,
     found: Scan,
+    generations: Generations,
     request: BuildRequest,
     say: Callable[[BuildLine], None],
-    started: float,
-) -> tuple[Manifest, Files]:
+) -> Catalogue:
     from .catalogue import read_catalogue  # with numpy: not needed where nothing changed
-    from .embed import Embedder
+    from .past import Past, read_past
+
+    words = Words()
+    past = read_past(generations, generations.newest(), words) if request.reuse else Past()
+    with Reading(made / NOTE, found, say) as reading:
+        catalogue = read_catalogue(found, reading, past, set(request.named), made)
+    (made / NOTE).unlink()
+    return catalogue
+
+
+def _write(
+    made: Path, found: Scan, catalogue: Catalogue, request: BuildRequest, started: float
+) -> tuple[Manifest, Files]:
+    from .past import REFUSED, recipe
     from .segment import write_segment
 
-    with Reading(made / NOTE, found, say) as reading:
-        catalogue = read_catalogue(found, reading)
-    (made / NOTE).unlink()
-    words = Words()
-    embedder = Embedder(words)
-    rows = catalogue.rows
-    segments = {kind: write_segment(made, kind, rows[kind], embedder) for kind in KINDS}
+    segments = {kind: write_segment(made, kind, catalogue.holdings[kind]) for kind in KINDS}
+    (made / f"{REFUSED}.cards").write_bytes(msgspec.msgpack.encode(catalogue.refused))
     manifest = Manifest(
         format=FORMAT,
         version=__version__,
@@ -102,9 +129,10 @@ def _make(
         build_ms=round((time.monotonic() - started) * 1000),
         files=catalogue.counts,
         segments=segments,
-        words=words.digest,
+        words=Words().digest,
         roles=catalogue.roles,
         poison=request.poison,
+        recipe=recipe(),
     )
     return manifest, Files(tuple(catalogue.reports), tuple(catalogue.findings))
 

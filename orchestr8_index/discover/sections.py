@@ -21,13 +21,15 @@ _ALIGN = 8
 
 
 def write_sections(path: Path, sections: Mapping[str, Any]) -> Table:
-    """`sections` maps names to bytes-like values; returns name → (offset, bytes)."""
+    """`sections` maps names to bytes-like values, or to what gives them in `parts()`; returns
+    name → (offset, bytes)."""
     table: Table = {}
     with open(path, "xb") as file:
         for name, value in sections.items():
-            data = memoryview(value).cast("B") if len(value) else b""
-            table[name] = (file.tell(), len(data))
-            file.write(data)
+            start = file.tell()
+            for part in value.parts() if hasattr(value, "parts") else (value,):
+                file.write(memoryview(part).cast("B") if len(part) else b"")
+            table[name] = (start, file.tell() - start)
             file.write(b"\0" * (-file.tell() % _ALIGN))
         file.write(b"\0" * _ALIGN)  # a mapping must not be empty
         file.flush()

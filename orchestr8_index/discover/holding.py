@@ -1,0 +1,64 @@
+"""What does a build have of one kind? Its rows, the shelves they stand on, its terms' numbers."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+
+from ..records import Entry
+from .cards import Card
+from .embed import NAME_TIMES, OPENING, Embedder
+from .past import Kept
+from .shelf import Filling, Row, Shelf
+from .tokens import Tokens
+
+
+@dataclass(slots=True)
+class Holding:
+    """Rows in order, and where what was read and what was kept lies. `restamped`: a file has other
+    times than before, and still says the same."""
+
+    filling: Filling
+    embedder: Embedder
+    kept: Kept | None = None
+    rows: list[Row] = field(default_factory=list)
+    restamped: bool = False
+    _read: Shelf | None = None
+    _tokens: Tokens | None = None
+
+    @property
+    def tokens(self) -> Tokens:
+        if self._tokens is None:
+            known = (self.kept.terms, self.kept.words) if self.kept else ((), ())
+            self._tokens = Tokens(self.embedder, *known)
+        return self._tokens
+
+    def voice(self, entry: Entry, body: str) -> tuple[list[array[int]], bytes]:
+        """The terms of name and description as numbers, and the entry's vector."""
+        name, said = self.tokens.of(entry.name), self.tokens.of(entry.said)
+        opening = self.tokens.of(body[:OPENING])
+        heard = name * NAME_TIMES + said + opening
+        words = self.tokens.words
+        return [name, said], self.embedder.embed([words[number] for number in heard])
+
+    def put(self, card: Card, entry: Entry, body: str) -> None:
+        fields, vector = self.voice(entry, body)
+        place = self.filling.put(body.encode(), [*fields, self.tokens.of(body)], vector)
+        self.rows.append(Row(card, False, place, card.entry, card.labels))
+
+    def keep(self, card: Card, place: int) -> None:
+        self.rows.append(Row(card, True, place, card.entry, card.labels))
+
+    def shelf(self, kept: bool) -> Shelf:
+        """What was kept, or what has been read; once asked for, nothing more may be put there."""
+        if kept and self.kept:
+            return self.kept.shelf
+        self._read = self._read or self.filling.shelf()
+        return self._read
+
+    def body(self, row: Row) -> str:
+        return self.shelf(row.kept).text(row.place, row.place + 1).decode()
+
+    def respeak(self, row: Row, entry: Entry) -> None:
+        """Other files said something about the entry, or did so in the last generation."""
+        (_, row.said), row.vector = self.voice(entry, self.body(row))
