@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from .catalogue import Catalogue
 
 NOTE = "reading"
+AHEAD = "--ahead"
 PROGRESS_EVERY = 0.1
 
 
 class BuildRequest(Struct, frozen=True):
     """`unless` is the input digest for which nothing needs to be done, but to look at the files
-    of which a change is known (`named`). Without `reuse` all files are read."""
+    of which a change is known (`named`). With an empty one all files are read."""
 
     roots: tuple[str, ...]
     data_dir: str
     poison: tuple[Poison, ...] = ()
     unless: str = ""
     named: tuple[str, ...] = ()
-    reuse: bool = True
 
 
 class BuildLine(Struct, frozen=True, omit_defaults=True):
@@ -105,7 +105,7 @@ def _read(
     from .past import Past, read_past
 
     words = Words()
-    past = read_past(generations, generations.newest(), words) if request.reuse else Past()
+    past = read_past(generations, generations.newest(), words) if request.unless else Past()
     with Reading(made / NOTE, found, say) as reading:
         catalogue = read_catalogue(found, reading, past, set(request.named), made)
     (made / NOTE).unlink()
@@ -178,10 +178,16 @@ def _say(line: BuildLine) -> None:
 
 
 def main() -> int:
-    """Exit status 0 with a result line, 1 with an error line."""
+    """Exit status 0 with a result line, 1 with an error line. Started before there is a request,
+    it loads what a build needs meanwhile; it ends where none comes."""
     gc.disable()
     os.umask(0o077)
-    request = msgspec.json.decode(sys.stdin.buffer.read(), type=BuildRequest)
+    if AHEAD in sys.argv:
+        from . import catalogue, segment  # noqa: F401
+    asked = sys.stdin.buffer.read()
+    if not asked:
+        return 0
+    request = msgspec.json.decode(asked, type=BuildRequest)
     try:
         _say(build(request, _say))
     except OSError as error:

@@ -33,17 +33,22 @@ class Holding:
             self._tokens = Tokens(self.embedder, *known)
         return self._tokens
 
-    def voice(self, entry: Entry, body: str) -> tuple[list[array[int]], bytes]:
-        """The terms of name and description as numbers, and the entry's vector."""
+    def voice(
+        self, entry: Entry, body: str, whole: array[int] | None = None
+    ) -> tuple[list[array[int]], bytes]:
+        """The terms of name and description as numbers, and the entry's vector; `whole` are the
+        body's terms, if known."""
         name, said = self.tokens.of(entry.name), self.tokens.of(entry.said)
-        opening = self.tokens.of(body[:OPENING])
+        known = whole is not None and len(body) <= OPENING
+        opening = whole if known and whole is not None else self.tokens.of(body[:OPENING])
         heard = name * NAME_TIMES + said + opening
         words = self.tokens.words
         return [name, said], self.embedder.embed([words[number] for number in heard])
 
     def put(self, card: Card, entry: Entry, body: str) -> None:
-        fields, vector = self.voice(entry, body)
-        place = self.filling.put(body.encode(), [*fields, self.tokens.of(body)], vector)
+        whole = self.tokens.of(body)
+        fields, vector = self.voice(entry, body, whole)
+        place = self.filling.put(body.encode(), [*fields, whole], vector)
         self.rows.append(Row(card, False, place, card.entry, card.labels))
 
     def keep(self, card: Card, place: int) -> None:

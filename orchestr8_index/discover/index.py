@@ -68,6 +68,7 @@ class Segment:
     def __init__(self, kind: Kind, sections: Sections, info: SegmentInfo, words: Words) -> None:
         self.kind, self._sections, self.words = kind, sections, words
         self.size, self.lengths = info.entries, info.lengths
+        self.identity = sections.identity
         self.uses_numpy = info.entries >= NUMPY_FROM
         self.learned: Learned | None = None
         self.terms = Runs(sections, "term", info.wide)
@@ -78,6 +79,13 @@ class Segment:
         self._pair_keys = sections.mapped("pair_keys", "Q")
         self._entry_starts = sections.mapped("entry_starts", "Q")
         self._text_starts = sections.mapped("text_starts", "Q")
+
+    def warm(self) -> None:
+        """Fill what is filled on first use, but for what few questions need."""
+        for each in (self.by_name, self.labels, self.clones, self.vectors):
+            del each
+        if self.uses_numpy:
+            import numpy  # noqa: F401
 
     def find_term(self, term: str) -> int | None:
         wanted, low, high = term.encode("utf-8", "replace"), 0, len(self.terms.df)
@@ -199,24 +207,34 @@ class Index:
             self._sums[what] = sum(count(entry) for entry in every)
         return self._sums[what]
 
+    @property
+    def words(self) -> Words:
+        return self.segments[KINDS[0]].words
 
-def open_index(generations: Generations, generation: int) -> Index:
-    """Raises SnapshotUnreadable when the generation is gone, damaged or of another version."""
+    def warm(self) -> None:
+        """Fill now what the first questions would fill otherwise."""
+        for segment in self.segments.values():
+            segment.warm()
+
+
+def open_index(generations: Generations, generation: int, before: Index | None = None) -> Index:
+    """Raises SnapshotUnreadable when the generation is gone, damaged or of another version.
+
+    Segments whose file the generation shares with the one `before` are taken over as they are.
+    """
     manifest = generations.manifest(generation)
     folder = generations.path(generation)
-    infos, words = manifest.segments, Words()
+    infos, words = manifest.segments, before.words if before else Words()
     if words.digest != manifest.words:
         raise SnapshotUnreadable("The snapshot was built with other word vectors.")
     try:
-        segments = [
-            Segment(
-                kind,
-                Sections(folder / f"{kind}.segment", infos[kind].sections),
-                infos[kind],
-                words,
-            )
-            for kind in KINDS
-        ]
+        segments = []
+        for kind in KINDS:
+            sections = Sections(folder / f"{kind}.segment", infos[kind].sections)
+            known = before.segments[kind] if before else None
+            if known is None or known.identity != sections.identity:
+                known = Segment(kind, sections, infos[kind], words)
+            segments.append(known)
     except (KeyError, TypeError):
         raise SnapshotUnreadable("The snapshot's manifest lacks a part.") from None
     return Index(manifest, segments)

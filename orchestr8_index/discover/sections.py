@@ -45,7 +45,8 @@ class Sections:
             self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except OSError as error:
             raise SnapshotUnreadable(f"The snapshot lacks {path.name}: {error.strerror}.") from None
-        size = os.fstat(self._fd).st_size
+        status = os.fstat(self._fd)
+        self.identity, size = (status.st_dev, status.st_ino), status.st_size
         if any(offset + length > size for offset, length in table.values()):
             self.close()
             raise SnapshotUnreadable(f"The snapshot's {path.name} is truncated.")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ..text import Terms, raw_words
 from .embed import Embedder
 
-REMEMBERED = 1 << 16  # raw words
+REMEMBERED = 1 << 17  # raw words
 
 
 class Tokens:
