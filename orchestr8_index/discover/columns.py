@@ -41,3 +41,6 @@ class Column:
         self._file.seek(0)
         while part := self._file.read(PART):
             yield part
+
+    def __del__(self) -> None:
+        self._file.close()

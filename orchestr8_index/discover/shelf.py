@@ -72,7 +72,13 @@ class Filling:
         self.vectors += vector
         return len(self.text_starts) - 2
 
+    def __del__(self) -> None:
+        for file in (self._texts, self._tokens):
+            if file is not None:
+                file.close()
+
     def shelf(self) -> Shelf:
+        """What has been put here so far; it lives no longer than this does."""
         return Shelf(
             texts=_reader(self._texts),
             tokens=_reader(self._tokens),

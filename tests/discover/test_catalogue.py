@@ -41,7 +41,7 @@ def test_one_name_may_stand_in_two_plugins_and_kinds(built: Callable[[Files], Bu
 
 def test_entries_lie_in_the_order_of_their_qualified_names(make_tree: MakeTree) -> None:
     root = make_tree({f"plugins/{p}/agents/{n}.md": agent(n) for p in "ba" for n in "yx"})
-    names = [entry.qualified for entry, _ in catalogue(root).rows["agent"]]
+    names = [row.card.qualified for row in catalogue(root).rows["agent"]]
     assert names == ["a:x", "a:y", "b:x", "b:y"]
 
 
