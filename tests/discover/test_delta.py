@@ -203,7 +203,7 @@ def test_a_named_file_is_looked_into_whatever_its_times_say(
     pretend_nothing_moved(monkeypatch)
     root, data = folders
     save(root, {"agents/a.md": agent("a", "Knows aaaa.")})
-    made(root, data)
+    made(root, data, "")
     save(root, {"agents/a.md": agent("a", "Knows bbbb.")})
     line = made(root, data, CHANGED, *([f"{root}/agents/a.md"] if named else []))
     assert line.fresh is not named
@@ -218,7 +218,7 @@ def test_a_named_file_that_says_the_same_makes_no_generation(
     pretend_nothing_moved(monkeypatch)
     root, data = folders
     save(root, {"agents/a.md": agent("a")})
-    made(root, data)
+    made(root, data, "")
     assert made(root, data, CHANGED, f"{root}/agents/a.md").fresh
     assert Generations(data, digest_of_roots((str(root),))).numbers() == [1]
 
