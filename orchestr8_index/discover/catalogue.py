@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from ..records import KINDS, Entry, FileReport, Finding, Kind, ResolvedRole
+from ..text import Terms
 from . import findings
 from .cards import Card, digest_of, folded_labels, make_card, place_of, stamp_of
 from .embed import Embedder
@@ -27,6 +28,7 @@ from .roles import Directory, dangling, read_registry, resolve
 from .scan import Scan, Source
 from .shelf import Filling, Row
 from .steps import known_among
+from .tokens import REMEMBERED
 from .words import Words
 
 JUST_NOW = 50_000_000  # ns: so fresh a file may change again without its times showing it
@@ -64,16 +66,17 @@ def read_catalogue(
 ) -> Catalogue:
     """`reading` is told of each source before it is opened; `named` are opened in any case. What
     is read lies in `folder` for a while."""
-    past, embedder = past or Past(), Embedder(Words())
+    past, embedder, split = past or Past(), Embedder(Words()), Terms(bound=REMEMBERED)
     folder = folder or Path(tempfile.gettempdir())
     holdings = {
-        kind: Holding(Filling(folder, embedder.dimensions), embedder, past.kinds.get(kind))
+        kind: Holding(Filling(folder, embedder.dimensions), embedder, split, past.kinds.get(kind))
         for kind in KINDS
     }
     found = Catalogue(holdings, list(scan.reports))
     _Intake(found, scan, reading, past, named).take_all()
-    for rows in found.rows.values():
-        rows.sort(key=lambda row: row.card.order)
+    for holding in holdings.values():
+        holding.flush()
+        holding.rows.sort(key=lambda row: row.card.order)
     _resolve_roles(found, scan)
     _find_mentions(found)
     found.reports.sort(key=lambda report: (report.root, report.path))

@@ -6,11 +6,14 @@ from array import array
 from dataclasses import dataclass, field
 
 from ..records import Entry
+from ..text import Terms
 from .cards import Card
 from .embed import NAME_TIMES, OPENING, Embedder
 from .past import Kept
 from .shelf import Filling, Row, Shelf
 from .tokens import Tokens
+
+WAITING = 1 << 22  # characters of bodies
 
 
 @dataclass(slots=True)
@@ -20,9 +23,12 @@ class Holding:
 
     filling: Filling
     embedder: Embedder
+    split: Terms
     kept: Kept | None = None
     rows: list[Row] = field(default_factory=list)
     restamped: bool = False
+    _waiting: list[tuple[Card, Entry, str]] = field(default_factory=list)
+    _waiting_size: int = 0
     _read: Shelf | None = None
     _tokens: Tokens | None = None
 
@@ -30,7 +36,7 @@ class Holding:
     def tokens(self) -> Tokens:
         if self._tokens is None:
             known = (self.kept.terms, self.kept.words) if self.kept else ((), ())
-            self._tokens = Tokens(self.embedder, *known)
+            self._tokens = Tokens(self.split, self.embedder, *known)
         return self._tokens
 
     def voice(
@@ -46,10 +52,20 @@ class Holding:
         return [name, said], self.embedder.embed([words[number] for number in heard])
 
     def put(self, card: Card, entry: Entry, body: str) -> None:
-        whole = self.tokens.of(body)
-        fields, vector = self.voice(entry, body, whole)
-        place = self.filling.put(body.encode(), [*fields, whole], vector)
-        self.rows.append(Row(card, False, place, card.entry, card.labels))
+        """To be counted in `flush`: parsing and counting by turns would be a tenth slower."""
+        self._waiting.append((card, entry, body))
+        self._waiting_size += len(body)
+        if self._waiting_size > WAITING:
+            self.flush()
+
+    def flush(self) -> None:
+        for card, entry, body in self._waiting:
+            whole = self.tokens.of(body)
+            fields, vector = self.voice(entry, body, whole)
+            place = self.filling.put(body.encode(), [*fields, whole], vector)
+            self.rows.append(Row(card, False, place, card.entry, card.labels))
+        self._waiting.clear()
+        self._waiting_size = 0
 
     def keep(self, card: Card, place: int) -> None:
         self.rows.append(Row(card, True, place, card.entry, card.labels))

@@ -33,7 +33,7 @@ TEXTS = st.lists(st.tuples(WORDS, WORDS, WORDS), max_size=5)
 
 
 def count(texts: Texts, block: int = BLOCK) -> Counted:
-    tokens = Tokens(EMBEDDER)
+    tokens = Tokens(Terms(), EMBEDDER)
     fields = [[tokens.of(text) for text in entry] for entry in texts]
     sizes = [[len(numbers) for numbers in entry] for entry in fields]
     streams = [[number for numbers in entry for number in numbers] for entry in fields]

@@ -19,6 +19,7 @@ from orchestr8_index.discover.segment import write_segment
 from orchestr8_index.discover.shelf import Filling
 from orchestr8_index.discover.words import Words
 from orchestr8_index.records import Entry, FileReport
+from orchestr8_index.text import Terms
 
 
 class Text(NamedTuple):
@@ -37,10 +38,11 @@ def make_segment(folder: Path, texts: list[Text]) -> Segment:
 
 def write(folder: Path, entries: list[tuple[Entry, str]]) -> Segment:
     words = Words()
-    holding = Holding(Filling(folder, words.dimensions), Embedder(words))
+    holding = Holding(Filling(folder, words.dimensions), Embedder(words), Terms())
     for entry, body in entries:
         report = FileReport("/r", entry.path, "indexed")
         holding.put(make_card(b"", (), b"", Parsed(report, entry, body)), entry, body)
+    holding.flush()
     info = write_segment(folder, "agent", holding)
     return Segment("agent", Sections(folder / "agent.segment", info.sections), info, words)
 
