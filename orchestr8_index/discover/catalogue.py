@@ -21,6 +21,7 @@ from . import findings
 from .cards import Card, digest_of, folded_labels, make_card, place_of, stamp_of
 from .embed import Embedder
 from .holding import Holding
+from .numbering import REMEMBERED
 from .parse import Parsed, parse
 from .past import Past
 from .reader import read_file
@@ -28,7 +29,6 @@ from .roles import Directory, dangling, read_registry, resolve
 from .scan import Scan, Source
 from .shelf import Filling, Row
 from .steps import known_among
-from .tokens import REMEMBERED
 from .words import Words
 
 JUST_NOW = 50_000_000  # ns: so fresh a file may change again without its times showing it

@@ -9,9 +9,9 @@ from ..records import Entry
 from ..text import Terms
 from .cards import Card
 from .embed import NAME_TIMES, OPENING, Embedder
+from .numbering import Numbering
 from .past import Kept
 from .shelf import Filling, Row, Shelf
-from .tokens import Tokens
 
 WAITING = 1 << 22  # characters of bodies
 
@@ -30,13 +30,13 @@ class Holding:
     _waiting: list[tuple[Card, Entry, str]] = field(default_factory=list)
     _waiting_size: int = 0
     _read: Shelf | None = None
-    _tokens: Tokens | None = None
+    _tokens: Numbering | None = None
 
     @property
-    def tokens(self) -> Tokens:
+    def tokens(self) -> Numbering:
         if self._tokens is None:
             known = (self.kept.terms, self.kept.words) if self.kept else ((), ())
-            self._tokens = Tokens(self.split, self.embedder, *known)
+            self._tokens = Numbering(self.split, self.embedder, *known)
         return self._tokens
 
     def voice(

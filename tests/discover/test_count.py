@@ -12,7 +12,7 @@ from orchestr8_index.discover.columns import Array
 from orchestr8_index.discover.count import BLOCK, N_FIELDS, Counted, Postings
 from orchestr8_index.discover.count import count as count_numbers
 from orchestr8_index.discover.embed import Embedder
-from orchestr8_index.discover.tokens import Tokens
+from orchestr8_index.discover.numbering import Numbering
 from orchestr8_index.discover.weigh import (
     BODY_CREDIT,
     FIELD_B,
@@ -33,7 +33,7 @@ TEXTS = st.lists(st.tuples(WORDS, WORDS, WORDS), max_size=5)
 
 
 def count(texts: Texts, block: int = BLOCK) -> Counted:
-    tokens = Tokens(Terms(), EMBEDDER)
+    tokens = Numbering(Terms(), EMBEDDER)
     fields = [[tokens.of(text) for text in entry] for entry in texts]
     sizes = [[len(numbers) for numbers in entry] for entry in fields]
     streams = [[number for numbers in entry for number in numbers] for entry in fields]

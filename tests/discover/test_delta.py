@@ -116,7 +116,7 @@ def served(root: Path, data: Path, generation: int) -> dict[str, object]:
         data_of = (folder / f"{kind}.segment").read_bytes()
         for name, (start, length) in info.sections.items():
             told[f"{kind} {name}"] = data_of[start : start + length]
-        told[f"{kind} facts"] = (info.entries, info.wide, info.lengths)
+        told[f"{kind} facts"] = (info.entries, info.wide, info.lengths, info.tokens)
     return {**told, "files": (folder / "files.msgpack").read_bytes()}
 
 

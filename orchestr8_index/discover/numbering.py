@@ -14,7 +14,7 @@ from .embed import Embedder
 REMEMBERED = 1 << 17  # raw words
 
 
-class Tokens:
+class Numbering:
     """Numbers the terms of one kind. `words` says which word of the embedder's each term is."""
 
     def __init__(
