@@ -138,11 +138,11 @@ def _write(
 
 
 class Reading:
-    """Notes each file before it is opened, and says from time to time how far the build is."""
+    """Notes each file before it is opened or counted, and says from time to time how far the build is."""
 
     def __init__(self, note: Path, found: Scan, say: Callable[[BuildLine], None]) -> None:
         self._file = open(note, "wb", buffering=0)
-        self._found, self._say, self._said = found, say, 0.0
+        self._found, self._say, self._said, self._done = found, say, 0.0, -1
         say(BuildLine(note=str(note), total=len(found.sources)))
 
     def __call__(self, number: int, source: Source) -> None:
@@ -153,8 +153,8 @@ class Reading:
         os.lseek(self._file.fileno(), 0, os.SEEK_SET)
         self._file.write(len(note).to_bytes(4, "big") + note)
         now = time.monotonic()
-        if now - self._said > PROGRESS_EVERY:
-            self._said = now
+        if number > self._done and now - self._said > PROGRESS_EVERY:
+            self._said, self._done = now, number
             self._say(BuildLine(done=number, total=len(self._found.sources)))
 
     def __enter__(self) -> Reading:

@@ -64,7 +64,7 @@ def read_catalogue(
     named: Collection[str] = (),
     folder: Path | None = None,
 ) -> Catalogue:
-    """`reading` is told of each source before it is opened; `named` are opened in any case. What
+    """`reading` is told of each source before it is opened, and again before it is counted; `named` are opened in any case. What
     is read lies in `folder` for a while."""
     past, embedder, split = past or Past(), Embedder(Words()), Terms(bound=REMEMBERED)
     folder = folder or Path(tempfile.gettempdir())
@@ -126,9 +126,17 @@ class _Intake:
             return
         self.found.parsed += 1
         parsed = parse(source, data, root)
-        self._settle(source, make_card(place, stamp, digest, parsed), -1, parsed)
+        made = make_card(place, stamp, digest, parsed)
+        self._settle(source, made, -1, parsed, lambda: self.reading(number, source))
 
-    def _settle(self, source: Source, card: Card, at: int, parsed: Parsed | None = None) -> None:
+    def _settle(
+        self,
+        source: Source,
+        card: Card,
+        at: int,
+        parsed: Parsed | None = None,
+        begin: Callable[[], None] = lambda: None,
+    ) -> None:
         if card.identity is None:
             self.found.refused.append(card)
         elif card.key in self.taken:
@@ -138,7 +146,7 @@ class _Intake:
             self.taken[card.key] = card.path
             holding = self.found.holdings[source.kind]
             if parsed and parsed.entry:
-                holding.put(card, parsed.entry, parsed.body)
+                holding.put(card, parsed.entry, parsed.body, begin)
             else:
                 holding.keep(card, at)
         self.found.reports.append(card.report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..records import Entry
@@ -27,7 +28,7 @@ class Holding:
     kept: Kept | None = None
     rows: list[Row] = field(default_factory=list)
     restamped: bool = False
-    _waiting: list[tuple[Card, Entry, str]] = field(default_factory=list)
+    _waiting: list[tuple[Card, Entry, str, Callable[[], None]]] = field(default_factory=list)
     _waiting_size: int = 0
     _read: Shelf | None = None
     _tokens: Numbering | None = None
@@ -51,15 +52,19 @@ class Holding:
         words = self.tokens.words
         return [name, said], self.embedder.embed([words[number] for number in heard])
 
-    def put(self, card: Card, entry: Entry, body: str) -> None:
-        """To be counted in `flush`: parsing and counting by turns would be a tenth slower."""
-        self._waiting.append((card, entry, body))
+    def put(
+        self, card: Card, entry: Entry, body: str, begin: Callable[[], None] = lambda: None
+    ) -> None:
+        """To be counted in `flush`, which calls `begin` before it does; parsing and counting by
+        turns would be a tenth slower."""
+        self._waiting.append((card, entry, body, begin))
         self._waiting_size += len(body)
         if self._waiting_size > WAITING:
             self.flush()
 
     def flush(self) -> None:
-        for card, entry, body in self._waiting:
+        for card, entry, body, begin in self._waiting:
+            begin()
             whole = self.tokens.of(body)
             fields, vector = self.voice(entry, body, whole)
             place = self.filling.put(body.encode(), [*fields, whole], vector)

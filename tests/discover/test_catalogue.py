@@ -70,11 +70,13 @@ def test_a_pipe_in_a_files_place_does_not_hold_the_build(make_tree: MakeTree) ->
     assert report.outcome == "skipped"
 
 
-def test_each_source_is_announced_before_it_is_opened(make_tree: MakeTree) -> None:
+def test_each_source_is_announced_before_it_is_opened_and_before_it_is_counted(
+    make_tree: MakeTree,
+) -> None:
     root = make_tree({"agents/a.md": agent("a"), "agents/b.md": agent("b")})
     told: list[tuple[int, str]] = []
     read_catalogue(scan((str(root),)), lambda number, source: told.append((number, source.path)))
-    assert told == [(0, "agents/a.md"), (1, "agents/b.md")]
+    assert told == [(0, "agents/a.md"), (1, "agents/b.md")] * 2
 
 
 def test_a_registry_also_describes_its_primary_agent(built: Callable[[Files], Built]) -> None:
