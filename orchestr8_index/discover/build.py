@@ -138,7 +138,7 @@ def _write(
 
 
 class Reading:
-    """Notes each file before it is opened or counted, and says from time to time how far the build is."""
+    """Notes each file before it is opened or counted, and says at times how far the build is."""
 
     def __init__(self, note: Path, found: Scan, say: Callable[[BuildLine], None]) -> None:
         self._file = open(note, "wb", buffering=0)

@@ -64,8 +64,8 @@ def read_catalogue(
     named: Collection[str] = (),
     folder: Path | None = None,
 ) -> Catalogue:
-    """`reading` is told of each source before it is opened, and again before it is counted; `named` are opened in any case. What
-    is read lies in `folder` for a while."""
+    """`reading` is told of each source before it is opened, and again before it is counted;
+    `named` are opened in any case. What is read lies in `folder` for a while."""
     past, embedder, split = past or Past(), Embedder(Words()), Terms(bound=REMEMBERED)
     folder = folder or Path(tempfile.gettempdir())
     holdings = {
