@@ -106,7 +106,7 @@ def changes(client: Client, folder: Path, rounds: int, pause: float) -> dict[str
 
     files = sorted(folder.rglob("agents/*.md"))
     for number in range(rounds):
-        path, aside = files[number % len(files)], folder / ".aside"
+        path, aside = files[number % len(files)], folder / ".aside.tmp"
         # of five letters: the search for a misspelling of a longer one is not what is measured
         one, other, third = ("".join(draw.choices("bcdfghjklmnpqrtvwxz", k=5)) for _ in range(3))
         text = path.read_text("utf-8") + "\n"
