@@ -109,12 +109,14 @@ class BadSetting(OperationError):
 class BuildFailed(OperationError):
     """`reading` is the (root, path) to blame, if a file is: the one being read at the end.
 
-    `poison` describes that file; `certain` says that it need not be tried again.
+    `poison` describes that file; `certain` says that it need not be tried again. `told`: the
+    build said itself what is wrong.
     """
 
     reading: tuple[str, str] | None = None
     poison: Poison | None = None
     certain: bool = False
+    told: bool = False
 
 
 class SnapshotUnreadable(OperationError):

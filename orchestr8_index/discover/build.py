@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -26,18 +27,25 @@ from ..text import as_utf8
 from .scan import Scan, Source, scan
 from .snapshot import FORMAT, Files, Generations, Manifest
 from .tuned import open_words
+from .words import Words
+
+if TYPE_CHECKING:
+    from .catalogue import Catalogue
 
 NOTE = "reading"
+AHEAD = "--ahead"
 PROGRESS_EVERY = 0.1
 
 
 class BuildRequest(Struct, frozen=True):
-    """`unless` is the input digest for which nothing needs to be done."""
+    """`unless` is the input digest for which nothing needs to be done, but to look at the files
+    of which a change is known (`named`). With an empty one all files are read."""
 
     roots: tuple[str, ...]
     data_dir: str
     poison: tuple[Poison, ...] = ()
     unless: str = ""
+    named: tuple[str, ...] = ()
 
 
 class BuildLine(Struct, frozen=True, omit_defaults=True):
@@ -63,36 +71,61 @@ def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
     if gone := [root for root in request.roots if not os.path.isdir(root)]:
         raise FileNotFoundError(errno.ENOENT, f"the root {os.path.basename(gone[0])} is gone")
     found = scan(request.roots, request.poison)
-    if found.digest == request.unless:
+    same = found.digest == request.unless
+    if same and not _named(found, request):
         return BuildLine(fresh=True)
     generations = Generations(Path(request.data_dir), digest_of_roots(request.roots))
-    made = generations.prepare()
+    made, words = generations.prepare(), open_words(generations.data_dir)
     try:
-        manifest = _make(made, found, request, say, started)
+        catalogue = _read(made, found, generations, words, request, say)
+        if same and not catalogue.parsed:
+            shutil.rmtree(made, ignore_errors=True)
+            return BuildLine(fresh=True)
+        manifest = _write(made, found, catalogue, words, request, started)
     except OSError:  # at anything else the note must stay, for whoever asks which file did it
         shutil.rmtree(made, ignore_errors=True)
         raise
     return BuildLine(generation=generations.publish(made, *manifest).generation)
 
 
-def _make(
+def _named(found: Scan, request: BuildRequest) -> bool:
+    if not request.named:
+        return False
+    named = set(request.named)
+    return any(f"{found.roots[s.root]}/{s.path}" in named for s in found.sources)
+
+
+def _read(
     made: Path,
     found: Scan,
+    generations: Generations,
+    words: Words,
     request: BuildRequest,
     say: Callable[[BuildLine], None],
+) -> Catalogue:
+    from .catalogue import read_catalogue  # with numpy: not needed where nothing changed
+    from .past import Past, read_past
+
+    past = read_past(generations, generations.newest(), words) if request.unless else Past()
+    with Reading(made / NOTE, found, say) as reading:
+        catalogue = read_catalogue(found, reading, words, past, set(request.named), made)
+    (made / NOTE).unlink()
+    return catalogue
+
+
+def _write(
+    made: Path,
+    found: Scan,
+    catalogue: Catalogue,
+    words: Words,
+    request: BuildRequest,
     started: float,
 ) -> tuple[Manifest, Files]:
-    from .catalogue import read_catalogue  # with numpy: not needed where nothing changed
-    from .embed import Embedder
+    from .past import REFUSED, recipe
     from .segment import write_segment
 
-    with Reading(made / NOTE, found, say) as reading:
-        catalogue = read_catalogue(found, reading)
-    (made / NOTE).unlink()
-    words = open_words(Path(request.data_dir))
-    embedder = Embedder(words)
-    rows = catalogue.rows
-    segments = {kind: write_segment(made, kind, rows[kind], embedder) for kind in KINDS}
+    segments = {kind: write_segment(made, kind, catalogue.holdings[kind]) for kind in KINDS}
+    (made / f"{REFUSED}.cards").write_bytes(msgspec.msgpack.encode(catalogue.refused))
     manifest = Manifest(
         format=FORMAT,
         version=__version__,
@@ -105,16 +138,17 @@ def _make(
         words=words.digest,
         roles=catalogue.roles,
         poison=request.poison,
+        recipe=recipe(),
     )
     return manifest, Files(tuple(catalogue.reports), tuple(catalogue.findings))
 
 
 class Reading:
-    """Notes each file before it is opened, and says from time to time how far the build is."""
+    """Notes each file before it is opened or counted, and says at times how far the build is."""
 
     def __init__(self, note: Path, found: Scan, say: Callable[[BuildLine], None]) -> None:
         self._file = open(note, "wb", buffering=0)
-        self._found, self._say, self._said = found, say, 0.0
+        self._found, self._say, self._said, self._done = found, say, 0.0, -1
         say(BuildLine(note=str(note), total=len(found.sources)))
 
     def __call__(self, number: int, source: Source) -> None:
@@ -125,8 +159,8 @@ class Reading:
         os.lseek(self._file.fileno(), 0, os.SEEK_SET)
         self._file.write(len(note).to_bytes(4, "big") + note)
         now = time.monotonic()
-        if now - self._said > PROGRESS_EVERY:
-            self._said = now
+        if number > self._done and now - self._said > PROGRESS_EVERY:
+            self._said, self._done = now, number
             self._say(BuildLine(done=number, total=len(self._found.sources)))
 
     def __enter__(self) -> Reading:
@@ -150,10 +184,16 @@ def _say(line: BuildLine) -> None:
 
 
 def main() -> int:
-    """Exit status 0 with a result line, 1 with an error line."""
+    """Exit status 0 with a result line, 1 with an error line. Started before there is a request,
+    it loads what a build needs meanwhile; it ends where none comes."""
     gc.disable()
     os.umask(0o077)
-    request = msgspec.json.decode(sys.stdin.buffer.read(), type=BuildRequest)
+    if AHEAD in sys.argv:
+        from . import catalogue, segment  # noqa: F401
+    asked = sys.stdin.buffer.read()
+    if not asked:
+        return 0
+    request = msgspec.json.decode(asked, type=BuildRequest)
     try:
         _say(build(request, _say))
     except OSError as error:

@@ -1,32 +1,54 @@
-"""What is in the trees? Sources read, names settled, roles and mentions resolved."""
+"""What is in the trees? Sources read, names settled, roles and mentions resolved.
+
+A file whose card the last generation has, and that has not changed since, is not opened. All that
+depends on more than one file is worked out anew from the cards, so that it makes no difference
+which of them are old.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+import tempfile
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from ..records import KINDS, Entry, FileReport, Finding, Kind, ResolvedRole
-from ..text import display
+from ..text import Terms
 from . import findings
+from .cards import Card, digest_of, folded_labels, make_card, place_of, stamp_of
+from .embed import Embedder
+from .holding import Holding
+from .numbering import REMEMBERED
 from .parse import Parsed, parse
+from .past import Past
+from .reader import read_file
 from .roles import Directory, dangling, read_registry, resolve
-from .scan import MAX_BYTES, Scan, Source
-from .segment import Text
-from .steps import read_mentions
+from .scan import Scan, Source
+from .shelf import Filling, Row
+from .steps import known_among
+from .words import Words
 
-Row = tuple[Entry, Text]
+JUST_NOW = 50_000_000  # ns: so fresh a file may change again without its times showing it
+_ENTRY = msgspec.msgpack.Decoder(Entry)
 
 
 @dataclass(slots=True)
 class Catalogue:
-    rows: dict[Kind, list[Row]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    """`parsed` says how many files were not as the last generation knew them."""
+
+    holdings: dict[Kind, Holding]
     reports: list[FileReport] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     roles: tuple[ResolvedRole, ...] = ()
+    refused: list[Card] = field(default_factory=list)
+    parsed: int = 0
+
+    @property
+    def rows(self) -> dict[Kind, list[Row]]:
+        return {kind: holding.rows for kind, holding in self.holdings.items()}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -35,79 +57,125 @@ class Catalogue:
         return {**counts, "not_entries": len(self.reports) - len(outcomes)}
 
 
-def read_catalogue(scan: Scan, reading: Callable[[int, Source], None]) -> Catalogue:
-    """`reading` is told of each source before it is opened."""
-    found = Catalogue(reports=list(scan.reports))
-    taken: dict[tuple[str, str, str], str] = {}
-    for number, source in enumerate(scan.sources):
-        reading(number, source)
-        parsed = _settle(_read(source, scan.roots[source.root]), taken)
-        found.reports.append(parsed.report)
-        if parsed.entry:
-            found.rows[source.kind].append((parsed.entry, _text(parsed.entry, parsed.body)))
-    for rows in found.rows.values():
-        rows.sort(key=lambda row: (row[0].qualified, row[0].root, row[0].path))
+def read_catalogue(
+    scan: Scan,
+    reading: Callable[[int, Source], None],
+    words: Words | None = None,
+    past: Past | None = None,
+    named: Collection[str] = (),
+    folder: Path | None = None,
+) -> Catalogue:
+    """`reading` is told of each source before it is opened, and again before it is counted;
+    `named` are opened in any case. What is read lies in `folder` for a while."""
+    past, embedder, split = past or Past(), Embedder(words or Words()), Terms(bound=REMEMBERED)
+    folder = folder or Path(tempfile.gettempdir())
+    holdings = {
+        kind: Holding(Filling(folder, embedder.dimensions), embedder, split, past.kinds.get(kind))
+        for kind in KINDS
+    }
+    found = Catalogue(holdings, list(scan.reports))
+    _Intake(found, scan, reading, past, named).take_all()
+    for holding in holdings.values():
+        holding.flush()
+        holding.rows.sort(key=lambda row: row.card.order)
     _resolve_roles(found, scan)
     _find_mentions(found)
     found.reports.sort(key=lambda report: (report.root, report.path))
-    found.findings += findings.of_reports(found.reports)
-    found.findings += findings.of_troubles(scan.troubles)
-    everyone = (row for rows in found.rows.values() for row in rows)
-    told = {finding.path for finding in found.findings if finding.rule == "missing-description"}
-    found.findings += findings.of_rows([(entry, text.body) for entry, text in everyone], told)
-    found.findings.sort(key=findings.by_severity)
+    _find_findings(found, scan)
     return found
 
 
-def _read(source: Source, root: str) -> Parsed:
-    """A file that has grown or vanished since the scan is refused like any other."""
-    path = Path(root, source.path)
-    try:
-        with open(path, "rb", opener=_no_waiting) as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        reason = f"the file cannot be read: {error.strerror}"
-        cure = "Give the index read access, or move it away."
-        return Parsed(_refusal(source, root, reason, cure))
-    if len(data) > MAX_BYTES:
-        cure = "Move the long parts into reference files."
-        return Parsed(_refusal(source, root, f"too large: over {MAX_BYTES:,} bytes", cure))
-    return parse(source, data, root)
+@dataclass(slots=True)
+class _Intake:
+    """Goes through the sources in their order; the first file by path has a name."""
+
+    found: Catalogue
+    scan: Scan
+    reading: Callable[[int, Source], None]
+    past: Past
+    named: Collection[str]
+    taken: dict[tuple[Kind, str, str], str] = field(default_factory=dict)
+
+    def take_all(self) -> None:
+        for number, source in enumerate(self.scan.sources):
+            root = self.scan.roots[source.root]
+            place, stamp = place_of(source, root), stamp_of(source)
+            card, at = self.past.found.get(place, (None, -1))
+            if card is None or card.stamp != stamp or f"{root}/{source.path}" in self.named:
+                self._read(number, source, place, card, at)
+            elif card.identity and not card.entry and card.identity not in self.taken:
+                self._read(number, source, place, None, at)  # it was a duplicate, and is no more
+            else:
+                self._settle(source, card, at)
+
+    def _read(self, number: int, source: Source, place: bytes, card: Card | None, at: int) -> None:
+        self.reading(number, source)
+        root = self.scan.roots[source.root]
+        data, refusal = read_file(source, root)
+        stamp = stamp_of(source)
+        if refusal is not None:
+            self.found.parsed += 1
+            self._settle(source, Card(place, (), b"", refusal), -1)
+            return
+        digest = digest_of(data)
+        if time.time_ns() - source.ctime_ns < JUST_NOW:
+            stamp = ()
+        if card is not None and card.digest == digest and (card.entry or not card.identity):
+            card.stamp = stamp
+            self.found.holdings[source.kind].restamped = True
+            self._settle(source, card, at)
+            return
+        self.found.parsed += 1
+        parsed = parse(source, data, root)
+        made = make_card(place, stamp, digest, parsed)
+        self._settle(source, made, -1, parsed, lambda: self.reading(number, source))
+
+    def _settle(
+        self,
+        source: Source,
+        card: Card,
+        at: int,
+        parsed: Parsed | None = None,
+        begin: Callable[[], None] = lambda: None,
+    ) -> None:
+        if card.identity is None:
+            self.found.refused.append(card)
+        elif card.key in self.taken:
+            card = _duplicate(card, self.taken[card.key])
+            self.found.refused.append(card)
+        else:
+            self.taken[card.key] = card.path
+            holding = self.found.holdings[source.kind]
+            if parsed and parsed.entry:
+                holding.put(card, parsed.entry, parsed.body, begin)
+            else:
+                holding.keep(card, at)
+        self.found.reports.append(card.report)
 
 
-def _no_waiting(path: str, flags: int) -> int:
-    """A pipe put in a file's place must not hold the build."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _settle(parsed: Parsed, taken: dict[tuple[str, str, str], str]) -> Parsed:
-    """The first file by path has the name; a later one of the same kind and plugin is refused."""
-    entry = parsed.entry
-    if entry is None:
-        return parsed
-    key = (entry.kind, entry.plugin, entry.name)
-    if key not in taken:
-        taken[key] = entry.path
-        return parsed
-    reason = f"duplicate: {entry.kind} {entry.qualified} is {taken[key]} already"
+def _duplicate(card: Card, first: str) -> Card:
+    reason = f"duplicate: {card.key[0]} {card.qualified} is {first} already"
     report = msgspec.structs.replace(
-        parsed.report, outcome="skipped", reason=reason, line=1, cure="Give it a name of its own."
+        card.report, outcome="skipped", reason=reason, line=1, cure="Give it a name of its own."
     )
-    return Parsed(report)
+    return Card(card.place, card.stamp, card.digest, report, card.identity)
 
 
-def _refusal(source: Source, root: str, reason: str, cure: str) -> FileReport:
-    return FileReport(root, display(source.path), "skipped", reason=reason, cure=cure)
-
-
-def _text(entry: Entry, body: str) -> Text:
-    return Text(entry.name, entry.said, body)
+def _find_findings(found: Catalogue, scan: Scan) -> None:
+    found.findings += findings.of_reports(found.reports)
+    found.findings += findings.of_troubles(scan.troubles)
+    told = {finding.path for finding in found.findings if finding.rule == "missing-description"}
+    cards = [row.card for rows in found.rows.values() for row in rows]
+    found.findings += findings.of_cards(cards, told)
+    found.findings.sort(key=findings.by_severity)
 
 
 def _resolve_roles(found: Catalogue, scan: Scan) -> None:
-    agents = found.rows["agent"]
-    directory = Directory((entry.plugin, entry.name, entry.stem) for entry, _ in agents)
+    holding = found.holdings["agent"]
     resolved: dict[str, ResolvedRole] = {}
+    primaries: dict[int, Entry] = {}
+    if scan.registries:
+        directory = Directory((*row.card.key[1:], row.card.stem) for row in holding.rows)
     for number, path in scan.registries:
         roles, wrong = read_registry(scan.roots[number], path)
         found.findings += wrong
@@ -117,23 +185,39 @@ def _resolve_roles(found: Catalogue, scan: Scan) -> None:
         found.findings += dangling(known)
         place = directory.find(known.role.primary)
         if place is not None:
-            agents[place] = _described_by(known, *agents[place])
+            entry = primaries.get(place) or _ENTRY.decode(holding.rows[place].card.entry)
+            primaries[place] = _described_by(known, entry)
     found.roles = tuple(resolved.values())
+    _respeak(holding, primaries)
 
 
-def _described_by(resolved: ResolvedRole, entry: Entry, text: Text) -> Row:
+def _respeak(holding: Holding, described: dict[int, Entry]) -> None:
+    """Agents that the registry describes, and those that it described in the last generation."""
+    for place, row in enumerate(holding.rows):
+        if place in described:
+            _serve(row, described[place])
+            holding.respeak(row, described[place])
+        elif row.card.adjusted:
+            holding.respeak(row, _ENTRY.decode(row.card.entry))
+
+
+def _serve(row: Row, entry: Entry) -> None:
+    row.entry, row.labels = msgspec.msgpack.encode(entry), folded_labels(entry)
+
+
+def _described_by(resolved: ResolvedRole, entry: Entry) -> Entry:
     """The registry's words also describe the role's primary agent."""
     role = resolved.role
     capabilities = tuple(dict.fromkeys(entry.capabilities + role.capabilities))
     use_when = " ".join(filter(None, (entry.use_when, role.use_when)))
-    described = msgspec.structs.replace(entry, capabilities=capabilities, use_when=use_when)
-    return described, _text(described, text.body)
+    return msgspec.structs.replace(entry, capabilities=capabilities, use_when=use_when)
 
 
 def _find_mentions(found: Catalogue) -> None:
-    agents = [entry for entry, _ in found.rows["agent"]]
-    known = [name for entry in agents for name in (entry.stem, entry.name)]
-    found.rows["workflow"] = [
-        (msgspec.structs.replace(entry, agents=read_mentions(text.body, known)), text)
-        for entry, text in found.rows["workflow"]
-    ]
+    agents = (row.card for row in found.rows["agent"])
+    names = {name.lower(): name for card in agents for name in (card.stem, card.key[2])}
+    for row in found.rows["workflow"]:
+        mentioned = known_among(row.card.mentions.split(), names)
+        if mentioned:
+            entry = _ENTRY.decode(row.card.entry)
+            _serve(row, msgspec.structs.replace(entry, agents=mentioned))

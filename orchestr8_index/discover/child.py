@@ -22,7 +22,7 @@ import msgspec
 from ..config import REPOSITORY, Settings, inherited_environment
 from ..errors import BuildFailed
 from ..records import Poison
-from .build import BuildLine, BuildRequest, Note, read_note
+from .build import AHEAD, BuildLine, BuildRequest, Note, read_note
 
 HANG_SECONDS = 10.0
 MAX_ATTEMPTS = 20
@@ -37,7 +37,6 @@ COMMAND = (sys.executable, "-P", "-c", _START, str(REPOSITORY))
 class BuildChild:
     """One child process. `start` returns at once; `wait` blocks its thread until the child ends."""
 
-    request: BuildRequest
     command: Sequence[str] = COMMAND
     hang_seconds: float = HANG_SECONDS
     on_line: Callable[[BuildLine], None] = lambda line: None
@@ -47,11 +46,17 @@ class BuildChild:
     _hung: Note | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
 
-    def start(self) -> BuildChild:
+    def start(self, request: BuildRequest) -> BuildChild:
+        self.load()
+        self.send(request)
+        return self
+
+    def load(self, ahead: bool = False) -> BuildChild:
+        """The process alone; `ahead` of the request, it loads all that it may need."""
         try:
             self._stderr = tempfile.TemporaryFile()
             self._process = subprocess.Popen(
-                self.command,
+                (*self.command, AHEAD) if ahead else self.command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
@@ -60,10 +65,12 @@ class BuildChild:
         except OSError as error:
             self._close()
             raise BuildFailed(f"The build cannot be started: {error.strerror}.") from None
-        assert self._process.stdin
-        with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
-            stdin.write(msgspec.json.encode(self.request))
         return self
+
+    def send(self, request: BuildRequest) -> None:
+        assert self._process and self._process.stdin
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
+            stdin.write(msgspec.json.encode(request))
 
     def wait(self) -> BuildLine:
         """The child's result. Raises BuildFailed; `reading` is set when a file is to blame."""
@@ -101,6 +108,18 @@ class BuildChild:
         if self._process and self._process.poll() is None:
             self._process.kill()
 
+    @property
+    def lives(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def dismiss(self) -> None:
+        """End a child that was never asked."""
+        self.stop()
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
+            self._process.wait()
+        self._close()
+
     def _watch(self) -> None:
         """Kill the child when it has been reading one file for too long."""
         before: Note | None = None
@@ -114,7 +133,9 @@ class BuildChild:
 
     def _failure(self, status: int, last: BuildLine) -> BuildFailed:
         if last.error:
-            return BuildFailed(f"The index could not be built: {last.error}.", _cure(last.error))
+            told = BuildFailed(f"The index could not be built: {last.error}.", _cure(last.error))
+            told.told = True
+            return told
         note = self._hung or (read_note(self._note) if self._note else None)
         if self._note:
             shutil.rmtree(Path(self._note).parent, ignore_errors=True)
@@ -142,24 +163,55 @@ class BuildChild:
 
 @dataclass(slots=True)
 class Builder:
-    """Builds until a build ends well, leaving out the files that end it badly."""
+    """Builds until a build ends well, leaving out the files that end it badly.
+
+    `named` are paths that the next build must look at, whatever their times say.
+    """
 
     settings: Settings
     command: Sequence[str] = COMMAND
     hang_seconds: float = HANG_SECONDS
     poison: tuple[Poison, ...] = ()
+    named: tuple[str, ...] = ()
     on_line: Callable[[BuildLine], None] = lambda line: None
     on_failure: Callable[[BuildFailed], None] = lambda failure: None
     _current: BuildChild | None = None
+    _spare: BuildChild | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
 
     def start(self, unless: str = "") -> BuildChild:
         request = BuildRequest(
-            self.settings.roots, str(self.settings.data_dir), self.poison, unless
+            self.settings.roots, str(self.settings.data_dir), self.poison, unless, self.named
         )
-        child = BuildChild(request, self.command, self.hang_seconds, self.on_line)
-        self._current = child.start()
+        child = self._take_spare() if unless else None
+        if child is None:
+            child = BuildChild(self.command, self.hang_seconds, self.on_line).load()
+        self._current = child
+        child.send(request)
         return child
+
+    def prepare(self) -> None:
+        """Have the next child load what it needs before it is wanted."""
+        with self._lock:
+            if self._spare is None and not self._stopped:
+                child = BuildChild(self.command, self.hang_seconds, self.on_line)
+                with contextlib.suppress(BuildFailed):  # who wants a child will be told
+                    self._spare = child.load(ahead=True)
+
+    def dismiss(self) -> None:
+        """End the child that waits, if any: there is nothing for it to do."""
+        spare = self._take_spare()
+        if spare is not None:
+            spare.dismiss()
+
+    def _take_spare(self) -> BuildChild | None:
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare is None or spare.lives:
+            return spare
+        spare.dismiss()
+        return None
 
     def run(self, unless: str = "", started: BuildChild | None = None) -> BuildLine:
         """Blocks. Raises BuildFailed when the build fails for another reason than one file."""
@@ -171,16 +223,24 @@ class Builder:
                 return child.wait()
             except BuildFailed as failure:
                 self.on_failure(failure)
-                if failure.reading is None or failure.poison is None or self._stopped:
+                if self._stopped or failure.told or not (failure.reading or unless):
                     raise
-                if failure.certain or failure.reading in suspected:
-                    self.poison = (*self.poison, failure.poison)
-                suspected.add(failure.reading)
+                if failure.reading is None:
+                    unless = ""  # the fault may be in what the last generation knew: read all
+                self._suspect(failure, suspected)
             child = None
         raise BuildFailed("The build was given up: too many files ended it.", "See the log.")
 
+    def _suspect(self, failure: BuildFailed, suspected: set[tuple[str, str]]) -> None:
+        if failure.reading is None or failure.poison is None:
+            return
+        if failure.certain or failure.reading in suspected:
+            self.poison = (*self.poison, failure.poison)
+        suspected.add(failure.reading)
+
     def stop(self) -> None:
         self._stopped = True
+        self.dismiss()
         if self._current:
             self._current.stop()
 

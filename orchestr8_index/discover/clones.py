@@ -7,36 +7,31 @@ others of one name by less than .7.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 
 from ..records import Entry
-from ..text import Terms, fold_name
 from .index import Segment
 
 SAME = 0.8
 
 
-def find_clones(rows: Sequence[tuple[Entry, str]]) -> list[list[int]]:
-    """Groups of two and more positions, each in order; `rows` are entries with their text."""
-    terms = Terms(bound=1 << 16)
+def find_clones(
+    names: Sequence[tuple[str, ...]], terms_of: Callable[[int], set[int]]
+) -> list[list[int]]:
+    """Groups of two and more positions, each in order; `names` are folded, plugin first."""
     named: dict[str, list[int]] = {}
-    for place, (entry, _) in enumerate(rows):
-        named.setdefault(_bare_name(entry), []).append(place)
+    for place, (plugin, name, *_) in enumerate(names):
+        named.setdefault(name.removeprefix(f"{plugin} ") or name, []).append(place)
     groups: list[list[int]] = []
     for places in named.values():
         if len(places) > 1:
-            groups += _near_equal(places, lambda place: set(terms(rows[place][1])))
+            groups += _near_equal(places, terms_of)
     return sorted(groups)
 
 
-def _bare_name(entry: Entry) -> str:
-    name = fold_name(entry.name)
-    return name.removeprefix(fold_name(entry.plugin) + " ") or name
-
-
-def _near_equal(places: Iterable[int], terms_of: Callable[[int], set[str]]) -> list[list[int]]:
+def _near_equal(places: Iterable[int], terms_of: Callable[[int], set[int]]) -> list[list[int]]:
     """Each joins the first group whose first member it equals nearly."""
-    groups: list[tuple[set[str], list[int]]] = []
+    groups: list[tuple[set[int], list[int]]] = []
     for place in places:
         own = terms_of(place)
         group = next((places for first, places in groups if overlap(own, first) >= SAME), None)
@@ -47,7 +42,7 @@ def _near_equal(places: Iterable[int], terms_of: Callable[[int], set[str]]) -> l
     return [group for _, group in groups if len(group) > 1]
 
 
-def overlap(one: set[str], other: set[str]) -> float:
+def overlap(one: Set[object], other: Set[object]) -> float:
     """The share of all terms that both have; two empty texts are equal."""
     return len(one & other) / len(one | other) if one or other else 1.0
 

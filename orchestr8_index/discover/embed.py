@@ -7,53 +7,61 @@ vector depends on its own text alone. Runs in the build's child process, with nu
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..text import Terms
 from .words import UNIT, Words
 
 RARITY = 1e-3
 NAME_TIMES = 2
 OPENING = 500  # characters of the body
-BLOCK = 256  # entries at a time
+FEW = 200  # words that are looked up in the file before all are read
 NONE = (1 << 32) - 1
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Embedder:
-    """Embeds entries and finds terms in the words; holds all word vectors while it lives."""
+    """Finds terms in the words and embeds entries; reads what it needs when it needs it."""
 
     def __init__(self, words: Words) -> None:
-        names, raw = words.everything()
-        self._place = {word: place for place, word in enumerate(names)}
-        whole = np.frombuffer(raw, np.int8).reshape(words.size, words.dimensions)
-        weight = RARITY / (RARITY + np.asarray(words.frequency, np.float64))
-        self._vectors = whole * weight[:, None].astype(np.float32)
-        self._terms = Terms(bound=1 << 20)
+        self._words, self._asked = words, 0
+        self.dimensions = words.dimensions
 
-    def places(self, terms: Iterable[str]) -> array[int]:
-        """The terms' positions among the words, NONE for those that are not there."""
-        return array("I", (self._place.get(term, NONE) for term in terms))
+    def place(self, term: str) -> int:
+        """The term's position among the words, NONE for one that is not there."""
+        self._asked += 1
+        if self._asked > FEW:
+            return self._places.get(term, NONE)
+        found = self._words.find(term)
+        return NONE if found is None else found
 
-    def embed(self, texts: Iterable[tuple[str, str, str]]) -> bytes:
-        """`texts` gives (name, description, body); a row of signed bytes of length UNIT each."""
-        rows = [self._words_of(*text) for text in texts]
-        blocks = (rows[i : i + BLOCK] for i in range(0, len(rows), BLOCK))
-        return b"".join(self._means(block).tobytes() for block in blocks)
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        names, _ = self._words.everything()
+        return {word: place for place, word in enumerate(names)}
 
-    def _words_of(self, name: str, description: str, body: str) -> array[int]:
-        said = f"{(name + ' ') * NAME_TIMES}{description} {body[:OPENING]}"
-        known = map(self._place.get, self._terms(said))
-        return array("I", (place for place in known if place is not None))
+    @cached_property
+    def _vectors(self) -> Array:
+        _, raw = self._words.everything()
+        whole = np.frombuffer(raw, np.int8)
+        return whole.reshape(self._words.size, self._words.dimensions)
 
-    def _means(self, rows: list[array[int]]) -> Array:
-        """The entries' summed vectors, scaled to UNIT; zero for an entry without known words."""
-        sums = np.array([self._vectors[row].sum(axis=0) for row in rows], np.float64)
-        length = np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
-        means: Array = np.clip(np.rint(sums / length * UNIT), -127, 127).astype(np.int8)
-        return means
+    @cached_property
+    def _weights(self) -> Array:
+        frequency = np.asarray(self._words.frequency, np.float64)
+        weights: Array = (RARITY / (RARITY + frequency))[:, None].astype(np.float32)
+        return weights
+
+    def embed(self, words: Sequence[int]) -> bytes:
+        """The summed vectors of `words` (NONE for unknown ones), as signed bytes of length UNIT;
+        zero for an entry without known words."""
+        places = np.array(words, np.uint32)
+        places = places[places != NONE]
+        total = (self._vectors[places] * self._weights[places]).sum(axis=0).astype(np.float64)
+        length = max(float(np.sqrt((total * total).sum())), 1e-9)
+        mean: Array = np.clip(np.rint(total / length * UNIT), -127, 127).astype(np.int8)
+        return mean.tobytes()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..records import Entry, FileReport, Finding
 from ..text import cut, fold_name
+
+if TYPE_CHECKING:
+    from .cards import Card
 
 SEVERITIES = ("error", "warning", "info")
 LONG, SHORT, TELLING = 1024, 300, 3
@@ -41,26 +44,11 @@ def _rule(report: FileReport) -> str:
     return "skipped" if report.outcome == "skipped" else "repaired"
 
 
-def of_rows(
-    rows: Sequence[tuple[Entry, str]], undescribed: Collection[str] = ()
-) -> Iterator[Finding]:
-    """Findings about entries, given with their bodies; `undescribed` are paths told of already."""
-    entries = [entry for entry, _ in rows]
-    for entry in entries:
-        yield from _of_name(entry)
-        if entry.path not in undescribed:
-            yield from _of_description(entry)
-    yield from _collisions(entries)
-    yield from _indistinct(rows)
-
-
-def _of_name(entry: Entry) -> Iterator[Finding]:
+def of_entry(entry: Entry) -> Iterator[Finding]:
+    """Findings that its own file is enough for."""
     if fold_name(entry.name) != fold_name(entry.stem):
         message = f"the file is called {entry.stem}, the {entry.kind} {entry.name}"
         yield _about(entry, "name-differs", "info", message, "Nothing, if meant: both find it.")
-
-
-def _of_description(entry: Entry) -> Iterator[Finding]:
     said = entry.description
     if len(said) > LONG:
         message = f"the description has {len(said):,} characters, and hosts carry all of it"
@@ -73,31 +61,44 @@ def _of_description(entry: Entry) -> Iterator[Finding]:
         yield _about(entry, "vague-description", "warning", message, cure)
 
 
-def _collisions(entries: Iterable[Entry]) -> Iterator[Finding]:
-    by_name: dict[tuple[str, str], list[Entry]] = {}
-    for entry in entries:
-        by_name.setdefault((entry.kind, fold_name(entry.name)), []).append(entry)
+def of_cards(cards: Sequence[Card], undescribed: Collection[str] = ()) -> Iterator[Finding]:
+    """Findings about entries and between them; of `undescribed` paths it is told already that
+    they lack a description."""
+    for card in cards:
+        for finding in card.findings:
+            if finding.rule == "name-differs" or card.path not in undescribed:
+                yield finding
+    yield from _collisions(cards)
+    yield from _indistinct(cards)
+
+
+def _collisions(cards: Iterable[Card]) -> Iterator[Finding]:
+    by_name: dict[tuple[str, str], list[Card]] = {}
+    for card in cards:
+        by_name.setdefault((card.key[0], card.names[1]), []).append(card)
     for found in by_name.values():
-        plugins = sorted({entry.plugin for entry in found})
+        plugins = sorted({card.key[1] for card in found}) if len(found) > 1 else ()
         if len(plugins) > 1:
-            entry = found[0]
-            message = f"{len(plugins)} plugins have the {entry.kind} {entry.name}: "
-            cure = f'name: "{entry.plugin}-{entry.name}"'
-            yield _about(entry, "name-collision", "info", message + ", ".join(plugins), cure)
+            kind, plugin, name = found[0].key
+            message = f"{len(plugins)} plugins have the {kind} {name}: " + ", ".join(plugins)
+            cure = f'name: "{plugin}-{name}"'
+            where = found[0].qualified, found[0].path, None
+            yield Finding("name-collision", "info", *where, message, cure)
 
 
-def _indistinct(rows: Iterable[tuple[Entry, str]]) -> Iterator[Finding]:
+def _indistinct(cards: Iterable[Card]) -> Iterator[Finding]:
     """Entries of one kind whose texts are the same: no question can tell them apart."""
-    by_text: dict[tuple[str, str, str], list[Entry]] = {}
-    for entry, body in rows:
-        key = (entry.kind, fold_name(entry.description), " ".join(body.split()))
-        by_text.setdefault(key, []).append(entry)
-    for (_, said, body), found in by_text.items():
-        if len(found) > 1 and (said or body):
-            names = ", ".join(entry.qualified for entry in found)
+    by_text: dict[tuple[str, bytes], list[Card]] = {}
+    for card in cards:
+        if card.same:
+            by_text.setdefault((card.key[0], card.same), []).append(card)
+    for found in by_text.values():
+        if len(found) > 1:
+            names = ", ".join(card.qualified for card in found)
             message = f"the same text stands in {names}: no question can tell them apart"
             cure = "Remove all but one, or let each description say what only it does."
-            yield _about(found[0], "indistinct", "warning", message, cure)
+            where = found[0].qualified, found[0].path, None
+            yield Finding("indistinct", "warning", *where, message, cure)
 
 
 def _about(

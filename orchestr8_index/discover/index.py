@@ -87,6 +87,7 @@ class Segment:
     ) -> None:
         self.kind, self._sections, self.words, self.fit = kind, sections, words, fit
         self.size, self.lengths = info.entries, info.lengths
+        self.identity = sections.identity
         self.uses_numpy = info.entries >= NUMPY_FROM
         self.learned: Learned | None = None
         self.terms = Runs(sections, "term", info.wide)
@@ -99,6 +100,13 @@ class Segment:
         self._clone_groups = sections.mapped("clone_groups", "I")
         self._clone_runs = sections.mapped("clone_runs", "Q")
         self._clone_places = sections.mapped("clone_places", "I")
+
+    def warm(self) -> None:
+        """Fill what is filled on first use, but for what few questions need."""
+        for each in (self.by_name, self.labels, self.vectors):
+            del each
+        if self.uses_numpy:
+            import numpy  # noqa: F401
 
     def find_term(self, term: str) -> int | None:
         return self._vocabulary.find(term)
@@ -196,26 +204,38 @@ class Index:
             self._sums[what] = sum(count(entry) for entry in every)
         return self._sums[what]
 
+    @property
+    def words(self) -> Words:
+        return self.segments[KINDS[0]].words
 
-def open_index(generations: Generations, generation: int) -> Index:
-    """Raises SnapshotUnreadable when the generation is gone, damaged or of another version."""
+    def warm(self) -> None:
+        """Fill now what the first questions would fill otherwise."""
+        for segment in self.segments.values():
+            segment.warm()
+
+
+def open_index(generations: Generations, generation: int, before: Index | None = None) -> Index:
+    """Raises SnapshotUnreadable when the generation is gone, damaged or of another version.
+
+    Segments whose file the generation shares with the one `before` are taken over as they are.
+    """
     manifest = generations.manifest(generation)
     folder = generations.path(generation)
-    infos, words = manifest.segments, open_words(generations.data_dir)
+    infos = manifest.segments
+    if before is not None and before.words.digest != manifest.words:  # tuned since
+        before = None
+    words = before.words if before else open_words(generations.data_dir)
     if words.digest != manifest.words:
         raise SnapshotUnreadable("The snapshot was built with other word vectors.")
     fit = open_fit(generations.data_dir, words)
     try:
-        segments = [
-            Segment(
-                kind,
-                Sections(folder / f"{kind}.segment", infos[kind].sections),
-                infos[kind],
-                words,
-                fit,
-            )
-            for kind in KINDS
-        ]
+        segments = []
+        for kind in KINDS:
+            sections = Sections(folder / f"{kind}.segment", infos[kind].sections)
+            known = before.segments[kind] if before else None
+            if known is None or known.identity != sections.identity or known.fit != fit:
+                known = Segment(kind, sections, infos[kind], words, fit)
+            segments.append(known)
     except (KeyError, TypeError):
         raise SnapshotUnreadable("The snapshot's manifest lacks a part.") from None
     return Index(manifest, segments)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ..config import Settings
@@ -31,6 +31,7 @@ class Refresh:
     failure: str = ""
     checked_at: float = 0.0
     progress: BuildLine = field(default_factory=BuildLine)
+    _named: set[str] = field(default_factory=set)
     _building: asyncio.Task[Index] | None = None
     _following: asyncio.Task[Index] | None = None
     _early: BuildChild | None = None
@@ -58,11 +59,15 @@ class Refresh:
         return self._building
 
     async def reindex(self) -> Index:
-        """A new generation, whatever the inputs' digest says. Raises BuildFailed."""
+        """A new generation, for which every file is read again. Raises BuildFailed."""
         return await self._shared("")
 
-    async def check(self) -> Index:
-        """A new generation if the inputs have changed. Raises BuildFailed."""
+    async def check(self, named: Iterable[str] = ()) -> Index:
+        """A new generation if the inputs have changed. Raises BuildFailed.
+
+        `named` are paths that are known to have been written to: they are looked into.
+        """
+        self._named.update(named)
         return await self._shared(self._digest())
 
     async def _shared(self, unless: str) -> Index:
@@ -87,11 +92,14 @@ class Refresh:
         return await self._building
 
     async def _build(self, unless: str, started: BuildChild | None = None) -> Index:
+        named, self._named = self._named, set()
         try:
+            self.builder.named = tuple(sorted(named))
             line = await asyncio.to_thread(self.builder.run, unless, started)
             index = await asyncio.to_thread(self._open, line)
         except OperationError as error:
             self.failure = str(error)
+            self._named |= named
             raise
         except OSError as error:
             self.failure = f"The index could not be built: {error.strerror}."
@@ -105,7 +113,9 @@ class Refresh:
     def _open(self, line: BuildLine) -> Index:
         if line.fresh and self.index is not None:
             return self.index
-        index = open_index(self.generations, line.generation)
+        index = open_index(self.generations, line.generation, self.index)
+        if self.index is not None:  # questions are being asked: none of them should wait
+            index.warm()
         self.generations.prune()
         self.generations.remove_leftovers()
         return index

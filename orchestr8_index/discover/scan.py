@@ -15,7 +15,7 @@ from .. import __version__
 from ..records import FileReport, Kind, Poison
 from ..text import as_utf8, clean, display
 from .layout import Layout, Place, read_layout
-from .walk import MAX_FILES, File, Tree, is_markdown, walk
+from .walk import MAX_FILES, File, Tree, file_of, is_markdown, walk
 
 MAX_BYTES = 1_000_000
 
@@ -32,6 +32,8 @@ class Source:
     size: int
     mtime_ns: int
     tentative: bool = False
+    ctime_ns: int = 0
+    inode: int = 0
 
 
 @dataclass(slots=True)
@@ -106,10 +108,17 @@ def _place(
 
 
 def _source(root: int, layout: Layout, file: File, place: Place) -> Source:
-    kind = place.kind or "agent"
-    plugin = layout.plugin(file.path)
     return Source(
-        root, file.path, kind, place.stem, plugin, file.size, file.mtime_ns, place.tentative
+        root=root,
+        path=file.path,
+        kind=place.kind or "agent",
+        stem=place.stem,
+        plugin=layout.plugin(file.path),
+        size=file.size,
+        mtime_ns=file.mtime_ns,
+        tentative=place.tentative,
+        ctime_ns=file.ctime_ns,
+        inode=file.inode,
     )
 
 
@@ -131,8 +140,7 @@ def _place_links(
         except OSError as error:
             result.refuse(root, path, f"the link cannot be followed: {error.strerror}")
             continue
-        file = File(path, status.st_size, status.st_mtime_ns)
-        _place(result, root, layout, file, real, taken, poisoned)
+        _place(result, root, layout, file_of(path, status), real, taken, poisoned)
 
 
 def _follow(
@@ -177,7 +185,7 @@ def _digest(trees: list[Tree], behind: list[tuple[str, str]]) -> str:
 def _facts(trees: list[Tree]) -> Iterator[str]:
     for tree in trees:
         for file in (*tree.files, *tree.manifests, *tree.registries):
-            yield f"{tree.root}\0{file.path}\0{file.size}\0{file.mtime_ns}"
+            yield f"{tree.root}\0{file.path}\0{file.size}\0{file.mtime_ns}\0{file.ctime_ns}"
         for path in tree.links:
             yield f"{tree.root}\0{path}\0{os.path.realpath(f'{tree.root}/{path}')}"
 
@@ -188,4 +196,4 @@ def _stamp(path: str) -> str:
         status = os.stat(path)
     except OSError:
         return "gone"
-    return f"{status.st_size}\0{status.st_mtime_ns}"
+    return f"{status.st_size}\0{status.st_mtime_ns}\0{status.st_ctime_ns}"

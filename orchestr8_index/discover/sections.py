@@ -21,13 +21,15 @@ _ALIGN = 8
 
 
 def write_sections(path: Path, sections: Mapping[str, Any]) -> Table:
-    """`sections` maps names to bytes-like values; returns name → (offset, bytes)."""
+    """`sections` maps names to bytes-like values, or to what gives them in `parts()`; returns
+    name → (offset, bytes)."""
     table: Table = {}
     with open(path, "xb") as file:
         for name, value in sections.items():
-            data = memoryview(value).cast("B") if len(value) else b""
-            table[name] = (file.tell(), len(data))
-            file.write(data)
+            start = file.tell()
+            for part in value.parts() if hasattr(value, "parts") else (value,):
+                file.write(memoryview(part).cast("B") if len(part) else b"")
+            table[name] = (start, file.tell() - start)
             file.write(b"\0" * (-file.tell() % _ALIGN))
         file.write(b"\0" * _ALIGN)  # a mapping must not be empty
         file.flush()
@@ -43,7 +45,8 @@ class Sections:
             self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except OSError as error:
             raise SnapshotUnreadable(f"The snapshot lacks {path.name}: {error.strerror}.") from None
-        size = os.fstat(self._fd).st_size
+        status = os.fstat(self._fd)
+        self.identity, size = (status.st_dev, status.st_ino), status.st_size
         if any(offset + length > size for offset, length in table.values()):
             self.close()
             raise SnapshotUnreadable(f"The snapshot's {path.name} is truncated.")

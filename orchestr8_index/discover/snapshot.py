@@ -4,6 +4,7 @@ snapshots/<digest of the roots>/<generation>/
     manifest.json         what it was built from, counts, and where the sections lie
     files.msgpack         how every markdown file ended, and the findings
     agent.segment …       one file of sections per kind: vocabulary, postings, entries, texts
+    agent.cards …         for the next build alone: what each file gave, so that it need not be read
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ..errors import SnapshotUnreadable
 from ..records import KINDS, FileReport, Finding, Kind, Poison, ResolvedRole
 from .sections import Table
 
-FORMAT = 5
+FORMAT = 6
 KEPT_GENERATIONS = 2
 LEFTOVER_AGE = 3600.0
 _MANIFEST, _FILES = "manifest.json", "files.msgpack"
@@ -29,18 +30,20 @@ _MANIFEST, _FILES = "manifest.json", "files.msgpack"
 
 class SegmentInfo(Struct, frozen=True):
     """`lengths` are the mean numbers of terms in each field; `tokens` what a model would carry
-    that has all names and descriptions in its context (estimated)."""
+    that has all names and descriptions in its context (estimated);
+    `cards` is for the next build."""
 
     entries: int
     wide: bool
     sections: Table
     lengths: tuple[float, ...]
     tokens: int = 0
+    cards: Table = {}
 
 
 class Manifest(Struct, frozen=True):
-    """`digest` is that of the inputs, `words` that of the word vectors; times are seconds
-    since 1970, durations milliseconds."""
+    """`digest` is that of the inputs, `words` that of the word vectors, `recipe` says what else
+    decided; times are seconds since 1970, durations milliseconds."""
 
     format: int
     version: str
@@ -54,6 +57,7 @@ class Manifest(Struct, frozen=True):
     roles: tuple[ResolvedRole, ...] = ()
     poison: tuple[Poison, ...] = ()
     generation: int = 0
+    recipe: str = ""
 
     @property
     def counts(self) -> dict[Kind, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..text import clean, cut
 
@@ -30,13 +30,22 @@ def read_steps(body: str) -> tuple[str, ...]:
 
 def read_mentions(body: str, known: Iterable[str]) -> tuple[str, ...]:
     """Known agents, bare or as plugin:agent, in the order in which the text names them first."""
-    names = {name.lower(): name for name in known}
+    return known_among(mentionable(body), {name.lower(): name for name in known})
+
+
+def mentionable(body: str) -> Iterable[str]:
+    """What could be an agent's name, in lower case, in the order in which it stands first."""
     found: dict[str, None] = {}
     for word in _MENTION.findall(body.lower()):
         bare = word.rpartition(":")[2]
-        if bare in names and ("-" in bare or bare != word):
-            found[names[bare]] = None
-    return tuple(found)
+        if "-" in bare or bare != word:
+            found[bare] = None
+    return found
+
+
+def known_among(mentioned: Iterable[str], names: Mapping[str, str]) -> tuple[str, ...]:
+    """`names` are the known ones by their lower case."""
+    return tuple(names[bare] for bare in mentioned if bare in names)
 
 
 def _outside_code(body: str) -> Iterable[str]:

@@ -25,6 +25,8 @@ class File:
     path: str
     size: int
     mtime_ns: int
+    ctime_ns: int = 0
+    inode: int = 0
 
 
 @dataclass(slots=True)
@@ -105,9 +107,13 @@ def _may_matter(link: os.DirEntry[str]) -> bool:
 def _note(tree: Tree, into: list[File], item: os.DirEntry[str], path: str) -> None:
     status = item.stat(follow_symlinks=False)
     if stat.S_ISREG(status.st_mode):
-        into.append(File(path, status.st_size, status.st_mtime_ns))
+        into.append(file_of(path, status))
     else:
         tree.unread.append((path, "not a regular file"))
+
+
+def file_of(path: str, status: os.stat_result) -> File:
+    return File(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def is_markdown(name: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,10 @@ from ..errors import OperationError
 if TYPE_CHECKING:
     from watchfiles import Change
 
-QUIET_MS, STEP_MS = 80, 20
+QUIET_MS = 20  # without a change; builds take longer, and what changes meanwhile is the next
+GATHER_MS = 800  # at most, of files that never rest
 LOOK_SECONDS = 3600.0
+READY_SECONDS = 60.0  # for which a child is kept ready after a change: the next one is near
 REGISTRY = "agent-registry.yml"
 log = logging.getLogger("orchestr8.fresh")
 
@@ -27,8 +30,15 @@ log = logging.getLogger("orchestr8.fresh")
 class Watch:
     """Two tasks of the running loop: one waits for changes, one for the hour."""
 
-    def __init__(self, refresh: Refresh, look_seconds: float = LOOK_SECONDS) -> None:
+    def __init__(
+        self,
+        refresh: Refresh,
+        look_seconds: float = LOOK_SECONDS,
+        ready_seconds: float = READY_SECONDS,
+    ) -> None:
         self._refresh, self._look_seconds = refresh, look_seconds
+        self._ready_seconds = ready_seconds
+        self._dismissal: asyncio.TimerHandle | None = None
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -38,6 +48,7 @@ class Watch:
 
     async def stop(self) -> None:
         self._stop.set()
+        self._postpone()
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -49,15 +60,17 @@ class Watch:
 
         roots = self._refresh.settings.roots
         try:
-            async for _ in awatch(
+            async for changes in awatch(
                 *roots,
                 watch_filter=may_matter,
-                debounce=QUIET_MS * 10,
-                step=max(STEP_MS, QUIET_MS),
+                debounce=GATHER_MS,
+                step=QUIET_MS,
                 stop_event=self._stop,
                 ignore_permission_denied=True,
             ):
-                await self._look()
+                self._postpone()
+                await self._look({path for _, path in changes})
+                await self._be_ready()
         except (OSError, RuntimeError) as error:
             log.warning("the roots cannot be watched", extra={"reason": str(error)})
 
@@ -66,10 +79,23 @@ class Watch:
             await asyncio.sleep(self._look_seconds)
             await self._look()
 
-    async def _look(self) -> None:
+    async def _be_ready(self) -> None:
+        """Who saves a file will probably save another one soon."""
+        await asyncio.to_thread(self._refresh.builder.prepare)
+        dismiss = self._refresh.builder.dismiss
+        loop = asyncio.get_running_loop()
+        self._dismissal = loop.call_later(
+            self._ready_seconds, lambda: loop.run_in_executor(None, dismiss)
+        )
+
+    def _postpone(self) -> None:
+        if self._dismissal is not None:
+            self._dismissal.cancel()
+
+    async def _look(self, named: Iterable[str] = ()) -> None:
         try:
             before = self._refresh.index
-            index = await self._refresh.check()
+            index = await self._refresh.check(named)
         except OperationError as error:
             log.error("the index could not be built", extra={"reason": str(error)})
             return

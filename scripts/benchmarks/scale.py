@@ -70,21 +70,38 @@ def make(root: str, size: int, folder: Path) -> dict[str, Any]:
 
     import msgspec
 
-    from orchestr8_index.discover.embed import Embedder
     from orchestr8_index.discover.segment import write_segment
-    from orchestr8_index.discover.words import Words
 
     gc.disable()
     started = time.perf_counter()
-    info = write_segment(folder, "skill", list(rows(root, size)), Embedder(Words()))
+    info = write_segment(folder, "skill", held(root, size, folder))
     (folder / "info.json").write_bytes(msgspec.json.encode(info))
     bytes_ = (folder / "skill.segment").stat().st_size
     return {"build_s": time.perf_counter() - started, "disk_mb": bytes_ / 1e6, "peak_mb": peak_mb()}
 
 
+def held(root: str, size: int, folder: Path) -> Any:
+    """What a build has in its hands when it has read all files."""
+    from orchestr8_index.discover.cards import make_card
+    from orchestr8_index.discover.embed import Embedder
+    from orchestr8_index.discover.holding import Holding
+    from orchestr8_index.discover.parse import Parsed
+    from orchestr8_index.discover.shelf import Filling
+    from orchestr8_index.discover.words import Words
+    from orchestr8_index.records import FileReport
+    from orchestr8_index.text import Terms
+
+    words = Words()
+    holding = Holding(Filling(folder, words.dimensions), Embedder(words), Terms(1 << 16))
+    for entry, body in rows(root, size):
+        report = FileReport("/r", entry.path, "indexed")
+        holding.put(make_card(b"", (), b"", Parsed(report, entry, body)), entry, body)
+    holding.flush()
+    return holding
+
+
 def rows(root: str, size: int) -> Iterator[Any]:
     """In the order of their qualified names, as a catalogue has them."""
-    from orchestr8_index.discover.segment import Text
     from orchestr8_index.records import Entry
 
     writer = Writer(root, seed=size)
@@ -93,7 +110,7 @@ def rows(root: str, size: int) -> Iterator[Any]:
         entry = Entry(
             "skill", plugin, name, name, writer.text(DESCRIPTION), 0, f"{plugin}/{name}.md", "0"
         )
-        yield entry, Text(name, entry.said, writer.text(BODY))
+        yield entry, writer.text(BODY)
 
 
 def ask(root: str, count: int, folder: Path) -> dict[str, Any]:

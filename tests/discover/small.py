@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from orchestr8_index.config import digest_of_roots
 from orchestr8_index.discover.build import BuildRequest, build
+from orchestr8_index.discover.cards import make_card
+from orchestr8_index.discover.embed import Embedder
+from orchestr8_index.discover.holding import Holding
 from orchestr8_index.discover.index import Index, open_newest
+from orchestr8_index.discover.parse import Parsed
+from orchestr8_index.discover.shelf import Filling
 from orchestr8_index.discover.snapshot import Generations
+from orchestr8_index.records import Entry, FileReport
+from orchestr8_index.text import Terms
 
 
 def write_agent(
@@ -17,6 +25,16 @@ def write_agent(
     folder.mkdir(parents=True, exist_ok=True)
     head = f"---\nname: {name}\ndescription: {description}\n{more}---\n\n"
     (folder / f"{name}.md").write_text(head + body, encoding="utf-8")
+
+
+def holding_of(folder: Path, entries: Iterable[tuple[Entry, str]], embedder: Embedder) -> Holding:
+    """What a build has in its hands before it writes a kind; `entries` with their bodies."""
+    holding = Holding(Filling(folder, embedder.dimensions), embedder, Terms())
+    for entry, body in entries:
+        report = FileReport("/r", entry.path, "indexed")
+        holding.put(make_card(b"", (), b"", Parsed(report, entry, body)), entry, body)
+    holding.flush()
+    return holding
 
 
 def index_of(root: Path, data: Path) -> Index:

@@ -19,7 +19,7 @@ from orchestr8_index.discover.embed import Embedder
 from orchestr8_index.discover.index import Index, Segment
 from orchestr8_index.discover.rank import rank
 from orchestr8_index.discover.sections import Sections
-from orchestr8_index.discover.segment import Text, write_segment
+from orchestr8_index.discover.segment import write_segment
 from orchestr8_index.discover.snapshot import FORMAT, Manifest
 from orchestr8_index.discover.words import Words
 from orchestr8_index.learn.memory import Memory
@@ -37,6 +37,8 @@ from orchestr8_index.records import (
     WorkflowQuery,
 )
 from orchestr8_index.text import Terms
+
+from .small import holding_of
 
 WORDS = "postgres query kubernetes deploy review python test security c++ naïve 文章 zzgy".split()
 WORD = st.sampled_from([*WORDS, "postgrse", "kubernets", "unheard", "the"])
@@ -61,7 +63,7 @@ CHOICE = st.fixed_dictionaries(
 )
 ASKED = st.text(min_size=1, max_size=20) | NAME | SAID.filter(bool)
 Pair = tuple[Index, Index]
-Rows = list[tuple[Entry, Text]]
+Rows = list[tuple[Entry, str]]
 
 
 @cache
@@ -80,14 +82,17 @@ def rows_of(kind: Kind, drawn: list[tuple[Any, ...]]) -> Rows:
     for plugin, name, description, body, tags, model in drawn:
         more = {"tags": tuple(tags), "model": model}
         entry = Entry(kind, plugin, name, name, description, 0, f"{name}.md", "", **more)
-        made.append((entry, Text(name, entry.said, body)))
+        made.append((entry, body))
     return sorted(made, key=lambda row: row[0].qualified)
 
 
 def both(folder: Path, drawn: list[tuple[Any, ...]]) -> Pair:
     """The same catalogue twice, to be asked with plain Python and with numpy."""
     folder.mkdir()
-    infos = {kind: write_segment(folder, kind, rows_of(kind, drawn), embedder()) for kind in KINDS}
+    infos = {}
+    for kind in KINDS:
+        holding = holding_of(folder, rows_of(kind, drawn), embedder())
+        infos[kind] = write_segment(folder, kind, holding)
     role = ResolvedRole(Role("keeper", "x", model="opus"), (len(drawn) - 1,), ("gone",))
     manifest = Manifest(FORMAT, "", (), "", 0.0, 0, {}, infos, "", (role,))
 

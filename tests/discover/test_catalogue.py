@@ -41,7 +41,7 @@ def test_one_name_may_stand_in_two_plugins_and_kinds(built: Callable[[Files], Bu
 
 def test_entries_lie_in_the_order_of_their_qualified_names(make_tree: MakeTree) -> None:
     root = make_tree({f"plugins/{p}/agents/{n}.md": agent(n) for p in "ba" for n in "yx"})
-    names = [entry.qualified for entry, _ in catalogue(root).rows["agent"]]
+    names = [row.card.qualified for row in catalogue(root).rows["agent"]]
     assert names == ["a:x", "a:y", "b:x", "b:y"]
 
 
@@ -70,11 +70,13 @@ def test_a_pipe_in_a_files_place_does_not_hold_the_build(make_tree: MakeTree) ->
     assert report.outcome == "skipped"
 
 
-def test_each_source_is_announced_before_it_is_opened(make_tree: MakeTree) -> None:
+def test_each_source_is_announced_before_it_is_opened_and_before_it_is_counted(
+    make_tree: MakeTree,
+) -> None:
     root = make_tree({"agents/a.md": agent("a"), "agents/b.md": agent("b")})
     told: list[tuple[int, str]] = []
     read_catalogue(scan((str(root),)), lambda number, source: told.append((number, source.path)))
-    assert told == [(0, "agents/a.md"), (1, "agents/b.md")]
+    assert told == [(0, "agents/a.md"), (1, "agents/b.md")] * 2
 
 
 def test_a_registry_also_describes_its_primary_agent(built: Callable[[Files], Built]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from orchestr8_index.discover.index import Index, open_index
 from orchestr8_index.discover.snapshot import Generations
 from orchestr8_index.errors import BuildFailed
 
+from ..processes import alive
 from ..trees import Files, MakeTree, agent
 from .children import GOOD, HANGING, KILLED, RAISING, command, harmed, settings_of
 
@@ -174,3 +177,69 @@ def test_stopping_what_has_ended_is_fine(builder: MakeBuilder) -> None:
     made.stop()
     made.run()
     made.stop()
+
+
+def pid(made: Builder) -> int:
+    """Of the child that waits."""
+    assert made._spare and made._spare._process
+    return made._spare._process.pid
+
+
+def test_a_child_that_waits_is_the_next_one(builder: MakeBuilder) -> None:
+    made = builder(GOOD)
+    made.prepare()
+    waiting = made._spare
+    made.prepare()
+    assert made._spare is waiting
+    child = made.start("another")
+    assert child is waiting
+    assert opened(made, child.wait()).manifest.counts["agent"] == 3
+
+
+def test_a_child_that_waited_in_vain_is_dismissed(builder: MakeBuilder) -> None:
+    made = builder(GOOD)
+    made.prepare()
+    waiting = pid(made)
+    made.dismiss()
+    assert not alive(waiting)
+    made.dismiss()
+
+
+def test_a_child_that_died_waiting_is_replaced(builder: MakeBuilder) -> None:
+    made = builder(GOOD)
+    made.prepare()
+    waiting = made._spare
+    assert waiting and waiting._process
+    os.kill(pid(made), signal.SIGKILL)
+    waiting._process.wait()
+    assert made.run("another").generation == 1
+
+
+def test_a_stopped_builder_keeps_no_child(builder: MakeBuilder) -> None:
+    made = builder(GOOD)
+    made.prepare()
+    waiting = pid(made)
+    made.stop()
+    assert not alive(waiting)
+    made.prepare()
+    assert made._spare is None
+
+
+def test_a_child_that_is_never_asked_ends_with_its_server(builder: MakeBuilder) -> None:
+    made = builder(GOOD)
+    made.prepare()
+    assert made._spare and made._spare._process and made._spare._process.stdin
+    made._spare._process.stdin.close()
+    assert made._spare._process.wait(20) == 0
+    made.dismiss()
+
+
+def test_a_delta_that_dies_is_followed_by_a_full_build(builder: MakeBuilder) -> None:
+    # what the last generation knew may be what killed it
+    dies = "from orchestr8_index.discover import past; "
+    made = builder(command(dies + "past.read_past = None; sys.exit(build.main())"))
+    assert made.run("").generation == 1
+    failures: list[BuildFailed] = []
+    made.on_failure = failures.append
+    assert made.run("another").generation == 2
+    assert len(failures) == 1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestr8_index.discover.findings import of_reports, of_rows, of_troubles
+from orchestr8_index.discover.findings import of_entry, of_reports, of_troubles
 from orchestr8_index.records import FileReport
 
 from ..trees import Built, Files, agent, entry_of
@@ -44,7 +44,7 @@ def test_what_is_well_or_no_entry_is_none() -> None:
 def test_a_name_that_differs_from_its_file_is_told() -> None:
     described = "Tunes whatever people bring"
     entries = [entry_of(agent(name, described)) for name in ("Other", "TUNER")]
-    found = [f for f in of_rows([(entry, "") for entry in entries]) if f.rule == "name-differs"]
+    found = [f for e in entries for f in of_entry(e) if f.rule == "name-differs"]
     assert [(f.severity, f.entry) for f in found] == [("info", "p:Other")]
 
 

@@ -244,3 +244,36 @@ def test_a_root_that_is_gone_keeps_the_old_generation(tmp_path: Path, make_tree:
     asyncio.run(lose())
     assert refresh.index and refresh.index.generation == 1
     assert "is gone" in refresh.failure
+
+
+def test_named_files_are_handed_to_the_next_build(
+    refresh: MakeRefresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[tuple[str, ...]] = []
+
+    def refuse(self: Builder, unless: str = "", started: BuildChild | None = None) -> BuildLine:
+        named.append(self.named)
+        raise BuildFailed("not today")
+
+    async def thrice(served: Refresh) -> None:
+        await begun(served)
+        monkeypatch.setattr(Builder, "run", refuse)
+        for paths in (["/b"], ["/a"], []):
+            with pytest.raises(BuildFailed):
+                await served.check(paths)
+
+    asyncio.run(thrice(refresh()))
+    assert named == [("/b",), ("/a", "/b"), ("/a", "/b")]  # a build that failed has not looked
+
+
+def test_kinds_that_did_not_change_are_served_on_as_they_are(
+    refresh: MakeRefresh, make_tree: MakeTree
+) -> None:
+    async def change(served: Refresh) -> tuple[Index, Index]:
+        before = await begun(served)
+        make_tree({"commands/c.md": "Do it."})
+        return before, await served.check()
+
+    before, after = asyncio.run(change(refresh()))
+    assert after.segments["agent"] is before.segments["agent"]
+    assert after.segments["workflow"].size == 1

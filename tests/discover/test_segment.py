@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,21 +12,31 @@ from hypothesis import strategies as st
 from orchestr8_index.discover.embed import Embedder
 from orchestr8_index.discover.index import Segment
 from orchestr8_index.discover.sections import Sections
-from orchestr8_index.discover.segment import Text, write_segment
+from orchestr8_index.discover.segment import write_segment
 from orchestr8_index.discover.words import Words
 from orchestr8_index.records import Entry
+
+from .small import holding_of
+
+
+class Text(NamedTuple):
+    name: str
+    description: str
+    body: str
 
 
 def make_segment(folder: Path, texts: list[Text]) -> Segment:
     entries = [
-        Entry("agent", "p", text.name, f"f{n}", "", 0, "", "") for n, text in enumerate(texts)
+        Entry("agent", "p", text.name, f"f{n}", text.description, 0, f"{n}", "")
+        for n, text in enumerate(texts)
     ]
-    return write(folder, list(zip(entries, texts, strict=True)))
+    return write(folder, [(e, text.body) for e, text in zip(entries, texts, strict=True)])
 
 
-def write(folder: Path, rows: list[tuple[Entry, Text]]) -> Segment:
+def write(folder: Path, entries: list[tuple[Entry, str]]) -> Segment:
     words = Words()
-    info = write_segment(folder, "agent", rows, Embedder(words))
+    holding = holding_of(folder, entries, Embedder(words))
+    info = write_segment(folder, "agent", holding)
     return Segment("agent", Sections(folder / "agent.segment", info.sections), info, words)
 
 
@@ -45,5 +56,5 @@ def test_what_is_written_is_read(
 
 def test_labels_are_folded_and_listed_once(tmp_path: Path) -> None:
     entry = Entry("agent", "p", "a", "a", "", 0, "", "", tags=("SQL", "sql", "--"), category="Data")
-    segment = write(tmp_path, [(entry, Text("a", "", ""))])
+    segment = write(tmp_path, [(entry, "")])
     assert segment.labels == {"sql": [0], "data": [0]}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestr8_index.discover import meaning
-from orchestr8_index.discover.embed import Embedder
+from orchestr8_index.discover.embed import FEW, NONE, Embedder
 from orchestr8_index.discover.index import Segment
 from orchestr8_index.discover.query import read_query
 from orchestr8_index.discover.rank import rank
@@ -63,15 +63,22 @@ def test_a_damaged_file_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_an_entry_is_embedded_by_its_own_text_alone() -> None:
-    embedder, text = Embedder(WORDS), ("pod-keeper", "Kubernetes pods", "")
-    alone = embedder.embed([text])
-    assert embedder.embed([("bread", "baker", ""), text])[len(alone) :] == alone
+    embedder, words = Embedder(WORDS), [place_of("kubernetes"), NONE, place_of("pods")]
+    alone = embedder.embed(words)
+    embedder.embed([place_of("bread")])
+    assert embedder.embed(words) == alone
     length = math.sqrt(sum(value**2 for value in memoryview(alone).cast("b")))
     assert abs(length - UNIT) < UNIT * 0.1
 
 
 def test_entries_without_known_words_have_no_meaning() -> None:
-    assert not any(Embedder(WORDS).embed([("xqzv", "", "")]))
+    assert not any(Embedder(WORDS).embed([NONE]))
+
+
+def test_many_words_are_found_like_few() -> None:
+    words, _ = WORDS.everything()
+    embedder, asked = Embedder(WORDS), ["xqzv", *words[: FEW + 9]]
+    assert [embedder.place(word) for word in asked] == [NONE, *range(FEW + 9)]
 
 
 def test_meaning_decides_between_equal_words(agents: Segment) -> None:

@@ -82,3 +82,32 @@ def test_only_what_can_change_the_index_matters(path: str, matters: bool) -> Non
     from watchfiles import Change
 
     assert may_matter(Change.modified, path) is matters
+
+
+def test_a_child_waits_for_the_next_change_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(Builder, "prepare", lambda self: done.append("prepared"))
+    monkeypatch.setattr(Builder, "dismiss", lambda self: done.append("dismissed"))
+    asyncio.run(edit(tree(tmp_path), tmp_path / "data", done))
+    assert done[:2] == ["prepared", "dismissed"]
+
+
+async def edit(root: Path, data: Path, done: list[str]) -> None:
+    """Change a file until a child was prepared, and dismissed when nothing else changed."""
+    refresh = refresh_over(root, data)
+    refresh.open_last()
+    await refresh.begin()
+    watch = Watch(refresh, ready_seconds=0.0)
+    watch.begin()
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while "prepared" not in done:
+                write_tree(root, {"plugins/a/agents/new.md": "---\nname: new\n---\nNew."})
+                await asyncio.sleep(0.05)
+            while "dismissed" not in done:
+                await asyncio.sleep(0.01)
+    finally:
+        await watch.stop()
+        await refresh.stop()

@@ -1,0 +1,106 @@
+"""What does one file give by itself? A card: all that can be told without looking at the others.
+
+Reading and parsing a file is the dear part of a build. A card holds what came of it, so that the
+next build needs the file again only if it has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+from msgspec import Struct
+
+from ..records import Entry, FileReport, Finding, Kind
+from ..text import fold_name
+from ..tokens import estimate_tokens
+from . import findings
+from .parse import Parsed
+from .scan import Source
+from .steps import mentionable
+
+Stamp = tuple[int, ...]
+"""(size, mtime_ns, ctime_ns, inode) of a file when it was read; () is never trusted."""
+
+
+class Card(Struct, array_like=True):
+    """`place` is what makes the file this file; `digest` is of its bytes. Without an `entry`
+    (msgpack of the Entry, as its own file says it) the file was refused, or is a duplicate of
+    `identity` = (kind, plugin, name). `adjusted`: other files said more about the entry."""
+
+    place: bytes
+    stamp: Stamp
+    digest: bytes
+    report: FileReport
+    identity: tuple[Kind, str, str] | None = None
+    entry: bytes = b""
+    root: int = 0
+    path: str = ""
+    names: tuple[str, str, str] = ("", "", "")
+    stem: str = ""
+    labels: tuple[str, ...] = ()
+    same: bytes = b""
+    findings: tuple[Finding, ...] = ()
+    mentions: str = ""
+    tokens: int = 0
+    adjusted: bool = False
+
+    @property
+    def key(self) -> tuple[Kind, str, str]:
+        """The identity of what is an entry."""
+        assert self.identity is not None
+        return self.identity
+
+    @property
+    def qualified(self) -> str:
+        return f"{self.key[1]}:{self.key[2]}"
+
+    @property
+    def order(self) -> tuple[str, int, str]:
+        """A sort key: entries lie in the order of their qualified names."""
+        return self.qualified, self.root, self.path
+
+
+def place_of(source: Source, root: str) -> bytes:
+    """Everything but the bytes that decides what becomes of a file."""
+    facts = (root, source.path, source.kind, source.stem, source.plugin)
+    text = "\0".join((*facts, f"{source.root}{source.tentative:d}"))
+    return text.encode("utf-8", "surrogateescape")
+
+
+def stamp_of(source: Source) -> Stamp:
+    return source.size, source.mtime_ns, source.ctime_ns, source.inode
+
+
+def digest_of(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()[:16]
+
+
+def make_card(place: bytes, stamp: Stamp, digest: bytes, parsed: Parsed) -> Card:
+    card = Card(place, stamp, digest, parsed.report)
+    if parsed.entry is not None:
+        _describe(card, parsed.entry, parsed.body)
+    return card
+
+
+def _describe(card: Card, entry: Entry, body: str) -> None:
+    card.identity = (entry.kind, entry.plugin, entry.name)
+    card.entry = msgspec.msgpack.encode(entry)
+    card.root, card.path, card.stem = entry.root, entry.path, entry.stem
+    card.names = fold_name(entry.plugin), fold_name(entry.name), fold_name(entry.stem)
+    card.labels = folded_labels(entry)
+    card.same = _same(entry.description, body)
+    card.tokens = estimate_tokens(entry.line)
+    card.findings = tuple(findings.of_entry(entry))
+    if entry.kind == "workflow":
+        card.mentions = " ".join(mentionable(body))
+
+
+def folded_labels(entry: Entry) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, map(fold_name, entry.labels))))
+
+
+def _same(description: str, body: str) -> bytes:
+    """Equal for texts that no question can tell apart; empty where there is no text."""
+    said, words = fold_name(description), " ".join(body.split())
+    return digest_of(f"{said}\0{words}".encode()) if said or words else b""
