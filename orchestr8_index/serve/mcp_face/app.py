@@ -81,7 +81,7 @@ def make_server(state: State, changes: Changes) -> FaceServer:
             "resources/list": CacheHint(MINUTE),
             "prompts/list": CacheHint(MINUTE),
         },
-        get_tool_input_schema=tools.input_schema,
+        get_tool_input_schema=lambda name: None,  # no field of ours travels in a header
         on_list_tools=tools.listed,  # type: ignore[arg-type]
         on_call_tool=tools.call,  # type: ignore[arg-type]
         on_list_resources=resources.listed,

@@ -70,6 +70,6 @@ def _prompt(entry: Entry) -> Prompt:
     hint = cut(entry.arguments, LONGEST_DESCRIPTION) or "What the command is to work on."
     return Prompt(
         name=entry.qualified,
-        description=cut(entry.description, LONGEST_DESCRIPTION) or None,
+        description=cut(entry.description, LONGEST_DESCRIPTION) or f"The command {entry.name}.",
         arguments=[PromptArgument(name=ARGUMENTS, description=hint, required=False)],
     )

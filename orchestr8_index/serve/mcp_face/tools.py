@@ -17,7 +17,7 @@ from ..calls import perform
 from ..methods import METHODS, Method
 from ..state import State
 from .results import RESULTS, slim
-from .schemas import Schema, input_schema, output_schema
+from .schemas import input_schema, output_schema
 
 Ctx = ServerRequestContext[Any, Any]
 TOOLS: dict[str, Method] = {method.short: method for method in METHODS.values() if method.when}
@@ -51,10 +51,6 @@ class Tools:
     def __init__(self, state: State) -> None:
         self._state = state
         self._listed = [tool(method) for method in TOOLS.values()]
-        self._inputs = {each["name"]: each["inputSchema"] for each in self._listed}
-
-    def input_schema(self, name: str) -> Schema | None:
-        return self._inputs.get(name)
 
     async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> dict[str, Any]:
         return {"tools": self._listed, **WHOLE}
