@@ -5,7 +5,7 @@ Each struct reads a method's result, leaves out what only programs need, and is 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -82,7 +82,7 @@ class Noted(Struct, omit_defaults=True, kw_only=True):
 
 
 class Reported(Struct, omit_defaults=True, kw_only=True):
-    stored: Literal[True]
+    stored: bool
     decision_id: int
     receipt: Noted
 

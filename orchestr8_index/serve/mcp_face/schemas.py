@@ -44,7 +44,7 @@ def _followed(schema: Schema, defs: dict[str, Schema]) -> Schema:
 def _small(schema: Schema, defs: dict[str, Schema]) -> Schema:
     schema = _followed(_not_null(schema), defs)
     small = {key: value for key, value in schema.items() if key not in _WORDS}
-    if "enum" in small:
+    if all(isinstance(choice, str) for choice in small.get("enum", [None])):
         small = {"type": "string", **small}  # some hosts take no choice without its type
     if "properties" in small:
         small["properties"] = {
