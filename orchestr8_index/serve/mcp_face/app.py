@@ -7,20 +7,28 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from mcp.server.caching import CacheHint
+from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp_types import NotificationParams, PaginatedRequestParams
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    NotificationParams,
+    PaginatedRequestParams,
+)
 from starlette.types import Receive, Scope, Send
 
 from ... import __version__
+from ...errors import InvalidParams, RequestError
 from ..state import State
 from .changes import Changes
 from .completion import Completions
 from .prompts import Prompts
 from .resources import Resources
 from .skills import EXTENSION, SETTINGS, DirectoryParams, SkillParams, Skills
-from .tools import INSTRUCTIONS, Tools
+from .tools import INSTRUCTIONS, Ctx, Tools
 
 NAME, TITLE = "orchestr8", "Orchestr8 Index"
 MAX_BODY, MAX_SESSIONS = 1_000_000, 1000
@@ -94,7 +102,7 @@ def make_server(state: State, changes: Changes) -> FaceServer:
         on_get_prompt=prompts.get,
         on_completion=Completions(state).complete,
     )
-    server.middleware.clear()  # no exporter of spans is ever installed here
+    server.middleware[:] = [in_its_words]  # and no spans: nobody here collects them
     server.add_notification_handler(
         "notifications/initialized", NotificationParams, changes.greeted
     )
@@ -103,6 +111,15 @@ def make_server(state: State, changes: Changes) -> FaceServer:
     server.add_request_handler("skills/get", SkillParams, skills.get)
     server.add_request_handler("resources/directory/read", DirectoryParams, skills.directory)
     return server
+
+
+async def in_its_words(ctx: Ctx, call_next: CallNext) -> HandlerResult:
+    """An error of the family as the protocol has it; the cure goes with it."""
+    try:
+        return await call_next(ctx)
+    except RequestError as error:
+        code = INVALID_PARAMS if isinstance(error, InvalidParams) else INTERNAL_ERROR
+        raise MCPError(code, str(error)) from None
 
 
 def make_face(state: State) -> Face:

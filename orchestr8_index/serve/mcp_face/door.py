@@ -11,10 +11,11 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from ..guard import send_json
 from ..state import State
+from .standing import Standing
 
 if TYPE_CHECKING:
     from .app import Face
@@ -62,9 +63,13 @@ class Door:
             return
         scope.setdefault("state", {})
         headers = [(name, value.strip()) for name, value in scope["headers"]]  # httptools does not
-        if scope["method"] == "GET":  # a stream that stands until somebody leaves
-            receive = self._until_the_end(receive)
-        await face({**scope, "headers": headers}, receive, send)
+        scope = {**scope, "headers": headers}
+        if scope["method"] != "GET":
+            await face(scope, receive, send)
+            return
+        standing = Standing(receive, send, self._state.ending)
+        await face(scope, standing.receive, standing.send)
+        await standing.finish()
 
     async def _open(self) -> Face | None:
         """The face, as soon as it is there; all that ask meanwhile wait for the same one."""
@@ -114,20 +119,3 @@ class Door:
         if self._opening is not None:
             self._opening.set()
         self._opening = None
-
-    def _until_the_end(self, receive: Receive) -> Receive:
-        async def receive_or_end() -> Message:
-            waits = [
-                asyncio.ensure_future(receive()),
-                asyncio.ensure_future(self._state.ending.wait()),
-            ]
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                if waits[0].done():
-                    return await waits[0]  # type: ignore[return-value]
-                return {"type": "http.disconnect"}
-            finally:
-                for wait in waits:
-                    wait.cancel()
-
-        return receive_or_end
