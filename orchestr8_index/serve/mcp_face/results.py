@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ...discover.excerpt import Excerpt
-from ...learn.receipt import EntryChange, PatternChange
+from ...answers import EntryChange, Excerpt, PatternChange
 from ...records import Context, Row
 
 

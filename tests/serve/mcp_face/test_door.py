@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from starlette.types import ASGIApp, Message, Scope
 
@@ -29,7 +29,7 @@ META = {
     "io.modelcontextprotocol/clientCapabilities": {},
 }
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": META}}
-Work = Callable[[httpx.AsyncClient], Awaitable[Any]]
+Work = Callable[[httpx2.AsyncClient], Awaitable[Any]]
 
 
 @contextlib.asynccontextmanager
@@ -55,7 +55,7 @@ def live(state: State, work: Work) -> Any:
     return asyncio.run(asyncio.wait_for(run(), 60))
 
 
-def tools(answer: httpx.Response) -> int:
+def tools(answer: httpx2.Response) -> int:
     return len(answer.json()["result"]["tools"])
 
 
@@ -76,7 +76,7 @@ def test_first_requests_that_meet_load_it_once(
 
     monkeypatch.setattr(door, "load", counted)
 
-    async def many(asking: httpx.AsyncClient) -> list[httpx.Response]:
+    async def many(asking: httpx2.AsyncClient) -> list[httpx2.Response]:
         posts = (asking.post("/mcp", json=LIST, headers=MODERN) for _ in range(20))
         return await asyncio.gather(*posts)
 
@@ -91,7 +91,7 @@ def test_other_requests_are_answered_while_it_loads(
     may_go, real = threading.Event(), door.load
     monkeypatch.setattr(door, "load", lambda: may_go.wait(30) and real())
 
-    async def both(asking: httpx.AsyncClient) -> tuple[httpx.Response, httpx.Response]:
+    async def both(asking: httpx2.AsyncClient) -> tuple[httpx2.Response, httpx2.Response]:
         waiting = asyncio.create_task(asking.post("/mcp", json=LIST, headers=MODERN))
         health = await asking.get("/health")
         may_go.set()
@@ -125,7 +125,7 @@ def test_after_a_failure_it_is_tried_again(state: State, monkeypatch: pytest.Mon
     monkeypatch.setattr(door, "load", sometimes)
     monkeypatch.setattr(door, "RETRY_SECONDS", 0.0)
 
-    async def twice(asking: httpx.AsyncClient) -> list[int]:
+    async def twice(asking: httpx2.AsyncClient) -> list[int]:
         posts = [await asking.post("/mcp", json=LIST, headers=MODERN) for _ in range(2)]
         return [post.status_code for post in posts]
 
@@ -141,7 +141,7 @@ def test_a_failure_is_not_repeated_at_once(state: State, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(door, "load", never)
 
-    async def often(asking: httpx.AsyncClient) -> list[int]:
+    async def often(asking: httpx2.AsyncClient) -> list[int]:
         return [(await asking.post("/mcp", json=LIST)).status_code for _ in range(5)]
 
     assert live(state, often) == [503] * 5
