@@ -37,8 +37,8 @@ def run_server(settings: Settings, told: Callable[[int], None] = lambda port: No
     set_up_logs(settings.data_dir, settings.log_level)
     queries, patterns = AnswerCache(settings.query_life), AnswerCache(settings.pattern_life)
     state = State(settings, refresh, queries, patterns, tokens=tokens, keeper=Keeper(settings))
-    refresh.on_swap = lambda index: queries.clear()
-    serve(make_web(state), pidfile, listening)
+    refresh.on_swap.append(lambda index: queries.clear())
+    serve(make_web(state), pidfile, listening, state.ending)
 
 
 def _log_failure(failure: BuildFailed) -> None:

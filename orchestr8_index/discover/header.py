@@ -141,14 +141,14 @@ def _read(header: Header, block: str) -> dict[str, Any]:
     return fields
 
 
-def load_strict(block: str) -> Any:
+def load_strict(block: str, loader: type[TextLoader] = TextLoader) -> Any:
     """YAML as it should be written. Raises yaml.YAMLError for what is not, and Hostile."""
     if _nests_too_deep(block):
         raise yaml.YAMLError("its values nest too deep to be read")
     try:
         if "&" in block and "*" in block:
             _refuse_bombs(yaml.compose(block, Loader=TextLoader))
-        return YAMLHandler().load(block, Loader=TextLoader)
+        return YAMLHandler().load(block, Loader=loader)
     except yaml.constructor.ConstructorError as error:
         if f"{_TAG}python/" in str(error.problem):
             mark = error.problem_mark

@@ -162,6 +162,12 @@ class Segment:
         return Strings(self._sections, "qualified")
 
     @cached_property
+    def owners(self) -> list[tuple[str, str]]:
+        """(plugin, name) of every entry, as written."""
+        entries = (self.entry(place) for place in range(self.size))
+        return [(entry.plugin, entry.name) for entry in entries]
+
+    @cached_property
     def labels(self) -> Places:
         """Folded capabilities, tags, keywords and categories, with the entries that have them."""
         return Places(self._sections, "labels")

@@ -25,7 +25,7 @@ class Refresh:
 
     settings: Settings
     builder: Builder
-    on_swap: Callable[[Index], None] = lambda index: None
+    on_swap: list[Callable[[Index], None]] = field(default_factory=list)
     clock: Callable[[], float] = time.time
     index: Index | None = None
     failure: str = ""
@@ -107,7 +107,8 @@ class Refresh:
         self.failure, self.checked_at = "", self.clock()
         if index is not self.index:
             self.index = index
-            self.on_swap(index)
+            for told in self.on_swap:
+                told(index)
         return index
 
     def _open(self, line: BuildLine) -> Index:

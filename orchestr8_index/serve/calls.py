@@ -53,6 +53,9 @@ async def _perform(state: State, method: Method, raw: bytes) -> bytes:
     result = await (
         _cached(state, method, params) if method.cache else _plain(state, method, params)
     )
+    if method.scope != "read":
+        for told in state.on_learnt:
+            told()
     spent = (time.perf_counter() - started) * 1000
     state.metrics.answered(method.name, spent, bool(method.cache))
     return result

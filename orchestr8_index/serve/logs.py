@@ -56,6 +56,7 @@ def set_up_logs(data_dir: Path, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("mcp").setLevel(max(root.level, logging.WARNING))  # it logs session ids
     logging.raiseExceptions = False  # a full disk must not end a request
 
 

@@ -45,7 +45,8 @@ Call = Callable[[State, Any], Awaitable[Result]]
 class Method(Struct, frozen=True):
     """`name` on the wire; `short` in client, MCP and command line; `scope` is who may call it.
 
-    `cache` names the cache that keeps its answers; only those carry `cache_hit`.
+    `cache` names the cache that keeps its answers; only those carry `cache_hit`. `when` tells a
+    model when to call it; a method without it is no tool.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Method(Struct, frozen=True):
     sentence: str
     scope: Literal["read", "report", "admin"] = "read"
     cache: Literal["", "query", "pattern"] = ""
+    when: str = ""
 
 
 async def query_agents(state: State, query: AgentQuery) -> Result:
@@ -104,6 +106,10 @@ METHODS: dict[str, Method] = {
             query_agents,
             "Which agents play this role, have this capability, or fit this context?",
             cache="query",
+            when=(
+                "Find the agent for a piece of work before you delegate it or do it yourself. "
+                "Give context (the task in a sentence), capability or role."
+            ),
         ),
         Method(
             "querySkills",
@@ -112,6 +118,10 @@ METHODS: dict[str, Method] = {
             query_skills,
             "Which skills fit this context?",
             cache="query",
+            when=(
+                "Find skills (instructions for doing something well) before you start on a task"
+                " of some kind."
+            ),
         ),
         Method(
             "queryWorkflows",
@@ -120,6 +130,7 @@ METHODS: dict[str, Method] = {
             query_workflows,
             "Which commands reach this goal?",
             cache="query",
+            when=("Find a ready command for a goal of several steps before you plan it yourself."),
         ),
         Method(
             "getOrchestrationPattern",
@@ -128,6 +139,10 @@ METHODS: dict[str, Method] = {
             get_pattern,
             "Which sequence of agents worked for goals like this one?",
             cache="pattern",
+            when=(
+                "Before work for several agents: the sequence of agents that succeeded for "
+                "goals like this one, if there is one."
+            ),
         ),
         Method(
             "queryPattern",
@@ -152,6 +167,11 @@ METHODS: dict[str, Method] = {
             cache_decision,
             "Report how a task ended; acknowledged once it is on the disk.",
             scope="report",
+            when=(
+                "After each task that agents did, whether it went well or not: which agents "
+                "(plugin:name) and how it ended. The next answers learn from it. resolved_by is"
+                " the agent that finally solved it."
+            ),
         ),
         Method(
             "forgetDecisions",
@@ -167,6 +187,11 @@ METHODS: dict[str, Method] = {
             EntryQuery,
             read_entry,
             "The text of one entry, cut to a token budget.",
+            when=(
+                "Read what a hit of a query says: an agent's prompt, a skill's instructions, a "
+                "command's text. Take kind, plugin and name from its row; max_tokens cuts at a "
+                "heading."
+            ),
         ),
         Method(
             "getContext",
@@ -175,6 +200,11 @@ METHODS: dict[str, Method] = {
             read_context,
             "What one task needs, within a token budget: rows, the past pattern, one section.",
             cache="query",
+            when=(
+                "All that one task needs in one call, within max_tokens: agents, skills, a "
+                "workflow, the plan that worked before, the best passage. Prefer it to several "
+                "queries."
+            ),
         ),
         Method("getHealth", "health", NoParams, get_health, "The same as GET /health."),
         Method("getMetrics", "metrics", NoParams, get_metrics, "The same as GET /metrics."),

@@ -21,7 +21,18 @@ log = logging.getLogger("orchestr8.serve")
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, but a signal ends it with status 0 instead of being raised again."""
+    """uvicorn's server, but a signal ends it with status 0 instead of being raised again.
+
+    `ending` is set before it waits for running requests: a stream that stands must end itself.
+    """
+
+    def __init__(self, config: uvicorn.Config, ending: asyncio.Event | None = None) -> None:
+        super().__init__(config)
+        self._ending = ending or asyncio.Event()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending.set()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -34,7 +45,9 @@ class Server(uvicorn.Server):
         yield
 
 
-def serve(app: Any, pidfile: PidFile, listening: socket.socket) -> None:
+def serve(
+    app: Any, pidfile: PidFile, listening: socket.socket, ending: asyncio.Event | None = None
+) -> None:
     """Blocks until SIGTERM or SIGINT; running requests then have GRACE_SECONDS to end."""
     config = uvicorn.Config(
         app,
@@ -48,7 +61,7 @@ def serve(app: Any, pidfile: PidFile, listening: socket.socket) -> None:
     )
     log.info("listening", extra={"port": listening.getsockname()[1], "pid": os.getpid()})
     try:
-        Server(config).run(sockets=[listening])
+        Server(config, ending).run(sockets=[listening])
     finally:
         listening.close()
         pidfile.release()

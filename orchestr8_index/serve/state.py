@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..config import Settings
@@ -21,7 +22,10 @@ from .metrics import Metrics
 
 @dataclass(slots=True)
 class State:
-    """The context of every method. `started` is on the monotonic clock."""
+    """The context of every method. `started` is on the monotonic clock.
+
+    `on_learnt` is told after a report; `ending` is set as soon as the server is told to stop.
+    """
 
     settings: Settings
     refresh: Refresh
@@ -34,6 +38,8 @@ class State:
     keeper: Keeper | None = None
     first_build: asyncio.Task[Index] | None = None
     delegations: Delegations = field(default_factory=Delegations)
+    on_learnt: list[Callable[[], None]] = field(default_factory=list)
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def experience(self) -> Experience | None:

@@ -17,6 +17,7 @@ from .freshness import Watch
 from .guard import Guard, send_bytes, send_json
 from .health import health, metrics
 from .hooks.receive import receive_claude
+from .mcp_face.door import Door
 from .rpc import refusal, reply_to
 from .state import State
 
@@ -121,6 +122,8 @@ def _wants_text(scope: Scope) -> bool:
 
 
 def make_web(state: State) -> ASGIApp:
+    door = Door(state)
+
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         if state.keeper is not None:
@@ -130,7 +133,9 @@ def make_web(state: State) -> ASGIApp:
         watch = Watch(state.refresh)
         if state.settings.watch:
             watch.begin()
+        door.begin()
         yield
+        await door.stop()
         await watch.stop()
         await state.refresh.stop()
         if state.keeper is not None:
@@ -143,6 +148,7 @@ def make_web(state: State) -> ASGIApp:
         Route("/metrics", MetricsPage(state), methods=["GET", "HEAD"]),
         Route("/reindex", Reindex(state), methods=["POST"]),
         Route("/hooks/claude", ClaudeHooks(state), methods=["POST"]),
+        Route("/mcp", door, methods=["GET", "POST", "DELETE"]),
     ]
     return Starlette(
         routes=routes,
@@ -166,9 +172,9 @@ async def _no_such(request: object, error: object) -> ASGIApp:
         status = getattr(error, "status_code", 404)
         headers = getattr(error, "headers", None) or {}
         sentence = (
-            "POST JSON-RPC to /, or POST /reindex; GET /health or /metrics."
+            "POST JSON-RPC to /, MCP to /mcp, or POST /reindex; GET /health or /metrics."
             if status == 405
-            else "There is nothing at this address: see /, /health, /metrics, /reindex."
+            else "There is nothing at this address: see /, /mcp, /health, /metrics, /reindex."
         )
         pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await send_json(send, status, {"error": sentence}, *pairs)

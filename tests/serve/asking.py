@@ -39,7 +39,7 @@ def settings_of(data_dir: Path, *roots: Path, **given: Any) -> Settings:
 def state_of(settings: Settings, index: Index | None, builder: Builder | None = None) -> State:
     refresh = Refresh(settings, builder or Here(settings), index=index)
     queries = AnswerCache(settings.query_life)
-    refresh.on_swap = lambda _: queries.clear()
+    refresh.on_swap.append(lambda _: queries.clear())
     return State(settings, refresh, queries, AnswerCache(settings.pattern_life))
 
 

@@ -1,0 +1,1 @@
+"""What does an MCP host see? Tools, resources, prompts and skills over the same state."""

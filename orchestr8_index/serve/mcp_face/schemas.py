@@ -1,0 +1,93 @@
+"""What may a tool be given, and what does it return? JSON schemas from structs, made small.
+
+A host sends the schemas of the params with every request to its model: titles, definitions, limits
+of list items and defaults that say nothing are left out. What is left out is checked all the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+Schema = dict[str, Any]
+_WORDS = ("title", "description", "$defs")
+_LIST_LIMITS = ("minItems", "maxItems", "default")
+
+
+def input_schema(params: type[Struct]) -> Schema:
+    """The struct's fields, the required ones first."""
+    schema = _small(*_root(params))
+    fields, required = schema["properties"], schema.get("required", [])
+    ordered = [*required, *(name for name in fields if name not in required)]
+    schema["properties"] = {name: fields[name] for name in ordered}
+    return schema
+
+
+def output_schema(result: type[Struct]) -> Schema:
+    """Nested structs say nothing about what must be there: they leave out what is empty."""
+    return _optional_within(_small(*_root(result)))
+
+
+def _root(struct: type[Struct]) -> tuple[Schema, dict[str, Schema]]:
+    schema = msgspec.json.schema(struct)
+    defs = schema.get("$defs", {})
+    return _followed(schema, defs), defs
+
+
+def _followed(schema: Schema, defs: dict[str, Schema]) -> Schema:
+    ref = schema.get("$ref")
+    return defs[ref.rsplit("/", 1)[1]] if ref else schema
+
+
+def _small(schema: Schema, defs: dict[str, Schema]) -> Schema:
+    schema = _followed(_not_null(schema), defs)
+    small = {key: value for key, value in schema.items() if key not in _WORDS}
+    if all(isinstance(choice, str) for choice in small.get("enum", [None])):
+        small = {"type": "string", **small}  # some hosts take no choice without its type
+    if "properties" in small:
+        small["properties"] = {
+            name: _small(field, defs) for name, field in small["properties"].items()
+        }
+    if "items" in small:
+        small["items"] = _item(_small(small["items"], defs))
+        small = {key: value for key, value in small.items() if key not in _LIST_LIMITS}
+    if isinstance(small.get("additionalProperties"), dict):
+        small["additionalProperties"] = _item(_small(small["additionalProperties"], defs))
+    return {key: value for key, value in small.items() if not _says_nothing(key, value)}
+
+
+def _not_null(schema: Schema) -> Schema:
+    """`X | None` is X that may be left out."""
+    choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
+    return choices[0] if len(choices) == 1 else schema
+
+
+def _item(schema: Schema) -> Schema:
+    return {key: value for key, value in schema.items() if key not in ("minLength", "maxLength")}
+
+
+def _says_nothing(key: str, value: Any) -> bool:
+    return (
+        (key == "default" and not value)
+        or (key == "required" and not value)
+        or (key == "maximum" and value > 10**9)
+        or (key, value) in (("minLength", 1), ("additionalProperties", False))
+    )
+
+
+def _optional_within(schema: Schema) -> Schema:
+    required = {"required": schema["required"]} if "required" in schema else {}
+    return {**_without_required(schema), **required}
+
+
+def _without_required(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_required(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    keep = {key: _without_required(item) for key, item in value.items()}
+    if isinstance(keep.get("properties"), dict):
+        keep.pop("required", None)
+    return keep
