@@ -23,6 +23,7 @@ PATTERN: dict[str, Any] = {
 }
 TERMS = Terms()
 BY_WORDS = Tokenizer("one a word", lambda text: len(text.split(" ")))
+BY_SQUARE = Tokenizer("more for the whole than for its parts", lambda text: len(text) ** 2 // 5000)
 
 
 def ask(index: Index, max_tokens: int = 2000, kinds: list[Kind] | None = None) -> Context:
@@ -41,7 +42,7 @@ def test_a_context_has_rows_a_pattern_and_a_section(shipped_index: Index) -> Non
     st.text(min_size=1, max_size=500),
     st.integers(100, 3000),
     st.booleans(),
-    st.sampled_from([ESTIMATING, BY_WORDS]),
+    st.sampled_from([ESTIMATING, BY_WORDS, BY_SQUARE]),
 )
 def test_a_context_never_exceeds_its_budget(
     shipped_index: Index, task: str, budget: int, past: bool, tokens: Tokenizer
@@ -56,6 +57,12 @@ def test_a_context_never_exceeds_its_budget(
 def test_more_room_never_takes_a_row_away(shipped_index: Index, budget: int) -> None:
     less, more = ask(shipped_index, budget), ask(shipped_index, budget + 50)
     assert len(less.agents) + len(less.skills) <= len(more.agents) + len(more.skills)
+
+
+def test_what_does_not_fit_together_is_taken_back(shipped_index: Index) -> None:
+    query = ContextQuery(task=TASK, max_tokens=150)
+    found = get_context(shipped_index, query, TERMS, pattern=PATTERN, tokens=BY_SQUARE)
+    assert 0 < cost_of(found, BY_SQUARE) <= 150 and found.agents
 
 
 def test_the_same_question_gets_the_same_bytes(shipped_index: Index) -> None:
