@@ -18,10 +18,10 @@ from typing import Any
 
 from machine import Server, describe, percentile, serving
 
-from orchestr8_index.bridge.wire import Connection, Event
+from orchestr8_index.bridge.wire import Connection, Event, Reply
 
 VERSION = "2025-11-25"
-PAUSE = 0.003
+BLOCK = 100
 CALL = {"name": "query_agents", "arguments": {"context": "review this change for security"}}
 FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
 
@@ -43,15 +43,17 @@ class Direct:
         self._connection = Connection(port)
         self._events: Iterator[Event] = iter(())
         self._headers = ["Accept: application/json, text/event-stream"]
-        self.ask(handshake())
-        self.settle()
+        self._begin(self._connection.ask("POST", self._headers, handshake()))
         self.ask(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+
+    def _begin(self, reply: Reply) -> None:
+        name = reply.headers["mcp-session-id"]
+        self._headers += [f"Mcp-Session-Id: {name}", f"MCP-Protocol-Version: {VERSION}"]
+        reply.read()
 
     def ask(self, body: bytes) -> bytes:
         """The answer as soon as it is there; `settle` reads the rest of its stream."""
         reply = self._connection.ask("POST", self._headers, body)
-        if name := reply.headers.get("mcp-session-id"):
-            self._headers += [f"Mcp-Session-Id: {name}", f"MCP-Protocol-Version: {VERSION}"]
         assert reply.status < 300, reply.read()
         if not reply.streams:
             return reply.read()
@@ -101,18 +103,17 @@ class Bridged:
 
 
 def in_turn(ways: dict[str, Any], calls: int) -> dict[str, list[float]]:
-    """Milliseconds of each way, one call each in turn, so that load hits both alike."""
+    """Milliseconds of each way, BLOCK calls one after the other, so that load hits both alike."""
     spent: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(1, calls + 1):
-        body = message(number, "tools/call", CALL)
-        order = list(ways.items())
-        for name, way in order if number % 2 else reversed(order):  # whoever is first waits longer
-            time.sleep(PAUSE)  # the server is still busy with the end of the last stream
-            started = time.perf_counter()
-            answer = way.ask(body)
-            spent[name].append((time.perf_counter() - started) * 1000)
-            way.settle()
-            assert b'"result"' in answer, answer
+    for first in range(1, calls + 1, BLOCK):
+        for name, way in ways.items():
+            for number in range(first, first + BLOCK):
+                body = message(number, "tools/call", CALL)
+                started = time.perf_counter()
+                answer = way.ask(body)
+                way.settle()  # before the next call its connection must be free
+                spent[name].append((time.perf_counter() - started) * 1000)
+                assert b'"result"' in answer, answer
     return spent
 
 
