@@ -28,7 +28,8 @@ _Key = TypeVar("_Key", str, int)
 
 
 class Memory:
-    """The owner of the experience. `revision` grows with everything that is applied.
+    """The owner of the experience. `revision` grows with everything that is applied; `changed` is
+    that of each kind's last change.
 
     `words`: the quarter points of each word of an entry, by entry; `having`: the entries of a word.
     Most words belong to one entry: it is kept once, as a tuple that all its words share.
@@ -38,6 +39,7 @@ class Memory:
         self._terms = terms
         self._memo: OrderedDict[str, Task] = OrderedDict()
         self.revision = 0
+        self.changed: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         self.times: dict[int, int] = {}
         self.words: Words = {kind: {} for kind in KINDS}
         self.having: dict[Kind, dict[str, tuple[str, ...]]] = {kind: {} for kind in KINDS}
@@ -134,7 +136,7 @@ class Memory:
     def _touch(self, kind: Kind, entry: str) -> None:
         """Note the revision at which an entry last changed; the latest stand last."""
         self._touched[kind].pop(entry, None)
-        self._touched[kind][entry] = self.revision
+        self._touched[kind][entry] = self.changed[kind] = self.revision
 
     def changed_since(self, kind: Kind, revision: int) -> Iterator[str]:
         for entry, changed in reversed(self._touched[kind].items()):

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from ..answers import PatternChange, Receipt
-from ..records import Decision, Experience, Pattern, Report
+from ..records import Decision, Experience, Kind, Pattern, Report
 from ..store import ledger
 from ..store.store import Store
 from ..text import Terms
@@ -95,6 +95,10 @@ class Outcomes:
     def revision(self) -> int:
         """Grows with everything that may change an answer."""
         return self.memory.revision + self.patterns.kept
+
+    def revision_of(self, kind: Kind | None) -> int:
+        """That of what may change the ranking of one kind; of everything for None."""
+        return self.memory.changed[kind] if kind else self.revision
 
     async def report(self, report: Report, resolve: Resolve, moment: str) -> Applied:
         """Raises StoreUnavailable when the outcome is not on the disk."""

@@ -67,7 +67,7 @@ async def _plain(state: State, method: Method, params: Any) -> bytes:
 
 async def _cached(state: State, method: Method, params: Any) -> bytes:
     cache = state.query_cache if method.cache == "query" else state.pattern_cache
-    key = (method.name, _digest(msgspec.json.encode(params)), state.stamp)
+    key = (method.name, _digest(msgspec.json.encode(params)), state.stamp(method.about))
     started, known = time.perf_counter(), cache.get(key)
     if known is None:
         result = await method.call(state, params)

@@ -20,7 +20,7 @@ import msgspec
 from ..config import Settings
 from ..errors import StoreUnavailable
 from ..learn.outcomes import Outcomes
-from ..records import Experience, no_experience
+from ..records import Experience, Kind, no_experience
 from ..store import backup
 from ..store.database import NAME
 from ..store.store import Store
@@ -75,6 +75,9 @@ class Keeper:
     @property
     def revision(self) -> int:
         return self._outcomes.revision if self._outcomes else -1
+
+    def revision_of(self, kind: Kind | None) -> int:
+        return self._outcomes.revision_of(kind) if self._outcomes else -1
 
     @property
     def reasons(self) -> list[str]:

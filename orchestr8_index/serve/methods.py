@@ -20,6 +20,7 @@ from ..records import (
     AgentQuery,
     ContextQuery,
     EntryQuery,
+    Kind,
     NoParams,
     PatternGoal,
     PatternSearch,
@@ -45,8 +46,9 @@ Call = Callable[[State, Any], Awaitable[Result]]
 class Method(Struct, frozen=True):
     """`name` on the wire; `short` in client, MCP and command line; `scope` is who may call it.
 
-    `cache` names the cache that keeps its answers; only those carry `cache_hit`. `when` tells a
-    model when to call it; a method without it is no tool.
+    `cache` names the cache that keeps its answers; only those carry `cache_hit`. `about` is
+    the kind of entries whose experience alone can change an answer. `when` tells a model when to
+    call it; a method without it is no tool.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Method(Struct, frozen=True):
     sentence: str
     scope: Literal["read", "report", "admin"] = "read"
     cache: Literal["", "query", "pattern"] = ""
+    about: Kind | None = None
     when: str = ""
 
 
@@ -105,6 +108,7 @@ METHODS: dict[str, Method] = {
             AgentQuery,
             query_agents,
             "Which agents play this role, have this capability, or fit this context?",
+            about="agent",
             cache="query",
             when=(
                 "Find the agent for a piece of work before you delegate it or do it yourself. "
@@ -117,6 +121,7 @@ METHODS: dict[str, Method] = {
             SkillQuery,
             query_skills,
             "Which skills fit this context?",
+            about="skill",
             cache="query",
             when=(
                 "Find skills (instructions for doing something well) before you start on a task"
@@ -129,6 +134,7 @@ METHODS: dict[str, Method] = {
             WorkflowQuery,
             query_workflows,
             "Which commands reach this goal?",
+            about="workflow",
             cache="query",
             when=("Find a ready command for a goal of several steps before you plan it yourself."),
         ),

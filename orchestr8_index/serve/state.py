@@ -11,7 +11,7 @@ from ..config import Settings
 from ..discover.index import Index
 from ..discover.refresh import Refresh
 from ..errors import Starting
-from ..records import Experience
+from ..records import Experience, Kind
 from ..text import Terms
 from ..tokens import ESTIMATING, Tokenizer
 from .cache import AnswerCache
@@ -45,10 +45,10 @@ class State:
     def experience(self) -> Experience | None:
         return self.keeper.experience if self.keeper else None
 
-    @property
-    def stamp(self) -> tuple[int, int]:
-        """What an answer depends on beside the question: the generation, and what was learnt."""
-        return self.index.generation, self.keeper.revision if self.keeper else -1
+    def stamp(self, kind: Kind | None) -> tuple[int, int]:
+        """What an answer depends on beside the question: the generation, and what was learnt of
+        that kind of entries (of everything for None)."""
+        return self.index.generation, self.keeper.revision_of(kind) if self.keeper else -1
 
     @property
     def index(self) -> Index:

@@ -333,3 +333,28 @@ def test_more_dependencies_than_agents_may_be_are_refused(run: Run) -> None:
         )
 
     assert run(work)["code"] == -32602
+
+
+def test_an_outcome_makes_only_answers_about_its_kind_anew(run: Run) -> None:
+    async def look(learner: Learner) -> list[bool]:
+        await learner.keeper.outcomes()
+        asked = [("queryAgents", "context"), ("querySkills", "context"), ("queryWorkflows", "goal")]
+        for method, field in asked:
+            await learner.call(method, **{field: "release notes"})
+        await learner.report()
+        return [
+            (await learner.call(method, **{field: "release notes"}))["cache_hit"]
+            for method, field in asked
+        ]
+
+    assert run(look) == [False, True, True]
+
+
+def test_a_partial_outcome_makes_no_answer_anew(run: Run) -> None:
+    async def look(learner: Learner) -> bool:
+        await learner.keeper.outcomes()
+        await learner.call("queryAgents", context="release notes")
+        await learner.report(result="partial")
+        return bool((await learner.call("queryAgents", context="release notes"))["cache_hit"])
+
+    assert run(look)
