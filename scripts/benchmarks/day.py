@@ -1,0 +1,162 @@
+"""How many answers of a working day come from the cache? A day of four orchestrators, replayed.
+
+scripts/bench day [--root DIR] [--seed 7]
+
+The trace: eight hours, four sessions, in each a task every six minutes on average. What is asked
+for follows Zipf's law over the tree's golden questions; seven of ten times in the same words as
+before (commands, hooks, scheduled jobs), else in others: politer, without a word, with two words
+swapped. For a task the orchestrator asks for agents, skills and a context; then three to six
+subagents ask within two minutes for skills and the past pattern of the same task, and each for one
+of twelve steps that all tasks have. Three of four tasks end with an outcome. The cache's clock is
+the trace's, so that answers age as they would.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import collections
+import json
+import random
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from machine import describe
+
+from orchestr8_index.cli.local import build_now
+from orchestr8_index.config import Settings, read_settings
+from orchestr8_index.discover.child import Builder
+from orchestr8_index.discover.index import Index
+from orchestr8_index.discover.refresh import Refresh
+from orchestr8_index.errors import RequestError
+from orchestr8_index.serve.cache import AnswerCache
+from orchestr8_index.serve.calls import perform
+from orchestr8_index.serve.keeper import Keeper
+from orchestr8_index.serve.state import State
+
+FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
+HOURS, SESSIONS, EVERY = 8, 4, 360.0
+SAME_WORDS, TOLD = 0.7, 0.75
+STEPS = (
+    "run the tests and explain what fails",
+    "review the diff before it is merged",
+    "write the commit message",
+    "update the documentation",
+    "check the change for security problems",
+    "measure whether it got slower",
+    "write a test for the defect",
+    "name the risks of the release",
+    "tidy the imports and the formatting",
+    "describe the change for the users",
+    "find out who calls this function",
+    "plan the migration step by step",
+)
+Event = tuple[float, str, dict[str, Any], str]
+"""(second of the day, method, params, how it was worded: same, other, step)."""
+
+
+class Day:
+    def __init__(self, texts: list[str], agents: list[str], seed: int) -> None:
+        self._draw, self._texts, self._agents = random.Random(seed), texts, agents
+        self._draw.shuffle(self._texts)
+        self._shares = [1 / (rank + 1) for rank in range(len(texts))]
+
+    def events(self) -> list[Event]:
+        found = [event for session in range(SESSIONS) for event in self._session(session)]
+        return sorted(found, key=lambda event: event[0])
+
+    def _session(self, session: int) -> Iterator[Event]:
+        now, number = self._draw.expovariate(1 / EVERY), 0
+        while now < HOURS * 3600:
+            yield from self._task(now, f"{session}-{number}")
+            now += self._draw.expovariate(1 / EVERY)
+            number += 1
+
+    def _task(self, now: float, ident: str) -> Iterator[Event]:
+        (text,) = self._draw.choices(self._texts, self._shares)
+        how = "same" if self._draw.random() < SAME_WORDS else "other"
+        text = text if how == "same" else self._reworded(text)
+        yield now, "queryAgents", {"context": text}, how
+        yield now + 1, "querySkills", {"context": text}, how
+        yield now + 2, "getContext", {"task": text}, how
+        for _ in range(self._draw.randint(3, 6)):
+            then = now + self._draw.uniform(5, 120)
+            yield then, "querySkills", {"context": text}, how
+            yield then + 1, "getOrchestrationPattern", {"goal": text}, how
+            yield then + 2, "queryAgents", {"context": self._draw.choice(STEPS)}, "step"
+        if self._draw.random() < TOLD:
+            agent = self._draw.choice(self._agents)
+            told = {"task_id": ident, "task_description": text, "agents_used": [agent]}
+            yield now + 150, "cacheDecision", {**told, "result": "success"}, ""
+
+    def _reworded(self, text: str) -> str:
+        words = text.split()
+        at = self._draw.randrange(max(1, len(words) - 1))
+        change = self._draw.randrange(3)
+        if change == 0:
+            return f"{self._draw.choice(('Please', 'Can you', 'Could somebody'))} {text}"
+        if change == 1 and len(words) > 3:
+            del words[at]
+        else:
+            words[at : at + 2] = reversed(words[at : at + 2])
+        return " ".join(words)
+
+
+async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[str, list[int]]:
+    """For each way of wording, [hits, questions]."""
+    clock = [0.0]
+    caches = [
+        AnswerCache(life, clock=lambda: clock[0])
+        for life in (settings.query_life, settings.pattern_life)
+    ]
+    refresh = Refresh(settings, Builder(settings), index=index)
+    state = State(settings, refresh, caches[0], caches[1], keeper=Keeper(settings))
+    assert state.keeper is not None
+    state.keeper.begin()
+    await state.keeper.outcomes()
+    rates: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
+    for moment, method, params, how in events:
+        clock[0] = moment
+        before = sum(cache.hits for cache in caches)
+        try:
+            await perform(state, method, json.dumps(params).encode())
+        except RequestError as error:
+            raise SystemExit(str(error)) from None
+        if how:
+            rates[how][0] += sum(cache.hits for cache in caches) - before
+            rates[how][1] += 1
+    await state.keeper.stop()
+    return rates
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", default=str(FIXTURE))
+    parser.add_argument("--seed", type=int, default=7)
+    arguments = parser.parse_args()
+    lines = Path(arguments.root, "golden.jsonl").read_text("utf-8").splitlines()
+    texts = [json.loads(line)["query"][:500] for line in lines if line.strip()]
+    agents = sorted(path.stem for path in Path(arguments.root).rglob("agents/*.md"))
+    events = Day(texts, agents, arguments.seed).events()
+    print(f"machine  {describe()}\nroot     {arguments.root}")
+    with tempfile.TemporaryDirectory() as data_dir:
+        settings = read_settings((arguments.root,), 0, data_dir)
+        index = build_now(settings, lambda line: None)
+        rates = asyncio.run(replay(settings, index, events))
+    outcomes = sum(event[1] == "cacheDecision" for event in events)
+    hits, asked = (sum(rate[at] for rate in rates.values()) for at in (0, 1))
+    print(f"{asked:,} questions and {outcomes} outcomes in {HOURS} hours")
+    for how, name in (
+        ("same", "in the same words"),
+        ("other", "in other words"),
+        ("step", "steps"),
+    ):
+        found, of = rates[how]
+        print(f"{name:20} {found:6,} of {of:6,} from the cache  {found / max(1, of):.1%}")
+    print(f"{'all':20} {hits:6,} of {asked:6,} from the cache  {hits / asked:.1%}")
+
+
+if __name__ == "__main__":
+    main()
