@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -29,10 +30,15 @@ from .tokens import ESTIMATE, TOKENIZERS
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 QUERY_LIFE, PATTERN_LIFE = 300, 600
+TLS = ("tls_cert", "tls_key")
 
 
 __all__ = [
     "DEFAULT_PORT",
+    "LOOPBACK",
+    "RANGES",
+    "Door",
+    "Limits",
     "REPOSITORY",
     "Settings",
     "colour_wanted",
@@ -45,8 +51,77 @@ __all__ = [
 ]
 
 
+LOOPBACK = "127.0.0.1"
+TEAM_RATE = 50  # questions a second for each key, where the server listens beyond loopback
+_SECONDS, _MANY = 86_400, 1 << 20
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much one request, one caller and all of them together may take.
+
+    `max_body` and `max_head` are bytes; `rate` is requests a second for each caller, 0 for no
+    limit; `memory_*_mb` are raised by what the catalogue and the libraries in use need.
+    """
+
+    max_body: int = 1_000_000
+    max_batch: int = 100
+    max_head: int = 32_768
+    max_headers: int = 100
+    max_connections: int = 1000
+    max_running: int = 512
+    max_wait_ms: int = 45
+    head_seconds: int = 10
+    body_seconds: int = 30
+    send_seconds: int = 30
+    idle_seconds: int = 75
+    rate: int = 0
+    memory_soft_mb: int = 50
+    memory_hard_mb: int = 100
+
+
+RANGES: dict[str, tuple[int, int]] = {
+    "max_body": (1000, 1 << 30),
+    "max_batch": (1, 10_000),
+    "max_head": (1024, _MANY),
+    "max_headers": (10, 10_000),
+    "max_connections": (8, _MANY),
+    "max_running": (1, _MANY),
+    "max_wait_ms": (1, 60_000),
+    "head_seconds": (1, _SECONDS),
+    "body_seconds": (1, _SECONDS),
+    "send_seconds": (1, _SECONDS),
+    "idle_seconds": (1, _SECONDS),
+    "rate": (0, _MANY),
+    "memory_soft_mb": (1, _MANY),
+    "memory_hard_mb": (1, _MANY),
+}
+"""The variable of a limit is its name in capitals after MCP_: MCP_MAX_BODY."""
+
+
+class Door(msgspec.Struct, frozen=True):
+    """Where the server listens, under which names, and with what it proves who it is."""
+
+    host: str = LOOPBACK
+    allow_hosts: tuple[str, ...] = ()
+    require_keys: bool = False
+    tls_cert: str = ""
+    tls_key: str = ""
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in (LOOPBACK, "localhost", "::1")
+
+    @property
+    def needs_keys(self) -> bool:
+        return self.require_keys or not self.is_loopback
+
+
 class Settings(msgspec.Struct, frozen=True):
-    """`roots` are absolute, resolved folders in order of precedence; lives are seconds."""
+    """`roots` are absolute, resolved folders in order of precedence; lives are seconds.
+
+    `api_key` is what the command line shows to a server; `local_key` what a server that needs keys
+    makes for the command line of its own user.
+    """
 
     roots: tuple[str, ...]
     roots_from: str
@@ -62,6 +137,14 @@ class Settings(msgspec.Struct, frozen=True):
     tokenizer: str = ESTIMATE
     explicit_port: bool = False
     explicit_data_dir: bool = False
+    door: Door = Door()
+    limits: Limits = Limits()
+    api_key: str = ""
+    local_key: str = ""
+
+    def __repr__(self) -> str:
+        """Without the keys, which must not end in a log."""
+        return f"Settings(roots={self.roots!r}, data_dir={str(self.data_dir)!r}, port={self.port})"
 
     @property
     def explicit_roots(self) -> bool:
@@ -81,13 +164,15 @@ def read_settings(
     port: int | None = None,
     data_dir: str | None = None,
     *,
+    door: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     home: Path | None = None,
 ) -> Settings:
     """Arguments win over the environment, the environment over what is found, that over defaults.
 
-    Raises BadSetting with a sentence and a cure where a value cannot be used.
+    `door` are the arguments among Door's fields. Raises BadSetting with a sentence and a cure where
+    a value cannot be used.
     """
     env = environment() if environ is None else environ
     home = Path.home() if home is None else home
@@ -96,6 +181,7 @@ def read_settings(
     life = number(env, "MCP_CACHE_TTL", 0, 30 * 86400)
     place = read_place(port, data_dir, env, home, cwd)
     refuse_unwritable(*chosen)
+    opened = _door(door or {}, env, home, cwd)
     return Settings(
         roots=chosen,
         roots_from=origin,
@@ -111,6 +197,31 @@ def read_settings(
         tokenizer=_one_of(env, "MCP_TOKENIZER", TOKENIZERS, ESTIMATE),
         explicit_data_dir=place.explicit_data_dir,
         explicit_port=place.explicit_port,
+        door=opened,
+        limits=_limits(env, opened),
+        api_key=env.get("MCP_API_KEY", "").strip(),
+    )
+
+
+def _limits(env: Mapping[str, str], door: Door) -> Limits:
+    found = {name: number(env, f"MCP_{name.upper()}", *RANGES[name]) for name in RANGES}
+    default = Limits(rate=0 if door.is_loopback else TEAM_RATE)
+    given = {name: value for name, value in found.items() if value is not None}
+    return msgspec.structs.replace(default, **given)
+
+
+def _door(given: Mapping[str, Any], env: Mapping[str, str], home: Path, cwd: Path) -> Door:
+    named = tuple(given.get("allow_hosts") or env.get("MCP_ALLOW_HOSTS", "").split(","))
+    required = _one_of(env, "MCP_REQUIRE_KEYS", ("true", "false"), "false") == "true"
+    files = {name: given.get(name) or env.get(f"MCP_{name.upper()}", "") for name in TLS}
+    if bool(files["tls_cert"]) != bool(files["tls_key"]):
+        sentence = "A certificate needs its key, and a key its certificate."
+        raise BadSetting(sentence, "Name both --tls-cert and --tls-key.")
+    return Door(
+        host=given.get("host") or env.get("MCP_HOST", "").strip() or LOOPBACK,
+        allow_hosts=tuple(name.strip().lower() for name in named if name.strip()),
+        require_keys=bool(given.get("require_keys")) or required,
+        **{name: str(expand(path, home, cwd)) if path else "" for name, path in files.items()},
     )
 
 

@@ -3,12 +3,22 @@
     Orchestr8Error                    code     status
     ├── RequestError
     │   ├── ParseError                -32700   400
-    │   ├── InvalidRequest            -32600   400
+    │   ├── InvalidRequest            -32600   400    its Refused also end the connection:
+    │   │   ├── Misdirected           -32600   421
+    │   │   ├── ForeignOrigin         -32600   403
+    │   │   ├── BodyTooLarge          -32600   413
+    │   │   ├── HeadTooLarge          -32600   431
+    │   │   ├── EncodingRefused       -32600   415
+    │   │   └── TooSlow               -32600   408
     │   ├── MethodNotFound            -32601   404
     │   ├── InvalidParams             -32602   400   data.validation_errors
     │   ├── InternalError             -32603   500
     │   ├── Starting                  -32001   503
-    │   └── StoreUnavailable          -32002   503
+    │   ├── StoreUnavailable          -32002   503
+    │   ├── TooManyRequests           -32029   429   Retry-After
+    │   ├── Unauthorized              -32030   401   WWW-Authenticate
+    │   ├── Forbidden                 -32031   403
+    │   └── Overloaded                -32032   503   Retry-After
     └── OperationError                exit status 1 on the command line
         ├── BadSetting                exit status 2
         ├── BuildFailed
@@ -17,7 +27,8 @@
         ├── PortTaken
         ├── StartFailed
         ├── ServerAway
-        └── OutcomeNotKept
+        ├── OutcomeNotKept
+        └── NotSafe
 
 Every error is one sentence and a cure. A sentence never holds a traceback or, on the wire, a path.
 """
@@ -53,6 +64,10 @@ class RequestError(Orchestr8Error):
     def data(self) -> dict[str, Any]:
         return {"cure": self.cure} if self.cure else {}
 
+    def headers(self) -> dict[str, str]:
+        """What HTTP adds to the answer when nothing but this error is said."""
+        return {}
+
 
 class ParseError(RequestError):
     code, status = -32700, 400
@@ -62,6 +77,43 @@ class ParseError(RequestError):
 class InvalidRequest(RequestError):
     code, status = -32600, 400
     cure = 'Send {"jsonrpc":"2.0","id":1,"method":"…","params":{…}}.'
+
+
+class Refused(InvalidRequest):
+    """Not even read: the connection ends with the answer."""
+
+    def headers(self) -> dict[str, str]:
+        return {"connection": "close"}
+
+
+class Misdirected(Refused):
+    status = 421
+    cure = "Ask for localhost or 127.0.0.1, or start the server with --allow-host NAME."
+
+
+class ForeignOrigin(Refused):
+    status = 403
+    cure = "Ask from a program, or start the server with --allow-host NAME of the page's host."
+
+
+class BodyTooLarge(Refused):
+    status = 413
+    cure = "Send less at once."
+
+
+class HeadTooLarge(Refused):
+    status = 431
+    cure = "Send fewer and shorter headers, or raise MCP_MAX_HEAD or MCP_MAX_HEADERS."
+
+
+class EncodingRefused(Refused):
+    status = 415
+    cure = "Send the body as it is, without Content-Encoding."
+
+
+class TooSlow(Refused):
+    status = 408
+    cure = "Send the request in one piece."
 
 
 class MethodNotFound(RequestError):
@@ -96,6 +148,41 @@ class Starting(RequestError):
 class StoreUnavailable(RequestError):
     code, status = -32002, 503
     cure = "Answers go on; GET /health says what is wrong with the store."
+
+
+class TooManyRequests(RequestError):
+    """`seconds` until the caller may ask again."""
+
+    code, status = -32029, 429
+    cure = "Wait as long as Retry-After says; MCP_RATE is the limit per second."
+
+    def __init__(self, sentence: str, seconds: int = 1) -> None:
+        super().__init__(sentence)
+        self.seconds = seconds
+
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": str(self.seconds)}
+
+
+class Unauthorized(RequestError):
+    code, status = -32030, 401
+    cure = "Send `Authorization: Bearer KEY`; `orchestr8-index key add NAME` makes one."
+
+    def headers(self) -> dict[str, str]:
+        return {"www-authenticate": "Bearer"}
+
+
+class Forbidden(RequestError):
+    code, status = -32031, 403
+    cure = "Use a key with that scope: `orchestr8-index key add NAME --scope SCOPE`."
+
+
+class Overloaded(RequestError):
+    code, status = -32032, 503
+    cure = "Ask again in a second."
+
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": "1"}
 
 
 class OperationError(Orchestr8Error):
@@ -141,3 +228,9 @@ class ServerAway(OperationError):
 
 class OutcomeNotKept(OperationError):
     """Neither the server nor the spool has the outcome: report it again."""
+
+
+class NotSafe(OperationError):
+    """What was asked for would let anybody in."""
+
+    cure = "Make a key with `orchestr8-index key add NAME --scope admin`, or leave out --host."

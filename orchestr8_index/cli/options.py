@@ -29,6 +29,34 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def listening(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `common`, with the options of a server that others may reach."""
+
+    @click.option("--host", help="Listen on this address [127.0.0.1]; elsewhere keys are needed.")
+    @click.option(
+        "--allow-host",
+        "allow_hosts",
+        multiple=True,
+        metavar="NAME",
+        help="Another name that callers use for this machine; repeatable.",
+    )
+    @click.option("--require-keys", is_flag=True, help="Ask for a key on loopback, too.")
+    @click.option("--tls-cert", metavar="FILE", help="Speak TLS with this certificate (PEM).")
+    @click.option("--tls-key", metavar="FILE", help="The certificate's key (PEM).")
+    @click.option(
+        "--root", "roots", multiple=True, metavar="DIR", help="A tree to index; repeatable."
+    )
+    @click.option("--port", type=click.IntRange(0, 65535), help="The server's port [3700].")
+    @click.option("--data-dir", metavar="DIR", help="Where snapshots and logs lie.")
+    @functools.wraps(function)
+    def command(
+        *, roots: tuple[str, ...], port: int | None, data_dir: str | None, **door: Any
+    ) -> Any:
+        return function(settings=read_settings(roots, port, data_dir, door=door))
+
+    return command
+
+
 def with_roots_of_server(settings: Settings) -> Settings:
     """Where no roots were named and a server runs on the data directory: the server's roots."""
     from ..daemon.supervise import pidfile

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -11,26 +12,30 @@ import msgspec
 from ..config import Settings
 from ..errors import BuildFailed, OperationError
 from . import show
-from .options import common, with_roots_of_server
+from .options import common, listening, with_roots_of_server
+
+if TYPE_CHECKING:
+    from ..daemon.probe import Address
 
 NOT_RUNNING = 3
 
 
 @click.command()
-@common
+@listening
 def serve(settings: Settings) -> None:
     """Run the server in the foreground until Ctrl-C or SIGTERM.
 
     \b
     orchestr8-index serve --root ~/my-plugins --port 3701
+    orchestr8-index serve --host 0.0.0.0 --allow-host tools.example --tls-cert C.pem --tls-key K.pem
     """
     from ..app import run_server
 
-    run_server(settings, show.serving)
+    run_server(settings, functools.partial(show.serving, settings.door))
 
 
 @click.command()
-@common
+@listening
 def up(settings: Settings) -> None:
     """Start the server in the background, and wait until it serves.
 
@@ -38,10 +43,10 @@ def up(settings: Settings) -> None:
     orchestr8-index up
     orchestr8-index up --root ~/.claude --root ./plugins
     """
-    from ..daemon.supervise import running_port, start, stop
+    from ..daemon.supervise import running_address, start, stop
 
-    if (port := running_port(settings)) is not None:
-        _already_running(settings, port)
+    if (running := running_address(settings)) is not None:
+        _already_running(settings, running)
         return
     click.echo(f"Starting over {show.roots(settings)} ({settings.roots_from}).", err=True)
     bar = show.Progress()
@@ -53,8 +58,8 @@ def up(settings: Settings) -> None:
         raise
     finally:
         bar.end()
-    port = running_port(settings) or settings.port
-    click.echo(f"Serving {show.counts(health['indexes'])} on {show.url(port)}.")
+    where = running_address(settings) or settings.port
+    click.echo(f"Serving {show.counts(health['indexes'])} on {show.url(where)}.")
     if not any(health["indexes"].values()):
         click.echo(
             "Nothing was found there: name a tree with --root; `doctor --all` lists what was seen.",
@@ -62,11 +67,11 @@ def up(settings: Settings) -> None:
         )
 
 
-def _already_running(settings: Settings, port: int) -> None:
+def _already_running(settings: Settings, running: Address) -> None:
     from ..daemon.supervise import pidfile
 
-    click.echo(f"Already running on {show.url(port)}.")
-    if settings.explicit_port and settings.port not in (0, port):
+    click.echo(f"Already running on {running.url}.")
+    if settings.explicit_port and settings.port not in (0, running.port):
         click.echo(f"For another one on {settings.port}, name a --data-dir of its own.", err=True)
     served = (pidfile(settings).owner() or {}).get("roots")
     if settings.explicit_roots and served != list(settings.roots):
@@ -125,19 +130,19 @@ def status(settings: Settings, as_json: bool) -> None:
     orchestr8-index status --json
     """
     from ..daemon.probe import get_health
-    from ..daemon.supervise import pidfile, port_to_ask, running_port
+    from ..daemon.supervise import address_to_ask, pidfile, running_port
 
-    port = port_to_ask(settings)
-    health = get_health(port) if port else None
-    if port is None or health is None:
+    where = address_to_ask(settings)
+    health = get_health(where) if where else None
+    if where is None or health is None:
         click.echo('{"status":"not running"}' if as_json else "Not running.")
         sys.exit(NOT_RUNNING)
-    owner = (pidfile(settings).owner() or {}) if port == running_port(settings) else {}
+    owner = (pidfile(settings).owner() or {}) if where.port == running_port(settings) else {}
     if as_json:
-        where = {"port": port, "pid": owner.get("pid"), "roots": owner.get("roots")}
-        click.echo(msgspec.json.encode({**health, **where}).decode())
+        found = {"port": where.port, "pid": owner.get("pid"), "roots": owner.get("roots")}
+        click.echo(msgspec.json.encode({**health, **found}).decode())
     else:
-        click.echo(show.status(health, port, owner))
+        click.echo(show.status(health, where, owner))
 
 
 @click.command()
@@ -149,22 +154,29 @@ def reindex(settings: Settings, as_json: bool) -> None:
     \b
     orchestr8-index reindex
     """
-    from ..daemon.supervise import running_port
+    from ..daemon.supervise import running_address
 
     settings = with_roots_of_server(settings)
-    port = running_port(settings)
-    if port is None:
+    where = running_address(settings)
+    if where is None:
         _build_here(settings, as_json)
         return
     from ..daemon.probe import request
 
     try:
-        _, told = request(port, "POST", "/reindex", seconds=3600)
+        _, told = request(where, "POST", "/reindex", seconds=3600)
     except OSError as error:
-        raise OperationError(f"The server on {show.url(port)} broke off: {error}.") from None
+        raise OperationError(f"The server on {where.url} broke off: {error}.") from None
     if not isinstance(told, dict) or not told.get("success"):
-        raise BuildFailed(told["message"] if isinstance(told, dict) else "No answer.", cure="")
+        raise _refusal(told)
     click.echo(msgspec.json.encode(told).decode() if as_json else _told(told))
+
+
+def _refusal(told: Any) -> OperationError:
+    error = told.get("error") if isinstance(told, dict) else None
+    if isinstance(error, dict):
+        return OperationError(error["message"], error.get("data", {}).get("cure", ""))
+    return BuildFailed(told["message"] if isinstance(told, dict) else "No answer.", cure="")
 
 
 def _build_here(settings: Settings, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from ..config import Settings, inherited_environment
 from ..errors import BuildFailed, PortTaken, StartFailed
 from .command import own_command, watch_command
 from .pidfile import PidFile
-from .probe import Health, get_health
+from .probe import Address, Health, address_of, get_health
 from .watch import LOCK_NAME, STDERR_NAME
 
 START_SECONDS, STOP_SECONDS, KILL_SECONDS = 120.0, 10.0, 5.0
@@ -27,17 +27,25 @@ def pidfile(settings: Settings) -> PidFile:
 
 def running_port(settings: Settings) -> int | None:
     """The port of the server that owns the data directory."""
-    owner = pidfile(settings).owner()
-    port = owner.get("port") if owner else None
-    return port if isinstance(port, int) else None
+    address = running_address(settings)
+    return address.port if address else None
 
 
-def port_to_ask(settings: Settings) -> int | None:
-    """The port that the options mean: one named on purpose, else that of the data directory's
+def running_address(settings: Settings) -> Address | None:
+    """How to reach the server that owns the data directory."""
+    return address_of(settings, pidfile(settings).owner())
+
+
+def address_to_ask(settings: Settings) -> Address | None:
+    """The server that the options mean: one named on purpose, else that of the data directory's
     server, else (if no data directory was named) the default."""
+    running = running_address(settings)
     if settings.explicit_port and settings.port:
-        return settings.port
-    return running_port(settings) or (None if settings.explicit_data_dir else settings.port)
+        known = running is not None and running.port == settings.port
+        return running if known else Address(settings.port, key=settings.api_key)
+    if running is None and not settings.explicit_data_dir:
+        return Address(settings.port, key=settings.api_key)
+    return running
 
 
 def start(settings: Settings, progress: Callable[[Health], None]) -> Health:
@@ -50,8 +58,8 @@ def start(settings: Settings, progress: Callable[[Health], None]) -> Health:
     while time.monotonic() < deadline:
         if process.poll() is not None and not _owners(settings):
             raise StartFailed(_last_words(settings) or "The server ended at once.", cure="")
-        port = running_port(settings)
-        health = get_health(port) if port else None
+        address = running_address(settings)
+        health = get_health(address) if address else None
         if health and health["status"] != "starting":
             return health
         if health and health["reasons"]:
@@ -86,7 +94,13 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
 
 def _arguments(settings: Settings) -> list[str]:
     roots = [part for root in settings.roots for part in ("--root", root)]
-    return [*roots, "--port", str(settings.port), "--data-dir", str(settings.data_dir)]
+    door = settings.door
+    said = {"host": door.host, "tls-cert": door.tls_cert, "tls-key": door.tls_key}
+    named = [part for name, value in said.items() if value for part in (f"--{name}", value)]
+    named += [part for name in door.allow_hosts for part in ("--allow-host", name)]
+    named += ["--require-keys"] if door.require_keys else []
+    where = ["--port", str(settings.port), "--data-dir", str(settings.data_dir)]
+    return [*roots, *where, *named]
 
 
 def _last_words(settings: Settings) -> str:

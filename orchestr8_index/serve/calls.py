@@ -14,8 +14,10 @@ from typing import Any
 
 import msgspec
 
-from ..errors import InternalError, MethodNotFound, RequestError, StoreUnavailable
+from ..errors import Forbidden, InternalError, MethodNotFound, RequestError, StoreUnavailable
 from ..store.ledger import query_note
+from .cache import AnswerCache, Key
+from .gate.caller import caller
 from .methods import METHODS, Method, read_params
 from .state import State
 
@@ -25,7 +27,11 @@ log = logging.getLogger("orchestr8.rpc")
 async def perform(state: State, name: str, raw: bytes) -> bytes:
     """The result of the method as JSON. `raw` are its params as JSON. Raises RequestError only."""
     try:
-        return await _perform(state, _method(name), raw)
+        method = _method(name)
+        caller.get().must_have(method.scope)
+        result = await _perform(state, method, raw)
+        state.gate.audit.done(name, "ok", method.scope == "read")
+        return result
     except RequestError as error:
         failure = error
     except sqlite3.Error as error:  # answers go on, and /health says why
@@ -36,7 +42,14 @@ async def perform(state: State, name: str, raw: bytes) -> bytes:
         log.exception("the method failed", extra={"method": name})
         failure = InternalError("The server met an error of its own.")
     state.metrics.failed(failure.code)
+    _audit_failure(state, name, failure)
     raise failure from None
+
+
+def _audit_failure(state: State, name: str, failure: RequestError) -> None:
+    method = METHODS.get(name)
+    is_read = not isinstance(failure, Forbidden) and (method is None or method.scope == "read")
+    state.gate.audit.done(name if method else "no such method", str(failure.code), is_read)
 
 
 def _method(name: str) -> Method:
@@ -63,18 +76,32 @@ async def _plain(state: State, method: Method, params: Any) -> bytes:
 
 
 async def _cached(state: State, method: Method, params: Any) -> bytes:
-    cache = state.query_cache if method.cache == "query" else state.pattern_cache
-    key = (method.name, _digest(msgspec.json.encode(params)), state.stamp)
-    started, known = time.perf_counter(), cache.get(key)
-    if known is None:
-        result = await method.call(state, params)
-        answer = msgspec.json.encode(result)
-        again = {**result, "cache_hit": True} if _tells(result) else None
-        cache.put(key, msgspec.json.encode(again) if again else answer)
-    else:
-        answer = known
+    asked = msgspec.json.encode(params)
+    key = (method.name, _digest(asked), state.stamp)
+    started, known = time.perf_counter(), _cache(state, method).get(key)
+    answer = await _work_out(state, method, params, key) if known is None else known
+    state.hot.note(method.name, asked)
     _note(state, method, params, answer, known is not None, started)
     return answer
+
+
+async def warm(state: State, name: str, asked: bytes) -> None:
+    """Work out an answer before somebody asks, uncounted. Raises RequestError."""
+    method = _method(name)
+    params = read_params(method, asked)
+    await _work_out(state, method, params, (name, _digest(asked), state.stamp))
+
+
+async def _work_out(state: State, method: Method, params: Any, key: Key) -> bytes:
+    result = await method.call(state, params)
+    answer = msgspec.json.encode(result)
+    again = {**result, "cache_hit": True} if _tells(result) else None
+    _cache(state, method).put(key, msgspec.json.encode(again) if again else answer)
+    return answer
+
+
+def _cache(state: State, method: Method) -> AnswerCache:
+    return state.query_cache if method.cache == "query" else state.pattern_cache
 
 
 def _tells(result: Any) -> bool:

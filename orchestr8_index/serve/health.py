@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +10,7 @@ from .. import __version__
 from ..learn.outcomes import Outcomes
 from ..records import PLURAL
 from .learning import offered
+from .process import memory_mb
 from .state import State
 
 
@@ -20,6 +19,7 @@ def health(state: State) -> dict[str, Any]:
     refresh, index = state.refresh, state.refresh.index
     reasons = [refresh.failure] if refresh.failure else []
     reasons += state.keeper.reasons if state.keeper else []
+    reasons += state.gate.memory.reasons
     status = "starting" if index is None else "degraded" if reasons else "healthy"
     manifest = index.manifest if index else None
     counts = manifest.counts if manifest else dict.fromkeys(PLURAL, 0)
@@ -88,25 +88,6 @@ def cache_figures(state: State) -> dict[str, float]:
     hits, misses = sum(cache.hits for cache in caches), sum(cache.misses for cache in caches)
     rate = round(hits / (hits + misses), 4) if hits else 0.0
     return {"hits": hits, "misses": misses, "hit_rate": rate}
-
-
-def memory_mb() -> float:
-    """Resident memory in MB (1024·1024 bytes); the peak where the present is not to be had."""
-    try:
-        with open("/proc/self/statm", "rb") as statm:
-            pages = int(statm.read().split()[1])
-        return round(pages * os.sysconf("SC_PAGE_SIZE") / 1048576, 1)
-    except OSError:
-        return _peak_mb()
-
-
-def _peak_mb() -> float:
-    if sys.platform == "win32":
-        return 0.0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1048576 if sys.platform == "darwin" else 1024), 1)
 
 
 def _moment(seconds: float) -> str:

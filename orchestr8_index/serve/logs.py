@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from .guard import correlation_id
+from .gate.caller import correlation_id
 
 KEPT_DAYS = 7
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
 
+from ..config import Door, Limits
 from ..daemon.claim import BACKLOG
 from ..daemon.pidfile import PidFile
+from .gate.wire import Lines, Wire
 
-GRACE_SECONDS = 5
+GRACE_SECONDS, LAST_SECONDS = 5, 10
+TICKS = 10  # of uvicorn's loop: one second
 log = logging.getLogger("orchestr8.serve")
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, but a signal ends it with status 0 instead of being raised again."""
+    """uvicorn's server; the first signal stops it with status 0, a second one ends it at once."""
+
+    def __init__(self, config: uvicorn.Config, lines: Lines) -> None:
+        super().__init__(config)
+        self._lines = lines
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -33,23 +42,60 @@ class Server(uvicorn.Server):
                 signal.signal(number, self.handle_exit)
         yield
 
+    def handle_exit(self, sig: int, frame: object) -> None:
+        if self.should_exit:
+            log.warning("ended by a second signal")
+            os._exit(1)
+        self.should_exit = True
+        last = threading.Timer(LAST_SECONDS, _give_up)
+        last.daemon = True
+        last.start()
 
-def serve(app: Any, pidfile: PidFile, listening: socket.socket) -> None:
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS == 0:
+            self._lines.sweep(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
+
+def _give_up() -> None:
+    """Nothing acknowledged is lost: that is on the disk already."""
+    log.error("the stop took too long", extra={"seconds": LAST_SECONDS})
+    os._exit(1)
+
+
+def serve(
+    app: Any,
+    pidfile: PidFile,
+    listening: socket.socket,
+    door: Door | None = None,
+    limits: Limits | None = None,
+    failed: Callable[[int], None] = lambda code: None,
+) -> None:
     """Blocks until SIGTERM or SIGINT; running requests then have GRACE_SECONDS to end."""
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        lifespan="on",
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        backlog=BACKLOG,
-    )
+    door, limits = door or Door(), limits or Limits()
+    lines = Lines(limits, failed)
     log.info("listening", extra={"port": listening.getsockname()[1], "pid": os.getpid()})
     try:
-        Server(config).run(sockets=[listening])
+        Server(configured(app, lines, door), lines).run(sockets=[listening])
     finally:
         listening.close()
         pidfile.release()
     log.info("stopped")
+
+
+def configured(app: Any, lines: Lines, door: Door) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=functools.partial(Wire, lines=lines),  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=lines.limits.idle_seconds,
+        backlog=BACKLOG,
+        ssl_certfile=door.tls_cert or None,
+        ssl_keyfile=door.tls_key or None,
+    )

@@ -14,9 +14,13 @@ from ..records import Experience
 from ..text import Terms
 from ..tokens import ESTIMATING, Tokenizer
 from .cache import AnswerCache
+from .gate.gate import Gate, make_gate
+from .gate.memory import Memory
 from .hooks.delegations import Delegations
+from .hot import Hot
 from .keeper import Keeper
 from .metrics import Metrics
+from .process import memory_mb
 
 
 @dataclass(slots=True)
@@ -34,6 +38,12 @@ class State:
     keeper: Keeper | None = None
     first_build: asyncio.Task[Index] | None = None
     delegations: Delegations = field(default_factory=Delegations)
+    hot: Hot = field(default_factory=Hot)
+    gate: Gate = field(init=False)
+
+    def __post_init__(self) -> None:
+        memory = Memory(self.settings.limits, memory_mb, self.held, self.drop)
+        self.gate = make_gate(self.settings, memory, self.metrics.failed)
 
     @property
     def experience(self) -> Experience | None:
@@ -43,6 +53,18 @@ class State:
     def stamp(self) -> tuple[int, int]:
         """What an answer depends on beside the question: the generation, and what was learnt."""
         return self.index.generation, self.keeper.revision if self.keeper else -1
+
+    def held(self) -> tuple[int, int]:
+        """(entries, decisions): what the memory in use depends on."""
+        index, outcomes = self.refresh.index, self.keeper.ready if self.keeper else None
+        entries = sum(index.manifest.counts.values()) if index else 0
+        return entries, outcomes.decisions if outcomes else 0
+
+    def drop(self) -> None:
+        """Give up everything that can be had again."""
+        self.query_cache.clear()
+        self.pattern_cache.clear()
+        self.terms.forget()
 
     @property
     def index(self) -> Index:

@@ -7,26 +7,22 @@ import logging
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors import InvalidRequest, Orchestr8Error, ParseError
+from ..errors import Orchestr8Error
 from ..records import PLURAL
 from .freshness import Watch
-from .guard import Guard, send_bytes, send_json
+from .gate.body import read_body
+from .gate.guard import Guard
+from .gate.send import JSON, send_bytes, send_json
 from .health import health, metrics
 from .hooks.receive import receive_claude
-from .rpc import refusal, reply_to
+from .rpc import reply_to
 from .state import State
+from .upkeep import Upkeep
 
-MAX_BODY = 1_000_000
-JSON = b"application/json"
 log = logging.getLogger("orchestr8.serve")
-
-
-class TooLarge(Exception):
-    pass
 
 
 class Endpoint:
@@ -38,28 +34,14 @@ class Endpoint:
 
 class Rpc(Endpoint):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            body = await read_body(scope, receive)
-        except TooLarge:
-            error = InvalidRequest(f"The body is over {MAX_BODY:,} bytes.", "Send less at once.")
-            await send_bytes(send, 413, refusal(error), JSON, (b"connection", b"close"))
-            return
-        reply = await reply_to(self.state, body)
+        reply = await reply_to(self.state, await read_body(receive))
         scope.setdefault("state", {})["rpc_methods"] = reply.methods
-        await send_bytes(send, reply.status, reply.body, JSON)
+        await send_bytes(send, reply.status, reply.body, JSON, *reply.headers)
 
 
 class ClaudeHooks(Endpoint):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            told = await receive_claude(self.state, await read_body(scope, receive))
-        except TooLarge:
-            sentence = {"error": f"The body is over {MAX_BODY:,} bytes."}
-            await send_json(send, 413, sentence, (b"connection", b"close"))
-        except ParseError as error:
-            await send_json(send, error.status, {"error": error.sentence})
-        else:
-            await send_json(send, 200, told)
+        await send_json(send, 200, await receive_claude(self.state, await read_body(receive)))
 
 
 class Health(Endpoint):
@@ -97,24 +79,6 @@ class Reindex(Endpoint):
         return self.state.refresh.index.generation if self.state.refresh.index else 0
 
 
-async def read_body(scope: Scope, receive: Receive) -> bytes:
-    """Raises TooLarge as soon as more than MAX_BODY bytes are announced or have come."""
-    announced = dict(scope["headers"]).get(b"content-length", b"").strip()
-    if announced.isdigit() and int(announced[:20]) > MAX_BODY:
-        raise TooLarge
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            break
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        more = message.get("more_body", False)
-        if size > MAX_BODY:
-            raise TooLarge
-    return b"".join(parts)
-
-
 def _wants_text(scope: Scope) -> bool:
     accept = dict(scope["headers"]).get(b"accept", b"")
     return b"text/plain" in accept or b"format=prometheus" in scope["query_string"]
@@ -127,10 +91,12 @@ def make_web(state: State) -> ASGIApp:
             state.keeper.begin()
         state.first_build = state.refresh.begin()
         state.first_build.add_done_callback(lambda task: _log_first(state))
-        watch = Watch(state.refresh)
+        watch, upkeep = Watch(state.refresh), Upkeep(state)
         if state.settings.watch:
             watch.begin()
+        upkeep.begin()
         yield
+        await upkeep.stop()
         await watch.stop()
         await state.refresh.stop()
         if state.keeper is not None:
@@ -144,12 +110,12 @@ def make_web(state: State) -> ASGIApp:
         Route("/reindex", Reindex(state), methods=["POST"]),
         Route("/hooks/claude", ClaudeHooks(state), methods=["POST"]),
     ]
-    return Starlette(
+    web = Starlette(
         routes=routes,
-        middleware=[Middleware(Guard)],
         lifespan=lifespan,
-        exception_handlers={404: _no_such, 405: _no_such},  # type: ignore[dict-item]
+        exception_handlers={404: _no_such, 405: _no_such, 500: _leave},  # type: ignore[dict-item]
     )
+    return Guard(web, state.gate)
 
 
 def _log_first(state: State) -> None:
@@ -159,6 +125,15 @@ def _log_first(state: State) -> None:
         return
     told = {"generation": index.generation, "counts": index.manifest.counts}
     log.info("the index is up to date", extra=told)
+
+
+async def _leave(request: object, error: object) -> ASGIApp:
+    """Nothing is said here: the error is raised on, and the guard answers it."""
+
+    async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
+        pass
+
+    return nothing
 
 
 async def _no_such(request: object, error: object) -> ASGIApp:

@@ -39,6 +39,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE checkpoint (
             name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE audit (
+            id INTEGER PRIMARY KEY, timestamp TEXT NOT NULL, who TEXT NOT NULL,
+            what TEXT NOT NULL, outcome TEXT NOT NULL, times INTEGER NOT NULL)""",
+    ),
 )
 
 

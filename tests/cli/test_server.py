@@ -11,6 +11,7 @@ import pytest
 from orchestr8_index import app
 from orchestr8_index.config import Settings
 from orchestr8_index.daemon import probe, supervise
+from orchestr8_index.daemon.probe import Address
 from orchestr8_index.errors import StartFailed
 
 from ..processes import Running
@@ -180,8 +181,8 @@ def test_down_leaves_a_server_on_another_port_alone(
 def test_a_port_named_on_purpose_is_the_one_asked(
     run: Run, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], port: int
 ) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr(supervise, "running_port", lambda settings: 3700)
+    asked: list[Address] = []
+    monkeypatch.setattr(supervise, "running_address", lambda settings: Address(3700))
     monkeypatch.setattr(probe, "get_health", asked.append)
     assert run("status", *options).status == 3
-    assert asked == [port]
+    assert asked == [Address(port)]

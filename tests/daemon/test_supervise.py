@@ -13,6 +13,7 @@ import pytest
 from orchestr8_index.config import REPOSITORY, Settings
 from orchestr8_index.daemon import supervise
 from orchestr8_index.daemon.pidfile import PidFile
+from orchestr8_index.daemon.probe import Address
 from orchestr8_index.daemon.supervise import running_port, start, stop
 from orchestr8_index.errors import BuildFailed, PortTaken, StartFailed
 
@@ -193,8 +194,8 @@ def test_who_meets_another_start_waits_for_that_server(
     watcher = PidFile(settings.data_dir / "mcp.watch")
     watcher.acquire()
     watcher.write(pid=1)
-    ports = [None, None, None, 4711]
-    monkeypatch.setattr(supervise, "running_port", lambda settings: ports.pop(0))
+    found = [None, None, None, Address(4711)]
+    monkeypatch.setattr(supervise, "running_address", lambda settings: found.pop(0))
     healths(monkeypatch, HEALTHY)
     assert start(settings, ignore) == HEALTHY
     watcher.release()

@@ -12,8 +12,10 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from orchestr8_index.config import Limits
 from orchestr8_index.daemon.claim import listen
 from orchestr8_index.daemon.pidfile import PidFile
+from orchestr8_index.serve.gate.wire import Lines
 from orchestr8_index.serve.run import Server, serve
 
 
@@ -61,7 +63,7 @@ def test_where_the_loop_takes_no_signals_the_process_does(
     async def capture() -> None:
         loop = asyncio.get_running_loop()
         monkeypatch.setattr(loop, "add_signal_handler", refuse, raising=False)
-        with Server(uvicorn.Config(ends_at_once)).capture_signals():
+        with Server(uvicorn.Config(ends_at_once), Lines(Limits())).capture_signals():
             pass
 
     monkeypatch.setattr(signal, "signal", lambda number, handler: taken.append(number))

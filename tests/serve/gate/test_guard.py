@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestr8_index.serve.guard import Guard, hostname
+from orchestr8_index.serve.gate.guard import Guard
+from orchestr8_index.serve.gate.names import host_name
+from orchestr8_index.serve.state import State
 
-from .asking import ask, client, serve_one
+from ..asking import ask, client, serve_one
 
 ROUTES = [("POST", "/"), ("GET", "/health"), ("GET", "/metrics"), ("POST", "/reindex")]
 ROUTES += [("GET", "/nowhere"), ("DELETE", "/")]
@@ -79,7 +81,7 @@ def test_made_ids_differ(app: ASGIApp) -> None:
 def test_a_refusal_has_an_id_too(app: ASGIApp) -> None:
     answer = ask(app, "GET", "/health", headers={"Host": "example.com", "X-Correlation-ID": "a"})
     assert (answer.status_code, answer.headers["x-correlation-id"]) == (421, "a")
-    assert "localhost" in answer.json()["error"]
+    assert "localhost" in answer.json()["error"]["data"]["cure"]
 
 
 def test_one_log_line_tells_of_a_request(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
@@ -104,7 +106,7 @@ def test_a_long_path_is_cut_in_the_log(app: ASGIApp, caplog: pytest.LogCaptureFi
     assert len(vars(caplog.records[0])["path"]) == 100
 
 
-def test_what_is_not_http_passes() -> None:
+def test_what_is_not_http_passes(state: State) -> None:
     seen: list[str] = []
 
     async def inner(scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,7 +115,7 @@ def test_what_is_not_http_passes() -> None:
     async def nothing(*_: Any) -> Any:
         return {}
 
-    asyncio.run(serve_one(Guard(inner), {"type": "lifespan"}, nothing, nothing))
+    asyncio.run(serve_one(Guard(inner, state.gate), {"type": "lifespan"}, nothing, nothing))
     assert seen == ["lifespan"]
 
 
@@ -130,7 +132,25 @@ def test_requests_do_not_share_ids(app: ASGIApp) -> None:
 
 @pytest.mark.parametrize(
     ("address", "name"),
-    [("//LocalHost:1", "localhost"), ("//[::1]:1", "::1"), ("//[", ""), ("null", "")],
+    [
+        ("LocalHost:1", "localhost"),
+        ("[::1]:1", "[::1]"),
+        ("[", ""),
+        ("evil@localhost", ""),
+        ("localhost:80:80", ""),
+        ("localhost:", ""),
+        ("localhost:x", ""),
+        (" localhost", ""),
+        ("localhost/", ""),
+        ("localhost\n", ""),
+        ("\u0661.0.0.1", ""),
+        ("", ""),
+    ],
 )
-def test_a_hostname_is_folded(address: str, name: str) -> None:
-    assert hostname(address) == name
+def test_a_host_is_read_strictly(address: str, name: str) -> None:
+    assert host_name(address) == name
+
+
+def test_two_hosts_are_refused(app: ASGIApp) -> None:
+    sent = [("Host", "localhost"), ("Host", "localhost")]
+    assert ask(app, "GET", "/health", headers=sent).status_code == 400
