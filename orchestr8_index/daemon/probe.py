@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ..config import LOOPBACK, Settings
+from ..config import LOOPBACK
 
 CONNECT_SECONDS, ANSWER_SECONDS = 0.5, 60.0
 Health = dict[str, Any]
@@ -30,13 +30,16 @@ class Address:
         return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
 
 
-def address_of(settings: Settings, owner: Mapping[str, Any] | None) -> Address | None:
-    """How to reach the server that wrote `owner` into its mcp.pid; None when it has no port yet."""
+def address_of(owner: Mapping[str, Any] | None, key: str = "") -> Address | None:
+    """How to reach the server that wrote `owner` into its mcp.pid; None when it has no port yet.
+
+    Without a `key` of the caller's own, the one that the server keeps there is shown.
+    """
     port = owner.get("port") if owner else None
     if owner is None or not isinstance(port, int):
         return None
     said = {name: str(owner[name]) for name in ("host", "tls_cert") if owner.get(name)}
-    return Address(port, **said, key=settings.api_key or str(owner.get("local_key", "")))
+    return Address(port, **said, key=key or str(owner.get("local_key", "")))
 
 
 def get_health(where: int | Address) -> Health | None:

@@ -33,7 +33,7 @@ def running_port(settings: Settings) -> int | None:
 
 def running_address(settings: Settings) -> Address | None:
     """How to reach the server that owns the data directory."""
-    return address_of(settings, pidfile(settings).owner())
+    return address_of(pidfile(settings).owner(), settings.api_key)
 
 
 def address_to_ask(settings: Settings) -> Address | None:
