@@ -31,6 +31,14 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, lines: Lines) -> None:
         super().__init__(config)
         self._lines = lines
+        self._last = threading.Timer(LAST_SECONDS, _give_up)
+        self._last.daemon = True
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            super().run(sockets)
+        finally:
+            self._last.cancel()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -47,9 +55,7 @@ class Server(uvicorn.Server):
             log.warning("ended by a second signal")
             os._exit(1)
         self.should_exit = True
-        last = threading.Timer(LAST_SECONDS, _give_up)
-        last.daemon = True
-        last.start()
+        self._last.start()
 
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS == 0:

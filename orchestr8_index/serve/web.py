@@ -79,6 +79,20 @@ class Reindex(Endpoint):
         return self.state.refresh.index.generation if self.state.refresh.index else 0
 
 
+class OpenApi(Endpoint):
+    """The library of schemas is loaded with the first request for them."""
+
+    def __init__(self, state: State, routes: list[Route]) -> None:
+        super().__init__(state)
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from .openapi import document
+
+        listed = [(route.path, route.methods or ()) for route in self._routes]
+        await send_json(send, 200, document(listed))
+
+
 def _wants_text(scope: Scope) -> bool:
     accept = dict(scope["headers"]).get(b"accept", b"")
     return b"text/plain" in accept or b"format=prometheus" in scope["query_string"]
@@ -110,6 +124,7 @@ def make_web(state: State) -> ASGIApp:
         Route("/reindex", Reindex(state), methods=["POST"]),
         Route("/hooks/claude", ClaudeHooks(state), methods=["POST"]),
     ]
+    routes.append(Route("/openapi.json", OpenApi(state, routes), methods=["GET", "HEAD"]))
     web = Starlette(
         routes=routes,
         lifespan=lifespan,

@@ -60,6 +60,9 @@ class Guard:
             await self._refuse(scope, watched, error)
         except Gone:
             pass
+        except asyncio.CancelledError:  # an event stream, ended by a stop of the server
+            if "stream" not in scope.get("state", {}):
+                raise
         except Exception:  # the one place where a defect of a route becomes an answer
             log.exception("the request failed", extra={"path": scope["path"][:100]})
             await self._refuse(scope, watched, InternalError("The server met an error of its own."))

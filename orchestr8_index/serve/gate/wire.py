@@ -147,6 +147,7 @@ class Wire(HttpToolsProtocol):
         self.cycle.keep_alive = False
         stream: asyncio.Task[None] | None = self.cycle.scope["state"].get("stream")
         if stream is not None:
+            self.cycle.disconnected = True
             self.transport.close()
             stream.cancel()
 
