@@ -7,7 +7,6 @@ ill.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import sys
 from collections.abc import Callable
@@ -70,6 +69,8 @@ class Memory:
 def give_back() -> None:
     """Ask the C library to return what is free to the system, where it can."""
     if sys.platform == "linux":
+        import ctypes  # half a megabyte that a server in good health does without
+
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim:
             trim(0)

@@ -11,9 +11,14 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestr8_index.config import Door
+from orchestr8_index.serve import web
 from orchestr8_index.serve.gate.guard import Guard
-from orchestr8_index.serve.gate.names import host_name
+from orchestr8_index.serve.gate.names import host_name, names_of
+from orchestr8_index.serve.gate.wire import Lines
+from orchestr8_index.serve.run import configured
 from orchestr8_index.serve.state import State
+from orchestr8_index.serve.web import make_web
 
 from ..asking import ask, client, serve_one
 
@@ -154,3 +159,37 @@ def test_a_host_is_read_strictly(address: str, name: str) -> None:
 def test_two_hosts_are_refused(app: ASGIApp) -> None:
     sent = [("Host", "localhost"), ("Host", "localhost")]
     assert ask(app, "GET", "/health", headers=sent).status_code == 400
+
+
+def test_a_peer_cannot_name_itself(state: State) -> None:
+    """uvicorn believes a proxy on loopback unless told not to."""
+    lines = Lines(state.settings.limits)
+    assert not configured(make_web(state), lines, state.settings.door).proxy_headers
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/metrics"])
+def test_a_defect_of_a_route_is_an_error_of_the_family(
+    state: State, monkeypatch: pytest.MonkeyPatch, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Starlette's own answer was plain text without an id."""
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("/secret/path")
+
+    for name in ("health", "metrics", "reply_to"):
+        monkeypatch.setattr(web, name, broken)
+    headers = {"X-Correlation-ID": "mine"}
+    answer = ask(make_web(state), "POST" if path == "/" else "GET", path, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, -32603)
+    assert answer.headers["x-correlation-id"] == "mine" and "secret" not in answer.text
+    assert "/secret/path" in str(caplog.records[0].exc_info)
+    assert state.metrics.errors[-32603] == 1
+
+
+def test_further_names_are_answered_to(state: State) -> None:
+    door = Door(host="192.0.2.7", allow_hosts=("tools.example",))
+    names = names_of(door)
+    for host in ("192.0.2.7", "192.0.2.7:3700", "Tools.Example:1", "localhost"):
+        assert host_name(host) in names
+    assert host_name("192.0.2.8") not in names
+    assert "0.0.0.0" not in names_of(Door(host="0.0.0.0"))

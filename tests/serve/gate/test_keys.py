@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from orchestr8_index.serve.gate.caller import RIGHTS, Caller, Right
 from orchestr8_index.serve.gate.keys import LOOK_SECONDS, KeyFile, Keys, check_keys
 from orchestr8_index.serve.state import State
 from orchestr8_index.serve.web import make_web
+from orchestr8_index.store import ledger, schema
+from orchestr8_index.store.database import connect
 
 from ..asking import ask, settings_of, state_of
 from .test_rate import Clock
@@ -223,3 +226,14 @@ def test_the_same_event_is_counted_and_events_are_bounded() -> None:
     rows = audit.take()
     assert rows[0][4] == 5000 and len(rows) <= 501
     assert audit.take() == []
+
+
+@pytest.mark.parametrize(
+    "hostile", ["'); DROP TABLE audit; --", '" OR 1=1 --', "%s ?1 :x", "a\x00b"]
+)
+def test_names_do_not_reach_the_sql(tmp_path: Path, hostile: str) -> None:
+    with contextlib.closing(connect(tmp_path / "mcp.db")) as connection:
+        schema.migrate(connection)
+        rows = [("2025-01-01", hostile, hostile, hostile, 1)]
+        ledger.write_audit(connection, rows)
+        assert ledger.read_audit(connection, 10) == rows
