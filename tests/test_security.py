@@ -24,7 +24,10 @@ def test_what_proves_a_measure_exists(file: str, name: str) -> None:
     assert not name or name in defined
 
 
-@pytest.mark.parametrize("row", [line for line in PAGE.splitlines() if line.startswith("| ")])
+THREATS = PAGE.split("## What do the checkers say?")[0].splitlines()
+
+
+@pytest.mark.parametrize("row", [line for line in THREATS if line.startswith("| ")])
 def test_every_threat_has_a_measure_and_a_test(row: str) -> None:
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert len(cells) == 3 and all(cells)

@@ -8,6 +8,7 @@ uvicorn itself ends a connection that idles after an answer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from ...errors import HeadTooLarge, InvalidRequest, Overloaded, RequestError, To
 from .send import error_body
 
 NEVER = float("inf")
+SPARE = 64  # descriptors for everything but connections
 MOST_PIPELINED = 64  # requests that wait for the one before; what comes on top is not answered
 
 
@@ -32,7 +34,8 @@ class Lines:
     waiting: dict[Wire, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.most = min(self.limits.max_connections, _descriptors() - 64)
+        wanted = self.limits.max_connections
+        self.most = min(wanted, _descriptors(wanted + SPARE) - SPARE)
 
     def sweep(self, connections: Iterable[Any], now: float) -> None:
         for connection in list(connections):
@@ -183,11 +186,16 @@ def _answer(error: RequestError) -> bytes:
     return STATUS_LINE[error.status] + lines.encode() + b"\r\n" + body
 
 
-def _descriptors() -> int:
-    """How many files and connections this process may have open."""
+def _descriptors(wanted: int) -> int:
+    """How many files and connections this process may have open; raised where that is allowed."""
     try:
         import resource
     except ImportError:  # Windows
-        return 1 << 20
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1 << 20 if soft == resource.RLIM_INFINITY else max(128, soft)
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    with contextlib.suppress(OSError, ValueError):
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(2 * SPARE, resource.getrlimit(resource.RLIMIT_NOFILE)[0])

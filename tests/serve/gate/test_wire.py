@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from orchestr8_index.config import Limits
+from orchestr8_index.serve.gate.wire import SPARE, Lines
 from orchestr8_index.serve.state import State
 
 from ...processes import wait_for
@@ -187,3 +189,13 @@ def test_refusals_are_counted(module_state: State) -> None:
         spoken(port, b"nonsense\r\n\r\n")
         spoken(port, POST + b"Content-Length: 1073741824\r\n\r\n")
         wait_for(lambda: state.metrics.errors[-32600] == 2)
+
+
+def test_there_are_no_more_connections_than_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 512))
+    raised: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda _, given: raised.append(given))
+    assert Lines(Limits(max_connections=2000)).most == 256 - SPARE
+    assert raised == [(512, 512)]
