@@ -18,6 +18,7 @@
     │   ├── TooManyRequests           -32029   429   Retry-After
     │   ├── Unauthorized              -32030   401   WWW-Authenticate
     │   ├── Forbidden                 -32031   403
+    │   │   └── ForeignSession        -32031   404
     │   └── Overloaded                -32032   503   Retry-After
     └── OperationError                exit status 1 on the command line
         ├── BadSetting                exit status 2
@@ -175,6 +176,13 @@ class Unauthorized(RequestError):
 class Forbidden(RequestError):
     code, status = -32031, 403
     cure = "Use a key with that scope: `orchestr8-index key add NAME --scope SCOPE`."
+
+
+class ForeignSession(Forbidden):
+    """MCP's own word for a session that is not there any more: the client begins a new one."""
+
+    status = 404
+    cure = "Begin a new session with that key."
 
 
 class Overloaded(RequestError):

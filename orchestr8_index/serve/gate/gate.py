@@ -14,6 +14,7 @@ from .keys import Keys, hash_of_bytes
 from .memory import Memory
 from .names import names_of
 from .rate import Buckets
+from .sessions import Sessions
 
 GUESSES = 5  # unknown keys a second from one peer
 
@@ -32,6 +33,7 @@ class Gate:
     buckets: Buckets
     guesses: Buckets
     congestion: Congestion
+    sessions: Sessions
     local_hash: str = ""
     running: int = 0
 
@@ -55,5 +57,6 @@ def make_gate(settings: Settings, memory: Memory, failed: Callable[[int], None])
         buckets=Buckets(settings.limits.rate),
         guesses=Buckets(GUESSES),
         congestion=Congestion(settings.limits.max_wait_ms),
+        sessions=Sessions(strict=settings.door.needs_keys),
         local_hash=hash_of_bytes(settings.local_key.encode()) if settings.local_key else "",
     )

@@ -29,6 +29,7 @@ from .caller import Caller, caller, correlation_id
 from .gate import Gate
 from .names import check_host, check_origin
 from .send import send_error
+from .sessions import HEADER as SESSION
 
 CORRELATION = b"x-correlation-id"
 ONCE = frozenset({b"host", b"origin", b"authorization", b"content-length", b"content-encoding"})
@@ -79,10 +80,11 @@ class Guard:
         if path not in CALM:
             gate.buckets.charge(asking.name)
             self._check_load(scope)
+        gate.sessions.check(_value(headers, SESSION), asking.name)
         asking.must_have(RIGHTS_OF.get(path, "read"))  # type: ignore[arg-type]
         token = caller.set(asking)
         gate.running += 1
-        send.counted = True
+        send.counted, send.name = True, asking.name
         try:
             await self._app(scope, Bounded(receive, gate.limits.max_body), send)
         finally:
@@ -138,15 +140,19 @@ class _Watched:
 
     def __init__(self, scope: Scope, send: Send, ident: bytes, gate: Gate) -> None:
         self._scope, self._send, self._ident, self._gate = scope, send, ident, gate
-        self._started, self.status, self.counted = time.perf_counter(), 0, False
+        self._started, self.status = time.perf_counter(), 0
+        self.counted, self.name = False, ""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = message.get("headers", ())
             message["headers"] = [*headers, (CORRELATION, self._ident)]
-            if any(value.startswith(b"text/event-stream") for _, value in headers):
-                self._let_stream()
+            for name, value in headers:
+                if value.startswith(b"text/event-stream"):
+                    self._let_stream()
+                elif name == SESSION:
+                    self._gate.sessions.begun(value, self.name)
         await self._send(message)
 
     def _let_stream(self) -> None:
