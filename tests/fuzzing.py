@@ -177,12 +177,13 @@ async def send_bodies(
     """Ask every route with bent bodies and headers; the tally says what is wrong with answers."""
     rng, bodies, tally = random.Random(seed), corpus("bodies"), tally or Tally()
     app = make_web(state)
+    routes = (*ROUTES, *(route.path for route in app.app.routes))  # type: ignore[attr-defined]
     assert state.keeper
     state.keeper.begin()
     await state.keeper.outcomes()
     while tally.tried < count and time.monotonic() < until:
         body, headers = bent_body(rng, bodies), bent_headers(rng)
-        path = "/" if rng.random() < 0.7 else rng.choice(ROUTES)
+        path = "/" if rng.random() < 0.7 else rng.choice(routes)
         method = "POST" if path == "/" and rng.random() < 0.95 else rng.choice(METHODS)
         status, answer = await _request(app, method, path, headers, body, rng)
         tally.tried += 1

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..daemon.pidfile import PidFile
 from .gate.wire import Lines, Wire
 
 GRACE_SECONDS, LAST_SECONDS = 5, 10
+SAME_SECONDS = 0.5  # `down` tells the server and its watcher, which passes it on: one signal
 TICKS = 10  # of uvicorn's loop: one second
 log = logging.getLogger("orchestr8.serve")
 
@@ -31,6 +33,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, lines: Lines) -> None:
         super().__init__(config)
         self._lines = lines
+        self._told_at = 0.0
         self._last = threading.Timer(LAST_SECONDS, _give_up)
         self._last.daemon = True
 
@@ -51,11 +54,12 @@ class Server(uvicorn.Server):
         yield
 
     def handle_exit(self, sig: int, frame: object) -> None:
-        if self.should_exit:
+        if not self.should_exit:
+            self.should_exit, self._told_at = True, time.monotonic()
+            self._last.start()
+        elif time.monotonic() - self._told_at > SAME_SECONDS:
             log.warning("ended by a second signal")
             os._exit(1)
-        self.should_exit = True
-        self._last.start()
 
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS == 0:

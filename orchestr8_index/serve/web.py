@@ -98,7 +98,7 @@ def _wants_text(scope: Scope) -> bool:
     return b"text/plain" in accept or b"format=prometheus" in scope["query_string"]
 
 
-def make_web(state: State) -> ASGIApp:
+def make_web(state: State) -> Guard:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         if state.keeper is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import stat
@@ -14,6 +13,7 @@ import pytest
 
 from orchestr8_index.config import fixture_root
 from orchestr8_index.daemon.probe import Address, call, request
+from orchestr8_index.serve.run import GRACE_SECONDS
 
 from ..processes import Running, World, wait_for
 
@@ -104,7 +104,6 @@ def named(server: Running, host: str) -> int:
 
 
 def test_what_lies_in_the_data_directory_is_its_owners_alone(world: World) -> None:
-    os.umask(os.umask(0o022))
     key_of(world, "read")
     server = world.serve(*ROOT, "--require-keys")
     for _ in range(2):
@@ -139,8 +138,22 @@ def test_a_second_signal_ends_it_at_once(world: World) -> None:
         assert b"100 Continue" in line.recv(1024)
         server.process.send_signal(signal.SIGTERM)
         wait_for(lambda: refused(server.port))
-        assert server.stop(signal.SIGTERM) == 1
+        wait_for(lambda: told_again(server) is not None, seconds=GRACE_SECONDS - 1)
+    assert server.process.returncode == 1
     assert world.owners() == []
+
+
+def told_again(server: Running) -> int | None:
+    server.process.send_signal(signal.SIGTERM)
+    return server.process.poll()
+
+
+def test_down_lets_the_server_end_in_order(world: World) -> None:
+    """Its watcher passes the signal on: that was taken for a second one."""
+    world.up(*ROOT)
+    assert world.run("down").returncode == 0
+    assert [line["message"] for line in world.log()][-1] == "stopped"
+    assert (world.data / "mcp.pid").read_text() == ""
 
 
 def refused(port: int) -> bool:

@@ -45,11 +45,11 @@ class Guard:
     """Lets a request through to the application, or answers it with the reason why not."""
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
-        self._app, self._gate = app, gate
+        self.app, self._gate = app, gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
         ident = _ident(headers.get(CORRELATION, b"").strip())
@@ -86,7 +86,7 @@ class Guard:
         gate.running += 1
         send.counted, send.name = True, asking.name
         try:
-            await self._app(scope, Bounded(receive, gate.limits.max_body), send)
+            await self.app(scope, Bounded(receive, gate.limits.max_body), send)
         finally:
             if path in RIGHTS_OF:
                 gate.audit.done(f"{scope['method']} {path}", str(send.status), False)

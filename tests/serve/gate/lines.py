@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from orchestr8_index.config import Door, Limits
+from orchestr8_index.config import Door
 from orchestr8_index.daemon.claim import listen
 from orchestr8_index.serve.gate.wire import Lines
 from orchestr8_index.serve.run import Server, configured
@@ -18,6 +18,7 @@ from orchestr8_index.serve.state import State
 from orchestr8_index.serve.web import make_web
 
 from ...processes import wait_for
+from ..asking import limits_of
 
 
 class Quiet(Server):
@@ -80,6 +81,6 @@ def served(state: State, door: Door | None = None) -> Iterator[int]:
 
 def with_limits(state: State, **given: int) -> State:
     """The same state under other limits."""
-    settings = msgspec.structs.replace(state.settings, limits=Limits(**given), watch=False)
+    settings = msgspec.structs.replace(state.settings, limits=limits_of(**given), watch=False)
     made = State(settings, state.refresh, state.query_cache, state.pattern_cache)
     return made

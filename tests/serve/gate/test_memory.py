@@ -95,7 +95,7 @@ def test_while_shedding_only_the_signs_of_life_are_answered(state: State) -> Non
 
 
 def test_too_little_memory_degrades_the_health(state: State) -> None:
-    state.gate.memory.used = 4000
+    state.gate.memory.used = 9000
     assert ask(make_web(state), "GET", "/health").json()["status"] == "degraded"
 
 
