@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 
@@ -44,7 +44,7 @@ def locked(tmp_path: Path, shipped_index: Index) -> State:
     return state_of(settings, shipped_index)
 
 
-def asked(state: State, token: str, body: dict[str, Any] = QUERY) -> httpx.Response:
+def asked(state: State, token: str, body: dict[str, Any] = QUERY) -> httpx2.Response:
     return ask(make_web(state), "POST", "/", json=body, headers={"Authorization": token})
 
 

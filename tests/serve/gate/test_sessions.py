@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,7 +24,7 @@ async def begins(scope: Scope, receive: Receive, send: Send) -> None:
     await send_json(send, 200, {}, (b"mcp-session-id", b"s-1"))
 
 
-def asked(app: ASGIApp, key: str, session: str) -> httpx.Response:
+def asked(app: ASGIApp, key: str, session: str) -> httpx2.Response:
     headers = {"Authorization": f"Bearer {key}"}
     return ask(app, "POST", "/mcp", headers={**headers, "mcp-session-id": session})
 
