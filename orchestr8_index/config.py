@@ -10,10 +10,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from .environment import (
+    Asked,
     DEFAULT_PORT,
     REPOSITORY,
     colour_wanted,
@@ -46,7 +48,10 @@ __all__ = [
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """`roots` are absolute, resolved folders in order of precedence; lives are seconds."""
+    """`roots` are absolute, resolved folders in order of precedence; lives are seconds.
+
+    `strangers` are sentences about MCP_ variables that nobody reads.
+    """
 
     roots: tuple[str, ...]
     roots_from: str
@@ -62,6 +67,9 @@ class Settings(msgspec.Struct, frozen=True):
     tokenizer: str = ESTIMATE
     explicit_port: bool = False
     explicit_data_dir: bool = False
+    otel_endpoint: str = ""
+    notify_socket: str = ""
+    strangers: tuple[str, ...] = ()
 
     @property
     def explicit_roots(self) -> bool:
@@ -70,6 +78,11 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def roots_digest(self) -> str:
         return digest_of_roots(self.roots)
+
+    @property
+    def data_digest(self) -> str:
+        """Tells one data directory from another, and not where it lies."""
+        return digest_of_roots([os.path.realpath(self.data_dir)])
 
 
 def digest_of_roots(roots: Iterable[str]) -> str:
@@ -89,7 +102,7 @@ def read_settings(
 
     Raises BadSetting with a sentence and a cure where a value cannot be used.
     """
-    env = environment() if environ is None else environ
+    env = Asked(environment() if environ is None else environ)
     home = Path.home() if home is None else home
     cwd = Path.cwd() if cwd is None else cwd
     chosen, origin = _choose_roots(roots, env, cwd, home)
@@ -111,6 +124,9 @@ def read_settings(
         tokenizer=_one_of(env, "MCP_TOKENIZER", TOKENIZERS, ESTIMATE),
         explicit_data_dir=place.explicit_data_dir,
         explicit_port=place.explicit_port,
+        otel_endpoint=_address(env, "MCP_OTEL_ENDPOINT"),
+        notify_socket=env.get("NOTIFY_SOCKET", ""),
+        strangers=env.strangers(),
     )
 
 
@@ -167,6 +183,13 @@ def _as_list(value: object) -> list[dict[str, str]]:
 
 def _first(*values: int | None) -> int:
     return next(value for value in values if value is not None)
+
+
+def _address(env: Mapping[str, str], name: str) -> str:
+    text = env.get(name, "").strip()
+    if text and not text.startswith(("http://", "https://")):
+        raise BadSetting(f"{name}={text} is no http address.", "Mend it, as http://host:4318.")
+    return text
 
 
 def _one_of(env: Mapping[str, str], name: str, allowed: Sequence[str], default: str) -> str:

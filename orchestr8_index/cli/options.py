@@ -30,16 +30,19 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_roots_of_server(settings: Settings) -> Settings:
-    """Where no roots were named and a server runs on the data directory: the server's roots."""
+    """Where no roots were named: those of the data directory's server, running or the last one."""
+    from ..daemon.last import last_roots
     from ..daemon.supervise import pidfile
 
-    owner = None if settings.explicit_roots else pidfile(settings).owner()
-    roots = owner.get("roots") if owner else None
+    if settings.explicit_roots:
+        return settings
+    owner = pidfile(settings).owner()
+    roots, whose = (owner or {}).get("roots"), "the roots of the running server"
+    if owner is None:
+        roots, whose = last_roots(settings), "the roots of the last server"
     if not isinstance(roots, list) or not roots:
         return settings
-    return msgspec.structs.replace(
-        settings, roots=tuple(roots), roots_from="the roots of the running server"
-    )
+    return msgspec.structs.replace(settings, roots=tuple(roots), roots_from=whose)
 
 
 def readable(text: str) -> str:

@@ -26,6 +26,7 @@ def serve(settings: Settings) -> None:
     """
     from ..app import run_server
 
+    show.strangers(settings)
     run_server(settings, show.serving)
 
 
@@ -38,17 +39,17 @@ def up(settings: Settings) -> None:
     orchestr8-index up
     orchestr8-index up --root ~/.claude --root ./plugins
     """
-    from ..daemon.supervise import running_port, start, stop
+    from ..daemon.supervise import running_port, start
 
-    if (port := running_port(settings)) is not None:
-        _already_running(settings, port)
+    show.strangers(settings)
+    if running_port(settings) is not None:
+        _attach(settings)
         return
     click.echo(f"Starting over {show.roots(settings)} ({settings.roots_from}).", err=True)
     bar = show.Progress()
     try:
         health = start(settings, bar)
     except KeyboardInterrupt:
-        stop(settings)
         click.echo("\nInterrupted: nothing was left running.", err=True)
         raise
     finally:
@@ -62,9 +63,13 @@ def up(settings: Settings) -> None:
         )
 
 
-def _already_running(settings: Settings, port: int) -> None:
-    from ..daemon.supervise import pidfile
+def _attach(settings: Settings) -> None:
+    """A server of ours on this data directory: it is the one, if it answers."""
+    from ..daemon.supervise import answering, pidfile, running_port, wait_until_served
 
+    if answering(settings)["status"] == "starting":
+        wait_until_served(settings, show.Progress())
+    port = running_port(settings) or settings.port
     click.echo(f"Already running on {show.url(port)}.")
     if settings.explicit_port and settings.port not in (0, port):
         click.echo(f"For another one on {settings.port}, name a --data-dir of its own.", err=True)

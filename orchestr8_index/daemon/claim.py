@@ -11,7 +11,9 @@ import socket
 
 from ..config import Settings
 from ..errors import AlreadyRunning, PortTaken, StartFailed
+from .last import remember
 from .pidfile import PidFile
+from .taken import taker
 
 HOST = "127.0.0.1"
 BACKLOG = 2048
@@ -37,6 +39,7 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
         raise
     port = listening.getsockname()[1]
     pidfile.write(pid=os.getpid(), port=port, roots=list(settings.roots))
+    remember(settings)
     return pidfile, listening
 
 
@@ -49,7 +52,7 @@ def listen(port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortTaken(f"Port {port} is taken by another program.") from None
+            raise PortTaken(f"Port {port} is taken by {taker(port)}.") from None
         raise PortTaken(f"Port {port} cannot be used: {error.strerror}.") from None
     listening.set_inheritable(False)
     return listening
