@@ -17,6 +17,7 @@ from .cache import AnswerCache
 from .hooks.delegations import Delegations
 from .keeper import Keeper
 from .metrics import Metrics
+from .signs.signs import Signs
 
 
 @dataclass(slots=True)
@@ -34,6 +35,10 @@ class State:
     keeper: Keeper | None = None
     first_build: asyncio.Task[Index] | None = None
     delegations: Delegations = field(default_factory=Delegations)
+    signs: Signs = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.signs = Signs(self.settings.data_dir)
 
     @property
     def experience(self) -> Experience | None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..daemon.notify import notify
 from ..errors import InvalidRequest, Orchestr8Error, ParseError
 from ..records import PLURAL
 from .freshness import Watch
 from .guard import Guard, send_bytes, send_json
-from .health import health, metrics
+from .health import health, live, metrics, ready
 from .hooks.receive import receive_claude
 from .rpc import refusal, reply_to
 from .state import State
@@ -66,6 +69,17 @@ class Health(Endpoint):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = health(self.state)
         await send_json(send, 503 if body["status"] == "starting" else 200, body)
+
+
+class Live(Endpoint):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_json(send, 200, live())
+
+
+class Ready(Endpoint):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = ready(self.state)
+        await send_json(send, 200 if body["ready"] else 503, body)
 
 
 class MetricsPage(Endpoint):
@@ -127,19 +141,28 @@ def make_web(state: State) -> ASGIApp:
             state.keeper.begin()
         state.first_build = state.refresh.begin()
         state.first_build.add_done_callback(lambda task: _log_first(state))
-        watch = Watch(state.refresh)
+        watch = state.signs.watch = Watch(state.refresh)
+        tell = partial(notify, state.settings.notify_socket)
+        state.first_build.add_done_callback(lambda task: tell(READY="1", STATUS=_status(state)))
+        state.signs.samples.begin()
         if state.settings.watch:
             watch.begin()
         yield
+        tell(STOPPING="1")
+        await state.signs.samples.stop()
         await watch.stop()
         await state.refresh.stop()
         if state.keeper is not None:
             await state.keeper.stop()
         log.info("final metrics", extra={"metrics": metrics(state)})
+        if state.signs.trace:
+            await asyncio.to_thread(state.signs.trace.stop)
 
     routes = [
         Route("/", Rpc(state), methods=["POST"]),
         Route("/health", Health(state), methods=["GET", "HEAD"]),
+        Route("/health/live", Live(state), methods=["GET", "HEAD"]),
+        Route("/health/ready", Ready(state), methods=["GET", "HEAD"]),
         Route("/metrics", MetricsPage(state), methods=["GET", "HEAD"]),
         Route("/reindex", Reindex(state), methods=["POST"]),
         Route("/hooks/claude", ClaudeHooks(state), methods=["POST"]),
@@ -150,6 +173,11 @@ def make_web(state: State) -> ASGIApp:
         lifespan=lifespan,
         exception_handlers={404: _no_such, 405: _no_such},  # type: ignore[dict-item]
     )
+
+
+def _status(state: State) -> str:
+    """For the service manager: the server stands, even if its first index could not be built."""
+    return " ".join(health(state)["reasons"]) or "Serving."
 
 
 def _log_first(state: State) -> None:
