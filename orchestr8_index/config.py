@@ -10,14 +10,13 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from .environment import (
-    Asked,
     DEFAULT_PORT,
     REPOSITORY,
+    Asked,
     colour_wanted,
     environment,
     expand,

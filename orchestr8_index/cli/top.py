@@ -118,14 +118,14 @@ def _figures(health: Mapping[str, Any], told: Mapping[str, Any]) -> Page:
 
 def last_questions(settings: Settings) -> list[Page]:
     """The newest first; [] while there is no query log to be read."""
-    from ..store.database import NAME, connect
+    from ..store.database import NAME, connect_to_read
     from ..store.ledger import last_queries
 
     path = settings.data_dir / NAME
     if not path.exists():
         return []
     try:
-        with contextlib.closing(connect(path, read_only=True)) as reading:
+        with contextlib.closing(connect_to_read(path)) as reading:
             return last_queries(reading, QUESTIONS)
     except sqlite3.Error:
         return []

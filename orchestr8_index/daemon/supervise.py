@@ -125,13 +125,14 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
     logs = settings.data_dir / "logs"
     try:
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stderr = open(logs / STDERR_NAME, "wb")
     except OSError as error:
         sentence = f"The data directory {settings.data_dir} cannot be used: {error.strerror}."
         raise StartFailed(sentence, "Choose another with --data-dir or MCP_DATA_DIR.") from None
     command = own_command("serve", *_arguments(settings))
     if settings.auto_restart:
         command = watch_command(str(settings.data_dir), *command)
-    with open(logs / STDERR_NAME, "wb") as stderr:
+    with stderr:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..redact import redacted
+from ..redact import redacted_field
 from .guard import correlation_id
 
 KEPT_DAYS = 7
@@ -37,18 +37,22 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
         }
+        line |= self._said(record)
+        try:
+            return msgspec.json.encode(line).decode()
+        except UnicodeEncodeError:  # half a character, from a name on the disk
+            return json.dumps(line)
+
+    def _said(self, record: logging.LogRecord) -> dict[str, object]:
+        """What somebody else put into the record, without secrets."""
+        line: dict[str, object] = {"message": record.getMessage()}
         if ident := correlation_id.get():
             line["correlation_id"] = ident
         line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        told = redacted(line)
-        try:
-            return msgspec.json.encode(told).decode()
-        except UnicodeEncodeError:  # half a character, from a name on the disk
-            return json.dumps(told)
+        return {name: redacted_field(name, value) for name, value in line.items()}
 
 
 class LogFile(TimedRotatingFileHandler):

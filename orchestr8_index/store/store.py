@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import StoreUnavailable
 from . import backup, ledger, schema
-from .database import NAME, connect, size_bytes, used_bytes
+from .database import NAME, connect, connect_to_read, size_bytes, used_bytes
 from .writer import Job, Work, Writer
 
 MB = 1_000_000
@@ -71,7 +71,7 @@ class Store:
 
     def open_to_read(self) -> None:
         """Only read; a server may be writing meanwhile. Raises sqlite3.Error."""
-        self.reader = connect(self._data_dir / NAME, read_only=True)
+        self.reader = connect_to_read(self._data_dir / NAME)
         try:
             schema.check_known(self.reader)
         except BaseException:
