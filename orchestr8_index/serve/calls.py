@@ -23,6 +23,7 @@ from .signs.trace import Trace
 from .state import State
 
 from_cache: contextvars.ContextVar[bool] = contextvars.ContextVar("from_cache", default=False)
+LOGGED_BYTES = 2000
 log = logging.getLogger("orchestr8.rpc")
 
 
@@ -75,7 +76,9 @@ def _method(name: str) -> Method:
 
 async def _perform(state: State, method: Method, raw: bytes) -> bytes:
     started = time.perf_counter()
-    log.debug("asked", extra={"method": method.name, "params": raw})
+    if method.cache and log.isEnabledFor(logging.DEBUG):  # a question; reports are never logged
+        said = raw[:LOGGED_BYTES].decode("utf-8", "replace")
+        log.debug("asked", extra={"method": method.name, "params": said})
     params = read_params(method, raw)
     result = await (
         _cached(state, method, params) if method.cache else _plain(state, method, params)

@@ -50,7 +50,7 @@ def test_the_page_as_json(asked: Run, server: Running) -> None:
     page = asked("top", "--json").json
     assert (page["status"], page["port"]) == ("healthy", server.port)
     assert page["queries"]["total"] >= 1 and page["queries_per_second"] >= 0
-    assert page["last_questions"][0]["text"] == "write release notes"
+    assert "write release notes" in [question["text"] for question in page["last_questions"]]
 
 
 def test_without_a_server_it_says_so(run: Run) -> None:
