@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from ..config import REPOSITORY, Settings
+from ..config import Settings
+from .command import own_command
 
 NAME, LABEL = "orchestr8-index", "dev.orchestr8.index"
 MEMORY_MAX = "400M"  # the server's own limit is far below; the build's child counts here too
-_CODE = "import sys; sys.path.append(sys.argv.pop(1)); from orchestr8_index.cli import main; main()"
 
 
 def command(settings: Settings) -> list[str]:
     """The server in the foreground: whoever manages it restarts it, so no watcher of ours."""
     roots = [part for root in settings.roots for part in ("--root", root)]
     places = ["--port", str(settings.port), "--data-dir", str(settings.data_dir)]
-    return [sys.executable, "-P", "-c", _CODE, str(REPOSITORY), "serve", *roots, *places]
+    return own_command("serve", *roots, *places)
 
 
 def systemd(settings: Settings, user: str = "") -> str:
