@@ -180,7 +180,7 @@ def backup(settings: Settings) -> None:
     try:
         click.echo(str(back_up(settings.data_dir)))
     except (sqlite3.Error, OSError) as error:
-        cure = "Look whether there is a database, and whether its folder can be written to."
+        cure = "Is there a database, and can its folder be written to?"
         raise OperationError(f"The backup failed: {error}.", cure) from None
 
 
