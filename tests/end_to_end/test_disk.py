@@ -40,11 +40,12 @@ def answered(world: World) -> list[str] | None:
 
 def test_what_is_read_of_a_truncated_snapshot_has_it_built_again(world: World) -> None:
     """Each question was an internal error, until the trees changed."""
-    server = world.serve("--root", ROOT)
+    world.up("--root", ROOT)
     for segment in segments(world, 1):
         os.truncate(segment, 4096)
     assert wait_for(lambda: answered(world))
-    assert (server.health["status"], server.health["generation"]) == ("healthy", 2)
+    health = get_health(world.owner()["port"])
+    assert health and (health["status"], health["generation"]) == ("healthy", 2)
 
 
 def test_what_is_mapped_of_a_truncated_snapshot_ends_the_server_once(world: World) -> None:
