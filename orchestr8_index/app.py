@@ -34,13 +34,16 @@ def run_server(settings: Settings, told: Callable[[int], None] = lambda port: No
     from .serve.keeper import Keeper
     from .serve.logs import set_up_logs
     from .serve.run import serve
+    from .serve.signs.trace import make_trace
     from .serve.state import State
     from .serve.web import make_web
 
-    set_up_logs(settings.data_dir, settings.log_level)
+    log = set_up_logs(settings.data_dir, settings.log_level)
     queries, patterns = AnswerCache(settings.query_life), AnswerCache(settings.pattern_life)
     state = State(settings, refresh, queries, patterns, tokens=tokens, keeper=Keeper(settings))
     refresh.on_swap = lambda index: queries.clear()
+    state.signs.listen_to(log)
+    state.signs.trace = make_trace(settings.otel_endpoint)
     failed = state.metrics.failed
     serve(make_web(state), pidfile, listening, settings.door, settings.limits, failed)
 

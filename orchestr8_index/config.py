@@ -17,6 +17,7 @@ import msgspec
 from .environment import (
     DEFAULT_PORT,
     REPOSITORY,
+    Asked,
     colour_wanted,
     environment,
     expand,
@@ -121,6 +122,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     `api_key` is what the command line shows to a server; `local_key` what a server that needs keys
     makes for the command line of its own user.
+    `strangers` are sentences about MCP_ variables that nobody reads.
     """
 
     roots: tuple[str, ...]
@@ -137,6 +139,9 @@ class Settings(msgspec.Struct, frozen=True):
     tokenizer: str = ESTIMATE
     explicit_port: bool = False
     explicit_data_dir: bool = False
+    otel_endpoint: str = ""
+    notify_socket: str = ""
+    strangers: tuple[str, ...] = ()
     door: Door = Door()
     limits: Limits = Limits()
     api_key: str = ""
@@ -153,6 +158,11 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def roots_digest(self) -> str:
         return digest_of_roots(self.roots)
+
+    @property
+    def data_digest(self) -> str:
+        """Tells one data directory from another, and not where it lies."""
+        return digest_of_roots([os.path.realpath(self.data_dir)])
 
 
 def digest_of_roots(roots: Iterable[str]) -> str:
@@ -174,7 +184,7 @@ def read_settings(
     `door` are the arguments among Door's fields. Raises BadSetting with a sentence and a cure where
     a value cannot be used.
     """
-    env = environment() if environ is None else environ
+    env = Asked(environment() if environ is None else environ)
     home = Path.home() if home is None else home
     cwd = Path.cwd() if cwd is None else cwd
     chosen, origin = _choose_roots(roots, env, cwd, home)
@@ -197,9 +207,12 @@ def read_settings(
         tokenizer=_one_of(env, "MCP_TOKENIZER", TOKENIZERS, ESTIMATE),
         explicit_data_dir=place.explicit_data_dir,
         explicit_port=place.explicit_port,
+        otel_endpoint=_address(env, "MCP_OTEL_ENDPOINT"),
+        notify_socket=env.get("NOTIFY_SOCKET", ""),
         door=opened,
         limits=_limits(env, opened),
         api_key=env.get("MCP_API_KEY", "").strip(),
+        strangers=env.strangers(),  # the last: it knows what was asked for above
     )
 
 
@@ -278,6 +291,13 @@ def _as_list(value: object) -> list[dict[str, str]]:
 
 def _first(*values: int | None) -> int:
     return next(value for value in values if value is not None)
+
+
+def _address(env: Mapping[str, str], name: str) -> str:
+    text = env.get(name, "").strip()
+    if text and not text.startswith(("http://", "https://")):
+        raise BadSetting(f"{name}={text} is no http address.", "Mend it, as http://host:4318.")
+    return text
 
 
 def _one_of(env: Mapping[str, str], name: str, allowed: Sequence[str], default: str) -> str:

@@ -229,3 +229,33 @@ def test_every_limit_stands_in_the_readme_with_its_default() -> None:
     assert RANGES.keys() == {field.name for field in msgspec.structs.fields(Limits)}
     for name in RANGES:
         assert f"`MCP_{name.upper()}`" in text
+
+
+# --- variables that nobody reads ---------------------------------------------------------------
+
+
+def test_a_misspelt_variable_is_told_with_the_nearest(read: Read) -> None:
+    (said,) = read(MCP_PROT="3701").strangers
+    assert said == "MCP_PROT is not a setting and changes nothing. Did you mean MCP_PORT?"
+
+
+def test_a_variable_like_none_of_ours_points_to_the_list(read: Read) -> None:
+    (said,) = read(MCP_ZZZZZZ="1").strangers
+    assert said == "MCP_ZZZZZZ is not a setting and changes nothing. README.md lists the settings."
+
+
+def test_what_is_read_and_what_belongs_to_others_is_no_stranger(read: Read, tmp_path: Path) -> None:
+    given = {"MCP_ROOTS": str(tmp_path), "MCP_DATA_DIR": "/d", "MCP_WATCH": "true", "HOME": "/"}
+    assert read(str(tmp_path), port=1, data_dir="d", MCP_TIMEOUT="5", **given).strangers == ()
+
+
+def test_an_endpoint_is_an_address(read: Read) -> None:
+    assert read(MCP_OTEL_ENDPOINT="http://localhost:4318").otel_endpoint == "http://localhost:4318"
+    with pytest.raises(BadSetting, match="no http address"):
+        read(MCP_OTEL_ENDPOINT="localhost:4318")
+
+
+def test_two_data_directories_are_told_apart_without_naming_them(read: Read) -> None:
+    one, other = read(data_dir="a"), read(data_dir="b")
+    assert one.data_digest == read(data_dir="./a").data_digest != other.data_digest
+    assert "/" not in one.data_digest

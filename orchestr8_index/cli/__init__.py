@@ -26,8 +26,11 @@ from .learnt import (
     restore,
     verify,
 )
+from .logs import logs
 from .read import read_context, read_entry
 from .server import down, mcp, reindex, serve, status, up
+from .service import service
+from .top import top
 from .tuning import tune
 
 CRASHED = 70
@@ -63,7 +66,7 @@ def cli(context: click.Context) -> None:
 
 
 ASKING = (query, read_context, read_entry, roles, doctor, reindex, evaluate, explain_place, tune)
-RUNNING = (serve, up, down, status, mcp)
+RUNNING = (serve, up, down, status, logs, top, service, mcp)
 LEARNT = (learned, patterns, replay, verify, export_decisions, import_decisions, forget)
 CARE = (backup, restore, key, audit)
 HOSTS = (connect, disconnect)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import msgspec
@@ -13,9 +13,6 @@ from ..config import Settings
 from ..errors import BuildFailed, OperationError
 from . import show
 from .options import common, listening, with_roots_of_server
-
-if TYPE_CHECKING:
-    from ..daemon.probe import Address
 
 NOT_RUNNING = 3
 
@@ -31,6 +28,7 @@ def serve(settings: Settings) -> None:
     """
     from ..app import run_server
 
+    show.strangers(settings)
     run_server(settings, functools.partial(show.serving, settings.door))
 
 
@@ -43,17 +41,17 @@ def up(settings: Settings) -> None:
     orchestr8-index up
     orchestr8-index up --root ~/.claude --root ./plugins
     """
-    from ..daemon.supervise import running_address, start, stop
+    from ..daemon.supervise import running_address, start
 
-    if (running := running_address(settings)) is not None:
-        _already_running(settings, running)
+    show.strangers(settings)
+    if running_address(settings) is not None:
+        _attach(settings)
         return
     click.echo(f"Starting over {show.roots(settings)} ({settings.roots_from}).", err=True)
     bar = show.Progress()
     try:
         health = start(settings, bar)
     except KeyboardInterrupt:
-        stop(settings)
         click.echo("\nInterrupted: nothing was left running.", err=True)
         raise
     finally:
@@ -67,11 +65,15 @@ def up(settings: Settings) -> None:
         )
 
 
-def _already_running(settings: Settings, running: Address) -> None:
-    from ..daemon.supervise import pidfile
+def _attach(settings: Settings) -> None:
+    """A server of ours on this data directory: it is the one, if it answers."""
+    from ..daemon.supervise import answering, pidfile, running_address, wait_until_served
 
-    click.echo(f"Already running on {running.url}.")
-    if settings.explicit_port and settings.port not in (0, running.port):
+    if answering(settings)["status"] == "starting":
+        wait_until_served(settings, show.Progress())
+    where = running_address(settings)
+    click.echo(f"Already running on {show.url(where or settings.port)}.")
+    if settings.explicit_port and settings.port not in (0, where.port if where else settings.port):
         click.echo(f"For another one on {settings.port}, name a --data-dir of its own.", err=True)
     served = (pidfile(settings).owner() or {}).get("roots")
     if settings.explicit_roots and served != list(settings.roots):

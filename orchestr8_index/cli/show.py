@@ -50,6 +50,11 @@ def url(where: int | Address) -> str:
     return f"http://{LOOPBACK}:{where}" if isinstance(where, int) else where.url
 
 
+def strangers(settings: Settings) -> None:
+    for sentence in settings.strangers:
+        click.echo(click.style(f"Warning: {sentence}", fg="yellow"), err=True)
+
+
 def roots(settings: Settings) -> str:
     return ", ".join(settings.roots)
 
@@ -66,7 +71,7 @@ def status(health: Mapping[str, Any], port: int | Address, owner: Mapping[str, A
     pid = f", process {owner['pid']}" if owner.get("pid") else ""
     lines = [
         f"Orchestr8 Index {health['version']}: {head} on {url(port)}{pid}",
-        f"  up       {_span(health['uptime_ms'] / 1000)}",
+        f"  up       {span(health['uptime_ms'] / 1000)}",
         f"  index    {counts(health['indexes'])}; generation {health['generation']}, "
         f"built in {health['build_ms'] / 1000:.1f} s, checked {_ago(health['checked_age_s'])}",
         f"  files    {files['indexed']} indexed, {files['repaired']} repaired, "
@@ -80,10 +85,10 @@ def status(health: Mapping[str, Any], port: int | Address, owner: Mapping[str, A
 
 
 def _ago(seconds: float | None) -> str:
-    return "never" if seconds is None else f"{_span(seconds)} ago"
+    return "never" if seconds is None else f"{span(seconds)} ago"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

@@ -5,13 +5,15 @@ Light on imports: it runs before the build's child is started, and the rest is l
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 
-from ..config import LOOPBACK, Settings
+from ..config import LOOPBACK, Door, Settings
 from ..errors import AlreadyRunning, PortTaken, StartFailed
 from .pidfile import PidFile
+from .taken import taker
 
 HOST, WILDCARDS = LOOPBACK, ("0.0.0.0", "::")
 _UNKNOWN_NAME = (socket.EAI_NONAME, socket.EAI_AGAIN, socket.EAI_NODATA)
@@ -25,6 +27,7 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
 
         check_certificate(settings.door)
     pidfile = PidFile(settings.data_dir / "mcp.pid")
+    before = pidfile.last()
     try:
         owned = pidfile.acquire()
     except OSError as error:
@@ -38,6 +41,9 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
     try:
         listening = listen(settings.port, settings.door.host)
     except BaseException:
+        if before:  # who comes after still learns what was served here
+            with contextlib.suppress(OSError):
+                pidfile.write(**before)
         pidfile.release()
         raise
     port = listening.getsockname()[1]
@@ -48,11 +54,14 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
 
 def _reached(settings: Settings) -> dict[str, str]:
     """How the command line of this user gets in, where that is not plain loopback."""
-    door = settings.door
-    said = {"tls_cert": door.tls_cert, "local_key": settings.local_key}
-    if door.host not in (HOST, *WILDCARDS):
-        said["host"] = door.host
-    return {name: value for name, value in said.items() if value}
+    said = reached_at(settings.door)
+    return {**said, "local_key": settings.local_key} if settings.local_key else said
+
+
+def reached_at(door: Door) -> dict[str, str]:
+    """The host and the certificate to ask for, where that is not plain loopback."""
+    said = {"tls_cert": door.tls_cert} if door.tls_cert else {}
+    return said if door.host in (HOST, *WILDCARDS) else {**said, "host": door.host}
 
 
 def listen(port: int, host: str = HOST) -> socket.socket:
@@ -70,7 +79,7 @@ def listen(port: int, host: str = HOST) -> socket.socket:
             cure = "Name an address of this machine with --host or MCP_HOST."
             raise PortTaken(f"{host} is no address of this machine.", cure) from None
         if error.errno == errno.EADDRINUSE:
-            raise PortTaken(f"Port {port} is taken by another program.") from None
+            raise PortTaken(f"Port {port} is taken by {taker(port)}.") from None
         raise PortTaken(f"Port {port} cannot be used: {error.strerror}.") from None
     listening.set_inheritable(False)
     return listening

@@ -21,6 +21,7 @@ from .hot import Hot
 from .keeper import Keeper
 from .metrics import Metrics
 from .process import memory_mb
+from .signs.signs import Signs
 
 
 @dataclass(slots=True)
@@ -40,10 +41,12 @@ class State:
     delegations: Delegations = field(default_factory=Delegations)
     hot: Hot = field(default_factory=Hot)
     gate: Gate = field(init=False)
+    signs: Signs = field(init=False)
 
     def __post_init__(self) -> None:
         memory = Memory(self.settings.limits, memory_mb, self.held, self.drop)
         self.gate = make_gate(self.settings, memory, self.metrics.failed)
+        self.signs = Signs(self.settings.data_dir)
 
     @property
     def experience(self) -> Experience | None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..daemon.notify import notify
 from ..errors import Orchestr8Error
 from ..records import PLURAL
 from .freshness import Watch
 from .gate.body import read_body
 from .gate.guard import Guard
 from .gate.send import JSON, send_bytes, send_json
-from .health import health, metrics
+from .health import health, live, metrics, ready
 from .hooks.receive import receive_claude
 from .rpc import reply_to
 from .state import State
@@ -48,6 +51,17 @@ class Health(Endpoint):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = health(self.state)
         await send_json(send, 503 if body["status"] == "starting" else 200, body)
+
+
+class Live(Endpoint):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_json(send, 200, live())
+
+
+class Ready(Endpoint):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = ready(self.state)
+        await send_json(send, 200 if body["ready"] else 503, body)
 
 
 class MetricsPage(Endpoint):
@@ -106,20 +120,30 @@ def make_web(state: State) -> Guard:
         state.first_build = state.refresh.begin()
         state.first_build.add_done_callback(lambda task: _log_first(state))
         watch, upkeep = Watch(state.refresh), Upkeep(state)
+        state.signs.watch = watch
+        tell = partial(notify, state.settings.notify_socket)
+        state.first_build.add_done_callback(lambda task: tell(READY="1", STATUS=_status(state)))
+        state.signs.samples.begin()
         if state.settings.watch:
             watch.begin()
         upkeep.begin()
         yield
+        tell(STOPPING="1")
         await upkeep.stop()
+        await state.signs.samples.stop()
         await watch.stop()
         await state.refresh.stop()
         if state.keeper is not None:
             await state.keeper.stop()
         log.info("final metrics", extra={"metrics": metrics(state)})
+        if state.signs.trace:
+            await asyncio.to_thread(state.signs.trace.stop)
 
     routes = [
         Route("/", Rpc(state), methods=["POST"]),
         Route("/health", Health(state), methods=["GET", "HEAD"]),
+        Route("/health/live", Live(state), methods=["GET", "HEAD"]),
+        Route("/health/ready", Ready(state), methods=["GET", "HEAD"]),
         Route("/metrics", MetricsPage(state), methods=["GET", "HEAD"]),
         Route("/reindex", Reindex(state), methods=["POST"]),
         Route("/hooks/claude", ClaudeHooks(state), methods=["POST"]),
@@ -131,6 +155,11 @@ def make_web(state: State) -> Guard:
         exception_handlers={404: _no_such, 405: _no_such, 500: _leave},  # type: ignore[dict-item]
     )
     return Guard(web, state.gate)
+
+
+def _status(state: State) -> str:
+    """For the service manager: the server stands, even if its first index could not be built."""
+    return " ".join(health(state)["reasons"]) or "Serving."
 
 
 def _log_first(state: State) -> None:

@@ -294,6 +294,26 @@ def read_audit(connection: sqlite3.Connection, most: int) -> list[AuditRow]:
     return connection.execute(sql, (most,)).fetchall()[::-1]
 
 
+def last_queries(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
+    """The newest questions, as a person wants to see them; `found` are qualified names."""
+    rows = connection.execute(
+        "SELECT timestamp, method, capability, role, context, agents_returned, cache_hit, "
+        "duration_ms FROM agent_queries ORDER BY id DESC LIMIT ?",
+        (limit,),
+    )
+    return [
+        {
+            "at": row[0],
+            "method": row[1],
+            "text": " · ".join(filter(None, row[2:5])),
+            "found": msgspec.json.decode(row[5]),
+            "cached": bool(row[6]),
+            "ms": row[7],
+        }
+        for row in rows
+    ]
+
+
 class _Named(msgspec.Struct):
     name: str
     plugin: str
