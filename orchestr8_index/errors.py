@@ -87,37 +87,45 @@ class InvalidRequest(RequestError):
 class Refused(InvalidRequest):
     """Not even read: the connection ends with the answer."""
 
+    means = "What came is not let in, and not even read; the connection ends with the answer."
+
     def headers(self) -> dict[str, str]:
         return {"connection": "close"}
 
 
 class Misdirected(Refused):
     status = 421
+    means = "The request asks for a host that this server does not answer to."
     cure = "Ask for localhost or 127.0.0.1, or start the server with --allow-host NAME."
 
 
 class ForeignOrigin(Refused):
     status = 403
+    means = "A web page of another host asks."
     cure = "Ask from a program, or start the server with --allow-host NAME of the page's host."
 
 
 class BodyTooLarge(Refused):
     status = 413
+    means = "The body is over the limit, as announced or as it came."
     cure = "Send less at once."
 
 
 class HeadTooLarge(Refused):
     status = 431
+    means = "The headers are too many or too long."
     cure = "Send fewer and shorter headers, or raise MCP_MAX_HEAD or MCP_MAX_HEADERS."
 
 
 class EncodingRefused(Refused):
     status = 415
+    means = "The body is compressed: nothing is ever unpacked."
     cure = "Send the body as it is, without Content-Encoding."
 
 
 class TooSlow(Refused):
     status = 408
+    means = "The head or the body of the request did not come in time."
     cure = "Send the request in one piece."
 
 
@@ -164,6 +172,7 @@ class TooManyRequests(RequestError):
     """`seconds` until the caller may ask again."""
 
     code, status = -32029, 429
+    means = "One caller asks more often than its rate allows, or goes on guessing keys."
     cure = "Wait as long as Retry-After says; MCP_RATE is the limit per second."
 
     def __init__(self, sentence: str, seconds: int = 1) -> None:
@@ -176,6 +185,7 @@ class TooManyRequests(RequestError):
 
 class Unauthorized(RequestError):
     code, status = -32030, 401
+    means = "A key is needed and none was sent, or it is not known."
     cure = "Send `Authorization: Bearer KEY`; `orchestr8-index key add NAME` makes one."
 
     def headers(self) -> dict[str, str]:
@@ -184,6 +194,7 @@ class Unauthorized(RequestError):
 
 class Forbidden(RequestError):
     code, status = -32031, 403
+    means = "The key's scope does not include this."
     cure = "Use a key with that scope: `orchestr8-index key add NAME --scope SCOPE`."
 
 
@@ -191,11 +202,13 @@ class ForeignSession(Forbidden):
     """MCP's own word for a session that is not there any more: the client begins a new one."""
 
     status = 404
+    means = "The MCP session was begun with another key, or is not there any more."
     cure = "Begin a new session with that key."
 
 
 class Overloaded(RequestError):
     code, status = -32032, 503
+    means = "More is asked than can be answered now: requests, connections, waiting or memory."
     cure = "Ask again in a second."
 
     def headers(self) -> dict[str, str]:
@@ -249,16 +262,14 @@ class StartFailed(OperationError):
 
 
 class ServerAway(OperationError):
-    """Only the server can do it, and it does not answer."""
-
+    means = "Only the server can do it, and it does not answer."
     cure = "Start it with `orchestr8-index up`; `orchestr8-index status` says how it is."
 
 
 class OutcomeNotKept(OperationError):
-    """Neither the server nor the spool has the outcome: report it again."""
+    means = "Neither the server nor the spool has the outcome: report it again."
 
 
 class NotSafe(OperationError):
-    """What was asked for would let anybody in."""
-
+    means = "What was asked for would let anybody in."
     cure = "Make a key with `orchestr8-index key add NAME --scope admin`, or leave out --host."

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestr8_index.redact import GONE, redact, redacted
+from orchestr8_index.serve.gate.keys import PREFIX, new_token
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nqqq=\n-----END RSA PRIVATE KEY-----"
 PLANTED = {
@@ -14,6 +15,8 @@ PLANTED = {
     "bearer o8_Zm9vYmFyYmF6": "o8_Zm9vYmFyYmF6",
     "authorization: hunter2secret": "hunter2secret",
     "openai sk-proj-Ab3dEf6hIj9kLmNoPqRs": "Ab3dEf6hIj9kLmNoPqRs",
+    "a key without a digit o8_abcdefghij-ABCDEFGHIJ_klm": "ABCDEFGHIJ",
+    "?id_o8_abcdefghijABCDEFGHIJklm": "ABCDEFGHIJ",
     "key o8_0123456789abcdefghij": "0123456789abcdefghij",
     "push with ghp_0123456789abcdefABCDEF0123456789abcd": "0123456789abcdef",
     "github_pat_11AAAAAAA0_abcdefghijklmnop": "abcdefghijklmnop",
@@ -39,6 +42,12 @@ PLANTED = {
 @pytest.mark.parametrize("text", PLANTED)
 def test_a_planted_secret_is_gone(text: str) -> None:
     assert PLANTED[text] not in redact(text)
+
+
+def test_a_key_of_ours_is_gone_whatever_letters_it_has() -> None:
+    for _ in range(200):
+        key = new_token()
+        assert key.removeprefix(PREFIX)[:8] not in redact(f"refused {key}, as unknown")
 
 
 @pytest.mark.parametrize("text", PLANTED)

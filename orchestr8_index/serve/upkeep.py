@@ -1,4 +1,4 @@
-"""What is done beside answering? A look at the memory, the audit written, the cache warmed."""
+"""What is done beside answering? Looks at the process, the audit written, the cache warmed."""
 
 from __future__ import annotations
 
@@ -38,8 +38,12 @@ class Upkeep:
 
     async def _look(self) -> None:
         while True:
-            self._state.gate.memory.look()
-            await self.write_audit()
+            try:
+                self._state.gate.memory.look()
+                self._state.signs.samples.look()
+                await self.write_audit()
+            except Exception:  # a background loop
+                log.exception("a look failed")
             await asyncio.sleep(self._look_seconds)
 
     async def write_audit(self) -> None:

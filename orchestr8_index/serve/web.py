@@ -123,14 +123,12 @@ def make_web(state: State) -> Guard:
         state.signs.watch = watch
         tell = partial(notify, state.settings.notify_socket)
         state.first_build.add_done_callback(lambda task: tell(READY="1", STATUS=_status(state)))
-        state.signs.samples.begin()
         if state.settings.watch:
             watch.begin()
         upkeep.begin()
         yield
         tell(STOPPING="1")
         await upkeep.stop()
-        await state.signs.samples.stop()
         await watch.stop()
         await state.refresh.stop()
         if state.keeper is not None:
@@ -149,10 +147,11 @@ def make_web(state: State) -> Guard:
         Route("/hooks/claude", ClaudeHooks(state), methods=["POST"]),
     ]
     routes.append(Route("/openapi.json", OpenApi(state, routes), methods=["GET", "HEAD"]))
+    no_such = NoSuch(routes)
     web = Starlette(
         routes=routes,
         lifespan=lifespan,
-        exception_handlers={404: _no_such, 405: _no_such, 500: _leave},  # type: ignore[dict-item]
+        exception_handlers={404: no_such, 405: no_such, 500: _leave},  # type: ignore[dict-item]
     )
     return Guard(web, state.gate)
 
@@ -180,16 +179,27 @@ async def _leave(request: object, error: object) -> ASGIApp:
     return nothing
 
 
-async def _no_such(request: object, error: object) -> ASGIApp:
-    async def say(scope: Scope, receive: Receive, send: Send) -> None:
+class NoSuch:
+    """404 and 405, with every address that there is."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        self._routes = routes
+
+    async def __call__(self, request: object, error: object) -> ASGIApp:
         status = getattr(error, "status_code", 404)
         headers = getattr(error, "headers", None) or {}
-        sentence = (
-            "POST JSON-RPC to /, or POST /reindex; GET /health or /metrics."
-            if status == 405
-            else "There is nothing at this address: see /, /health, /metrics, /reindex."
-        )
         pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        await send_json(send, status, {"error": sentence}, *pairs)
 
-    return say
+        async def say(scope: Scope, receive: Receive, send: Send) -> None:
+            await send_json(send, status, {"error": self._sentence(status)}, *pairs)
+
+        return say
+
+    def _sentence(self, status: int) -> str:
+        if status == 405:
+            return f"POST to {self._taking('POST')}; GET {self._taking('GET')}."
+        return f"There is nothing at this address: see {self._taking()}."
+
+    def _taking(self, method: str = "") -> str:
+        paths = [r.path for r in self._routes if not method or method in (r.methods or ())]
+        return ", ".join(paths)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from ...redact import redact
 from ...store.ledger import AuditRow
 from .caller import caller
 
@@ -41,4 +42,4 @@ class Audit:
         """The rows to write, which are forgotten here."""
         moment = datetime.fromtimestamp(self._since, UTC).isoformat(timespec="milliseconds")
         taken, self._counts = self._counts, {}
-        return [(moment, *event, count) for event, count in taken.items()]
+        return [(moment, redact(who), what, how, n) for (who, what, how), n in taken.items()]

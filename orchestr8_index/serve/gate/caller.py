@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import secrets
 from typing import Literal
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from ...errors import Forbidden
 
 Right = Literal["read", "report", "admin"]
 RIGHTS: tuple[Right, ...] = ("read", "report", "admin")
+CORRELATION = b"x-correlation-id"
 correlation_id: contextvars.ContextVar[str] = contextvars.ContextVar("correlation_id", default="")
 
 
@@ -24,6 +26,11 @@ class Caller(Struct, frozen=True):
         """Raises Forbidden."""
         if RIGHTS.index(self.right) < RIGHTS.index(right):
             raise Forbidden(f"This key may {self.right}; that needs the scope {right}.")
+
+
+def new_ident() -> str:
+    """For a request that brings no correlation id of its own."""
+    return secrets.token_hex(8)
 
 
 LOCAL = Caller()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import secrets
 import time
 from typing import Any
 
@@ -25,13 +24,12 @@ from ...errors import (
     Unauthorized,
 )
 from .body import Bounded, Gone, check_announced
-from .caller import Caller, caller, correlation_id
+from .caller import CORRELATION, Caller, caller, correlation_id, new_ident
 from .gate import Gate
 from .names import check_host, check_origin
 from .send import send_error
 from .sessions import HEADER as SESSION
 
-CORRELATION = b"x-correlation-id"
 ONCE = frozenset({b"host", b"origin", b"authorization", b"content-length", b"content-encoding"})
 OPEN = frozenset({"/health/live"})  # answered without a key
 CALM = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})  # never shed
@@ -166,12 +164,14 @@ class _Watched:
 
     def end(self) -> None:
         self._release()
-        if not log.isEnabledFor(logging.INFO):
+        looked = self._scope["path"] in CALM and self.status in (200, 503)
+        level = logging.DEBUG if looked else logging.INFO  # machines look every second
+        if not log.isEnabledFor(level):
             return
         spent = round((time.perf_counter() - self._started) * 1000, 3)
         said: dict[str, Any] = {"method": self._scope["method"], "path": self._scope["path"][:100]}
         told = self._scope.get("state", {}).get("rpc_methods", "")
-        log.info("request", extra={**said, "status": self.status, "ms": spent, "rpc": told})
+        log.log(level, "request", extra={**said, "status": self.status, "ms": spent, "rpc": told})
 
 
 def _value(headers: dict[bytes, bytes], name: bytes) -> bytes | None:
@@ -180,4 +180,4 @@ def _value(headers: dict[bytes, bytes], name: bytes) -> bytes | None:
 
 
 def _ident(given: bytes) -> bytes:
-    return given if _SAFE_ID.fullmatch(given) else secrets.token_hex(8).encode()
+    return given if _SAFE_ID.fullmatch(given) else new_ident().encode()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,11 +18,13 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ...config import Limits
 from ...errors import HeadTooLarge, InvalidRequest, Overloaded, RequestError, TooSlow
+from .caller import CORRELATION, correlation_id, new_ident
 from .send import error_body
 
 NEVER = float("inf")
 SPARE = 64  # descriptors for everything but connections
 MOST_PIPELINED = 64  # requests that wait for the one before; what comes on top is not answered
+log = logging.getLogger("orchestr8.http")
 
 
 @dataclass(slots=True)
@@ -174,13 +177,23 @@ class Wire(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         if not answering or not cycle.response_started:
-            self.transport.write(_answer(error))
+            self.transport.write(_answer(error, _logged(error)))
         self.transport.close()
 
 
-def _answer(error: RequestError) -> bytes:
+def _logged(error: RequestError) -> str:
+    """One line, as for a request that came as far as the guard; its correlation id."""
+    ident = new_ident()
+    token = correlation_id.set(ident)
+    log.info("refused", extra={"status": error.status, "reason": error.sentence})
+    correlation_id.reset(token)
+    return ident
+
+
+def _answer(error: RequestError, ident: str) -> bytes:
     body = error_body(b"null", error)
     fixed = {"content-type": "application/json", "content-length": str(len(body))}
+    fixed[CORRELATION.decode()] = ident
     headers = {**fixed, **error.headers(), "connection": "close"}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return STATUS_LINE[error.status] + lines.encode() + b"\r\n" + body

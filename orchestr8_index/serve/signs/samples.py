@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import threading
 import time
@@ -39,7 +37,7 @@ class Samples:
     every: float = EVERY_SECONDS
     also: list[Callable[[], None]] = field(default_factory=list)
     taken: deque[Sample] = field(default_factory=lambda: deque(maxlen=KEPT))
-    _task: asyncio.Task[None] | None = None
+    _next: float = 0.0
 
     @property
     def latest(self) -> Sample:
@@ -57,21 +55,14 @@ class Samples:
         self.taken.append(sample)
         return sample
 
-    def begin(self) -> None:
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
-        while True:
-            self.take()
-            for look in self.also:
-                look()
-            await asyncio.sleep(min(self.every, FIRST_SECONDS * len(self.taken)))
+    def look(self) -> None:
+        """Take one if it is time."""
+        if time.monotonic() < self._next:
+            return
+        self.take()
+        self._next = time.monotonic() + min(self.every, FIRST_SECONDS * len(self.taken))
+        for look in self.also:
+            look()
 
 
 def open_files() -> int:

@@ -99,9 +99,20 @@ def test_one_log_line_tells_of_a_request(app: ASGIApp, caplog: pytest.LogCapture
     assert told["rpc"] == "getHealth"
 
 
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/metrics"])
+def test_looks_of_a_machine_are_no_news(
+    app: ASGIApp, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    """`top` looks twice a second; who is refused there is news."""
+    with caplog.at_level(logging.DEBUG, "orchestr8.http"):
+        ask(app, "GET", path)
+        ask(app, "GET", path, headers={"Host": "example.com"})
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "INFO"]
+
+
 def test_above_info_level_no_line_is_made(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "orchestr8.http"):
-        ask(app, "GET", "/health")
+        ask(app, "GET", "/openapi.json")
     assert caplog.records == []
 
 

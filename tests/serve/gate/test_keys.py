@@ -16,7 +16,7 @@ from orchestr8_index.discover.index import Index
 from orchestr8_index.errors import NotSafe, OperationError
 from orchestr8_index.serve.gate.audit import Audit
 from orchestr8_index.serve.gate.caller import RIGHTS, Caller, Right
-from orchestr8_index.serve.gate.keys import LOOK_SECONDS, KeyFile, Keys, check_keys
+from orchestr8_index.serve.gate.keys import LOOK_SECONDS, KeyFile, Keys, check_keys, new_token
 from orchestr8_index.serve.state import State
 from orchestr8_index.serve.web import make_web
 from orchestr8_index.store import ledger, schema
@@ -226,6 +226,12 @@ def test_the_same_event_is_counted_and_events_are_bounded() -> None:
     rows = audit.take()
     assert rows[0][4] == 5000 and len(rows) <= 501
     assert audit.take() == []
+
+
+def test_a_key_that_stands_in_the_place_of_a_name_is_not_written_down() -> None:
+    audit, key = Audit(reads=True), new_token()
+    audit.note(key, "querySkills", "ok")
+    assert [row[1] for row in audit.take()] == ["[redacted]"]
 
 
 @pytest.mark.parametrize(

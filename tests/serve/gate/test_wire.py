@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ import pytest
 
 from orchestr8_index.config import Limits
 from orchestr8_index.serve.gate.wire import SPARE, Lines
+from orchestr8_index.serve.logs import JsonLines
 from orchestr8_index.serve.state import State
 
 from ...processes import wait_for
@@ -75,6 +77,17 @@ def test_a_refusal_below_http_is_json_of_the_family(port: int) -> None:
     said = Line(port).send(b"nonsense\r\n\r\n").read()
     assert said.endswith(b'method\\":\\"\xe2\x80\xa6\\",\\"params\\":{\xe2\x80\xa6}}."}}}')
     assert b'"code":-32600' in said and b"content-type: application/json" in said
+
+
+def test_a_refusal_below_http_is_found_in_the_log(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.handler.setFormatter(JsonLines())
+    with caplog.at_level(logging.INFO, "orchestr8.http"):
+        said = Line(port).send(b"nonsense\r\n\r\n").read()
+    told = json.loads(caplog.text.splitlines()[-1])
+    assert (told["message"], told["status"]) == ("refused", 400)
+    assert f"x-correlation-id: {told['correlation_id']}\r\n".encode() in said
 
 
 def test_pipelined_requests_are_answered_in_order(port: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from orchestr8_index.serve.health import metrics
 from orchestr8_index.serve.signs.samples import KEPT, Samples, open_files
 from orchestr8_index.serve.state import State
+from orchestr8_index.serve.upkeep import Upkeep
 
 
 def test_a_sample_tells_of_this_process(tmp_path: Path) -> None:
@@ -34,16 +37,52 @@ def test_scrapes_look_at_nothing_themselves(state: State) -> None:
 
 def test_it_looks_again_and_again_and_runs_what_else_needs_a_look(tmp_path: Path) -> None:
     looked: list[int] = []
-    samples = Samples(tmp_path, every=0.001, also=[lambda: looked.append(1)])
+    samples = Samples(tmp_path, every=0, also=[lambda: looked.append(1)])
+    for _ in range(3):
+        samples.look()
+    assert (len(looked), len(samples.taken)) == (3, 3)
 
+
+def test_between_two_looks_it_takes_nothing(tmp_path: Path) -> None:
+    samples = Samples(tmp_path)
+    for _ in range(3):
+        samples.look()
+    assert len(samples.taken) == 1
+
+
+def test_a_running_server_looks(state: State) -> None:
     async def run() -> None:
-        samples.begin()
-        while len(looked) < 3:
-            await asyncio.sleep(0)
-        await samples.stop()
+        async with until_looked(state):
+            while not state.signs.samples.taken:
+                await asyncio.sleep(0)
 
     asyncio.run(asyncio.wait_for(run(), 20))
-    assert len(samples.taken) >= 3
+
+
+def test_a_look_that_fails_is_not_the_last(state: State) -> None:
+    looked: list[int] = []
+    state.signs.samples.every = 0
+
+    def fail() -> None:
+        looked.append(1)
+        raise OSError
+
+    state.signs.samples.also.append(fail)
+
+    async def run() -> None:
+        async with until_looked(state):
+            while len(looked) < 2:
+                await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+
+
+@asynccontextmanager
+async def until_looked(state: State) -> AsyncIterator[None]:
+    upkeep = Upkeep(state, look_seconds=0)
+    upkeep.begin()
+    yield
+    await upkeep.stop()
 
 
 def test_where_the_system_does_not_tell_there_are_no_open_files(
