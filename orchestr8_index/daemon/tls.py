@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ssl
+from typing import TYPE_CHECKING
 
-from ..config import Door
 from ..errors import StartFailed
+
+if TYPE_CHECKING:
+    from ..config import Door
 
 
 def check_certificate(door: Door) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from orchestr8_index.bridge.server import Server as Bridged
 from orchestr8_index.config import fixture_root
 from orchestr8_index.daemon.probe import Address, call, request
+from orchestr8_index.environment import Place
 from orchestr8_index.serve.run import GRACE_SECONDS
 
 from ..processes import Running, World, wait_for
@@ -78,6 +80,31 @@ def test_over_tls(world: World) -> None:
     assert "release-notes" in world.run("query", "write release notes").stdout
     with pytest.raises(OSError):
         request(world.owner()["port"], "GET", "/health")
+
+
+@pytest.mark.parametrize("options", [TLS, ("--require-keys",), (*TLS, "--require-keys")])
+def test_what_looks_after_it_gets_in_as_well(world: World, options: tuple[str, ...]) -> None:
+    key_of(world, "read")
+    world.up(*ROOT, *options)
+    scheme = "https" if TLS[0] in options else "http"
+    page = json.loads(world.run("top", "--json").stdout)
+    assert (page["status"], page["url"]) == ("healthy", f"{scheme}://127.0.0.1:{page['port']}")
+    assert f"Already running on {page['url']}" in world.run("up", *options).stdout
+    assert "listening" in world.run("logs").stdout
+    assert "ExecStart" in world.run("service", "systemd", *options).stdout
+
+
+@pytest.mark.parametrize("options", [TLS, ("--require-keys",), (*TLS, "--require-keys")])
+def test_the_bridge_gets_in_as_well(world: World, options: tuple[str, ...]) -> None:
+    key_of(world, "read")
+    server = world.serve(*ROOT, *options)
+    connection = Bridged(Place(server.port, world.data, False, True), []).connect()
+    assert connection is not None
+    for _ in range(2):
+        reply = connection.ask("POST", [], b"{}")
+        assert reply.read() and reply.status not in (401, 403, 421)
+        assert connection.usable() is reply.reusable
+    connection.close()
 
 
 @pytest.mark.parametrize("options", [("--tls-cert", "no.pem", "--tls-key", "no.pem")])
