@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import socket
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from orchestr8_index import AsyncOrchestrator, Orchestrator
 from orchestr8_index.bridge.server import Server as Bridged
 from orchestr8_index.config import fixture_root
 from orchestr8_index.daemon.probe import Address, call, request
@@ -105,6 +107,22 @@ def test_the_bridge_gets_in_as_well(world: World, options: tuple[str, ...]) -> N
         assert reply.read() and reply.status not in (401, 403, 421)
         assert connection.usable() is reply.reusable
     connection.close()
+
+
+@pytest.mark.parametrize("options", [TLS, ("--require-keys",), (*TLS, "--require-keys")])
+def test_the_client_gets_in_as_well(world: World, options: tuple[str, ...]) -> None:
+    key_of(world, "read")
+    server = world.serve(*ROOT, *options)
+    with Orchestrator(data_dir=world.data) as client:
+        assert client.query_skills("write release notes").source == "index"
+        assert client.health().status == "healthy"
+    assert asyncio.run(_healthy(world.data)) == "healthy"
+    server.stop()
+
+
+async def _healthy(data_dir: Path) -> str:
+    async with AsyncOrchestrator(data_dir=data_dir) as client:
+        return (await client.health()).status
 
 
 @pytest.mark.parametrize("options", [("--tls-cert", "no.pem", "--tls-key", "no.pem")])
