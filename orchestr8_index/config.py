@@ -224,14 +224,16 @@ def _limits(env: Mapping[str, str], door: Door) -> Limits:
 
 
 def _door(given: Mapping[str, Any], env: Mapping[str, str], home: Path, cwd: Path) -> Door:
-    named = tuple(given.get("allow_hosts") or env.get("MCP_ALLOW_HOSTS", "").split(","))
+    host, hosts = env.get("MCP_HOST", "").strip(), env.get("MCP_ALLOW_HOSTS", "").split(",")
+    named = tuple(given.get("allow_hosts") or hosts)
     required = _one_of(env, "MCP_REQUIRE_KEYS", ("true", "false"), "false") == "true"
-    files = {name: given.get(name) or env.get(f"MCP_{name.upper()}", "") for name in TLS}
+    pems = {name: env.get(f"MCP_{name.upper()}", "") for name in TLS}
+    files = {name: given.get(name) or pem for name, pem in pems.items()}
     if bool(files["tls_cert"]) != bool(files["tls_key"]):
         sentence = "A certificate needs its key, and a key its certificate."
         raise BadSetting(sentence, "Name both --tls-cert and --tls-key.")
     return Door(
-        host=given.get("host") or env.get("MCP_HOST", "").strip() or LOOPBACK,
+        host=given.get("host") or host or LOOPBACK,
         allow_hosts=tuple(name.strip().lower() for name in named if name.strip()),
         require_keys=bool(given.get("require_keys")) or required,
         **{name: str(expand(path, home, cwd)) if path else "" for name, path in files.items()},

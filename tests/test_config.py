@@ -249,6 +249,13 @@ def test_what_is_read_and_what_belongs_to_others_is_no_stranger(read: Read, tmp_
     assert read(str(tmp_path), port=1, data_dir="d", MCP_TIMEOUT="5", **given).strangers == ()
 
 
+def test_what_an_option_overrides_is_no_stranger(tmp_path: Path) -> None:
+    door = {"host": "::1", "allow_hosts": ("a",), "tls_cert": "c", "tls_key": "k"}
+    named = ("HOST", "ALLOW_HOSTS", "TLS_CERT", "TLS_KEY", "REQUIRE_KEYS", "API_KEY", "MAX_BODY")
+    given = {f"MCP_{name}": "" for name in named}
+    assert read_settings(door=door, environ=given, cwd=tmp_path, home=tmp_path).strangers == ()
+
+
 def test_an_endpoint_is_an_address(read: Read) -> None:
     assert read(MCP_OTEL_ENDPOINT="http://localhost:4318").otel_endpoint == "http://localhost:4318"
     with pytest.raises(BadSetting, match="no http address"):
