@@ -6,6 +6,8 @@ import logging
 import os
 from collections.abc import Callable
 
+import msgspec
+
 from .config import Settings
 from .discover.child import Builder
 from .discover.refresh import Refresh
@@ -22,6 +24,7 @@ def run_server(settings: Settings, told: Callable[[int], None] = lambda port: No
 
     os.umask(0o077)
     tokens = read_tokenizer(settings.tokenizer)
+    settings = _made_safe(settings)
     pidfile, listening = claim(settings)
     told(listening.getsockname()[1])
     refresh = Refresh(settings, Builder(settings, on_failure=_log_failure))
@@ -31,14 +34,28 @@ def run_server(settings: Settings, told: Callable[[int], None] = lambda port: No
     from .serve.keeper import Keeper
     from .serve.logs import set_up_logs
     from .serve.run import serve
+    from .serve.signs.trace import make_trace
     from .serve.state import State
     from .serve.web import make_web
 
-    set_up_logs(settings.data_dir, settings.log_level)
+    log = set_up_logs(settings.data_dir, settings.log_level)
     queries, patterns = AnswerCache(settings.query_life), AnswerCache(settings.pattern_life)
     state = State(settings, refresh, queries, patterns, tokens=tokens, keeper=Keeper(settings))
     refresh.on_swap.append(lambda index: queries.clear())
-    serve(make_web(state), pidfile, listening, state.ending)
+    state.signs.listen_to(log)
+    state.signs.trace = make_trace(settings.otel_endpoint)
+    failed, door, limits = state.metrics.failed, settings.door, settings.limits
+    serve(make_web(state), pidfile, listening, door, limits, failed, state.ending)
+
+
+def _made_safe(settings: Settings) -> Settings:
+    """Raises NotSafe beyond loopback without keys. The command line gets a key of its own."""
+    if not settings.door.needs_keys:
+        return settings
+    from .serve.gate.keys import check_keys, new_token
+
+    check_keys(settings)
+    return msgspec.structs.replace(settings, local_key=new_token())
 
 
 def _log_failure(failure: BuildFailed) -> None:

@@ -10,12 +10,14 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from .environment import (
     DEFAULT_PORT,
     REPOSITORY,
+    Asked,
     colour_wanted,
     environment,
     expand,
@@ -29,10 +31,15 @@ from .tokens import ESTIMATE, TOKENIZERS
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 QUERY_LIFE, PATTERN_LIFE = 300, 600
+TLS = ("tls_cert", "tls_key")
 
 
 __all__ = [
     "DEFAULT_PORT",
+    "LOOPBACK",
+    "RANGES",
+    "Door",
+    "Limits",
     "REPOSITORY",
     "Settings",
     "colour_wanted",
@@ -45,8 +52,78 @@ __all__ = [
 ]
 
 
+LOOPBACK = "127.0.0.1"
+TEAM_RATE = 50  # questions a second for each key, where the server listens beyond loopback
+_SECONDS, _MANY = 86_400, 1 << 20
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much one request, one caller and all of them together may take.
+
+    `max_body` and `max_head` are bytes; `rate` is requests a second for each caller, 0 for no
+    limit; `memory_*_mb` are raised by what the catalogue and the libraries in use need.
+    """
+
+    max_body: int = 1_000_000
+    max_batch: int = 100
+    max_head: int = 32_768
+    max_headers: int = 100
+    max_connections: int = 2000
+    max_running: int = 512
+    max_wait_ms: int = 45
+    head_seconds: int = 10
+    body_seconds: int = 30
+    send_seconds: int = 30
+    idle_seconds: int = 75
+    rate: int = 0
+    memory_soft_mb: int = 50
+    memory_hard_mb: int = 100
+
+
+RANGES: dict[str, tuple[int, int]] = {
+    "max_body": (1000, 1 << 30),
+    "max_batch": (1, 10_000),
+    "max_head": (1024, _MANY),
+    "max_headers": (10, 10_000),
+    "max_connections": (8, _MANY),
+    "max_running": (1, _MANY),
+    "max_wait_ms": (1, 60_000),
+    "head_seconds": (1, _SECONDS),
+    "body_seconds": (1, _SECONDS),
+    "send_seconds": (1, _SECONDS),
+    "idle_seconds": (1, _SECONDS),
+    "rate": (0, _MANY),
+    "memory_soft_mb": (1, _MANY),
+    "memory_hard_mb": (1, _MANY),
+}
+"""The variable of a limit is its name in capitals after MCP_: MCP_MAX_BODY."""
+
+
+class Door(msgspec.Struct, frozen=True):
+    """Where the server listens, under which names, and with what it proves who it is."""
+
+    host: str = LOOPBACK
+    allow_hosts: tuple[str, ...] = ()
+    require_keys: bool = False
+    tls_cert: str = ""
+    tls_key: str = ""
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in (LOOPBACK, "localhost", "::1")
+
+    @property
+    def needs_keys(self) -> bool:
+        return self.require_keys or not self.is_loopback
+
+
 class Settings(msgspec.Struct, frozen=True):
-    """`roots` are absolute, resolved folders in order of precedence; lives are seconds."""
+    """`roots` are absolute, resolved folders in order of precedence; lives are seconds.
+
+    `api_key` is what the command line shows to a server; `local_key` what a server that needs keys
+    makes for the command line of its own user.
+    `strangers` are sentences about MCP_ variables that nobody reads.
+    """
 
     roots: tuple[str, ...]
     roots_from: str
@@ -62,6 +139,17 @@ class Settings(msgspec.Struct, frozen=True):
     tokenizer: str = ESTIMATE
     explicit_port: bool = False
     explicit_data_dir: bool = False
+    otel_endpoint: str = ""
+    notify_socket: str = ""
+    strangers: tuple[str, ...] = ()
+    door: Door = Door()
+    limits: Limits = Limits()
+    api_key: str = ""
+    local_key: str = ""
+
+    def __repr__(self) -> str:
+        """Without the keys, which must not end in a log."""
+        return f"Settings(roots={self.roots!r}, data_dir={str(self.data_dir)!r}, port={self.port})"
 
     @property
     def explicit_roots(self) -> bool:
@@ -70,6 +158,11 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def roots_digest(self) -> str:
         return digest_of_roots(self.roots)
+
+    @property
+    def data_digest(self) -> str:
+        """Tells one data directory from another, and not where it lies."""
+        return digest_of_roots([os.path.realpath(self.data_dir)])
 
 
 def digest_of_roots(roots: Iterable[str]) -> str:
@@ -81,21 +174,24 @@ def read_settings(
     port: int | None = None,
     data_dir: str | None = None,
     *,
+    door: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     home: Path | None = None,
 ) -> Settings:
     """Arguments win over the environment, the environment over what is found, that over defaults.
 
-    Raises BadSetting with a sentence and a cure where a value cannot be used.
+    `door` are the arguments among Door's fields. Raises BadSetting with a sentence and a cure where
+    a value cannot be used.
     """
-    env = environment() if environ is None else environ
+    env = Asked(environment() if environ is None else environ)
     home = Path.home() if home is None else home
     cwd = Path.cwd() if cwd is None else cwd
     chosen, origin = _choose_roots(roots, env, cwd, home)
     life = number(env, "MCP_CACHE_TTL", 0, 30 * 86400)
     place = read_place(port, data_dir, env, home, cwd)
     refuse_unwritable(*chosen)
+    opened = _door(door or {}, env, home, cwd)
     return Settings(
         roots=chosen,
         roots_from=origin,
@@ -111,6 +207,36 @@ def read_settings(
         tokenizer=_one_of(env, "MCP_TOKENIZER", TOKENIZERS, ESTIMATE),
         explicit_data_dir=place.explicit_data_dir,
         explicit_port=place.explicit_port,
+        otel_endpoint=_address(env, "MCP_OTEL_ENDPOINT"),
+        notify_socket=env.get("NOTIFY_SOCKET", ""),
+        door=opened,
+        limits=_limits(env, opened),
+        api_key=env.get("MCP_API_KEY", "").strip(),
+        strangers=env.strangers(),  # the last: it knows what was asked for above
+    )
+
+
+def _limits(env: Mapping[str, str], door: Door) -> Limits:
+    found = {name: number(env, f"MCP_{name.upper()}", *RANGES[name]) for name in RANGES}
+    default = Limits(rate=0 if door.is_loopback else TEAM_RATE)
+    given = {name: value for name, value in found.items() if value is not None}
+    return msgspec.structs.replace(default, **given)
+
+
+def _door(given: Mapping[str, Any], env: Mapping[str, str], home: Path, cwd: Path) -> Door:
+    host, hosts = env.get("MCP_HOST", "").strip(), env.get("MCP_ALLOW_HOSTS", "").split(",")
+    named = tuple(given.get("allow_hosts") or hosts)
+    required = _one_of(env, "MCP_REQUIRE_KEYS", ("true", "false"), "false") == "true"
+    pems = {name: env.get(f"MCP_{name.upper()}", "") for name in TLS}
+    files = {name: given.get(name) or pem for name, pem in pems.items()}
+    if bool(files["tls_cert"]) != bool(files["tls_key"]):
+        sentence = "A certificate needs its key, and a key its certificate."
+        raise BadSetting(sentence, "Name both --tls-cert and --tls-key.")
+    return Door(
+        host=given.get("host") or host or LOOPBACK,
+        allow_hosts=tuple(name.strip().lower() for name in named if name.strip()),
+        require_keys=bool(given.get("require_keys")) or required,
+        **{name: str(expand(path, home, cwd)) if path else "" for name, path in files.items()},
     )
 
 
@@ -167,6 +293,13 @@ def _as_list(value: object) -> list[dict[str, str]]:
 
 def _first(*values: int | None) -> int:
     return next(value for value in values if value is not None)
+
+
+def _address(env: Mapping[str, str], name: str) -> str:
+    text = env.get(name, "").strip()
+    if text and not text.startswith(("http://", "https://")):
+        raise BadSetting(f"{name}={text} is no http address.", "Mend it, as http://host:4318.")
+    return text
 
 
 def _one_of(env: Mapping[str, str], name: str, allowed: Sequence[str], default: str) -> str:

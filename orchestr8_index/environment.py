@@ -7,14 +7,15 @@ no memory for more, finds the server with it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import BadSetting
 
 DEFAULT_PORT = 3700
 DEFAULT_DATA_DIR = "~/.claude/mcp-server/data"
+FOREIGN = ("MCP_TIMEOUT", "MCP_TOOL_TIMEOUT")  # read by hosts, not by us
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -40,6 +41,34 @@ def read_place(
         explicit_port=port is not None or env_port is not None,
         explicit_data_dir=bool(folder),
     )
+
+
+class Asked(dict[str, str]):
+    """A copy of the environment that remembers which names were asked for.
+
+    So what is known is what is read; a second list of names would go its own ways.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(environ)
+        self._asked = {"MCP_ROOTS", "MCP_DATA_DIR", *FOREIGN}
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self._asked.add(name)
+        return super().get(name, default)
+
+    def strangers(self) -> tuple[str, ...]:
+        """A sentence for each MCP_ name that nothing has asked for."""
+        unknown = sorted(n for n in self if n.startswith("MCP_") and n not in self._asked)
+        return tuple(_stranger(name, self._asked) for name in unknown)
+
+
+def _stranger(name: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, sorted({n for n in known if n.startswith("MCP_")}), n=1)
+    meant = f" Did you mean {near[0]}?" if near else " README.md lists the settings."
+    return f"{name} is not a setting and changes nothing.{meant}"
 
 
 def environment() -> Mapping[str, str]:

@@ -3,21 +3,34 @@
     Orchestr8Error                    code     status
     ├── RequestError
     │   ├── ParseError                -32700   400
-    │   ├── InvalidRequest            -32600   400
+    │   ├── InvalidRequest            -32600   400    its Refused also end the connection:
+    │   │   ├── Misdirected           -32600   421
+    │   │   ├── ForeignOrigin         -32600   403
+    │   │   ├── BodyTooLarge          -32600   413
+    │   │   ├── HeadTooLarge          -32600   431
+    │   │   ├── EncodingRefused       -32600   415
+    │   │   └── TooSlow               -32600   408
     │   ├── MethodNotFound            -32601   404
     │   ├── InvalidParams             -32602   400   data.validation_errors
     │   ├── InternalError             -32603   500
     │   ├── Starting                  -32001   503
-    │   └── StoreUnavailable          -32002   503
+    │   ├── StoreUnavailable          -32002   503
+    │   ├── TooManyRequests           -32029   429   Retry-After
+    │   ├── Unauthorized              -32030   401   WWW-Authenticate
+    │   ├── Forbidden                 -32031   403
+    │   │   └── ForeignSession        -32031   404
+    │   └── Overloaded                -32032   503   Retry-After
     └── OperationError                exit status 1 on the command line
         ├── BadSetting                exit status 2
         ├── BuildFailed
         ├── SnapshotUnreadable
+        ├── StoreTooNew
         ├── AlreadyRunning
         ├── PortTaken
         ├── StartFailed
         ├── ServerAway
-        └── OutcomeNotKept
+        ├── OutcomeNotKept
+        └── NotSafe
 
 Every error is one sentence and a cure. A sentence never holds a traceback or, on the wire, a path.
 """
@@ -31,9 +44,10 @@ if TYPE_CHECKING:
 
 
 class Orchestr8Error(Exception):
-    """The root: `sentence` says what is wrong, `cure` what mends it."""
+    """The root: `sentence` says what is wrong, `cure` what mends it; `means` stands in the docs."""
 
     cure = ""
+    means = ""
 
     def __init__(self, sentence: str, cure: str | None = None) -> None:
         super().__init__(sentence)
@@ -53,25 +67,78 @@ class RequestError(Orchestr8Error):
     def data(self) -> dict[str, Any]:
         return {"cure": self.cure} if self.cure else {}
 
+    def headers(self) -> dict[str, str]:
+        """What HTTP adds to the answer when nothing but this error is said."""
+        return {}
+
 
 class ParseError(RequestError):
     code, status = -32700, 400
+    means = "The body is not JSON, not UTF-8, or holds a number out of range."
     cure = "Send one JSON object (or an array of them) in UTF-8."
 
 
 class InvalidRequest(RequestError):
     code, status = -32600, 400
+    means = "The body is JSON, but no JSON-RPC 2.0 call."
     cure = 'Send {"jsonrpc":"2.0","id":1,"method":"…","params":{…}}.'
+
+
+class Refused(InvalidRequest):
+    """Not even read: the connection ends with the answer."""
+
+    means = "What came is not let in, and not even read; the connection ends with the answer."
+
+    def headers(self) -> dict[str, str]:
+        return {"connection": "close"}
+
+
+class Misdirected(Refused):
+    status = 421
+    means = "The request asks for a host that this server does not answer to."
+    cure = "Ask for localhost or 127.0.0.1, or start the server with --allow-host NAME."
+
+
+class ForeignOrigin(Refused):
+    status = 403
+    means = "A web page of another host asks."
+    cure = "Ask from a program, or start the server with --allow-host NAME of the page's host."
+
+
+class BodyTooLarge(Refused):
+    status = 413
+    means = "The body is over the limit, as announced or as it came."
+    cure = "Send less at once."
+
+
+class HeadTooLarge(Refused):
+    status = 431
+    means = "The headers are too many or too long."
+    cure = "Send fewer and shorter headers, or raise MCP_MAX_HEAD or MCP_MAX_HEADERS."
+
+
+class EncodingRefused(Refused):
+    status = 415
+    means = "The body is compressed: nothing is ever unpacked."
+    cure = "Send the body as it is, without Content-Encoding."
+
+
+class TooSlow(Refused):
+    status = 408
+    means = "The head or the body of the request did not come in time."
+    cure = "Send the request in one piece."
 
 
 class MethodNotFound(RequestError):
     code, status = -32601, 404
+    means = "There is no method of that name; the cure lists those that are."
 
 
 class InvalidParams(RequestError):
     """`problems` maps each bad field to what is wrong with it, unknown fields included."""
 
     code, status = -32602, 400
+    means = "Fields are missing, unknown, or hold what they may not hold; each is named."
     cure = "Mend the fields named in validation_errors."
 
     def __init__(self, problems: dict[str, str]) -> None:
@@ -85,17 +152,67 @@ class InvalidParams(RequestError):
 
 
 class InternalError(RequestError):
+    means = "A defect of the server: please report it."
     cure = "The log holds the details under this answer's X-Correlation-ID."
 
 
 class Starting(RequestError):
     code, status = -32001, 503
+    means = "There is no index yet: the first one is being built, or could not be."
     cure = "Ask again in a moment; GET /health says how far the first index is."
 
 
 class StoreUnavailable(RequestError):
     code, status = -32002, 503
+    means = "The store is missing, full, damaged, read-only or of a newer version."
     cure = "Answers go on; GET /health says what is wrong with the store."
+
+
+class TooManyRequests(RequestError):
+    """`seconds` until the caller may ask again."""
+
+    code, status = -32029, 429
+    means = "One caller asks more often than its rate allows, or goes on guessing keys."
+    cure = "Wait as long as Retry-After says; MCP_RATE is the limit per second."
+
+    def __init__(self, sentence: str, seconds: int = 1) -> None:
+        super().__init__(sentence)
+        self.seconds = seconds
+
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": str(self.seconds)}
+
+
+class Unauthorized(RequestError):
+    code, status = -32030, 401
+    means = "A key is needed and none was sent, or it is not known."
+    cure = "Send `Authorization: Bearer KEY`; `orchestr8-index key add NAME` makes one."
+
+    def headers(self) -> dict[str, str]:
+        return {"www-authenticate": "Bearer"}
+
+
+class Forbidden(RequestError):
+    code, status = -32031, 403
+    means = "The key's scope does not include this."
+    cure = "Use a key with that scope: `orchestr8-index key add NAME --scope SCOPE`."
+
+
+class ForeignSession(Forbidden):
+    """MCP's own word for a session that is not there any more: the client begins a new one."""
+
+    status = 404
+    means = "The MCP session was begun with another key, or is not there any more."
+    cure = "Begin a new session with that key."
+
+
+class Overloaded(RequestError):
+    code, status = -32032, 503
+    means = "More is asked than can be answered now: requests, connections, waiting or memory."
+    cure = "Ask again in a second."
+
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": "1"}
 
 
 class OperationError(Orchestr8Error):
@@ -104,6 +221,7 @@ class OperationError(Orchestr8Error):
 
 class BadSetting(OperationError):
     exit_status = 2
+    means = "An option or a variable of the environment has a value that cannot be used."
 
 
 class BuildFailed(OperationError):
@@ -113,6 +231,7 @@ class BuildFailed(OperationError):
     build said itself what is wrong.
     """
 
+    means = "The trees could not be read into an index; the generation before is kept."
     reading: tuple[str, str] | None = None
     poison: Poison | None = None
     certain: bool = False
@@ -120,26 +239,39 @@ class BuildFailed(OperationError):
 
 
 class SnapshotUnreadable(OperationError):
+    means = "A generation is gone, damaged, or of another version."
     cure = "Run `orchestr8-index reindex`, or start the server: it builds a new one."
 
 
+class StoreTooNew(OperationError):
+    means = "The database was written by a newer version: it is left as it is."
+    cure = "Install that version again, or put an older backup in its place with `restore`."
+
+
 class AlreadyRunning(OperationError):
-    pass
+    means = "A server owns this data directory already."
+    cure = "Stop it with `orchestr8-index down`, or choose another --data-dir."
 
 
 class PortTaken(OperationError):
+    means = "Another program has the port; it is named where the system tells."
     cure = "Choose another port with --port or MCP_PORT (--port 0 picks a free one)."
 
 
 class StartFailed(OperationError):
+    means = "The server ended before it served, or did not serve in time."
     cure = "The log in the data directory (logs/mcp.log) holds the details."
 
 
 class ServerAway(OperationError):
-    """Only the server can do it, and it does not answer."""
-
+    means = "Only the server can do it, and it does not answer."
     cure = "Start it with `orchestr8-index up`; `orchestr8-index status` says how it is."
 
 
 class OutcomeNotKept(OperationError):
-    """Neither the server nor the spool has the outcome: report it again."""
+    means = "Neither the server nor the spool has the outcome: report it again."
+
+
+class NotSafe(OperationError):
+    means = "What was asked for would let anybody in."
+    cure = "Make a key with `orchestr8-index key add NAME --scope admin`, or leave out --host."

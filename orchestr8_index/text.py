@@ -49,6 +49,10 @@ class Terms:
         self._seen: dict[str, tuple[str, ...]] = {}
         self._bound = bound
 
+    def forget(self) -> None:
+        """Give up the words remembered; they are stemmed again when they come."""
+        self._seen.clear()
+
     def __call__(self, text: str) -> list[str]:
         found: list[str] = []
         for raw in raw_words(text):

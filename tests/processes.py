@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from orchestr8_index.config import REPOSITORY
 from orchestr8_index.daemon.pidfile import PidFile
-from orchestr8_index.daemon.probe import Health, get_health
+from orchestr8_index.daemon.probe import Address, Health, address_of, get_health
 
 DEADLINE = 30.0
 Found = TypeVar("Found")
@@ -103,9 +103,9 @@ class World:
         return [json.loads(line) for line in lines]
 
     def _serving(self) -> int | None:
-        port = self.owner().get("port")
-        health = get_health(port) if port else None
-        return port if health and health["status"] != "starting" else None
+        address = address_of(self.owner())
+        health = get_health(address) if address else None
+        return address.port if address and health and health["status"] != "starting" else None
 
 
 class Running:
@@ -115,8 +115,12 @@ class Running:
         self.world, self.process, self.port = world, process, port
 
     @property
+    def address(self) -> Address:
+        return address_of(self.world.owner()) or Address(self.port)
+
+    @property
     def health(self) -> Health:
-        found = get_health(self.port)
+        found = get_health(self.address)
         assert found
         return found
 

@@ -7,10 +7,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from orchestr8_index.config import (
+    RANGES,
     REPOSITORY,
+    Limits,
     Settings,
     colour_wanted,
     digest_of_roots,
@@ -33,8 +36,8 @@ def read(tmp_path: Path) -> Read:
     def settings(
         *roots: str, port: int | None = None, data_dir: str | None = None, **env: str
     ) -> Settings:
-        places = {"cwd": tmp_path / "here", "home": tmp_path / "home"}
-        return read_settings(roots, port, data_dir, environ=env, **places)
+        here, home = tmp_path / "here", tmp_path / "home"
+        return read_settings(roots, port, data_dir, environ=env, cwd=here, home=home)
 
     return settings
 
@@ -181,3 +184,85 @@ def test_colour_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert colour_wanted()
     monkeypatch.setenv("NO_COLOR", "")
     assert not colour_wanted()
+
+
+# --- who may reach the server, and how much they may take --------------------------------------
+
+
+def test_it_listens_on_loopback_without_keys(read: Read) -> None:
+    door = read().door
+    assert (door.host, door.needs_keys, door.is_loopback) == ("127.0.0.1", False, True)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "team.example"])
+def test_beyond_loopback_it_needs_keys_and_has_a_rate(read: Read, host: str) -> None:
+    settings = read(MCP_HOST=host)
+    assert settings.door.needs_keys and settings.limits.rate > 0
+    assert read(MCP_HOST=host, MCP_RATE="0").limits.rate == 0
+
+
+def test_keys_can_be_required_on_loopback(read: Read) -> None:
+    assert read(MCP_REQUIRE_KEYS="true").door.needs_keys
+
+
+def test_further_names_are_listed(read: Read) -> None:
+    assert read(MCP_ALLOW_HOSTS="Tools.example, b ,").door.allow_hosts == ("tools.example", "b")
+
+
+@pytest.mark.parametrize("alone", ["MCP_TLS_CERT", "MCP_TLS_KEY"])
+def test_a_certificate_needs_its_key(read: Read, alone: str) -> None:
+    with pytest.raises(BadSetting, match="--tls-cert and --tls-key"):
+        read(**{alone: "file.pem"})
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_every_limit_has_a_variable_and_a_range(read: Read, name: str) -> None:
+    low, high = RANGES[name]
+    for number in (low, high):
+        assert getattr(read(**{f"MCP_{name.upper()}": str(number)}).limits, name) == number
+    with pytest.raises(BadSetting, match=f"MCP_{name.upper()}"):
+        read(**{f"MCP_{name.upper()}": str(high + 1)})
+
+
+def test_every_limit_stands_in_the_readme_with_its_default() -> None:
+    text = (REPOSITORY / "README.md").read_text("utf-8")
+    assert RANGES.keys() == {field.name for field in msgspec.structs.fields(Limits)}
+    for name in RANGES:
+        assert f"`MCP_{name.upper()}`" in text
+
+
+# --- variables that nobody reads ---------------------------------------------------------------
+
+
+def test_a_misspelt_variable_is_told_with_the_nearest(read: Read) -> None:
+    (said,) = read(MCP_PROT="3701").strangers
+    assert said == "MCP_PROT is not a setting and changes nothing. Did you mean MCP_PORT?"
+
+
+def test_a_variable_like_none_of_ours_points_to_the_list(read: Read) -> None:
+    (said,) = read(MCP_ZZZZZZ="1").strangers
+    assert said == "MCP_ZZZZZZ is not a setting and changes nothing. README.md lists the settings."
+
+
+def test_what_is_read_and_what_belongs_to_others_is_no_stranger(read: Read, tmp_path: Path) -> None:
+    given = {"MCP_ROOTS": str(tmp_path), "MCP_DATA_DIR": "/d", "MCP_WATCH": "true", "HOME": "/"}
+    assert read(str(tmp_path), port=1, data_dir="d", MCP_TIMEOUT="5", **given).strangers == ()
+
+
+def test_what_an_option_overrides_is_no_stranger(tmp_path: Path) -> None:
+    door = {"host": "::1", "allow_hosts": ("a",), "tls_cert": "c", "tls_key": "k"}
+    named = ("HOST", "ALLOW_HOSTS", "TLS_CERT", "TLS_KEY", "REQUIRE_KEYS", "API_KEY", "MAX_BODY")
+    given = {f"MCP_{name}": "" for name in named}
+    assert read_settings(door=door, environ=given, cwd=tmp_path, home=tmp_path).strangers == ()
+
+
+def test_an_endpoint_is_an_address(read: Read) -> None:
+    assert read(MCP_OTEL_ENDPOINT="http://localhost:4318").otel_endpoint == "http://localhost:4318"
+    with pytest.raises(BadSetting, match="no http address"):
+        read(MCP_OTEL_ENDPOINT="localhost:4318")
+
+
+def test_two_data_directories_are_told_apart_without_naming_them(read: Read) -> None:
+    one, other = read(data_dir="a"), read(data_dir="b")
+    assert one.data_digest == read(data_dir="./a").data_digest != other.data_digest
+    assert "/" not in one.data_digest

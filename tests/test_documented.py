@@ -16,7 +16,7 @@ from .source import modules
 
 DOCUMENTS = [
     name
-    for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
+    for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/errors.md")
     if (REPOSITORY / name).exists()
 ]
 LINK = re.compile(r"\]\(([^)\s]+)\)")

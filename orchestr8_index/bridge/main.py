@@ -31,7 +31,8 @@ def bridge(arguments: list[str]) -> int | None:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_status
     os.umask(0o077)
-    return run(Server(place, options["--root"]))
+    key = environment().get("MCP_API_KEY", "").strip()
+    return run(Server(place, options["--root"], key))
 
 
 def read_options(arguments: list[str]) -> Options | None:

@@ -18,8 +18,8 @@ RETRY_SECONDS = 2.0
 class Server:
     """Lends connections to it. Raises StartFailed where there is none and none can be started."""
 
-    def __init__(self, place: Place, roots: list[str]) -> None:
-        self._place, self._roots = place, roots
+    def __init__(self, place: Place, roots: list[str], key: str = "") -> None:
+        self._place, self._roots, self._key = place, roots, key
         self._pidfile = PidFile(place.data_dir / "mcp.pid")
         self._free: list[Connection] = []
         self._starting = threading.Lock()
@@ -42,9 +42,13 @@ class Server:
 
     def connect(self) -> Connection | None:
         """A new connection; None when no server runs."""
+        owner = self._pidfile.owner() or {}
         port = self._named() or self._owned()
+        ours = owner if owner.get("port") == port else {}
+        door = {name: str(ours[name]) for name in ("host", "tls_cert") if ours.get(name)}
+        key = self._key or str(ours.get("local_key", ""))
         try:
-            return Connection(port) if port else None
+            return Connection(port, key, **door) if port else None
         except OSError:
             return None
 

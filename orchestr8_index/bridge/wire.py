@@ -25,17 +25,22 @@ class Event(NamedTuple):
 class Connection:
     """Raises OSError where the connection breaks, or what comes is not HTTP."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, key: str = "", host: str = HOST, tls_cert: str = "") -> None:
         self.port = port
-        self._socket = socket.create_connection((HOST, port), CONNECT_SECONDS)
+        self._key = [f"Authorization: Bearer {key}"] if key else []
+        self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls_cert:
+            from ..daemon.tls import trusting
+
+            self._socket = trusting(tls_cert).wrap_socket(self._socket)
         self._reader = self._socket.makefile("rb")
 
     def ask(
         self, verb: str, headers: list[str], body: bytes = b"", seconds: float | None = None
     ) -> Reply:
         """The reply's head; its body is still to be read. Waits for it as long as it takes."""
-        lines = [f"{verb} {PATH} HTTP/1.1", f"Host: {HOST}:{self.port}", *headers]
+        lines = [f"{verb} {PATH} HTTP/1.1", f"Host: {HOST}:{self.port}", *self._key, *headers]
         if verb == "POST":
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         self._socket.settimeout(seconds)
@@ -72,7 +77,7 @@ class Connection:
         """Whether the server has not closed it meanwhile."""
         self._socket.setblocking(False)
         try:
-            self._socket.recv(1, socket.MSG_PEEK)
+            socket.socket.recv(self._socket, 1, socket.MSG_PEEK)  # below TLS, which has no peeking
         except BlockingIOError:
             return True
         except OSError:

@@ -14,6 +14,7 @@ from ..config import colour_wanted
 from ..errors import OperationError, Orchestr8Error
 from .ask import doctor, evaluate, explain_place, query, roles
 from .connect import connect, disconnect
+from .keys import audit, key
 from .learnt import (
     backup,
     export_decisions,
@@ -25,8 +26,11 @@ from .learnt import (
     restore,
     verify,
 )
+from .logs import logs
 from .read import read_context, read_entry
 from .server import down, mcp, reindex, serve, status, up
+from .service import service
+from .top import top
 from .tuning import tune
 
 CRASHED = 70
@@ -62,9 +66,9 @@ def cli(context: click.Context) -> None:
 
 
 ASKING = (query, read_context, read_entry, roles, doctor, reindex, evaluate, explain_place, tune)
-RUNNING = (serve, up, down, status, mcp)
+RUNNING = (serve, up, down, status, logs, top, service, mcp)
 LEARNT = (learned, patterns, replay, verify, export_decisions, import_decisions, forget)
-CARE = (backup, restore)
+CARE = (backup, restore, key, audit)
 HOSTS = (connect, disconnect)
 for command in (*RUNNING, *ASKING, *LEARNT, *CARE, *HOSTS):
     cli.add_command(command)

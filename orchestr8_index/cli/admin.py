@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -15,28 +15,31 @@ from ..learn.outcomes import Outcomes
 from ..learn.review import Chosen, chooser
 from ..records import Decision, Report
 
+if TYPE_CHECKING:
+    from ..daemon.probe import Address
+
 T = TypeVar("T")
 
 
 def forget_decisions(settings: Settings, given: dict[str, str]) -> int:
     from ..daemon.probe import call
-    from ..daemon.supervise import running_port
+    from ..daemon.supervise import running_address
 
-    port = running_port(settings)
-    if port is not None:
-        return int(_result(call(port, "forgetDecisions", given))["forgotten"])
+    where = running_address(settings)
+    if where is not None:
+        return int(_result(call(where, "forgetDecisions", given))["forgotten"])
     choose = chooser(msgspec.convert(given, Chosen))
     return _as_writer(settings, lambda outcomes: outcomes.forget(choose))
 
 
 def import_lines(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
     """(new, known already). Raises OperationError with the line that cannot be read."""
-    from ..daemon.supervise import running_port
+    from ..daemon.supervise import running_address
 
     decisions = [_decision(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-    port = running_port(settings)
-    if port is not None:
-        return _import_through(port, decisions)
+    where = running_address(settings)
+    if where is not None:
+        return _import_through(where, decisions)
 
     async def take(outcomes: Outcomes) -> tuple[int, int]:
         known = 0
@@ -49,14 +52,14 @@ def import_lines(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
     return _as_writer(settings, take)
 
 
-def _import_through(port: int, decisions: list[Decision]) -> tuple[int, int]:
+def _import_through(where: Address, decisions: list[Decision]) -> tuple[int, int]:
     from ..daemon.probe import call
 
     known = 0
     for decision in decisions:
         params = msgspec.to_builtins(_report(decision))
         params = {name: value for name, value in params.items() if value is not None}
-        known += _result(call(port, "cacheDecision", params))["receipt"]["duplicate"]
+        known += _result(call(where, "cacheDecision", params))["receipt"]["duplicate"]
     return len(decisions) - known, known
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -12,6 +12,9 @@ from msgspec import Struct
 from ..config import Settings
 from ..errors import OperationError
 from . import show
+
+if TYPE_CHECKING:
+    from ..daemon.probe import Address
 
 Ask = Callable[[str, Struct], Any]
 
@@ -25,9 +28,9 @@ class Source:
 
 
 def source_of(settings: Settings) -> Source:
-    port = _port_of_server(settings)
-    if port is not None:
-        return Source(_server(port), f"from the server on {show.url(port)}")
+    where = _address_of_server(settings)
+    if where is not None:
+        return Source(_server(where), f"from the server on {show.url(where)}")
     index, told = index_of(settings)
     return Source(_here(index), told)
 
@@ -48,28 +51,28 @@ def index_of(settings: Settings) -> tuple[Any, str]:
     return index, f"no server asked; indexed on the spot {over}"
 
 
-def _port_of_server(settings: Settings) -> int | None:
+def _address_of_server(settings: Settings) -> Address | None:
     """A server of ours that serves the roots that were asked for, or any if none were named."""
     from ..daemon.probe import get_health
-    from ..daemon.supervise import port_to_ask
+    from ..daemon.supervise import address_to_ask
 
-    port = port_to_ask(settings)
-    health = get_health(port) if port else None
+    where = address_to_ask(settings)
+    health = get_health(where) if where else None
     if health is None or health["status"] == "starting":
         return None
     if settings.explicit_roots and health.get("roots_digest") != settings.roots_digest:
         return None
-    return port
+    return where
 
 
-def _server(port: int) -> Ask:
+def _server(where: Address) -> Ask:
     from ..daemon.probe import call
 
     def ask(method: str, params: Struct) -> Any:
         try:
-            reply = call(port, method, msgspec.to_builtins(params))
+            reply = call(where, method, msgspec.to_builtins(params))
         except OSError as error:
-            raise OperationError(f"The server on {show.url(port)} broke off: {error}.") from None
+            raise OperationError(f"The server on {show.url(where)} broke off: {error}.") from None
         if "error" in reply:
             raise OperationError(*_complaint(reply["error"]))
         return reply["result"]

@@ -16,11 +16,11 @@ import msgspec
 from ..config import Settings
 from ..connect.files import Change, carry_out, connected, disconnected
 from ..connect.hosts import HOSTS, NAME, Host
-from ..daemon.supervise import running_port
+from ..daemon.probe import Address
+from ..daemon.supervise import address_to_ask, running_address
 from ..environment import environment
 from ..errors import OperationError
 from .options import common
-from .show import url
 
 COMMAND_SECONDS = 30
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -114,15 +114,19 @@ def _options(settings: Settings) -> list[str]:
 
 
 def _address(settings: Settings) -> str:
-    named = settings.port if settings.explicit_port else 0
-    running = running_port(settings)
-    port = named or running or settings.port
-    if not port:
+    where, running = address_to_ask(settings) or Address(settings.port), running_address(settings)
+    if not where.port:
         sentence = "No server runs, so its port is not known."
         raise OperationError(sentence, "Start it with `orchestr8-index up`, or name a --port.")
     if running is None:
         click.echo("No server runs on this data directory: `orchestr8-index up`.", err=True)
-    return f"{url(port)}/mcp"
+    elif running.key:
+        click.echo(
+            "This server asks for a key: give the host the header `Authorization: Bearer KEY`, or "
+            "connect it by command, which needs none.",
+            err=True,
+        )
+    return f"{where.url}/mcp"
 
 
 def _do(

@@ -180,7 +180,8 @@ def backup(settings: Settings) -> None:
     try:
         click.echo(str(back_up(settings.data_dir)))
     except (sqlite3.Error, OSError) as error:
-        raise OperationError(f"The backup failed: {error}.", "Is there a database?") from None
+        cure = "Is there a database, and can its folder be written to?"
+        raise OperationError(f"The backup failed: {error}.", cure) from None
 
 
 @click.command()

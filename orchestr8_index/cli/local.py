@@ -9,10 +9,21 @@ from ..discover.build import BuildLine
 from ..discover.child import Builder
 from ..discover.index import Index, open_index, open_newest
 from ..discover.snapshot import Generations
+from ..errors import SnapshotUnreadable
 
 
 def generations_of(settings: Settings) -> Generations:
     return Generations(settings.data_dir, settings.roots_digest)
+
+
+def sound(generations: Generations, index: Index | None) -> Index | None:
+    """None for a generation whose files are not what was written: a new one is built then."""
+    if index is None:
+        return None
+    try:
+        return None if generations.damage(index.generation) else index
+    except SnapshotUnreadable:
+        return None
 
 
 def build_now(
@@ -20,7 +31,7 @@ def build_now(
 ) -> Index:
     """The newest snapshot if the trees are as they were, else a new one. Raises BuildFailed."""
     generations = generations_of(settings)
-    last = open_newest(generations)
+    last = sound(generations, open_newest(generations))
     builder = Builder(settings, on_line=progress)
     if last is not None:
         builder.poison = last.manifest.poison

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
 import click
 import msgspec
 
-from ..config import Settings, read_settings
+from ..config import Door, Settings, read_settings
 
 
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --root, --port and --data-dir; the function gets `settings` instead."""
 
-    @click.option(
-        "--root", "roots", multiple=True, metavar="DIR", help="A tree to index; repeatable."
-    )
-    @click.option("--port", type=click.IntRange(0, 65535), help="The server's port [3700].")
-    @click.option("--data-dir", metavar="DIR", help="Where snapshots and logs lie.")
+    @_with_places
     @functools.wraps(function)
     def command(
         *, roots: tuple[str, ...], port: int | None, data_dir: str | None, **rest: Any
@@ -29,17 +26,59 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _with_places(command: Callable[..., Any]) -> Callable[..., Any]:
+    root = click.option(
+        "--root", "roots", multiple=True, metavar="DIR", help="A tree to index; repeatable."
+    )
+    port = click.option("--port", type=click.IntRange(0, 65535), help="The server's port [3700].")
+    folder = click.option("--data-dir", metavar="DIR", help="Where snapshots and logs lie.")
+    return root(port(folder(command)))
+
+
+def listening(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `common`, with the options of a server that others may reach."""
+
+    @click.option("--host", help="Listen on this address [127.0.0.1]; elsewhere keys are needed.")
+    @click.option(
+        "--allow-host",
+        "allow_hosts",
+        multiple=True,
+        metavar="NAME",
+        help="Another name that callers use for this machine; repeatable.",
+    )
+    @click.option("--require-keys", is_flag=True, help="Ask for a key on loopback, too.")
+    @click.option("--tls-cert", metavar="FILE", help="Speak TLS with this certificate (PEM).")
+    @click.option("--tls-key", metavar="FILE", help="The certificate's key (PEM).")
+    @_with_places
+    @functools.wraps(function)
+    def command(
+        *, roots: tuple[str, ...], port: int | None, data_dir: str | None, **rest: Any
+    ) -> Any:
+        door = {name: rest.pop(name) for name in msgspec.structs.asdict(Door())}
+        return function(settings=read_settings(roots, port, data_dir, door=door), **rest)
+
+    return command
+
+
 def with_roots_of_server(settings: Settings) -> Settings:
-    """Where no roots were named and a server runs on the data directory: the server's roots."""
+    """Where no roots were named: those of the data directory's server, running or the last one."""
     from ..daemon.supervise import pidfile
 
-    owner = None if settings.explicit_roots else pidfile(settings).owner()
-    roots = owner.get("roots") if owner else None
-    if not isinstance(roots, list) or not roots:
+    if settings.explicit_roots:
         return settings
-    return msgspec.structs.replace(
-        settings, roots=tuple(roots), roots_from="the roots of the running server"
-    )
+    file = pidfile(settings)
+    owner = file.owner()
+    whose = "the roots of the running server" if owner else "the roots of the last server"
+    roots = _folders((file.last() if owner is None else owner).get("roots"))
+    if not roots:
+        return settings
+    return msgspec.structs.replace(settings, roots=roots, roots_from=whose)
+
+
+def _folders(roots: object) -> tuple[str, ...]:
+    """Those that still are there, of what a file says."""
+    listed = roots if isinstance(roots, list) else []
+    return tuple(root for root in listed if isinstance(root, str) and os.path.isdir(root))
 
 
 def readable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any
 
@@ -11,26 +12,28 @@ import msgspec
 from ..config import Settings
 from ..errors import BuildFailed, OperationError
 from . import show
-from .options import common, with_roots_of_server
+from .options import common, listening, with_roots_of_server
 
 NOT_RUNNING = 3
 
 
 @click.command()
-@common
+@listening
 def serve(settings: Settings) -> None:
     """Run the server in the foreground until Ctrl-C or SIGTERM.
 
     \b
     orchestr8-index serve --root ~/my-plugins --port 3701
+    orchestr8-index serve --host 0.0.0.0 --allow-host tools.example --tls-cert C.pem --tls-key K.pem
     """
     from ..app import run_server
 
-    run_server(settings, show.serving)
+    show.strangers(settings)
+    run_server(settings, functools.partial(show.serving, settings.door))
 
 
 @click.command()
-@common
+@listening
 def up(settings: Settings) -> None:
     """Start the server in the background, and wait until it serves.
 
@@ -38,23 +41,23 @@ def up(settings: Settings) -> None:
     orchestr8-index up
     orchestr8-index up --root ~/.claude --root ./plugins
     """
-    from ..daemon.supervise import running_port, start, stop
+    from ..daemon.supervise import running_address, start
 
-    if (port := running_port(settings)) is not None:
-        _already_running(settings, port)
+    show.strangers(settings)
+    if running_address(settings) is not None:
+        _attach(settings)
         return
     click.echo(f"Starting over {show.roots(settings)} ({settings.roots_from}).", err=True)
     bar = show.Progress()
     try:
         health = start(settings, bar)
     except KeyboardInterrupt:
-        stop(settings)
         click.echo("\nInterrupted: nothing was left running.", err=True)
         raise
     finally:
         bar.end()
-    port = running_port(settings) or settings.port
-    click.echo(f"Serving {show.counts(health['indexes'])} on {show.url(port)}.")
+    where = running_address(settings) or settings.port
+    click.echo(f"Serving {show.counts(health['indexes'])} on {show.url(where)}.")
     if not any(health["indexes"].values()):
         click.echo(
             "Nothing was found there: name a tree with --root; `doctor --all` lists what was seen.",
@@ -62,11 +65,15 @@ def up(settings: Settings) -> None:
         )
 
 
-def _already_running(settings: Settings, port: int) -> None:
-    from ..daemon.supervise import pidfile
+def _attach(settings: Settings) -> None:
+    """A server of ours on this data directory: it is the one, if it answers."""
+    from ..daemon.supervise import answering, pidfile, running_address, wait_until_served
 
-    click.echo(f"Already running on {show.url(port)}.")
-    if settings.explicit_port and settings.port not in (0, port):
+    if answering(settings)["status"] == "starting":
+        wait_until_served(settings, show.Progress())
+    where = running_address(settings)
+    click.echo(f"Already running on {show.url(where or settings.port)}.")
+    if settings.explicit_port and settings.port not in (0, where.port if where else settings.port):
         click.echo(f"For another one on {settings.port}, name a --data-dir of its own.", err=True)
     served = (pidfile(settings).owner() or {}).get("roots")
     if settings.explicit_roots and served != list(settings.roots):
@@ -125,19 +132,19 @@ def status(settings: Settings, as_json: bool) -> None:
     orchestr8-index status --json
     """
     from ..daemon.probe import get_health
-    from ..daemon.supervise import pidfile, port_to_ask, running_port
+    from ..daemon.supervise import address_to_ask, pidfile, running_port
 
-    port = port_to_ask(settings)
-    health = get_health(port) if port else None
-    if port is None or health is None:
+    where = address_to_ask(settings)
+    health = get_health(where) if where else None
+    if where is None or health is None:
         click.echo('{"status":"not running"}' if as_json else "Not running.")
         sys.exit(NOT_RUNNING)
-    owner = (pidfile(settings).owner() or {}) if port == running_port(settings) else {}
+    owner = (pidfile(settings).owner() or {}) if where.port == running_port(settings) else {}
     if as_json:
-        where = {"port": port, "pid": owner.get("pid"), "roots": owner.get("roots")}
-        click.echo(msgspec.json.encode({**health, **where}).decode())
+        found = {"port": where.port, "pid": owner.get("pid"), "roots": owner.get("roots")}
+        click.echo(msgspec.json.encode({**health, **found}).decode())
     else:
-        click.echo(show.status(health, port, owner))
+        click.echo(show.status(health, where, owner))
 
 
 @click.command()
@@ -149,22 +156,29 @@ def reindex(settings: Settings, as_json: bool) -> None:
     \b
     orchestr8-index reindex
     """
-    from ..daemon.supervise import running_port
+    from ..daemon.supervise import running_address
 
     settings = with_roots_of_server(settings)
-    port = running_port(settings)
-    if port is None:
+    where = running_address(settings)
+    if where is None:
         _build_here(settings, as_json)
         return
     from ..daemon.probe import request
 
     try:
-        _, told = request(port, "POST", "/reindex", seconds=3600)
+        _, told = request(where, "POST", "/reindex", seconds=3600)
     except OSError as error:
-        raise OperationError(f"The server on {show.url(port)} broke off: {error}.") from None
+        raise OperationError(f"The server on {where.url} broke off: {error}.") from None
     if not isinstance(told, dict) or not told.get("success"):
-        raise BuildFailed(told["message"] if isinstance(told, dict) else "No answer.", cure="")
+        raise _refusal(told)
     click.echo(msgspec.json.encode(told).decode() if as_json else _told(told))
+
+
+def _refusal(told: Any) -> OperationError:
+    error = told.get("error") if isinstance(told, dict) else None
+    if isinstance(error, dict):
+        return OperationError(error["message"], error.get("data", {}).get("cure", ""))
+    return BuildFailed(told["message"] if isinstance(told, dict) else "No answer.", cure="")
 
 
 def _build_here(settings: Settings, as_json: bool) -> None:

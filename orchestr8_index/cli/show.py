@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..config import Settings
+from ..config import LOOPBACK, Door, Settings
 from ..records import KINDS, PLURAL, FileReport, Finding, Kind
+
+if TYPE_CHECKING:
+    from ..daemon.probe import Address
 
 SHOWN_PER_RULE = 5
 TOP = 10
@@ -43,8 +46,13 @@ def _progress_of(line: Any) -> dict[str, int]:
     return {"done": line.done, "total": line.total}
 
 
-def url(port: int) -> str:
-    return f"http://127.0.0.1:{port}"
+def url(where: int | Address) -> str:
+    return f"http://{LOOPBACK}:{where}" if isinstance(where, int) else where.url
+
+
+def strangers(settings: Settings) -> None:
+    for sentence in settings.strangers:
+        click.echo(click.style(f"Warning: {sentence}", fg="yellow"), err=True)
 
 
 def roots(settings: Settings) -> str:
@@ -55,7 +63,7 @@ def counts(indexes: Mapping[str, Any]) -> str:
     return ", ".join(f"{indexes[name]:,} {noun}" for name, noun in NOUNS.items())
 
 
-def status(health: Mapping[str, Any], port: int, owner: Mapping[str, Any]) -> str:
+def status(health: Mapping[str, Any], port: int | Address, owner: Mapping[str, Any]) -> str:
     colour = {"healthy": "green", "degraded": "yellow"}.get(health["status"], "cyan")
     head = click.style(health["status"], fg=colour, bold=True)
     cache, files = health["cache"], health["files"]
@@ -63,7 +71,7 @@ def status(health: Mapping[str, Any], port: int, owner: Mapping[str, Any]) -> st
     pid = f", process {owner['pid']}" if owner.get("pid") else ""
     lines = [
         f"Orchestr8 Index {health['version']}: {head} on {url(port)}{pid}",
-        f"  up       {_span(health['uptime_ms'] / 1000)}",
+        f"  up       {span(health['uptime_ms'] / 1000)}",
         f"  index    {counts(health['indexes'])}; generation {health['generation']}, "
         f"built in {health['build_ms'] / 1000:.1f} s, checked {_ago(health['checked_age_s'])}",
         f"  files    {files['indexed']} indexed, {files['repaired']} repaired, "
@@ -77,10 +85,10 @@ def status(health: Mapping[str, Any], port: int, owner: Mapping[str, Any]) -> st
 
 
 def _ago(seconds: float | None) -> str:
-    return "never" if seconds is None else f"{_span(seconds)} ago"
+    return "never" if seconds is None else f"{span(seconds)} ago"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
@@ -273,5 +281,6 @@ def standing(told: Any) -> str:
     return "\n".join(lines)
 
 
-def serving(port: int) -> None:
-    click.echo(f"Serving on {url(port)}; Ctrl-C ends it.", err=True)
+def serving(door: Door, port: int) -> None:
+    scheme = "https" if door.tls_cert else "http"
+    click.echo(f"Serving on {scheme}://{door.host}:{port}; Ctrl-C ends it.", err=True)

@@ -194,15 +194,15 @@ def _undo(settings: Settings, as_json: bool) -> None:
 def _renew(settings: Settings) -> None:
     """The running server, or else the next one, answers with what lies there now."""
     from ..daemon.probe import request
-    from ..daemon.supervise import running_port
+    from ..daemon.supervise import running_address
     from .local import build_now
 
-    port = running_port(settings)
-    if port is None:
+    where = running_address(settings)
+    if where is None:
         build_now(settings, lambda line: None, always=True)
         return
     try:
-        _, told = request(port, "POST", "/reindex", seconds=3600)
+        _, told = request(where, "POST", "/reindex", seconds=3600)
     except OSError as error:
         told = {"message": str(error)}
     if not isinstance(told, dict) or not told.get("success"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .place import Door
 from .steps import Reply, Trouble
 
 if TYPE_CHECKING:
@@ -20,18 +22,20 @@ HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 class Connection:
     """Keeps connections open between posts; may be used by several threads."""
 
-    def __init__(self, api_key: str = "", seconds: float = ANSWER) -> None:
-        self._headers, self._seconds = headers(api_key), seconds
+    def __init__(self, door: Callable[[], Door], seconds: float = ANSWER) -> None:
+        self._door, self._seconds = door, seconds
         self._client: httpx2.Client | None = None
+        self._made_for = (False, "")
         self._opening = threading.Lock()
 
     def post(self, url: str, body: bytes) -> Reply | Trouble:
         import httpx2
 
-        client = self._opened(url)
+        key, certificate = self._door()
         end = time.monotonic() + CONNECT + self._seconds
         try:
-            with client.stream("POST", url, content=body, headers=self._headers) as response:
+            client = self._opened(url, certificate)
+            with client.stream("POST", url, content=body, headers=headers(key)) as response:
                 parts = Parts(end)
                 for part in response.iter_raw():
                     parts.add(part)
@@ -45,31 +49,35 @@ class Connection:
         if client is not None:
             client.close()
 
-    def _opened(self, url: str) -> httpx2.Client:
+    def _opened(self, url: str, certificate: str) -> httpx2.Client:
         import httpx2
 
+        wanted = url.startswith("https:"), certificate
         with self._opening:
-            if self._client is None:
-                self._client = httpx2.Client(**options(url, self._seconds))
+            if self._client is None or self._made_for != wanted:
+                self._client = httpx2.Client(**options(*wanted, self._seconds))
+                self._made_for = wanted
             return self._client
 
 
 class AsyncConnection:
     """The same for one event loop at a time; another loop gets connections of its own."""
 
-    def __init__(self, api_key: str = "") -> None:
-        self._headers = headers(api_key)
+    def __init__(self, door: Callable[[], Door]) -> None:
+        self._door = door
         self._client: httpx2.AsyncClient | None = None
+        self._made_for = (False, "")
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def post(self, url: str, body: bytes) -> Reply | Trouble:
         import httpx2
 
-        client = self._of_this_loop(url)
+        key, certificate = self._door()
         try:
+            client = self._of_this_loop(url, certificate)
             async with asyncio.timeout(CONNECT + ANSWER):
                 async with client.stream(
-                    "POST", url, content=body, headers=self._headers
+                    "POST", url, content=body, headers=headers(key)
                 ) as response:
                     parts = Parts(float("inf"))
                     async for part in response.aiter_raw():
@@ -83,12 +91,13 @@ class AsyncConnection:
             await self._client.aclose()
         self._client = None
 
-    def _of_this_loop(self, url: str) -> httpx2.AsyncClient:
+    def _of_this_loop(self, url: str, certificate: str) -> httpx2.AsyncClient:
         import httpx2
 
-        loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
-            self._client, self._loop = httpx2.AsyncClient(**options(url, ANSWER)), loop
+        loop, wanted = asyncio.get_running_loop(), (url.startswith("https:"), certificate)
+        if self._client is None or self._loop is not loop or self._made_for != wanted:
+            self._client, self._loop = httpx2.AsyncClient(**options(*wanted, ANSWER)), loop
+            self._made_for = wanted
         return self._client
 
 
@@ -112,12 +121,20 @@ def headers(api_key: str) -> dict[str, str]:
     return HEADERS | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
 
 
-def options(url: str, seconds: float) -> dict[str, Any]:
-    """No proxy of the environment for a server on this machine, and no certificates to load."""
+def options(is_tls: bool, certificate: str, seconds: float) -> dict[str, Any]:
+    """No proxy of the environment for a server on this machine, and no certificates to load.
+
+    Raises OSError when the certificate cannot be read.
+    """
     import httpx2
 
     timeout = httpx2.Timeout(seconds, connect=CONNECT)
-    return {"timeout": timeout, "trust_env": False, "verify": url.startswith("https:")}
+    verify: Any = is_tls
+    if is_tls and certificate:
+        from ..daemon.tls import trusting
+
+        verify = trusting(certificate)
+    return {"timeout": timeout, "trust_env": False, "verify": verify}
 
 
 def trouble(error: Exception) -> Trouble:

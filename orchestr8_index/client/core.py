@@ -35,7 +35,7 @@ from ..errors import InvalidParams, ServerAway, Starting
 from ..records import Kind, Result
 from .calls import CALLS, NONSENSE, Call, read_reply, read_result, request, write_params
 from .courier import Connection, Courier
-from .place import Place
+from .place import Door, Place
 from .registry import Registry
 from .spool import Spool
 from .steps import Post, Reply, Steps, Trouble, Work
@@ -47,18 +47,23 @@ AWAY = (Starting.code, -32029, -32032)  # starting, and what says that it has en
 log = logging.getLogger("orchestr8.client")
 
 
+def _no_door() -> Door:
+    return "", ""
+
+
 class Core:
     """One client's state: where the server is, what was answered, what waits."""
 
     def __init__(
         self,
-        connect: Callable[[], Connection],
+        connect: Callable[[Callable[[], Door]], Connection],
         *,
         base_url: str = "",
         roots: Iterable[str | Path] = (),
         data_dir: str | Path | None = None,
         port: int | None = None,
         embedded: bool = False,
+        api_key: str = "",
         cache_seconds: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,11 +74,12 @@ class Core:
             folder = tempfile.mkdtemp(prefix="orchestr8-")
             self._folder = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.settings: Settings = read_settings(named, port, folder)
-        self.place = None if embedded else Place(self.settings, base_url, clock)
+        self.place = None if embedded else Place(self.settings, base_url, clock, api_key)
+        self.door = self.place.door if self.place else _no_door
         last_roots = self.place.roots if self.place else tuple
         self.registry = Registry(self.settings, last_roots, always=embedded)
         self.spool = Spool(self.settings.data_dir)
-        self.courier = Courier(self.spool, connect)
+        self.courier = Courier(self.spool, partial(connect, self.door))
         self._clock, self._warned_at = clock, -WARN_EVERY
         self._cache: TTLCache[tuple[str, bytes], bytes] = TTLCache(CACHED, cache_seconds, clock)
         self._caching = threading.Lock()

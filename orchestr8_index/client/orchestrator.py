@@ -12,6 +12,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 from .connection import AsyncConnection, Connection
 from .core import Core
 from .courier import SECONDS
+from .place import Door
 from .steps import Post, Steps
 
 P = ParamSpec("P")
@@ -27,13 +28,13 @@ class Client(Generic[C]):
     data_dir       where the server and the waiting outcomes are; else as for the command line
     port           where to look when nobody owns the data directory
     embedded       index in this process, without any server
-    api_key        for a server that asks for one
+    api_key        for a server that asks for one; that of the data directory lets its own user in
     cache_seconds  how long an answer is good for; 0 for no cache
 
     Raises BadSetting for a root that is no folder.
     """
 
-    _connect: Callable[[str], C]
+    _connect: Callable[[Callable[[], Door]], C]
 
     def __init__(
         self,
@@ -46,16 +47,17 @@ class Client(Generic[C]):
         api_key: str = "",
         cache_seconds: float = 30.0,
     ) -> None:
-        self._connection: C = self._connect(api_key)
         self._core = Core(
-            functools.partial(Connection, api_key, SECONDS),
+            functools.partial(Connection, seconds=SECONDS),
             base_url=base_url,
             roots=roots,
             data_dir=data_dir,
             port=port,
             embedded=embedded,
+            api_key=api_key,
             cache_seconds=cache_seconds,
         )
+        self._connection: C = self._connect(self._core.door)
 
 
 def sync(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ..config import Settings
 from ..daemon.pidfile import PidFile
@@ -12,6 +13,9 @@ HOST = "127.0.0.1"
 SHORTEST, LONGEST = 0.1, 5.0
 PAUSE_PER_LOSS = 2.0  # a server that costs two seconds is left alone for four
 Stamp = tuple[int, int, int]
+Door = tuple[str, str]
+"""The key to show, and the one certificate to trust; "" for none, and for those of everybody."""
+GUARDED = {"host", "tls_cert", "local_key"}
 
 
 class Place:
@@ -22,8 +26,14 @@ class Place:
     """
 
     def __init__(
-        self, settings: Settings, base_url: str = "", clock: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        base_url: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        api_key: str = "",
     ) -> None:
+        self._key = api_key or settings.api_key
+        self._door: Door = self._key, ""
         self._settings, self._base_url, self._clock = settings, base_url.rstrip("/"), clock
         self._pidfile = PidFile(settings.data_dir / "mcp.pid")
         self._url, self._read_at = "", (-1, -1, -1)
@@ -39,6 +49,10 @@ class Place:
         if now != self._read_at:
             self._url, self._read_at, self.known = self._look(), now, False
         return self._url
+
+    def door(self) -> Door:
+        """What it takes to get in where `url` said to ask."""
+        return self._door
 
     def answered(self) -> None:
         self._failures = 0
@@ -68,11 +82,24 @@ class Place:
         return self._base_url or self._url or f"of {self._settings.data_dir}"
 
     def _look(self) -> str:
+        self._door = self._key, ""
         if self._base_url:
             return self._base_url
         owner = self._pidfile.owner() or {}
+        if not GUARDED.isdisjoint(owner):
+            return self._look_behind(owner)
         port = owner.get("port") or self._guess()
         return f"http://{HOST}:{port}" if port else ""
+
+    def _look_behind(self, owner: Mapping[str, Any]) -> str:
+        """A server with keys or TLS says in its mcp.pid how its own user gets in."""
+        from ..daemon.probe import address_of
+
+        address = address_of(owner, self._key)
+        if address is None:
+            return ""
+        self._door = address.key, address.tls_cert
+        return address.url
 
     def _guess(self) -> int:
         """One data directory has one server: a named one without an owner has none."""

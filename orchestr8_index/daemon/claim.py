@@ -5,21 +5,29 @@ Light on imports: it runs before the build's child is started, and the rest is l
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 
-from ..config import Settings
+from ..config import LOOPBACK, Door, Settings
 from ..errors import AlreadyRunning, PortTaken, StartFailed
 from .pidfile import PidFile
+from .taken import taker
 
-HOST = "127.0.0.1"
+HOST, WILDCARDS = LOOPBACK, ("0.0.0.0", "::")
+_UNKNOWN_NAME = (socket.EAI_NONAME, socket.EAI_AGAIN, socket.EAI_NODATA)
 BACKLOG = 2048
 
 
 def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
     """The data directory's lock and the listening socket. Raises with a sentence and a cure."""
+    if settings.door.tls_cert:
+        from .tls import check_certificate
+
+        check_certificate(settings.door)
     pidfile = PidFile(settings.data_dir / "mcp.pid")
+    before = pidfile.last()
     try:
         owned = pidfile.acquire()
     except OSError as error:
@@ -31,25 +39,47 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
         sentence = f"A server already runs on this data directory: {who}."
         raise AlreadyRunning(sentence, "Stop it with `down`, or choose another --data-dir.")
     try:
-        listening = listen(settings.port)
+        listening = listen(settings.port, settings.door.host)
     except BaseException:
+        if before:  # who comes after still learns what was served here
+            with contextlib.suppress(OSError):
+                pidfile.write(**before)
         pidfile.release()
         raise
     port = listening.getsockname()[1]
-    pidfile.write(pid=os.getpid(), port=port, roots=list(settings.roots))
+    facts = {"pid": os.getpid(), "port": port, "roots": list(settings.roots)}
+    pidfile.write(**facts, **_reached(settings))
     return pidfile, listening
 
 
-def listen(port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _reached(settings: Settings) -> dict[str, str]:
+    """How the command line of this user gets in, where that is not plain loopback."""
+    said = reached_at(settings.door)
+    return {**said, "local_key": settings.local_key} if settings.local_key else said
+
+
+def reached_at(door: Door) -> dict[str, str]:
+    """The host and the certificate to ask for, where that is not plain loopback."""
+    said = {"tls_cert": door.tls_cert} if door.tls_cert else {}
+    return said if door.host in (HOST, *WILDCARDS) else {**said, "host": door.host}
+
+
+def listen(port: int, host: str = HOST) -> socket.socket:
+    listening = None
     try:
-        listening.bind((HOST, port))
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
         listening.listen(BACKLOG)
     except OSError as error:
-        listening.close()
+        if listening:
+            listening.close()
+        if error.errno in (errno.EADDRNOTAVAIL, *_UNKNOWN_NAME):
+            cure = "Name an address of this machine with --host or MCP_HOST."
+            raise PortTaken(f"{host} is no address of this machine.", cure) from None
         if error.errno == errno.EADDRINUSE:
-            raise PortTaken(f"Port {port} is taken by another program.") from None
+            raise PortTaken(f"Port {port} is taken by {taker(port)}.") from None
         raise PortTaken(f"Port {port} cannot be used: {error.strerror}.") from None
     listening.set_inheritable(False)
     return listening

@@ -12,12 +12,14 @@ from typing import Any
 
 from ..config import Settings, inherited_environment
 from ..errors import BuildFailed, PortTaken, StartFailed
-from .command import own_command, watch_command
+from .claim import reached_at
+from .command import arguments_of, own_command, watch_command
 from .pidfile import PidFile
-from .probe import Health, get_health
+from .probe import Address, Health, address_of, get_health
 from .watch import LOCK_NAME, STDERR_NAME
 
 START_SECONDS, STOP_SECONDS, KILL_SECONDS = 120.0, 10.0, 5.0
+ATTACH_SECONDS = 3.0
 PAUSE = 0.05
 
 
@@ -27,53 +29,124 @@ def pidfile(settings: Settings) -> PidFile:
 
 def running_port(settings: Settings) -> int | None:
     """The port of the server that owns the data directory."""
-    owner = pidfile(settings).owner()
-    port = owner.get("port") if owner else None
-    return port if isinstance(port, int) else None
+    address = running_address(settings)
+    return address.port if address else None
 
 
-def port_to_ask(settings: Settings) -> int | None:
-    """The port that the options mean: one named on purpose, else that of the data directory's
+def running_address(settings: Settings) -> Address | None:
+    """How to reach the server that owns the data directory."""
+    return address_of(pidfile(settings).owner(), settings.api_key)
+
+
+def address_to_ask(settings: Settings) -> Address | None:
+    """The server that the options mean: one named on purpose, else that of the data directory's
     server, else (if no data directory was named) the default."""
+    running = running_address(settings)
     if settings.explicit_port and settings.port:
-        return settings.port
-    return running_port(settings) or (None if settings.explicit_data_dir else settings.port)
+        known = running is not None and running.port == settings.port
+        return running if known else _meant(settings)
+    if running is None and not settings.explicit_data_dir:
+        return _meant(settings)
+    return running
+
+
+def _meant(settings: Settings) -> Address:
+    """Where a server of these very settings is to be reached."""
+    return Address(settings.port, **reached_at(settings.door), key=settings.api_key)
 
 
 def start(settings: Settings, progress: Callable[[Health], None]) -> Health:
-    """Detach a server and wait until it serves. Raises with what it said if it does not."""
-    if settings.port and get_health(settings.port) is not None:
-        sentence = f"Port {settings.port} is taken by a server with another data directory."
-        raise PortTaken(sentence)
+    """Detach a server and wait until it serves. Raises with what it said if it does not.
+
+    Whoever else starts one on this data directory meanwhile gets the same server.
+    """
+    if (found := _on_port(settings)) is not None:
+        return found
     process = _spawn(settings)
+    try:
+        return wait_until_served(settings, progress, process)
+    except BaseException:
+        if process.poll() is None:  # ours: what this start began, it ends
+            stop(settings)
+            _end(process)
+        raise
+
+
+def wait_until_served(
+    settings: Settings,
+    progress: Callable[[Health], None],
+    process: subprocess.Popen[bytes] | None = None,
+) -> Health:
+    """The health of the data directory's server once it serves. Raises if that does not come."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if process.poll() is not None and not _owners(settings):
+        if (process is None or process.poll() is not None) and not _is_owned(settings):
             raise StartFailed(_last_words(settings) or "The server ended at once.", cure="")
-        port = running_port(settings)
-        health = get_health(port) if port else None
+        address = running_address(settings)
+        health = get_health(address) if address else None
         if health and health["status"] != "starting":
             return health
         if health and health["reasons"]:
-            stop(settings)
-            raise BuildFailed(health["reasons"][0], "Nothing was left running.")
+            cure = "Nothing was left running." if process else "End it with `orchestr8-index down`."
+            raise BuildFailed(health["reasons"][0], cure)
         if health:
             progress(health)
         time.sleep(PAUSE)
     raise StartFailed(f"The server did not answer within {START_SECONDS:.0f} s.")
 
 
+def answering(settings: Settings) -> Health:
+    """The health of the server that owns the data directory, which may be busy for a moment.
+
+    Raises StartFailed when it holds the directory and does not answer.
+    """
+    deadline = time.monotonic() + ATTACH_SECONDS
+    while True:
+        address = running_address(settings)
+        if address is not None and (health := get_health(address)) is not None:
+            return health
+        if time.monotonic() > deadline:
+            break
+        time.sleep(PAUSE)
+    owner = pidfile(settings).owner() or {}
+    who = f"process {owner.get('pid', '?')} on port {owner.get('port', '?')}"
+    sentence = f"The server of this data directory ({who}) does not answer."
+    raise StartFailed(sentence, "End it with `orchestr8-index down`, then start again.")
+
+
+def _on_port(settings: Settings) -> Health | None:
+    """A server of this very data directory on the wanted port, though its lock is not seen: the
+    lock was removed, or it is just being taken. Raises PortTaken for one of another directory."""
+    health = get_health(_meant(settings)) if settings.port else None
+    if health is None or health.get("data_digest") == settings.data_digest:
+        return health if health and health["status"] != "starting" else None
+    raise PortTaken(f"Port {settings.port} is taken by a server with another data directory.")
+
+
+def _is_owned(settings: Settings) -> bool:
+    return any(lock.owner() is not None for lock in _locks(settings))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """One that never came as far as its lock, with what it started."""
+    with contextlib.suppress(ProcessLookupError, PermissionError, AttributeError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(KILL_SECONDS)
+
+
 def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
     logs = settings.data_dir / "logs"
     try:
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stderr = open(logs / STDERR_NAME, "wb")
     except OSError as error:
         sentence = f"The data directory {settings.data_dir} cannot be used: {error.strerror}."
         raise StartFailed(sentence, "Choose another with --data-dir or MCP_DATA_DIR.") from None
-    command = own_command("serve", *_arguments(settings))
+    command = own_command("serve", *arguments_of(settings))
     if settings.auto_restart:
         command = watch_command(str(settings.data_dir), *command)
-    with open(logs / STDERR_NAME, "wb") as stderr:
+    with stderr:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -82,11 +155,6 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
             env=inherited_environment(),
             start_new_session=True,
         )
-
-
-def _arguments(settings: Settings) -> list[str]:
-    roots = [part for root in settings.roots for part in ("--root", root)]
-    return [*roots, "--port", str(settings.port), "--data-dir", str(settings.data_dir)]
 
 
 def _last_words(settings: Settings) -> str:
@@ -130,7 +198,7 @@ def _owners(settings: Settings) -> list[dict[str, Any]]:
 
 def _wait_free(settings: Settings, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    while any(lock.owner() is not None for lock in _locks(settings)):
+    while _is_owned(settings):
         if time.monotonic() > deadline:
             return False
         time.sleep(PAUSE)

@@ -9,6 +9,7 @@ has, after 0.5 s doubling to 30 s. A server that ended by itself (0), or said wh
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -17,7 +18,9 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
+from ..redact import redact
 from .pidfile import PidFile
 
 LOCK_NAME, STDERR_NAME, LOG_NAME = "mcp.watch", "serve.stderr", "mcp.log"
@@ -51,13 +54,20 @@ class Watcher:
         return 0
 
     def _run_once(self) -> int:
-        with open(self._logs / STDERR_NAME, "wb") as stderr:
+        with self._stderr() as stderr:
             self._child = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr
             )
         if self._stopping:
             self._child.terminate()
         return self._child.wait()
+
+    def _stderr(self) -> IO[bytes]:
+        """Where the folder is gone or the disk refuses, the server runs all the same."""
+        try:
+            return open(self._logs / STDERR_NAME, "wb")
+        except OSError:
+            return open(os.devnull, "wb")
 
     def _stop(self, number: int, frame: object) -> None:
         """Raises nothing: a child that is just being started would be left behind."""
@@ -71,13 +81,17 @@ class Watcher:
             time.sleep(NAP)
 
     def _write_crash(self, status: int, pause: float) -> None:
+        with contextlib.suppress(OSError):  # a full disk must not end the watcher
+            self._append_crash(status, pause)
+
+    def _append_crash(self, status: int, pause: float) -> None:
         last = (self._logs / STDERR_NAME).read_text("utf-8", "replace")[-2000:]
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
             "level": "error",
             "logger": "orchestr8.watch",
             "message": f"the server ended with status {status}; it is started again in {pause:g} s",
-            "said": last.strip(),
+            "said": redact(last.strip()),
         }
         with open(self._logs / LOG_NAME, "a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")

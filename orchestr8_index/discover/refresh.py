@@ -10,18 +10,23 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..config import Settings
-from ..errors import BuildFailed, OperationError
+from ..errors import BuildFailed, OperationError, SnapshotUnreadable
 from .build import BuildLine
 from .child import BuildChild, Builder
 from .index import Index, open_index, open_newest
 from .snapshot import Generations
 
+SUSPECT_SECONDS = 5.0
+DISK = "If it comes again, look after the disk of the data directory."
+
 
 @dataclass(slots=True)
 class Refresh:
-    """The owner of the current index. `checked_at` is when the inputs were last looked at."""
+    """The owner of the current index. `checked_at` is when the inputs were last looked at;
+    `looked_at` is the same on the monotonic clock, where a clock that is set changes nothing."""
 
     settings: Settings
     builder: Builder
@@ -30,11 +35,15 @@ class Refresh:
     index: Index | None = None
     failure: str = ""
     checked_at: float = 0.0
+    looked_at: float = field(default_factory=time.monotonic)
+    damage: str = ""
     progress: BuildLine = field(default_factory=BuildLine)
     _named: set[str] = field(default_factory=set)
     _building: asyncio.Task[Index] | None = None
     _following: asyncio.Task[Index] | None = None
     _early: BuildChild | None = None
+    _verifying: asyncio.Task[None] | None = None
+    _suspected: float = float("-inf")
 
     @property
     def generations(self) -> Generations:
@@ -70,6 +79,30 @@ class Refresh:
         self._named.update(named)
         return await self._shared(self._digest())
 
+    async def verify(self) -> None:
+        """Read the served snapshot's files; a new generation if one is not what was written.
+
+        Raises BuildFailed; the reason then stays in `damage`.
+        """
+        if self.index is None:
+            return
+        served = self.index.generation
+        try:
+            damaged = await asyncio.to_thread(self.generations.damage, served)
+        except SnapshotUnreadable:
+            damaged = "manifest.json" if self.generations.path(served).exists() else ""
+        if damaged and self.index.generation == served:
+            self.damage = f"The snapshot is damaged ({damaged}); a new one is built. {DISK}"
+            await self.reindex()
+
+    def suspect(self) -> None:
+        """Something failed that should not: look at the snapshot, beside the answers."""
+        now = time.monotonic()
+        if now - self._suspected > SUSPECT_SECONDS:
+            self._suspected = now
+            self._verifying = asyncio.create_task(self.verify())
+            self._verifying.add_done_callback(_retrieve)
+
     async def _shared(self, unless: str) -> Index:
         running = self._building
         if running is None or running.done():
@@ -81,7 +114,7 @@ class Refresh:
 
     async def stop(self) -> None:
         self.builder.stop()
-        tasks = [task for task in (self._building, self._following) if task]
+        tasks = [t for t in (self._building, self._following, self._verifying) if t]
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _build_after(self, running: asyncio.Task[Index]) -> Index:
@@ -104,9 +137,9 @@ class Refresh:
         except OSError as error:
             self.failure = f"The index could not be built: {error.strerror}."
             raise BuildFailed(self.failure) from error
-        self.failure, self.checked_at = "", self.clock()
+        self.failure, self.checked_at, self.looked_at = "", self.clock(), time.monotonic()
         if index is not self.index:
-            self.index = index
+            self.index, self.damage = index, ""
             for told in self.on_swap:
                 told(index)
         return index
@@ -122,14 +155,15 @@ class Refresh:
         return index
 
     def _digest(self) -> str:
-        return self.index.manifest.digest if self.index else ""
+        """Of what is served; "" where nothing fits, so that a build is made in any case."""
+        return self.index.manifest.digest if self.index and not self.damage else ""
 
     def _note_progress(self, line: BuildLine) -> None:
         if line.total:
             self.progress = line
 
 
-def _retrieve(task: asyncio.Task[Index]) -> None:
+def _retrieve(task: asyncio.Task[Any]) -> None:
     """A failed build is told by `failure`; nobody needs to await the task for that."""
     if not task.cancelled():
         task.exception()

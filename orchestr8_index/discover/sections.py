@@ -68,7 +68,10 @@ class Sections:
         wanted = whole if length is None else length
         if not hasattr(os, "pread"):  # Windows
             return self._map[offset + start : offset + start + wanted]
-        return os.pread(self._fd, wanted, offset + start)
+        found = os.pread(self._fd, wanted, offset + start)
+        if len(found) < wanted:
+            raise SnapshotUnreadable("The snapshot was truncated while it was open.")
+        return found
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 import time
+import zlib
 from pathlib import Path
 
 import msgspec
@@ -25,6 +26,7 @@ from .sections import Table
 FORMAT = 6
 KEPT_GENERATIONS = 2
 LEFTOVER_AGE = 3600.0
+_PART = 1 << 18
 _MANIFEST, _FILES = "manifest.json", "files.msgpack"
 
 
@@ -43,7 +45,8 @@ class SegmentInfo(Struct, frozen=True):
 
 class Manifest(Struct, frozen=True):
     """`digest` is that of the inputs, `words` that of the word vectors, `recipe` says what else
-    decided; times are seconds since 1970, durations milliseconds."""
+    decided; times are seconds since 1970, durations milliseconds; `sums` are sizes and CRC-32 of
+    the other files."""
 
     format: int
     version: str
@@ -58,6 +61,7 @@ class Manifest(Struct, frozen=True):
     poison: tuple[Poison, ...] = ()
     generation: int = 0
     recipe: str = ""
+    sums: dict[str, tuple[int, int]] = {}
 
     @property
     def counts(self) -> dict[Kind, int]:
@@ -87,6 +91,8 @@ class Generations:
     def publish(self, made: Path, manifest: Manifest, files: Files) -> Manifest:
         """Finish `made` and rename it to the next generation; atomic, whoever else publishes."""
         _write(made / _FILES, msgspec.msgpack.encode(files))
+        sums = {path.name: _sum(path) for path in made.iterdir() if path.name != _MANIFEST}
+        manifest = msgspec.structs.replace(manifest, sums=sums)
         while True:
             manifest = msgspec.structs.replace(manifest, generation=self.newest() + 1)
             _write(made / _MANIFEST, msgspec.json.encode(manifest))
@@ -114,7 +120,7 @@ class Generations:
         try:
             manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
         except (OSError, msgspec.DecodeError) as error:
-            raise SnapshotUnreadable(f"The snapshot cannot be read: {error}.") from None
+            raise SnapshotUnreadable(f"The snapshot cannot be read: {_why(error)}.") from None
         if manifest.format != FORMAT:
             raise SnapshotUnreadable("The snapshot is of another version.")
         return manifest
@@ -124,7 +130,22 @@ class Generations:
             data = (self.folder / _name(generation) / _FILES).read_bytes()
             return msgspec.msgpack.decode(data, type=Files)
         except (OSError, msgspec.DecodeError) as error:
-            raise SnapshotUnreadable(f"The snapshot cannot be read: {error}.") from None
+            raise SnapshotUnreadable(f"The snapshot cannot be read: {_why(error)}.") from None
+
+    def damage(self, generation: int) -> str:
+        """Which file is not what was written, or "". Reads all of them. Raises SnapshotUnreadable.
+
+        One that is gone is no damage: another process may have pruned the generation.
+        """
+        for name, wanted in self.manifest(generation).sums.items():
+            try:
+                if _sum(self.path(generation) / name) != wanted:
+                    return name
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                return f"{name} ({error.strerror})"
+        return ""
 
     def path(self, generation: int) -> Path:
         return self.folder / _name(generation)
@@ -147,6 +168,19 @@ class Generations:
 
 def _name(generation: int) -> str:
     return f"{generation:06d}"
+
+
+def _why(error: Exception) -> str:
+    """Without the path: it is said on the wire, too."""
+    return (error.strerror or "") if isinstance(error, OSError) else str(error)
+
+
+def _sum(path: Path) -> tuple[int, int]:
+    size = found = 0
+    with open(path, "rb") as file:
+        while part := file.read(_PART):
+            size, found = size + len(part), zlib.crc32(part, found)
+    return size, found
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -92,6 +92,11 @@ class Outcomes:
         return True
 
     @property
+    def decisions(self) -> int:
+        """How many were counted: the number of the last one."""
+        return self._applied
+
+    @property
     def revision(self) -> int:
         """Grows with everything that may change an answer."""
         return self.memory.revision + self.patterns.kept

@@ -6,6 +6,7 @@ place where a defect becomes an error of the family.
 
 from __future__ import annotations
 
+import contextvars
 import hashlib
 import logging
 import sqlite3
@@ -14,18 +15,48 @@ from typing import Any
 
 import msgspec
 
-from ..errors import InternalError, MethodNotFound, RequestError, StoreUnavailable
+from ..errors import Forbidden, InternalError, MethodNotFound, RequestError, StoreUnavailable
 from ..store.ledger import query_note
+from .cache import AnswerCache, Key
+from .gate.caller import caller, correlation_id
 from .methods import METHODS, Method, read_params
+from .signs.trace import Trace
 from .state import State
 
+from_cache: contextvars.ContextVar[bool] = contextvars.ContextVar("from_cache", default=False)
+LOGGED_BYTES = 2000
 log = logging.getLogger("orchestr8.rpc")
 
 
 async def perform(state: State, name: str, raw: bytes) -> bytes:
     """The result of the method as JSON. `raw` are its params as JSON. Raises RequestError only."""
+    if state.signs.trace is None:
+        return await _told(state, name, raw)
+    return await _traced(state, state.signs.trace, name, raw)
+
+
+async def _traced(state: State, trace: Trace, name: str, raw: bytes) -> bytes:
+    """A method that does not exist is not named: whatever the caller wrote would be a label."""
+    started, code = time.perf_counter(), 0
+    from_cache.set(False)
     try:
-        return await _perform(state, _method(name), raw)
+        return await _told(state, name, raw)
+    except RequestError as error:
+        code = error.code
+        raise
+    finally:
+        known = name if name in METHODS else "unknown"
+        took = time.perf_counter() - started
+        trace.call(known, took, code, from_cache.get(), correlation_id.get())
+
+
+async def _told(state: State, name: str, raw: bytes) -> bytes:
+    try:
+        method = _method(name)
+        caller.get().must_have(method.scope)
+        result = await _perform(state, method, raw)
+        state.gate.audit.done(name, "ok", method.scope == "read")
+        return result
     except RequestError as error:
         failure = error
     except sqlite3.Error as error:  # answers go on, and /health says why
@@ -34,9 +65,17 @@ async def perform(state: State, name: str, raw: bytes) -> bytes:
         failure = StoreUnavailable("The store cannot be read.")
     except Exception:  # the one place where a defect becomes an answer
         log.exception("the method failed", extra={"method": name})
+        state.refresh.suspect()
         failure = InternalError("The server met an error of its own.")
     state.metrics.failed(failure.code)
+    _audit_failure(state, name, failure)
     raise failure from None
+
+
+def _audit_failure(state: State, name: str, failure: RequestError) -> None:
+    method = METHODS.get(name)
+    is_read = not isinstance(failure, Forbidden) and (method is None or method.scope == "read")
+    state.gate.audit.done(name if method else "no such method", str(failure.code), is_read)
 
 
 def _method(name: str) -> Method:
@@ -49,6 +88,9 @@ def _method(name: str) -> Method:
 
 async def _perform(state: State, method: Method, raw: bytes) -> bytes:
     started = time.perf_counter()
+    if method.cache and log.isEnabledFor(logging.DEBUG):  # a question; reports are never logged
+        said = raw[:LOGGED_BYTES].decode("utf-8", "replace")
+        log.debug("asked", extra={"method": method.name, "params": said})
     params = read_params(method, raw)
     result = await (
         _cached(state, method, params) if method.cache else _plain(state, method, params)
@@ -66,18 +108,32 @@ async def _plain(state: State, method: Method, params: Any) -> bytes:
 
 
 async def _cached(state: State, method: Method, params: Any) -> bytes:
-    cache = state.query_cache if method.cache == "query" else state.pattern_cache
-    key = (method.name, _digest(msgspec.json.encode(params)), state.stamp(method.about))
-    started, known = time.perf_counter(), cache.get(key)
-    if known is None:
-        result = await method.call(state, params)
-        answer = msgspec.json.encode(result)
-        again = {**result, "cache_hit": True} if _tells(result) else None
-        cache.put(key, msgspec.json.encode(again) if again else answer)
-    else:
-        answer = known
+    asked = msgspec.json.encode(params)
+    key = (method.name, _digest(asked), state.stamp(method.about))
+    started, known = time.perf_counter(), _cache(state, method).get(key)
+    answer = await _work_out(state, method, params, key) if known is None else known
+    state.hot.note(method.name, asked)
     _note(state, method, params, answer, known is not None, started)
     return answer
+
+
+async def warm(state: State, name: str, asked: bytes) -> None:
+    """Work out an answer before somebody asks, uncounted. Raises RequestError."""
+    method = _method(name)
+    params = read_params(method, asked)
+    await _work_out(state, method, params, (name, _digest(asked), state.stamp(method.about)))
+
+
+async def _work_out(state: State, method: Method, params: Any, key: Key) -> bytes:
+    result = await method.call(state, params)
+    answer = msgspec.json.encode(result)
+    again = {**result, "cache_hit": True} if _tells(result) else None
+    _cache(state, method).put(key, msgspec.json.encode(again) if again else answer)
+    return answer
+
+
+def _cache(state: State, method: Method) -> AnswerCache:
+    return state.query_cache if method.cache == "query" else state.pattern_cache
 
 
 def _tells(result: Any) -> bool:
@@ -88,6 +144,7 @@ def _note(
     state: State, method: Method, params: Any, answer: bytes, hit: bool, started: float
 ) -> None:
     """A row for the query log: names only, so that what waits for the disk stays small."""
+    from_cache.set(hit)
     if state.keeper is not None and method.cache == "query":
         spent = (time.perf_counter() - started) * 1000
         state.keeper.note_query(query_note(method.name, params, answer, hit, spent))

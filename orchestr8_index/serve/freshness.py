@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
 QUIET_MS = 20  # without a change; builds take longer, and what changes meanwhile is the next
 GATHER_MS = 800  # at most, of files that never rest
-LOOK_SECONDS = 3600.0
 READY_SECONDS = 60.0  # for which a child is kept ready after a change: the next one is near
+LOOK_SECONDS, AGAIN_SECONDS = 3600.0, 60.0
+CALM_SECONDS = 2.0  # a watch that stands that long is one
+WATCH_CURE = (
+    "Changes are seen at the hourly look, or at once with `orchestr8-index reindex`; on Linux "
+    "`sysctl fs.inotify.max_user_watches` says how many folders can be watched."
+)
 REGISTRY = "agent-registry.yml"
 log = logging.getLogger("orchestr8.fresh")
 
@@ -35,11 +40,13 @@ class Watch:
         refresh: Refresh,
         look_seconds: float = LOOK_SECONDS,
         ready_seconds: float = READY_SECONDS,
+        again_seconds: float = AGAIN_SECONDS,
     ) -> None:
         self._refresh, self._look_seconds = refresh, look_seconds
-        self._ready_seconds = ready_seconds
+        self._ready_seconds, self._again_seconds = ready_seconds, again_seconds
         self._dismissal: asyncio.TimerHandle | None = None
         self._stop = asyncio.Event()
+        self.trouble = ""
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
@@ -56,9 +63,19 @@ class Watch:
 
     async def _wait_for_changes(self) -> None:
         """Where the system refuses to watch (too many folders, say), the hourly look remains."""
+        while not self._stop.is_set():
+            try:
+                await self._watch()
+            except Exception as error:  # a background loop: tried again, and /health says why
+                log.warning("the roots cannot be watched", extra={"reason": str(error)})
+                self.trouble = f"The roots cannot be watched: {_reason(error)}. {WATCH_CURE}"
+            await asyncio.sleep(self._again_seconds)
+
+    async def _watch(self) -> None:
         from watchfiles import awatch
 
         roots = self._refresh.settings.roots
+        calm = asyncio.get_running_loop().call_later(CALM_SECONDS, self._calm)
         try:
             async for changes in awatch(
                 *roots,
@@ -71,13 +88,25 @@ class Watch:
                 self._postpone()
                 await self._look({path for _, path in changes})
                 await self._be_ready()
-        except (OSError, RuntimeError) as error:
-            log.warning("the roots cannot be watched", extra={"reason": str(error)})
+        finally:
+            calm.cancel()
+
+    def _calm(self) -> None:
+        self.trouble = ""
 
     async def _look_by_the_clock(self) -> None:
+        """Every hour, and the files of the snapshot at the beginning, too."""
         while True:
-            await asyncio.sleep(self._look_seconds)
-            await self._look()
+            try:
+                await self._refresh.verify()
+                await asyncio.sleep(self._look_seconds)
+                await self._look()
+            except OperationError as error:
+                log.error("the index could not be built", extra={"reason": str(error)})
+                await asyncio.sleep(self._again_seconds)
+            except Exception:  # a background loop
+                log.exception("the hourly look failed")
+                await asyncio.sleep(self._again_seconds)
 
     async def _be_ready(self) -> None:
         """Who saves a file will probably save another one soon."""
@@ -101,6 +130,13 @@ class Watch:
             return
         if index is not before:
             log.info("a new generation serves", extra={"generation": index.generation})
+
+
+def _reason(error: Exception) -> str:
+    """Without paths: /health says it to everybody."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return type(error).__name__ if "/" in str(error) else str(error)
 
 
 def may_matter(change: Change, path: str) -> bool:

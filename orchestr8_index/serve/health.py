@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +9,10 @@ from typing import Any
 from .. import __version__
 from ..learn.outcomes import Outcomes
 from ..records import PLURAL
+from ..store.backup import age_seconds as backup_age
 from .learning import offered
+from .process import memory_mb
+from .signs.samples import Sample
 from .state import State
 
 
@@ -20,6 +21,8 @@ def health(state: State) -> dict[str, Any]:
     refresh, index = state.refresh, state.refresh.index
     reasons = [refresh.failure] if refresh.failure else []
     reasons += state.keeper.reasons if state.keeper else []
+    reasons += state.gate.memory.reasons
+    reasons += state.signs.reasons(refresh)
     status = "starting" if index is None else "degraded" if reasons else "healthy"
     manifest = index.manifest if index else None
     counts = manifest.counts if manifest else dict.fromkeys(PLURAL, 0)
@@ -41,6 +44,7 @@ def health(state: State) -> dict[str, Any]:
         "checked_age_s": _age(refresh.checked_at, refresh.clock()),
         "files": {name: files.get(name, 0) for name in ("indexed", "repaired", "skipped")},
         "roots_digest": state.settings.roots_digest,
+        "data_digest": state.settings.data_digest,
         "reasons": reasons,
     }
     if index is None:
@@ -49,7 +53,7 @@ def health(state: State) -> dict[str, Any]:
 
 
 def metrics(state: State) -> dict[str, Any]:
-    counted = state.metrics
+    counted, sample = state.metrics, state.signs.samples.latest
     return {
         "queries": {
             "total": counted.queries.total,
@@ -59,10 +63,71 @@ def metrics(state: State) -> dict[str, Any]:
         "cache": cache_figures(state),
         "patterns": _patterns(state),
         "errors": {"by_code": {str(code): n for code, n in sorted(counted.errors.items())}},
-        "memory": {"rss_mb": memory_mb()},
-        "database": database(state),
+        "latency_ms": {name: took.summary() for name, took in sorted(counted.durations.items())},
+        "memory": {"rss_mb": sample.memory_mb},
+        "database": {**database(state), "size_mb": sample.database_mb},
+        "index": _index(state),
+        "store": _store(state),
+        "learning": _learning(state),
+        "process": _process(state, sample),
         "uptime_ms": round((time.monotonic() - state.started) * 1000),
     }
+
+
+def _index(state: State) -> dict[str, Any]:
+    index, refresh = state.refresh.index, state.refresh
+    manifest = index.manifest if index else None
+    return {
+        "generation": manifest.generation if manifest else 0,
+        "entries": {PLURAL[kind]: n for kind, n in manifest.counts.items()} if manifest else {},
+        "build_ms": manifest.build_ms if manifest else 0,
+        "built_at_s": manifest.built_at if manifest else 0,
+        "looked_age_s": round(time.monotonic() - refresh.looked_at, 1),
+        "files": manifest.files if manifest else {},
+    }
+
+
+def _store(state: State) -> dict[str, Any]:
+    """`trouble` is 1 while the store refuses or may have lost something; `backup_age_s` None
+    without one."""
+    age = backup_age(state.settings.data_dir)
+    return {
+        "connected": _outcomes(state) is not None,
+        "trouble": int(bool(state.keeper and state.keeper.reasons)),
+        "backup_age_s": round(age) if age != float("inf") else None,
+    }
+
+
+def _learning(state: State) -> dict[str, Any]:
+    outcomes = _outcomes(state)
+    return {
+        "patterns_known": len(list(outcomes.patterns)) if outcomes else 0,
+        "patterns_offered": len(offered(outcomes)),
+        "revision": max(0, state.keeper.revision) if state.keeper else 0,
+    }
+
+
+def _process(state: State, sample: Sample) -> dict[str, Any]:
+    return {
+        "cpu_seconds": sample.cpu_seconds,
+        "open_files": sample.open_files,
+        "threads": sample.threads,
+        "sampled_age_s": round(time.monotonic() - sample.at, 1),
+        "started_at_s": round(time.time() - (time.monotonic() - state.started), 3),
+    }
+
+
+def live() -> dict[str, Any]:
+    """Whether the process answers at all."""
+    return {"status": "alive", "version": __version__}
+
+
+def ready(state: State) -> dict[str, Any]:
+    """`ready` is whether queries are answered now."""
+    if state.refresh.index is not None:
+        return {"ready": True, "generation": state.refresh.index.generation}
+    reasons = [state.refresh.failure] if state.refresh.failure else []
+    return {"ready": False, "reasons": reasons or ["The first index is being built."]}
 
 
 def database(state: State) -> dict[str, Any]:
@@ -88,25 +153,6 @@ def cache_figures(state: State) -> dict[str, float]:
     hits, misses = sum(cache.hits for cache in caches), sum(cache.misses for cache in caches)
     rate = round(hits / (hits + misses), 4) if hits else 0.0
     return {"hits": hits, "misses": misses, "hit_rate": rate}
-
-
-def memory_mb() -> float:
-    """Resident memory in MB (1024·1024 bytes); the peak where the present is not to be had."""
-    try:
-        with open("/proc/self/statm", "rb") as statm:
-            pages = int(statm.read().split()[1])
-        return round(pages * os.sysconf("SC_PAGE_SIZE") / 1048576, 1)
-    except OSError:
-        return _peak_mb()
-
-
-def _peak_mb() -> float:
-    if sys.platform == "win32":
-        return 0.0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1048576 if sys.platform == "darwin" else 1024), 1)
 
 
 def _moment(seconds: float) -> str:

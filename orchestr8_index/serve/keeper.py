@@ -18,12 +18,13 @@ from typing import Any
 import msgspec
 
 from ..config import Settings
-from ..errors import StoreUnavailable
+from ..errors import StoreTooNew, StoreUnavailable
 from ..learn.outcomes import Outcomes
 from ..records import Experience, Kind, no_experience
+from ..redact import redact
 from ..store import backup
 from ..store.database import NAME
-from ..store.store import Store
+from ..store.store import CURES, GONE, GONE_CURE, Store
 from ..text import Terms
 
 RETRY_SECONDS = 5.0
@@ -86,13 +87,14 @@ class Keeper:
             opening = self._opening is not None and not self._opening.done()
             return [] if opening or self._tried == 0.0 else [self.trouble]
         store = self._outcomes.store
+        gone = [f"{GONE} {GONE_CURE}"] if store.is_gone else []
         repaired = [store.repaired.sentence()] if store.repaired else []
-        return repaired + [said for said in (store.trouble, self._damage) if said]
+        return gone + repaired + [said for said in (store.trouble, self._damage) if said]
 
     def failed(self, error: sqlite3.Error) -> None:
         """Note that the open database could not be read; unlike a failed write, that stays."""
         cure = "Restart the server: it mends a damaged database from the newest backup."
-        self._damage = f"The store cannot be read: {error}. {cure}"
+        self._damage = f"The store cannot be read: {redact(str(error))}. {cure}"
         log.error("the store cannot be read", extra={"reason": str(error)})
 
     def note_query(self, row: Sequence[Any]) -> None:
@@ -118,8 +120,12 @@ class Keeper:
         outcomes = Outcomes(store, self.terms)
         try:
             await asyncio.to_thread(outcomes.open)
+        except StoreTooNew as error:
+            self.trouble = str(error)
+            log.error("the store is of a newer version", extra={"reason": str(error)})
+            return
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
-            self.trouble = f"The store cannot be opened: {error}."
+            self.trouble = f"The store cannot be opened: {_why(error)}"
             log.error("the store cannot be opened", extra={"reason": str(error)})
             return
         store.start()
@@ -147,3 +153,11 @@ class Keeper:
                     await asyncio.to_thread(backup.backup, self.settings.data_dir)
                 except (sqlite3.Error, OSError) as error:
                     log.error("the backup failed", extra={"reason": str(error)})
+
+
+def _why(error: Exception) -> str:
+    """The reason without a path, and what mends it: /health says it to everybody."""
+    if isinstance(error, OSError):
+        return f"{error.strerror}.{CURES[sqlite3.SQLITE_CANTOPEN]}"
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return f"{redact(str(error))}.{CURES.get(code, '')}"

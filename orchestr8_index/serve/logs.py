@@ -1,22 +1,26 @@
 """What is written down? JSON lines, rotated at midnight, seven days kept and compressed.
 
-Set up by the command line, never by a constructor. Query texts are not logged.
+Set up by the command line, never by a constructor. Keys, tokens and home folders are taken out of
+every line; query texts are logged at DEBUG only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import logging
 import os
 import shutil
+import sys
 from datetime import UTC, datetime
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
 
 import msgspec
 
-from .guard import correlation_id
+from ..redact import redacted_field
+from .gate.caller import correlation_id
 
 KEPT_DAYS = 7
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
@@ -33,37 +37,85 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
         }
+        line |= self._said(record)
+        try:
+            return msgspec.json.encode(line).decode()
+        except UnicodeEncodeError:  # half a character, from a name on the disk
+            return json.dumps(line)
+
+    def _said(self, record: logging.LogRecord) -> dict[str, object]:
+        """What somebody else put into the record, without secrets."""
+        line: dict[str, object] = {"message": record.getMessage()}
         if ident := correlation_id.get():
             line["correlation_id"] = ident
         line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode("utf-8", "replace")
+        return {name: redacted_field(name, value) for name, value in line.items()}
 
 
-def set_up_logs(data_dir: Path, level: str) -> None:
+class LogFile(TimedRotatingFileHandler):
+    """`trouble` says why the last line could not be written, "" when it could."""
+
+    trouble = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.trouble = ""
+        super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        self.trouble = unwritable(sys.exc_info()[1])
+
+    def reopen_if_gone(self) -> None:
+        """Lines into a file that was removed would be read by nobody."""
+        if os.path.exists(self.baseFilename):
+            return
+        with contextlib.suppress(OSError):
+            os.makedirs(os.path.dirname(self.baseFilename), mode=0o700, exist_ok=True)
+        with self.lock or contextlib.nullcontext():
+            if self.stream:
+                self.stream.close()
+            self.stream = None  # emit opens it again
+
+
+class LogNowhere(logging.StreamHandler):  # type: ignore[type-arg]
+    """Standard error, in the place of a file that cannot be."""
+
+    def __init__(self, trouble: str) -> None:
+        super().__init__()
+        self.trouble = trouble
+
+    def reopen_if_gone(self) -> None:
+        """There is nothing to open."""
+
+
+def unwritable(error: BaseException | None) -> str:
+    why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    cure = "Free space, or mend the rights of the folder logs in the data directory."
+    return f"The log cannot be written: {why}. {cure}"
+
+
+def set_up_logs(data_dir: Path, level: str) -> LogFile | LogNowhere:
     """Log to <data_dir>/logs/mcp.log; where that cannot be written, to standard error."""
     folder = data_dir / "logs"
-    handler: logging.Handler
+    handler: LogFile | LogNowhere
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         handler = _file_handler(folder / "mcp.log")
-    except OSError:
-        handler = logging.StreamHandler()
+    except OSError as error:
+        handler = LogNowhere(f"{unwritable(error)} It goes to standard error.")
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("mcp").setLevel(max(root.level, logging.WARNING))  # it logs session ids
     logging.raiseExceptions = False  # a full disk must not end a request
+    return handler
 
 
-def _file_handler(path: Path) -> logging.Handler:
-    handler = TimedRotatingFileHandler(
-        path, when="midnight", backupCount=KEPT_DAYS, encoding="utf-8", utc=True
-    )
+def _file_handler(path: Path) -> LogFile:
+    handler = LogFile(path, when="midnight", backupCount=KEPT_DAYS, encoding="utf-8", utc=True)
     handler.namer = _compressed_name
     handler.rotator = _compress
     with contextlib.suppress(OSError):

@@ -39,6 +39,11 @@ class Histogram:
                 return min(BOUNDS[min(bucket, BUCKETS - 1)], self.longest)
         return 0.0
 
+    def summary(self) -> dict[str, float]:
+        shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+        found = {name: round(self.percentile(share), 3) for name, share in shares.items()}
+        return {"count": self.total, "avg": round(self.mean, 3), **found}
+
 
 class Metrics:
     """What the server counts from its start on. Durations are of query methods, in milliseconds."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 import msgspec
@@ -9,9 +11,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ..errors import InvalidRequest, ParseError, RequestError
 from .calls import perform
+from .gate.caller import caller
+from .gate.send import error_body
 from .state import State
-
-MAX_BATCH = 100
 
 
 class Call(Struct, frozen=True):
@@ -29,6 +31,7 @@ class Reply(Struct, frozen=True):
     body: bytes
     status: int
     methods: str = ""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 _CALL = msgspec.json.Decoder(Call)
@@ -45,17 +48,30 @@ async def _reply_to_batch(state: State, body: bytes) -> Reply:
     try:
         _check_text(body)
         calls = _BATCH.decode(body)
-    except ParseError as error:
-        return _refusal(state, error)
-    if not 0 < len(calls) <= MAX_BATCH:
-        sentence = f"A batch has 1 to {MAX_BATCH} calls, not {len(calls)}."
-        return _refusal(state, InvalidRequest(sentence))
-    replies = [await _reply_to_one(state, bytes(call)) for call in calls]
+        _check_batch(state, len(calls))
+    except RequestError as error:
+        state.metrics.failed(error.code)
+        return _failure(b"null", error)
+    replies = [await _next_reply(state, bytes(call)) for call in calls]
     bodies = [reply.body for reply in replies if reply.body]
     methods = ",".join(reply.methods for reply in replies)
     if not bodies:
         return Reply(b"", 204, methods)
     return Reply(b"[" + b",".join(bodies) + b"]", 200, methods)
+
+
+def _check_batch(state: State, calls: int) -> None:
+    """Raises InvalidRequest; and TooManyRequests, as each call counts like a request."""
+    most = state.settings.limits.max_batch
+    if not 0 < calls <= most:
+        raise InvalidRequest(f"A batch has 1 to {most} calls, not {calls}.")
+    state.gate.buckets.charge(caller.get().name, calls - 1)
+
+
+async def _next_reply(state: State, body: bytes) -> Reply:
+    """Others get their turn between the calls of a batch."""
+    await asyncio.sleep(0)
+    return await _reply_to_one(state, body)
 
 
 async def _reply_to_one(state: State, body: bytes) -> Reply:
@@ -67,12 +83,12 @@ async def _reply_to_one(state: State, body: bytes) -> Reply:
         name = _method_name(call)
     except RequestError as error:
         state.metrics.failed(error.code)
-        return Reply(b"", 204) if notified else Reply(_error(ident, error), error.status)
+        return Reply(b"", 204) if notified else _failure(ident, error)
     try:
         raw = b"{}" if isinstance(call.params, UnsetType) else bytes(call.params)
         reply = Reply(_success(ident, await perform(state, name, raw)), 200, name)
     except RequestError as error:
-        reply = Reply(_error(ident, error), error.status, name)
+        reply = _failure(ident, error, name)
     return Reply(b"", 204, name) if notified else reply
 
 
@@ -90,12 +106,19 @@ def _check_text(body: bytes) -> None:
     Raises ParseError.
     """
     try:
-        body.decode("utf-8")
+        text = body.decode("utf-8")
         msgspec.json.decode(body)
+        json.loads(text, object_pairs_hook=_unique)
     except msgspec.ValidationError:
         raise ParseError("The body holds a number that is out of range.") from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except (msgspec.DecodeError, RecursionError, ValueError):
         raise ParseError("The body is not JSON.") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> None:
+    """Readers disagree about which of two members counts: neither does. Raises ParseError."""
+    if len(pairs) > 1 and len(dict(pairs)) < len(pairs):
+        raise ParseError("An object names a member twice.", "Name each member once.")
 
 
 def _ident(call: Call) -> tuple[bytes, bool]:
@@ -122,18 +145,6 @@ def _success(ident: bytes, result: bytes) -> bytes:
     return b'{"jsonrpc":"2.0","id":' + ident + b',"result":' + result + b"}"
 
 
-def _error(ident: bytes, error: RequestError) -> bytes:
-    body: dict[str, Any] = {"code": error.code, "message": error.sentence}
-    if data := error.data():
-        body["data"] = data
-    return b'{"jsonrpc":"2.0","id":' + ident + b',"error":' + msgspec.json.encode(body) + b"}"
-
-
-def _refusal(state: State, error: RequestError) -> Reply:
-    state.metrics.failed(error.code)
-    return Reply(_error(b"null", error), error.status)
-
-
-def refusal(error: RequestError) -> bytes:
-    """A reply to nobody in particular: the body of an HTTP refusal."""
-    return _error(b"null", error)
+def _failure(ident: bytes, error: RequestError, method: str = "") -> Reply:
+    headers = tuple((name.encode(), value.encode()) for name, value in error.headers().items())
+    return Reply(error_body(ident, error), error.status, method, headers)

@@ -4,31 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
 
+from ..config import Door, Limits
 from ..daemon.claim import BACKLOG
 from ..daemon.pidfile import PidFile
+from .gate.wire import Lines, Wire
 
-GRACE_SECONDS = 5
+GRACE_SECONDS, LAST_SECONDS = 5, 10
+SAME_SECONDS = 0.5  # `down` tells the server and its watcher, which passes it on: one signal
+TICKS = 10  # of uvicorn's loop: one second
 log = logging.getLogger("orchestr8.serve")
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, but a signal ends it with status 0 instead of being raised again.
+    """uvicorn's server; the first signal stops it with status 0, a second one ends it at once.
 
     `ending` is set before it waits for running requests: a stream that stands must end itself.
     """
 
-    def __init__(self, config: uvicorn.Config, ending: asyncio.Event | None = None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, lines: Lines, ending: asyncio.Event | None = None
+    ) -> None:
         super().__init__(config)
-        self._ending = ending or asyncio.Event()
+        self._lines, self._ending = lines, ending or asyncio.Event()
+        self._told_at = 0.0
+        self._last = threading.Timer(LAST_SECONDS, _give_up)
+        self._last.daemon = True
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            super().run(sockets)
+        finally:
+            self._last.cancel()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ending.set()
@@ -44,25 +62,60 @@ class Server(uvicorn.Server):
                 signal.signal(number, self.handle_exit)
         yield
 
+    def handle_exit(self, sig: int, frame: object) -> None:
+        if not self.should_exit:
+            self.should_exit, self._told_at = True, time.monotonic()
+            self._last.start()
+        elif time.monotonic() - self._told_at > SAME_SECONDS:
+            log.warning("ended by a second signal")
+            os._exit(1)
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS == 0:
+            self._lines.sweep(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
+
+def _give_up() -> None:
+    """Nothing acknowledged is lost: that is on the disk already."""
+    log.error("the stop took too long", extra={"seconds": LAST_SECONDS})
+    os._exit(1)
+
 
 def serve(
-    app: Any, pidfile: PidFile, listening: socket.socket, ending: asyncio.Event | None = None
+    app: Any,
+    pidfile: PidFile,
+    listening: socket.socket,
+    door: Door | None = None,
+    limits: Limits | None = None,
+    failed: Callable[[int], None] = lambda code: None,
+    ending: asyncio.Event | None = None,
 ) -> None:
     """Blocks until SIGTERM or SIGINT; running requests then have GRACE_SECONDS to end."""
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        lifespan="on",
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        backlog=BACKLOG,
-    )
+    door, limits = door or Door(), limits or Limits()
+    lines = Lines(limits, failed)
     log.info("listening", extra={"port": listening.getsockname()[1], "pid": os.getpid()})
     try:
-        Server(config, ending).run(sockets=[listening])
+        Server(configured(app, lines, door), lines, ending).run(sockets=[listening])
     finally:
         listening.close()
         pidfile.release()
     log.info("stopped")
+
+
+def configured(app: Any, lines: Lines, door: Door) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=functools.partial(Wire, lines=lines),  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=lines.limits.idle_seconds,
+        backlog=BACKLOG,
+        ssl_certfile=door.tls_cert or None,
+        ssl_keyfile=door.tls_key or None,
+    )

@@ -15,9 +15,14 @@ from ..records import Experience, Kind
 from ..text import Terms
 from ..tokens import ESTIMATING, Tokenizer
 from .cache import AnswerCache
+from .gate.gate import Gate, make_gate
+from .gate.memory import Memory
 from .hooks.delegations import Delegations
+from .hot import Hot
 from .keeper import Keeper
 from .metrics import Metrics
+from .process import memory_mb
+from .signs.signs import Signs
 
 
 @dataclass(slots=True)
@@ -40,6 +45,14 @@ class State:
     delegations: Delegations = field(default_factory=Delegations)
     on_learnt: list[Callable[[], None]] = field(default_factory=list)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
+    hot: Hot = field(default_factory=Hot)
+    gate: Gate = field(init=False)
+    signs: Signs = field(init=False)
+
+    def __post_init__(self) -> None:
+        memory = Memory(self.settings.limits, memory_mb, self.held, self.drop)
+        self.gate = make_gate(self.settings, memory, self.metrics.failed)
+        self.signs = Signs(self.settings.data_dir)
 
     @property
     def experience(self) -> Experience | None:
@@ -49,6 +62,18 @@ class State:
         """What an answer depends on beside the question: the generation, and what was learnt of
         that kind of entries (of everything for None)."""
         return self.index.generation, self.keeper.revision_of(kind) if self.keeper else -1
+
+    def held(self) -> tuple[int, int]:
+        """(entries, decisions): what the memory in use depends on."""
+        index, outcomes = self.refresh.index, self.keeper.ready if self.keeper else None
+        entries = sum(index.manifest.counts.values()) if index else 0
+        return entries, outcomes.decisions if outcomes else 0
+
+    def drop(self) -> None:
+        """Give up everything that can be had again."""
+        self.query_cache.clear()
+        self.pattern_cache.clear()
+        self.terms.forget()
 
     @property
     def index(self) -> Index:

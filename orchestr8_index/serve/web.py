@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors import InvalidRequest, Orchestr8Error, ParseError
+from ..daemon.notify import notify
+from ..errors import Orchestr8Error
 from ..records import PLURAL
 from .freshness import Watch
-from .guard import Guard, send_bytes, send_json
-from .health import health, metrics
+from .gate.body import read_body
+from .gate.guard import Guard
+from .gate.send import JSON, send_bytes, send_json
+from .health import health, live, metrics, ready
 from .hooks.receive import receive_claude
-from .mcp_face.door import Door
-from .rpc import refusal, reply_to
+from .mcp_face.route import McpRoute
+from .rpc import reply_to
 from .state import State
+from .upkeep import Upkeep
 
-MAX_BODY = 1_000_000
-JSON = b"application/json"
 log = logging.getLogger("orchestr8.serve")
-
-
-class TooLarge(Exception):
-    pass
 
 
 class Endpoint:
@@ -39,34 +38,31 @@ class Endpoint:
 
 class Rpc(Endpoint):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            body = await read_body(scope, receive)
-        except TooLarge:
-            error = InvalidRequest(f"The body is over {MAX_BODY:,} bytes.", "Send less at once.")
-            await send_bytes(send, 413, refusal(error), JSON, (b"connection", b"close"))
-            return
-        reply = await reply_to(self.state, body)
+        reply = await reply_to(self.state, await read_body(receive))
         scope.setdefault("state", {})["rpc_methods"] = reply.methods
-        await send_bytes(send, reply.status, reply.body, JSON)
+        await send_bytes(send, reply.status, reply.body, JSON, *reply.headers)
 
 
 class ClaudeHooks(Endpoint):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            told = await receive_claude(self.state, await read_body(scope, receive))
-        except TooLarge:
-            sentence = {"error": f"The body is over {MAX_BODY:,} bytes."}
-            await send_json(send, 413, sentence, (b"connection", b"close"))
-        except ParseError as error:
-            await send_json(send, error.status, {"error": error.sentence})
-        else:
-            await send_json(send, 200, told)
+        await send_json(send, 200, await receive_claude(self.state, await read_body(receive)))
 
 
 class Health(Endpoint):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = health(self.state)
         await send_json(send, 503 if body["status"] == "starting" else 200, body)
+
+
+class Live(Endpoint):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_json(send, 200, live())
+
+
+class Ready(Endpoint):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = ready(self.state)
+        await send_json(send, 200 if body["ready"] else 503, body)
 
 
 class MetricsPage(Endpoint):
@@ -98,22 +94,18 @@ class Reindex(Endpoint):
         return self.state.refresh.index.generation if self.state.refresh.index else 0
 
 
-async def read_body(scope: Scope, receive: Receive) -> bytes:
-    """Raises TooLarge as soon as more than MAX_BODY bytes are announced or have come."""
-    announced = dict(scope["headers"]).get(b"content-length", b"").strip()
-    if announced.isdigit() and int(announced[:20]) > MAX_BODY:
-        raise TooLarge
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            break
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        more = message.get("more_body", False)
-        if size > MAX_BODY:
-            raise TooLarge
-    return b"".join(parts)
+class OpenApi(Endpoint):
+    """The library of schemas is loaded with the first request for them."""
+
+    def __init__(self, state: State, routes: list[Route]) -> None:
+        super().__init__(state)
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from .openapi import document
+
+        listed = [(route.path, route.methods or ()) for route in self._routes]
+        await send_json(send, 200, document(listed))
 
 
 def _wants_text(scope: Scope) -> bool:
@@ -121,8 +113,8 @@ def _wants_text(scope: Scope) -> bool:
     return b"text/plain" in accept or b"format=prometheus" in scope["query_string"]
 
 
-def make_web(state: State) -> ASGIApp:
-    door = Door(state)
+def make_web(state: State) -> Guard:
+    mcp = McpRoute(state)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -130,32 +122,49 @@ def make_web(state: State) -> ASGIApp:
             state.keeper.begin()
         state.first_build = state.refresh.begin()
         state.first_build.add_done_callback(lambda task: _log_first(state))
-        watch = Watch(state.refresh)
+        watch, upkeep = Watch(state.refresh), Upkeep(state)
+        state.signs.watch = watch
+        tell = partial(notify, state.settings.notify_socket)
+        state.first_build.add_done_callback(lambda task: tell(READY="1", STATUS=_status(state)))
         if state.settings.watch:
             watch.begin()
-        door.begin()
+        mcp.begin()
+        upkeep.begin()
         yield
-        await door.stop()
+        tell(STOPPING="1")
+        await mcp.stop()
+        await upkeep.stop()
         await watch.stop()
         await state.refresh.stop()
         if state.keeper is not None:
             await state.keeper.stop()
         log.info("final metrics", extra={"metrics": metrics(state)})
+        if state.signs.trace:
+            await asyncio.to_thread(state.signs.trace.stop)
 
     routes = [
         Route("/", Rpc(state), methods=["POST"]),
         Route("/health", Health(state), methods=["GET", "HEAD"]),
+        Route("/health/live", Live(state), methods=["GET", "HEAD"]),
+        Route("/health/ready", Ready(state), methods=["GET", "HEAD"]),
         Route("/metrics", MetricsPage(state), methods=["GET", "HEAD"]),
         Route("/reindex", Reindex(state), methods=["POST"]),
         Route("/hooks/claude", ClaudeHooks(state), methods=["POST"]),
-        Route("/mcp", door, methods=["GET", "POST", "DELETE"]),
+        Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]),
     ]
-    return Starlette(
+    routes.append(Route("/openapi.json", OpenApi(state, routes), methods=["GET", "HEAD"]))
+    no_such = NoSuch(routes)
+    web = Starlette(
         routes=routes,
-        middleware=[Middleware(Guard)],
         lifespan=lifespan,
-        exception_handlers={404: _no_such, 405: _no_such},  # type: ignore[dict-item]
+        exception_handlers={404: no_such, 405: no_such, 500: _leave},  # type: ignore[dict-item]
     )
+    return Guard(web, state.gate)
+
+
+def _status(state: State) -> str:
+    """For the service manager: the server stands, even if its first index could not be built."""
+    return " ".join(health(state)["reasons"]) or "Serving."
 
 
 def _log_first(state: State) -> None:
@@ -167,16 +176,36 @@ def _log_first(state: State) -> None:
     log.info("the index is up to date", extra=told)
 
 
-async def _no_such(request: object, error: object) -> ASGIApp:
-    async def say(scope: Scope, receive: Receive, send: Send) -> None:
+async def _leave(request: object, error: object) -> ASGIApp:
+    """Nothing is said here: the error is raised on, and the guard answers it."""
+
+    async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
+        pass
+
+    return nothing
+
+
+class NoSuch:
+    """404 and 405, with every address that there is."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        self._routes = routes
+
+    async def __call__(self, request: object, error: object) -> ASGIApp:
         status = getattr(error, "status_code", 404)
         headers = getattr(error, "headers", None) or {}
-        sentence = (
-            "POST JSON-RPC to /, MCP to /mcp, or POST /reindex; GET /health or /metrics."
-            if status == 405
-            else "There is nothing at this address: see /, /mcp, /health, /metrics, /reindex."
-        )
         pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        await send_json(send, status, {"error": sentence}, *pairs)
 
-    return say
+        async def say(scope: Scope, receive: Receive, send: Send) -> None:
+            await send_json(send, status, {"error": self._sentence(status)}, *pairs)
+
+        return say
+
+    def _sentence(self, status: int) -> str:
+        if status == 405:
+            return f"POST to {self._taking('POST')}; GET {self._taking('GET')}."
+        return f"There is nothing at this address: see {self._taking()}."
+
+    def _taking(self, method: str = "") -> str:
+        paths = [r.path for r in self._routes if not method or method in (r.methods or ())]
+        return ", ".join(paths)

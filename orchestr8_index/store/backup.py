@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ..errors import OperationError
@@ -20,6 +20,8 @@ from .schema import migrate
 KEPT = 7
 FOLDER = "backups"
 READY = f"{NAME}.ready"
+LEFTOVER_AGE = 3600.0
+_MOMENT = "%Y-%m-%dT%H%M%S.%f"
 _PASSING = (
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -57,6 +59,7 @@ def backup(data_dir: Path, source: sqlite3.Connection | None = None) -> Path:
     folder = data_dir / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%f")[:-3]
+    moment = max(moment, _after(backups(data_dir)[-1:]))  # a clock set back makes none the oldest
     target, half = folder / f"mcp-{moment}.db", folder / f".mcp-{moment}.part"
     reading = source or connect(data_dir / NAME, read_only=True)
     try:
@@ -69,6 +72,7 @@ def backup(data_dir: Path, source: sqlite3.Connection | None = None) -> Path:
         half.unlink(missing_ok=True)
         if source is None:
             reading.close()
+    remove_leftovers(data_dir)
     for old in backups(data_dir)[:-KEPT]:
         old.unlink(missing_ok=True)
     return target
@@ -79,10 +83,30 @@ def backups(data_dir: Path) -> list[Path]:
     return sorted((data_dir / FOLDER).glob("mcp-*.db"))
 
 
+def _after(newest: list[Path]) -> str:
+    """A moment right after the newest backup's, as it stands in names; "" without one."""
+    if not newest:
+        return ""
+    try:
+        known = datetime.strptime(newest[0].stem.removeprefix("mcp-"), _MOMENT)
+    except ValueError:
+        return ""
+    return (known + timedelta(milliseconds=1)).strftime(_MOMENT)[:-3]
+
+
 def age_seconds(data_dir: Path) -> float:
-    """The age of the newest backup; infinite when there is none."""
+    """The age of the newest backup; infinite without one, and never below 0: one that seems to
+    come from the future was made before the clock was set back, nobody knows how long ago."""
     found = backups(data_dir)
-    return time.time() - found[-1].stat().st_mtime if found else float("inf")
+    return abs(time.time() - found[-1].stat().st_mtime) if found else float("inf")
+
+
+def remove_leftovers(data_dir: Path, older_than: float = LEFTOVER_AGE) -> None:
+    """Halves of backups that were killed, once nobody can be writing them any more."""
+    for half in (data_dir / FOLDER).glob(".mcp-*.part*"):
+        with contextlib.suppress(OSError):
+            if abs(time.time() - half.stat().st_mtime) > older_than:
+                half.unlink()
 
 
 def is_good(path: Path) -> bool:

@@ -35,6 +35,28 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Only to read, also where nobody can write: SQLite's log cannot be opened there.
+
+    Raises sqlite3.Error; a log that holds what the file lacks is not passed over.
+    """
+    connection = None
+    try:
+        connection = connect(path, read_only=True)
+        connection.execute("PRAGMA user_version").fetchone()
+        return connection
+    except sqlite3.OperationalError:
+        if connection is not None:
+            connection.close()
+        left = path.with_name(f"{path.name}-wal")
+        if os.access(path.parent, os.W_OK) or (left.exists() and left.stat().st_size):
+            raise
+    still = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(still, uri=True, isolation_level=None, check_same_thread=False)
+    connection.text_factory = _text
+    return connection
+
+
 def _text(raw: bytes) -> str:
     """A flipped bit is no reason to refuse the whole table: the row's digest tells of it."""
     return raw.decode("utf-8", "replace")

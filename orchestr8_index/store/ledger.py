@@ -274,6 +274,44 @@ def query_note(method: str, params: Any, answer: bytes, hit: bool, spent: float)
 
 
 _TEXTS = ("context", "goal", "task")
+MOST_AUDIT = 50_000  # rows; the oldest go
+AuditRow = tuple[str, str, str, str, int]
+"""(timestamp, who, what, outcome, how often)."""
+
+
+def write_audit(connection: sqlite3.Connection, rows: Sequence[AuditRow]) -> None:
+    connection.executemany(
+        f"INSERT INTO audit (timestamp, who, what, outcome, times) VALUES ({_marks(5)})", rows
+    )
+    connection.execute(
+        "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?", (MOST_AUDIT,)
+    )
+
+
+def read_audit(connection: sqlite3.Connection, most: int) -> list[AuditRow]:
+    """The newest rows, oldest first."""
+    sql = "SELECT timestamp, who, what, outcome, times FROM audit ORDER BY id DESC LIMIT ?"
+    return connection.execute(sql, (most,)).fetchall()[::-1]
+
+
+def last_queries(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
+    """The newest questions, as a person wants to see them; `found` are qualified names."""
+    rows = connection.execute(
+        "SELECT timestamp, method, capability, role, context, agents_returned, cache_hit, "
+        "duration_ms FROM agent_queries ORDER BY id DESC LIMIT ?",
+        (limit,),
+    )
+    return [
+        {
+            "at": row[0],
+            "method": row[1],
+            "text": " · ".join(filter(None, row[2:5])),
+            "found": msgspec.json.decode(row[5]),
+            "cached": bool(row[6]),
+            "ms": row[7],
+        }
+        for row in rows
+    ]
 
 
 class _Named(msgspec.Struct):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from ..errors import StoreTooNew
 from .database import transaction
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -39,11 +40,24 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE checkpoint (
             name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE audit (
+            id INTEGER PRIMARY KEY, timestamp TEXT NOT NULL, who TEXT NOT NULL,
+            what TEXT NOT NULL, outcome TEXT NOT NULL, times INTEGER NOT NULL)""",
+    ),
 )
 
 
 def version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def check_known(connection: sqlite3.Connection) -> None:
+    """Raises StoreTooNew: what a newer version wrote may mean something else than it seems."""
+    found = version(connection)
+    if found > len(MIGRATIONS):
+        sentence = f"The database is of a newer version: its schema is {found}, and this program "
+        raise StoreTooNew(f"{sentence}knows {len(MIGRATIONS)}.")
 
 
 def migrate(connection: sqlite3.Connection) -> int:

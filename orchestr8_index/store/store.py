@@ -11,11 +11,19 @@ from typing import Any
 
 from ..errors import StoreUnavailable
 from . import backup, ledger, schema
-from .database import NAME, connect, size_bytes, used_bytes
+from .database import NAME, connect, connect_to_read, size_bytes, used_bytes
 from .writer import Job, Work, Writer
 
 MB = 1_000_000
 SIZE_EVERY, NOTES_EVERY = 64, 1024
+GONE = "The database was moved or removed while the server runs: what is stored now would be lost."
+GONE_CURE = "Put the data directory back, or restart the server: it begins a new one."
+CURES = {
+    sqlite3.SQLITE_FULL: " Free space on the disk of the data directory.",
+    sqlite3.SQLITE_READONLY: " Make the data directory writable, or mount its disk for writing.",
+    sqlite3.SQLITE_IOERR: " Look after the disk of the data directory, then restart the server.",
+    sqlite3.SQLITE_CANTOPEN: " Check the data directory and the rights of its files.",
+}
 Finished = list[tuple[Job, Any, Exception | None]]
 
 
@@ -33,6 +41,7 @@ class Store:
         self._writer: Writer | None = None
         self._admitted = self._noted = self._used = 0
         self.trouble = ""
+        self._place: tuple[int, int] | None = None
         self.repaired: backup.Repair | None = None
         self.reader: sqlite3.Connection
 
@@ -40,6 +49,7 @@ class Store:
         self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._data_dir / NAME
         backup.finish_replacing(self._data_dir)
+        self._refuse_newer(path)
         if damage := backup.damage_of(path):
             self.repaired = backup.mend(self._data_dir, damage)
         writing = connect(path)
@@ -48,11 +58,25 @@ class Store:
             backup.backup(self._data_dir, writing)
         schema.migrate(writing)
         self.reader = connect(path)
+        self._place = _place(path)
+        backup.remove_leftovers(self._data_dir)
         self._writer = Writer(writing, self._resolve, ledger.write_queries)
+
+    def _refuse_newer(self, path: Path) -> None:
+        """Before anything is written to it; a file that cannot be read is for the check."""
+        if path.exists():
+            unread = contextlib.suppress(sqlite3.Error)
+            with unread, contextlib.closing(connect(path, read_only=True)) as look:
+                schema.check_known(look)
 
     def open_to_read(self) -> None:
         """Only read; a server may be writing meanwhile. Raises sqlite3.Error."""
-        self.reader = connect(self._data_dir / NAME, read_only=True)
+        self.reader = connect_to_read(self._data_dir / NAME)
+        try:
+            schema.check_known(self.reader)
+        except BaseException:
+            self.reader.close()
+            raise
 
     def start(self) -> None:
         """Begin to write, in the running loop."""
@@ -77,6 +101,8 @@ class Store:
         """
         if self._writer is None or self._loop is None:
             raise StoreUnavailable("The store is not open.")
+        if self.is_gone:
+            raise StoreUnavailable(GONE, GONE_CURE)
         future: asyncio.Future[Any] = self._loop.create_future()
 
         def done(value: Any, error: Exception | None) -> None:
@@ -99,9 +125,16 @@ class Store:
 
     def _hand_over(self, finished: Finished) -> None:
         failed = [error for _, _, error in finished if error]
-        self.trouble = f"The store cannot be written: {failed[-1]}." if failed else ""
+        self.trouble = (
+            f"The store cannot be written: {failed[-1]}.{_cure(failed[-1])}" if failed else ""
+        )
         for job, value, error in finished:
             job.done(value, error)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the file that is open no longer stands in its place."""
+        return self._place is not None and _place(self._data_dir / NAME) != self._place
 
     @property
     def size_mb(self) -> float:
@@ -125,6 +158,20 @@ class Store:
         self._used = used_bytes(self.reader)
         if self._used > self._soft and self._writer is not None:
             self._writer.submit(Job(ledger.prune_queries, lambda value, error: None))
+
+
+def _cure(error: Exception) -> str:
+    """What mends the disk, by SQLite's own code."""
+    return CURES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Which file this is, whatever its name; None for one that is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _finish(future: asyncio.Future[Any], value: Any, error: Exception | None, apply: Any) -> None:

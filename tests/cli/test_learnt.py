@@ -235,7 +235,7 @@ def test_a_backup_is_restored(run: Run, data: Path) -> None:
 
 def test_a_backup_without_a_database_is_a_sentence(run: Run) -> None:
     said = run("backup")
-    assert (said.status, "Is there a database?" in said.err) == (1, True)
+    assert (said.status, "Is there a database" in said.err) == (1, True)
 
 
 def test_without_a_backup_there_is_nothing_to_restore(run: Run, data: Path) -> None:

@@ -6,11 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from orchestr8_index import app
 from orchestr8_index.config import Settings
 from orchestr8_index.daemon import probe, supervise
+from orchestr8_index.daemon.probe import Address
 from orchestr8_index.errors import StartFailed
 
 from ..processes import Running
@@ -180,8 +182,68 @@ def test_down_leaves_a_server_on_another_port_alone(
 def test_a_port_named_on_purpose_is_the_one_asked(
     run: Run, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], port: int
 ) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr(supervise, "running_port", lambda settings: 3700)
+    asked: list[Address] = []
+    monkeypatch.setattr(supervise, "running_address", lambda settings: Address(3700))
     monkeypatch.setattr(probe, "get_health", asked.append)
     assert run("status", *options).status == 3
-    assert asked == [port]
+    assert asked == [Address(port)]
+
+
+# --- the last server's roots -------------------------------------------------------------------
+
+
+def left(data_dir: Path, *roots: object) -> None:
+    data_dir.mkdir()
+    (data_dir / "mcp.pid").write_bytes(msgspec.json.encode({"pid": 1, "roots": roots}))
+
+
+@pytest.mark.parametrize("roots", [["/gone"], [3, None], []])
+def test_without_one_that_is_still_there_they_are_nothing(
+    run: Run, tmp_path: Path, roots: list[object]
+) -> None:
+    left(tmp_path / "data", *roots)
+    assert "the next start over" in run("reindex").out
+
+
+def test_a_reindex_without_a_server_is_of_the_last_roots(
+    run: Run, tree: str, tmp_path: Path
+) -> None:
+    """It built whatever was found in the current folder, and the next start built again."""
+    left(tmp_path / "data", tree)
+    assert f"the next start over {tree} serves it" in run("reindex").out
+    assert "24 agents" in run("reindex", "--root", ROOT).out
+
+
+# --- a server that holds the directory ---------------------------------------------------------
+
+
+def test_up_does_not_attach_to_a_server_that_does_not_answer(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "ATTACH_SECONDS", 0.0)
+    monkeypatch.setattr(supervise, "running_address", lambda settings: Address(4711))
+    monkeypatch.setattr(supervise, "get_health", lambda port: None)
+    said = run("up")
+    assert (said.status, "does not answer. End it with" in said.err) == (1, True)
+
+
+def test_up_waits_for_a_server_that_is_starting(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[Settings] = []
+    monkeypatch.setattr(supervise, "running_address", lambda settings: Address(4711))
+    monkeypatch.setattr(supervise, "get_health", lambda port: {"status": "starting"})
+    monkeypatch.setattr(
+        supervise, "wait_until_served", lambda settings, bar: waited.append(settings)
+    )
+    assert run("up").out == "Already running on http://127.0.0.1:4711.\n"
+    assert len(waited) == 1
+
+
+def test_a_variable_that_nobody_reads_is_told_with_the_nearest(
+    online: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCP_LOG_LEVLE", "debug")
+    said = online("up")
+    assert "MCP_LOG_LEVLE is not a setting and changes nothing. Did you mean MCP_LOG_LEVEL?" in (
+        said.err
+    )
+    assert online("status").err == ""

@@ -52,7 +52,7 @@ def test_a_server_without_an_owner_file_is_described_too() -> None:
     [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172800, "2 d")],
 )
 def test_spans_are_told_in_the_largest_unit_that_fits(seconds: float, text: str) -> None:
-    assert show._span(seconds) == text
+    assert show.span(seconds) == text
     assert show._ago(seconds) == f"{text} ago"
 
 

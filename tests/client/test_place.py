@@ -45,6 +45,23 @@ def test_else_the_owner_of_the_data_directory(tmp_path: Path) -> None:
     file.release()
 
 
+def test_a_guarded_owner_says_how_its_user_gets_in(tmp_path: Path) -> None:
+    facts = {"host": "::1", "tls_cert": "/c.pem", "local_key": "o8_local"}
+    file = owner(tmp_path, pid=1, port=4711, **facts)
+    place = Place(settings(tmp_path))
+    assert (place.url(), place.door()) == ("https://[::1]:4711", ("o8_local", "/c.pem"))
+    named = Place(settings(tmp_path), api_key="o8_mine")
+    assert (named.url(), named.door()) == ("https://[::1]:4711", ("o8_mine", "/c.pem"))
+    file.release()
+
+
+def test_who_is_named_is_not_shown_what_another_left(tmp_path: Path) -> None:
+    file = owner(tmp_path, pid=1, port=4711, local_key="o8_local")
+    place = Place(settings(tmp_path), "http://h:1")
+    assert (place.url(), place.door()) == ("http://h:1", ("", ""))
+    file.release()
+
+
 def test_else_the_port_of_the_settings(tmp_path: Path) -> None:
     assert Place(settings(tmp_path, port=4712)).url() == "http://127.0.0.1:4712"
 

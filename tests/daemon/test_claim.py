@@ -63,6 +63,15 @@ def test_after_a_taken_port_the_data_directory_is_free(tmp_path: Path) -> None:
     assert PidFile(tmp_path / "mcp.pid").owner() is None
 
 
+def test_what_was_served_here_is_known_after_a_start_that_failed(tmp_path: Path) -> None:
+    pidfile, listening = claim(settings_of(tmp_path, tmp_path, port=0))
+    listening.close()
+    pidfile.release()
+    with listen(0) as other, pytest.raises(PortTaken):
+        claim(settings_of(tmp_path, tmp_path / "b", port=other.getsockname()[1]))
+    assert PidFile(tmp_path / "mcp.pid").last()["roots"] == [str(tmp_path)]
+
+
 def test_a_port_that_may_not_be_used_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")

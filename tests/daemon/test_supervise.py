@@ -13,10 +13,11 @@ import pytest
 from orchestr8_index.config import REPOSITORY, Settings
 from orchestr8_index.daemon import supervise
 from orchestr8_index.daemon.pidfile import PidFile
+from orchestr8_index.daemon.probe import Address
 from orchestr8_index.daemon.supervise import running_port, start, stop
 from orchestr8_index.errors import BuildFailed, PortTaken, StartFailed
 
-from ..processes import wait_for
+from ..processes import alive, wait_for
 from ..serve.asking import settings_of
 
 HEALTHY = {"status": "healthy", "generation": 1, "reasons": []}
@@ -108,6 +109,14 @@ class Process:
     def poll(self) -> int | None:
         return self.status
 
+    def wait(self, seconds: float) -> int | None:
+        return self.status
+
+    @property
+    def pid(self) -> int:
+        """Nobody's: `killpg` finds no such group."""
+        return 2**22 + 1
+
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     for name in ("own_command", "watch_command"):
@@ -138,13 +147,17 @@ def test_a_start_whose_last_words_are_gone_is_told(
         start(settings, ignore)
 
 
-def test_a_start_that_takes_too_long_is_given_up(
+def test_a_start_that_is_given_up_leaves_no_process(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervise, "_spawn", lambda settings: Process())
-    monkeypatch.setattr(supervise, "START_SECONDS", 0.1)
+    """Neither who never came as far as the lock, nor what it had started."""
+    told = settings.data_dir / "pids"
+    stand_in(monkeypatch, f"sleep 600 & echo $$ $! > '{told}'; wait")
+    monkeypatch.setattr(supervise, "START_SECONDS", 0.3)
     with pytest.raises(StartFailed, match="did not answer within"):
         start(settings, ignore)
+    assert len(pids := told.read_text().split()) == 2
+    wait_for(lambda: not any(alive(int(pid)) for pid in pids))
 
 
 @pytest.fixture
@@ -193,8 +206,8 @@ def test_who_meets_another_start_waits_for_that_server(
     watcher = PidFile(settings.data_dir / "mcp.watch")
     watcher.acquire()
     watcher.write(pid=1)
-    ports = [None, None, None, 4711]
-    monkeypatch.setattr(supervise, "running_port", lambda settings: ports.pop(0))
+    found = [None, None, None, Address(4711)]
+    monkeypatch.setattr(supervise, "running_address", lambda settings: found.pop(0))
     healths(monkeypatch, HEALTHY)
     assert start(settings, ignore) == HEALTHY
     watcher.release()

@@ -45,7 +45,9 @@ def test_generations_count_from_one(generations: Generations) -> None:
 
 def test_what_is_published_is_read(generations: Generations) -> None:
     publish(generations)
-    assert generations.manifest(1) == msgspec.structs.replace(MANIFEST, generation=1)
+    read = generations.manifest(1)
+    assert msgspec.structs.replace(read, sums={}) == msgspec.structs.replace(MANIFEST, generation=1)
+    assert read.sums.keys() == {"files.msgpack"}
     assert generations.files(1) == FILES
     assert generations.manifest(1).counts == {"agent": 3, "skill": 3, "workflow": 3}
 
@@ -127,3 +129,24 @@ def test_other_files_are_no_generations(generations: Generations) -> None:
     for name in ("notes", "-1", "²"):
         (generations.folder / name).mkdir()
     assert generations.numbers() == [1]
+
+
+def test_a_changed_byte_is_damage(generations: Generations) -> None:
+    path = generations.path(publish(generations)) / "files.msgpack"
+    assert generations.damage(1) == ""
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + b"\x00")
+    assert generations.damage(1) == "files.msgpack"
+    path.write_bytes(data[:-1])
+    assert generations.damage(1) == "files.msgpack"
+
+
+def test_a_generation_that_another_process_pruned_is_no_damage(generations: Generations) -> None:
+    (generations.path(publish(generations)) / "files.msgpack").unlink()
+    assert generations.damage(1) == ""
+
+
+def test_what_cannot_be_read_names_no_path(generations: Generations, tmp_path: Path) -> None:
+    with pytest.raises(SnapshotUnreadable) as said:
+        generations.manifest(7)
+    assert str(tmp_path) not in str(said.value)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -71,9 +72,8 @@ def test_a_taken_port_is_1_and_leaves_nothing(world: World) -> None:
         port = str(other.getsockname()[1])
         done = world.run("up", "--root", ROOT, "--port", port)
     assert done.returncode == 1
-    assert f"Port {port} is taken by another program. Choose another port with --port" in (
-        done.stderr
-    )
+    assert f"Port {port} is taken by " in done.stderr
+    assert "Choose another port with --port" in done.stderr
     wait_for(lambda: world.owners() == [])
 
 
@@ -140,3 +140,38 @@ def test_other_commands_find_it_from_anywhere(world: World, command: str) -> Non
     world.up("--root", ROOT, **UNWATCHED)
     done = world.run(command)
     assert done.returncode == 0, done.stderr
+
+
+def test_two_that_start_at_once_on_one_port_are_one_server(world: World) -> None:
+    """The second one called the first a server with another data directory."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    several = [world.start("up", "--root", ROOT, "--port", port) for _ in range(4)]
+    ended = [(process.communicate(timeout=60)[1], process.returncode) for process in several]
+    assert [status for _, status in ended] == [0] * 4, ended
+    assert len(world.owners()) == 2
+
+
+def test_up_finds_its_server_though_the_lock_was_removed(world: World) -> None:
+    port = world.up("--root", ROOT, **UNWATCHED)
+    pid = world.owner()["pid"]
+    (world.data / "mcp.pid").unlink()
+    done = world.run("up", "--root", ROOT, "--port", str(port), **UNWATCHED)
+    assert (done.returncode, f"127.0.0.1:{port}" in done.stdout) == (0, True)
+    os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: not alive(pid))
+
+
+def test_a_service_manager_is_told_when_it_serves_and_when_it_stops(
+    world: World, tmp_path: Path
+) -> None:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(20)
+        server = world.start("serve", "--root", ROOT, NOTIFY_SOCKET=address)
+        assert manager.recv(1024) == b"READY=1\nSTATUS=Serving."
+        assert get_health(world.owner()["port"])
+        server.terminate()
+        assert manager.recv(1024) == b"STOPPING=1"
+        assert server.wait(20) == 0

@@ -11,7 +11,7 @@ import httpx2 as httpx
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestr8_index.config import Settings
+from orchestr8_index.config import Limits, Settings
 from orchestr8_index.discover.build import BuildLine, BuildRequest, build
 from orchestr8_index.discover.child import BuildChild, Builder
 from orchestr8_index.discover.index import Index
@@ -33,7 +33,14 @@ class Here(Builder):
 
 def settings_of(data_dir: Path, *roots: Path, **given: Any) -> Settings:
     named = tuple(str(root) for root in roots)
+    given = {"limits": limits_of(), **given}
     return Settings(roots=named, roots_from="--root", data_dir=data_dir, **given)
+
+
+def limits_of(**given: int) -> Limits:
+    """Limits for a process that holds all tests, on a machine that may be busy."""
+    ample = {"memory_soft_mb": 4000, "memory_hard_mb": 8000, "max_wait_ms": 30_000}
+    return Limits(**{**ample, **given})
 
 
 def state_of(settings: Settings, index: Index | None, builder: Builder | None = None) -> State:

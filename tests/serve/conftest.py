@@ -29,3 +29,10 @@ def starting(tmp_path: Path) -> State:
 @pytest.fixture
 def app(state: State) -> ASGIApp:
     return make_web(state)
+
+
+@pytest.fixture(scope="module")
+def module_state(tmp_path_factory: pytest.TempPathFactory, shipped_index: Index) -> State:
+    """A state for all tests of a file."""
+    data_dir = tmp_path_factory.mktemp("data")
+    return state_of(settings_of(data_dir, fixture_root(), watch=False), shipped_index)

@@ -11,7 +11,8 @@ import pytest
 
 from orchestr8_index import __version__
 from orchestr8_index.discover.build import BuildLine
-from orchestr8_index.serve.health import health, memory_mb, metrics
+from orchestr8_index.serve.health import health, metrics
+from orchestr8_index.serve.process import memory_mb
 from orchestr8_index.serve.state import State
 
 from .asking import call

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
-from orchestr8_index.serve.guard import correlation_id
+from orchestr8_index.serve.gate.caller import correlation_id
 from orchestr8_index.serve.logs import (
     KEPT_DAYS,
     JsonLines,
@@ -119,6 +119,38 @@ def test_a_request_leaves_its_id_and_no_query_text(
     told = [json.loads(each) for each in text.splitlines()]
     assert [each["rpc"] for each in told if each.get("correlation_id") == "abc"] == ["querySkills"]
     assert "xylophone" not in text
+
+
+def test_a_querys_text_is_logged_for_who_debugs_and_nobody_else(
+    tmp_path: Path, restored: None, app: ASGIApp
+) -> None:
+    path = tmp_path / "logs" / "mcp.log"
+    set_up_logs(tmp_path, "info")
+    ask(app, "POST", "/", json=QUERY)
+    assert "querySkills" in path.read_text() and "xylophone" not in path.read_text()
+    logging.getLogger().setLevel("DEBUG")
+    ask(app, "POST", "/", json=QUERY)
+    assert "xylophone" in path.read_text()
+
+
+def test_a_planted_secret_never_reaches_the_file(
+    tmp_path: Path, restored: None, app: ASGIApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an exception, in a field, in a question, in the id of a request."""
+
+    def broken(*_: object) -> None:
+        raise KeyError("/home/alice/x with ghp_0123456789abcdefABCDEF0123456789")
+
+    monkeypatch.setattr("orchestr8_index.serve.methods.answer_skills", broken)
+    set_up_logs(tmp_path, "debug")
+    params = {"context": "use Bearer planted-Token-1 and AKIAIOSFODNN7EXAMPLE"}
+    given = {"X-Correlation-ID": "sk-planted0123456789abc"}
+    ask(app, "POST", "/?api_key=pl4nted", json={**QUERY, "params": params}, headers=given)
+    logging.getLogger("any.library").warning("at %s", "postgres://me:pl4nted@db")
+    text = (tmp_path / "logs" / "mcp.log").read_text()
+    assert "KeyError" in text and "asked" in text
+    planted = ("alice", "ghp_0", "planted-Token", "AKIAIOS", "sk-planted", "pl4nted")
+    assert [secret for secret in planted if secret in text] == []
 
 
 def test_a_defect_is_logged_under_its_id(

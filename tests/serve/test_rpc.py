@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from orchestr8_index.config import Limits
 from orchestr8_index.discover.index import Index
 from orchestr8_index.records import NoParams
 from orchestr8_index.serve import calls
 from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.methods import METHODS, Method
-from orchestr8_index.serve.rpc import MAX_BATCH, Reply
+from orchestr8_index.serve.rpc import Reply
 from orchestr8_index.serve.state import State
 
 from ..trees import Files, agent
@@ -23,6 +24,8 @@ from .asking import call, reply
 DATA = b'{"jsonrpc":"2.0","method":"getHealth","id":%s}'
 IDS = [b"1", b"1.5", b"-1", b"1E5", b'"a"', b'""', b'"\\u00e9\\n"', b"null"]
 IDS += [b"123456789012345678901234567890", '"ü"'.encode()]
+
+MAX_BATCH = Limits().max_batch
 
 
 def code(answer: Reply) -> tuple[int, int]:
@@ -133,9 +136,17 @@ def test_a_call_needs_its_version_and_a_method(state: State, body: dict[str, Any
     assert code(reply(state, body)) == (400, -32600)
 
 
-def test_of_duplicate_keys_the_last_counts(state: State) -> None:
-    body = b'{"jsonrpc":"2.0","id":1,"method":"nope","id":2,"method":"getHealth"}'
-    assert reply(state, body).body.startswith(b'{"jsonrpc":"2.0","id":2,"result"')
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"jsonrpc":"2.0","id":1,"method":"nope","method":"getHealth"}',
+        b'{"jsonrpc":"2.0","id":1,"method":"querySkills","params":{"context":"a","context":"b"}}',
+        b'[{"jsonrpc":"2.0","id":1,"method":"getHealth","\\u0069d":2}]',
+    ],
+)
+def test_duplicate_keys_are_refused(state: State, body: bytes) -> None:
+    """Readers disagree about which one counts."""
+    assert code(reply(state, body)) == (400, -32700)
 
 
 def test_members_that_nobody_knows_are_ignored(state: State) -> None:

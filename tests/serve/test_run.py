@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from orchestr8_index.config import Limits
 from orchestr8_index.daemon.claim import listen
 from orchestr8_index.daemon.pidfile import PidFile
+from orchestr8_index.serve import run
+from orchestr8_index.serve.gate.wire import Lines
 from orchestr8_index.serve.run import Server, serve
 
 
@@ -61,7 +65,7 @@ def test_where_the_loop_takes_no_signals_the_process_does(
     async def capture() -> None:
         loop = asyncio.get_running_loop()
         monkeypatch.setattr(loop, "add_signal_handler", refuse, raising=False)
-        with Server(uvicorn.Config(ends_at_once)).capture_signals():
+        with Server(uvicorn.Config(ends_at_once), Lines(Limits())).capture_signals():
             pass
 
     monkeypatch.setattr(signal, "signal", lambda number, handler: taken.append(number))
@@ -71,3 +75,17 @@ def test_where_the_loop_takes_no_signals_the_process_does(
 
 def refuse(*_: Any) -> None:
     raise NotImplementedError
+
+
+def test_the_last_moment_does_not_come_after_the_end(
+    pidfile: PidFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The timer of the stop ended whatever ran in the process ten seconds later."""
+    ended: list[int] = []
+    monkeypatch.setattr(run, "LAST_SECONDS", 0.3)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    serve(ends_at_once, pidfile, listen(0))
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join()
+    assert ended == []

@@ -223,3 +223,37 @@ def test_a_bad_backup_is_not_restored(tmp_path: Path) -> None:
     with pytest.raises(OperationError, match="not a good backup"):
         backup.restore(tmp_path, bad)
     assert tasks_of(tmp_path / NAME) == ["t1"]
+
+
+# --- clocks, and what a kill leaves ------------------------------------------------------------
+
+
+def test_a_clock_set_back_makes_no_backup_the_oldest(tmp_path: Path) -> None:
+    """The new one sorted first, and was the first to be removed."""
+    fill(tmp_path, "t1")
+    (tmp_path / backup.FOLDER).mkdir()
+    future = [f"mcp-2999-01-0{day}T000000.000.db" for day in range(1, 8)]
+    for name in future:
+        (tmp_path / backup.FOLDER / name).write_bytes(b"")
+    made = backup.backup(tmp_path)
+    assert backup.backups(tmp_path)[-1] == made and tasks_of(made) == ["t1"]
+    assert made.name == "mcp-2999-01-07T000000.001.db"
+
+
+def test_a_backup_from_the_future_is_not_young_for_ever(tmp_path: Path) -> None:
+    fill(tmp_path, "t1")
+    made = backup.backup(tmp_path)
+    os.utime(made, (4e9, 4e9))
+    assert backup.age_seconds(tmp_path) > 86_400
+
+
+def test_what_a_killed_backup_left_goes_once_it_is_old(tmp_path: Path) -> None:
+    fill(tmp_path, "t1")
+    folder = tmp_path / backup.FOLDER
+    folder.mkdir()
+    for name in (".mcp-old.part", ".mcp-old.part-journal", ".mcp-new.part"):
+        (folder / name).write_bytes(b"half")
+    for name in (".mcp-old.part", ".mcp-old.part-journal"):
+        os.utime(folder / name, (1, 1))
+    reopened(tmp_path)
+    assert [path.name for path in folder.iterdir()] == [".mcp-new.part"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from orchestr8_index.store import database
 from orchestr8_index.store.database import connect, size_bytes, transaction, used_bytes
 
 
@@ -67,3 +69,28 @@ def test_the_size_counts_the_log_and_not_the_backups(tmp_path: Path) -> None:
     for name, size in (("mcp.db", 10), ("mcp.db-wal", 5), ("backups.db", 100)):
         (tmp_path / name).write_bytes(b"x" * size)
     assert size_bytes(tmp_path) == 15
+
+
+class Blocked:
+    """A connection to a file whose log cannot be opened."""
+
+    def execute(self, sql: str) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("log", [b"", b"what the file lacks"])
+def test_it_is_read_where_nobody_can_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: bytes
+) -> None:
+    """On a read-only mount `learned` told to start the server, which would mend it."""
+    path = tmp_path / "mcp.db"
+    connect(path).close()
+    path.with_name("mcp.db-wal").write_bytes(log)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(database, "connect", lambda path, read_only: Blocked())
+    unread = pytest.raises(sqlite3.OperationalError) if log else contextlib.nullcontext()
+    with unread, contextlib.closing(database.connect_to_read(path)) as reading:
+        assert pragma(reading, "user_version") == 0

@@ -182,3 +182,15 @@ def test_pruning_makes_the_file_smaller(connection: sqlite3.Connection, tmp_path
     ledger.write_queries(connection, rows)
     ledger.prune_queries(connection)
     assert connection.execute("PRAGMA freelist_count").fetchone()[0] < 5
+
+
+def test_the_audit_is_bounded(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "MOST_AUDIT", 10)
+    for number in range(25):
+        ledger.write_audit(connection, [(f"{number:03}", "ci", "forgetDecisions", "ok", 1)])
+    assert [row[0] for row in ledger.read_audit(connection, 99)] == [
+        f"{n:03}" for n in range(15, 25)
+    ]
+    assert [row[0] for row in ledger.read_audit(connection, 2)] == ["023", "024"]

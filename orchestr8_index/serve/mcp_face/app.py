@@ -13,15 +13,13 @@ from mcp.server.models import InitializationOptions
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
-    INTERNAL_ERROR,
-    INVALID_PARAMS,
     NotificationParams,
     PaginatedRequestParams,
 )
 from starlette.types import Receive, Scope, Send
 
 from ... import __version__
-from ...errors import InvalidParams, RequestError
+from ...errors import RequestError
 from ..state import State
 from .changes import Changes
 from .completion import Completions
@@ -118,8 +116,7 @@ async def in_its_words(ctx: Ctx, call_next: CallNext) -> HandlerResult:
     try:
         return await call_next(ctx)
     except RequestError as error:
-        code = INVALID_PARAMS if isinstance(error, InvalidParams) else INTERNAL_ERROR
-        raise MCPError(code, str(error)) from None
+        raise MCPError(error.code, str(error)) from None
 
 
 def make_face(state: State) -> Face:

@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.types import ASGIApp
 
+from orchestr8_index.config import Limits
 from orchestr8_index.discover.index import Index
 from orchestr8_index.serve.hooks.receive import receive_claude
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.web import MAX_BODY, make_web
+from orchestr8_index.serve.web import make_web
 
 from ..asking import ask
 from ..learners import Learner, learn
@@ -100,7 +101,7 @@ def test_what_is_not_json_is_refused(app: ASGIApp, body: bytes) -> None:
 
 
 def test_a_body_over_the_limit_is_refused(app: ASGIApp) -> None:
-    assert ask(app, "POST", PLACE, content=b" " * (MAX_BODY + 1)).status_code == 413
+    assert ask(app, "POST", PLACE, content=b" " * (Limits().max_body + 1)).status_code == 413
 
 
 def test_only_posts_are_taken(app: ASGIApp) -> None:

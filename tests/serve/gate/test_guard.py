@@ -11,9 +11,16 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestr8_index.serve.guard import Guard, hostname
+from orchestr8_index.config import Door
+from orchestr8_index.serve import web
+from orchestr8_index.serve.gate.guard import Guard
+from orchestr8_index.serve.gate.names import host_name, names_of
+from orchestr8_index.serve.gate.wire import Lines
+from orchestr8_index.serve.run import configured
+from orchestr8_index.serve.state import State
+from orchestr8_index.serve.web import make_web
 
-from .asking import ask, client, serve_one
+from ..asking import ask, client, serve_one
 
 ROUTES = [("POST", "/"), ("GET", "/health"), ("GET", "/metrics"), ("POST", "/reindex")]
 ROUTES += [("GET", "/nowhere"), ("DELETE", "/")]
@@ -79,7 +86,7 @@ def test_made_ids_differ(app: ASGIApp) -> None:
 def test_a_refusal_has_an_id_too(app: ASGIApp) -> None:
     answer = ask(app, "GET", "/health", headers={"Host": "example.com", "X-Correlation-ID": "a"})
     assert (answer.status_code, answer.headers["x-correlation-id"]) == (421, "a")
-    assert "localhost" in answer.json()["error"]
+    assert "localhost" in answer.json()["error"]["data"]["cure"]
 
 
 def test_one_log_line_tells_of_a_request(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
@@ -92,9 +99,20 @@ def test_one_log_line_tells_of_a_request(app: ASGIApp, caplog: pytest.LogCapture
     assert told["rpc"] == "getHealth"
 
 
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/metrics"])
+def test_looks_of_a_machine_are_no_news(
+    app: ASGIApp, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    """`top` looks twice a second; who is refused there is news."""
+    with caplog.at_level(logging.DEBUG, "orchestr8.http"):
+        ask(app, "GET", path)
+        ask(app, "GET", path, headers={"Host": "example.com"})
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "INFO"]
+
+
 def test_above_info_level_no_line_is_made(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "orchestr8.http"):
-        ask(app, "GET", "/health")
+        ask(app, "GET", "/openapi.json")
     assert caplog.records == []
 
 
@@ -104,7 +122,7 @@ def test_a_long_path_is_cut_in_the_log(app: ASGIApp, caplog: pytest.LogCaptureFi
     assert len(vars(caplog.records[0])["path"]) == 100
 
 
-def test_what_is_not_http_passes() -> None:
+def test_what_is_not_http_passes(state: State) -> None:
     seen: list[str] = []
 
     async def inner(scope: Scope, receive: Receive, send: Send) -> None:
@@ -113,7 +131,7 @@ def test_what_is_not_http_passes() -> None:
     async def nothing(*_: Any) -> Any:
         return {}
 
-    asyncio.run(serve_one(Guard(inner), {"type": "lifespan"}, nothing, nothing))
+    asyncio.run(serve_one(Guard(inner, state.gate), {"type": "lifespan"}, nothing, nothing))
     assert seen == ["lifespan"]
 
 
@@ -130,7 +148,59 @@ def test_requests_do_not_share_ids(app: ASGIApp) -> None:
 
 @pytest.mark.parametrize(
     ("address", "name"),
-    [("//LocalHost:1", "localhost"), ("//[::1]:1", "::1"), ("//[", ""), ("null", "")],
+    [
+        ("LocalHost:1", "localhost"),
+        ("[::1]:1", "[::1]"),
+        ("[", ""),
+        ("evil@localhost", ""),
+        ("localhost:80:80", ""),
+        ("localhost:", ""),
+        ("localhost:x", ""),
+        (" localhost", ""),
+        ("localhost/", ""),
+        ("localhost\n", ""),
+        ("\u0661.0.0.1", ""),
+        ("", ""),
+    ],
 )
-def test_a_hostname_is_folded(address: str, name: str) -> None:
-    assert hostname(address) == name
+def test_a_host_is_read_strictly(address: str, name: str) -> None:
+    assert host_name(address) == name
+
+
+def test_two_hosts_are_refused(app: ASGIApp) -> None:
+    sent = [("Host", "localhost"), ("Host", "localhost")]
+    assert ask(app, "GET", "/health", headers=sent).status_code == 400
+
+
+def test_a_peer_cannot_name_itself(state: State) -> None:
+    """uvicorn believes a proxy on loopback unless told not to."""
+    lines = Lines(state.settings.limits)
+    assert not configured(make_web(state), lines, state.settings.door).proxy_headers
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/metrics"])
+def test_a_defect_of_a_route_is_an_error_of_the_family(
+    state: State, monkeypatch: pytest.MonkeyPatch, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Starlette's own answer was plain text without an id."""
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("/secret/path")
+
+    for name in ("health", "metrics", "reply_to"):
+        monkeypatch.setattr(web, name, broken)
+    headers = {"X-Correlation-ID": "mine"}
+    answer = ask(make_web(state), "POST" if path == "/" else "GET", path, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, -32603)
+    assert answer.headers["x-correlation-id"] == "mine" and "secret" not in answer.text
+    assert "/secret/path" in str(caplog.records[0].exc_info)
+    assert state.metrics.errors[-32603] == 1
+
+
+def test_further_names_are_answered_to(state: State) -> None:
+    door = Door(host="192.0.2.7", allow_hosts=("tools.example",))
+    names = names_of(door)
+    for host in ("192.0.2.7", "192.0.2.7:3700", "Tools.Example:1", "localhost"):
+        assert host_name(host) in names
+    assert host_name("192.0.2.8") not in names
+    assert "0.0.0.0" not in names_of(Door(host="0.0.0.0"))

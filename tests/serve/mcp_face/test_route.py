@@ -16,7 +16,7 @@ import pytest
 from starlette.types import ASGIApp, Message, Scope
 
 from orchestr8_index.config import REPOSITORY
-from orchestr8_index.serve.mcp_face import door
+from orchestr8_index.serve.mcp_face import route
 from orchestr8_index.serve.state import State
 from orchestr8_index.serve.web import make_web
 
@@ -68,13 +68,13 @@ def test_first_requests_that_meet_load_it_once(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads: list[int] = []
-    real = door.load
+    real = route.load
 
     def counted() -> object:
         loads.append(1)
         return real()
 
-    monkeypatch.setattr(door, "load", counted)
+    monkeypatch.setattr(route, "load", counted)
 
     async def many(asking: httpx2.AsyncClient) -> list[httpx2.Response]:
         posts = (asking.post("/mcp", json=LIST, headers=MODERN) for _ in range(20))
@@ -88,8 +88,8 @@ def test_first_requests_that_meet_load_it_once(
 def test_other_requests_are_answered_while_it_loads(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    may_go, real = threading.Event(), door.load
-    monkeypatch.setattr(door, "load", lambda: may_go.wait(30) and real())
+    may_go, real = threading.Event(), route.load
+    monkeypatch.setattr(route, "load", lambda: may_go.wait(30) and real())
 
     async def both(asking: httpx2.AsyncClient) -> tuple[httpx2.Response, httpx2.Response]:
         waiting = asyncio.create_task(asking.post("/mcp", json=LIST, headers=MODERN))
@@ -107,7 +107,7 @@ def test_where_it_cannot_be_loaded_the_answer_says_why(
     def absent() -> None:
         raise ModuleNotFoundError("No module named 'mcp'")
 
-    monkeypatch.setattr(door, "load", absent)
+    monkeypatch.setattr(route, "load", absent)
     answer = live(state, lambda asking: asking.post("/mcp", json=LIST, headers=MODERN))
     assert answer.status_code == 503
     assert "No module named 'mcp'" in answer.json()["error"]
@@ -115,15 +115,15 @@ def test_where_it_cannot_be_loaded_the_answer_says_why(
 
 
 def test_after_a_failure_it_is_tried_again(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, tries = door.load, [OSError("no"), None]
+    real, tries = route.load, [OSError("no"), None]
 
     def sometimes() -> object:
         if failure := tries.pop(0):
             raise failure
         return real()
 
-    monkeypatch.setattr(door, "load", sometimes)
-    monkeypatch.setattr(door, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(route, "load", sometimes)
+    monkeypatch.setattr(route, "RETRY_SECONDS", 0.0)
 
     async def twice(asking: httpx2.AsyncClient) -> list[int]:
         posts = [await asking.post("/mcp", json=LIST, headers=MODERN) for _ in range(2)]
@@ -139,7 +139,7 @@ def test_a_failure_is_not_repeated_at_once(state: State, monkeypatch: pytest.Mon
         tries.append(1)
         raise OSError("no")
 
-    monkeypatch.setattr(door, "load", never)
+    monkeypatch.setattr(route, "load", never)
 
     async def often(asking: httpx2.AsyncClient) -> list[int]:
         return [(await asking.post("/mcp", json=LIST)).status_code for _ in range(5)]
@@ -198,7 +198,7 @@ def test_before_the_first_request_the_sdk_is_not_loaded() -> None:
         from pathlib import Path
         from orchestr8_index.config import fixture_root
         from tests.serve.asking import ask, settings_of, state_of
-        from tests.serve.mcp_face.test_door import LIST, MODERN, live
+        from tests.serve.mcp_face.test_route import LIST, MODERN, live
         heavy = {"mcp", "mcp_types", "pydantic", "cryptography"}
         state = state_of(settings_of(Path(tempfile.mkdtemp()), fixture_root()), None)
         live(state, lambda asking: asking.get("/health"))

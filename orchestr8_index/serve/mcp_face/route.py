@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
-from ..guard import send_json
+from ..gate.send import send_json
 from ..state import State
 from .standing import Standing
 
@@ -33,7 +33,7 @@ def load() -> type[Face]:
     return Face
 
 
-class Door:
+class McpRoute:
     """The endpoint of /mcp. `trouble` says why there is no face."""
 
     def __init__(self, state: State) -> None:

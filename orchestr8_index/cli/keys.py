@@ -1,0 +1,128 @@
+"""key add|list|revoke, audit: who may ask a server that others can reach, and what did they do?"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import click
+import msgspec
+
+from ..config import Settings
+from ..errors import OperationError
+from .options import common
+
+SCOPES = ("read", "report", "admin")
+
+
+@click.group()
+def key() -> None:
+    """API keys, for a server beyond loopback or with --require-keys.
+
+    \b
+    orchestr8-index key add build-machine --scope report
+    orchestr8-index key list
+    orchestr8-index key revoke build-machine
+    """
+
+
+@key.command("add")
+@click.argument("name")
+@click.option(
+    "--scope",
+    type=click.Choice(SCOPES),
+    default="read",
+    show_default=True,
+    help="read: ask. report: also report outcomes. admin: also reindex, forget, backup.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The key as JSON.")
+@common
+def add(settings: Settings, name: str, scope: str, as_json: bool) -> None:
+    """Make a key and show it, this once. A running server knows it within a second.
+
+    \b
+    orchestr8-index key add build-machine --scope report
+    """
+    from ..serve.gate.keys import KeyFile
+
+    token = KeyFile(settings.data_dir).add(name, scope)  # type: ignore[arg-type]
+    if as_json:
+        told = {"name": name, "scope": scope, "key": token}
+        click.echo(msgspec.json.encode(told).decode())
+        return
+    click.echo(token)
+    click.echo("Keep it: it cannot be shown again. Send it as `Authorization: Bearer …`.", err=True)
+
+
+@key.command("list")
+@click.option("--json", "as_json", is_flag=True, help="The keys as JSON.")
+@common
+def list_keys(settings: Settings, as_json: bool) -> None:
+    """The names of the keys, their scopes, and when they were made.
+
+    \b
+    orchestr8-index key list --json
+    """
+    from ..serve.gate.keys import KeyFile
+
+    keys = KeyFile(settings.data_dir).read()
+    rows = [{"name": k.name, "scope": k.scope, "created_at": k.created_at} for k in keys]
+    if as_json:
+        click.echo(msgspec.json.encode(rows).decode())
+        return
+    for row in rows:
+        click.echo(f"{row['name']:32} {row['scope']:7} {row['created_at']}")
+    if not rows:
+        click.echo("There is no key; `orchestr8-index key add NAME` makes one.", err=True)
+
+
+@key.command("revoke")
+@click.argument("name")
+@common
+def revoke(settings: Settings, name: str) -> None:
+    """End a key. A running server refuses it within a second.
+
+    \b
+    orchestr8-index key revoke build-machine
+    """
+    from ..serve.gate.keys import KeyFile
+
+    KeyFile(settings.data_dir).revoke(name)
+    click.echo(f"Revoked {name}.")
+
+
+@click.command()
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Newest rows.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@common
+def audit(settings: Settings, limit: int, as_json: bool) -> None:
+    """Who did what, when, and how it ended: the newest events, without contents.
+
+    \b
+    orchestr8-index audit --limit 20
+    orchestr8-index audit --json | jq .who
+    """
+    for moment, who, what, outcome, times in _events(settings, limit):
+        if as_json:
+            row = {"timestamp": moment, "who": who, "what": what, "outcome": outcome}
+            click.echo(msgspec.json.encode({**row, "times": times}).decode())
+        else:
+            often = f" x {times}" if times > 1 else ""
+            click.echo(f"{moment}  {who:20} {what:24} {outcome}{often}")
+
+
+def _events(settings: Settings, limit: int) -> list[tuple[str, str, str, str, int]]:
+    """None where there is no database, or one from before there was an audit."""
+    import contextlib
+
+    from ..store.database import NAME, connect
+    from ..store.ledger import read_audit
+
+    if not (settings.data_dir / NAME).exists():
+        return []
+    try:
+        with contextlib.closing(connect(settings.data_dir / NAME, read_only=True)) as reading:
+            return read_audit(reading, limit)
+    except sqlite3.Error as error:
+        if "no such table" in str(error):
+            return []
+        raise OperationError(f"The store cannot be read: {error}.") from None

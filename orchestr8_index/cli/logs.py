@@ -1,0 +1,129 @@
+"""logs: what did the server write down? The log of the data directory, for a person or a script."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..config import LOG_LEVELS, Settings
+from ..errors import OperationError
+from .options import common
+
+PAUSE = 0.2
+COLOURS = {"debug": "blue", "info": "green", "warning": "yellow", "error": "red"}
+HEAD = ("time", "level", "logger", "message", "exception", "said")
+
+
+@click.command()
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
+@click.option("-n", "--lines", type=click.IntRange(0), default=50, show_default=True)
+@click.option("--level", type=click.Choice(LOG_LEVELS), default="debug", help="At least this.")
+@click.option("--json", "as_json", is_flag=True, help="The lines as they are, one object each.")
+@common
+def logs(settings: Settings, follow: bool, lines: int, level: str, as_json: bool) -> None:
+    """Show the server's log, whether it runs or not. Ctrl-C ends --follow.
+
+    \b
+    orchestr8-index logs --level warning
+    orchestr8-index logs -f
+    orchestr8-index logs --json -n 1000 | jq 'select(.rpc == "queryAgents") | .ms'
+    """
+    path = settings.data_dir / "logs" / "mcp.log"
+    if not path.exists() and not follow:
+        cure = "Start the server with `orchestr8-index up`, or name its --data-dir."
+        raise OperationError("There is no log yet.", cure)
+    tail = Tail(path)
+    shown = (line for line in tail.whole() if _wanted(line, level))
+    for line in deque(shown, lines):
+        click.echo(line if as_json else told(line))
+    if follow:
+        _follow(tail, level, as_json)
+
+
+def _follow(tail: Tail, level: str, as_json: bool) -> None:
+    try:
+        while True:
+            for line in tail.new():
+                if _wanted(line, level):
+                    click.echo(line if as_json else told(line))
+            time.sleep(PAUSE)
+    except KeyboardInterrupt:
+        click.echo("", err=True)
+
+
+class Tail:
+    """A log file that grows, and at midnight makes way for another of its name."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._place, self._half = path, (0, 0), b""
+
+    def whole(self) -> Iterator[str]:
+        """What was written before today's file, then that file up to its present end."""
+        for packed in sorted(self._path.parent.glob(f"{self._path.name}.*.gz")):
+            try:
+                with gzip.open(packed, "rt", encoding="utf-8", errors="replace") as lines:
+                    yield from _stripped(lines)
+            except (OSError, EOFError):
+                continue  # just being pruned, or cut off
+        yield from self.new()
+
+    def new(self) -> Iterator[str]:
+        """Whole lines since the last call."""
+        try:
+            with open(self._path, "rb") as file:
+                found = os.fstat(file.fileno())
+                if found.st_ino != self._place[0] or found.st_size < self._place[1]:
+                    self._place, self._half = (found.st_ino, 0), b""
+                file.seek(self._place[1])
+                data = self._half + file.read()
+                self._place = (found.st_ino, file.tell())
+        except OSError:
+            return
+        *lines, self._half = data.split(b"\n")
+        yield from _stripped(line.decode("utf-8", "replace") for line in lines)
+
+
+def _stripped(lines: Iterable[str]) -> Iterator[str]:
+    return (line for each in lines if (line := each.strip()))
+
+
+def _read(line: str) -> dict[str, Any]:
+    try:
+        said = json.loads(line)
+    except ValueError:
+        said = None
+    return said if isinstance(said, dict) else {"message": line}
+
+
+def _wanted(line: str, level: str) -> bool:
+    if level == LOG_LEVELS[0]:
+        return True
+    said = _read(line).get("level", "error")
+    known = said if said in LOG_LEVELS else "error"
+    return LOG_LEVELS.index(known) >= LOG_LEVELS.index(level)
+
+
+def told(line: str) -> str:
+    """One line for a person; an exception below it."""
+    said = _read(line)
+    level = str(said.get("level", ""))
+    name = str(said.get("logger", "")).removeprefix("orchestr8.")
+    more = " ".join(f"{key}={_short(value)}" for key, value in said.items() if key not in HEAD)
+    head = click.style(str(said.get("time", ""))[:23].replace("T", " "), dim=True)
+    shown = f"{head} {click.style(f'{level:7}', fg=COLOURS.get(level))} {name:6} "
+    shown += str(said.get("message", "")) + (click.style(f" {more}", dim=True) if more else "")
+    under = [str(said[name]) for name in ("exception", "said") if said.get(name)]
+    return "\n".join([shown, *("    " + part.replace("\n", "\n    ") for part in under)])
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 200 else text[:199] + "…"

@@ -1,0 +1,214 @@
+"""Who gets into a real server, what is left behind, and how does it stop?"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestr8_index import AsyncOrchestrator, Orchestrator
+from orchestr8_index.bridge.server import Server as Bridged
+from orchestr8_index.config import fixture_root
+from orchestr8_index.daemon.probe import Address, call, request
+from orchestr8_index.environment import Place
+from orchestr8_index.serve.run import GRACE_SECONDS
+
+from ..processes import Running, World, wait_for
+
+ROOT = ("--root", str(fixture_root()))
+HERE = Path(__file__).parent
+TLS = ("--tls-cert", str(HERE / "tls-cert.pem"), "--tls-key", str(HERE / "tls-key.pem"))
+CALL = {"context": "write release notes"}
+
+
+def key_of(world: World, scope: str, name: str = "ci") -> str:
+    return world.run("key", "add", name, "--scope", scope).stdout.strip()
+
+
+def status_with(server: Running, key: str, path: str = "/health") -> int:
+    method = "POST" if path == "/reindex" else "GET"
+    return request(Address(server.port, key=key), method, path)[0]
+
+
+@pytest.mark.parametrize("options", [("--host", "0.0.0.0"), ("--require-keys",)])
+@pytest.mark.parametrize("command", ["serve", "up"])
+def test_without_a_key_nobody_is_let_in(
+    world: World, command: str, options: tuple[str, ...]
+) -> None:
+    done = world.run(command, *ROOT, *options)
+    assert done.returncode == 1
+    assert "Without a key the server does not listen" in done.stderr and "key add" in done.stderr
+
+
+def test_keys_are_made_used_and_revoked_while_it_runs(world: World) -> None:
+    key_of(world, "admin", "first")
+    server = world.serve(*ROOT, "--require-keys")
+    key = key_of(world, "read")
+    wait_for(lambda: status_with(server, key) == 200, seconds=5)
+    assert status_with(server, key, "/reindex") == 403
+    assert status_with(server, "") == 401
+    assert world.run("key", "revoke", "ci").returncode == 0
+    wait_for(lambda: status_with(server, key) in (401, 429), seconds=5)
+
+
+def test_the_command_line_of_the_same_user_needs_no_key(world: World) -> None:
+    key_of(world, "read")
+    world.up(*ROOT, "--require-keys")
+    assert json.loads(world.run("status", "--json").stdout)["status"] == "healthy"
+    assert "release-notes" in world.run("query", "write release notes").stdout
+    assert world.run("reindex").returncode == 0
+    wait_for(lambda: "POST /reindex" in world.run("audit").stdout)
+    told = [json.loads(line) for line in world.run("audit", "--json").stdout.splitlines()]
+    assert {"command line"} == {row["who"] for row in told if row["what"] == "querySkills"}
+    assert world.run("down").returncode == 0
+
+
+def test_a_key_of_ones_own_is_shown_instead(world: World) -> None:
+    key = key_of(world, "read")
+    world.serve(*ROOT, "--require-keys")
+    refused = world.run("reindex", MCP_API_KEY=key)
+    assert refused.returncode == 1 and "needs the scope admin" in refused.stderr
+
+
+def test_over_tls(world: World) -> None:
+    world.up(*ROOT, *TLS)
+    assert "https://127.0.0.1" in world.run("status").stdout
+    assert "release-notes" in world.run("query", "write release notes").stdout
+    with pytest.raises(OSError):
+        request(world.owner()["port"], "GET", "/health")
+
+
+@pytest.mark.parametrize("options", [TLS, ("--require-keys",), (*TLS, "--require-keys")])
+def test_what_looks_after_it_gets_in_as_well(world: World, options: tuple[str, ...]) -> None:
+    key_of(world, "read")
+    world.up(*ROOT, *options)
+    scheme = "https" if TLS[0] in options else "http"
+    page = json.loads(world.run("top", "--json").stdout)
+    assert (page["status"], page["url"]) == ("healthy", f"{scheme}://127.0.0.1:{page['port']}")
+    assert f"Already running on {page['url']}" in world.run("up", *options).stdout
+    assert "listening" in world.run("logs").stdout
+    assert "ExecStart" in world.run("service", "systemd", *options).stdout
+
+
+@pytest.mark.parametrize("options", [TLS, ("--require-keys",), (*TLS, "--require-keys")])
+def test_the_bridge_gets_in_as_well(world: World, options: tuple[str, ...]) -> None:
+    key_of(world, "read")
+    server = world.serve(*ROOT, *options)
+    connection = Bridged(Place(server.port, world.data, False, True), []).connect()
+    assert connection is not None
+    for _ in range(2):
+        reply = connection.ask("POST", [], b"{}")
+        assert reply.read() and reply.status not in (401, 403, 421)
+        assert connection.usable() is reply.reusable
+    connection.close()
+
+
+@pytest.mark.parametrize("options", [TLS, ("--require-keys",), (*TLS, "--require-keys")])
+def test_the_client_gets_in_as_well(world: World, options: tuple[str, ...]) -> None:
+    key_of(world, "read")
+    server = world.serve(*ROOT, *options)
+    with Orchestrator(data_dir=world.data) as client:
+        assert client.query_skills("write release notes").source == "index"
+        assert client.health().status == "healthy"
+    assert asyncio.run(_healthy(world.data)) == "healthy"
+    server.stop()
+
+
+async def _healthy(data_dir: Path) -> str:
+    async with AsyncOrchestrator(data_dir=data_dir) as client:
+        return (await client.health()).status
+
+
+@pytest.mark.parametrize("options", [("--tls-cert", "no.pem", "--tls-key", "no.pem")])
+def test_a_certificate_that_is_none_says_so(world: World, options: tuple[str, ...]) -> None:
+    done = world.run("serve", *ROOT, *options)
+    assert done.returncode == 1 and "The certificate cannot be used" in done.stderr
+
+
+def test_on_all_addresses_with_a_key_and_a_name(world: World) -> None:
+    key_of(world, "read")
+    server = world.serve(*ROOT, "--host", "0.0.0.0", "--allow-host", "tools.example")
+    assert named(server, "tools.example") == 200
+    assert named(server, "127.0.0.1:1") == 200
+    assert named(server, "other.example") == 421
+
+
+def named(server: Running, host: str) -> int:
+    """The status for a caller that uses this name."""
+    key = server.address.key
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
+        head = f"GET /health HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n\r\n"
+        line.sendall(head.encode())
+        return int(line.recv(65536).split()[1])
+
+
+def test_what_lies_in_the_data_directory_is_its_owners_alone(world: World) -> None:
+    key_of(world, "read")
+    server = world.serve(*ROOT, "--require-keys")
+    for _ in range(2):
+        call(server.address, "querySkills", CALL)
+    world.run("backup")
+    server.stop()
+    assert (world.data / "warm.msgpack").exists()
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [world.data, *paths(world)]}
+    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+
+
+def paths(world: World) -> list[Path]:
+    return list(world.data.rglob("*"))
+
+
+def test_the_hottest_questions_are_warm_after_a_restart(world: World) -> None:
+    server = world.serve(*ROOT)
+    for _ in range(3):
+        call(server.port, "querySkills", CALL)
+    assert server.stop() == 0
+    again = world.serve(*ROOT)
+    wait_for(lambda: "the cache is warm" in [line["message"] for line in world.log()])
+    assert call(again.port, "querySkills", CALL)["result"]["cache_hit"] is True
+    assert again.health["cache"] == {"hits": 1, "misses": 0, "hit_rate": 1.0}
+
+
+def test_a_second_signal_ends_it_at_once(world: World) -> None:
+    server = world.serve(*ROOT)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
+        head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+        line.sendall(head + b"Expect: 100-continue\r\n\r\n")
+        assert b"100 Continue" in line.recv(1024)
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: refused(server.port))
+        wait_for(lambda: told_again(server) is not None, seconds=GRACE_SECONDS - 1)
+    assert server.process.returncode == 1
+    assert world.owners() == []
+
+
+def told_again(server: Running) -> int | None:
+    server.process.send_signal(signal.SIGTERM)
+    return server.process.poll()
+
+
+def test_down_lets_the_server_end_in_order(world: World) -> None:
+    """Its watcher passes the signal on: that was taken for a second one."""
+    world.up(*ROOT)
+    assert world.run("down").returncode == 0
+    assert [line["message"] for line in world.log()][-1] == "stopped"
+    assert world.owners() == []
+
+
+def refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_the_audit_of_no_database_is_empty(world: World) -> None:
+    done: Any = world.run("audit")
+    assert (done.returncode, done.stdout) == (0, "")
