@@ -31,7 +31,7 @@ from orchestr8_index.serve.process import memory_mb
 from orchestr8_index.serve.state import State
 from orchestr8_index.serve.web import make_web
 
-from .serve.asking import Here, settings_of, state_of
+from .serve.asking import Here, living, settings_of, state_of
 from .trees import build_tree, source
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -62,6 +62,15 @@ HEADERS = (
     *((b"accept", b"text/plain"), (b"accept", b"text/event-stream, application/json")),
     *((b"content-type", b"application/json"), (b"mcp-session-id", b"x"), (b"", b"")),
     *((b"mcp-protocol-version", b"1"), (b"x", b"y" * 9000), (b"expect", b"100-continue")),
+)
+_MCP = ((b"accept", b"application/json, text/event-stream"), (b"content-type", b"application/json"))
+ERAS = (
+    _MCP,
+    (*_MCP, (b"mcp-protocol-version", b"2025-11-25")),
+    *(
+        (*_MCP, (b"mcp-protocol-version", b"2026-07-28"), (b"mcp-method", method))
+        for method in (b"tools/list", b"tools/call", b"resources/read", b"skills/get")
+    ),
 )
 ILL = (b"Traceback", b"site-packages", b'File \\"')
 KNOWN_503 = {-32001, -32002, -32032}
@@ -178,13 +187,27 @@ async def send_bodies(
     rng, bodies, tally = random.Random(seed), corpus("bodies"), tally or Tally()
     app = make_web(state)
     routes = (*ROUTES, *(route.path for route in app.app.routes))  # type: ignore[attr-defined]
-    assert state.keeper
-    state.keeper.begin()
-    await state.keeper.outcomes()
+    async with living(app):
+        await _send(app, routes, state, (count, until), tally, rng, bodies)
+    return tally
+
+
+async def _send(
+    app: Any,
+    routes: tuple[str, ...],
+    state: State,
+    ends: tuple[int, float],
+    tally: Tally,
+    rng: random.Random,
+    bodies: list[bytes],
+) -> None:
+    count, until = ends
     while tally.tried < count and time.monotonic() < until:
         body, headers = bent_body(rng, bodies), bent_headers(rng)
         path = "/" if rng.random() < 0.7 else rng.choice(routes)
         method = "POST" if path == "/" and rng.random() < 0.95 else rng.choice(METHODS)
+        if path == "/mcp" and rng.random() < 0.8:
+            headers = [*headers, *rng.choice(ERAS)]
         status, answer = await _request(app, method, path, headers, body, rng)
         tally.tried += 1
         tally.answers[str(status)] += 1
@@ -192,8 +215,6 @@ async def send_bodies(
             tally.found(ill, (method, path, headers, body, answer[:300]))
         if tally.tried % 5000 == 0:
             await _clean(state, tally)
-    await state.keeper.stop()
-    return tally
 
 
 async def _clean(state: State, tally: Tally) -> None:

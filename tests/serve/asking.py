@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 import msgspec
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestr8_index.config import Limits, Settings
 from orchestr8_index.discover.build import BuildLine, BuildRequest, build
@@ -83,3 +84,17 @@ def call(state: State, method: str, **params: Any) -> dict[str, Any]:
 def fields(told: Mapping[str, Any]) -> set[str]:
     """The names of the fields that an InvalidParams names."""
     return {row["field"] for row in told["error"]["data"]["validation_errors"]}
+
+
+@contextlib.asynccontextmanager
+async def living(app: ASGIApp) -> AsyncIterator[None]:
+    """The application between its start and its end."""
+    inbox: asyncio.Queue[Message] = asyncio.Queue()
+    outbox: asyncio.Queue[Message] = asyncio.Queue()
+    scope: Scope = {"type": "lifespan", "state": {}}
+    running = asyncio.ensure_future(app(scope, inbox.get, outbox.put))
+    await inbox.put({"type": "lifespan.startup"})
+    assert (await outbox.get())["type"] == "lifespan.startup.complete"
+    yield
+    await inbox.put({"type": "lifespan.shutdown"})
+    await running

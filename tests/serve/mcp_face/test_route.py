@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx2
 import pytest
-from starlette.types import ASGIApp, Message, Scope
 
 from orchestr8_index.config import REPOSITORY
 from orchestr8_index.serve.mcp_face import route
 from orchestr8_index.serve.state import State
 from orchestr8_index.serve.web import make_web
 
-from ..asking import ask, client
+from ..asking import ask, client, living
 
 JSON = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 MODERN = {**JSON, "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}
@@ -30,20 +28,6 @@ META = {
 }
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": META}}
 Work = Callable[[httpx2.AsyncClient], Awaitable[Any]]
-
-
-@contextlib.asynccontextmanager
-async def living(app: ASGIApp) -> AsyncIterator[None]:
-    """The application between its start and its end."""
-    inbox: asyncio.Queue[Message] = asyncio.Queue()
-    outbox: asyncio.Queue[Message] = asyncio.Queue()
-    scope: Scope = {"type": "lifespan", "state": {}}
-    running = asyncio.ensure_future(app(scope, inbox.get, outbox.put))
-    await inbox.put({"type": "lifespan.startup"})
-    assert (await outbox.get())["type"] == "lifespan.startup.complete"
-    yield
-    await inbox.put({"type": "lifespan.shutdown"})
-    await running
 
 
 def live(state: State, work: Work) -> Any:
