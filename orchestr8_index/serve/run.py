@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ import uvicorn
 from ..config import Door, Limits
 from ..daemon.claim import BACKLOG
 from ..daemon.pidfile import PidFile
+from .gate.accept import Acceptor
 from .gate.wire import Lines, Wire
 
 GRACE_SECONDS, LAST_SECONDS = 5, 10
@@ -47,6 +49,21 @@ class Server(uvicorn.Server):
             super().run(sockets)
         finally:
             self._last.cancel()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Windows' loop cannot watch a socket: there uvicorn takes the connections itself."""
+        if sys.platform == "win32":
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        secure = self.config.ssl
+        self.servers = [Acceptor(each, self._protocol, secure) for each in sockets or ()]  # type: ignore[misc]
+
+    def _protocol(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ending.set()

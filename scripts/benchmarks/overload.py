@@ -1,6 +1,6 @@
 """What happens at ten times the load that it can take? And how soon is it well again?
 
-scripts/bench overload --root DIR [--seconds 20] [--times 10]
+scripts/bench overload --root DIR [--seconds 20] [--times 10] [--connections 128]
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from load import BROKEN, Seen, Wire, call, closed_loop, mix, open_loop
 from machine import Server, describe
 
 FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
-SENDERS, WIRES = 4, 256
+SENDERS = 2
 CALM = 20.0  # ms: as an answer of a server at rest, with some patience
 
 
-def offer(port: int, root: str, rate: float, seconds: float, seed: int) -> tuple[int, Seen]:
+def offer(
+    port: int, root: str, rate: float, seconds: float, seed: int, wires: int
+) -> tuple[int, Seen]:
     seen = Seen()
     due = asyncio.run(
-        open_loop(port, mix(root, seed), rate, seconds, seen, wires=WIRES, patience=0.2)
+        open_loop(port, mix(root, seed), rate, seconds, seen, wires=wires, patience=0.2)
     )
     return due, seen
 
@@ -48,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", default=str(FIXTURE))
     parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--connections", type=int, default=128)
     parser.add_argument("--times", type=float, default=10)
     arguments = parser.parse_args()
     root = arguments.root
@@ -57,9 +60,10 @@ def main() -> None:
         capacity = asyncio.run(closed_loop(server.port, mix(root), 8, 10.0))
         rate = capacity * arguments.times
         print(f"capacity, 8 connections        {capacity:,.0f} requests a second")
+        wires = arguments.connections // SENDERS
         with multiprocessing.get_context("spawn").Pool(SENDERS) as senders:
             shares = [
-                (server.port, root, rate / SENDERS, arguments.seconds, 100 + n)
+                (server.port, root, rate / SENDERS, arguments.seconds, 100 + n, wires)
                 for n in range(SENDERS)
             ]
             found = senders.starmap(offer, shares)
@@ -77,7 +81,6 @@ def tell(found: list[tuple[int, Seen]], rate: float, seconds: float, took: float
         every.statuses += seen.statuses
         every.wrong += seen.wrong
     print(f"offered                        {rate:,.0f} a second for {seconds:g} s")
-    print(f"connections                    {SENDERS * WIRES:,}")
     print(f"accepted                       {every.line()}")
     print(f"refused (429, 503)             {every.line(every.refused)}")
     print(f"statuses                       {dict(every.statuses)}")

@@ -1,0 +1,72 @@
+"""How do connections come in? Many in one turn of the loop, as many as wait.
+
+uvloop takes one new connection in a turn. When turns are long, under load, the last of a thousand
+that came at once would wait for a minute before anybody could even refuse it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+
+MOST_AT_ONCE = 256
+REST_SECONDS = 1.0  # when there are no descriptors left
+log = logging.getLogger("orchestr8.serve")
+
+
+class Acceptor:
+    """Stands where uvicorn keeps its servers: it can be closed, and waited for."""
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        protocol: Callable[[], asyncio.Protocol],
+        secure: ssl.SSLContext | None = None,
+    ) -> None:
+        self._listening, self._protocol, self._secure = listening, protocol, secure
+        self._loop = asyncio.get_running_loop()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._closed = False
+        listening.setblocking(False)
+        self._loop.add_reader(listening, self._take)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._loop.remove_reader(self._listening)
+
+    async def wait_closed(self) -> None:
+        for task in self._opening:
+            task.cancel()
+
+    def _take(self) -> None:
+        for _ in range(MOST_AT_ONCE):
+            try:
+                taken, _ = self._listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                log.warning("no connection can be taken", extra={"reason": str(error)})
+                self._rest()
+                return
+            task = self._loop.create_task(self._open(taken))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    def _rest(self) -> None:
+        self._loop.remove_reader(self._listening)
+        self._loop.call_later(REST_SECONDS, self._go_on)
+
+    def _go_on(self) -> None:
+        if not self._closed:
+            self._loop.add_reader(self._listening, self._take)
+
+    async def _open(self, taken: socket.socket) -> None:
+        taken.setblocking(False)
+        try:
+            await self._loop.connect_accepted_socket(self._protocol, taken, ssl=self._secure)
+        except OSError:  # it went away, or its TLS was none
+            taken.close()
