@@ -116,6 +116,7 @@ class Refresh:
         self.builder.stop()
         tasks = [t for t in (self._building, self._following, self._verifying) if t]
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(self.generations.remove_leftovers)
 
     async def _build_after(self, running: asyncio.Task[Index]) -> Index:
         """What changed after the running build had looked; nothing to do if nothing did."""

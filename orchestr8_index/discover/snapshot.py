@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import time
 import zlib
@@ -86,7 +87,7 @@ class Generations:
     def prepare(self) -> Path:
         """A new temporary folder for a build."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix="build-", dir=self.folder))
+        return Path(tempfile.mkdtemp(prefix=f"build-{os.getpid()}-", dir=self.folder))
 
     def publish(self, made: Path, manifest: Manifest, files: Files) -> Manifest:
         """Finish `made` and rename it to the next generation; atomic, whoever else publishes."""
@@ -162,8 +163,21 @@ class Generations:
                 old = time.time() - path.stat().st_mtime > older_than
             except OSError:
                 continue
-            if old:
+            if old or not _builds(path.name.split("-")[1]):
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _builds(process: str) -> bool:
+    """Whether that process may still be at work; another one may have its number by now."""
+    if sys.platform == "win32":  # where the question would end it
+        return True
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError, ValueError):
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _name(generation: int) -> str:

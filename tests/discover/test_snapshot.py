@@ -150,3 +150,12 @@ def test_what_cannot_be_read_names_no_path(generations: Generations, tmp_path: P
     with pytest.raises(SnapshotUnreadable) as said:
         generations.manifest(7)
     assert str(tmp_path) not in str(said.value)
+
+
+def test_what_a_dead_process_was_building_is_removed_at_once(tmp_path: Path) -> None:
+    generations = Generations(tmp_path, "roots")
+    mine = generations.prepare()
+    (generations.folder / "build-999999999-x").mkdir()
+    (generations.folder / "build-odd").mkdir()
+    generations.remove_leftovers()
+    assert list(generations.folder.iterdir()) == [mine]
