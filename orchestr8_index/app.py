@@ -41,7 +41,7 @@ def run_server(settings: Settings, told: Callable[[int], None] = lambda port: No
     log = set_up_logs(settings.data_dir, settings.log_level)
     queries, patterns = AnswerCache(settings.query_life), AnswerCache(settings.pattern_life)
     state = State(settings, refresh, queries, patterns, tokens=tokens, keeper=Keeper(settings))
-    refresh.on_swap.append(lambda index: queries.clear())
+    refresh.on_swap += [lambda index: queries.clear(), lambda index: patterns.clear()]
     state.signs.listen_to(log)
     state.signs.trace = make_trace(settings.otel_endpoint)
     failed, door, limits = state.metrics.failed, settings.door, settings.limits

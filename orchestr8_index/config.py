@@ -30,6 +30,7 @@ from .errors import BadSetting
 from .tokens import ESTIMATE, TOKENIZERS
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+SHIPPED = "the shipped plugins_fixture"
 QUERY_LIFE, PATTERN_LIFE = 300, 600
 TLS = ("tls_cert", "tls_key")
 
@@ -249,7 +250,7 @@ def _choose_roots(
         return _folders(listed, cwd, home, "MCP_ROOTS"), "MCP_ROOTS"
     if cwd.resolve() != REPOSITORY and (found := discovered_roots(cwd, home)):
         return found, "found here"
-    return (str(fixture_root()),), "the shipped plugins_fixture"
+    return (str(fixture_root()),), SHIPPED
 
 
 def _folders(roots: Sequence[str], cwd: Path, home: Path, origin: str) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def read_place(
     return Place(
         port=next(each for each in (port, env_port, DEFAULT_PORT) if each is not None),
         data_dir=path,
-        explicit_port=port is not None or env_port is not None,
+        explicit_port=port is not None or (env_port is not None and not data_dir),
         explicit_data_dir=bool(folder),
     )
 

@@ -50,7 +50,7 @@ def read_tokenizer(name: str) -> Tokenizer:
         return ESTIMATING
     if importlib.util.find_spec("bpe_openai") is None:
         sentence = f"MCP_TOKENIZER={name} needs the package bpe-openai."
-        raise BadSetting(sentence, "Install it: pip install 'orchestr8-index[exact]'.")
+        raise BadSetting(sentence, "Install it: pip install bpe-openai.")
     return Tokenizer(name, _Exact(name))
 
 

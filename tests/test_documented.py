@@ -8,7 +8,7 @@ import re
 import pytest
 
 import orchestr8_index
-from orchestr8_index.cli import cli
+from orchestr8_index.cli import COMMANDS
 from orchestr8_index.config import REPOSITORY
 from orchestr8_index.serve.methods import METHODS
 
@@ -36,7 +36,7 @@ def test_every_method_is_in_the_readme(method: str) -> None:
     assert f"`{method}`" in text_of("README.md") or f'"{method}"' in text_of("README.md")
 
 
-@pytest.mark.parametrize("command", cli.commands)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_in_the_readme(command: str) -> None:
     assert re.search(rf"\b{command}\b", text_of("README.md"))
 

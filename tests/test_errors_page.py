@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from orchestr8_index.cli import cli
+from orchestr8_index.cli import server
 from orchestr8_index.config import REPOSITORY
 from orchestr8_index.errors import OperationError, Orchestr8Error, RequestError
 from orchestr8_index.serve import learning
@@ -84,7 +84,7 @@ def test_the_command_line_says_sentence_and_cure(
     def fail(**_: Any) -> None:
         raise kind("It is so.", "Mend it.")
 
-    monkeypatch.setattr(cli.commands["status"], "callback", fail)
+    monkeypatch.setattr(server.status, "callback", fail)
     said = run("status")
     assert (said.status, said.err) == (kind.exit_status, "Error: It is so. Mend it.\n")
 

@@ -25,7 +25,7 @@ def test_an_exact_one_without_its_package_says_how_to_get_it(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BadSetting) as refused:
         read_tokenizer("o200k_base")
-    assert "pip install 'orchestr8-index[exact]'" in str(refused.value)
+    assert "pip install bpe-openai" in str(refused.value)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("bpe_openai") is None, reason="an optional extra")

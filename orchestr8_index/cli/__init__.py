@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import traceback
@@ -12,33 +13,39 @@ import click
 from .. import __version__
 from ..config import colour_wanted
 from ..errors import OperationError, Orchestr8Error
-from .ask import doctor, evaluate, explain_place, query, roles
-from .connect import connect, disconnect
-from .keys import audit, key
-from .learnt import (
-    backup,
-    export_decisions,
-    forget,
-    import_decisions,
-    learned,
-    patterns,
-    replay,
-    restore,
-    verify,
-)
-from .logs import logs
-from .read import read_context, read_entry
-from .server import down, mcp, reindex, serve, status, up
-from .service import service
-from .top import top
-from .tuning import tune
 
 CRASHED = 70
 INTERRUPTED = 130
+COMMANDS = {
+    **dict.fromkeys(("serve", "up", "down", "status", "reindex", "mcp"), "server"),
+    **dict.fromkeys(("query", "roles", "doctor", "eval", "explain"), "ask"),
+    **dict.fromkeys(("context", "entry"), "read"),
+    **dict.fromkeys(("learned", "patterns", "replay", "verify", "export", "import"), "learnt"),
+    **dict.fromkeys(("forget", "backup", "restore"), "learnt"),
+    **dict.fromkeys(("key", "audit"), "keys"),
+    **dict.fromkeys(("connect", "disconnect"), "connect"),
+    **{"logs": "logs", "top": "top", "service": "service", "tune": "tuning"},
+}
+"""Where each command lies. Only the one that runs is loaded: a server has no use for the others."""
 
 
 class Commands(click.Group):
-    """The commands, for which a reader that has seen enough (`… | head`) is no failure."""
+    """The commands, each loaded when it is asked for.
+
+    A reader that has seen enough (`… | head`) is no failure.
+    """
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name in COMMANDS and name not in self.commands:
+            module = importlib.import_module(f".{COMMANDS[name]}", __name__)
+            found = (each for each in vars(module).values() if isinstance(each, click.Command))
+            for command in found:
+                if command.name in COMMANDS:
+                    self.add_command(command)
+        return self.commands.get(name)
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -63,15 +70,6 @@ def cli(context: click.Context) -> None:
     """
     if not colour_wanted():
         context.color = False
-
-
-ASKING = (query, read_context, read_entry, roles, doctor, reindex, evaluate, explain_place, tune)
-RUNNING = (serve, up, down, status, logs, top, service, mcp)
-LEARNT = (learned, patterns, replay, verify, export_decisions, import_decisions, forget)
-CARE = (backup, restore, key, audit)
-HOSTS = (connect, disconnect)
-for command in (*RUNNING, *ASKING, *LEARNT, *CARE, *HOSTS):
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from ..config import Door, Settings, read_settings
+from ..config import REPOSITORY, SHIPPED, Door, Settings, read_settings
 
 
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -21,7 +22,7 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
     def command(
         *, roots: tuple[str, ...], port: int | None, data_dir: str | None, **rest: Any
     ) -> Any:
-        return function(settings=read_settings(roots, port, data_dir), **rest)
+        return function(settings=_remembered(read_settings(roots, port, data_dir)), **rest)
 
     return command
 
@@ -55,9 +56,17 @@ def listening(function: Callable[..., Any]) -> Callable[..., Any]:
         *, roots: tuple[str, ...], port: int | None, data_dir: str | None, **rest: Any
     ) -> Any:
         door = {name: rest.pop(name) for name in msgspec.structs.asdict(Door())}
-        return function(settings=read_settings(roots, port, data_dir, door=door), **rest)
+        settings = read_settings(roots, port, data_dir, door=door)
+        return function(settings=_remembered(settings), **rest)
 
     return command
+
+
+def _remembered(settings: Settings) -> Settings:
+    """Outside of this repository nobody means its example: the last server's trees are meant."""
+    if settings.roots_from != SHIPPED or Path.cwd() == REPOSITORY:
+        return settings
+    return with_roots_of_server(settings)
 
 
 def with_roots_of_server(settings: Settings) -> Settings:

@@ -87,7 +87,7 @@ def draw(curve: Curve, path: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        cure = "Install it: pip install 'orchestr8-index[plot]'."
+        cure = "Install it: pip install matplotlib."
         raise OperationError("Drawing needs matplotlib.", cure) from None
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import click
+import msgspec
 
 from ..config import Settings
 from . import show
-from .options import listening
+from .options import listening, with_roots_of_server
 
 MANAGERS = ("systemd", "launchd", "windows")
 
@@ -45,10 +46,14 @@ def service(settings: Settings, manager: str, system_user: str | None) -> None:
       schtasks /create /tn orchestr8-index /xml orchestr8-index.xml
     """
     from ..daemon import units
+    from ..daemon.supervise import running_port
 
     if system_user and manager != "systemd":
         raise click.UsageError("--system-user is for systemd.")
     show.strangers(settings)
+    settings = with_roots_of_server(settings)
+    if not settings.explicit_port and (port := running_port(settings)):
+        settings = msgspec.structs.replace(settings, port=port)
     if manager == "systemd":
         click.echo(units.systemd(settings, system_user or ""), nl=False)
     else:

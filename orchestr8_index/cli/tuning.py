@@ -49,7 +49,7 @@ def tune(settings: Settings, golden: str | None, dry_run: bool, undo: bool, as_j
         _undo(settings, as_json)
         return
     if find_spec("sklearn") is None:
-        cure = "Install it: pip install 'orchestr8-index[fit]'."
+        cure = "Install it: pip install scikit-learn."
         raise OperationError("Tuning needs scikit-learn.", cure)
     questions = _golden(settings, golden) + _successes(settings)
     request = {"roots": settings.roots, "data_dir": str(settings.data_dir), "dry_run": dry_run}

@@ -21,6 +21,7 @@ from .steps import Reply, Trouble
 SECONDS = 30.0  # a batch is a hundred commits
 LONGEST_LINE = 500_000
 REST, WARN_EVERY = 1.0, 60.0
+UNWANTED = (400, 413)
 _ANY = msgspec.json.Decoder(dict[str, msgspec.Raw])
 log = logging.getLogger("orchestr8.client")
 
@@ -101,12 +102,23 @@ class Courier:
     def _send(self, connection: Connection, url: str, batch: Batch) -> Trouble | None:
         """Deliver one batch, crossing out what is done with, up to the first that must wait."""
         lines = [line for line in batch.lines if self._readable(line)]
-        if not lines:
-            return None
+        return self._send_lines(connection, url, lines) if lines else None
+
+    def _send_lines(self, connection: Connection, url: str, lines: list[Line]) -> Trouble | None:
+        """A batch that is refused as a whole is tried in halves: one line may spoil it, or the
+        server takes smaller ones only. A line that is refused alone is put aside."""
         calls = [request(_WIRE, line.report, number) for number, line in enumerate(lines)]
         reply = connection.post(url, b"[" + b",".join(calls) + b"]")
         if isinstance(reply, Trouble):
             return reply
+        if reply.status in UNWANTED and len(lines) > 1:
+            half = len(lines) // 2
+            first = self._send_lines(connection, url, lines[:half])
+            return first or self._send_lines(connection, url, lines[half:])
+        if reply.status in UNWANTED:
+            self._refuse(lines[0], f"The server answers it with HTTP {reply.status}.")
+            self._spool.cross_out(lines[0])
+            return None
         said = read_replies(reply, len(lines))
         return said if isinstance(said, Trouble) else self._settle(lines, said)
 

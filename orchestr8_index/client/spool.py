@@ -82,13 +82,13 @@ class Spool:
                 raw = _read(fd, start, size - start)
         lines: list[Line] = []
         end, taken = start, 0
-        for line in raw.splitlines(keepends=True):
-            if not line.endswith(b"\n") or len(lines) >= BATCH_LINES or taken >= BATCH_BYTES:
+        for line in raw.split(b"\n")[:-1]:
+            if len(lines) >= BATCH_LINES or taken >= BATCH_BYTES:
                 break
             if not line.startswith(CROSSED):
-                lines.append(Line(end, line[:-1]))
+                lines.append(Line(end, line))
                 taken += len(line)
-            end += len(line)
+            end += len(line) + 1
         return Batch(lines, end)
 
     def cross_out(self, line: Line) -> None:

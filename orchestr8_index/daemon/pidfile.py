@@ -65,7 +65,7 @@ class PidFile:
         except OSError:
             return None
         try:
-            if _lock(fd):
+            if _lock(fd, alone=False):  # beside others who ask, so that none is taken for an owner
                 return None
             return _read(fd)
         finally:
@@ -81,11 +81,11 @@ def _lock_soon(fd: int) -> bool:
     return False
 
 
-def _lock(fd: int) -> bool:
+def _lock(fd: int, alone: bool = True) -> bool:
     if fcntl is None:
         return True
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

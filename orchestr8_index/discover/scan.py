@@ -185,7 +185,8 @@ def _digest(trees: list[Tree], behind: list[tuple[str, str]]) -> str:
 def _facts(trees: list[Tree]) -> Iterator[str]:
     for tree in trees:
         for file in (*tree.files, *tree.manifests, *tree.registries):
-            yield f"{tree.root}\0{file.path}\0{file.size}\0{file.mtime_ns}\0{file.ctime_ns}"
+            stamp = f"{file.size}\0{file.mtime_ns}\0{file.ctime_ns}\0{file.inode}"
+            yield f"{tree.root}\0{file.path}\0{stamp}"
         for path in tree.links:
             yield f"{tree.root}\0{path}\0{os.path.realpath(f'{tree.root}/{path}')}"
 

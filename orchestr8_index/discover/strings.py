@@ -18,6 +18,7 @@ class Strings(Mapping[str, int]):
     """Sorted strings with their positions. `name` is that of the sections."""
 
     def __init__(self, sections: Sections, name: str) -> None:
+        self._sections, self._name = sections, name
         self._bytes = sections.mapped(name, "B")
         self._starts = sections.mapped(f"{name}_starts", "Q")
         self._size = len(self._starts) - 1
@@ -66,10 +67,17 @@ class Strings(Mapping[str, int]):
         return range(self.bisect(head), self.bisect(head[:-1] + chr(ord(head[-1]) + 1)))
 
     def alike(self, text: str, edits: int) -> list[str]:
-        """Those with the first letter of `text` and a length that so few edits may give."""
+        """Those with the first letter of `text` and a length that so few edits may give.
+
+        They are read, not mapped: so much is looked at that it would stay in memory.
+        """
         found, size = self.beginning(text[:1]), len(text.encode())
-        starts = self._starts[found.start : found.stop + 1].tolist()
-        whole, zero = bytes(self._bytes[starts[0] : starts[-1]]), starts[0]
+        starts = array("Q")
+        starts.frombytes(
+            self._sections.read(f"{self._name}_starts", found.start * 8, (len(found) + 1) * 8)
+        )
+        zero = starts[0]
+        whole = self._sections.read(self._name, zero, starts[-1] - zero)
         least = size - edits * (1 if text.isascii() else MOST_BYTES)
         most = size + edits * MOST_BYTES
         return [

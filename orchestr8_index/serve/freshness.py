@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Iterable
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -145,4 +146,6 @@ def may_matter(change: Change, path: str) -> bool:
     if not IGNORED.isdisjoint(parts):
         return False
     name = parts[-1]
-    return is_markdown(name) or name in (*MANIFESTS, REGISTRY) or "." not in name.lstrip(".")
+    if is_markdown(name) or name in (*MANIFESTS, REGISTRY) or "." not in name.lstrip("."):
+        return True
+    return change.name == "deleted" or os.path.isdir(path)  # a folder `foo-1.2.0`, or one that was

@@ -137,7 +137,7 @@ def test_without_matplotlib_the_plot_says_what_to_install(
 
     monkeypatch.setattr(builtins, "__import__", without)
     said = run("replay", "--root", ROOT, "--plot", "curve.svg")
-    assert (said.status, "pip install 'orchestr8-index[plot]'" in said.err) == (1, True)
+    assert (said.status, "pip install matplotlib" in said.err) == (1, True)
 
 
 # --- export and import -------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 
 from orchestr8_index.daemon import probe
 
-from ..processes import Running
+from ..processes import Running, World
 from ..trees import MakeTree, agent
 from .conftest import ROOT, Run
 
@@ -183,3 +183,16 @@ def test_a_build_that_fails_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -
     said = run("query", TEXT, "--root", ROOT)
     assert said.status == 1
     assert said.err.startswith("Error: The index could not be built: Not a directory")
+
+
+def test_elsewhere_the_last_servers_trees_are_meant(
+    world: World, make_tree: MakeTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that was stopped is not forgotten: its roots are asked, and not an example's."""
+    root = str(make_tree({"agents/one.md": agent("one", "Brews tea.")}))
+    world.serve("--root", root).stop()
+    said = world.run("query", "tea")
+    assert "tree:one" in said.stdout
+    assert said.stderr.endswith(f"over {root}, the roots of the last server)\n")
+    served = world.serve()
+    assert served.health["indexes"]["agents"] == 1

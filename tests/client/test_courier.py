@@ -207,3 +207,30 @@ def test_a_spool_that_cannot_be_read_is_said(
     with caplog.at_level(logging.WARNING, "orchestr8.client"):
         assert not deliver(courier)
     assert "outcomes wait" in caplog.text
+
+
+class Picky(Receiver):
+    """Takes batches of at most `most` calls, and none in which a word stands."""
+
+    most, hated = 100, b"never"
+
+    def post(self, url: str, body: bytes) -> Reply | Trouble:
+        if len(msgspec.json.decode(body)) > self.most:
+            return Reply(413, b'{"error":{}}')
+        return Reply(400, b'{"error":{}}') if self.hated in body else super().post(url, body)
+
+
+def test_a_batch_that_is_refused_as_a_whole_goes_in_halves(spool: Spool) -> None:
+    receiver, tasks = Picky(), [f"t{number}" for number in range(30)]
+    receiver.most = 10
+    fill(spool, *tasks)
+    assert deliver(Courier(spool, lambda: receiver))
+    assert receiver.tasks == tasks
+
+
+def test_one_line_that_spoils_every_batch_is_put_aside(spool: Spool) -> None:
+    receiver = Picky()
+    fill(spool, "a", "b", "never", "c")
+    assert deliver(Courier(spool, lambda: receiver))
+    assert receiver.tasks == ["a", "b", "c"]
+    assert b"never" in spool.refused.read_bytes()

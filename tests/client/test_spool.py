@@ -192,3 +192,9 @@ def test_a_writer_that_is_killed_has_kept_what_it_acknowledged(spool: Spool) -> 
     found = waiting(spool)
     assert found[: len(said)] == [b'{"a":%d}' % number for number in range(len(said))]
     assert len(found) <= len(said) + 2 and found[-1] == b'{"a":"after"}'
+
+
+def test_a_line_ends_with_a_line_feed_alone(spool: Spool) -> None:
+    spool.path.parent.mkdir(parents=True)
+    spool.path.write_bytes(b'{"a":"\r\x0b"}\n{"a":2}\n')
+    assert waiting(spool) == [b'{"a":"\r\x0b"}', b'{"a":2}']

@@ -80,10 +80,19 @@ def test_one_who_asks_at_that_moment_does_not_keep_an_owner_out(
 ) -> None:
     """`up` and `status` look every 50 ms; a look is a lock, and a start that met one failed."""
     answers = [False, True]
-    monkeypatch.setattr(pidfile, "_lock", lambda fd: answers.pop(0))
+    monkeypatch.setattr(pidfile, "_lock", lambda fd, alone=True: answers.pop(0))
     file = PidFile(path)
     assert file.acquire()
     file.release()
+
+
+def test_two_who_ask_at_once_are_no_owners(path: Path) -> None:
+    """Each would take the other for one, and `down` would signal whoever has the number now."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('{"pid": 1}')
+    with path.open("r+") as asking:
+        assert pidfile._lock(asking.fileno(), alone=False)
+        assert PidFile(path).owner() is None
 
 
 def test_folder_and_file_are_their_owners_alone(path: Path, owned: PidFile) -> None:

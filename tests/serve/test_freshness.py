@@ -84,6 +84,17 @@ def test_only_what_can_change_the_index_matters(path: str, matters: bool) -> Non
     assert may_matter(Change.modified, path) is matters
 
 
+def test_a_folder_matters_whatever_its_name(tmp_path: Path) -> None:
+    """`mv foo-1.2.0 plugins/` is told of the folder alone, and so is its removal."""
+    from watchfiles import Change
+
+    folder = tmp_path / "foo-1.2.0"
+    folder.mkdir()
+    assert may_matter(Change.added, str(folder))
+    folder.rmdir()
+    assert may_matter(Change.deleted, str(folder))
+
+
 def test_a_child_waits_for_the_next_change_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,7 @@ from .tools import INSTRUCTIONS, Ctx, Tools
 
 NAME, TITLE = "orchestr8", "Orchestr8 Index"
 MAX_BODY, MAX_SESSIONS = 1_000_000, 1000
+IDLE_SECONDS = 1800.0  # then a session ends: a host that crashed never ends its own
 HOUR, MINUTE = 3_600_000, 60_000  # milliseconds
 
 
@@ -53,7 +54,10 @@ class Face:
     def __init__(self, server: FaceServer, changes: Changes) -> None:
         self._changes = changes
         self._sessions = StreamableHTTPSessionManager(
-            server, max_request_body_size=MAX_BODY, max_sessions=MAX_SESSIONS
+            server,
+            max_request_body_size=MAX_BODY,
+            max_sessions=MAX_SESSIONS,
+            session_idle_timeout=IDLE_SECONDS,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

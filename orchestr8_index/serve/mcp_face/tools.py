@@ -26,7 +26,7 @@ INSTRUCTIONS = """\
 Your agents, skills and commands are indexed here: ask instead of carrying or guessing them.
 Before you start, delegate or plan: get_context with the task in a sentence. To choose among more, \
 query_agents, query_skills or query_workflows; get_entry reads one. confidence is the chance that \
-the first hit is right: below 0.3 reword the question or do it yourself.
+the first hit is right: below 0.2 reword the question or do it yourself.
 When a task has ended, report_outcome. get_pattern tells which agents worked before."""
 
 
@@ -64,11 +64,19 @@ class Tools:
         if ctx.request is not None:
             ctx.request.scope.setdefault("state", {})["rpc_methods"] = method.short
         try:
-            raw = msgspec.json.encode(params.arguments or {})
+            raw = encoded(params.arguments or {})
             result = slim(method.short, await perform(self._state, method.name, raw))
         except RequestError as error:
             return _failed(error)
         return _answered(result)
+
+
+def encoded(arguments: dict[str, Any]) -> bytes:
+    """Raises InvalidParams."""
+    try:
+        return msgspec.json.encode(arguments)
+    except UnicodeEncodeError:
+        raise InvalidParams({"arguments": "half of a surrogate pair is no character"}) from None
 
 
 def _answered(result: Any) -> dict[str, Any]:

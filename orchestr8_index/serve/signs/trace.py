@@ -62,7 +62,10 @@ def make_trace(endpoint: str) -> Trace | None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     except ImportError:
         sentence = "MCP_OTEL_ENDPOINT is set, but OpenTelemetry is not installed."
-        cure = "Run `pip install 'orchestr8-index[otel]'`, or unset MCP_OTEL_ENDPOINT."
+        cure = (
+            "Run `pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http`, "
+            "or unset MCP_OTEL_ENDPOINT."
+        )
         raise BadSetting(sentence, cure) from None
     address = endpoint if endpoint.endswith(PATH) else endpoint.rstrip("/") + PATH
     return Trace(OTLPSpanExporter(endpoint=address, timeout=5))

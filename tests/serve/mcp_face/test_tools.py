@@ -11,10 +11,11 @@ import pytest
 from mcp.client.client import Client
 
 from orchestr8_index.discover.index import Index
+from orchestr8_index.errors import InvalidParams
 from orchestr8_index.serve.mcp_face.app import make_server
 from orchestr8_index.serve.mcp_face.changes import Changes
 from orchestr8_index.serve.mcp_face.results import RESULTS
-from orchestr8_index.serve.mcp_face.tools import INSTRUCTIONS, TOOLS
+from orchestr8_index.serve.mcp_face.tools import INSTRUCTIONS, TOOLS, encoded
 from orchestr8_index.serve.methods import METHODS
 from orchestr8_index.serve.state import State
 from orchestr8_index.tokens import estimate_tokens
@@ -155,3 +156,8 @@ def test_without_a_store_a_report_is_refused_with_the_reason(state: State) -> No
 def test_a_call_is_counted_as_its_method(state: State) -> None:
     call(state, "query_skills", context="notes")
     assert state.metrics.requests["querySkills"] == 1
+
+
+def test_half_a_character_is_refused_as_a_parameter() -> None:
+    with pytest.raises(InvalidParams, match="surrogate"):
+        encoded({"context": "\ud800"})

@@ -56,5 +56,5 @@ def test_without_an_endpoint_there_is_no_trace() -> None:
 
 def test_without_the_libraries_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
-    with pytest.raises(BadSetting, match=r"pip install 'orchestr8-index\[otel\]'"):
+    with pytest.raises(BadSetting, match=r"pip install opentelemetry-sdk"):
         make_trace("http://localhost:4318")
