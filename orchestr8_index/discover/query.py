@@ -16,7 +16,7 @@ from ..records import Experience
 from ..text import Terms, raw_words
 from .index import Segment
 from .meaning import strength, vector
-from .spelling import nearest_term
+from .spelling import nearest_term, other_spelling
 from .weigh import (
     MISSPELT_WEIGHT,
     PAIR_WEIGHT,
@@ -81,12 +81,25 @@ def read_query(
             asked.setdefault(term, raw.lower())
             found.append(term)
     past = experience.terms[segment.kind] if experience else {}
+    for term in list(asked):
+        if segment.find_term(term) is None and term not in past:
+            spelt = _respelt(segment, term, asked[term], terms)
+            found = [spelt if each == term else each for each in found]
+            asked.setdefault(spelt, asked[term])
     words = {t: _word(segment, t, asked[t], tf, past) for t, tf in Counter(found).items()}
     pairs = Counter(pairwise(found))
     joined = (_pair(segment, words[a], words[b], tf, past) for (a, b), tf in pairs.items())
     every = (*words.values(), *[pair for pair in joined if pair])
     most = strength(segment.size, highest(sum(word.weight for word in every)))
     return Query(every, most, vector(segment, [(w.known_as, w.weight) for w in words.values()]))
+
+
+def _respelt(segment: Segment, term: str, asked: str, terms: Terms) -> str:
+    """The term of the word's other spelling, British or American, if that one is known here."""
+    for other in terms.of_word(other_spelling(asked)):
+        if segment.find_term(other) is not None:
+            return other
+    return term
 
 
 def _word(segment: Segment, term: str, asked: str, tf: int, past: Past) -> Word:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
 from .index import Segment
 
+_ENDS = r"(e|ed|es|er|ers|ing|ation|ations)$"
+_SPELLINGS = (
+    (re.compile(f"(?<=[a-z]{{3}})is{_ENDS}"), r"iz\1"),
+    (re.compile(f"(?<=[a-z]{{3}})iz{_ENDS}"), r"is\1"),
+    (re.compile(r"(?<=[a-z]{3})our(s|al|ed|ing)?$"), r"or\1"),
+)
 MIN_LENGTH, TWO_EDITS_FROM = 6, 10
 NEAR_NAME_FROM = 60  # per cent of likeness
 MANY = 5_000  # names or labels; of more only those that begin alike are compared
+
+
+def other_spelling(word: str) -> str:
+    """`optimize` for `optimise` and the other way round, `color` for `colour`; else the word."""
+    for pattern, instead in _SPELLINGS:
+        if (changed := pattern.sub(instead, word)) != word:
+            return changed
+    return word
 
 
 def nearest_term(segment: Segment, term: str) -> tuple[str, int] | None:

@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from orchestr8_index.discover.answer import answer_agents
 from orchestr8_index.discover.index import Index, Segment
-from orchestr8_index.discover.spelling import near_labels, near_names, nearest_term
+from orchestr8_index.discover.spelling import near_labels, near_names, nearest_term, other_spelling
+from orchestr8_index.records import AgentQuery
+from orchestr8_index.text import Terms
 
 from ..trees import Files, agent
 
@@ -61,3 +64,31 @@ def test_near_labels_come_best_first() -> None:
     labels = ["code-review", "code-reviews", "painting"]
     assert [label for label, _ in near_labels("code-reviw", labels, 80)] == labels[:2]
     assert near_labels("code-review", ["code-review"], 80) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "other"),
+    [
+        ("optimise", "optimize"),
+        ("organizations", "organisations"),
+        ("containerising", "containerizing"),
+        ("colour", "color"),
+        ("behavioural", "behavioral"),
+        ("rise", "rise"),
+        ("four", "four"),
+        ("deploy", "deploy"),
+    ],
+)
+def test_a_word_has_one_other_spelling(word: str, other: str) -> None:
+    assert other_spelling(word) == other
+
+
+@pytest.mark.parametrize("said", ["optimise", "optimize"])
+def test_british_and_american_are_one(make_index: Callable[[Files], Index], said: str) -> None:
+    files = {
+        "agents/a.md": agent("a", "Optimizes the colour of bills."),
+        "agents/b.md": agent("b", "Sings about optimism."),
+    }
+    index = make_index(files)
+    answer = answer_agents(index, AgentQuery(context=f"{said} the color"), Terms())
+    assert answer.rows[0].name == "a" and "Read" not in answer.reasoning
