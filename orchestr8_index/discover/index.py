@@ -19,7 +19,7 @@ from ..errors import SnapshotUnreadable
 from ..records import KINDS, Entry, Kind, ResolvedRole
 from ..text import fold_name
 from .fitted import SHIPPED_FIT, Fit
-from .sections import Sections
+from .sections import Sections, SortedKeys
 from .snapshot import Generations, Manifest, SegmentInfo
 from .strings import Places, Strings
 from .tuned import open_fit, open_words
@@ -40,8 +40,9 @@ class Runs:
         self._sections, self._name = sections, name
         self.typecode = "I" if wide else "H"
         self._width = 4 if wide else 2
-        self.df = sections.mapped(f"{name}_df", "I")
-        self._starts = sections.mapped(f"{name}_runs", "Q")
+        rare = name == "pair"  # few of a question's pairs are known, and none of them often
+        numbers = sections.column if rare else sections.mapped
+        self.df, self._starts = numbers(f"{name}_df", "I"), numbers(f"{name}_runs", "Q")
 
     def raw(self, place: int) -> tuple[bytes, bytes]:
         """Little typed buffers: entries (`typecode`) and sats (unsigned 16 bit)."""
@@ -94,7 +95,7 @@ class Segment:
         self.pairs = Runs(sections, "pair", info.wide)
         self._vocabulary = Strings(sections, "terms")
         self._term_words = sections.mapped("term_words", "I")
-        self._pair_keys = sections.mapped("pair_keys", "Q")
+        self._pair_keys = SortedKeys(sections, "pair_keys")
         self._entry_starts = sections.mapped("entry_starts", "Q")
         self._text_starts = sections.mapped("text_starts", "Q")
         self._clone_groups = sections.mapped("clone_groups", "I")
@@ -128,10 +129,7 @@ class Segment:
         return self._sections.mapped("vectors", "b")
 
     def find_pair(self, first: int, second: int) -> int | None:
-        key = first << 32 | second
-        place = bisect_left(self._pair_keys, key)
-        found = place < len(self._pair_keys) and self._pair_keys[place] == key
-        return place if found else None
+        return self._pair_keys.find(first << 32 | second)
 
     def sat(self, word: str, place: int) -> int:
         """The saturated frequency of a term, or of a pair "first second", in one entry."""

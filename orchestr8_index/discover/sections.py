@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -18,6 +21,7 @@ Typecode = Literal["B", "b", "I", "Q"]
 Floats = Literal["f", "d"]
 Table = dict[str, tuple[int, int]]
 _ALIGN = 8
+STRIDE, MOST_KEPT = 512, 8192
 
 
 def write_sections(path: Path, sections: Mapping[str, Any]) -> Table:
@@ -35,6 +39,39 @@ def write_sections(path: Path, sections: Mapping[str, Any]) -> Table:
         file.flush()
         os.fsync(file.fileno())
     return table
+
+
+class Column:
+    """Numbers of a section that are read one by one: looked at here and there, they would fill the
+    memory with pages if they were mapped."""
+
+    def __init__(self, sections: Sections, name: str, typecode: Typecode) -> None:
+        self._sections, self._name, self._width = sections, name, array(typecode).itemsize
+
+    def __getitem__(self, at: int) -> int:
+        width = self._width
+        return int.from_bytes(self._sections.read(self._name, at * width, width), sys.byteorder)
+
+
+class SortedKeys:
+    """Sorted unsigned 64-bit numbers: every STRIDE-th is kept, the stretch between two is read."""
+
+    def __init__(self, sections: Sections, name: str) -> None:
+        self._sections, self._name = sections, name
+        self._size = sections.size(name) // 8
+        self._stride = max(STRIDE, self._size // MOST_KEPT)
+        column = sections.column(name, "Q")
+        self._kept = array("Q", (column[at] for at in range(0, self._size, self._stride)))
+
+    def find(self, key: int) -> int | None:
+        """Its position; None when it is not there."""
+        first = (bisect_right(self._kept, key) - 1) * self._stride
+        if first < 0:
+            return None
+        length = min(self._stride, self._size - first)
+        stretch = array("Q", self._sections.read(self._name, first * 8, length * 8))
+        at = bisect_left(stretch, key)
+        return first + at if at < length and stretch[at] == key else None
 
 
 class Sections:
@@ -72,6 +109,13 @@ class Sections:
         if len(found) < wanted:
             raise SnapshotUnreadable("The snapshot was truncated while it was open.")
         return found
+
+    def size(self, name: str) -> int:
+        """In bytes."""
+        return self._table[name][1]
+
+    def column(self, name: str, typecode: Typecode) -> Column:
+        return Column(self, name, typecode)
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr8_index.discover.sections import Sections, write_sections
+from orchestr8_index.discover import sections
+from orchestr8_index.discover.sections import Sections, SortedKeys, write_sections
 from orchestr8_index.errors import SnapshotUnreadable
 
 
@@ -19,9 +20,9 @@ def test_what_is_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, data: dict[str, bytes]
 ) -> None:
     path = tmp_path_factory.mktemp("s") / "x.segment"
-    sections = Sections(path, write_sections(path, data))
+    opened = Sections(path, write_sections(path, data))
     for name, value in data.items():
-        assert sections.read(name) == bytes(sections.mapped(name, "B")) == value
+        assert opened.read(name) == bytes(opened.mapped(name, "B")) == value
 
 
 def test_numbers_keep_their_width(tmp_path: Path) -> None:
@@ -70,3 +71,17 @@ def test_closing_twice_is_fine(tmp_path: Path) -> None:
     sections = Sections(tmp_path / "x", write_sections(tmp_path / "x", {}))
     sections.close()
     sections.close()
+
+
+@given(st.sets(st.integers(0, 2**64 - 1), max_size=60), st.integers(0, 2**64 - 1))
+def test_sorted_keys_are_found_where_they_stand(
+    tmp_path_factory: pytest.TempPathFactory, drawn: set[int], other: int
+) -> None:
+    keys = array("Q", sorted(drawn))
+    path = tmp_path_factory.mktemp("keys") / "file"
+    table = write_sections(path, {"keys": keys})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sections, "STRIDE", 4)
+        found = SortedKeys(Sections(path, table), "keys")
+    assert [found.find(key) for key in keys] == list(range(len(keys)))
+    assert found.find(other) == (keys.index(other) if other in drawn else None)
