@@ -246,11 +246,15 @@ class TokenReceipt(Struct, frozen=True):
 
 
 class Context(Struct, kw_only=True):
-    """getContext's result: rows per kind, the past pattern, one entry's best section, receipt."""
+    """getContext's result: rows per kind, the past pattern, one entry's best section, receipt.
+
+    `confidence`: for each kind with rows, the probability that its first one is right.
+    """
 
     agents: list[Row] = []
     skills: list[Row] = []
     workflows: list[Row] = []
+    confidence: dict[str, float] = {}
     pattern: dict[str, Any] | None = None
     text: str = ""
     receipt: TokenReceipt

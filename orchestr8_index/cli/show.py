@@ -115,9 +115,11 @@ def _rows(kind: Kind, rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def context(told: Mapping[str, Any]) -> str:
-    lines = [
-        line for kind in KINDS if told[PLURAL[kind]] for line in _rows(kind, told[PLURAL[kind]])
-    ]
+    lines: list[str] = []
+    for kind in KINDS:
+        if rows := told[PLURAL[kind]]:
+            sure = told.get("confidence", {}).get(PLURAL[kind], 0.0)
+            lines += [*_rows(kind, rows), click.style(f"  Confidence {sure:.2f}.", dim=True)]
     if told["pattern"]:
         sequence = " → ".join(told["pattern"]["pattern"]["agent_sequence"])
         lines += [click.style("What worked before", bold=True), f"  {sequence}"]

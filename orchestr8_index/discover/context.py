@@ -66,6 +66,7 @@ def get_context(
     """`pattern` is an answer of getOrchestrationPattern, if there is one."""
     answers = [_ask(index, kind, query, terms, experience) for kind in KINDS if kind in query.kinds]
     packing = Packing(query.max_tokens, catalogue_tokens(index, tokens), tokens)
+    packing.say_how_sure(answers)
     queues = [list(_rows(answer, tokens)) for answer in answers]
     if pattern is not None:
         queues.append([_pattern(pattern, tokens)])
@@ -84,6 +85,13 @@ class Packing:
         self._budget, self._tokens = budget, tokens
         self._taken: list[str] = []
         self.room = budget - self._cost()
+
+    def say_how_sure(self, answers: list[Answer]) -> None:
+        sure = {
+            PLURAL[answer.kind]: round(answer.confidence, 2) for answer in answers if answer.rows
+        }
+        self.context.confidence = sure
+        self.room = self._budget - self._cost()
 
     def fill(self, queues: list[list[Offer]]) -> None:
         """Each queue in its own order, the best head first; one that does not fit ends its own."""
@@ -113,6 +121,8 @@ class Packing:
         """The context, within its budget and with what it really costs: joints may add a token."""
         while self._taken and self._cost() > self._budget:
             self._take_back()
+        shown = {name for name in self.context.confidence if getattr(self.context, name)}
+        self.context.confidence = {k: v for k, v in self.context.confidence.items() if k in shown}
         for _ in range(2):  # the number's own digits count too
             self._say(self._cost())
         return self.context

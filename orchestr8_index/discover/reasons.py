@@ -94,7 +94,7 @@ def _respelt(search: Search) -> list[str]:
 def of_nobody(search: Search, kind: Kind, some: bool) -> str:
     if some and search.confidence < search.least:
         said = (
-            f"The best match has a confidence of {search.confidence:.2f}, below {search.least:g}."
+            f"The best match has a confidence of {search.confidence:.3f}, below {search.least:g}."
         )
         return " ".join([*_unknown(search), said])
     if some:

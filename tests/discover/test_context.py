@@ -113,3 +113,11 @@ def test_a_text_comes_only_with_its_entrys_row(shipped_index: Index) -> None:
 def test_a_small_budget_gets_what_fits(shipped_index: Index, budget: int) -> None:
     found = get_context(shipped_index, ContextQuery(task=TASK, max_tokens=budget), TERMS)
     assert len(found.agents) + len(found.skills) >= 1
+
+
+def test_it_says_how_sure_it_is_of_each_kind(shipped_index: Index) -> None:
+    found = ask(shipped_index)
+    assert found.confidence.keys() == {"agents", "skills"} & {
+        name for name in ("agents", "skills") if getattr(found, name)
+    }
+    assert all(0 < sure <= 1 for sure in found.confidence.values())
