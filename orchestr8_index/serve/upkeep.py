@@ -40,6 +40,7 @@ class Upkeep:
         while True:
             try:
                 self._state.gate.memory.look()
+                self._state.gate.keys.look()
                 self._state.signs.samples.look()
                 await self.write_audit()
             except Exception:  # a background loop

@@ -75,6 +75,7 @@ class Guard:
         gate, path = self._gate, scope["path"]
         self._check_head(scope, headers)
         asking = self._caller(scope, headers)
+        send.name = asking.name
         if path not in CALM:
             gate.buckets.charge(asking.name)
             self._check_load(scope)
@@ -82,7 +83,7 @@ class Guard:
         asking.must_have(RIGHTS_OF.get(path, "read"))  # type: ignore[arg-type]
         token = caller.set(asking)
         gate.running += 1
-        send.counted, send.name = True, asking.name
+        send.counted = True
         try:
             await self.app(scope, Bounded(receive, gate.limits.max_body), send)
         finally:
@@ -126,8 +127,9 @@ class Guard:
     async def _refuse(self, scope: Scope, watched: _Watched, error: RequestError) -> None:
         self._gate.failed(error.code)
         if not isinstance(error, TooManyRequests | Overloaded):
-            who = (scope.get("client") or ("local",))[0]
-            self._gate.audit.note(who, "request", f"{error.status} {type(error).__name__}")
+            who = watched.name or (scope.get("client") or ("local",))[0]
+            what = f"{scope['method']} {scope['path']}" if scope["path"] in RIGHTS_OF else "request"
+            self._gate.audit.note(who, what, f"{error.status} {type(error).__name__}")
         if watched.status:
             raise error  # half an answer is out: the connection ends
         await send_error(watched, error)

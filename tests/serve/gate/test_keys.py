@@ -198,6 +198,23 @@ def test_settings_do_not_show_their_keys(tmp_path: Path) -> None:
 # --- the audit ---------------------------------------------------------------------------------
 
 
+def test_what_a_key_may_not_do_is_noted_with_its_name(locked: State, keys: KeyFile) -> None:
+    token = keys.add("ci", "report")
+    told = ask(make_web(locked), "POST", "/reindex", headers={"Authorization": f"Bearer {token}"})
+    assert told.status_code == 403
+    assert [row[1:4] for row in locked.gate.audit.take()] == [
+        ("ci", "POST /reindex", "403 Forbidden")
+    ]
+
+
+def test_a_key_that_nobody_used_yet_is_noted_too(locked: State, keys: KeyFile) -> None:
+    locked.gate.keys.look()
+    keys.add("ci", "read")
+    locked.gate.keys._look_after = 0.0
+    locked.gate.keys.look()
+    assert [row[1:3] for row in locked.gate.audit.take()] == [("ci", "key added")]
+
+
 def test_who_did_what_is_noted_without_contents(locked: State) -> None:
     token = KeyFile(locked.settings.data_dir).add("ci", "read")
     asked(locked, f"Bearer {token}", QUERY)
