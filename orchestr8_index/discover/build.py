@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 NOTE = "reading"
 AHEAD = "--ahead"
 PROGRESS_EVERY = 0.1
+KIND = 10  # questions go first where there are fewer cores than work
 
 
 class BuildRequest(Struct, frozen=True):
@@ -188,6 +189,8 @@ def main() -> int:
     it loads what a build needs meanwhile; it ends where none comes."""
     gc.disable()
     os.umask(0o077)
+    if hasattr(os, "nice"):
+        os.nice(KIND)
     if AHEAD in sys.argv:
         from . import catalogue, segment  # noqa: F401
     asked = sys.stdin.buffer.read()

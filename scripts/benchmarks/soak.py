@@ -66,6 +66,8 @@ async def soak(server: Server, root: Path, minutes: float) -> None:
     print(f"due at {capacity / 2:,.0f} a second          {due:,}, answered {seen.line()}")
     print(f"statuses                       {dict(seen.statuses)}, wrong {seen.wrong[:3]}")
     print(f"re-indexed                     {figures.reindexed} times")
+    if not figures.memory:  # over before the warm-up was
+        return
     print(
         f"memory after the warm-up       {min(figures.memory):.1f} to {max(figures.memory):.1f} MB"
     )
