@@ -29,7 +29,7 @@ from .skills import EXTENSION, SETTINGS, DirectoryParams, SkillParams, Skills
 from .tools import INSTRUCTIONS, Ctx, Tools
 
 NAME, TITLE = "orchestr8", "Orchestr8 Index"
-MAX_BODY, MAX_SESSIONS = 1_000_000, 1000
+MAX_SESSIONS = 1000
 IDLE_SECONDS = 1800.0  # then a session ends: a host that crashed never ends its own
 HOUR, MINUTE = 3_600_000, 60_000  # milliseconds
 
@@ -51,11 +51,11 @@ class FaceServer(Server[dict[str, Any]]):
 class Face:
     """The application on /mcp, once its life has begun."""
 
-    def __init__(self, server: FaceServer, changes: Changes) -> None:
+    def __init__(self, server: FaceServer, changes: Changes, max_body: int) -> None:
         self._changes = changes
         self._sessions = StreamableHTTPSessionManager(
             server,
-            max_request_body_size=MAX_BODY,
+            max_request_body_size=max_body,
             max_sessions=MAX_SESSIONS,
             session_idle_timeout=IDLE_SECONDS,
         )
@@ -125,4 +125,4 @@ async def in_its_words(ctx: Ctx, call_next: CallNext) -> HandlerResult:
 
 def make_face(state: State) -> Face:
     changes = Changes(state)
-    return Face(make_server(state, changes), changes)
+    return Face(make_server(state, changes), changes, state.settings.limits.max_body)
