@@ -16,7 +16,10 @@ Key = tuple[str, bytes, tuple[int, int]]
 
 
 class AnswerCache:
-    """One life per instance, in seconds; a life of 0 keeps nothing."""
+    """One life per instance, in seconds; a life of 0 keeps nothing.
+
+    `renewed` counts the answers that were worked out before somebody asked.
+    """
 
     def __init__(
         self,
@@ -30,7 +33,7 @@ class AnswerCache:
             max_bytes, life, timer=clock, getsizeof=lambda answer: max(len(answer), least)
         )
         self._max_bytes = max_bytes
-        self.hits = self.misses = 0
+        self.hits = self.misses = self.renewed = 0
 
     def get(self, key: Key) -> bytes | None:
         answer = self._answers.get(key)
@@ -39,6 +42,9 @@ class AnswerCache:
         else:
             self.hits += 1
         return answer
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._answers
 
     def put(self, key: Key, answer: bytes) -> None:
         if len(answer) <= self._max_bytes:

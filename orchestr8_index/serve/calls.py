@@ -117,11 +117,20 @@ async def _cached(state: State, method: Method, params: Any) -> bytes:
     return answer
 
 
-async def warm(state: State, name: str, asked: bytes) -> None:
-    """Work out an answer before somebody asks, uncounted. Raises RequestError."""
+async def renew(state: State, name: str, asked: bytes) -> bool:
+    """Work out an answer before somebody asks, uncounted; False where the kept one is still true.
+
+    Raises RequestError.
+    """
     method = _method(name)
     params = read_params(method, asked)
-    await _work_out(state, method, params, (name, _digest(asked), state.stamp(method.about)))
+    key = (name, _digest(asked), state.stamp(method.about))
+    cache = _cache(state, method)
+    if key in cache:
+        return False
+    await _work_out(state, method, params, key)
+    cache.renewed += 1
+    return True
 
 
 async def _work_out(state: State, method: Method, params: Any, key: Key) -> bytes:

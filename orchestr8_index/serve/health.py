@@ -60,7 +60,7 @@ def metrics(state: State) -> dict[str, Any]:
             "by_method": dict(sorted(counted.requests.items())),
         },
         "performance": counted.performance(),
-        "cache": cache_figures(state),
+        "cache": {**cache_figures(state), "renewed": _renewed(state)},
         "patterns": _patterns(state),
         "errors": {"by_code": {str(code): n for code, n in sorted(counted.errors.items())}},
         "latency_ms": {name: took.summary() for name, took in sorted(counted.durations.items())},
@@ -153,6 +153,10 @@ def cache_figures(state: State) -> dict[str, float]:
     hits, misses = sum(cache.hits for cache in caches), sum(cache.misses for cache in caches)
     rate = round(hits / (hits + misses), 4) if hits else 0.0
     return {"hits": hits, "misses": misses, "hit_rate": rate}
+
+
+def _renewed(state: State) -> int:
+    return state.query_cache.renewed + state.pattern_cache.renewed
 
 
 def _moment(seconds: float) -> str:

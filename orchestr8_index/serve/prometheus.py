@@ -66,6 +66,8 @@ def _cache(state: State, told: Mapping[str, Any]) -> Iterator[Metric]:
     kept = {"query": len(state.query_cache), "pattern": len(state.pattern_cache)}
     yield _count("cache_hits", "Answers from a cache.", told["cache"]["hits"])
     yield _count("cache_misses", "Answers that had to be worked out.", told["cache"]["misses"])
+    renewed = "Answers worked out anew before somebody asked."
+    yield _count("cache_renewed", renewed, told["cache"]["renewed"])
     yield _gauges("cache_entries", "Answers kept, by cache.", "cache", kept)
 
 

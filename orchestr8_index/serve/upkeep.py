@@ -1,18 +1,19 @@
-"""What is done beside answering? Looks at the process, the audit written, the cache warmed."""
+"""What is done beside answering? Looks at the process, the audit written, answers renewed."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 
-from ..errors import OperationError, RequestError, StoreUnavailable
+from ..errors import StoreUnavailable
 from ..store.ledger import write_audit
 from . import hot
-from .calls import warm
+from .renewal import Renewal
 from .state import State
 
-LOOK_SECONDS, WARM_PAUSE = 1.0, 0.02
+LOOK_SECONDS = 1.0
 log = logging.getLogger("orchestr8.serve")
 
 
@@ -21,10 +22,15 @@ class Upkeep:
 
     def __init__(self, state: State, look_seconds: float = LOOK_SECONDS) -> None:
         self._state, self._look_seconds = state, look_seconds
+        self._renewal = Renewal(state)
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
-        self._tasks = [asyncio.create_task(self._look()), asyncio.create_task(self._warm())]
+        settings = self._state.settings
+        for asked in reversed(hot.load(settings.data_dir, settings.roots_digest)):
+            self._state.hot.note(*asked)
+        steps = (self._look, self._renewal.step)
+        self._tasks = [asyncio.create_task(self._again_and_again(step)) for step in steps]
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -36,16 +42,22 @@ class Upkeep:
         if hottest:
             hot.save(settings.data_dir, settings.roots_digest, hottest)
 
-    async def _look(self) -> None:
+    async def _again_and_again(self, step: Callable[[], Awaitable[float]]) -> None:
+        """Each step says how many seconds to rest; one that fails does not end the others."""
         while True:
             try:
-                self._state.gate.memory.look()
-                self._state.gate.keys.look()
-                self._state.signs.samples.look()
-                await self.write_audit()
+                rest = await step()
             except Exception:  # a background loop
-                log.exception("a look failed")
-            await asyncio.sleep(self._look_seconds)
+                log.exception("a step of the upkeep failed")
+                rest = self._look_seconds
+            await asyncio.sleep(rest)
+
+    async def _look(self) -> float:
+        self._state.gate.memory.look()
+        self._state.gate.keys.look()
+        self._state.signs.samples.look()
+        await self.write_audit()
+        return self._look_seconds
 
     async def write_audit(self) -> None:
         """A store that is not open yet keeps the rows waiting; one that fails loses them."""
@@ -59,22 +71,3 @@ class Upkeep:
             await outcomes.store.write(lambda connection: write_audit(connection, rows))
         except StoreUnavailable as error:
             log.error("the audit was not written", extra={"reason": str(error)})
-
-    async def _warm(self) -> None:
-        """After the first build, between the requests; a question that fails now is left out."""
-        state = self._state
-        asked = hot.load(state.settings.data_dir, state.settings.roots_digest)
-        if not asked:
-            return
-        with contextlib.suppress(OperationError, StoreUnavailable):
-            if state.first_build is not None:
-                await asyncio.shield(state.first_build)
-            if state.keeper is not None:
-                await state.keeper.outcomes()
-        warmed = 0
-        for method, params in asked:
-            await asyncio.sleep(WARM_PAUSE)
-            with contextlib.suppress(RequestError):
-                await warm(state, method, params)
-                warmed += 1
-        log.info("the cache is warm", extra={"questions": warmed})

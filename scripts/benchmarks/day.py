@@ -33,7 +33,9 @@ from orchestr8_index.discover.refresh import Refresh
 from orchestr8_index.errors import RequestError
 from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.calls import perform
+from orchestr8_index.serve.hot import Hot
 from orchestr8_index.serve.keeper import Keeper
+from orchestr8_index.serve.renewal import Renewal
 from orchestr8_index.serve.state import State
 
 FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
@@ -116,8 +118,13 @@ async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[
     assert state.keeper is not None
     state.keeper.begin()
     await state.keeper.outcomes()
+    state.hot = Hot(lambda: clock[0])
+    renewal, due = Renewal(state), 0.0
     rates: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
     for moment, method, params, how in events:
+        while due < moment:
+            clock[0] = due
+            due += await renewal.step()
         clock[0] = moment
         before = sum(cache.hits for cache in caches)
         try:

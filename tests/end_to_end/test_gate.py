@@ -170,7 +170,7 @@ def test_the_hottest_questions_are_warm_after_a_restart(world: World) -> None:
         call(server.port, "querySkills", CALL)
     assert server.stop() == 0
     again = world.serve(*ROOT)
-    wait_for(lambda: "the cache is warm" in [line["message"] for line in world.log()])
+    wait_for(lambda: call(again.port, "getMetrics", {})["result"]["cache"]["renewed"] == 1)
     assert call(again.port, "querySkills", CALL)["result"]["cache_hit"] is True
     assert again.health["cache"] == {"hits": 1, "misses": 0, "hit_rate": 1.0}
 

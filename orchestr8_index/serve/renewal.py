@@ -1,0 +1,59 @@
+"""Which kept answers became untrue under somebody who will ask again? Worked out anew, beforehand.
+
+A report or a new generation changes answers. What was asked lately is then answered again between
+the requests, as at a start what was asked most before the stop: a hit is always what would be
+worked out now, and need not be waited for.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from ..errors import RequestError
+from . import hot
+from .calls import renew
+from .methods import METHODS
+from .state import State
+
+LOOK_SECONDS = 0.5
+REST_SHARE, LEAST_REST = 20, 0.01  # it rests so many times as long as it worked; seconds
+Stamps = dict[str, tuple[int, int]]
+"""What the answers of each method depend on, by its name; empty while there is no index."""
+log = logging.getLogger("orchestr8.serve")
+
+
+class Renewal:
+    """Begins once nothing has changed from one look to the next: a burst is worked off first."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._seen: Stamps = {}
+        self._begun: Stamps = {}
+        self._left: list[hot.Asked] = []
+
+    async def step(self) -> float:
+        """One look, or one answer; returns the seconds to rest."""
+        before, self._seen = self._seen, self._stamps()
+        if self._seen != before:
+            self._left = []
+        elif self._seen != self._begun:
+            self._begun, self._left = self._seen, self._state.hot.lately()
+            log.debug("answers are renewed", extra={"questions": len(self._left)})
+        while self._left:
+            started = time.perf_counter()
+            if await self._renew(*self._left.pop(0)):
+                return max(LEAST_REST, REST_SHARE * (time.perf_counter() - started))
+        return LOOK_SECONDS
+
+    async def _renew(self, name: str, asked: bytes) -> bool:
+        try:
+            return await renew(self._state, name, asked)
+        except RequestError:  # who asks again is told
+            return True
+
+    def _stamps(self) -> Stamps:
+        state = self._state
+        if state.refresh.index is None:
+            return {}
+        return {m.name: state.stamp(m.about) for m in METHODS.values() if m.cache}
