@@ -31,6 +31,7 @@ def run_server(settings: Settings, told: Callable[[int], None] = lambda port: No
     refresh.open_last()
 
     from .serve.cache import AnswerCache
+    from .serve.gate.wire import Lines
     from .serve.keeper import Keeper
     from .serve.logs import set_up_logs
     from .serve.run import serve
@@ -44,8 +45,8 @@ def run_server(settings: Settings, told: Callable[[int], None] = lambda port: No
     refresh.on_swap += [lambda index: queries.clear(), lambda index: patterns.clear()]
     state.signs.listen_to(log)
     state.signs.trace = make_trace(settings.otel_endpoint)
-    failed, door, limits = state.metrics.failed, settings.door, settings.limits
-    serve(make_web(state), pidfile, listening, door, limits, failed, state.ending)
+    lines = Lines(settings.limits, state.metrics.failed, state.gate.congestion)
+    serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)
 
 
 def _made_safe(settings: Settings) -> Settings:

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
@@ -104,13 +104,11 @@ def serve(
     pidfile: PidFile,
     listening: socket.socket,
     door: Door | None = None,
-    limits: Limits | None = None,
-    failed: Callable[[int], None] = lambda code: None,
+    lines: Lines | None = None,
     ending: asyncio.Event | None = None,
 ) -> None:
     """Blocks until SIGTERM or SIGINT; running requests then have GRACE_SECONDS to end."""
-    door, limits = door or Door(), limits or Limits()
-    lines = Lines(limits, failed)
+    door, lines = door or Door(), lines or Lines(Limits())
     log.info("listening", extra={"port": listening.getsockname()[1], "pid": os.getpid()})
     try:
         Server(configured(app, lines, door), lines, ending).run(sockets=[listening])

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from ...config import Limits
 from ...errors import HeadTooLarge, InvalidRequest, Overloaded, RequestError, TooSlow
 from .caller import CORRELATION, correlation_id, new_ident
+from .congestion import SENTENCE, Congestion
 from .send import error_body
 
 NEVER = float("inf")
@@ -30,11 +31,16 @@ log = logging.getLogger("orchestr8.http")
 
 @dataclass(slots=True)
 class Lines:
-    """What the connections of one server share. `waiting` have no request, the oldest first."""
+    """What the connections of one server share. `waiting` have no request, the oldest first.
+
+    `shed` are the requests refused since the last sweep, unheard.
+    """
 
     limits: Limits
     failed: Callable[[int], None] = lambda code: None
+    congestion: Congestion = field(default_factory=lambda: Congestion(NEVER))
     most: int = 0
+    shed: int = 0
     waiting: dict[Wire, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -44,6 +50,9 @@ class Lines:
     def sweep(self, connections: Iterable[Any], now: float) -> None:
         for connection in list(connections):
             connection.look(now)
+        if self.shed:
+            log.warning("more is asked than can be answered", extra={"refused": self.shed})
+            self.shed = 0
 
     def make_room(self) -> bool:
         """End the connection that has been without a request for the longest time."""
@@ -58,7 +67,7 @@ class Wire(HttpToolsProtocol):
         self._lines = lines
         self._due = self._read_due = NEVER
         self._head = 0  # bytes of a head that is not yet whole, in reads before the last
-        self._in_head = self._begun = self._ending = self._ignored = False
+        self._in_head = self._begun = self._ending = self._ignored = self._shed = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -77,6 +86,8 @@ class Wire(HttpToolsProtocol):
             self._due = self.loop.time() + self._lines.limits.head_seconds
         self._begun = False
         super().data_received(data)
+        if self._shed and not self.transport.is_closing():  # the rest of its body is not waited for
+            self._say(Overloaded(SENTENCE))
         if self._in_head and not self._begun:
             self._head += len(data)
             if self._head > self._lines.limits.max_head and not self.transport.is_closing():
@@ -95,10 +106,18 @@ class Wire(HttpToolsProtocol):
         state: dict[str, Any] = self.scope["state"]
         state["arrived"] = now
         state["head_too_large"] = size > limits.max_head or len(self.headers) > limits.max_headers
-        self._ignored = self._ending or len(self.pipeline) >= MOST_PIPELINED
-        self._ending |= self._ignored
+        self._shed = self._can_shed() and not self._lines.congestion.admits(self.loop.call_soon)
+        self._ending |= len(self.pipeline) >= MOST_PIPELINED
+        self._ignored = self._shed or self._ending
         if not self._ignored:
             super().on_headers_complete()
+
+    def _can_shed(self) -> bool:
+        """Questions and reports, not looks at the server's health; nor what came after others."""
+        if self._ending or self.pipeline or self.expect_100_continue:
+            return False
+        answered = self.cycle is None or self.cycle.response_complete
+        return answered and self.parser.get_method() == b"POST"
 
     def on_body(self, body: bytes) -> None:
         if not self._ignored:
@@ -106,8 +125,29 @@ class Wire(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._due = NEVER
-        if not self._ignored:
+        if self._shed:
+            self._refuse()
+        elif not self._ignored:
             super().on_message_complete()
+
+    def _refuse(self) -> None:
+        """In microseconds, or refusing would be what the server is busy with."""
+        self._shed = False
+        self._lines.shed += 1
+        self._lines.failed(Overloaded.code)
+        if self.flow.write_paused:
+            self.transport.abort()
+            return
+        keeps = self.parser.should_keep_alive()
+        self.transport.write(_answer(Overloaded(SENTENCE), new_ident(), keeps))
+        if not keeps:
+            self.transport.close()
+            return
+        self._lines.waiting[self] = None
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def on_response_complete(self) -> None:
         early = self.cycle.response_complete and self.cycle.more_body
@@ -196,11 +236,12 @@ def _logged(error: RequestError) -> str:
     return ident
 
 
-def _answer(error: RequestError, ident: str) -> bytes:
+def _answer(error: RequestError, ident: str, keeps: bool = False) -> bytes:
     body = error_body(b"null", error)
     fixed = {"content-type": "application/json", "content-length": str(len(body))}
     fixed[CORRELATION.decode()] = ident
-    headers = {**fixed, **error.headers(), "connection": "close"}
+    ends = {} if keeps else {"connection": "close"}
+    headers = {**fixed, **error.headers(), **ends}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return STATUS_LINE[error.status] + lines.encode() + b"\r\n" + body
 
