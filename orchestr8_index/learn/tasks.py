@@ -30,7 +30,7 @@ class Task:
 def read_task(text: str, terms: Terms) -> Task:
     found = [sys.intern(term) for term in terms(text)]
     single = frozenset(found)
-    pairs = frozenset(f"{first} {second}" for first, second in pairwise(found))
+    pairs = frozenset(sys.intern(f"{first} {second}") for first, second in pairwise(found))
     return Task(single, pairs, hashed("\0".join(sorted(single | pairs))))
 
 

@@ -13,6 +13,7 @@ import json
 import math
 import random
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +90,8 @@ class Seen:
 
 
 def mix(root: str, seed: int = 7) -> Iterator[Body]:
-    """New and repeated questions of three kinds, entries, contexts, patterns, outcomes."""
+    """New and repeated questions of three kinds, contexts, patterns, outcomes: a task's outcome
+    always names the same agent."""
     draw = random.Random(seed)
     texts = questions(root, 4000, seed)
     agents = sorted(path.stem for path in Path(root).rglob("agents/*.md"))[:50] or ["nobody"]
@@ -108,7 +110,7 @@ def mix(root: str, seed: int = 7) -> Iterator[Body]:
         elif share < 0.95:
             yield call("getOrchestrationPattern", {"goal": text})
         else:
-            yield outcome(f"{seed}-{number}", text, draw.choice(agents))
+            yield outcome(f"{seed}-{number}", text, agents[zlib.crc32(text.encode()) % len(agents)])
 
 
 def outcome(task: str, text: str, agent: str) -> Body:
