@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import shutil
 import sys
 import tempfile
@@ -67,7 +66,7 @@ async def soak(server: Server, root: Path, minutes: float) -> None:
     print(f"due at {capacity / 2:,.0f} a second          {due:,}, answered {seen.line()}")
     print(f"statuses                       {dict(seen.statuses)}, wrong {seen.wrong[:3]}")
     print(f"re-indexed                     {figures.reindexed} times")
-    told = json.loads(server.get("/metrics")[1])
+    told = server.get("/metrics")[1]
     print(f"learnt meanwhile               {told['learning']['revision']:,} outcomes")
     if not figures.memory:  # over before the warm-up was
         return
