@@ -9,8 +9,11 @@ import contextlib
 import errno
 import os
 import socket
+from typing import Any
 
-from ..config import LOOPBACK, Door, Settings
+import msgspec
+
+from ..config import LOOPBACK, USUAL, Door, Settings
 from ..errors import AlreadyRunning, PortTaken, StartFailed
 from .pidfile import PidFile
 from .taken import taker
@@ -47,7 +50,9 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
         pidfile.release()
         raise
     port = listening.getsockname()[1]
-    facts = {"pid": os.getpid(), "port": port, "roots": list(settings.roots)}
+    facts: dict[str, Any] = {"pid": os.getpid(), "port": port, "roots": list(settings.roots)}
+    if settings.reading != USUAL:
+        facts["reading"] = msgspec.to_builtins(settings.reading)
     pidfile.write(**facts, **_reached(settings))
     return pidfile, listening
 
