@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
+from ..gate.caller import caller
 from ..gate.send import send_json
 from ..state import State
 from .standing import Standing
@@ -64,12 +65,11 @@ class McpRoute:
         scope.setdefault("state", {})
         headers = [(name, value.strip()) for name, value in scope["headers"]]  # httptools does not
         scope = {**scope, "headers": headers}
-        if scope["method"] != "GET":
-            await face(scope, receive, send)
-            return
-        standing = Standing(receive, send, self._state.ending)
-        await face(scope, standing.receive, standing.send)
-        await standing.finish()
+        with self._state.gate.streams.standing(caller.get().name) as revoked:
+            stops = [self._state.ending] if scope["method"] == "GET" else []
+            standing = Standing(receive, send, revoked, *stops)
+            await face(scope, standing.receive, standing.send)
+            await standing.finish()
 
     async def _open(self) -> Face | None:
         """The face, as soon as it is there; all that ask meanwhile wait for the same one."""
