@@ -15,7 +15,7 @@ import msgspec
 
 from ..config import LOOPBACK, USUAL, Door, Settings
 from ..errors import AlreadyRunning, PortTaken, StartFailed
-from .pidfile import PidFile
+from .pidfile import SERVER_NAME, PidFile
 from .taken import taker
 
 HOST, WILDCARDS = LOOPBACK, ("0.0.0.0", "::")
@@ -29,7 +29,7 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
         from .tls import check_certificate
 
         check_certificate(settings.door)
-    pidfile = PidFile(settings.data_dir / "mcp.pid")
+    pidfile = PidFile(settings.data_dir / SERVER_NAME)
     before = pidfile.last()
     try:
         owned = pidfile.acquire()

@@ -42,6 +42,7 @@ class Upkeep:
                 self._state.gate.memory.look()
                 self._state.gate.keys.look()
                 self._state.signs.samples.look()
+                self._state.watched.look()
                 await self.write_audit()
             except Exception:  # a background loop
                 log.exception("a look failed")
