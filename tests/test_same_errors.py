@@ -10,6 +10,7 @@ import http.client
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,9 @@ from orchestr8_index.serve.state import State
 from orchestr8_index.serve.web import make_web
 
 from .processes import wait_for
-from .serve.asking import ask, limits_of, settings_of, state_of
+from .serve.asking import ask, settings_of, state_of
 from .serve.gate.lines import served
-from .serve.mcp_face.test_route import META, MODERN
+from .serve.mcp_face.test_route import META, MODERN, live
 
 Told = tuple[int, str, str]
 REPORT = {"task_id": "t", "task_description": "d", "agents_used": ["a"], "result": "success"}
@@ -173,6 +174,16 @@ def test_a_method_that_does_not_exist(locked: State) -> None:
             asking._server(where)("nope", {})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"id":1,"id":2}', b'{"id":1e999}'])
+def test_what_is_no_json_is_so_over_mcp_too(locked: State, body: bytes) -> None:
+    key = KeyFile(locked.settings.data_dir).add("caller", "read")
+    headers = {**MODERN, "Authorization": f"Bearer {key}"}
+    sent = partial(ask, make_web(locked), "POST", content=body, headers=headers)
+    there = live(locked, lambda asking: asking.post("/mcp", content=body, headers=headers))
+    assert (there.status_code, there.json()) == (400, sent("/").json())
+    assert there.json()["error"]["code"] == errors.ParseError.code
+
+
 # --- what the door says ------------------------------------------------------------------------
 
 ROUTES = [("POST", path) for path in ("/", "/mcp", "/reindex", "/hooks/claude")]
@@ -200,13 +211,6 @@ DOOR: dict[str, tuple[type[RequestError], dict[str, str], Callable[[State], obje
 CALM = {"/health", "/metrics"}
 
 
-@pytest.fixture
-def strict(tmp_path: Path, shipped_index: Index) -> State:
-    limits = limits_of(rate=1)
-    settings = settings_of(tmp_path, fixture_root(), door=Door(require_keys=True), limits=limits)
-    return state_of(settings, shipped_index)
-
-
 def refusals(state: State, name: str, headers: dict[str, str]) -> Iterator[tuple[int, Told]]:
     app, change = make_web(state), DOOR[name][2]
     for method, path in ROUTES:
@@ -220,14 +224,13 @@ def refusals(state: State, name: str, headers: dict[str, str]) -> Iterator[tuple
 
 
 @pytest.mark.parametrize("name", DOOR)
-def test_the_door_says_the_same_on_every_route(strict: State, name: str) -> None:
-    key = KeyFile(strict.settings.data_dir).add("caller", "admin")
+def test_the_door_says_the_same_on_every_route(locked: State, name: str) -> None:
+    key = KeyFile(locked.settings.data_dir).add("caller", "admin")
     kind, _, change = DOOR[name]
-    if kind is not errors.TooManyRequests:
-        strict.gate.buckets = Buckets(0)
+    locked.gate.buckets = Buckets(int(kind is errors.TooManyRequests), lambda: 0.0)
     if change:
-        change(strict)
-    told = set(refusals(strict, name, {"Authorization": f"Bearer {key}"}))
+        change(locked)
+    told = set(refusals(locked, name, {"Authorization": f"Bearer {key}"}))
     assert len(told) == 1, told
     ((status, (code, sentence, cure)),) = told
     assert (status, code, cure) == (kind.status, kind.code, kind.cure)

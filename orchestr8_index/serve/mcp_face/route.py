@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 from starlette.types import Receive, Scope, Send
 
 from ...errors import McpAway
+from ..gate.body import Again, read_body
 from ..gate.caller import caller
 from ..gate.send import send_error
+from ..rpc import check_text
 from ..state import State
 from .standing import Standing
 
@@ -69,6 +71,10 @@ class McpRoute:
         scope.setdefault("state", {})
         headers = [(name, value.strip()) for name, value in scope["headers"]]  # httptools does not
         scope = {**scope, "headers": headers}
+        if scope["method"] == "POST":  # read as every body is: what is refused is so here, too
+            body = await read_body(receive)
+            check_text(body)
+            receive = Again(body, receive)
         with self._state.gate.streams.standing(caller.get().name) as revoked:
             stops = [self._state.ending] if scope["method"] == "GET" else []
             standing = Standing(receive, send, revoked, *stops)
