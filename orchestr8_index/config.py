@@ -41,6 +41,9 @@ __all__ = [
     "RANGES",
     "Door",
     "Limits",
+    "READ_RANGES",
+    "ReadLimits",
+    "USUAL",
     "REPOSITORY",
     "Settings",
     "colour_wanted",
@@ -100,6 +103,35 @@ RANGES: dict[str, tuple[int, int]] = {
 """The variable of a limit is its name in capitals after MCP_: MCP_MAX_BODY."""
 
 
+class ReadLimits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How much a tree and one of its files may be; what is over is skipped with a reason.
+
+    `max_files` counts what lies in a tree of whatever kind; `max_yaml_nodes` are the values that
+    the aliases of a header come to.
+    """
+
+    max_file_bytes: int = 1_000_000
+    max_files: int = 1_000_000
+    max_folder_depth: int = 40
+    max_yaml_depth: int = 100
+    max_yaml_nodes: int = 10_000
+
+    @property
+    def recipe(self) -> str:
+        """Another one than it was: what was skipped may be an entry now, and the reverse."""
+        return " ".join(map(str, msgspec.structs.astuple(self)))
+
+
+USUAL = ReadLimits()
+READ_RANGES: dict[str, tuple[int, int]] = {
+    "max_file_bytes": (1000, 1 << 30),
+    "max_files": (1, 1 << 30),
+    "max_folder_depth": (1, 1000),
+    "max_yaml_depth": (2, 1000),  # libyaml recurses: some ten thousand end the process
+    "max_yaml_nodes": (10, 10_000_000),
+}
+
+
 class Door(msgspec.Struct, frozen=True):
     """Where the server listens, under which names, and with what it proves who it is."""
 
@@ -145,6 +177,7 @@ class Settings(msgspec.Struct, frozen=True):
     strangers: tuple[str, ...] = ()
     door: Door = Door()
     limits: Limits = Limits()
+    reading: ReadLimits = USUAL
     api_key: str = ""
     local_key: str = ""
 
@@ -212,16 +245,20 @@ def read_settings(
         notify_socket=env.get("NOTIFY_SOCKET", ""),
         door=opened,
         limits=_limits(env, opened),
+        reading=ReadLimits(**_given(env, READ_RANGES)),
         api_key=env.get("MCP_API_KEY", "").strip(),
         strangers=env.strangers(),  # the last: it knows what was asked for above
     )
 
 
 def _limits(env: Mapping[str, str], door: Door) -> Limits:
-    found = {name: number(env, f"MCP_{name.upper()}", *RANGES[name]) for name in RANGES}
     default = Limits(rate=0 if door.is_loopback else TEAM_RATE)
-    given = {name: value for name, value in found.items() if value is not None}
-    return msgspec.structs.replace(default, **given)
+    return msgspec.structs.replace(default, **_given(env, RANGES))
+
+
+def _given(env: Mapping[str, str], ranges: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+    found = {name: number(env, f"MCP_{name.upper()}", *ranges[name]) for name in ranges}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _door(given: Mapping[str, Any], env: Mapping[str, str], home: Path, cwd: Path) -> Door:

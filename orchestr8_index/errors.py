@@ -3,7 +3,9 @@
     Orchestr8Error                    code     status
     ├── RequestError
     │   ├── ParseError                -32700   400
-    │   ├── InvalidRequest            -32600   400    its Refused also end the connection:
+    │   ├── InvalidRequest            -32600   400
+    │   │   ├── NoSuchAddress         -32600   404
+    │   │   ├── VerbRefused           -32600   405    Allow; the others also end the connection:
     │   │   ├── Misdirected           -32600   421
     │   │   ├── ForeignOrigin         -32600   403
     │   │   ├── BodyTooLarge          -32600   413
@@ -19,7 +21,8 @@
     │   ├── Unauthorized              -32030   401   WWW-Authenticate
     │   ├── Forbidden                 -32031   403
     │   │   └── ForeignSession        -32031   404
-    │   └── Overloaded                -32032   503   Retry-After
+    │   ├── Overloaded                -32032   503   Retry-After
+    │   └── McpAway                   -32033   503
     └── OperationError                exit status 1 on the command line
         ├── BadSetting                exit status 2
         ├── BuildFailed
@@ -67,6 +70,11 @@ class RequestError(Orchestr8Error):
     def data(self) -> dict[str, Any]:
         return {"cure": self.cure} if self.cure else {}
 
+    def body(self) -> dict[str, Any]:
+        """The error as JSON-RPC has it, whatever carries it."""
+        said: dict[str, Any] = {"code": self.code, "message": self.sentence}
+        return {**said, "data": data} if (data := self.data()) else said
+
     def headers(self) -> dict[str, str]:
         """What HTTP adds to the answer when nothing but this error is said."""
         return {}
@@ -82,6 +90,18 @@ class InvalidRequest(RequestError):
     code, status = -32600, 400
     means = "The body is JSON, but no JSON-RPC 2.0 call."
     cure = 'Send {"jsonrpc":"2.0","id":1,"method":"…","params":{…}}.'
+
+
+class NoSuchAddress(InvalidRequest):
+    status = 404
+    means = "There is nothing at that address; the cure lists those that are."
+    cure = ""
+
+
+class VerbRefused(InvalidRequest):
+    status = 405
+    means = "That address does not take that verb; the cure lists those that it takes."
+    cure = ""
 
 
 class Refused(InvalidRequest):
@@ -139,7 +159,7 @@ class InvalidParams(RequestError):
 
     code, status = -32602, 400
     means = "Fields are missing, unknown, or hold what they may not hold; each is named."
-    cure = "Mend the fields named in validation_errors."
+    cure = "Mend the fields that it names, and ask again."
 
     def __init__(self, problems: dict[str, str]) -> None:
         named = "; ".join(f"{field}: {why}" for field, why in problems.items())
@@ -213,6 +233,12 @@ class Overloaded(RequestError):
 
     def headers(self) -> dict[str, str]:
         return {"retry-after": "1"}
+
+
+class McpAway(RequestError):
+    code, status = -32033, 503
+    means = "MCP is not served now: it starts, stops, or cannot be loaded."
+    cure = "Ask again in a moment."
 
 
 class OperationError(Orchestr8Error):

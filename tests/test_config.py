@@ -12,6 +12,7 @@ import pytest
 
 from orchestr8_index.config import (
     RANGES,
+    READ_RANGES,
     REPOSITORY,
     Limits,
     Settings,
@@ -215,11 +216,13 @@ def test_a_certificate_needs_its_key(read: Read, alone: str) -> None:
         read(**{alone: "file.pem"})
 
 
-@pytest.mark.parametrize("name", RANGES)
+@pytest.mark.parametrize("name", [*RANGES, *READ_RANGES])
 def test_every_limit_has_a_variable_and_a_range(read: Read, name: str) -> None:
-    low, high = RANGES[name]
+    low, high = (RANGES | READ_RANGES)[name]
     for number in (low, high):
-        assert getattr(read(**{f"MCP_{name.upper()}": str(number)}).limits, name) == number
+        settings = read(**{f"MCP_{name.upper()}": str(number)})
+        limits = settings.limits if name in RANGES else settings.reading
+        assert getattr(limits, name) == number
     with pytest.raises(BadSetting, match=f"MCP_{name.upper()}"):
         read(**{f"MCP_{name.upper()}": str(high + 1)})
 

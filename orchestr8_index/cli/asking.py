@@ -81,9 +81,7 @@ def _server(where: Address) -> Ask:
 
 
 def _complaint(error: Mapping[str, Any]) -> tuple[str, str]:
-    """The sentence and the cure; one about the wire's fields helps nobody here."""
-    data = error.get("data", {})
-    return error["message"], "" if "validation_errors" in data else data.get("cure", "")
+    return error["message"], error.get("data", {}).get("cure", "")
 
 
 def _here(index: Any) -> Ask:
@@ -111,6 +109,6 @@ def _here(index: Any) -> Ask:
             answer: Any = answers[method]
             return msgspec.to_builtins(answer(index, params, terms).as_result(index.generation))
         except InvalidParams as error:
-            raise OperationError(error.sentence, cure="") from None
+            raise OperationError(error.sentence, error.cure) from None
 
     return ask

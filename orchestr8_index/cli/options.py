@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 
-from ..config import REPOSITORY, SHIPPED, Door, Settings, read_settings
+from ..config import REPOSITORY, SHIPPED, Door, ReadLimits, Settings, read_settings
 
 
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -22,7 +22,8 @@ def common(function: Callable[..., Any]) -> Callable[..., Any]:
     def command(
         *, roots: tuple[str, ...], port: int | None, data_dir: str | None, **rest: Any
     ) -> Any:
-        return function(settings=_remembered(read_settings(roots, port, data_dir)), **rest)
+        settings = _remembered(read_settings(roots, port, data_dir))
+        return function(settings=_reading_alike(settings), **rest)
 
     return command
 
@@ -82,6 +83,21 @@ def with_roots_of_server(settings: Settings) -> Settings:
     if not roots:
         return settings
     return msgspec.structs.replace(settings, roots=roots, roots_from=whose)
+
+
+def _reading_alike(settings: Settings) -> Settings:
+    """Under the limits of the running server, which need not stand in this environment: two that
+    read the same trees otherwise would make each other's snapshots worthless."""
+    from ..daemon.supervise import pidfile
+
+    owner = pidfile(settings).owner()
+    if owner is None:
+        return settings
+    try:
+        reading = msgspec.convert(owner.get("reading", {}), ReadLimits)
+    except msgspec.ValidationError:
+        return settings
+    return msgspec.structs.replace(settings, reading=reading)
 
 
 def _folders(roots: object) -> tuple[str, ...]:

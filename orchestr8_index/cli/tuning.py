@@ -53,7 +53,8 @@ def tune(settings: Settings, golden: str | None, dry_run: bool, undo: bool, as_j
         raise OperationError("Tuning needs scikit-learn.", cure)
     questions = _golden(settings, golden) + _successes(settings)
     request = {"roots": settings.roots, "data_dir": str(settings.data_dir), "dry_run": dry_run}
-    result = _run({**request, "questions": questions}, _told_step)
+    request |= {"questions": questions, "limits": settings.reading}
+    result = _run(request, _told_step)
     if as_json:
         click.echo(msgspec.json.encode(result).decode())
     else:

@@ -137,6 +137,6 @@ def error_of(said: Complaint) -> RequestError:
         problems = {str(r.get("field")): str(r.get("message")) for r in named if type(r) is dict}
         return InvalidParams(problems or {"params": said.message})
     kind = next((k for k in RequestError.__subclasses__() if k.code == said.code), RequestError)
-    error = kind(said.message, str(said.data.get("cure", "")) or None)
-    error.code = said.code
+    error = kind(said.message)
+    error.code, error.cure = said.code, str(said.data.get("cure", ""))
     return error

@@ -9,10 +9,13 @@ import contextlib
 import errno
 import os
 import socket
+from typing import Any
 
-from ..config import LOOPBACK, Door, Settings
+import msgspec
+
+from ..config import LOOPBACK, USUAL, Door, Settings
 from ..errors import AlreadyRunning, PortTaken, StartFailed
-from .pidfile import PidFile
+from .pidfile import SERVER_NAME, PidFile
 from .taken import taker
 
 HOST, WILDCARDS = LOOPBACK, ("0.0.0.0", "::")
@@ -26,7 +29,7 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
         from .tls import check_certificate
 
         check_certificate(settings.door)
-    pidfile = PidFile(settings.data_dir / "mcp.pid")
+    pidfile = PidFile(settings.data_dir / SERVER_NAME)
     before = pidfile.last()
     try:
         owned = pidfile.acquire()
@@ -47,7 +50,9 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
         pidfile.release()
         raise
     port = listening.getsockname()[1]
-    facts = {"pid": os.getpid(), "port": port, "roots": list(settings.roots)}
+    facts: dict[str, Any] = {"pid": os.getpid(), "port": port, "roots": list(settings.roots)}
+    if settings.reading != USUAL:
+        facts["reading"] = msgspec.to_builtins(settings.reading)
     pidfile.write(**facts, **_reached(settings))
     return pidfile, listening
 

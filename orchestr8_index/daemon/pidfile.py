@@ -5,6 +5,7 @@ Standard library only: the watcher and the scripts use it too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -17,6 +18,7 @@ except ImportError:  # Windows: serve runs, without the guarantee
     fcntl = None  # type: ignore[assignment]
 
 ATTEMPTS, PAUSE = 5, 0.02
+SERVER_NAME, LEAVING = "mcp.pid", "leaving"
 
 
 class PidFile:
@@ -39,8 +41,14 @@ class PidFile:
 
     def write(self, **facts: Any) -> None:
         data = json.dumps(facts).encode() + b"\n"
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, data, 0) if hasattr(os, "pwrite") else os.write(self._fd, data)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        os.write(self._fd, data)
+        os.ftruncate(self._fd, len(data))
+
+    def leave(self) -> None:
+        """Say that the end to come is meant, for a watcher that cannot be told the status."""
+        with contextlib.suppress(OSError):  # a full disk must not hold up a stop
+            self.write(**{**self.last(), LEAVING: True})
 
     def release(self) -> None:
         if self._fd >= 0:

@@ -14,7 +14,7 @@ from ..config import Settings, inherited_environment
 from ..errors import BuildFailed, PortTaken, StartFailed
 from .claim import reached_at
 from .command import arguments_of, own_command, watch_command
-from .pidfile import PidFile
+from .pidfile import SERVER_NAME, PidFile
 from .probe import Address, Health, address_of, get_health
 from .watch import LOCK_NAME, STDERR_NAME
 
@@ -24,7 +24,7 @@ PAUSE = 0.05
 
 
 def pidfile(settings: Settings) -> PidFile:
-    return PidFile(settings.data_dir / "mcp.pid")
+    return PidFile(settings.data_dir / SERVER_NAME)
 
 
 def running_port(settings: Settings) -> int | None:
@@ -175,7 +175,7 @@ def stop(settings: Settings) -> str:
         _signal(owner["pid"], signal.SIGTERM)
     if _wait_free(settings, STOP_SECONDS):
         return "stopped"
-    for owner in owners:
+    for owner in _owners(settings):  # there may be another watcher by now
         _signal(owner["pid"], signal.SIGKILL)
     _wait_free(settings, KILL_SECONDS)
     return "killed"

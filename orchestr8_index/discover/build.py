@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from .. import __version__
-from ..config import digest_of_roots
+from ..config import USUAL, ReadLimits, digest_of_roots
 from ..records import KINDS, Poison
 from ..text import as_utf8
 from .scan import Scan, Source, scan
@@ -47,6 +47,7 @@ class BuildRequest(Struct, frozen=True):
     poison: tuple[Poison, ...] = ()
     unless: str = ""
     named: tuple[str, ...] = ()
+    limits: ReadLimits = USUAL
 
 
 class BuildLine(Struct, frozen=True, omit_defaults=True):
@@ -71,7 +72,7 @@ def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
     started = time.monotonic()
     if gone := [root for root in request.roots if not os.path.isdir(root)]:
         raise FileNotFoundError(errno.ENOENT, f"the root {os.path.basename(gone[0])} is gone")
-    found = scan(request.roots, request.poison)
+    found = scan(request.roots, request.poison, request.limits)
     same = found.digest == request.unless
     if same and not _named(found, request):
         return BuildLine(fresh=True)
@@ -107,7 +108,9 @@ def _read(
     from .catalogue import read_catalogue  # with numpy: not needed where nothing changed
     from .past import Past, read_past
 
-    past = read_past(generations, generations.newest(), words) if request.unless else Past()
+    past = Past()
+    if request.unless:
+        past = read_past(generations, generations.newest(), words, request.limits)
     with Reading(made / NOTE, found, say) as reading:
         catalogue = read_catalogue(found, reading, words, past, set(request.named), made)
     (made / NOTE).unlink()
@@ -139,7 +142,7 @@ def _write(
         words=words.digest,
         roles=catalogue.roles,
         poison=request.poison,
-        recipe=recipe(),
+        recipe=recipe(request.limits),
     )
     return manifest, Files(tuple(catalogue.reports), tuple(catalogue.findings))
 

@@ -111,7 +111,7 @@ class _Intake:
     def _read(self, number: int, source: Source, place: bytes, card: Card | None, at: int) -> None:
         self.reading(number, source)
         root = self.scan.roots[source.root]
-        data, refusal = read_file(source, root)
+        data, refusal = read_file(source, root, self.scan.limits.max_file_bytes)
         stamp = stamp_of(source)
         if refusal is not None:
             self.found.parsed += 1
@@ -126,7 +126,7 @@ class _Intake:
             self._settle(source, card, at)
             return
         self.found.parsed += 1
-        parsed = parse(source, data, root)
+        parsed = parse(source, data, root, self.scan.limits)
         made = make_card(place, stamp, digest, parsed)
         self._settle(source, made, -1, parsed, lambda: self.reading(number, source))
 
@@ -177,7 +177,7 @@ def _resolve_roles(found: Catalogue, scan: Scan) -> None:
     if scan.registries:
         directory = Directory((*row.card.key[1:], row.card.stem) for row in holding.rows)
     for number, path in scan.registries:
-        roles, wrong = read_registry(scan.roots[number], path)
+        roles, wrong = read_registry(scan.roots[number], path, scan.limits)
         found.findings += wrong
         for role in roles:
             resolved.setdefault(role.name, resolve(role, directory))

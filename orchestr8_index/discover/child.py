@@ -181,9 +181,9 @@ class Builder:
     _stopped: bool = False
 
     def start(self, unless: str = "") -> BuildChild:
-        request = BuildRequest(
-            self.settings.roots, str(self.settings.data_dir), self.poison, unless, self.named
-        )
+        settings = self.settings
+        facts = settings.roots, str(settings.data_dir), self.poison, unless, self.named
+        request = BuildRequest(*facts, limits=settings.reading)
         child = self._take_spare() if unless else None
         if child is None:
             child = BuildChild(self.command, self.hang_seconds, self.on_line).load()

@@ -16,13 +16,13 @@ from typing import Any
 import yaml
 from frontmatter.default_handlers import YAMLHandler
 
+from ..config import USUAL, ReadLimits
+
 try:
     from yaml import CSafeLoader as SafeLoader
 except ImportError:  # PyYAML without its C library
     from yaml import SafeLoader  # type: ignore[assignment]
 
-MAX_NESTING = 100
-MAX_EXPANDED = 10_000
 KNOWN_KEYS = frozenset(
     """name description tools allowed-tools allowed_tools disallowed-tools disallowedTools model
     color category categories tags keywords capabilities version author license argument-hint
@@ -36,7 +36,6 @@ _FENCE = YAMLHandler.FM_BOUNDARY
 _CLOSING = re.compile(r"^(?:-{3,}|\.\.\.)\s*$")
 _KEY = re.compile(r"^([A-Za-z_][\w-]*)[ \t]*:(?:[ \t]+|$)(.*)$")
 _LATE = re.compile(r"\A(?:\s|<!--.*?-->)++(?=-{3,}[ \t]*\n)", re.DOTALL)
-_COMPACT = re.compile(rf"^[ \t]*+(?:[-?:][ \t]+){{{MAX_NESTING}}}", re.MULTILINE)
 _HEADING = re.compile(r"^#{1,6} \S")
 _TAG = "tag:yaml.org,2002:"
 _TYPES = ("bool", "int", "float", "timestamp", "binary")
@@ -72,6 +71,8 @@ class Header:
     `lines` says on which line a field stands.
     """
 
+    limits: ReadLimits = USUAL
+
     fields: dict[str, Any] = field(default_factory=dict)
     body: str = ""
     mended: list[tuple[str, int | None, str]] = field(default_factory=list)
@@ -86,9 +87,9 @@ class Header:
         self.mend(what, self.lines.get(key, self.first_line + 1), cure)
 
 
-def read_header(text: str) -> Header:
+def read_header(text: str, limits: ReadLimits = USUAL) -> Header:
     """`text` has `\\n` line ends and no control characters. Raises Hostile, with a line from 1."""
-    header = Header(body=text)
+    header = Header(limits, body=text)
     if late := _LATE.match(text):
         if late.group().strip():
             header.mend("the header does not start on the first line", 1, "Move it to the top.")
@@ -132,22 +133,24 @@ def _is_field(line: str) -> bool:
 def _read(header: Header, block: str) -> dict[str, Any]:
     header.lines = {key: at + header.first_line + 1 for key, at in _keys(block)}
     try:
-        return _accept(header, block, load_strict(block))
+        return _accept(header, block, load_strict(block, header.limits))
     except yaml.YAMLError as error:
         trouble, line = describe(error)
     at = header.first_line + 1 + (line or 0)
-    fields = _quote_and_read(block) or _read_lines(block)
+    fields = _quote_and_read(block, header.limits) or _read_lines(block)
     header.mend(f"strict YAML fails: {trouble}", at, _cure(fields, block, line))
     return fields
 
 
-def load_strict(block: str, loader: type[TextLoader] = TextLoader) -> Any:
+def load_strict(
+    block: str, limits: ReadLimits = USUAL, loader: type[TextLoader] = TextLoader
+) -> Any:
     """YAML as it should be written. Raises yaml.YAMLError for what is not, and Hostile."""
-    if _nests_too_deep(block):
+    if _nests_too_deep(block, limits.max_yaml_depth):
         raise yaml.YAMLError("its values nest too deep to be read")
     try:
         if "&" in block and "*" in block:
-            _refuse_bombs(yaml.compose(block, Loader=TextLoader))
+            _refuse_bombs(yaml.compose(block, Loader=TextLoader), limits.max_yaml_nodes)
         return YAMLHandler().load(block, Loader=loader)
     except yaml.constructor.ConstructorError as error:
         if f"{_TAG}python/" in str(error.problem):
@@ -161,7 +164,7 @@ def load_strict(block: str, loader: type[TextLoader] = TextLoader) -> Any:
         raise yaml.YAMLError(type(error).__name__) from error
 
 
-def _refuse_bombs(node: Any) -> None:
+def _refuse_bombs(node: Any, most: int) -> None:
     sizes: dict[int, int] = {}
 
     def size(node: Any) -> int:
@@ -174,7 +177,7 @@ def _refuse_bombs(node: Any) -> None:
             raise Hostile("hostile: a YAML alias in the value that it names", node.start_mark.line)
         return sizes[id(node)]
 
-    if node is not None and size(node) > MAX_EXPANDED:
+    if node is not None and size(node) > most:
         reason = f"hostile: YAML aliases that expand to {sizes[id(node)]:,} values"
         raise Hostile(reason, node.start_mark.line)
 
@@ -219,23 +222,23 @@ def _restore_comment(header: Header, lines: list[str], base: int, fields: dict[s
             header.mend("description was cut at ` #`", base + number, cure)
 
 
-def _quote_and_read(block: str) -> dict[str, Any] | None:
+def _quote_and_read(block: str, limits: ReadLimits) -> dict[str, Any] | None:
     """Repair A: quote each one-line value that YAML cannot read on its own, and try again."""
     lines = block.split("\n")
     for number, line in enumerate(lines):
         match = _KEY.match(line)
-        if match and match[2] and not _readable(line):
+        if match and match[2] and not _readable(line, limits):
             lines[number] = f"{match[1]}: {_quoted(match[2].strip())}"
     try:
-        fields = load_strict("\n".join(lines))
+        fields = load_strict("\n".join(lines), limits)
     except yaml.YAMLError:
         return None
     return fields if isinstance(fields, dict) else None
 
 
-def _readable(line: str) -> bool:
+def _readable(line: str, limits: ReadLimits) -> bool:
     try:
-        return isinstance(load_strict(line), dict)
+        return isinstance(load_strict(line, limits), dict)
     except Hostile:
         return True  # the whole block tells on which line it stands
     except yaml.YAMLError:
@@ -267,10 +270,11 @@ def _unquoted(lines: list[str]) -> Any:
     return text[1:].removesuffix(text[0]) if quoted else text
 
 
-def _nests_too_deep(text: str) -> bool:
+def _nests_too_deep(text: str, most: int) -> bool:
     """libyaml reads by recursion: tens of thousands of levels overrun its stack."""
     brackets = text.count("[") + text.count("{")
-    return brackets >= MAX_NESTING <= _nesting(text) or bool(_COMPACT.search(text))
+    compact = rf"^[ \t]*+(?:[-?:][ \t]+){{{most}}}"
+    return brackets >= most <= _nesting(text) or bool(re.search(compact, text, re.MULTILINE))
 
 
 def _nesting(text: str) -> int:

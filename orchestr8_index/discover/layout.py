@@ -11,6 +11,7 @@ import posixpath
 import re
 from dataclasses import dataclass, field
 
+from ..config import USUAL, ReadLimits
 from ..records import Kind
 from ..text import clean, display
 from .walk import KIND_FOLDERS, Tree
@@ -104,7 +105,7 @@ class Layout:
         return self.root_name
 
 
-def read_layout(tree: Tree, links: list[str]) -> Layout:
+def read_layout(tree: Tree, links: list[str], limits: ReadLimits = USUAL) -> Layout:
     root_name = display(posixpath.basename(tree.root) or "root")
     layout = Layout(
         root_name=root_name,
@@ -113,7 +114,7 @@ def read_layout(tree: Tree, links: list[str]) -> Layout:
         skill_folders=frozenset(),
     )
     for manifest in tree.manifests:
-        _read_manifest(layout, tree.root, manifest.path)
+        _read_manifest(layout, tree.root, manifest.path, limits.max_file_bytes)
     paths = [file.path for file in tree.files] + links
     layout.skill_folders = frozenset(_skill_folders(layout, paths))
     return layout
@@ -137,11 +138,11 @@ def _is_plugin_folder(layout: Layout, folder: str) -> bool:
     return (posixpath.basename(parent) if parent else layout.root_name) == "plugins"
 
 
-def _read_manifest(layout: Layout, root: str, path: str) -> None:
+def _read_manifest(layout: Layout, root: str, path: str, most: int) -> None:
     home = posixpath.dirname(posixpath.dirname(path))
     try:
         with open(f"{root}/{path}", "rb") as file:
-            manifest = json.loads(file.read(1_000_001))
+            manifest = json.loads(file.read(most + 1))
     except (OSError, ValueError, RecursionError) as error:
         layout.troubles.append((path, f"the manifest cannot be read: {type(error).__name__}"))
         return

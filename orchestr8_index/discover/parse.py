@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from ..config import USUAL, ReadLimits
 from ..records import Entry, FileReport
 from ..text import clean, cut, display, has_unsafe, strip_unsafe
 from .header import Header, Hostile, read_header
@@ -29,18 +30,18 @@ class Parsed:
     body: str = ""
 
 
-def parse(source: Source, data: bytes, root: str) -> Parsed:
+def parse(source: Source, data: bytes, root: str, limits: ReadLimits = USUAL) -> Parsed:
     try:
-        return _parse(source, data, root)
+        return _parse(source, data, root, limits)
     except Hostile as error:
         return _refused(source, root, str(error), error.line, "Write the value as plain text.")
 
 
-def _parse(source: Source, data: bytes, root: str) -> Parsed:
+def _parse(source: Source, data: bytes, root: str, limits: ReadLimits) -> Parsed:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _refused(source, root, "not UTF-8: UTF-16 text", 1, "Save the file as UTF-8.")
     notes, text = _decode(data)
-    header = read_header(text)
+    header = read_header(text, limits)
     header.mended[:0] = notes
     fields = header.fields
     if source.tentative and not (_text(fields.get("name")) and _text(fields.get("description"))):

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from .. import __version__
+from ..config import USUAL, ReadLimits
 from ..errors import SnapshotUnreadable
 from ..records import KINDS, Kind
 from .cards import Card
@@ -27,9 +28,10 @@ _CARDS = msgspec.msgpack.Decoder(list[Card])
 REFUSED = "refused"
 
 
-def recipe() -> str:
+def recipe(limits: ReadLimits = USUAL) -> str:
     """What else decides how a file is read; another one than it was makes all cards worthless."""
-    return f"{__version__} {sys.version} {unicodedata.unidata_version} {msgspec.__version__}"
+    tools = f"{sys.version} {unicodedata.unidata_version} {msgspec.__version__}"
+    return f"{__version__} {tools} {limits.recipe}"
 
 
 @dataclass(slots=True)
@@ -59,11 +61,13 @@ class Past:
     refused: list[Card] = field(default_factory=list)
 
 
-def read_past(generations: Generations, generation: int, words: Words) -> Past:
+def read_past(
+    generations: Generations, generation: int, words: Words, limits: ReadLimits = USUAL
+) -> Past:
     """Of a generation that is gone, damaged or made by another recipe nothing is known."""
     try:
         manifest = generations.manifest(generation)
-        if (manifest.recipe, manifest.words) != (recipe(), words.digest):
+        if (manifest.recipe, manifest.words) != (recipe(limits), words.digest):
             return Past()
         folder = generations.path(generation)
         past = Past({kind: _kept(folder, kind, manifest.segments[kind], words) for kind in KINDS})

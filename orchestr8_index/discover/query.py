@@ -26,6 +26,7 @@ from .weigh import (
     topical,
 )
 
+MOST_SPELT = 4
 Past = Mapping[str, Sized]
 """For each term of past tasks, the entries that did them."""
 
@@ -84,8 +85,9 @@ def read_query(
     for term in list(asked):
         if segment.find_term(term) is None and term not in past:
             spelt = _respelt(segment, term, asked[term], terms)
-            found = [spelt if each == term else each for each in found]
-            asked.setdefault(spelt, asked[term])
+            if spelt != term:
+                found = [spelt if each == term else each for each in found]
+                asked.setdefault(spelt, asked[term])
     words = {t: _word(segment, t, asked[t], tf, past) for t, tf in Counter(found).items()}
     pairs = Counter(pairwise(found))
     joined = (_pair(segment, words[a], words[b], tf, past) for (a, b), tf in pairs.items())
@@ -96,7 +98,10 @@ def read_query(
 
 def _respelt(segment: Segment, term: str, asked: str, terms: Terms) -> str:
     """The term of the word's other spelling, British or American, if that one is known here."""
-    for other in terms.of_word(other_spelling(asked)):
+    other_word = other_spelling(asked)
+    if other_word == asked:  # a run of Chinese is one word of hundreds of terms
+        return term
+    for other in terms.of_word(other_word)[:MOST_SPELT]:
         if segment.find_term(other) is not None:
             return other
     return term

@@ -7,20 +7,20 @@ from pathlib import Path
 
 from ..records import FileReport
 from ..text import display
-from .scan import MAX_BYTES, Source
+from .scan import Source
 
 
-def read_file(source: Source, root: str) -> tuple[bytes, FileReport | None]:
-    """A file that has grown or vanished since the scan is refused like any other."""
+def read_file(source: Source, root: str, most: int) -> tuple[bytes, FileReport | None]:
+    """At most `most` bytes. What has grown or vanished since the scan is refused like any other."""
     try:
         with open(Path(root, source.path), "rb", opener=_no_waiting) as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(most + 1)
     except OSError as error:
         reason = f"the file cannot be read: {error.strerror}"
         return b"", _refusal(source, root, reason, "Give the index read access, or move it away.")
-    if len(data) > MAX_BYTES:
+    if len(data) > most:
         cure = "Move the long parts into reference files."
-        return b"", _refusal(source, root, f"too large: over {MAX_BYTES:,} bytes", cure)
+        return b"", _refusal(source, root, f"too large: over {most:,} bytes", cure)
     return data, None
 
 

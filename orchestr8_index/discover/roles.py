@@ -8,23 +8,25 @@ from typing import Any
 
 import yaml
 
+from ..config import USUAL, ReadLimits
 from ..records import Finding, ResolvedRole, Role
 from ..text import clean, fold_name
 from .header import Hostile, describe, load_strict
 from .parse import labels
 
-MAX_REGISTRY = 1_000_000
 
-
-def read_registry(root: str, path: str) -> tuple[list[Role], list[Finding]]:
+def read_registry(
+    root: str, path: str, limits: ReadLimits = USUAL
+) -> tuple[list[Role], list[Finding]]:
     """The roles of one registry file; what cannot be read is a finding, never an exception."""
+    most = limits.max_file_bytes
     try:
         with open(f"{root}/{path}", "rb") as file:
-            data = file.read(MAX_REGISTRY + 1)
-        if len(data) > MAX_REGISTRY:
-            return [], [_trouble(path, None, f"the registry is over {MAX_REGISTRY:,} bytes")]
+            data = file.read(most + 1)
+        if len(data) > most:
+            return [], [_trouble(path, None, f"the registry is over {most:,} bytes")]
         text = data.decode("utf-8", "replace")
-        said = load_strict(text)
+        said = load_strict(text, limits)
     except OSError as error:
         return [], [_trouble(path, None, f"the registry cannot be read: {error.strerror}")]
     except Hostile as error:

@@ -12,12 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .. import __version__
+from ..config import USUAL, ReadLimits
 from ..records import FileReport, Kind, Poison
 from ..text import as_utf8, clean, display
 from .layout import Layout, Place, read_layout
-from .walk import MAX_FILES, File, Tree, file_of, is_markdown, walk
-
-MAX_BYTES = 1_000_000
+from .walk import File, Tree, file_of, is_markdown, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +37,10 @@ class Source:
 
 @dataclass(slots=True)
 class Scan:
-    """`digest` changes when any input file is added, removed or rewritten."""
+    """`digest` changes when any input file is added, removed or rewritten, or a limit changed."""
 
     roots: tuple[str, ...]
+    limits: ReadLimits = USUAL
     sources: list[Source] = field(default_factory=list)
     reports: list[FileReport] = field(default_factory=list)
     registries: list[tuple[int, str]] = field(default_factory=list)
@@ -54,16 +54,16 @@ class Scan:
         )
 
 
-def scan(roots: tuple[str, ...], poison: Iterable[Poison] = (), max_files: int = MAX_FILES) -> Scan:
+def scan(roots: tuple[str, ...], poison: Iterable[Poison] = (), limits: ReadLimits = USUAL) -> Scan:
     """Walk `roots` and decide what every markdown file is. Opens manifests, nothing else."""
-    result = Scan(roots)
-    trees = [walk(root, max_files) for root in roots]
+    result = Scan(roots, limits)
+    trees = [walk(root, limits) for root in roots]
     poisoned = {(bad.root, bad.path, bad.size, bad.mtime_ns): bad for bad in poison}
     taken: set[str] = set()
     linked: list[tuple[int, Layout, list[tuple[str, str]]]] = []
     for number, tree in enumerate(trees):
         links = list(_follow(result, number, tree, roots))
-        layout = read_layout(tree, [path for path, _ in links])
+        layout = read_layout(tree, [path for path, _ in links], limits)
         result.troubles += [(display(path), clean(said)) for path, said in layout.troubles]
         result.registries += [(number, registry.path) for registry in tree.registries]
         for path, reason in tree.unread:
@@ -77,7 +77,7 @@ def scan(roots: tuple[str, ...], poison: Iterable[Poison] = (), max_files: int =
     for number, layout, links in linked:
         _place_links(result, number, layout, links, taken, poisoned)
     behind = [file for _, _, links in linked for file in links]
-    result.digest = _digest(trees, behind)
+    result.digest = _digest(trees, behind, limits)
     return result
 
 
@@ -99,8 +99,8 @@ def _place(
         result.refuse(
             root, file.path, bad.reason, "Mend or remove the file; a changed file is read again."
         )
-    elif file.size > MAX_BYTES:
-        reason = f"too large: {file.size:,} bytes, the limit is {MAX_BYTES:,}"
+    elif file.size > (most := result.limits.max_file_bytes):
+        reason = f"too large: {file.size:,} bytes, the limit is {most:,}"
         result.refuse(root, file.path, reason, "Move the long parts into reference files.")
     else:
         taken.add(real)
@@ -160,23 +160,24 @@ def _follow(
             reason = "outside: the link leads out of the roots and is not followed"
             result.refuse(root, link, reason, "Name the folder it leads to with --root as well.")
         elif os.path.isdir(real):
-            yield from _behind(link, real, full)
+            yield from _behind(link, real, full, result.limits)
         elif is_markdown(real) and os.path.isfile(real):
             yield link, real
         else:
             result.refuse(root, link, "the link leads to something else than a markdown file")
 
 
-def _behind(link: str, real: str, full: str) -> Iterator[tuple[str, str]]:
+def _behind(link: str, real: str, full: str, limits: ReadLimits) -> Iterator[tuple[str, str]]:
     """The files of a linked folder; one that holds the link itself would never end."""
     if f"{full}/".startswith(f"{real}/"):
         return
-    for file in walk(real).files:
+    for file in walk(real, limits).files:
         yield f"{link}/{file.path}", f"{real}/{file.path}"
 
 
-def _digest(trees: list[Tree], behind: list[tuple[str, str]]) -> str:
-    state = hashlib.sha256(__version__.encode())  # another version may read them otherwise
+def _digest(trees: list[Tree], behind: list[tuple[str, str]], limits: ReadLimits) -> str:
+    """With what decides how they are read: the version, and the limits."""
+    state = hashlib.sha256(f"{__version__} {limits.recipe}".encode())
     for line in (*_facts(trees), *(f"{path}\0{_stamp(real)}" for path, real in behind)):
         state.update(f"{line}\n".encode("utf-8", "surrogateescape"))
     return state.hexdigest()[:32]

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from ..config import digest_of_roots
+from ..config import USUAL, ReadLimits, digest_of_roots
 from ..records import Kind
 from ..text import Terms, fold_name
 from . import clones, teach
@@ -55,6 +55,7 @@ class TuneRequest(Struct, frozen=True):
     data_dir: str
     questions: tuple[TuneQuestion, ...]
     dry_run: bool = False
+    limits: ReadLimits = USUAL
 
 
 class TuneResult(Struct, frozen=True):
@@ -98,7 +99,8 @@ class Tuning:
         (data_dir / FOLDER).mkdir(parents=True)
         if vectors is not None:
             vectors.write(data_dir / FOLDER / VECTORS)
-        wanted = BuildRequest(self.request.roots, str(data_dir), self._poison)
+        roots, limits = self.request.roots, self.request.limits
+        wanted = BuildRequest(roots, str(data_dir), self._poison, limits=limits)
         build(wanted, lambda line: None)
         found = open_newest(Generations(data_dir, self._roots_digest))
         assert found is not None

@@ -10,8 +10,8 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-MAX_FILES = 1_000_000
-MAX_DEPTH = 40
+from ..config import USUAL, ReadLimits
+
 IGNORED = frozenset(
     {".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", "venv", ".tox", ".mypy_cache"}
 )
@@ -44,22 +44,23 @@ class Tree:
     seen: int = 0
 
 
-def walk(root: str, max_files: int = MAX_FILES, max_depth: int = MAX_DEPTH) -> Tree:
+def walk(root: str, limits: ReadLimits = USUAL) -> Tree:
     tree = Tree(root)
     pending = [("", 0)]
     while pending:
         folder, depth = pending.pop()
         for item in _children(tree, folder):
             tree.seen += 1
-            if tree.seen > max_files:
-                tree.unread.append((folder, f"the tree has more than {max_files:,} files"))
+            if tree.seen > limits.max_files:
+                tree.unread.append((folder, f"the tree has more than {limits.max_files:,} files"))
                 return _sorted(tree)
             path = f"{folder}/{item.name}" if folder else item.name
             if _take(tree, item, path):
-                if depth < max_depth:
+                if depth < limits.max_folder_depth:
                     pending.append((path, depth + 1))
                 else:
-                    tree.unread.append((path, f"folders nest deeper than {max_depth}"))
+                    reason = f"folders nest deeper than {limits.max_folder_depth}"
+                    tree.unread.append((path, reason))
     return _sorted(tree)
 
 

@@ -23,6 +23,7 @@ def health(state: State) -> dict[str, Any]:
     reasons += state.keeper.reasons if state.keeper else []
     reasons += state.gate.memory.reasons
     reasons += state.signs.reasons(refresh)
+    reasons += state.watched.reasons
     status = "starting" if index is None else "degraded" if reasons else "healthy"
     manifest = index.manifest if index else None
     counts = manifest.counts if manifest else dict.fromkeys(PLURAL, 0)

@@ -97,7 +97,7 @@ def _responses(path: str) -> dict[str, Any]:
 def _response(path: str, status: str) -> dict[str, Any]:
     if status == "204":
         return {"description": "A notification was taken."}
-    refused = status in ("401", "413", "415", "421", "429", "431")
+    refused = status in ("401", "405", "413", "415", "421", "429", "431")
     schema = {"$ref": REFS.format(name="Error")} if refused else {}
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if path == "/metrics" and status == "200":

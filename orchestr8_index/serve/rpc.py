@@ -46,7 +46,7 @@ async def reply_to(state: State, body: bytes) -> Reply:
 
 async def _reply_to_batch(state: State, body: bytes) -> Reply:
     try:
-        _check_text(body)
+        check_text(body)
         calls = _BATCH.decode(body)
         _check_batch(state, len(calls))
     except RequestError as error:
@@ -94,13 +94,13 @@ async def _reply_to_one(state: State, body: bytes) -> Reply:
 
 def _read_call(body: bytes) -> Call:
     try:
-        _check_text(body)
+        check_text(body)
         return _CALL.decode(body)
     except msgspec.ValidationError:
         raise InvalidRequest("A call is a JSON object.") from None
 
 
-def _check_text(body: bytes) -> None:
+def check_text(body: bytes) -> None:
     """The decoder skips over parts that nobody reads; all of the body must be UTF-8 and JSON.
 
     Raises ParseError.

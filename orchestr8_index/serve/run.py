@@ -33,13 +33,18 @@ class Server(uvicorn.Server):
     """uvicorn's server; the first signal stops it with status 0, a second one ends it at once.
 
     `ending` is set before it waits for running requests: a stream that stands must end itself.
+    `told` hears of the first signal at once.
     """
 
     def __init__(
-        self, config: uvicorn.Config, lines: Lines, ending: asyncio.Event | None = None
+        self,
+        config: uvicorn.Config,
+        lines: Lines,
+        ending: asyncio.Event | None = None,
+        told: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(config)
-        self._lines, self._ending = lines, ending or asyncio.Event()
+        self._lines, self._ending, self._told = lines, ending or asyncio.Event(), told
         self._told_at = 0.0
         self._last = threading.Timer(LAST_SECONDS, _give_up)
         self._last.daemon = True
@@ -83,6 +88,7 @@ class Server(uvicorn.Server):
         if not self.should_exit:
             self.should_exit, self._told_at = True, time.monotonic()
             self._last.start()
+            self._told()
         elif time.monotonic() - self._told_at > SAME_SECONDS:
             log.warning("ended by a second signal")
             os._exit(1)
@@ -111,7 +117,7 @@ def serve(
     door, lines = door or Door(), lines or Lines(Limits())
     log.info("listening", extra={"port": listening.getsockname()[1], "pid": os.getpid()})
     try:
-        Server(configured(app, lines, door), lines, ending).run(sockets=[listening])
+        Server(configured(app, lines, door), lines, ending, pidfile.leave).run(sockets=[listening])
     finally:
         listening.close()
         pidfile.release()

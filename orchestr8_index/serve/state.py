@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..config import Settings
+from ..daemon.watched import Watched
 from ..discover.index import Index
 from ..discover.refresh import Refresh
 from ..errors import Starting
@@ -48,11 +49,13 @@ class State:
     hot: Hot = field(default_factory=Hot)
     gate: Gate = field(init=False)
     signs: Signs = field(init=False)
+    watched: Watched = field(init=False)
 
     def __post_init__(self) -> None:
         memory = Memory(self.settings.limits, memory_mb, self.held, self.drop)
         self.gate = make_gate(self.settings, memory, self.metrics.failed)
         self.signs = Signs(self.settings.data_dir)
+        self.watched = Watched(self.settings)
 
     @property
     def experience(self) -> Experience | None:

@@ -13,12 +13,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..daemon.notify import notify
-from ..errors import Orchestr8Error
+from ..errors import NoSuchAddress, Orchestr8Error, RequestError, VerbRefused
 from ..records import PLURAL
 from .freshness import Watch
 from .gate.body import read_body
 from .gate.guard import Guard
-from .gate.send import JSON, send_bytes, send_json
+from .gate.send import JSON, send_bytes, send_error, send_json
 from .health import health, live, metrics, ready
 from .hooks.receive import receive_claude
 from .mcp_face.route import McpRoute
@@ -197,14 +197,15 @@ class NoSuch:
         pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
         async def say(scope: Scope, receive: Receive, send: Send) -> None:
-            await send_json(send, status, {"error": self._sentence(status)}, *pairs)
+            await send_error(send, self._error(status), *pairs)
 
         return say
 
-    def _sentence(self, status: int) -> str:
+    def _error(self, status: int) -> RequestError:
         if status == 405:
-            return f"POST to {self._taking('POST')}; GET {self._taking('GET')}."
-        return f"There is nothing at this address: see {self._taking()}."
+            cure = f"POST to {self._taking('POST')}; GET {self._taking('GET')}."
+            return VerbRefused("This address does not take that verb.", cure)
+        return NoSuchAddress("There is nothing at this address.", f"See {self._taking()}.")
 
     def _taking(self, method: str = "") -> str:
         paths = [r.path for r in self._routes if not method or method in (r.methods or ())]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestr8_index.daemon.pidfile import PidFile
+
 from ..trees import MakeTree, agent
 from .conftest import ROOT, Run
 
@@ -85,3 +87,27 @@ def test_without_roots_what_is_found_here_is_looked_at(run: Run, mixed: str) -> 
 def test_the_shipped_catalogue_is_without_findings(offline: Run) -> None:
     told = offline("doctor", "--root", ROOT, "--json").json
     assert [f for f in told["findings"] if f["severity"] == "error"] == []
+
+
+def test_it_reads_by_the_limits_of_the_running_server(
+    run: Run, mixed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that read the same trees otherwise would build one snapshot after the other."""
+    lock = PidFile(tmp_path / "data/mcp.pid")
+    assert lock.acquire()
+    lock.write(pid=1, reading={"max_folder_depth": 1, "max_files": 1})
+    told = run("doctor", "--root", mixed, "--json").json
+    assert "the tree has more than 1 files" in [file["reason"] for file in told["files"]]
+    lock.write(pid=1, reading={"max_files": "many"})
+    assert run("doctor", "--root", mixed, "--json").json["counts"]["indexed"] == 1
+    lock.release()
+
+
+def test_it_reads_by_the_limits_of_the_environment(
+    run: Run, mixed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCP_MAX_FILES", "1")
+    told = run("doctor", "--root", mixed, "--json").json
+    assert "the tree has more than 1 files" in [file["reason"] for file in told["files"]]
+    monkeypatch.delenv("MCP_MAX_FILES")
+    assert run("doctor", "--root", mixed, "--json").json["counts"]["indexed"] == 1

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from orchestr8_index.config import ReadLimits
 from orchestr8_index.daemon.claim import claim, listen
 from orchestr8_index.daemon.pidfile import PidFile
 from orchestr8_index.errors import AlreadyRunning, PortTaken, StartFailed
@@ -86,3 +87,12 @@ def test_a_data_directory_that_cannot_be_used_says_why(tmp_path: Path) -> None:
     with pytest.raises(StartFailed, match="cannot be used: Not a directory") as said:
         claim(settings_of(tmp_path / "file" / "data", port=0))
     assert "MCP_DATA_DIR" in said.value.cure
+
+
+def test_limits_of_reading_that_are_not_the_usual_are_told(tmp_path: Path) -> None:
+    for reading in (ReadLimits(max_file_bytes=2000), ReadLimits()):
+        pidfile, listening = claim(settings_of(tmp_path, port=0, reading=reading))
+        told = (pidfile.owner() or {}).get("reading")
+        assert told == ({"max_file_bytes": 2000} if reading.max_file_bytes == 2000 else None)
+        listening.close()
+        pidfile.release()

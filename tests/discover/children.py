@@ -13,10 +13,10 @@ _AT_KILLER = """
 from orchestr8_index.discover import catalogue
 import os, signal, time
 read = catalogue.parse
-def parse(source, data, root):
+def parse(source, data, root, limits):
     if source.path.endswith('killer.md'):
         {harm}
-    return read(source, data, root)
+    return read(source, data, root, limits)
 catalogue.parse = parse
 sys.exit(build.main())
 """

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestr8_index.config import USUAL
 from orchestr8_index.discover.catalogue import Catalogue, read_catalogue
-from orchestr8_index.discover.scan import MAX_BYTES, scan
+from orchestr8_index.discover.scan import scan
 
 from ..trees import Built, Files, MakeTree, agent, build_tree, write_tree
 
@@ -56,7 +57,7 @@ def test_a_file_that_vanishes_after_the_scan_is_refused(make_tree: MakeTree) -> 
 def test_a_file_that_grows_after_the_scan_is_refused(make_tree: MakeTree) -> None:
     root = make_tree({"agents/a.md": agent("a")})
     found = scan((str(root),))
-    (root / "agents/a.md").write_bytes(b"x" * (MAX_BYTES + 1))
+    (root / "agents/a.md").write_bytes(b"x" * (USUAL.max_file_bytes + 1))
     (report,) = read_catalogue(found, lambda number, source: None).reports
     assert report.reason == "too large: over 1,000,000 bytes"
 

@@ -81,9 +81,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths that are opened from now on."""
     paths: list[str] = []
 
-    def noting(source: Source, root: str) -> tuple[bytes, FileReport | None]:
+    def noting(source: Source, root: str, most: int) -> tuple[bytes, FileReport | None]:
         paths.append(source.path)
-        return read_file(source, root)
+        return read_file(source, root, most)
 
     monkeypatch.setattr(module, "read_file", noting)
     return paths
@@ -262,6 +262,6 @@ def test_another_recipe_makes_all_cards_worthless(
     root, data = folders
     save(root, {"agents/a.md": agent("a")})
     made(root, data)
-    monkeypatch.setattr("orchestr8_index.discover.past.recipe", lambda: "another")
+    monkeypatch.setattr("orchestr8_index.discover.past.recipe", lambda limits: "another")
     made(root, data)
     assert opened == ["agents/a.md"] * 2

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8_index.discover.scan import MAX_BYTES, Scan, scan
+from orchestr8_index.config import USUAL
+from orchestr8_index.discover.scan import Scan, scan
 from orchestr8_index.records import Poison
 
 from ..trees import MakeTree
@@ -35,7 +36,12 @@ def test_entries_become_sources_and_the_rest_is_reported(make_tree: MakeTree) ->
 
 def test_a_file_over_the_limit_is_refused(make_tree: MakeTree) -> None:
     found = scanned(
-        make_tree({"agents/a.md": b"x" * (MAX_BYTES + 1), "agents/b.md": b"x" * MAX_BYTES})
+        make_tree(
+            {
+                "agents/a.md": b"x" * (USUAL.max_file_bytes + 1),
+                "agents/b.md": b"x" * USUAL.max_file_bytes,
+            }
+        )
     )
     assert refusals(found) == {"agents/a.md": "too large: 1,000,001 bytes, the limit is 1,000,000"}
     assert [source.path for source in found.sources] == ["agents/b.md"]

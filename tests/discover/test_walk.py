@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestr8_index.config import ReadLimits
 from orchestr8_index.discover.walk import walk
 
 from ..trees import MakeTree
@@ -72,12 +73,12 @@ def test_a_root_that_cannot_be_listed_says_so(tmp_path: Path) -> None:
 
 def test_a_tree_that_is_too_large_is_left_with_a_reason(make_tree: MakeTree) -> None:
     root = make_tree({f"{number}.md": "" for number in range(6)})
-    tree = walk(str(root), max_files=4)
+    tree = walk(str(root), ReadLimits(max_files=4))
     assert len(tree.files) == 4
     assert tree.unread == [("", "the tree has more than 4 files")]
 
 
 def test_a_tree_that_is_too_deep_is_left_with_a_reason(make_tree: MakeTree) -> None:
-    tree = walk(str(make_tree({"1/2/3/deep.md": "", "1/a.md": ""})), max_depth=2)
+    tree = walk(str(make_tree({"1/2/3/deep.md": "", "1/a.md": ""})), ReadLimits(max_folder_depth=2))
     assert [file.path for file in tree.files] == ["1/a.md"]
     assert tree.unread == [("1/2/3", "folders nest deeper than 2")]

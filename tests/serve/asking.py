@@ -28,7 +28,8 @@ class Here(Builder):
     """A builder without a child process."""
 
     def run(self, unless: str = "", started: BuildChild | None = None) -> BuildLine:
-        request = BuildRequest(self.settings.roots, str(self.settings.data_dir), unless=unless)
+        roots, data_dir = self.settings.roots, str(self.settings.data_dir)
+        request = BuildRequest(roots, data_dir, unless=unless, limits=self.settings.reading)
         return build(request, self.on_line)
 
 

@@ -252,7 +252,7 @@ def test_a_failed_first_reindex_has_no_generation(tmp_path: Path) -> None:
 def test_elsewhere_is_404_with_a_hint(app: ASGIApp, path: str) -> None:
     answer = ask(app, "GET", path)
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")
-    said = answer.json()["error"]
+    said = answer.json()["error"]["data"]["cure"]
     assert all(path in said for path in ("/health/ready", "/openapi.json", "/hooks/claude"))
 
 

@@ -39,6 +39,20 @@ class Bounded:
         return message
 
 
+class Again:
+    """`receive` of a body that was read already, and then of what comes."""
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._receive, self._body = receive, body
+        self._told = False
+
+    async def __call__(self) -> Message:
+        if self._told:
+            return await self._receive()
+        self._told = True
+        return {"type": "http.request", "body": self._body, "more_body": False}
+
+
 async def read_body(receive: Receive) -> bytes:
     """The whole body. Raises Gone when the client leaves before its end."""
     message = await receive()

@@ -10,11 +10,12 @@ from ...config import Limits, Settings
 from .audit import Audit
 from .caller import Caller
 from .congestion import Congestion
-from .keys import Keys, hash_of_bytes
+from .keys import KeyChange, Keys, hash_of_bytes
 from .memory import Memory
 from .names import names_of
 from .rate import Buckets
 from .sessions import Sessions
+from .streams import Streams
 
 GUESSES = 5  # unknown keys a second from one peer
 
@@ -34,6 +35,7 @@ class Gate:
     guesses: Buckets
     congestion: Congestion
     sessions: Sessions
+    streams: Streams
     local_hash: str = ""
     running: int = 0
 
@@ -46,17 +48,26 @@ class Gate:
 
 def make_gate(settings: Settings, memory: Memory, failed: Callable[[int], None]) -> Gate:
     audit = Audit(reads=settings.door.needs_keys)
+    sessions, streams = Sessions(strict=settings.door.needs_keys), Streams()
+
+    def changed(name: str, what: KeyChange) -> None:
+        audit.note(name, what, "ok")
+        if what == "key revoked":
+            streams.end(name)
+            sessions.close(name)
+
     return Gate(
         limits=settings.limits,
         names=names_of(settings.door),
         needs_keys=settings.door.needs_keys,
-        keys=Keys(settings.data_dir, lambda name, what: audit.note(name, what, "ok")),
+        keys=Keys(settings.data_dir, changed),
         audit=audit,
         memory=memory,
         failed=failed,
         buckets=Buckets(settings.limits.rate),
         guesses=Buckets(GUESSES),
         congestion=Congestion(settings.limits.max_wait_ms),
-        sessions=Sessions(strict=settings.door.needs_keys),
+        sessions=sessions,
+        streams=streams,
         local_hash=hash_of_bytes(settings.local_key.encode()) if settings.local_key else "",
     )

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +26,7 @@ from ...daemon.pidfile import PidFile
 from ...errors import NotSafe, OperationError
 from .caller import Caller, Right
 
+KeyChange = Literal["key added", "key revoked"]
 NAME, PREFIX = "keys.json", "o8_"
 LOOK_SECONDS = 0.5
 MOST_KEYS = 1000
@@ -114,7 +116,7 @@ class Keys:
     def __init__(
         self,
         data_dir: Path,
-        changed: Callable[[str, str], None] = lambda name, what: None,
+        changed: Callable[[str, KeyChange], None] = lambda name, what: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._file, self._changed, self._clock = KeyFile(data_dir), changed, clock

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from starlette.types import Send
 
@@ -26,14 +24,12 @@ async def send_bytes(
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_error(send: Send, error: RequestError) -> None:
+async def send_error(send: Send, error: RequestError, *more: tuple[bytes, bytes]) -> None:
     """The same body on every route: a JSON-RPC reply to nobody in particular."""
     headers = [(name.encode(), value.encode()) for name, value in error.headers().items()]
-    await send_bytes(send, error.status, error_body(b"null", error), JSON, *headers)
+    await send_bytes(send, error.status, error_body(b"null", error), JSON, *headers, *more)
 
 
 def error_body(ident: bytes, error: RequestError) -> bytes:
-    body: dict[str, Any] = {"code": error.code, "message": error.sentence}
-    if data := error.data():
-        body["data"] = data
-    return b'{"jsonrpc":"2.0","id":' + ident + b',"error":' + msgspec.json.encode(body) + b"}"
+    body = msgspec.json.encode(error.body())
+    return b'{"jsonrpc":"2.0","id":' + ident + b',"error":' + body + b"}"

@@ -22,6 +22,11 @@ class Sessions:
         if len(self._owners) > MOST_SESSIONS:
             self._owners.popitem(last=False)
 
+    def close(self, name: str) -> None:
+        """Nobody's from here on, not even of a later key of the same name."""
+        for session in [each for each, owner in self._owners.items() if owner == name]:
+            self._owners[session] = ""
+
     def check(self, session: bytes | None, name: str) -> None:
         """Raises ForeignSession."""
         if session is not None and self._owners.get(session, "" if self._strict else name) != name:

@@ -116,11 +116,11 @@ def make_server(state: State, changes: Changes) -> FaceServer:
 
 
 async def in_its_words(ctx: Ctx, call_next: CallNext) -> HandlerResult:
-    """An error of the family as the protocol has it; the cure goes with it."""
+    """An error of the family is the same error here: code, sentence, and the cure in its data."""
     try:
         return await call_next(ctx)
     except RequestError as error:
-        raise MCPError(error.code, str(error)) from None
+        raise MCPError(error.code, error.sentence, error.data() or None) from None
 
 
 def make_face(state: State) -> Face:

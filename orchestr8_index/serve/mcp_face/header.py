@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from ...config import USUAL, ReadLimits
 from ...discover.header import Hostile, TextLoader, load_strict
 from .folders import Unfit
 
@@ -42,12 +43,12 @@ CoreLoader.add_constructor(f"{_TAG}float", _scalar(float))
 CoreLoader.add_constructor(f"{_TAG}bool", _scalar(lambda said: said.lower() == "true"))
 
 
-def read_fields(data: bytes) -> dict[str, Any]:
+def read_fields(data: bytes, limits: ReadLimits = USUAL) -> dict[str, Any]:
     """The header's fields, none mended: a host compares them with the file. Raises Unfit."""
     try:
         text = data.decode("utf-8").removeprefix("\ufeff")
         header = _HEADER.match(text)
-        fields = load_strict(header[1], CoreLoader) if header else None
+        fields = load_strict(header[1], limits, CoreLoader) if header else None
         plain = msgspec.json.decode(msgspec.json.encode(fields))
     except (UnicodeDecodeError, yaml.YAMLError, Hostile, TypeError, ValueError, RecursionError):
         raise Unfit("The header is not strict YAML that JSON can say.") from None

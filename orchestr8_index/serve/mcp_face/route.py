@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
 
-from ..gate.send import send_json
+from ...errors import McpAway
+from ..gate.body import Again, read_body
+from ..gate.caller import caller
+from ..gate.send import send_error
+from ..rpc import check_text
 from ..state import State
 from .standing import Standing
 
@@ -21,8 +25,11 @@ if TYPE_CHECKING:
     from .app import Face
 
 RETRY_SECONDS = 5.0
-CLOSED = "The server is not serving MCP now: it is starting or stopping. Ask again in a moment."
-FAILED = "MCP cannot be served: {0}. Install the packages of requirements.lock; JSON-RPC works."
+CLOSED = "The server is not serving MCP now: it is starting or stopping."
+FAILED, CURE = (
+    "MCP cannot be served: {0}.",
+    "Install the packages of requirements.lock; JSON-RPC works.",
+)
 log = logging.getLogger("orchestr8.mcp")
 
 
@@ -38,7 +45,7 @@ class McpRoute:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self.trouble = CLOSED
+        self.trouble = McpAway(CLOSED)
         self._face: Face | None = None
         self._life: asyncio.Task[None] | None = None
         self._opening: asyncio.Event | None = None
@@ -59,17 +66,20 @@ class McpRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         face = self._face or await self._open()
         if face is None:
-            await send_json(send, 503, {"error": self.trouble})
+            await send_error(send, self.trouble)
             return
         scope.setdefault("state", {})
         headers = [(name, value.strip()) for name, value in scope["headers"]]  # httptools does not
         scope = {**scope, "headers": headers}
-        if scope["method"] != "GET":
-            await face(scope, receive, send)
-            return
-        standing = Standing(receive, send, self._state.ending)
-        await face(scope, standing.receive, standing.send)
-        await standing.finish()
+        if scope["method"] == "POST":  # read as every body is: what is refused is so here, too
+            body = await read_body(receive)
+            check_text(body)
+            receive = Again(body, receive)
+        with self._state.gate.streams.standing(caller.get().name) as revoked:
+            stops = [self._state.ending] if scope["method"] == "GET" else []
+            standing = Standing(receive, send, revoked, *stops)
+            await face(scope, standing.receive, standing.send)
+            await standing.finish()
 
     async def _open(self) -> Face | None:
         """The face, as soon as it is there; all that ask meanwhile wait for the same one."""
@@ -90,7 +100,8 @@ class McpRoute:
                 await asyncio.to_thread(load)
                 await self._serve()
             except Exception as error:  # else nobody would ever hear of it
-                self._tried, self.trouble = time.monotonic(), FAILED.format(error)
+                self._tried = time.monotonic()
+                self.trouble = McpAway(FAILED.format(error), CURE)
                 log.exception("MCP cannot be served")
             self._face = None
             self._settle()

@@ -81,7 +81,8 @@ class Skills:
         root = _root(entry)
         try:
             folder = open_folder(_folder(index, entry))
-            fields = read_fields(read(f"{folder.root}/{MANIFEST}"))
+            manifest = read(f"{folder.root}/{MANIFEST}")
+            fields = read_fields(manifest, self._state.settings.reading)
             resources = [_resource(root, file) for file in folder.files]
         except Unfit:
             return None

@@ -1,7 +1,8 @@
-"""How does a stream end that would stand for ever? With the server's end, as if the client left.
+"""How does a stream end that would stand for ever? As if the client left.
 
 The stream of a session before 2026 is a GET that only the client ends; it would hold up a server
-that is told to stop for as long as running requests may take.
+that is told to stop for as long as running requests may take. And no stream outlives the key that
+opened it.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from starlette.types import Message, Receive, Send
 
 
 class Standing:
-    """`receive` and `send` of one request; `finish` completes what was begun and not ended."""
+    """`receive` and `send` of one request, which ends with any of `endings`; `finish` completes
+    what was begun and not ended."""
 
-    def __init__(self, receive: Receive, send: Send, ending: asyncio.Event) -> None:
-        self._receive, self._send, self._ending = receive, send, ending
+    def __init__(self, receive: Receive, send: Send, *endings: asyncio.Event) -> None:
+        self._receive, self._send, self._endings = receive, send, endings
         self._open = False
 
     async def receive(self) -> Message:
-        waits = [asyncio.ensure_future(self._receive()), asyncio.ensure_future(self._ending.wait())]
+        coming = (self._receive(), *(ending.wait() for ending in self._endings))
+        waits = [asyncio.ensure_future(each) for each in coming]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if not waits[0].done():
@@ -35,5 +38,5 @@ class Standing:
         await self._send(message)
 
     async def finish(self) -> None:
-        if self._open and self._ending.is_set():
+        if self._open and any(ending.is_set() for ending in self._endings):
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})

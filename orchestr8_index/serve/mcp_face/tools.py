@@ -22,6 +22,7 @@ from .schemas import input_schema, output_schema
 Ctx = ServerRequestContext[Any, Any]
 TOOLS: dict[str, Method] = {method.short: method for method in METHODS.values() if method.when}
 WHOLE = {"resultType": "complete"}
+ERROR = "orchestr8/error"
 INSTRUCTIONS = """\
 Your agents, skills and commands are indexed here: ask instead of carrying or guessing them.
 Before you start, delegate or plan: get_context with the task in a sentence. To choose among more, \
@@ -87,7 +88,9 @@ def _answered(result: Any) -> dict[str, Any]:
 
 
 def _failed(error: RequestError) -> dict[str, Any]:
-    """A result, not a protocol error: the model shall read it and mend its call."""
-    cure = "Mend it and call again." if isinstance(error, InvalidParams) else error.cure
-    text = f"{error.sentence} {cure}".strip()
-    return {"content": [{"type": "text", "text": text}], "isError": True, **WHOLE}
+    """A result, not a protocol error: the model shall read it and mend its call.
+
+    The error as JSON-RPC has it stands beside, for programs.
+    """
+    content, meta = [{"type": "text", "text": str(error)}], {ERROR: error.body()}
+    return {"content": content, "isError": True, "_meta": meta, **WHOLE}

@@ -94,7 +94,7 @@ def test_where_it_cannot_be_loaded_the_answer_says_why(
     monkeypatch.setattr(route, "load", absent)
     answer = live(state, lambda asking: asking.post("/mcp", json=LIST, headers=MODERN))
     assert answer.status_code == 503
-    assert "No module named 'mcp'" in answer.json()["error"]
+    assert "No module named 'mcp'" in answer.json()["error"]["message"]
     assert "MCP cannot be served" in caplog.text
 
 
@@ -135,7 +135,7 @@ def test_a_failure_is_not_repeated_at_once(state: State, monkeypatch: pytest.Mon
 def test_a_server_that_has_not_started_says_so(state: State) -> None:
     answer = ask(make_web(state), "POST", "/mcp", json=LIST, headers=MODERN)
     assert answer.status_code == 503
-    assert "starting or stopping" in answer.json()["error"]
+    assert "starting or stopping" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(

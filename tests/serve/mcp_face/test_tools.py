@@ -134,7 +134,7 @@ def test_a_bad_call_tells_the_model_what_to_mend(
 ) -> None:
     told = call(state, tool, **params)
     assert told.is_error and said in told.content[0].text
-    assert told.content[0].text.endswith("Mend it and call again.")
+    assert told.content[0].text.endswith("Mend the fields that it names, and ask again.")
 
 
 def test_an_unknown_tool_is_the_protocols_error(state: State) -> None:
