@@ -21,6 +21,8 @@ try:
 except ImportError:  # PyYAML without its C library
     from yaml import SafeLoader  # type: ignore[assignment]
 
+from .blame import blame
+
 MAX_NESTING = 100
 MAX_EXPANDED = 10_000
 KNOWN_KEYS = frozenset(
@@ -134,7 +136,8 @@ def _read(header: Header, block: str) -> dict[str, Any]:
     try:
         return _accept(header, block, load_strict(block))
     except yaml.YAMLError as error:
-        trouble, line = describe(error)
+        keys = [at for _, at in _keys(block)]
+        trouble, line = blame(error, block, keys, _compose)
     at = header.first_line + 1 + (line or 0)
     fields = _quote_and_read(block) or _read_lines(block)
     header.mend(f"strict YAML fails: {trouble}", at, _cure(fields, block, line))
@@ -157,6 +160,16 @@ def load_strict(block: str, loader: type[TextLoader] = TextLoader) -> Any:
         raise
     except Hostile:
         raise
+    except (ValueError, RecursionError) as error:
+        raise yaml.YAMLError(type(error).__name__) from error
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """The values as they are written, with nothing built of them. Raises yaml.YAMLError."""
+    if _nests_too_deep(text):
+        raise yaml.YAMLError("its values nest too deep to be read")
+    try:
+        return yaml.compose(text, Loader=TextLoader)
     except (ValueError, RecursionError) as error:
         raise yaml.YAMLError(type(error).__name__) from error
 
@@ -279,13 +292,6 @@ def _nesting(text: str) -> int:
         depth = depth + 1 if mark in "[{" else max(0, depth - 1)
         deepest = max(deepest, depth)
     return deepest
-
-
-def describe(error: yaml.YAMLError) -> tuple[str, int | None]:
-    """What YAML found wrong, and on which of the lines read, counted from 0."""
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).split("\n")[0]
-    return str(problem), mark.line if mark else None
 
 
 def _cure(fields: dict[str, Any], block: str, line: int | None) -> str:

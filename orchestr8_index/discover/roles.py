@@ -10,7 +10,8 @@ import yaml
 
 from ..records import Finding, ResolvedRole, Role
 from ..text import clean, fold_name
-from .header import Hostile, describe, load_strict
+from .blame import describe
+from .header import Hostile, load_strict
 from .parse import labels
 
 MAX_REGISTRY = 1_000_000
@@ -30,7 +31,7 @@ def read_registry(root: str, path: str) -> tuple[list[Role], list[Finding]]:
     except Hostile as error:
         return [], [_trouble(path, error.line + 1, str(error))]
     except yaml.YAMLError as error:
-        why, line = describe(error)
+        why, line = describe(error, text)
         at = None if line is None else line + 1
         return [], [_trouble(path, at, f"the registry cannot be read: {why}")]
     roles = said.get("roles") if isinstance(said, dict) else None
