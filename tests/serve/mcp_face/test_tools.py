@@ -122,11 +122,11 @@ def test_an_unknown_plan_is_said_to_be_none(tmp_path: Path, shipped_index: Index
 @pytest.mark.parametrize(
     ("tool", "params", "said"),
     [
-        ("query_agents", {"limit": "5"}, "limit: Expected `int`"),
+        ("query_agents", {"limit": "5"}, "limit: must be a whole number, not a text"),
         ("query_agents", {}, "give at least one of"),
         ("query_skills", {"context": "x", "colour": 1}, "colour: unknown field"),
         ("get_entry", {"kind": "agent", "plugin": "studio", "name": "docs-writr"}, "docs-writer"),
-        ("get_context", {"task": "x", "max_tokens": 1}, "max_tokens: Expected `int` >= 100"),
+        ("get_context", {"task": "x", "max_tokens": 1}, "max_tokens: must be at least 100"),
     ],
 )
 def test_a_bad_call_tells_the_model_what_to_mend(
