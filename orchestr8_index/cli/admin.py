@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from ..config import Settings
 from ..errors import AlreadyRunning, OperationError
@@ -81,13 +83,17 @@ def _decisions(lines: Iterable[str]) -> list[Decision]:
 
 def _decision(number: int, line: str) -> Decision:
     """One that a server would take: its report is checked as one from the wire."""
+    cure = "Nothing was imported; mend the line, or take it out."
     try:
         decision = msgspec.json.decode(line, type=Decision)
         msgspec.convert(msgspec.to_builtins(_report(decision)), Report)
-        return decision
+        moment = _moment(decision.timestamp).astimezone(UTC)
+        return replace(decision, timestamp=moment.isoformat(timespec="milliseconds"))
     except msgspec.DecodeError as error:
-        cure = "Nothing was imported; mend the line, or take it out."
         why = plain(error, "it")
+        raise OperationError(f"Line {number} is not a decision: {why}.", cure) from None
+    except (ValueError, OverflowError):
+        why = "timestamp is no moment like 2026-01-31T12:00:00+00:00"
         raise OperationError(f"Line {number} is not a decision: {why}.", cure) from None
 
 
@@ -104,7 +110,14 @@ def _report(decision: Decision) -> Report:
         workflows_used=list(decision.workflows_used),
         model=decision.model,
         caller=decision.caller,
+        occurred_at=max(0.0, _moment(decision.timestamp).timestamp()),
     )
+
+
+def _moment(timestamp: str) -> datetime:
+    """Raises ValueError. Without a zone it is UTC, as in the store."""
+    moment = datetime.fromisoformat(timestamp)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _as_writer(settings: Settings, work: Callable[[Outcomes], Awaitable[T]]) -> T:

@@ -15,6 +15,7 @@ from orchestr8_index.errors import InvalidParams
 from orchestr8_index.serve.mcp_face.app import make_server
 from orchestr8_index.serve.mcp_face.changes import Changes
 from orchestr8_index.serve.mcp_face.results import RESULTS
+from orchestr8_index.serve.mcp_face.schemas import FOR_PROGRAMS
 from orchestr8_index.serve.mcp_face.tools import INSTRUCTIONS, TOOLS, encoded
 from orchestr8_index.serve.methods import METHODS
 from orchestr8_index.serve.state import State
@@ -63,7 +64,8 @@ def test_the_list_is_the_same_to_the_byte(state: State) -> None:
 def test_a_tool_takes_the_params_of_its_method(state: State) -> None:
     for tool in listed(state):
         fields = msgspec.structs.fields(TOOLS[tool["name"]].params)
-        assert set(tool["inputSchema"]["properties"]) == {field.name for field in fields}
+        named = {field.name for field in fields} - set(FOR_PROGRAMS)
+        assert set(tool["inputSchema"]["properties"]) == named
         wanted = {field.name for field in fields if field.required}
         assert set(tool["inputSchema"].get("required", [])) == wanted
 
