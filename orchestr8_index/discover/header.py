@@ -25,6 +25,7 @@ from .blame import blame
 
 MAX_NESTING = 100
 MAX_EXPANDED = 10_000
+MAX_CURE = 4_000  # characters; more is not pasted
 KNOWN_KEYS = frozenset(
     """name description tools allowed-tools allowed_tools disallowed-tools disallowedTools model
     color category categories tags keywords capabilities version author license argument-hint
@@ -298,7 +299,12 @@ def _cure(fields: dict[str, Any], block: str, line: int | None) -> str:
     """The replacement for the line that failed, where it is one field on one line."""
     lines = block.split("\n")
     match = _KEY.match(lines[line]) if line is not None and line < len(lines) else None
-    if match and isinstance(fields.get(match[1]), str) and "\n" not in fields[match[1]]:
+    if (
+        match
+        and len(match[2]) <= MAX_CURE
+        and isinstance(fields.get(match[1]), str)
+        and "\n" not in fields[match[1]]
+    ):
         return f"{match[1]}: {_quoted(fields[match[1]])}"
     return "Put the value in quotes, or after `|` on lines of its own."
 

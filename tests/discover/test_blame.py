@@ -58,6 +58,11 @@ def test_the_cure_is_for_the_line_that_is_named() -> None:
     assert not cure.startswith(("model", "tools"))
 
 
+def test_a_cure_is_short_enough_to_paste() -> None:
+    ((_, line, cure),) = read_header(f"---\nname: x\ntags: {'[' * 5_000}\n---\n").mended
+    assert (line, len(cure) < 100) == (3, True)
+
+
 def test_a_missing_closing_line_is_told_where_the_header_begins() -> None:
     mended = read_header("<!-- c -->\n---\nname: x\ntools: [a\n\n# Title\n").mended
     assert [line for _, line, _ in mended] == [1, 2, 4]
