@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs, starts the server and asks a first question. Options go to the server: --root DIR, --port N, --data-dir DIR.
 # --connect enters it in the hosts that are found here (Claude Code, Codex, Cursor, VS Code, Gemini CLI).
-cd "$(dirname "$0")" || exit 1
+fail() { printf '%s\n' "$*" >&2; exit 1; }
+cd "$(dirname "$0")" || fail "The folder of init.sh cannot be entered: see who may read it, then run it again."
 case " $* " in *" --help "* | *" -h "*)
   echo "./init.sh [--connect] [--root DIR]… [--port N] [--data-dir DIR]"
   echo "Installs into .venv, starts the server in the background and answers a first question."
@@ -12,19 +13,20 @@ connect= options=()
 for option in "$@"; do [ "$option" = --connect ] && connect=yes || options+=("$option"); done
 set -- ${options[@]+"${options[@]}"}
 
-if ! scripts/install; then
-  echo "Nothing was started. Mend what the line above says, then run ./init.sh again." >&2
-  exit 0
-fi
+scripts/install || fail "Nothing was started. Mend what the line above says, then run ./init.sh again."
 here="$PWD"
 program="${VIRTUAL_ENV:-$here/.venv}/bin/orchestr8-index"
-cd "${OLDPWD:-$here}" || exit 1
+[ -x "$program" ] || fail "Nothing was started: $program is missing. Remove ${program%/bin/*} and run ./init.sh again."
+cd "${OLDPWD:-$here}" || fail "Nothing was started: the folder you stand in is gone. Go to another one and run init.sh from there."
 
 "$program" up "$@" || exit $?
-[ -z "$connect" ] || "$program" connect "$@"
+if [ -n "$connect" ]; then
+  "$program" connect "$@" || fail "The server runs, but not every host knows it. Mend what the lines above say, then run: $program connect"
+fi
 question="Review this change for security problems before we release it"
 printf '\nA first question: %s\n\n' "$question"
-"$program" query "$@" --kind agent --limit 3 "$question"
+"$program" query "$@" --kind agent --limit 3 "$question" ||
+  fail "The server runs, but did not answer. See why: $program status, and $program logs"
 cat <<TEXT
 
 Ask your own with \`$program query "…"\`, or POST JSON-RPC to the address above (README.md has the methods).

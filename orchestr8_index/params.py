@@ -19,7 +19,7 @@ def read_params(kind: type[Params], raw: bytes) -> Params:
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
-        raise InvalidParams(_problems(kind, raw) or {"params": str(error)}) from None
+        raise InvalidParams(_problems(kind, raw) or {"params": _plain(error)}) from None
 
 
 def check_agents_query(query: AgentQuery) -> None:
@@ -40,7 +40,13 @@ def _problems(params: type[Struct], raw: bytes) -> dict[str, str]:
             try:
                 msgspec.convert(said[name], field.type)
             except msgspec.ValidationError as error:
-                problems[name] = str(error)
+                problems[name] = _plain(error)
         elif field.required:
             problems[name] = "required"
     return problems
+
+
+def _plain(error: msgspec.ValidationError) -> str:
+    from .plain import plain  # where nobody errs it is not needed
+
+    return plain(error)

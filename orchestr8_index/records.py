@@ -269,7 +269,10 @@ Sequence = Annotated[list[Name], Meta(min_length=1, max_length=50)]
 
 
 class Report(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """cacheDecision's params: what was done for one task, and how it ended."""
+    """cacheDecision's params: what was done for one task, and how it ended.
+
+    `occurred_at` (seconds since 1970) is for what is reported later; never later than now.
+    """
 
     task_id: Annotated[str, Meta(min_length=1, max_length=100)]
     task_description: Annotated[str, Meta(min_length=1, max_length=1000)]
@@ -283,6 +286,7 @@ class Report(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     model: Annotated[str, Meta(max_length=100)] = ""
     caller: Annotated[str, Meta(max_length=100)] = ""
     receipt: Literal["short", "full"] = "short"
+    occurred_at: Annotated[float, Meta(ge=0, le=MOST_COUNTED)] | None = None
 
 
 class Decision(Struct, frozen=True, kw_only=True):

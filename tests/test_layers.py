@@ -21,6 +21,7 @@ WORDS = {
     "text",
     "tokens",
     "params",
+    "plain",
     "answers",
 }
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version

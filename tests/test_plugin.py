@@ -14,17 +14,22 @@ import pytest
 from starlette.routing import Route
 
 from orchestr8_index import __version__
-from orchestr8_index.config import DEFAULT_PORT, REPOSITORY
+from orchestr8_index.config import DEFAULT_PORT, REPOSITORY, Door, fixture_root, read_settings
+from orchestr8_index.discover.index import Index
 from orchestr8_index.serve.hooks.payloads import AgentStopped, Prompted, ToolEnded, ToolFailed
 from orchestr8_index.serve.methods import METHODS
 from orchestr8_index.serve.web import make_web
 
-from .serve.asking import settings_of, state_of
+from .serve.asking import ask, settings_of, state_of
 from .trees import build_tree
 
 PLUGIN = REPOSITORY / "plugin"
 TEXTS = sorted(PLUGIN.rglob("*.md"))
 SHORT = {method.short for method in METHODS.values()}
+ACCEPT = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2026-07-28"}
+META = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
+PROMPTED = {"hook_event_name": "UserPromptSubmit", "prompt": "thanks"}
+LISTED = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": META}}
 
 
 def read(path: Path) -> Any:
@@ -69,6 +74,53 @@ def test_every_hook_goes_to_a_route(tmp_path: Path) -> None:
     routes = getattr(make_web(state_of(settings_of(tmp_path), None)).app, "routes", ())
     posts = {r.path for r in routes if isinstance(r, Route) and "POST" in (r.methods or ())}
     assert {urlsplit(hook["url"]).path for _, _, hook in hooks()} <= posts
+
+
+# --- keys --------------------------------------------------------------------------------------
+
+
+def expanded(value: str, env: dict[str, str], allowed: list[str]) -> str:
+    """As the host does: `$NAME` in a hook only for allowed names, `${NAME:-default}` in MCP."""
+    value = re.sub(r"\$\{(\w+):-(.*?)\}", lambda m: env.get(m[1], m[2]), value)
+    return re.sub(r"\$(\w+)", lambda m: env.get(m[1], "") if m[1] in allowed else "", value)
+
+
+def headers_of(env: dict[str, str]) -> list[tuple[str, dict[str, str]]]:
+    """(path, headers) of each hook and of the MCP entry."""
+    entries = [hook for _, _, hook in hooks()] + [*manifest()["mcpServers"].values()]
+    return [
+        (urlsplit(entry["url"]).path, {name: expanded(value, env, entry.get("allowedEnvVars", []))})
+        for entry in entries
+        for name, value in entry["headers"].items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("needs_keys", "env", "let_in"),
+    [
+        (False, {}, True),
+        (False, {"MCP_API_KEY": ""}, True),
+        (True, {}, False),
+        (True, {"MCP_API_KEY": "o8_wrong"}, False),
+        (True, {"MCP_API_KEY": "o8_mine"}, True),
+    ],
+)
+def test_the_plugin_shows_the_key_of_its_environment(
+    tmp_path: Path, shipped_index: Index, needs_keys: bool, env: dict[str, str], let_in: bool
+) -> None:
+    """Without one in the environment nothing is different from no header at all."""
+    door = Door(require_keys=needs_keys)
+    settings = settings_of(tmp_path, fixture_root(), door=door, local_key="o8_mine")
+    web = make_web(state_of(settings, shipped_index))
+    for path, headers in headers_of(env):
+        sent = PROMPTED if path == "/hooks/claude" else LISTED
+        told = ask(web, "POST", path, json=sent, headers={**ACCEPT, **headers})
+        assert (path, told.status_code != 401) == (path, let_in)
+
+
+def test_no_other_variable_leaves_the_machine() -> None:
+    assert {name for _, _, hook in hooks() for name in hook["allowedEnvVars"]} == {"MCP_API_KEY"}
+    assert read_settings(environ={"MCP_API_KEY": "o8_x"}).api_key == "o8_x"
 
 
 def test_no_hook_needs_a_shell_or_much_time() -> None:

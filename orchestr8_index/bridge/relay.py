@@ -51,9 +51,9 @@ class Relay:
     def take(self, line: bytes) -> None:
         """One line from the host. Never raises for what it says or what becomes of it."""
         try:
-            message = json.loads(line)
+            message = json.loads(line, parse_constant=_no_number, parse_float=_finite)
         except (ValueError, RecursionError):
-            self._refuse(None, ParseError("The line is not JSON."))
+            self._refuse(None, ParseError("The line is not JSON, or holds a number out of range."))
             return
         if not isinstance(message, dict) or not isinstance(message.get("id", 0), (str, int, float)):
             cure = "Send one JSON-RPC object a line; MCP has no batches here."
@@ -326,6 +326,16 @@ class Relay:
     def _stream(self, connection: Connection, last: str) -> Reply:
         known = [f"Last-Event-ID: {last}"] if last else []
         return connection.ask("GET", [*self.session.headers(), *known])
+
+
+def _no_number(name: str) -> float:
+    """Python reads NaN and Infinity; JSON has no such numbers."""
+    raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if number - number == 0 else _no_number(text)
 
 
 def _key(prefix: str, id: object) -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from ..config import Settings
 from ..errors import AlreadyRunning, OperationError
 from ..learn.outcomes import Outcomes
 from ..learn.review import Chosen, chooser
+from ..params import read_params
+from ..plain import plain
 from ..records import Decision, Report
 
 if TYPE_CHECKING:
@@ -28,7 +32,7 @@ def forget_decisions(settings: Settings, given: dict[str, str]) -> int:
     where = running_address(settings)
     if where is not None:
         return int(_result(call(where, "forgetDecisions", given))["forgotten"])
-    choose = chooser(msgspec.convert(given, Chosen))
+    choose = chooser(read_params(Chosen, msgspec.json.encode(given)))
     return _as_writer(settings, lambda outcomes: outcomes.forget(choose))
 
 
@@ -36,7 +40,7 @@ def import_lines(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
     """(new, known already). Raises OperationError with the line that cannot be read."""
     from ..daemon.supervise import running_address
 
-    decisions = [_decision(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    decisions = _decisions(lines)
     where = running_address(settings)
     if where is not None:
         return _import_through(where, decisions)
@@ -70,12 +74,27 @@ def _result(reply: dict[str, Any]) -> Any:
     return reply["result"]
 
 
-def _decision(number: int, line: str) -> Decision:
+def _decisions(lines: Iterable[str]) -> list[Decision]:
     try:
-        return msgspec.json.decode(line, type=Decision)
+        return [_decision(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    except UnicodeDecodeError:
+        raise OperationError("The file is not UTF-8.", "Save it as UTF-8; see `export`.") from None
+
+
+def _decision(number: int, line: str) -> Decision:
+    """One that a server would take: its report is checked as one from the wire."""
+    cure = "Nothing was imported; mend the line, or take it out."
+    try:
+        decision = msgspec.json.decode(line, type=Decision)
+        msgspec.convert(msgspec.to_builtins(_report(decision)), Report)
+        moment = _moment(decision.timestamp).astimezone(UTC)
+        return replace(decision, timestamp=moment.isoformat(timespec="milliseconds"))
     except msgspec.DecodeError as error:
-        cure = "Nothing was imported; mend the line, or take it out."
-        raise OperationError(f"Line {number} is not a decision: {error}.", cure) from None
+        why = plain(error, "it")
+        raise OperationError(f"Line {number} is not a decision: {why}.", cure) from None
+    except (ValueError, OverflowError):
+        why = "timestamp is no moment like 2026-01-31T12:00:00+00:00"
+        raise OperationError(f"Line {number} is not a decision: {why}.", cure) from None
 
 
 def _report(decision: Decision) -> Report:
@@ -91,7 +110,14 @@ def _report(decision: Decision) -> Report:
         workflows_used=list(decision.workflows_used),
         model=decision.model,
         caller=decision.caller,
+        occurred_at=max(0.0, _moment(decision.timestamp).timestamp()),
     )
+
+
+def _moment(timestamp: str) -> datetime:
+    """Raises ValueError. Without a zone it is UTC, as in the store."""
+    moment = datetime.fromisoformat(timestamp)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _as_writer(settings: Settings, work: Callable[[Outcomes], Awaitable[T]]) -> T:

@@ -10,6 +10,7 @@ import msgspec
 
 from ..config import Settings
 from ..errors import OperationError
+from ..plain import plain
 from ..records import KINDS, PLURAL, AgentQuery, Choice, Kind, SkillQuery, WorkflowQuery
 from . import show
 from .asking import index_of, source_of
@@ -56,7 +57,9 @@ def _checked(params: dict[Kind, dict[str, Any]]) -> dict[Kind, Choice]:
     try:
         return {kind: msgspec.convert(given, QUERIES[kind][2]) for kind, given in params.items()}
     except msgspec.ValidationError as error:
-        raise click.UsageError(f"TEXT cannot be asked: {error}.") from None
+        why = plain(error).partition(" ")[2]  # the field is no word of the command line
+        cure = "Say in 500 characters at most what is wanted."
+        raise click.UsageError(f"TEXT cannot be asked: it {why}. {cure}") from None
 
 
 @click.command()

@@ -15,12 +15,17 @@ from ..discover.explain import explain
 from ..discover.index import Index
 from ..discover.rank import contributions, rank
 from ..errors import OperationError
+from ..plain import plain
 from ..records import AgentQuery, Answer, Entry, Kind, SkillQuery, TermPoints, WorkflowQuery
 from ..text import Terms
 
 DEPTH = 10
 SHOWN_TERMS = 5
 LAST_RUN = "eval-last.json"
+LINE = 'Write it as {"query": "…", "expect": ["name"], "kind": "agent"}.'
+BEGIN = (
+    "`orchestr8-index eval --suggest > golden.jsonl` writes some; edit them, then name that file."
+)
 
 
 class Question(Struct, frozen=True):
@@ -58,9 +63,12 @@ def read_questions(path: Path) -> list[Question]:
     """Raises OperationError with the line that cannot be read."""
     try:
         lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        cure = 'Write lines like {"query": "…", "expect": ["name"]}, or try `eval --suggest`.'
-        raise OperationError(f"{path} cannot be read: {error}.", cure) from None
+    except FileNotFoundError:
+        raise OperationError(f"There are no questions: {path} does not exist.", BEGIN) from None
+    except UnicodeDecodeError:
+        raise OperationError(f"{path} is not UTF-8.", "Save it as UTF-8.") from None
+    except OSError as error:
+        raise OperationError(f"{path} cannot be read: {error.strerror}.", BEGIN) from None
     return [_question(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
@@ -68,9 +76,9 @@ def _question(path: Path, number: int, line: str) -> Question:
     try:
         question = msgspec.json.decode(line, type=Question)
     except msgspec.DecodeError as error:
-        raise OperationError(f"{path}:{number}: {error}.", "Mend the line.") from None
+        raise OperationError(f"{path}:{number}: {plain(error, 'it')}.", LINE) from None
     if not question.query.strip() or not question.expect:
-        raise OperationError(f"{path}:{number}: query and expect must not be empty.", "Mend it.")
+        raise OperationError(f"{path}:{number}: query and expect must not be empty.", LINE)
     return question
 
 

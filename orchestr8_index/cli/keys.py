@@ -12,6 +12,10 @@ from ..errors import OperationError
 from .options import common
 
 SCOPES = ("read", "report", "admin")
+NOTHING_NOTED = (
+    "Nothing has been noted yet: a server notes who changes something, and with keys who asks. "
+    "Another server's events are shown with its --data-dir."
+)
 
 
 @click.group()
@@ -92,7 +96,7 @@ def revoke(settings: Settings, name: str) -> None:
 
 @click.command()
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Newest rows.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; none for no event.")
 @common
 def audit(settings: Settings, limit: int, as_json: bool) -> None:
     """Who did what, when, and how it ended: the newest events, without contents.
@@ -101,7 +105,10 @@ def audit(settings: Settings, limit: int, as_json: bool) -> None:
     orchestr8-index audit --limit 20
     orchestr8-index audit --json | jq .who
     """
-    for moment, who, what, outcome, times in _events(settings, limit):
+    events = _events(settings, limit)
+    if not events:
+        click.echo(NOTHING_NOTED, err=True)
+    for moment, who, what, outcome, times in events:
         if as_json:
             row = {"timestamp": moment, "who": who, "what": what, "outcome": outcome}
             click.echo(msgspec.json.encode({**row, "times": times}).decode())
@@ -111,7 +118,7 @@ def audit(settings: Settings, limit: int, as_json: bool) -> None:
 
 
 def _events(settings: Settings, limit: int) -> list[tuple[str, str, str, str, int]]:
-    """None where there is no database, or one from before there was an audit."""
+    """Empty where there is no database, or one from before there was an audit."""
     import contextlib
 
     from ..store.database import NAME, connect

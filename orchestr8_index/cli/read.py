@@ -9,6 +9,7 @@ import msgspec
 
 from ..config import Settings
 from ..errors import OperationError
+from ..plain import plain
 from ..records import KINDS, ContextQuery, EntryQuery, Kind
 from . import show
 from .asking import source_of
@@ -72,7 +73,7 @@ def _checked(given: dict[str, Any], kind: Any) -> Any:
     try:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
-        raise click.UsageError(f"That cannot be asked: {error}.") from None
+        raise click.UsageError(f"That cannot be asked: {plain(error)}.") from None
 
 
 def _print(told: Any, source: str, as_json: bool, text: Any) -> None:

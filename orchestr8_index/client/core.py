@@ -198,6 +198,7 @@ class Core:
         model: str | None = None,
         caller: str | None = None,
         receipt: Literal["short", "full"] | None = None,
+        occurred_at: float | None = None,
     ) -> Steps[OutcomeAnswer]:
         """Report how a task ended; on the disk, the server's or ours, when this returns.
 
@@ -248,7 +249,7 @@ class Core:
         return answer
 
     def _report(self, given: Mapping[str, Any]) -> Steps[OutcomeAnswer]:
-        call = CALLS["report_outcome"]
+        call, happened = CALLS["report_outcome"], time.time()
         _, raw = write_params(call, given)
         answer = yield from self._after_the_others(call, raw)
         if not isinstance(answer, Trouble):
@@ -259,7 +260,7 @@ class Core:
         if not self.keeps:
             sentence = "An embedded index without a data directory keeps no outcomes."
             raise ServerAway(sentence, "Name one with data_dir=…; they wait there for the server.")
-        yield Work(partial(self.spool.append, raw))
+        yield Work(partial(self.spool.append, _dated(raw, happened)))
         if answer.reason:
             self._warn(f"{answer.reason}; outcomes wait in {self.spool.path}")
         return OutcomeAnswer(stored=False, spooled=True)
@@ -360,6 +361,12 @@ def _given(named: dict[str, Any]) -> dict[str, Any]:
         for name, value in named.items()
         if name != "self"
     }
+
+
+def _dated(report: bytes, happened: float) -> bytes:
+    """A report that waits keeps the time at which it was made."""
+    named = msgspec.json.decode(report, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode({"occurred_at": happened, **named})
 
 
 def _as_known(answer: Any) -> Any:

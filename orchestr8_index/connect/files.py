@@ -109,8 +109,7 @@ def _original(host: Host, path: Path, now: str, entry: Entry) -> str | None:
 
 
 def _held(host: Host, path: Path, text: str | None) -> Any:
-    group = _groups(path, text).get(host.group)
-    return group.get(NAME) if isinstance(group, dict) else None
+    return _format(path).held(text, host.group, NAME) if text is not None else None
 
 
 def _groups(path: Path, text: str | None) -> dict[str, Any]:

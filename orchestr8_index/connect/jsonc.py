@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ..errors import OperationError
 
 _STRING = r'"(?:\\.|[^"\\\n])*"'
-_COMMENT = re.compile(rf"{_STRING}|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_COMMENT = re.compile(rf"{_STRING}|//[^\r\n]*|/\*.*?\*/", re.DOTALL)
 _TRAILING = re.compile(rf"{_STRING}|,(?=\s*[}}\]])", re.DOTALL)
 _SPACE = re.compile(r"\s*")
 _DECODER = json.JSONDecoder()
@@ -40,6 +40,18 @@ def read(text: str) -> Document:
     return found
 
 
+def held(text: str, group: str, name: str) -> Any:
+    """What stands as `group.name`, None for nothing. Raises OperationError for one of two."""
+    found = read(text)
+    if group not in found:
+        return None
+    inside = _member(text, _start(text), group)
+    if not isinstance(found[group], dict) or name not in found[group]:
+        return None
+    _member(text, inside.value, name)
+    return found[group][name]
+
+
 def put(text: str, group: str, name: str, entry: Document) -> str:
     """The text with `group.name` set to `entry`."""
     found = read(text)
@@ -59,7 +71,7 @@ def put(text: str, group: str, name: str, entry: Document) -> str:
 def take(text: str, group: str, name: str, *, keep_group: bool) -> str:
     """The text without `group.name`; without the group too when it is empty then."""
     found = read(text)
-    if name not in (found.get(group) or {}):
+    if held(text, group, name) is None:
         return text
     inside = _member(text, _start(text), group)
     text = _without(text, inside.value, name)
@@ -105,24 +117,45 @@ def _skip(text: str, at: int) -> int:
 
 
 def _member(text: str, start: int, key: str) -> Member:
-    """The last of that name: the one that counts."""
-    return next(each for each in reversed(_members(text, start)) if each.key == key)
+    """Raises OperationError where it stands twice: hosts disagree about which one counts."""
+    found = [each for each in _members(text, start) if each.key == key]
+    if len(found) > 1:
+        first, second = (text.count("\n", 0, each.start) + 1 for each in found[:2])
+        where = f"line {first}" if first == second else f"lines {first} and {second}"
+        raise OperationError(f'"{key}" stands twice, on {where}: keep one', cure="")
+    return found[0]
 
 
 def _with_member(text: str, start: int, key: str, value: Document, depth: int) -> str:
-    """After the last member, and after the comments that follow it."""
+    """After the last member and the comments behind it; followed by a comma if that one is."""
     members = _members(text, start)
     close = _DECODER.raw_decode(blanked(text), start)[1] - 1
     last = members[-1].end if members else start + 1
-    edge = last + len(text[last:close].rstrip())
-    comma = "," if members and "," not in _outside_comments(text[last:edge]) else ""
-    new = f"{json.dumps(key)}: {_written(text, value, depth)}"
-    if "\n" not in text[start:close] and members:
+    trails = "," if members and "," in _outside_comments(text[last:close]) else ""
+    comma = "," if members and not trails else ""
+    new = f"{json.dumps(key)}: {_written(text, value, depth)}{trails}"
+    edge = _edge(text, last, close)
+    if "\n" not in text[edge:close] and (members or "\n" in text[start:close]):
         return text[:last] + comma + text[last:edge] + " " + new + text[edge:]
     line, step = _style(text)
     new = line + step * depth + new
-    tail = text[edge:] if "\n" in text[edge:close] else line + step * (depth - 1) + text[close:]
-    return text[:last] + comma + text[last:edge] + new + tail
+    if "\n" not in text[start:close]:
+        return text[:close] + new + line + step * (depth - 1) + text[close:]
+    edge = _line_end(text, edge)
+    return text[:last] + comma + text[last:edge] + new + text[edge:]
+
+
+def _edge(text: str, last: int, close: int) -> int:
+    """Behind the comma and the comments that follow the last member."""
+    found = [match.end() for match in _COMMENT.finditer(text, last, close)]
+    comma = _outside_comments(text[last:close]).find(",")
+    return max([last, last + comma + 1, *found])
+
+
+def _line_end(text: str, at: int) -> int:
+    """Behind the blanks too, where nothing else stands on the line."""
+    end = len(text) - len(text[at:].lstrip(" \t"))
+    return end if text[end : end + 2].startswith(("\n", "\r\n")) else at
 
 
 def _outside_comments(text: str) -> str:
@@ -130,27 +163,36 @@ def _outside_comments(text: str) -> str:
 
 
 def _without(text: str, start: int, key: str) -> str:
-    members = _members(text, start)
-    at = max(i for i, each in enumerate(members) if each.key == key)
-    first, end = members[at].start, members[at].end
+    members, mine = _members(text, start), _member(text, start, key)
+    at = members.index(mine)
+    first, end = mine.start, mine.end
     after = _skip(_outside_comments(text), end)
     if text[after] == ",":
         text = text[:after] + text[after + 1 :]
     elif at:
-        before = _outside_comments(text).index(",", members[at - 1].end)
+        before = members[at - 1].end + _outside_comments(text[members[at - 1].end :]).index(",")
         text = text[:before] + text[before + 1 :]
         first, end = first - 1, end - 1
-    return _without_line(text, first, end)
+    text = _without_line(text, first, end)
+    return text if len(members) > 1 else _closed_up(text, start)
 
 
 def _without_line(text: str, first: int, end: int) -> str:
     """The span goes, and its line when nothing else stands there."""
     left = len(text[:first].rstrip(" \t"))
-    right = end + len(text[end:]) - len(text[end:].lstrip(" \t"))
-    if text[:left].endswith("\n") and text[right : right + 2].startswith(("\n", "\r\n")):
+    if text[:left].endswith("\n") and text[end : end + 2].startswith(("\n", "\r\n")):
         left -= 2 if text[:left].endswith("\r\n") else 1
-        return text[:left] + text[right:]
     return text[:left] + text[end:]
+
+
+def _closed_up(text: str, start: int) -> str:
+    """`{}` was opened over lines for the entry alone, and is `{}` again."""
+    close = _DECODER.raw_decode(blanked(text), start)[1] - 1
+    inside = text[start + 1 : close]
+    if inside.count("\n") != 1 or inside.rstrip(" \t")[-1:] != "\n" or "//" in inside:
+        return text
+    kept = inside[: inside.index("\n")].removesuffix("\r")
+    return text[: start + 1] + kept + text[close:]
 
 
 def _style(text: str) -> tuple[str, str]:

@@ -27,6 +27,12 @@ def read(text: str) -> Document:
         raise OperationError(f"{where} is not TOML: {error}", cure="") from None
 
 
+def held(text: str, group: str, name: str) -> Any:
+    """What stands as the table `[group.name]`; None for nothing."""
+    found = read(text).get(group)
+    return found.get(name) if isinstance(found, dict) else None
+
+
 def put(text: str, group: str, name: str, entry: Document) -> str:
     """The text with the table `[group.name]` set to `entry`."""
     wanted = read(text)
@@ -37,7 +43,10 @@ def put(text: str, group: str, name: str, entry: Document) -> str:
     line = "\r\n" if "\r\n" in text else "\n"
     gap = "" if not bare.strip() else line if bare.endswith("\n") else line * 2
     rows = [f"[{group}.{name}]", *(f"{key} = {_written(v)}" for key, v in entry.items())]
-    return _proven(bare + gap + line.join([*rows, ""]), wanted, group)
+    try:
+        return _proven(bare + gap + line.join([*rows, ""]), wanted, group)
+    except OperationError:
+        raise _foreign(text, group, name, "cannot be put in") from None
 
 
 def take(text: str, group: str, name: str, *, keep_group: bool) -> str:
@@ -51,7 +60,7 @@ def take(text: str, group: str, name: str, *, keep_group: bool) -> str:
             return _proven(candidate, wanted, group)
         except OperationError:
             continue
-    raise OperationError(f"{group}.{name} is not written as a table of its own", cure="")
+    raise _foreign(text, group, name, "cannot be taken out")
 
 
 def _cuts(text: str, group: str, name: str) -> Iterator[str]:
@@ -81,9 +90,21 @@ def _cut(lines: list[str], heads: set[int], *, wide: bool) -> str:
 
 
 def _proven(text: str, wanted: Document, group: str) -> str:
+    """Raises OperationError for what does not say what is wanted, or is no TOML any more."""
     if _seen(read(text), group) != _seen(wanted, group):
-        raise OperationError(f'"{group}" is written in a form that cannot be added to', cure="")
+        raise OperationError(f'"{group}" does not hold what it should', cure="")
     return text
+
+
+def _foreign(text: str, group: str, name: str, why: str) -> OperationError:
+    """The error for servers that are no tables, with the line in the user's own file."""
+    part = rf"""["']?{re.escape(group)}["']?"""
+    own = rf"""^[ \t]*\[?\s*{part}\s*\.\s*["']?{re.escape(name)}["']?"""
+    places = (re.search(own, text, re.M), re.search(rf"^[ \t]*{part}\s*[=.]", text, re.M))
+    found = next((match for match in places if match), None)
+    line = f"line {text.count(chr(10), 0, found.start()) + 1}: " if found else ""
+    form = f"{line}{group} is written in a form where {name} {why}"
+    return OperationError(f"{form}: write each server as a table [{group}.NAME]", "")
 
 
 def _seen(document: Document, group: str) -> str:

@@ -1,4 +1,8 @@
-"""How likely is the first hit right? A logistic regression on what the ranking saw."""
+"""How likely is the first hit right, and what follows from it?
+
+A logistic regression on what the ranking saw. Three confidences change what is said:
+`fitted.ABSTAIN_BELOW`, DOUBTFUL and SURE.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,19 @@ from .index import Segment
 from .rank import DEPTH, Hit, Ranking
 from .weigh import FIELDS, QUERY_SCALE, SAT_SCALE
 
+DOUBTFUL = 0.2
+"""Below it whoever asked is told that probably nobody fits: one of five such first hits is right.
+
+The rows are there all the same, since an asker can look at them, and they cost little. Only below
+ABSTAIN_BELOW, which is fitted and far lower (one of twenty), is the answer an empty list: there the
+rows themselves would mislead. `tune` moves that one with the catalogue, and leaves this one.
+"""
+SURE = 0.5
+"""From here on the first hit is more likely right than not: take it, and speak unasked.
+
+Nobody has asked a hook, and each of its lines costs every prompt; so it is silent where an asked
+answer would only be doubtful.
+"""
 NEAR_FIRST = 0.8  # whoever has this share of the first one's score is one of a crowd
 
 

@@ -17,12 +17,14 @@ import yaml
 from frontmatter.default_handlers import YAMLHandler
 
 from ..config import USUAL, ReadLimits
+from .blame import blame
 
 try:
     from yaml import CSafeLoader as SafeLoader
 except ImportError:  # PyYAML without its C library
     from yaml import SafeLoader  # type: ignore[assignment]
 
+MAX_CURE = 4_000  # characters; more is not pasted
 KNOWN_KEYS = frozenset(
     """name description tools allowed-tools allowed_tools disallowed-tools disallowedTools model
     color category categories tags keywords capabilities version author license argument-hint
@@ -135,7 +137,8 @@ def _read(header: Header, block: str) -> dict[str, Any]:
     try:
         return _accept(header, block, load_strict(block, header.limits))
     except yaml.YAMLError as error:
-        trouble, line = describe(error)
+        keys = [at for _, at in _keys(block)]
+        trouble, line = blame(error, block, keys, lambda text: _compose(text, header.limits))
     at = header.first_line + 1 + (line or 0)
     fields = _quote_and_read(block, header.limits) or _read_lines(block)
     header.mend(f"strict YAML fails: {trouble}", at, _cure(fields, block, line))
@@ -160,6 +163,16 @@ def load_strict(
         raise
     except Hostile:
         raise
+    except (ValueError, RecursionError) as error:
+        raise yaml.YAMLError(type(error).__name__) from error
+
+
+def _compose(text: str, limits: ReadLimits) -> yaml.Node | None:
+    """The values as they are written, with nothing built of them. Raises yaml.YAMLError."""
+    if _nests_too_deep(text, limits.max_yaml_depth):
+        raise yaml.YAMLError("its values nest too deep to be read")
+    try:
+        return yaml.compose(text, Loader=TextLoader)
     except (ValueError, RecursionError) as error:
         raise yaml.YAMLError(type(error).__name__) from error
 
@@ -285,18 +298,16 @@ def _nesting(text: str) -> int:
     return deepest
 
 
-def describe(error: yaml.YAMLError) -> tuple[str, int | None]:
-    """What YAML found wrong, and on which of the lines read, counted from 0."""
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).split("\n")[0]
-    return str(problem), mark.line if mark else None
-
-
 def _cure(fields: dict[str, Any], block: str, line: int | None) -> str:
     """The replacement for the line that failed, where it is one field on one line."""
     lines = block.split("\n")
     match = _KEY.match(lines[line]) if line is not None and line < len(lines) else None
-    if match and isinstance(fields.get(match[1]), str) and "\n" not in fields[match[1]]:
+    if (
+        match
+        and len(match[2]) <= MAX_CURE
+        and isinstance(fields.get(match[1]), str)
+        and "\n" not in fields[match[1]]
+    ):
         return f"{match[1]}: {_quoted(fields[match[1]])}"
     return "Put the value in quotes, or after `|` on lines of its own."
 

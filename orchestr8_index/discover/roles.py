@@ -11,7 +11,8 @@ import yaml
 from ..config import USUAL, ReadLimits
 from ..records import Finding, ResolvedRole, Role
 from ..text import clean, fold_name
-from .header import Hostile, describe, load_strict
+from .blame import describe
+from .header import Hostile, load_strict
 from .parse import labels
 
 
@@ -32,7 +33,7 @@ def read_registry(
     except Hostile as error:
         return [], [_trouble(path, error.line + 1, str(error))]
     except yaml.YAMLError as error:
-        why, line = describe(error)
+        why, line = describe(error, text)
         at = None if line is None else line + 1
         return [], [_trouble(path, at, f"the registry cannot be read: {why}")]
     roles = said.get("roles") if isinstance(said, dict) else None

@@ -24,7 +24,7 @@ from ..records import (
     PatternStore,
     Report,
 )
-from ..store.ledger import mean, now
+from ..store.ledger import mean, moment
 from .keeper import Keeper
 from .state import State
 
@@ -35,7 +35,7 @@ async def cache_decision(state: State, report: Report) -> dict[str, Any]:
     index, outcomes = state.index, await keeper_of(state).outcomes()
     full = report.receipt == "full"
     before = _ranks(state, index, report) if full else {}
-    applied = await outcomes.report(report, _resolver(index), now())
+    applied = await outcomes.report(report, _resolver(index), moment(report.occurred_at))
     receipt = applied.receipt
     if full:
         after = _ranks(state, index, report)

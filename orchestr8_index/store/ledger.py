@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -30,7 +31,14 @@ QueryNote = tuple[str, str | None, str | None, str | None, str, int, float, str]
 
 
 def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return moment(None)
+
+
+def moment(seconds: float | None) -> str:
+    """That time as decisions carry it, but none in the future; now for None."""
+    at = time.time()
+    at = at if seconds is None else min(at, seconds)
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
 
 
 def digest_of(decision: Decision) -> str:

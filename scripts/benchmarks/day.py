@@ -3,7 +3,8 @@
 scripts/bench day [--root DIR] [--seed 7]
 
 The trace: eight hours, four sessions, in each a task every six minutes on average. What is asked
-for follows Zipf's law over the tree's golden questions; seven of ten times in the same words as
+for follows Zipf's law over the tree's golden questions (golden.jsonl; without it, over QUESTIONS
+runs of words of its files); seven of ten times in the same words as
 before (commands, hooks, scheduled jobs), else in others: politer, without a word, with two words
 swapped. For a task the orchestrator asks for agents, skills and a context; then three to six
 subagents ask within two minutes for skills and the past pattern of the same task, and each for one
@@ -23,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from machine import describe
+from machine import describe, questions
 
 from orchestr8_index.cli.local import build_now
 from orchestr8_index.config import Settings, read_settings
@@ -40,6 +41,7 @@ from orchestr8_index.serve.state import State
 
 FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
 HOURS, SESSIONS, EVERY = 8, 4, 360.0
+QUESTIONS = 60
 SAME_WORDS, TOLD = 0.7, 0.75
 STEPS = (
     "run the tests and explain what fails",
@@ -88,7 +90,7 @@ class Day:
             yield then, "querySkills", {"context": text}, how
             yield then + 1, "getOrchestrationPattern", {"goal": text}, how
             yield then + 2, "queryAgents", {"context": self._draw.choice(STEPS)}, "step"
-        if self._draw.random() < TOLD:
+        if self._agents and self._draw.random() < TOLD:
             agent = self._draw.choice(self._agents)
             told = {"task_id": ident, "task_description": text, "agents_used": [agent]}
             yield now + 150, "cacheDecision", {**told, "result": "success"}, ""
@@ -138,19 +140,32 @@ async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[
     return rates
 
 
+def texts_of(root: str, seed: int) -> tuple[list[str], str]:
+    """The texts to ask for, and where they are from."""
+    golden = Path(root, "golden.jsonl")
+    if not golden.exists():
+        return questions(root, QUESTIONS, seed), "made from the words of its files"
+    lines = golden.read_text("utf-8").splitlines()
+    return [json.loads(line)["query"][:500] for line in lines if line.strip()], "golden.jsonl"
+
+
+def agents_of(index: Index) -> list[str]:
+    agents = index.segments["agent"]
+    return sorted(agents.entry(place).qualified for place in range(agents.size))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", default=str(FIXTURE))
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
-    lines = Path(arguments.root, "golden.jsonl").read_text("utf-8").splitlines()
-    texts = [json.loads(line)["query"][:500] for line in lines if line.strip()]
-    agents = sorted(path.stem for path in Path(arguments.root).rglob("agents/*.md"))
-    events = Day(texts, agents, arguments.seed).events()
+    texts, source = texts_of(arguments.root, arguments.seed)
     print(f"machine  {describe()}\nroot     {arguments.root}")
+    print(f"asks     {len(texts)} questions, {source}")
     with tempfile.TemporaryDirectory() as data_dir:
         settings = read_settings((arguments.root,), 0, data_dir)
         index = build_now(settings, lambda line: None)
+        events = Day(texts, agents_of(index), arguments.seed).events()
         rates = asyncio.run(replay(settings, index, events))
     outcomes = sum(event[1] == "cacheDecision" for event in events)
     hits, asked = (sum(rate[at] for rate in rates.values()) for at in (0, 1))

@@ -121,10 +121,12 @@ def questions(root: str, count: int, seed: int = 7) -> list[str]:
     draw, words, found = random.Random(seed), [], {}
     for path in sorted(Path(root).rglob("*.md"))[:2000]:
         words += re.findall(r"[A-Za-z][\w-]+", path.read_text("utf-8", "replace")[:4000])
-    while len(found) < count:
+    for _ in range(100 * count if len(words) > 10 else 0):
         start = draw.randrange(len(words) - 10)
         found[" ".join(words[start : start + draw.randint(4, 10)])[:500]] = None
-    return list(found)
+        if len(found) == count:
+            return list(found)
+    raise SystemExit(f"{root} has too few words for {count} questions: name a larger --root.")
 
 
 def percentile(values: list[float], share: float) -> float:

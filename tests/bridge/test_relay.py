@@ -85,6 +85,17 @@ def test_a_line_that_is_no_message_is_refused(line: str, code: int, bridge: Brid
     assert bridge.find(id=None)["error"]["code"] == code
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("place", ["id", "params"])
+def test_what_is_no_number_in_json_is_no_message(number: str, place: str, bridge: Bridge) -> None:
+    """Python's reader takes them; the answer then held an id that no host can read."""
+    members = {"id": "1", "params": "[1]", place: number}
+    said = ",".join(f'"{name}":{value}' for name, value in members.items())
+    bridge.send(f'{{"jsonrpc":"2.0","method":"echo",{said}}}')
+    assert bridge.find(id=None)["error"]["code"] == -32700
+    assert "NaN" not in "".join(bridge.lines)
+
+
 @pytest.mark.parametrize(
     ("method", "said"),
     [("crash", "HTTP 500"), ("large", "1 MB"), ("cut", "went away"), ("unknown", "not found")],

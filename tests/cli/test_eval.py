@@ -53,13 +53,27 @@ def test_a_line_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:
     golden = write(tmp_path / "g.jsonl", SURE, '{"query": 3}')
     said = run("eval", golden, "--root", ROOT)
     assert said.status == 1
-    assert "g.jsonl:2" in said.err
+    assert "g.jsonl:2: query must be a text, not a whole number. Write it as {" in said.err
 
 
 def test_a_missing_file_says_what_to_do(run: Run, tmp_path: Path) -> None:
     said = run("eval", str(tmp_path / "none.jsonl"), "--root", ROOT)
     assert said.status == 1
-    assert "--suggest" in said.err
+    assert "none.jsonl does not exist" in said.err and "--suggest" in said.err
+    assert "Errno" not in said.err
+
+
+def test_a_tree_without_questions_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "agents").mkdir()
+    said = run("eval", "--root", str(tmp_path))
+    assert (said.status, "There are no questions: " in said.err) == (1, True)
+    assert "eval --suggest > golden.jsonl" in said.err
+
+
+def test_questions_in_another_encoding_are_a_sentence(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "g.jsonl").write_bytes(b"\xff")
+    said = run("eval", str(tmp_path / "g.jsonl"), "--root", ROOT)
+    assert (said.status, "Save it as UTF-8" in said.err) == (1, True)
 
 
 def test_suggestions_are_questions(run: Run, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,8 @@ def test_a_line_that_is_none_imports_nothing(run: Run, data: Path, tmp_path: Pat
     (tmp_path / "all.jsonl").write_text(run("export").out + '{"task_id": 5}\n')
     change(data, "DELETE FROM decision_history")
     said = run("import", str(tmp_path / "all.jsonl"))
-    assert (said.status, "Line 9 is not a decision" in said.err) == (1, True)
+    assert (said.status, "Line 9 is not a decision: " in said.err) == (1, True)
+    assert "`" not in said.err
     assert run("export").out == ""
 
 
@@ -211,6 +213,47 @@ def test_forget_needs_exactly_one_choice(run: Run, data: Path, given: tuple[str,
 def test_a_date_that_is_none_is_a_sentence(run: Run, data: Path) -> None:
     said = run("forget", "--before", "soon")
     assert (said.status, "soon is not a date" in said.err) == (1, True)
+
+
+@pytest.mark.parametrize("option", [("--agent", "x" * 201), ("--before", "x")])
+def test_a_choice_that_nothing_can_match_is_a_sentence(
+    run: Run, data: Path, option: tuple[str, str]
+) -> None:
+    """It ended in a traceback."""
+    said = run("forget", *option)
+    assert (said.status, f"{option[0][2:]}: must have at " in said.err) == (1, True)
+
+
+def test_a_file_in_another_encoding_imports_nothing(run: Run, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "all.jsonl").write_bytes(b'{"task_id": "\xff"}\n')
+    said = run("import", str(tmp_path / "all.jsonl"))
+    assert (said.status, "The file is not UTF-8" in said.err) == (1, True)
+
+
+def test_a_line_with_a_strange_time_imports_nothing(run: Run, data: Path, tmp_path: Path) -> None:
+    first = json.loads(run("export").out.splitlines()[0])
+    (tmp_path / "all.jsonl").write_text(json.dumps({**first, "timestamp": "soon"}))
+    said = run("import", str(tmp_path / "all.jsonl"))
+    assert (said.status, "Line 1 is not a decision: timestamp is no" in said.err) == (1, True)
+
+
+def test_a_time_of_another_zone_is_kept_as_the_stores_own(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
+    """`forget --before` compares the texts."""
+    first = json.loads(run("export").out.splitlines()[0])
+    (tmp_path / "all.jsonl").write_text(
+        json.dumps({**first, "task_id": "old", "timestamp": "2020-01-02T04:04:05.678+01:00"})
+    )
+    assert run("import", str(tmp_path / "all.jsonl")).status == 0
+    assert '"timestamp":"2020-01-02T03:04:05.678+00:00"' in run("export").out
+
+
+def test_what_the_server_would_refuse_is_not_imported(run: Run, data: Path, tmp_path: Path) -> None:
+    first = json.loads(run("export").out.splitlines()[0])
+    (tmp_path / "all.jsonl").write_text(json.dumps({**first, "task_description": "x" * 1001}))
+    said = run("import", str(tmp_path / "all.jsonl"))
+    assert (said.status, "task_description must have at most 1000" in said.err) == (1, True)
 
 
 def test_nothing_is_changed_while_a_server_starts(run: Run, data: Path) -> None:
@@ -259,6 +302,17 @@ def test_restore_refuses_while_a_server_runs(online: Run) -> None:
         1,
         "Error: The server is running. Stop it first: `orchestr8-index down`.\n",
     )
+
+
+def test_through_the_server_a_decision_keeps_its_time(online: Run, tmp_path: Path) -> None:
+    """It was dated by its import."""
+    made: dict[str, Any] = {"task_id": "old", "task_description": GOAL, "agents_used": [AGENT]}
+    made |= {"duration_ms": None, "tokens_saved": None, "result": "success"}
+    for timestamp in ("2020-01-02T03:04:05.678+00:00", "2020-01-02T04:04:05.678+01:00"):
+        (tmp_path / "all.jsonl").write_text(json.dumps({**made, "timestamp": timestamp}))
+        assert online("import", str(tmp_path / "all.jsonl")).out.startswith("1 decision imported")
+        assert '"timestamp":"2020-01-02T03:04:05.678+00:00"' in online("export").out
+        assert online("forget", "--before", "2020-02-01").out == "1 decision forgotten.\n"
 
 
 def test_the_server_imports_and_forgets(

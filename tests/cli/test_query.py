@@ -116,7 +116,8 @@ def test_a_text_that_cannot_be_asked_is_wrong_usage(
 ) -> None:
     """With a server it was a failure, 1, and without one wrong usage, 2."""
     said = request.getfixturevalue(asked)("query", text)
-    assert (said.status, "TEXT cannot be asked" in said.err) == (2, True)
+    assert (said.status, "TEXT cannot be asked: it must" in said.err) == (2, True)
+    assert "`" not in said.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("asked", ["offline", "online"])

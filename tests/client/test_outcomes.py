@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,12 @@ def stored(world: World) -> list[tuple[str, str]]:
         reading.close()
 
 
+def moments(world: World) -> list[str]:
+    with contextlib.closing(sqlite3.connect(world.data / "mcp.db")) as reading:
+        rows = reading.execute("SELECT timestamp FROM decision_history ORDER BY id")
+        return [moment for (moment,) in rows]
+
+
 def serve(world: World) -> Running:
     return world.serve("--root", ROOT)
 
@@ -56,6 +64,21 @@ def test_without_one_it_waits_and_goes_at_the_next_contact(
     asker.health()
     assert asker.flush(30)
     assert [task for task, _ in stored(world)] == [f"t{number}" for number in range(5)]
+
+
+def test_what_waited_keeps_the_time_at_which_it_was_reported(
+    make_asker: MakeAsker, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was dated by its delivery."""
+    asker = make_asker(data_dir=world.data)
+    with monkeypatch.context() as then:
+        then.setattr(time, "time", lambda: 1577934245.0)
+        report(asker, "t1")
+    report(asker, "t2", occurred_at=86400.5)
+    serve(world)
+    assert asker.flush(30)
+    dated = ["2020-01-02T03:04:05.000+00:00", "1970-01-02T00:00:00.500+00:00"]
+    assert moments(world) == dated
 
 
 def test_a_new_outcome_goes_after_those_that_wait(make_asker: MakeAsker, world: World) -> None:

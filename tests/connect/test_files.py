@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from orchestr8_index.connect.files import Change, carry_out, connected, disconnected
 from orchestr8_index.connect.hosts import CLAUDE, CODEX, VSCODE, Host
+from orchestr8_index.connect.jsonc import read
 from orchestr8_index.errors import OperationError
 
-from .test_jsonc import DOCUMENTS, WITH_COMMENTS
+from .test_jsonc import DOCUMENTS, WITH_COMMENTS, objects
 
 URL = "http://127.0.0.1:3700/mcp"
 
@@ -46,6 +48,38 @@ def test_any_file_comes_back_byte_for_byte(tmp_path: Path, document: dict[str, A
     assert leave(path).what == "removed"
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=objects(), end=st.sampled_from(["\n", "\r\n"]))
+def test_any_file_with_comments_comes_back_byte_for_byte(
+    tmp_path: Path, text: str, end: str
+) -> None:
+    path = tmp_path / "mcp.json"
+    before = text.replace('"g"', '"servers"').replace("\n", end).encode()
+    path.write_bytes(before)
+    assume(isinstance(read(before.decode()).get("servers", {}), dict))
+    join(path, VSCODE)
+    assert leave(path, VSCODE).what == "removed"
+    assert path.read_bytes() == before
+
+
+def test_a_trailing_comma_stays_where_something_else_was_changed(tmp_path: Path) -> None:
+    """The backup does not fit then, and the comma behind the last server was taken for ours."""
+    path = tmp_path / "mcp.json"
+    path.write_text(WITH_COMMENTS)
+    join(path, VSCODE)
+    path.write_text(path.read_text().replace("[1, 2,]", "[1, 3,]"))
+    leave(path, VSCODE)
+    assert path.read_text() == WITH_COMMENTS.replace("[1, 2,]", "[1, 3,]")
+
+
+def test_an_entry_that_stands_twice_is_left_and_both_lines_named(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text('{"mcpServers": {\n"orchestr8": {},\n"orchestr8": {}\n}}')
+    for change in (join, leave):
+        with pytest.raises(OperationError, match="left as it is: .* on lines 2 and 3: keep one"):
+            change(path)
 
 
 def test_a_file_with_comments_comes_back_too(tmp_path: Path) -> None:

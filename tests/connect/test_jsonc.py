@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from orchestr8_index.connect.jsonc import blanked, put, read, take
+from orchestr8_index.connect.jsonc import blanked, held, put, read, take
 from orchestr8_index.errors import OperationError
 
 ENTRY = {"type": "http", "url": "http://127.0.0.1:3700/mcp"}
@@ -67,8 +68,82 @@ def test_comments_and_trailing_commas_stay() -> None:
 def test_with_comments_it_goes_and_they_stay() -> None:
     changed = put(WITH_COMMENTS, "servers", "orchestr8", ENTRY)
     taken = take(changed, "servers", "orchestr8", keep_group=True)
-    assert read(taken) == read(WITH_COMMENTS)
-    assert taken == WITH_COMMENTS.replace('y"}, // kept', 'y"} // kept')
+    assert taken == WITH_COMMENTS
+
+
+@pytest.mark.parametrize(
+    "text", ['{"g": {"a": 1,}}', '{"g": {"a": 1 /* , */ }, "b": 2,}', '{"a": 1, }']
+)
+def test_a_trailing_comma_is_the_users(text: str) -> None:
+    """The comma behind the last member was taken for ours."""
+    changed = put(text, "g", "n", ENTRY)
+    assert read(changed)["g"]["n"] == ENTRY
+    assert take(changed, "g", "n", keep_group="g" in read(text)) == text
+
+
+SPACES = st.sampled_from(
+    ["", " ", "  ", "\n", "\n  ", "\n\n\t", " // c, {\n", "/* , } */ ", "//\u00a0 \n"]
+)
+
+
+def scalars() -> st.SearchStrategy[str]:
+    return st.sampled_from(["1", "null", '"a,}"', '"//"', "[1, 2, ]", "[]", '{ "x": {} }'])
+
+
+@st.composite
+def objects(draw: st.DrawFn, depth: int = 2) -> str:
+    """An object as people write it: comments, blanks and lines anywhere, maybe a last comma."""
+    values = scalars() if depth == 0 else scalars() | objects(depth - 1)
+    names = draw(st.lists(st.sampled_from(["a", "b", "g"]), max_size=3, unique=True))
+    parts = [
+        f'{draw(SPACES)}"{name}"{draw(SPACES)}:{draw(SPACES)}{draw(values)}{draw(SPACES)}'
+        for name in names
+    ]
+    last = draw(st.sampled_from(["", ","])) if parts else ""
+    return "{" + ",".join(parts) + last + draw(SPACES) + "}"
+
+
+def opened(text: str) -> bool:
+    """Whether an object stands open over one line end: without a backup it looks like ours."""
+    found = re.findall(r"\{(\s*(?:/\*.*?\*/\s*)*)\}", text)
+    return any(inside.count("\n") == 1 for inside in found)
+
+
+@given(SPACES, objects(), SPACES, st.sampled_from(["\n", "\r\n"]))
+def test_what_the_user_wrote_comes_back_byte_for_byte(
+    before: str, inside: str, after: str, end: str
+) -> None:
+    text = (before + inside + after).replace("\n", end)
+    document = read(text)
+    assume(isinstance(document.get("g", {}), dict) and not opened(text))
+    changed = put(text, "g", "n", ENTRY)
+    assert read(changed) == {**document, "g": {**document.get("g", {}), "n": ENTRY}}
+    for each in (changed, put(changed, "g", "n", {"url": "another"})):
+        assert take(each, "g", "n", keep_group="g" in document) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"g": {\n"n": 1,\n"n": 2}}', '"n" stands twice, on lines 2 and 3'),
+        ('{"g": {"n": 1},\n"g": {}}', '"g" stands twice, on lines 1 and 2'),
+        ('{"g": {"n": 1, "n": 2}}', '"n" stands twice, on line 1'),
+    ],
+)
+def test_what_stands_twice_is_refused(text: str, said: str) -> None:
+    """One of the two went, and the other stayed or came to count."""
+    for change in (
+        lambda: put(text, "g", "n", ENTRY),
+        lambda: take(text, "g", "n", keep_group=True),
+        lambda: held(text, "g", "n"),
+    ):
+        with pytest.raises(OperationError, match=said):
+            change()
+
+
+def test_what_stands_twice_elsewhere_is_the_users_own() -> None:
+    text = '{"a": 1, "a": 2, "g": {"b": 1, "b": 2}}'
+    assert take(put(text, "g", "n", ENTRY), "g", "n", keep_group=True) == text
 
 
 def test_the_comma_stands_before_a_comment() -> None:

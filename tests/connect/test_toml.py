@@ -65,8 +65,22 @@ def test_strings_may_hold_anything() -> None:
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("a = 1\nb =\n", "line 2"), ("mcp_servers = 1\n", "table"), ("mcp_servers = {}\n", "not")],
+    [
+        ("a = 1\nb =\n", "line 2"),
+        ("mcp_servers = 1\n", "table"),
+        ("mcp_servers = {}\n", "line 1: .* cannot be put in: write each server as a table"),
+        ('a = 1\n\nmcp_servers = {x = {url = "u"}}\nb = 2\n', "line 3: "),
+        ('a = 1\n"mcp_servers" = { orchestr8 = {url = "u"} }\nb = 2\n', "line 2: "),
+        ('a = 1\nmcp_servers.orchestr8.url = "u"\nb = 2\n', "line 2: "),
+    ],
 )
 def test_what_cannot_be_changed_is_refused(text: str, why: str) -> None:
     with pytest.raises(OperationError, match=why):
         put(text, GROUP, NAME, ENTRY)
+
+
+def test_servers_that_are_no_tables_are_named_by_their_own_line() -> None:
+    """It named a line of the text that was to be written."""
+    text = 'a = 1\nmcp_servers = {x = 1, orchestr8 = {url = "u"}}\n'
+    with pytest.raises(OperationError, match="line 2: .* cannot be taken out: write each"):
+        take(text, GROUP, NAME, keep_group=True)

@@ -45,7 +45,7 @@ def test_marks_that_look_like_aliases_are_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message", "line"),
     [
-        ("roles: [", "cannot be read", 2),
+        ("roles: [", "cannot be read", 1),
         ("- a", "no `roles:` mapping", 1),
         ("roles: [a]", "no `roles:` mapping", 1),
         ("x: &a [*a]", "alias in the value that it names", 1),

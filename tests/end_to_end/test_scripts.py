@@ -149,7 +149,7 @@ def test_without_an_installation_nothing_runs(checkout: Checkout) -> None:
 
 def test_without_python_it_says_so_and_starts_nothing(checkout: Checkout, poor: Path) -> None:
     done = checkout.run("init.sh", "--root", ROOT, PATH=str(poor), VIRTUAL_ENV="")
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Python 3.11 or newer was not found: install it")
     assert "Nothing was started." in done.stderr
     assert checkout.world.owners() == []
@@ -158,14 +158,14 @@ def test_without_python_it_says_so_and_starts_nothing(checkout: Checkout, poor: 
 def test_a_python_that_is_too_old_is_not_used(checkout: Checkout, poor: Path) -> None:
     python_that(poor, "exit 1")
     done = checkout.run("init.sh", PATH=str(poor), VIRTUAL_ENV="")
-    assert (done.returncode, "Python 3.11 or newer was not found" in done.stderr) == (0, True)
+    assert (done.returncode, "Python 3.11 or newer was not found" in done.stderr) == (1, True)
     assert not (checkout.folder / ".venv").exists()
 
 
 def test_a_python_without_venv_names_the_package(checkout: Checkout, poor: Path) -> None:
     python_that(poor, '[ "$1" = -c ]')
     done = checkout.run("init.sh", PATH=str(poor), VIRTUAL_ENV="")
-    assert (done.returncode, "apt install python3-venv" in done.stderr) == (0, True)
+    assert (done.returncode, "apt install python3-venv" in done.stderr) == (1, True)
 
 
 def test_packages_that_cannot_be_had_are_a_sentence(checkout: Checkout, poor: Path) -> None:
@@ -174,8 +174,51 @@ def test_packages_that_cannot_be_had_are_a_sentence(checkout: Checkout, poor: Pa
     python.write_text("#!/bin/sh\nexit 1\n")
     python.chmod(0o755)
     done = checkout.run("init.sh", PATH=str(poor))
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout) == (1, "")
     assert "could not be installed: check the network" in done.stderr
+
+
+def test_a_program_that_is_missing_is_said(installed: Checkout) -> None:
+    (installed.venv / "bin" / "orchestr8-index").unlink()
+    done = installed.run("init.sh", "--root", ROOT)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"Remove {installed.venv} and run ./init.sh again" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "cure"),
+    [("connect", "then run: "), ("query", "See why: ")],
+    ids=["connect", "query"],
+)
+def test_a_step_after_the_start_that_fails_is_told(
+    installed: Checkout, command: str, cure: str
+) -> None:
+    program = installed.venv / "bin" / "orchestr8-index"
+    program.write_text(f'#!/bin/sh\n[ "$1" != {command} ]\n')
+    done = installed.run("init.sh", "--root", ROOT, "--connect")
+    assert done.returncode == 1
+    assert "The server runs, but" in done.stderr and cure in done.stderr
+
+
+def test_a_checkout_that_is_not_whole_is_said(checkout: Checkout) -> None:
+    (checkout.venv / "bin").mkdir(parents=True)
+    (checkout.folder / "requirements.lock").unlink()
+    done = checkout.run("init.sh")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "requirements.lock is missing here: get the whole checkout" in done.stderr
+
+
+def test_a_folder_with_a_blank_in_its_name_is_installed_into(
+    checkout: Checkout, poor: Path
+) -> None:
+    """The command to install with was taken apart at blanks."""
+    checkout.venv = checkout.folder / "my venv"
+    (checkout.venv / "bin").mkdir(parents=True)
+    python = checkout.venv / "bin" / "python"
+    python.write_text('#!/bin/sh\necho "$@" >> "${0%/*}/asked"\n')
+    python.chmod(0o755)
+    assert checkout.run("scripts/install", PATH=str(poor)).returncode == 0
+    assert "-m pip install" in (checkout.venv / "bin" / "asked").read_text()
 
 
 def test_what_is_installed_is_not_installed_again(installed: Checkout, poor: Path) -> None:

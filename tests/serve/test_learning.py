@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from orchestr8_index.discover.index import Index
+from orchestr8_index.records import MOST_COUNTED
+from orchestr8_index.serve.learning import keeper_of
 from orchestr8_index.serve.state import State
+from orchestr8_index.store import ledger
 
 from .asking import call, fields
 from .learners import Learner, Work, learn
@@ -38,6 +41,29 @@ def test_a_report_is_acknowledged_with_a_short_receipt(run: Run) -> None:
         assert (receipt["duplicate"], receipt["amended"], receipt["unknown"]) == (False, False, [])
         assert receipt["entries"] == [{"entry": WRITER, "points": 1.0}]
         assert receipt["pattern"]["created"] is True
+
+    run(work)
+
+
+@pytest.mark.parametrize(
+    ("occurred_at", "moment"),
+    [(0, "1970-01-01T00:00:00.000+00:00"), (1767323045.123, "2026-01-02T03:04:05.123+00:00")],
+)
+def test_what_is_reported_late_keeps_its_time(run: Run, occurred_at: float, moment: str) -> None:
+    async def work(learner: Learner) -> None:
+        await learner.report(text=GOAL, occurred_at=occurred_at)
+        (kept,) = ledger.decisions((await keeper_of(learner.state).outcomes()).store.reader)
+        assert kept.timestamp == moment
+
+    run(work)
+
+
+def test_no_outcome_is_from_the_future(run: Run) -> None:
+    async def work(learner: Learner) -> None:
+        await learner.report(text=GOAL, occurred_at=MOST_COUNTED)
+        (kept,) = ledger.decisions((await keeper_of(learner.state).outcomes()).store.reader)
+        assert kept.timestamp <= ledger.now()
+        assert (await learner.report(text=GOAL))["receipt"]["duplicate"]
 
     run(work)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 
 from ...discover.answer import answer_agents, answer_skills, answer_workflows
+from ...discover.confidence import SURE
 from ...records import AgentQuery, Answer, Row, SkillQuery, WorkflowQuery
 from ...text import clean, cut
 from ...tokens import estimate_tokens
 from ..state import State
 
-SURE = 0.5
 LEAST_WORDS = 4  # distinct words that bear meaning
 MOST_TOKENS = 300
 MOST_CHARS = 500  # of a prompt, as the query methods allow

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 Schema = dict[str, Any]
 _WORDS = ("title", "description", "$defs")
+FOR_PROGRAMS = ("occurred_at",)  # a model reports at once, and need not pay for reading of it
 _LIST_LIMITS = ("minItems", "maxItems", "default")
 
 
@@ -20,7 +21,7 @@ def input_schema(params: type[Struct]) -> Schema:
     """The struct's fields, the required ones first."""
     schema = _small(*_root(params))
     fields, required = schema["properties"], schema.get("required", [])
-    ordered = [*required, *(name for name in fields if name not in required)]
+    ordered = [*required, *(name for name in fields if name not in (*required, *FOR_PROGRAMS))]
     schema["properties"] = {name: fields[name] for name in ordered}
     return schema
 

@@ -12,6 +12,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
 
+from ...discover.confidence import DOUBTFUL
 from ...errors import InvalidParams, RequestError
 from ..calls import perform
 from ..methods import METHODS, Method
@@ -23,11 +24,11 @@ Ctx = ServerRequestContext[Any, Any]
 TOOLS: dict[str, Method] = {method.short: method for method in METHODS.values() if method.when}
 WHOLE = {"resultType": "complete"}
 ERROR = "orchestr8/error"
-INSTRUCTIONS = """\
+INSTRUCTIONS = f"""\
 Your agents, skills and commands are indexed here: ask instead of carrying or guessing them.
 Before you start, delegate or plan: get_context with the task in a sentence. To choose among more, \
 query_agents, query_skills or query_workflows; get_entry reads one. confidence is the chance that \
-the first hit is right: below 0.2 reword the question or do it yourself.
+the first hit is right: below {DOUBTFUL:g} reword the question or do it yourself.
 When a task has ended, report_outcome. get_pattern tells which agents worked before."""
 
 
