@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from ..records import Experience
@@ -28,6 +28,7 @@ MOST, LEAST = 0.35, 0.25
 FLOOR = MOST + LEAST
 QUARTERS = 4
 KNOWN_TERMS = 2048
+STEP = 100  # words, some 12 µs each
 
 
 @lru_cache(4096)
@@ -70,7 +71,7 @@ class Learned:
 
         `weights` are the query's (term, weight), known to the segment or not.
         """
-        self._catch_up(experience)
+        self.catch_up(experience)
         gained = self._gained(weights, experience)
         most, least = round(MOST * highest), round(LEAST * highest)
         before = {place: totals.of(place) for place in gained}
@@ -87,7 +88,7 @@ class Learned:
 
     def wins(self, experience: Experience) -> dict[int, int]:
         """Successes by position."""
-        self._catch_up(experience)
+        self.catch_up(experience)
         return self._wins
 
     def _gained(self, weights: Iterable[tuple[str, int]], experience: Experience) -> dict[int, int]:
@@ -116,35 +117,43 @@ class Learned:
                 points.append(gain)
         return places, points
 
-    def _catch_up(self, experience: Experience) -> None:
-        """Work out again the norms of the entries that have changed since the last question."""
-        kind = self._segment.kind
+    def catch_up(self, experience: Experience) -> None:
+        """Know what the experience says now."""
+        for _ in self.catching_up(experience):
+            pass
+
+    def catching_up(self, experience: Experience) -> Iterator[None]:
+        """Work out again the norms of the entries that have changed since the last time.
+
+        In steps of about STEP words, for a new segment has all of them to do; what is learnt
+        between two steps is left to the next time.
+        """
+        kind, revision = self._segment.kind, experience.revision
         if experience.changed_since != self._source:  # another owner: nothing known holds
             self._source, self._revision = experience.changed_since, -1
             self._factors.clear()
-        if experience.revision == self._revision:
+        if revision == self._revision:
             return
         position, wins = self._segment.position, experience.wins[kind]
         self._wins = {position[entry]: won for entry, won in wins.items() if entry in position}
         self._gains.clear()
-        for entry in experience.changed_since(kind, self._revision):
+        changed = list(experience.changed_since(kind, self._revision))
+        for entry in changed:
             place = position.get(entry)
             if place is None:
                 continue
-            factor = self._factor(entry, place, experience)
+            words = experience.words[kind].get(entry, {})
+            yield from self._look_up(place, words)
+            factor = self._factor(place, words, wins.get(entry, 0))
             if factor == 1.0:
                 self._factors.pop(place, None)
             else:
                 self._factors[place] = factor
-        self._revision = experience.revision
+        self._revision = revision
 
-    def _factor(self, entry: str, place: int, experience: Experience) -> float:
+    def _factor(self, place: int, words: Mapping[str, int], wins: int) -> float:
         """(‖own‖ / ‖extended‖)^NORM_POWER; the sum is exact, whatever the words' order."""
-        kind = self._segment.kind
-        wins = experience.wins[kind].get(entry, 0)
-        words = experience.words[kind].get(entry, {})
-        sats = self._sats_of(place, words)
-        own = self._segment.norms[place] ** 2
+        sats, own = self._sats[place], self._segment.norms[place] ** 2
         more = math.fsum(
             (PAIR_WEIGHT**2 if " " in word else 1.0) * gain * (2 * sats[word] + gain)
             for word, quarters in words.items()
@@ -152,10 +161,11 @@ class Learned:
         )
         return float((own / (own + more)) ** (NORM_POWER / 2)) if own > 0 and more > 0 else 1.0
 
-    def _sats_of(self, place: int, words: Iterable[str]) -> dict[str, float]:
+    def _look_up(self, place: int, words: Mapping[str, int]) -> Iterator[None]:
         """The saturated frequencies of at least these words in the entry's own text."""
         known = self._sats.setdefault(place, {})
-        for word in words:
-            if word not in known:
+        while unknown := [word for word in words if word not in known]:  # learnt between two steps
+            for number, word in enumerate(unknown, 1):
                 known[word] = self._segment.sat(word, place) / SAT_SCALE or 0.0
-        return known
+                if number % STEP == 0:
+                    yield

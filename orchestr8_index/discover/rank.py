@@ -7,12 +7,12 @@ relative    = score / the score of an entry in which every term of the query is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..records import Experience
 from ..text import Terms
-from .index import Segment
+from .index import Index, Segment
 from .kernel import Part, add_up
 from .learned import Learned
 from .meaning import LIKE, likeness
@@ -41,6 +41,14 @@ class Ranking:
     query: Query
     hits: tuple[Hit, ...]
     meant: Mapping[int, int]
+
+
+def bind(index: Index, experience: Experience) -> Iterator[None]:
+    """Apply experience to a new index before the first question does, step by step."""
+    for kind, segment in index.segments.items():
+        if experience.wins[kind]:
+            segment.learned = segment.learned or Learned(segment)
+            yield from segment.learned.catching_up(experience)
 
 
 def rank(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,11 +25,13 @@ DISK = "If it comes again, look after the disk of the data directory."
 
 @dataclass(slots=True)
 class Refresh:
-    """The owner of the current index. `checked_at` is when the inputs were last looked at;
-    `looked_at` is the same on the monotonic clock, where a clock that is set changes nothing."""
+    """The owner of the current index; `before_swap` readies a new one. `checked_at` is when the
+    inputs were last looked at; `looked_at` is the same on the monotonic clock, where a clock that
+    is set changes nothing."""
 
     settings: Settings
     builder: Builder
+    before_swap: list[Callable[[Index], Awaitable[None]]] = field(default_factory=list)
     on_swap: list[Callable[[Index], None]] = field(default_factory=list)
     clock: Callable[[], float] = time.time
     index: Index | None = None
@@ -131,6 +133,8 @@ class Refresh:
             self.builder.named = tuple(sorted(named))
             line = await asyncio.to_thread(self.builder.run, unless, started)
             index = await asyncio.to_thread(self._open, line)
+            for readied in self.before_swap:
+                await readied(index)
         except OperationError as error:
             self.failure = str(error)
             self._named |= named

@@ -11,14 +11,14 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from ..config import Settings
-from ..errors import StoreTooNew, StoreUnavailable
+from ..errors import OperationError, StoreTooNew, StoreUnavailable
 from ..learn.outcomes import Outcomes
 from ..records import Experience, Kind, no_experience
 from ..redact import redact
@@ -35,15 +35,21 @@ log = logging.getLogger("orchestr8.store")
 
 @dataclass(slots=True)
 class Keeper:
-    """The owner of the open store. `trouble` says why there is none, "" when there is one."""
+    """The owner of the open store. `trouble` says why there is none, "" when there is one.
+
+    `binds` readies an opened store's experience for the questions, which go without until then.
+    """
 
     settings: Settings
     terms: Terms = field(default_factory=lambda: Terms(TASK_WORDS))
     trouble: str = "The store is not open yet."
+    binds: Callable[[Experience], Awaitable[None]] | None = None
     _outcomes: Outcomes | None = None
     _opening: asyncio.Task[None] | None = None
     _backing_up: asyncio.Task[None] | None = None
     _checking: asyncio.Task[None] | None = None
+    _binding: asyncio.Task[None] | None = None
+    _is_bound: bool = False
     _damage: str = ""
     _tried: float = 0.0
     _nothing: Experience = field(default_factory=no_experience)
@@ -71,14 +77,16 @@ class Keeper:
 
     @property
     def experience(self) -> Experience:
-        return self._outcomes.experience if self._outcomes else self._nothing
+        return self._outcomes.experience if self._outcomes and self._is_bound else self._nothing
 
     @property
     def revision(self) -> int:
         return self._outcomes.revision if self._outcomes else -1
 
     def revision_of(self, kind: Kind | None) -> int:
-        return self._outcomes.revision_of(kind) if self._outcomes else -1
+        if self._outcomes is None or (kind and not self._is_bound):
+            return -1
+        return self._outcomes.revision_of(kind)
 
     @property
     def reasons(self) -> list[str]:
@@ -103,7 +111,7 @@ class Keeper:
 
     async def stop(self) -> None:
         """Write what is derived, then close; nothing that was acknowledged depends on it."""
-        for task in (self._backing_up, self._opening, self._checking):
+        for task in (self._backing_up, self._opening, self._checking, self._binding):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -131,8 +139,21 @@ class Keeper:
         store.start()
         self._outcomes, self.trouble = outcomes, ""
         self._checking = asyncio.create_task(self._check_fully())
+        self._is_bound = self.binds is None
+        if self.binds is not None:
+            self._binding = asyncio.create_task(self._bind(self.binds, outcomes.experience))
         if store.repaired:
             log.error("the database was damaged", extra={"said": store.repaired.sentence()})
+
+    async def _bind(
+        self, binds: Callable[[Experience], Awaitable[None]], experience: Experience
+    ) -> None:
+        try:
+            await binds(experience)
+        except OperationError as error:
+            log.warning("what was learnt waits for a question", extra={"reason": str(error)})
+        finally:
+            self._is_bound = True
 
     async def _check_fully(self) -> None:
         """The long check of the whole file, beside the first answers; the quick one came before."""

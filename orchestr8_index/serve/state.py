@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ..config import Settings
 from ..daemon.watched import Watched
 from ..discover.index import Index
+from ..discover.rank import bind
 from ..discover.refresh import Refresh
 from ..errors import Starting
 from ..records import Experience, Kind
@@ -55,6 +56,9 @@ class State:
         memory = Memory(self.settings.limits, memory_mb, self.held, self.drop)
         self.gate = make_gate(self.settings, memory, self.metrics.failed)
         self.signs = Signs(self.settings.data_dir)
+        self.refresh.before_swap.append(lambda index: self.bind(index, self.experience))
+        if self.keeper is not None:
+            self.keeper.binds = lambda experience: self.bind(self.refresh.index, experience)
         self.watched = Watched(self.settings)
 
     @property
@@ -65,6 +69,11 @@ class State:
         """What an answer depends on beside the question: the generation, and what was learnt of
         that kind of entries (of everything for None)."""
         return self.index.generation, self.keeper.revision_of(kind) if self.keeper else -1
+
+    async def bind(self, index: Index | None, experience: Experience | None) -> None:
+        """Before one of them is used: in short steps, between the answers."""
+        for _ in bind(index, experience) if index and experience else ():
+            await asyncio.sleep(0)
 
     def held(self) -> tuple[int, int]:
         """(entries, decisions): what the memory in use depends on."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orchestr8_index.discover import kernel
 from orchestr8_index.discover.answer import answer_agents
 from orchestr8_index.discover.index import Index, Segment
-from orchestr8_index.discover.learned import FLOOR, GAIN, LEAST, MOST, Learned, gain_of
+from orchestr8_index.discover.learned import FLOOR, GAIN, LEAST, MOST, STEP, Learned, gain_of
 from orchestr8_index.discover.query import read_query
 from orchestr8_index.discover.rank import parts, rank
 from orchestr8_index.learn.memory import Memory
@@ -66,6 +66,42 @@ def test_a_task_that_was_done_is_found_again(segment: Segment) -> None:
     memory = taught((PAINTER, "cure the zebra"))
     assert scores(segment, "zebra") == {}
     assert list(scores(segment, "zebra", memory)) == [PAINTER]
+
+
+def many() -> Memory:
+    """Experience with more words than are looked up in one step."""
+    words = [f"word{number}" for number in range(STEP)]
+    tasks = [(WRITER, " ".join(words)), (WRITER, "a query plan"), (PAINTER, "cure the zebra")]
+    return taught(*tasks)
+
+
+def test_what_is_bound_beforehand_is_what_a_question_would_bind(
+    segment: Segment, make_index: Callable[[Files], Index]
+) -> None:
+    memory = many()
+    late = scores(segment, "a query plan", memory)
+    segment.learned = None
+    steps = list(Learned(segment).catching_up(memory.experience))
+    assert len(steps) >= 2
+    segment.learned = bound = Learned(segment)
+    bound.catch_up(memory.experience)
+    assert list(bound.catching_up(memory.experience)) == []
+    assert scores(segment, "a query plan", memory) == late
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_is_learnt_between_two_steps_counts(segment: Segment, asked: bool) -> None:
+    memory = many()
+    segment.learned = Learned(segment)
+    for _ in segment.learned.catching_up(memory.experience):
+        memory.add(decision("later", "mend a tap for the writer", agents_used=(WRITER,)))
+        memory.add(decision("gone", "words of a moment", agents_used=(PAINTER,)))
+        memory.remove(decision("gone", "words of a moment", agents_used=(PAINTER,)))
+        if asked:
+            scores(segment, "mend a tap", memory)
+    found = scores(segment, "mend a tap or plan", memory)
+    segment.learned = None
+    assert found == scores(segment, "mend a tap or plan", memory)
 
 
 def test_an_entry_without_history_keeps_its_score(segment: Segment) -> None:

@@ -51,6 +51,20 @@ def test_a_cold_start_builds_the_first_generation(refresh: MakeRefresh) -> None:
     assert (cold.failure, cold.checked_at, cold.progress.total) == ("", 42.0, 1)
 
 
+def test_a_generation_is_readied_before_it_is_served(refresh: MakeRefresh) -> None:
+    cold = refresh()
+    readied: list[Index] = []
+
+    async def ready(index: Index) -> None:
+        assert cold.index is None
+        await asyncio.sleep(0)
+        readied.append(index)
+
+    cold.before_swap.append(ready)
+    asyncio.run(begun(cold))
+    assert readied == [cold.index]
+
+
 def test_a_warm_start_serves_the_last_generation_at_once(refresh: MakeRefresh) -> None:
     asyncio.run(begun(refresh()))
     warm = refresh()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from orchestr8_index.discover.index import Index
+from orchestr8_index.errors import SnapshotUnreadable
 from orchestr8_index.serve import keeper as keeping
 from orchestr8_index.store import backup, ledger
 from orchestr8_index.store.database import NAME, connect
@@ -217,3 +218,40 @@ def test_a_damage_that_was_found_outlasts_the_next_write(
         return learner.keeper.reasons
 
     assert "page 3" in learn(data, shipped_index, work)[0]
+
+
+# --- what was learnt, before the questions know it ----------------------------------------------
+
+
+def test_reports_are_taken_while_questions_wait_for_what_was_learnt(
+    data: Path, shipped_index: Index
+) -> None:
+    async def learnt(learner: Learner) -> None:
+        await learner.report(text="cure the zebra")
+
+    async def early(learner: Learner) -> None:
+        bound = asyncio.Event()
+        learner.keeper.binds = lambda experience: bound.wait()  # type: ignore[assignment,return-value]
+        await learner.report("t2", "cure the zebra")
+        assert await learner.agents("cure the zebra") == []
+        bound.set()
+        while not learner.keeper.experience.wins["agent"]:
+            await asyncio.sleep(0)
+        assert await learner.agents("cure the zebra") == ["docs-writer"]
+
+    learn(data, shipped_index, learnt)
+    learn(data, shipped_index, early)
+
+
+def test_experience_that_could_not_be_bound_beforehand_is_used_all_the_same(
+    data: Path, shipped_index: Index
+) -> None:
+    async def work(learner: Learner) -> None:
+        async def fail(_: Any) -> None:
+            raise SnapshotUnreadable("The snapshot was truncated while it was open.")
+
+        learner.keeper.binds = fail
+        await learner.report(text="cure the zebra")
+        assert await learner.agents("cure the zebra") == ["docs-writer"]
+
+    learn(data, shipped_index, work)
