@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import islice
 
 from ..records import (
@@ -13,19 +12,18 @@ from ..records import (
     Entry,
     Experience,
     Kind,
-    ResolvedRole,
     Row,
     SkillQuery,
     WorkflowQuery,
 )
 from ..text import Terms
 from . import candidates, clones, reasons
-from .candidates import Points
 from .confidence import confidence
 from .explain import explain
-from .index import Index, Segment
-from .rank import DEPTH, Ranking, rank
+from .index import Index
+from .rank import DEPTH, rank
 from .rows import row_of
+from .search import Search
 from .spelling import near_names
 
 CERTAIN = 0.99
@@ -33,27 +31,6 @@ NEARLY_CERTAIN = 0.9  # for a name with a slip of the pen
 BY_LABEL = 0.8
 ROLE_FALLBACK = 0.8
 NEAR_MISSES = 3
-
-
-@dataclass(slots=True)
-class Search:
-    """One question on its way to an answer."""
-
-    segment: Segment
-    choice: Choice
-    experience: Experience | None = None
-    points: Points = field(default_factory=Points)
-    rankings: list[Ranking] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    first: list[int] = field(default_factory=list)
-    confidence: float = 0.0
-    role: ResolvedRole | None = None
-
-    @property
-    def least(self) -> float:
-        """The confidence below which the answer is that nobody can do this."""
-        asked = self.choice.min_confidence
-        return self.segment.fit.abstain_below if asked is None else asked
 
 
 def answer_skills(

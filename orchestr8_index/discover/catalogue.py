@@ -17,7 +17,7 @@ import msgspec
 
 from ..records import KINDS, Entry, FileReport, Finding, Kind, ResolvedRole
 from ..text import Terms
-from . import findings
+from . import findings, rivals
 from .cards import Card, digest_of, folded_labels, make_card, place_of, stamp_of
 from .embed import Embedder
 from .holding import Holding
@@ -166,7 +166,7 @@ def _find_findings(found: Catalogue, scan: Scan) -> None:
     found.findings += findings.of_troubles(scan.troubles)
     told = {finding.path for finding in found.findings if finding.rule == "missing-description"}
     cards = [row.card for rows in found.rows.values() for row in rows]
-    found.findings += findings.of_cards(cards, told)
+    found.findings += rivals.of_cards(cards, told)
     found.findings.sort(key=findings.by_severity)
 
 

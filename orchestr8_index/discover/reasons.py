@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ..records import PLURAL, Entry, Kind, ResolvedRole
 from .index import Index, Segment
 from .query import Word
 from .rank import Ranking, contributions
-
-if TYPE_CHECKING:
-    from .answer import Search
+from .search import Search
 
 NAMED_TERMS, NAMED_ROLES = 4, 12
 
