@@ -49,7 +49,7 @@ class Patterns:
     kept: int = 0
     _reserved: dict[tuple[Names, str], int] = field(default_factory=dict)
     _groups: dict[Names, list[int]] = field(default_factory=dict)
-    _terms: dict[str, set[int]] = field(default_factory=dict)
+    _terms: dict[str, list[int]] = field(default_factory=dict)
     _goals: dict[int, tuple[str, ...]] = field(default_factory=dict)
     _next: int = 1
 
@@ -203,7 +203,7 @@ class Patterns:
         self._groups.setdefault(pattern.agent_sequence, []).append(pattern.id)
         self._goals[pattern.id] = tuple(sorted(self.read(pattern.goal).terms))
         for term in self._goals[pattern.id]:
-            self._terms.setdefault(term, set()).add(pattern.id)
+            self._terms.setdefault(term, []).append(pattern.id)
         self._next = max(self._next, pattern.id + 1)
 
     def _drop(self, pattern: Pattern) -> None:
@@ -211,7 +211,7 @@ class Patterns:
         self.changed.discard(pattern.id)
         self._groups[pattern.agent_sequence].remove(pattern.id)
         for term in self._goals.pop(pattern.id):
-            self._terms[term].discard(pattern.id)
+            self._terms[term].remove(pattern.id)
             if not self._terms[term]:
                 del self._terms[term]
 
