@@ -15,7 +15,9 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 
 from ..records import Experience
 from .index import Segment
@@ -45,6 +47,16 @@ def points_of(quarters: int, wins: int) -> int:
     return round(gain_of(quarters, wins) * SAT_SCALE)
 
 
+@dataclass(slots=True)
+class _Own:
+    """The saturated frequencies of learnt words in an entry's own text, where it has them; the
+    first `looked` of `words`, which only grows, were looked up."""
+
+    words: Mapping[str, int]
+    looked: int = 0
+    sats: dict[str, float] = field(default_factory=dict)
+
+
 class Learned:
     """Experience bound to one segment: positions instead of names, and the norms worked out.
 
@@ -58,7 +70,7 @@ class Learned:
         self._factors: dict[int, float] = {}
         self._wins: dict[int, int] = {}
         self._gains: dict[str, tuple[array[int], array[int]]] = {}
-        self._sats: dict[int, dict[str, float]] = {}
+        self._own: dict[int, _Own] = {}
 
     def apply(
         self,
@@ -153,19 +165,24 @@ class Learned:
 
     def _factor(self, place: int, words: Mapping[str, int], wins: int) -> float:
         """(‖own‖ / ‖extended‖)^NORM_POWER; the sum is exact, whatever the words' order."""
-        sats, own = self._sats[place], self._segment.norms[place] ** 2
+        sats, own = self._own[place].sats, self._segment.norms[place] ** 2
         more = math.fsum(
-            (PAIR_WEIGHT**2 if " " in word else 1.0) * gain * (2 * sats[word] + gain)
+            (PAIR_WEIGHT**2 if " " in word else 1.0) * gain * (2 * sats.get(word, 0.0) + gain)
             for word, quarters in words.items()
             if (gain := gain_of(quarters, wins))
         )
         return float((own / (own + more)) ** (NORM_POWER / 2)) if own > 0 and more > 0 else 1.0
 
     def _look_up(self, place: int, words: Mapping[str, int]) -> Iterator[None]:
-        """The saturated frequencies of at least these words in the entry's own text."""
-        known = self._sats.setdefault(place, {})
-        while unknown := [word for word in words if word not in known]:  # learnt between two steps
-            for number, word in enumerate(unknown, 1):
-                known[word] = self._segment.sat(word, place) / SAT_SCALE or 0.0
+        """How often the entry's own text has these words."""
+        own = self._own.get(place)
+        if own is None or own.words is not words:
+            own = self._own[place] = _Own(words)
+        while (start := own.looked) < len(words):  # some may be learnt between two steps
+            new = list(islice(words, start, None))
+            for number, word in enumerate(new, 1):
+                if sat := self._segment.sat(word, place):
+                    own.sats[word] = sat / SAT_SCALE
                 if number % STEP == 0:
                     yield
+            own.looked = max(own.looked, start + len(new))

@@ -31,7 +31,8 @@ class Memory:
     """The owner of the experience. `revision` grows with everything that is applied; `changed` is
     that of each kind's last change.
 
-    `words`: the quarter points of each word of an entry, by entry; `having`: the entries of a word.
+    `words`: the quarter points of each word of an entry, by entry, in a dict that words are only
+    ever added to: when one goes, another dict takes its place. `having`: the entries of a word.
     Most words belong to one entry: it is kept once, as a tuple that all its words share.
     """
 
@@ -97,10 +98,12 @@ class Memory:
     def _move(self, kind: Kind, entry: str, points: int, task: Task) -> None:
         words = self.words[kind].setdefault(entry, {})
         for word in task.words:
-            known = word in words
-            _add(words, word, points)
-            if known != (word in words):
-                self._place(kind, entry, word, not known)
+            before = words.get(word, 0)
+            words[word] = before + points
+            if not before or not words[word]:
+                self._place(kind, entry, word, not before)
+        if not all(map(words.__getitem__, task.words)):
+            words = self.words[kind][entry] = {word: n for word, n in words.items() if n}
         if not words:
             del self.words[kind][entry]
 

@@ -282,6 +282,7 @@ def query_note(method: str, params: Any, answer: bytes, hit: bool, spent: float)
 
 
 _TEXTS = ("context", "goal", "task")
+PRUNED_AT_ONCE = 1_000  # rows: some 10 ms, for which an outcome may wait
 MOST_AUDIT = 50_000  # rows; the oldest go
 AuditRow = tuple[str, str, str, str, int]
 """(timestamp, who, what, outcome, how often)."""
@@ -336,17 +337,18 @@ class _Answer(msgspec.Struct):
 _ANSWER = msgspec.json.Decoder(_Answer)
 
 
-def prune_queries(connection: sqlite3.Connection, share: float = 0.5) -> int:
-    """Remove the oldest part of the query log; returns how many rows."""
-    total = connection.execute("SELECT count(*) FROM agent_queries").fetchone()[0]
+def prune_queries(connection: sqlite3.Connection, most: int = PRUNED_AT_ONCE) -> int:
+    """Remove the oldest of the query log, `most` rows; returns how many it were.
+
+    What they took is given back to the disk, some more pages each time than they can have had.
+    """
     cursor = connection.execute(
         "DELETE FROM agent_queries WHERE id IN (SELECT id FROM agent_queries ORDER BY id LIMIT ?)",
-        (int(total * share),),
+        (most,),
     )
-    for _ in range(connection.execute("PRAGMA freelist_count").fetchone()[0]):
-        connection.execute(
-            "PRAGMA incremental_vacuum"
-        )  # the module lets it take one page at a time
+    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    for _ in range(min(free, most)):  # the module lets it take one page at a time
+        connection.execute("PRAGMA incremental_vacuum")
     return cursor.rowcount
 
 

@@ -16,6 +16,7 @@ from .writer import Job, Work, Writer
 
 MB = 1_000_000
 SIZE_EVERY, NOTES_EVERY = 64, 1024
+PRUNED_TO = 0.75  # of the soft limit
 GONE = "The database was moved or removed while the server runs: what is stored now would be lost."
 GONE_CURE = "Put the data directory back, or restart the server: it begins a new one."
 CURES = {
@@ -40,6 +41,7 @@ class Store:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: Writer | None = None
         self._admitted = self._noted = self._used = 0
+        self._pruning = False
         self.trouble = ""
         self._place: tuple[int, int] | None = None
         self.repaired: backup.Repair | None = None
@@ -156,8 +158,22 @@ class Store:
 
     def _look_at_size(self) -> None:
         self._used = used_bytes(self.reader)
-        if self._used > self._soft and self._writer is not None:
-            self._writer.submit(Job(ledger.prune_queries, lambda value, error: None))
+        if self._used > self._soft and not self._pruning:
+            self._prune()
+
+    def _prune(self) -> None:
+        """Bite by bite, so that no outcome waits for all of it, down to three quarters of the soft
+        limit, or until there is nothing left to remove."""
+        if self._writer is not None:
+            self._pruning = True
+            self._writer.submit(Job(ledger.prune_queries, self._pruned))
+
+    def _pruned(self, rows: Any, error: Exception | None) -> None:
+        self._pruning = False
+        if error is None and rows:
+            self._used = used_bytes(self.reader)
+            if self._used > PRUNED_TO * self._soft:
+                self._prune()
 
 
 def _cure(error: Exception) -> str:

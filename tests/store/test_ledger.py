@@ -168,12 +168,13 @@ def test_the_query_log_holds_what_was_asked_and_returned(connection: sqlite3.Con
     assert row == ("sql", "r", "c", '["p:a"]', 1, 1.25, "queryAgents")
 
 
-def test_pruning_takes_the_oldest_half(connection: sqlite3.Connection) -> None:
+def test_pruning_takes_the_oldest(connection: sqlite3.Connection) -> None:
     rows = [(f"{n}", None, None, None, "[]", 0, 1.0, "m") for n in range(10)]
     ledger.write_queries(connection, rows)
-    assert ledger.prune_queries(connection) == 5
+    assert ledger.prune_queries(connection, 5) == 5
     left = connection.execute("SELECT min(id), count(*) FROM agent_queries").fetchone()
     assert left == (6, 5)
+    assert [ledger.prune_queries(connection, 4) for _ in range(3)] == [4, 1, 0]
 
 
 def test_pruning_makes_the_file_smaller(connection: sqlite3.Connection, tmp_path: Path) -> None:

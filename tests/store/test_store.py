@@ -162,6 +162,43 @@ def test_above_the_soft_limit_the_query_log_shrinks(tmp_path: Path) -> None:
     assert run(tmp_path, work, soft_mb=1) == (2000, 1000)
 
 
+def test_it_shrinks_bite_by_bite_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the log at once held up every outcome for seconds."""
+    bites: list[int] = []
+    prune = ledger.prune_queries
+
+    def bite(connection: sqlite3.Connection) -> int:
+        bites.append(prune(connection, 100))
+        return bites[-1]
+
+    monkeypatch.setattr(ledger, "prune_queries", bite)
+
+    async def work(store: Store) -> int:
+        await store.write(lambda connection: ledger.write_queries(connection, [NOTE] * 2000))
+        store.admit()
+        while store._pruning:
+            await asyncio.sleep(0)
+        return used_bytes(store.reader)
+
+    assert run(tmp_path, work, soft_mb=1) <= 750_000
+    assert len(bites) > 3 and set(bites) == {100}
+
+
+def test_a_log_that_is_empty_is_not_pruned_for_ever(tmp_path: Path) -> None:
+    async def work(store: Store) -> None:
+        wide = "x" * 2_000_000
+        await store.write(
+            lambda connection: ledger.write_checkpoint(connection, "c", wide.encode())
+        )
+        store.admit()
+        while store._pruning:
+            await asyncio.sleep(0)
+
+    run(tmp_path, work, soft_mb=1)
+
+
 def test_queries_alone_shrink_the_log_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a report looked at the size: a server that was only asked grew without bound."""
     monkeypatch.setattr(storing, "NOTES_EVERY", 2)
