@@ -27,9 +27,10 @@ question="Review this change for security problems before we release it"
 printf '\nA first question: %s\n\n' "$question"
 "$program" query "$@" --kind agent --limit 3 "$question" ||
   fail "The server runs, but did not answer. See why: $program status, and $program logs"
+given="${*:+ $*}" # the same server is meant
 cat <<TEXT
 
-Ask your own with \`$program query "…"\`, or POST JSON-RPC to the address above (README.md has the methods).
-Index your own trees with \`./stop.sh && ./init.sh --root DIR\`; \`$program doctor\` says what was mended or left out.
-Look after it with ./status.sh, and end it with ./stop.sh.
+Ask your own with \`$program query "…"$given\`, or POST JSON-RPC to the address above (README.md has the methods).
+Index your own trees with \`./stop.sh$given && ./init.sh --root DIR\`; \`$program doctor$given\` says what was mended or left out.
+Look after it with \`./status.sh$given\`, and end it with \`./stop.sh$given\`.
 TEXT

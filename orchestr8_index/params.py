@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -40,10 +40,17 @@ def _problems(params: type[Struct], raw: bytes) -> dict[str, str]:
             try:
                 msgspec.convert(said[name], field.type)
             except msgspec.ValidationError as error:
-                problems[name] = _plain(error)
+                problems[name] = _plain(error) + _allowed(field.type)
         elif field.required:
             problems[name] = "required"
     return problems
+
+
+def _allowed(kind: object) -> str:
+    """The values that a field may have, where they are few."""
+    parts = [kind, *get_args(kind)]
+    values = [v for part in parts if get_origin(part) is Literal for v in get_args(part)]
+    return f" (one of {', '.join(values)})" if values else ""
 
 
 def _plain(error: msgspec.ValidationError) -> str:

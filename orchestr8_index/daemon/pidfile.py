@@ -27,12 +27,13 @@ class PidFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd = -1
+        self._facts: dict[str, Any] = {}
 
-    def acquire(self) -> bool:
+    def acquire(self, attempts: int = ATTEMPTS) -> bool:
         """Take the lock for the life of this process; false when another process has it."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        if not _lock_soon(fd):
+        if not _lock_soon(fd, attempts):
             os.close(fd)
             return False
         os.ftruncate(fd, 0)  # what the last owner wrote is not ours
@@ -40,15 +41,36 @@ class PidFile:
         return True
 
     def write(self, **facts: Any) -> None:
+        self._facts = facts
         data = json.dumps(facts).encode() + b"\n"
         os.lseek(self._fd, 0, os.SEEK_SET)
         os.write(self._fd, data)
         os.ftruncate(self._fd, len(data))
 
+    def hold(self) -> None:
+        """Take the place again where the file was removed, so that its owner can still be found.
+
+        Whoever has it by now keeps it; nothing is done where nothing can be written.
+        """
+        with contextlib.suppress(OSError):
+            if self._fd < 0 or self._stands():
+                return
+            again = PidFile(self.path)
+            if again.acquire(attempts=1):
+                os.close(self._fd)
+                self._fd = again._fd
+                self.write(**self._facts)
+
+    def _stands(self) -> bool:
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self._fd))
+        except FileNotFoundError:
+            return False
+
     def leave(self) -> None:
         """Say that the end to come is meant, for a watcher that cannot be told the status."""
         with contextlib.suppress(OSError):  # a full disk must not hold up a stop
-            self.write(**{**self.last(), LEAVING: True})
+            self.write(**{**self._facts, LEAVING: True})
 
     def release(self) -> None:
         if self._fd >= 0:
@@ -80,12 +102,12 @@ class PidFile:
             os.close(fd)
 
 
-def _lock_soon(fd: int) -> bool:
+def _lock_soon(fd: int, attempts: int) -> bool:
     """Who asks for the owner holds the lock for a moment: one refusal is not yet an owner."""
-    for _ in range(ATTEMPTS):
+    for left in reversed(range(attempts)):
         if _lock(fd):
             return True
-        time.sleep(PAUSE)
+        time.sleep(PAUSE if left else 0)
     return False
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from ..config import Settings, inherited_environment
 from .command import arguments_of, own_command, watch_command
-from .pidfile import PidFile
+from .pidfile import SERVER_NAME, PidFile
 from .watch import ADOPT, LOCK_NAME
 
 AGAIN_SECONDS = 10.0
@@ -30,6 +30,7 @@ class Watched:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings, self._clock = settings, clock
         self._lock = PidFile(settings.data_dir / LOCK_NAME)
+        self._server = PidFile(settings.data_dir / SERVER_NAME)
         self._wanted = (self._lock.owner() or {}).get("pid") == os.getppid()
         self._started: subprocess.Popen[bytes] | None = None
         self._look_after = 0.0
@@ -42,11 +43,15 @@ class Watched:
             self._started.poll()  # our child: it is to be buried if it was killed, too
         if self._lock.owner() is not None:
             self._look_after, self.reasons = 0.0, []
-        elif self._clock() >= self._look_after:
+        elif self._clock() >= self._look_after and self._is_ours():
             self.reasons = [UNWATCHED] if self._look_after else []
             self._look_after = self._clock() + AGAIN_SECONDS
             log.warning("the watcher was ended; another one is started")
             self._start()
+
+    def _is_ours(self) -> bool:
+        """Where the data directory was removed, an adopter would take this server for dead."""
+        return (self._server.owner() or {}).get("pid") == os.getpid()
 
     def _start(self) -> None:
         server = own_command("serve", *arguments_of(self._settings))

@@ -61,6 +61,9 @@ class BuildLine(Struct, frozen=True, omit_defaults=True):
     error: str = ""
 
 
+GONE = "is gone"
+
+
 class Note(Struct, frozen=True):
     root: str
     path: str
@@ -71,7 +74,7 @@ class Note(Struct, frozen=True):
 def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
     started = time.monotonic()
     if gone := [root for root in request.roots if not os.path.isdir(root)]:
-        raise FileNotFoundError(errno.ENOENT, f"the root {os.path.basename(gone[0])} is gone")
+        raise FileNotFoundError(errno.ENOENT, f"the root {os.path.basename(gone[0])} {GONE}")
     found = scan(request.roots, request.poison, request.limits)
     same = found.digest == request.unless
     if same and not _named(found, request):

@@ -22,7 +22,7 @@ import msgspec
 from ..config import REPOSITORY, Settings, inherited_environment
 from ..errors import BuildFailed
 from ..records import Poison
-from .build import AHEAD, BuildLine, BuildRequest, Note, read_note
+from .build import AHEAD, GONE, BuildLine, BuildRequest, Note, read_note
 
 HANG_SECONDS = 10.0
 MAX_ATTEMPTS = 20
@@ -248,4 +248,6 @@ class Builder:
 def _cure(error: str) -> str:
     if "space" in error:
         return "Free space on the disk of the data directory."
+    if error.endswith(GONE):
+        return "Put that folder back, or start again with other roots (--root, MCP_ROOTS)."
     return "Check that the data directory can be written to (--data-dir, MCP_DATA_DIR)."

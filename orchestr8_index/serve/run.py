@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
@@ -33,7 +33,7 @@ class Server(uvicorn.Server):
     """uvicorn's server; the first signal stops it with status 0, a second one ends it at once.
 
     `ending` is set before it waits for running requests: a stream that stands must end itself.
-    `told` hears of the first signal at once.
+    `claim` is held as long as it runs, and left at the first signal.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class Server(uvicorn.Server):
         config: uvicorn.Config,
         lines: Lines,
         ending: asyncio.Event | None = None,
-        told: Callable[[], None] = lambda: None,
+        claim: PidFile | None = None,
     ) -> None:
         super().__init__(config)
-        self._lines, self._ending, self._told = lines, ending or asyncio.Event(), told
+        self._lines, self._ending, self._claim = lines, ending or asyncio.Event(), claim
         self._told_at = 0.0
         self._last = threading.Timer(LAST_SECONDS, _give_up)
         self._last.daemon = True
@@ -88,7 +88,8 @@ class Server(uvicorn.Server):
         if not self.should_exit:
             self.should_exit, self._told_at = True, time.monotonic()
             self._last.start()
-            self._told()
+            if self._claim:
+                self._claim.leave()
         elif time.monotonic() - self._told_at > SAME_SECONDS:
             log.warning("ended by a second signal")
             os._exit(1)
@@ -96,6 +97,8 @@ class Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         if counter % TICKS == 0:
             self._lines.sweep(self.server_state.connections, asyncio.get_running_loop().time())
+            if self._claim:
+                self._claim.hold()
         return await super().on_tick(counter)
 
 
@@ -117,7 +120,7 @@ def serve(
     door, lines = door or Door(), lines or Lines(Limits())
     log.info("listening", extra={"port": listening.getsockname()[1], "pid": os.getpid()})
     try:
-        Server(configured(app, lines, door), lines, ending, pidfile.leave).run(sockets=[listening])
+        Server(configured(app, lines, door), lines, ending, pidfile).run(sockets=[listening])
     finally:
         listening.close()
         pidfile.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,35 @@ def test_without_a_file_there_is_no_owner(path: Path) -> None:
 def test_the_owner_says_who_it_is(path: Path, owned: PidFile) -> None:
     owned.write(pid=1, port=3700)
     assert PidFile(path).owner() == {"pid": 1, "port": 3700}
+
+
+def test_an_owner_takes_its_place_again_when_the_folder_was_removed(
+    path: Path, owned: PidFile
+) -> None:
+    """It could neither be found nor ended any more."""
+    owned.write(pid=1, port=3700)
+    shutil.rmtree(path.parent)
+    owned.hold()
+    assert PidFile(path).owner() == {"pid": 1, "port": 3700}
+    assert not PidFile(path).acquire()
+
+
+def test_who_came_meanwhile_keeps_the_place(path: Path, owned: PidFile) -> None:
+    owned.write(pid=1)
+    path.unlink()
+    other = PidFile(path)
+    assert other.acquire()
+    other.write(pid=2)
+    owned.hold()
+    assert PidFile(path).owner() == {"pid": 2}
+    other.release()
+
+
+def test_a_place_that_cannot_be_taken_is_left(path: Path, owned: PidFile) -> None:
+    shutil.rmtree(path.parent)
+    path.parent.write_text("in the way")
+    owned.hold()
+    assert PidFile(path).owner() is None
 
 
 def test_an_owner_that_has_not_written_yet_is_an_owner(path: Path, owned: PidFile) -> None:

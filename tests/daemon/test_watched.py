@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestr8_index.daemon import watched
-from orchestr8_index.daemon.pidfile import PidFile
+from orchestr8_index.daemon.pidfile import SERVER_NAME, PidFile
 from orchestr8_index.daemon.watch import ADOPT, LOCK_NAME
 from orchestr8_index.daemon.watched import AGAIN_SECONDS, UNWATCHED, Watched
 
@@ -42,11 +42,14 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 @pytest.fixture
 def watcher(tmp_path: Path) -> Iterator[PidFile]:
-    lock = PidFile(tmp_path / LOCK_NAME)
-    assert lock.acquire()
+    """The watcher of this process, which is the server of the directory."""
+    lock, server = PidFile(tmp_path / LOCK_NAME), PidFile(tmp_path / SERVER_NAME)
+    assert lock.acquire() and server.acquire()
     lock.write(pid=os.getppid())
+    server.write(pid=os.getpid())
     yield lock
     lock.release()
+    server.release()
 
 
 def test_while_it_is_watched_nothing_is_started(
@@ -66,6 +69,17 @@ def test_a_watcher_that_is_gone_has_a_successor(
     assert command[command.index(ADOPT) + 1] == str(tmp_path)
     assert {"serve", str(tmp_path), "4711"} <= {*command}
     assert looking.reasons == []
+
+
+def test_where_the_data_directory_was_removed_no_successor_would_help(
+    tmp_path: Path, watcher: PidFile, started: list[list[str]]
+) -> None:
+    """It took the server, whose mcp.pid was gone, for dead, and started another on its port."""
+    looking = Watched(settings_of(tmp_path))
+    for name in (LOCK_NAME, SERVER_NAME):
+        (tmp_path / name).unlink()
+    looking.look()
+    assert started == []
 
 
 def test_one_that_does_not_come_is_started_again_after_a_while_and_told(

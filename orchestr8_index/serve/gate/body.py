@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.types import Message, Receive
 
 from ...errors import BodyTooLarge, EncodingRefused
@@ -25,10 +27,15 @@ def too_large(most: int) -> BodyTooLarge:
 
 
 class Bounded:
-    """`receive`, which raises BodyTooLarge as soon as more than `most` bytes have come."""
+    """`receive`, which raises BodyTooLarge as soon as more than `most` bytes have come.
 
-    def __init__(self, receive: Receive, most: int) -> None:
-        self._receive, self._left, self._most = receive, most, most
+    `come` is called with the last of them.
+    """
+
+    def __init__(
+        self, receive: Receive, most: int, come: Callable[[], None] = lambda: None
+    ) -> None:
+        self._receive, self._left, self._most, self._come = receive, most, most, come
 
     async def __call__(self) -> Message:
         message = await self._receive()
@@ -36,6 +43,8 @@ class Bounded:
             self._left -= len(message.get("body", b""))
             if self._left < 0:
                 raise too_large(self._most)
+            if not message.get("more_body", False):
+                self._come()
         return message
 
 

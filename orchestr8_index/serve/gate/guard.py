@@ -26,6 +26,7 @@ from ...errors import (
 from .body import Bounded, Gone, check_announced
 from .caller import CORRELATION, Caller, caller, correlation_id, new_ident
 from .gate import Gate
+from .keys import LOOK_SECONDS
 from .names import check_host, check_origin
 from .send import send_error
 from .sessions import HEADER as SESSION
@@ -85,7 +86,10 @@ class Guard:
         gate.running += 1
         send.counted = True
         try:
-            await self.app(scope, Bounded(receive, gate.limits.max_body), send)
+            whole = Bounded(
+                receive, gate.limits.max_body, lambda: self._again(scope, headers, send)
+            )
+            await self.app(scope, whole, send)
         finally:
             if path in RIGHTS_OF:
                 gate.audit.done(f"{scope['method']} {path}", str(send.status), False)
@@ -115,6 +119,11 @@ class Guard:
         gate.guesses.charge(peer)
         raise Unauthorized("That key is not known." if found else "A key is needed here.")
 
+    def _again(self, scope: Scope, headers: dict[bytes, bytes], send: _Watched) -> None:
+        """A key may have been revoked while its body came. Raises Unauthorized."""
+        if time.perf_counter() - send.started > LOOK_SECONDS:
+            self._caller(scope, headers)
+
     def _check_load(self, scope: Scope) -> None:
         gate = self._gate
         gate.memory.check()
@@ -140,7 +149,7 @@ class _Watched:
 
     def __init__(self, scope: Scope, send: Send, ident: bytes, gate: Gate) -> None:
         self._scope, self._send, self._ident, self._gate = scope, send, ident, gate
-        self._started, self.status = time.perf_counter(), 0
+        self.started, self.status = time.perf_counter(), 0
         self.counted, self.name = False, ""
 
     async def __call__(self, message: Message) -> None:
@@ -170,7 +179,7 @@ class _Watched:
         level = logging.DEBUG if looked else logging.INFO  # machines look every second
         if not log.isEnabledFor(level):
             return
-        spent = round((time.perf_counter() - self._started) * 1000, 3)
+        spent = round((time.perf_counter() - self.started) * 1000, 3)
         said: dict[str, Any] = {"method": self._scope["method"], "path": self._scope["path"][:100]}
         told = self._scope.get("state", {}).get("rpc_methods", "")
         log.log(level, "request", extra={**said, "status": self.status, "ms": spent, "rpc": told})

@@ -168,8 +168,12 @@ def new_token() -> str:
 def check_keys(settings: Settings) -> None:
     """Raises NotSafe where keys are needed and there are none."""
     if settings.door.needs_keys and not KeyFile(settings.data_dir).read():
-        where = f"on {settings.door.host}" if not settings.door.is_loopback else "with keys only"
-        raise NotSafe(f"Without a key the server does not listen {where}.")
+        make = f"`orchestr8-index key add NAME --scope admin --data-dir {settings.data_dir}`"
+        if settings.door.is_loopback:
+            cure = f"Make one with {make}, or leave out --require-keys (MCP_REQUIRE_KEYS)."
+            raise NotSafe("Keys are required, and there is none yet.", cure)
+        cure = f"Make one with {make}, or leave out --host (MCP_HOST)."
+        raise NotSafe(f"Without a key the server does not listen on {settings.door.host}.", cure)
 
 
 def hash_of(token: str) -> str:

@@ -95,6 +95,7 @@ class Wire(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._unset_keepalive_if_required()  # set by a refusal in the same read
         self._in_head, self._begun, self._head = True, True, 0
         self._due = self.loop.time() + self._lines.limits.head_seconds
         self._lines.waiting.pop(self, None)
@@ -138,7 +139,7 @@ class Wire(HttpToolsProtocol):
         if self.flow.write_paused:
             self.transport.abort()
             return
-        keeps = self.parser.should_keep_alive()
+        keeps = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         self.transport.write(_answer(Overloaded(SENTENCE), new_ident(), keeps))
         if not keeps:
             self.transport.close()

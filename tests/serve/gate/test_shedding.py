@@ -90,6 +90,12 @@ def test_what_comes_in_one_piece_is_answered_in_its_order(port: int, door: Door)
     assert statuses(said) == [200, 200]
 
 
+def test_an_old_client_is_not_left_waiting(port: int) -> None:
+    head = b"POST / HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n"
+    said = Line(port).send(head + b"Content-Length: 2\r\n\r\n{}").read()
+    assert statuses(said) == [503] and b"connection: close" in said
+
+
 def test_they_are_counted_and_told_in_one_line(
     port: int, state: State, caplog: pytest.LogCaptureFixture
 ) -> None:
