@@ -159,7 +159,8 @@ def test_above_the_soft_limit_the_query_log_shrinks(tmp_path: Path) -> None:
         await store.write(insert("t1"))
         return before, queries(store)
 
-    assert run(tmp_path, work, soft_mb=1) == (2000, 1000)
+    before, after = run(tmp_path, work, soft_mb=1)
+    assert before == 2000 and after <= 1000  # another bite may have been taken by now
 
 
 def test_it_shrinks_bite_by_bite_until_there_is_room(
