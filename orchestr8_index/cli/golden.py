@@ -9,14 +9,14 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ..discover.answer import answer_agents, answer_skills, answer_workflows
-from ..discover.candidates import by_name
-from ..discover.explain import explain
-from ..discover.index import Index
-from ..discover.rank import contributions, rank
+from ..catalog.index import Index
 from ..errors import OperationError
 from ..plain import plain
 from ..records import AgentQuery, Answer, Entry, Kind, SkillQuery, TermPoints, WorkflowQuery
+from ..search.answer import answer_agents, answer_skills, answer_workflows
+from ..search.candidates import by_name
+from ..search.explain import explain
+from ..search.rank import contributions, rank
 from ..text import Terms
 
 DEPTH = 10
@@ -212,7 +212,7 @@ def save(score: Score, last: Path) -> None:
 
 def suggest(index: Index, most: int = 20) -> Iterable[str]:
     """Candidate lines for golden.jsonl from the catalogue's own examples, for a person to edit."""
-    from ..discover.examples import examples_of
+    from ..search.examples import examples_of
 
     found: list[tuple[str, str, Kind]] = []
     for kind, segment in index.segments.items():

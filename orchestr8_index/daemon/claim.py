@@ -16,7 +16,7 @@ import msgspec
 from ..config import LOOPBACK, USUAL, Door, Settings
 from ..errors import AlreadyRunning, PortTaken, StartFailed
 from .pidfile import SERVER_NAME, PidFile
-from .taken import taker
+from .port_owner import taker
 
 HOST, WILDCARDS = LOOPBACK, ("0.0.0.0", "::")
 _UNKNOWN_NAME = (socket.EAI_NONAME, socket.EAI_AGAIN, socket.EAI_NODATA)

@@ -16,7 +16,7 @@ from .claim import reached_at
 from .command import arguments_of, own_command, watch_command
 from .pidfile import SERVER_NAME, PidFile
 from .probe import Address, Health, address_of, get_health
-from .watch import LOCK_NAME, STDERR_NAME
+from .watcher import LOCK_NAME, STDERR_NAME
 
 START_SECONDS, STOP_SECONDS, KILL_SECONDS = 120.0, 10.0, 5.0
 ATTACH_SECONDS = 3.0

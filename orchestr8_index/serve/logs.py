@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from ..redact import redacted_field
-from .gate.caller import correlation_id
+from .callers import correlation_id
 
 KEPT_DAYS = 7
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
-from orchestr8_index.serve.gate.caller import correlation_id
+from orchestr8_index.serve.callers import correlation_id
 from orchestr8_index.serve.logs import (
     KEPT_DAYS,
     JsonLines,
