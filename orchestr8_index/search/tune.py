@@ -26,6 +26,7 @@ from ..catalog.index import Index, Segment, open_newest
 from ..catalog.snapshot import Generations
 from ..catalog.word_vectors import Words
 from ..config import USUAL, ReadLimits, digest_of_roots
+from ..private import make_folder, open_private
 from ..records import Kind
 from ..text import Terms, fold_name
 from . import teach
@@ -260,14 +261,14 @@ def _written(made: Vectors | Fit, home: Path) -> str:
 
 def _keep(data_dir: Path, vectors: Vectors | Fit | None, fit: Vectors | Fit | None) -> None:
     """Written beside its place and renamed; what was tuned before goes away with it."""
-    folder = data_dir / FOLDER
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = make_folder(data_dir, FOLDER)
     for name, wanted in ((VECTORS, vectors), (CONFIDENCE, fit)):
         made = folder / f"{name}.new"
         if isinstance(wanted, Vectors):
             wanted.write(made)
         elif wanted is not None:
-            made.write_bytes(msgspec.json.encode(wanted))
+            with open(made, "wb", opener=open_private) as file:
+                file.write(msgspec.json.encode(wanted))
         else:
             (folder / name).unlink(missing_ok=True)
             continue
