@@ -69,8 +69,9 @@ def make_folder(data_dir: Path, *below: str) -> Path:
 def check_data_dir(data_dir: Path) -> None:
     """Looks at all that the server would write there. Raises OSError for the first not ours."""
     make_folder(data_dir)
-    present = [name for name in _FOLDERS if os.path.lexists(data_dir / name)]
-    for folder in [data_dir, *(make_folder(data_dir, name) for name in present)]:
+    below = [data_dir / name for name in _FOLDERS]
+    there = [path.name for path in below if path.is_dir() or path.is_symlink()]
+    for folder in (data_dir, *(make_folder(data_dir, name) for name in there)):
         for path in folder.iterdir():
             if path.name.startswith(_OURS):
                 check_file(path)
