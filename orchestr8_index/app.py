@@ -45,7 +45,7 @@ def run_server(settings: Settings, told: Callable[[int], None] = lambda port: No
     refresh.on_swap += [lambda index: queries.clear(), lambda index: patterns.clear()]
     state.signs.listen_to(log)
     state.signs.trace = make_trace(settings.otel_endpoint)
-    lines = Lines(settings.limits, state.metrics.failed, state.gate.congestion)
+    lines = Lines(settings.limits, state.metrics.failed)
     serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)
 
 

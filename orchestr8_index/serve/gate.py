@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from ..config import Limits, Settings
 from .audit import Audit
 from .callers import Caller
-from .congestion import Congestion
 from .host_names import names_of
 from .keys import KeyChange, Keys, hash_of_bytes
 from .mcp_sessions import Sessions
@@ -22,7 +21,7 @@ GUESSES = 5  # unknown keys a second from one peer
 
 @dataclass(slots=True)
 class Gate:
-    """`failed(code)` counts an error; `running` are the requests inside, without event streams."""
+    """`failed(code)` counts an error."""
 
     limits: Limits
     names: frozenset[str]
@@ -33,11 +32,9 @@ class Gate:
     failed: Callable[[int], None]
     buckets: Buckets
     guesses: Buckets
-    congestion: Congestion
     sessions: Sessions
     streams: Streams
     local_hash: str = ""
-    running: int = 0
 
     def known(self, token: bytes) -> Caller | None:
         """The holder of a key, or the command line of the user who runs this server."""
@@ -66,7 +63,6 @@ def make_gate(settings: Settings, memory: Memory, failed: Callable[[int], None])
         failed=failed,
         buckets=Buckets(settings.limits.rate),
         guesses=Buckets(GUESSES),
-        congestion=Congestion(settings.limits.max_wait_ms),
         sessions=sessions,
         streams=streams,
         local_hash=hash_of_bytes(settings.local_key.encode()) if settings.local_key else "",

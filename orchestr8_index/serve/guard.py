@@ -55,6 +55,7 @@ class Guard:
         token = correlation_id.set(ident.decode())
         watched = _Watched(scope, send, ident, self._gate)
         try:
+            self._check_load(scope)
             await self._pass(scope, receive, watched, headers)
         except RequestError as error:
             await self._refuse(scope, watched, error)
@@ -79,12 +80,10 @@ class Guard:
         send.name = asking.name
         if path not in CALM:
             gate.buckets.charge(asking.name)
-            self._check_load(scope)
+            gate.memory.check()
         gate.sessions.check(_value(headers, SESSION), asking.name)
         asking.must_have(RIGHTS_OF.get(path, "read"))  # type: ignore[arg-type]
         token = caller.set(asking)
-        gate.running += 1
-        send.counted = True
         try:
             whole = Bounded(
                 receive, gate.limits.max_body, lambda: self._again(scope, headers, send)
@@ -125,13 +124,11 @@ class Guard:
             self._caller(scope, headers)
 
     def _check_load(self, scope: Scope) -> None:
-        gate = self._gate
-        gate.memory.check()
-        if gate.running >= gate.limits.max_running:
-            raise Overloaded("Too many requests are running.")
-        arrived = scope.get("state", {}).get("arrived")
-        if arrived is not None:
-            gate.congestion.check(arrived)
+        """Raises Overloaded, before anything else is looked at: refusing must cost little."""
+        state = scope.get("state", {})
+        if state.get("overloaded") and scope["path"] not in CALM:
+            state["lines"].refused += 1
+            raise Overloaded("More is asked than can be answered.")
 
     async def _refuse(self, scope: Scope, watched: _Watched, error: RequestError) -> None:
         self._gate.failed(error.code)
@@ -150,7 +147,7 @@ class _Watched:
     def __init__(self, scope: Scope, send: Send, ident: bytes, gate: Gate) -> None:
         self._scope, self._send, self._ident, self._gate = scope, send, ident, gate
         self.started, self.status = time.perf_counter(), 0
-        self.counted, self.name = False, ""
+        self.name = ""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -166,15 +163,17 @@ class _Watched:
 
     def _let_stream(self) -> None:
         """An event stream stays for hours: it is no running request, and a stop ends it."""
-        self._scope.setdefault("state", {})["stream"] = asyncio.current_task()
-        self._release()
-
-    def _release(self) -> None:
-        self._gate.running -= self.counted
-        self.counted = False
+        state = self._scope.setdefault("state", {})
+        if "stream" not in state and "lines" in state:
+            state["lines"].streams += 1
+        state["stream"] = asyncio.current_task()
 
     def end(self) -> None:
-        self._release()
+        state = self._scope.get("state", {})
+        if "stream" in state and "lines" in state:
+            state["lines"].streams -= 1
+        if state.get("overloaded") and self.status == Overloaded.status:
+            return  # told in one line for all of a second
         looked = self._scope["path"] in CALM and self.status in (200, 503)
         level = logging.DEBUG if looked else logging.INFO  # machines look every second
         if not log.isEnabledFor(level):

@@ -41,7 +41,7 @@ def settings_of(data_dir: Path, *roots: Path, **given: Any) -> Settings:
 
 def limits_of(**given: int) -> Limits:
     """Limits for a process that holds all tests, on a machine that may be busy."""
-    ample = {"memory_soft_mb": 4000, "memory_hard_mb": 8000, "max_wait_ms": 30_000}
+    ample = {"memory_soft_mb": 4000, "memory_hard_mb": 8000}
     return Limits(**{**ample, **given})
 
 

@@ -66,7 +66,7 @@ class Line:
 def served(state: State, door: Door | None = None) -> Iterator[int]:
     """The port of a server of this state."""
     listening = listen(0)
-    lines = Lines(state.settings.limits, state.metrics.failed, state.gate.congestion)
+    lines = Lines(state.settings.limits, state.metrics.failed)
     server = Quiet(configured(make_web(state), lines, door or Door()), lines)
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
