@@ -118,6 +118,12 @@ class PatternStored(Struct, kw_only=True):
     created: bool
 
 
+class Forgotten(Struct, frozen=True):
+    """How many decisions were removed."""
+
+    forgotten: int
+
+
 # --- outcomes ----------------------------------------------------------------------------------
 
 

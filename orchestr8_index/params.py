@@ -8,24 +8,24 @@ import msgspec
 from msgspec import Struct
 
 from .errors import InvalidParams
-from .records import AgentQuery
 
 MOST_NAMED = 50  # unknown fields that an error names
 Params = TypeVar("Params", bound=Struct)
 
 
 def read_params(kind: type[Params], raw: bytes) -> Params:
-    """Raises InvalidParams with every bad field by name, unknown ones too."""
+    """Raises InvalidParams with every bad field by name, unknown ones too.
+
+    A struct may have a method `problems`, for rules about several of its fields.
+    """
     try:
-        return msgspec.json.decode(raw, type=kind)
+        params = msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
         raise InvalidParams(_problems(kind, raw) or {"params": _plain(error)}) from None
-
-
-def check_agents_query(query: AgentQuery) -> None:
-    """Raises InvalidParams when nothing is asked."""
-    if query.role is query.capability is query.context is None:
-        raise InvalidParams({"context": "give at least one of capability, role, context"})
+    check = getattr(params, "problems", None)
+    if check is not None and (problems := check()):
+        raise InvalidParams(problems)
+    return params
 
 
 def _problems(params: type[Struct], raw: bytes) -> dict[str, str]:

@@ -149,6 +149,10 @@ class AgentQuery(Choice, forbid_unknown_fields=True, frozen=True, kw_only=True):
     role: Text50 | None = None
     context: Text500 | None = None
 
+    def problems(self) -> dict[str, str]:
+        asked = self.role is not None or self.capability is not None or self.context is not None
+        return {} if asked else {"context": "give at least one of capability, role, context"}
+
 
 class SkillQuery(Choice, forbid_unknown_fields=True, frozen=True, kw_only=True):
     context: Text500
@@ -352,6 +356,18 @@ class PatternStore(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
 class PatternGoal(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     goal: Text500
     context: Text500 | None = None
+
+
+class ForgetQuery(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Which decisions to forget: exactly one of these. `before` is an ISO 8601 date or moment."""
+
+    task_id: Text100 | None = None
+    before: Annotated[str, Meta(min_length=4, max_length=40)] | None = None
+    agent: Name | None = None
+
+    def problems(self) -> dict[str, str]:
+        given = sum(value is not None for value in (self.task_id, self.before, self.agent))
+        return {} if given == 1 else {"task_id": "give exactly one of task_id, before, agent"}
 
 
 class PatternSearch(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

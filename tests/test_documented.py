@@ -10,7 +10,7 @@ import pytest
 import orchestr8_index
 from orchestr8_index.cli import COMMANDS
 from orchestr8_index.config import RANGES, READ_RANGES, REPOSITORY, Limits, ReadLimits
-from orchestr8_index.serve.methods import METHODS
+from orchestr8_index.methods import METHODS
 
 from .source import modules
 

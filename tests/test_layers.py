@@ -25,6 +25,7 @@ WORDS = {
     "params",
     "plain",
     "answers",
+    "methods",
 }
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version
 MAY = {

@@ -23,10 +23,10 @@ from orchestr8_index.cli import asking
 from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.daemon.probe import Address, call, request
 from orchestr8_index.errors import OperationError, RequestError
+from orchestr8_index.methods import METHODS
 from orchestr8_index.serve.callers import Right
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.keys import KeyFile
-from orchestr8_index.serve.methods import METHODS
 from orchestr8_index.serve.rate import BURST_SECONDS, Buckets
 from orchestr8_index.serve.state import State
 
@@ -139,7 +139,7 @@ def _wire(case: Case) -> str:
 def test_an_error_is_the_same_on_every_face(
     locked: State, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("orchestr8_index.serve.methods.answer_workflows")  # for the defect
+    monkeypatch.delattr("orchestr8_index.search.methods.answer_workflows")  # for the defect
     case = CASES[name]
     key = KeyFile(locked.settings.data_dir).add("caller", case.right)
     with served(locked) as port:

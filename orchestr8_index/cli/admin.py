@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from ..config import Settings
 from ..errors import AlreadyRunning, OperationError
 from ..learn.outcomes import Outcomes
-from ..learn.verify import Chosen, chooser
+from ..learn.verify import chooser
 from ..params import read_params
 from ..plain import plain
-from ..records import Decision, Report
+from ..records import Decision, ForgetQuery, Report
 
 if TYPE_CHECKING:
     from ..daemon.probe import Address
@@ -32,7 +32,7 @@ def forget_decisions(settings: Settings, given: dict[str, str]) -> int:
     where = running_address(settings)
     if where is not None:
         return int(_result(call(where, "forgetDecisions", given))["forgotten"])
-    choose = chooser(read_params(Chosen, msgspec.json.encode(given)))
+    choose = chooser(read_params(ForgetQuery, msgspec.json.encode(given)))
     return _as_writer(settings, lambda outcomes: outcomes.forget(choose))
 
 

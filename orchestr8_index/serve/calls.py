@@ -16,10 +16,12 @@ from typing import Any
 import msgspec
 
 from ..errors import Forbidden, InternalError, MethodNotFound, RequestError, StoreUnavailable
+from ..methods import METHODS, Method
+from ..params import read_params
 from ..store.ledger import query_note
 from .cache import AnswerCache, Key
 from .callers import caller, correlation_id
-from .methods import METHODS, Method, read_params
+from .handlers import HANDLERS
 from .state import State
 from .trace import Trace
 
@@ -91,7 +93,7 @@ async def _perform(state: State, method: Method, raw: bytes) -> bytes:
     if method.cache and log.isEnabledFor(logging.DEBUG):  # a question; reports are never logged
         said = raw[:LOGGED_BYTES].decode("utf-8", "replace")
         log.debug("asked", extra={"method": method.name, "params": said})
-    params = read_params(method, raw)
+    params = read_params(method.params, raw)
     result = await (
         _cached(state, method, params) if method.cache else _plain(state, method, params)
     )
@@ -104,7 +106,7 @@ async def _perform(state: State, method: Method, raw: bytes) -> bytes:
 
 
 async def _plain(state: State, method: Method, params: Any) -> bytes:
-    return msgspec.json.encode(await method.call(state, params))
+    return msgspec.json.encode(await HANDLERS[method.name](state, params))
 
 
 async def _cached(state: State, method: Method, params: Any) -> bytes:
@@ -123,7 +125,7 @@ async def renew(state: State, name: str, asked: bytes) -> bool:
     Raises RequestError.
     """
     method = _method(name)
-    params = read_params(method, asked)
+    params = read_params(method.params, asked)
     key = (name, _digest(asked), state.stamp(method.about))
     cache = _cache(state, method)
     if key in cache:
@@ -134,7 +136,7 @@ async def renew(state: State, name: str, asked: bytes) -> bool:
 
 
 async def _work_out(state: State, method: Method, params: Any, key: Key) -> bytes:
-    result = await method.call(state, params)
+    result = await HANDLERS[method.name](state, params)
     answer = msgspec.json.encode(result)
     again = {**result, "cache_hit": True} if _tells(result) else None
     _cache(state, method).put(key, msgspec.json.encode(again) if again else answer)

@@ -13,8 +13,16 @@ from ..learn.credit import credits
 from ..learn.outcomes import Outcomes
 from ..learn.patterns import best, missing_agents
 from ..learn.plan import check_dependencies, check_groups, derive_groups
-from ..learn.verify import Chosen, chooser
-from ..records import Kind, Pattern, PatternGoal, PatternSearch, PatternStore, Report
+from ..learn.verify import chooser
+from ..records import (
+    ForgetQuery,
+    Kind,
+    Pattern,
+    PatternGoal,
+    PatternSearch,
+    PatternStore,
+    Report,
+)
 from ..search.candidates import by_name
 from ..search.rank import rank
 from ..store.ledger import mean, moment
@@ -77,7 +85,7 @@ async def find_patterns(state: State, asked: PatternSearch) -> list[dict[str, An
     return [_told(state, p, likeness, "similarity") for p, likeness in found[: asked.limit]]
 
 
-async def forget_decisions(state: State, chosen: Chosen) -> dict[str, int]:
+async def forget_decisions(state: State, chosen: ForgetQuery) -> dict[str, int]:
     choose = chooser(chosen)
     outcomes = await keeper_of(state).outcomes()
     return {"forgotten": await outcomes.forget(choose)}

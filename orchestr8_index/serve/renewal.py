@@ -11,9 +11,9 @@ import logging
 import time
 
 from ..errors import RequestError
+from ..methods import METHODS
 from . import hot
 from .calls import renew
-from .methods import METHODS
 from .state import State
 
 LOOK_SECONDS = 0.5

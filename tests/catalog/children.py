@@ -8,16 +8,16 @@ from typing import Any
 
 from orchestr8_index.config import REPOSITORY, Settings
 
-_START = "import sys; sys.path.append(sys.argv[1]); from orchestr8_index.search import build; "
+_START = "import sys; sys.path.append(sys.argv[1]); from orchestr8_index.catalog import build; "
 _AT_KILLER = """
-from orchestr8_index.search import catalogue
+from orchestr8_index.catalog import collect
 import os, signal, time
-read = catalogue.parse
+read = collect.parse
 def parse(source, data, root, limits):
     if source.path.endswith('killer.md'):
         {harm}
     return read(source, data, root, limits)
-catalogue.parse = parse
+collect.parse = parse
 sys.exit(build.main())
 """
 

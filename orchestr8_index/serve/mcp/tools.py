@@ -13,9 +13,9 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
 
 from ...errors import InvalidParams, RequestError
+from ...methods import METHODS, Method
 from ...search.confidence import DOUBTFUL
 from ..calls import perform
-from ..methods import METHODS, Method
 from ..state import State
 from .results import RESULTS, slim
 from .schemas import input_schema, output_schema

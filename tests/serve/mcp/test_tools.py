@@ -12,12 +12,12 @@ from mcp.client.client import Client
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.errors import InvalidParams
+from orchestr8_index.methods import METHODS
 from orchestr8_index.serve.mcp.results import RESULTS
 from orchestr8_index.serve.mcp.schemas import FOR_PROGRAMS
 from orchestr8_index.serve.mcp.server import make_server
 from orchestr8_index.serve.mcp.subscriptions import Changes
 from orchestr8_index.serve.mcp.tools import INSTRUCTIONS, TOOLS, encoded
-from orchestr8_index.serve.methods import METHODS
 from orchestr8_index.serve.state import State
 from orchestr8_index.tokens import estimate_tokens
 
