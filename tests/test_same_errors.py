@@ -61,7 +61,7 @@ class Case:
 
 
 def lose_index(state: State) -> None:
-    wait_for(lambda: state.first_build and state.first_build.done())
+    wait_for(lambda: state.refresh._building and state.refresh._building.done())
     state.refresh.index = None
 
 

@@ -27,9 +27,9 @@ from .body import Bounded, Gone, check_announced
 from .callers import CORRELATION, Caller, caller, correlation_id, new_ident
 from .gate import Gate
 from .host_names import check_host, check_origin
-from .keys import LOOK_SECONDS
-from .mcp_sessions import HEADER as SESSION
+from .keys import RELOAD_SECONDS
 from .send import send_error
+from .sessions import HEADER as SESSION
 
 ONCE = frozenset({b"host", b"origin", b"authorization", b"content-length", b"content-encoding"})
 OPEN = frozenset({"/health/live"})  # answered without a key
@@ -110,7 +110,7 @@ class Guard:
         gate, peer = self._gate, (scope.get("client") or ("local",))[0]
         sent = headers.get(b"authorization")
         found = _TOKEN.fullmatch(sent.strip()) if sent else None
-        known = gate.known(found[1]) if found else None
+        known = gate.holder(found[1]) if found else None
         if known is not None:
             return known
         if scope["path"] in OPEN or not (gate.needs_keys or (found and gate.keys.any)):
@@ -120,7 +120,7 @@ class Guard:
 
     def _again(self, scope: Scope, headers: dict[bytes, bytes], send: _Watched) -> None:
         """A key may have been revoked while its body came. Raises Unauthorized."""
-        if time.perf_counter() - send.started > LOOK_SECONDS:
+        if time.perf_counter() - send.started > RELOAD_SECONDS:
             self._caller(scope, headers)
 
     def _check_load(self, scope: Scope) -> None:
@@ -158,7 +158,7 @@ class _Watched:
                 if value.startswith(b"text/event-stream"):
                     self._let_stream()
                 elif name == SESSION:
-                    self._gate.sessions.begun(value, self.name)
+                    self._gate.sessions.begin(value, self.name)
         await self._send(message)
 
     def _let_stream(self) -> None:

@@ -12,12 +12,12 @@ import httpx2 as httpx
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestr8_index.app import make_state
 from orchestr8_index.catalog.build import BuildLine, BuildRequest, build
 from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.catalog.worker import BuildChild, Builder
 from orchestr8_index.config import Limits, Settings
-from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.rpc import Reply, reply_to
 from orchestr8_index.serve.state import State
 
@@ -46,10 +46,7 @@ def limits_of(**given: int) -> Limits:
 
 
 def state_of(settings: Settings, index: Index | None, builder: Builder | None = None) -> State:
-    refresh = Refresh(settings, builder or Here(settings), index=index)
-    queries = AnswerCache(settings.query_life)
-    refresh.on_swap.append(lambda _: queries.clear())
-    return State(settings, refresh, queries, AnswerCache(settings.pattern_life))
+    return make_state(settings, Refresh(settings, builder or Here(settings), index=index))
 
 
 def client(app: ASGIApp) -> httpx.AsyncClient:
