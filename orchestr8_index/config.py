@@ -30,6 +30,7 @@ from .errors import BadSetting
 from .tokens import ESTIMATE, TOKENIZERS
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+SYNONYMS = {"warn": "warning"}
 SHIPPED = "the shipped plugins_fixture"
 QUERY_LIFE, PATTERN_LIFE = 300, 600
 TLS = ("tls_cert", "tls_key")
@@ -340,6 +341,7 @@ def _address(env: Mapping[str, str], name: str) -> str:
 
 def _one_of(env: Mapping[str, str], name: str, allowed: Sequence[str], default: str) -> str:
     text = env.get(name, "").strip().lower() or default
+    text = SYNONYMS.get(text, text)
     if text not in allowed:
         raise BadSetting(f"{name}={text} is not one of {', '.join(allowed)}.", "Mend it.")
     return text
