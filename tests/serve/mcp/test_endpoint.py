@@ -182,7 +182,7 @@ def test_before_the_first_request_the_sdk_is_not_loaded() -> None:
         from pathlib import Path
         from orchestr8_index.config import fixture_root
         from tests.serve.asking import ask, settings_of, state_of
-        from tests.serve.mcp_face.test_route import LIST, MODERN, live
+        from tests.serve.mcp.test_endpoint import LIST, MODERN, live
         heavy = {"mcp", "mcp_types", "pydantic", "cryptography"}
         state = state_of(settings_of(Path(tempfile.mkdtemp()), fixture_root()), None)
         live(state, lambda asking: asking.get("/health"))
