@@ -11,32 +11,33 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from .answers import (
+from .queries import (
     AgentAnswer,
+    AgentQuery,
     ContextAnswer,
+    ContextQuery,
     EntryAnswer,
-    Forgotten,
+    EntryQuery,
     HealthAnswer,
+    NoParams,
+    SkillAnswer,
+    SkillQuery,
+    WorkflowAnswer,
+    WorkflowQuery,
+)
+from .records import Kind
+from .reports import (
+    ForgetQuery,
+    Forgotten,
     OutcomeAnswer,
     PatternAnswer,
-    PatternStored,
-    SkillAnswer,
-    WorkflowAnswer,
-)
-from .records import (
-    AgentQuery,
-    ContextQuery,
-    EntryQuery,
-    ForgetQuery,
-    Kind,
-    NoParams,
     PatternGoal,
     PatternSearch,
     PatternStore,
+    PatternStored,
     Report,
-    SkillQuery,
-    WorkflowQuery,
 )
+from .validate import Params
 
 Scope = Literal["read", "report", "admin"]
 
@@ -54,7 +55,7 @@ class Method(Struct, frozen=True):
 
     name: str
     short: str
-    params: type[Struct]
+    params: type[Params]
     result: Any
     sentence: str
     scope: Scope = "read"

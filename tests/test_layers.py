@@ -22,9 +22,9 @@ WORDS = {
     "records",
     "text",
     "tokens",
-    "params",
-    "plain",
-    "answers",
+    "validate",
+    "queries",
+    "reports",
     "methods",
 }
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version

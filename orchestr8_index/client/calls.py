@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from ..errors import InvalidParams, RequestError
 from ..methods import Method
-from ..params import read_params
+from ..validate import read_params
 from .steps import Reply, Trouble
 
 

@@ -19,21 +19,19 @@ from typing import Any, Literal
 import msgspec
 from cachetools import TTLCache
 
-from ..answers import (
+from ..config import Settings, read_settings
+from ..errors import InvalidParams, ServerAway, Starting
+from ..methods import SHORT, Method
+from ..queries import (
     AgentAnswer,
     ContextAnswer,
     EntryAnswer,
     HealthAnswer,
-    OutcomeAnswer,
-    PatternAnswer,
-    PatternStored,
     SkillAnswer,
     WorkflowAnswer,
 )
-from ..config import Settings, read_settings
-from ..errors import InvalidParams, ServerAway, Starting
-from ..methods import SHORT, Method
 from ..records import Kind, Result
+from ..reports import OutcomeAnswer, PatternAnswer, PatternStored
 from .calls import NONSENSE, read_reply, read_result, request, write_params
 from .delivery import Connection, Courier
 from .embedded import Registry
@@ -264,7 +262,7 @@ class Core:
         yield Work(partial(self.spool.append, _dated(raw, happened)))
         if answer.reason:
             self._warn(f"{answer.reason}; outcomes wait in {self.spool.path}")
-        return OutcomeAnswer(stored=False, spooled=True)
+        return OutcomeAnswer(stored=False, decision_id=None, receipt=None, spooled=True)
 
     def _after_the_others(self, method: Method, raw: bytes) -> Steps[OutcomeAnswer | Trouble]:
         """Sent only when no older outcome waits, or when those go within a moment."""

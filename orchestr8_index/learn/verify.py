@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from ..errors import InvalidParams
-from ..records import Decision, ForgetQuery, Pattern
+from ..records import Decision, Pattern
+from ..reports import ForgetQuery
 from ..store import ledger
 from ..store.store import Store
 from ..text import Terms

@@ -9,17 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..answers import Excerpt
 from ..catalog.index import Index
-from ..records import (
+from ..queries import (
     AgentQuery,
     Context,
     ContextQuery,
     EntryQuery,
-    Experience,
+    Excerpt,
     SkillQuery,
     WorkflowQuery,
 )
+from ..records import Experience
 from ..text import Terms
 from ..tokens import ESTIMATING, Tokenizer
 from .answer import answer_agents, answer_skills, answer_workflows

@@ -17,8 +17,8 @@ import msgspec
 
 from ..errors import Forbidden, InternalError, MethodNotFound, RequestError, StoreUnavailable
 from ..methods import METHODS, Method
-from ..params import read_params
 from ..store.ledger import query_note
+from ..validate import read_params
 from .cache import AnswerCache, Key
 from .callers import caller, correlation_id
 from .events import Learnt

@@ -7,7 +7,8 @@ from typing import Any
 
 from ..errors import StoreUnavailable
 from ..methods import METHODS
-from ..records import ContextQuery, NoParams, PatternGoal
+from ..queries import ContextQuery, NoParams
+from ..reports import PatternGoal
 from ..search.methods import ANSWERS, Knowledge, answer_method
 from .health import health, metrics
 from .learning import cache_decision, find_patterns, forget_decisions, get_pattern, store_pattern

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from ..answers import EntryChange
 from ..catalog.index import Index, Segment
 from ..errors import StoreUnavailable
 from ..learn.credit import credits
@@ -14,15 +13,8 @@ from ..learn.outcomes import Outcomes
 from ..learn.patterns import best, missing_agents
 from ..learn.plan import check_dependencies, check_groups, derive_groups
 from ..learn.verify import chooser
-from ..records import (
-    ForgetQuery,
-    Kind,
-    Pattern,
-    PatternGoal,
-    PatternSearch,
-    PatternStore,
-    Report,
-)
+from ..records import Kind, Pattern
+from ..reports import EntryChange, ForgetQuery, PatternGoal, PatternSearch, PatternStore, Report
 from ..search.candidates import by_name
 from ..search.rank import rank
 from ..store.ledger import mean, moment

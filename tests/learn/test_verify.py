@@ -17,11 +17,11 @@ from orchestr8_index.learn.verify import (
     read_only,
     verify,
 )
-from orchestr8_index.params import read_params
-from orchestr8_index.records import ForgetQuery
+from orchestr8_index.reports import ForgetQuery
 from orchestr8_index.store import ledger
 from orchestr8_index.store.database import NAME, connect
 from orchestr8_index.store.store import Store
+from orchestr8_index.validate import read_params
 
 from .reporting import decision, send, with_outcomes
 

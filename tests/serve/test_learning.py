@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestr8_index.catalog.index import Index
-from orchestr8_index.records import MOST_COUNTED
+from orchestr8_index.reports import MOST_COUNTED
 from orchestr8_index.serve.learning import store_of
 from orchestr8_index.serve.state import State
 from orchestr8_index.store import ledger

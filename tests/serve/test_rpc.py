@@ -12,7 +12,7 @@ import pytest
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Limits
 from orchestr8_index.methods import METHODS, Method
-from orchestr8_index.records import NoParams
+from orchestr8_index.queries import NoParams
 from orchestr8_index.serve import calls
 from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.handlers import HANDLERS

@@ -9,23 +9,23 @@ from typing import Any
 
 import msgspec
 import pytest
-from msgspec import Struct
 
 from orchestr8_index.methods import Method
-from orchestr8_index.records import NoParams
+from orchestr8_index.queries import NoParams
 from orchestr8_index.serve import calls
 from orchestr8_index.serve.rpc import Reply
 from orchestr8_index.serve.state import State
+from orchestr8_index.validate import Params
 
 from .asking import reply
 
 
-class Difference(Struct, forbid_unknown_fields=True, frozen=True):
+class Difference(Params, frozen=True):
     minuend: int
     subtrahend: int
 
 
-class Numbers(Struct, frozen=True):
+class Numbers(Params, frozen=True):
     numbers: list[int]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ...errors import ParseError, RequestError
-from ...records import Report
+from ...reports import Report
 from ...search.candidates import by_name
 from ..calls import perform
 from ..state import State

@@ -15,7 +15,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ...records import MOST_COUNTED, Report, Result
+from ...records import Result
+from ...reports import MOST_COUNTED, Report
 from .payloads import AgentStopped, Response, ToolEnded, ToolFailed
 from .verdict import read_verdict
 

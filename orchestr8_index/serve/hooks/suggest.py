@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ...records import AgentQuery, Answer, Row, SkillQuery, WorkflowQuery
+from ...queries import AgentQuery, Answer, Row, SkillQuery, WorkflowQuery
 from ...search.answer import answer_agents, answer_skills, answer_workflows
 from ...search.confidence import SURE
 from ...text import clean, cut

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestr8_index.records import Report
+from orchestr8_index.reports import Report
 from orchestr8_index.serve.hooks.delegations import Delegations, task_id
 from orchestr8_index.serve.hooks.payloads import PAYLOAD, AgentStopped, Prompted, ToolEnded
 
