@@ -1,18 +1,12 @@
-"""Does it answer again, rightly, and with nothing lost, whatever is done to it while it works?
-
-scripts/bench chaos [--rounds 200] [--root DIR] [--seed 7]
+"""Kills, a full disk and damage under load: answers again, rightly, and loses nothing.
 
 Each round starts a server with its watcher, loads it, does one thing to it, and looks how long it
 takes until it answers and until it takes outcomes again. Clocks are not set back: files are dated
 into the future instead.
 """
 
-from __future__ import annotations
-
-import argparse
 import collections
 import contextlib
-import http.client
 import json
 import os
 import random
@@ -21,68 +15,52 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from machine import HOST, Client, describe
+from orchestr8_index.store.database import NAME
 
-from orchestr8_index.store import ledger
-from orchestr8_index.store.database import NAME, connect
+from .harness import Run, progress
+from .servers import BROKEN, PROGRAM, Client, beside, outcome, owner_of, stored
 
-FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
-PROGRAM = (sys.executable, "-m", "orchestr8_index")
-AGAIN = 30.0
-BROKEN = (OSError, ValueError, http.client.HTTPException)
+AGAIN = 30.0  # seconds after which a round gives up
+PAGE = 4096
+Job = Callable[[Client], bool]
 
 
 class World:
     """A tree, a data directory, and what was sent to the servers over them."""
 
-    def __init__(self, folder: Path, root: Path) -> None:
-        self.data, self.tree = folder / "data", folder / "tree"
-        self.other = folder / "other"
+    def __init__(self, folder: Path, root: str) -> None:
+        self.data, self.tree, self.other = (folder / name for name in ("data", "tree", "other"))
         for tree in (self.tree, self.other):
             shutil.copytree(root, tree)
-        (self.other / "plugins" / "late" / "agents").mkdir(parents=True)
-        late = "---\nname: latecomer\ndescription: Comes late.\n---\n\nBrews coffee.\n"
-        (self.other / "plugins" / "late" / "agents" / "latecomer.md").write_text(late)
-        self.names = sorted(path.stem for path in root.rglob("agents/*.md"))
+        late = self.other / "plugins" / "late" / "agents" / "latecomer.md"
+        late.parent.mkdir(parents=True)
+        late.write_text("---\nname: latecomer\ndescription: Comes late.\n---\n\nBrews coffee.\n")
+        self.names = sorted(path.stem for path in Path(root).rglob("agents/*.md"))
         self.acknowledged: set[str] = set()
         self.wrong: list[str] = []
         self.asked = 0
 
     def run(self, *command: str) -> None:
-        options = ("--data-dir", str(self.data))
-        roots = ("--root", str(self.tree), "--port", "0") if command == ("up",) else ()
-        done = subprocess.run(
-            [*PROGRAM, *command, *roots, *options], capture_output=True, text=True
-        )
+        whole = [*PROGRAM, *command, "--data-dir", str(self.data)]
+        done = subprocess.run(whole, capture_output=True, text=True)
         assert done.returncode == 0, (command, done.stderr)
 
-    def owner(self, lock: str = "mcp.pid") -> dict[str, Any]:
-        with contextlib.suppress(OSError, ValueError):
-            found: dict[str, Any] = json.loads((self.data / lock).read_text())
-            return found
-        return {}
+    def pid(self, lock: str = "mcp.pid") -> int:
+        return int(owner_of(self.data, lock).get("pid") or 0)
 
     def client(self) -> Client:
-        port = self.owner().get("port")
-        if not port:
-            raise OSError("no server")
-        return Client(port)
+        return Client(owner_of(self.data).get("port") or 1)
 
-    def post(self, path: str) -> None:
-        with contextlib.suppress(*BROKEN):
-            connection = http.client.HTTPConnection(HOST, self.owner().get("port") or 1, timeout=30)
-            connection.request("POST", path)
-            connection.getresponse().read()
-
-    def ask(self, client: Client, name: str) -> bool:
+    def ask(self, name: str, client: Client) -> bool:
         """Whether it answered; an answer without the agent of that name first is noted as wrong."""
         reply, _ = client.call("queryAgents", {"context": name})
         rows = reply.get("result", {}).get("agents")
@@ -93,84 +71,75 @@ class World:
             self.wrong.append(f"{name}: {json.dumps(reply)[:200]}")
         return True
 
-    def report(self, client: Client, task: str) -> bool:
-        params = {"task_id": task, "task_description": f"warm the kettle {task}", "caller": task}
-        params |= {"agents_used": [self.names[0]], "result": "success"}
+    def report(self, task: str, client: Client) -> bool:
+        params = outcome(task, f"warm the kettle {task}", self.names[0], caller=task)
         reply, _ = client.call("cacheDecision", params)
-        if reply.get("result", {}).get("stored"):
+        if stored := bool(reply.get("result", {}).get("stored")):
             self.acknowledged.add(task)
-            return True
-        return False
+        return stored
 
+    def load(self, number: int) -> list[Callable[[threading.Event], object]]:
+        """Two that ask and two that report, each until told to stop."""
+        jobs = [self._asking(random.Random(who)) for who in range(2)]
+        jobs += [self._reporting(f"{number}-{who}") for who in range(2)]
+        return [partial(self._repeat, each) for each in jobs]
 
-class Load:
-    """Two that ask and two that report, each until told to stop; broken connections are renewed."""
+    def _asking(self, draw: random.Random) -> Iterator[Job]:
+        while True:
+            yield partial(self.ask, draw.choice(self.names))
 
-    def __init__(self, world: World, number: int) -> None:
-        self._world, self._number, self._stop = world, number, threading.Event()
-        jobs = (self._asking, self._asking, self._reporting, self._reporting)
-        self._threads = [threading.Thread(target=job, args=(n,)) for n, job in enumerate(jobs)]
+    def _reporting(self, name: str) -> Iterator[Job]:
+        yield from (partial(self.report, f"{name}-{task}") for task in count())
 
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _asking(self, who: int) -> None:
-        draw = random.Random(who)
-        self._repeat(lambda client: self._world.ask(client, draw.choice(self._world.names)))
-
-    def _reporting(self, who: int) -> None:
-        tasks = (f"{self._number}-{who}-{n}" for n in range(10**9))
-        self._repeat(lambda client: self._world.report(client, next(tasks)))
-
-    def _repeat(self, job: Callable[[Client], bool]) -> None:
-        client: Client | None = None
-        while not self._stop.is_set():
+    def _repeat(self, jobs: Iterator[Job], stop: threading.Event) -> None:
+        """One job after the other; a broken connection is renewed."""
+        client = self.client()
+        while not stop.is_set():
             try:
-                client = client or self._world.client()
-                if not job(client):
-                    time.sleep(0.01)
+                pause = 0.0 if next(jobs)(client) else 0.01
             except BROKEN:
-                client = None
-                time.sleep(0.02)
+                client, pause = self.client(), 0.02
+            time.sleep(pause)
 
 
 # --- what is done to it ------------------------------------------------------------------------
 
 
-def kill(pid: int | None) -> None:
+def kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         if pid:
             os.kill(pid, signal.SIGKILL)
 
 
+@contextlib.contextmanager
+def reindexing(world: World) -> Iterator[None]:
+    def ask(stop: threading.Event) -> None:
+        with contextlib.suppress(*BROKEN):
+            world.client().send("POST", "/reindex")
+
+    with beside(ask):
+        yield
+
+
 def kill_server(world: World, draw: random.Random) -> None:
-    kill(world.owner().get("pid"))
+    kill(world.pid())
 
 
 def kill_watcher(world: World, draw: random.Random) -> None:
-    kill(world.owner("mcp.watch").get("pid"))
+    kill(world.pid("mcp.watch"))
 
 
 def kill_build(world: World, draw: random.Random) -> None:
-    server = world.owner().get("pid")
-    asking = threading.Thread(target=world.post, args=("/reindex",))
-    asking.start()
-    time.sleep(draw.uniform(0.02, 0.4))
-    for child in Path(f"/proc/{server}/task/{server}/children").read_text().split():
-        kill(int(child))
-    asking.join()
+    server = world.pid()
+    with reindexing(world):
+        time.sleep(draw.uniform(0.02, 0.4))
+        for child in Path(f"/proc/{server}/task/{server}/children").read_text().split():
+            kill(int(child))
 
 
 def fill_disk(world: World, draw: random.Random) -> None:
     """No file may grow any more, for a while."""
-    pid = world.owner()["pid"]
+    pid = world.pid()
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, before[1]))
     time.sleep(draw.uniform(0.1, 0.5))
@@ -185,29 +154,23 @@ def delete_snapshot(world: World, draw: random.Random) -> None:
 def corrupt_database(world: World, draw: random.Random) -> None:
     """A page of the query log is overwritten; the decisions' own pages are `faults`' business."""
     kill_server(world, draw)
+    sql = "SELECT pageno FROM dbstat WHERE name = 'agent_queries'"
     with contextlib.suppress(sqlite3.Error):
         with contextlib.closing(sqlite3.connect(world.data / NAME)) as connection:
-            pages = _pages_of(connection, "agent_queries")
+            pages = [page for (page,) in connection.execute(sql)]
         if pages:
             with open(world.data / NAME, "r+b") as file:
-                file.seek((draw.choice(pages) - 1) * 4096)
-                file.write(draw.randbytes(4096))
-
-
-def _pages_of(connection: sqlite3.Connection, table: str) -> list[int]:
-    rows = connection.execute("SELECT pageno FROM dbstat WHERE name = ?", (table,))
-    return [page for (page,) in rows]
+                file.seek((draw.choice(pages) - 1) * PAGE)
+                file.write(draw.randbytes(PAGE))
 
 
 def replace_tree(world: World, draw: random.Random) -> None:
-    asking = threading.Thread(target=world.post, args=("/reindex",))
-    asking.start()
-    time.sleep(draw.uniform(0.0, 0.3))
-    aside = world.tree.with_name("aside")
-    world.tree.rename(aside)
-    world.other.rename(world.tree)
-    aside.rename(world.other)
-    asking.join()
+    with reindexing(world):
+        time.sleep(draw.uniform(0.0, 0.3))
+        aside = world.tree.with_name("aside")
+        world.tree.rename(aside)
+        world.other.rename(world.tree)
+        aside.rename(world.other)
 
 
 def date_into_the_future(world: World, draw: random.Random) -> None:
@@ -219,48 +182,42 @@ def date_into_the_future(world: World, draw: random.Random) -> None:
             os.utime(path, (later, later))
 
 
-FAULTS = (
-    kill_server,
-    kill_watcher,
-    kill_build,
-    fill_disk,
-    delete_snapshot,
-    corrupt_database,
-    replace_tree,
-    date_into_the_future,
-)
+KILLS = (kill_server, kill_watcher, kill_build)
+FAULTS = (*KILLS, fill_disk, delete_snapshot, corrupt_database, replace_tree, date_into_the_future)
 
 
 # --- the rounds --------------------------------------------------------------------------------
 
 
-def again(world: World, job: Callable[[Client], bool]) -> float:
+def again(world: World, job: Job) -> float:
     """Seconds until it works."""
     started = time.perf_counter()
     while (spent := time.perf_counter() - started) < AGAIN:
-        try:
+        with contextlib.suppress(*BROKEN):
             if job(world.client()):
                 return time.perf_counter() - started
-        except BROKEN:
-            pass
         time.sleep(0.01)
     return spent
 
 
 def round_of(world: World, number: int, fault: Any, draw: random.Random) -> tuple[float, float]:
-    world.run("up")
-    with Load(world, number):
+    """Seconds until it answers, and until it takes outcomes."""
+    world.run("up", "--root", str(world.tree), "--port", "0")
+    with beside(*world.load(number)):
         time.sleep(draw.uniform(0.1, 0.4))
         fault(world, draw)
-        asked = again(world, lambda client: world.ask(client, world.names[0]))
-        told = again(world, lambda client: world.report(client, f"{number}-after"))
+        asked = again(world, partial(world.ask, world.names[0]))
+        told = again(world, partial(world.report, f"{number}-after"))
     world.run("down")
     return asked, told
 
 
 def leftovers(world: World) -> list[str]:
     """Processes and temporary files that nobody owns any more."""
-    found = [str(path) for path in world.data.rglob("*") if _is_temporary(path)]
+    names = [path.name for path in world.data.rglob("*")]
+    found = [
+        name for name in names if name.startswith("build-") or name.endswith((".part", ".tmp"))
+    ]
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             said = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
@@ -269,46 +226,20 @@ def leftovers(world: World) -> list[str]:
     return found
 
 
-def _is_temporary(path: Path) -> bool:
-    return path.name.startswith("build-") or path.suffix in (".part", ".tmp")
-
-
-def lost(world: World) -> set[str]:
-    with contextlib.closing(connect(world.data / NAME, read_only=True)) as connection:
-        found = {decision.task_id for decision, intact in ledger.checked_decisions(connection)}
-    return world.acknowledged - found
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", default=str(FIXTURE))
-    parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=7)
-    arguments = parser.parse_args()
-    draw, took = random.Random(arguments.seed), collections.defaultdict[str, list[Any]](list)
-    print(f"machine  {describe()}\nroot     {arguments.root}", flush=True)
-    folder = Path(tempfile.mkdtemp())
-    try:
-        world = World(folder, Path(arguments.root))
-        for number in range(arguments.rounds):
-            fault = FAULTS[number % len(FAULTS)]
-            took[fault.__name__].append(round_of(world, number, fault, draw))
-            if sys.stderr.isatty():
-                print(f"\r  {number + 1} of {arguments.rounds}", end="", file=sys.stderr)
-        tell(world, took)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def tell(world: World, took: dict[str, list[tuple[float, float]]]) -> None:
-    print(f"\n{'':24} rounds  answers again, most   takes outcomes again, most")
-    for name, rounds in took.items():
-        asked, told = (max(row[at] for row in rounds) for at in (0, 1))
-        print(f"{name:24} {len(rounds):6}  {asked:17.2f} s  {told:25.2f} s")
-    print(f"questions answered       {world.asked:,}, wrong {len(world.wrong)} {world.wrong[:2]}")
-    print(f"outcomes acknowledged    {len(world.acknowledged):,}, lost {len(lost(world))}")
-    print(f"left over                {leftovers(world) or 'nothing'}")
-
-
-if __name__ == "__main__":
-    main()
+def main(arguments: list[str]) -> None:
+    with Run(__doc__, arguments, rounds=200, seed=7) as run:
+        draw, rounds = random.Random(run.given.seed), run.given.rounds
+        took = collections.defaultdict[str, list[tuple[float, float]]](list)
+        with tempfile.TemporaryDirectory() as folder:
+            world = World(Path(folder), run.root)
+            for number in range(rounds):
+                fault = FAULTS[number % len(FAULTS)]
+                took[fault.__name__].append(round_of(world, number, fault, draw))
+                progress(f"{number + 1} of {rounds}")
+            for name, spent in took.items():
+                asked, told = (max(row[at] for row in spent) for at in (0, 1))
+                run.row(name, unit="s", rounds=len(spent), answers_again=asked, reports_again=told)
+            run.row("questions answered", world.asked, wrong=len(world.wrong), such=world.wrong[:2])
+            lost = world.acknowledged - set(stored(world.data))
+            run.row("outcomes acknowledged", len(world.acknowledged), lost=len(lost))
+            run.row("left over", leftovers(world) or "nothing")

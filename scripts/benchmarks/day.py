@@ -1,6 +1,4 @@
-"""How many answers of a working day come from the cache? A day of four orchestrators, replayed.
-
-scripts/bench day [--root DIR] [--seed 7]
+"""The share of a working day's answers that comes from the cache: four orchestrators, replayed.
 
 The trace: eight hours, four sessions, in each a task every six minutes on average. What is asked
 for follows Zipf's law over the tree's golden questions (golden.jsonl; without it, over QUESTIONS
@@ -12,26 +10,19 @@ of twelve steps that all tasks have. Three of four tasks end with an outcome. Th
 the trace's, so that answers age as they would.
 """
 
-from __future__ import annotations
-
-import argparse
 import asyncio
 import collections
 import json
 import random
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-from machine import describe, questions
 
 from orchestr8_index.cli.local import build_now
 from orchestr8_index.config import Settings, read_settings
 from orchestr8_index.discover.child import Builder
 from orchestr8_index.discover.index import Index
 from orchestr8_index.discover.refresh import Refresh
-from orchestr8_index.errors import RequestError
 from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.calls import perform
 from orchestr8_index.serve.hot import Hot
@@ -39,7 +30,10 @@ from orchestr8_index.serve.keeper import Keeper
 from orchestr8_index.serve.renewal import Renewal
 from orchestr8_index.serve.state import State
 
-FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
+from .harness import Run
+from .servers import outcome
+from .texts import golden, questions
+
 HOURS, SESSIONS, EVERY = 8, 4, 360.0
 QUESTIONS = 60
 SAME_WORDS, TOLD = 0.7, 0.75
@@ -57,6 +51,7 @@ STEPS = (
     "find out who calls this function",
     "plan the migration step by step",
 )
+WORDINGS = {"same": "in the same words", "other": "in other words", "step": "steps", "all": "all"}
 Event = tuple[float, str, dict[str, Any], str]
 """(second of the day, method, params, how it was worded: same, other, step)."""
 
@@ -92,8 +87,7 @@ class Day:
             yield then + 2, "queryAgents", {"context": self._draw.choice(STEPS)}, "step"
         if self._agents and self._draw.random() < TOLD:
             agent = self._draw.choice(self._agents)
-            told = {"task_id": ident, "task_description": text, "agents_used": [agent]}
-            yield now + 150, "cacheDecision", {**told, "result": "success"}, ""
+            yield now + 150, "cacheDecision", outcome(ident, text, agent), ""
 
     def _reworded(self, text: str) -> str:
         words = text.split()
@@ -111,15 +105,12 @@ class Day:
 async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[str, list[int]]:
     """For each way of wording, [hits, questions]."""
     clock = [0.0]
-    caches = [
-        AnswerCache(life, clock=lambda: clock[0])
-        for life in (settings.query_life, settings.pattern_life)
-    ]
-    refresh = Refresh(settings, Builder(settings), index=index)
-    state = State(settings, refresh, caches[0], caches[1], keeper=Keeper(settings))
-    assert state.keeper is not None
-    state.keeper.begin()
-    await state.keeper.outcomes()
+    lives = (settings.query_life, settings.pattern_life)
+    caches = [AnswerCache(life, clock=lambda: clock[0]) for life in lives]
+    refresh, keeper = Refresh(settings, Builder(settings), index=index), Keeper(settings)
+    state = State(settings, refresh, *caches, keeper=keeper)
+    keeper.begin()
+    await keeper.outcomes()
     state.hot = Hot(lambda: clock[0])
     renewal, due = Renewal(state), 0.0
     rates: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
@@ -129,24 +120,19 @@ async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[
             due += await renewal.step()
         clock[0] = moment
         before = sum(cache.hits for cache in caches)
-        try:
-            await perform(state, method, json.dumps(params).encode())
-        except RequestError as error:
-            raise SystemExit(str(error)) from None
+        await perform(state, method, json.dumps(params).encode())
         if how:
             rates[how][0] += sum(cache.hits for cache in caches) - before
             rates[how][1] += 1
-    await state.keeper.stop()
+    await keeper.stop()
     return rates
 
 
 def texts_of(root: str, seed: int) -> tuple[list[str], str]:
     """The texts to ask for, and where they are from."""
-    golden = Path(root, "golden.jsonl")
-    if not golden.exists():
-        return questions(root, QUESTIONS, seed), "made from the words of its files"
-    lines = golden.read_text("utf-8").splitlines()
-    return [json.loads(line)["query"][:500] for line in lines if line.strip()], "golden.jsonl"
+    if asked := golden(root):
+        return [row["query"][:500] for row in asked], "golden.jsonl"
+    return questions(root, QUESTIONS, seed), "made from the words of its files"
 
 
 def agents_of(index: Index) -> list[str]:
@@ -154,31 +140,17 @@ def agents_of(index: Index) -> list[str]:
     return sorted(agents.entry(place).qualified for place in range(agents.size))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--root", default=str(FIXTURE))
-    parser.add_argument("--seed", type=int, default=7)
-    arguments = parser.parse_args()
-    texts, source = texts_of(arguments.root, arguments.seed)
-    print(f"machine  {describe()}\nroot     {arguments.root}")
-    print(f"asks     {len(texts)} questions, {source}")
-    with tempfile.TemporaryDirectory() as data_dir:
-        settings = read_settings((arguments.root,), 0, data_dir)
+def main(arguments: list[str]) -> None:
+    with Run(__doc__, arguments, seed=7) as run, tempfile.TemporaryDirectory() as data_dir:
+        texts, source = texts_of(run.root, run.given.seed)
+        run.row("questions", len(texts), source=source)
+        settings = read_settings((run.root,), 0, data_dir)
         index = build_now(settings, lambda line: None)
-        events = Day(texts, agents_of(index), arguments.seed).events()
+        events = Day(texts, agents_of(index), run.given.seed).events()
         rates = asyncio.run(replay(settings, index, events))
-    outcomes = sum(event[1] == "cacheDecision" for event in events)
-    hits, asked = (sum(rate[at] for rate in rates.values()) for at in (0, 1))
-    print(f"{asked:,} questions and {outcomes} outcomes in {HOURS} hours")
-    for how, name in (
-        ("same", "in the same words"),
-        ("other", "in other words"),
-        ("step", "steps"),
-    ):
-        found, of = rates[how]
-        print(f"{name:20} {found:6,} of {of:6,} from the cache  {found / max(1, of):.1%}")
-    print(f"{'all':20} {hits:6,} of {asked:6,} from the cache  {hits / asked:.1%}")
-
-
-if __name__ == "__main__":
-    main()
+        run.row("outcomes", sum(event[1] == "cacheDecision" for event in events), hours=HOURS)
+        rates["all"] = [sum(rate[at] for rate in rates.values()) for at in (0, 1)]
+        for how, name in WORDINGS.items():
+            hits, asked = rates[how]
+            share = 100 * hits / max(1, asked)
+            run.row(f"from the cache, {name}", share, "%", hits=hits, asked=asked)
