@@ -11,8 +11,8 @@ from .harness import Run, memory_mb, percentile
 from .servers import PROGRAM, Server, rpc
 
 VERSION = "2025-11-25"
-ABOUT = {"name": "bench", "version": "1"}
-HANDSHAKE = rpc("initialize", {"protocolVersion": VERSION, "capabilities": {}, "clientInfo": ABOUT})
+ABOUT = {"clientInfo": {"name": "bench", "version": "1"}, "capabilities": {}}
+HANDSHAKE = rpc("initialize", {"protocolVersion": VERSION, **ABOUT})
 READY = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
 CALL = {"name": "query_agents", "arguments": {"context": "review this change for security"}}
 BLOCK = 100
@@ -28,13 +28,13 @@ class Direct:
         session = reply.headers["mcp-session-id"]
         self._headers += [f"Mcp-Session-Id: {session}", f"MCP-Protocol-Version: {VERSION}"]
         reply.read()
-        self.ask(READY)
+        self._connection.ask("POST", self._headers, READY).read()
 
-    def ask(self, body: bytes) -> bytes:
-        reply = self._connection.ask("POST", self._headers, body)
-        assert reply.status < 300, reply.read()
-        events = reply.events() if reply.streams else ()
-        return b"".join([event.data for event in events]) or reply.read()
+    def call(self, number: int) -> None:
+        reply = self._connection.ask("POST", self._headers, rpc("tools/call", CALL, number))
+        events = list(reply.events()) if reply.streams else []
+        answer = b"".join([event.data for event in events]) or reply.read()
+        assert b'"result"' in answer, answer
 
 
 class Bridged:
@@ -45,38 +45,27 @@ class Bridged:
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         started = time.perf_counter()
         self.process = subprocess.Popen([*PROGRAM, "mcp", *options], **pipes)
-        self.ask(HANDSHAKE)
+        self._ask(HANDSHAKE)
         self.ready_s = time.perf_counter() - started
         self.process.stdin.write(READY + b"\n")
 
-    def ask(self, body: bytes) -> bytes:
+    def _ask(self, body: bytes) -> None:
         self.process.stdin.write(body + b"\n")
         self.process.stdin.flush()
-        return self.process.stdout.readline()
+        answer = self.process.stdout.readline()
+        assert b'"result"' in answer, answer
 
-
-def in_turn(ways: dict[str, Any], calls: int) -> dict[str, list[float]]:
-    """Milliseconds of each way, BLOCK calls one after the other, so that load hits both alike."""
-    spent: dict[str, list[float]] = {name: [] for name in ways}
-    for first in range(1, calls + 1, BLOCK):
-        for name, way in ways.items():
-            for number in range(first, first + BLOCK):
-                body = rpc("tools/call", CALL, number)
-                started = time.perf_counter()
-                answer = way.ask(body)
-                spent[name].append((time.perf_counter() - started) * 1000)
-                assert b'"result"' in answer, answer
-    return spent
+    def call(self, number: int) -> None:
+        self._ask(rpc("tools/call", CALL, number))
 
 
 def main(arguments: list[str]) -> None:
     with Run(__doc__, arguments, calls=2000, rounds=5) as run, Server(run.root) as server:
-        direct, bridges = Direct(server.port), [Bridged(server) for _ in range(run.given.rounds)]
+        bridges = [Bridged(server) for _ in range(run.given.rounds)]
         ready = [bridge.ready_s * 1000 for bridge in bridges]
         run.row("ready", unit="ms", runs=len(ready), median=statistics.median(ready))
-        spent = in_turn({"HTTP": direct, "stdio": bridges[0]}, run.given.calls)
-        for name, values in spent.items():
-            run.times(name, values)
+        ways = {"HTTP": Direct(server.port).call, "stdio": bridges[0].call}
+        spent = run.in_turn(ways, run.given.calls, BLOCK)
         added = percentile(spent["stdio"], 0.5) - percentile(spent["HTTP"], 0.5)
         run.row("the bridge adds, p50", added, "ms")
         run.row(f"memory after {run.given.calls:,} calls", memory_mb(bridges[0].process.pid), "MB")

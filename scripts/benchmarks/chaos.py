@@ -5,7 +5,6 @@ takes until it answers and until it takes outcomes again. Clocks are not set bac
 into the future instead.
 """
 
-import collections
 import contextlib
 import json
 import os
@@ -18,11 +17,11 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from orchestr8_index.store.database import NAME
 
@@ -37,7 +36,7 @@ Job = Callable[[Client], bool]
 class World:
     """A tree, a data directory, and what was sent to the servers over them."""
 
-    def __init__(self, folder: Path, root: str) -> None:
+    def __init__(self, folder: Path, root: str, seed: int) -> None:
         self.data, self.tree, self.other = (folder / name for name in ("data", "tree", "other"))
         for tree in (self.tree, self.other):
             shutil.copytree(root, tree)
@@ -45,9 +44,8 @@ class World:
         late.parent.mkdir(parents=True)
         late.write_text("---\nname: latecomer\ndescription: Comes late.\n---\n\nBrews coffee.\n")
         self.names = sorted(path.stem for path in Path(root).rglob("agents/*.md"))
-        self.acknowledged: set[str] = set()
-        self.wrong: list[str] = []
-        self.asked = 0
+        self.draw, self.asked = random.Random(seed), 0
+        self.acknowledged, self.wrong = set[str](), list[str]()
 
     def run(self, *command: str) -> None:
         whole = [*PROGRAM, *command, "--data-dir", str(self.data)]
@@ -64,32 +62,23 @@ class World:
         """Whether it answered; an answer without the agent of that name first is noted as wrong."""
         reply, _ = client.call("queryAgents", {"context": name})
         rows = reply.get("result", {}).get("agents")
-        if rows is None:
-            return False
-        self.asked += 1
-        if not rows or rows[0]["name"] != name:
+        self.asked += rows is not None
+        if rows is not None and [row["name"] for row in rows[:1]] != [name]:
             self.wrong.append(f"{name}: {json.dumps(reply)[:200]}")
-        return True
+        return rows is not None
 
     def report(self, task: str, client: Client) -> bool:
         params = outcome(task, f"warm the kettle {task}", self.names[0], caller=task)
         reply, _ = client.call("cacheDecision", params)
-        if stored := bool(reply.get("result", {}).get("stored")):
-            self.acknowledged.add(task)
-        return stored
+        self.acknowledged |= {task} if "result" in reply else set()
+        return "result" in reply
 
     def load(self, number: int) -> list[Callable[[threading.Event], object]]:
         """Two that ask and two that report, each until told to stop."""
-        jobs = [self._asking(random.Random(who)) for who in range(2)]
-        jobs += [self._reporting(f"{number}-{who}") for who in range(2)]
-        return [partial(self._repeat, each) for each in jobs]
-
-    def _asking(self, draw: random.Random) -> Iterator[Job]:
-        while True:
-            yield partial(self.ask, draw.choice(self.names))
-
-    def _reporting(self, name: str) -> Iterator[Job]:
-        yield from (partial(self.report, f"{name}-{task}") for task in count())
+        asking = [(partial(self.ask, name) for name in _endless(self.names, n)) for n in range(2)]
+        tasks = [(f"{number}-{who}-{task}" for task in count()) for who in range(2)]
+        telling = [(partial(self.report, task) for task in mine) for mine in tasks]
+        return [partial(self._repeat, jobs) for jobs in (*asking, *telling)]
 
     def _repeat(self, jobs: Iterator[Job], stop: threading.Event) -> None:
         """One job after the other; a broken connection is renewed."""
@@ -101,8 +90,21 @@ class World:
                 client, pause = self.client(), 0.02
             time.sleep(pause)
 
+    def again(self, job: Job) -> float:
+        """Seconds until it works."""
+        started = time.perf_counter()
+        while (spent := time.perf_counter() - started) < AGAIN:
+            with contextlib.suppress(*BROKEN):
+                if job(self.client()):
+                    return time.perf_counter() - started
+            time.sleep(0.01)
+        return spent
 
-# --- what is done to it ------------------------------------------------------------------------
+
+def _endless(names: list[str], seed: int) -> Iterator[str]:
+    draw = random.Random(seed)
+    while True:
+        yield draw.choice(names)
 
 
 def kill(pid: int) -> None:
@@ -111,71 +113,68 @@ def kill(pid: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-@contextlib.contextmanager
-def reindexing(world: World) -> Iterator[None]:
+def reindexing(world: World) -> contextlib.AbstractContextManager[None]:
     def ask(stop: threading.Event) -> None:
         with contextlib.suppress(*BROKEN):
             world.client().send("POST", "/reindex")
 
-    with beside(ask):
-        yield
+    return beside(ask)
 
 
-def kill_server(world: World, draw: random.Random) -> None:
+def kill_server(world: World) -> None:
     kill(world.pid())
 
 
-def kill_watcher(world: World, draw: random.Random) -> None:
+def kill_watcher(world: World) -> None:
     kill(world.pid("mcp.watch"))
 
 
-def kill_build(world: World, draw: random.Random) -> None:
+def kill_build(world: World) -> None:
     server = world.pid()
     with reindexing(world):
-        time.sleep(draw.uniform(0.02, 0.4))
+        time.sleep(world.draw.uniform(0.02, 0.4))
         for child in Path(f"/proc/{server}/task/{server}/children").read_text().split():
             kill(int(child))
 
 
-def fill_disk(world: World, draw: random.Random) -> None:
+def fill_disk(world: World) -> None:
     """No file may grow any more, for a while."""
     pid = world.pid()
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, before[1]))
-    time.sleep(draw.uniform(0.1, 0.5))
+    time.sleep(world.draw.uniform(0.1, 0.5))
     resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
 
-def delete_snapshot(world: World, draw: random.Random) -> None:
+def delete_snapshot(world: World) -> None:
     shutil.rmtree(world.data / "snapshots", ignore_errors=True)
-    kill_server(world, draw)
+    kill_server(world)
 
 
-def corrupt_database(world: World, draw: random.Random) -> None:
+def corrupt_database(world: World) -> None:
     """A page of the query log is overwritten; the decisions' own pages are `faults`' business."""
-    kill_server(world, draw)
+    kill_server(world)
     sql = "SELECT pageno FROM dbstat WHERE name = 'agent_queries'"
     with contextlib.suppress(sqlite3.Error):
         with contextlib.closing(sqlite3.connect(world.data / NAME)) as connection:
             pages = [page for (page,) in connection.execute(sql)]
         if pages:
             with open(world.data / NAME, "r+b") as file:
-                file.seek((draw.choice(pages) - 1) * PAGE)
-                file.write(draw.randbytes(PAGE))
+                file.seek((world.draw.choice(pages) - 1) * PAGE)
+                file.write(world.draw.randbytes(PAGE))
 
 
-def replace_tree(world: World, draw: random.Random) -> None:
+def replace_tree(world: World) -> None:
     with reindexing(world):
-        time.sleep(draw.uniform(0.0, 0.3))
-        aside = world.tree.with_name("aside")
-        world.tree.rename(aside)
+        time.sleep(world.draw.uniform(0.0, 0.3))
+        aside = world.tree.rename(world.tree.with_name("aside"))
         world.other.rename(world.tree)
         aside.rename(world.other)
 
 
-def date_into_the_future(world: World, draw: random.Random) -> None:
+def date_into_the_future(world: World) -> None:
     """As after a clock that was set back by a day: everything on the disk is newer than now."""
-    kill_server(world, draw)
+    kill_server(world)
     later = time.time() + 86400
     for path in (*world.data.rglob("*"), *world.tree.rglob("*")):
         with contextlib.suppress(OSError):
@@ -186,60 +185,44 @@ KILLS = (kill_server, kill_watcher, kill_build)
 FAULTS = (*KILLS, fill_disk, delete_snapshot, corrupt_database, replace_tree, date_into_the_future)
 
 
-# --- the rounds --------------------------------------------------------------------------------
-
-
-def again(world: World, job: Job) -> float:
-    """Seconds until it works."""
-    started = time.perf_counter()
-    while (spent := time.perf_counter() - started) < AGAIN:
-        with contextlib.suppress(*BROKEN):
-            if job(world.client()):
-                return time.perf_counter() - started
-        time.sleep(0.01)
-    return spent
-
-
-def round_of(world: World, number: int, fault: Any, draw: random.Random) -> tuple[float, float]:
+def round_of(world: World, number: int) -> tuple[float, float]:
     """Seconds until it answers, and until it takes outcomes."""
     world.run("up", "--root", str(world.tree), "--port", "0")
     with beside(*world.load(number)):
-        time.sleep(draw.uniform(0.1, 0.4))
-        fault(world, draw)
-        asked = again(world, partial(world.ask, world.names[0]))
-        told = again(world, partial(world.report, f"{number}-after"))
+        time.sleep(world.draw.uniform(0.1, 0.4))
+        FAULTS[number % len(FAULTS)](world)
+        asked = world.again(partial(world.ask, world.names[0]))
+        told = world.again(partial(world.report, f"{number}-after"))
     world.run("down")
     return asked, told
 
 
-def leftovers(world: World) -> list[str]:
+def leftovers(data: Path) -> list[str]:
     """Processes and temporary files that nobody owns any more."""
-    names = [path.name for path in world.data.rglob("*")]
+    names = [path.name for path in data.rglob("*")]
     found = [
         name for name in names if name.startswith("build-") or name.endswith((".part", ".tmp"))
     ]
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             said = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if str(world.data) in said and int(process.name) != os.getpid():
-                found.append(said[:120])
+            found += [said[:120]] if str(data) in said and int(process.name) != os.getpid() else []
     return found
 
 
 def main(arguments: list[str]) -> None:
-    with Run(__doc__, arguments, rounds=200, seed=7) as run:
-        draw, rounds = random.Random(run.given.seed), run.given.rounds
-        took = collections.defaultdict[str, list[tuple[float, float]]](list)
-        with tempfile.TemporaryDirectory() as folder:
-            world = World(Path(folder), run.root)
-            for number in range(rounds):
-                fault = FAULTS[number % len(FAULTS)]
-                took[fault.__name__].append(round_of(world, number, fault, draw))
-                progress(f"{number + 1} of {rounds}")
-            for name, spent in took.items():
-                asked, told = (max(row[at] for row in spent) for at in (0, 1))
-                run.row(name, unit="s", rounds=len(spent), answers_again=asked, reports_again=told)
-            run.row("questions answered", world.asked, wrong=len(world.wrong), such=world.wrong[:2])
-            lost = world.acknowledged - set(stored(world.data))
-            run.row("outcomes acknowledged", len(world.acknowledged), lost=len(lost))
-            run.row("left over", leftovers(world) or "nothing")
+    with (
+        Run(__doc__, arguments, rounds=200, seed=7) as run,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        world, took = World(Path(folder), run.root, run.given.seed), defaultdict(list)
+        for number in range(run.given.rounds):
+            took[FAULTS[number % len(FAULTS)].__name__].append(round_of(world, number))
+            progress(f"{number + 1} of {run.given.rounds}")
+        for name, spent in took.items():
+            asked, told = map(max, zip(*spent, strict=True))
+            run.row(name, unit="s", rounds=len(spent), answers_again=asked, reports_again=told)
+        run.row("questions answered", world.asked, wrong=len(world.wrong), such=world.wrong[:2])
+        lost = world.acknowledged - set(stored(world.data))
+        run.row("outcomes acknowledged", len(world.acknowledged), lost=len(lost))
+        run.row("left over", leftovers(world.data) or "nothing")

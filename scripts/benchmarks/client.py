@@ -39,9 +39,6 @@ def import_ms(module: str) -> float:
     return next(int(spent) / 1000 for _, spent, name in rows if name.strip() == module)
 
 
-# --- answers -----------------------------------------------------------------------------------
-
-
 def spent_ms(client: Orchestrator, texts: list[str], source: str) -> list[float]:
     spent = []
     for text in texts:
@@ -67,7 +64,7 @@ def answers(run: Run) -> None:
 
 def absence(run: Run, data_dir: str, texts: list[str]) -> None:
     """Embedded answers with an address where nobody is, against those that look for nobody."""
-    clients = [Orchestrator(url, data_dir=data_dir, cache_seconds=0) for url in (NOBODY, None)]
+    clients = [Orchestrator(url, data_dir=data_dir, cache_seconds=0) for url in (NOBODY, "")]
     for client in clients:
         client.query_agents(texts[0])
     rows = [[spent_ms(client, [text], "embedded")[0] for client in clients] for text in texts]
@@ -75,9 +72,6 @@ def absence(run: Run, data_dir: str, texts: list[str]) -> None:
     mean = statistics.fmean(dead) - statistics.fmean(none)
     worst = percentile(dead, 0.99) - percentile(none, 0.99)
     run.row("what a dead server costs a call", unit="ms", mean=mean, p99=worst)
-
-
-# --- outcomes ----------------------------------------------------------------------------------
 
 
 def doomed(process: subprocess.Popen[Any], seconds: float) -> threading.Timer:

@@ -2,19 +2,19 @@
 
 The trace: eight hours, four sessions, in each a task every six minutes on average. What is asked
 for follows Zipf's law over the tree's golden questions (golden.jsonl; without it, over QUESTIONS
-runs of words of its files); seven of ten times in the same words as
-before (commands, hooks, scheduled jobs), else in others: politer, without a word, with two words
-swapped. For a task the orchestrator asks for agents, skills and a context; then three to six
-subagents ask within two minutes for skills and the past pattern of the same task, and each for one
-of twelve steps that all tasks have. Three of four tasks end with an outcome. The cache's clock is
-the trace's, so that answers age as they would.
+runs of words of its files); seven of ten times in the same words as before (commands, hooks,
+scheduled jobs), else in others: politer, without a word, with two words swapped. For a task the
+orchestrator asks for agents, skills and a context; then three to six subagents ask within two
+minutes for skills and the past pattern of the same task, and each for one of twelve steps that all
+tasks have. Three of four tasks end with an outcome. The cache's clock is the trace's, so that
+answers age as they would.
 """
 
 import asyncio
-import collections
 import json
 import random
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,19 +37,14 @@ from .texts import golden, questions
 HOURS, SESSIONS, EVERY = 8, 4, 360.0
 QUESTIONS = 60
 SAME_WORDS, TOLD = 0.7, 0.75
+POLITE = ("Please", "Can you", "Could somebody")
 STEPS = (
-    "run the tests and explain what fails",
-    "review the diff before it is merged",
-    "write the commit message",
-    "update the documentation",
-    "check the change for security problems",
-    "measure whether it got slower",
-    "write a test for the defect",
-    "name the risks of the release",
-    "tidy the imports and the formatting",
-    "describe the change for the users",
-    "find out who calls this function",
-    "plan the migration step by step",
+    *("run the tests and explain what fails", "review the diff before it is merged"),
+    *("write the commit message", "update the documentation"),
+    *("check the change for security problems", "measure whether it got slower"),
+    *("write a test for the defect", "name the risks of the release"),
+    *("tidy the imports and the formatting", "describe the change for the users"),
+    *("find out who calls this function", "plan the migration step by step"),
 )
 WORDINGS = {"same": "in the same words", "other": "in other words", "step": "steps", "all": "all"}
 Event = tuple[float, str, dict[str, Any], str]
@@ -94,7 +89,7 @@ class Day:
         at = self._draw.randrange(max(1, len(words) - 1))
         change = self._draw.randrange(3)
         if change == 0:
-            return f"{self._draw.choice(('Please', 'Can you', 'Could somebody'))} {text}"
+            return f"{self._draw.choice(POLITE)} {text}"
         if change == 1 and len(words) > 3:
             del words[at]
         else:
@@ -112,8 +107,7 @@ async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[
     keeper.begin()
     await keeper.outcomes()
     state.hot = Hot(lambda: clock[0])
-    renewal, due = Renewal(state), 0.0
-    rates: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
+    renewal, due, rates = Renewal(state), 0.0, defaultdict[str, list[int]](lambda: [0, 0])
     for moment, method, params, how in events:
         while due < moment:
             clock[0] = due
@@ -122,8 +116,9 @@ async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[
         before = sum(cache.hits for cache in caches)
         await perform(state, method, json.dumps(params).encode())
         if how:
-            rates[how][0] += sum(cache.hits for cache in caches) - before
-            rates[how][1] += 1
+            found = sum(cache.hits for cache in caches) - before
+            for each in (how, "all"):
+                rates[each] = [rates[each][0] + found, rates[each][1] + 1]
     await keeper.stop()
     return rates
 
@@ -147,9 +142,8 @@ def main(arguments: list[str]) -> None:
         settings = read_settings((run.root,), 0, data_dir)
         index = build_now(settings, lambda line: None)
         events = Day(texts, agents_of(index), run.given.seed).events()
-        rates = asyncio.run(replay(settings, index, events))
         run.row("outcomes", sum(event[1] == "cacheDecision" for event in events), hours=HOURS)
-        rates["all"] = [sum(rate[at] for rate in rates.values()) for at in (0, 1)]
+        rates = asyncio.run(replay(settings, index, events))
         for how, name in WORDINGS.items():
             hits, asked = rates[how]
             share = 100 * hits / max(1, asked)

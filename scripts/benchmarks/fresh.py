@@ -5,6 +5,8 @@ folder. Live is: a question with a word that no file had before finds the edited
 deletion: no longer finds it. The load asks distinct questions at a fixed rate meanwhile.
 """
 
+import asyncio
+import itertools
 import random
 import shutil
 import tempfile
@@ -12,34 +14,26 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from .harness import Run
-from .servers import BROKEN, KINDS, Client, Server, beside
+from .load import Seen, open_loop
+from .servers import KINDS, Client, Server, beside, rpc
 from .texts import questions, synthetic
 
 PATIENCE, QUIET = 60.0, 5.0  # seconds
 
 
-class Load:
-    """One connection that asks `rate` distinct questions a second until it is told to stop."""
-
-    def __init__(self, port: int, texts: list[str], rate: float) -> None:
-        self._port, self._texts, self._rate = port, texts, rate
-        self.spent, self.failures = list[float](), 0
-
-    def __call__(self, stop: threading.Event) -> None:
-        client, number = Client(self._port), 0
-        while not stop.wait(1 / self._rate):
-            method, name = KINDS[number % len(KINDS)]
-            try:
-                reply, ms = client.call(method, {name: self._texts[number % len(self._texts)]})
-                self.spent.append(ms)
-                self.failures += "result" not in reply
-            except BROKEN:
-                self.failures += 1
-                client = Client(self._port)
-            number += 1
+def load(port: int, texts: list[str], rate: float, seen: Seen, stop: threading.Event) -> None:
+    """Distinct questions at that rate, until told to stop."""
+    bodies = (
+        rpc(method, {name: text})
+        for text, (method, name) in zip(
+            itertools.cycle(texts), itertools.cycle(KINDS), strict=False
+        )
+    )
+    seen.add(asyncio.run(open_loop(port, bodies, rate, lambda _: stop.is_set(), wires=8)))
 
 
 def live_after(client: Client, word: str, wanted: bool, save: Callable[[], object]) -> float:
@@ -88,15 +82,15 @@ def main(arguments: list[str]) -> None:
             shutil.copytree(run.root, tree, symlinks=True)
         with Server(tree) as server:
             run.row("cold start", server.ready_s, "s", **server.get("/health")[1]["indexes"])
-            texts = questions(run.root, 5000)
-            quiet, busy = (Load(server.port, texts, given.load) for _ in range(2))
-            with beside(quiet):
+            of = (server.port, questions(run.root, 5000), given.load)
+            quiet, busy = Seen(), Seen()
+            with beside(partial(load, *of, quiet)):
                 time.sleep(QUIET)
-            with beside(busy):
+            with beside(partial(load, *of, busy)):
                 found = changes(Client(server.port), tree, given.rounds, given.pause)
             for name, spent in found.items():
                 run.times(f"{name}, live after", spent)
-            for name, load in (("load, no change", quiet), ("load, changes", busy)):
-                run.times(name, load.spent)
-                run.row(f"{name}, failed", load.failures)
+            for name, seen in (("no change", quiet), ("changes", busy)):
+                run.row("load", name)
+                seen.tell(run)
             run.row("memory of the server", server.memory_mb, "MB")

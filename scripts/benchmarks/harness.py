@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -61,6 +62,22 @@ class Run:
         """The size of a sample, its percentiles and its largest value."""
         p50, p95, p99 = (percentile(spent, share) for share in (0.5, 0.95, 0.99))
         self.row(name, unit=unit, count=len(spent), p50=p50, p95=p95, p99=p99, most=max(spent))
+
+    def in_turn(
+        self, ways: dict[str, Callable[[int], object]], calls: int, block: int = 1
+    ) -> dict[str, list[float]]:
+        """Milliseconds of each way, called with a number, `block` calls one after the other, so
+        that the machine's load hits all alike."""
+        spent: dict[str, list[float]] = {name: [] for name in ways}
+        for first in range(1, calls + 1, block):
+            for name, way in ways.items():
+                for number in range(first, first + block):
+                    started = time.perf_counter()
+                    way(number)
+                    spent[name].append((time.perf_counter() - started) * 1000)
+        for name, values in spent.items():
+            self.times(name, values)
+        return spent
 
 
 def _shown(key: str, value: Any, unit: str) -> str:

@@ -10,7 +10,7 @@ import math
 import random
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from .harness import Run
 from .servers import HOST, KINDS, outcome, rpc
 from .texts import questions
 
+Over = Callable[[float], bool]  # of the seconds since the start
 BROKEN = (OSError, EOFError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 
 
@@ -130,9 +131,9 @@ async def capacity(port: int, bodies: Iterator[bytes], run: Run) -> float:
 
 
 async def open_loop(
-    port: int, bodies: Iterator[bytes], rate: float, seconds: float, wires: int = 64, patience=0.0
+    port: int, bodies: Iterator[bytes], rate: float, over: Over, wires: int = 64, patience=0.0
 ) -> Seen:
-    """Requests due at `rate` a second, whatever comes back.
+    """Requests due at `rate` a second, whatever comes back, until it is `over`.
 
     With a patience (seconds) a request that found no free connection within it is given up, and
     counted `unsent`; the times are then from the sending, for the senders are the ones to wait.
@@ -158,7 +159,7 @@ async def open_loop(
         wire.close()
 
     tasks = [asyncio.create_task(ask()) for _ in range(wires)]
-    while (elapsed := time.perf_counter() - started) < seconds:
+    while not over(elapsed := time.perf_counter() - started):
         while sent < elapsed * rate:
             due.put_nowait(started + sent / rate)
             sent += 1

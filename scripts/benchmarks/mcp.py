@@ -27,18 +27,16 @@ class Session:
 
     def __init__(self, client: Client) -> None:
         self._client, self._headers = client, BOTH
-        answer = self._send(HANDSHAKE)
+        answer = self.send(HANDSHAKE)
         self.opening = _result(answer)
         named = {"mcp-session-id": answer.headers["mcp-session-id"]}
         self._headers = {**BOTH, **named, "MCP-Protocol-Version": VERSION}
 
-    def _send(self, body: bytes) -> Answer:
-        return good(self._client.send("POST", "/mcp", body, self._headers))
+    def send(self, body: bytes) -> Answer:
+        return _good(self._client.send("POST", "/mcp", body, self._headers))
 
-    def call(self, method: str, params: dict[str, Any]) -> tuple[dict[str, Any], float]:
-        """(the result, the milliseconds that it took)."""
-        answer = self._send(rpc(method, params))
-        return _result(answer), answer.ms
+    def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        return _result(self.send(rpc(method, params)))
 
 
 def _result(answer: Answer) -> dict[str, Any]:
@@ -46,7 +44,7 @@ def _result(answer: Answer) -> dict[str, Any]:
     return dict(json.loads(answer.body[answer.body.index(b"{") :])["result"])
 
 
-def good(answer: Answer) -> Answer:
+def _good(answer: Answer) -> Answer:
     assert answer.status == 200, answer.body
     return answer
 
@@ -55,18 +53,14 @@ def main(arguments: list[str]) -> None:
     with Run(__doc__, arguments, calls=3000) as run, Server(run.root) as server:
         client, before = Client(server.port), server.memory_mb
         modern = ("POST", "/mcp", rpc("tools/call", {**CALL, "_meta": META}), MODERN)
-        run.row("first call (loads the SDK)", good(client.send(*modern)).ms / 1000, "s")
+        run.row("first call (loads the SDK)", _good(client.send(*modern)).ms / 1000, "s")
         run.row("memory", unit="MB", before=before, after_it=server.memory_mb)
-        session = Session(client)
+        session, older = Session(client), rpc("tools/call", CALL)
+        plain = ("POST", "/", rpc("queryAgents", QUESTION))
         ways = {
-            "JSON-RPC": lambda: client.call("queryAgents", QUESTION)[1],
-            "MCP 2026-07-28": lambda: good(client.send(*modern)).ms,
-            f"MCP {VERSION}": lambda: session.call("tools/call", CALL)[1],
+            "JSON-RPC": lambda _: _good(client.send(*plain)),
+            "MCP 2026-07-28": lambda _: _good(client.send(*modern)),
+            f"MCP {VERSION}": lambda _: session.send(older),
         }
-        spent: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(run.given.calls):
-            for name, way in ways.items():
-                spent[name].append(way())
-        for name, values in spent.items():
-            run.times(name, values)
+        run.in_turn(ways, run.given.calls)
         run.row(f"memory after {3 * run.given.calls:,} calls", server.memory_mb, "MB")

@@ -65,9 +65,6 @@ def reports(run: Run, count: int, agents: list[str]) -> None:
         figures(run, server)
 
 
-# --- a store filled in bulk --------------------------------------------------------------------
-
-
 def decisions(root: str, count: int, agents: list[str], pairs: bool) -> Iterator[Decision]:
     """One for each question, every tenth a failure; with `pairs` two successes of two agents,
     which make a pattern."""

@@ -13,7 +13,10 @@ CALM = 20.0  # ms: as an answer of a server at rest, with some patience
 
 
 def offer(port: int, root: str, rate: float, seconds: float, wires: int, seed: int) -> Seen:
-    return asyncio.run(open_loop(port, mix(root, seed), rate, seconds, wires, patience=0.2))
+    bodies = mix(root, seed)
+    return asyncio.run(
+        open_loop(port, bodies, rate, lambda now: now > seconds, wires, patience=0.2)
+    )
 
 
 async def recovery(port: int) -> float:

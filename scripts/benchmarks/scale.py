@@ -2,7 +2,8 @@
 
 An entry's words are runs of words of the tree at --root, so that vocabulary, frequencies and pairs
 are those of real text; bodies have 300 characters. Each catalogue is built in a process of its own
-and asked in another: what that one weighs is what a server would.
+and asked in another: what that one weighs is what a server would. So both import the package where
+they use it.
 """
 
 import math
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import linear_regression
 from typing import Any
 
 from .harness import Run, apart, memory_mb, percentile
@@ -20,9 +22,6 @@ BODY, DESCRIPTION = 300, 120  # characters
 WARM = 200
 GOALS = {10_000: "p50 1 ms", 100_000: "p50 5 ms, 300 MB", 1_000_000: "p50 50 ms"}
 GROWING = ("p50_ms", "p95_ms", "index_mb", "disk_mb")
-
-
-# --- the two processes: what they import is imported there ---------------------------------------
 
 
 def make(root: str, size: int, folder: Path) -> dict[str, float]:
@@ -112,18 +111,6 @@ def mixed(texts: list[str], root: str) -> list[str]:
     return texts
 
 
-# --- the report --------------------------------------------------------------------------------
-
-
-def exponent(sizes: list[int], costs: list[float]) -> float:
-    """The slope of log(cost) over log(entries), by least squares."""
-    points = [(math.log(size), math.log(cost)) for size, cost in zip(sizes, costs, strict=True)]
-    mean_x = sum(x for x, _ in points) / len(points)
-    mean_y = sum(y for _, y in points) / len(points)
-    spread = sum((x - mean_x) ** 2 for x, _ in points)
-    return sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
-
-
 def main(arguments: list[str]) -> None:
     options = {"sizes": "1000,10000,100000", "questions": 1000}
     with Run(__doc__, arguments, **options) as run:
@@ -134,5 +121,8 @@ def main(arguments: list[str]) -> None:
                 asked = apart(ask, run.root, run.given.questions, Path(folder))
             results.append({**asked, **made})
             run.row(f"{size:,} entries", **results[-1], goal=GOALS.get(size, "none"))
-        growth = {of: exponent(sizes, [result[of] for result in results]) for of in GROWING}
-        run.row("grows with entries to the power of", **growth)
+        if len(sizes) > 1:  # the slope of log(cost) over log(entries), by least squares
+            logs = {of: [math.log(result[of]) for result in results] for of in GROWING}
+            across = [math.log(size) for size in sizes]
+            growth = {of: linear_regression(across, logs[of]).slope for of in GROWING}
+            run.row("grows with entries to the power of", **growth)

@@ -11,9 +11,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 from .harness import memory_mb
 
@@ -22,13 +23,7 @@ PROGRAM = (sys.executable, "-m", "orchestr8_index")
 JSON = {"Content-Type": "application/json"}
 KINDS = (("queryAgents", "context"), ("querySkills", "context"), ("queryWorkflows", "goal"))
 BROKEN = (OSError, ValueError, http.client.HTTPException)
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    ms: float
+Answer = namedtuple("Answer", "status headers body ms")
 
 
 class Client:
@@ -52,21 +47,26 @@ class Client:
 
 
 def rpc(method: str, params: Mapping[str, Any], number: int = 1) -> bytes:
-    call = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-    return json.dumps(call).encode()
+    sent = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+    return json.dumps(sent).encode()
 
 
 def outcome(task: str, text: str, agent: str, **more: Any) -> dict[str, Any]:
     """A success to report with cacheDecision."""
-    given = {"task_id": task, "task_description": text, "agents_used": [agent], **more}
-    return {**given, "result": "success"}
+    named = {"task_id": task, "task_description": text, **more}
+    return {**named, "agents_used": [agent], "result": "success"}
 
 
-class Server:
+class Server(contextlib.AbstractContextManager["Server"]):
     """A server in the foreground. `ready_s` is from process start to the first 200 of /health."""
 
     def __init__(
-        self, *roots: Path | str, data_dir: str = "", largest_file: int = 0, **environment: str
+        self,
+        *roots: Path | str,
+        data_dir: str = "",
+        program: Sequence[str] = (*PROGRAM, "serve"),
+        largest_file: int = 0,
+        **environment: str,
     ) -> None:
         """Without `data_dir` it is a temporary one. `largest_file`: bytes, as on a full disk."""
         self._folder = None if data_dir else tempfile.TemporaryDirectory()
@@ -75,7 +75,7 @@ class Server:
         limits = (resource.RLIMIT_FSIZE, (largest_file, largest_file))
         started = time.perf_counter()
         self.process = subprocess.Popen(
-            [*PROGRAM, "serve", *options, "--port", "0", "--data-dir", self.data_dir],
+            [*program, *options, "--port", "0", "--data-dir", self.data_dir],
             env={**os.environ, **environment},
             stderr=subprocess.DEVNULL,
             preexec_fn=(lambda: resource.setrlimit(*limits)) if largest_file else None,
@@ -92,9 +92,6 @@ class Server:
         while self.get("/health")[0] != 200:
             time.sleep(0.002)
         self.ready_s = time.perf_counter() - started
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -114,10 +111,11 @@ class Server:
     @property
     def cpu_s(self) -> float:
         """Processor time so far, with that of its children that have ended; 0 if unknown."""
-        with contextlib.suppress(OSError):
+        try:
             fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-            return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-        return 0.0
+        except OSError:
+            return 0.0
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         if self.process.poll() is None:

@@ -44,7 +44,7 @@ async def soak(run: Run, server: Server, root: Path) -> None:
     rate = await capacity(server.port, bodies, run) / 2
     end = time.perf_counter() + seconds
     seen, reindexed, (memory, files) = await asyncio.gather(
-        open_loop(server.port, bodies, rate, seconds),
+        open_loop(server.port, bodies, rate, lambda now: now > seconds),
         reindexing(server.port, root, end),
         watching(server, end),
     )

@@ -75,7 +75,7 @@ def recall(client: Client, asked: list[dict[str, Any]]) -> tuple[float, float]:
 
 def carried_with(run: Run, session: Session, tokens: Tokenizer) -> int:
     """The tools as hosts send them on (name, description, input schema) and the instructions."""
-    tools = session.call("tools/list", {})[0]["tools"]
+    tools = session.call("tools/list", {})["tools"]
     fields = {"name": "name", "description": "description", "input_schema": "inputSchema"}
     shown = compact([{ours: tool[wire] for ours, wire in fields.items()} for tool in tools])
     fixed = tokens(shown) + tokens(session.opening.get("instructions", ""))
@@ -90,7 +90,7 @@ def answers_of(session: Session, asked: list[dict[str, Any]], tokens: Tokenizer)
         kind = question.get("kind", "agent")
         given = {FIELDS[kind]: question["query"][:500]}
         call = {"name": f"query_{PLURAL[kind]}", "arguments": given}
-        told, _ = session.call("tools/call", call)
+        told = session.call("tools/call", call)
         spent.append(tokens(compact(told["structuredContent"])))
     return spent
 
