@@ -53,7 +53,10 @@ class World:
         assert done.returncode == 0, (command, done.stderr)
 
     def pid(self, lock: str = "mcp.pid") -> int:
-        return int(owner_of(self.data, lock).get("pid") or 0)
+        """The lock's owner, which must be a process that names the data directory of this world."""
+        pid = int(owner_of(self.data, lock)["pid"])
+        assert pid > 1 and str(self.data) in command_of(pid), pid
+        return pid
 
     def client(self) -> Client:
         return Client(owner_of(self.data).get("port") or 1)
@@ -107,10 +110,15 @@ def _endless(names: list[str], seed: int) -> Iterator[str]:
         yield draw.choice(names)
 
 
+def command_of(pid: int | str) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return ""
+
+
 def kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
-        if pid:
-            os.kill(pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
 
 
 def reindexing(world: World) -> contextlib.AbstractContextManager[None]:
@@ -203,10 +211,8 @@ def leftovers(data: Path) -> list[str]:
     found = [
         name for name in names if name.startswith("build-") or name.endswith((".part", ".tmp"))
     ]
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            said = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            found += [said[:120]] if str(data) in said and int(process.name) != os.getpid() else []
+    others = (path.name for path in Path("/proc").glob("[0-9]*") if path.name != str(os.getpid()))
+    found += [said[:120] for pid in others if str(data) in (said := command_of(pid))]
     return found
 
 

@@ -18,17 +18,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from orchestr8_index.catalog.generations import Refresh
+from orchestr8_index.catalog.index import Index
+from orchestr8_index.catalog.worker import Builder
 from orchestr8_index.cli.local import build_now
 from orchestr8_index.config import Settings, read_settings
-from orchestr8_index.discover.child import Builder
-from orchestr8_index.discover.index import Index
-from orchestr8_index.discover.refresh import Refresh
 from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.calls import perform
 from orchestr8_index.serve.hot import Hot
-from orchestr8_index.serve.keeper import Keeper
 from orchestr8_index.serve.renewal import Renewal
 from orchestr8_index.serve.state import State
+from orchestr8_index.serve.storekeeper import Keeper
 
 from .harness import Run
 from .servers import outcome

@@ -11,11 +11,11 @@ import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
+from orchestr8_index.catalog.build import BuildRequest, build
+from orchestr8_index.catalog.index import open_newest
+from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.config import digest_of_roots
-from orchestr8_index.discover.build import BuildRequest, build
-from orchestr8_index.discover.confidence import SURE
-from orchestr8_index.discover.index import open_newest
-from orchestr8_index.discover.snapshot import Generations
+from orchestr8_index.search.confidence import SURE
 from orchestr8_index.serve.hooks.suggest import LEAST_WORDS, suggest
 from orchestr8_index.text import Terms
 

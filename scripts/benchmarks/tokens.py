@@ -13,9 +13,9 @@ import statistics
 from itertools import accumulate
 from typing import Any
 
+from orchestr8_index.catalog.index import Index, open_newest
+from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.config import read_settings
-from orchestr8_index.discover.index import Index, open_newest
-from orchestr8_index.discover.snapshot import Generations
 from orchestr8_index.records import KINDS, PLURAL
 from orchestr8_index.tokens import EXACT, Tokenizer, read_tokenizer
 

@@ -13,7 +13,7 @@ from everything_server import mcp as more
 
 from orchestr8_index.app import run_server
 from orchestr8_index.config import read_settings
-from orchestr8_index.serve.mcp_face import app as face
+from orchestr8_index.serve.mcp import server as face
 
 THEIRS = ("test_", "json_schema_", "test://")
 CHOICES = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import httpx2
 
+from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.config import Door, Settings, fixture_root
-from orchestr8_index.discover.refresh import Refresh
 from orchestr8_index.serve.cache import AnswerCache
-from orchestr8_index.serve.gate.keys import KeyFile
-from orchestr8_index.serve.keeper import Keeper
+from orchestr8_index.serve.http import make_web
+from orchestr8_index.serve.keys import KeyFile
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.web import make_web
+from orchestr8_index.serve.storekeeper import Keeper
 
 from ..serve.asking import Here, client, living, settings_of
 
