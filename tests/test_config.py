@@ -65,6 +65,12 @@ def test_the_environment_wins_over_the_defaults(read: Read) -> None:
     assert (settings.log_level, settings.auto_restart) == ("debug", False)
 
 
+@pytest.mark.parametrize("said", ["warn", "WARN", "Warning", "warning"])
+def test_a_log_level_may_be_short_and_in_capitals(read: Read, said: str) -> None:
+    assert read(MCP_LOG_LEVEL=said).log_level == "warning"
+    assert read(MCP_LOG_LEVEL="INFO").log_level == "info"
+
+
 def test_one_cache_life_overrides_both(read: Read) -> None:
     assert (read().query_life, read().pattern_life) == (300, 600)
     settings = read(MCP_CACHE_TTL="0")

@@ -21,6 +21,7 @@ from ..store.ledger import query_note
 from ..validate import read_params
 from .cache import AnswerCache, Key
 from .callers import caller, correlation_id
+from .events import Learnt
 from .handlers import HANDLERS
 from .state import State
 from .trace import Trace
@@ -32,9 +33,9 @@ log = logging.getLogger("orchestr8.rpc")
 
 async def perform(state: State, name: str, raw: bytes) -> bytes:
     """The result of the method as JSON. `raw` are its params as JSON. Raises RequestError only."""
-    if state.signs.trace is None:
+    if state.trace is None:
         return await _told(state, name, raw)
-    return await _traced(state, state.signs.trace, name, raw)
+    return await _traced(state, state.trace, name, raw)
 
 
 async def _traced(state: State, trace: Trace, name: str, raw: bytes) -> bytes:
@@ -62,8 +63,8 @@ async def _told(state: State, name: str, raw: bytes) -> bytes:
     except RequestError as error:
         failure = error
     except sqlite3.Error as error:  # answers go on, and /health says why
-        if state.keeper is not None:
-            state.keeper.failed(error)
+        if state.store is not None:
+            state.store.failed(error)
         failure = StoreUnavailable("The store cannot be read.")
     except Exception:  # the one place where a defect becomes an answer
         log.exception("the method failed", extra={"method": name})
@@ -98,8 +99,7 @@ async def _perform(state: State, method: Method, raw: bytes) -> bytes:
         _cached(state, method, params) if method.cache else _plain(state, method, params)
     )
     if method.scope != "read":
-        for told in state.on_learnt:
-            told()
+        state.events.publish(Learnt(method.name))
     spent = (time.perf_counter() - started) * 1000
     state.metrics.answered(method.name, spent, bool(method.cache))
     return result
@@ -114,7 +114,7 @@ async def _cached(state: State, method: Method, params: Any) -> bytes:
     key = (method.name, _digest(asked), state.stamp(method.about))
     started, known = time.perf_counter(), _cache(state, method).get(key)
     answer = await _work_out(state, method, params, key) if known is None else known
-    state.hot.note(method.name, asked)
+    state.recent.note(method.name, asked)
     _note(state, method, params, answer, known is not None, started)
     return answer
 
@@ -156,9 +156,9 @@ def _note(
 ) -> None:
     """A row for the query log: names only, so that what waits for the disk stays small."""
     from_cache.set(hit)
-    if state.keeper is not None and method.cache == "query":
+    if state.store is not None and method.cache == "query":
         spent = (time.perf_counter() - started) * 1000
-        state.keeper.note_query(query_note(method.name, params, answer, hit, spent))
+        state.store.note_query(query_note(method.name, params, answer, hit, spent))
 
 
 def _digest(params: bytes) -> bytes:

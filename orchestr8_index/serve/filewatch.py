@@ -33,7 +33,7 @@ REGISTRY = "agent-registry.yml"
 log = logging.getLogger("orchestr8.fresh")
 
 
-class Watch:
+class FileWatch:
     """Two tasks of the running loop: one waits for changes, one for the hour."""
 
     def __init__(

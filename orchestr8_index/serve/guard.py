@@ -27,9 +27,9 @@ from .body import Bounded, Gone, check_announced
 from .callers import CORRELATION, Caller, caller, correlation_id, new_ident
 from .gate import Gate
 from .host_names import check_host, check_origin
-from .keys import LOOK_SECONDS
-from .mcp_sessions import HEADER as SESSION
+from .keys import RELOAD_SECONDS
 from .send import send_error
+from .sessions import HEADER as SESSION
 
 ONCE = frozenset({b"host", b"origin", b"authorization", b"content-length", b"content-encoding"})
 OPEN = frozenset({"/health/live"})  # answered without a key
@@ -55,6 +55,7 @@ class Guard:
         token = correlation_id.set(ident.decode())
         watched = _Watched(scope, send, ident, self._gate)
         try:
+            self._check_load(scope)
             await self._pass(scope, receive, watched, headers)
         except RequestError as error:
             await self._refuse(scope, watched, error)
@@ -79,12 +80,10 @@ class Guard:
         send.name = asking.name
         if path not in CALM:
             gate.buckets.charge(asking.name)
-            self._check_load(scope)
+            gate.memory.check()
         gate.sessions.check(_value(headers, SESSION), asking.name)
         asking.must_have(RIGHTS_OF.get(path, "read"))  # type: ignore[arg-type]
         token = caller.set(asking)
-        gate.running += 1
-        send.counted = True
         try:
             whole = Bounded(
                 receive, gate.limits.max_body, lambda: self._again(scope, headers, send)
@@ -111,7 +110,7 @@ class Guard:
         gate, peer = self._gate, (scope.get("client") or ("local",))[0]
         sent = headers.get(b"authorization")
         found = _TOKEN.fullmatch(sent.strip()) if sent else None
-        known = gate.known(found[1]) if found else None
+        known = gate.holder(found[1]) if found else None
         if known is not None:
             return known
         if scope["path"] in OPEN or not (gate.needs_keys or (found and gate.keys.any)):
@@ -121,17 +120,15 @@ class Guard:
 
     def _again(self, scope: Scope, headers: dict[bytes, bytes], send: _Watched) -> None:
         """A key may have been revoked while its body came. Raises Unauthorized."""
-        if time.perf_counter() - send.started > LOOK_SECONDS:
+        if time.perf_counter() - send.started > RELOAD_SECONDS:
             self._caller(scope, headers)
 
     def _check_load(self, scope: Scope) -> None:
-        gate = self._gate
-        gate.memory.check()
-        if gate.running >= gate.limits.max_running:
-            raise Overloaded("Too many requests are running.")
-        arrived = scope.get("state", {}).get("arrived")
-        if arrived is not None:
-            gate.congestion.check(arrived)
+        """Raises Overloaded, before anything else is looked at: refusing must cost little."""
+        state = scope.get("state", {})
+        if state.get("overloaded") and scope["path"] not in CALM:
+            state["lines"].refused += 1
+            raise Overloaded("More is asked than can be answered.")
 
     async def _refuse(self, scope: Scope, watched: _Watched, error: RequestError) -> None:
         self._gate.failed(error.code)
@@ -150,7 +147,7 @@ class _Watched:
     def __init__(self, scope: Scope, send: Send, ident: bytes, gate: Gate) -> None:
         self._scope, self._send, self._ident, self._gate = scope, send, ident, gate
         self.started, self.status = time.perf_counter(), 0
-        self.counted, self.name = False, ""
+        self.name = ""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -161,20 +158,22 @@ class _Watched:
                 if value.startswith(b"text/event-stream"):
                     self._let_stream()
                 elif name == SESSION:
-                    self._gate.sessions.begun(value, self.name)
+                    self._gate.sessions.begin(value, self.name)
         await self._send(message)
 
     def _let_stream(self) -> None:
         """An event stream stays for hours: it is no running request, and a stop ends it."""
-        self._scope.setdefault("state", {})["stream"] = asyncio.current_task()
-        self._release()
-
-    def _release(self) -> None:
-        self._gate.running -= self.counted
-        self.counted = False
+        state = self._scope.setdefault("state", {})
+        if "stream" not in state and "lines" in state:
+            state["lines"].streams += 1
+        state["stream"] = asyncio.current_task()
 
     def end(self) -> None:
-        self._release()
+        state = self._scope.get("state", {})
+        if "stream" in state and "lines" in state:
+            state["lines"].streams -= 1
+        if state.get("overloaded") and self.status == Overloaded.status:
+            return  # told in one line for all of a second
         looked = self._scope["path"] in CALM and self.status in (200, 503)
         level = logging.DEBUG if looked else logging.INFO  # machines look every second
         if not log.isEnabledFor(level):

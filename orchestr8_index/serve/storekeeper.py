@@ -34,16 +34,16 @@ log = logging.getLogger("orchestr8.store")
 
 
 @dataclass(slots=True)
-class Keeper:
+class StoreKeeper:
     """The owner of the open store. `trouble` says why there is none, "" when there is one.
 
-    `binds` readies an opened store's experience for the questions, which go without until then.
+    `prepare` readies an opened store's experience for the questions, which go without until then.
     """
 
     settings: Settings
     terms: Terms = field(default_factory=lambda: Terms(TASK_WORDS))
     trouble: str = "The store is not open yet."
-    binds: Callable[[Experience], Awaitable[None]] | None = None
+    prepare: Callable[[Experience], Awaitable[None]] | None = None
     _outcomes: Outcomes | None = None
     _opening: asyncio.Task[None] | None = None
     _backing_up: asyncio.Task[None] | None = None
@@ -139,17 +139,17 @@ class Keeper:
         store.start()
         self._outcomes, self.trouble = outcomes, ""
         self._checking = asyncio.create_task(self._check_fully())
-        self._is_bound = self.binds is None
-        if self.binds is not None:
-            self._binding = asyncio.create_task(self._bind(self.binds, outcomes.experience))
+        self._is_bound = self.prepare is None
+        if self.prepare is not None:
+            self._binding = asyncio.create_task(self._bind(self.prepare, outcomes.experience))
         if store.repaired:
             log.error("the database was damaged", extra={"said": store.repaired.sentence()})
 
     async def _bind(
-        self, binds: Callable[[Experience], Awaitable[None]], experience: Experience
+        self, prepare: Callable[[Experience], Awaitable[None]], experience: Experience
     ) -> None:
         try:
-            await binds(experience)
+            await prepare(experience)
         except OperationError as error:
             log.warning("what was learnt waits for a question", extra={"reason": str(error)})
         finally:

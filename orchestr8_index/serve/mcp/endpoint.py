@@ -75,7 +75,7 @@ class McpRoute:
             body = await read_body(receive)
             check_text(body)
             receive = Again(body, receive)
-        with self._state.gate.streams.standing(caller.get().name) as revoked:
+        with self._state.gate.sessions.stream(caller.get().name) as revoked:
             stops = [self._state.ending] if scope["method"] == "GET" else []
             standing = Standing(receive, send, revoked, *stops)
             await face(scope, standing.receive, standing.send)

@@ -110,7 +110,7 @@ def describe(state: State) -> dict[str, Any]:
 
 def patterns(state: State) -> dict[str, Any]:
     """The plans that worked, most used first."""
-    known = offered(state.keeper.ready if state.keeper else None)
+    known = offered(state.store.ready if state.store else None)
     best = sorted(known, key=lambda pattern: (-pattern.uses, pattern.id))[:MOST_PATTERNS]
     return {"total": len(known), "patterns": [_pattern(each) for each in best]}
 

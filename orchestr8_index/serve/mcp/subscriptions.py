@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import anyio
@@ -31,6 +31,7 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 
+from ..events import GenerationSwapped, Learnt
 from ..state import State
 from .skills import locate
 from .tools import Ctx
@@ -66,17 +67,19 @@ class Changes:
         self._subscribers: dict[int, Subscriber] = {}
         self._watched: Counter[str] = Counter()
         self._seen: dict[str, str] = {}
+        self._ends: list[Callable[[], None]] = []
         self._telling: set[asyncio.Task[None]] = set()
 
     def begin(self) -> None:
-        self._state.refresh.on_swap.append(self._swapped)
-        self._state.on_learnt.append(self._learnt)
+        events = self._state.events
+        swapped = events.subscribe(GenerationSwapped, lambda _: self._start(lists=True))
+        learnt = events.subscribe(Learnt, lambda _: self._start(lists=False))
+        self._ends = [swapped, learnt]
 
     def end(self) -> None:
         """Streams end with their last word; what changes from here on is told to nobody."""
-        if self._swapped in self._state.refresh.on_swap:
-            self._state.refresh.on_swap.remove(self._swapped)
-            self._state.on_learnt.remove(self._learnt)
+        for end in self._ends:
+            end()
         self._listeners.close()
 
     async def greeted(self, ctx: Ctx, params: NotificationParams) -> None:
@@ -135,7 +138,7 @@ class Changes:
         """What an address holds now, in short; "" where there is nothing."""
         index = self._state.refresh.index
         if uri == PATTERNS:
-            return str(self._state.keeper.revision if self._state.keeper else -1)
+            return str(self._state.store.revision if self._state.store else -1)
         if index is None or uri == INDEX:
             return str(index.generation if index else 0)
         if located := locate(index, uri):
@@ -143,12 +146,6 @@ class Changes:
         kind, plugin, name = entry_at(uri) or ("agent", "", "")
         place = index.segments[kind].find(plugin, name)
         return "" if place is None else index.segments[kind].entry(place).digest
-
-    def _swapped(self, index: object) -> None:
-        self._start(lists=True)
-
-    def _learnt(self) -> None:
-        self._start(lists=False)
 
     def _start(self, lists: bool) -> None:
         task = asyncio.create_task(self._tell(lists))
