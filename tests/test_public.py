@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import subprocess
 import sys
 import typing
@@ -13,7 +12,8 @@ import msgspec
 import pytest
 
 import orchestr8_index
-from orchestr8_index import Orchestrator, errors, queries
+from orchestr8_index import errors, queries
+from orchestr8_index.methods import METHODS
 
 from .source import modules
 
@@ -77,9 +77,7 @@ def test_every_error_of_an_answer_is_public() -> None:
 
 
 def test_every_answer_of_a_client_is_public() -> None:
-    calls = [f for name, f in vars(Orchestrator).items() if not name.startswith("_")]
-    hints = [typing.get_type_hints(inspect.unwrap(call)).get("return") for call in calls]
-    results = [typing.get_args(hint)[-1] for hint in hints if typing.get_args(hint)]
+    results = [method.result for method in METHODS.values()]
     found = {part.__name__ for result in results for part in parts_of(result)}
     assert {"AgentAnswer", "PatternAnswer", "OutcomeAnswer"} <= found
     assert found - NAMES == set()
