@@ -25,9 +25,9 @@ SkillAnswer TermPoints TokenReceipt WorkflowAnswer
 EntryChange Forgotten OutcomeAnswer PatternAnswer PatternChange PatternRecord PatternStored Receipt
 AlreadyRunning BadSetting BodyTooLarge BuildFailed EncodingRefused Forbidden ForeignOrigin
 ForeignSession HeadTooLarge InternalError InvalidParams InvalidRequest McpAway MethodNotFound
-Misdirected NoSuchAddress NotSafe OperationError Orchestr8Error OutcomeNotKept Overloaded ParseError
-PortTaken Refused RequestError ServerAway SnapshotUnreadable StartFailed Starting StoreTooNew
-StoreUnavailable TooManyRequests TooSlow Unauthorized VerbRefused
+Misdirected NoSuchAddress NotOurs NotSafe OperationError Orchestr8Error OutcomeNotKept Overloaded
+ParseError PortTaken Refused RequestError ServerAway SnapshotUnreadable StartFailed Starting
+StoreTooNew StoreUnavailable TooManyRequests TooSlow Unauthorized VerbRefused
 """
 MASKED = """
 import builtins, importlib, sys
