@@ -31,7 +31,7 @@ WORDS = {
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version
 MAY = {
     **dict.fromkeys(WORDS, ABOVE_WORDS),
-    "": {"errors", "queries", "reports", "client"},  # by name, when a public name is used
+    "": {"client", "errors", "queries", "reports"},  # by name, when one of theirs is used
     "store": ABOVE_WORDS | {"store"},
     "catalog": ABOVE_WORDS | {"store", "catalog", "search"},  # search: one type, see TYPES
     "search": ABOVE_WORDS | {"store", "catalog", "search"},

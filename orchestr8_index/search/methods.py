@@ -16,10 +16,11 @@ from ..queries import (
     ContextQuery,
     EntryQuery,
     Excerpt,
+    NoParams,
     SkillQuery,
     WorkflowQuery,
 )
-from ..records import Experience
+from ..records import PLURAL, Experience
 from ..text import Terms
 from ..tokens import ESTIMATING, Tokenizer
 from .answer import answer_agents, answer_skills, answer_workflows
@@ -66,10 +67,17 @@ def read_context(index: Index, query: ContextQuery, known: Knowledge) -> Context
     return get_context(index, query, *more)
 
 
+def read_health(index: Index, _: NoParams, known: Knowledge) -> dict[str, object]:
+    """What a client tells that is its own server."""
+    counts = {PLURAL[kind]: count for kind, count in index.manifest.counts.items()}
+    return {"status": "embedded", "generation": index.generation, "indexes": counts}
+
+
 ANSWERS: dict[str, Callable[[Index, Any, Knowledge], Any]] = {
     "queryAgents": query_agents,
     "querySkills": query_skills,
     "queryWorkflows": query_workflows,
     "getEntry": read_entry,
     "getContext": read_context,
+    "getHealth": read_health,
 }

@@ -43,6 +43,12 @@ async def get_metrics(state: State, _: NoParams) -> Any:
     return metrics(state)
 
 
+async def discover(state: State, _: NoParams) -> Any:
+    from .openrpc import document  # the library of schemas is loaded with the first request
+
+    return document()
+
+
 def knowledge(state: State, pattern: dict[str, Any] | None = None) -> Knowledge:
     return Knowledge(state.terms, state.experience, pattern, state.tokens)
 
@@ -57,4 +63,5 @@ HANDLERS: dict[str, Handler] = {
     "forgetDecisions": forget_decisions,
     "getHealth": get_health,
     "getMetrics": get_metrics,
+    "rpc.discover": discover,
 }
