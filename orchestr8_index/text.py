@@ -78,6 +78,10 @@ class Terms:
         self._seen: dict[str, tuple[str, ...]] = {}
         self._bound = bound
 
+    def stem(self, word: str) -> str:
+        """The stem of a folded word, whether it counts or not."""
+        return str(self._stem(word))
+
     def forget(self) -> None:
         """Give up the words remembered; they are stemmed again when they come."""
         self._seen.clear()

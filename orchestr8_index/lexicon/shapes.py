@@ -42,7 +42,8 @@ def check(pattern: str) -> None:
 @lru_cache(KEPT)
 def _parted(pattern: str) -> tuple[list[str], re.Pattern[str] | None]:
     """The alternatives that are plain text, and a pattern of the others, if there are any."""
-    plain, rest = [], []
+    plain: list[str] = []
+    rest: list[str] = []
     for part in _alternatives(pattern):
         (plain if _PLAIN.fullmatch(part) or not part else rest).append(part)
     pieces = [_ESCAPED.sub(r"\1", part) for part in plain]
