@@ -27,7 +27,8 @@ from .weigh import (
     topical,
 )
 
-ADDED = 0.6  # what the lexicon adds weighs at most this share of the asker's own words
+FULL_TO = 6  # own words; what the lexicon adds to a longer question counts less by the square
+SMALL = 500  # entries; in a larger catalogue it counts less in proportion
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,9 @@ class Query:
         return [word for word in self.words if not word.is_pair and not word.read_from]
 
     @property
-    def corrected(self) -> bool:
-        return any(word.instead_of for word in self.words)
+    def misspelt(self) -> frozenset[str]:
+        """The terms that nobody knows and that were read as near ones."""
+        return frozenset(word.instead_of for word in self.words if word.instead_of)
 
     @property
     def weights(self) -> list[tuple[str, int]]:
@@ -86,18 +88,16 @@ def read_query(
     text: str,
     terms: Terms,
     experience: Experience | None = None,
-    correcting: bool = True,
+    without: Container[str] = (),
 ) -> Query:
-    """`correcting`: words that nobody knows are read as near ones that the segment knows."""
+    """What the text asks for, but for the terms in `without`."""
     past = experience.terms[segment.kind] if experience else {}
     reading = read(segment, text, terms, past)
-    found = [token.term for token in reading.tokens]
+    found = [token.term for token in reading.tokens if token.term not in without]
     asked: dict[str, str] = {}
     for token in reading.tokens:
         asked.setdefault(token.term, token.asked)
-    words = {
-        t: _word(segment, t, asked[t], tf, past, correcting) for t, tf in Counter(found).items()
-    }
+    words = {t: _word(segment, t, asked[t], tf, past) for t, tf in Counter(found).items()}
     pairs = Counter(pairwise(found))
     joined = (_pair(segment, words[a], words[b], tf, past) for (a, b), tf in pairs.items())
     own = [*words.values(), *[pair for pair in joined if pair]]
@@ -108,9 +108,9 @@ def read_query(
     return Query(every, most, vector(segment, meant))
 
 
-def _word(segment: Segment, term: str, asked: str, tf: int, past: Past, correcting: bool) -> Word:
+def _word(segment: Segment, term: str, asked: str, tf: int, past: Past) -> Word:
     place, instead_of, learnt = segment.find_term(term), "", len(past.get(term, ()))
-    if correcting and place is None and not learnt and not is_known(segment, term):
+    if place is None and not learnt and not is_known(segment, term):
         if near := nearest_term(segment, term):
             instead_of, (term, place) = term, near
     share = MISSPELT_WEIGHT if instead_of else 1.0
@@ -134,9 +134,9 @@ def _weighed(
 def _stand_ins(
     segment: Segment, stand_ins: Sequence[StandIn], own: Sequence[Word], past: Past
 ) -> Iterable[Word]:
-    """What the asker's words stand for; together at most ADDED of what those weigh themselves.
+    """What the asker's words stand for, less of it the more the question says itself.
 
-    Only where a word stands in for one that says nothing here does it count in full.
+    In a large catalogue, too, the asker's own words find enough.
     """
     added, have = [], {word.term for word in own}
     for each in stand_ins:
@@ -147,13 +147,12 @@ def _stand_ins(
         word = Word(
             each.term, each.shown, place, weight, False, "", known_as, telling, each.read_from
         )
-        added.append((word, each.instead))
-    most = ADDED * sum(word.weight for word in own)
-    whole = sum(word.weight for word, instead in added if not instead)
-    less = min(1.0, most / whole) if whole and own else 1.0
+        added.append((word, each.in_full))
+    single = sum(not word.is_pair for word in own)
+    less = min(1.0, FULL_TO / max(1, single)) ** 2 * min(1.0, SMALL / max(1, segment.size))
     return [
-        word if instead or less == 1 else replace(word, weight=round(word.weight * less))
-        for word, instead in added
+        word if in_full or less == 1 else replace(word, weight=round(word.weight * less))
+        for word, in_full in added
     ]
 
 

@@ -17,11 +17,12 @@ from ..text import Terms, fold, raw_words
 from .index import Segment
 from .spelling import other_spelling
 
-STANDS_FOR = {"short": 0.5, "product": 0.4, "symptom": 0.4, "error": 0.5}
+STANDS_FOR = {"short": 0.5, "product": 0.4, "symptom": 0.4, "error": 0.6}
 """What the first word of a meaning weighs, against a word of the asker's own."""
 INSTEAD = 0.8  # the same where the asker's word says nothing to this catalogue
 FALL = 0.7  # each further word of a meaning, against the one before
 MOST_SPELT = 4
+FEW = 40  # words; in a longer question only compounds that a table has are looked for
 SHORTEST_PART = 3  # letters of a part of a compound that no table has
 Past = Mapping[str, Sized]
 """For each term of past tasks, the entries that did them."""
@@ -37,14 +38,14 @@ class Token(NamedTuple):
 class StandIn(NamedTuple):
     """A term that `read_from` stands for; `shown` is the term as a word.
 
-    `instead`: the asker's own word says nothing to the catalogue, and is left out.
+    `in_full`: it counts as much in a long question and a large catalogue.
     """
 
     term: str
     shown: str
     read_from: str
     share: float
-    instead: bool
+    in_full: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +58,24 @@ class Reading:
 
 
 def read(segment: Segment, text: str, terms: Terms, past: Past) -> Reading:
+    """A word that says nothing to the catalogue is left out where something stands in for it."""
     raws = raw_words(text)
-    own = list(_tokens(segment, raws, terms, past))
-    pairs = list(_apart(segment, raws, terms))
     found = meanings(segment.lexicon, text, raws, terms.stem)
-    silent = {
-        place
-        for meaning in found
-        for place in range(meaning.start, meaning.end)
-        if not any(_says(segment, term, past) for term in terms.of_word(raws[place]))
-    }
-    stand_ins = _stand_ins(segment, found, {t.term for _, t in own}, silent, terms, past)
-    read_as = {s.read_from for s in stand_ins if s.instead}
-    left = {
-        place
-        for meaning in found
-        if meaning.shown in read_as
-        for place in range(meaning.start, meaning.end)
-        if place in silent
-    }
-    return Reading([token for place, token in own if place not in left], pairs, stand_ins)
+    silent = [m for m in found if m.places and not _is_heard(segment, m, raws, terms, past)]
+    own = list(_tokens(segment, raws, terms, past))
+    stand_ins = _stand_ins(segment, found, silent, {t.term for _, t in own}, terms, past)
+    read_as = {each.read_from for each in stand_ins}
+    left = {place for m in silent if m.shown in read_as for place in m.places}
+    tokens = [token for place, token in own if place not in left]
+    return Reading(tokens, list(_apart(segment, raws, terms)), stand_ins)
+
+
+def _is_heard(
+    segment: Segment, meaning: Meaning, raws: Sequence[str], terms: Terms, past: Past
+) -> bool:
+    """Whether the catalogue has any of the words that the meaning was read from."""
+    words = (terms.of_word(raws[place]) for place in meaning.places)
+    return any(_says(segment, term, past) for of in words for term in of)
 
 
 def is_known(segment: Segment, term: str) -> bool:
@@ -99,7 +98,7 @@ def _tokens(
             at += 2
             continue
         for term in terms.of_word(raws[at]):
-            for read_as in _known_form(segment, term, raws[at], terms, past):
+            for read_as in _known_form(segment, term, raws[at], terms, past, len(raws) <= FEW):
                 yield at, Token(read_as, raws[at].lower())
         at += 1
 
@@ -113,7 +112,9 @@ def _joined(
     first, second = fold(raws[at]), fold(raws[at + 1])
     word = tables.joined.get(f"{first} {second}")
     if word is None:
-        if min(len(first), len(second)) < SHORTEST_PART or not _may_join(segment, raws, at, terms):
+        if len(raws) > FEW or min(len(first), len(second)) < SHORTEST_PART:
+            return None
+        if not _may_join(segment, raws, at, terms):
             return None
         word = first + second
     term = terms.stem(word)
@@ -128,14 +129,16 @@ def _may_join(segment: Segment, raws: Sequence[str], at: int, terms: Terms) -> b
     )
 
 
-def _known_form(segment: Segment, term: str, raw: str, terms: Terms, past: Past) -> Sequence[str]:
+def _known_form(
+    segment: Segment, term: str, raw: str, terms: Terms, past: Past, few: bool
+) -> Sequence[str]:
     """The term, or if no entry has it, its other spelling or the two words it is made of."""
     if segment.find_term(term) is not None or term in past:
         return (term,)
     other = _respelt(segment, term, raw, terms)
     if other != term:
         return (other,)
-    return _parts(segment, term, fold(raw), terms) or (term,)
+    return _parts(segment, term, fold(raw), terms, few) or (term,)
 
 
 def _respelt(segment: Segment, term: str, raw: str, terms: Terms) -> str:
@@ -150,17 +153,12 @@ def _respelt(segment: Segment, term: str, raw: str, terms: Terms) -> str:
     return term
 
 
-def _parts(segment: Segment, term: str, word: str, terms: Terms) -> tuple[str, ...]:
+def _parts(segment: Segment, term: str, word: str, terms: Terms, few: bool) -> tuple[str, ...]:
     """The two adjacent terms that entries write for one compound."""
     apart = segment.lexicon.apart.get(word)
     if apart is not None:
         splits = [tuple(apart.split(" "))]
-    elif (
-        word.isascii()
-        and word.isalpha()
-        and terms.stem(word) == term
-        and not is_known(segment, term)
-    ):
+    elif few and terms.stem(word) == term and not is_known(segment, term):
         places = range(SHORTEST_PART, len(word) - SHORTEST_PART + 1)
         splits = [(word[:place], word[place:]) for place in places]
     else:
@@ -197,23 +195,23 @@ def _pair(segment: Segment, first: str, second: str) -> bool:
 def _stand_ins(
     segment: Segment,
     found: Sequence[Meaning],
+    silent: Sequence[Meaning],
     own: set[str],
-    silent: set[int],
     terms: Terms,
     past: Past,
 ) -> list[StandIn]:
-    """The best of each term; none that the question has itself."""
+    """The weightiest of each term; none that the question has itself."""
     best: dict[str, StandIn] = {}
     for meaning in found:
-        places = range(meaning.start, meaning.end)
-        instead = bool(places) and all(place in silent for place in places)
+        instead = meaning in silent
         share = INSTEAD if instead else STANDS_FOR[meaning.kind]
+        in_full = instead or meaning.kind == "error"
         for word in meaning.words.split():
             for term in terms(word):
                 if term in own or not _says(segment, term, past):
                     continue
                 if term not in best or best[term].share < share:
-                    best[term] = StandIn(term, word, meaning.shown, share, instead)
+                    best[term] = StandIn(term, word, meaning.shown, share, in_full)
             share *= FALL
     return list(best.values())
 

@@ -12,16 +12,18 @@ NEAR = 8  # words between the parts of a symptom, at most
 
 
 class Meaning(NamedTuple):
-    """`words` are what the text's words `start` to `end` stand for, most telling first.
+    """`words` are what the text's words at `places`, `shown`, stand for, most telling first.
 
-    `kind` is one of tables.KINDS. A symptom or an error stands for no word alone: `start` is `end`.
+    `kind` is one of tables.KINDS. A symptom or an error has no places: it stands for no word alone.
     """
 
     kind: str
     words: str
-    start: int
-    end: int
+    places: range
     shown: str
+
+
+NOWHERE = range(0)
 
 
 def meanings(
@@ -29,8 +31,10 @@ def meanings(
 ) -> list[Meaning]:
     """Of a text with the words `raws` as raw_words gives them; each kind of meaning once."""
     folded = [fold(raw) for raw in raws]
-    found = [*_terms(tables, raws, folded), *_errors(tables, text, folded)]
-    found += _symptoms(tables, folded, [stem(word) for word in folded])
+    errors = list(_errors(tables, text, folded))
+    found = [*_terms(tables, raws, folded), *errors]
+    if not errors:  # what a message is made of is no symptom
+        found += _symptoms(tables, folded, [stem(word) for word in folded])
     return list({each.words: each for each in reversed(found)}.values())[::-1]
 
 
@@ -42,7 +46,7 @@ def _terms(tables: Tables, raws: Sequence[str], folded: Sequence[str]) -> Iterat
         for size in range(min(longest, len(raws) - at), 0, -1):
             meaning = _term(tables, raws, folded, at, at + size)
             if meaning:
-                yield Meaning(*meaning, at, at + size, " ".join(raws[at : at + size]))
+                yield Meaning(*meaning, range(at, at + size), " ".join(raws[at : at + size]))
                 at += size - 1
                 break
         at += 1
@@ -73,7 +77,7 @@ def _errors(tables: Tables, text: str, folded: Sequence[str]) -> Iterator[Meanin
         for shape in shapes:
             if shape.words not in seen and shape.fits(lower):
                 seen.add(shape.words)
-                yield Meaning("error", shape.words, 0, 0, word)
+                yield Meaning("error", shape.words, NOWHERE, word)
 
 
 def _symptoms(tables: Tables, folded: Sequence[str], stems: Sequence[str]) -> Iterator[Meaning]:
@@ -85,7 +89,7 @@ def _symptoms(tables: Tables, folded: Sequence[str], stems: Sequence[str]) -> It
             if all(not group.isdisjoint(have) for group in symptom.groups):
                 if places := _near(symptom, stems):
                     said = " ".join(folded[place] for place in sorted(places))
-                    yield Meaning("symptom", symptom.words, 0, 0, said)
+                    yield Meaning("symptom", symptom.words, NOWHERE, said)
 
 
 def _near(symptom: Symptom, stems: Sequence[str]) -> list[int]:
