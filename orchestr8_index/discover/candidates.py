@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from ..records import ResolvedRole
 from ..text import Terms, fold_name
+from .compounds import is_known
 from .index import Index, Segment
 from .rank import Ranking
-from .reading import is_known
 from .spelling import MANY, near_labels, nearest_name
 
 EXACT_LABEL = 1.0

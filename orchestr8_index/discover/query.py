@@ -14,9 +14,10 @@ from itertools import pairwise
 
 from ..records import Experience
 from ..text import Terms
+from .compounds import Past, Token, is_known
 from .index import Segment
 from .meaning import strength, vector
-from .reading import Past, StandIn, Token, is_known, read
+from .reading import StandIn, read
 from .spelling import nearest_term
 from .weigh import (
     MISSPELT_WEIGHT,
@@ -27,8 +28,8 @@ from .weigh import (
     topical,
 )
 
-FULL_TO = 6  # own words; what the lexicon adds to a longer question counts less by the square
-SMALL = 500  # entries; in a larger catalogue it counts less in proportion
+FULL_TO = 5  # own words; what the lexicon adds to a longer question counts less by the square
+SMALL = 300  # entries; in a larger catalogue it counts less in proportion
 
 
 @dataclass(frozen=True, slots=True)

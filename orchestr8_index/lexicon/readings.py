@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ..text import fold
 from .tables import MOST_WORDS, SHORTEST_END, Symptom, Tables
 
+_MESSAGE = re.compile(  # what a line of a log has, and a plain request has not
+    r"[:\[\]{}=<>_\\#*]|\w\(|\d{3}|\b(?:cannot|can't|crash|denied|error|exceeded|exception|expected|fail"
+    r"|fatal|invalid|killed|not found|panic|refused|rejected|timed out|timeout|unable|undefined"
+    r"|unexpected|warning)"
+)
 NEAR = 8  # words between the parts of a symptom, at most
 
 
@@ -69,6 +75,8 @@ def _term(
 
 def _errors(tables: Tables, text: str, folded: Sequence[str]) -> Iterator[Meaning]:
     lower, seen = text.lower(), set[str]()
+    if not _MESSAGE.search(lower):
+        return
     for word in dict.fromkeys(folded):
         shapes = tables.shapes.get(word, [])
         for end, more in tables.ends.items():

@@ -26,7 +26,15 @@ class Shape(NamedTuple):
     def fits(self, text: str) -> bool:
         """Whether `text`, in lower case, has this shape."""
         pieces, rest = _parted(self.pattern)
-        return any(piece in text for piece in pieces) or bool(rest and rest.search(text))
+        return any(_begins(piece, text) for piece in pieces) or bool(rest and rest.search(text))
+
+
+def _begins(piece: str, text: str) -> bool:
+    """Whether `piece` is in `text` where a word begins, if it begins as a word does."""
+    at = text.find(piece)
+    while at > 0 and piece[:1].isalnum() and text[at - 1].isalnum():
+        at = text.find(piece, at + 1)
+    return at >= 0
 
 
 def check(pattern: str) -> None:
