@@ -21,6 +21,7 @@ WORDS = {
     "config",
     "records",
     "text",
+    "written",
     "tokens",
     "private",
     "validate",
@@ -33,8 +34,9 @@ MAY = {
     **dict.fromkeys(WORDS, ABOVE_WORDS),
     "": {"client", "errors", "queries", "reports"},  # by name, when one of theirs is used
     "store": ABOVE_WORDS | {"store"},
-    "catalog": ABOVE_WORDS | {"store", "catalog", "search"},  # search: one type, see TYPES
-    "search": ABOVE_WORDS | {"store", "catalog", "search"},
+    "lexicon": ABOVE_WORDS | {"lexicon"},
+    "catalog": ABOVE_WORDS | {"store", "lexicon", "catalog", "search"},  # one type
+    "search": ABOVE_WORDS | {"store", "lexicon", "catalog", "search"},
     "learn": ABOVE_WORDS | {"store", "learn"},
     "daemon": ABOVE_WORDS | {"daemon"},
     "bridge": ABOVE_WORDS | {"daemon", "bridge"},
