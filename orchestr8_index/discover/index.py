@@ -22,6 +22,7 @@ from .fitted import SHIPPED_FIT, Fit
 from .sections import Sections, SortedKeys
 from .snapshot import Generations, Manifest, SegmentInfo
 from .strings import Places, Strings
+from .table import Table, open_table
 from .tuned import open_fit, open_words
 from .words import Words
 
@@ -104,7 +105,7 @@ class Segment:
 
     def warm(self) -> None:
         """Fill what is filled on first use, but for what few questions need."""
-        for each in (self.by_name, self.labels, self.vectors):
+        for each in (self.by_name, self.labels, self.table):
             del each
         if self.uses_numpy:
             import numpy  # noqa: F401
@@ -127,6 +128,11 @@ class Segment:
     def vectors(self) -> memoryview[int]:
         """What each entry is about: rows of signed bytes, of length about words.UNIT."""
         return self._sections.mapped("vectors", "b")
+
+    @cached_property
+    def table(self) -> Table:
+        """The vectors, ready to be compared with a question's."""
+        return open_table(self.vectors, self.words.dimensions, self.uses_numpy)
 
     def find_pair(self, first: int, second: int) -> int | None:
         return self._pair_keys.find(first << 32 | second)

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from .fitted import COEFFICIENTS, SHIPPED_FIT, Fit
 from .index import Index
 from .train import DIMENSIONS, Trained, normalised, sections_of, tokenise, train
-from .words import UNIT, Words, write_words
+from .words import LENGTH_UNIT, UNIT, Words, write_words
 
 SHARES = (0.0, 0.3)  # of a known word's vector that the catalogue decides; 0: new words alone
 FEWEST_WORDS = 2 * DIMENSIONS
@@ -52,7 +52,8 @@ class Lesson:
 def read(words: Words) -> Vectors:
     names, raw = words.everything()
     rows = np.frombuffer(raw, np.int8).reshape(words.size, words.dimensions) / UNIT
-    habits = {name: np.array(getattr(words, name)) for name in ("share", "naming", "frequency")}
+    habits = {name: np.array(getattr(words, name)) for name in ("share", "naming")}
+    habits["length"] = np.array(words.lengths) / LENGTH_UNIT
     return Vectors(names, habits, normalised(rows))
 
 

@@ -85,7 +85,7 @@ def test_the_best_is_one_that_gains() -> None:
 
 def vectors(**rows: list[float]) -> Vectors:
     words = sorted(rows)
-    habits = {name: np.ones(len(words)) for name in ("share", "naming", "frequency")}
+    habits = {name: np.ones(len(words)) for name in ("share", "naming", "length")}
     return Vectors(words, habits, normalised(np.array([rows[word] for word in words])))
 
 
