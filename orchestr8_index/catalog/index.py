@@ -23,6 +23,7 @@ from ..text import fold_name
 from .sections import Sections, SortedKeys
 from .snapshot import Generations, Manifest, SegmentInfo
 from .string_table import Places, Strings
+from .vector_table import Table, open_table
 from .word_vectors import Words
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Segment:
 
     def warm(self) -> None:
         """Fill what is filled on first use, but for what few questions need."""
-        for each in (self.by_name, self.labels, self.vectors):
+        for each in (self.by_name, self.labels, self.table):
             del each
         if self.uses_numpy:
             import numpy  # noqa: F401
@@ -133,6 +134,11 @@ class Segment:
     def vectors(self) -> memoryview[int]:
         """What each entry is about: rows of signed bytes, of length about words.UNIT."""
         return self._sections.mapped("vectors", "b")
+
+    @cached_property
+    def table(self) -> Table:
+        """The vectors, ready to be compared with a question's."""
+        return open_table(self.vectors, self.words.dimensions, self.uses_numpy)
 
     def find_pair(self, first: int, second: int) -> int | None:
         return self._pair_keys.find(first << 32 | second)
