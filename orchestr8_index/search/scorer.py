@@ -6,7 +6,6 @@ imported only for a segment of at least index.NUMPY_FROM entries.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from operator import add
@@ -68,8 +67,12 @@ class PlainTotals:
 
     def best(self, depth: int) -> list[tuple[int, int]]:
         scores = self._scores
-        found = ((-scores[entry], entry) for entry in self._touched if scores[entry] > 0)
-        return [(entry, -score) for score, entry in heapq.nsmallest(depth, found)]
+        found = [entry for entry in self._touched if scores[entry] > 0]
+        if len(found) > depth:  # sorting bare numbers is faster than sorting entries by them
+            cut = sorted([scores[entry] for entry in found])[-depth]
+            found = [entry for entry in found if scores[entry] >= cut]
+        found.sort(key=lambda entry: (-scores[entry], entry))
+        return [(entry, scores[entry]) for entry in found[:depth]]
 
 
 class NumpyTotals:
