@@ -16,6 +16,13 @@ from orchestr8_index import Orchestrator, answers, errors
 
 from .source import modules
 
+PUBLIC = """
+AgentAnswer AgentRow AsyncOrchestrator BadSetting BuildFailed ContextAnswer EntryAnswer Forbidden
+HealthAnswer InternalError InvalidParams InvalidRequest McpAway MethodNotFound OperationError
+Orchestr8Error Orchestrator OutcomeAnswer OutcomeNotKept Overloaded ParseError PatternAnswer
+PatternStored RequestError Row ServerAway SkillAnswer SnapshotUnreadable Starting StoreUnavailable
+TooManyRequests Unauthorized WorkflowAnswer __version__
+"""
 NAMES = set(orchestr8_index.__all__)
 MASKED = """
 import builtins, importlib, sys
@@ -39,6 +46,7 @@ for name in names:
 
 
 def test_every_public_name_can_be_imported() -> None:
+    assert orchestr8_index.__all__ == PUBLIC.split()
     for name in NAMES:
         assert getattr(orchestr8_index, name)
 
@@ -79,7 +87,6 @@ def parts_of(hint: object) -> set[type]:
 def test_nothing_else_is_public() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Conductor'"):
         _ = orchestr8_index.Conductor
-    assert sorted(NAMES, key=str.lower) == sorted(orchestr8_index.__all__, key=str.lower)
 
 
 def test_an_error_is_imported_without_the_client() -> None:

@@ -56,7 +56,6 @@ class Upkeep:
         self._state.gate.memory.look()
         self._state.gate.keys.look()
         self._state.signs.samples.look()
-        self._state.watched.look()
         await self.write_audit()
         return self._look_seconds
 

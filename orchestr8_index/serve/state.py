@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ..catalog.generations import Refresh
 from ..catalog.index import Index
 from ..config import Settings
-from ..daemon.adoption import Watched
+from ..daemon.watcher import Watched
 from ..errors import Starting
 from ..records import Experience, Kind
 from ..search.rank import bind
@@ -59,7 +59,7 @@ class State:
         self.refresh.before_swap.append(lambda index: self.bind(index, self.experience))
         if self.keeper is not None:
             self.keeper.binds = lambda experience: self.bind(self.refresh.index, experience)
-        self.watched = Watched(self.settings)
+        self.watched = Watched(self.settings.data_dir)
 
     @property
     def experience(self) -> Experience | None:
