@@ -2,17 +2,6 @@
 
 TYPE_CHECKING = False  # as in typing, which would cost more than all the rest here
 if TYPE_CHECKING:
-    from .answers import (
-        AgentAnswer,
-        ContextAnswer,
-        EntryAnswer,
-        HealthAnswer,
-        OutcomeAnswer,
-        PatternAnswer,
-        PatternStored,
-        SkillAnswer,
-        WorkflowAnswer,
-    )
     from .client import AsyncOrchestrator, Orchestrator
     from .errors import (
         BadSetting,
@@ -36,7 +25,17 @@ if TYPE_CHECKING:
         TooManyRequests,
         Unauthorized,
     )
-    from .records import AgentRow, Row
+    from .queries import (
+        AgentAnswer,
+        AgentRow,
+        ContextAnswer,
+        EntryAnswer,
+        HealthAnswer,
+        Row,
+        SkillAnswer,
+        WorkflowAnswer,
+    )
+    from .reports import OutcomeAnswer, PatternAnswer, PatternStored
 
 __all__ = [
     "AgentAnswer",
@@ -84,6 +83,6 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    homes = ("errors", "client") if "Orchestrator" in name else ("errors", "records", "answers")
+    homes = ("errors", "client") if "Orchestrator" in name else ("errors", "queries", "reports")
     modules = (import_module(f"{__name__}.{home}") for home in homes)
     return next(getattr(module, name) for module in modules if hasattr(module, name))

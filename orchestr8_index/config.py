@@ -80,11 +80,9 @@ class Limits(msgspec.Struct, frozen=True):
     max_connections: Annotated[
         int, _int(8, _MANY, "then the one without a request for the longest time makes way")
     ] = 2000
-    max_running: Annotated[int, _int(1, _MANY, "requests at once; more is 503")] = 512
-    max_wait_ms: Annotated[
-        int,
-        _int(1, 60_000, "when requests waited longer for 0.15 s, others get 503 until it is less"),
-    ] = 80
+    max_running: Annotated[
+        int, _int(1, _MANY, "requests without an answer, but for event streams; more is 503")
+    ] = 128
     head_seconds: Annotated[int, _int(1, _SECONDS, "for the headers to come; else 408")] = 10
     body_seconds: Annotated[int, _int(1, _SECONDS, "for the body to come; else 408")] = 30
     send_seconds: Annotated[int, _int(1, _SECONDS, "for an answer to be read")] = 30

@@ -10,7 +10,7 @@ import pytest
 import orchestr8_index
 from orchestr8_index.cli import COMMANDS
 from orchestr8_index.config import REPOSITORY, ReadLimits
-from orchestr8_index.serve.methods import METHODS
+from orchestr8_index.methods import METHODS
 from orchestr8_index.variables import Variable, variables
 
 from .source import modules

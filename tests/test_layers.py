@@ -24,15 +24,16 @@ WORDS = {
     "records",
     "text",
     "tokens",
-    "params",
-    "plain",
-    "answers",
     "private",
+    "validate",
+    "queries",
+    "reports",
+    "methods",
 }
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version
 MAY = {
     **dict.fromkeys(WORDS, ABOVE_WORDS),
-    "": {"errors", "records", "answers", "client"},  # by name, when a public name is used
+    "": {"errors", "queries", "reports", "client"},  # by name, when a public name is used
     "store": ABOVE_WORDS | {"store"},
     "catalog": ABOVE_WORDS | {"store", "catalog", "search"},  # search: one type, see TYPES
     "search": ABOVE_WORDS | {"store", "catalog", "search"},

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 import orchestr8_index
-from orchestr8_index import Orchestrator, answers, errors
+from orchestr8_index import Orchestrator, errors, queries
 
 from .source import modules
 
@@ -73,7 +73,7 @@ def test_every_answer_of_a_client_is_public() -> None:
     found = {part.__name__ for result in results for part in parts_of(result)}
     assert {"AgentAnswer", "PatternAnswer", "OutcomeAnswer"} <= found
     assert found - NAMES == set()
-    rows = typing.get_type_hints(answers.AgentAnswer)["agents"]
+    rows = typing.get_type_hints(queries.AgentAnswer)["agents"]
     assert {part.__name__ for part in parts_of(rows)} == {"AgentRow"}
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..catalog.index import Segment
-from ..records import Choice, Experience, ResolvedRole
+from ..queries import Choice
+from ..records import Experience, ResolvedRole
 from .candidates import Points
 from .confidence_fit import ABSTAIN_BELOW
 from .rank import Ranking

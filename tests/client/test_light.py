@@ -44,7 +44,7 @@ def test_naming_the_client_does_not_load_http() -> None:
 
 @pytest.fixture
 def data(indexed: Path, tmp_path: Path) -> str:
-    """A data directory with a snapshot: a first build may last longer than a client waits for it."""
+    """With a snapshot: a first build may last longer than a client waits for it."""
     return str(shutil.copytree(indexed, tmp_path / "data"))
 
 
