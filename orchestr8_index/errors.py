@@ -1,4 +1,4 @@
-"""What can go wrong, and what does its reader do about it?
+"""The errors of the whole package, each a sentence and a cure.
 
     Orchestr8Error                    code     status
     ├── RequestError

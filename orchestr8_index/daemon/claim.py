@@ -1,4 +1,4 @@
-"""May this process be the server? The data directory's lock first, then the port.
+"""A process takes the data directory's lock, then the port, before it may be the server.
 
 Light on imports: it runs before the build's child is started, and the rest is loaded beside that.
 """

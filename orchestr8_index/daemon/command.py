@@ -1,4 +1,4 @@
-"""How does this program start itself again? Standard library only: the bridge does it too."""
+"""The command by which this program starts itself again. Standard library only, for the bridge."""
 
 from __future__ import annotations
 

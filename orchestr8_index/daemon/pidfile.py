@@ -1,4 +1,4 @@
-"""Is one running already? A file that its owner locks for life: no stale owners.
+"""A file that its owner locks for life says who runs: there are no stale owners.
 
 Standard library only: the watcher and the scripts use it too.
 """
