@@ -19,6 +19,8 @@ WORDS = {
     "redact",
     "environment",
     "config",
+    "roots",
+    "variables",
     "records",
     "text",
     "written",

@@ -87,7 +87,6 @@ class Upkeep:
         state = self._state
         state.check_memory()
         state.gate.keys.reload()
-        state.watched.look()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
         await self.write_audit()
