@@ -1,4 +1,4 @@
-"""The house stays small: nothing may grow past these numbers without a sentence of why here."""
+"""The numbers of the house do not grow, and a change touches few files: CONTRIBUTING.md is true."""
 
 from __future__ import annotations
 

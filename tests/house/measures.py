@@ -11,16 +11,16 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    # Every number is what the package had when the table of methods was made.
-    "lines": 0,
-    "files": 0,
-    "longest_file": 0,
-    "longest_function": 0,
-    "names_of_two_classes": 0,
-    "broad_excepts": 0,
-    "import_circles": 0,
-    "undocumented": 0,
+    "lines": 23_000,  # as measured; catalog, command line and daemon are still to be shortened
+    "files": 191,  # as measured; small files that are one noun are still to be merged
+    "longest_file": 374,  # store/ledger.py: all SQL of the ledger stands beside its rows
+    "longest_function": 46,  # config.read_settings: one line for each setting
+    "names_of_two_classes": 13,  # as measured; the goal is none
+    "broad_excepts": 15,  # most clean up and raise again; the others guard loops and faces
+    "import_circles": 1,  # of types only, between the index and what scores it
+    "undocumented": 79,  # as measured, in rooms that are still to be written anew
 }
+"""How much of each there may be. Who raises a number says why beside it."""
 
 Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
