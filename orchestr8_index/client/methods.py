@@ -24,17 +24,17 @@ T = TypeVar("T")
 Given = Mapping[str, Any]
 
 if TYPE_CHECKING:
-    from .orchestrator import AsyncOrchestrator, Orchestrator
 
     class client_method(Generic[P, T]):
-        """For type checkers: the result itself on one client, something to await on the other."""
+        """For type checkers: of BlockingMethods a method returns its result, of AwaitedMethods an
+        awaitable of it."""
 
         def __init__(self, method: Callable[Concatenate[Any, P], T]) -> None: ...
         @overload
-        def __get__(self, client: Orchestrator, owner: Any = ...) -> Callable[P, T]: ...
+        def __get__(self, client: BlockingMethods, owner: Any = ...) -> Callable[P, T]: ...
         @overload
         def __get__(
-            self, client: AsyncOrchestrator, owner: Any = ...
+            self, client: AwaitedMethods, owner: Any = ...
         ) -> Callable[P, Awaitable[T]]: ...
         def __get__(self, client: Any, owner: Any = ...) -> Any: ...
 else:
@@ -186,3 +186,11 @@ class Methods:
     def discover(self) -> dict[str, Any]:
         """The OpenRPC document of the server's methods. Raises ServerAway."""
         return self._call("discover", locals())
+
+
+class BlockingMethods(Methods):
+    """The methods of a client that blocks."""
+
+
+class AwaitedMethods(Methods):
+    """The methods of a client for asyncio."""

@@ -13,14 +13,14 @@ from .connection import AsyncConnection, Connection
 from .core import Core
 from .delivery import SECONDS
 from .locate import Door
-from .methods import Given, Methods
+from .methods import AwaitedMethods, BlockingMethods, Given
 from .steps import Post, Steps
 
 T = TypeVar("T")
 C = TypeVar("C")
 
 
-class Client(Methods, Generic[C]):
+class Client(Generic[C]):
     """What both are made of.
 
     base_url       the server's address; else the one that owns the data directory
@@ -60,7 +60,7 @@ class Client(Methods, Generic[C]):
         self._connection: C = self._connect(self._core.door)
 
 
-class Orchestrator(Client[Connection]):
+class Orchestrator(Client[Connection], BlockingMethods):
     """The blocking client; threads may share one. Its arguments are those of `Client`."""
 
     _connect = Connection
@@ -96,7 +96,7 @@ class Orchestrator(Client[Connection]):
         return self._take(self._core.flush(seconds))
 
 
-class AsyncOrchestrator(Client[AsyncConnection]):
+class AsyncOrchestrator(Client[AsyncConnection], AwaitedMethods):
     """The asynchronous client, for asyncio. Its arguments are those of `Client`."""
 
     _connect = AsyncConnection

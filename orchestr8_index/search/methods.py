@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..catalog.index import Index
+from ..errors import ServerAway
 from ..queries import (
     AgentQuery,
     Context,
@@ -41,8 +42,10 @@ class Knowledge:
 def answer_method(index: Index, name: str, params: Any, knowledge: Knowledge) -> Any:
     """The result of the method by its wire name, for params that were checked.
 
-    Raises InvalidParams for an entry that is not there, KeyError for a method not in ANSWERS.
+    Raises InvalidParams for an entry that is not there, ServerAway for what needs a server.
     """
+    if name not in ANSWERS:
+        raise ServerAway(f"{name} needs the server, and none was asked.")
     return ANSWERS[name](index, params, knowledge)
 
 
