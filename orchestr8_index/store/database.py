@@ -13,8 +13,11 @@ CACHE_KB = 128
 _PAGES = ("page_count", "freelist_count", "page_size")
 
 
-def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
-    """A connection in autocommit mode: transactions are explicit. Raises sqlite3.Error."""
+def connect(path: Path, read_only: bool = False, synchronous: str = "FULL") -> sqlite3.Connection:
+    """A connection in autocommit mode: transactions are explicit. Raises sqlite3.Error.
+
+    With `synchronous` NORMAL a commit survives the process, but not a power cut.
+    """
     mode = "ro" if read_only else "rwc"
     address = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(
@@ -26,7 +29,7 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
         if not read_only:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA synchronous = {synchronous}")
             with contextlib.suppress(OSError):
                 os.chmod(path, 0o600)
     except BaseException:
@@ -92,10 +95,10 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int((pages[0] - pages[1]) * pages[2])
 
 
-def size_bytes(folder: Path) -> int:
+def size_bytes(folder: Path, name: str = NAME) -> int:
     """The database with its log, without backups."""
     total = 0
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(OSError):
-            total += (folder / f"{NAME}{suffix}").stat().st_size
+            total += (folder / f"{name}{suffix}").stat().st_size
     return total
