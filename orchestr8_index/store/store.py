@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import StoreUnavailable
 from . import backup, ledger, schema
-from .database import NAME, connect, connect_to_read, size_bytes, used_bytes
+from .database import NAME, connect, connect_to_read, size_bytes, transaction, used_bytes
 from .writer import Job, Work, Writer
 
 MB = 1_000_000
@@ -112,6 +112,12 @@ class Store:
         except BaseException:
             self.reader.close()
             raise
+
+    def prepare(self, work: Work) -> None:
+        """Run `work` in a transaction before `start`. Raises sqlite3.Error and what it raises."""
+        assert self._writer
+        with transaction(self._writer.connection):
+            work(self._writer.connection)
 
     def start(self) -> None:
         """Begin to write, in the running loop."""
