@@ -184,7 +184,8 @@ class Coordination(Commits):
         self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]
     ) -> Answer:
         ready = messages.count_waiting(self.store.reader, caller.project, boxes)
-        if params.peek or not (ready or params.ack):
+        overdue = self.journal.due <= self.clock.now()  # a take may be over
+        if params.peek or not (ready or overdue or params.ack):
             return messages.peek(self.store.reader, caller, params)
         work: Work = lambda change: messages.take(change, caller, params)  # noqa: E731
         return await self.change(caller, work, "read_inbox", scope="read")

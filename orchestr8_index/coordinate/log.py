@@ -140,5 +140,5 @@ def _first_after(connection: sqlite3.Connection, at: int) -> int:
         if when >= at:
             high = middle
         else:
-            low = number + 1
-    return int(low) >> 10
+            low = min(number + 1, high)
+    return int(connection.execute(query, (low,)).fetchone()[0]) >> 10

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ..errors import Conflict, InvalidParams, NoSuchSession
 from .caller import Caller, may_see, read_message
-from .clock import Clock, iso
+from .clock import iso
 from .journal import Change
 from .messages import message_row
 from .params import NOTHING, SessionCall, value_text
@@ -229,7 +229,7 @@ def _ordered(rows: list[Row], order: str) -> list[Row]:
     return rows[::-1] if order == "DESC" else rows
 
 
-def retire_sessions(change: Change, clock: Clock, idle_days: float, kept_days: float) -> int:
+def retire_sessions(change: Change, idle_days: float, kept_days: float) -> int:
     """Archive what is idle, and remove what was archived long ago, with its keys; how many."""
     done = 0
     for session in all_sessions(change.connection, change.project):
