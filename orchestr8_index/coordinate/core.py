@@ -180,9 +180,7 @@ class Coordination(Commits):
             params = replace(params, ack=[])
             await self.feed.wait(wanted, left)
 
-    async def _take(
-        self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]
-    ) -> Answer:
+    async def _take(self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]) -> Answer:
         ready = messages.count_waiting(self.store.reader, caller.project, boxes)
         overdue = self.journal.due <= self.clock.now()  # a take may be over
         if params.peek or not (ready or overdue or params.ack):

@@ -87,9 +87,7 @@ def test_a_set_is_granted_whole_or_not_at_all(tmp_path: Path) -> None:
         ("app/[id]/", "app/i/page.tsx", True),
     ],
 )
-def test_a_folder_overlaps_all_below(
-    tmp_path: Path, held: str, asked: str, is_free: bool
-) -> None:
+def test_a_folder_overlaps_all_below(tmp_path: Path, held: str, asked: str, is_free: bool) -> None:
     async def work(state: Coordination) -> bool:
         await Agent(state, "a").lock(held)
         try:

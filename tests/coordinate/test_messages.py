@@ -264,7 +264,9 @@ SENT = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(sent=SENT)
 def test_nobody_sees_what_is_private(
     tmp_path_factory: pytest.TempPathFactory, sent: list[tuple[str, list[str], str, bool]]

@@ -291,7 +291,12 @@ def test_projects_see_nothing_of_each_other(tmp_path: Path) -> None:
         (b'{"ops":[{"key":"a","value":1,"strange":1}]}', "ops"),
         (b'{"ops":[{"key":"a"}]}', "ops"),
         (b'{"ops":[]}', "ops"),
-        (b'{"ops":' + msgspec.json.encode([{"key": f"k{n}", "value": 1} for n in range(101)]) + b"}", "ops"),
+        (
+            b'{"ops":'
+            + msgspec.json.encode([{"key": f"k{n}", "value": 1} for n in range(101)])
+            + b"}",
+            "ops",
+        ),
         (b'{"ops":[{"key":"a","value":1}],"strange":1}', "strange"),
     ],
 )

@@ -98,7 +98,9 @@ def plain(answer: Any) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: Path, hand: Hand | None = None, **more: Any) -> AsyncIterator[Coordination]:
+async def opened(
+    folder: Path, hand: Hand | None = None, **more: Any
+) -> AsyncIterator[Coordination]:
     clock = hand.clock() if hand else None
     state = Coordination(folder, clock=clock, **more)
     state.open()
