@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from .catalog.generations import Refresh
+from .catalog.worker import Builder
 from .config import Settings
-from .discover.child import Builder
-from .discover.refresh import Refresh
 from .errors import BuildFailed
 from .tokens import read_tokenizer
 
@@ -31,13 +31,13 @@ def run_server(settings: Settings, told: Callable[[int], None] = lambda port: No
     refresh.open_last()
 
     from .serve.cache import AnswerCache
-    from .serve.gate.wire import Lines
-    from .serve.keeper import Keeper
+    from .serve.http import make_web
     from .serve.logs import set_up_logs
-    from .serve.run import serve
-    from .serve.signs.trace import make_trace
+    from .serve.protocol import Lines
+    from .serve.server import serve
     from .serve.state import State
-    from .serve.web import make_web
+    from .serve.storekeeper import Keeper
+    from .serve.trace import make_trace
 
     log = set_up_logs(settings.data_dir, settings.log_level)
     queries, patterns = AnswerCache(settings.query_life), AnswerCache(settings.pattern_life)
@@ -53,7 +53,7 @@ def _made_safe(settings: Settings) -> Settings:
     """Raises NotSafe beyond loopback without keys. The command line gets a key of its own."""
     if not settings.door.needs_keys:
         return settings
-    from .serve.gate.keys import check_keys, new_token
+    from .serve.keys import check_keys, new_token
 
     check_keys(settings)
     return msgspec.structs.replace(settings, local_key=new_token())

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root
-from orchestr8_index.discover.index import Index
 from orchestr8_index.text import Terms
 
 from .trees import Built, Files, MakeTree, build_tree, write_tree

@@ -22,14 +22,14 @@ from typing import Any
 
 from starlette.types import Message, Scope
 
+from orchestr8_index.catalog.build import BuildLine
+from orchestr8_index.catalog.parse import parse
+from orchestr8_index.catalog.worker import BuildChild
 from orchestr8_index.config import fixture_root
-from orchestr8_index.discover.build import BuildLine
-from orchestr8_index.discover.child import BuildChild
-from orchestr8_index.discover.parse import parse
-from orchestr8_index.serve.keeper import Keeper
+from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.process import memory_mb
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.web import make_web
+from orchestr8_index.serve.storekeeper import Keeper
 
 from .serve.asking import Here, living, settings_of, state_of
 from .trees import build_tree, source

@@ -74,6 +74,6 @@ def _base(name: str, node: ast.ImportFrom) -> str:
 
 
 def room(module: str) -> str:
-    """`discover` for orchestr8_index.discover.rank; the module's own name at the top."""
+    """`discover` for orchestr8_index.search.rank; the module's own name at the top."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else ""

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import REPOSITORY, fixture_root
-from orchestr8_index.discover.index import Index
 
 
 @pytest.fixture

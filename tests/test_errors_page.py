@@ -14,8 +14,8 @@ from orchestr8_index.cli import server
 from orchestr8_index.config import REPOSITORY
 from orchestr8_index.errors import OperationError, Orchestr8Error, RequestError
 from orchestr8_index.serve import learning
+from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.web import make_web
 
 from .cli.conftest import Run
 from .cli.conftest import run as run
@@ -136,7 +136,7 @@ def test_what_a_build_says_of_a_file_names_no_folder_of_the_machine(
 
 
 def test_a_store_that_cannot_be_opened_names_no_path(tmp_path: Path) -> None:
-    from orchestr8_index.serve.keeper import _why
+    from orchestr8_index.serve.storekeeper import _why
 
     assert _why(PermissionError(13, "Permission denied", SECRET)).startswith("Permission denied.")
     assert learning.ENOUGH  # the module is loaded under its own name for the seam above

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root
-from orchestr8_index.discover.index import Index
 from orchestr8_index.serve.methods import METHODS
 from orchestr8_index.serve.state import State
 
 from . import fuzzing
 from .serve.asking import reply, settings_of, state_of
-from .serve.gate.lines import served
+from .serve.lines import served
 
 SEED = 20_250
 NAMES = sorted({field for method in METHODS.values() for field in method.params.__struct_fields__})

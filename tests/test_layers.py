@@ -1,5 +1,7 @@
-"""Do the imports run one way? The law: words ← store ← {discover, learn} ← serve ← app ← cli;
-`daemon` knows the words alone; `client` the words, daemon and, at its first fallback, discover.
+"""Do the imports run one way? words ← store ← {catalog ← search, learn} ← serve ← app ← cli.
+
+`daemon` knows the words alone; `client` knows the words, daemon and, at its first fallback,
+catalog and search.
 """
 
 from __future__ import annotations
@@ -23,36 +25,39 @@ WORDS = {
     "params",
     "plain",
     "answers",
+    "private",
 }
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version
 MAY = {
     **dict.fromkeys(WORDS, ABOVE_WORDS),
     "": {"client"},  # by name, when one of the clients is named
     "store": ABOVE_WORDS | {"store"},
-    "discover": ABOVE_WORDS | {"store", "discover"},
+    "catalog": ABOVE_WORDS | {"store", "catalog", "search"},  # search: what `tune` fitted
+    "search": ABOVE_WORDS | {"store", "catalog", "search"},
     "learn": ABOVE_WORDS | {"store", "learn"},
     "daemon": ABOVE_WORDS | {"daemon"},
     "bridge": ABOVE_WORDS | {"daemon", "bridge"},
-    "connect": ABOVE_WORDS | {"connect"},
-    "client": ABOVE_WORDS | {"daemon", "client", "discover"},
-    "serve": ABOVE_WORDS | {"daemon", "store", "discover", "learn", "serve"},
-    "app": ABOVE_WORDS | {"daemon", "store", "discover", "learn", "serve"},
+    "hosts": ABOVE_WORDS | {"hosts"},
+    "client": ABOVE_WORDS | {"daemon", "client", "catalog", "search"},
+    "serve": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "serve"},
+    "app": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "serve"},
     "cli": ABOVE_WORDS
     | {
         "daemon",
         "store",
-        "discover",
+        "catalog",
+        "search",
         "learn",
         "serve",
         "client",
         "bridge",
-        "connect",
+        "hosts",
         "app",
         "cli",
     },
     "__main__": ABOVE_WORDS | {"bridge", "cli"},
 }
-LAZY = {("client", "discover")}
+LAZY = {("client", "catalog"), ("client", "search")}
 HEAVY = {"numpy", "scipy", "sklearn", "starlette", "uvicorn", "click", "yaml", "frontmatter"}
 
 
@@ -73,12 +78,12 @@ def test_imports_run_one_way() -> None:
     assert named([i for i in own() if room(i.target) not in MAY[room(i.source)]]) == []
 
 
-def test_discover_and_learn_do_not_know_each_other() -> None:
+def test_search_and_learn_do_not_know_each_other() -> None:
     pairs = {(room(each.source), room(each.target)) for each in own()}
-    assert not {("discover", "learn"), ("learn", "discover")} & pairs
+    assert not {("search", "learn"), ("learn", "search")} & pairs
 
 
-def test_a_client_loads_discover_only_when_it_needs_it() -> None:
+def test_a_client_loads_the_index_only_when_it_needs_it() -> None:
     eager = [i for i in own() if not (i.lazy or i.typing)]
     early = [i for i in eager if (room(i.source), room(i.target)) in LAZY]
     assert named(early) == []
@@ -99,12 +104,12 @@ def loaded_by(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["", ".errors", ".config", ".daemon.watch", ".daemon.pidfile"])
+@pytest.mark.parametrize("module", ["", ".errors", ".config", ".daemon.watcher", ".daemon.pidfile"])
 def test_what_must_be_light_is(module: str) -> None:
     assert loaded_by(NAME + module) & HEAVY == set()
 
 
-@pytest.mark.parametrize("module", [".daemon.watch", ".daemon.pidfile"])
+@pytest.mark.parametrize("module", [".daemon.watcher", ".daemon.pidfile"])
 def test_the_watcher_needs_the_standard_library_only(module: str) -> None:
     foreign = loaded_by(NAME + module) - set(sys.stdlib_module_names) - {NAME}
     assert {name for name in foreign if name in {"msgspec", "httpx", "cachetools"}} == set()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestr8_index.redact import GONE, redact, redacted
-from orchestr8_index.serve.gate.keys import PREFIX, new_token
+from orchestr8_index.serve.keys import PREFIX, new_token
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nqqq=\n-----END RSA PRIVATE KEY-----"
 PLANTED = {

@@ -18,22 +18,22 @@ import msgspec
 import pytest
 
 from orchestr8_index import Orchestrator, errors
+from orchestr8_index.catalog.index import Index
 from orchestr8_index.cli import asking
 from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.daemon.probe import Address, call, request
-from orchestr8_index.discover.index import Index
 from orchestr8_index.errors import OperationError, RequestError
-from orchestr8_index.serve.gate.caller import Right
-from orchestr8_index.serve.gate.keys import KeyFile
-from orchestr8_index.serve.gate.rate import BURST_SECONDS, Buckets
+from orchestr8_index.serve.callers import Right
+from orchestr8_index.serve.http import make_web
+from orchestr8_index.serve.keys import KeyFile
 from orchestr8_index.serve.methods import METHODS
+from orchestr8_index.serve.rate import BURST_SECONDS, Buckets
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.web import make_web
 
 from .processes import wait_for
 from .serve.asking import ask, settings_of, state_of
-from .serve.gate.lines import served
-from .serve.mcp_face.test_route import META, MODERN, live
+from .serve.lines import served
+from .serve.mcp.test_endpoint import META, MODERN, live
 
 Told = tuple[int, str, str]
 REPORT = {"task_id": "t", "task_description": "d", "agents_used": ["a"], "result": "success"}

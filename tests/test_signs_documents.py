@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import REPOSITORY
-from orchestr8_index.discover.index import Index
 from orchestr8_index.serve.prometheus import exposition
 from orchestr8_index.store import backup
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from orchestr8_index.catalog.build import BuildRequest, build
+from orchestr8_index.catalog.index import Index, open_index
+from orchestr8_index.catalog.parse import Parsed, parse
+from orchestr8_index.catalog.scan import Source
+from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.config import digest_of_roots
-from orchestr8_index.discover.build import BuildRequest, build
-from orchestr8_index.discover.index import Index, open_index
-from orchestr8_index.discover.parse import Parsed, parse
-from orchestr8_index.discover.scan import Source
-from orchestr8_index.discover.snapshot import Generations
 from orchestr8_index.records import Entry, FileReport, Finding, Kind, Poison
 
 Files = Mapping[str, str | bytes]

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ..config import Settings
 from ..errors import AlreadyRunning, OperationError
 from ..learn.outcomes import Outcomes
-from ..learn.review import Chosen, chooser
+from ..learn.verify import Chosen, chooser
 from ..params import read_params
 from ..plain import plain
 from ..records import Decision, Report

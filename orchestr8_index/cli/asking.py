@@ -85,10 +85,10 @@ def _complaint(error: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _here(index: Any) -> Ask:
-    from ..discover.answer import answer_agents, answer_skills, answer_workflows
-    from ..discover.context import get_context
-    from ..discover.excerpt import get_entry
     from ..errors import InvalidParams
+    from ..search.answer import answer_agents, answer_skills, answer_workflows
+    from ..search.context import get_context
+    from ..search.excerpt import get_entry
     from ..text import Terms
 
     terms = Terms()

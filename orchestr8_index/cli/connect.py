@@ -14,12 +14,12 @@ import click
 import msgspec
 
 from ..config import Settings
-from ..connect.files import Change, carry_out, connected, disconnected
-from ..connect.hosts import HOSTS, NAME, Host
 from ..daemon.probe import Address
 from ..daemon.supervise import address_to_ask, running_address
 from ..environment import environment
 from ..errors import OperationError
+from ..hosts.files import Change, carry_out, connected, disconnected
+from ..hosts.known import HOSTS, NAME, Host
 from .options import common
 
 COMMAND_SECONDS = 30
@@ -177,7 +177,7 @@ def _apply(host: Host, change: Change, scope: str) -> None:
     if change.what in ("updated", "removed"):
         _run([tool, "mcp", "remove", "--scope", "user", NAME])
     if change.what in ("added", "updated") and change.after:
-        from ..connect import jsonc
+        from ..hosts import jsonc
 
         entry = jsonc.read(change.after)[host.group][NAME]
         _run(

@@ -9,14 +9,15 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ..discover.answer import answer_agents, answer_skills, answer_workflows
-from ..discover.candidates import by_name
-from ..discover.explain import explain
-from ..discover.index import Index
-from ..discover.rank import contributions, rank
+from ..catalog.index import Index
 from ..errors import OperationError
 from ..plain import plain
+from ..private import make_folder, open_private
 from ..records import AgentQuery, Answer, Entry, Kind, SkillQuery, TermPoints, WorkflowQuery
+from ..search.answer import answer_agents, answer_skills, answer_workflows
+from ..search.candidates import by_name
+from ..search.explain import explain
+from ..search.rank import contributions, rank
 from ..text import Terms
 
 DEPTH = 10
@@ -206,13 +207,14 @@ def compare(score: Score, last: Path) -> Change:
 
 
 def save(score: Score, last: Path) -> None:
-    last.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    last.write_bytes(msgspec.json.encode(score))
+    make_folder(last.parent)
+    with open(last, "wb", opener=open_private) as file:
+        file.write(msgspec.json.encode(score))
 
 
 def suggest(index: Index, most: int = 20) -> Iterable[str]:
     """Candidate lines for golden.jsonl from the catalogue's own examples, for a person to edit."""
-    from ..discover.examples import examples_of
+    from ..search.examples import examples_of
 
     found: list[tuple[str, str, Kind]] = []
     for kind, segment in index.segments.items():

@@ -46,7 +46,7 @@ def add(settings: Settings, name: str, scope: str, as_json: bool) -> None:
     \b
     orchestr8-index key add build-machine --scope report
     """
-    from ..serve.gate.keys import KeyFile
+    from ..serve.keys import KeyFile
 
     token = KeyFile(settings.data_dir).add(name, scope)  # type: ignore[arg-type]
     if as_json:
@@ -66,7 +66,7 @@ def list_keys(settings: Settings, as_json: bool) -> None:
     \b
     orchestr8-index key list --json
     """
-    from ..serve.gate.keys import KeyFile
+    from ..serve.keys import KeyFile
 
     keys = KeyFile(settings.data_dir).read()
     rows = [{"name": k.name, "scope": k.scope, "created_at": k.created_at} for k in keys]
@@ -88,7 +88,7 @@ def revoke(settings: Settings, name: str) -> None:
     \b
     orchestr8-index key revoke build-machine
     """
-    from ..serve.gate.keys import KeyFile
+    from ..serve.keys import KeyFile
 
     KeyFile(settings.data_dir).revoke(name)
     click.echo(f"Revoked {name}.")

@@ -23,7 +23,7 @@ FOUND_WRONG = 1
 @contextlib.contextmanager
 def reading(settings: Settings) -> Iterator[Any]:
     """Everything derived from the store, without writing; a server may be running."""
-    from ..learn.review import read_only
+    from ..learn.verify import read_only
     from ..store.database import NAME
     from ..store.store import Store
 
@@ -49,7 +49,7 @@ def learned(settings: Settings, as_json: bool) -> None:
     \b
     orchestr8-index learned
     """
-    from ..learn.review import lessons
+    from ..learn.verify import lessons
 
     with reading(settings) as outcomes:
         told = lessons(outcomes)
@@ -66,7 +66,7 @@ def patterns(settings: Settings, retired: bool, as_json: bool) -> None:
     \b
     orchestr8-index patterns --retired
     """
-    from ..learn.review import lessons
+    from ..learn.verify import lessons
 
     with reading(settings) as outcomes:
         told = lessons(outcomes)
@@ -83,7 +83,7 @@ def verify(settings: Settings, as_json: bool) -> None:
     \b
     orchestr8-index verify
     """
-    from ..learn.review import verify as verify_outcomes
+    from ..learn.verify import verify as verify_outcomes
 
     with reading(settings) as outcomes:
         verdict = verify_outcomes(outcomes)
@@ -122,7 +122,7 @@ def export_decisions(settings: Settings, file: Any) -> None:
     \b
     orchestr8-index export decisions.jsonl
     """
-    from ..learn.review import in_time_order
+    from ..learn.verify import in_time_order
 
     count = 0
     with reading(settings) as outcomes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..catalog.build import BuildLine
+from ..catalog.index import Index, open_index, open_newest
+from ..catalog.snapshot import Generations
+from ..catalog.worker import Builder
 from ..config import Settings
-from ..discover.build import BuildLine
-from ..discover.child import Builder
-from ..discover.index import Index, open_index, open_newest
-from ..discover.snapshot import Generations
 from ..errors import SnapshotUnreadable
 
 

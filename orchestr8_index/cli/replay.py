@@ -8,14 +8,14 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..discover.index import Index, Segment
-from ..discover.rank import rank
+from ..catalog.index import Index, Segment
 from ..errors import OperationError
 from ..learn.credit import WON, credits
-from ..learn.memory import Memory
+from ..learn.experience import Memory
 from ..learn.outcomes import Outcomes
-from ..learn.review import in_time_order
+from ..learn.verify import in_time_order
 from ..records import Decision, Experience, Kind
+from ..search.rank import rank
 from ..text import Terms
 
 POINTS = 40

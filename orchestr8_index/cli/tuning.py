@@ -22,7 +22,7 @@ from .options import common, with_roots_of_server
 MOST_OUTCOMES = 2000  # the latest
 _START = (
     "import sys; sys.path.append(sys.argv[1]);"
-    "from orchestr8_index.discover.tune import main; sys.exit(main())"
+    "from orchestr8_index.search.tune import main; sys.exit(main())"
 )
 COMMAND = (sys.executable, "-P", "-c", _START, str(REPOSITORY))
 
@@ -79,7 +79,7 @@ def _golden(settings: Settings, golden: str | None) -> list[dict[str, Any]]:
 def _successes(settings: Settings) -> list[dict[str, Any]]:
     """Past tasks with the entries that did them, the latest first."""
     from ..learn.credit import WON, credits
-    from ..learn.review import in_time_order
+    from ..learn.verify import in_time_order
     from ..store.database import NAME
     from .learnt import reading
 
@@ -181,7 +181,7 @@ def _trial(trial: dict[str, Any]) -> str:
 
 
 def _undo(settings: Settings, as_json: bool) -> None:
-    from ..discover.tuned import FOLDER
+    from ..search.tuned import FOLDER
 
     folder = settings.data_dir / FOLDER
     undone = folder.exists()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .place import Door
+from .locate import Door
 from .steps import Reply, Trouble
 
 if TYPE_CHECKING:

@@ -34,9 +34,9 @@ from ..config import Settings, read_settings
 from ..errors import InvalidParams, ServerAway, Starting
 from ..records import Kind, Result
 from .calls import CALLS, NONSENSE, Call, read_reply, read_result, request, write_params
-from .courier import Connection, Courier
-from .place import Door, Place
-from .registry import Registry
+from .delivery import Connection, Courier
+from .embedded import Registry
+from .locate import Door, Place
 from .spool import Spool
 from .steps import Post, Reply, Steps, Trouble, Work
 

@@ -11,8 +11,8 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from .connection import AsyncConnection, Connection
 from .core import Core
-from .courier import SECONDS
-from .place import Door
+from .delivery import SECONDS
+from .locate import Door
 from .steps import Post, Steps
 
 P = ParamSpec("P")

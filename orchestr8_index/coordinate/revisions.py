@@ -10,6 +10,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from ..private import open_private
+
 NAME = "coordinate.rev"
 BLOCK = 1 << 20
 NUMBERS = 1 << 10  # events of one revision
@@ -38,7 +40,9 @@ class Revisions:
     def _reserve(self) -> None:
         end = self.last + BLOCK
         half = self._path.with_suffix(".rev.part")
-        with open(half, "w", encoding="ascii") as file:
+        half.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(open_private(half, flags), "w", encoding="ascii") as file:
             file.write(f"{end}\n")
             file.flush()
             os.fsync(file.fileno())

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _PATH = "import sys; sys.path.append(sys.argv.pop(1));"
 _OWN = _PATH + "from orchestr8_index.cli import main; main()"
-_WATCH = _PATH + "from orchestr8_index.daemon.watch import main; sys.exit(main())"
+_WATCH = _PATH + "from orchestr8_index.daemon.watcher import main; sys.exit(main())"
 
 
 def own_command(*arguments: str) -> list[str]:

@@ -21,15 +21,9 @@ from ..records import Decision, Experience, Kind, Pattern, Report
 from ..store import ledger
 from ..store.store import Store
 from ..text import Terms
-from .memory import Memory
+from .experience import Memory
 from .patterns import Patterns
-from .receipt import (
-    Applied,
-    Resolve,
-    entry_changes,
-    pattern_change,
-    read_report,
-)
+from .receipt import Applied, Resolve, entry_changes, pattern_change, read_report
 
 CHECKPOINT_EVERY, AMENDMENT_COUNTS = 5_000, 500
 CHECKPOINT, FORMAT = "memory", 2

@@ -18,10 +18,10 @@ import msgspec
 from ..errors import Forbidden, InternalError, MethodNotFound, RequestError, StoreUnavailable
 from ..store.ledger import query_note
 from .cache import AnswerCache, Key
-from .gate.caller import caller, correlation_id
+from .callers import caller, correlation_id
 from .methods import METHODS, Method, read_params
-from .signs.trace import Trace
 from .state import State
+from .trace import Trace
 
 from_cache: contextvars.ContextVar[bool] = contextvars.ContextVar("from_cache", default=False)
 LOGGED_BYTES = 2000

@@ -12,7 +12,7 @@ from ..records import PLURAL
 from ..store.backup import age_seconds as backup_age
 from .learning import offered
 from .process import memory_mb
-from .signs.samples import Sample
+from .samples import Sample
 from .state import State
 
 

@@ -7,26 +7,19 @@ from typing import Any
 import msgspec
 
 from ..answers import EntryChange
-from ..discover.candidates import by_name
-from ..discover.index import Index, Segment
-from ..discover.rank import rank
+from ..catalog.index import Index, Segment
 from ..errors import StoreUnavailable
 from ..learn.credit import credits
 from ..learn.outcomes import Outcomes
 from ..learn.patterns import best, missing_agents
 from ..learn.plan import check_dependencies, check_groups, derive_groups
-from ..learn.review import Chosen, chooser
-from ..records import (
-    Kind,
-    Pattern,
-    PatternGoal,
-    PatternSearch,
-    PatternStore,
-    Report,
-)
+from ..learn.verify import Chosen, chooser
+from ..records import Kind, Pattern, PatternGoal, PatternSearch, PatternStore, Report
+from ..search.candidates import by_name
+from ..search.rank import rank
 from ..store.ledger import mean, moment
-from .keeper import Keeper
 from .state import State
+from .storekeeper import Keeper
 
 ENOUGH = 0.7
 

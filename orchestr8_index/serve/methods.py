@@ -11,11 +11,8 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from .. import params
-from ..discover.answer import answer_agents, answer_skills, answer_workflows
-from ..discover.context import get_context
-from ..discover.excerpt import get_entry
 from ..errors import StoreUnavailable
-from ..learn.review import Chosen
+from ..learn.verify import Chosen
 from ..records import (
     AgentQuery,
     ContextQuery,
@@ -29,14 +26,11 @@ from ..records import (
     SkillQuery,
     WorkflowQuery,
 )
+from ..search.answer import answer_agents, answer_skills, answer_workflows
+from ..search.context import get_context
+from ..search.excerpt import get_entry
 from .health import health, metrics
-from .learning import (
-    cache_decision,
-    find_patterns,
-    forget_decisions,
-    get_pattern,
-    store_pattern,
-)
+from .learning import cache_decision, find_patterns, forget_decisions, get_pattern, store_pattern
 from .state import State
 
 Result = Any

@@ -10,9 +10,9 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ..errors import InvalidRequest, ParseError, RequestError
+from .callers import caller
 from .calls import perform
-from .gate.caller import caller
-from .gate.send import error_body
+from .send import error_body
 from .state import State
 
 

@@ -7,24 +7,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ..catalog.generations import Refresh
+from ..catalog.index import Index
 from ..config import Settings
-from ..daemon.watched import Watched
-from ..discover.index import Index
-from ..discover.rank import bind
-from ..discover.refresh import Refresh
+from ..daemon.adoption import Watched
 from ..errors import Starting
 from ..records import Experience, Kind
+from ..search.rank import bind
 from ..text import Terms
 from ..tokens import ESTIMATING, Tokenizer
 from .cache import AnswerCache
-from .gate.gate import Gate, make_gate
-from .gate.memory import Memory
+from .gate import Gate, make_gate
 from .hooks.delegations import Delegations
 from .hot import Hot
-from .keeper import Keeper
+from .memory_limit import Memory
 from .metrics import Metrics
+from .problems import Signs
 from .process import memory_mb
-from .signs.signs import Signs
+from .storekeeper import Keeper
 
 
 @dataclass(slots=True)

@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..private import check_file
+
 NAME = "mcp.db"
 CACHE_KB = 128
 _PAGES = ("page_count", "freelist_count", "page_size")
@@ -18,6 +20,8 @@ def connect(path: Path, read_only: bool = False, synchronous: str = "FULL") -> s
 
     With `synchronous` NORMAL a commit survives the process, but not a power cut.
     """
+    if not read_only:
+        _refuse_foreign(path)
     mode = "ro" if read_only else "rwc"
     address = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(
@@ -36,6 +40,19 @@ def connect(path: Path, read_only: bool = False, synchronous: str = "FULL") -> s
         connection.close()
         raise
     return connection
+
+
+def _refuse_foreign(path: Path) -> None:
+    """SQLite follows a link to the database. Raises sqlite3.OperationalError, as it does itself."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        try:
+            check_file(path.with_name(path.name + suffix))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            refusal = sqlite3.OperationalError(error.strerror)
+            refusal.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+            raise refusal from None
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:

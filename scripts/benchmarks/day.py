@@ -26,18 +26,18 @@ from typing import Any
 
 from machine import describe, questions
 
+from orchestr8_index.catalog.generations import Refresh
+from orchestr8_index.catalog.index import Index
+from orchestr8_index.catalog.worker import Builder
 from orchestr8_index.cli.local import build_now
 from orchestr8_index.config import Settings, read_settings
-from orchestr8_index.discover.child import Builder
-from orchestr8_index.discover.index import Index
-from orchestr8_index.discover.refresh import Refresh
 from orchestr8_index.errors import RequestError
 from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.calls import perform
 from orchestr8_index.serve.hot import Hot
-from orchestr8_index.serve.keeper import Keeper
 from orchestr8_index.serve.renewal import Renewal
 from orchestr8_index.serve.state import State
+from orchestr8_index.serve.storekeeper import Keeper
 
 FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
 HOURS, SESSIONS, EVERY = 8, 4, 360.0

@@ -21,11 +21,11 @@ from types import SimpleNamespace
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent))
+from orchestr8_index.catalog.build import BuildRequest, build  # noqa: E402
+from orchestr8_index.catalog.index import open_newest  # noqa: E402
+from orchestr8_index.catalog.snapshot import Generations  # noqa: E402
 from orchestr8_index.config import digest_of_roots  # noqa: E402
-from orchestr8_index.discover.build import BuildRequest, build  # noqa: E402
-from orchestr8_index.discover.confidence import SURE  # noqa: E402
-from orchestr8_index.discover.index import open_newest  # noqa: E402
-from orchestr8_index.discover.snapshot import Generations  # noqa: E402
+from orchestr8_index.search.confidence import SURE  # noqa: E402
 from orchestr8_index.serve.hooks.suggest import LEAST_WORDS, suggest  # noqa: E402
 from orchestr8_index.text import Terms  # noqa: E402
 

@@ -70,7 +70,7 @@ def make(root: str, size: int, folder: Path) -> dict[str, Any]:
 
     import msgspec
 
-    from orchestr8_index.discover.segment import write_segment
+    from orchestr8_index.catalog.segment import write_segment
 
     gc.disable()
     started = time.perf_counter()
@@ -82,12 +82,12 @@ def make(root: str, size: int, folder: Path) -> dict[str, Any]:
 
 def held(root: str, size: int, folder: Path) -> Any:
     """What a build has in its hands when it has read all files."""
-    from orchestr8_index.discover.cards import make_card
-    from orchestr8_index.discover.embed import Embedder
-    from orchestr8_index.discover.holding import Holding
-    from orchestr8_index.discover.parse import Parsed
-    from orchestr8_index.discover.shelf import Filling
-    from orchestr8_index.discover.words import Words
+    from orchestr8_index.catalog.cards import make_card
+    from orchestr8_index.catalog.entry_vectors import Embedder
+    from orchestr8_index.catalog.kind_data import Holding
+    from orchestr8_index.catalog.parse import Parsed
+    from orchestr8_index.catalog.spill import Filling
+    from orchestr8_index.catalog.word_vectors import Words
     from orchestr8_index.records import FileReport
     from orchestr8_index.text import Terms
 
@@ -117,12 +117,12 @@ def ask(root: str, count: int, folder: Path) -> dict[str, Any]:
     """Questions as they come, none twice; without the answers' cache."""
     import msgspec
 
-    from orchestr8_index.discover.answer import answer_skills
-    from orchestr8_index.discover.index import Index, Segment
-    from orchestr8_index.discover.sections import Sections
-    from orchestr8_index.discover.snapshot import FORMAT, Manifest, SegmentInfo
-    from orchestr8_index.discover.words import Words
+    from orchestr8_index.catalog.index import Index, Segment
+    from orchestr8_index.catalog.sections import Sections
+    from orchestr8_index.catalog.snapshot import FORMAT, Manifest, SegmentInfo
+    from orchestr8_index.catalog.word_vectors import Words
     from orchestr8_index.records import SkillQuery
+    from orchestr8_index.search.answer import answer_skills
     from orchestr8_index.text import Terms
 
     drawn, terms = mixed(questions(root, count + WARM), root), Terms()

@@ -21,9 +21,9 @@ from typing import Any
 
 from machine import Client, Server, describe, questions, serving
 
+from orchestr8_index.catalog.index import Index, open_newest
+from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.config import read_settings
-from orchestr8_index.discover.index import Index, open_newest
-from orchestr8_index.discover.snapshot import Generations
 from orchestr8_index.records import KINDS, PLURAL, Kind
 from orchestr8_index.tokens import EXACT, TOKENIZERS, Tokenizer, read_tokenizer
 

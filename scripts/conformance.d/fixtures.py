@@ -35,8 +35,8 @@ from pydantic import BaseModel, Field
 
 from orchestr8_index.app import run_server
 from orchestr8_index.config import read_settings
-from orchestr8_index.serve.mcp_face import app as face
-from orchestr8_index.serve.mcp_face.changes import Changes
+from orchestr8_index.serve.mcp import server as face
+from orchestr8_index.serve.mcp.subscriptions import Changes
 from orchestr8_index.serve.state import State
 
 PIXEL = (

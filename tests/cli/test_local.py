@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from orchestr8_index.catalog.build import BuildLine
+from orchestr8_index.catalog.worker import Builder
 from orchestr8_index.cli.local import build_now, generations_of
 from orchestr8_index.config import Settings
-from orchestr8_index.discover.build import BuildLine
-from orchestr8_index.discover.child import Builder
 
 from ..trees import MakeTree, agent
 

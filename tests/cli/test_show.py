@@ -8,8 +8,8 @@ from typing import Any
 import click
 import pytest
 
+from orchestr8_index.catalog.build import BuildLine
 from orchestr8_index.cli import show
-from orchestr8_index.discover.build import BuildLine
 from orchestr8_index.records import FileReport, Finding
 
 HEALTH: dict[str, Any] = {

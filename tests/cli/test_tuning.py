@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestr8_index.cli import tuning
-from orchestr8_index.discover.tuned import CONFIDENCE, FOLDER
+from orchestr8_index.search.tuned import CONFIDENCE, FOLDER
 
 from .conftest import ROOT, Run
 

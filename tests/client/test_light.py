@@ -21,7 +21,7 @@ with Orchestrator(data_dir=sys.argv[1]) as client:
     client.report_outcome("t", "text", ["a"], "success")
 """
 MANY = """
-from orchestr8_index.discover import index
+from orchestr8_index.catalog import index
 index.NUMPY_FROM = 1
 """
 

@@ -17,7 +17,7 @@ from orchestr8_index.bridge.server import Server as Bridged
 from orchestr8_index.config import fixture_root
 from orchestr8_index.daemon.probe import Address, call, request
 from orchestr8_index.environment import Place
-from orchestr8_index.serve.run import GRACE_SECONDS
+from orchestr8_index.serve.server import GRACE_SECONDS
 
 from ..processes import Running, World, wait_for
 

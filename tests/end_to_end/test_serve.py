@@ -152,8 +152,8 @@ ASK = """
 import asyncio, sys
 from pathlib import Path
 from tests.serve.asking import ask, call, settings_of, state_of
-from orchestr8_index.discover.child import Builder
-from orchestr8_index.serve.web import make_web
+from orchestr8_index.catalog.worker import Builder
+from orchestr8_index.serve.http import make_web
 settings = settings_of(Path(sys.argv[1]), Path(sys.argv[2]))
 state = state_of(settings, None, Builder(settings))
 app = make_web(state)

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orchestr8_index.learn.memory import Memory
+from orchestr8_index.learn.experience import Memory
 from orchestr8_index.learn.outcomes import Outcomes
 from orchestr8_index.learn.patterns import Patterns
 from orchestr8_index.learn.receipt import Applied
-from orchestr8_index.learn.review import records_of, verify
+from orchestr8_index.learn.verify import records_of, verify
 from orchestr8_index.records import Decision, Kind, Report
 from orchestr8_index.store import ledger
 from orchestr8_index.store.store import Store

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestr8_index.learn.memory import Memory
+from orchestr8_index.learn.experience import Memory
 from orchestr8_index.learn.patterns import (
     PER_SEQUENCE,
     Patterns,

@@ -12,11 +12,11 @@ import httpx2 as httpx
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestr8_index.catalog.build import BuildLine, BuildRequest, build
+from orchestr8_index.catalog.generations import Refresh
+from orchestr8_index.catalog.index import Index
+from orchestr8_index.catalog.worker import BuildChild, Builder
 from orchestr8_index.config import Limits, Settings
-from orchestr8_index.discover.build import BuildLine, BuildRequest, build
-from orchestr8_index.discover.child import BuildChild, Builder
-from orchestr8_index.discover.index import Index
-from orchestr8_index.discover.refresh import Refresh
 from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.rpc import Reply, reply_to
 from orchestr8_index.serve.state import State

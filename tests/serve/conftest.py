@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp
 
+from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root
-from orchestr8_index.discover.index import Index
+from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.web import make_web
 
 from .asking import settings_of, state_of
 

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Settings, fixture_root
-from orchestr8_index.discover.index import Index
-from orchestr8_index.serve.keeper import Keeper
 from orchestr8_index.serve.rpc import reply_to
 from orchestr8_index.serve.state import State
+from orchestr8_index.serve.storekeeper import Keeper
 
 from .asking import settings_of, state_of
 

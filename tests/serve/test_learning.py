@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestr8_index.discover.index import Index
+from orchestr8_index.catalog.index import Index
 from orchestr8_index.records import MOST_COUNTED
 from orchestr8_index.serve.learning import keeper_of
 from orchestr8_index.serve.state import State

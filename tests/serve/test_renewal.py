@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestr8_index.discover.index import Index
+from orchestr8_index.catalog.index import Index
 from orchestr8_index.serve.hot import LATELY, WITHIN_SECONDS, Hot
 from orchestr8_index.serve.renewal import LOOK_SECONDS, REST_SHARE, Renewal
 from orchestr8_index.serve.state import State

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Limits
-from orchestr8_index.discover.index import Index
 from orchestr8_index.records import NoParams
 from orchestr8_index.serve import calls
 from orchestr8_index.serve.cache import AnswerCache

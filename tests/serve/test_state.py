@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestr8_index.discover.index import Index
+from orchestr8_index.catalog.index import Index
 from orchestr8_index.errors import Starting
 from orchestr8_index.serve.state import State
 

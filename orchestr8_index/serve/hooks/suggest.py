@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from ...discover.answer import answer_agents, answer_skills, answer_workflows
-from ...discover.confidence import SURE
 from ...records import AgentQuery, Answer, Row, SkillQuery, WorkflowQuery
+from ...search.answer import answer_agents, answer_skills, answer_workflows
+from ...search.confidence import SURE
 from ...text import clean, cut
 from ...tokens import estimate_tokens
 from ..state import State

@@ -10,12 +10,7 @@ import pytest
 
 from orchestr8_index.records import Report
 from orchestr8_index.serve.hooks.delegations import Delegations, task_id
-from orchestr8_index.serve.hooks.payloads import (
-    PAYLOAD,
-    AgentStopped,
-    Prompted,
-    ToolEnded,
-)
+from orchestr8_index.serve.hooks.payloads import PAYLOAD, AgentStopped, Prompted, ToolEnded
 
 from . import events
 

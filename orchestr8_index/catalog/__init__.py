@@ -1,0 +1,1 @@
+"""Markdown files become entries and a searchable snapshot; the index reads it."""

@@ -1,0 +1,216 @@
+"""How is a snapshot made? The short-lived child process: scan, parse, count, write, say so, end.
+
+It reads one JSON request from standard input and writes JSON lines: progress, then one result.
+Which file it is reading stands in a note beside the build, so that whoever waits for it can tell
+which file killed or held it.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from .. import __version__
+from ..config import USUAL, ReadLimits, digest_of_roots
+from ..records import KINDS, Poison
+from ..search.tuned import open_words
+from ..text import as_utf8
+from .scan import Scan, Source, scan
+from .snapshot import FORMAT, Files, Generations, Manifest
+from .word_vectors import Words
+
+if TYPE_CHECKING:
+    from .collect import Catalogue
+
+NOTE = "reading"
+AHEAD = "--ahead"
+PROGRESS_EVERY = 0.1
+KIND = 10  # questions go first where there are fewer cores than work
+
+
+class BuildRequest(Struct, frozen=True):
+    """`unless` is the input digest for which nothing needs to be done, but to look at the files
+    of which a change is known (`named`). With an empty one all files are read."""
+
+    roots: tuple[str, ...]
+    data_dir: str
+    poison: tuple[Poison, ...] = ()
+    unless: str = ""
+    named: tuple[str, ...] = ()
+    limits: ReadLimits = USUAL
+
+
+class BuildLine(Struct, frozen=True, omit_defaults=True):
+    """One line of the child: where its note lies, progress, or (last) a result."""
+
+    note: str = ""
+    done: int = 0
+    total: int = 0
+    generation: int = 0
+    fresh: bool = False
+    error: str = ""
+
+
+GONE = "is gone"
+
+
+class Note(Struct, frozen=True):
+    root: str
+    path: str
+    size: int
+    mtime_ns: int
+
+
+def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
+    started = time.monotonic()
+    if gone := [root for root in request.roots if not os.path.isdir(root)]:
+        raise FileNotFoundError(errno.ENOENT, f"the root {os.path.basename(gone[0])} {GONE}")
+    found = scan(request.roots, request.poison, request.limits)
+    same = found.digest == request.unless
+    if same and not _named(found, request):
+        return BuildLine(fresh=True)
+    generations = Generations(Path(request.data_dir), digest_of_roots(request.roots))
+    made, words = generations.prepare(), open_words(generations.data_dir)
+    try:
+        catalogue = _read(made, found, generations, words, request, say)
+        if same and not catalogue.parsed:
+            shutil.rmtree(made, ignore_errors=True)
+            return BuildLine(fresh=True)
+        manifest = _write(made, found, catalogue, words, request, started)
+    except OSError:  # at anything else the note must stay, for whoever asks which file did it
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    return BuildLine(generation=generations.publish(made, *manifest).generation)
+
+
+def _named(found: Scan, request: BuildRequest) -> bool:
+    if not request.named:
+        return False
+    named = set(request.named)
+    return any(f"{found.roots[s.root]}/{s.path}" in named for s in found.sources)
+
+
+def _read(
+    made: Path,
+    found: Scan,
+    generations: Generations,
+    words: Words,
+    request: BuildRequest,
+    say: Callable[[BuildLine], None],
+) -> Catalogue:
+    from .collect import read_catalogue  # with numpy: not needed where nothing changed
+    from .reuse import Past, read_past
+
+    past = Past()
+    if request.unless:
+        past = read_past(generations, generations.newest(), words, request.limits)
+    with Reading(made / NOTE, found, say) as reading:
+        catalogue = read_catalogue(found, reading, words, past, set(request.named), made)
+    (made / NOTE).unlink()
+    return catalogue
+
+
+def _write(
+    made: Path,
+    found: Scan,
+    catalogue: Catalogue,
+    words: Words,
+    request: BuildRequest,
+    started: float,
+) -> tuple[Manifest, Files]:
+    from .reuse import REFUSED, recipe
+    from .segment import write_segment
+
+    segments = {kind: write_segment(made, kind, catalogue.holdings[kind]) for kind in KINDS}
+    (made / f"{REFUSED}.cards").write_bytes(msgspec.msgpack.encode(catalogue.refused))
+    manifest = Manifest(
+        format=FORMAT,
+        version=__version__,
+        roots=request.roots,
+        digest=found.digest,
+        built_at=time.time(),
+        build_ms=round((time.monotonic() - started) * 1000),
+        files=catalogue.counts,
+        segments=segments,
+        words=words.digest,
+        roles=catalogue.roles,
+        poison=request.poison,
+        recipe=recipe(request.limits),
+    )
+    return manifest, Files(tuple(catalogue.reports), tuple(catalogue.findings))
+
+
+class Reading:
+    """Notes each file before it is opened or counted, and says at times how far the build is."""
+
+    def __init__(self, note: Path, found: Scan, say: Callable[[BuildLine], None]) -> None:
+        self._file = open(note, "wb", buffering=0)
+        self._found, self._say, self._said, self._done = found, say, 0.0, -1
+        say(BuildLine(note=str(note), total=len(found.sources)))
+
+    def __call__(self, number: int, source: Source) -> None:
+        root = self._found.roots[source.root]
+        note = msgspec.msgpack.encode(
+            Note(as_utf8(root), as_utf8(source.path), source.size, source.mtime_ns)
+        )
+        os.lseek(self._file.fileno(), 0, os.SEEK_SET)
+        self._file.write(len(note).to_bytes(4, "big") + note)
+        now = time.monotonic()
+        if number > self._done and now - self._said > PROGRESS_EVERY:
+            self._said, self._done = now, number
+            self._say(BuildLine(done=number, total=len(self._found.sources)))
+
+    def __enter__(self) -> Reading:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def read_note(note: str) -> Note | None:
+    try:
+        data = Path(note).read_bytes()
+        return msgspec.msgpack.decode(data[4 : 4 + int.from_bytes(data[:4], "big")], type=Note)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _say(line: BuildLine) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def main() -> int:
+    """Exit status 0 with a result line, 1 with an error line. Started before there is a request,
+    it loads what a build needs meanwhile; it ends where none comes."""
+    gc.disable()
+    os.umask(0o077)
+    if hasattr(os, "nice"):
+        os.nice(KIND)
+    if AHEAD in sys.argv:
+        from . import collect as catalogue  # noqa: F401
+    asked = sys.stdin.buffer.read()
+    if not asked:
+        return 0
+    request = msgspec.json.decode(asked, type=BuildRequest)
+    try:
+        _say(build(request, _say))
+    except OSError as error:
+        print(error, file=sys.stderr)  # with the path, for the log; the line goes to callers
+        _say(BuildLine(error=error.strerror or type(error).__name__))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""What is in the trees? Sources read, names settled, roles and mentions resolved.
+
+A file whose card the last generation has, and that has not changed since, is not opened. All that
+depends on more than one file is worked out anew from the cards, so that it makes no difference
+which of them are old.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from ..records import KINDS, Entry, FileReport, Finding, Kind, ResolvedRole
+from ..text import Terms
+from . import conflicts as rivals
+from . import findings
+from .cards import Card, digest_of, folded_labels, make_card, place_of, stamp_of
+from .entry_vectors import Embedder
+from .kind_data import Holding
+from .parse import Parsed, parse
+from .read_file import read_file
+from .reuse import Past
+from .roles import Directory, dangling, read_registry, resolve
+from .scan import Scan, Source
+from .spill import Filling, Row
+from .steps import known_among
+from .term_ids import REMEMBERED
+from .word_vectors import Words
+
+JUST_NOW = 50_000_000  # ns: so fresh a file may change again without its times showing it
+_ENTRY = msgspec.msgpack.Decoder(Entry)
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """`parsed` says how many files were not as the last generation knew them."""
+
+    holdings: dict[Kind, Holding]
+    reports: list[FileReport] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    roles: tuple[ResolvedRole, ...] = ()
+    refused: list[Card] = field(default_factory=list)
+    parsed: int = 0
+
+    @property
+    def rows(self) -> dict[Kind, list[Row]]:
+        return {kind: holding.rows for kind, holding in self.holdings.items()}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        outcomes = [report.outcome for report in self.reports if report.is_entry]
+        counts = {name: outcomes.count(name) for name in ("indexed", "repaired", "skipped")}
+        return {**counts, "not_entries": len(self.reports) - len(outcomes)}
+
+
+def read_catalogue(
+    scan: Scan,
+    reading: Callable[[int, Source], None],
+    words: Words | None = None,
+    past: Past | None = None,
+    named: Collection[str] = (),
+    folder: Path | None = None,
+) -> Catalogue:
+    """`reading` is told of each source before it is opened, and again before it is counted;
+    `named` are opened in any case. What is read lies in `folder` for a while."""
+    past, embedder, split = past or Past(), Embedder(words or Words()), Terms(bound=REMEMBERED)
+    folder = folder or Path(tempfile.gettempdir())
+    holdings = {
+        kind: Holding(Filling(folder, embedder.dimensions), embedder, split, past.kinds.get(kind))
+        for kind in KINDS
+    }
+    found = Catalogue(holdings, list(scan.reports))
+    _Intake(found, scan, reading, past, named).take_all()
+    for holding in holdings.values():
+        holding.flush()
+        holding.rows.sort(key=lambda row: row.card.order)
+    _resolve_roles(found, scan)
+    _find_mentions(found)
+    found.reports.sort(key=lambda report: (report.root, report.path))
+    _find_findings(found, scan)
+    return found
+
+
+@dataclass(slots=True)
+class _Intake:
+    """Goes through the sources in their order; the first file by path has a name."""
+
+    found: Catalogue
+    scan: Scan
+    reading: Callable[[int, Source], None]
+    past: Past
+    named: Collection[str]
+    taken: dict[tuple[Kind, str, str], str] = field(default_factory=dict)
+
+    def take_all(self) -> None:
+        for number, source in enumerate(self.scan.sources):
+            root = self.scan.roots[source.root]
+            place, stamp = place_of(source, root), stamp_of(source)
+            card, at = self.past.found.get(place, (None, -1))
+            if card is None or card.stamp != stamp or f"{root}/{source.path}" in self.named:
+                self._read(number, source, place, card, at)
+            elif card.identity and not card.entry and card.identity not in self.taken:
+                self._read(number, source, place, None, at)  # it was a duplicate, and is no more
+            else:
+                self._settle(source, card, at)
+
+    def _read(self, number: int, source: Source, place: bytes, card: Card | None, at: int) -> None:
+        self.reading(number, source)
+        root = self.scan.roots[source.root]
+        data, refusal = read_file(source, root, self.scan.limits.max_file_bytes)
+        stamp = stamp_of(source)
+        if refusal is not None:
+            self.found.parsed += 1
+            self._settle(source, Card(place, (), b"", refusal), -1)
+            return
+        digest = digest_of(data)
+        if time.time_ns() - source.ctime_ns < JUST_NOW:
+            stamp = ()
+        if card is not None and card.digest == digest and (card.entry or not card.identity):
+            card.stamp = stamp
+            self.found.holdings[source.kind].restamped = True
+            self._settle(source, card, at)
+            return
+        self.found.parsed += 1
+        parsed = parse(source, data, root, self.scan.limits)
+        made = make_card(place, stamp, digest, parsed)
+        self._settle(source, made, -1, parsed, lambda: self.reading(number, source))
+
+    def _settle(
+        self,
+        source: Source,
+        card: Card,
+        at: int,
+        parsed: Parsed | None = None,
+        begin: Callable[[], None] = lambda: None,
+    ) -> None:
+        if card.identity is None:
+            self.found.refused.append(card)
+        elif card.key in self.taken:
+            card = _duplicate(card, self.taken[card.key])
+            self.found.refused.append(card)
+        else:
+            self.taken[card.key] = card.path
+            holding = self.found.holdings[source.kind]
+            if parsed and parsed.entry:
+                holding.put(card, parsed.entry, parsed.body, begin)
+            else:
+                holding.keep(card, at)
+        self.found.reports.append(card.report)
+
+
+def _duplicate(card: Card, first: str) -> Card:
+    reason = f"duplicate: {card.key[0]} {card.qualified} is {first} already"
+    report = msgspec.structs.replace(
+        card.report, outcome="skipped", reason=reason, line=1, cure="Give it a name of its own."
+    )
+    return Card(card.place, card.stamp, card.digest, report, card.identity)
+
+
+def _find_findings(found: Catalogue, scan: Scan) -> None:
+    found.findings += findings.of_reports(found.reports)
+    found.findings += findings.of_troubles(scan.troubles)
+    told = {finding.path for finding in found.findings if finding.rule == "missing-description"}
+    cards = [row.card for rows in found.rows.values() for row in rows]
+    found.findings += rivals.of_cards(cards, told)
+    found.findings.sort(key=findings.by_severity)
+
+
+def _resolve_roles(found: Catalogue, scan: Scan) -> None:
+    holding = found.holdings["agent"]
+    resolved: dict[str, ResolvedRole] = {}
+    primaries: dict[int, Entry] = {}
+    if scan.registries:
+        directory = Directory((*row.card.key[1:], row.card.stem) for row in holding.rows)
+    for number, path in scan.registries:
+        roles, wrong = read_registry(scan.roots[number], path, scan.limits)
+        found.findings += wrong
+        for role in roles:
+            resolved.setdefault(role.name, resolve(role, directory))
+    for known in resolved.values():
+        found.findings += dangling(known)
+        place = directory.find(known.role.primary)
+        if place is not None:
+            entry = primaries.get(place) or _ENTRY.decode(holding.rows[place].card.entry)
+            primaries[place] = _described_by(known, entry)
+    found.roles = tuple(resolved.values())
+    _respeak(holding, primaries)
+
+
+def _respeak(holding: Holding, described: dict[int, Entry]) -> None:
+    """Agents that the registry describes, and those that it described in the last generation."""
+    for place, row in enumerate(holding.rows):
+        if place in described:
+            _serve(row, described[place])
+            holding.respeak(row, described[place])
+        elif row.card.adjusted:
+            holding.respeak(row, _ENTRY.decode(row.card.entry))
+
+
+def _serve(row: Row, entry: Entry) -> None:
+    row.entry, row.labels = msgspec.msgpack.encode(entry), folded_labels(entry)
+
+
+def _described_by(resolved: ResolvedRole, entry: Entry) -> Entry:
+    """The registry's words also describe the role's primary agent."""
+    role = resolved.role
+    capabilities = tuple(dict.fromkeys(entry.capabilities + role.capabilities))
+    use_when = " ".join(filter(None, (entry.use_when, role.use_when)))
+    return msgspec.structs.replace(entry, capabilities=capabilities, use_when=use_when)
+
+
+def _find_mentions(found: Catalogue) -> None:
+    agents = (row.card for row in found.rows["agent"])
+    names = {name.lower(): name for card in agents for name in (card.stem, card.key[2])}
+    for row in found.rows["workflow"]:
+        mentioned = known_among(row.card.mentions.split(), names)
+        if mentioned:
+            entry = _ENTRY.decode(row.card.entry)
+            _serve(row, msgspec.structs.replace(entry, agents=mentioned))

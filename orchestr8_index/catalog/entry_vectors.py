@@ -1,0 +1,67 @@
+"""What is an entry about? One small vector for each, the mean of its words' vectors, in the build.
+
+A word counts by its smoothed inverse frequency, a/(a + p): Arora, Liang and Ma, "A simple but
+tough-to-beat baseline for sentence embeddings", 2017, without their common component. An entry's
+vector depends on its own text alone. Runs in the build's child process, with numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .word_vectors import UNIT, Words
+
+RARITY = 1e-3
+NAME_TIMES = 2
+OPENING = 500  # characters of the body
+FEW = 200  # words that are looked up in the file before all are read
+NONE = (1 << 32) - 1
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Embedder:
+    """Finds terms in the words and embeds entries; reads what it needs when it needs it."""
+
+    def __init__(self, words: Words) -> None:
+        self._words, self._asked = words, 0
+        self.dimensions = words.dimensions
+
+    def place(self, term: str) -> int:
+        """The term's position among the words, NONE for one that is not there."""
+        self._asked += 1
+        if self._asked > FEW:
+            return self._places.get(term, NONE)
+        found = self._words.find(term)
+        return NONE if found is None else found
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        names, _ = self._words.everything()
+        return {word: place for place, word in enumerate(names)}
+
+    @cached_property
+    def _vectors(self) -> Array:
+        _, raw = self._words.everything()
+        whole = np.frombuffer(raw, np.int8)
+        return whole.reshape(self._words.size, self._words.dimensions)
+
+    @cached_property
+    def _weights(self) -> Array:
+        frequency = np.asarray(self._words.frequency, np.float64)
+        weights: Array = (RARITY / (RARITY + frequency))[:, None].astype(np.float32)
+        return weights
+
+    def embed(self, words: Sequence[int]) -> bytes:
+        """The summed vectors of `words` (NONE for unknown ones), as signed bytes of length UNIT;
+        zero for an entry without known words."""
+        places = np.array(words, np.uint32)
+        places = places[places != NONE]
+        total = (self._vectors[places] * self._weights[places]).sum(axis=0).astype(np.float64)
+        length = max(float(np.sqrt((total * total).sum())), 1e-9)
+        mean: Array = np.clip(np.rint(total / length * UNIT), -127, 127).astype(np.int8)
+        return mean.tobytes()

@@ -1,0 +1,174 @@
+"""Which generation is current? Opens the last one at once, builds the next, swaps one reference.
+
+A build that fails keeps the old generation. Calls for a build that meet share one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..config import Settings
+from ..errors import BuildFailed, OperationError, SnapshotUnreadable
+from .build import BuildLine
+from .index import Index, open_index, open_newest
+from .snapshot import Generations
+from .worker import BuildChild, Builder
+
+SUSPECT_SECONDS = 5.0
+DISK = "If it comes again, look after the disk of the data directory."
+
+
+@dataclass(slots=True)
+class Refresh:
+    """The owner of the current index; `before_swap` readies a new one. `checked_at` is when the
+    inputs were last looked at; `looked_at` is the same on the monotonic clock, where a clock that
+    is set changes nothing."""
+
+    settings: Settings
+    builder: Builder
+    before_swap: list[Callable[[Index], Awaitable[None]]] = field(default_factory=list)
+    on_swap: list[Callable[[Index], None]] = field(default_factory=list)
+    clock: Callable[[], float] = time.time
+    index: Index | None = None
+    failure: str = ""
+    checked_at: float = 0.0
+    looked_at: float = field(default_factory=time.monotonic)
+    damage: str = ""
+    progress: BuildLine = field(default_factory=BuildLine)
+    _named: set[str] = field(default_factory=set)
+    _building: asyncio.Task[Index] | None = None
+    _following: asyncio.Task[Index] | None = None
+    _early: BuildChild | None = None
+    _verifying: asyncio.Task[None] | None = None
+    _suspected: float = float("-inf")
+
+    @property
+    def generations(self) -> Generations:
+        return Generations(self.settings.data_dir, self.settings.roots_digest)
+
+    def open_last(self) -> None:
+        """Serve the last good snapshot, if any, and start to look whether it is still true.
+
+        The child starts here, before the server's own imports, so that both load side by side.
+        """
+        self.builder.on_line = self._note_progress
+        self.index = open_newest(self.generations)
+        if self.index is not None:
+            self.builder.poison = self.index.manifest.poison
+        with contextlib.suppress(BuildFailed):  # `begin` tries again, and remembers the failure
+            self._early = self.builder.start(self._digest())
+
+    def begin(self) -> asyncio.Task[Index]:
+        """The check that `open_last` started, awaited in the running loop."""
+        self._building = asyncio.create_task(self._build(self._digest(), self._early))
+        self._building.add_done_callback(_retrieve)
+        return self._building
+
+    async def reindex(self) -> Index:
+        """A new generation, for which every file is read again. Raises BuildFailed."""
+        return await self._shared("")
+
+    async def check(self, named: Iterable[str] = ()) -> Index:
+        """A new generation if the inputs have changed. Raises BuildFailed.
+
+        `named` are paths that are known to have been written to: they are looked into.
+        """
+        self._named.update(named)
+        return await self._shared(self._digest())
+
+    async def verify(self) -> None:
+        """Read the served snapshot's files; a new generation if one is not what was written.
+
+        Raises BuildFailed; the reason then stays in `damage`.
+        """
+        if self.index is None:
+            return
+        served = self.index.generation
+        try:
+            damaged = await asyncio.to_thread(self.generations.damage, served)
+        except SnapshotUnreadable:
+            damaged = "manifest.json" if self.generations.path(served).exists() else ""
+        if damaged and self.index.generation == served:
+            self.damage = f"The snapshot is damaged ({damaged}); a new one is built. {DISK}"
+            await self.reindex()
+
+    def suspect(self) -> None:
+        """Something failed that should not: look at the snapshot, beside the answers."""
+        now = time.monotonic()
+        if now - self._suspected > SUSPECT_SECONDS:
+            self._suspected = now
+            self._verifying = asyncio.create_task(self.verify())
+            self._verifying.add_done_callback(_retrieve)
+
+    async def _shared(self, unless: str) -> Index:
+        running = self._building
+        if running is None or running.done():
+            self._building = asyncio.create_task(self._build(unless))
+            return await asyncio.shield(self._building)
+        if self._following is None or self._following.done():
+            self._following = asyncio.create_task(self._build_after(running))
+        return await asyncio.shield(self._following)
+
+    async def stop(self) -> None:
+        self.builder.stop()
+        tasks = [t for t in (self._building, self._following, self._verifying) if t]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(self.generations.remove_leftovers)
+
+    async def _build_after(self, running: asyncio.Task[Index]) -> Index:
+        """What changed after the running build had looked; nothing to do if nothing did."""
+        await asyncio.wait([running])
+        self._following = None  # who asks from here on wants to see what changes from here on
+        self._building = asyncio.create_task(self._build(self._digest()))
+        return await self._building
+
+    async def _build(self, unless: str, started: BuildChild | None = None) -> Index:
+        named, self._named = self._named, set()
+        try:
+            self.builder.named = tuple(sorted(named))
+            line = await asyncio.to_thread(self.builder.run, unless, started)
+            index = await asyncio.to_thread(self._open, line)
+            for readied in self.before_swap:
+                await readied(index)
+        except OperationError as error:
+            self.failure = str(error)
+            self._named |= named
+            raise
+        except OSError as error:
+            self.failure = f"The index could not be built: {error.strerror}."
+            raise BuildFailed(self.failure) from error
+        self.failure, self.checked_at, self.looked_at = "", self.clock(), time.monotonic()
+        if index is not self.index:
+            self.index, self.damage = index, ""
+            for told in self.on_swap:
+                told(index)
+        return index
+
+    def _open(self, line: BuildLine) -> Index:
+        if line.fresh and self.index is not None:
+            return self.index
+        index = open_index(self.generations, line.generation, self.index)
+        if self.index is not None:  # questions are being asked: none of them should wait
+            index.warm()
+        self.generations.prune()
+        self.generations.remove_leftovers()
+        return index
+
+    def _digest(self) -> str:
+        """Of what is served; "" where nothing fits, so that a build is made in any case."""
+        return self.index.manifest.digest if self.index and not self.damage else ""
+
+    def _note_progress(self, line: BuildLine) -> None:
+        if line.total:
+            self.progress = line
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """A failed build is told by `failure`; nobody needs to await the task for that."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,255 @@
+"""How is a generation read? A snapshot opened for reading: terms are looked up, postings fetched.
+
+The vocabulary is a sorted table in the mapped file, searched by bisection; postings, entries and
+texts are read with `pread`. Nothing here changes once opened, but for caches that are filled on
+first use.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..errors import SnapshotUnreadable
+from ..records import KINDS, Entry, Kind, ResolvedRole
+from ..search.confidence_fit import SHIPPED_FIT, Fit
+from ..search.tuned import open_fit, open_words
+from ..text import fold_name
+from .sections import Sections, SortedKeys
+from .snapshot import Generations, Manifest, SegmentInfo
+from .string_table import Places, Strings
+from .word_vectors import Words
+
+if TYPE_CHECKING:
+    from ..search.boost import Learned
+
+NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 MB
+STRETCH = 1_024  # postings that are read at once when one is wanted
+_ENTRY = msgspec.msgpack.Decoder(Entry)
+
+
+class Runs:
+    """The postings of terms or of pairs: for position i, (entries, sats) and its df."""
+
+    def __init__(self, sections: Sections, name: str, wide: bool) -> None:
+        self._sections, self._name = sections, name
+        self.typecode = "I" if wide else "H"
+        self._width = 4 if wide else 2
+        rare = name == "pair"  # few of a question's pairs are known, and none of them often
+        numbers = sections.column if rare else sections.mapped
+        self.df, self._starts = numbers(f"{name}_df", "I"), numbers(f"{name}_runs", "Q")
+
+    def raw(self, place: int) -> tuple[bytes, bytes]:
+        """Little typed buffers: entries (`typecode`) and sats (unsigned 16 bit)."""
+        return self._between(self._starts[place], self._starts[place + 1])
+
+    def _between(self, start: int, end: int) -> tuple[bytes, bytes]:
+        of, width = self._sections.read, self._width
+        return (
+            of(f"{self._name}_entries", start * width, (end - start) * width),
+            of(f"{self._name}_sats", start * 2, (end - start) * 2),
+        )
+
+    def arrays(self, place: int) -> tuple[array[int], array[int]]:
+        return self._typed(*self.raw(place))
+
+    def _typed(self, entries: bytes, sats: bytes) -> tuple[array[int], array[int]]:
+        return array(self.typecode, entries), array("H", sats)
+
+    def sat(self, place: int, entry: int) -> int:
+        """The saturated frequency of one key in one entry; 0 where it does not occur."""
+        start, end = self._starts[place], self._starts[place + 1]
+        while end - start > STRETCH:  # a common term has more postings than one would read for one
+            middle = (start + end) // 2
+            if self._typed(*self._between(middle, middle + 1))[0][0] <= entry:
+                start = middle
+            else:
+                end = middle
+        entries, sats = self._typed(*self._between(start, end))
+        at = bisect_left(entries, entry)
+        return sats[at] if at < len(entries) and entries[at] == entry else 0
+
+
+class Segment:
+    """The entries of one kind. Positions are in the order of qualified names."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        sections: Sections,
+        info: SegmentInfo,
+        words: Words,
+        fit: Fit = SHIPPED_FIT,
+    ) -> None:
+        self.kind, self._sections, self.words, self.fit = kind, sections, words, fit
+        self.size, self.lengths = info.entries, info.lengths
+        self.identity = sections.identity
+        self.uses_numpy = info.entries >= NUMPY_FROM
+        self.learned: Learned | None = None
+        self.terms = Runs(sections, "term", info.wide)
+        self.pairs = Runs(sections, "pair", info.wide)
+        self._vocabulary = Strings(sections, "terms")
+        self._term_words = sections.mapped("term_words", "I")
+        self._pair_keys = SortedKeys(sections, "pair_keys")
+        self._entry_starts = sections.mapped("entry_starts", "Q")
+        self._text_starts = sections.mapped("text_starts", "Q")
+        self._clone_groups = sections.mapped("clone_groups", "I")
+        self._clone_runs = sections.mapped("clone_runs", "Q")
+        self._clone_places = sections.mapped("clone_places", "I")
+
+    def warm(self) -> None:
+        """Fill what is filled on first use, but for what few questions need."""
+        for each in (self.by_name, self.labels, self.vectors):
+            del each
+        if self.uses_numpy:
+            import numpy  # noqa: F401
+
+    def find_term(self, term: str) -> int | None:
+        return self._vocabulary.find(term)
+
+    def terms_like(self, term: str, edits: int) -> list[str]:
+        """Terms with the same first letter and about the same length."""
+        return self._vocabulary.alike(term, edits)
+
+    def word_of(self, term: str, place: int | None) -> int | None:
+        """The term's position among the words with vectors; `place` is its own here, if any."""
+        if place is None:
+            return self.words.find(term)
+        word = self._term_words[place]
+        return word if word < self.words.size else None
+
+    @cached_property
+    def vectors(self) -> memoryview[int]:
+        """What each entry is about: rows of signed bytes, of length about words.UNIT."""
+        return self._sections.mapped("vectors", "b")
+
+    def find_pair(self, first: int, second: int) -> int | None:
+        return self._pair_keys.find(first << 32 | second)
+
+    def sat(self, word: str, place: int) -> int:
+        """The saturated frequency of a term, or of a pair "first second", in one entry."""
+        found = [self.find_term(term) for term in word.split(" ")]
+        runs, at = self.terms, found[0]
+        if len(found) == 2:
+            known = found[0] is not None and found[1] is not None
+            runs, at = self.pairs, self.find_pair(*found) if known else None  # type: ignore[arg-type]
+        return runs.sat(at, place) if at is not None else 0
+
+    def entry(self, place: int) -> Entry:
+        start, end = self._entry_starts[place], self._entry_starts[place + 1]
+        return _ENTRY.decode(self._sections.read("entries", start, end - start))
+
+    def text(self, place: int) -> str:
+        """The markdown below the entry's header."""
+        start, end = self._text_starts[place], self._text_starts[place + 1]
+        return self._sections.read("texts", start, end - start).decode()
+
+    @cached_property
+    def norms(self) -> memoryview[float]:
+        """The length of each entry's vector of saturated frequencies, pairs at their weight."""
+        return self._sections.mapped("norms", "d")
+
+    @cached_property
+    def position(self) -> Strings:
+        """Positions by qualified name, in whose order the entries are."""
+        return Strings(self._sections, "qualified")
+
+    @cached_property
+    def owners(self) -> list[tuple[str, str]]:
+        """(plugin, name) of every entry, as written."""
+        entries = (self.entry(place) for place in range(self.size))
+        return [(entry.plugin, entry.name) for entry in entries]
+
+    @cached_property
+    def labels(self) -> Places:
+        """Folded capabilities, tags, keywords and categories, with the entries that have them."""
+        return Places(self._sections, "labels")
+
+    @cached_property
+    def by_name(self) -> Places:
+        """Positions by folded name, file stem, and `plugin:` before either."""
+        return Places(self._sections, "names")
+
+    def clones(self, place: int) -> list[int]:
+        """The positions of the entry's group of near-clones, itself among them; often none."""
+        group = self._clone_groups[place]
+        start, end = self._clone_runs[group], self._clone_runs[group + 1]
+        return self._clone_places[start:end].tolist()
+
+    def find(self, plugin: str, name: str) -> int | None:
+        """An entry by exact names first, then by folded ones."""
+        places = self.by_name.get(f"{fold_name(plugin)}:{fold_name(name)}", [])
+        exact = [p for p in places if (e := self.entry(p)).plugin == plugin and e.name == name]
+        return next(iter(exact or places), None)
+
+
+class Index:
+    """One generation, opened. `roles` are by folded name."""
+
+    def __init__(self, manifest: Manifest, segments: Iterable[Segment]) -> None:
+        self.manifest = manifest
+        self.generation = manifest.generation
+        self.segments: dict[Kind, Segment] = {segment.kind: segment for segment in segments}
+        self.roles: dict[str, ResolvedRole] = {
+            fold_name(resolved.role.name): resolved for resolved in manifest.roles
+        }
+        self._sums: dict[str, int] = {}
+
+    def count_once(self, what: str, count: Callable[[Entry], int]) -> int:
+        """The sum over all entries, remembered under the name `what`."""
+        if what not in self._sums:
+            segments = self.segments.values()
+            every = (segment.entry(place) for segment in segments for place in range(segment.size))
+            self._sums[what] = sum(count(entry) for entry in every)
+        return self._sums[what]
+
+    @property
+    def words(self) -> Words:
+        return self.segments[KINDS[0]].words
+
+    def warm(self) -> None:
+        """Fill now what the first questions would fill otherwise."""
+        for segment in self.segments.values():
+            segment.warm()
+
+
+def open_index(generations: Generations, generation: int, before: Index | None = None) -> Index:
+    """Raises SnapshotUnreadable when the generation is gone, damaged or of another version.
+
+    Segments whose file the generation shares with the one `before` are taken over as they are.
+    """
+    manifest = generations.manifest(generation)
+    folder = generations.path(generation)
+    infos = manifest.segments
+    if before is not None and before.words.digest != manifest.words:  # tuned since
+        before = None
+    words = before.words if before else open_words(generations.data_dir)
+    if words.digest != manifest.words:
+        raise SnapshotUnreadable("The snapshot was built with other word vectors.")
+    fit = open_fit(generations.data_dir, words)
+    try:
+        segments = []
+        for kind in KINDS:
+            sections = Sections(folder / f"{kind}.segment", infos[kind].sections)
+            known = before.segments[kind] if before else None
+            if known is None or known.identity != sections.identity or known.fit != fit:
+                known = Segment(kind, sections, infos[kind], words, fit)
+            segments.append(known)
+    except (KeyError, TypeError):
+        raise SnapshotUnreadable("The snapshot's manifest lacks a part.") from None
+    return Index(manifest, segments)
+
+
+def open_newest(generations: Generations) -> Index | None:
+    """The newest generation that can be read; None when there is none."""
+    for number in reversed(generations.numbers()):
+        try:
+            return open_index(generations, number)
+        except SnapshotUnreadable:
+            continue
+    return None

@@ -1,0 +1,90 @@
+"""What does a build have of one kind? Its rows, the shelves they stand on, its terms' numbers."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..records import Entry
+from ..text import Terms
+from .cards import Card
+from .entry_vectors import NAME_TIMES, OPENING, Embedder
+from .reuse import Kept
+from .spill import Filling, Row, Shelf
+from .term_ids import Numbering
+
+WAITING = 1 << 22  # characters of bodies
+
+
+@dataclass(slots=True)
+class Holding:
+    """Rows in order, and where what was read and what was kept lies. `restamped`: a file has other
+    times than before, and still says the same."""
+
+    filling: Filling
+    embedder: Embedder
+    split: Terms
+    kept: Kept | None = None
+    rows: list[Row] = field(default_factory=list)
+    restamped: bool = False
+    _waiting: list[tuple[Card, Entry, str, Callable[[], None]]] = field(default_factory=list)
+    _waiting_size: int = 0
+    _read: Shelf | None = None
+    _tokens: Numbering | None = None
+
+    @property
+    def tokens(self) -> Numbering:
+        if self._tokens is None:
+            known = (self.kept.terms, self.kept.words) if self.kept else ((), ())
+            self._tokens = Numbering(self.split, self.embedder, *known)
+        return self._tokens
+
+    def voice(
+        self, entry: Entry, body: str, whole: array[int] | None = None
+    ) -> tuple[list[array[int]], bytes]:
+        """The terms of name and description as numbers, and the entry's vector; `whole` are the
+        body's terms, if known."""
+        name, said = self.tokens.of(entry.name), self.tokens.of(entry.said)
+        known = whole is not None and len(body) <= OPENING
+        opening = whole if known and whole is not None else self.tokens.of(body[:OPENING])
+        heard = name * NAME_TIMES + said + opening
+        words = self.tokens.words
+        return [name, said], self.embedder.embed([words[number] for number in heard])
+
+    def put(
+        self, card: Card, entry: Entry, body: str, begin: Callable[[], None] = lambda: None
+    ) -> None:
+        """To be counted in `flush`, which calls `begin` before it does; parsing and counting by
+        turns would be a tenth slower."""
+        self._waiting.append((card, entry, body, begin))
+        self._waiting_size += len(body)
+        if self._waiting_size > WAITING:
+            self.flush()
+
+    def flush(self) -> None:
+        for card, entry, body, begin in self._waiting:
+            begin()
+            whole = self.tokens.of(body)
+            fields, vector = self.voice(entry, body, whole)
+            place = self.filling.put(body.encode(), [*fields, whole], vector)
+            self.rows.append(Row(card, False, place, card.entry, card.labels))
+        self._waiting.clear()
+        self._waiting_size = 0
+
+    def keep(self, card: Card, place: int) -> None:
+        self.rows.append(Row(card, True, place, card.entry, card.labels))
+
+    def shelf(self, kept: bool) -> Shelf:
+        """What was kept, or what has been read; once asked for, nothing more may be put there."""
+        if kept and self.kept:
+            return self.kept.shelf
+        self._read = self._read or self.filling.shelf()
+        return self._read
+
+    def body(self, row: Row) -> str:
+        return self.shelf(row.kept).text(row.place, row.place + 1).decode()
+
+    def respeak(self, row: Row, entry: Entry) -> None:
+        """Other files said something about the entry, or did so in the last generation."""
+        (_, row.said), row.vector = self.voice(entry, self.body(row))

@@ -1,0 +1,220 @@
+"""What does one file say? Bytes become an entry with its text, or a refusal with a reason."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ..config import USUAL, ReadLimits
+from ..records import Entry, FileReport
+from ..text import clean, cut, display, has_unsafe, strip_unsafe
+from .frontmatter import Header, Hostile, read_header
+from .scan import Source
+from .steps import read_steps
+
+MAX_NAME, MAX_DESCRIPTION, MAX_LABELS = 100, 20_000, 100
+MAX_HEADING, MAX_DEPTH = 1_000, 4
+_HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*$")
+_LABEL = re.compile(r"(?:\((?:[^()]|\([^()]*\))*\)|[^,])+")  # no comma, but for `Bash(a, b)`
+
+
+@dataclass(slots=True)
+class Parsed:
+    """`entry` is None for a refusal; `body` is the text below the header."""
+
+    report: FileReport
+    entry: Entry | None = None
+    body: str = ""
+
+
+def parse(source: Source, data: bytes, root: str, limits: ReadLimits = USUAL) -> Parsed:
+    try:
+        return _parse(source, data, root, limits)
+    except Hostile as error:
+        return _refused(source, root, str(error), error.line, "Write the value as plain text.")
+
+
+def _parse(source: Source, data: bytes, root: str, limits: ReadLimits) -> Parsed:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _refused(source, root, "not UTF-8: UTF-16 text", 1, "Save the file as UTF-8.")
+    notes, text = _decode(data)
+    header = read_header(text, limits)
+    header.mended[:0] = notes
+    fields = header.fields
+    if source.tentative and not (_text(fields.get("name")) and _text(fields.get("description"))):
+        reason = "not an entry: no header with name and description"
+        return _refused(source, root, reason, entry=False)
+    if not fields and not header.body.strip():
+        cure = "Write a header and a text, or remove the file."
+        return _refused(source, root, "empty: neither a header nor a text", 1, cure)
+    entry = _entry(source, header, data)
+    return Parsed(_report(source, root, header, entry), entry, header.body)
+
+
+def _decode(data: bytes) -> tuple[list[tuple[str, int | None, str]], str]:
+    notes: list[tuple[str, int | None, str]] = []
+    if data.startswith(codecs.BOM_UTF8):
+        data = data[len(codecs.BOM_UTF8) :]
+        notes.append(("a byte order mark stood before the header", 1, "Save without BOM."))
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        notes.append(("bytes that are not UTF-8 were replaced", line, "Save as UTF-8."))
+        text = data.decode("utf-8", "replace")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if has_unsafe(text):
+        at = next(i for i, line in enumerate(text.split("\n"), 1) if has_unsafe(line))
+        notes.append(("control characters were removed", at, "Remove them."))
+        text = strip_unsafe(text)
+    return notes, text
+
+
+def _entry(source: Source, header: Header, data: bytes) -> Entry:
+    fields = header.fields
+    is_command = source.kind == "workflow"
+    return Entry(
+        kind=source.kind,
+        plugin=source.plugin,
+        name=display(source.stem) if is_command else _name(source, header),
+        stem=display(source.stem),
+        description=_description(source, header),
+        root=source.root,
+        path=display(source.path),
+        digest=hashlib.sha256(data).hexdigest()[:16],
+        model=_text(fields.get("model")),
+        category=_text(fields.get("category")),
+        capabilities=labels(fields.get("capabilities")),
+        tags=labels(fields.get("tags")),
+        keywords=labels(fields.get("keywords")) or labels(fields.get("triggers")),
+        tools=labels(_first(fields, "tools", "allowed-tools", "allowed_tools"), spaces=True),
+        use_when=_text(
+            _first(fields, "use_when", "useWhen", "use-when", "when_to_use", "whenToUse")
+        ),
+        arguments=_hint(_first(fields, "argument-hint", "arguments")),
+        steps=read_steps(header.body) if is_command else (),
+    )
+
+
+def _name(source: Source, header: Header) -> str:
+    said = header.fields.get("name")
+    written = said if isinstance(said, str) else ""
+    name = clean(written)
+    if has_unsafe(written) or "\n" in written:
+        cure = f'name: "{name}"'
+        header.mend_field("name", "control characters were removed from the name", cure)
+    if not name:
+        where = "folder" if source.path.upper().endswith("SKILL.MD") else "file"
+        if header.present:
+            cure = f"name: {display(source.stem)}"
+            header.mend(f"no name: taken from the {where}", header.first_line, cure)
+        return display(source.stem)
+    if len(name) > MAX_NAME:
+        reason = f"the name has {len(name):,} characters and was cut to {MAX_NAME}"
+        header.mend_field("name", reason, "Give it a short name.")
+    return name[:MAX_NAME].rstrip()
+
+
+def _description(source: Source, header: Header) -> str:
+    said = header.fields.get("description", header.fields.get("Description"))
+    text = _text(said)
+    if text:
+        if not isinstance(said, str):
+            reason = "description is not a text; its parts were joined"
+            header.mend_field("description", reason, f'description: "{cut(text, 300)}"')
+        if len(text) > MAX_DESCRIPTION:
+            reason = (
+                f"the description has {len(text):,} characters and was cut to {MAX_DESCRIPTION:,}"
+            )
+            header.mend_field("description", reason, "Say it in a sentence or two.")
+        return cut(text, MAX_DESCRIPTION)
+    opening = opening_of(header.body)
+    where = "the opening of the text describes it" if opening else "it is found by its name alone"
+    missing = "no header" if not header.present else "no description"
+    cure = (
+        'description: "' + (opening.replace('"', "'") or "what it does, and when to use it") + '"'
+    )
+    header.mend(f"{missing}: {where}", header.first_line, cure)
+    return opening
+
+
+def opening_of(body: str) -> str:
+    """The first heading and the paragraph below it, as one line of at most 300 characters."""
+    heading = ""
+    paragraph: list[str] = []
+    for line in body.split("\n"):
+        match = _HEADING.match(line[:MAX_HEADING])
+        if match or not line.strip():
+            if paragraph:
+                break
+            if match and heading:
+                break
+            heading = clean(match[1]) if match else heading
+        else:
+            paragraph.append(line)
+    return cut(": ".join(filter(None, (heading, clean(" ".join(paragraph))))), 300)
+
+
+def _report(source: Source, root: str, header: Header, entry: Entry) -> FileReport:
+    what, line, cure = header.mended[0] if header.mended else ("", None, "")
+    return FileReport(
+        root=root,
+        path=display(source.path),
+        outcome="repaired" if header.mended else "indexed",
+        kind=entry.kind,
+        name=entry.name,
+        reason="; ".join(clean(note[0]) for note in header.mended),
+        line=line,
+        cure=strip_unsafe(cure).replace("\n", " "),
+    )
+
+
+def _refused(
+    source: Source,
+    root: str,
+    reason: str,
+    line: int | None = None,
+    cure: str = "",
+    entry: bool = True,
+) -> Parsed:
+    path = display(source.path)
+    return Parsed(
+        FileReport(root, path, "skipped", reason=reason, line=line, cure=cure, is_entry=entry)
+    )
+
+
+def labels(value: Any, spaces: bool = False) -> tuple[str, ...]:
+    """A list, a comma string or (for tools) a string with blanks, as clean distinct labels."""
+    if isinstance(value, str):
+        value = value.strip().removeprefix("[").removesuffix("]")
+        parts = _LABEL.findall(value)
+        if spaces and len(parts) == 1 and "(" not in value:
+            parts = value.split()
+        value = [part.strip().strip("\"'") for part in parts]
+    elif isinstance(value, dict):
+        value = list(value)
+    elif not isinstance(value, list):
+        return ()
+    found = (cut(_text(item), 100) for item in value)
+    return tuple(dict.fromkeys(filter(None, found)))[:MAX_LABELS]
+
+
+def _text(value: Any, depth: int = MAX_DEPTH) -> str:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list) and depth:
+        return clean(", ".join(_text(item, depth - 1) for item in value[:MAX_LABELS]))
+    return ""
+
+
+def _hint(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(f"[{_text(item)}]" for item in value[:MAX_LABELS])
+    return _text(value)
+
+
+def _first(fields: dict[str, Any], *names: str) -> Any:
+    return next((fields[name] for name in names if fields.get(name) is not None), None)

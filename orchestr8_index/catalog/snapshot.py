@@ -1,0 +1,212 @@
+"""How does a generation lie on disk? Written beside its place, renamed when whole, never changed.
+
+snapshots/<digest of the roots>/<generation>/
+    manifest.json         what it was built from, counts, and where the sections lie
+    files.msgpack         how every markdown file ended, and the findings
+    agent.segment …       one file of sections per kind: vocabulary, postings, entries, texts
+    agent.cards …         for the next build alone: what each file gave, so that it need not be read
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import SnapshotUnreadable
+from ..private import make_folder
+from ..records import KINDS, FileReport, Finding, Kind, Poison, ResolvedRole
+from .sections import Table
+
+FORMAT = 6
+KEPT_GENERATIONS = 2
+LEFTOVER_AGE = 3600.0
+_PART = 1 << 18
+_MANIFEST, _FILES = "manifest.json", "files.msgpack"
+
+
+class SegmentInfo(Struct, frozen=True):
+    """`lengths` are the mean numbers of terms in each field; `tokens` what a model would carry
+    that has all names and descriptions in its context (estimated);
+    `cards` is for the next build."""
+
+    entries: int
+    wide: bool
+    sections: Table
+    lengths: tuple[float, ...]
+    tokens: int = 0
+    cards: Table = {}
+
+
+class Manifest(Struct, frozen=True):
+    """`digest` is that of the inputs, `words` that of the word vectors, `recipe` says what else
+    decided; times are seconds since 1970, durations milliseconds; `sums` are sizes and CRC-32 of
+    the other files."""
+
+    format: int
+    version: str
+    roots: tuple[str, ...]
+    digest: str
+    built_at: float
+    build_ms: int
+    files: dict[str, int]
+    segments: dict[Kind, SegmentInfo]
+    words: str
+    roles: tuple[ResolvedRole, ...] = ()
+    poison: tuple[Poison, ...] = ()
+    generation: int = 0
+    recipe: str = ""
+    sums: dict[str, tuple[int, int]] = {}
+
+    @property
+    def counts(self) -> dict[Kind, int]:
+        return {kind: self.segments[kind].entries for kind in KINDS}
+
+
+class Files(Struct, frozen=True):
+    files: tuple[FileReport, ...]
+    findings: tuple[Finding, ...]
+
+
+# --- the folder of generations -----------------------------------------------------------------
+
+
+class Generations:
+    """All generations of one set of roots, oldest first. Several processes may share it."""
+
+    def __init__(self, data_dir: Path, roots_digest: str) -> None:
+        self.data_dir = data_dir
+        self.folder = data_dir / "snapshots" / roots_digest
+
+    def prepare(self) -> Path:
+        """A new temporary folder for a build."""
+        make_folder(self.data_dir, "snapshots", self.folder.name)
+        return Path(tempfile.mkdtemp(prefix=f"build-{os.getpid()}-", dir=self.folder))
+
+    def publish(self, made: Path, manifest: Manifest, files: Files) -> Manifest:
+        """Finish `made` and rename it to the next generation; atomic, whoever else publishes."""
+        _write(made / _FILES, msgspec.msgpack.encode(files))
+        sums = {path.name: _sum(path) for path in made.iterdir() if path.name != _MANIFEST}
+        manifest = msgspec.structs.replace(manifest, sums=sums)
+        while True:
+            manifest = msgspec.structs.replace(manifest, generation=self.newest() + 1)
+            _write(made / _MANIFEST, msgspec.json.encode(manifest))
+            try:
+                os.rename(made, self.folder / _name(manifest.generation))
+            except OSError:
+                if not (self.folder / _name(manifest.generation)).exists():
+                    raise
+                continue
+            return manifest
+
+    def numbers(self) -> list[int]:
+        if self._is_linked():
+            return []
+        try:
+            names = [path.name for path in self.folder.iterdir()]
+        except OSError:
+            return []
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def _is_linked(self) -> bool:
+        """What lies behind a link is not ours to remove."""
+        return self.folder.is_symlink() or self.folder.parent.is_symlink()
+
+    def newest(self) -> int:
+        return max(self.numbers(), default=0)
+
+    def manifest(self, generation: int) -> Manifest:
+        """Raises SnapshotUnreadable for one that is gone, damaged or of another format."""
+        path = self.folder / _name(generation) / _MANIFEST
+        try:
+            manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        except (OSError, msgspec.DecodeError) as error:
+            raise SnapshotUnreadable(f"The snapshot cannot be read: {_why(error)}.") from None
+        if manifest.format != FORMAT:
+            raise SnapshotUnreadable("The snapshot is of another version.")
+        return manifest
+
+    def files(self, generation: int) -> Files:
+        try:
+            data = (self.folder / _name(generation) / _FILES).read_bytes()
+            return msgspec.msgpack.decode(data, type=Files)
+        except (OSError, msgspec.DecodeError) as error:
+            raise SnapshotUnreadable(f"The snapshot cannot be read: {_why(error)}.") from None
+
+    def damage(self, generation: int) -> str:
+        """Which file is not what was written, or "". Reads all of them. Raises SnapshotUnreadable.
+
+        One that is gone is no damage: another process may have pruned the generation.
+        """
+        for name, wanted in self.manifest(generation).sums.items():
+            try:
+                if _sum(self.path(generation) / name) != wanted:
+                    return name
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                return f"{name} ({error.strerror})"
+        return ""
+
+    def path(self, generation: int) -> Path:
+        return self.folder / _name(generation)
+
+    def prune(self, keep: int = KEPT_GENERATIONS) -> None:
+        """Remove all but the newest generations; a reader that has one open keeps it."""
+        for number in self.numbers()[:-keep]:
+            shutil.rmtree(self.path(number), ignore_errors=True)
+
+    def remove_leftovers(self, older_than: float = LEFTOVER_AGE) -> None:
+        """Temporary folders of builds that ended early, once no build can still be using them."""
+        for path in () if self._is_linked() else self.folder.glob("build-*"):
+            try:
+                old = time.time() - path.stat().st_mtime > older_than
+            except OSError:
+                continue
+            if old or not _builds(path.name.split("-")[1]):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _builds(process: str) -> bool:
+    """Whether that process may still be at work; another one may have its number by now."""
+    if sys.platform == "win32":  # where the question would end it
+        return True
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, OverflowError, ValueError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _name(generation: int) -> str:
+    return f"{generation:06d}"
+
+
+def _why(error: Exception) -> str:
+    """Without the path: it is said on the wire, too."""
+    return (error.strerror or "") if isinstance(error, OSError) else str(error)
+
+
+def _sum(path: Path) -> tuple[int, int]:
+    size = found = 0
+    with open(path, "rb") as file:
+        while part := file.read(_PART):
+            size, found = size + len(part), zlib.crc32(part, found)
+    return size, found
+
+
+def _write(path: Path, data: bytes) -> None:
+    with open(path, "wb") as file:
+        os.chmod(path, 0o600)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,131 @@
+"""Who restarts a server that crashed? A small process of its own, standard library only.
+
+    python -c '…watch.main()' PACKAGE_PARENT [--adopt] DATA_DIR COMMAND…
+
+It starts COMMAND, waits, and starts it again when it ends by a signal or a status that only a crash
+has, after 0.5 s doubling to 30 s. A server that ended by itself (0), or said why it cannot run (1,
+2), is left. With --adopt it first waits for the end of the server that runs already: that is not
+its child, so nobody tells it the status; a server that was told to end has said so in its mcp.pid.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from ..errors import NotOurs
+from ..private import make_folder, open_private
+from ..redact import redact
+from .pidfile import LEAVING, SERVER_NAME, PidFile
+from .process import own_facts, proven
+
+LOCK_NAME, STDERR_NAME, LOG_NAME = "mcp.watch", "serve.stderr", "mcp.log"
+ADOPT = "--adopt"
+CHOSEN_ENDS, UNKNOWN_END = (0, 1, 2), -1
+FIRST_PAUSE, LONGEST_PAUSE, CALM_SECONDS = 0.5, 30.0, 60.0
+NAP, ADOPTED_NAP = 0.05, 0.25
+
+
+class Watcher:
+    """Keeps one server running until told to stop; `adopts` the one that runs."""
+
+    def __init__(self, data_dir: Path, command: Sequence[str], adopts: bool = False) -> None:
+        self._logs, self._command = data_dir / "logs", command
+        self._server, self._adopts = PidFile(data_dir / SERVER_NAME), adopts
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stopping = False
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        pause = FIRST_PAUSE
+        while not self._stopping:
+            started = time.monotonic()
+            status = self._wait_for_adopted() if self._adopts else self._run_once()
+            if self._stopping or status in CHOSEN_ENDS:
+                return status
+            if time.monotonic() - started > CALM_SECONDS:
+                pause = FIRST_PAUSE
+            self._write_crash(status, pause)
+            self._rest(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+        return 0
+
+    def _run_once(self) -> int:
+        with self._stderr() as stderr:
+            self._child = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr
+            )
+        if self._stopping:
+            self._child.terminate()
+        return self._child.wait()
+
+    def _wait_for_adopted(self) -> int:
+        while self._server.owner() is not None:
+            time.sleep(ADOPTED_NAP)
+        self._adopts = False
+        return 0 if self._server.last().get(LEAVING) else UNKNOWN_END
+
+    def _stderr(self) -> IO[bytes]:
+        """Where the folder is gone or the disk refuses, the server runs all the same."""
+        try:
+            return open(self._logs / STDERR_NAME, "wb", opener=open_private)
+        except OSError:
+            return open(os.devnull, "wb")
+
+    def _stop(self, number: int, frame: object) -> None:
+        """Raises nothing: a child that is just being started would be left behind."""
+        self._stopping = True
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(signal.SIGTERM)
+        if self._adopts:
+            with contextlib.suppress(NotOurs, OSError), proven(self._server) as server:
+                if server:
+                    server.send(signal.SIGTERM)
+
+    def _rest(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < end:
+            time.sleep(NAP)
+
+    def _write_crash(self, status: int, pause: float) -> None:
+        with contextlib.suppress(OSError):  # a full disk must not end the watcher
+            self._append_crash(status, pause)
+
+    def _append_crash(self, status: int, pause: float) -> None:
+        with open(self._logs / STDERR_NAME, "rb", opener=open_private) as said:
+            last = said.read().decode("utf-8", "replace")[-2000:]
+        how = "" if status == UNKNOWN_END else f" with status {status}"
+        line = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
+            "level": "error",
+            "logger": "orchestr8.watch",
+            "message": f"the server ended{how}; it is started again in {pause:g} s",
+            "said": redact(last.strip()),
+        }
+        with open(self._logs / LOG_NAME, "a", encoding="utf-8", opener=open_private) as log:
+            log.write(json.dumps(line) + "\n")
+
+
+def main() -> int:
+    os.umask(0o077)
+    arguments = sys.argv[1:]
+    adopts = arguments[0] == ADOPT
+    data_dir, *command = Path(arguments[adopts]), *arguments[adopts + 1 :]
+    make_folder(data_dir, "logs")
+    lock = PidFile(data_dir / LOCK_NAME)
+    if not lock.acquire():
+        return 0
+    lock.write(**own_facts())
+    try:
+        return Watcher(data_dir, command, adopts).run()
+    finally:
+        lock.release()

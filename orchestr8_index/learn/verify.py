@@ -1,0 +1,157 @@
+"""Is what is learnt true, and what is it? Derived again from the decisions, compared, and told."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from ..errors import InvalidParams
+from ..records import Decision, Pattern
+from ..store import ledger
+from ..store.store import Store
+from ..text import Terms
+from .experience import Memory
+from .outcomes import Outcomes
+from .patterns import Patterns, is_offered, is_retired
+
+
+class Verdict(Struct, frozen=True):
+    """`altered` are numbers of decisions whose digest does not fit; `differences` are sentences."""
+
+    decisions: int
+    patterns: int
+    altered: list[int]
+    differences: list[str]
+
+    @property
+    def sound(self) -> bool:
+        return not self.altered and not self.differences
+
+
+def verify(outcomes: Outcomes) -> Verdict:
+    """Compare everything derived with a recount from scratch. `outcomes` has been opened."""
+    memory, patterns, altered, counted = _recount(outcomes.store.reader, outcomes)
+    differences = _differences(outcomes, memory, patterns)
+    return Verdict(counted, len(list(patterns)), altered, differences)
+
+
+def _recount(
+    reader: sqlite3.Connection, outcomes: Outcomes
+) -> tuple[Memory, Patterns, list[int], int]:
+    memory = Memory(Terms())
+    patterns = Patterns(memory.task)
+    patterns.load(outcomes.patterns)
+    patterns.reset()
+    altered, counted = [], 0
+    for decision, intact in ledger.checked_decisions(reader):
+        counted += 1
+        if not intact:
+            altered.append(decision.id)
+        memory.add(decision)
+        patterns.add(decision)
+    return memory, patterns, altered, counted
+
+
+def _differences(outcomes: Outcomes, memory: Memory, patterns: Patterns) -> list[str]:
+    kept, again = outcomes.memory.counted(), memory.counted()
+    found = [f"the {name} differ from a recount" for name in kept if kept[name] != again[name]]
+    kept_records, records = records_of(outcomes.patterns), records_of(patterns)
+    for agents, goal in sorted({**kept_records, **records}):
+        if kept_records.get((agents, goal)) != records.get((agents, goal)):
+            found += [f"the pattern '{goal}' of {', '.join(agents)} differs from a recount"]
+    return found
+
+
+def records_of(patterns: Patterns) -> dict[tuple[tuple[str, ...], str], tuple[object, ...]]:
+    """What two sets of patterns must agree in: the record of each goal of a sequence."""
+    return {(pattern.agent_sequence, pattern.goal): _record(pattern) for pattern in patterns}
+
+
+def _record(pattern: Pattern) -> tuple[object, ...]:
+    uses = (pattern.success_count, pattern.failure_count, pattern.stored)
+    durations = (round(pattern.duration_total, 3), pattern.duration_count)
+    return (*uses, *durations, pattern.tokens_total, pattern.tokens_count)
+
+
+class EntryRecord(Struct, frozen=True):
+    kind: str
+    entry: str
+    wins: int
+    failures: int
+
+
+class Lessons(Struct, frozen=True):
+    """What a person wants to see of it: entries by wins, patterns by uses."""
+
+    decisions: int
+    entries: list[EntryRecord]
+    patterns: list[Pattern]
+    retired: list[Pattern]
+
+
+def lessons(outcomes: Outcomes) -> Lessons:
+    memory, patterns = outcomes.memory, list(outcomes.patterns)
+    records = [
+        EntryRecord(kind, entry, wins.get(entry, 0), memory.losses[kind].get(entry, 0))
+        for kind, wins in memory.wins.items()
+        for entry in {**wins, **memory.losses[kind]}
+    ]
+    records.sort(key=lambda record: (-record.wins, record.failures, record.entry))
+    offered = sorted(filter(is_offered, patterns), key=lambda p: (-p.uses, p.id))
+    retired = [pattern for pattern in patterns if is_retired(pattern)]
+    return Lessons(ledger.count_decisions(outcomes.store.reader), records, offered, retired)
+
+
+def read_only(store: Store) -> Outcomes:
+    """What a server would have learnt from this store, without writing anything."""
+    outcomes = Outcomes(store, Terms())
+    outcomes.load()
+    return outcomes
+
+
+def in_time_order(outcomes: Outcomes) -> Iterator[Decision]:
+    return ledger.decisions(outcomes.store.reader)
+
+
+class Chosen(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Which decisions to forget: exactly one of these. `before` is an ISO 8601 date or moment."""
+
+    task_id: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    before: Annotated[str, Meta(min_length=4, max_length=40)] | None = None
+    agent: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+
+def chooser(chosen: Chosen) -> Callable[[Decision], bool]:
+    """Raises InvalidParams unless exactly one field is given."""
+    given = [name for name in ("task_id", "before", "agent") if getattr(chosen, name) is not None]
+    if len(given) != 1:
+        raise InvalidParams({"task_id": "give exactly one of task_id, before, agent"})
+    if chosen.before is not None:
+        moment = _moment(chosen.before)
+        return lambda decision: decision.timestamp < moment
+    if chosen.agent is not None:
+        agent = chosen.agent
+        return lambda decision: _names(agent, (*decision.agents_used, decision.resolved_by))
+    return lambda decision: decision.task_id == chosen.task_id
+
+
+def _names(agent: str, used: Iterable[str]) -> bool:
+    """Whether a bare or qualified name is among these."""
+    return any(agent in (name, name.rpartition(":")[2]) for name in used)
+
+
+def _moment(text: str) -> str:
+    """The moment as decisions carry it: ISO 8601 in UTC with milliseconds."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidParams({"before": f"{text} is not a date like 2026-01-31"}) from None
+    zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return zoned.astimezone(UTC).isoformat(timespec="milliseconds")
+    except OverflowError:
+        raise InvalidParams({"before": f"{text} lies outside of all calendars"}) from None

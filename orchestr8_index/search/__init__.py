@@ -1,0 +1,1 @@
+"""A question becomes a ranked answer: query, scores, rank, rows, confidence, reasoning."""

@@ -1,0 +1,203 @@
+"""What does the asker read? Ranked candidates become rows, a reasoning and a confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+from ..catalog import clones
+from ..catalog.index import Index
+from ..records import (
+    AgentQuery,
+    Answer,
+    Choice,
+    Entry,
+    Experience,
+    Kind,
+    Row,
+    SkillQuery,
+    WorkflowQuery,
+)
+from ..text import Terms
+from . import candidates, reasons
+from .confidence import confidence
+from .explain import explain
+from .rank import DEPTH, rank
+from .rows import row_of
+from .search import Search
+from .spelling import near_names
+
+CERTAIN = 0.99
+NEARLY_CERTAIN = 0.9  # for a name with a slip of the pen
+BY_LABEL = 0.8
+ROLE_FALLBACK = 0.8
+NEAR_MISSES = 3
+
+
+def answer_skills(
+    index: Index, query: SkillQuery, terms: Terms, experience: Experience | None = None
+) -> Answer:
+    search = Search(index.segments["skill"], query, experience)
+    _ask_text(search, query.context, terms)
+    return _finish(search)
+
+
+def answer_workflows(
+    index: Index, query: WorkflowQuery, terms: Terms, experience: Experience | None = None
+) -> Answer:
+    search = Search(index.segments["workflow"], query, experience)
+    _ask_text(search, query.goal, terms)
+    return _finish(search)
+
+
+def answer_agents(
+    index: Index, query: AgentQuery, terms: Terms, experience: Experience | None = None
+) -> Answer:
+    """The role's agents first, then the others by the sum of capability and context scores."""
+    search = Search(index.segments["agent"], query, experience)
+    if query.role is not None:
+        _ask_role(index, search, query.role, terms)
+    if query.capability is not None:
+        _ask_capability(search, query.capability, terms)
+    if query.context is not None:
+        _ask_text(search, query.context, terms)
+    return _finish(search)
+
+
+# --- the questions -----------------------------------------------------------------------------
+
+
+def _ask_text(search: Search, text: str, terms: Terms) -> None:
+    _ask_name(search, text, terms)
+    depth = search.segment.size if _filters(search.choice) else DEPTH
+    ranking = rank(search.segment, text, terms, search.experience, depth)
+    search.rankings.append(ranking)
+    candidates.by_text(search.points, ranking)
+    search.confidence = max(search.confidence, confidence(search.segment, ranking))
+
+
+def _ask_name(search: Search, text: str, terms: Terms) -> None:
+    """Whoever is the text's whole name, or the only one that it can misspell, wins outright."""
+    places, why, sure = candidates.by_name(search.segment, text), "is the name asked for", CERTAIN
+    if not places:
+        name, places = candidates.by_near_name(search.segment, text, terms)
+        said = " ".join(text.split())
+        why, sure = f"'{said}' was read as the name '{name}'", NEARLY_CERTAIN
+    for place in places:
+        search.points.give(place, candidates.EXACT_NAME, why)
+        search.confidence = sure
+
+
+def _ask_capability(search: Search, capability: str, terms: Terms) -> None:
+    exact = candidates.by_label(search.points, search.segment, capability)
+    _ask_text(search, capability, terms)
+    if exact:
+        search.confidence = max(search.confidence, BY_LABEL)
+
+
+def _ask_role(index: Index, search: Search, role: str, terms: Terms) -> None:
+    resolved = candidates.by_role(index, role)
+    if resolved is None:
+        search.notes.append(reasons.no_role(role, index))
+        _ask_text(search, role, terms)
+        return
+    search.role = resolved
+    search.notes.append(reasons.of_role(resolved, search.segment))
+    for place, score in candidates.role_points(resolved):
+        search.points.give(place, score)
+        search.first.append(place)
+    if resolved.agents:
+        primary_exists = resolved.role.primary not in resolved.missing
+        search.confidence = CERTAIN if primary_exists else ROLE_FALLBACK
+
+
+# --- the answer --------------------------------------------------------------------------------
+
+
+def _finish(search: Search) -> Answer:
+    places = _order(search)
+    chosen = _choose(search, places)
+    kind = search.segment.kind
+    if not chosen or search.confidence < search.least:
+        return _nobody(search, kind, places)
+    rows = [_row(search, place, entry) for place, entry in chosen]
+    reasoning = " ".join(search.notes + reasons.of_hits(search, chosen))
+    return Answer(kind=kind, rows=rows, reasoning=reasoning, confidence=_round(search.confidence))
+
+
+def _row(search: Search, place: int, entry: Entry) -> Row:
+    row = row_of(entry, search.points.scores[place], search.choice)
+    row.also = clones.also(search.segment, place, _filter(search.choice))
+    if search.role is not None and place in search.first:
+        row.role = search.role.role.name
+        row.fallbacks = list(search.role.role.fallbacks)
+    if search.choice.explain:
+        rules = search.points.why.get(place, [])
+        past = reasons.experience_of(search, place, *search.rankings)
+        of = (search.segment, search.rankings, place, row.score, rules, past)
+        row.explanation = explain(*of)
+    return row
+
+
+def _order(search: Search) -> list[int]:
+    """The role's agents, then by score; equal scores by the role's model, then by name."""
+    scores, first = search.points.scores, search.first
+    rest = [place for place in search.points.ranked() if place not in first]
+    model = search.role.role.model if search.role else ""
+    if model and len({scores[place] for place in rest}) < len(rest):
+        wanted = {place for place in rest if search.segment.entry(place).model == model}
+        sorted_rest = sorted(rest, key=lambda p: (-scores[p], p not in wanted, p))
+        if sorted_rest != rest:
+            search.notes.append(f"Equal scores: agents with the role's model {model} go first.")
+        rest = sorted_rest
+    return first + rest
+
+
+def _choose(search: Search, places: list[int]) -> list[tuple[int, Entry]]:
+    passes = _filter(search.choice)
+    segment = search.segment
+    found = (place for place in places if passes(segment.entry(place)))
+    folded = islice(clones.fold(segment, found), search.choice.limit)
+    return [(place, segment.entry(place)) for place in folded]
+
+
+def _filter(choice: Choice) -> Callable[[Entry], bool]:
+    plugins, models = _folded(choice.plugins), _folded(choice.models)
+    tools, tags = _folded(choice.tools), _folded(choice.tags)
+
+    def passes(entry: Entry) -> bool:
+        return (
+            (not plugins or entry.plugin.casefold() in plugins)
+            and (not models or entry.model.casefold() in models)
+            and (not tools or not tools.isdisjoint(_folded(entry.tools)))
+            and (not tags or not tags.isdisjoint(_folded(entry.labels)))
+        )
+
+    return passes
+
+
+def _filters(choice: Choice) -> bool:
+    return any((choice.plugins, choice.models, choice.tools, choice.tags))
+
+
+def _folded(names: list[str] | tuple[str, ...]) -> set[str]:
+    return {name.casefold() for name in names}
+
+
+def _nobody(search: Search, kind: Kind, places: list[int]) -> Answer:
+    words = [
+        word for ranking in search.rankings for word in ranking.query.words if not word.is_pair
+    ]
+    reason = reasons.of_nobody(search, kind, bool(places))
+    near = [search.segment.entry(place).qualified for place in places[:NEAR_MISSES]]
+    return Answer(
+        kind=kind,
+        rows=[],
+        reasoning=" ".join([*search.notes, reason]),
+        confidence=_round(search.confidence),
+        near_misses=near or near_names(search.segment, [word.asked for word in words]),
+    )
+
+
+def _round(share: float) -> float:
+    return round(share, 4)

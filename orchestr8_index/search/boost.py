@@ -1,0 +1,188 @@
+"""How does experience change a score? Entries grow by the words of the tasks that they did.
+
+    A_d(t) = successes of d on past tasks with t, less a quarter of its failures, not below 0
+    a(t,d) = GAIN·ln(1 + g·A_d(t))          g = n_d / (n_d + 1),  n_d = d's successes
+    learnt = (own score + Σ_t weight(t)·a(t,d)) · (‖own_d‖ / ‖own_d + a_d‖)^NORM_POWER
+
+The norms are those of the saturated frequencies, pairs at PAIR_WEIGHT. An entry without history
+keeps the score that its text has. The floor: history lifts no entry by more than MOST, and lowers
+none by more than LEAST, of the highest possible score; so whoever is ahead by more than FLOOR on
+the text alone stays ahead, whatever was reported about either.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+
+from ..catalog.bm25f import PAIR_WEIGHT, SAT_SCALE
+from ..catalog.index import Segment
+from ..records import Experience
+from .scorer import Totals
+
+GAIN = 1.2
+NORM_POWER = 0.85
+MOST, LEAST = 0.35, 0.25
+FLOOR = MOST + LEAST
+QUARTERS = 4
+KNOWN_TERMS = 2048
+STEP = 100  # words, some 12 µs each
+
+
+@lru_cache(4096)
+def gain_of(quarters: int, wins: int) -> float:
+    """a(t,d), in units of a saturated frequency."""
+    if quarters <= 0 or wins <= 0:
+        return 0.0
+    return GAIN * math.log(1 + wins / (wins + 1) * quarters / QUARTERS)
+
+
+@lru_cache(4096)
+def points_of(quarters: int, wins: int) -> int:
+    """The same in the kernel's integer units."""
+    return round(gain_of(quarters, wins) * SAT_SCALE)
+
+
+@dataclass(slots=True)
+class _Own:
+    """The saturated frequencies of learnt words in an entry's own text, where it has them; the
+    first `looked` of `words`, which only grows, were looked up."""
+
+    words: Mapping[str, int]
+    looked: int = 0
+    sats: dict[str, float] = field(default_factory=dict)
+
+
+class Learned:
+    """Experience bound to one segment: positions instead of names, and the norms worked out.
+
+    What is kept here is a memo of pure functions of the segment and the experience's revision.
+    """
+
+    def __init__(self, segment: Segment) -> None:
+        self._segment = segment
+        self._source: Callable[..., object] | None = None
+        self._revision = -1
+        self._factors: dict[int, float] = {}
+        self._wins: dict[int, int] = {}
+        self._gains: dict[str, tuple[array[int], array[int]]] = {}
+        self._own: dict[int, _Own] = {}
+
+    def apply(
+        self,
+        totals: Totals,
+        weights: Iterable[tuple[str, int]],
+        highest: float,
+        experience: Experience,
+    ) -> dict[int, int]:
+        """Change the totals of the entries with a history; returns what each gained by its words.
+
+        `weights` are the query's (term, weight), known to the segment or not.
+        """
+        self.catch_up(experience)
+        gained = self._gained(weights, experience)
+        most, least = round(MOST * highest), round(LEAST * highest)
+        before = {place: totals.of(place) for place in gained}
+        for place in self._factors:  # who may lose more than LEAST
+            if place not in before and (own := totals.of(place)) > least:
+                before[place] = own
+        totals.scaled(self._factors)
+        for place, own in before.items():
+            score = round((own + gained.get(place, 0)) * self._factors.get(place, 1.0))
+            if score > own + most:
+                score = own + most
+            totals.put(place, score if score > own - least else own - least)
+        return gained
+
+    def wins(self, experience: Experience) -> dict[int, int]:
+        """Successes by position."""
+        self.catch_up(experience)
+        return self._wins
+
+    def _gained(self, weights: Iterable[tuple[str, int]], experience: Experience) -> dict[int, int]:
+        gained: dict[int, int] = {}
+        for term, weight in weights:
+            known = self._gains.get(term)
+            if known is None:
+                if len(self._gains) >= KNOWN_TERMS:
+                    self._gains.clear()
+                known = self._gains[term] = self._gains_of(term, experience)
+            for place, points in zip(*known, strict=True):
+                gained[place] = gained.get(place, 0) + weight * points
+        return gained
+
+    def _gains_of(self, term: str, experience: Experience) -> tuple[array[int], array[int]]:
+        """(entries, what the term gives each of them), as long as nothing is learnt."""
+        kind, position = self._segment.kind, self._segment.position
+        having, words = experience.terms[kind], experience.words[kind]
+        wins = experience.wins[kind]
+        places, points = array("I"), array("I")
+        for entry in having.get(term, ()):
+            gain = points_of(words[entry][term], wins.get(entry, 0))
+            place = position.get(entry)
+            if gain and place is not None:
+                places.append(place)
+                points.append(gain)
+        return places, points
+
+    def catch_up(self, experience: Experience) -> None:
+        """Know what the experience says now."""
+        for _ in self.catching_up(experience):
+            pass
+
+    def catching_up(self, experience: Experience) -> Iterator[None]:
+        """Work out again the norms of the entries that have changed since the last time.
+
+        In steps of about STEP words, for a new segment has all of them to do; what is learnt
+        between two steps is left to the next time.
+        """
+        kind, revision = self._segment.kind, experience.revision
+        if experience.changed_since != self._source:  # another owner: nothing known holds
+            self._source, self._revision = experience.changed_since, -1
+            self._factors.clear()
+        if revision == self._revision:
+            return
+        position, wins = self._segment.position, experience.wins[kind]
+        self._wins = {position[entry]: won for entry, won in wins.items() if entry in position}
+        self._gains.clear()
+        changed = list(experience.changed_since(kind, self._revision))
+        for entry in changed:
+            place = position.get(entry)
+            if place is None:
+                continue
+            words = experience.words[kind].get(entry, {})
+            yield from self._look_up(place, words)
+            factor = self._factor(place, words, wins.get(entry, 0))
+            if factor == 1.0:
+                self._factors.pop(place, None)
+            else:
+                self._factors[place] = factor
+        self._revision = revision
+
+    def _factor(self, place: int, words: Mapping[str, int], wins: int) -> float:
+        """(‖own‖ / ‖extended‖)^NORM_POWER; the sum is exact, whatever the words' order."""
+        sats, own = self._own[place].sats, self._segment.norms[place] ** 2
+        more = math.fsum(
+            (PAIR_WEIGHT**2 if " " in word else 1.0) * gain * (2 * sats.get(word, 0.0) + gain)
+            for word, quarters in words.items()
+            if (gain := gain_of(quarters, wins))
+        )
+        return float((own / (own + more)) ** (NORM_POWER / 2)) if own > 0 and more > 0 else 1.0
+
+    def _look_up(self, place: int, words: Mapping[str, int]) -> Iterator[None]:
+        """How often the entry's own text has these words."""
+        own = self._own.get(place)
+        if own is None or own.words is not words:
+            own = self._own[place] = _Own(words)
+        while (start := own.looked) < len(words):  # some may be learnt between two steps
+            new = list(islice(words, start, None))
+            for number, word in enumerate(new, 1):
+                if sat := self._segment.sat(word, place):
+                    own.sats[word] = sat / SAT_SCALE
+                if number % STEP == 0:
+                    yield
+            own.looked = max(own.looked, start + len(new))

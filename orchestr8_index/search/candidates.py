@@ -1,0 +1,113 @@
+"""Who comes into question, and why? Names, roles and labels beside the text's ranking.
+
+Every source of candidates gives points to entries; an entry's score is their sum. The sources are
+small pure functions, so that a reasoning can be built from the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ..catalog.index import Index, Segment
+from ..records import ResolvedRole
+from ..text import Terms, fold_name
+from .rank import Ranking
+from .spelling import MANY, near_labels, nearest_name
+
+EXACT_LABEL = 1.0
+NEAR_LABEL = 0.5
+NEAR_LABEL_FROM = 80  # per cent of likeness
+EXACT_NAME = 1.0
+MOST_WORDS = 8  # a longer text is no name
+ROLE_PRIMARY, ROLE_STEP = 1.0, 0.1
+
+
+@dataclass(slots=True)
+class Points:
+    """Scores by entry, and one phrase for each rule that gave points to an entry."""
+
+    scores: dict[int, float] = field(default_factory=dict)
+    why: dict[int, list[str]] = field(default_factory=dict)
+
+    def give(self, place: int, score: float, why: str = "") -> None:
+        self.scores[place] = self.scores.get(place, 0.0) + score
+        if why:
+            self.why.setdefault(place, []).append(why)
+
+    def ranked(self) -> list[int]:
+        return sorted(self.scores, key=lambda place: (-self.scores[place], place))
+
+
+def by_text(points: Points, ranking: Ranking) -> None:
+    for hit in ranking.hits:
+        points.give(hit.place, hit.relative)
+
+
+def by_label(points: Points, segment: Segment, capability: str) -> bool:
+    """An exact capability, tag, keyword or category (then true), else those spelt alike."""
+    wanted = fold_name(capability)
+    exact = segment.labels.get(wanted, [])
+    for place in exact:
+        points.give(place, EXACT_LABEL, f"has the capability '{capability}'")
+    if exact or len(wanted) < 3:
+        return bool(exact)
+    taken: set[int] = set()
+    labels = segment.labels.strings
+    known = map(labels.at, labels.beginning("" if len(labels) <= MANY else wanted[0]))
+    for label, likeness in near_labels(wanted, known, NEAR_LABEL_FROM):
+        for place in segment.labels[label]:
+            if place not in taken:
+                taken.add(place)
+                points.give(place, NEAR_LABEL * likeness, f"has the capability '{label}'")
+    return False
+
+
+def by_name(segment: Segment, text: str) -> list[int]:
+    """Entries whose whole name, `plugin:name`, file stem or `/command` the text is."""
+    key = _name_key(text)
+    return segment.by_name.get(key, []) if key.strip(":") else []
+
+
+def by_near_name(segment: Segment, text: str, terms: Terms) -> tuple[str, list[int]]:
+    """The name that the text misspells, and its entries.
+
+    Several plain words are a name only if what is misspelt in them is no word of the catalogue.
+    """
+    asked = _name_key(text)
+    words = asked.replace(":", " ").split()
+    if len(words) > MOST_WORDS:
+        return "", []
+    odd = words if _is_spelt_as_a_name(text) else [w for w in words if _is_odd(segment, w, terms)]
+    name = nearest_name(segment, asked) if odd else None
+    if name is None or not {*words}.difference(name.replace(":", " ").split()) <= {*odd}:
+        return "", []
+    return name, segment.by_name[name]
+
+
+def _name_key(text: str) -> str:
+    asked = text.strip().removeprefix("/")
+    plugin, colon, name = asked.partition(":")
+    return f"{fold_name(plugin)}:{fold_name(name)}" if colon else fold_name(asked)
+
+
+def _is_spelt_as_a_name(text: str) -> bool:
+    """With a slash, colon, hyphen or underscore, and no space."""
+    asked = text.strip()
+    return " " not in asked and any(sign in asked for sign in "/:-_")
+
+
+def _is_odd(segment: Segment, word: str, terms: Terms) -> bool:
+    """No stop word, and nothing that any entry mentions."""
+    found = terms(word)
+    return bool(found) and all(segment.find_term(term) is None for term in found)
+
+
+def by_role(index: Index, role: str) -> ResolvedRole | None:
+    return index.roles.get(fold_name(role))
+
+
+def role_points(resolved: ResolvedRole) -> Iterable[tuple[int, float]]:
+    """The role's agents that exist, the primary first."""
+    for step, place in enumerate(resolved.agents):
+        yield place, max(0.1, ROLE_PRIMARY - ROLE_STEP * step)

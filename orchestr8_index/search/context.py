@@ -1,0 +1,214 @@
+"""What does one task need, within a budget? Rows, a pattern and one section, by gain per token.
+
+The budget is for the whole result as JSON, the receipt included, and it is never exceeded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ..catalog.index import Index
+from ..records import (
+    KINDS,
+    PLURAL,
+    AgentQuery,
+    Answer,
+    Context,
+    ContextQuery,
+    Experience,
+    Kind,
+    Row,
+    SkillQuery,
+    TokenReceipt,
+    WorkflowQuery,
+)
+from ..text import Terms
+from ..tokens import ESTIMATING, Tokenizer
+from .answer import answer_agents, answer_skills, answer_workflows
+from .excerpt import cut_to
+from .passages import best_passage
+from .query import read_query
+
+SEVERAL: dict[Kind, int] = {"agent": 5, "skill": 5, "workflow": 1}
+ALONE = 5
+WORTH = 0.5
+"""A row is offered when it scores at least this share of the best of its kind."""
+LEAST_TEXT = 40
+"""Tokens below which a passage is not worth its place."""
+
+
+class Offer(Struct):
+    """Something that may go into the context's field `where`."""
+
+    where: str
+    value: Any
+    gain: float
+    cost: int
+
+    @property
+    def worth(self) -> float:
+        return self.gain / self.cost
+
+
+def get_context(
+    index: Index,
+    query: ContextQuery,
+    terms: Terms,
+    experience: Experience | None = None,
+    pattern: dict[str, Any] | None = None,
+    tokens: Tokenizer = ESTIMATING,
+) -> Context:
+    """`pattern` is an answer of getOrchestrationPattern, if there is one."""
+    answers = [_ask(index, kind, query, terms, experience) for kind in KINDS if kind in query.kinds]
+    packing = Packing(query.max_tokens, catalogue_tokens(index, tokens), tokens)
+    packing.say_how_sure(answers)
+    queues = [list(_rows(answer, tokens)) for answer in answers]
+    if pattern is not None:
+        queues.append([_pattern(pattern, tokens)])
+    packing.fill(queues)
+    best = _best(answers)
+    if best and packing.room >= LEAST_TEXT and best[1] in packing.rows(best[0]):
+        packing.put_text(*_passage(index, best, query, terms, experience))
+    return packing.close()
+
+
+class Packing:
+    """A context that is being filled, and the room that is left in it, in tokens."""
+
+    def __init__(self, budget: int, catalogue: int, tokens: Tokenizer) -> None:
+        self.context = Context(receipt=TokenReceipt(budget, catalogue, tokens.name))
+        self._budget, self._tokens = budget, tokens
+        self._taken: list[str] = []
+        self.room = budget - self._cost()
+
+    def say_how_sure(self, answers: list[Answer]) -> None:
+        sure = {
+            PLURAL[answer.kind]: round(answer.confidence, 2) for answer in answers if answer.rows
+        }
+        self.context.confidence = sure
+        self.room = self._budget - self._cost()
+
+    def fill(self, queues: list[list[Offer]]) -> None:
+        """Each queue in its own order, the best head first; one that does not fit ends its own."""
+        waiting = [queue[::-1] for queue in queues if queue]
+        while waiting:
+            best = max(waiting, key=lambda queue: queue[-1].worth)
+            if best[-1].cost <= self.room:
+                self._put(best.pop())
+            else:
+                best.clear()
+            waiting = [queue for queue in waiting if queue]
+
+    def rows(self, kind: Kind) -> list[Row]:
+        rows: list[Row] = getattr(self.context, PLURAL[kind])
+        return rows
+
+    def put_text(self, head: str, passage: str) -> None:
+        text = f"{head}\n\n{passage}"
+        while (over := self._cost_of(text) - self.room) > 0:
+            left = self._tokens(text) - over
+            if left < LEAST_TEXT:
+                return
+            text = cut_to(text, left, self._tokens)
+        self._put(Offer("text", text, 0.0, self._cost_of(text)))
+
+    def close(self) -> Context:
+        """The context, within its budget and with what it really costs: joints may add a token."""
+        while self._taken and self._cost() > self._budget:
+            self._take_back()
+        shown = {name for name in self.context.confidence if getattr(self.context, name)}
+        self.context.confidence = {k: v for k, v in self.context.confidence.items() if k in shown}
+        for _ in range(2):  # the number's own digits count too
+            self._say(self._cost())
+        return self.context
+
+    def _put(self, offer: Offer) -> None:
+        field = getattr(self.context, offer.where)
+        value = [*field, offer.value] if isinstance(field, list) else offer.value
+        setattr(self.context, offer.where, value)
+        self._taken.append(offer.where)
+        self.room -= offer.cost
+
+    def _take_back(self) -> None:
+        where = self._taken.pop()
+        field = getattr(self.context, where)
+        empty = {"pattern": None, "text": ""}
+        setattr(self.context, where, field[:-1] if isinstance(field, list) else empty[where])
+
+    def _cost(self) -> int:
+        return cost_of(self.context, self._tokens)
+
+    def _cost_of(self, text: str) -> int:
+        return cost_of(text, self._tokens)
+
+    def _say(self, used: int) -> None:
+        self.context.receipt = msgspec.structs.replace(self.context.receipt, tokens_used=used)
+
+
+def cost_of(value: Any, tokens: Tokenizer) -> int:
+    return tokens(msgspec.json.encode(value).decode())
+
+
+def catalogue_tokens(index: Index, tokens: Tokenizer = ESTIMATING) -> int:
+    """What the names and descriptions of all entries cost; counted by the build if estimated."""
+    if tokens is ESTIMATING:
+        return sum(info.tokens for info in index.manifest.segments.values())
+    return index.count_once(tokens.name, lambda entry: tokens(entry.line))
+
+
+# --- what may go in ----------------------------------------------------------------------------
+
+
+def _ask(
+    index: Index, kind: Kind, query: ContextQuery, terms: Terms, experience: Experience | None
+) -> Answer:
+    limit = ALONE if len(query.kinds) == 1 else SEVERAL[kind]
+    task = query.task
+    if kind == "agent":
+        return answer_agents(index, AgentQuery(context=task, limit=limit), terms, experience)
+    if kind == "skill":
+        return answer_skills(index, SkillQuery(context=task, limit=limit), terms, experience)
+    return answer_workflows(index, WorkflowQuery(goal=task, limit=limit), terms, experience)
+
+
+def _rows(answer: Answer, tokens: Tokenizer) -> Iterator[Offer]:
+    """A row's gain: how sure the answer is, by how near to the best it scores, by its place."""
+    for place, row in enumerate(answer.rows):
+        share = row.score / answer.rows[0].score if answer.rows[0].score else 0.0
+        if share < WORTH:
+            return
+        row.also = []
+        gain = answer.confidence * share / math.log2(place + 2)
+        yield Offer(PLURAL[answer.kind], row, gain, 1 + cost_of(row, tokens))
+
+
+def _pattern(pattern: dict[str, Any], tokens: Tokenizer) -> Offer:
+    gain = pattern["success_rate"] * pattern["similarity"]
+    return Offer("pattern", pattern, gain, cost_of(pattern, tokens))
+
+
+def _best(answers: list[Answer]) -> tuple[Kind, Row] | None:
+    found = [answer for answer in answers if answer.rows]
+    best = max(found, key=lambda answer: answer.confidence, default=None)
+    return (best.kind, best.rows[0]) if best else None
+
+
+def _passage(
+    index: Index,
+    best: tuple[Kind, Row],
+    query: ContextQuery,
+    terms: Terms,
+    experience: Experience | None,
+) -> tuple[str, str]:
+    kind, row = best
+    segment = index.segments[kind]
+    place = segment.position[f"{row.plugin}:{row.name}"]
+    words = read_query(segment, query.task, terms, experience).words
+    weights = {word.term: word.weight for word in words if not word.is_pair}
+    passage = best_passage(segment.text(place), weights, terms)
+    return f"From the {kind} {row.plugin}:{row.name}:", passage

@@ -1,0 +1,109 @@
+"""What made this score? Rules, words with their fields, and meaning; the lines add up to it.
+
+A word's points are shared among the fields by what each adds to its saturated frequency, counted
+again in the entry's own text: postings do not say where a word stood.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from ..catalog.bm25f import FIELD_B, FIELD_WEIGHT, FIELDS, QUERY_SCALE
+from ..catalog.index import Segment
+from ..records import Entry, TermPoints
+from ..text import Terms
+from .query import Word
+from .rank import Hit, Ranking, contributions
+
+MEANING = "near in meaning"
+PARTS = 1_000_000  # points are whole millionths, so that they add up
+
+
+def explain(
+    segment: Segment,
+    rankings: Iterable[Ranking],
+    place: int,
+    score: float,
+    rules: Sequence[str],
+    past: str = "",
+) -> list[TermPoints]:
+    """The lines of one row, most points first after the rules; they sum to `score`, as shown.
+
+    `past` says what the entry did before, for the line of what experience changed.
+    """
+    entry = segment.entry(place)
+    fields = FieldShares(segment, entry, segment.text(place))
+    lines: list[TermPoints] = []
+    for ranking in rankings:
+        for hit in ranking.hits:
+            if hit.place == place:
+                lines += _of_text(segment, ranking, hit, fields, past)
+    whole = round(score * PARTS)
+    rest = whole - sum(round(line.points * PARTS) for line in lines)
+    if rules or not lines:
+        return [TermPoints("; ".join(rules) or "role", rest / PARTS), *lines]
+    return _evened(lines, rest)
+
+
+def _evened(lines: list[TermPoints], rest: int) -> list[TermPoints]:
+    """The roundings' remainder goes to the first line, and there to its first field."""
+    first = lines[0]
+    fields = dict(first.fields)
+    for name in list(fields)[:1]:
+        fields[name] = _plus(fields[name], rest)
+    return [TermPoints(first.term, _plus(first.points, rest), first.weight, fields), *lines[1:]]
+
+
+def _plus(points: float, millionths: int) -> float:
+    return (round(points * PARTS) + millionths) / PARTS
+
+
+def _of_text(
+    segment: Segment, ranking: Ranking, hit: Hit, fields: FieldShares, past: str
+) -> Iterable[TermPoints]:
+    query = ranking.query
+    whole, place, learnt = query.highest, hit.place, hit.score
+    for word, given in contributions(segment, query, place):
+        learnt -= given
+        points = _rounded(given / whole)
+        weight = round(word.weight / QUERY_SCALE, 4)
+        yield TermPoints(word.asked, points, weight, fields.of(word, points))
+    if meaning := ranking.meant.get(place, 0):
+        learnt -= meaning
+        yield TermPoints(MEANING, _rounded(meaning / whole))
+    if learnt:
+        yield TermPoints(f"experience: {past or 'its other tasks'}", _rounded(learnt / whole))
+
+
+class FieldShares:
+    """How the points of a word divide among the fields of one entry."""
+
+    def __init__(self, segment: Segment, entry: Entry, body: str) -> None:
+        split = Terms()
+        self._counts: list[Counter[str]] = []
+        self._per_occurrence: list[float] = []
+        parts = zip(
+            (entry.name, entry.said, body), FIELD_WEIGHT, FIELD_B, segment.lengths, strict=True
+        )
+        for text, weight, b, average in parts:
+            terms = split(text)
+            pairs = (f"{one} {two}" for one, two in pairwise(terms))
+            self._counts.append(Counter(terms) + Counter(pairs))
+            self._per_occurrence.append(weight / (1 - b + b * len(terms) / max(average, 1e-9)))
+
+    def of(self, word: Word, points: float) -> dict[str, float]:
+        """Points by field; fields without the word are left out."""
+        counted = zip(self._counts, self._per_occurrence, strict=True)
+        shares = [counts[word.term] * weight for counts, weight in counted]
+        whole = sum(shares)
+        return {
+            name: _rounded(points * share / whole)
+            for name, share in zip(FIELDS, shares, strict=True)
+            if share
+        }
+
+
+def _rounded(points: float) -> float:
+    return round(points * PARTS) / PARTS

@@ -1,0 +1,115 @@
+"""Why these, why nobody? Sentences for the asker, built from the numbers that ranked."""
+
+from __future__ import annotations
+
+from ..catalog.index import Index, Segment
+from ..records import PLURAL, Entry, Kind, ResolvedRole
+from .query import Word
+from .rank import Ranking, contributions
+from .search import Search
+
+NAMED_TERMS, NAMED_ROLES = 4, 12
+
+
+def of_role(resolved: ResolvedRole, segment: Segment) -> str:
+    role = resolved.role
+    names = [segment.entry(place).qualified for place in resolved.agents]
+    said = f"Role {role.name}: " + (", then ".join(names) if names else "no agent of it exists")
+    if resolved.missing:
+        said += f"; missing: {', '.join(resolved.missing)}"
+    return said + "."
+
+
+def no_role(role: str, index: Index) -> str:
+    if not index.roles:
+        return f"No registry names roles here; '{role}' was searched as text."
+    known = [resolved.role.name for resolved in index.roles.values()]
+    listed = ", ".join(known[:NAMED_ROLES]) + (", …" if len(known) > NAMED_ROLES else "")
+    return f"The registry has no role '{role}' (it has {listed}); it was searched as text."
+
+
+def of_hits(search: Search, chosen: list[tuple[int, Entry]]) -> list[str]:
+    """The first hit's rules and strongest terms, its distance to the second, what was unknown."""
+    place, entry = chosen[0]
+    if search.role is not None and place in search.first and not search.rankings:
+        return []
+    score = search.points.scores[place]
+    said = [f"{entry.qualified} scores {score:.2f}"]
+    rules, terms = search.points.why.get(place, []), _strongest(search, place)
+    if terms:
+        rules = [*rules, "matches " + ", ".join(terms)]
+    if past := experience_of(search, place, *search.rankings):
+        rules = [*rules, past]
+    if rules:
+        said.append(f": {'; '.join(rules)}")
+    if len(chosen) > 1:
+        said.append(f"; next {chosen[1][1].name} {search.points.scores[chosen[1][0]]:.2f}")
+    return ["".join(said) + ".", *_unknown(search), *_respelt(search)]
+
+
+def _strongest(search: Search, place: int) -> list[str]:
+    points: dict[str, float] = {}
+    for ranking in search.rankings:
+        for word, given in contributions(search.segment, ranking.query, place):
+            if not word.is_pair:
+                points[word.asked] = points.get(word.asked, 0.0) + given
+    strongest = sorted(points, key=lambda term: (-points[term], term))
+    return strongest[:NAMED_TERMS]
+
+
+def experience_of(search: Search, place: int, *rankings: Ranking) -> str:
+    """How many tasks the entry has won, if any with these words, and one that was alike."""
+    known, kind = search.experience, search.segment.kind
+    if known is None or not known.wins[kind]:
+        return ""
+    entry = search.segment.entry(place).qualified
+    terms = {word.term for ranking in rankings for word in ranking.query.words}
+    words = terms.intersection(known.words[kind].get(entry, ()))
+    if not words:
+        return ""
+    past, wins = known.alike(kind, entry, terms), known.wins[kind].get(entry, 0)
+    like = (f", one of them '{past}'" if wins > 1 else f", '{past}'") if past else ""
+    return f"has won {wins} task{'s' * (wins != 1)}{like}"
+
+
+def _words(search: Search) -> list[Word]:
+    words = (word for ranking in search.rankings for word in ranking.query.words)
+    return [word for word in words if not word.is_pair]
+
+
+def _unknown(search: Search) -> list[str]:
+    unknown = dict.fromkeys(word.asked for word in _words(search) if word.place is None)
+    return [f"No {search.segment.kind} mentions {_quoted(list(unknown))}."] if unknown else []
+
+
+def _respelt(search: Search) -> list[str]:
+    changed = {w.asked: w.term for w in _words(search) if w.instead_of}
+    return [f"Read '{wrong}' as '{right}'." for wrong, right in changed.items()]
+
+
+def of_nobody(search: Search, kind: Kind, some: bool) -> str:
+    if some and search.confidence < search.least:
+        said = (
+            f"The best match has a confidence of {search.confidence:.3f}, below {search.least:g}."
+        )
+        return " ".join([*_unknown(search), said])
+    if some:
+        return f"Entries match, but none passes the filters on {_filters(search)}."
+    if search.segment.size == 0:
+        return f"The index has no {PLURAL[kind]}."
+    words = _words(search)
+    if search.role is not None and not words:
+        return "Nobody plays it."
+    if not words:
+        return "The question has no words to search for: it says only what every request says."
+    return f"No {kind} mentions {_quoted(list(dict.fromkeys(word.asked for word in words)))}."
+
+
+def _filters(search: Search) -> str:
+    choice = search.choice
+    return ", ".join(n for n in ("plugins", "models", "tools", "tags") if getattr(choice, n))
+
+
+def _quoted(words: list[str], most: int = 6) -> str:
+    shown = [f"'{word}'" for word in words[:most]]
+    return ", ".join(shown) + (f" and {len(words) - most} more" if len(words) > most else "")

@@ -1,0 +1,103 @@
+"""How are postings added up? Two kernels, one result: plain Python for small segments, numpy above.
+
+Both add the same integers, so they rank alike to the last bit. numpy costs the server 11 MB and is
+imported only for a segment of at least index.NUMPY_FROM entries.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any, Protocol
+
+from ..catalog.index import Runs, Segment
+
+Part = tuple[Runs, int, int]
+"""(runs, position, weight): one query term or pair that the segment has."""
+
+
+class Totals(Protocol):
+    """The scores of all entries for one query."""
+
+    def of(self, place: int) -> int: ...
+
+    def scaled(self, factors: Mapping[int, float]) -> None:
+        """Multiply the scores of these entries, rounding half to even."""
+
+    def put(self, place: int, score: int) -> None: ...
+
+    def best(self, depth: int) -> list[tuple[int, int]]:
+        """The `depth` highest above 0 as (entry, score), ties by position."""
+
+
+def add_up(segment: Segment, parts: Iterable[Part]) -> Totals:
+    return (NumpyTotals if segment.uses_numpy else PlainTotals)(segment, parts)
+
+
+class PlainTotals:
+    def __init__(self, segment: Segment, parts: Iterable[Part]) -> None:
+        self._scores = scores = [0] * segment.size
+        touched: list[Iterable[int]] = []
+        for runs, place, weight in parts:
+            entries, sats = runs.arrays(place)
+            touched.append(entries)
+            for entry, sat in zip(entries, sats, strict=True):
+                scores[entry] += weight * sat
+        self._touched = set(chain.from_iterable(touched))
+
+    def of(self, place: int) -> int:
+        return self._scores[place]
+
+    def scaled(self, factors: Mapping[int, float]) -> None:
+        scores = self._scores
+        for place in self._touched.intersection(factors):
+            scores[place] = round(scores[place] * factors[place])
+
+    def put(self, place: int, score: int) -> None:
+        self._scores[place] = score
+        self._touched.add(place)
+
+    def best(self, depth: int) -> list[tuple[int, int]]:
+        scores = self._scores
+        found = ((-scores[entry], entry) for entry in self._touched if scores[entry] > 0)
+        return [(entry, -score) for score, entry in heapq.nsmallest(depth, found)]
+
+
+class NumpyTotals:
+    """The same; sums stay below 2**53, where doubles are exact."""
+
+    def __init__(self, segment: Segment, parts: Iterable[Part]) -> None:
+        import numpy as np
+
+        entries, scores = [np.zeros(0, np.intp)], [np.zeros(0)]
+        for runs, place, weight in parts:
+            raw_entries, raw_sats = runs.raw(place)
+            entries.append(np.frombuffer(raw_entries, runs.typecode))
+            scores.append(np.frombuffer(raw_sats, "H") * float(weight))
+        joined = np.concatenate(entries).astype(np.intp, copy=False)
+        self._totals: Any = np.bincount(joined, np.concatenate(scores), minlength=segment.size)
+
+    def of(self, place: int) -> int:
+        return int(self._totals[place])
+
+    def scaled(self, factors: Mapping[int, float]) -> None:
+        import numpy as np
+
+        places = np.fromiter(factors, np.intp, len(factors))
+        by = np.fromiter(factors.values(), float, len(factors))
+        self._totals[places] = np.rint(self._totals[places] * by)
+
+    def put(self, place: int, score: int) -> None:
+        self._totals[place] = score
+
+    def best(self, depth: int) -> list[tuple[int, int]]:
+        import numpy as np
+
+        totals = self._totals
+        found = np.flatnonzero(totals > 0)
+        if len(found) > depth:
+            cut = np.partition(totals[found], len(found) - depth)[len(found) - depth]
+            found = found[totals[found] >= cut]
+        order = np.lexsort((found, -totals[found]))[:depth]
+        return [(int(entry), int(totals[entry])) for entry in found[order]]

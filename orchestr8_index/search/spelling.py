@@ -1,0 +1,106 @@
+"""What was probably meant? Near terms and near names, asked only when a word is unknown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from ..catalog.index import Segment
+
+_ENDS = r"(e|ed|es|er|ers|ing|ation|ations)$"
+_SPELLINGS = (
+    (re.compile(f"(?<=[a-z]{{3}})is{_ENDS}"), r"iz\1"),
+    (re.compile(f"(?<=[a-z]{{3}})iz{_ENDS}"), r"is\1"),
+    (re.compile(r"(?<=[a-z]{3})our(s|al|ed|ing)?$"), r"or\1"),
+)
+MIN_LENGTH, TWO_EDITS_FROM = 6, 10
+NEAR_NAME_FROM = 60  # per cent of likeness
+MANY = 5_000  # names or labels; of more only those that begin alike are compared
+
+
+def other_spelling(word: str) -> str:
+    """`optimize` for `optimise` and the other way round, `color` for `colour`; else the word."""
+    for pattern, instead in _SPELLINGS:
+        if (changed := pattern.sub(instead, word)) != word:
+            return changed
+    return word
+
+
+def nearest_term(segment: Segment, term: str) -> tuple[str, int] | None:
+    """The likeliest known spelling, one edit away (two for long terms), same first letter.
+
+    Of several equally near, the one in most entries, then the first by alphabet.
+    """
+    if len(term) < MIN_LENGTH or not term.isalpha():
+        return None
+    allowed = _allowed(term)
+    near = [
+        (edits, -segment.terms.df[place], known, place)
+        for known, edits in _near(term, segment.terms_like(term, allowed), allowed)
+        if (place := segment.find_term(known)) is not None
+    ]
+    return min(near)[2:] if near else None
+
+
+def nearest_name(segment: Segment, asked: str) -> str | None:
+    """The one name (folded; `plugin:name` where asked so) that a misspelt name can only mean.
+
+    One edit away, two for long names, with the same first letter and as many words; of two names
+    equally near none is meant, unless one entry has both. `asked` is folded.
+    """
+    if len(asked) < MIN_LENGTH or asked in segment.by_name:
+        return None
+    allowed = _allowed(asked)
+    names = segment.by_name.strings.alike(asked, allowed)
+    near = _near(asked, [name for name in names if _as_many_words(name, asked)], allowed)
+    nearest = sorted(name for name, edits in near if edits == near[0][1])
+    meant = {tuple(segment.by_name[name]) for name in nearest}
+    return nearest[0] if len(meant) == 1 else None
+
+
+def _allowed(asked: str) -> int:
+    return 1 if len(asked) < TWO_EDITS_FROM else 2
+
+
+def _near(asked: str, known: list[str], allowed: int) -> list[tuple[str, int]]:
+    """Those at most `allowed` edits away, with their number of edits."""
+    from rapidfuzz import process  # 4 MB: loaded at the first misspelling
+    from rapidfuzz.distance import OSA
+
+    score: Any = {"scorer": OSA.distance, "score_cutoff": allowed, "limit": None}
+    return [(name, int(edits)) for name, edits, _ in process.extract(asked, known, **score)]
+
+
+def _as_many_words(known: str, asked: str) -> bool:
+    return known.count(" ") == asked.count(" ") and known.count(":") == asked.count(":")
+
+
+def near_names(segment: Segment, words: Sequence[str], most: int = 3) -> list[str]:
+    """Qualified names of the entries whose names look most like the words asked for.
+
+    Of very many names only those that begin like one of the words are looked at.
+    """
+    from rapidfuzz import fuzz, process
+
+    known = segment.by_name.strings
+    heads = [""] if len(known) <= MANY else {word[:2] for word in words if word}
+    ranges = [known.beginning(head)[:MANY] for head in sorted(heads)]
+    names = [name for at in ranges for name in map(known.at, at) if ":" not in name]
+    asked = " ".join(words)
+    if not asked or not names:
+        return []
+    alike = process.extract(asked, names, scorer=fuzz.token_set_ratio, limit=2 * most)
+    found = [name for name, score, _ in alike if score >= NEAR_NAME_FROM]
+    places = dict.fromkeys(place for name in found for place in segment.by_name[name])
+    return [segment.position.at(place) for place in islice(places, most)]
+
+
+def near_labels(label: str, known: Iterable[str], cutoff: float) -> list[tuple[str, float]]:
+    """Known labels like `label`, with their likeness in [0, 1], best first."""
+    from rapidfuzz import fuzz, process
+
+    found = process.extract(label, list(known), scorer=fuzz.ratio, limit=20, score_cutoff=cutoff)
+    ranked = [(name, score / 100) for name, score, _ in found if name != label]
+    return sorted(ranked, key=lambda pair: (-pair[1], pair[0]))

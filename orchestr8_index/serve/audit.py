@@ -1,0 +1,45 @@
+"""Who did what, when, and how did it end? Counted by the second, written beside the outcomes.
+
+No contents: a name, a method or an address of ours, and a code. Nothing here waits for the disk.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from ..redact import redact
+from ..store.ledger import AuditRow
+from .callers import caller
+
+MOST_EACH = 500  # different events between two writes; what comes on top is counted as one
+Event = tuple[str, str, str]
+
+
+class Audit:
+    """What has happened since the last write. `reads`: questions are noted too."""
+
+    def __init__(self, reads: bool, clock: Callable[[], float] = time.time) -> None:
+        self._reads, self._clock = reads, clock
+        self._counts: dict[Event, int] = {}
+        self._since = 0.0
+
+    def done(self, what: str, outcome: str, is_read: bool) -> None:
+        """A call ended, of the caller that is asking now."""
+        if self._reads or not is_read:
+            self.note(caller.get().name, what, outcome)
+
+    def note(self, who: str, what: str, outcome: str) -> None:
+        if not self._counts:
+            self._since = self._clock()
+        event = (who, what, outcome)
+        if event not in self._counts and len(self._counts) >= MOST_EACH:
+            event = ("others", "others", "others")
+        self._counts[event] = self._counts.get(event, 0) + 1
+
+    def take(self) -> list[AuditRow]:
+        """The rows to write, which are forgotten here."""
+        moment = datetime.fromtimestamp(self._since, UTC).isoformat(timespec="milliseconds")
+        taken, self._counts = self._counts, {}
+        return [(moment, redact(who), what, how, n) for (who, what, how), n in taken.items()]

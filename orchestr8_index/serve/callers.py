@@ -1,0 +1,37 @@
+"""Who is asking, and may they? Set by the guard, read where a call is performed."""
+
+from __future__ import annotations
+
+import contextvars
+import secrets
+from typing import Literal
+
+from msgspec import Struct
+
+from ..errors import Forbidden
+
+Right = Literal["read", "report", "admin"]
+RIGHTS: tuple[Right, ...] = ("read", "report", "admin")
+CORRELATION = b"x-correlation-id"
+correlation_id: contextvars.ContextVar[str] = contextvars.ContextVar("correlation_id", default="")
+
+
+class Caller(Struct, frozen=True):
+    """`name` is the key's, or the peer's address; a right includes those before it."""
+
+    name: str = "local"
+    right: Right = "admin"
+
+    def must_have(self, right: Right) -> None:
+        """Raises Forbidden."""
+        if RIGHTS.index(self.right) < RIGHTS.index(right):
+            raise Forbidden(f"This key may {self.right}; that needs the scope {right}.")
+
+
+def new_ident() -> str:
+    """For a request that brings no correlation id of its own."""
+    return secrets.token_hex(8)
+
+
+LOCAL = Caller()
+caller: contextvars.ContextVar[Caller] = contextvars.ContextVar("caller", default=LOCAL)

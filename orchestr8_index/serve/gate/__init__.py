@@ -1,1 +1,0 @@
-"""Who is let in, and how much of everything may one caller take? In front of every route."""

@@ -1,0 +1,194 @@
+"""Who may ask, and how much at once? Pure ASGI, in front of every route.
+
+Names first, then sizes, keys, the caller's rate, and whether the server can take more. Every
+request has a correlation id, one line in the log, and, if it fails, an error of the family.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..errors import (
+    HeadTooLarge,
+    InternalError,
+    InvalidRequest,
+    Overloaded,
+    RequestError,
+    TooManyRequests,
+    Unauthorized,
+)
+from .body import Bounded, Gone, check_announced
+from .callers import CORRELATION, Caller, caller, correlation_id, new_ident
+from .gate import Gate
+from .host_names import check_host, check_origin
+from .keys import LOOK_SECONDS
+from .mcp_sessions import HEADER as SESSION
+from .send import send_error
+
+ONCE = frozenset({b"host", b"origin", b"authorization", b"content-length", b"content-encoding"})
+OPEN = frozenset({"/health/live"})  # answered without a key
+CALM = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})  # never shed
+RIGHTS_OF = {"/reindex": "admin"}
+_SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_TOKEN = re.compile(rb"bearer +([\x21-\x7e]{1,512})", re.IGNORECASE)
+log = logging.getLogger("orchestr8.http")
+
+
+class Guard:
+    """Lets a request through to the application, or answers it with the reason why not."""
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self.app, self._gate = app, gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        ident = _ident(headers.get(CORRELATION, b"").strip())
+        token = correlation_id.set(ident.decode())
+        watched = _Watched(scope, send, ident, self._gate)
+        try:
+            await self._pass(scope, receive, watched, headers)
+        except RequestError as error:
+            await self._refuse(scope, watched, error)
+        except Gone:
+            pass
+        except asyncio.CancelledError:  # an event stream, ended by a stop of the server
+            if "stream" not in scope.get("state", {}):
+                raise
+        except Exception:  # the one place where a defect of a route becomes an answer
+            log.exception("the request failed", extra={"path": scope["path"][:100]})
+            await self._refuse(scope, watched, InternalError("The server met an error of its own."))
+        finally:
+            watched.end()
+            correlation_id.reset(token)
+
+    async def _pass(
+        self, scope: Scope, receive: Receive, send: _Watched, headers: dict[bytes, bytes]
+    ) -> None:
+        gate, path = self._gate, scope["path"]
+        self._check_head(scope, headers)
+        asking = self._caller(scope, headers)
+        send.name = asking.name
+        if path not in CALM:
+            gate.buckets.charge(asking.name)
+            self._check_load(scope)
+        gate.sessions.check(_value(headers, SESSION), asking.name)
+        asking.must_have(RIGHTS_OF.get(path, "read"))  # type: ignore[arg-type]
+        token = caller.set(asking)
+        gate.running += 1
+        send.counted = True
+        try:
+            whole = Bounded(
+                receive, gate.limits.max_body, lambda: self._again(scope, headers, send)
+            )
+            await self.app(scope, whole, send)
+        finally:
+            if path in RIGHTS_OF:
+                gate.audit.done(f"{scope['method']} {path}", str(send.status), False)
+            caller.reset(token)
+
+    def _check_head(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        if len(headers) < len(scope["headers"]):
+            named = [name for name, _ in scope["headers"] if name in ONCE]
+            if len(named) > len(set(named)):
+                raise InvalidRequest("A header that counts once was sent twice.", "Send it once.")
+        if scope.get("state", {}).get("head_too_large"):
+            raise HeadTooLarge("The headers are too many or too long.")
+        check_host(_value(headers, b"host"), self._gate.names)
+        check_origin(_value(headers, b"origin"), self._gate.names)
+        check_announced(headers, self._gate.limits.max_body)
+
+    def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
+        """Raises Unauthorized, or TooManyRequests for a peer that goes on guessing."""
+        gate, peer = self._gate, (scope.get("client") or ("local",))[0]
+        sent = headers.get(b"authorization")
+        found = _TOKEN.fullmatch(sent.strip()) if sent else None
+        known = gate.known(found[1]) if found else None
+        if known is not None:
+            return known
+        if scope["path"] in OPEN or not (gate.needs_keys or (found and gate.keys.any)):
+            return Caller(peer)
+        gate.guesses.charge(peer)
+        raise Unauthorized("That key is not known." if found else "A key is needed here.")
+
+    def _again(self, scope: Scope, headers: dict[bytes, bytes], send: _Watched) -> None:
+        """A key may have been revoked while its body came. Raises Unauthorized."""
+        if time.perf_counter() - send.started > LOOK_SECONDS:
+            self._caller(scope, headers)
+
+    def _check_load(self, scope: Scope) -> None:
+        gate = self._gate
+        gate.memory.check()
+        if gate.running >= gate.limits.max_running:
+            raise Overloaded("Too many requests are running.")
+        arrived = scope.get("state", {}).get("arrived")
+        if arrived is not None:
+            gate.congestion.check(arrived)
+
+    async def _refuse(self, scope: Scope, watched: _Watched, error: RequestError) -> None:
+        self._gate.failed(error.code)
+        if not isinstance(error, TooManyRequests | Overloaded):
+            who = watched.name or (scope.get("client") or ("local",))[0]
+            what = f"{scope['method']} {scope['path']}" if scope["path"] in RIGHTS_OF else "request"
+            self._gate.audit.note(who, what, f"{error.status} {type(error).__name__}")
+        if watched.status:
+            raise error  # half an answer is out: the connection ends
+        await send_error(watched, error)
+
+
+class _Watched:
+    """`send`, with the correlation id added and the outcome remembered for the log."""
+
+    def __init__(self, scope: Scope, send: Send, ident: bytes, gate: Gate) -> None:
+        self._scope, self._send, self._ident, self._gate = scope, send, ident, gate
+        self.started, self.status = time.perf_counter(), 0
+        self.counted, self.name = False, ""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = message.get("headers", ())
+            message["headers"] = [*headers, (CORRELATION, self._ident)]
+            for name, value in headers:
+                if value.startswith(b"text/event-stream"):
+                    self._let_stream()
+                elif name == SESSION:
+                    self._gate.sessions.begun(value, self.name)
+        await self._send(message)
+
+    def _let_stream(self) -> None:
+        """An event stream stays for hours: it is no running request, and a stop ends it."""
+        self._scope.setdefault("state", {})["stream"] = asyncio.current_task()
+        self._release()
+
+    def _release(self) -> None:
+        self._gate.running -= self.counted
+        self.counted = False
+
+    def end(self) -> None:
+        self._release()
+        looked = self._scope["path"] in CALM and self.status in (200, 503)
+        level = logging.DEBUG if looked else logging.INFO  # machines look every second
+        if not log.isEnabledFor(level):
+            return
+        spent = round((time.perf_counter() - self.started) * 1000, 3)
+        said: dict[str, Any] = {"method": self._scope["method"], "path": self._scope["path"][:100]}
+        told = self._scope.get("state", {}).get("rpc_methods", "")
+        log.log(level, "request", extra={**said, "status": self.status, "ms": spent, "rpc": told})
+
+
+def _value(headers: dict[bytes, bytes], name: bytes) -> bytes | None:
+    found = headers.get(name)
+    return None if found is None else found.strip()
+
+
+def _ident(given: bytes) -> bytes:
+    return given if _SAFE_ID.fullmatch(given) else new_ident().encode()

@@ -1,0 +1,192 @@
+"""Who holds a key, and what may it do? A file of hashes in the data directory, read on a change.
+
+A key is 256 random bits, shown once. Its SHA-256 is kept: a hash that is slow on purpose protects
+words that people choose, and there are none here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from ..config import Settings
+from ..daemon.pidfile import PidFile
+from ..errors import NotSafe, OperationError
+from .callers import Caller, Right
+
+KeyChange = Literal["key added", "key revoked"]
+NAME, PREFIX = "keys.json", "o8_"
+LOOK_SECONDS = 0.5
+MOST_KEYS = 1000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+
+
+class Key(Struct, frozen=True):
+    name: str
+    scope: Right
+    hash: str
+    created_at: str
+
+
+class KeyFile:
+    """What the command line changes; every change is one rename."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.path = data_dir / NAME
+
+    def read(self) -> list[Key]:
+        """Raises OperationError when the file is there and is none."""
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=list[Key])
+        except FileNotFoundError:
+            return []
+        except (OSError, msgspec.DecodeError) as error:
+            cure = f"Mend or remove {self.path}; without it there are no keys."
+            raise OperationError(f"The keys cannot be read: {error}.", cure) from None
+
+    def add(self, name: str, scope: Right) -> str:
+        """The new key, which nobody can show again. Raises OperationError."""
+        if not _NAME.fullmatch(name):
+            cure = "Use up to 64 letters, digits and . _ @ -."
+            raise OperationError(f"{name!a} is no name for a key.", cure)
+        token = new_token()
+        with self._changing() as keys:
+            if any(key.name == name for key in keys):
+                cure = f"Choose another, or `orchestr8-index key revoke {name}` first."
+                raise OperationError(f"There is a key named {name}.", cure)
+            if len(keys) >= MOST_KEYS:
+                raise OperationError(f"There are {MOST_KEYS:,} keys.", "Revoke some.")
+            made = datetime.now(UTC).isoformat(timespec="seconds")
+            keys.append(Key(name, scope, hash_of(token), made))
+        return token
+
+    def revoke(self, name: str) -> None:
+        """Raises OperationError when there is none of that name."""
+        with self._changing() as keys:
+            kept = [key for key in keys if key.name != name]
+            if len(kept) == len(keys):
+                cure = "`orchestr8-index key list` names them."
+                raise OperationError(f"There is no key named {name}.", cure)
+            keys[:] = kept
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[list[Key]]:
+        """The keys, to be changed in place; one process at a time."""
+        lock = PidFile(self.path.with_suffix(".lock"))
+        try:
+            if not lock.acquire():
+                raise OperationError("The keys are being changed.", "Try again.")
+            keys = self.read()
+            yield keys
+            self._write(keys)
+        except OSError as error:
+            raise OperationError(f"The keys cannot be written: {error.strerror}.") from None
+        finally:
+            lock.release()
+
+    def _write(self, keys: list[Key]) -> None:
+        half = self.path.with_suffix(".part")
+        half.unlink(missing_ok=True)
+        fd = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(fd, "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(keys)) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(half, self.path)
+
+
+class Keys:
+    """The keys as a running server knows them: LOOK_SECONDS after a change at the latest.
+
+    A file that cannot be read lets nobody in. `changed(what)` is told of each change.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        changed: Callable[[str, KeyChange], None] = lambda name, what: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._file, self._changed, self._clock = KeyFile(data_dir), changed, clock
+        self._keys: list[Key] = []
+        self._stamp: tuple[int, int, int] | None = None
+        self._look_after = 0.0
+
+    def caller_of(self, token: bytes) -> Caller | None:
+        """Every key is compared, in constant time."""
+        self.look()
+        given, found = hash_of_bytes(token), None
+        for key in self._keys:
+            if hmac.compare_digest(key.hash, given):
+                found = key
+        return Caller(found.name, found.scope) if found else None
+
+    @property
+    def any(self) -> bool:
+        self.look()
+        return bool(self._keys)
+
+    def look(self) -> None:
+        """Once a second as well as at each question, so that the audit has every change."""
+        if self._clock() < self._look_after:
+            return
+        self._look_after = self._clock() + LOOK_SECONDS
+        stamp = _stamp(self._file.path)
+        if stamp != self._stamp:
+            first, self._stamp = self._stamp is None, stamp
+            self._take(first)
+
+    def _take(self, first: bool) -> None:
+        before = {(key.name, key.hash) for key in self._keys}
+        try:
+            self._keys = self._file.read()
+        except OperationError:
+            self._keys = []
+        after = {(key.name, key.hash) for key in self._keys}
+        for name, _ in () if first else sorted(before - after):
+            self._changed(name, "key revoked")
+        for name, _ in () if first else sorted(after - before):
+            self._changed(name, "key added")
+
+
+def new_token() -> str:
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def check_keys(settings: Settings) -> None:
+    """Raises NotSafe where keys are needed and there are none."""
+    if settings.door.needs_keys and not KeyFile(settings.data_dir).read():
+        make = f"`orchestr8-index key add NAME --scope admin --data-dir {settings.data_dir}`"
+        if settings.door.is_loopback:
+            cure = f"Make one with {make}, or leave out --require-keys (MCP_REQUIRE_KEYS)."
+            raise NotSafe("Keys are required, and there is none yet.", cure)
+        cure = f"Make one with {make}, or leave out --host (MCP_HOST)."
+        raise NotSafe(f"Without a key the server does not listen on {settings.door.host}.", cure)
+
+
+def hash_of(token: str) -> str:
+    return hash_of_bytes(token.encode())
+
+
+def hash_of_bytes(token: bytes) -> str:
+    return hashlib.sha256(token).hexdigest()
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return status.st_ino, status.st_mtime_ns, status.st_size

@@ -1,0 +1,75 @@
+"""Which prompts are there? Every command is one; its arguments go where the command wants them."""
+
+from __future__ import annotations
+
+import re
+
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INVALID_PARAMS,
+    GetPromptRequestParams,
+    GetPromptResult,
+    ListPromptsResult,
+    PaginatedRequestParams,
+    Prompt,
+    PromptArgument,
+    PromptMessage,
+    TextContent,
+)
+
+from ...records import Entry
+from ...text import cut
+from ..state import State
+from .pagination import page
+from .tools import Ctx
+
+LONGEST_DESCRIPTION = 300
+ARGUMENTS = "arguments"
+PLACE = "$ARGUMENTS"
+_NUMBERED = re.compile(r"\$([1-9])(?!\d)")
+
+
+class Prompts:
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> ListPromptsResult:
+        given = page(self._state.index, ["workflow"], params.cursor if params else None)
+        prompts = [_prompt(entry) for entry in given.entries]
+        return ListPromptsResult(prompts=prompts, next_cursor=given.cursor)
+
+    async def get(self, ctx: Ctx, params: GetPromptRequestParams) -> GetPromptResult:
+        segment = self._state.index.segments["workflow"]
+        place = segment.position.get(params.name)
+        if place is None:
+            said = f"There is no prompt {params.name[:100]!r}. List the prompts for those that are."
+            raise MCPError(INVALID_PARAMS, said)
+        text = filled(segment.text(place).strip(), (params.arguments or {}).get(ARGUMENTS, ""))
+        message = PromptMessage(role="user", content=TextContent(text=text))
+        description = segment.entry(place).description or None
+        return GetPromptResult(description=description, messages=[message])
+
+
+def filled(text: str, arguments: str) -> str:
+    """The text with the arguments in their places; where it has none, they stand at its end."""
+    if PLACE in text:
+        return text.replace(PLACE, arguments)
+    words = arguments.split()
+    if not words:
+        return text
+    if _NUMBERED.search(text):
+        return _NUMBERED.sub(lambda found: _word(words, int(found[1])), text)
+    return f"{text}\n\nArguments: {arguments}"
+
+
+def _word(words: list[str], number: int) -> str:
+    return words[number - 1] if number <= len(words) else ""
+
+
+def _prompt(entry: Entry) -> Prompt:
+    hint = cut(entry.arguments, LONGEST_DESCRIPTION) or "What the command is to work on."
+    return Prompt(
+        name=entry.qualified,
+        description=cut(entry.description, LONGEST_DESCRIPTION) or f"The command {entry.name}.",
+        arguments=[PromptArgument(name=ARGUMENTS, description=hint, required=False)],
+    )

@@ -1,0 +1,97 @@
+"""Which tools are there, and what happens when a model calls one? Derived from the one table.
+
+The list is made once and never changes while the server runs: a host's prompt cache depends on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
+
+from ...errors import InvalidParams, RequestError
+from ...search.confidence import DOUBTFUL
+from ..calls import perform
+from ..methods import METHODS, Method
+from ..state import State
+from .results import RESULTS, slim
+from .schemas import input_schema, output_schema
+
+Ctx = ServerRequestContext[Any, Any]
+TOOLS: dict[str, Method] = {method.short: method for method in METHODS.values() if method.when}
+WHOLE = {"resultType": "complete"}
+ERROR = "orchestr8/error"
+INSTRUCTIONS = f"""\
+Your agents, skills and commands are indexed here: ask instead of carrying or guessing them.
+Before you start, delegate or plan: get_context with the task in a sentence. To choose among more, \
+query_agents, query_skills or query_workflows; get_entry reads one. confidence is the chance that \
+the first hit is right: below {DOUBTFUL:g} reword the question or do it yourself.
+When a task has ended, report_outcome. get_pattern tells which agents worked before."""
+
+
+def tool(method: Method) -> dict[str, Any]:
+    reads = method.scope == "read"
+    return {
+        "name": method.short,
+        "description": method.when,
+        "inputSchema": input_schema(method.params),
+        "outputSchema": output_schema(RESULTS[method.short]),
+        "annotations": {
+            "title": method.sentence,
+            "readOnlyHint": reads,
+            "destructiveHint": False,
+            "idempotentHint": True,  # the same report again changes nothing
+            "openWorldHint": False,
+        },
+    }
+
+
+class Tools:
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._listed = [tool(method) for method in TOOLS.values()]
+
+    async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> dict[str, Any]:
+        return {"tools": self._listed, **WHOLE}
+
+    async def call(self, ctx: Ctx, params: CallToolRequestParams) -> dict[str, Any]:
+        method = TOOLS.get(params.name)
+        if method is None:
+            known = ", ".join(TOOLS)
+            said = f"There is no tool {params.name[:100]!r}. The tools are {known}."
+            raise MCPError(INVALID_PARAMS, said)
+        if ctx.request is not None:
+            ctx.request.scope.setdefault("state", {})["rpc_methods"] = method.short
+        try:
+            raw = encoded(params.arguments or {})
+            result = slim(method.short, await perform(self._state, method.name, raw))
+        except RequestError as error:
+            return _failed(error)
+        return _answered(result)
+
+
+def encoded(arguments: dict[str, Any]) -> bytes:
+    """Raises InvalidParams."""
+    try:
+        return msgspec.json.encode(arguments)
+    except UnicodeEncodeError:
+        raise InvalidParams({"arguments": "half of a surrogate pair is no character"}) from None
+
+
+def _answered(result: Any) -> dict[str, Any]:
+    """The text says the same, for the hosts that read no structured content."""
+    text = msgspec.json.encode(result)
+    content = [{"type": "text", "text": text.decode()}]
+    return {"content": content, "structuredContent": msgspec.json.decode(text), **WHOLE}
+
+
+def _failed(error: RequestError) -> dict[str, Any]:
+    """A result, not a protocol error: the model shall read it and mend its call.
+
+    The error as JSON-RPC has it stands beside, for programs.
+    """
+    content, meta = [{"type": "text", "text": str(error)}], {ERROR: error.body()}
+    return {"content": content, "isError": True, "_meta": meta, **WHOLE}

@@ -1,0 +1,83 @@
+"""Is there memory left? Above the soft limit /health says so; above the hard one load is shed.
+
+Both limits are for a catalogue of FREE_ENTRIES without a past; each further entry, each decision
+and each large library in use raises them, so that a healthy server that knows much is not called
+ill.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..config import Limits
+from ..errors import Overloaded
+
+FREE_ENTRIES, ENTRY_KB, DECISION_KB = 100, 24, 4
+LIBRARIES_MB = {
+    "bpe_openai": 180,
+    "mcp": 45,
+    "numpy": 14,
+    "rapidfuzz": 4,
+    "prometheus_client": 4,
+    "opentelemetry": 15,
+}
+LOADED_MB = 6  # what answering itself brings in after the start: caches, words seen, buffers
+
+
+@dataclass(slots=True)
+class Memory:
+    """`resident` gives megabytes; `held` gives (entries, decisions); `drop` empties the caches."""
+
+    limits: Limits
+    resident: Callable[[], float]
+    held: Callable[[], tuple[int, int]]
+    drop: Callable[[], None]
+    used: float = 0.0
+    shedding: bool = False
+
+    def allowance(self) -> float:
+        entries, decisions = self.held()
+        kilobytes = max(0, entries - FREE_ENTRIES) * ENTRY_KB + decisions * DECISION_KB
+        libraries = sum(mb for name, mb in LIBRARIES_MB.items() if name in sys.modules)
+        return LOADED_MB + kilobytes / 1024 + libraries
+
+    def look(self) -> None:
+        """Once a second: above the hard limit everything goes that can be had again."""
+        self.used = self.resident()
+        if self.used > self._hard():
+            self.drop()
+            gc.collect()
+            give_back()
+            self.used = self.resident()
+        self.shedding = self.used > self._hard()
+
+    def check(self) -> None:
+        """Raises Overloaded."""
+        if self.shedding:
+            cure = "Ask again in a second; if that stays, raise MCP_MEMORY_HARD_MB or restart."
+            raise Overloaded("The server is short of memory.", cure)
+
+    @property
+    def reasons(self) -> list[str]:
+        soft = self.limits.memory_soft_mb + self.allowance()
+        if self.used <= soft:
+            return []
+        over = f"The server uses {self.used:.0f} MB of memory, more than the {soft:.0f} MB expected"
+        what = "; requests are refused." if self.shedding else "."
+        return [over + what]
+
+    def _hard(self) -> float:
+        return max(self.limits.memory_hard_mb, self.limits.memory_soft_mb) + self.allowance()
+
+
+def give_back() -> None:
+    """Ask the C library to return what is free to the system, where it can."""
+    if sys.platform == "linux":
+        import ctypes  # half a megabyte that a server in good health does without
+
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim:
+            trim(0)

@@ -1,0 +1,262 @@
+"""How long may a connection take, and how many are there? uvicorn's protocol, with deadlines.
+
+A connection is due at some moment as long as its client owes something: the head of a request, the
+rest of a body, or reading what was answered. Once a second the server ends those that are overdue.
+uvicorn itself ends a connection that idles after an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from ..config import Limits
+from ..errors import HeadTooLarge, InvalidRequest, Overloaded, RequestError, TooSlow
+from .callers import CORRELATION, correlation_id, new_ident
+from .congestion import SENTENCE, Congestion
+from .send import error_body
+
+NEVER = float("inf")
+STREAM_SECONDS = 1.0
+SPARE = 64  # descriptors for everything but connections
+MOST_PIPELINED = 64  # requests that wait for the one before; what comes on top is not answered
+log = logging.getLogger("orchestr8.http")
+
+
+@dataclass(slots=True)
+class Lines:
+    """What the connections of one server share. `waiting` have no request, the oldest first.
+
+    `shed` are the requests refused since the last sweep, unheard.
+    """
+
+    limits: Limits
+    failed: Callable[[int], None] = lambda code: None
+    congestion: Congestion = field(default_factory=lambda: Congestion(NEVER))
+    most: int = 0
+    shed: int = 0
+    waiting: dict[Wire, None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        wanted = self.limits.max_connections
+        self.most = min(wanted, _descriptors(wanted + SPARE) - SPARE)
+
+    def sweep(self, connections: Iterable[Any], now: float) -> None:
+        for connection in list(connections):
+            connection.look(now)
+        if self.shed:
+            log.warning("more is asked than can be answered", extra={"refused": self.shed})
+            self.shed = 0
+
+    def make_room(self) -> bool:
+        """End the connection that has been without a request for the longest time."""
+        if oldest := next(iter(self.waiting), None):
+            oldest.end()
+        return oldest is not None
+
+
+class Wire(HttpToolsProtocol):
+    def __init__(self, *given: Any, lines: Lines, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._lines = lines
+        self._due = self._read_due = NEVER
+        self._head = 0  # bytes of a head that is not yet whole, in reads before the last
+        self._in_head = self._begun = self._ending = self._ignored = self._shed = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._due = self.loop.time() + self._lines.limits.head_seconds
+        if len(self.connections) > self._lines.most and not self._lines.make_room():
+            self._say(Overloaded("Too many connections."))
+            return
+        self._lines.waiting[self] = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lines.waiting.pop(self, None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._due == NEVER:
+            self._due = self.loop.time() + self._lines.limits.head_seconds
+        self._begun = False
+        super().data_received(data)
+        if self._shed and not self.transport.is_closing():  # the rest of its body is not waited for
+            self._say(Overloaded(SENTENCE))
+        if self._in_head and not self._begun:
+            self._head += len(data)
+            if self._head > self._lines.limits.max_head and not self.transport.is_closing():
+                self._say(HeadTooLarge("The headers are too many or too long."))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._unset_keepalive_if_required()  # set by a refusal in the same read
+        self._in_head, self._begun, self._head = True, True, 0
+        self._due = self.loop.time() + self._lines.limits.head_seconds
+        self._lines.waiting.pop(self, None)
+
+    def on_headers_complete(self) -> None:
+        limits, now = self._lines.limits, self.loop.time()
+        self._in_head, self._due = False, now + limits.body_seconds
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        state: dict[str, Any] = self.scope["state"]
+        state["arrived"] = now
+        state["head_too_large"] = size > limits.max_head or len(self.headers) > limits.max_headers
+        self._shed = self._can_shed() and not self._lines.congestion.admits(self.loop.call_soon)
+        self._ending |= len(self.pipeline) >= MOST_PIPELINED
+        self._ignored = self._shed or self._ending
+        if not self._ignored:
+            super().on_headers_complete()
+
+    def _can_shed(self) -> bool:
+        """Questions and reports, not looks at the server's health; nor what came after others."""
+        if self._ending or self.pipeline or self.expect_100_continue:
+            return False
+        answered = self.cycle is None or self.cycle.response_complete
+        return answered and self.parser.get_method() == b"POST"
+
+    def on_body(self, body: bytes) -> None:
+        if not self._ignored:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._due = NEVER
+        if self._shed:
+            self._refuse()
+        elif not self._ignored:
+            super().on_message_complete()
+
+    def _refuse(self) -> None:
+        """In microseconds, or refusing would be what the server is busy with."""
+        self._shed = False
+        self._lines.shed += 1
+        self._lines.failed(Overloaded.code)
+        if self.flow.write_paused:
+            self.transport.abort()
+            return
+        keeps = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        self.transport.write(_answer(Overloaded(SENTENCE), new_ident(), keeps))
+        if not keeps:
+            self.transport.close()
+            return
+        self._lines.waiting[self] = None
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def on_response_complete(self) -> None:
+        early = self.cycle.response_complete and self.cycle.more_body
+        if early or (self._ending and not self.pipeline):
+            self.transport.close()  # nobody reads the rest of that body, or what came after it
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if self.pipeline or self._ending:
+            self.flow.pause_reading()
+        elif self.cycle.response_complete:
+            self._lines.waiting[self] = None
+
+    def pause_writing(self) -> None:
+        self._read_due = self.loop.time() + self._lines.limits.send_seconds
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._read_due = NEVER
+        super().resume_writing()
+
+    def look(self, now: float) -> None:
+        """End what is overdue. A closed connection whose client does not read is cut off."""
+        if self.transport.is_closing():
+            if self._read_due == NEVER:
+                self._read_due = now + self._lines.limits.send_seconds
+            elif self._read_due <= now:
+                self.transport.abort()
+        elif self._read_due <= now:
+            self.transport.abort()
+        elif self._due <= now:
+            self._say(TooSlow("The request did not come in time."))
+
+    def end(self) -> None:
+        """Without a word, as an idle connection ends."""
+        self._lines.waiting.pop(self, None)
+        self.transport.close()
+
+    def shutdown(self) -> None:
+        """The server stops: an event stream has a moment to end itself, everything else its time
+        to be answered."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+            return
+        self.cycle.keep_alive = False
+        stream: asyncio.Task[None] | None = self.cycle.scope["state"].get("stream")
+        if stream is not None:
+            self.loop.call_later(STREAM_SECONDS, self._cut, stream)
+
+    def _cut(self, stream: asyncio.Task[None]) -> None:
+        if not stream.done():
+            self.cycle.disconnected = True
+            self.transport.close()
+            stream.cancel()
+
+    def send_400_response(self, msg: str) -> None:
+        self._say(InvalidRequest("That is not HTTP as this server reads it."))
+
+    def _say(self, error: RequestError) -> None:
+        """Answer on the bare connection, unless an answer is under way, and end it."""
+        self._due = NEVER
+        self._lines.waiting.pop(self, None)
+        self._lines.failed(error.code)
+        cycle = self.cycle
+        answering = cycle is not None and not cycle.response_complete
+        if answering and (self.pipeline or not cycle.more_body):
+            self._ending = True  # what is whole has its answer first
+            if cycle.more_body:
+                self.pipeline.popleft()
+            self.flow.pause_reading()
+            return
+        if answering:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if not answering or not cycle.response_started:
+            self.transport.write(_answer(error, _logged(error)))
+        self.transport.close()
+
+
+def _logged(error: RequestError) -> str:
+    """One line, as for a request that came as far as the guard; its correlation id."""
+    ident = new_ident()
+    token = correlation_id.set(ident)
+    log.info("refused", extra={"status": error.status, "reason": error.sentence})
+    correlation_id.reset(token)
+    return ident
+
+
+def _answer(error: RequestError, ident: str, keeps: bool = False) -> bytes:
+    body = error_body(b"null", error)
+    fixed = {"content-type": "application/json", "content-length": str(len(body))}
+    fixed[CORRELATION.decode()] = ident
+    ends = {} if keeps else {"connection": "close"}
+    headers = {**fixed, **error.headers(), **ends}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return STATUS_LINE[error.status] + lines.encode() + b"\r\n" + body
+
+
+def _descriptors(wanted: int) -> int:
+    """How many files and connections this process may have open; raised where that is allowed."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    with contextlib.suppress(OSError, ValueError):
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(2 * SPARE, resource.getrlimit(resource.RLIMIT_NOFILE)[0])

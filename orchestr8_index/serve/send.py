@@ -1,0 +1,35 @@
+"""How is an answer of one piece sent? JSON, bytes, or an error of the family, over ASGI."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.types import Send
+
+from ..errors import RequestError
+
+JSON = b"application/json"
+
+
+async def send_json(send: Send, status: int, body: object, *headers: tuple[bytes, bytes]) -> None:
+    await send_bytes(send, status, msgspec.json.encode(body), JSON, *headers)
+
+
+async def send_bytes(
+    send: Send, status: int, body: bytes, kind: bytes, *headers: tuple[bytes, bytes]
+) -> None:
+    fixed = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    if status == 204:
+        fixed = []
+    await send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_error(send: Send, error: RequestError, *more: tuple[bytes, bytes]) -> None:
+    """The same body on every route: a JSON-RPC reply to nobody in particular."""
+    headers = [(name.encode(), value.encode()) for name, value in error.headers().items()]
+    await send_bytes(send, error.status, error_body(b"null", error), JSON, *headers, *more)
+
+
+def error_body(ident: bytes, error: RequestError) -> bytes:
+    body = msgspec.json.encode(error.body())
+    return b'{"jsonrpc":"2.0","id":' + ident + b',"error":' + body + b"}"

@@ -1,0 +1,145 @@
+"""How does the server run and stop? One loop until a signal; running requests then end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from ..config import Door, Limits
+from ..daemon.claim import BACKLOG
+from ..daemon.pidfile import PidFile
+from .accept import Acceptor
+from .protocol import Lines, Wire
+
+GRACE_SECONDS, LAST_SECONDS = 5, 10
+SAME_SECONDS = 0.5  # `down` tells the server and its watcher, which passes it on: one signal
+TICKS = 10  # of uvicorn's loop: one second
+log = logging.getLogger("orchestr8.serve")
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server; the first signal stops it with status 0, a second one ends it at once.
+
+    `ending` is set before it waits for running requests: a stream that stands must end itself.
+    `claim` is held as long as it runs, and left at the first signal.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        lines: Lines,
+        ending: asyncio.Event | None = None,
+        claim: PidFile | None = None,
+    ) -> None:
+        super().__init__(config)
+        self._lines, self._ending, self._claim = lines, ending or asyncio.Event(), claim
+        self._told_at = 0.0
+        self._last = threading.Timer(LAST_SECONDS, _give_up)
+        self._last.daemon = True
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            super().run(sockets)
+        finally:
+            self._last.cancel()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Windows' loop cannot watch a socket: there uvicorn takes the connections itself."""
+        if sys.platform == "win32":
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        secure = self.config.ssl
+        self.servers = [Acceptor(each, self._protocol, secure) for each in sockets or ()]  # type: ignore[misc]
+
+    def _protocol(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending.set()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            try:
+                loop.add_signal_handler(number, self.handle_exit, number, None)
+            except NotImplementedError:  # Windows
+                signal.signal(number, self.handle_exit)
+        yield
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        if not self.should_exit:
+            self.should_exit, self._told_at = True, time.monotonic()
+            self._last.start()
+            if self._claim:
+                self._claim.leave()
+        elif time.monotonic() - self._told_at > SAME_SECONDS:
+            log.warning("ended by a second signal")
+            os._exit(1)
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS == 0:
+            self._lines.sweep(self.server_state.connections, asyncio.get_running_loop().time())
+            if self._claim:
+                self._claim.hold()
+        return await super().on_tick(counter)
+
+
+def _give_up() -> None:
+    """Nothing acknowledged is lost: that is on the disk already."""
+    log.error("the stop took too long", extra={"seconds": LAST_SECONDS})
+    os._exit(1)
+
+
+def serve(
+    app: Any,
+    pidfile: PidFile,
+    listening: socket.socket,
+    door: Door | None = None,
+    lines: Lines | None = None,
+    ending: asyncio.Event | None = None,
+) -> None:
+    """Blocks until SIGTERM or SIGINT; running requests then have GRACE_SECONDS to end."""
+    door, lines = door or Door(), lines or Lines(Limits())
+    log.info("listening", extra={"port": listening.getsockname()[1], "pid": os.getpid()})
+    try:
+        Server(configured(app, lines, door), lines, ending, pidfile).run(sockets=[listening])
+    finally:
+        listening.close()
+        pidfile.release()
+    log.info("stopped")
+
+
+def configured(app: Any, lines: Lines, door: Door) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=functools.partial(Wire, lines=lines),  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=lines.limits.idle_seconds,
+        backlog=BACKLOG,
+        ssl_certfile=door.tls_cert or None,
+        ssl_keyfile=door.tls_key or None,
+    )

@@ -1,0 +1,267 @@
+"""Does it make a difference whether a file was read now or before? It must not."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestr8_index.catalog import collect as module
+from orchestr8_index.catalog.build import BuildLine, BuildRequest, build
+from orchestr8_index.catalog.index import open_index
+from orchestr8_index.catalog.read_file import read_file
+from orchestr8_index.catalog.scan import Source
+from orchestr8_index.catalog.snapshot import Generations
+from orchestr8_index.config import digest_of_roots
+from orchestr8_index.records import KINDS, FileReport
+
+from ..trees import agent
+
+CHANGED = "not the digest of any tree"
+CLOCK = itertools.count(1_600_000_000)
+
+NAMES = st.sampled_from(["sql-tuner", "SQL_Tuner", "a-sql-tuner", "code-reviewer", "x"])
+WORDS = st.lists(
+    st.sampled_from(
+        ["index", "tuner", "tuned", "queryPlan", "the", "日本語", "b:sql-tuner", "code-reviewer"]
+    ),
+    max_size=7,
+).map(" ".join)
+HEADERS = st.sampled_from(["", "tags: [SQL, data]\n", "capabilities: plans\nmodel: opus\n"])
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> str:
+    name, said, more, body = draw(NAMES), draw(WORDS), draw(HEADERS), draw(WORDS)
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.sampled_from(["", "Plain text.", "---\nname: [\n---\nBroken: {"]))
+    return f"---\nname: {name}\ndescription: {said!r}\n{more}---\n\n{body}\n"
+
+
+REGISTRIES = st.builds(
+    "roles:\n  tuner:\n    primary: {}\n    fallbacks: [x]\n    use_when: {}\n".format,
+    NAMES,
+    st.sampled_from(["plans are slow", "the index grows", "''"]),
+)
+PATHS = [
+    f"plugins/{plugin}/{folder}/{name}"
+    for plugin in "ab"
+    for folder, name in [
+        ("agents", "one.md"),
+        ("agents", "two.md"),
+        ("skills", "x/SKILL.md"),
+        ("commands", "run.md"),
+    ]
+]
+REGISTRY = ".claude/agent-registry.yml"
+MANIFEST = "plugins/a/.claude-plugin/plugin.json"
+STEP = st.fixed_dictionaries(
+    {},
+    optional={
+        **{path: st.none() | documents() for path in PATHS},
+        REGISTRY: st.none() | REGISTRIES,
+        MANIFEST: st.sampled_from([None, '{"name": "b"}', '{"name": "z"}', "{"]),
+    },
+)
+
+
+@pytest.fixture(autouse=True)
+def trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times are taken for what they are, though the files are new: `save` sets them apart."""
+    monkeypatch.setattr(module, "JUST_NOW", -(10**19))
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths that are opened from now on."""
+    paths: list[str] = []
+
+    def noting(source: Source, root: str, most: int) -> tuple[bytes, FileReport | None]:
+        paths.append(source.path)
+        return read_file(source, root, most)
+
+    monkeypatch.setattr(module, "read_file", noting)
+    return paths
+
+
+def save(root: Path, files: dict[str, str | None]) -> None:
+    """None is a deletion. Every file gets a time of its own."""
+    for path, text in files.items():
+        place = root / path
+        if text is None:
+            place.unlink(missing_ok=True)
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8")
+        os.utime(place, (next(CLOCK),) * 2)
+
+
+def made(root: Path, data: Path, unless: str = CHANGED, *named: str) -> BuildLine:
+    return build(BuildRequest((str(root),), str(data), (), unless, named), lambda line: None)
+
+
+def served(root: Path, data: Path, generation: int) -> dict[str, object]:
+    """All that a server can read of a generation, but for when it was built."""
+    generations = Generations(data, digest_of_roots((str(root),)))
+    manifest, folder = generations.manifest(generation), generations.path(generation)
+    told = msgspec.structs.asdict(manifest)
+    for name in ("built_at", "build_ms", "generation", "segments"):
+        del told[name]
+    for kind, info in manifest.segments.items():
+        data_of = (folder / f"{kind}.segment").read_bytes()
+        for name, (start, length) in info.sections.items():
+            told[f"{kind} {name}"] = data_of[start : start + length]
+        told[f"{kind} facts"] = (info.entries, info.wide, info.lengths, info.tokens)
+    return {**told, "files": (folder / "files.msgpack").read_bytes()}
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    (tmp_path / "tree").mkdir()
+    return tmp_path / "tree", tmp_path / "data"
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(STEP, min_size=2, max_size=4))
+def test_a_delta_is_what_a_full_build_would_be(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[dict[str, str | None]]
+) -> None:
+    folder = tmp_path_factory.mktemp("delta")
+    root = folder / "tree"
+    root.mkdir()
+    for number, step in enumerate(steps):
+        save(root, step)
+        delta = made(root, folder / "data").generation
+        full = made(root, folder / f"full{number}", "").generation
+        assert served(root, folder / "data", delta) == served(root, folder / f"full{number}", full)
+
+
+def tree() -> dict[str, str | None]:
+    folders = {"agents": "a{}.md", "commands": "c{}.md", "skills": "s{}/SKILL.md"}
+    return {
+        f"{folder}/{name.format(n)}": agent(f"{folder}-{n}")
+        for folder, name in folders.items()
+        for n in range(3)
+    }
+
+
+def test_only_changed_files_are_opened(folders: tuple[Path, Path], opened: list[str]) -> None:
+    root, data = folders
+    save(root, tree())
+    made(root, data)
+    opened.clear()
+    save(root, {"agents/a1.md": agent("agents-1", "Another."), "agents/new.md": agent("new")})
+    save(root, {"commands/c1.md": None})
+    made(root, data)
+    assert opened == ["agents/a1.md", "agents/new.md"]
+
+
+def test_kinds_that_did_not_change_keep_their_file(folders: tuple[Path, Path]) -> None:
+    root, data = folders
+    save(root, tree())
+    made(root, data)
+    save(root, {"agents/a1.md": agent("agents-1", "Another.")})
+    made(root, data)
+    generations = Generations(data, digest_of_roots((str(root),)))
+    before = open_index(generations, 1)
+    after = open_index(generations, 2, before)
+    same = [kind for kind in KINDS if after.segments[kind] is before.segments[kind]]
+    assert same == ["skill", "workflow"]
+
+
+def test_without_links_the_files_are_written(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, data = folders
+
+    def refuse(*_: object) -> None:
+        raise OSError("no links here")
+
+    save(root, tree())
+    made(root, data)
+    monkeypatch.setattr("os.link", refuse)
+    save(root, {"agents/a1.md": None})
+    delta, full = made(root, data).generation, made(root, data, "").generation
+    assert served(root, data, delta) == served(root, data, full)
+
+
+def pretend_nothing_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "stamp_of", lambda source: (1,))
+    monkeypatch.setattr("orchestr8_index.catalog.scan._digest", lambda *_: CHANGED)
+
+
+@pytest.mark.parametrize(("named", "found"), [(True, "Knows bbbb."), (False, "Knows aaaa.")])
+def test_a_named_file_is_looked_into_whatever_its_times_say(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, named: bool, found: str
+) -> None:
+    # a write within the clock's tick, of the same size
+    pretend_nothing_moved(monkeypatch)
+    root, data = folders
+    save(root, {"agents/a.md": agent("a", "Knows aaaa.")})
+    made(root, data, "")
+    save(root, {"agents/a.md": agent("a", "Knows bbbb.")})
+    line = made(root, data, CHANGED, *([f"{root}/agents/a.md"] if named else []))
+    assert line.fresh is not named
+    generations = Generations(data, digest_of_roots((str(root),)))
+    newest = open_index(generations, generations.newest())
+    assert newest.segments["agent"].entry(0).description == found
+
+
+def test_a_named_file_that_says_the_same_makes_no_generation(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_nothing_moved(monkeypatch)
+    root, data = folders
+    save(root, {"agents/a.md": agent("a")})
+    made(root, data, "")
+    assert made(root, data, CHANGED, f"{root}/agents/a.md").fresh
+    assert Generations(data, digest_of_roots((str(root),))).numbers() == [1]
+
+
+def test_a_file_that_may_change_within_the_tick_is_read_again(
+    folders: tuple[Path, Path], opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "JUST_NOW", 10**19)
+    root, data = folders
+    save(root, {"agents/a.md": agent("a")})
+    for _ in range(2):
+        made(root, data)
+    assert opened == ["agents/a.md"] * 2
+
+
+def test_a_full_build_opens_everything(folders: tuple[Path, Path], opened: list[str]) -> None:
+    root, data = folders
+    save(root, {"agents/a.md": agent("a")})
+    for _ in range(2):
+        made(root, data, "")
+    assert opened == ["agents/a.md"] * 2
+
+
+@pytest.mark.parametrize("name", ["agent.cards", "refused.cards", "agent.segment"])
+def test_damaged_cards_are_read_from_the_files(
+    folders: tuple[Path, Path], opened: list[str], name: str
+) -> None:
+    root, data = folders
+    save(root, {"agents/a.md": agent("a")})
+    made(root, data)
+    place = Generations(data, digest_of_roots((str(root),))).path(1) / name
+    place.write_bytes(b"\xc1")
+    save(root, {"agents/b.md": agent("b")})
+    assert served(root, data, made(root, data).generation)["agent facts"][0] == 2  # type: ignore[index]
+    assert opened == ["agents/a.md", "agents/a.md", "agents/b.md"]
+
+
+def test_another_recipe_makes_all_cards_worthless(
+    folders: tuple[Path, Path], opened: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, data = folders
+    save(root, {"agents/a.md": agent("a")})
+    made(root, data)
+    monkeypatch.setattr("orchestr8_index.catalog.reuse.recipe", lambda limits: "another")
+    made(root, data)
+    assert opened == ["agents/a.md"] * 2

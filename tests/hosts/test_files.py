@@ -1,0 +1,176 @@
+"""Is a host's file changed without harm, and is what was there given back?"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from orchestr8_index.errors import OperationError
+from orchestr8_index.hosts.files import Change, carry_out, connected, disconnected
+from orchestr8_index.hosts.jsonc import read
+from orchestr8_index.hosts.known import CLAUDE, CODEX, VSCODE, Host
+
+from .test_jsonc import DOCUMENTS, WITH_COMMENTS, objects
+
+URL = "http://127.0.0.1:3700/mcp"
+
+
+def join(path: Path, host: Host = CLAUDE, url: str = URL) -> Change:
+    change = connected(host, path, host.over_http(url))
+    if change.before != change.after:
+        carry_out(change, private=False)
+    return change
+
+
+def leave(path: Path, host: Host = CLAUDE) -> Change:
+    change = disconnected(host, path)
+    if change.before != change.after:
+        carry_out(change, private=False)
+    return change
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(document=DOCUMENTS)
+def test_any_file_comes_back_byte_for_byte(tmp_path: Path, document: dict[str, Any]) -> None:
+    group = document.get("mcpServers")
+    if isinstance(group, dict) and "orchestr8" in group:
+        return
+    path = tmp_path / "mcp.json"
+    path.write_text(json.dumps(document), "utf-8")
+    before = path.read_bytes()
+    assert join(path).what == "added"
+    assert leave(path).what == "removed"
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=objects(), end=st.sampled_from(["\n", "\r\n"]))
+def test_any_file_with_comments_comes_back_byte_for_byte(
+    tmp_path: Path, text: str, end: str
+) -> None:
+    path = tmp_path / "mcp.json"
+    before = text.replace('"g"', '"servers"').replace("\n", end).encode()
+    path.write_bytes(before)
+    assume(isinstance(read(before.decode()).get("servers", {}), dict))
+    join(path, VSCODE)
+    assert leave(path, VSCODE).what == "removed"
+    assert path.read_bytes() == before
+
+
+def test_a_trailing_comma_stays_where_something_else_was_changed(tmp_path: Path) -> None:
+    """The backup does not fit then, and the comma behind the last server was taken for ours."""
+    path = tmp_path / "mcp.json"
+    path.write_text(WITH_COMMENTS)
+    join(path, VSCODE)
+    path.write_text(path.read_text().replace("[1, 2,]", "[1, 3,]"))
+    leave(path, VSCODE)
+    assert path.read_text() == WITH_COMMENTS.replace("[1, 2,]", "[1, 3,]")
+
+
+def test_an_entry_that_stands_twice_is_left_and_both_lines_named(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text('{"mcpServers": {\n"orchestr8": {},\n"orchestr8": {}\n}}')
+    for change in (join, leave):
+        with pytest.raises(OperationError, match="left as it is: .* on lines 2 and 3: keep one"):
+            change(path)
+
+
+def test_a_file_with_comments_comes_back_too(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text(WITH_COMMENTS)
+    join(path, VSCODE)
+    leave(path, VSCODE)
+    assert path.read_text() == WITH_COMMENTS
+
+
+def test_what_the_user_changed_meanwhile_stays(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text('{"a": 1}')
+    join(path)
+    path.write_text(path.read_text().replace("1", "2", 1))
+    leave(path)
+    assert json.loads(path.read_text()) == {"a": 2}
+
+
+@pytest.mark.parametrize(("host", "name"), [(CLAUDE, "a.json"), (CODEX, "a.toml")])
+def test_a_file_that_was_not_there_is_not_left(host: Host, name: str, tmp_path: Path) -> None:
+    path = tmp_path / "new" / name
+    join(path, host)
+    assert path.exists()
+    leave(path, host)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_twice_is_once(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text("{}")
+    join(path)
+    once = path.read_bytes()
+    assert join(path).what == "unchanged"
+    assert path.read_bytes() == once
+    assert (tmp_path / "mcp.json.orchestr8-backup").read_text() == "{}"
+
+
+def test_another_address_replaces_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    join(path)
+    assert join(path, url="http://127.0.0.1:1/mcp").what == "updated"
+    assert json.loads(path.read_text())["mcpServers"]["orchestr8"]["url"].endswith(":1/mcp")
+
+
+def test_a_link_is_followed_and_the_mode_kept(tmp_path: Path) -> None:
+    real, link = tmp_path / "dotfiles" / "mcp.json", tmp_path / "mcp.json"
+    real.parent.mkdir()
+    real.write_text("{}")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    join(link)
+    assert link.is_symlink()
+    assert "orchestr8" in real.read_text()
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("broken", [b'{"a": 1,\n"b" 2}', b'{"a": 1,\n"\xff": 2}'])
+def test_a_broken_file_is_left_and_its_line_named(broken: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_bytes(broken)
+    for change in (join, leave):
+        with pytest.raises(OperationError, match="left as it is: line 2"):
+            change(path)
+    assert path.read_bytes() == broken
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_in_its_place_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OperationError, match="is a directory"):
+        join(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_is_said(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(OperationError, match="cannot be written"):
+        join(tmp_path / "mcp.json")
+
+
+def test_a_write_that_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text("{}")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OperationError, match="No space left"):
+        join(path)
+    assert path.read_text() == "{}"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,261 @@
+"""How does experience change a score, and how much may it?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestr8_index.catalog.index import Index, Segment
+from orchestr8_index.learn.experience import Memory
+from orchestr8_index.records import AgentQuery, no_experience
+from orchestr8_index.search import scorer as kernel
+from orchestr8_index.search.answer import answer_agents
+from orchestr8_index.search.boost import FLOOR, GAIN, LEAST, MOST, STEP, Learned, gain_of
+from orchestr8_index.search.query import read_query
+from orchestr8_index.search.rank import parts, rank
+from orchestr8_index.text import Terms
+
+from ..learn.reporting import decision
+from ..trees import Files, agent
+
+TUNER, WRITER, PAINTER = "tree:sql-tuner", "tree:writer", "tree:painter"
+
+
+@pytest.fixture
+def segment(make_index: Callable[[Files], Index]) -> Segment:
+    files = {
+        "agents/a.md": agent("sql-tuner", "Makes queries fast.", "indexes and plans"),
+        "agents/b.md": agent("writer", "Writes manuals.", "about a query plan for a database"),
+        "agents/c.md": agent("painter", "Paints walls.", "with colours and a plan"),
+    }
+    return make_index(files).segments["agent"]
+
+
+def taught(*tasks: tuple[str, str], result: str = "success") -> Memory:
+    """Experience from (entry, task) pairs."""
+    memory = Memory(Terms())
+    for number, (entry, text) in enumerate(tasks):
+        memory.add(decision(f"t{number}", text, agents_used=(entry,), result=result))
+    return memory
+
+
+def scores(segment: Segment, text: str, memory: Memory | None = None) -> dict[str, int]:
+    known = memory.experience if memory else None
+    hits = rank(segment, text, Terms(), known, segment.size).hits
+    return {segment.entry(hit.place).qualified: hit.score for hit in hits}
+
+
+def test_the_gain_of_a_word() -> None:
+    # three successes of an entry with three: g = 3/4, A = 12/4
+    assert gain_of(12, 3) == pytest.approx(GAIN * math.log(1 + 0.75 * 3))
+    assert gain_of(0, 3) == gain_of(-2, 3) == gain_of(4, 0) == 0.0
+
+
+def test_no_experience_changes_nothing(segment: Segment) -> None:
+    plain = rank(segment, "a query plan", Terms())
+    assert rank(segment, "a query plan", Terms(), no_experience()) == plain
+    assert rank(segment, "a query plan", Terms(), Memory(Terms()).experience) == plain
+
+
+def test_a_task_that_was_done_is_found_again(segment: Segment) -> None:
+    memory = taught((PAINTER, "cure the zebra"))
+    assert scores(segment, "zebra") == {}
+    assert list(scores(segment, "zebra", memory)) == [PAINTER]
+
+
+def many() -> Memory:
+    """Experience with more words than are looked up in one step."""
+    words = [f"word{number}" for number in range(STEP)]
+    tasks = [(WRITER, " ".join(words)), (WRITER, "a query plan"), (PAINTER, "cure the zebra")]
+    return taught(*tasks)
+
+
+def test_what_is_bound_beforehand_is_what_a_question_would_bind(
+    segment: Segment, make_index: Callable[[Files], Index]
+) -> None:
+    memory = many()
+    late = scores(segment, "a query plan", memory)
+    segment.learned = None
+    steps = list(Learned(segment).catching_up(memory.experience))
+    assert len(steps) >= 2
+    segment.learned = bound = Learned(segment)
+    bound.catch_up(memory.experience)
+    assert list(bound.catching_up(memory.experience)) == []
+    assert scores(segment, "a query plan", memory) == late
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_is_learnt_between_two_steps_counts(segment: Segment, asked: bool) -> None:
+    memory = many()
+    segment.learned = Learned(segment)
+    for _ in segment.learned.catching_up(memory.experience):
+        memory.add(decision("later", "mend a tap for the writer", agents_used=(WRITER,)))
+        memory.add(decision("gone", "words of a moment", agents_used=(PAINTER,)))
+        memory.remove(decision("gone", "words of a moment", agents_used=(PAINTER,)))
+        if asked:
+            scores(segment, "mend a tap", memory)
+    found = scores(segment, "mend a tap or plan", memory)
+    segment.learned = None
+    assert found == scores(segment, "mend a tap or plan", memory)
+
+
+def test_words_that_came_for_others_that_went_are_looked_up(segment: Segment) -> None:
+    memory = taught((WRITER, "cure the zebra and the heron"))
+    scores(segment, "a plan", memory)
+    memory.remove(decision("t0", "cure the zebra and the heron", agents_used=(WRITER,)))
+    memory.add(decision("t1", "a query plan for a database", agents_used=(WRITER,)))
+    kept = scores(segment, "a plan", memory)
+    segment.learned = None
+    assert scores(segment, "a plan", memory) == kept
+
+
+def test_an_entry_without_history_keeps_its_score(segment: Segment) -> None:
+    memory = taught((WRITER, "make queries fast"), (WRITER, "plan a database"))
+    before, after = (scores(segment, "a plan with colours", known) for known in (None, memory))
+    assert after[PAINTER] == before[PAINTER] and after[TUNER] == before[TUNER]
+    assert after[WRITER] != before[WRITER]
+
+
+def test_failures_alone_move_nothing(segment: Segment) -> None:
+    memory = taught((WRITER, "a query plan"), result="failure")
+    assert scores(segment, "a query plan", memory) == scores(segment, "a query plan")
+
+
+def test_failures_take_from_what_successes_gave(segment: Segment) -> None:
+    memory = taught((PAINTER, "cure the zebra"), (PAINTER, "cure a zebra now"))
+    text = "zebra manuals for fast queries"
+    before = scores(segment, text, memory)[PAINTER]
+    memory.add(decision("f", "cure zebra", agents_used=(PAINTER,), result="failure"))
+    assert 0 < scores(segment, text, memory)[PAINTER] < before
+
+
+def test_other_tasks_make_an_entry_longer(segment: Segment) -> None:
+    memory = taught(*((WRITER, f"{word} for zebras") for word in ("songs", "poems", "letters")))
+    assert scores(segment, "manuals", memory)[WRITER] < scores(segment, "manuals")[WRITER]
+
+
+def test_what_is_forgotten_leaves_no_trace(segment: Segment) -> None:
+    memory = taught((WRITER, "paint zebras"), (PAINTER, "paint zebras"))
+    assert scores(segment, "paint walls", memory) != scores(segment, "paint walls")
+    for number, entry in enumerate((WRITER, PAINTER)):
+        memory.remove(decision(f"t{number}", "paint zebras", agents_used=(entry,)))
+    assert scores(segment, "paint walls", memory) == scores(segment, "paint walls")
+
+
+def test_another_memory_of_the_same_revision_is_another(segment: Segment) -> None:
+    """Norms that one experience had worked out were taken for another's."""
+    first, second = taught((WRITER, "cure zebras")), taught((PAINTER, "cure zebras"))
+    scores(segment, "manuals about colours", first)
+    again = scores(segment, "manuals about colours", second)
+    segment.learned = None
+    assert scores(segment, "manuals about colours", second) == again
+
+
+def test_an_entry_that_is_no_longer_there_is_passed_over(segment: Segment) -> None:
+    assert scores(segment, "zebra", taught(("tree:gone", "cure zebras"))) == {}
+
+
+def test_the_reasoning_tells_of_it(make_index: Callable[[Files], Index]) -> None:
+    index = make_index({"agents/a.md": agent("one"), "agents/b.md": agent("two")})
+    memory = taught(("tree:two", "rotate the TLS certs"))
+    query = AgentQuery(context="rotate certs", explain=True)
+    told = answer_agents(index, query, Terms(), memory.experience)
+    assert told.rows[0].name == "two"
+    assert "has won 1 task, 'rotate the TLS certs'" in told.reasoning
+    assert any("experience" in line.term for line in told.rows[0].explanation)
+
+
+# --- properties --------------------------------------------------------------------------------
+
+WORDS = "review code api test data plan design database release notes security zebra".split()
+TEXT = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(" ".join)
+TASKS = st.lists(
+    st.tuples(st.integers(0, 23), TEXT, st.sampled_from(["success", "success", "failure"])),
+    max_size=30,
+)
+
+
+def memory_of(segment: Segment, tasks: Iterable[tuple[int, str, Any]], times: int = 1) -> Memory:
+    memory = Memory(Terms())
+    for number, (place, text, result) in enumerate(list(tasks) * times):
+        entry = segment.entry(place).qualified
+        given = {"agents_used": (entry,), "result": result, "caller": str(number)}
+        memory.add(decision(f"t{number}", text, **given))
+    return memory
+
+
+def both(segment: Segment, text: str, memory: Memory, made: Any) -> tuple[Any, Any, float]:
+    """(totals by the text alone, totals with experience, highest), under the same weights."""
+    query = read_query(segment, text, Terms(), memory.experience)
+    own, learnt = (made(segment, parts(segment, query)) for _ in range(2))
+    Learned(segment).apply(learnt, query.weights, query.highest, memory.experience)
+    return own, learnt, query.highest
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TASKS, TEXT, st.sampled_from([1, 40]))
+def test_no_history_lifts_an_entry_over_the_floor(
+    shipped_index: Index, tasks: list[Any], text: str, times: int
+) -> None:
+    """FLOOR is the X of the promise: who is ahead by more on the text alone stays ahead."""
+    segment = shipped_index.segments["agent"]
+    memory = memory_of(segment, tasks, times)
+    own, learnt, highest = both(segment, text, memory, kernel.PlainTotals)
+    for place in range(segment.size):
+        change = (learnt.of(place) - own.of(place)) / highest
+        assert -LEAST - 1e-6 <= change <= MOST + 1e-6
+    for first in range(segment.size):
+        for second in range(segment.size):
+            if (own.of(first) - own.of(second)) / highest > FLOOR + 1e-6:
+                assert learnt.of(first) > learnt.of(second)
+
+
+@settings(max_examples=40)
+@given(TASKS, TEXT)
+def test_whoever_has_no_history_scores_as_before(
+    shipped_index: Index, tasks: list[Any], text: str
+) -> None:
+    segment = shipped_index.segments["agent"]
+    memory = memory_of(segment, tasks)
+    own, learnt, _ = both(segment, text, memory, kernel.PlainTotals)
+    strangers = set(range(segment.size)) - {place for place, _, _ in tasks}
+    assert all(learnt.of(place) == own.of(place) for place in strangers)
+
+
+@settings(max_examples=40)
+@given(TASKS, TEXT)
+def test_both_kernels_learn_alike(shipped_index: Index, tasks: list[Any], text: str) -> None:
+    segment = shipped_index.segments["agent"]
+    memory = memory_of(segment, tasks)
+    plain, fast = (
+        both(segment, text, memory, made)[1].best(segment.size)
+        for made in (kernel.PlainTotals, kernel.NumpyTotals)
+    )
+    assert plain == fast
+
+
+@settings(max_examples=60)
+@given(TASKS, TASKS, TEXT, st.randoms(use_true_random=False))
+def test_norms_kept_between_questions_are_those_worked_out_anew(
+    shipped_index: Index, early: list[Any], late: list[Any], text: str, draw: Random
+) -> None:
+    """Whatever was reported and removed, in whatever order, with questions between."""
+    segment = shipped_index.segments["agent"]
+    memory, told = Memory(Terms()), list[Any]()
+    for number, (place, task, result) in enumerate([*early, *late]):
+        entry = segment.entry(place).qualified
+        told.append(decision(f"u{number}", task, agents_used=(entry,), result=result))
+        memory.add(told[-1])
+        if draw.random() < 0.4:
+            memory.remove(told.pop(draw.randrange(len(told))))
+        if draw.random() < 0.5:
+            scores(segment, text, memory)
+    kept = scores(segment, text, memory)
+    segment.learned = None
+    assert scores(segment, text, memory) == kept

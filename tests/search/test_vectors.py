@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from orchestr8_index.catalog.entry_vectors import FEW, NONE, Embedder
+from orchestr8_index.catalog.index import Segment
+from orchestr8_index.catalog.word_vectors import SHIPPED, UNIT, Words
+from orchestr8_index.errors import SnapshotUnreadable
+from orchestr8_index.search import semantic as meaning
+from orchestr8_index.search.query import read_query
+from orchestr8_index.search.rank import rank
+from orchestr8_index.text import Terms
+
+from ..catalog.small import index_of, write_agent
+
+WORDS = Words()
+
+
+def likeness(first: str, second: str) -> float:
+    one, two = (WORDS.vector(place_of(word)) for word in (first, second))
+    pairs = zip(memoryview(one).cast("b"), memoryview(two).cast("b"), strict=True)
+    return sum(a * b for a, b in pairs) / UNIT**2
+
+
+def place_of(word: str) -> int:
+    place = WORDS.find(Terms()(word)[0])
+    assert place is not None
+    return place
+
+
+@pytest.fixture(scope="module")
+def agents(tmp_path_factory: pytest.TempPathFactory) -> Segment:
+    root = tmp_path_factory.mktemp("tree")
+    write_agent(root, "ops", "helm-keeper", "Writes charts and deploys to a kubernetes cluster.")
+    write_agent(root, "ops", "bread-baker", "Bakes bread and deploys nothing at all.")
+    write_agent(root, "ops", "silent", "")
+    index = index_of(root, tmp_path_factory.mktemp("data"))
+    return index.segments["agent"]
+
+
+def test_related_words_are_nearer_than_unrelated_ones() -> None:
+    assert likeness("kubernetes", "helm") > 0.4 > 0.2 > likeness("kubernetes", "recipe")
+
+
+def test_a_word_is_found_wherever_it_stands() -> None:
+    every, _ = WORDS.everything()
+    assert [WORDS.find(every[i]) for i in (0, 7_000, len(every) - 1)] == [0, 7_000, len(every) - 1]
+    assert WORDS.find("zzzzzzz") is None
+
+
+def test_words_stay_small_and_name_their_sources() -> None:
+    assert SHIPPED.stat().st_size < 2.5e6
+    assert "MIT" in SHIPPED.with_name("words.notice.md").read_text(encoding="utf-8")
+
+
+def test_a_damaged_file_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "words.vec").write_bytes(b"nothing of the kind")
+    with pytest.raises(SnapshotUnreadable):
+        Words(tmp_path / "words.vec")
+
+
+def test_an_entry_is_embedded_by_its_own_text_alone() -> None:
+    embedder, words = Embedder(WORDS), [place_of("kubernetes"), NONE, place_of("pods")]
+    alone = embedder.embed(words)
+    embedder.embed([place_of("bread")])
+    assert embedder.embed(words) == alone
+    length = math.sqrt(sum(value**2 for value in memoryview(alone).cast("b")))
+    assert abs(length - UNIT) < UNIT * 0.1
+
+
+def test_entries_without_known_words_have_no_meaning() -> None:
+    assert not any(Embedder(WORDS).embed([NONE]))
+
+
+def test_many_words_are_found_like_few() -> None:
+    words, _ = WORDS.everything()
+    embedder, asked = Embedder(WORDS), ["xqzv", *words[: FEW + 9]]
+    assert [embedder.place(word) for word in asked] == [NONE, *range(FEW + 9)]
+
+
+def test_meaning_decides_between_equal_words(agents: Segment) -> None:
+    first = rank(agents, "deploys docker containers", Terms()).hits[0]
+    assert agents.entry(first.place).name == "helm-keeper"
+
+
+def test_both_ways_of_comparing_agree(agents: Segment) -> None:
+    query = read_query(agents, "deploy containers to a cluster", Terms())
+    assert query.vector is not None
+    places = range(agents.size)
+    plain = meaning.likeness(agents, query.vector, places)
+    agents.uses_numpy = True
+    with_numpy = meaning.likeness(agents, query.vector, places)
+    agents.uses_numpy = False
+    assert plain == with_numpy and max(plain) > 0
+
+
+def test_a_question_is_the_weighted_mean_of_its_words(agents: Segment) -> None:
+    word = WORDS.find("helm")
+    assert meaning.vector(agents, [(word, 900), (None, 0)]) == [
+        value * 256 for value in memoryview(WORDS.vector(word or 0)).cast("b")
+    ]
+    assert meaning.vector(agents, [(None, 900)]) is None
+
+
+def test_meaning_weighs_less_in_a_large_catalogue() -> None:
+    assert meaning.strength(200, 1_000) == 600
+    assert meaning.strength(20_000, 1_000) == 60
+
+
+def test_a_score_never_exceeds_what_it_divides_by(agents: Segment) -> None:
+    for text in ("helm-keeper", "kubernetes cluster", "silent"):
+        assert all(0 < hit.relative <= 1 for hit in rank(agents, text, Terms()).hits)

@@ -1,0 +1,86 @@
+"""How do the tests speak to a server byte by byte? One that runs in a thread of this process."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from orchestr8_index.config import Door
+from orchestr8_index.daemon.claim import listen
+from orchestr8_index.serve.http import make_web
+from orchestr8_index.serve.protocol import Lines
+from orchestr8_index.serve.server import Server, configured
+from orchestr8_index.serve.state import State
+
+from ..processes import wait_for
+from .asking import limits_of
+
+
+class Quiet(Server):
+    """A server without signals: those are the test runner's."""
+
+    def capture_signals(self) -> Any:
+        return _nothing()
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+class Line:
+    """One connection."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+
+    def send(self, data: bytes) -> Line:
+        self._socket.sendall(data)
+        return self
+
+    def read(self) -> bytes:
+        """Everything until the server ends the connection."""
+        parts = []
+        try:
+            while part := self._socket.recv(65536):
+                parts.append(part)
+        except ConnectionResetError:
+            pass
+        finally:
+            self.close()
+        return b"".join(parts)
+
+    def read_one(self) -> bytes:
+        return self._socket.recv(65536)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@contextmanager
+def served(state: State, door: Door | None = None) -> Iterator[int]:
+    """The port of a server of this state."""
+    listening = listen(0)
+    lines = Lines(state.settings.limits, state.metrics.failed, state.gate.congestion)
+    server = Quiet(configured(make_web(state), lines, door or Door()), lines)
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        wait_for(lambda: server.started)
+        yield listening.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
+        listening.close()
+
+
+def with_limits(state: State, **given: int) -> State:
+    """The same state under other limits."""
+    settings = msgspec.structs.replace(state.settings, limits=limits_of(**given), watch=False)
+    made = State(settings, state.refresh, state.query_cache, state.pattern_cache)
+    return made

@@ -1,0 +1,196 @@
+"""Is the face loaded late, once, and behind the same guard as everything else?"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx2
+import pytest
+
+from orchestr8_index.config import REPOSITORY
+from orchestr8_index.serve.http import make_web
+from orchestr8_index.serve.mcp import endpoint as route
+from orchestr8_index.serve.state import State
+
+from ..asking import ask, client, living
+
+JSON = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+MODERN = {**JSON, "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/list"}
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": META}}
+Work = Callable[[httpx2.AsyncClient], Awaitable[Any]]
+
+
+def live(state: State, work: Work) -> Any:
+    async def run() -> Any:
+        app = make_web(state)
+        async with living(app), client(app) as asking:
+            return await work(asking)
+
+    return asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def tools(answer: httpx2.Response) -> int:
+    return len(answer.json()["result"]["tools"])
+
+
+def test_the_first_request_is_answered(state: State) -> None:
+    answer = live(state, lambda asking: asking.post("/mcp", json=LIST, headers=MODERN))
+    assert (answer.status_code, tools(answer)) == (200, 7)
+
+
+def test_first_requests_that_meet_load_it_once(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[int] = []
+    real = route.load
+
+    def counted() -> object:
+        loads.append(1)
+        return real()
+
+    monkeypatch.setattr(route, "load", counted)
+
+    async def many(asking: httpx2.AsyncClient) -> list[httpx2.Response]:
+        posts = (asking.post("/mcp", json=LIST, headers=MODERN) for _ in range(20))
+        return await asyncio.gather(*posts)
+
+    answers = live(state, many)
+    assert [tools(answer) for answer in answers] == [7] * 20
+    assert loads == [1]
+
+
+def test_other_requests_are_answered_while_it_loads(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go, real = threading.Event(), route.load
+    monkeypatch.setattr(route, "load", lambda: may_go.wait(30) and real())
+
+    async def both(asking: httpx2.AsyncClient) -> tuple[httpx2.Response, httpx2.Response]:
+        waiting = asyncio.create_task(asking.post("/mcp", json=LIST, headers=MODERN))
+        health = await asking.get("/health")
+        may_go.set()
+        return health, await waiting
+
+    health, answer = live(state, both)
+    assert (health.status_code, tools(answer)) == (200, 7)
+
+
+def test_where_it_cannot_be_loaded_the_answer_says_why(
+    state: State, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def absent() -> None:
+        raise ModuleNotFoundError("No module named 'mcp'")
+
+    monkeypatch.setattr(route, "load", absent)
+    answer = live(state, lambda asking: asking.post("/mcp", json=LIST, headers=MODERN))
+    assert answer.status_code == 503
+    assert "No module named 'mcp'" in answer.json()["error"]["message"]
+    assert "MCP cannot be served" in caplog.text
+
+
+def test_after_a_failure_it_is_tried_again(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, tries = route.load, [OSError("no"), None]
+
+    def sometimes() -> object:
+        if failure := tries.pop(0):
+            raise failure
+        return real()
+
+    monkeypatch.setattr(route, "load", sometimes)
+    monkeypatch.setattr(route, "RETRY_SECONDS", 0.0)
+
+    async def twice(asking: httpx2.AsyncClient) -> list[int]:
+        posts = [await asking.post("/mcp", json=LIST, headers=MODERN) for _ in range(2)]
+        return [post.status_code for post in posts]
+
+    assert live(state, twice) == [503, 200]
+
+
+def test_a_failure_is_not_repeated_at_once(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[int] = []
+
+    def never() -> None:
+        tries.append(1)
+        raise OSError("no")
+
+    monkeypatch.setattr(route, "load", never)
+
+    async def often(asking: httpx2.AsyncClient) -> list[int]:
+        return [(await asking.post("/mcp", json=LIST)).status_code for _ in range(5)]
+
+    assert live(state, often) == [503] * 5
+    assert tries == [1]
+
+
+def test_a_server_that_has_not_started_says_so(state: State) -> None:
+    answer = ask(make_web(state), "POST", "/mcp", json=LIST, headers=MODERN)
+    assert answer.status_code == 503
+    assert "starting or stopping" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({"Host": "evil.example"}, 421), ({"Origin": "http://evil.example"}, 403)]
+    + [({"Origin": "http://localhost:9"}, 200), ({"Host": "127.0.0.1"}, 200)],
+)
+def test_strangers_are_refused(state: State, headers: dict[str, str], status: int) -> None:
+    sent = {**MODERN, **headers}
+    answer = live(state, lambda asking: asking.post("/mcp", json=LIST, headers=sent))
+    assert answer.status_code == status
+
+
+def test_an_answer_has_its_correlation_id(state: State) -> None:
+    sent = {**MODERN, "X-Correlation-ID": "mine-1"}
+    answer = live(state, lambda asking: asking.post("/mcp", json=LIST, headers=sent))
+    assert answer.headers["x-correlation-id"] == "mine-1"
+
+
+def test_blanks_after_a_header_harm_nothing(state: State) -> None:
+    sent = {**MODERN, "MCP-Protocol-Version": "2026-07-28 \t"}
+    answer = live(state, lambda asking: asking.post("/mcp", json=LIST, headers=sent))
+    assert (answer.status_code, tools(answer)) == (200, 7)
+
+
+def test_a_large_body_is_413(state: State) -> None:
+    answer = live(state, lambda a: a.post("/mcp", content=b" " * 1_000_001, headers=MODERN))
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff", b"1" * 5000, b"[" * 20_000])
+def test_nonsense_is_refused(state: State, body: bytes) -> None:
+    answer = live(state, lambda asking: asking.post("/mcp", content=body, headers=MODERN))
+    assert 400 <= answer.status_code < 500
+
+
+def test_another_verb_is_405(state: State) -> None:
+    assert ask(make_web(state), "PUT", "/mcp").status_code == 405
+
+
+def test_before_the_first_request_the_sdk_is_not_loaded() -> None:
+    code = """
+        import asyncio, sys, tempfile
+        from pathlib import Path
+        from orchestr8_index.config import fixture_root
+        from tests.serve.asking import ask, settings_of, state_of
+        from tests.serve.mcp.test_endpoint import LIST, MODERN, live
+        heavy = {"mcp", "mcp_types", "pydantic", "cryptography"}
+        state = state_of(settings_of(Path(tempfile.mkdtemp()), fixture_root()), None)
+        live(state, lambda asking: asking.get("/health"))
+        print(sorted(heavy & set(sys.modules)))
+        state = state_of(settings_of(Path(tempfile.mkdtemp()), fixture_root()), None)
+        live(state, lambda asking: asking.post("/mcp", json=LIST, headers=MODERN))
+        print("mcp" in sys.modules)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert done.stdout.split("\n")[:2] == ["[]", "True"]

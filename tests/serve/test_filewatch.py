@@ -1,0 +1,124 @@
+"""Does a saved file reach the next answer by itself?"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from orchestr8_index.catalog.generations import Refresh
+from orchestr8_index.catalog.worker import Builder
+from orchestr8_index.config import read_settings
+from orchestr8_index.serve.filewatch import Watch, may_matter
+
+from ..trees import write_tree
+
+DEADLINE = 20.0
+
+
+def refresh_over(root: Path, data: Path) -> Refresh:
+    settings = read_settings((str(root),), 0, str(data))
+    return Refresh(settings, Builder(settings))
+
+
+def agents(refresh: Refresh) -> set[str]:
+    assert refresh.index
+    return set(refresh.index.segments["agent"].position)
+
+
+async def change(root: Path, data: Path, look_seconds: float = 3600.0) -> set[str]:
+    """Start to watch, add one agent and remove another; what is indexed then."""
+    refresh = refresh_over(root, data)
+    refresh.open_last()
+    await refresh.begin()
+    watch = Watch(refresh, look_seconds)
+    watch.begin()
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while refresh.index and refresh.index.generation < 2:
+                write_tree(root, {"plugins/a/agents/new.md": "---\nname: new\n---\nNew."})
+                (root / "plugins/a/agents/old.md").unlink(missing_ok=True)
+                await asyncio.sleep(0.05)  # until the watch is set up and has seen it
+        await refresh.check()
+    finally:
+        await watch.stop()
+        await refresh.stop()
+    return agents(refresh)
+
+
+def tree(tmp_path: Path) -> Path:
+    files = {"plugins/a/agents/old.md": "---\nname: old\n---\nOld."}
+    return write_tree(tmp_path / "tree", files)
+
+
+def test_a_saved_file_is_indexed_and_a_deleted_one_goes(tmp_path: Path) -> None:
+    assert asyncio.run(change(tree(tmp_path), tmp_path / "data")) == {"a:new"}
+
+
+def test_the_clock_finds_what_watching_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*roots: str, **options: object) -> None:
+        raise OSError("no watches left")
+
+    monkeypatch.setattr("watchfiles.awatch", refuse)
+    assert asyncio.run(change(tree(tmp_path), tmp_path / "data", 0.01)) == {"a:new"}
+
+
+@pytest.mark.parametrize(
+    ("path", "matters"),
+    [
+        ("/r/agents/x.md", True),
+        ("/r/.claude-plugin/plugin.json", True),
+        ("/r/.claude/agent-registry.yml", True),
+        ("/r/agents", True),
+        ("/r/.git/HEAD.md", False),
+        ("/r/node_modules/a/README.md", False),
+        ("/r/src/main.py", False),
+    ],
+)
+def test_only_what_can_change_the_index_matters(path: str, matters: bool) -> None:
+    from watchfiles import Change
+
+    assert may_matter(Change.modified, path) is matters
+
+
+def test_a_folder_matters_whatever_its_name(tmp_path: Path) -> None:
+    """`mv foo-1.2.0 plugins/` is told of the folder alone, and so is its removal."""
+    from watchfiles import Change
+
+    folder = tmp_path / "foo-1.2.0"
+    folder.mkdir()
+    assert may_matter(Change.added, str(folder))
+    folder.rmdir()
+    assert may_matter(Change.deleted, str(folder))
+
+
+def test_a_child_waits_for_the_next_change_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(Builder, "prepare", lambda self: done.append("prepared"))
+    monkeypatch.setattr(Builder, "dismiss", lambda self: done.append("dismissed"))
+    asyncio.run(edit(tree(tmp_path), tmp_path / "data", done))
+    assert done[:2] == ["prepared", "dismissed"]
+
+
+async def edit(root: Path, data: Path, done: list[str]) -> None:
+    """Change a file until a child was prepared, and dismissed when nothing else changed."""
+    refresh = refresh_over(root, data)
+    refresh.open_last()
+    await refresh.begin()
+    watch = Watch(refresh, ready_seconds=0.0)
+    watch.begin()
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while "prepared" not in done:
+                write_tree(root, {"plugins/a/agents/new.md": "---\nname: new\n---\nNew."})
+                await asyncio.sleep(0.05)
+            while "dismissed" not in done:
+                await asyncio.sleep(0.01)
+    finally:
+        await watch.stop()
+        await refresh.stop()

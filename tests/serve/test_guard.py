@@ -1,0 +1,206 @@
+"""Who may ask? Foreign hosts and origins are refused everywhere; every answer has an id."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from orchestr8_index.config import Door
+from orchestr8_index.serve import http as web
+from orchestr8_index.serve.guard import Guard
+from orchestr8_index.serve.host_names import host_name, names_of
+from orchestr8_index.serve.http import make_web
+from orchestr8_index.serve.protocol import Lines
+from orchestr8_index.serve.server import configured
+from orchestr8_index.serve.state import State
+
+from .asking import ask, client, serve_one
+
+ROUTES = [("POST", "/"), ("GET", "/health"), ("GET", "/metrics"), ("POST", "/reindex")]
+ROUTES += [("GET", "/nowhere"), ("DELETE", "/")]
+LOCAL = ["localhost", "localhost:3700", "LOCALHOST:1", "127.0.0.1:80", "[::1]:3700", "[::1]"]
+FOREIGN = ["example.com", "localhost.example.com", "127.0.0.1.nip.io:3700", "", "[", "0.0.0.0"]
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_foreign_host_is_misdirected(app: ASGIApp, method: str, path: str, host: str) -> None:
+    assert ask(app, method, path, headers={"Host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("host", LOCAL)
+def test_local_hosts_are_served(app: ASGIApp, host: str) -> None:
+    assert ask(app, "GET", "/health", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://example.com", "null", "", "file://", "http://["])
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_foreign_origin_is_forbidden(app: ASGIApp, method: str, path: str, origin: str) -> None:
+    assert ask(app, method, path, headers={"Origin": origin}).status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:5173", "http://127.0.0.1", "http://[::1]:1"])
+def test_pages_of_this_machine_may_ask(app: ASGIApp, origin: str) -> None:
+    assert ask(app, "GET", "/health", headers={"Origin": origin}).status_code == 200
+
+
+def test_without_a_host_it_is_misdirected(app: ASGIApp) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    scope: Scope = {"type": "http", "method": "GET", "path": "/health", "headers": []}
+    asyncio.run(serve_one(app, scope, receive, send))
+    assert sent[0]["status"] == 421
+
+
+@pytest.mark.parametrize("ident", ["abc-1", "a.b:c_d", "x" * 64])
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_a_correlation_id_is_echoed(app: ASGIApp, method: str, path: str, ident: str) -> None:
+    answer = ask(app, method, path, headers={"X-Correlation-ID": ident})
+    assert answer.headers["x-correlation-id"] == ident
+
+
+@pytest.mark.parametrize("ident", ["", "x" * 65, "a b", "a\tb", 'a"b', "<b>", "a;b", "é"])
+def test_an_unsafe_correlation_id_is_replaced(app: ASGIApp, ident: str) -> None:
+    sent = {"X-Correlation-ID": ident.encode()}
+    answer = ask(app, "GET", "/health", headers=sent)
+    assert re.fullmatch("[0-9a-f]{16}", answer.headers["x-correlation-id"])
+
+
+def test_made_ids_differ(app: ASGIApp) -> None:
+    made = {ask(app, "GET", "/health").headers["x-correlation-id"] for _ in range(5)}
+    assert len(made) == 5
+
+
+def test_a_refusal_has_an_id_too(app: ASGIApp) -> None:
+    answer = ask(app, "GET", "/health", headers={"Host": "example.com", "X-Correlation-ID": "a"})
+    assert (answer.status_code, answer.headers["x-correlation-id"]) == (421, "a")
+    assert "localhost" in answer.json()["error"]["data"]["cure"]
+
+
+def test_one_log_line_tells_of_a_request(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "getHealth"})
+    with caplog.at_level(logging.INFO, "orchestr8.http"):
+        ask(app, "POST", "/", content=body)
+    (record,) = caplog.records
+    told = vars(record)
+    assert (told["method"], told["path"], told["status"]) == ("POST", "/", 200)
+    assert told["rpc"] == "getHealth"
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/metrics"])
+def test_looks_of_a_machine_are_no_news(
+    app: ASGIApp, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    """`top` looks twice a second; who is refused there is news."""
+    with caplog.at_level(logging.DEBUG, "orchestr8.http"):
+        ask(app, "GET", path)
+        ask(app, "GET", path, headers={"Host": "example.com"})
+    assert [record.levelname for record in caplog.records] == ["DEBUG", "INFO"]
+
+
+def test_above_info_level_no_line_is_made(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "orchestr8.http"):
+        ask(app, "GET", "/openapi.json")
+    assert caplog.records == []
+
+
+def test_a_long_path_is_cut_in_the_log(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "orchestr8.http"):
+        ask(app, "GET", "/" + "x" * 5000)
+    assert len(vars(caplog.records[0])["path"]) == 100
+
+
+def test_what_is_not_http_passes(state: State) -> None:
+    seen: list[str] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["type"])
+
+    async def nothing(*_: Any) -> Any:
+        return {}
+
+    asyncio.run(serve_one(Guard(inner, state.gate), {"type": "lifespan"}, nothing, nothing))
+    assert seen == ["lifespan"]
+
+
+def test_requests_do_not_share_ids(app: ASGIApp) -> None:
+    async def many() -> list[str]:
+        async with client(app) as asking:
+            names = [f"id-{number}" for number in range(20)]
+            sent = [asking.get("/health", headers={"X-Correlation-ID": name}) for name in names]
+            answers = await asyncio.gather(*sent)
+        return [answer.headers["x-correlation-id"] for answer in answers]
+
+    assert asyncio.run(many()) == [f"id-{number}" for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("LocalHost:1", "localhost"),
+        ("[::1]:1", "[::1]"),
+        ("[", ""),
+        ("evil@localhost", ""),
+        ("localhost:80:80", ""),
+        ("localhost:", ""),
+        ("localhost:x", ""),
+        (" localhost", ""),
+        ("localhost/", ""),
+        ("localhost\n", ""),
+        ("\u0661.0.0.1", ""),
+        ("", ""),
+    ],
+)
+def test_a_host_is_read_strictly(address: str, name: str) -> None:
+    assert host_name(address) == name
+
+
+def test_two_hosts_are_refused(app: ASGIApp) -> None:
+    sent = [("Host", "localhost"), ("Host", "localhost")]
+    assert ask(app, "GET", "/health", headers=sent).status_code == 400
+
+
+def test_a_peer_cannot_name_itself(state: State) -> None:
+    """uvicorn believes a proxy on loopback unless told not to."""
+    lines = Lines(state.settings.limits)
+    assert not configured(make_web(state), lines, state.settings.door).proxy_headers
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/metrics"])
+def test_a_defect_of_a_route_is_an_error_of_the_family(
+    state: State, monkeypatch: pytest.MonkeyPatch, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Starlette's own answer was plain text without an id."""
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("/secret/path")
+
+    for name in ("health", "metrics", "reply_to"):
+        monkeypatch.setattr(web, name, broken)
+    headers = {"X-Correlation-ID": "mine"}
+    answer = ask(make_web(state), "POST" if path == "/" else "GET", path, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, -32603)
+    assert answer.headers["x-correlation-id"] == "mine" and "secret" not in answer.text
+    assert "/secret/path" in str(caplog.records[0].exc_info)
+    assert state.metrics.errors[-32603] == 1
+
+
+def test_further_names_are_answered_to(state: State) -> None:
+    door = Door(host="192.0.2.7", allow_hosts=("tools.example",))
+    names = names_of(door)
+    for host in ("192.0.2.7", "192.0.2.7:3700", "Tools.Example:1", "localhost"):
+        assert host_name(host) in names
+    assert host_name("192.0.2.8") not in names
+    assert "0.0.0.0" not in names_of(Door(host="0.0.0.0"))

@@ -1,0 +1,284 @@
+"""Do keys open, and only what they may, until they are revoked?"""
+
+from __future__ import annotations
+
+import contextlib
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+
+from orchestr8_index.catalog.index import Index
+from orchestr8_index.config import Door, fixture_root
+from orchestr8_index.errors import NotSafe, OperationError
+from orchestr8_index.serve import guard
+from orchestr8_index.serve.audit import Audit
+from orchestr8_index.serve.callers import RIGHTS, Caller, Right
+from orchestr8_index.serve.http import make_web
+from orchestr8_index.serve.keys import LOOK_SECONDS, KeyFile, Keys, check_keys, new_token
+from orchestr8_index.serve.state import State
+from orchestr8_index.store import ledger, schema
+from orchestr8_index.store.database import connect
+
+from .asking import ask, settings_of, state_of
+from .test_rate import Clock
+
+FORGET = {"jsonrpc": "2.0", "id": 1, "method": "forgetDecisions", "params": {"task_id": "x"}}
+QUERY = {"jsonrpc": "2.0", "id": 1, "method": "querySkills", "params": {"context": "notes"}}
+PATTERN = {"goal": "ship it", "agent_sequence": ["a"]}
+STORE = {"jsonrpc": "2.0", "id": 1, "method": "storePattern", "params": PATTERN}
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> KeyFile:
+    return KeyFile(tmp_path)
+
+
+@pytest.fixture
+def locked(tmp_path: Path, shipped_index: Index) -> State:
+    """A server that needs keys."""
+    door = Door(require_keys=True)
+    settings = settings_of(tmp_path, fixture_root(), door=door, local_key="o8_mine")
+    return state_of(settings, shipped_index)
+
+
+def asked(state: State, token: str, body: dict[str, Any] = QUERY) -> httpx2.Response:
+    return ask(make_web(state), "POST", "/", json=body, headers={"Authorization": token})
+
+
+# --- the file ----------------------------------------------------------------------------------
+
+
+def test_a_key_is_kept_as_a_hash_only(keys: KeyFile) -> None:
+    token = keys.add("ci", "report")
+    assert len(token) > 43 and token not in keys.path.read_text()
+    assert [(key.name, key.scope) for key in keys.read()] == [("ci", "report")]
+
+
+def test_the_file_is_its_owners_alone(keys: KeyFile) -> None:
+    keys.add("ci", "read")
+    assert stat.S_IMODE(keys.path.stat().st_mode) == 0o600
+
+
+def test_a_name_is_given_once(keys: KeyFile) -> None:
+    keys.add("ci", "read")
+    with pytest.raises(OperationError, match="There is a key named ci"):
+        keys.add("ci", "admin")
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "../x", "-x", "x" * 65, "a\n", "é"])
+def test_a_name_is_plain(keys: KeyFile, name: str) -> None:
+    with pytest.raises(OperationError, match="is no name"):
+        keys.add(name, "read")
+
+
+def test_a_revoked_key_is_gone(keys: KeyFile) -> None:
+    keys.add("ci", "read")
+    keys.revoke("ci")
+    assert keys.read() == []
+    with pytest.raises(OperationError, match="There is no key named ci"):
+        keys.revoke("ci")
+
+
+def test_a_key_that_is_revoked_while_the_body_comes_opens_nothing(
+    locked: State, keys: KeyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was looked up at the head, and a body may take half a minute."""
+    token = keys.add("ci", "admin")
+    monkeypatch.setattr(guard, "LOOK_SECONDS", -1)
+    body = msgspec.json.encode(QUERY)
+
+    async def slowly(revoked: bool) -> AsyncIterator[bytes]:
+        yield body[:10]
+        if revoked:
+            locked.gate.keys._keys.clear()
+        yield body[10:]
+
+    for revoked, status in ((False, 200), (True, 401)):
+        headers = {"Authorization": f"Bearer {token}"}
+        told = ask(make_web(locked), "POST", "/", content=slowly(revoked), headers=headers)
+        assert told.status_code == status
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b'[{"name":"a"}]'])
+def test_a_damaged_file_says_so_and_lets_nobody_in(keys: KeyFile, content: bytes) -> None:
+    keys.path.write_bytes(content)
+    with pytest.raises(OperationError, match="cannot be read"):
+        keys.read()
+    assert Keys(keys.path.parent).caller_of(b"o8_x") is None
+
+
+def test_a_running_server_sees_changes_within_a_second(keys: KeyFile) -> None:
+    clock = Clock()
+    told: list[tuple[str, str]] = []
+    known = Keys(keys.path.parent, lambda name, what: told.append((name, what)), clock)
+    assert not known.any
+    token = keys.add("ci", "report").encode()
+    clock.now += LOOK_SECONDS
+    assert known.caller_of(token) == Caller("ci", "report")
+    keys.revoke("ci")
+    clock.now += LOOK_SECONDS
+    assert known.caller_of(token) is None
+    assert told == [("ci", "key added"), ("ci", "key revoked")]
+    assert LOOK_SECONDS < 1
+
+
+# --- at the door -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "token", ["", "Bearer", "Bearer ", "Bearer nonsense", "Basic o8_mine", "o8_mine", "Bearer \xff"]
+)
+def test_without_a_known_key_it_is_401(locked: State, token: str) -> None:
+    answer = ask(
+        make_web(locked), "POST", "/", headers=[(b"Authorization", token.encode("latin-1"))]
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, -32030)
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/health"),
+        ("GET", "/metrics"),
+        ("POST", "/reindex"),
+        ("POST", "/mcp"),
+        ("GET", "/x"),
+    ],
+)
+def test_every_route_is_locked(locked: State, method: str, path: str) -> None:
+    assert ask(make_web(locked), method, path).status_code == 401
+
+
+def test_the_sign_of_life_is_not(locked: State) -> None:
+    assert ask(make_web(locked), "GET", "/health/live").status_code != 401
+
+
+def test_the_users_own_command_line_gets_in(locked: State) -> None:
+    assert asked(locked, "Bearer o8_mine").status_code == 200
+    assert asked(locked, "bearer   o8_mine").status_code == 200
+
+
+@pytest.mark.parametrize("right", RIGHTS)
+@pytest.mark.parametrize(("body", "needs"), [(QUERY, "read"), (STORE, "report"), (FORGET, "admin")])
+def test_a_scope_includes_those_before_it(
+    locked: State, right: Right, body: dict[str, Any], needs: Right
+) -> None:
+    token = KeyFile(locked.settings.data_dir).add("ci", right)
+    answer = asked(locked, f"Bearer {token}", body).json()
+    may = RIGHTS.index(right) >= RIGHTS.index(needs)
+    assert (answer.get("error", {}).get("code") == -32031) is not may
+
+
+@pytest.mark.parametrize("right", ["read", "report"])
+def test_reindex_is_for_admins(locked: State, right: Right) -> None:
+    headers = {"Authorization": f"Bearer {KeyFile(locked.settings.data_dir).add('ci', right)}"}
+    answer = ask(make_web(locked), "POST", "/reindex", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, -32031)
+
+
+def test_guessing_ends_in_429(locked: State) -> None:
+    app, statuses = make_web(locked), set()
+    for number in range(40):
+        headers = {"Authorization": f"Bearer guess-{number}"}
+        statuses.add(ask(app, "POST", "/", headers=headers).status_code)
+    assert statuses == {401, 429}
+    assert asked(locked, "Bearer o8_mine").status_code == 200
+
+
+def test_on_loopback_keys_are_optional_but_a_wrong_one_is_not(state: State) -> None:
+    assert asked(state, "Bearer whatever").status_code == 200
+    KeyFile(state.settings.data_dir.parent).path.parent.mkdir(exist_ok=True)
+    state.settings.data_dir.mkdir(exist_ok=True)
+    token = KeyFile(state.settings.data_dir).add("ci", "read")
+    fresh = state_of(state.settings, state.refresh.index)
+    assert asked(fresh, "Bearer whatever").status_code == 401
+    assert asked(fresh, f"Bearer {token}").status_code == 200
+    assert ask(make_web(fresh), "POST", "/", json=FORGET).json()["error"]["code"] == -32002
+
+
+@pytest.mark.parametrize("door", [Door(host="0.0.0.0"), Door(require_keys=True)])
+def test_without_a_key_it_does_not_start(tmp_path: Path, door: Door) -> None:
+    settings = settings_of(tmp_path, tmp_path, door=door)
+    with pytest.raises(NotSafe) as refused:
+        check_keys(settings)
+    assert f"--data-dir {tmp_path}" in refused.value.cure and refused.value.exit_status == 1
+    KeyFile(tmp_path).add("ci", "read")
+    check_keys(settings)
+
+
+def test_settings_do_not_show_their_keys(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, api_key="o8_secret", local_key="o8_mine")
+    assert "o8_" not in repr(settings) and "o8_" not in str(settings)
+
+
+# --- the audit ---------------------------------------------------------------------------------
+
+
+def test_what_a_key_may_not_do_is_noted_with_its_name(locked: State, keys: KeyFile) -> None:
+    token = keys.add("ci", "report")
+    told = ask(make_web(locked), "POST", "/reindex", headers={"Authorization": f"Bearer {token}"})
+    assert told.status_code == 403
+    assert [row[1:4] for row in locked.gate.audit.take()] == [
+        ("ci", "POST /reindex", "403 Forbidden")
+    ]
+
+
+def test_a_key_that_nobody_used_yet_is_noted_too(locked: State, keys: KeyFile) -> None:
+    locked.gate.keys.look()
+    keys.add("ci", "read")
+    locked.gate.keys._look_after = 0.0
+    locked.gate.keys.look()
+    assert [row[1:3] for row in locked.gate.audit.take()] == [("ci", "key added")]
+
+
+def test_who_did_what_is_noted_without_contents(locked: State) -> None:
+    token = KeyFile(locked.settings.data_dir).add("ci", "read")
+    asked(locked, f"Bearer {token}", QUERY)
+    asked(locked, f"Bearer {token}", FORGET)
+    asked(locked, "Bearer nonsense", QUERY)
+    events = [row[1:4] for row in locked.gate.audit.take()]
+    assert events[:2] == [("ci", "querySkills", "ok"), ("ci", "forgetDecisions", "-32031")]
+    assert events[2][1:] == ("request", "401 Unauthorized")
+    assert b"notes" not in msgspec.json.encode(events)
+
+
+def test_an_open_server_notes_what_changes_and_what_is_refused(state: State) -> None:
+    app = make_web(state)
+    ask(app, "POST", "/", json=QUERY)
+    ask(app, "POST", "/", json=STORE)
+    ask(app, "GET", "/health", headers={"Host": "evil"})
+    told = [row[2:4] for row in state.gate.audit.take()]
+    assert told == [("storePattern", "-32002"), ("request", "421 Misdirected")]
+
+
+def test_the_same_event_is_counted_and_events_are_bounded() -> None:
+    audit = Audit(reads=True)
+    for number in range(5000):
+        audit.note("a", "request", "401")
+        audit.note(f"peer-{number}", "request", "401")
+    rows = audit.take()
+    assert rows[0][4] == 5000 and len(rows) <= 501
+    assert audit.take() == []
+
+
+def test_a_key_that_stands_in_the_place_of_a_name_is_not_written_down() -> None:
+    audit, key = Audit(reads=True), new_token()
+    audit.note(key, "querySkills", "ok")
+    assert [row[1] for row in audit.take()] == ["[redacted]"]
+
+
+@pytest.mark.parametrize(
+    "hostile", ["'); DROP TABLE audit; --", '" OR 1=1 --', "%s ?1 :x", "a\x00b"]
+)
+def test_names_do_not_reach_the_sql(tmp_path: Path, hostile: str) -> None:
+    with contextlib.closing(connect(tmp_path / "mcp.db")) as connection:
+        schema.migrate(connection)
+        rows = [("2025-01-01", hostile, hostile, hostile, 1)]
+        ledger.write_audit(connection, rows)
+        assert ledger.read_audit(connection, 10) == rows

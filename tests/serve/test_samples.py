@@ -1,0 +1,97 @@
+"""What does the process use? Looked at by the clock, never by a scrape."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from orchestr8_index.serve.background import Upkeep
+from orchestr8_index.serve.health import metrics
+from orchestr8_index.serve.samples import KEPT, Samples, open_files
+from orchestr8_index.serve.state import State
+
+
+def test_a_sample_tells_of_this_process(tmp_path: Path) -> None:
+    (tmp_path / "mcp.db").write_bytes(b"x" * 2_000_000)
+    sample = Samples(tmp_path).take()
+    assert 5 < sample.memory_mb < 2000 and sample.database_mb == 2.0
+    assert sample.threads >= 1 and sample.cpu_seconds > 0
+
+
+def test_an_hour_is_kept(tmp_path: Path) -> None:
+    samples = Samples(tmp_path)
+    for _ in range(KEPT + 5):
+        samples.take()
+    assert len(samples.taken) == KEPT
+
+
+def test_scrapes_look_at_nothing_themselves(state: State) -> None:
+    for _ in range(5):
+        metrics(state)
+    assert len(state.signs.samples.taken) == 1
+
+
+def test_it_looks_again_and_again_and_runs_what_else_needs_a_look(tmp_path: Path) -> None:
+    looked: list[int] = []
+    samples = Samples(tmp_path, every=0, also=[lambda: looked.append(1)])
+    for _ in range(3):
+        samples.look()
+    assert (len(looked), len(samples.taken)) == (3, 3)
+
+
+def test_between_two_looks_it_takes_nothing(tmp_path: Path) -> None:
+    samples = Samples(tmp_path)
+    for _ in range(3):
+        samples.look()
+    assert len(samples.taken) == 1
+
+
+def test_a_running_server_looks(state: State) -> None:
+    async def run() -> None:
+        async with until_looked(state):
+            while not state.signs.samples.taken:
+                await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+
+
+def test_a_look_that_fails_is_not_the_last(state: State) -> None:
+    looked: list[int] = []
+    state.signs.samples.every = 0
+
+    def fail() -> None:
+        looked.append(1)
+        raise OSError
+
+    state.signs.samples.also.append(fail)
+
+    async def run() -> None:
+        async with until_looked(state):
+            while len(looked) < 2:
+                await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(run(), 20))
+
+
+@asynccontextmanager
+async def until_looked(state: State) -> AsyncIterator[None]:
+    upkeep = Upkeep(state, look_seconds=0)
+    upkeep.begin()
+    yield
+    await upkeep.stop()
+
+
+def test_where_the_system_does_not_tell_there_are_no_open_files(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert open_files() >= 0
+
+    def refuse(_: str) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("os.listdir", refuse)
+    assert open_files() == 0
