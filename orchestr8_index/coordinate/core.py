@@ -10,6 +10,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from ..errors import Compacted, InvalidParams
+from ..store.database import transaction
 from . import locks, messages, sessions, values
 from .agents import agents
 from .caller import Caller
@@ -30,7 +31,7 @@ from .params import (
     WriteShared,
     value_text,
 )
-from .select import one_of
+from .select import Keys, one_of
 
 Answer = Any  # an object of JSON; Raw where it is given a second time
 
@@ -45,17 +46,22 @@ class Coordination(Commits):
         keys = one_of(params.keys, params.prefix, params.pattern)
         if params.changed_after is not None:
             return await self._read_changes(caller, params)
+        if params.history or params.at_rev is not None:
+            rows, more, rev = self._read_past(caller, keys, params)
+        else:
+            found = self.reader.present(caller.project, keys, params.after, params.limit)
+            rows, more, rev = found
+        return {"items": rows, "rev": rev, **({"more": True} if more else {})}
+
+    def _read_past(
+        self, caller: Caller, keys: Keys, params: ReadShared
+    ) -> tuple[list[Answer], bool, int]:
         connection = self.store.reader
-        connection.execute("BEGIN")
-        try:
+        with transaction(connection, "DEFERRED"):
             rev = last_revision(connection)
             _check_past(connection, params.at_rev, rev)
-            read = self.reader.present if params.at_rev is None else self.reader.past
-            read = self.reader.history if params.history else read
-            rows, more = read(caller.project, keys, params)
-        finally:
-            connection.execute("COMMIT")
-        return {"items": rows, "rev": rev, **({"more": True} if more else {})}
+            read = self.reader.history if params.history else self.reader.past
+            return *read(caller.project, keys, params), rev
 
     async def _read_changes(self, caller: Caller, params: ReadShared) -> Answer:
         keys = one_of(params.keys, params.prefix, params.pattern)
@@ -82,8 +88,8 @@ class Coordination(Commits):
 
     async def snapshot_shared(self, caller: Caller, params: SnapshotShared) -> Answer:
         caller.require("admin")
-        rows = self.reader.snapshot(caller.project, params.prefix)
-        return {"rev": last_revision(self.store.reader), "items": rows}
+        rows, rev = self.reader.snapshot(caller.project, params.prefix)
+        return {"rev": rev, "items": rows}
 
     async def restore_shared(self, caller: Caller, params: RestoreShared) -> Answer:
         texts = {each.key: value_text(each.value, "items.value") for each in params.items}

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Raw
 
 from ..errors import Compacted
+from ..store.database import transaction
 from .caller import Caller, may_see, read_message
 from .clock import iso
 from .journal import oldest, set_oldest
@@ -26,10 +27,8 @@ Row = dict[str, Any]
 
 
 def last_revision(connection: sqlite3.Connection) -> int:
-    return max(
-        (connection.execute("SELECT max(id) FROM event").fetchone()[0] or 0) >> 10,
-        oldest(connection),
-    )
+    newest = connection.execute("SELECT max(id) FROM event").fetchone()[0]
+    return newest >> 10 if newest is not None else oldest(connection)
 
 
 def read_events(
@@ -40,11 +39,8 @@ def read_events(
     A revision is never cut in two, so that there may be more than `limit`. 0 is the beginning of
     what is kept. Raises Compacted where events after `after` are gone.
     """
-    connection.execute("BEGIN")
-    try:
+    with transaction(connection, "DEFERRED"):
         return _read_events(connection, caller, keys, after, limit)
-    finally:
-        connection.execute("COMMIT")
 
 
 def _read_events(

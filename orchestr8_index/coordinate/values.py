@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from ..errors import Conflict, InvalidParams, StoreUnavailable
 from .clock import Clock, iso
-from .journal import Change, checksum
+from .journal import Change, checksum, oldest
 from .params import Kept, Op, ReadShared, RestoreShared
 from .schema import PUT
 from .select import Keys
@@ -21,8 +21,8 @@ Present = tuple[int, str] | None  # the event's id and who wrote
 _OWN = "substr(key, 1, 1) = '@'"
 _PRESENT = """SELECT id, by FROM item WHERE project = ? AND key = ?
     AND (ends IS NULL OR ends > ?)"""
-_READ = f"""SELECT key, value, id, by, at, ends, crc FROM item WHERE project = ? AND NOT {_OWN}
-    AND (ends IS NULL OR ends > ?) AND"""
+_READ = f"""SELECT key, value, id, by, at, ends, crc, newest FROM (SELECT max(id) AS newest
+    FROM event) LEFT JOIN item ON project = ? AND NOT {_OWN} AND (ends IS NULL OR ends > ?) AND"""
 _PAST = """SELECT event.key, ifnull(event.value, item.value), event.id, event.by, event.at, NULL,
     event.crc, event.kind FROM event LEFT JOIN item ON item.project = event.project
     AND item.key = event.key AND item.id = event.id
@@ -101,13 +101,18 @@ class Reader:
     def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
         self.connection, self.clock = connection, clock
 
-    def present(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
-        """The values in the order of their keys, and whether there are more than `limit`."""
+    def present(
+        self, project: str, keys: Keys, after: str, limit: int
+    ) -> tuple[list[Row], bool, int]:
+        """The values in the order of their keys, whether there are more than `limit`, and the
+        revision at which all of them were read."""
         condition, values = keys.where("key")
-        asked = (project, self.clock.now(), *values, params.after, params.limit + 1)
+        asked = (project, self.clock.now(), *values, after, limit + 1)
         query = f"{_READ} {condition} AND key > ? ORDER BY key LIMIT ?"
         rows = self.connection.execute(query, asked).fetchall()
-        return [self._shown(row) for row in rows[: params.limit]], len(rows) > params.limit
+        rev = (rows[0][7] or 0) >> 10 or oldest(self.connection)
+        found = [self._shown(row) for row in rows[:limit] if row[0] is not None]
+        return found, len(rows) > limit, rev
 
     def history(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
         """All writes that the log still has, newest first; a deletion has the value null."""
@@ -118,13 +123,10 @@ class Reader:
         rows = self.connection.execute(f"{query} LIMIT ?", asked).fetchall()
         return [_past(row) for row in rows[: params.limit]], len(rows) > params.limit
 
-    def snapshot(self, project: str, prefix: str) -> list[Kept]:
-        """Everything below the prefix."""
-        condition, values = Keys(prefix=prefix).where("key")
-        query = f"{_READ} {condition} ORDER BY key"
-        rows = self.connection.execute(query, (project, self.clock.now(), *values))
-        shown = map(self._shown, rows)
-        return [Kept(row["key"], row["value"], row.get("expires_in")) for row in shown]
+    def snapshot(self, project: str, prefix: str) -> tuple[list[Kept], int]:
+        """Everything below the prefix, and the revision."""
+        rows, _, rev = self.present(project, Keys(prefix=prefix), "", -2)
+        return [Kept(row["key"], row["value"], row.get("expires_in")) for row in rows], rev
 
     def noted(self, project: str, key: str) -> Raw | None:
         """An item of the server's own."""
@@ -144,7 +146,7 @@ class Reader:
         return [_past(row) for row in rows[: params.limit]], len(rows) > params.limit
 
     def _shown(self, row: tuple[Any, ...]) -> Row:
-        key, value, number, by, at, ends, crc = row
+        key, value, number, by, at, ends, crc, _ = row
         _check(key, value, crc)
         shown = {"key": key, "value": _raw(value), "rev": number >> 10, "by": by, "at": iso(at)}
         if ends is not None:

@@ -83,9 +83,9 @@ def _text(raw: bytes) -> str:
 
 
 @contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing; the commit returns after the fsync."""
-    connection.execute("BEGIN IMMEDIATE")
+def transaction(connection: sqlite3.Connection, mode: str = "IMMEDIATE") -> Iterator[None]:
+    """All or nothing; the commit returns after the fsync. DEFERRED ones only read."""
+    connection.execute(f"BEGIN {mode}")
     try:
         yield
         connection.execute("COMMIT")
