@@ -125,7 +125,7 @@ class Reader:
 
     def snapshot(self, project: str, prefix: str) -> tuple[list[Kept], int]:
         """Everything below the prefix, and the revision."""
-        rows, _, rev = self.present(project, Keys(prefix=prefix), "", -2)
+        rows, _, rev = self.present(project, Keys(prefix=prefix), "", 1 << 40)
         return [Kept(row["key"], row["value"], row.get("expires_in")) for row in rows], rev
 
     def noted(self, project: str, key: str) -> Raw | None:
