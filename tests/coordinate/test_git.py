@@ -130,7 +130,9 @@ def test_a_foreign_entry_of_the_stash_is_left_alone(action: str) -> None:
     assert refuse(f"git stash {action}", TREE, Others(TREE, {})) == ""
 
 
-@given(st.text(max_size=60), st.lists(st.sampled_from(["git", "stash", "-", "--", "'", "&&", "\n"])))
+@given(
+    st.text(max_size=60), st.lists(st.sampled_from(["git", "stash", "-", "--", "'", "&&", "\n"]))
+)
 def test_any_command_can_be_read(text: str, words: list[str]) -> None:
     list(read_steps(text, TREE))
     list(read_steps(" ".join(words), TREE))
