@@ -1,4 +1,6 @@
-"""Do the imports run one way? words ← store ← {catalog ← search, learn} ← serve ← app ← cli.
+"""Do the imports run one way?
+
+words ← store ← {catalog ← search, learn, coordinate} ← serve ← app ← cli.
 
 `daemon` knows the words alone; `client` knows the words, daemon and, at its first fallback,
 catalog and search.
@@ -35,12 +37,13 @@ MAY = {
     "catalog": ABOVE_WORDS | {"store", "catalog", "search"},  # search: what `tune` fitted
     "search": ABOVE_WORDS | {"store", "catalog", "search"},
     "learn": ABOVE_WORDS | {"store", "learn"},
+    "coordinate": ABOVE_WORDS | {"store", "coordinate"},
     "daemon": ABOVE_WORDS | {"daemon"},
     "bridge": ABOVE_WORDS | {"daemon", "bridge"},
     "hosts": ABOVE_WORDS | {"hosts"},
     "client": ABOVE_WORDS | {"daemon", "client", "catalog", "search"},
-    "serve": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "serve"},
-    "app": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "serve"},
+    "serve": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "coordinate", "serve"},
+    "app": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "coordinate", "serve"},
     "cli": ABOVE_WORDS
     | {
         "daemon",
@@ -48,6 +51,7 @@ MAY = {
         "catalog",
         "search",
         "learn",
+        "coordinate",
         "serve",
         "client",
         "bridge",

@@ -179,7 +179,7 @@ def leave(change: Change, caller: Caller, with_agents: bool = False) -> int:
     return len(rows)
 
 
-# --- uncommitted work ------------------------------------------------------------------------------
+# --- uncommitted work ------------------------------------------------------------------------
 
 
 def _note_work(change: Change, caller: Caller, resource: str) -> None:
@@ -229,7 +229,7 @@ def beside(
     return theirs, tuple(sorted(mine - theirs.keys()))
 
 
-# --- the repository --------------------------------------------------------------------------------
+# --- the repository --------------------------------------------------------------------------
 
 
 def common_folder(tree: str) -> Path | None:

@@ -20,8 +20,9 @@ from .clock import Clock
 from .feed import Feed
 from .journal import NEVER, Change, Journal, Refusal, answered_before, keep_answer_of
 from .locks import Queued
+from .mend import layout
+from .messages import SERVER
 from .revisions import Revisions
-from .schema import layout
 from .upkeep import Topics, expire, next_due
 from .values import Reader
 
@@ -97,7 +98,8 @@ class Commits:
             topics = expire(connection, self.journal)
             change = self.journal.begin(connection, caller, request)
             answer = _perform(change, work, (method, caller.who, request))
-            self.seen.note(change, caller)
+            if caller.name != SERVER:
+                self.seen.note(change, caller)
             self.journal.save_clock(connection)
             topics.setdefault(caller.project, []).extend(change.topics)
             return Committed(answer, topics)

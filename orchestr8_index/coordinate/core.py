@@ -18,7 +18,7 @@ from .commits import Commits, Work
 from .feed import wanted_by
 from .holds import check_fences
 from .journal import Change, oldest
-from .log import last_revision, read_events
+from .log import MOST_DAYS, MOST_EVENTS, compact, horizon, last_revision, read_events
 from .params import (
     BreakLock,
     LockResources,
@@ -230,6 +230,31 @@ class Coordination(Commits):
             "calls": dict(self.counts),
             "size_mb": self.store.size_mb,
         }
+
+    # --- upkeep ------------------------------------------------------------------------------
+
+    async def tidy(self, idle_days: float = 7, kept_days: float = 30) -> None:
+        """Once an hour: compact the log, and archive and remove sessions that nobody uses."""
+        connection = self.store.reader
+        before = horizon(connection, self.clock.at(), MOST_EVENTS, MOST_DAYS)
+        start = 0
+        while True:
+            start = await self.store.write(lambda writing: compact(writing, before, start))  # noqa: B023
+            if not start:
+                break
+        for (project,) in connection.execute(_PROJECTS).fetchall():
+            await self.change(
+                Caller(messages.SERVER, project=project),
+                lambda change: sessions.retire_sessions(change, idle_days, kept_days),
+            )
+
+    async def save_clock(self) -> None:
+        """Once a minute while leases run: a crash then gives them no more than that minute."""
+        await self.store.write(lambda writing: self.journal.save_clock(writing, always=True))
+
+
+_PROJECTS = """SELECT DISTINCT project FROM item
+    WHERE key >= '@session/' AND key < '@session0'"""
 
 
 def _count(connection: sqlite3.Connection, where: str, project: str) -> int:

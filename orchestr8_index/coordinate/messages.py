@@ -14,6 +14,7 @@ from .clock import iso
 from .journal import Change
 from .params import ReadInbox, SendMessage
 from .schema import DONE, MESSAGE, READY, TAKEN
+from .search import index_message
 
 SERVER = "server"
 _INBOX = "project = ? AND recipient IN ({}) AND state = ?"
@@ -68,8 +69,6 @@ def post(change: Change, to: Sequence[str], subject: str, body: str) -> None:
 
 
 def _store(change: Change, message: Message, recipients: Iterable[str], expires_s: int) -> int:
-    from .search import index_message  # loads nothing more; search knows the tables of this room
-
     key = f"s/{message.session}" if message.session else ""
     text = msgspec.json.encode(message).decode()
     number = change.event(MESSAGE, key, text)

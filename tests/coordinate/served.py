@@ -25,7 +25,7 @@ from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.errors import RequestError
 from orchestr8_index.params import read_params
 
-METHODS = {
+METHODS: dict[str, Any] = {
     "read_shared": params.ReadShared,
     "write_shared": params.WriteShared,
     "lock": params.LockResources,

@@ -212,10 +212,9 @@ def test_a_restart_never_gives_an_old_token(tmp_path: Path, sync: str) -> None:
     given: list[int] = []
 
     async def take(state: Coordination) -> None:
-        for n in range(5):
-            given.append(number_of((await Agent(state, "a").lock(f"n:{n}"))["token"]))
-        for each in await Agent(state, "a").locks():
-            given.append(each["rev"])
+        tokens = [(await Agent(state, "a").lock(f"n:{n}"))["token"] for n in range(5)]
+        given.extend(number_of(token) for token in tokens)
+        given.extend(each["rev"] for each in await Agent(state, "a").locks())
 
     run(tmp_path, take, sync=sync)
     kept = backup.backup(tmp_path, name=NAME)

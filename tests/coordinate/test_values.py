@@ -154,7 +154,8 @@ def test_two_at_once_with_one_request_are_one(tmp_path: Path) -> None:
 def test_a_reader_waits_for_a_change(tmp_path: Path) -> None:
     async def work(state: Coordination) -> None:
         a, b = Agent(state, "a"), Agent(state, "b")
-        asked = [{"keys": ["x"]}, {"prefix": "x"}, {"pattern": "?"}, {"prefix": ""}]
+        choices = [("keys", ["x"]), ("prefix", "x"), ("pattern", "?"), ("prefix", "")]
+        asked: list[dict[str, Any]] = [{name: value} for name, value in choices]
         rev = (await a.write({"other": 1}))["rev"]
         waits = [
             asyncio.ensure_future(b.read(**each, changed_after=rev, wait_ms=20_000))
@@ -188,7 +189,8 @@ def test_a_revision_is_seen_whole_or_not_at_all(tmp_path: Path) -> None:
         a = Agent(state, "a")
         for _ in range(3):
             await a.write({f"k{n}": n for n in range(10)})
-        sizes, after = [], 0
+        sizes: list[int] = []
+        after = 0
         while page := await a.read(prefix="", changed_after=after, limit=1):
             if not page["events"]:
                 return sizes
