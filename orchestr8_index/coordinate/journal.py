@@ -139,7 +139,9 @@ class Journal:
             set_meta(connection, _OLDEST, self.revisions.last)
         self._save_block(connection)
         connection.execute("UPDATE hold SET ends = ? + ttl WHERE state = 0", (self.clock.now(),))
-        connection.execute("UPDATE hold SET ends = max(ends, ?)", (self.clock.now() + 60_000,))
+        connection.execute(
+            "UPDATE hold SET ends = max(ends, ?) WHERE state = 1", (self.clock.now() + 60_000,)
+        )
 
     def begin(self, connection: sqlite3.Connection, caller: Caller, cause: str = "") -> Change:
         change = Change(connection, self, caller.project, caller.name, cause)
