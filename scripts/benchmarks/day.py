@@ -26,6 +26,7 @@ from typing import Any
 
 from machine import describe, questions
 
+from orchestr8_index.app import make_state
 from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.catalog.worker import Builder
@@ -34,10 +35,9 @@ from orchestr8_index.config import Settings, read_settings
 from orchestr8_index.errors import RequestError
 from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.calls import perform
-from orchestr8_index.serve.hot import Hot
+from orchestr8_index.serve.recent import RecentQuestions
 from orchestr8_index.serve.renewal import Renewal
-from orchestr8_index.serve.state import State
-from orchestr8_index.serve.storekeeper import Keeper
+from orchestr8_index.serve.storekeeper import StoreKeeper
 
 FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
 HOURS, SESSIONS, EVERY = 8, 4, 360.0
@@ -116,11 +116,12 @@ async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[
         for life in (settings.query_life, settings.pattern_life)
     ]
     refresh = Refresh(settings, Builder(settings), index=index)
-    state = State(settings, refresh, caches[0], caches[1], keeper=Keeper(settings))
-    assert state.keeper is not None
-    state.keeper.begin()
-    await state.keeper.outcomes()
-    state.hot = Hot(lambda: clock[0])
+    store = StoreKeeper(settings)
+    state = make_state(settings, refresh, store)
+    state.query_cache, state.pattern_cache = caches
+    store.begin()
+    await store.outcomes()
+    state.recent = RecentQuestions(lambda: clock[0])
     renewal, due = Renewal(state), 0.0
     rates: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
     for moment, method, params, how in events:
@@ -136,7 +137,7 @@ async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[
         if how:
             rates[how][0] += sum(cache.hits for cache in caches) - before
             rates[how][1] += 1
-    await state.keeper.stop()
+    await store.stop()
     return rates
 
 

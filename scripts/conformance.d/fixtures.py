@@ -36,7 +36,7 @@ from pydantic import BaseModel, Field
 from orchestr8_index.app import run_server
 from orchestr8_index.config import read_settings
 from orchestr8_index.serve.mcp import server as face
-from orchestr8_index.serve.mcp.subscriptions import Changes
+from orchestr8_index.serve.mcp.subscriptions import Subscriptions
 from orchestr8_index.serve.state import State
 
 PIXEL = (
@@ -439,7 +439,7 @@ async def _set_level(ctx: Any, params: SetLevelRequestParams) -> EmptyResult:
 _make_server = face.make_server
 
 
-def make_server(state: State, changes: Changes) -> Any:
+def make_server(state: State, changes: Subscriptions) -> Any:
     server = _make_server(state, changes)
     more._subscriptions = changes.bus
     add_to(server)
