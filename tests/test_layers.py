@@ -25,6 +25,7 @@ WORDS = {
     "text",
     "tokens",
     "private",
+    "sharing",
     "validate",
     "queries",
     "reports",

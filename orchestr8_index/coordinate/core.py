@@ -10,16 +10,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from ..errors import Compacted, InvalidParams
-from ..store.database import transaction
-from . import locks, messages, sessions, values
-from .agents import agents
-from .caller import Caller
-from .commits import Commits, Work
-from .feed import wanted_by
-from .holds import check_fences
-from .journal import Change, oldest
-from .log import MOST_DAYS, MOST_EVENTS, compact, horizon, last_revision, read_events
-from .params import (
+from ..sharing import (
     BreakLock,
     LockResources,
     ReadInbox,
@@ -31,6 +22,15 @@ from .params import (
     WriteShared,
     value_text,
 )
+from ..store.database import transaction
+from . import locks, messages, sessions, values
+from .agents import agents
+from .caller import Caller
+from .commits import Commits, Work
+from .feed import wanted_by
+from .holds import check_fences
+from .journal import Change, oldest
+from .log import MOST_DAYS, MOST_EVENTS, compact, horizon, last_revision, read_events
 from .select import Keys, one_of
 
 Answer = Any  # an object of JSON; Raw where it is given a second time

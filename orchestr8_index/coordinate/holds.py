@@ -10,10 +10,10 @@ from typing import Any
 from msgspec import Struct
 
 from ..errors import StaleToken
+from ..sharing import Fence
 from .caller import Caller
 from .clock import Clock, iso
 from .journal import Change
-from .params import Fence
 from .resources import find_overlapping, resolve
 from .schema import GRANT, HELD, NOTIFY, WAITING
 

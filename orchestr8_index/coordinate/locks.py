@@ -14,13 +14,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..errors import Busy, InvalidParams, WouldDeadlock
+from ..sharing import BreakLock, LockResources
 from .caller import Caller
 from .clock import Clock
 from .granting import Answer, answer, end, find_cycle, grant
 from .holds import Hold, blockers, held_by, holds, insert, overlapping, stale
 from .journal import Change
 from .messages import post
-from .params import BreakLock, LockResources
 from .resources import overlaps, resolve
 from .schema import HELD, NOTIFY, WAITING
 

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from ..errors import InvalidParams
+from ..sharing import ReadInbox, SendMessage
 from .caller import Caller, Message, may_see, read_message
 from .clock import iso
 from .journal import Change
-from .params import ReadInbox, SendMessage
 from .schema import DONE, MESSAGE, READY, TAKEN
 from .search import index_message
 

@@ -11,11 +11,11 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from ..errors import Conflict, InvalidParams, NoSuchSession
+from ..sharing import NOTHING, SessionCall, value_text
 from .caller import Caller, may_see, read_message
 from .clock import iso
 from .journal import Change
 from .messages import message_row
-from .params import NOTHING, SessionCall, value_text
 from .schema import MESSAGE, SESSION
 from .search import search
 from .values import delete_below
@@ -65,7 +65,7 @@ def _create(change: Change, caller: Caller, params: SessionCall) -> Row:
         raise Conflict(sentence, cure, key=f"s/{ident}", rev=0, by="")
     session = _set(Session(ident, change.at, change.at, ttl_s=params.ttl_s), params)
     _keep(change, session, "create")
-    _change_member(change, caller, session, SessionCall("join"))
+    _change_member(change, caller, session, SessionCall(action="join"))
     return get_session(change.connection, change.project, ident)
 
 

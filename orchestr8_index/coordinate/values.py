@@ -9,9 +9,9 @@ from typing import Any
 from msgspec import Raw
 
 from ..errors import Conflict, InvalidParams, StoreUnavailable
+from ..sharing import Kept, Op, ReadShared, RestoreShared
 from .clock import Clock, iso
 from .journal import Change, checksum, oldest
-from .params import Kept, Op, ReadShared, RestoreShared
 from .schema import PUT
 from .select import Keys
 

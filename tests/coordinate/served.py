@@ -18,12 +18,12 @@ from typing import Any
 
 import msgspec
 
+from orchestr8_index import sharing as params
 from orchestr8_index.config import REPOSITORY
-from orchestr8_index.coordinate import params
 from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.errors import RequestError
-from orchestr8_index.params import read_params
+from orchestr8_index.validate import read_params
 
 METHODS: dict[str, Any] = {
     "read_shared": params.ReadShared,

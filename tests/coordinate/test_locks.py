@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from orchestr8_index.coordinate.core import Coordination
-from orchestr8_index.coordinate.params import BreakLock, Fence
 from orchestr8_index.errors import Busy, Forbidden, InvalidParams, StaleToken, WouldDeadlock
+from orchestr8_index.sharing import BreakLock, Fence
 
 from .worlds import TREE, Agent, Hand, opened, run, until
 
@@ -321,8 +321,10 @@ def test_an_admin_breaks_a_lock_and_its_holder_is_told(tmp_path: Path) -> None:
         held = await Agent(state, "a").lock("a.py")
         reader = Agent(state, "r", scope="report")
         with pytest.raises(Forbidden):
-            await state.break_lock(reader.caller, BreakLock("a.py", "stuck"))
-        broken = await state.break_lock(Agent(state, "root").caller, BreakLock("a.py", "stuck"))
+            await state.break_lock(reader.caller, BreakLock(resource="a.py", reason="stuck"))
+        broken = await state.break_lock(
+            Agent(state, "root").caller, BreakLock(resource="a.py", reason="stuck")
+        )
         assert [each["name"] for each in broken["broken"]] == ["a"]
         with pytest.raises(StaleToken):
             await Agent(state, "a").release(held["token"])

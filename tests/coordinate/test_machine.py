@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from orchestr8_index.coordinate.core import Coordination
-from orchestr8_index.coordinate.params import Fence
 from orchestr8_index.coordinate.resources import overlaps
 from orchestr8_index.errors import Busy, Conflict, StaleToken
+from orchestr8_index.sharing import Fence
 
 from .worlds import TREE, Agent, Hand
 

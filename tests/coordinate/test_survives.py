@@ -176,8 +176,8 @@ for line in sys.stdin:
 
 def test_a_paused_holder_cannot_write_after_its_lease(tmp_path: Path) -> None:
     """A process that holds a lock is stopped; when it goes on, its lease is over and another's."""
-    from orchestr8_index.coordinate.params import Fence
     from orchestr8_index.errors import StaleToken
+    from orchestr8_index.sharing import Fence
 
     hand = Hand()
     code = [sys.executable, "-c", HOLDER]
@@ -224,10 +224,12 @@ def test_a_restart_never_gives_an_old_token(tmp_path: Path, sync: str) -> None:
             path.unlink()
 
     async def free(state: Coordination) -> None:
-        from orchestr8_index.coordinate.params import BreakLock
+        from orchestr8_index.sharing import BreakLock
 
         for n in range(5):
-            await state.break_lock(Agent(state, "a").caller, BreakLock(f"n:{n}", "test"))
+            await state.break_lock(
+                Agent(state, "a").caller, BreakLock(resource=f"n:{n}", reason="test")
+            )
 
     for between in (lambda: None, lambda: backup.restore(tmp_path, kept, NAME), delete):
         run(tmp_path, free, sync=sync)

@@ -13,14 +13,6 @@ from msgspec import Raw
 from orchestr8_index.coordinate import log
 from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.coordinate.core import Coordination
-from orchestr8_index.coordinate.params import (
-    MAX_VALUE,
-    Op,
-    RestoreShared,
-    SnapshotShared,
-    WriteShared,
-    value_of,
-)
 from orchestr8_index.errors import (
     Compacted,
     Conflict,
@@ -29,7 +21,15 @@ from orchestr8_index.errors import (
     Overloaded,
     StoreUnavailable,
 )
-from orchestr8_index.params import read_params
+from orchestr8_index.sharing import (
+    MAX_VALUE,
+    Op,
+    RestoreShared,
+    SnapshotShared,
+    WriteShared,
+    value_of,
+)
+from orchestr8_index.validate import read_params
 
 from .worlds import Agent, Hand, run, until
 
@@ -250,9 +250,9 @@ def test_a_snapshot_is_restored(tmp_path: Path) -> None:
         await a.write({"p/t": 1}, ttl_s=60)
         with pytest.raises(Forbidden):
             await state.snapshot_shared(a.caller, SnapshotShared())
-        kept = await state.snapshot_shared(root, SnapshotShared("p/"))
+        kept = await state.snapshot_shared(root, SnapshotShared(prefix="p/"))
         await a.write({"p/x": 9, "p/new": 1, "q": 4})
-        done = await state.restore_shared(root, RestoreShared(kept["items"], "p/"))
+        done = await state.restore_shared(root, RestoreShared(items=kept["items"], prefix="p/"))
         assert (done["put"], done["deleted"]) == (3, 1)
         items = (await a.read(prefix=""))["items"]
         assert {each["key"]: each["value"] for each in items} == {
@@ -262,7 +262,7 @@ def test_a_snapshot_is_restored(tmp_path: Path) -> None:
             "q": 4,
         }
         with pytest.raises(InvalidParams):
-            await state.restore_shared(root, RestoreShared(kept["items"], "q/"))
+            await state.restore_shared(root, RestoreShared(items=kept["items"], prefix="q/"))
 
     run(tmp_path, work)
 
@@ -312,7 +312,7 @@ def test_bad_input_is_named_by_its_field(raw: bytes, field: str) -> None:
 def test_what_is_no_value_is_refused(tmp_path: Path, value: bytes) -> None:
     async def work(state: Coordination) -> None:
         with pytest.raises(InvalidParams) as refused:
-            await state.write_shared(Caller("a"), WriteShared([Op("x", Raw(value))]))
+            await state.write_shared(Caller("a"), WriteShared(ops=[Op("x", Raw(value))]))
         assert "ops.value" in refused.value.problems
 
     run(tmp_path, work)
@@ -337,7 +337,7 @@ def test_a_key_is_written_once_in_a_call(tmp_path: Path) -> None:
     async def work(state: Coordination) -> None:
         ops = [Op("x", value_of(1)), Op("x", value_of(2))]
         with pytest.raises(InvalidParams, match="twice"):
-            await state.write_shared(Caller("a"), WriteShared(ops))
+            await state.write_shared(Caller("a"), WriteShared(ops=ops))
 
     run(tmp_path, work)
 

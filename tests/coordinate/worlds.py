@@ -13,7 +13,7 @@ import msgspec
 from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.coordinate.clock import Clock
 from orchestr8_index.coordinate.core import Coordination
-from orchestr8_index.coordinate.params import (
+from orchestr8_index.sharing import (
     LockResources,
     Op,
     ReadInbox,
@@ -54,7 +54,7 @@ class Agent:
     async def write(self, values: dict[str, Any], **more: Any) -> Any:
         single = {each: more.pop(each) for each in ("ttl_s", "if_rev") if each in more}
         ops = [Op(key, value_of(value), **single) for key, value in values.items()]
-        return plain(await self.state.write_shared(self.caller, WriteShared(ops, **more)))
+        return plain(await self.state.write_shared(self.caller, WriteShared(ops=ops, **more)))
 
     async def read(self, *keys: str, **more: Any) -> Any:
         params = msgspec.convert({**({"keys": keys} if keys else {}), **more}, ReadShared)
@@ -65,31 +65,31 @@ class Agent:
         return items[0]["value"] if items else None
 
     async def lock(self, *resources: str, **more: Any) -> Any:
-        params = LockResources("acquire", list(resources), **more)
+        params = LockResources(action="acquire", resources=list(resources), **more)
         return plain(await self.state.lock(self.caller, params))
 
     async def renew(self, token: str, **more: Any) -> Any:
         return plain(
-            await self.state.lock(self.caller, LockResources("renew", token=token, **more))
+            await self.state.lock(self.caller, LockResources(action="renew", token=token, **more))
         )
 
     async def release(self, token: str, **more: Any) -> Any:
-        params = LockResources("release", token=token, **more)
+        params = LockResources(action="release", token=token, **more)
         return plain(await self.state.lock(self.caller, params))
 
     async def locks(self) -> Any:
-        return plain(await self.state.lock(self.caller, LockResources("list")))["locks"]
+        return plain(await self.state.lock(self.caller, LockResources(action="list")))["locks"]
 
     async def send(self, *to: str, body: str = "hello", **more: Any) -> Any:
         return plain(
-            await self.state.send_message(self.caller, SendMessage(list(to), body, **more))
+            await self.state.send_message(self.caller, SendMessage(to=list(to), body=body, **more))
         )
 
     async def inbox(self, **more: Any) -> Any:
         return plain(await self.state.read_inbox(self.caller, ReadInbox(**more)))
 
     async def session(self, action: Any, ident: str | None = None, **more: Any) -> Any:
-        params = SessionCall(action, id=ident, **more)
+        params = SessionCall(action=action, id=ident, **more)
         return plain(await self.state.session(self.caller, params))
 
 

@@ -1,4 +1,4 @@
-"""What each method takes: the fields, their bounds and their defaults."""
+"""The params of the methods by which agents share values, locks, messages and sessions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from ..errors import InvalidParams
+from .errors import InvalidParams
+from .validate import Params
 
 MAX_VALUE = 10_485_760
 MAX_BODY = 100_000
@@ -26,7 +27,7 @@ SessionId = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z
 NOTHING = Raw(b"null")
 
 
-class ReadShared(Struct, frozen=True, forbid_unknown_fields=True):
+class ReadShared(Params, frozen=True):
     """One of `keys`, `prefix` and `pattern`; `after` is a key, `changed_after` a revision."""
 
     keys: Annotated[list[Key], Meta(max_length=100)] | None = None
@@ -38,6 +39,10 @@ class ReadShared(Struct, frozen=True, forbid_unknown_fields=True):
     at_rev: Rev | None = None
     changed_after: Rev | None = None
     wait_ms: Wait = 0
+
+    def problems(self) -> dict[str, str]:
+        given = sum(each is not None for each in (self.keys, self.prefix, self.pattern))
+        return {} if given == 1 else {"keys": "give exactly one of keys, prefix and pattern"}
 
 
 class Op(Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,13 +61,13 @@ class Fence(Struct, frozen=True, forbid_unknown_fields=True):
     token: Short
 
 
-class WriteShared(Struct, frozen=True, forbid_unknown_fields=True):
+class WriteShared(Params, frozen=True):
     ops: Annotated[list[Op], Meta(min_length=1, max_length=100)]
     fence: Annotated[list[Fence], Meta(max_length=64)] = []
     request_id: Request = ""
 
 
-class LockResources(Struct, frozen=True, forbid_unknown_fields=True):
+class LockResources(Params, frozen=True):
     action: Literal["acquire", "renew", "release", "list"]
     resources: Annotated[list[str], Meta(max_length=64)] = []
     mode: Literal["exclusive", "shared"] = "exclusive"
@@ -74,7 +79,7 @@ class LockResources(Struct, frozen=True, forbid_unknown_fields=True):
     request_id: Request = ""
 
 
-class SendMessage(Struct, frozen=True, forbid_unknown_fields=True):
+class SendMessage(Params, frozen=True):
     """`to`: NAME, role:R, session:ID, queue:Q or all."""
 
     to: Annotated[list[Name], Meta(min_length=1, max_length=50)]
@@ -90,7 +95,7 @@ class SendMessage(Struct, frozen=True, forbid_unknown_fields=True):
     request_id: Request = ""
 
 
-class ReadInbox(Struct, frozen=True, forbid_unknown_fields=True):
+class ReadInbox(Params, frozen=True):
     """A message is shown once until `take_s` passes; only `ack` or a reply ends it."""
 
     limit: Annotated[int, Meta(ge=1, le=50)] = 10
@@ -101,7 +106,7 @@ class ReadInbox(Struct, frozen=True, forbid_unknown_fields=True):
     peek: bool = False
 
 
-class SessionCall(Struct, frozen=True, forbid_unknown_fields=True):
+class SessionCall(Params, frozen=True):
     action: Literal["create", "join", "leave", "list", "get", "read", "set", "close"]
     id: SessionId | None = None
     purpose: Short | None = None
@@ -114,12 +119,12 @@ class SessionCall(Struct, frozen=True, forbid_unknown_fields=True):
     fuzzy_threshold: Annotated[float, Meta(ge=0, le=100)] = 60
 
 
-class BreakLock(Struct, frozen=True, forbid_unknown_fields=True):
+class BreakLock(Params, frozen=True):
     resource: str
     reason: Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class SnapshotShared(Struct, frozen=True, forbid_unknown_fields=True):
+class SnapshotShared(Params, frozen=True):
     prefix: Prefix = ""
 
 
@@ -129,7 +134,7 @@ class Kept(Struct, frozen=True, forbid_unknown_fields=True):
     expires_in: Annotated[int, Meta(ge=1, le=86_400)] | None = None
 
 
-class RestoreShared(Struct, frozen=True, forbid_unknown_fields=True):
+class RestoreShared(Params, frozen=True):
     """Every key below `prefix` is afterwards as in `items`, or gone."""
 
     items: list[Kept]
