@@ -75,6 +75,7 @@ class Limits(msgspec.Struct, frozen=True):
     max_headers: int = 100
     max_connections: int = 2000
     max_running: int = 128
+    max_waiting: int = 1000
     head_seconds: int = 10
     body_seconds: int = 30
     send_seconds: int = 30
@@ -91,6 +92,7 @@ RANGES: dict[str, tuple[int, int]] = {
     "max_headers": (10, 10_000),
     "max_connections": (8, _MANY),
     "max_running": (1, _MANY),
+    "max_waiting": (1, _MANY),
     "head_seconds": (1, _SECONDS),
     "body_seconds": (1, _SECONDS),
     "send_seconds": (1, _SECONDS),
@@ -168,6 +170,8 @@ class Settings(msgspec.Struct, frozen=True):
     watch: bool = True
     store_soft_mb: int = 100
     store_hard_mb: int = 500
+    coordinate_sync: str = "full"
+    coordinate_hard_mb: int = 500
     tokenizer: str = ESTIMATE
     explicit_port: bool = False
     explicit_data_dir: bool = False
@@ -237,6 +241,8 @@ def read_settings(
         watch=_one_of(env, "MCP_WATCH", ("true", "false"), "true") == "true",
         store_soft_mb=_first(number(env, "MCP_STORE_SOFT_MB", 1, 1 << 20), 100),
         store_hard_mb=_first(number(env, "MCP_STORE_HARD_MB", 1, 1 << 20), 500),
+        coordinate_sync=_one_of(env, "MCP_COORDINATE_SYNC", ("full", "fast"), "full"),
+        coordinate_hard_mb=_first(number(env, "MCP_COORDINATE_HARD_MB", 1, 1 << 20), 500),
         tokenizer=_one_of(env, "MCP_TOKENIZER", TOKENIZERS, ESTIMATE),
         explicit_data_dir=place.explicit_data_dir,
         explicit_port=place.explicit_port,

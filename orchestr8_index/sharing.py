@@ -24,7 +24,6 @@ Short = Annotated[str, Meta(max_length=200)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 SessionId = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9:_.-]*$(?!\n)")]
-NOTHING = Raw(b"null")
 
 
 class ReadShared(Params, frozen=True):
@@ -89,7 +88,7 @@ class SendMessage(Params, frozen=True):
     reply_to: Short = ""
     visibility: Literal["public", "private"] = "public"
     priority: Annotated[int, Meta(ge=0, le=3)] = 1
-    metadata: Raw = NOTHING
+    metadata: Any = None
     expires_s: Annotated[int, Meta(ge=1, le=2_592_000)] = 2_592_000
     fence: Annotated[list[Fence], Meta(max_length=64)] = []
     request_id: Request = ""
@@ -110,8 +109,8 @@ class SessionCall(Params, frozen=True):
     action: Literal["create", "join", "leave", "list", "get", "read", "set", "close"]
     id: SessionId | None = None
     purpose: Short | None = None
-    metadata: Raw = NOTHING
-    state: Raw | None = None
+    metadata: Any = None
+    state: Any = None
     ttl_s: Annotated[int, Meta(ge=60, le=2_592_000)] | None = None
     limit: Limit = 50
     after: Rev | None = None
@@ -152,6 +151,11 @@ def value_text(raw: Raw, field: str) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         why = "is no JSON value (NaN, infinity and lone surrogates are none)"
         raise InvalidParams({field: why}) from None
+
+
+def text_of(anything: Any, field: str) -> Raw:
+    """A decoded value as JSON again. Raises InvalidParams for what is too long."""
+    return Raw(value_text(value_of(anything), field).encode())
 
 
 def value_of(anything: Any) -> Raw:

@@ -10,6 +10,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from ..errors import Compacted, InvalidParams
+from ..queries import NoParams
 from ..sharing import (
     BreakLock,
     LockResources,
@@ -73,7 +74,7 @@ class Coordination(Commits):
             left = end - loop.time()
             if rows or left <= 0:
                 return {"events": rows, "rev": after, **({"more": True} if more else {})}
-            await self.feed.wait(wanted_by(caller.project, keys), left)
+            await self.feed.wait(caller.name, wanted_by(caller.project, keys), left)
 
     async def write_shared(self, caller: Caller, params: WriteShared) -> Answer:
         texts = [value_text(op.value, "ops.value") for op in params.ops]
@@ -142,7 +143,7 @@ class Coordination(Commits):
         end = loop.time() + wait_ms / 1000
         wanted = [(caller.project, f"@grant/{queued.rev}", False)]
         while not self._granted(caller, queued) and (left := end - loop.time()) > 0:
-            await self.feed.wait(wanted, left)
+            await self.feed.wait(caller.name, wanted, left)
 
     async def break_lock(self, caller: Caller, params: BreakLock) -> Answer:
         return await self.change(
@@ -155,7 +156,6 @@ class Coordination(Commits):
     # --- messages ----------------------------------------------------------------------------
 
     async def send_message(self, caller: Caller, params: SendMessage) -> Answer:
-        value_text(params.metadata, "metadata")
         self.store.admit()
 
         def work(change: Change) -> Answer:
@@ -184,7 +184,7 @@ class Coordination(Commits):
                 waiting = messages.count_waiting(self.store.reader, caller.project, boxes)
                 return {"messages": rows, "waiting": waiting}
             params = replace(params, ack=[])
-            await self.feed.wait(wanted, left)
+            await self.feed.wait(caller.name, wanted, left)
 
     async def _take(self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]) -> Answer:
         ready = messages.count_waiting(self.store.reader, caller.project, boxes)
@@ -212,7 +212,7 @@ class Coordination(Commits):
 
     # --- what people look at -----------------------------------------------------------------
 
-    async def coordination(self, caller: Caller) -> Answer:
+    async def coordination(self, caller: Caller, params: NoParams) -> Answer:
         """Agents, counts and sizes of the caller's project, and of the server."""
         caller.require("read")
         connection, project = self.store.reader, caller.project

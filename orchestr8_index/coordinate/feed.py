@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from ..errors import Overloaded, StoreUnavailable
+from ..errors import Overloaded, StoreUnavailable, Unauthorized
 from .select import Keys
 
 Wanted = list[tuple[str, str, bool]]  # project, key or prefix, whether it is a prefix
@@ -19,11 +19,14 @@ class Feed:
         self._keys: dict[tuple[str, str], set[asyncio.Future[None]]] = {}
         self._prefixes: dict[tuple[str, str], set[asyncio.Future[None]]] = {}
         self._lengths: dict[int, int] = {}
+        self._owners: dict[str, set[asyncio.Future[None]]] = {}
         self.waiting = 0
         self.is_closed = False
+        self.count: Callable[[int], None] = lambda more: None
 
-    async def wait(self, wanted: Wanted, seconds: float) -> None:
-        """Until one of `wanted` changes, or the time is over. Raises Overloaded, StoreUnavailable.
+    async def wait(self, owner: str, wanted: Wanted, seconds: float) -> None:
+        """Until one of `wanted` changes, or the time is over. Raises Overloaded, StoreUnavailable,
+        and Unauthorized if the owner's key is revoked meanwhile.
 
         What was committed before the call is not waited for: look first, then wait at once.
         """
@@ -34,12 +37,12 @@ class Feed:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         timer = loop.call_later(seconds, _wake, future)
-        self._enter(wanted, future)
+        self._enter(owner, wanted, future)
         try:
             await future
         finally:
             timer.cancel()
-            self._leave(wanted, future)
+            self._leave(owner, wanted, future)
         if self.is_closed:
             raise StoreUnavailable("The server stops.", "Ask again when it is back.")
 
@@ -61,16 +64,30 @@ class Feed:
             for future in futures:
                 _wake(future)
 
-    def _enter(self, wanted: Wanted, future: asyncio.Future[None]) -> None:
+    def end(self, name: str) -> None:
+        """The key of this name is nobody's any more."""
+        for owner, futures in self._owners.items():
+            if owner == name or owner.startswith(f"{name}/"):
+                for future in futures:
+                    if not future.done():
+                        future.set_exception(Unauthorized("That key was revoked."))
+
+    def _enter(self, owner: str, wanted: Wanted, future: asyncio.Future[None]) -> None:
         self.waiting += 1
+        self.count(1)
+        self._owners.setdefault(owner, set()).add(future)
         for project, key, is_prefix in wanted:
             table = self._prefixes if is_prefix else self._keys
             table.setdefault((project, key), set()).add(future)
             if is_prefix:
                 self._lengths[len(key)] = self._lengths.get(len(key), 0) + 1
 
-    def _leave(self, wanted: Wanted, future: asyncio.Future[None]) -> None:
+    def _leave(self, owner: str, wanted: Wanted, future: asyncio.Future[None]) -> None:
         self.waiting -= 1
+        self.count(-1)
+        self._owners[owner].discard(future)
+        if not self._owners[owner]:
+            del self._owners[owner]
         for project, key, is_prefix in wanted:
             table = self._prefixes if is_prefix else self._keys
             futures = table[project, key]

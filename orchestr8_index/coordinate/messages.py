@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..errors import InvalidParams
-from ..sharing import ReadInbox, SendMessage
+from ..sharing import ReadInbox, SendMessage, text_of
 from .caller import Caller, Message, may_see, read_message
 from .clock import iso
 from .journal import Change
@@ -36,7 +36,7 @@ def send(change: Change, caller: Caller, params: SendMessage) -> Row:
         reply_to=params.reply_to,
         visibility=params.visibility,
         priority=params.priority,
-        metadata=params.metadata,
+        metadata=text_of(params.metadata, "metadata"),
     )
     number = _store(change, message, recipients, params.expires_s)
     if answered is not None:

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from ..errors import Conflict, InvalidParams, NoSuchSession
-from ..sharing import NOTHING, SessionCall, value_text
+from ..sharing import SessionCall, text_of
 from .caller import Caller, may_see, read_message
 from .clock import iso
 from .journal import Change
@@ -32,8 +32,8 @@ class Session(Struct, frozen=True, omit_defaults=True):
     created: int
     last: int
     purpose: str = ""
-    state: Raw = NOTHING
-    metadata: Raw = NOTHING
+    state: Raw = Raw(b"null")
+    metadata: Raw = Raw(b"null")
     ttl_s: int | None = None
     status: str = "open"
 
@@ -75,16 +75,12 @@ def _set(session: Session, params: SessionCall) -> Session:
     if params.purpose is not None:
         given["purpose"] = params.purpose
     if params.state is not None:
-        given["state"] = _raw(params.state, "state")
-    if bytes(params.metadata) != b"null":
-        given["metadata"] = _raw(params.metadata, "metadata")
+        given["state"] = text_of(params.state, "state")
+    if params.metadata is not None:
+        given["metadata"] = text_of(params.metadata, "metadata")
     if params.ttl_s is not None:
         given["ttl_s"] = params.ttl_s
     return replace(session, **given)
-
-
-def _raw(value: Raw, field: str) -> Raw:
-    return Raw(value_text(value, field).encode())
 
 
 def _change_member(change: Change, caller: Caller, session: Session, params: SessionCall) -> None:
