@@ -1,4 +1,6 @@
-"""Do the imports run one way? words ← store ← {catalog ← search, learn} ← serve ← app ← cli.
+"""Do the imports run one way?
+
+words ← store ← {catalog ← search, learn, coordinate} ← serve ← app ← cli.
 
 `daemon` knows the words alone; `client` knows the words, daemon and, at its first fallback,
 catalog and search.
@@ -26,6 +28,7 @@ WORDS = {
     "written",
     "tokens",
     "private",
+    "sharing",
     "validate",
     "queries",
     "reports",
@@ -40,12 +43,13 @@ MAY = {
     "catalog": ABOVE_WORDS | {"store", "lexicon", "catalog", "search"},  # one type
     "search": ABOVE_WORDS | {"store", "lexicon", "catalog", "search"},
     "learn": ABOVE_WORDS | {"store", "learn"},
+    "coordinate": ABOVE_WORDS | {"store", "coordinate"},
     "daemon": ABOVE_WORDS | {"daemon"},
     "bridge": ABOVE_WORDS | {"daemon", "bridge"},
     "hosts": ABOVE_WORDS | {"hosts"},
     "client": ABOVE_WORDS | {"daemon", "client", "catalog", "search"},
-    "serve": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "serve"},
-    "app": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "serve"},
+    "serve": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "coordinate", "serve"},
+    "app": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "coordinate", "serve"},
     "cli": ABOVE_WORDS
     | {
         "daemon",
@@ -53,6 +57,7 @@ MAY = {
         "catalog",
         "search",
         "learn",
+        "coordinate",
         "serve",
         "client",
         "bridge",

@@ -37,7 +37,7 @@ async def background(state: State, mcp: McpRoute) -> AsyncIterator[None]:
     upkeep.begin()
     yield
     notify(socket, STOPPING="1")
-    for part in (mcp, upkeep, state.file_watch, state.refresh, state.store):
+    for part in (mcp, upkeep, state.file_watch, state.refresh, state.store, state.shared):
         if part is not None:
             await part.stop()
     log.info("final metrics", extra={"metrics": metrics(state)})
