@@ -314,13 +314,6 @@ _TABLE = (
     ),
     Method("getMetrics", "metrics", NoParams, dict[str, Any], "The same as GET /metrics."),
     Method(
-        "rpc.discover",
-        "discover",
-        NoParams,
-        dict[str, Any],
-        "These methods, with their params, results and errors, as an OpenRPC document.",
-    ),
-    Method(
         "readShared",
         "read_shared",
         ReadShared,
@@ -330,6 +323,10 @@ _TABLE = (
         when=(
             "Read what agents share: keys, a prefix or a pattern. changed_after with wait_ms waits"
             " for the next change."
+        ),
+        example=Example(
+            '{"keys":["task/42"]}',
+            '{"items":[{"key":"task/42","value":"review","rev":7,"by":"coder","at":1767225600.0}],"rev":7}',
         ),
     ),
     Method(
@@ -344,6 +341,10 @@ _TABLE = (
             "Share values with other agents: all of ops or none. if_rev writes only over that"
             " revision; fence only while your lock holds."
         ),
+        example=Example(
+            '{"ops":[{"key":"task/42","value":"review"}]}',
+            '{"rev":7,"items":[{"key":"task/42","rev":7}]}',
+        ),
     ),
     Method(
         "lockResources",
@@ -356,6 +357,10 @@ _TABLE = (
         when=(
             "Before work that others must not do at once: acquire all that you need as one set"
             " (paths, folders with /, names as port:3000). Keep the token: it renews and releases."
+        ),
+        example=Example(
+            '{"action":"acquire","resources":["port:3000"]}',
+            '{"token":"8.3f9a","until":1767225900.0,"renewed":false}',
         ),
     ),
     Method(
@@ -370,6 +375,10 @@ _TABLE = (
             "Tell other agents: NAME, role:R, session:ID, all, or queue:Q, whose tasks go to one"
             " taker each."
         ),
+        example=Example(
+            '{"to":["tester"],"body":"The parser is ready."}',
+            '{"id":9,"recipients":1,"never_seen":[]}',
+        ),
     ),
     Method(
         "readInbox",
@@ -379,6 +388,10 @@ _TABLE = (
         "Take the messages that wait for the caller or in a queue; ack ends them.",
         face="coordinate",
         when="Take what others sent you, or a queued task. Ack what is done; else it comes again.",
+        example=Example(
+            '{"limit":1}',
+            '{"messages":[],"waiting":0}',
+        ),
     ),
     Method(
         "session",
@@ -388,6 +401,10 @@ _TABLE = (
         "Sessions of agents: members, state, and messages that can be read and searched.",
         face="coordinate",
         when="Work together on one thing: create or join, read or search what was said, set state.",
+        example=Example(
+            '{"action":"list"}',
+            '{"sessions":[]}',
+        ),
     ),
     Method(
         "breakLock",
@@ -397,6 +414,10 @@ _TABLE = (
         "End the locks on a resource for a reason; their holders are told.",
         scope="admin",
         face="coordinate",
+        example=Example(
+            '{"resource":"port:3000","reason":"its holder is gone"}',
+            '{"broken":1}',
+        ),
     ),
     Method(
         "snapshotShared",
@@ -406,6 +427,10 @@ _TABLE = (
         "All shared values below a prefix.",
         scope="admin",
         face="coordinate",
+        example=Example(
+            '{"prefix":"task/"}',
+            '{"items":[],"rev":9}',
+        ),
     ),
     Method(
         "restoreShared",
@@ -415,6 +440,10 @@ _TABLE = (
         "Put shared values back as a snapshot has them.",
         scope="admin",
         face="coordinate",
+        example=Example(
+            '{"items":[{"key":"task/42","value":"review"}]}',
+            '{"rev":10}',
+        ),
     ),
     Method(
         "coordination",
@@ -423,6 +452,13 @@ _TABLE = (
         dict[str, Any],
         "Which agents there are, what each holds, and counts and sizes of what they share.",
         face="coordinate",
+    ),
+    Method(
+        "rpc.discover",
+        "discover",
+        NoParams,
+        dict[str, Any],
+        "These methods, with their params, results and errors, as an OpenRPC document.",
     ),
 )
 
