@@ -3,16 +3,86 @@
 TYPE_CHECKING = False  # as in typing, which would cost more than all the rest here
 if TYPE_CHECKING:
     from .client import AsyncOrchestrator, Orchestrator
+    from .errors import (
+        BadSetting,
+        BuildFailed,
+        Forbidden,
+        InternalError,
+        InvalidParams,
+        InvalidRequest,
+        McpAway,
+        MethodNotFound,
+        OperationError,
+        Orchestr8Error,
+        OutcomeNotKept,
+        Overloaded,
+        ParseError,
+        RequestError,
+        ServerAway,
+        SnapshotUnreadable,
+        Starting,
+        StoreUnavailable,
+        TooManyRequests,
+        Unauthorized,
+    )
+    from .queries import (
+        AgentAnswer,
+        AgentRow,
+        ContextAnswer,
+        EntryAnswer,
+        HealthAnswer,
+        Row,
+        SkillAnswer,
+        WorkflowAnswer,
+    )
+    from .reports import OutcomeAnswer, PatternAnswer, PatternStored
 
-__all__ = ["AsyncOrchestrator", "Orchestrator", "__version__"]
+__all__ = [
+    "AgentAnswer",
+    "AgentRow",
+    "AsyncOrchestrator",
+    "BadSetting",
+    "BuildFailed",
+    "ContextAnswer",
+    "EntryAnswer",
+    "Forbidden",
+    "HealthAnswer",
+    "InternalError",
+    "InvalidParams",
+    "InvalidRequest",
+    "McpAway",
+    "MethodNotFound",
+    "OperationError",
+    "Orchestr8Error",
+    "Orchestrator",
+    "OutcomeAnswer",
+    "OutcomeNotKept",
+    "Overloaded",
+    "ParseError",
+    "PatternAnswer",
+    "PatternStored",
+    "RequestError",
+    "Row",
+    "ServerAway",
+    "SkillAnswer",
+    "SnapshotUnreadable",
+    "Starting",
+    "StoreUnavailable",
+    "TooManyRequests",
+    "Unauthorized",
+    "WorkflowAnswer",
+    "__version__",
+]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """The clients are loaded when they are named: who imports the package pays for neither."""
+    """A public name is loaded when it is first used: an import of the package alone is cheap."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.client"), name)
+    homes = ("errors", "client") if "Orchestrator" in name else ("errors", "queries", "reports")
+    modules = (import_module(f"{__name__}.{home}") for home in homes)
+    return next(getattr(module, name) for module in modules if hasattr(module, name))

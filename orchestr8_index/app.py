@@ -1,10 +1,11 @@
-"""What is the server made of? Built here from Settings; no logic."""
+"""The composition root: builds the whole server from Settings, and holds no logic."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,44 +13,113 @@ from .catalog.generations import Refresh
 from .catalog.worker import Builder
 from .config import Settings
 from .errors import BuildFailed
-from .tokens import read_tokenizer
+from .tokens import ESTIMATING, Tokenizer, read_tokenizer
+
+if TYPE_CHECKING:
+    from .serve.events import Events
+    from .serve.gate import Gate
+    from .serve.metrics import Metrics
+    from .serve.state import State
+    from .serve.storekeeper import StoreKeeper
+
+GUESSES = 5  # unknown keys a second from one peer
 
 
-def run_server(settings: Settings, told: Callable[[int], None] = lambda port: None) -> None:
+def run_server(settings: Settings, announce: Callable[[int], None] = lambda port: None) -> None:
     """Claim, start the build's child, load the rest beside it, serve until told to stop.
 
-    `told` gets the port, as soon as it is ours.
+    `announce` gets the port, as soon as it is ours.
     """
     from .daemon.claim import claim
 
     os.umask(0o077)
     tokens = read_tokenizer(settings.tokenizer)
-    settings = _made_safe(settings)
+    settings = _with_local_key(settings)
     pidfile, listening = claim(settings)
-    told(listening.getsockname()[1])
+    announce(listening.getsockname()[1])
     refresh = Refresh(settings, Builder(settings, on_failure=_log_failure))
     refresh.open_last()
 
-    from .serve.cache import AnswerCache
     from .serve.http import make_web
     from .serve.logs import set_up_logs
     from .serve.protocol import Lines
     from .serve.server import serve
-    from .serve.state import State
-    from .serve.storekeeper import Keeper
+    from .serve.storekeeper import StoreKeeper
     from .serve.trace import make_trace
 
     log = set_up_logs(settings.data_dir, settings.log_level)
-    queries, patterns = AnswerCache(settings.query_life), AnswerCache(settings.pattern_life)
-    state = State(settings, refresh, queries, patterns, tokens=tokens, keeper=Keeper(settings))
-    refresh.on_swap += [lambda index: queries.clear(), lambda index: patterns.clear()]
-    state.signs.listen_to(log)
-    state.signs.trace = make_trace(settings.otel_endpoint)
-    lines = Lines(settings.limits, state.metrics.failed, state.gate.congestion)
+    state = make_state(settings, refresh, StoreKeeper(settings), tokens)
+    state.log, state.trace = log, make_trace(settings.otel_endpoint)
+    lines = Lines(settings.limits, state.metrics.failed)
     serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)
 
 
-def _made_safe(settings: Settings) -> Settings:
+def make_state(
+    settings: Settings,
+    refresh: Refresh,
+    store: StoreKeeper | None = None,
+    tokens: Tokenizer = ESTIMATING,
+) -> State:
+    """Everything that a server of these settings needs, put together; nothing runs yet."""
+    from .daemon.adoption import Watched
+    from .serve.cache import AnswerCache
+    from .serve.events import Events, GenerationSwapped
+    from .serve.filewatch import FileWatch
+    from .serve.metrics import Metrics
+    from .serve.samples import Samples
+    from .serve.state import State
+
+    events, metrics = Events(), Metrics()
+    state = State(
+        settings=settings,
+        refresh=refresh,
+        events=events,
+        gate=_make_gate(settings, metrics, events),
+        query_cache=AnswerCache(settings.query_life),
+        pattern_cache=AnswerCache(settings.pattern_life),
+        metrics=metrics,
+        samples=Samples(settings.data_dir),
+        tokens=tokens,
+        file_watch=FileWatch(refresh),
+        watched=Watched(settings),
+        store=store,
+    )
+    events.subscribe(GenerationSwapped, lambda _: state.drop_answers())
+    refresh.prepare = lambda index: state.bind(index, state.experience)
+    refresh.announce = lambda index: events.publish(GenerationSwapped(index.generation))
+    if store is not None:
+        store.prepare = lambda experience: state.bind(refresh.index, experience)
+    return state
+
+
+def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:
+    from .serve.audit import Audit
+    from .serve.events import KeyChanged
+    from .serve.gate import Gate
+    from .serve.host_names import names_of
+    from .serve.keys import Keys, hash_of
+    from .serve.memory_limit import MemoryLimit
+    from .serve.rate import Buckets
+    from .serve.sessions import Sessions
+
+    gate = Gate(
+        limits=settings.limits,
+        names=names_of(settings.door),
+        needs_keys=settings.door.needs_keys,
+        keys=Keys(settings.data_dir, events.publish),
+        audit=Audit(reads=settings.door.needs_keys),
+        memory=MemoryLimit(settings.limits),
+        failed=metrics.failed,
+        buckets=Buckets(settings.limits.rate),
+        guesses=Buckets(GUESSES),
+        sessions=Sessions(strict=settings.door.needs_keys),
+        local_hash=hash_of(settings.local_key) if settings.local_key else "",
+    )
+    events.subscribe(KeyChanged, gate.key_changed)
+    return gate
+
+
+def _with_local_key(settings: Settings) -> Settings:
     """Raises NotSafe beyond loopback without keys. The command line gets a key of its own."""
     if not settings.door.needs_keys:
         return settings
@@ -60,6 +130,6 @@ def _made_safe(settings: Settings) -> Settings:
 
 
 def _log_failure(failure: BuildFailed) -> None:
-    said = "; ".join(getattr(failure, "__notes__", ()))
-    told = {"reason": str(failure), "reading": failure.reading, "said": said}
-    logging.getLogger("orchestr8.build").warning("a build ended early", extra=told)
+    output = "; ".join(getattr(failure, "__notes__", ()))
+    details = {"reason": str(failure), "reading": failure.reading, "output": output}
+    logging.getLogger("orchestr8.build").warning("a build ended early", extra=details)

@@ -30,6 +30,7 @@ from .errors import BadSetting
 from .tokens import ESTIMATE, TOKENIZERS
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+SYNONYMS = {"warn": "warning"}
 SHIPPED = "the shipped plugins_fixture"
 QUERY_LIFE, PATTERN_LIFE = 300, 600
 TLS = ("tls_cert", "tls_key")
@@ -73,8 +74,7 @@ class Limits(msgspec.Struct, frozen=True):
     max_head: int = 32_768
     max_headers: int = 100
     max_connections: int = 2000
-    max_running: int = 512
-    max_wait_ms: int = 80
+    max_running: int = 128
     head_seconds: int = 10
     body_seconds: int = 30
     send_seconds: int = 30
@@ -91,7 +91,6 @@ RANGES: dict[str, tuple[int, int]] = {
     "max_headers": (10, 10_000),
     "max_connections": (8, _MANY),
     "max_running": (1, _MANY),
-    "max_wait_ms": (1, 60_000),
     "head_seconds": (1, _SECONDS),
     "body_seconds": (1, _SECONDS),
     "send_seconds": (1, _SECONDS),
@@ -342,6 +341,7 @@ def _address(env: Mapping[str, str], name: str) -> str:
 
 def _one_of(env: Mapping[str, str], name: str, allowed: Sequence[str], default: str) -> str:
     text = env.get(name, "").strip().lower() or default
+    text = SYNONYMS.get(text, text)
     if text not in allowed:
         raise BadSetting(f"{name}={text} is not one of {', '.join(allowed)}.", "Mend it.")
     return text

@@ -229,7 +229,7 @@ class ForeignSession(Forbidden):
 
 class Overloaded(RequestError):
     code, status = -32032, 503
-    means = "More is asked than can be answered now: requests, connections, waiting or memory."
+    means = "More is asked than can be answered now: requests, connections or memory."
     cure = "Ask again in a second."
 
     def headers(self) -> dict[str, str]:

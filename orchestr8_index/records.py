@@ -1,18 +1,19 @@
-"""What do the rooms hand each other? Plain structs, the same in files and on the wire."""
+"""The records that the rooms hand each other and keep in files: entries, decisions, patterns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 Kind = Literal["agent", "skill", "workflow"]
 KINDS: tuple[Kind, ...] = ("agent", "skill", "workflow")
 PLURAL: dict[Kind, str] = {"agent": "agents", "skill": "skills", "workflow": "workflows"}
 Outcome = Literal["indexed", "repaired", "skipped"]
+Result = Literal["success", "failure", "partial"]
 
 
 # --- what the files say ------------------------------------------------------------------------
@@ -118,175 +119,7 @@ class Poison(Struct, frozen=True):
     reason: str
 
 
-# --- what the wire carries ---------------------------------------------------------------------
-
-Limit = Annotated[int, Meta(ge=1, le=20)]
-Names = Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(max_length=50)]
-Text100 = Annotated[str, Meta(min_length=1, max_length=100)]
-Text50 = Annotated[str, Meta(min_length=1, max_length=50)]
-Text500 = Annotated[str, Meta(min_length=1, max_length=500)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-
-
-class Choice(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What the three query methods share: how many, how much, and of whom.
-
-    Without `min_confidence` an answer abstains below the fitted threshold of confidence.py.
-    """
-
-    limit: Limit = 5
-    detail: Literal["short", "full"] = "short"
-    explain: bool = False
-    min_confidence: Share | None = None
-    plugins: Names = msgspec.field(default_factory=list)
-    models: Names = msgspec.field(default_factory=list)
-    tools: Names = msgspec.field(default_factory=list)
-    tags: Names = msgspec.field(default_factory=list)
-
-
-class AgentQuery(Choice, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    capability: Text100 | None = None
-    role: Text50 | None = None
-    context: Text500 | None = None
-
-
-class SkillQuery(Choice, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    context: Text500
-
-
-class WorkflowQuery(Choice, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    goal: Text500
-
-
-class EntryQuery(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    kind: Kind
-    plugin: Annotated[str, Meta(min_length=1, max_length=200)]
-    name: Annotated[str, Meta(min_length=1, max_length=200)]
-    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
-
-
-class ContextQuery(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """getContext's params: what for, how many tokens at most, and of which kinds (all)."""
-
-    task: Text500
-    max_tokens: Annotated[int, Meta(ge=100, le=100_000)] = 2000
-    kinds: Annotated[list[Kind], Meta(min_length=1, max_length=3)] = msgspec.field(
-        default_factory=lambda: list(KINDS)
-    )
-
-
-class NoParams(Struct, forbid_unknown_fields=True, frozen=True):
-    pass
-
-
-class TermPoints(Struct, frozen=True, omit_defaults=True):
-    """What one word, pair of words, rule or nearness gave a hit, as a part of the hit's score.
-
-    `weight` is the word's in the question; `fields` divides the points by where the word stands.
-    """
-
-    term: str
-    points: float
-    weight: float = 0.0
-    fields: dict[str, float] = {}
-
-
-class Row(Struct, omit_defaults=True, kw_only=True):
-    """A hit as callers read it; empty optional fields are left out, `capabilities` excepted."""
-
-    name: str
-    description: str = ""
-    plugin: str
-    score: float
-    model: str = ""
-    category: str = ""
-    keywords: list[str] = []
-    arguments: str = ""
-    steps: list[str] = []
-    agents: list[str] = []
-    role: str = ""
-    fallbacks: list[str] = []
-    also: list[str] = []
-    path: str = ""
-    digest: str = ""
-    tags: list[str] = []
-    tools: list[str] = []
-    use_when: str = ""
-    explanation: list[TermPoints] = []
-
-
-class AgentRow(Row, omit_defaults=True, kw_only=True):
-    capabilities: list[str]
-
-
-class Answer(Struct, kw_only=True):
-    """What a query method returns, its rows still under a neutral name."""
-
-    kind: Kind
-    rows: list[Row]
-    reasoning: str
-    confidence: float
-    near_misses: list[str] = []
-
-    def as_result(self, generation: int) -> dict[str, object]:
-        result: dict[str, object] = {PLURAL[self.kind]: self.rows}
-        result |= {"reasoning": self.reasoning, "confidence": self.confidence}
-        result |= {"cache_hit": False, "generation": generation, "source": "index"}
-        if self.near_misses:
-            result["near_misses"] = self.near_misses
-        return result
-
-
-class TokenReceipt(Struct, frozen=True):
-    """What an answer costs its reader, and what the names and descriptions of all would."""
-
-    tokens_used: int
-    tokens_catalogue: int
-    tokenizer: str
-
-
-class Context(Struct, kw_only=True):
-    """getContext's result: rows per kind, the past pattern, one entry's best section, receipt.
-
-    `confidence`: for each kind with rows, the probability that its first one is right.
-    """
-
-    agents: list[Row] = []
-    skills: list[Row] = []
-    workflows: list[Row] = []
-    confidence: dict[str, float] = {}
-    pattern: dict[str, Any] | None = None
-    text: str = ""
-    receipt: TokenReceipt
-
-
 # --- what is learnt ----------------------------------------------------------------------------
-
-Result = Literal["success", "failure", "partial"]
-MOST_COUNTED = 10**15  # sums of numbers up to this are exact, and fit into the database
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Sequence = Annotated[list[Name], Meta(min_length=1, max_length=50)]
-
-
-class Report(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """cacheDecision's params: what was done for one task, and how it ended.
-
-    `occurred_at` (seconds since 1970) is for what is reported later; never later than now.
-    """
-
-    task_id: Annotated[str, Meta(min_length=1, max_length=100)]
-    task_description: Annotated[str, Meta(min_length=1, max_length=1000)]
-    agents_used: Sequence
-    result: Result
-    duration_ms: Annotated[float, Meta(ge=0, le=MOST_COUNTED)] | None = None
-    tokens_saved: Annotated[int, Meta(ge=0, le=MOST_COUNTED)] | None = None
-    resolved_by: Name | None = None
-    skills_used: Annotated[list[Name], Meta(max_length=50)] = msgspec.field(default_factory=list)
-    workflows_used: Annotated[list[Name], Meta(max_length=50)] = msgspec.field(default_factory=list)
-    model: Annotated[str, Meta(max_length=100)] = ""
-    caller: Annotated[str, Meta(max_length=100)] = ""
-    receipt: Literal["short", "full"] = "short"
-    occurred_at: Annotated[float, Meta(ge=0, le=MOST_COUNTED)] | None = None
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -337,27 +170,6 @@ class Pattern(Struct, kw_only=True):
     @property
     def success_rate(self) -> float:
         return self.success_count / self.uses if self.uses else 0.0
-
-
-Needed = Annotated[list[Name], Meta(max_length=50)]
-
-
-class PatternStore(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    goal: Text500
-    agent_sequence: Sequence
-    dependencies: Annotated[dict[Name, Needed], Meta(max_length=50)] | None = None
-    parallel_groups: Annotated[list[Sequence], Meta(max_length=50)] | None = None
-
-
-class PatternGoal(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    goal: Text500
-    context: Text500 | None = None
-
-
-class PatternSearch(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    goal: Text500
-    min_similarity: Share = 0.7
-    limit: Limit = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,9 @@ from orchestr8_index.catalog.parse import parse
 from orchestr8_index.catalog.worker import BuildChild
 from orchestr8_index.config import fixture_root
 from orchestr8_index.serve.http import make_web
-from orchestr8_index.serve.process import memory_mb
+from orchestr8_index.serve.samples import memory_mb
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.storekeeper import Keeper
+from orchestr8_index.serve.storekeeper import StoreKeeper
 
 from .serve.asking import Here, living, settings_of, state_of
 from .trees import build_tree, source
@@ -176,7 +176,7 @@ def state_in(folder: Path) -> State:
     index = build_tree(fixture_root(), data_dir=folder / "index").index
     settings = settings_of(folder / "data", fixture_root(), watch=False)
     state = state_of(settings, index, Unchanged(settings))
-    state.keeper = Keeper(settings)
+    state.store = StoreKeeper(settings)
     return state
 
 
@@ -219,8 +219,8 @@ async def _send(
 
 async def _clean(state: State, tally: Tally) -> None:
     """What was reported is forgotten, so that what is left of memory was lost."""
-    assert state.keeper
-    outcomes = await state.keeper.outcomes()
+    assert state.store
+    outcomes = await state.store.outcomes()
     await outcomes.forget(lambda decision: True)
     state.gate.audit.take()
     gc.collect()

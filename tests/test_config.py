@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from orchestr8_index import environment
 from orchestr8_index.config import (
     RANGES,
     READ_RANGES,
@@ -47,7 +48,11 @@ def test_without_anything_the_shipped_tree_is_served(read: Read, tmp_path: Path)
     settings = read()
     assert settings.roots == (str(fixture_root()),)
     assert settings.data_dir == tmp_path / "home/.claude/mcp-server/data"
-    assert (settings.port, settings.explicit_port, settings.explicit_roots) == (3700, False, False)
+    assert (settings.port, settings.explicit_port, settings.explicit_roots) == (
+        environment.DEFAULT_PORT,
+        False,
+        False,
+    )
 
 
 def test_arguments_win_over_the_environment(read: Read, tmp_path: Path) -> None:
@@ -63,6 +68,12 @@ def test_the_environment_wins_over_the_defaults(read: Read) -> None:
     assert (settings.port, settings.explicit_port) == (0, True)
     assert settings.data_dir == Path("/d")
     assert (settings.log_level, settings.auto_restart) == ("debug", False)
+
+
+@pytest.mark.parametrize("said", ["warn", "WARN", "Warning", "warning"])
+def test_a_log_level_may_be_short_and_in_capitals(read: Read, said: str) -> None:
+    assert read(MCP_LOG_LEVEL=said).log_level == "warning"
+    assert read(MCP_LOG_LEVEL="INFO").log_level == "info"
 
 
 def test_one_cache_life_overrides_both(read: Read) -> None:

@@ -68,7 +68,7 @@ def test_json_rpc_and_http_say_the_same(
     def fail(*_: Any) -> None:
         raise made(kind)
 
-    monkeypatch.setattr("orchestr8_index.serve.methods.answer_skills", fail)
+    monkeypatch.setattr("orchestr8_index.search.methods.answer_skills", fail)
     said = call(state, "querySkills", context="x")["error"]
     body = {"jsonrpc": "2.0", "id": 1, "method": "querySkills", "params": {"context": "x"}}
     answer = ask(make_web(state), "POST", "/", json=body)
@@ -108,14 +108,16 @@ def raisable() -> Iterator[Exception]:
 
 
 @pytest.mark.parametrize("error", list(raisable()), ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize("seam", ["methods.answer_skills", "methods.health", "learning.keeper_of"])
+@pytest.mark.parametrize(
+    "seam", ["search.methods.answer_skills", "serve.handlers.health", "serve.learning.store_of"]
+)
 def test_no_path_and_no_traceback_reaches_a_client(
     state: State, monkeypatch: pytest.MonkeyPatch, error: Exception, seam: str
 ) -> None:
     def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(f"orchestr8_index.serve.{seam}", fail)
+    monkeypatch.setattr(f"orchestr8_index.{seam}", fail)
     asked = [("querySkills", {"context": "x"}), ("getHealth", {}), ("queryPattern", {"goal": "x"})]
     for method, params in asked:
         told = str(call(state, method, **params))

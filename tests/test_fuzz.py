@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root
-from orchestr8_index.serve.methods import METHODS
+from orchestr8_index.methods import METHODS
 from orchestr8_index.serve.state import State
 
 from . import fuzzing

@@ -22,17 +22,18 @@ WORDS = {
     "records",
     "text",
     "tokens",
-    "params",
-    "plain",
-    "answers",
     "private",
+    "validate",
+    "queries",
+    "reports",
+    "methods",
 }
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version
 MAY = {
     **dict.fromkeys(WORDS, ABOVE_WORDS),
-    "": {"client"},  # by name, when one of the clients is named
+    "": {"errors", "queries", "reports", "client"},  # by name, when a public name is used
     "store": ABOVE_WORDS | {"store"},
-    "catalog": ABOVE_WORDS | {"store", "catalog", "search"},  # search: what `tune` fitted
+    "catalog": ABOVE_WORDS | {"store", "catalog", "search"},  # search: one type, see TYPES
     "search": ABOVE_WORDS | {"store", "catalog", "search"},
     "learn": ABOVE_WORDS | {"store", "learn"},
     "daemon": ABOVE_WORDS | {"daemon"},
@@ -58,6 +59,7 @@ MAY = {
     "__main__": ABOVE_WORDS | {"bridge", "cli"},
 }
 LAZY = {("client", "catalog"), ("client", "search")}
+TYPES = {("catalog", "search")}  # for the type checker alone: what `Segment.learned` is
 HEAVY = {"numpy", "scipy", "sklearn", "starlette", "uvicorn", "click", "yaml", "frontmatter"}
 
 
@@ -81,6 +83,11 @@ def test_imports_run_one_way() -> None:
 def test_search_and_learn_do_not_know_each_other() -> None:
     pairs = {(room(each.source), room(each.target)) for each in own()}
     assert not {("search", "learn"), ("learn", "search")} & pairs
+
+
+def test_the_catalogue_names_a_type_of_the_search_and_loads_nothing_of_it() -> None:
+    loads = [i for i in own() if not i.typing and (room(i.source), room(i.target)) in TYPES]
+    assert named(loads) == []
 
 
 def test_a_client_loads_the_index_only_when_it_needs_it() -> None:

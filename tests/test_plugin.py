@@ -16,9 +16,9 @@ from starlette.routing import Route
 from orchestr8_index import __version__
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import DEFAULT_PORT, REPOSITORY, Door, fixture_root, read_settings
+from orchestr8_index.methods import METHODS
 from orchestr8_index.serve.hooks.payloads import AgentStopped, Prompted, ToolEnded, ToolFailed
 from orchestr8_index.serve.http import make_web
-from orchestr8_index.serve.methods import METHODS
 
 from .serve.asking import ask, settings_of, state_of
 from .trees import build_tree

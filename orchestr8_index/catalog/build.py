@@ -23,7 +23,6 @@ from msgspec import Struct
 from .. import __version__
 from ..config import USUAL, ReadLimits, digest_of_roots
 from ..records import KINDS, Poison
-from ..search.tuned import open_words
 from ..text import as_utf8
 from .scan import Scan, Source, scan
 from .snapshot import FORMAT, Files, Generations, Manifest
@@ -80,7 +79,7 @@ def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
     if same and not _named(found, request):
         return BuildLine(fresh=True)
     generations = Generations(Path(request.data_dir), digest_of_roots(request.roots))
-    made, words = generations.prepare(), open_words(generations.data_dir)
+    made, words = generations.prepare(), Words()
     try:
         catalogue = _read(made, found, generations, words, request, say)
         if same and not catalogue.parsed:

@@ -25,14 +25,14 @@ DISK = "If it comes again, look after the disk of the data directory."
 
 @dataclass(slots=True)
 class Refresh:
-    """The owner of the current index; `before_swap` readies a new one. `checked_at` is when the
-    inputs were last looked at; `looked_at` is the same on the monotonic clock, where a clock that
-    is set changes nothing."""
+    """The owner of the current index. A new one is awaited by `prepare` before it serves, and
+    handed to `announce` once it does. `checked_at` is when the inputs were last looked at;
+    `looked_at` is the same on the monotonic clock, where a clock that is set changes nothing."""
 
     settings: Settings
     builder: Builder
-    before_swap: list[Callable[[Index], Awaitable[None]]] = field(default_factory=list)
-    on_swap: list[Callable[[Index], None]] = field(default_factory=list)
+    prepare: Callable[[Index], Awaitable[None]] | None = None
+    announce: Callable[[Index], None] = lambda index: None
     clock: Callable[[], float] = time.time
     index: Index | None = None
     failure: str = ""
@@ -133,8 +133,8 @@ class Refresh:
             self.builder.named = tuple(sorted(named))
             line = await asyncio.to_thread(self.builder.run, unless, started)
             index = await asyncio.to_thread(self._open, line)
-            for readied in self.before_swap:
-                await readied(index)
+            if self.prepare is not None:
+                await self.prepare(index)
         except OperationError as error:
             self.failure = str(error)
             self._named |= named
@@ -145,8 +145,7 @@ class Refresh:
         self.failure, self.checked_at, self.looked_at = "", self.clock(), time.monotonic()
         if index is not self.index:
             self.index, self.damage = index, ""
-            for told in self.on_swap:
-                told(index)
+            self.announce(index)
         return index
 
     def _open(self, line: BuildLine) -> Index:

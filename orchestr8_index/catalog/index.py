@@ -17,8 +17,6 @@ import msgspec
 
 from ..errors import SnapshotUnreadable
 from ..records import KINDS, Entry, Kind, ResolvedRole
-from ..search.confidence_fit import SHIPPED_FIT, Fit
-from ..search.tuned import open_fit, open_words
 from ..text import fold_name
 from .sections import Sections, SortedKeys
 from .snapshot import Generations, Manifest, SegmentInfo
@@ -84,9 +82,8 @@ class Segment:
         sections: Sections,
         info: SegmentInfo,
         words: Words,
-        fit: Fit = SHIPPED_FIT,
     ) -> None:
-        self.kind, self._sections, self.words, self.fit = kind, sections, words, fit
+        self.kind, self._sections, self.words = kind, sections, words
         self.size, self.lengths = info.entries, info.lengths
         self.identity = sections.identity
         self.uses_numpy = info.entries >= NUMPY_FROM
@@ -226,19 +223,18 @@ def open_index(generations: Generations, generation: int, before: Index | None =
     manifest = generations.manifest(generation)
     folder = generations.path(generation)
     infos = manifest.segments
-    if before is not None and before.words.digest != manifest.words:  # tuned since
+    if before is not None and before.words.digest != manifest.words:  # built by another version
         before = None
-    words = before.words if before else open_words(generations.data_dir)
+    words = before.words if before else Words()
     if words.digest != manifest.words:
         raise SnapshotUnreadable("The snapshot was built with other word vectors.")
-    fit = open_fit(generations.data_dir, words)
     try:
         segments = []
         for kind in KINDS:
             sections = Sections(folder / f"{kind}.segment", infos[kind].sections)
             known = before.segments[kind] if before else None
-            if known is None or known.identity != sections.identity or known.fit != fit:
-                known = Segment(kind, sections, infos[kind], words, fit)
+            if known is None or known.identity != sections.identity:
+                known = Segment(kind, sections, infos[kind], words)
             segments.append(known)
     except (KeyError, TypeError):
         raise SnapshotUnreadable("The snapshot's manifest lacks a part.") from None

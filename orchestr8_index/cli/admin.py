@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from ..config import Settings
 from ..errors import AlreadyRunning, OperationError
 from ..learn.outcomes import Outcomes
-from ..learn.verify import Chosen, chooser
-from ..params import read_params
-from ..plain import plain
-from ..records import Decision, Report
+from ..learn.verify import chooser
+from ..records import Decision
+from ..reports import ForgetQuery, Report
+from ..validate import describe_error, read_params
 
 if TYPE_CHECKING:
     from ..daemon.probe import Address
@@ -32,7 +32,7 @@ def forget_decisions(settings: Settings, given: dict[str, str]) -> int:
     where = running_address(settings)
     if where is not None:
         return int(_result(call(where, "forgetDecisions", given))["forgotten"])
-    choose = chooser(read_params(Chosen, msgspec.json.encode(given)))
+    choose = chooser(read_params(ForgetQuery, msgspec.json.encode(given)))
     return _as_writer(settings, lambda outcomes: outcomes.forget(choose))
 
 
@@ -90,7 +90,7 @@ def _decision(number: int, line: str) -> Decision:
         moment = _moment(decision.timestamp).astimezone(UTC)
         return replace(decision, timestamp=moment.isoformat(timespec="milliseconds"))
     except msgspec.DecodeError as error:
-        why = plain(error, "it")
+        why = describe_error(error, "it")
         raise OperationError(f"Line {number} is not a decision: {why}.", cure) from None
     except (ValueError, OverflowError):
         why = "timestamp is no moment like 2026-01-31T12:00:00+00:00"

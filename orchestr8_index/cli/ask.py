@@ -10,8 +10,9 @@ import msgspec
 
 from ..config import Settings
 from ..errors import OperationError
-from ..plain import plain
-from ..records import KINDS, PLURAL, AgentQuery, Choice, Kind, SkillQuery, WorkflowQuery
+from ..queries import AgentQuery, Choice, SkillQuery, WorkflowQuery
+from ..records import KINDS, PLURAL, Kind
+from ..validate import describe_error
 from . import show
 from .asking import index_of, source_of
 from .options import common, readable, with_roots_of_server
@@ -57,7 +58,7 @@ def _checked(params: dict[Kind, dict[str, Any]]) -> dict[Kind, Choice]:
     try:
         return {kind: msgspec.convert(given, QUERIES[kind][2]) for kind, given in params.items()}
     except msgspec.ValidationError as error:
-        why = plain(error).partition(" ")[2]  # the field is no word of the command line
+        why = describe_error(error).partition(" ")[2]  # the field is no word of the command line
         cure = "Say in 500 characters at most what is wanted."
         raise click.UsageError(f"TEXT cannot be asked: it {why}. {cure}") from None
 

@@ -86,28 +86,14 @@ def _complaint(error: Mapping[str, Any]) -> tuple[str, str]:
 
 def _here(index: Any) -> Ask:
     from ..errors import InvalidParams
-    from ..search.answer import answer_agents, answer_skills, answer_workflows
-    from ..search.context import get_context
-    from ..search.excerpt import get_entry
+    from ..search.methods import Knowledge, answer_method
     from ..text import Terms
 
-    terms = Terms()
-    answers = {
-        "queryAgents": answer_agents,
-        "querySkills": answer_skills,
-        "queryWorkflows": answer_workflows,
-    }
-    others: dict[str, Callable[[Any], Any]] = {
-        "getEntry": lambda params: get_entry(index, params),
-        "getContext": lambda params: get_context(index, params, terms),
-    }
+    knowledge = Knowledge(Terms())
 
     def ask(method: str, params: Any) -> Any:
         try:
-            if method in others:
-                return msgspec.to_builtins(others[method](params))
-            answer: Any = answers[method]
-            return msgspec.to_builtins(answer(index, params, terms).as_result(index.generation))
+            return msgspec.to_builtins(answer_method(index, method, params, knowledge))
         except InvalidParams as error:
             raise OperationError(error.sentence, error.cure) from None
 

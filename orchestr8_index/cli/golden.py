@@ -11,14 +11,15 @@ from msgspec import Struct
 
 from ..catalog.index import Index
 from ..errors import OperationError
-from ..plain import plain
 from ..private import make_folder, open_private
-from ..records import AgentQuery, Answer, Entry, Kind, SkillQuery, TermPoints, WorkflowQuery
+from ..queries import AgentQuery, Answer, SkillQuery, TermPoints, WorkflowQuery
+from ..records import Entry, Kind
 from ..search.answer import answer_agents, answer_skills, answer_workflows
 from ..search.candidates import by_name
 from ..search.explain import explain
 from ..search.rank import contributions, rank
 from ..text import Terms
+from ..validate import describe_error
 
 DEPTH = 10
 SHOWN_TERMS = 5
@@ -77,7 +78,7 @@ def _question(path: Path, number: int, line: str) -> Question:
     try:
         question = msgspec.json.decode(line, type=Question)
     except msgspec.DecodeError as error:
-        raise OperationError(f"{path}:{number}: {plain(error, 'it')}.", LINE) from None
+        raise OperationError(f"{path}:{number}: {describe_error(error, 'it')}.", LINE) from None
     if not question.query.strip() or not question.expect:
         raise OperationError(f"{path}:{number}: query and expect must not be empty.", LINE)
     return question

@@ -9,8 +9,9 @@ import msgspec
 
 from ..config import Settings
 from ..errors import OperationError
-from ..plain import plain
-from ..records import KINDS, ContextQuery, EntryQuery, Kind
+from ..queries import ContextQuery, EntryQuery
+from ..records import KINDS, Kind
+from ..validate import describe_error
 from . import show
 from .asking import source_of
 from .options import common, readable
@@ -73,7 +74,7 @@ def _checked(given: dict[str, Any], kind: Any) -> Any:
     try:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
-        raise click.UsageError(f"That cannot be asked: {plain(error)}.") from None
+        raise click.UsageError(f"That cannot be asked: {describe_error(error)}.") from None
 
 
 def _print(told: Any, source: str, as_json: bool, text: Any) -> None:

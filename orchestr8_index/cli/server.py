@@ -15,6 +15,7 @@ from . import show
 from .options import common, listening, with_roots_of_server
 
 NOT_RUNNING = 3
+TUNED = "tuned"  # the folder in which the command `tune`, now removed, kept its results
 
 
 @click.command()
@@ -134,6 +135,8 @@ def status(settings: Settings, as_json: bool) -> None:
     from ..daemon.probe import get_health
     from ..daemon.supervise import address_to_ask, pidfile, running_port
 
+    if (folder := settings.data_dir / TUNED).is_dir():
+        click.echo(f"{folder} is no longer read: `tune` is gone. Remove the folder.", err=True)
     where = address_to_ask(settings)
     health = get_health(where) if where else None
     if where is None or health is None:

@@ -1,7 +1,4 @@
-"""What can be called, and what comes back? The client's side of the server's table of methods.
-
-The client does not know the server's room; a test compares both tables.
-"""
+"""From the arguments of a call to a JSON-RPC request, and from its reply to a typed result."""
 
 from __future__ import annotations
 
@@ -11,69 +8,20 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from ..answers import (
-    AgentAnswer,
-    ContextAnswer,
-    EntryAnswer,
-    HealthAnswer,
-    OutcomeAnswer,
-    PatternAnswer,
-    PatternStored,
-    SkillAnswer,
-    WorkflowAnswer,
-)
 from ..errors import InvalidParams, RequestError
-from ..params import check_agents_query, read_params
-from ..records import (
-    AgentQuery,
-    ContextQuery,
-    EntryQuery,
-    NoParams,
-    PatternGoal,
-    PatternSearch,
-    PatternStore,
-    Report,
-    SkillQuery,
-    WorkflowQuery,
-)
+from ..methods import Method
+from ..validate import read_params
 from .steps import Reply, Trouble
 
 
-class Call(Struct, frozen=True):
-    """`wire` is the server's name. Answers of `cached` calls are kept for a while."""
-
-    wire: str
-    params: type[Struct]
-    result: Any
-    cached: bool = True
-
-
-CALLS = {
-    "query_agents": Call("queryAgents", AgentQuery, AgentAnswer),
-    "query_skills": Call("querySkills", SkillQuery, SkillAnswer),
-    "query_workflows": Call("queryWorkflows", WorkflowQuery, WorkflowAnswer),
-    "get_pattern": Call("getOrchestrationPattern", PatternGoal, PatternAnswer | None),
-    "find_patterns": Call("queryPattern", PatternSearch, list[PatternAnswer]),
-    "get_entry": Call("getEntry", EntryQuery, EntryAnswer),
-    "get_context": Call("getContext", ContextQuery, ContextAnswer),
-    "store_pattern": Call("storePattern", PatternStore, PatternStored, cached=False),
-    "report_outcome": Call("cacheDecision", Report, OutcomeAnswer, cached=False),
-    "health": Call("getHealth", NoParams, HealthAnswer, cached=False),
-    "metrics": Call("getMetrics", NoParams, dict[str, Any], cached=False),
-}
-
-
-def write_params(call: Call, given: Mapping[str, Any]) -> tuple[Any, bytes]:
+def write_params(method: Method, given: Mapping[str, Any]) -> tuple[Any, bytes]:
     """The checked params and their JSON; None means not given. Raises InvalidParams."""
     named = {name: value for name, value in given.items() if value is not None}
     try:
         raw = msgspec.json.encode(named)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidParams({"params": f"cannot be written as JSON: {error}"}) from None
-    params = read_params(call.params, raw)
-    if isinstance(params, AgentQuery):
-        check_agents_query(params)
-    return params, raw
+    return read_params(method.params, raw), raw
 
 
 def request(wire: str, raw: bytes, ident: int = 1) -> bytes:
@@ -124,9 +72,9 @@ def read_replies(reply: Reply, count: int) -> list[Said] | Trouble:
         return Trouble(f"{NONSENSE} (HTTP {reply.status})")
 
 
-def read_result(call: Call, result: bytes) -> Any:
+def read_result(method: Method, result: bytes) -> Any:
     """The typed result. Raises msgspec.DecodeError for another shape."""
-    return msgspec.json.decode(result, type=call.result)
+    return msgspec.json.decode(result, type=method.result)
 
 
 def error_of(said: Complaint) -> RequestError:

@@ -19,21 +19,20 @@ from typing import Any, Literal
 import msgspec
 from cachetools import TTLCache
 
-from ..answers import (
+from ..config import Settings, read_settings
+from ..errors import InvalidParams, ServerAway, Starting
+from ..methods import SHORT, Method
+from ..queries import (
     AgentAnswer,
     ContextAnswer,
     EntryAnswer,
     HealthAnswer,
-    OutcomeAnswer,
-    PatternAnswer,
-    PatternStored,
     SkillAnswer,
     WorkflowAnswer,
 )
-from ..config import Settings, read_settings
-from ..errors import InvalidParams, ServerAway, Starting
 from ..records import Kind, Result
-from .calls import CALLS, NONSENSE, Call, read_reply, read_result, request, write_params
+from ..reports import OutcomeAnswer, PatternAnswer, PatternStored
+from .calls import NONSENSE, read_reply, read_result, request, write_params
 from .delivery import Connection, Courier
 from .embedded import Registry
 from .locate import Door, Place
@@ -225,33 +224,33 @@ class Core:
 
     def _ask(self, short: str, given: Mapping[str, Any]) -> Steps[Any]:
         """A question: never an exception but for params that are wrong."""
-        call = CALLS[short]
-        params, raw = write_params(call, given)
-        if (known := self._known(short, raw)) is not None:
-            return _as_known(read_result(call, known))
-        answer = yield from self._from_server(short, call, raw)
+        method = SHORT[short]
+        params, raw = write_params(method, given)
+        if (known := self._known(method, raw)) is not None:
+            return _as_known(read_result(method, known))
+        answer = yield from self._from_server(method, raw)
         if not isinstance(answer, Trouble):
             return answer
         if isinstance(answer.error, InvalidParams):
             raise answer.error
         if answer.reason:
             self._warn(f"{answer.reason}; the embedded index answers")
-        return read_result(call, (yield Work(partial(self.registry.answer, short, params))))
+        return read_result(method, (yield Work(partial(self.registry.answer, method, params))))
 
     def _insist(self, short: str, given: Mapping[str, Any]) -> Steps[Any]:
         """What only the server can do."""
-        call = CALLS[short]
-        _, raw = write_params(call, given)
-        answer = yield from self._from_server(short, call, raw)
+        method = SHORT[short]
+        _, raw = write_params(method, given)
+        answer = yield from self._from_server(method, raw)
         if isinstance(answer, Trouble):
             away = answer.reason or "there is none"
             raise answer.error or ServerAway(f"The server is needed, and {away}.")
         return answer
 
     def _report(self, given: Mapping[str, Any]) -> Steps[OutcomeAnswer]:
-        call, happened = CALLS["report_outcome"], time.time()
-        _, raw = write_params(call, given)
-        answer = yield from self._after_the_others(call, raw)
+        method, happened = SHORT["report_outcome"], time.time()
+        _, raw = write_params(method, given)
+        answer = yield from self._after_the_others(method, raw)
         if not isinstance(answer, Trouble):
             self._forget()
             return answer
@@ -263,9 +262,9 @@ class Core:
         yield Work(partial(self.spool.append, _dated(raw, happened)))
         if answer.reason:
             self._warn(f"{answer.reason}; outcomes wait in {self.spool.path}")
-        return OutcomeAnswer(stored=False, spooled=True)
+        return OutcomeAnswer(stored=False, decision_id=None, receipt=None, spooled=True)
 
-    def _after_the_others(self, call: Call, raw: bytes) -> Steps[OutcomeAnswer | Trouble]:
+    def _after_the_others(self, method: Method, raw: bytes) -> Steps[OutcomeAnswer | Trouble]:
         """Sent only when no older outcome waits, or when those go within a moment."""
         url = self.place.url() if self.place else ""
         if self.spool.pending():
@@ -273,10 +272,10 @@ class Core:
                 yield Work(partial(self.courier.wait, OUTCOME_PATIENCE))
             if self.spool.pending():
                 return Trouble("older outcomes wait too" if url else "it does not answer")
-        answer: OutcomeAnswer | Trouble = yield from self._from_server("report_outcome", call, raw)
+        answer: OutcomeAnswer | Trouble = yield from self._from_server(method, raw)
         return answer
 
-    def _from_server(self, short: str, call: Call, raw: bytes) -> Steps[Any]:
+    def _from_server(self, method: Method, raw: bytes) -> Steps[Any]:
         """The typed result, or a Trouble."""
         place, started = self.place, self._clock()
         if place is None or not (url := place.url()):
@@ -285,7 +284,7 @@ class Core:
             if trouble := (yield from self._look_at_roots(url)):
                 place.failed(self._clock() - started)
                 return trouble
-        result = yield from self._result(url, call, raw)
+        result = yield from self._result(url, method, raw)
         if _is_away(result):
             place.failed(self._clock() - started)
             return result
@@ -293,20 +292,20 @@ class Core:
         if isinstance(result, Trouble):
             return result
         try:
-            answer = read_result(call, result)
+            answer = read_result(method, result)
         except (msgspec.DecodeError, RecursionError):
             return Trouble(NONSENSE)
-        self._keep(short, call, raw, result, answer)
+        self._keep(method, raw, result, answer)
         if self.spool.pending() and self.courier.start(url):
             yield Work(partial(self.courier.wait, DELIVERY_PATIENCE))
         return answer
 
-    def _result(self, url: str, call: Call, raw: bytes) -> Steps[bytes | Trouble]:
+    def _result(self, url: str, method: Method, raw: bytes) -> Steps[bytes | Trouble]:
         """The result's JSON; a kept connection that broke is tried once more.
 
         That may report an outcome twice: the server knows its task and counts it once.
         """
-        body = request(call.wire, raw)
+        body = request(method.name, raw)
         reply: Reply | Trouble = yield Post(url, body)
         if isinstance(reply, Trouble) and reply.broken:
             reply = yield Post(url, body)
@@ -314,12 +313,12 @@ class Core:
 
     def _look_at_roots(self, url: str) -> Steps[Trouble | None]:
         """Trees were named: another server's answers, about other trees, are worth nothing."""
-        call = CALLS["health"]
-        result = yield from self._result(url, call, b"{}")
+        method = SHORT["health"]
+        result = yield from self._result(url, method, b"{}")
         if isinstance(result, Trouble):
             return result
         try:
-            same = read_result(call, result).roots_digest == self.settings.roots_digest
+            same = read_result(method, result).roots_digest == self.settings.roots_digest
         except (msgspec.DecodeError, RecursionError):
             return Trouble(NONSENSE)
         if self.place:
@@ -328,18 +327,18 @@ class Core:
 
     # --- what is kept ------------------------------------------------------------------------
 
-    def _known(self, short: str, raw: bytes) -> bytes | None:
+    def _known(self, method: Method, raw: bytes) -> bytes | None:
         with self._caching:
-            return self._cache.get((short, raw))
+            return self._cache.get((method.name, raw))
 
-    def _keep(self, short: str, call: Call, raw: bytes, result: bytes, answer: Any) -> None:
+    def _keep(self, method: Method, raw: bytes, result: bytes, answer: Any) -> None:
         generation = getattr(answer, "generation", self._generation)
         with self._caching:
             if generation != self._generation:
                 self._cache.clear()
                 self._generation = generation
-            if call.cached:
-                self._cache[(short, raw)] = result
+            if method.cache:
+                self._cache[(method.name, raw)] = result
 
     def _forget(self) -> None:
         """An outcome may change every answer."""

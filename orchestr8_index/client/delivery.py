@@ -14,7 +14,8 @@ from typing import Protocol
 import msgspec
 
 from ..errors import InternalError, InvalidParams, Orchestr8Error
-from .calls import CALLS, Said, error_of, read_replies, request
+from ..methods import SHORT
+from .calls import Said, error_of, read_replies, request
 from .spool import Batch, Line, Spool
 from .steps import Reply, Trouble
 
@@ -153,4 +154,4 @@ class Courier:
         self._spool.refuse(msgspec.json.encode({"why": why, "report": report}))
 
 
-_WIRE = CALLS["report_outcome"].wire
+_WIRE = SHORT["report_outcome"].name

@@ -16,6 +16,7 @@ import msgspec
 
 from ..config import Settings
 from ..errors import OperationError
+from ..methods import Method
 from ..records import KINDS, PLURAL
 
 if TYPE_CHECKING:
@@ -51,43 +52,35 @@ class Registry:
         self._seen: tuple[str, int] = ("", 0)
         self._build: Build | None = None
 
-    def answer(self, short: str, params: Any) -> bytes:
+    def answer(self, method: Method, params: Any) -> bytes:
         """The result of the method as JSON. Raises InvalidParams for an unknown entry."""
         with self._ranking:
             index = self._current()
-            told = self._told(short, params, index) if index else nothing(short, params)
-            if isinstance(told, dict):
-                told["source"] = "embedded"
+            result = self._result(method, params, index) if index else nothing(method, params)
+            if isinstance(result, dict):
+                result["source"] = "embedded"
                 if index:
-                    told["age_s"] = round(max(0.0, time.time() - index.manifest.built_at), 1)
-            return msgspec.json.encode(told)
+                    result["age_s"] = round(max(0.0, time.time() - index.manifest.built_at), 1)
+            return msgspec.json.encode(result)
 
     def close(self) -> None:
         if self._build:
             self._build.builder.stop()
         self._index, self._seen = None, ("", 0)
 
-    def _told(self, short: str, params: Any, index: Index) -> Any:
-        from ..search import answer, context, excerpt
+    def _result(self, method: Method, params: Any, index: Index) -> Any:
+        from ..search.methods import ANSWERS, Knowledge, answer_method
         from ..text import Terms
 
-        terms = self._terms = self._terms or Terms()
-        ranked = {
-            "query_agents": answer.answer_agents,
-            "query_skills": answer.answer_skills,
-            "query_workflows": answer.answer_workflows,
-        }
-        if short in ranked:
-            return ranked[short](index, params, terms).as_result(index.generation)  # type: ignore[operator]
-        if short == "get_entry":
-            return msgspec.structs.asdict(excerpt.get_entry(index, params))
-        if short == "get_context":
-            return msgspec.structs.asdict(context.get_context(index, params, terms))
-        if short == "health":
+        if method.name in ANSWERS:
+            terms = self._terms = self._terms or Terms()
+            result = answer_method(index, method.name, params, Knowledge(terms))
+            return msgspec.structs.asdict(result) if isinstance(result, msgspec.Struct) else result
+        if method.name == "getHealth":
             counts = {PLURAL[kind]: n for kind, n in index.manifest.counts.items()}
-            told = {**nothing(short, params), "generation": index.generation, "indexes": counts}
+            told = {**nothing(method, params), "generation": index.generation, "indexes": counts}
             return {**told, "status": "embedded", "reasons": []} if self._always else told
-        return nothing(short, params)
+        return nothing(method, params)
 
     # --- which index -------------------------------------------------------------------------
 
@@ -166,19 +159,19 @@ class Build:
             log.warning("the embedded index could not be built: %s", error)
 
 
-def nothing(short: str, params: Any) -> Any:
+def nothing(method: Method, params: Any) -> Any:
     """The answer of a client that has neither server nor index."""
     reason = "The server is away, and its trees have no index here yet."
     reasoned = {"reasoning": reason, "confidence": 0.0, "cache_hit": False, "generation": 0}
-    if short.startswith("query_"):
-        return {short.removeprefix("query_"): [], **reasoned}
-    if short == "get_entry":
+    if method.short.startswith("query_"):
+        return {method.short.removeprefix("query_"): [], **reasoned}
+    if method.name == "getEntry":
         named = {"kind": params.kind, "plugin": params.plugin, "name": params.name}
         return {**named, "text": "", "tokens": 0, "truncated": True}
-    if short == "get_context":
+    if method.name == "getContext":
         rows: Told = {PLURAL[kind]: [] for kind in KINDS}
         receipt = {"tokens_used": 0, "tokens_catalogue": 0, "tokenizer": "none"}
         return {**rows, "text": "", "receipt": receipt}
-    if short == "health":
+    if method.name == "getHealth":
         return {"status": "away", "reasons": ["The server does not answer."]}
-    return [] if short == "find_patterns" else None
+    return [] if method.name == "queryPattern" else None

@@ -16,8 +16,8 @@ from typing import Any
 
 import msgspec
 
-from ..answers import PatternChange, Receipt
-from ..records import Decision, Experience, Kind, Pattern, Report
+from ..records import Decision, Experience, Kind, Pattern
+from ..reports import PatternChange, Receipt, Report
 from ..store import ledger
 from ..store.store import Store
 from ..text import Terms

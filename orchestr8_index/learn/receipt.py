@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..answers import EntryChange, PatternChange, Receipt
-from ..records import Decision, Kind, Pattern, Report
+from ..records import Decision, Kind, Pattern
+from ..reports import EntryChange, PatternChange, Receipt, Report
 
 Resolve = Callable[[Kind, str], str | None]
 

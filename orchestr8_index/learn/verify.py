@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from ..errors import InvalidParams
 from ..records import Decision, Pattern
+from ..reports import ForgetQuery
 from ..store import ledger
 from ..store.store import Store
 from ..text import Terms
@@ -117,19 +117,8 @@ def in_time_order(outcomes: Outcomes) -> Iterator[Decision]:
     return ledger.decisions(outcomes.store.reader)
 
 
-class Chosen(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Which decisions to forget: exactly one of these. `before` is an ISO 8601 date or moment."""
-
-    task_id: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
-    before: Annotated[str, Meta(min_length=4, max_length=40)] | None = None
-    agent: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
-
-
-def chooser(chosen: Chosen) -> Callable[[Decision], bool]:
-    """Raises InvalidParams unless exactly one field is given."""
-    given = [name for name in ("task_id", "before", "agent") if getattr(chosen, name) is not None]
-    if len(given) != 1:
-        raise InvalidParams({"task_id": "give exactly one of task_id, before, agent"})
+def chooser(chosen: ForgetQuery) -> Callable[[Decision], bool]:
+    """Whether a decision is to be forgotten. Raises InvalidParams for a wrong date."""
     if chosen.before is not None:
         moment = _moment(chosen.before)
         return lambda decision: decision.timestamp < moment

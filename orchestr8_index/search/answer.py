@@ -7,17 +7,8 @@ from itertools import islice
 
 from ..catalog import clones
 from ..catalog.index import Index
-from ..records import (
-    AgentQuery,
-    Answer,
-    Choice,
-    Entry,
-    Experience,
-    Kind,
-    Row,
-    SkillQuery,
-    WorkflowQuery,
-)
+from ..queries import AgentQuery, Answer, Choice, Row, SkillQuery, WorkflowQuery
+from ..records import Entry, Experience, Kind
 from ..text import Terms
 from . import candidates, reasons
 from .confidence import confidence

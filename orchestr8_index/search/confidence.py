@@ -1,7 +1,7 @@
 """How likely is the first hit right, and what follows from it?
 
 A logistic regression on what the ranking saw. Three confidences change what is said:
-`fitted.ABSTAIN_BELOW`, DOUBTFUL and SURE.
+`confidence_fit.ABSTAIN_BELOW`, DOUBTFUL and SURE.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 
 from ..catalog.bm25f import FIELDS, QUERY_SCALE, SAT_SCALE
 from ..catalog.index import Segment
+from .confidence_fit import SHIPPED_FIT
 from .rank import DEPTH, Hit, Ranking
 
 DOUBTFUL = 0.2
@@ -17,7 +18,7 @@ DOUBTFUL = 0.2
 
 The rows are there all the same, since an asker can look at them, and they cost little. Only below
 ABSTAIN_BELOW, which is fitted and far lower (one of twenty), is the answer an empty list: there the
-rows themselves would mislead. `tune` moves that one with the catalogue, and leaves this one.
+rows themselves would mislead.
 """
 SURE = 0.5
 """From here on the first hit is more likely right than not: take it, and speak unasked.
@@ -52,4 +53,4 @@ def confidence(segment: Segment, ranking: Ranking) -> float:
     """A probability in (0, 1); exactly 0 only when nothing matched at all."""
     if not ranking.hits:
         return 0.0
-    return segment.fit.probability(features(segment, ranking))
+    return SHIPPED_FIT.probability(features(segment, ranking))

@@ -1,4 +1,4 @@
-"""Which numbers make a confidence? Those that ship, unless `tune` has fitted others here.
+"""The numbers that make a confidence of what the ranking saw.
 
 Fitted by scripts/fit-confidence on the public development sets named in ARCHITECTURE.md together
 with requests that nobody there can answer; the coefficients below are the result, not tunables.

@@ -13,20 +13,17 @@ import msgspec
 from msgspec import Struct
 
 from ..catalog.index import Index
-from ..records import (
-    KINDS,
-    PLURAL,
+from ..queries import (
     AgentQuery,
     Answer,
     Context,
     ContextQuery,
-    Experience,
-    Kind,
     Row,
     SkillQuery,
     TokenReceipt,
     WorkflowQuery,
 )
+from ..records import KINDS, PLURAL, Experience, Kind
 from ..text import Terms
 from ..tokens import ESTIMATING, Tokenizer
 from .answer import answer_agents, answer_skills, answer_workflows

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from ..answers import Excerpt
 from ..catalog.index import Index, Segment
 from ..errors import InvalidParams
-from ..records import EntryQuery
+from ..queries import EntryQuery, Excerpt
 from ..tokens import ESTIMATING, Tokenizer
 from .spelling import near_names
 

@@ -12,7 +12,8 @@ from itertools import pairwise
 
 from ..catalog.bm25f import FIELD_B, FIELD_WEIGHT, FIELDS, QUERY_SCALE
 from ..catalog.index import Segment
-from ..records import Entry, TermPoints
+from ..queries import TermPoints
+from ..records import Entry
 from ..text import Terms
 from .query import Word
 from .rank import Hit, Ranking, contributions

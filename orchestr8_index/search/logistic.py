@@ -1,6 +1,6 @@
 """How is the confidence fitted? A logistic regression, its calibration error, its threshold.
 
-Needs scikit-learn: scripts/fit-confidence and the child of `tune` load it.
+Needs scikit-learn: scripts/fit-confidence loads it.
 """
 
 from __future__ import annotations

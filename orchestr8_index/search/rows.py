@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..records import AgentRow, Choice, Entry, Row
+from ..queries import AgentRow, Choice, Row
+from ..records import Entry
 from ..text import cut
 
 SHORT_DESCRIPTION = 100

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..catalog.index import Segment
-from ..records import Choice, Experience, ResolvedRole
+from ..queries import Choice
+from ..records import Experience, ResolvedRole
 from .candidates import Points
+from .confidence_fit import ABSTAIN_BELOW
 from .rank import Ranking
 
 
@@ -28,4 +30,4 @@ class Search:
     def least(self) -> float:
         """The confidence below which the answer is that nobody can do this."""
         asked = self.choice.min_confidence
-        return self.segment.fit.abstain_below if asked is None else asked
+        return ABSTAIN_BELOW if asked is None else asked

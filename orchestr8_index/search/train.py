@@ -1,7 +1,7 @@
 """How are word vectors trained? Positive PMI and a truncated SVD over the words of many texts.
 
 After Levy, Goldberg and Dagan, "Improving distributional similarity with lessons learned from word
-embeddings", 2015. Needs scikit-learn: scripts/train-vectors and the child of `tune` load it.
+embeddings", 2015. Needs scikit-learn: scripts/train-vectors loads it.
 """
 
 from __future__ import annotations

@@ -1,36 +1,72 @@
-"""What is done beside answering? Looks at the process, the audit written, answers renewed."""
+"""What runs beside the requests, begun with the server and ended in order."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
+from ..daemon.notify import notify
 from ..errors import StoreUnavailable
 from ..store.ledger import write_audit
-from . import hot
+from .health import health, metrics
+from .mcp.endpoint import McpRoute
 from .renewal import Renewal
 from .state import State
 
-LOOK_SECONDS = 1.0
+STEP_SECONDS = 1.0
 log = logging.getLogger("orchestr8.serve")
+
+
+@contextlib.asynccontextmanager
+async def background(state: State, mcp: McpRoute) -> AsyncIterator[None]:
+    """Within: the store is opened, the trees are watched, and answers kept true."""
+    socket, upkeep = state.settings.notify_socket, Upkeep(state)
+    if state.store is not None:
+        state.store.begin()
+
+    def built(_: object) -> None:
+        _log_first_build(state)
+        notify(socket, READY="1", STATUS=" ".join(health(state)["reasons"]) or "Serving.")
+
+    state.refresh.begin().add_done_callback(built)
+    if state.settings.watch:
+        state.file_watch.begin()
+    mcp.begin()
+    upkeep.begin()
+    yield
+    notify(socket, STOPPING="1")
+    for part in (mcp, upkeep, state.file_watch, state.refresh, state.store):
+        if part is not None:
+            await part.stop()
+    log.info("final metrics", extra={"metrics": metrics(state)})
+    if state.trace:
+        await asyncio.to_thread(state.trace.stop)
+
+
+def _log_first_build(state: State) -> None:
+    index = state.refresh.index
+    if state.refresh.failure or index is None:
+        log.error("the index could not be built", extra={"reason": state.refresh.failure})
+        return
+    details = {"generation": index.generation, "counts": index.manifest.counts}
+    log.info("the index is up to date", extra=details)
 
 
 class Upkeep:
     """Two tasks of the running loop; `stop` does what must be done last."""
 
-    def __init__(self, state: State, look_seconds: float = LOOK_SECONDS) -> None:
-        self._state, self._look_seconds = state, look_seconds
+    def __init__(self, state: State, seconds: float = STEP_SECONDS) -> None:
+        self._state, self._seconds = state, seconds
         self._renewal = Renewal(state)
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
         settings = self._state.settings
-        for asked in reversed(hot.load(settings.data_dir, settings.roots_digest)):
-            self._state.hot.note(*asked)
-        steps = (self._look, self._renewal.step)
-        self._tasks = [asyncio.create_task(self._again_and_again(step)) for step in steps]
+        self._state.recent.load(settings.data_dir, settings.roots_digest)
+        steps = (self._check, self._renewal.step)
+        self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -38,35 +74,34 @@ class Upkeep:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.write_audit()
-        settings, hottest = self._state.settings, self._state.hot.hottest()
-        if hottest:
-            hot.save(settings.data_dir, settings.roots_digest, hottest)
+        settings = self._state.settings
+        self._state.recent.save(settings.data_dir, settings.roots_digest)
 
-    async def _again_and_again(self, step: Callable[[], Awaitable[float]]) -> None:
-        """Each step says how many seconds to rest; one that fails does not end the others."""
+    async def _repeat(self, step: Callable[[], Awaitable[float]]) -> None:
+        """Each step returns how many seconds to rest; one that fails does not end the others."""
         while True:
             try:
                 rest = await step()
             except Exception:  # a background loop
                 log.exception("a step of the upkeep failed")
-                rest = self._look_seconds
+                rest = self._seconds
             await asyncio.sleep(rest)
 
-    async def _look(self) -> float:
-        self._state.gate.memory.look()
-        self._state.gate.keys.look()
-        self._state.signs.samples.look()
-        self._state.watched.look()
+    async def _check(self) -> float:
+        state = self._state
+        state.check_memory()
+        state.gate.keys.reload()
+        state.watched.look()
+        if state.samples.take_if_due() and state.log:
+            state.log.reopen_if_gone()
         await self.write_audit()
-        return self._look_seconds
+        return self._seconds
 
     async def write_audit(self) -> None:
         """A store that is not open yet keeps the rows waiting; one that fails loses them."""
-        outcomes = self._state.keeper.ready if self._state.keeper else None
-        if outcomes is None:
-            return
-        rows = self._state.gate.audit.take()
-        if not rows:
+        outcomes = self._state.store.ready if self._state.store else None
+        rows = self._state.gate.audit.take() if outcomes else []
+        if outcomes is None or not rows:
             return
         try:
             await outcomes.store.write(lambda connection: write_audit(connection, rows))

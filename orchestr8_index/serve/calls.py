@@ -16,10 +16,13 @@ from typing import Any
 import msgspec
 
 from ..errors import Forbidden, InternalError, MethodNotFound, RequestError, StoreUnavailable
+from ..methods import METHODS, Method
 from ..store.ledger import query_note
+from ..validate import read_params
 from .cache import AnswerCache, Key
 from .callers import caller, correlation_id
-from .methods import METHODS, Method, read_params
+from .events import Learnt
+from .handlers import HANDLERS
 from .state import State
 from .trace import Trace
 
@@ -30,9 +33,9 @@ log = logging.getLogger("orchestr8.rpc")
 
 async def perform(state: State, name: str, raw: bytes) -> bytes:
     """The result of the method as JSON. `raw` are its params as JSON. Raises RequestError only."""
-    if state.signs.trace is None:
+    if state.trace is None:
         return await _told(state, name, raw)
-    return await _traced(state, state.signs.trace, name, raw)
+    return await _traced(state, state.trace, name, raw)
 
 
 async def _traced(state: State, trace: Trace, name: str, raw: bytes) -> bytes:
@@ -60,8 +63,8 @@ async def _told(state: State, name: str, raw: bytes) -> bytes:
     except RequestError as error:
         failure = error
     except sqlite3.Error as error:  # answers go on, and /health says why
-        if state.keeper is not None:
-            state.keeper.failed(error)
+        if state.store is not None:
+            state.store.failed(error)
         failure = StoreUnavailable("The store cannot be read.")
     except Exception:  # the one place where a defect becomes an answer
         log.exception("the method failed", extra={"method": name})
@@ -91,20 +94,19 @@ async def _perform(state: State, method: Method, raw: bytes) -> bytes:
     if method.cache and log.isEnabledFor(logging.DEBUG):  # a question; reports are never logged
         said = raw[:LOGGED_BYTES].decode("utf-8", "replace")
         log.debug("asked", extra={"method": method.name, "params": said})
-    params = read_params(method, raw)
+    params = read_params(method.params, raw)
     result = await (
         _cached(state, method, params) if method.cache else _plain(state, method, params)
     )
     if method.scope != "read":
-        for told in state.on_learnt:
-            told()
+        state.events.publish(Learnt(method.name))
     spent = (time.perf_counter() - started) * 1000
     state.metrics.answered(method.name, spent, bool(method.cache))
     return result
 
 
 async def _plain(state: State, method: Method, params: Any) -> bytes:
-    return msgspec.json.encode(await method.call(state, params))
+    return msgspec.json.encode(await HANDLERS[method.name](state, params))
 
 
 async def _cached(state: State, method: Method, params: Any) -> bytes:
@@ -112,7 +114,7 @@ async def _cached(state: State, method: Method, params: Any) -> bytes:
     key = (method.name, _digest(asked), state.stamp(method.about))
     started, known = time.perf_counter(), _cache(state, method).get(key)
     answer = await _work_out(state, method, params, key) if known is None else known
-    state.hot.note(method.name, asked)
+    state.recent.note(method.name, asked)
     _note(state, method, params, answer, known is not None, started)
     return answer
 
@@ -123,7 +125,7 @@ async def renew(state: State, name: str, asked: bytes) -> bool:
     Raises RequestError.
     """
     method = _method(name)
-    params = read_params(method, asked)
+    params = read_params(method.params, asked)
     key = (name, _digest(asked), state.stamp(method.about))
     cache = _cache(state, method)
     if key in cache:
@@ -134,7 +136,7 @@ async def renew(state: State, name: str, asked: bytes) -> bool:
 
 
 async def _work_out(state: State, method: Method, params: Any, key: Key) -> bytes:
-    result = await method.call(state, params)
+    result = await HANDLERS[method.name](state, params)
     answer = msgspec.json.encode(result)
     again = {**result, "cache_hit": True} if _tells(result) else None
     _cache(state, method).put(key, msgspec.json.encode(again) if again else answer)
@@ -154,9 +156,9 @@ def _note(
 ) -> None:
     """A row for the query log: names only, so that what waits for the disk stays small."""
     from_cache.set(hit)
-    if state.keeper is not None and method.cache == "query":
+    if state.store is not None and method.cache == "query":
         spent = (time.perf_counter() - started) * 1000
-        state.keeper.note_query(query_note(method.name, params, answer, hit, spent))
+        state.store.note_query(query_note(method.name, params, answer, hit, spent))
 
 
 def _digest(params: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Who may ask, and how much at once? Pure ASGI, in front of every route.
+"""The guard in front of every route, in pure ASGI: who may ask, and how much at once.
 
 Names first, then sizes, keys, the caller's rate, and whether the server can take more. Every
 request has a correlation id, one line in the log, and, if it fails, an error of the family.
@@ -27,9 +27,9 @@ from .body import Bounded, Gone, check_announced
 from .callers import CORRELATION, Caller, caller, correlation_id, new_ident
 from .gate import Gate
 from .host_names import check_host, check_origin
-from .keys import LOOK_SECONDS
-from .mcp_sessions import HEADER as SESSION
+from .keys import RELOAD_SECONDS
 from .send import send_error
+from .sessions import HEADER as SESSION
 
 ONCE = frozenset({b"host", b"origin", b"authorization", b"content-length", b"content-encoding"})
 OPEN = frozenset({"/health/live"})  # answered without a key
@@ -53,11 +53,12 @@ class Guard:
         headers = dict(scope["headers"])
         ident = _ident(headers.get(CORRELATION, b"").strip())
         token = correlation_id.set(ident.decode())
-        watched = _Watched(scope, send, ident, self._gate)
+        response = _Response(scope, send, ident, self._gate)
         try:
-            await self._pass(scope, receive, watched, headers)
+            self._check_load(scope)
+            await self._pass(scope, receive, response, headers)
         except RequestError as error:
-            await self._refuse(scope, watched, error)
+            await self._refuse(scope, response, error)
         except Gone:
             pass
         except asyncio.CancelledError:  # an event stream, ended by a stop of the server
@@ -65,13 +66,15 @@ class Guard:
                 raise
         except Exception:  # the one place where a defect of a route becomes an answer
             log.exception("the request failed", extra={"path": scope["path"][:100]})
-            await self._refuse(scope, watched, InternalError("The server met an error of its own."))
+            await self._refuse(
+                scope, response, InternalError("The server met an error of its own.")
+            )
         finally:
-            watched.end()
+            response.end()
             correlation_id.reset(token)
 
     async def _pass(
-        self, scope: Scope, receive: Receive, send: _Watched, headers: dict[bytes, bytes]
+        self, scope: Scope, receive: Receive, send: _Response, headers: dict[bytes, bytes]
     ) -> None:
         gate, path = self._gate, scope["path"]
         self._check_head(scope, headers)
@@ -79,12 +82,10 @@ class Guard:
         send.name = asking.name
         if path not in CALM:
             gate.buckets.charge(asking.name)
-            self._check_load(scope)
+            gate.memory.check()
         gate.sessions.check(_value(headers, SESSION), asking.name)
         asking.must_have(RIGHTS_OF.get(path, "read"))  # type: ignore[arg-type]
         token = caller.set(asking)
-        gate.running += 1
-        send.counted = True
         try:
             whole = Bounded(
                 receive, gate.limits.max_body, lambda: self._again(scope, headers, send)
@@ -110,47 +111,45 @@ class Guard:
         """Raises Unauthorized, or TooManyRequests for a peer that goes on guessing."""
         gate, peer = self._gate, (scope.get("client") or ("local",))[0]
         sent = headers.get(b"authorization")
-        found = _TOKEN.fullmatch(sent.strip()) if sent else None
-        known = gate.known(found[1]) if found else None
-        if known is not None:
-            return known
-        if scope["path"] in OPEN or not (gate.needs_keys or (found and gate.keys.any)):
+        token = _TOKEN.fullmatch(sent.strip()) if sent else None
+        holder = gate.holder(token[1]) if token else None
+        if holder is not None:
+            return holder
+        if scope["path"] in OPEN or not (gate.needs_keys or (token and gate.keys.any)):
             return Caller(peer)
         gate.guesses.charge(peer)
-        raise Unauthorized("That key is not known." if found else "A key is needed here.")
+        raise Unauthorized("That key is not known." if token else "A key is needed here.")
 
-    def _again(self, scope: Scope, headers: dict[bytes, bytes], send: _Watched) -> None:
+    def _again(self, scope: Scope, headers: dict[bytes, bytes], send: _Response) -> None:
         """A key may have been revoked while its body came. Raises Unauthorized."""
-        if time.perf_counter() - send.started > LOOK_SECONDS:
+        if time.perf_counter() - send.started > RELOAD_SECONDS:
             self._caller(scope, headers)
 
     def _check_load(self, scope: Scope) -> None:
-        gate = self._gate
-        gate.memory.check()
-        if gate.running >= gate.limits.max_running:
-            raise Overloaded("Too many requests are running.")
-        arrived = scope.get("state", {}).get("arrived")
-        if arrived is not None:
-            gate.congestion.check(arrived)
+        """Raises Overloaded, before anything else is looked at: refusing must cost little."""
+        state = scope.get("state", {})
+        if state.get("overloaded") and scope["path"] not in CALM:
+            state["lines"].refused += 1
+            raise Overloaded("More is asked than can be answered.")
 
-    async def _refuse(self, scope: Scope, watched: _Watched, error: RequestError) -> None:
+    async def _refuse(self, scope: Scope, response: _Response, error: RequestError) -> None:
         self._gate.failed(error.code)
         if not isinstance(error, TooManyRequests | Overloaded):
-            who = watched.name or (scope.get("client") or ("local",))[0]
+            who = response.name or (scope.get("client") or ("local",))[0]
             what = f"{scope['method']} {scope['path']}" if scope["path"] in RIGHTS_OF else "request"
             self._gate.audit.note(who, what, f"{error.status} {type(error).__name__}")
-        if watched.status:
+        if response.status:
             raise error  # half an answer is out: the connection ends
-        await send_error(watched, error)
+        await send_error(response, error)
 
 
-class _Watched:
+class _Response:
     """`send`, with the correlation id added and the outcome remembered for the log."""
 
     def __init__(self, scope: Scope, send: Send, ident: bytes, gate: Gate) -> None:
         self._scope, self._send, self._ident, self._gate = scope, send, ident, gate
         self.started, self.status = time.perf_counter(), 0
-        self.counted, self.name = False, ""
+        self.name = ""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -161,33 +160,35 @@ class _Watched:
                 if value.startswith(b"text/event-stream"):
                     self._let_stream()
                 elif name == SESSION:
-                    self._gate.sessions.begun(value, self.name)
+                    self._gate.sessions.begin(value, self.name)
         await self._send(message)
 
     def _let_stream(self) -> None:
         """An event stream stays for hours: it is no running request, and a stop ends it."""
-        self._scope.setdefault("state", {})["stream"] = asyncio.current_task()
-        self._release()
-
-    def _release(self) -> None:
-        self._gate.running -= self.counted
-        self.counted = False
+        state = self._scope.setdefault("state", {})
+        if "stream" not in state and "lines" in state:
+            state["lines"].streams += 1
+        state["stream"] = asyncio.current_task()
 
     def end(self) -> None:
-        self._release()
-        looked = self._scope["path"] in CALM and self.status in (200, 503)
-        level = logging.DEBUG if looked else logging.INFO  # machines look every second
+        state = self._scope.get("state", {})
+        if "stream" in state and "lines" in state:
+            state["lines"].streams -= 1
+        if state.get("overloaded") and self.status == Overloaded.status:
+            return  # one line a second counts them all
+        is_probe = self._scope["path"] in CALM and self.status in (200, 503)
+        level = logging.DEBUG if is_probe else logging.INFO  # machines ask every second
         if not log.isEnabledFor(level):
             return
         spent = round((time.perf_counter() - self.started) * 1000, 3)
-        said: dict[str, Any] = {"method": self._scope["method"], "path": self._scope["path"][:100]}
-        told = self._scope.get("state", {}).get("rpc_methods", "")
-        log.log(level, "request", extra={**said, "status": self.status, "ms": spent, "rpc": told})
+        fields: dict[str, Any] = {"method": self._scope["method"], "ms": spent}
+        fields |= {"path": self._scope["path"][:100], "status": self.status}
+        log.log(level, "request", extra={**fields, "rpc": state.get("rpc_methods", "")})
 
 
 def _value(headers: dict[bytes, bytes], name: bytes) -> bytes | None:
-    found = headers.get(name)
-    return None if found is None else found.strip()
+    value = headers.get(name)
+    return None if value is None else value.strip()
 
 
 def _ident(given: bytes) -> bytes:

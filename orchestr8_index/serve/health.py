@@ -1,4 +1,4 @@
-"""How is the server? The bodies of /health and /metrics, from the state alone."""
+"""The bodies of /health and /metrics, from the state alone."""
 
 from __future__ import annotations
 
@@ -11,33 +11,27 @@ from ..learn.outcomes import Outcomes
 from ..records import PLURAL
 from ..store.backup import age_seconds as backup_age
 from .learning import offered
-from .process import memory_mb
-from .samples import Sample
+from .samples import memory_mb
 from .state import State
+
+STALE_SECONDS = 7200.0
 
 
 def health(state: State) -> dict[str, Any]:
     """`status` is starting, healthy or degraded; `reasons` say why it is not healthy."""
     refresh, index = state.refresh, state.refresh.index
-    reasons = [refresh.failure] if refresh.failure else []
-    reasons += state.keeper.reasons if state.keeper else []
-    reasons += state.gate.memory.reasons
-    reasons += state.signs.reasons(refresh)
-    reasons += state.watched.reasons
-    status = "starting" if index is None else "degraded" if reasons else "healthy"
+    reasons = reasons_of(state)
     manifest = index.manifest if index else None
-    counts = manifest.counts if manifest else dict.fromkeys(PLURAL, 0)
     files = manifest.files if manifest else {}
-    body: dict[str, Any] = {
-        "status": status,
+    counts = manifest.counts if manifest else dict.fromkeys(PLURAL, 0)
+    entries = {PLURAL[kind]: n for kind, n in counts.items()}
+    body = {
+        "status": "starting" if index is None else "degraded" if reasons else "healthy",
         "uptime_ms": round((time.monotonic() - state.started) * 1000),
         "memory_mb": memory_mb(),
         "cache": cache_figures(state),
         "database": database(state),
-        "indexes": {
-            **{PLURAL[kind]: n for kind, n in counts.items()},
-            "patterns": len(offered(_outcomes(state))),
-        },
+        "indexes": {**entries, "patterns": len(offered(_outcomes(state)))},
         "version": __version__,
         "generation": manifest.generation if manifest else 0,
         "build_ms": manifest.build_ms if manifest else 0,
@@ -53,37 +47,68 @@ def health(state: State) -> dict[str, Any]:
     return body
 
 
+def reasons_of(state: State) -> list[str]:
+    """What is wrong, as sentences with their cures."""
+    refresh = state.refresh
+    store = state.store.reasons if state.store else []
+    stale = _stale(time.monotonic() - refresh.looked_at)
+    log = state.log.trouble if state.log else ""
+    rest = [stale, refresh.damage, state.file_watch.trouble, log, *state.watched.reasons]
+    return [each for each in (refresh.failure, *store, *state.gate.memory.reasons, *rest) if each]
+
+
+def _stale(seconds: float) -> str:
+    if seconds < STALE_SECONDS:
+        return ""
+    return (
+        f"The index may be stale: the trees were last looked at {seconds / 3600:.0f} hours ago. "
+        "Look now with `orchestr8-index reindex`; the log says why it was not done."
+    )
+
+
 def metrics(state: State) -> dict[str, Any]:
-    counted, sample = state.metrics, state.signs.samples.latest
+    counted, sample, outcomes = state.metrics, state.samples.latest, _outcomes(state)
+    uptime = time.monotonic() - state.started
+    renewed = state.query_cache.renewed + state.pattern_cache.renewed
     return {
         "queries": {
             "total": counted.queries.total,
             "by_method": dict(sorted(counted.requests.items())),
         },
         "performance": counted.performance(),
-        "cache": {**cache_figures(state), "renewed": _renewed(state)},
-        "patterns": _patterns(state),
+        "cache": {**cache_figures(state), "renewed": renewed},
+        "patterns": _patterns(outcomes),
         "errors": {"by_code": {str(code): n for code, n in sorted(counted.errors.items())}},
         "latency_ms": {name: took.summary() for name, took in sorted(counted.durations.items())},
         "memory": {"rss_mb": sample.memory_mb},
         "database": {**database(state), "size_mb": sample.database_mb},
         "index": _index(state),
         "store": _store(state),
-        "learning": _learning(state),
-        "process": _process(state, sample),
-        "uptime_ms": round((time.monotonic() - state.started) * 1000),
+        "learning": {
+            "patterns_known": len(list(outcomes.patterns)) if outcomes else 0,
+            "patterns_offered": len(offered(outcomes)),
+            "revision": max(0, state.store.revision) if state.store else 0,
+        },
+        "process": {
+            "cpu_seconds": sample.cpu_seconds,
+            "open_files": sample.open_files,
+            "threads": sample.threads,
+            "sampled_age_s": round(time.monotonic() - sample.at, 1),
+            "started_at_s": round(time.time() - uptime, 3),
+        },
+        "uptime_ms": round(uptime * 1000),
     }
 
 
 def _index(state: State) -> dict[str, Any]:
-    index, refresh = state.refresh.index, state.refresh
+    index = state.refresh.index
     manifest = index.manifest if index else None
     return {
         "generation": manifest.generation if manifest else 0,
         "entries": {PLURAL[kind]: n for kind, n in manifest.counts.items()} if manifest else {},
         "build_ms": manifest.build_ms if manifest else 0,
         "built_at_s": manifest.built_at if manifest else 0,
-        "looked_age_s": round(time.monotonic() - refresh.looked_at, 1),
+        "looked_age_s": round(time.monotonic() - state.refresh.looked_at, 1),
         "files": manifest.files if manifest else {},
     }
 
@@ -94,28 +119,16 @@ def _store(state: State) -> dict[str, Any]:
     age = backup_age(state.settings.data_dir)
     return {
         "connected": _outcomes(state) is not None,
-        "trouble": int(bool(state.keeper and state.keeper.reasons)),
+        "trouble": int(bool(state.store and state.store.reasons)),
         "backup_age_s": round(age) if age != float("inf") else None,
     }
 
 
-def _learning(state: State) -> dict[str, Any]:
-    outcomes = _outcomes(state)
-    return {
-        "patterns_known": len(list(outcomes.patterns)) if outcomes else 0,
-        "patterns_offered": len(offered(outcomes)),
-        "revision": max(0, state.keeper.revision) if state.keeper else 0,
-    }
-
-
-def _process(state: State, sample: Sample) -> dict[str, Any]:
-    return {
-        "cpu_seconds": sample.cpu_seconds,
-        "open_files": sample.open_files,
-        "threads": sample.threads,
-        "sampled_age_s": round(time.monotonic() - sample.at, 1),
-        "started_at_s": round(time.time() - (time.monotonic() - state.started), 3),
-    }
+def _patterns(outcomes: Outcomes | None) -> dict[str, float]:
+    patterns = offered(outcomes)
+    rates = [pattern.success_rate for pattern in patterns if pattern.uses]
+    average = round(sum(rates) / len(rates), 4) if rates else 0
+    return {"total": len(patterns), "avg_success_rate": average}
 
 
 def live() -> dict[str, Any]:
@@ -133,20 +146,14 @@ def ready(state: State) -> dict[str, Any]:
 
 def database(state: State) -> dict[str, Any]:
     outcomes = _outcomes(state)
-    if outcomes is None:
-        return {"connected": False, "size_mb": 0}
-    return {"connected": True, "size_mb": outcomes.store.size_mb}
+    return {
+        "connected": outcomes is not None,
+        "size_mb": outcomes.store.size_mb if outcomes else 0,
+    }
 
 
 def _outcomes(state: State) -> Outcomes | None:
-    return state.keeper.ready if state.keeper else None
-
-
-def _patterns(state: State) -> dict[str, float]:
-    patterns = offered(_outcomes(state))
-    rates = [pattern.success_rate for pattern in patterns if pattern.uses]
-    average = round(sum(rates) / len(rates), 4) if rates else 0
-    return {"total": len(patterns), "avg_success_rate": average}
+    return state.store.ready if state.store else None
 
 
 def cache_figures(state: State) -> dict[str, float]:
@@ -154,10 +161,6 @@ def cache_figures(state: State) -> dict[str, float]:
     hits, misses = sum(cache.hits for cache in caches), sum(cache.misses for cache in caches)
     rate = round(hits / (hits + misses), 4) if hits else 0.0
     return {"hits": hits, "misses": misses, "hit_rate": rate}
-
-
-def _renewed(state: State) -> int:
-    return state.query_cache.renewed + state.pattern_cache.renewed
 
 
 def _moment(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Who holds a key, and what may it do? A file of hashes in the data directory, read on a change.
+"""The keys and their rights: a file of hashes in the data directory, read again when it changes.
 
 A key is 256 random bits, shown once. Its SHA-256 is kept: a hash that is slow on purpose protects
 words that people choose, and there are none here.
@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -25,10 +24,10 @@ from ..config import Settings
 from ..daemon.pidfile import PidFile
 from ..errors import NotSafe, OperationError
 from .callers import Caller, Right
+from .events import Event, KeyChanged
 
-KeyChange = Literal["key added", "key revoked"]
 NAME, PREFIX = "keys.json", "o8_"
-LOOK_SECONDS = 0.5
+RELOAD_SECONDS = 0.5
 MOST_KEYS = 1000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
@@ -108,47 +107,47 @@ class KeyFile:
 
 
 class Keys:
-    """The keys as a running server knows them: LOOK_SECONDS after a change at the latest.
+    """The keys that a running server goes by: RELOAD_SECONDS after a change at the latest.
 
-    A file that cannot be read lets nobody in. `changed(what)` is told of each change.
+    A file that cannot be read lets nobody in. Each change is published as KeyChanged.
     """
 
     def __init__(
         self,
         data_dir: Path,
-        changed: Callable[[str, KeyChange], None] = lambda name, what: None,
+        publish: Callable[[Event], None] = lambda event: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._file, self._changed, self._clock = KeyFile(data_dir), changed, clock
+        self._file, self._publish, self._clock = KeyFile(data_dir), publish, clock
         self._keys: list[Key] = []
         self._stamp: tuple[int, int, int] | None = None
-        self._look_after = 0.0
+        self._reload_after = 0.0
 
     def caller_of(self, token: bytes) -> Caller | None:
         """Every key is compared, in constant time."""
-        self.look()
-        given, found = hash_of_bytes(token), None
+        self.reload()
+        given, holder = hash_of_bytes(token), None
         for key in self._keys:
             if hmac.compare_digest(key.hash, given):
-                found = key
-        return Caller(found.name, found.scope) if found else None
+                holder = key
+        return Caller(holder.name, holder.scope) if holder else None
 
     @property
     def any(self) -> bool:
-        self.look()
+        self.reload()
         return bool(self._keys)
 
-    def look(self) -> None:
+    def reload(self) -> None:
         """Once a second as well as at each question, so that the audit has every change."""
-        if self._clock() < self._look_after:
+        if self._clock() < self._reload_after:
             return
-        self._look_after = self._clock() + LOOK_SECONDS
+        self._reload_after = self._clock() + RELOAD_SECONDS
         stamp = _stamp(self._file.path)
         if stamp != self._stamp:
             first, self._stamp = self._stamp is None, stamp
-            self._take(first)
+            self._replace(first)
 
-    def _take(self, first: bool) -> None:
+    def _replace(self, first: bool) -> None:
         before = {(key.name, key.hash) for key in self._keys}
         try:
             self._keys = self._file.read()
@@ -156,9 +155,9 @@ class Keys:
             self._keys = []
         after = {(key.name, key.hash) for key in self._keys}
         for name, _ in () if first else sorted(before - after):
-            self._changed(name, "key revoked")
+            self._publish(KeyChanged(name, "key revoked"))
         for name, _ in () if first else sorted(after - before):
-            self._changed(name, "key added")
+            self._publish(KeyChanged(name, "key added"))
 
 
 def new_token() -> str:

@@ -6,26 +6,26 @@ from typing import Any
 
 import msgspec
 
-from ..answers import EntryChange
 from ..catalog.index import Index, Segment
 from ..errors import StoreUnavailable
 from ..learn.credit import credits
 from ..learn.outcomes import Outcomes
 from ..learn.patterns import best, missing_agents
 from ..learn.plan import check_dependencies, check_groups, derive_groups
-from ..learn.verify import Chosen, chooser
-from ..records import Kind, Pattern, PatternGoal, PatternSearch, PatternStore, Report
+from ..learn.verify import chooser
+from ..records import Kind, Pattern
+from ..reports import EntryChange, ForgetQuery, PatternGoal, PatternSearch, PatternStore, Report
 from ..search.candidates import by_name
 from ..search.rank import rank
 from ..store.ledger import mean, moment
 from .state import State
-from .storekeeper import Keeper
+from .storekeeper import StoreKeeper
 
 ENOUGH = 0.7
 
 
 async def cache_decision(state: State, report: Report) -> dict[str, Any]:
-    index, outcomes = state.index, await keeper_of(state).outcomes()
+    index, outcomes = state.index, await store_of(state).outcomes()
     full = report.receipt == "full"
     before = _ranks(state, index, report) if full else {}
     applied = await outcomes.report(report, _resolver(index), moment(report.occurred_at))
@@ -49,14 +49,14 @@ async def store_pattern(state: State, given: PatternStore) -> dict[str, Any]:
     if given.parallel_groups is not None:
         groups = [[_known(resolve, name) for name in group] for group in given.parallel_groups]
         check_groups(sequence, dependencies, groups)
-    outcomes = await keeper_of(state).outcomes()
+    outcomes = await store_of(state).outcomes()
     pattern, created = await outcomes.store_pattern(given.goal, sequence, dependencies, groups)
     return {"pattern_id": pattern.id, "created": created}
 
 
 async def get_pattern(state: State, asked: PatternGoal) -> dict[str, Any] | None:
     """The best pattern alike enough, else the one that the nearest past goals vote for."""
-    outcomes = await keeper_of(state).outcomes()
+    outcomes = await store_of(state).outcomes()
     text = " ".join(filter(None, (asked.context, asked.goal)))
     near = [found for each in {text, asked.goal} for found in outcomes.patterns.near(each)]
     alike = [(pattern, likeness) for pattern, likeness in near if likeness >= ENOUGH]
@@ -71,22 +71,22 @@ async def get_pattern(state: State, asked: PatternGoal) -> dict[str, Any] | None
 
 
 async def find_patterns(state: State, asked: PatternSearch) -> list[dict[str, Any]]:
-    outcomes = await keeper_of(state).outcomes()
+    outcomes = await store_of(state).outcomes()
     near = outcomes.patterns.near(asked.goal)
     found = best([(p, likeness) for p, likeness in near if likeness >= asked.min_similarity])
     return [_told(state, p, likeness, "similarity") for p, likeness in found[: asked.limit]]
 
 
-async def forget_decisions(state: State, chosen: Chosen) -> dict[str, int]:
+async def forget_decisions(state: State, chosen: ForgetQuery) -> dict[str, int]:
     choose = chooser(chosen)
-    outcomes = await keeper_of(state).outcomes()
+    outcomes = await store_of(state).outcomes()
     return {"forgotten": await outcomes.forget(choose)}
 
 
-def keeper_of(state: State) -> Keeper:
-    if state.keeper is None:
+def store_of(state: State) -> StoreKeeper:
+    if state.store is None:
         raise StoreUnavailable("This server keeps no store.")
-    return state.keeper
+    return state.store
 
 
 def offered(outcomes: Outcomes | None) -> list[Pattern]:
@@ -152,7 +152,7 @@ def _ranks(state: State, index: Index, report: Report) -> dict[str, int]:
 
 def _rank(state: State, segment: Segment, text: str, entry: str) -> int:
     place = segment.position.get(entry)
-    experience = keeper_of(state).experience
+    experience = store_of(state).experience
     ranking = rank(segment, text, state.terms, experience, segment.size)
     hits = [hit.place for hit in ranking.hits]
     return hits.index(place) + 1 if place in hits else 0

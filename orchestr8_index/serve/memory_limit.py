@@ -1,8 +1,7 @@
-"""Is there memory left? Above the soft limit /health says so; above the hard one load is shed.
+"""The memory limits: above the soft one /health says so, above the hard one requests are refused.
 
-Both limits are for a catalogue of FREE_ENTRIES without a past; each further entry, each decision
-and each large library in use raises them, so that a healthy server that knows much is not called
-ill.
+Both are for a catalogue of FREE_ENTRIES without outcomes; each further entry, each decision and
+each large library in use raises them.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 
 from ..config import Limits
 from ..errors import Overloaded
+from .samples import memory_mb
 
 FREE_ENTRIES, ENTRY_KB, DECISION_KB = 100, 24, 4
 LIBRARIES_MB = {
@@ -28,31 +28,26 @@ LOADED_MB = 6  # what answering itself brings in after the start: caches, words 
 
 
 @dataclass(slots=True)
-class Memory:
-    """`resident` gives megabytes; `held` gives (entries, decisions); `drop` empties the caches."""
+class MemoryLimit:
+    """`resident` gives the memory in use; `used` and `allowance` are the last measure, in MB."""
 
     limits: Limits
-    resident: Callable[[], float]
-    held: Callable[[], tuple[int, int]]
-    drop: Callable[[], None]
+    resident: Callable[[], float] = memory_mb
     used: float = 0.0
+    allowance: float = 0.0
     shedding: bool = False
 
-    def allowance(self) -> float:
-        entries, decisions = self.held()
-        kilobytes = max(0, entries - FREE_ENTRIES) * ENTRY_KB + decisions * DECISION_KB
-        libraries = sum(mb for name, mb in LIBRARIES_MB.items() if name in sys.modules)
-        return LOADED_MB + kilobytes / 1024 + libraries
-
-    def look(self) -> None:
-        """Once a second: above the hard limit everything goes that can be had again."""
+    def measure(self, entries: int, decisions: int, drop: Callable[[], None]) -> None:
+        """Once a second. Above the hard limit `drop` is to free what can be had again."""
+        self.allowance = allowance_mb(entries, decisions)
+        hard = max(self.limits.memory_hard_mb, self.limits.memory_soft_mb) + self.allowance
         self.used = self.resident()
-        if self.used > self._hard():
-            self.drop()
+        if self.used > hard:
+            drop()
             gc.collect()
             give_back()
             self.used = self.resident()
-        self.shedding = self.used > self._hard()
+        self.shedding = self.used > hard
 
     def check(self) -> None:
         """Raises Overloaded."""
@@ -62,15 +57,17 @@ class Memory:
 
     @property
     def reasons(self) -> list[str]:
-        soft = self.limits.memory_soft_mb + self.allowance()
+        soft = self.limits.memory_soft_mb + self.allowance
         if self.used <= soft:
             return []
         over = f"The server uses {self.used:.0f} MB of memory, more than the {soft:.0f} MB expected"
-        what = "; requests are refused." if self.shedding else "."
-        return [over + what]
+        return [over + ("; requests are refused." if self.shedding else ".")]
 
-    def _hard(self) -> float:
-        return max(self.limits.memory_hard_mb, self.limits.memory_soft_mb) + self.allowance()
+
+def allowance_mb(entries: int, decisions: int) -> float:
+    kilobytes = max(0, entries - FREE_ENTRIES) * ENTRY_KB + decisions * DECISION_KB
+    libraries = sum(mb for name, mb in LIBRARIES_MB.items() if name in sys.modules)
+    return LOADED_MB + kilobytes / 1024 + libraries
 
 
 def give_back() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from .. import __version__
-from .methods import METHODS
+from ..methods import METHODS
 
 REFS = "#/components/schemas/{name}"
 SUMMARIES = {

@@ -1,9 +1,9 @@
-"""What does Prometheus read? The same figures as text; its library loads on the first request."""
+"""The figures of /health and /metrics as Prometheus reads them; its library loads on first use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .health import health, metrics
 from .metrics import BOUNDS
@@ -15,6 +15,53 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "orchestr8_"
 EVERY_BUCKET = 20  # of our own; each step is a factor of 2.65
+MEBIBYTE = 1_048_576
+
+
+class Row(NamedTuple):
+    """One metric: where its value stands in the bodies, its label, if any, and a factor.
+
+    With a label the value is an object, of which each member is a sample.
+    """
+
+    name: str
+    sentence: str
+    path: str
+    label: str = ""
+    factor: float = 1
+
+
+COUNTERS = (
+    Row("requests", "Answers by method.", "queries.by_method", "method"),
+    Row("errors", "Errors by code.", "errors.by_code", "code"),
+    Row("cache_hits", "Answers from a cache.", "cache.hits"),
+    Row("cache_misses", "Answers that had to be worked out.", "cache.misses"),
+    Row("cache_renewed", "Answers worked out anew before somebody asked.", "cache.renewed"),
+    Row("cpu_seconds", "Time on a processor.", "process.cpu_seconds"),
+)
+GAUGES = (
+    Row("cache_entries", "Answers kept, by cache.", "kept", "cache"),
+    Row("entries", "Entries by kind.", "health.indexes", "kind"),
+    Row("files", "Markdown files by outcome.", "health.files", "outcome"),
+    Row("generation", "The generation served.", "health.generation"),
+    Row("build_seconds", "How long its build took.", "index.build_ms", "", 1e-3),
+    Row("built_timestamp_seconds", "When it was built.", "index.built_at_s"),
+    Row("looked_age_seconds", "Since the trees were last looked at.", "index.looked_age_s"),
+    Row("store_connected", "1 if the store is open.", "store.connected"),
+    Row("store_trouble", "1 if it refuses, or may have lost something.", "store.trouble"),
+    Row("database_bytes", "Its size, with its log.", "database.size_mb", "", 1e6),
+    Row("backup_age_seconds", "Of the newest backup.", "store.backup_age_s"),
+    Row("patterns", "Patterns, and those offered.", "plans", "state"),
+    Row("pattern_success_ratio", "Mean of those offered.", "patterns.avg_success_rate"),
+    Row("experience_revision", "Changes of what was learnt.", "learning.revision"),
+    Row("healthy", "1 if nothing is wrong.", "is.healthy"),
+    Row("ready", "1 if queries are answered.", "is.ready"),
+    Row("reasons", "How many things are wrong.", "is.reasons"),
+    Row("resident_memory_bytes", "Sampled every minute.", "memory.rss_mb", "", MEBIBYTE),
+    Row("open_files", "Open file descriptors.", "process.open_files"),
+    Row("threads", "Threads of Python.", "process.threads"),
+    Row("start_time_seconds", "When the process started.", "process.started_at_s"),
+)
 
 
 def exposition(state: State) -> bytes:
@@ -31,18 +78,51 @@ class _Collector:
         self._state = state
 
     def collect(self) -> Iterator[Metric]:
-        body, told = health(self._state), metrics(self._state)
-        yield from _requests(told)
+        from prometheus_client.core import (
+            CounterMetricFamily,
+            GaugeMetricFamily,
+            InfoMetricFamily,
+        )
+
+        body = _figures(self._state)
+        version = {"version": body["health"]["version"]}
+        yield InfoMetricFamily(f"{PREFIX}server", "What runs.", version)
         yield _durations(self._state)
-        yield from _cache(self._state, told)
-        yield from _index(body, told)
-        yield from _store(told)
-        yield from _process(body, told)
+        for family, rows in ((CounterMetricFamily, COUNTERS), (GaugeMetricFamily, GAUGES)):
+            for row in rows:
+                if (value := _at(body, row.path)) is not None:
+                    yield _filled(family, row, value)
 
 
-def _requests(told: Mapping[str, Any]) -> Iterator[Metric]:
-    yield _counts("requests", "Answers by method.", "method", told["queries"]["by_method"])
-    yield _counts("errors", "Errors by code.", "code", told["errors"]["by_code"])
+def _figures(state: State) -> dict[str, Any]:
+    """Both bodies, and what only Prometheus gets."""
+    body, counted = health(state), metrics(state)
+    status, learning = body["status"], counted["learning"]
+    return {
+        **counted,
+        "health": body,
+        "kept": {"query": len(state.query_cache), "pattern": len(state.pattern_cache)},
+        "plans": {"known": learning["patterns_known"], "offered": learning["patterns_offered"]},
+        "is": {
+            "healthy": status == "healthy",
+            "ready": status != "starting",
+            "reasons": len(body["reasons"]),
+        },
+    }
+
+
+def _at(body: Any, path: str) -> Any:
+    for name in path.split("."):
+        body = body[name]
+    return body
+
+
+def _filled(family: Any, row: Row, value: Any) -> Metric:
+    metric: Metric = family(PREFIX + row.name, row.sentence, labels=[row.label] * bool(row.label))
+    for label, number in value.items() if row.label else [("", value)]:
+        labels = [label] if row.label else []
+        metric.add_metric(labels, float(number) * row.factor)  # type: ignore[attr-defined]
+    return metric
 
 
 def _durations(state: State) -> Metric:
@@ -52,92 +132,11 @@ def _durations(state: State) -> Metric:
         f"{PREFIX}request_duration_seconds", "Answer times by method.", labels=["method"]
     )
     for method, histogram in sorted(state.metrics.durations.items()):
-        buckets, seen = [], 0
+        buckets, below = [], 0
         for place, bound in enumerate(BOUNDS):
-            seen += histogram.counts[place]
+            below += histogram.counts[place]
             if place % EVERY_BUCKET == 0:
-                buckets.append((f"{bound / 1000:.6g}", float(seen)))
+                buckets.append((f"{bound / 1000:.6g}", float(below)))
         buckets.append(("+Inf", float(histogram.total)))
         family.add_metric([method], buckets, histogram.sum / 1000)
-    return family
-
-
-def _cache(state: State, told: Mapping[str, Any]) -> Iterator[Metric]:
-    kept = {"query": len(state.query_cache), "pattern": len(state.pattern_cache)}
-    yield _count("cache_hits", "Answers from a cache.", told["cache"]["hits"])
-    yield _count("cache_misses", "Answers that had to be worked out.", told["cache"]["misses"])
-    renewed = "Answers worked out anew before somebody asked."
-    yield _count("cache_renewed", renewed, told["cache"]["renewed"])
-    yield _gauges("cache_entries", "Answers kept, by cache.", "cache", kept)
-
-
-def _index(body: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[Metric]:
-    index = told["index"]
-    looked = index["looked_age_s"]
-    yield _gauges("entries", "Entries by kind.", "kind", body["indexes"])
-    yield _gauges("files", "Markdown files by outcome.", "outcome", body["files"])
-    yield _gauge("generation", "The generation served.", body["generation"])
-    yield _gauge("build_seconds", "How long its build took.", index["build_ms"] / 1000)
-    yield _gauge("built_timestamp_seconds", "When it was built.", index["built_at_s"])
-    yield _gauge("looked_age_seconds", "Since the trees were last looked at.", looked)
-
-
-def _store(told: Mapping[str, Any]) -> Iterator[Metric]:
-    store, learning = told["store"], told["learning"]
-    patterns = {"known": learning["patterns_known"], "offered": learning["patterns_offered"]}
-    yield _gauge("store_connected", "1 if the store is open.", store["connected"])
-    yield _gauge("store_trouble", "1 if it refuses, or may have lost something.", store["trouble"])
-    yield _gauge("database_bytes", "Its size, with its log.", told["database"]["size_mb"] * 1e6)
-    if store["backup_age_s"] is not None:
-        yield _gauge("backup_age_seconds", "Of the newest backup.", store["backup_age_s"])
-    yield _gauges("patterns", "Patterns, and those offered.", "state", patterns)
-    yield _gauge(
-        "pattern_success_ratio", "Mean of those offered.", told["patterns"]["avg_success_rate"]
-    )
-    yield _gauge("experience_revision", "Changes of what was learnt.", learning["revision"])
-
-
-def _process(body: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[Metric]:
-    from prometheus_client.core import InfoMetricFamily
-
-    process, version = told["process"], {"version": body["version"]}
-    memory = told["memory"]["rss_mb"] * 1048576
-    yield InfoMetricFamily(f"{PREFIX}server", "What runs.", version)
-    yield _gauge("healthy", "1 if nothing is wrong.", body["status"] == "healthy")
-    yield _gauge("ready", "1 if queries are answered.", body["status"] != "starting")
-    yield _gauge("reasons", "How many things are wrong.", len(body["reasons"]))
-    yield _gauge("resident_memory_bytes", "Resident memory, sampled every minute.", memory)
-    yield _gauge("open_files", "Open file descriptors.", process["open_files"])
-    yield _gauge("threads", "Threads of Python.", process["threads"])
-    yield _count("cpu_seconds", "Time on a processor.", process["cpu_seconds"])
-    yield _gauge("start_time_seconds", "When the process started.", process["started_at_s"])
-
-
-def _count(name: str, sentence: str, value: float) -> Metric:
-    from prometheus_client.core import CounterMetricFamily
-
-    return CounterMetricFamily(PREFIX + name, sentence, value)
-
-
-def _counts(name: str, sentence: str, label: str, values: Mapping[str, float]) -> Metric:
-    from prometheus_client.core import CounterMetricFamily
-
-    family = CounterMetricFamily(PREFIX + name, sentence, labels=[label])
-    for each, value in values.items():
-        family.add_metric([each], value)
-    return family
-
-
-def _gauge(name: str, sentence: str, value: float) -> Metric:
-    from prometheus_client.core import GaugeMetricFamily
-
-    return GaugeMetricFamily(PREFIX + name, sentence, float(value))
-
-
-def _gauges(name: str, sentence: str, label: str, values: Mapping[str, float]) -> Metric:
-    from prometheus_client.core import GaugeMetricFamily
-
-    family = GaugeMetricFamily(PREFIX + name, sentence, labels=[label])
-    for each, value in values.items():
-        family.add_metric([each], value)
     return family

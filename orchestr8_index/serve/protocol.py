@@ -1,8 +1,9 @@
-"""How long may a connection take, and how many are there? uvicorn's protocol, with deadlines.
+"""uvicorn's protocol with deadlines and bounds for every connection.
 
 A connection is due at some moment as long as its client owes something: the head of a request, the
 rest of a body, or reading what was answered. Once a second the server ends those that are overdue.
-uvicorn itself ends a connection that idles after an answer.
+uvicorn itself ends a connection that idles after an answer. What is used of uvicorn beyond its
+public ways stands in tests/serve/test_uvicorn.py; pyproject.toml bounds its version.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from ..config import Limits
 from ..errors import HeadTooLarge, InvalidRequest, Overloaded, RequestError, TooSlow
 from .callers import CORRELATION, correlation_id, new_ident
-from .congestion import SENTENCE, Congestion
 from .send import error_body
 
 NEVER = float("inf")
@@ -33,14 +33,15 @@ log = logging.getLogger("orchestr8.http")
 class Lines:
     """What the connections of one server share. `waiting` have no request, the oldest first.
 
-    `shed` are the requests refused since the last sweep, unheard.
+    `streams` counts the event streams, which are tasks too and no running requests. `refused` are
+    the requests turned away since the last sweep because too many were running.
     """
 
     limits: Limits
     failed: Callable[[int], None] = lambda code: None
-    congestion: Congestion = field(default_factory=lambda: Congestion(NEVER))
     most: int = 0
-    shed: int = 0
+    streams: int = 0
+    refused: int = 0
     waiting: dict[Wire, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -49,10 +50,13 @@ class Lines:
 
     def sweep(self, connections: Iterable[Any], now: float) -> None:
         for connection in list(connections):
-            connection.look(now)
-        if self.shed:
-            log.warning("more is asked than can be answered", extra={"refused": self.shed})
-            self.shed = 0
+            connection.check_deadlines(now)
+        if self.refused:
+            log.warning("more is asked than can be answered", extra={"refused": self.refused})
+            self.refused = 0
+
+    def is_full(self, tasks: int) -> bool:
+        return tasks - self.streams >= self.limits.max_running
 
     def make_room(self) -> bool:
         """End the connection that has been without a request for the longest time."""
@@ -67,7 +71,7 @@ class Wire(HttpToolsProtocol):
         self._lines = lines
         self._due = self._read_due = NEVER
         self._head = 0  # bytes of a head that is not yet whole, in reads before the last
-        self._in_head = self._begun = self._ending = self._ignored = self._shed = False
+        self._in_head = self._begun = self._ending = self._ignored = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -86,8 +90,6 @@ class Wire(HttpToolsProtocol):
             self._due = self.loop.time() + self._lines.limits.head_seconds
         self._begun = False
         super().data_received(data)
-        if self._shed and not self.transport.is_closing():  # the rest of its body is not waited for
-            self._say(Overloaded(SENTENCE))
         if self._in_head and not self._begun:
             self._head += len(data)
             if self._head > self._lines.limits.max_head and not self.transport.is_closing():
@@ -95,7 +97,6 @@ class Wire(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._unset_keepalive_if_required()  # set by a refusal in the same read
         self._in_head, self._begun, self._head = True, True, 0
         self._due = self.loop.time() + self._lines.limits.head_seconds
         self._lines.waiting.pop(self, None)
@@ -105,20 +106,17 @@ class Wire(HttpToolsProtocol):
         self._in_head, self._due = False, now + limits.body_seconds
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         state: dict[str, Any] = self.scope["state"]
-        state["arrived"] = now
+        state["lines"] = self._lines
         state["head_too_large"] = size > limits.max_head or len(self.headers) > limits.max_headers
-        self._shed = self._can_shed() and not self._lines.congestion.admits(self.loop.call_soon)
+        state["overloaded"] = not self._answering and self._lines.is_full(len(self.tasks))
         self._ending |= len(self.pipeline) >= MOST_PIPELINED
-        self._ignored = self._shed or self._ending
+        self._ignored = self._ending
         if not self._ignored:
             super().on_headers_complete()
 
-    def _can_shed(self) -> bool:
-        """Questions and reports, not looks at the server's health; nor what came after others."""
-        if self._ending or self.pipeline or self.expect_100_continue:
-            return False
-        answered = self.cycle is None or self.cycle.response_complete
-        return answered and self.parser.get_method() == b"POST"
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
     def on_body(self, body: bytes) -> None:
         if not self._ignored:
@@ -126,29 +124,8 @@ class Wire(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._due = NEVER
-        if self._shed:
-            self._refuse()
-        elif not self._ignored:
+        if not self._ignored:
             super().on_message_complete()
-
-    def _refuse(self) -> None:
-        """In microseconds, or refusing would be what the server is busy with."""
-        self._shed = False
-        self._lines.shed += 1
-        self._lines.failed(Overloaded.code)
-        if self.flow.write_paused:
-            self.transport.abort()
-            return
-        keeps = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        self.transport.write(_answer(Overloaded(SENTENCE), new_ident(), keeps))
-        if not keeps:
-            self.transport.close()
-            return
-        self._lines.waiting[self] = None
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
 
     def on_response_complete(self) -> None:
         early = self.cycle.response_complete and self.cycle.more_body
@@ -170,7 +147,7 @@ class Wire(HttpToolsProtocol):
         self._read_due = NEVER
         super().resume_writing()
 
-    def look(self, now: float) -> None:
+    def check_deadlines(self, now: float) -> None:
         """End what is overdue. A closed connection whose client does not read is cut off."""
         if self.transport.is_closing():
             if self._read_due == NEVER:
@@ -190,7 +167,7 @@ class Wire(HttpToolsProtocol):
     def shutdown(self) -> None:
         """The server stops: an event stream has a moment to end itself, everything else its time
         to be answered."""
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._answering:
             self.transport.close()
             return
         self.cycle.keep_alive = False
@@ -212,8 +189,7 @@ class Wire(HttpToolsProtocol):
         self._due = NEVER
         self._lines.waiting.pop(self, None)
         self._lines.failed(error.code)
-        cycle = self.cycle
-        answering = cycle is not None and not cycle.response_complete
+        cycle, answering = self.cycle, self._answering
         if answering and (self.pipeline or not cycle.more_body):
             self._ending = True  # what is whole has its answer first
             if cycle.more_body:
@@ -237,12 +213,11 @@ def _logged(error: RequestError) -> str:
     return ident
 
 
-def _answer(error: RequestError, ident: str, keeps: bool = False) -> bytes:
+def _answer(error: RequestError, ident: str) -> bytes:
     body = error_body(b"null", error)
     fixed = {"content-type": "application/json", "content-length": str(len(body))}
-    fixed[CORRELATION.decode()] = ident
-    ends = {} if keeps else {"connection": "close"}
-    headers = {**fixed, **error.headers(), **ends}
+    fixed |= {CORRELATION.decode(): ident, "connection": "close"}
+    headers = {**fixed, **error.headers()}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return STATUS_LINE[error.status] + lines.encode() + b"\r\n" + body
 

@@ -1,20 +1,19 @@
-"""What does the process use? Looked at once a minute, so that a scrape costs nothing."""
+"""What the process uses, sampled once a minute, so that a scrape costs nothing."""
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..store.database import size_bytes
-from .process import memory_mb
 
 EVERY_SECONDS, KEPT = 60.0, 60
-FIRST_SECONDS = 5.0  # a start changes much, so the first looks follow sooner
+FIRST_SECONDS = 5.0  # a start changes much, so the first samples follow sooner
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +30,16 @@ class Sample:
 
 @dataclass(slots=True)
 class Samples:
-    """The samples of the last hour. `also` runs after each: small things that need a look."""
+    """The samples of the last hour, the newest last."""
 
     data_dir: Path
     every: float = EVERY_SECONDS
-    also: list[Callable[[], None]] = field(default_factory=list)
-    taken: deque[Sample] = field(default_factory=lambda: deque(maxlen=KEPT))
+    kept: deque[Sample] = field(default_factory=lambda: deque(maxlen=KEPT))
     _next: float = 0.0
 
     @property
     def latest(self) -> Sample:
-        return self.taken[-1] if self.taken else self.take()
+        return self.kept[-1] if self.kept else self.take()
 
     def take(self) -> Sample:
         sample = Sample(
@@ -52,17 +50,16 @@ class Samples:
             threads=threading.active_count(),
             cpu_seconds=round(time.process_time(), 3),
         )
-        self.taken.append(sample)
+        self.kept.append(sample)
         return sample
 
-    def look(self) -> None:
-        """Take one if it is time."""
+    def take_if_due(self) -> bool:
+        """Whether it was time for one."""
         if time.monotonic() < self._next:
-            return
+            return False
         self.take()
-        self._next = time.monotonic() + min(self.every, FIRST_SECONDS * len(self.taken))
-        for look in self.also:
-            look()
+        self._next = time.monotonic() + min(self.every, FIRST_SECONDS * len(self.kept))
+        return True
 
 
 def open_files() -> int:
@@ -70,3 +67,22 @@ def open_files() -> int:
         return len(os.listdir("/proc/self/fd")) - 1
     except OSError:
         return 0
+
+
+def memory_mb() -> float:
+    """Resident memory in MB (1024·1024 bytes); the peak where the present is not to be had."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            pages = int(statm.read().split()[1])
+        return round(pages * os.sysconf("SC_PAGE_SIZE") / 1048576, 1)
+    except OSError:
+        return _peak_mb()
+
+
+def _peak_mb() -> float:
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1048576 if sys.platform == "darwin" else 1024), 1)

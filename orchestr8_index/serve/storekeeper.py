@@ -1,4 +1,4 @@
-"""Who looks after the store? Opens it beside the first requests, backs it up daily, closes it last.
+"""The keeper of the store: opens it beside the first requests, backs it up daily, closes it last.
 
 While the store cannot be used, answers go on without experience, and outcomes are refused with the
 reason.
@@ -29,21 +29,21 @@ from ..text import Terms
 
 RETRY_SECONDS = 5.0
 TASK_WORDS = 8192  # remembered raw words of tasks, which vary more than those of questions
-LOOK_SECONDS, BACKUP_SECONDS = 3600.0, 86_400.0
+CHECK_SECONDS, BACKUP_SECONDS = 3600.0, 86_400.0
 log = logging.getLogger("orchestr8.store")
 
 
 @dataclass(slots=True)
-class Keeper:
+class StoreKeeper:
     """The owner of the open store. `trouble` says why there is none, "" when there is one.
 
-    `binds` readies an opened store's experience for the questions, which go without until then.
+    `prepare` readies an opened store's experience for the questions, which go without until then.
     """
 
     settings: Settings
     terms: Terms = field(default_factory=lambda: Terms(TASK_WORDS))
     trouble: str = "The store is not open yet."
-    binds: Callable[[Experience], Awaitable[None]] | None = None
+    prepare: Callable[[Experience], Awaitable[None]] | None = None
     _outcomes: Outcomes | None = None
     _opening: asyncio.Task[None] | None = None
     _backing_up: asyncio.Task[None] | None = None
@@ -97,7 +97,7 @@ class Keeper:
         store = self._outcomes.store
         gone = [f"{GONE} {GONE_CURE}"] if store.is_gone else []
         repaired = [store.repaired.sentence()] if store.repaired else []
-        return gone + repaired + [said for said in (store.trouble, self._damage) if said]
+        return gone + repaired + [each for each in (store.trouble, self._damage) if each]
 
     def failed(self, error: sqlite3.Error) -> None:
         """Note that the open database could not be read; unlike a failed write, that stays."""
@@ -139,17 +139,17 @@ class Keeper:
         store.start()
         self._outcomes, self.trouble = outcomes, ""
         self._checking = asyncio.create_task(self._check_fully())
-        self._is_bound = self.binds is None
-        if self.binds is not None:
-            self._binding = asyncio.create_task(self._bind(self.binds, outcomes.experience))
+        self._is_bound = self.prepare is None
+        if self.prepare is not None:
+            self._binding = asyncio.create_task(self._bind(self.prepare, outcomes.experience))
         if store.repaired:
-            log.error("the database was damaged", extra={"said": store.repaired.sentence()})
+            log.error("the database was damaged", extra={"details": store.repaired.sentence()})
 
     async def _bind(
-        self, binds: Callable[[Experience], Awaitable[None]], experience: Experience
+        self, prepare: Callable[[Experience], Awaitable[None]], experience: Experience
     ) -> None:
         try:
-            await binds(experience)
+            await prepare(experience)
         except OperationError as error:
             log.warning("what was learnt waits for a question", extra={"reason": str(error)})
         finally:
@@ -168,7 +168,7 @@ class Keeper:
 
     async def _back_up_daily(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS / 60 if self._outcomes is None else LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS / 60 if self._outcomes is None else CHECK_SECONDS)
             if self._outcomes and backup.age_seconds(self.settings.data_dir) > BACKUP_SECONDS:
                 try:
                     await asyncio.to_thread(backup.backup, self.settings.data_dir)

@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from orchestr8_index.app import make_state
 from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.catalog.worker import Builder
@@ -25,10 +26,9 @@ from orchestr8_index.cli.local import build_now
 from orchestr8_index.config import Settings, read_settings
 from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.calls import perform
-from orchestr8_index.serve.hot import Hot
+from orchestr8_index.serve.recent import RecentQuestions
 from orchestr8_index.serve.renewal import Renewal
-from orchestr8_index.serve.state import State
-from orchestr8_index.serve.storekeeper import Keeper
+from orchestr8_index.serve.storekeeper import StoreKeeper
 
 from .harness import Run
 from .servers import outcome
@@ -102,11 +102,12 @@ async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[
     clock = [0.0]
     lives = (settings.query_life, settings.pattern_life)
     caches = [AnswerCache(life, clock=lambda: clock[0]) for life in lives]
-    refresh, keeper = Refresh(settings, Builder(settings), index=index), Keeper(settings)
-    state = State(settings, refresh, *caches, keeper=keeper)
-    keeper.begin()
-    await keeper.outcomes()
-    state.hot = Hot(lambda: clock[0])
+    store = StoreKeeper(settings)
+    state = make_state(settings, Refresh(settings, Builder(settings), index=index), store)
+    state.query_cache, state.pattern_cache = caches
+    store.begin()
+    await store.outcomes()
+    state.recent = RecentQuestions(lambda: clock[0])
     renewal, due, rates = Renewal(state), 0.0, defaultdict[str, list[int]](lambda: [0, 0])
     for moment, method, params, how in events:
         while due < moment:
@@ -119,7 +120,7 @@ async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[
             found = sum(cache.hits for cache in caches) - before
             for each in (how, "all"):
                 rates[each] = [rates[each][0] + found, rates[each][1] + 1]
-    await keeper.stop()
+    await store.stop()
     return rates
 
 

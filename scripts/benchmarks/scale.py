@@ -80,7 +80,7 @@ def ask(root: str, count: int, folder: Path) -> dict[str, float]:
     from orchestr8_index.catalog.sections import Sections
     from orchestr8_index.catalog.snapshot import FORMAT, Manifest, SegmentInfo
     from orchestr8_index.catalog.word_vectors import Words
-    from orchestr8_index.records import SkillQuery
+    from orchestr8_index.queries import SkillQuery
     from orchestr8_index.search.answer import answer_skills
     from orchestr8_index.text import Terms
 

@@ -21,19 +21,8 @@ from orchestr8_index.catalog.segment import write_segment
 from orchestr8_index.catalog.snapshot import FORMAT, Manifest
 from orchestr8_index.catalog.word_vectors import Words
 from orchestr8_index.learn.experience import Memory
-from orchestr8_index.records import (
-    KINDS,
-    AgentQuery,
-    Answer,
-    Decision,
-    Entry,
-    Experience,
-    Kind,
-    ResolvedRole,
-    Role,
-    SkillQuery,
-    WorkflowQuery,
-)
+from orchestr8_index.queries import AgentQuery, Answer, SkillQuery, WorkflowQuery
+from orchestr8_index.records import KINDS, Decision, Entry, Experience, Kind, ResolvedRole, Role
 from orchestr8_index.search.answer import answer_agents, answer_skills, answer_workflows
 from orchestr8_index.search.rank import rank
 from orchestr8_index.text import Terms

@@ -6,7 +6,7 @@ import pytest
 
 from orchestr8_index.catalog.clones import overlap
 from orchestr8_index.catalog.index import Index
-from orchestr8_index.records import AgentQuery, Answer
+from orchestr8_index.queries import AgentQuery, Answer
 from orchestr8_index.search.answer import answer_agents
 from orchestr8_index.text import Terms
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from orchestr8_index.catalog.index import Index
-from orchestr8_index.records import AgentQuery, Answer, WorkflowQuery
+from orchestr8_index.queries import AgentQuery, Answer, WorkflowQuery
 from orchestr8_index.search.answer import answer_agents, answer_workflows
 from orchestr8_index.text import Terms
 

@@ -44,7 +44,7 @@ def counts(refresh: Refresh) -> tuple[int, int]:
 def test_a_cold_start_builds_the_first_generation(refresh: MakeRefresh) -> None:
     cold = refresh()
     swapped: list[Index] = []
-    cold.on_swap.append(swapped.append)
+    cold.announce = swapped.append
     asyncio.run(begun(cold))
     assert counts(cold) == (1, 1)
     assert swapped == [cold.index]
@@ -60,7 +60,7 @@ def test_a_generation_is_readied_before_it_is_served(refresh: MakeRefresh) -> No
         await asyncio.sleep(0)
         readied.append(index)
 
-    cold.before_swap.append(ready)
+    cold.prepare = ready
     asyncio.run(begun(cold))
     assert readied == [cold.index]
 
@@ -70,7 +70,7 @@ def test_a_warm_start_serves_the_last_generation_at_once(refresh: MakeRefresh) -
     warm = refresh()
     warm.open_last()
     assert counts(warm) == (1, 1)
-    warm.on_swap.append(lambda index: pytest.fail("nothing changed"))
+    warm.announce = lambda index: pytest.fail("nothing changed")
 
     async def check() -> None:
         await warm.begin()

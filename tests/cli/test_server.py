@@ -55,6 +55,13 @@ def test_as_json_it_is_the_health_and_where_it_runs(online: Run, server: Running
     assert (told["port"], told["pid"], told["roots"]) == expected
 
 
+def test_the_folder_of_the_removed_tune_is_named(run: Run, tmp_path: Path) -> None:
+    (folder := tmp_path / "data" / "tuned").mkdir(parents=True)
+    said = run("status", "--json")
+    assert (said.status, said.json) == (3, {"status": "not running"})
+    assert f"{folder} is no longer read" in said.err
+
+
 # --- up and down -------------------------------------------------------------------------------
 
 

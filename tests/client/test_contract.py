@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from orchestr8_index.answers import AgentAnswer, ContextAnswer, EntryAnswer
 from orchestr8_index.client.orchestrator import AsyncOrchestrator, Orchestrator
 from orchestr8_index.errors import InvalidParams
+from orchestr8_index.queries import AgentAnswer, ContextAnswer, EntryAnswer
 
 from .asking import Asker
 

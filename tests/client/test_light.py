@@ -6,10 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-import orchestr8_index
-
 HEAVY = {"numpy", "scipy", "sklearn", "starlette", "uvicorn", "mcp", "click", "yaml", "frontmatter"}
 ASKED = """
 import sys
@@ -49,12 +45,3 @@ def test_an_answer_without_a_server_loads_nothing_heavy(tmp_path: Path) -> None:
 
 def test_a_large_catalogue_is_ranked_without_numpy_too(tmp_path: Path) -> None:
     assert "numpy" not in loaded_by(MANY + ASKED, str(tmp_path / "data"))
-
-
-def test_an_unknown_name_is_no_attribute() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'Conductor'"):
-        _ = orchestr8_index.Conductor
-
-
-def test_the_clients_are_listed() -> None:
-    assert set(orchestr8_index.__all__) == {"AsyncOrchestrator", "Orchestrator", "__version__"}

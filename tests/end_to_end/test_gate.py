@@ -94,7 +94,6 @@ def test_what_looks_after_it_gets_in_as_well(world: World, options: tuple[str, .
     assert (page["status"], page["url"]) == ("healthy", f"{scheme}://127.0.0.1:{page['port']}")
     assert f"Already running on {page['url']}" in world.run("up", *options).stdout
     assert "listening" in world.run("logs").stdout
-    assert "ExecStart" in world.run("service", "systemd", *options).stdout
 
 
 @pytest.mark.parametrize("options", [TLS, ("--require-keys",), (*TLS, "--require-keys")])

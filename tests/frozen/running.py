@@ -9,13 +9,13 @@ from pathlib import Path
 
 import httpx2
 
+from orchestr8_index.app import make_state
 from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.config import Door, Settings, fixture_root
-from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.keys import KeyFile
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.storekeeper import Keeper
+from orchestr8_index.serve.storekeeper import StoreKeeper
 
 from ..serve.asking import Here, client, living, settings_of
 
@@ -23,9 +23,7 @@ FIXTURE = fixture_root()
 
 
 def _state(settings: Settings) -> State:
-    refresh = Refresh(settings, Here(settings))
-    queries, patterns = AnswerCache(settings.query_life), AnswerCache(settings.pattern_life)
-    return State(settings, refresh, queries, patterns, keeper=Keeper(settings))
+    return make_state(settings, Refresh(settings, Here(settings)), StoreKeeper(settings))
 
 
 @contextlib.asynccontextmanager

@@ -14,7 +14,8 @@ from orchestr8_index.learn.outcomes import Outcomes
 from orchestr8_index.learn.patterns import Patterns
 from orchestr8_index.learn.receipt import Applied
 from orchestr8_index.learn.verify import records_of, verify
-from orchestr8_index.records import Decision, Kind, Report
+from orchestr8_index.records import Decision, Kind
+from orchestr8_index.reports import Report
 from orchestr8_index.store import ledger
 from orchestr8_index.store.store import Store
 from orchestr8_index.text import Terms

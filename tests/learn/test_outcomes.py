@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from orchestr8_index.answers import EntryChange
 from orchestr8_index.errors import StoreUnavailable
 from orchestr8_index.learn import outcomes as learning
 from orchestr8_index.learn.outcomes import Outcomes
 from orchestr8_index.learn.receipt import Applied
+from orchestr8_index.reports import EntryChange
 from orchestr8_index.store import ledger
 from orchestr8_index.store.database import NAME, connect
 

@@ -10,7 +10,6 @@ import pytest
 from orchestr8_index.errors import InvalidParams
 from orchestr8_index.learn.outcomes import CHECKPOINT, Outcomes
 from orchestr8_index.learn.verify import (
-    Chosen,
     Verdict,
     chooser,
     in_time_order,
@@ -18,9 +17,11 @@ from orchestr8_index.learn.verify import (
     read_only,
     verify,
 )
+from orchestr8_index.reports import ForgetQuery
 from orchestr8_index.store import ledger
 from orchestr8_index.store.database import NAME, connect
 from orchestr8_index.store.store import Store
+from orchestr8_index.validate import read_params
 
 from .reporting import decision, send, with_outcomes
 
@@ -144,29 +145,29 @@ def test_who_only_reads_writes_nothing(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("chosen", "wanted"),
     [
-        (Chosen(task_id="t1"), True),
-        (Chosen(task_id="t"), False),
-        (Chosen(agent="p:a"), True),
-        (Chosen(agent="p:r"), True),
-        (Chosen(agent="a"), True),
-        (Chosen(agent="q:a"), False),
-        (Chosen(before="2026-02-01"), True),
-        (Chosen(before="2026-01-31"), False),
-        (Chosen(before="2026-01-31T12:00:00.001Z"), True),
-        (Chosen(before="2026-01-31T13:00:00+01:00"), False),
-        (Chosen(before="2026-01-31T13:30:00+01:00"), True),
+        (ForgetQuery(task_id="t1"), True),
+        (ForgetQuery(task_id="t"), False),
+        (ForgetQuery(agent="p:a"), True),
+        (ForgetQuery(agent="p:r"), True),
+        (ForgetQuery(agent="a"), True),
+        (ForgetQuery(agent="q:a"), False),
+        (ForgetQuery(before="2026-02-01"), True),
+        (ForgetQuery(before="2026-01-31"), False),
+        (ForgetQuery(before="2026-01-31T12:00:00.001Z"), True),
+        (ForgetQuery(before="2026-01-31T13:00:00+01:00"), False),
+        (ForgetQuery(before="2026-01-31T13:30:00+01:00"), True),
     ],
 )
-def test_a_decision_is_chosen(chosen: Chosen, wanted: bool) -> None:
+def test_a_decision_is_chosen(chosen: ForgetQuery, wanted: bool) -> None:
     assert chooser(chosen)(decision(resolved_by="p:r")) is wanted
 
 
-@pytest.mark.parametrize("chosen", [Chosen(), Chosen(task_id="t", agent="a")])
-def test_exactly_one_choice_is_made(chosen: Chosen) -> None:
+@pytest.mark.parametrize("given", [b"{}", b'{"task_id":"t","agent":"a"}'])
+def test_exactly_one_choice_is_made(given: bytes) -> None:
     with pytest.raises(InvalidParams, match="exactly one"):
-        chooser(chosen)
+        read_params(ForgetQuery, given)
 
 
 def test_a_date_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidParams, match="soon is not a date"):
-        chooser(Chosen(before="soon"))
+        chooser(ForgetQuery(before="soon"))

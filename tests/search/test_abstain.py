@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from orchestr8_index.catalog.index import Index
-from orchestr8_index.records import AgentQuery, Answer
+from orchestr8_index.queries import AgentQuery, Answer
 from orchestr8_index.search.answer import answer_agents
 from orchestr8_index.search.confidence import features
 from orchestr8_index.search.confidence_fit import ABSTAIN_BELOW, COEFFICIENTS

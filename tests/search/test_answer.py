@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root
-from orchestr8_index.records import AgentQuery, Answer, SkillQuery, WorkflowQuery
+from orchestr8_index.queries import AgentQuery, Answer, SkillQuery, WorkflowQuery
 from orchestr8_index.search.answer import answer_agents, answer_skills, answer_workflows
 from orchestr8_index.text import Terms
 

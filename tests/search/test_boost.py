@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from orchestr8_index.catalog.index import Index, Segment
 from orchestr8_index.learn.experience import Memory
-from orchestr8_index.records import AgentQuery, no_experience
+from orchestr8_index.queries import AgentQuery
+from orchestr8_index.records import no_experience
 from orchestr8_index.search import scorer as kernel
 from orchestr8_index.search.answer import answer_agents
 from orchestr8_index.search.boost import FLOOR, GAIN, LEAST, MOST, STEP, Learned, gain_of

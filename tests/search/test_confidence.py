@@ -7,6 +7,7 @@ import json
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root
 from orchestr8_index.search.confidence import confidence, features
+from orchestr8_index.search.confidence_fit import COEFFICIENTS, SHIPPED_FIT
 from orchestr8_index.search.rank import rank
 from orchestr8_index.text import Terms
 
@@ -40,3 +41,8 @@ def test_a_single_hit_is_no_crowd(shipped_index: Index, terms: Terms) -> None:
     ranking = rank(segment, "deadlocks", terms)
     assert len(ranking.hits) == 1
     assert features(segment, ranking)["crowd"] == 0
+
+
+def test_no_feature_makes_more_than_a_probability() -> None:
+    assert SHIPPED_FIT.probability(dict.fromkeys(COEFFICIENTS, 1e9)) == 1
+    assert 0 <= SHIPPED_FIT.probability({"lead": -1e9}) <= 1

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.catalog.index import Index
-from orchestr8_index.records import Context, ContextQuery, Kind
+from orchestr8_index.queries import Context, ContextQuery
+from orchestr8_index.records import Kind
 from orchestr8_index.search.context import catalogue_tokens, cost_of, get_context
 from orchestr8_index.text import Terms
 from orchestr8_index.tokens import ESTIMATING, Tokenizer, estimate_tokens

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.errors import InvalidParams
-from orchestr8_index.records import EntryQuery
+from orchestr8_index.queries import EntryQuery
 from orchestr8_index.search.excerpt import cut_to, get_entry
 from orchestr8_index.tokens import estimate_tokens
 

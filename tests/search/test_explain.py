@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from orchestr8_index.catalog.index import Index
-from orchestr8_index.records import AgentQuery, Row, TermPoints
+from orchestr8_index.queries import AgentQuery, Row, TermPoints
 from orchestr8_index.search.answer import answer_agents
 from orchestr8_index.search.explain import MEANING
 from orchestr8_index.text import Terms

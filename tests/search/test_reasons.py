@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from orchestr8_index.catalog.index import Index
-from orchestr8_index.records import AgentQuery, ResolvedRole, Role
+from orchestr8_index.queries import AgentQuery
+from orchestr8_index.records import ResolvedRole, Role
 from orchestr8_index.search.answer import answer_agents
 from orchestr8_index.search.reasons import no_role, of_role
 from orchestr8_index.text import Terms

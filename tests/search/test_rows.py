@@ -7,7 +7,8 @@ import json
 import msgspec
 import pytest
 
-from orchestr8_index.records import Choice, Entry, Kind
+from orchestr8_index.queries import Choice
+from orchestr8_index.records import Entry, Kind
 from orchestr8_index.search.rows import SHORT_DESCRIPTION, row_of
 
 LONG = "word " * 60

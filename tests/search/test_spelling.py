@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from orchestr8_index.catalog.index import Index, Segment
-from orchestr8_index.records import AgentQuery
+from orchestr8_index.queries import AgentQuery
 from orchestr8_index.search.answer import answer_agents
 from orchestr8_index.search.spelling import near_labels, near_names, nearest_term, other_spelling
 from orchestr8_index.text import Terms

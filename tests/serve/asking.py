@@ -12,12 +12,12 @@ import httpx2 as httpx
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestr8_index.app import make_state
 from orchestr8_index.catalog.build import BuildLine, BuildRequest, build
 from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.catalog.worker import BuildChild, Builder
 from orchestr8_index.config import Limits, Settings
-from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.rpc import Reply, reply_to
 from orchestr8_index.serve.state import State
 
@@ -41,15 +41,12 @@ def settings_of(data_dir: Path, *roots: Path, **given: Any) -> Settings:
 
 def limits_of(**given: int) -> Limits:
     """Limits for a process that holds all tests, on a machine that may be busy."""
-    ample = {"memory_soft_mb": 4000, "memory_hard_mb": 8000, "max_wait_ms": 30_000}
+    ample = {"memory_soft_mb": 4000, "memory_hard_mb": 8000}
     return Limits(**{**ample, **given})
 
 
 def state_of(settings: Settings, index: Index | None, builder: Builder | None = None) -> State:
-    refresh = Refresh(settings, builder or Here(settings), index=index)
-    queries = AnswerCache(settings.query_life)
-    refresh.on_swap.append(lambda _: queries.clear())
-    return State(settings, refresh, queries, AnswerCache(settings.pattern_life))
+    return make_state(settings, Refresh(settings, builder or Here(settings), index=index))
 
 
 def client(app: ASGIApp) -> httpx.AsyncClient:

@@ -13,7 +13,7 @@ from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Settings, fixture_root
 from orchestr8_index.serve.rpc import reply_to
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.storekeeper import Keeper
+from orchestr8_index.serve.storekeeper import StoreKeeper
 
 from .asking import settings_of, state_of
 
@@ -25,7 +25,7 @@ class Learner:
 
     def __init__(self, settings: Settings, index: Index) -> None:
         self.state: State = state_of(settings, index)
-        self.keeper = self.state.keeper = Keeper(settings)
+        self.store = self.state.store = StoreKeeper(settings)
 
     async def reply(self, method: str, **params: Any) -> Any:
         sent = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
@@ -56,10 +56,10 @@ def learn(folder: Path, index: Index, work: Work[T], **settings: Any) -> T:
 
     async def run() -> T:
         learner = Learner(settings_of(folder, fixture_root(), **settings), index)
-        learner.keeper.begin()
+        learner.store.begin()
         try:
             return await work(learner)
         finally:
-            await learner.keeper.stop()
+            await learner.store.stop()
 
     return asyncio.run(run())

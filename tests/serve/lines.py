@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from orchestr8_index.app import make_state
 from orchestr8_index.config import Door
 from orchestr8_index.daemon.claim import listen
 from orchestr8_index.serve.http import make_web
@@ -66,7 +67,7 @@ class Line:
 def served(state: State, door: Door | None = None) -> Iterator[int]:
     """The port of a server of this state."""
     listening = listen(0)
-    lines = Lines(state.settings.limits, state.metrics.failed, state.gate.congestion)
+    lines = Lines(state.settings.limits, state.metrics.failed)
     server = Quiet(configured(make_web(state), lines, door or Door()), lines)
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
@@ -82,5 +83,4 @@ def served(state: State, door: Door | None = None) -> Iterator[int]:
 def with_limits(state: State, **given: int) -> State:
     """The same state under other limits."""
     settings = msgspec.structs.replace(state.settings, limits=limits_of(**given), watch=False)
-    made = State(settings, state.refresh, state.query_cache, state.pattern_cache)
-    return made
+    return make_state(settings, state.refresh)

@@ -10,7 +10,7 @@ import pytest
 from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.catalog.worker import Builder
 from orchestr8_index.config import read_settings
-from orchestr8_index.serve.filewatch import Watch, may_matter
+from orchestr8_index.serve.filewatch import FileWatch, may_matter
 
 from ..trees import write_tree
 
@@ -27,12 +27,12 @@ def agents(refresh: Refresh) -> set[str]:
     return set(refresh.index.segments["agent"].position)
 
 
-async def change(root: Path, data: Path, look_seconds: float = 3600.0) -> set[str]:
+async def change(root: Path, data: Path, check_seconds: float = 3600.0) -> set[str]:
     """Start to watch, add one agent and remove another; what is indexed then."""
     refresh = refresh_over(root, data)
     refresh.open_last()
     await refresh.begin()
-    watch = Watch(refresh, look_seconds)
+    watch = FileWatch(refresh, check_seconds)
     watch.begin()
     try:
         async with asyncio.timeout(DEADLINE):
@@ -110,7 +110,7 @@ async def edit(root: Path, data: Path, done: list[str]) -> None:
     refresh = refresh_over(root, data)
     refresh.open_last()
     await refresh.begin()
-    watch = Watch(refresh, ready_seconds=0.0)
+    watch = FileWatch(refresh, ready_seconds=0.0)
     watch.begin()
     try:
         async with asyncio.timeout(DEADLINE):

@@ -12,7 +12,7 @@ import pytest
 from orchestr8_index import __version__
 from orchestr8_index.catalog.build import BuildLine
 from orchestr8_index.serve.health import health, metrics
-from orchestr8_index.serve.process import memory_mb
+from orchestr8_index.serve.samples import memory_mb
 from orchestr8_index.serve.state import State
 
 from .asking import call

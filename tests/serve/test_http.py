@@ -303,8 +303,8 @@ def test_the_first_build_runs_beside_the_server(
     tree_state: State, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def built() -> None:
-        assert tree_state.first_build
-        await tree_state.first_build
+        assert tree_state.refresh._building
+        await tree_state.refresh._building
 
     with caplog.at_level(logging.INFO):
         live(make_web(tree_state), built)
@@ -314,8 +314,8 @@ def test_the_first_build_runs_beside_the_server(
 
 def test_a_failed_first_build_is_logged(failing: State, caplog: pytest.LogCaptureFixture) -> None:
     async def built() -> None:
-        assert failing.first_build
-        await asyncio.wait([failing.first_build])
+        assert failing.refresh._building
+        await asyncio.wait([failing.refresh._building])
 
     live(make_web(failing), built)
     (record,) = [r for r in caplog.records if r.message == "the index could not be built"]

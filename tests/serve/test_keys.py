@@ -18,8 +18,9 @@ from orchestr8_index.errors import NotSafe, OperationError
 from orchestr8_index.serve import guard
 from orchestr8_index.serve.audit import Audit
 from orchestr8_index.serve.callers import RIGHTS, Caller, Right
+from orchestr8_index.serve.events import Event, KeyChanged
 from orchestr8_index.serve.http import make_web
-from orchestr8_index.serve.keys import LOOK_SECONDS, KeyFile, Keys, check_keys, new_token
+from orchestr8_index.serve.keys import RELOAD_SECONDS, KeyFile, Keys, check_keys, new_token
 from orchestr8_index.serve.state import State
 from orchestr8_index.store import ledger, schema
 from orchestr8_index.store.database import connect
@@ -89,7 +90,7 @@ def test_a_key_that_is_revoked_while_the_body_comes_opens_nothing(
 ) -> None:
     """It was looked up at the head, and a body may take half a minute."""
     token = keys.add("ci", "admin")
-    monkeypatch.setattr(guard, "LOOK_SECONDS", -1)
+    monkeypatch.setattr(guard, "RELOAD_SECONDS", -1)
     body = msgspec.json.encode(QUERY)
 
     async def slowly(revoked: bool) -> AsyncIterator[bytes]:
@@ -114,17 +115,17 @@ def test_a_damaged_file_says_so_and_lets_nobody_in(keys: KeyFile, content: bytes
 
 def test_a_running_server_sees_changes_within_a_second(keys: KeyFile) -> None:
     clock = Clock()
-    told: list[tuple[str, str]] = []
-    known = Keys(keys.path.parent, lambda name, what: told.append((name, what)), clock)
+    published: list[Event] = []
+    known = Keys(keys.path.parent, published.append, clock)
     assert not known.any
     token = keys.add("ci", "report").encode()
-    clock.now += LOOK_SECONDS
+    clock.now += RELOAD_SECONDS
     assert known.caller_of(token) == Caller("ci", "report")
     keys.revoke("ci")
-    clock.now += LOOK_SECONDS
+    clock.now += RELOAD_SECONDS
     assert known.caller_of(token) is None
-    assert told == [("ci", "key added"), ("ci", "key revoked")]
-    assert LOOK_SECONDS < 1
+    assert published == [KeyChanged("ci", "key added"), KeyChanged("ci", "key revoked")]
+    assert RELOAD_SECONDS < 1
 
 
 # --- at the door -------------------------------------------------------------------------------
@@ -230,10 +231,10 @@ def test_what_a_key_may_not_do_is_noted_with_its_name(locked: State, keys: KeyFi
 
 
 def test_a_key_that_nobody_used_yet_is_noted_too(locked: State, keys: KeyFile) -> None:
-    locked.gate.keys.look()
+    locked.gate.keys.reload()
     keys.add("ci", "read")
-    locked.gate.keys._look_after = 0.0
-    locked.gate.keys.look()
+    locked.gate.keys._reload_after = 0.0
+    locked.gate.keys.reload()
     assert [row[1:3] for row in locked.gate.audit.take()] == [("ci", "key added")]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from orchestr8_index.catalog.index import Index
-from orchestr8_index.records import MOST_COUNTED
-from orchestr8_index.serve.learning import keeper_of
+from orchestr8_index.reports import MOST_COUNTED
+from orchestr8_index.serve.learning import store_of
 from orchestr8_index.serve.state import State
 from orchestr8_index.store import ledger
 
@@ -52,7 +52,7 @@ def test_a_report_is_acknowledged_with_a_short_receipt(run: Run) -> None:
 def test_what_is_reported_late_keeps_its_time(run: Run, occurred_at: float, moment: str) -> None:
     async def work(learner: Learner) -> None:
         await learner.report(text=GOAL, occurred_at=occurred_at)
-        (kept,) = ledger.decisions((await keeper_of(learner.state).outcomes()).store.reader)
+        (kept,) = ledger.decisions((await store_of(learner.state).outcomes()).store.reader)
         assert kept.timestamp == moment
 
     run(work)
@@ -61,7 +61,7 @@ def test_what_is_reported_late_keeps_its_time(run: Run, occurred_at: float, mome
 def test_no_outcome_is_from_the_future(run: Run) -> None:
     async def work(learner: Learner) -> None:
         await learner.report(text=GOAL, occurred_at=MOST_COUNTED)
-        (kept,) = ledger.decisions((await keeper_of(learner.state).outcomes()).store.reader)
+        (kept,) = ledger.decisions((await store_of(learner.state).outcomes()).store.reader)
         assert kept.timestamp <= ledger.now()
         assert (await learner.report(text=GOAL))["receipt"]["duplicate"]
 
@@ -327,7 +327,7 @@ def test_without_a_store_it_is_unavailable(
 
 def test_at_the_hard_limit_outcomes_are_refused_and_answers_go_on(run: Run) -> None:
     async def work(learner: Learner) -> None:
-        outcomes = await learner.keeper.outcomes()
+        outcomes = await learner.store.outcomes()
         outcomes.store._hard = 1
         params = {"agents_used": ["a"], "result": "success", "task_description": "x"}
         error = await learner.error("cacheDecision", task_id="t", **params)
@@ -363,7 +363,7 @@ def test_more_dependencies_than_agents_may_be_are_refused(run: Run) -> None:
 
 def test_an_outcome_makes_only_answers_about_its_kind_anew(run: Run) -> None:
     async def look(learner: Learner) -> list[bool]:
-        await learner.keeper.outcomes()
+        await learner.store.outcomes()
         asked = [("queryAgents", "context"), ("querySkills", "context"), ("queryWorkflows", "goal")]
         for method, field in asked:
             await learner.call(method, **{field: "release notes"})
@@ -378,7 +378,7 @@ def test_an_outcome_makes_only_answers_about_its_kind_anew(run: Run) -> None:
 
 def test_a_partial_outcome_makes_no_answer_anew(run: Run) -> None:
     async def look(learner: Learner) -> bool:
-        await learner.keeper.outcomes()
+        await learner.store.outcomes()
         await learner.call("queryAgents", context="release notes")
         await learner.report(result="partial")
         return bool((await learner.call("queryAgents", context="release notes"))["cache_hit"])

@@ -142,7 +142,7 @@ def test_a_planted_secret_never_reaches_the_file(
     def broken(*_: object) -> None:
         raise KeyError("/home/alice/x with ghp_0123456789abcdefABCDEF0123456789")
 
-    monkeypatch.setattr("orchestr8_index.serve.methods.answer_skills", broken)
+    monkeypatch.setattr("orchestr8_index.search.methods.answer_skills", broken)
     set_up_logs(tmp_path, "debug")
     params = {"context": "use Bearer planted-Token-1 and AKIAIOSFODNN7EXAMPLE"}
     given = {"X-Correlation-ID": "sk-planted0123456789abc"}
@@ -160,7 +160,7 @@ def test_a_defect_is_logged_under_its_id(
     def broken(*_: object) -> None:
         raise KeyError("a secret")
 
-    monkeypatch.setattr("orchestr8_index.serve.methods.answer_skills", broken)
+    monkeypatch.setattr("orchestr8_index.search.methods.answer_skills", broken)
     set_up_logs(tmp_path, "error")
     ask(app, "POST", "/", json=QUERY, headers={"X-Correlation-ID": "abc"})
     (told,) = map(json.loads, (tmp_path / "logs" / "mcp.log").read_text().splitlines())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestr8_index.serve.methods import METHODS
+from orchestr8_index.methods import METHODS
 from orchestr8_index.serve.state import State
 
 from .asking import call, fields

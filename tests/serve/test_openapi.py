@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
-from orchestr8_index.serve.methods import METHODS
+from orchestr8_index.methods import METHODS
 
 from .asking import ask
 

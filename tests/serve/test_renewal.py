@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from orchestr8_index.catalog.index import Index
-from orchestr8_index.serve.hot import LATELY, WITHIN_SECONDS, Hot
+from orchestr8_index.serve.recent import LATELY, WITHIN_SECONDS, RecentQuestions
 from orchestr8_index.serve.renewal import LOOK_SECONDS, REST_SHARE, Renewal
 from orchestr8_index.serve.state import State
 
@@ -110,8 +110,8 @@ def test_a_new_generation_is_answered_again(
 
 
 def test_what_can_no_longer_be_answered_is_left(state: State) -> None:
-    state.hot.note("queryAgents", b"{}")
-    state.hot.note("querySkills", msgspec.json.encode({"context": "release"}))
+    state.recent.note("queryAgents", b"{}")
+    state.recent.note("querySkills", msgspec.json.encode({"context": "release"}))
     asyncio.run(until_quiet(Renewal(state)))
     assert state.query_cache.renewed == 1
 
@@ -140,12 +140,12 @@ def test_without_an_index_there_is_nothing_to_renew(state: State) -> None:
 
 def test_lately_is_an_hour_and_a_number() -> None:
     now = [0.0]
-    hot = Hot(lambda: now[0])
-    hot.note("old", b"")
+    recent = RecentQuestions(lambda: now[0])
+    recent.note("old", b"")
     now[0] = WITHIN_SECONDS + 1
-    hot.note("new", b"")
-    assert hot.lately() == [("new", b"")]
+    recent.note("new", b"")
+    assert recent.lately() == [("new", b"")]
     for number in range(LATELY + 5):
-        hot.note(str(number), b"")
-    assert len(hot.lately()) == LATELY
-    assert hot.lately()[0] == (str(LATELY + 4), b"")
+        recent.note(str(number), b"")
+    assert len(recent.lately()) == LATELY
+    assert recent.lately()[0] == (str(LATELY + 4), b"")

@@ -11,10 +11,11 @@ import pytest
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Limits
-from orchestr8_index.records import NoParams
+from orchestr8_index.methods import METHODS, Method
+from orchestr8_index.queries import NoParams
 from orchestr8_index.serve import calls
 from orchestr8_index.serve.cache import AnswerCache
-from orchestr8_index.serve.methods import METHODS, Method
+from orchestr8_index.serve.handlers import HANDLERS
 from orchestr8_index.serve.rpc import Reply
 from orchestr8_index.serve.state import State
 
@@ -39,7 +40,8 @@ async def fail(_: State, params: NoParams) -> None:
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(METHODS, "fail", Method("fail", "fail", NoParams, fail, "Fails."))
+    monkeypatch.setitem(METHODS, "fail", Method("fail", "fail", NoParams, None, "Fails."))
+    monkeypatch.setitem(HANDLERS, "fail", fail)
 
 
 # --- ids ---------------------------------------------------------------------------------------

@@ -26,48 +26,38 @@ def test_an_hour_is_kept(tmp_path: Path) -> None:
     samples = Samples(tmp_path)
     for _ in range(KEPT + 5):
         samples.take()
-    assert len(samples.taken) == KEPT
+    assert len(samples.kept) == KEPT
 
 
 def test_scrapes_look_at_nothing_themselves(state: State) -> None:
     for _ in range(5):
         metrics(state)
-    assert len(state.signs.samples.taken) == 1
+    assert len(state.samples.kept) == 1
 
 
-def test_it_looks_again_and_again_and_runs_what_else_needs_a_look(tmp_path: Path) -> None:
-    looked: list[int] = []
-    samples = Samples(tmp_path, every=0, also=[lambda: looked.append(1)])
-    for _ in range(3):
-        samples.look()
-    assert (len(looked), len(samples.taken)) == (3, 3)
-
-
-def test_between_two_looks_it_takes_nothing(tmp_path: Path) -> None:
-    samples = Samples(tmp_path)
-    for _ in range(3):
-        samples.look()
-    assert len(samples.taken) == 1
+@pytest.mark.parametrize(("every", "taken"), [(0, 3), (60, 1)])
+def test_one_is_taken_when_it_is_due(tmp_path: Path, every: float, taken: int) -> None:
+    samples = Samples(tmp_path, every)
+    assert sum(samples.take_if_due() for _ in range(3)) == taken == len(samples.kept)
 
 
 def test_a_running_server_looks(state: State) -> None:
     async def run() -> None:
         async with until_looked(state):
-            while not state.signs.samples.taken:
+            while not state.samples.kept:
                 await asyncio.sleep(0)
 
     asyncio.run(asyncio.wait_for(run(), 20))
 
 
-def test_a_look_that_fails_is_not_the_last(state: State) -> None:
+def test_a_step_that_fails_is_not_the_last(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
-    state.signs.samples.every = 0
 
-    def fail() -> None:
+    def fail(_: Samples) -> bool:
         looked.append(1)
         raise OSError
 
-    state.signs.samples.also.append(fail)
+    monkeypatch.setattr(Samples, "take_if_due", fail)
 
     async def run() -> None:
         async with until_looked(state):
@@ -79,7 +69,7 @@ def test_a_look_that_fails_is_not_the_last(state: State) -> None:
 
 @asynccontextmanager
 async def until_looked(state: State) -> AsyncIterator[None]:
-    upkeep = Upkeep(state, look_seconds=0)
+    upkeep = Upkeep(state, seconds=0)
     upkeep.begin()
     yield
     await upkeep.stop()

@@ -9,23 +9,23 @@ from typing import Any
 
 import msgspec
 import pytest
-from msgspec import Struct
 
-from orchestr8_index.records import NoParams
+from orchestr8_index.methods import Method
+from orchestr8_index.queries import NoParams
 from orchestr8_index.serve import calls
-from orchestr8_index.serve.methods import Method
 from orchestr8_index.serve.rpc import Reply
 from orchestr8_index.serve.state import State
+from orchestr8_index.validate import Params
 
 from .asking import reply
 
 
-class Difference(Struct, forbid_unknown_fields=True, frozen=True):
+class Difference(Params, frozen=True):
     minuend: int
     subtrahend: int
 
 
-class Numbers(Struct, frozen=True):
+class Numbers(Params, frozen=True):
     numbers: list[int]
 
 
@@ -48,18 +48,26 @@ async def data(_: State, params: NoParams) -> list[object]:
 TABLE = {
     method.name: method
     for method in (
-        Method("subtract", "subtract", Difference, subtract, "Subtracts."),
-        Method("sum", "sum", Numbers, add, "Adds."),
-        Method("update", "update", Numbers, nothing, "Takes note."),
-        Method("notify_hello", "notify_hello", Numbers, nothing, "Takes note."),
-        Method("get_data", "get_data", NoParams, data, "Gives data."),
+        Method("subtract", "subtract", Difference, int, "Subtracts."),
+        Method("sum", "sum", Numbers, int, "Adds."),
+        Method("update", "update", Numbers, None, "Takes note."),
+        Method("notify_hello", "notify_hello", Numbers, None, "Takes note."),
+        Method("get_data", "get_data", NoParams, list[Any], "Gives data."),
     )
+}
+DONE = {
+    "subtract": subtract,
+    "sum": add,
+    "update": nothing,
+    "notify_hello": nothing,
+    "get_data": data,
 }
 
 
 @pytest.fixture(autouse=True)
 def table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "METHODS", TABLE)
+    monkeypatch.setattr(calls, "HANDLERS", DONE)
 
 
 def told(answer: Reply) -> Any:

@@ -59,7 +59,7 @@ def test_while_it_cannot_be_opened_answers_go_on(data: Path, shipped_index: Inde
         assert await learner.agents("write release notes")
         health = await learner.call("getHealth")
         assert (health["status"], health["database"]["connected"]) == ("degraded", False)
-        assert health["reasons"] == [learner.keeper.trouble]
+        assert health["reasons"] == [learner.store.trouble]
 
     learn(data, shipped_index, work)
 
@@ -79,7 +79,7 @@ def test_it_tries_again(data: Path, shipped_index: Index, monkeypatch: pytest.Mo
 
 def test_before_it_is_open_nothing_is_wrong(data: Path, shipped_index: Index) -> None:
     async def work(learner: Learner) -> tuple[list[str], int]:
-        return learner.keeper.reasons, learner.keeper.revision
+        return learner.store.reasons, learner.store.revision
 
     assert learn(data, shipped_index, work) == ([], -1)
 
@@ -102,7 +102,7 @@ def test_what_was_lost_is_said_in_health(data: Path, shipped_index: Index) -> No
 
 def test_a_failed_write_is_said_until_one_succeeds(data: Path, shipped_index: Index) -> None:
     async def work(learner: Learner) -> None:
-        store = (await learner.keeper.outcomes()).store
+        store = (await learner.store.outcomes()).store
         assert store._writer
         store._writer.connection.execute("PRAGMA query_only = ON")
         assert (await learner.error("cacheDecision", **REPORT))["code"] == -32002
@@ -120,7 +120,7 @@ def test_a_failed_write_is_said_until_one_succeeds(data: Path, shipped_index: In
 def test_it_is_backed_up_daily(
     data: Path, shipped_index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeping, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(keeping, "CHECK_SECONDS", 0.01)
 
     async def backed_up(many: int) -> None:
         while len(backup.backups(data)) < many:
@@ -145,7 +145,7 @@ def test_a_backup_that_fails_ends_nothing(
         tried.append(folder)
         raise OSError("in the way")
 
-    monkeypatch.setattr(keeping, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(keeping, "CHECK_SECONDS", 0.001)
     monkeypatch.setattr(backup, "backup", fail)
 
     async def work(learner: Learner) -> None:
@@ -159,7 +159,7 @@ def test_a_backup_that_fails_ends_nothing(
 
 def test_questions_are_logged_by_names(data: Path, shipped_index: Index) -> None:
     async def work(learner: Learner) -> None:
-        await learner.keeper.outcomes()
+        await learner.store.outcomes()
         for _ in range(2):
             await learner.call("querySkills", context="write release notes", limit=1)
 
@@ -179,9 +179,9 @@ def test_a_database_that_cannot_be_read_refuses_and_says_so(
     # it was an internal error, and /health went on saying healthy
     async def work(learner: Learner) -> tuple[int, list[str], list[str]]:
         await learner.report()
-        (await learner.keeper.outcomes()).store.reader.execute("DROP TABLE decision_history")
+        (await learner.store.outcomes()).store.reader.execute("DROP TABLE decision_history")
         error = await learner.error("forgetDecisions", task_id="t1")
-        return error["code"], learner.keeper.reasons, await learner.agents("release notes")
+        return error["code"], learner.store.reasons, await learner.agents("release notes")
 
     code, reasons, agents = learn(data, shipped_index, work)
     assert code == -32002 and agents
@@ -196,10 +196,10 @@ def test_what_the_full_check_finds_is_said_in_health(
     )
 
     async def work(learner: Learner) -> list[str]:
-        await learner.keeper.outcomes()
-        while not learner.keeper.reasons:
+        await learner.store.outcomes()
+        while not learner.store.reasons:
             await asyncio.sleep(0)
-        return learner.keeper.reasons
+        return learner.store.reasons
 
     assert "row 3 missing from index" in learn(data, shipped_index, work)[0]
 
@@ -211,11 +211,11 @@ def test_a_damage_that_was_found_outlasts_the_next_write(
     monkeypatch.setattr("orchestr8_index.store.backup.full_check", lambda connection: "page 3")
 
     async def work(learner: Learner) -> list[str]:
-        await learner.keeper.outcomes()
-        while not learner.keeper.reasons:
+        await learner.store.outcomes()
+        while not learner.store.reasons:
             await asyncio.sleep(0)
         await learner.report()
-        return learner.keeper.reasons
+        return learner.store.reasons
 
     assert "page 3" in learn(data, shipped_index, work)[0]
 
@@ -231,11 +231,11 @@ def test_reports_are_taken_while_questions_wait_for_what_was_learnt(
 
     async def early(learner: Learner) -> None:
         bound = asyncio.Event()
-        learner.keeper.binds = lambda experience: bound.wait()  # type: ignore[assignment,return-value]
+        learner.store.prepare = lambda experience: bound.wait()  # type: ignore[assignment,return-value]
         await learner.report("t2", "cure the zebra")
         assert await learner.agents("cure the zebra") == []
         bound.set()
-        while not learner.keeper.experience.wins["agent"]:
+        while not learner.store.experience.wins["agent"]:
             await asyncio.sleep(0)
         assert await learner.agents("cure the zebra") == ["docs-writer"]
 
@@ -250,7 +250,7 @@ def test_experience_that_could_not_be_bound_beforehand_is_used_all_the_same(
         async def fail(_: Any) -> None:
             raise SnapshotUnreadable("The snapshot was truncated while it was open.")
 
-        learner.keeper.binds = fail
+        learner.store.prepare = fail
         await learner.report(text="cure the zebra")
         assert await learner.agents("cure the zebra") == ["docs-writer"]
 

@@ -19,7 +19,7 @@ def spans(state: State) -> Any:
     """What was exported, of a state whose calls are traced."""
     memory = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
     exporter = memory.InMemorySpanExporter()
-    state.signs.trace = Trace(exporter, batched=False)
+    state.trace = Trace(exporter, batched=False)
     return exporter.get_finished_spans
 
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestr8_index.records import AgentQuery, Decision, Pattern
+from orchestr8_index.queries import AgentQuery
+from orchestr8_index.records import Decision, Pattern
 from orchestr8_index.store import ledger, schema
 from orchestr8_index.store.database import connect
 

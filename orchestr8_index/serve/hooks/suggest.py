@@ -1,4 +1,4 @@
-"""Who could do what the user has just asked for? A few lines for the host's context, or silence.
+"""Suggests who could do what the user has just asked for: a few lines for the host, or nothing.
 
 It speaks only when the first match of a kind is more likely right than not, and only to a request:
 "thanks" and "fix the typo" are for the host alone. ARCHITECTURE.md has the figures.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ...records import AgentQuery, Answer, Row, SkillQuery, WorkflowQuery
+from ...queries import AgentQuery, Answer, Row, SkillQuery, WorkflowQuery
 from ...search.answer import answer_agents, answer_skills, answer_workflows
 from ...search.confidence import SURE
 from ...text import clean, cut

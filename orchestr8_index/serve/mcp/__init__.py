@@ -1,1 +1,1 @@
-"""What does an MCP host see? Tools, resources, prompts and skills over the same state."""
+"""The MCP face: tools, resources, prompts and skills over the same state."""

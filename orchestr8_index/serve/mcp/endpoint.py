@@ -1,17 +1,18 @@
-"""Who opens the face, and who closes it? The SDK is loaded at the first request for /mcp.
+"""The route /mcp: loads the MCP SDK at the first request, and ends its streams in time.
 
-It costs a second and some 30 MB, which a server that nobody asks in MCP never pays. The sessions
-live in a task of the server's own life, not in that of the request which happened to be first.
+The SDK costs a second and some 30 MB, which a server that nobody asks in MCP never pays. Its
+sessions live in a task of their own, not in that of the request which happened to be first.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import time
 from typing import TYPE_CHECKING
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from ...errors import McpAway
 from ..body import Again, read_body
@@ -19,17 +20,14 @@ from ..callers import caller
 from ..rpc import check_text
 from ..send import send_error
 from ..state import State
-from .streams import Standing
 
 if TYPE_CHECKING:
     from .server import Face
 
 RETRY_SECONDS = 5.0
 CLOSED = "The server is not serving MCP now: it is starting or stopping."
-FAILED, CURE = (
-    "MCP cannot be served: {0}.",
-    "Install the packages of requirements.lock; JSON-RPC works.",
-)
+FAILED = "MCP cannot be served: {0}."
+CURE = "Install the packages of requirements.lock; JSON-RPC works."
 log = logging.getLogger("orchestr8.mcp")
 
 
@@ -46,15 +44,14 @@ class McpRoute:
     def __init__(self, state: State) -> None:
         self._state = state
         self.trouble = McpAway(CLOSED)
-        self._face: Face | None = None
+        self._face: asyncio.Future[Face | None] | None = None
         self._life: asyncio.Task[None] | None = None
-        self._opening: asyncio.Event | None = None
-        self._wanted, self._over = asyncio.Event(), asyncio.Event()
-        self._tried = float("-inf")
+        self._over = asyncio.Event()
+        self._is_open = False
+        self._failed_at = float("-inf")
 
     def begin(self) -> None:
-        """In the server's lifespan."""
-        self._life = asyncio.create_task(self._live())
+        self._is_open = True
 
     async def stop(self) -> None:
         """Ends all sessions; the requests have ended before, or had their time."""
@@ -64,7 +61,7 @@ class McpRoute:
             await self._life
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        face = self._face or await self._open()
+        face = await self._opened()
         if face is None:
             await send_error(send, self.trouble)
             return
@@ -75,58 +72,69 @@ class McpRoute:
             body = await read_body(receive)
             check_text(body)
             receive = Again(body, receive)
-        with self._state.gate.streams.standing(caller.get().name) as revoked:
-            stops = [self._state.ending] if scope["method"] == "GET" else []
-            standing = Standing(receive, send, revoked, *stops)
-            await face(scope, standing.receive, standing.send)
-            await standing.finish()
+        with self._state.gate.sessions.stream(caller.get().name) as revoked:
+            ends = [revoked, self._state.ending] if scope["method"] == "GET" else [revoked]
+            stream = EndingStream(receive, send, *ends)
+            await face(scope, stream.receive, stream.send)
+            await stream.finish()
 
-    async def _open(self) -> Face | None:
+    async def _opened(self) -> Face | None:
         """The face, as soon as it is there; all that ask meanwhile wait for the same one."""
-        if self._life is None or self._state.ending.is_set():
+        if not self._is_open or self._state.ending.is_set():
             return None
-        if self._opening is None:
-            if time.monotonic() - self._tried < RETRY_SECONDS:
+        if self._face is None:
+            if time.monotonic() - self._failed_at < RETRY_SECONDS:
                 return None
-            self._opening = asyncio.Event()
-            self._wanted.set()
-        await self._opening.wait()
-        return self._face
+            self._face = asyncio.get_running_loop().create_future()
+            life = self._live(self._face)
+            self._life = asyncio.create_task(life, context=contextvars.Context())
+        return await asyncio.shield(self._face)
 
-    async def _live(self) -> None:
-        while await self._first(self._wanted):
-            self._wanted.clear()
-            try:
-                await asyncio.to_thread(load)
-                await self._serve()
-            except Exception as error:  # else nobody would ever hear of it
-                self._tried = time.monotonic()
-                self.trouble = McpAway(FAILED.format(error), CURE)
-                log.exception("MCP cannot be served")
-            self._face = None
-            self._settle()
+    async def _live(self, opened: asyncio.Future[Face | None]) -> None:
+        try:
+            make_face = await asyncio.to_thread(load)
+            face = make_face(self._state)
+            async with face.life():
+                opened.set_result(face)
+                log.info("MCP is served")
+                await self._state.ending.wait()
+                face.subscriptions.end()
+                await self._over.wait()
+        except Exception as error:  # else nobody would ever hear of it
+            self._failed_at = time.monotonic()
+            self.trouble = McpAway(FAILED.format(error), CURE)
+            log.exception("MCP cannot be served")
+        self._face = None
+        if not opened.done():
+            opened.set_result(None)
 
-    async def _serve(self) -> None:
-        from .server import make_face
 
-        face = make_face(self._state)
-        async with face.life():
-            self._face = face
-            self._settle()
-            log.info("MCP is served")
-            await self._state.ending.wait()
-            face.end_streams()
-            await self._over.wait()
+class EndingStream:
+    """`receive` and `send` of one request, which ends with any of `ends` as if its client left.
 
-    async def _first(self, event: asyncio.Event) -> bool:
-        """Whether `event` comes before the server's end."""
-        waits = [asyncio.create_task(each.wait()) for each in (event, self._state.ending)]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
-        return not self._state.ending.is_set()
+    The stream of a session before 2026 is a GET that only the client ends; it would hold up a stop
+    of the server. And no stream outlives the key that opened it.
+    """
 
-    def _settle(self) -> None:
-        if self._opening is not None:
-            self._opening.set()
-        self._opening = None
+    def __init__(self, receive: Receive, send: Send, *ends: asyncio.Event) -> None:
+        self._receive, self._send, self._ends = receive, send, ends
+        self._is_open = False
+
+    async def receive(self) -> Message:
+        waits = [asyncio.ensure_future(self._receive())]
+        waits += [asyncio.ensure_future(end.wait()) for end in self._ends]  # type: ignore[arg-type]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            return waits[0].result() if waits[0].done() else {"type": "http.disconnect"}
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def send(self, message: Message) -> None:
+        self._is_open = message["type"] == "http.response.start" or message.get("more_body", False)
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """Complete a response that was begun and cut off."""
+        if self._is_open and any(end.is_set() for end in self._ends):
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})

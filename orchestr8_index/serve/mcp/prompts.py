@@ -1,4 +1,4 @@
-"""Which prompts are there? Every command is one; its arguments go where the command wants them."""
+"""MCP prompts: every command is one, and its arguments go where the command wants them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mcp_types import (
 from ...records import Entry
 from ...text import cut
 from ..state import State
-from .pagination import page
+from .addresses import page
 from .tools import Ctx
 
 LONGEST_DESCRIPTION = 300
@@ -42,8 +42,8 @@ class Prompts:
         segment = self._state.index.segments["workflow"]
         place = segment.position.get(params.name)
         if place is None:
-            said = f"There is no prompt {params.name[:100]!r}. List the prompts for those that are."
-            raise MCPError(INVALID_PARAMS, said)
+            cure = "List the prompts for those that are."
+            raise MCPError(INVALID_PARAMS, f"There is no prompt {params.name[:100]!r}. {cure}")
         text = filled(segment.text(place).strip(), (params.arguments or {}).get(ARGUMENTS, ""))
         message = PromptMessage(role="user", content=TextContent(text=text))
         description = segment.entry(place).description or None

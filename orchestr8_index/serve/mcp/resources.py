@@ -1,13 +1,17 @@
-"""What can be read by address? Entries, the index itself, the patterns, and the files of skills."""
+"""MCP resources: entries, the index itself, the patterns, the files of skills, and completion."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INVALID_PARAMS,
+    CompleteRequestParams,
+    CompleteResult,
+    Completion,
     ListResourcesResult,
     ListResourceTemplatesResult,
     PaginatedRequestParams,
@@ -15,22 +19,23 @@ from mcp_types import (
     ReadResourceResult,
     Resource,
     ResourceTemplate,
+    ResourceTemplateReference,
     TextResourceContents,
 )
 
 from ... import __version__
 from ...catalog.index import Index
-from ...records import KINDS, PLURAL, Entry, Pattern
-from ...text import cut
+from ...records import KINDS, PLURAL, Entry
+from ...text import cut, fold_name
 from ..learning import offered
 from ..state import State
-from .pagination import page
+from .addresses import INDEX, PATTERNS, address, entry_at, kind_of_template, page, template
 from .skills import Skills
 from .tools import Ctx
-from .uris import INDEX, PATTERNS, address, entry_at, template
 
 MARKDOWN, JSON = "text/markdown", "application/json"
 MOST_PATTERNS, LONGEST_DESCRIPTION = 100, 300
+MOST_COMPLETIONS = 100  # the protocol's own limit
 
 
 class Resources:
@@ -40,14 +45,13 @@ class Resources:
     async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> ListResourcesResult:
         cursor = params.cursor if params else None
         given = page(self._state.index, KINDS, cursor)
-        found = [resource for entry in given.entries for resource in self._of(entry)]
         first = [] if cursor else _fixed()
-        return ListResourcesResult(resources=[*first, *found], next_cursor=given.cursor)
+        resources = [each for entry in given.entries for each in self._of(entry)]
+        return ListResourcesResult(resources=[*first, *resources], next_cursor=given.cursor)
 
     def _of(self, entry: Entry) -> list[Resource]:
-        uri = address(entry.kind, entry.plugin, entry.name)
         own = Resource(
-            uri=uri,
+            uri=address(entry.kind, entry.plugin, entry.name),
             name=entry.qualified,
             description=cut(entry.description, LONGEST_DESCRIPTION) or None,
             mime_type=MARKDOWN,
@@ -69,28 +73,50 @@ class Resources:
         return ListResourceTemplatesResult(resource_templates=templates)
 
     async def read(self, ctx: Ctx, params: ReadResourceRequestParams) -> ReadResourceResult:
-        uri = params.uri
+        uri, kind = params.uri, JSON
         if uri == INDEX:
-            return _json(uri, describe(self._state))
-        if uri == PATTERNS:
-            return _json(uri, patterns(self._state))
-        found = await self._skills.read(uri)
-        if found is not None:
-            return found
-        text = entry_text(self._state.index, uri)
+            text: str | None = _json(describe(self._state))
+        elif uri == PATTERNS:
+            text = _json(patterns(self._state))
+        elif file := await self._skills.read(uri):
+            return file
+        else:
+            text, kind = entry_text(self._state.index, uri), MARKDOWN
         if text is None:
             cure = "List the resources, or complete a template, for those that exist."
             raise MCPError(INVALID_PARAMS, f"There is no such resource. {cure}", {"uri": uri})
-        return _result(TextResourceContents(uri=uri, mime_type=MARKDOWN, text=text))
+        contents = TextResourceContents(uri=uri, mime_type=kind, text=text)
+        return ReadResourceResult(contents=[contents])
+
+    async def complete(self, ctx: Ctx, params: CompleteRequestParams) -> CompleteResult:
+        """Plugins and names for the templates that begin with what was typed."""
+        begun = fold_name(params.argument.value)
+        names = dict.fromkeys(self._names(params))
+        values = [name for name in names if fold_name(name).startswith(begun)]
+        shown, more = values[:MOST_COMPLETIONS], len(values) > MOST_COMPLETIONS
+        return CompleteResult(completion=Completion(values=shown, total=len(values), has_more=more))
+
+    def _names(self, params: CompleteRequestParams) -> Iterable[str]:
+        ref = params.ref
+        kind = kind_of_template(ref.uri) if isinstance(ref, ResourceTemplateReference) else None
+        if kind is None:
+            return []
+        owners = self._state.index.segments[kind].owners
+        if params.argument.name == "plugin":
+            return [plugin for plugin, _ in owners]
+        chosen = (params.context.arguments or {}).get("plugin") if params.context else None
+        wanted = fold_name(chosen) if chosen else None
+        return [name for plugin, name in owners if wanted in (None, fold_name(plugin))]
 
 
 def entry_text(index: Index, uri: str) -> str | None:
+    """The text of the entry at an address; None where there is none."""
     named = entry_at(uri)
     if named is None:
         return None
-    kind, plugin, name = named
-    place = index.segments[kind].find(plugin, name)
-    return None if place is None else index.segments[kind].text(place).strip()
+    segment = index.segments[named[0]]
+    place = segment.find(*named[1:])
+    return None if place is None else segment.text(place).strip()
 
 
 def describe(state: State) -> dict[str, Any]:
@@ -110,34 +136,20 @@ def describe(state: State) -> dict[str, Any]:
 
 def patterns(state: State) -> dict[str, Any]:
     """The plans that worked, most used first."""
-    known = offered(state.keeper.ready if state.keeper else None)
-    best = sorted(known, key=lambda pattern: (-pattern.uses, pattern.id))[:MOST_PATTERNS]
-    return {"total": len(known), "patterns": [_pattern(each) for each in best]}
-
-
-def _pattern(pattern: Pattern) -> dict[str, Any]:
-    return {
-        "goal": pattern.goal,
-        "agent_sequence": pattern.agent_sequence,
-        "success_count": pattern.success_count,
-        "failure_count": pattern.failure_count,
-    }
+    every = offered(state.store.ready if state.store else None)
+    best = sorted(every, key=lambda pattern: (-pattern.uses, pattern.id))[:MOST_PATTERNS]
+    names = ("goal", "agent_sequence", "success_count", "failure_count")
+    rows = [{name: getattr(pattern, name) for name in names} for pattern in best]
+    return {"total": len(every), "patterns": rows}
 
 
 def _fixed() -> list[Resource]:
-    index = Resource(
-        uri=INDEX, name="index", description="What is indexed, by plugin.", mime_type=JSON
+    rows = (
+        (INDEX, "index", "What is indexed, by plugin."),
+        (PATTERNS, "patterns", "The plans that worked before."),
     )
-    past = Resource(
-        uri=PATTERNS, name="patterns", description="The plans that worked before.", mime_type=JSON
-    )
-    return [index, past]
+    return [Resource(uri=u, name=n, description=d, mime_type=JSON) for u, n, d in rows]
 
 
-def _json(uri: str, body: Any) -> ReadResourceResult:
-    text = msgspec.json.encode(body).decode()
-    return _result(TextResourceContents(uri=uri, mime_type=JSON, text=text))
-
-
-def _result(contents: TextResourceContents) -> ReadResourceResult:
-    return ReadResourceResult(contents=[contents])
+def _json(body: Any) -> str:
+    return msgspec.json.encode(body).decode()

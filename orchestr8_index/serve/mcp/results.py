@@ -1,102 +1,95 @@
-"""What does a model get of a result? The fields that help it, and nothing that is empty.
+"""A method's result as a model gets it: without fields for programs and without what is empty.
 
-Each struct reads a method's result, leaves out what only programs need, and is the output schema.
+`model_view` derives a struct from the result's type in the table: it reads the result, rounds the
+numbers that are marked, and is the tool's output schema.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache, reduce
+from operator import or_
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
+from msgspec.structs import FieldInfo
 
-from ...answers import EntryChange, Excerpt, PatternChange
-from ...records import Context, Row
-
-
-class Hit(Row, omit_defaults=True, kw_only=True):
-    """A row with its short score; clones in other plugins say the same and are left out."""
-
-    capabilities: list[str] = []
-
-    def __post_init__(self) -> None:
-        self.score = round(self.score, 2)
-        self.also = []
+from ...methods import Method
 
 
-class Found(Struct, omit_defaults=True, kw_only=True):
-    reasoning: str
-    confidence: float
-    near_misses: list[str] = []
+def slim(method: Method, result: bytes) -> Any:
+    """The tool's result from the method's as JSON.
 
-    def __post_init__(self) -> None:
-        self.confidence = round(self.confidence, 2)
-
-
-class Agents(Found, omit_defaults=True, kw_only=True):
-    agents: list[Hit]
+    Of a method that may have no result, it begins with `found`, which stands alone if false.
+    """
+    if result == b"null":
+        return {"found": False}
+    view = msgspec.json.decode(result, type=model_view(method.result))
+    return {"found": True, **msgspec.to_builtins(view)} if may_lack(method.result) else view
 
 
-class Skills(Found, omit_defaults=True, kw_only=True):
-    skills: list[Hit]
+def may_lack(result: Any) -> bool:
+    """Whether a method with this result may answer `null`."""
+    return NoneType in get_args(result)
 
 
-class Workflows(Found, omit_defaults=True, kw_only=True):
-    workflows: list[Hit]
+def model_view(result: Any) -> type[Struct]:
+    """The struct for a result's type; None is left out."""
+    (struct,) = (kind for kind in (*get_args(result), result) if _is_struct(kind))
+    return _view(struct, within=False)
 
 
-class Packed(Context, omit_defaults=True, kw_only=True):
-    pass
+@cache
+def _view(struct: type[Struct], within: bool) -> type[Struct]:
+    fields = [f for f in msgspec.structs.fields(struct) if not is_for_programs(f.type)]
+    digits = {f.name: count for f in fields if (count := _mark(f.type, "digits"))}
+
+    def round_numbers(self: Any) -> None:
+        for name, count in digits.items():
+            setattr(self, name, round(getattr(self, name), count))
+
+    return msgspec.defstruct(
+        struct.__name__,
+        [(f.name, _view_of(f.type), *_default(f, within)) for f in fields],
+        namespace={"__post_init__": round_numbers},
+        omit_defaults=True,
+        kw_only=True,
+    )
 
 
-class Plan(Struct, omit_defaults=True, kw_only=True):
-    goal: str
-    agent_sequence: list[str]
-    dependencies: dict[str, list[str]] = {}
-    parallel_groups: list[list[str]] = []
-    success_count: int = 0
-    failure_count: int = 0
+def _default(field: FieldInfo, within: bool) -> tuple[Any, ...]:
+    """Within a result a list or what may be None is left out when it is empty."""
+    if field.default_factory is not msgspec.NODEFAULT:
+        return (msgspec.field(default_factory=field.default_factory),)
+    if field.default is not msgspec.NODEFAULT:
+        return (field.default,)
+    if within and get_origin(field.type) is list:
+        return (msgspec.field(default_factory=list),)
+    return (None,) if within and NoneType in get_args(field.type) else ()
 
 
-class Learnt(Struct, omit_defaults=True, kw_only=True):
-    """`found` is false, and stands alone, where nothing has been learnt for such a goal."""
-
-    found: bool | None = None
-    pattern: Plan | None = None
-    success_rate: float = 0.0
-    similarity: float = 0.0
-    matched_by: str = ""
-    missing_agents: list[str] = []
-
-    def __post_init__(self) -> None:
-        self.found = self.pattern is not None
+def _view_of(kind: Any) -> Any:
+    """The type with a view in the place of every struct."""
+    if _is_struct(kind):
+        return _view(kind, within=True)
+    parts = [_view_of(part) for part in get_args(kind)]
+    if get_origin(kind) is list:
+        return list[parts[0]]  # type: ignore[valid-type]
+    return reduce(or_, parts) if get_origin(kind) in (Union, UnionType) else kind
 
 
-class Noted(Struct, omit_defaults=True, kw_only=True):
-    pattern: PatternChange | None = None
-    entries: list[EntryChange] = []
-    duplicate: bool = False
-    amended: bool = False
-    unknown: list[str] = []
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Struct)
 
 
-class Reported(Struct, omit_defaults=True, kw_only=True):
-    stored: bool
-    decision_id: int
-    receipt: Noted
+def is_for_programs(kind: Any) -> bool:
+    """Whether a field of this type is marked FOR_PROGRAMS."""
+    return bool(_mark(kind, "for") == "programs")
 
 
-RESULTS: dict[str, type[Struct]] = {
-    "query_agents": Agents,
-    "query_skills": Skills,
-    "query_workflows": Workflows,
-    "get_entry": Excerpt,
-    "get_context": Packed,
-    "get_pattern": Learnt,
-    "report_outcome": Reported,
-}
-
-
-def slim(name: str, result: bytes) -> Any:
-    """A method's result as JSON becomes the tool's; `null` becomes a struct that says so."""
-    return msgspec.json.decode(b"{}" if result == b"null" else result, type=RESULTS[name])
+def _mark(kind: Any, name: str) -> Any:
+    for meta in getattr(kind, "__metadata__", ()):
+        if isinstance(meta, Meta) and meta.extra and name in meta.extra:
+            return meta.extra[name]
+    return next((found for part in get_args(kind) if (found := _mark(part, name))), None)

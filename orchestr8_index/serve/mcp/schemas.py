@@ -1,4 +1,4 @@
-"""What may a tool be given, and what does it return? JSON schemas from structs, made small.
+"""JSON schemas of what a tool takes and returns, from structs, made small.
 
 A host sends the schemas of the params with every request to its model: titles, definitions, limits
 of list items and defaults that say nothing are left out. What is left out is checked all the same.
@@ -11,24 +11,36 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from .results import is_for_programs, may_lack, model_view
+
 Schema = dict[str, Any]
 _WORDS = ("title", "description", "$defs")
-FOR_PROGRAMS = ("occurred_at",)  # a model reports at once, and need not pay for reading of it
 _LIST_LIMITS = ("minItems", "maxItems", "default")
 
 
 def input_schema(params: type[Struct]) -> Schema:
-    """The struct's fields, the required ones first."""
+    """The struct's fields but those for programs, the required ones first."""
     schema = _small(*_root(params))
     fields, required = schema["properties"], schema.get("required", [])
-    ordered = [*required, *(name for name in fields if name not in (*required, *FOR_PROGRAMS))]
-    schema["properties"] = {name: fields[name] for name in ordered}
+    optional = [
+        field.name
+        for field in msgspec.structs.fields(params)
+        if field.name not in required and not is_for_programs(field.type)
+    ]
+    schema["properties"] = {name: fields[name] for name in [*required, *optional]}
     return schema
 
 
-def output_schema(result: type[Struct]) -> Schema:
-    """Nested structs say nothing about what must be there: they leave out what is empty."""
-    return _optional_within(_small(*_root(result)))
+def output_schema(result: Any) -> Schema:
+    """Of a method's result, as a model gets it.
+
+    Nested structs say nothing about what must be there: they leave out what is empty.
+    """
+    schema = _optional_within(_small(*_root(model_view(result))))
+    if may_lack(result):
+        schema["properties"] = {"found": {"type": "boolean"}, **schema["properties"]}
+        del schema["required"]
+    return schema
 
 
 def _root(struct: type[Struct]) -> tuple[Schema, dict[str, Schema]]:

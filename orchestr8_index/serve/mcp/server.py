@@ -1,4 +1,4 @@
-"""What is the face made of? The SDK's server with our functions, and its sessions."""
+"""The MCP face: the SDK's server with our functions, and its sessions over HTTP."""
 
 from __future__ import annotations
 
@@ -18,20 +18,26 @@ from starlette.types import Receive, Scope, Send
 from ... import __version__
 from ...errors import RequestError
 from ..state import State
-from .completion import Completions
 from .prompts import Prompts
 from .resources import Resources
 from .skills import EXTENSION, SETTINGS, DirectoryParams, SkillParams, Skills
-from .subscriptions import Changes
-from .tools import INSTRUCTIONS, Ctx, Tools
+from .subscriptions import Subscriptions
+from .tools import INSTRUCTIONS, Tools
 
 NAME, TITLE = "orchestr8", "Orchestr8 Index"
 MAX_SESSIONS = 1000
 IDLE_SECONDS = 1800.0  # then a session ends: a host that crashed never ends its own
-HOUR, MINUTE = 3_600_000, 60_000  # milliseconds
+CACHE_MS = {
+    "server/discover": 3_600_000,
+    "tools/list": 3_600_000,
+    "resources/templates/list": 3_600_000,
+    "resources/list": 60_000,
+    "prompts/list": 60_000,
+}
+CHANGING = NotificationOptions(prompts_changed=True, resources_changed=True)
 
 
-class FaceServer(Server[dict[str, Any]]):
+class McpServer(Server[dict[str, Any]]):
     """The SDK's server, which says in the eras with a handshake too that lists may change."""
 
     def create_initialization_options(
@@ -40,19 +46,18 @@ class FaceServer(Server[dict[str, Any]]):
         experimental_capabilities: dict[str, dict[str, Any]] | None = None,
         extensions: dict[str, dict[str, Any]] | None = None,
     ) -> InitializationOptions:
-        changing = NotificationOptions(prompts_changed=True, resources_changed=True)
-        told = notification_options or changing
-        return super().create_initialization_options(told, experimental_capabilities, extensions)
+        options = notification_options or CHANGING
+        return super().create_initialization_options(options, experimental_capabilities, extensions)
 
 
 class Face:
     """The application on /mcp, once its life has begun."""
 
-    def __init__(self, server: FaceServer, changes: Changes, max_body: int) -> None:
-        self._changes = changes
+    def __init__(self, state: State) -> None:
+        self.subscriptions = Subscriptions(state)
         self._sessions = StreamableHTTPSessionManager(
-            server,
-            max_request_body_size=max_body,
+            make_server(state, self.subscriptions),
+            max_request_body_size=state.settings.limits.max_body,
             max_sessions=MAX_SESSIONS,
             session_idle_timeout=IDLE_SECONDS,
         )
@@ -62,64 +67,49 @@ class Face:
 
     @contextlib.asynccontextmanager
     async def life(self) -> AsyncIterator[None]:
-        self._changes.begin()
+        self.subscriptions.begin()
         try:
             async with self._sessions.run():
                 yield
         finally:
-            self._changes.end()
-
-    def end_streams(self) -> None:
-        self._changes.end()
+            self.subscriptions.end()
 
 
-def make_server(state: State, changes: Changes) -> FaceServer:
+def make_server(state: State, subscriptions: Subscriptions) -> McpServer:
     tools, prompts, skills = Tools(state), Prompts(state), Skills(state)
     resources = Resources(state, skills)
-    server = FaceServer(
+    server = McpServer(
         NAME,
         version=__version__,
         title=TITLE,
         instructions=INSTRUCTIONS,
-        cache_hints={
-            "server/discover": CacheHint(HOUR),
-            "tools/list": CacheHint(HOUR),
-            "resources/templates/list": CacheHint(HOUR),
-            "resources/list": CacheHint(MINUTE),
-            "prompts/list": CacheHint(MINUTE),
-        },
+        cache_hints={method: CacheHint(life) for method, life in CACHE_MS.items()},  # type: ignore[misc]
         get_tool_input_schema=lambda name: None,  # no field of ours travels in a header
         on_list_tools=tools.listed,  # type: ignore[arg-type]
         on_call_tool=tools.call,  # type: ignore[arg-type]
         on_list_resources=resources.listed,
         on_list_resource_templates=resources.templates,
         on_read_resource=resources.read,
-        on_subscribe_resource=changes.subscribe,
-        on_unsubscribe_resource=changes.unsubscribe,
-        on_subscriptions_listen=changes.listen,
+        on_subscribe_resource=subscriptions.subscribe,
+        on_unsubscribe_resource=subscriptions.unsubscribe,
+        on_subscriptions_listen=subscriptions.listen,
         on_list_prompts=prompts.listed,
         on_get_prompt=prompts.get,
-        on_completion=Completions(state).complete,
+        on_completion=resources.complete,
     )
-    server.middleware[:] = [in_its_words]  # and no spans: nobody here collects them
-    server.add_notification_handler(
-        "notifications/initialized", NotificationParams, changes.greeted
-    )
+    server.middleware[:] = [translate_errors]  # and no spans: nobody here collects them
     server.extensions[EXTENSION] = SETTINGS
+    initialized = "notifications/initialized"
+    server.add_notification_handler(initialized, NotificationParams, subscriptions.initialized)
     server.add_request_handler("skills/list", PaginatedRequestParams, skills.listed)
     server.add_request_handler("skills/get", SkillParams, skills.get)
     server.add_request_handler("resources/directory/read", DirectoryParams, skills.directory)
     return server
 
 
-async def in_its_words(ctx: Ctx, call_next: CallNext) -> HandlerResult:
+async def translate_errors(ctx: Any, call_next: CallNext) -> HandlerResult:
     """An error of the family is the same error here: code, sentence, and the cure in its data."""
     try:
         return await call_next(ctx)
     except RequestError as error:
         raise MCPError(error.code, error.sentence, error.data() or None) from None
-
-
-def make_face(state: State) -> Face:
-    changes = Changes(state)
-    return Face(make_server(state, changes), changes, state.settings.limits.max_body)

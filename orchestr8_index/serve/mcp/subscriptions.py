@@ -1,4 +1,4 @@
-"""Who wants to know what has changed? Subscribers of both eras, told after a new generation.
+"""Tells MCP clients of both eras what has changed after a new generation or a report.
 
 A notification is a hint without replay: who was away asks again. Before 2026 a client subscribes to
 one address at a time and is told on its session's stream; since then it listens on a request.
@@ -7,8 +7,7 @@ one address at a time and is told on its session's stream; since then it listens
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -19,6 +18,7 @@ from mcp.server.subscriptions import (
     PromptsListChanged,
     ResourcesListChanged,
     ResourceUpdated,
+    ServerEvent,
 )
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -31,111 +31,86 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 
+from ..events import Event, GenerationSwapped, Learnt
 from ..state import State
+from .addresses import INDEX, PATTERNS, entry_at
 from .skills import locate
 from .tools import Ctx
-from .uris import INDEX, PATTERNS, entry_at
 
-MOST_WATCHED = 1000  # addresses of one client
-PATIENCE = 5.0  # seconds that a client may take to read a notification
+MOST_WATCHED, MOST_LISTENERS = 1000, 1000  # addresses of one client; clients that listen
+PATIENCE = 5.0  # seconds that a client may take to read its notifications
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Subscriber:
-    """A session of the eras with a handshake, and the addresses that it watches."""
+    """A client, and for each address that it watches what that held when last looked at."""
 
-    connection: Connection
-    uris: set[str] = field(default_factory=set)
-
-    async def tell(self, lists: bool, changed: Iterable[str]) -> None:
-        with anyio.move_on_after(PATIENCE):
-            if lists:
-                await self.connection.send_resource_list_changed()
-                await self.connection.send_prompt_list_changed()
-            for uri in self.uris.intersection(changed):
-                await self.connection.send_resource_updated(uri)
+    send: Callable[[ServerEvent], Awaitable[None]]
+    watched: dict[str, str] = field(default_factory=dict)
 
 
-class Changes:
-    """`bus` reaches the listeners of the modern era."""
-
+class Subscriptions:
     def __init__(self, state: State) -> None:
         self._state = state
-        self.bus = InMemorySubscriptionBus()
-        self._listeners = ListenHandler(self.bus)
-        self._subscribers: dict[int, Subscriber] = {}
-        self._watched: Counter[str] = Counter()
-        self._seen: dict[str, str] = {}
+        self._sessions: dict[int, Subscriber] = {}
+        self._listeners: dict[ListenHandler, Subscriber] = {}
+        self._ends: list[Callable[[], None]] = []
         self._telling: set[asyncio.Task[None]] = set()
 
     def begin(self) -> None:
-        self._state.refresh.on_swap.append(self._swapped)
-        self._state.on_learnt.append(self._learnt)
+        events = self._state.events
+        self._ends = [events.subscribe(kind, self._start) for kind in (GenerationSwapped, Learnt)]
 
     def end(self) -> None:
         """Streams end with their last word; what changes from here on is told to nobody."""
-        if self._swapped in self._state.refresh.on_swap:
-            self._state.refresh.on_swap.remove(self._swapped)
-            self._state.on_learnt.remove(self._learnt)
-        self._listeners.close()
+        for end in self._ends:
+            end()
+        for listener in self._listeners:
+            listener.close()
 
-    async def greeted(self, ctx: Ctx, params: NotificationParams) -> None:
-        self._subscriber(ctx)
+    async def initialized(self, ctx: Ctx, params: NotificationParams) -> None:
+        self._session(ctx)
 
     async def subscribe(self, ctx: Ctx, params: SubscribeRequestParams) -> EmptyResult:
-        known = self._subscriber(ctx).uris
-        if len(known) >= MOST_WATCHED:
+        watched = self._session(ctx).watched
+        if len(watched) >= MOST_WATCHED:
             raise MCPError(INVALID_PARAMS, "That is one address too many. Unsubscribe from some.")
-        if params.uri not in known:
-            known.add(params.uri)
-            self._watch([params.uri])
+        watched.setdefault(params.uri, self.content(params.uri))
         return EmptyResult()
 
     async def unsubscribe(self, ctx: Ctx, params: UnsubscribeRequestParams) -> EmptyResult:
-        known = self._subscriber(ctx).uris
-        if params.uri in known:
-            known.remove(params.uri)
-            self._forget([params.uri])
+        self._session(ctx).watched.pop(params.uri, None)
         return EmptyResult()
 
     async def listen(
         self, ctx: Ctx, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
+        if len(self._listeners) >= MOST_LISTENERS:
+            raise MCPError(INVALID_PARAMS, "Too many clients are listening. Ask again later.")
         uris = (params.notifications.resource_subscriptions or [])[:MOST_WATCHED]
-        self._watch(uris)
+        bus = InMemorySubscriptionBus()
+        listener = ListenHandler(bus)
+        watched = {uri: self.content(uri) for uri in uris}
+        self._listeners[listener] = Subscriber(bus.publish, watched)
         try:
-            return await self._listeners(ctx, params)
+            return await listener(ctx, params)
         finally:
-            self._forget(uris)
+            del self._listeners[listener]
 
-    def _subscriber(self, ctx: Ctx) -> Subscriber:
+    def _session(self, ctx: Ctx) -> Subscriber:
         connection = ctx.session._connection  # the context does not hand it out yet
-        known = self._subscribers.get(id(connection))
-        if known is None:
-            known = self._subscribers[id(connection)] = Subscriber(connection)
-            connection.exit_stack.callback(self._left, known)
-        return known
+        subscriber = self._sessions.get(id(connection))
+        if subscriber is None:
+            subscriber = Subscriber(lambda event: _notify(connection, event))
+            self._sessions[id(connection)] = subscriber
+            connection.exit_stack.callback(self._sessions.pop, id(connection))
+        return subscriber
 
-    def _left(self, subscriber: Subscriber) -> None:
-        del self._subscribers[id(subscriber.connection)]
-        self._forget(subscriber.uris)
-
-    def _watch(self, uris: Iterable[str]) -> None:
-        for uri in uris:
-            self._watched[uri] += 1
-            self._seen.setdefault(uri, self._look(uri))
-
-    def _forget(self, uris: Iterable[str]) -> None:
-        for uri in uris:
-            self._watched[uri] -= 1
-            if not self._watched[uri]:
-                del self._watched[uri], self._seen[uri]
-
-    def _look(self, uri: str) -> str:
+    def content(self, uri: str) -> str:
         """What an address holds now, in short; "" where there is nothing."""
         index = self._state.refresh.index
         if uri == PATTERNS:
-            return str(self._state.keeper.revision if self._state.keeper else -1)
+            return str(self._state.store.revision if self._state.store else -1)
         if index is None or uri == INDEX:
             return str(index.generation if index else 0)
         if located := locate(index, uri):
@@ -144,24 +119,29 @@ class Changes:
         place = index.segments[kind].find(plugin, name)
         return "" if place is None else index.segments[kind].entry(place).digest
 
-    def _swapped(self, index: object) -> None:
-        self._start(lists=True)
-
-    def _learnt(self) -> None:
-        self._start(lists=False)
-
-    def _start(self, lists: bool) -> None:
-        task = asyncio.create_task(self._tell(lists))
+    def _start(self, event: Event) -> None:
+        task = asyncio.create_task(self._tell(isinstance(event, GenerationSwapped)))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
     async def _tell(self, lists: bool) -> None:
-        changed = [uri for uri in self._watched if self._look(uri) != self._seen[uri]]
-        self._seen |= {uri: self._look(uri) for uri in changed}
-        if lists:
-            await self.bus.publish(ResourcesListChanged())
-            await self.bus.publish(PromptsListChanged())
-        for uri in changed:
-            await self.bus.publish(ResourceUpdated(uri))
-        subscribers = list(self._subscribers.values())
-        await asyncio.gather(*(each.tell(lists, changed) for each in subscribers))
+        subscribers = [*self._listeners.values(), *self._sessions.values()]
+        await asyncio.gather(*(self._tell_one(each, lists) for each in subscribers))
+
+    async def _tell_one(self, subscriber: Subscriber, lists: bool) -> None:
+        events: list[ServerEvent] = [ResourcesListChanged(), PromptsListChanged()] if lists else []
+        for uri, before in subscriber.watched.items():
+            now = subscriber.watched[uri] = self.content(uri)
+            events += [ResourceUpdated(uri)] if now != before else []
+        with anyio.move_on_after(PATIENCE):
+            for event in events:
+                await subscriber.send(event)
+
+
+async def _notify(connection: Connection, event: ServerEvent) -> None:
+    if isinstance(event, ResourceUpdated):
+        await connection.send_resource_updated(event.uri)
+    elif isinstance(event, ResourcesListChanged):
+        await connection.send_resource_list_changed()
+    else:
+        await connection.send_prompt_list_changed()

@@ -13,11 +13,11 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
 
 from ...errors import InvalidParams, RequestError
+from ...methods import METHODS, Method
 from ...search.confidence import DOUBTFUL
 from ..calls import perform
-from ..methods import METHODS, Method
 from ..state import State
-from .results import RESULTS, slim
+from .results import slim
 from .schemas import input_schema, output_schema
 
 Ctx = ServerRequestContext[Any, Any]
@@ -38,7 +38,7 @@ def tool(method: Method) -> dict[str, Any]:
         "name": method.short,
         "description": method.when,
         "inputSchema": input_schema(method.params),
-        "outputSchema": output_schema(RESULTS[method.short]),
+        "outputSchema": output_schema(method.result),
         "annotations": {
             "title": method.sentence,
             "readOnlyHint": reads,
@@ -67,7 +67,7 @@ class Tools:
             ctx.request.scope.setdefault("state", {})["rpc_methods"] = method.short
         try:
             raw = encoded(params.arguments or {})
-            result = slim(method.short, await perform(self._state, method.name, raw))
+            result = slim(method, await perform(self._state, method.name, raw))
         except RequestError as error:
             return _failed(error)
         return _answered(result)

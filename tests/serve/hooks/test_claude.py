@@ -37,7 +37,7 @@ def kept(tmp_path: Path, shipped_index: Index) -> Callable[..., Any]:
         async def work(learner: Learner) -> Any:
             for payload in payloads:
                 assert await receive_claude(learner.state, msgspec.json.encode(payload)) == {}
-            outcomes = await learner.keeper.outcomes()
+            outcomes = await learner.store.outcomes()
             rows = outcomes.store.reader.execute(
                 "SELECT task_description, agents_used, result FROM decision_history"
             )

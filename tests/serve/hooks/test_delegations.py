@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestr8_index.records import Report
+from orchestr8_index.reports import Report
 from orchestr8_index.serve.hooks.delegations import Delegations, task_id
 from orchestr8_index.serve.hooks.payloads import PAYLOAD, AgentStopped, Prompted, ToolEnded
 
@@ -173,7 +173,7 @@ def test_little_is_remembered_of_a_long_task() -> None:
     told(delegations, {**events.launched(), "tool_input": given})
     found = told(delegations, events.stopped())
     assert found is None  # no agent has such a name
-    assert len(repr(delegations.known(events.SESSION, events.AGENT))) < 3000
+    assert len(repr(delegations.get(events.SESSION, events.AGENT))) < 3000
 
 
 def test_only_the_last_agents_are_remembered() -> None:

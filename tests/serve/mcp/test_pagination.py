@@ -11,7 +11,7 @@ from mcp.shared.exceptions import MCPError
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.records import KINDS
-from orchestr8_index.serve.mcp.pagination import page
+from orchestr8_index.serve.mcp.addresses import page
 
 from ...trees import agent
 from .meeting import MakeIndex

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
-from orchestr8_index.records import AgentQuery
+from orchestr8_index.queries import AgentQuery
 from orchestr8_index.serve.mcp.schemas import input_schema, output_schema
 from orchestr8_index.serve.mcp.tools import TOOLS
 

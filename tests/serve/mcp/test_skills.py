@@ -16,10 +16,16 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import PaginatedRequestParams
 
 from orchestr8_index.serve.mcp.server import make_server
-from orchestr8_index.serve.mcp.skill_files import MOST_FILES, Unfit, open_folder
-from orchestr8_index.serve.mcp.skill_header import read_fields
-from orchestr8_index.serve.mcp.skills import DirectoryParams, SkillParams, Skills
-from orchestr8_index.serve.mcp.subscriptions import Changes
+from orchestr8_index.serve.mcp.skills import (
+    MOST_FILES,
+    DirectoryParams,
+    SkillParams,
+    Skills,
+    Unfit,
+    files_of,
+    read_fields,
+)
+from orchestr8_index.serve.mcp.subscriptions import Subscriptions
 from orchestr8_index.serve.state import State
 
 from ...trees import Files, MakeTree, build_tree
@@ -167,7 +173,7 @@ def test_a_folder_of_too_many_files_is_not_served(tmp_path: Path) -> None:
         (tmp_path / f"{number}.txt").touch()
     with pytest.raises(Unfit):
         (tmp_path / "SKILL.md").touch()
-        open_folder(str(tmp_path))
+        files_of(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -193,7 +199,7 @@ def test_no_yaml_ends_in_a_defect(block: str) -> None:
 
 def test_a_host_sees_the_extension(state: State) -> None:
     async def capabilities() -> Any:
-        async with Client(make_server(state, Changes(state))) as client:
+        async with Client(make_server(state, Subscriptions(state))) as client:
             return client.server_capabilities.extensions
 
     assert run(capabilities()) == {"io.modelcontextprotocol/skills": {"directoryRead": True}}

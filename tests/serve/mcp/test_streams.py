@@ -11,11 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestr8_index.errors import ForeignSession
 from orchestr8_index.serve.keys import KeyFile
-from orchestr8_index.serve.mcp_sessions import Sessions
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.streams import Streams
 
 from ..lines import served
 from .test_endpoint import JSON, META, MODERN
@@ -70,7 +67,7 @@ def test_a_stream_ends_when_its_key_is_revoked(
         assert (ending.status, staying.status) == (200, 200)
         KeyFile(locked.settings.data_dir).revoke("a-read")
         ending.read()  # ends, or fails after 20 s
-        assert list(locked.gate.streams._endings) == ["a-report"]
+        assert list(locked.gate.sessions._streams) == ["a-report"]
         assert not _ended(staying)
     assert [line for line in caplog.messages if "ASGI" in line or "failed" in line] == []
 
@@ -81,22 +78,3 @@ def _ended(stream: http.client.HTTPResponse) -> bool:
         if not stream.read1():
             return True
     return False
-
-
-def test_a_name_that_comes_again_has_no_session_of_before() -> None:
-    for strict in (True, False):
-        sessions = Sessions(strict)
-        sessions.begun(b"s-1", "ci")
-        sessions.close("ci")
-        with pytest.raises(ForeignSession):
-            sessions.check(b"s-1", "ci")
-
-
-def test_only_streams_that_stand_are_known() -> None:
-    streams = Streams()
-    streams.end("nobody")
-    with streams.standing("ci") as one:
-        with streams.standing("ci") as other, streams.standing("guest") as theirs:
-            streams.end("ci")
-            assert (one.is_set(), other.is_set(), theirs.is_set()) == (True, True, False)
-    assert not streams._endings

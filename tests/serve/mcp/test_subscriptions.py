@@ -12,7 +12,7 @@ from mcp.client.client import Client
 from mcp.client.subscriptions import PromptsListChanged, ResourcesListChanged, ResourceUpdated
 
 from orchestr8_index.serve.mcp.server import make_server
-from orchestr8_index.serve.mcp.subscriptions import Changes
+from orchestr8_index.serve.mcp.subscriptions import Subscriptions
 from orchestr8_index.serve.state import State
 
 from ...trees import MakeTree, agent, build_tree
@@ -27,7 +27,7 @@ class Meeting:
 
     def __init__(self, state: State, root: Path) -> None:
         self.state, self.root = state, root
-        self.changes = Changes(state)
+        self.changes = Subscriptions(state)
         self.told: list[str] = []
 
     async def note(self, message: Any) -> None:
@@ -96,8 +96,7 @@ def test_who_has_left_is_forgotten(meeting: Meeting) -> None:
         await client.subscribe_resource(ONE)
 
     before_2026(meeting, act)
-    assert not meeting.changes._subscribers
-    assert not meeting.changes._watched and not meeting.changes._seen
+    assert not meeting.changes._sessions
 
 
 def test_a_listener_hears_what_it_asked_for(meeting: Meeting) -> None:
@@ -119,13 +118,12 @@ def test_a_listener_hears_what_it_asked_for(meeting: Meeting) -> None:
 
 
 def test_a_generation_with_the_same_text_updates_no_entry(meeting: Meeting) -> None:
-    meeting.changes._watch([ONE, INDEX])
-    before = dict(meeting.changes._seen)
+    before = {uri: meeting.changes.content(uri) for uri in (ONE, INDEX)}
     asyncio.run(meeting.state.refresh.reindex())
-    assert meeting.changes._look(ONE) == before[ONE]
-    assert meeting.changes._look(INDEX) != before[INDEX]
+    assert meeting.changes.content(ONE) == before[ONE]
+    assert meeting.changes.content(INDEX) != before[INDEX]
 
 
 @pytest.mark.parametrize("uri", ["", "x", "orchestr8://agents/a/b", "skill://a", "orchestr8://x"])
 def test_an_address_without_anything_holds_nothing(meeting: Meeting, uri: str) -> None:
-    assert meeting.changes._look(uri) == ""
+    assert meeting.changes.content(uri) == ""

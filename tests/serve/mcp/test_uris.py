@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.records import KINDS, Kind
-from orchestr8_index.serve.mcp.uris import address, entry_at, kind_of_template, template
+from orchestr8_index.serve.mcp.addresses import address, entry_at, kind_of_template, template
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 

@@ -9,8 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orchestr8_index.errors import ForeignSession
 from orchestr8_index.serve.guard import Guard
 from orchestr8_index.serve.keys import KeyFile
-from orchestr8_index.serve.mcp_sessions import MOST_SESSIONS, Sessions
 from orchestr8_index.serve.send import send_json
+from orchestr8_index.serve.sessions import MOST_SESSIONS, Sessions
 from orchestr8_index.serve.state import State
 
 from .asking import ask
@@ -49,7 +49,26 @@ def test_without_keys_every_session_is_open() -> None:
 def test_the_sessions_remembered_are_bounded() -> None:
     sessions = Sessions(strict=True)
     for number in range(MOST_SESSIONS + 1):
-        sessions.begun(b"%d" % number, "ci")
+        sessions.begin(b"%d" % number, "ci")
     sessions.check(b"1", "ci")
     with pytest.raises(ForeignSession):
         sessions.check(b"0", "ci")
+
+
+def test_a_name_that_comes_again_has_no_session_of_before() -> None:
+    for strict in (True, False):
+        sessions = Sessions(strict)
+        sessions.begin(b"s-1", "ci")
+        sessions.close("ci")
+        with pytest.raises(ForeignSession):
+            sessions.check(b"s-1", "ci")
+
+
+def test_a_key_ends_its_own_streams() -> None:
+    sessions = Sessions(strict=True)
+    sessions.close("nobody")
+    with sessions.stream("ci") as one:
+        with sessions.stream("ci") as other, sessions.stream("guest") as theirs:
+            sessions.close("ci")
+            assert (one.is_set(), other.is_set(), theirs.is_set()) == (True, True, False)
+    assert not sessions._streams

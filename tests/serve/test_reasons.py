@@ -1,16 +1,17 @@
-"""Is whatever is wrong a reason in /health, with its cure, and gone when it is mended?"""
+"""Whatever is wrong is a reason in /health, with its cure, and gone when it is mended."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from orchestr8_index.serve.filewatch import Watch
+from orchestr8_index.serve.filewatch import FileWatch
 from orchestr8_index.serve.health import health
 from orchestr8_index.serve.logs import LogFile, LogNowhere, set_up_logs
 from orchestr8_index.serve.state import State
@@ -25,9 +26,9 @@ def reasons(state: State) -> list[str]:
 
 
 def test_trees_that_nobody_looked_at_for_two_hours_may_be_stale(state: State) -> None:
-    state.signs.clock = lambda: state.refresh.looked_at + 7100
+    state.refresh.looked_at = time.monotonic() - 7100
     assert reasons(state) == []
-    state.signs.clock = lambda: state.refresh.looked_at + 3 * 3600
+    state.refresh.looked_at = time.monotonic() - 3 * 3600
     (said,) = reasons(state)
     assert "3 hours ago" in said and "reindex" in said
 
@@ -38,8 +39,7 @@ def test_a_clock_that_is_set_makes_nothing_stale(state: State) -> None:
 
 
 def test_a_watch_that_broke_is_a_reason(state: State) -> None:
-    state.signs.watch = Watch(state.refresh)
-    state.signs.watch.trouble = "The roots cannot be watched: too many."
+    state.file_watch.trouble = "The roots cannot be watched: too many."
     assert health(state)["status"] == "degraded"
 
 
@@ -52,7 +52,7 @@ def test_a_damaged_snapshot_is_a_reason(state: State) -> None:
 def log(state: State, tmp_path: Path, restored: None) -> Iterator[LogFile]:
     made = set_up_logs(tmp_path / "data", "info")
     assert isinstance(made, LogFile)
-    state.signs.listen_to(made)
+    state.log = made
     yield made
 
 
@@ -75,8 +75,7 @@ def test_a_log_that_was_removed_begins_again(state: State, log: LogFile) -> None
     path = Path(log.baseFilename)
     path.unlink()
     os.rmdir(path.parent)
-    for look in state.signs.samples.also:
-        look()
+    log.reopen_if_gone()
     logging.getLogger("orchestr8.test").info("heard")
     assert "heard" in path.read_text()
 
@@ -86,7 +85,7 @@ def test_a_log_that_cannot_be_is_a_reason(state: State, tmp_path: Path, restored
     (tmp_path / "data" / "logs").write_text("in the way")
     made = set_up_logs(tmp_path / "data", "error")
     assert isinstance(made, LogNowhere)
-    state.signs.listen_to(made)
+    state.log = made
     (said,) = reasons(state)
     assert said.startswith("The log cannot be written:") and str(tmp_path) not in said
 
@@ -119,12 +118,12 @@ def test_a_watch_that_breaks_is_tried_again(state: State, monkeypatch: pytest.Mo
     """It ended for good, and nobody was told."""
     tried: list[int] = []
 
-    async def broken(self: Watch) -> None:
+    async def broken(self: FileWatch) -> None:
         tried.append(1)
         raise OSError(28, "No space left on device", "/home/alice/tree")
 
-    monkeypatch.setattr(Watch, "_watch", broken)
-    watch = Watch(state.refresh, again_seconds=0.0)
+    monkeypatch.setattr(FileWatch, "_watch", broken)
+    watch = FileWatch(state.refresh, again_seconds=0.0)
 
     async def run() -> None:
         watch.begin()

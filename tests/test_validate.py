@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestr8_index.plain import plain
-from orchestr8_index.records import AgentQuery, PatternStore, Report
+from orchestr8_index.queries import AgentQuery
+from orchestr8_index.reports import PatternStore, Report
+from orchestr8_index.validate import describe_error
 
 
 @pytest.mark.parametrize(
@@ -34,9 +35,9 @@ from orchestr8_index.records import AgentQuery, PatternStore, Report
 def test_the_decoders_words_become_a_sentence(kind: Any, raw: bytes, said: str) -> None:
     with pytest.raises(msgspec.DecodeError) as error:
         msgspec.json.decode(raw, type=kind)
-    assert plain(error.value).startswith(said)
-    assert "`" not in plain(error.value)
+    assert describe_error(error.value).startswith(said)
+    assert "`" not in describe_error(error.value)
 
 
 def test_what_is_not_known_is_passed_on() -> None:
-    assert plain(msgspec.ValidationError("Strange - at `$.a`")) == "a: Strange"
+    assert describe_error(msgspec.ValidationError("Strange - at `$.a`")) == "a: Strange"

@@ -1,0 +1,239 @@
+"""The params and results of the methods that ask the index: rows, answers, texts, health."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from .records import KINDS, PLURAL, Kind
+from .validate import (
+    FOR_PROGRAMS,
+    SHORT_NUMBER,
+    Limit,
+    Name,
+    Names,
+    Params,
+    Share,
+    Text50,
+    Text100,
+    Text500,
+)
+
+Source = Literal["index", "embedded"]
+
+# --- params ------------------------------------------------------------------------------------
+
+
+class NoParams(Params, frozen=True):
+    pass
+
+
+class Choice(Params, frozen=True, kw_only=True):
+    """What the three query methods share: how many rows, how much of each, and of whom.
+
+    Without `min_confidence` an answer abstains below the fitted threshold of confidence.py.
+    """
+
+    limit: Limit = 5
+    detail: Literal["short", "full"] = "short"
+    explain: bool = False
+    min_confidence: Share | None = None
+    plugins: Names = msgspec.field(default_factory=list)
+    models: Names = msgspec.field(default_factory=list)
+    tools: Names = msgspec.field(default_factory=list)
+    tags: Names = msgspec.field(default_factory=list)
+
+
+class AgentQuery(Choice, frozen=True, kw_only=True):
+    capability: Text100 | None = None
+    role: Text50 | None = None
+    context: Text500 | None = None
+
+    def problems(self) -> dict[str, str]:
+        asked = (self.role, self.capability, self.context) != (None, None, None)
+        return {} if asked else {"context": "give at least one of capability, role, context"}
+
+
+class SkillQuery(Choice, frozen=True, kw_only=True):
+    context: Text500
+
+
+class WorkflowQuery(Choice, frozen=True, kw_only=True):
+    goal: Text500
+
+
+class EntryQuery(Params, frozen=True, kw_only=True):
+    kind: Kind
+    plugin: Name
+    name: Name
+    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+
+
+class ContextQuery(Params, frozen=True, kw_only=True):
+    """What for, how many tokens at most, and of which kinds (all)."""
+
+    task: Text500
+    max_tokens: Annotated[int, Meta(ge=100, le=100_000)] = 2000
+    kinds: Annotated[list[Kind], Meta(min_length=1, max_length=3)] = msgspec.field(
+        default_factory=lambda: list(KINDS)
+    )
+
+
+# --- results -----------------------------------------------------------------------------------
+
+
+class TermPoints(Struct, frozen=True, omit_defaults=True):
+    """What one word, pair of words, rule or nearness gave a hit, as a part of the hit's score.
+
+    `weight` is the word's in the question; `fields` divides the points by where the word stands.
+    """
+
+    term: str
+    points: float
+    weight: float = 0.0
+    fields: dict[str, float] = {}
+
+
+class Row(Struct, omit_defaults=True, kw_only=True):
+    """A hit as callers read it; empty optional fields are left out, `capabilities` excepted.
+
+    `also` names near-clones in other plugins.
+    """
+
+    name: str
+    description: str = ""
+    plugin: str
+    score: Annotated[float, SHORT_NUMBER]
+    model: str = ""
+    category: str = ""
+    keywords: list[str] = []
+    arguments: str = ""
+    steps: list[str] = []
+    agents: list[str] = []
+    role: str = ""
+    fallbacks: list[str] = []
+    also: Annotated[list[str], FOR_PROGRAMS] = []
+    path: str = ""
+    digest: str = ""
+    tags: list[str] = []
+    tools: list[str] = []
+    use_when: str = ""
+    explanation: list[TermPoints] = []
+
+
+class AgentRow(Row, omit_defaults=True, kw_only=True):
+    capabilities: list[str]
+
+
+class Answer(Struct, kw_only=True):
+    """What a query method returns, its rows still under a neutral name."""
+
+    kind: Kind
+    rows: list[Row]
+    reasoning: str
+    confidence: float
+    near_misses: list[str] = []
+
+    def as_result(self, generation: int) -> dict[str, object]:
+        """The fields of AgentAnswer, SkillAnswer or WorkflowAnswer."""
+        result: dict[str, object] = {PLURAL[self.kind]: self.rows}
+        result |= {"reasoning": self.reasoning, "confidence": self.confidence}
+        result |= {"cache_hit": False, "generation": generation, "source": "index"}
+        if self.near_misses:
+            result["near_misses"] = self.near_misses
+        return result
+
+
+class Reasoned(Struct, kw_only=True):
+    """What the answers of the three query methods share.
+
+    `source` is `embedded` for an answer that the client gave itself, from an index that was built
+    `age_s` seconds ago.
+    """
+
+    reasoning: str
+    confidence: Annotated[float, SHORT_NUMBER]
+    cache_hit: Annotated[bool, FOR_PROGRAMS]
+    generation: Annotated[int, FOR_PROGRAMS]
+    source: Annotated[Source, FOR_PROGRAMS] = "index"
+    age_s: Annotated[float, FOR_PROGRAMS] | None = None
+    near_misses: list[str] = []
+
+
+class AgentAnswer(Reasoned, kw_only=True):
+    agents: list[AgentRow]
+
+
+class SkillAnswer(Reasoned, kw_only=True):
+    skills: list[Row]
+
+
+class WorkflowAnswer(Reasoned, kw_only=True):
+    workflows: list[Row]
+
+
+class Excerpt(Struct, frozen=True):
+    """The text of an entry; `truncated` where it was cut, `tokens` what the text costs."""
+
+    kind: Kind
+    plugin: str
+    name: str
+    text: str
+    tokens: int
+    truncated: bool
+
+
+class EntryAnswer(Excerpt, frozen=True):
+    source: Annotated[Source, FOR_PROGRAMS] = "index"
+    age_s: Annotated[float, FOR_PROGRAMS] | None = None
+
+
+class TokenReceipt(Struct, frozen=True):
+    """What an answer costs its reader, and what the names and descriptions of all would."""
+
+    tokens_used: int
+    tokens_catalogue: int
+    tokenizer: str
+
+
+class Context(Struct, kw_only=True):
+    """Rows per kind, the past pattern, one entry's best section, and what all of it costs.
+
+    `confidence`: for each kind with rows, the probability that its first one is right.
+    """
+
+    agents: list[Row] = []
+    skills: list[Row] = []
+    workflows: list[Row] = []
+    confidence: dict[str, float] = {}
+    pattern: dict[str, Any] | None = None
+    text: str = ""
+    receipt: TokenReceipt
+
+
+class ContextAnswer(Context, kw_only=True):
+    source: Annotated[Source, FOR_PROGRAMS] = "index"
+    age_s: Annotated[float, FOR_PROGRAMS] | None = None
+
+
+class HealthAnswer(Struct, kw_only=True):
+    """`status`: healthy, degraded, starting; from the client itself `away`, or `embedded`."""
+
+    status: str
+    generation: int = 0
+    version: str = ""
+    uptime_ms: float = 0
+    memory_mb: float = 0
+    indexes: dict[str, int] = {}
+    cache: dict[str, float] = {}
+    database: dict[str, Any] = {}
+    files: dict[str, int] = {}
+    built_at: str | None = None
+    build_ms: float = 0
+    checked_age_s: float | None = None
+    roots_digest: str = ""
+    reasons: list[str] = []
+    source: Source = "index"
+    age_s: float | None = None

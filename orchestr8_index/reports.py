@@ -1,0 +1,149 @@
+"""The params and results of the methods about outcomes: reports, receipts, patterns."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from .records import Result
+from .validate import FOR_PROGRAMS, Limit, Name, Names, Params, Share, Text100, Text500
+
+MOST_COUNTED = 10**15  # sums of numbers up to this are exact, and fit into the database
+Sequence = Annotated[list[Name], Meta(min_length=1, max_length=50)]
+
+# --- params ------------------------------------------------------------------------------------
+
+
+class PatternGoal(Params, frozen=True, kw_only=True):
+    goal: Text500
+    context: Text500 | None = None
+
+
+class PatternSearch(Params, frozen=True, kw_only=True):
+    goal: Text500
+    min_similarity: Share = 0.7
+    limit: Limit = 5
+
+
+class Report(Params, frozen=True, kw_only=True):
+    """What was done for one task, and how it ended.
+
+    `occurred_at` (seconds since 1970) is for what is reported later; never later than now.
+    """
+
+    task_id: Text100
+    task_description: Annotated[str, Meta(min_length=1, max_length=1000)]
+    agents_used: Sequence
+    result: Result
+    duration_ms: Annotated[float, Meta(ge=0, le=MOST_COUNTED)] | None = None
+    tokens_saved: Annotated[int, Meta(ge=0, le=MOST_COUNTED)] | None = None
+    resolved_by: Name | None = None
+    skills_used: Names = msgspec.field(default_factory=list)
+    workflows_used: Names = msgspec.field(default_factory=list)
+    model: Annotated[str, Meta(max_length=100)] = ""
+    caller: Annotated[str, Meta(max_length=100)] = ""
+    receipt: Literal["short", "full"] = "short"
+    occurred_at: Annotated[float, Meta(ge=0, le=MOST_COUNTED), FOR_PROGRAMS] | None = None
+
+
+class PatternStore(Params, frozen=True, kw_only=True):
+    goal: Text500
+    agent_sequence: Sequence
+    dependencies: Annotated[dict[Name, Names], Meta(max_length=50)] | None = None
+    parallel_groups: Annotated[list[Sequence], Meta(max_length=50)] | None = None
+
+
+class ForgetQuery(Params, frozen=True, kw_only=True):
+    """Which decisions to forget: exactly one of these. `before` is an ISO 8601 date or moment."""
+
+    task_id: Text100 | None = None
+    before: Annotated[str, Meta(min_length=4, max_length=40)] | None = None
+    agent: Name | None = None
+
+    def problems(self) -> dict[str, str]:
+        given = [value for value in (self.task_id, self.before, self.agent) if value is not None]
+        wrong = "give exactly one of task_id, before, agent"
+        return {} if len(given) == 1 else {"task_id": wrong}
+
+
+# --- results -----------------------------------------------------------------------------------
+
+
+class PatternRecord(Struct, kw_only=True):
+    """A sequence of agents for a kind of goal; averages are over the counted uses."""
+
+    id: Annotated[int, FOR_PROGRAMS]
+    goal: str
+    agent_sequence: list[str]
+    dependencies: dict[str, list[str]] = {}
+    parallel_groups: list[list[str]] = []
+    success_count: int = 0
+    failure_count: int = 0
+    avg_duration_ms: Annotated[float, FOR_PROGRAMS] | None = None
+    avg_tokens_saved: Annotated[float, FOR_PROGRAMS] | None = None
+    created_at: Annotated[str, FOR_PROGRAMS] = ""
+    updated_at: Annotated[str, FOR_PROGRAMS] = ""
+
+
+class PatternAnswer(Struct, kw_only=True):
+    """A pattern, how alike its goal is, and the agents of it that exist no longer."""
+
+    pattern: PatternRecord
+    success_rate: float
+    similarity: float
+    task_count: Annotated[int, FOR_PROGRAMS]
+    matched_by: str
+    missing_agents: list[str] = []
+
+
+class PatternStored(Struct, kw_only=True):
+    pattern_id: int
+    created: bool
+
+
+class PatternChange(Struct, frozen=True):
+    """A pattern's counts before and after a report; `created` when the report founded it."""
+
+    id: int
+    goal: str
+    created: bool
+    success_before: int
+    failure_before: int
+    success_after: int
+    failure_after: int
+
+
+class EntryChange(Struct, frozen=True, omit_defaults=True):
+    """Points are successes; a failure is -0.25. Ranks only in a full receipt, 0 when not found."""
+
+    entry: str
+    points: float
+    rank_before: int | None = None
+    rank_after: int | None = None
+
+
+class Receipt(Struct, frozen=True):
+    """What a report changed. `unknown`: names that no entry has."""
+
+    pattern: PatternChange | None
+    entries: list[EntryChange]
+    duplicate: bool = False
+    amended: bool = False
+    unknown: list[str] = []
+
+
+class OutcomeAnswer(Struct, kw_only=True):
+    """`stored`: the server has it on its disk. `spooled`: it waits on ours for the server."""
+
+    stored: bool
+    decision_id: int | None
+    receipt: Receipt | None
+    spooled: Annotated[bool, FOR_PROGRAMS] = False
+
+
+class Forgotten(Struct, frozen=True):
+    """How many decisions were removed."""
+
+    forgotten: int

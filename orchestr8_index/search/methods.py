@@ -1,0 +1,75 @@
+"""The methods that an index answers alone: for the server, the client's fallback, the command line.
+
+`answer_method` is the one place that maps a method's name to the function that answers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..catalog.index import Index
+from ..queries import (
+    AgentQuery,
+    Context,
+    ContextQuery,
+    EntryQuery,
+    Excerpt,
+    SkillQuery,
+    WorkflowQuery,
+)
+from ..records import Experience
+from ..text import Terms
+from ..tokens import ESTIMATING, Tokenizer
+from .answer import answer_agents, answer_skills, answer_workflows
+from .context import get_context
+from .excerpt import get_entry
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What an answer may use beside the index. `pattern` is a result of getOrchestrationPattern."""
+
+    terms: Terms
+    experience: Experience | None = None
+    pattern: dict[str, Any] | None = None
+    tokens: Tokenizer = ESTIMATING
+
+
+def answer_method(index: Index, name: str, params: Any, knowledge: Knowledge) -> Any:
+    """The result of the method by its wire name, for params that were checked.
+
+    Raises InvalidParams for an entry that is not there, KeyError for a method not in ANSWERS.
+    """
+    return ANSWERS[name](index, params, knowledge)
+
+
+def query_agents(index: Index, query: AgentQuery, known: Knowledge) -> dict[str, object]:
+    return answer_agents(index, query, known.terms, known.experience).as_result(index.generation)
+
+
+def query_skills(index: Index, query: SkillQuery, known: Knowledge) -> dict[str, object]:
+    return answer_skills(index, query, known.terms, known.experience).as_result(index.generation)
+
+
+def query_workflows(index: Index, query: WorkflowQuery, known: Knowledge) -> dict[str, object]:
+    return answer_workflows(index, query, known.terms, known.experience).as_result(index.generation)
+
+
+def read_entry(index: Index, query: EntryQuery, known: Knowledge) -> Excerpt:
+    return get_entry(index, query, known.tokens)
+
+
+def read_context(index: Index, query: ContextQuery, known: Knowledge) -> Context:
+    more = known.terms, known.experience, known.pattern, known.tokens
+    return get_context(index, query, *more)
+
+
+ANSWERS: dict[str, Callable[[Index, Any, Knowledge], Any]] = {
+    "queryAgents": query_agents,
+    "querySkills": query_skills,
+    "queryWorkflows": query_workflows,
+    "getEntry": read_entry,
+    "getContext": read_context,
+}

@@ -1,0 +1,99 @@
+"""The server's one event bus: whatever happens is published once, to all who have subscribed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Literal, TypeVar
+
+from msgspec import Struct
+
+KeyChange = Literal["key added", "key revoked"]
+MOST_WAITING = 256  # events that one slow subscriber may have waiting
+
+
+class Event(Struct, frozen=True):
+    """Something that has happened. What it was is its class."""
+
+
+class GenerationSwapped(Event, frozen=True):
+    """Questions are answered from a new generation."""
+
+    generation: int
+
+
+class Learnt(Event, frozen=True):
+    """A method (its name on the wire) has changed what was learnt."""
+
+    method: str
+
+
+class KeyChanged(Event, frozen=True):
+    """The key of this name was added or revoked."""
+
+    name: str
+    change: KeyChange
+
+
+E = TypeVar("E", bound=Event)
+
+
+class Inbox:
+    """The events that one asynchronous subscriber has not read yet; an async iterator.
+
+    Holds `most` events: the oldest makes way for a newer one, and `lost` counts those.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._waiting: deque[Event] = deque(maxlen=most)
+        self._arrived = asyncio.Event()
+        self.lost = 0
+
+    def put(self, event: Event) -> None:
+        self.lost += len(self._waiting) == self._waiting.maxlen
+        self._waiting.append(event)
+        self._arrived.set()
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._waiting.popleft()
+
+
+class Events:
+    """Publishes to the subscribers in the order in which they came, in the server's one thread."""
+
+    def __init__(self) -> None:
+        self._subscribers: dict[type[Event], list[Callable[[Any], None]]] = {}
+
+    def subscribe(self, kind: type[E], receive: Callable[[E], None]) -> Callable[[], None]:
+        """Call `receive` with each event of that class; returns what ends that."""
+        subscribers = self._subscribers.setdefault(kind, [])
+        subscribers.append(receive)
+
+        def unsubscribe() -> None:
+            if receive in subscribers:
+                subscribers.remove(receive)
+
+        return unsubscribe
+
+    def publish(self, event: Event) -> None:
+        for receive in tuple(self._subscribers.get(type(event), ())):
+            receive(event)
+
+    @contextlib.contextmanager
+    def inbox(self, *kinds: type[Event], most: int = MOST_WAITING) -> Iterator[Inbox]:
+        """Within: the events of these classes, to be read as they come."""
+        inbox = Inbox(most)
+        ends = [self.subscribe(kind, inbox.put) for kind in kinds]
+        try:
+            yield inbox
+        finally:
+            for end in ends:
+                end()

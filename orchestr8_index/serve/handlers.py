@@ -1,0 +1,60 @@
+"""What the running server does for each method of the table: `async (state, params) -> result`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..errors import StoreUnavailable
+from ..methods import METHODS
+from ..queries import ContextQuery, NoParams
+from ..reports import PatternGoal
+from ..search.methods import ANSWERS, Knowledge, answer_method
+from .health import health, metrics
+from .learning import cache_decision, find_patterns, forget_decisions, get_pattern, store_pattern
+from .state import State
+
+Handler = Callable[[State, Any], Awaitable[Any]]
+
+
+def from_index(name: str) -> Handler:
+    """The handler of a method that the index answers alone."""
+
+    async def handler(state: State, params: Any) -> Any:
+        return answer_method(state.index, name, params, knowledge(state))
+
+    return handler
+
+
+async def get_context(state: State, query: ContextQuery) -> Any:
+    """Raises nothing for the store: what the index says is worth having without the past."""
+    try:
+        pattern = await get_pattern(state, PatternGoal(goal=query.task))
+    except StoreUnavailable:
+        pattern = None
+    return answer_method(state.index, "getContext", query, knowledge(state, pattern))
+
+
+async def get_health(state: State, _: NoParams) -> Any:
+    return health(state)
+
+
+async def get_metrics(state: State, _: NoParams) -> Any:
+    return metrics(state)
+
+
+def knowledge(state: State, pattern: dict[str, Any] | None = None) -> Knowledge:
+    return Knowledge(state.terms, state.experience, pattern, state.tokens)
+
+
+HANDLERS: dict[str, Handler] = {
+    **{name: from_index(name) for name in METHODS if name in ANSWERS},
+    "getContext": get_context,
+    "getOrchestrationPattern": get_pattern,
+    "queryPattern": find_patterns,
+    "storePattern": store_pattern,
+    "cacheDecision": cache_decision,
+    "forgetDecisions": forget_decisions,
+    "getHealth": get_health,
+    "getMetrics": get_metrics,
+}

@@ -1,0 +1,55 @@
+"""MCP sessions and event streams by the name of the key that began them.
+
+A session goes on with the right of its key: no other may use it, and both end with the key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from ..errors import ForeignSession
+
+HEADER = b"mcp-session-id"
+MOST_SESSIONS = 10_000
+
+
+class Sessions:
+    """`strict`: a session that this server did not see begin may be used by nobody."""
+
+    def __init__(self, strict: bool) -> None:
+        self._strict = strict
+        self._owners: OrderedDict[bytes, str] = OrderedDict()
+        self._streams: dict[str, set[asyncio.Event]] = {}
+
+    def begin(self, session: bytes, name: str) -> None:
+        self._owners.setdefault(session, name)
+        if len(self._owners) > MOST_SESSIONS:
+            self._owners.popitem(last=False)
+
+    def check(self, session: bytes | None, name: str) -> None:
+        """Raises ForeignSession."""
+        if session is not None and self._owners.get(session, "" if self._strict else name) != name:
+            raise ForeignSession("There is no such session for this key.")
+
+    @contextlib.contextmanager
+    def stream(self, name: str) -> Iterator[asyncio.Event]:
+        """Within: the event that is set when this caller may not hear more."""
+        revoked, streams = asyncio.Event(), self._streams.setdefault(name, set())
+        streams.add(revoked)
+        try:
+            yield revoked
+        finally:
+            streams.remove(revoked)
+            if not streams:
+                del self._streams[name]
+
+    def close(self, name: str) -> None:
+        """End the streams of that key; its sessions are nobody's, not even of a later key of the
+        same name."""
+        for session in [each for each, owner in self._owners.items() if owner == name]:
+            self._owners[session] = ""
+        for revoked in self._streams.get(name, ()):
+            revoked.set()
