@@ -102,8 +102,8 @@ async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[
     clock = [0.0]
     lives = (settings.query_life, settings.pattern_life)
     caches = [AnswerCache(life, clock=lambda: clock[0]) for life in lives]
-    store = StoreKeeper(settings)
-    state = make_state(settings, Refresh(settings, Builder(settings), index=index), store)
+    refresh = Refresh(settings, Builder(settings), index=index)
+    state = make_state(settings, refresh, store := StoreKeeper(settings))
     state.query_cache, state.pattern_cache = caches
     store.begin()
     await store.outcomes()
