@@ -110,12 +110,12 @@ class Server(contextlib.AbstractContextManager["Server"]):
 
     @property
     def cpu_s(self) -> float:
-        """Processor time so far, with that of its children that have ended; 0 if unknown."""
+        """Processor time so far, without its children; 0 where the system does not say."""
         try:
             fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         except OSError:
             return 0.0
-        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         if self.process.poll() is None:

@@ -26,9 +26,20 @@ LISTS = {
 _make_server = face.make_server
 
 
-def make_server(state: Any, changes: Any) -> Any:
-    server = _make_server(state, changes)
-    more._subscriptions = changes.bus
+class Listeners:
+    """What the fixtures publish reaches everybody who listens to the product's server."""
+
+    def __init__(self, subscriptions: Any) -> None:
+        self._subscriptions = subscriptions
+
+    async def publish(self, event: Any) -> None:
+        for subscriber in list(self._subscriptions._listeners.values()):
+            await subscriber.send(event)
+
+
+def make_server(state: Any, subscriptions: Any) -> Any:
+    server = _make_server(state, subscriptions)
+    more._subscriptions = Listeners(subscriptions)
     for method, field in CHOICES.items():
         add(server, method, either, field)
     for method, field in LISTS.items():
