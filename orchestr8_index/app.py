@@ -51,6 +51,8 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     state = make_state(settings, refresh, StoreKeeper(settings), tokens)
     state.log, state.trace = log, make_trace(settings.otel_endpoint)
     lines = Lines(settings.limits, state.metrics.failed)
+    if state.shared is not None:
+        state.shared.count_waiting = lines.count_waiting
     serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)
 
 
@@ -67,6 +69,7 @@ def make_state(
     from .serve.filewatch import FileWatch
     from .serve.metrics import Metrics
     from .serve.samples import Samples
+    from .serve.shared import SharedKeeper
     from .serve.state import State
 
     events, metrics = Events(), Metrics()
@@ -88,6 +91,7 @@ def make_state(
     refresh.prepare = lambda index: state.bind(index, state.experience)
     refresh.announce = lambda index: events.publish(GenerationSwapped(index.generation))
     if store is not None:
+        state.shared = SharedKeeper(settings, events, state.ending)
         store.prepare = lambda experience: state.bind(refresh.index, experience)
     return state
 

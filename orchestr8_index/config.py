@@ -82,7 +82,11 @@ class Limits(msgspec.Struct, frozen=True):
     ] = 2000
     max_running: Annotated[
         int, _int(1, _MANY, "requests without an answer, but for event streams; more is 503")
-    ] = 128
+    ] = 100
+    max_waiting: Annotated[
+        int,
+        _int(1, _MANY, "calls that wait for other agents, at most half the connections; then 503"),
+    ] = 1000
     head_seconds: Annotated[int, _int(1, _SECONDS, "for the headers to come; else 408")] = 10
     body_seconds: Annotated[int, _int(1, _SECONDS, "for the body to come; else 408")] = 30
     send_seconds: Annotated[int, _int(1, _SECONDS, "for an answer to be read")] = 30
@@ -189,6 +193,17 @@ class Settings(msgspec.Struct, frozen=True):
     ] = ""
     store_soft_mb: Annotated[int, _int(1, 1 << 20, "above it the query log is pruned")] = 100
     store_hard_mb: Annotated[int, _int(1, 1 << 20, "above it outcomes are refused")] = 500
+    coordinate_sync: Annotated[
+        str,
+        _text(
+            "`fast`: what is acknowledged of the shared state survives the process, but not a "
+            "power cut",
+            one_of=("full", "fast"),
+        ),
+    ] = "full"
+    coordinate_hard_mb: Annotated[
+        int, _int(1, 1 << 20, "above it new shared values and messages are refused")
+    ] = 500
     api_key: Annotated[
         str, _text("what command line, bridge and Claude Code plugin show to a server", form="KEY")
     ] = ""

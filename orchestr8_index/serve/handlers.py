@@ -12,6 +12,7 @@ from ..reports import PatternGoal
 from ..search.methods import ANSWERS, Knowledge, answer_method
 from .health import health, metrics
 from .learning import cache_decision, find_patterns, forget_decisions, get_pattern, store_pattern
+from .shared import shared
 from .state import State
 
 Handler = Callable[[State, Any], Awaitable[Any]]
@@ -43,6 +44,12 @@ async def get_metrics(state: State, _: NoParams) -> Any:
     return metrics(state)
 
 
+async def discover(state: State, _: NoParams) -> Any:
+    from .openrpc import document  # the library of schemas is loaded with the first request
+
+    return document()
+
+
 def knowledge(state: State, pattern: dict[str, Any] | None = None) -> Knowledge:
     return Knowledge(state.terms, state.experience, pattern, state.tokens)
 
@@ -57,4 +64,6 @@ HANDLERS: dict[str, Handler] = {
     "forgetDecisions": forget_decisions,
     "getHealth": get_health,
     "getMetrics": get_metrics,
+    "rpc.discover": discover,
+    **{m.name: shared(m.short) for m in METHODS.values() if m.face == "coordinate"},
 }
