@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestr8_index.learn.turns import Turns
+from orchestr8_index.learn.outcomes import Turns
 
 
 async def settle() -> None:
