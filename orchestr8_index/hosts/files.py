@@ -24,10 +24,6 @@ class Change(NamedTuple):
     after: str | None
     what: str
 
-    @property
-    def backup(self) -> Path:
-        return self.path.with_name(self.path.name + SUFFIX)
-
     def diff(self) -> list[str]:
         old, new = ((text or "").splitlines() for text in (self.before, self.after))
         named = str(self.path)
@@ -54,8 +50,8 @@ def disconnected(host: Host, path: Path) -> Change:
         kept = _original(host, path, before, held)
         if kept is not None:
             return Change(path, before, kept, "removed")
-        backup = _read(_real(path).with_name(_real(path).name + SUFFIX))
-        groups = _groups(path, backup)
+        backup = _read(_backup_of(path))
+        groups = _format(path).read(backup) if backup is not None else {}
         after = _format(path).take(before, host.group, NAME, keep_group=host.group in groups)
     empty = backup is None and "".join(after.split()) in ("", "{}")
     return Change(path, before, None if empty else after, "removed")
@@ -63,8 +59,8 @@ def disconnected(host: Host, path: Path) -> Change:
 
 def carry_out(change: Change, *, private: bool) -> None:
     """Follows a link to the real file, and keeps that file's mode."""
-    real = _real(change.path)
-    backup = real.with_name(real.name + SUFFIX)
+    real = change.path.resolve()
+    backup = _backup_of(real)
     try:
         if change.after is None:
             real.unlink()
@@ -101,8 +97,7 @@ def _replace(path: Path, text: str, mode: int) -> None:
 
 def _original(host: Host, path: Path, now: str, entry: Entry) -> str | None:
     """The backup, if putting the entry into it gives what is there now."""
-    real = _real(path)
-    backup = _read(real.with_name(real.name + SUFFIX))
+    backup = _read(_backup_of(path))
     if backup is None or _held(host, path, backup) is not None:
         return None
     return backup if _format(path).put(backup, host.group, NAME, entry) == now else None
@@ -112,16 +107,13 @@ def _held(host: Host, path: Path, text: str | None) -> Any:
     return _format(path).held(text, host.group, NAME) if text is not None else None
 
 
-def _groups(path: Path, text: str | None) -> dict[str, Any]:
-    return _format(path).read(text) if text is not None else {}
-
-
 def _format(path: Path) -> Any:
     return toml if path.suffix == ".toml" else jsonc
 
 
-def _real(path: Path) -> Path:
-    return path.resolve()
+def _backup_of(path: Path) -> Path:
+    real = path.resolve()
+    return real.with_name(real.name + SUFFIX)
 
 
 def _read(path: Path) -> str | None:

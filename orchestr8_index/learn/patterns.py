@@ -18,8 +18,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..records import Decision, Pattern
-from .similarity import similarity
-from .tasks import Task
+from .tasks import Task, similarity
 
 JOIN = 0.45
 PER_SEQUENCE = 64

@@ -1,13 +1,17 @@
-"""The words of a task: its distinct terms and adjacent pairs, and a key."""
+"""The words of a task (its distinct terms and adjacent pairs, and a key), and how alike two are."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 
 from ..text import Terms
+
+COSINE, KEYWORD, STRING = 0.5, 0.3, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +41,29 @@ def read_task(text: str, terms: Terms) -> Task:
 def hashed(text: str) -> int:
     """A 64-bit number that is the same in every process."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def similarity(
+    goal: str, other: str, terms: Collection[str], others: Collection[str], least: float = 0.0
+) -> float:
+    """0.5·cosine + 0.3·keyword + 0.2·string, each in [0, 1]. `terms` and `others` are the
+    goals' distinct terms; the string part is rapidfuzz's ratio.
+
+    Where the words show that it is below `least`, the strings are not compared, and it is 0.
+    """
+    worded = of_words(terms, others)
+    if worded + STRING < least:
+        return 0.0
+    from rapidfuzz import fuzz
+
+    return worded + STRING * fuzz.ratio(goal.casefold(), other.casefold()) / 100
+
+
+def of_words(terms: Collection[str], others: Collection[str]) -> float:
+    """The parts of cosine and keyword: shared terms over the geometric mean, and over the union."""
+    shared = len(frozenset(terms).intersection(others))
+    if not shared:
+        return 0.0
+    cosine = shared / math.sqrt(len(terms) * len(others))
+    keyword = shared / (len(terms) + len(others) - shared)
+    return COSINE * cosine + KEYWORD * keyword

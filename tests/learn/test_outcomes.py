@@ -11,6 +11,7 @@ import pytest
 
 from orchestr8_index.errors import StoreUnavailable
 from orchestr8_index.learn import outcomes as learning
+from orchestr8_index.learn.counts import CHECKPOINT
 from orchestr8_index.learn.outcomes import Outcomes
 from orchestr8_index.learn.receipt import Applied
 from orchestr8_index.reports import EntryChange
@@ -257,7 +258,7 @@ def test_a_damaged_checkpoint_is_counted_anew(tmp_path: Path, damage: bytes) -> 
 
     before = with_outcomes(tmp_path, fill)
     with contextlib.closing(connect(tmp_path / NAME)) as connection:
-        ledger.write_checkpoint(connection, learning.CHECKPOINT, damage)
+        ledger.write_checkpoint(connection, CHECKPOINT, damage)
     assert with_outcomes(tmp_path, look) == before
 
 
@@ -273,8 +274,8 @@ def test_a_checkpoint_comes_by_itself_under_load(
                 await send(outcomes, f"{who}-{number}")
 
         await asyncio.gather(*(keep_reporting(who) for who in range(5)))
-        saved = ledger.read_checkpoint(outcomes.store.reader, learning.CHECKPOINT)
-        return saved, outcomes._since_checkpoint
+        saved = ledger.read_checkpoint(outcomes.store.reader, CHECKPOINT)
+        return saved, outcomes.counts.unsaved
 
     saved, since = with_outcomes(tmp_path, work)
     assert saved and since < 30

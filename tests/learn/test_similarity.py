@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr8_index.learn.similarity import similarity
+from orchestr8_index.learn.tasks import similarity
 
 WORDS = st.lists(st.sampled_from("ab cd ef gh ij".split()), max_size=5, unique=True)
 

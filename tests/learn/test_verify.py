@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestr8_index.errors import InvalidParams
-from orchestr8_index.learn.outcomes import CHECKPOINT, Outcomes
+from orchestr8_index.learn.counts import CHECKPOINT
+from orchestr8_index.learn.outcomes import Outcomes
 from orchestr8_index.learn.verify import (
     Verdict,
     chooser,

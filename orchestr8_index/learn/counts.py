@@ -1,0 +1,154 @@
+"""What is derived from the decisions: experience and patterns, kept in step with each commit.
+
+The decisions on disk are the truth. A checkpoint holds what was derived up to one of them, so that
+a start counts only what came after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from ..records import Decision
+from ..reports import PatternChange, Receipt
+from ..store import ledger
+from ..store.store import Store
+from ..text import Terms
+from .experience import Memory
+from .patterns import Patterns
+from .receipt import Applied, entry_changes, pattern_change
+
+CHECKPOINT, FORMAT = "memory", 2
+REMEMBERED = 2_000
+AMENDMENT_COUNTS = 500  # an amendment is worth that many decisions: only a whole recount repeats it
+
+
+def unattended(write: asyncio.Future[Any]) -> None:
+    """Nobody waits for this write; the store notes its failure."""
+    write.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+@dataclass(slots=True)
+class Counts:
+    """`last` is the number of the last decision counted, `unsaved` how much came since the last
+    checkpoint. Every method runs in the event loop's thread, between two commits."""
+
+    store: Store
+    terms: Terms
+    memory: Memory = field(init=False)
+    patterns: Patterns = field(init=False)
+    last: int = 0
+    unsaved: int = 0
+    _writes_all: bool = False
+
+    def __post_init__(self) -> None:
+        self.memory = Memory(self.terms)
+        self.patterns = Patterns(self.memory.task)
+
+    def load(self) -> None:
+        """Read the checkpoint of an open store and count what came after it."""
+        reader = self.store.reader
+        saved = ledger.read_checkpoint(reader, CHECKPOINT)
+        self.patterns.load(ledger.patterns(reader))
+        if saved is None or not self._load_checkpoint(saved):
+            self.patterns.reset()
+            self._writes_all = True
+        for decision in ledger.decisions(reader, max(0, self.last - REMEMBERED)):
+            if decision.id <= self.last:
+                self.memory.remind(decision)
+            else:
+                self.add(decision)
+
+    def _load_checkpoint(self, data: bytes) -> bool:
+        """False for one that is damaged or of another format: everything is then counted again."""
+        try:
+            form, last, memory = msgspec.msgpack.decode(data, type=tuple[int, int, bytes])
+            if form != FORMAT:
+                return False
+            self.memory.load(memory)
+        except msgspec.MsgspecError:
+            return False
+        self.last = last
+        return True
+
+    def checkpoint(self) -> Callable[[sqlite3.Connection], None]:
+        """The write of all that is derived now."""
+        changed = [p for n in sorted(self.patterns.changed) if (p := self.patterns.by_id.get(n))]
+        all_of_them, self._writes_all = self._writes_all, False
+        rows = [msgspec.structs.replace(p) for p in (self.patterns if all_of_them else changed)]
+        state = msgspec.msgpack.encode((FORMAT, self.last, self.memory.dump()))
+        self.patterns.changed.clear()
+        self.unsaved = 0
+
+        def write(connection: sqlite3.Connection) -> None:
+            if all_of_them:
+                ledger.clear_patterns(connection)
+            ledger.write_patterns(connection, rows)
+            ledger.write_checkpoint(connection, CHECKPOINT, state)
+
+        return write
+
+    def add(self, decision: Decision) -> Applied:
+        """Count a new decision."""
+        moved = self.memory.add(decision)
+        self.last = max(self.last, decision.id)
+        self.unsaved += 1
+        change = self._add_to_pattern(decision)
+        return Applied(
+            decision, Receipt(change, entry_changes(moved), unknown=list(decision.unknown))
+        )
+
+    def _add_to_pattern(self, decision: Decision) -> PatternChange | None:
+        counted = self.patterns.add(decision)
+        if counted is None:
+            return None
+        pattern, created = counted
+        won = int(decision.result == "success")
+        return pattern_change(
+            pattern, created, pattern.success_count - won, pattern.failure_count - (1 - won)
+        )
+
+    def amend(self, before: Decision, now: Decision) -> Applied:
+        """Count a decision as it is now instead of as it was."""
+        moved = self.memory.remove(before)
+        for entry, points in self.memory.add(now).items():
+            moved[entry] = moved.get(entry, 0) + points
+        change = self._amend_patterns(dict.fromkeys((before.agents_used, now.agents_used)))
+        self.unsaved += AMENDMENT_COUNTS
+        receipt = Receipt(change, entry_changes(moved), amended=True, unknown=list(now.unknown))
+        return Applied(now, receipt)
+
+    def _amend_patterns(self, sequences: Iterable[tuple[str, ...]]) -> PatternChange | None:
+        before = self._records(sequences)
+        self.recount(sequences)
+        after = self._records(sequences)
+        changed = [number for number in after if before.get(number) != after[number]]
+        if not changed:
+            return None
+        pattern = self.patterns.by_id[changed[-1]]
+        return pattern_change(pattern, pattern.id not in before, *before.get(pattern.id, (0, 0)))
+
+    def _records(self, sequences: Iterable[tuple[str, ...]]) -> dict[int, tuple[int, int]]:
+        found = (p for names in sequences for p in self.patterns.of_sequence(names))
+        return {p.id: (p.success_count, p.failure_count) for p in found}
+
+    def remove(self, gone: list[Decision]) -> None:
+        """Take out decisions that are no longer on the disk."""
+        for decision in gone:
+            self.memory.remove(decision)
+        self.recount(decision.agents_used for decision in gone)
+
+    def recount(self, sequences: Iterable[tuple[str, ...]]) -> None:
+        """Derive the patterns of these sequences again from the decisions on disk."""
+        for sequence in dict.fromkeys(sequences):
+            decisions = ledger.decisions_of(self.store.reader, sequence, self.last)
+            gone = self.patterns.recount(sequence, decisions)
+            if gone:
+                delete = functools.partial(ledger.delete_patterns, numbers=tuple(gone))
+                unattended(self.store.write(delete))
