@@ -170,6 +170,7 @@ class Settings(msgspec.Struct, frozen=True):
     watch: bool = True
     store_soft_mb: int = 100
     store_hard_mb: int = 500
+    claims: str = "warn"
     coordinate_sync: str = "full"
     coordinate_hard_mb: int = 500
     tokenizer: str = ESTIMATE
@@ -241,6 +242,7 @@ def read_settings(
         watch=_one_of(env, "MCP_WATCH", ("true", "false"), "true") == "true",
         store_soft_mb=_first(number(env, "MCP_STORE_SOFT_MB", 1, 1 << 20), 100),
         store_hard_mb=_first(number(env, "MCP_STORE_HARD_MB", 1, 1 << 20), 500),
+        claims=_one_of(env, "MCP_CLAIMS", ("deny", "warn", "off"), "warn"),
         coordinate_sync=_one_of(env, "MCP_COORDINATE_SYNC", ("full", "fast"), "full"),
         coordinate_hard_mb=_first(number(env, "MCP_COORDINATE_HARD_MB", 1, 1 << 20), 500),
         tokenizer=_one_of(env, "MCP_TOKENIZER", TOKENIZERS, ESTIMATE),
@@ -347,7 +349,7 @@ def _address(env: Mapping[str, str], name: str) -> str:
 
 def _one_of(env: Mapping[str, str], name: str, allowed: Sequence[str], default: str) -> str:
     text = env.get(name, "").strip().lower() or default
-    text = SYNONYMS.get(text, text)
+    text = text if text in allowed else SYNONYMS.get(text, text)
     if text not in allowed:
         raise BadSetting(f"{name}={text} is not one of {', '.join(allowed)}.", "Mend it.")
     return text
