@@ -43,7 +43,7 @@ def fsync_ms(folder: Path) -> float:
             started = time.perf_counter()
             os.fsync(file.fileno())
             spent.append((time.perf_counter() - started) * 1000)
-    return percentile(spent, 50)
+    return percentile(spent, 0.5)
 
 
 async def timed(times: int, call: Callable[[int], Awaitable[Any]]) -> str:
@@ -52,7 +52,7 @@ async def timed(times: int, call: Callable[[int], Awaitable[Any]]) -> str:
         started = time.perf_counter()
         await call(n)
         spent.append((time.perf_counter() - started) * 1000)
-    return f"p50 {percentile(spent, 50):.3f} ms, p99 {percentile(spent, 99):.3f} ms"
+    return f"p50 {percentile(spent, 0.5):.3f} ms, p99 {percentile(spent, 0.99):.3f} ms"
 
 
 def write(*keys: str) -> WriteShared:
@@ -115,7 +115,7 @@ async def measure_handing_over(state: Coordination) -> None:
         await reading
         woken.append((time.perf_counter() - started) * 1000)
     for name, found in (("release to the next waiter", spent), ("write to a reader", woken)):
-        print(f"{name}: p50 {percentile(found, 50):.2f} ms, p99 {percentile(found, 99):.2f} ms")
+        print(f"{name}: p50 {percentile(found, 0.5):.2f} ms, p99 {percentile(found, 0.99):.2f} ms")
 
 
 async def measure_messages(state: Coordination, messages: int) -> None:
