@@ -1,100 +1,44 @@
-"""Orchestr8 Index: ask a small local server which agent, skill or command does a task."""
+"""Orchestr8 Index: ask a small local server which agent, skill or command does a task.
+
+Public are the two clients, every error, and the structs that the clients' methods return.
+"""
 
 TYPE_CHECKING = False  # as in typing, which would cost more than all the rest here
 if TYPE_CHECKING:
-    from .client import AsyncOrchestrator, Orchestrator
-    from .errors import (
-        BadSetting,
-        BuildFailed,
-        Busy,
-        Compacted,
-        Conflict,
-        Forbidden,
-        InternalError,
-        InvalidParams,
-        InvalidRequest,
-        McpAway,
-        MethodNotFound,
-        NoSuchSession,
-        OperationError,
-        Orchestr8Error,
-        OutcomeNotKept,
-        Overloaded,
-        ParseError,
-        RequestError,
-        ServerAway,
-        SnapshotUnreadable,
-        StaleToken,
-        Starting,
-        StoreUnavailable,
-        TooManyRequests,
-        Unauthorized,
-        WouldDeadlock,
-    )
-    from .queries import (
-        AgentAnswer,
-        AgentRow,
-        ContextAnswer,
-        EntryAnswer,
-        HealthAnswer,
-        Row,
-        SkillAnswer,
-        WorkflowAnswer,
-    )
-    from .reports import OutcomeAnswer, PatternAnswer, PatternStored
-
-__all__ = [
-    "AgentAnswer",
-    "AgentRow",
-    "AsyncOrchestrator",
-    "BadSetting",
-    "BuildFailed",
-    "Busy",
-    "Compacted",
-    "Conflict",
-    "ContextAnswer",
-    "EntryAnswer",
-    "Forbidden",
-    "HealthAnswer",
-    "InternalError",
-    "InvalidParams",
-    "InvalidRequest",
-    "McpAway",
-    "MethodNotFound",
-    "NoSuchSession",
-    "OperationError",
-    "Orchestr8Error",
-    "Orchestrator",
-    "OutcomeAnswer",
-    "OutcomeNotKept",
-    "Overloaded",
-    "ParseError",
-    "PatternAnswer",
-    "PatternStored",
-    "RequestError",
-    "Row",
-    "ServerAway",
-    "SkillAnswer",
-    "SnapshotUnreadable",
-    "StaleToken",
-    "Starting",
-    "StoreUnavailable",
-    "TooManyRequests",
-    "Unauthorized",
-    "WorkflowAnswer",
-    "WouldDeadlock",
-    "__version__",
-]
+    from .client import AsyncOrchestrator as AsyncOrchestrator
+    from .client import Orchestrator as Orchestrator
+    from .errors import *  # noqa: F403
+    from .queries import *  # noqa: F403
+    from .reports import *  # noqa: F403
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
     """A public name is loaded when it is first used: an import of the package alone is cheap."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "__all__":
+        return __dir__()
+    homes = ("client",) if "Orchestrator" in name else ("errors", "queries", "reports")
+    for home in homes if name[:1].isupper() else ():
+        if name in (classes := _classes(home)):
+            return classes[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    homes = ("errors", "queries", "reports")
+    classes = [name for home in homes for name in _classes(home)]
+    return sorted([*classes, "AsyncOrchestrator", "Orchestrator", "__version__"], key=str.lower)
+
+
+def _classes(home: str) -> dict[str, type]:
+    """The classes of one of our modules, without the params of methods."""
     from importlib import import_module
 
-    homes = ("errors", "client") if "Orchestrator" in name else ("errors", "queries", "reports")
-    modules = (import_module(f"{__name__}.{home}") for home in homes)
-    return next(getattr(module, name) for module in modules if hasattr(module, name))
+    module = import_module(f"{__name__}.{home}")
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and value.__module__.startswith(module.__name__)
+        if not hasattr(value, "problems")
+    }

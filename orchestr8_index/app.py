@@ -63,7 +63,7 @@ def make_state(
     tokens: Tokenizer = ESTIMATING,
 ) -> State:
     """Everything that a server of these settings needs, put together; nothing runs yet."""
-    from .daemon.adoption import Watched
+    from .daemon.watcher import Watched
     from .serve.cache import AnswerCache
     from .serve.events import Events, GenerationSwapped
     from .serve.filewatch import FileWatch
@@ -84,7 +84,7 @@ def make_state(
         samples=Samples(settings.data_dir),
         tokens=tokens,
         file_watch=FileWatch(refresh),
-        watched=Watched(settings),
+        watched=Watched(settings.data_dir),
         store=store,
     )
     state.claims.policy = settings.claims

@@ -1,4 +1,4 @@
-"""What can go wrong, and what does its reader do about it?
+"""The errors of the whole package, each a sentence and a cure.
 
     Orchestr8Error                    code     status
     ├── RequestError
@@ -336,8 +336,11 @@ class AlreadyRunning(OperationError):
 
 
 class PortTaken(OperationError):
-    means = "Another program has the port; it is named where the system tells."
-    cure = "Choose another port with --port or MCP_PORT (--port 0 picks a free one)."
+    means = "Another program has the port."
+    cure = (
+        "Choose another port with --port or MCP_PORT (0 picks a free one); `lsof -i :PORT` tells "
+        "who has it."
+    )
 
 
 class StartFailed(OperationError):

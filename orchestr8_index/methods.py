@@ -11,6 +11,17 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from .errors import (
+    Forbidden,
+    InternalError,
+    InvalidParams,
+    Overloaded,
+    RequestError,
+    Starting,
+    StoreUnavailable,
+    TooManyRequests,
+    Unauthorized,
+)
 from .queries import (
     AgentAnswer,
     AgentQuery,
@@ -53,6 +64,24 @@ from .validate import Params
 Scope = Literal["read", "report", "admin"]
 
 
+class Example(Struct, frozen=True):
+    """A call's params and a result that they may have, as JSON."""
+
+    params: str
+    result: str
+
+
+COMMON_ERRORS: tuple[type[RequestError], ...] = (
+    InvalidParams,
+    InternalError,
+    TooManyRequests,
+    Unauthorized,
+    Forbidden,
+    Overloaded,
+)
+"""What any method may answer with; its own `errors` come before them."""
+
+
 class Method(Struct, frozen=True):
     """One method. `name` is its name in JSON-RPC; `short` in MCP, the clients and the command line.
 
@@ -61,8 +90,8 @@ class Method(Struct, frozen=True):
     `cache_hit`. `about` is the kind of entries whose experience alone can change an answer.
     `away` is what a client does without a server: answer from an index of its own, fail, or keep
     the call until a server is there. `face` is the MCP address that offers it: /mcp, or
-    /mcp/coordinate. `sentence` is for people. `when` tells a model when to call
-    it; a method without it is no MCP tool.
+    /mcp/coordinate. `sentence` is for people. `when` tells a model when to call it; a method
+    without it is no MCP tool. `errors` are its own, beside COMMON_ERRORS.
     """
 
     name: str
@@ -76,6 +105,8 @@ class Method(Struct, frozen=True):
     away: Literal["answer", "fail", "keep"] = "fail"
     face: Literal["index", "coordinate"] = "index"
     when: str = ""
+    errors: tuple[type[RequestError], ...] = ()
+    example: Example | None = None
 
 
 _TABLE = (
@@ -92,6 +123,16 @@ _TABLE = (
             "Find the agent for a piece of work before you delegate it or do it yourself. "
             "Give context (the task in a sentence), capability or role."
         ),
+        errors=(Starting,),
+        example=Example(
+            '{"context": "our database queries are slow", "limit": 1}',
+            '{"agents": [{"name": "postgres-tuner", "plugin": "build-and-ship", '
+            '"score": 0.6157, "model": "opus", "capabilities": ["databases", '
+            '"query-optimisation", "indexing"]}], '
+            '"reasoning": "build-and-ship:postgres-tuner scores 0.62: matches database, '
+            '…", "confidence": 0.7664, "cache_hit": false, "generation": 1, '
+            '"source": "index"}',
+        ),
     ),
     Method(
         "querySkills",
@@ -106,6 +147,12 @@ _TABLE = (
             "Find skills (instructions for doing something well) before you start on a task"
             " of some kind."
         ),
+        errors=(Starting,),
+        example=Example(
+            '{"context": "write release notes", "limit": 1, "min_confidence": 0.99}',
+            '{"skills": [], "reasoning": "…", "confidence": 0.8176, "cache_hit": false, '
+            '"generation": 1, "source": "index", "near_misses": ["studio:release-notes"]}',
+        ),
     ),
     Method(
         "queryWorkflows",
@@ -117,6 +164,15 @@ _TABLE = (
         cache="query",
         away="answer",
         when="Find a ready command for a goal of several steps before you plan it yourself.",
+        errors=(Starting,),
+        example=Example(
+            '{"goal": "ship a release", "limit": 1}',
+            '{"workflows": [{"name": "ship-feature", "plugin": "build-and-ship", '
+            '"score": 0.5382}], '
+            '"reasoning": "build-and-ship:ship-feature scores 0.54: matches ship, '
+            'release.", "confidence": 0.4678, "cache_hit": false, "generation": 1, '
+            '"source": "index"}',
+        ),
     ),
     Method(
         "getOrchestrationPattern",
@@ -130,6 +186,14 @@ _TABLE = (
             "Before work for several agents: the sequence of agents that succeeded for "
             "goals like this one, if there is one."
         ),
+        errors=(StoreUnavailable,),
+        example=Example(
+            '{"goal": "find out why the orders page is slow"}',
+            '{"pattern": {"id": 1, "goal": "find out why the orders page is slow", '
+            '"agent_sequence": ["build-and-ship:postgres-tuner"], "success_count": 2, '
+            '"failure_count": 0}, "success_rate": 1.0, "similarity": 1.0, '
+            '"task_count": 2, "matched_by": "similarity"}',
+        ),
     ),
     Method(
         "queryPattern",
@@ -139,6 +203,14 @@ _TABLE = (
         "All patterns whose goal is alike enough, best first.",
         cache="pattern",
         away="answer",
+        errors=(StoreUnavailable,),
+        example=Example(
+            '{"goal": "find out why the orders page is slow", "limit": 1}',
+            '[{"pattern": {"id": 1, "goal": "find out why the orders page is slow", '
+            '"agent_sequence": ["build-and-ship:postgres-tuner"], "success_count": 2, '
+            '"failure_count": 0}, "success_rate": 1.0, "similarity": 1.0, '
+            '"task_count": 2, "matched_by": "similarity"}]',
+        ),
     ),
     Method(
         "storePattern",
@@ -147,6 +219,11 @@ _TABLE = (
         PatternStored,
         "Keep a sequence of agents, with its dependencies, for a kind of goal.",
         scope="report",
+        errors=(Starting, StoreUnavailable),
+        example=Example(
+            '{"goal": "ship a release", "agent_sequence": ["test-strategist", "docs-writer"]}',
+            '{"pattern_id": 2, "created": true}',
+        ),
     ),
     Method(
         "cacheDecision",
@@ -161,6 +238,15 @@ _TABLE = (
             "(plugin:name) and how it ended. The next answers learn from it. resolved_by is"
             " the agent that finally solved it."
         ),
+        errors=(Starting, StoreUnavailable),
+        example=Example(
+            '{"task_id": "t-1", '
+            '"task_description": "find out why the orders page is slow", '
+            '"agents_used": ["postgres-tuner"], "result": "success"}',
+            '{"stored": true, "decision_id": 1, "receipt": {"pattern": null, '
+            '"entries": [{"entry": "build-and-ship:postgres-tuner", "points": 1.0}], '
+            '"duplicate": false, "amended": false, "unknown": []}}',
+        ),
     ),
     Method(
         "forgetDecisions",
@@ -169,6 +255,11 @@ _TABLE = (
         Forgotten,
         "Remove decisions by task, date or agent, with everything learnt from them.",
         scope="admin",
+        errors=(StoreUnavailable,),
+        example=Example(
+            '{"task_id": "t-1"}',
+            '{"forgotten": 1}',
+        ),
     ),
     Method(
         "getEntry",
@@ -181,6 +272,14 @@ _TABLE = (
             "Read what a hit of a query says: an agent's prompt, a skill's instructions, a "
             "command's text. Take kind, plugin and name from its row; max_tokens cuts at a "
             "heading."
+        ),
+        errors=(Starting,),
+        example=Example(
+            '{"kind": "agent", "plugin": "build-and-ship", "name": "postgres-tuner", '
+            '"max_tokens": 40}',
+            '{"kind": "agent", "plugin": "build-and-ship", "name": "postgres-tuner", '
+            '"text": "# Postgres tuner\\n\\nYou make relational databases fast. …", '
+            '"tokens": 25, "truncated": true}',
         ),
     ),
     Method(
@@ -195,6 +294,14 @@ _TABLE = (
             "All that one task needs in one call, within max_tokens: agents, skills, a "
             "workflow, the plan that worked before, the best passage. Prefer it to several "
             "queries."
+        ),
+        errors=(Starting,),
+        example=Example(
+            '{"task": "make the nightly export faster", "max_tokens": 200, "kinds": ["skill"]}',
+            '{"agents": [], "skills": [{"name": "csv-cleanup", "plugin": "data-desk", '
+            '"score": 0.0896}], "workflows": [], "confidence": {"skills": 0.06}, '
+            '"pattern": null, "text": "", "receipt": {"tokens_used": 131, '
+            '"tokens_catalogue": 2009, "tokenizer": "estimate, 4 characters a token"}}',
         ),
     ),
     Method(
@@ -217,6 +324,10 @@ _TABLE = (
             "Read what agents share: keys, a prefix or a pattern. changed_after with wait_ms waits"
             " for the next change."
         ),
+        example=Example(
+            '{"keys":["task/42"]}',
+            '{"items":[{"key":"task/42","value":"review","rev":7,"by":"coder","at":1767225600.0}],"rev":7}',
+        ),
     ),
     Method(
         "writeShared",
@@ -229,6 +340,10 @@ _TABLE = (
         when=(
             "Share values with other agents: all of ops or none. if_rev writes only over that"
             " revision; fence only while your lock holds."
+        ),
+        example=Example(
+            '{"ops":[{"key":"task/42","value":"review"}]}',
+            '{"rev":7,"items":[{"key":"task/42","rev":7}]}',
         ),
     ),
     Method(
@@ -243,6 +358,10 @@ _TABLE = (
             "Before work that others must not do at once: acquire all that you need as one set"
             " (paths, folders with /, names as port:3000). Keep the token: it renews and releases."
         ),
+        example=Example(
+            '{"action":"acquire","resources":["port:3000"]}',
+            '{"token":"8.3f9a","until":1767225900.0,"renewed":false}',
+        ),
     ),
     Method(
         "sendMessage",
@@ -256,6 +375,10 @@ _TABLE = (
             "Tell other agents: NAME, role:R, session:ID, all, or queue:Q, whose tasks go to one"
             " taker each."
         ),
+        example=Example(
+            '{"to":["tester"],"body":"The parser is ready."}',
+            '{"id":9,"recipients":1,"never_seen":[]}',
+        ),
     ),
     Method(
         "readInbox",
@@ -265,6 +388,10 @@ _TABLE = (
         "Take the messages that wait for the caller or in a queue; ack ends them.",
         face="coordinate",
         when="Take what others sent you, or a queued task. Ack what is done; else it comes again.",
+        example=Example(
+            '{"limit":1}',
+            '{"messages":[],"waiting":0}',
+        ),
     ),
     Method(
         "session",
@@ -274,6 +401,10 @@ _TABLE = (
         "Sessions of agents: members, state, and messages that can be read and searched.",
         face="coordinate",
         when="Work together on one thing: create or join, read or search what was said, set state.",
+        example=Example(
+            '{"action":"list"}',
+            '{"sessions":[]}',
+        ),
     ),
     Method(
         "breakLock",
@@ -283,6 +414,10 @@ _TABLE = (
         "End the locks on a resource for a reason; their holders are told.",
         scope="admin",
         face="coordinate",
+        example=Example(
+            '{"resource":"port:3000","reason":"its holder is gone"}',
+            '{"broken":1}',
+        ),
     ),
     Method(
         "snapshotShared",
@@ -292,6 +427,10 @@ _TABLE = (
         "All shared values below a prefix.",
         scope="admin",
         face="coordinate",
+        example=Example(
+            '{"prefix":"task/"}',
+            '{"items":[],"rev":9}',
+        ),
     ),
     Method(
         "restoreShared",
@@ -301,6 +440,10 @@ _TABLE = (
         "Put shared values back as a snapshot has them.",
         scope="admin",
         face="coordinate",
+        example=Example(
+            '{"items":[{"key":"task/42","value":"review"}]}',
+            '{"rev":10}',
+        ),
     ),
     Method(
         "coordination",
@@ -309,6 +452,13 @@ _TABLE = (
         dict[str, Any],
         "Which agents there are, what each holds, and counts and sizes of what they share.",
         face="coordinate",
+    ),
+    Method(
+        "rpc.discover",
+        "discover",
+        NoParams,
+        dict[str, Any],
+        "These methods, with their params, results and errors, as an OpenRPC document.",
     ),
 )
 

@@ -27,7 +27,7 @@ Source = Literal["index", "embedded"]
 
 
 class NoParams(Params, frozen=True):
-    pass
+    """Of a method that takes nothing."""
 
 
 class Choice(Params, frozen=True, kw_only=True):
@@ -47,6 +47,8 @@ class Choice(Params, frozen=True, kw_only=True):
 
 
 class AgentQuery(Choice, frozen=True, kw_only=True):
+    """At least one of these; `role` is one of the registry's, `context` what is to be done."""
+
     capability: Text100 | None = None
     role: Text50 | None = None
     context: Text500 | None = None
@@ -57,14 +59,20 @@ class AgentQuery(Choice, frozen=True, kw_only=True):
 
 
 class SkillQuery(Choice, frozen=True, kw_only=True):
+    """`context` is what is to be done."""
+
     context: Text500
 
 
 class WorkflowQuery(Choice, frozen=True, kw_only=True):
+    """`goal` is what is to be reached."""
+
     goal: Text500
 
 
 class EntryQuery(Params, frozen=True, kw_only=True):
+    """One entry by its identity; without `max_tokens` its whole text."""
+
     kind: Kind
     plugin: Name
     name: Name
@@ -124,6 +132,8 @@ class Row(Struct, omit_defaults=True, kw_only=True):
 
 
 class AgentRow(Row, omit_defaults=True, kw_only=True):
+    """An agent as callers read it."""
+
     capabilities: list[str]
 
 
@@ -163,14 +173,20 @@ class Reasoned(Struct, kw_only=True):
 
 
 class AgentAnswer(Reasoned, kw_only=True):
+    """`agents`, best first; empty where nothing is likely enough."""
+
     agents: list[AgentRow]
 
 
 class SkillAnswer(Reasoned, kw_only=True):
+    """`skills`, best first; empty where nothing is likely enough."""
+
     skills: list[Row]
 
 
 class WorkflowAnswer(Reasoned, kw_only=True):
+    """`workflows`, best first; empty where nothing is likely enough."""
+
     workflows: list[Row]
 
 
@@ -186,6 +202,8 @@ class Excerpt(Struct, frozen=True):
 
 
 class EntryAnswer(Excerpt, frozen=True):
+    """An excerpt, and whether the server or the client's own index gave it."""
+
     source: Annotated[Source, FOR_PROGRAMS] = "index"
     age_s: Annotated[float, FOR_PROGRAMS] | None = None
 
@@ -214,6 +232,8 @@ class Context(Struct, kw_only=True):
 
 
 class ContextAnswer(Context, kw_only=True):
+    """A context, and whether the server or the client's own index gave it."""
+
     source: Annotated[Source, FOR_PROGRAMS] = "index"
     age_s: Annotated[float, FOR_PROGRAMS] | None = None
 

@@ -17,11 +17,15 @@ Sequence = Annotated[list[Name], Meta(min_length=1, max_length=50)]
 
 
 class PatternGoal(Params, frozen=True, kw_only=True):
+    """The goal of a task, and more about it."""
+
     goal: Text500
     context: Text500 | None = None
 
 
 class PatternSearch(Params, frozen=True, kw_only=True):
+    """A goal, and how alike to it a pattern's goal must be."""
+
     goal: Text500
     min_similarity: Share = 0.7
     limit: Limit = 5
@@ -49,6 +53,9 @@ class Report(Params, frozen=True, kw_only=True):
 
 
 class PatternStore(Params, frozen=True, kw_only=True):
+    """Agents in their order; `dependencies` name what each one waits for. Without
+    `parallel_groups` the groups follow from these."""
+
     goal: Text500
     agent_sequence: Sequence
     dependencies: Annotated[dict[Name, Names], Meta(max_length=50)] | None = None
@@ -99,6 +106,8 @@ class PatternAnswer(Struct, kw_only=True):
 
 
 class PatternStored(Struct, kw_only=True):
+    """`created` is false where the same sequence for that goal was there already."""
+
     pattern_id: int
     created: bool
 

@@ -44,7 +44,7 @@ ROUTES: tuple[str, ...] = (
     "/health/ready",
     "/mcp",
 )
-ROUTES += ("/hooks/claude", "/openapi.json", "/nowhere", "//", "/%00", "/health/")
+ROUTES += ("/hooks/claude", "/nowhere", "//", "/%00", "/health/")
 METHODS = ("POST", "POST", "POST", "GET", "HEAD", "PUT", "OPTIONS", "DELETE", "TRACE")
 TOKENS = (
     *(b"NaN", b"-Infinity", b"1e999", b"-0", b"9" * 400, b"null", b"true", b"{}", b"[]", b'""'),

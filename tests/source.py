@@ -58,13 +58,13 @@ def _targets(name: str, node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     if isinstance(node, ast.ImportFrom):
-        base = _base(name, node)
+        base = base_of(name, node)
         for alias in node.names:
             whole = f"{base}.{alias.name}"
             yield whole if whole in modules() else base
 
 
-def _base(name: str, node: ast.ImportFrom) -> str:
+def base_of(name: str, node: ast.ImportFrom) -> str:
     if not node.level:
         return node.module or ""
     is_package = (PACKAGE.parent / Path(*name.split(".")) / "__init__.py").exists()

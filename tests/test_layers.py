@@ -21,8 +21,11 @@ WORDS = {
     "redact",
     "environment",
     "config",
+    "roots",
+    "variables",
     "records",
     "text",
+    "written",
     "tokens",
     "private",
     "sharing",
@@ -34,10 +37,11 @@ WORDS = {
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version
 MAY = {
     **dict.fromkeys(WORDS, ABOVE_WORDS),
-    "": {"errors", "queries", "reports", "client"},  # by name, when a public name is used
+    "": {"client", "errors", "queries", "reports"},  # by name, when one of theirs is used
     "store": ABOVE_WORDS | {"store"},
-    "catalog": ABOVE_WORDS | {"store", "catalog", "search"},  # search: one type, see TYPES
-    "search": ABOVE_WORDS | {"store", "catalog", "search"},
+    "lexicon": ABOVE_WORDS | {"lexicon"},
+    "catalog": ABOVE_WORDS | {"store", "lexicon", "catalog", "search"},  # one type
+    "search": ABOVE_WORDS | {"store", "lexicon", "catalog", "search"},
     "learn": ABOVE_WORDS | {"store", "learn"},
     "coordinate": ABOVE_WORDS | {"store", "coordinate"},
     "daemon": ABOVE_WORDS | {"daemon"},

@@ -187,7 +187,7 @@ def test_what_is_no_json_is_so_over_mcp_too(locked: State, body: bytes) -> None:
 # --- what the door says ------------------------------------------------------------------------
 
 ROUTES = [("POST", path) for path in ("/", "/mcp", "/reindex", "/hooks/claude")]
-ROUTES += [("GET", path) for path in ("/mcp", "/health", "/metrics", "/openapi.json", "/nowhere")]
+ROUTES += [("GET", path) for path in ("/mcp", "/health", "/metrics", "/nowhere")]
 
 
 def fill(state: State) -> None:

@@ -1,4 +1,4 @@
-"""Where is the one server, and who starts it if none runs?"""
+"""Finds the one server, and starts it if none runs."""
 
 from __future__ import annotations
 

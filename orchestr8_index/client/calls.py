@@ -15,13 +15,20 @@ from .steps import Reply, Trouble
 
 
 def write_params(method: Method, given: Mapping[str, Any]) -> tuple[Any, bytes]:
-    """The checked params and their JSON; None means not given. Raises InvalidParams."""
-    named = {name: value for name, value in given.items() if value is not None}
+    """The checked params and their JSON; None means not given, `self` is none.
+
+    Whatever can be walked through becomes a list or an object. Raises InvalidParams.
+    """
+    named = {name: value for name, value in given.items() if value is not None and name != "self"}
     try:
-        raw = msgspec.json.encode(named)
+        raw = msgspec.json.encode(named, enc_hook=_plain)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidParams({"params": f"cannot be written as JSON: {error}"}) from None
     return read_params(method.params, raw), raw
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else list(value)
 
 
 def request(wire: str, raw: bytes, ident: int = 1) -> bytes:

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from cachetools import TTLCache
@@ -22,16 +22,7 @@ from cachetools import TTLCache
 from ..config import Settings, read_settings
 from ..errors import InvalidParams, ServerAway, Starting
 from ..methods import SHORT, Method
-from ..queries import (
-    AgentAnswer,
-    ContextAnswer,
-    EntryAnswer,
-    HealthAnswer,
-    SkillAnswer,
-    WorkflowAnswer,
-)
-from ..records import Kind, Result
-from ..reports import OutcomeAnswer, PatternAnswer, PatternStored
+from ..reports import OutcomeAnswer
 from .calls import NONSENSE, read_reply, read_result, request, write_params
 from .delivery import Connection, Courier
 from .embedded import Registry
@@ -84,126 +75,18 @@ class Core:
         self._caching = threading.Lock()
         self._generation = 0
 
-    # --- the methods -------------------------------------------------------------------------
+    def call(self, short: str, given: Mapping[str, Any]) -> Steps[Any]:
+        """A method of the table by its short name, done as the table says when the server is away.
 
-    def query_agents(
-        self,
-        context: str | None = None,
-        *,
-        capability: str | None = None,
-        role: str | None = None,
-        limit: int | None = None,
-        detail: Literal["short", "full"] | None = None,
-        explain: bool | None = None,
-        min_confidence: float | None = None,
-        plugins: Iterable[str] | None = None,
-        models: Iterable[str] | None = None,
-        tools: Iterable[str] | None = None,
-        tags: Iterable[str] | None = None,
-    ) -> Steps[AgentAnswer]:
-        """Which agents play this role, have this capability, or fit this context?"""
-        return self._ask("query_agents", _given(locals()))
-
-    def query_skills(
-        self,
-        context: str,
-        *,
-        limit: int | None = None,
-        detail: Literal["short", "full"] | None = None,
-        explain: bool | None = None,
-        min_confidence: float | None = None,
-        plugins: Iterable[str] | None = None,
-        models: Iterable[str] | None = None,
-        tools: Iterable[str] | None = None,
-        tags: Iterable[str] | None = None,
-    ) -> Steps[SkillAnswer]:
-        """Which skills fit this context?"""
-        return self._ask("query_skills", _given(locals()))
-
-    def query_workflows(
-        self,
-        goal: str,
-        *,
-        limit: int | None = None,
-        detail: Literal["short", "full"] | None = None,
-        explain: bool | None = None,
-        min_confidence: float | None = None,
-        plugins: Iterable[str] | None = None,
-        models: Iterable[str] | None = None,
-        tools: Iterable[str] | None = None,
-        tags: Iterable[str] | None = None,
-    ) -> Steps[WorkflowAnswer]:
-        """Which commands reach this goal?"""
-        return self._ask("query_workflows", _given(locals()))
-
-    def get_pattern(self, goal: str, *, context: str | None = None) -> Steps[PatternAnswer | None]:
-        """The sequence of agents that worked for goals like this one; None without the server."""
-        return self._ask("get_pattern", _given(locals()))
-
-    def find_patterns(
-        self, goal: str, *, min_similarity: float | None = None, limit: int | None = None
-    ) -> Steps[list[PatternAnswer]]:
-        """All patterns whose goal is alike enough, best first; none without the server."""
-        return self._ask("find_patterns", _given(locals()))
-
-    def get_entry(
-        self, kind: Kind, plugin: str, name: str, *, max_tokens: int | None = None
-    ) -> Steps[EntryAnswer]:
-        """The text of one entry, cut to a token budget."""
-        return self._ask("get_entry", _given(locals()))
-
-    def get_context(
-        self, task: str, *, max_tokens: int | None = None, kinds: Iterable[Kind] | None = None
-    ) -> Steps[ContextAnswer]:
-        """What one task needs, within a token budget: rows, the past pattern, one section."""
-        return self._ask("get_context", _given(locals()))
-
-    def health(self) -> Steps[HealthAnswer]:
-        """How the server is; `status` is `away` when it does not answer."""
-        return self._ask("health", {})
-
-    def metrics(self) -> Steps[dict[str, Any]]:
-        """What the server has counted. Raises ServerAway."""
-        return self._insist("metrics", {})
-
-    def store_pattern(
-        self,
-        goal: str,
-        agent_sequence: Iterable[str],
-        *,
-        dependencies: Mapping[str, Iterable[str]] | None = None,
-        parallel_groups: Iterable[Iterable[str]] | None = None,
-    ) -> Steps[PatternStored]:
-        """Keep a sequence of agents for a kind of goal. Raises ServerAway: it does not wait."""
-        given = {"goal": goal, "agent_sequence": list(agent_sequence)}
-        needs = {name: list(needed) for name, needed in (dependencies or {}).items()}
-        given["dependencies"] = needs if dependencies is not None else None  # type: ignore[assignment]
-        if parallel_groups is not None:
-            given["parallel_groups"] = [list(group) for group in parallel_groups]  # type: ignore[misc]
-        return self._insist("store_pattern", given)
-
-    def report_outcome(
-        self,
-        task_id: str,
-        task_description: str,
-        agents_used: Iterable[str],
-        result: Result,
-        *,
-        duration_ms: float | None = None,
-        tokens_saved: int | None = None,
-        resolved_by: str | None = None,
-        skills_used: Iterable[str] | None = None,
-        workflows_used: Iterable[str] | None = None,
-        model: str | None = None,
-        caller: str | None = None,
-        receipt: Literal["short", "full"] | None = None,
-        occurred_at: float | None = None,
-    ) -> Steps[OutcomeAnswer]:
-        """Report how a task ended; on the disk, the server's or ours, when this returns.
-
-        Raises OutcomeNotKept when neither was possible.
+        Raises InvalidParams; ServerAway and other RequestErrors for what only the server can do.
         """
-        return self._report(_given(locals()))
+        method = SHORT[short]
+        params, raw = write_params(method, given)
+        if method.away == "answer":
+            return (yield from self._ask(method, params, raw))
+        if method.away == "keep":
+            return (yield from self._report(method, raw))
+        return (yield from self._insist(method, raw))
 
     def flush(self, seconds: float | None = None) -> Steps[bool]:
         """Deliver the outcomes that wait; whether none waits any more, after `seconds` at most."""
@@ -222,10 +105,8 @@ class Core:
 
     # --- how they are carried out --------------------------------------------------------------
 
-    def _ask(self, short: str, given: Mapping[str, Any]) -> Steps[Any]:
+    def _ask(self, method: Method, params: Any, raw: bytes) -> Steps[Any]:
         """A question: never an exception but for params that are wrong."""
-        method = SHORT[short]
-        params, raw = write_params(method, given)
         if (known := self._known(method, raw)) is not None:
             return _as_known(read_result(method, known))
         answer = yield from self._from_server(method, raw)
@@ -237,19 +118,16 @@ class Core:
             self._warn(f"{answer.reason}; the embedded index answers")
         return read_result(method, (yield Work(partial(self.registry.answer, method, params))))
 
-    def _insist(self, short: str, given: Mapping[str, Any]) -> Steps[Any]:
+    def _insist(self, method: Method, raw: bytes) -> Steps[Any]:
         """What only the server can do."""
-        method = SHORT[short]
-        _, raw = write_params(method, given)
         answer = yield from self._from_server(method, raw)
         if isinstance(answer, Trouble):
             away = answer.reason or "there is none"
             raise answer.error or ServerAway(f"The server is needed, and {away}.")
         return answer
 
-    def _report(self, given: Mapping[str, Any]) -> Steps[OutcomeAnswer]:
-        method, happened = SHORT["report_outcome"], time.time()
-        _, raw = write_params(method, given)
+    def _report(self, method: Method, raw: bytes) -> Steps[OutcomeAnswer]:
+        happened = time.time()
         answer = yield from self._after_the_others(method, raw)
         if not isinstance(answer, Trouble):
             self._forget()
@@ -350,16 +228,6 @@ class Core:
         if now - self._warned_at >= WARN_EVERY:
             self._warned_at = now
             log.warning("the server %s: %s", self.place, what)
-
-
-def _given(named: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a method; what can be walked through becomes a list."""
-    plain = (str, int, float, bool, type(None))
-    return {
-        name: value if isinstance(value, plain) else list(value)
-        for name, value in named.items()
-        if name != "self"
-    }
 
 
 def _dated(report: bytes, happened: float) -> bytes:

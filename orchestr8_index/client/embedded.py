@@ -1,6 +1,6 @@
-"""And if the server is away? The client ranks by itself, over the last good snapshot of the trees.
+"""Answers without a server: the client ranks by itself, over the last good snapshot of the trees.
 
-The room discover is imported at the first such answer, and numpy never: the plain kernel ranks.
+The index and the ranking are imported at the first such answer, and numpy never.
 Where the trees have no snapshot yet, a child process builds it, as for the server.
 """
 
@@ -10,14 +10,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import FieldInfo
 
 from ..config import Settings
 from ..errors import OperationError
 from ..methods import Method
-from ..records import KINDS, PLURAL
 
 if TYPE_CHECKING:
     from ..catalog.index import Index
@@ -25,7 +27,14 @@ if TYPE_CHECKING:
     from ..text import Terms
 
 RETRY_SECONDS = 60.0
-Told = dict[str, Any]
+AWAY: dict[str, Any] = {
+    "reasoning": "The server is away, and its trees have no index here yet.",
+    "reasons": ["The server does not answer."],
+    "status": "away",
+    "tokenizer": "none",
+    "truncated": True,
+}
+"""What a client says in fields of these names when it has neither server nor index."""
 log = logging.getLogger("orchestr8.client")
 
 
@@ -56,7 +65,7 @@ class Registry:
         """The result of the method as JSON. Raises InvalidParams for an unknown entry."""
         with self._ranking:
             index = self._current()
-            result = self._result(method, params, index) if index else nothing(method, params)
+            result = self._result(method, params, index) if index else empty(method.result, params)
             if isinstance(result, dict):
                 result["source"] = "embedded"
                 if index:
@@ -72,15 +81,15 @@ class Registry:
         from ..search.methods import ANSWERS, Knowledge, answer_method
         from ..text import Terms
 
-        if method.name in ANSWERS:
-            terms = self._terms = self._terms or Terms()
-            result = answer_method(index, method.name, params, Knowledge(terms))
-            return msgspec.structs.asdict(result) if isinstance(result, msgspec.Struct) else result
-        if method.name == "getHealth":
-            counts = {PLURAL[kind]: n for kind, n in index.manifest.counts.items()}
-            told = {**nothing(method, params), "generation": index.generation, "indexes": counts}
-            return {**told, "status": "embedded", "reasons": []} if self._always else told
-        return nothing(method, params)
+        if method.name not in ANSWERS:
+            return empty(method.result, params)
+        terms = self._terms = self._terms or Terms()
+        result = answer_method(index, method.name, params, Knowledge(terms))
+        if isinstance(result, Struct):
+            result = msgspec.structs.asdict(result)
+        if method.name == "getHealth" and not self._always:
+            result |= empty(method.result, params)
+        return result
 
     # --- which index -------------------------------------------------------------------------
 
@@ -159,19 +168,28 @@ class Build:
             log.warning("the embedded index could not be built: %s", error)
 
 
-def nothing(method: Method, params: Any) -> Any:
-    """The answer of a client that has neither server nor index."""
-    reason = "The server is away, and its trees have no index here yet."
-    reasoned = {"reasoning": reason, "confidence": 0.0, "cache_hit": False, "generation": 0}
-    if method.short.startswith("query_"):
-        return {method.short.removeprefix("query_"): [], **reasoned}
-    if method.name == "getEntry":
-        named = {"kind": params.kind, "plugin": params.plugin, "name": params.name}
-        return {**named, "text": "", "tokens": 0, "truncated": True}
-    if method.name == "getContext":
-        rows: Told = {PLURAL[kind]: [] for kind in KINDS}
-        receipt = {"tokens_used": 0, "tokens_catalogue": 0, "tokenizer": "none"}
-        return {**rows, "text": "", "receipt": receipt}
-    if method.name == "getHealth":
-        return {"status": "away", "reasons": ["The server does not answer."]}
-    return [] if method.name == "queryPattern" else None
+def empty(result: Any, params: Any) -> Any:
+    """An empty result of that type, in plain values, from a client that has nothing to answer from.
+
+    A field repeats what the params have under its name; AWAY says what else is not simply empty.
+    """
+    if NoneType in get_args(result):
+        return None
+    if not _is_struct(result):
+        return (get_origin(result) or result)()
+    return {
+        field.name: _empty_field(field, params)
+        for field in msgspec.structs.fields(result)
+        if field.required or field.name in AWAY
+    }
+
+
+def _empty_field(field: FieldInfo, params: Any) -> Any:
+    if field.name in AWAY:
+        return AWAY[field.name]
+    kind = get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type
+    return getattr(params, field.name, None) or empty(kind, params)
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Struct)

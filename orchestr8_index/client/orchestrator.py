@@ -1,21 +1,21 @@
-"""Who asks? `Orchestrator` blocks, `AsyncOrchestrator` awaits; they differ in the sending alone."""
+"""The clients: `Orchestrator` blocks, `AsyncOrchestrator` awaits; they differ in the sending."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .connection import AsyncConnection, Connection
 from .core import Core
 from .delivery import SECONDS
 from .locate import Door
+from .methods import AwaitedMethods, BlockingMethods, Given
 from .steps import Post, Steps
 
-P = ParamSpec("P")
 T = TypeVar("T")
 C = TypeVar("C")
 
@@ -60,31 +60,7 @@ class Client(Generic[C]):
         self._connection: C = self._connect(self._core.door)
 
 
-def sync(
-    method: Callable[Concatenate[Core, P], Steps[T]],
-) -> Callable[Concatenate[Orchestrator, P], T]:
-    """The method, its steps taken in this thread."""
-
-    @functools.wraps(method)
-    def call(self: Orchestrator, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._take(method(self._core, *args, **kwargs))
-
-    return call
-
-
-def asynchronous(
-    method: Callable[Concatenate[Core, P], Steps[T]],
-) -> Callable[Concatenate[AsyncOrchestrator, P], Awaitable[T]]:
-    """The method, its posts awaited and its work done in threads."""
-
-    @functools.wraps(method)
-    async def call(self: AsyncOrchestrator, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._take(method(self._core, *args, **kwargs))
-
-    return call
-
-
-class Orchestrator(Client[Connection]):
+class Orchestrator(Client[Connection], BlockingMethods):
     """The blocking client; threads may share one. Its arguments are those of `Client`."""
 
     _connect = Connection
@@ -112,21 +88,15 @@ class Orchestrator(Client[Connection]):
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    query_agents = sync(Core.query_agents)
-    query_skills = sync(Core.query_skills)
-    query_workflows = sync(Core.query_workflows)
-    get_pattern = sync(Core.get_pattern)
-    find_patterns = sync(Core.find_patterns)
-    get_entry = sync(Core.get_entry)
-    get_context = sync(Core.get_context)
-    store_pattern = sync(Core.store_pattern)
-    report_outcome = sync(Core.report_outcome)
-    health = sync(Core.health)
-    metrics = sync(Core.metrics)
-    flush = sync(Core.flush)
+    def _call(self, short: str, given: Given) -> Any:
+        return self._take(self._core.call(short, given))
+
+    def flush(self, seconds: float | None = None) -> bool:
+        """Deliver the outcomes that wait; whether none waits any more, after `seconds` at most."""
+        return self._take(self._core.flush(seconds))
 
 
-class AsyncOrchestrator(Client[AsyncConnection]):
+class AsyncOrchestrator(Client[AsyncConnection], AwaitedMethods):
     """The asynchronous client, for asyncio. Its arguments are those of `Client`."""
 
     _connect = AsyncConnection
@@ -156,15 +126,9 @@ class AsyncOrchestrator(Client[AsyncConnection]):
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
 
-    query_agents = asynchronous(Core.query_agents)
-    query_skills = asynchronous(Core.query_skills)
-    query_workflows = asynchronous(Core.query_workflows)
-    get_pattern = asynchronous(Core.get_pattern)
-    find_patterns = asynchronous(Core.find_patterns)
-    get_entry = asynchronous(Core.get_entry)
-    get_context = asynchronous(Core.get_context)
-    store_pattern = asynchronous(Core.store_pattern)
-    report_outcome = asynchronous(Core.report_outcome)
-    health = asynchronous(Core.health)
-    metrics = asynchronous(Core.metrics)
-    flush = asynchronous(Core.flush)
+    async def _call(self, short: str, given: Given) -> Any:  # type: ignore[override]
+        return await self._take(self._core.call(short, given))
+
+    async def flush(self, seconds: float | None = None) -> bool:
+        """Deliver the outcomes that wait; whether none waits any more, after `seconds` at most."""
+        return await self._take(self._core.flush(seconds))

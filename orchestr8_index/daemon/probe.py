@@ -1,4 +1,4 @@
-"""Is there a server of ours on that port, and what does it say? For the command line."""
+"""Asks a server on a port for its health, or for anything else. For the command line."""
 
 from __future__ import annotations
 

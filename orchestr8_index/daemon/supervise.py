@@ -1,4 +1,4 @@
-"""How is the server put into the background, found there, and ended? For the command line."""
+"""Puts a server into the background, finds it there, and ends it. For the command line."""
 
 from __future__ import annotations
 

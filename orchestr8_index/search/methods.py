@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..catalog.index import Index
+from ..errors import ServerAway
 from ..queries import (
     AgentQuery,
     Context,
     ContextQuery,
     EntryQuery,
     Excerpt,
+    NoParams,
     SkillQuery,
     WorkflowQuery,
 )
-from ..records import Experience
+from ..records import PLURAL, Experience
 from ..text import Terms
 from ..tokens import ESTIMATING, Tokenizer
 from .answer import answer_agents, answer_skills, answer_workflows
@@ -40,8 +42,10 @@ class Knowledge:
 def answer_method(index: Index, name: str, params: Any, knowledge: Knowledge) -> Any:
     """The result of the method by its wire name, for params that were checked.
 
-    Raises InvalidParams for an entry that is not there, KeyError for a method not in ANSWERS.
+    Raises InvalidParams for an entry that is not there, ServerAway for what needs a server.
     """
+    if name not in ANSWERS:
+        raise ServerAway(f"{name} needs the server, and none was asked.")
     return ANSWERS[name](index, params, knowledge)
 
 
@@ -66,10 +70,17 @@ def read_context(index: Index, query: ContextQuery, known: Knowledge) -> Context
     return get_context(index, query, *more)
 
 
+def read_health(index: Index, _: NoParams, known: Knowledge) -> dict[str, object]:
+    """What a client tells that is its own server."""
+    counts = {PLURAL[kind]: count for kind, count in index.manifest.counts.items()}
+    return {"status": "embedded", "generation": index.generation, "indexes": counts}
+
+
 ANSWERS: dict[str, Callable[[Index, Any, Knowledge], Any]] = {
     "queryAgents": query_agents,
     "querySkills": query_skills,
     "queryWorkflows": query_workflows,
     "getEntry": read_entry,
     "getContext": read_context,
+    "getHealth": read_health,
 }

@@ -63,8 +63,6 @@ class Upkeep:
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
-        settings = self._state.settings
-        self._state.recent.load(settings.data_dir, settings.roots_digest)
         steps = (self._check, self._renewal.step)
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
@@ -74,8 +72,6 @@ class Upkeep:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.write_audit()
-        settings = self._state.settings
-        self._state.recent.save(settings.data_dir, settings.roots_digest)
 
     async def _repeat(self, step: Callable[[], Awaitable[float]]) -> None:
         """Each step returns how many seconds to rest; one that fails does not end the others."""
@@ -91,7 +87,6 @@ class Upkeep:
         state = self._state
         state.check_memory()
         state.gate.keys.reload()
-        state.watched.look()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
         await self.write_audit()

@@ -1,4 +1,4 @@
-"""How is one call carried out, whoever carries it? From raw params to the bytes of a result.
+"""One call of a method, from its raw params to the bytes of its result.
 
 JSON-RPC, MCP and the hooks all come through here: one validation, one cache, one count, and one
 place where a defect becomes an error of the family.
@@ -34,7 +34,7 @@ log = logging.getLogger("orchestr8.rpc")
 async def perform(state: State, name: str, raw: bytes) -> bytes:
     """The result of the method as JSON. `raw` are its params as JSON. Raises RequestError only."""
     if state.trace is None:
-        return await _told(state, name, raw)
+        return await _attempt(state, name, raw)
     return await _traced(state, state.trace, name, raw)
 
 
@@ -43,17 +43,18 @@ async def _traced(state: State, trace: Trace, name: str, raw: bytes) -> bytes:
     started, code = time.perf_counter(), 0
     from_cache.set(False)
     try:
-        return await _told(state, name, raw)
+        return await _attempt(state, name, raw)
     except RequestError as error:
         code = error.code
         raise
     finally:
-        known = name if name in METHODS else "unknown"
+        label = name if name in METHODS else "unknown"
         took = time.perf_counter() - started
-        trace.call(known, took, code, from_cache.get(), correlation_id.get())
+        trace.call(label, took, code, from_cache.get(), correlation_id.get())
 
 
-async def _told(state: State, name: str, raw: bytes) -> bytes:
+async def _attempt(state: State, name: str, raw: bytes) -> bytes:
+    """The result, or an error that is counted and audited, whatever went wrong."""
     try:
         method = _method(name)
         caller.get().must_have(method.scope)
@@ -84,16 +85,16 @@ def _audit_failure(state: State, name: str, failure: RequestError) -> None:
 def _method(name: str) -> Method:
     method = METHODS.get(name)
     if method is None:
-        known = ", ".join(METHODS)
-        raise MethodNotFound("There is no such method.", f"The methods are {known}.")
+        names = ", ".join(METHODS)
+        raise MethodNotFound("There is no such method.", f"The methods are {names}.")
     return method
 
 
 async def _perform(state: State, method: Method, raw: bytes) -> bytes:
     started = time.perf_counter()
     if method.cache and log.isEnabledFor(logging.DEBUG):  # a question; reports are never logged
-        said = raw[:LOGGED_BYTES].decode("utf-8", "replace")
-        log.debug("asked", extra={"method": method.name, "params": said})
+        text = raw[:LOGGED_BYTES].decode("utf-8", "replace")
+        log.debug("asked", extra={"method": method.name, "params": text})
     params = read_params(method.params, raw)
     result = await (
         _cached(state, method, params) if method.cache else _plain(state, method, params)
@@ -110,36 +111,36 @@ async def _plain(state: State, method: Method, params: Any) -> bytes:
 
 
 async def _cached(state: State, method: Method, params: Any) -> bytes:
-    asked = msgspec.json.encode(params)
-    key = (method.name, _digest(asked), state.stamp(method.about))
-    started, known = time.perf_counter(), _cache(state, method).get(key)
-    answer = await _work_out(state, method, params, key) if known is None else known
-    state.recent.note(method.name, asked)
-    _note(state, method, params, answer, known is not None, started)
+    encoded = msgspec.json.encode(params)
+    key = (method.name, _digest(encoded), state.stamp(method.about))
+    started, cached = time.perf_counter(), _cache(state, method).get(key)
+    answer = await _compute(state, method, params, key) if cached is None else cached
+    state.recent.note(method.name, encoded)
+    _note(state, method, params, answer, cached is not None, started)
     return answer
 
 
-async def renew(state: State, name: str, asked: bytes) -> bool:
-    """Work out an answer before somebody asks, uncounted; False where the kept one is still true.
+async def renew(state: State, name: str, raw: bytes) -> bool:
+    """Compute an answer before somebody asks, uncounted; False where the cached one still holds.
 
-    Raises RequestError.
+    `raw` are checked params, as they were encoded. Raises RequestError.
     """
     method = _method(name)
-    params = read_params(method.params, asked)
-    key = (name, _digest(asked), state.stamp(method.about))
+    params = read_params(method.params, raw)
+    key = (name, _digest(raw), state.stamp(method.about))
     cache = _cache(state, method)
     if key in cache:
         return False
-    await _work_out(state, method, params, key)
+    await _compute(state, method, params, key)
     cache.renewed += 1
     return True
 
 
-async def _work_out(state: State, method: Method, params: Any, key: Key) -> bytes:
+async def _compute(state: State, method: Method, params: Any, key: Key) -> bytes:
     result = await HANDLERS[method.name](state, params)
     answer = msgspec.json.encode(result)
-    again = {**result, "cache_hit": True} if _tells(result) else None
-    _cache(state, method).put(key, msgspec.json.encode(again) if again else answer)
+    hit = {**result, "cache_hit": True} if _says_cache_hit(result) else result
+    _cache(state, method).put(key, answer if hit is result else msgspec.json.encode(hit))
     return answer
 
 
@@ -147,7 +148,7 @@ def _cache(state: State, method: Method) -> AnswerCache:
     return state.query_cache if method.cache == "query" else state.pattern_cache
 
 
-def _tells(result: Any) -> bool:
+def _says_cache_hit(result: Any) -> bool:
     return isinstance(result, dict) and "cache_hit" in result
 
 

@@ -44,6 +44,12 @@ async def get_metrics(state: State, _: NoParams) -> Any:
     return metrics(state)
 
 
+async def discover(state: State, _: NoParams) -> Any:
+    from .openrpc import document  # the library of schemas is loaded with the first request
+
+    return document()
+
+
 def knowledge(state: State, pattern: dict[str, Any] | None = None) -> Knowledge:
     return Knowledge(state.terms, state.experience, pattern, state.tokens)
 
@@ -58,5 +64,6 @@ HANDLERS: dict[str, Handler] = {
     "forgetDecisions": forget_decisions,
     "getHealth": get_health,
     "getMetrics": get_metrics,
+    "rpc.discover": discover,
     **{m.name: shared(m.short) for m in METHODS.values() if m.face == "coordinate"},
 }

@@ -54,7 +54,6 @@ def make_web(state: State) -> Guard:
         Route("/hooks/claude", Endpoint(state, answer_hook), methods=POST),
         Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]),
     ]
-    routes.append(Route("/openapi.json", OpenApi(routes), methods=GET))
     no_such = NoSuch(routes)
     handlers = {404: no_such, 405: no_such, 500: _leave}
     web = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
@@ -109,19 +108,6 @@ async def reindex(state: State, scope: Scope, receive: Receive, send: Send) -> N
     message = f"Generation {index.generation} serves."
     done = {"success": True, "message": message, "generation": index.generation}
     await send_json(send, 200, {**done, **counts, "duration_ms": spent})
-
-
-class OpenApi:
-    """The library of schemas is loaded with the first request for them."""
-
-    def __init__(self, routes: list[Route]) -> None:
-        self._routes = routes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        from .openapi import document
-
-        listed = [(route.path, route.methods or ()) for route in self._routes]
-        await send_json(send, 200, document(listed))
 
 
 async def _leave(request: object, error: object) -> ASGIApp:

@@ -1,7 +1,8 @@
-"""What do the learning methods answer? Reports, receipts and patterns as the wire has them."""
+"""The handlers of the methods about outcomes: reports with their receipts, and patterns."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ ENOUGH = 0.7
 
 
 async def cache_decision(state: State, report: Report) -> dict[str, Any]:
+    """Keep a report. A full receipt has each entry's rank before and after it, too."""
     index, outcomes = state.index, await store_of(state).outcomes()
     full = report.receipt == "full"
     before = _ranks(state, index, report) if full else {}
@@ -38,52 +40,57 @@ async def cache_decision(state: State, report: Report) -> dict[str, Any]:
 
 
 async def store_pattern(state: State, given: PatternStore) -> dict[str, Any]:
-    resolve = _resolver(state.index)
-    sequence = tuple(_known(resolve, name) for name in given.agent_sequence)
+    """Keep a sequence on purpose. Raises InvalidParams for a circle or for groups that contradict
+    the dependencies."""
+    names = _agent_names(state.index)
+    sequence = tuple(map(names, given.agent_sequence))
     dependencies: dict[str, list[str]] = {}
     for agent, needed in (given.dependencies or {}).items():  # two keys may name one agent
-        known = dependencies.setdefault(_known(resolve, agent), [])
-        known += [name for given in needed if (name := _known(resolve, given)) not in known]
+        listed = dependencies.setdefault(names(agent), [])
+        listed += [name for name in map(names, needed) if name not in listed]
     check_dependencies(sequence, dependencies)
     groups = derive_groups(sequence, dependencies)
     if given.parallel_groups is not None:
-        groups = [[_known(resolve, name) for name in group] for group in given.parallel_groups]
+        groups = [list(map(names, group)) for group in given.parallel_groups]
         check_groups(sequence, dependencies, groups)
     outcomes = await store_of(state).outcomes()
     pattern, created = await outcomes.store_pattern(given.goal, sequence, dependencies, groups)
     return {"pattern_id": pattern.id, "created": created}
 
 
-async def get_pattern(state: State, asked: PatternGoal) -> dict[str, Any] | None:
+async def get_pattern(state: State, query: PatternGoal) -> dict[str, Any] | None:
     """The best pattern alike enough, else the one that the nearest past goals vote for."""
     outcomes = await store_of(state).outcomes()
-    text = " ".join(filter(None, (asked.context, asked.goal)))
-    near = [found for each in {text, asked.goal} for found in outcomes.patterns.near(each)]
-    alike = [(pattern, likeness) for pattern, likeness in near if likeness >= ENOUGH]
+    text = " ".join(filter(None, (query.context, query.goal)))
+    near = [pair for each in {text, query.goal} for pair in outcomes.patterns.near(each)]
+    alike = [(pattern, similarity) for pattern, similarity in near if similarity >= ENOUGH]
     if alike:
-        pattern, likeness = best(alike)[0]
-        return _told(state, pattern, likeness, "similarity")
+        pattern, similarity = best(alike)[0]
+        return _result(state, pattern, similarity, "similarity")
     voted = outcomes.patterns.vote(text)
     if voted is None:
         return None
-    likeness = max((found for p, found in near if p.id == voted[0].id), default=0.0)
-    return _told(state, voted[0], likeness, "vote")
+    similarity = max((share for p, share in near if p.id == voted[0].id), default=0.0)
+    return _result(state, voted[0], similarity, "vote")
 
 
-async def find_patterns(state: State, asked: PatternSearch) -> list[dict[str, Any]]:
+async def find_patterns(state: State, query: PatternSearch) -> list[dict[str, Any]]:
+    """All patterns whose goal is alike enough, best first."""
     outcomes = await store_of(state).outcomes()
-    near = outcomes.patterns.near(asked.goal)
-    found = best([(p, likeness) for p, likeness in near if likeness >= asked.min_similarity])
-    return [_told(state, p, likeness, "similarity") for p, likeness in found[: asked.limit]]
+    near = outcomes.patterns.near(query.goal)
+    alike = best([(p, share) for p, share in near if share >= query.min_similarity])
+    return [_result(state, p, share, "similarity") for p, share in alike[: query.limit]]
 
 
-async def forget_decisions(state: State, chosen: ForgetQuery) -> dict[str, int]:
-    choose = chooser(chosen)
+async def forget_decisions(state: State, query: ForgetQuery) -> dict[str, int]:
+    """Remove decisions and all that was learnt from them. Raises InvalidParams for a wrong date."""
+    choose = chooser(query)
     outcomes = await store_of(state).outcomes()
     return {"forgotten": await outcomes.forget(choose)}
 
 
 def store_of(state: State) -> StoreKeeper:
+    """Raises StoreUnavailable for a server without one."""
     if state.store is None:
         raise StoreUnavailable("This server keeps no store.")
     return state.store
@@ -96,9 +103,9 @@ def offered(outcomes: Outcomes | None) -> list[Pattern]:
     return [pattern for pattern in outcomes.patterns if is_offered(pattern)] if outcomes else []
 
 
-def _told(state: State, pattern: Pattern, likeness: float, by: str) -> dict[str, Any]:
+def _result(state: State, pattern: Pattern, similarity: float, by: str) -> dict[str, Any]:
     index = state.refresh.index
-    told: dict[str, Any] = {
+    result: dict[str, Any] = {
         "pattern": {
             "id": pattern.id,
             "goal": pattern.goal,
@@ -113,17 +120,17 @@ def _told(state: State, pattern: Pattern, likeness: float, by: str) -> dict[str,
             "updated_at": pattern.updated_at,
         },
         "success_rate": round(pattern.success_rate, 4),
-        "similarity": round(likeness, 4),
+        "similarity": round(similarity, 4),
         "task_count": pattern.uses,
         "matched_by": by,
     }
     agents = index.segments["agent"] if index else None
     if agents and (gone := missing_agents(pattern, agents.position.__contains__)):
-        told["missing_agents"] = gone
-    return told
+        result["missing_agents"] = gone
+    return result
 
 
-def _resolver(index: Index) -> Any:
+def _resolver(index: Index) -> Callable[[Kind, str], str | None]:
     def resolve(kind: Kind, name: str) -> str | None:
         """The qualified name of an entry by bare or qualified name; None when there is none."""
         segment = index.segments[kind]
@@ -135,12 +142,14 @@ def _resolver(index: Index) -> Any:
     return resolve
 
 
-def _known(resolve: Any, name: str) -> str:
-    return resolve("agent", name) or name
+def _agent_names(index: Index) -> Callable[[str], str]:
+    """From an agent's name as given to its qualified one, where there is such an agent."""
+    resolve = _resolver(index)
+    return lambda name: resolve("agent", name) or name
 
 
 def _ranks(state: State, index: Index, report: Report) -> dict[str, int]:
-    """The place that each used entry has now for the task, from 1; 0 for one that is not found."""
+    """The rank that each used entry has now for the task, from 1; 0 for one that is not found."""
     from ..learn.receipt import read_report
 
     decision = read_report(report, _resolver(index), "")

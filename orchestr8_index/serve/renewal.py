@@ -1,7 +1,7 @@
 """Answers that a report or a new generation changed are worked out again before somebody asks.
 
-What was asked lately is answered between the requests, as at a start what was asked most before
-the stop. On the replay of a working day this keeps the cache's hit rate over 80 %.
+What was asked lately is answered between the requests. On the replay of a working day this keeps
+the cache's hit rate over 80 %.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class Call(Struct, frozen=True):
     params: Raw | UnsetType = UNSET
 
 
-class Reply(Struct, frozen=True):
+class Response(Struct, frozen=True):
     """`body` is empty for notifications; `status` is HTTP's; `methods` are for the log."""
 
     body: bytes
@@ -38,13 +38,14 @@ _CALL = msgspec.json.Decoder(Call)
 _BATCH = msgspec.json.Decoder(list[Raw])
 
 
-async def reply_to(state: State, body: bytes) -> Reply:
+async def reply_to(state: State, body: bytes) -> Response:
+    """The response to one call or a batch of them; an error is a response too."""
     if body.lstrip()[:1] == b"[":
         return await _reply_to_batch(state, body)
     return await _reply_to_one(state, body)
 
 
-async def _reply_to_batch(state: State, body: bytes) -> Reply:
+async def _reply_to_batch(state: State, body: bytes) -> Response:
     try:
         check_text(body)
         calls = _BATCH.decode(body)
@@ -56,8 +57,8 @@ async def _reply_to_batch(state: State, body: bytes) -> Reply:
     bodies = [reply.body for reply in replies if reply.body]
     methods = ",".join(reply.methods for reply in replies)
     if not bodies:
-        return Reply(b"", 204, methods)
-    return Reply(b"[" + b",".join(bodies) + b"]", 200, methods)
+        return Response(b"", 204, methods)
+    return Response(b"[" + b",".join(bodies) + b"]", 200, methods)
 
 
 def _check_batch(state: State, calls: int) -> None:
@@ -68,13 +69,13 @@ def _check_batch(state: State, calls: int) -> None:
     state.gate.buckets.charge(caller.get().name, calls - 1)
 
 
-async def _next_reply(state: State, body: bytes) -> Reply:
+async def _next_reply(state: State, body: bytes) -> Response:
     """Others get their turn between the calls of a batch."""
     await asyncio.sleep(0)
     return await _reply_to_one(state, body)
 
 
-async def _reply_to_one(state: State, body: bytes) -> Reply:
+async def _reply_to_one(state: State, body: bytes) -> Response:
     ident = b"null"
     notified = False
     try:
@@ -83,13 +84,13 @@ async def _reply_to_one(state: State, body: bytes) -> Reply:
         name = _method_name(call)
     except RequestError as error:
         state.metrics.failed(error.code)
-        return Reply(b"", 204) if notified else _failure(ident, error)
+        return Response(b"", 204) if notified else _failure(ident, error)
     try:
         raw = b"{}" if isinstance(call.params, UnsetType) else bytes(call.params)
-        reply = Reply(_success(ident, await perform(state, name, raw)), 200, name)
+        reply = Response(_success(ident, await perform(state, name, raw)), 200, name)
     except RequestError as error:
         reply = _failure(ident, error, name)
-    return Reply(b"", 204, name) if notified else reply
+    return Response(b"", 204, name) if notified else reply
 
 
 def _read_call(body: bytes) -> Call:
@@ -145,6 +146,6 @@ def _success(ident: bytes, result: bytes) -> bytes:
     return b'{"jsonrpc":"2.0","id":' + ident + b',"result":' + result + b"}"
 
 
-def _failure(ident: bytes, error: RequestError, method: str = "") -> Reply:
+def _failure(ident: bytes, error: RequestError, method: str = "") -> Response:
     headers = tuple((name.encode(), value.encode()) for name, value in error.headers().items())
-    return Reply(error_body(ident, error), error.status, method, headers)
+    return Response(error_body(ident, error), error.status, method, headers)

@@ -6,13 +6,12 @@ import os
 import sys
 import threading
 import time
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..store.database import size_bytes
 
-EVERY_SECONDS, KEPT = 60.0, 60
+EVERY_SECONDS = 60.0
 FIRST_SECONDS = 5.0  # a start changes much, so the first samples follow sooner
 
 
@@ -30,19 +29,21 @@ class Sample:
 
 @dataclass(slots=True)
 class Samples:
-    """The samples of the last hour, the newest last."""
+    """`taken` counts the samples; `latest` is the newest."""
 
     data_dir: Path
     every: float = EVERY_SECONDS
-    kept: deque[Sample] = field(default_factory=lambda: deque(maxlen=KEPT))
+    taken: int = 0
+    _latest: Sample | None = None
     _next: float = 0.0
 
     @property
     def latest(self) -> Sample:
-        return self.kept[-1] if self.kept else self.take()
+        return self._latest or self.take()
 
     def take(self) -> Sample:
-        sample = Sample(
+        self.taken += 1
+        self._latest = Sample(
             at=time.monotonic(),
             memory_mb=memory_mb(),
             database_mb=round(size_bytes(self.data_dir) / 1_000_000, 3),
@@ -50,15 +51,14 @@ class Samples:
             threads=threading.active_count(),
             cpu_seconds=round(time.process_time(), 3),
         )
-        self.kept.append(sample)
-        return sample
+        return self._latest
 
     def take_if_due(self) -> bool:
         """Whether it was time for one."""
         if time.monotonic() < self._next:
             return False
         self.take()
-        self._next = time.monotonic() + min(self.every, FIRST_SECONDS * len(self.kept))
+        self._next = time.monotonic() + min(self.every, FIRST_SECONDS * self.taken)
         return True
 
 

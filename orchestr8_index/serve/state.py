@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..catalog.generations import Refresh
 from ..catalog.index import Index
 from ..config import Settings
-from ..daemon.adoption import Watched
+from ..daemon.watcher import Watched
 from ..errors import Starting
 from ..records import Experience, Kind
 from ..search.rank import bind

@@ -1,4 +1,4 @@
-"""What if the disk lies? Backups while the server runs; a damaged file makes way for the newest."""
+"""Backups while the server runs; a damaged database makes way for the newest of them."""
 
 from __future__ import annotations
 

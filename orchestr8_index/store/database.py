@@ -1,4 +1,4 @@
-"""How is the file opened? WAL, an fsync for every commit, one helper for transactions."""
+"""Opens the database: WAL, an fsync for every commit, one helper for transactions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tables are there, and how did they come to be? Numbered steps, each in one transaction.
+"""The tables, and the numbered steps that make them, each in one transaction.
 
 Lists are JSON text. Times are ISO 8601 in UTC with milliseconds, which sort as text.
 """

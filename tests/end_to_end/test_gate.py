@@ -155,24 +155,12 @@ def test_what_lies_in_the_data_directory_is_its_owners_alone(world: World) -> No
         call(server.address, "querySkills", CALL)
     world.run("backup")
     server.stop()
-    assert (world.data / "warm.msgpack").exists()
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [world.data, *paths(world)]}
     assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
 
 
 def paths(world: World) -> list[Path]:
     return list(world.data.rglob("*"))
-
-
-def test_the_hottest_questions_are_warm_after_a_restart(world: World) -> None:
-    server = world.serve(*ROOT)
-    for _ in range(3):
-        call(server.port, "querySkills", CALL)
-    assert server.stop() == 0
-    again = world.serve(*ROOT)
-    wait_for(lambda: call(again.port, "getMetrics", {})["result"]["cache"]["renewed"] == 1)
-    assert call(again.port, "querySkills", CALL)["result"]["cache_hit"] is True
-    assert again.health["cache"] == {"hits": 1, "misses": 0, "hit_rate": 1.0}
 
 
 def test_a_second_signal_ends_it_at_once(world: World) -> None:

@@ -121,6 +121,7 @@ def protocol() -> Iterator[Ask]:
     """What JSON-RPC 2.0 says of bodies, whatever the method."""
     one = {"jsonrpc": "2.0", "id": 1, "method": "querySkills", "params": {"context": "release"}}
     notice = {key: value for key, value in one.items() if key != "id"}
+    yield rpc("the document of the methods", "rpc.discover")
     yield rpc("no such method", "nope", {})
     yield rpc("a text as id", "getHealth", None, True, id="a")
     yield rpc("null as id", "getHealth", None, True, id=None)
@@ -165,7 +166,6 @@ def routes() -> Iterator[Ask]:
     yield Ask("alive", "GET", "/health/live")
     yield Ask("ready", "GET", "/health/ready", volatile=True)
     yield Ask("head", "HEAD", "/health")
-    yield Ask("the documents of the routes", "GET", "/openapi.json")
     for method, path in (("GET", "/nowhere"), ("POST", "/nowhere"), ("GET", "/health/")):
         yield Ask("no such address", method, path)
     for method, path in (("GET", "/"), ("PUT", "/"), ("POST", "/health"), ("PUT", "/mcp")):

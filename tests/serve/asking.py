@@ -18,7 +18,7 @@ from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.catalog.worker import BuildChild, Builder
 from orchestr8_index.config import Limits, Settings
-from orchestr8_index.serve.rpc import Reply, reply_to
+from orchestr8_index.serve.rpc import Response, reply_to
 from orchestr8_index.serve.state import State
 
 BASE = "http://127.0.0.1:3700"
@@ -66,7 +66,7 @@ async def serve_one(app: ASGIApp, scope: Scope, receive: Receive, send: Send) ->
     await app(scope, receive, send)
 
 
-def reply(state: State, body: bytes | object) -> Reply:
+def reply(state: State, body: bytes | object) -> Response:
     """The reply to a body, which is encoded unless it is bytes."""
     raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
     return asyncio.run(reply_to(state, raw))

@@ -1,4 +1,4 @@
-"""THE table: what each method takes, refuses by name, and returns."""
+"""What each method takes, refuses by name, and returns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from orchestr8_index.methods import METHODS
 from orchestr8_index.serve.state import State
 
 from .asking import call, fields
@@ -18,17 +17,6 @@ QUERIES = sorted(QUESTION)
 
 def query(state: State, method: str, text: str = "write release notes", **more: Any) -> Any:
     return call(state, method, **{QUESTION[method]: text}, **more)["result"]
-
-
-def test_every_method_is_listed_under_its_name_with_a_sentence() -> None:
-    for name, method in METHODS.items():
-        assert method.name == name
-        assert method.sentence[-1] in ".?"
-
-
-def test_the_contracts_methods_of_this_step_are_there() -> None:
-    expected = {*QUERIES, "getEntry", "getHealth", "getMetrics"}
-    assert expected <= set(METHODS)
 
 
 @pytest.mark.parametrize("method", QUERIES)

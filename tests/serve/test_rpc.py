@@ -16,7 +16,7 @@ from orchestr8_index.queries import NoParams
 from orchestr8_index.serve import calls
 from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.handlers import HANDLERS
-from orchestr8_index.serve.rpc import Reply
+from orchestr8_index.serve.rpc import Response
 from orchestr8_index.serve.state import State
 
 from ..trees import Files, agent
@@ -29,7 +29,7 @@ IDS += [b"123456789012345678901234567890", '"ü"'.encode()]
 MAX_BATCH = Limits().max_batch
 
 
-def code(answer: Reply) -> tuple[int, int]:
+def code(answer: Response) -> tuple[int, int]:
     """HTTP's status and JSON-RPC's code."""
     return answer.status, msgspec.json.decode(answer.body)["error"]["code"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from orchestr8_index.serve.background import Upkeep
 from orchestr8_index.serve.health import metrics
-from orchestr8_index.serve.samples import KEPT, Samples, open_files
+from orchestr8_index.serve.samples import Samples, open_files
 from orchestr8_index.serve.state import State
 
 
@@ -22,29 +22,22 @@ def test_a_sample_tells_of_this_process(tmp_path: Path) -> None:
     assert sample.threads >= 1 and sample.cpu_seconds > 0
 
 
-def test_an_hour_is_kept(tmp_path: Path) -> None:
-    samples = Samples(tmp_path)
-    for _ in range(KEPT + 5):
-        samples.take()
-    assert len(samples.kept) == KEPT
-
-
 def test_scrapes_look_at_nothing_themselves(state: State) -> None:
     for _ in range(5):
         metrics(state)
-    assert len(state.samples.kept) == 1
+    assert state.samples.taken == 1
 
 
 @pytest.mark.parametrize(("every", "taken"), [(0, 3), (60, 1)])
 def test_one_is_taken_when_it_is_due(tmp_path: Path, every: float, taken: int) -> None:
     samples = Samples(tmp_path, every)
-    assert sum(samples.take_if_due() for _ in range(3)) == taken == len(samples.kept)
+    assert sum(samples.take_if_due() for _ in range(3)) == taken == samples.taken
 
 
 def test_a_running_server_looks(state: State) -> None:
     async def run() -> None:
         async with until_looked(state):
-            while not state.samples.kept:
+            while not state.samples.taken:
                 await asyncio.sleep(0)
 
     asyncio.run(asyncio.wait_for(run(), 20))

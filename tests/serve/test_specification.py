@@ -13,7 +13,7 @@ import pytest
 from orchestr8_index.methods import Method
 from orchestr8_index.queries import NoParams
 from orchestr8_index.serve import calls
-from orchestr8_index.serve.rpc import Reply
+from orchestr8_index.serve.rpc import Response
 from orchestr8_index.serve.state import State
 from orchestr8_index.validate import Params
 
@@ -70,7 +70,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "HANDLERS", DONE)
 
 
-def told(answer: Reply) -> Any:
+def told(answer: Response) -> Any:
     """The decoded body; of an error, only its code."""
     decoded = msgspec.json.decode(answer.body)
     return (

@@ -1,4 +1,4 @@
-"""Which tools are there, and what happens when a model calls one? Derived from the one table.
+"""The MCP tools: the methods of the table that say when to call them.
 
 The list is made once and never changes while the server runs: a host's prompt cache depends on it.
 """
@@ -34,7 +34,7 @@ the first hit is right: below {DOUBTFUL:g} reword the question or do it yourself
 When a task has ended, report_outcome. get_pattern tells which agents worked before."""
 
 
-def tool(method: Method) -> dict[str, Any]:
+def describe_tool(method: Method) -> dict[str, Any]:
     reads = method.scope == "read"
     return {
         "name": method.short,
@@ -52,9 +52,11 @@ def tool(method: Method) -> dict[str, Any]:
 
 
 class Tools:
+    """The two requests about tools: list them, call one."""
+
     def __init__(self, state: State) -> None:
         self._state = state
-        self._listed = [tool(method) for method in TOOLS.values()]
+        self._listed = [describe_tool(method) for method in TOOLS.values()]
 
     async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> dict[str, Any]:
         return {"tools": self._listed, **WHOLE}
@@ -62,9 +64,9 @@ class Tools:
     async def call(self, ctx: Ctx, params: CallToolRequestParams) -> dict[str, Any]:
         method = TOOLS.get(params.name)
         if method is None:
-            known = ", ".join(TOOLS)
-            said = f"There is no tool {params.name[:100]!r}. The tools are {known}."
-            raise MCPError(INVALID_PARAMS, said)
+            names = ", ".join(TOOLS)
+            sentence = f"There is no tool {params.name[:100]!r}. The tools are {names}."
+            raise MCPError(INVALID_PARAMS, sentence)
         if ctx.request is not None:
             ctx.request.scope.setdefault("state", {})["rpc_methods"] = method.short
         try:

@@ -1,0 +1,76 @@
+"""The OpenRPC document of the table of methods, which `rpc.discover` answers with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from .. import __version__
+from ..errors import RequestError
+from ..methods import COMMON_ERRORS, METHODS, Example, Method
+
+VERSION = "1.3.2"  # of the OpenRPC specification
+SCHEMAS = "#/components/schemas/{name}"
+ERRORS = "#/components/errors/{name}"
+Document = dict[str, Any]
+
+
+def document() -> Document:
+    """Every method with its params, result, errors and examples. Schemas are JSON Schema."""
+    types = [kind for method in METHODS.values() for kind in (method.params, method.result)]
+    found, components = msgspec.json.schema_components(types, ref_template=SCHEMAS)
+    results = dict(zip(METHODS, found[1::2], strict=True))
+    return {
+        "openrpc": VERSION,
+        "info": {"title": "Orchestr8 Index", "version": __version__},
+        "methods": [
+            _method(method, components[method.params.__name__], results[name])
+            for name, method in METHODS.items()
+        ],
+        "components": {"schemas": components, "errors": _errors()},
+    }
+
+
+def _method(method: Method, params: Document, result: Document) -> Document:
+    described = {"description": method.when} if method.when else {}
+    return {
+        "name": method.name,
+        "summary": method.sentence,
+        **described,
+        "tags": [{"name": method.scope}],
+        "paramStructure": "by-name",
+        "params": [_param(params, name) for name in _required_first(params)],
+        "result": {"name": f"{method.short}_result", "schema": result},
+        "errors": [{"$ref": _ref(kind)} for kind in (*method.errors, *COMMON_ERRORS)],
+        "examples": [_example(method, method.example)] if method.example else [],
+    }
+
+
+def _required_first(params: Document) -> list[str]:
+    required = params.get("required", [])
+    return [*required, *(name for name in params["properties"] if name not in required)]
+
+
+def _param(params: Document, name: str) -> Document:
+    required = name in params.get("required", [])
+    return {"name": name, "required": required, "schema": params["properties"][name]}
+
+
+def _example(method: Method, example: Example) -> Document:
+    params, result = msgspec.json.decode(example.params), msgspec.json.decode(example.result)
+    return {
+        "name": method.short,
+        "params": [{"name": name, "value": value} for name, value in params.items()],
+        "result": {"name": f"{method.short}_result", "value": result},
+    }
+
+
+def _errors() -> Document:
+    used = {kind for method in METHODS.values() for kind in (*method.errors, *COMMON_ERRORS)}
+    kinds = sorted(used, key=lambda kind: -kind.code)
+    return {kind.__name__: {"code": kind.code, "message": kind.means} for kind in kinds}
+
+
+def _ref(kind: type[RequestError]) -> str:
+    return ERRORS.format(name=kind.__name__)
