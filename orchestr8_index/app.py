@@ -87,6 +87,7 @@ def make_state(
         watched=Watched(settings.data_dir),
         store=store,
     )
+    state.claims.policy = settings.claims
     events.subscribe(GenerationSwapped, lambda _: state.drop_answers())
     refresh.prepare = lambda index: state.bind(index, state.experience)
     refresh.announce = lambda index: events.publish(GenerationSwapped(index.generation))

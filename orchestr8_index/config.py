@@ -193,6 +193,14 @@ class Settings(msgspec.Struct, frozen=True):
     ] = ""
     store_soft_mb: Annotated[int, _int(1, 1 << 20, "above it the query log is pruned")] = 100
     store_hard_mb: Annotated[int, _int(1, 1 << 20, "above it outcomes are refused")] = 500
+    claims: Annotated[
+        str,
+        _text(
+            "an edit of a file that another agent has claimed: `deny` refuses it, `warn` tells "
+            "both; `off`: no claims and no gate for git",
+            one_of=("deny", "warn", "off"),
+        ),
+    ] = "warn"
     coordinate_sync: Annotated[
         str,
         _text(

@@ -17,7 +17,15 @@ from orchestr8_index import __version__
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import DEFAULT_PORT, REPOSITORY, Door, fixture_root, read_settings
 from orchestr8_index.methods import METHODS
-from orchestr8_index.serve.hooks.payloads import AgentStopped, Prompted, ToolEnded, ToolFailed
+from orchestr8_index.serve.hooks.payloads import (
+    AgentStopped,
+    Ended,
+    Prompted,
+    Stopped,
+    ToolEnded,
+    ToolFailed,
+    ToolStarting,
+)
 from orchestr8_index.serve.http import make_web
 
 from .serve.asking import ask, settings_of, state_of
@@ -129,15 +137,17 @@ def test_no_hook_needs_a_shell_or_much_time() -> None:
 
 
 def test_the_events_are_those_that_are_understood() -> None:
-    kinds = (Prompted, ToolEnded, ToolFailed, AgentStopped)
+    kinds = (Prompted, ToolStarting, ToolEnded, ToolFailed, AgentStopped, Stopped, Ended)
     tags = {msgspec.inspect.type_info(kind).tag for kind in kinds}  # type: ignore[attr-defined]
     assert {event for event, _, _ in hooks()} == tags
 
 
-def test_only_the_tools_that_start_agents_are_watched() -> None:
+def test_only_the_tools_that_matter_are_watched() -> None:
+    """Every tool's end renews a claim and brings mail; before a tool only edits and commands."""
     matched = {event: group.get("matcher") for event, group, _ in hooks()}
-    watched = {event for event, matcher in matched.items() if matcher == "Agent|Task"}
-    assert watched == {"PostToolUse", "PostToolUseFailure"}
+    assert matched["PostToolUseFailure"] == "Agent|Task"
+    assert matched["PreToolUse"] == "Edit|Write|MultiEdit|NotebookEdit|Bash"
+    assert matched["PostToolUse"] is None
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.stem)

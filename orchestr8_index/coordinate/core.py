@@ -30,8 +30,8 @@ from .caller import Caller
 from .commits import Commits, Work
 from .feed import wanted_by
 from .holds import check_fences
-from .journal import Change, oldest
-from .log import MOST_DAYS, MOST_EVENTS, compact, horizon, last_revision, read_events
+from .journal import Change, last_revision, oldest
+from .log import MOST_DAYS, MOST_EVENTS, compact, horizon, read_events
 from .select import Keys, one_of
 
 Answer = Any  # an object of JSON; Raw where it is given a second time
@@ -187,7 +187,7 @@ class Coordination(Commits):
             await self.feed.wait(caller.name, wanted, left)
 
     async def _take(self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]) -> Answer:
-        ready = messages.count_waiting(self.store.reader, caller.project, boxes)
+        ready = messages.is_waiting(self.store.reader, caller.project, boxes)
         overdue = self.journal.due <= self.clock.now()  # a take may be over
         if params.peek or not (ready or overdue or params.ack):
             return messages.peek(self.store.reader, caller, params)

@@ -179,6 +179,11 @@ def oldest(connection: sqlite3.Connection) -> int:
     return int(_meta(connection, _OLDEST) or 0)
 
 
+def last_revision(connection: sqlite3.Connection) -> int:
+    newest = connection.execute("SELECT max(id) FROM event").fetchone()[0]
+    return newest >> 10 if newest is not None else oldest(connection)
+
+
 def set_oldest(connection: sqlite3.Connection, rev: int) -> None:
     set_meta(connection, _OLDEST, rev)
 

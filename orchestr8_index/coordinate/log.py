@@ -11,7 +11,7 @@ from ..errors import Compacted
 from ..store.database import transaction
 from .caller import Caller, may_see, read_message
 from .clock import iso
-from .journal import oldest, set_oldest
+from .journal import last_revision, oldest, set_oldest
 from .messages import message_row
 from .schema import DELETE, KINDS, MESSAGE, PUT
 from .search import unindex_message
@@ -22,13 +22,8 @@ BITE = 2_000  # events that one compaction looks at
 DAY_MS = 86_400_000
 _READ = """SELECT event.id, kind, event.key, ifnull(event.value, item.value), event.by, event.at,
     cause FROM event LEFT JOIN item ON item.project = event.project AND item.key = event.key
-    AND item.id = event.id WHERE event.project = ? AND event.id >= ?"""
+    AND item.id = event.id WHERE {project} = ? AND event.id >= ?"""
 Row = dict[str, Any]
-
-
-def last_revision(connection: sqlite3.Connection) -> int:
-    newest = connection.execute("SELECT max(id) FROM event").fetchone()[0]
-    return newest >> 10 if newest is not None else oldest(connection)
 
 
 def read_events(
@@ -51,7 +46,8 @@ def _read_events(
         raise Compacted(f"The log begins after revision {first}, not {after}.", oldest=first)
     reached = max(last_revision(connection), after)
     condition, values = keys.where("event.key")
-    query = f"{_READ} AND {condition} ORDER BY event.id"
+    project = "event.project" if keys.keys else "+event.project"  # else in the order of the ids
+    query = f"{_READ.format(project=project)} AND {condition} ORDER BY event.id"
     rows = connection.execute(query, (caller.project, (after + 1) << 10, *values))
     found: list[Row] = []
     for row in rows:

@@ -17,7 +17,7 @@ from .schema import DONE, MESSAGE, READY, TAKEN
 from .search import index_message
 
 SERVER = "server"
-_INBOX = "project = ? AND recipient IN ({}) AND state = ?"
+_INBOX = "project = ? AND recipient IN ({}) AND state = 0"  # as the index has it
 _TAKE = f"""SELECT message, recipient, tries, ends FROM delivery WHERE {_INBOX}
     ORDER BY priority DESC, message LIMIT ?"""
 Row = dict[str, Any]
@@ -142,7 +142,7 @@ def take(change: Change, caller: Caller, params: ReadInbox) -> list[Row]:
     acknowledge(change, caller, numbers)
     boxes = boxes_of(caller, params)
     marks = ", ".join("?" * len(boxes))
-    asked = (change.project, *boxes, READY, params.limit)
+    asked = (change.project, *boxes, params.limit)
     rows = change.connection.execute(_TAKE.format(marks), asked).fetchall()
     until = change.lease(params.take_s) if rows else 0
     change.connection.executemany(
@@ -156,7 +156,7 @@ def take(change: Change, caller: Caller, params: ReadInbox) -> list[Row]:
 def peek(connection: sqlite3.Connection, caller: Caller, params: ReadInbox) -> list[Row]:
     """What is ready, without taking it."""
     boxes = boxes_of(caller, params)
-    asked = (caller.project, *boxes, READY, params.limit)
+    asked = (caller.project, *boxes, params.limit)
     rows = connection.execute(_TAKE.format(", ".join("?" * len(boxes))), asked).fetchall()
     return [_shown(connection, row[0], row[2]) for row in rows]
 
@@ -168,7 +168,13 @@ def boxes_of(caller: Caller, params: ReadInbox) -> tuple[str, ...]:
 def count_waiting(connection: sqlite3.Connection, project: str, boxes: Sequence[str]) -> int:
     marks = _INBOX.format(", ".join("?" * len(boxes)))
     query = f"SELECT count(*) FROM delivery WHERE {marks}"
-    return int(connection.execute(query, (project, *boxes, READY)).fetchone()[0])
+    return int(connection.execute(query, (project, *boxes)).fetchone()[0])
+
+
+def is_waiting(connection: sqlite3.Connection, project: str, boxes: Sequence[str]) -> bool:
+    marks = _INBOX.format(", ".join("?" * len(boxes)))
+    query = f"SELECT 1 FROM delivery WHERE {marks} LIMIT 1"
+    return connection.execute(query, (project, *boxes)).fetchone() is not None
 
 
 def _shown(connection: sqlite3.Connection, number: int, tries: int) -> Row:

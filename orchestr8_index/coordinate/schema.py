@@ -40,7 +40,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             taker TEXT NOT NULL, due INTEGER NOT NULL, ends INTEGER NOT NULL,
             PRIMARY KEY (message, recipient)) WITHOUT ROWID""",
         """CREATE INDEX delivery_inbox ON delivery
-            (project, recipient, state, priority DESC, message) WHERE state < 2""",
+            (project, recipient, priority DESC, message) WHERE state = 0""",
         "CREATE INDEX delivery_due ON delivery (due) WHERE state < 2",
         """CREATE VIRTUAL TABLE message_text USING fts5 (
             words, session, content = '', tokenize = 'unicode61')""",

@@ -27,11 +27,15 @@ class Keys(Struct, frozen=True):
             return self.prefix
         return _WILD.split(self.pattern or "", maxsplit=1)[0]
 
-    def where(self, column: str) -> tuple[str, list[str]]:
-        """A condition of SQL, and its values."""
+    def where(self, column: str, after: str = "") -> tuple[str, list[str]]:
+        """A condition of SQL, and its values: the keys meant that come after `after`."""
         if self.keys is not None:
-            return f"{column} IN ({', '.join('?' * len(self.keys))})", list(self.keys)
-        condition, values = f"{column} >= ? AND {column} < ?", [self.start, self.start + _LAST]
+            marks = ", ".join("?" * len(self.keys))
+            return f"{column} IN ({marks}) AND {column} > ?", [*self.keys, after]
+        from_start = not after or after < self.start
+        low = ">=" if from_start else ">"
+        values = [self.start if from_start else after, self.start + _LAST]
+        condition = f"{column} {low} ? AND {column} < ?"
         if self.pattern is not None:
             return f"{condition} AND {column} GLOB ?", [*values, self.pattern]
         return condition, values

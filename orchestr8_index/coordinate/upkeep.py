@@ -11,13 +11,13 @@ from .granting import end
 from .holds import holds
 from .journal import NEVER, Journal
 from .messages import SERVER
-from .schema import DONE, READY, TAKEN
+from .schema import DONE, READY
 from .values import end_values
 
 BITE = 1000
 _DUE = {
     "item": "SELECT project, key, id FROM item WHERE ends <= ? LIMIT ?",
-    "hold": "SELECT DISTINCT project, rev FROM hold WHERE ends <= ? LIMIT ?",
+    "hold": "SELECT project, rev FROM hold WHERE ends <= ? LIMIT ?",
     "delivery": "SELECT project, recipient FROM delivery WHERE due <= ? AND state < 2 LIMIT ?",
 }
 _NEXT = """SELECT min(ends) FROM item WHERE ends IS NOT NULL UNION ALL
@@ -67,7 +67,7 @@ def _expire_holds(
 ) -> None:
     for project, revisions in _due(connection, "hold", now).items():
         change = journal.begin(connection, Caller(SERVER, project=project))
-        for (rev,) in revisions:
+        for rev in sorted({rev for (rev,) in revisions}):
             rows = holds(connection, project, "rev = ? AND ends <= ?", rev, now)
             end(change, rows, "expired")
         topics[project] += change.topics
@@ -81,6 +81,6 @@ def _expire_deliveries(connection: sqlite3.Connection, now: int, topics: Topics)
         "UPDATE delivery SET state = ? WHERE due <= ? AND ends <= ? AND state < 2", (DONE, now, now)
     )
     connection.execute(
-        "UPDATE delivery SET state = ?, due = ends WHERE due <= ? AND state = ?",
-        (READY, now, TAKEN),
+        "UPDATE delivery SET state = ?, due = ends WHERE due <= ? AND state = 1 AND state < 2",
+        (READY, now),
     )

@@ -11,7 +11,7 @@ from msgspec import Raw
 from ..errors import Conflict, InvalidParams, StoreUnavailable
 from ..sharing import Kept, Op, ReadShared, RestoreShared
 from .clock import Clock, iso
-from .journal import Change, checksum, oldest
+from .journal import Change, checksum, last_revision
 from .schema import PUT
 from .select import Keys
 
@@ -21,8 +21,8 @@ Present = tuple[int, str] | None  # the event's id and who wrote
 _OWN = "substr(key, 1, 1) = '@'"
 _PRESENT = """SELECT id, by FROM item WHERE project = ? AND key = ?
     AND (ends IS NULL OR ends > ?)"""
-_READ = f"""SELECT key, value, id, by, at, ends, crc, newest FROM (SELECT max(id) AS newest
-    FROM event) LEFT JOIN item ON project = ? AND NOT {_OWN} AND (ends IS NULL OR ends > ?) AND"""
+_READ = f"""SELECT key, value, id, by, at, ends, crc, (SELECT max(id) FROM event) FROM item
+    WHERE project = ? AND NOT {_OWN} AND (ends IS NULL OR ends > ?) AND"""
 _PAST = """SELECT event.key, ifnull(event.value, item.value), event.id, event.by, event.at, NULL,
     event.crc, event.kind FROM event LEFT JOIN item ON item.project = event.project
     AND item.key = event.key AND item.id = event.id
@@ -106,20 +106,21 @@ class Reader:
     ) -> tuple[list[Row], bool, int]:
         """The values in the order of their keys, whether there are more than `limit`, and the
         revision at which all of them were read."""
-        condition, values = keys.where("key")
-        asked = (project, self.clock.now(), *values, after, limit + 1)
-        query = f"{_READ} {condition} AND key > ? ORDER BY key LIMIT ?"
-        rows = self.connection.execute(query, asked).fetchall()
-        rev = (rows[0][7] or 0) >> 10 or oldest(self.connection)
-        found = [self._shown(row) for row in rows[:limit] if row[0] is not None]
-        return found, len(rows) > limit, rev
+        condition, values = keys.where("key", after)
+        asked = (project, self.clock.now(), *values, limit + 1)
+        query = f"{_READ} {condition} ORDER BY key LIMIT ?"
+        if not (rows := self.connection.execute(query, asked).fetchall()):
+            rev = last_revision(self.connection)  # before the values: a cursor must miss nothing
+            rows = self.connection.execute(query, asked).fetchall()
+        rev = (rows[0][7] or 0) >> 10 if rows else rev
+        return [self._shown(row) for row in rows[:limit]], len(rows) > limit, rev
 
     def history(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
         """All writes that the log still has, newest first; a deletion has the value null."""
-        condition, values = keys.where("event.key")
+        condition, values = keys.where("event.key", params.after)
         before = (params.at_rev + 1) << 10 if params.at_rev is not None else (1 << 63) - 1
-        asked = (project, *values, params.after, before, params.limit + 1)
-        query = f"{_PAST} {condition} AND event.key > ? AND event.id < ? ORDER BY event.id DESC"
+        asked = (project, *values, before, params.limit + 1)
+        query = f"{_PAST} {condition} AND event.id < ? ORDER BY event.id DESC"
         rows = self.connection.execute(f"{query} LIMIT ?", asked).fetchall()
         return [_past(row) for row in rows[: params.limit]], len(rows) > params.limit
 
@@ -137,10 +138,10 @@ class Reader:
     def past(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
         """The values as they stood after the revision `at_rev`, expired ones of then included."""
         assert params.at_rev is not None
-        condition, values = keys.where("key")
-        asked = (project, *values, params.after, (params.at_rev + 1) << 10)
+        condition, values = keys.where("key", params.after)
+        asked = (project, *values, (params.at_rev + 1) << 10)
         newest = f"""SELECT max(id) FROM event WHERE project = ? AND kind < 2 AND {condition}
-            AND key > ? AND id < ? GROUP BY key"""
+            AND id < ? GROUP BY key"""
         query = f"{_PAST} event.kind = {PUT} AND event.id IN ({newest}) ORDER BY event.key LIMIT ?"
         rows = self.connection.execute(query, (project, *asked, params.limit + 1)).fetchall()
         return [_past(row) for row in rows[: params.limit]], len(rows) > params.limit

@@ -19,6 +19,7 @@ from .cache import AnswerCache
 from .events import Events
 from .filewatch import FileWatch
 from .gate import Gate
+from .hooks.claims import ClaimHooks
 from .hooks.delegations import Delegations
 from .logs import LogFile, LogNowhere
 from .metrics import Metrics
@@ -53,6 +54,7 @@ class State:
     terms: Terms = field(default_factory=Terms)
     recent: RecentQuestions = field(default_factory=RecentQuestions)
     delegations: Delegations = field(default_factory=Delegations)
+    claims: ClaimHooks = field(default_factory=ClaimHooks)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     started: float = field(default_factory=time.monotonic)
 

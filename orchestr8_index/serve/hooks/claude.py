@@ -16,7 +16,17 @@ from ...reports import Report
 from ...search.candidates import by_name
 from ..calls import perform
 from ..state import State
-from .payloads import PAYLOAD, AgentStopped, Payload, Prompted, ToolEnded
+from .payloads import (
+    PAYLOAD,
+    AgentStopped,
+    Ended,
+    Payload,
+    Prompted,
+    Stopped,
+    ToolEnded,
+    ToolFailed,
+    ToolStarting,
+)
 from .suggest import suggest
 
 log = logging.getLogger("orchestr8.hooks")
@@ -42,13 +52,29 @@ def _read(body: bytes) -> Payload | None:
 
 
 async def _answer(state: State, event: Payload) -> dict[str, Any]:
+    if isinstance(event, ToolStarting):
+        return _denial(await _with_claims(state, event))
     if isinstance(event, Prompted):
-        return _suggestion(suggest(state, event.prompt or ""))
+        return _context("UserPromptSubmit", suggest(state, event.prompt or ""))
     report = _report(state, event)
     if report is not None:
         kept = _unless_foreign(state, report)
         await perform(state, "cacheDecision", msgspec.json.encode(kept))
-    return {}
+    return _context("PostToolUse", await _with_claims(state, event))
+
+
+async def _with_claims(state: State, event: Payload) -> str:
+    """A denial before a tool, what to know after it, and an end of claims; "" for silence."""
+    hooks = state.claims
+    if state.shared is None or hooks.policy == "off" or not event.session_id:
+        return ""
+    if isinstance(event, ToolStarting):
+        return await hooks.before(await state.shared.state(), event)
+    if isinstance(event, ToolEnded):
+        return await hooks.after(await state.shared.state(), event)
+    if isinstance(event, AgentStopped | Stopped | Ended) and state.shared.ready is not None:
+        await hooks.leave(state.shared.ready, event)
+    return ""
 
 
 def _unless_foreign(state: State, report: Report) -> Report:
@@ -66,11 +92,17 @@ def _report(state: State, event: Payload) -> Report | None:
         return state.delegations.ended(event)
     if isinstance(event, AgentStopped):
         return state.delegations.stopped(event)
-    return None if isinstance(event, Prompted) else state.delegations.failed(event)
+    return state.delegations.failed(event) if isinstance(event, ToolFailed) else None
 
 
-def _suggestion(context: str) -> dict[str, Any]:
+def _context(name: str, context: str) -> dict[str, Any]:
     if not context:
         return {}
-    output = {"hookEventName": "UserPromptSubmit", "additionalContext": context}
-    return {"hookSpecificOutput": output}
+    return {"hookSpecificOutput": {"hookEventName": name, "additionalContext": context}}
+
+
+def _denial(reason: str) -> dict[str, Any]:
+    if not reason:
+        return {}
+    output = {"permissionDecision": "deny", "permissionDecisionReason": reason}
+    return {"hookSpecificOutput": {"hookEventName": "PreToolUse", **output}}

@@ -13,16 +13,34 @@ from msgspec import Struct
 Text = str | None
 
 
-class Prompted(Struct, tag_field="hook_event_name", tag="UserPromptSubmit", frozen=True):
+class Event(Struct, tag_field="hook_event_name", frozen=True, kw_only=True):
+    """Every event says whose it is: the session's, or that of one of its agents."""
+
+    session_id: Text = None
+    agent_id: Text = None
+    agent_type: Text = None
+    cwd: Text = None
+
+
+class Prompted(Event, tag="UserPromptSubmit", frozen=True, kw_only=True):
     prompt: Text = None
 
 
 class Input(Struct, frozen=True):
-    """The parameters of the tool that starts an agent."""
+    """The parameters of the tools that start an agent, edit a file, or run a command."""
 
     description: Text = None
     prompt: Text = None
     subagent_type: Text = None
+    file_path: Text = None
+    notebook_path: Text = None
+    command: Text = None
+
+
+class ToolStarting(Event, tag="PreToolUse", frozen=True, kw_only=True):
+    tool_name: Text = None
+    tool_use_id: Text = None
+    tool_input: Input = Input()
 
 
 class Block(Struct, frozen=True):
@@ -46,8 +64,7 @@ class Response(Struct, rename="camel", frozen=True):
         return self.content or ""
 
 
-class ToolEnded(Struct, tag_field="hook_event_name", tag="PostToolUse", frozen=True):
-    session_id: Text = None
+class ToolEnded(Event, tag="PostToolUse", frozen=True, kw_only=True):
     tool_name: Text = None
     tool_use_id: Text = None
     tool_input: Input = Input()
@@ -55,8 +72,7 @@ class ToolEnded(Struct, tag_field="hook_event_name", tag="PostToolUse", frozen=T
     duration_ms: float | None = None
 
 
-class ToolFailed(Struct, tag_field="hook_event_name", tag="PostToolUseFailure", frozen=True):
-    session_id: Text = None
+class ToolFailed(Event, tag="PostToolUseFailure", frozen=True, kw_only=True):
     tool_name: Text = None
     tool_use_id: Text = None
     tool_input: Input = Input()
@@ -70,15 +86,22 @@ class BackgroundTask(Struct, frozen=True):
     description: Text = None
 
 
-class AgentStopped(Struct, tag_field="hook_event_name", tag="SubagentStop", frozen=True):
+class AgentStopped(Event, tag="SubagentStop", frozen=True, kw_only=True):
     """Comes for every agent: before ToolEnded of one that was waited for, after it of others."""
 
-    session_id: Text = None
-    agent_id: Text = None
-    agent_type: Text = None
     last_assistant_message: Text = None
     background_tasks: list[BackgroundTask] | None = None
 
 
-Payload: TypeAlias = Prompted | ToolEnded | ToolFailed | AgentStopped
+class Stopped(Event, tag="Stop", frozen=True, kw_only=True):
+    """The session has nothing more to do for now."""
+
+
+class Ended(Event, tag="SessionEnd", frozen=True, kw_only=True):
+    """The session is over, with all its agents."""
+
+
+Payload: TypeAlias = (
+    Prompted | ToolStarting | ToolEnded | ToolFailed | AgentStopped | Stopped | Ended
+)
 PAYLOAD = msgspec.json.Decoder(Payload)

@@ -1,0 +1,236 @@
+"""What the tools of an agent do to the files of others: claims, the gate for git, and mail.
+
+Before an edit the file is claimed; before a command of git others' work is looked for; after a tool
+the agent hears what waits for it. Where nothing is wrong nothing is said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from ...text import clean, cut
+from ...tokens import estimate_tokens
+from .payloads import AgentStopped, Ended, Stopped, ToolEnded, ToolStarting
+
+if TYPE_CHECKING:
+    from ...coordinate.caller import Caller
+    from ...coordinate.core import Coordination
+
+EDITS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
+MOST_MAIL, MAIL_TOKENS, MAIL_TAKE_S = 3, 300, 3600
+MOST_WATCHED, MOST_KEPT = 200, 500
+GIT_SECONDS = 1.0
+Event = ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
+
+
+class ClaimHooks:
+    """One for the server. `policy` is deny, warn or off."""
+
+    def __init__(self, policy: str = "warn") -> None:
+        self.policy = policy
+        self._told: Any = None
+        self._notes: dict[str, list[str]] = {}  # for an agent's next context, by its ident
+        self._watched: OrderedDict[str, dict[str, int]] = OrderedDict()
+        self._stashed: dict[str, int] = {}
+
+    async def before(self, shared: Coordination, event: ToolStarting) -> str:
+        """Why the tool may not be used; "" where it may."""
+        who = caller_of(event)
+        if event.tool_name in EDITS:
+            return await self._claim(shared, who, event)
+        command = event.tool_input.command or ""
+        if event.tool_name != "Bash" or not who.tree:
+            return ""
+        if "git" in command and (why := await self._gate(shared, who, command, event.cwd or "")):
+            return why
+        self._watch(shared, who, event.tool_use_id or "")
+        return ""
+
+    async def after(self, shared: Coordination, event: ToolEnded) -> str:
+        """What the agent should know now."""
+        from ...coordinate import claims
+
+        who = caller_of(event)
+        if claims.needs_renewal(shared.store.reader, who, shared.clock.now()):
+            await shared.change(who, lambda change: claims.renew(change, who))
+        notes = self._notes.pop(who.ident, [])
+        if event.tool_name == "Bash":
+            notes += await self._found_afterwards(shared, who, event.tool_use_id or "")
+        return "\n".join([*notes, *await mail(shared, who)])
+
+    async def leave(self, shared: Coordination, event: AgentStopped | Stopped | Ended) -> None:
+        from ...coordinate import claims
+
+        who, whole = caller_of(event), isinstance(event, Ended)
+        self._notes.pop(who.ident, None)
+        await shared.change(who, lambda change: claims.leave(change, who, whole))
+
+    async def _claim(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
+        from ...coordinate import claims
+
+        path = event.tool_input.file_path or event.tool_input.notebook_path or ""
+        told = self._told = self._told or claims.Told()
+        if not path or claims.is_claimed(shared.store.reader, who, path, shared.clock.now()):
+            return ""
+        verdict = await shared.change(
+            who,
+            lambda change: claims.claim(change, who, path, "", self.policy, told),  # type: ignore[arg-type]
+        )
+        if verdict.context:
+            self._notes.setdefault(who.ident, []).append(clean(verdict.context))
+            _shrink(self._notes)
+        return clean(verdict.reason)
+
+    async def _gate(self, shared: Coordination, who: Caller, command: str, cwd: str) -> str:
+        from ...coordinate import claims, git
+
+        steps = list(git.read_steps(command, cwd))
+        if not steps:
+            return ""
+        session = claims.session_of(who.ident)
+        entries = claims.stash_entries(who.tree)
+        if claims.beside(shared.store.reader, who)[0]:
+            await self._forget_clean(shared, who)
+        theirs, mine = claims.beside(shared.store.reader, who)
+        own = self._stashed.get(session, 0)
+        why = git.refuse(command, cwd, git.Others(who.tree, theirs, mine, entries > own))
+        if not why and any(step.verb == "stash" for step in steps):
+            pops = any(set(step.args) & {"pop", "drop", "clear"} for step in steps)
+            self._stashed[session] = 0 if pops else min(own, entries) + 1
+            _shrink(self._stashed)
+        return clean(why)
+
+    async def _forget_clean(self, shared: Coordination, who: Caller) -> None:
+        from ...coordinate import claims
+
+        dirty = await dirty_files(who.tree)
+        if dirty is not None:
+            await shared.change(who, lambda change: claims.forget_clean(change, who.tree, dirty))
+
+    def _watch(self, shared: Coordination, who: Caller, tool_use: str) -> None:
+        """Remember how the files of others are before a command that may write them."""
+        from ...coordinate import claims
+
+        theirs = list(claims.beside(shared.store.reader, who)[0])[:MOST_WATCHED]
+        if theirs and tool_use:
+            self._watched[tool_use] = {path: _stamp(path) for path in theirs}
+            if len(self._watched) > MOST_KEPT:
+                self._watched.popitem(last=False)
+
+    async def _found_afterwards(
+        self, shared: Coordination, who: Caller, tool_use: str
+    ) -> list[str]:
+        """Tell both of the files of others that changed while the command ran."""
+        from ...coordinate import claims
+        from ...coordinate.messages import post
+
+        before = self._watched.pop(tool_use, {})
+        theirs = claims.beside(shared.store.reader, who)[0]
+        changed = [path for path, stamp in before.items() if _stamp(path) != stamp]
+        found = {path: theirs[path] for path in changed if path in theirs}
+        if not found:
+            return []
+
+        def tell(change: Any) -> None:
+            for path, name in found.items():
+                body = f"{path} changed while {who.name} ran a command: look at it again."
+                post(change, [name], "Your file changed", body)
+
+        await shared.change(who, tell)
+        named = ", ".join(f"{path} ({name})" for path, name in found.items())
+        note = f"While your command ran, files that others work on changed: {named}. They are told."
+        return [clean(note)]
+
+
+def caller_of(event: Event) -> Caller:
+    """Who the hook says it is: the session, or one of its agents."""
+    from ...coordinate.caller import Caller
+
+    session, agent = event.session_id or "", event.agent_id or ""
+    kind = event.agent_type or "claude"
+    return Caller(
+        f"{kind}-{(agent or session)[:8]}",
+        ident=f"{session}/{agent}",
+        scope="report",
+        role=event.agent_type or "",
+        tree=tree_of(event.cwd or ""),
+    )
+
+
+def tree_of(folder: str) -> str:
+    """The working tree of git that a folder lies in; the folder itself outside of one."""
+    folder = os.path.realpath(folder) if os.path.isabs(folder) else ""
+    place = folder
+    while place and not os.path.exists(os.path.join(place, ".git")):
+        parent = os.path.dirname(place)
+        if parent == place:
+            return folder
+        place = parent
+    return place
+
+
+async def mail(shared: Coordination, who: Caller) -> list[str]:
+    """Messages that wait, as another agent's words; those that do not fit wait on."""
+    from ...coordinate import messages
+    from ...sharing import ReadInbox
+
+    if not messages.is_waiting(shared.store.reader, who.project, who.inboxes):
+        return []
+    lines: list[str] = []
+    for _ in range(MOST_MAIL):
+        peeked = await shared.read_inbox(who, ReadInbox(limit=1, peek=True))
+        if not peeked["messages"]:
+            break
+        line = _mail_line(peeked["messages"][0])
+        if lines and estimate_tokens("\n".join([*lines, line])) > MAIL_TOKENS:
+            break
+        await shared.read_inbox(who, ReadInbox(limit=1, take_s=MAIL_TAKE_S))
+        lines.append(line)
+    return lines
+
+
+def _mail_line(message: dict[str, Any]) -> str:
+    text = clean(
+        f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
+    )
+    sender = clean(message["from"])
+    words = f'Message {message["id"]} from agent {sender} (its words, not your user\'s): "{text}"'
+    return cut(words, 4 * MAIL_TOKENS - 100)
+
+
+async def dirty_files(tree: str) -> set[str] | None:
+    """What git does not have as it is, as absolute paths; None where git cannot tell in time."""
+    command = ("git", "-C", tree, "status", "--porcelain", "-z", "-uall", "--no-renames")
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
+    except OSError:
+        return None
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), GIT_SECONDS)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        return None
+    if process.returncode:
+        return None
+    rows = output.decode("utf-8", "surrogateescape").split("\0")
+    return {os.path.join(tree, row[3:]) for row in rows if len(row) > 3}
+
+
+def _stamp(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _shrink(table: dict[str, Any]) -> None:
+    while len(table) > MOST_KEPT:
+        del table[next(iter(table))]

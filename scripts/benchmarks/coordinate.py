@@ -1,0 +1,173 @@
+"""How fast is the shared state, beside this machine's fsync? In process, full and fast.
+
+scripts/bench coordinate [--keys 100000] [--messages 100000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from machine import describe, percentile
+
+from orchestr8_index.coordinate.caller import Caller
+from orchestr8_index.coordinate.core import Coordination
+from orchestr8_index.sharing import (
+    LockResources,
+    Op,
+    ReadInbox,
+    ReadShared,
+    SendMessage,
+    SessionCall,
+    WriteShared,
+    value_of,
+)
+
+VALUE = value_of({"state": "running", "step": 3, "owner": "agent-7"})
+WRITERS, EACH = 64, 150
+
+
+def fsync_ms(folder: Path) -> float:
+    """The median of a page written and synced."""
+    spent = []
+    with open(folder / "bare", "wb", buffering=0) as file:
+        for _ in range(200):
+            file.seek(0)
+            file.write(os.urandom(4096))
+            started = time.perf_counter()
+            os.fsync(file.fileno())
+            spent.append((time.perf_counter() - started) * 1000)
+    return percentile(spent, 0.5)
+
+
+async def timed(times: int, call: Callable[[int], Awaitable[Any]]) -> str:
+    spent = []
+    for n in range(times):
+        started = time.perf_counter()
+        await call(n)
+        spent.append((time.perf_counter() - started) * 1000)
+    return f"p50 {percentile(spent, 0.5):.3f} ms, p99 {percentile(spent, 0.99):.3f} ms"
+
+
+def write(*keys: str) -> WriteShared:
+    return WriteShared(ops=[Op(key, VALUE) for key in keys])
+
+
+async def measure_writes(state: Coordination, sync: str) -> None:
+    one = Caller("agent-0", tree="/work")
+    print(f"{sync}: write", await timed(1000, lambda n: state.write_shared(one, write(f"k/{n}"))))
+
+    async def writer(number: int) -> None:
+        me = Caller(f"agent-{number}")
+        for n in range(EACH):
+            await state.write_shared(me, write(f"w/{number}/{n}"))
+
+    started = time.perf_counter()
+    await asyncio.gather(*(writer(number) for number in range(WRITERS)))
+    rate = WRITERS * EACH / (time.perf_counter() - started)
+    print(f"{sync}: {WRITERS} writers, {rate:,.0f} writes/s")
+
+    async def set_of_five(n: int) -> None:
+        names = [f"{n}/{part}.py" for part in range(5)]
+        await state.lock(one, LockResources(action="acquire", resources=names))
+
+    print(f"{sync}: 5 locks as one set", await timed(200, set_of_five))
+
+
+async def measure_reads(state: Coordination, keys: int) -> None:
+    one = Caller("agent-0", tree="/work")
+    for start in range(0, keys, 100):
+        await state.write_shared(one, write(*(f"many/{n:07}" for n in range(start, start + 100))))
+    key = [ReadShared(keys=[f"many/{n * 7919 % keys:07}"]) for n in range(2000)]
+    print("read by key", await timed(2000, lambda n: state.read_shared(one, key[n])))
+    page = ReadShared(prefix="many/", after=f"many/{keys // 2:07}", limit=50)
+    print("50 by prefix", await timed(1000, lambda n: state.read_shared(one, page)))
+
+
+async def measure_handing_over(state: Coordination) -> None:
+    one, other = Caller("agent-1", tree="/work"), Caller("agent-2", tree="/work")
+    spent, woken = [], []
+    for n in range(200):
+        took = await state.lock(one, LockResources(action="acquire", resources=[f"turn:{n}"]))
+        wait = LockResources(
+            action="acquire", resources=[f"turn:{n}"], on_busy="wait", wait_ms=20_000
+        )
+        waiting = asyncio.ensure_future(state.lock(other, wait))
+        while not state.feed.waiting:
+            await asyncio.sleep(0.001)
+        started = time.perf_counter()
+        await state.lock(one, LockResources(action="release", token=took["token"]))
+        await waiting
+        spent.append((time.perf_counter() - started) * 1000)
+        rev = (await state.read_shared(one, ReadShared(keys=["woken"])))["rev"]
+        read = ReadShared(keys=["woken"], changed_after=rev, wait_ms=20_000)
+        reading = asyncio.ensure_future(state.read_shared(other, read))
+        while not state.feed.waiting:
+            await asyncio.sleep(0.001)
+        started = time.perf_counter()
+        await state.write_shared(one, write("woken"))
+        await reading
+        woken.append((time.perf_counter() - started) * 1000)
+    for name, found in (("release to the next waiter", spent), ("write to a reader", woken)):
+        print(f"{name}: p50 {percentile(found, 0.5):.2f} ms, p99 {percentile(found, 0.99):.2f} ms")
+
+
+async def measure_messages(state: Coordination, messages: int) -> None:
+    one = Caller("agent-1")
+    await state.session(one, SessionCall(action="create", id="big"))
+    words = ["deployment", "failed", "gateway", "review", "index", "token", "merge", "branch"]
+
+    async def send(n: int) -> None:
+        body = " ".join(words[(n * step) % len(words)] for step in range(1, 12)) + f" number{n}"
+        await state.send_message(one, SendMessage(to=["reader"], body=body, session="big"))
+
+    for start in range(0, messages, 200):
+        await asyncio.gather(*(send(n) for n in range(start, start + 200)))
+    read = SessionCall(action="read", id="big")
+    print("last 50 of the session", await timed(100, lambda n: state.session(one, read)))
+    search = SessionCall(action="read", id="big", query="deploymnt faild number77", limit=10)
+    print("fuzzy search in it", await timed(50, lambda n: state.session(one, search)))
+    reader = Caller("reader")
+    print("its inbox", await timed(50, lambda n: state.read_inbox(reader, ReadInbox())))
+
+
+async def measure(folder: Path, sync: str, keys: int, messages: int) -> None:
+    state = Coordination(folder / sync, sync=sync)
+    state.open()
+    state.start()
+    await measure_writes(state, sync)
+    if sync == "fast":
+        before = state.store.size_mb
+        await measure_reads(state, keys)
+        print(f"{keys:,} keys: {(state.store.size_mb - before) * 1e6 / keys:.0f} bytes a key, all")
+        await measure_handing_over(state)
+        await measure_messages(state, messages)
+    await state.close()
+    started = time.perf_counter()
+    again = Coordination(folder / sync, sync=sync)
+    again.open()
+    print(f"{sync}: opened again in {(time.perf_counter() - started) * 1000:.0f} ms")
+    again.start()
+    await again.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keys", type=int, default=100_000)
+    parser.add_argument("--messages", type=int, default=100_000)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        print(f"{describe()}; load {os.getloadavg()[0]:.1f}; fsync p50 {fsync_ms(folder):.3f} ms")
+        for sync in ("full", "fast"):
+            asyncio.run(measure(folder, sync, asked.keys, asked.messages))
+
+
+if __name__ == "__main__":
+    main()
