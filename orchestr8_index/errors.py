@@ -33,7 +33,8 @@
         ├── StartFailed
         ├── ServerAway
         ├── OutcomeNotKept
-        └── NotSafe
+        ├── NotSafe
+        └── NotOurs
 
 Every error is one sentence and a cure. A sentence never holds a traceback or, on the wire, a path.
 """
@@ -301,3 +302,8 @@ class OutcomeNotKept(OperationError):
 class NotSafe(OperationError):
     means = "What was asked for would let anybody in."
     cure = "Make a key with `orchestr8-index key add NAME --scope admin`, or leave out --host."
+
+
+class NotOurs(OperationError):
+    means = "A process or file that is not proven to be this user's own: it is left alone."
+    cure = "See who has that file (`fuser -v FILE`), or choose another --data-dir."

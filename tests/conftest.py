@@ -12,8 +12,10 @@ from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root
 from orchestr8_index.text import Terms
 
+from . import hermetic
 from .trees import Built, Files, MakeTree, build_tree, write_tree
 
+hermetic.isolate()
 settings.register_profile("tests", database=None, deadline=None)
 settings.load_profile("tests")
 

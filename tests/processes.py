@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 from orchestr8_index.config import REPOSITORY
 from orchestr8_index.daemon.pidfile import PidFile
 from orchestr8_index.daemon.probe import Address, Health, address_of, get_health
+from orchestr8_index.daemon.process import proven
+from orchestr8_index.errors import NotOurs
 
 DEADLINE = 30.0
 Found = TypeVar("Found")
@@ -53,16 +55,20 @@ class World:
             process.kill()
             process.communicate()
         end = time.monotonic() + 10
-        while (owners := self.owners()) and time.monotonic() < end:
-            for owner in owners:
-                kill(owner.get("pid"))
+        while self.owners() and time.monotonic() < end:
+            for file in self._locks():
+                with contextlib.suppress(NotOurs), proven(PidFile(file)) as owner:
+                    if owner:
+                        owner.send(signal.SIGKILL)
             time.sleep(0.02)
         assert self.owners() == []
 
     def owners(self) -> list[dict[str, Any]]:
         """What holds a lock of any data directory of this world, watchers first."""
-        files = [*self._folder.rglob("mcp.watch"), *self._folder.rglob("mcp.pid")]
-        return [owner for file in files if (owner := PidFile(file).owner()) is not None]
+        return [owner for file in self._locks() if (owner := PidFile(file).owner()) is not None]
+
+    def _locks(self) -> list[Path]:
+        return [*self._folder.rglob("mcp.watch"), *self._folder.rglob("mcp.pid")]
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -127,12 +133,6 @@ class Running:
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         return self.process.wait(timeout=DEADLINE)
-
-
-def kill(pid: int | None) -> None:
-    if pid:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
 
 
 def alive(pid: int) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from orchestr8_index import environment
 from orchestr8_index.config import (
     RANGES,
     READ_RANGES,
@@ -47,7 +48,11 @@ def test_without_anything_the_shipped_tree_is_served(read: Read, tmp_path: Path)
     settings = read()
     assert settings.roots == (str(fixture_root()),)
     assert settings.data_dir == tmp_path / "home/.claude/mcp-server/data"
-    assert (settings.port, settings.explicit_port, settings.explicit_roots) == (3700, False, False)
+    assert (settings.port, settings.explicit_port, settings.explicit_roots) == (
+        environment.DEFAULT_PORT,
+        False,
+        False,
+    )
 
 
 def test_arguments_win_over_the_environment(read: Read, tmp_path: Path) -> None:

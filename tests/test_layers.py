@@ -26,6 +26,7 @@ WORDS = {
     "queries",
     "reports",
     "methods",
+    "private",
 }
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version
 MAY = {

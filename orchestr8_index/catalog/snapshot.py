@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import SnapshotUnreadable
+from ..private import make_folder
 from ..records import KINDS, FileReport, Finding, Kind, Poison, ResolvedRole
 from .sections import Table
 
@@ -86,7 +87,7 @@ class Generations:
 
     def prepare(self) -> Path:
         """A new temporary folder for a build."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self.data_dir, "snapshots", self.folder.name)
         return Path(tempfile.mkdtemp(prefix=f"build-{os.getpid()}-", dir=self.folder))
 
     def publish(self, made: Path, manifest: Manifest, files: Files) -> Manifest:
@@ -106,11 +107,17 @@ class Generations:
             return manifest
 
     def numbers(self) -> list[int]:
+        if self._is_linked():
+            return []
         try:
             names = [path.name for path in self.folder.iterdir()]
         except OSError:
             return []
         return sorted(int(name) for name in names if name.isdecimal())
+
+    def _is_linked(self) -> bool:
+        """What lies behind a link is not ours to remove."""
+        return self.folder.is_symlink() or self.folder.parent.is_symlink()
 
     def newest(self) -> int:
         return max(self.numbers(), default=0)
@@ -158,7 +165,7 @@ class Generations:
 
     def remove_leftovers(self, older_than: float = LEFTOVER_AGE) -> None:
         """Temporary folders of builds that ended early, once no build can still be using them."""
-        for path in self.folder.glob("build-*"):
+        for path in () if self._is_linked() else self.folder.glob("build-*"):
             try:
                 old = time.time() - path.stat().st_mtime > older_than
             except OSError:

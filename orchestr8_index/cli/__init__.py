@@ -85,6 +85,10 @@ def main() -> None:
     except Orchestr8Error as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_status if isinstance(error, OperationError) else 1)
+    except PermissionError as error:  # a file or folder that is not ours, or nobody may write
+        cure = "Mend that, or choose another with --data-dir or MCP_DATA_DIR."
+        click.echo(f"Error: {error.filename} cannot be used: {error.strerror}. {cure}", err=True)
+        sys.exit(1)
     except Exception:  # a defect: told apart from a failure, so that the watcher restarts
         traceback.print_exc()
         sys.exit(CRASHED)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from ..catalog.index import Index
 from ..errors import OperationError
+from ..private import make_folder, open_private
 from ..queries import AgentQuery, Answer, SkillQuery, TermPoints, WorkflowQuery
 from ..records import Entry, Kind
 from ..search.answer import answer_agents, answer_skills, answer_workflows
@@ -207,8 +208,9 @@ def compare(score: Score, last: Path) -> Change:
 
 
 def save(score: Score, last: Path) -> None:
-    last.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    last.write_bytes(msgspec.json.encode(score))
+    make_folder(last.parent)
+    with open(last, "wb", opener=open_private) as file:
+        file.write(msgspec.json.encode(score))
 
 
 def suggest(index: Index, most: int = 20) -> Iterable[str]:

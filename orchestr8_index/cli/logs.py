@@ -15,6 +15,7 @@ import click
 
 from ..config import LOG_LEVELS, Settings
 from ..errors import OperationError
+from ..private import open_private
 from .options import common
 
 PAUSE = 0.2
@@ -78,7 +79,7 @@ class Tail:
     def new(self) -> Iterator[str]:
         """Whole lines since the last call."""
         try:
-            with open(self._path, "rb") as file:
+            with open(self._path, "rb", opener=open_private) as file:
                 found = os.fstat(file.fileno())
                 if found.st_ino != self._place[0] or found.st_size < self._place[1]:
                     self._place, self._half = (found.st_ino, 0), b""

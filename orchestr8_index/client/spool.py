@@ -16,6 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from ..errors import OutcomeNotKept
+from ..private import make_folder, open_private
 
 try:
     import fcntl
@@ -26,7 +27,6 @@ MOST = 50_000_000
 BATCH_LINES, BATCH_BYTES = 100, 400_000
 CHUNK = 1_000_000
 CROSSED = b"~"
-_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 class Line(Struct, frozen=True):
@@ -109,7 +109,7 @@ class Spool:
 
     def _append(self, path: Path, line: bytes) -> None:
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(path.parent)
             with _locked(path) as fd:
                 size = _whole_size(fd)
                 if size + len(line) + 1 > self.most:
@@ -174,7 +174,7 @@ def _try_lock(fd: int) -> bool:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, _FLAGS, 0o600)
+    return open_private(path, os.O_RDWR | os.O_CREAT)
 
 
 def _read(fd: int, start: int, length: int) -> bytes:

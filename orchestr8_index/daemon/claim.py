@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import socket
 from typing import Any
 
@@ -15,8 +14,10 @@ import msgspec
 
 from ..config import LOOPBACK, USUAL, Door, Settings
 from ..errors import AlreadyRunning, PortTaken, StartFailed
+from ..private import check_data_dir
 from .pidfile import SERVER_NAME, PidFile
 from .port_owner import taker
+from .process import own_facts
 
 HOST, WILDCARDS = LOOPBACK, ("0.0.0.0", "::")
 _UNKNOWN_NAME = (socket.EAI_NONAME, socket.EAI_AGAIN, socket.EAI_NODATA)
@@ -32,10 +33,12 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
     pidfile = PidFile(settings.data_dir / SERVER_NAME)
     before = pidfile.last()
     try:
+        check_data_dir(settings.data_dir)
         owned = pidfile.acquire()
     except OSError as error:
         sentence = f"The data directory {settings.data_dir} cannot be used: {error.strerror}."
-        raise StartFailed(sentence, "Choose another with --data-dir or MCP_DATA_DIR.") from None
+        cure = "Mend that, or choose another with --data-dir or MCP_DATA_DIR."
+        raise StartFailed(sentence, cure) from None
     if not owned:
         owner = pidfile.owner() or {}
         who = f"process {owner.get('pid', '?')} on port {owner.get('port', '?')}"
@@ -50,7 +53,7 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
         pidfile.release()
         raise
     port = listening.getsockname()[1]
-    facts: dict[str, Any] = {"pid": os.getpid(), "port": port, "roots": list(settings.roots)}
+    facts: dict[str, Any] = {**own_facts(), "port": port, "roots": list(settings.roots)}
     if settings.reading != USUAL:
         facts["reading"] = msgspec.to_builtins(settings.reading)
     pidfile.write(**facts, **_reached(settings))

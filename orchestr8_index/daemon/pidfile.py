@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..private import make_folder, open_private
+
 try:
     import fcntl
 except ImportError:  # Windows: serve runs, without the guarantee
@@ -22,7 +24,10 @@ SERVER_NAME, LEAVING = "mcp.pid", "leaving"
 
 
 class PidFile:
-    """`mcp.pid`: a JSON object with pid and port, valid as long as it is locked."""
+    """`mcp.pid`: a JSON object with pid and port, valid as long as it is locked.
+
+    A link, and a file of another user, has no owner and is never written to.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,8 +36,8 @@ class PidFile:
 
     def acquire(self, attempts: int = ATTEMPTS) -> bool:
         """Take the lock for the life of this process; false when another process has it."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        make_folder(self.path.parent)
+        fd = open_private(self.path, os.O_RDWR | os.O_CREAT)
         if not _lock_soon(fd, attempts):
             os.close(fd)
             return False
@@ -80,7 +85,7 @@ class PidFile:
     def last(self) -> dict[str, Any]:
         """What the last owner wrote, living or not: whose trees were served here; {} if nobody."""
         try:
-            fd = os.open(self.path, os.O_RDONLY)
+            fd = open_private(self.path, os.O_RDONLY)
         except OSError:
             return {}
         try:
@@ -91,7 +96,7 @@ class PidFile:
     def owner(self) -> dict[str, Any] | None:
         """What the living owner wrote; {} when it has not yet written; None without an owner."""
         try:
-            fd = os.open(self.path, os.O_RDWR)
+            fd = open_private(self.path, os.O_RDWR)
         except OSError:
             return None
         try:

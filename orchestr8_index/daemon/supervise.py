@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable
-from typing import Any
 
 from ..config import Settings, inherited_environment
 from ..errors import BuildFailed, PortTaken, StartFailed
+from ..private import check_data_dir, make_folder, open_private
 from .claim import reached_at
 from .command import arguments_of, own_command, watch_command
 from .pidfile import SERVER_NAME, PidFile
 from .probe import Address, Health, address_of, get_health
+from .process import kill_group, proven
 from .watcher import LOCK_NAME, STDERR_NAME
 
 START_SECONDS, STOP_SECONDS, KILL_SECONDS = 120.0, 10.0, 5.0
@@ -67,8 +67,10 @@ def start(settings: Settings, progress: Callable[[Health], None]) -> Health:
         return wait_until_served(settings, progress, process)
     except BaseException:
         if process.poll() is None:  # ours: what this start began, it ends
-            stop(settings)
-            _end(process)
+            try:
+                stop(settings)
+            finally:
+                _end(process)
         raise
 
 
@@ -129,20 +131,20 @@ def _is_owned(settings: Settings) -> bool:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """One that never came as far as its lock, with what it started."""
-    with contextlib.suppress(ProcessLookupError, PermissionError, AttributeError):
-        os.killpg(process.pid, signal.SIGKILL)
+    kill_group(process)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(KILL_SECONDS)
 
 
 def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
-    logs = settings.data_dir / "logs"
     try:
-        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stderr = open(logs / STDERR_NAME, "wb")
+        check_data_dir(settings.data_dir)
+        logs = make_folder(settings.data_dir, "logs")
+        stderr = open(logs / STDERR_NAME, "wb", opener=open_private)
     except OSError as error:
         sentence = f"The data directory {settings.data_dir} cannot be used: {error.strerror}."
-        raise StartFailed(sentence, "Choose another with --data-dir or MCP_DATA_DIR.") from None
+        cure = "Mend that, or choose another with --data-dir or MCP_DATA_DIR."
+        raise StartFailed(sentence, cure) from None
     command = own_command("serve", *arguments_of(settings))
     if settings.auto_restart:
         command = watch_command(str(settings.data_dir), *command)
@@ -160,40 +162,40 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
 def _last_words(settings: Settings) -> str:
     path = settings.data_dir / "logs" / STDERR_NAME
     try:
-        lines = path.read_text("utf-8", "replace").strip().splitlines()
+        with open(path, encoding="utf-8", errors="replace", opener=open_private) as said:
+            lines = said.read().strip().splitlines()
     except OSError:
         return ""
     return lines[-1].removeprefix("Error: ") if lines else ""
 
 
 def stop(settings: Settings) -> str:
-    """`stopped`, `killed` or `nothing`: SIGTERM, ten seconds, SIGKILL."""
-    owners = _owners(settings)
-    if not owners:
+    """`stopped`, `killed` or `nothing`: SIGTERM, ten seconds, SIGKILL.
+
+    Raises NotOurs, before any signal, when watcher or server is not proven to be ours.
+    """
+    if not _tell(settings, signal.SIGTERM):
         return "nothing"
-    for owner in owners:
-        _signal(owner["pid"], signal.SIGTERM)
     if _wait_free(settings, STOP_SECONDS):
         return "stopped"
-    for owner in _owners(settings):  # there may be another watcher by now
-        _signal(owner["pid"], signal.SIGKILL)
+    _tell(settings, signal.SIGKILL)  # there may be another watcher by now
     _wait_free(settings, KILL_SECONDS)
     return "killed"
 
 
-def _signal(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
+def _tell(settings: Settings, number: int) -> bool:
+    """Whether there was anybody to signal."""
+    with contextlib.ExitStack() as stack:
+        owners = [stack.enter_context(proven(lock)) for lock in _locks(settings)]
+        found = [process for process in owners if process]
+        for process in found:
+            process.send(number)
+    return bool(found)
 
 
 def _locks(settings: Settings) -> tuple[PidFile, PidFile]:
     """The watcher's, then the server's: a watcher that is told first restarts nothing."""
     return PidFile(settings.data_dir / LOCK_NAME), pidfile(settings)
-
-
-def _owners(settings: Settings) -> list[dict[str, Any]]:
-    found = [lock.owner() for lock in _locks(settings)]
-    return [owner for owner in found if owner and owner.get("pid")]
 
 
 def _wait_free(settings: Settings, seconds: float) -> bool:

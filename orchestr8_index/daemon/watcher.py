@@ -21,8 +21,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from ..errors import NotOurs
+from ..private import make_folder, open_private
 from ..redact import redact
 from .pidfile import LEAVING, SERVER_NAME, PidFile
+from .process import own_facts, proven
 
 LOCK_NAME, STDERR_NAME, LOG_NAME = "mcp.watch", "serve.stderr", "mcp.log"
 ADOPT = "--adopt"
@@ -74,7 +77,7 @@ class Watcher:
     def _stderr(self) -> IO[bytes]:
         """Where the folder is gone or the disk refuses, the server runs all the same."""
         try:
-            return open(self._logs / STDERR_NAME, "wb")
+            return open(self._logs / STDERR_NAME, "wb", opener=open_private)
         except OSError:
             return open(os.devnull, "wb")
 
@@ -83,9 +86,10 @@ class Watcher:
         self._stopping = True
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(signal.SIGTERM)
-        if self._adopts and (pid := (self._server.owner() or {}).get("pid")):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+        if self._adopts:
+            with contextlib.suppress(NotOurs, OSError), proven(self._server) as server:
+                if server:
+                    server.send(signal.SIGTERM)
 
     def _rest(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -97,7 +101,8 @@ class Watcher:
             self._append_crash(status, pause)
 
     def _append_crash(self, status: int, pause: float) -> None:
-        last = (self._logs / STDERR_NAME).read_text("utf-8", "replace")[-2000:]
+        with open(self._logs / STDERR_NAME, "rb", opener=open_private) as said:
+            last = said.read().decode("utf-8", "replace")[-2000:]
         how = "" if status == UNKNOWN_END else f" with status {status}"
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
@@ -106,7 +111,7 @@ class Watcher:
             "message": f"the server ended{how}; it is started again in {pause:g} s",
             "said": redact(last.strip()),
         }
-        with open(self._logs / LOG_NAME, "a", encoding="utf-8") as log:
+        with open(self._logs / LOG_NAME, "a", encoding="utf-8", opener=open_private) as log:
             log.write(json.dumps(line) + "\n")
 
 
@@ -115,11 +120,11 @@ def main() -> int:
     arguments = sys.argv[1:]
     adopts = arguments[0] == ADOPT
     data_dir, *command = Path(arguments[adopts]), *arguments[adopts + 1 :]
-    (data_dir / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(data_dir, "logs")
     lock = PidFile(data_dir / LOCK_NAME)
     if not lock.acquire():
         return 0
-    lock.write(pid=os.getpid())
+    lock.write(**own_facts())
     try:
         return Watcher(data_dir, command, adopts).run()
     finally:

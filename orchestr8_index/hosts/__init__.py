@@ -1,1 +1,1 @@
-"""How is the server entered in a host's own configuration, and taken out again?"""
+"""The server's entry in a host's own configuration: put in, and taken out again."""

@@ -1,4 +1,4 @@
-"""Which hosts are known, where do they look for a server, and how is its entry written there?"""
+"""The hosts that are known: where each looks for a server, and how its entry is written there."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ CODE = SETTINGS.get(sys.platform, ".config/Code/User")
 
 
 class Host(NamedTuple):
-    """`signs` are paths below the home that only this host makes; `address` is the URL's key."""
+    """`project` and `user` are its files below a folder and the home; `made` are paths below the
+    home that only this host makes; `address` is the URL's key, `kind` whether it wants a type."""
 
     name: str
     title: str
     project: str
     user: str
-    group: str
-    address: str
-    kind: bool
-    program: str
-    signs: tuple[str, ...]
     then: str
+    made: tuple[str, ...]
+    program: str
+    group: str = "mcpServers"
+    address: str = "url"
+    kind: bool = False
 
     def over_http(self, url: str) -> Entry:
         return {**({"type": "http"} if self.kind else {}), self.address: url}
@@ -43,68 +44,45 @@ class Host(NamedTuple):
         return home / self.user
 
     def is_here(self, cwd: Path, home: Path) -> bool:
-        signs = [home / sign for sign in self.signs] + [cwd / self.project]
-        return shutil.which(self.program) is not None or any(sign.exists() for sign in signs)
+        made = [home / path for path in self.made] + [cwd / self.project]
+        return shutil.which(self.program) is not None or any(path.exists() for path in made)
 
 
-CLAUDE = Host(
-    name="claude",
-    title="Claude Code",
-    project=".mcp.json",
-    user=".claude.json",
-    group="mcpServers",
-    address="url",
-    kind=True,
-    program="claude",
-    signs=(".claude.json", ".claude/settings.json", ".claude/projects"),
-    then="Start a new session of Claude Code, and agree to the server if asked; /mcp shows it.",
+_KNOWN = (
+    Host(
+        *("claude", "Claude Code", ".mcp.json", ".claude.json"),
+        "Start a new session of Claude Code, and agree to the server if asked; /mcp shows it.",
+        (".claude.json", ".claude/settings.json", ".claude/projects"),
+        program="claude",
+        kind=True,
+    ),
+    Host(
+        *("codex", "Codex", ".codex/config.toml", ".codex/config.toml"),
+        "Start Codex again; it reads a project's file only where the project is trusted.",
+        (".codex",),
+        program="codex",
+        group="mcp_servers",
+    ),
+    Host(
+        *("cursor", "Cursor", ".cursor/mcp.json", ".cursor/mcp.json"),
+        "Switch the server on in Cursor's settings under MCP, or restart Cursor.",
+        (".cursor",),
+        program="cursor",
+    ),
+    Host(
+        *("vscode", "VS Code", ".vscode/mcp.json", f"{CODE}/mcp.json"),
+        "Start the server from the line above its entry in mcp.json, or restart VS Code.",
+        (CODE, ".vscode"),
+        program="code",
+        group="servers",
+        kind=True,
+    ),
+    Host(
+        *("gemini", "Gemini CLI", ".gemini/settings.json", ".gemini/settings.json"),
+        "Start Gemini CLI again; /mcp shows the server.",
+        (".gemini",),
+        program="gemini",
+        address="httpUrl",
+    ),
 )
-CODEX = Host(
-    name="codex",
-    title="Codex",
-    project=".codex/config.toml",
-    user=".codex/config.toml",
-    group="mcp_servers",
-    address="url",
-    kind=False,
-    program="codex",
-    signs=(".codex",),
-    then="Start Codex again; it reads a project's file only where the project is trusted.",
-)
-CURSOR = Host(
-    name="cursor",
-    title="Cursor",
-    project=".cursor/mcp.json",
-    user=".cursor/mcp.json",
-    group="mcpServers",
-    address="url",
-    kind=False,
-    program="cursor",
-    signs=(".cursor",),
-    then="Switch the server on in Cursor's settings under MCP, or restart Cursor.",
-)
-VSCODE = Host(
-    name="vscode",
-    title="VS Code",
-    project=".vscode/mcp.json",
-    user=f"{CODE}/mcp.json",
-    group="servers",
-    address="url",
-    kind=True,
-    program="code",
-    signs=(CODE, ".vscode"),
-    then="Start the server from the line above its entry in mcp.json, or restart VS Code.",
-)
-GEMINI = Host(
-    name="gemini",
-    title="Gemini CLI",
-    project=".gemini/settings.json",
-    user=".gemini/settings.json",
-    group="mcpServers",
-    address="httpUrl",
-    kind=False,
-    program="gemini",
-    signs=(".gemini",),
-    then="Start Gemini CLI again; /mcp shows the server.",
-)
-HOSTS = {host.name: host for host in (CLAUDE, CODEX, CURSOR, VSCODE, GEMINI)}
+HOSTS = {host.name: host for host in _KNOWN}

@@ -16,9 +16,11 @@ import sys
 from datetime import UTC, datetime
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from ..private import make_folder, open_private
 from ..redact import redacted_field
 from .callers import correlation_id
 
@@ -60,6 +62,10 @@ class LogFile(TimedRotatingFileHandler):
 
     trouble = ""
 
+    def _open(self) -> Any:
+        text = {"encoding": self.encoding, "errors": self.errors}
+        return open(self.baseFilename, "a", opener=open_private, **text)  # type: ignore[call-overload]
+
     def emit(self, record: logging.LogRecord) -> None:
         self.trouble = ""
         super().emit(record)
@@ -98,11 +104,9 @@ def unwritable(error: BaseException | None) -> str:
 
 def set_up_logs(data_dir: Path, level: str) -> LogFile | LogNowhere:
     """Log to <data_dir>/logs/mcp.log; where that cannot be written, to standard error."""
-    folder = data_dir / "logs"
     handler: LogFile | LogNowhere
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handler = _file_handler(folder / "mcp.log")
+        handler = _file_handler(make_folder(data_dir, "logs") / "mcp.log")
     except OSError as error:
         handler = LogNowhere(f"{unwritable(error)} It goes to standard error.")
     handler.setFormatter(JsonLines())
@@ -118,8 +122,6 @@ def _file_handler(path: Path) -> LogFile:
     handler = LogFile(path, when="midnight", backupCount=KEPT_DAYS, encoding="utf-8", utc=True)
     handler.namer = _compressed_name
     handler.rotator = _compress
-    with contextlib.suppress(OSError):
-        os.chmod(path, 0o600)
     return handler
 
 
@@ -128,6 +130,8 @@ def _compressed_name(name: str) -> str:
 
 
 def _compress(source: str, target: str) -> None:
-    with open(source, "rb") as plain, gzip.open(target, "wb") as packed:
-        shutil.copyfileobj(plain, packed)
+    Path(target).unlink(missing_ok=True)
+    with open(source, "rb") as plain, open(target, "xb", opener=open_private) as file:
+        with gzip.open(file, "wb") as packed:
+            shutil.copyfileobj(plain, packed)
     os.remove(source)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ..errors import OperationError
+from ..private import make_folder, open_private
 from .database import NAME, connect, full_check, quick_check
 from .ledger import count_decisions, decisions
 from .salvage import bring_back, read_damaged
@@ -56,17 +57,16 @@ class Repair:
 
 def backup(data_dir: Path, source: sqlite3.Connection | None = None) -> Path:
     """A consistent copy under a dated name, made while others write. Raises sqlite3.Error."""
-    folder = data_dir / FOLDER
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = make_folder(data_dir, FOLDER)
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%f")[:-3]
     moment = max(moment, _after(backups(data_dir)[-1:]))  # a clock set back makes none the oldest
     target, half = folder / f"mcp-{moment}.db", folder / f".mcp-{moment}.part"
     reading = source or connect(data_dir / NAME, read_only=True)
     try:
+        os.close(open_private(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         with contextlib.closing(sqlite3.connect(half)) as copy:
             reading.backup(copy, pages=1024)
             copy.execute("PRAGMA journal_mode = DELETE")
-        os.chmod(half, 0o600)
         os.rename(half, target)
     finally:
         half.unlink(missing_ok=True)
@@ -136,9 +136,9 @@ def _replacement(data_dir: Path) -> Iterator[sqlite3.Connection]:
     half = data_dir / f"{READY}.part"
     half.unlink(missing_ok=True)
     try:
+        os.close(open_private(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         with contextlib.closing(sqlite3.connect(half, isolation_level=None)) as fresh:
             yield fresh
-        os.chmod(half, 0o600)
         os.rename(half, data_dir / READY)
     finally:
         half.unlink(missing_ok=True)

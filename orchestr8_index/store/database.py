@@ -8,6 +8,8 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..private import check_file
+
 NAME = "mcp.db"
 CACHE_KB = 128
 _PAGES = ("page_count", "freelist_count", "page_size")
@@ -15,6 +17,8 @@ _PAGES = ("page_count", "freelist_count", "page_size")
 
 def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
     """A connection in autocommit mode: transactions are explicit. Raises sqlite3.Error."""
+    if not read_only:
+        _refuse_foreign(path)
     mode = "ro" if read_only else "rwc"
     address = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(
@@ -33,6 +37,19 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _refuse_foreign(path: Path) -> None:
+    """SQLite follows a link to the database. Raises sqlite3.OperationalError, as it does itself."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        try:
+            check_file(path.with_name(path.name + suffix))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            refusal = sqlite3.OperationalError(error.strerror)
+            refusal.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+            raise refusal from None
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StoreUnavailable
+from ..private import make_folder
 from . import backup, ledger, schema
 from .database import NAME, connect, connect_to_read, size_bytes, used_bytes
 from .writer import Job, Work, Writer
@@ -48,7 +49,7 @@ class Store:
         self.reader: sqlite3.Connection
 
     def open(self) -> None:
-        self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._data_dir)
         path = self._data_dir / NAME
         backup.finish_replacing(self._data_dir)
         self._refuse_newer(path)

@@ -146,7 +146,7 @@ class Load:
 
 def kill(pid: int | None) -> None:
     with contextlib.suppress(ProcessLookupError):
-        if pid:
+        if pid and pid > 1:
             os.kill(pid, signal.SIGKILL)
 
 

@@ -159,3 +159,18 @@ def test_what_a_dead_process_was_building_is_removed_at_once(tmp_path: Path) -> 
     (generations.folder / "build-odd").mkdir()
     generations.remove_leftovers()
     assert list(generations.folder.iterdir()) == [mine]
+
+
+def test_what_lies_behind_a_link_is_neither_read_nor_removed(tmp_path: Path) -> None:
+    """Folders with numbers for names, as of photographs by year, were pruned as generations."""
+    years = [tmp_path / "photographs" / year for year in ("2019", "2020", "2021", "build-1-x")]
+    for year in years:
+        year.mkdir(parents=True)
+    (tmp_path / "data" / "snapshots").mkdir(parents=True)
+    (tmp_path / "data" / "snapshots" / "digest").symlink_to(tmp_path / "photographs")
+    generations = Generations(tmp_path / "data", "digest")
+    generations.prune()
+    generations.remove_leftovers(older_than=-1)
+    assert generations.numbers() == [] and all(year.is_dir() for year in years)
+    with pytest.raises(OSError, match="is a link"):
+        generations.prepare()

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -198,3 +199,21 @@ def test_a_line_ends_with_a_line_feed_alone(spool: Spool) -> None:
     spool.path.parent.mkdir(parents=True)
     spool.path.write_bytes(b'{"a":"\r\x0b"}\n{"a":2}\n')
     assert waiting(spool) == [b'{"a":"\r\x0b"}', b'{"a":2}']
+
+
+@pytest.mark.parametrize("name", ["spool.jsonl", "spool.refused.jsonl", "spool.lock"])
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_somebody_elses_file_is_not_written_to(
+    spool: Spool, tmp_path: Path, name: str, link: Callable[[Path, Path], None]
+) -> None:
+    """A last line without its end was cut off there, and the outcome appended."""
+    victim = tmp_path / "victim"
+    victim.write_text("a line\nhalf a line")
+    spool.path.parent.mkdir()
+    link(victim, spool.path.parent / name)
+    with pytest.raises((OutcomeNotKept, OSError), match=f"{name} is "):
+        spool.append(b"{}")
+        spool.refuse(b"{}")
+        with spool.delivering():
+            pass
+    assert victim.read_text() == "a line\nhalf a line"

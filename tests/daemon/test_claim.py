@@ -13,6 +13,7 @@ import pytest
 from orchestr8_index.config import ReadLimits
 from orchestr8_index.daemon.claim import claim, listen
 from orchestr8_index.daemon.pidfile import PidFile
+from orchestr8_index.daemon.process import own_facts
 from orchestr8_index.errors import AlreadyRunning, PortTaken, StartFailed
 
 from ..serve.asking import settings_of
@@ -22,7 +23,8 @@ def test_a_claim_is_a_lock_and_a_port(tmp_path: Path) -> None:
     pidfile, listening = claim(settings_of(tmp_path, tmp_path, port=0))
     with listening:
         port = listening.getsockname()[1]
-        told = {"pid": os.getpid(), "port": port, "roots": [str(tmp_path)]}
+        told = {**own_facts(), "port": port, "roots": [str(tmp_path)]}
+        assert told["pid"] == os.getpid()
         assert PidFile(tmp_path / "mcp.pid").owner() == told
     pidfile.release()
 
@@ -96,3 +98,22 @@ def test_limits_of_reading_that_are_not_the_usual_are_told(tmp_path: Path) -> No
         assert told == ({"max_file_bytes": 2000} if reading.max_file_bytes == 2000 else None)
         listening.close()
         pidfile.release()
+
+
+@pytest.mark.parametrize("name", ["mcp.pid", "logs/mcp.log", "spool.jsonl", "mcp.db", "keys.json"])
+def test_a_data_directory_with_somebody_elses_file_is_not_used(tmp_path: Path, name: str) -> None:
+    victim, data = tmp_path / "victim", tmp_path / "data"
+    victim.write_text("kept")
+    (data / name).parent.mkdir(parents=True)
+    (data / name).symlink_to(victim)
+    with pytest.raises(StartFailed, match=f"cannot be used: {Path(name).name} is a link"):
+        claim(settings_of(data, port=0))
+    assert victim.read_text() == "kept"
+
+
+def test_a_data_directory_that_everybody_can_write_is_not_used(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(StartFailed, match="everybody") as said:
+        claim(settings_of(tmp_path, port=0))
+    assert "--data-dir" in said.value.cure
+    assert list(tmp_path.iterdir()) == []

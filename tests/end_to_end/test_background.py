@@ -212,3 +212,25 @@ def test_a_service_manager_is_told_when_it_serves_and_when_it_stops(
         server.terminate()
         assert manager.recv(1024) == b"STOPPING=1"
         assert server.wait(20) == 0
+
+
+@pytest.mark.parametrize("name", ["mcp.watch", "logs/serve.stderr", "logs/mcp.log"])
+def test_up_writes_to_nobody_elses_file(world: World, name: str) -> None:
+    victim = world.home / "victim"
+    victim.write_text("kept")
+    (world.data / name).parent.mkdir(parents=True)
+    (world.data / name).symlink_to(victim)
+    done = world.run("up", "--root", ROOT)
+    assert done.returncode == 1 and "is a link" in done.stderr and "Traceback" not in done.stderr
+    assert victim.read_text() == "kept"
+
+
+@pytest.mark.parametrize("command", [["key", "add", "x"], ["serve"], ["reindex"]])
+def test_no_command_uses_a_data_directory_that_everybody_can_write(
+    world: World, command: list[str]
+) -> None:
+    world.data.mkdir()
+    world.data.chmod(0o777)
+    done = world.run(*command)
+    assert done.returncode == 1 and "Error: " in done.stderr and "Traceback" not in done.stderr
+    assert list(world.data.iterdir()) == []

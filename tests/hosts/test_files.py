@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from orchestr8_index.errors import OperationError
 from orchestr8_index.hosts.files import Change, carry_out, connected, disconnected
 from orchestr8_index.hosts.jsonc import read
-from orchestr8_index.hosts.known import CLAUDE, CODEX, VSCODE, Host
+from orchestr8_index.hosts.known import HOSTS, Host
 
 from .test_jsonc import DOCUMENTS, WITH_COMMENTS, objects
 
+CLAUDE, CODEX, VSCODE = HOSTS["claude"], HOSTS["codex"], HOSTS["vscode"]
 URL = "http://127.0.0.1:3700/mcp"
 
 
@@ -94,7 +95,7 @@ def test_what_the_user_changed_meanwhile_stays(tmp_path: Path) -> None:
     path = tmp_path / "mcp.json"
     path.write_text('{"a": 1}')
     join(path)
-    path.write_text(path.read_text().replace("1", "2", 1))
+    path.write_text(path.read_text().replace('"a": 1', '"a": 2'))
     leave(path)
     assert json.loads(path.read_text()) == {"a": 2}
 

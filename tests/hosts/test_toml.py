@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 
 import pytest
+import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,10 +69,6 @@ def test_strings_may_hold_anything() -> None:
     [
         ("a = 1\nb =\n", "line 2"),
         ("mcp_servers = 1\n", "table"),
-        ("mcp_servers = {}\n", "line 1: .* cannot be put in: write each server as a table"),
-        ('a = 1\n\nmcp_servers = {x = {url = "u"}}\nb = 2\n', "line 3: "),
-        ('a = 1\n"mcp_servers" = { orchestr8 = {url = "u"} }\nb = 2\n', "line 2: "),
-        ('a = 1\nmcp_servers.orchestr8.url = "u"\nb = 2\n', "line 2: "),
     ],
 )
 def test_what_cannot_be_changed_is_refused(text: str, why: str) -> None:
@@ -79,8 +76,48 @@ def test_what_cannot_be_changed_is_refused(text: str, why: str) -> None:
         put(text, GROUP, NAME, ENTRY)
 
 
-def test_servers_that_are_no_tables_are_named_by_their_own_line() -> None:
-    """It named a line of the text that was to be written."""
-    text = 'a = 1\nmcp_servers = {x = 1, orchestr8 = {url = "u"}}\n'
-    with pytest.raises(OperationError, match="line 2: .* cannot be taken out: write each"):
-        take(text, GROUP, NAME, keep_group=True)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = 1\nmcp_servers = {}\n",
+        'mcp_servers = {x = {url = "u"}}\nb = 2\n',
+        'mcp_servers.x.url = "u" # mine\nb = nan\n',
+        "[mcp_servers]\n[z]\na = 1.50\n",
+        "[mcp_servers.x]\na = 1\n[b]\n[mcp_servers.y]\na = 1\n",
+        "\ufeffa = 1\n",
+        "# nothing yet\n",
+    ],
+)
+def test_servers_may_be_written_in_any_form(text: str) -> None:
+    changed = put(text, GROUP, NAME, ENTRY)
+    assert read(changed) == {**read(text), GROUP: {**read(text).get(GROUP, {}), NAME: ENTRY}}
+    assert take(changed, GROUP, NAME, keep_group=True) == text
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        'mcp_servers = {orchestr8 = {url = "old"}}\n',
+        'mcp_servers.orchestr8.url = "old"\n',
+        "[mcp_servers.'orchestr8']\nurl = 'old'\n[b]\n[mcp_servers.orchestr8.env]\nx = 1\n",
+    ],
+)
+def test_an_entry_of_another_form_is_replaced_and_taken_out(ours: str) -> None:
+    text = f"a = 1\n{ours}"
+    assert read(put(text, GROUP, NAME, ENTRY))[GROUP] == {NAME: ENTRY}
+    assert not read(take(text, GROUP, NAME, keep_group=True)).get(GROUP)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_comments_behind_ours_stay(end: str) -> None:
+    mine = "# of the next one\n[b]\nx = 1 # kept\n".replace("\n", end)
+    text = put("a = 1" + end, GROUP, NAME, ENTRY) + end + mine
+    assert take(text, GROUP, NAME, keep_group=False) == f"a = 1{end}{end}{mine}"
+    assert mine in put(text, GROUP, NAME, {"url": "new"})
+
+
+def test_what_would_change_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tomlkit is asked to change one table, and believed only after its text was read again."""
+    monkeypatch.setattr(tomlkit, "dumps", lambda document: "other = 1\n")
+    with pytest.raises(OperationError, match="line 2: .* cannot be changed: write each server as"):
+        take('a = 1\nmcp_servers = {orchestr8 = {url = "u"}}\n', GROUP, NAME, keep_group=True)

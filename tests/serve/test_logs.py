@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -205,3 +206,27 @@ def test_seven_days_are_kept(tmp_path: Path, handler: TimedRotatingFileHandler) 
     kept = sorted(path.name for path in tmp_path.glob("mcp.log.2*"))
     assert len(kept) == KEPT_DAYS
     assert "mcp.log.2026-01-08.gz" not in kept
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_somebody_elses_file_is_no_log(
+    tmp_path: Path, restored: None, link: Callable[[Path, Path], None]
+) -> None:
+    victim, log = tmp_path / "victim", tmp_path / "data" / "logs" / "mcp.log"
+    victim.write_text("kept")
+    log.parent.mkdir(parents=True)
+    link(victim, log)
+    handler = set_up_logs(tmp_path / "data", "info")
+    logging.getLogger("orchestr8.test").info("said")
+    assert "mcp.log is " in handler.trouble
+    assert victim.read_text() == "kept"
+
+
+def test_a_link_in_the_place_of_an_old_log_is_replaced(tmp_path: Path) -> None:
+    victim, source, target = (tmp_path / name for name in ("victim", "mcp.log", "old.gz"))
+    victim.write_text("kept")
+    source.write_text("a line")
+    target.symlink_to(victim)
+    _compress(str(source), str(target))
+    assert (victim.read_text(), gzip.decompress(target.read_bytes())) == ("kept", b"a line")
+    assert not target.is_symlink() and stat.S_IMODE(target.stat().st_mode) == 0o600

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,18 @@ def test_it_is_read_where_nobody_can_write(
     unread = pytest.raises(sqlite3.OperationalError) if log else contextlib.nullcontext()
     with unread, contextlib.closing(database.connect_to_read(path)) as reading:
         assert pragma(reading, "user_version") == 0
+
+
+@pytest.mark.parametrize("name", ["mcp.db", "mcp.db-wal", "mcp.db-shm", "mcp.db-journal"])
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_somebody_elses_file_is_no_database(
+    tmp_path: Path, name: str, link: Callable[[Path, Path], None]
+) -> None:
+    victim, data = tmp_path / "victim", tmp_path / "data"
+    victim.touch()
+    data.mkdir()
+    link(victim, data / name)
+    with pytest.raises(sqlite3.OperationalError, match=f"{name} is ") as said:
+        connect(data / "mcp.db")
+    assert said.value.sqlite_errorcode == sqlite3.SQLITE_CANTOPEN  # no damage that is to be mended
+    assert victim.read_bytes() == b""
