@@ -1,40 +1,67 @@
-"""Who asks? `Orchestrator` blocks, `AsyncOrchestrator` awaits; they differ in the sending alone."""
+"""Ask the server from Python, in a blocking way.
+
+A call is checked, looked up in the client's cache, sent, and read; an index in this process
+answers where the server is away, and outcomes wait on the disk for it.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import functools
-from collections.abc import Awaitable, Callable, Iterable
+import logging
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Literal
 
-from .connection import AsyncConnection, Connection
-from .core import Core
-from .delivery import SECONDS
-from .locate import Door
-from .steps import Post, Steps
+import msgspec
+from cachetools import TTLCache
 
-P = ParamSpec("P")
-T = TypeVar("T")
-C = TypeVar("C")
+from ..config import Settings, read_settings
+from ..daemon.http import HttpClient, NoAnswer
+from ..daemon.locate import Address
+from ..errors import InvalidParams, RequestError, ServerAway, Starting
+from ..methods import SHORT, Method
+from ..queries import (
+    AgentAnswer,
+    ContextAnswer,
+    EntryAnswer,
+    HealthAnswer,
+    SkillAnswer,
+    WorkflowAnswer,
+)
+from ..records import Kind, Result
+from ..reports import OutcomeAnswer, PatternAnswer, PatternStored
+from .delivery import Delivery
+from .embedded import Embedded
+from .locate import Locator
+from .rpc import call, read_result, write_params
+from .spool import Spool
+
+CACHED = 1_024
+WARN_EVERY = 60.0
+ANSWER_SECONDS = 2.0
+DELIVERY_PATIENCE, OUTCOME_PATIENCE = 0.25, 2.0
+AWAY = (Starting.code, -32029, -32032)  # starting, and what says that it has enough to do
+log = logging.getLogger("orchestr8.client")
 
 
-class Client(Generic[C]):
-    """What both are made of.
+class Orchestrator:
+    """The blocking client; threads may share one.
 
     base_url       the server's address; else the one that owns the data directory
     roots          the trees; a server of other trees is not asked
     data_dir       where the server and the waiting outcomes are; else as for the command line
-    port           where to look when nobody owns the data directory
+    port           the server's port; else that of whoever owns the data directory, else 3700
     embedded       index in this process, without any server
     api_key        for a server that asks for one; that of the data directory lets its own user in
     cache_seconds  how long an answer is good for; 0 for no cache
 
-    Raises BadSetting for a root that is no folder.
+    Raises BadSetting for a root that is no folder. A question raises InvalidParams alone.
     """
-
-    _connect: Callable[[Callable[[], Door]], C]
 
     def __init__(
         self,
@@ -47,47 +74,21 @@ class Client(Generic[C]):
         api_key: str = "",
         cache_seconds: float = 30.0,
     ) -> None:
-        self._core = Core(
-            functools.partial(Connection, seconds=SECONDS),
-            base_url=base_url,
-            roots=roots,
-            data_dir=data_dir,
-            port=port,
-            embedded=embedded,
-            api_key=api_key,
-            cache_seconds=cache_seconds,
-        )
-        self._connection: C = self._connect(self._core.door)
-
-
-def sync(
-    method: Callable[Concatenate[Core, P], Steps[T]],
-) -> Callable[Concatenate[Orchestrator, P], T]:
-    """The method, its steps taken in this thread."""
-
-    @functools.wraps(method)
-    def call(self: Orchestrator, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._take(method(self._core, *args, **kwargs))
-
-    return call
-
-
-def asynchronous(
-    method: Callable[Concatenate[Core, P], Steps[T]],
-) -> Callable[Concatenate[AsyncOrchestrator, P], Awaitable[T]]:
-    """The method, its posts awaited and its work done in threads."""
-
-    @functools.wraps(method)
-    async def call(self: AsyncOrchestrator, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._take(method(self._core, *args, **kwargs))
-
-    return call
-
-
-class Orchestrator(Client[Connection]):
-    """The blocking client; threads may share one. Its arguments are those of `Client`."""
-
-    _connect = Connection
+        folder = str(data_dir) if data_dir is not None else None
+        self._keeps = folder is not None or not embedded
+        if not self._keeps:
+            folder = tempfile.mkdtemp(prefix="orchestr8-")
+            self._folder = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._settings: Settings = read_settings([str(root) for root in roots], port, folder)
+        self._locator = None if embedded else Locator(self._settings, base_url, api_key=api_key)
+        last_roots = self._locator.last_roots if self._locator else tuple
+        self._embedded = Embedded(self._settings, last_roots, always=embedded)
+        self._spool = Spool(self._settings.data_dir)
+        self._delivery = Delivery(self._spool)
+        self._http: HttpClient | None = None
+        self._cache: TTLCache[tuple[str, bytes], bytes] = TTLCache(CACHED, cache_seconds)
+        self._lock = threading.Lock()
+        self._generation, self._warned_at = 0, -WARN_EVERY
 
     def __enter__(self) -> Orchestrator:
         return self
@@ -95,76 +96,286 @@ class Orchestrator(Client[Connection]):
     def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType) -> None:
         self.close()
 
+    def query_agents(
+        self,
+        context: str | None = None,
+        *,
+        capability: str | None = None,
+        role: str | None = None,
+        limit: int | None = None,
+        detail: Literal["short", "full"] | None = None,
+        explain: bool | None = None,
+        min_confidence: float | None = None,
+        plugins: Iterable[str] | None = None,
+        models: Iterable[str] | None = None,
+        tools: Iterable[str] | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> AgentAnswer:
+        """Which agents play this role, have this capability, or fit this context?"""
+        return self._ask("query_agents", _given(locals()))
+
+    def query_skills(
+        self,
+        context: str,
+        *,
+        limit: int | None = None,
+        detail: Literal["short", "full"] | None = None,
+        explain: bool | None = None,
+        min_confidence: float | None = None,
+        plugins: Iterable[str] | None = None,
+        models: Iterable[str] | None = None,
+        tools: Iterable[str] | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> SkillAnswer:
+        """Which skills fit this context?"""
+        return self._ask("query_skills", _given(locals()))
+
+    def query_workflows(
+        self,
+        goal: str,
+        *,
+        limit: int | None = None,
+        detail: Literal["short", "full"] | None = None,
+        explain: bool | None = None,
+        min_confidence: float | None = None,
+        plugins: Iterable[str] | None = None,
+        models: Iterable[str] | None = None,
+        tools: Iterable[str] | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> WorkflowAnswer:
+        """Which commands reach this goal?"""
+        return self._ask("query_workflows", _given(locals()))
+
+    def get_pattern(self, goal: str, *, context: str | None = None) -> PatternAnswer | None:
+        """The sequence of agents that worked for goals like this one; None without the server."""
+        return self._ask("get_pattern", _given(locals()))
+
+    def find_patterns(
+        self, goal: str, *, min_similarity: float | None = None, limit: int | None = None
+    ) -> list[PatternAnswer]:
+        """All patterns whose goal is alike enough, best first; none without the server."""
+        return self._ask("find_patterns", _given(locals()))
+
+    def get_entry(
+        self, kind: Kind, plugin: str, name: str, *, max_tokens: int | None = None
+    ) -> EntryAnswer:
+        """The text of one entry, cut to a token budget."""
+        return self._ask("get_entry", _given(locals()))
+
+    def get_context(
+        self, task: str, *, max_tokens: int | None = None, kinds: Iterable[Kind] | None = None
+    ) -> ContextAnswer:
+        """What one task needs, within a token budget: rows, the past pattern, one section."""
+        return self._ask("get_context", _given(locals()))
+
+    def health(self) -> HealthAnswer:
+        """How the server is; `status` is `away` when it does not answer."""
+        return self._ask("health", {})
+
+    def metrics(self) -> dict[str, Any]:
+        """What the server has counted. Raises ServerAway."""
+        return self._insist("metrics", {})
+
+    def store_pattern(
+        self,
+        goal: str,
+        agent_sequence: Iterable[str],
+        *,
+        dependencies: Mapping[str, Iterable[str]] | None = None,
+        parallel_groups: Iterable[Iterable[str]] | None = None,
+    ) -> PatternStored:
+        """Keep a sequence of agents for a kind of goal. Raises ServerAway: it does not wait."""
+        given = {"goal": goal, "agent_sequence": list(agent_sequence)}
+        needs = {name: list(needed) for name, needed in (dependencies or {}).items()}
+        given["dependencies"] = needs if dependencies is not None else None  # type: ignore[assignment]
+        if parallel_groups is not None:
+            given["parallel_groups"] = [list(group) for group in parallel_groups]  # type: ignore[misc]
+        return self._insist("store_pattern", given)
+
+    def report_outcome(
+        self,
+        task_id: str,
+        task_description: str,
+        agents_used: Iterable[str],
+        result: Result,
+        *,
+        duration_ms: float | None = None,
+        tokens_saved: int | None = None,
+        resolved_by: str | None = None,
+        skills_used: Iterable[str] | None = None,
+        workflows_used: Iterable[str] | None = None,
+        model: str | None = None,
+        caller: str | None = None,
+        receipt: Literal["short", "full"] | None = None,
+        occurred_at: float | None = None,
+    ) -> OutcomeAnswer:
+        """Report how a task ended; on the disk, the server's or ours, when this returns.
+
+        Raises OutcomeNotKept when neither was possible.
+        """
+        return self._report(_given(locals()))
+
+    def flush(self, seconds: float | None = None) -> bool:
+        """Deliver the outcomes that wait; whether none waits any more, after `seconds` at most."""
+        address = self._address()
+        if self._spool.pending() and address:
+            self._delivery.start(address, at_once=True)
+        return self._delivery.wait(seconds)
+
     def close(self) -> None:
         """Let go of the connections; outcomes that still wait go at the next contact."""
-        self._core.close()
-        self._connection.close()
+        self._delivery.stop(OUTCOME_PATIENCE)
+        self._embedded.close()
+        if self._http:
+            self._http.close()
+        if not self._keeps:
+            self._folder()
 
-    def _take(self, steps: Steps[T]) -> T:
-        value: Any = None
+    # --- how they are carried out --------------------------------------------------------------
+
+    def _ask(self, short: str, given: Mapping[str, Any]) -> Any:
+        """A question: never an exception but for params that are wrong."""
+        method = SHORT[short]
+        params, raw = write_params(method, given)
+        if (cached := self._cached(method, raw)) is not None:
+            return cached
         try:
-            while True:
-                step = steps.send(value)
-                if isinstance(step, Post):
-                    value = self._connection.post(step.url, step.body)
-                else:
-                    value = step.do()
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            return self._from_server(method, raw)
+        except InvalidParams:
+            raise
+        except (NoAnswer, RequestError) as error:
+            if self._locator:
+                self._warn(f"{_reason(error)}; the embedded index answers")
+        return read_result(method, self._embedded.answer(method, params))
 
-    query_agents = sync(Core.query_agents)
-    query_skills = sync(Core.query_skills)
-    query_workflows = sync(Core.query_workflows)
-    get_pattern = sync(Core.get_pattern)
-    find_patterns = sync(Core.find_patterns)
-    get_entry = sync(Core.get_entry)
-    get_context = sync(Core.get_context)
-    store_pattern = sync(Core.store_pattern)
-    report_outcome = sync(Core.report_outcome)
-    health = sync(Core.health)
-    metrics = sync(Core.metrics)
-    flush = sync(Core.flush)
-
-
-class AsyncOrchestrator(Client[AsyncConnection]):
-    """The asynchronous client, for asyncio. Its arguments are those of `Client`."""
-
-    _connect = AsyncConnection
-
-    async def __aenter__(self) -> AsyncOrchestrator:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, *_: BaseException | TracebackType
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Let go of the connections; outcomes that still wait go at the next contact."""
-        await asyncio.to_thread(self._core.close)
-        await self._connection.aclose()
-
-    async def _take(self, steps: Steps[T]) -> T:
-        value: Any = None
+    def _insist(self, short: str, given: Mapping[str, Any]) -> Any:
+        """What only the server can do."""
+        method = SHORT[short]
+        _, raw = write_params(method, given)
         try:
-            while True:
-                step = steps.send(value)
-                if isinstance(step, Post):
-                    value = await self._connection.post(step.url, step.body)
-                else:
-                    value = await asyncio.to_thread(step.do)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            return self._from_server(method, raw)
+        except NoAnswer as error:
+            raise ServerAway(f"The server is needed, and {error.reason}.") from None
 
-    query_agents = asynchronous(Core.query_agents)
-    query_skills = asynchronous(Core.query_skills)
-    query_workflows = asynchronous(Core.query_workflows)
-    get_pattern = asynchronous(Core.get_pattern)
-    find_patterns = asynchronous(Core.find_patterns)
-    get_entry = asynchronous(Core.get_entry)
-    get_context = asynchronous(Core.get_context)
-    store_pattern = asynchronous(Core.store_pattern)
-    report_outcome = asynchronous(Core.report_outcome)
-    health = asynchronous(Core.health)
-    metrics = asynchronous(Core.metrics)
-    flush = asynchronous(Core.flush)
+    def _report(self, given: Mapping[str, Any]) -> OutcomeAnswer:
+        method, happened = SHORT["report_outcome"], time.time()
+        _, raw = write_params(method, given)
+        try:
+            answer = self._after_the_others(method, raw)
+        except InvalidParams:
+            raise
+        except (NoAnswer, RequestError) as error:
+            self._keep_outcome(raw, happened, _reason(error))
+            return OutcomeAnswer(stored=False, decision_id=None, receipt=None, spooled=True)
+        with self._lock:  # an outcome may change every answer
+            self._cache.clear()
+        return answer
+
+    def _keep_outcome(self, raw: bytes, happened: float, reason: str) -> None:
+        if not self._keeps:
+            sentence = "An embedded index without a data directory keeps no outcomes."
+            raise ServerAway(sentence, "Name one with data_dir=…; they wait there for the server.")
+        self._spool.append(_dated(raw, happened))
+        if self._locator:
+            self._warn(f"{reason}; outcomes wait in {self._spool.path}")
+
+    def _after_the_others(self, method: Method, raw: bytes) -> OutcomeAnswer:
+        """Sent only when no older outcome waits, or when those go within a moment."""
+        if self._spool.pending():
+            address = self._address()
+            if address and self._delivery.start(address):
+                self._delivery.wait(OUTCOME_PATIENCE)
+            if self._spool.pending():
+                raise NoAnswer("older outcomes wait too" if address else "it does not answer")
+        answer: OutcomeAnswer = self._from_server(method, raw)
+        return answer
+
+    def _from_server(self, method: Method, raw: bytes) -> Any:
+        """The typed result. Raises NoAnswer, or what the server says."""
+        locator, started = self._locator, time.monotonic()
+        address = self._address()
+        if locator is None or address is None:
+            raise NoAnswer("it does not answer" if locator else "there is none")
+        try:
+            http = self._connection(address)
+            if self._settings.explicit_roots and not locator.same_roots:
+                self._check_roots(locator, http)
+            result = call(http, method.name, raw)
+        except (NoAnswer, RequestError) as error:
+            if isinstance(error, NoAnswer) or error.code in AWAY:  # not for what one method lacks
+                locator.failed(time.monotonic() - started)
+            else:
+                locator.answered()
+            raise
+        locator.answered()
+        answer = read_result(method, result)
+        self._remember(method, raw, result, answer)
+        if self._spool.pending() and self._delivery.start(address):
+            self._delivery.wait(DELIVERY_PATIENCE)
+        return answer
+
+    def _check_roots(self, locator: Locator, http: HttpClient) -> None:
+        """Trees were named: another server's answers, about other trees, are worth nothing."""
+        method = SHORT["health"]
+        health = read_result(method, call(http, method.name, b"{}"))
+        if health.roots_digest != self._settings.roots_digest:
+            raise NoAnswer("it serves other trees than the ones that were named")
+        locator.same_roots = True
+
+    def _address(self) -> Address | None:
+        return self._locator.address() if self._locator else None
+
+    def _connection(self, address: Address) -> HttpClient:
+        with self._lock:
+            if self._http is None or self._http.address != address:
+                if self._http:
+                    self._http.close()
+                self._http = HttpClient(address, ANSWER_SECONDS)
+            return self._http
+
+    # --- what is kept ------------------------------------------------------------------------
+
+    def _cached(self, method: Method, raw: bytes) -> Any:
+        with self._lock:
+            result = self._cache.get((method.name, raw))
+        if result is None:
+            return None
+        answer = read_result(method, result)
+        if hasattr(answer, "cache_hit"):
+            answer.cache_hit = True
+        return answer
+
+    def _remember(self, method: Method, raw: bytes, result: bytes, answer: Any) -> None:
+        generation = getattr(answer, "generation", self._generation)
+        with self._lock:
+            if generation != self._generation:
+                self._cache.clear()
+                self._generation = generation
+            if method.cache:
+                self._cache[(method.name, raw)] = result
+
+    def _warn(self, what: str) -> None:
+        now = time.monotonic()
+        if now - self._warned_at >= WARN_EVERY:
+            self._warned_at = now
+            log.warning("the server %s: %s", self._locator, what)
+
+
+def _given(named: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a method; what can be walked through becomes a list."""
+    plain = (str, int, float, bool, type(None))
+    return {
+        name: value if isinstance(value, plain) else list(value)
+        for name, value in named.items()
+        if name != "self"
+    }
+
+
+def _dated(report: bytes, happened: float) -> bytes:
+    """A report that waits keeps the time at which it was made."""
+    named = msgspec.json.decode(report, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode({"occurred_at": happened, **named})
+
+
+def _reason(error: NoAnswer | RequestError) -> str:
+    return error.reason if isinstance(error, NoAnswer) else error.sentence
