@@ -22,16 +22,16 @@ WORDS = {
     "records",
     "text",
     "tokens",
+    "private",
     "validate",
     "queries",
     "reports",
     "methods",
-    "private",
 }
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version
 MAY = {
     **dict.fromkeys(WORDS, ABOVE_WORDS),
-    "": {"errors", "records", "answers", "client"},  # by name, when a public name is used
+    "": {"errors", "queries", "reports", "client"},  # by name, when a public name is used
     "store": ABOVE_WORDS | {"store"},
     "catalog": ABOVE_WORDS | {"store", "catalog", "search"},  # search: one type, see TYPES
     "search": ABOVE_WORDS | {"store", "catalog", "search"},

@@ -1,4 +1,4 @@
-"""How do connections come in? Many in one turn of the loop, as many as wait.
+"""Accepts connections: many in one turn of the loop, as many as wait.
 
 uvloop takes one new connection in a turn. When turns are long, under load, the last of a thousand
 that came at once would wait for a minute before anybody could even refuse it.
@@ -45,14 +45,14 @@ class Acceptor:
     def _take(self) -> None:
         for _ in range(MOST_AT_ONCE):
             try:
-                taken, _ = self._listening.accept()
+                accepted, _ = self._listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                log.warning("no connection can be taken", extra={"reason": str(error)})
+                log.warning("no connection can be accepted", extra={"reason": str(error)})
                 self._rest()
                 return
-            task = self._loop.create_task(self._open(taken))
+            task = self._loop.create_task(self._open(accepted))
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
 
@@ -64,9 +64,9 @@ class Acceptor:
         if not self._closed:
             self._loop.add_reader(self._listening, self._take)
 
-    async def _open(self, taken: socket.socket) -> None:
-        taken.setblocking(False)
+    async def _open(self, accepted: socket.socket) -> None:
+        accepted.setblocking(False)
         try:
-            await self._loop.connect_accepted_socket(self._protocol, taken, ssl=self._secure)
+            await self._loop.connect_accepted_socket(self._protocol, accepted, ssl=self._secure)
         except OSError:  # it went away, or its TLS was none
-            taken.close()
+            accepted.close()

@@ -1,4 +1,4 @@
-"""Who did what, when, and how did it end? Counted by the second, written beside the outcomes.
+"""The audit: who did what, when, and how it ended; equal events of a second are counted as one.
 
 No contents: a name, a method or an address of ours, and a code. Nothing here waits for the disk.
 """
@@ -41,5 +41,5 @@ class Audit:
     def take(self) -> list[AuditRow]:
         """The rows to write, which are forgotten here."""
         moment = datetime.fromtimestamp(self._since, UTC).isoformat(timespec="milliseconds")
-        taken, self._counts = self._counts, {}
-        return [(moment, redact(who), what, how, n) for (who, what, how), n in taken.items()]
+        counts, self._counts = self._counts, {}
+        return [(moment, redact(who), what, how, n) for (who, what, how), n in counts.items()]

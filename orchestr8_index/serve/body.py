@@ -1,4 +1,4 @@
-"""How much of a request is read? No more than the limit, whatever its route does with it."""
+"""Reads the body of a request, and no more than the limit, whatever its route does with it."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class Again:
 
     def __init__(self, body: bytes, receive: Receive) -> None:
         self._receive, self._body = receive, body
-        self._told = False
+        self._is_sent = False
 
     async def __call__(self) -> Message:
-        if self._told:
+        if self._is_sent:
             return await self._receive()
-        self._told = True
+        self._is_sent = True
         return {"type": "http.request", "body": self._body, "more_body": False}
 
 

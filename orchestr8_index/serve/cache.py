@@ -1,4 +1,4 @@
-"""Which answers need not be worked out again? Encoded results, by method, params and generation.
+"""The cache of answers: encoded results, by method, params and generation.
 
 Bounded by entries, bytes and age; the least recently used goes first (cachetools.TTLCache).
 """

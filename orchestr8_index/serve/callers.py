@@ -1,4 +1,4 @@
-"""Who is asking, and may they? Set by the guard, read where a call is performed."""
+"""The caller of a request and its right: set by the guard, read where a call is performed."""
 
 from __future__ import annotations
 

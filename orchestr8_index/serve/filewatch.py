@@ -1,4 +1,4 @@
-"""Is the index still true? The roots are watched for changes, and looked at every hour besides.
+"""Watches the roots for changed files, and checks them every hour besides.
 
 Many changes at once are one build: they are gathered until the files have been quiet for a moment.
 """
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 QUIET_MS = 20  # without a change; builds take longer, and what changes meanwhile is the next
 GATHER_MS = 800  # at most, of files that never rest
 READY_SECONDS = 60.0  # for which a child is kept ready after a change: the next one is near
-LOOK_SECONDS, AGAIN_SECONDS = 3600.0, 60.0
+CHECK_SECONDS, AGAIN_SECONDS = 3600.0, 60.0
 CALM_SECONDS = 2.0  # a watch that stands that long is one
 WATCH_CURE = (
-    "Changes are seen at the hourly look, or at once with `orchestr8-index reindex`; on Linux "
+    "Changes are seen at the hourly check, or at once with `orchestr8-index reindex`; on Linux "
     "`sysctl fs.inotify.max_user_watches` says how many folders can be watched."
 )
 REGISTRY = "agent-registry.yml"
@@ -39,11 +39,11 @@ class FileWatch:
     def __init__(
         self,
         refresh: Refresh,
-        look_seconds: float = LOOK_SECONDS,
+        check_seconds: float = CHECK_SECONDS,
         ready_seconds: float = READY_SECONDS,
         again_seconds: float = AGAIN_SECONDS,
     ) -> None:
-        self._refresh, self._look_seconds = refresh, look_seconds
+        self._refresh, self._check_seconds = refresh, check_seconds
         self._ready_seconds, self._again_seconds = ready_seconds, again_seconds
         self._dismissal: asyncio.TimerHandle | None = None
         self._stop = asyncio.Event()
@@ -52,7 +52,7 @@ class FileWatch:
 
     def begin(self) -> None:
         self._tasks = [asyncio.create_task(self._wait_for_changes())]
-        self._tasks.append(asyncio.create_task(self._look_by_the_clock()))
+        self._tasks.append(asyncio.create_task(self._check_hourly()))
 
     async def stop(self) -> None:
         self._stop.set()
@@ -63,7 +63,7 @@ class FileWatch:
                 await task
 
     async def _wait_for_changes(self) -> None:
-        """Where the system refuses to watch (too many folders, say), the hourly look remains."""
+        """Where the system refuses to watch (too many folders, say), the hourly check remains."""
         while not self._stop.is_set():
             try:
                 await self._watch()
@@ -87,7 +87,7 @@ class FileWatch:
                 ignore_permission_denied=True,
             ):
                 self._postpone()
-                await self._look({path for _, path in changes})
+                await self._check({path for _, path in changes})
                 await self._be_ready()
         finally:
             calm.cancel()
@@ -95,18 +95,18 @@ class FileWatch:
     def _calm(self) -> None:
         self.trouble = ""
 
-    async def _look_by_the_clock(self) -> None:
+    async def _check_hourly(self) -> None:
         """Every hour, and the files of the snapshot at the beginning, too."""
         while True:
             try:
                 await self._refresh.verify()
-                await asyncio.sleep(self._look_seconds)
-                await self._look()
+                await asyncio.sleep(self._check_seconds)
+                await self._check()
             except OperationError as error:
                 log.error("the index could not be built", extra={"reason": str(error)})
                 await asyncio.sleep(self._again_seconds)
             except Exception:  # a background loop
-                log.exception("the hourly look failed")
+                log.exception("the hourly check failed")
                 await asyncio.sleep(self._again_seconds)
 
     async def _be_ready(self) -> None:
@@ -122,7 +122,7 @@ class FileWatch:
         if self._dismissal is not None:
             self._dismissal.cancel()
 
-    async def _look(self, named: Iterable[str] = ()) -> None:
+    async def _check(self, named: Iterable[str] = ()) -> None:
         try:
             before = self._refresh.index
             index = await self._refresh.check(named)

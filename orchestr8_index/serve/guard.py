@@ -1,4 +1,4 @@
-"""Who may ask, and how much at once? Pure ASGI, in front of every route.
+"""The guard in front of every route, in pure ASGI: who may ask, and how much at once.
 
 Names first, then sizes, keys, the caller's rate, and whether the server can take more. Every
 request has a correlation id, one line in the log, and, if it fails, an error of the family.
@@ -53,12 +53,12 @@ class Guard:
         headers = dict(scope["headers"])
         ident = _ident(headers.get(CORRELATION, b"").strip())
         token = correlation_id.set(ident.decode())
-        watched = _Watched(scope, send, ident, self._gate)
+        response = _Response(scope, send, ident, self._gate)
         try:
             self._check_load(scope)
-            await self._pass(scope, receive, watched, headers)
+            await self._pass(scope, receive, response, headers)
         except RequestError as error:
-            await self._refuse(scope, watched, error)
+            await self._refuse(scope, response, error)
         except Gone:
             pass
         except asyncio.CancelledError:  # an event stream, ended by a stop of the server
@@ -66,13 +66,15 @@ class Guard:
                 raise
         except Exception:  # the one place where a defect of a route becomes an answer
             log.exception("the request failed", extra={"path": scope["path"][:100]})
-            await self._refuse(scope, watched, InternalError("The server met an error of its own."))
+            await self._refuse(
+                scope, response, InternalError("The server met an error of its own.")
+            )
         finally:
-            watched.end()
+            response.end()
             correlation_id.reset(token)
 
     async def _pass(
-        self, scope: Scope, receive: Receive, send: _Watched, headers: dict[bytes, bytes]
+        self, scope: Scope, receive: Receive, send: _Response, headers: dict[bytes, bytes]
     ) -> None:
         gate, path = self._gate, scope["path"]
         self._check_head(scope, headers)
@@ -109,16 +111,16 @@ class Guard:
         """Raises Unauthorized, or TooManyRequests for a peer that goes on guessing."""
         gate, peer = self._gate, (scope.get("client") or ("local",))[0]
         sent = headers.get(b"authorization")
-        found = _TOKEN.fullmatch(sent.strip()) if sent else None
-        known = gate.holder(found[1]) if found else None
-        if known is not None:
-            return known
-        if scope["path"] in OPEN or not (gate.needs_keys or (found and gate.keys.any)):
+        token = _TOKEN.fullmatch(sent.strip()) if sent else None
+        holder = gate.holder(token[1]) if token else None
+        if holder is not None:
+            return holder
+        if scope["path"] in OPEN or not (gate.needs_keys or (token and gate.keys.any)):
             return Caller(peer)
         gate.guesses.charge(peer)
-        raise Unauthorized("That key is not known." if found else "A key is needed here.")
+        raise Unauthorized("That key is not known." if token else "A key is needed here.")
 
-    def _again(self, scope: Scope, headers: dict[bytes, bytes], send: _Watched) -> None:
+    def _again(self, scope: Scope, headers: dict[bytes, bytes], send: _Response) -> None:
         """A key may have been revoked while its body came. Raises Unauthorized."""
         if time.perf_counter() - send.started > RELOAD_SECONDS:
             self._caller(scope, headers)
@@ -130,18 +132,18 @@ class Guard:
             state["lines"].refused += 1
             raise Overloaded("More is asked than can be answered.")
 
-    async def _refuse(self, scope: Scope, watched: _Watched, error: RequestError) -> None:
+    async def _refuse(self, scope: Scope, response: _Response, error: RequestError) -> None:
         self._gate.failed(error.code)
         if not isinstance(error, TooManyRequests | Overloaded):
-            who = watched.name or (scope.get("client") or ("local",))[0]
+            who = response.name or (scope.get("client") or ("local",))[0]
             what = f"{scope['method']} {scope['path']}" if scope["path"] in RIGHTS_OF else "request"
             self._gate.audit.note(who, what, f"{error.status} {type(error).__name__}")
-        if watched.status:
+        if response.status:
             raise error  # half an answer is out: the connection ends
-        await send_error(watched, error)
+        await send_error(response, error)
 
 
-class _Watched:
+class _Response:
     """`send`, with the correlation id added and the outcome remembered for the log."""
 
     def __init__(self, scope: Scope, send: Send, ident: bytes, gate: Gate) -> None:
@@ -173,20 +175,20 @@ class _Watched:
         if "stream" in state and "lines" in state:
             state["lines"].streams -= 1
         if state.get("overloaded") and self.status == Overloaded.status:
-            return  # told in one line for all of a second
-        looked = self._scope["path"] in CALM and self.status in (200, 503)
-        level = logging.DEBUG if looked else logging.INFO  # machines look every second
+            return  # one line a second counts them all
+        is_probe = self._scope["path"] in CALM and self.status in (200, 503)
+        level = logging.DEBUG if is_probe else logging.INFO  # machines ask every second
         if not log.isEnabledFor(level):
             return
         spent = round((time.perf_counter() - self.started) * 1000, 3)
-        said: dict[str, Any] = {"method": self._scope["method"], "path": self._scope["path"][:100]}
-        told = self._scope.get("state", {}).get("rpc_methods", "")
-        log.log(level, "request", extra={**said, "status": self.status, "ms": spent, "rpc": told})
+        fields: dict[str, Any] = {"method": self._scope["method"], "ms": spent}
+        fields |= {"path": self._scope["path"][:100], "status": self.status}
+        log.log(level, "request", extra={**fields, "rpc": state.get("rpc_methods", "")})
 
 
 def _value(headers: dict[bytes, bytes], name: bytes) -> bytes | None:
-    found = headers.get(name)
-    return None if found is None else found.strip()
+    value = headers.get(name)
+    return None if value is None else value.strip()
 
 
 def _ident(given: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Which names does this server answer to? A web page can make a browser ask, but not under these.
+"""The names that this server answers to; a web page can make a browser ask, but not by these.
 
 DNS rebinding shows in the Host, a page of another origin in the Origin. Both are read strictly: a
 user, a second port or anything else that parsers disagree about is no name at all.
@@ -33,15 +33,15 @@ def check_origin(header: bytes | None, names: frozenset[str]) -> None:
     """Raises ForeignOrigin; programs send none."""
     if header is None:
         return
-    found = _ORIGIN.fullmatch(header.decode("latin-1").lower())
-    if found is None or host_name(found[1]) not in names:
+    match = _ORIGIN.fullmatch(header.decode("latin-1").lower())
+    if match is None or host_name(match[1]) not in names:
         raise ForeignOrigin("Requests from web pages of other origins are refused.")
 
 
 def host_name(address: str) -> str:
     """`localhost` for `LocalHost:3700`; "" for what is no host with at most one port."""
-    found = _HOST.fullmatch(address.lower())
-    return found[1] if found else ""
+    match = _HOST.fullmatch(address.lower())
+    return match[1] if match else ""
 
 
 def _bracketed(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Who holds a key, and what may it do? A file of hashes in the data directory, read on a change.
+"""The keys and their rights: a file of hashes in the data directory, read again when it changes.
 
 A key is 256 random bits, shown once. Its SHA-256 is kept: a hash that is slow on purpose protects
 words that people choose, and there are none here.
@@ -126,11 +126,11 @@ class Keys:
     def caller_of(self, token: bytes) -> Caller | None:
         """Every key is compared, in constant time."""
         self.reload()
-        given, found = hash_of_bytes(token), None
+        given, holder = hash_of_bytes(token), None
         for key in self._keys:
             if hmac.compare_digest(key.hash, given):
-                found = key
-        return Caller(found.name, found.scope) if found else None
+                holder = key
+        return Caller(holder.name, holder.scope) if holder else None
 
     @property
     def any(self) -> bool:

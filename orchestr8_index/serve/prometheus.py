@@ -95,7 +95,7 @@ class _Collector:
 
 
 def _figures(state: State) -> dict[str, Any]:
-    """Both bodies, and what only Prometheus is told."""
+    """Both bodies, and what only Prometheus gets."""
     body, counted = health(state), metrics(state)
     status, learning = body["status"], counted["learning"]
     return {

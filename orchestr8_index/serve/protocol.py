@@ -50,7 +50,7 @@ class Lines:
 
     def sweep(self, connections: Iterable[Any], now: float) -> None:
         for connection in list(connections):
-            connection.look(now)
+            connection.check_deadlines(now)
         if self.refused:
             log.warning("more is asked than can be answered", extra={"refused": self.refused})
             self.refused = 0
@@ -147,7 +147,7 @@ class Wire(HttpToolsProtocol):
         self._read_due = NEVER
         super().resume_writing()
 
-    def look(self, now: float) -> None:
+    def check_deadlines(self, now: float) -> None:
         """End what is overdue. A closed connection whose client does not read is cut off."""
         if self.transport.is_closing():
             if self._read_due == NEVER:

@@ -1,4 +1,4 @@
-"""How often may one caller ask? A bucket of tokens each, which fills again by the second."""
+"""The rate limit: for each caller a bucket of tokens, which fills again by the second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is an answer of one piece sent? JSON, bytes, or an error of the family, over ASGI."""
+"""Sends an answer of one piece over ASGI: JSON, bytes, or an error of the family."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does the server run and stop? One loop until a signal; running requests then end."""
+"""Runs uvicorn until a signal; running requests then have some seconds to end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .accept import Acceptor
 from .protocol import Lines, Wire
 
 GRACE_SECONDS, LAST_SECONDS = 5, 10
-SAME_SECONDS = 0.5  # `down` tells the server and its watcher, which passes it on: one signal
+SAME_SECONDS = 0.5  # `down` signals the server and its watcher, which passes it on: one signal
 TICKS = 10  # of uvicorn's loop: one second
 log = logging.getLogger("orchestr8.serve")
 
@@ -45,7 +45,7 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._lines, self._ending, self._claim = lines, ending or asyncio.Event(), claim
-        self._told_at = 0.0
+        self._signalled_at = 0.0
         self._last = threading.Timer(LAST_SECONDS, _give_up)
         self._last.daemon = True
 
@@ -86,11 +86,11 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: object) -> None:
         if not self.should_exit:
-            self.should_exit, self._told_at = True, time.monotonic()
+            self.should_exit, self._signalled_at = True, time.monotonic()
             self._last.start()
             if self._claim:
                 self._claim.leave()
-        elif time.monotonic() - self._told_at > SAME_SECONDS:
+        elif time.monotonic() - self._signalled_at > SAME_SECONDS:
             log.warning("ended by a second signal")
             os._exit(1)
 

@@ -1,4 +1,4 @@
-"""Who looks after the store? Opens it beside the first requests, backs it up daily, closes it last.
+"""The keeper of the store: opens it beside the first requests, backs it up daily, closes it last.
 
 While the store cannot be used, answers go on without experience, and outcomes are refused with the
 reason.
@@ -29,7 +29,7 @@ from ..text import Terms
 
 RETRY_SECONDS = 5.0
 TASK_WORDS = 8192  # remembered raw words of tasks, which vary more than those of questions
-LOOK_SECONDS, BACKUP_SECONDS = 3600.0, 86_400.0
+CHECK_SECONDS, BACKUP_SECONDS = 3600.0, 86_400.0
 log = logging.getLogger("orchestr8.store")
 
 
@@ -97,7 +97,7 @@ class StoreKeeper:
         store = self._outcomes.store
         gone = [f"{GONE} {GONE_CURE}"] if store.is_gone else []
         repaired = [store.repaired.sentence()] if store.repaired else []
-        return gone + repaired + [said for said in (store.trouble, self._damage) if said]
+        return gone + repaired + [each for each in (store.trouble, self._damage) if each]
 
     def failed(self, error: sqlite3.Error) -> None:
         """Note that the open database could not be read; unlike a failed write, that stays."""
@@ -143,7 +143,7 @@ class StoreKeeper:
         if self.prepare is not None:
             self._binding = asyncio.create_task(self._bind(self.prepare, outcomes.experience))
         if store.repaired:
-            log.error("the database was damaged", extra={"said": store.repaired.sentence()})
+            log.error("the database was damaged", extra={"details": store.repaired.sentence()})
 
     async def _bind(
         self, prepare: Callable[[Experience], Awaitable[None]], experience: Experience
@@ -168,7 +168,7 @@ class StoreKeeper:
 
     async def _back_up_daily(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS / 60 if self._outcomes is None else LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS / 60 if self._outcomes is None else CHECK_SECONDS)
             if self._outcomes and backup.age_seconds(self.settings.data_dir) > BACKUP_SECONDS:
                 try:
                     await asyncio.to_thread(backup.backup, self.settings.data_dir)

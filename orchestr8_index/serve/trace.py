@@ -1,4 +1,4 @@
-"""Where did the time go? One OpenTelemetry span for each call, if that was asked for.
+"""One OpenTelemetry span for each call, if that was asked for.
 
 Off unless MCP_OTEL_ENDPOINT names a collector; its libraries are loaded only then.
 """
@@ -38,12 +38,12 @@ class Trace:
         from opentelemetry.trace import SpanKind, Status, StatusCode
 
         end = time.time_ns()
-        told: dict[str, Any] = {"rpc.system": "jsonrpc", "rpc.method": method}
-        told |= {"orchestr8.cache_hit": cache_hit, "orchestr8.correlation_id": ident}
+        attributes: dict[str, Any] = {"rpc.system": "jsonrpc", "rpc.method": method}
+        attributes |= {"orchestr8.cache_hit": cache_hit, "orchestr8.correlation_id": ident}
         if code:
-            told["rpc.jsonrpc.error_code"] = code
+            attributes["rpc.jsonrpc.error_code"] = code
         begin = end - int(seconds * 1e9)
-        span = self._tracer.start_span(method, None, SpanKind.SERVER, told, start_time=begin)
+        span = self._tracer.start_span(method, None, SpanKind.SERVER, attributes, start_time=begin)
         if code:
             span.set_status(Status(StatusCode.ERROR, str(code)))
         span.end(end)

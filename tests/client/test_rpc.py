@@ -15,7 +15,7 @@ from orchestr8_index.methods import SHORT
 SERVERS_ALONE = {"forget"}
 
 
-@pytest.mark.parametrize("short", set(SHORT) - SERVERS_ALONE)
+@pytest.mark.parametrize("short", sorted(set(SHORT) - SERVERS_ALONE))
 def test_every_call_is_a_method_with_the_calls_params(short: str) -> None:
     taken = set(inspect.signature(getattr(Orchestrator, short)).parameters) - {"self"}
     assert taken == set(SHORT[short].params.__struct_fields__)

@@ -27,12 +27,12 @@ def agents(refresh: Refresh) -> set[str]:
     return set(refresh.index.segments["agent"].position)
 
 
-async def change(root: Path, data: Path, look_seconds: float = 3600.0) -> set[str]:
+async def change(root: Path, data: Path, check_seconds: float = 3600.0) -> set[str]:
     """Start to watch, add one agent and remove another; what is indexed then."""
     refresh = refresh_over(root, data)
     refresh.open_last()
     await refresh.begin()
-    watch = FileWatch(refresh, look_seconds)
+    watch = FileWatch(refresh, check_seconds)
     watch.begin()
     try:
         async with asyncio.timeout(DEADLINE):

@@ -120,7 +120,7 @@ def test_a_failed_write_is_said_until_one_succeeds(data: Path, shipped_index: In
 def test_it_is_backed_up_daily(
     data: Path, shipped_index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeping, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(keeping, "CHECK_SECONDS", 0.01)
 
     async def backed_up(many: int) -> None:
         while len(backup.backups(data)) < many:
@@ -145,7 +145,7 @@ def test_a_backup_that_fails_ends_nothing(
         tried.append(folder)
         raise OSError("in the way")
 
-    monkeypatch.setattr(keeping, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(keeping, "CHECK_SECONDS", 0.001)
     monkeypatch.setattr(backup, "backup", fail)
 
     async def work(learner: Learner) -> None:

@@ -1,1 +1,1 @@
-"""What do the hooks of a host tell, and what do they hear? Outcomes come in, suggestions go out."""
+"""The hooks of a host: outcomes of delegated tasks come in, suggestions go out."""

@@ -1,4 +1,4 @@
-"""What does a hook of Claude Code get? Its event becomes a report or a suggestion, else `{}`.
+"""Answers a hook of Claude Code: its event becomes a report or a suggestion, else `{}`.
 
 A hook must disturb nobody: whatever is not understood, or cannot be done now, is answered with
 `{}`. What a payload says is private, and no word of it is logged.
@@ -43,7 +43,7 @@ def _read(body: bytes) -> Payload | None:
 
 async def _answer(state: State, event: Payload) -> dict[str, Any]:
     if isinstance(event, Prompted):
-        return _said(suggest(state, event.prompt or ""))
+        return _suggestion(suggest(state, event.prompt or ""))
     report = _report(state, event)
     if report is not None:
         kept = _unless_foreign(state, report)
@@ -54,8 +54,10 @@ async def _answer(state: State, event: Payload) -> dict[str, Any]:
 def _unless_foreign(state: State, report: Report) -> Report:
     """The host's own agents, and others that are not in the index, must not become its advice."""
     agents = state.index.segments["agent"]
-    known = all(name in agents.position or by_name(agents, name) for name in report.agents_used)
-    foreign = report.result == "success" and not known
+    is_indexed = all(
+        name in agents.position or by_name(agents, name) for name in report.agents_used
+    )
+    foreign = report.result == "success" and not is_indexed
     return msgspec.structs.replace(report, result="partial") if foreign else report
 
 
@@ -67,8 +69,8 @@ def _report(state: State, event: Payload) -> Report | None:
     return None if isinstance(event, Prompted) else state.delegations.failed(event)
 
 
-def _said(context: str) -> dict[str, Any]:
+def _suggestion(context: str) -> dict[str, Any]:
     if not context:
         return {}
-    said = {"hookEventName": "UserPromptSubmit", "additionalContext": context}
-    return {"hookSpecificOutput": said}
+    output = {"hookEventName": "UserPromptSubmit", "additionalContext": context}
+    return {"hookSpecificOutput": output}

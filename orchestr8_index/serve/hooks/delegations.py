@@ -1,7 +1,7 @@
-"""Which delegated task does an event speak of? Events of one agent are joined by its id.
+"""Joins the events of one delegated task by the id of its agent.
 
-An agent that is waited for stops first and is told whole afterwards; one in the background is
-told as launched first and stops later, or the other way round where deliveries overtake each other.
+An agent that is waited for stops first, and its whole event follows; one in the background is
+reported as launched first and stops later, or the other way round where deliveries overtake.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOST_ID, MOST_NAME, MOST_TEXT = 100, 200, 1000
 
 
 class Delegation(Struct, frozen=True):
-    """What is known of one agent's task so far. `text` is empty until an event has told it."""
+    """One agent's task as far as its events came. `text` is empty until an event brings it."""
 
     text: str = ""
     agent: str = ""
@@ -43,18 +43,18 @@ class Delegations:
     """The last KEPT agents by task id; an event gives a Report once its task is whole."""
 
     def __init__(self, kept: int = KEPT, clock: Callable[[], float] = time.monotonic) -> None:
-        self._known: OrderedDict[str, Delegation] = OrderedDict()
+        self._tasks: OrderedDict[str, Delegation] = OrderedDict()
         self._kept, self._clock = kept, clock
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._tasks)
 
-    def known(self, session: str, ident: str) -> Delegation | None:
-        return self._known.get(task_id(session, ident))
+    def get(self, session: str, ident: str) -> Delegation | None:
+        return self._tasks.get(task_id(session, ident))
 
     def ended(self, event: ToolEnded) -> Report | None:
-        told = event.tool_response
-        answer = Response(content=told) if isinstance(told, str) else told
+        response = event.tool_response
+        answer = Response(content=response) if isinstance(response, str) else response
         ident = task_id(event.session_id, answer and answer.agent_id or event.tool_use_id)
         if event.tool_name not in TOOLS or answer is None or not ident:
             return None
@@ -66,11 +66,11 @@ class Delegations:
         result = read_verdict(answer.text) if answer.text.strip() else None
         return self._join(ident, duration_ms=spent, result=result, **_task(event, answer))
 
-    def _launched(self, ident: str, task: dict[str, Any]) -> Report | None:
-        known = self._known.get(ident, Delegation())
-        if known.result is None and known.launched_at is None:
-            task["launched_at"] = self._clock()
-        return self._join(ident, **task)
+    def _launched(self, ident: str, fields: dict[str, Any]) -> Report | None:
+        task = self._tasks.get(ident, Delegation())
+        if task.result is None and task.launched_at is None:
+            fields["launched_at"] = self._clock()
+        return self._join(ident, **fields)
 
     def failed(self, event: ToolFailed) -> Report | None:
         """An interrupted task says nothing about its agent, nor does one that never ran."""
@@ -87,22 +87,22 @@ class Delegations:
         ident = task_id(event.session_id, event.agent_id)
         if not ident:
             return None
-        known = self._known.get(ident, Delegation())
-        found: dict[str, Any] = {"result": read_verdict(event.last_assistant_message or "")}
-        if known.launched_at is not None and known.duration_ms is None:
-            found["duration_ms"] = round((self._clock() - known.launched_at) * 1000, 1)
-        if not known.text:  # launched before this server started, maybe
+        task = self._tasks.get(ident, Delegation())
+        fields: dict[str, Any] = {"result": read_verdict(event.last_assistant_message or "")}
+        if task.launched_at is not None and task.duration_ms is None:
+            fields["duration_ms"] = round((self._clock() - task.launched_at) * 1000, 1)
+        if not task.text:  # launched before this server started, maybe
             tasks = event.background_tasks or ()
-            said = [task.description or "" for task in tasks if task.id == event.agent_id]
-            found |= {"text": "".join(said[:1]), "agent": event.agent_type or ""}
-        return self._join(ident, **found)
+            texts = [each.description or "" for each in tasks if each.id == event.agent_id]
+            fields |= {"text": "".join(texts[:1]), "agent": event.agent_type or ""}
+        return self._join(ident, **fields)
 
-    def _join(self, ident: str, **found: Any) -> Report | None:
-        known = self._known.pop(ident, Delegation())
-        told = {name: _bounded(value) for name, value in found.items() if value not in (None, "")}
-        task = self._known[ident] = replace(known, **told)
-        if len(self._known) > self._kept:
-            self._known.popitem(last=False)
+    def _join(self, ident: str, **fields: Any) -> Report | None:
+        before = self._tasks.pop(ident, Delegation())
+        given = {name: _bounded(value) for name, value in fields.items() if value not in (None, "")}
+        task = self._tasks[ident] = replace(before, **given)
+        if len(self._tasks) > self._kept:
+            self._tasks.popitem(last=False)
         return _report(ident, task)
 
 

@@ -1,4 +1,4 @@
-"""What does Claude Code send to its hooks? The parts that are read here; all else is passed over.
+"""The events that Claude Code sends to its hooks: the parts that are read here.
 
 Every field may be missing, and strings may be null: the payloads differ between versions.
 """

@@ -1,4 +1,4 @@
-"""Who could do what the user has just asked for? A few lines for the host's context, or silence.
+"""Suggests who could do what the user has just asked for: a few lines for the host, or nothing.
 
 It speaks only when the first match of a kind is more likely right than not, and only to a request:
 "thanks" and "fix the typo" are for the host alone. ARCHITECTURE.md has the figures.

@@ -1,4 +1,4 @@
-"""How did a delegated task end? Read from the agent's last words, as no field says so.
+"""Reads from an agent's last words how its task ended, as no field says so.
 
 A line "Result: success" (or failure, or partial) decides. Without one, only the first and the last
 sentence are read: a word of completion there and no word of doubt is a success; a plain admission

@@ -173,7 +173,7 @@ def test_little_is_remembered_of_a_long_task() -> None:
     told(delegations, {**events.launched(), "tool_input": given})
     found = told(delegations, events.stopped())
     assert found is None  # no agent has such a name
-    assert len(repr(delegations.known(events.SESSION, events.AGENT))) < 3000
+    assert len(repr(delegations.get(events.SESSION, events.AGENT))) < 3000
 
 
 def test_only_the_last_agents_are_remembered() -> None:
