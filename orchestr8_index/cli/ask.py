@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from ..client.embedded import generations_of
 from ..config import Settings
 from ..errors import OperationError
 from ..queries import AgentQuery, Choice, SkillQuery, WorkflowQuery
@@ -49,7 +50,7 @@ def query(
     if as_json:
         click.echo(msgspec.json.encode({PLURAL[k]: results[k] for k in kinds}).decode())
         return
-    click.echo(f"({source.told})", err=True)
+    click.echo(f"({source.name})", err=True)
     for each in kinds:
         click.echo(show.answer(each, results[each]))
 
@@ -103,8 +104,6 @@ def doctor(settings: Settings, as_json: bool, every: bool) -> None:
     orchestr8-index doctor --root ~/my-plugins
     orchestr8-index doctor --json --all
     """
-    from .local import generations_of
-
     settings = with_roots_of_server(settings)
     index, source = index_of(settings)
     told = generations_of(settings).files(index.generation)

@@ -102,12 +102,12 @@ def replay(settings: Settings, plot: str | None, as_json: bool) -> None:
     \b
     orchestr8-index replay --plot curve.svg
     """
-    from .local import build_now
+    from .asking import build_here
     from .replay import draw, replayed
 
     settings = with_roots_of_server(settings)
     with reading(settings) as outcomes:
-        curve = replayed(build_now(settings, lambda line: None), outcomes, show.Progress())
+        curve = replayed(build_here(settings), outcomes)
     if plot:
         draw(curve, Path(plot))
     click.echo(msgspec.json.encode(curve).decode() if as_json else show.curve(curve))

@@ -41,7 +41,7 @@ def read_context(
     query = _checked(asked, ContextQuery)
     source = source_of(settings)
     told = source.ask("getContext", query)
-    _print(told, source.told, as_json, show.context)
+    _print(told, source.name, as_json, show.context)
 
 
 @click.command("entry")
@@ -67,7 +67,7 @@ def read_entry(
     query = _checked(asked, EntryQuery)
     source = source_of(settings)
     told = source.ask("getEntry", query)
-    _print(told, source.told, as_json, lambda entry: entry["text"])
+    _print(told, source.name, as_json, lambda entry: entry["text"])
 
 
 def _checked(given: dict[str, Any], kind: Any) -> Any:

@@ -23,7 +23,7 @@ from machine import Server, describe, percentile, questions
 from orchestr8_index import Orchestrator
 
 FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
-IMPORTS = ("orchestr8_index", "orchestr8_index.client", "httpx2")
+IMPORTS = ("orchestr8_index", "orchestr8_index.client", "http.client")
 REPORTER = """
 import sys
 from orchestr8_index import Orchestrator

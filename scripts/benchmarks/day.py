@@ -30,7 +30,7 @@ from orchestr8_index.app import make_state
 from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.catalog.worker import Builder
-from orchestr8_index.cli.local import build_now
+from orchestr8_index.client.embedded import build_index, builder_of
 from orchestr8_index.config import Settings, read_settings
 from orchestr8_index.errors import RequestError
 from orchestr8_index.serve.cache import AnswerCache
@@ -165,7 +165,7 @@ def main() -> None:
     print(f"asks     {len(texts)} questions, {source}")
     with tempfile.TemporaryDirectory() as data_dir:
         settings = read_settings((arguments.root,), 0, data_dir)
-        index = build_now(settings, lambda line: None)
+        index = build_index(settings, builder_of(settings))
         events = Day(texts, agents_of(index), arguments.seed).events()
         rates = asyncio.run(replay(settings, index, events))
     outcomes = sum(event[1] == "cacheDecision" for event in events)

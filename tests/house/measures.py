@@ -11,14 +11,14 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 23_000,  # as measured; catalog, command line and daemon are still to be shortened
-    "files": 191,  # as measured; small files that are one noun are still to be merged
+    "lines": 22_850,  # as measured; catalog, command line and daemon are still to be shortened
+    "files": 189,  # as measured; small files that are one noun are still to be merged
     "longest_file": 374,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 46,  # config.read_settings: one line for each setting
-    "names_of_two_classes": 13,  # as measured; the goal is none
+    "names_of_two_classes": 11,  # as measured; the goal is none
     "broad_excepts": 15,  # most clean up and raise again; the others guard loops and faces
     "import_circles": 1,  # of types only, between the index and what scores it
-    "undocumented": 79,  # as measured, in rooms that are still to be written anew
+    "undocumented": 77,  # as measured, in rooms that are still to be written anew
 }
 """How much of each there may be. Who raises a number says why beside it."""
 
