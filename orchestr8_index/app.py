@@ -51,6 +51,8 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     state = make_state(settings, refresh, StoreKeeper(settings), tokens)
     state.log, state.trace = log, make_trace(settings.otel_endpoint)
     lines = Lines(settings.limits, state.metrics.failed)
+    if state.shared is not None:
+        state.shared.count_waiting = lines.count_waiting
     serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)
 
 
@@ -61,12 +63,13 @@ def make_state(
     tokens: Tokenizer = ESTIMATING,
 ) -> State:
     """Everything that a server of these settings needs, put together; nothing runs yet."""
-    from .daemon.adoption import Watched
+    from .daemon.watcher import Watched
     from .serve.cache import AnswerCache
     from .serve.events import Events, GenerationSwapped
     from .serve.filewatch import FileWatch
     from .serve.metrics import Metrics
     from .serve.samples import Samples
+    from .serve.shared import SharedKeeper
     from .serve.state import State
 
     events, metrics = Events(), Metrics()
@@ -81,13 +84,14 @@ def make_state(
         samples=Samples(settings.data_dir),
         tokens=tokens,
         file_watch=FileWatch(refresh),
-        watched=Watched(settings),
+        watched=Watched(settings.data_dir),
         store=store,
     )
     events.subscribe(GenerationSwapped, lambda _: state.drop_answers())
     refresh.prepare = lambda index: state.bind(index, state.experience)
     refresh.announce = lambda index: events.publish(GenerationSwapped(index.generation))
     if store is not None:
+        state.shared = SharedKeeper(settings, events, state.ending)
         store.prepare = lambda experience: state.bind(refresh.index, experience)
     return state
 

@@ -1,6 +1,6 @@
-"""What does the environment say, and where is the server looked for?
+"""Reads the environment: no other file does, and where the server is looked for follows from it.
 
-The only file that reads the environment. Standard library only: the bridge, which has no time and
+Standard library only: the bridge, which has no time and
 no memory for more, finds the server with it.
 """
 

@@ -1,4 +1,4 @@
-"""What can go wrong, and what does its reader do about it?
+"""The errors of the whole package, each a sentence and a cure.
 
     Orchestr8Error                    code     status
     ├── RequestError
@@ -22,7 +22,13 @@
     │   ├── Forbidden                 -32031   403
     │   │   └── ForeignSession        -32031   404
     │   ├── Overloaded                -32032   503   Retry-After
-    │   └── McpAway                   -32033   503
+    │   ├── McpAway                   -32033   503
+    │   ├── Conflict                  -32040   409
+    │   ├── StaleToken                -32041   409
+    │   ├── Busy                      -32042   423
+    │   ├── WouldDeadlock             -32043   409
+    │   ├── Compacted                 -32044   410
+    │   └── NoSuchSession             -32045   404
     └── OperationError                exit status 1 on the command line
         ├── BadSetting                exit status 2
         ├── BuildFailed
@@ -242,6 +248,55 @@ class McpAway(RequestError):
     cure = "Ask again in a moment."
 
 
+class WithFacts:
+    """A refusal among agents: `facts` are the fields of its data beside the cure."""
+
+    cure = ""
+
+    def __init__(self, sentence: str, cure: str | None = None, **facts: Any) -> None:
+        super().__init__(sentence, cure)  # type: ignore[call-arg]
+        self.facts = facts
+
+    def data(self) -> dict[str, Any]:
+        return {**({"cure": self.cure} if self.cure else {}), **self.facts}
+
+
+class Conflict(WithFacts, RequestError):
+    code, status = -32040, 409
+    means = "The value is not at the revision that `if_rev` names: somebody wrote it since."
+    cure = "Read it again, and write with its present revision."
+
+
+class StaleToken(WithFacts, RequestError):
+    code, status = -32041, 409
+    means = "The token's lease has ended, or was broken; nothing was written."
+    cure = "Acquire the lock again, and read anew what it protects."
+
+
+class Busy(WithFacts, RequestError):
+    code, status = -32042, 423
+    means = "Others hold the resource, or wait for it longer; each is named."
+    cure = 'Do something else first, or acquire with on_busy "wait" or "notify".'
+
+
+class WouldDeadlock(WithFacts, RequestError):
+    code, status = -32043, 409
+    means = "Waiting would never end: each of the named agents waits for the next."
+    cure = "Release what you hold, then acquire all that you need as one set."
+
+
+class Compacted(WithFacts, RequestError):
+    code, status = -32044, 410
+    means = "The log does not reach back to that revision."
+    cure = "Read the present values, then go on from the revision that comes with them."
+
+
+class NoSuchSession(WithFacts, RequestError):
+    code, status = -32045, 404
+    means = "There is no session of that id; near ones are named."
+    cure = "List the sessions, or create it."
+
+
 class OperationError(Orchestr8Error):
     exit_status = 1
 
@@ -281,8 +336,11 @@ class AlreadyRunning(OperationError):
 
 
 class PortTaken(OperationError):
-    means = "Another program has the port; it is named where the system tells."
-    cure = "Choose another port with --port or MCP_PORT (--port 0 picks a free one)."
+    means = "Another program has the port."
+    cure = (
+        "Choose another port with --port or MCP_PORT (0 picks a free one); `lsof -i :PORT` tells "
+        "who has it."
+    )
 
 
 class StartFailed(OperationError):

@@ -1,49 +1,102 @@
-"""Do the benchmarks take any tree, or say why not? What they measure is not looked at here."""
+"""The benchmarks can be started, tell figures and take any tree. What they measure is not here."""
 
 from __future__ import annotations
 
 import importlib
+import json
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import REPOSITORY, fixture_root
+from orchestr8_index.serve.hooks.suggest import suggest
+from orchestr8_index.text import Terms
+
+Module = Callable[[str], Any]
 
 
 @pytest.fixture
-def day(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(REPOSITORY / "scripts" / "benchmarks"))
-    return importlib.import_module("day")
+def module(monkeypatch: pytest.MonkeyPatch) -> Module:
+    monkeypatch.syspath_prepend(str(REPOSITORY / "scripts"))
+    return lambda name: importlib.import_module(f"benchmarks.{name}")
 
 
-def test_a_day_asks_the_golden_questions(day: Any) -> None:
-    texts, source = day.texts_of(str(fixture_root()), 7)
-    assert len(texts) > day.QUESTIONS and source == "golden.jsonl"
+def test_every_benchmark_of_the_table_can_be_started(
+    module: Module, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = module("__main__").BENCHMARKS
+    module("__main__").main(["--help"])
+    assert all(callable(module(name).main) for name in table)
+    out = capsys.readouterr().out
+    assert all(sentence in out for sentence in table.values())
 
 
-def test_a_tree_without_golden_questions_has_a_day_too(day: Any, tmp_path: Path) -> None:
-    """It ended in a traceback."""
+def test_an_unknown_benchmark_is_wrong_usage(module: Module) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        module("__main__").main(["nope"])
+
+
+def test_figures_are_lines_or_one_document(
+    module: Module, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options in ([], ["--json"]):
+        with module("harness").Run("", options, rounds=3) as run:
+            run.row("memory", 41.26, "MB", runs=run.given.rounds)
+    lines, document = capsys.readouterr().out.rsplit("\n[", 1)
+    assert lines.splitlines()[-1].split("  ")[0] == "memory"
+    assert lines.endswith("41.3 MB  runs 3")
+    last = json.loads(f"[{document}")[-1]
+    assert last == {"name": "memory", "unit": "MB", "value": 41.26, "runs": 3}
+
+
+def test_a_day_asks_the_golden_questions(module: Module) -> None:
+    texts, source = module("day").texts_of(str(fixture_root()), 7)
+    assert len(texts) > module("day").QUESTIONS and source == "golden.jsonl"
+
+
+def test_a_tree_without_golden_questions_has_a_day_too(module: Module, tmp_path: Path) -> None:
     words = [f"{first}{second}" for first in "abcdefghijk" for second in "lmnopqrstu"]
     (tmp_path / "words.md").write_text(" ".join(words))
-    texts, source = day.texts_of(str(tmp_path), 7)
-    assert len(texts) == len(set(texts)) == day.QUESTIONS
+    texts, source = module("day").texts_of(str(tmp_path), 7)
+    assert len(texts) == len(set(texts)) == module("day").QUESTIONS
     assert source == "made from the words of its files"
 
 
-def test_a_tree_with_too_few_words_is_said(day: Any, tmp_path: Path) -> None:
-    """It drew without end."""
+def test_a_tree_with_too_few_words_is_said(module: Module, tmp_path: Path) -> None:
     (tmp_path / "few.md").write_text("only a few words " * 4)
     with pytest.raises(SystemExit, match="too few words for 60 questions"):
-        day.texts_of(str(tmp_path), 7)
+        module("texts").questions(tmp_path, 60)
 
 
-def test_without_agents_no_outcome_is_told(day: Any) -> None:
-    events = day.Day(["one text", "another text"], [], 7).events()
-    assert events and not any(method == "cacheDecision" for _, method, _, _ in events)
-
-
-def test_a_day_tells_of_the_indexs_agents(day: Any, shipped_index: Index) -> None:
-    agents = day.agents_of(shipped_index)
+def test_a_day_tells_of_the_indexs_agents_alone(module: Module, shipped_index: Index) -> None:
+    agents, day = module("day").agents_of(shipped_index), module("day").Day
     assert len(agents) == 24 and "studio:docs-writer" in agents
+    for known in (agents, list[str]()):
+        methods = {method for _, method, _, _ in day(["one text", "another"], known, 7).events()}
+        assert ("cacheDecision" in methods) == bool(known)
+
+
+def test_a_store_filled_in_bulk_has_every_decision(module: Module, tmp_path: Path) -> None:
+    module("outcomes").fill(str(tmp_path), str(fixture_root()), 20, ["a", "b"], True)
+    assert [*module("servers").stored(tmp_path).values()] == [True] * 40
+
+
+def test_a_synthetic_catalogue_is_built_and_asked(
+    module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gc.disable", lambda: None)
+    made = module("scale").make(str(fixture_root()), 300, tmp_path)
+    asked = module("scale").ask(str(fixture_root()), 10, tmp_path)
+    assert made["disk_mb"] > 0 and 0 < asked["p50_ms"] <= asked["p95_ms"]
+
+
+def test_what_is_said_to_the_host_alone_gets_no_suggestion(
+    module: Module, shipped_index: Index
+) -> None:
+    state: Any = SimpleNamespace(index=shipped_index, terms=Terms(), experience=None)
+    chatter = module("prompts").CHATTER
+    assert len(chatter) == 129 and not any(suggest(state, text) for text in chatter)

@@ -12,10 +12,9 @@ import pytest
 
 from orchestr8_index import environment
 from orchestr8_index.config import (
-    RANGES,
-    READ_RANGES,
     REPOSITORY,
     Limits,
+    ReadLimits,
     Settings,
     colour_wanted,
     digest_of_roots,
@@ -26,6 +25,7 @@ from orchestr8_index.config import (
     read_settings,
 )
 from orchestr8_index.errors import BadSetting
+from orchestr8_index.variables import variables
 
 Read = Callable[..., Settings]
 
@@ -227,22 +227,17 @@ def test_a_certificate_needs_its_key(read: Read, alone: str) -> None:
         read(**{alone: "file.pem"})
 
 
-@pytest.mark.parametrize("name", [*RANGES, *READ_RANGES])
-def test_every_limit_has_a_variable_and_a_range(read: Read, name: str) -> None:
-    low, high = (RANGES | READ_RANGES)[name]
-    for number in (low, high):
-        settings = read(**{f"MCP_{name.upper()}": str(number)})
-        limits = settings.limits if name in RANGES else settings.reading
-        assert getattr(limits, name) == number
-    with pytest.raises(BadSetting, match=f"MCP_{name.upper()}"):
-        read(**{f"MCP_{name.upper()}": str(high + 1)})
-
-
-def test_every_limit_stands_in_the_readme_with_its_default() -> None:
-    text = (REPOSITORY / "README.md").read_text("utf-8")
-    assert RANGES.keys() == {field.name for field in msgspec.structs.fields(Limits)}
-    for name in RANGES:
-        assert f"`MCP_{name.upper()}`" in text
+@pytest.mark.parametrize("group", [Limits, ReadLimits])
+def test_every_limit_has_a_variable_and_a_range(read: Read, group: type[msgspec.Struct]) -> None:
+    assert {each.field for each in variables(group)} == {*group.__struct_fields__}
+    for each in variables(group):
+        for number in (each.low, each.high):
+            settings = read(**{each.name: str(number)})
+            limits = settings.limits if group is Limits else settings.reading
+            assert getattr(limits, each.field) == number
+        assert each.low <= each.default <= each.high
+        with pytest.raises(BadSetting, match=f"{each.name}.* from {each.low} to {each.high}"):
+            read(**{each.name: str(each.high + 1)})
 
 
 # --- variables that nobody reads ---------------------------------------------------------------

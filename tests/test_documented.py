@@ -9,8 +9,9 @@ import pytest
 
 import orchestr8_index
 from orchestr8_index.cli import COMMANDS
-from orchestr8_index.config import RANGES, READ_RANGES, REPOSITORY, Limits, ReadLimits
+from orchestr8_index.config import REPOSITORY, ReadLimits
 from orchestr8_index.methods import METHODS
+from orchestr8_index.variables import Variable, variables
 
 from .source import modules
 
@@ -103,14 +104,6 @@ def test_the_version_stands_in_the_changelog() -> None:
     assert orchestr8_index.__version__ in text or "Unreleased" in text
 
 
-@pytest.mark.parametrize("limit", [*RANGES, *READ_RANGES])
-def test_every_limit_is_in_the_readme_with_its_default(limit: str) -> None:
-    rows = [line for line in text_of("README.md").splitlines() if line.startswith("| `MCP_")]
-    (row,) = [row for row in rows if f"`MCP_{limit.upper()}`" in row]
-    default = getattr(Limits() if limit in RANGES else ReadLimits(), limit)
-    assert not {f"{default:,}", str(default)}.isdisjoint(re.findall(r"\d[\d,]*\d|\d", row))
-
-
-@pytest.mark.parametrize("limit", READ_RANGES)
-def test_every_limit_of_reading_is_on_the_page_on_security(limit: str) -> None:
-    assert f"`MCP_{limit.upper()}`" in text_of("docs/security.md")
+@pytest.mark.parametrize("limit", variables(ReadLimits), ids=lambda each: each.name)
+def test_every_limit_of_reading_is_on_the_page_on_security(limit: Variable) -> None:
+    assert f"`{limit.name}`" in text_of("docs/security.md")

@@ -1,4 +1,6 @@
-"""Do the imports run one way? words ← store ← {catalog ← search, learn} ← serve ← app ← cli.
+"""Do the imports run one way?
+
+words ← store ← {catalog ← search, learn, coordinate} ← serve ← app ← cli.
 
 `daemon` knows the words alone; `client` knows the words, daemon and, at its first fallback,
 catalog and search.
@@ -19,29 +21,35 @@ WORDS = {
     "redact",
     "environment",
     "config",
+    "roots",
+    "variables",
     "records",
     "text",
+    "written",
     "tokens",
+    "private",
+    "sharing",
     "validate",
     "queries",
     "reports",
     "methods",
-    "private",
 }
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version
 MAY = {
     **dict.fromkeys(WORDS, ABOVE_WORDS),
     "": {"client", "errors", "queries", "reports"},  # by name, when one of theirs is used
     "store": ABOVE_WORDS | {"store"},
-    "catalog": ABOVE_WORDS | {"store", "catalog", "search"},  # search: one type, see TYPES
-    "search": ABOVE_WORDS | {"store", "catalog", "search"},
+    "lexicon": ABOVE_WORDS | {"lexicon"},
+    "catalog": ABOVE_WORDS | {"store", "lexicon", "catalog", "search"},  # one type
+    "search": ABOVE_WORDS | {"store", "lexicon", "catalog", "search"},
     "learn": ABOVE_WORDS | {"store", "learn"},
+    "coordinate": ABOVE_WORDS | {"store", "coordinate"},
     "daemon": ABOVE_WORDS | {"daemon"},
     "bridge": ABOVE_WORDS | {"daemon", "bridge"},
     "hosts": ABOVE_WORDS | {"hosts"},
     "client": ABOVE_WORDS | {"daemon", "client", "catalog", "search"},
-    "serve": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "serve"},
-    "app": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "serve"},
+    "serve": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "coordinate", "serve"},
+    "app": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "coordinate", "serve"},
     "cli": ABOVE_WORDS
     | {
         "daemon",
@@ -49,6 +57,7 @@ MAY = {
         "catalog",
         "search",
         "learn",
+        "coordinate",
         "serve",
         "client",
         "bridge",

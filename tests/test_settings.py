@@ -1,9 +1,16 @@
-"""Does one file alone read the environment?"""
+"""One file alone reads the environment, and a setting is declared in one place."""
 
 from __future__ import annotations
 
 import ast
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+
+from orchestr8_index.config import REPOSITORY
 
 from .source import NAME, modules
 
@@ -33,3 +40,64 @@ def test_logging_is_set_up_in_one_place() -> None:
         if isinstance(node, ast.Attribute) and node.attr in {"basicConfig", "addHandler"}
     }
     assert changed == set()
+
+
+# --- one place for one setting -----------------------------------------------------------------
+
+LIMIT = '    max_colours: Annotated[int, _int(1, 9, "colours of a page")] = 3\n'
+OPTION = '    tls_ca: Annotated[str, _text("trust callers of this authority", form="FILE")] = ""\n'
+USES = """
+import sys
+from pathlib import Path
+from click.testing import CliRunner
+from orchestr8_index.cli.server import serve
+from orchestr8_index.config import read_settings
+from orchestr8_index.daemon.command import arguments_of
+from orchestr8_index.errors import BadSetting
+given = {"MCP_MAX_COLOURS": "5", "MCP_TLS_CA": "ca.pem"}
+settings = read_settings(environ=given, cwd=Path("/w"), home=Path("/h"), door={"host": "::1"})
+assert (settings.limits.max_colours, settings.door.tls_ca) == (5, "/w/ca.pem")
+assert settings.strangers == ()
+assert arguments_of(settings)[-2:] == ["--tls-ca", "/w/ca.pem"]
+named = read_settings(environ=given, cwd=Path("/w"), home=Path("/h"), door={"tls_ca": "~/a.pem"})
+assert named.door.tls_ca == "/h/a.pem"
+try:
+    read_settings(environ={"MCP_MAX_COLOURS": "10"})
+except BadSetting as error:
+    assert "MCP_MAX_COLOURS=10 is not a whole number from 1 to 9" in str(error)
+else:
+    raise AssertionError("it is out of its range")
+assert "--tls-ca FILE" in CliRunner().invoke(serve, ["--help"]).output
+"""
+
+
+def settings_page(checkout: Path) -> str:
+    command = [sys.executable, str(checkout / "scripts" / "settings-page")]
+    return subprocess.check_output(command, text=True)
+
+
+def test_the_page_on_settings_is_the_declared_ones() -> None:
+    """Mend it with `scripts/settings-page > docs/settings.md`."""
+    assert (REPOSITORY / "docs" / "settings.md").read_text("utf-8") == settings_page(REPOSITORY)
+
+
+def test_a_limit_and_a_listening_option_are_one_line_in_one_file(tmp_path: Path) -> None:
+    """Read, checked, offered, passed to a server in the background and documented from there; what
+    it is for is the second place."""
+    for name in ("orchestr8_index", "scripts"):
+        (tmp_path / name).mkdir()
+        for each in (REPOSITORY / name).iterdir():
+            (tmp_path / name / each.name).symlink_to(each)
+    (config := tmp_path / "orchestr8_index" / "config.py").unlink()
+    text = (REPOSITORY / "orchestr8_index" / "config.py").read_text("utf-8")
+    text = text.replace("    max_batch:", f"{LIMIT}    max_batch:", 1)
+    config.write_text(text.replace("    tls_key:", f"{OPTION}    tls_key:", 1), "utf-8")
+    (page := tmp_path / "scripts" / "settings-page").unlink()
+    shutil.copy(REPOSITORY / "scripts" / "settings-page", page)
+    given = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", USES]
+    done = subprocess.run(command, env=given, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    written = settings_page(tmp_path)
+    assert "| `MCP_MAX_COLOURS` | 3 | colours of a page (1 to 9) |" in written
+    assert "also `--tls-ca` |" in written

@@ -1,1 +1,1 @@
-"""How does a host that only speaks over stdin and stdout reach the one server?"""
+"""The bridge from a host that speaks over stdin and stdout to the one server."""

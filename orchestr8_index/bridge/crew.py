@@ -1,4 +1,4 @@
-"""Who carries out the requests that wait? As many threads as there are at one time."""
+"""Threads that carry out the requests of a host side by side: as many as there are at one time."""
 
 from __future__ import annotations
 

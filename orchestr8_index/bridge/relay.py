@@ -1,4 +1,4 @@
-"""What becomes of a line from the host? It is asked over HTTP, and what comes back is written.
+"""A line from the host is asked over HTTP, and what comes back is written.
 
 Requests are carried out side by side, so that a slow one stops nobody; the handshake, notifications
 and answers go one after the other, as their order counts.

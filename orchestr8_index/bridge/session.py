@@ -1,4 +1,4 @@
-"""Which headers does a message need, and how is a session that the server lost begun again?
+"""The headers that a message needs, and what begins a session again that the server lost.
 
 Two eras: until 2025-11-25 a handshake makes a session, which later messages name; since 2026-07-28
 every request carries its own version.

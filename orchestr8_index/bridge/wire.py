@@ -1,4 +1,4 @@
-"""How are HTTP/1.1 and its event streams spoken? One keep-alive connection to the loopback.
+"""HTTP/1.1 and its event streams over one keep-alive connection.
 
 By hand, as `http.client` alone would take more memory than the whole bridge may have.
 """

@@ -1,8 +1,6 @@
-"""What is an entry about? One small vector for each, the mean of its words' vectors, in the build.
+"""Embeds entries: one small vector for each, the direction of the sum of its words' vectors.
 
-A word counts by its smoothed inverse frequency, a/(a + p): Arora, Liang and Ma, "A simple but
-tough-to-beat baseline for sentence embeddings", 2017, without their common component. An entry's
-vector depends on its own text alone. Runs in the build's child process, with numpy.
+An entry's vector depends on its own text alone. Runs in the build's child process, with numpy.
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ import numpy as np
 
 from .word_vectors import UNIT, Words
 
-RARITY = 1e-3
 NAME_TIMES = 2
 OPENING = 500  # characters of the body
 FEW = 200  # words that are looked up in the file before all are read
@@ -51,17 +48,16 @@ class Embedder:
         return whole.reshape(self._words.size, self._words.dimensions)
 
     @cached_property
-    def _weights(self) -> Array:
-        frequency = np.asarray(self._words.frequency, np.float64)
-        weights: Array = (RARITY / (RARITY + frequency))[:, None].astype(np.float32)
-        return weights
+    def _lengths(self) -> Array:
+        lengths: Array = np.asarray(self._words.lengths, np.float32)[:, None]
+        return lengths
 
     def embed(self, words: Sequence[int]) -> bytes:
         """The summed vectors of `words` (NONE for unknown ones), as signed bytes of length UNIT;
         zero for an entry without known words."""
         places = np.array(words, np.uint32)
         places = places[places != NONE]
-        total = (self._vectors[places] * self._weights[places]).sum(axis=0).astype(np.float64)
+        total = (self._vectors[places] * self._lengths[places]).sum(axis=0).astype(np.float64)
         length = max(float(np.sqrt((total * total).sum())), 1e-9)
         mean: Array = np.clip(np.rint(total / length * UNIT), -127, 127).astype(np.int8)
         return mean.tobytes()

@@ -11,16 +11,19 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..errors import SnapshotUnreadable
+from ..lexicon.tables import USER_FILE, Tables, tables
 from ..records import KINDS, Entry, Kind, ResolvedRole
 from ..text import fold_name
 from .sections import Sections, SortedKeys
 from .snapshot import Generations, Manifest, SegmentInfo
 from .string_table import Places, Strings
+from .vector_table import Table, open_table
 from .word_vectors import Words
 
 if TYPE_CHECKING:
@@ -82,7 +85,9 @@ class Segment:
         sections: Sections,
         info: SegmentInfo,
         words: Words,
+        lexicon: Path | None = None,
     ) -> None:
+        self._lexicon = lexicon
         self.kind, self._sections, self.words = kind, sections, words
         self.size, self.lengths = info.entries, info.lengths
         self.identity = sections.identity
@@ -101,10 +106,15 @@ class Segment:
 
     def warm(self) -> None:
         """Fill what is filled on first use, but for what few questions need."""
-        for each in (self.by_name, self.labels, self.vectors):
+        for each in (self.by_name, self.labels, self.table):
             del each
         if self.uses_numpy:
             import numpy  # noqa: F401
+
+    @property
+    def lexicon(self) -> Tables:
+        """What words stand for, with the user's own lines; read at the first question."""
+        return tables(self._lexicon)
 
     def find_term(self, term: str) -> int | None:
         return self._vocabulary.find(term)
@@ -124,6 +134,11 @@ class Segment:
     def vectors(self) -> memoryview[int]:
         """What each entry is about: rows of signed bytes, of length about words.UNIT."""
         return self._sections.mapped("vectors", "b")
+
+    @cached_property
+    def table(self) -> Table:
+        """The vectors, ready to be compared with a question's."""
+        return open_table(self.vectors, self.words.dimensions, self.uses_numpy)
 
     def find_pair(self, first: int, second: int) -> int | None:
         return self._pair_keys.find(first << 32 | second)
@@ -228,13 +243,14 @@ def open_index(generations: Generations, generation: int, before: Index | None =
     words = before.words if before else Words()
     if words.digest != manifest.words:
         raise SnapshotUnreadable("The snapshot was built with other word vectors.")
+    own = generations.data_dir / USER_FILE
     try:
         segments = []
         for kind in KINDS:
             sections = Sections(folder / f"{kind}.segment", infos[kind].sections)
             known = before.segments[kind] if before else None
             if known is None or known.identity != sections.identity:
-                known = Segment(kind, sections, infos[kind], words)
+                known = Segment(kind, sections, infos[kind], words, own)
             segments.append(known)
     except (KeyError, TypeError):
         raise SnapshotUnreadable("The snapshot's manifest lacks a part.") from None

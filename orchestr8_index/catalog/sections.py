@@ -17,7 +17,7 @@ from typing import Any, Literal, overload
 
 from ..errors import SnapshotUnreadable
 
-Typecode = Literal["B", "b", "I", "Q"]
+Typecode = Literal["B", "b", "H", "I", "Q"]
 Floats = Literal["f", "d"]
 Table = dict[str, tuple[int, int]]
 _ALIGN = 8

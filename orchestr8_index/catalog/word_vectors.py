@@ -1,9 +1,10 @@
-"""What is known of words before any catalogue is read? Vectors and habits, learnt from open texts.
+"""What is known of words before any catalogue is read: vectors and habits, learnt from open texts.
 
 `words.vec` is trained by scripts/train-vectors and ships with the package. It is a sections file
-with its table at the end: stems in order, a small vector for each, and how the texts use it. Stems
-are found by bisection in the mapped file and vectors read with `pread`, so that the file is never
-loaded as a whole. words.notice.md names the texts.
+with its table at the end: stems in order, for each a direction and a length, and how open texts use
+it. The sum of a text's vectors (length times direction) points where a sentence encoder would put
+the text. Stems are found by bisection in the mapped file and vectors read with `pread`, so that the
+file is never loaded as a whole. words.notice.md names the texts and the encoders.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from ..errors import SnapshotUnreadable
 from .sections import Sections, Table, write_sections
 
 SHIPPED = Path(__file__).with_name("words.vec")
-UNIT = 400  # a vector of length 1 in its 8-bit form
-VERSION = 1
-NAMES = ("words", "word_starts", "share", "naming", "frequency", "vectors")
+UNIT = 400  # a direction's length in its 8-bit form
+LENGTH_UNIT = 1024  # a word's length of 1 as it is stored
+VERSION = 2
+NAMES = ("words", "word_starts", "share", "naming", "lengths", "vectors")
 _LENGTH = 8
 
 
@@ -37,7 +39,8 @@ class WordsInfo(Struct, frozen=True):
 
 class Words:
     """Opened for reading. For word i: `share` of the texts that have it, `naming` relative to the
-    average word (how often a text that has it has it in its name), `frequency` among all words."""
+    average word (how often a text that has it has it in its name), `lengths`: how much of a text's
+    meaning it carries, in units of 1/LENGTH_UNIT."""
 
     def __init__(self, path: Path = SHIPPED) -> None:
         info = _read_info(path)
@@ -47,7 +50,7 @@ class Words:
         self._starts = self._sections.mapped("word_starts", "I")
         self.share: memoryview[float] = self._sections.mapped("share", "f")
         self.naming: memoryview[float] = self._sections.mapped("naming", "f")
-        self.frequency: memoryview[float] = self._sections.mapped("frequency", "f")
+        self.lengths: memoryview[int] = self._sections.mapped("lengths", "H")
 
     def find(self, word: str) -> int | None:
         wanted, low, high = word.encode("utf-8", "replace"), 0, self.size
@@ -67,7 +70,7 @@ class Words:
         return (0.0, 1.0) if place is None else (self.share[place], self.naming[place])
 
     def vector(self, place: int) -> bytes:
-        """Signed bytes, of length about UNIT."""
+        """The word's direction: signed bytes, of length about UNIT."""
         return self._sections.read("vectors", place * self.dimensions, self.dimensions)
 
     def is_whole(self) -> bool:

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from ..config import REPOSITORY, SHIPPED, Door, ReadLimits, Settings, read_settings
+from ..variables import variables
 
 
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,26 +41,30 @@ def _with_places(command: Callable[..., Any]) -> Callable[..., Any]:
 def listening(function: Callable[..., Any]) -> Callable[..., Any]:
     """As `common`, with the options of a server that others may reach."""
 
-    @click.option("--host", help="Listen on this address [127.0.0.1]; elsewhere keys are needed.")
-    @click.option(
-        "--allow-host",
-        "allow_hosts",
-        multiple=True,
-        metavar="NAME",
-        help="Another name that callers use for this machine; repeatable.",
-    )
-    @click.option("--require-keys", is_flag=True, help="Ask for a key on loopback, too.")
-    @click.option("--tls-cert", metavar="FILE", help="Speak TLS with this certificate (PEM).")
-    @click.option("--tls-key", metavar="FILE", help="The certificate's key (PEM).")
+    @_with_door
     @_with_places
     @functools.wraps(function)
     def command(
         *, roots: tuple[str, ...], port: int | None, data_dir: str | None, **rest: Any
     ) -> Any:
-        door = {name: rest.pop(name) for name in msgspec.structs.asdict(Door())}
+        door = {each.field: rest.pop(each.field) for each in variables(Door)}
         settings = read_settings(roots, port, data_dir, door=door)
         return function(settings=_remembered(settings), **rest)
 
+    return command
+
+
+def _with_door(command: Callable[..., Any]) -> Callable[..., Any]:
+    for each in reversed(variables(Door)):
+        default = f" [{each.default}]" if each.default else ""
+        text = f"{each.description[0].upper()}{each.description[1:]}{default}."
+        named = (each.option, each.field)
+        if each.kind is bool:
+            command = click.option(*named, is_flag=True, help=text)(command)
+        else:
+            many = each.kind is tuple
+            options = {"metavar": each.form or "TEXT", "multiple": many}
+            command = click.option(*named, help=text, **options)(command)  # type: ignore[arg-type]
     return command
 
 

@@ -1,1 +1,1 @@
-"""Is one running? The lock, the port, the watcher, and how to put a server into the background."""
+"""The process in the background: its lock, its port, its watcher, its start and its end."""

@@ -1,4 +1,4 @@
-"""May this process be the server? The data directory's lock first, then the port.
+"""A process takes the data directory's lock, then the port, before it may be the server.
 
 Light on imports: it runs before the build's child is started, and the rest is loaded beside that.
 """
@@ -17,7 +17,6 @@ from ..errors import AlreadyRunning, PortTaken, StartFailed
 from ..private import check_data_dir
 from .locate import reached_at
 from .pidfile import SERVER_NAME, PidFile
-from .port_owner import taker
 from .process import own_facts
 
 HOST = LOOPBACK
@@ -82,7 +81,7 @@ def listen(port: int, host: str = HOST) -> socket.socket:
             cure = "Name an address of this machine with --host or MCP_HOST."
             raise PortTaken(f"{host} is no address of this machine.", cure) from None
         if error.errno == errno.EADDRINUSE:
-            raise PortTaken(f"Port {port} is taken by {taker(port)}.") from None
+            raise PortTaken(f"Port {port} is taken by another program.") from None
         raise PortTaken(f"Port {port} cannot be used: {error.strerror}.") from None
     listening.set_inheritable(False)
     return listening

@@ -1,4 +1,4 @@
-"""How does this program start itself again? Standard library only: the bridge does it too."""
+"""The command by which this program starts itself again. Standard library only, for the bridge."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..environment import REPOSITORY
 
 if TYPE_CHECKING:
-    from ..config import Settings
+    from ..config import Door, Settings
 
 _PATH = "import sys; sys.path.append(sys.argv.pop(1));"
 _OWN = _PATH + "from orchestr8_index.cli import main; main()"
@@ -23,13 +23,21 @@ def own_command(*arguments: str) -> list[str]:
 def arguments_of(settings: Settings) -> list[str]:
     """What `serve` needs to be told to come to the same settings."""
     roots = [part for root in settings.roots for part in ("--root", root)]
-    door = settings.door
-    said = {"host": door.host, "tls-cert": door.tls_cert, "tls-key": door.tls_key}
-    named = [part for name, value in said.items() if value for part in (f"--{name}", value)]
-    named += [part for name in door.allow_hosts for part in ("--allow-host", name)]
-    named += ["--require-keys"] if door.require_keys else []
     where = ["--port", str(settings.port), "--data-dir", str(settings.data_dir)]
-    return [*roots, *where, *named]
+    return [*roots, *where, *_listening(settings.door)]
+
+
+def _listening(door: Door) -> list[str]:
+    from ..variables import variables
+
+    words = list[str]()
+    for each in variables(type(door)):
+        value = getattr(door, each.field)
+        if value is True:
+            words.append(each.option)
+        for one in value if each.kind is tuple else [value] if each.kind is str else []:
+            words += [each.option, one] if one else []
+    return words
 
 
 def watch_command(*arguments: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""How does a service manager learn that the server is ready? One datagram to systemd's socket."""
+"""Tells systemd that the server is ready or stopping: one datagram to its socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is one running already? A file that its owner locks for life: no stale owners.
+"""A file that its owner locks for life says who runs: there are no stale owners.
 
 Standard library only: the watcher and the scripts use it too.
 """
@@ -20,7 +20,7 @@ except ImportError:  # Windows: serve runs, without the guarantee
     fcntl = None  # type: ignore[assignment]
 
 ATTEMPTS, PAUSE = 5, 0.02
-SERVER_NAME, LEAVING = "mcp.pid", "leaving"
+SERVER_NAME = "mcp.pid"
 
 
 class PidFile:
@@ -71,11 +71,6 @@ class PidFile:
             return os.path.samestat(os.stat(self.path), os.fstat(self._fd))
         except FileNotFoundError:
             return False
-
-    def leave(self) -> None:
-        """Say that the end to come is meant, for a watcher that cannot be told the status."""
-        with contextlib.suppress(OSError):  # a full disk must not hold up a stop
-            self.write(**{**self._facts, LEAVING: True})
 
     def release(self) -> None:
         if self._fd >= 0:

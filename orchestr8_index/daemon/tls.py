@@ -1,4 +1,4 @@
-"""Can this certificate be used, and is it the one that answers? Loaded only where there is one."""
+"""Checks the server's certificate, and trusts that one alone. Loaded only where there is one."""
 
 from __future__ import annotations
 

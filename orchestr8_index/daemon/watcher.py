@@ -1,11 +1,10 @@
-"""Who restarts a server that crashed? A small process of its own, standard library only.
+"""Restarts a server that crashed: a small process of its own, standard library only.
 
-    python -c '…watch.main()' PACKAGE_PARENT [--adopt] DATA_DIR COMMAND…
+    python -c '…watcher.main()' PACKAGE_PARENT DATA_DIR COMMAND…
 
 It starts COMMAND, waits, and starts it again when it ends by a signal or a status that only a crash
 has, after 0.5 s doubling to 30 s. A server that ended by itself (0), or said why it cannot run (1,
-2), is left. With --adopt it first waits for the end of the server that runs already: that is not
-its child, so nobody tells it the status; a server that was told to end has said so in its mcp.pid.
+2), is left.
 """
 
 from __future__ import annotations
@@ -21,25 +20,39 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from ..errors import NotOurs
 from ..private import make_folder, open_private
 from ..redact import redact
-from .pidfile import LEAVING, SERVER_NAME, PidFile
-from .process import own_facts, proven
+from .pidfile import PidFile
+from .process import own_facts
 
 LOCK_NAME, STDERR_NAME, LOG_NAME = "mcp.watch", "serve.stderr", "mcp.log"
-ADOPT = "--adopt"
-CHOSEN_ENDS, UNKNOWN_END = (0, 1, 2), -1
+CHOSEN_ENDS = (0, 1, 2)
 FIRST_PAUSE, LONGEST_PAUSE, CALM_SECONDS = 0.5, 30.0, 60.0
-NAP, ADOPTED_NAP = 0.05, 0.25
+NAP = 0.05
+UNWATCHED = (
+    "Nobody would restart this server after a crash: its watcher was ended. Start both anew with "
+    "`orchestr8-index down` and `orchestr8-index up`."
+)
+
+
+class Watched:
+    """Whether the watcher that started this process still runs. One that had none needs none: in
+    the foreground, or under a service manager."""
+
+    def __init__(self, data_dir: Path) -> None:
+        owner = PidFile(data_dir / LOCK_NAME).owner() or {}
+        self._watcher = os.getppid() if owner.get("pid") == os.getppid() else None
+
+    @property
+    def reasons(self) -> list[str]:
+        return [UNWATCHED] if self._watcher not in (None, os.getppid()) else []
 
 
 class Watcher:
-    """Keeps one server running until told to stop; `adopts` the one that runs."""
+    """Keeps one server running until told to stop."""
 
-    def __init__(self, data_dir: Path, command: Sequence[str], adopts: bool = False) -> None:
+    def __init__(self, data_dir: Path, command: Sequence[str]) -> None:
         self._logs, self._command = data_dir / "logs", command
-        self._server, self._adopts = PidFile(data_dir / SERVER_NAME), adopts
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = False
 
@@ -49,7 +62,7 @@ class Watcher:
         pause = FIRST_PAUSE
         while not self._stopping:
             started = time.monotonic()
-            status = self._wait_for_adopted() if self._adopts else self._run_once()
+            status = self._run_once()
             if self._stopping or status in CHOSEN_ENDS:
                 return status
             if time.monotonic() - started > CALM_SECONDS:
@@ -68,12 +81,6 @@ class Watcher:
             self._child.terminate()
         return self._child.wait()
 
-    def _wait_for_adopted(self) -> int:
-        while self._server.owner() is not None:
-            time.sleep(ADOPTED_NAP)
-        self._adopts = False
-        return 0 if self._server.last().get(LEAVING) else UNKNOWN_END
-
     def _stderr(self) -> IO[bytes]:
         """Where the folder is gone or the disk refuses, the server runs all the same."""
         try:
@@ -86,10 +93,6 @@ class Watcher:
         self._stopping = True
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(signal.SIGTERM)
-        if self._adopts:
-            with contextlib.suppress(NotOurs, OSError), proven(self._server) as server:
-                if server:
-                    server.send(signal.SIGTERM)
 
     def _rest(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -103,12 +106,11 @@ class Watcher:
     def _append_crash(self, status: int, pause: float) -> None:
         with open(self._logs / STDERR_NAME, "rb", opener=open_private) as said:
             last = said.read().decode("utf-8", "replace")[-2000:]
-        how = "" if status == UNKNOWN_END else f" with status {status}"
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
             "level": "error",
             "logger": "orchestr8.watch",
-            "message": f"the server ended{how}; it is started again in {pause:g} s",
+            "message": f"the server ended with status {status}; it is started again in {pause:g} s",
             "said": redact(last.strip()),
         }
         with open(self._logs / LOG_NAME, "a", encoding="utf-8", opener=open_private) as log:
@@ -117,15 +119,13 @@ class Watcher:
 
 def main() -> int:
     os.umask(0o077)
-    arguments = sys.argv[1:]
-    adopts = arguments[0] == ADOPT
-    data_dir, *command = Path(arguments[adopts]), *arguments[adopts + 1 :]
+    data_dir, command = Path(sys.argv[1]), sys.argv[2:]
     make_folder(data_dir, "logs")
     lock = PidFile(data_dir / LOCK_NAME)
     if not lock.acquire():
         return 0
     lock.write(**own_facts())
     try:
-        return Watcher(data_dir, command, adopts).run()
+        return Watcher(data_dir, command).run()
     finally:
         lock.release()

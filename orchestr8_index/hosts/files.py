@@ -1,4 +1,4 @@
-"""How is a host's file changed without harm? Edited, shown, backed up, replaced whole."""
+"""A host's file is edited, shown as a diff, backed up, and replaced whole."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What happened last time? Outcomes become decisions, experience and patterns."""
+"""Outcomes become decisions, experience and patterns."""

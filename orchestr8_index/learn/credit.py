@@ -1,4 +1,4 @@
-"""Who gets the credit? From one decision, the entries that it speaks for or against.
+"""The entries that one decision speaks for or against.
 
 The entry that finally did the work is worth knowing most: where it is named, it alone has won. A
 failure counts against those who tried, and only where nobody is named as the one who resolved it.

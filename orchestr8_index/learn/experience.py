@@ -1,4 +1,4 @@
-"""What has been learnt so far? Counts by entry and term, summed over the decisions.
+"""What has been learnt so far: counts by entry and term, summed over the decisions.
 
 Everything here is a sum over decisions, so that any order of report, amendment and removal gives
 the same as counting from scratch. One caller counts at most CAP times for one entry and near-equal

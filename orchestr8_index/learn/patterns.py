@@ -1,4 +1,4 @@
-"""Which sequence of agents worked for goals like this? Patterns grow out of the decisions.
+"""Sequences of agents that worked for a goal: they grow out of the decisions.
 
 The rule: decisions with the same sequence of agents belong together. In the order of their numbers,
 each joins the pattern of its sequence whose goal is most alike (similarity >= JOIN), or, being a

@@ -1,4 +1,4 @@
-"""In which order may a pattern's agents work? Dependencies without a cycle; groups."""
+"""The order in which a pattern's agents may work: dependencies without a cycle, in groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is a reporter told? Who gained or lost, which pattern counts, which names are unknown."""
+"""What a reporter is told: who gained or lost, which pattern counts, which names are unknown."""
 
 from __future__ import annotations
 

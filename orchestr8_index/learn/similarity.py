@@ -1,4 +1,4 @@
-"""How alike are two goals? 0.5·cosine + 0.3·keyword + 0.2·string, each in [0, 1]."""
+"""How alike two goals are: 0.5·cosine + 0.3·keyword + 0.2·string, each in [0, 1]."""
 
 from __future__ import annotations
 

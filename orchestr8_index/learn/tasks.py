@@ -1,4 +1,4 @@
-"""Which words does a task have? Its distinct terms and adjacent pairs, and a key."""
+"""The words of a task: its distinct terms and adjacent pairs, and a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is what is learnt true, and what is it? Derived again from the decisions, compared, and told."""
+"""Derives again from the decisions what was learnt, compares it, and reports both."""
 
 from __future__ import annotations
 

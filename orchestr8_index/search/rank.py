@@ -1,4 +1,4 @@
-"""Which entries answer a text, and how well? `rank` is pure: what is asked decides what comes.
+"""Ranks the entries of one kind for a text.
 
 score(q, d) = Σ weight(t)·sat(t, d)    over the query's terms and adjacent pairs of terms
               changed by what d has learnt, then raised by its nearness in meaning
@@ -7,7 +7,7 @@ relative    = score / the score of an entry in which every term of the query is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..catalog.bm25f import highest
@@ -16,11 +16,16 @@ from ..records import Experience
 from ..text import Terms
 from .boost import Learned
 from .query import Query, Word, read_query
-from .scorer import Part, add_up
+from .scorer import Part, Totals, add_up
 from .semantic import LIKE, likeness
 
 DEPTH = 30
+ALL_BELOW = 1_200  # entries; below, each is compared with the question, above the best by words
+COMPARED = 100
+NEAR = 0.1  # likeness; below, nobody is found by meaning alone: any two texts are as near by chance
 GUESS = 10  # after so many wins, half as much is given for nearness in meaning
+
+
 Scored = tuple[int, int]
 """(entry, score)"""
 
@@ -57,39 +62,61 @@ def rank(
     terms: Terms,
     experience: Experience | None = None,
     depth: int = DEPTH,
+    without: Container[str] = (),
 ) -> Ranking:
+    """`without`: terms that are taken as not asked for."""
     taught = experience if experience and experience.wins[segment.kind] else None
-    query = read_query(segment, text, terms, taught)
+    query = read_query(segment, text, terms, taught, without)
     totals = add_up(segment, parts(segment, query))
     if taught:
         segment.learned = segment.learned or Learned(segment)
         words = highest(sum(word.weight for word in query.words))
         segment.learned.apply(totals, query.weights, words, taught)
-    known = segment.learned.wins(taught) if taught and segment.learned else {}
-    hits, meant = by_meaning(segment, query, totals.best(max(depth, DEPTH)), known)
+    wins = segment.learned.wins(taught) if taught and segment.learned else {}
+    scored, meant = by_meaning(segment, query, totals, depth, wins)
     whole = query.highest
-    shown = tuple([Hit(place, score, score / whole) for place, score in hits[:depth]])
-    return Ranking(query, shown, meant)
+    hits = tuple([Hit(place, score, score / whole) for place, score in scored])
+    return Ranking(query, hits, meant)
 
 
 def by_meaning(
-    segment: Segment, query: Query, found: list[Scored], known: Mapping[int, int]
+    segment: Segment, query: Query, totals: Totals, depth: int, wins: Mapping[int, int]
 ) -> tuple[list[Scored], dict[int, int]]:
-    """The first DEPTH, each with what its likeness to the question adds, in their new order.
+    """The best `depth`, each with what its likeness to the question adds; and what that was.
 
-    Returns them and what each was given. `known` are wins by entry: of whom we know what it did, we
-    need not guess so much from what its words mean.
+    In a small catalogue every entry is compared, so that one is found without any word of the
+    question; in a large one only the best COMPARED by words are.
     """
-    if query.vector is None or not found:
-        return found, {}
-    places = [place for place, _ in found[:DEPTH]]
-    near = zip(places, likeness(segment, query.vector, places), strict=True)
-    given = {
-        place: query.strength * like * GUESS // (LIKE * (GUESS + known.get(place, 0)))
-        for place, like in near
-    }
-    added = [(place, score + given[place]) for place, score in found[:DEPTH]]
-    return sorted(added, key=lambda hit: (-hit[1], hit[0])) + found[DEPTH:], given
+    if query.vector is None:
+        return totals.best(depth), {}
+    if segment.size < ALL_BELOW:
+        given = _given(query.strength, likeness(segment, query.vector), range(segment.size), wins)
+        totals.add(given)
+        best = [hit for hit in totals.best(depth) if _is_found(hit, given, query.strength)]
+        return best, {place: given[place] for place, _ in best if given[place]}
+    found = totals.best(max(depth, COMPARED))
+    places = [place for place, _ in found[:COMPARED]]
+    likes = likeness(segment, query.vector, places)
+    meant = dict(zip(places, _given(query.strength, likes, places, wins), strict=True))
+    added = [(place, score + meant[place]) for place, score in found[:COMPARED]]
+    return (sorted(added, key=lambda hit: (-hit[1], hit[0])) + found[COMPARED:])[:depth], meant
+
+
+def _is_found(hit: Scored, given: Sequence[int], strength: int) -> bool:
+    """Whether a word found the entry, or it is near enough without any."""
+    place, score = hit
+    return score > given[place] or score >= NEAR * strength
+
+
+def _given(
+    strength: int, likes: Sequence[int], places: Sequence[int], wins: Mapping[int, int]
+) -> list[int]:
+    """Of an entry whose record is known we need not guess so much from what its words mean."""
+    given = [strength * like // LIKE for like in likes]
+    if wins:
+        for at, place in enumerate(places):
+            given[at] = given[at] * GUESS // (GUESS + wins.get(place, 0))
+    return given
 
 
 def parts(segment: Segment, query: Query) -> list[Part]:

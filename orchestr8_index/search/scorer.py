@@ -1,4 +1,4 @@
-"""How are postings added up? Two kernels, one result: plain Python for small segments, numpy above.
+"""Adds up postings by two kernels with one result: plain Python for small segments, numpy above.
 
 Both add the same integers, so they rank alike to the last bit. numpy costs the server 11 MB and is
 imported only for a segment of at least index.NUMPY_FROM entries.
@@ -6,9 +6,9 @@ imported only for a segment of at least index.NUMPY_FROM entries.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from operator import add
 from typing import Any, Protocol
 
 from ..catalog.index import Runs, Segment
@@ -26,6 +26,9 @@ class Totals(Protocol):
         """Multiply the scores of these entries, rounding half to even."""
 
     def put(self, place: int, score: int) -> None: ...
+
+    def add(self, given: Sequence[int]) -> None:
+        """Add to the score of every entry what stands at its position."""
 
     def best(self, depth: int) -> list[tuple[int, int]]:
         """The `depth` highest above 0 as (entry, score), ties by position."""
@@ -58,10 +61,18 @@ class PlainTotals:
         self._scores[place] = score
         self._touched.add(place)
 
+    def add(self, given: Sequence[int]) -> None:
+        self._scores = list(map(add, self._scores, given))
+        self._touched = set(range(len(given)))
+
     def best(self, depth: int) -> list[tuple[int, int]]:
         scores = self._scores
-        found = ((-scores[entry], entry) for entry in self._touched if scores[entry] > 0)
-        return [(entry, -score) for score, entry in heapq.nsmallest(depth, found)]
+        found = [entry for entry in self._touched if scores[entry] > 0]
+        if len(found) > depth:  # sorting bare numbers is faster than sorting entries by them
+            cut = sorted([scores[entry] for entry in found])[-depth]
+            found = [entry for entry in found if scores[entry] >= cut]
+        found.sort(key=lambda entry: (-scores[entry], entry))
+        return [(entry, scores[entry]) for entry in found[:depth]]
 
 
 class NumpyTotals:
@@ -90,6 +101,9 @@ class NumpyTotals:
 
     def put(self, place: int, score: int) -> None:
         self._totals[place] = score
+
+    def add(self, given: Sequence[int]) -> None:
+        self._totals += given
 
     def best(self, depth: int) -> list[tuple[int, int]]:
         import numpy as np

@@ -15,12 +15,13 @@ import numpy as np
 import scipy.sparse as sparse
 from sklearn.utils.extmath import randomized_svd
 
-from ..catalog.word_vectors import UNIT
+from ..catalog.word_vectors import LENGTH_UNIT, UNIT
 from ..text import Terms, raw_words
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 WORDS, MIN_TEXTS = 15_000, 3
+RARITY = 1e-3  # a word this frequent counts half
 DIMENSIONS, WINDOW, CONTEXT_POWER = 128, 6, 0.75
 DOUBT, NAMING = 5, 0.05  # texts of doubt about a word; the share of texts that have a word in names
 
@@ -110,7 +111,8 @@ def sections_of(words: list[str], habits: dict[str, Array], rows: Array) -> dict
     return {
         "words": b"".join(encoded),
         "word_starts": np.cumsum([0, *map(len, encoded)]).astype(np.uint32),
-        **{name: habits[name].astype(np.float32) for name in ("share", "naming", "frequency")},
+        **{name: habits[name].astype(np.float32) for name in ("share", "naming")},
+        "lengths": np.clip(np.rint(habits["length"] * LENGTH_UNIT), 1, 65_535).astype(np.uint16),
         "vectors": np.clip(np.rint(rows * UNIT), -127, 127).astype(np.int8).ravel(),
     }
 
@@ -130,6 +132,6 @@ def train(corpus: Corpus) -> Trained:
     habits = {
         "share": texts[chosen] / (corpus.text[-1] + 1),
         "naming": (named[chosen] + DOUBT * NAMING) / (texts[chosen] + DOUBT) / NAMING,
-        "frequency": np.bincount(corpus.stream)[chosen] / len(corpus.stream),
+        "length": RARITY / (RARITY + np.bincount(corpus.stream)[chosen] / len(corpus.stream)),
     }
     return Trained(words, habits, vectors(corpus, chosen))

@@ -37,7 +37,7 @@ async def background(state: State, mcp: McpRoute) -> AsyncIterator[None]:
     upkeep.begin()
     yield
     notify(socket, STOPPING="1")
-    for part in (mcp, upkeep, state.file_watch, state.refresh, state.store):
+    for part in (mcp, upkeep, state.file_watch, state.refresh, state.store, state.shared):
         if part is not None:
             await part.stop()
     log.info("final metrics", extra={"metrics": metrics(state)})
@@ -87,7 +87,6 @@ class Upkeep:
         state = self._state
         state.check_memory()
         state.gate.keys.reload()
-        state.watched.look()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
         await self.write_audit()

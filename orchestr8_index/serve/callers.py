@@ -17,10 +17,23 @@ correlation_id: contextvars.ContextVar[str] = contextvars.ContextVar("correlatio
 
 
 class Caller(Struct, frozen=True):
-    """`name` is the key's, or the peer's address; a right includes those before it."""
+    """`name` is the key's, or the peer's address; a right includes those before it.
+
+    `agent` is what a caller without a key calls itself; `tree` the folder that it works in.
+    """
 
     name: str = "local"
     right: Right = "admin"
+    keyed: bool = False
+    agent: str = ""
+    tree: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name among agents: what a caller says of itself never hides its key."""
+        if self.keyed:
+            return f"{self.name}/{self.agent}" if self.agent else self.name
+        return self.agent or "local"
 
     def must_have(self, right: Right) -> None:
         """Raises Forbidden."""

@@ -99,7 +99,7 @@ async def _perform(state: State, method: Method, raw: bytes) -> bytes:
     result = await (
         _cached(state, method, params) if method.cache else _plain(state, method, params)
     )
-    if method.scope != "read":
+    if method.scope != "read" and method.face == "index":
         state.events.publish(Learnt(method.name))
     spent = (time.perf_counter() - started) * 1000
     state.metrics.answered(method.name, spent, bool(method.cache))

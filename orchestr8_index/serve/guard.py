@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import time
 from typing import Any
+from urllib.parse import unquote
 
+from msgspec.structs import replace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import (
@@ -33,9 +36,11 @@ from .sessions import HEADER as SESSION
 
 ONCE = frozenset({b"host", b"origin", b"authorization", b"content-length", b"content-encoding"})
 OPEN = frozenset({"/health/live"})  # answered without a key
+AGENT, TREE = b"x-agent", b"x-tree"
 CALM = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})  # never shed
 RIGHTS_OF = {"/reindex": "admin"}
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_AGENT = re.compile(r"[A-Za-z0-9._@/-]{0,100}")
 _TOKEN = re.compile(rb"bearer +([\x21-\x7e]{1,512})", re.IGNORECASE)
 log = logging.getLogger("orchestr8.http")
 
@@ -114,9 +119,9 @@ class Guard:
         token = _TOKEN.fullmatch(sent.strip()) if sent else None
         holder = gate.holder(token[1]) if token else None
         if holder is not None:
-            return holder
+            return _described(replace(holder, keyed=True), headers)
         if scope["path"] in OPEN or not (gate.needs_keys or (token and gate.keys.any)):
-            return Caller(peer)
+            return _described(Caller(peer), headers)
         gate.guesses.charge(peer)
         raise Unauthorized("That key is not known." if token else "A key is needed here.")
 
@@ -184,6 +189,21 @@ class _Response:
         fields: dict[str, Any] = {"method": self._scope["method"], "ms": spent}
         fields |= {"path": self._scope["path"][:100], "status": self.status}
         log.log(level, "request", extra={**fields, "rpc": state.get("rpc_methods", "")})
+
+
+def _described(asking: Caller, headers: dict[bytes, bytes]) -> Caller:
+    """With the name and the folder that the caller gives itself. Raises InvalidRequest."""
+    agent, tree = headers.get(AGENT, b"").strip(), headers.get(TREE, b"").strip()
+    if not agent and not tree:
+        return asking
+    try:
+        named = replace(asking, agent=agent.decode(), tree=unquote(tree.decode()))
+    except UnicodeDecodeError:
+        raise InvalidRequest("X-Agent and X-Tree are UTF-8.", "Percent-encode them.") from None
+    if not _AGENT.fullmatch(named.agent) or (tree and not os.path.isabs(named.tree)):
+        cure = "X-Agent: up to 100 letters, digits and . _ @ / -; X-Tree: an absolute path."
+        raise InvalidRequest("X-Agent or X-Tree cannot be used.", cure)
+    return named
 
 
 def _value(headers: dict[bytes, bytes], name: bytes) -> bytes | None:

@@ -12,6 +12,7 @@ from ..reports import PatternGoal
 from ..search.methods import ANSWERS, Knowledge, answer_method
 from .health import health, metrics
 from .learning import cache_decision, find_patterns, forget_decisions, get_pattern, store_pattern
+from .shared import shared
 from .state import State
 
 Handler = Callable[[State, Any], Awaitable[Any]]
@@ -64,4 +65,5 @@ HANDLERS: dict[str, Handler] = {
     "getHealth": get_health,
     "getMetrics": get_metrics,
     "rpc.discover": discover,
+    **{m.name: shared(m.short) for m in METHODS.values() if m.face == "coordinate"},
 }

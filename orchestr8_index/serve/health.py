@@ -53,7 +53,8 @@ def reasons_of(state: State) -> list[str]:
     store = state.store.reasons if state.store else []
     stale = _stale(time.monotonic() - refresh.looked_at)
     log = state.log.trouble if state.log else ""
-    rest = [stale, refresh.damage, state.file_watch.trouble, log, *state.watched.reasons]
+    shared = state.shared.reasons if state.shared else []
+    rest = [stale, refresh.damage, state.file_watch.trouble, log, *state.watched.reasons, *shared]
     return [each for each in (refresh.failure, *store, *state.gate.memory.reasons, *rest) if each]
 
 

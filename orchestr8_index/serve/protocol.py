@@ -55,6 +55,10 @@ class Lines:
             log.warning("more is asked than can be answered", extra={"refused": self.refused})
             self.refused = 0
 
+    def count_waiting(self, more: int) -> None:
+        """A call that waits for others is no running request, as an event stream is none."""
+        self.streams += more
+
     def is_full(self, tasks: int) -> bool:
         return tasks - self.streams >= self.limits.max_running
 

@@ -88,8 +88,6 @@ class Server(uvicorn.Server):
         if not self.should_exit:
             self.should_exit, self._signalled_at = True, time.monotonic()
             self._last.start()
-            if self._claim:
-                self._claim.leave()
         elif time.monotonic() - self._signalled_at > SAME_SECONDS:
             log.warning("ended by a second signal")
             os._exit(1)

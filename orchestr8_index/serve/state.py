@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..catalog.generations import Refresh
 from ..catalog.index import Index
 from ..config import Settings
-from ..daemon.adoption import Watched
+from ..daemon.watcher import Watched
 from ..errors import Starting
 from ..records import Experience, Kind
 from ..search.rank import bind
@@ -24,6 +24,7 @@ from .logs import LogFile, LogNowhere
 from .metrics import Metrics
 from .recent import RecentQuestions
 from .samples import Samples
+from .shared import SharedKeeper
 from .storekeeper import StoreKeeper
 from .trace import Trace
 
@@ -31,8 +32,8 @@ from .trace import Trace
 @dataclass(slots=True)
 class State:
     """Built by app.make_state. `started` is on the monotonic clock; `ending` is set as soon as
-    the server is told to stop; `store` is None for a server that keeps none, `log` where logs go
-    nowhere, `trace` unless it was asked for."""
+    the server is told to stop; `store` and `shared` are None for a server that keeps none, `log`
+    where logs go nowhere, `trace` unless it was asked for."""
 
     settings: Settings
     refresh: Refresh
@@ -46,6 +47,7 @@ class State:
     file_watch: FileWatch
     watched: Watched
     store: StoreKeeper | None = None
+    shared: SharedKeeper | None = None
     log: LogFile | LogNowhere | None = None
     trace: Trace | None = None
     terms: Terms = field(default_factory=Terms)

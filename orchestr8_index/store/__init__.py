@@ -1,1 +1,1 @@
-"""Where does it live? The durable ledger of decisions, patterns and queries, in SQLite."""
+"""The durable ledger of decisions, patterns and queries, in SQLite."""

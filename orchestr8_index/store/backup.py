@@ -1,4 +1,4 @@
-"""What if the disk lies? Backups while the server runs; a damaged file makes way for the newest."""
+"""Backups while the server runs; a damaged database makes way for the newest of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from .schema import migrate
 
 KEPT = 7
 FOLDER = "backups"
-READY = f"{NAME}.ready"
 LEFTOVER_AGE = 3600.0
 _MOMENT = "%Y-%m-%dT%H%M%S.%f"
 _PASSING = (
@@ -37,7 +36,7 @@ _PASSING = (
 class Repair:
     """What was done about a damaged database: `lost` is None where nobody can tell how many.
 
-    `saved` are the decisions that only the damaged file had, and that could still be read.
+    `saved` are the `rows` that only the damaged file had, and that could still be read.
     """
 
     damage: str
@@ -45,23 +44,26 @@ class Repair:
     restored: str
     lost: int | None
     saved: int = 0
+    rows: str = "decisions"
 
     def sentence(self) -> str:
         lost = "how many are lost is unknown" if self.lost is None else f"{self.lost:,} are lost"
         came = f"the backup {self.restored} took its place" if self.restored else "a new one began"
         return (
-            f"The database was damaged ({self.damage}); {came}; {self.saved:,} decisions were read "
-            f"back from the damaged file, which is kept as {self.aside}; {lost}."
+            f"The database was damaged ({self.damage}); {came}; {self.saved:,} {self.rows} were "
+            f"read back from the damaged file, which is kept as {self.aside}; {lost}."
         )
 
 
-def backup(data_dir: Path, source: sqlite3.Connection | None = None) -> Path:
+def backup(data_dir: Path, source: sqlite3.Connection | None = None, name: str = NAME) -> Path:
     """A consistent copy under a dated name, made while others write. Raises sqlite3.Error."""
     folder = make_folder(data_dir, FOLDER)
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%f")[:-3]
-    moment = max(moment, _after(backups(data_dir)[-1:]))  # a clock set back makes none the oldest
-    target, half = folder / f"mcp-{moment}.db", folder / f".mcp-{moment}.part"
-    reading = source or connect(data_dir / NAME, read_only=True)
+    newest = backups(data_dir, name)[-1:]
+    moment = max(moment, _after(newest))  # a clock set back makes none the oldest
+    stem = Path(name).stem
+    target, half = folder / f"{stem}-{moment}.db", folder / f".{stem}-{moment}.part"
+    reading = source or connect(data_dir / name, read_only=True)
     try:
         os.close(open_private(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         with contextlib.closing(sqlite3.connect(half)) as copy:
@@ -73,14 +75,14 @@ def backup(data_dir: Path, source: sqlite3.Connection | None = None) -> Path:
         if source is None:
             reading.close()
     remove_leftovers(data_dir)
-    for old in backups(data_dir)[:-KEPT]:
+    for old in backups(data_dir, name)[:-KEPT]:
         old.unlink(missing_ok=True)
     return target
 
 
-def backups(data_dir: Path) -> list[Path]:
+def backups(data_dir: Path, name: str = NAME) -> list[Path]:
     """Oldest first."""
-    return sorted((data_dir / FOLDER).glob("mcp-*.db"))
+    return sorted((data_dir / FOLDER).glob(f"{Path(name).stem}-*.db"))
 
 
 def _after(newest: list[Path]) -> str:
@@ -88,22 +90,22 @@ def _after(newest: list[Path]) -> str:
     if not newest:
         return ""
     try:
-        known = datetime.strptime(newest[0].stem.removeprefix("mcp-"), _MOMENT)
+        known = datetime.strptime(newest[0].stem.partition("-")[2], _MOMENT)
     except ValueError:
         return ""
     return (known + timedelta(milliseconds=1)).strftime(_MOMENT)[:-3]
 
 
-def age_seconds(data_dir: Path) -> float:
+def age_seconds(data_dir: Path, name: str = NAME) -> float:
     """The age of the newest backup; infinite without one, and never below 0: one that seems to
     come from the future was made before the clock was set back, nobody knows how long ago."""
-    found = backups(data_dir)
+    found = backups(data_dir, name)
     return abs(time.time() - found[-1].stat().st_mtime) if found else float("inf")
 
 
 def remove_leftovers(data_dir: Path, older_than: float = LEFTOVER_AGE) -> None:
     """Halves of backups that were killed, once nobody can be writing them any more."""
-    for half in (data_dir / FOLDER).glob(".mcp-*.part*"):
+    for half in (data_dir / FOLDER).glob(".*.part*"):
         with contextlib.suppress(OSError):
             if abs(time.time() - half.stat().st_mtime) > older_than:
                 half.unlink()
@@ -118,48 +120,48 @@ def is_good(path: Path) -> bool:
         return False
 
 
-def restore(data_dir: Path, backup_file: Path) -> str:
+def restore(data_dir: Path, backup_file: Path, name: str = NAME) -> str:
     """Put a backup in the database's place; the present file is kept under a dated name.
 
     Call it only while no server runs. Returns the name of the file that was set aside, or "".
     """
     if not is_good(backup_file):
         raise OperationError(f"{backup_file.name} is not a good backup.", "Choose another.")
-    with _replacement(data_dir) as fresh:
-        _copy(backup_file, fresh)
-    return _put_in_place(data_dir, "replaced")
+    with replacement(data_dir, name) as fresh:
+        copy_backup(backup_file, fresh)
+    return put_in_place(data_dir, "replaced", name)
 
 
 @contextlib.contextmanager
-def _replacement(data_dir: Path) -> Iterator[sqlite3.Connection]:
-    """A database beside the present one; only when it is whole it gets the name READY."""
-    half = data_dir / f"{READY}.part"
+def replacement(data_dir: Path, name: str = NAME) -> Iterator[sqlite3.Connection]:
+    """A database beside the present one; only when it is whole it is called ready."""
+    half = data_dir / f"{name}.ready.part"
     half.unlink(missing_ok=True)
     try:
         os.close(open_private(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         with contextlib.closing(sqlite3.connect(half, isolation_level=None)) as fresh:
             yield fresh
-        os.rename(half, data_dir / READY)
+        os.rename(half, data_dir / f"{name}.ready")
     finally:
         half.unlink(missing_ok=True)
 
 
-def _put_in_place(data_dir: Path, why: str) -> str:
-    aside = set_aside(data_dir, why)
-    os.rename(data_dir / READY, data_dir / NAME)
+def put_in_place(data_dir: Path, why: str, name: str = NAME) -> str:
+    aside = set_aside(data_dir, why, name)
+    os.rename(data_dir / f"{name}.ready", data_dir / name)
     return aside
 
 
-def finish_replacing(data_dir: Path) -> None:
+def finish_replacing(data_dir: Path, name: str = NAME) -> None:
     """What a process was about to do that ended between the two renames; else start afresh."""
-    ready = data_dir / READY
-    if ready.exists() and not (data_dir / NAME).exists():
-        os.rename(ready, data_dir / NAME)
-    for left in (ready, data_dir / f"{READY}.part"):
+    ready = data_dir / f"{name}.ready"
+    if ready.exists() and not (data_dir / name).exists():
+        os.rename(ready, data_dir / name)
+    for left in (ready, data_dir / f"{name}.ready.part"):
         left.unlink(missing_ok=True)
 
 
-def _copy(backup_file: Path, into: sqlite3.Connection) -> None:
+def copy_backup(backup_file: Path, into: sqlite3.Connection) -> None:
     with contextlib.closing(_open_backup(backup_file)) as good:
         good.backup(into)
 
@@ -168,14 +170,14 @@ def _open_backup(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
 
 
-def set_aside(data_dir: Path, why: str) -> str:
+def set_aside(data_dir: Path, why: str, file: str = NAME) -> str:
     """Move the database and its log out of the way; returns the new name, or "" without one."""
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S.%f")[:-3]
-    name = f"{NAME}.{why}-{moment}"
+    name = f"{file}.{why}-{moment}"
     moved = ""
     for suffix in ("-shm", "-wal", ""):
         with contextlib.suppress(FileNotFoundError):
-            os.rename(data_dir / f"{NAME}{suffix}", data_dir / f"{name}{suffix}")
+            os.rename(data_dir / f"{file}{suffix}", data_dir / f"{name}{suffix}")
             moved = name
     return moved
 
@@ -186,15 +188,15 @@ def mend(data_dir: Path, damage: str) -> Repair:
     damaged = data_dir / NAME
     before = _decisions(damaged)
     good = next((path for path in reversed(backups(data_dir)) if is_good(path)), None)
-    with _replacement(data_dir) as sound:
+    with replacement(data_dir) as sound:
         if good is not None:
-            _copy(good, sound)
+            copy_backup(good, sound)
         migrate(sound)
         known = max((decision.id for decision in decisions(sound)), default=0)
         found = read_damaged(damaged, known)
         saved = bring_back(sound, found)
         after = count_decisions(sound)
-    aside = _put_in_place(data_dir, "damaged")
+    aside = put_in_place(data_dir, "damaged")
     lost = 0 if found.whole else None if before is None else max(0, before - after)
     return Repair(damage, aside, good.name if good else "", lost, saved)
 

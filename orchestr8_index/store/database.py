@@ -1,4 +1,4 @@
-"""How is the file opened? WAL, an fsync for every commit, one helper for transactions."""
+"""Opens the database: WAL, an fsync for every commit, one helper for transactions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ CACHE_KB = 128
 _PAGES = ("page_count", "freelist_count", "page_size")
 
 
-def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
-    """A connection in autocommit mode: transactions are explicit. Raises sqlite3.Error."""
+def connect(path: Path, read_only: bool = False, synchronous: str = "FULL") -> sqlite3.Connection:
+    """A connection in autocommit mode: transactions are explicit. Raises sqlite3.Error.
+
+    With `synchronous` NORMAL a commit survives the process, but not a power cut.
+    """
     if not read_only:
         _refuse_foreign(path)
     mode = "ro" if read_only else "rwc"
@@ -30,7 +33,7 @@ def connect(path: Path, read_only: bool = False) -> sqlite3.Connection:
         if not read_only:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA synchronous = {synchronous}")
             with contextlib.suppress(OSError):
                 os.chmod(path, 0o600)
     except BaseException:
@@ -80,9 +83,9 @@ def _text(raw: bytes) -> str:
 
 
 @contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing; the commit returns after the fsync."""
-    connection.execute("BEGIN IMMEDIATE")
+def transaction(connection: sqlite3.Connection, mode: str = "IMMEDIATE") -> Iterator[None]:
+    """All or nothing; the commit returns after the fsync. DEFERRED ones only read."""
+    connection.execute(f"BEGIN {mode}")
     try:
         yield
         connection.execute("COMMIT")
@@ -109,10 +112,10 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int((pages[0] - pages[1]) * pages[2])
 
 
-def size_bytes(folder: Path) -> int:
+def size_bytes(folder: Path, name: str = NAME) -> int:
     """The database with its log, without backups."""
     total = 0
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(OSError):
-            total += (folder / f"{NAME}{suffix}").stat().st_size
+            total += (folder / f"{name}{suffix}").stat().st_size
     return total

@@ -1,4 +1,4 @@
-"""What is written, and how is it read back? The SQL of decisions, patterns and queries."""
+"""The SQL that writes decisions, patterns and queries, and reads them back."""
 
 from __future__ import annotations
 

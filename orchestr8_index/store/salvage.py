@@ -1,4 +1,4 @@
-"""What can still be read of a damaged file? Every decision whose row is as it was written.
+"""Reads what a damaged database still holds: every decision whose row is as it was written.
 
 SQLite stops at the first damaged page that it meets. So the decisions are read in ranges of their
 numbers, and a range that fails is read in halves, down to single rows.

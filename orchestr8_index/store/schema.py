@@ -1,4 +1,4 @@
-"""Which tables are there, and how did they come to be? Numbered steps, each in one transaction.
+"""The tables, and the numbered steps that make them, each in one transaction.
 
 Lists are JSON text. Times are ISO 8601 in UTC with milliseconds, which sort as text.
 """
@@ -10,7 +10,8 @@ import sqlite3
 from ..errors import StoreTooNew
 from .database import transaction
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+Steps = tuple[tuple[str, ...], ...]
+MIGRATIONS: Steps = (
     (
         """CREATE TABLE agent_queries (
             id INTEGER PRIMARY KEY, timestamp TEXT NOT NULL, capability TEXT, role TEXT,
@@ -52,19 +53,19 @@ def version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def check_known(connection: sqlite3.Connection) -> None:
+def check_known(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> None:
     """Raises StoreTooNew: what a newer version wrote may mean something else than it seems."""
     found = version(connection)
-    if found > len(MIGRATIONS):
+    if found > len(steps):
         sentence = f"The database is of a newer version: its schema is {found}, and this program "
-        raise StoreTooNew(f"{sentence}knows {len(MIGRATIONS)}.")
+        raise StoreTooNew(f"{sentence}knows {len(steps)}.")
 
 
-def migrate(connection: sqlite3.Connection) -> int:
+def migrate(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> int:
     """Run what is missing; returns the version reached. A step that fails leaves the one before."""
-    for number in range(version(connection), len(MIGRATIONS)):
+    for number in range(version(connection), len(steps)):
         with transaction(connection):
-            for statement in MIGRATIONS[number]:
+            for statement in steps[number]:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number + 1}")
     return version(connection)

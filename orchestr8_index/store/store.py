@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import StoreUnavailable
 from ..private import make_folder
 from . import backup, ledger, schema
-from .database import NAME, connect, connect_to_read, size_bytes, used_bytes
+from .database import NAME, connect, connect_to_read, size_bytes, transaction, used_bytes
 from .writer import Job, Work, Writer
 
 MB = 1_000_000
@@ -29,6 +30,36 @@ CURES = {
 Finished = list[tuple[Job, Any, Exception | None]]
 
 
+def _nothing_to_prune(connection: sqlite3.Connection) -> int:
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A database file: its name, its tables, and how it is mended and kept small.
+
+    `room_cure` says what helps when it has reached its hard limit.
+    """
+
+    name: str
+    migrations: schema.Steps
+    mend: Callable[[Path, str], backup.Repair]
+    room_cure: str
+    write_log: Callable[[sqlite3.Connection, Sequence[Any]], None] = lambda connection, rows: None
+    prune: Callable[[sqlite3.Connection], int] = _nothing_to_prune
+    synchronous: str = "FULL"
+
+
+LEDGER = Layout(
+    NAME,
+    schema.MIGRATIONS,
+    backup.mend,
+    "Raise MCP_STORE_HARD_MB, or remove old decisions with `orchestr8-index forget`.",
+    ledger.write_queries,
+    ledger.prune_queries,
+)
+
+
 class Store:
     """Opened once by `open` (blocking; raises sqlite3.Error or OSError), used from one event loop.
 
@@ -36,8 +67,10 @@ class Store:
     start.
     """
 
-    def __init__(self, data_dir: Path, soft_mb: int = 100, hard_mb: int = 500) -> None:
-        self._data_dir = data_dir
+    def __init__(
+        self, data_dir: Path, soft_mb: int = 100, hard_mb: int = 500, layout: Layout = LEDGER
+    ) -> None:
+        self._data_dir, self.layout = data_dir, layout
         self._soft, self._hard = min(soft_mb, hard_mb) * MB, hard_mb * MB
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: Writer | None = None
@@ -50,36 +83,42 @@ class Store:
 
     def open(self) -> None:
         make_folder(self._data_dir)
-        path = self._data_dir / NAME
-        backup.finish_replacing(self._data_dir)
+        path = self._path
+        backup.finish_replacing(self._data_dir, self.layout.name)
         self._refuse_newer(path)
         if damage := backup.damage_of(path):
-            self.repaired = backup.mend(self._data_dir, damage)
-        writing = connect(path)
+            self.repaired = self.layout.mend(self._data_dir, damage)
+        writing = connect(path, synchronous=self.layout.synchronous)
         reached = schema.version(writing)
-        if 0 < reached < len(schema.MIGRATIONS):
-            backup.backup(self._data_dir, writing)
-        schema.migrate(writing)
+        if 0 < reached < len(self.layout.migrations):
+            backup.backup(self._data_dir, writing, self.layout.name)
+        schema.migrate(writing, self.layout.migrations)
         self.reader = connect(path)
         self._place = _place(path)
         backup.remove_leftovers(self._data_dir)
-        self._writer = Writer(writing, self._resolve, ledger.write_queries)
+        self._writer = Writer(writing, self._resolve, self.layout.write_log)
 
     def _refuse_newer(self, path: Path) -> None:
         """Before anything is written to it; a file that cannot be read is for the check."""
         if path.exists():
             unread = contextlib.suppress(sqlite3.Error)
             with unread, contextlib.closing(connect(path, read_only=True)) as look:
-                schema.check_known(look)
+                schema.check_known(look, self.layout.migrations)
 
     def open_to_read(self) -> None:
         """Only read; a server may be writing meanwhile. Raises sqlite3.Error."""
-        self.reader = connect_to_read(self._data_dir / NAME)
+        self.reader = connect_to_read(self._path)
         try:
-            schema.check_known(self.reader)
+            schema.check_known(self.reader, self.layout.migrations)
         except BaseException:
             self.reader.close()
             raise
+
+    def prepare(self, work: Work) -> None:
+        """Run `work` in a transaction before `start`. Raises sqlite3.Error and what it raises."""
+        assert self._writer
+        with transaction(self._writer.connection):
+            work(self._writer.connection)
 
     def start(self) -> None:
         """Begin to write, in the running loop."""
@@ -135,13 +174,17 @@ class Store:
             job.done(value, error)
 
     @property
+    def _path(self) -> Path:
+        return self._data_dir / self.layout.name
+
+    @property
     def is_gone(self) -> bool:
         """Whether the file that is open no longer stands in its place."""
-        return self._place is not None and _place(self._data_dir / NAME) != self._place
+        return self._place is not None and _place(self._path) != self._place
 
     @property
     def size_mb(self) -> float:
-        return round(size_bytes(self._data_dir) / MB, 3)
+        return round(size_bytes(self._data_dir, self.layout.name) / MB, 3)
 
     def has_room(self) -> bool:
         """Whether it is under the hard limit; above the soft one the query log shrinks."""
@@ -154,8 +197,8 @@ class Store:
         """Raises StoreUnavailable above the hard limit."""
         if not self.has_room():
             limit = f"{self._hard // MB} MB"
-            cure = "Raise MCP_STORE_HARD_MB, or remove old decisions with `orchestr8-index forget`."
-            raise StoreUnavailable(f"The store has reached its limit of {limit}.", cure)
+            sentence = f"The store has reached its limit of {limit}."
+            raise StoreUnavailable(sentence, self.layout.room_cure)
 
     def _look_at_size(self) -> None:
         self._used = used_bytes(self.reader)
@@ -167,7 +210,7 @@ class Store:
         limit, or until there is nothing left to remove."""
         if self._writer is not None:
             self._pruning = True
-            self._writer.submit(Job(ledger.prune_queries, self._pruned))
+            self._writer.submit(Job(self.layout.prune, self._pruned))
 
     def _pruned(self, rows: Any, error: Exception | None) -> None:
         self._pruning = False
@@ -192,12 +235,12 @@ def _place(path: Path) -> tuple[int, int] | None:
 
 
 def _finish(future: asyncio.Future[Any], value: Any, error: Exception | None, apply: Any) -> None:
-    failure = StoreUnavailable(f"The outcome was not stored: {error}.") if error else None
+    failure = StoreUnavailable(f"What came was not stored: {error}.") if error else None
     if failure is None and apply:
         try:
             value = apply(value)
         except sqlite3.Error as unread:
-            failure = StoreUnavailable(f"The outcome was stored, but not counted: {unread}.")
+            failure = StoreUnavailable(f"What came was stored, but not counted: {unread}.")
     if future.cancelled():
         return
     if failure is None:

@@ -1,4 +1,4 @@
-"""Who writes? One thread: what waits together is committed together, then acknowledged.
+"""One thread writes: what waits together is committed together, then acknowledged.
 
 An outcome's future is resolved when its transaction is on the disk. The query log rides along with
 the next commit, or with a commit of its own once a second; it never holds anybody up.

@@ -1,18 +1,11 @@
-"""Does it answer again, rightly, and with nothing lost, whatever is done to it while it works?
-
-scripts/bench chaos [--rounds 200] [--root DIR] [--seed 7]
+"""Kills, a full disk and damage under load: answers again, rightly, and loses nothing.
 
 Each round starts a server with its watcher, loads it, does one thing to it, and looks how long it
 takes until it answers and until it takes outcomes again. Clocks are not set back: files are dated
 into the future instead.
 """
 
-from __future__ import annotations
-
-import argparse
-import collections
 import contextlib
-import http.client
 import json
 import os
 import random
@@ -21,294 +14,221 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import Any
 
-from machine import HOST, Client, describe
+from orchestr8_index.store.database import NAME
 
-from orchestr8_index.store import ledger
-from orchestr8_index.store.database import NAME, connect
+from .harness import Run, progress
+from .servers import BROKEN, PROGRAM, Client, beside, outcome, owner_of, stored
 
-FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
-PROGRAM = (sys.executable, "-m", "orchestr8_index")
-AGAIN = 30.0
-BROKEN = (OSError, ValueError, http.client.HTTPException)
+AGAIN = 30.0  # seconds after which a round gives up
+PAGE = 4096
+Job = Callable[[Client], bool]
 
 
 class World:
     """A tree, a data directory, and what was sent to the servers over them."""
 
-    def __init__(self, folder: Path, root: Path) -> None:
-        self.data, self.tree = folder / "data", folder / "tree"
-        self.other = folder / "other"
+    def __init__(self, folder: Path, root: str, seed: int) -> None:
+        self.data, self.tree, self.other = (folder / name for name in ("data", "tree", "other"))
         for tree in (self.tree, self.other):
             shutil.copytree(root, tree)
-        (self.other / "plugins" / "late" / "agents").mkdir(parents=True)
-        late = "---\nname: latecomer\ndescription: Comes late.\n---\n\nBrews coffee.\n"
-        (self.other / "plugins" / "late" / "agents" / "latecomer.md").write_text(late)
-        self.names = sorted(path.stem for path in root.rglob("agents/*.md"))
-        self.acknowledged: set[str] = set()
-        self.wrong: list[str] = []
-        self.asked = 0
+        late = self.other / "plugins" / "late" / "agents" / "latecomer.md"
+        late.parent.mkdir(parents=True)
+        late.write_text("---\nname: latecomer\ndescription: Comes late.\n---\n\nBrews coffee.\n")
+        self.names = sorted(path.stem for path in Path(root).rglob("agents/*.md"))
+        self.draw, self.asked = random.Random(seed), 0
+        self.acknowledged, self.wrong = set[str](), list[str]()
 
     def run(self, *command: str) -> None:
-        options = ("--data-dir", str(self.data))
-        roots = ("--root", str(self.tree), "--port", "0") if command == ("up",) else ()
-        done = subprocess.run(
-            [*PROGRAM, *command, *roots, *options], capture_output=True, text=True
-        )
+        whole = [*PROGRAM, *command, "--data-dir", str(self.data)]
+        done = subprocess.run(whole, capture_output=True, text=True)
         assert done.returncode == 0, (command, done.stderr)
 
-    def owner(self, lock: str = "mcp.pid") -> dict[str, Any]:
-        with contextlib.suppress(OSError, ValueError):
-            found: dict[str, Any] = json.loads((self.data / lock).read_text())
-            return found
-        return {}
+    def pid(self, lock: str = "mcp.pid") -> int:
+        """The lock's owner, which must be a process that names the data directory of this world."""
+        pid = int(owner_of(self.data, lock)["pid"])
+        assert pid > 1 and str(self.data) in command_of(pid), pid
+        return pid
 
     def client(self) -> Client:
-        port = self.owner().get("port")
-        if not port:
-            raise OSError("no server")
-        return Client(port)
+        return Client(owner_of(self.data).get("port") or 1)
 
-    def post(self, path: str) -> None:
-        with contextlib.suppress(*BROKEN):
-            connection = http.client.HTTPConnection(HOST, self.owner().get("port") or 1, timeout=30)
-            connection.request("POST", path)
-            connection.getresponse().read()
-
-    def ask(self, client: Client, name: str) -> bool:
+    def ask(self, name: str, client: Client) -> bool:
         """Whether it answered; an answer without the agent of that name first is noted as wrong."""
         reply, _ = client.call("queryAgents", {"context": name})
         rows = reply.get("result", {}).get("agents")
-        if rows is None:
-            return False
-        self.asked += 1
-        if not rows or rows[0]["name"] != name:
+        self.asked += rows is not None
+        if rows is not None and [row["name"] for row in rows[:1]] != [name]:
             self.wrong.append(f"{name}: {json.dumps(reply)[:200]}")
-        return True
+        return rows is not None
 
-    def report(self, client: Client, task: str) -> bool:
-        params = {"task_id": task, "task_description": f"warm the kettle {task}", "caller": task}
-        params |= {"agents_used": [self.names[0]], "result": "success"}
+    def report(self, task: str, client: Client) -> bool:
+        params = outcome(task, f"warm the kettle {task}", self.names[0], caller=task)
         reply, _ = client.call("cacheDecision", params)
-        if reply.get("result", {}).get("stored"):
-            self.acknowledged.add(task)
-            return True
-        return False
+        self.acknowledged |= {task} if "result" in reply else set()
+        return "result" in reply
 
+    def load(self, number: int) -> list[Callable[[threading.Event], object]]:
+        """Two that ask and two that report, each until told to stop."""
+        asking = [(partial(self.ask, name) for name in _endless(self.names, n)) for n in range(2)]
+        tasks = [(f"{number}-{who}-{task}" for task in count()) for who in range(2)]
+        telling = [(partial(self.report, task) for task in mine) for mine in tasks]
+        return [partial(self._repeat, jobs) for jobs in (*asking, *telling)]
 
-class Load:
-    """Two that ask and two that report, each until told to stop; broken connections are renewed."""
-
-    def __init__(self, world: World, number: int) -> None:
-        self._world, self._number, self._stop = world, number, threading.Event()
-        jobs = (self._asking, self._asking, self._reporting, self._reporting)
-        self._threads = [threading.Thread(target=job, args=(n,)) for n, job in enumerate(jobs)]
-
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _asking(self, who: int) -> None:
-        draw = random.Random(who)
-        self._repeat(lambda client: self._world.ask(client, draw.choice(self._world.names)))
-
-    def _reporting(self, who: int) -> None:
-        tasks = (f"{self._number}-{who}-{n}" for n in range(10**9))
-        self._repeat(lambda client: self._world.report(client, next(tasks)))
-
-    def _repeat(self, job: Callable[[Client], bool]) -> None:
-        client: Client | None = None
-        while not self._stop.is_set():
+    def _repeat(self, jobs: Iterator[Job], stop: threading.Event) -> None:
+        """One job after the other; a broken connection is renewed."""
+        client = self.client()
+        while not stop.is_set():
             try:
-                client = client or self._world.client()
-                if not job(client):
-                    time.sleep(0.01)
+                pause = 0.0 if next(jobs)(client) else 0.01
             except BROKEN:
-                client = None
-                time.sleep(0.02)
+                client, pause = self.client(), 0.02
+            time.sleep(pause)
+
+    def again(self, job: Job) -> float:
+        """Seconds until it works."""
+        started = time.perf_counter()
+        while (spent := time.perf_counter() - started) < AGAIN:
+            with contextlib.suppress(*BROKEN):
+                if job(self.client()):
+                    return time.perf_counter() - started
+            time.sleep(0.01)
+        return spent
 
 
-# --- what is done to it ------------------------------------------------------------------------
+def _endless(names: list[str], seed: int) -> Iterator[str]:
+    draw = random.Random(seed)
+    while True:
+        yield draw.choice(names)
 
 
-def kill(pid: int | None) -> None:
+def command_of(pid: int | str) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return ""
+
+
+def kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError):
-        if pid and pid > 1:
-            os.kill(pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
 
 
-def kill_server(world: World, draw: random.Random) -> None:
-    kill(world.owner().get("pid"))
+def reindexing(world: World) -> contextlib.AbstractContextManager[None]:
+    def ask(stop: threading.Event) -> None:
+        with contextlib.suppress(*BROKEN):
+            world.client().send("POST", "/reindex")
+
+    return beside(ask)
 
 
-def kill_watcher(world: World, draw: random.Random) -> None:
-    kill(world.owner("mcp.watch").get("pid"))
+def kill_server(world: World) -> None:
+    kill(world.pid())
 
 
-def kill_build(world: World, draw: random.Random) -> None:
-    server = world.owner().get("pid")
-    asking = threading.Thread(target=world.post, args=("/reindex",))
-    asking.start()
-    time.sleep(draw.uniform(0.02, 0.4))
-    for child in Path(f"/proc/{server}/task/{server}/children").read_text().split():
-        kill(int(child))
-    asking.join()
+def kill_watcher(world: World) -> None:
+    kill(world.pid("mcp.watch"))
 
 
-def fill_disk(world: World, draw: random.Random) -> None:
+def kill_build(world: World) -> None:
+    server = world.pid()
+    with reindexing(world):
+        time.sleep(world.draw.uniform(0.02, 0.4))
+        for child in Path(f"/proc/{server}/task/{server}/children").read_text().split():
+            kill(int(child))
+
+
+def fill_disk(world: World) -> None:
     """No file may grow any more, for a while."""
-    pid = world.owner()["pid"]
+    pid = world.pid()
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, before[1]))
-    time.sleep(draw.uniform(0.1, 0.5))
+    time.sleep(world.draw.uniform(0.1, 0.5))
     resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
 
-def delete_snapshot(world: World, draw: random.Random) -> None:
+def delete_snapshot(world: World) -> None:
     shutil.rmtree(world.data / "snapshots", ignore_errors=True)
-    kill_server(world, draw)
+    kill_server(world)
 
 
-def corrupt_database(world: World, draw: random.Random) -> None:
+def corrupt_database(world: World) -> None:
     """A page of the query log is overwritten; the decisions' own pages are `faults`' business."""
-    kill_server(world, draw)
+    kill_server(world)
+    sql = "SELECT pageno FROM dbstat WHERE name = 'agent_queries'"
     with contextlib.suppress(sqlite3.Error):
         with contextlib.closing(sqlite3.connect(world.data / NAME)) as connection:
-            pages = _pages_of(connection, "agent_queries")
+            pages = [page for (page,) in connection.execute(sql)]
         if pages:
             with open(world.data / NAME, "r+b") as file:
-                file.seek((draw.choice(pages) - 1) * 4096)
-                file.write(draw.randbytes(4096))
+                file.seek((world.draw.choice(pages) - 1) * PAGE)
+                file.write(world.draw.randbytes(PAGE))
 
 
-def _pages_of(connection: sqlite3.Connection, table: str) -> list[int]:
-    rows = connection.execute("SELECT pageno FROM dbstat WHERE name = ?", (table,))
-    return [page for (page,) in rows]
+def replace_tree(world: World) -> None:
+    with reindexing(world):
+        time.sleep(world.draw.uniform(0.0, 0.3))
+        aside = world.tree.rename(world.tree.with_name("aside"))
+        world.other.rename(world.tree)
+        aside.rename(world.other)
 
 
-def replace_tree(world: World, draw: random.Random) -> None:
-    asking = threading.Thread(target=world.post, args=("/reindex",))
-    asking.start()
-    time.sleep(draw.uniform(0.0, 0.3))
-    aside = world.tree.with_name("aside")
-    world.tree.rename(aside)
-    world.other.rename(world.tree)
-    aside.rename(world.other)
-    asking.join()
-
-
-def date_into_the_future(world: World, draw: random.Random) -> None:
+def date_into_the_future(world: World) -> None:
     """As after a clock that was set back by a day: everything on the disk is newer than now."""
-    kill_server(world, draw)
+    kill_server(world)
     later = time.time() + 86400
     for path in (*world.data.rglob("*"), *world.tree.rglob("*")):
         with contextlib.suppress(OSError):
             os.utime(path, (later, later))
 
 
-FAULTS = (
-    kill_server,
-    kill_watcher,
-    kill_build,
-    fill_disk,
-    delete_snapshot,
-    corrupt_database,
-    replace_tree,
-    date_into_the_future,
-)
+KILLS = (kill_server, kill_watcher, kill_build)
+FAULTS = (*KILLS, fill_disk, delete_snapshot, corrupt_database, replace_tree, date_into_the_future)
 
 
-# --- the rounds --------------------------------------------------------------------------------
-
-
-def again(world: World, job: Callable[[Client], bool]) -> float:
-    """Seconds until it works."""
-    started = time.perf_counter()
-    while (spent := time.perf_counter() - started) < AGAIN:
-        try:
-            if job(world.client()):
-                return time.perf_counter() - started
-        except BROKEN:
-            pass
-        time.sleep(0.01)
-    return spent
-
-
-def round_of(world: World, number: int, fault: Any, draw: random.Random) -> tuple[float, float]:
-    world.run("up")
-    with Load(world, number):
-        time.sleep(draw.uniform(0.1, 0.4))
-        fault(world, draw)
-        asked = again(world, lambda client: world.ask(client, world.names[0]))
-        told = again(world, lambda client: world.report(client, f"{number}-after"))
+def round_of(world: World, number: int) -> tuple[float, float]:
+    """Seconds until it answers, and until it takes outcomes."""
+    world.run("up", "--root", str(world.tree), "--port", "0")
+    with beside(*world.load(number)):
+        time.sleep(world.draw.uniform(0.1, 0.4))
+        FAULTS[number % len(FAULTS)](world)
+        asked = world.again(partial(world.ask, world.names[0]))
+        told = world.again(partial(world.report, f"{number}-after"))
     world.run("down")
     return asked, told
 
 
-def leftovers(world: World) -> list[str]:
+def leftovers(data: Path) -> list[str]:
     """Processes and temporary files that nobody owns any more."""
-    found = [str(path) for path in world.data.rglob("*") if _is_temporary(path)]
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            said = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if str(world.data) in said and int(process.name) != os.getpid():
-                found.append(said[:120])
+    names = [path.name for path in data.rglob("*")]
+    found = [
+        name for name in names if name.startswith("build-") or name.endswith((".part", ".tmp"))
+    ]
+    others = (path.name for path in Path("/proc").glob("[0-9]*") if path.name != str(os.getpid()))
+    found += [said[:120] for pid in others if str(data) in (said := command_of(pid))]
     return found
 
 
-def _is_temporary(path: Path) -> bool:
-    return path.name.startswith("build-") or path.suffix in (".part", ".tmp")
-
-
-def lost(world: World) -> set[str]:
-    with contextlib.closing(connect(world.data / NAME, read_only=True)) as connection:
-        found = {decision.task_id for decision, intact in ledger.checked_decisions(connection)}
-    return world.acknowledged - found
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", default=str(FIXTURE))
-    parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=7)
-    arguments = parser.parse_args()
-    draw, took = random.Random(arguments.seed), collections.defaultdict[str, list[Any]](list)
-    print(f"machine  {describe()}\nroot     {arguments.root}", flush=True)
-    folder = Path(tempfile.mkdtemp())
-    try:
-        world = World(folder, Path(arguments.root))
-        for number in range(arguments.rounds):
-            fault = FAULTS[number % len(FAULTS)]
-            took[fault.__name__].append(round_of(world, number, fault, draw))
-            if sys.stderr.isatty():
-                print(f"\r  {number + 1} of {arguments.rounds}", end="", file=sys.stderr)
-        tell(world, took)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def tell(world: World, took: dict[str, list[tuple[float, float]]]) -> None:
-    print(f"\n{'':24} rounds  answers again, most   takes outcomes again, most")
-    for name, rounds in took.items():
-        asked, told = (max(row[at] for row in rounds) for at in (0, 1))
-        print(f"{name:24} {len(rounds):6}  {asked:17.2f} s  {told:25.2f} s")
-    print(f"questions answered       {world.asked:,}, wrong {len(world.wrong)} {world.wrong[:2]}")
-    print(f"outcomes acknowledged    {len(world.acknowledged):,}, lost {len(lost(world))}")
-    print(f"left over                {leftovers(world) or 'nothing'}")
-
-
-if __name__ == "__main__":
-    main()
+def main(arguments: list[str]) -> None:
+    with (
+        Run(__doc__, arguments, rounds=200, seed=7) as run,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        world, took = World(Path(folder), run.root, run.given.seed), defaultdict(list)
+        for number in range(run.given.rounds):
+            took[FAULTS[number % len(FAULTS)].__name__].append(round_of(world, number))
+            progress(f"{number + 1} of {run.given.rounds}")
+        for name, spent in took.items():
+            asked, told = map(max, zip(*spent, strict=True))
+            run.row(name, unit="s", rounds=len(spent), answers_again=asked, reports_again=told)
+        run.row("questions answered", world.asked, wrong=len(world.wrong), such=world.wrong[:2])
+        lost = world.acknowledged - set(stored(world.data))
+        run.row("outcomes acknowledged", len(world.acknowledged), lost=len(lost))
+        run.row("left over", leftovers(world.data) or "nothing")

@@ -1,30 +1,22 @@
-"""How many answers of a working day come from the cache? A day of four orchestrators, replayed.
-
-scripts/bench day [--root DIR] [--seed 7]
+"""The share of a working day's answers that comes from the cache: four orchestrators, replayed.
 
 The trace: eight hours, four sessions, in each a task every six minutes on average. What is asked
 for follows Zipf's law over the tree's golden questions (golden.jsonl; without it, over QUESTIONS
-runs of words of its files); seven of ten times in the same words as
-before (commands, hooks, scheduled jobs), else in others: politer, without a word, with two words
-swapped. For a task the orchestrator asks for agents, skills and a context; then three to six
-subagents ask within two minutes for skills and the past pattern of the same task, and each for one
-of twelve steps that all tasks have. Three of four tasks end with an outcome. The cache's clock is
-the trace's, so that answers age as they would.
+runs of words of its files); seven of ten times in the same words as before (commands, hooks,
+scheduled jobs), else in others: politer, without a word, with two words swapped. For a task the
+orchestrator asks for agents, skills and a context; then three to six subagents ask within two
+minutes for skills and the past pattern of the same task, and each for one of twelve steps that all
+tasks have. Three of four tasks end with an outcome. The cache's clock is the trace's, so that
+answers age as they would.
 """
 
-from __future__ import annotations
-
-import argparse
 import asyncio
-import collections
 import json
 import random
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-from machine import describe, questions
 
 from orchestr8_index.app import make_state
 from orchestr8_index.catalog.generations import Refresh
@@ -32,31 +24,29 @@ from orchestr8_index.catalog.index import Index
 from orchestr8_index.catalog.worker import Builder
 from orchestr8_index.client.embedded import build_index, builder_of
 from orchestr8_index.config import Settings, read_settings
-from orchestr8_index.errors import RequestError
 from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.calls import perform
 from orchestr8_index.serve.recent import RecentQuestions
 from orchestr8_index.serve.renewal import Renewal
 from orchestr8_index.serve.storekeeper import StoreKeeper
 
-FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
+from .harness import Run
+from .servers import outcome
+from .texts import golden, questions
+
 HOURS, SESSIONS, EVERY = 8, 4, 360.0
 QUESTIONS = 60
 SAME_WORDS, TOLD = 0.7, 0.75
+POLITE = ("Please", "Can you", "Could somebody")
 STEPS = (
-    "run the tests and explain what fails",
-    "review the diff before it is merged",
-    "write the commit message",
-    "update the documentation",
-    "check the change for security problems",
-    "measure whether it got slower",
-    "write a test for the defect",
-    "name the risks of the release",
-    "tidy the imports and the formatting",
-    "describe the change for the users",
-    "find out who calls this function",
-    "plan the migration step by step",
+    *("run the tests and explain what fails", "review the diff before it is merged"),
+    *("write the commit message", "update the documentation"),
+    *("check the change for security problems", "measure whether it got slower"),
+    *("write a test for the defect", "name the risks of the release"),
+    *("tidy the imports and the formatting", "describe the change for the users"),
+    *("find out who calls this function", "plan the migration step by step"),
 )
+WORDINGS = {"same": "in the same words", "other": "in other words", "step": "steps", "all": "all"}
 Event = tuple[float, str, dict[str, Any], str]
 """(second of the day, method, params, how it was worded: same, other, step)."""
 
@@ -92,15 +82,14 @@ class Day:
             yield then + 2, "queryAgents", {"context": self._draw.choice(STEPS)}, "step"
         if self._agents and self._draw.random() < TOLD:
             agent = self._draw.choice(self._agents)
-            told = {"task_id": ident, "task_description": text, "agents_used": [agent]}
-            yield now + 150, "cacheDecision", {**told, "result": "success"}, ""
+            yield now + 150, "cacheDecision", outcome(ident, text, agent), ""
 
     def _reworded(self, text: str) -> str:
         words = text.split()
         at = self._draw.randrange(max(1, len(words) - 1))
         change = self._draw.randrange(3)
         if change == 0:
-            return f"{self._draw.choice(('Please', 'Can you', 'Could somebody'))} {text}"
+            return f"{self._draw.choice(POLITE)} {text}"
         if change == 1 and len(words) > 3:
             del words[at]
         else:
@@ -111,43 +100,35 @@ class Day:
 async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[str, list[int]]:
     """For each way of wording, [hits, questions]."""
     clock = [0.0]
-    caches = [
-        AnswerCache(life, clock=lambda: clock[0])
-        for life in (settings.query_life, settings.pattern_life)
-    ]
+    lives = (settings.query_life, settings.pattern_life)
+    caches = [AnswerCache(life, clock=lambda: clock[0]) for life in lives]
     refresh = Refresh(settings, Builder(settings), index=index)
-    store = StoreKeeper(settings)
-    state = make_state(settings, refresh, store)
+    state = make_state(settings, refresh, store := StoreKeeper(settings))
     state.query_cache, state.pattern_cache = caches
     store.begin()
     await store.outcomes()
     state.recent = RecentQuestions(lambda: clock[0])
-    renewal, due = Renewal(state), 0.0
-    rates: dict[str, list[int]] = collections.defaultdict(lambda: [0, 0])
+    renewal, due, rates = Renewal(state), 0.0, defaultdict[str, list[int]](lambda: [0, 0])
     for moment, method, params, how in events:
         while due < moment:
             clock[0] = due
             due += await renewal.step()
         clock[0] = moment
         before = sum(cache.hits for cache in caches)
-        try:
-            await perform(state, method, json.dumps(params).encode())
-        except RequestError as error:
-            raise SystemExit(str(error)) from None
+        await perform(state, method, json.dumps(params).encode())
         if how:
-            rates[how][0] += sum(cache.hits for cache in caches) - before
-            rates[how][1] += 1
+            found = sum(cache.hits for cache in caches) - before
+            for each in (how, "all"):
+                rates[each] = [rates[each][0] + found, rates[each][1] + 1]
     await store.stop()
     return rates
 
 
 def texts_of(root: str, seed: int) -> tuple[list[str], str]:
     """The texts to ask for, and where they are from."""
-    golden = Path(root, "golden.jsonl")
-    if not golden.exists():
-        return questions(root, QUESTIONS, seed), "made from the words of its files"
-    lines = golden.read_text("utf-8").splitlines()
-    return [json.loads(line)["query"][:500] for line in lines if line.strip()], "golden.jsonl"
+    if asked := golden(root):
+        return [row["query"][:500] for row in asked], "golden.jsonl"
+    return questions(root, QUESTIONS, seed), "made from the words of its files"
 
 
 def agents_of(index: Index) -> list[str]:
@@ -155,31 +136,16 @@ def agents_of(index: Index) -> list[str]:
     return sorted(agents.entry(place).qualified for place in range(agents.size))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--root", default=str(FIXTURE))
-    parser.add_argument("--seed", type=int, default=7)
-    arguments = parser.parse_args()
-    texts, source = texts_of(arguments.root, arguments.seed)
-    print(f"machine  {describe()}\nroot     {arguments.root}")
-    print(f"asks     {len(texts)} questions, {source}")
-    with tempfile.TemporaryDirectory() as data_dir:
-        settings = read_settings((arguments.root,), 0, data_dir)
+def main(arguments: list[str]) -> None:
+    with Run(__doc__, arguments, seed=7) as run, tempfile.TemporaryDirectory() as data_dir:
+        texts, source = texts_of(run.root, run.given.seed)
+        run.row("questions", len(texts), source=source)
+        settings = read_settings((run.root,), 0, data_dir)
         index = build_index(settings, builder_of(settings))
-        events = Day(texts, agents_of(index), arguments.seed).events()
+        events = Day(texts, agents_of(index), run.given.seed).events()
+        run.row("outcomes", sum(event[1] == "cacheDecision" for event in events), hours=HOURS)
         rates = asyncio.run(replay(settings, index, events))
-    outcomes = sum(event[1] == "cacheDecision" for event in events)
-    hits, asked = (sum(rate[at] for rate in rates.values()) for at in (0, 1))
-    print(f"{asked:,} questions and {outcomes} outcomes in {HOURS} hours")
-    for how, name in (
-        ("same", "in the same words"),
-        ("other", "in other words"),
-        ("step", "steps"),
-    ):
-        found, of = rates[how]
-        print(f"{name:20} {found:6,} of {of:6,} from the cache  {found / max(1, of):.1%}")
-    print(f"{'all':20} {hits:6,} of {asked:6,} from the cache  {hits / asked:.1%}")
-
-
-if __name__ == "__main__":
-    main()
+        for how, name in WORDINGS.items():
+            hits, asked = rates[how]
+            share = 100 * hits / max(1, asked)
+            run.row(f"from the cache, {name}", share, "%", hits=hits, asked=asked)

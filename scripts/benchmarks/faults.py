@@ -1,211 +1,158 @@
-"""Is every acknowledged outcome there after the worst? Kills, a full disk, torn and flipped bytes.
+"""Acknowledged outcomes after the worst: kills, a full disk, torn and flipped bytes."""
 
-scripts/bench faults [--rounds 200] [--root DIR]
-"""
-
-from __future__ import annotations
-
-import argparse
 import contextlib
 import random
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from machine import Client, Server, describe
+from orchestr8_index.store.database import NAME
 
-from orchestr8_index.store import ledger
-from orchestr8_index.store.database import NAME, connect
+from .harness import Run, progress
+from .servers import BROKEN, PROGRAM, Client, Server, beside, outcome, stored
 
-FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
-REPORTERS = 8
-PAGE = 4096
+REPORTERS, SEED, PAGE = 8, 7, 4096
+Figures = dict[str, Any]
 
 
-@dataclass
 class Tally:
-    """Task ids, sent and acknowledged; what is found later is compared with them."""
+    """Task ids, sent to one store, acknowledged and refused."""
 
-    sent: set[str] = field(default_factory=set)
-    acknowledged: set[str] = field(default_factory=set)
-    refused: int = 0
-    rounds: int = 0
+    def __init__(self) -> None:
+        self.sent, self.acknowledged, self.refused = set[str](), set[str](), set[str]()
 
-    def line(self, name: str, data_dir: str) -> str:
-        with contextlib.closing(connect(Path(data_dir, NAME), read_only=True)) as connection:
-            found = {d.task_id: intact for d, intact in ledger.checked_decisions(connection)}
-        lost = len(self.acknowledged - set(found))
-        half = sum(not whole for whole in found.values()) + len(set(found) - self.sent)
-        return (
-            f"{name:28} {self.rounds:4} rounds  acknowledged {len(self.acknowledged):7,}  "
-            f"found {len(found):7,}  lost {lost}  half-written {half}"
-        )
+    def report(self, client: Client, task: str) -> bool:
+        """Whether it was acknowledged."""
+        self.sent.add(task)
+        params = outcome(task, f"rotate the certs of gateway {task}", "docs-writer", caller=task)
+        acknowledged = "result" in client.call("cacheDecision", params)[0]
+        (self.acknowledged if acknowledged else self.refused).add(task)
+        return acknowledged
 
+    def report_on(self, port: int, name: str, stop: object = None) -> None:
+        """Until the server is gone, or refuses."""
+        client, tasks = Client(port), (f"{name}-{number}" for number in count())
+        with contextlib.suppress(*BROKEN):
+            while self.report(client, next(tasks)):
+                pass
 
-def report(task: str) -> dict[str, Any]:
-    text = f"rotate the certs of gateway {task}"
-    named = {"task_id": task, "task_description": text, "caller": task}
-    return {**named, "agents_used": ["docs-writer"], "result": "success"}
-
-
-def reporting(port: int, tally: Tally, name: str) -> None:
-    client = Client(port)
-    with contextlib.suppress(OSError, ValueError, *_broken()):
-        for number in range(10**9):
-            task = f"{name}-{number}"
-            tally.sent.add(task)
-            reply, _ = client.call("cacheDecision", report(task))
-            if "error" in reply:
-                tally.refused += 1
-                return
-            tally.acknowledged.add(task)
-
-
-def _broken() -> tuple[type[Exception], ...]:
-    import http.client
-
-    return (http.client.HTTPException,)
+    def found(self, data_dir: str) -> Figures:
+        rows = stored(data_dir)
+        half = sum(not whole for whole in rows.values()) + len(set(rows) - self.sent)
+        lost = len(self.acknowledged - set(rows))
+        counts = {"acknowledged": len(self.acknowledged), "found": len(rows), "lost": lost}
+        sound = verify(data_dir).returncode == 0
+        return {**counts, "half_written": half, "verify": "sound" if sound else "NOT SOUND"}
 
 
 def verify(data_dir: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "orchestr8_index", "verify", "--data-dir", data_dir]
+    command = [*PROGRAM, "verify", "--data-dir", data_dir]
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def sound(data_dir: str) -> str:
-    return "verify: sound" if verify(data_dir).returncode == 0 else "verify: NOT SOUND"
-
-
-def round_of(root: str, data_dir: str, tally: Tally, draw: random.Random) -> None:
-    server = Server([root], data_dir)
-    name = f"{tally.rounds}"
-    threads = [
-        threading.Thread(target=reporting, args=(server.port, tally, f"{name}-{who}"))
-        for who in range(REPORTERS)
-    ]
-    for thread in threads:
-        thread.start()
-    time.sleep(draw.uniform(0.0, 0.4))
-    server.stop(signal.SIGKILL)
-    for thread in threads:
-        thread.join()
-    tally.rounds += 1
-
-
-def kills(root: str, data_dir: str, rounds: int) -> str:
-    tally, draw = Tally(), random.Random(7)
+def kills(root: str, data_dir: str, rounds: int) -> Figures:
+    tally, draw = Tally(), random.Random(SEED)
     for number in range(rounds):
-        round_of(root, data_dir, tally, draw)
-        if sys.stderr.isatty():
-            print(f"\r  {number + 1} of {rounds}", end="", file=sys.stderr)
-    return f"{tally.line('kill -9', data_dir)}  {sound(data_dir)}"
+        server = Server(root, data_dir=data_dir)
+        names = [f"{number}-{who}" for who in range(REPORTERS)]
+        with beside(*(partial(tally.report_on, server.port, name) for name in names)):
+            time.sleep(draw.uniform(0.0, 0.4))
+            server.stop(signal.SIGKILL)
+        progress(f"{number + 1} of {rounds}")
+    return tally.found(data_dir)
 
 
-def full_disk(root: str, data_dir: str, rounds: int) -> str:
+def full_disk(root: str, data_dir: str, rounds: int) -> Figures:
     """The server's files may not grow over a limit, a little more of it in every round."""
     tally = Tally()
-    Server([root], data_dir).stop()
+    Server(root, data_dir=data_dir).stop()
     for number in range(rounds):
-        server = Server([root], data_dir, largest_file=(400 + 100 * number) * 1000)
-        reporting(server.port, tally, f"{number}")
+        server = Server(root, data_dir=data_dir, largest_file=(400 + 100 * number) * 1000)
+        tally.report_on(server.port, f"{number}")
         asked, _ = Client(server.port).call("querySkills", {"context": "write release notes"})
         assert "result" in asked, asked
         server.stop(signal.SIGKILL)
-        tally.rounds += 1
-    assert tally.refused == rounds, "a disk was never full"
-    return f"{tally.line('full disk', data_dir)}  refused {tally.refused}  {sound(data_dir)}"
+    assert len(tally.refused) == rounds, "a disk was never full"
+    return {**tally.found(data_dir), "refused": len(tally.refused)}
 
 
-def torn(root: str, data_dir: str, rounds: int) -> list[str]:
-    """What a power cut leaves: half a page at the log's end, or half of one copied out of it."""
-    told = []
-    for name, tear in (("torn tail of the log", add_half), ("torn last page", cut_half)):
-        tally, draw, healthy = Tally(), random.Random(7), 0
-        for number in range(rounds):
-            folder = f"{data_dir}/{name}-{number}"
-            server = Server([root], folder)
-            tally.sent.clear(), tally.acknowledged.clear()
-            client = Client(server.port)
-            for task in range(50):
-                tally.sent.add(f"t{task}")
-                client.call("cacheDecision", report(f"t{task}"))
-                tally.acknowledged.add(f"t{task}")
-            server.stop(signal.SIGKILL)
-            tear(Path(folder, NAME), draw.randint(1, PAGE - 1))
-            again = Server([root], folder)
-            Client(again.port).call("cacheDecision", report("t0"))
+def torn(tear: Callable[[Path, int], object], root: str, data_dir: str, rounds: int) -> Figures:
+    """What a power cut leaves: each round tears a store of its own. Tells the worst round."""
+    draw, healthy, found = random.Random(SEED), 0, list[Figures]()
+    for number in range(rounds):
+        folder, tally = f"{data_dir}/{number}", Tally()
+        server = Server(root, data_dir=folder)
+        client = Client(server.port)
+        assert all(tally.report(client, f"t{task}") for task in range(50))
+        server.stop(signal.SIGKILL)
+        tear(Path(folder, NAME), draw.randint(1, PAGE - 1))
+        with Server(root, data_dir=folder) as again:
+            tally.report(Client(again.port), "t0")
             healthy += again.get("/health")[1]["status"] == "healthy"
-            again.stop()
-            assert verify(folder).returncode == 0
-            tally.rounds += 1
-        told.append(f"{tally.line(name, folder)}  healthy {healthy}")
-    return told
+        found.append(tally.found(folder))
+    return {
+        **max(found, key=lambda row: (row["lost"], row["verify"] != "sound")),
+        "healthy": healthy,
+    }
 
 
 def add_half(database: Path, size: int) -> None:
+    """Half a page at the log's end."""
     log = database.with_name(f"{NAME}-wal")
-    page = log.read_bytes()[32:][: PAGE + 24]
-    with log.open("ab") as file:
-        file.write(page[:size])
+    log.write_bytes(log.read_bytes() + log.read_bytes()[32:][: PAGE + 24][:size])
 
 
 def cut_half(database: Path, size: int) -> None:
-    with database.open("r+b") as file:
-        file.truncate(database.stat().st_size - size)
+    """Half of a page that was copied out of the log."""
+    database.write_bytes(database.read_bytes()[:-size])
 
 
-def flipped(root: str, data_dir: str, rounds: int) -> str:
-    server = Server([root], data_dir)
-    client = Client(server.port)
-    for task in range(200):
-        client.call("cacheDecision", report(f"t{task:03}"))
-    server.stop()
-    sure, found, draw = Path(data_dir, NAME).read_bytes(), 0, random.Random(7)
+def flipped(root: str, data_dir: str, rounds: int) -> Figures:
+    """One bit of a decision's text."""
+    tally, found, draw = Tally(), 0, random.Random(SEED)
+    with Server(root, data_dir=data_dir) as server:
+        client = Client(server.port)
+        assert all(tally.report(client, f"t{task:03}") for task in range(200))
+    database = Path(data_dir, NAME)
+    sure = database.read_bytes()
     for _ in range(rounds):
         raw, task = bytearray(sure), draw.randrange(200)
         text = f"rotate the certs of gateway t{task:03}".encode()
         raw[raw.index(text + b"[") + draw.randrange(len(text))] ^= 1 << draw.randrange(8)
-        Path(data_dir, NAME).write_bytes(raw)
+        database.write_bytes(raw)
         found += f"decision {task + 1} was altered" in verify(data_dir).stdout
-    Path(data_dir, NAME).write_bytes(sure)
-    return f"{'flipped bit of the payload':28} {rounds:4} rounds  found by verify {found}"
+    return {"found_by_verify": found}
 
 
-def second(root: str, data_dir: str, rounds: int) -> str:
-    server, refused = Server([root], data_dir), 0
-    command = [sys.executable, "-m", "orchestr8_index", "serve", "--root", root, "--port", "0"]
-    for _ in range(rounds):
-        done = subprocess.run([*command, "--data-dir", data_dir], capture_output=True, text=True)
-        refused += done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1
-    server.stop()
-    return f"{'second server':28} {rounds:4} rounds  refused in one sentence {refused}"
+def second(root: str, data_dir: str, rounds: int) -> Figures:
+    """A second server over one data directory."""
+    command = [*PROGRAM, "serve", "--root", root, "--port", "0", "--data-dir", data_dir]
+    with Server(root, data_dir=data_dir):
+        done = [subprocess.run(command, capture_output=True, text=True) for _ in range(rounds)]
+    lines = [len(one.stderr.strip().splitlines()) for one in done if one.returncode == 1]
+    return {"refused_in_one_sentence": lines.count(1)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", default=str(FIXTURE))
-    parser.add_argument("--rounds", type=int, default=200)
-    arguments = parser.parse_args()
-    few, root = max(5, arguments.rounds // 20), arguments.root
-    print(f"machine  {describe()}\nroot     {root}")
-    folder = tempfile.mkdtemp()
-    try:
-        print(kills(root, f"{folder}/kills", arguments.rounds), flush=True)
-        print(full_disk(root, f"{folder}/full", few), flush=True)
-        for line in torn(root, folder, few):
-            print(line, flush=True)
-        print(flipped(root, f"{folder}/flipped", few), flush=True)
-        print(second(root, f"{folder}/second", few), flush=True)
-    finally:
-        shutil.rmtree(folder)
+FAULTS: dict[str, Callable[[str, str, int], Figures]] = {
+    "kill -9": kills,
+    "full disk": full_disk,
+    "torn tail of the log": partial(torn, add_half),
+    "torn last page": partial(torn, cut_half),
+    "flipped bit of the payload": flipped,
+    "second server": second,
+}
 
 
-if __name__ == "__main__":
-    main()
+def main(arguments: list[str]) -> None:
+    with Run(__doc__, arguments, rounds=200) as run:
+        few = max(5, run.given.rounds // 20)
+        for name, fault in FAULTS.items():
+            rounds = run.given.rounds if fault is kills else few
+            with tempfile.TemporaryDirectory() as folder:
+                run.row(name, rounds=rounds, **fault(run.root, f"{folder}/data", rounds))

@@ -1,33 +1,29 @@
-"""How fast does it start and answer, and in how much memory? Through HTTP, like any client.
+"""Start, memory, hits and misses of one server, through HTTP like any client."""
 
-scripts/bench serve --root DIR [--queries 20000]
-"""
-
-from __future__ import annotations
-
-import argparse
 import statistics
 import tempfile
-from pathlib import Path
 
-from machine import Client, Server, describe, percentile, questions
+from .harness import Run
+from .servers import KINDS, Client, Server
+from .texts import questions
 
-KINDS = (("queryAgents", "context"), ("querySkills", "context"), ("queryWorkflows", "goal"))
-FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
+FIRST, HITS = 1000, 2000
 
 
-def starts(root: str, rounds: int) -> tuple[list[float], list[float]]:
-    cold, warm = [], []
-    for _ in range(rounds):
+def starts(run: Run) -> None:
+    """Cold: with an empty data directory. Warm: with the index that the cold start left."""
+    spent: dict[str, list[float]] = {"cold": [], "warm": []}
+    for _ in range(run.given.rounds):
         with tempfile.TemporaryDirectory() as data_dir:
-            for times in (cold, warm):
-                server = Server([root], data_dir)
-                times.append(server.ready_s)
-                server.stop()
-    return cold, warm
+            for times in spent.values():
+                with Server(run.root, data_dir=data_dir) as server:
+                    times.append(server.ready_s)
+    for name, times in spent.items():
+        run.row(f"{name} start", unit="s", runs=len(times), median=statistics.median(times))
 
 
 def ask(client: Client, texts: list[str]) -> list[float]:
+    """Milliseconds of each question, of the three kinds in turn."""
     spent = []
     for number, text in enumerate(texts):
         method, field = KINDS[number % len(KINDS)]
@@ -37,38 +33,20 @@ def ask(client: Client, texts: list[str]) -> list[float]:
     return spent
 
 
-def row(name: str, values: list[float], unit: str) -> str:
-    p50, p95, p99 = (percentile(values, share) for share in (0.5, 0.95, 0.99))
-    return f"{name:34} p50 {p50:7.3f}  p95 {p95:7.3f}  p99 {p99:7.3f} {unit}"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", default=str(FIXTURE))
-    parser.add_argument("--queries", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    arguments = parser.parse_args()
-    print(f"machine  {describe()}\nroot     {arguments.root}")
-    cold, warm = starts(arguments.root, arguments.rounds)
-    print(f"cold start, {len(cold)} runs             median {statistics.median(cold):.3f} s")
-    print(f"warm start, {len(warm)} runs             median {statistics.median(warm):.3f} s")
-    texts = questions(arguments.root, arguments.queries)
-    with tempfile.TemporaryDirectory() as data_dir:
-        server = Server([arguments.root], data_dir)
-        client = Client(server.port)
-        print(f"entries                            {server.get('/health')[1]['indexes']}")
-        print(f"memory, idle                       {server.memory_mb():.1f} MB")
-        first = ask(client, texts[:1000])
-        print(f"memory after 1,000 questions       {server.memory_mb():.1f} MB")
-        print(row("miss, one connection", first, "ms"))
-        hot = [client.call("queryAgents", {"context": texts[0]})[1] for _ in range(2000)]
-        print(row("hit, one connection", hot, "ms"))
-        rest = ask(client, texts[1000:])
-        if rest:
-            print(row(f"miss, the next {len(rest):,}", rest, "ms"))
-        print(f"memory after {arguments.queries:,} questions      {server.memory_mb():.1f} MB")
-        server.stop()
-
-
-if __name__ == "__main__":
-    main()
+def main(arguments: list[str]) -> None:
+    with Run(__doc__, arguments, queries=20_000, rounds=5) as run:
+        starts(run)
+        texts = questions(run.root, run.given.queries)
+        with Server(run.root) as server:
+            client, before = Client(server.port), server.cpu_s
+            run.row("entries", server.get("/health")[1]["indexes"])
+            run.row("memory, idle", server.memory_mb, "MB")
+            run.times("miss, one connection", ask(client, texts[:FIRST]))
+            run.row(f"memory after {FIRST:,} questions", server.memory_mb, "MB")
+            hot = {"context": texts[0]}
+            run.times("hit", [client.call("queryAgents", hot)[1] for _ in range(HITS)])
+            if rest := texts[FIRST:]:
+                run.times("miss, the others", ask(client, rest))
+            run.row(f"memory after {len(texts):,} questions", server.memory_mb, "MB")
+            each = (server.cpu_s - before) * 1000 / (len(texts) + HITS)
+            run.row("processor time of a request", each, "ms")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from orchestr8_index.catalog.index import Index, Segment
-from orchestr8_index.search.query import MOST_SPELT, read_query
+from orchestr8_index.search.compounds import MOST_SPELT
+from orchestr8_index.search.query import read_query
 from orchestr8_index.text import Terms
 
 from ..trees import Files, agent

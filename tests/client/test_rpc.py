@@ -42,8 +42,8 @@ def test_errors_become_those_of_the_family() -> None:
 
 
 def test_an_error_that_is_not_known_keeps_its_code() -> None:
-    error = error_of(ErrorObject(-32042, "New."))
-    assert (type(error), error.code, error.sentence) == (RequestError, -32042, "New.")
+    error = error_of(ErrorObject(-32098, "New."))
+    assert (type(error), error.code, error.sentence) == (RequestError, -32098, "New.")
 
 
 @pytest.mark.parametrize("errors", [None, 7, [], [7], [{}]])

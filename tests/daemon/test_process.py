@@ -19,7 +19,6 @@ from orchestr8_index.cli import cli
 from orchestr8_index.daemon import process, supervise
 from orchestr8_index.daemon.pidfile import PidFile
 from orchestr8_index.daemon.process import own_facts, proven
-from orchestr8_index.daemon.watcher import Watcher
 from orchestr8_index.errors import NotOurs
 
 from ..serve.asking import settings_of
@@ -206,24 +205,6 @@ def test_a_pid_file_that_is_a_link_ends_nobody(tmp_path: Path, sent: list[Any]) 
         supervise.stop(settings_of(tmp_path))
     other.release()
     assert sent == []
-
-
-def test_a_watcher_passes_its_end_on_to_a_proven_server_only(
-    tmp_path: Path, lock: PidFile, sent: list[Any]
-) -> None:
-    lock.write(pid=-1)
-    Watcher(tmp_path, [], adopts=True)._stop(signal.SIGTERM, None)
-    assert sent == []
-
-
-@linux
-def test_a_watcher_ends_the_server_that_it_took_over(
-    tmp_path: Path, sent: list[Any], starting: Start
-) -> None:
-    path = tmp_path / "mcp.pid"
-    named(path, pid=starting(HOLD + OURS, path))
-    Watcher(tmp_path, [], adopts=True)._stop(signal.SIGTERM, None)
-    assert [number for _, number in sent] == [signal.SIGTERM]
 
 
 def test_a_group_of_nobody_is_not_ended(sent: list[Any]) -> None:

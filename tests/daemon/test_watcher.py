@@ -16,8 +16,8 @@ import pytest
 
 from orchestr8_index.config import REPOSITORY
 from orchestr8_index.daemon import watcher as watch
-from orchestr8_index.daemon.pidfile import SERVER_NAME, PidFile
-from orchestr8_index.daemon.watcher import LOCK_NAME, Watcher, main
+from orchestr8_index.daemon.pidfile import PidFile
+from orchestr8_index.daemon.watcher import LOCK_NAME, UNWATCHED, Watched, Watcher, main
 
 from ..processes import wait_for
 
@@ -108,46 +108,37 @@ def test_a_stop_while_a_child_is_being_started_ends_that_child(
     assert [child.returncode for child in started] == [70, -signal.SIGTERM]
 
 
-# --- a server that runs already ----------------------------------------------------------------
+# --- seen from the server ----------------------------------------------------------------------
 
 
-def adopting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves: bool) -> Watcher:
-    """A watcher of a server that ends at the first look after the first one."""
-    server = PidFile(tmp_path / SERVER_NAME)
-    assert server.acquire()
-    server.write(pid=None, port=1)
-
-    def end(seconds: float) -> None:
-        if leaves:
-            server.leave()
-        server.release()
-
-    monkeypatch.setattr(time, "sleep", end)
-    script = f"cd '{tmp_path}'; echo x >> runs"
-    return Watcher(tmp_path, ["/bin/sh", "-c", script], adopts=True)
+@pytest.fixture
+def watching(tmp_path: Path) -> Iterator[PidFile]:
+    """The lock of a watcher which is the parent of this process."""
+    lock = PidFile(tmp_path / LOCK_NAME)
+    assert lock.acquire()
+    lock.write(pid=os.getppid())
+    yield lock
+    lock.release()
 
 
-def test_an_adopted_server_that_crashes_is_started_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_server_says_that_its_watcher_was_ended(
+    tmp_path: Path, watching: PidFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watcher = adopting(tmp_path, monkeypatch, leaves=False)
-    monkeypatch.setattr(watcher, "_rest", lambda seconds: None)
-    assert watcher.run() == 0
-    assert runs(tmp_path) == 1
+    watched = Watched(tmp_path)
+    assert watched.reasons == []
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert watched.reasons == [UNWATCHED]
 
 
-def test_an_adopted_server_that_was_told_to_end_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("pid", [None, 2**22 + 1])
+def test_a_server_that_no_watcher_started_misses_none(
+    tmp_path: Path, watching: PidFile, monkeypatch: pytest.MonkeyPatch, pid: int | None
 ) -> None:
-    assert adopting(tmp_path, monkeypatch, leaves=True).run() == 0
-    assert not (tmp_path / "runs").exists()
-
-
-def test_a_crash_whose_status_nobody_knows_is_logged_without_one(tmp_path: Path) -> None:
-    (tmp_path / "logs" / watch.STDERR_NAME).write_text("")
-    Watcher(tmp_path, [])._write_crash(watch.UNKNOWN_END, 0.5)
-    told = json.loads((tmp_path / "logs" / "mcp.log").read_text())
-    assert told["message"] == "the server ended; it is started again in 0.5 s"
+    """In the foreground, or under the machine's own service manager."""
+    watching.write(pid=pid)
+    watched = Watched(tmp_path)
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert watched.reasons == []
 
 
 # --- as a process ------------------------------------------------------------------------------

@@ -95,13 +95,13 @@ def one(world: World) -> Running:
 
 def test_experience_survives_a_kill(world: World) -> None:
     server = one(world)
-    call(server.port, "cacheDecision", report("t2", "cure the zebra"))
+    call(server.port, "cacheDecision", report("t2", "xyzzqv the plughwort"))
     server.stop(signal.SIGKILL)
     again = world.serve("--root", ROOT)
-    assert call(again.port, "cacheDecision", report("t2", "cure the zebra"))["result"]["receipt"][
-        "duplicate"
-    ]
-    rows = call(again.port, "queryAgents", {"context": "cure the zebra"})["result"]["agents"]
+    assert call(again.port, "cacheDecision", report("t2", "xyzzqv the plughwort"))["result"][
+        "receipt"
+    ]["duplicate"]
+    rows = call(again.port, "queryAgents", {"context": "xyzzqv the plughwort"})["result"]["agents"]
     assert [row["name"] for row in rows] == ["docs-writer"]
 
 

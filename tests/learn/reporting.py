@@ -52,7 +52,7 @@ async def send(outcomes: Outcomes, *given: Any, **fields: Any) -> Applied:
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: Path, **limits: int) -> AsyncIterator[Outcomes]:
+async def opened(folder: Path, **limits: Any) -> AsyncIterator[Outcomes]:
     """Outcomes as a server has them; closed like a server that is killed: nothing is written."""
     store = Store(folder, **limits)
     outcomes = Outcomes(store, Terms())
@@ -64,7 +64,7 @@ async def opened(folder: Path, **limits: int) -> AsyncIterator[Outcomes]:
         await asyncio.to_thread(store.close)
 
 
-def with_outcomes(folder: Path, work: Callable[[Outcomes], Awaitable[T]], **limits: int) -> T:
+def with_outcomes(folder: Path, work: Callable[[Outcomes], Awaitable[T]], **limits: Any) -> T:
     async def run() -> T:
         async with opened(folder, **limits) as outcomes:
             return await work(outcomes)

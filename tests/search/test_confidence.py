@@ -36,10 +36,10 @@ def test_features_are_never_negative(shipped_index: Index, terms: Terms) -> None
             assert min(seen.values()) >= 0
 
 
-def test_a_single_hit_is_no_crowd(shipped_index: Index, terms: Terms) -> None:
+def test_hits_far_below_the_first_are_no_crowd(shipped_index: Index, terms: Terms) -> None:
     segment = shipped_index.segments["agent"]
     ranking = rank(segment, "deadlocks", terms)
-    assert len(ranking.hits) == 1
+    assert len(ranking.hits) > 1
     assert features(segment, ranking)["crowd"] == 0
 
 

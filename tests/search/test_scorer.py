@@ -103,3 +103,13 @@ def test_numpy_is_for_large_segments() -> None:
     assert isinstance(add_up(segment, []), PlainTotals)
     segment.uses_numpy = True
     assert isinstance(add_up(segment, []), NumpyTotals)
+
+
+@given(WEIGHTED, st.lists(st.integers(0, 10**12), min_size=SIZE, max_size=SIZE))
+def test_both_kernels_add_to_all_alike(weighted: Weighted, given_: list[int]) -> None:
+    def added(totals: Totals) -> list[tuple[int, int]]:
+        totals.add(given_)
+        return totals.best(SIZE)
+
+    plain, fast = (added(kernel(SEGMENT, make_parts(weighted))) for kernel in KERNELS)
+    assert plain == fast and len(plain) >= sum(map(bool, given_))

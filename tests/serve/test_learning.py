@@ -70,13 +70,13 @@ def test_no_outcome_is_from_the_future(run: Run) -> None:
 
 def test_a_full_receipt_says_the_rank_before_and_after(run: Run) -> None:
     async def work(learner: Learner) -> None:
-        (entry,) = (await learner.report(text="cure the zebra", receipt="full"))["receipt"][
+        (entry,) = (await learner.report(text="xyzzqv the plughwort", receipt="full"))["receipt"][
             "entries"
         ]
         assert (entry["rank_before"], entry["rank_after"]) == (0, 1)
-        (entry,) = (await learner.report("t2", "cure a zebra now", receipt="full"))["receipt"][
-            "entries"
-        ]
+        (entry,) = (await learner.report("t2", "xyzzqv a plughwort now", receipt="full"))[
+            "receipt"
+        ]["entries"]
         assert entry["rank_before"] == entry["rank_after"] == 1
 
     run(work)
@@ -147,22 +147,22 @@ def test_hostile_text_is_data(run: Run) -> None:
 
 def test_experience_is_live_in_the_next_question(run: Run) -> None:
     async def work(learner: Learner) -> None:
-        assert await learner.agents("cure the zebra") == []
-        await learner.report(text="cure the zebra")
-        assert await learner.agents("cure the zebra") == ["docs-writer"]
+        assert await learner.agents("xyzzqv the plughwort") == []
+        await learner.report(text="xyzzqv the plughwort")
+        assert await learner.agents("xyzzqv the plughwort") == ["docs-writer"]
 
     run(work)
 
 
 def test_the_cache_never_serves_an_answer_from_before_an_outcome(run: Run) -> None:
     async def work(learner: Learner) -> None:
-        for text in ("cure the zebra", "cure the zebra"):
+        for text in ("xyzzqv the plughwort", "xyzzqv the plughwort"):
             await learner.agents(text)
         assert learner.state.query_cache.hits == 1
-        await learner.report(text="cure the zebra")
-        assert await learner.agents("cure the zebra") == ["docs-writer"]
+        await learner.report(text="xyzzqv the plughwort")
+        assert await learner.agents("xyzzqv the plughwort") == ["docs-writer"]
         await learner.call("forgetDecisions", task_id="t1")
-        assert await learner.agents("cure the zebra") == []
+        assert await learner.agents("xyzzqv the plughwort") == []
 
     run(work)
 

@@ -78,7 +78,8 @@ def test_the_examples_are_answered_as_they_say(tmp_path: Path, shipped_index: In
         return [
             name
             for name in sorted(WITH_EXAMPLE, key=lambda name: name not in first)
-            if not fits(METHODS[name], await perform(learner.state, name, params(name)))
+            if METHODS[name].face == "index"  # tests/coordinate has a shared state to ask
+            and not fits(METHODS[name], await perform(learner.state, name, params(name)))
         ]
 
     assert learn(tmp_path, shipped_index, ask_all) == []

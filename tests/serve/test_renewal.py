@@ -19,7 +19,7 @@ from ..trees import Files, agent
 from .asking import call
 from .learners import Learner, Work, learn
 
-QUESTION = "cure the zebra"
+QUESTION = "xyzzqv the plughwort"
 Run = Callable[..., Any]
 
 

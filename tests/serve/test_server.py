@@ -44,12 +44,6 @@ def test_a_signal_ends_it_without_being_raised_again(pidfile: PidFile, tmp_path:
     assert PidFile(tmp_path / "mcp.pid").owner() is None
 
 
-def test_a_signal_is_noted_for_a_watcher_that_is_no_parent(pidfile: PidFile) -> None:
-    pidfile.write(pid=1, port=2)
-    serve(ends_at_once, pidfile, listen(0))
-    assert pidfile.last() == {"pid": 1, "port": 2, "leaving": True}
-
-
 def test_a_defect_releases_the_lock_too(
     pidfile: PidFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

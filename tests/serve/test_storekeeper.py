@@ -227,17 +227,17 @@ def test_reports_are_taken_while_questions_wait_for_what_was_learnt(
     data: Path, shipped_index: Index
 ) -> None:
     async def learnt(learner: Learner) -> None:
-        await learner.report(text="cure the zebra")
+        await learner.report(text="xyzzqv the plughwort")
 
     async def early(learner: Learner) -> None:
         bound = asyncio.Event()
         learner.store.prepare = lambda experience: bound.wait()  # type: ignore[assignment,return-value]
-        await learner.report("t2", "cure the zebra")
-        assert await learner.agents("cure the zebra") == []
+        await learner.report("t2", "xyzzqv the plughwort")
+        assert await learner.agents("xyzzqv the plughwort") == []
         bound.set()
         while not learner.store.experience.wins["agent"]:
             await asyncio.sleep(0)
-        assert await learner.agents("cure the zebra") == ["docs-writer"]
+        assert await learner.agents("xyzzqv the plughwort") == ["docs-writer"]
 
     learn(data, shipped_index, learnt)
     learn(data, shipped_index, early)
@@ -251,7 +251,7 @@ def test_experience_that_could_not_be_bound_beforehand_is_used_all_the_same(
             raise SnapshotUnreadable("The snapshot was truncated while it was open.")
 
         learner.store.prepare = fail
-        await learner.report(text="cure the zebra")
-        assert await learner.agents("cure the zebra") == ["docs-writer"]
+        await learner.report(text="xyzzqv the plughwort")
+        assert await learner.agents("xyzzqv the plughwort") == ["docs-writer"]
 
     learn(data, shipped_index, work)

@@ -147,14 +147,14 @@ def test_what_the_damaged_file_still_says_is_saved(tmp_path: Path) -> None:
 
 def test_a_mending_that_was_cut_short_is_finished(tmp_path: Path) -> None:
     fill(tmp_path, "t1")
-    (tmp_path / NAME).rename(tmp_path / backup.READY)
+    (tmp_path / NAME).rename(tmp_path / f"{NAME}.ready")
     assert reopened(tmp_path) is None
     assert tasks_of(tmp_path / NAME) == ["t1"]
 
 
 def test_a_mending_that_had_not_begun_to_replace_starts_afresh(tmp_path: Path) -> None:
     fill(tmp_path, "t1")
-    for name in (backup.READY, f"{backup.READY}.part"):
+    for name in (f"{NAME}.ready", f"{NAME}.ready.part"):
         (tmp_path / name).write_text("half")
     assert reopened(tmp_path) is None
     assert (tasks_of(tmp_path / NAME), [*tmp_path.glob("*.ready*")]) == (["t1"], [])

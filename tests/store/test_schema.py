@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestr8_index.store import schema
 from orchestr8_index.store.database import connect
-from orchestr8_index.store.store import Store
+from orchestr8_index.store.store import LEDGER, Store
 
 ORIGINAL = {
     "agent_queries": "id timestamp capability role context agents_returned cache_hit duration_ms",
@@ -66,37 +67,32 @@ BAD = ("CREATE TABLE half (n INTEGER)", "CREATE TABLE half (n INTEGER)")
 
 
 def test_a_failing_step_leaves_the_one_before(
-    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+    connection: sqlite3.Connection,
 ) -> None:
     first = len(schema.MIGRATIONS)
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, GOOD, BAD))
     with pytest.raises(sqlite3.OperationalError):
-        schema.migrate(connection)
+        schema.migrate(connection, (*schema.MIGRATIONS, GOOD, BAD))
     assert schema.version(connection) == first + 1
     assert "more" in tables(connection) and "half" not in tables(connection)
 
 
 def test_a_step_that_failed_runs_when_it_is_mended(
-    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+    connection: sqlite3.Connection,
 ) -> None:
     before = schema.MIGRATIONS
-    monkeypatch.setattr(schema, "MIGRATIONS", (*before, BAD))
     with pytest.raises(sqlite3.OperationalError):
-        schema.migrate(connection)
-    monkeypatch.setattr(schema, "MIGRATIONS", (*before, GOOD))
-    assert schema.migrate(connection) == len(before) + 1
+        schema.migrate(connection, (*before, BAD))
+    assert schema.migrate(connection, (*before, GOOD)) == len(before) + 1
 
 
-def test_a_backup_is_made_before_a_migration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def open_once() -> int:
-        store = Store(tmp_path)
+def test_a_backup_is_made_before_a_migration(tmp_path: Path) -> None:
+    def open_once(*more: tuple[str, ...]) -> int:
+        steps = (*schema.MIGRATIONS, *more)
+        store = Store(tmp_path, layout=replace(LEDGER, migrations=steps))
         store.open()
         store.close()
         return len(list((tmp_path / "backups").glob("mcp-*.db")))
 
     assert open_once() == 0
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, GOOD))
-    assert open_once() == 1
-    assert open_once() == 1
+    assert open_once(GOOD) == 1
+    assert open_once(GOOD) == 1

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from orchestr8_index.errors import StoreUnavailable
 from orchestr8_index.store import ledger
 from orchestr8_index.store import store as storing
 from orchestr8_index.store.database import connect, used_bytes
-from orchestr8_index.store.store import Store
+from orchestr8_index.store.store import LEDGER, Layout, Store
 
 from ..learn.reporting import decision
 
@@ -24,8 +25,10 @@ NOTE = ("2026", None, None, "x" * 900, "[]", 0, 1.0, "querySkills")
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: Path, soft_mb: int = 100, hard_mb: int = 500) -> AsyncIterator[Store]:
-    store = Store(folder, soft_mb, hard_mb)
+async def opened(
+    folder: Path, soft_mb: int = 100, hard_mb: int = 500, layout: Layout = LEDGER
+) -> AsyncIterator[Store]:
+    store = Store(folder, soft_mb, hard_mb, layout)
     store.open()
     store.start()
     try:
@@ -35,10 +38,14 @@ async def opened(folder: Path, soft_mb: int = 100, hard_mb: int = 500) -> AsyncI
 
 
 def run(
-    folder: Path, work: Callable[[Store], Awaitable[Any]], soft_mb: int = 100, hard_mb: int = 500
+    folder: Path,
+    work: Callable[[Store], Awaitable[Any]],
+    soft_mb: int = 100,
+    hard_mb: int = 500,
+    layout: Layout = LEDGER,
 ) -> Any:
     async def running() -> Any:
-        async with opened(folder, soft_mb, hard_mb) as store:
+        async with opened(folder, soft_mb, hard_mb, layout) as store:
             return await work(store)
 
     return asyncio.run(running())
@@ -163,9 +170,7 @@ def test_above_the_soft_limit_the_query_log_shrinks(tmp_path: Path) -> None:
     assert before == 2000 and after <= 1000  # another bite may have been taken by now
 
 
-def test_it_shrinks_bite_by_bite_until_there_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_shrinks_bite_by_bite_until_there_is_room(tmp_path: Path) -> None:
     """Half of the log at once held up every outcome for seconds."""
     bites: list[int] = []
     prune = ledger.prune_queries
@@ -174,8 +179,6 @@ def test_it_shrinks_bite_by_bite_until_there_is_room(
         bites.append(prune(connection, 100))
         return bites[-1]
 
-    monkeypatch.setattr(ledger, "prune_queries", bite)
-
     async def work(store: Store) -> int:
         await store.write(lambda connection: ledger.write_queries(connection, [NOTE] * 2000))
         store.admit()
@@ -183,7 +186,8 @@ def test_it_shrinks_bite_by_bite_until_there_is_room(
             await asyncio.sleep(0)
         return used_bytes(store.reader)
 
-    assert run(tmp_path, work, soft_mb=1) <= 750_000
+    in_bites = replace(LEDGER, prune=bite)
+    assert run(tmp_path, work, soft_mb=1, layout=in_bites) <= 750_000
     assert len(bites) > 3 and set(bites) == {100}
 
 

@@ -21,7 +21,9 @@ from .results import slim
 from .schemas import input_schema, output_schema
 
 Ctx = ServerRequestContext[Any, Any]
-TOOLS: dict[str, Method] = {method.short: method for method in METHODS.values() if method.when}
+TOOLS: dict[str, Method] = {
+    method.short: method for method in METHODS.values() if method.when and method.face == "index"
+}
 WHOLE = {"resultType": "complete"}
 ERROR = "orchestr8/error"
 INSTRUCTIONS = f"""\

@@ -1,0 +1,1 @@
+"""Shared values, locks, messages and sessions for agents that work on one repository."""

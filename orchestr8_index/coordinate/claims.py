@@ -1,0 +1,268 @@
+"""Claims: files that an agent edits are its own, though it never asked for a lock.
+
+A host's hooks call these for every tool use. A claim is a lock of the table, owned by who the hook
+says it is; `ident` of such a caller is `SESSION/AGENT`, with no agent for the session itself. What
+an agent changed is its uncommitted work until git shows the file clean.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from .caller import Caller
+from .granting import end, grant
+from .holds import Hold, holds, overlapping
+from .journal import Change
+from .messages import post
+from .resources import is_below, resolve
+from .schema import HELD
+
+Policy = Literal["deny", "warn", "off"]
+TTL_S = 900  # more than a host's longest tool call
+RENEW_MS = 60_000
+WORK_S = 86_400
+MOST_TOLD = 10_000
+CLAIM = "@claim"
+_WORK = "@work"
+
+
+class Verdict(Struct, frozen=True):
+    """`reason` is for the model that was denied, `context` for one that goes on; "" is silence."""
+
+    denied: bool = False
+    reason: str = ""
+    context: str = ""
+
+
+class Work(Struct, frozen=True):
+    """A file that an agent changed and git does not have yet."""
+
+    name: str
+    ident: str
+    at: int
+
+
+class Told:
+    """Who was told what: each thing once."""
+
+    def __init__(self) -> None:
+        self._told: OrderedDict[tuple[str, ...], None] = OrderedDict()
+
+    def first(self, *what: str) -> bool:
+        if what in self._told:
+            return False
+        self._told[what] = None
+        if len(self._told) > MOST_TOLD:
+            self._told.popitem(last=False)
+        return True
+
+
+def session_of(ident: str) -> str:
+    return ident.partition("/")[0]
+
+
+def claim(
+    change: Change, caller: Caller, path: str, purpose: str, policy: Policy, told: Told
+) -> Verdict:
+    """Before an edit: claim the file, or say who has it."""
+    resource = resolve(path, caller.tree)
+    rows = [
+        row for row in overlapping(change.connection, change.project, resource) if not row.state
+    ]
+    others = [row for row in rows if row.ident != caller.who and not _takes_over(caller, row)]
+    if others:
+        return _held_by_others(change, caller, others[0], policy, told)
+    for row in rows:
+        if row.ident != caller.who:
+            _hand_over(change, caller, row)
+    if rows:
+        renew(change, caller)
+    else:
+        grant(change, [_row(change, caller, resource, purpose)])
+    _note_work(change, caller, resource)
+    return _elsewhere(change, caller, resource, told)
+
+
+def _takes_over(caller: Caller, row: Hold) -> bool:
+    """A subagent may edit what its own session claimed."""
+    return row.request == CLAIM and row.ident == f"{session_of(caller.who)}/"
+
+
+def _hand_over(change: Change, caller: Caller, row: Hold) -> None:
+    change.connection.execute(
+        "UPDATE hold SET ident = ?, holder = ?, ends = ? WHERE project = ? AND rev = ?"
+        " AND resource = ?",
+        (caller.who, caller.name, change.lease(TTL_S), change.project, row.rev, row.resource),
+    )
+
+
+def _row(change: Change, caller: Caller, resource: str, purpose: str) -> Hold:
+    from secrets import token_urlsafe
+
+    ends = change.lease(TTL_S)
+    fixed = (change.rev, resource, HELD, 0, caller.name, caller.who, purpose[:200])
+    return Hold(*fixed, token_urlsafe(16), TTL_S * 1000, ends, change.at, CLAIM)
+
+
+def _held_by_others(
+    change: Change, caller: Caller, row: Hold, policy: Policy, told: Told
+) -> Verdict:
+    shown = row.shown(change.clock)
+    what = f", for {shown['purpose']}" if row.purpose else ""
+    held = f"{row.resource} is being edited by {row.holder}{what}, since {shown['since']}"
+    if policy == "deny":
+        until = f"until {shown['until']} at the latest"
+        cure = "Work on something else, or send them a message and wait for their answer."
+        return Verdict(True, f"{held}, {until}. {cure}")
+    _note_work(change, caller, resolve(row.resource, ""))
+    if not told.first("beside", caller.who, row.ident, row.resource):
+        return Verdict()
+    body = f"{caller.name} edits {row.resource} too, which you have claimed."
+    post(change, [row.holder], f"{caller.name} edits your file"[:200], body)
+    cure = "Both edits go on; look at the file again before you write, and agree who does what."
+    return Verdict(context=f"{held}. {cure}")
+
+
+def _elsewhere(change: Change, caller: Caller, resource: str, told: Told) -> Verdict:
+    """The same file in another worktree of the repository is another file: noted, once."""
+    inside = os.path.relpath(resource, caller.tree)
+    for tree in worktrees(caller.tree):
+        if inside.startswith("..") or tree == caller.tree:
+            continue
+        for row in overlapping(change.connection, change.project, os.path.join(tree, inside)):
+            foreign = row.state == HELD and session_of(row.ident) != session_of(caller.who)
+            if foreign and told.first("elsewhere", caller.who, row.ident, row.resource):
+                note = f"{row.holder} edits the same file in another worktree: {row.resource}."
+                return Verdict(context=f"{note} Expect a merge.")
+    return Verdict()
+
+
+def renew(change: Change, caller: Caller) -> None:
+    """At every tool use; written at most once a minute."""
+    ends = change.now + TTL_S * 1000
+    change.connection.execute(
+        "UPDATE hold SET ends = ? WHERE project = ? AND ident = ? AND request = ? AND ends < ?",
+        (change.lease(TTL_S), change.project, caller.who, CLAIM, ends - RENEW_MS),
+    )
+
+
+def needs_renewal(connection: sqlite3.Connection, caller: Caller, now: int) -> bool:
+    condition = "ident = ? AND request = ? AND ends < ? LIMIT 1"
+    soon = now + TTL_S * 1000 - RENEW_MS
+    return bool(holds(connection, caller.project, condition, caller.who, CLAIM, soon))
+
+
+def is_claimed(connection: sqlite3.Connection, caller: Caller, path: str, now: int) -> bool:
+    """Whether the claim stands, is fresh and its work noted: then nothing is written for it."""
+    resource = resolve(path, caller.tree)
+    soon = now + TTL_S * 1000 - RENEW_MS
+    rows = holds(connection, caller.project, "resource = ? AND state = 0", resource)
+    return any(row.ident == caller.who and row.ends >= soon for row in rows)
+
+
+def leave(change: Change, caller: Caller, with_agents: bool = False) -> int:
+    """The agent ends, or with `with_agents` the session and all its agents; how many claims."""
+    condition, value = "ident = ? AND request = ?", caller.who
+    if with_agents:
+        condition, value = "substr(ident, 1, ?) = ? AND request = ?", f"{session_of(caller.who)}/"
+    given = (len(value), value, CLAIM) if with_agents else (value, CLAIM)
+    rows = holds(change.connection, change.project, condition, *given)
+    end(change, rows, "released")
+    return len(rows)
+
+
+# --- uncommitted work ------------------------------------------------------------------------
+
+
+def _note_work(change: Change, caller: Caller, resource: str) -> None:
+    work = msgspec.json.encode(Work(caller.name, caller.who, change.at)).decode()
+    change.note(f"{_WORK}{resource}\0{caller.who}", work, change.lease(WORK_S))
+
+
+def work_in(connection: sqlite3.Connection, project: str, tree: str) -> dict[str, list[Work]]:
+    """Uncommitted work below a working tree, by path."""
+    start = f"{_WORK}{tree.rstrip('/')}/"
+    query = "SELECT key, value FROM item WHERE project = ? AND key >= ? AND key < ?"
+    found: dict[str, list[Work]] = {}
+    for key, value in connection.execute(query, (project, start, start[:-1] + "0")):
+        path = key[len(_WORK) :].partition("\0")[0]
+        found.setdefault(path, []).append(msgspec.json.decode(value, type=Work))
+    return found
+
+
+def forget_clean(change: Change, tree: str, dirty: Collection[str]) -> int:
+    """Work on files that git shows clean is done; `dirty` are the others' absolute paths."""
+    gone = 0
+    for path, works in work_in(change.connection, change.project, tree).items():
+        if path not in dirty:
+            for work in works:
+                change.forget(f"{_WORK}{path}\0{work.ident}")
+                gone += 1
+    return gone
+
+
+def beside(
+    connection: sqlite3.Connection, caller: Caller
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What others claimed or changed in the caller's tree, by path; and the caller's own paths.
+
+    A session and its own agents are not others to each other: they commit together.
+    """
+    own, theirs, mine = session_of(caller.who), dict[str, str](), set[str]()
+    for row in holds(connection, caller.project, "request = ? AND state = 0", CLAIM):
+        if is_below(row.resource, caller.tree) and session_of(row.ident) != own:
+            theirs[row.resource] = row.holder
+    for path, works in work_in(connection, caller.project, caller.tree).items():
+        for work in works:
+            if session_of(work.ident) == own:
+                mine.add(path)
+            else:
+                theirs.setdefault(path, work.name)
+    return theirs, tuple(sorted(mine - theirs.keys()))
+
+
+# --- the repository --------------------------------------------------------------------------
+
+
+def common_folder(tree: str) -> Path | None:
+    """The folder of git that all worktrees of a repository share; None outside one."""
+    dot = Path(tree, ".git")
+    if dot.is_dir():
+        return dot
+    try:
+        told = dot.read_text("utf-8").removeprefix("gitdir:").strip()
+        own = Path(tree, told)
+        return Path(own, (own / "commondir").read_text("utf-8").strip()).resolve()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def worktrees(tree: str) -> list[str]:
+    """All working trees of the repository, by git's own notes; the tree alone outside one."""
+    common = common_folder(tree)
+    if common is None:
+        return [tree]
+    found = {str(common.parent)}
+    for note in common.glob("worktrees/*/gitdir"):
+        try:
+            found.add(str(Path(note.read_text("utf-8").strip()).parent))
+        except (OSError, UnicodeDecodeError):
+            continue
+    return sorted(found)
+
+
+def stash_entries(tree: str) -> int:
+    """How many entries the stash of the repository has."""
+    common = common_folder(tree)
+    try:
+        return len((common or Path(tree)).joinpath("logs/refs/stash").read_bytes().splitlines())
+    except OSError:
+        return 0

@@ -1,0 +1,166 @@
+"""Changes of the shared state, one after another: committed, then told to those who wait."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from ..errors import RequestError, StoreUnavailable
+from ..store.store import Store
+from .agents import Seen
+from .caller import Caller
+from .clock import Clock
+from .feed import Feed
+from .journal import NEVER, Change, Journal, Refusal, answered_before, keep_answer_of
+from .locks import Queued
+from .mend import layout
+from .messages import SERVER
+from .revisions import Revisions
+from .upkeep import Topics, expire, next_due
+from .values import Reader
+
+Work = Callable[[Change], Any]
+SWEEP_SECONDS = (0.2, 1.0)  # at least and at most between two looks for what has ended
+
+
+class Committed(Struct, frozen=True):
+    answer: Any
+    topics: Topics
+
+
+class Commits:
+    """Opened once by `open` (blocking; raises sqlite3.Error, OSError, StoreTooNew), then `start`ed
+    in the loop in which it is used. `counts` counts calls by method and refusals by error.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        sync: str = "full",
+        hard_mb: int = 500,
+        most_waiting: int = 1000,
+        clock: Clock | None = None,
+    ) -> None:
+        self.data_dir = data_dir
+        self.clock = clock or Clock()
+        self.store = Store(data_dir, hard_mb, hard_mb, layout(sync))
+        self.feed = Feed(most_waiting)
+        self.counts: Counter[str] = Counter()
+        self.seen = Seen(self.clock)
+        self.journal: Journal
+        self.reader: Reader
+        self._sweep: asyncio.TimerHandle | None = None
+        self._behind: set[asyncio.Future[Any]] = set()
+
+    def open(self) -> None:
+        self.store.open()
+        try:
+            self.journal = Journal(self.clock, Revisions(self.data_dir))
+            self.store.prepare(self._prepare)
+            self.reader = Reader(self.store.reader, self.clock)
+        except BaseException:
+            self.store.close()
+            raise
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        self.journal.open(connection)
+        self.journal.due = next_due(connection)
+
+    def start(self) -> None:
+        self.store.start()
+        self._schedule()
+
+    async def close(self) -> None:
+        """Wake all who wait, write what is queued, and close the file."""
+        self.feed.close()
+        if self._sweep is not None:
+            self._sweep.cancel()
+        await asyncio.to_thread(self.store.close)
+
+    async def change(
+        self, caller: Caller, work: Work, method: str = "", request: str = "", scope: str = "report"
+    ) -> Any:
+        """Run `work` in the writer's thread; its answer is given once it is on the disk.
+
+        With a request id the first answer is given again, for ten minutes. Raises what `work`
+        raises of RequestError, Forbidden below the scope, StoreUnavailable.
+        """
+        caller.require(scope)
+
+        def run(connection: sqlite3.Connection) -> Committed:
+            topics = expire(connection, self.journal)
+            change = self.journal.begin(connection, caller, request)
+            answer = _perform(change, work, (method, caller.who, request))
+            if caller.name != SERVER:
+                self.seen.note(change, caller)
+            self.journal.save_clock(connection)
+            topics.setdefault(caller.project, []).extend(change.topics)
+            return Committed(answer, topics)
+
+        answer = await self.store.write(run, self._committed)
+        if isinstance(answer, Refusal):
+            self.counts[type(answer.error).__name__] += 1
+            raise answer.error
+        if method:
+            self.counts[method] += 1
+        return answer
+
+    def touch(self, caller: Caller) -> None:
+        """Note that a caller who only reads is there."""
+        if self.seen.is_due(caller):
+            self.behind(self.change(caller, lambda change: None, scope="read"))
+
+    def behind(self, work: Any) -> None:
+        """Let a change go on whose answer nobody needs."""
+        task = asyncio.ensure_future(work)
+        self._behind.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Future[Any]) -> None:
+        self._behind.discard(task)
+        if not task.cancelled():
+            task.exception()  # a store that cannot be written tells it to those who write
+
+    def _committed(self, done: Committed) -> Any:
+        for project, topics in done.topics.items():
+            self.feed.publish(project, topics)
+        self._schedule()
+        return done.answer
+
+    def _schedule(self) -> None:
+        """See to it that what ends next is ended in time."""
+        if self._sweep is None and self.journal.due < NEVER:
+            left = (self.journal.due - self.clock.now()) / 1000
+            seconds = min(max(left, SWEEP_SECONDS[0]), SWEEP_SECONDS[1])
+            self._sweep = asyncio.get_running_loop().call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        self._sweep = None
+        if self.journal.due > self.clock.now() or self.feed.is_closed:
+            return self._schedule()
+        with contextlib.suppress(StoreUnavailable):
+            self.behind(self.store.write(self._expire, self._committed))
+
+    def _expire(self, connection: sqlite3.Connection) -> Committed:
+        topics = expire(connection, self.journal)
+        self.counts["expired"] += sum(map(len, topics.values()))
+        return Committed(None, topics)
+
+
+def _perform(change: Change, work: Work, request: tuple[str, str, str]) -> Any:
+    """The first answer to the request, or a new one, or why there is none."""
+    try:
+        before = answered_before(change, *request) if request[2] else None
+        answer = before if before is not None else work(change)
+    except RequestError as error:
+        return Refusal(error)
+    if request[2] and before is None and not isinstance(answer, Queued):
+        keep_answer_of(change, *request, answer)
+    return answer

@@ -1,0 +1,272 @@
+"""The shared state of a repository's agents: the methods, as a library in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import Any
+
+from msgspec import Raw
+from msgspec.structs import replace
+
+from ..errors import Compacted, InvalidParams
+from ..queries import NoParams
+from ..sharing import (
+    BreakLock,
+    LockResources,
+    ReadInbox,
+    ReadShared,
+    RestoreShared,
+    SendMessage,
+    SessionCall,
+    SnapshotShared,
+    WriteShared,
+    value_text,
+)
+from ..store.database import transaction
+from . import locks, messages, sessions, values
+from .agents import agents
+from .caller import Caller
+from .commits import Commits, Work
+from .feed import wanted_by
+from .holds import check_fences
+from .journal import Change, oldest
+from .log import MOST_DAYS, MOST_EVENTS, compact, horizon, last_revision, read_events
+from .select import Keys, one_of
+
+Answer = Any  # an object of JSON; Raw where it is given a second time
+
+
+class Coordination(Commits):
+    """Every method takes who calls and its params, and raises a RequestError of errors.py."""
+
+    # --- values ------------------------------------------------------------------------------
+
+    async def read_shared(self, caller: Caller, params: ReadShared) -> Answer:
+        caller.require("read")
+        keys = one_of(params.keys, params.prefix, params.pattern)
+        if params.changed_after is not None:
+            return await self._read_changes(caller, params)
+        if params.history or params.at_rev is not None:
+            rows, more, rev = self._read_past(caller, keys, params)
+        else:
+            found = self.reader.present(caller.project, keys, params.after, params.limit)
+            rows, more, rev = found
+        return {"items": rows, "rev": rev, **({"more": True} if more else {})}
+
+    def _read_past(
+        self, caller: Caller, keys: Keys, params: ReadShared
+    ) -> tuple[list[Answer], bool, int]:
+        connection = self.store.reader
+        with transaction(connection, "DEFERRED"):
+            rev = last_revision(connection)
+            _check_past(connection, params.at_rev, rev)
+            read = self.reader.history if params.history else self.reader.past
+            return *read(caller.project, keys, params), rev
+
+    async def _read_changes(self, caller: Caller, params: ReadShared) -> Answer:
+        keys = one_of(params.keys, params.prefix, params.pattern)
+        loop, after = asyncio.get_running_loop(), params.changed_after or 0
+        end = loop.time() + params.wait_ms / 1000
+        while True:
+            found = read_events(self.store.reader, caller, keys, after, params.limit)
+            rows, after, more = found
+            left = end - loop.time()
+            if rows or left <= 0:
+                return {"events": rows, "rev": after, **({"more": True} if more else {})}
+            await self.feed.wait(caller.name, wanted_by(caller.project, keys), left)
+
+    async def write_shared(self, caller: Caller, params: WriteShared) -> Answer:
+        texts = [value_text(op.value, "ops.value") for op in params.ops]
+        if any(text != values.NULL for text in texts):
+            self.store.admit()
+
+        def work(change: Change) -> Answer:
+            check_fences(change, caller, params.fence)
+            return values.write_ops(change, params.ops, texts)
+
+        return await self.change(caller, work, "write_shared", params.request_id)
+
+    async def snapshot_shared(self, caller: Caller, params: SnapshotShared) -> Answer:
+        caller.require("admin")
+        rows, rev = self.reader.snapshot(caller.project, params.prefix)
+        return {"rev": rev, "items": rows}
+
+    async def restore_shared(self, caller: Caller, params: RestoreShared) -> Answer:
+        texts = {each.key: value_text(each.value, "items.value") for each in params.items}
+        self.store.admit()
+        return await self.change(
+            caller,
+            lambda change: values.restore(change, params, texts),
+            "restore_shared",
+            scope="admin",
+        )
+
+    # --- locks -------------------------------------------------------------------------------
+
+    async def lock(self, caller: Caller, params: LockResources) -> Answer:
+        if params.action == "list":
+            caller.require("read")
+            return locks.list_locks(self.store.reader, self.clock, caller, params.resources)
+        answer = await self.change(
+            caller, lambda change: locks.lock(change, caller, params), "lock", params.request_id
+        )
+        if isinstance(answer, locks.Queued):
+            return await self._wait_for_grant(caller, params, answer)
+        return answer
+
+    async def _wait_for_grant(
+        self, caller: Caller, params: LockResources, queued: locks.Queued
+    ) -> Raw:
+        try:
+            await self._until_granted(caller, queued, params.wait_ms)
+        except BaseException:
+            if not params.request_id:
+                work: Work = lambda change: locks.abandon(change, caller, queued)  # noqa: E731
+                self.behind(self.change(caller, work))
+            raise
+        keep = bool(params.request_id)
+        if not self._granted(caller, queued):
+            busy = await self.change(caller, lambda change: locks.leave(change, queued, keep))
+            if busy is not None:
+                raise busy
+        granted = self._granted(caller, queued)
+        assert granted is not None
+        return granted
+
+    def _granted(self, caller: Caller, queued: locks.Queued) -> Raw | None:
+        key = f"@request/lock/{caller.who}/{queued.request}"
+        return self.reader.noted(caller.project, key)
+
+    async def _until_granted(self, caller: Caller, queued: locks.Queued, wait_ms: int) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + wait_ms / 1000
+        wanted = [(caller.project, f"@grant/{queued.rev}", False)]
+        while not self._granted(caller, queued) and (left := end - loop.time()) > 0:
+            await self.feed.wait(caller.name, wanted, left)
+
+    async def break_lock(self, caller: Caller, params: BreakLock) -> Answer:
+        return await self.change(
+            caller,
+            lambda change: locks.break_lock(change, caller, params),
+            "break_lock",
+            scope="admin",
+        )
+
+    # --- messages ----------------------------------------------------------------------------
+
+    async def send_message(self, caller: Caller, params: SendMessage) -> Answer:
+        self.store.admit()
+
+        def work(change: Change) -> Answer:
+            check_fences(change, caller, params.fence)
+            if params.session is not None:
+                sessions.open_session(change, params.session)
+            sent = messages.send(change, caller, params)
+            if params.session is not None:
+                sessions.touch_session(change, params.session)
+            return sent
+
+        return await self.change(caller, work, "send_message", params.request_id)
+
+    async def read_inbox(self, caller: Caller, params: ReadInbox) -> Answer:
+        """Waits until something can be taken; a look alone changes nothing."""
+        caller.require("report" if params.queue else "read")
+        boxes = messages.boxes_of(caller, params)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + params.wait_ms / 1000
+        wanted = [(caller.project, f"@inbox/{box}", False) for box in boxes]
+        self.touch(caller)
+        while True:
+            rows = await self._take(caller, params, boxes)
+            left = end - loop.time()
+            if rows or left <= 0:
+                waiting = messages.count_waiting(self.store.reader, caller.project, boxes)
+                return {"messages": rows, "waiting": waiting}
+            params = replace(params, ack=[])
+            await self.feed.wait(caller.name, wanted, left)
+
+    async def _take(self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]) -> Answer:
+        ready = messages.count_waiting(self.store.reader, caller.project, boxes)
+        overdue = self.journal.due <= self.clock.now()  # a take may be over
+        if params.peek or not (ready or overdue or params.ack):
+            return messages.peek(self.store.reader, caller, params)
+        work: Work = lambda change: messages.take(change, caller, params)  # noqa: E731
+        return await self.change(caller, work, "read_inbox", scope="read")
+
+    # --- sessions ----------------------------------------------------------------------------
+
+    async def session(self, caller: Caller, params: SessionCall) -> Answer:
+        caller.require("read")
+        self.touch(caller)
+        connection = self.store.reader
+        if params.action == "list":
+            return sessions.list_sessions(connection, caller, params)
+        if params.action == "get":
+            return sessions.get_session(connection, caller.project, sessions.require_id(params))
+        if params.action == "read":
+            return sessions.read_session(connection, caller, params)
+        return await self.change(
+            caller, lambda change: sessions.change_session(change, caller, params), "session"
+        )
+
+    # --- what people look at -----------------------------------------------------------------
+
+    async def coordination(self, caller: Caller, params: NoParams) -> Answer:
+        """Agents, counts and sizes of the caller's project, and of the server."""
+        caller.require("read")
+        connection, project = self.store.reader, caller.project
+        return {
+            "agents": agents(connection, project),
+            "keys": _count(
+                connection, "item WHERE substr(key, 1, 1) <> '@' AND project = ?", project
+            ),
+            "locks": _count(connection, "hold WHERE state = 0 AND project = ?", project),
+            "waiting_locks": _count(connection, "hold WHERE state = 1 AND project = ?", project),
+            "unread": _count(connection, "delivery WHERE state < 2 AND project = ?", project),
+            "waiting_calls": self.feed.waiting,
+            "rev": last_revision(connection),
+            "oldest": oldest(connection),
+            "calls": dict(self.counts),
+            "size_mb": self.store.size_mb,
+        }
+
+    # --- upkeep ------------------------------------------------------------------------------
+
+    async def tidy(self, idle_days: float = 7, kept_days: float = 30) -> None:
+        """Once an hour: compact the log, and archive and remove sessions that nobody uses."""
+        connection = self.store.reader
+        before = horizon(connection, self.clock.at(), MOST_EVENTS, MOST_DAYS)
+        start = 0
+        while True:
+            start = await self.store.write(lambda writing: compact(writing, before, start))  # noqa: B023
+            if not start:
+                break
+        for (project,) in connection.execute(_PROJECTS).fetchall():
+            await self.change(
+                Caller(messages.SERVER, project=project),
+                lambda change: sessions.retire_sessions(change, idle_days, kept_days),
+            )
+
+    async def save_clock(self) -> None:
+        """Once a minute while leases run: a crash then gives them no more than that minute."""
+        await self.store.write(lambda writing: self.journal.save_clock(writing, always=True))
+
+
+_PROJECTS = """SELECT DISTINCT project FROM item
+    WHERE key >= '@session/' AND key < '@session0'"""
+
+
+def _count(connection: sqlite3.Connection, where: str, project: str) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {where}", (project,)).fetchone()
+    return int(row[0])
+
+
+def _check_past(connection: sqlite3.Connection, rev: int | None, last: int) -> None:
+    """Raises Compacted and InvalidParams for a revision that cannot be read."""
+    if rev is None:
+        return
+    if rev > last:
+        raise InvalidParams({"at_rev": f"is in the future: the last revision is {last}"})
+    if rev < (first := oldest(connection)):
+        raise Compacted(f"The log begins after revision {first}, not {rev}.", oldest=first)

@@ -1,0 +1,200 @@
+"""One change of the shared state: its revision, its events, and whom it wakes.
+
+Everything here runs in the writer's thread, inside a transaction. A unit of work checks first and
+writes afterwards, so that a refusal leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from zlib import crc32
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ..errors import RequestError
+from .caller import Caller
+from .clock import Clock
+from .revisions import NUMBERS, Revisions
+from .schema import DELETE, PUT
+
+ANSWER_S = 600  # for which a request's answer is given again
+NEVER = 1 << 62
+_CLOCK, _BLOCK, _OLDEST = "@clock", "@block", "@oldest"
+_UPSERT = """INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET value = excluded.value, id = excluded.id, by = excluded.by,
+    at = excluded.at, ends = excluded.ends, crc = excluded.crc"""
+_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SUPERSEDE = """UPDATE event SET value = (SELECT value FROM item WHERE project = ? AND key = ?)
+    WHERE id = ? AND value IS NULL"""
+
+
+class Change:
+    """Writes under one revision, taken at its first event; `topics` are what waiters wait for."""
+
+    __slots__ = (
+        "_journal", "_number", "at", "by", "cause", "connection", "now", "project", "rev", "topics"
+    )  # fmt: skip
+
+    def __init__(
+        self, connection: sqlite3.Connection, journal: Journal, project: str, by: str, cause: str
+    ) -> None:
+        self._journal = journal
+        self.connection, self.project, self.by, self.cause = connection, project, by, cause
+        self.now, self.at = journal.clock.now(), journal.clock.at()
+        self.rev, self._number = journal.revisions.next(), 0
+        self.topics: list[str] = []
+
+    def event(
+        self, kind: int, key: str, value: str | None, cause: str = "", stored: str = ""
+    ) -> int:
+        """Append to the log; returns the event's id. `stored` is the value that an item keeps.
+
+        What is more than a revision holds goes on in the next one, in the same transaction.
+        """
+        if self._number == NUMBERS:
+            self.next_revision()
+        number = (self.rev << 10) + self._number
+        self._number += 1
+        crc = checksum(key, value or stored)
+        row = (number, self.project, kind, key, value, self.by, self.at, cause or self.cause, crc)
+        self.connection.execute(_EVENT, row)
+        self.topics.append(key)
+        return number
+
+    def next_revision(self) -> int:
+        """Go on under a further revision of the same transaction; returns it."""
+        self.rev, self._number = self._journal.revisions.next(), 0
+        return self.rev
+
+    @property
+    def clock(self) -> Clock:
+        return self._journal.clock
+
+    def moment(self, ends: int) -> str:
+        return self.clock.moment(ends)
+
+    def lease(self, seconds: float) -> int:
+        """The end of a lease that begins now."""
+        ends = self.now + int(seconds * 1000)
+        self._journal.will_end(ends)
+        return ends
+
+    def put(self, key: str, value: str, ends: int | None, before: int | None) -> None:
+        """`before` is the id of the event that wrote the present value, None without one."""
+        if before is not None:
+            self.connection.execute(_SUPERSEDE, (self.project, key, before))
+        number = self.event(PUT, key, None, stored=value)
+        self._keep(key, value, number, ends)
+
+    def delete(self, key: str, before: int, cause: str = "") -> None:
+        self.connection.execute(_SUPERSEDE, (self.project, key, before))
+        self.event(DELETE, key, None, cause)
+        self.forget(key)
+
+    def note(self, key: str, value: str, ends: int | None = None) -> None:
+        """An item of the server's own: it stands in no log."""
+        self._keep(key, value, 0, ends)
+
+    def forget(self, key: str) -> None:
+        self.connection.execute(
+            "DELETE FROM item WHERE project = ? AND key = ?", (self.project, key)
+        )
+
+    def noted(self, key: str) -> str | None:
+        row = self.connection.execute(
+            "SELECT value, ends FROM item WHERE project = ? AND key = ?", (self.project, key)
+        ).fetchone()
+        return row[0] if row and (row[1] is None or row[1] > self.now) else None
+
+    def _keep(self, key: str, value: str, number: int, ends: int | None) -> None:
+        crc = checksum(key, value)
+        self.connection.execute(
+            _UPSERT, (self.project, key, value, number, self.by, self.at, ends, crc)
+        )
+
+
+class Journal:
+    """What the writer's thread owns: the clock, the revisions, and when the next lease ends."""
+
+    def __init__(self, clock: Clock, revisions: Revisions) -> None:
+        self.clock, self.revisions = clock, revisions
+        self._saved = 0
+        self.due = NEVER
+        self._leased = False
+
+    def will_end(self, ends: int) -> None:
+        """Note that a lease ends then; `due` is the next such moment, or an earlier one."""
+        self.due = min(self.due, ends)
+        self._leased = True
+
+    def open(self, connection: sqlite3.Connection) -> None:
+        """Begin a block of revisions; a database that is not the one of the last run, or is new,
+        does not know what was told since: older cursors are refused."""
+        last = connection.execute("SELECT max(id) FROM event").fetchone()[0] or 0
+        block = int(_meta(connection, _BLOCK) or 0)
+        self.revisions.open(max(last >> 10, block))
+        self.clock.start(int(_meta(connection, _CLOCK) or 0))
+        if block != self.revisions.before and self.revisions.before:
+            set_meta(connection, _OLDEST, self.revisions.last)
+        self._save_block(connection)
+        connection.execute("UPDATE hold SET ends = ? + ttl WHERE state = 0", (self.clock.now(),))
+        connection.execute(
+            "UPDATE hold SET ends = max(ends, ?) WHERE state = 1", (self.clock.now() + 60_000,)
+        )
+
+    def begin(self, connection: sqlite3.Connection, caller: Caller, cause: str = "") -> Change:
+        change = Change(connection, self, caller.project, caller.name, cause)
+        if self.revisions.reserved != self._saved:
+            self._save_block(connection)
+        return change
+
+    def save_clock(self, connection: sqlite3.Connection, always: bool = False) -> None:
+        """With every lease that is given: a restart must not find an earlier time than it began."""
+        if self._leased or always:
+            set_meta(connection, _CLOCK, self.clock.now())
+            self._leased = False
+
+    def _save_block(self, connection: sqlite3.Connection) -> None:
+        set_meta(connection, _BLOCK, self.revisions.reserved)
+        self._saved = self.revisions.reserved
+
+
+def checksum(key: str, value: str) -> int:
+    return crc32(value.encode(), crc32(key.encode()))
+
+
+def _meta(connection: sqlite3.Connection, key: str) -> str | None:
+    found = connection.execute("SELECT value FROM item WHERE project = '' AND key = ?", (key,))
+    row = found.fetchone()
+    return row[0] if row else None
+
+
+def set_meta(connection: sqlite3.Connection, key: str, value: int) -> None:
+    connection.execute(_UPSERT, ("", key, str(value), 0, "", 0, None, 0))
+
+
+def oldest(connection: sqlite3.Connection) -> int:
+    """The revision after which the log is whole."""
+    return int(_meta(connection, _OLDEST) or 0)
+
+
+def set_oldest(connection: sqlite3.Connection, rev: int) -> None:
+    set_meta(connection, _OLDEST, rev)
+
+
+def answered_before(change: Change, method: str, who: str, request: str) -> Raw | None:
+    """The answer that the same request of the same caller got within ten minutes."""
+    found = change.noted(f"@request/{method}/{who}/{request}") if request else None
+    return Raw(found.encode()) if found is not None else None
+
+
+def keep_answer_of(change: Change, method: str, who: str, request: str, answer: object) -> None:
+    text = msgspec.json.encode(answer).decode()
+    change.note(f"@request/{method}/{who}/{request}", text, change.lease(ANSWER_S))
+
+
+class Refusal(Struct, frozen=True):
+    """A refusal that travels through the writer as a value: it must not undo its neighbours."""
+
+    error: RequestError

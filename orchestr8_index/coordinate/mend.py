@@ -1,0 +1,107 @@
+"""The layout of coordinate.db for the store, and what is done when the file is damaged."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from ..store import backup
+from ..store.database import connect, transaction
+from ..store.schema import migrate
+from ..store.store import Layout
+from .schema import MESSAGE, MIGRATIONS, NAME
+from .search import index_message
+
+_KEYS = {
+    "item": "project, key",
+    "event": "id",
+    "hold": "project, rev, resource",
+    "delivery": "message, recipient",
+}
+
+
+def mend(data_dir: Path, damage: str) -> backup.Repair:
+    """Set the damaged file aside; the newest good backup and all that can still be read replace it.
+
+    A lock that cannot be read is gone: its token is stale, so that nobody writes under it.
+    """
+    damaged = data_dir / NAME
+    kept = reversed(backup.backups(data_dir, NAME))
+    good = next((path for path in kept if backup.is_good(path)), None)
+    with backup.replacement(data_dir, NAME) as sound:
+        if good is not None:
+            backup.copy_backup(good, sound)
+        migrate(sound, MIGRATIONS)
+        before = _count(sound)
+        whole = _bring_back(damaged, sound)
+        saved = max(0, _count(sound) - before)
+    aside = backup.put_in_place(data_dir, "damaged", NAME)
+    name = good.name if good else ""
+    return backup.Repair(damage, aside, name, 0 if whole else None, saved, "rows")
+
+
+def _count(connection: sqlite3.Connection) -> int:
+    """Values, locks and messages; the log is not counted."""
+    tables = (table for table in _KEYS if table != "event")
+    counts = (connection.execute(f"SELECT count(*) FROM {table}") for table in tables)
+    return sum(int(row.fetchone()[0]) for row in counts)
+
+
+def _bring_back(damaged: Path, sound: sqlite3.Connection) -> bool:
+    """Copy the readable rows of every table; returns whether all of them could be read."""
+    whole = True
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(connect(damaged)) as source:
+        for table in _KEYS:
+            with transaction(sound):
+                whole &= _copy_table(source, sound, table)
+        with transaction(sound):
+            index_messages(sound)
+        return whole
+    return False
+
+
+def _copy_table(source: sqlite3.Connection, sound: sqlite3.Connection, table: str) -> bool:
+    """A table that can be read whole replaces what the backup has of it; else it is added to it."""
+    rows, whole = _readable(source, table)
+    if whole:
+        sound.execute(f"DELETE FROM {table}")
+    if rows:
+        marks = ", ".join("?" * len(rows[0]))
+        sound.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)
+    return whole
+
+
+def _readable(source: sqlite3.Connection, table: str) -> tuple[list[tuple[object, ...]], bool]:
+    """Rows from both ends of the table up to a damaged page, and whether there was none."""
+    columns = _KEYS[table]
+    rows: list[tuple[object, ...]] = []
+    if _read(source, f"SELECT * FROM {table} ORDER BY {columns}", rows):
+        return rows, True
+    backwards = ", ".join(f"{column} DESC" for column in columns.split(", "))
+    _read(source, f"SELECT * FROM {table} ORDER BY {backwards}", rows)
+    return rows, False
+
+
+def _read(source: sqlite3.Connection, query: str, rows: list[tuple[object, ...]]) -> bool:
+    try:
+        for row in source.execute(query):
+            rows.append(row)  # noqa: PERF402 - a damaged page ends it: what came before is kept
+    except sqlite3.Error:
+        return False
+    return True
+
+
+def index_messages(connection: sqlite3.Connection) -> None:
+    """Build the full-text index again from the log."""
+    connection.execute("INSERT INTO message_text (message_text) VALUES ('delete-all')")
+    rows = connection.execute("SELECT id, key, value FROM event WHERE kind = ?", (MESSAGE,))
+    for number, key, value in rows.fetchall():
+        with contextlib.suppress(ValueError, TypeError):
+            index_message(connection, number, key, value)
+
+
+def layout(sync: str = "full") -> Layout:
+    """`sync` full: acknowledged is on the disk; fast: it survives the process, not a power cut."""
+    cure = "Raise MCP_COORDINATE_HARD_MB, or remove values with `orchestr8-index shared clear`."
+    return Layout(NAME, MIGRATIONS, mend, cure, synchronous="FULL" if sync == "full" else "NORMAL")

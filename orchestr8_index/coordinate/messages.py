@@ -1,0 +1,194 @@
+"""Messages: stored for each recipient, shown once for each take, ended by an acknowledgement."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from ..errors import InvalidParams
+from ..sharing import ReadInbox, SendMessage, text_of
+from .caller import Caller, Message, may_see, read_message
+from .clock import iso
+from .journal import Change
+from .schema import DONE, MESSAGE, READY, TAKEN
+from .search import index_message
+
+SERVER = "server"
+_INBOX = "project = ? AND recipient IN ({}) AND state = ?"
+_TAKE = f"""SELECT message, recipient, tries, ends FROM delivery WHERE {_INBOX}
+    ORDER BY priority DESC, message LIMIT ?"""
+Row = dict[str, Any]
+
+
+def send(change: Change, caller: Caller, params: SendMessage) -> Row:
+    """Raises InvalidParams for a reply to what the caller cannot see; then nothing is written."""
+    answered = _answered(change, caller, params.reply_to) if params.reply_to else None
+    recipients = resolve_recipients(change, caller, params.to)
+    message = Message(
+        sender=caller.name,
+        to=list(params.to),
+        body=params.body,
+        subject=params.subject,
+        session=params.session or "",
+        reply_to=params.reply_to,
+        visibility=params.visibility,
+        priority=params.priority,
+        metadata=text_of(params.metadata, "metadata"),
+    )
+    number = _store(change, message, recipients, params.expires_s)
+    if answered is not None:
+        acknowledge(change, caller, [answered])
+    unseen = [name for name in recipients if not _was_seen(change, name)]
+    return {"id": str(number), "recipients": len(recipients), "never_seen": unseen}
+
+
+def _answered(change: Change, caller: Caller, ident: str) -> int:
+    number = message_number(ident, "reply_to")
+    row = change.connection.execute(
+        "SELECT value FROM event WHERE id = ? AND project = ? AND kind = ?",
+        (number, change.project, MESSAGE),
+    ).fetchone()
+    if row is None or not may_see(caller, read_message(row[0]), number, change.connection):
+        raise InvalidParams({"reply_to": "there is no such message for you"})
+    return number
+
+
+def message_number(ident: str, field: str) -> int:
+    if not (ident.isascii() and ident.isdigit() and len(ident) < 19):
+        raise InvalidParams({field: f"{ident[:40]} is no id of a message"})
+    return int(ident)
+
+
+def post(change: Change, to: Sequence[str], subject: str, body: str) -> None:
+    """A private message of the server's own."""
+    message = Message(SERVER, list(to), body, subject[:200], visibility="private")
+    _store(change, message, list(to), 2_592_000)
+
+
+def _store(change: Change, message: Message, recipients: Iterable[str], expires_s: int) -> int:
+    key = f"s/{message.session}" if message.session else ""
+    text = msgspec.json.encode(message).decode()
+    number = change.event(MESSAGE, key, text)
+    index_message(change.connection, number, key, text)
+    ends = change.lease(expires_s)
+    rows = [
+        (change.project, number, each, READY, message.priority, 0, "", ends, ends)
+        for each in recipients
+    ]
+    change.connection.executemany("INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    change.topics += [f"@inbox/{each}" for each in recipients]
+    return number
+
+
+def resolve_recipients(change: Change, caller: Caller, to: Sequence[str]) -> list[str]:
+    """Names and queues, each once. A role that nobody has yet waits under its own name."""
+    found: dict[str, None] = {}
+    for each in to:
+        kind, _, rest = each.partition(":")
+        if each == "all":
+            found.update(dict.fromkeys(_agents(change, "1", ()), None))
+        elif kind == "role" and rest:
+            condition = "json_extract(value, '$.role') = ?"
+            found.update(dict.fromkeys(_agents(change, condition, (rest,)) or [each]))
+        elif kind == "session" and rest:
+            found.update(dict.fromkeys(members(change.connection, change.project, rest)))
+        else:
+            found[each] = None
+    named = {each for each in to if each == caller.name}
+    return [each for each in found if each != caller.name or each in named]
+
+
+def _agents(change: Change, condition: str, values: Sequence[object]) -> list[str]:
+    rows = change.connection.execute(
+        "SELECT substr(key, 8) FROM item WHERE project = ? AND key >= '@agent/' AND key < '@agent0'"
+        f" AND {condition}",
+        (change.project, *values),
+    )
+    return [row[0] for row in rows]
+
+
+def members(connection: sqlite3.Connection, project: str, session: str) -> list[str]:
+    start = f"@member/{session}/"
+    rows = connection.execute(
+        "SELECT key FROM item WHERE project = ? AND key >= ? AND key < ?",
+        (project, start, f"@member/{session}0"),
+    )
+    return [row[0][len(start) :] for row in rows]
+
+
+def _was_seen(change: Change, name: str) -> bool:
+    return name.startswith("queue:") or change.noted(f"@agent/{name}") is not None
+
+
+def acknowledge(change: Change, caller: Caller, numbers: Sequence[int]) -> None:
+    """End deliveries to the caller, and those that the caller took from a queue."""
+    marks = ", ".join("?" * len(caller.inboxes))
+    change.connection.executemany(
+        "UPDATE delivery SET state = ?, taker = ? WHERE message = ? AND project = ? AND state < 2"
+        f" AND (recipient IN ({marks}) OR (taker = ? AND state = 1))",
+        [
+            (DONE, caller.name, number, change.project, *caller.inboxes, caller.name)
+            for number in numbers
+        ],
+    )
+
+
+def take(change: Change, caller: Caller, params: ReadInbox) -> list[Row]:
+    """Acknowledge, then take what is ready: by priority, then in the order of sending."""
+    numbers = [message_number(each, "ack") for each in params.ack]
+    acknowledge(change, caller, numbers)
+    boxes = boxes_of(caller, params)
+    marks = ", ".join("?" * len(boxes))
+    asked = (change.project, *boxes, READY, params.limit)
+    rows = change.connection.execute(_TAKE.format(marks), asked).fetchall()
+    until = change.lease(params.take_s) if rows else 0
+    change.connection.executemany(
+        "UPDATE delivery SET state = ?, taker = ?, tries = tries + 1, due = min(ends, ?)"
+        " WHERE message = ? AND recipient = ?",
+        [(TAKEN, caller.name, until, row[0], row[1]) for row in rows],
+    )
+    return [_shown(change.connection, row[0], row[2] + 1) for row in rows]
+
+
+def peek(connection: sqlite3.Connection, caller: Caller, params: ReadInbox) -> list[Row]:
+    """What is ready, without taking it."""
+    boxes = boxes_of(caller, params)
+    asked = (caller.project, *boxes, READY, params.limit)
+    rows = connection.execute(_TAKE.format(", ".join("?" * len(boxes))), asked).fetchall()
+    return [_shown(connection, row[0], row[2]) for row in rows]
+
+
+def boxes_of(caller: Caller, params: ReadInbox) -> tuple[str, ...]:
+    return (f"queue:{params.queue}",) if params.queue else caller.inboxes
+
+
+def count_waiting(connection: sqlite3.Connection, project: str, boxes: Sequence[str]) -> int:
+    marks = _INBOX.format(", ".join("?" * len(boxes)))
+    query = f"SELECT count(*) FROM delivery WHERE {marks}"
+    return int(connection.execute(query, (project, *boxes, READY)).fetchone()[0])
+
+
+def _shown(connection: sqlite3.Connection, number: int, tries: int) -> Row:
+    query = "SELECT value, at FROM event WHERE id = ?"
+    row = connection.execute(query, (number,)).fetchone()
+    return {**message_row(number, read_message(row[0]), row[1]), "tries": tries}
+
+
+def message_row(number: int, message: Message, at: int) -> Row:
+    row: Row = {
+        "id": str(number),
+        "from": message.sender,
+        "to": message.to,
+        "subject": message.subject,
+        "body": message.body,
+        "session": message.session or None,
+        "reply_to": message.reply_to or None,
+        "priority": message.priority,
+        "at": iso(at),
+    }
+    if bytes(message.metadata) != b"null":
+        row["metadata"] = message.metadata
+    return row

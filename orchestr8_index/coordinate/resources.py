@@ -1,0 +1,85 @@
+"""What a lock is on: a name such as `port:3000`, or a file or folder of a working tree."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from typing import Any
+
+from ..errors import InvalidParams
+
+MOST_BYTES = 1024
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]+:.+")
+_AFTER_SLASH = "0"  # the sign that follows "/" in the order of bytes
+
+
+def resolve(text: str, tree: str) -> str:
+    """A name as it is, a path as an absolute one; a folder's ends with a slash.
+
+    Raises InvalidParams for what is neither.
+    """
+    if not text or len(text.encode("utf-8", "replace")) > MOST_BYTES or "\0" in text:
+        raise _wrong(f"must have 1 to {MOST_BYTES} bytes and no zero byte")
+    if _NAME.fullmatch(text):
+        return text
+    if not os.path.isabs(text) and not tree:
+        raise _wrong(
+            f"{text[:80]} is a path, and your working tree is not known: give an absolute path,"
+            " or a name such as port:3000"
+        )
+    inside = os.path.normpath(os.path.join(tree, text))
+    if not os.path.isabs(text) and not is_below(inside, tree):
+        raise _wrong(f"{text[:80]} leaves the working tree: give an absolute path")
+    return real(inside) + ("/" if text.endswith("/") and inside != "/" else "")
+
+
+def real(path: str) -> str:
+    """The path without links, as far as it exists on this machine."""
+    return os.path.realpath(path)
+
+
+def is_below(path: str, tree: str) -> bool:
+    return path == tree or path.startswith(tree.rstrip("/") + "/")
+
+
+def is_path(resource: str) -> bool:
+    return resource.startswith("/")
+
+
+def overlaps(one: str, other: str) -> bool:
+    """The same thing, or one is a folder above the other."""
+    if one == other or not (is_path(one) and is_path(other)):
+        return one == other
+    if one.rstrip("/") == other.rstrip("/"):
+        return True
+    return (one.endswith("/") and other.startswith(one)) or (
+        other.endswith("/") and one.startswith(other)
+    )
+
+
+def find_overlapping(
+    connection: sqlite3.Connection, project: str, resource: str, columns: str
+) -> list[Any]:
+    """The rows of `hold` whose resource overlaps this one, whatever their state."""
+    same = _same_and_above(resource)
+    marks = ", ".join("?" * len(same))
+    query = f"SELECT {columns} FROM hold WHERE project = ? AND resource"
+    found = connection.execute(f"{query} IN ({marks})", (project, *same)).fetchall()
+    if is_path(resource) and resource.endswith("/"):
+        end = resource[:-1] + _AFTER_SLASH
+        found += connection.execute(f"{query} > ? AND resource < ?", (project, resource, end))
+    return found
+
+
+def _same_and_above(resource: str) -> list[str]:
+    """The resource as file and as folder, and every folder above it."""
+    if not is_path(resource):
+        return [resource]
+    plain = resource.rstrip("/")
+    parts = plain.split("/")
+    return [plain, *("/".join(parts[:end]) + "/" for end in range(len(parts), 0, -1))]
+
+
+def _wrong(why: str) -> InvalidParams:
+    return InvalidParams({"resources": why})

@@ -1,0 +1,113 @@
+"""Words in messages: an index of theirs, near spellings, and how alike a text is to a question."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+from .caller import Caller, Message, may_see, read_message
+from .schema import MESSAGE
+
+CANDIDATES = 400  # the newest that contain a word are compared
+NEAR = 5  # spellings tried for each word
+NEAR_RATIO = 75.0
+MOST_WORDS, MOST_LETTERS = 12, 40
+MOST_COMPARED = 4000  # signs of a text
+_WORD = re.compile(r"\w+")
+Found = tuple[float, int, Message, int]  # score 0-100, id, message, at
+
+
+def index_message(connection: sqlite3.Connection, number: int, key: str, value: str) -> None:
+    """Messages of sessions alone are searched."""
+    if key:
+        row = (number, *_indexed(key, read_message(value)))
+        query = "INSERT INTO message_text (rowid, words, session) VALUES (?, ?, ?)"
+        connection.execute(query, row)
+
+
+def unindex_message(connection: sqlite3.Connection, number: int, key: str, value: str) -> None:
+    if key:
+        row = (number, *_indexed(key, read_message(value)))
+        query = """INSERT INTO message_text (message_text, rowid, words, session)
+            VALUES ('delete', ?, ?, ?)"""
+        connection.execute(query, row)
+
+
+def _indexed(key: str, message: Message) -> tuple[str, str]:
+    return f"{message.subject}\n{message.body}", _session_word(key)
+
+
+def _session_word(key: str) -> str:
+    """One word for the tokenizer, whatever signs the id has."""
+    return f"s{key.encode().hex()}"
+
+
+def search(
+    connection: sqlite3.Connection,
+    caller: Caller,
+    session: str,
+    query: str,
+    threshold: float,
+    limit: int,
+) -> list[Found]:
+    """Best first, then newest; only what the caller may see, and at least `threshold` alike."""
+    words = [word.lower() for word in _WORD.findall(query)][:MOST_WORDS]
+    if not words:
+        return []
+    found = [
+        (_likeness(words, message), number, message, at)
+        for number, message, at in _candidates(connection, caller, session, words)
+    ]
+    found = [each for each in found if each[0] >= threshold]
+    return sorted(found, key=lambda each: (-each[0], -each[1]))[:limit]
+
+
+def _likeness(words: Sequence[str], message: Message) -> float:
+    """0 to 100: how nearly the question's words stand in the text, on the average."""
+    from rapidfuzz import fuzz, process
+
+    text = f"{message.subject} {message.body[:MOST_COMPARED]}".lower()
+    told = set(_WORD.findall(text))
+    best = (process.extractOne(word, told, scorer=fuzz.ratio) for word in words)
+    return sum(match[1] if match else 0.0 for match in best) / len(words)
+
+
+def _candidates(
+    connection: sqlite3.Connection, caller: Caller, session: str, words: Sequence[str]
+) -> Iterator[tuple[int, Message, int]]:
+    spelt = [f"({' OR '.join(_quoted(near))})" for near in _spellings(connection, words)]
+    match = f"session : {_session_word(f's/{session}')} AND words : ({' OR '.join(spelt)})"
+    rows = connection.execute(
+        "SELECT event.id, event.value, event.at FROM message_text"
+        " JOIN event ON event.id = message_text.rowid"
+        " WHERE message_text MATCH ? AND event.project = ? AND event.kind = ?"
+        " ORDER BY message_text.rowid DESC LIMIT ?",
+        (match, caller.project, MESSAGE, CANDIDATES),
+    ).fetchall()
+    for number, value, at in rows:
+        message = read_message(value)
+        if may_see(caller, message, number, connection):
+            yield number, message, at
+
+
+def _quoted(words: Sequence[str]) -> list[str]:
+    return [f'"{word}"' for word in words]
+
+
+def _spellings(connection: sqlite3.Connection, words: Sequence[str]) -> Iterator[list[str]]:
+    """Each word with the index's words that are spelt nearly so and begin alike."""
+    from rapidfuzz import fuzz, process
+
+    for word in words:
+        if len(word) < 4 or len(word) > MOST_LETTERS:
+            yield [word]
+            continue
+        rows = connection.execute(
+            "SELECT term FROM message_word WHERE term >= ? AND term < ?"
+            " AND length(term) BETWEEN ? AND ?",
+            (word[0], word[0] + "\U0010ffff", len(word) - 2, len(word) + 2),
+        )
+        known = [row[0] for row in rows]
+        near = process.extract(word, known, scorer=fuzz.ratio, limit=NEAR, score_cutoff=NEAR_RATIO)
+        yield list(dict.fromkeys([word, *(term for term, _, _ in near)]))

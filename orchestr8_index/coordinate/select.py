@@ -1,0 +1,44 @@
+"""Which keys are meant: a list, a prefix or a pattern, as SQL and as what wakes a waiter."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from ..errors import InvalidParams
+
+_LAST = "\U0010ffff"
+_WILD = re.compile(r"[*?]")
+
+
+class Keys(Struct, frozen=True):
+    """Exactly one is given; a pattern's `*` and `?` match any signs, slashes too."""
+
+    keys: tuple[str, ...] | None = None
+    prefix: str | None = None
+    pattern: str | None = None
+
+    @property
+    def start(self) -> str:
+        """What every matching key begins with."""
+        if self.prefix is not None:
+            return self.prefix
+        return _WILD.split(self.pattern or "", maxsplit=1)[0]
+
+    def where(self, column: str) -> tuple[str, list[str]]:
+        """A condition of SQL, and its values."""
+        if self.keys is not None:
+            return f"{column} IN ({', '.join('?' * len(self.keys))})", list(self.keys)
+        condition, values = f"{column} >= ? AND {column} < ?", [self.start, self.start + _LAST]
+        if self.pattern is not None:
+            return f"{condition} AND {column} GLOB ?", [*values, self.pattern]
+        return condition, values
+
+
+def one_of(keys: Sequence[str] | None, prefix: str | None, pattern: str | None) -> Keys:
+    """Raises InvalidParams unless exactly one is given."""
+    if sum(each is not None for each in (keys, prefix, pattern)) != 1:
+        raise InvalidParams({"keys": "give exactly one of keys, prefix and pattern"})
+    return Keys(None if keys is None else tuple(keys), prefix, pattern)

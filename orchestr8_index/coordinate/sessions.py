@@ -1,0 +1,249 @@
+"""Sessions: who works on one thing together, its state, and what was said there."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from ..errors import Conflict, InvalidParams, NoSuchSession
+from ..sharing import SessionCall, text_of
+from .caller import Caller, may_see, read_message
+from .clock import iso
+from .journal import Change
+from .messages import message_row
+from .schema import MESSAGE, SESSION
+from .search import search
+from .values import delete_below
+
+DAY_MS = 86_400_000
+Row = dict[str, Any]
+_BEFORE_ALL, _AFTER_ALL = "@session/", "@session0"
+
+
+class Session(Struct, frozen=True, omit_defaults=True):
+    """As the table keeps it; times are Unix ms. An archived one is no longer listed."""
+
+    id: str
+    created: int
+    last: int
+    purpose: str = ""
+    state: Raw = Raw(b"null")
+    metadata: Raw = Raw(b"null")
+    ttl_s: int | None = None
+    status: str = "open"
+
+
+_read = msgspec.json.Decoder(Session).decode
+
+
+def change_session(change: Change, caller: Caller, params: SessionCall) -> Row:
+    """create, join, leave, set and close. Raises Conflict, NoSuchSession, InvalidParams."""
+    if params.action == "create":
+        return _create(change, caller, params)
+    session = open_session(change, require_id(params))
+    if params.action in ("join", "leave"):
+        _change_member(change, caller, session, params)
+    elif params.action == "set":
+        session = _set(session, params)
+    else:
+        session = replace(session, status="closed")
+        delete_below(change, f"s/{session.id}/", "session closed")
+    _keep(change, replace(session, last=change.at), params.action)
+    return get_session(change.connection, change.project, session.id)
+
+
+def _create(change: Change, caller: Caller, params: SessionCall) -> Row:
+    ident = params.id or f"session_{secrets.token_hex(8)}"
+    if found := find_session(change.connection, change.project, ident):
+        sentence = f"There is a session {ident} already, {found.status}."
+        cure = "Join it, or create one with another id."
+        raise Conflict(sentence, cure, key=f"s/{ident}", rev=0, by="")
+    session = _set(Session(ident, change.at, change.at, ttl_s=params.ttl_s), params)
+    _keep(change, session, "create")
+    _change_member(change, caller, session, SessionCall(action="join"))
+    return get_session(change.connection, change.project, ident)
+
+
+def _set(session: Session, params: SessionCall) -> Session:
+    """What is given replaces what was there."""
+    given: Row = {}
+    if params.purpose is not None:
+        given["purpose"] = params.purpose
+    if params.state is not None:
+        given["state"] = text_of(params.state, "state")
+    if params.metadata is not None:
+        given["metadata"] = text_of(params.metadata, "metadata")
+    if params.ttl_s is not None:
+        given["ttl_s"] = params.ttl_s
+    return replace(session, **given)
+
+
+def _change_member(change: Change, caller: Caller, session: Session, params: SessionCall) -> None:
+    key = f"@member/{session.id}/{caller.name}"
+    if params.action == "leave":
+        change.forget(key)
+        return
+    told = {"role": caller.role, "joined": iso(change.at), "metadata": params.metadata}
+    change.note(key, msgspec.json.encode(told).decode())
+
+
+def _keep(change: Change, session: Session, action: str) -> None:
+    ends = None if session.ttl_s is None else change.lease(session.ttl_s)
+    change.note(f"@session/{session.id}", msgspec.json.encode(session).decode(), ends)
+    told = msgspec.json.encode({"action": action, "status": session.status}).decode()
+    change.event(SESSION, f"s/{session.id}", told)
+
+
+def touch_session(change: Change, ident: str) -> None:
+    """Something was said there: it is not idle, and a `ttl_s` begins anew."""
+    session = open_session(change, ident)
+    ends = None if session.ttl_s is None else change.lease(session.ttl_s)
+    kept = msgspec.json.encode(replace(session, last=change.at)).decode()
+    change.note(f"@session/{ident}", kept, ends)
+
+
+def require_id(params: SessionCall) -> str:
+    if params.id is None:
+        raise InvalidParams({"id": f"{params.action} needs the id of a session"})
+    return params.id
+
+
+def open_session(change: Change, ident: str) -> Session:
+    """Raises NoSuchSession for one that is not there, or is closed."""
+    session = find_session(change.connection, change.project, ident)
+    if session is None or session.status == "closed":
+        raise no_session(change.connection, change.project, ident, session)
+    return replace(session, status="open")
+
+
+def find_session(connection: sqlite3.Connection, project: str, ident: str) -> Session | None:
+    query = "SELECT value FROM item WHERE project = ? AND key = ?"
+    row = connection.execute(query, (project, f"@session/{ident}")).fetchone()
+    return _read(row[0]) if row else None
+
+
+def no_session(
+    connection: sqlite3.Connection, project: str, ident: str, closed: Session | None = None
+) -> NoSuchSession:
+    from rapidfuzz import process
+
+    if closed is not None:
+        return NoSuchSession(f"The session {ident} is closed.", "Create another.", near=[])
+    known = [session.id for session in all_sessions(connection, project)]
+    near = [name for name, _, _ in process.extract(ident, known, limit=3, score_cutoff=60)]
+    meant = f" Near ones: {', '.join(near)}." if near else ""
+    return NoSuchSession(f"There is no session {ident}.{meant}", near=near)
+
+
+def all_sessions(connection: sqlite3.Connection, project: str) -> list[Session]:
+    query = "SELECT value FROM item WHERE project = ? AND key >= ? AND key < ? ORDER BY key"
+    rows = connection.execute(query, (project, _BEFORE_ALL, _AFTER_ALL))
+    return [_read(row[0]) for row in rows]
+
+
+def get_session(connection: sqlite3.Connection, project: str, ident: str) -> Row:
+    """Raises NoSuchSession."""
+    session = find_session(connection, project, ident)
+    if session is None:
+        raise no_session(connection, project, ident)
+    return {"session": _shown(connection, project, session)}
+
+
+def _shown(connection: sqlite3.Connection, project: str, session: Session) -> Row:
+    return {
+        "id": session.id,
+        "purpose": session.purpose,
+        "state": session.state,
+        "metadata": session.metadata,
+        "members": _members(connection, project, session.id),
+        "created": iso(session.created),
+        "last": iso(session.last),
+        "status": session.status,
+    }
+
+
+def _members(connection: sqlite3.Connection, project: str, ident: str) -> list[Row]:
+    start = f"@member/{ident}/"
+    query = "SELECT key, value FROM item WHERE project = ? AND key >= ? AND key < ?"
+    rows = connection.execute(query, (project, start, f"@member/{ident}0"))
+    return [{"name": key[len(start) :], **msgspec.json.decode(value)} for key, value in rows]
+
+
+def list_sessions(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> Row:
+    """Open ones, the latest first."""
+    found = [one for one in all_sessions(connection, caller.project) if one.status == "open"]
+    found.sort(key=lambda session: -session.last)
+    shown = [_shown(connection, caller.project, each) for each in found[: params.limit]]
+    return {"sessions": shown}
+
+
+def read_session(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> Row:
+    """The newest messages that the caller may see, or those after a revision; oldest first.
+
+    With `query` those that answer it, best first, each with its `score`. Raises NoSuchSession.
+    """
+    ident = require_id(params)
+    if find_session(connection, caller.project, ident) is None:
+        raise no_session(connection, caller.project, ident)
+    rev = (connection.execute("SELECT max(id) FROM event").fetchone()[0] or 0) >> 10
+    if params.query:
+        asked = (ident, params.query, params.fuzzy_threshold, params.limit)
+        found = search(connection, caller, *asked)
+        rows = [{**message_row(n, m, at), "score": round(s, 1)} for s, n, m, at in found]
+        return {"messages": rows, "rev": rev}
+    rows, more = _said(connection, caller, f"s/{ident}", params)
+    return {"messages": rows, "rev": rev, "more": more}
+
+
+def _said(
+    connection: sqlite3.Connection, caller: Caller, key: str, params: SessionCall
+) -> tuple[list[Row], bool]:
+    order = "DESC" if params.after is None else "ASC"
+    after = ((params.after or 0) + 1) << 10 if params.after is not None else 0
+    rows = connection.execute(
+        "SELECT id, value, at FROM event WHERE project = ? AND key = ? AND kind = ? AND id >= ?"
+        f" ORDER BY id {order}",
+        (caller.project, key, MESSAGE, after),
+    )
+    found: list[Row] = []
+    for number, value, at in rows:
+        message = read_message(value)
+        if may_see(caller, message, number, connection):
+            if len(found) == params.limit:
+                rows.close()
+                return _ordered(found, order), True
+            found.append(message_row(number, message, at))
+    return _ordered(found, order), False
+
+
+def _ordered(rows: list[Row], order: str) -> list[Row]:
+    return rows[::-1] if order == "DESC" else rows
+
+
+def retire_sessions(change: Change, idle_days: float, kept_days: float) -> int:
+    """Archive what is idle, and remove what was archived long ago, with its keys; how many."""
+    done = 0
+    for session in all_sessions(change.connection, change.project):
+        idle = (change.at - session.last) / DAY_MS
+        if session.status == "open" and idle > idle_days:
+            _keep(change, replace(session, status="archived"), "archive")
+            done += 1
+        elif session.status != "open" and idle > idle_days + kept_days:
+            remove_session(change, session.id)
+            done += 1
+    return done
+
+
+def remove_session(change: Change, ident: str) -> None:
+    """With its members and the keys below `s/ID/`; its messages stay as long as the log."""
+    delete_below(change, f"s/{ident}/", "session removed")
+    for start in (f"@member/{ident}/",):
+        query = "DELETE FROM item WHERE project = ? AND key >= ? AND key < ?"
+        change.connection.execute(query, (change.project, start, f"@member/{ident}0"))
+    change.forget(f"@session/{ident}")
+    change.event(SESSION, f"s/{ident}", '{"action":"remove"}')

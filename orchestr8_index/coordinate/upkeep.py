@@ -1,0 +1,86 @@
+"""What ends by itself: values, locks, takes and messages whose time is over."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from typing import Any
+
+from .caller import Caller
+from .granting import end
+from .holds import holds
+from .journal import NEVER, Journal
+from .messages import SERVER
+from .schema import DONE, READY, TAKEN
+from .values import end_values
+
+BITE = 1000
+_DUE = {
+    "item": "SELECT project, key, id FROM item WHERE ends <= ? LIMIT ?",
+    "hold": "SELECT DISTINCT project, rev FROM hold WHERE ends <= ? LIMIT ?",
+    "delivery": "SELECT project, recipient FROM delivery WHERE due <= ? AND state < 2 LIMIT ?",
+}
+_NEXT = """SELECT min(ends) FROM item WHERE ends IS NOT NULL UNION ALL
+    SELECT min(ends) FROM hold UNION ALL SELECT min(due) FROM delivery WHERE state < 2"""
+Topics = dict[str, list[str]]
+
+
+def expire(connection: sqlite3.Connection, journal: Journal) -> Topics:
+    """End what is over now, as events; returns, by project, the keys whose waiters are woken."""
+    now = journal.clock.now()
+    if journal.due > now:
+        return {}
+    topics: Topics = defaultdict(list)
+    _expire_items(connection, journal, now, topics)
+    _expire_holds(connection, journal, now, topics)
+    _expire_deliveries(connection, now, topics)
+    journal.due = next_due(connection)
+    journal.save_clock(connection, always=True)
+    return topics
+
+
+def next_due(connection: sqlite3.Connection) -> int:
+    return min((row[0] for row in connection.execute(_NEXT) if row[0] is not None), default=NEVER)
+
+
+def _due(connection: sqlite3.Connection, table: str, now: int) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = defaultdict(list)
+    for project, *rest in connection.execute(_DUE[table], (now, BITE)):
+        found[project].append(rest)
+    return found
+
+
+def _expire_items(
+    connection: sqlite3.Connection, journal: Journal, now: int, topics: Topics
+) -> None:
+    for project, rows in _due(connection, "item", now).items():
+        change = journal.begin(connection, Caller(SERVER, project=project))
+        end_values(change, ((key, number) for key, number in rows if number), "expired")
+        for key, number in rows:
+            if not number:
+                change.forget(key)
+        topics[project] += change.topics
+
+
+def _expire_holds(
+    connection: sqlite3.Connection, journal: Journal, now: int, topics: Topics
+) -> None:
+    for project, revisions in _due(connection, "hold", now).items():
+        change = journal.begin(connection, Caller(SERVER, project=project))
+        for (rev,) in revisions:
+            rows = holds(connection, project, "rev = ? AND ends <= ?", rev, now)
+            end(change, rows, "expired")
+        topics[project] += change.topics
+
+
+def _expire_deliveries(connection: sqlite3.Connection, now: int, topics: Topics) -> None:
+    """A take that nobody acknowledged makes the message ready again; an old message is over."""
+    for project, rows in _due(connection, "delivery", now).items():
+        topics[project] += [f"@inbox/{recipient}" for (recipient,) in rows]
+    connection.execute(
+        "UPDATE delivery SET state = ? WHERE due <= ? AND ends <= ? AND state < 2", (DONE, now, now)
+    )
+    connection.execute(
+        "UPDATE delivery SET state = ?, due = ends WHERE due <= ? AND state = ?",
+        (READY, now, TAKEN),
+    )

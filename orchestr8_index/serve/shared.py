@@ -1,0 +1,149 @@
+"""The keeper of the agents' shared state: opens it at its first use, and closes it last."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from ..config import Settings
+from ..errors import StoreTooNew, StoreUnavailable
+from ..redact import redact
+from ..store import backup
+from ..store.store import CURES
+from .callers import caller
+from .events import Events, KeyChanged
+
+if TYPE_CHECKING:
+    from ..coordinate.core import Coordination
+    from .state import State
+
+NAME = "coordinate.db"
+MINUTE, DAY = 60.0, 86_400.0
+TIDY_EVERY = 60  # minutes
+log = logging.getLogger("orchestr8.shared")
+Handler = Callable[["State", Any], Awaitable[Any]]
+
+
+class SharedKeeper:
+    """`count_waiting(1)` and `(-1)` are called as calls begin and cease to wait."""
+
+    def __init__(self, settings: Settings, events: Events, ending: asyncio.Event) -> None:
+        self._settings, self._ending = settings, ending
+        self._opened: Coordination | None = None
+        self._opening: asyncio.Task[Coordination] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.count_waiting: Callable[[int], None] = lambda more: None
+        events.subscribe(KeyChanged, self._key_changed)
+
+    @property
+    def ready(self) -> Coordination | None:
+        """The shared state if it is open."""
+        return self._opened
+
+    @property
+    def reasons(self) -> list[str]:
+        """What is wrong with it, for /health."""
+        if self._opened is None:
+            return []
+        store = self._opened.store
+        repaired = [store.repaired.sentence()] if store.repaired else []
+        return [*repaired, *([store.trouble] if store.trouble else [])]
+
+    async def state(self) -> Coordination:
+        """Opened now if it is not. Raises StoreUnavailable with the reason."""
+        if self._opened is None:
+            if self._opening is None:
+                self._opening = asyncio.create_task(self._open())
+            try:
+                await asyncio.shield(self._opening)
+            finally:
+                if self._opening is not None and self._opening.done():
+                    self._opening = None
+        assert self._opened is not None
+        return self._opened
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if self._opened is not None:
+            with contextlib.suppress(StoreUnavailable):
+                await self._opened.save_clock()
+            await self._opened.close()
+
+    async def _open(self) -> Coordination:
+        from ..coordinate.core import Coordination
+
+        settings, limits = self._settings, self._settings.limits
+        most = min(limits.max_waiting, limits.max_connections // 2)
+        sync, hard = settings.coordinate_sync, settings.coordinate_hard_mb
+        made = Coordination(settings.data_dir, sync, hard, most)
+        made.feed.count = self.count_waiting
+        try:
+            await asyncio.to_thread(made.open)
+        except StoreTooNew as error:
+            raise StoreUnavailable(error.sentence, error.cure) from None
+        except (sqlite3.Error, OSError) as error:
+            log.error("the shared state cannot be opened", extra={"reason": str(error)})
+            raise StoreUnavailable(f"The shared state cannot be opened: {_why(error)}") from None
+        made.start()
+        self._opened = made
+        self._tasks = [asyncio.create_task(self._end()), asyncio.create_task(self._keep())]
+        if made.store.repaired:
+            details = {"details": made.store.repaired.sentence()}
+            log.error("the shared state was damaged", extra=details)
+        return made
+
+    async def _end(self) -> None:
+        """As soon as the server is told to stop, nobody waits any more."""
+        await self._ending.wait()
+        assert self._opened is not None
+        self._opened.feed.close()
+
+    async def _keep(self) -> None:
+        for minute in range(1 << 60):
+            await asyncio.sleep(MINUTE)
+            try:
+                await self._once(minute)
+            except (StoreUnavailable, sqlite3.Error, OSError) as error:
+                log.error("the upkeep of the shared state failed", extra={"reason": str(error)})
+
+    async def _once(self, minute: int) -> None:
+        assert self._opened is not None
+        await self._opened.save_clock()
+        if minute % TIDY_EVERY:
+            return
+        await self._opened.tidy()
+        if backup.age_seconds(self._settings.data_dir, NAME) > DAY:
+            await asyncio.to_thread(backup.backup, self._settings.data_dir, name=NAME)
+
+    def _key_changed(self, event: KeyChanged) -> None:
+        if event.change == "key revoked" and self._opened is not None:
+            self._opened.feed.end(event.name)
+
+
+def shared(name: str) -> Handler:
+    """The handler of a method that the shared state answers."""
+
+    async def handler(state: State, params: Any) -> Any:
+        from ..coordinate.caller import Caller
+
+        if state.shared is None:
+            raise StoreUnavailable("This server keeps no shared state.")
+        asks = caller.get()
+        who = Caller(asks.label, scope=asks.right, tree=asks.tree)
+        return await getattr(await state.shared.state(), name)(who, params)
+
+    return handler
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.strerror}.{CURES[sqlite3.SQLITE_CANTOPEN]}"
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return f"{redact(str(error))}.{CURES.get(code, '')}"

@@ -1,0 +1,100 @@
+"""Settings as fields of a struct: each is declared once, and read, checked, offered and documented
+from that declaration.
+
+`name: Annotated[type, Meta(description=…)] = default` is the variable MCP_NAME. `ge` and `le` bound
+a number; `extra` may hold `one_of`, the words that are allowed, or `form`: "FILE", "NAME",
+"ADDRESS", "URL" or "KEY". In `Door` it is an option of the listening commands, too: --name.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, get_args, get_origin
+
+import msgspec
+
+from .environment import number
+from .errors import BadSetting
+
+_SYNONYMS = {"warn": "warning"}
+_SWITCH = ("true", "false")
+
+
+class Variable(NamedTuple):
+    """`kind` is int, bool, str, or tuple for a list; `low` and `high` are a number's bounds."""
+
+    field: str
+    kind: type
+    default: Any
+    description: str
+    low: int = 0
+    high: int = 0
+    one_of: tuple[str, ...] = ()
+    form: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"MCP_{self.field.upper()}"
+
+    @property
+    def option(self) -> str:
+        """One of a list is named at a time: --allow-host for `allow_hosts`."""
+        singular = self.field.removesuffix("s") if self.kind is tuple else self.field
+        return f"--{singular.replace('_', '-')}"
+
+
+@functools.cache
+def variables(group: type[msgspec.Struct]) -> tuple[Variable, ...]:
+    """The described fields of a struct; the others are not for the environment to decide."""
+    found = []
+    for field in msgspec.structs.fields(group):
+        kind, *metas = get_args(field.type) or (field.type,)
+        meta = next((each for each in metas if isinstance(each, msgspec.Meta)), None)
+        if meta is not None and meta.description:
+            low, high, extra = int(meta.ge or 0), int(meta.le or 0), meta.extra or {}
+            plain = int if meta.ge is not None else get_origin(kind) or kind
+            said = meta.description
+            found.append(Variable(field.name, plain, field.default, said, low, high, **extra))
+    return tuple(found)
+
+
+def read(
+    group: type[msgspec.Struct],
+    env: Mapping[str, str],
+    given: Mapping[str, Any] | None = None,
+    absolute: Callable[[str], str] = str,
+) -> dict[str, Any]:
+    """The values of the group's fields, where an argument in `given` or the environment has one.
+
+    `absolute` makes a whole path of one that was named. Raises BadSetting for what cannot be used.
+    """
+    found = {}
+    for each in variables(group):
+        from_environment = _value(each, env)
+        value = (given or {}).get(each.field) or from_environment
+        if each.kind is tuple:
+            value = tuple(text for part in value or () if (text := part.strip().lower()))
+        if each.form == "FILE" and value:
+            value = absolute(value)
+        if value not in (None, "", ()):
+            found[each.field] = value
+    return found
+
+
+def _value(variable: Variable, env: Mapping[str, str]) -> Any:
+    name = variable.name
+    if variable.kind is int:
+        return number(env, name, variable.low, variable.high)
+    text = env.get(name, "").strip()
+    if variable.kind is tuple:
+        return text.split(",")
+    if variable.form == "URL" and text and not text.startswith(("http://", "https://")):
+        raise BadSetting(f"{name}={text} is no http address.", "Mend it, as http://host:4318.")
+    allowed = _SWITCH if variable.kind is bool else variable.one_of
+    if not text or not allowed:
+        return text or None
+    text = _SYNONYMS.get(text.lower(), text.lower())
+    if text not in allowed:
+        raise BadSetting(f"{name}={text} is not one of {', '.join(allowed)}.", "Mend it.")
+    return text == "true" if variable.kind is bool else text

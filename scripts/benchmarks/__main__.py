@@ -1,0 +1,41 @@
+"""Measures what users get. `scripts/bench NAME --help` has the options of one benchmark."""
+
+import importlib
+import sys
+
+# A benchmark is a module of this package with `main(arguments)`, and a line here.
+BENCHMARKS = {
+    "bridge": "What the stdio bridge adds to a call, its memory, and how soon it is ready.",
+    "chaos": "Kills, a full disk and damage under load: answers again, loses nothing.",
+    "client": "Imports, answers with and without a server, and outcomes through killed processes.",
+    "day": "The share of a working day's answers that comes from the cache.",
+    "faults": "Acknowledged outcomes after kills, a full disk, torn and flipped bytes.",
+    "fresh": "How soon a saved file answers, under a steady load of questions.",
+    "mcp": "Milliseconds and memory of a call over MCP, beside JSON-RPC.",
+    "outcomes": "Outcomes a second, and questions over a store of many decisions and patterns.",
+    "overload": "Ten times the load that the server can take, and the time until it is well again.",
+    "prompts": "How often a prompt gets a suggestion, and how often it is right.",
+    "scale": "Cost and memory of a question as the catalogue grows.",
+    "serve": "Start, memory, hits and misses of one server, through HTTP (the default).",
+    "soak": "Memory and latency under half of the capacity for long.",
+    "tokens": "Tokens that a model carries without the index and with it.",
+}
+
+
+def main(arguments: list[str]) -> None:
+    name, *rest = arguments or ["serve"]
+    listed = "\n".join(f"  {each:10} {sentence}" for each, sentence in BENCHMARKS.items())
+    if name in ("-h", "--help"):
+        print(f"usage: scripts/bench [NAME] [OPTIONS]\n\n{__doc__}\n\n{listed}")
+        return
+    if name.startswith("-"):
+        name, rest = "serve", arguments
+    if name not in BENCHMARKS:
+        print(f"There is no benchmark '{name}'; there are:\n{listed}", file=sys.stderr)
+        sys.exit(2)
+    sys.argv[0] = f"bench {name}"
+    importlib.import_module(f"benchmarks.{name}").main(rest)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,178 @@
+"""Claims by hooks: who has a file, who is told, and when it is free again."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestr8_index.coordinate import claims
+from orchestr8_index.coordinate.caller import Caller
+from orchestr8_index.coordinate.claims import Told, Verdict
+from orchestr8_index.coordinate.core import Coordination
+
+from .worlds import TREE, Agent, Hand, run
+
+
+class Host:
+    """The hooks of one agent: `who` is SESSION/AGENT."""
+
+    def __init__(
+        self, state: Coordination, who: str, tree: str = TREE, told: Told | None = None
+    ) -> None:
+        self.state, self.told = state, told or Told()
+        self.caller = Caller(who.replace("/", "-").strip("-"), ident=who, tree=tree)
+
+    async def edit(self, path: str, policy: Any = "deny", purpose: str = "") -> Verdict:
+        return await self.state.change(  # type: ignore[no-any-return]
+            self.caller,
+            lambda change: claims.claim(change, self.caller, path, purpose, policy, self.told),
+        )
+
+    async def leave(self, with_agents: bool = False) -> int:
+        return await self.state.change(  # type: ignore[no-any-return]
+            self.caller, lambda change: claims.leave(change, self.caller, with_agents)
+        )
+
+
+def test_a_file_that_another_edits_is_denied_with_who_and_what(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> str:
+        assert await Host(state, "one/").edit("src/a.py", purpose="rename") == Verdict()
+        assert await Host(state, "one/").edit("src/a.py") == Verdict()
+        refused = await Host(state, "two/").edit("src/a.py")
+        assert refused.denied
+        return refused.reason
+
+    reason = run(tmp_path, work)
+    assert all(part in reason for part in (f"{TREE}/src/a.py", "by one", "for rename", "until"))
+
+
+def test_a_warned_edit_goes_on_and_both_are_told_once(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        await Host(state, "one/").edit("src/a.py", "warn")
+        two = Host(state, "two/")
+        first, second = await two.edit("src/a.py", "warn"), await two.edit("src/a.py", "warn")
+        assert "being edited by one" in first.context and not first.denied
+        assert second == Verdict()
+        mail = (await Agent(state, "one").inbox())["messages"]
+        assert [each["from"] for each in mail] == ["server"]
+        assert "two edits" in mail[0]["body"]
+
+    run(tmp_path, work)
+
+
+def test_a_subagent_may_edit_what_its_session_claimed(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        session, helper = Host(state, "one/"), Host(state, "one/helper")
+        await session.edit("src/a.py")
+        assert await helper.edit("src/a.py") == Verdict()
+        assert (await session.edit("src/a.py")).denied
+        assert (await Host(state, "one/sibling").edit("src/a.py")).denied
+        await helper.leave()
+        assert await session.edit("src/a.py") == Verdict()
+
+    run(tmp_path, work)
+
+
+def test_a_subagent_that_dies_frees_its_files(tmp_path: Path) -> None:
+    """By its lease, and before that with its session."""
+    hand = Hand()
+
+    async def work(state: Coordination) -> None:
+        await Host(state, "one/dies").edit("a.py")
+        await Host(state, "one/also").edit("b.py")
+        assert (await Host(state, "two/").edit("a.py")).denied
+        hand.move(claims.TTL_S)
+        assert await Host(state, "two/").edit("a.py") == Verdict()
+        await Host(state, "one/also").edit("b.py")
+        assert await Host(state, "one/").leave(with_agents=True) == 1
+        assert await Host(state, "two/").edit("b.py") == Verdict()
+
+    run(tmp_path, work, hand)
+
+
+def test_a_claim_is_renewed_at_most_once_a_minute(tmp_path: Path) -> None:
+    hand = Hand()
+
+    async def work(state: Coordination) -> None:
+        one = Host(state, "one/")
+        await one.edit("a.py")
+        now, reader = state.clock.now, state.store.reader
+        assert claims.is_claimed(reader, one.caller, "a.py", now())
+        hand.move(59)
+        assert not claims.needs_renewal(reader, one.caller, now())
+        hand.move(2)
+        assert claims.needs_renewal(reader, one.caller, now())
+        assert not claims.is_claimed(reader, one.caller, "a.py", now())
+        await state.change(one.caller, lambda change: claims.renew(change, one.caller))
+        assert claims.is_claimed(reader, one.caller, "a.py", now())
+
+    run(tmp_path, work, hand)
+
+
+def test_a_session_that_ends_wakes_who_waits(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        await Host(state, "one/").edit("a.py")
+        await Host(state, "one/").leave()
+        assert (await Agent(state, "x").lock("a.py"))["token"]
+
+    run(tmp_path, work)
+
+
+def git(*args: str, cwd: Path) -> None:
+    name = ("-c", "user.name=t", "-c", "user.email=t@t")
+    subprocess.run(["git", *name, *args], cwd=cwd, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    made = (tmp_path / "repository").resolve()
+    made.mkdir()
+    git("init", "-q", cwd=made)
+    (made / "a.py").write_text("1\n")
+    git("add", "a.py", cwd=made)
+    git("commit", "-qm", "first", cwd=made)
+    git("worktree", "add", "-q", str(made.parent / "other"), cwd=made)
+    return made
+
+
+def test_the_same_path_in_two_worktrees_is_two_resources(tmp_path: Path, repository: Path) -> None:
+    """Neither is denied; the second is told once that the other edits the same file."""
+    other = repository.parent / "other"
+
+    async def work(state: Coordination) -> None:
+        await Host(state, "one/", str(repository)).edit("a.py")
+        two = Host(state, "two/", str(other))
+        first, again = await two.edit("a.py"), await two.edit("a.py")
+        assert not first.denied and "another worktree" in first.context
+        assert again == Verdict()
+
+    run(tmp_path / "data", work)
+    assert claims.worktrees(str(other)) == sorted([str(repository), str(other)])
+
+
+def test_the_stash_is_counted_for_all_worktrees(repository: Path) -> None:
+    other = repository.parent / "other"
+    assert claims.stash_entries(str(other)) == 0
+    (repository / "a.py").write_text("2\n")
+    git("stash", cwd=repository)
+    assert claims.stash_entries(str(other)) == claims.stash_entries(str(repository)) == 1
+
+
+def test_what_was_changed_counts_until_git_shows_it_clean(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        one, two = Host(state, "one/"), Host(state, "two/")
+        await one.edit("a.py")
+        await one.edit("b.py")
+        await two.edit("c.py")
+        await one.leave()
+        theirs, mine = claims.beside(state.store.reader, two.caller)
+        assert theirs == {f"{TREE}/a.py": "one", f"{TREE}/b.py": "one"}
+        assert mine == (f"{TREE}/c.py",)
+        dirty = [f"{TREE}/b.py", f"{TREE}/c.py"]
+        await state.change(one.caller, lambda change: claims.forget_clean(change, TREE, dirty))
+        assert claims.beside(state.store.reader, two.caller)[0] == {f"{TREE}/b.py": "one"}
+
+    run(tmp_path, work)

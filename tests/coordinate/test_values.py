@@ -1,0 +1,374 @@
+"""Shared values and their log: all or nothing, at a revision, once for each request."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from orchestr8_index.coordinate import log
+from orchestr8_index.coordinate.caller import Caller
+from orchestr8_index.coordinate.core import Coordination
+from orchestr8_index.errors import (
+    Compacted,
+    Conflict,
+    Forbidden,
+    InvalidParams,
+    Overloaded,
+    StoreUnavailable,
+)
+from orchestr8_index.sharing import (
+    MAX_VALUE,
+    Op,
+    RestoreShared,
+    SnapshotShared,
+    WriteShared,
+    value_of,
+)
+from orchestr8_index.validate import read_params
+
+from .worlds import Agent, Hand, run, until
+
+LONG = "k" * 255
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        wrote = await a.write({"task/1": {"state": "done"}, "task/2": [1, "é", None]})
+        read = await Agent(state, "b").read("task/1", "task/2", "task/3")
+        assert [each["value"] for each in read["items"]] == [{"state": "done"}, [1, "é", None]]
+        assert {each["rev"] for each in read["items"]} == {wrote["rev"]} == {read["rev"]}
+        assert read["items"][0]["by"] == "a"
+
+    run(tmp_path, work)
+
+
+def test_a_write_is_all_or_nothing(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        first = (await a.write({"x": 1}))["rev"]
+        await a.write({"x": 2}, if_rev=first)
+        with pytest.raises(Conflict) as refused:
+            await a.write({"new": 1, "x": 3}, if_rev=0)
+        facts = refused.value.data()
+        assert (facts["key"], facts["by"]) == ("x", "a")
+        assert (await a.get("new"), await a.get("x")) == (None, 2)
+
+    run(tmp_path, work)
+
+
+def test_null_deletes(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        await a.write({"x": 1})
+        await a.write({"x": None, "never": None})
+        assert (await a.read("x"))["items"] == []
+        await a.write({"x": 2}, if_rev=0)
+        history = (await a.read("x", history=True))["items"]
+        assert [each["value"] for each in history] == [2, None, 1]
+
+    run(tmp_path, work)
+
+
+def test_keys_are_found_by_prefix_and_pattern_page_by_page(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        await a.write({f"task/{n}/state": n for n in range(5)} | {"other": 1})
+        page = await a.read(prefix="task/", limit=3)
+        assert ([each["value"] for each in page["items"]], page["more"]) == ([0, 1, 2], True)
+        rest = await a.read(prefix="task/", limit=3, after=page["items"][-1]["key"])
+        assert ([each["value"] for each in rest["items"]], "more" in rest) == ([3, 4], False)
+        matched = (await a.read(pattern="t*/?/st*"))["items"]
+        assert [each["value"] for each in matched] == [0, 1, 2, 3, 4]
+
+    run(tmp_path, work)
+
+
+def test_values_are_read_as_they_were(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        revs = [(await a.write({"x": n, f"y{n}": n}))["rev"] for n in range(3)]
+        await a.write({"x": None})
+        for n, rev in enumerate(revs):
+            items = (await a.read(prefix="", at_rev=rev))["items"]
+            then = {"x": n} | {f"y{m}": m for m in range(n + 1)}
+            assert {each["key"]: each["value"] for each in items} == then
+        with pytest.raises(InvalidParams, match="future"):
+            await a.read("x", at_rev=1 << 40)
+
+    run(tmp_path, work)
+
+
+def test_a_value_expires_and_nobody_sees_it_afterwards(tmp_path: Path) -> None:
+    hand = Hand()
+
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        rev = (await a.write({"x": 1}, ttl_s=10))["rev"]
+        assert (await a.read("x"))["items"][0]["expires_in"] == 10
+        waiting = asyncio.ensure_future(a.read("x", changed_after=rev, wait_ms=20_000))
+        await until(lambda: state.feed.waiting == 1)
+        hand.move(10)
+        assert (await a.read("x"))["items"] == []
+        [event] = (await waiting)["events"]
+        assert (event["kind"], event["cause"], event["value"]) == ("delete", "expired", None)
+        await a.write({"x": 2}, if_rev=0)
+
+    run(tmp_path, work, hand)
+
+
+def test_a_retry_does_nothing_twice(tmp_path: Path) -> None:
+    async def ask(state: Coordination) -> Any:
+        a, b = Agent(state, "a"), Agent(state, "b")
+        wrote = await a.write({"n": 1}, request_id="w")
+        held = await a.lock("a.py", request_id="l")
+        sent = await a.send("b", request_id="s")
+        await b.write({"n": 2}, request_id="w")  # another caller's request
+        return [wrote, held, sent]
+
+    async def count(state: Coordination) -> None:
+        assert await ask(state) == first
+        b = Agent(state, "b")
+        assert len((await b.inbox())["messages"]) == 1
+        assert len((await b.read("n", history=True))["items"]) == 2
+        assert len(await b.locks()) == 1
+
+    first = run(tmp_path, ask)
+    run(tmp_path, count)
+
+
+def test_two_at_once_with_one_request_are_one(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        answers = await asyncio.gather(*(a.lock("p:1", request_id="r") for _ in range(5)))
+        assert len({each["token"] for each in answers}) == 1
+
+    run(tmp_path, work)
+
+
+def test_a_reader_waits_for_a_change(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a, b = Agent(state, "a"), Agent(state, "b")
+        choices = [("keys", ["x"]), ("prefix", "x"), ("pattern", "?"), ("prefix", "")]
+        asked: list[dict[str, Any]] = [{name: value} for name, value in choices]
+        rev = (await a.write({"other": 1}))["rev"]
+        waits = [
+            asyncio.ensure_future(b.read(**each, changed_after=rev, wait_ms=20_000))
+            for each in asked
+        ]
+        await until(lambda: state.feed.waiting == len(asked))
+        await a.write({"yy": 0})
+        await a.write({"x": 1})
+        for wait in waits[:3]:
+            assert [each["key"] for each in (await wait)["events"]] == ["x"]
+        assert (await waits[3])["events"][0]["key"] == "yy"
+
+    run(tmp_path, work)
+
+
+def test_waiting_beyond_the_limit_is_refused(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        call = asyncio.ensure_future(a.inbox(wait_ms=20_000))
+        await until(lambda: state.feed.waiting == 1)
+        with pytest.raises(Overloaded):
+            await a.read("x", changed_after=0, wait_ms=20_000)
+        await a.send("a")
+        await call
+
+    run(tmp_path, work, most_waiting=1)
+
+
+def test_a_revision_is_seen_whole_or_not_at_all(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> list[int]:
+        a = Agent(state, "a")
+        for _ in range(3):
+            await a.write({f"k{n}": n for n in range(10)})
+        sizes: list[int] = []
+        after = 0
+        while page := await a.read(prefix="", changed_after=after, limit=1):
+            if not page["events"]:
+                return sizes
+            sizes.append(len(page["events"]))
+            after = page["rev"]
+        return sizes
+
+    assert run(tmp_path, work) == [10, 10, 10]
+
+
+def test_the_log_is_compacted_and_old_cursors_are_told(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        old = (await a.write({"x": 1, "y": 1}))["rev"]
+        unread = await a.send("b")
+        await a.write({"x": 2})
+        cut = (await a.write({"z": 1}))["rev"]
+        await a.write({"y": 3, "z": None})
+        await state.store.write(lambda connection: log.compact(connection, cut))
+        with pytest.raises(Compacted) as refused:
+            await a.read("x", changed_after=old)
+        assert refused.value.data()["oldest"] == cut - 1
+        with pytest.raises(Compacted):
+            await a.read("x", at_rev=old)
+        then = (await a.read(prefix="", at_rev=cut))["items"]
+        assert {each["key"]: each["value"] for each in then} == {"x": 2, "y": 1, "z": 1}
+        assert [each["id"] for each in (await Agent(state, "b").inbox())["messages"]] == [
+            unread["id"]
+        ]
+        assert await a.get("x") == 2
+
+    run(tmp_path, work)
+
+
+def test_the_horizon_stops_at_a_message_that_waits(tmp_path: Path) -> None:
+    hand = Hand()
+
+    async def work(state: Coordination) -> None:
+        a, reader = Agent(state, "a"), state.store.reader
+        for n in range(10):
+            await a.write({f"k{n}": 1})
+        sent = int((await a.send("b"))["id"]) >> 10
+        hand.move(20 * 86_400)
+        await a.write({"late": 1})
+        for most, days in ((5, 100), (1000, 10)):
+            assert log.horizon(reader, state.clock.at(), most, days) <= sent
+        await Agent(state, "b").inbox(ack=[str(sent << 10)])
+        assert log.horizon(reader, state.clock.at(), 1000, 10) > sent
+
+    run(tmp_path, work, hand)
+
+
+def test_a_snapshot_is_restored(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a, root = Agent(state, "a", scope="report"), Agent(state, "root").caller
+        await a.write({"p/x": 1, "p/y": [2], "q": 3})
+        await a.write({"p/t": 1}, ttl_s=60)
+        with pytest.raises(Forbidden):
+            await state.snapshot_shared(a.caller, SnapshotShared())
+        kept = await state.snapshot_shared(root, SnapshotShared(prefix="p/"))
+        await a.write({"p/x": 9, "p/new": 1, "q": 4})
+        done = await state.restore_shared(root, RestoreShared(items=kept["items"], prefix="p/"))
+        assert (done["put"], done["deleted"]) == (3, 1)
+        items = (await a.read(prefix=""))["items"]
+        assert {each["key"]: each["value"] for each in items} == {
+            "p/x": 1,
+            "p/y": [2],
+            "p/t": 1,
+            "q": 4,
+        }
+        with pytest.raises(InvalidParams):
+            await state.restore_shared(root, RestoreShared(items=kept["items"], prefix="q/"))
+
+    run(tmp_path, work)
+
+
+def test_projects_see_nothing_of_each_other(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        one, other = Agent(state, "a", project="one"), Agent(state, "a", project="other")
+        await one.write({"x": 1})
+        await one.lock("port:1")
+        await one.send("a")
+        assert (await other.read(prefix=""))["items"] == []
+        assert (await other.read(prefix="", changed_after=0))["events"] == []
+        assert (await other.locks(), (await other.inbox())["messages"]) == ([], [])
+        assert (await other.lock("port:1"))["token"]
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [
+        (b'{"ops":[{"key":"a b","value":1}]}', "ops"),
+        (b'{"ops":[{"key":"' + b"k" * 256 + b'","value":1}]}', "ops"),
+        (b'{"ops":[{"key":"@agent/x","value":1}]}', "ops"),
+        (b'{"ops":[{"key":"a\\n","value":1}]}', "ops"),
+        (b'{"ops":[{"key":"a","value":1,"ttl_s":0}]}', "ops"),
+        (b'{"ops":[{"key":"a","value":1,"ttl_s":86401}]}', "ops"),
+        (b'{"ops":[{"key":"a","value":1,"strange":1}]}', "ops"),
+        (b'{"ops":[{"key":"a"}]}', "ops"),
+        (b'{"ops":[]}', "ops"),
+        (
+            b'{"ops":'
+            + msgspec.json.encode([{"key": f"k{n}", "value": 1} for n in range(101)])
+            + b"}",
+            "ops",
+        ),
+        (b'{"ops":[{"key":"a","value":1}],"strange":1}', "strange"),
+    ],
+)
+def test_bad_input_is_named_by_its_field(raw: bytes, field: str) -> None:
+    with pytest.raises(InvalidParams) as refused:
+        read_params(WriteShared, raw)
+    assert field in refused.value.problems
+
+
+@pytest.mark.parametrize("value", [b"NaN", b'"\xed\xa0\x80"', b"{", b'"' + b"x" * MAX_VALUE + b'"'])
+def test_what_is_no_value_is_refused(tmp_path: Path, value: bytes) -> None:
+    async def work(state: Coordination) -> None:
+        with pytest.raises(InvalidParams) as refused:
+            await state.write_shared(Caller("a"), WriteShared(ops=[Op("x", Raw(value))]))
+        assert "ops.value" in refused.value.problems
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize("value", [float("nan"), object(), "\ud800"])
+def test_a_python_value_that_is_no_json_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidParams):
+        value_of(value)
+
+
+def test_the_longest_key_and_value_are_kept(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        text = "x" * (MAX_VALUE - 2)
+        await Agent(state, "a").write({LONG: text})
+        assert await Agent(state, "a").get(LONG) == text
+
+    run(tmp_path, work)
+
+
+def test_a_key_is_written_once_in_a_call(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        ops = [Op("x", value_of(1)), Op("x", value_of(2))]
+        with pytest.raises(InvalidParams, match="twice"):
+            await state.write_shared(Caller("a"), WriteShared(ops=ops))
+
+    run(tmp_path, work)
+
+
+def test_a_full_store_refuses_and_still_deletes(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        with pytest.raises(StoreUnavailable, match="reached its limit"):
+            for n in range(200):
+                await a.write({f"k{n}": "x" * 100_000})
+        await a.write({"k0": None})
+        assert await a.get("k1")
+
+    run(tmp_path, work, hard_mb=2)
+
+
+def test_readers_need_a_right_to_write(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        reader = Agent(state, "r", scope="read")
+        assert (await reader.read(prefix=""))["items"] == []
+        for call in (reader.write({"x": 1}), reader.lock("p:1"), reader.send("a")):
+            with pytest.raises(Forbidden):
+                await call
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize("asked", [{}, {"keys": ["a"], "prefix": ""}])
+def test_exactly_one_choice_of_keys_is_needed(tmp_path: Path, asked: dict[str, Any]) -> None:
+    async def work(state: Coordination) -> None:
+        with pytest.raises(InvalidParams):
+            await Agent(state, "a").read(**asked)
+
+    run(tmp_path, work)
