@@ -7,13 +7,12 @@ import sys
 from typing import Any
 
 import click
-import msgspec
 
 from ..config import Settings
 from ..errors import BuildFailed, OperationError
 from . import show
 from .asking import RunningServer, build_here, located
-from .options import common, listening, with_roots_of_server
+from .options import common, emit, listening, with_roots_of_server
 
 NOT_RUNNING = 3
 REINDEX_SECONDS = 3600.0
@@ -145,11 +144,8 @@ def status(settings: Settings, as_json: bool) -> None:
         click.echo('{"status":"not running"}' if as_json else "Not running.")
         sys.exit(NOT_RUNNING)
     owner = (pidfile(settings).owner() or {}) if where.port == running_port(settings) else {}
-    if as_json:
-        found = {"port": where.port, "pid": owner.get("pid"), "roots": owner.get("roots")}
-        click.echo(msgspec.json.encode({**health, **found}).decode())
-    else:
-        click.echo(show.status(health, where, owner))
+    process = {"port": where.port, "pid": owner.get("pid"), "roots": owner.get("roots")}
+    emit({**health, **process}, as_json, lambda: show.status(health, where, owner))
 
 
 @click.command()
@@ -171,7 +167,7 @@ def reindex(settings: Settings, as_json: bool) -> None:
     told = RunningServer(where, REINDEX_SECONDS).request("POST", "/reindex")
     if not isinstance(told, dict) or not told.get("success"):
         raise _refusal(told)
-    click.echo(msgspec.json.encode(told).decode() if as_json else _told(told))
+    emit(told, as_json, lambda: _told(told))
 
 
 def _refusal(told: Any) -> OperationError:
@@ -187,9 +183,7 @@ def _build_here(settings: Settings, as_json: bool) -> None:
     told: dict[str, Any] = {"success": True, "message": message}
     told |= {"generation": manifest.generation, "duration_ms": manifest.build_ms}
     told |= {f"{kind}s": n for kind, n in manifest.counts.items()}
-    click.echo(
-        msgspec.json.encode(told).decode() if as_json else f"{_told(told)} {told['message']}"
-    )
+    emit(told, as_json, lambda: f"{_told(told)} {message}")
 
 
 def _told(told: dict[str, Any]) -> str:
