@@ -19,7 +19,7 @@ from msgspec.structs import FieldInfo
 
 from ..config import Settings
 from ..errors import OperationError, SnapshotUnreadable
-from ..methods import Method
+from ..table import Method
 
 if TYPE_CHECKING:
     from ..catalog.build import BuildLine

@@ -24,8 +24,9 @@ from ..config import Settings, read_settings
 from ..daemon.http import HttpClient, NoAnswer
 from ..daemon.locate import Address
 from ..errors import InvalidParams, RequestError, ServerAway, Starting
-from ..methods import SHORT, Method
+from ..methods import SHORT
 from ..reports import OutcomeAnswer
+from ..table import Method
 from .delivery import Delivery
 from .embedded import Embedded
 from .locate import Locator

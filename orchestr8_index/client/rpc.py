@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from ..daemon.http import HttpClient, HttpResponse, NoAnswer
 from ..errors import InvalidParams, RequestError
-from ..methods import Method
+from ..table import Method
 from ..validate import read_params
 
 NONSENSE = "it answers nonsense"
