@@ -15,6 +15,7 @@ import msgspec
 
 from .environment import (
     DEFAULT_PORT,
+    LOOPBACK,
     REPOSITORY,
     Asked,
     colour_wanted,
@@ -53,7 +54,6 @@ __all__ = [
 ]
 
 
-LOOPBACK = "127.0.0.1"
 TEAM_RATE = 50  # questions a second for each key, where the server listens beyond loopback
 _SECONDS, _MANY = 86_400, 1 << 20
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from .errors import BadSetting
 
 DEFAULT_PORT = 3700
+LOOPBACK = "127.0.0.1"
 DEFAULT_DATA_DIR = "~/.claude/mcp-server/data"
 FOREIGN = ("MCP_TIMEOUT", "MCP_TOOL_TIMEOUT")  # read by hosts, not by us
 REPOSITORY = Path(__file__).resolve().parent.parent

@@ -1,27 +1,16 @@
-"""THE table of methods: everything that can be asked, as data.
+"""The table of methods: everything that can be asked, as data.
 
 JSON-RPC, MCP, the clients, the command line, the documents and the metric labels are views of it.
 What answers a method lives elsewhere: `search/methods.py` for what an index alone can answer,
-`serve/handlers.py` for what needs the running server.
+`serve/handlers.py` for what needs the running server. The rows of the shared state stand in
+`sharing.py`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-from msgspec import Struct
-
-from .errors import (
-    Forbidden,
-    InternalError,
-    InvalidParams,
-    Overloaded,
-    RequestError,
-    Starting,
-    StoreUnavailable,
-    TooManyRequests,
-    Unauthorized,
-)
+from .errors import Starting, StoreUnavailable
 from .queries import (
     AgentAnswer,
     AgentQuery,
@@ -36,7 +25,6 @@ from .queries import (
     WorkflowAnswer,
     WorkflowQuery,
 )
-from .records import Kind
 from .reports import (
     ForgetQuery,
     Forgotten,
@@ -48,66 +36,8 @@ from .reports import (
     PatternStored,
     Report,
 )
-from .sharing import (
-    BreakLock,
-    LockResources,
-    ReadInbox,
-    ReadShared,
-    RestoreShared,
-    SendMessage,
-    SessionCall,
-    SnapshotShared,
-    WriteShared,
-)
-from .validate import Params
-
-Scope = Literal["read", "report", "admin"]
-
-
-class Example(Struct, frozen=True):
-    """A call's params and a result that they may have, as JSON."""
-
-    params: str
-    result: str
-
-
-COMMON_ERRORS: tuple[type[RequestError], ...] = (
-    InvalidParams,
-    InternalError,
-    TooManyRequests,
-    Unauthorized,
-    Forbidden,
-    Overloaded,
-)
-"""What any method may answer with; its own `errors` come before them."""
-
-
-class Method(Struct, frozen=True):
-    """One method. `name` is its name in JSON-RPC; `short` in MCP, the clients and the command line.
-
-    `params` is a struct; `result` a type that msgspec can decode. `scope` is the right that a
-    caller needs. `cache` names the server's cache that keeps its answers; only those carry
-    `cache_hit`. `about` is the kind of entries whose experience alone can change an answer.
-    `away` is what a client does without a server: answer from an index of its own, fail, or keep
-    the call until a server is there. `face` is the MCP address that offers it: /mcp, or
-    /mcp/coordinate. `sentence` is for people. `when` tells a model when to call it; a method
-    without it is no MCP tool. `errors` are its own, beside COMMON_ERRORS.
-    """
-
-    name: str
-    short: str
-    params: type[Params]
-    result: Any
-    sentence: str
-    scope: Scope = "read"
-    cache: Literal["", "query", "pattern"] = ""
-    about: Kind | None = None
-    away: Literal["answer", "fail", "keep"] = "fail"
-    face: Literal["index", "coordinate"] = "index"
-    when: str = ""
-    errors: tuple[type[RequestError], ...] = ()
-    example: Example | None = None
-
+from .sharing import SHARING
+from .table import Example, Method
 
 _TABLE = (
     Method(
@@ -313,146 +243,7 @@ _TABLE = (
         away="answer",
     ),
     Method("getMetrics", "metrics", NoParams, dict[str, Any], "The same as GET /metrics."),
-    Method(
-        "readShared",
-        "read_shared",
-        ReadShared,
-        dict[str, Any],
-        "Values that agents share, by keys, prefix or pattern: now, as they were, as they change.",
-        face="coordinate",
-        when=(
-            "Read what agents share: keys, a prefix or a pattern. changed_after with wait_ms waits"
-            " for the next change."
-        ),
-        example=Example(
-            '{"keys":["task/42"]}',
-            '{"items":[{"key":"task/42","value":"review","rev":7,"by":"coder","at":1767225600.0}],"rev":7}',
-        ),
-    ),
-    Method(
-        "writeShared",
-        "write_shared",
-        WriteShared,
-        dict[str, Any],
-        "Write shared values, all or none; with if_rev only where nobody wrote since.",
-        scope="report",
-        face="coordinate",
-        when=(
-            "Share values with other agents: all of ops or none. if_rev writes only over that"
-            " revision; fence only while your lock holds."
-        ),
-        example=Example(
-            '{"ops":[{"key":"task/42","value":"review"}]}',
-            '{"rev":7,"items":[{"key":"task/42","rev":7}]}',
-        ),
-    ),
-    Method(
-        "lockResources",
-        "lock",
-        LockResources,
-        dict[str, Any],
-        "Acquire, renew, release or list locks on files, folders and names such as port:3000.",
-        scope="read",
-        face="coordinate",
-        when=(
-            "Before work that others must not do at once: acquire all that you need as one set"
-            " (paths, folders with /, names as port:3000). Keep the token: it renews and releases."
-        ),
-        example=Example(
-            '{"action":"acquire","resources":["port:3000"]}',
-            '{"token":"8.3f9a","until":1767225900.0,"renewed":false}',
-        ),
-    ),
-    Method(
-        "sendMessage",
-        "send_message",
-        SendMessage,
-        dict[str, Any],
-        "A message to agents, a role, a session's members, a queue, or all.",
-        scope="report",
-        face="coordinate",
-        when=(
-            "Tell other agents: NAME, role:R, session:ID, all, or queue:Q, whose tasks go to one"
-            " taker each."
-        ),
-        example=Example(
-            '{"to":["tester"],"body":"The parser is ready."}',
-            '{"id":9,"recipients":1,"never_seen":[]}',
-        ),
-    ),
-    Method(
-        "readInbox",
-        "read_inbox",
-        ReadInbox,
-        dict[str, Any],
-        "Take the messages that wait for the caller or in a queue; ack ends them.",
-        face="coordinate",
-        when="Take what others sent you, or a queued task. Ack what is done; else it comes again.",
-        example=Example(
-            '{"limit":1}',
-            '{"messages":[],"waiting":0}',
-        ),
-    ),
-    Method(
-        "session",
-        "session",
-        SessionCall,
-        dict[str, Any],
-        "Sessions of agents: members, state, and messages that can be read and searched.",
-        face="coordinate",
-        when="Work together on one thing: create or join, read or search what was said, set state.",
-        example=Example(
-            '{"action":"list"}',
-            '{"sessions":[]}',
-        ),
-    ),
-    Method(
-        "breakLock",
-        "break_lock",
-        BreakLock,
-        dict[str, Any],
-        "End the locks on a resource for a reason; their holders are told.",
-        scope="admin",
-        face="coordinate",
-        example=Example(
-            '{"resource":"port:3000","reason":"its holder is gone"}',
-            '{"broken":1}',
-        ),
-    ),
-    Method(
-        "snapshotShared",
-        "snapshot_shared",
-        SnapshotShared,
-        dict[str, Any],
-        "All shared values below a prefix.",
-        scope="admin",
-        face="coordinate",
-        example=Example(
-            '{"prefix":"task/"}',
-            '{"items":[],"rev":9}',
-        ),
-    ),
-    Method(
-        "restoreShared",
-        "restore_shared",
-        RestoreShared,
-        dict[str, Any],
-        "Put shared values back as a snapshot has them.",
-        scope="admin",
-        face="coordinate",
-        example=Example(
-            '{"items":[{"key":"task/42","value":"review"}]}',
-            '{"rev":10}',
-        ),
-    ),
-    Method(
-        "coordination",
-        "coordination",
-        NoParams,
-        dict[str, Any],
-        "Which agents there are, what each holds, and counts and sizes of what they share.",
-        face="coordinate",
-    ),
+    *SHARING,
     Method(
         "rpc.discover",
         "discover",

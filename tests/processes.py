@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from orchestr8_index.config import REPOSITORY
+from orchestr8_index.daemon.http import Health, get_health, request
+from orchestr8_index.daemon.locate import Address, address_of
 from orchestr8_index.daemon.pidfile import PidFile
-from orchestr8_index.daemon.probe import Address, Health, address_of, get_health
 from orchestr8_index.daemon.process import proven
 from orchestr8_index.errors import NotOurs
 
@@ -133,6 +134,14 @@ class Running:
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         return self.process.wait(timeout=DEADLINE)
+
+
+def call(where: int | Address, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    """One JSON-RPC call: the whole reply, with `result` or `error`."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    _, reply = request(where, "POST", "/", body)
+    assert isinstance(reply, dict)
+    return reply
 
 
 def alive(pid: int) -> bool:

@@ -32,6 +32,7 @@ WORDS = {
     "validate",
     "queries",
     "reports",
+    "table",
     "methods",
 }
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version

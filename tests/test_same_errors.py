@@ -21,8 +21,9 @@ from orchestr8_index import Orchestrator, errors
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.cli import asking
 from orchestr8_index.config import Door, fixture_root
-from orchestr8_index.daemon.probe import Address, call, request
-from orchestr8_index.errors import OperationError, RequestError
+from orchestr8_index.daemon.http import request
+from orchestr8_index.daemon.locate import Address
+from orchestr8_index.errors import RequestError
 from orchestr8_index.methods import METHODS
 from orchestr8_index.serve.callers import Right
 from orchestr8_index.serve.http import make_web
@@ -30,7 +31,7 @@ from orchestr8_index.serve.keys import KeyFile
 from orchestr8_index.serve.rate import BURST_SECONDS, Buckets
 from orchestr8_index.serve.state import State
 
-from .processes import wait_for
+from .processes import call, wait_for
 from .serve.asking import ask, settings_of, state_of
 from .serve.lines import served
 from .serve.mcp.test_endpoint import META, MODERN, live
@@ -119,8 +120,8 @@ def over_mcp(where: Address, case: Case) -> Told:
 
 
 def by_the_command_line(where: Address, case: Case) -> str:
-    with pytest.raises(OperationError) as raised:
-        asking._server(where)(_wire(case), case.params)  # type: ignore[arg-type]
+    with pytest.raises(RequestError) as raised:
+        asking.RunningServer(where).ask(_wire(case), case.params)
     return str(raised.value)
 
 
@@ -170,8 +171,8 @@ def test_a_method_that_does_not_exist(locked: State) -> None:
         where = Address(port, key=key)
         told = told_of(call(where, "nope", {})["error"])
         assert told[0] == errors.MethodNotFound.code and "querySkills" in told[2]
-        with pytest.raises(OperationError, match=told[1]):
-            asking._server(where)("nope", {})  # type: ignore[arg-type]
+        with pytest.raises(RequestError, match=told[1]):
+            asking.RunningServer(where).ask("nope", {})
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"id":1,"id":2}', b'{"id":1e999}'])

@@ -1,4 +1,4 @@
-"""Finds the one server, and starts it if none runs."""
+"""Lend connections to the one server, and start it where none runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import time
 
 from ..daemon.command import own_command
-from ..daemon.pidfile import PidFile
+from ..daemon.locate import Address, locate, owner_address
 from ..environment import Place, inherited_environment
 from ..errors import StartFailed
 from .wire import Connection
@@ -20,7 +20,6 @@ class Server:
 
     def __init__(self, place: Place, roots: list[str], key: str = "") -> None:
         self._place, self._roots, self._key = place, roots, key
-        self._pidfile = PidFile(place.data_dir / "mcp.pid")
         self._free: list[Connection] = []
         self._starting = threading.Lock()
         self._failed: tuple[float, StartFailed] | None = None
@@ -42,22 +41,18 @@ class Server:
 
     def connect(self) -> Connection | None:
         """A new connection; None when no server runs."""
-        owner = self._pidfile.owner() or {}
-        port = self._named() or self._owned()
-        ours = owner if owner.get("port") == port else {}
-        door = {name: str(ours[name]) for name in ("host", "tls_cert") if ours.get(name)}
-        key = self._key or str(ours.get("local_key", ""))
+        where = self._located()
         try:
-            return Connection(port, key, **door) if port else None
+            return Connection(where.port, where.key, where.host, where.tls_cert) if where else None
         except OSError:
             return None
 
-    def _named(self) -> int:
-        return self._place.port if self._place.explicit_port else 0
-
-    def _owned(self) -> int:
-        port = (self._pidfile.owner() or {}).get("port")
-        return port if isinstance(port, int) else 0
+    def _located(self) -> Address | None:
+        """The usual port is not asked: without an owner a server is started."""
+        place = self._place
+        if place.explicit_port:
+            return locate(place, self._key)
+        return owner_address(place.data_dir, self._key)
 
     def _start(self) -> Connection:
         """One thread starts it, the others wait; after a failure nobody tries for a while."""
@@ -104,7 +99,8 @@ class Server:
         connection = self.connect()
         if connection is not None:
             return connection
-        port = self._owned()
-        sentence = f"The server of {self._place.data_dir} runs on port {port or 'none'}"
+        owner = owner_address(self._place.data_dir)
+        port = owner.port if owner else "none"
+        sentence = f"The server of {self._place.data_dir} runs on port {port}"
         cure = "Leave out --port and MCP_PORT, or name another --data-dir."
         raise StartFailed(f"{sentence}, not on {self._place.port}.", cure)

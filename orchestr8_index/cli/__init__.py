@@ -18,8 +18,7 @@ CRASHED = 70
 INTERRUPTED = 130
 COMMANDS = {
     **dict.fromkeys(("serve", "up", "down", "status", "reindex", "mcp"), "server"),
-    **dict.fromkeys(("query", "roles", "doctor", "eval", "explain"), "ask"),
-    **dict.fromkeys(("context", "entry"), "read"),
+    **dict.fromkeys(("query", "context", "entry", "roles", "doctor", "eval", "explain"), "ask"),
     **dict.fromkeys(("learned", "patterns", "replay", "verify", "export", "import"), "learnt"),
     **dict.fromkeys(("forget", "backup", "restore"), "learnt"),
     **dict.fromkeys(("key", "audit"), "keys"),

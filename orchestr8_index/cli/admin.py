@@ -1,4 +1,4 @@
-"""How does the command line change the store? Through the server, else as its writer."""
+"""Change the store for the command line: through the server, else as its writer."""
 
 from __future__ import annotations
 
@@ -6,44 +6,39 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from ..config import Settings
+from ..daemon.supervise import running_address
 from ..errors import AlreadyRunning, OperationError
 from ..learn.outcomes import Outcomes
 from ..learn.verify import chooser
 from ..records import Decision
 from ..reports import ForgetQuery, Report
 from ..validate import describe_error, read_params
-
-if TYPE_CHECKING:
-    from ..daemon.probe import Address
+from .asking import RunningServer
 
 T = TypeVar("T")
 
 
 def forget_decisions(settings: Settings, given: dict[str, str]) -> int:
-    from ..daemon.probe import call
-    from ..daemon.supervise import running_address
-
-    where = running_address(settings)
-    if where is not None:
-        return int(_result(call(where, "forgetDecisions", given))["forgotten"])
+    """How many were removed."""
+    if server := _running(settings):
+        return int(server.ask("forgetDecisions", given)["forgotten"])
     choose = chooser(read_params(ForgetQuery, msgspec.json.encode(given)))
     return _as_writer(settings, lambda outcomes: outcomes.forget(choose))
 
 
 def import_lines(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
     """(new, known already). Raises OperationError with the line that cannot be read."""
-    from ..daemon.supervise import running_address
-
     decisions = _decisions(lines)
-    where = running_address(settings)
-    if where is not None:
-        return _import_through(where, decisions)
+    if server := _running(settings):
+        answers = [server.ask("cacheDecision", _given(each)) for each in decisions]
+        known = sum(answer["receipt"]["duplicate"] for answer in answers)
+        return len(decisions) - known, known
 
     async def take(outcomes: Outcomes) -> tuple[int, int]:
         known = 0
@@ -56,22 +51,14 @@ def import_lines(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
     return _as_writer(settings, take)
 
 
-def _import_through(where: Address, decisions: list[Decision]) -> tuple[int, int]:
-    from ..daemon.probe import call
-
-    known = 0
-    for decision in decisions:
-        params = msgspec.to_builtins(_report(decision))
-        params = {name: value for name, value in params.items() if value is not None}
-        known += _result(call(where, "cacheDecision", params))["receipt"]["duplicate"]
-    return len(decisions) - known, known
+def _running(settings: Settings) -> RunningServer | None:
+    address = running_address(settings)
+    return RunningServer(address) if address else None
 
 
-def _result(reply: dict[str, Any]) -> Any:
-    if "error" in reply:
-        error = reply["error"]
-        raise OperationError(error["message"], error.get("data", {}).get("cure", ""))
-    return reply["result"]
+def _given(decision: Decision) -> dict[str, Any]:
+    fields = msgspec.to_builtins(_report(decision))
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _decisions(lines: Iterable[str]) -> list[Decision]:

@@ -1,4 +1,4 @@
-"""query, roles, doctor: questions from the command line, with a server or without."""
+"""query, context, entry, roles, doctor, explain, eval: questions, with a server or without."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 import click
 import msgspec
 
+from ..client.embedded import generations_of
 from ..config import Settings
 from ..errors import OperationError
-from ..queries import AgentQuery, Choice, SkillQuery, WorkflowQuery
+from ..queries import AgentQuery, Choice, ContextQuery, EntryQuery, SkillQuery, WorkflowQuery
 from ..records import KINDS, PLURAL, Kind
 from ..validate import describe_error
 from . import show
 from .asking import index_of, source_of
-from .options import common, readable, with_roots_of_server
+from .options import common, emit, readable, with_roots_of_server
 
 QUERIES: dict[Kind, tuple[str, str, type[Choice]]] = {
     "agent": ("queryAgents", "context", AgentQuery),
@@ -23,6 +24,8 @@ QUERIES: dict[Kind, tuple[str, str, type[Choice]]] = {
     "workflow": ("queryWorkflows", "goal", WorkflowQuery),
 }
 SHORT_LIST = 3
+NO_TEXT = "TEXT cannot be asked: it {why}. Say in 500 characters at most what is wanted."
+CANNOT = "That cannot be asked: {field} {why}."
 
 
 @click.command()
@@ -42,25 +45,74 @@ def query(
     """
     kinds = KINDS if kind is None else (kind,)
     most = limit or (5 if kind else SHORT_LIST)
-    params = {each: {QUERIES[each][1]: readable(text), "limit": most} for each in kinds}
-    queries = _checked(params)
+    given = {each: {QUERIES[each][1]: readable(text), "limit": most} for each in kinds}
+    queries = {each: _checked(given[each], QUERIES[each][2], NO_TEXT) for each in kinds}
     source = source_of(settings)
-    results = {each: source.ask(QUERIES[each][0], queries[each]) for each in kinds}
-    if as_json:
-        click.echo(msgspec.json.encode({PLURAL[k]: results[k] for k in kinds}).decode())
-        return
-    click.echo(f"({source.told})", err=True)
-    for each in kinds:
-        click.echo(show.answer(each, results[each]))
+    results = {PLURAL[each]: source.ask(QUERIES[each][0], queries[each]) for each in kinds}
+    shown = (show.answer(each, results[PLURAL[each]]) for each in kinds)
+    emit(results, as_json, lambda: "\n".join(shown), source.name)
 
 
-def _checked(params: dict[Kind, dict[str, Any]]) -> dict[Kind, Choice]:
+def _checked(given: dict[str, Any], kind: Any, sentence: str) -> Any:
+    """Raises UsageError with the sentence, in which {why} and {field} say what is wrong."""
     try:
-        return {kind: msgspec.convert(given, QUERIES[kind][2]) for kind, given in params.items()}
+        return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
-        why = describe_error(error).partition(" ")[2]  # the field is no word of the command line
-        cure = "Say in 500 characters at most what is wanted."
-        raise click.UsageError(f"TEXT cannot be asked: it {why}. {cure}") from None
+        field, _, why = describe_error(error).partition(" ")
+        raise click.UsageError(sentence.format(field=field, why=why)) from None
+
+
+@click.command("context")
+@click.argument("task")
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(100, 100_000),
+    default=2000,
+    show_default=True,
+    help="The budget of the whole answer.",
+)
+@click.option("--kind", "kinds", type=click.Choice(KINDS), multiple=True, help="Repeatable [all].")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON, as a caller gets it.")
+@common
+def read_context(
+    settings: Settings, task: str, max_tokens: int, kinds: tuple[Kind, ...], as_json: bool
+) -> None:
+    """Say what TASK needs, within a budget: agents, skills, a workflow, the past, one section.
+
+    \b
+    orchestr8-index context "make the nightly export faster" --max-tokens 800
+    """
+    asked = {"task": readable(task), "max_tokens": max_tokens, "kinds": list(kinds or KINDS)}
+    query = _checked(asked, ContextQuery, CANNOT)
+    source = source_of(settings)
+    context = source.ask("getContext", query)
+    emit(context, as_json, lambda: show.context(context), source.name)
+
+
+@click.command("entry")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(KINDS), default="agent", show_default=True)
+@click.option("--max-tokens", type=click.IntRange(1, 1_000_000), help="Cut to this many [all].")
+@click.option("--json", "as_json", is_flag=True, help="The entry as JSON.")
+@common
+def read_entry(
+    settings: Settings, name: str, kind: Kind, max_tokens: int | None, as_json: bool
+) -> None:
+    """Print the text of the entry NAME, given as PLUGIN:NAME.
+
+    \b
+    orchestr8-index entry build-and-ship:postgres-tuner --max-tokens 800
+    orchestr8-index entry studio:release-notes --kind skill
+    """
+    plugin, colon, bare = readable(name).partition(":")
+    if not colon or not plugin or not bare:
+        sentence = f"{name} is not of the form PLUGIN:NAME."
+        raise OperationError(sentence, f"`orchestr8-index query {name}` shows both.")
+    asked = {"kind": kind, "plugin": plugin, "name": bare, "max_tokens": max_tokens}
+    query = _checked(asked, EntryQuery, CANNOT)
+    source = source_of(settings)
+    entry = source.ask("getEntry", query)
+    emit(entry, as_json, lambda: entry["text"], source.name)
 
 
 @click.command()
@@ -74,7 +126,7 @@ def roles(settings: Settings, as_json: bool) -> None:
     """
     index, source = index_of(with_roots_of_server(settings))
     segment = index.segments["agent"]
-    found = [
+    listed = [
         {
             "role": resolved.role.name,
             "agents": [segment.entry(place).qualified for place in resolved.agents],
@@ -85,11 +137,7 @@ def roles(settings: Settings, as_json: bool) -> None:
         }
         for resolved in index.manifest.roles
     ]
-    if as_json:
-        click.echo(msgspec.json.encode({"roles": found}).decode())
-        return
-    click.echo(f"({source})", err=True)
-    click.echo(show.roles(found))
+    emit({"roles": listed}, as_json, lambda: show.roles(listed), source)
 
 
 @click.command()
@@ -103,20 +151,14 @@ def doctor(settings: Settings, as_json: bool, every: bool) -> None:
     orchestr8-index doctor --root ~/my-plugins
     orchestr8-index doctor --json --all
     """
-    from .local import generations_of
-
     settings = with_roots_of_server(settings)
     index, source = index_of(settings)
-    told = generations_of(settings).files(index.generation)
-    counts = {**index.manifest.files, "findings": len(told.findings)}
-    files = [file for file in told.files if every or file.is_entry]
-    if as_json:
-        rows = [show.file_row(file) for file in files]
-        body = {"files": rows, "findings": told.findings, "counts": counts}
-        click.echo(msgspec.json.encode(body).decode())
-        return
-    click.echo(f"({source})", err=True)
-    click.echo(show.doctor(files, told.findings, counts, every))
+    report = generations_of(settings).files(index.generation)
+    counts = {**index.manifest.files, "findings": len(report.findings)}
+    files = [file for file in report.files if every or file.is_entry]
+    rows = [show.file_row(file) for file in files]
+    result = {"files": rows, "findings": report.findings, "counts": counts}
+    emit(result, as_json, lambda: show.doctor(files, report.findings, counts, every), source)
 
 
 @click.command("explain")
@@ -134,12 +176,8 @@ def explain_place(settings: Settings, text: str, name: str, kind: Kind, as_json:
     from . import golden as gold
 
     index, source = index_of(with_roots_of_server(settings))
-    told = gold.standing(index, kind, text, name)
-    if as_json:
-        click.echo(msgspec.json.encode(told).decode())
-        return
-    click.echo(f"({source})", err=True)
-    click.echo(show.standing(told))
+    standing = gold.standing(index, kind, text, name)
+    emit(standing, as_json, lambda: show.standing(standing), source)
 
 
 @click.command("eval")
@@ -170,12 +208,8 @@ def evaluate(
     last = settings.data_dir / gold.LAST_RUN
     change = gold.compare(score, last)
     gold.save(score, last)
-    if as_json:
-        told = {"score": score, "change": change}
-        click.echo(msgspec.json.encode(told).decode())
-    else:
-        click.echo(f"({source})", err=True)
-        click.echo(show.score(score, change))
+    result = {"score": score, "change": change}
+    emit(result, as_json, lambda: show.score(score, change), source)
     if min_hit1 is not None and score.hit1 < min_hit1:
         sentence = f"Hit@1 is {score.hit1:.3f}, below the wanted {min_hit1:g}."
         raise OperationError(sentence, "Each miss above names a description to change.")

@@ -1,100 +1,99 @@
-"""Who answers a question of the command line? The server that fits the options, else an index."""
+"""Find who answers a command: the server that the options mean, else an index in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Struct
 
+from ..client.embedded import build_index, builder_of, generations_of
+from ..client.rpc import call
 from ..config import Settings
+from ..daemon.http import HttpClient, NoAnswer, get_health
+from ..daemon.locate import Address, locate
 from ..errors import OperationError
 from . import show
 
-if TYPE_CHECKING:
-    from ..daemon.probe import Address
 
-Ask = Callable[[str, Struct], Any]
+class RunningServer:
+    """A server as a command asks it: a method by its name on the wire, params and result plain.
+
+    Raises the error that the server says, and OperationError where it breaks off.
+    """
+
+    def __init__(self, address: Address, seconds: float = 60.0) -> None:
+        self._http = HttpClient(address, seconds, seconds)
+
+    def ask(self, method: str, params: object) -> Any:
+        raw = msgspec.json.encode(params)
+        return msgspec.json.decode(self._answered(lambda: call(self._http, method, raw)))
+
+    def request(self, verb: str, path: str) -> Any:
+        """The JSON that a path answers with, whatever its status; None for another answer."""
+        body = self._answered(lambda: self._http.send(verb, path).body)
+        try:
+            return msgspec.json.decode(body)
+        except msgspec.DecodeError:
+            return None
+
+    def _answered(self, send: Callable[[], bytes]) -> bytes:
+        try:
+            return send()
+        except NoAnswer as error:
+            url = self._http.address.url
+            raise OperationError(f"The server on {url} broke off: {error}.") from None
+        finally:
+            self._http.close()
 
 
-@dataclass(frozen=True)
-class Source:
-    """`ask(method, params)` gives the method's result as plain values; `told` says who answers."""
+class Source(NamedTuple):
+    """`ask(method, params)` gives a method's result as plain values; `name` says who answers."""
 
-    ask: Ask
-    told: str
+    ask: Callable[[str, Any], Any]
+    name: str
 
 
 def source_of(settings: Settings) -> Source:
-    where = _address_of_server(settings)
-    if where is not None:
-        return Source(_server(where), f"from the server on {show.url(where)}")
-    index, told = index_of(settings)
-    return Source(_here(index), told)
+    """A server of the roots that were named, or of any if none were; else an index here."""
+    address = located(settings)
+    health = get_health(address) if address else None
+    serves = health is not None and health["status"] != "starting"
+    if serves and settings.explicit_roots:
+        serves = health is not None and health.get("roots_digest") == settings.roots_digest
+    if address and serves:
+        return Source(RunningServer(address).ask, f"from the server on {address.url}")
+    index, name = index_of(settings)
+    return Source(_asking(index), name)
+
+
+def located(settings: Settings) -> Address | None:
+    return locate(settings, settings.api_key, settings.door)
 
 
 def index_of(settings: Settings) -> tuple[Any, str]:
     """The newest snapshot of the roots, made first if it is not up to date; and which it is."""
-    from .local import build_now, generations_of
-
     before = generations_of(settings).newest()
+    index = build_here(settings)
+    over = f"over {show.roots(settings)}, {settings.roots_from}"
+    how = "from the last snapshot" if index.generation == before else "indexed on the spot"
+    return index, f"no server asked; {how} {over}"
+
+
+def build_here(settings: Settings, *, always: bool = False) -> Any:
+    """An index of the trees as they are, with a line on the terminal that tells how far it is."""
     bar = show.Progress()
     try:
-        index = build_now(settings, bar)
+        return build_index(settings, builder_of(settings, bar), always=always)
     finally:
         bar.end()
-    over = f"over {show.roots(settings)}, {settings.roots_from}"
-    if index.generation == before:
-        return index, f"no server asked; from the last snapshot {over}"
-    return index, f"no server asked; indexed on the spot {over}"
 
 
-def _address_of_server(settings: Settings) -> Address | None:
-    """A server of ours that serves the roots that were asked for, or any if none were named."""
-    from ..daemon.probe import get_health
-    from ..daemon.supervise import address_to_ask
-
-    where = address_to_ask(settings)
-    health = get_health(where) if where else None
-    if health is None or health["status"] == "starting":
-        return None
-    if settings.explicit_roots and health.get("roots_digest") != settings.roots_digest:
-        return None
-    return where
-
-
-def _server(where: Address) -> Ask:
-    from ..daemon.probe import call
-
-    def ask(method: str, params: Struct) -> Any:
-        try:
-            reply = call(where, method, msgspec.to_builtins(params))
-        except OSError as error:
-            raise OperationError(f"The server on {show.url(where)} broke off: {error}.") from None
-        if "error" in reply:
-            raise OperationError(*_complaint(reply["error"]))
-        return reply["result"]
-
-    return ask
-
-
-def _complaint(error: Mapping[str, Any]) -> tuple[str, str]:
-    return error["message"], error.get("data", {}).get("cure", "")
-
-
-def _here(index: Any) -> Ask:
-    from ..errors import InvalidParams
+def _asking(index: Any) -> Callable[[str, Any], Any]:
     from ..search.methods import Knowledge, answer_method
     from ..text import Terms
 
     knowledge = Knowledge(Terms())
-
-    def ask(method: str, params: Any) -> Any:
-        try:
-            return msgspec.to_builtins(answer_method(index, method, params, knowledge))
-        except InvalidParams as error:
-            raise OperationError(error.sentence, error.cure) from None
-
-    return ask
+    return lambda method, params: msgspec.to_builtins(
+        answer_method(index, method, params, knowledge)
+    )

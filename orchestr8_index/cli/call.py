@@ -10,7 +10,8 @@ import msgspec
 
 from ..config import Settings
 from ..errors import InvalidParams
-from ..methods import METHODS, SHORT, Method
+from ..methods import METHODS, SHORT
+from ..table import Method
 from ..validate import read_params
 from .asking import source_of
 from .options import common, readable

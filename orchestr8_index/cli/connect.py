@@ -14,12 +14,13 @@ import click
 import msgspec
 
 from ..config import Settings
-from ..daemon.probe import Address
-from ..daemon.supervise import address_to_ask, running_address
+from ..daemon.locate import Address
+from ..daemon.supervise import running_address
 from ..environment import environment
 from ..errors import OperationError
 from ..hosts.files import Change, carry_out, connected, disconnected
 from ..hosts.known import HOSTS, NAME, Host
+from .asking import located
 from .options import common
 
 COMMAND_SECONDS = 30
@@ -114,7 +115,7 @@ def _options(settings: Settings) -> list[str]:
 
 
 def _address(settings: Settings) -> str:
-    where, running = address_to_ask(settings) or Address(settings.port), running_address(settings)
+    where, running = located(settings) or Address(settings.port), running_address(settings)
     if not where.port:
         sentence = "No server runs, so its port is not known."
         raise OperationError(sentence, "Start it with `orchestr8-index up`, or name a --port.")

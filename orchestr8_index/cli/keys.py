@@ -9,7 +9,7 @@ import msgspec
 
 from ..config import Settings
 from ..errors import OperationError
-from .options import common
+from .options import common, emit
 
 SCOPES = ("read", "report", "admin")
 NOTHING_NOTED = (
@@ -49,12 +49,11 @@ def add(settings: Settings, name: str, scope: str, as_json: bool) -> None:
     from ..serve.keys import KeyFile
 
     token = KeyFile(settings.data_dir).add(name, scope)  # type: ignore[arg-type]
-    if as_json:
-        told = {"name": name, "scope": scope, "key": token}
-        click.echo(msgspec.json.encode(told).decode())
-        return
-    click.echo(token)
-    click.echo("Keep it: it cannot be shown again. Send it as `Authorization: Bearer …`.", err=True)
+    emit({"name": name, "scope": scope, "key": token}, as_json, lambda: token)
+    if not as_json:
+        click.echo(
+            "Keep it: it cannot be shown again. Send it as `Authorization: Bearer …`.", err=True
+        )
 
 
 @key.command("list")

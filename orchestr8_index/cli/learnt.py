@@ -1,4 +1,4 @@
-"""What has been learnt, is it true, and who looks after it? The commands about outcomes."""
+"""learned, patterns, verify, replay, export, import, forget, backup, restore: about outcomes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import msgspec
 from ..config import Settings
 from ..errors import OperationError
 from . import show
-from .options import common, with_roots_of_server
+from .options import common, emit, with_roots_of_server
 
 FOUND_WRONG = 1
 
@@ -52,8 +52,8 @@ def learned(settings: Settings, as_json: bool) -> None:
     from ..learn.verify import lessons
 
     with reading(settings) as outcomes:
-        told = lessons(outcomes)
-    click.echo(msgspec.json.encode(told).decode() if as_json else show.lessons(told))
+        learnt = lessons(outcomes)
+    emit(learnt, as_json, lambda: show.lessons(learnt))
 
 
 @click.command()
@@ -69,9 +69,9 @@ def patterns(settings: Settings, retired: bool, as_json: bool) -> None:
     from ..learn.verify import lessons
 
     with reading(settings) as outcomes:
-        told = lessons(outcomes)
-    listed = told.retired if retired else told.patterns
-    click.echo(msgspec.json.encode(listed).decode() if as_json else show.patterns(listed, retired))
+        learnt = lessons(outcomes)
+    listed = learnt.retired if retired else learnt.patterns
+    emit(listed, as_json, lambda: show.patterns(listed, retired))
 
 
 @click.command()
@@ -87,7 +87,7 @@ def verify(settings: Settings, as_json: bool) -> None:
 
     with reading(settings) as outcomes:
         verdict = verify_outcomes(outcomes)
-    click.echo(msgspec.json.encode(verdict).decode() if as_json else show.verdict(verdict))
+    emit(verdict, as_json, lambda: show.verdict(verdict))
     if not verdict.sound:
         sys.exit(FOUND_WRONG)
 
@@ -102,15 +102,15 @@ def replay(settings: Settings, plot: str | None, as_json: bool) -> None:
     \b
     orchestr8-index replay --plot curve.svg
     """
-    from .local import build_now
+    from .asking import build_here
     from .replay import draw, replayed
 
     settings = with_roots_of_server(settings)
     with reading(settings) as outcomes:
-        curve = replayed(build_now(settings, lambda line: None), outcomes, show.Progress())
+        curve = replayed(build_here(settings), outcomes)
     if plot:
         draw(curve, Path(plot))
-    click.echo(msgspec.json.encode(curve).decode() if as_json else show.curve(curve))
+    emit(curve, as_json, lambda: show.curve(curve))
 
 
 @click.command("export")

@@ -1,4 +1,4 @@
-"""Which server, which trees? The three options that every command takes, and what they come to."""
+"""The options that every command takes, what they come to, and how a result is printed."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import msgspec
 from ..config import REPOSITORY, SHIPPED, Door, ReadLimits, Settings, read_settings
 from ..variables import variables
 
+PLACES = ("roots", "port", "data_dir")
+
 
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --root, --port and --data-dir; the function gets `settings` instead."""
 
     @_with_places
     @functools.wraps(function)
-    def command(
-        *, roots: tuple[str, ...], port: int | None, data_dir: str | None, **rest: Any
-    ) -> Any:
-        settings = _remembered(read_settings(roots, port, data_dir))
-        return function(settings=_reading_alike(settings), **rest)
+    def command(**given: Any) -> Any:
+        settings = read_settings(*(given.pop(name) for name in PLACES))
+        return function(settings=_reading_alike(_remembered(settings)), **given)
 
     return command
 
@@ -44,12 +44,10 @@ def listening(function: Callable[..., Any]) -> Callable[..., Any]:
     @_with_door
     @_with_places
     @functools.wraps(function)
-    def command(
-        *, roots: tuple[str, ...], port: int | None, data_dir: str | None, **rest: Any
-    ) -> Any:
-        door = {each.field: rest.pop(each.field) for each in variables(Door)}
-        settings = read_settings(roots, port, data_dir, door=door)
-        return function(settings=_remembered(settings), **rest)
+    def command(**given: Any) -> Any:
+        door = {name: given.pop(name) for name in Door.__struct_fields__}
+        settings = read_settings(*(given.pop(name) for name in PLACES), door=door)
+        return function(settings=_remembered(settings), **given)
 
     return command
 
@@ -109,6 +107,16 @@ def _folders(roots: object) -> tuple[str, ...]:
     """Those that still are there, of what a file says."""
     listed = roots if isinstance(roots, list) else []
     return tuple(root for root in listed if isinstance(root, str) and os.path.isdir(root))
+
+
+def emit(result: Any, as_json: bool, text: Callable[[], str], source: str = "") -> None:
+    """Print a result: as JSON, else as a person reads it, with who answered on standard error."""
+    if as_json:
+        click.echo(msgspec.json.encode(result).decode())
+        return
+    if source:
+        click.echo(f"({source})", err=True)
+    click.echo(text())
 
 
 def readable(text: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
@@ -38,7 +36,7 @@ class Curve(Struct, frozen=True):
     points: list[Point]
 
 
-def replayed(index: Index, outcomes: Outcomes, progress: Callable[[Any], None]) -> Curve:
+def replayed(index: Index, outcomes: Outcomes) -> Curve:
     memory, terms = Memory(Terms()), Terms()
     hits = {False: 0, True: 0}
     history: list[tuple[int, int]] = []

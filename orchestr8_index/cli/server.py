@@ -7,14 +7,15 @@ import sys
 from typing import Any
 
 import click
-import msgspec
 
 from ..config import Settings
 from ..errors import BuildFailed, OperationError
 from . import show
-from .options import common, listening, with_roots_of_server
+from .asking import RunningServer, build_here, located
+from .options import common, emit, listening, with_roots_of_server
 
 NOT_RUNNING = 3
+REINDEX_SECONDS = 3600.0
 TUNED = "tuned"  # the folder in which the command `tune`, now removed, kept its results
 
 
@@ -132,22 +133,19 @@ def status(settings: Settings, as_json: bool) -> None:
     orchestr8-index status
     orchestr8-index status --json
     """
-    from ..daemon.probe import get_health
-    from ..daemon.supervise import address_to_ask, pidfile, running_port
+    from ..daemon.http import get_health
+    from ..daemon.supervise import pidfile, running_port
 
     if (folder := settings.data_dir / TUNED).is_dir():
         click.echo(f"{folder} is no longer read: `tune` is gone. Remove the folder.", err=True)
-    where = address_to_ask(settings)
+    where = located(settings)
     health = get_health(where) if where else None
     if where is None or health is None:
         click.echo('{"status":"not running"}' if as_json else "Not running.")
         sys.exit(NOT_RUNNING)
     owner = (pidfile(settings).owner() or {}) if where.port == running_port(settings) else {}
-    if as_json:
-        found = {"port": where.port, "pid": owner.get("pid"), "roots": owner.get("roots")}
-        click.echo(msgspec.json.encode({**health, **found}).decode())
-    else:
-        click.echo(show.status(health, where, owner))
+    process = {"port": where.port, "pid": owner.get("pid"), "roots": owner.get("roots")}
+    emit({**health, **process}, as_json, lambda: show.status(health, where, owner))
 
 
 @click.command()
@@ -166,15 +164,10 @@ def reindex(settings: Settings, as_json: bool) -> None:
     if where is None:
         _build_here(settings, as_json)
         return
-    from ..daemon.probe import request
-
-    try:
-        _, told = request(where, "POST", "/reindex", seconds=3600)
-    except OSError as error:
-        raise OperationError(f"The server on {where.url} broke off: {error}.") from None
+    told = RunningServer(where, REINDEX_SECONDS).request("POST", "/reindex")
     if not isinstance(told, dict) or not told.get("success"):
         raise _refusal(told)
-    click.echo(msgspec.json.encode(told).decode() if as_json else _told(told))
+    emit(told, as_json, lambda: _told(told))
 
 
 def _refusal(told: Any) -> OperationError:
@@ -185,21 +178,12 @@ def _refusal(told: Any) -> OperationError:
 
 
 def _build_here(settings: Settings, as_json: bool) -> None:
-    from .local import build_now
-
-    bar = show.Progress()
-    try:
-        index = build_now(settings, bar, always=True)
-    finally:
-        bar.end()
-    manifest = index.manifest
+    manifest = build_here(settings, always=True).manifest
     message = f"No server runs; the next start over {show.roots(settings)} serves it."
     told: dict[str, Any] = {"success": True, "message": message}
     told |= {"generation": manifest.generation, "duration_ms": manifest.build_ms}
     told |= {f"{kind}s": n for kind, n in manifest.counts.items()}
-    click.echo(
-        msgspec.json.encode(told).decode() if as_json else f"{_told(told)} {told['message']}"
-    )
+    emit(told, as_json, lambda: f"{_told(told)} {message}")
 
 
 def _told(told: dict[str, Any]) -> str:

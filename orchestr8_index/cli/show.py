@@ -13,7 +13,7 @@ from ..config import LOOPBACK, Door, Settings
 from ..records import KINDS, PLURAL, FileReport, Finding, Kind
 
 if TYPE_CHECKING:
-    from ..daemon.probe import Address
+    from ..daemon.locate import Address
 
 SHOWN_PER_RULE = 5
 TOP = 10

@@ -15,7 +15,9 @@ import click
 import msgspec
 
 from ..config import Settings
+from ..daemon.http import get_health, request
 from . import show
+from .asking import located
 from .options import common
 
 QUESTIONS = 10
@@ -74,10 +76,7 @@ class Looking:
 
     def look(self) -> Page:
         """Everything on the page. `status` is `not running` while nobody answers."""
-        from ..daemon.probe import get_health, request
-        from ..daemon.supervise import address_to_ask
-
-        where = address_to_ask(self.settings)
+        where = located(self.settings)
         page: Page = {"status": "not running", "port": None, "url": None}
         if where:
             page |= {"port": where.port, "url": where.url}

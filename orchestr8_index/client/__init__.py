@@ -1,5 +1,6 @@
-"""How does Python code ask? One request core, two thin senders, and what to do without a server."""
+"""The Python client: a server asked, an index in this process without one, outcomes that wait."""
 
-from .orchestrator import AsyncOrchestrator, Orchestrator
+from .asynchronous import AsyncOrchestrator
+from .orchestrator import Orchestrator
 
 __all__ = ["AsyncOrchestrator", "Orchestrator"]

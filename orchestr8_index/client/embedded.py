@@ -1,7 +1,7 @@
-"""Answers without a server: the client ranks by itself, over the last good snapshot of the trees.
+"""Answer without a server, from the newest snapshot of the trees; build it where there is none.
 
-The index and the ranking are imported at the first such answer, and numpy never.
-Where the trees have no snapshot yet, a child process builds it, as for the server.
+The client and the command line share it. The catalogue is imported at the first answer; a child
+process builds, as for the server.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from msgspec import Struct
 from msgspec.structs import FieldInfo
 
 from ..config import Settings
-from ..errors import OperationError
-from ..methods import Method
+from ..errors import OperationError, SnapshotUnreadable
+from ..table import Method
 
 if TYPE_CHECKING:
+    from ..catalog.build import BuildLine
     from ..catalog.index import Index
+    from ..catalog.snapshot import Generations
     from ..catalog.worker import Builder
     from ..text import Terms
 
-RETRY_SECONDS = 60.0
+PATIENCE, RETRY_SECONDS = 2.0, 60.0
 AWAY: dict[str, Any] = {
     "reasoning": "The server is away, and its trees have no index here yet.",
     "reasons": ["The server does not answer."],
@@ -38,8 +40,9 @@ AWAY: dict[str, Any] = {
 log = logging.getLogger("orchestr8.client")
 
 
-class Registry:
-    """The embedded index. `always`: it is asked on purpose, waits for its build, and may fail.
+class Embedded:
+    """The index in this process. `always`: it is asked on purpose, waits for its build, and fails
+    with it.
 
     Otherwise an answer waits at most `patience` seconds for the first build and is then empty.
     `last_roots` are the trees of the last server, which go before those found around.
@@ -51,18 +54,20 @@ class Registry:
         last_roots: Callable[[], tuple[str, ...]] = tuple,
         *,
         always: bool = False,
-        patience: float = 2.0,
+        patience: float | None = None,
     ) -> None:
         self._given, self._last_roots = settings, last_roots
-        self._always, self._patience = always, patience
+        self._always = always
+        self._patience = PATIENCE if patience is None else patience
         self._ranking = threading.Lock()  # the stemmer serves one thread at a time
         self._terms: Terms | None = None
         self._index: Index | None = None
-        self._seen: tuple[str, int] = ("", 0)
-        self._build: Build | None = None
+        self._opened: tuple[str, int] = ("", 0)
+        self._build: BackgroundBuild | None = None
 
     def answer(self, method: Method, params: Any) -> bytes:
-        """The result of the method as JSON. Raises InvalidParams for an unknown entry."""
+        """The result of the method as JSON. Raises InvalidParams for an unknown entry, and, asked
+        on purpose, BuildFailed."""
         with self._ranking:
             index = self._current()
             result = self._result(method, params, index) if index else empty(method.result, params)
@@ -74,8 +79,8 @@ class Registry:
 
     def close(self) -> None:
         if self._build:
-            self._build.builder.stop()
-        self._index, self._seen = None, ("", 0)
+            self._build.stop()
+        self._index, self._opened = None, ("", 0)
 
     def _result(self, method: Method, params: Any, index: Index) -> Any:
         from ..search.methods import ANSWERS, Knowledge, answer_method
@@ -101,53 +106,48 @@ class Registry:
     def _current(self) -> Index | None:
         """The newest generation of the roots; built first where there is none."""
         settings = self._settings()
-        if not (self._always and self._build is None):
-            self._open_newest(settings)
-        if self._index is None or (self._always and self._build is None):
+        if self._always and self._build is None:
+            self._wait_for_build(settings)
+        self._open_newest(settings)
+        if self._index is None:
             self._wait_for_build(settings)
             self._open_newest(settings)
         return self._index
 
     def _open_newest(self, settings: Settings) -> None:
+        """Ranked without numpy, which takes longer to load than a question to answer."""
         from ..catalog.index import open_newest
-        from ..catalog.snapshot import Generations
 
-        generations = Generations(settings.data_dir, settings.roots_digest)
+        generations = generations_of(settings)
         try:
-            seen = (settings.roots_digest, generations.folder.stat().st_mtime_ns)
+            changed = (settings.roots_digest, generations.folder.stat().st_mtime_ns)
         except OSError:
-            seen = ("", 0)
-        if seen != self._seen:
-            self._seen, self._index = seen, open_newest(generations)
+            changed = ("", 0)
+        if changed != self._opened:
+            self._opened, self._index = changed, open_newest(generations)
             for segment in self._index.segments.values() if self._index else ():
                 segment.uses_numpy = False
 
     def _wait_for_build(self, settings: Settings) -> None:
-        if self._build is None or self._build.over(settings):
-            self._build = Build(settings)
+        if self._build is None or self._build.is_over(settings):
+            self._build = BackgroundBuild(settings)
         failure = self._build.wait(None if self._always else self._patience)
         if failure and self._always:
             self._build = None
             raise failure
 
 
-class Build:
+class BackgroundBuild:
     """One build in a child process, with a thread that listens to it."""
 
     def __init__(self, settings: Settings) -> None:
-        from ..catalog.index import open_newest
-        from ..catalog.snapshot import Generations
-        from ..catalog.worker import Builder
-
-        last = open_newest(Generations(settings.data_dir, settings.roots_digest))
-        self.builder: Builder = Builder(settings)
-        self._unless = last.manifest.digest if last else ""
         self._roots, self._began = settings.roots, time.monotonic()
+        self._builder = builder_of(settings)
         self._failure: OperationError | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(settings,), daemon=True)
         self._thread.start()
 
-    def over(self, settings: Settings) -> bool:
+    def is_over(self, settings: Settings) -> bool:
         """Whether another one is due: it has failed a while ago, or was for other trees."""
         if settings.roots != self._roots:
             return True
@@ -160,12 +160,66 @@ class Build:
         self._thread.join(left if left is None else max(0.0, left))
         return self._failure
 
-    def _run(self) -> None:
+    def stop(self) -> None:
+        self._builder.stop()
+
+    def _run(self, settings: Settings) -> None:
         try:
-            self.builder.run(self._unless)
+            build_index(settings, self._builder)
         except OperationError as error:
             self._failure = error
             log.warning("the embedded index could not be built: %s", error)
+
+
+# --- the build ---------------------------------------------------------------------------------
+
+
+def generations_of(settings: Settings) -> Generations:
+    from ..catalog.snapshot import Generations
+
+    return Generations(settings.data_dir, settings.roots_digest)
+
+
+def builder_of(
+    settings: Settings, on_line: Callable[[BuildLine], None] = lambda line: None
+) -> Builder:
+    """What builds these trees; `on_line` is told how far it is."""
+    from ..catalog.worker import Builder
+
+    return Builder(settings, on_line=on_line)
+
+
+def build_index(settings: Settings, builder: Builder, *, always: bool = False) -> Index:
+    """The newest snapshot where the trees are as they were, else (or `always`) a new one.
+
+    Raises BuildFailed; an interrupt ends the child.
+    """
+    from ..catalog.index import open_index
+
+    generations = generations_of(settings)
+    last = _last(generations)
+    builder.poison = last.manifest.poison if last else ()
+    try:
+        line = builder.run("" if always or last is None else last.manifest.digest)
+    except KeyboardInterrupt:
+        builder.stop()
+        raise
+    if line.fresh and last is not None:
+        return last
+    index = open_index(generations, line.generation)
+    generations.prune()
+    return index
+
+
+def _last(generations: Generations) -> Index | None:
+    """None for a generation whose files are not what was written: a new one is built then."""
+    from ..catalog.index import open_newest
+
+    index = open_newest(generations)
+    try:
+        return None if index is None or generations.damage(index.generation) else index
+    except SnapshotUnreadable:
+        return None
 
 
 def empty(result: Any, params: Any) -> Any:

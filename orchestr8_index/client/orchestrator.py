@@ -1,40 +1,60 @@
-"""The clients: `Orchestrator` blocks, `AsyncOrchestrator` awaits; they differ in the sending."""
+"""Ask the server from Python, in a blocking way.
+
+A call is checked, looked up in the client's cache, sent, and read; an index in this process
+answers where the server is away, and outcomes wait on the disk for it.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import functools
-from collections.abc import Callable, Iterable
+import logging
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from .connection import AsyncConnection, Connection
-from .core import Core
-from .delivery import SECONDS
-from .locate import Door
-from .methods import AwaitedMethods, BlockingMethods, Given
-from .steps import Post, Steps
+import msgspec
+from cachetools import TTLCache
 
-T = TypeVar("T")
-C = TypeVar("C")
+from ..config import Settings, read_settings
+from ..daemon.http import HttpClient, NoAnswer
+from ..daemon.locate import Address
+from ..errors import InvalidParams, RequestError, ServerAway, Starting
+from ..methods import SHORT
+from ..reports import OutcomeAnswer
+from ..table import Method
+from .delivery import Delivery
+from .embedded import Embedded
+from .locate import Locator
+from .methods import BlockingMethods, Given
+from .rpc import call, read_result, write_params
+from .spool import Spool
+
+CACHED = 1_024
+WARN_EVERY = 60.0
+ANSWER_SECONDS = 2.0
+DELIVERY_PATIENCE, OUTCOME_PATIENCE = 0.25, 2.0
+AWAY = (Starting.code, -32029, -32032)  # starting, and what says that it has enough to do
+log = logging.getLogger("orchestr8.client")
 
 
-class Client(Generic[C]):
-    """What both are made of.
+class Orchestrator(BlockingMethods):
+    """The blocking client; threads may share one.
 
     base_url       the server's address; else the one that owns the data directory
     roots          the trees; a server of other trees is not asked
     data_dir       where the server and the waiting outcomes are; else as for the command line
-    port           where to look when nobody owns the data directory
+    port           the server's port; else that of whoever owns the data directory, else 3700
     embedded       index in this process, without any server
     api_key        for a server that asks for one; that of the data directory lets its own user in
     cache_seconds  how long an answer is good for; 0 for no cache
 
-    Raises BadSetting for a root that is no folder.
+    Raises BadSetting for a root that is no folder. A question raises InvalidParams alone.
     """
-
-    _connect: Callable[[Callable[[], Door]], C]
 
     def __init__(
         self,
@@ -47,23 +67,21 @@ class Client(Generic[C]):
         api_key: str = "",
         cache_seconds: float = 30.0,
     ) -> None:
-        self._core = Core(
-            functools.partial(Connection, seconds=SECONDS),
-            base_url=base_url,
-            roots=roots,
-            data_dir=data_dir,
-            port=port,
-            embedded=embedded,
-            api_key=api_key,
-            cache_seconds=cache_seconds,
-        )
-        self._connection: C = self._connect(self._core.door)
-
-
-class Orchestrator(Client[Connection], BlockingMethods):
-    """The blocking client; threads may share one. Its arguments are those of `Client`."""
-
-    _connect = Connection
+        folder = str(data_dir) if data_dir is not None else None
+        self._keeps = folder is not None or not embedded
+        if not self._keeps:
+            folder = tempfile.mkdtemp(prefix="orchestr8-")
+            self._folder = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._settings: Settings = read_settings([str(root) for root in roots], port, folder)
+        self._locator = None if embedded else Locator(self._settings, base_url, api_key=api_key)
+        last_roots = self._locator.last_roots if self._locator else tuple
+        self._embedded = Embedded(self._settings, last_roots, always=embedded)
+        self._spool = Spool(self._settings.data_dir)
+        self._delivery = Delivery(self._spool)
+        self._http: HttpClient | None = None
+        self._cache: TTLCache[tuple[str, bytes], bytes] = TTLCache(CACHED, cache_seconds)
+        self._lock = threading.Lock()
+        self._generation, self._warned_at = 0, -WARN_EVERY
 
     def __enter__(self) -> Orchestrator:
         return self
@@ -71,64 +89,160 @@ class Orchestrator(Client[Connection], BlockingMethods):
     def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Let go of the connections; outcomes that still wait go at the next contact."""
-        self._core.close()
-        self._connection.close()
-
-    def _take(self, steps: Steps[T]) -> T:
-        value: Any = None
-        try:
-            while True:
-                step = steps.send(value)
-                if isinstance(step, Post):
-                    value = self._connection.post(step.url, step.body)
-                else:
-                    value = step.do()
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-
-    def _call(self, short: str, given: Given) -> Any:
-        return self._take(self._core.call(short, given))
-
     def flush(self, seconds: float | None = None) -> bool:
         """Deliver the outcomes that wait; whether none waits any more, after `seconds` at most."""
-        return self._take(self._core.flush(seconds))
+        address = self._address()
+        if self._spool.pending() and address:
+            self._delivery.start(address, at_once=True)
+        return self._delivery.wait(seconds)
 
-
-class AsyncOrchestrator(Client[AsyncConnection], AwaitedMethods):
-    """The asynchronous client, for asyncio. Its arguments are those of `Client`."""
-
-    _connect = AsyncConnection
-
-    async def __aenter__(self) -> AsyncOrchestrator:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, *_: BaseException | TracebackType
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
+    def close(self) -> None:
         """Let go of the connections; outcomes that still wait go at the next contact."""
-        await asyncio.to_thread(self._core.close)
-        await self._connection.aclose()
+        self._delivery.stop(OUTCOME_PATIENCE)
+        self._embedded.close()
+        if self._http:
+            self._http.close()
+        if not self._keeps:
+            self._folder()
 
-    async def _take(self, steps: Steps[T]) -> T:
-        value: Any = None
+    # --- how they are carried out --------------------------------------------------------------
+
+    def _call(self, short: str, given: Given) -> Any:
+        """A method of the table, done as the table says where the server is away."""
+        method = SHORT[short]
+        params, raw = write_params(method, given)
+        if method.away == "answer":
+            return self._ask(method, params, raw)
+        return self._report(method, raw) if method.away == "keep" else self._insist(method, raw)
+
+    def _ask(self, method: Method, params: Any, raw: bytes) -> Any:
+        """A question: never an exception but for params that are wrong."""
+        if (cached := self._cached(method, raw)) is not None:
+            return cached
         try:
-            while True:
-                step = steps.send(value)
-                if isinstance(step, Post):
-                    value = await self._connection.post(step.url, step.body)
-                else:
-                    value = await asyncio.to_thread(step.do)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            return self._from_server(method, raw)
+        except InvalidParams:
+            raise
+        except (NoAnswer, RequestError) as error:
+            if self._locator:
+                self._warn(f"{_reason(error)}; the embedded index answers")
+        return read_result(method, self._embedded.answer(method, params))
 
-    async def _call(self, short: str, given: Given) -> Any:  # type: ignore[override]
-        return await self._take(self._core.call(short, given))
+    def _insist(self, method: Method, raw: bytes) -> Any:
+        """What only the server can do."""
+        try:
+            return self._from_server(method, raw)
+        except NoAnswer as error:
+            raise ServerAway(f"The server is needed, and {error.reason}.") from None
 
-    async def flush(self, seconds: float | None = None) -> bool:
-        """Deliver the outcomes that wait; whether none waits any more, after `seconds` at most."""
-        return await self._take(self._core.flush(seconds))
+    def _report(self, method: Method, raw: bytes) -> OutcomeAnswer:
+        happened = time.time()
+        try:
+            answer = self._after_the_others(method, raw)
+        except InvalidParams:
+            raise
+        except (NoAnswer, RequestError) as error:
+            self._keep_outcome(raw, happened, _reason(error))
+            return OutcomeAnswer(stored=False, decision_id=None, receipt=None, spooled=True)
+        with self._lock:  # an outcome may change every answer
+            self._cache.clear()
+        return answer
+
+    def _keep_outcome(self, raw: bytes, happened: float, reason: str) -> None:
+        if not self._keeps:
+            sentence = "An embedded index without a data directory keeps no outcomes."
+            raise ServerAway(sentence, "Name one with data_dir=…; they wait there for the server.")
+        self._spool.append(_dated(raw, happened))
+        if self._locator:
+            self._warn(f"{reason}; outcomes wait in {self._spool.path}")
+
+    def _after_the_others(self, method: Method, raw: bytes) -> OutcomeAnswer:
+        """Sent only when no older outcome waits, or when those go within a moment."""
+        if self._spool.pending():
+            address = self._address()
+            if address and self._delivery.start(address):
+                self._delivery.wait(OUTCOME_PATIENCE)
+            if self._spool.pending():
+                raise NoAnswer("older outcomes wait too" if address else "it does not answer")
+        answer: OutcomeAnswer = self._from_server(method, raw)
+        return answer
+
+    def _from_server(self, method: Method, raw: bytes) -> Any:
+        """The typed result. Raises NoAnswer, or what the server says."""
+        locator, started = self._locator, time.monotonic()
+        address = self._address()
+        if locator is None or address is None:
+            raise NoAnswer("it does not answer" if locator else "there is none")
+        try:
+            http = self._connection(address)
+            if self._settings.explicit_roots and not locator.same_roots:
+                self._check_roots(locator, http)
+            result = call(http, method.name, raw)
+        except (NoAnswer, RequestError) as error:
+            if isinstance(error, NoAnswer) or error.code in AWAY:  # not for what one method lacks
+                locator.failed(time.monotonic() - started)
+            else:
+                locator.answered()
+            raise
+        locator.answered()
+        answer = read_result(method, result)
+        self._remember(method, raw, result, answer)
+        if self._spool.pending() and self._delivery.start(address):
+            self._delivery.wait(DELIVERY_PATIENCE)
+        return answer
+
+    def _check_roots(self, locator: Locator, http: HttpClient) -> None:
+        """Trees were named: another server's answers, about other trees, are worth nothing."""
+        method = SHORT["health"]
+        health = read_result(method, call(http, method.name, b"{}"))
+        if health.roots_digest != self._settings.roots_digest:
+            raise NoAnswer("it serves other trees than the ones that were named")
+        locator.same_roots = True
+
+    def _address(self) -> Address | None:
+        return self._locator.address() if self._locator else None
+
+    def _connection(self, address: Address) -> HttpClient:
+        with self._lock:
+            if self._http is None or self._http.address != address:
+                if self._http:
+                    self._http.close()
+                self._http = HttpClient(address, ANSWER_SECONDS)
+            return self._http
+
+    # --- what is kept ------------------------------------------------------------------------
+
+    def _cached(self, method: Method, raw: bytes) -> Any:
+        with self._lock:
+            result = self._cache.get((method.name, raw))
+        if result is None:
+            return None
+        answer = read_result(method, result)
+        if hasattr(answer, "cache_hit"):
+            answer.cache_hit = True
+        return answer
+
+    def _remember(self, method: Method, raw: bytes, result: bytes, answer: Any) -> None:
+        generation = getattr(answer, "generation", self._generation)
+        with self._lock:
+            if generation != self._generation:
+                self._cache.clear()
+                self._generation = generation
+            if method.cache:
+                self._cache[(method.name, raw)] = result
+
+    def _warn(self, what: str) -> None:
+        now = time.monotonic()
+        if now - self._warned_at >= WARN_EVERY:
+            self._warned_at = now
+            log.warning("the server %s: %s", self._locator, what)
+
+
+def _dated(report: bytes, happened: float) -> bytes:
+    """A report that waits keeps the time at which it was made."""
+    named = msgspec.json.decode(report, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode({"occurred_at": happened, **named})
+
+
+def _reason(error: NoAnswer | RequestError) -> str:
+    return error.reason if isinstance(error, NoAnswer) else error.sentence

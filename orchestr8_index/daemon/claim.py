@@ -12,13 +12,14 @@ from typing import Any
 
 import msgspec
 
-from ..config import LOOPBACK, USUAL, Door, Settings
+from ..config import LOOPBACK, USUAL, Settings
 from ..errors import AlreadyRunning, PortTaken, StartFailed
 from ..private import check_data_dir
+from .locate import reached_at
 from .pidfile import SERVER_NAME, PidFile
 from .process import own_facts
 
-HOST, WILDCARDS = LOOPBACK, ("0.0.0.0", "::")
+HOST = LOOPBACK
 _UNKNOWN_NAME = (socket.EAI_NONAME, socket.EAI_AGAIN, socket.EAI_NODATA)
 BACKLOG = 2048
 
@@ -63,12 +64,6 @@ def _reached(settings: Settings) -> dict[str, str]:
     """How the command line of this user gets in, where that is not plain loopback."""
     said = reached_at(settings.door)
     return {**said, "local_key": settings.local_key} if settings.local_key else said
-
-
-def reached_at(door: Door) -> dict[str, str]:
-    """The host and the certificate to ask for, where that is not plain loopback."""
-    said = {"tls_cert": door.tls_cert} if door.tls_cert else {}
-    return said if door.host in (HOST, *WILDCARDS) else {**said, "host": door.host}
 
 
 def listen(port: int, host: str = HOST) -> socket.socket:

@@ -1,4 +1,4 @@
-"""Puts a server into the background, finds it there, and ends it. For the command line."""
+"""Start the server in the background, and end it, for the command line."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from ..config import Settings, inherited_environment
+from ..config import LOOPBACK, Settings, inherited_environment
 from ..errors import BuildFailed, PortTaken, StartFailed
 from ..private import check_data_dir, make_folder, open_private
-from .claim import reached_at
 from .command import arguments_of, own_command, watch_command
+from .http import Health, get_health
+from .locate import Address, owner_address, reached_at
 from .pidfile import SERVER_NAME, PidFile
-from .probe import Address, Health, address_of, get_health
 from .process import kill_group, proven
 from .watcher import LOCK_NAME, STDERR_NAME
 
@@ -35,24 +35,14 @@ def running_port(settings: Settings) -> int | None:
 
 def running_address(settings: Settings) -> Address | None:
     """How to reach the server that owns the data directory."""
-    return address_of(pidfile(settings).owner(), settings.api_key)
-
-
-def address_to_ask(settings: Settings) -> Address | None:
-    """The server that the options mean: one named on purpose, else that of the data directory's
-    server, else (if no data directory was named) the default."""
-    running = running_address(settings)
-    if settings.explicit_port and settings.port:
-        known = running is not None and running.port == settings.port
-        return running if known else _meant(settings)
-    if running is None and not settings.explicit_data_dir:
-        return _meant(settings)
-    return running
+    return owner_address(settings.data_dir, settings.api_key)
 
 
 def _meant(settings: Settings) -> Address:
     """Where a server of these very settings is to be reached."""
-    return Address(settings.port, **reached_at(settings.door), key=settings.api_key)
+    reached = reached_at(settings.door)
+    host, tls_cert = reached.get("host", LOOPBACK), reached.get("tls_cert", "")
+    return Address(settings.port, host, tls_cert, settings.api_key)
 
 
 def start(settings: Settings, progress: Callable[[Health], None]) -> Health:

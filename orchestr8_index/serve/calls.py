@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 
 from ..errors import Forbidden, InternalError, MethodNotFound, RequestError, StoreUnavailable
-from ..methods import METHODS, Method
+from ..methods import METHODS
 from ..store.ledger import query_note
+from ..table import Method
 from ..validate import read_params
 from .cache import AnswerCache, Key
 from .callers import caller, correlation_id

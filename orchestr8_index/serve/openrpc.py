@@ -8,7 +8,8 @@ import msgspec
 
 from .. import __version__
 from ..errors import RequestError
-from ..methods import COMMON_ERRORS, METHODS, Example, Method
+from ..methods import METHODS
+from ..table import COMMON_ERRORS, Example, Method
 
 VERSION = "1.3.2"  # of the OpenRPC specification
 SCHEMAS = "#/components/schemas/{name}"

@@ -18,7 +18,7 @@ from .harness import Run, percentile
 from .servers import Server, stored
 from .texts import questions
 
-IMPORTS = ("orchestr8_index", "orchestr8_index.client", "httpx2")
+IMPORTS = ("orchestr8_index", "orchestr8_index.client", "http.client")
 NOBODY = "http://127.0.0.1:9"
 REPORTER = """
 import sys

@@ -22,7 +22,7 @@ from orchestr8_index.app import make_state
 from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.catalog.worker import Builder
-from orchestr8_index.cli.local import build_now
+from orchestr8_index.client.embedded import build_index, builder_of
 from orchestr8_index.config import Settings, read_settings
 from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.calls import perform
@@ -141,7 +141,7 @@ def main(arguments: list[str]) -> None:
         texts, source = texts_of(run.root, run.given.seed)
         run.row("questions", len(texts), source=source)
         settings = read_settings((run.root,), 0, data_dir)
-        index = build_now(settings, lambda line: None)
+        index = build_index(settings, builder_of(settings))
         events = Day(texts, agents_of(index), run.given.seed).events()
         run.row("outcomes", sum(event[1] == "cacheDecision" for event in events), hours=HOURS)
         rates = asyncio.run(replay(settings, index, events))

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from orchestr8_index.bridge.main import read_options
-from orchestr8_index.daemon.probe import get_health
+from orchestr8_index.daemon.http import get_health
 
 from ..processes import World, wait_for
 from .conftest import Bridge

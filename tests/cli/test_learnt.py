@@ -12,12 +12,11 @@ import msgspec
 import pytest
 
 from orchestr8_index.daemon.pidfile import PidFile
-from orchestr8_index.daemon.probe import call
 from orchestr8_index.learn.outcomes import Outcomes
 from orchestr8_index.store.database import NAME, connect
 
 from ..learn.reporting import report_of, with_outcomes
-from ..processes import Running
+from ..processes import Running, call
 from .conftest import ROOT, Run
 
 AGENT = "studio:docs-writer"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from orchestr8_index.daemon import probe
+from orchestr8_index.cli import asking
+from orchestr8_index.daemon.http import HttpClient, HttpResponse, NoAnswer
 
 from ..processes import Running, World
 from ..trees import MakeTree, agent
@@ -58,7 +60,7 @@ def test_a_server_that_is_starting_is_not_asked(
     offline: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starting = {"status": "starting", "generation": 0, "reasons": []}
-    monkeypatch.setattr(probe, "get_health", lambda port: starting)
+    monkeypatch.setattr(asking, "get_health", lambda port: starting)
     said = offline("query", TEXT, "--root", ROOT, "--port", "4711")
     assert said.err.startswith("(no server asked")
 
@@ -158,12 +160,12 @@ def test_a_server_that_breaks_off_is_a_sentence(
     """It was a traceback."""
 
     def broken(*_: Any) -> Any:
-        raise ConnectionResetError("Connection reset by peer")
+        raise NoAnswer("it broke the connection")
 
-    monkeypatch.setattr(probe, "call", broken)
+    monkeypatch.setattr(asking, "call", broken)
     said = online("query", TEXT)
     assert said.status == 1
-    assert said.err.endswith("broke off: Connection reset by peer.\n")
+    assert said.err.endswith("broke off: it broke the connection.\n")
 
 
 @pytest.mark.parametrize(
@@ -173,8 +175,10 @@ def test_a_server_that_breaks_off_is_a_sentence(
 def test_a_servers_error_is_told(
     online: Run, monkeypatch: pytest.MonkeyPatch, data: dict[str, Any], sentence: str
 ) -> None:
-    error = {"code": -32603, "message": "No.", **data}
-    monkeypatch.setattr(probe, "call", lambda *_: {"error": error})
+    reply = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32603, "message": "No.", **data}}
+    response = HttpResponse(500, msgspec.json.encode(reply))
+    monkeypatch.setattr(HttpClient, "send", lambda *_: response)
+    monkeypatch.setattr(asking, "get_health", lambda _: {"status": "healthy"})
     said = online("query", TEXT)
     assert (said.status, said.err) == (1, f"Error: {sentence}\n")
 

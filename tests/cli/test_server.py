@@ -11,8 +11,8 @@ import pytest
 
 from orchestr8_index import app
 from orchestr8_index.config import Settings
-from orchestr8_index.daemon import probe, supervise
-from orchestr8_index.daemon.probe import Address
+from orchestr8_index.daemon import http, locate, supervise
+from orchestr8_index.daemon.locate import Address
 from orchestr8_index.errors import StartFailed
 
 from ..processes import Running
@@ -151,7 +151,8 @@ def test_with_a_server_the_server_builds(online: Run, server: Running) -> None:
 def test_a_reindex_that_fails_in_the_server_is_told(
     online: Run, monkeypatch: pytest.MonkeyPatch, told: object, sentence: str
 ) -> None:
-    monkeypatch.setattr(probe, "request", lambda *_, **__: (500, told))
+    response = http.HttpResponse(500, msgspec.json.encode(told) if told else b"<html>")
+    monkeypatch.setattr(http.HttpClient, "send", lambda *_: response)
     said = online("reindex")
     assert (said.status, said.err) == (1, f"Error: {sentence}\n")
 
@@ -162,11 +163,11 @@ def test_a_server_that_breaks_off_is_a_sentence(
     """It was a traceback."""
 
     def broken(*_: Any, **__: Any) -> None:
-        raise ConnectionRefusedError("Connection refused")
+        raise http.NoAnswer("it does not answer")
 
-    monkeypatch.setattr(probe, "request", broken)
+    monkeypatch.setattr(http.HttpClient, "send", broken)
     said = online("reindex")
-    assert (said.status, "broke off: Connection refused" in said.err) == (1, True)
+    assert (said.status, "broke off: it does not answer" in said.err) == (1, True)
 
 
 def test_what_is_written_is_its_owners_alone(run: Run, tree: str, tmp_path: Path) -> None:
@@ -190,8 +191,8 @@ def test_a_port_named_on_purpose_is_the_one_asked(
     run: Run, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], port: int
 ) -> None:
     asked: list[Address] = []
-    monkeypatch.setattr(supervise, "running_address", lambda settings: Address(3700))
-    monkeypatch.setattr(probe, "get_health", asked.append)
+    monkeypatch.setattr(locate, "owner_address", lambda data_dir, key: Address(3700))
+    monkeypatch.setattr(http, "get_health", asked.append)
     assert run("status", *options).status == 3
     assert asked == [Address(port)]
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from orchestr8_index.cli import top
 from orchestr8_index.cli.top import CLOSE, OPEN, Looking, drawn, last_questions
 from orchestr8_index.config import fixture_root
-from orchestr8_index.daemon import probe, supervise
-from orchestr8_index.daemon.probe import Address, call
+from orchestr8_index.daemon.locate import Address
 
-from ..processes import Running, World, wait_for
+from ..processes import Running, World, call, wait_for
 from ..serve.asking import settings_of
 from .conftest import Run
 
@@ -77,9 +77,9 @@ def test_a_server_that_ends_between_two_questions_is_not_running(
     def broken(*_: object, **__: object) -> None:
         raise ConnectionResetError
 
-    monkeypatch.setattr(supervise, "address_to_ask", lambda settings: Address(4711))
-    monkeypatch.setattr(probe, "get_health", lambda port: {"status": "healthy"})
-    monkeypatch.setattr(probe, "request", broken)
+    monkeypatch.setattr(top, "located", lambda settings: Address(4711))
+    monkeypatch.setattr(top, "get_health", lambda port: {"status": "healthy"})
+    monkeypatch.setattr(top, "request", broken)
     assert Looking(settings_of(tmp_path)).look()["status"] == "not running"
 
 

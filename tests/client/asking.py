@@ -27,8 +27,8 @@ class Waiting:
         self._runner.close()
 
     @property
-    def _core(self) -> Any:
-        return self._client._core
+    def blocking(self) -> Orchestrator:
+        return self._client._client
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._client, name)
@@ -36,6 +36,12 @@ class Waiting:
 
 
 SENDERS: dict[str, Any] = {"blocking": Orchestrator, "asynchronous": Waiting}
+
+
+def blocking(asker: Asker) -> Orchestrator:
+    """The blocking client that this one is, or that it puts into threads."""
+    client: Orchestrator = asker if isinstance(asker, Orchestrator) else asker.blocking
+    return client
 
 
 def report(asker: Asker, task: str, **given: Any) -> Any:

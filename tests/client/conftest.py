@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from orchestr8_index.client import embedded
 from orchestr8_index.config import fixture_root
 
 from ..processes import Running, World
@@ -29,6 +30,7 @@ def _nobody_around(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / folder).mkdir(exist_ok=True)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setattr(embedded, "PATIENCE", 60.0)  # a first build may take long where much runs
 
 
 @pytest.fixture(params=SENDERS)

@@ -34,7 +34,8 @@ class Strange:
         self.answer: Callable[[Any], Answer] = lambda body: http(b"hello")
         self.seen: list[Any] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.port: int = self._listening.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
         self._open: list[socket.socket] = [self._listening]
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestr8_index.client.orchestrator import AsyncOrchestrator, Orchestrator
+from orchestr8_index import AsyncOrchestrator, Orchestrator
 from orchestr8_index.errors import InvalidParams
 from orchestr8_index.queries import AgentAnswer, ContextAnswer, EntryAnswer
 

@@ -9,31 +9,33 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestr8_index.client.delivery import Courier
+from orchestr8_index.client.delivery import Delivery
 from orchestr8_index.client.spool import Spool
-from orchestr8_index.client.steps import Reply, Trouble
+from orchestr8_index.daemon.http import HttpClient, HttpResponse, NoAnswer
+from orchestr8_index.daemon.locate import Address
 
 from .test_spool import waiting
 
-URL = "http://h:1"
+ADDRESS = Address(1, "h")
 
 
-class Receiver:
+class Receiver(HttpClient):
     """A server's end: `says` maps a report's task to the error that it gets."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: Address = ADDRESS) -> None:
+        super().__init__(address)
         self.tasks: list[str] = []
         self.batches = 0
         self.says: dict[str, int] = {}
-        self.trouble: Trouble | None = None
+        self.trouble: NoAnswer | None = None
         self.closed = 0
 
-    def post(self, url: str, body: bytes) -> Reply | Trouble:
+    def send(self, verb: str, path: str, body: bytes | None = None) -> HttpResponse:
         self.batches += 1
         if self.trouble:
-            return self.trouble
-        calls = msgspec.json.decode(body)
-        return Reply(200, msgspec.json.encode([self._one(call) for call in calls]))
+            raise self.trouble
+        calls = msgspec.json.decode(body or b"")
+        return HttpResponse(200, msgspec.json.encode([self._one(call) for call in calls]))
 
     def close(self) -> None:
         self.closed += 1
@@ -58,8 +60,8 @@ def receiver() -> Receiver:
 
 
 @pytest.fixture
-def courier(spool: Spool, receiver: Receiver) -> Courier:
-    return Courier(spool, lambda: receiver)
+def delivery(spool: Spool, receiver: Receiver) -> Delivery:
+    return Delivery(spool, lambda address: receiver)
 
 
 def fill(spool: Spool, *tasks: str) -> None:
@@ -67,27 +69,27 @@ def fill(spool: Spool, *tasks: str) -> None:
         spool.append(msgspec.json.encode({"task": task}))
 
 
-def deliver(courier: Courier) -> bool:
-    courier.start(URL, at_once=True)
-    return courier.wait(30)
+def deliver(delivery: Delivery) -> bool:
+    delivery.start(ADDRESS, at_once=True)
+    return delivery.wait(30)
 
 
-def test_all_go_in_their_order(spool: Spool, receiver: Receiver, courier: Courier) -> None:
+def test_all_go_in_their_order(spool: Spool, receiver: Receiver, delivery: Delivery) -> None:
     tasks = [f"t{number}" for number in range(250)]
     fill(spool, *tasks)
-    assert deliver(courier)
+    assert deliver(delivery)
     assert receiver.tasks == tasks
     assert (receiver.batches, receiver.closed) == (3, 1)
     assert spool.path.read_bytes() == b""
 
 
 def test_a_refused_report_is_put_aside_and_holds_up_nobody(
-    spool: Spool, receiver: Receiver, courier: Courier, caplog: pytest.LogCaptureFixture
+    spool: Spool, receiver: Receiver, delivery: Delivery, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(spool, "a", "bad", "c")
     receiver.says = {"bad": -32602}
     with caplog.at_level(logging.WARNING, "orchestr8.client"):
-        assert deliver(courier)
+        assert deliver(delivery)
     assert receiver.tasks == ["a", "c"]
     (line,) = spool.refused.read_bytes().splitlines()
     refused = msgspec.json.decode(line)
@@ -96,116 +98,116 @@ def test_a_refused_report_is_put_aside_and_holds_up_nobody(
 
 
 def test_what_alone_meets_a_defect_is_put_aside_too(
-    spool: Spool, receiver: Receiver, courier: Courier
+    spool: Spool, receiver: Receiver, delivery: Delivery
 ) -> None:
     fill(spool, "bad", "b")
     receiver.says = {"bad": -32603}
-    assert deliver(courier)
+    assert deliver(delivery)
     assert receiver.tasks == ["b"]
 
 
 @pytest.mark.parametrize("code", [-32001, -32002, -32029, -32603])
 def test_a_server_that_is_ill_gets_them_later(
-    spool: Spool, receiver: Receiver, courier: Courier, code: int
+    spool: Spool, receiver: Receiver, delivery: Delivery, code: int
 ) -> None:
     fill(spool, "a", "b")
     receiver.says = {"a": code, "b": code}
-    assert not deliver(courier)
+    assert not deliver(delivery)
     receiver.says = {}
-    assert deliver(courier)
+    assert deliver(delivery)
     assert receiver.tasks == ["a", "b"]
 
 
 def test_from_the_first_that_must_wait_on_all_go_again(
-    spool: Spool, receiver: Receiver, courier: Courier
+    spool: Spool, receiver: Receiver, delivery: Delivery
 ) -> None:
     """A later report may amend that one: the order counts more than sending twice."""
     fill(spool, "a", "b", "c")
     receiver.says = {"b": -32002}
-    assert not deliver(courier)
+    assert not deliver(delivery)
     receiver.says = {}
-    assert deliver(courier)
+    assert deliver(delivery)
     assert receiver.tasks == ["a", "c", "b", "c"]
 
 
-@pytest.mark.parametrize("body", [b"{}", b"[]", b"<html>", b'[{"jsonrpc":"2.0","id":7}]'])
-def test_nonsense_delivers_nothing(spool: Spool, body: bytes) -> None:
+@pytest.mark.parametrize("nonsense", [b"{}", b"[]", b"<html>", b'[{"jsonrpc":"2.0","id":7}]'])
+def test_nonsense_delivers_nothing(spool: Spool, nonsense: bytes) -> None:
     class Nonsense(Receiver):
-        def post(self, url: str, sent: bytes) -> Reply | Trouble:
-            return Reply(200, body)
+        def send(self, verb: str, path: str, body: bytes | None = None) -> HttpResponse:
+            return HttpResponse(200, nonsense)
 
     fill(spool, "a")
-    assert not deliver(Courier(spool, Nonsense))
+    assert not deliver(Delivery(spool, Nonsense))
     assert len(waiting(spool)) == 1
 
 
 @pytest.mark.parametrize("line", [b"no JSON", b"[1]", b"7", b'{"a":"\xff"}', b"[" * 10_000])
 def test_what_is_no_report_is_put_aside(
-    spool: Spool, receiver: Receiver, courier: Courier, line: bytes
+    spool: Spool, receiver: Receiver, delivery: Delivery, line: bytes
 ) -> None:
     fill(spool, "a")
     spool.append(line)
     fill(spool, "b")
-    assert deliver(courier)
+    assert deliver(delivery)
     assert receiver.tasks == ["a", "b"]
     assert spool.refused.exists()
 
 
 def test_a_line_too_long_for_the_server_is_put_aside(
-    spool: Spool, receiver: Receiver, courier: Courier
+    spool: Spool, receiver: Receiver, delivery: Delivery
 ) -> None:
     spool.append(b'{"task":"%s"}' % (b"x" * 600_000))
     fill(spool, "b")
-    assert deliver(courier)
+    assert deliver(delivery)
     assert receiver.tasks == ["b"]
 
 
-def test_after_a_failure_it_rests(spool: Spool, receiver: Receiver, courier: Courier) -> None:
+def test_after_a_failure_it_rests(spool: Spool, receiver: Receiver, delivery: Delivery) -> None:
     fill(spool, "a")
-    receiver.trouble = Trouble("it is too slow")
-    assert courier.start(URL)
-    courier.wait(30)
-    assert not courier.start(URL)
+    receiver.trouble = NoAnswer("it is too slow")
+    assert delivery.start(ADDRESS)
+    delivery.wait(30)
+    assert not delivery.start(ADDRESS)
 
 
 def test_while_another_delivers_it_keeps_out(
-    spool: Spool, receiver: Receiver, courier: Courier
+    spool: Spool, receiver: Receiver, delivery: Delivery
 ) -> None:
     fill(spool, "a")
     with spool.delivering():
-        assert not deliver(courier)
+        assert not deliver(delivery)
     assert receiver.batches == 0
-    assert deliver(courier)
+    assert deliver(delivery)
 
 
 def test_what_comes_while_it_delivers_goes_too(spool: Spool) -> None:
     class Late(Receiver):
-        def post(self, url: str, body: bytes) -> Reply | Trouble:
+        def send(self, verb: str, path: str, body: bytes | None = None) -> HttpResponse:
             if not self.batches:
                 fill(spool, "late")
-            return super().post(url, body)
+            return super().send(verb, path, body)
 
     receiver = Late()
     fill(spool, "a")
-    assert deliver(Courier(spool, lambda: receiver))
+    assert deliver(Delivery(spool, lambda address: receiver))
     assert receiver.tasks == ["a", "late"]
 
 
 def test_what_was_crossed_out_before_a_crash_does_not_go_again(
-    spool: Spool, receiver: Receiver, courier: Courier
+    spool: Spool, receiver: Receiver, delivery: Delivery
 ) -> None:
     fill(spool, "a", "b")
     spool.cross_out(spool.read(0).lines[0])
-    assert deliver(courier)
+    assert deliver(delivery)
     assert receiver.tasks == ["b"]
 
 
 def test_a_spool_that_cannot_be_read_is_said(
-    spool: Spool, courier: Courier, caplog: pytest.LogCaptureFixture
+    spool: Spool, delivery: Delivery, caplog: pytest.LogCaptureFixture
 ) -> None:
     spool.path.mkdir()
     with caplog.at_level(logging.WARNING, "orchestr8.client"):
-        assert not deliver(courier)
+        assert not deliver(delivery)
     assert "outcomes wait" in caplog.text
 
 
@@ -214,23 +216,26 @@ class Picky(Receiver):
 
     most, hated = 100, b"never"
 
-    def post(self, url: str, body: bytes) -> Reply | Trouble:
+    def send(self, verb: str, path: str, body: bytes | None = None) -> HttpResponse:
+        assert body
         if len(msgspec.json.decode(body)) > self.most:
-            return Reply(413, b'{"error":{}}')
-        return Reply(400, b'{"error":{}}') if self.hated in body else super().post(url, body)
+            return HttpResponse(413, b'{"error":{}}')
+        if self.hated in body:
+            return HttpResponse(400, b'{"error":{}}')
+        return super().send(verb, path, body)
 
 
 def test_a_batch_that_is_refused_as_a_whole_goes_in_halves(spool: Spool) -> None:
     receiver, tasks = Picky(), [f"t{number}" for number in range(30)]
     receiver.most = 10
     fill(spool, *tasks)
-    assert deliver(Courier(spool, lambda: receiver))
+    assert deliver(Delivery(spool, lambda address: receiver))
     assert receiver.tasks == tasks
 
 
 def test_one_line_that_spoils_every_batch_is_put_aside(spool: Spool) -> None:
     receiver = Picky()
     fill(spool, "a", "b", "never", "c")
-    assert deliver(Courier(spool, lambda: receiver))
+    assert deliver(Delivery(spool, lambda address: receiver))
     assert receiver.tasks == ["a", "b", "c"]
     assert b"never" in spool.refused.read_bytes()

@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from orchestr8_index.client import connection
+from orchestr8_index.client import orchestrator
 from orchestr8_index.config import fixture_root
+from orchestr8_index.daemon import http as http_client
 from orchestr8_index.errors import Orchestr8Error, ServerAway, StoreUnavailable
 from orchestr8_index.store.ledger import now
 
 from ..processes import World
 from ..trees import agent, build_tree, write_tree
-from .asking import SENDERS, report
+from .asking import SENDERS, blocking, report
 from .conftest import MakeAsker
 from .strange import Answer, Strange, error, http, result
 
@@ -61,8 +62,7 @@ def test_a_server_that_does_not_finish_is_given_up(
     answer: Answer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "ANSWER", 0.1)
-    monkeypatch.setattr(connection.Connection.__init__, "__defaults__", ("", 0.1))
+    monkeypatch.setattr(orchestrator, "ANSWER_SECONDS", 0.1)
     strange.answer = lambda body: answer
     assert make_asker(**options(indexed, strange)).query_skills("writing").source == "embedded"
 
@@ -70,7 +70,7 @@ def test_a_server_that_does_not_finish_is_given_up(
 def test_an_endless_answer_is_given_up(
     make_asker: MakeAsker, indexed: Path, strange: Strange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "MOST_BYTES", 1000)
+    monkeypatch.setattr(http_client, "MOST_BYTES", 1000)
     strange.answer = lambda body: http(b" " * 2000)
     assert make_asker(**options(indexed, strange)).query_skills("writing").source == "embedded"
 
@@ -117,7 +117,7 @@ def test_the_warning_comes_once_a_minute(
     with caplog.at_level(logging.WARNING, "orchestr8.client"):
         for number in range(5):
             asker.query_agents(f"question {number}")
-        asker._core._warned_at -= 60
+        blocking(asker)._warned_at -= 60
         asker.query_agents("a minute later")
     assert len(caplog.records) == 2
     assert "127.0.0.1:9" in caplog.text
@@ -183,7 +183,7 @@ def test_embedded_on_purpose_says_why_it_cannot(make_asker: MakeAsker, tmp_path:
 
 def test_embedded_needs_no_folder_and_leaves_none(tmp_path: Path) -> None:
     with SENDERS["blocking"](embedded=True, roots=[fixture_root()]) as asker:
-        folder = asker._core.settings.data_dir
+        folder = asker._settings.data_dir
         assert asker.query_agents("slow database queries").agents
         with pytest.raises(ServerAway, match="data_dir"):
             report(asker, "t")
@@ -220,7 +220,7 @@ def test_an_answer_is_kept_until_an_outcome_changes_it(make_asker: MakeAsker, se
     assert not asker.query_agents(asked).cache_hit
     assert asker.query_agents(asked).cache_hit
     assert report(asker, f"task {asked}").stored
-    assert asker._core._cache.currsize == 0
+    assert blocking(asker)._cache.currsize == 0
 
 
 def test_a_proxy_of_the_environment_is_not_asked(

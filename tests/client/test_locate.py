@@ -1,4 +1,4 @@
-"""Where is the server, and when is it left alone?"""
+"""A client finds its server, and leaves it alone for a moment after it failed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from orchestr8_index.client.locate import LONGEST, Place
+from orchestr8_index.client.locate import LONGEST, Locator, parse_url
 from orchestr8_index.config import Settings
+from orchestr8_index.daemon.locate import Address
 from orchestr8_index.daemon.pidfile import PidFile
 
 
@@ -36,112 +37,112 @@ def owner(data_dir: Path, **facts: Any) -> PidFile:
 
 
 def test_an_address_that_is_named_is_asked(tmp_path: Path) -> None:
-    assert Place(settings(tmp_path), "http://h:1/").url() == "http://h:1"
+    assert Locator(settings(tmp_path), "http://h:1/").address() == parse_url("http://h:1")
 
 
 def test_else_the_owner_of_the_data_directory(tmp_path: Path) -> None:
     file = owner(tmp_path, pid=1, port=4711)
-    assert Place(settings(tmp_path)).url() == "http://127.0.0.1:4711"
+    assert Locator(settings(tmp_path)).address() == parse_url("http://127.0.0.1:4711")
     file.release()
 
 
 def test_a_guarded_owner_says_how_its_user_gets_in(tmp_path: Path) -> None:
     facts = {"host": "::1", "tls_cert": "/c.pem", "local_key": "o8_local"}
     file = owner(tmp_path, pid=1, port=4711, **facts)
-    place = Place(settings(tmp_path))
-    assert (place.url(), place.door()) == ("https://[::1]:4711", ("o8_local", "/c.pem"))
-    named = Place(settings(tmp_path), api_key="o8_mine")
-    assert (named.url(), named.door()) == ("https://[::1]:4711", ("o8_mine", "/c.pem"))
+    locator = Locator(settings(tmp_path))
+    assert locator.address() == Address(4711, "::1", "/c.pem", "o8_local")
+    named = Locator(settings(tmp_path), api_key="o8_mine")
+    assert named.address() == Address(4711, "::1", "/c.pem", "o8_mine")
     file.release()
 
 
 def test_who_is_named_is_not_shown_what_another_left(tmp_path: Path) -> None:
     file = owner(tmp_path, pid=1, port=4711, local_key="o8_local")
-    place = Place(settings(tmp_path), "http://h:1")
-    assert (place.url(), place.door()) == ("http://h:1", ("", ""))
+    locator = Locator(settings(tmp_path), "http://h:1")
+    assert locator.address() == Address(1, "h")
     file.release()
 
 
 def test_else_the_port_of_the_settings(tmp_path: Path) -> None:
-    assert Place(settings(tmp_path, port=4712)).url() == "http://127.0.0.1:4712"
+    assert Locator(settings(tmp_path, port=4712)).address() == parse_url("http://127.0.0.1:4712")
 
 
 def test_a_named_data_directory_without_owner_has_no_server(tmp_path: Path) -> None:
     """The usual port may be that of a server of other trees."""
-    assert Place(settings(tmp_path, explicit_data_dir=True)).url() == ""
+    assert Locator(settings(tmp_path, explicit_data_dir=True)).address() is None
 
 
 def test_unless_a_port_is_named_too(tmp_path: Path) -> None:
     named = settings(tmp_path, explicit_data_dir=True, explicit_port=True, port=4713)
-    assert Place(named).url() == "http://127.0.0.1:4713"
+    assert Locator(named).address() == parse_url("http://127.0.0.1:4713")
 
 
 def test_after_a_failure_it_is_left_alone_for_a_moment(tmp_path: Path, clock: Clock) -> None:
-    place = Place(settings(tmp_path), "http://h:1", clock)
-    place.failed(0.001)
-    assert place.url() == ""
+    locator = Locator(settings(tmp_path), "http://h:1", clock)
+    locator.failed(0.001)
+    assert locator.address() is None
     clock.now += 0.11
-    assert place.url() == "http://h:1"
+    assert locator.address() == parse_url("http://h:1")
 
 
 def test_the_more_often_it_fails_the_longer(tmp_path: Path, clock: Clock) -> None:
-    place = Place(settings(tmp_path), "http://h:1", clock)
+    locator = Locator(settings(tmp_path), "http://h:1", clock)
     for _ in range(20):
-        place.failed(0.001)
+        locator.failed(0.001)
     clock.now += LONGEST - 0.1
-    assert place.url() == ""
+    assert locator.address() is None
     clock.now += 0.2
-    assert place.url()
+    assert locator.address()
 
 
 def test_a_slow_server_is_left_alone_for_longer_than_it_took(tmp_path: Path, clock: Clock) -> None:
-    place = Place(settings(tmp_path), "http://h:1", clock)
-    place.failed(2.0)
+    locator = Locator(settings(tmp_path), "http://h:1", clock)
+    locator.failed(2.0)
     clock.now += 3.9
-    assert place.url() == ""
+    assert locator.address() is None
 
 
 def test_after_an_answer_the_count_begins_again(tmp_path: Path, clock: Clock) -> None:
-    place = Place(settings(tmp_path), "http://h:1", clock)
+    locator = Locator(settings(tmp_path), "http://h:1", clock)
     for _ in range(9):
-        place.failed(0.001)
-    place.answered()
-    place.failed(0.001)
+        locator.failed(0.001)
+    locator.answered()
+    locator.failed(0.001)
     clock.now += 0.11
-    assert place.url()
+    assert locator.address()
 
 
 def test_a_new_owner_ends_the_pause(tmp_path: Path, clock: Clock) -> None:
-    place = Place(settings(tmp_path, explicit_data_dir=True), clock=clock)
-    place.failed(2.0)
+    locator = Locator(settings(tmp_path, explicit_data_dir=True), clock=clock)
+    locator.failed(2.0)
     file = owner(tmp_path, pid=1, port=4714)
-    assert place.url() == "http://127.0.0.1:4714"
+    assert locator.address() == parse_url("http://127.0.0.1:4714")
     file.release()
 
 
 def test_an_owner_that_has_not_yet_written_is_looked_for_again(tmp_path: Path) -> None:
-    place = Place(settings(tmp_path, explicit_data_dir=True))
+    locator = Locator(settings(tmp_path, explicit_data_dir=True))
     file = PidFile(tmp_path / "mcp.pid")
     file.acquire()
-    assert place.url() == ""
+    assert locator.address() is None
     file.write(pid=1, port=4715)
-    assert place.url() == "http://127.0.0.1:4715"
+    assert locator.address() == parse_url("http://127.0.0.1:4715")
     file.release()
 
 
 def test_the_last_servers_trees_are_known(tmp_path: Path) -> None:
     owner(tmp_path, pid=1, port=4716, roots=["/a", "/b"]).release()
-    assert Place(settings(tmp_path)).roots() == ("/a", "/b")
+    assert Locator(settings(tmp_path)).last_roots() == ("/a", "/b")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"roots":7}', '{"roots":[1]}', "\xff"])
 def test_a_damaged_file_tells_no_trees(tmp_path: Path, text: str) -> None:
     (tmp_path / "mcp.pid").write_text(text, "latin-1")
-    assert Place(settings(tmp_path)).roots() == ()
+    assert Locator(settings(tmp_path)).last_roots() == ()
 
 
 def test_an_address_elsewhere_has_not_this_directorys_trees(tmp_path: Path) -> None:
     owner(tmp_path, pid=1, port=4717, roots=["/a"]).release()
-    assert Place(settings(tmp_path), "http://h:1").roots() == ()
-    assert Place(settings(tmp_path), "http://127.0.0.1:4717").roots() == ("/a",)
-    assert Place(settings(tmp_path, explicit_data_dir=True), "http://h:1").roots() == ("/a",)
+    assert Locator(settings(tmp_path), "http://h:1").last_roots() == ()
+    assert Locator(settings(tmp_path), "http://127.0.0.1:4717").last_roots() == ("/a",)
+    assert Locator(settings(tmp_path, explicit_data_dir=True), "http://h:1").last_roots() == ("/a",)

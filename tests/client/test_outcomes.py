@@ -17,6 +17,7 @@ import pytest
 
 from orchestr8_index import Orchestrator
 from orchestr8_index.config import fixture_root
+from orchestr8_index.daemon.locate import Address
 from orchestr8_index.errors import InvalidParams
 
 from ..processes import Running, World, wait_for
@@ -245,7 +246,7 @@ def test_nobody_waits_behind_a_delivery_that_is_under_way(tmp_path: Path, strang
         report(gone, "t0")
     strange.answer = lambda body: None
     with Orchestrator(strange.url, data_dir=data) as client:
-        client._core.courier.start(strange.url)
+        assert client._delivery.start(Address(strange.port))
         wait_for(lambda: strange.seen)
         assert [report(client, f"t{n}").spooled for n in range(1, 20)] == [True] * 19
         assert len(strange.seen) == 1

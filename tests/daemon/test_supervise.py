@@ -12,8 +12,8 @@ import pytest
 
 from orchestr8_index.config import REPOSITORY, Settings
 from orchestr8_index.daemon import supervise
+from orchestr8_index.daemon.locate import Address
 from orchestr8_index.daemon.pidfile import PidFile
-from orchestr8_index.daemon.probe import Address
 from orchestr8_index.daemon.supervise import running_port, start, stop
 from orchestr8_index.errors import BuildFailed, PortTaken, StartFailed
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from orchestr8_index.config import fixture_root
+from orchestr8_index.daemon.http import get_health
 from orchestr8_index.daemon.pidfile import PidFile
-from orchestr8_index.daemon.probe import call, get_health
 
-from ..processes import World, alive, wait_for
+from ..processes import World, alive, call, wait_for
 
 ROOT = str(fixture_root())
 UNWATCHED = {"MCP_AUTO_RESTART": "false"}

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from orchestr8_index.config import fixture_root
-from orchestr8_index.daemon.probe import call, get_health
+from orchestr8_index.daemon.http import get_health
 
-from ..processes import Running, World, wait_for
+from ..processes import Running, World, call, wait_for
 
 ROOT = str(fixture_root())
 REPORT = {"task_description": "x", "agents_used": ["docs-writer"], "result": "success"}

@@ -15,11 +15,12 @@ import pytest
 from orchestr8_index import AsyncOrchestrator, Orchestrator
 from orchestr8_index.bridge.server import Server as Bridged
 from orchestr8_index.config import fixture_root
-from orchestr8_index.daemon.probe import Address, call, request
+from orchestr8_index.daemon.http import request
+from orchestr8_index.daemon.locate import Address
 from orchestr8_index.environment import Place
 from orchestr8_index.serve.server import GRACE_SECONDS
 
-from ..processes import Running, World, wait_for
+from ..processes import Running, World, call, wait_for
 
 ROOT = ("--root", str(fixture_root()))
 HERE = Path(__file__).parent

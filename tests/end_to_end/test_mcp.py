@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from mcp.client.client import Client
 
-from orchestr8_index.daemon.probe import request
+from orchestr8_index.daemon.http import request
 
 from ..processes import Running, World, wait_for
 from ..trees import MakeTree, agent

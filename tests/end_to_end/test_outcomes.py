@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 
 from orchestr8_index.config import fixture_root
-from orchestr8_index.daemon.probe import call
 from orchestr8_index.store import ledger
 from orchestr8_index.store.database import NAME, connect
 
-from ..processes import Running, World, wait_for
+from ..processes import Running, World, call, wait_for
 
 ROOT = str(fixture_root())
 REPORTERS = 6

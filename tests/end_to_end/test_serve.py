@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from orchestr8_index.config import fixture_root
-from orchestr8_index.daemon.probe import call, request
+from orchestr8_index.daemon.http import request
 
-from ..processes import World, wait_for
+from ..processes import World, call, wait_for
 
 ROOT = str(fixture_root())
 BODY = b'{"jsonrpc":"2.0","id":1,"method":"querySkills","params":{"context":"release notes"}}'

@@ -12,9 +12,10 @@ import pytest
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.errors import RequestError
-from orchestr8_index.methods import METHODS, Method
+from orchestr8_index.methods import METHODS
 from orchestr8_index.serve.calls import perform
 from orchestr8_index.serve.state import State
+from orchestr8_index.table import Method
 from orchestr8_index.validate import read_params
 
 from .asking import call

@@ -11,13 +11,14 @@ import pytest
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Limits
-from orchestr8_index.methods import METHODS, Method
+from orchestr8_index.methods import METHODS
 from orchestr8_index.queries import NoParams
 from orchestr8_index.serve import calls
 from orchestr8_index.serve.cache import AnswerCache
 from orchestr8_index.serve.handlers import HANDLERS
 from orchestr8_index.serve.rpc import Response
 from orchestr8_index.serve.state import State
+from orchestr8_index.table import Method
 
 from ..trees import Files, agent
 from .asking import call, reply

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestr8_index.methods import Method
 from orchestr8_index.queries import NoParams
 from orchestr8_index.serve import calls
 from orchestr8_index.serve.rpc import Response
 from orchestr8_index.serve.state import State
+from orchestr8_index.table import Method
 from orchestr8_index.validate import Params
 
 from .asking import reply

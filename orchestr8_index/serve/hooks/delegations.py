@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from ...records import Result
 from ...reports import MOST_COUNTED, Report
-from .payloads import AgentStopped, Response, ToolEnded, ToolFailed
+from .payloads import AgentStopped, ToolEnded, ToolFailed, ToolResponse
 from .verdict import read_verdict
 
 TOOLS = ("Agent", "Task")
@@ -54,7 +54,7 @@ class Delegations:
 
     def ended(self, event: ToolEnded) -> Report | None:
         response = event.tool_response
-        answer = Response(content=response) if isinstance(response, str) else response
+        answer = ToolResponse(content=response) if isinstance(response, str) else response
         ident = task_id(event.session_id, answer and answer.agent_id or event.tool_use_id)
         if event.tool_name not in TOOLS or answer is None or not ident:
             return None
@@ -116,7 +116,7 @@ def task_id(session: str | None, ident: str | None) -> str:
     return f"claude:{hashlib.blake2b(plain.encode(), digest_size=16).hexdigest()}"
 
 
-def _task(event: ToolEnded | ToolFailed, answer: Response | None = None) -> dict[str, Any]:
+def _task(event: ToolEnded | ToolFailed, answer: ToolResponse | None = None) -> dict[str, Any]:
     asked = event.tool_input
     texts = (part.strip() for part in (asked.description, asked.prompt) if part)
     agent = asked.subagent_type or (answer.agent_type if answer else "") or DEFAULT_AGENT

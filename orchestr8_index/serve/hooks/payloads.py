@@ -47,7 +47,7 @@ class Block(Struct, frozen=True):
     text: Text = None
 
 
-class Response(Struct, rename="camel", frozen=True):
+class ToolResponse(Struct, rename="camel", frozen=True):
     """What that tool gave: the agent's last words, or only that it was launched."""
 
     status: Text = None
@@ -68,7 +68,7 @@ class ToolEnded(Event, tag="PostToolUse", frozen=True, kw_only=True):
     tool_name: Text = None
     tool_use_id: Text = None
     tool_input: Input = Input()
-    tool_response: Response | Text = None
+    tool_response: ToolResponse | Text = None
     duration_ms: float | None = None
 
 

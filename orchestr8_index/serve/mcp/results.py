@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import FieldInfo
 
-from ...methods import Method
+from ...table import Method
 
 
 def slim(method: Method, result: bytes) -> Any:

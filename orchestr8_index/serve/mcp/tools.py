@@ -13,8 +13,9 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
 
 from ...errors import InvalidParams, RequestError
-from ...methods import METHODS, Method
+from ...methods import METHODS
 from ...search.confidence import DOUBTFUL
+from ...table import Method
 from ..calls import perform
 from ..state import State
 from .results import slim

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from orchestr8_index.daemon.probe import call, get_health, request
+from orchestr8_index.daemon.http import get_health, request
 
 Speak = Callable[[bytes], int]
 
@@ -88,12 +88,3 @@ def test_what_is_not_json_is_none(speak: Speak) -> None:
 def test_what_is_not_http_is_an_oserror(speak: Speak) -> None:
     with pytest.raises(OSError):
         request(speak(b"nonsense\r\n\r\n"), "GET", "/")
-
-
-def test_a_call_gives_the_whole_reply(speak: Speak) -> None:
-    assert call(speak(http(b'{"result":1}')), "getHealth", {}) == {"result": 1}
-
-
-def test_a_call_that_is_not_answered_in_json_is_an_oserror(speak: Speak) -> None:
-    with pytest.raises(OSError, match="not JSON"):
-        call(speak(http(b"text")), "getHealth", {})

@@ -1,0 +1,107 @@
+"""Call a method of a server: from params to a JSON-RPC request, from its reply to a result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ..daemon.http import HttpClient, HttpResponse, NoAnswer
+from ..errors import InvalidParams, RequestError
+from ..table import Method
+from ..validate import read_params
+
+NONSENSE = "it answers nonsense"
+
+
+def call(http: HttpClient, wire: str, params: bytes) -> bytes:
+    """The result of a method by its wire name, as JSON.
+
+    Raises NoAnswer, or the RequestError that the server says.
+    """
+    return read_reply(http.send("POST", "/", request(wire, params)))
+
+
+def write_params(method: Method, given: Mapping[str, Any]) -> tuple[Any, bytes]:
+    """The checked params and their JSON; None means not given, and `self` is left out.
+
+    Whatever can be walked through becomes a list or an object. Raises InvalidParams.
+    """
+    named = {name: value for name, value in given.items() if value is not None and name != "self"}
+    try:
+        raw = msgspec.json.encode(named, enc_hook=_plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidParams({"params": f"cannot be written as JSON: {error}"}) from None
+    return read_params(method.params, raw), raw
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else list(value)
+
+
+def request(wire: str, params: bytes, ident: int = 1) -> bytes:
+    head = f'{{"jsonrpc":"2.0","id":{ident},"method":"{wire}","params":'
+    return head.encode() + params + b"}"
+
+
+class ErrorObject(Struct):
+    code: int
+    message: str
+    data: dict[str, Any] = {}
+
+
+class RpcReply(Struct):
+    """One JSON-RPC reply: either a result, as it came, or an error."""
+
+    jsonrpc: str
+    id: int | None = None
+    result: Raw = Raw()
+    error: ErrorObject | None = None
+
+
+_ONE, _MANY = msgspec.json.Decoder(RpcReply), msgspec.json.Decoder(list[RpcReply])
+
+
+def read_reply(response: HttpResponse) -> bytes:
+    """The result's JSON. Raises NoAnswer for what is no reply, RequestError for an error."""
+    try:
+        reply = _ONE.decode(response.body)
+    except (msgspec.DecodeError, RecursionError):
+        raise NoAnswer(f"{NONSENSE} (HTTP {response.status})") from None
+    if reply.error is not None:
+        raise error_of(reply.error)
+    if not bytes(reply.result):
+        raise NoAnswer(NONSENSE)
+    return bytes(reply.result)
+
+
+def read_replies(response: HttpResponse, count: int) -> list[RpcReply]:
+    """One for each of the `count` calls of a batch, in their order. Raises NoAnswer."""
+    try:
+        replies = {each.id: each for each in _MANY.decode(response.body)}
+        return [replies[number] for number in range(count)]
+    except (msgspec.DecodeError, RecursionError, KeyError):
+        raise NoAnswer(f"{NONSENSE} (HTTP {response.status})") from None
+
+
+def read_result(method: Method, result: bytes) -> Any:
+    """The typed result. Raises NoAnswer for another shape."""
+    try:
+        return msgspec.json.decode(result, type=method.result)
+    except (msgspec.DecodeError, RecursionError):
+        raise NoAnswer(NONSENSE) from None
+
+
+def error_of(error: ErrorObject) -> RequestError:
+    """The error that the server raised."""
+    if error.code == InvalidParams.code:
+        rows = error.data.get("validation_errors")
+        listed = rows if isinstance(rows, list) else []
+        problems = {str(r.get("field")): str(r.get("message")) for r in listed if type(r) is dict}
+        return InvalidParams(problems or {"params": error.message})
+    kind = next((k for k in RequestError.__subclasses__() if k.code == error.code), RequestError)
+    raised = kind(error.message)
+    raised.code, raised.cure = error.code, str(error.data.get("cure", ""))
+    return raised

@@ -1,0 +1,154 @@
+"""Ask a server over HTTP: by connections that are kept, bounded in time and in size."""
+
+from __future__ import annotations
+
+import http.client
+import time
+from typing import Any, NamedTuple
+
+import msgspec
+
+from .locate import Address
+
+CONNECT_SECONDS, PROBE_SECONDS, ANSWER_SECONDS = 0.25, 0.5, 60.0
+MOST_BYTES = 16_000_000
+CHUNK = 1 << 16
+Health = dict[str, Any]
+
+
+class HttpResponse(NamedTuple):
+    status: int
+    body: bytes
+
+
+class NoAnswer(OSError):
+    """No answer that one can use. `again`: a kept connection broke, so a new one may do."""
+
+    def __init__(self, reason: str, *, again: bool = False) -> None:
+        super().__init__(reason)
+        self.reason, self.again = reason, again
+
+
+class HttpClient:
+    """Asks one address; threads may share it. It never goes through a proxy."""
+
+    def __init__(
+        self, address: Address, seconds: float = ANSWER_SECONDS, connect: float = CONNECT_SECONDS
+    ) -> None:
+        self.address, self._seconds, self._connect = address, seconds, connect
+        self._free: list[http.client.HTTPConnection] = []
+        self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        if address.key:
+            self._headers["Authorization"] = f"Bearer {address.key}"
+
+    def send(self, verb: str, path: str, body: bytes | None = None) -> HttpResponse:
+        """Raises NoAnswer. Where a kept connection broke, a new one is tried once."""
+        try:
+            kept = self._free.pop()
+        except IndexError:
+            return self._exchange(None, verb, path, body)
+        try:
+            return self._exchange(kept, verb, path, body)
+        except NoAnswer as error:
+            if not error.again:
+                raise
+        self.close()
+        return self._exchange(None, verb, path, body)
+
+    def close(self) -> None:
+        """Close the connections that nobody uses; it may be used again."""
+        while self._free:
+            try:
+                self._free.pop().close()
+            except IndexError:  # another thread took it
+                return
+
+    def _exchange(
+        self,
+        connection: http.client.HTTPConnection | None,
+        verb: str,
+        path: str,
+        body: bytes | None,
+    ) -> HttpResponse:
+        end = time.monotonic() + self._connect + self._seconds
+        try:
+            connection = connection or self._connected()
+            connection.request(verb, self.address.path + path, body, self._headers)
+            response = connection.getresponse()
+            answer = HttpResponse(response.status, _read(response, end))
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            if connection:
+                connection.close()
+            raise _no_answer(error) from None
+        if connection.sock:
+            self._free.append(connection)
+        return answer
+
+    def _connected(self) -> http.client.HTTPConnection:
+        address = self.address
+        where = address.host, address.port
+        connection = http.client.HTTPConnection(*where, timeout=self._connect)
+        if address.tls_cert:
+            from .tls import trusting
+
+            context = trusting(address.tls_cert)
+            connection = http.client.HTTPSConnection(*where, timeout=self._connect, context=context)
+        elif address.https:
+            connection = http.client.HTTPSConnection(*where, timeout=self._connect)
+        connection.connect()
+        connection.sock.settimeout(self._seconds)
+        return connection
+
+
+def _read(response: http.client.HTTPResponse, end: float) -> bytes:
+    """Raises ValueError for an answer without end, IncompleteRead for one that was cut."""
+    whole = None if response.chunked else response.length
+    read = response.read1 if whole is None else response.fp.read1
+    parts, left = list[bytes](), MOST_BYTES if whole is None else whole
+    while left and (part := read(min(CHUNK, left))):
+        parts.append(part)
+        left -= len(part)
+        if time.monotonic() > end or sum(map(len, parts)) >= MOST_BYTES:
+            raise ValueError("the answer has no end")
+    response.close()
+    if whole is not None and left:
+        raise http.client.IncompleteRead(b"", left)
+    return b"".join(parts)
+
+
+def _no_answer(error: Exception) -> NoAnswer:
+    if isinstance(error, TimeoutError):
+        return NoAnswer("it is too slow")
+    if isinstance(error, (ConnectionResetError, BrokenPipeError, http.client.IncompleteRead)):
+        return NoAnswer("it broke the connection", again=True)
+    reason = f"it does not answer ({str(error) or type(error).__name__})"
+    return NoAnswer(reason, again=isinstance(error, OSError))
+
+
+def request(
+    where: int | Address,
+    verb: str,
+    path: str,
+    body: object = None,
+    seconds: float = ANSWER_SECONDS,
+) -> tuple[int, Any]:
+    """(status, decoded JSON or None), over a connection of its own. Raises NoAnswer."""
+    client = HttpClient(Address(where) if isinstance(where, int) else where, seconds, seconds)
+    try:
+        response = client.send(verb, path, None if body is None else msgspec.json.encode(body))
+    finally:
+        client.close()
+    try:
+        return response.status, msgspec.json.decode(response.body)
+    except msgspec.DecodeError:
+        return response.status, None
+
+
+def get_health(where: int | Address) -> Health | None:
+    """The health of a server of ours; None for nobody, and for a foreign program."""
+    try:
+        status, body = request(where, "GET", "/health", seconds=PROBE_SECONDS)
+    except NoAnswer:
+        return None
+    ours = isinstance(body, dict) and "generation" in body and "status" in body
+    return body if ours and status in (200, 503) else None
