@@ -2,7 +2,8 @@
 
 `terms("Please review our K8s YAML")` is `["review", "k8s", "yaml"]`. A compound written in
 camelCase counts whole and in parts; a run of Chinese, Japanese or Korean characters counts as its
-pairs.
+pairs, traditional characters as simplified ones. Names that are also everyday words count where
+they are written as names.
 """
 
 from __future__ import annotations
@@ -10,8 +11,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
 
 import Stemmer
+
+from .written import NAMES, names_marked
 
 KEPT = r"c\+\+|[cf]#|\.net\b|\b(?:node|next|vue|nuxt|d3|three)\.js\b"
 WORD = r"[^\W_]+"
@@ -25,6 +30,23 @@ _UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
+SAME = {
+    "c++": "cpp",
+    "c#": "csharp",
+    "f#": "fsharp",
+    ".net": "dotnet",
+    "node.js": "nodejs",
+    "next.js": "nextjs",
+    "nuxt.js": "nuxt",
+    "vue.js": "vue",
+    "vuejs": "vue",
+    "reactjs": "react",
+    "three.js": "threejs",
+    "d3.js": "d3",
+}
+"""Names with marks, and as a word: both are the same term."""
+_NAMED = frozenset(NAMES.values())
+
 STOP = frozenset(
     """a about above after again against all also am an and any anyone are as at be because been
     before being below between both but by came come did do does doing done during each either else
@@ -37,7 +59,14 @@ STOP = frozenset(
     wouldn couldn shouldn can could may might must shall let lets please help helps helping need
     needs needed want wants wanted like use uses used using thanks thank hello hi hey kindly someone
     something somebody anything able make makes making made really trying try tries tried sure
-    proactively assistant""".split()
+    proactively assistant
+    ago almost along already always although anybody anymore anyway among around away cannot cause
+    despite doesnt dont else elsewhere etc everybody everyone everything goes gonna gotta hence im
+    indeed instead isnt ive last lately later lot lots maybe meanwhile never nobody none nothing
+    often ok okay onto otherwise perhaps pls plz quite rather shan since somehow sometimes somewhat
+    soon still stuff thing things though thus thx till today together tomorrow toward towards
+    unless upon usually via wanna whatever whenever wherever whether whichever whoever within
+    without yesterday yet""".split()
 )
 
 
@@ -48,6 +77,10 @@ class Terms:
         self._stem = Stemmer.Stemmer("english", 0).stemWord
         self._seen: dict[str, tuple[str, ...]] = {}
         self._bound = bound
+
+    def stem(self, word: str) -> str:
+        """The stem of a folded word, whether it counts or not."""
+        return str(self._stem(word))
 
     def forget(self) -> None:
         """Give up the words remembered; they are stemmed again when they come."""
@@ -69,12 +102,12 @@ class Terms:
 
     def _split(self, raw: str) -> Iterable[str]:
         if not raw.isascii() and _CJK.search(raw):
-            for part in filter(None, _CJK.split(raw)):
+            for part in filter(None, _CJK.split(raw.translate(_simplified()))):
                 yield from _bigrams(part) if _CJK.match(part) else self._split(part)
             return
         folded = fold(raw)
-        if folded not in STOP:
-            yield self._stem(folded)
+        if folded not in STOP or raw in _NAMED:
+            yield self._stem(SAME.get(folded, folded))
         yield from self._compound(raw, folded)
 
     def _compound(self, raw: str, folded: str) -> Iterable[str]:
@@ -86,9 +119,19 @@ class Terms:
 
 
 def raw_words(text: str) -> list[str]:
+    """The words of a text as they are written, with the names among everyday words marked."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
-    return _RAW.findall(text)
+    found = _RAW.findall(text)
+    marked = names_marked(text, found)
+    return found if marked is text else _RAW.findall(marked)
+
+
+@cache
+def _simplified() -> dict[int, int]:
+    """For str.translate; made at the first Chinese text. lexicon.notice.md names the source."""
+    path = Path(__file__).parent / "lexicon" / "han.txt"
+    return str.maketrans(*path.read_text("utf-8").split())
 
 
 def fold(text: str) -> str:

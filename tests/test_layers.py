@@ -19,6 +19,7 @@ WORDS = {
     "config",
     "records",
     "text",
+    "written",
     "tokens",
     "params",
     "plain",
@@ -29,7 +30,8 @@ MAY = {
     **dict.fromkeys(WORDS, ABOVE_WORDS),
     "": {"client"},  # by name, when one of the clients is named
     "store": ABOVE_WORDS | {"store"},
-    "discover": ABOVE_WORDS | {"store", "discover"},
+    "lexicon": ABOVE_WORDS | {"lexicon"},
+    "discover": ABOVE_WORDS | {"store", "lexicon", "discover"},
     "learn": ABOVE_WORDS | {"store", "learn"},
     "daemon": ABOVE_WORDS | {"daemon"},
     "bridge": ABOVE_WORDS | {"daemon", "bridge"},

@@ -21,10 +21,11 @@ from . import candidates, clones, reasons
 from .confidence import confidence
 from .explain import explain
 from .index import Index
-from .rank import DEPTH, rank
+from .rank import DEPTH, Ranking, rank
 from .rows import row_of
 from .search import Search
 from .spelling import near_names
+from .weigh import MISSPELT_WEIGHT
 
 CERTAIN = 0.99
 NEARLY_CERTAIN = 0.9  # for a name with a slip of the pen
@@ -72,7 +73,22 @@ def _ask_text(search: Search, text: str, terms: Terms) -> None:
     ranking = rank(search.segment, text, terms, search.experience, depth)
     search.rankings.append(ranking)
     candidates.by_text(search.points, ranking)
-    search.confidence = max(search.confidence, confidence(search.segment, ranking))
+    search.confidence = max(search.confidence, _sureness(search, text, terms, ranking))
+
+
+def _sureness(search: Search, text: str, terms: Terms, ranking: Ranking) -> float:
+    """How likely the first hit is right; a word that was read as another never makes it likelier.
+
+    Where no other word is left, the reading alone is worth half of what it seems.
+    """
+    sure = confidence(search.segment, ranking)
+    misspelt = ranking.query.misspelt
+    if not misspelt:
+        return sure
+    if misspelt.issuperset(word.instead_of or word.term for word in ranking.query.own):
+        return sure * MISSPELT_WEIGHT
+    rest = rank(search.segment, text, terms, search.experience, without=misspelt)
+    return min(sure, confidence(search.segment, rest))
 
 
 def _ask_name(search: Search, text: str, terms: Terms) -> None:

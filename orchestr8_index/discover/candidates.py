@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ..records import ResolvedRole
 from ..text import Terms, fold_name
+from .compounds import is_known
 from .index import Index, Segment
 from .rank import Ranking
 from .spelling import MANY, near_labels, nearest_name
@@ -98,9 +99,11 @@ def _is_spelt_as_a_name(text: str) -> bool:
 
 
 def _is_odd(segment: Segment, word: str, terms: Terms) -> bool:
-    """No stop word, and nothing that any entry mentions."""
+    """No stop word, nothing that any entry mentions, and no word that is known elsewhere."""
     found = terms(word)
-    return bool(found) and all(segment.find_term(term) is None for term in found)
+    return bool(found) and not any(
+        segment.find_term(term) is not None or is_known(segment, term) for term in found
+    )
 
 
 def by_role(index: Index, role: str) -> ResolvedRole | None:

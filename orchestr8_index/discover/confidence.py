@@ -32,7 +32,7 @@ def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
     """Of a ranking with hits: its first one, its rivals, the question and the catalogue."""
     first, rivals = ranking.hits[0], _rivals(segment, ranking)
     second = rivals[0].score if rivals else 0
-    terms = sum(not word.is_pair for word in ranking.query.words)
+    terms = len(ranking.query.own)
     return {
         "relative": first.relative,
         "lead": math.log1p((first.score - second) / (QUERY_SCALE * SAT_SCALE)),

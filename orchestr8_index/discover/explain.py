@@ -69,12 +69,16 @@ def _of_text(
         learnt -= given
         points = _rounded(given / whole)
         weight = round(word.weight / QUERY_SCALE, 4)
-        yield TermPoints(word.asked, points, weight, fields.of(word, points))
+        yield TermPoints(_shown(word), points, weight, fields.of(word, points))
     if meaning := ranking.meant.get(place, 0):
         learnt -= meaning
         yield TermPoints(MEANING, _rounded(meaning / whole))
     if learnt:
         yield TermPoints(f"experience: {past or 'its other tasks'}", _rounded(learnt / whole))
+
+
+def _shown(word: Word) -> str:
+    return f"{word.asked}, read from '{word.read_from}'" if word.read_from else word.asked
 
 
 class FieldShares:

@@ -11,11 +11,13 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..errors import SnapshotUnreadable
+from ..lexicon.tables import USER_FILE, Tables, tables
 from ..records import KINDS, Entry, Kind, ResolvedRole
 from ..text import fold_name
 from .fitted import SHIPPED_FIT, Fit
@@ -86,7 +88,9 @@ class Segment:
         info: SegmentInfo,
         words: Words,
         fit: Fit = SHIPPED_FIT,
+        lexicon: Path | None = None,
     ) -> None:
+        self._lexicon = lexicon
         self.kind, self._sections, self.words, self.fit = kind, sections, words, fit
         self.size, self.lengths = info.entries, info.lengths
         self.identity = sections.identity
@@ -109,6 +113,11 @@ class Segment:
             del each
         if self.uses_numpy:
             import numpy  # noqa: F401
+
+    @property
+    def lexicon(self) -> Tables:
+        """What words stand for, with the user's own lines; read at the first question."""
+        return tables(self._lexicon)
 
     def find_term(self, term: str) -> int | None:
         return self._vocabulary.find(term)
@@ -238,13 +247,14 @@ def open_index(generations: Generations, generation: int, before: Index | None =
     if words.digest != manifest.words:
         raise SnapshotUnreadable("The snapshot was built with other word vectors.")
     fit = open_fit(generations.data_dir, words)
+    own = generations.data_dir / USER_FILE
     try:
         segments = []
         for kind in KINDS:
             sections = Sections(folder / f"{kind}.segment", infos[kind].sections)
             known = before.segments[kind] if before else None
             if known is None or known.identity != sections.identity or known.fit != fit:
-                known = Segment(kind, sections, infos[kind], words, fit)
+                known = Segment(kind, sections, infos[kind], words, fit, own)
             segments.append(known)
     except (KeyError, TypeError):
         raise SnapshotUnreadable("The snapshot's manifest lacks a part.") from None

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sized
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ..records import Experience
-from ..text import Terms, raw_words
+from ..text import Terms
+from .compounds import Past, Token, is_known
 from .index import Segment
 from .meaning import strength, vector
-from .spelling import nearest_term, other_spelling
+from .reading import StandIn, read
+from .spelling import nearest_term
 from .weigh import (
     MISSPELT_WEIGHT,
     PAIR_WEIGHT,
@@ -26,9 +28,8 @@ from .weigh import (
     topical,
 )
 
-MOST_SPELT = 4
-Past = Mapping[str, Sized]
-"""For each term of past tasks, the entries that did them."""
+FULL_TO = 5  # own words; what the lexicon adds to a longer question counts less by the square
+SMALL = 300  # entries; in a larger catalogue it counts less in proportion
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Word:
 
     `asked` is the word as the asker wrote it, `term` as it was looked up, `instead_of` the term
     that the segment does not know and `term` replaces; `known_as` is its place among the words
-    that have vectors.
+    that have vectors. `read_from`: the asker's words for which the lexicon added this one.
     """
 
     term: str
@@ -48,6 +49,7 @@ class Word:
     instead_of: str = ""
     known_as: int | None = None
     topical: float = 1.0
+    read_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,16 @@ class Query:
         return [word for word in self.words if word.place is not None]
 
     @property
+    def own(self) -> list[Word]:
+        """The asker's own words, single ones."""
+        return [word for word in self.words if not word.is_pair and not word.read_from]
+
+    @property
+    def misspelt(self) -> frozenset[str]:
+        """The terms that nobody knows and that were read as near ones."""
+        return frozenset(word.instead_of for word in self.words if word.instead_of)
+
+    @property
     def weights(self) -> list[tuple[str, int]]:
         return [(word.term, word.weight) for word in self.words]
 
@@ -73,53 +85,87 @@ class Query:
 
 
 def read_query(
-    segment: Segment, text: str, terms: Terms, experience: Experience | None = None
+    segment: Segment,
+    text: str,
+    terms: Terms,
+    experience: Experience | None = None,
+    without: Container[str] = (),
 ) -> Query:
-    asked: dict[str, str] = {}
-    found: list[str] = []
-    for raw in raw_words(text):
-        for term in terms.of_word(raw):
-            asked.setdefault(term, raw.lower())
-            found.append(term)
+    """What the text asks for, but for the terms in `without`."""
     past = experience.terms[segment.kind] if experience else {}
-    for term in list(asked):
-        if segment.find_term(term) is None and term not in past:
-            spelt = _respelt(segment, term, asked[term], terms)
-            if spelt != term:
-                found = [spelt if each == term else each for each in found]
-                asked.setdefault(spelt, asked[term])
+    reading = read(segment, text, terms, past)
+    found = [token.term for token in reading.tokens if token.term not in without]
+    asked: dict[str, str] = {}
+    for token in reading.tokens:
+        asked.setdefault(token.term, token.asked)
     words = {t: _word(segment, t, asked[t], tf, past) for t, tf in Counter(found).items()}
     pairs = Counter(pairwise(found))
     joined = (_pair(segment, words[a], words[b], tf, past) for (a, b), tf in pairs.items())
-    every = (*words.values(), *[pair for pair in joined if pair])
+    own = [*words.values(), *[pair for pair in joined if pair]]
+    own += _apart(segment, reading.pairs, {word.term for word in own})
+    every = (*own, *_stand_ins(segment, reading.stand_ins, own, past))
     most = strength(segment.size, highest(sum(word.weight for word in every)))
-    return Query(every, most, vector(segment, [(w.known_as, w.weight) for w in words.values()]))
-
-
-def _respelt(segment: Segment, term: str, asked: str, terms: Terms) -> str:
-    """The term of the word's other spelling, British or American, if that one is known here."""
-    other_word = other_spelling(asked)
-    if other_word == asked:  # a run of Chinese is one word of hundreds of terms
-        return term
-    for other in terms.of_word(other_word)[:MOST_SPELT]:
-        if segment.find_term(other) is not None:
-            return other
-    return term
+    meant = [(word.known_as, word.weight) for word in every if not word.is_pair]
+    return Query(every, most, vector(segment, meant))
 
 
 def _word(segment: Segment, term: str, asked: str, tf: int, past: Past) -> Word:
     place, instead_of, learnt = segment.find_term(term), "", len(past.get(term, ()))
-    if place is None and not learnt and (near := nearest_term(segment, term)):
-        instead_of, (term, place) = term, near
-    df = max(learnt, 0 if place is None else segment.terms.df[place])
+    if place is None and not learnt and not is_known(segment, term):
+        if near := nearest_term(segment, term):
+            instead_of, (term, place) = term, near
     share = MISSPELT_WEIGHT if instead_of else 1.0
+    weight, known_as, telling = _weighed(segment, term, place, tf, share, learnt)
+    return Word(term, asked, place, weight, False, instead_of, known_as, telling)
+
+
+def _weighed(
+    segment: Segment, term: str, place: int | None, tf: int, share: float, learnt: int
+) -> tuple[int, int | None, float]:
+    """(weight, place among the words with vectors, how topical the word is)"""
+    df = max(learnt, 0 if place is None else segment.terms.df[place])
     known_as = segment.word_of(term, place)
     rarity, telling = 0.0, 1.0
     if df:
         usual, naming = segment.words.habits(known_as)
         rarity, telling = expected(df, segment.size, usual), topical(naming)
-    weight = query_weight(tf, rarity, segment.size, share * telling)
-    return Word(term, asked, place, weight, False, instead_of, known_as, telling)
+    return query_weight(tf, rarity, segment.size, share * telling), known_as, telling
+
+
+def _stand_ins(
+    segment: Segment, stand_ins: Sequence[StandIn], own: Sequence[Word], past: Past
+) -> Iterable[Word]:
+    """What the asker's words stand for, less of it the more the question says itself.
+
+    In a large catalogue, too, the asker's own words find enough.
+    """
+    added, have = [], {word.term for word in own}
+    for each in stand_ins:
+        if each.term in have:
+            continue
+        place, learnt = segment.find_term(each.term), len(past.get(each.term, ()))
+        weight, known_as, telling = _weighed(segment, each.term, place, 1, each.share, learnt)
+        word = Word(
+            each.term, each.shown, place, weight, False, "", known_as, telling, each.read_from
+        )
+        added.append((word, each.in_full))
+    single = sum(not word.is_pair for word in own)
+    less = min(1.0, FULL_TO / max(1, single)) ** 2 * min(1.0, SMALL / max(1, segment.size))
+    return [
+        word if in_full or less == 1 else replace(word, weight=round(word.weight * less))
+        for word, in_full in added
+    ]
+
+
+def _apart(segment: Segment, pairs: Sequence[Token], have: Container[str]) -> Iterable[Word]:
+    for term, asked in pairs:
+        first, second = map(segment.find_term, term.split(" "))
+        if term in have or first is None or second is None:
+            continue
+        place = segment.find_pair(first, second)
+        if place is not None:
+            weight = query_weight(1, segment.pairs.df[place], segment.size, PAIR_WEIGHT)
+            yield Word(term, asked, place, weight, is_pair=True)
 
 
 def _pair(segment: Segment, first: Word, second: Word, tf: int, past: Past) -> Word | None:

@@ -7,7 +7,7 @@ relative    = score / the score of an entry in which every term of the query is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..records import Experience
@@ -62,9 +62,11 @@ def rank(
     terms: Terms,
     experience: Experience | None = None,
     depth: int = DEPTH,
+    without: Container[str] = (),
 ) -> Ranking:
+    """`without`: terms that are taken as not asked for."""
     taught = experience if experience and experience.wins[segment.kind] else None
-    query = read_query(segment, text, terms, taught)
+    query = read_query(segment, text, terms, taught, without)
     totals = add_up(segment, parts(segment, query))
     if taught:
         segment.learned = segment.learned or Learned(segment)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
 from ..records import PLURAL, Entry, Kind, ResolvedRole
 from .index import Index, Segment
 from .query import Word
@@ -9,6 +12,7 @@ from .rank import Ranking, contributions
 from .search import Search
 
 NAMED_TERMS, NAMED_ROLES = 4, 12
+NAMED_READINGS, NAMED_WORDS = 3, 2
 
 
 def of_role(resolved: ResolvedRole, segment: Segment) -> str:
@@ -44,7 +48,7 @@ def of_hits(search: Search, chosen: list[tuple[int, Entry]]) -> list[str]:
         said.append(f": {'; '.join(rules)}")
     if len(chosen) > 1:
         said.append(f"; next {chosen[1][1].name} {search.points.scores[chosen[1][0]]:.2f}")
-    return ["".join(said) + ".", *_unknown(search), *_respelt(search)]
+    return ["".join(said) + ".", *_unknown(search), *_respelt(search), *_read_as(search, place)]
 
 
 def _strongest(search: Search, place: int) -> list[str]:
@@ -78,13 +82,26 @@ def _words(search: Search) -> list[Word]:
 
 
 def _unknown(search: Search) -> list[str]:
-    unknown = dict.fromkeys(word.asked for word in _words(search) if word.place is None)
+    words = [word for word in _words(search) if word.place is None and not word.read_from]
+    unknown = dict.fromkeys(word.asked for word in words)
     return [f"No {search.segment.kind} mentions {_quoted(list(unknown))}."] if unknown else []
 
 
 def _respelt(search: Search) -> list[str]:
     changed = {w.asked: w.term for w in _words(search) if w.instead_of}
     return [f"Read '{wrong}' as '{right}'." for wrong, right in changed.items()]
+
+
+def _read_as(search: Search, place: int) -> Iterator[str]:
+    """What the lexicon read into the question, as far as the entry at `place` has it."""
+    read: dict[str, list[str]] = {}
+    for ranking in search.rankings:
+        for word, _ in contributions(search.segment, ranking.query, place):
+            if word.read_from and word.asked not in read.setdefault(word.read_from, []):
+                read[word.read_from].append(word.asked)
+    for asked, words in islice(read.items(), NAMED_READINGS):
+        named = " and ".join(f"'{word}'" for word in words[:NAMED_WORDS])
+        yield f"Read '{asked}' as {named}."
 
 
 def of_nobody(search: Search, kind: Kind, some: bool) -> str:

@@ -28,4 +28,6 @@ class Search:
     def least(self) -> float:
         """The confidence below which the answer is that nobody can do this."""
         asked = self.choice.min_confidence
+        if asked is None and any(ranking.query.misspelt for ranking in self.rankings):
+            return 0.0  # whoever misspelt a word should see what it was read as
         return self.segment.fit.abstain_below if asked is None else asked

@@ -285,7 +285,7 @@ def test_only_what_was_asked_for_is_explained(ask: Ask) -> None:
 
 
 def test_a_rule_is_a_line_of_the_explanation(ask: Ask) -> None:
-    row = ask(role="backend_developer", context="slow postgres", explain=True).rows[0]
+    row = ask(role="backend_developer", context="sourdough", explain=True).rows[0]
     assert row.explanation[0].term == "role"
     row = ask(context="postgres-tuner", explain=True).rows[0]
     assert row.explanation[0].term == "is the name asked for"

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from orchestr8_index.discover.compounds import MOST_SPELT
 from orchestr8_index.discover.index import Index, Segment
-from orchestr8_index.discover.query import MOST_SPELT, read_query
+from orchestr8_index.discover.query import read_query
 from orchestr8_index.text import Terms
 
 from ..trees import Files, agent

@@ -1,0 +1,1 @@
+"""What words stand for: short forms, products, symptoms, shapes of errors, and what is English."""

@@ -1,0 +1,116 @@
+"""What does a text say besides its words? Short forms, products, symptoms and errors in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from ..text import fold
+from .tables import MOST_WORDS, SHORTEST_END, Symptom, Tables
+
+_MESSAGE = re.compile(  # what a line of a log has, and a plain request has not
+    r"[:\[\]{}=<>_\\#*]|\w\(|\d{3}|\b(?:cannot|can't|crash|denied|error|exceeded|exception|expected|fail"
+    r"|fatal|invalid|killed|not found|panic|refused|rejected|timed out|timeout|unable|undefined"
+    r"|unexpected|warning)"
+)
+NEAR = 8  # words between the parts of a symptom, at most
+
+
+class Meaning(NamedTuple):
+    """`words` are what the text's words at `places`, `shown`, stand for, most telling first.
+
+    `kind` is one of tables.KINDS. A symptom or an error has no places: it stands for no word alone.
+    """
+
+    kind: str
+    words: str
+    places: range
+    shown: str
+
+
+NOWHERE = range(0)
+
+
+def meanings(
+    tables: Tables, text: str, raws: Sequence[str], stem: Callable[[str], str]
+) -> list[Meaning]:
+    """Of a text with the words `raws` as raw_words gives them; each kind of meaning once."""
+    folded = [fold(raw) for raw in raws]
+    errors = list(_errors(tables, text, folded))
+    found = [*_terms(tables, raws, folded), *errors]
+    if not errors:  # what a message is made of is no symptom
+        found += _symptoms(tables, folded, [stem(word) for word in folded])
+    return list({each.words: each for each in reversed(found)}.values())[::-1]
+
+
+def _terms(tables: Tables, raws: Sequence[str], folded: Sequence[str]) -> Iterator[Meaning]:
+    """The longest keys from left to right; no word belongs to two."""
+    at = 0
+    while at < len(raws):
+        longest = MOST_WORDS if folded[at] in tables.starts else 1
+        for size in range(min(longest, len(raws) - at), 0, -1):
+            meaning = _term(tables, raws, folded, at, at + size)
+            if meaning:
+                yield Meaning(*meaning, range(at, at + size), " ".join(raws[at : at + size]))
+                at += size - 1
+                break
+        at += 1
+
+
+def _term(
+    tables: Tables, raws: Sequence[str], folded: Sequence[str], start: int, end: int
+) -> tuple[str, str] | None:
+    """A capital at the beginning says nothing; a plural is read as its singular."""
+    key = " ".join(folded[start:end])
+    if found := tables.terms.get(key):
+        return found
+    written = " ".join(raws[start:end])
+    if written != key and (start or not written.istitle()):
+        found = tables.terms.get(written)
+    if not found and len(key) > 2 and key.endswith("s"):
+        found = tables.terms.get(key[:-1])
+    return found
+
+
+def _errors(tables: Tables, text: str, folded: Sequence[str]) -> Iterator[Meaning]:
+    lower, seen = text.lower(), set[str]()
+    if not _MESSAGE.search(lower):
+        return
+    for word in dict.fromkeys(folded):
+        shapes = tables.shapes.get(word, [])
+        for end, more in tables.ends.items():
+            if word.endswith(end) and len(word) > max(len(end), SHORTEST_END):
+                shapes = shapes + more
+        for shape in shapes:
+            if shape.words not in seen and shape.fits(lower):
+                seen.add(shape.words)
+                yield Meaning("error", shape.words, NOWHERE, word)
+
+
+def _symptoms(tables: Tables, folded: Sequence[str], stems: Sequence[str]) -> Iterator[Meaning]:
+    if len(stems) < 2:
+        return
+    have = set(stems)
+    for stem in dict.fromkeys(stems):
+        for symptom in tables.symptoms.get(stem, ()):
+            if all(not group.isdisjoint(have) for group in symptom.groups):
+                if places := _near(symptom, stems):
+                    said = " ".join(folded[place] for place in sorted(places))
+                    yield Meaning("symptom", symptom.words, NOWHERE, said)
+
+
+def _near(symptom: Symptom, stems: Sequence[str]) -> list[int]:
+    """The places of one word of each group, near one of the first; none if they are apart."""
+    for first, stem in enumerate(stems):
+        if stem in symptom.first:
+            around = range(max(0, first - NEAR), min(len(stems), first + NEAR + 1))
+            places = [first]
+            for group in symptom.groups:
+                fits = (at for at in around if at not in places and stems[at] in group)
+                if (place := next(fits, None)) is None:
+                    break
+                places.append(place)
+            else:
+                return places
+    return []

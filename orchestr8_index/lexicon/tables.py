@@ -1,0 +1,172 @@
+"""Reads the tables of the lexicon: those that ship, and lines of the user's own.
+
+A table is text, one line a meaning: keys, a tab, the words that they stand for. `[kind]` starts a
+section, `#` a comment. The kinds are those of KINDS, and `set`, which names words for the groups of
+symptoms. A later line replaces an earlier one with the same key, so that a user's lines win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import Stemmer
+
+from ..text import fold, raw_words
+from .shapes import Shape, check
+
+FOLDER = Path(__file__).parent
+SHIPPED = tuple(FOLDER / f"{n}.tsv" for n in ("shorts", "products", "symptoms", "errors", "words"))
+USER_FILE = "lexicon.tsv"
+KINDS = ("short", "product", "symptom", "error", "joined", "spelling")
+MOST_WORDS = 4  # of a key
+SHORTEST_END = 5  # letters of an anchor like *exception
+
+
+class BadLine(NamedTuple):
+    """A line that was passed over, and why; `number` counts from 1, 0 is the whole file."""
+
+    path: Path
+    number: int
+    why: str
+
+    def __str__(self) -> str:
+        where = f", line {self.number}" if self.number else ""
+        return f"{self.path}{where}: {self.why}."
+
+
+class Symptom(NamedTuple):
+    """One stem of each of `groups` must occur, near one of the `first`; `words` are the field."""
+
+    first: frozenset[str]
+    groups: tuple[frozenset[str], ...]
+    words: str
+
+
+class Tables:
+    """The lines of several files, by what they are looked up with.
+
+    `terms`: key → (kind, words), `starts`: the first words of keys of several words;
+    `symptoms`: stem of a first group → symptoms; `shapes`: anchor → shapes, `ends`: end of an
+    anchor → shapes; `joined`: "back end" → "backend", `apart`: the reverse;
+    `spelling`: "colour" → "color".
+    """
+
+    def __init__(self, paths: Iterable[Path] = SHIPPED) -> None:
+        self.terms: dict[str, tuple[str, str]] = {}
+        self.starts: set[str] = set()
+        self.symptoms: dict[str, list[Symptom]] = {}
+        self.shapes: dict[str, list[Shape]] = {}
+        self.ends: dict[str, list[Shape]] = {}
+        self.joined: dict[str, str] = {}
+        self.apart: dict[str, str] = {}
+        self.spelling: dict[str, str] = {}
+        self.bad: list[BadLine] = []
+        self._sets: dict[str, frozenset[str]] = {}
+        self._stem = Stemmer.Stemmer("english", 0).stemWords
+        self._take = {
+            "short": self._take_short,
+            "product": self._take_product,
+            "symptom": self._take_symptom,
+            "error": self._take_error,
+            "joined": self._take_joined,
+            "spelling": self._take_spelling,
+            "set": self._take_set,
+        }
+        for path in paths:
+            self._read(path, trusted=path in SHIPPED)
+
+    def _read(self, path: Path, trusted: bool) -> None:
+        try:
+            lines = path.read_text("utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            self.bad.append(BadLine(path, 0, f"it cannot be read ({error})"))
+            return
+        self._trusted, section = trusted, "short"
+        for number, line in enumerate(lines, 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            try:
+                if line.startswith("["):
+                    section = line.strip()[1:-1]
+                self._read_line(section, line)
+            except ValueError as error:
+                self.bad.append(BadLine(path, number, str(error)))
+
+    def _read_line(self, section: str, line: str) -> None:
+        """Raises ValueError on a line that says nothing."""
+        if section not in self._take:
+            raise ValueError(f"no section '{section}' (they are {', '.join(self._take)})")
+        if line.startswith("["):
+            return
+        key, _, words = line.partition("\t")
+        key, words = key.strip(), words.strip()
+        if not key or not words:
+            raise ValueError("it needs keys, a tab and words")
+        self._take[section](key, words)
+
+    def _take_short(self, keys: str, words: str) -> None:
+        self._take_terms("short", keys, words)
+
+    def _take_product(self, keys: str, words: str) -> None:
+        self._take_terms("product", keys, words)
+
+    def _take_terms(self, kind: str, keys: str, words: str) -> None:
+        meaning = (kind, words)
+        for key in keys.split(", "):
+            parts = [key] if key.isalnum() else raw_words(key)
+            if not 0 < len(parts) <= MOST_WORDS:
+                raise ValueError(f"'{key.strip()}' has not one to {MOST_WORDS} words")
+            exact = not key.islower() and key.isascii()
+            self.terms[" ".join(parts) if exact else fold(" ".join(parts))] = meaning
+            if len(parts) > 1:
+                self.starts.add(fold(parts[0]))
+
+    def _take_set(self, name: str, words: str) -> None:
+        self._sets[name] = frozenset(self._stem(words.split()))
+
+    def _take_symptom(self, key: str, words: str) -> None:
+        first, *groups = map(self._group, key.split())
+        symptom = Symptom(first, tuple(groups), words)
+        for stem in first:
+            self.symptoms.setdefault(stem, []).append(symptom)
+
+    def _group(self, part: str) -> frozenset[str]:
+        """Of a part that is one set, the very set."""
+        if (known := self._sets.get(part[1:])) and part.startswith("@"):
+            return known
+        found: set[str] = set()
+        for word in part.split("|"):
+            if word.startswith("@"):
+                if word[1:] not in self._sets:
+                    raise ValueError(f"no set '{word}'")
+                found |= self._sets[word[1:]]
+            else:
+                found.update(self._stem([word]))
+        return frozenset(found)
+
+    def _take_error(self, key: str, words: str) -> None:
+        anchors, _, pattern = key.partition(" /")
+        shape = Shape(pattern.removesuffix("/"), words)
+        if not self._trusted:
+            check(shape.pattern)
+        for anchor in anchors.split(", "):
+            ends = anchor.startswith("*")
+            if ends and len(anchor) <= SHORTEST_END:
+                raise ValueError(f"'{anchor}' is too short an end")
+            (self.ends if ends else self.shapes).setdefault(anchor.strip("*"), []).append(shape)
+
+    def _take_joined(self, apart: str, joined: str) -> None:
+        self.joined[apart], self.apart[joined] = joined, apart
+
+    def _take_spelling(self, keys: str, word: str) -> None:
+        self.spelling |= dict.fromkeys(keys.split(", "), word)
+
+
+@cache
+def tables(user_file: Path | None = None) -> Tables:
+    """Those that ship and, where it exists, the user's file; read once."""
+    own = [user_file] if user_file and user_file.exists() else []
+    return Tables([*SHIPPED, *own])
