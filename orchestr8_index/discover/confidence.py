@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 
 from .index import Segment
+from .meaning import SHARP
 from .rank import DEPTH, Hit, Ranking
-from .weigh import FIELDS, QUERY_SCALE, SAT_SCALE
+from .weigh import QUERY_SCALE, SAT_SCALE, highest
+from .words import UNIT
 
 DOUBTFUL = 0.2
 """Below it whoever asked is told that probably nobody fits: one of five such first hits is right.
@@ -25,21 +27,43 @@ SURE = 0.5
 Nobody has asked a hook, and each of its lines costs every prompt; so it is silent where an asked
 answer would only be doubtful.
 """
+ENOUGH = 4  # words of a question; with fewer it says too little to be sure
 NEAR_FIRST = 0.8  # whoever has this share of the first one's score is one of a crowd
 
 
 def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
-    """Of a ranking with hits: its first one, its rivals, the question and the catalogue."""
-    first, rivals = ranking.hits[0], _rivals(segment, ranking)
+    """Of a ranking with hits: its first one, its rivals and the question.
+
+    `cosine`: how near the first hit is in meaning; `spread`: the length of the question's vector,
+    short where its words point apart. `words`: its share of the score by words alone. `leads`:
+    whether it is first by words, too. `matched`: words of the question that it has. `strange`: the
+    share of words that have no vector. `short`: how many words are missing to ENOUGH.
+    """
+    first, rivals, query = ranking.hits[0], _rivals(segment, ranking), ranking.query
+    meant, own = ranking.meant, query.own
+    by_words = first.score - meant.get(first.place, 0)
+    words = by_words / (highest(sum(word.weight for word in query.words)) or 1)
     second = rivals[0].score if rivals else 0
-    terms = len(ranking.query.own)
+    best = max((hit.score - meant.get(hit.place, 0) for hit in rivals), default=0)
+    sats = (segment.terms.sat(w.place, first.place) for w in own if w.place is not None)
     return {
-        "relative": first.relative,
+        "cosine": meant.get(first.place, 0) / (query.strength or 1),
+        "spread": _length(query.vector or []),
+        "words": words,
+        "words_squared": words**2,
+        "relative_squared": first.relative**2,
         "lead": math.log1p((first.score - second) / (QUERY_SCALE * SAT_SCALE)),
+        "leads": float(by_words >= best),
         "crowd": math.log1p(sum(hit.score > NEAR_FIRST * first.score for hit in rivals)),
-        "terms": math.log1p(terms),
-        "bodies": math.log1p(segment.lengths[FIELDS.index("body")]),
+        "matched": float(sum(map(bool, sats))),
+        "strange": sum(word.known_as is None for word in own) / max(1, len(own)),
+        "short": float(max(0, ENOUGH - len(own))),
     }
+
+
+def _length(vector: list[int]) -> float:
+    """In units in which a word's direction is 1 long."""
+    return math.hypot(*vector) / (UNIT * SHARP)
 
 
 def _rivals(segment: Segment, ranking: Ranking) -> list[Hit]:
@@ -48,8 +72,8 @@ def _rivals(segment: Segment, ranking: Ranking) -> list[Hit]:
     return [hit for hit in ranking.hits[1:DEPTH] if hit.place not in clones]
 
 
-def confidence(segment: Segment, ranking: Ranking) -> float:
-    """A probability in (0, 1); exactly 0 only when nothing matched at all."""
+def confidence(segment: Segment, ranking: Ranking, shift: float = 0.0) -> float:
+    """A probability in (0, 1); exactly 0 only when nothing matched (`shift`: shift.py)."""
     if not ranking.hits:
         return 0.0
-    return segment.fit.probability(features(segment, ranking))
+    return segment.fit.probability(features(segment, ranking), shift)

@@ -32,8 +32,13 @@ class Fit(Struct, frozen=True):
     words: str = ""
     version: int = VERSION
 
-    def probability(self, seen: Mapping[str, float]) -> float:
-        z = self.intercept + sum(self.coefficients[name] * value for name, value in seen.items())
+    def probability(self, seen: Mapping[str, float], shift: float = 0.0) -> float:
+        """`shift` is added to the log odds: what the user's own outcomes say (shift.py)."""
+        z = (
+            self.intercept
+            + shift
+            + sum(self.coefficients[name] * value for name, value in seen.items())
+        )
         return 1 / (1 + math.exp(-max(-500.0, min(500.0, z))))
 
     def can_be_used(self) -> bool:
