@@ -18,7 +18,7 @@ DOUBTFUL = 0.2
 """Below it whoever asked is told that probably nobody fits: one of five such first hits is right.
 
 The rows are there all the same, since an asker can look at them, and they cost little. Only below
-ABSTAIN_BELOW, which is fitted and far lower (one of twenty), is the answer an empty list: there the
+ABSTAIN_BELOW, which is far lower (one of fourteen), is the answer an empty list: there the
 rows themselves would mislead. `tune` moves that one with the catalogue, and leaves this one.
 """
 SURE = 0.5
@@ -28,24 +28,23 @@ Nobody has asked a hook, and each of its lines costs every prompt; so it is sile
 answer would only be doubtful.
 """
 ENOUGH = 4  # words of a question; with fewer it says too little to be sure
-NEAR_FIRST = 0.8  # whoever has this share of the first one's score is one of a crowd
+SIXTH = 4  # among the rivals
 
 
 def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
     """Of a ranking with hits: its first one, its rivals and the question.
 
     `cosine`: how near the first hit is in meaning; `spread`: the length of the question's vector,
-    short where its words point apart. `words`: its share of the score by words alone. `leads`:
-    whether it is first by words, too. `matched`: words of the question that it has. `strange`: the
-    share of words that have no vector. `short`: how many words are missing to ENOUGH.
+    short where its words point apart. `words`: its share of the score by words alone. `drop`: how
+    far the sixth is below it. `strange`: the share of words that have no vector. `short`: how many
+    words are missing to ENOUGH.
     """
     first, rivals, query = ranking.hits[0], _rivals(segment, ranking), ranking.query
     meant, own = ranking.meant, query.own
     by_words = first.score - meant.get(first.place, 0)
     words = by_words / (highest(sum(word.weight for word in query.words)) or 1)
     second = rivals[0].score if rivals else 0
-    best = max((hit.score - meant.get(hit.place, 0) for hit in rivals), default=0)
-    sats = (segment.terms.sat(w.place, first.place) for w in own if w.place is not None)
+    sixth = rivals[SIXTH].score if len(rivals) > SIXTH else 0
     return {
         "cosine": meant.get(first.place, 0) / (query.strength or 1),
         "spread": _length(query.vector or []),
@@ -53,9 +52,7 @@ def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
         "words_squared": words**2,
         "relative_squared": first.relative**2,
         "lead": math.log1p((first.score - second) / (QUERY_SCALE * SAT_SCALE)),
-        "leads": float(by_words >= best),
-        "crowd": math.log1p(sum(hit.score > NEAR_FIRST * first.score for hit in rivals)),
-        "matched": float(sum(map(bool, sats))),
+        "drop": 1 - sixth / first.score,
         "strange": sum(word.known_as is None for word in own) / max(1, len(own)),
         "short": float(max(0, ENOUGH - len(own))),
     }

@@ -52,9 +52,9 @@ def test_the_order_of_outcomes_does_not_matter(outcomes: list[Outcome]) -> None:
 
 
 def test_it_moves_at_most_every_ten_minutes() -> None:
-    first = moved(Shift(), [Outcome(0.9, False, 30)], 100.0)
+    first = moved(Shift(), [Outcome(0.9, False, 2)], 100.0)
     assert first.log_odds < 0
-    worse = [Outcome(0.9, False, 60)]
+    worse = [Outcome(0.9, False, 4)]
     assert moved(first, worse, 100.0 + EVERY - 1) == first
     assert moved(first, worse, 100.0 + EVERY).log_odds < first.log_odds
 
