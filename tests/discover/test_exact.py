@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestr8_index.discover.answer import NEARLY_CERTAIN, answer_agents
+from orchestr8_index.discover.answer import NEARLY_CERTAIN, answer_agents, answer_workflows
 from orchestr8_index.discover.index import Index
 from orchestr8_index.records import AgentQuery, Answer, WorkflowQuery
 from orchestr8_index.text import Terms
