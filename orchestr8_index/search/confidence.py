@@ -8,39 +8,66 @@ from __future__ import annotations
 
 import math
 
-from ..catalog.bm25f import FIELDS, QUERY_SCALE, SAT_SCALE
+from ..catalog.bm25f import QUERY_SCALE, SAT_SCALE, highest
 from ..catalog.index import Segment
+from ..catalog.word_vectors import UNIT
 from .confidence_fit import SHIPPED_FIT
 from .rank import DEPTH, Hit, Ranking
+from .semantic import LIKE, SHARP, likeness
 
 DOUBTFUL = 0.2
 """Below it whoever asked is told that probably nobody fits: one of five such first hits is right.
 
 The rows are there all the same, since an asker can look at them, and they cost little. Only below
-ABSTAIN_BELOW, which is fitted and far lower (one of twenty), is the answer an empty list: there the
-rows themselves would mislead.
+ABSTAIN_BELOW, which is fitted and far lower (one of fourteen), is the answer an empty list: there
+the rows themselves would mislead.
 """
 SURE = 0.5
-"""From here on the first hit is more likely right than not: take it, and speak unasked.
+"""From here on the first hit is more likely right than not: take it."""
+SPEAK = 0.65
+"""From here on a hook speaks unasked: of colloquial questions this sure, 93 of 100 were right.
 
-Nobody has asked a hook, and each of its lines costs every prompt; so it is silent where an asked
-answer would only be doubtful.
+Nobody has asked a hook, and each of its lines costs every prompt; at SURE 87 of 100 were right.
 """
-NEAR_FIRST = 0.8  # whoever has this share of the first one's score is one of a crowd
+ENOUGH = 4  # words of a question; with fewer it says too little to be sure
+SIXTH = 4  # among the rivals
 
 
 def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
-    """Of a ranking with hits: its first one, its rivals, the question and the catalogue."""
-    first, rivals = ranking.hits[0], _rivals(segment, ranking)
+    """Of a ranking with hits: its first one, its rivals and the question.
+
+    `cosine`: how near the first hit is in meaning; `spread`: the length of the question's vector,
+    short where its words point apart. `words`: its share of the score by words alone. `drop`: how
+    far the sixth is below it. `strange`: the share of words that have no vector. `short`: how many
+    words are missing to ENOUGH.
+    """
+    first, rivals, query = ranking.hits[0], _rivals(segment, ranking), ranking.query
+    meant, own = ranking.meant, query.own
+    by_words = first.score - meant.get(first.place, 0)
+    words = by_words / (highest(sum(word.weight for word in query.words)) or 1)
     second = rivals[0].score if rivals else 0
-    terms = len(ranking.query.own)
+    sixth = rivals[SIXTH].score if len(rivals) > SIXTH else 0
     return {
-        "relative": first.relative,
+        "cosine": _cosine(segment, query.vector, first.place),
+        "spread": _length(query.vector or []),
+        "words": words,
+        "words_squared": words**2,
+        "relative_squared": first.relative**2,
         "lead": math.log1p((first.score - second) / (QUERY_SCALE * SAT_SCALE)),
-        "crowd": math.log1p(sum(hit.score > NEAR_FIRST * first.score for hit in rivals)),
-        "terms": math.log1p(terms),
-        "bodies": math.log1p(segment.lengths[FIELDS.index("body")]),
+        "drop": 1 - sixth / first.score,
+        "strange": sum(word.known_as is None for word in own) / max(1, len(own)),
+        "short": float(max(0, ENOUGH - len(own))),
     }
+
+
+def _cosine(segment: Segment, vector: list[int] | None, place: int) -> float:
+    """As the meaning has it, whatever the entry's record takes off."""
+    return likeness(segment, vector, [place])[0] / LIKE if vector else 0.0
+
+
+def _length(vector: list[int]) -> float:
+    """In units in which a word's direction is 1 long."""
+    return math.hypot(*vector) / (UNIT * SHARP)
 
 
 def _rivals(segment: Segment, ranking: Ranking) -> list[Hit]:
@@ -49,8 +76,8 @@ def _rivals(segment: Segment, ranking: Ranking) -> list[Hit]:
     return [hit for hit in ranking.hits[1:DEPTH] if hit.place not in clones]
 
 
-def confidence(segment: Segment, ranking: Ranking) -> float:
-    """A probability in (0, 1); exactly 0 only when nothing matched at all."""
+def confidence(segment: Segment, ranking: Ranking, shift: float = 0.0) -> float:
+    """A probability in (0, 1); exactly 0 only when nothing matched (`shift`: shift.py)."""
     if not ranking.hits:
         return 0.0
-    return SHIPPED_FIT.probability(features(segment, ranking))
+    return SHIPPED_FIT.probability(features(segment, ranking), shift)

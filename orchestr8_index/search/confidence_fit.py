@@ -1,7 +1,7 @@
 """The numbers that make a confidence of what the ranking saw.
 
-Fitted by scripts/fit-confidence on the public development sets named in ARCHITECTURE.md together
-with requests that nobody there can answer; the coefficients below are the result, not tunables.
+Fitted by scripts/fit-confidence on the public development sets named in docs/measurements.md
+together with requests that nobody there can answer; the coefficients are the result, not tunables.
 """
 
 from __future__ import annotations
@@ -11,15 +11,19 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-INTERCEPT = -3.2370
+INTERCEPT = -0.1651
 COEFFICIENTS = {
-    "relative": 4.0527,
-    "lead": 0.6900,
-    "crowd": -0.5603,
-    "terms": 1.0038,
-    "bodies": -0.1840,
+    "cosine": 8.9161,
+    "spread": -8.2578,
+    "words": 0.7515,
+    "words_squared": 9.2607,
+    "relative_squared": -12.8593,
+    "lead": 0.7531,
+    "drop": 1.9214,
+    "strange": 2.8578,
+    "short": 0.2443,
 }
-ABSTAIN_BELOW = 0.05
+ABSTAIN_BELOW = 0.03
 VERSION = 1
 
 
@@ -32,8 +36,13 @@ class Fit(Struct, frozen=True):
     words: str = ""
     version: int = VERSION
 
-    def probability(self, seen: Mapping[str, float]) -> float:
-        z = self.intercept + sum(self.coefficients[name] * value for name, value in seen.items())
+    def probability(self, seen: Mapping[str, float], shift: float = 0.0) -> float:
+        """`shift` is added to the log odds: what the user's own outcomes say (shift.py)."""
+        z = (
+            self.intercept
+            + shift
+            + sum(self.coefficients[name] * value for name, value in seen.items())
+        )
         return 1 / (1 + math.exp(-max(-500.0, min(500.0, z))))
 
     def can_be_used(self) -> bool:

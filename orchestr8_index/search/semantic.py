@@ -17,7 +17,7 @@ from ..catalog.word_vectors import UNIT
 
 _LANE, _BIAS = 4, 128
 _BIASED = bytes((byte + _BIAS) % 256 for byte in range(256))
-_SHARP = 1 << 8  # the question's vector has a length of at most UNIT·_SHARP
+SHARP = 1 << 8  # the question's vector has a length of at most UNIT·SHARP
 BYTE = 127
 LIKE = UNIT * UNIT
 
@@ -39,7 +39,7 @@ def vector(segment: Segment, words: Sequence[tuple[int | None, int]]) -> list[in
     sums = sum(length * _lanes(segment.words.vector(word)) for word, length in known)
     zero = _BIAS * total
     lanes = memoryview(sums.to_bytes(size * _LANE, "little")).cast("I")
-    return [(lane - zero) * _SHARP // total for lane in lanes]
+    return [(lane - zero) * SHARP // total for lane in lanes]
 
 
 def _lanes(row: bytes) -> int:
@@ -57,5 +57,5 @@ def likeness(
     signed = [value * BYTE // largest for value in question]
     table = segment.table
     products = table.products(signed) if places is None else table.products_of(signed, places)
-    whole = BYTE * _SHARP
+    whole = BYTE * SHARP
     return [product * largest // whole if product > 0 else 0 for product in products]

@@ -15,7 +15,7 @@ from orchestr8_index.catalog.build import BuildRequest, build
 from orchestr8_index.catalog.index import open_newest
 from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.config import digest_of_roots
-from orchestr8_index.search.confidence import SURE
+from orchestr8_index.search.confidence import SPEAK
 from orchestr8_index.serve.hooks.suggest import LEAST_WORDS, suggest
 from orchestr8_index.text import Terms
 
@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> None:
     with Run(__doc__, arguments, set=[], root=[], outside=None) as run:
         given = run.given
         outside = [row["query"] for row in lines(given.outside)] if given.outside else []
-        run.row("speaks from", confidence=SURE, words=LEAST_WORDS)
+        run.row("speaks from", confidence=SPEAK, words=LEAST_WORDS)
         for place in [*given.set, *given.root]:
             run.row("tree", place)
             with tempfile.TemporaryDirectory() as home:

@@ -12,7 +12,7 @@ from orchestr8_index.text import Terms
 
 from ..catalog.small import index_of, write_agent
 
-FAR = "my sourdough never rises in the cold kitchen, what could be wrong with the yeast and time?"
+FAR = "my sourdough never rises"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_a_question_that_nobody_can_answer_gets_no_rows(index: Index) -> None:
 
 def test_the_reasoning_says_what_nobody_mentions(index: Index) -> None:
     reasoning = ask(index, context=FAR).reasoning
-    assert "No agent mentions 'sourdough', 'rises', 'cold'" in reasoning
+    assert "No agent mentions 'sourdough'" in reasoning
     assert f"below {ABSTAIN_BELOW:g}" in reasoning
 
 

@@ -65,15 +65,15 @@ def test_no_experience_changes_nothing(segment: Segment) -> None:
 
 
 def test_a_task_that_was_done_is_found_again(segment: Segment) -> None:
-    memory = taught((PAINTER, "cure the zebra"))
-    assert scores(segment, "zebra") == {}
-    assert list(scores(segment, "zebra", memory)) == [PAINTER]
+    memory = taught((PAINTER, "cure the xqzv"))
+    assert scores(segment, "xqzv") == {}
+    assert list(scores(segment, "xqzv", memory)) == [PAINTER]
 
 
 def many() -> Memory:
     """Experience with more words than are looked up in one step."""
     words = [f"word{number}" for number in range(STEP)]
-    tasks = [(WRITER, " ".join(words)), (WRITER, "a query plan"), (PAINTER, "cure the zebra")]
+    tasks = [(WRITER, " ".join(words)), (WRITER, "a query plan"), (PAINTER, "cure the xqzv")]
     return taught(*tasks)
 
 
@@ -107,9 +107,9 @@ def test_what_is_learnt_between_two_steps_counts(segment: Segment, asked: bool) 
 
 
 def test_words_that_came_for_others_that_went_are_looked_up(segment: Segment) -> None:
-    memory = taught((WRITER, "cure the zebra and the heron"))
+    memory = taught((WRITER, "cure the xqzv and the heron"))
     scores(segment, "a plan", memory)
-    memory.remove(decision("t0", "cure the zebra and the heron", agents_used=(WRITER,)))
+    memory.remove(decision("t0", "cure the xqzv and the heron", agents_used=(WRITER,)))
     memory.add(decision("t1", "a query plan for a database", agents_used=(WRITER,)))
     kept = scores(segment, "a plan", memory)
     segment.learned = None
@@ -129,29 +129,29 @@ def test_failures_alone_move_nothing(segment: Segment) -> None:
 
 
 def test_failures_take_from_what_successes_gave(segment: Segment) -> None:
-    memory = taught((PAINTER, "cure the zebra"), (PAINTER, "cure a zebra now"))
-    text = "zebra manuals for fast queries"
+    memory = taught((PAINTER, "cure the xqzv"), (PAINTER, "cure a xqzv now"))
+    text = "xqzv manuals for fast queries"
     before = scores(segment, text, memory)[PAINTER]
-    memory.add(decision("f", "cure zebra", agents_used=(PAINTER,), result="failure"))
+    memory.add(decision("f", "cure xqzv", agents_used=(PAINTER,), result="failure"))
     assert 0 < scores(segment, text, memory)[PAINTER] < before
 
 
 def test_other_tasks_make_an_entry_longer(segment: Segment) -> None:
-    memory = taught(*((WRITER, f"{word} for zebras") for word in ("songs", "poems", "letters")))
+    memory = taught(*((WRITER, f"{word} for xqzvs") for word in ("songs", "poems", "letters")))
     assert scores(segment, "manuals", memory)[WRITER] < scores(segment, "manuals")[WRITER]
 
 
 def test_what_is_forgotten_leaves_no_trace(segment: Segment) -> None:
-    memory = taught((WRITER, "paint zebras"), (PAINTER, "paint zebras"))
+    memory = taught((WRITER, "paint xqzvs"), (PAINTER, "paint xqzvs"))
     assert scores(segment, "paint walls", memory) != scores(segment, "paint walls")
     for number, entry in enumerate((WRITER, PAINTER)):
-        memory.remove(decision(f"t{number}", "paint zebras", agents_used=(entry,)))
+        memory.remove(decision(f"t{number}", "paint xqzvs", agents_used=(entry,)))
     assert scores(segment, "paint walls", memory) == scores(segment, "paint walls")
 
 
 def test_another_memory_of_the_same_revision_is_another(segment: Segment) -> None:
     """Norms that one experience had worked out were taken for another's."""
-    first, second = taught((WRITER, "cure zebras")), taught((PAINTER, "cure zebras"))
+    first, second = taught((WRITER, "cure xqzvs")), taught((PAINTER, "cure xqzvs"))
     scores(segment, "manuals about colours", first)
     again = scores(segment, "manuals about colours", second)
     segment.learned = None
@@ -159,7 +159,7 @@ def test_another_memory_of_the_same_revision_is_another(segment: Segment) -> Non
 
 
 def test_an_entry_that_is_no_longer_there_is_passed_over(segment: Segment) -> None:
-    assert scores(segment, "zebra", taught(("tree:gone", "cure zebras"))) == {}
+    assert scores(segment, "xqzv", taught(("tree:gone", "cure xqzvs"))) == {}
 
 
 def test_the_reasoning_tells_of_it(make_index: Callable[[Files], Index]) -> None:
@@ -174,7 +174,7 @@ def test_the_reasoning_tells_of_it(make_index: Callable[[Files], Index]) -> None
 
 # --- properties --------------------------------------------------------------------------------
 
-WORDS = "review code api test data plan design database release notes security zebra".split()
+WORDS = "review code api test data plan design database release notes security xqzv".split()
 TEXT = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(" ".join)
 TASKS = st.lists(
     st.tuples(st.integers(0, 23), TEXT, st.sampled_from(["success", "success", "failure"])),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root
@@ -32,17 +33,31 @@ def test_features_are_never_negative(shipped_index: Index, terms: Terms) -> None
         ranking = rank(segment, json.loads(line)["query"], terms)
         if ranking.hits:
             seen = features(segment, ranking)
-            assert 0 < seen["relative"] <= 1
+            assert 0 <= seen["words"] <= 1
             assert min(seen.values()) >= 0
 
 
-def test_hits_far_below_the_first_are_no_crowd(shipped_index: Index, terms: Terms) -> None:
+def test_a_first_hit_alone_stands_far_above_the_sixth(shipped_index: Index, terms: Terms) -> None:
     segment = shipped_index.segments["agent"]
-    ranking = rank(segment, "deadlocks", terms)
-    assert len(ranking.hits) > 1
-    assert features(segment, ranking)["crowd"] == 0
+    alone, one_of_many = (
+        features(segment, rank(segment, text, terms))["drop"] for text in ("deadlocks", "review")
+    )
+    assert alone > one_of_many
 
 
 def test_no_feature_makes_more_than_a_probability() -> None:
-    assert SHIPPED_FIT.probability(dict.fromkeys(COEFFICIENTS, 1e9)) == 1
+    assert SHIPPED_FIT.probability(dict.fromkeys(COEFFICIENTS, 1e9)) <= 1
     assert 0 <= SHIPPED_FIT.probability({"lead": -1e9}) <= 1
+
+
+def test_a_failure_lowers_the_confidence_with_the_score(shipped_index: Index, terms: Terms) -> None:
+    segment = shipped_index.segments["agent"]
+    ranking = rank(segment, "postgres query plan shows a sequential scan", terms)
+    first, *others = ranking.hits
+    before = confidence(segment, ranking)
+    for lost in (0.05, 0.1, 0.2):
+        score, relative = first.score * (1 - lost), first.relative * (1 - lost)
+        lower = replace(first, score=round(score), relative=relative)
+        after = confidence(segment, replace(ranking, hits=(lower, *others)))
+        assert after < before
+        before = after

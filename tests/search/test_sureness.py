@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestr8_index.config import REPOSITORY
-from orchestr8_index.search.confidence import DOUBTFUL, SURE
+from orchestr8_index.search.confidence import DOUBTFUL, SPEAK, SURE
 from orchestr8_index.search.confidence_fit import ABSTAIN_BELOW
 from orchestr8_index.serve.mcp.tools import INSTRUCTIONS
 
@@ -13,7 +13,7 @@ SKILL = "plugin/skills/delegate-by-asking/SKILL.md"
 
 
 def test_the_three_lines_stand_in_their_order() -> None:
-    assert 0 < ABSTAIN_BELOW < DOUBTFUL < SURE < 1
+    assert 0 < ABSTAIN_BELOW < DOUBTFUL < SURE < SPEAK < 1
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_the_three_lines_stand_in_their_order() -> None:
         ("docs/recipes.md", f"min_confidence={DOUBTFUL:g})"),
         ("README.md", f"more likely right\nthan not ({SURE:g}, "),
         ("README.md", f"Below a confidence of {ABSTAIN_BELOW:g} (or your `min_confidence`)"),
-        ("ARCHITECTURE.md", f"confidence of {SURE:g}"),
+        ("ARCHITECTURE.md", f"confidence of {SPEAK:g}"),
     ],
 )
 def test_a_text_draws_the_line_where_the_program_does(name: str, said: str) -> None:

@@ -1,6 +1,6 @@
 """Suggests who could do what the user has just asked for: a few lines for the host, or nothing.
 
-It speaks only when the first match of a kind is more likely right than not, and only to a request:
+It speaks only when the first match of a kind is very likely right, and only to a request:
 "thanks" and "fix the typo" are for the host alone. ARCHITECTURE.md has the figures.
 """
 
@@ -10,7 +10,7 @@ import re
 
 from ...queries import AgentQuery, Answer, Row, SkillQuery, WorkflowQuery
 from ...search.answer import answer_agents, answer_skills, answer_workflows
-from ...search.confidence import SURE
+from ...search.confidence import SPEAK
 from ...text import clean, cut
 from ...tokens import estimate_tokens
 from ..state import State
@@ -40,9 +40,9 @@ def suggest(state: State, prompt: str) -> str:
 
 def _answers(state: State, text: str) -> list[Answer]:
     index, given = state.index, (state.terms, state.experience)
-    agents = AgentQuery(context=text, limit=ROWS["agent"], min_confidence=SURE)
-    skills = SkillQuery(context=text, limit=ROWS["skill"], min_confidence=SURE)
-    workflows = WorkflowQuery(goal=text, limit=ROWS["workflow"], min_confidence=SURE)
+    agents = AgentQuery(context=text, limit=ROWS["agent"], min_confidence=SPEAK)
+    skills = SkillQuery(context=text, limit=ROWS["skill"], min_confidence=SPEAK)
+    workflows = WorkflowQuery(goal=text, limit=ROWS["workflow"], min_confidence=SPEAK)
     return [
         answer_agents(index, agents, *given),
         answer_skills(index, skills, *given),

@@ -1,0 +1,1 @@
+"""Trains the shipped word vectors from texts with a sentence encoder's vectors."""
