@@ -43,6 +43,7 @@ MAY = {
     | {
         "daemon",
         "store",
+        "lexicon",
         "discover",
         "learn",
         "serve",

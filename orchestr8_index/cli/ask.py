@@ -11,7 +11,16 @@ import msgspec
 from ..config import Settings
 from ..errors import OperationError
 from ..plain import plain
-from ..records import KINDS, PLURAL, AgentQuery, Choice, Kind, SkillQuery, WorkflowQuery
+from ..records import (
+    KINDS,
+    PLURAL,
+    AgentQuery,
+    Choice,
+    Finding,
+    Kind,
+    SkillQuery,
+    WorkflowQuery,
+)
 from . import show
 from .asking import index_of, source_of
 from .options import common, readable, with_roots_of_server
@@ -107,15 +116,27 @@ def doctor(settings: Settings, as_json: bool, every: bool) -> None:
     settings = with_roots_of_server(settings)
     index, source = index_of(settings)
     told = generations_of(settings).files(index.generation)
-    counts = {**index.manifest.files, "findings": len(told.findings)}
+    findings = [*told.findings, *_lexicon(settings)]
+    counts = {**index.manifest.files, "findings": len(findings)}
     files = [file for file in told.files if every or file.is_entry]
     if as_json:
         rows = [show.file_row(file) for file in files]
-        body = {"files": rows, "findings": told.findings, "counts": counts}
+        body = {"files": rows, "findings": findings, "counts": counts}
         click.echo(msgspec.json.encode(body).decode())
         return
     click.echo(f"({source})", err=True)
-    click.echo(show.doctor(files, told.findings, counts, every))
+    click.echo(show.doctor(files, findings, counts, every))
+
+
+def _lexicon(settings: Settings) -> list[Finding]:
+    """The lines of the user's lexicon that say nothing."""
+    from ..lexicon.tables import USER_FILE, faults
+
+    cure = "Mend the line: keys, a tab, words; docs/lexicon.md has the form."
+    return [
+        Finding("lexicon", "warning", "", str(bad.path), bad.number or None, bad.why, cure)
+        for bad in faults(settings.data_dir / USER_FILE)
+    ]
 
 
 @click.command("explain")

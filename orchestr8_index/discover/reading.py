@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..lexicon.readings import Meaning, meanings
-from ..text import Terms, raw_words
+from ..text import Terms, fold, raw_words
 from .compounds import Past, Token, apart, joined_too, says, tokens
 from .index import Segment
 
@@ -46,17 +46,18 @@ class Reading:
 def read(segment: Segment, text: str, terms: Terms, past: Past) -> Reading:
     """A word that says nothing to the catalogue is left out where something stands in for it."""
     raws = raw_words(text)
-    found = meanings(segment.lexicon, text, raws, terms.stem)
+    words = [fold(raw) for raw in raws]
+    found = meanings(segment.lexicon, text, raws, words, terms.stem)
     silent = [m for m in found if m.places and not _is_heard(segment, m, raws, terms, past)]
-    own = list(tokens(segment, raws, terms, past))
+    own = list(tokens(segment, raws, words, terms, past))
     said = {token.term for _, token in own}.union(*map(terms.of_word, raws))
     stand_ins = _stand_ins(segment, found, silent, said, terms, past)
     read_as = {each.read_from for each in stand_ins}
     left = {place for m in silent if m.shown in read_as for place in m.places}
     kept = [token for place, token in own if place not in left]
-    for token in joined_too(segment, raws, terms, said):
+    for token in joined_too(segment, words, terms, said):
         stand_ins.append(StandIn(token.term, token.term, token.asked, INSTEAD, True))
-    return Reading(kept, list(apart(segment, raws, terms)), stand_ins)
+    return Reading(kept, list(apart(segment, words, terms)), stand_ins)
 
 
 def _is_heard(

@@ -18,7 +18,7 @@ BITS_A_WORD, HASHES = 12, 8
 
 def is_english(stem: str) -> bool:
     """Whether the list has a word of this stem; the filter is read at the first question."""
-    return _has(_filter(), stem)
+    return has(_filter(), stem)
 
 
 def fill(stems: Collection[str]) -> bytes:
@@ -35,7 +35,8 @@ def _filter() -> bytes:
     return SHIPPED.read_bytes()
 
 
-def _has(bits: bytes, stem: str) -> bool:
+def has(bits: bytes, stem: str) -> bool:
+    """Whether the filter `bits` was filled with this stem, or seems to have been."""
     return all(bits[place >> 3] >> (place & 7) & 1 for place in _places(stem, len(bits)))
 
 

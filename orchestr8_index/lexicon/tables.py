@@ -7,6 +7,7 @@ symptoms. A later line replaces an earlier one with the same key, so that a user
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ FOLDER = Path(__file__).parent
 SHIPPED = tuple(FOLDER / f"{n}.tsv" for n in ("shorts", "products", "symptoms", "errors", "words"))
 USER_FILE = "lexicon.tsv"
 KINDS = ("short", "product", "symptom", "error", "joined", "spelling")
+log = logging.getLogger(__name__)
 MOST_WORDS = 4  # of a key
 SHORTEST_END = 5  # letters of an anchor like *exception
 
@@ -169,4 +171,12 @@ class Tables:
 def tables(user_file: Path | None = None) -> Tables:
     """Those that ship and, where it exists, the user's file; read once."""
     own = [user_file] if user_file and user_file.exists() else []
-    return Tables([*SHIPPED, *own])
+    read = Tables([*SHIPPED, *own])
+    for line in read.bad:
+        log.warning("A line of the lexicon is passed over. %s", line)
+    return read
+
+
+def faults(user_file: Path) -> list[BadLine]:
+    """The lines of the user's file that would be passed over; none if there is no file."""
+    return Tables([*SHIPPED, user_file]).bad if user_file.exists() else []
