@@ -143,16 +143,18 @@ def _parts(segment: Segment, term: str, word: str, terms: Terms, few: bool) -> S
     else:
         return ()
     for split in splits:
-        found = [terms.stem(part) for part in split]
-        if len(found) == 2 and _pair_df(segment, *found):
-            return found
+        if len(split) == 2 and segment.find_term(terms.stem(split[0])) is not None:
+            found = [terms.stem(part) for part in split]
+            if _pair_df(segment, *found):
+                return found
     return ()
 
 
 def _pair_df(segment: Segment, first: str, second: str) -> int:
     """The entries that have one term right before the other; 0 if there are none."""
-    places = segment.find_term(first), segment.find_term(second)
-    if places[0] is None or places[1] is None:
+    one = segment.find_term(first)
+    other = None if one is None else segment.find_term(second)
+    if one is None or other is None:
         return 0
-    at = segment.find_pair(places[0], places[1])
+    at = segment.find_pair(one, other)
     return 0 if at is None else segment.pairs.df[at]

@@ -82,8 +82,8 @@ def _stand_ins(
         instead = meaning in silent
         share = INSTEAD if instead else STANDS_FOR[meaning.kind]
         in_full = instead or meaning.kind == "error"
-        for word in meaning.words.split():
-            for term in terms(word):
+        for word, of_word in segment.lexicon.split(meaning.words, terms):
+            for term in of_word:
                 if term in own or not says(segment, term, past):
                     continue
                 if term not in best or best[term].share < share:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import Stemmer
 
-from ..text import fold, raw_words
+from ..text import Terms, fold, raw_words
 from .shapes import Shape, check
 
 FOLDER = Path(__file__).parent
@@ -23,6 +23,7 @@ SHIPPED = tuple(FOLDER / f"{n}.tsv" for n in ("shorts", "products", "symptoms", 
 USER_FILE = "lexicon.tsv"
 KINDS = ("short", "product", "symptom", "error", "joined", "spelling")
 log = logging.getLogger(__name__)
+REMEMBERED = 256  # lines whose words were split
 MOST_WORDS = 4  # of a key
 SHORTEST_END = 5  # letters of an anchor like *exception
 
@@ -66,6 +67,7 @@ class Tables:
         self.apart: dict[str, str] = {}
         self.spelling: dict[str, str] = {}
         self.bad: list[BadLine] = []
+        self._split: dict[str, list[tuple[str, list[str]]]] = {}
         self._sets: dict[str, frozenset[str]] = {}
         self._stem = Stemmer.Stemmer("english", 0).stemWords
         self._take = {
@@ -79,6 +81,15 @@ class Tables:
         }
         for path in paths:
             self._read(path, trusted=path in SHIPPED)
+
+    def split(self, words: str, terms: Terms) -> list[tuple[str, list[str]]]:
+        """Each of the words that a line stands for, with its terms; the last are remembered."""
+        known = self._split.get(words)
+        if known is None:
+            if len(self._split) >= REMEMBERED:
+                self._split.clear()
+            known = self._split[words] = [(word, terms(word)) for word in words.split()]
+        return known
 
     def _read(self, path: Path, trusted: bool) -> None:
         try:
