@@ -55,6 +55,7 @@ MAY = {
     | {
         "daemon",
         "store",
+        "lexicon",
         "catalog",
         "search",
         "learn",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..search.boost import Learned
 
 NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 MB
+REMEMBERED = 1_024  # terms looked up
 STRETCH = 1_024  # postings that are read at once when one is wanted
 _ENTRY = msgspec.msgpack.Decoder(Entry)
 
@@ -96,6 +97,7 @@ class Segment:
         self.terms = Runs(sections, "term", info.wide)
         self.pairs = Runs(sections, "pair", info.wide)
         self._vocabulary = Strings(sections, "terms")
+        self._found: dict[str, int | None] = {}
         self._term_words = sections.mapped("term_words", "I")
         self._pair_keys = SortedKeys(sections, "pair_keys")
         self._entry_starts = sections.mapped("entry_starts", "Q")
@@ -117,7 +119,13 @@ class Segment:
         return tables(self._lexicon)
 
     def find_term(self, term: str) -> int | None:
-        return self._vocabulary.find(term)
+        """Where the term stands in the vocabulary; the last REMEMBERED are not searched again."""
+        found = self._found.get(term, -1)
+        if found == -1:
+            if len(self._found) >= REMEMBERED:
+                self._found.clear()
+            found = self._found[term] = self._vocabulary.find(term)
+        return found
 
     def terms_like(self, term: str, edits: int) -> list[str]:
         """Terms with the same first letter and about the same length."""

@@ -12,7 +12,7 @@ from ..client.embedded import generations_of
 from ..config import Settings
 from ..errors import OperationError
 from ..queries import AgentQuery, Choice, ContextQuery, EntryQuery, SkillQuery, WorkflowQuery
-from ..records import KINDS, PLURAL, Kind
+from ..records import KINDS, PLURAL, Finding, Kind
 from ..validate import describe_error
 from . import show
 from .asking import index_of, source_of
@@ -154,11 +154,23 @@ def doctor(settings: Settings, as_json: bool, every: bool) -> None:
     settings = with_roots_of_server(settings)
     index, source = index_of(settings)
     report = generations_of(settings).files(index.generation)
-    counts = {**index.manifest.files, "findings": len(report.findings)}
+    findings = [*report.findings, *_lexicon(settings)]
+    counts = {**index.manifest.files, "findings": len(findings)}
     files = [file for file in report.files if every or file.is_entry]
     rows = [show.file_row(file) for file in files]
-    result = {"files": rows, "findings": report.findings, "counts": counts}
-    emit(result, as_json, lambda: show.doctor(files, report.findings, counts, every), source)
+    result = {"files": rows, "findings": findings, "counts": counts}
+    emit(result, as_json, lambda: show.doctor(files, findings, counts, every), source)
+
+
+def _lexicon(settings: Settings) -> list[Finding]:
+    """The lines of the user's lexicon that say nothing."""
+    from ..lexicon.tables import USER_FILE, faults
+
+    cure = "Mend the line: keys, a tab, words; docs/lexicon.md has the form."
+    return [
+        Finding("lexicon", "warning", "", str(bad.path), bad.number or None, bad.why, cure)
+        for bad in faults(settings.data_dir / USER_FILE)
+    ]
 
 
 @click.command("explain")

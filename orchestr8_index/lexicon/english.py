@@ -8,7 +8,7 @@ fills english.bloom; lexicon.notice.md names the list.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
@@ -18,16 +18,31 @@ BITS_A_WORD, HASHES = 12, 8
 
 def is_english(stem: str) -> bool:
     """Whether the list has a word of this stem; the filter is read at the first question."""
-    return _has(_filter(), stem)
+    return has(_filter(), stem)
 
 
 def fill(stems: Collection[str]) -> bytes:
     """The filter of these stems."""
     bits = bytearray(len(stems) * BITS_A_WORD // 8 + 1)
     for stem in stems:
-        for place in _places(stem, len(bits)):
-            bits[place >> 3] |= 1 << (place & 7)
+        place, step = _hashed(stem)
+        for _ in range(HASHES):
+            at = place % (len(bits) * 8)
+            bits[at >> 3] |= 1 << (at & 7)
+            place += step
     return bytes(bits)
+
+
+def has(bits: bytes, stem: str) -> bool:
+    """Whether the filter `bits` was filled with this stem, or seems to have been."""
+    place, step = _hashed(stem)
+    size = len(bits) * 8
+    for _ in range(HASHES):
+        at = place % size
+        if not bits[at >> 3] >> (at & 7) & 1:
+            return False
+        place += step
+    return True
 
 
 @cache
@@ -35,12 +50,7 @@ def _filter() -> bytes:
     return SHIPPED.read_bytes()
 
 
-def _has(bits: bytes, stem: str) -> bool:
-    return all(bits[place >> 3] >> (place & 7) & 1 for place in _places(stem, len(bits)))
-
-
-def _places(stem: str, size: int) -> Iterator[int]:
-    """HASHES places from two halves of one digest (Kirsch and Mitzenmacher, 2006)."""
+def _hashed(stem: str) -> tuple[int, int]:
+    """A first place and a step, halves of one digest (Kirsch and Mitzenmacher, 2006)."""
     digest = hashlib.blake2b(stem.encode("utf-8", "replace"), digest_size=16).digest()
-    first, step = int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big") | 1
-    return ((first + turn * step) % (size * 8) for turn in range(HASHES))
+    return int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big") | 1

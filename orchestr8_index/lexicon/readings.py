@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from ..text import fold
 from .tables import MOST_WORDS, SHORTEST_END, Symptom, Tables
 
 _MESSAGE = re.compile(  # what a line of a log has, and a plain request has not
@@ -33,10 +32,13 @@ NOWHERE = range(0)
 
 
 def meanings(
-    tables: Tables, text: str, raws: Sequence[str], stem: Callable[[str], str]
+    tables: Tables,
+    text: str,
+    raws: Sequence[str],
+    folded: Sequence[str],
+    stem: Callable[[str], str],
 ) -> list[Meaning]:
     """Of a text with the words `raws` as raw_words gives them; each kind of meaning once."""
-    folded = [fold(raw) for raw in raws]
     errors = list(_errors(tables, text, folded))
     found = [*_terms(tables, raws, folded), *errors]
     if not errors:  # what a message is made of is no symptom

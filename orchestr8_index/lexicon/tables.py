@@ -7,6 +7,7 @@ symptoms. A later line replaces an earlier one with the same key, so that a user
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -14,13 +15,15 @@ from typing import NamedTuple
 
 import Stemmer
 
-from ..text import fold, raw_words
+from ..text import Terms, fold, raw_words
 from .shapes import Shape, check
 
 FOLDER = Path(__file__).parent
 SHIPPED = tuple(FOLDER / f"{n}.tsv" for n in ("shorts", "products", "symptoms", "errors", "words"))
 USER_FILE = "lexicon.tsv"
 KINDS = ("short", "product", "symptom", "error", "joined", "spelling")
+log = logging.getLogger(__name__)
+REMEMBERED = 256  # lines whose words were split
 MOST_WORDS = 4  # of a key
 SHORTEST_END = 5  # letters of an anchor like *exception
 
@@ -64,6 +67,7 @@ class Tables:
         self.apart: dict[str, str] = {}
         self.spelling: dict[str, str] = {}
         self.bad: list[BadLine] = []
+        self._split: dict[str, list[tuple[str, list[str]]]] = {}
         self._sets: dict[str, frozenset[str]] = {}
         self._stem = Stemmer.Stemmer("english", 0).stemWords
         self._take = {
@@ -77,6 +81,15 @@ class Tables:
         }
         for path in paths:
             self._read(path, trusted=path in SHIPPED)
+
+    def split(self, words: str, terms: Terms) -> list[tuple[str, list[str]]]:
+        """Each of the words that a line stands for, with its terms; the last are remembered."""
+        known = self._split.get(words)
+        if known is None:
+            if len(self._split) >= REMEMBERED:
+                self._split.clear()
+            known = self._split[words] = [(word, terms(word)) for word in words.split()]
+        return known
 
     def _read(self, path: Path, trusted: bool) -> None:
         try:
@@ -169,4 +182,12 @@ class Tables:
 def tables(user_file: Path | None = None) -> Tables:
     """Those that ship and, where it exists, the user's file; read once."""
     own = [user_file] if user_file and user_file.exists() else []
-    return Tables([*SHIPPED, *own])
+    read = Tables([*SHIPPED, *own])
+    for line in read.bad:
+        log.warning("A line of the lexicon is passed over. %s", line)
+    return read
+
+
+def faults(user_file: Path) -> list[BadLine]:
+    """The lines of the user's file that would be passed over; none if there is no file."""
+    return Tables([*SHIPPED, user_file]).bad if user_file.exists() else []

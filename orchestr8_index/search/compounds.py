@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..catalog.index import Segment
 from ..lexicon.english import is_english
-from ..text import Terms, fold
+from ..text import Terms
 from .spelling import other_spelling
 
 MOST_SPELT = 4
@@ -41,24 +41,31 @@ def says(segment: Segment, term: str, past: Past) -> bool:
 
 
 def tokens(
-    segment: Segment, raws: Sequence[str], terms: Terms, past: Past
+    segment: Segment, raws: Sequence[str], words: Sequence[str], terms: Terms, past: Past
 ) -> Iterator[tuple[int, Token]]:
-    """(place of the word, token), in the order of the question."""
+    """(place of the word, token), in the order of the question; `words` are `raws`, folded."""
     few, at = len(raws) <= FEW, 0
+    table = segment.lexicon.joined
+    of_words = [terms.of_word(raw) for raw in raws]
+    unheard = [few and len(of) == 1 and segment.find_term(of[0]) is None for of in of_words]
     while at < len(raws):
-        if (joined := _joined(segment, raws, at, terms, few)) is not None:
+        known = at + 1 < len(raws) and (
+            table.get(f"{words[at]} {words[at + 1]}")
+            or ((unheard[at] or unheard[at + 1]) and _compound(of_words, words, at))
+        )
+        if known and (joined := _joined(segment, words, at, known, terms)) is not None:
             yield at, joined
             at += 2
             continue
-        for term in terms.of_word(raws[at]):
-            for read_as in _known_form(segment, term, raws[at], terms, past, few):
+        for term in of_words[at]:
+            for read_as in _known_form(segment, term, words[at], terms, past, few):
                 yield at, Token(read_as, raws[at].lower())
         at += 1
 
 
-def apart(segment: Segment, raws: Sequence[str], terms: Terms) -> Iterator[Token]:
+def apart(segment: Segment, words: Sequence[str], terms: Terms) -> Iterator[Token]:
     """Compounds of the question that some entries write as two words, as pairs of terms."""
-    tables, words = segment.lexicon, [fold(raw) for raw in raws]
+    tables = segment.lexicon
     written = [tables.apart[word] for word in words if word in tables.apart]
     for compound in dict.fromkeys([*written, *_in_table(segment, words)]):
         parts = [terms.stem(part) for part in compound.split(" ")]
@@ -67,10 +74,10 @@ def apart(segment: Segment, raws: Sequence[str], terms: Terms) -> Iterator[Token
 
 
 def joined_too(
-    segment: Segment, raws: Sequence[str], terms: Terms, said: Collection[str]
+    segment: Segment, words: Sequence[str], terms: Terms, said: Collection[str]
 ) -> Iterator[Token]:
     """Compounds that most entries write apart, as the question does, and some as one word."""
-    for compound in _in_table(segment, [fold(raw) for raw in raws]):
+    for compound in _in_table(segment, words):
         term = terms.stem(segment.lexicon.joined[compound])
         if term not in said and segment.find_term(term) is not None:
             yield Token(term, compound)
@@ -81,51 +88,41 @@ def _in_table(segment: Segment, words: Sequence[str]) -> list[str]:
     return [two for a, b in pairwise(words) if (two := f"{a} {b}") in joined]
 
 
+def _compound(of_words: Sequence[Sequence[str]], words: Sequence[str], at: int) -> str:
+    """Two words, each of one term and of some length, as one; "" if they cannot be one."""
+    whole = words[at] + words[at + 1]
+    single = len(of_words[at]) == len(of_words[at + 1]) == 1
+    long = min(len(words[at]), len(words[at + 1])) >= SHORTEST_PART
+    return whole if single and long and whole.isalpha() else ""
+
+
 def _joined(
-    segment: Segment, raws: Sequence[str], at: int, terms: Terms, few: bool
+    segment: Segment, words: Sequence[str], at: int, compound: str, terms: Terms
 ) -> Token | None:
-    """Two words that the catalogue mostly writes as one."""
-    if at + 1 >= len(raws):
-        return None
-    first, second = fold(raws[at]), fold(raws[at + 1])
-    word = segment.lexicon.joined.get(f"{first} {second}")
-    if word is None:
-        if not few or min(len(first), len(second)) < SHORTEST_PART:
-            return None
-        if not _may_join(segment, raws, at, terms):
-            return None
-        word = first + second
-    term = terms.stem(word)
+    """Two words that the catalogue mostly writes as one, `compound`."""
+    term = terms.stem(compound)
     place = segment.find_term(term)
     if place is None:
         return None
+    first, second = words[at], words[at + 1]
     rarer = segment.terms.df[place] < _pair_df(segment, terms.stem(first), terms.stem(second))
     return None if rarer else Token(term, f"{first} {second}")
 
 
-def _may_join(segment: Segment, raws: Sequence[str], at: int, terms: Terms) -> bool:
-    """Whether one of two words is no word of the catalogue, though it counts as one."""
-    both = [terms.of_word(raw) for raw in raws[at : at + 2]]
-    return all(len(of) == 1 and of[0].isalpha() for of in both) and any(
-        segment.find_term(of[0]) is None for of in both
-    )
-
-
 def _known_form(
-    segment: Segment, term: str, raw: str, terms: Terms, past: Past, few: bool
+    segment: Segment, term: str, word: str, terms: Terms, past: Past, few: bool
 ) -> Sequence[str]:
     """The term, or if no entry has it, its other spelling or the two words it is made of."""
     if says(segment, term, past):
         return (term,)
-    other = _respelt(segment, term, raw, terms)
+    other = _respelt(segment, term, word, terms)
     if other != term:
         return (other,)
-    return _parts(segment, term, fold(raw), terms, few) or (term,)
+    return _parts(segment, term, word, terms, few) or (term,)
 
 
-def _respelt(segment: Segment, term: str, raw: str, terms: Terms) -> str:
+def _respelt(segment: Segment, term: str, word: str, terms: Terms) -> str:
     """The term of the word's other spelling, British or American, if that one is known here."""
-    word = fold(raw)
     other_word = segment.lexicon.spelling.get(word) or other_spelling(word)
     if other_word == word:  # a run of Chinese is one word of hundreds of terms
         return term
@@ -146,16 +143,18 @@ def _parts(segment: Segment, term: str, word: str, terms: Terms, few: bool) -> S
     else:
         return ()
     for split in splits:
-        found = [terms.stem(part) for part in split]
-        if len(found) == 2 and _pair_df(segment, *found):
-            return found
+        if len(split) == 2 and segment.find_term(terms.stem(split[0])) is not None:
+            found = [terms.stem(part) for part in split]
+            if _pair_df(segment, *found):
+                return found
     return ()
 
 
 def _pair_df(segment: Segment, first: str, second: str) -> int:
     """The entries that have one term right before the other; 0 if there are none."""
-    places = segment.find_term(first), segment.find_term(second)
-    if places[0] is None or places[1] is None:
+    one = segment.find_term(first)
+    other = None if one is None else segment.find_term(second)
+    if one is None or other is None:
         return 0
-    at = segment.find_pair(places[0], places[1])
+    at = segment.find_pair(one, other)
     return 0 if at is None else segment.pairs.df[at]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..catalog.index import Segment
 from ..lexicon.readings import Meaning, meanings
-from ..text import Terms, raw_words
+from ..text import Terms, fold, raw_words
 from .compounds import Past, Token, apart, joined_too, says, tokens
 
 STANDS_FOR = {"short": 0.5, "product": 0.4, "symptom": 0.4, "error": 0.6}
@@ -46,17 +46,18 @@ class Reading:
 def read(segment: Segment, text: str, terms: Terms, past: Past) -> Reading:
     """A word that says nothing to the catalogue is left out where something stands in for it."""
     raws = raw_words(text)
-    found = meanings(segment.lexicon, text, raws, terms.stem)
+    words = [fold(raw) for raw in raws]
+    found = meanings(segment.lexicon, text, raws, words, terms.stem)
     silent = [m for m in found if m.places and not _is_heard(segment, m, raws, terms, past)]
-    own = list(tokens(segment, raws, terms, past))
+    own = list(tokens(segment, raws, words, terms, past))
     said = {token.term for _, token in own}.union(*map(terms.of_word, raws))
     stand_ins = _stand_ins(segment, found, silent, said, terms, past)
     read_as = {each.read_from for each in stand_ins}
     left = {place for m in silent if m.shown in read_as for place in m.places}
     kept = [token for place, token in own if place not in left]
-    for token in joined_too(segment, raws, terms, said):
+    for token in joined_too(segment, words, terms, said):
         stand_ins.append(StandIn(token.term, token.term, token.asked, INSTEAD, True))
-    return Reading(kept, list(apart(segment, raws, terms)), stand_ins)
+    return Reading(kept, list(apart(segment, words, terms)), stand_ins)
 
 
 def _is_heard(
@@ -81,8 +82,8 @@ def _stand_ins(
         instead = meaning in silent
         share = INSTEAD if instead else STANDS_FOR[meaning.kind]
         in_full = instead or meaning.kind == "error"
-        for word in meaning.words.split():
-            for term in terms(word):
+        for word, of_word in segment.lexicon.split(meaning.words, terms):
+            for term in of_word:
                 if term in own or not says(segment, term, past):
                     continue
                 if term not in best or best[term].share < share:

@@ -111,3 +111,11 @@ def test_it_reads_by_the_limits_of_the_environment(
     assert "the tree has more than 1 files" in [file["reason"] for file in told["files"]]
     monkeypatch.delenv("MCP_MAX_FILES")
     assert run("doctor", "--root", mixed, "--json").json["counts"]["indexed"] == 1
+
+
+def test_a_bad_line_of_the_lexicon_is_told(run: Run, mixed: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(exist_ok=True)
+    (tmp_path / "data" / "lexicon.tsv").write_text("zq\tzebra\nno tab here\n")
+    findings = run("doctor", "--root", mixed, "--json").json["findings"]
+    (told,) = [finding for finding in findings if finding["rule"] == "lexicon"]
+    assert told["line"] == 2 and "a tab" in told["message"]

@@ -1,0 +1,105 @@
+"""What does a text say besides its words? One test for each kind of line."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestr8_index.lexicon.readings import meanings
+from orchestr8_index.lexicon.tables import tables
+from orchestr8_index.text import Terms, fold, raw_words
+
+STEM = Terms().stem
+
+
+def read(text: str) -> dict[str, set[str]]:
+    """Words by kind."""
+    raws = raw_words(text)
+    found: dict[str, set[str]] = {}
+    for each in meanings(tables(), text, raws, [fold(raw) for raw in raws], STEM):
+        found.setdefault(each.kind, set()).update(each.words.split())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("the k8s upgrade", "kubernetes"),
+        ("review my PRs", "review"),
+        ("add 2FA", "authentication"),
+        ("we need SOC 2", "compliance"),
+        ("our Next build", "nextjs"),
+        ("why is ci/cd red", "pipeline"),
+    ],
+)
+def test_a_short_form_is_read(text: str, word: str) -> None:
+    assert word in read(text)["short"]
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("connect Adyen", "payment"), ("a Kibana view", "logging"), ("tickets in Linear", "planning")],
+)
+def test_a_product_is_read_as_what_it_is_for(text: str, word: str) -> None:
+    assert word in read(text)["product"]
+
+
+@pytest.mark.parametrize("text", ["what is next", "a linear scale", "Next, we deploy", "can we go"])
+def test_an_everyday_word_is_no_name(text: str) -> None:
+    assert not {"product", "short"} & set(read(text))
+
+
+def test_the_longest_key_is_taken() -> None:
+    found = read("google cloud run is slow")
+    assert "search" not in found.get("short", set())
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("every screen loads so slowly and hangs", "performance"),
+        ("the site went down", "incident"),
+        ("aws costs have doubled", "cost"),
+        ("somebody hacked us", "security"),
+        ("our tests are flaky", "flaky"),
+        ("customers cancel after a week", "churn"),
+    ],
+)
+def test_a_symptom_is_read_as_its_field(text: str, word: str) -> None:
+    assert word in read(text)["symptom"]
+
+
+def test_the_parts_of_a_symptom_are_near_each_other() -> None:
+    apart = "the page " + "which we wrote about at some length here " * 3 + "is slow"
+    assert "symptom" not in read(apart)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ('Traceback (most recent call last): File "app/x.py", line 3', "python"),
+        ("thread 'main' panicked at src/main.rs:4:5", "rust"),
+        ('Exception in thread "main" at com.acme.Shop.main(Shop.java:12)', "java"),
+        ("panic: runtime error: index out of range [3]", "golang"),
+        ("error TS2551: Property 'x' does not exist on type 'Y'", "typescript"),
+        ("Fatal error: Allowed memory size of 134217728 bytes exhausted", "php"),
+        ('ERROR: duplicate key value violates unique constraint "a_pkey"', "postgres"),
+        ("pod shop-1 0/1 CrashLoopBackOff", "kubernetes"),
+        ("Access to fetch at 'https://a' from origin 'https://b' blocked by CORS policy", "cors"),
+        ("x509: certificate has expired or is not yet valid", "tls"),
+        ("CONFLICT (content): Merge conflict in a.txt", "git"),
+        ("torch.cuda.OutOfMemoryError: CUDA out of memory", "pytorch"),
+        ("Error: VM Exception while processing transaction: reverted", "solidity"),
+        ("MyShopException: at Shop.sell(Shop.java:3)", "java"),
+    ],
+)
+def test_a_message_is_read_as_who_writes_it(text: str, word: str) -> None:
+    assert word in read(text)["error"]
+
+
+@pytest.mark.parametrize("text", ["add a git hook", "the workflow of our team", "a relaxed axe"])
+def test_a_plain_request_is_no_message(text: str) -> None:
+    assert "error" not in read(text)
+
+
+def test_a_message_has_no_symptoms() -> None:
+    assert "symptom" not in read("TypeError: page.load is not a function, tests fail")
