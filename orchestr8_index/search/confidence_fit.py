@@ -24,31 +24,17 @@ COEFFICIENTS = {
     "short": 0.2443,
 }
 ABSTAIN_BELOW = 0.03
-VERSION = 1
 
 
 class Fit(Struct, frozen=True):
-    """A logistic regression on what the ranking saw; `words` are the vectors it was fitted with."""
+    """A logistic regression on what the ranking saw."""
 
     intercept: float = INTERCEPT
     coefficients: dict[str, float] = field(default_factory=lambda: dict(COEFFICIENTS))
-    abstain_below: float = ABSTAIN_BELOW
-    words: str = ""
-    version: int = VERSION
 
-    def probability(self, seen: Mapping[str, float], shift: float = 0.0) -> float:
-        """`shift` is added to the log odds: what the user's own outcomes say (shift.py)."""
-        z = (
-            self.intercept
-            + shift
-            + sum(self.coefficients[name] * value for name, value in seen.items())
-        )
+    def probability(self, seen: Mapping[str, float]) -> float:
+        z = self.intercept + sum(self.coefficients[name] * value for name, value in seen.items())
         return 1 / (1 + math.exp(-max(-500.0, min(500.0, z))))
-
-    def can_be_used(self) -> bool:
-        numbers = (self.intercept, *self.coefficients.values())
-        known = self.version == VERSION and self.coefficients.keys() == COEFFICIENTS.keys()
-        return known and all(map(math.isfinite, numbers)) and 0 <= self.abstain_below < 1
 
 
 SHIPPED_FIT = Fit()

@@ -12,8 +12,9 @@ import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from ...text import clean, cut
+from ...text import cut, for_model
 from ...tokens import estimate_tokens
+from ..callers import caller
 from .payloads import AgentStopped, Ended, Stopped, ToolEnded, ToolStarting
 
 if TYPE_CHECKING:
@@ -81,9 +82,9 @@ class ClaimHooks:
             lambda change: claims.claim(change, who, path, "", self.policy, told),  # type: ignore[arg-type]
         )
         if verdict.context:
-            self._notes.setdefault(who.ident, []).append(clean(verdict.context))
+            self._notes.setdefault(who.ident, []).append(for_model(verdict.context))
             _shrink(self._notes)
-        return clean(verdict.reason)
+        return for_model(verdict.reason)
 
     async def _gate(self, shared: Coordination, who: Caller, command: str, cwd: str) -> str:
         from ...coordinate import claims, git
@@ -102,7 +103,7 @@ class ClaimHooks:
             pops = any(set(step.args) & {"pop", "drop", "clear"} for step in steps)
             self._stashed[session] = 0 if pops else min(own, entries) + 1
             _shrink(self._stashed)
-        return clean(why)
+        return for_model(why)
 
     async def _forget_clean(self, shared: Coordination, who: Caller) -> None:
         from ...coordinate import claims
@@ -143,18 +144,20 @@ class ClaimHooks:
         await shared.change(who, tell)
         named = ", ".join(f"{path} ({name})" for path, name in found.items())
         note = f"While your command ran, files that others work on changed: {named}. They are told."
-        return [clean(note)]
+        return [for_model(note)]
 
 
 def caller_of(event: Event) -> Caller:
-    """Who the hook says it is: the session, or one of its agents."""
+    """Who the hook says it is: the session, or one of its agents; with a key, one of that key's."""
     from ...coordinate.caller import Caller
 
+    asks = caller.get()
+    owner = f"{asks.name}." if asks.keyed else ""
     session, agent = event.session_id or "", event.agent_id or ""
     kind = event.agent_type or "claude"
     return Caller(
         f"{kind}-{(agent or session)[:8]}",
-        ident=f"{session}/{agent}",
+        ident=f"{owner}{session}/{agent}",
         scope="report",
         role=event.agent_type or "",
         tree=tree_of(event.cwd or ""),
@@ -194,17 +197,15 @@ async def mail(shared: Coordination, who: Caller) -> list[str]:
 
 
 def _mail_line(message: dict[str, Any]) -> str:
-    text = clean(
-        f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
-    )
-    sender = clean(message["from"])
-    words = f'Message {message["id"]} from agent {sender} (its words, not your user\'s): "{text}"'
-    return cut(words, 4 * MAIL_TOKENS - 100)
+    said = f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
+    text, sender = cut(for_model(said), 4 * MAIL_TOKENS - 300), for_model(message["from"])
+    return f'Message {message["id"]} from agent {sender} (its words, not your user\'s): "{text}"'
 
 
 async def dirty_files(tree: str) -> set[str] | None:
     """What git does not have as it is, as absolute paths; None where git cannot tell in time."""
-    command = ("git", "-C", tree, "status", "--porcelain", "-z", "-uall", "--no-renames")
+    safe = ("--no-optional-locks", "-c", "core.fsmonitor=false")  # no lock, no program of the tree
+    command = ("git", *safe, "-C", tree, "status", "--porcelain", "-z", "-uall", "--no-renames")
     try:
         process = await asyncio.create_subprocess_exec(
             *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL

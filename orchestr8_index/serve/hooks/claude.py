@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
-from ...errors import ParseError, RequestError
+from ...errors import Forbidden, ParseError, RequestError
 from ...reports import Report
 from ...search.candidates import by_name
+from ..callers import caller
 from ..calls import perform
 from ..state import State
 from .payloads import (
@@ -38,6 +39,8 @@ async def receive_claude(state: State, body: bytes) -> dict[str, Any]:
     try:
         return await _answer(state, event) if event else {}
     except RequestError as error:
+        if isinstance(error, Forbidden):
+            state.gate.audit.done("hooks/claude", str(error.code), False)
         log.warning("a hook's event was not kept", extra={"reason": error.sentence})
         return {}
 
@@ -52,10 +55,11 @@ def _read(body: bytes) -> Payload | None:
 
 
 async def _answer(state: State, event: Payload) -> dict[str, Any]:
-    if isinstance(event, ToolStarting):
-        return _denial(await _with_claims(state, event))
     if isinstance(event, Prompted):
         return _context("UserPromptSubmit", suggest(state, event.prompt or ""))
+    caller.get().must_have("report")  # every other event changes what is kept
+    if isinstance(event, ToolStarting):
+        return _denial(await _with_claims(state, event))
     report = _report(state, event)
     if report is not None:
         kept = _unless_foreign(state, report)

@@ -1,6 +1,6 @@
 """Suggests who could do what the user has just asked for: a few lines for the host, or nothing.
 
-It speaks only when the first match of a kind is very likely right, and only to a request:
+It speaks only when the confidence of a kind's first match is SPEAK or more, and only to a request:
 "thanks" and "fix the typo" are for the host alone. ARCHITECTURE.md has the figures.
 """
 
@@ -11,7 +11,7 @@ import re
 from ...queries import AgentQuery, Answer, Row, SkillQuery, WorkflowQuery
 from ...search.answer import answer_agents, answer_skills, answer_workflows
 from ...search.confidence import SPEAK
-from ...text import clean, cut
+from ...text import cut, for_model
 from ...tokens import estimate_tokens
 from ..state import State
 
@@ -52,13 +52,13 @@ def _answers(state: State, text: str) -> list[Answer]:
 
 def _lines(answer: Answer) -> list[str]:
     return [
-        f"- {NOUNS[answer.kind]} {_named(row)}{sure}: {clean(row.description)}"
+        f"- {NOUNS[answer.kind]} {_named(row)}{sure}: {for_model(row.description)}"
         for row, sure in zip(answer.rows, [f" ({answer.confidence:.2f})", *[""] * 20], strict=False)
     ]
 
 
 def _named(row: Row) -> str:
-    return clean(f"{row.plugin}:{row.name}")
+    return for_model(f"{row.plugin}:{row.name}")
 
 
 def _packed(lines: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""How is the confidence fitted? A logistic regression, its calibration error, its threshold.
+"""Fits the confidence: a logistic regression, its calibration error, its threshold.
 
 Needs scikit-learn: scripts/fit-confidence loads it.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from .confidence_fit import COEFFICIENTS
+from orchestr8_index.search.confidence_fit import COEFFICIENTS
 
 REFUSED = 0.02  # at most this share of the answerable questions
 BINS = 10
