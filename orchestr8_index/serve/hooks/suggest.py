@@ -1,7 +1,7 @@
 """Suggests who could do what the user has just asked for: a few lines for the host, or nothing.
 
 It speaks only when the confidence of a kind's first match is SPEAK or more, and only to a request:
-"thanks" and "fix the typo" are for the host alone. ARCHITECTURE.md has the figures.
+"thanks" and "fix the typo" are for the host alone. docs/measurements.md has the figures.
 """
 
 from __future__ import annotations
