@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from . import hermetic
 from .trees import Built, Files, MakeTree, build_tree, write_tree
 
 hermetic.isolate()
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a suite in the background, as with nohup
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else no child hears of Ctrl-C
 settings.register_profile("tests", database=None, deadline=None)
 settings.load_profile("tests")
 
