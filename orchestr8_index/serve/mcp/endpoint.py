@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Message, Receive, Scope, Send
 
-from ...errors import EncodingRefused, ForeignSession, InvalidRequest, McpAway, RequestError
+from ...errors import EncodingRefused, InvalidRequest, McpAway, NoSuchAddress
 from ..body import Again, read_body
 from ..callers import caller
 from ..host_names import is_json
@@ -66,14 +66,12 @@ class McpRoute:
         scope.setdefault("state", {})
         headers = [(name, value.strip()) for name, value in scope["headers"]]  # httptools does not
         scope = {**scope, "headers": headers}
+        if self._face is None:
+            _check_first(scope["method"], dict(headers))
         if scope["method"] == "POST":  # read as every body is: what is refused is so here, too
-            if not is_json(dict(headers)):
-                raise EncodingRefused("MCP comes as application/json.", "Say so in Content-Type.")
             body = await read_body(receive)
             check_text(body)
             receive = Again(body, receive)
-        elif self._face is None:
-            raise _without_session(dict(headers))
         face = await self._opened()
         if face is None:
             await send_error(send, self.trouble)
@@ -115,11 +113,17 @@ class McpRoute:
             opened.set_result(None)
 
 
-def _without_session(headers: dict[bytes, bytes]) -> RequestError:
-    """What only a session may ask for: no reason to load anything before there was one."""
+def _check_first(method: str, headers: dict[bytes, bytes]) -> None:
+    """Before there was a session, only what may begin one, or needs none, is worth loading for.
+
+    Raises NoSuchAddress, in the words of the SDK, InvalidRequest and EncodingRefused.
+    """
     if HEADER in headers:
-        return ForeignSession("There is no such session.")
-    return InvalidRequest("A session is begun with a POST.", "POST initialize.")
+        raise NoSuchAddress("Session not found")
+    if method != "POST":
+        raise InvalidRequest("A session is begun with a POST.", "POST initialize.")
+    if not is_json(headers):
+        raise EncodingRefused("MCP comes as application/json.", "Say so in Content-Type.")
 
 
 class EndingStream:
