@@ -12,7 +12,7 @@ from ..catalog.bm25f import QUERY_SCALE, SAT_SCALE, highest
 from ..catalog.index import Segment
 from .confidence_fit import SHIPPED_FIT
 from .rank import DEPTH, Hit, Ranking
-from .semantic import LIKE, Meaning, likeness
+from .semantic import LIKE, Direction, likeness
 
 DOUBTFUL = 0.2
 """Below it whoever asked is told that probably nobody fits: one of five such first hits is right.
@@ -60,7 +60,7 @@ def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
     }
 
 
-def _cosine(segment: Segment, meaning: Meaning | None, place: int) -> float:
+def _cosine(segment: Segment, meaning: Direction | None, place: int) -> float:
     """As the meaning has it, whatever the entry's record takes off."""
     return likeness(segment, meaning, [place])[0] / LIKE if meaning else 0.0
 

@@ -18,7 +18,7 @@ from ..records import Experience
 from ..text import Terms
 from .compounds import Past, Token, is_known
 from .reading import StandIn, read
-from .semantic import Meaning, meaning_of, strength
+from .semantic import Direction, meaning_of, strength
 from .spelling import nearest_term
 
 FULL_TO = 5  # own words; what the lexicon adds to a longer question counts less by the square
@@ -51,7 +51,7 @@ class Query:
 
     words: tuple[Word, ...]
     strength: int = 0
-    meaning: Meaning | None = None
+    meaning: Direction | None = None
 
     @property
     def known(self) -> list[Word]:

@@ -25,7 +25,7 @@ LIKE = UNIT * UNIT
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
+class Direction:
     """A question's vector as signed bytes, of which BYTE stands for `largest` / (UNIT·SHARP).
 
     `length`: in units in which a word's direction is 1 long.
@@ -42,7 +42,7 @@ def strength(entries: int, highest: int) -> int:
     return round(share * highest)
 
 
-def meaning_of(segment: Segment, words: Sequence[int | None]) -> Meaning | None:
+def meaning_of(segment: Segment, words: Sequence[int | None]) -> Direction | None:
     """Of a question's words, by their place among those with vectors; None when none has one.
 
     The words' weights do not count.
@@ -59,7 +59,7 @@ def meaning_of(segment: Segment, words: Sequence[int | None]) -> Meaning | None:
     mean = [(lane - zero) * SHARP // total for lane in lanes]
     largest = max(max(mean), -min(mean)) or 1
     signed = array("b", [value * BYTE // largest for value in mean])
-    return Meaning(signed, largest, math.hypot(*mean) / (UNIT * SHARP))
+    return Direction(signed, largest, math.hypot(*mean) / (UNIT * SHARP))
 
 
 def _lanes(row: bytes) -> int:
@@ -69,7 +69,9 @@ def _lanes(row: bytes) -> int:
     return int.from_bytes(spread, "little")
 
 
-def likeness(segment: Segment, question: Meaning, places: Sequence[int] | None = None) -> list[int]:
+def likeness(
+    segment: Segment, question: Direction, places: Sequence[int] | None = None
+) -> list[int]:
     """Of the entries at `places`, or of all, in units of 1/LIKE, none below 0."""
     table, signed = segment.table, question.signed
     products = table.products(signed) if places is None else table.products_of(signed, places)
