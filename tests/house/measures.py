@@ -11,7 +11,7 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 24_667,  # as measured with the lexicon and the faces of coordinate; to be shortened
+    "lines": 24_760,  # the lexicon, the faces of coordinate, and what holds against an attacker
     "files": 199,  # as measured; small files that are one noun are still to be merged
     "longest_file": 374,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
