@@ -259,6 +259,7 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 def digest_of_roots(roots: Iterable[str]) -> str:
+    """16 hex digits that name a list of roots, in their order."""
     return hashlib.sha256("\0".join(roots).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

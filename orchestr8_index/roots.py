@@ -60,6 +60,7 @@ def installed_plugins(listing: Path) -> list[Path]:
 
 
 def fixture_root() -> Path:
+    """The example catalogue that ships, in the wheel or in a checkout."""
     shipped = Path(__file__).resolve().parent / "plugins_fixture"
     return shipped if shipped.is_dir() else REPOSITORY / "plugins_fixture"
 

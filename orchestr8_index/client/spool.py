@@ -30,6 +30,8 @@ CROSSED = b"~"
 
 
 class Line(Struct, frozen=True):
+    """A report that waits, and where its line starts in the file."""
+
     start: int
     report: bytes
 

@@ -118,6 +118,7 @@ def checked_decisions(
 
 
 def count_decisions(connection: sqlite3.Connection) -> int:
+    """How many reports were ever written, amended ones included."""
     return int(connection.execute("SELECT count(*) FROM decision_history").fetchone()[0])
 
 
@@ -232,6 +233,7 @@ def _pattern_row(pattern: Pattern) -> tuple[Any, ...]:
 
 
 def mean(total: float, count: int) -> float | None:
+    """The mean, or None of nothing."""
     return total / count if count else None
 
 
@@ -289,6 +291,7 @@ AuditRow = tuple[str, str, str, str, int]
 
 
 def write_audit(connection: sqlite3.Connection, rows: Sequence[AuditRow]) -> None:
+    """Write audit rows and drop those beyond the newest `MOST_AUDIT`."""
     connection.executemany(
         f"INSERT INTO audit (timestamp, who, what, outcome, times) VALUES ({_marks(5)})", rows
     )
