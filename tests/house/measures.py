@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 24_667,  # as measured with the lexicon and the faces of coordinate; to be shortened
-    "files": 199,  # as measured; small files that are one noun are still to be merged
+    "lines": 25_640,  # the places of twelve hosts, manifests, flags; to be shortened
+    "files": 201,  # places.py and catalog/manifests.py; small files are still to be merged
     "longest_file": 374,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
     "names_of_two_classes": 17,  # as measured; coordinate/ has names of its own; the goal is none
