@@ -230,8 +230,9 @@ def test_what_a_model_wraps_or_shouts_is_mended(tmp_path: Path, text: str, said:
     assert said in tree.report("agents/z.md").reason
 
 
-def test_the_page_is_what_the_script_prints() -> None:
-    """Run `scripts/hosts-page > docs/hosts.md`."""
+def test_the_page_has_what_the_script_prints() -> None:
+    """Put what `scripts/hosts-page` prints at the end of docs/hosts.md."""
     script = REPOSITORY / "scripts" / "hosts-page"
     printed = subprocess.run([sys.executable, script], capture_output=True, check=True)
-    assert printed.stdout.decode() == (REPOSITORY / "docs" / "hosts.md").read_text("utf-8")
+    page = (REPOSITORY / "docs" / "hosts.md").read_text("utf-8")
+    assert page.endswith(printed.stdout.decode())
