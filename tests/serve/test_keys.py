@@ -22,7 +22,7 @@ from orchestr8_index.serve.events import Event, KeyChanged
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.keys import RELOAD_SECONDS, KeyFile, Keys, check_keys, new_token
 from orchestr8_index.serve.state import State
-from orchestr8_index.store import schema
+from orchestr8_index.store import notes, schema
 from orchestr8_index.store.database import connect
 
 from .asking import ask, settings_of, state_of
