@@ -124,11 +124,7 @@ def checked_decisions(
 
 
 def count_decisions(connection: sqlite3.Connection) -> int:
-<<<<<<< HEAD
-    """How many reports were ever written, amended ones included."""
-=======
     """How many there are now."""
->>>>>>> main
     return int(connection.execute("SELECT count(*) FROM decision_history").fetchone()[0])
 
 
@@ -258,7 +254,6 @@ def _pattern_row(pattern: Pattern) -> tuple[Any, ...]:
 
 
 def mean(total: float, count: int) -> float | None:
-    """The mean, or None of nothing."""
     return total / count if count else None
 
 
@@ -273,107 +268,7 @@ def _pattern(row: Sequence[Any]) -> Pattern | None:
         return None
 
 
-<<<<<<< HEAD
-# --- the query log and checkpoints -------------------------------------------------------------
-
-
-def write_queries(connection: sqlite3.Connection, rows: Sequence[QueryNote]) -> None:
-    connection.executemany(
-        "INSERT INTO agent_queries (timestamp, capability, role, context, agents_returned, "
-        f"cache_hit, duration_ms, method) VALUES ({_marks(8)})",
-        rows,
-    )
-
-
-def query_note(method: str, params: Any, answer: bytes, hit: bool, spent: float) -> QueryNote:
-    """A row of the query log from a query method's params and its encoded answer."""
-    said = _ANSWER.decode(answer)
-    rows = (*said.agents, *said.skills, *said.workflows)
-    return (
-        now(),
-        getattr(params, "capability", None),
-        getattr(params, "role", None),
-        next((text for name in _TEXTS if (text := getattr(params, name, None))), None),
-        _json([f"{row.plugin}:{row.name}" for row in rows]),
-        int(hit),
-        round(spent, 3),
-        method,
-    )
-
-
-_TEXTS = ("context", "goal", "task")
-PRUNED_AT_ONCE = 1_000  # rows: some 10 ms, for which an outcome may wait
-MOST_AUDIT = 50_000  # rows; the oldest go
-AuditRow = tuple[str, str, str, str, int]
-"""(timestamp, who, what, outcome, how often)."""
-
-
-def write_audit(connection: sqlite3.Connection, rows: Sequence[AuditRow]) -> None:
-    """Write audit rows and drop those beyond the newest `MOST_AUDIT`."""
-    connection.executemany(
-        f"INSERT INTO audit (timestamp, who, what, outcome, times) VALUES ({_marks(5)})", rows
-    )
-    connection.execute(
-        "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?", (MOST_AUDIT,)
-    )
-
-
-def read_audit(connection: sqlite3.Connection, most: int) -> list[AuditRow]:
-    """The newest rows, oldest first."""
-    sql = "SELECT timestamp, who, what, outcome, times FROM audit ORDER BY id DESC LIMIT ?"
-    return connection.execute(sql, (most,)).fetchall()[::-1]
-
-
-def last_queries(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
-    """The newest questions, as a person wants to see them; `found` are qualified names."""
-    rows = connection.execute(
-        "SELECT timestamp, method, capability, role, context, agents_returned, cache_hit, "
-        "duration_ms FROM agent_queries ORDER BY id DESC LIMIT ?",
-        (limit,),
-    )
-    return [
-        {
-            "at": row[0],
-            "method": row[1],
-            "text": " · ".join(filter(None, row[2:5])),
-            "found": msgspec.json.decode(row[5]),
-            "cached": bool(row[6]),
-            "ms": row[7],
-        }
-        for row in rows
-    ]
-
-
-class _Named(msgspec.Struct):
-    name: str
-    plugin: str
-
-
-class _Answer(msgspec.Struct):
-    agents: list[_Named] = []
-    skills: list[_Named] = []
-    workflows: list[_Named] = []
-
-
-_ANSWER = msgspec.json.Decoder(_Answer)
-
-
-def prune_queries(connection: sqlite3.Connection, most: int = PRUNED_AT_ONCE) -> int:
-    """Remove the oldest of the query log, `most` rows; returns how many it were.
-
-    What they took is given back to the disk, some more pages each time than they can have had.
-    """
-    cursor = connection.execute(
-        "DELETE FROM agent_queries WHERE id IN (SELECT id FROM agent_queries ORDER BY id LIMIT ?)",
-        (most,),
-    )
-    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
-    for _ in range(min(free, most)):  # the module lets it take one page at a time
-        connection.execute("PRAGMA incremental_vacuum")
-    return cursor.rowcount
-=======
 # --- checkpoints -------------------------------------------------------------------------------
->>>>>>> main
 
 
 def write_checkpoint(connection: sqlite3.Connection, name: str, data: bytes) -> None:
