@@ -13,7 +13,7 @@ LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers
 MOST = {
     "lines": 30_000,  # room for what is coming in now: projects, hosts, page, guards
     "files": 230,  # the same
-    "longest_file": 374,  # store/ledger.py: all SQL of the ledger stands beside its rows
+    "longest_file": 379,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
     "names_of_two_classes": 17,  # as measured; coordinate/ has names of its own; the goal is none
     "broad_excepts": 18,  # most clean up and raise again; others guard loops, faces and a thread
