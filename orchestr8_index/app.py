@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from .serve.state import State
     from .serve.storekeeper import StoreKeeper
 
+BUILDS = 2  # at a time, of projects beside the first
 GUESSES = 5  # unknown keys a second from one peer
 
 
@@ -68,6 +71,7 @@ def make_state(
     from .serve.events import Events, GenerationSwapped
     from .serve.filewatch import FileWatch
     from .serve.metrics import Metrics
+    from .serve.projects import Projects
     from .serve.samples import Samples
     from .serve.shared import SharedKeeper
     from .serve.state import State
@@ -90,10 +94,48 @@ def make_state(
     state.claims.policy = settings.claims
     events.subscribe(GenerationSwapped, lambda _: state.drop_answers())
     refresh.prepare = lambda index: state.bind(index, state.experience)
-    refresh.announce = lambda index: events.publish(GenerationSwapped(index.generation))
+    refresh.followers.append(lambda index: events.publish(GenerationSwapped(index.generation)))
     if store is not None:
         state.shared = SharedKeeper(settings, events, state.ending)
         store.prepare = lambda experience: state.bind(refresh.index, experience)
+    turns = asyncio.Semaphore(BUILDS)
+    state.all_projects = Projects(
+        state,
+        make=lambda settings, refresh: make_project(state, settings, refresh),
+        make_refresh=lambda settings: make_refresh(refresh, settings, turns),
+    )
+    return state
+
+
+def make_refresh(first: Refresh, settings: Settings, turns: asyncio.Semaphore) -> Refresh:
+    """The index of other roots than the first's; the word vectors are open once for all."""
+    of = first.builder
+    builder = type(of)(settings, of.command, of.hang_seconds, on_failure=of.on_failure)
+    known = lambda: first.index.words if first.index else None  # noqa: E731
+    return Refresh(settings, builder, turns=turns, words=known)
+
+
+def make_project(first: State, settings: Settings, refresh: Refresh) -> State:
+    """The state of another project of the same server."""
+    from .serve.events import Events, GenerationSwapped
+    from .serve.metrics import Metrics
+    from .serve.recent import RecentQuestions
+
+    events, owner = Events(), settings.project_key + settings.roots_digest
+    state = replace(
+        first,
+        settings=settings,
+        refresh=refresh,
+        events=events,
+        query_cache=first.query_cache.beside(owner),
+        pattern_cache=first.pattern_cache.beside(owner),
+        metrics=Metrics(),
+        recent=RecentQuestions(),
+        shared_part=None,
+        is_guest=True,
+    )
+    events.subscribe(GenerationSwapped, lambda _: state.drop_answers())
+    refresh.followers.append(lambda index: events.publish(GenerationSwapped(index.generation)))
     return state
 
 

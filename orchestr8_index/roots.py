@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .environment import REPOSITORY, expand
 from .errors import BadSetting
+from .project import find_project
 
 SHIPPED = "the shipped plugins_fixture"
 
@@ -24,7 +25,9 @@ def choose_roots(
         return _folders(roots, cwd, home, "--root"), "--root"
     if listed := [part for part in env.get("MCP_ROOTS", "").split(os.pathsep) if part.strip()]:
         return _folders(listed, cwd, home, "MCP_ROOTS"), "MCP_ROOTS"
-    if cwd.resolve() != REPOSITORY and (found := discovered_roots(cwd, home)):
+    project = find_project(str(cwd), str(home))
+    tree = Path(project.tree) if project else cwd.resolve()
+    if tree != REPOSITORY and (found := discovered_roots(tree, home)):
         return found, "found here"
     return (str(fixture_root()),), SHIPPED
 
@@ -40,9 +43,11 @@ def _folders(roots: Sequence[str], cwd: Path, home: Path, origin: str) -> tuple[
 
 
 def discovered_roots(cwd: Path, home: Path) -> tuple[str, ...]:
-    """The current folder's trees first, then the user's own, then the installed plugins."""
+    """The current folder's trees first, then the user's own, then the installed plugins.
+
+    The home folder is no project: what lies there is the user's own."""
     user = home / ".claude"
-    places = [cwd / "plugins", cwd / ".claude"]
+    places = [] if cwd == home.resolve() else [cwd / "plugins", cwd / ".claude"]
     places += [user / kind for kind in ("agents", "skills", "commands")]
     places += installed_plugins(user / "plugins" / "installed_plugins.json")
     found = {str(place.resolve()): None for place in places if os.path.isdir(place)}

@@ -22,6 +22,7 @@ WORDS = {
     "environment",
     "config",
     "roots",
+    "project",
     "variables",
     "records",
     "text",
