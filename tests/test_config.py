@@ -261,7 +261,7 @@ def test_a_misspelt_variable_is_told_with_the_nearest(read: Read) -> None:
 
 def test_a_variable_like_none_of_ours_points_to_the_list(read: Read) -> None:
     (said,) = read(MCP_ZZZZZZ="1").strangers
-    assert said == "MCP_ZZZZZZ is not a setting and changes nothing. README.md lists the settings."
+    assert said == "MCP_ZZZZZZ is not a setting and changes nothing. docs/settings.md lists them."
 
 
 def test_what_is_read_and_what_belongs_to_others_is_no_stranger(read: Read, tmp_path: Path) -> None:
