@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .serve.events import Events
     from .serve.gate import Gate
     from .serve.metrics import Metrics
+    from .serve.projects import Projects
     from .serve.state import State
     from .serve.storekeeper import StoreKeeper
 
@@ -68,10 +69,9 @@ def make_state(
     """Everything that a server of these settings needs, put together; nothing runs yet."""
     from .daemon.watcher import Watched
     from .serve.cache import AnswerCache
-    from .serve.events import Events, GenerationSwapped
+    from .serve.events import Events
     from .serve.filewatch import FileWatch
     from .serve.metrics import Metrics
-    from .serve.projects import Projects
     from .serve.samples import Samples
     from .serve.shared import SharedKeeper
     from .serve.state import State
@@ -92,19 +92,24 @@ def make_state(
         store=store,
     )
     state.claims.policy = settings.claims
-    events.subscribe(GenerationSwapped, lambda _: state.drop_answers())
+    _follow(state)
     refresh.prepare = lambda index: state.bind(index, state.experience)
-    refresh.followers.append(lambda index: events.publish(GenerationSwapped(index.generation)))
     if store is not None:
         state.shared = SharedKeeper(settings, events, state.ending)
         store.prepare = lambda experience: state.bind(refresh.index, experience)
-    turns = asyncio.Semaphore(BUILDS)
-    state.all_projects = Projects(
-        state,
-        make=lambda settings, refresh: make_project(state, settings, refresh),
-        make_refresh=lambda settings: make_refresh(refresh, settings, turns),
-    )
+    state.all_projects = _make_projects(state)
     return state
+
+
+def _make_projects(first: State) -> Projects:
+    from .serve.projects import Projects
+
+    turns = asyncio.Semaphore(BUILDS)
+    return Projects(
+        first,
+        make=lambda settings, refresh: make_project(first, settings, refresh),
+        make_refresh=lambda settings: make_refresh(first.refresh, settings, turns),
+    )
 
 
 def make_refresh(first: Refresh, settings: Settings, turns: asyncio.Semaphore) -> Refresh:
@@ -117,16 +122,16 @@ def make_refresh(first: Refresh, settings: Settings, turns: asyncio.Semaphore) -
 
 def make_project(first: State, settings: Settings, refresh: Refresh) -> State:
     """The state of another project of the same server."""
-    from .serve.events import Events, GenerationSwapped
+    from .serve.events import Events
     from .serve.metrics import Metrics
     from .serve.recent import RecentQuestions
 
-    events, owner = Events(), settings.project_key + settings.roots_digest
+    owner = settings.project_key + settings.roots_digest
     state = replace(
         first,
         settings=settings,
         refresh=refresh,
-        events=events,
+        events=Events(),
         query_cache=first.query_cache.beside(owner),
         pattern_cache=first.pattern_cache.beside(owner),
         metrics=Metrics(),
@@ -134,9 +139,17 @@ def make_project(first: State, settings: Settings, refresh: Refresh) -> State:
         shared_part=None,
         is_guest=True,
     )
-    events.subscribe(GenerationSwapped, lambda _: state.drop_answers())
-    refresh.followers.append(lambda index: events.publish(GenerationSwapped(index.generation)))
+    _follow(state)
     return state
+
+
+def _follow(state: State) -> None:
+    """A new generation is told to the subscribers of its project, and makes old answers untrue."""
+    from .serve.events import GenerationSwapped
+
+    publish = state.events.publish
+    state.events.subscribe(GenerationSwapped, lambda _: state.drop_answers())
+    state.refresh.followers.append(lambda index: publish(GenerationSwapped(index.generation)))
 
 
 def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:

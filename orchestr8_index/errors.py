@@ -251,10 +251,7 @@ class McpAway(RequestError):
 
 class NoSuchProject(RequestError):
     code, status = -32034, 404
-    means = (
-        "The request names a project that is not known here; a folder is looked at for the user's "
-        "own programs on this machine alone."
-    )
+    means = "The project named is not known here; a folder counts from the user's own programs."
     cure = "`orchestr8-index projects` lists the names."
 
 
