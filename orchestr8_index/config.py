@@ -267,6 +267,12 @@ class Settings(msgspec.Struct, frozen=True):
         return digest_of_roots([os.path.realpath(self.data_dir)])
 
 
+def _check_pair(door: Door) -> None:
+    if bool(door.tls_cert) != bool(door.tls_key):
+        sentence = "A certificate needs its key, and a key its certificate."
+        raise BadSetting(sentence, "Name both --tls-cert and --tls-key.")
+
+
 def read_settings(
     roots: Sequence[str] = (),
     port: int | None = None,
@@ -286,18 +292,15 @@ def read_settings(
     home = Path.home() if home is None else home
     cwd = Path.cwd() if cwd is None else cwd
     chosen, origin = choose_roots(roots, env, cwd, home)
-    named = origin in NAMED
     place = read_place(port, data_dir, env, home, cwd)
     refuse_unwritable(*chosen)
     opened = Door(**read(Door, env, door, lambda path: str(expand(path, home, cwd))))
-    if bool(opened.tls_cert) != bool(opened.tls_key):
-        sentence = "A certificate needs its key, and a key its certificate."
-        raise BadSetting(sentence, "Name both --tls-cert and --tls-key.")
+    _check_pair(opened)
     usual = {} if opened.is_loopback else {"rate": TEAM_RATE}
     return Settings(
         roots=chosen,
         roots_from=origin,
-        project=None if named else project_of(str(cwd), str(home), chosen),
+        project=None if origin in NAMED else project_of(str(cwd), str(home), chosen),
         home=str(home),
         data_dir=place.data_dir,
         port=place.port,

@@ -1,6 +1,6 @@
 """Which project does a folder belong to? Found as the hosts find it: upward, by their marks.
 
-A worktree of git is one tree of its repository's project. Standard library only.
+A worktree of git is one tree of its repository's project.
 """
 
 from __future__ import annotations
@@ -10,19 +10,9 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-MARKS = (
-    ".git",
-    ".claude",
-    ".claude-plugin",
-    ".codex",
-    ".codex-plugin",
-    ".agents",
-    ".gemini",
-    ".opencode",
-    ".cursor",
-    ".windsurf",
-    ".github",
-)
+from .places import HOST_FOLDERS, MANIFESTS
+
+MARKS = (".git", *dict.fromkeys((*HOST_FOLDERS, *(path.split("/")[0] for path in MANIFESTS))))
 _MOST = 4096  # bytes of a file that names another folder
 
 

@@ -20,7 +20,11 @@ Result = Literal["success", "failure", "partial"]
 
 
 class Entry(Struct, array_like=True, frozen=True):
-    """One thing an orchestrator can use. Identity is (kind, plugin, name); text lives beside it."""
+    """One thing an orchestrator can use. Identity is (kind, plugin, name); text lives beside it.
+
+    `owners` are the hosts whose places it lies in, `folders` those between the place and the file,
+    `packed` whether a plugin brings it; `runs` says who alone may start it, if not everybody.
+    """
 
     kind: Kind
     plugin: str
@@ -40,6 +44,10 @@ class Entry(Struct, array_like=True, frozen=True):
     arguments: str = ""
     steps: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    folders: str = ""
+    packed: bool = False
+    runs: Literal["", "user", "model", "nobody"] = ""
 
     @property
     def qualified(self) -> str:

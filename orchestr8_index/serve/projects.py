@@ -19,10 +19,11 @@ import msgspec
 from ..catalog.generations import Refresh
 from ..catalog.index import Index
 from ..config import Settings
+from ..environment import environment
 from ..errors import NoSuchProject
 from ..project import project_of
 from ..records import PLURAL
-from ..roots import choose_roots
+from ..roots import FOUND, SHIPPED, discovered_roots, fixture_root
 from .callers import Caller
 from .known import MOST, Known, free_name, read_known, write_known
 from .state import State
@@ -111,7 +112,8 @@ class Projects:
         home = self.first.settings.home or str(Path.home())
         near = project_of(folder, home, ())
         tree = near.tree if near.folder != os.path.realpath(home) else folder
-        roots, origin = choose_roots((), {}, Path(tree), Path(home))
+        found = discovered_roots(Path(tree), Path(home), environment())
+        roots, origin = (found, FOUND) if found else ((str(fixture_root()),), SHIPPED)
         project = project_of(folder, home, roots)
         settings = msgspec.structs.replace(
             self.first.settings, roots=roots, roots_from=origin, project=project
