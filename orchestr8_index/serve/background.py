@@ -11,6 +11,7 @@ from ..daemon.notify import notify
 from ..errors import StoreUnavailable
 from ..store.ledger import write_audit
 from .health import health, metrics
+from .keys import RELOAD_SECONDS
 from .mcp.endpoint import McpRoute
 from .renewal import Renewal
 from .state import State
@@ -63,7 +64,7 @@ class Upkeep:
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
-        steps = (self._check, self._renewal.step)
+        steps = (self._check, self._check_keys, self._renewal.step)
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
     async def stop(self) -> None:
@@ -86,11 +87,15 @@ class Upkeep:
     async def _check(self) -> float:
         state = self._state
         state.check_memory()
-        state.gate.keys.reload()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
         await self.write_audit()
         return self._seconds
+
+    async def _check_keys(self) -> float:
+        """What a revoked key left open ends within a second, though nobody asks."""
+        self._state.gate.keys.reload()
+        return RELOAD_SECONDS
 
     async def write_audit(self) -> None:
         """A store that is not open yet keeps the rows waiting; one that fails loses them."""

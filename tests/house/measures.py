@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 24_667,  # as measured with the lexicon and the faces of coordinate; to be shortened
-    "files": 199,  # as measured; small files that are one noun are still to be merged
+    "lines": 24_890,  # with the lexicon, and coordinate's faces: GET /events; to be shortened
+    "files": 200,  # GET /events is one more; small files that are one noun are still to be merged
     "longest_file": 374,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
     "names_of_two_classes": 17,  # as measured; coordinate/ has names of its own; the goal is none
