@@ -134,7 +134,7 @@ def shared(name: str) -> Handler:
     """The handler of a method that the shared state answers."""
 
     async def handler(state: State, params: Any) -> Any:
-        return await getattr(await opened(state), name)(asking(), params)
+        return await getattr(await opened(state), name)(asking(state), params)
 
     return handler
 
@@ -146,12 +146,13 @@ async def opened(state: State) -> Coordination:
     return await state.shared.state()
 
 
-def asking() -> Caller:
-    """The caller of this request, as the shared state knows it."""
+def asking(state: State) -> Caller:
+    """The caller of this request, as the shared state knows it, in the project of `state`."""
     from ..coordinate.caller import Caller
 
     asks = caller.get()
-    return Caller(asks.label, scope=asks.right, tree=asks.tree)
+    project = state.settings.project_key
+    return Caller(asks.label, project=project, scope=asks.right, tree=asks.tree)
 
 
 def _why(error: Exception) -> str:
