@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ..config import USUAL, ReadLimits
 from ..records import Kind
 from ..text import clean, display
+from .opening import read_within
 from .walk import KIND_FOLDERS, Tree
 
 FOLDER_KINDS: dict[str, Kind] = {"agents": "agent", "commands": "workflow"}
@@ -141,8 +142,7 @@ def _is_plugin_folder(layout: Layout, folder: str) -> bool:
 def _read_manifest(layout: Layout, root: str, path: str, most: int) -> None:
     home = posixpath.dirname(posixpath.dirname(path))
     try:
-        with open(f"{root}/{path}", "rb") as file:
-            manifest = json.loads(file.read(most + 1))
+        manifest = json.loads(read_within((root,), root, path, most))
     except (OSError, ValueError, RecursionError) as error:
         layout.troubles.append((path, f"the manifest cannot be read: {type(error).__name__}"))
         return

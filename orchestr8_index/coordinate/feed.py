@@ -32,7 +32,8 @@ class Feed:
         """
         if self.is_closed:
             raise StoreUnavailable("The server stops.", "Ask again when it is back.")
-        if self.waiting >= self._most:
+        mine = sum(len(f) for o, f in self._owners.items() if _key(o) == _key(owner))
+        if self.waiting >= self._most or mine >= max(1, self._most // 2):
             raise Overloaded(f"{self._most:,} calls are waiting already.")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
@@ -104,6 +105,11 @@ def wanted_by(project: str, keys: Keys) -> Wanted:
     if keys.keys is not None:
         return [(project, key, False) for key in keys.keys]
     return [(project, keys.start, True)]
+
+
+def _key(owner: str) -> str:
+    """Of `key/agent`, or an agent without a key."""
+    return owner.partition("/")[0]
 
 
 def _wake(future: asyncio.Future[None]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from ..errors import ForeignSession
 
@@ -31,8 +31,25 @@ class Sessions:
 
     def check(self, session: bytes | None, name: str) -> None:
         """Raises ForeignSession."""
-        if session is not None and self._owners.get(session, "" if self._strict else name) != name:
+        if session is None:
+            return
+        if self._owners.get(session, "" if self._strict else name) != name:
             raise ForeignSession("There is no such session for this key.")
+        if session in self._owners:
+            self._owners.move_to_end(session)
+
+    def makes_way(self, is_open: Container[str], most: int, most_of_one: int, name: str) -> str:
+        """The session to end before this caller may begin another: of its own, if it has as many as
+        one may have, else of who has the most, if there is no room; the one not used for the
+        longest time. "" for none."""
+        mine = dict[str, list[str]]()
+        for session, owner in self._owners.items():
+            if (ident := session.decode("latin-1")) in is_open:
+                mine.setdefault(owner, []).append(ident)
+        if len(mine.get(name, ())) >= most_of_one:
+            return mine[name][0]
+        is_full = sum(map(len, mine.values())) >= most
+        return max(mine.values(), key=len)[0] if is_full else ""
 
     @contextlib.contextmanager
     def stream(self, name: str) -> Iterator[asyncio.Event]:

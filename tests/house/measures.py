@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 24_760,  # the lexicon, the faces of coordinate, and what holds against an attacker
-    "files": 199,  # as measured; small files that are one noun are still to be merged
+    "lines": 25_325,  # the lexicon, the faces of coordinate, and what holds against an attacker
+    "files": 202,  # with shares, opening and skill_files; small ones are still to be merged
     "longest_file": 374,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
     "names_of_two_classes": 17,  # as measured; coordinate/ has names of its own; the goal is none

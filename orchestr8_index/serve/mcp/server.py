@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from ... import __version__
 from ...errors import RequestError
+from ..callers import caller
 from ..state import State
 from .prompts import Prompts
 from .resources import Resources
@@ -25,7 +26,6 @@ from .subscriptions import Subscriptions
 from .tools import INSTRUCTIONS, Tools
 
 NAME, TITLE = "orchestr8", "Orchestr8 Index"
-MAX_SESSIONS = 1000
 IDLE_SECONDS = 1800.0  # then a session ends: a host that crashed never ends its own
 CACHE_MS = {
     "server/discover": 3_600_000,
@@ -55,15 +55,26 @@ class Face:
 
     def __init__(self, state: State) -> None:
         self.subscriptions = Subscriptions(state)
+        self._gate, self._most = state.gate, state.settings.limits.max_streams
         self._sessions = StreamableHTTPSessionManager(
             make_server(state, self.subscriptions),
             max_request_body_size=state.settings.limits.max_body,
-            max_sessions=MAX_SESSIONS,
+            max_sessions=self._most,
             session_idle_timeout=IDLE_SECONDS,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["state"].get("begins"):
+            await self._make_room()
         await self._sessions.handle_request(scope, receive, send)
+
+    async def _make_room(self) -> None:
+        """A host that lost its session begins another; one that is refused cannot do anything."""
+        instances = self._sessions._server_instances  # no public way to end a session
+        who, share = caller.get(), self._gate.shares.streams
+        ident = self._gate.sessions.makes_way(instances, self._most, share.part_of(who), who.name)
+        if ident:
+            await self._sessions._discard_session(ident, instances[ident])
 
     @contextlib.asynccontextmanager
     async def life(self) -> AsyncIterator[None]:
