@@ -16,7 +16,7 @@ from .rate import Buckets
 from .sessions import Sessions
 from .shares import Shares
 
-COMMAND_LINE = "command line"
+OWN_NAME = "command line"
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class Gate:
     def holder(self, token: bytes) -> Caller | None:
         """The holder of a key, or the command line of the user who runs this server."""
         if self.local_hash and hmac.compare_digest(hash_of_bytes(token), self.local_hash):
-            return Caller(COMMAND_LINE, share=1.0)
+            return Caller(OWN_NAME, share=1.0)
         return self.keys.caller_of(token)
 
     def key_changed(self, event: KeyChanged) -> None:

@@ -30,8 +30,8 @@ from ..errors import (
 )
 from .body import Bounded, Gone, check_announced
 from .callers import CORRELATION, Caller, caller, correlation_id, new_ident
-from .gate import Gate
-from .host_names import check_host, check_page
+from .gate import OWN_NAME, Gate
+from .host_names import OF_BROWSERS, check_host, check_page
 from .keys import RELOAD_SECONDS
 from .send import send_error
 from .sessions import HEADER as SESSION
@@ -45,7 +45,9 @@ ONCE = frozenset(
 )
 OPEN = frozenset({"/health/live"})  # answered without a key
 OURS = PROGRAM.encode()
-AGENT, TREE = b"x-agent", b"x-tree"
+AGENT, TREE, PROJECT = b"x-agent", b"x-tree", b"x-project"
+ADDRESSED = "project"  # where the address of a request has named one
+FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
 CALM = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})  # never shed
 MOST_PATH = 4096
 RIGHTS_OF = {"/reindex": "admin"}
@@ -137,9 +139,11 @@ class Guard:
         token = _TOKEN.fullmatch(sent.strip()) if sent else None
         holder = gate.holder(token[1]) if token else None
         if holder is not None:
-            return _described(replace(holder, keyed=True), headers)
+            own = is_own(scope, headers) and holder.name == OWN_NAME
+            return _described(replace(holder, keyed=True, own=own), scope, headers)
         if scope["path"] in OPEN or not (gate.needs_keys or (token and gate.keys.any)):
-            return _described(Caller(peer, share=_share(scope, headers)), headers)
+            described = Caller(peer, own=is_own(scope, headers), share=_share(scope, headers))
+            return _described(described, scope, headers)
         gate.guesses.charge(peer)
         raise Unauthorized("That key is not known." if token else "A key is needed here.")
 
@@ -238,20 +242,30 @@ def _share(scope: Scope, headers: dict[bytes, bytes]) -> float:
     return 1.0 if is_ours else 0.95 if scope["path"].startswith("/hooks/") else 0.9
 
 
-def _described(asking: Caller, headers: dict[bytes, bytes]) -> Caller:
-    """With the name and the folder that the caller gives itself. Raises InvalidRequest."""
-    agent, tree = headers.get(AGENT, b"").strip(), headers.get(TREE, b"").strip()
-    if not agent and not tree:
+def _described(asking: Caller, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
+    """With the name, the folder and the project that the caller gives. Raises InvalidRequest."""
+    agent, *paths = [headers.get(name, b"").strip() for name in (AGENT, TREE, PROJECT)]
+    named = scope.get("state", {}).get(ADDRESSED, "")
+    if not agent and not any(paths) and not named:
         return asking
     try:
-        named = replace(asking, agent=agent.decode(), tree=unquote(tree.decode()))
+        tree, project = [unquote(path.decode(), errors="strict") for path in paths]
+        named = replace(asking, agent=agent.decode(), tree=tree, project=named or project)
     except UnicodeDecodeError:
-        raise InvalidRequest("X-Agent and X-Tree are UTF-8.", "Percent-encode them.") from None
-    is_path = len(named.tree) <= MOST_PATH and os.path.isabs(named.tree)
-    if not _AGENT.fullmatch(named.agent) or (tree and not is_path):
+        cure = "Percent-encode them."
+        raise InvalidRequest("X-Agent, X-Tree and X-Project are UTF-8.", cure) from None
+    is_path = not tree or (len(tree) <= MOST_PATH and os.path.isabs(tree))
+    if not _AGENT.fullmatch(named.agent) or not is_path or len(project) > MOST_PATH:
         cure = "X-Agent: up to 100 letters, digits and . _ @ / -; X-Tree: an absolute path."
         raise InvalidRequest("X-Agent or X-Tree cannot be used.", cure)
     return named
+
+
+def is_own(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    """Whether a program of this machine asks, and neither a browser nor somebody behind a proxy."""
+    peer = (scope.get("client") or ("",))[0]
+    relayed = (OF_BROWSERS | FORWARDED) & headers.keys()
+    return peer in ("127.0.0.1", "::1") and not relayed
 
 
 def _value(headers: dict[bytes, bytes], name: bytes) -> bytes | None:

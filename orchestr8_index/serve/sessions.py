@@ -8,12 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Container, Iterator
+from typing import Protocol
 
 from ..errors import ForeignSession
 
 HEADER = b"mcp-session-id"
 MOST_SESSIONS = 10_000
+
+
+class Opened(Protocol):
+    """What keeps sessions of one project."""
+
+    @property
+    def open(self) -> Collection[str]: ...
+    async def end(self, ident: str) -> None: ...
 
 
 class Sessions:
@@ -22,6 +31,7 @@ class Sessions:
     def __init__(self, strict: bool) -> None:
         self._strict = strict
         self._owners: OrderedDict[bytes, str] = OrderedDict()
+        self.faces: list[Opened] = []
         self._streams: dict[str, set[asyncio.Event]] = {}
 
     def begin(self, session: bytes, name: str) -> None:

@@ -15,6 +15,7 @@ from ..config import Limits
 from ..errors import Overloaded
 from .callers import LOCAL, Caller
 
+MOST_WATCHED = 10_000
 FREE_BYTES = 4096  # of a body or an answer, which nobody counts
 NEAR = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1", "local"})
 
@@ -53,6 +54,7 @@ class Shares:
         self.held = Share(limits.max_held_mb * 1_000_000, "bodies and answers")
         self.running = Share(limits.max_running, "requests")
         self.streams = Share(limits.max_streams, "event streams")
+        self.watched = Share(MOST_WATCHED, "watched addresses")
 
 
 class Account:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from mcp.server.caching import CacheHint
@@ -70,19 +70,29 @@ class Face:
 
     async def _make_room(self) -> None:
         """A host that lost its session begins another; one that is refused cannot do anything."""
-        instances = self._sessions._server_instances  # no public way to end a session
-        who, share = caller.get(), self._gate.shares.streams
-        ident = self._gate.sessions.makes_way(instances, self._most, share.part_of(who), who.name)
-        if ident:
-            await self._sessions._discard_session(ident, instances[ident])
+        sessions, who = self._gate.sessions, caller.get()
+        faces = {ident: face for face in sessions.faces for ident in face.open}
+        most_of_one = self._gate.shares.streams.part_of(who)
+        if ident := sessions.makes_way(faces, self._most, most_of_one, who.name):
+            await faces[ident].end(ident)
+
+    @property
+    def open(self) -> Collection[str]:
+        """The idents of its sessions."""
+        return self._sessions._server_instances  # there is no public way to them
+
+    async def end(self, ident: str) -> None:
+        await self._sessions._discard_session(ident, self._sessions._server_instances[ident])
 
     @contextlib.asynccontextmanager
     async def life(self) -> AsyncIterator[None]:
         self.subscriptions.begin()
+        self._gate.sessions.faces.append(self)
         try:
             async with self._sessions.run():
                 yield
         finally:
+            self._gate.sessions.faces.remove(self)
             self.subscriptions.end()
 
 

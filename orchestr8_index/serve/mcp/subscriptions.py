@@ -34,14 +34,13 @@ from mcp_types import (
 
 from ..callers import Caller, caller
 from ..events import Event, GenerationSwapped, Learnt
-from ..shares import Share
 from ..state import State
 from .addresses import INDEX, PATTERNS, entry_at
 from .skills import locate
 from .tools import Ctx
 
 MOST_WATCHED = 1000  # addresses of one client
-ALL_WATCHED, MOST_ADDRESS = 10_000, 2000  # addresses of all clients; characters of one
+MOST_ADDRESS = 2000  # characters
 PATIENCE = 5.0  # seconds that a client may take to read its notifications
 
 
@@ -61,7 +60,7 @@ class Subscriptions:
         self._listeners: dict[ListenHandler, Subscriber] = {}
         self._ends: list[Callable[[], None]] = []
         self._telling: set[asyncio.Task[None]] = set()
-        self._share = Share(ALL_WATCHED, "watched addresses")
+        self._share = state.gate.shares.watched
 
     def begin(self) -> None:
         events = self._state.events

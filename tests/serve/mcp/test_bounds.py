@@ -8,7 +8,6 @@ import httpx2
 import pytest
 from mcp.shared.exceptions import MCPError
 
-from orchestr8_index.serve.mcp import subscriptions
 from orchestr8_index.serve.mcp.subscriptions import MOST_ADDRESS
 from orchestr8_index.serve.state import State
 
@@ -62,8 +61,8 @@ def test_a_watched_address_is_bounded(state: State, era: Era) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:resources/")
-def test_the_addresses_of_all_are_bounded(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subscriptions, "ALL_WATCHED", 10)
+def test_the_addresses_of_all_are_bounded(state: State) -> None:
+    state.gate.shares.watched.most = 10
 
     async def watch(client: Any) -> None:
         for number in range(9):
