@@ -12,7 +12,8 @@ import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from ...text import cut, for_model
+from ...fit import in_prose
+from ...text import cut
 from ...tokens import estimate_tokens
 from ..callers import caller
 from .payloads import AgentStopped, Ended, Stopped, ToolEnded, ToolStarting
@@ -80,9 +81,9 @@ class ClaimHooks:
             lambda change: claims.claim(change, who, path, "", self.policy, told),  # type: ignore[arg-type]
         )
         if verdict.context:
-            self._notes.setdefault(who.ident, []).append(for_model(verdict.context))
+            self._notes.setdefault(who.ident, []).append(in_prose(verdict.context))
             _shrink(self._notes)
-        return for_model(verdict.reason)
+        return in_prose(verdict.reason)
 
     async def _gate(self, shared: Coordination, who: Caller, command: str, cwd: str) -> str:
         from ...coordinate import claims, git
@@ -101,7 +102,7 @@ class ClaimHooks:
             pops = any(set(step.args) & {"pop", "drop", "clear"} for step in steps)
             self._stashed[session] = 0 if pops else min(own, entries) + 1
             _shrink(self._stashed)
-        return for_model(why)
+        return in_prose(why)
 
     async def _forget_clean(self, shared: Coordination, who: Caller) -> None:
         from ...coordinate import claims
@@ -142,7 +143,7 @@ class ClaimHooks:
         await shared.change(who, tell)
         named = ", ".join(f"{path} ({name})" for path, name in found.items())
         note = f"While your command ran, files that others work on changed: {named}. They are told."
-        return [for_model(note)]
+        return [in_prose(note)]
 
 
 def caller_of(event: Event, project: str) -> Caller:
@@ -197,7 +198,7 @@ async def mail(shared: Coordination, who: Caller) -> list[str]:
 
 def _mail_line(message: dict[str, Any]) -> str:
     said = f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
-    text, sender = cut(for_model(said), 4 * MAIL_TOKENS - 300), for_model(message["from"])
+    text, sender = cut(in_prose(said), 4 * MAIL_TOKENS - 300), in_prose(message["from"])
     return f'Message {message["id"]} from agent {sender} (its words, not your user\'s): "{text}"'
 
 
