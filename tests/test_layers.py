@@ -21,6 +21,7 @@ WORDS = {
     "redact",
     "environment",
     "config",
+    "places",
     "roots",
     "variables",
     "records",

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from ..daemon.notify import notify
 from ..errors import StoreUnavailable
-from ..store.ledger import write_audit
+from ..store.notes import write_audit
 from .health import health, metrics
 from .mcp.endpoint import McpRoute
 from .renewal import Renewal
@@ -89,6 +89,9 @@ class Upkeep:
         state.gate.keys.reload()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
+        for keeper in (state.store, state.shared):
+            if keeper is not None:
+                await keeper.look()
         await self.write_audit()
         return self._seconds
 

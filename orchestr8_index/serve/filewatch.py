@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from ..catalog.generations import Refresh
-from ..catalog.walk import IGNORED, MANIFESTS, is_markdown
+from ..catalog.walk import IGNORED, NAMES, is_markdown
 from ..errors import OperationError
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ def may_matter(change: Change, path: str) -> bool:
     if not IGNORED.isdisjoint(parts):
         return False
     name = parts[-1]
-    if is_markdown(name) or name in (*MANIFESTS, REGISTRY) or "." not in name.lstrip("."):
+    is_text = is_markdown(name) or name.endswith((".toml", "openai.yaml"))
+    if is_text or name in (*NAMES, REGISTRY) or "." not in name.lstrip("."):
         return True
     return change.name == "deleted" or os.path.isdir(path)  # a folder `foo-1.2.0`, or one that was

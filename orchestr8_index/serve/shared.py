@@ -47,11 +47,13 @@ class SharedKeeper:
     @property
     def reasons(self) -> list[str]:
         """What is wrong with it, for /health."""
-        if self._opened is None:
-            return []
-        store = self._opened.store
-        repaired = [store.repaired.sentence()] if store.repaired else []
-        return [*repaired, *([store.trouble] if store.trouble else [])]
+        return self._opened.store.reasons if self._opened else []
+
+    async def look(self) -> None:
+        """Once a second: say when the database's files were taken away."""
+        if self._opened and await self._opened.store.look():
+            reason = " ".join(self._opened.store.reasons)
+            log.error("the shared state is lost", extra={"reason": reason})
 
     async def state(self) -> Coordination:
         """Opened now if it is not. Raises StoreUnavailable with the reason."""
