@@ -11,6 +11,7 @@ import msgspec
 
 from .catalog.generations import Refresh
 from .catalog.worker import Builder
+from .claims_policy import ClaimsPolicy
 from .config import Settings
 from .errors import BuildFailed
 from .tokens import ESTIMATING, Tokenizer, read_tokenizer
@@ -88,6 +89,7 @@ def make_state(
         store=store,
     )
     state.claims.policy = settings.claims
+    state.claims.chosen = ClaimsPolicy(settings.data_dir).read
     events.subscribe(GenerationSwapped, lambda _: state.drop_answers())
     refresh.prepare = lambda index: state.bind(index, state.experience)
     refresh.announce = lambda index: events.publish(GenerationSwapped(index.generation))
