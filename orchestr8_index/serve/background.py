@@ -11,8 +11,8 @@ from ..daemon.notify import notify
 from ..errors import StoreUnavailable
 from ..store.notes import write_audit
 from .health import health, metrics
-from .mcp.endpoint import McpRoute
-from .renewal import Renewal
+from .mcp.endpoint import McpRoutes
+from .renewal import LOOK_SECONDS, Renewal
 from .state import State
 
 STEP_SECONDS = 1.0
@@ -20,7 +20,7 @@ log = logging.getLogger("orchestr8.serve")
 
 
 @contextlib.asynccontextmanager
-async def background(state: State, mcp: McpRoute) -> AsyncIterator[None]:
+async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     """Within: the store is opened, the trees are watched, and answers kept true."""
     socket, upkeep = state.settings.notify_socket, Upkeep(state)
     if state.store is not None:
@@ -37,7 +37,8 @@ async def background(state: State, mcp: McpRoute) -> AsyncIterator[None]:
     upkeep.begin()
     yield
     notify(socket, STOPPING="1")
-    for part in (mcp, upkeep, state.file_watch, state.refresh, state.store, state.shared):
+    parts = (mcp, upkeep, state.file_watch, state.refresh, state.projects)
+    for part in (*parts, state.store, state.shared):
         if part is not None:
             await part.stop()
     log.info("final metrics", extra={"metrics": metrics(state)})
@@ -59,11 +60,11 @@ class Upkeep:
 
     def __init__(self, state: State, seconds: float = STEP_SECONDS) -> None:
         self._state, self._seconds = state, seconds
-        self._renewal = Renewal(state)
+        self._renewals: dict[int, Renewal] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
-        steps = (self._check, self._renewal.step)
+        steps = (self._check, self._renew)
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
     async def stop(self) -> None:
@@ -83,9 +84,20 @@ class Upkeep:
                 rest = self._seconds
             await asyncio.sleep(rest)
 
+    async def _renew(self) -> float:
+        """One step for each project; they rest as long as all of them together have to."""
+        awake = self._state.projects.awake()
+        each = {id(state): state for state in awake}
+        self._renewals = {
+            key: self._renewals.get(key) or Renewal(state) for key, state in each.items()
+        }
+        rests = [await renewal.step() for renewal in self._renewals.values()]
+        return sum(rest for rest in rests if rest < LOOK_SECONDS) or LOOK_SECONDS
+
     async def _check(self) -> float:
         state = self._state
         state.check_memory()
+        await state.projects.tend()
         state.gate.keys.reload()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()

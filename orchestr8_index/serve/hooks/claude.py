@@ -37,6 +37,9 @@ async def receive_claude(state: State, body: bytes) -> dict[str, Any]:
     """Raises ParseError for a body that is not JSON."""
     event = _read(body)
     try:
+        if event:
+            whose = event.session_id or "", event.cwd or ""
+            state = await state.projects.of_session(caller.get(), *whose)
         return await _answer(state, event) if event else {}
     except RequestError as error:
         if isinstance(error, Forbidden):
