@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from .repository import is_meant, tree_of
-from .shell import Options, git_calls
+from .shell import GitOptions, git_calls
 
 _HARMLESS = {"--abort", "--continue", "--skip", "--quit", "--dry-run"}
 _ALL = {"-A", "--all", "-u", "--update"}
@@ -57,7 +57,7 @@ def read_steps(command: str, cwd: str) -> Iterator[Step]:
             yield step
 
 
-def _dangerous(step: Step, options: Options) -> Step | None:
+def _dangerous(step: Step, options: GitOptions) -> Step | None:
     verb, plain = step.verb, options.plain
     paths = [*plain, *(options.named or [])]
     if options.have(_HARMLESS) or (verb in _BY_PATH and options.have({"-n"})):

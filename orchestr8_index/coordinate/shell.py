@@ -32,7 +32,7 @@ DEEPEST, MOST_HEREDOCS, LONGEST = 4, 32, 10_000
 Command = tuple[list[str], str]
 
 
-class Options(NamedTuple):
+class GitOptions(NamedTuple):
     """Flags with their values; `named` are the paths after `--`, None without one."""
 
     flags: dict[str, str]
@@ -46,7 +46,7 @@ class Options(NamedTuple):
         return next((self.flags[name] for name in names if name in self.flags), "")
 
 
-def git_calls(text: str, cwd: str) -> Iterator[tuple[str, str, Options]]:
+def git_calls(text: str, cwd: str) -> Iterator[tuple[str, str, GitOptions]]:
     """Each command of git in a line of shell: its verb, its folder without links, its options."""
     for words, folder in commands(text, cwd):
         if os.path.basename(words[0]) != "git":
@@ -62,9 +62,9 @@ def git_calls(text: str, cwd: str) -> Iterator[tuple[str, str, Options]]:
             yield words[0], os.path.realpath(folder), read_options(words[0], words[1:])
 
 
-def read_options(verb: str, args: Sequence[str]) -> Options:
+def read_options(verb: str, args: Sequence[str]) -> GitOptions:
     """The arguments of a command of git; bundled letters are taken apart."""
-    options, rest, valued = Options({}, [], None), iter(args), _VALUED.get(verb, "")
+    options, rest, valued = GitOptions({}, [], None), iter(args), _VALUED.get(verb, "")
     for arg in rest:
         name, equals, value = arg.partition("=")
         if arg == "--":

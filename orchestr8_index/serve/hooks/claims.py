@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...coordinate.repository import stash_entries, tree_of
@@ -33,14 +33,23 @@ Event = ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
 
 
 class ClaimHooks:
-    """One for the server. `policy` is deny, warn or off."""
+    """One for the server. `policy` is deny, warn or off; the command line's choice comes first."""
 
     def __init__(self, policy: str = "warn") -> None:
-        self.policy = policy
+        self._policy = policy
+        self.chosen: Callable[[], str] = str
         self._told: Any = None
         self._notes: dict[str, list[str]] = {}  # for an agent's next context, by its ident
         self._watched: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._stash = StashOwners()
+
+    @property
+    def policy(self) -> str:
+        return self.chosen() or self._policy
+
+    @policy.setter
+    def policy(self, policy: str) -> None:
+        self._policy = policy
 
     async def before(self, shared: Coordination, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
@@ -62,6 +71,7 @@ class ClaimHooks:
         who = caller_of(event)
         if claims.needs_renewal(shared.store.reader, who, shared.clock.now()):
             await shared.change(who, lambda change: claims.renew(change, who))
+        shared.touch(who)
         notes = self._notes.pop(who.ident, [])
         if event.tool_name == "Bash":
             self._stash.settle(_session(who))
@@ -212,6 +222,7 @@ def caller_of(event: Event) -> Caller:
         scope="report",
         role=event.agent_type or "",
         tree=tree_of(event.cwd or ""),
+        tool=getattr(event, "tool_name", "") or "",
     )
 
 
