@@ -18,7 +18,7 @@ MOST = {
     "names_of_two_classes": 17,  # as measured; coordinate/ has names of its own; the goal is none
     "broad_excepts": 18,  # most clean up and raise again; others guard loops, faces and a thread
     "import_circles": 2,  # of types only: index and scores, server state and shared state
-    "undocumented": 2,
+    "undocumented": 0,
 }
 """How much of each there may be. Who raises a number says why beside it."""
 
