@@ -81,6 +81,7 @@ def sharing_server(settings: Settings, agent: str = "") -> RunningServer:
 
 
 def located(settings: Settings) -> Address | None:
+    """Where the server of these settings answers, or None."""
     return locate(settings, settings.api_key, settings.door)
 
 

@@ -178,6 +178,7 @@ def _item(row: Row) -> str:
 
 
 def value_text(value: Any) -> str:
+    """A shared value for a person: a text as it is, anything else as JSON."""
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
