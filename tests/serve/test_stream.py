@@ -195,4 +195,4 @@ def test_streams_are_waiters_and_beyond_the_limit_refused(run: Run) -> None:
             assert refused.status_code == 503 and site.waiting == 2
         assert site.waiting == 0
 
-    run(work, limits=limits_of(max_waiting=2))
+    run(work, limits=limits_of(max_waiting=4))
