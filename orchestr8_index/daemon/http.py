@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -144,19 +144,29 @@ class HttpStream:
     """The lines of an answer as they come; ends with NoAnswer when it breaks."""
 
     def __init__(self, sock: socket.socket, response: http.client.HTTPResponse) -> None:
-        self._sock, self._response = sock, response
+        self._sock, self._response, self._lines = sock, response, self._read()
 
     def __iter__(self) -> Iterator[bytes]:
+        return self._lines
+
+    def _read(self) -> Generator[bytes, None, None]:
         try:
             while line := self._response.readline():
                 yield line.rstrip(b"\r\n")
         except (http.client.HTTPException, OSError, ValueError) as error:
             raise _no_answer(error) from None
+        finally:
+            self._let_go()
 
     def close(self) -> None:
-        """Whoever reads it hears that it is over."""
+        """End it; a thread that reads it meanwhile hears that it broke, and lets go itself."""
         with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)  # another thread may be reading
+            self._sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(ValueError):  # that thread is reading
+            self._lines.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
         self._response.close()
         self._sock.close()
 

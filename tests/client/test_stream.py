@@ -21,10 +21,12 @@ def test_events_come_as_they_happen(server: Running) -> None:
     with Orchestrator(data_dir=server.world.data, agent="ada") as ada:
         rev = ada.write_shared({"day/1": 1})["rev"]
         events = ada.events(after=rev, prefix="day/")
-        threading.Timer(0.05, ada.write_shared, ({"day/2": 2, "day/3": 3},)).start()
+        soon = threading.Timer(0.05, ada.write_shared, ({"day/2": 2, "day/3": 3},))
+        soon.start()
         told = [next(events) for _ in range(2)]
         assert [(each["key"], each["value"]) for each in told] == [("day/2", 2), ("day/3", 3)]
         assert told[0]["rev"] == told[1]["rev"] > rev and told[0]["by"] == "ada"
+        soon.join()
         events.close()
         assert list(events) == []
 
