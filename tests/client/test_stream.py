@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,14 @@ def test_asyncio_hears_them_too_and_lets_go(server: Running) -> None:
     assert asyncio.run(work()) == 2
 
 
-class Lines(list[bytes]):
+class Lines:
     """A stream of these lines, which breaks after them."""
+
+    def __init__(self, lines: list[bytes]) -> None:
+        self._lines = iter(lines)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._lines
 
     def close(self) -> None:
         pass
