@@ -138,7 +138,8 @@ def shared(name: str) -> Handler:
         if state.shared is None:
             raise StoreUnavailable("This server keeps no shared state.")
         asks = caller.get()
-        who = Caller(asks.label, scope=asks.right, tree=asks.tree)
+        project = state.settings.repository_key
+        who = Caller(asks.label, project=project, scope=asks.right, tree=asks.tree)
         return await getattr(await state.shared.state(), name)(who, params)
 
     return handler

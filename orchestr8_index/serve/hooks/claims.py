@@ -38,9 +38,9 @@ class ClaimHooks:
         self._watched: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._stashed: dict[str, int] = {}
 
-    async def before(self, shared: Coordination, event: ToolStarting) -> str:
+    async def before(self, shared: Coordination, project: str, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
-        who = caller_of(event)
+        who = caller_of(event, project)
         if event.tool_name in EDITS:
             return await self._claim(shared, who, event)
         command = event.tool_input.command or ""
@@ -51,11 +51,11 @@ class ClaimHooks:
         self._watch(shared, who, event.tool_use_id or "")
         return ""
 
-    async def after(self, shared: Coordination, event: ToolEnded) -> str:
+    async def after(self, shared: Coordination, project: str, event: ToolEnded) -> str:
         """What the agent should know now."""
         from ...coordinate import claims
 
-        who = caller_of(event)
+        who = caller_of(event, project)
         if claims.needs_renewal(shared.store.reader, who, shared.clock.now()):
             await shared.change(who, lambda change: claims.renew(change, who))
         notes = self._notes.pop(who.ident, [])
@@ -63,10 +63,12 @@ class ClaimHooks:
             notes += await self._found_afterwards(shared, who, event.tool_use_id or "")
         return "\n".join([*notes, *await mail(shared, who)])
 
-    async def leave(self, shared: Coordination, event: AgentStopped | Stopped | Ended) -> None:
+    async def leave(
+        self, shared: Coordination, project: str, event: AgentStopped | Stopped | Ended
+    ) -> None:
         from ...coordinate import claims
 
-        who, whole = caller_of(event), isinstance(event, Ended)
+        who, whole = caller_of(event, project), isinstance(event, Ended)
         self._notes.pop(who.ident, None)
         await shared.change(who, lambda change: claims.leave(change, who, whole))
 
@@ -147,7 +149,7 @@ class ClaimHooks:
         return [for_model(note)]
 
 
-def caller_of(event: Event) -> Caller:
+def caller_of(event: Event, project: str) -> Caller:
     """Who the hook says it is: the session, or one of its agents; with a key, one of that key's."""
     from ...coordinate.caller import Caller
 
@@ -158,6 +160,7 @@ def caller_of(event: Event) -> Caller:
     return Caller(
         f"{kind}-{(agent or session)[:8]}",
         ident=f"{owner}{session}/{agent}",
+        project=project,
         scope="report",
         role=event.agent_type or "",
         tree=tree_of(event.cwd or ""),

@@ -72,15 +72,15 @@ async def _answer(state: State, event: Payload) -> dict[str, Any]:
 
 async def _with_claims(state: State, event: Payload) -> str:
     """A denial before a tool, what to know after it, and an end of claims; "" for silence."""
-    hooks = state.claims
+    hooks, project = state.claims, state.settings.repository_key
     if state.shared is None or hooks.policy == "off" or not event.session_id:
         return ""
     if isinstance(event, ToolStarting):
-        return await hooks.before(await state.shared.state(), event)
+        return await hooks.before(await state.shared.state(), project, event)
     if isinstance(event, ToolEnded):
-        return await hooks.after(await state.shared.state(), event)
+        return await hooks.after(await state.shared.state(), project, event)
     if isinstance(event, AgentStopped | Stopped | Ended) and state.shared.ready is not None:
-        await hooks.leave(state.shared.ready, event)
+        await hooks.leave(state.shared.ready, project, event)
     return ""
 
 
