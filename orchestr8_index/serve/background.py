@@ -11,6 +11,7 @@ from ..daemon.notify import notify
 from ..errors import StoreUnavailable
 from ..store.notes import write_audit
 from .health import health, metrics
+from .keys import RELOAD_SECONDS
 from .mcp.endpoint import McpRoutes
 from .renewal import LOOK_SECONDS, Renewal
 from .state import State
@@ -65,7 +66,7 @@ class Upkeep:
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
-        steps = (self._check, self._renew)
+        steps = (self._check, self._check_keys, self._renew)
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
     async def stop(self) -> None:
@@ -99,7 +100,6 @@ class Upkeep:
         state = self._state
         state.check_memory()
         await state.projects.tend()
-        state.gate.keys.reload()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
         for keeper in (state.projects.keeper, state.shared):
@@ -107,6 +107,11 @@ class Upkeep:
                 await keeper.look()
         await self.write_audit()
         return self._seconds
+
+    async def _check_keys(self) -> float:
+        """What a revoked key left open ends within a second, though nobody asks."""
+        self._state.gate.keys.reload()
+        return RELOAD_SECONDS
 
     async def write_audit(self) -> None:
         """A store that is not open yet keeps the rows waiting; one that fails loses them."""

@@ -75,6 +75,7 @@ def make_web(state: State) -> ProjectAddress:
         Route("/health/live", Endpoint(state, answer_live, wakes=False), methods=GET),
         Route("/health/ready", Endpoint(state, answer_ready, wakes=False), methods=GET),
         Route("/metrics", Endpoint(state, answer_metrics, wakes=False), methods=GET),
+        Route("/events", Endpoint(state, answer_stream, wakes=False), methods=GET),
         Route("/reindex", Endpoint(state, reindex, wakes=False), methods=POST),
         Route("/hooks/claude", Endpoint(state, answer_hook, wakes=False), methods=POST),
         Route("/mcp", Endpoint(state, mcp.answer), methods=["GET", "POST", "DELETE"]),
@@ -120,6 +121,12 @@ async def answer_metrics(state: State, scope: Scope, receive: Receive, send: Sen
     from .prometheus import CONTENT_TYPE, exposition
 
     await send_bytes(send, 200, exposition(state), CONTENT_TYPE.encode())
+
+
+async def answer_stream(state: State, scope: Scope, receive: Receive, send: Send) -> None:
+    from .stream import answer_events  # and with it the shared state's code
+
+    await answer_events(state, scope, receive, send)
 
 
 async def reindex(state: State, scope: Scope, receive: Receive, send: Send) -> None:
