@@ -119,12 +119,8 @@ def read_only(store: Store, project: str = "") -> Outcomes:
 
 
 def in_time_order(outcomes: Outcomes) -> Iterator[Decision]:
-<<<<<<< HEAD
-    return ledger.decisions(outcomes.store.reader, 0, outcomes.project)
-=======
     """Every decision, in the order in which it was reported."""
-    return ledger.decisions(outcomes.store.reader)
->>>>>>> main
+    return ledger.decisions(outcomes.store.reader, 0, outcomes.project)
 
 
 def chooser(chosen: ForgetQuery) -> Callable[[Decision], bool]:

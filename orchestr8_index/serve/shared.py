@@ -134,18 +134,7 @@ def shared(name: str) -> Handler:
     """The handler of a method that the shared state answers."""
 
     async def handler(state: State, params: Any) -> Any:
-<<<<<<< HEAD
-        from ..coordinate.caller import Caller
-
-        if state.shared is None:
-            raise StoreUnavailable("This server keeps no shared state.")
-        asks = caller.get()
-        project = state.settings.repository_key
-        who = Caller(asks.label, project=project, scope=asks.right, tree=asks.tree)
-        return await getattr(await state.shared.state(), name)(who, params)
-=======
         return await getattr(await opened(state), name)(asking(state), params)
->>>>>>> main
 
     return handler
 
@@ -162,7 +151,7 @@ def asking(state: State) -> Caller:
     from ..coordinate.caller import Caller
 
     asks = caller.get()
-    project = state.settings.project_key
+    project = state.settings.repository_key
     return Caller(asks.label, project=project, scope=asks.right, tree=asks.tree)
 
 

@@ -275,7 +275,9 @@ def test_what_was_learnt_outlives_sleep_and_server(home: Path) -> None:
 def test_the_trees_of_a_repository_learn_together(home: Path) -> None:
     write_tree(home, {"blue/.git/worktrees/fix/commondir": "../..\n"})
     gitdir = f"gitdir: {home}/blue/.git/worktrees/fix\n"
-    write_tree(home / "fix", {".git": gitdir, ".claude/agents/f.md": agent("fixer", "Paints zebras.")})
+    write_tree(
+        home / "fix", {".git": gitdir, ".claude/agents/f.md": agent("fixer", "Paints zebras.")}
+    )
 
     async def work(asking: Asking, state: State) -> None:
         for task in ("t1", "t2"):

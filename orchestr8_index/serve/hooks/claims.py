@@ -38,14 +38,8 @@ class ClaimHooks:
         self._watched: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._stashed: dict[str, int] = {}
 
-<<<<<<< HEAD
-    async def before(self, shared: Coordination, project: str, event: ToolStarting) -> str:
-        """Why the tool may not be used; "" where it may."""
-        who = caller_of(event, project)
-=======
     async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
->>>>>>> main
         if event.tool_name in EDITS:
             return await self._claim(shared, who, event)
         command = event.tool_input.command or ""
@@ -56,18 +50,10 @@ class ClaimHooks:
         self._watch(shared, who, event.tool_use_id or "")
         return ""
 
-<<<<<<< HEAD
-    async def after(self, shared: Coordination, project: str, event: ToolEnded) -> str:
-        """What the agent should know now."""
-        from ...coordinate import claims
-
-        who = caller_of(event, project)
-=======
     async def after(self, shared: Coordination, who: Caller, event: ToolEnded) -> str:
         """What the agent should know now."""
         from ...coordinate import claims
 
->>>>>>> main
         if claims.needs_renewal(shared.store.reader, who, shared.clock.now()):
             await shared.change(who, lambda change: claims.renew(change, who))
         notes = self._notes.pop(who.ident, [])
@@ -75,19 +61,10 @@ class ClaimHooks:
             notes += await self._found_afterwards(shared, who, event.tool_use_id or "")
         return "\n".join([*notes, *await mail(shared, who)])
 
-<<<<<<< HEAD
-    async def leave(
-        self, shared: Coordination, project: str, event: AgentStopped | Stopped | Ended
-    ) -> None:
-        from ...coordinate import claims
-
-        who, whole = caller_of(event, project), isinstance(event, Ended)
-=======
     async def leave(self, shared: Coordination, who: Caller, whole: bool) -> None:
         """The agent has ended; `whole`: its session, with all its agents."""
         from ...coordinate import claims
 
->>>>>>> main
         self._notes.pop(who.ident, None)
         await shared.change(who, lambda change: claims.leave(change, who, whole))
 

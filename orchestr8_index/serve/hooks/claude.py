@@ -79,23 +79,14 @@ async def _with_claims(state: State, event: Payload) -> str:
     hooks, project = state.claims, state.settings.repository_key
     if state.shared is None or hooks.policy == "off" or not event.session_id:
         return ""
-<<<<<<< HEAD
-    if isinstance(event, ToolStarting):
-        return await hooks.before(await state.shared.state(), project, event)
-    if isinstance(event, ToolEnded):
-        return await hooks.after(await state.shared.state(), project, event)
-    if isinstance(event, AgentStopped | Stopped | Ended) and state.shared.ready is not None:
-        await hooks.leave(state.shared.ready, project, event)
-=======
     if isinstance(event, ToolStarting | ToolEnded):
-        shared, who = await state.shared.state(), caller_of(event, state.settings.project_key)
+        shared, who = await state.shared.state(), caller_of(event, project)
         if isinstance(event, ToolStarting):
             return await hooks.before(shared, who, event)
         return await hooks.after(shared, who, event)
     if isinstance(event, AgentStopped | Stopped | Ended) and state.shared.ready is not None:
-        who = caller_of(event, state.settings.project_key)
+        who = caller_of(event, project)
         await hooks.leave(state.shared.ready, who, isinstance(event, Ended))
->>>>>>> main
     return ""
 
 
