@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
-from msgspec import Struct
+import msgspec
+from msgspec import UNSET, Struct
 
 from ..errors import InvalidParams
 from ..records import Decision, Pattern
@@ -119,8 +120,9 @@ def read_only(store: Store, project: str = "") -> Outcomes:
 
 
 def in_time_order(outcomes: Outcomes) -> Iterator[Decision]:
-    """Every decision, in the order in which it was reported."""
-    return ledger.decisions(outcomes.store.reader, 0, outcomes.project)
+    """Every decision, in the order in which it was reported, wherever it is taken to."""
+    every = ledger.decisions(outcomes.store.reader, 0, outcomes.project)
+    return (msgspec.structs.replace(decision, project=UNSET) for decision in every)
 
 
 def chooser(chosen: ForgetQuery) -> Callable[[Decision], bool]:
