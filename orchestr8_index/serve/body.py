@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from starlette.types import Message, Receive
 
 from ..errors import BodyTooLarge, EncodingRefused, Overloaded
+from .shares import Account
 
 LARGE = frozenset({"/shared", "/mcp/coordinate", "/mcp/all"})  # where values are written
 MAX_LARGE, MOST_LARGE = 12_000_000, 2
@@ -60,7 +61,8 @@ class LargeBodies:
 
 
 class Bounded:
-    """`receive`, which raises BodyTooLarge as soon as more than `most` bytes have come.
+    """`receive`, which raises BodyTooLarge as soon as more than `most` bytes have come, and
+    Overloaded where the account of the request cannot hold them.
 
     Before that it asks `enlarge` once for a higher limit; `come` is called with the last byte.
     """
@@ -69,21 +71,24 @@ class Bounded:
         self,
         receive: Receive,
         most: int,
+        own: Account,
         come: Callable[[], None] = lambda: None,
         enlarge: Callable[[], int] | None = None,
     ) -> None:
         self._receive, self._left, self._most, self._come = receive, most, most, come
-        self._enlarge = enlarge
+        self._own, self._enlarge = own, enlarge
 
     async def __call__(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
-            self._left -= len(message.get("body", b""))
+            come = len(message.get("body", b""))
+            self._left -= come
             if self._left < 0 and self._enlarge is not None:
                 most, self._enlarge = max(self._most, self._enlarge()), None
                 self._left, self._most = self._left + most - self._most, most
             if self._left < 0:
                 raise too_large(self._most)
+            self._own.take_body(come)
             if not message.get("more_body", False):
                 self._come()
         return message

@@ -15,6 +15,7 @@ from .keys import Keys, hash_of_bytes
 from .memory_limit import MemoryLimit
 from .rate import Buckets
 from .sessions import Sessions
+from .shares import Shares
 
 OWN_NAME = "command line"
 
@@ -33,6 +34,7 @@ class Gate:
     buckets: Buckets
     guesses: Buckets
     sessions: Sessions
+    shares: Shares
     local_hash: str = ""
     large: LargeBodies = field(default_factory=LargeBodies)
 
@@ -43,7 +45,7 @@ class Gate:
     def holder(self, token: bytes) -> Caller | None:
         """The holder of a key, or the command line of the user who runs this server."""
         if self.local_hash and hmac.compare_digest(hash_of_bytes(token), self.local_hash):
-            return Caller(OWN_NAME)
+            return Caller(OWN_NAME, share=1.0)
         return self.keys.caller_of(token)
 
     def key_changed(self, event: KeyChanged) -> None:
