@@ -75,9 +75,9 @@ def make_web(state: State) -> ProjectAddress:
         Route("/health/live", Endpoint(state, answer_live, wakes=False), methods=GET),
         Route("/health/ready", Endpoint(state, answer_ready, wakes=False), methods=GET),
         Route("/metrics", Endpoint(state, answer_metrics, wakes=False), methods=GET),
-        Route("/shared", Endpoint(state, answer_shared, wakes=False), methods=POST),
         Route("/events", Endpoint(state, answer_stream, wakes=False), methods=GET),
         Route("/reindex", Endpoint(state, reindex, wakes=False), methods=POST),
+        Route("/shared", Endpoint(state, answer_shared, wakes=False), methods=POST),
         Route("/hooks/claude", Endpoint(state, answer_hook, wakes=False), methods=POST),
         Route("/mcp", Endpoint(state, mcp.answer), methods=["GET", "POST", "DELETE"]),
     ]
