@@ -24,7 +24,7 @@ from .experience import Memory
 from .patterns import Patterns
 from .receipt import Applied, entry_changes, pattern_change
 
-CHECKPOINT, FORMAT = "memory", 2
+CHECKPOINT, FORMAT = "memory", 3
 REMEMBERED = 2_000
 AMENDMENT_COUNTS = 500  # an amendment is worth that many decisions: only a whole recount repeats it
 
