@@ -23,6 +23,7 @@
     │   │   └── ForeignSession        -32031   404
     │   ├── Overloaded                -32032   503   Retry-After
     │   ├── McpAway                   -32033   503
+    │   ├── NoSuchProject             -32034   404
     │   ├── Conflict                  -32040   409
     │   ├── StaleToken                -32041   409
     │   ├── Busy                      -32042   423
@@ -248,6 +249,12 @@ class McpAway(RequestError):
     cure = "Ask again in a moment."
 
 
+class NoSuchProject(RequestError):
+    code, status = -32034, 404
+    means = "The project named is not known here; a folder counts from the user's own programs."
+    cure = "`orchestr8-index projects` lists the names."
+
+
 class WithFacts:
     """A refusal among agents: `facts` are the fields of its data beside the cure."""
 
@@ -298,6 +305,8 @@ class NoSuchSession(WithFacts, RequestError):
 
 
 class OperationError(Orchestr8Error):
+    """An operation of the command line or the client failed; no request is answered with it."""
+
     exit_status = 1
 
 

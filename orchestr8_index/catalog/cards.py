@@ -64,19 +64,24 @@ class Card(Struct, array_like=True):
 def place_of(source: Source, root: str) -> bytes:
     """Everything but the bytes that decides what becomes of a file."""
     facts = (root, source.path, source.kind, source.stem, source.plugin)
-    text = "\0".join((*facts, f"{source.root}{source.tentative:d}"))
+    flags = (source.tentative, source.packed, source.plain, source.qualified, source.by_person)
+    more = (",".join(source.owners), source.folders, "".join(f"{flag:d}" for flag in flags))
+    text = "\0".join((*facts, f"{source.root}", *more))
     return text.encode("utf-8", "surrogateescape")
 
 
 def stamp_of(source: Source) -> Stamp:
+    """What the file system says of a file: size, times in nanoseconds, inode."""
     return source.size, source.mtime_ns, source.ctime_ns, source.inode
 
 
 def digest_of(data: bytes) -> bytes:
+    """16 bytes of a file's SHA-256."""
     return hashlib.sha256(data).digest()[:16]
 
 
 def make_card(place: bytes, stamp: Stamp, digest: bytes, parsed: Parsed) -> Card:
+    """Everything that a file gives by itself."""
     card = Card(place, stamp, digest, parsed.report)
     if parsed.entry is not None:
         _describe(card, parsed.entry, parsed.body)
@@ -97,6 +102,7 @@ def _describe(card: Card, entry: Entry, body: str) -> None:
 
 
 def folded_labels(entry: Entry) -> tuple[str, ...]:
+    """An entry's labels, folded for comparison, each once."""
     return tuple(dict.fromkeys(filter(None, map(fold_name, entry.labels))))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -151,10 +152,12 @@ def doctor(settings: Settings, as_json: bool, every: bool) -> None:
     orchestr8-index doctor --root ~/my-plugins
     orchestr8-index doctor --json --all
     """
+    from ..catalog.skill_files import held_back
+
     settings = with_roots_of_server(settings)
     index, source = index_of(settings)
     report = generations_of(settings).files(index.generation)
-    findings = [*report.findings, *_lexicon(settings)]
+    findings = [*report.findings, *held_back(index), *_lexicon(settings)]
     counts = {**index.manifest.files, "findings": len(findings)}
     files = [file for file in report.files if every or file.is_entry]
     rows = [show.file_row(file) for file in files]
@@ -171,6 +174,12 @@ def _lexicon(settings: Settings) -> list[Finding]:
         Finding("lexicon", "warning", "", str(bad.path), bad.number or None, bad.why, cure)
         for bad in faults(settings.data_dir / USER_FILE)
     ]
+
+
+def _golden_of(roots: Sequence[str]) -> Path:
+    """Of the first root that has one."""
+    places = [Path(root, "golden.jsonl") for root in roots]
+    return next((place for place in places if place.exists()), places[0])
 
 
 @click.command("explain")
@@ -215,7 +224,7 @@ def evaluate(
         for line in gold.suggest(index):
             click.echo(line)
         return
-    path = Path(golden) if golden else Path(settings.roots[0], "golden.jsonl")
+    path = Path(golden) if golden else _golden_of(settings.roots)
     score = gold.evaluate(index, gold.read_questions(path))
     last = settings.data_dir / gold.LAST_RUN
     change = gold.compare(score, last)

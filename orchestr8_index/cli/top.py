@@ -120,7 +120,7 @@ def _figures(health: Mapping[str, Any], told: Mapping[str, Any]) -> Page:
 def last_questions(settings: Settings) -> list[Page]:
     """The newest first; [] while there is no query log to be read."""
     from ..store.database import NAME, connect_to_read
-    from ..store.ledger import last_queries
+    from ..store.notes import last_queries
 
     path = settings.data_dir / NAME
     if not path.exists():

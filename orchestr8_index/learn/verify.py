@@ -11,7 +11,7 @@ from msgspec import Struct
 from ..errors import InvalidParams
 from ..records import Decision, Pattern
 from ..reports import ForgetQuery
-from ..store import ledger
+from ..store import ledger, schema
 from ..store.store import Store
 from ..text import Terms
 from .experience import Memory
@@ -35,7 +35,8 @@ class Verdict(Struct, frozen=True):
 def verify(outcomes: Outcomes) -> Verdict:
     """Compare everything derived with a recount from scratch. `outcomes` has been opened."""
     memory, patterns, altered, counted = _recount(outcomes.store.reader, outcomes)
-    differences = _differences(outcomes, memory, patterns)
+    strange = schema.strangers(outcomes.store.reader)
+    differences = strange + outcomes.counts.bent + _differences(outcomes, memory, patterns)
     return Verdict(counted, len(list(patterns)), altered, differences)
 
 
@@ -94,6 +95,7 @@ class Lessons(Struct, frozen=True):
 
 
 def lessons(outcomes: Outcomes) -> Lessons:
+    """What was learnt: entries by wins and failures, patterns by use."""
     memory, patterns = outcomes.memory, list(outcomes.patterns)
     records = [
         EntryRecord(kind, entry, wins.get(entry, 0), memory.losses[kind].get(entry, 0))
@@ -114,6 +116,7 @@ def read_only(store: Store) -> Outcomes:
 
 
 def in_time_order(outcomes: Outcomes) -> Iterator[Decision]:
+    """Every decision, in the order in which it was reported."""
     return ledger.decisions(outcomes.store.reader)
 
 

@@ -22,7 +22,7 @@ _ORIGIN = re.compile(r"(https?)://(.*)")
 _USUAL_PORT = {"http": 80, "https": 443}
 ORIGIN, CONTENT_TYPE = b"origin", b"content-type"
 SITE, MODE, DEST = b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"
-_OF_BROWSERS = frozenset({ORIGIN, SITE, MODE, DEST})
+OF_BROWSERS = frozenset({ORIGIN, SITE, MODE, DEST})
 _JSON = re.compile(rb"application/json *(?:;.*)?", re.IGNORECASE)
 
 
@@ -43,7 +43,7 @@ def check_page(
 ) -> None:
     """Raises ForeignOrigin for what another page made a browser send, and EncodingRefused for what
     any page can send unasked; programs send none of these headers."""
-    if _OF_BROWSERS.isdisjoint(headers):
+    if OF_BROWSERS.isdisjoint(headers):
         return
     origin = headers.get(ORIGIN, b"").strip().decode("latin-1").lower()
     if origin not in door.allow_origins:
@@ -70,6 +70,8 @@ def _is_own(origin: str, scope: Scope, names: frozenset[str]) -> bool:
 def _is_visit(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     """A link to the page itself, followed by a person: that changes nothing and loads nothing."""
     to_page = scope["method"] in ("GET", "HEAD") and scope["path"] == "/"
+    if "project" in scope.get("state", {}):  # whose index would be opened for it
+        return False
     is_top = headers.get(DEST, b"document").strip() == b"document"
     return to_page and is_top and headers.get(MODE, b"").strip() == b"navigate"
 
