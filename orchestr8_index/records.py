@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 Kind = Literal["agent", "skill", "workflow"]
 KINDS: tuple[Kind, ...] = ("agent", "skill", "workflow")
@@ -131,7 +131,8 @@ class Poison(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """A report as kept: names as `plugin:name` where known, `unknown` the others."""
+    """A report as kept: names as `plugin:name` where known, `unknown` the others. `project` is the
+    key of the one that learns from it; unset for what came before there were projects."""
 
     id: int = 0
     task_id: str
@@ -147,6 +148,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     model: str = ""
     caller: str = ""
     unknown: tuple[str, ...] = ()
+    project: str | UnsetType = UNSET
 
     def says_the_same(self, other: Decision) -> bool:
         """Whether two reports differ in nothing but number and time."""
@@ -173,6 +175,7 @@ class Pattern(Struct, kw_only=True):
     created_at: str = ""
     updated_at: str = ""
     stored: bool = False
+    project: str = ""
 
     @property
     def uses(self) -> int:
