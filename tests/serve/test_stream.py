@@ -185,7 +185,7 @@ def test_a_place_that_cannot_be_is_refused_before_it_streams(
     run(work)
 
 
-def test_streams_are_waiters_and_beyond_the_limit_refused(run: Run) -> None:
+def test_streams_are_waiters_and_one_caller_has_half_of_them(run: Run) -> None:
     from .asking import limits_of
 
     async def work(site: Site) -> None:
