@@ -31,6 +31,7 @@ WORDS = {
     "written",
     "tokens",
     "private",
+    "claims_policy",
     "sharing",
     "validate",
     "queries",
