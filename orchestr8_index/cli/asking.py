@@ -59,14 +59,15 @@ class Source(NamedTuple):
 
 
 def source_of(settings: Settings) -> Source:
-    """A server of the roots that were named, or of any if none were; else an index here."""
-    address = located(settings)
-    health = get_health(address) if address else None
-    serves = health is not None and health["status"] != "starting"
-    if serves and settings.explicit_roots:
-        serves = health is not None and health.get("roots_digest") == settings.roots_digest
-    if address and serves:
-        return Source(RunningServer(address).ask, f"from the server on {address.url}")
+    """A server of the roots that were named, or the one of this folder's project; else an index
+    here."""
+    for address in _candidates(settings):
+        health = get_health(address)
+        serves = health is not None and health["status"] != "starting"
+        fits = not settings.explicit_roots or (health or {}).get("roots_digest")
+        if health and serves and fits in (True, settings.roots_digest):
+            whose = f", project {health['project']}" if "project" in health else ""
+            return Source(RunningServer(address).ask, f"from the server on {address.url}{whose}")
     index, name = index_of(settings)
     return Source(_asking(index), name)
 
@@ -82,7 +83,17 @@ def sharing_server(settings: Settings, agent: str = "") -> RunningServer:
 
 def located(settings: Settings) -> Address | None:
     """Where the server of these settings answers, or None."""
-    return locate(settings, settings.api_key, settings.door)
+    address = locate(settings, settings.api_key, settings.door)
+    return address.here() if address else None
+
+
+def _candidates(settings: Settings) -> list[Address]:
+    """Roots that were named are the server's own, or a project of theirs; else the folder's."""
+    address = located(settings)
+    if address is None or not settings.explicit_roots:
+        return [address] if address else []
+    own = address._replace(tree="")
+    return [own, own._replace(project=settings.roots_digest)]
 
 
 def index_of(settings: Settings) -> tuple[Any, str]:
