@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -12,10 +13,12 @@ import msgspec
 from ..client.embedded import build_index, builder_of, generations_of
 from ..client.rpc import call
 from ..config import Settings
-from ..daemon.http import HttpClient, NoAnswer, get_health
+from ..daemon.http import Health, HttpClient, NoAnswer, get_health
 from ..daemon.locate import Address, locate
 from ..errors import OperationError, ServerAway
 from . import show
+
+WAKING_SECONDS = 3.0
 
 
 class RunningServer:
@@ -62,7 +65,7 @@ def source_of(settings: Settings) -> Source:
     """A server of the roots that were named, or the one of this folder's project; else an index
     here."""
     for address in _candidates(settings):
-        health = get_health(address)
+        health = woken(address, WAKING_SECONDS)
         serves = health is not None and health["status"] != "starting"
         fits = not settings.explicit_roots or (health or {}).get("roots_digest")
         if health and serves and fits in (True, settings.roots_digest):
@@ -70,6 +73,18 @@ def source_of(settings: Settings) -> Source:
             return Source(RunningServer(address).ask, f"from the server on {address.url}{whose}")
     index, name = index_of(settings)
     return Source(_asking(index), name)
+
+
+def woken(address: Address, seconds: float) -> Health | None:
+    """The health of a server for the project of this address, which is awake then: any request
+    wakes it. Waits for its first index so long."""
+    deadline, health = time.monotonic() + seconds, get_health(address)
+    while health and "project" in health and health["status"] == "starting":
+        if health["reasons"] or time.monotonic() > deadline:
+            break
+        RunningServer(address).request("POST", "/")
+        health = get_health(address)
+    return health
 
 
 def sharing_server(settings: Settings, agent: str = "") -> RunningServer:
