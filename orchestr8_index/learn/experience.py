@@ -2,12 +2,12 @@
 
 Everything here is a sum over decisions, so that any order of report, amendment and removal gives
 the same as counting from scratch. One caller counts at most CAP times for one entry and near-equal
-text; distinct tasks are never capped.
+text, whatever it calls itself where it has a key; distinct tasks are never capped.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterator
 from typing import Annotated, Any, TypeVar
 
@@ -32,8 +32,9 @@ class Memory:
     that of each kind's last change.
 
     `words`: the quarter points of each word of an entry, by entry, in a dict that words are only
-    ever added to: when one goes, another dict takes its place. `having`: the entries of a word.
-    Most words belong to one entry: it is kept once, as a tuple that all its words share.
+    ever added to: one without points stays until another dict takes its place. `having`: the
+    entries of a word. Most words belong to one entry: it is kept once, as a tuple that all its
+    words share.
     """
 
     def __init__(self, terms: Terms) -> None:
@@ -46,6 +47,7 @@ class Memory:
         self.having: dict[Kind, dict[str, tuple[str, ...]]] = {kind: {} for kind in KINDS}
         self.wins: Tallies = {kind: {} for kind in KINDS}
         self.losses: Tallies = {kind: {} for kind in KINDS}
+        self._zeros: Counter[tuple[Kind, str]] = Counter()
         self._alone: dict[str, tuple[str]] = {}
         self._touched: Tallies = {kind: {} for kind in KINDS}
         self._samples: dict[tuple[Kind, str], list[tuple[str, tuple[str, ...]]]] = {}
@@ -74,7 +76,8 @@ class Memory:
         self.revision += 1
         task, moved = self.task(decision.task_description), dict[str, int]()
         for kind, entry, points in credits(decision):
-            if not self._counts(decision.caller, kind, entry, points, task.key, sign):
+            who = f"\1{decision.reporter}" if decision.reporter else decision.caller
+            if not self._counts(who, kind, entry, points, task.key, sign):
                 moved.setdefault(entry, 0)
                 continue
             moved[entry] = moved.get(entry, 0) + sign * points
@@ -98,14 +101,20 @@ class Memory:
     def _move(self, kind: Kind, entry: str, points: int, task: Task) -> None:
         words = self.words[kind].setdefault(entry, {})
         for word in task.words:
-            before = words.get(word, 0)
-            words[word] = before + points
-            if not before or not words[word]:
-                self._place(kind, entry, word, not before)
-        if not all(map(words.__getitem__, task.words)):
-            words = self.words[kind][entry] = {word: n for word, n in words.items() if n}
-        if not words:
-            del self.words[kind][entry]
+            before = words.get(word)
+            after = words[word] = (before or 0) + points
+            if bool(before) != bool(after):
+                self._place(kind, entry, word, bool(after))
+            self._zeros[kind, entry] += (after == 0) - (before == 0)
+        if 2 * self._zeros[kind, entry] >= len(words):
+            self._purge(kind, entry)
+
+    def _purge(self, kind: Kind, entry: str) -> None:
+        """Drop words without points once they are half of all: a removal costs what it moves."""
+        words = self.words[kind].pop(entry)
+        del self._zeros[kind, entry]
+        if left := {word: points for word, points in words.items() if points}:
+            self.words[kind][entry] = left
 
     def _place(self, kind: Kind, entry: str, word: str, has: bool) -> None:
         """Note that the entry has points for the word, or has none any more."""
@@ -160,7 +169,7 @@ class Memory:
 
     def dump(self) -> bytes:
         """Everything that counts, without the samples."""
-        state = (self.revision, self.times, self.words, self.wins, self.losses)
+        state = (self.revision, self.times, self._pointed(), self.wins, self.losses)
         return msgspec.msgpack.encode(state)
 
     def load(self, data: bytes) -> None:
@@ -182,11 +191,19 @@ class Memory:
             return self._alone.setdefault(entries[0], (entries[0],))
         return tuple(entries)
 
+    def _pointed(self) -> Words:
+        """The words that have points."""
+        found: Words = {}
+        for kind, entries in self.words.items():
+            pointed = {entry: _pointed(words) for entry, words in entries.items()}
+            found[kind] = {entry: words for entry, words in pointed.items() if words}
+        return found
+
     def counted(self) -> dict[str, Any]:
         """What two memories must agree in, whatever order their decisions came in."""
         return {
             "times": self.times,
-            "words": self.words,
+            "words": self._pointed(),
             "having": self.having,
             "wins": self.wins,
             "losses": self.losses,
@@ -199,6 +216,10 @@ _Tallies = dict[Kind, dict[str, _Count]]
 _State = tuple[
     _Count, dict[int, _Count], dict[Kind, dict[str, dict[str, _Total]]], _Tallies, _Tallies
 ]
+
+
+def _pointed(words: dict[str, int]) -> dict[str, int]:
+    return words if all(words.values()) else {word: n for word, n in words.items() if n}
 
 
 def _add(counts: dict[_Key, int], key: _Key, amount: int) -> None:

@@ -20,7 +20,8 @@ class Caller(Struct, frozen=True):
     """`name` is the key's, or the peer's address; a right includes those before it.
 
     `agent` is what a caller without a key calls itself; `tree` the folder that it works in;
-    `project` the one that it names. `own`: a program of this very user, who is believed what
+    `project` the one that it names. `ident` is the key's id, which no later key of that name has;
+    "" without one, and for the command line of this user. `own`: a program of this very user, who is believed what
     folders there are.
     """
 
@@ -31,6 +32,7 @@ class Caller(Struct, frozen=True):
     tree: str = ""
     project: str = ""
     own: bool = False
+    ident: str = ""
 
     @property
     def label(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar, get_args
 
@@ -13,20 +13,26 @@ import msgspec
 
 from ..records import Decision, Pattern, Result
 from ..reports import MOST_COUNTED
+from . import chain
+from .schema import columns_of
 
 _COLUMNS = (
     "id, task_id, task_description, agents_used, result, duration_ms, tokens_saved, timestamp, "
-    "resolved_by, skills_used, workflows_used, model, caller, unknown"
+    "resolved_by, skills_used, workflows_used, model, caller, unknown, reporter, pattern"
 )
+_LATER = {"reporter": "''", "pattern": "NULL"}  # columns that an older database lacks
 _PATTERN = (
     "id, goal, agent_sequence, dependencies, parallel_groups, success_count, failure_count, "
     "avg_duration_ms, avg_tokens_saved, created_at, updated_at, stored, "
-    "duration_total, duration_count, tokens_total, tokens_count"
+    "duration_total, duration_count, tokens_total, tokens_count, stored_by"
 )
 _OF_LISTS = ("agent_sequence", "dependencies", "parallel_groups")
 _LISTS = msgspec.json.Decoder(tuple[str, ...])
 _RESULTS = get_args(Result)
 T = TypeVar("T", int, float)
+Where = tuple[str, tuple[Any, ...]]
+"""A condition of SQL and its values."""
+EVERYWHERE: Where = ("1", ())
 
 
 def now() -> str:
@@ -41,8 +47,16 @@ def moment(seconds: float | None) -> str:
 
 
 def digest_of(decision: Decision) -> str:
-    """A digest over everything that the decision says, its number included."""
-    return hashlib.sha256(msgspec.msgpack.encode(decision)).hexdigest()[:32]
+    """A digest over everything that the decision says, its number included.
+
+    What an earlier version did not keep is left out where it is not there: its digests hold.
+    """
+    said = msgspec.structs.asdict(decision)
+    if not decision.reporter:
+        del said["reporter"]
+    if decision.pattern is None:
+        del said["pattern"]
+    return hashlib.sha256(msgspec.msgpack.encode(said)).hexdigest()[:32]
 
 
 # --- decisions ---------------------------------------------------------------------------------
@@ -51,12 +65,16 @@ def digest_of(decision: Decision) -> str:
 def insert_decision(connection: sqlite3.Connection, decision: Decision) -> Decision | None:
     """Returns the decision with its number; None when there is one of this task already."""
     numbered = msgspec.structs.replace(decision, id=last_number(connection) + 1)
+    digest = digest_of(numbered)
     inserted = connection.execute(
-        f"INSERT INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(15)}) "
+        f"INSERT INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(17)}) "
         "ON CONFLICT (task_id) DO NOTHING",
-        (*_row(numbered), digest_of(numbered)),
+        (*_row(numbered), digest),
     )
-    return numbered if inserted.rowcount else None
+    if not inserted.rowcount:
+        return None
+    chain.append(connection, chain.REPORT, numbered.id, digest)
+    return numbered
 
 
 def last_number(connection: sqlite3.Connection) -> int:
@@ -70,26 +88,54 @@ def last_number(connection: sqlite3.Connection) -> int:
 
 def put_back(connection: sqlite3.Connection, decision: Decision) -> None:
     """A decision under the number that it has; one of the same task makes way."""
+    digest = digest_of(decision)
     connection.execute(
-        f"INSERT OR REPLACE INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(15)})",
-        (*_row(decision), digest_of(decision)),
+        f"INSERT OR REPLACE INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(17)})",
+        (*_row(decision), digest),
     )
+    chain.append(connection, chain.REPORT, decision.id, digest)
 
 
 def replace_decision(connection: sqlite3.Connection, decision: Decision) -> Decision:
     """Amend the row with the decision's number; the checkpoint no longer holds."""
     names = [name.strip() for name in _COLUMNS.split(",")][1:]
     sets = ", ".join(f"{name} = ?" for name in [*names, "digest"])
-    values = (*_row(decision)[1:], digest_of(decision), decision.id)
+    digest = digest_of(decision)
+    values = (*_row(decision)[1:], digest, decision.id)
     connection.execute(f"UPDATE decision_history SET {sets} WHERE id = ?", values)
+    chain.append(connection, chain.AMEND, decision.id, digest)
     drop_checkpoint(connection)
     return decision
 
 
 def delete_decisions(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    rows = [(number,) for number in numbers]
-    connection.executemany("DELETE FROM decision_history WHERE id = ?", rows)
+    for number in numbers:
+        sql = "DELETE FROM decision_history WHERE id = ? RETURNING digest"
+        for (digest,) in connection.execute(sql, (number,)).fetchall():
+            chain.append(connection, chain.FORGET, number, digest)
     drop_checkpoint(connection)
+
+
+def forget(
+    connection: sqlite3.Connection, chosen: Callable[[Decision], bool], among: Where
+) -> list[Decision]:
+    """Remove the chosen decisions, looked for where `among` holds; returns them."""
+    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE {among[0]} ORDER BY id"
+    gone = [each for each in map(_decision, connection.execute(sql, among[1])) if chosen(each)]
+    if gone:
+        delete_decisions(connection, [decision.id for decision in gone])
+    return gone
+
+
+def among(task_id: str | None, before: str | None, by: str | None) -> Where:
+    """Where to look for the decisions of a task, before a moment, or of a key: by an index."""
+    if task_id is not None:
+        return "task_id = ?", (task_id,)
+    if before is not None:
+        return "timestamp < ?", (before,)
+    if by is not None:
+        return "reporter = ? OR (reporter >= ? AND reporter < ?)", (by, f"{by}#", f"{by}$")
+    return EVERYWHERE
 
 
 def find_decision(connection: sqlite3.Connection, task_id: str) -> Decision | None:
@@ -98,18 +144,28 @@ def find_decision(connection: sqlite3.Connection, task_id: str) -> Decision | No
     return _decision(row) if row else None
 
 
-def decisions(connection: sqlite3.Connection, after: int = 0) -> Iterator[Decision]:
-    """All decisions with a number above `after`, in the order in which they were made."""
-    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE id > ? ORDER BY id"
-    return map(_decision, connection.execute(sql, (after,)))
-
-
-def decisions_of(
-    connection: sqlite3.Connection, sequence: tuple[str, ...], last: int
+def decisions(
+    connection: sqlite3.Connection, after: int = 0, among: Where = EVERYWHERE
 ) -> Iterator[Decision]:
-    """The decisions of one sequence of agents with a number up to `last`, in order."""
-    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE agents_used = ? AND id <= ? ORDER BY id"
-    return map(_decision, connection.execute(sql, (_json(sequence), last)))
+    """All decisions with a number above `after`, in the order in which they were made."""
+    where = f"id > ? AND ({among[0]}) ORDER BY id"
+    sql = f"SELECT {_columns(connection)} FROM decision_history WHERE {where}"
+    return map(_decision, connection.execute(sql, (after, *among[1])))
+
+
+def first_of(connection: sqlite3.Connection, pattern: int) -> Decision | None:
+    """The first decision that counts for a pattern."""
+    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE pattern = ? ORDER BY id LIMIT 1"
+    return next(map(_decision, connection.execute(sql, (pattern,))), None)
+
+
+def _columns(connection: sqlite3.Connection) -> str:
+    """Those of a decision, also where the database is of an earlier version."""
+    there = columns_of(connection, "decision_history")
+    return ", ".join(
+        f"{_LATER[name]} AS {name}" if name in _LATER and name not in there else name
+        for name in _COLUMNS.split(", ")
+    )
 
 
 def checked_decisions(
@@ -117,7 +173,7 @@ def checked_decisions(
 ) -> Iterator[tuple[Decision, bool]]:
     """(decision, whether its row is as it was written), in the order of their numbers."""
     where = "WHERE id > ? AND id <= ? ORDER BY id"
-    sql = f"SELECT {_COLUMNS}, digest FROM decision_history {where}"
+    sql = f"SELECT {_columns(connection)}, digest FROM decision_history {where}"
     for *row, digest in connection.execute(sql, (after, last)):
         decision = _decision(row)
         yield decision, tuple(row) == _row(decision) and digest == digest_of(decision)
@@ -144,6 +200,8 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.model,
         decision.caller,
         _json(decision.unknown),
+        decision.reporter,
+        decision.pattern,
     )
 
 
@@ -164,6 +222,8 @@ def _decision(row: Sequence[Any]) -> Decision:
         model=str(row[11]),
         caller=str(row[12]),
         unknown=read_names(row[13]),
+        reporter=str(row[14]),
+        pattern=_counted(row[15], int),
     )
 
 
@@ -184,28 +244,23 @@ def read_names(text: Any) -> tuple[str, ...]:
 
 def write_patterns(connection: sqlite3.Connection, patterns: Sequence[Pattern]) -> None:
     connection.executemany(
-        f"INSERT OR REPLACE INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(16)})",
+        f"INSERT OR REPLACE INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(17)})",
         [_pattern_row(pattern) for pattern in patterns],
     )
 
 
-def define_pattern(connection: sqlite3.Connection, pattern: Pattern) -> bool:
-    """Write what was stored on purpose; the record of one that is there stays as it is.
-
-    Returns whether there are decisions of its sequence: the checkpoint no longer holds then.
-    """
+def define_pattern(connection: sqlite3.Connection, pattern: Pattern) -> None:
+    """Write what was stored on purpose; the record of one that is there stays as it is."""
     row = _pattern_row(pattern)
     connection.execute(
-        f"INSERT INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(16)}) "
-        "ON CONFLICT (id) DO UPDATE SET dependencies = excluded.dependencies, "
-        "parallel_groups = excluded.parallel_groups, stored = 1, updated_at = excluded.updated_at",
-        (*row[:5], 0, 0, None, None, *row[9:12], 0.0, 0, 0, 0),
+        f"INSERT INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(17)}) "
+        "ON CONFLICT (id) DO UPDATE SET dependencies = excluded.dependencies, parallel_groups = "
+        "excluded.parallel_groups, stored = 1, updated_at = excluded.updated_at, "
+        "goal = excluded.goal, stored_by = excluded.stored_by",
+        (*row[:5], 0, 0, None, None, *row[9:12], 0.0, 0, 0, 0, row[16]),
     )
-    sql = "SELECT EXISTS (SELECT 1 FROM decision_history WHERE agents_used = ?)"
-    if not connection.execute(sql, (_json(pattern.agent_sequence),)).fetchone()[0]:
-        return False
+    chain.append_plan(connection, pattern.id)
     drop_checkpoint(connection)
-    return True
 
 
 def clear_patterns(connection: sqlite3.Connection) -> None:
@@ -222,11 +277,14 @@ def patterns(connection: sqlite3.Connection) -> tuple[list[Pattern], list[str]]:
     stored on purpose the goal and the agents are kept where these are whole."""
     found: list[Pattern] = []
     bent: list[str] = []
-    for row in connection.execute(f"SELECT {_PATTERN} FROM orchestration_patterns ORDER BY id"):
+    later = "stored_by" in columns_of(connection, "orchestration_patterns")
+    names = _PATTERN if later else _PATTERN.replace("stored_by", "''")
+    for row in connection.execute(f"SELECT {names} FROM orchestration_patterns ORDER BY id"):
         pattern = _pattern(row)
         if pattern is None:
             bent.append(f"the row of pattern {row[0]} cannot be read")
-            pattern = _pattern((*row[:3], "{}", "[]", 0, 0, 0, 0, "", "", row[11], 0.0, 0, 0, 0))
+            counts = (0, 0, 0, 0, "", "", row[11], 0.0, 0, 0, 0, row[16])
+            pattern = _pattern((*row[:5], *counts)) or _pattern((*row[:3], "{}", "[]", *counts))
         if pattern is not None:
             found.append(pattern)
     return found, bent
@@ -250,6 +308,7 @@ def _pattern_row(pattern: Pattern) -> tuple[Any, ...]:
         pattern.duration_count,
         pattern.tokens_total,
         pattern.tokens_count,
+        pattern.stored_by,
     )
 
 
@@ -263,8 +322,9 @@ def _pattern(row: Sequence[Any]) -> Pattern | None:
     try:
         lists = {name: msgspec.json.decode(named[name]) for name in _OF_LISTS}
         given = {**named, **lists, "stored": (False, True)[named["stored"]]}
+        given["duration_us"] = round(named["duration_total"] * 1000)
         return msgspec.convert(given, Pattern)
-    except (msgspec.MsgspecError, TypeError, IndexError, UnicodeError):
+    except (msgspec.MsgspecError, TypeError, LookupError, ValueError, OverflowError):
         return None
 
 

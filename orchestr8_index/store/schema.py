@@ -7,12 +7,30 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Callable
 
 from ..errors import StoreTooNew
+from . import chain
 from .database import transaction
 from .lease import TABLE as LEASE
 
-Steps = tuple[tuple[str, ...], ...]
+Step = str | Callable[[sqlite3.Connection], None]
+Steps = tuple[tuple[Step, ...], ...]
+
+
+def _added(table: str, column: str, kind: str) -> Step:
+    def add(connection: sqlite3.Connection) -> None:
+        if column not in columns_of(connection, table):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+
+    return add
+
+
+def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
+    """Their names; none where there is no such table."""
+    return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+
+
 MIGRATIONS: Steps = (
     (
         """CREATE TABLE IF NOT EXISTS agent_queries (
@@ -49,10 +67,26 @@ MIGRATIONS: Steps = (
             what TEXT NOT NULL, outcome TEXT NOT NULL, times INTEGER NOT NULL)""",
     ),
     LEASE,
+    (
+        _added("decision_history", "reporter", "TEXT NOT NULL DEFAULT ''"),
+        _added("decision_history", "pattern", "INTEGER"),
+        _added("orchestration_patterns", "stored_by", "TEXT NOT NULL DEFAULT ''"),
+        _added("audit", "link", "TEXT NOT NULL DEFAULT ''"),
+        "CREATE INDEX IF NOT EXISTS decision_history_reporter ON decision_history (reporter)",
+        "CREATE INDEX IF NOT EXISTS decision_history_pattern ON decision_history (pattern)",
+        """CREATE TABLE IF NOT EXISTS chain (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT NOT NULL, subject INTEGER NOT NULL,
+            digest TEXT NOT NULL, link TEXT NOT NULL)""",
+        """CREATE TABLE IF NOT EXISTS seal (
+            name TEXT PRIMARY KEY, number INTEGER NOT NULL, link TEXT NOT NULL) WITHOUT ROWID""",
+        chain.begin,
+    ),
 )
 
 
-REPLACEABLE = {"agent_queries", "audit", "checkpoint", "lease", "orchestration_patterns"}
+REPLACEABLE = {
+    "agent_queries", "audit", "chain", "checkpoint", "lease", "orchestration_patterns", "seal"
+}  # fmt: skip
 """Tables that begin anew where they are missing: what is learnt stands in the decisions."""
 
 
@@ -73,7 +107,10 @@ def migrate(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> int:
     for number in range(version(connection), len(steps)):
         with transaction(connection):
             for statement in steps[number]:
-                connection.execute(statement)
+                if callable(statement):
+                    statement(connection)
+                else:
+                    connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number + 1}")
     return version(connection)
 
