@@ -40,6 +40,7 @@ def expire(connection: sqlite3.Connection, journal: Journal) -> Topics:
 
 
 def next_due(connection: sqlite3.Connection) -> int:
+    """When the next lease, value or message ends, on the clock in milliseconds."""
     return min((row[0] for row in connection.execute(_NEXT) if row[0] is not None), default=NEVER)
 
 
@@ -60,6 +61,7 @@ def _expire_items(
             if not number:
                 change.forget(key)
         topics[project] += change.topics
+        journal.expired += len(change.topics)
 
 
 def _expire_holds(
@@ -70,6 +72,7 @@ def _expire_holds(
         for rev in sorted({rev for (rev,) in revisions}):
             rows = holds(connection, project, "rev = ? AND ends <= ?", rev, now)
             end(change, rows, "expired")
+            journal.expired += len(rows)
         topics[project] += change.topics
 
 

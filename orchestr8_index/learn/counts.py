@@ -25,7 +25,7 @@ from .experience import Memory
 from .patterns import Patterns, differing
 from .receipt import Applied, entry_changes, pattern_change
 
-CHECKPOINT, FORMAT = "experience", 4
+CHECKPOINT, FORMAT = "experience", 5
 DIGEST = 16  # bytes, before a checkpoint
 REMEMBERED = 2_000
 
@@ -46,6 +46,7 @@ class Counts:
 
     store: Store
     terms: Terms
+    project: str = ""
     memory: Memory = field(init=False)
     patterns: Patterns = field(init=False)
     last: int = 0
@@ -56,15 +57,16 @@ class Counts:
 
     def __post_init__(self) -> None:
         self.memory = Memory(self.terms)
-        self.patterns = Patterns(self.memory.task)
+        self.patterns = Patterns(self.memory.task, self.project)
 
-    def load(self) -> None:
-        """Read the checkpoint of an open store and count what came after it."""
-        reader = self.store.reader
-        found, self.bent = ledger.patterns(reader)
+    def load(self, reader: sqlite3.Connection | None = None) -> None:
+        """Read the checkpoint of an open store and count what came after it. In another thread it
+        needs a `reader` of its own."""
+        reader = reader or self.store.reader
+        found, self.bent = ledger.patterns(reader, self.project)
         self.patterns.load(found)
-        saved = ledger.read_checkpoint(reader, CHECKPOINT)
-        if saved is not None and not self._load_checkpoint(saved):
+        saved = ledger.read_checkpoint(reader, CHECKPOINT, self.project)
+        if saved is not None and not self._load_checkpoint(saved, reader):
             self.bent.append("the checkpoint does not fit what is there")
         if saved is None or self.bent:
             self._forget_checkpoint()
@@ -80,7 +82,8 @@ class Counts:
             self.patterns.read = self.memory.task
 
     def _count_rest(self, reader: sqlite3.Connection) -> None:
-        for decision in ledger.decisions(reader, max(0, self.last - REMEMBERED)):
+        after = max(0, self.last - REMEMBERED)
+        for decision in ledger.decisions(reader, after, self.project):
             if decision.id <= self.last:
                 self.memory.remind(decision)
             elif decision.pattern is None:  # from before that was kept
@@ -97,7 +100,7 @@ class Counts:
             ledger.replace_decision(connection, decision)
         self.unassigned.clear()
 
-    def _load_checkpoint(self, data: Any) -> bool:
+    def _load_checkpoint(self, data: Any, reader: sqlite3.Connection) -> bool:
         """False for one that is damaged or of another format: everything is then counted again."""
         if not isinstance(data, bytes) or data[:DIGEST] != _digest(data[DIGEST:]):
             return False
@@ -105,7 +108,7 @@ class Counts:
             form, last, memory, patterns = msgspec.msgpack.decode(data[DIGEST:], type=_State)
             if form != FORMAT or patterns != _digest_of(self.patterns):
                 return False
-            if not 0 <= last <= ledger.last_number(self.store.reader):
+            if not 0 <= last <= ledger.last_number(reader):
                 return False
             self.memory.load(memory)
         except msgspec.MsgspecError:
@@ -127,9 +130,10 @@ class Counts:
 
         def write(connection: sqlite3.Connection) -> None:
             if all_of_them:
-                ledger.clear_patterns(connection)
+                ledger.clear_patterns(connection, self.project)
             write_patterns(connection)
-            ledger.write_checkpoint(connection, CHECKPOINT, _digest(state) + state)
+            sealed = _digest(state) + state
+            ledger.write_checkpoint(connection, CHECKPOINT, sealed, self.project)
 
         return write
 
@@ -142,7 +146,7 @@ class Counts:
         gone = tuple(self.patterns.gone)
 
         def write(connection: sqlite3.Connection) -> None:
-            ledger.delete_patterns(connection, gone)
+            ledger.delete_patterns(connection, gone, self.project)
             ledger.write_patterns(connection, rows)
 
         return write
@@ -205,7 +209,7 @@ class Counts:
             self.patterns.remove(decision, self._first_of)
 
     def _first_of(self, pattern: int) -> Decision | None:
-        return ledger.first_of(self.store.reader, pattern)
+        return ledger.first_of(self.store.reader, pattern, self.project)
 
 
 def _digest_of(patterns: Patterns) -> bytes:

@@ -31,10 +31,10 @@ class Memory:
     """The owner of the experience. `revision` grows with everything that is applied; `changed` is
     that of each kind's last change.
 
-    `words`: the quarter points of each word of an entry, by entry, in a dict that words are only
-    ever added to: one without points stays until another dict takes its place. `having`: the
+    `words`: how many successes each word of an entry has, by entry, in a dict that words are only
+    ever added to: one with none left stays until another dict takes its place. `having`: the
     entries of a word. Most words belong to one entry: it is kept once, as a tuple that all its
-    words share.
+    words share. `failed`: how many failures, likewise.
     """
 
     def __init__(self, terms: Terms) -> None:
@@ -44,17 +44,18 @@ class Memory:
         self.changed: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         self.times: dict[int, int] = {}
         self.words: Words = {kind: {} for kind in KINDS}
+        self.failed: Words = {kind: {} for kind in KINDS}
         self.having: dict[Kind, dict[str, tuple[str, ...]]] = {kind: {} for kind in KINDS}
         self.wins: Tallies = {kind: {} for kind in KINDS}
         self.losses: Tallies = {kind: {} for kind in KINDS}
-        self._zeros: Counter[tuple[Kind, str]] = Counter()
+        self._zeros: Counter[tuple[bool, Kind, str]] = Counter()
         self._alone: dict[str, tuple[str]] = {}
         self._touched: Tallies = {kind: {} for kind in KINDS}
         self._samples: dict[tuple[Kind, str], list[tuple[str, tuple[str, ...]]]] = {}
 
     @property
     def experience(self) -> Experience:
-        of = (self.having, self.wins, self.words, self.alike, self.changed_since)
+        of = (self.having, self.wins, self.words, self.failed, self.alike, self.changed_since)
         return Experience(self.revision, *of)
 
     def task(self, text: str) -> Task:
@@ -81,12 +82,11 @@ class Memory:
                 moved.setdefault(entry, 0)
                 continue
             moved[entry] = moved.get(entry, 0) + sign * points
-            self._move(kind, entry, sign * points, task)
             self._touch(kind, entry)
-            tally = self.wins[kind] if points == WON else self.losses[kind]
-            _add(tally, entry, sign)
+            self._count_words(points == WON, kind, entry, sign, task)
             if points == WON:
                 self._sample(kind, entry, decision.task_description, task, sign)
+            _add(self.wins[kind] if points == WON else self.losses[kind], entry, sign)
         return moved
 
     def _counts(
@@ -98,26 +98,28 @@ class Memory:
         _add(self.times, who, sign)
         return min(before, self.times.get(who, 0)) < CAP
 
-    def _move(self, kind: Kind, entry: str, points: int, task: Task) -> None:
-        words = self.words[kind].setdefault(entry, {})
+    def _count_words(self, won: bool, kind: Kind, entry: str, sign: int, task: Task) -> None:
+        key = (won, kind, entry)
+        words = (self.words if won else self.failed)[kind].setdefault(entry, {})
         for word in task.words:
             before = words.get(word)
-            after = words[word] = (before or 0) + points
-            if bool(before) != bool(after):
+            after = words[word] = (before or 0) + sign
+            self._zeros[key] += (after == 0) - (before == 0)
+            if won and bool(before) != bool(after):
                 self._place(kind, entry, word, bool(after))
-            self._zeros[kind, entry] += (after == 0) - (before == 0)
-        if 2 * self._zeros[kind, entry] >= len(words):
-            self._purge(kind, entry)
+        if 2 * self._zeros[key] >= len(words):
+            self._purge(key)
 
-    def _purge(self, kind: Kind, entry: str) -> None:
-        """Drop words without points once they are half of all: a removal costs what it moves."""
-        words = self.words[kind].pop(entry)
-        del self._zeros[kind, entry]
-        if left := {word: points for word, points in words.items() if points}:
-            self.words[kind][entry] = left
+    def _purge(self, key: tuple[bool, Kind, str]) -> None:
+        """Drop words with no count once they are half of all: a removal costs what it moves."""
+        won, kind, entry = key
+        words = (self.words if won else self.failed)[kind]
+        del self._zeros[key]
+        if left := _pointed(words.pop(entry)):
+            words[entry] = left
 
     def _place(self, kind: Kind, entry: str, word: str, has: bool) -> None:
-        """Note that the entry has points for the word, or has none any more."""
+        """Note that the entry has won with the word, or has not any more."""
         having = self.having[kind]
         if has and word not in having:
             having[word] = self._shared([entry])
@@ -169,7 +171,8 @@ class Memory:
 
     def dump(self) -> bytes:
         """Everything that counts, without the samples."""
-        state = (self.revision, self.times, self._pointed(), self.wins, self.losses)
+        words, failed = _pointed_of(self.words), _pointed_of(self.failed)
+        state = (self.revision, self.times, words, failed, self.wins, self.losses)
         return msgspec.msgpack.encode(state)
 
     def load(self, data: bytes) -> None:
@@ -177,12 +180,13 @@ class Memory:
         state = msgspec.msgpack.decode(data, type=_State)
         if any(len(of_kinds) < len(KINDS) for of_kinds in state[2:]):
             raise msgspec.ValidationError("a kind of entries is missing")
-        self.revision, self.times, self.words, self.wins, self.losses = state
+        self.revision, self.times, self.words, self.failed, self.wins, self.losses = state
         for kind, by_entry in self.words.items():
             found: dict[str, list[str]] = {}
             for entry in sorted(by_entry):
                 for word in by_entry[entry]:
                     found.setdefault(word, []).append(entry)
+            for entry in {**by_entry, **self.failed[kind]}:
                 self._touch(kind, entry)
             self.having[kind] = {word: self._shared(entries) for word, entries in found.items()}
 
@@ -191,31 +195,31 @@ class Memory:
             return self._alone.setdefault(entries[0], (entries[0],))
         return tuple(entries)
 
-    def _pointed(self) -> Words:
-        """The words that have points."""
-        found: Words = {}
-        for kind, entries in self.words.items():
-            pointed = {entry: _pointed(words) for entry, words in entries.items()}
-            found[kind] = {entry: words for entry, words in pointed.items() if words}
-        return found
-
     def counted(self) -> dict[str, Any]:
         """What two memories must agree in, whatever order their decisions came in."""
         return {
             "times": self.times,
-            "words": self._pointed(),
+            "words": _pointed_of(self.words),
+            "failed": _pointed_of(self.failed),
             "having": self.having,
             "wins": self.wins,
             "losses": self.losses,
         }
 
 
-_Total = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Tallies = dict[Kind, dict[str, _Count]]
-_State = tuple[
-    _Count, dict[int, _Count], dict[Kind, dict[str, dict[str, _Total]]], _Tallies, _Tallies
-]
+_Words = dict[Kind, dict[str, dict[str, _Count]]]
+_State = tuple[_Count, dict[int, _Count], _Words, _Words, _Tallies, _Tallies]
+
+
+def _pointed_of(of: Words) -> Words:
+    """Without the words that have no count."""
+    found: Words = {}
+    for kind, entries in of.items():
+        pointed = {entry: _pointed(words) for entry, words in entries.items()}
+        found[kind] = {entry: words for entry, words in pointed.items() if words}
+    return found
 
 
 def _pointed(words: dict[str, int]) -> dict[str, int]:

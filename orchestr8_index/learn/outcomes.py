@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from ..errors import Forbidden
@@ -81,12 +81,17 @@ class Turns:
 
 
 class Outcomes:
-    """The owner of what is learnt. Use it from one event loop, after `open`."""
+    """The owner of what one project learns. Use it from one event loop, after `open`."""
 
-    def __init__(self, store: Store, terms: Terms) -> None:
-        self.store, self.counts = store, Counts(store, terms)
+    def __init__(self, store: Store, terms: Terms, project: str = "") -> None:
+        self.store, self.counts = store, Counts(store, terms, project)
         self._turns = Turns()
         self._rewriting = 0
+
+    @property
+    def project(self) -> str:
+        """As it stands in the rows."""
+        return self.counts.project
 
     @property
     def memory(self) -> Memory:
@@ -118,11 +123,10 @@ class Outcomes:
         """Read the checkpoint and count what came after it. Blocks; raises sqlite3.Error."""
         self.store.open()
         self.load()
-        if self.counts.unassigned:
-            self.store.prepare(self.counts.assign_all)
+        self.store.prepare(self.counts.assign_all)
 
     def load(self) -> None:
-        """Derive everything from an open store."""
+        """Derive everything from an open store; one that is written keeps what is derived anew."""
         self.counts.load()
 
     async def report(
@@ -130,7 +134,8 @@ class Outcomes:
     ) -> Applied:
         """Raises StoreUnavailable when the outcome is not on the disk, Forbidden for an amendment
         of what another key reported."""
-        decision = replace(read_report(report, resolve, moment), reporter=by.ident)
+        decision = read_report(report, resolve, moment)
+        decision = replace(decision, reporter=by.ident, project=self.project or UNSET)
         await self._turns.wait(report.task_id)
         return await self._insert(decision) or await self._repeat(decision, by)
 
@@ -152,7 +157,7 @@ class Outcomes:
     async def _repeat(self, decision: Decision, by: Reporter) -> Applied:
         """The decision of this task again, or an amended one."""
         await self._turns.wait(decision.task_id)
-        before = ledger.find_decision(self.store.reader, decision.task_id)
+        before = ledger.find_decision(self.store.reader, decision.task_id, self.project)
         if before is not None and before.says_the_same(decision):
             return Applied(before, Receipt(None, [], duplicate=True, unknown=list(before.unknown)))
         self.store.admit()
@@ -160,9 +165,8 @@ class Outcomes:
             return await self._insert(decision) or await self._repeat(decision, by)
         if not by.may_change(before.reporter):
             raise Forbidden(f"{ANOTHERS} reported the task {decision.task_id}.", ANOTHERS_CURE)
-        return await self._amend(
-            before, replace(decision, id=before.id, timestamp=before.timestamp)
-        )
+        now = replace(decision, id=before.id, timestamp=before.timestamp)
+        return await self._amend(before, now)
 
     async def _amend(self, before: Decision, now: Decision) -> Applied:
         assigned = self.patterns.assign(now)
@@ -183,7 +187,9 @@ class Outcomes:
         async with self._turns.alone():
             self._rewriting += 1
             try:
-                gone = await self.store.write(lambda c: ledger.forget(c, chosen, among))
+                gone = await self.store.write(
+                    lambda connection: ledger.forget(connection, chosen, among, self.project)
+                )
                 for start in range(0, len(gone), STEP):
                     self.counts.remove(gone[start : start + STEP])
                     await asyncio.sleep(0)
@@ -208,6 +214,7 @@ class Outcomes:
             if pattern.stored_by != by.ident and not by.may_change(pattern.stored_by):
                 raise Forbidden(f"{ANOTHERS} stored this pattern.", ANOTHERS_CURE)
             pattern.dependencies, pattern.parallel_groups = dependencies, groups
+            pattern.project = self.project
             await self._rewrite(
                 lambda connection: ledger.define_pattern(connection, pattern),
                 lambda _: self.patterns.keep(pattern),

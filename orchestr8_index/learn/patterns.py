@@ -5,9 +5,9 @@ joins the pattern of its sequence whose goal is most alike (similarity >= JOIN),
 success, founds one; a sequence has at most PER_SEQUENCE patterns, after which a strange task founds
 none. It keeps the number of its pattern, so that an amendment or a removal moves one decision and
 no other. A pattern's record is the sum over its decisions, its goal the task of the first, or what
-was stored on purpose. It is offered once it has MIN_WINS successes, one where it was stored on purpose (to who
-stored it without any), and as long as it is not retired: under RETIRE_UNDER success after at least
-RETIRE_AFTER uses.
+was stored on purpose. It is offered once it has MIN_WINS successes, one where it was stored on
+purpose (to who stored it without any), and as long as it is not retired: under RETIRE_UNDER success
+after at least RETIRE_AFTER uses.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ Offers = Callable[[Pattern], bool]
 
 
 def is_retired(pattern: Pattern) -> bool:
+    """Whether a pattern failed too often to be offered."""
     return pattern.uses >= RETIRE_AFTER and pattern.success_rate < RETIRE_UNDER
 
 
@@ -53,6 +54,7 @@ class Patterns:
     """All patterns, with an index of their goals' terms. `read` turns a goal into its terms."""
 
     read: Callable[[str], Task]
+    project: str = ""
     by_id: dict[int, Pattern] = field(default_factory=dict)
     changed: set[int] = field(default_factory=set)
     gone: set[int] = field(default_factory=set)
@@ -178,7 +180,7 @@ class Patterns:
         return sorted(found, key=lambda pair: (-pair[1], pair[0].id))
 
     def vote(self, text: str, offers: Offers = is_offered) -> tuple[Pattern, float] | None:
-        """The pattern that may be offered of the sequence that the NEAREST goals of all patterns speak for."""
+        """The pattern that may be offered of the sequence that the NEAREST goals speak for."""
         cosines = self._cosines(self.read(text))
         nearest = sorted(cosines, key=lambda number: (-cosines[number], number))[:NEAREST]
         weight = VOTE_PRIOR + sum(cosines[number] ** 2 for number in nearest)
@@ -271,6 +273,7 @@ class Patterns:
             self.gone.add(number)
 
     def _keep(self, pattern: Pattern) -> None:
+        pattern.project = self.project
         self.by_id[pattern.id] = pattern
         self._groups.setdefault(pattern.agent_sequence, []).append(pattern.id)
         self._goals[pattern.id] = tuple(sorted(self.read(pattern.goal).terms))
@@ -331,6 +334,7 @@ def fresh(pattern: Pattern) -> Pattern:
         updated_at=pattern.created_at,
         stored=pattern.stored,
         stored_by=pattern.stored_by,
+        project=pattern.project,
     )
 
 

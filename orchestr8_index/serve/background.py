@@ -11,6 +11,7 @@ from ..daemon.notify import notify
 from ..errors import StoreUnavailable
 from ..store.notes import write_audit
 from .health import health, metrics
+from .keys import RELOAD_SECONDS
 from .mcp.endpoint import McpRoutes
 from .renewal import LOOK_SECONDS, Renewal
 from .state import State
@@ -23,8 +24,9 @@ log = logging.getLogger("orchestr8.serve")
 async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     """Within: the store is opened, the trees are watched, and answers kept true."""
     socket, upkeep = state.settings.notify_socket, Upkeep(state)
-    if state.store is not None:
-        state.store.begin()
+    keeper = state.projects.keeper
+    if keeper is not None:
+        keeper.begin()
 
     def built(_: object) -> None:
         _log_first_build(state)
@@ -38,7 +40,7 @@ async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     yield
     notify(socket, STOPPING="1")
     parts = (mcp, upkeep, state.file_watch, state.refresh, state.projects)
-    for part in (*parts, state.store, state.shared):
+    for part in (*parts, keeper, state.shared):
         if part is not None:
             await part.stop()
     log.info("final metrics", extra={"metrics": metrics(state)})
@@ -64,7 +66,7 @@ class Upkeep:
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
-        steps = (self._check, self._renew)
+        steps = (self._check, self._check_keys, self._renew)
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
     async def stop(self) -> None:
@@ -98,14 +100,18 @@ class Upkeep:
         state = self._state
         state.check_memory()
         await state.projects.tend()
-        state.gate.keys.reload()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
-        for keeper in (state.store, state.shared):
+        for keeper in (state.projects.keeper, state.shared):
             if keeper is not None:
                 await keeper.look()
         await self.write_audit()
         return self._seconds
+
+    async def _check_keys(self) -> float:
+        """What a revoked key left open ends within a second, though nobody asks."""
+        self._state.gate.keys.reload()
+        return RELOAD_SECONDS
 
     async def write_audit(self) -> None:
         """A store that is not open yet keeps the rows waiting; one that fails loses them."""

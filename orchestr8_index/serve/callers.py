@@ -20,9 +20,10 @@ class Caller(Struct, frozen=True):
     """`name` is the key's, or the peer's address; a right includes those before it.
 
     `agent` is what a caller without a key calls itself; `tree` the folder that it works in;
-    `project` the one that it names. `ident` is the key's id, which no later key of that name has;
-    "" without one, and for the command line of this user. `own`: a program of this very user, who is believed what
-    folders there are.
+    `project` the one that it names. `own`: a program of this very user, who is believed what
+    folders there are. `share`: how much of a bound its kind may take; the hooks and the command
+    line come through a little longer than all others. `ident`: the key's id, which no later key of
+    that name has; "" without one, and for the command line of this user.
     """
 
     name: str = "local"
@@ -30,6 +31,7 @@ class Caller(Struct, frozen=True):
     keyed: bool = False
     agent: str = ""
     tree: str = ""
+    share: float = 0.9
     project: str = ""
     own: bool = False
     ident: str = ""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..config import Door, Limits
 from .audit import Audit
+from .body import LargeBodies
 from .callers import Caller
 from .events import KeyChanged
 from .keys import Keys, hash_of_bytes
 from .memory_limit import MemoryLimit
 from .rate import Buckets
 from .sessions import Sessions
+from .shares import Shares
 
 OWN_NAME = "command line"
 
@@ -32,7 +34,9 @@ class Gate:
     buckets: Buckets
     guesses: Buckets
     sessions: Sessions
+    shares: Shares
     local_hash: str = ""
+    large: LargeBodies = field(default_factory=LargeBodies)
 
     @property
     def needs_keys(self) -> bool:
@@ -41,7 +45,7 @@ class Gate:
     def holder(self, token: bytes) -> Caller | None:
         """The holder of a key, or the command line of the user who runs this server."""
         if self.local_hash and hmac.compare_digest(hash_of_bytes(token), self.local_hash):
-            return Caller(OWN_NAME)
+            return Caller(OWN_NAME, share=1.0)
         return self.keys.caller_of(token)
 
     def key_changed(self, event: KeyChanged) -> None:

@@ -41,6 +41,7 @@ def health(state: State) -> dict[str, Any]:
         "roots_digest": state.settings.roots_digest,
         "data_digest": state.settings.data_digest,
         "reasons": reasons,
+        "coordination": state.shared.figures if state.shared else {},
     }
     if index is None:
         body["progress"] = {"done": refresh.progress.done, "total": refresh.progress.total}
@@ -68,6 +69,7 @@ def _stale(seconds: float) -> str:
 
 
 def metrics(state: State) -> dict[str, Any]:
+    """The body of `GET /metrics`: counts since the start, the last sample of the process."""
     counted, sample, outcomes = state.metrics, state.samples.latest, _outcomes(state)
     uptime = time.monotonic() - state.started
     renewed = state.query_cache.renewed + state.pattern_cache.renewed
@@ -90,6 +92,7 @@ def metrics(state: State) -> dict[str, Any]:
             "patterns_offered": len(offered(state)),
             "revision": max(0, state.store.revision) if state.store else 0,
         },
+        "coordination": state.shared.figures if state.shared else {},
         "process": {
             "cpu_seconds": sample.cpu_seconds,
             "open_files": sample.open_files,

@@ -75,7 +75,9 @@ def make_web(state: State) -> ProjectAddress:
         Route("/health/live", Endpoint(state, answer_live, wakes=False), methods=GET),
         Route("/health/ready", Endpoint(state, answer_ready, wakes=False), methods=GET),
         Route("/metrics", Endpoint(state, answer_metrics, wakes=False), methods=GET),
+        Route("/events", Endpoint(state, answer_stream, wakes=False), methods=GET),
         Route("/reindex", Endpoint(state, reindex, wakes=False), methods=POST),
+        Route("/shared", Endpoint(state, answer_shared, wakes=False), methods=POST),
         Route("/hooks/claude", Endpoint(state, answer_hook, wakes=False), methods=POST),
         Route("/mcp", Endpoint(state, mcp.answer), methods=["GET", "POST", "DELETE"]),
     ]
@@ -86,7 +88,18 @@ def make_web(state: State) -> ProjectAddress:
 
 
 async def answer_rpc(state: State, scope: Scope, receive: Receive, send: Send) -> None:
-    reply = await reply_to(state, await read_body(receive))
+    await _answer_calls(state, scope, await read_body(receive), send)
+
+
+async def answer_shared(state: State, scope: Scope, receive: Receive, send: Send) -> None:
+    """The methods of the shared state, in bodies as large as a value may be."""
+    await _answer_calls(state, scope, await read_body(receive), send, "coordinate")
+
+
+async def _answer_calls(
+    state: State, scope: Scope, body: bytes, send: Send, face: str = ""
+) -> None:
+    reply = await reply_to(state, body, face)
     scope.setdefault("state", {})["rpc_methods"] = reply.methods
     await send_bytes(send, reply.status, reply.body, JSON, *reply.headers)
 
@@ -120,6 +133,12 @@ async def answer_metrics(state: State, scope: Scope, receive: Receive, send: Sen
     from .prometheus import CONTENT_TYPE, exposition
 
     await send_bytes(send, 200, exposition(state), CONTENT_TYPE.encode())
+
+
+async def answer_stream(state: State, scope: Scope, receive: Receive, send: Send) -> None:
+    from .stream import answer_events  # and with it the shared state's code
+
+    await answer_events(state, scope, receive, send)
 
 
 async def reindex(state: State, scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,6 +20,7 @@ from ..search.candidates import by_name
 from ..search.rank import rank
 from ..store.ledger import mean, moment
 from .callers import caller
+from .projectstore import ProjectStore
 from .state import State
 from .storekeeper import StoreKeeper
 
@@ -94,7 +95,7 @@ async def forget_decisions(state: State, query: ForgetQuery) -> dict[str, int]:
     return {"forgotten": await outcomes.forget(choose, among)}
 
 
-def store_of(state: State) -> StoreKeeper:
+def store_of(state: State) -> StoreKeeper | ProjectStore:
     """Raises StoreUnavailable for a server without one."""
     if state.store is None:
         raise StoreUnavailable("This server keeps no store.")

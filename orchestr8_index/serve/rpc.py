@@ -11,9 +11,12 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ..errors import InvalidRequest, ParseError, RequestError
 from .callers import caller
-from .calls import perform
+from .calls import check_face, perform
 from .send import error_body
+from .shares import account
 from .state import State
+
+MOST_BYTES = 16_000_000  # of one answer: our own clients read no more
 
 
 class Call(Struct, frozen=True):
@@ -34,18 +37,22 @@ class Response(Struct, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+LARGE_BYTES = 1_000_000
 _CALL = msgspec.json.Decoder(Call)
 _BATCH = msgspec.json.Decoder(list[Raw])
 
 
-async def reply_to(state: State, body: bytes) -> Response:
-    """The response to one call or a batch of them; an error is a response too."""
+async def reply_to(state: State, body: bytes, face: str = "") -> Response:
+    """The response to one call or a batch of them; an error is a response too.
+
+    With a face's name its methods alone are there.
+    """
     if body.lstrip()[:1] == b"[":
-        return await _reply_to_batch(state, body)
-    return await _reply_to_one(state, body)
+        return await _reply_to_batch(state, body, face)
+    return await _reply_to_one(state, body, face)
 
 
-async def _reply_to_batch(state: State, body: bytes) -> Response:
+async def _reply_to_batch(state: State, body: bytes, face: str) -> Response:
     try:
         check_text(body)
         calls = _BATCH.decode(body)
@@ -53,7 +60,10 @@ async def _reply_to_batch(state: State, body: bytes) -> Response:
     except RequestError as error:
         state.metrics.failed(error.code)
         return _failure(b"null", error)
-    replies = [await _next_reply(state, bytes(call)) for call in calls]
+    replies, room = list[Response](), state.settings.limits.max_batch_bytes
+    for call in calls:
+        replies.append(await _next_reply(state, bytes(call), face, room))
+        room -= len(replies[-1].body)
     bodies = [reply.body for reply in replies if reply.body]
     methods = ",".join(reply.methods for reply in replies)
     if not bodies:
@@ -69,28 +79,45 @@ def _check_batch(state: State, calls: int) -> None:
     state.gate.buckets.charge(caller.get().name, calls - 1)
 
 
-async def _next_reply(state: State, body: bytes) -> Response:
+async def _next_reply(state: State, body: bytes, face: str, room: int) -> Response:
     """Others get their turn between the calls of a batch."""
     await asyncio.sleep(0)
-    return await _reply_to_one(state, body)
+    return await _reply_to_one(state, body, face, room)
 
 
-async def _reply_to_one(state: State, body: bytes) -> Response:
+async def _reply_to_one(state: State, body: bytes, face: str, room: int = MOST_BYTES) -> Response:
     ident = b"null"
     notified = False
     try:
         call = _read_call(body)
         ident, notified = _ident(call)
         name = _method_name(call)
+        check_face(name, face)
     except RequestError as error:
         state.metrics.failed(error.code)
         return Response(b"", 204) if notified else _failure(ident, error)
     try:
         raw = b"{}" if isinstance(call.params, UnsetType) else bytes(call.params)
-        reply = Response(_success(ident, await perform(state, name, raw)), 200, name)
+        result = await perform(state, name, raw)
+        _check_size(state, len(result), room)
+        reply = Response(_success(ident, result), 200, name)
     except RequestError as error:
         reply = _failure(ident, error, name)
     return Response(b"", 204, name) if notified else reply
+
+
+def _check_size(state: State, size: int, room: int) -> None:
+    """Raises InvalidRequest for what the answer has no room for, and Overloaded where the answers
+    of all have none."""
+    try:
+        if size > room:
+            said = "The answers of this request are too large together."
+            raise InvalidRequest(said, "Ask for less at once: fewer calls, max_tokens, a limit.")
+        if room < MOST_BYTES:
+            account.get().hold(size)
+    except RequestError as error:
+        state.metrics.failed(error.code)
+        raise
 
 
 def _read_call(body: bytes) -> Call:
@@ -108,6 +135,9 @@ def check_text(body: bytes) -> None:
     """
     try:
         text = body.decode("utf-8")
+        if len(body) > LARGE_BYTES:  # built of objects it would take twenty times its size
+            msgspec.json.decode(body, type=Raw)
+            return
         msgspec.json.decode(body)
         json.loads(text, object_pairs_hook=_unique)
     except msgspec.ValidationError:

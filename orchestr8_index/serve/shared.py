@@ -18,12 +18,14 @@ from .callers import caller
 from .events import Events, KeyChanged
 
 if TYPE_CHECKING:
+    from ..coordinate.caller import Caller
     from ..coordinate.core import Coordination
     from .state import State
 
 NAME = "coordinate.db"
 MINUTE, DAY = 60.0, 86_400.0
 TIDY_EVERY = 60  # minutes
+FIGURES = ("locks", "waiters", "messages", "expiries", "refusals")
 log = logging.getLogger("orchestr8.shared")
 Handler = Callable[["State", Any], Awaitable[Any]]
 
@@ -48,6 +50,15 @@ class SharedKeeper:
     def reasons(self) -> list[str]:
         """What is wrong with it, for /health."""
         return self._opened.store.reasons if self._opened else []
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """For /health and /metrics; all 0 before it is used."""
+        if self._opened is None:
+            return dict.fromkeys(FIGURES, 0)
+        with contextlib.suppress(sqlite3.Error):
+            return self._opened.figures()
+        return {}
 
     async def look(self) -> None:
         """Once a second: say when the database's files were taken away."""
@@ -133,15 +144,25 @@ def shared(name: str) -> Handler:
     """The handler of a method that the shared state answers."""
 
     async def handler(state: State, params: Any) -> Any:
-        from ..coordinate.caller import Caller
-
-        if state.shared is None:
-            raise StoreUnavailable("This server keeps no shared state.")
-        asks = caller.get()
-        who = Caller(asks.label, scope=asks.right, tree=asks.tree)
-        return await getattr(await state.shared.state(), name)(who, params)
+        return await getattr(await opened(state), name)(asking(state), params)
 
     return handler
+
+
+async def opened(state: State) -> Coordination:
+    """Raises StoreUnavailable."""
+    if state.shared is None:
+        raise StoreUnavailable("This server keeps no shared state.")
+    return await state.shared.state()
+
+
+def asking(state: State) -> Caller:
+    """The caller of this request, as the shared state knows it, in the project of `state`."""
+    from ..coordinate.caller import Caller
+
+    asks = caller.get()
+    project = state.settings.repository_key
+    return Caller(asks.label, project=project, scope=asks.right, tree=asks.tree)
 
 
 def _why(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """What was done to the ledger, in two rows that are only ever appended to.
 
-Each link follows from the one before it and from the digest of what was done: so `verify` finds what
-was removed, added or rewritten behind the server's back. `chain` has reports, amendments,
+Each link follows from the one before it and from the digest of what was done: so `verify` finds
+what was removed, added or rewritten behind the server's back. `chain` has reports, amendments,
 forgotten decisions (nothing but their digest is left) and stored plans; the audit's rows carry
 their own links, as the oldest of them are pruned. Nobody's secret is in it: who rewrites all of it,
 to the last link, is not found.
@@ -17,7 +17,7 @@ from typing import Any
 REPORT, AMEND, FORGET, PLAN = "report", "amend", "forget", "plan"
 AUDIT, PRUNED = "audit", "audit pruned"  # the newest row, and the last that went
 MOST_SAID = 20
-_PLAN = "id, goal, agent_sequence, dependencies, parallel_groups, stored_by"
+_PLAN = "id, project, goal, agent_sequence, dependencies, parallel_groups, stored_by"
 _AUDIT = "timestamp, who, what, outcome, times"
 
 
@@ -26,7 +26,7 @@ def digest_of(*parts: Any) -> str:
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def append(connection: sqlite3.Connection, what: str, subject: int, digest: str) -> None:
+def append(connection: sqlite3.Connection, what: str, subject: int | str, digest: str) -> None:
     """One more link, in the transaction of what it tells of."""
     last = connection.execute("SELECT id, link FROM chain ORDER BY id DESC LIMIT 1").fetchone()
     number, before = (last[0] + 1, last[1]) if last else (1, "")
@@ -37,17 +37,23 @@ def append(connection: sqlite3.Connection, what: str, subject: int, digest: str)
     )
 
 
-def append_plan(connection: sqlite3.Connection, number: int) -> None:
+def append_plan(connection: sqlite3.Connection, number: int, project: str) -> None:
     """The plan as it stands in its row now."""
-    sql = f"SELECT {_PLAN} FROM orchestration_patterns WHERE id = ?"
-    append(connection, PLAN, number, digest_of(*connection.execute(sql, (number,)).fetchone()))
+    sql = f"SELECT {_PLAN} FROM orchestration_patterns WHERE id = ? AND project = ?"
+    row = connection.execute(sql, (number, project)).fetchone()
+    append(connection, PLAN, _plan_name(*row[:2]), digest_of(*row))
+
+
+def _plan_name(number: Any, project: Any) -> str:
+    return f"{number} of {project}" if project else f"{number}"
 
 
 def seal_audit(connection: sqlite3.Connection) -> None:
     """Give the audit's new rows their links."""
-    number, link = _sealed(connection, AUDIT) or (0, "")
+    sealed, link = _sealed(connection, AUDIT) or (0, "")
+    number = sealed
     sql = f"SELECT id, {_AUDIT} FROM audit WHERE id > ? ORDER BY id"
-    for number, *row in connection.execute(sql, (number,)).fetchall():
+    for number, *row in connection.execute(sql, (sealed,)).fetchall():
         link = digest_of(link, number, *row)
         connection.execute("UPDATE audit SET link = ? WHERE id = ?", (link, number))
     _seal(connection, AUDIT, number, link)
@@ -68,9 +74,9 @@ def begin(connection: sqlite3.Connection) -> None:
     rows = connection.execute("SELECT id, digest FROM decision_history ORDER BY id").fetchall()
     for number, digest in rows:
         append(connection, REPORT, number, digest)
-    stored = "SELECT id FROM orchestration_patterns WHERE stored = 1 ORDER BY id"
-    for (number,) in connection.execute(stored).fetchall():
-        append_plan(connection, number)
+    stored = "SELECT id, project FROM orchestration_patterns WHERE stored = 1 ORDER BY id"
+    for number, project in connection.execute(stored).fetchall():
+        append_plan(connection, number, project)
     first = connection.execute("SELECT min(id) FROM audit").fetchone()[0]
     _seal(connection, PRUNED, (first or 1) - 1, "")
     seal_audit(connection)
@@ -86,7 +92,9 @@ def breaks(connection: sqlite3.Connection) -> Iterator[str]:
     sql = "SELECT id, digest FROM decision_history ORDER BY id"
     yield from _compared("decision", dict(connection.execute(sql)), decisions)
     rows = connection.execute(f"SELECT {_PLAN} FROM orchestration_patterns WHERE stored <> 0")
-    yield from _compared("stored pattern", {row[0]: digest_of(*row) for row in rows}, plans)
+    yield from _compared(
+        "stored pattern", {_plan_name(*row[:2]): digest_of(*row) for row in rows}, plans
+    )
     yield from _audit_breaks(connection)
 
 
@@ -111,7 +119,8 @@ def _walk(connection: sqlite3.Connection, decisions: dict[Any, Any], plans: dict
 
 
 def _compared(what: str, there: dict[Any, Any], told: dict[Any, Any]) -> Iterator[str]:
-    said = [f"{what} {gone} was removed, and not by a forget" for gone in told if gone not in there]
+    lost = [number for number in told if number not in there]
+    said = [f"{what} {number} was removed, and not by a forget" for number in lost]
     for number, digest in there.items():
         if number not in told:
             said.append(f"{what} {number} was never reported here")

@@ -10,21 +10,20 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, get_args
 
 import msgspec
+from msgspec import UNSET
 
 from ..records import Decision, Pattern, Result
 from ..reports import MOST_COUNTED
 from . import chain
-from .schema import columns_of
 
 _COLUMNS = (
     "id, task_id, task_description, agents_used, result, duration_ms, tokens_saved, timestamp, "
-    "resolved_by, skills_used, workflows_used, model, caller, unknown, reporter, pattern"
+    "resolved_by, skills_used, workflows_used, model, caller, unknown, project, reporter, pattern"
 )
-_LATER = {"reporter": "''", "pattern": "NULL"}  # columns that an older database lacks
 _PATTERN = (
     "id, goal, agent_sequence, dependencies, parallel_groups, success_count, failure_count, "
     "avg_duration_ms, avg_tokens_saved, created_at, updated_at, stored, "
-    "duration_total, duration_count, tokens_total, tokens_count, stored_by"
+    "duration_total, duration_count, tokens_total, tokens_count, project, stored_by"
 )
 _OF_LISTS = ("agent_sequence", "dependencies", "parallel_groups")
 _LISTS = msgspec.json.Decoder(tuple[str, ...])
@@ -51,7 +50,7 @@ def digest_of(decision: Decision) -> str:
 
     What an earlier version did not keep is left out where it is not there: its digests hold.
     """
-    said = msgspec.structs.asdict(decision)
+    said = msgspec.to_builtins(decision)
     if not decision.reporter:
         del said["reporter"]
     if decision.pattern is None:
@@ -67,8 +66,8 @@ def insert_decision(connection: sqlite3.Connection, decision: Decision) -> Decis
     numbered = msgspec.structs.replace(decision, id=last_number(connection) + 1)
     digest = digest_of(numbered)
     inserted = connection.execute(
-        f"INSERT INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(17)}) "
-        "ON CONFLICT (task_id) DO NOTHING",
+        f"INSERT INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(18)}) "
+        "ON CONFLICT (project, task_id) DO NOTHING",
         (*_row(numbered), digest),
     )
     if not inserted.rowcount:
@@ -90,7 +89,7 @@ def put_back(connection: sqlite3.Connection, decision: Decision) -> None:
     """A decision under the number that it has; one of the same task makes way."""
     digest = digest_of(decision)
     connection.execute(
-        f"INSERT OR REPLACE INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(17)})",
+        f"INSERT OR REPLACE INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(18)})",
         (*_row(decision), digest),
     )
     chain.append(connection, chain.REPORT, decision.id, digest)
@@ -104,26 +103,31 @@ def replace_decision(connection: sqlite3.Connection, decision: Decision) -> Deci
     values = (*_row(decision)[1:], digest, decision.id)
     connection.execute(f"UPDATE decision_history SET {sets} WHERE id = ?", values)
     chain.append(connection, chain.AMEND, decision.id, digest)
-    drop_checkpoint(connection)
+    drop_checkpoint(connection, decision.project or "")
     return decision
 
 
-def delete_decisions(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
+def delete_decisions(
+    connection: sqlite3.Connection, numbers: Sequence[int], project: str | None = None
+) -> None:
+    """Those with these numbers; the checkpoint of their project, or of all, no longer holds."""
     for number in numbers:
         sql = "DELETE FROM decision_history WHERE id = ? RETURNING digest"
         for (digest,) in connection.execute(sql, (number,)).fetchall():
             chain.append(connection, chain.FORGET, number, digest)
-    drop_checkpoint(connection)
+    drop_checkpoint(connection, project)
 
 
 def forget(
-    connection: sqlite3.Connection, chosen: Callable[[Decision], bool], among: Where
+    connection: sqlite3.Connection,
+    chosen: Callable[[Decision], bool],
+    among: Where,
+    project: str = "",
 ) -> list[Decision]:
-    """Remove the chosen decisions, looked for where `among` holds; returns them."""
-    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE {among[0]} ORDER BY id"
-    gone = [each for each in map(_decision, connection.execute(sql, among[1])) if chosen(each)]
+    """Remove a project's chosen decisions, looked for where `among` holds; returns them."""
+    gone = list(filter(chosen, decisions(connection, 0, project, among)))
     if gone:
-        delete_decisions(connection, [decision.id for decision in gone])
+        delete_decisions(connection, [decision.id for decision in gone], project)
     return gone
 
 
@@ -138,50 +142,59 @@ def among(task_id: str | None, before: str | None, by: str | None) -> Where:
     return EVERYWHERE
 
 
-def find_decision(connection: sqlite3.Connection, task_id: str) -> Decision | None:
-    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE task_id = ?"
-    row = connection.execute(sql, (task_id,)).fetchone()
+def find_decision(
+    connection: sqlite3.Connection, task_id: str, project: str = ""
+) -> Decision | None:
+    """The decision of a project's task."""
+    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE project = ? AND task_id = ?"
+    row = connection.execute(sql, (project, task_id)).fetchone()
     return _decision(row) if row else None
 
 
 def decisions(
-    connection: sqlite3.Connection, after: int = 0, among: Where = EVERYWHERE
+    connection: sqlite3.Connection,
+    after: int = 0,
+    project: str | None = None,
+    among: Where = EVERYWHERE,
 ) -> Iterator[Decision]:
-    """All decisions with a number above `after`, in the order in which they were made."""
-    where = f"id > ? AND ({among[0]}) ORDER BY id"
-    sql = f"SELECT {_columns(connection)} FROM decision_history WHERE {where}"
-    return map(_decision, connection.execute(sql, (after, *among[1])))
+    """A project's decisions, or all, with a number above `after`, in the order of their making."""
+    where, values = _within(project)
+    where = f"{where}id > ? AND ({among[0]}) ORDER BY id"
+    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE {where}"
+    return map(_decision, connection.execute(sql, (*values, after, *among[1])))
 
 
-def first_of(connection: sqlite3.Connection, pattern: int) -> Decision | None:
+def first_of(connection: sqlite3.Connection, pattern: int, project: str) -> Decision | None:
     """The first decision that counts for a pattern."""
-    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE pattern = ? ORDER BY id LIMIT 1"
-    return next(map(_decision, connection.execute(sql, (pattern,))), None)
-
-
-def _columns(connection: sqlite3.Connection) -> str:
-    """Those of a decision, also where the database is of an earlier version."""
-    there = columns_of(connection, "decision_history")
-    return ", ".join(
-        f"{_LATER[name]} AS {name}" if name in _LATER and name not in there else name
-        for name in _COLUMNS.split(", ")
-    )
+    where = "project = ? AND pattern = ? ORDER BY id LIMIT 1"
+    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE {where}"
+    return next(map(_decision, connection.execute(sql, (project, pattern))), None)
 
 
 def checked_decisions(
-    connection: sqlite3.Connection, after: int = 0, last: int = 2**62
+    connection: sqlite3.Connection,
+    after: int = 0,
+    last: int = 2**62,
+    project: str | None = None,
 ) -> Iterator[tuple[Decision, bool]]:
     """(decision, whether its row is as it was written), in the order of their numbers."""
-    where = "WHERE id > ? AND id <= ? ORDER BY id"
-    sql = f"SELECT {_columns(connection)}, digest FROM decision_history {where}"
-    for *row, digest in connection.execute(sql, (after, last)):
+    within, values = _within(project)
+    where = f"WHERE {within}id > ? AND id <= ? ORDER BY id"
+    sql = f"SELECT {_COLUMNS}, digest FROM decision_history {where}"
+    for *row, digest in connection.execute(sql, (*values, after, last)):
         decision = _decision(row)
         yield decision, tuple(row) == _row(decision) and digest == digest_of(decision)
 
 
-def count_decisions(connection: sqlite3.Connection) -> int:
-    """How many there are now."""
-    return int(connection.execute("SELECT count(*) FROM decision_history").fetchone()[0])
+def count_decisions(connection: sqlite3.Connection, project: str | None = None) -> int:
+    """How many a project has now, or all have."""
+    where, values = _within(project)
+    sql = f"SELECT count(*) FROM decision_history WHERE {where}1"
+    return int(connection.execute(sql, values).fetchone()[0])
+
+
+def _within(project: str | None) -> tuple[str, tuple[str, ...]]:
+    return ("", ()) if project is None else ("project = ? AND ", (project,))
 
 
 def _row(decision: Decision) -> tuple[Any, ...]:
@@ -200,6 +213,7 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.model,
         decision.caller,
         _json(decision.unknown),
+        decision.project or "",
         decision.reporter,
         decision.pattern,
     )
@@ -222,8 +236,9 @@ def _decision(row: Sequence[Any]) -> Decision:
         model=str(row[11]),
         caller=str(row[12]),
         unknown=read_names(row[13]),
-        reporter=str(row[14]),
-        pattern=_counted(row[15], int),
+        project=str(row[14]) or UNSET,
+        reporter=str(row[15]),
+        pattern=_counted(row[16], int),
     )
 
 
@@ -244,7 +259,7 @@ def read_names(text: Any) -> tuple[str, ...]:
 
 def write_patterns(connection: sqlite3.Connection, patterns: Sequence[Pattern]) -> None:
     connection.executemany(
-        f"INSERT OR REPLACE INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(17)})",
+        f"INSERT OR REPLACE INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(18)})",
         [_pattern_row(pattern) for pattern in patterns],
     )
 
@@ -253,37 +268,41 @@ def define_pattern(connection: sqlite3.Connection, pattern: Pattern) -> None:
     """Write what was stored on purpose; the record of one that is there stays as it is."""
     row = _pattern_row(pattern)
     connection.execute(
-        f"INSERT INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(17)}) "
-        "ON CONFLICT (id) DO UPDATE SET dependencies = excluded.dependencies, parallel_groups = "
-        "excluded.parallel_groups, stored = 1, updated_at = excluded.updated_at, "
+        f"INSERT INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(18)}) "
+        "ON CONFLICT (project, id) DO UPDATE SET dependencies = excluded.dependencies, "
+        "parallel_groups = excluded.parallel_groups, stored = 1, updated_at = excluded.updated_at, "
         "goal = excluded.goal, stored_by = excluded.stored_by",
-        (*row[:5], 0, 0, None, None, *row[9:12], 0.0, 0, 0, 0, row[16]),
+        (*row[:5], 0, 0, None, None, *row[9:12], 0.0, 0, 0, 0, *row[16:]),
     )
-    chain.append_plan(connection, pattern.id)
-    drop_checkpoint(connection)
+    chain.append_plan(connection, pattern.id, pattern.project)
+    drop_checkpoint(connection, pattern.project)
 
 
-def clear_patterns(connection: sqlite3.Connection) -> None:
-    connection.execute("DELETE FROM orchestration_patterns")
+def clear_patterns(connection: sqlite3.Connection, project: str = "") -> None:
+    connection.execute("DELETE FROM orchestration_patterns WHERE project = ?", (project,))
 
 
-def delete_patterns(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    rows = [(number,) for number in numbers]
-    connection.executemany("DELETE FROM orchestration_patterns WHERE id = ?", rows)
+def delete_patterns(
+    connection: sqlite3.Connection, numbers: Sequence[int], project: str = ""
+) -> None:
+    rows = [(project, number) for number in numbers]
+    connection.executemany("DELETE FROM orchestration_patterns WHERE project = ? AND id = ?", rows)
 
 
-def patterns(connection: sqlite3.Connection) -> tuple[list[Pattern], list[str]]:
-    """All that can be read, and sentences about rows that say what no pattern can. Of one that was
-    stored on purpose the goal and the agents are kept where these are whole."""
+def patterns(
+    connection: sqlite3.Connection, project: str | None = None
+) -> tuple[list[Pattern], list[str]]:
+    """All of a project that can be read, and sentences about rows that say what no pattern can. Of
+    one that was stored on purpose the goal and the agents are kept where these are whole."""
     found: list[Pattern] = []
     bent: list[str] = []
-    later = "stored_by" in columns_of(connection, "orchestration_patterns")
-    names = _PATTERN if later else _PATTERN.replace("stored_by", "''")
-    for row in connection.execute(f"SELECT {names} FROM orchestration_patterns ORDER BY id"):
+    where, values = _within(project)
+    sql = f"SELECT {_PATTERN} FROM orchestration_patterns WHERE {where}1 ORDER BY id"
+    for row in connection.execute(sql, values):
         pattern = _pattern(row)
         if pattern is None:
             bent.append(f"the row of pattern {row[0]} cannot be read")
-            counts = (0, 0, 0, 0, "", "", row[11], 0.0, 0, 0, 0, row[16])
+            counts = (0, 0, 0, 0, "", "", row[11], 0.0, 0, 0, 0, *row[16:])
             pattern = _pattern((*row[:5], *counts)) or _pattern((*row[:3], "{}", "[]", *counts))
         if pattern is not None:
             found.append(pattern)
@@ -308,6 +327,7 @@ def _pattern_row(pattern: Pattern) -> tuple[Any, ...]:
         pattern.duration_count,
         pattern.tokens_total,
         pattern.tokens_count,
+        pattern.project,
         pattern.stored_by,
     )
 
@@ -331,19 +351,57 @@ def _pattern(row: Sequence[Any]) -> Pattern | None:
 # --- checkpoints -------------------------------------------------------------------------------
 
 
-def write_checkpoint(connection: sqlite3.Connection, name: str, data: bytes) -> None:
-    drop_checkpoint(connection)
-    connection.execute("INSERT INTO checkpoint (name, data) VALUES (?, ?)", (name, data))
+def write_checkpoint(
+    connection: sqlite3.Connection, name: str, data: bytes, project: str = ""
+) -> None:
+    drop_checkpoint(connection, project)
+    row = (_of_project(name, project), data)
+    connection.execute("INSERT INTO checkpoint (name, data) VALUES (?, ?)", row)
 
 
-def read_checkpoint(connection: sqlite3.Connection, name: str) -> Any:
+def read_checkpoint(connection: sqlite3.Connection, name: str, project: str = "") -> Any:
     """The bytes, whatever else somebody put there, or None."""
-    row = connection.execute("SELECT data FROM checkpoint WHERE name = ?", (name,)).fetchone()
+    sql = "SELECT data FROM checkpoint WHERE name = ?"
+    row = connection.execute(sql, (_of_project(name, project),)).fetchone()
     return row[0] if row else None
 
 
-def drop_checkpoint(connection: sqlite3.Connection) -> None:
-    connection.execute("DELETE FROM checkpoint")
+def drop_checkpoint(connection: sqlite3.Connection, project: str | None = None) -> None:
+    """That of a project, or of all. Of one before there were projects, the name has no colon."""
+    if project is None:
+        connection.execute("DELETE FROM checkpoint")
+    elif project:
+        connection.execute("DELETE FROM checkpoint WHERE name LIKE ?", (f"%:{project}",))
+    else:
+        connection.execute("DELETE FROM checkpoint WHERE name NOT LIKE '%:%'")
+
+
+def _of_project(name: str, project: str) -> str:
+    return f"{name}:{project}" if project else name
+
+
+# --- projects ----------------------------------------------------------------------------------
+
+
+def adopt(connection: sqlite3.Connection, project: str) -> None:
+    """What was learnt before there were projects belongs to this one from now on."""
+    before = "SELECT 1 FROM decision_history WHERE project = ''"
+    more = "SELECT 1 FROM orchestration_patterns WHERE project = ''"
+    connection.execute(
+        f"INSERT INTO adopted (project) SELECT ? WHERE EXISTS ({before} UNION ALL {more}) "
+        "AND NOT EXISTS (SELECT 1 FROM adopted)",
+        (project,),
+    )
+
+
+def name_of_project(connection: sqlite3.Connection, project: str) -> str:
+    """As a project stands in the rows: "" for the one that has what was learnt before; for any
+    while no server has said which that is."""
+    adopted = connection.execute("SELECT project FROM adopted").fetchone()
+    if adopted is None:
+        before = "SELECT EXISTS (SELECT 1 FROM decision_history WHERE project = '')"
+        return "" if connection.execute(before).fetchone()[0] else project
+    return "" if adopted[0] == project else project
 
 
 def _json(value: Any) -> str:

@@ -17,6 +17,7 @@ from ...search.candidates import by_name
 from ..callers import caller
 from ..calls import perform
 from ..state import State
+from .claims import caller_of
 from .payloads import (
     PAYLOAD,
     AgentStopped,
@@ -62,25 +63,30 @@ async def _answer(state: State, event: Payload) -> dict[str, Any]:
         return _context("UserPromptSubmit", suggest(state, event.prompt or ""))
     caller.get().must_have("report")  # every other event changes what is kept
     if isinstance(event, ToolStarting):
+        if started := state.delegations.started(event):
+            state.events.publish(started)
         return _denial(await _with_claims(state, event))
     report = _report(state, event)
     if report is not None:
         kept = _unless_foreign(state, report)
+        state.events.publish(state.delegations.told(report))
         await perform(state, "cacheDecision", msgspec.json.encode(kept))
     return _context("PostToolUse", await _with_claims(state, event))
 
 
 async def _with_claims(state: State, event: Payload) -> str:
     """A denial before a tool, what to know after it, and an end of claims; "" for silence."""
-    hooks = state.claims
+    hooks, project = state.claims, state.settings.repository_key
     if state.shared is None or hooks.policy == "off" or not event.session_id:
         return ""
-    if isinstance(event, ToolStarting):
-        return await hooks.before(await state.shared.state(), event)
-    if isinstance(event, ToolEnded):
-        return await hooks.after(await state.shared.state(), event)
+    if isinstance(event, ToolStarting | ToolEnded):
+        shared, who = await state.shared.state(), caller_of(event, project)
+        if isinstance(event, ToolStarting):
+            return await hooks.before(shared, who, event)
+        return await hooks.after(shared, who, event)
     if isinstance(event, AgentStopped | Stopped | Ended) and state.shared.ready is not None:
-        await hooks.leave(state.shared.ready, event)
+        who = caller_of(event, project)
+        await hooks.leave(state.shared.ready, who, isinstance(event, Ended))
     return ""
 
 
