@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from ..records import Decision
 from ..reports import PatternChange, Receipt
-from ..store import ledger
+from ..store import ledger, plans
 from ..store.store import Store
 from ..text import Terms
 from .experience import Memory
@@ -63,7 +63,7 @@ class Counts:
         """Read the checkpoint of an open store and count what came after it. In another thread it
         needs a `reader` of its own."""
         reader = reader or self.store.reader
-        found, self.bent = ledger.patterns(reader, self.project)
+        found, self.bent = plans.patterns(reader, self.project)
         self.patterns.load(found)
         saved = ledger.read_checkpoint(reader, CHECKPOINT, self.project)
         if saved is not None and not self._load_checkpoint(saved, reader):
@@ -130,7 +130,7 @@ class Counts:
 
         def write(connection: sqlite3.Connection) -> None:
             if all_of_them:
-                ledger.clear_patterns(connection, self.project)
+                plans.clear_patterns(connection, self.project)
             write_patterns(connection)
             sealed = _digest(state) + state
             ledger.write_checkpoint(connection, CHECKPOINT, sealed, self.project)
@@ -146,8 +146,8 @@ class Counts:
         gone = tuple(self.patterns.gone)
 
         def write(connection: sqlite3.Connection) -> None:
-            ledger.delete_patterns(connection, gone, self.project)
-            ledger.write_patterns(connection, rows)
+            plans.delete_patterns(connection, gone, self.project)
+            plans.write_patterns(connection, rows)
 
         return write
 

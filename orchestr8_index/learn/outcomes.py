@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ..errors import Forbidden
 from ..records import Decision, Experience, Kind, Pattern
 from ..reports import Receipt, Report
-from ..store import ledger
+from ..store import ledger, plans
 from ..store.store import Store
 from ..text import Terms
 from .counts import Counts, unattended
@@ -216,7 +216,7 @@ class Outcomes:
             pattern.dependencies, pattern.parallel_groups = dependencies, groups
             pattern.project = self.project
             await self._rewrite(
-                lambda connection: ledger.define_pattern(connection, pattern),
+                lambda connection: plans.define_pattern(connection, pattern),
                 lambda _: self.patterns.keep(pattern),
             )
             return pattern, created

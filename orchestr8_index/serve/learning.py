@@ -18,7 +18,8 @@ from ..records import Kind, Pattern
 from ..reports import EntryChange, ForgetQuery, PatternGoal, PatternSearch, PatternStore, Report
 from ..search.candidates import by_name
 from ..search.rank import rank
-from ..store.ledger import mean, moment
+from ..store.ledger import moment
+from ..store.plans import mean
 from .callers import caller
 from .projectstore import ProjectStore
 from .state import State

@@ -1,4 +1,4 @@
-"""The SQL that writes decisions, patterns and checkpoints, and reads them back."""
+"""The SQL that writes decisions and checkpoints, and reads them back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args
 import msgspec
 from msgspec import UNSET
 
-from ..records import Decision, Pattern, Result
+from ..records import Decision, Result
 from ..reports import MOST_COUNTED
 from . import chain
 
@@ -20,12 +20,6 @@ _COLUMNS = (
     "id, task_id, task_description, agents_used, result, duration_ms, tokens_saved, timestamp, "
     "resolved_by, skills_used, workflows_used, model, caller, unknown, project, reporter, pattern"
 )
-_PATTERN = (
-    "id, goal, agent_sequence, dependencies, parallel_groups, success_count, failure_count, "
-    "avg_duration_ms, avg_tokens_saved, created_at, updated_at, stored, "
-    "duration_total, duration_count, tokens_total, tokens_count, project, stored_by"
-)
-_OF_LISTS = ("agent_sequence", "dependencies", "parallel_groups")
 _LISTS = msgspec.json.Decoder(tuple[str, ...])
 _RESULTS = get_args(Result)
 T = TypeVar("T", int, float)
@@ -35,6 +29,7 @@ EVERYWHERE: Where = ("1", ())
 
 
 def now() -> str:
+    """The time in the form that every table has."""
     return moment(None)
 
 
@@ -158,7 +153,7 @@ def decisions(
     among: Where = EVERYWHERE,
 ) -> Iterator[Decision]:
     """A project's decisions, or all, with a number above `after`, in the order of their making."""
-    where, values = _within(project)
+    where, values = within(project)
     where = f"{where}id > ? AND ({among[0]}) ORDER BY id"
     sql = f"SELECT {_COLUMNS} FROM decision_history WHERE {where}"
     return map(_decision, connection.execute(sql, (*values, after, *among[1])))
@@ -178,8 +173,8 @@ def checked_decisions(
     project: str | None = None,
 ) -> Iterator[tuple[Decision, bool]]:
     """(decision, whether its row is as it was written), in the order of their numbers."""
-    within, values = _within(project)
-    where = f"WHERE {within}id > ? AND id <= ? ORDER BY id"
+    of, values = within(project)
+    where = f"WHERE {of}id > ? AND id <= ? ORDER BY id"
     sql = f"SELECT {_COLUMNS}, digest FROM decision_history {where}"
     for *row, digest in connection.execute(sql, (*values, after, last)):
         decision = _decision(row)
@@ -188,12 +183,13 @@ def checked_decisions(
 
 def count_decisions(connection: sqlite3.Connection, project: str | None = None) -> int:
     """How many a project has now, or all have."""
-    where, values = _within(project)
+    where, values = within(project)
     sql = f"SELECT count(*) FROM decision_history WHERE {where}1"
     return int(connection.execute(sql, values).fetchone()[0])
 
 
-def _within(project: str | None) -> tuple[str, tuple[str, ...]]:
+def within(project: str | None) -> tuple[str, tuple[str, ...]]:
+    """The beginning of a condition: rows of a project, or of all."""
     return ("", ()) if project is None else ("project = ? AND ", (project,))
 
 
@@ -202,17 +198,17 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.id,
         decision.task_id,
         decision.task_description,
-        _json(decision.agents_used),
+        to_json(decision.agents_used),
         decision.result,
         decision.duration_ms,
         decision.tokens_saved,
         decision.timestamp,
         decision.resolved_by,
-        _json(decision.skills_used),
-        _json(decision.workflows_used),
+        to_json(decision.skills_used),
+        to_json(decision.workflows_used),
         decision.model,
         decision.caller,
-        _json(decision.unknown),
+        to_json(decision.unknown),
         decision.project or "",
         decision.reporter,
         decision.pattern,
@@ -252,100 +248,6 @@ def read_names(text: Any) -> tuple[str, ...]:
         return _LISTS.decode(text)
     except (msgspec.MsgspecError, TypeError):
         return ()
-
-
-# --- patterns ----------------------------------------------------------------------------------
-
-
-def write_patterns(connection: sqlite3.Connection, patterns: Sequence[Pattern]) -> None:
-    connection.executemany(
-        f"INSERT OR REPLACE INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(18)})",
-        [_pattern_row(pattern) for pattern in patterns],
-    )
-
-
-def define_pattern(connection: sqlite3.Connection, pattern: Pattern) -> None:
-    """Write what was stored on purpose; the record of one that is there stays as it is."""
-    row = _pattern_row(pattern)
-    connection.execute(
-        f"INSERT INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(18)}) "
-        "ON CONFLICT (project, id) DO UPDATE SET dependencies = excluded.dependencies, "
-        "parallel_groups = excluded.parallel_groups, stored = 1, updated_at = excluded.updated_at, "
-        "goal = excluded.goal, stored_by = excluded.stored_by",
-        (*row[:5], 0, 0, None, None, *row[9:12], 0.0, 0, 0, 0, *row[16:]),
-    )
-    chain.append_plan(connection, pattern.id, pattern.project)
-    drop_checkpoint(connection, pattern.project)
-
-
-def clear_patterns(connection: sqlite3.Connection, project: str = "") -> None:
-    connection.execute("DELETE FROM orchestration_patterns WHERE project = ?", (project,))
-
-
-def delete_patterns(
-    connection: sqlite3.Connection, numbers: Sequence[int], project: str = ""
-) -> None:
-    rows = [(project, number) for number in numbers]
-    connection.executemany("DELETE FROM orchestration_patterns WHERE project = ? AND id = ?", rows)
-
-
-def patterns(
-    connection: sqlite3.Connection, project: str | None = None
-) -> tuple[list[Pattern], list[str]]:
-    """All of a project that can be read, and sentences about rows that say what no pattern can. Of
-    one that was stored on purpose the goal and the agents are kept where these are whole."""
-    found: list[Pattern] = []
-    bent: list[str] = []
-    where, values = _within(project)
-    sql = f"SELECT {_PATTERN} FROM orchestration_patterns WHERE {where}1 ORDER BY id"
-    for row in connection.execute(sql, values):
-        pattern = _pattern(row)
-        if pattern is None:
-            bent.append(f"the row of pattern {row[0]} cannot be read")
-            counts = (0, 0, 0, 0, "", "", row[11], 0.0, 0, 0, 0, *row[16:])
-            pattern = _pattern((*row[:5], *counts)) or _pattern((*row[:3], "{}", "[]", *counts))
-        if pattern is not None:
-            found.append(pattern)
-    return found, bent
-
-
-def _pattern_row(pattern: Pattern) -> tuple[Any, ...]:
-    return (
-        pattern.id,
-        pattern.goal,
-        _json(pattern.agent_sequence),
-        _json(pattern.dependencies),
-        _json(pattern.parallel_groups),
-        pattern.success_count,
-        pattern.failure_count,
-        mean(pattern.duration_total, pattern.duration_count),
-        mean(pattern.tokens_total, pattern.tokens_count),
-        pattern.created_at,
-        pattern.updated_at,
-        int(pattern.stored),
-        pattern.duration_total,
-        pattern.duration_count,
-        pattern.tokens_total,
-        pattern.tokens_count,
-        pattern.project,
-        pattern.stored_by,
-    )
-
-
-def mean(total: float, count: int) -> float | None:
-    return total / count if count else None
-
-
-def _pattern(row: Sequence[Any]) -> Pattern | None:
-    """None where a value is not what stands in such a row."""
-    named = dict(zip((name.strip() for name in _PATTERN.split(",")), row, strict=True))
-    try:
-        lists = {name: msgspec.json.decode(named[name]) for name in _OF_LISTS}
-        given = {**named, **lists, "stored": (False, True)[named["stored"]]}
-        given["duration_us"] = round(named["duration_total"] * 1000)
-        return msgspec.convert(given, Pattern)
-    except (msgspec.MsgspecError, TypeError, LookupError, ValueError, OverflowError):
-        return None
 
 
 # --- checkpoints -------------------------------------------------------------------------------
@@ -404,7 +306,8 @@ def name_of_project(connection: sqlite3.Connection, project: str) -> str:
     return "" if adopted[0] == project else project
 
 
-def _json(value: Any) -> str:
+def to_json(value: Any) -> str:
+    """As lists stand in a row."""
     return msgspec.json.encode(value).decode()
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from orchestr8_index.queries import AgentQuery
 from orchestr8_index.records import Decision, Pattern
-from orchestr8_index.store import ledger, notes, schema
+from orchestr8_index.store import ledger, notes, plans, schema
 from orchestr8_index.store.database import connect
 
 from ..learn.reporting import decision, written
@@ -148,18 +148,18 @@ def test_a_pattern_comes_back_as_it_was(connection: sqlite3.Connection) -> None:
         stored=True,
         stored_by="ci#12ab34cd",
     )
-    ledger.write_patterns(connection, [made])
-    assert ledger.patterns(connection) == ([made], [])
+    plans.write_patterns(connection, [made])
+    assert plans.patterns(connection) == ([made], [])
     row = connection.execute("SELECT avg_duration_ms, avg_tokens_saved FROM orchestration_patterns")
     assert row.fetchone() == (1.75, 2.5)
 
 
 def test_defining_a_pattern_keeps_its_record(connection: sqlite3.Connection) -> None:
     made = Pattern(id=1, goal="g", agent_sequence=("p:a",), success_count=3)
-    ledger.write_patterns(connection, [made])
+    plans.write_patterns(connection, [made])
     defined = msgspec.structs.replace(made, success_count=0, parallel_groups=[["p:a"]])
-    ledger.define_pattern(connection, defined)
-    ((found,), _) = ledger.patterns(connection)
+    plans.define_pattern(connection, defined)
+    ((found,), _) = plans.patterns(connection)
     assert (found.success_count, found.stored, found.parallel_groups) == (3, True, [["p:a"]])
 
 
