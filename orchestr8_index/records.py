@@ -190,16 +190,17 @@ class Pattern(Struct, kw_only=True):
 class Experience:
     """What the decisions teach the ranking, as one reads it; `revision` names its state.
 
-    `terms`: for each word of past tasks, the entries (qualified) that have points for it. `wins`:
-    counted successes of each entry. `words`: the quarter points of an entry's words, 4 for a
-    success and -1 for a failure. `alike(kind, entry, terms)`: a past task like these terms.
-    `changed_since(kind, revision)`: the entries whose points have changed after a revision.
+    `terms`: for each word of past tasks, the entries (qualified) that have won with it. `wins`:
+    counted successes of each entry. `words`: of an entry's words, the successes that had them;
+    `failed`: the failures. `alike(kind, entry, terms)`: a past task like these terms.
+    `changed_since(kind, revision)`: the entries whose counts have changed after a revision.
     """
 
     revision: int
     terms: Mapping[Kind, Mapping[str, Collection[str]]]
     wins: Mapping[Kind, Mapping[str, int]]
     words: Mapping[Kind, Mapping[str, Mapping[str, int]]]
+    failed: Mapping[Kind, Mapping[str, Mapping[str, int]]]
     alike: Callable[[Kind, str, Collection[str]], str]
     changed_since: Callable[[Kind, int], Iterable[str]]
 
@@ -207,4 +208,4 @@ class Experience:
 def no_experience() -> Experience:
     """The experience of a server that has learnt nothing."""
     nothing: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS}
-    return Experience(0, nothing, nothing, nothing, lambda *_: "", lambda *_: ())
+    return Experience(0, nothing, nothing, nothing, nothing, lambda *_: "", lambda *_: ())

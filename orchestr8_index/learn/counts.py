@@ -25,7 +25,7 @@ from .experience import Memory
 from .patterns import Patterns
 from .receipt import Applied, entry_changes, pattern_change
 
-CHECKPOINT, FORMAT = "experience", 3
+CHECKPOINT, FORMAT = "experience", 4
 DIGEST = 16  # bytes, before a checkpoint
 REMEMBERED = 2_000
 AMENDMENT_COUNTS = 500  # an amendment is worth that many decisions: only a whole recount repeats it
