@@ -171,7 +171,7 @@ class Day:
     async def run(self, hours: float) -> Figures:
         await asyncio.to_thread(self.shared.open)
         self.shared.start()
-        for start in range(0, 600 if self.policy else 0, 50):
+        for start in range(0, 1000 if self.policy else 0, 50):
             for task in self.open_tasks[start : start + 50]:
                 await self.shared.send_message(
                     _named("boss"), SendMessage(to=["queue:work"], body=task)
