@@ -28,6 +28,7 @@ from orchestr8_index.catalog.worker import BuildChild
 from orchestr8_index.config import fixture_root
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.samples import memory_mb
+from orchestr8_index.serve.shared import SharedKeeper
 from orchestr8_index.serve.state import State
 from orchestr8_index.serve.storekeeper import StoreKeeper
 
@@ -177,6 +178,7 @@ def state_in(folder: Path) -> State:
     settings = settings_of(folder / "data", fixture_root(), watch=False)
     state = state_of(settings, index, Unchanged(settings))
     state.store = StoreKeeper(settings)
+    state.shared = SharedKeeper(settings, state.events, state.ending)
     return state
 
 
@@ -186,7 +188,7 @@ async def send_bodies(
     """Ask every route with bent bodies and headers; the tally says what is wrong with answers."""
     rng, bodies, tally = random.Random(seed), corpus("bodies"), tally or Tally()
     app = make_web(state)
-    routes = (*ROUTES, *(route.path for route in app.app.routes))  # type: ignore[attr-defined]
+    routes = (*ROUTES, *(route.path for route in app.app.app.routes))  # type: ignore[attr-defined]
     async with living(app):
         await _send(app, routes, state, (count, until), tally, rng, bodies)
     return tally
@@ -204,8 +206,9 @@ async def _send(
     count, until = ends
     while tally.tried < count and time.monotonic() < until:
         body, headers = bent_body(rng, bodies), bent_headers(rng)
-        path = "/" if rng.random() < 0.7 else rng.choice(routes)
-        method = "POST" if path == "/" and rng.random() < 0.95 else rng.choice(METHODS)
+        usual = "/hooks/claude" if b"hook_event_name" in body and rng.random() < 0.8 else "/"
+        path = usual if rng.random() < 0.7 else rng.choice(routes)
+        method = "POST" if path == usual and rng.random() < 0.95 else rng.choice(METHODS)
         if path == "/mcp" and rng.random() < 0.8:
             headers = [*headers, *rng.choice(ERAS)]
         status, answer = await _request(app, method, path, headers, body, rng)
@@ -263,7 +266,8 @@ def illness(path: str, method: str, status: int, answer: bytes) -> str:
         return _illness_of_rpc(status, answer)
     if 400 <= status < 500 or status in (200, 202, 307):
         return ""
-    return "" if status == 503 and b'"starting"' in answer else f"status {status}"
+    told = (b'"starting"', b"keeps no shared state")  # there is none in this process
+    return "" if status == 503 and any(map(answer.__contains__, told)) else f"status {status}"
 
 
 def _illness_of_rpc(status: int, answer: bytes) -> str:

@@ -190,6 +190,10 @@ class Coordination(Commits):
     async def _take(self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]) -> Answer:
         ready = messages.is_waiting(self.store.reader, caller.project, boxes)
         overdue = self.journal.due <= self.clock.now()  # a take may be over
+        if params.peek and params.ack:
+            numbers = [messages.message_number(each, "ack") for each in params.ack]
+            done: Work = lambda change: messages.acknowledge(change, caller, numbers)  # noqa: E731
+            await self.change(caller, done, "read_inbox", scope="read")
         if params.peek or not (ready or overdue or params.ack):
             return messages.peek(self.store.reader, caller, params)
         work: Work = lambda change: messages.take(change, caller, params)  # noqa: E731
@@ -229,7 +233,19 @@ class Coordination(Commits):
             "rev": last_revision(connection),
             "oldest": oldest(connection),
             "calls": dict(self.counts),
+            "refusals": dict(self.refusals),
             "size_mb": self.store.size_mb,
+        }
+
+    def figures(self) -> dict[str, int]:
+        """Of all projects: what there is now, and what was counted since the start."""
+        held = self.store.reader.execute("SELECT count(*) FROM hold WHERE state = 0").fetchone()
+        return {
+            "locks": int(held[0]),
+            "waiters": self.feed.waiting,
+            "messages": self.counts["send_message"],
+            "expiries": self.journal.expired,
+            "refusals": self.refusals.total(),
         }
 
     # --- upkeep ------------------------------------------------------------------------------

@@ -11,11 +11,13 @@ import hashlib
 import logging
 import sqlite3
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from ..errors import Forbidden, InternalError, MethodNotFound, RequestError, StoreUnavailable
+from ..fit import fit_json
 from ..methods import METHODS
 from ..store.notes import query_note
 from ..table import Method
@@ -28,7 +30,7 @@ from .state import State
 from .trace import Trace
 
 from_cache: contextvars.ContextVar[bool] = contextvars.ContextVar("from_cache", default=False)
-LOGGED_BYTES = 2000
+LOGGED_BYTES, DISCOVER = 2000, "rpc.discover"
 log = logging.getLogger("orchestr8.rpc")
 
 
@@ -86,9 +88,19 @@ def _audit_failure(state: State, name: str, failure: RequestError) -> None:
 def _method(name: str) -> Method:
     method = METHODS.get(name)
     if method is None:
-        names = ", ".join(METHODS)
-        raise MethodNotFound("There is no such method.", f"The methods are {names}.")
+        raise _no_method(METHODS)
     return method
+
+
+def check_face(name: str, face: str) -> None:
+    """Raises MethodNotFound for a method that is not one of that face, if one is named."""
+    method = METHODS.get(name)
+    if face and (method is None or method.face != face):
+        raise _no_method(each.name for each in METHODS.values() if each.face == face)
+
+
+def _no_method(names: Iterable[str]) -> MethodNotFound:
+    return MethodNotFound("There is no such method.", f"The methods are {', '.join(names)}.")
 
 
 async def _perform(state: State, method: Method, raw: bytes) -> bytes:
@@ -108,7 +120,13 @@ async def _perform(state: State, method: Method, raw: bytes) -> bytes:
 
 
 async def _plain(state: State, method: Method, params: Any) -> bytes:
-    return msgspec.json.encode(await HANDLERS[method.name](state, params))
+    return _encoded(method, await HANDLERS[method.name](state, params))
+
+
+def _encoded(method: Method, result: Any) -> bytes:
+    """What agents share are their own values, which their programs compare."""
+    answer = msgspec.json.encode(result)
+    return fit_json(answer) if method.face == "index" and method.name != DISCOVER else answer
 
 
 async def _cached(state: State, method: Method, params: Any) -> bytes:
@@ -139,9 +157,9 @@ async def renew(state: State, name: str, raw: bytes) -> bool:
 
 async def _compute(state: State, method: Method, params: Any, key: Key) -> bytes:
     result = await HANDLERS[method.name](state, params)
-    answer = msgspec.json.encode(result)
+    answer = _encoded(method, result)
     hit = {**result, "cache_hit": True} if _says_cache_hit(result) else result
-    _cache(state, method).put(key, answer if hit is result else msgspec.json.encode(hit))
+    _cache(state, method).put(key, answer if hit is result else _encoded(method, hit))
     return answer
 
 
