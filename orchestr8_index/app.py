@@ -65,7 +65,7 @@ def make_state(
     """Everything that a server of these settings needs, put together; nothing runs yet."""
     from .daemon.watcher import Watched
     from .serve.cache import AnswerCache
-    from .serve.events import Events, GenerationSwapped
+    from .serve.events import Delegated, Events, GenerationSwapped
     from .serve.filewatch import FileWatch
     from .serve.metrics import Metrics
     from .serve.samples import Samples
@@ -89,6 +89,7 @@ def make_state(
     )
     state.claims.policy = settings.claims
     events.subscribe(GenerationSwapped, lambda _: state.drop_answers())
+    events.subscribe(Delegated, state.work.note)
     refresh.prepare = lambda index: state.bind(index, state.experience)
     refresh.announce = lambda index: events.publish(GenerationSwapped(index.generation))
     if store is not None:

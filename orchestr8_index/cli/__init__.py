@@ -23,7 +23,7 @@ COMMANDS = {
     **dict.fromkeys(("forget", "backup", "restore"), "learnt"),
     **dict.fromkeys(("key", "audit"), "keys"),
     **dict.fromkeys(("connect", "disconnect"), "connect"),
-    **{"call": "call", "logs": "logs", "top": "top"},
+    **{"call": "call", "logs": "logs", "page": "page"},
 }
 """Where each command lies. Only the one that runs is loaded: a server has no use for the others."""
 

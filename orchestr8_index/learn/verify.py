@@ -14,6 +14,7 @@ from ..reports import ForgetQuery
 from ..store import ledger
 from ..store.store import Store
 from ..text import Terms
+from ..views import EntryRecord, Lessons
 from .experience import Memory
 from .outcomes import Outcomes
 from .patterns import Patterns, is_offered, is_retired
@@ -75,22 +76,6 @@ def _record(pattern: Pattern) -> tuple[object, ...]:
     uses = (pattern.success_count, pattern.failure_count, pattern.stored)
     durations = (round(pattern.duration_total, 3), pattern.duration_count)
     return (*uses, *durations, pattern.tokens_total, pattern.tokens_count)
-
-
-class EntryRecord(Struct, frozen=True):
-    kind: str
-    entry: str
-    wins: int
-    failures: int
-
-
-class Lessons(Struct, frozen=True):
-    """What a person wants to see of it: entries by wins, patterns by uses."""
-
-    decisions: int
-    entries: list[EntryRecord]
-    patterns: list[Pattern]
-    retired: list[Pattern]
 
 
 def lessons(outcomes: Outcomes) -> Lessons:

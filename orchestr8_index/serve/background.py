@@ -13,6 +13,7 @@ from ..store.ledger import write_audit
 from .health import health, metrics
 from .mcp.endpoint import McpRoute
 from .renewal import Renewal
+from .samples import memory_mb
 from .state import State
 
 STEP_SECONDS = 1.0
@@ -89,8 +90,15 @@ class Upkeep:
         state.gate.keys.reload()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
+        self._note_series()
         await self.write_audit()
         return self._seconds
+
+    def _note_series(self) -> None:
+        state, index = self._state, self._state.refresh.index
+        measured = memory_mb(), state.samples.latest.database_mb
+        for series in state.series.values():
+            series.step((*measured, index.generation if index else 0))
 
     async def write_audit(self) -> None:
         """A store that is not open yet keeps the rows waiting; one that fails loses them."""

@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
 
+from ..records import Result
+
 KeyChange = Literal["key added", "key revoked"]
 MOST_WAITING = 256  # events that one slow subscriber may have waiting
 
@@ -28,6 +30,17 @@ class Learnt(Event, frozen=True):
     """A method (its name on the wire) has changed what was learnt."""
 
     method: str
+
+
+class Delegated(Event, frozen=True):
+    """A task was given to an agent of the host, or has ended; `id` joins the two."""
+
+    state: Literal["started", "ended"]
+    id: str
+    agent: str
+    task: str
+    result: Result | None = None
+    duration_ms: float | None = None
 
 
 class KeyChanged(Event, frozen=True):

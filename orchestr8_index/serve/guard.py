@@ -120,7 +120,7 @@ class Guard:
         holder = gate.holder(token[1]) if token else None
         if holder is not None:
             return _described(replace(holder, keyed=True), headers)
-        if scope["path"] in OPEN or not (gate.needs_keys or (token and gate.keys.any)):
+        if _is_open(scope) or not (gate.needs_keys or (token and gate.keys.any)):
             return _described(Caller(peer), headers)
         gate.guesses.charge(peer)
         raise Unauthorized("That key is not known." if token else "A key is needed here.")
@@ -181,6 +181,8 @@ class _Response:
             state["lines"].streams -= 1
         if state.get("overloaded") and self.status == Overloaded.status:
             return  # one line a second counts them all
+        if state.get("quiet"):
+            return
         is_probe = self._scope["path"] in CALM and self.status in (200, 503)
         level = logging.DEBUG if is_probe else logging.INFO  # machines ask every second
         if not log.isEnabledFor(level):
@@ -189,6 +191,12 @@ class _Response:
         fields: dict[str, Any] = {"method": self._scope["method"], "ms": spent}
         fields |= {"path": self._scope["path"][:100], "status": self.status}
         log.log(level, "request", extra={**fields, "rpc": state.get("rpc_methods", "")})
+
+
+def _is_open(scope: Scope) -> bool:
+    """The page holds nothing and asks for the key itself: a browser has none to show before."""
+    path, reads = scope["path"], scope["method"] in ("GET", "HEAD")
+    return path in OPEN or (reads and (path == "/" or path.startswith("/page/")))
 
 
 def _described(asking: Caller, headers: dict[bytes, bytes]) -> Caller:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -13,6 +14,7 @@ from ..errors import NoSuchAddress, Orchestr8Error, RequestError, VerbRefused
 from ..records import PLURAL
 from .background import background
 from .body import read_body
+from .calls import is_quiet
 from .guard import Guard
 from .health import health, live, metrics, ready
 from .hooks.claude import receive_claude
@@ -55,15 +57,37 @@ def make_web(state: State) -> Guard:
         Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]),
     ]
     no_such = NoSuch(routes)
+    page = [
+        Route("/", Endpoint(state, answer_page), methods=GET),
+        Route("/page/{name:path}", Endpoint(state, answer_page), methods=GET),
+    ]
     handlers = {404: no_such, 405: no_such, 500: _leave}
-    web = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
+    web = Starlette(routes=[*routes, *page], lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
     return Guard(web, state.gate)
 
 
 async def answer_rpc(state: State, scope: Scope, receive: Receive, send: Send) -> None:
     reply = await reply_to(state, await read_body(receive))
-    scope.setdefault("state", {})["rpc_methods"] = reply.methods
+    told = scope.setdefault("state", {})
+    told["rpc_methods"] = reply.methods
+    told["quiet"] = all(map(is_quiet, reply.methods.split(",")))
     await send_bytes(send, reply.status, reply.body, JSON, *reply.headers)
+
+
+async def answer_page(state: State, scope: Scope, receive: Receive, send: Send) -> None:
+    """The page for a browser; to programs `GET /` is what it was. Loaded when first asked for."""
+    from ..page import files
+
+    headers, name = dict(scope["headers"]), scope["path_params"].get("name", "")
+    if not name and not files.wants_page(headers.get(b"accept", b"")):
+        raise HTTPException(405, headers={"Allow": "POST"})
+    found = files.find(name)
+    if found is None:
+        raise HTTPException(404)
+    if headers.get(b"if-none-match") == found.tag:
+        await send_bytes(send, 304, b"", found.kind, *found.headers)
+        return
+    await send_bytes(send, 200, found.body, found.kind, *found.headers)
 
 
 async def answer_hook(state: State, scope: Scope, receive: Receive, send: Send) -> None:

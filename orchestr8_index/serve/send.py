@@ -18,7 +18,7 @@ async def send_bytes(
     send: Send, status: int, body: bytes, kind: bytes, *headers: tuple[bytes, bytes]
 ) -> None:
     fixed = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
-    if status == 204:
+    if status in (204, 304):
         fixed = []
     await send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
     await send({"type": "http.response.body", "body": body})

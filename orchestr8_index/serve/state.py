@@ -24,10 +24,13 @@ from .hooks.delegations import Delegations
 from .logs import LogFile, LogNowhere
 from .metrics import Metrics
 from .recent import RecentQuestions
+from .replay import Replays
 from .samples import Samples
+from .series import Series
 from .shared import SharedKeeper
 from .storekeeper import StoreKeeper
 from .trace import Trace
+from .work import Work
 
 
 @dataclass(slots=True)
@@ -56,7 +59,14 @@ class State:
     delegations: Delegations = field(default_factory=Delegations)
     claims: ClaimHooks = field(default_factory=ClaimHooks)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
+    series: dict[str, Series] = field(default_factory=dict)
+    replays: Replays = field(default_factory=Replays)
+    work: Work = field(default_factory=Work)
     started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        of = (self.metrics, (self.query_cache, self.pattern_cache))
+        self.series = {"hour": Series(10, 360, *of), "day": Series(120, 720, *of)}
 
     @property
     def index(self) -> Index:

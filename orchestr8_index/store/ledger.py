@@ -13,7 +13,7 @@ import msgspec
 
 from ..records import Decision, Pattern, Result
 
-_COLUMNS = (
+COLUMNS = (
     "id, task_id, task_description, agents_used, result, duration_ms, tokens_saved, timestamp, "
     "resolved_by, skills_used, workflows_used, model, caller, unknown"
 )
@@ -55,7 +55,7 @@ def insert_decision(connection: sqlite3.Connection, decision: Decision) -> Decis
     last = cursor.fetchone()
     numbered = msgspec.structs.replace(decision, id=(last[0] if last else 0) + 1)
     inserted = connection.execute(
-        f"INSERT INTO decision_history ({_COLUMNS}, digest) VALUES ({_marks(15)}) "
+        f"INSERT INTO decision_history ({COLUMNS}, digest) VALUES ({_marks(15)}) "
         "ON CONFLICT (task_id) DO NOTHING",
         (*_row(numbered), digest_of(numbered)),
     )
@@ -65,14 +65,14 @@ def insert_decision(connection: sqlite3.Connection, decision: Decision) -> Decis
 def put_back(connection: sqlite3.Connection, decision: Decision) -> None:
     """A decision under the number that it has; one of the same task makes way."""
     connection.execute(
-        f"INSERT OR REPLACE INTO decision_history ({_COLUMNS}, digest) VALUES ({_marks(15)})",
+        f"INSERT OR REPLACE INTO decision_history ({COLUMNS}, digest) VALUES ({_marks(15)})",
         (*_row(decision), digest_of(decision)),
     )
 
 
 def replace_decision(connection: sqlite3.Connection, decision: Decision) -> Decision:
     """Amend the row with the decision's number; the checkpoint no longer holds."""
-    names = [name.strip() for name in _COLUMNS.split(",")][1:]
+    names = [name.strip() for name in COLUMNS.split(",")][1:]
     sets = ", ".join(f"{name} = ?" for name in [*names, "digest"])
     values = (*_row(decision)[1:], digest_of(decision), decision.id)
     connection.execute(f"UPDATE decision_history SET {sets} WHERE id = ?", values)
@@ -87,23 +87,23 @@ def delete_decisions(connection: sqlite3.Connection, numbers: Sequence[int]) -> 
 
 
 def find_decision(connection: sqlite3.Connection, task_id: str) -> Decision | None:
-    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE task_id = ?"
+    sql = f"SELECT {COLUMNS} FROM decision_history WHERE task_id = ?"
     row = connection.execute(sql, (task_id,)).fetchone()
-    return _decision(row) if row else None
+    return read_decision(row) if row else None
 
 
 def decisions(connection: sqlite3.Connection, after: int = 0) -> Iterator[Decision]:
     """All decisions with a number above `after`, in the order in which they were made."""
-    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE id > ? ORDER BY id"
-    return map(_decision, connection.execute(sql, (after,)))
+    sql = f"SELECT {COLUMNS} FROM decision_history WHERE id > ? ORDER BY id"
+    return map(read_decision, connection.execute(sql, (after,)))
 
 
 def decisions_of(
     connection: sqlite3.Connection, sequence: tuple[str, ...], last: int
 ) -> Iterator[Decision]:
     """The decisions of one sequence of agents with a number up to `last`, in order."""
-    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE agents_used = ? AND id <= ? ORDER BY id"
-    return map(_decision, connection.execute(sql, (_json(sequence), last)))
+    sql = f"SELECT {COLUMNS} FROM decision_history WHERE agents_used = ? AND id <= ? ORDER BY id"
+    return map(read_decision, connection.execute(sql, (_json(sequence), last)))
 
 
 def checked_decisions(
@@ -111,9 +111,9 @@ def checked_decisions(
 ) -> Iterator[tuple[Decision, bool]]:
     """(decision, whether its row is as it was written), in the order of their numbers."""
     where = "WHERE id > ? AND id <= ? ORDER BY id"
-    sql = f"SELECT {_COLUMNS}, digest FROM decision_history {where}"
+    sql = f"SELECT {COLUMNS}, digest FROM decision_history {where}"
     for *row, digest in connection.execute(sql, (after, last)):
-        decision = _decision(row)
+        decision = read_decision(row)
         yield decision, tuple(row) == _row(decision) and digest == digest_of(decision)
 
 
@@ -140,7 +140,7 @@ def _row(decision: Decision) -> tuple[Any, ...]:
     )
 
 
-def _decision(row: Sequence[Any]) -> Decision:
+def read_decision(row: Sequence[Any]) -> Decision:
     """What an altered row no longer says is left empty; its digest does not fit then."""
     return Decision(
         id=row[0],
@@ -301,26 +301,6 @@ def read_audit(connection: sqlite3.Connection, most: int) -> list[AuditRow]:
     """The newest rows, oldest first."""
     sql = "SELECT timestamp, who, what, outcome, times FROM audit ORDER BY id DESC LIMIT ?"
     return connection.execute(sql, (most,)).fetchall()[::-1]
-
-
-def last_queries(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
-    """The newest questions, as a person wants to see them; `found` are qualified names."""
-    rows = connection.execute(
-        "SELECT timestamp, method, capability, role, context, agents_returned, cache_hit, "
-        "duration_ms FROM agent_queries ORDER BY id DESC LIMIT ?",
-        (limit,),
-    )
-    return [
-        {
-            "at": row[0],
-            "method": row[1],
-            "text": " · ".join(filter(None, row[2:5])),
-            "found": msgspec.json.decode(row[5]),
-            "cached": bool(row[6]),
-            "ms": row[7],
-        }
-        for row in rows
-    ]
 
 
 class _Named(msgspec.Struct):
