@@ -1,24 +1,27 @@
 """Orchestr8 Index: ask a small local server which agent, skill or command does a task.
 
-Public are the two clients, every error, and the structs that the clients' methods return.
+Public are the two clients and what their locks give, every error, and the structs that their
+methods return.
 """
 
 TYPE_CHECKING = False  # as in typing, which would cost more than all the rest here
 if TYPE_CHECKING:
     from .client import AsyncOrchestrator as AsyncOrchestrator
+    from .client import Held as Held
     from .client import Orchestrator as Orchestrator
     from .errors import *  # noqa: F403
     from .queries import *  # noqa: F403
     from .reports import *  # noqa: F403
 
 __version__ = "0.1.0"
+_CLIENTS = ("AsyncOrchestrator", "Held", "Orchestrator")
 
 
 def __getattr__(name: str) -> object:
     """A public name is loaded when it is first used: an import of the package alone is cheap."""
     if name == "__all__":
         return __dir__()
-    homes = ("client",) if "Orchestrator" in name else ("errors", "queries", "reports")
+    homes = ("client",) if name in _CLIENTS else ("errors", "queries", "reports")
     for home in homes if name[:1].isupper() else ():
         if name in (classes := _classes(home)):
             return classes[name]
@@ -28,7 +31,7 @@ def __getattr__(name: str) -> object:
 def __dir__() -> list[str]:
     homes = ("errors", "queries", "reports")
     classes = [name for home in homes for name in _classes(home)]
-    return sorted([*classes, "AsyncOrchestrator", "Orchestrator", "__version__"], key=str.lower)
+    return sorted([*classes, *_CLIENTS, "__version__"], key=str.lower)
 
 
 def _classes(home: str) -> dict[str, type]:

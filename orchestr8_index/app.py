@@ -110,8 +110,8 @@ def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:
 
     gate = Gate(
         limits=settings.limits,
+        door=settings.door,
         names=names_of(settings.door),
-        needs_keys=settings.door.needs_keys,
         keys=Keys(settings.data_dir, events.publish),
         audit=Audit(reads=settings.door.needs_keys),
         memory=MemoryLimit(settings.limits),

@@ -149,6 +149,13 @@ class Door(msgspec.Struct, frozen=True):
         tuple[str, ...],
         _text("another name that callers use for this machine; may be repeated", form="NAME"),
     ] = ()
+    allow_origins: Annotated[
+        tuple[str, ...],
+        _text(
+            "let pages of this origin (scheme, host and port) ask, beside our own; may be repeated",
+            form="ORIGIN",
+        ),
+    ] = ()
     require_keys: Annotated[bool, _text("ask for a key on loopback, too")] = False
     tls_cert: Annotated[str, _text("speak TLS with this certificate (PEM)", form="FILE")] = ""
     tls_key: Annotated[str, _text("the certificate's key (PEM)", form="FILE")] = ""

@@ -68,7 +68,7 @@ def _stranger(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     near = get_close_matches(name, sorted({n for n in known if n.startswith("MCP_")}), n=1)
-    meant = f" Did you mean {near[0]}?" if near else " README.md lists the settings."
+    meant = f" Did you mean {near[0]}?" if near else " docs/settings.md lists them."
     return f"{name} is not a setting and changes nothing.{meant}"
 
 

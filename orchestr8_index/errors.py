@@ -128,8 +128,8 @@ class Misdirected(Refused):
 
 class ForeignOrigin(Refused):
     status = 403
-    means = "A web page of another host asks."
-    cure = "Ask from a program, or start the server with --allow-host NAME of the page's host."
+    means = "A web page of another origin (scheme, host or port) asks, or makes a browser ask."
+    cure = "Ask from a program, or start the server with --allow-origin of that page."
 
 
 class BodyTooLarge(Refused):
@@ -146,7 +146,7 @@ class HeadTooLarge(Refused):
 
 class EncodingRefused(Refused):
     status = 415
-    means = "The body is compressed: nothing is ever unpacked."
+    means = "The body is compressed, or of a page and not said to be JSON."
     cure = "Send the body as it is, without Content-Encoding."
 
 

@@ -51,8 +51,9 @@ def read_params(kind: type[AnyParams], raw: bytes) -> AnyParams:
 
 
 def _problems(params: type[Struct], raw: bytes) -> dict[str, str]:
-    given = msgspec.json.decode(raw)
-    if not isinstance(given, dict):
+    try:
+        given = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:
         return {"params": "must be an object with named fields, not a list or a bare value"}
     fields = {field.name: field for field in msgspec.structs.fields(params)}
     strange = [name for name in given if name not in fields]
@@ -60,7 +61,7 @@ def _problems(params: type[Struct], raw: bytes) -> dict[str, str]:
     for name, field in fields.items():
         if name in given:
             try:
-                msgspec.convert(given[name], field.type)
+                msgspec.json.decode(given[name], type=field.type)
             except msgspec.ValidationError as error:
                 problems[name] = describe_error(error) + _allowed(field.type)
         elif field.required:

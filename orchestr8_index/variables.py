@@ -3,12 +3,14 @@ from that declaration.
 
 `name: Annotated[type, Meta(description=…)] = default` is the variable MCP_NAME. `ge` and `le` bound
 a number; `extra` may hold `one_of`, the words that are allowed, or `form`: "FILE", "NAME",
-"ADDRESS", "URL" or "KEY". In `Door` it is an option of the listening commands, too: --name.
+"ADDRESS", "URL", "ORIGIN" or "KEY". In `Door` it is an option of the listening commands, too:
+--name.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_args, get_origin
 
@@ -19,6 +21,7 @@ from .errors import BadSetting
 
 _SYNONYMS = {"warn": "warning"}
 _SWITCH = ("true", "false")
+_ORIGIN = re.compile(r"https?://[^/\s@?#]+")
 
 
 class Variable(NamedTuple):
@@ -75,11 +78,22 @@ def read(
         value = (given or {}).get(each.field) or from_environment
         if each.kind is tuple:
             value = tuple(text for part in value or () if (text := part.strip().lower()))
+        if each.form == "ORIGIN":
+            value = tuple(_origin(each.name, text) for text in value)
         if each.form == "FILE" and value:
             value = absolute(value)
         if value not in (None, "", ()):
             found[each.field] = value
     return found
+
+
+def _origin(name: str, text: str) -> str:
+    """As browsers write it: the usual port left out. Raises BadSetting."""
+    if not _ORIGIN.fullmatch(text):
+        sentence = f"{name}: {text} is no origin."
+        raise BadSetting(sentence, "Give scheme, host and port, as http://localhost:5173.")
+    usual = ":80" if text.startswith("http:") else ":443"
+    return text.removesuffix(usual)
 
 
 def _value(variable: Variable, env: Mapping[str, str]) -> Any:

@@ -221,6 +221,17 @@ def test_further_names_are_listed(read: Read) -> None:
     assert read(MCP_ALLOW_HOSTS="Tools.example, b ,").door.allow_hosts == ("tools.example", "b")
 
 
+def test_an_origin_is_kept_as_browsers_write_it(read: Read) -> None:
+    door = read(MCP_ALLOW_ORIGINS="HTTPS://Tools.example:443,http://localhost:5173").door
+    assert door.allow_origins == ("https://tools.example", "http://localhost:5173")
+
+
+@pytest.mark.parametrize("named", ["*", "tools.example", "http://a/b", "http://", "file://a"])
+def test_what_is_no_origin_is_refused(read: Read, named: str) -> None:
+    with pytest.raises(BadSetting, match="MCP_ALLOW_ORIGINS"):
+        read(MCP_ALLOW_ORIGINS=named)
+
+
 @pytest.mark.parametrize("alone", ["MCP_TLS_CERT", "MCP_TLS_KEY"])
 def test_a_certificate_needs_its_key(read: Read, alone: str) -> None:
     with pytest.raises(BadSetting, match="--tls-cert and --tls-key"):
@@ -250,7 +261,7 @@ def test_a_misspelt_variable_is_told_with_the_nearest(read: Read) -> None:
 
 def test_a_variable_like_none_of_ours_points_to_the_list(read: Read) -> None:
     (said,) = read(MCP_ZZZZZZ="1").strangers
-    assert said == "MCP_ZZZZZZ is not a setting and changes nothing. README.md lists the settings."
+    assert said == "MCP_ZZZZZZ is not a setting and changes nothing. docs/settings.md lists them."
 
 
 def test_what_is_read_and_what_belongs_to_others_is_no_stranger(read: Read, tmp_path: Path) -> None:

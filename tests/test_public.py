@@ -19,7 +19,7 @@ from .source import modules
 
 NAMES = set(dir(orchestr8_index))
 PINNED = """
-__version__ AsyncOrchestrator Orchestrator
+__version__ AsyncOrchestrator Held Orchestrator
 AgentAnswer AgentRow Answer Context ContextAnswer EntryAnswer Excerpt HealthAnswer Reasoned Row
 SkillAnswer TermPoints TokenReceipt WorkflowAnswer
 EntryChange Forgotten OutcomeAnswer PatternAnswer PatternChange PatternRecord PatternStored Receipt

@@ -79,6 +79,6 @@ def test_every_panel_has_a_place_of_its_own() -> None:
         taken |= cells
 
 
-def test_the_documents_are_where_the_readme_says() -> None:
-    text = Path(REPOSITORY / "README.md").read_text("utf-8")
-    assert "docs/grafana-dashboard.json" in text and "docs/alerts.yml" in text
+def test_the_page_on_operating_links_them() -> None:
+    text = Path(REPOSITORY / "docs" / "operating.md").read_text("utf-8")
+    assert "](grafana-dashboard.json)" in text and "](alerts.yml)" in text

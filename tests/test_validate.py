@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from orchestr8_index.errors import InvalidParams
 from orchestr8_index.queries import AgentQuery
 from orchestr8_index.reports import PatternStore, Report
-from orchestr8_index.validate import describe_error
+from orchestr8_index.sharing import WriteShared
+from orchestr8_index.validate import describe_error, read_params
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,9 @@ def test_the_decoders_words_become_a_sentence(kind: Any, raw: bytes, said: str) 
 
 def test_what_is_not_known_is_passed_on() -> None:
     assert describe_error(msgspec.ValidationError("Strange - at `$.a`")) == "a: Strange"
+
+
+def test_a_good_value_of_any_shape_is_not_blamed_for_another_field() -> None:
+    with pytest.raises(InvalidParams) as refused:
+        read_params(WriteShared, b'{"ops":[{"key":"x","value":{"a":1}}],"colour":1}')
+    assert refused.value.problems == {"colour": "unknown field"}

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -23,15 +23,18 @@ from ..text import fold_name
 from .sections import Sections, SortedKeys
 from .snapshot import Generations, Manifest, SegmentInfo
 from .string_table import Places, Strings
-from .vector_table import Table, open_table
 from .word_vectors import Words
 
 if TYPE_CHECKING:
     from ..search.boost import Learned
+    from .vector_table import Table
 
 NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 MB
 REMEMBERED = 1_024  # terms looked up
 STRETCH = 1_024  # postings that are read at once when one is wanted
+KEPT = 256  # terms whose postings are kept in memory, where there are no more than a stretch
+Postings = tuple["array[int]", "array[int]"]
+"""Entries, unsigned of 16 or 32 bits, and their saturated frequencies."""
 _ENTRY = msgspec.msgpack.Decoder(Entry)
 
 
@@ -40,41 +43,48 @@ class Runs:
 
     def __init__(self, sections: Sections, name: str, wide: bool) -> None:
         self._sections, self._name = sections, name
-        self.typecode = "I" if wide else "H"
+        self.typecode: Literal["I", "H"] = "I" if wide else "H"
         self._width = 4 if wide else 2
         rare = name == "pair"  # few of a question's pairs are known, and none of them often
         numbers = sections.column if rare else sections.mapped
+        self._kept: dict[int, Postings] = {}
         self.df, self._starts = numbers(f"{name}_df", "I"), numbers(f"{name}_runs", "Q")
 
-    def raw(self, place: int) -> tuple[bytes, bytes]:
-        """Little typed buffers: entries (`typecode`) and sats (unsigned 16 bit)."""
-        return self._between(self._starts[place], self._starts[place + 1])
+    def arrays(self, place: int) -> Postings:
+        """The entries that have the key, and how much each has of it; the last are remembered."""
+        known = self._kept.get(place)
+        if known is None:
+            known = self._between(self._starts[place], self._starts[place + 1])
+            if len(known[0]) <= STRETCH:
+                if len(self._kept) >= KEPT:
+                    self._kept.clear()
+                self._kept[place] = known
+        return known
 
-    def _between(self, start: int, end: int) -> tuple[bytes, bytes]:
+    def _between(self, start: int, end: int) -> Postings:
         of, width = self._sections.read, self._width
-        return (
-            of(f"{self._name}_entries", start * width, (end - start) * width),
-            of(f"{self._name}_sats", start * 2, (end - start) * 2),
-        )
-
-    def arrays(self, place: int) -> tuple[array[int], array[int]]:
-        return self._typed(*self.raw(place))
-
-    def _typed(self, entries: bytes, sats: bytes) -> tuple[array[int], array[int]]:
+        entries = of(f"{self._name}_entries", start * width, (end - start) * width)
+        sats = of(f"{self._name}_sats", start * 2, (end - start) * 2)
         return array(self.typecode, entries), array("H", sats)
 
     def sat(self, place: int, entry: int) -> int:
         """The saturated frequency of one key in one entry; 0 where it does not occur."""
+        entries, sats = self._kept.get(place) or self._stretch(place, entry)
+        at = bisect_left(entries, entry)
+        return sats[at] if at < len(entries) and entries[at] == entry else 0
+
+    def _stretch(self, place: int, entry: int) -> Postings:
+        """The postings around the entry; of a common term one would not read all for one."""
         start, end = self._starts[place], self._starts[place + 1]
-        while end - start > STRETCH:  # a common term has more postings than one would read for one
+        if end - start <= STRETCH:
+            return self.arrays(place)
+        while end - start > STRETCH:
             middle = (start + end) // 2
-            if self._typed(*self._between(middle, middle + 1))[0][0] <= entry:
+            if self._between(middle, middle + 1)[0][0] <= entry:
                 start = middle
             else:
                 end = middle
-        entries, sats = self._typed(*self._between(start, end))
-        at = bisect_left(entries, entry)
-        return sats[at] if at < len(entries) and entries[at] == entry else 0
+        return self._between(start, end)
 
 
 class Segment:
@@ -108,7 +118,7 @@ class Segment:
 
     def warm(self) -> None:
         """Fill what is filled on first use, but for what few questions need."""
-        for each in (self.by_name, self.labels, self.table):
+        for each in (self.by_name, self.labels):
             del each
         if self.uses_numpy:
             import numpy  # noqa: F401
@@ -146,7 +156,9 @@ class Segment:
     @cached_property
     def table(self) -> Table:
         """The vectors, ready to be compared with a question's."""
-        return open_table(self.vectors, self.words.dimensions, self.uses_numpy)
+        from .vector_table import Table  # simsimd: 0.7 MB that an idle server does not need
+
+        return Table(self.vectors, self.words.dimensions)
 
     def find_pair(self, first: int, second: int) -> int | None:
         return self._pair_keys.find(first << 32 | second)

@@ -22,6 +22,7 @@ Floats = Literal["f", "d"]
 Table = dict[str, tuple[int, int]]
 _ALIGN = 8
 STRIDE, MOST_KEPT = 512, 8192
+HAS_PREAD = hasattr(os, "pread")  # Windows has not
 
 
 def write_sections(path: Path, sections: Mapping[str, Any]) -> Table:
@@ -103,7 +104,7 @@ class Sections:
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         offset, whole = self._table[name]
         wanted = whole if length is None else length
-        if not hasattr(os, "pread"):  # Windows
+        if not HAS_PREAD:
             return self._map[offset + start : offset + start + wanted]
         found = os.pread(self._fd, wanted, offset + start)
         if len(found) < wanted:

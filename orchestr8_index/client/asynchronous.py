@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
-from .methods import AwaitedMethods, Given
+from .agents import AwaitedMethods
+from .held import LEASE_S, Held, Lock, Mode
+from .methods import Given
 from .orchestrator import Orchestrator
+
+T = TypeVar("T")
 
 
 class AsyncOrchestrator(AwaitedMethods):
@@ -25,6 +32,8 @@ class AsyncOrchestrator(AwaitedMethods):
         embedded: bool = False,
         api_key: str = "",
         cache_seconds: float = 30.0,
+        agent: str = "",
+        tree: str | Path | None = None,
     ) -> None:
         self._client = Orchestrator(
             base_url,
@@ -34,6 +43,8 @@ class AsyncOrchestrator(AwaitedMethods):
             embedded=embedded,
             api_key=api_key,
             cache_seconds=cache_seconds,
+            agent=agent,
+            tree=tree,
         )
 
     async def __aenter__(self) -> AsyncOrchestrator:
@@ -45,7 +56,20 @@ class AsyncOrchestrator(AwaitedMethods):
         await self.close()
 
     async def _call(self, short: str, given: Given) -> Any:  # type: ignore[override]
+        if given.get("wait_ms"):
+            return await in_thread_of_its_own(lambda: self._client._call(short, given))
         return await asyncio.to_thread(self._client._call, short, given)
+
+    def lock(
+        self,
+        *resources: str,
+        purpose: str = "",
+        mode: Mode = "exclusive",
+        ttl_s: int = LEASE_S,
+        wait: float = 0.0,
+    ) -> AsyncLock:
+        """`async with client.lock(…) as held:`, as `Orchestrator.lock`."""
+        return AsyncLock(Lock(self._client, resources, purpose, mode, ttl_s, wait))
 
     async def flush(self, seconds: float | None = None) -> bool:
         """Deliver the outcomes that wait; whether none waits any more, after `seconds` at most."""
@@ -54,3 +78,40 @@ class AsyncOrchestrator(AwaitedMethods):
     async def close(self) -> None:
         """Let go of the connections; outcomes that still wait go at the next contact."""
         await asyncio.to_thread(self._client.close)
+
+
+class AsyncLock:
+    """`async with client.lock(…) as held`; a task that is cancelled at its head holds nothing."""
+
+    def __init__(self, lock: Lock) -> None:
+        self._lock = lock
+
+    async def __aenter__(self) -> Held:
+        try:
+            return await in_thread_of_its_own(self._lock.__enter__)
+        except asyncio.CancelledError:
+            threading.Thread(target=self._lock.abandon, daemon=True).start()
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, *more: BaseException | TracebackType | None
+    ) -> None:
+        await in_thread_of_its_own(lambda: self._lock.__exit__(kind, *more))
+
+
+async def in_thread_of_its_own(work: Callable[[], T]) -> T:
+    """For what may wait long: those who wait must not keep the loop's few threads from others."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    result: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(work())
+        except BaseException as error:  # it is raised where it is waited for
+            result.set_exception(error)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=run, daemon=True).start()
+    await done.wait()
+    return result.result()

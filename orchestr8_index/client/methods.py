@@ -26,16 +26,14 @@ Given = Mapping[str, Any]
 if TYPE_CHECKING:
 
     class client_method(Generic[P, T]):
-        """For type checkers: of BlockingMethods a method returns its result, of AwaitedMethods an
-        awaitable of it."""
+        """For type checkers: of a Blocking client a method returns its result, of one that is
+        Awaited an awaitable of it."""
 
         def __init__(self, method: Callable[Concatenate[Any, P], T]) -> None: ...
         @overload
-        def __get__(self, client: BlockingMethods, owner: Any = ...) -> Callable[P, T]: ...
+        def __get__(self, client: Blocking, owner: Any = ...) -> Callable[P, T]: ...
         @overload
-        def __get__(
-            self, client: AwaitedMethods, owner: Any = ...
-        ) -> Callable[P, Awaitable[T]]: ...
+        def __get__(self, client: Awaited, owner: Any = ...) -> Callable[P, Awaitable[T]]: ...
         def __get__(self, client: Any, owner: Any = ...) -> Any: ...
 else:
 
@@ -188,9 +186,9 @@ class Methods:
         return self._call("discover", locals())
 
 
-class BlockingMethods(Methods):
-    """The methods of a client that blocks."""
+class Blocking:
+    """A client that blocks."""
 
 
-class AwaitedMethods(Methods):
-    """The methods of a client for asyncio."""
+class Awaited:
+    """A client for asyncio."""

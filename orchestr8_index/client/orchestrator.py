@@ -6,7 +6,9 @@ answers where the server is away, and outcomes wait on the disk for it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import shutil
 import tempfile
 import threading
@@ -16,6 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from cachetools import TTLCache
@@ -27,10 +30,12 @@ from ..errors import InvalidParams, RequestError, ServerAway, Starting
 from ..methods import SHORT
 from ..reports import OutcomeAnswer
 from ..table import Method
+from .agents import BlockingMethods
 from .delivery import Delivery
 from .embedded import Embedded
+from .held import LEASE_S, Lock, Mode
 from .locate import Locator
-from .methods import BlockingMethods, Given
+from .methods import Given
 from .rpc import call, read_result, write_params
 from .spool import Spool
 
@@ -52,6 +57,8 @@ class Orchestrator(BlockingMethods):
     embedded       index in this process, without any server
     api_key        for a server that asks for one; that of the data directory lets its own user in
     cache_seconds  how long an answer is good for; 0 for no cache
+    agent          your name among agents, where the key does not say it
+    tree           the folder to which the paths of locks are relative; else the present one
 
     Raises BadSetting for a root that is no folder. A question raises InvalidParams alone.
     """
@@ -66,6 +73,8 @@ class Orchestrator(BlockingMethods):
         embedded: bool = False,
         api_key: str = "",
         cache_seconds: float = 30.0,
+        agent: str = "",
+        tree: str | Path | None = None,
     ) -> None:
         folder = str(data_dir) if data_dir is not None else None
         self._keeps = folder is not None or not embedded
@@ -79,6 +88,7 @@ class Orchestrator(BlockingMethods):
         self._spool = Spool(self._settings.data_dir)
         self._delivery = Delivery(self._spool)
         self._http: HttpClient | None = None
+        self._headers = _headers(agent, tree)
         self._cache: TTLCache[tuple[str, bytes], bytes] = TTLCache(CACHED, cache_seconds)
         self._lock = threading.Lock()
         self._generation, self._warned_at = 0, -WARN_EVERY
@@ -105,6 +115,22 @@ class Orchestrator(BlockingMethods):
         if not self._keeps:
             self._folder()
 
+    def lock(
+        self,
+        *resources: str,
+        purpose: str = "",
+        mode: Mode = "exclusive",
+        ttl_s: int = LEASE_S,
+        wait: float = 0.0,
+    ) -> Lock:
+        """`with client.lock("src/a.py", purpose="rename") as held:` locks files, folders (`src/`)
+        and names (`port:3000`), all or none, and renews that until the end.
+
+        Raises Busy where others hold one after `wait` seconds, WouldDeadlock, ServerAway; and at
+        the end, or where `held.token` is read, StaleToken if the lock was lost meanwhile.
+        """
+        return Lock(self, resources, purpose, mode, ttl_s, wait)
+
     # --- how they are carried out --------------------------------------------------------------
 
     def _call(self, short: str, given: Given) -> Any:
@@ -113,7 +139,9 @@ class Orchestrator(BlockingMethods):
         params, raw = write_params(method, given)
         if method.away == "answer":
             return self._ask(method, params, raw)
-        return self._report(method, raw) if method.away == "keep" else self._insist(method, raw)
+        if method.away == "keep":
+            return self._report(method, raw)
+        return self._insist(method, raw, getattr(params, "wait_ms", 0) / 1000)
 
     def _ask(self, method: Method, params: Any, raw: bytes) -> Any:
         """A question: never an exception but for params that are wrong."""
@@ -128,10 +156,10 @@ class Orchestrator(BlockingMethods):
                 self._warn(f"{_reason(error)}; the embedded index answers")
         return read_result(method, self._embedded.answer(method, params))
 
-    def _insist(self, method: Method, raw: bytes) -> Any:
-        """What only the server can do."""
+    def _insist(self, method: Method, raw: bytes, waits: float) -> Any:
+        """What only the server can do; it may hold the answer back for `waits` seconds."""
         try:
-            return self._from_server(method, raw)
+            return self._from_server(method, raw, waits)
         except NoAnswer as error:
             raise ServerAway(f"The server is needed, and {error.reason}.") from None
 
@@ -167,7 +195,7 @@ class Orchestrator(BlockingMethods):
         answer: OutcomeAnswer = self._from_server(method, raw)
         return answer
 
-    def _from_server(self, method: Method, raw: bytes) -> Any:
+    def _from_server(self, method: Method, raw: bytes, waits: float = 0.0) -> Any:
         """The typed result. Raises NoAnswer, or what the server says."""
         locator, started = self._locator, time.monotonic()
         address = self._address()
@@ -177,7 +205,7 @@ class Orchestrator(BlockingMethods):
             http = self._connection(address)
             if self._settings.explicit_roots and not locator.same_roots:
                 self._check_roots(locator, http)
-            result = call(http, method.name, raw)
+            result = call(http, method.name, raw, waits)
         except (NoAnswer, RequestError) as error:
             if isinstance(error, NoAnswer) or error.code in AWAY:  # not for what one method lacks
                 locator.failed(time.monotonic() - started)
@@ -207,7 +235,7 @@ class Orchestrator(BlockingMethods):
             if self._http is None or self._http.address != address:
                 if self._http:
                     self._http.close()
-                self._http = HttpClient(address, ANSWER_SECONDS)
+                self._http = HttpClient(address, ANSWER_SECONDS, headers=self._headers)
             return self._http
 
     # --- what is kept ------------------------------------------------------------------------
@@ -236,6 +264,14 @@ class Orchestrator(BlockingMethods):
         if now - self._warned_at >= WARN_EVERY:
             self._warned_at = now
             log.warning("the server %s: %s", self._locator, what)
+
+
+def _headers(agent: str, tree: str | Path | None) -> dict[str, str]:
+    """Who asks, and to which folder paths are relative."""
+    headers = {"X-Agent": agent} if agent else {}
+    with contextlib.suppress(FileNotFoundError):  # the present folder was removed: send none
+        headers["X-Tree"] = quote(os.fsencode(os.path.abspath(tree or "")))
+    return headers
 
 
 def _dated(report: bytes, happened: float) -> bytes:

@@ -9,19 +9,19 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ..daemon.http import HttpClient, HttpResponse, NoAnswer
-from ..errors import InvalidParams, RequestError
+from ..errors import InvalidParams, RequestError, WithFacts
 from ..table import Method
 from ..validate import read_params
 
 NONSENSE = "it answers nonsense"
 
 
-def call(http: HttpClient, wire: str, params: bytes) -> bytes:
-    """The result of a method by its wire name, as JSON.
+def call(http: HttpClient, wire: str, params: bytes, waits: float = 0.0) -> bytes:
+    """The result of a method by its wire name, as JSON; `waits` are seconds that it may take more.
 
     Raises NoAnswer, or the RequestError that the server says.
     """
-    return read_reply(http.send("POST", "/", request(wire, params)))
+    return read_reply(http.send("POST", "/", request(wire, params), waits))
 
 
 def write_params(method: Method, given: Mapping[str, Any]) -> tuple[Any, bytes]:
@@ -103,5 +103,7 @@ def error_of(error: ErrorObject) -> RequestError:
         return InvalidParams(problems or {"params": error.message})
     kind = next((k for k in RequestError.__subclasses__() if k.code == error.code), RequestError)
     raised = kind(error.message)
-    raised.code, raised.cure = error.code, str(error.data.get("cure", ""))
+    raised.code, raised.cure = error.code, str(error.data.pop("cure", ""))
+    if isinstance(raised, WithFacts):
+        raised.facts = error.data
     return raised

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Raw
 from msgspec.structs import replace
 
-from ..errors import Compacted, InvalidParams
+from ..errors import Busy, Compacted, InvalidParams
 from ..queries import NoParams
 from ..sharing import (
     BreakLock,
@@ -122,7 +122,7 @@ class Coordination(Commits):
             await self._until_granted(caller, queued, params.wait_ms)
         except BaseException:
             if not params.request_id:
-                work: Work = lambda change: locks.abandon(change, caller, queued)  # noqa: E731
+                work: Work = lambda change: locks.abandon(change, caller, queued.request)  # noqa: E731
                 self.behind(self.change(caller, work))
             raise
         keep = bool(params.request_id)
@@ -131,7 +131,8 @@ class Coordination(Commits):
             if busy is not None:
                 raise busy
         granted = self._granted(caller, queued)
-        assert granted is not None
+        if granted is None:
+            raise Busy("The place in the queue was given up.")
         return granted
 
     def _granted(self, caller: Caller, queued: locks.Queued) -> Raw | None:

@@ -40,6 +40,8 @@ def lock(change: Change, caller: Caller, params: LockResources) -> Answer | Queu
     """acquire, renew and release. Raises Busy, WouldDeadlock, StaleToken, InvalidParams."""
     if params.action == "acquire":
         return acquire(change, caller, params)
+    if params.action == "release" and params.request_id and not params.token:
+        return abandon(change, caller, params.request_id)
     if not params.token:
         raise InvalidParams({"token": f"{params.action} needs the token of the lock"})
     if params.action == "renew":
@@ -179,10 +181,12 @@ def leave(change: Change, queued: Queued, keep: bool) -> Busy | None:
     return busy(change, blocking or rows, cure)
 
 
-def abandon(change: Change, caller: Caller, queued: Queued) -> None:
+def abandon(change: Change, caller: Caller, request: str) -> Answer:
     """Nobody listens for the answer any more: neither wait for the set nor hold it."""
     condition = "ident = ? AND request = ?"
-    end(change, holds(change.connection, change.project, condition, caller.who, queued.request), "")
+    rows = holds(change.connection, change.project, condition, caller.who, request)
+    end(change, rows, "released")
+    return {"token": "", "until": change.moment(change.now), "renewed": False}
 
 
 def break_lock(change: Change, caller: Caller, params: BreakLock) -> Answer:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,27 +35,38 @@ class HttpClient:
     """Asks one address; threads may share it. It never goes through a proxy."""
 
     def __init__(
-        self, address: Address, seconds: float = ANSWER_SECONDS, connect: float = CONNECT_SECONDS
+        self,
+        address: Address,
+        seconds: float = ANSWER_SECONDS,
+        connect: float = CONNECT_SECONDS,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.address, self._seconds, self._connect = address, seconds, connect
         self._free: list[http.client.HTTPConnection] = []
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        self._headers.update(headers)
         if address.key:
             self._headers["Authorization"] = f"Bearer {address.key}"
 
-    def send(self, verb: str, path: str, body: bytes | None = None) -> HttpResponse:
-        """Raises NoAnswer. Where a kept connection broke, a new one is tried once."""
+    def send(
+        self, verb: str, path: str, body: bytes | None = None, waits: float = 0.0
+    ) -> HttpResponse:
+        """Raises NoAnswer. Where a kept connection broke, a new one is tried once.
+
+        `waits` are the seconds for which the server may hold the answer back.
+        """
+        asked = verb, path, body, self._seconds + waits
         try:
             kept = self._free.pop()
         except IndexError:
-            return self._exchange(None, verb, path, body)
+            return self._exchange(None, *asked)
         try:
-            return self._exchange(kept, verb, path, body)
+            return self._exchange(kept, *asked)
         except NoAnswer as error:
             if not error.again:
                 raise
         self.close()
-        return self._exchange(None, verb, path, body)
+        return self._exchange(None, *asked)
 
     def close(self) -> None:
         """Close the connections that nobody uses; it may be used again."""
@@ -69,10 +82,12 @@ class HttpClient:
         verb: str,
         path: str,
         body: bytes | None,
+        seconds: float,
     ) -> HttpResponse:
-        end = time.monotonic() + self._connect + self._seconds
+        end = time.monotonic() + self._connect + seconds
         try:
             connection = connection or self._connected()
+            connection.sock.settimeout(seconds)
             connection.request(verb, self.address.path + path, body, self._headers)
             response = connection.getresponse()
             answer = HttpResponse(response.status, _read(response, end))
@@ -96,7 +111,6 @@ class HttpClient:
         elif address.https:
             connection = http.client.HTTPSConnection(*where, timeout=self._connect)
         connection.connect()
-        connection.sock.settimeout(self._seconds)
         return connection
 
 

@@ -161,9 +161,10 @@ def _order(search: Search) -> list[int]:
 
 
 def _choose(search: Search, places: list[int]) -> list[tuple[int, Entry]]:
-    passes = _filter(search.choice)
-    segment = search.segment
-    found = (place for place in places if passes(segment.entry(place)))
+    segment, found = search.segment, iter(places)
+    if _filters(search.choice):
+        passes = _filter(search.choice)
+        found = (place for place in places if passes(segment.entry(place)))
     folded = islice(clones.fold(segment, found), search.choice.limit)
     return [(place, segment.entry(place)) for place in folded]
 

@@ -79,10 +79,13 @@ def by_near_name(segment: Segment, text: str, terms: Terms) -> tuple[str, list[i
     words = asked.replace(":", " ").split()
     if len(words) > MOST_WORDS:
         return "", []
-    odd = words if _is_spelt_as_a_name(text) else [w for w in words if _is_odd(segment, w, terms)]
-    name = nearest_name(segment, asked) if odd else None
-    if name is None or not {*words}.difference(name.replace(":", " ").split()) <= {*odd}:
+    name = nearest_name(segment, asked)
+    if name is None:
         return "", []
+    if not _is_spelt_as_a_name(text):
+        misspelt = {*words}.difference(name.replace(":", " ").split())
+        if not misspelt or not all(_is_odd(segment, word, terms) for word in misspelt):
+            return "", []
     return name, segment.by_name[name]
 
 

@@ -10,10 +10,9 @@ import math
 
 from ..catalog.bm25f import QUERY_SCALE, SAT_SCALE, highest
 from ..catalog.index import Segment
-from ..catalog.word_vectors import UNIT
 from .confidence_fit import SHIPPED_FIT
 from .rank import DEPTH, Hit, Ranking
-from .semantic import LIKE, SHARP, likeness
+from .semantic import LIKE, Direction, likeness
 
 DOUBTFUL = 0.2
 """Below it whoever asked is told that probably nobody fits: one of five such first hits is right.
@@ -49,8 +48,8 @@ def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
     second = rivals[0].score if rivals else 0
     sixth = rivals[SIXTH].score if len(rivals) > SIXTH else 0
     return {
-        "cosine": _cosine(segment, query.vector, first.place),
-        "spread": _length(query.vector or []),
+        "cosine": _cosine(segment, query.meaning, first.place),
+        "spread": query.meaning.length if query.meaning else 0.0,
         "words": words,
         "words_squared": words**2,
         "relative_squared": first.relative**2,
@@ -61,14 +60,9 @@ def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
     }
 
 
-def _cosine(segment: Segment, vector: list[int] | None, place: int) -> float:
+def _cosine(segment: Segment, meaning: Direction | None, place: int) -> float:
     """As the meaning has it, whatever the entry's record takes off."""
-    return likeness(segment, vector, [place])[0] / LIKE if vector else 0.0
-
-
-def _length(vector: list[int]) -> float:
-    """In units in which a word's direction is 1 long."""
-    return math.hypot(*vector) / (UNIT * SHARP)
+    return likeness(segment, meaning, [place])[0] / LIKE if meaning else 0.0
 
 
 def _rivals(segment: Segment, ranking: Ranking) -> list[Hit]:

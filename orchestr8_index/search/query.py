@@ -18,7 +18,7 @@ from ..records import Experience
 from ..text import Terms
 from .compounds import Past, Token, is_known
 from .reading import StandIn, read
-from .semantic import strength, vector
+from .semantic import Direction, meaning_of, strength
 from .spelling import nearest_term
 
 FULL_TO = 5  # own words; what the lexicon adds to a longer question counts less by the square
@@ -51,7 +51,7 @@ class Query:
 
     words: tuple[Word, ...]
     strength: int = 0
-    vector: list[int] | None = None
+    meaning: Direction | None = None
 
     @property
     def known(self) -> list[Word]:
@@ -98,8 +98,8 @@ def read_query(
     own += _apart(segment, reading.pairs, {word.term for word in own})
     every = (*own, *_stand_ins(segment, reading.stand_ins, own, past))
     most = strength(segment.size, highest(sum(word.weight for word in every)))
-    meant = [(word.known_as, word.weight) for word in every if not word.is_pair]
-    return Query(every, most, vector(segment, meant))
+    meant = [word.known_as for word in every if not word.is_pair]
+    return Query(every, most, meaning_of(segment, meant))
 
 
 def _word(segment: Segment, term: str, asked: str, tf: int, past: Past) -> Word:

@@ -87,16 +87,16 @@ def by_meaning(
     In a small catalogue every entry is compared, so that one is found without any word of the
     question; in a large one only the best COMPARED by words are.
     """
-    if query.vector is None:
+    if query.meaning is None:
         return totals.best(depth), {}
     if segment.size < ALL_BELOW:
-        given = _given(query.strength, likeness(segment, query.vector), range(segment.size), wins)
+        given = _given(query.strength, likeness(segment, query.meaning), range(segment.size), wins)
         totals.add(given)
         best = [hit for hit in totals.best(depth) if _is_found(hit, given, query.strength)]
         return best, {place: given[place] for place, _ in best if given[place]}
     found = totals.best(max(depth, COMPARED))
     places = [place for place, _ in found[:COMPARED]]
-    likes = likeness(segment, query.vector, places)
+    likes = likeness(segment, query.meaning, places)
     meant = dict(zip(places, _given(query.strength, likes, places, wins), strict=True))
     added = [(place, score + meant[place]) for place, score in found[:COMPARED]]
     return (sorted(added, key=lambda hit: (-hit[1], hit[0])) + found[COMPARED:])[:depth], meant

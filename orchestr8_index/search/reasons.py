@@ -39,8 +39,13 @@ def of_hits(search: Search, chosen: list[tuple[int, Entry]]) -> list[str]:
         return []
     score = search.points.scores[place]
     said = [f"{entry.qualified} scores {score:.2f}"]
-    rules, terms = search.points.why.get(place, []), _strongest(search, place)
-    if terms:
+    given = [
+        each
+        for ranking in search.rankings
+        for each in contributions(search.segment, ranking.query, place)
+    ]
+    rules = search.points.why.get(place, [])
+    if terms := _strongest(given):
         rules = [*rules, "matches " + ", ".join(terms)]
     if past := experience_of(search, place, *search.rankings):
         rules = [*rules, past]
@@ -48,15 +53,14 @@ def of_hits(search: Search, chosen: list[tuple[int, Entry]]) -> list[str]:
         said.append(f": {'; '.join(rules)}")
     if len(chosen) > 1:
         said.append(f"; next {chosen[1][1].name} {search.points.scores[chosen[1][0]]:.2f}")
-    return ["".join(said) + ".", *_unknown(search), *_respelt(search), *_read_as(search, place)]
+    return ["".join(said) + ".", *_unknown(search), *_respelt(search), *_read_as(given)]
 
 
-def _strongest(search: Search, place: int) -> list[str]:
-    points: dict[str, float] = {}
-    for ranking in search.rankings:
-        for word, given in contributions(search.segment, ranking.query, place):
-            if not word.is_pair:
-                points[word.asked] = points.get(word.asked, 0.0) + given
+def _strongest(given: list[tuple[Word, int]]) -> list[str]:
+    points: dict[str, int] = {}
+    for word, of_word in given:
+        if not word.is_pair:
+            points[word.asked] = points.get(word.asked, 0) + of_word
     strongest = sorted(points, key=lambda term: (-points[term], term))
     return strongest[:NAMED_TERMS]
 
@@ -92,13 +96,12 @@ def _respelt(search: Search) -> list[str]:
     return [f"Read '{wrong}' as '{right}'." for wrong, right in changed.items()]
 
 
-def _read_as(search: Search, place: int) -> Iterator[str]:
-    """What the lexicon read into the question, as far as the entry at `place` has it."""
+def _read_as(given: list[tuple[Word, int]]) -> Iterator[str]:
+    """What the lexicon read into the question, as far as the entry has it."""
     read: dict[str, list[str]] = {}
-    for ranking in search.rankings:
-        for word, _ in contributions(search.segment, ranking.query, place):
-            if word.read_from and word.asked not in read.setdefault(word.read_from, []):
-                read[word.read_from].append(word.asked)
+    for word, _ in given:
+        if word.read_from and word.asked not in read.setdefault(word.read_from, []):
+            read[word.read_from].append(word.asked)
     for asked, words in islice(read.items(), NAMED_READINGS):
         named = " and ".join(f"'{word}'" for word in words[:NAMED_WORDS])
         yield f"Read '{asked}' as {named}."

@@ -7,7 +7,6 @@ imported only for a segment of at least index.NUMPY_FROM entries.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from operator import add
 from typing import Any, Protocol
 
@@ -41,38 +40,33 @@ def add_up(segment: Segment, parts: Iterable[Part]) -> Totals:
 class PlainTotals:
     def __init__(self, segment: Segment, parts: Iterable[Part]) -> None:
         self._scores = scores = [0] * segment.size
-        touched: list[Iterable[int]] = []
         for runs, place, weight in parts:
             entries, sats = runs.arrays(place)
-            touched.append(entries)
             for entry, sat in zip(entries, sats, strict=True):
                 scores[entry] += weight * sat
-        self._touched = set(chain.from_iterable(touched))
 
     def of(self, place: int) -> int:
         return self._scores[place]
 
     def scaled(self, factors: Mapping[int, float]) -> None:
         scores = self._scores
-        for place in self._touched.intersection(factors):
-            scores[place] = round(scores[place] * factors[place])
+        for place, factor in factors.items():
+            scores[place] = round(scores[place] * factor)
 
     def put(self, place: int, score: int) -> None:
         self._scores[place] = score
-        self._touched.add(place)
 
     def add(self, given: Sequence[int]) -> None:
         self._scores = list(map(add, self._scores, given))
-        self._touched = set(range(len(given)))
 
     def best(self, depth: int) -> list[tuple[int, int]]:
         scores = self._scores
-        found = [entry for entry in self._touched if scores[entry] > 0]
-        if len(found) > depth:  # sorting bare numbers is faster than sorting entries by them
-            cut = sorted([scores[entry] for entry in found])[-depth]
-            found = [entry for entry in found if scores[entry] >= cut]
-        found.sort(key=lambda entry: (-scores[entry], entry))
-        return [(entry, scores[entry]) for entry in found[:depth]]
+        cut = 1
+        if len(scores) > depth:  # sorting bare numbers is faster than sorting entries by them
+            cut = max(1, sorted(scores)[-depth])
+        found = [(entry, score) for entry, score in enumerate(scores) if score >= cut]
+        found.sort(key=lambda hit: (-hit[1], hit[0]))
+        return found[:depth]
 
 
 class NumpyTotals:
@@ -83,9 +77,9 @@ class NumpyTotals:
 
         entries, scores = [np.zeros(0, np.intp)], [np.zeros(0)]
         for runs, place, weight in parts:
-            raw_entries, raw_sats = runs.raw(place)
-            entries.append(np.frombuffer(raw_entries, runs.typecode))
-            scores.append(np.frombuffer(raw_sats, "H") * float(weight))
+            of, sats = runs.arrays(place)
+            entries.append(np.frombuffer(of, of.typecode))
+            scores.append(np.frombuffer(sats, "H") * float(weight))
         joined = np.concatenate(entries).astype(np.intp, copy=False)
         self._totals: Any = np.bincount(joined, np.concatenate(scores), minlength=segment.size)
 

@@ -9,7 +9,9 @@ and so leans on its words. Everything is an integer: with and without numpy the 
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..catalog.bm25f import MEANING_FALL, MEANING_FULL_TO, MEANING_WEIGHT
 from ..catalog.index import Segment
@@ -17,9 +19,21 @@ from ..catalog.word_vectors import UNIT
 
 _LANE, _BIAS = 4, 128
 _BIASED = bytes((byte + _BIAS) % 256 for byte in range(256))
-SHARP = 1 << 8  # the question's vector has a length of at most UNIT·SHARP
+SHARP = 1 << 8  # a question's mean is worked out in such parts of a unit
 BYTE = 127
 LIKE = UNIT * UNIT
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """A question's vector as signed bytes, of which BYTE stands for `largest` / (UNIT·SHARP).
+
+    `length`: in units in which a word's direction is 1 long.
+    """
+
+    signed: array[int]
+    largest: int
+    length: float
 
 
 def strength(entries: int, highest: int) -> int:
@@ -28,10 +42,13 @@ def strength(entries: int, highest: int) -> int:
     return round(share * highest)
 
 
-def vector(segment: Segment, words: Sequence[tuple[int | None, int]]) -> list[int] | None:
-    """Of a question's (word, weight); None when no word has a vector. The weights do not count."""
+def meaning_of(segment: Segment, words: Sequence[int | None]) -> Direction | None:
+    """Of a question's words, by their place among those with vectors; None when none has one.
+
+    The words' weights do not count.
+    """
     lengths = segment.words.lengths
-    known = [(word, lengths[word]) for word, _ in words if word is not None]
+    known = [(word, lengths[word]) for word in words if word is not None]
     total = sum(length for _, length in known)
     if not total:
         return None
@@ -39,7 +56,10 @@ def vector(segment: Segment, words: Sequence[tuple[int | None, int]]) -> list[in
     sums = sum(length * _lanes(segment.words.vector(word)) for word, length in known)
     zero = _BIAS * total
     lanes = memoryview(sums.to_bytes(size * _LANE, "little")).cast("I")
-    return [(lane - zero) * SHARP // total for lane in lanes]
+    mean = [(lane - zero) * SHARP // total for lane in lanes]
+    largest = max(max(mean), -min(mean)) or 1
+    signed = array("b", [value * BYTE // largest for value in mean])
+    return Direction(signed, largest, math.hypot(*mean) / (UNIT * SHARP))
 
 
 def _lanes(row: bytes) -> int:
@@ -50,12 +70,10 @@ def _lanes(row: bytes) -> int:
 
 
 def likeness(
-    segment: Segment, question: list[int], places: Sequence[int] | None = None
+    segment: Segment, question: Direction, places: Sequence[int] | None = None
 ) -> list[int]:
     """Of the entries at `places`, or of all, in units of 1/LIKE, none below 0."""
-    largest = max(map(abs, question)) or 1
-    signed = [value * BYTE // largest for value in question]
-    table = segment.table
+    table, signed = segment.table, question.signed
     products = table.products(signed) if places is None else table.products_of(signed, places)
-    whole = BYTE * SHARP
+    largest, whole = question.largest, BYTE * SHARP
     return [product * largest // whole if product > 0 else 0 for product in products]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any
 
 from ..catalog.index import Segment
 
@@ -16,7 +15,7 @@ _SPELLINGS = (
     (re.compile(r"(?<=[a-z]{3})our(s|al|ed|ing)?$"), r"or\1"),
 )
 MIN_LENGTH, TWO_EDITS_FROM = 6, 10
-NEAR_NAME_FROM = 60  # per cent of likeness
+NEAR_NAME_FROM = 0.5  # of the letter pairs of both
 MANY = 5_000  # names or labels; of more only those that begin alike are compared
 
 
@@ -54,7 +53,7 @@ def nearest_name(segment: Segment, asked: str) -> str | None:
         return None
     allowed = _allowed(asked)
     names = segment.by_name.strings.alike(asked, allowed)
-    near = _near(asked, [name for name in names if _as_many_words(name, asked)], allowed)
+    near = _near(asked, (name for name in names if _as_many_words(name, asked)), allowed)
     nearest = sorted(name for name, edits in near if edits == near[0][1])
     meant = {tuple(segment.by_name[name]) for name in nearest}
     return nearest[0] if len(meant) == 1 else None
@@ -64,13 +63,30 @@ def _allowed(asked: str) -> int:
     return 1 if len(asked) < TWO_EDITS_FROM else 2
 
 
-def _near(asked: str, known: list[str], allowed: int) -> list[tuple[str, int]]:
-    """Those at most `allowed` edits away, with their number of edits."""
-    from rapidfuzz import process  # 4 MB: loaded at the first misspelling
-    from rapidfuzz.distance import OSA
+def _near(asked: str, known: Iterable[str], allowed: int) -> list[tuple[str, int]]:
+    """Those at most `allowed` edits away, with their number of edits, nearest first."""
+    found = [(name, made) for name in known if (made := edits(asked, name, allowed)) <= allowed]
+    return sorted(found, key=lambda pair: pair[1])
 
-    score: Any = {"scorer": OSA.distance, "score_cutoff": allowed, "limit": None}
-    return [(name, int(edits)) for name, edits, _ in process.extract(asked, known, **score)]
+
+def edits(one: str, other: str, most: int) -> int:
+    """How many letters to change, add, take away or swap with the next; above `most`, most + 1.
+
+    No swapped letter is edited again (optimal string alignment). For a `most` of 1 or 2 trying
+    every edit where two words part is faster than a table, and rapidfuzz would take 5 MB.
+    """
+    same = 0
+    for a, b in zip(one, other):  # noqa: B905 (their lengths differ)
+        if a != b:
+            break
+        same += 1
+    one, other = one[same:], other[same:]
+    if not one or not other or not most:
+        return min(len(one) + len(other), most + 1)
+    ways = [(one[1:], other[1:]), (one[1:], other), (one, other[1:])]
+    if one[:2] == other[1::-1]:
+        ways.append((one[2:], other[2:]))
+    return min(edits(*way, most - 1) for way in ways) + 1
 
 
 def _as_many_words(known: str, asked: str) -> bool:
@@ -82,19 +98,23 @@ def near_names(segment: Segment, words: Sequence[str], most: int = 3) -> list[st
 
     Of very many names only those that begin like one of the words are looked at.
     """
-    from rapidfuzz import fuzz, process
-
     known = segment.by_name.strings
     heads = [""] if len(known) <= MANY else {word[:2] for word in words if word}
     ranges = [known.beginning(head)[:MANY] for head in sorted(heads)]
-    names = [name for at in ranges for name in map(known.at, at) if ":" not in name]
-    asked = " ".join(words)
-    if not asked or not names:
-        return []
-    alike = process.extract(asked, names, scorer=fuzz.token_set_ratio, limit=2 * most)
-    found = [name for name, score, _ in alike if score >= NEAR_NAME_FROM]
-    places = dict.fromkeys(place for name in found for place in segment.by_name[name])
-    return [segment.position.at(place) for place in islice(places, most)]
+    asked = _letter_pairs(" ".join(words))
+    alike: list[tuple[float, str]] = []
+    for name in (name for at in ranges for name in map(known.at, at) if ":" not in name):
+        own = _letter_pairs(name)
+        if (shared := 2 * len(asked & own) / (len(asked) + len(own) or 1)) >= NEAR_NAME_FROM:
+            alike.append((-shared, name))
+    found = (place for _, name in sorted(alike) for place in segment.by_name[name])
+    return [segment.position.at(place) for place in islice(dict.fromkeys(found), most)]
+
+
+def _letter_pairs(text: str) -> set[str]:
+    """Of each word, with its beginning and its end."""
+    words = (f" {word} " for word in text.split())
+    return {word[at : at + 2] for word in words for at in range(len(word) - 1)}
 
 
 def near_labels(label: str, known: Iterable[str], cutoff: float) -> list[tuple[str, float]]:

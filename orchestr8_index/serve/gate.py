@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..config import Limits
+from ..config import Door, Limits
 from .audit import Audit
 from .callers import Caller
 from .events import KeyChanged
@@ -21,8 +21,8 @@ class Gate:
     """`failed(code)` counts an error; `local_hash` is of the key of the user's command line."""
 
     limits: Limits
+    door: Door
     names: frozenset[str]
-    needs_keys: bool
     keys: Keys
     audit: Audit
     memory: MemoryLimit
@@ -31,6 +31,10 @@ class Gate:
     guesses: Buckets
     sessions: Sessions
     local_hash: str = ""
+
+    @property
+    def needs_keys(self) -> bool:
+        return self.door.needs_keys
 
     def holder(self, token: bytes) -> Caller | None:
         """The holder of a key, or the command line of the user who runs this server."""

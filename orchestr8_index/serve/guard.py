@@ -29,12 +29,17 @@ from ..errors import (
 from .body import Bounded, Gone, check_announced
 from .callers import CORRELATION, Caller, caller, correlation_id, new_ident
 from .gate import Gate
-from .host_names import check_host, check_origin
+from .host_names import check_host, check_page
 from .keys import RELOAD_SECONDS
 from .send import send_error
 from .sessions import HEADER as SESSION
 
-ONCE = frozenset({b"host", b"origin", b"authorization", b"content-length", b"content-encoding"})
+ONCE = frozenset(
+    (
+        *(b"host", b"origin", b"authorization", b"content-length", b"content-encoding"),
+        *(b"content-type", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"),
+    )
+)
 OPEN = frozenset({"/health/live"})  # answered without a key
 AGENT, TREE = b"x-agent", b"x-tree"
 CALM = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})  # never shed
@@ -109,7 +114,7 @@ class Guard:
         if scope.get("state", {}).get("head_too_large"):
             raise HeadTooLarge("The headers are too many or too long.")
         check_host(_value(headers, b"host"), self._gate.names)
-        check_origin(_value(headers, b"origin"), self._gate.names)
+        check_page(scope, headers, self._gate.names, self._gate.door)
         check_announced(headers, self._gate.limits.max_body)
 
     def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller:

@@ -30,7 +30,9 @@ class Receiver(HttpClient):
         self.trouble: NoAnswer | None = None
         self.closed = 0
 
-    def send(self, verb: str, path: str, body: bytes | None = None) -> HttpResponse:
+    def send(
+        self, verb: str, path: str, body: bytes | None = None, waits: float = 0.0
+    ) -> HttpResponse:
         self.batches += 1
         if self.trouble:
             raise self.trouble
@@ -133,7 +135,9 @@ def test_from_the_first_that_must_wait_on_all_go_again(
 @pytest.mark.parametrize("nonsense", [b"{}", b"[]", b"<html>", b'[{"jsonrpc":"2.0","id":7}]'])
 def test_nonsense_delivers_nothing(spool: Spool, nonsense: bytes) -> None:
     class Nonsense(Receiver):
-        def send(self, verb: str, path: str, body: bytes | None = None) -> HttpResponse:
+        def send(
+            self, verb: str, path: str, body: bytes | None = None, waits: float = 0.0
+        ) -> HttpResponse:
             return HttpResponse(200, nonsense)
 
     fill(spool, "a")
@@ -182,7 +186,9 @@ def test_while_another_delivers_it_keeps_out(
 
 def test_what_comes_while_it_delivers_goes_too(spool: Spool) -> None:
     class Late(Receiver):
-        def send(self, verb: str, path: str, body: bytes | None = None) -> HttpResponse:
+        def send(
+            self, verb: str, path: str, body: bytes | None = None, waits: float = 0.0
+        ) -> HttpResponse:
             if not self.batches:
                 fill(spool, "late")
             return super().send(verb, path, body)
@@ -216,7 +222,9 @@ class Picky(Receiver):
 
     most, hated = 100, b"never"
 
-    def send(self, verb: str, path: str, body: bytes | None = None) -> HttpResponse:
+    def send(
+        self, verb: str, path: str, body: bytes | None = None, waits: float = 0.0
+    ) -> HttpResponse:
         assert body
         if len(msgspec.json.decode(body)) > self.most:
             return HttpResponse(413, b'{"error":{}}')

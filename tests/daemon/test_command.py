@@ -20,8 +20,8 @@ def test_trees_port_and_data_directory_are_named(tmp_path: Path) -> None:
 
 
 def test_a_server_that_others_may_reach_keeps_its_options(tmp_path: Path) -> None:
-    door = Door("0.0.0.0", ("tools.example",), True, "/c.pem", "/k.pem")
+    door = Door("0.0.0.0", ("tools.example",), ("https://a",), True, "/c.pem", "/k.pem")
     settings = msgspec.structs.replace(settings_of(tmp_path, tmp_path), door=door)
     said = " ".join(arguments_of(settings))
-    named = "--host 0.0.0.0 --allow-host tools.example --require-keys --tls-cert /c.pem"
-    assert said.endswith(f"{named} --tls-key /k.pem")
+    named = "--host 0.0.0.0 --allow-host tools.example --allow-origin https://a --require-keys"
+    assert said.endswith(f"{named} --tls-cert /c.pem --tls-key /k.pem")

@@ -30,10 +30,6 @@ class FakeRuns:
         run = sorted(self._postings[place].items())
         return array(self.typecode, [e for e, _ in run]), array("H", [s for _, s in run])
 
-    def raw(self, place: int) -> tuple[bytes, bytes]:
-        entries, sats = self.arrays(place)
-        return entries.tobytes(), sats.tobytes()
-
 
 class FakeSegment:
     size = SIZE

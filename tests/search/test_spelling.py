@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rapidfuzz.distance import OSA
 
 from orchestr8_index.catalog.index import Index, Segment
 from orchestr8_index.queries import AgentQuery
 from orchestr8_index.search.answer import answer_agents
-from orchestr8_index.search.spelling import near_labels, near_names, nearest_term, other_spelling
+from orchestr8_index.search.spelling import (
+    edits,
+    near_labels,
+    near_names,
+    nearest_term,
+    other_spelling,
+)
 from orchestr8_index.text import Terms
 
 from ..trees import Files, agent
@@ -44,6 +53,11 @@ def nearest(segment: Segment, term: str) -> str | None:
 )
 def test_a_word_one_edit_away_is_meant(segment: Segment, asked: str, found: str | None) -> None:
     assert nearest(segment, asked) == found
+
+
+@given(st.text("abc", max_size=9), st.text("abc", max_size=9), st.sampled_from((1, 2)))
+def test_edits_are_counted_as_rapidfuzz_counts_them(one: str, other: str, most: int) -> None:
+    assert edits(one, other, most) == min(OSA.distance(one, other), most + 1)
 
 
 def test_of_two_equally_near_the_commoner_is_meant(make_index: Callable[[Files], Index]) -> None:

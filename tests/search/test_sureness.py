@@ -26,8 +26,8 @@ def test_the_three_lines_stand_in_their_order() -> None:
         ("docs/recipes.md", f"A confidence under {DOUBTFUL:g} means that probably nobody fits"),
         ("docs/recipes.md", f'if answer["confidence"] >= {DOUBTFUL:g}:'),
         ("docs/recipes.md", f"min_confidence={DOUBTFUL:g})"),
-        ("README.md", f"sure enough of the\nfirst one ({SPEAK:g}, "),
-        ("README.md", f"Below a confidence of {ABSTAIN_BELOW:g} (or your `min_confidence`)"),
+        ("docs/hosts.md", f"sure enough of the\nfirst one ({SPEAK:g}, "),
+        ("docs/start.md", f"Below a\nconfidence of {ABSTAIN_BELOW:g} (or your `min_confidence`)"),
         ("ARCHITECTURE.md", f"confidence of {SPEAK:g}"),
     ],
 )

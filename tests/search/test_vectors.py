@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from orchestr8_index.catalog.entry_vectors import FEW, NONE, Embedder
 from orchestr8_index.catalog.index import Segment
-from orchestr8_index.catalog.vector_table import NumpyTable
 from orchestr8_index.catalog.word_vectors import SHIPPED, UNIT, Words
 from orchestr8_index.errors import SnapshotUnreadable
 from orchestr8_index.search import semantic as meaning
@@ -90,15 +89,12 @@ def test_meaning_decides_between_equal_words(agents: Segment) -> None:
     assert agents.entry(first.place).name == "helm-keeper"
 
 
-def test_both_ways_of_comparing_agree(agents: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_entries_are_compared_like_some(agents: Segment) -> None:
     query = read_query(agents, "deploy containers to a cluster", Terms())
-    assert query.vector is not None
-    places = range(agents.size)
-    plain = meaning.likeness(agents, query.vector)
-    assert meaning.likeness(agents, query.vector, places) == plain
-    monkeypatch.setattr(agents, "table", NumpyTable(agents.vectors, agents.words.dimensions))
-    assert meaning.likeness(agents, query.vector) == plain
-    assert meaning.likeness(agents, query.vector, places) == plain and max(plain) > 0
+    assert query.meaning is not None
+    every = meaning.likeness(agents, query.meaning)
+    assert meaning.likeness(agents, query.meaning, range(agents.size)) == every
+    assert max(every) > 0
 
 
 def test_an_entry_is_found_without_any_word_of_the_question(agents: Segment) -> None:
@@ -125,20 +121,22 @@ def test_nobody_is_found_by_a_meaning_that_is_far(agents: Segment) -> None:
 @given(st.lists(st.sampled_from("deploy chart bread container soup cluster zebra".split())))
 def test_a_segment_ranks_alike_with_and_without_numpy(agents: Segment, words: list[str]) -> None:
     plain = rank(agents, " ".join(words), Terms())
-    agents.uses_numpy, table = True, agents.table
-    agents.table = NumpyTable(agents.vectors, agents.words.dimensions)
+    agents.uses_numpy = True
     try:
         assert rank(agents, " ".join(words), Terms()) == plain
     finally:
-        agents.uses_numpy, agents.table = False, table
+        agents.uses_numpy = False
 
 
 def test_a_question_is_the_weighted_mean_of_its_words(agents: Segment) -> None:
     word = WORDS.find("helm")
-    assert meaning.vector(agents, [(word, 900), (None, 0)]) == [
-        value * 256 for value in memoryview(WORDS.vector(word or 0)).cast("b")
-    ]
-    assert meaning.vector(agents, [(None, 900)]) is None
+    alone = meaning.meaning_of(agents, [word, None])
+    direction = memoryview(WORDS.vector(word or 0)).cast("b").tolist()
+    largest = max(map(abs, direction))
+    assert alone is not None and alone.largest == 256 * largest
+    assert alone.signed.tolist() == [value * 127 // largest for value in direction]
+    assert abs(alone.length - 1) < 0.1
+    assert meaning.meaning_of(agents, [None]) is None
 
 
 def test_meaning_weighs_less_in_a_large_catalogue() -> None:

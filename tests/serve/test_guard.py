@@ -6,12 +6,14 @@ import asyncio
 import json
 import logging
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestr8_index.config import Door
+from orchestr8_index.catalog.index import Index
+from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.serve import http as web
 from orchestr8_index.serve.guard import Guard
 from orchestr8_index.serve.host_names import host_name, names_of
@@ -20,10 +22,11 @@ from orchestr8_index.serve.protocol import Lines
 from orchestr8_index.serve.server import configured
 from orchestr8_index.serve.state import State
 
-from .asking import ask, client, serve_one
+from .asking import ask, client, serve_one, settings_of, state_of
 
 ROUTES = [("POST", "/"), ("GET", "/health"), ("GET", "/metrics"), ("POST", "/reindex")]
 ROUTES += [("GET", "/nowhere"), ("DELETE", "/")]
+HEALTH = {"jsonrpc": "2.0", "id": 1, "method": "getHealth"}
 LOCAL = ["localhost", "localhost:3700", "LOCALHOST:1", "127.0.0.1:80", "[::1]:3700", "[::1]"]
 FOREIGN = ["example.com", "localhost.example.com", "127.0.0.1.nip.io:3700", "", "[", "0.0.0.0"]
 
@@ -45,9 +48,80 @@ def test_a_foreign_origin_is_forbidden(app: ASGIApp, method: str, path: str, ori
     assert ask(app, method, path, headers={"Origin": origin}).status_code == 403
 
 
-@pytest.mark.parametrize("origin", ["http://localhost:5173", "http://127.0.0.1", "http://[::1]:1"])
-def test_pages_of_this_machine_may_ask(app: ASGIApp, origin: str) -> None:
-    assert ask(app, "GET", "/health", headers={"Origin": origin}).status_code == 200
+@pytest.mark.parametrize(
+    "origin",
+    ["http://localhost:8080", "http://127.0.0.1", "http://localhost", "https://localhost:3700"]
+    + ["http://[::1]:3700", "http://localhost:03700x", "http://a@localhost:3700"],
+)
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_another_port_or_scheme_of_this_machine_is_another_origin(
+    app: ASGIApp, method: str, path: str, origin: str
+) -> None:
+    assert ask(app, method, path, headers={"Origin": origin}).status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:3700", "http://127.0.0.1:3700"])
+@pytest.mark.parametrize("site", ["same-origin", None])
+def test_our_own_page_may_ask(app: ASGIApp, origin: str, site: str | None) -> None:
+    headers = {"Origin": origin, **({"Sec-Fetch-Site": site} if site else {})}
+    assert ask(app, "POST", "/", json=HEALTH, headers=headers).status_code == 200
+
+
+def test_a_setting_lets_another_origin_in(tmp_path: Path, shipped_index: Index) -> None:
+    door = Door(allow_origins=("https://tools.example",))
+    app = make_web(state_of(settings_of(tmp_path, fixture_root(), door=door), shipped_index))
+    for origin, status in (("https://tools.example", 200), ("http://tools.example", 403)):
+        sent = {"Origin": origin, "Sec-Fetch-Site": "same-origin"}
+        assert ask(app, "POST", "/", json=HEALTH, headers=sent).status_code == status
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "", "Same-Origin, none"])
+@pytest.mark.parametrize(("method", "path"), [*ROUTES, ("GET", "/mcp"), ("HEAD", "/health/live")])
+def test_what_another_page_embeds_is_not_answered(
+    app: ASGIApp, method: str, path: str, site: str
+) -> None:
+    """An image, a script or a frame sends no Origin."""
+    sent = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+    assert ask(app, method, path, headers=sent).status_code == 403
+
+
+VISIT = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more", "is_let_in"),
+    [
+        ("GET", "/", {}, True),
+        ("GET", "/?from=elsewhere", {}, True),
+        ("GET", "/", {"Sec-Fetch-Dest": "iframe"}, False),
+        ("GET", "/", {"Origin": "http://evil.example"}, False),
+        ("POST", "/", {}, False),
+        ("GET", "/health", {}, False),
+        ("GET", "/mcp", {}, False),
+    ],
+)
+def test_a_link_may_lead_to_the_page_alone(
+    app: ASGIApp, method: str, path: str, more: dict[str, str], is_let_in: bool
+) -> None:
+    assert (ask(app, method, path, headers={**VISIT, **more}).status_code != 403) is is_let_in
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "text/plain; application/json", None, "application/jsonp"]
+)
+@pytest.mark.parametrize("header", ["Origin", "Sec-Fetch-Site"])
+@pytest.mark.parametrize("path", ["/", "/hooks/claude", "/mcp", "/reindex"])
+def test_a_page_says_that_it_sends_json(
+    app: ASGIApp, path: str, header: str, kind: str | None
+) -> None:
+    own = {"Origin": "http://127.0.0.1:3700", "Sec-Fetch-Site": "same-origin"}
+    headers = {header: own[header], **({"Content-Type": kind} if kind else {})}
+    assert ask(app, "POST", path, content=json.dumps(HEALTH), headers=headers).status_code == 415
+
+
+def test_a_program_need_not_say_that_it_sends_json(app: ASGIApp) -> None:
+    sent = {"Content-Type": "application/x-www-form-urlencoded"}  # as curl does by itself
+    assert ask(app, "POST", "/", content=json.dumps(HEALTH), headers=sent).status_code == 200
 
 
 def test_without_a_host_it_is_misdirected(app: ASGIApp) -> None:
@@ -90,9 +164,8 @@ def test_a_refusal_has_an_id_too(app: ASGIApp) -> None:
 
 
 def test_one_log_line_tells_of_a_request(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "getHealth"})
     with caplog.at_level(logging.INFO, "orchestr8.http"):
-        ask(app, "POST", "/", content=body)
+        ask(app, "POST", "/", json=HEALTH)
     (record,) = caplog.records
     told = vars(record)
     assert (told["method"], told["path"], told["status"]) == ("POST", "/", 200)

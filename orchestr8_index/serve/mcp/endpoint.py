@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 from starlette.types import Message, Receive, Scope, Send
 
-from ...errors import McpAway
+from ...errors import EncodingRefused, InvalidRequest, McpAway, NoSuchAddress
 from ..body import Again, read_body
 from ..callers import caller
+from ..host_names import is_json
 from ..rpc import check_text
 from ..send import send_error
+from ..sessions import HEADER
 from ..state import State
 
 if TYPE_CHECKING:
@@ -61,17 +63,19 @@ class McpRoute:
             await self._life
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        face = await self._opened()
-        if face is None:
-            await send_error(send, self.trouble)
-            return
         scope.setdefault("state", {})
         headers = [(name, value.strip()) for name, value in scope["headers"]]  # httptools does not
         scope = {**scope, "headers": headers}
+        if self._face is None:
+            _check_first(scope["method"], dict(headers))
         if scope["method"] == "POST":  # read as every body is: what is refused is so here, too
             body = await read_body(receive)
             check_text(body)
             receive = Again(body, receive)
+        face = await self._opened()
+        if face is None:
+            await send_error(send, self.trouble)
+            return
         with self._state.gate.sessions.stream(caller.get().name) as revoked:
             ends = [revoked, self._state.ending] if scope["method"] == "GET" else [revoked]
             stream = EndingStream(receive, send, *ends)
@@ -107,6 +111,19 @@ class McpRoute:
         self._face = None
         if not opened.done():
             opened.set_result(None)
+
+
+def _check_first(method: str, headers: dict[bytes, bytes]) -> None:
+    """Before there was a session, only what may begin one, or needs none, is worth loading for.
+
+    Raises NoSuchAddress, in the words of the SDK, InvalidRequest and EncodingRefused.
+    """
+    if HEADER in headers:
+        raise NoSuchAddress("Session not found")
+    if method != "POST":
+        raise InvalidRequest("A session is begun with a POST.", "POST initialize.")
+    if not is_json(headers):
+        raise EncodingRefused("MCP comes as application/json.", "Say so in Content-Type.")
 
 
 class EndingStream:

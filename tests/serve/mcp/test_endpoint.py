@@ -141,7 +141,11 @@ def test_a_server_that_has_not_started_says_so(state: State) -> None:
 @pytest.mark.parametrize(
     ("headers", "status"),
     [({"Host": "evil.example"}, 421), ({"Origin": "http://evil.example"}, 403)]
-    + [({"Origin": "http://localhost:9"}, 200), ({"Host": "127.0.0.1"}, 200)],
+    + [
+        ({"Origin": "http://localhost:9"}, 403),
+        ({"Origin": "http://127.0.0.1:3700"}, 200),
+        ({"Host": "127.0.0.1"}, 200),
+    ],
 )
 def test_strangers_are_refused(state: State, headers: dict[str, str], status: int) -> None:
     sent = {**MODERN, **headers}
@@ -176,16 +180,23 @@ def test_another_verb_is_405(state: State) -> None:
     assert ask(make_web(state), "PUT", "/mcp").status_code == 405
 
 
-def test_before_the_first_request_the_sdk_is_not_loaded() -> None:
+def test_only_a_call_in_json_loads_the_sdk() -> None:
+    """Any page can make a browser send the others: an image a GET, a form text/plain."""
     code = """
-        import asyncio, sys, tempfile
+        import asyncio, json, sys, tempfile
         from pathlib import Path
         from orchestr8_index.config import fixture_root
         from tests.serve.asking import ask, settings_of, state_of
         from tests.serve.mcp.test_endpoint import LIST, MODERN, live
         heavy = {"mcp", "mcp_types", "pydantic", "cryptography"}
         state = state_of(settings_of(Path(tempfile.mkdtemp()), fixture_root()), None)
-        live(state, lambda asking: asking.get("/health"))
+        async def all(asking):
+            own = {"Mcp-Session-Id": "of-before"}
+            for sent in (asking.get("/health"), asking.get("/mcp"), asking.get("/mcp", headers=own),
+                         asking.delete("/mcp"), asking.post("/mcp", content="{", headers=MODERN),
+                         asking.post("/mcp", content=json.dumps(LIST))):
+                print((await sent).status_code, end=" ")
+        live(state, all)
         print(sorted(heavy & set(sys.modules)))
         state = state_of(settings_of(Path(tempfile.mkdtemp()), fixture_root()), None)
         live(state, lambda asking: asking.post("/mcp", json=LIST, headers=MODERN))
@@ -193,4 +204,4 @@ def test_before_the_first_request_the_sdk_is_not_loaded() -> None:
     """
     command = [sys.executable, "-c", textwrap.dedent(code)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
-    assert done.stdout.split("\n")[:2] == ["[]", "True"]
+    assert done.stdout.split("\n")[:2] == ["503 400 404 400 400 415 []", "True"]
