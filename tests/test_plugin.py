@@ -146,7 +146,7 @@ def test_only_the_tools_that_matter_are_watched() -> None:
     """Every tool's end renews a claim and brings mail; before a tool only edits and commands."""
     matched = {event: group.get("matcher") for event, group, _ in hooks()}
     assert matched["PostToolUseFailure"] == "Agent|Task"
-    assert matched["PreToolUse"] == "Edit|Write|MultiEdit|NotebookEdit|Bash"
+    assert matched["PreToolUse"] == "Edit|Write|MultiEdit|NotebookEdit|Bash|Agent|Task"
     assert matched["PostToolUse"] is None
 
 

@@ -11,6 +11,7 @@ from ..daemon.notify import notify
 from ..errors import StoreUnavailable
 from ..store.ledger import write_audit
 from .health import health, metrics
+from .keys import RELOAD_SECONDS
 from .mcp.endpoint import McpRoute
 from .renewal import Renewal
 from .samples import memory_mb
@@ -64,7 +65,7 @@ class Upkeep:
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
-        steps = (self._check, self._renewal.step)
+        steps = (self._check, self._check_keys, self._renewal.step)
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
     async def stop(self) -> None:
@@ -87,7 +88,6 @@ class Upkeep:
     async def _check(self) -> float:
         state = self._state
         state.check_memory()
-        state.gate.keys.reload()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
         self._note_series()
@@ -99,6 +99,11 @@ class Upkeep:
         measured = memory_mb(), state.samples.latest.database_mb
         for series in state.series.values():
             series.step((*measured, index.generation if index else 0))
+
+    async def _check_keys(self) -> float:
+        """What a revoked key left open ends within a second, though nobody asks."""
+        self._state.gate.keys.reload()
+        return RELOAD_SECONDS
 
     async def write_audit(self) -> None:
         """A store that is not open yet keeps the rows waiting; one that fails loses them."""

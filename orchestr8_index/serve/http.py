@@ -52,6 +52,7 @@ def make_web(state: State) -> Guard:
         Route("/health/live", Endpoint(state, answer_live), methods=GET),
         Route("/health/ready", Endpoint(state, answer_ready), methods=GET),
         Route("/metrics", Endpoint(state, answer_metrics), methods=GET),
+        Route("/events", Endpoint(state, answer_stream), methods=GET),
         Route("/reindex", Endpoint(state, reindex), methods=POST),
         Route("/hooks/claude", Endpoint(state, answer_hook), methods=POST),
         Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]),
@@ -116,6 +117,12 @@ async def answer_metrics(state: State, scope: Scope, receive: Receive, send: Sen
     from .prometheus import CONTENT_TYPE, exposition
 
     await send_bytes(send, 200, exposition(state), CONTENT_TYPE.encode())
+
+
+async def answer_stream(state: State, scope: Scope, receive: Receive, send: Send) -> None:
+    from .stream import answer_events  # and with it the shared state's code
+
+    await answer_events(state, scope, receive, send)
 
 
 async def reindex(state: State, scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,7 +2,7 @@
 
 import { calls } from './api.js';
 import { count, empty, fill, h, many, share, span } from './dom.js';
-import { plot } from './plot.js';
+import { plot, said } from './plot.js';
 
 export const title = 'Health';
 const EVERY = 10_000; // milliseconds
@@ -48,8 +48,9 @@ class Health {
   }
 
   putPlots() {
+    this.now = Object.fromEntries(Object.keys(PLOTS).map((key) => [key, h('span')]));
     fill(this.plots, Object.entries(PLOTS).map(([key, [heading]]) =>
-      h('section', { 'aria-label': heading }, h('h2', {}, heading), this.nodes[key])));
+      h('section', { 'aria-label': heading }, h('h2', {}, heading, this.now[key]), this.nodes[key])));
   }
 
   async read() {
@@ -72,9 +73,9 @@ class Health {
   }
 
   showHead({ status, reasons, version, uptime_ms: up, progress }) {
-    const said = { healthy: 'Healthy', degraded: 'Degraded', starting: 'Starting' }[status];
+    const word = { healthy: 'Healthy', degraded: 'Degraded', starting: 'Starting' }[status];
     const reading = progress?.total ? `, ${count(progress.done)} of ${count(progress.total)} files read` : '';
-    fill(this.head, h('p', { class: 'state', 'data-state': status }, h('strong', {}, said), h('span', { class: 'dim' }, ` version ${version}, up ${span(up / 1000)}${reading}`)),
+    fill(this.head, h('p', { class: 'state', 'data-state': status }, h('strong', {}, word), h('span', { class: 'dim' }, ` version ${version}, up ${span(up / 1000)}${reading}`)),
       reasons.length > 0 && h('ul', { class: 'reasons' }, reasons.map((reason) => h('li', {}, reason))));
   }
 
@@ -88,7 +89,7 @@ class Health {
       Errors: wrong || 'none',
       Memory: `${health.memory_mb.toFixed(1)} MB`,
       Database: `${health.database.size_mb.toFixed(1)} MB`,
-      Index: `generation ${health.generation}, built in ${span(health.build_ms / 1000)}`,
+      Index: `generation ${health.generation}, built in ${(health.build_ms / 1000).toFixed(1)} s`,
       Checked: health.checked_age_s === null ? 'not yet' : `${span(health.checked_age_s)} ago`,
     };
     fill(this.figures, Object.entries(rows).map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))));
@@ -103,7 +104,10 @@ class Health {
     if (!this.nodes.rate.isConnected) this.putPlots();
     for (const [key, [heading, lines, options]] of Object.entries(PLOTS)) {
       const node = this.nodes[key];
-      await plot(node, heading, at, lines.map(([name, of]) => [name, of(this.columns, every)]), options);
+      const found = lines.map(([name, of]) => [name, of(this.columns, every)]);
+      const { share: isShare, unit } = options ?? {};
+      this.now[key].textContent = found.map(([, values]) => said(values.at(-1), isShare, unit)).join(' · ');
+      await plot(node, heading, at, found, options);
     }
   }
 

@@ -59,10 +59,13 @@ async def _answer(state: State, event: Payload) -> dict[str, Any]:
         return _context("UserPromptSubmit", suggest(state, event.prompt or ""))
     caller.get().must_have("report")  # every other event changes what is kept
     if isinstance(event, ToolStarting):
+        if started := state.delegations.started(event):
+            state.events.publish(started)
         return _denial(await _with_claims(state, event))
     report = _report(state, event)
     if report is not None:
         kept = _unless_foreign(state, report)
+        state.events.publish(state.delegations.told(report))
         await perform(state, "cacheDecision", msgspec.json.encode(kept))
     return _context("PostToolUse", await _with_claims(state, event))
 
