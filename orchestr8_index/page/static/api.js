@@ -3,6 +3,7 @@
 import { ask } from './dom.js';
 
 const KEY = 'orchestr8-key';
+export const SELF = 'page'; // its name among agents
 let asking = null;
 let project = sessionStorage.getItem('orchestr8-project') ?? '';
 
@@ -23,7 +24,7 @@ export const away = () => new Refused({
 export function headers(more = {}) {
   const key = sessionStorage.getItem(KEY);
   const named = project ? { 'X-Project': project } : {};
-  return { ...more, ...named, ...(key ? { Authorization: `Bearer ${key}` } : {}) };
+  return { ...more, ...named, 'X-Agent': SELF, ...(key ? { Authorization: `Bearer ${key}` } : {}) };
 }
 
 export function choose(name) {

@@ -125,7 +125,7 @@ class Ask {
     const entry = { kind, plugin: row.plugin, name: row.name };
     const more = h('div', { class: 'more' });
     const told = h('p', { class: 'told', role: 'status' });
-    const why = button('Why', () => this.explain(entry, why, more), { 'aria-expanded': 'false', 'aria-label': `Why ${row.name}` });
+    const why = button('Why', () => this.explain(entry, why, more), { 'aria-expanded': 'false', 'aria-label': `Why: ${row.name}` });
     return h('li', { class: 'hit' },
       h('div', { class: 'line' },
         button(row.name, () => this.panel.open(entry), { class: 'name', 'aria-label': `${row.name} of ${row.plugin}: open its text` }),
@@ -135,8 +135,8 @@ class Ask {
         row.also && `also in ${row.also.map((name) => name.split(':')[0]).join(', ')}`].filter(Boolean).join(' · ')),
       row.description && h('p', {}, row.description),
       h('div', { class: 'acts' }, why,
-        button('This one did it', () => this.report(entry, 'success', told), { 'aria-label': `${row.name} did it` }),
-        button('Not this one', () => this.report(entry, 'failure', told), { 'aria-label': `Not ${row.name}` })),
+        button('This one did it', () => this.report(entry, 'success', told), { 'aria-label': `This one did it: ${row.name}` }),
+        button('Not this one', () => this.report(entry, 'failure', told), { 'aria-label': `Not this one: ${row.name}` })),
       told, more);
   }
 

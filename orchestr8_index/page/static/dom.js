@@ -85,9 +85,11 @@ export class LongList {
     new ResizeObserver(() => this.show()).observe(this.node);
   }
 
-  set(items) {
+  // `total` counts those that are not known yet, too.
+  set(items, total = items.length) {
     const had = document.activeElement?.closest?.('[data-at]')?.dataset.at;
-    this.items = items;
+    Object.assign(this, { items, total });
+    this.node.dataset.known = items.length;
     this.rows.forEach((row) => row.remove());
     this.rows.clear();
     this.space.style.setProperty('height', `${items.length * this.height}px`);
@@ -111,7 +113,7 @@ export class LongList {
   }
 
   put(at) {
-    const place = { role: 'listitem', 'aria-posinset': at + 1, 'aria-setsize': this.items.length };
+    const place = { role: 'listitem', 'aria-posinset': at + 1, 'aria-setsize': this.total };
     const style = { transform: `translateY(${at * this.height}px)`, height: `${this.height}px` };
     const row = h('div', { class: 'row', 'data-at': at, ...place, style }, this.draw(this.items[at]));
     this.space.insertBefore(row, this.rows.get(at + 1) ?? null);

@@ -9,7 +9,7 @@ const EVERY = 10_000; // milliseconds
 
 const PLOTS = {
   rate: ['Questions a second', [['questions', (c, every) => c.questions.map((n) => n / every)]]],
-  took: ['How long an answer takes', ['p50', 'p95', 'p99'].map((name) => [name, (c) => c[name]]), { unit: ' ms' }],
+  took: ['How long an answer takes', ['p50', 'p95', 'p99'].map((name) => [name, (c) => c[name].map((n, i) => (c.questions[i] ? n : null))]), { unit: ' ms' }],
   hits: ['Answers from the cache', [['hit rate', (c) => c.hits.map((n, i) => (n + c.misses[i] ? n / (n + c.misses[i]) : null))]], { share: true }],
   errors: ['Errors', [['errors', (c) => c.errors]]],
   memory: ['Memory', [['memory', (c) => c.memory_mb]], { unit: ' MB' }],

@@ -16,6 +16,7 @@ export function open(main) {
 
 class Learned {
   constructor(main) {
+    this.decisions = [];
     this.curve = h('div', {}, h('p', { class: 'dim' }, 'Past tasks are asked again; this may take a few seconds…'));
     this.patterns = h('div');
     this.entries = h('div');
@@ -33,7 +34,8 @@ class Learned {
   async read() {
     const [learnt, decided] = await calls([['getLearned'], ['listDecisions', { limit: PAGE }]]);
     this.total = learnt.decisions;
-    this.decisions = decided.decisions;
+    const last = decided.decisions.at(-1)?.id ?? 0;
+    this.decisions = [...decided.decisions, ...this.decisions.filter((decision) => decision.id < last)];
     this.showEntries(learnt.entries);
     this.showPatterns(learnt);
     this.showDecisions();
@@ -81,20 +83,21 @@ class Learned {
   showDecisions() {
     this.said.textContent = this.total ? many(this.total, 'decision') : '';
     this.list.node.hidden = !this.decisions.length;
-    this.list.set(this.decisions);
+    this.list.set(this.decisions, this.total);
+    this.more();
   }
 
   // The next page, once the end of what is known comes near.
   async more() {
     const { scrollTop, clientHeight, scrollHeight } = this.list.node;
-    if (this.busy || this.decisions.length >= this.total || scrollTop + 3 * clientHeight < scrollHeight) return;
+    if (this.busy || this.decisions.length >= this.total || !clientHeight || scrollTop + 3 * clientHeight < scrollHeight) return;
     this.busy = true;
     try {
       const before = this.decisions.at(-1).id;
       const page = await call('listDecisions', { before, limit: PAGE });
       this.decisions = [...this.decisions, ...page.decisions];
       if (!page.decisions.length) this.total = this.decisions.length;
-      this.list.set(this.decisions);
+      this.list.set(this.decisions, this.total);
     } finally {
       this.busy = false;
     }
@@ -117,14 +120,16 @@ class Learned {
     if (!(await ask('Forget this decision?', said, [], 'Forget'))) return;
     try {
       await call('forgetDecisions', { task_id: id });
+      this.decisions = [];
       await this.read();
     } catch (error) {
       this.said.textContent = `${error.message} ${error.cure ?? ''}`;
     }
   }
 
-  tell(kind) {
+  tell(kind, event) {
     if (kind !== 'learnt' && kind !== 'open') return;
+    if (event?.method === 'forgetDecisions') this.decisions = [];
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.read().catch(() => {}), kind === 'open' ? 0 : 100);
   }

@@ -1,6 +1,6 @@
 // Now: who works on what, what they hold, and what they tell each other.
 
-import { call, calls, Refused } from './api.js';
+import { call, calls, Refused, SELF } from './api.js';
 import { ask, button, count, empty, fill, h, seconds, since, span } from './dom.js';
 
 export const title = 'Now';
@@ -31,7 +31,7 @@ class Now {
     this.showWork(work);
     this.show(this.locks, locks, ({ locks: rows }) => this.lockTable(rows));
     this.show(this.sessions, sessions, ({ sessions: rows }) => sessionTable(rows));
-    this.show(this.agents, coordination, ({ agents: rows }) => agentTable(rows));
+    this.show(this.agents, coordination, ({ agents: rows }) => agentTable(rows.filter((row) => !isOwn(row.name))));
   }
 
   show(node, told, draw) {
@@ -50,7 +50,7 @@ class Now {
     return table(['Resource', 'Holder', 'Held for', 'Waiting', ''], rows.map((lock) => [
       h('span', {}, h('code', {}, lock.resource), lock.purpose && h('small', {}, lock.purpose)), lock.holder,
       ticking(seconds(lock.since)), lock.waiting.length ? lock.waiting.join(', ') : 'nobody',
-      button('Break…', () => this.break(lock), { 'aria-label': `Break the lock on ${lock.resource}` })]));
+      button('Break', () => this.break(lock), { 'aria-label': `Break the lock on ${lock.resource}` })]));
   }
 
   async break({ resource, holder }) {
@@ -92,6 +92,7 @@ class Now {
   }
 }
 
+const isOwn = (name) => name === SELF || name.endsWith(`/${SELF}`);
 const ticking = (moment) => h('span', { 'data-since': moment }, since(moment));
 const clipped = (text) => h('span', { class: 'clip', title: text }, text);
 
@@ -114,9 +115,9 @@ function agentTable(rows) {
     row.holds.length ? clipped(row.holds.join(', ')) : 'nothing', count(row.unread), ticking(seconds(row.last))]));
 }
 
-function message({ value, at }) {
-  const { sender, to = [], subject, body, session } = value ?? {};
-  return h('li', {}, h('p', { class: 'line' }, h('strong', {}, sender), h('span', { class: 'dim' }, `to ${to.join(', ')}`),
+function message({ value, by, at }) {
+  const { to = [], subject, body, session } = value ?? {};
+  return h('li', {}, h('p', { class: 'line' }, h('strong', {}, by), h('span', { class: 'dim' }, `to ${to.join(', ')}`),
     session && h('span', { class: 'tag' }, session), h('span', { class: 'dim' }, ticking(typeof at === 'number' ? at : seconds(at)))),
   subject && h('p', {}, h('strong', {}, subject)), h('p', { class: 'clip' }, body));
 }

@@ -34,7 +34,7 @@ export async function plot(node, label, times, lines, { share = false, days = fa
   const options = {
     width: node.clientWidth, height: 150, cursor: { y: false, points: { size: 6 } },
     scales: share ? { y: { range: [0, 1] } } : { y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high ?? 0) > 0 ? high * 1.1 : 1] } },
-    axes: [{ ...axis, values: (_, at) => at.map(moment) },
+    axes: [{ ...axis, size: 30, space: 80, values: (_, at) => at.map(moment) },
       { ...axis, size: 54, values: (_, at) => at.map(shown) }],
     series: [{ label: days ? 'Week of' : 'At', value: (_, n) => (n ? moment(n) : '–') },
       ...lines.map(([name], at) => ({ label: name, stroke: colour(at + 1), width: 1.5, dash: at ? [3 * at, 3] : [], points: { show: few }, value: (_, n) => shown(n) }))],
