@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 Kind = Literal["agent", "skill", "workflow"]
 KINDS: tuple[Kind, ...] = ("agent", "skill", "workflow")
@@ -20,7 +20,11 @@ Result = Literal["success", "failure", "partial"]
 
 
 class Entry(Struct, array_like=True, frozen=True):
-    """One thing an orchestrator can use. Identity is (kind, plugin, name); text lives beside it."""
+    """One thing an orchestrator can use. Identity is (kind, plugin, name); text lives beside it.
+
+    `owners` are the hosts whose places it lies in, `folders` those between the place and the file,
+    `packed` whether a plugin brings it; `runs` says who alone may start it, if not everybody.
+    """
 
     kind: Kind
     plugin: str
@@ -40,6 +44,10 @@ class Entry(Struct, array_like=True, frozen=True):
     arguments: str = ""
     steps: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    folders: str = ""
+    packed: bool = False
+    runs: Literal["", "user", "model", "nobody"] = ""
 
     @property
     def qualified(self) -> str:
@@ -145,20 +153,23 @@ class Decision(Struct, frozen=True, kw_only=True):
         return self == msgspec.structs.replace(other, id=self.id, timestamp=self.timestamp)
 
 
+Count = Annotated[int, Meta(ge=0)]
+
+
 class Pattern(Struct, kw_only=True):
     """A sequence of agents for a kind of goal, with its record. Totals are over counted uses."""
 
-    id: int
+    id: Annotated[int, Meta(ge=1, le=2**53)]
     goal: str
     agent_sequence: tuple[str, ...]
     dependencies: dict[str, list[str]] = {}
     parallel_groups: list[list[str]] = []
-    success_count: int = 0
-    failure_count: int = 0
-    duration_total: float = 0.0
-    duration_count: int = 0
-    tokens_total: int = 0
-    tokens_count: int = 0
+    success_count: Count = 0
+    failure_count: Count = 0
+    duration_total: Annotated[float, Meta(ge=0)] = 0.0
+    duration_count: Count = 0
+    tokens_total: Count = 0
+    tokens_count: Count = 0
     created_at: str = ""
     updated_at: str = ""
     stored: bool = False

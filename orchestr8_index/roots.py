@@ -1,16 +1,41 @@
-"""Which trees are indexed: those named, else those found here, else the example that ships."""
+"""Which trees are indexed: those named, else those that the hosts read here, else the example.
+
+The places of the hosts stand in places.py; here is which of them are there, and in which order.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from .environment import REPOSITORY, expand
 from .errors import BadSetting
+from .places import HOST_FOLDERS, MANIFESTS, PLACES
+from .project import find_project
 
 SHIPPED = "the shipped plugins_fixture"
+FOUND = "found here"
+MANAGED = ("/etc/claude-code", "/Library/Application Support/ClaudeCode")
+SETTINGS = "settings.json", "settings.local.json"
+_MOST_SETTINGS = 1 << 20  # bytes of a host's own file that are read
+
+
+class Found(NamedTuple):
+    """Absolute, resolved folders, each in order of precedence: of the project alone, and of the
+    user, whichever project asks; those of `shared` that go before the project's own are `leading`.
+    A plugin that the project switches off is in none."""
+
+    own: tuple[str, ...]
+    shared: tuple[str, ...]
+    leading: tuple[str, ...] = ()
+
+    @property
+    def every(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.leading, *self.own, *self.shared)))
 
 
 def choose_roots(
@@ -24,8 +49,9 @@ def choose_roots(
         return _folders(roots, cwd, home, "--root"), "--root"
     if listed := [part for part in env.get("MCP_ROOTS", "").split(os.pathsep) if part.strip()]:
         return _folders(listed, cwd, home, "MCP_ROOTS"), "MCP_ROOTS"
-    if cwd.resolve() != REPOSITORY and (found := discovered_roots(cwd, home)):
-        return found, "found here"
+    project = find_project(str(cwd), str(home))
+    if found := discovered_roots(Path(project.tree) if project else cwd, home, env):
+        return found, FOUND
     return (str(fixture_root()),), SHIPPED
 
 
@@ -39,24 +65,160 @@ def _folders(roots: Sequence[str], cwd: Path, home: Path, origin: str) -> tuple[
     return tuple(chosen)
 
 
-def discovered_roots(cwd: Path, home: Path) -> tuple[str, ...]:
-    """The current folder's trees first, then the user's own, then the installed plugins."""
-    user = home / ".claude"
-    places = [cwd / "plugins", cwd / ".claude"]
-    places += [user / kind for kind in ("agents", "skills", "commands")]
-    places += installed_plugins(user / "plugins" / "installed_plugins.json")
+def discovered_roots(
+    folder: Path, home: Path, env: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """What the hosts read for somebody who stands in that folder."""
+    return find_roots(folder, home, env).every
+
+
+def find_roots(folder: Path, home: Path, env: Mapping[str, str] | None = None) -> Found:
+    """The trees of the project in `folder`, and those of the user.
+
+    The home folder is no project, and this repository is none either: it only has an example.
+    """
+    env, here = env or {}, folder.resolve()
+    is_project = here not in (home.resolve(), REPOSITORY)
+    config = claude_folder(home, env)
+    switched = _switched(config, here if is_project else None)
+    own = _existing(_of_project(here)) if is_project else ()
+    leading = _existing((*_managed(), config / "skills"))
+    user = _existing((*_of_user(home, env), *_plugins(config, here, switched), *_packs(home, env)))
+    shared = dict.fromkeys((*leading, *user))
+    return Found(own, tuple(path for path in shared if path not in own), leading)
+
+
+def claude_folder(home: Path, env: Mapping[str, str]) -> Path:
+    """Where Claude Code keeps what is the user's."""
+    named = env.get("CLAUDE_CONFIG_DIR", "").strip()
+    return expand(named, home, home) if named else home / ".claude"
+
+
+def _of_project(folder: Path) -> Iterator[Path]:
+    """A folder that is a plugin or a list of them, the original's `plugins/`, the hosts' own."""
+    if any((folder / manifest).is_file() for manifest in MANIFESTS):
+        yield folder
+    yield folder / "plugins"
+    for name in HOST_FOLDERS:
+        kinds = [path for p in PLACES for path in p.project if path.startswith(f"{name}/")]
+        if name == ".claude" or any((folder / path).is_dir() for path in kinds):
+            yield folder / name
+
+
+def _managed() -> Iterator[Path]:
+    """What an administrator gives to all users of Claude Code, which goes before all else there."""
+    places = [path for place in PLACES if place.host == "claude" for path in place.project]
+    yield from (Path(managed, path) for managed in MANAGED for path in places)
+
+
+def _of_user(home: Path, env: Mapping[str, str]) -> Iterator[Path]:
+    """A folder for each kind, as much else lies beside them."""
+    for place in PLACES:
+        yield from (_moved(path, home, env) for path in place.user)
+
+
+def _moved(path: str, home: Path, env: Mapping[str, str]) -> Path:
+    """A user's place, where a variable of its host may have put it."""
+    variables = {
+        ".claude/": ("CLAUDE_CONFIG_DIR",),
+        ".codex/": ("CODEX_HOME",),
+        ".copilot/": ("COPILOT_HOME",),
+        ".config/opencode/": ("OPENCODE_CONFIG_DIR",),
+        ".config/": ("XDG_CONFIG_HOME",),
+    }
+    for start, (name,) in variables.items():
+        if path.startswith(start) and env.get(name, "").strip():
+            return expand(env[name], home, home) / path.removeprefix(start)
+    return home / path
+
+
+def _existing(places: Iterator[Path] | Sequence[Path]) -> tuple[str, ...]:
     found = {str(place.resolve()): None for place in places if os.path.isdir(place)}
     return tuple(found)
 
 
-def installed_plugins(listing: Path) -> list[Path]:
-    """Install paths that the host's own list names; an absent or foreign list names none."""
+# --- plugins -----------------------------------------------------------------------------------
+
+
+def _plugins(config: Path, project: Path, switched: Mapping[str, bool]) -> list[Path]:
+    listing = config / "plugins" / "installed_plugins.json"
+    return list(installed_plugins(listing, project, switched).values())
+
+
+def installed_plugins(
+    listing: Path,
+    project: Path | None = None,
+    switched: Mapping[str, bool] | None = None,
+    everywhere: bool = False,
+) -> dict[str, Path]:
+    """Install paths by `name@marketplace`, as the host's own list names them.
+
+    Those of other projects are left out, but `everywhere`, and so are those that are switched off;
+    where one is installed twice the nearer scope counts. A foreign list names none.
+    """
+    found: dict[str, Path] = {}
+    plugins = _read_json(listing).get("plugins")
+    for name, installs in sorted(plugins.items()) if isinstance(plugins, dict) else ():
+        fitting = [each for each in _as_list(installs) if _fits(each, project, everywhere)]
+        if fitting and (switched or {}).get(name, True):
+            nearest = min(fitting, key=lambda each: each.get("scope", "user") == "user")
+            found[name] = Path(nearest["installPath"])
+    return found
+
+
+def _fits(install: Any, project: Path | None, everywhere: bool) -> bool:
+    if not isinstance(install, dict) or not isinstance(install.get("installPath"), str):
+        return False
+    of = install.get("projectPath")
+    if everywhere or not isinstance(of, str):
+        return True
+    return project is not None and Path(of).resolve() == project
+
+
+def _switched(config: Path, project: Path | None) -> dict[str, bool]:
+    """`enabledPlugins` of the settings files; the later one counts."""
+    files = [config / SETTINGS[0]]
+    files += [project / ".claude" / name for name in SETTINGS] if project else []
+    files += [Path(managed, "managed-settings.json") for managed in MANAGED]
+    found: dict[str, bool] = {}
+    for file in files:
+        enabled = _read_json(file).get("enabledPlugins")
+        if isinstance(enabled, dict):
+            found |= {name: value is not False for name, value in enabled.items()}
+    return found
+
+
+def switched_off(config: Path) -> frozenset[str]:
+    """The plugins that the user's own settings switch off."""
+    return frozenset(name for name, on in _switched(config, None).items() if not on)
+
+
+def _packs(home: Path, env: Mapping[str, str]) -> Iterator[Path]:
+    """The installed plugins and extensions of other hosts, each in its newest version."""
+    codex = expand(env.get("CODEX_HOME") or ".codex", home, home)
+    for name, said in _read_toml(codex / "config.toml").get("plugins", {}).items():
+        if isinstance(said, dict) and said.get("enabled") is not False:
+            plugin, _, market = name.partition("@")
+            yield from sorted((codex / "plugins/cache" / market / plugin).glob("*"))[-1:]
+    yield from sorted((home / ".gemini/extensions").glob("*/"))
+    yield from sorted((home / ".copilot/installed-plugins").glob("*/*/"))
+
+
+def _read_json(file: Path) -> dict[str, Any]:
     try:
-        plugins = json.loads(listing.read_text(encoding="utf-8"))["plugins"]
-        installs = [install for each in plugins.values() for install in _as_list(each)]
-        return sorted(Path(install["installPath"]) for install in installs)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return []
+        with file.open("rb") as opened:
+            said = json.loads(opened.read(_MOST_SETTINGS))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        said = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return said if isinstance(said.get("plugins", {}), dict) else {}
 
 
 def fixture_root() -> Path:
@@ -64,5 +226,5 @@ def fixture_root() -> Path:
     return shipped if shipped.is_dir() else REPOSITORY / "plugins_fixture"
 
 
-def _as_list(value: object) -> list[dict[str, str]]:
-    return value if isinstance(value, list) else [value]  # type: ignore[list-item]
+def _as_list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -10,7 +10,7 @@ from .errors import Starting, StoreUnavailable
 from .queries import AgentAnswer, NoParams, SkillAnswer, WorkflowAnswer
 from .records import Finding, Kind, Pattern
 from .reports import EntryChange
-from .table import Example, Method
+from .table import Method
 from .validate import Limit, Params, Text500
 
 Page = Annotated[int, Meta(ge=1, le=500)]
@@ -75,6 +75,20 @@ class FindingPage(Struct, kw_only=True):
     after: int | None
     total: int
     files: dict[str, int]
+
+
+class ProjectName(Struct, frozen=True):
+    """`entries` is how many it had when it was asked last."""
+
+    name: str
+    entries: int
+
+
+class ProjectList(Struct, kw_only=True):
+    """Those that can be named by X-Project, the last asked first; `own` is the server's."""
+
+    projects: list[ProjectName]
+    own: str
 
 
 class EntryRecord(Struct, frozen=True):
@@ -193,7 +207,6 @@ VIEWS = (
         "What the three query methods would answer; nothing counts, logs or keeps the question.",
         quiet=True,
         errors=(Starting,),
-        example=Example('{"task": "write rel"}', '{"agents": …, "skills": …, "workflows": …}'),
     ),
     _row(
         "listEntries",
@@ -210,6 +223,13 @@ VIEWS = (
         FindingPage,
         "What doctor found in the catalogue, and what mends it.",
         errors=(Starting,),
+    ),
+    _row(
+        "listProjects",
+        "list_projects",
+        NoParams,
+        ProjectList,
+        "The projects that this server knows, by the names that X-Project takes.",
     ),
     _row(
         "getLearned",

@@ -137,7 +137,8 @@ def test_a_root_that_is_not_utf8_is_refused(read: Read, tmp_path: Path) -> None:
 
 def test_trees_are_discovered_in_order(tmp_path: Path) -> None:
     here, home = tmp_path / "here", tmp_path / "home"
-    wanted = [here / "plugins", here / ".claude", home / ".claude/agents", home / ".claude/skills"]
+    skills = home / ".claude/skills"  # those of the user go before those of the project
+    wanted = [skills, here / "plugins", here / ".claude", home / ".claude/agents"]
     for place in wanted:
         place.mkdir(parents=True)
     assert discovered_roots(here, home) == tuple(str(place.resolve()) for place in wanted)
@@ -150,17 +151,23 @@ def test_discovered_trees_are_used_where_none_is_named(read: Read, tmp_path: Pat
     assert settings.roots_from == "found here"
 
 
-def test_the_repository_itself_is_not_discovered(tmp_path: Path) -> None:
-    (tmp_path / ".claude/agents").mkdir(parents=True)
+def test_in_the_repository_the_users_own_trees_are_found_and_else_the_example(
+    tmp_path: Path,
+) -> None:
     settings = read_settings(environ={}, cwd=REPOSITORY, home=tmp_path)
     assert settings.roots == (str(fixture_root()),)
+    (tmp_path / ".claude/agents").mkdir(parents=True)
+    settings = read_settings(environ={}, cwd=REPOSITORY, home=tmp_path)
+    assert settings.roots == (str(tmp_path / ".claude/agents"),)
 
 
 def test_installed_plugins_are_read_from_the_hosts_list(tmp_path: Path) -> None:
     listing = tmp_path / "installed_plugins.json"
-    one, many = {"installPath": "/b"}, [{"installPath": "/c"}, {"installPath": "/a"}]
-    listing.write_text(json.dumps({"plugins": {"one@m": one, "many@m": many}}))
-    assert installed_plugins(listing) == [Path("/a"), Path("/b"), Path("/c")]
+    of_other = {"installPath": "/c", "scope": "project", "projectPath": "/elsewhere"}
+    said = {"one@m": {"installPath": "/b"}, "many@m": [of_other, {"installPath": "/a"}]}
+    listing.write_text(json.dumps({"plugins": {**said, "off@m": {"installPath": "/d"}}}))
+    found = installed_plugins(listing, None, {"off@m": False})
+    assert found == {"one@m": Path("/b"), "many@m": Path("/a")}
 
 
 @pytest.mark.parametrize(
@@ -169,7 +176,7 @@ def test_installed_plugins_are_read_from_the_hosts_list(tmp_path: Path) -> None:
 def test_a_foreign_list_of_plugins_names_none(tmp_path: Path, text: str) -> None:
     listing = tmp_path / "installed_plugins.json"
     listing.write_text(text)
-    assert installed_plugins(listing) == []
+    assert installed_plugins(listing) == {}
 
 
 def test_the_digest_of_roots_depends_on_their_order() -> None:

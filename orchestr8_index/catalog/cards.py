@@ -64,7 +64,9 @@ class Card(Struct, array_like=True):
 def place_of(source: Source, root: str) -> bytes:
     """Everything but the bytes that decides what becomes of a file."""
     facts = (root, source.path, source.kind, source.stem, source.plugin)
-    text = "\0".join((*facts, f"{source.root}{source.tentative:d}"))
+    flags = (source.tentative, source.packed, source.plain, source.qualified, source.by_person)
+    more = (",".join(source.owners), source.folders, "".join(f"{flag:d}" for flag in flags))
+    text = "\0".join((*facts, f"{source.root}", *more))
     return text.encode("utf-8", "surrogateescape")
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from ..records import KINDS, Entry, FileReport, Finding, Kind, ResolvedRole
-from ..text import Terms
+from ..text import Terms, display
 from . import conflicts as rivals
 from . import findings
 from .cards import Card, digest_of, folded_labels, make_card, place_of, stamp_of
@@ -26,7 +26,7 @@ from .parse import Parsed, parse
 from .read_file import read_file
 from .reuse import Past
 from .roles import Directory, dangling, read_registry, resolve
-from .scan import Scan, Source
+from .scan import Scan, Source, may_be_qualified
 from .spill import Filling, Row
 from .steps import known_among
 from .term_ids import REMEMBERED
@@ -95,19 +95,26 @@ class _Intake:
     reading: Callable[[int, Source], None]
     past: Past
     named: Collection[str]
-    taken: dict[tuple[Kind, str, str], str] = field(default_factory=dict)
+    taken: dict[tuple[str, ...], Source] = field(default_factory=dict)
 
     def take_all(self) -> None:
         for number, source in enumerate(self.scan.sources):
-            root = self.scan.roots[source.root]
-            place, stamp = place_of(source, root), stamp_of(source)
-            card, at = self.past.found.get(place, (None, -1))
-            if card is None or card.stamp != stamp or f"{root}/{source.path}" in self.named:
-                self._read(number, source, place, card, at)
-            elif card.identity and not card.entry and card.identity not in self.taken:
-                self._read(number, source, place, None, at)  # it was a duplicate, and is no more
-            else:
-                self._settle(source, card, at)
+            self._take(number, source)
+
+    def _take(self, number: int, source: Source) -> None:
+        root = self.scan.roots[source.root]
+        place, stamp = place_of(source, root), stamp_of(source)
+        card, at = self.past.found.get(place, (None, -1))
+        if card is None or card.stamp != stamp or f"{root}/{source.path}" in self.named:
+            self._read(number, source, place, card, at)
+        elif card.identity and not card.entry and not self._first_of(source, card):
+            self._read(number, source, place, None, at)  # it was a duplicate, and is no more
+        else:
+            self._settle(number, source, card, at)
+
+    def _first_of(self, source: Source, card: Card) -> Source | None:
+        """Who has the name already: the same identity, or the one that the host prefers."""
+        return next(filter(None, map(self.taken.get, _claims(source, card))), None)
 
     def _read(self, number: int, source: Source, place: bytes, card: Card | None, at: int) -> None:
         self.reading(number, source)
@@ -116,7 +123,7 @@ class _Intake:
         stamp = stamp_of(source)
         if refusal is not None:
             self.found.parsed += 1
-            self._settle(source, Card(place, (), b"", refusal), -1)
+            self._settle(number, source, Card(place, (), b"", refusal), -1)
             return
         digest = digest_of(data)
         if time.time_ns() - source.ctime_ns < JUST_NOW:
@@ -124,28 +131,33 @@ class _Intake:
         if card is not None and card.digest == digest and (card.entry or not card.identity):
             card.stamp = stamp
             self.found.holdings[source.kind].restamped = True
-            self._settle(source, card, at)
+            self._settle(number, source, card, at)
             return
         self.found.parsed += 1
         parsed = parse(source, data, root, self.scan.limits)
         made = make_card(place, stamp, digest, parsed)
-        self._settle(source, made, -1, parsed, lambda: self.reading(number, source))
+        self._settle(number, source, made, -1, parsed, lambda: self.reading(number, source))
 
     def _settle(
         self,
+        number: int,
         source: Source,
         card: Card,
         at: int,
         parsed: Parsed | None = None,
         begin: Callable[[], None] = lambda: None,
     ) -> None:
+        first = self._first_of(source, card) if card.identity else None
+        if first and _is_another(first, source):
+            self._take(number, replace(source, qualified=True))
+            return
         if card.identity is None:
             self.found.refused.append(card)
-        elif card.key in self.taken:
-            card = _duplicate(card, self.taken[card.key])
+        elif first:
+            card = _duplicate(card, first, self.scan.roots)
             self.found.refused.append(card)
         else:
-            self.taken[card.key] = card.path
+            self.taken.update(dict.fromkeys(_claims(source, card), source))
             holding = self.found.holdings[source.kind]
             if parsed and parsed.entry:
                 holding.put(card, parsed.entry, parsed.body, begin)
@@ -154,10 +166,35 @@ class _Intake:
         self.found.reports.append(card.report)
 
 
-def _duplicate(card: Card, first: str) -> Card:
-    reason = f"duplicate: {card.key[0]} {card.qualified} is {first} already"
+def _claims(source: Source, card: Card) -> list[tuple[str, ...]]:
+    """What an entry has for itself: its identity, its name in its own folder, and its name in the
+    own folders of its hosts."""
+    kind, plugin, name = card.key
+    bare = name.removeprefix(f"{source.folders.replace('/', ':')}:")
+    own = () if source.packed else source.owners
+    return [
+        card.key,
+        (kind, plugin, source.folders, bare),
+        *(("", host, kind, name) for host in own),
+    ]
+
+
+def _is_another(first: Source, source: Source) -> bool:
+    """Two agents of one name, told apart by the folder in which the later one lies."""
+    apart = first.folders != source.folders and bool(source.folders)
+    return apart and not source.qualified and may_be_qualified(source)
+
+
+def _duplicate(card: Card, first: Source, roots: tuple[str, ...]) -> Card:
+    same = roots[first.root] == card.report.root
+    where = display(first.path if same else f"{roots[first.root]}/{first.path}")
+    reason = f"duplicate: {card.key[0]} {card.qualified} is {where} already"
+    cure = "Give it a name of its own."
+    if not same and first.owners:
+        reason = f"hidden: the host takes {where}, which goes before it"
+        cure = "Nothing, if meant; else give it a name of its own."
     report = msgspec.structs.replace(
-        card.report, outcome="skipped", reason=reason, line=1, cure="Give it a name of its own."
+        card.report, outcome="skipped", reason=reason, line=1, cure=cure
     )
     return Card(card.place, card.stamp, card.digest, report, card.identity)
 

@@ -18,10 +18,9 @@ def of_reports(reports: Iterable[FileReport]) -> Iterator[Finding]:
     for report in reports:
         if not report.is_entry or report.outcome == "indexed":
             continue
-        skipped = report.outcome == "skipped"
         yield Finding(
             rule=_rule(report),
-            severity="error" if skipped else "warning",
+            severity=_severity(report),
             entry=report.name or "",
             path=report.path,
             line=report.line,
@@ -30,10 +29,19 @@ def of_reports(reports: Iterable[FileReport]) -> Iterator[Finding]:
         )
 
 
+def _severity(report: FileReport) -> Literal["error", "warning", "info"]:
+    """What the host would leave out as well is as its owner wanted it."""
+    if report.reason.startswith(("hidden:", "unlisted:")):
+        return "info"
+    return "error" if report.outcome == "skipped" else "warning"
+
+
 def _rule(report: FileReport) -> str:
     reason = report.reason
     if reason.startswith("duplicate"):
         return "duplicate"
+    if reason.startswith(("hidden:", "unlisted:")):
+        return reason.partition(":")[0]
     if "no description:" in reason or "no header:" in reason:
         return "missing-description"
     if "was cut" in reason:

@@ -9,6 +9,7 @@ other line continues the one before it.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,10 +35,12 @@ KNOWN_KEYS = frozenset(
     expertise specialization homepage repository compatibility mcpServers mode risk source
     date_added""".split()
 )
+TOML_BODIES = ("prompt", "developer_instructions", "instructions")
 _FENCE = YAMLHandler.FM_BOUNDARY
 _CLOSING = re.compile(r"^(?:-{3,}|\.\.\.)\s*$")
 _KEY = re.compile(r"^([A-Za-z_][\w-]*)[ \t]*:(?:[ \t]+|$)(.*)$")
 _LATE = re.compile(r"\A(?:\s|<!--.*?-->)++(?=-{3,}[ \t]*\n)", re.DOTALL)
+_WRAPPED = re.compile(r"\s*(?P<mark>`{3,}|~{3,})[ \t]*[\w-]*[ \t]*\n(?=\s*-{3,}[ \t]*\n)")
 _HEADING = re.compile(r"^#{1,6} \S")
 _TAG = "tag:yaml.org,2002:"
 _TYPES = ("bool", "int", "float", "timestamp", "binary")
@@ -92,6 +95,7 @@ class Header:
 def read_header(text: str, limits: ReadLimits = USUAL) -> Header:
     """`text` has `\\n` line ends and no control characters. Raises Hostile, with a line from 1."""
     header = Header(limits, body=text)
+    text = header.body = _unwrapped(header, text)
     if late := _LATE.match(text):
         if late.group().strip():
             header.mend("the header does not start on the first line", 1, "Move it to the top.")
@@ -105,10 +109,31 @@ def read_header(text: str, limits: ReadLimits = USUAL) -> Header:
         cure = "Put a line with --- after the last field."
         header.mend("the closing --- is missing", header.first_line, cure)
     try:
-        header.fields = _read(header, block)
+        header.fields = _lower_keys(header, _read(header, block))
     except Hostile as error:
         raise Hostile(str(error), header.first_line + 1 + error.line) from None
     return header
+
+
+def _unwrapped(header: Header, text: str) -> str:
+    """A model that writes a file may put all of it into a code fence."""
+    if not (opening := _WRAPPED.match(text)):
+        return text
+    what = "the whole file stands in a code fence"
+    header.mend(what, text.count("\n", 0, opening.start("mark")) + 1, "Remove both fence lines.")
+    header.first_line += text.count("\n", 0, opening.end())
+    closing = re.compile(rf"\n{opening['mark'][0]}{{{len(opening['mark'])},}}[ \t]*\s*\Z")
+    return closing.sub("\n", text[opening.end() :])
+
+
+def read_toml(text: str, limits: ReadLimits = USUAL) -> Header:
+    """A file of TOML: its fields, and as the body what it says to the model.
+
+    Raises tomllib.TOMLDecodeError.
+    """
+    fields = tomllib.loads(text)
+    body = next((fields[key] for key in TOML_BODIES if isinstance(fields.get(key), str)), "")
+    return Header(limits, {**fields, "arguments": None}, body, present=bool(fields))
 
 
 def _split(text: str) -> tuple[str, str, bool]:
@@ -214,6 +239,15 @@ def _accept(header: Header, block: str, fields: Any) -> dict[str, Any]:
     named = {str(key): value for key, value in fields.items()}
     _restore_comment(header, lines, base, named)
     return named
+
+
+def _lower_keys(header: Header, fields: dict[str, Any]) -> dict[str, Any]:
+    """`Name:` is `name:`, unless the header has both."""
+    for key in [key for key in fields if key not in KNOWN_KEYS and key.lower() in KNOWN_KEYS]:
+        if key.lower() not in fields:
+            header.mend_field(key, f"{key} is written in capitals", f"Write it as {key.lower()}.")
+            fields[key.lower()] = fields.pop(key)
+    return fields
 
 
 def _keys(block: str) -> list[tuple[str, int]]:

@@ -1,88 +1,153 @@
 """What is an entry, and whose is it? Decided from paths and manifests alone, before a file is read.
 
 The rules are those of the hosts: agents anywhere under `agents`, commands under `commands`, skills
-in `SKILL.md` or `skills/NAME.md`; a plugin's manifest may name the plugin and add folders.
+in `SKILL.md` or `skills/NAME.md`; a plugin's manifest may name the plugin and move its folders, and
+the folders that only one host reads are in places.py.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import posixpath
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
+from .. import places
 from ..config import USUAL, ReadLimits
 from ..records import Kind
-from ..text import clean, display
+from ..text import display
+from .manifests import MANIFEST_KINDS, Manifests, read_manifests
 from .walk import KIND_FOLDERS, Tree
 
 FOLDER_KINDS: dict[str, Kind] = {"agents": "agent", "commands": "workflow"}
-MANIFEST_KINDS: dict[str, Kind] = {"agents": "agent", "skills": "skill", "commands": "workflow"}
 _README = re.compile(r"readme([._-][a-z]{2}([_-][a-z]{2,4})?)?", re.IGNORECASE)
 _PAPERS = re.compile(
-    r"_?(TEMPLATE|CHANGELOG|LICEN[CS]E|CONTRIBUTING|CODE_OF_CONDUCT|CLAUDE|AGENTS|GEMINI|INDEX"
+    r"_?(TEMPLATE|CHANGELOG|LICEN[CS]E|CONTRIBUTING|CODE_OF_CONDUCT|INDEX"
     r"|SECURITY|NOTICE|TODO|ROADMAP|INSTALL|SUMMARY)"
 )
+_RULES = re.compile(r"_?(CLAUDE(\.local)?|AGENTS|GEMINI|QWEN|WARP|copilot-instructions)")
+RULES = "not an entry: not callable, but rules that the host reads by itself"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a path is: `kind` None says that it is no entry, and `reason` why."""
+    """What a path is: `kind` None says that it is no entry, and `reason` why.
+
+    `owner` is the host in whose folder it lies, `folders` those between that one and the file;
+    `plain` says that the host wants no header. `unlisted`: an entry, were it in the manifest.
+    """
 
     kind: Kind | None
     stem: str
     reason: str = ""
     tentative: bool = False
+    owner: str = ""
+    folders: str = ""
+    plain: bool = False
+    unlisted: bool = False
+
+
+class Lead(NamedTuple):
+    """A kind, how many of the path's folders lead to it, and the host's place, if it is one."""
+
+    kind: Kind | None
+    depth: int = 0
+    place: places.Place | None = None
 
 
 @dataclass(slots=True)
 class Layout:
     """The paths of one root, read as plugins. Built once a scan by `read_layout`."""
 
+    root: str
     root_name: str
     root_is_kind: bool
     kind_folders: bool
     skill_folders: frozenset[str]
-    plugin_names: dict[str, str] = field(default_factory=dict)
-    moved: dict[str, Kind] = field(default_factory=dict)
-    troubles: list[tuple[str, str]] = field(default_factory=list)
+    manifests: Manifests
+    is_config: bool = False
+
+    @property
+    def troubles(self) -> list[tuple[str, str]]:
+        return self.manifests.troubles
 
     def place(self, path: str) -> Place:
         folders, _, file = path.rpartition("/")
-        stem = file[:-3]
         parts = folders.split("/") if folders else []
+        stem, ending = stem_of(file)
+        if not self.manifests.is_installed(path):
+            return Place(None, stem, "not an entry: Claude Code has not installed it, or not so")
         if above := self._skill_above(parts, stem):
             return Place(None, stem, f"not an entry: it belongs to the skill in {above}/")
-        if _is_skill_file(stem, parts):
-            return Place("skill", parts[-1] if parts else self.root_name)
-        if _README.fullmatch(stem):
-            return Place(None, stem, "not an entry: a README")
-        if _PAPERS.fullmatch(stem):
-            return Place(None, stem, f"not an entry: {file} is a paper about the folder")
-        return self._by_folder(path, parts, stem)
+        if ending == ".md" and _is_skill_file(stem, parts):
+            owner = self._found(path, parts).place
+            return self._listed(
+                path, Place("skill", parts[-1] if parts else self.root_name, owner=_host(owner))
+            )
+        if why := _paper(file, stem, ending, parts):
+            return Place(None, stem, why)
+        return self._by_folder(path, parts, stem, ending)
 
-    def _by_folder(self, path: str, parts: list[str], stem: str) -> Place:
-        kind = self.moved.get(path) or self._kind_of(parts)
-        if kind == "workflow" or kind == "agent":
-            return Place(kind, stem)
-        if kind == "skill":
-            return Place("skill", stem)
-        if not self.kind_folders and not self.root_is_kind:
+    def _by_folder(self, path: str, parts: list[str], stem: str, ending: str) -> Place:
+        found = self._found(path, parts)
+        kind, host = found.kind, found.place
+        if ending in places.SUFFIXES and not (host and ending in host.endings):
+            owner = places.place_of("copilot", places.SUFFIXES[ending])
+            return Place(places.SUFFIXES[ending], stem, owner="copilot", plain=_plain(owner))
+        if kind and ending not in (host.endings if host else self._endings(path)):
+            wanted = ", ".join(host.endings if host else (".md",))
+            return Place(None, stem, f"not an entry: the host reads {wanted} there")
+        if kind:
+            inner = "/".join(parts[found.depth :]) if kind != "skill" else ""
+            place = Place(kind, stem, "", False, _host(host), inner, _plain(host))
+            return self._listed(path, place)
+        if ending == ".md" and not self.kind_folders and not self.root_is_kind:
             return Place("agent", stem, tentative=True)
         return Place(None, stem, "not an entry: outside every agents, skills and commands folder")
 
-    def _kind_of(self, parts: list[str]) -> Kind | None:
-        named = [self.root_name, *parts] if self.root_is_kind else ["", *parts]
-        for depth in range(len(named), 0, -1):
-            folder = "/".join(parts[: depth - 1])
-            if depth > 1 and folder in self.moved:
-                kind = self.moved[folder]
-                return kind if kind != "skill" or depth == len(named) else None
-            if named[depth - 1] in FOLDER_KINDS:
-                return FOLDER_KINDS[named[depth - 1]]
-            if named[depth - 1] == "skills":
-                return "skill" if depth == len(named) else None
-        return None
+    def _listed(self, path: str, place: Place) -> Place:
+        assert place.kind
+        home = self._home(path)
+        if home is None or not self.manifests.unlisted(path, home, place.kind):
+            return place
+        what = "unlisted: the plugin's manifest names what it has, and not this"
+        return Place(None, place.stem, what, unlisted=True)
+
+    def _endings(self, path: str) -> tuple[str, ...]:
+        """What a plugin's own folder is read for: Gemini's extensions have commands in TOML."""
+        home = self._home(path)
+        hosts = self.manifests.hosts.get(home, []) if home is not None else []
+        return (".md", ".toml") if "gemini" in hosts else (".md",)
+
+    def _found(self, path: str, parts: list[str]) -> Lead:
+        """The innermost folder that says what a path is."""
+        if path in self.manifests.moved:
+            return Lead(self.manifests.moved[path], len(parts))
+        known = places.find_place("/".join((self.root, *parts)))
+        base = self.root.count("/") + 1
+        found = self._kind_of(parts)
+        depth = max(known[1] - base, 0) if known else -1
+        if known is None or depth < found.depth:
+            return found
+        place = known[0]
+        if place.kind == "skill" and depth != len(parts):
+            return Lead(None, depth, place)
+        return Lead(place.kind, depth, place)
+
+    def _kind_of(self, parts: list[str]) -> Lead:
+        moved = self.manifests.moved
+        named = [self.root_name if self.root_is_kind else "", *parts]
+        for depth in range(len(parts), -1, -1):
+            folder = "/".join(parts[:depth])
+            if depth and folder in moved:
+                kind = moved[folder]
+                return Lead(kind if kind != "skill" or depth == len(parts) else None, depth)
+            if named[depth] in FOLDER_KINDS:
+                return Lead(FOLDER_KINDS[named[depth]], depth)
+            if named[depth] == "skills":
+                return Lead("skill" if depth == len(parts) else None, depth)
+        return Lead(None)
 
     def _skill_above(self, parts: list[str], stem: str) -> str:
         """The skill folder that holds this file, its own SKILL.md excepted."""
@@ -94,27 +159,98 @@ class Layout:
         return ""
 
     def plugin(self, path: str) -> str:
-        """The deepest of: a manifest's folder, the folder under `plugins/`, the root itself."""
+        """The deepest of: a manifest's folder, the folder under `plugins/`, a host's own folder,
+        the root itself."""
+        return self._whose(path)[0]
+
+    def is_packed(self, path: str) -> bool:
+        """Whether a plugin brings it, so that hosts put the plugin's name before its own."""
+        return self._whose(path)[1]
+
+    def owners(self, path: str) -> tuple[str, ...]:
+        """The hosts that a plugin is made for, or whose own folder the root is."""
+        home = self._home(path)
+        if home is not None:
+            return tuple(dict.fromkeys(self.manifests.hosts.get(home, ())))
+        return ("claude",) if self.is_config else ()
+
+    def _whose(self, path: str) -> tuple[str, bool]:
         parts = path.split("/")[:-1]
+        names, owners = self.manifests.plugins, self.manifests.owners
         for depth in range(len(parts), -1, -1):
-            if name := self.plugin_names.get("/".join(parts[:depth])):
-                return name
+            folder = "/".join(parts[:depth])
+            if name := owners.get(folder) or names.get(folder):
+                return name, True
             above = parts[depth - 2] if depth > 1 else self.root_name
             if depth and above == "plugins":
-                return display(parts[depth - 1])
-        return self.root_name
+                return display(parts[depth - 1]), True
+            if depth and parts[depth - 1] in places.HOST_FOLDERS:
+                return parts[depth - 1], False
+        return self._root_plugin(), False
+
+    def _root_plugin(self) -> str:
+        """The root's name, but the host's where all roots of its kind are called the same."""
+        place = places.find_place(self.root)
+        if place is None or place[0].host == "claude":
+            return self.root_name
+        return place[0].project[0].split("/")[0]
+
+    def _home(self, path: str) -> str | None:
+        """The folder of the plugin that a path belongs to."""
+        parts = path.split("/")[:-1]
+        folders = ("/".join(parts[:depth]) for depth in range(len(parts), -1, -1))
+        known = self.manifests.plugins.keys() | self.manifests.hosts.keys()
+        return next((folder for folder in folders if folder in known), None)
+
+
+def stem_of(file: str) -> tuple[str, str]:
+    """A file's name without its ending, and the ending: `.agent.md` is one."""
+    for ending in (*places.SUFFIXES, *places.RULES):
+        if file.lower().endswith(ending) and len(file) > len(ending):
+            return file[: -len(ending)], ending
+    stem, dot, ending = file.rpartition(".")
+    return (stem, f".{ending.lower()}") if dot else (file, "")
+
+
+def _paper(file: str, stem: str, ending: str, parts: list[str]) -> str:
+    if _README.fullmatch(stem):
+        return "not an entry: a README"
+    if _PAPERS.fullmatch(stem):
+        return f"not an entry: {file} is a paper about the folder"
+    rule_folder = any(
+        folder in places.RULE_FOLDERS and above in places.HOST_FOLDERS
+        for above, folder in zip(parts, parts[1:], strict=False)
+    )
+    if ending in places.RULES or _RULES.fullmatch(stem) or rule_folder:
+        return RULES
+    return ""
+
+
+def _is_config(folder: str) -> bool:
+    """Whether Claude Code keeps its own things there: CLAUDE_CONFIG_DIR may be anywhere."""
+    signs = (".claude.json", "settings.json", "plugins/installed_plugins.json", ".credentials.json")
+    return any(os.path.isfile(f"{folder}/{sign}") for sign in signs)
+
+
+def _host(place: places.Place | None) -> str:
+    return place.host if place else ""
+
+
+def _plain(place: places.Place | None) -> bool:
+    return place is not None and place.plain
 
 
 def read_layout(tree: Tree, links: list[str], limits: ReadLimits = USUAL) -> Layout:
     root_name = display(posixpath.basename(tree.root) or "root")
     layout = Layout(
+        root=tree.root,
         root_name=root_name,
         root_is_kind=root_name in MANIFEST_KINDS and not tree.kind_folders,
-        kind_folders=tree.kind_folders,
+        kind_folders=tree.kind_folders or places.find_place(tree.root) is not None,
         skill_folders=frozenset(),
+        manifests=read_manifests(tree, limits.max_file_bytes),
+        is_config=root_name in MANIFEST_KINDS and _is_config(posixpath.dirname(tree.root)),
     )
-    for manifest in tree.manifests:
-        _read_manifest(layout, tree.root, manifest.path, limits.max_file_bytes)
     paths = [file.path for file in tree.files] + links
     layout.skill_folders = frozenset(_skill_folders(layout, paths))
     return layout
@@ -123,9 +259,15 @@ def read_layout(tree: Tree, links: list[str], limits: ReadLimits = USUAL) -> Lay
 def _skill_folders(layout: Layout, paths: list[str]) -> set[str]:
     """Folders with a SKILL.md, but for those that hold a whole plugin or all skills."""
     files = (path.rpartition("/") for path in paths)
-    folders = {f for f, _, file in files if _is_skill_file(file[:-3], f.split("/"))}
+    folders = {f for f, _, file in files if is_skill_file(file, f.split("/"))}
     plain = {f for f in folders if f and posixpath.basename(f) not in KIND_FOLDERS}
-    return {f for f in plain if f not in layout.plugin_names and not _is_plugin_folder(layout, f)}
+    homes = layout.manifests.plugins
+    return {f for f in plain if f not in homes and not _is_plugin_folder(layout, f)}
+
+
+def is_skill_file(file: str, parts: list[str]) -> bool:
+    stem, ending = stem_of(file)
+    return ending == ".md" and _is_skill_file(stem, parts)
 
 
 def _is_skill_file(stem: str, parts: list[str]) -> bool:
@@ -136,67 +278,3 @@ def _is_skill_file(stem: str, parts: list[str]) -> bool:
 def _is_plugin_folder(layout: Layout, folder: str) -> bool:
     parent, _, _ = folder.rpartition("/")
     return (posixpath.basename(parent) if parent else layout.root_name) == "plugins"
-
-
-def _read_manifest(layout: Layout, root: str, path: str, most: int) -> None:
-    home = posixpath.dirname(posixpath.dirname(path))
-    try:
-        with open(f"{root}/{path}", "rb") as file:
-            manifest = json.loads(file.read(most + 1))
-    except (OSError, ValueError, RecursionError) as error:
-        layout.troubles.append((path, f"the manifest cannot be read: {type(error).__name__}"))
-        return
-    if not isinstance(manifest, dict):
-        layout.troubles.append((path, "the manifest is not a JSON object"))
-    elif path.endswith("plugin.json"):
-        _read_plugin(layout, home, path, manifest)
-    else:
-        _read_marketplace(layout, home, path, manifest)
-
-
-def _read_plugin(layout: Layout, home: str, path: str, manifest: dict[str, object]) -> None:
-    name = manifest.get("name")
-    if isinstance(name, str) and clean(name):
-        layout.plugin_names[home] = clean(name)
-    else:
-        layout.troubles.append((path, "the manifest has no name"))
-    for key, kind in MANIFEST_KINDS.items():
-        for folder in _paths(manifest.get(key)):
-            _move(layout, home, path, folder, kind)
-
-
-def _read_marketplace(layout: Layout, home: str, path: str, manifest: dict[str, object]) -> None:
-    """Plugins that live in this tree: their folder's name, and folders that the listing adds."""
-    plugins = manifest.get("plugins")
-    for plugin in plugins if isinstance(plugins, list) else []:
-        source = plugin.get("source") if isinstance(plugin, dict) else None
-        if not isinstance(source, str) or not isinstance(plugin.get("name"), str):
-            continue
-        folder = posixpath.normpath(posixpath.join(home, source)).removeprefix("./")
-        folder = "" if folder == "." else folder
-        if folder.startswith(".."):
-            layout.troubles.append((path, f"source {source} leads out of the tree"))
-            continue
-        if folder != home:
-            layout.plugin_names.setdefault(folder, clean(plugin["name"]))
-        for key, kind in MANIFEST_KINDS.items():
-            for place in _paths(plugin.get(key)):
-                moved = _move(layout, folder, path, place, kind)
-                if moved and folder == home:
-                    layout.plugin_names.setdefault(moved, clean(plugin["name"]))
-
-
-def _move(layout: Layout, home: str, path: str, folder: str, kind: Kind) -> str:
-    place = posixpath.normpath(posixpath.join(home, folder))
-    if place.startswith(("..", "/")) or (home and not f"{place}/".startswith(f"{home}/")):
-        layout.troubles.append((path, f"{folder} leads out of the plugin and is not followed"))
-        return ""
-    if place not in (".", home):
-        layout.moved[place] = kind
-        return place
-    return ""
-
-
-def _paths(value: object) -> list[str]:
-    values = value if isinstance(value, list) else [value]
-    return [item for item in values if isinstance(item, str) and item]

@@ -5,18 +5,23 @@ from __future__ import annotations
 import codecs
 import hashlib
 import re
+import tomllib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ..config import USUAL, ReadLimits
+from ..places import place_of
 from ..records import Entry, FileReport
 from ..text import clean, cut, display, has_unsafe, strip_unsafe
-from .frontmatter import Header, Hostile, read_header
+from .frontmatter import Header, Hostile, read_header, read_toml
 from .scan import Source
 from .steps import read_steps
 
 MAX_NAME, MAX_DESCRIPTION, MAX_LABELS = 100, 20_000, 100
 MAX_HEADING, MAX_DEPTH = 1_000, 4
+NOT_BY_MODEL = ("disable-model-invocation", "disable_model_invocation", "disableModelInvocation")
+BY_MODEL = ("infer", "allow-implicit-invocation", "allow_implicit_invocation")
+BY_PERSON = ("user-invocable", "user-invokable", "user_invocable", "userInvocable")
 _HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*$")
 _LABEL = re.compile(r"(?:\((?:[^()]|\([^()]*\))*\)|[^,])+")  # no comma, but for `Bash(a, b)`
 
@@ -41,7 +46,12 @@ def _parse(source: Source, data: bytes, root: str, limits: ReadLimits) -> Parsed
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _refused(source, root, "not UTF-8: UTF-16 text", 1, "Save the file as UTF-8.")
     notes, text = _decode(data)
-    header = read_header(text, limits)
+    is_toml = source.path.endswith(".toml")
+    try:
+        header = read_toml(text, limits) if is_toml else read_header(text, limits)
+    except tomllib.TOMLDecodeError as error:
+        cure = "Mend it: the host cannot read the file either."
+        return _refused(source, root, f"not TOML: {clean(str(error))}", None, cure)
     header.mended[:0] = notes
     fields = header.fields
     if source.tentative and not (_text(fields.get("name")) and _text(fields.get("description"))):
@@ -79,7 +89,7 @@ def _entry(source: Source, header: Header, data: bytes) -> Entry:
     return Entry(
         kind=source.kind,
         plugin=source.plugin,
-        name=display(source.stem) if is_command else _name(source, header),
+        name=_path_name(source) if is_command else _qualified(source, _name(source, header)),
         stem=display(source.stem),
         description=_description(source, header),
         root=source.root,
@@ -96,7 +106,40 @@ def _entry(source: Source, header: Header, data: bytes) -> Entry:
         ),
         arguments=_hint(_first(fields, "argument-hint", "arguments")),
         steps=read_steps(header.body) if is_command else (),
+        owners=source.owners,
+        folders=display(source.folders) if source.folders else "",
+        packed=source.packed,
+        runs=_runs(source, fields),
     )
+
+
+def _path_name(source: Source) -> str:
+    """A command is called by its path: `git:squash`."""
+    return display(":".join((*filter(None, source.folders.split("/")), source.stem)))
+
+
+def _qualified(source: Source, name: str) -> str:
+    return f"{display(source.folders).replace('/', ':')}:{name}" if source.qualified else name
+
+
+def _runs(source: Source, fields: dict[str, Any]) -> Literal["", "user", "model", "nobody"]:
+    """Who alone may start it: by the flags of the hosts, and by what they let a model start."""
+    places = [place_of(owner, source.kind) for owner in source.owners]
+    by_person = source.by_person or any(_is_on(fields, name) for name in NOT_BY_MODEL)
+    by_person |= any(_is_off(fields, name) for name in BY_MODEL)
+    by_person |= bool(places) and all(place and place.by == "person" for place in places)
+    by_person |= "opencode" in source.owners and _text(fields.get("mode")) == "primary"
+    by_model = any(_is_off(fields, name) for name in BY_PERSON)
+    by_model |= "opencode" in source.owners and _is_on(fields, "hidden")
+    return ("nobody" if by_model else "user") if by_person else "model" if by_model else ""
+
+
+def _is_on(fields: dict[str, Any], name: str) -> bool:
+    return _text(fields.get(name)).lower() in ("true", "yes", "on")
+
+
+def _is_off(fields: dict[str, Any], name: str) -> bool:
+    return _text(fields.get(name)).lower() in ("false", "no", "off")
 
 
 def _name(source: Source, header: Header) -> str:
@@ -108,7 +151,7 @@ def _name(source: Source, header: Header) -> str:
         header.mend_field("name", "control characters were removed from the name", cure)
     if not name:
         where = "folder" if source.path.upper().endswith("SKILL.MD") else "file"
-        if header.present:
+        if header.present and not source.plain:
             cure = f"name: {display(source.stem)}"
             header.mend(f"no name: taken from the {where}", header.first_line, cure)
         return display(source.stem)
@@ -132,6 +175,8 @@ def _description(source: Source, header: Header) -> str:
             header.mend_field("description", reason, "Say it in a sentence or two.")
         return cut(text, MAX_DESCRIPTION)
     opening = opening_of(header.body)
+    if source.plain and opening:
+        return opening
     where = "the opening of the text describes it" if opening else "it is found by its name alone"
     missing = "no header" if not header.present else "no description"
     cure = (

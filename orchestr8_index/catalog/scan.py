@@ -8,20 +8,31 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .. import __version__
 from ..config import USUAL, ReadLimits
 from ..records import FileReport, Kind, Poison
 from ..text import as_utf8, clean, display
 from .layout import Layout, Place, read_layout
+from .manifests import is_below
 from .walk import File, Tree, file_of, is_markdown, walk
+
+SHARED_SKILLS = ".agents/skills"
+CODEX_META = "agents/openai.yaml"
+_IMPLICIT = re.compile(r"^\s*allow_implicit_invocation:\s*[\"']?(?:false|no|off)\b", re.M | re.I)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file to read. `tentative`: it is an entry only if its header says so."""
+    """One file to read. `tentative`: it is an entry only if its header says so.
+
+    `owners`, `folders` and `packed` are an entry's; `plain`: a host that wants no header reads it;
+    `qualified`: another file of its name lies in another folder of the plugin, so that the folder
+    belongs to the name. `by_person`: a file beside it says that only a person starts it.
+    """
 
     root: int
     path: str
@@ -33,6 +44,12 @@ class Source:
     tentative: bool = False
     ctime_ns: int = 0
     inode: int = 0
+    owners: tuple[str, ...] = ()
+    folders: str = ""
+    packed: bool = False
+    plain: bool = False
+    qualified: bool = False
+    by_person: bool = False
 
 
 @dataclass(slots=True)
@@ -59,7 +76,7 @@ def scan(roots: tuple[str, ...], poison: Iterable[Poison] = (), limits: ReadLimi
     result = Scan(roots, limits)
     trees = [walk(root, limits) for root in roots]
     poisoned = {(bad.root, bad.path, bad.size, bad.mtime_ns): bad for bad in poison}
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     linked: list[tuple[int, Layout, list[tuple[str, str]]]] = []
     for number, tree in enumerate(trees):
         links = list(_follow(result, number, tree, roots))
@@ -76,6 +93,8 @@ def scan(roots: tuple[str, ...], poison: Iterable[Poison] = (), limits: ReadLimi
         linked.append((number, layout, links))
     for number, layout, links in linked:
         _place_links(result, number, layout, links, taken, poisoned)
+    _tell_namesakes_apart(result.sources)
+    _mark_by_person(result, trees)
     behind = [file for _, _, links in linked for file in links]
     result.digest = _digest(trees, behind, limits)
     return result
@@ -87,12 +106,12 @@ def _place(
     layout: Layout,
     file: File,
     real: str,
-    taken: set[str],
+    taken: dict[str, int],
     poisoned: dict[tuple[str, str, int, int], Poison],
 ) -> None:
     place = layout.place(file.path)
     if place.kind is None:
-        result.refuse(root, file.path, place.reason, entry=False)
+        result.refuse(root, file.path, place.reason, entry=place.unlisted)
     elif real in taken:
         result.refuse(root, file.path, "duplicate: the same file is reached by another root")
     elif bad := poisoned.get((result.roots[root], as_utf8(file.path), file.size, file.mtime_ns)):
@@ -103,7 +122,7 @@ def _place(
         reason = f"too large: {file.size:,} bytes, the limit is {most:,}"
         result.refuse(root, file.path, reason, "Move the long parts into reference files.")
     else:
-        taken.add(real)
+        taken[real] = len(result.sources)
         result.sources.append(_source(root, layout, file, place))
 
 
@@ -119,6 +138,10 @@ def _source(root: int, layout: Layout, file: File, place: Place) -> Source:
         tentative=place.tentative,
         ctime_ns=file.ctime_ns,
         inode=file.inode,
+        owners=(place.owner,) if place.owner else layout.owners(file.path),
+        folders=place.folders,
+        packed=layout.is_packed(file.path),
+        plain=place.plain,
     )
 
 
@@ -127,11 +150,13 @@ def _place_links(
     root: int,
     layout: Layout,
     links: list[tuple[str, str]],
-    taken: set[str],
+    taken: dict[str, int],
     poisoned: dict[tuple[str, str, int, int], Poison],
 ) -> None:
     for path, real in links:
-        if layout.place(path).kind and real in taken:
+        place = layout.place(path)
+        if place.kind and real in taken:
+            _share(result, taken[real], place.owner)
             reason = "duplicate: a link to a file that is indexed already"
             result.refuse(root, path, reason, "Nothing to do: the file itself is the entry.")
             continue
@@ -141,6 +166,48 @@ def _place_links(
             result.refuse(root, path, f"the link cannot be followed: {error.strerror}")
             continue
         _place(result, root, layout, file_of(path, status), real, taken, poisoned)
+
+
+def _share(result: Scan, number: int, owner: str) -> None:
+    """A host that has a link to a file loads it as one of its own."""
+    source = result.sources[number]
+    if owner and owner not in source.owners:
+        result.sources[number] = replace(source, owners=(*source.owners, owner))
+
+
+def _tell_namesakes_apart(sources: list[Source]) -> None:
+    """Agents of one name in several folders of one plugin are several: hosts name the folder."""
+    folders: dict[tuple[str, str], set[str]] = {}
+    for source in sources:
+        if may_be_qualified(source):
+            folders.setdefault((source.plugin, source.stem), set()).add(source.folders)
+    for number, source in enumerate(sources):
+        together = folders.get((source.plugin, source.stem), ())
+        if may_be_qualified(source) and source.folders and len(together) > 1:
+            sources[number] = replace(source, qualified=True)
+
+
+def may_be_qualified(source: Source) -> bool:
+    """A host's own folder is flat to it: there the first of a name is the only one."""
+    return source.kind == "agent" and (source.packed or not source.owners)
+
+
+def _mark_by_person(result: Scan, trees: list[Tree]) -> None:
+    """Codex says in a file beside the skill whether its model may start it."""
+    meta = {(n, file.path) for n, tree in enumerate(trees) for file in tree.files}
+    for number, source in enumerate(result.sources):
+        beside = f"{source.path.rpartition('/')[0]}/{CODEX_META}".lstrip("/")
+        if source.kind == "skill" and (source.root, beside) in meta:
+            if _IMPLICIT.search(_head(f"{result.roots[source.root]}/{beside}")):
+                result.sources[number] = replace(source, by_person=True)
+
+
+def _head(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(1 << 16)
+    except OSError:
+        return ""
 
 
 def _follow(
@@ -156,7 +223,8 @@ def _follow(
             reason = what if error.errno == errno.ELOOP else "the link leads nowhere"
             result.refuse(root, link, reason, "Remove the link.")
             continue
-        if not any(real == known or real.startswith(f"{known}/") for known in roots):
+        known_to_hosts = f"/{SHARED_SKILLS}/" in real  # where `npx skills` puts what it links to
+        if not known_to_hosts and not any(is_below(real, known) for known in roots):
             reason = "outside: the link leads out of the roots and is not followed"
             result.refuse(root, link, reason, "Name the folder it leads to with --root as well.")
         elif os.path.isdir(real):

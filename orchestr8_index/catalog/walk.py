@@ -11,12 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..config import USUAL, ReadLimits
+from ..places import ENDINGS, MANIFESTS, is_place
+from ..roots import SETTINGS
 
 IGNORED = frozenset(
     {".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", "venv", ".tox", ".mypy_cache"}
 )
 KIND_FOLDERS = frozenset({"agents", "skills", "commands"})
-MANIFESTS = ("plugin.json", "marketplace.json")
+INSTALLED = "installed_plugins.json"
+NAMES = frozenset({*(path.rpartition("/")[2] for path in MANIFESTS), INSTALLED, *SETTINGS})
+"""What a manifest may be called."""
+MEANT = frozenset("agents agent skills skill commands command prompts rules instructions".split())
+"""Folders in which texts with other endings than .md are looked at, too."""
+WORKTREES = "/.claude/worktrees"
 REGISTRIES = (".claude/agent-registry.yml", "agent-registry.yml")
 
 
@@ -80,19 +87,35 @@ def _take(tree: Tree, item: os.DirEntry[str], path: str) -> bool:
                 tree.links.append(path)
             return False
         if item.is_dir():
-            tree.kind_folders |= item.name in KIND_FOLDERS
+            full = f"{tree.root}/{path}"
+            tree.kind_folders |= item.name in KIND_FOLDERS or is_place(full)
             if is_markdown(item.name):
                 tree.named_like_files.append(path)
-            return item.name not in IGNORED
-        if is_markdown(item.name):
+            return item.name not in IGNORED and not full.endswith(WORKTREES)
+        if is_markdown(item.name) or _is_meant(path, item.name):
             _note(tree, tree.files, item, path)
-        elif item.name in MANIFESTS and path.endswith(f".claude-plugin/{item.name}"):
+        elif item.name in NAMES and _is_manifest(path):
             _note(tree, tree.manifests, item, path)
         elif path in REGISTRIES:
             _note(tree, tree.registries, item, path)
     except OSError as error:
         tree.unread.append((path, f"the file cannot be read: {error.strerror}"))
     return False
+
+
+def _is_meant(path: str, name: str) -> bool:
+    """A text that is no markdown, where a host may keep entries or rules."""
+    ending = os.path.splitext(name)[1].lower()
+    if ending == ".mdc":
+        return True
+    return ending in ENDINGS and not MEANT.isdisjoint(path.split("/")[:-1])
+
+
+def _is_manifest(path: str) -> bool:
+    """A host's settings matter where they switch plugins off: beside the folder of its plugins."""
+    return f"/{path}".endswith((*(f"/{each}" for each in MANIFESTS), f"/{INSTALLED}")) or (
+        path in SETTINGS or path.endswith(tuple(f".claude/{each}" for each in SETTINGS))
+    )
 
 
 def _may_matter(link: os.DirEntry[str]) -> bool:

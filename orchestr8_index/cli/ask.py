@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,12 @@ def _lexicon(settings: Settings) -> list[Finding]:
     ]
 
 
+def _golden_of(roots: Sequence[str]) -> Path:
+    """Of the first root that has one."""
+    places = [Path(root, "golden.jsonl") for root in roots]
+    return next((place for place in places if place.exists()), places[0])
+
+
 @click.command("explain")
 @click.argument("text")
 @click.argument("name")
@@ -215,7 +222,7 @@ def evaluate(
         for line in gold.suggest(index):
             click.echo(line)
         return
-    path = Path(golden) if golden else Path(settings.roots[0], "golden.jsonl")
+    path = Path(golden) if golden else _golden_of(settings.roots)
     score = gold.evaluate(index, gold.read_questions(path))
     last = settings.data_dir / gold.LAST_RUN
     change = gold.compare(score, last)

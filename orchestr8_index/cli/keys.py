@@ -121,7 +121,7 @@ def _events(settings: Settings, limit: int) -> list[tuple[str, str, str, str, in
     import contextlib
 
     from ..store.database import NAME, connect
-    from ..store.ledger import read_audit
+    from ..store.notes import read_audit
 
     if not (settings.data_dir / NAME).exists():
         return []

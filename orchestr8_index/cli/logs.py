@@ -77,7 +77,7 @@ def _follow(tail: Tail, level: str, as_json: bool) -> None:
 def last_questions(settings: Settings, most: int) -> list[dict[str, Any]]:
     """The newest first; [] while there is no query log to be read."""
     from ..store.database import NAME, connect_to_read
-    from ..store.looks import last_queries
+    from ..store.notes import last_queries
 
     path = settings.data_dir / NAME
     if not path.exists():

@@ -24,6 +24,7 @@ _CLOCK, _BLOCK, _OLDEST = "@clock", "@block", "@oldest"
 _UPSERT = """INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET value = excluded.value, id = excluded.id, by = excluded.by,
     at = excluded.at, ends = excluded.ends, crc = excluded.crc"""
+_ENDS = (("item", "ends"), ("hold", "ends"), ("delivery", "due"))
 _EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SUPERSEDE = """UPDATE event SET value = (SELECT value FROM item WHERE project = ? AND key = ?)
     WHERE id = ? AND value IS NULL"""
@@ -132,9 +133,12 @@ class Journal:
         """Begin a block of revisions; a database that is not the one of the last run, or is new,
         does not know what was told since: older cursors are refused."""
         last = connection.execute("SELECT max(id) FROM event").fetchone()[0] or 0
-        block = int(_meta(connection, _BLOCK) or 0)
+        block = _meta(connection, _BLOCK)
         self.revisions.open(max(last >> 10, block))
-        self.clock.start(int(_meta(connection, _CLOCK) or 0))
+        self.clock.start(_meta(connection, _CLOCK))
+        for table, column in _ENDS:
+            bent = f"typeof({column}) NOT IN ('integer', 'null')"
+            connection.execute(f"UPDATE {table} SET {column} = 0 WHERE {bent}")
         if block != self.revisions.before and self.revisions.before:
             set_meta(connection, _OLDEST, self.revisions.last)
         self._save_block(connection)
@@ -164,10 +168,12 @@ def checksum(key: str, value: str) -> int:
     return crc32(value.encode(), crc32(key.encode()))
 
 
-def _meta(connection: sqlite3.Connection, key: str) -> str | None:
+def _meta(connection: sqlite3.Connection, key: str) -> int:
+    """0 where there is none yet, or no number any more."""
     found = connection.execute("SELECT value FROM item WHERE project = '' AND key = ?", (key,))
     row = found.fetchone()
-    return row[0] if row else None
+    text = str(row[0]) if row else ""
+    return int(text) if text.isdecimal() and int(text) < NEVER else 0
 
 
 def set_meta(connection: sqlite3.Connection, key: str, value: int) -> None:
@@ -176,7 +182,7 @@ def set_meta(connection: sqlite3.Connection, key: str, value: int) -> None:
 
 def oldest(connection: sqlite3.Connection) -> int:
     """The revision after which the log is whole."""
-    return int(_meta(connection, _OLDEST) or 0)
+    return _meta(connection, _OLDEST)
 
 
 def last_revision(connection: sqlite3.Connection) -> int:

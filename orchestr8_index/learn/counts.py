@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -24,7 +25,8 @@ from .experience import Memory
 from .patterns import Patterns
 from .receipt import Applied, entry_changes, pattern_change
 
-CHECKPOINT, FORMAT = "memory", 2
+CHECKPOINT, FORMAT = "experience", 3
+DIGEST = 16  # bytes, before a checkpoint
 REMEMBERED = 2_000
 AMENDMENT_COUNTS = 500  # an amendment is worth that many decisions: only a whole recount repeats it
 
@@ -37,7 +39,8 @@ def unattended(write: asyncio.Future[Any]) -> None:
 @dataclass(slots=True)
 class Counts:
     """`last` is the number of the last decision counted, `unsaved` how much came since the last
-    checkpoint. Every method runs in the event loop's thread, between two commits."""
+    checkpoint, `bent` what `load` could not read and derived again. Every method runs in the event
+    loop's thread, between two commits."""
 
     store: Store
     terms: Terms
@@ -45,6 +48,7 @@ class Counts:
     patterns: Patterns = field(init=False)
     last: int = 0
     unsaved: int = 0
+    bent: list[str] = field(default_factory=list)
     _writes_all: bool = False
 
     def __post_init__(self) -> None:
@@ -54,9 +58,13 @@ class Counts:
     def load(self) -> None:
         """Read the checkpoint of an open store and count what came after it."""
         reader = self.store.reader
+        found, self.bent = ledger.patterns(reader)
+        self.patterns.load(found)
         saved = ledger.read_checkpoint(reader, CHECKPOINT)
-        self.patterns.load(ledger.patterns(reader))
-        if saved is None or not self._load_checkpoint(saved):
+        if saved is not None and not self._load_checkpoint(saved):
+            self.bent.append("the checkpoint cannot be read")
+        if saved is None or self.bent:
+            self.memory, self.last = Memory(self.terms), 0
             self.patterns.reset()
             self._writes_all = True
         for decision in ledger.decisions(reader, max(0, self.last - REMEMBERED)):
@@ -65,11 +73,13 @@ class Counts:
             else:
                 self.add(decision)
 
-    def _load_checkpoint(self, data: bytes) -> bool:
+    def _load_checkpoint(self, data: Any) -> bool:
         """False for one that is damaged or of another format: everything is then counted again."""
+        if not isinstance(data, bytes) or data[:DIGEST] != _digest(data[DIGEST:]):
+            return False
         try:
-            form, last, memory = msgspec.msgpack.decode(data, type=tuple[int, int, bytes])
-            if form != FORMAT:
+            form, last, memory = msgspec.msgpack.decode(data[DIGEST:], type=tuple[int, int, bytes])
+            if form != FORMAT or not 0 <= last <= ledger.last_number(self.store.reader):
                 return False
             self.memory.load(memory)
         except msgspec.MsgspecError:
@@ -84,13 +94,13 @@ class Counts:
         rows = [msgspec.structs.replace(p) for p in (self.patterns if all_of_them else changed)]
         state = msgspec.msgpack.encode((FORMAT, self.last, self.memory.dump()))
         self.patterns.changed.clear()
-        self.unsaved = 0
+        self.unsaved, self.bent = 0, []
 
         def write(connection: sqlite3.Connection) -> None:
             if all_of_them:
                 ledger.clear_patterns(connection)
             ledger.write_patterns(connection, rows)
-            ledger.write_checkpoint(connection, CHECKPOINT, state)
+            ledger.write_checkpoint(connection, CHECKPOINT, _digest(state) + state)
 
         return write
 
@@ -152,3 +162,7 @@ class Counts:
             if gone:
                 delete = functools.partial(ledger.delete_patterns, numbers=tuple(gone))
                 unattended(self.store.write(delete))
+
+
+def _digest(state: bytes) -> bytes:
+    return hashlib.blake2b(state, digest_size=DIGEST).digest()

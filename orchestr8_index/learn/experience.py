@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -166,6 +166,8 @@ class Memory:
     def load(self, data: bytes) -> None:
         """Raises msgspec.MsgspecError when the bytes are not what `dump` made."""
         state = msgspec.msgpack.decode(data, type=_State)
+        if any(len(of_kinds) < len(KINDS) for of_kinds in state[2:]):
+            raise msgspec.ValidationError("a kind of entries is missing")
         self.revision, self.times, self.words, self.wins, self.losses = state
         for kind, by_entry in self.words.items():
             found: dict[str, list[str]] = {}
@@ -191,12 +193,11 @@ class Memory:
         }
 
 
+_Total = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_Tallies = dict[Kind, dict[str, _Count]]
 _State = tuple[
-    int,
-    dict[int, int],
-    dict[Kind, dict[str, dict[str, int]]],
-    dict[Kind, dict[str, int]],
-    dict[Kind, dict[str, int]],
+    _Count, dict[int, _Count], dict[Kind, dict[str, dict[str, _Total]]], _Tallies, _Tallies
 ]
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from ..errors import InvalidParams
 from ..records import Decision, Pattern
 from ..reports import ForgetQuery
-from ..store import ledger
+from ..store import ledger, schema
 from ..store.store import Store
 from ..text import Terms
 from ..views import EntryRecord, Lessons
@@ -36,7 +36,8 @@ class Verdict(Struct, frozen=True):
 def verify(outcomes: Outcomes) -> Verdict:
     """Compare everything derived with a recount from scratch. `outcomes` has been opened."""
     memory, patterns, altered, counted = _recount(outcomes.store.reader, outcomes)
-    differences = _differences(outcomes, memory, patterns)
+    strange = schema.strangers(outcomes.store.reader)
+    differences = strange + outcomes.counts.bent + _differences(outcomes, memory, patterns)
     return Verdict(counted, len(list(patterns)), altered, differences)
 
 

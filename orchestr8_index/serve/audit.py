@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ..redact import redact
-from ..store.ledger import AuditRow
+from ..store.notes import AuditRow
 from .callers import caller
 
 MOST_EACH = 500  # different events between two writes; what comes on top is counted as one

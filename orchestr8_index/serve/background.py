@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from ..daemon.notify import notify
 from ..errors import StoreUnavailable
-from ..store.ledger import write_audit
+from ..store.notes import write_audit
 from .health import health, metrics
 from .keys import RELOAD_SECONDS
-from .mcp.endpoint import McpRoute
-from .renewal import Renewal
+from .mcp.endpoint import McpRoutes
+from .renewal import LOOK_SECONDS, Renewal
 from .samples import memory_mb
 from .state import State
 
@@ -22,7 +22,7 @@ log = logging.getLogger("orchestr8.serve")
 
 
 @contextlib.asynccontextmanager
-async def background(state: State, mcp: McpRoute) -> AsyncIterator[None]:
+async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     """Within: the store is opened, the trees are watched, and answers kept true."""
     socket, upkeep = state.settings.notify_socket, Upkeep(state)
     if state.store is not None:
@@ -39,7 +39,8 @@ async def background(state: State, mcp: McpRoute) -> AsyncIterator[None]:
     upkeep.begin()
     yield
     notify(socket, STOPPING="1")
-    for part in (mcp, upkeep, state.file_watch, state.refresh, state.store, state.shared):
+    parts = (mcp, upkeep, state.file_watch, state.refresh, state.projects)
+    for part in (*parts, state.store, state.shared):
         if part is not None:
             await part.stop()
     log.info("final metrics", extra={"metrics": metrics(state)})
@@ -61,11 +62,11 @@ class Upkeep:
 
     def __init__(self, state: State, seconds: float = STEP_SECONDS) -> None:
         self._state, self._seconds = state, seconds
-        self._renewal = Renewal(state)
+        self._renewals: dict[int, Renewal] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
-        steps = (self._check, self._check_keys, self._renewal.step)
+        steps = (self._check, self._check_keys, self._renew)
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
     async def stop(self) -> None:
@@ -85,20 +86,35 @@ class Upkeep:
                 rest = self._seconds
             await asyncio.sleep(rest)
 
+    async def _renew(self) -> float:
+        """One step for each project; they rest as long as all of them together have to."""
+        awake = self._state.projects.awake()
+        each = {id(state): state for state in awake}
+        self._renewals = {
+            key: self._renewals.get(key) or Renewal(state) for key, state in each.items()
+        }
+        rests = [await renewal.step() for renewal in self._renewals.values()]
+        return sum(rest for rest in rests if rest < LOOK_SECONDS) or LOOK_SECONDS
+
     async def _check(self) -> float:
         state = self._state
         state.check_memory()
+        await state.projects.tend()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
         self._note_series()
+        for keeper in (state.store, state.shared):
+            if keeper is not None:
+                await keeper.look()
         await self.write_audit()
         return self._seconds
 
     def _note_series(self) -> None:
-        state, index = self._state, self._state.refresh.index
-        measured = memory_mb(), state.samples.latest.database_mb
-        for series in state.series.values():
-            series.step((*measured, index.generation if index else 0))
+        memory, database = memory_mb(), self._state.samples.latest.database_mb
+        for state in self._state.projects.awake():
+            index = state.refresh.index
+            for series in state.series.values():
+                series.step((memory, database, index.generation if index else 0))
 
     async def _check_keys(self) -> float:
         """What a revoked key left open ends within a second, though nobody asks."""

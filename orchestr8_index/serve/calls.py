@@ -17,7 +17,7 @@ import msgspec
 
 from ..errors import Forbidden, InternalError, MethodNotFound, RequestError, StoreUnavailable
 from ..methods import METHODS
-from ..store.ledger import query_note
+from ..store.notes import query_note
 from ..table import Method
 from ..validate import read_params
 from .cache import AnswerCache, Key

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ..catalog.index import Index, Segment, open_newest
+from ..catalog.index import Index, Segment, open_index
 from ..catalog.snapshot import Generations
 from ..config import REPOSITORY, inherited_environment
 from ..errors import StoreUnavailable
@@ -111,16 +111,15 @@ def _weeks(asked: list[tuple[str, bool, bool]]) -> list[Week]:
     return [Week(week, len(rows), *_shares(rows)) for week, rows in sorted(weeks.items())]
 
 
-def main(data_dir: str, roots_digest: str) -> None:
-    """The child: prints a Weeks as JSON."""
+def main(data_dir: str, generation: str) -> None:
+    """The child: prints a Weeks as JSON. `generation` is the folder of the index."""
     if hasattr(os, "nice"):
         os.nice(10)
-    index = open_newest(Generations(Path(data_dir), roots_digest))
-    curve = Curve(0, 0.0, 0.0, [])
-    if index is not None:
-        with contextlib.closing(connect_to_read(Path(data_dir, NAME))) as reading:
-            skip = max(0, count_decisions(reading) - LAST)
-            curve = replayed(index, decisions(reading), skip)
+    folder = Path(generation)
+    generations = Generations(folder.parents[2], folder.parent.name)
+    index = open_index(generations, int(folder.name))
+    with contextlib.closing(connect_to_read(Path(data_dir, NAME))) as reading:
+        curve = replayed(index, decisions(reading), max(0, count_decisions(reading) - LAST))
     weeks = Weeks(curve.tasks, curve.hit1_without, curve.hit1_with, curve.weeks)
     sys.stdout.buffer.write(msgspec.json.encode(weeks))
 
@@ -133,12 +132,12 @@ class Replays:
         self._stamp: object = None
         self._began = 0.0
 
-    async def weeks(self, data_dir: Path, roots_digest: str, stamp: object) -> Weeks:
+    async def weeks(self, data_dir: Path, generation: Path, stamp: object) -> Weeks:
         """`stamp` names what is known and learnt. Raises StoreUnavailable if the child fails."""
         old = stamp != self._stamp and time.monotonic() - self._began > FRESH_SECONDS
         if self._running is None or (self._running.done() and (old or self._running.exception())):
             self._stamp, self._began = stamp, time.monotonic()
-            self._running = asyncio.create_task(_run(str(data_dir), roots_digest))
+            self._running = asyncio.create_task(_run(str(data_dir), str(generation)))
         return await asyncio.shield(self._running)
 
 

@@ -48,11 +48,13 @@ class SharedKeeper:
     @property
     def reasons(self) -> list[str]:
         """What is wrong with it, for /health."""
-        if self._opened is None:
-            return []
-        store = self._opened.store
-        repaired = [store.repaired.sentence()] if store.repaired else []
-        return [*repaired, *([store.trouble] if store.trouble else [])]
+        return self._opened.store.reasons if self._opened else []
+
+    async def look(self) -> None:
+        """Once a second: say when the database's files were taken away."""
+        if self._opened and await self._opened.store.look():
+            reason = " ".join(self._opened.store.reasons)
+            log.error("the shared state is lost", extra={"reason": reason})
 
     async def state(self) -> Coordination:
         """Opened now if it is not. Raises StoreUnavailable with the reason."""
@@ -132,7 +134,7 @@ def shared(name: str) -> Handler:
     """The handler of a method that the shared state answers."""
 
     async def handler(state: State, params: Any) -> Any:
-        return await getattr(await opened(state), name)(asking(), params)
+        return await getattr(await opened(state), name)(asking(state), params)
 
     return handler
 
@@ -144,12 +146,13 @@ async def opened(state: State) -> Coordination:
     return await state.shared.state()
 
 
-def asking() -> Caller:
-    """The caller of this request, as the shared state knows it."""
+def asking(state: State) -> Caller:
+    """The caller of this request, as the shared state knows it, in the project of `state`."""
     from ..coordinate.caller import Caller
 
     asks = caller.get()
-    return Caller(asks.label, scope=asks.right, tree=asks.tree)
+    project = state.settings.project_key
+    return Caller(asks.label, project=project, scope=asks.right, tree=asks.tree)
 
 
 def _why(error: Exception) -> str:

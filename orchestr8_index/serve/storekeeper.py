@@ -24,7 +24,7 @@ from ..records import Experience, Kind, no_experience
 from ..redact import redact
 from ..store import backup
 from ..store.database import NAME
-from ..store.store import CURES, GONE, GONE_CURE, Store
+from ..store.store import CURES, Store
 from ..text import Terms
 
 RETRY_SECONDS = 5.0
@@ -94,10 +94,13 @@ class StoreKeeper:
         if self._outcomes is None:
             opening = self._opening is not None and not self._opening.done()
             return [] if opening or self._tried == 0.0 else [self.trouble]
-        store = self._outcomes.store
-        gone = [f"{GONE} {GONE_CURE}"] if store.is_gone else []
-        repaired = [store.repaired.sentence()] if store.repaired else []
-        return gone + repaired + [each for each in (store.trouble, self._damage) if each]
+        return self._outcomes.store.reasons + [each for each in (self._damage,) if each]
+
+    async def look(self) -> None:
+        """Once a second: say when the database's files were taken away."""
+        store = self._outcomes.store if self._outcomes else None
+        if store and await store.look():
+            log.error("the store is lost", extra={"reason": " ".join(store.reasons)})
 
     def failed(self, error: sqlite3.Error) -> None:
         """Note that the open database could not be read; unlike a failed write, that stays."""

@@ -49,7 +49,7 @@ class Follow(Params, frozen=True):
 async def answer_events(state: State, scope: Scope, receive: Receive, send: Send) -> None:
     """Until the client leaves, its key is revoked, or the server stops."""
     asked = read_follow(scope)
-    shared, who = await opened(state), asking()
+    shared, who = await opened(state), asking(state)
     wanted = wanted_by(who.project, Keys(prefix=asked.prefix))
     with (
         shared.feed.listen(who.name, wanted) as waiter,

@@ -12,6 +12,7 @@ import msgspec
 from ..catalog import clones
 from ..catalog.index import Segment
 from ..catalog.map import read_places
+from ..catalog.snapshot import read_files
 from ..learn.credit import credits
 from ..learn.receipt import entry_changes
 from ..learn.verify import lessons
@@ -19,7 +20,7 @@ from ..queries import AgentQuery, NoParams, SkillQuery, WorkflowQuery
 from ..records import KINDS, PLURAL, Decision
 from ..search.answer import answer_agents, answer_skills, answer_workflows
 from ..store.database import NAME, connect_to_read
-from ..store.looks import newest_decisions, saved_by_day
+from ..store.ledger import newest_decisions, saved_by_day
 from ..text import Terms, cut
 from ..views import (
     Decided,
@@ -32,6 +33,8 @@ from ..views import (
     FindingPage,
     Lessons,
     Listed,
+    ProjectList,
+    ProjectName,
     Question,
     SavedDay,
     SeriesAnswer,
@@ -67,8 +70,7 @@ async def list_entries(state: State, wanted: EntryList) -> EntryPage:
     first = segment.position.bisect(wanted.after)
     if first < segment.size and segment.position.at(first) == wanted.after:
         first += 1
-    folder = state.refresh.generations.path(index.generation)
-    places = read_places(folder, [index.segments[kind].size for kind in KINDS])
+    places = read_places(index.folder, [index.segments[kind].size for kind in KINDS])
     own = places[KINDS.index(wanted.kind)]
     last = min(segment.size, first + wanted.limit)
     rows = [_listed(segment, place, own) for place in range(first, last)]
@@ -93,12 +95,18 @@ def _listed(segment: Segment, place: int, places: list[tuple[float, float]]) -> 
 
 async def list_findings(state: State, wanted: FindingList) -> FindingPage:
     index = state.index
-    generations = state.refresh.generations
-    files = await asyncio.to_thread(generations.files, index.generation)
+    files = await asyncio.to_thread(read_files, index.folder)
     shown = list(files.findings[wanted.after : wanted.after + wanted.limit])
     end, total = wanted.after + len(shown), len(files.findings)
     after = end if end < total else None
     return FindingPage(findings=shown, after=after, total=total, files=index.manifest.files)
+
+
+async def list_projects(state: State, _: NoParams) -> ProjectList:
+    known = sorted(state.projects.known.values(), key=lambda each: -each.asked_at)
+    own = state.projects.first.settings.project_key
+    rows = [ProjectName(name=each.name, entries=sum(each.entries.values())) for each in known]
+    return ProjectList(projects=rows, own=next((e.name for e in known if e.key == own), ""))
 
 
 async def learned(state: State, _: NoParams) -> Lessons:
@@ -130,8 +138,8 @@ def _decided(decision: Decision) -> Decided:
 
 async def weeks(state: State, _: NoParams) -> Weeks:
     await store_of(state).outcomes()
-    settings = state.settings
-    return await state.replays.weeks(settings.data_dir, settings.roots_digest, state.stamp(None))
+    folders = state.settings.data_dir, state.index.folder
+    return await state.replays.weeks(*folders, state.stamp(None))
 
 
 async def delegations(state: State, _: NoParams) -> DelegationList:

@@ -51,8 +51,8 @@ def _read(connection: sqlite3.Connection, known: int) -> Salvage:
         else:
             failed.append(decision.id)
     found.whole = not failed
-    with contextlib.suppress(sqlite3.Error, ValueError):
-        found.patterns = [each for each in ledger.patterns(connection) if each.stored]
+    with contextlib.suppress(sqlite3.Error):
+        found.patterns = [each for each in ledger.patterns(connection)[0] if each.stored]
     return found
 
 

@@ -5,21 +5,23 @@ Lists are JSON text. Times are ISO 8601 in UTC with milliseconds, which sort as 
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 
 from ..errors import StoreTooNew
 from .database import transaction
+from .lease import TABLE as LEASE
 
 Steps = tuple[tuple[str, ...], ...]
 MIGRATIONS: Steps = (
     (
-        """CREATE TABLE agent_queries (
+        """CREATE TABLE IF NOT EXISTS agent_queries (
             id INTEGER PRIMARY KEY, timestamp TEXT NOT NULL, capability TEXT, role TEXT,
             context TEXT, agents_returned TEXT NOT NULL, cache_hit INTEGER NOT NULL,
             duration_ms REAL NOT NULL, method TEXT NOT NULL)""",
-        "CREATE INDEX agent_queries_timestamp ON agent_queries (timestamp)",
-        "CREATE INDEX agent_queries_capability ON agent_queries (capability)",
-        """CREATE TABLE orchestration_patterns (
+        "CREATE INDEX IF NOT EXISTS agent_queries_timestamp ON agent_queries (timestamp)",
+        "CREATE INDEX IF NOT EXISTS agent_queries_capability ON agent_queries (capability)",
+        """CREATE TABLE IF NOT EXISTS orchestration_patterns (
             id INTEGER PRIMARY KEY, goal TEXT NOT NULL, agent_sequence TEXT NOT NULL,
             dependencies TEXT NOT NULL, parallel_groups TEXT NOT NULL,
             success_count INTEGER NOT NULL, failure_count INTEGER NOT NULL,
@@ -27,26 +29,31 @@ MIGRATIONS: Steps = (
             created_at TEXT NOT NULL, updated_at TEXT NOT NULL, stored INTEGER NOT NULL,
             duration_total REAL NOT NULL, duration_count INTEGER NOT NULL,
             tokens_total INTEGER NOT NULL, tokens_count INTEGER NOT NULL)""",
-        "CREATE INDEX orchestration_patterns_goal ON orchestration_patterns (goal)",
-        """CREATE TABLE decision_history (
+        "CREATE INDEX IF NOT EXISTS orchestration_patterns_goal ON orchestration_patterns (goal)",
+        """CREATE TABLE IF NOT EXISTS decision_history (
             id INTEGER PRIMARY KEY AUTOINCREMENT, task_id TEXT NOT NULL UNIQUE,
             task_description TEXT NOT NULL, agents_used TEXT NOT NULL, result TEXT NOT NULL,
             duration_ms REAL, tokens_saved INTEGER, timestamp TEXT NOT NULL,
             resolved_by TEXT NOT NULL, skills_used TEXT NOT NULL, workflows_used TEXT NOT NULL,
             model TEXT NOT NULL, caller TEXT NOT NULL, unknown TEXT NOT NULL,
             digest TEXT NOT NULL)""",
-        "CREATE INDEX decision_history_timestamp ON decision_history (timestamp)",
-        "CREATE INDEX decision_history_result ON decision_history (result)",
-        "CREATE INDEX decision_history_agents ON decision_history (agents_used)",
-        """CREATE TABLE checkpoint (
+        "CREATE INDEX IF NOT EXISTS decision_history_timestamp ON decision_history (timestamp)",
+        "CREATE INDEX IF NOT EXISTS decision_history_result ON decision_history (result)",
+        "CREATE INDEX IF NOT EXISTS decision_history_agents ON decision_history (agents_used)",
+        """CREATE TABLE IF NOT EXISTS checkpoint (
             name TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID""",
     ),
     (
-        """CREATE TABLE audit (
+        """CREATE TABLE IF NOT EXISTS audit (
             id INTEGER PRIMARY KEY, timestamp TEXT NOT NULL, who TEXT NOT NULL,
             what TEXT NOT NULL, outcome TEXT NOT NULL, times INTEGER NOT NULL)""",
     ),
+    LEASE,
 )
+
+
+REPLACEABLE = {"agent_queries", "audit", "checkpoint", "lease", "orchestration_patterns"}
+"""Tables that begin anew where they are missing: what is learnt stands in the decisions."""
 
 
 def version(connection: sqlite3.Connection) -> int:
@@ -69,3 +76,48 @@ def migrate(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> int:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number + 1}")
     return version(connection)
+
+
+def mend(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> None:
+    """Of triggers and views none is ours: they go. What can be made again is made where it is
+    missing. Raises sqlite3.DatabaseError where a table is missing that cannot."""
+    there = _objects(connection)
+    with transaction(connection):
+        for name, (kind, _) in there.items():
+            if kind in ("trigger", "view"):
+                connection.execute(f"DROP {kind} {_quoted(name)}")
+        for name, (kind, sql) in _made_by(steps).items():
+            if name in there:
+                continue
+            if kind == "table" and name not in REPLACEABLE:
+                raise sqlite3.DatabaseError(f"the table {name} is missing")
+            connection.execute(sql)
+
+
+def strangers(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> list[str]:
+    """What the migrations would not have made, and what they would have, as sentences."""
+    there, ours = _objects(connection), _made_by(steps[: version(connection)])
+    missing = [f"the {ours[name][0]} {name} is missing" for name in ours.keys() - there.keys()]
+    found = [
+        f"the {kind} {name} is {'altered' if name in ours else 'none of ours'}"
+        for name, (kind, sql) in there.items()
+        if ours.get(name) != (kind, sql)
+    ]
+    return sorted(missing + found)
+
+
+def _made_by(steps: Steps) -> dict[str, tuple[str, str]]:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
+        migrate(model, steps)
+        return _objects(model)
+
+
+def _objects(connection: sqlite3.Connection) -> dict[str, tuple[str, str]]:
+    """(kind, SQL without its white space) by name; what SQLite makes by itself is left out."""
+    sql = "SELECT name, type, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
+    rows = [row for row in connection.execute(sql) if not row[0].startswith("sqlite_")]
+    return {name: (kind, " ".join(text.split())) for name, kind, text in rows}
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -12,22 +12,22 @@ from typing import Any
 
 from ..errors import StoreUnavailable
 from ..private import make_folder
-from . import backup, ledger, schema
+from . import backup, notes, schema
 from .database import NAME, connect, connect_to_read, size_bytes, transaction, used_bytes
+from .lease import Lease
 from .writer import Job, Work, Writer
 
 MB = 1_000_000
 SIZE_EVERY, NOTES_EVERY = 64, 1024
 PRUNED_TO = 0.75  # of the soft limit
-GONE = "The database was moved or removed while the server runs: what is stored now would be lost."
-GONE_CURE = "Put the data directory back, or restart the server: it begins a new one."
+UNCOUNTED = "What came was stored, but not counted: a restart counts it."
 CURES = {
     sqlite3.SQLITE_FULL: " Free space on the disk of the data directory.",
     sqlite3.SQLITE_READONLY: " Make the data directory writable, or mount its disk for writing.",
     sqlite3.SQLITE_IOERR: " Look after the disk of the data directory, then restart the server.",
     sqlite3.SQLITE_CANTOPEN: " Check the data directory and the rights of its files.",
 }
-Finished = list[tuple[Job, Any, Exception | None]]
+Finished = list[tuple[Job, Any, BaseException | None]]
 
 
 def _nothing_to_prune(connection: sqlite3.Connection) -> int:
@@ -55,8 +55,8 @@ LEDGER = Layout(
     schema.MIGRATIONS,
     backup.mend,
     "Raise MCP_STORE_HARD_MB, or remove old decisions with `orchestr8-index forget`.",
-    ledger.write_queries,
-    ledger.prune_queries,
+    notes.write_queries,
+    notes.prune_queries,
 )
 
 
@@ -76,8 +76,9 @@ class Store:
         self._writer: Writer | None = None
         self._admitted = self._noted = self._used = 0
         self._pruning = False
-        self.trouble = ""
-        self._place: tuple[int, int] | None = None
+        self.trouble = self.rescued = ""
+        self._was_lost = False
+        self._lease: Lease | None = None
         self.repaired: backup.Repair | None = None
         self.reader: sqlite3.Connection
 
@@ -88,15 +89,29 @@ class Store:
         self._refuse_newer(path)
         if damage := backup.damage_of(path):
             self.repaired = self.layout.mend(self._data_dir, damage)
-        writing = connect(path, synchronous=self.layout.synchronous)
-        reached = schema.version(writing)
-        if 0 < reached < len(self.layout.migrations):
-            backup.backup(self._data_dir, writing, self.layout.name)
-        schema.migrate(writing, self.layout.migrations)
+        try:
+            writing = self._connect(path)
+        except sqlite3.DatabaseError as error:
+            if self.repaired or backup.is_passing(error):
+                raise
+            self.repaired = self.layout.mend(self._data_dir, str(error))
+            writing = self._connect(path)
         self.reader = connect(path)
-        self._place = _place(path)
+        self._lease = Lease(path, writing)
         backup.remove_leftovers(self._data_dir)
-        self._writer = Writer(writing, self._resolve, self.layout.write_log)
+        self._writer = Writer(writing, self._resolve, self.layout.write_log, self._lease)
+
+    def _connect(self, path: Path) -> sqlite3.Connection:
+        """The writer's connection, with all tables as they must be."""
+        writing, steps = connect(path, synchronous=self.layout.synchronous), self.layout.migrations
+        with contextlib.ExitStack() as failed:
+            failed.callback(writing.close)
+            if 0 < schema.version(writing) < len(steps):
+                backup.backup(self._data_dir, writing, self.layout.name)
+            schema.migrate(writing, steps)
+            schema.mend(writing, steps)
+            failed.pop_all()
+        return writing
 
     def _refuse_newer(self, path: Path) -> None:
         """Before anything is written to it; a file that cannot be read is for the check."""
@@ -143,11 +158,11 @@ class Store:
         """
         if self._writer is None or self._loop is None:
             raise StoreUnavailable("The store is not open.")
-        if self.is_gone:
-            raise StoreUnavailable(GONE, GONE_CURE)
+        if self._lease and self._lease.lost() and (lost := self._why_lost()):
+            raise lost
         future: asyncio.Future[Any] = self._loop.create_future()
 
-        def done(value: Any, error: Exception | None) -> None:
+        def done(value: Any, error: BaseException | None) -> None:
             _finish(future, value, error, apply)
 
         self._writer.submit(Job(work, done))
@@ -166,21 +181,64 @@ class Store:
             self._loop.call_soon_threadsafe(self._hand_over, finished)
 
     def _hand_over(self, finished: Finished) -> None:
+        assert self._loop
         failed = [error for _, _, error in finished if error]
-        self.trouble = (
-            f"The store cannot be written: {failed[-1]}.{_cure(failed[-1])}" if failed else ""
-        )
-        for job, value, error in finished:
-            job.done(value, error)
+        self.trouble = _trouble(failed[-1]) if failed else ""
+        for job, value, error in finished:  # each for itself: a defect of one holds up no other
+            self._loop.call_soon(job.done, value, error)
 
     @property
     def _path(self) -> Path:
         return self._data_dir / self.layout.name
 
     @property
-    def is_gone(self) -> bool:
-        """Whether the file that is open no longer stands in its place."""
-        return self._place is not None and _place(self._path) != self._place
+    def lost(self) -> str:
+        """Why nothing can be kept any more, whoever asks for it; "" while all is well."""
+        return str(self._why_lost() or "")
+
+    def _why_lost(self) -> StoreUnavailable | None:
+        if self._lease is None:
+            return None
+        try:
+            self._lease.check(self.reader)
+        except StoreUnavailable as lost:
+            return lost
+        except sqlite3.Error as error:
+            return self._lease.lost() or StoreUnavailable(_trouble(error), "")
+        return None
+
+    @property
+    def reasons(self) -> list[str]:
+        """What is wrong with it, for /health."""
+        lost = self.lost
+        rescued = f" {self.rescued}" if self.rescued else ""
+        repaired = self.repaired.sentence() if self.repaired else ""
+        return [each for each in (lost and lost + rescued or self.trouble, repaired) if each]
+
+    async def look(self) -> bool:
+        """Once a second: whether it has just been lost; what there was is rescued then, once."""
+        lost = bool(self.lost)
+        if lost == self._was_lost:
+            return False
+        self._was_lost, self.rescued = lost, ""
+        if self._lease and self._lease.lost():
+            with contextlib.suppress(sqlite3.Error, OSError):
+                self.rescued = await asyncio.to_thread(self._rescue)
+        return lost
+
+    def _rescue(self) -> str:
+        """Keep what the connections still have of files that were taken away, in the database where
+        that stands, else in a backup; says where, "" where the whole directory is gone."""
+        assert self._writer and self._lease
+        connection, name = self._writer.connection, self.layout.name
+        if not self._data_dir.is_dir():
+            return ""
+        if self._lease.log_alone_is_gone:
+            busy, logged, moved = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+            if not busy and logged == moved:
+                return f"All that was acknowledged is in {name}."
+        kept = backup.backup(self._data_dir, connection, name).name
+        return f"All that was acknowledged is in the backup {kept}: `orchestr8-index restore`."
 
     @property
     def size_mb(self) -> float:
@@ -212,7 +270,7 @@ class Store:
             self._pruning = True
             self._writer.submit(Job(self.layout.prune, self._pruned))
 
-    def _pruned(self, rows: Any, error: Exception | None) -> None:
+    def _pruned(self, rows: Any, error: BaseException | None) -> None:
         self._pruning = False
         if error is None and rows:
             self._used = used_bytes(self.reader)
@@ -220,27 +278,30 @@ class Store:
                 self._prune()
 
 
-def _cure(error: Exception) -> str:
-    """What mends the disk, by SQLite's own code."""
-    return CURES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
+def _trouble(error: BaseException) -> str:
+    """With what mends the disk, by SQLite's own code."""
+    if isinstance(error, StoreUnavailable):
+        return str(error)
+    cure = CURES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
+    return f"The store cannot be written: {error}.{cure}"
 
 
-def _place(path: Path) -> tuple[int, int] | None:
-    """Which file this is, whatever its name; None for one that is gone."""
+def _finish(
+    future: asyncio.Future[Any], value: Any, error: BaseException | None, apply: Any
+) -> None:
+    """The future has an end whatever `apply` does; a defect of it goes on to the loop's log."""
+    if error:
+        refusal = StoreUnavailable(f"What came was not stored: {error}.")
+        return _end(future, None, error if isinstance(error, StoreUnavailable) else refusal)
+    failure: StoreUnavailable | None = StoreUnavailable(UNCOUNTED)
     try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+        value = apply(value) if apply else value
+        failure = None
+    finally:
+        _end(future, value, failure)
 
 
-def _finish(future: asyncio.Future[Any], value: Any, error: Exception | None, apply: Any) -> None:
-    failure = StoreUnavailable(f"What came was not stored: {error}.") if error else None
-    if failure is None and apply:
-        try:
-            value = apply(value)
-        except sqlite3.Error as unread:
-            failure = StoreUnavailable(f"What came was stored, but not counted: {unread}.")
+def _end(future: asyncio.Future[Any], value: Any, failure: StoreUnavailable | None) -> None:
     if future.cancelled():
         return
     if failure is None:

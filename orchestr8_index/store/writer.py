@@ -6,22 +6,25 @@ the next commit, or with a commit of its own once a second; it never holds anybo
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import StoreUnavailable
 from .database import transaction
+from .lease import Lease
 
 MAX_BATCH = 512
 LOG_SECONDS = 1.0
 MAX_LOG = 4096
 FLUSH_AT = 64
 Work = Callable[[sqlite3.Connection], Any]
-Done = Callable[[Any, Exception | None], None]
+Done = Callable[[Any, BaseException | None], None]
 
 
 @dataclass(slots=True)
@@ -32,7 +35,11 @@ class Job:
     done: Done
 
 
-_WAKE = Job(lambda connection: None, lambda value, error: None)
+def _nobody(value: Any, error: BaseException | None) -> None:
+    """Nobody waits for it."""
+
+
+_WAKE = Job(lambda connection: None, _nobody)
 
 
 @dataclass(slots=True)
@@ -40,11 +47,13 @@ class Writer:
     """`resolve` gets all finished jobs of a commit at once, as (job, value, error)."""
 
     connection: sqlite3.Connection
-    resolve: Callable[[list[tuple[Job, Any, Exception | None]]], None]
+    resolve: Callable[[list[tuple[Job, Any, BaseException | None]]], None]
     write_log: Callable[[sqlite3.Connection, Sequence[Any]], None] = lambda connection, rows: None
+    lease: Lease | None = None
     _jobs: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue)
     _log: deque[Any] = field(default_factory=lambda: deque(maxlen=MAX_LOG))
     _thread: threading.Thread | None = None
+    _ended: bool = False
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -52,6 +61,8 @@ class Writer:
 
     def submit(self, job: Job) -> None:
         self._jobs.put(job)
+        if self._ended:
+            self._refuse_rest()
 
     def note(self, row: Any) -> None:
         """One row of the query log; the oldest is dropped when the disk cannot keep up."""
@@ -66,6 +77,13 @@ class Writer:
             self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self._write()
+        finally:
+            self._ended = True
+            self._refuse_rest()
+
+    def _write(self) -> None:
         ending = False
         while not ending:
             jobs, ending = self._take()
@@ -75,6 +93,13 @@ class Writer:
                 self._flush_log()
         if self._log:
             self._flush_log()
+
+    def _refuse_rest(self) -> None:
+        """Whoever waits for a thread that has ended is told."""
+        while not self._jobs.empty():
+            job = self._jobs.get()
+            if job is not None and job is not _WAKE:
+                self.resolve([(job, None, StoreUnavailable("The store is closed."))])
 
     def _take(self) -> tuple[list[Job], bool]:
         try:
@@ -89,21 +114,29 @@ class Writer:
             job = self._jobs.get()
         return jobs, True
 
-    def _commit(self, jobs: list[Job]) -> list[tuple[Job, Any, Exception | None]]:
+    def _commit(self, jobs: list[Job]) -> list[tuple[Job, Any, BaseException | None]]:
         """One transaction for all; if it fails, one for each: none can spoil the others."""
         try:
-            with transaction(self.connection):
+            with self._turn():
                 values = [job.work(self.connection) for job in jobs]
-            return [(job, value, None) for job, value in zip(jobs, values, strict=True)]
-        except Exception as error:  # the thread's loop: whatever a job does, the next ones run
+        except BaseException as error:  # the thread's loop: whatever a job does, the next ones run
             if len(jobs) == 1:
                 return [(jobs[0], None, error)]
-        return [result for job in jobs for result in self._commit([job])]
+            return [result for job in jobs for result in self._commit([job])]
+        lost = self.lease.lost() if self.lease else None
+        return [(job, value, lost) for job, value in zip(jobs, values, strict=True)]
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """A transaction of the database's owner."""
+        if self.connection.in_transaction:  # a commit that failed and could not be rolled back
+            self.connection.execute("ROLLBACK")
+        with transaction(self.connection):
+            if self.lease:
+                self.lease.check(self.connection)
+            yield
 
     def _flush_log(self) -> None:
+        """Analytics: where it fails, an outcome's error says that the store is ill."""
         rows = [self._log.popleft() for _ in range(len(self._log))]
-        try:
-            with transaction(self.connection):
-                self.write_log(self.connection, rows)
-        except sqlite3.Error:
-            return  # analytics: an outcome's error says that the store is ill
+        self._commit([Job(lambda connection: self.write_log(connection, rows), _nobody)])

@@ -210,7 +210,7 @@ def test_a_marketplace_may_share_one_folder_among_plugins(layout_of: LayoutOf) -
 )
 def test_plugins_of_other_places_are_passed_over(layout_of: LayoutOf, plugin: object) -> None:
     layout = layout_of(manifests={".claude-plugin/marketplace.json": {"plugins": [plugin]}})
-    assert (layout.plugin_names, layout.troubles) == ({}, [])
+    assert (layout.manifests.plugins, layout.troubles) == ({}, [])
 
 
 def test_a_marketplace_cannot_lead_out_of_the_tree(layout_of: LayoutOf) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestr8_index.store.database import NAME, connect
-from orchestr8_index.store.ledger import write_audit
+from orchestr8_index.store.notes import write_audit
 from orchestr8_index.store.schema import migrate
 
 from .conftest import Run

@@ -385,6 +385,34 @@ def test_revisions_go_on_without_their_file(tmp_path: Path) -> None:
     assert after > before
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE item SET value = 'x' WHERE key = '@clock'",
+        "UPDATE item SET value = X'FF' WHERE key = '@block'",
+        "UPDATE item SET value = '-1' WHERE key = '@oldest'",
+        "UPDATE hold SET ends = 'never'",
+        "UPDATE delivery SET due = X'00'",
+        "DROP TABLE lease",
+        "DROP INDEX hold_ends",
+        "CREATE TRIGGER t AFTER INSERT ON event BEGIN DELETE FROM item; END",
+    ],
+)
+def test_one_bent_value_closes_nothing(tmp_path: Path, statement: str) -> None:
+    run(tmp_path, fill)
+    with contextlib.closing(connect(tmp_path / NAME)) as connection:
+        connection.execute(statement)
+
+    async def work(state: Coordination) -> None:
+        someone = Agent(state, "c")
+        assert (await someone.lock("another"))["token"]
+        await someone.send("b")
+        await someone.locks()
+        assert len((await someone.read(prefix="key/"))["items"]) == 40
+
+    run(tmp_path, work)
+
+
 def test_a_deleted_folder_is_told(tmp_path: Path) -> None:
     async def work() -> None:
         async with opened(tmp_path / "data") as state:

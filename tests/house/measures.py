@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 25_260,  # the lexicon, coordinate from Python, what holds against an attacker
-    "files": 201,  # with client/agents.py and client/held.py; small files are still to be merged
+    "lines": 27_580,  # projects, hosts, lexicon, coordinate, attackers: owner and bent rows
+    "files": 210,  # projects (3), places, manifests, client/agents and held, store/lease and notes
     "longest_file": 374,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
     "names_of_two_classes": 17,  # as measured; coordinate/ has names of its own; the goal is none

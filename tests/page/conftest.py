@@ -6,14 +6,17 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from orchestr8_index.config import fixture_root
 
 from ..processes import Running, World
-from .looking import Browser, Page, browsing, looking
+from .looking import browsing, looking
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture(scope="session")

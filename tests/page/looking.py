@@ -7,16 +7,15 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
 import pytest
 
-try:
-    from playwright.sync_api import Browser, Page, expect, sync_playwright
-except ImportError:
-    Browser = Page = expect = sync_playwright = None  # type: ignore[assignment,misc]
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 NEEDED = "PAGE_TESTS"  # set where the tests must not be left out
@@ -28,15 +27,24 @@ SEEN_MS = 10_000
 def browsing() -> Iterator[Browser]:
     """One headless browser; without one the test is skipped, or fails where it is needed."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None or sync_playwright is None:
+    if path is None or find_spec("playwright") is None:
         if os.environ.get(NEEDED):
             pytest.fail(MISSING)
         pytest.skip(MISSING)
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path=path, args=options)
         yield browser
         browser.close()
+
+
+def expect(found: Any) -> Any:
+    """Playwright's assertions, which wait; loaded by the tests that have a browser."""
+    from playwright.sync_api import expect as expecting
+
+    return expecting(found)
 
 
 @contextmanager

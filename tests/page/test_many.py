@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,7 +15,10 @@ from orchestr8_index.store.ledger import insert_decision, now
 from orchestr8_index.store.schema import migrate
 
 from ..processes import Running, World
-from .looking import Browser, Page, expect, looking, see
+from .looking import expect, looking, see
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 MANY = 10_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2 as httpx
 import pytest
@@ -14,7 +14,10 @@ from orchestr8_index.config import REPOSITORY
 
 from ..processes import Running, World
 from ..serve.hooks import events
-from .looking import Browser, Page, expect, looking, rpc, see, write_agent
+from .looking import expect, looking, rpc, see, write_agent
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 VIEWS = {  # each with what it has once it is drawn
     "Ask": "li.hit",

@@ -22,7 +22,7 @@ from orchestr8_index.serve.events import Event, KeyChanged
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.keys import RELOAD_SECONDS, KeyFile, Keys, check_keys, new_token
 from orchestr8_index.serve.state import State
-from orchestr8_index.store import ledger, schema
+from orchestr8_index.store import notes, schema
 from orchestr8_index.store.database import connect
 
 from .asking import ask, settings_of, state_of
@@ -281,5 +281,5 @@ def test_names_do_not_reach_the_sql(tmp_path: Path, hostile: str) -> None:
     with contextlib.closing(connect(tmp_path / "mcp.db")) as connection:
         schema.migrate(connection)
         rows = [("2025-01-01", hostile, hostile, hostile, 1)]
-        ledger.write_audit(connection, rows)
-        assert ledger.read_audit(connection, 10) == rows
+        notes.write_audit(connection, rows)
+        assert notes.read_audit(connection, 10) == rows

@@ -12,6 +12,7 @@ import pytest
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.errors import SnapshotUnreadable
+from orchestr8_index.learn.counts import CHECKPOINT
 from orchestr8_index.serve import storekeeper as keeping
 from orchestr8_index.store import backup, ledger
 from orchestr8_index.store.database import NAME, connect
@@ -47,7 +48,7 @@ def test_what_was_reported_is_there_after_a_restart(data: Path, shipped_index: I
 def test_a_stop_writes_a_checkpoint(data: Path, shipped_index: Index) -> None:
     learn(data, shipped_index, report_one)
     with contextlib.closing(connect(data / NAME, read_only=True)) as connection:
-        assert ledger.read_checkpoint(connection, "memory")
+        assert ledger.read_checkpoint(connection, CHECKPOINT)
 
 
 def test_while_it_cannot_be_opened_answers_go_on(data: Path, shipped_index: Index) -> None:

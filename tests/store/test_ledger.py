@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from orchestr8_index.queries import AgentQuery
 from orchestr8_index.records import Decision, Pattern
-from orchestr8_index.store import ledger, schema
+from orchestr8_index.store import ledger, notes, schema
 from orchestr8_index.store.database import connect
 
 from ..learn.reporting import decision, written
@@ -146,7 +146,7 @@ def test_a_pattern_comes_back_as_it_was(connection: sqlite3.Connection) -> None:
         stored=True,
     )
     ledger.write_patterns(connection, [made])
-    assert list(ledger.patterns(connection)) == [made]
+    assert ledger.patterns(connection) == ([made], [])
     row = connection.execute("SELECT avg_duration_ms, avg_tokens_saved FROM orchestration_patterns")
     assert row.fetchone() == (1.75, 2.5)
 
@@ -156,14 +156,14 @@ def test_defining_a_pattern_keeps_its_record(connection: sqlite3.Connection) -> 
     ledger.write_patterns(connection, [made])
     defined = msgspec.structs.replace(made, success_count=0, parallel_groups=[["p:a"]])
     assert ledger.define_pattern(connection, defined) is False
-    (found,) = ledger.patterns(connection)
+    ((found,), _) = ledger.patterns(connection)
     assert (found.success_count, found.stored, found.parallel_groups) == (3, True, [["p:a"]])
 
 
 def test_the_query_log_holds_what_was_asked_and_returned(connection: sqlite3.Connection) -> None:
     answer = b'{"agents":[{"name":"a","plugin":"p","score":1}],"confidence":1}'
     query = AgentQuery(capability="sql", role="r", context="c")
-    ledger.write_queries(connection, [ledger.query_note("queryAgents", query, answer, True, 1.25)])
+    notes.write_queries(connection, [notes.query_note("queryAgents", query, answer, True, 1.25)])
     columns = "capability, role, context, agents_returned, cache_hit, duration_ms, method"
     (row,) = connection.execute(f"SELECT {columns} FROM agent_queries")
     assert row == ("sql", "r", "c", '["p:a"]', 1, 1.25, "queryAgents")
@@ -171,28 +171,28 @@ def test_the_query_log_holds_what_was_asked_and_returned(connection: sqlite3.Con
 
 def test_pruning_takes_the_oldest(connection: sqlite3.Connection) -> None:
     rows = [(f"{n}", None, None, None, "[]", 0, 1.0, "m") for n in range(10)]
-    ledger.write_queries(connection, rows)
-    assert ledger.prune_queries(connection, 5) == 5
+    notes.write_queries(connection, rows)
+    assert notes.prune_queries(connection, 5) == 5
     left = connection.execute("SELECT min(id), count(*) FROM agent_queries").fetchone()
     assert left == (6, 5)
-    assert [ledger.prune_queries(connection, 4) for _ in range(3)] == [4, 1, 0]
+    assert [notes.prune_queries(connection, 4) for _ in range(3)] == [4, 1, 0]
 
 
 def test_pruning_makes_the_file_smaller(connection: sqlite3.Connection, tmp_path: Path) -> None:
     """The vacuum stopped after its first page."""
     rows = [("t", None, None, "x" * 900, "[]", 0, 1.0, "m") for _ in range(400)]
-    ledger.write_queries(connection, rows)
-    ledger.prune_queries(connection)
+    notes.write_queries(connection, rows)
+    notes.prune_queries(connection)
     assert connection.execute("PRAGMA freelist_count").fetchone()[0] < 5
 
 
 def test_the_audit_is_bounded(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger, "MOST_AUDIT", 10)
+    monkeypatch.setattr(notes, "MOST_AUDIT", 10)
     for number in range(25):
-        ledger.write_audit(connection, [(f"{number:03}", "ci", "forgetDecisions", "ok", 1)])
-    assert [row[0] for row in ledger.read_audit(connection, 99)] == [
+        notes.write_audit(connection, [(f"{number:03}", "ci", "forgetDecisions", "ok", 1)])
+    assert [row[0] for row in notes.read_audit(connection, 99)] == [
         f"{n:03}" for n in range(15, 25)
     ]
-    assert [row[0] for row in ledger.read_audit(connection, 2)] == ["023", "024"]
+    assert [row[0] for row in notes.read_audit(connection, 2)] == ["023", "024"]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from orchestr8_index.errors import StoreUnavailable
-from orchestr8_index.store import ledger
+from orchestr8_index.store import ledger, notes
 from orchestr8_index.store import store as storing
 from orchestr8_index.store.database import connect, used_bytes
 from orchestr8_index.store.store import LEDGER, Layout, Store
@@ -90,11 +90,14 @@ def test_a_write_that_fails_is_refused_with_the_reason(tmp_path: Path) -> None:
     assert "NOT NULL" in str(results[1])
 
 
-def test_an_effect_that_cannot_be_read_is_refused_and_the_next_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [sqlite3.DatabaseError("malformed"), TypeError("a text")])
+def test_an_effect_that_cannot_be_read_is_refused_and_the_next_go_on(
+    tmp_path: Path, error: Exception
+) -> None:
     """Who came after it in the commit waited for ever."""
 
     def unreadable(_: Any) -> None:
-        raise sqlite3.DatabaseError("malformed")
+        raise error
 
     async def work(store: Store) -> Any:
         writes = [store.write(insert("t1"), unreadable), store.write(insert("t2"))]
@@ -160,7 +163,7 @@ def queries(store: Store) -> int:
 
 def test_above_the_soft_limit_the_query_log_shrinks(tmp_path: Path) -> None:
     async def work(store: Store) -> tuple[int, int]:
-        await store.write(lambda connection: ledger.write_queries(connection, [NOTE] * 2000))
+        await store.write(lambda connection: notes.write_queries(connection, [NOTE] * 2000))
         before = queries(store)
         store.admit()
         await store.write(insert("t1"))
@@ -173,14 +176,14 @@ def test_above_the_soft_limit_the_query_log_shrinks(tmp_path: Path) -> None:
 def test_it_shrinks_bite_by_bite_until_there_is_room(tmp_path: Path) -> None:
     """Half of the log at once held up every outcome for seconds."""
     bites: list[int] = []
-    prune = ledger.prune_queries
+    prune = notes.prune_queries
 
     def bite(connection: sqlite3.Connection) -> int:
         bites.append(prune(connection, 100))
         return bites[-1]
 
     async def work(store: Store) -> int:
-        await store.write(lambda connection: ledger.write_queries(connection, [NOTE] * 2000))
+        await store.write(lambda connection: notes.write_queries(connection, [NOTE] * 2000))
         store.admit()
         while store._pruning:
             await asyncio.sleep(0)
@@ -209,7 +212,7 @@ def test_queries_alone_shrink_the_log_too(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(storing, "NOTES_EVERY", 2)
 
     async def work(store: Store) -> int:
-        await store.write(lambda connection: ledger.write_queries(connection, [NOTE] * 2000))
+        await store.write(lambda connection: notes.write_queries(connection, [NOTE] * 2000))
         store.note_query(NOTE)
         store.note_query(NOTE)
         await store.write(insert("t1"))

@@ -16,7 +16,7 @@ from orchestr8_index.store.writer import Job, Writer
 
 from ..processes import wait_for
 
-Ended = list[tuple[Any, Exception | None]]
+Ended = list[tuple[Any, BaseException | None]]
 
 
 class Desk:
@@ -30,7 +30,7 @@ class Desk:
         self.logged: list[Any] = []
         self.log_error: sqlite3.Error | None = None
 
-    def _resolve(self, finished: list[tuple[Job, Any, Exception | None]]) -> None:
+    def _resolve(self, finished: list[tuple[Job, Any, BaseException | None]]) -> None:
         self.commits.append([value for _, value, _ in finished])
         for job, value, error in finished:
             job.done(value, error)
@@ -94,7 +94,7 @@ def test_nothing_is_done_before_its_commit(desk: Desk, tmp_path: Path) -> None:
     seen: list[int] = []
     other = connect(tmp_path / "numbers.db", read_only=True)
 
-    def look(value: Any, error: Exception | None) -> None:
+    def look(value: Any, error: BaseException | None) -> None:
         seen.append(other.execute("SELECT count(*) FROM numbers").fetchone()[0])
 
     insert = "INSERT INTO numbers VALUES (1)"
@@ -148,3 +148,28 @@ def test_many_threads_may_submit(desk: Desk) -> None:
         thread.join()
     desk.writer.stop()
     assert sorted(desk.stored()) == list(range(40))
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), MemoryError(), KeyError("x")])
+def test_whatever_a_job_raises_everybody_is_told(desk: Desk, error: BaseException) -> None:
+    """The thread ended, and nobody who came later ever heard of it."""
+
+    def fail(_: sqlite3.Connection) -> None:
+        raise error
+
+    desk.writer.submit(Job(fail, lambda value, why: desk.ended.append((value, why))))
+    desk.submit(1)
+    desk.writer.start()
+    desk.writer.stop()
+    desk.submit(2)
+    assert [why is None for _, why in desk.ended] == [False, True, False]
+    assert desk.stored() == [1]
+
+
+def test_a_row_of_the_log_that_fits_nowhere_ends_nothing(desk: Desk) -> None:
+    desk.log_error = OverflowError("too large")  # type: ignore[assignment]
+    desk.writer.note("row")
+    desk.submit(1)
+    desk.writer.start()
+    desk.writer.stop()
+    assert desk.stored() == [1]

@@ -27,6 +27,8 @@ export function headers(more = {}) {
   return { ...more, ...named, 'X-Agent': SELF, ...(key ? { Authorization: `Bearer ${key}` } : {}) };
 }
 
+export const chosen = () => project;
+
 export function choose(name) {
   project = name;
   sessionStorage.setItem('orchestr8-project', name);

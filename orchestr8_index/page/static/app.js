@@ -1,7 +1,7 @@
 // The page's frame: which view is shown, and what it is told as things happen.
 
-import { call, choose } from './api.js';
-import { count, failed, fill } from './dom.js';
+import { call, choose, chosen } from './api.js';
+import { count, failed, fill, h } from './dom.js';
 import { follow } from './live.js';
 
 const VIEWS = ['ask', 'catalogue', 'learned', 'now', 'health'];
@@ -48,6 +48,7 @@ function tell(kind, data) {
     status.textContent = 'Not connected; trying again…';
   } else if (['open', 'generation', 'health'].includes(kind)) {
     tellStatus().catch(() => {});
+    if (kind === 'open') listProjects().catch(() => {});
   }
   shown?.tell?.(kind, data);
 }
@@ -61,9 +62,18 @@ addEventListener('keydown', (event) => {
     box.focus();
   }
 });
-document.querySelector('#project select').addEventListener('change', (event) => {
-  choose(event.target.value);
-  show();
-});
+async function listProjects() {
+  const { projects, own } = await call('listProjects');
+  const label = document.getElementById('project');
+  const select = label.querySelector('select');
+  label.hidden = projects.length < 2;
+  fill(select, projects.map(({ name }) => h('option', { value: name === own ? '' : name }, name)));
+  select.value = chosen();
+  select.onchange = () => {
+    choose(select.value);
+    location.reload();
+  };
+}
+
 show();
 follow(tell);

@@ -92,7 +92,7 @@ class Catalogue {
     const fit = this.entries.filter((entry) => (!kind || entry.kind === kind) && (!plugin || entry.plugin === plugin)
       && (shown !== 'clones' || entry.also) && (shown !== 'person' || entry.user_only)
       && (found.has(keyOf(entry)) || says(entry.name, entry.plugin, entry.description ?? '')));
-    const byPlugin = Map.groupBy ? Map.groupBy(fit, (entry) => entry.plugin) : grouped(fit);
+    const byPlugin = Map.groupBy(fit, (entry) => entry.plugin);
     const rows = [...byPlugin].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([name, entries]) => [{ heading: name, entries }, ...entries]);
     const { indexed = 0, repaired = 0, skipped = 0 } = this.files ?? {};
     const files = `${count(indexed)} files indexed, ${count(repaired)} repaired, ${count(skipped)} skipped`;
@@ -144,12 +144,6 @@ function findingRow(finding) {
   return h('div', { class: 'cell' },
     h('div', { class: 'line' }, h('span', { class: `tag ${finding.severity}` }, finding.rule), h('code', { class: 'cut' }, place)),
     h('p', { class: 'cut', title: `${finding.message}. ${finding.cure}` }, finding.message, finding.cure && h('span', { class: 'dim' }, ` · ${finding.cure}`)));
-}
-
-function grouped(entries) {
-  const found = new Map();
-  for (const entry of entries) found.set(entry.plugin, [...(found.get(entry.plugin) ?? []), entry]);
-  return found;
 }
 
 function choice(name, options, changed) {

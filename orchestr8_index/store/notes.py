@@ -1,0 +1,111 @@
+"""What is noted beside the decisions: the query log, and the audit."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from .ledger import marks, now, read_names
+
+QueryNote = tuple[str, str | None, str | None, str | None, str, int, float, str]
+"""(timestamp, capability, role, context, agents returned as JSON, cache hit, ms, method)."""
+
+
+def write_queries(connection: sqlite3.Connection, rows: Sequence[QueryNote]) -> None:
+    connection.executemany(
+        "INSERT INTO agent_queries (timestamp, capability, role, context, agents_returned, "
+        f"cache_hit, duration_ms, method) VALUES ({marks(8)})",
+        rows,
+    )
+
+
+def query_note(method: str, params: Any, answer: bytes, hit: bool, spent: float) -> QueryNote:
+    """A row of the query log from a query method's params and its encoded answer."""
+    said = _ANSWER.decode(answer)
+    rows = (*said.agents, *said.skills, *said.workflows)
+    return (
+        now(),
+        getattr(params, "capability", None),
+        getattr(params, "role", None),
+        next((text for name in _TEXTS if (text := getattr(params, name, None))), None),
+        msgspec.json.encode([f"{row.plugin}:{row.name}" for row in rows]).decode(),
+        int(hit),
+        round(spent, 3),
+        method,
+    )
+
+
+_TEXTS = ("context", "goal", "task")
+PRUNED_AT_ONCE = 1_000  # rows: some 10 ms, for which an outcome may wait
+MOST_AUDIT = 50_000  # rows; the oldest go
+AuditRow = tuple[str, str, str, str, int]
+"""(timestamp, who, what, outcome, how often)."""
+
+
+def write_audit(connection: sqlite3.Connection, rows: Sequence[AuditRow]) -> None:
+    """Append; only the newest MOST_AUDIT rows stay."""
+    connection.executemany(
+        f"INSERT INTO audit (timestamp, who, what, outcome, times) VALUES ({marks(5)})", rows
+    )
+    connection.execute(
+        "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?", (MOST_AUDIT,)
+    )
+
+
+def read_audit(connection: sqlite3.Connection, most: int) -> list[AuditRow]:
+    """The newest rows, oldest first."""
+    sql = "SELECT timestamp, who, what, outcome, times FROM audit ORDER BY id DESC LIMIT ?"
+    rows = connection.execute(sql, (most,)).fetchall()[::-1]
+    return [(*map(str, row[:4]), row[4] if isinstance(row[4], int) else 1) for row in rows]  # type: ignore[misc]
+
+
+def last_queries(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
+    """The newest questions, as a person wants to see them; `found` are qualified names."""
+    rows = connection.execute(
+        "SELECT timestamp, method, capability, role, context, agents_returned, cache_hit, "
+        "duration_ms FROM agent_queries ORDER BY id DESC LIMIT ?",
+        (limit,),
+    )
+    return [
+        {
+            "at": row[0],
+            "method": row[1],
+            "text": " · ".join(map(str, filter(None, row[2:5]))),
+            "found": list(read_names(row[5])),
+            "cached": bool(row[6]),
+            "ms": row[7] if isinstance(row[7], float) else 0.0,
+        }
+        for row in rows
+    ]
+
+
+class _Named(msgspec.Struct):
+    name: str
+    plugin: str
+
+
+class _Answer(msgspec.Struct):
+    agents: list[_Named] = []
+    skills: list[_Named] = []
+    workflows: list[_Named] = []
+
+
+_ANSWER = msgspec.json.Decoder(_Answer)
+
+
+def prune_queries(connection: sqlite3.Connection, most: int = PRUNED_AT_ONCE) -> int:
+    """Remove the oldest of the query log, `most` rows; returns how many it were.
+
+    What they took is given back to the disk, some more pages each time than they can have had.
+    """
+    cursor = connection.execute(
+        "DELETE FROM agent_queries WHERE id IN (SELECT id FROM agent_queries ORDER BY id LIMIT ?)",
+        (most,),
+    )
+    free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    for _ in range(min(free, most)):  # the module lets it take one page at a time
+        connection.execute("PRAGMA incremental_vacuum")
+    return cursor.rowcount
