@@ -13,8 +13,10 @@ import msgspec
 
 from .catalog.generations import Refresh
 from .catalog.worker import Builder
+from .claims_policy import ClaimsPolicy
 from .config import Settings
 from .errors import BuildFailed
+from .project import heir_of
 from .tokens import ESTIMATING, Tokenizer, read_tokenizer
 
 if TYPE_CHECKING:
@@ -35,10 +37,13 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     `announce` gets the port, as soon as it is ours.
     """
     from .daemon.claim import claim
+    from .daemon.pidfile import SERVER_NAME, PidFile
 
     os.umask(0o077)
     tokens = read_tokenizer(settings.tokenizer)
     settings = _with_local_key(settings)
+    last = PidFile(settings.data_dir / SERVER_NAME).last()
+    heir = heir_of(last, settings.project, settings.home)
     pidfile, listening = claim(settings)
     announce(listening.getsockname()[1])
     refresh = Refresh(settings, Builder(settings, on_failure=_log_failure))
@@ -52,7 +57,7 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     from .serve.trace import make_trace
 
     log = set_up_logs(settings.data_dir, settings.log_level)
-    state = make_state(settings, refresh, StoreKeeper(settings), tokens)
+    state = make_state(settings, refresh, StoreKeeper(settings, heir), tokens)
     state.log, state.trace = log, make_trace(settings.otel_endpoint)
     lines = Lines(settings.limits, state.metrics.failed)
     if state.shared is not None:
@@ -92,6 +97,7 @@ def make_state(
         store=store,
     )
     state.claims.policy = settings.claims
+    state.claims.chosen = ClaimsPolicy(settings.data_dir).read
     _follow(state)
     refresh.prepare = lambda index: state.bind(index, state.experience)
     if store is not None:
@@ -126,7 +132,7 @@ def make_project(first: State, settings: Settings, refresh: Refresh) -> State:
     from .serve.metrics import Metrics
     from .serve.recent import RecentQuestions
     from .serve.replay import Replays
-    from .serve.work import Work
+    from .serve.work import RunningTasks
 
     owner = settings.project_key + settings.roots_digest
     state = replace(
@@ -139,9 +145,10 @@ def make_project(first: State, settings: Settings, refresh: Refresh) -> State:
         metrics=Metrics(),
         recent=RecentQuestions(),
         replays=Replays(),
-        work=Work(),
+        work=RunningTasks(),
         shared_part=None,
         is_guest=True,
+        store=first.projects.store_of(settings.project_key),
     )
     _follow(state)
     return state
@@ -166,6 +173,7 @@ def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:
     from .serve.memory_limit import MemoryLimit
     from .serve.rate import Buckets
     from .serve.sessions import Sessions
+    from .serve.shares import Shares
 
     gate = Gate(
         limits=settings.limits,
@@ -178,6 +186,7 @@ def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:
         buckets=Buckets(settings.limits.rate),
         guesses=Buckets(GUESSES),
         sessions=Sessions(strict=settings.door.needs_keys),
+        shares=Shares(settings.limits),
         local_hash=hash_of(settings.local_key) if settings.local_key else "",
     )
     events.subscribe(KeyChanged, gate.key_changed)

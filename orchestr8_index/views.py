@@ -17,7 +17,7 @@ Page = Annotated[int, Meta(ge=1, le=500)]
 After = Annotated[int, Meta(ge=0, lt=1 << 53)]
 
 
-class Question(Params, frozen=True, kw_only=True):
+class TriedQuestion(Params, frozen=True, kw_only=True):
     """What is to be done, and how many rows of each kind."""
 
     task: Text500
@@ -64,6 +64,8 @@ class EntryPage(Struct, kw_only=True):
 
 
 class FindingList(Params, frozen=True, kw_only=True):
+    """`after` is that of the page before."""
+
     after: After = 0
     limit: Page = 500
 
@@ -131,6 +133,8 @@ class Decided(Struct, kw_only=True):
 
 
 class DecisionPage(Struct, kw_only=True):
+    """`total` counts all that there are."""
+
     decisions: list[Decided]
     total: int
 
@@ -165,6 +169,8 @@ class DelegatedTask(Struct, kw_only=True, omit_defaults=True):
 
 
 class DelegationList(Struct, kw_only=True):
+    """The latest first."""
+
     running: list[DelegatedTask]
     ended: list[DelegatedTask]
 
@@ -202,7 +208,7 @@ VIEWS = (
     _row(
         "tryQuestion",
         "try_question",
-        Question,
+        TriedQuestion,
         Answers,
         "What the three query methods would answer; nothing counts, logs or keeps the question.",
         quiet=True,

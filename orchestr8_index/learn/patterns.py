@@ -30,10 +30,12 @@ Names = tuple[str, ...]
 
 
 def is_retired(pattern: Pattern) -> bool:
+    """Whether a pattern failed too often to be offered."""
     return pattern.uses >= RETIRE_AFTER and pattern.success_rate < RETIRE_UNDER
 
 
 def is_offered(pattern: Pattern) -> bool:
+    """Whether a pattern may be offered: stored on purpose or won often enough, and not retired."""
     known = pattern.stored or pattern.success_count >= MIN_WINS
     return known and not is_retired(pattern)
 
@@ -43,6 +45,7 @@ class Patterns:
     """All patterns, with an index of their goals' terms. `read` turns a goal into its terms."""
 
     read: Callable[[str], Task]
+    project: str = ""
     by_id: dict[int, Pattern] = field(default_factory=dict)
     changed: set[int] = field(default_factory=set)
     kept: int = 0
@@ -198,6 +201,7 @@ class Patterns:
         return pattern
 
     def _keep(self, pattern: Pattern) -> None:
+        pattern.project = self.project
         self.by_id[pattern.id] = pattern
         self._groups.setdefault(pattern.agent_sequence, []).append(pattern.id)
         self._goals[pattern.id] = tuple(sorted(self.read(pattern.goal).terms))
@@ -253,6 +257,7 @@ def fresh(pattern: Pattern) -> Pattern:
         created_at=pattern.created_at,
         updated_at=pattern.created_at,
         stored=pattern.stored,
+        project=pattern.project,
     )
 
 

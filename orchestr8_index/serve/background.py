@@ -25,8 +25,9 @@ log = logging.getLogger("orchestr8.serve")
 async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     """Within: the store is opened, the trees are watched, and answers kept true."""
     socket, upkeep = state.settings.notify_socket, Upkeep(state)
-    if state.store is not None:
-        state.store.begin()
+    keeper = state.projects.keeper
+    if keeper is not None:
+        keeper.begin()
 
     def built(_: object) -> None:
         _log_first_build(state)
@@ -40,7 +41,7 @@ async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     yield
     notify(socket, STOPPING="1")
     parts = (mcp, upkeep, state.file_watch, state.refresh, state.projects)
-    for part in (*parts, state.store, state.shared):
+    for part in (*parts, keeper, state.shared):
         if part is not None:
             await part.stop()
     log.info("final metrics", extra={"metrics": metrics(state)})
@@ -103,7 +104,7 @@ class Upkeep:
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
         self._note_series()
-        for keeper in (state.store, state.shared):
+        for keeper in (state.projects.keeper, state.shared):
             if keeper is not None:
                 await keeper.look()
         await self.write_audit()

@@ -111,7 +111,7 @@ def _weeks(asked: list[tuple[str, bool, bool]]) -> list[Week]:
     return [Week(week, len(rows), *_shares(rows)) for week, rows in sorted(weeks.items())]
 
 
-def main(data_dir: str, generation: str) -> None:
+def main(data_dir: str, generation: str, project: str) -> None:
     """The child: prints a Weeks as JSON. `generation` is the folder of the index."""
     if hasattr(os, "nice"):
         os.nice(10)
@@ -119,7 +119,8 @@ def main(data_dir: str, generation: str) -> None:
     generations = Generations(folder.parents[2], folder.parent.name)
     index = open_index(generations, int(folder.name))
     with contextlib.closing(connect_to_read(Path(data_dir, NAME))) as reading:
-        curve = replayed(index, decisions(reading), max(0, count_decisions(reading) - LAST))
+        skip = max(0, count_decisions(reading, project) - LAST)
+        curve = replayed(index, decisions(reading, 0, project), skip)
     weeks = Weeks(curve.tasks, curve.hit1_without, curve.hit1_with, curve.weeks)
     sys.stdout.buffer.write(msgspec.json.encode(weeks))
 
@@ -132,12 +133,12 @@ class Replays:
         self._stamp: object = None
         self._began = 0.0
 
-    async def weeks(self, data_dir: Path, generation: Path, stamp: object) -> Weeks:
+    async def weeks(self, data_dir: Path, generation: Path, project: str, stamp: object) -> Weeks:
         """`stamp` names what is known and learnt. Raises StoreUnavailable if the child fails."""
         old = stamp != self._stamp and time.monotonic() - self._began > FRESH_SECONDS
         if self._running is None or (self._running.done() and (old or self._running.exception())):
             self._stamp, self._began = stamp, time.monotonic()
-            self._running = asyncio.create_task(_run(str(data_dir), str(generation)))
+            self._running = asyncio.create_task(_run(str(data_dir), str(generation), project))
         return await asyncio.shield(self._running)
 
 

@@ -24,6 +24,7 @@ from .hooks.claims import ClaimHooks
 from .hooks.delegations import Delegations
 from .logs import LogFile, LogNowhere
 from .metrics import Metrics
+from .projectstore import ProjectStore
 from .recent import RecentQuestions
 from .replay import Replays
 from .samples import Samples
@@ -31,7 +32,7 @@ from .series import Series
 from .shared import SharedKeeper
 from .storekeeper import StoreKeeper
 from .trace import Trace
-from .work import Work
+from .work import RunningTasks
 
 if TYPE_CHECKING:
     from .projects import Projects
@@ -61,7 +62,7 @@ class State:
     tokens: Tokenizer
     file_watch: FileWatch
     watched: Watched
-    store: StoreKeeper | None = None
+    store: StoreKeeper | ProjectStore | None = None
     shared: SharedKeeper | None = None
     all_projects: Projects | None = None
     log: LogFile | LogNowhere | None = None
@@ -73,7 +74,7 @@ class State:
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     series: dict[str, Series] = field(default_factory=dict)
     replays: Replays = field(default_factory=Replays)
-    work: Work = field(default_factory=Work)
+    work: RunningTasks = field(default_factory=RunningTasks)
     started: float = field(default_factory=time.monotonic)
     name: str = ""
     asked: float = float("-inf")

@@ -20,7 +20,8 @@ from ..queries import AgentQuery, NoParams, SkillQuery, WorkflowQuery
 from ..records import KINDS, PLURAL, Decision
 from ..search.answer import answer_agents, answer_skills, answer_workflows
 from ..store.database import NAME, connect_to_read
-from ..store.ledger import newest_decisions, saved_by_day
+from ..store.ledger import count_decisions, newest_decisions
+from ..store.notes import saved_by_day
 from ..text import Terms, cut
 from ..views import (
     Decided,
@@ -35,10 +36,10 @@ from ..views import (
     Listed,
     ProjectList,
     ProjectName,
-    Question,
     SavedDay,
     SeriesAnswer,
     SeriesQuery,
+    TriedQuestion,
     Weeks,
 )
 from .learning import store_of
@@ -49,7 +50,7 @@ DESCRIPTION = 160  # characters
 DAYS = 30
 
 
-async def try_question(state: State, question: Question) -> dict[str, Any]:
+async def try_question(state: State, question: TriedQuestion) -> dict[str, Any]:
     """Words are split afresh: not even those of the question are remembered."""
     index, known = state.index, (Terms(), state.experience)
     task, limit, explain = question.task, question.limit, question.explain
@@ -117,8 +118,10 @@ async def learned(state: State, _: NoParams) -> Lessons:
 
 async def list_decisions(state: State, wanted: DecisionList) -> DecisionPage:
     outcomes = await store_of(state).outcomes()
-    found = newest_decisions(outcomes.store.reader, wanted.before, wanted.limit)
-    return DecisionPage(decisions=[_decided(each) for each in found], total=outcomes.decisions)
+    reader, project = outcomes.store.reader, outcomes.project
+    found = newest_decisions(reader, wanted.before, wanted.limit, project)
+    total = count_decisions(reader, project)
+    return DecisionPage(decisions=[_decided(each) for each in found], total=total)
 
 
 def _decided(decision: Decision) -> Decided:
@@ -137,9 +140,9 @@ def _decided(decision: Decision) -> Decided:
 
 
 async def weeks(state: State, _: NoParams) -> Weeks:
-    await store_of(state).outcomes()
-    folders = state.settings.data_dir, state.index.folder
-    return await state.replays.weeks(*folders, state.stamp(None))
+    outcomes = await store_of(state).outcomes()
+    past = state.settings.data_dir, state.index.folder, outcomes.project
+    return await state.replays.weeks(*past, state.stamp(None))
 
 
 async def delegations(state: State, _: NoParams) -> DelegationList:
@@ -147,14 +150,13 @@ async def delegations(state: State, _: NoParams) -> DelegationList:
 
 
 async def series(state: State, wanted: SeriesQuery) -> SeriesAnswer:
-    kept = state.series[wanted.span]
-    saved = await asyncio.to_thread(_saved, state.settings.data_dir / NAME)
+    kept, outcomes = state.series[wanted.span], state.store.ready if state.store else None
+    of = state.settings.data_dir / NAME, outcomes.project if outcomes else ""
+    saved = await asyncio.to_thread(_saved, *of) if outcomes else []
     return SeriesAnswer(every=kept.every, columns=kept.after(wanted.after), saved=saved)
 
 
-def _saved(path: Path) -> list[SavedDay]:
+def _saved(path: Path, project: str) -> list[SavedDay]:
     """Read in a thread of its own: a million decisions take a while."""
-    if not path.exists():
-        return []
     with contextlib.closing(connect_to_read(path)) as reading:
-        return [SavedDay(*row) for row in saved_by_day(reading, DAYS)]
+        return [SavedDay(*row) for row in saved_by_day(reading, DAYS, project)]

@@ -15,7 +15,7 @@ MOST_RUNNING, MOST_ENDED = 200, 50
 LONGEST = 6 * 3600.0  # seconds; what nobody ended by then is over
 
 
-class Work:
+class RunningTasks:
     """Hears of each task that begins or ends; what was never seen to begin is shown as ended."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:

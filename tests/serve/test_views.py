@@ -14,7 +14,7 @@ from orchestr8_index.serve.events import Delegated
 from orchestr8_index.serve.metrics import Metrics
 from orchestr8_index.serve.series import Series
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.work import LONGEST, Work
+from orchestr8_index.serve.work import LONGEST, RunningTasks
 
 from .asking import call
 from .learners import Learner, learn
@@ -86,7 +86,7 @@ def test_a_report_names_an_agent_a_skill_or_a_command(state: State) -> None:
 
 def test_work_is_shown_from_its_start_to_its_end() -> None:
     now = [1000.0]
-    work = Work(lambda: now[0])
+    work = RunningTasks(lambda: now[0])
     work.note(Delegated("started", "1", "studio:docs-writer", "write"))
     work.note(Delegated("started", "2", "studio:docs-writer", "read"))
     now[0] += 5

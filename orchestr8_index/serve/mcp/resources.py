@@ -39,6 +39,8 @@ MOST_COMPLETIONS = 100  # the protocol's own limit
 
 
 class Resources:
+    """The entries, the index and the patterns as MCP resources."""
+
     def __init__(self, state: State, skills: Skills) -> None:
         self._state, self._skills = state, skills
 
@@ -78,7 +80,7 @@ class Resources:
             text: str | None = _json(describe(self._state))
         elif uri == PATTERNS:
             text = _json(patterns(self._state))
-        elif file := await self._skills.read(uri):
+        elif file := await self._skills.read(uri, ctx):
             return file
         else:
             text, kind = entry_text(self._state.index, uri), MARKDOWN

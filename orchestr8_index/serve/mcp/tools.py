@@ -17,6 +17,7 @@ from ...methods import METHODS
 from ...search.confidence import DOUBTFUL
 from ...table import Method
 from ..calls import perform
+from ..shares import FREE_BYTES
 from ..state import State
 from .results import slim
 from .schemas import input_schema, output_schema
@@ -25,6 +26,7 @@ Ctx = ServerRequestContext[Any, Any]
 TOOLS: dict[str, Method] = {
     method.short: method for method in METHODS.values() if method.when and method.face == "index"
 }
+COPIES = 4  # of a result, on its way into two members of an answer
 WHOLE = {"resultType": "complete"}
 ERROR = "orchestr8/error"
 INSTRUCTIONS = f"""\
@@ -72,10 +74,19 @@ class Tools:
             ctx.request.scope.setdefault("state", {})["rpc_methods"] = method.short
         try:
             raw = encoded(params.arguments or {})
-            result = slim(method, await perform(self._state, method.name, raw))
+            performed = await perform(self._state, method.name, raw)
+            hold(ctx, COPIES * len(performed))
+            result = slim(method, performed)
         except RequestError as error:
             return _failed(error)
         return _answered(result)
+
+
+def hold(ctx: Ctx, amount: int) -> None:
+    """Of what the answer of this request will take. Raises Overloaded."""
+    own = ctx.request.scope["state"].get("account") if ctx.request is not None else None
+    if own is not None and amount > COPIES * FREE_BYTES:
+        own.hold(amount)
 
 
 def encoded(arguments: dict[str, Any]) -> bytes:
