@@ -54,7 +54,7 @@ class Report(Params, frozen=True, kw_only=True):
 
     def problems(self) -> dict[str, str]:
         used = self.agents_used or self.skills_used or self.workflows_used
-        return {} if used else {"agents_used": "name at least one"}
+        return {} if used else {"agents_used": "must not be empty"}
 
 
 class PatternStore(Params, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""One browser for all tests of the page, and one server over a copy of the fixture."""
+"""One browser and one server over a copy of the fixture, for the tests of a module."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """No longer than a module: while it is open, no other event loop can run in this thread."""
     with browsing() as opened:
         yield opened
 

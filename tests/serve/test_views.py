@@ -81,7 +81,7 @@ def test_decisions_weeks_and_sums_tell_what_was_reported(
 def test_a_report_names_an_agent_a_skill_or_a_command(state: State) -> None:
     task = {"task_id": "t", "task_description": "x", "agents_used": [], "result": "success"}
     error = call(state, "cacheDecision", **task)["error"]
-    assert "agents_used: name at least one" in error["message"]
+    assert "agents_used: must not be empty" in error["message"]
 
 
 def test_work_is_shown_from_its_start_to_its_end() -> None:
