@@ -1,4 +1,4 @@
-"""How soon is the page drawn, an answer shown, an event on it; what do a browser and the server pay?
+"""How soon is the page drawn, an answer shown, an event on it; what does it cost?
 
 In headless chromium, on the root's entries; the map on 2,000 made ones. Each median of ten, but for
 the idle minute. Needs `pip install -r requirements-browser.lock` and Debian's chromium.
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
     with (
         Run(__doc__, arguments) as run,
         Server(run.root) as server,
-        sync_playwright() as playwright,
+        sync_playwright() as player,
     ):
         path = shutil.which("chromium")
         browser = player.chromium.launch(executable_path=path, args=["--no-sandbox"])
