@@ -58,7 +58,7 @@ def decision(number: int) -> Decision:
 
 
 def drawn(page: Page) -> int:
-    return page.locator(".long .row").count()
+    return int(page.locator(".long .row").count())
 
 
 def scroll_to_end(page: Page) -> None:
