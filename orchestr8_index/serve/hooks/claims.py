@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ...coordinate.repository import stash_entries, tree_of
 from ...text import cut, for_model
 from ...tokens import estimate_tokens
+from ..callers import Caller as Asking
 from ..callers import caller
 from .payloads import AgentStopped, Ended, Stopped, ToolEnded, ToolStarting
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ...coordinate.core import Coordination
     from ...coordinate.git import Others, Step
 
+MCP = "mcp__"  # before the names of tools that come from MCP servers
 EDITS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
 MOST_MAIL, MAIL_TOKENS, MAIL_TAKE_S = 3, 300, 3600
 MOST_WATCHED, MOST_KEPT = 200, 500
@@ -53,6 +55,9 @@ class ClaimHooks:
 
     async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
+        if (event.tool_name or "").startswith(MCP) and event.tool_use_id:
+            self._using[event.tool_use_id] = _owner(caller.get()), who
+            _shrink(self._using)
         if event.tool_name in EDITS:
             return await self._claim(shared, who, event)
         command = event.tool_input.command or ""
@@ -62,6 +67,11 @@ class ClaimHooks:
             return why
         self._watch(shared, who, event.tool_use_id or "")
         return ""
+
+    def agent_of(self, tool_use: str, asks: Asking) -> Caller | None:
+        """The agent that a hook of the same key named for this use of a tool."""
+        owner, who = self._using.get(tool_use, ("", None))
+        return who if owner == _owner(asks) else None
 
     async def after(self, shared: Coordination, who: Caller, event: ToolEnded) -> str:
         """What the agent should know now."""
@@ -206,12 +216,15 @@ def _session(who: Caller) -> str:
     return who.ident.partition("/")[0]
 
 
+def _owner(asks: Asking) -> str:
+    return f"{asks.name}." if asks.keyed else ""
+
+
 def caller_of(event: Event, project: str) -> Caller:
     """Who the hook says it is: the session, or one of its agents; with a key, one of that key's."""
     from ...coordinate.caller import Caller
 
-    asks = caller.get()
-    owner = f"{asks.name}." if asks.keyed else ""
+    owner = _owner(caller.get())
     session, agent = event.session_id or "", event.agent_id or ""
     kind = event.agent_type or "claude"
     return Caller(
