@@ -168,7 +168,7 @@ def asking(state: State) -> Caller:
     if (who := speaking.get()) is not None:
         return who
     asks = caller.get()
-    project = state.settings.project_key
+    project = state.settings.repository_key
     return Caller(asks.label, project=project, scope=asks.right, tree=asks.tree)
 
 
