@@ -59,11 +59,17 @@ def acquire(change: Change, caller: Caller, params: LockResources) -> Answer | Q
         return mine
     found = blockers(change, wanted, params.mode == "shared")
     own = [hold for hold in found if hold.request == CLAIM and hold.ident == caller.ident]
-    blocking = [hold for hold in found if hold not in own]
+    blocking = [hold for hold in found if hold not in own and not _behind(hold, own)]
     if not blocking:
+        granted = grant(change, _rows(change, caller, params, wanted, HELD))
         end(change, own, "released")
-        return grant(change, _rows(change, caller, params, wanted, HELD))
+        return granted
     return _refuse_or_wait(change, caller, params, wanted, blocking)
+
+
+def _behind(hold: Hold, own: Sequence[Hold]) -> bool:
+    """Whether it waits for what the caller's own claim holds."""
+    return hold.state == WAITING and any(overlaps(hold.resource, each.resource) for each in own)
 
 
 def _resolve_all(resources: Sequence[str], caller: Caller) -> list[str]:

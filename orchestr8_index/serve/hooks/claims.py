@@ -44,6 +44,7 @@ class ClaimHooks:
         self._notes: dict[str, list[str]] = {}  # for an agent's next context, by its ident
         self._watched: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._stash = StashOwners()
+        self._using: dict[str, tuple[str, Caller]] = {}  # who uses a tool of ours, by tool use
 
     @property
     def policy(self) -> str:

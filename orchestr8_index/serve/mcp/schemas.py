@@ -15,7 +15,7 @@ from .results import is_for_programs, may_lack, model_view
 
 Schema = dict[str, Any]
 _WORDS = ("title", "description", "$defs")
-_LIMITS = ("maxLength", "pattern", "exclusiveMaximum")
+_LIMITS = ("maxLength", "pattern", "minimum", "exclusiveMaximum")
 _LIST_LIMITS = ("minItems", "maxItems", "default")
 
 
@@ -33,8 +33,8 @@ def input_schema(params: type[Struct]) -> Schema:
 
 
 def without_limits(schema: Schema) -> Schema:
-    """Without what a model rarely breaks and a refusal tells it: lengths, patterns, bounds of 0."""
-    kept = {k: v for k, v in schema.items() if k not in _LIMITS and (k, v) != ("minimum", 0)}
+    """Without what a model rarely breaks, and is told if it does: lengths, patterns, minima."""
+    kept = {key: value for key, value in schema.items() if key not in _LIMITS}
     if "items" in kept:
         kept["items"] = without_limits(kept["items"])
     fields = kept.get("properties", {})

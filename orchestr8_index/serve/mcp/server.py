@@ -129,7 +129,7 @@ def make_server(
 ) -> McpServer:
     tools, prompts, skills = Tools(state, face), Prompts(state), Skills(state)
     resources = resources or Resources(state, skills)
-    asked = {"on_list_prompts": prompts.listed, "on_get_prompt": prompts.get}
+    has_index = face != "coordinate"
     server = McpServer(
         NAME,
         version=__version__,
@@ -145,13 +145,14 @@ def make_server(
         on_subscribe_resource=subscriptions.subscribe,
         on_unsubscribe_resource=subscriptions.unsubscribe,
         on_subscriptions_listen=subscriptions.listen,
+        on_list_prompts=prompts.listed if has_index else None,
+        on_get_prompt=prompts.get if has_index else None,
         on_completion=resources.complete,
-        **(asked if face != "coordinate" else {}),  # type: ignore[arg-type]
     )
     server.middleware[:] = [translate_errors]  # and no spans: nobody here collects them
     initialized = "notifications/initialized"
     server.add_notification_handler(initialized, NotificationParams, subscriptions.initialized)
-    if face != "coordinate":
+    if has_index:
         server.extensions[EXTENSION] = SETTINGS
         server.add_request_handler("skills/list", PaginatedRequestParams, skills.listed)
         server.add_request_handler("skills/get", SkillParams, skills.get)

@@ -39,8 +39,9 @@ from ..calls import perform
 from ..shared import asking, opened, speaking
 from ..state import State
 from .resources import JSON, Resources
+from .results import without_null
 from .subscriptions import Subscriptions
-from .tools import Ctx
+from .tools import COPIES, Ctx, hold
 
 if TYPE_CHECKING:
     from ...coordinate.caller import Caller
@@ -60,7 +61,7 @@ _STRANGE = re.compile(r"[^A-Za-z0-9._@/-]+")
 
 
 async def identify(ctx: Ctx, call_next: CallNext) -> HandlerResult:
-    """The caller is the agent that the host's hook knows, else who the connection or client says."""
+    """Who calls: by its key and what it calls itself, else by the name of the client."""
     asks = caller.get()
     client = ctx.session.client_params
     if not asks.agent and client is not None:
@@ -81,14 +82,13 @@ def hooked(state: State, ctx: Ctx, asks: Asking) -> Caller | None:
     return msgspec.structs.replace(who, scope=asks.right) if who else None
 
 
-async def ask_shared(state: State, ctx: Ctx, method: Method, raw: bytes) -> dict[str, Any]:
-    """The result for a model, with progress while it waits. Raises RequestError."""
+async def perform_shared(state: State, ctx: Ctx, method: Method, raw: bytes) -> bytes:
+    """The method's result, with progress while it waits. Raises RequestError."""
     token = speaking.set(hooked(state, ctx, caller.get()))
     try:
-        result = await with_progress(ctx, perform(state, method.name, raw))
+        return await with_progress(ctx, perform(state, method.name, raw))
     finally:
         speaking.reset(token)
-    return without_null(msgspec.json.decode(result))
 
 
 async def with_progress(ctx: Ctx, work: Awaitable[T]) -> T:
@@ -101,20 +101,6 @@ async def with_progress(ctx: Ctx, work: Awaitable[T]) -> T:
         return task.result()
     finally:
         task.cancel()
-
-
-def without_null(result: dict[str, Any]) -> dict[str, Any]:
-    """What a row does not have, it does not say; a shared value that is null stays."""
-    return {
-        name: [_row(row) for row in rows] if isinstance(rows, list) else rows
-        for name, rows in result.items()
-    }
-
-
-def _row(row: Any) -> Any:
-    if not isinstance(row, dict):
-        return row
-    return {name: value for name, value in row.items() if value is not None or name == "value"}
 
 
 # --- resources ---------------------------------------------------------------------------------
@@ -186,6 +172,7 @@ class SharedResources:
             error = f"There is no such resource. {cure}"
             raise MCPError(INVALID_PARAMS, error, {"uri": params.uri[:1000]})
         text = msgspec.json.encode(without_null(told)).decode()
+        hold(ctx, COPIES * len(text))
         contents = TextResourceContents(uri=params.uri, mime_type=JSON, text=text)
         return ReadResourceResult(contents=[contents])
 
@@ -228,6 +215,8 @@ class SharedSubscriptions(Subscriptions):
             return ""
         finally:
             caller.reset(token)
+        if told is not None and "session" in told:
+            told["session"].pop("last")  # a private message of others moves it
         return msgspec.json.encode(told).decode() if told is not None else ""
 
     async def _follow(self, uris: list[str]) -> None:
