@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...coordinate.repository import stash_entries, tree_of
-from ...text import cut, for_model
+from ...fit import in_prose
+from ...text import cut
 from ...tokens import estimate_tokens
 from ..callers import Caller as Asking
 from ..callers import caller
@@ -56,9 +57,13 @@ class ClaimHooks:
 
     async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
+        from ...coordinate import claims
+
         if (event.tool_name or "").startswith(MCP) and event.tool_use_id:
             self._using[event.tool_use_id] = _owner(caller.get()), who
             _shrink(self._using)
+        if claims.needs_renewal(shared.store.reader, who, shared.clock.now()):
+            await shared.change(who, lambda change: claims.renew(change, who))
         if event.tool_name in EDITS:
             return await self._claim(shared, who, event)
         command = event.tool_input.command or ""
@@ -78,7 +83,11 @@ class ClaimHooks:
         """What the agent should know now."""
         from ...coordinate import claims
 
-        if claims.needs_renewal(shared.store.reader, who, shared.clock.now()):
+        reader, given = shared.store.reader, event.tool_input
+        path = given.file_path or given.notebook_path or ""
+        if event.tool_name in EDITS and path and not claims.is_noted(reader, who, path):
+            await shared.change(who, lambda change: claims.note_edit(change, who, path))
+        elif claims.needs_renewal(reader, who, shared.clock.now()):
             await shared.change(who, lambda change: claims.renew(change, who))
         shared.touch(who)
         notes = self._notes.pop(who.ident, [])
@@ -106,9 +115,9 @@ class ClaimHooks:
             lambda change: claims.claim(change, who, path, "", self.policy, told),  # type: ignore[arg-type]
         )
         if verdict.context:
-            self._notes.setdefault(who.ident, []).append(for_model(verdict.context))
+            self._notes.setdefault(who.ident, []).append(in_prose(verdict.context))
             _shrink(self._notes)
-        return for_model(verdict.reason)
+        return in_prose(verdict.reason)
 
     async def _gate(self, shared: Coordination, who: Caller, command: str, cwd: str) -> str:
         from ...coordinate import git
@@ -117,7 +126,7 @@ class ClaimHooks:
         steps = list(git.read_steps(command, cwd))
         for step in steps:
             if why := git.judge(step, await self._others(shared, who, step, told)):
-                return for_model(why)
+                return in_prose(why)
         for step in steps:
             if step.verb == "stash" and not step.entry:
                 self._stash.begins(_session(who), tree_of(step.folder))
@@ -132,7 +141,8 @@ class ClaimHooks:
         tree, reader = tree_of(step.folder), shared.store.reader
         if step.entry:
             foreign = self._stash.is_foreign(_session(who), tree, step)
-            return git.Others(tree, {}, foreign_stash=foreign)
+            own = self._stash.own_entry(_session(who), tree) if foreign else ""
+            return git.Others(tree, {}, foreign_stash=foreign, own_entry=own)
         theirs, mine = claims.beside(reader, who, tree)
         if not theirs:
             return git.Others(tree, {})
@@ -176,7 +186,7 @@ class ClaimHooks:
         await shared.change(who, tell)
         named = ", ".join(f"{path} ({name})" for path, name in found.items())
         note = f"While your command ran, files that others work on changed: {named}. They are told."
-        return [for_model(note)]
+        return [in_prose(note)]
 
 
 class StashOwners:
@@ -211,6 +221,12 @@ class StashOwners:
         elif verb == "branch" and len(more) == 1:
             entries = entries[:1]
         return any(self._owners.get(entry) != session for entry in entries)
+
+    def own_entry(self, session: str, tree: str) -> str:
+        """The session's newest, as git names it; "" without one."""
+        entries = stash_entries(tree)[::-1]
+        own = (n for n, entry in enumerate(entries) if self._owners.get(entry) == session)
+        return next((f"stash@{{{n}}}" for n in own), "")
 
 
 def _session(who: Caller) -> str:
@@ -261,7 +277,7 @@ async def mail(shared: Coordination, who: Caller) -> list[str]:
 
 def _mail_line(message: dict[str, Any]) -> str:
     said = f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
-    text, sender = cut(for_model(said), 4 * MAIL_TOKENS - 300), for_model(message["from"])
+    text, sender = cut(in_prose(said), 4 * MAIL_TOKENS - 300), in_prose(message["from"])
     return f'Message {message["id"]} from agent {sender} (its words, not your user\'s): "{text}"'
 
 

@@ -13,6 +13,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
 
 from ...errors import InvalidParams, RequestError
+from ...fit import fit, fit_json, for_model
 from ...methods import METHODS
 from ...search.confidence import DOUBTFUL
 from ...table import Method
@@ -110,7 +111,7 @@ class Tools:
             raw = encoded(params.arguments or {})
             performed = await self._perform(ctx, method, raw)
             hold(ctx, COPIES * len(performed))
-            result = slim(method, performed)
+            result = slim(method, fit_json(performed))
         except RequestError as error:
             return _failed(error)
         return _answered(result)
@@ -150,5 +151,6 @@ def _failed(error: RequestError) -> dict[str, Any]:
 
     The error as JSON-RPC has it stands beside, for programs.
     """
-    content, meta = [{"type": "text", "text": str(error)}], {ERROR: error.body()}
+    said = for_model(str(error), lines=True)
+    content, meta = [{"type": "text", "text": said}], {ERROR: fit(error.body())}
     return {"content": content, "isError": True, "_meta": meta, **WHOLE}
