@@ -5,6 +5,7 @@ By hand, as `http.client` alone would take more memory than the whole bridge may
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -25,9 +26,20 @@ class Event(NamedTuple):
 class Connection:
     """Raises OSError where the connection breaks, or what comes is not HTTP."""
 
-    def __init__(self, port: int, key: str = "", host: str = HOST, tls_cert: str = "") -> None:
+    def __init__(
+        self,
+        port: int,
+        key: str = "",
+        host: str = HOST,
+        tls_cert: str = "",
+        face: str = "",
+        agent: str = "",
+    ) -> None:
         self.port = port
+        self._path = f"{PATH}/{face}" if face else PATH
         self._key = [f"Authorization: Bearer {key}"] if key else []
+        self._key += [f"X-Agent: {agent}"] if agent else []
+        self._key += [f"X-Tree: {_quoted(os.getcwd())}"] if face else []
         self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls_cert:
@@ -40,7 +52,7 @@ class Connection:
         self, verb: str, headers: list[str], body: bytes = b"", seconds: float | None = None
     ) -> Reply:
         """The reply's head; its body is still to be read. Waits for it as long as it takes."""
-        lines = [f"{verb} {PATH} HTTP/1.1", f"Host: {HOST}:{self.port}", *self._key, *headers]
+        lines = [f"{verb} {self._path} HTTP/1.1", f"Host: {HOST}:{self.port}", *self._key, *headers]
         if verb == "POST":
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         self._socket.settimeout(seconds)
@@ -94,6 +106,15 @@ class Connection:
     def close(self) -> None:
         self._reader.close()
         self._socket.close()
+
+
+def _quoted(path: str) -> str:
+    """As `urllib.parse.quote`, which would take more memory than this is worth."""
+    plain = b"/._-~"
+    signs = os.fsencode(path)
+    return "".join(
+        chr(b) if b in plain or chr(b).isalnum() and b < 128 else f"%{b:02X}" for b in signs
+    )
 
 
 class Reply:

@@ -57,6 +57,8 @@ class ProjectAddress:
             name, _, rest = scope["path"].removeprefix(BELOW).partition("/")
             scope.setdefault("state", {})[ADDRESSED] = name or "?"
             scope = {**scope, "path": f"/{rest}", "raw_path": f"/{quote(rest)}".encode()}
+        if scope["type"] == "http" and (path := scope["path"].rstrip("/")) in FACES:
+            scope = {**scope, "path": path}  # a slash at the end says nothing
         await self.app(scope, receive, send)
 
 
