@@ -32,14 +32,15 @@ class PatternSearch(Params, frozen=True, kw_only=True):
 
 
 class Report(Params, frozen=True, kw_only=True):
-    """What was done for one task, and how it ended.
+    """What was done for one task, and how it ended; `agents_used` may be empty where a skill or a
+    command did it.
 
     `occurred_at` (seconds since 1970) is for what is reported later; never later than now.
     """
 
     task_id: Text100
     task_description: Annotated[str, Meta(min_length=1, max_length=1000)]
-    agents_used: Sequence
+    agents_used: Annotated[list[Name], Meta(max_length=50)]
     result: Result
     duration_ms: Annotated[float, Meta(ge=0, le=MOST_COUNTED)] | None = None
     tokens_saved: Annotated[int, Meta(ge=0, le=MOST_COUNTED)] | None = None
@@ -50,6 +51,10 @@ class Report(Params, frozen=True, kw_only=True):
     caller: Annotated[str, Meta(max_length=100)] = ""
     receipt: Literal["short", "full"] = "short"
     occurred_at: Annotated[float, Meta(ge=0, le=MOST_COUNTED), FOR_PROGRAMS] | None = None
+
+    def problems(self) -> dict[str, str]:
+        used = self.agents_used or self.skills_used or self.workflows_used
+        return {} if used else {"agents_used": "must not be empty"}
 
 
 class PatternStore(Params, frozen=True, kw_only=True):

@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 30_916,  # room for what is coming in now: projects, hosts, page, guards
-    "files": 230,  # the same
+    "lines": 32_000,  # projects, hosts, guards, the page, and the faces of coordinate in MCP
+    "files": 232,  # the same
     "longest_file": 379,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
     "names_of_two_classes": 17,  # as measured; coordinate/ has names of its own; the goal is none

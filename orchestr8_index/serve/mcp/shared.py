@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import msgspec
@@ -32,11 +31,9 @@ from mcp_types import (
 )
 
 from ...errors import RequestError
-from ...table import Method
 from ..callers import Caller as Asking
 from ..callers import caller
-from ..calls import perform
-from ..shared import asking, opened, speaking
+from ..shared import asking, opened
 from ..state import State
 from .resources import JSON, Resources
 from .results import without_null
@@ -47,9 +44,6 @@ if TYPE_CHECKING:
     from ...coordinate.caller import Caller
     from ...coordinate.core import Coordination
 
-T = TypeVar("T")
-TOOL_USE = "claudecode/toolUseId"
-PROGRESS_SECONDS = 15.0
 SHOWN = 50  # messages that a resource shows
 LOCKS, INBOX = "locks://", "inbox://me"
 TEMPLATES = {
@@ -72,35 +66,6 @@ async def identify(ctx: Ctx, call_next: CallNext) -> HandlerResult:
         return await call_next(ctx)
     finally:
         caller.reset(token)
-
-
-def hooked(state: State, ctx: Ctx, asks: Asking) -> Caller | None:
-    """The agent whose tool use this is, if its hook told of it."""
-    meta = (ctx.params or {}).get("_meta") or {}
-    use = meta.get(TOOL_USE) if isinstance(meta, dict) else None
-    who = state.claims.agent_of(use, asks) if isinstance(use, str) else None
-    return msgspec.structs.replace(who, scope=asks.right) if who else None
-
-
-async def perform_shared(state: State, ctx: Ctx, method: Method, raw: bytes) -> bytes:
-    """The method's result, with progress while it waits. Raises RequestError."""
-    token = speaking.set(hooked(state, ctx, caller.get()))
-    try:
-        return await with_progress(ctx, perform(state, method.name, raw))
-    finally:
-        speaking.reset(token)
-
-
-async def with_progress(ctx: Ctx, work: Awaitable[T]) -> T:
-    task = asyncio.ensure_future(work)
-    waited = 0.0
-    try:
-        while not (await asyncio.wait({task}, timeout=PROGRESS_SECONDS))[0]:
-            waited += PROGRESS_SECONDS
-            await ctx.session.report_progress(waited, message="It waits for other agents.")
-        return task.result()
-    finally:
-        task.cancel()
 
 
 # --- resources ---------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from ..shares import FREE_BYTES
 from ..state import State
 from .results import slim
 from .schemas import input_schema, output_schema, without_limits
+from .waiting import perform_shared
 
 Ctx = ServerRequestContext[Any, Any]
 TOOLS: dict[str, Method] = {
@@ -119,8 +120,6 @@ class Tools:
     async def _perform(self, ctx: Ctx, method: Method, raw: bytes) -> bytes:
         if method.face == "index":
             return await perform(self._state, method.name, raw)
-        from .shared import perform_shared
-
         return await perform_shared(self._state, ctx, method, raw)
 
 

@@ -21,7 +21,7 @@ from orchestr8_index.coordinate.caller import Caller as SharedCaller
 from orchestr8_index.methods import METHODS
 from orchestr8_index.serve.callers import Caller, caller
 from orchestr8_index.serve.hooks.claude import receive_claude
-from orchestr8_index.serve.mcp import shared
+from orchestr8_index.serve.mcp import waiting
 from orchestr8_index.serve.mcp.server import shared_face
 from orchestr8_index.serve.mcp.tools import INSTRUCTIONS_OF, SHARED, TOOLS
 from orchestr8_index.serve.shared import SharedKeeper
@@ -243,7 +243,7 @@ def test_no_address_shows_what_is_private(town: Callable[..., Any]) -> None:
 def test_who_waits_hears_of_progress(
     town: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared, "PROGRESS_SECONDS", 0.01)
+    monkeypatch.setattr(waiting, "PROGRESS_SECONDS", 0.01)
 
     async def work(here: Town) -> None:
         heard = asyncio.Event()
@@ -253,13 +253,13 @@ def test_who_waits_hears_of_progress(
 
         async with here.client("ada") as ada:
             params = {"prefix": "", "changed_after": 0, "wait_ms": 20_000}
-            waiting = asyncio.ensure_future(
+            asked = asyncio.ensure_future(
                 ada.call_tool("read_shared", params, progress_callback=note)
             )
             async with asyncio.timeout(10):
                 await heard.wait()
                 await ask(ada, "write_shared", ops=[{"key": "k", "value": 1}])
-                told = await waiting
+                told = await asked
             assert told.structured_content and told.structured_content["events"][0]["key"] == "k"
 
     town(work)
