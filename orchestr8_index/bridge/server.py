@@ -45,11 +45,13 @@ class Server:
     def connect(self) -> Connection | None:
         """A new connection; None when no server runs."""
         where = self._located()
+        if where is None:
+            return None
+        named = [f"{name}: {value}" for name, value in where.here().headers.items()]
+        named += [f"X-Agent: {self._agent}"] if self._agent else []
         try:
-            if where is None:
-                return None
             given = (where.port, where.key, where.host, where.tls_cert)
-            return Connection(*given, self._face, self._agent)
+            return Connection(*given, named, self._face)
         except OSError:
             return None
 

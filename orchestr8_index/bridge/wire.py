@@ -5,9 +5,8 @@ By hand, as `http.client` alone would take more memory than the whole bridge may
 
 from __future__ import annotations
 
-import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 HOST, PATH = "127.0.0.1", "/mcp"
@@ -32,14 +31,12 @@ class Connection:
         key: str = "",
         host: str = HOST,
         tls_cert: str = "",
+        more: Iterable[str] = (),
         face: str = "",
-        agent: str = "",
     ) -> None:
         self.port = port
         self._path = f"{PATH}/{face}" if face else PATH
-        self._key = [f"Authorization: Bearer {key}"] if key else []
-        self._key += [f"X-Agent: {agent}"] if agent else []
-        self._key += [f"X-Tree: {_quoted(os.getcwd())}"] if face else []
+        self._key = [*([f"Authorization: Bearer {key}"] if key else []), *more]
         self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls_cert:
@@ -106,15 +103,6 @@ class Connection:
     def close(self) -> None:
         self._reader.close()
         self._socket.close()
-
-
-def _quoted(path: str) -> str:
-    """As `urllib.parse.quote`, which would take more memory than this is worth."""
-    plain = b"/._-~"
-    signs = os.fsencode(path)
-    return "".join(
-        chr(b) if b in plain or chr(b).isalnum() and b < 128 else f"%{b:02X}" for b in signs
-    )
 
 
 class Reply:

@@ -18,7 +18,7 @@ from .paint import echo
 CRASHED = 70
 INTERRUPTED = 130
 COMMANDS = {
-    **dict.fromkeys(("serve", "up", "down", "status", "reindex", "mcp"), "server"),
+    **dict.fromkeys(("serve", "up", "down", "status", "reindex", "mcp", "projects"), "server"),
     **dict.fromkeys(("query", "context", "entry", "roles", "doctor", "eval", "explain"), "ask"),
     **dict.fromkeys(("learned", "patterns", "replay", "verify", "export", "import"), "learnt"),
     **dict.fromkeys(("forget", "backup", "restore"), "learnt"),
