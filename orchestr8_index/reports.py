@@ -32,14 +32,15 @@ class PatternSearch(Params, frozen=True, kw_only=True):
 
 
 class Report(Params, frozen=True, kw_only=True):
-    """What was done for one task, and how it ended.
+    """What was done for one task, and how it ended; `agents_used` may be empty where a skill or a
+    command did it.
 
     `occurred_at` (seconds since 1970) is for what is reported later; never later than now.
     """
 
     task_id: Text100
     task_description: Annotated[str, Meta(min_length=1, max_length=1000)]
-    agents_used: Sequence
+    agents_used: Annotated[list[Name], Meta(max_length=50)]
     result: Result
     duration_ms: Annotated[float, Meta(ge=0, le=MOST_COUNTED)] | None = None
     tokens_saved: Annotated[int, Meta(ge=0, le=MOST_COUNTED)] | None = None
@@ -50,6 +51,10 @@ class Report(Params, frozen=True, kw_only=True):
     caller: Annotated[str, Meta(max_length=100)] = ""
     receipt: Literal["short", "full"] = "short"
     occurred_at: Annotated[float, Meta(ge=0, le=MOST_COUNTED), FOR_PROGRAMS] | None = None
+
+    def problems(self) -> dict[str, str]:
+        used = self.agents_used or self.skills_used or self.workflows_used
+        return {} if used else {"agents_used": "must not be empty"}
 
 
 class PatternStore(Params, frozen=True, kw_only=True):
@@ -63,16 +68,18 @@ class PatternStore(Params, frozen=True, kw_only=True):
 
 
 class ForgetQuery(Params, frozen=True, kw_only=True):
-    """Which decisions to forget: exactly one of these. `before` is an ISO 8601 date or moment."""
+    """Which decisions to forget: exactly one of these. `before` is an ISO 8601 date or moment; `by`
+    the key that reported them, by its name or its id (as NAME#12ab34cd)."""
 
     task_id: Text100 | None = None
     before: Annotated[str, Meta(min_length=4, max_length=40)] | None = None
     agent: Name | None = None
+    by: Text100 | None = None
 
     def problems(self) -> dict[str, str]:
-        given = [value for value in (self.task_id, self.before, self.agent) if value is not None]
-        wrong = "give exactly one of task_id, before, agent"
-        return {} if len(given) == 1 else {"task_id": wrong}
+        choices = (self.task_id, self.before, self.agent, self.by)
+        wrong = "give exactly one of task_id, before, agent, by"
+        return {} if choices.count(None) == len(choices) - 1 else {"task_id": wrong}
 
 
 # --- results -----------------------------------------------------------------------------------
@@ -92,24 +99,27 @@ class PatternRecord(Struct, kw_only=True):
     avg_tokens_saved: Annotated[float, FOR_PROGRAMS] | None = None
     created_at: Annotated[str, FOR_PROGRAMS] = ""
     updated_at: Annotated[str, FOR_PROGRAMS] = ""
+    stored_by: str = ""
 
 
 class PatternAnswer(Struct, kw_only=True):
-    """A pattern, how alike its goal is, and the agents of it that exist no longer."""
+    """A pattern whose agents exist all, and how alike its goal is. `stored_by` is the name of the
+    key that stored it on purpose, "local" without one; empty where it grew out of outcomes."""
 
     pattern: PatternRecord
     success_rate: float
     similarity: float
     task_count: Annotated[int, FOR_PROGRAMS]
     matched_by: str
-    missing_agents: list[str] = []
 
 
 class PatternStored(Struct, kw_only=True):
-    """`created` is false where the same sequence for that goal was there already."""
+    """`created` is false where the same sequence for that goal was there already. `unknown`: agents
+    that do not exist; the pattern is not offered before they do."""
 
     pattern_id: int
     created: bool
+    unknown: list[str] = []
 
 
 class PatternChange(Struct, frozen=True):

@@ -6,7 +6,7 @@ By hand, as `http.client` alone would take more memory than the whole bridge may
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 HOST, PATH = "127.0.0.1", "/mcp"
@@ -25,9 +25,18 @@ class Event(NamedTuple):
 class Connection:
     """Raises OSError where the connection breaks, or what comes is not HTTP."""
 
-    def __init__(self, port: int, key: str = "", host: str = HOST, tls_cert: str = "") -> None:
+    def __init__(
+        self,
+        port: int,
+        key: str = "",
+        host: str = HOST,
+        tls_cert: str = "",
+        more: Iterable[str] = (),
+        face: str = "",
+    ) -> None:
         self.port = port
-        self._key = [f"Authorization: Bearer {key}"] if key else []
+        self._path = f"{PATH}/{face}" if face else PATH
+        self._key = [*([f"Authorization: Bearer {key}"] if key else []), *more]
         self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls_cert:
@@ -40,7 +49,7 @@ class Connection:
         self, verb: str, headers: list[str], body: bytes = b"", seconds: float | None = None
     ) -> Reply:
         """The reply's head; its body is still to be read. Waits for it as long as it takes."""
-        lines = [f"{verb} {PATH} HTTP/1.1", f"Host: {HOST}:{self.port}", *self._key, *headers]
+        lines = [f"{verb} {self._path} HTTP/1.1", f"Host: {HOST}:{self.port}", *self._key, *headers]
         if verb == "POST":
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         self._socket.settimeout(seconds)

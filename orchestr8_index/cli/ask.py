@@ -18,6 +18,7 @@ from ..validate import describe_error
 from . import show
 from .asking import index_of, source_of
 from .options import common, emit, readable, with_roots_of_server
+from .paint import echo
 
 QUERIES: dict[Kind, tuple[str, str, type[Choice]]] = {
     "agent": ("queryAgents", "context", AgentQuery),
@@ -78,7 +79,7 @@ def _checked(given: dict[str, Any], kind: Any, sentence: str) -> Any:
 def read_context(
     settings: Settings, task: str, max_tokens: int, kinds: tuple[Kind, ...], as_json: bool
 ) -> None:
-    """Say what TASK needs, within a budget: agents, skills, a workflow, the past, one section.
+    """Say what TASK needs, within a budget: agents, skills, a workflow, the past, passages.
 
     \b
     orchestr8-index context "make the nightly export faster" --max-tokens 800
@@ -222,7 +223,7 @@ def evaluate(
     index, source = index_of(settings)
     if suggest:
         for line in gold.suggest(index):
-            click.echo(line)
+            echo(line)
         return
     path = Path(golden) if golden else _golden_of(settings.roots)
     score = gold.evaluate(index, gold.read_questions(path))

@@ -7,7 +7,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -16,6 +16,10 @@ from ..config import Settings
 from ..errors import OperationError
 from . import show
 from .options import common, emit, project_key, with_roots_of_server
+from .paint import echo
+
+if TYPE_CHECKING:
+    from ..serve.replay import Curve
 
 FOUND_WRONG = 1
 
@@ -41,17 +45,22 @@ def reading(settings: Settings) -> Iterator[Any]:
 
 
 @click.command()
+@click.option("--by", help="The decisions that this key reported, by its name or id.")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
 @common
-def learned(settings: Settings, as_json: bool) -> None:
+def learned(settings: Settings, by: str | None, as_json: bool) -> None:
     """Show what has been learnt: entries by wins and failures, patterns by use.
 
     \b
     orchestr8-index learned
+    orchestr8-index learned --by ci
     """
-    from ..learn.verify import lessons
+    from ..learn.verify import lessons, reported_by
 
     with reading(settings) as outcomes:
+        if by is not None:
+            reported = reported_by(outcomes, by)
+            return emit(reported, as_json, lambda: show.reported(reported))
         learnt = lessons(outcomes)
     emit(learnt, as_json, lambda: show.lessons(learnt))
 
@@ -102,15 +111,35 @@ def replay(settings: Settings, plot: str | None, as_json: bool) -> None:
     \b
     orchestr8-index replay --plot curve.svg
     """
+    from ..learn.verify import in_time_order
+    from ..serve.replay import replayed
     from .asking import build_here
-    from .replay import draw, replayed
 
     settings = with_roots_of_server(settings)
     with reading(settings) as outcomes:
-        curve = replayed(build_here(settings), outcomes)
+        curve = replayed(build_here(settings), in_time_order(outcomes))
     if plot:
-        draw(curve, Path(plot))
+        _draw(curve, Path(plot))
     emit(curve, as_json, lambda: show.curve(curve))
+
+
+def _draw(curve: Curve, path: Path) -> None:
+    """Write the curve as PNG or SVG, by the file's ending. Raises OperationError."""
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise OperationError(f"{path.name} is neither a .png nor an .svg file.", "Name one.")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        cure = "Install it: pip install matplotlib."
+        raise OperationError("Drawing needs matplotlib.", cure) from None
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    tasks = [point.tasks for point in curve.points]
+    axes.plot(tasks, [point.with_experience for point in curve.points], label="with experience")
+    axes.plot(tasks, [point.without for point in curve.points], label="without")
+    axes.set(xlabel="past tasks", ylabel="Hit@1 so far", ylim=(0, 1))
+    axes.legend()
+    figure.savefig(path)
 
 
 @click.command("export")
@@ -129,7 +158,7 @@ def export_decisions(settings: Settings, file: Any) -> None:
         for decision in in_time_order(outcomes):
             file.write(msgspec.json.encode(decision).decode() + "\n")
             count += 1
-    click.echo(f"{show.decisions(count)} exported.", err=True)
+    echo(f"{show.decisions(count)} exported.", err=True)
 
 
 @click.command("import")
@@ -144,15 +173,18 @@ def import_decisions(settings: Settings, file: Any) -> None:
     from .admin import import_lines
 
     new, known = import_lines(settings, file)
-    click.echo(f"{show.decisions(new)} imported, {known:,} known already.")
+    echo(f"{show.decisions(new)} imported, {known:,} known already.")
 
 
 @click.command()
 @click.option("--task", help="The decision of this task_id.")
 @click.option("--before", help="All decisions before this moment, as 2026-01-31 or with a time.")
 @click.option("--agent", help="All decisions that used this agent, as plugin:name.")
+@click.option("--by", help="All decisions that this key reported, by its name or id.")
 @common
-def forget(settings: Settings, task: str | None, before: str | None, agent: str | None) -> None:
+def forget(
+    settings: Settings, task: str | None, before: str | None, agent: str | None, by: str | None
+) -> None:
     """Remove decisions for good, and everything that was learnt from them.
 
     \b
@@ -160,11 +192,11 @@ def forget(settings: Settings, task: str | None, before: str | None, agent: str 
     """
     from .admin import forget_decisions
 
-    chosen = {"task_id": task, "before": before, "agent": agent}
+    chosen = {"task_id": task, "before": before, "agent": agent, "by": by}
     given = {name: value for name, value in chosen.items() if value}
     if len(given) != 1:
-        raise click.UsageError("Give one of --task, --before, --agent.")
-    click.echo(f"{show.decisions(forget_decisions(settings, given))} forgotten.")
+        raise click.UsageError("Give one of --task, --before, --agent, --by.")
+    echo(f"{show.decisions(forget_decisions(settings, given))} forgotten.")
 
 
 @click.command()
@@ -178,7 +210,7 @@ def backup(settings: Settings) -> None:
     from ..store.backup import backup as back_up
 
     try:
-        click.echo(str(back_up(settings.data_dir)))
+        echo(str(back_up(settings.data_dir)))
     except (sqlite3.Error, OSError) as error:
         cure = "Is there a database, and can its folder be written to?"
         raise OperationError(f"The backup failed: {error}.", cure) from None
@@ -204,4 +236,4 @@ def restore(settings: Settings, file: str | None) -> None:
         raise OperationError("There is no backup.", "Name a file.")
     aside = put_back(settings.data_dir, chosen)
     kept = f" The database before is kept as {aside}." if aside else ""
-    click.echo(f"Restored {chosen.name}.{kept}")
+    echo(f"Restored {chosen.name}.{kept}")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
+import sqlite3
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from ..config import LOG_LEVELS, Settings
 from ..errors import OperationError
+from ..fit import for_terminal
 from ..private import open_private
 from .options import common
+from .paint import echo, echo_json, style
 
 PAUSE = 0.2
 COLOURS = {"debug": "blue", "info": "green", "warning": "yellow", "error": "red"}
@@ -27,16 +32,27 @@ HEAD = ("time", "level", "logger", "message", "exception", "said")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
 @click.option("-n", "--lines", type=click.IntRange(0), default=50, show_default=True)
 @click.option("--level", type=click.Choice(LOG_LEVELS), default="debug", help="At least this.")
+@click.option("--questions", is_flag=True, help="The last questions and what was found instead.")
 @click.option("--json", "as_json", is_flag=True, help="The lines as they are, one object each.")
 @common
-def logs(settings: Settings, follow: bool, lines: int, level: str, as_json: bool) -> None:
+def logs(
+    settings: Settings, follow: bool, lines: int, level: str, questions: bool, as_json: bool
+) -> None:
     """Show the server's log, whether it runs or not. Ctrl-C ends --follow.
+
+    Questions come from the data directory, which only its owner can read; the server tells them to
+    nobody.
 
     \b
     orchestr8-index logs --level warning
     orchestr8-index logs -f
+    orchestr8-index logs --questions -n 20
     orchestr8-index logs --json -n 1000 | jq 'select(.rpc == "queryAgents") | .ms'
     """
+    if questions:
+        for asked in reversed(last_questions(settings, lines)):
+            click.echo(msgspec.json.encode(asked).decode() if as_json else told_question(asked))
+        return
     path = settings.data_dir / "logs" / "mcp.log"
     if not path.exists() and not follow:
         cure = "Start the server with `orchestr8-index up`, or name its --data-dir."
@@ -44,7 +60,7 @@ def logs(settings: Settings, follow: bool, lines: int, level: str, as_json: bool
     tail = Tail(path)
     shown = (line for line in tail.whole() if _wanted(line, level))
     for line in deque(shown, lines):
-        click.echo(line if as_json else told(line))
+        echo_json(line) if as_json else echo(told(line))
     if follow:
         _follow(tail, level, as_json)
 
@@ -54,10 +70,35 @@ def _follow(tail: Tail, level: str, as_json: bool) -> None:
         while True:
             for line in tail.new():
                 if _wanted(line, level):
-                    click.echo(line if as_json else told(line))
+                    echo_json(line) if as_json else echo(told(line))
             time.sleep(PAUSE)
     except KeyboardInterrupt:
-        click.echo("", err=True)
+        echo("", err=True)
+
+
+def last_questions(settings: Settings, most: int) -> list[dict[str, Any]]:
+    """The newest first; [] while there is no query log to be read."""
+    from ..store.database import NAME, connect_to_read
+    from ..store.notes import last_queries
+
+    path = settings.data_dir / NAME
+    if not path.exists():
+        return []
+    try:
+        with contextlib.closing(connect_to_read(path)) as reading:
+            return last_queries(reading, most)
+    except sqlite3.Error:
+        return []
+
+
+def told_question(asked: Mapping[str, Any]) -> str:
+    """One line for a person; a question cannot draw on the terminal."""
+    kind = asked["method"].removeprefix("query").lower()
+    first = asked["found"][0] if asked["found"] else "nothing"
+    cached = "*" if asked["cached"] else " "
+    head = f"{asked['at'][:19].replace('T', ' ')}  {asked['ms']:7.2f} ms {cached}"
+    said = f"{head} {kind:9} {asked['text']} → {first}"
+    return "".join(letter if letter.isprintable() else " " for letter in said)
 
 
 class Tail:
@@ -118,13 +159,16 @@ def told(line: str) -> str:
     level = str(said.get("level", ""))
     name = str(said.get("logger", "")).removeprefix("orchestr8.")
     more = " ".join(f"{key}={_short(value)}" for key, value in said.items() if key not in HEAD)
-    head = click.style(str(said.get("time", ""))[:23].replace("T", " "), dim=True)
-    shown = f"{head} {click.style(f'{level:7}', fg=COLOURS.get(level))} {name:6} "
-    shown += str(said.get("message", "")) + (click.style(f" {more}", dim=True) if more else "")
+    head = style(str(said.get("time", ""))[:23].replace("T", " "), dim=True)
+    shown = f"{head} {style(f'{level:7}', fg=COLOURS.get(level))} {name:6} "
+    shown += for_terminal(str(said.get("message", ""))) + (
+        style(f" {more}", dim=True) if more else ""
+    )
     under = [str(said[name]) for name in ("exception", "said") if said.get(name)]
     return "\n".join([shown, *("    " + part.replace("\n", "\n    ") for part in under)])
 
 
 def _short(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = for_terminal(text)
     return text if len(text) <= 200 else text[:199] + "…"

@@ -13,6 +13,7 @@ import msgspec
 
 from ..config import REPOSITORY, SHIPPED, Door, ReadLimits, Settings, read_settings
 from ..variables import variables
+from .paint import echo, echo_json
 
 PLACES = ("roots", "port", "data_dir")
 
@@ -82,10 +83,11 @@ def with_roots_of_server(settings: Settings) -> Settings:
     file = pidfile(settings)
     owner = file.owner()
     whose = "the roots of the running server" if owner else "the roots of the last server"
-    roots = _folders((file.last() if owner is None else owner).get("roots"))
-    if not roots:
+    last = file.last() if owner is None else owner
+    roots = _folders(last.get("roots"))
+    if not roots or last.get("explicit") is False:
         return settings
-    return msgspec.structs.replace(settings, roots=roots, roots_from=whose)
+    return msgspec.structs.replace(settings, roots=roots, roots_from=whose, project=None)
 
 
 def project_key(settings: Settings) -> str:
@@ -124,11 +126,11 @@ def _folders(roots: object) -> tuple[str, ...]:
 def emit(result: Any, as_json: bool, text: Callable[[], str], source: str = "") -> None:
     """Print a result: as JSON, else as a person reads it, with who answered on standard error."""
     if as_json:
-        click.echo(msgspec.json.encode(result).decode())
+        echo_json(msgspec.json.encode(result).decode())
         return
     if source:
-        click.echo(f"({source})", err=True)
-    click.echo(text())
+        echo(f"({source})", err=True)
+    echo(text())
 
 
 def readable(text: str) -> str:

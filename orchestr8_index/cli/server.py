@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from typing import Any
 
 import click
+import msgspec
 
 from ..config import Settings
+from ..daemon.locate import Address
 from ..errors import BuildFailed, OperationError
+from ..project import ROOTS
 from . import show
-from .asking import RunningServer, build_here, located
+from .asking import RunningServer, build_here, located, woken
 from .options import common, emit, listening, with_roots_of_server
+from .paint import echo
 
 NOT_RUNNING = 3
+SERVED_SECONDS = 120.0
 REINDEX_SECONDS = 3600.0
 TUNED = "tuned"  # the folder in which the command `tune`, now removed, kept its results
 
@@ -49,19 +55,19 @@ def up(settings: Settings) -> None:
     if running_address(settings) is not None:
         _attach(settings)
         return
-    click.echo(f"Starting over {show.roots(settings)} ({settings.roots_from}).", err=True)
+    echo(f"Starting over {show.roots(settings)} ({settings.roots_from}).", err=True)
     bar = show.Progress()
     try:
         health = start(settings, bar)
     except KeyboardInterrupt:
-        click.echo("\nInterrupted: nothing was left running.", err=True)
+        echo("\nInterrupted: nothing was left running.", err=True)
         raise
     finally:
         bar.end()
     where = running_address(settings) or settings.port
-    click.echo(f"Serving {show.counts(health['indexes'])} on {show.url(where)}.")
+    echo(f"Serving {show.counts(health['indexes'])} on {show.url(where)}.")
     if not any(health["indexes"].values()):
-        click.echo(
+        echo(
             "Nothing was found there: name a tree with --root; `doctor --all` lists what was seen.",
             err=True,
         )
@@ -69,26 +75,34 @@ def up(settings: Settings) -> None:
 
 def _attach(settings: Settings) -> None:
     """A server of ours on this data directory: it is the one, if it answers."""
-    from ..daemon.supervise import answering, pidfile, running_address, wait_until_served
+    from ..daemon.supervise import answering, running_address, wait_until_served
 
     if answering(settings)["status"] == "starting":
         wait_until_served(settings, show.Progress())
     where = running_address(settings)
-    click.echo(f"Already running on {show.url(where or settings.port)}.")
+    echo(f"Already running on {show.url(where or settings.port)}.{_served(settings, where)}")
     if settings.explicit_port and settings.port not in (0, where.port if where else settings.port):
-        click.echo(f"For another one on {settings.port}, name a --data-dir of its own.", err=True)
-    served = (pidfile(settings).owner() or {}).get("roots")
-    if settings.explicit_roots and served != list(settings.roots):
-        click.echo(
-            f"It serves other roots: {', '.join(served or ['unknown'])}. "
-            "Run `orchestr8-index down` first, or give this one its own --data-dir and --port.",
-            err=True,
-        )
+        echo(f"For another one on {settings.port}, name a --data-dir of its own.", err=True)
+
+
+def _served(settings: Settings, where: Address | None) -> str:
+    """Have the project of this folder, or of the roots that were named, served as well; its name
+    and counts as a sentence."""
+    if where is None:
+        return ""
+    if settings.explicit_roots:
+        where = where._replace(project=ROOTS + os.pathsep.join(settings.roots))
+    health = woken(where, SERVED_SECONDS)
+    if health is None or "project" not in health:
+        return ""
+    return f" Here it serves the project {health['project']}: {show.counts(health['indexes'])}."
 
 
 @click.command()
+@click.option("--face", type=click.Choice(["coordinate", "all"]), help="Other tools than /mcp's.")
+@click.option("--agent", metavar="NAME", help="What other agents call this one.")
 @common
-def mcp(settings: Settings) -> None:
+def mcp(settings: Settings, face: str | None, agent: str | None) -> None:
     """Speak MCP over stdin and stdout, for hosts that start a command: a bridge to the one server.
 
     The server is started if none runs, and goes on when the host ends; several hosts share it.
@@ -96,9 +110,11 @@ def mcp(settings: Settings) -> None:
     \b
     orchestr8-index mcp                           as the command of an MCP server in a host
     orchestr8-index mcp --root ~/my-plugins       what to index if it has to be started
+    orchestr8-index mcp --face coordinate --agent ada     the tools to share with other agents
     orchestr8-index connect                       enters the server in the hosts that are there
     """
-    raise click.UsageError("`mcp` comes first, and takes --root, --port and --data-dir.")
+    taken = "--root, --port, --data-dir, --face and --agent (a name of letters, digits, . _ @ / -)"
+    raise click.UsageError(f"`mcp` comes first, and takes {taken}.")
 
 
 @click.command()
@@ -113,14 +129,14 @@ def down(settings: Settings) -> None:
 
     port = running_port(settings)
     if settings.explicit_port and settings.port and port not in (None, settings.port):
-        click.echo(f"Nothing of this data directory runs on {settings.port} (but on {port}).")
+        echo(f"Nothing of this data directory runs on {settings.port} (but on {port}).")
         return
     said = {
         "nothing": "Nothing is running.",
         "stopped": "Stopped.",
         "killed": "It did not stop within ten seconds and was killed.",
     }
-    click.echo(said[stop(settings)])
+    echo(said[stop(settings)])
 
 
 @click.command()
@@ -138,11 +154,11 @@ def status(settings: Settings, as_json: bool) -> None:
     from ..daemon.supervise import pidfile, running_port
 
     if (folder := settings.data_dir / TUNED).is_dir():
-        click.echo(f"{folder} is no longer read: `tune` is gone. Remove the folder.", err=True)
+        echo(f"{folder} is no longer read: `tune` is gone. Remove the folder.", err=True)
     where = located(settings)
     health = get_health(where) if where else None
     if where is None or health is None:
-        click.echo('{"status":"not running"}' if as_json else "Not running.")
+        echo('{"status":"not running"}' if as_json else "Not running.")
         sys.exit(NOT_RUNNING)
     owner = (pidfile(settings).owner() or {}) if where.port == running_port(settings) else {}
     process = {"port": where.port, "pid": owner.get("pid"), "roots": owner.get("roots")}
@@ -192,3 +208,19 @@ def _build_here(settings: Settings, as_json: bool) -> None:
 def _told(told: dict[str, Any]) -> str:
     spent = told["duration_ms"] / 1000
     return f"Generation {told['generation']}: {show.counts(told)}, in {spent:.1f} s."
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The projects as JSON.")
+@common
+def projects(settings: Settings, as_json: bool) -> None:
+    """List the projects that the server knows: entries, size on the disk, when they were asked.
+
+    \b
+    orchestr8-index projects
+    """
+    from ..serve.known import read_known, size_of
+
+    known = sorted(read_known(settings.data_dir).values(), key=lambda each: -each.asked_at)
+    rows = [{**msgspec.to_builtins(k), "size": size_of(settings.data_dir, k)} for k in known]
+    emit({"projects": rows}, as_json, lambda: show.projects(rows))

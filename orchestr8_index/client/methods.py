@@ -151,7 +151,12 @@ class Methods:
 
     @client_method
     def forget(
-        self, *, task_id: str | None = None, before: str | None = None, agent: str | None = None
+        self,
+        *,
+        task_id: str | None = None,
+        before: str | None = None,
+        agent: str | None = None,
+        by: str | None = None,
     ) -> Forgotten:
         """Remove decisions with everything learnt from them, by one of these. Raises ServerAway."""
         return self._call("forget", locals())
@@ -167,7 +172,7 @@ class Methods:
     def get_context(
         self, task: str, *, max_tokens: int | None = None, kinds: Iterable[Kind] | None = None
     ) -> ContextAnswer:
-        """What one task needs, within a token budget: rows, the past pattern, one section."""
+        """What one task needs, within a token budget: rows, the past pattern, passages."""
         return self._call("get_context", locals())
 
     @client_method

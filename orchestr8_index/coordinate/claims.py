@@ -24,14 +24,13 @@ from .journal import Change
 from .messages import post
 from .repository import tree_of, worktrees
 from .resources import is_below, resolve
-from .schema import HELD
+from .schema import CLAIM, HELD
 
 Policy = Literal["deny", "warn", "off"]
 TTL_S = 900  # more than a host's longest tool call
 RENEW_MS = 60_000
 WORK_S = 86_400
 MOST_TOLD = 10_000
-CLAIM = "@claim"
 _WORK = "@work"
 
 
@@ -44,11 +43,12 @@ class Verdict(Struct, frozen=True):
 
 
 class Work(Struct, frozen=True):
-    """A file that an agent changed and git does not have yet."""
+    """A file that an agent changed and git does not have yet; not `written`: it is about to."""
 
     name: str
     ident: str
     at: int
+    written: bool = False
 
 
 class Told:
@@ -184,8 +184,22 @@ def leave(change: Change, caller: Caller, with_agents: bool = False) -> int:
 # --- uncommitted work ------------------------------------------------------------------------
 
 
-def _note_work(change: Change, caller: Caller, resource: str) -> None:
-    work = msgspec.json.encode(Work(caller.name, caller.who, change.at)).decode()
+def note_edit(change: Change, caller: Caller, path: str) -> None:
+    """After an edit: renew the agent's claims, and note what it changed."""
+    renew(change, caller)
+    _note_work(change, caller, resolve(path, caller.tree), written=True)
+
+
+def is_noted(connection: sqlite3.Connection, caller: Caller, path: str) -> bool:
+    """Whether the file is known to be changed by the agent."""
+    key = f"{_WORK}{resolve(path, caller.tree)}\0{caller.who}"
+    query = "SELECT value FROM item WHERE project = ? AND key = ?"
+    row = connection.execute(query, (caller.project, key)).fetchone()
+    return row is not None and msgspec.json.decode(row[0], type=Work).written
+
+
+def _note_work(change: Change, caller: Caller, resource: str, written: bool = False) -> None:
+    work = msgspec.json.encode(Work(caller.name, caller.who, change.at, written)).decode()
     change.note(f"{_WORK}{resource}\0{caller.who}", work, change.lease(WORK_S))
 
 
@@ -215,12 +229,18 @@ def _belonging(tree: str) -> Callable[[str], bool]:
     return lambda path: is_below(path, tree) and owned(os.path.dirname(path.rstrip("/")))
 
 
-def forget_clean(change: Change, tree: str, dirty: Collection[str]) -> int:
-    """Work on files that git shows clean is done; `dirty` are the others' absolute paths."""
+def forget_clean(change: Change, tree: str, dirty: Collection[str], committed: str = "") -> int:
+    """Work on files that git shows clean is done, unless its agent still has the file: it may be
+    about to write, or lie in the stash. The session that has just `committed` is sure of its own.
+
+    `dirty` are the others' absolute paths.
+    """
     gone = 0
     for path, works in work_in(change.connection, change.project, tree).items():
-        if path not in dirty:
-            for work in works:
+        rows = holds(change.connection, change.project, "resource = ? AND state = 0", path)
+        busy = {row.ident for row in rows if session_of(row.ident) != committed}
+        for work in works if path not in dirty else ():
+            if work.ident not in busy:
                 change.forget(f"{_WORK}{path}\0{work.ident}")
                 gone += 1
     return gone
@@ -231,18 +251,23 @@ def beside(
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """What others claimed or changed in a tree, else the caller's, by path; and the caller's paths.
 
-    A session and its own agents are not others to each other: they commit together.
+    A session and its own agents are not others to each other: they commit together. A file that
+    several changed is whose claim it is; without one, each may commit it, else nobody could.
     """
-    own, theirs, mine = session_of(caller.who), dict[str, str](), set[str]()
-    tree = tree or caller.tree
+    own, tree = session_of(caller.who), tree or caller.tree
     is_own = _belonging(tree)
-    for row in holds(connection, caller.project, "request = ? AND state = 0", CLAIM):
-        if session_of(row.ident) != own and is_own(row.resource):
-            theirs[row.resource] = row.holder
+    claimed = {
+        row.resource: row
+        for row in holds(connection, caller.project, "request = ? AND state = 0", CLAIM)
+        if is_own(row.resource)
+    }
+    theirs = {path: row.holder for path, row in claimed.items() if session_of(row.ident) != own}
+    mine = set[str]()
     for path, works in work_in(connection, caller.project, tree).items():
-        for work in works:
-            if session_of(work.ident) == own:
-                mine.add(path)
-            else:
-                theirs.setdefault(path, work.name)
+        others = [work for work in works if session_of(work.ident) != own]
+        written = any(work.written for work in works if session_of(work.ident) == own)
+        if written or not others:
+            mine.add(path)
+        else:
+            theirs.setdefault(path, others[0].name)
     return theirs, tuple(sorted(mine - theirs.keys()))

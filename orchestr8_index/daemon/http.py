@@ -50,6 +50,7 @@ class HttpClient:
         self._free: list[http.client.HTTPConnection] = []
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         self._headers["User-Agent"] = PROGRAM  # which comes through where others are refused
+        self._headers.update(address.headers)
         self._headers.update(headers)
         if address.key:
             self._headers["Authorization"] = f"Bearer {address.key}"
@@ -88,7 +89,9 @@ class HttpClient:
             sock, response = connection.sock, connection.getresponse()
             if response.status == 200:
                 return HttpStream(sock, response)
-            return HttpResponse(response.status, _read(response, time.monotonic() + seconds))
+            refused = HttpResponse(response.status, _read(response, time.monotonic() + seconds))
+            connection.close()
+            return refused
         except (http.client.HTTPException, OSError, ValueError) as error:
             if connection:
                 connection.close()

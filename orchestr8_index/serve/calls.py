@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ..errors import Forbidden, InternalError, MethodNotFound, RequestError, StoreUnavailable
+from ..fit import fit_json
 from ..methods import METHODS
 from ..store.notes import query_note
 from ..table import Method
@@ -29,15 +30,20 @@ from .state import State
 from .trace import Trace
 
 from_cache: contextvars.ContextVar[bool] = contextvars.ContextVar("from_cache", default=False)
-LOGGED_BYTES = 2000
+LOGGED_BYTES, DISCOVER = 2000, "rpc.discover"
 log = logging.getLogger("orchestr8.rpc")
 
 
 async def perform(state: State, name: str, raw: bytes) -> bytes:
     """The result of the method as JSON. `raw` are its params as JSON. Raises RequestError only."""
-    if state.trace is None:
+    if state.trace is None or is_quiet(name):
         return await _attempt(state, name, raw)
     return await _traced(state, state.trace, name, raw)
+
+
+def is_quiet(name: str) -> bool:
+    """Whether calls of that method leave no trace."""
+    return name in METHODS and METHODS[name].quiet
 
 
 async def _traced(state: State, trace: Trace, name: str, raw: bytes) -> bytes:
@@ -61,7 +67,8 @@ async def _attempt(state: State, name: str, raw: bytes) -> bytes:
         method = _method(name)
         caller.get().must_have(method.scope)
         result = await _perform(state, method, raw)
-        state.gate.audit.done(name, "ok", method.scope == "read")
+        if not method.quiet:
+            state.gate.audit.done(name, "ok", method.scope == "read")
         return result
     except RequestError as error:
         failure = error
@@ -113,18 +120,25 @@ async def _perform(state: State, method: Method, raw: bytes) -> bytes:
     )
     if method.scope != "read" and method.face == "index":
         state.events.publish(Learnt(method.name))
-    spent = (time.perf_counter() - started) * 1000
-    state.metrics.answered(method.name, spent, bool(method.cache))
+    if not method.quiet:
+        spent = (time.perf_counter() - started) * 1000
+        state.metrics.answered(method.name, spent, bool(method.cache))
     return result
 
 
 async def _plain(state: State, method: Method, params: Any) -> bytes:
-    return msgspec.json.encode(await HANDLERS[method.name](state, params))
+    return _encoded(method, await HANDLERS[method.name](state, params))
+
+
+def _encoded(method: Method, result: Any) -> bytes:
+    """What agents share are their own values, which their programs compare."""
+    answer = msgspec.json.encode(result)
+    return fit_json(answer) if method.face == "index" and method.name != DISCOVER else answer
 
 
 async def _cached(state: State, method: Method, params: Any) -> bytes:
     encoded = msgspec.json.encode(params)
-    key = (method.name, _digest(encoded), state.stamp(method.about))
+    key = (method.name, _digest(encoded + _view(state)), state.stamp(method.about))
     started, cached = time.perf_counter(), _cache(state, method).get(key)
     answer = await _compute(state, method, params, key) if cached is None else cached
     state.recent.note(method.name, encoded)
@@ -150,10 +164,17 @@ async def renew(state: State, name: str, raw: bytes) -> bool:
 
 async def _compute(state: State, method: Method, params: Any, key: Key) -> bytes:
     result = await HANDLERS[method.name](state, params)
-    answer = msgspec.json.encode(result)
+    answer = _encoded(method, result)
     hit = {**result, "cache_hit": True} if _says_cache_hit(result) else result
-    _cache(state, method).put(key, answer if hit is result else msgspec.json.encode(hit))
+    _cache(state, method).put(key, answer if hit is result else _encoded(method, hit))
     return answer
+
+
+def _view(state: State) -> bytes:
+    """What is known to this caller alone, and to no cached answer of another."""
+    asker, outcomes = caller.get().ident, state.store.ready if state.store else None
+    alone = outcomes is not None and asker and outcomes.patterns.unproven_by(asker)
+    return asker.encode() if alone else b""
 
 
 def _cache(state: State, method: Method) -> AnswerCache:

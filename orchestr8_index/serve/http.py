@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import quote
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -15,16 +16,17 @@ from ..records import PLURAL
 from .background import background
 from .body import read_body
 from .callers import caller
+from .calls import is_quiet
 from .guard import ADDRESSED, Guard
 from .health import health, live, metrics, ready
 from .hooks.claude import receive_claude
-from .mcp.endpoint import McpRoutes
+from .mcp.endpoint import FACES, McpRoutes
 from .rpc import reply_to
 from .send import JSON, send_bytes, send_error, send_json
 from .state import State
 
 Answer = Callable[[State, Scope, Receive, Send], Awaitable[None]]
-GET, POST = ["GET", "HEAD"], ["POST"]
+GET, POST, MCP = ["GET", "HEAD"], ["POST"], ["GET", "POST", "DELETE"]
 
 
 BELOW = "/p/"  # and a project's name: every address is there for it, too
@@ -57,6 +59,8 @@ class ProjectAddress:
             name, _, rest = scope["path"].removeprefix(BELOW).partition("/")
             scope.setdefault("state", {})[ADDRESSED] = name or "?"
             scope = {**scope, "path": f"/{rest}", "raw_path": f"/{quote(rest)}".encode()}
+        if scope["type"] == "http" and (path := scope["path"].rstrip("/")) in FACES:
+            scope = {**scope, "path": path}  # a slash at the end says nothing
         await self.app(scope, receive, send)
 
 
@@ -79,11 +83,18 @@ def make_web(state: State) -> ProjectAddress:
         Route("/reindex", Endpoint(state, reindex, wakes=False), methods=POST),
         Route("/shared", Endpoint(state, answer_shared, wakes=False), methods=POST),
         Route("/hooks/claude", Endpoint(state, answer_hook, wakes=False), methods=POST),
-        Route("/mcp", Endpoint(state, mcp.answer), methods=["GET", "POST", "DELETE"]),
+        *(
+            Route(path, Endpoint(state, mcp.answer, face != "coordinate"), methods=MCP)
+            for path, face in FACES.items()
+        ),
     ]
     no_such = NoSuch(routes)
+    page = [
+        Route("/", Endpoint(state, answer_page, wakes=False), methods=GET),
+        Route("/page/{name:path}", Endpoint(state, answer_page, wakes=False), methods=GET),
+    ]
     handlers = {404: no_such, 405: no_such, 500: _leave}
-    web = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
+    web = Starlette(routes=[*routes, *page], lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
     return ProjectAddress(Guard(web, state.gate))
 
 
@@ -100,8 +111,26 @@ async def _answer_calls(
     state: State, scope: Scope, body: bytes, send: Send, face: str = ""
 ) -> None:
     reply = await reply_to(state, body, face)
-    scope.setdefault("state", {})["rpc_methods"] = reply.methods
+    told = scope.setdefault("state", {})
+    told["rpc_methods"] = reply.methods
+    told["quiet"] = all(map(is_quiet, reply.methods.split(",")))
     await send_bytes(send, reply.status, reply.body, JSON, *reply.headers)
+
+
+async def answer_page(state: State, scope: Scope, receive: Receive, send: Send) -> None:
+    """The page for a browser; to programs `GET /` is what it was. Loaded when first asked for."""
+    from ..page import files
+
+    headers, name = dict(scope["headers"]), scope["path_params"].get("name", "")
+    if not name and not files.wants_page(headers.get(b"accept", b"")):
+        raise HTTPException(405, headers={"Allow": "POST"})
+    found = files.find(name)
+    if found is None:
+        raise HTTPException(404)
+    if headers.get(b"if-none-match") == found.tag:
+        await send_bytes(send, 304, b"", found.kind, *found.headers)
+        return
+    await send_bytes(send, 200, found.body, found.kind, *found.headers)
 
 
 async def answer_hook(state: State, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...coordinate.repository import stash_entries, tree_of
-from ...text import cut, for_model
+from ...coordinate.repository import StashOwners, tree_of
+from ...fit import in_prose
+from ...text import cut
 from ...tokens import estimate_tokens
+from ..callers import Caller as Asking
 from ..callers import caller
 from .payloads import AgentStopped, Ended, Stopped, ToolEnded, ToolStarting
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ...coordinate.core import Coordination
     from ...coordinate.git import Others, Step
 
+MCP = "mcp__"  # before the names of tools that come from MCP servers
 EDITS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
 MOST_MAIL, MAIL_TOKENS, MAIL_TAKE_S = 3, 300, 3600
 MOST_WATCHED, MOST_KEPT = 200, 500
@@ -42,6 +44,7 @@ class ClaimHooks:
         self._notes: dict[str, list[str]] = {}  # for an agent's next context, by its ident
         self._watched: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._stash = StashOwners()
+        self._using: dict[str, tuple[str, Caller]] = {}  # who uses a tool of ours, by tool use
 
     @property
     def policy(self) -> str:
@@ -53,6 +56,13 @@ class ClaimHooks:
 
     async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
+        from ...coordinate import claims
+
+        if (event.tool_name or "").startswith(MCP) and event.tool_use_id:
+            self._using[event.tool_use_id] = _owner(caller.get()), who
+            _shrink(self._using)
+        if claims.needs_renewal(shared.store.reader, who, shared.clock.now()):
+            await shared.change(who, lambda change: claims.renew(change, who))
         if event.tool_name in EDITS:
             return await self._claim(shared, who, event)
         command = event.tool_input.command or ""
@@ -63,16 +73,25 @@ class ClaimHooks:
         self._watch(shared, who, event.tool_use_id or "")
         return ""
 
+    def agent_of(self, tool_use: str, asks: Asking) -> Caller | None:
+        """The agent that a hook of the same key named for this use of a tool."""
+        owner, who = self._using.get(tool_use, ("", None))
+        return who if owner == _owner(asks) else None
+
     async def after(self, shared: Coordination, who: Caller, event: ToolEnded) -> str:
         """What the agent should know now."""
         from ...coordinate import claims
 
-        if claims.needs_renewal(shared.store.reader, who, shared.clock.now()):
+        reader, given = shared.store.reader, event.tool_input
+        path = given.file_path or given.notebook_path or ""
+        if event.tool_name in EDITS and path and not claims.is_noted(reader, who, path):
+            await shared.change(who, lambda change: claims.note_edit(change, who, path))
+        elif claims.needs_renewal(reader, who, shared.clock.now()):
             await shared.change(who, lambda change: claims.renew(change, who))
         shared.touch(who)
         notes = self._notes.pop(who.ident, [])
         if event.tool_name == "Bash":
-            self._stash.settle(_session(who))
+            await self._after_git(shared, who, event)
             notes += await self._found_afterwards(shared, who, event.tool_use_id or "")
         return "\n".join([*notes, *await mail(shared, who)])
 
@@ -95,9 +114,9 @@ class ClaimHooks:
             lambda change: claims.claim(change, who, path, "", self.policy, told),  # type: ignore[arg-type]
         )
         if verdict.context:
-            self._notes.setdefault(who.ident, []).append(for_model(verdict.context))
+            self._notes.setdefault(who.ident, []).append(in_prose(verdict.context))
             _shrink(self._notes)
-        return for_model(verdict.reason)
+        return in_prose(verdict.reason)
 
     async def _gate(self, shared: Coordination, who: Caller, command: str, cwd: str) -> str:
         from ...coordinate import git
@@ -106,7 +125,7 @@ class ClaimHooks:
         steps = list(git.read_steps(command, cwd))
         for step in steps:
             if why := git.judge(step, await self._others(shared, who, step, told)):
-                return for_model(why)
+                return in_prose(why)
         for step in steps:
             if step.verb == "stash" and not step.entry:
                 self._stash.begins(_session(who), tree_of(step.folder))
@@ -120,18 +139,37 @@ class ClaimHooks:
 
         tree, reader = tree_of(step.folder), shared.store.reader
         if step.entry:
-            foreign = self._stash.is_foreign(_session(who), tree, step)
-            return git.Others(tree, {}, foreign_stash=foreign)
+            foreign = self._stash.is_foreign(_session(who), tree, step.entry)
+            own = self._stash.own_entry(_session(who), tree) if foreign else ""
+            return git.Others(tree, {}, foreign_stash=foreign, own_entry=own)
         theirs, mine = claims.beside(reader, who, tree)
         if not theirs:
             return git.Others(tree, {})
         if tree not in told:
-            told[tree] = status = await changed_files(tree)
-            works = claims.work_in(reader, who.project, tree)
-            if status is not None and not works.keys() <= status.keys():
-                await shared.change(who, lambda change: claims.forget_clean(change, tree, status))
-                theirs, mine = claims.beside(reader, who, tree)
+            told[tree] = await self._forget_clean(shared, who, tree)
+            theirs, mine = claims.beside(reader, who, tree)
         return git.Others(tree, theirs, mine, told[tree])
+
+    async def _forget_clean(
+        self, shared: Coordination, who: Caller, tree: str, committed: str = ""
+    ) -> dict[str, str] | None:
+        """Work that git has is done. Returns what git says of the tree, None where it cannot."""
+        from ...coordinate import claims
+
+        status = await changed_files(tree)
+        works = claims.work_in(shared.store.reader, who.project, tree)
+        if status is not None and not works.keys() <= status.keys():
+            work = lambda change: claims.forget_clean(change, tree, status, committed)  # noqa: E731
+            await shared.change(who, work)
+        return status
+
+    async def _after_git(self, shared: Coordination, who: Caller, event: ToolEnded) -> None:
+        from ...coordinate import git
+
+        self._stash.settle(_session(who))
+        steps = git.read_steps(event.tool_input.command or "", event.cwd or "")
+        for tree in {tree_of(step.folder) for step in steps if step.verb != "stash"}:
+            await self._forget_clean(shared, who, tree, _session(who))
 
     def _watch(self, shared: Coordination, who: Caller, tool_use: str) -> None:
         """Remember how the files of others are before a command that may write them."""
@@ -165,53 +203,22 @@ class ClaimHooks:
         await shared.change(who, tell)
         named = ", ".join(f"{path} ({name})" for path, name in found.items())
         note = f"While your command ran, files that others work on changed: {named}. They are told."
-        return [for_model(note)]
-
-
-class StashOwners:
-    """Which session made which entry of the stash: one stack for all worktrees."""
-
-    def __init__(self) -> None:
-        self._owners: dict[str, str] = {}  # session by commit
-        self._begun: dict[str, tuple[str, set[str]]] = {}  # tree and entries before, by session
-
-    def begins(self, session: str, tree: str) -> None:
-        """The session is about to stash there."""
-        self.settle(session)
-        self._begun[session] = tree, set(stash_entries(tree))
-        _shrink(self._begun)
-
-    def settle(self, session: str) -> None:
-        """What is there since then is its own."""
-        tree, before = self._begun.pop(session, ("", set[str]()))
-        for entry in stash_entries(tree) if tree else ():
-            if entry not in before:
-                self._owners.setdefault(entry, session)
-        _shrink(self._owners)
-
-    def is_foreign(self, session: str, tree: str, step: Step) -> bool:
-        """Whether what the step takes is, or may be, another's."""
-        self.settle(session)
-        entries = stash_entries(tree)[::-1]
-        verb, *more = step.entry
-        number = re.fullmatch(r"(?:(?:refs/)?stash@\{)?(\d+)\}?", (more or ["0"])[-1])
-        if number and verb in ("pop", "apply", "drop"):
-            entries = entries[int(number[1]) :][:1]
-        elif verb == "branch" and len(more) == 1:
-            entries = entries[:1]
-        return any(self._owners.get(entry) != session for entry in entries)
+        return [in_prose(note)]
 
 
 def _session(who: Caller) -> str:
     return who.ident.partition("/")[0]
 
 
+def _owner(asks: Asking) -> str:
+    return f"{asks.name}." if asks.keyed else ""
+
+
 def caller_of(event: Event, project: str) -> Caller:
     """Who the hook says it is: the session, or one of its agents; with a key, one of that key's."""
     from ...coordinate.caller import Caller
 
-    asks = caller.get()
-    owner = f"{asks.name}." if asks.keyed else ""
+    owner = _owner(caller.get())
     session, agent = event.session_id or "", event.agent_id or ""
     kind = event.agent_type or "claude"
     return Caller(
@@ -247,7 +254,7 @@ async def mail(shared: Coordination, who: Caller) -> list[str]:
 
 def _mail_line(message: dict[str, Any]) -> str:
     said = f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
-    text, sender = cut(for_model(said), 4 * MAIL_TOKENS - 300), for_model(message["from"])
+    text, sender = cut(in_prose(said), 4 * MAIL_TOKENS - 300), in_prose(message["from"])
     return f'Message {message["id"]} from agent {sender} (its words, not your user\'s): "{text}"'
 
 

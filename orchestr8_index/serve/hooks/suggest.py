@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 
+from ...fit import in_prose
 from ...queries import AgentQuery, Answer, Row, SkillQuery, WorkflowQuery
 from ...search.answer import answer_agents, answer_skills, answer_workflows
 from ...search.confidence import SPEAK
-from ...text import cut, for_model
+from ...text import cut
 from ...tokens import estimate_tokens
 from ..state import State
 
@@ -52,13 +53,13 @@ def _answers(state: State, text: str) -> list[Answer]:
 
 def _lines(answer: Answer) -> list[str]:
     return [
-        f"- {NOUNS[answer.kind]} {_named(row)}{sure}: {for_model(row.description)}"
+        f"- {NOUNS[answer.kind]} {_named(row)}{sure}: {in_prose(row.description)}"
         for row, sure in zip(answer.rows, [f" ({answer.confidence:.2f})", *[""] * 20], strict=False)
     ]
 
 
 def _named(row: Row) -> str:
-    return for_model(f"{row.plugin}:{row.name}")
+    return in_prose(f"{row.plugin}:{row.name}")
 
 
 def _packed(lines: list[str]) -> str:
