@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -19,13 +19,15 @@ Sequence = Annotated[list[Name], Meta(min_length=1, max_length=50)]
 class PatternGoal(Params, frozen=True, kw_only=True):
     """The goal of a task, and more about it."""
 
-    goal: Text500
-    context: Text500 | None = None
+    TASK: ClassVar[str] = "goal"
+    goal: Annotated[Text500, Meta(description="what is to be done")]
+    context: Annotated[Text500, Meta(description="more about it")] | None = None
 
 
 class PatternSearch(Params, frozen=True, kw_only=True):
     """A goal, and how alike to it a pattern's goal must be."""
 
+    TASK: ClassVar[str] = "goal"
     goal: Text500
     min_similarity: Share = 0.7
     limit: Limit = 5
@@ -37,18 +39,27 @@ class Report(Params, frozen=True, kw_only=True):
     `occurred_at` (seconds since 1970) is for what is reported later; never later than now.
     """
 
-    task_id: Text100
-    task_description: Annotated[str, Meta(min_length=1, max_length=1000)]
-    agents_used: Sequence
-    result: Result
-    duration_ms: Annotated[float, Meta(ge=0, le=MOST_COUNTED)] | None = None
-    tokens_saved: Annotated[int, Meta(ge=0, le=MOST_COUNTED)] | None = None
-    resolved_by: Name | None = None
-    skills_used: Names = msgspec.field(default_factory=list)
-    workflows_used: Names = msgspec.field(default_factory=list)
-    model: Annotated[str, Meta(max_length=100)] = ""
-    caller: Annotated[str, Meta(max_length=100)] = ""
-    receipt: Literal["short", "full"] = "short"
+    TASK: ClassVar[str] = "task_description"
+    task_id: Annotated[Text100, Meta(description="yours; the same one amends")]
+    task_description: Annotated[
+        str, Meta(min_length=1, max_length=1000, description="what was to be done")
+    ]
+    agents_used: Annotated[Sequence, Meta(description="plugin:name, in order")]
+    result: Annotated[Result, Meta(description="how it ended")]
+    duration_ms: Annotated[float, Meta(ge=0, le=MOST_COUNTED, description="spent")] | None = None
+    tokens_saved: (
+        Annotated[int, Meta(ge=0, le=MOST_COUNTED, description="by your estimate")] | None
+    ) = None
+    resolved_by: Annotated[Name, Meta(description="who solved it")] | None = None
+    skills_used: Annotated[Names, Meta(description="plugin:name")] = msgspec.field(
+        default_factory=list
+    )
+    workflows_used: Annotated[Names, Meta(description="plugin:name")] = msgspec.field(
+        default_factory=list
+    )
+    model: Annotated[str, Meta(max_length=100, description="that worked")] = ""
+    caller: Annotated[str, Meta(max_length=100), FOR_PROGRAMS] = ""
+    receipt: Annotated[Literal["short", "full"], FOR_PROGRAMS] = "short"
     occurred_at: Annotated[float, Meta(ge=0, le=MOST_COUNTED), FOR_PROGRAMS] | None = None
 
 
@@ -56,6 +67,7 @@ class PatternStore(Params, frozen=True, kw_only=True):
     """Agents in their order; `dependencies` name what each one waits for. Without
     `parallel_groups` the groups follow from these."""
 
+    TASK: ClassVar[str] = "goal"
     goal: Text500
     agent_sequence: Sequence
     dependencies: Annotated[dict[Name, Names], Meta(max_length=50)] | None = None

@@ -111,6 +111,13 @@ def _rows(kind: Kind, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         lines.append(f"  {place}. {name}  ({row['score']:.2f}{model})")
         if row.get("description"):
             lines.append(f"     {row['description']}")
+        if row.get("user_only"):
+            said = f"only you can run it: {row.get('call') or row['name']}"
+            lines.append(f"     {click.style(said, fg='yellow')}")
+        if row.get("hosts"):
+            lines.append(
+                f"     known to {', '.join(row['hosts'])} as {row.get('call') or row['name']}"
+            )
     return lines if rows else [*lines, "  none"]
 
 

@@ -165,12 +165,13 @@ def _ask(
     index: Index, kind: Kind, query: ContextQuery, terms: Terms, experience: Experience | None
 ) -> Answer:
     limit = ALONE if len(query.kinds) == 1 else SEVERAL[kind]
-    task = query.task
+    task, known = query.task, (terms, experience)
+    asks: dict[str, Any] = {"limit": limit, "user_only": query.user_only, "host": query.host}
     if kind == "agent":
-        return answer_agents(index, AgentQuery(context=task, limit=limit), terms, experience)
+        return answer_agents(index, AgentQuery(context=task, **asks), *known)
     if kind == "skill":
-        return answer_skills(index, SkillQuery(context=task, limit=limit), terms, experience)
-    return answer_workflows(index, WorkflowQuery(goal=task, limit=limit), terms, experience)
+        return answer_skills(index, SkillQuery(context=task, **asks), *known)
+    return answer_workflows(index, WorkflowQuery(goal=task, **asks), *known)
 
 
 def _rows(answer: Answer, tokens: Tokenizer) -> Iterator[Offer]:

@@ -62,7 +62,7 @@ async def _answer(state: State, event: Payload) -> dict[str, Any]:
         return _denial(await _with_claims(state, event))
     report = _report(state, event)
     if report is not None:
-        kept = _unless_foreign(state, report)
+        kept = _unless_foreign(state, _as_indexed(state, report))
         await perform(state, "cacheDecision", msgspec.json.encode(kept))
     return _context("PostToolUse", await _with_claims(state, event))
 
@@ -79,6 +79,15 @@ async def _with_claims(state: State, event: Payload) -> str:
     if isinstance(event, AgentStopped | Stopped | Ended) and state.shared.ready is not None:
         await hooks.leave(state.shared.ready, event)
     return ""
+
+
+def _as_indexed(state: State, report: Report) -> Report:
+    """A host says `plugin:folder:name`, and the index has it so, or as `plugin:name`."""
+    agents = state.index.segments["agent"]
+    found = [by_name(agents, name) for name in report.agents_used]
+    named = [agents.entry(places[0]).qualified if len(places) == 1 else "" for places in found]
+    used = [new or old for new, old in zip(named, report.agents_used, strict=True)]
+    return msgspec.structs.replace(report, agents_used=used)
 
 
 def _unless_foreign(state: State, report: Report) -> Report:

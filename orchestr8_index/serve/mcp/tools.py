@@ -25,6 +25,20 @@ Ctx = ServerRequestContext[Any, Any]
 TOOLS: dict[str, Method] = {
     method.short: method for method in METHODS.values() if method.when and method.face == "index"
 }
+CLIENTS = {
+    "claude": "claude",
+    "codex": "codex",
+    "copilot": "copilot",
+    "visual studio code": "copilot",
+    "vscode": "copilot",
+    "gemini": "gemini",
+    "opencode": "opencode",
+    "cursor": "cursor",
+    "windsurf": "windsurf",
+    "codeium": "windsurf",
+    "antigravity": "antigravity",
+}
+"""Parts of the names by which hosts say who they are."""
 WHOLE = {"resultType": "complete"}
 ERROR = "orchestr8/error"
 INSTRUCTIONS = f"""\
@@ -71,11 +85,25 @@ class Tools:
         if ctx.request is not None:
             ctx.request.scope.setdefault("state", {})["rpc_methods"] = method.short
         try:
-            raw = encoded(params.arguments or {})
+            raw = encoded(_for_a_model(method, params.arguments or {}, asking_host(ctx)))
             result = slim(method, await perform(self._state, method.name, raw))
         except RequestError as error:
             return _failed(error)
         return _answered(result)
+
+
+def asking_host(ctx: Ctx) -> str:
+    """The host that the client says it is; "" for one that is not known."""
+    said = ctx.session.client_params
+    name = said.client_info.name.lower() if said else ""
+    return next((host for sign, host in CLIENTS.items() if sign in name), "")
+
+
+def _for_a_model(method: Method, arguments: dict[str, Any], host: str) -> dict[str, Any]:
+    """With what the method may be told of the asker: a model, in this host."""
+    fields = method.params.__struct_fields__
+    asker = {"user_only": False, **({"host": host} if host else {})}
+    return {**{name: said for name, said in asker.items() if name in fields}, **arguments}
 
 
 def encoded(arguments: dict[str, Any]) -> bytes:
