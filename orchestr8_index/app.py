@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,9 +21,11 @@ if TYPE_CHECKING:
     from .serve.events import Events
     from .serve.gate import Gate
     from .serve.metrics import Metrics
+    from .serve.projects import Projects
     from .serve.state import State
     from .serve.storekeeper import StoreKeeper
 
+BUILDS = 2  # at a time, of projects beside the first
 GUESSES = 5  # unknown keys a second from one peer
 
 
@@ -65,7 +69,7 @@ def make_state(
     """Everything that a server of these settings needs, put together; nothing runs yet."""
     from .daemon.watcher import Watched
     from .serve.cache import AnswerCache
-    from .serve.events import Events, GenerationSwapped
+    from .serve.events import Events
     from .serve.filewatch import FileWatch
     from .serve.metrics import Metrics
     from .serve.samples import Samples
@@ -88,13 +92,64 @@ def make_state(
         store=store,
     )
     state.claims.policy = settings.claims
-    events.subscribe(GenerationSwapped, lambda _: state.drop_answers())
+    _follow(state)
     refresh.prepare = lambda index: state.bind(index, state.experience)
-    refresh.announce = lambda index: events.publish(GenerationSwapped(index.generation))
     if store is not None:
         state.shared = SharedKeeper(settings, events, state.ending)
         store.prepare = lambda experience: state.bind(refresh.index, experience)
+    state.all_projects = _make_projects(state)
     return state
+
+
+def _make_projects(first: State) -> Projects:
+    from .serve.projects import Projects
+
+    turns = asyncio.Semaphore(BUILDS)
+    return Projects(
+        first,
+        make=lambda settings, refresh: make_project(first, settings, refresh),
+        make_refresh=lambda settings: make_refresh(first.refresh, settings, turns),
+    )
+
+
+def make_refresh(first: Refresh, settings: Settings, turns: asyncio.Semaphore) -> Refresh:
+    """The index of other roots than the first's; the word vectors are open once for all."""
+    of = first.builder
+    builder = type(of)(settings, of.command, of.hang_seconds, on_failure=of.on_failure)
+    known = lambda: first.index.words if first.index else None  # noqa: E731
+    return Refresh(settings, builder, turns=turns, words=known)
+
+
+def make_project(first: State, settings: Settings, refresh: Refresh) -> State:
+    """The state of another project of the same server."""
+    from .serve.events import Events
+    from .serve.metrics import Metrics
+    from .serve.recent import RecentQuestions
+
+    owner = settings.project_key + settings.roots_digest
+    state = replace(
+        first,
+        settings=settings,
+        refresh=refresh,
+        events=Events(),
+        query_cache=first.query_cache.beside(owner),
+        pattern_cache=first.pattern_cache.beside(owner),
+        metrics=Metrics(),
+        recent=RecentQuestions(),
+        shared_part=None,
+        is_guest=True,
+    )
+    _follow(state)
+    return state
+
+
+def _follow(state: State) -> None:
+    """A new generation is told to the subscribers of its project, and makes old answers untrue."""
+    from .serve.events import GenerationSwapped
+
+    publish = state.events.publish
+    state.events.subscribe(GenerationSwapped, lambda _: state.drop_answers())
+    state.refresh.followers.append(lambda index: publish(GenerationSwapped(index.generation)))
 
 
 def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,10 +25,12 @@ from .environment import (
     refuse_unwritable,
 )
 from .errors import BadSetting
+from .project import Project, digest_of_roots, project_of
 from .roots import SHIPPED, choose_roots, discovered_roots, fixture_root, installed_plugins
 from .tokens import ESTIMATE, TOKENIZERS
 from .variables import read
 
+NAMED = ("--root", "MCP_ROOTS")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 QUERY_LIFE, PATTERN_LIFE = 300, 600
 
@@ -174,6 +175,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     `local_key` is what a server that needs keys makes for the command line of its own user.
     `strangers` are sentences about MCP_ variables that nobody reads.
+    `project` is None where the roots were named.
     """
 
     roots: tuple[str, ...]
@@ -227,6 +229,8 @@ class Settings(msgspec.Struct, frozen=True):
     explicit_data_dir: bool = False
     notify_socket: str = ""
     strangers: tuple[str, ...] = ()
+    project: Project | None = None
+    home: str = ""
     door: Door = Door()
     limits: Limits = Limits()
     reading: ReadLimits = USUAL
@@ -246,11 +250,16 @@ class Settings(msgspec.Struct, frozen=True):
 
     @property
     def explicit_roots(self) -> bool:
-        return self.roots_from in ("--root", "MCP_ROOTS")
+        return self.roots_from in NAMED
 
     @property
     def roots_digest(self) -> str:
         return digest_of_roots(self.roots)
+
+    @property
+    def project_key(self) -> str:
+        """What these settings' project is called in the store; roots that were named are one."""
+        return self.roots_digest if self.project is None else self.project.key
 
     @property
     def data_digest(self) -> str:
@@ -258,8 +267,10 @@ class Settings(msgspec.Struct, frozen=True):
         return digest_of_roots([os.path.realpath(self.data_dir)])
 
 
-def digest_of_roots(roots: Iterable[str]) -> str:
-    return hashlib.sha256("\0".join(roots).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+def _check_pair(door: Door) -> None:
+    if bool(door.tls_cert) != bool(door.tls_key):
+        sentence = "A certificate needs its key, and a key its certificate."
+        raise BadSetting(sentence, "Name both --tls-cert and --tls-key.")
 
 
 def read_settings(
@@ -284,13 +295,13 @@ def read_settings(
     place = read_place(port, data_dir, env, home, cwd)
     refuse_unwritable(*chosen)
     opened = Door(**read(Door, env, door, lambda path: str(expand(path, home, cwd))))
-    if bool(opened.tls_cert) != bool(opened.tls_key):
-        sentence = "A certificate needs its key, and a key its certificate."
-        raise BadSetting(sentence, "Name both --tls-cert and --tls-key.")
+    _check_pair(opened)
     usual = {} if opened.is_loopback else {"rate": TEAM_RATE}
     return Settings(
         roots=chosen,
         roots_from=origin,
+        project=None if origin in NAMED else project_of(str(cwd), str(home), chosen),
+        home=str(home),
         data_dir=place.data_dir,
         port=place.port,
         explicit_data_dir=place.explicit_data_dir,

@@ -23,6 +23,7 @@
     │   │   └── ForeignSession        -32031   404
     │   ├── Overloaded                -32032   503   Retry-After
     │   ├── McpAway                   -32033   503
+    │   ├── NoSuchProject             -32034   404
     │   ├── Conflict                  -32040   409
     │   ├── StaleToken                -32041   409
     │   ├── Busy                      -32042   423
@@ -246,6 +247,12 @@ class McpAway(RequestError):
     code, status = -32033, 503
     means = "MCP is not served now: it starts, stops, or cannot be loaded."
     cure = "Ask again in a moment."
+
+
+class NoSuchProject(RequestError):
+    code, status = -32034, 404
+    means = "The project named is not known here; a folder counts from the user's own programs."
+    cure = "`orchestr8-index projects` lists the names."
 
 
 class WithFacts:

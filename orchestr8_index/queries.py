@@ -188,7 +188,7 @@ class Reasoned(Struct, kw_only=True):
     """What the answers of the three query methods share.
 
     `source` is `embedded` for an answer that the client gave itself, from an index that was built
-    `age_s` seconds ago.
+    `age_s` seconds ago. `partial`: only what the project shares with others was looked through.
     """
 
     reasoning: str
@@ -197,6 +197,7 @@ class Reasoned(Struct, kw_only=True):
     generation: Annotated[int, FOR_PROGRAMS]
     source: Annotated[Source, FOR_PROGRAMS] = "index"
     age_s: Annotated[float, FOR_PROGRAMS] | None = None
+    partial: Annotated[bool, FOR_PROGRAMS] = False
     near_misses: list[str] = []
 
 
@@ -239,6 +240,7 @@ class EntryAnswer(Excerpt, frozen=True, omit_defaults=True):
 
     source: Annotated[Source, FOR_PROGRAMS] = "index"
     age_s: Annotated[float, FOR_PROGRAMS] | None = None
+    partial: Annotated[bool, FOR_PROGRAMS] = False
 
 
 class TokenReceipt(Struct, frozen=True):
@@ -269,6 +271,7 @@ class ContextAnswer(Context, kw_only=True):
 
     source: Annotated[Source, FOR_PROGRAMS] = "index"
     age_s: Annotated[float, FOR_PROGRAMS] | None = None
+    partial: Annotated[bool, FOR_PROGRAMS] = False
 
 
 class HealthAnswer(Struct, kw_only=True):

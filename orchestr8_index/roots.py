@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from .environment import REPOSITORY, expand
 from .errors import BadSetting
 from .places import HOST_FOLDERS, MANIFESTS, PLACES
+from .project import find_project
 
 SHIPPED = "the shipped plugins_fixture"
 FOUND = "found here"
@@ -48,7 +49,8 @@ def choose_roots(
         return _folders(roots, cwd, home, "--root"), "--root"
     if listed := [part for part in env.get("MCP_ROOTS", "").split(os.pathsep) if part.strip()]:
         return _folders(listed, cwd, home, "MCP_ROOTS"), "MCP_ROOTS"
-    if found := discovered_roots(cwd, home, env):
+    project = find_project(str(cwd), str(home))
+    if found := discovered_roots(Path(project.tree) if project else cwd, home, env):
         return found, FOUND
     return (str(fixture_root()),), SHIPPED
 

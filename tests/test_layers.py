@@ -23,6 +23,7 @@ WORDS = {
     "config",
     "places",
     "roots",
+    "project",
     "variables",
     "records",
     "text",

@@ -79,7 +79,7 @@ def test_the_addresses_are_the_servers_own() -> None:
 
 
 def test_every_hook_goes_to_a_route(tmp_path: Path) -> None:
-    routes = getattr(make_web(state_of(settings_of(tmp_path), None)).app, "routes", ())
+    routes = getattr(make_web(state_of(settings_of(tmp_path), None)).app.app, "routes", ())
     posts = {r.path for r in routes if isinstance(r, Route) and "POST" in (r.methods or ())}
     assert {urlsplit(hook["url"]).path for _, _, hook in hooks()} <= posts
 
@@ -146,7 +146,7 @@ def test_only_the_tools_that_matter_are_watched() -> None:
     """Every tool's end renews a claim and brings mail; before a tool only edits and commands."""
     matched = {event: group.get("matcher") for event, group, _ in hooks()}
     assert matched["PostToolUseFailure"] == "Agent|Task"
-    assert matched["PreToolUse"] == "Edit|Write|MultiEdit|NotebookEdit|Bash"
+    assert matched["PreToolUse"] == "Edit|Write|MultiEdit|NotebookEdit|Bash|Agent|Task"
     assert matched["PostToolUse"] is None
 
 

@@ -28,7 +28,7 @@ ForeignSession HeadTooLarge InternalError InvalidParams InvalidRequest McpAway M
 Misdirected NoSuchAddress NotOurs NotSafe OperationError Orchestr8Error OutcomeNotKept Overloaded
 ParseError PortTaken Refused RequestError ServerAway SnapshotUnreadable StartFailed Starting
 StoreTooNew StoreUnavailable TooManyRequests TooSlow Unauthorized VerbRefused
-Busy Compacted Conflict NoSuchSession StaleToken WithFacts WouldDeadlock
+Busy Compacted Conflict NoSuchProject NoSuchSession StaleToken WithFacts WouldDeadlock
 """
 MASKED = """
 import builtins, importlib, sys

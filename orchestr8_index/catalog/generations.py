@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,22 +18,26 @@ from ..errors import BuildFailed, OperationError, SnapshotUnreadable
 from .build import BuildLine
 from .index import Index, open_index, open_newest
 from .snapshot import Generations
+from .word_vectors import Words
 from .worker import BuildChild, Builder
 
-SUSPECT_SECONDS = 5.0
+SUSPECT_SECONDS = AGAIN_SECONDS = 5.0
 DISK = "If it comes again, look after the disk of the data directory."
 
 
 @dataclass(slots=True)
 class Refresh:
     """The owner of the current index. A new one is awaited by `prepare` before it serves, and
-    handed to `announce` once it does. `checked_at` is when the inputs were last looked at;
-    `looked_at` is the same on the monotonic clock, where a clock that is set changes nothing."""
+    handed to all `followers` once it does; builds of several take their `turns`. `words` are word
+    vectors that are open already. `checked_at` is when the inputs were last looked at; `looked_at`
+    is the same on the monotonic clock, where a clock that is set changes nothing."""
 
     settings: Settings
     builder: Builder
     prepare: Callable[[Index], Awaitable[None]] | None = None
-    announce: Callable[[Index], None] = lambda index: None
+    followers: list[Callable[[Index], None]] = field(default_factory=list)
+    turns: AbstractAsyncContextManager[Any] = field(default_factory=contextlib.nullcontext)
+    words: Callable[[], Words | None] = lambda: None
     clock: Callable[[], float] = time.time
     index: Index | None = None
     failure: str = ""
@@ -46,6 +51,7 @@ class Refresh:
     _early: BuildChild | None = None
     _verifying: asyncio.Task[None] | None = None
     _suspected: float = float("-inf")
+    _began: float = float("-inf")
 
     @property
     def generations(self) -> Generations:
@@ -56,12 +62,31 @@ class Refresh:
 
         The child starts here, before the server's own imports, so that both load side by side.
         """
-        self.builder.on_line = self._note_progress
-        self.index = open_newest(self.generations)
-        if self.index is not None:
-            self.builder.poison = self.index.manifest.poison
+        self._open_newest()
         with contextlib.suppress(BuildFailed):  # `begin` tries again, and remembers the failure
             self._early = self.builder.start(self._digest())
+
+    def _open_newest(self) -> None:
+        self.builder.on_line = self._note_progress
+        self.index = open_newest(self.generations, self.words())
+        if self.index is not None:
+            self.builder.poison = self.index.manifest.poison
+
+    def wake(self) -> asyncio.Task[Index]:
+        """As `open_last` and `begin`, for one that sleeps or was never asked; the build under way
+        where there is one. After a failure it rests for a moment."""
+        running = self._building
+        rests = self.failure and time.monotonic() - self._began < AGAIN_SECONDS
+        if running is not None and (rests or not running.done()):
+            return running
+        self._began = time.monotonic()
+        self._open_newest()
+        return self.begin()
+
+    def sleep(self) -> None:
+        """Give up the index, unless it is being built anew."""
+        if self._building is None or self._building.done():
+            self.index = None
 
     def begin(self) -> asyncio.Task[Index]:
         """The check that `open_last` started, awaited in the running loop."""
@@ -131,7 +156,8 @@ class Refresh:
         named, self._named = self._named, set()
         try:
             self.builder.named = tuple(sorted(named))
-            line = await asyncio.to_thread(self.builder.run, unless, started)
+            async with self.turns:
+                line = await asyncio.to_thread(self.builder.run, unless, started)
             index = await asyncio.to_thread(self._open, line)
             if self.prepare is not None:
                 await self.prepare(index)
@@ -145,13 +171,14 @@ class Refresh:
         self.failure, self.checked_at, self.looked_at = "", self.clock(), time.monotonic()
         if index is not self.index:
             self.index, self.damage = index, ""
-            self.announce(index)
+            for tell in self.followers:
+                tell(index)
         return index
 
     def _open(self, line: BuildLine) -> Index:
         if line.fresh and self.index is not None:
             return self.index
-        index = open_index(self.generations, line.generation, self.index)
+        index = open_index(self.generations, line.generation, self.index, self.words())
         if self.index is not None:  # questions are being asked: none of them should wait
             index.warm()
         self.generations.prune()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -244,23 +245,36 @@ class Index:
     def words(self) -> Words:
         return self.segments[KINDS[0]].words
 
+    def twin(self) -> Index:
+        """The same to read, to which other experience can be bound."""
+        twins = [copy(segment) for segment in self.segments.values()]
+        for segment in twins:
+            segment.learned = None
+        return Index(self.manifest, twins)
+
     def warm(self) -> None:
         """Fill now what the first questions would fill otherwise."""
         for segment in self.segments.values():
             segment.warm()
 
 
-def open_index(generations: Generations, generation: int, before: Index | None = None) -> Index:
+def open_index(
+    generations: Generations,
+    generation: int,
+    before: Index | None = None,
+    known: Words | None = None,
+) -> Index:
     """Raises SnapshotUnreadable when the generation is gone, damaged or of another version.
 
-    Segments whose file the generation shares with the one `before` are taken over as they are.
+    Segments whose file the generation shares with the one `before` are taken over as they are;
+    `known` are word vectors that are open already.
     """
     manifest = generations.manifest(generation)
     folder = generations.path(generation)
     infos = manifest.segments
     if before is not None and before.words.digest != manifest.words:  # built by another version
         before = None
-    words = before.words if before else Words()
+    words = before.words if before else known or Words()
     if words.digest != manifest.words:
         raise SnapshotUnreadable("The snapshot was built with other word vectors.")
     own = generations.data_dir / USER_FILE
@@ -268,20 +282,20 @@ def open_index(generations: Generations, generation: int, before: Index | None =
         segments = []
         for kind in KINDS:
             sections = Sections(folder / f"{kind}.segment", infos[kind].sections)
-            known = before.segments[kind] if before else None
-            if known is None or known.identity != sections.identity:
-                known = Segment(kind, sections, infos[kind], words, own)
-            segments.append(known)
+            kept = before.segments[kind] if before else None
+            if kept is None or kept.identity != sections.identity:
+                kept = Segment(kind, sections, infos[kind], words, own)
+            segments.append(kept)
     except (KeyError, TypeError):
         raise SnapshotUnreadable("The snapshot's manifest lacks a part.") from None
     return Index(manifest, segments)
 
 
-def open_newest(generations: Generations) -> Index | None:
+def open_newest(generations: Generations, known: Words | None = None) -> Index | None:
     """The newest generation that can be read; None when there is none."""
     for number in reversed(generations.numbers()):
         try:
-            return open_index(generations, number)
+            return open_index(generations, number, known=known)
         except SnapshotUnreadable:
             continue
     return None

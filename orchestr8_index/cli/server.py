@@ -133,6 +133,7 @@ def status(settings: Settings, as_json: bool) -> None:
     orchestr8-index status
     orchestr8-index status --json
     """
+    from ..client.spool import Spool
     from ..daemon.http import get_health
     from ..daemon.supervise import pidfile, running_port
 
@@ -145,7 +146,9 @@ def status(settings: Settings, as_json: bool) -> None:
         sys.exit(NOT_RUNNING)
     owner = (pidfile(settings).owner() or {}) if where.port == running_port(settings) else {}
     process = {"port": where.port, "pid": owner.get("pid"), "roots": owner.get("roots")}
-    emit({**health, **process}, as_json, lambda: show.status(health, where, owner))
+    refused = Spool(settings.data_dir).count_refused()
+    said = {**health, **process, "refused_outcomes": refused}
+    emit(said, as_json, lambda: show.status(said, where, owner))
 
 
 @click.command()

@@ -81,6 +81,9 @@ def status(health: Mapping[str, Any], port: int | Address, owner: Mapping[str, A
         *(f"  root     {root}" for root in owner.get("roots") or ()),
         *(click.style(f"  ! {reason}", fg="yellow") for reason in health["reasons"]),
     ]
+    if refused := health.get("refused_outcomes"):
+        told = f"{refused:,} outcomes could not be delivered; they lie in spool.refused.jsonl"
+        lines.append(click.style(f"  ! {told}", fg="yellow"))
     return "\n".join(lines)
 
 

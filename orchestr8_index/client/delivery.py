@@ -16,8 +16,9 @@ from ..daemon.http import HttpClient
 from ..daemon.locate import Address
 from ..errors import InternalError, InvalidParams, Orchestr8Error
 from ..methods import SHORT
+from .lines import Line
 from .rpc import RpcReply, error_of, read_replies, request
-from .spool import Line, Spool
+from .spool import Spool
 
 SECONDS = 30.0  # a batch is a hundred commits
 LONGEST_LINE = 500_000
@@ -125,7 +126,10 @@ class Delivery:
             self._refuse(line, error.sentence)
 
     def _readable(self, line: Line) -> bool:
-        """False for what is no report at all; it is put aside."""
+        """False for what is no report at all, or not the one that was written; it is put aside."""
+        if not line.fits:
+            self._refuse(line, "It is not as it was written: its checksum does not fit.")
+            return False
         try:
             _ANY.decode(line.report)
             line.report.decode()
@@ -137,7 +141,5 @@ class Delivery:
         return readable
 
     def _refuse(self, line: Line, why: str) -> None:
-        report = line.report.decode("utf-8", "replace")
-        log.warning("an outcome was refused and lies in %s: %s", self._spool.refused, why)
-        self._spool.refuse(msgspec.json.encode({"why": why, "report": report}))
+        self._spool.refuse(line.report, why)
         self._spool.cross_out(line)

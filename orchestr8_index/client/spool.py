@@ -1,22 +1,26 @@
 """Where does an outcome wait for the server? In `spool.jsonl`, one report a line, oldest first.
 
-A report is on the disk before `append` returns. One process at a time writes (a lock on the file);
-a line that a killed process left half-written was never acknowledged and is cut off. Delivered
-lines are crossed out where they stand, and the file is emptied when all are: a report that is
-delivered twice because a process died in between changes nothing, as the server knows its task.
+A report is on the disk before `append` returns. One process at a time writes (a lock on the file).
+A line that does not fit its checksum, or has no end, is put aside in `spool.refused.jsonl`: it may
+have been acknowledged. Delivered lines are crossed out where they stand, and the file is emptied
+when all are: a report that is delivered twice because a process died in between changes nothing, as
+the server knows its task.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from ..errors import OutcomeNotKept
 from ..private import make_folder, open_private
+from .lines import Line, framed, split
 
 try:
     import fcntl
@@ -26,12 +30,8 @@ except ImportError:  # Windows: without the guarantee between processes
 MOST = 50_000_000
 BATCH_LINES, BATCH_BYTES = 100, 400_000
 CHUNK = 1_000_000
-CROSSED = b"~"
-
-
-class Line(Struct, frozen=True):
-    start: int
-    report: bytes
+TORN = "It was found without its end, half-written or cut off."
+log = logging.getLogger("orchestr8.client")
 
 
 class Batch(Struct, frozen=True):
@@ -58,11 +58,21 @@ class Spool:
 
     def append(self, report: bytes) -> None:
         """`report` is one line of JSON. Raises OutcomeNotKept."""
-        self._append(self.path, report)
+        self._append(self.path, framed(report))
 
-    def refuse(self, line: bytes) -> None:
-        """Put aside what the server does not want, for a human to look at."""
-        self._append(self.refused, line)
+    def refuse(self, report: bytes, why: str) -> None:
+        """Put aside what the server does not want, or what changed, for a human to look at."""
+        log.warning("an outcome was refused and lies in %s: %s", self.refused, why)
+        told = {"why": why, "report": report.decode("utf-8", "replace")}
+        self._append(self.refused, msgspec.json.encode(told) + b"\n")
+
+    def count_refused(self) -> int:
+        """How many were put aside; 0 where the file cannot be read."""
+        try:
+            with open(self.refused, "rb", opener=open_private) as file:
+                return sum(1 for _ in file)
+        except OSError:
+            return 0
 
     @contextlib.contextmanager
     def delivering(self) -> Iterator[bool]:
@@ -76,45 +86,60 @@ class Spool:
     def read(self, start: int) -> Batch:
         """The next reports from `start` on that are not crossed out."""
         with _locked(self.path) as fd:
-            size = _whole_size(fd)
+            size = self._end_last_line(fd)
             raw = _read(fd, start, min(CHUNK, size - start))
             if b"\n" not in raw:
                 raw = _read(fd, start, size - start)
         lines: list[Line] = []
         end, taken = start, 0
-        for line in raw.split(b"\n")[:-1]:
+        for line in split(raw[: raw.rfind(b"\n") + 1], start):
             if len(lines) >= BATCH_LINES or taken >= BATCH_BYTES:
                 break
-            if not line.startswith(CROSSED):
-                lines.append(Line(end, line))
-                taken += len(line)
-            end += len(line) + 1
+            if not line.done:
+                lines.append(line)
+                taken += len(line.report)
+            end = line.end
         return Batch(lines, end)
 
     def cross_out(self, line: Line) -> None:
         fd = _open(self.path)
         try:
-            _write(fd, CROSSED, line.start)
+            place, mark = line.crossing
+            _write(fd, mark, place)
         finally:
             os.close(fd)
 
     def clear(self, end: int) -> bool:
         """Empty the file if everything up to its end is done with."""
         with _locked(self.path) as fd:
-            if _whole_size(fd) != end:
+            if self._end_last_line(fd) != end:
                 return False
             os.ftruncate(fd, 0)
             os.fsync(fd)
             return True
 
+    def _end_last_line(self, fd: int) -> int:
+        """The file's size, once its last line ends, or is put aside because it has no end."""
+        size = os.fstat(fd).st_size
+        while size and _read(fd, size - 1, 1) != b"\n":
+            start = _after_last_feed(fd, size)
+            *_, last = split(_read(fd, start, size - start), start)
+            if last.done or (last.fits and _is_whole(last)):
+                _write(fd, b"\n", last.close)
+            else:
+                self.refuse(last.report, TORN)
+                os.ftruncate(fd, last.start)
+            size = os.fstat(fd).st_size
+        return size
+
     def _append(self, path: Path, line: bytes) -> None:
         try:
             make_folder(path.parent)
             with _locked(path) as fd:
-                size = _whole_size(fd)
-                if size + len(line) + 1 > self.most:
+                size = self._end_last_line(fd) if path == self.path else os.fstat(fd).st_size
+                if size + len(line) > self.most:
                     raise _full(path, self.most)
-                _keep(fd, line + b"\n", size)
+                _keep(fd, line, size)
                 if not size:
                     _sync_folder(path.parent)
         except OSError as error:
@@ -137,19 +162,24 @@ def _keep(fd: int, data: bytes, at: int) -> None:
         raise
 
 
-def _whole_size(fd: int) -> int:
-    """The file's size, once a half-written last line is cut off."""
-    size = os.fstat(fd).st_size
+def _after_last_feed(fd: int, size: int) -> int:
     end = size
     while end:
         start = max(0, end - CHUNK)
         found = _read(fd, start, end - start).rfind(b"\n")
-        end = start + found + 1 if found >= 0 else start
         if found >= 0:
-            break
-    if end != size:
-        os.ftruncate(fd, end)
-    return end
+            return start + found + 1
+        end = start
+    return 0
+
+
+def _is_whole(line: Line) -> bool:
+    """Without a checksum: whether it is JSON to its end."""
+    try:
+        msgspec.json.decode(line.report)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -3,23 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
-from ..errors import Overloaded, StoreUnavailable, Unauthorized
+from ..errors import Overloaded, RequestError, StoreUnavailable, Unauthorized
 from .select import Keys
 
 Wanted = list[tuple[str, str, bool]]  # project, key or prefix, whether it is a prefix
 
 
+class Waiter:
+    """A call or a stream that waits: told to look again, or that it may wait no longer."""
+
+    def __init__(self) -> None:
+        self._woken = asyncio.Event()
+        self._error: RequestError | None = None
+
+    def wake(self, error: RequestError | None = None) -> None:
+        self._error = self._error or error
+        self._woken.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until it is woken, or the time is over. Raises why it may wait no longer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        self._woken.clear()
+        if self._error is not None:
+            raise self._error
+
+
+K = TypeVar("K")
+Table = dict[tuple[str, str], set[Waiter]]
+
+
 class Feed:
-    """Waiters by the keys and prefixes that they wait for; used from one event loop."""
+    """Waiters by the keys and prefixes that they wait for; used from one event loop.
+
+    `count` is called with 1 and -1 as calls begin and cease to wait; a stream is not a call.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._keys: dict[tuple[str, str], set[asyncio.Future[None]]] = {}
-        self._prefixes: dict[tuple[str, str], set[asyncio.Future[None]]] = {}
+        self._keys: Table = {}
+        self._prefixes: Table = {}
         self._lengths: dict[int, int] = {}
-        self._owners: dict[str, set[asyncio.Future[None]]] = {}
+        self._owners: dict[str, set[Waiter]] = {}
         self.waiting = 0
         self.is_closed = False
         self.count: Callable[[int], None] = lambda more: None
@@ -30,82 +60,85 @@ class Feed:
 
         What was committed before the call is not waited for: look first, then wait at once.
         """
+        with self.listen(owner, wanted) as waiter:
+            self.count(1)
+            try:
+                await waiter.wait(seconds)
+            finally:
+                self.count(-1)
+
+    @contextlib.contextmanager
+    def listen(self, owner: str, wanted: Wanted) -> Iterator[Waiter]:
+        """Within: a waiter that each change of `wanted` wakes. Raises as `wait` does."""
         if self.is_closed:
-            raise StoreUnavailable("The server stops.", "Ask again when it is back.")
+            raise _stopping()
         if self.waiting >= self._most:
             raise Overloaded(f"{self._most:,} calls are waiting already.")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(seconds, _wake, future)
-        self._enter(owner, wanted, future)
+        waiter = Waiter()
+        self._enter(owner, wanted, waiter)
         try:
-            await future
+            yield waiter
         finally:
-            timer.cancel()
-            self._leave(owner, wanted, future)
-        if self.is_closed:
-            raise StoreUnavailable("The server stops.", "Ask again when it is back.")
+            self._leave(owner, wanted, waiter)
 
     def publish(self, project: str, topics: Iterable[str]) -> None:
         """Wake who waits for one of the keys."""
         if not self.waiting:
             return
         for key in topics:
-            for future in self._keys.get((project, key), ()):
-                _wake(future)
+            for waiter in self._keys.get((project, key), ()):
+                waiter.wake()
             for length in self._lengths:
-                for future in self._prefixes.get((project, key[:length]), ()):
-                    _wake(future)
+                for waiter in self._prefixes.get((project, key[:length]), ()):
+                    waiter.wake()
 
     def close(self) -> None:
         """Wake everybody: they are told that the server stops."""
         self.is_closed = True
-        for futures in (*self._keys.values(), *self._prefixes.values()):
-            for future in futures:
-                _wake(future)
+        for waiters in self._owners.values():
+            for waiter in waiters:
+                waiter.wake(_stopping())
 
     def end(self, name: str) -> None:
         """The key of this name is nobody's any more."""
-        for owner, futures in self._owners.items():
+        for owner, waiters in self._owners.items():
             if owner == name or owner.startswith(f"{name}/"):
-                for future in futures:
-                    if not future.done():
-                        future.set_exception(Unauthorized("That key was revoked."))
+                for waiter in waiters:
+                    waiter.wake(Unauthorized("That key was revoked."))
 
-    def _enter(self, owner: str, wanted: Wanted, future: asyncio.Future[None]) -> None:
+    def _enter(self, owner: str, wanted: Wanted, waiter: Waiter) -> None:
         self.waiting += 1
-        self.count(1)
-        self._owners.setdefault(owner, set()).add(future)
+        self._owners.setdefault(owner, set()).add(waiter)
         for project, key, is_prefix in wanted:
-            table = self._prefixes if is_prefix else self._keys
-            table.setdefault((project, key), set()).add(future)
+            self._table(is_prefix).setdefault((project, key), set()).add(waiter)
             if is_prefix:
                 self._lengths[len(key)] = self._lengths.get(len(key), 0) + 1
 
-    def _leave(self, owner: str, wanted: Wanted, future: asyncio.Future[None]) -> None:
+    def _leave(self, owner: str, wanted: Wanted, waiter: Waiter) -> None:
         self.waiting -= 1
-        self.count(-1)
-        self._owners[owner].discard(future)
-        if not self._owners[owner]:
-            del self._owners[owner]
+        _remove(self._owners, owner, waiter)
         for project, key, is_prefix in wanted:
-            table = self._prefixes if is_prefix else self._keys
-            futures = table[project, key]
-            futures.discard(future)
-            if not futures:
-                del table[project, key]
+            _remove(self._table(is_prefix), (project, key), waiter)
             if is_prefix:
                 self._lengths[len(key)] -= 1
                 if not self._lengths[len(key)]:
                     del self._lengths[len(key)]
+
+    def _table(self, is_prefix: bool) -> Table:
+        return self._prefixes if is_prefix else self._keys
+
+
+def _remove(table: dict[K, set[Waiter]], key: K, waiter: Waiter) -> None:
+    table[key].discard(waiter)
+    if not table[key]:
+        del table[key]
+
+
+def _stopping() -> StoreUnavailable:
+    return StoreUnavailable("The server stops.", "Ask again when it is back.")
 
 
 def wanted_by(project: str, keys: Keys) -> Wanted:
     if keys.keys is not None:
         return [(project, key, False) for key in keys.keys]
     return [(project, keys.start, True)]
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

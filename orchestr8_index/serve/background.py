@@ -11,8 +11,9 @@ from ..daemon.notify import notify
 from ..errors import StoreUnavailable
 from ..store.notes import write_audit
 from .health import health, metrics
-from .mcp.endpoint import McpRoute
-from .renewal import Renewal
+from .keys import RELOAD_SECONDS
+from .mcp.endpoint import McpRoutes
+from .renewal import LOOK_SECONDS, Renewal
 from .state import State
 
 STEP_SECONDS = 1.0
@@ -20,7 +21,7 @@ log = logging.getLogger("orchestr8.serve")
 
 
 @contextlib.asynccontextmanager
-async def background(state: State, mcp: McpRoute) -> AsyncIterator[None]:
+async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     """Within: the store is opened, the trees are watched, and answers kept true."""
     socket, upkeep = state.settings.notify_socket, Upkeep(state)
     if state.store is not None:
@@ -37,7 +38,8 @@ async def background(state: State, mcp: McpRoute) -> AsyncIterator[None]:
     upkeep.begin()
     yield
     notify(socket, STOPPING="1")
-    for part in (mcp, upkeep, state.file_watch, state.refresh, state.store, state.shared):
+    parts = (mcp, upkeep, state.file_watch, state.refresh, state.projects)
+    for part in (*parts, state.store, state.shared):
         if part is not None:
             await part.stop()
     log.info("final metrics", extra={"metrics": metrics(state)})
@@ -59,11 +61,11 @@ class Upkeep:
 
     def __init__(self, state: State, seconds: float = STEP_SECONDS) -> None:
         self._state, self._seconds = state, seconds
-        self._renewal = Renewal(state)
+        self._renewals: dict[int, Renewal] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
-        steps = (self._check, self._renewal.step)
+        steps = (self._check, self._check_keys, self._renew)
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
     async def stop(self) -> None:
@@ -83,10 +85,20 @@ class Upkeep:
                 rest = self._seconds
             await asyncio.sleep(rest)
 
+    async def _renew(self) -> float:
+        """One step for each project; they rest as long as all of them together have to."""
+        awake = self._state.projects.awake()
+        each = {id(state): state for state in awake}
+        self._renewals = {
+            key: self._renewals.get(key) or Renewal(state) for key, state in each.items()
+        }
+        rests = [await renewal.step() for renewal in self._renewals.values()]
+        return sum(rest for rest in rests if rest < LOOK_SECONDS) or LOOK_SECONDS
+
     async def _check(self) -> float:
         state = self._state
         state.check_memory()
-        state.gate.keys.reload()
+        await state.projects.tend()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
         for keeper in (state.store, state.shared):
@@ -94,6 +106,11 @@ class Upkeep:
                 await keeper.look()
         await self.write_audit()
         return self._seconds
+
+    async def _check_keys(self) -> float:
+        """What a revoked key left open ends within a second, though nobody asks."""
+        self._state.gate.keys.reload()
+        return RELOAD_SECONDS
 
     async def write_audit(self) -> None:
         """A store that is not open yet keeps the rows waiting; one that fails loses them."""

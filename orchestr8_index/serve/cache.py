@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from copy import copy
 
 from cachetools import TTLCache
 
@@ -29,14 +30,21 @@ class AnswerCache:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         least = max_bytes / max_entries  # an entry weighs at least this much: both bounds in one
-        self._answers: TTLCache[Key, bytes] = TTLCache(
+        self._answers: TTLCache[tuple[str, Key], bytes] = TTLCache(
             max_bytes, life, timer=clock, getsizeof=lambda answer: max(len(answer), least)
         )
-        self._max_bytes = max_bytes
+        self._max_bytes, self._owner = max_bytes, ""
         self.hits = self.misses = self.renewed = 0
 
+    def beside(self, owner: str) -> AnswerCache:
+        """One within the same bounds, for the answers of another project."""
+        other = copy(self)
+        other._owner = owner
+        other.hits = other.misses = other.renewed = 0
+        return other
+
     def get(self, key: Key) -> bytes | None:
-        answer = self._answers.get(key)
+        answer = self._answers.get((self._owner, key))
         if answer is None:
             self.misses += 1
         else:
@@ -44,14 +52,15 @@ class AnswerCache:
         return answer
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._answers
+        return (self._owner, key) in self._answers
 
     def put(self, key: Key, answer: bytes) -> None:
         if len(answer) <= self._max_bytes:
-            self._answers[key] = answer
+            self._answers[self._owner, key] = answer
 
     def clear(self) -> None:
-        self._answers.clear()
+        for each in [each for each in self._answers if each[0] == self._owner]:
+            self._answers.pop(each, None)
 
     def __len__(self) -> int:
-        return len(self._answers)
+        return sum(owner == self._owner for owner, _ in self._answers)

@@ -19,7 +19,9 @@ correlation_id: contextvars.ContextVar[str] = contextvars.ContextVar("correlatio
 class Caller(Struct, frozen=True):
     """`name` is the key's, or the peer's address; a right includes those before it.
 
-    `agent` is what a caller without a key calls itself; `tree` the folder that it works in.
+    `agent` is what a caller without a key calls itself; `tree` the folder that it works in;
+    `project` the one that it names. `own`: a program of this very user, who is believed what
+    folders there are.
     """
 
     name: str = "local"
@@ -27,6 +29,8 @@ class Caller(Struct, frozen=True):
     keyed: bool = False
     agent: str = ""
     tree: str = ""
+    project: str = ""
+    own: bool = False
 
     @property
     def label(self) -> str:

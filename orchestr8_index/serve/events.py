@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeVar
 
 from msgspec import Struct
+
+from ..records import Result
 
 KeyChange = Literal["key added", "key revoked"]
 MOST_WAITING = 256  # events that one slow subscriber may have waiting
@@ -30,6 +31,17 @@ class Learnt(Event, frozen=True):
     method: str
 
 
+class Delegated(Event, frozen=True):
+    """A task was given to an agent of the host, or has ended; `id` joins the two."""
+
+    state: Literal["started", "ended"]
+    id: str
+    agent: str
+    task: str
+    result: Result | None = None
+    duration_ms: float | None = None
+
+
 class KeyChanged(Event, frozen=True):
     """The key of this name was added or revoked."""
 
@@ -41,29 +53,27 @@ E = TypeVar("E", bound=Event)
 
 
 class Inbox:
-    """The events that one asynchronous subscriber has not read yet; an async iterator.
+    """The events that one subscriber has not taken yet; `arrived` is called with each new one.
 
-    Holds `most` events: the oldest makes way for a newer one, and `lost` counts those.
+    Holds `most` events: the oldest makes way for a newer one.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, arrived: Callable[[], None], most: int) -> None:
         self._waiting: deque[Event] = deque(maxlen=most)
-        self._arrived = asyncio.Event()
-        self.lost = 0
+        self._arrived = arrived
+        self._lost = 0
 
     def put(self, event: Event) -> None:
-        self.lost += len(self._waiting) == self._waiting.maxlen
+        self._lost += len(self._waiting) == self._waiting.maxlen
         self._waiting.append(event)
-        self._arrived.set()
+        self._arrived()
 
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self
-
-    async def __anext__(self) -> Event:
-        while not self._waiting:
-            self._arrived.clear()
-            await self._arrived.wait()
-        return self._waiting.popleft()
+    def take(self) -> tuple[int, list[Event]]:
+        """How many were lost since the last time, and those that are there."""
+        lost, events = self._lost, list(self._waiting)
+        self._lost = 0
+        self._waiting.clear()
+        return lost, events
 
 
 class Events:
@@ -88,9 +98,11 @@ class Events:
             receive(event)
 
     @contextlib.contextmanager
-    def inbox(self, *kinds: type[Event], most: int = MOST_WAITING) -> Iterator[Inbox]:
-        """Within: the events of these classes, to be read as they come."""
-        inbox = Inbox(most)
+    def inbox(
+        self, *kinds: type[Event], arrived: Callable[[], None], most: int = MOST_WAITING
+    ) -> Iterator[Inbox]:
+        """Within: the events of these classes, to be taken after they have arrived."""
+        inbox = Inbox(arrived, most)
         ends = [self.subscribe(kind, inbox.put) for kind in kinds]
         try:
             yield inbox

@@ -24,6 +24,7 @@ QUIET_MS = 20  # without a change; builds take longer, and what changes meanwhil
 GATHER_MS = 800  # at most, of files that never rest
 READY_SECONDS = 60.0  # for which a child is kept ready after a change: the next one is near
 CHECK_SECONDS, AGAIN_SECONDS = 3600.0, 60.0
+GATHER_ROOTS = 0.05  # seconds, of projects that are asked for together
 CALM_SECONDS = 2.0  # a watch that stands that long is one
 WATCH_CURE = (
     "Changes are seen at the hourly check, or at once with `orchestr8-index reindex`; on Linux "
@@ -34,7 +35,10 @@ log = logging.getLogger("orchestr8.fresh")
 
 
 class FileWatch:
-    """Two tasks of the running loop: one waits for changes, one for the hour."""
+    """Two tasks of the running loop: one waits for changes, one for the hour.
+
+    One watch for all roots: what several indexes have in common is watched once.
+    """
 
     def __init__(
         self,
@@ -43,39 +47,69 @@ class FileWatch:
         ready_seconds: float = READY_SECONDS,
         again_seconds: float = AGAIN_SECONDS,
     ) -> None:
-        self._refresh, self._check_seconds = refresh, check_seconds
+        self._refreshes, self._check_seconds = [refresh], check_seconds
         self._ready_seconds, self._again_seconds = ready_seconds, again_seconds
         self._dismissal: asyncio.TimerHandle | None = None
-        self._stop = asyncio.Event()
+        self._stop, self._watching = asyncio.Event(), asyncio.Event()
         self.trouble = ""
         self._tasks: list[asyncio.Task[None]] = []
+        self._next: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
-        self._tasks = [asyncio.create_task(self._wait_for_changes())]
+        self._tasks = [asyncio.create_task(self._wait_for_changes(self._watching))]
         self._tasks.append(asyncio.create_task(self._check_hourly()))
+
+    def add(self, refresh: Refresh) -> None:
+        """Watch its roots, too."""
+        if refresh not in self._refreshes:
+            self._refreshes.append(refresh)
+            self._watch_soon()
+
+    def remove(self, refresh: Refresh) -> None:
+        if refresh in self._refreshes:
+            self._refreshes.remove(refresh)
+            self._watch_soon()
+
+    def _watch_soon(self) -> None:
+        if self._tasks and self._next is None:
+            loop = asyncio.get_running_loop()
+            self._next = loop.call_later(GATHER_ROOTS, self._watch_anew)
+
+    def _watch_anew(self) -> None:
+        """The watch before goes on for a moment, so that nothing is missed between them."""
+        self._next, before, self._watching = None, self._watching, asyncio.Event()
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(asyncio.create_task(self._wait_for_changes(self._watching)))
+        asyncio.get_running_loop().call_later(GATHER_ROOTS, before.set)
 
     async def stop(self) -> None:
         self._stop.set()
+        self._watching.set()
         self._postpone()
+        if self._next is not None:
+            self._next.cancel()
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    async def _wait_for_changes(self) -> None:
+    async def _wait_for_changes(self, end: asyncio.Event) -> None:
         """Where the system refuses to watch (too many folders, say), the hourly check remains."""
-        while not self._stop.is_set():
+        while not end.is_set():
             try:
-                await self._watch()
+                await self._watch(end)
             except Exception as error:  # a background loop: tried again, and /health says why
                 log.warning("the roots cannot be watched", extra={"reason": str(error)})
                 self.trouble = f"The roots cannot be watched: {_reason(error)}. {WATCH_CURE}"
-            await asyncio.sleep(self._again_seconds)
+            if not end.is_set():
+                await asyncio.sleep(self._again_seconds)
 
-    async def _watch(self) -> None:
+    async def _watch(self, end: asyncio.Event) -> None:
         from watchfiles import awatch
 
-        roots = self._refresh.settings.roots
+        first, *others = [refresh.settings.roots for refresh in self._refreshes]
+        there = [root for roots in others for root in roots if os.path.isdir(root)]
+        roots = dict.fromkeys([*first, *there])  # one that is gone would end the watch of all
         calm = asyncio.get_running_loop().call_later(CALM_SECONDS, self._calm)
         try:
             async for changes in awatch(
@@ -83,12 +117,11 @@ class FileWatch:
                 watch_filter=may_matter,
                 debounce=GATHER_MS,
                 step=QUIET_MS,
-                stop_event=self._stop,
+                stop_event=end,
                 ignore_permission_denied=True,
             ):
                 self._postpone()
-                await self._check({path for _, path in changes})
-                await self._be_ready()
+                await self._check_those({path for _, path in changes})
         finally:
             calm.cancel()
 
@@ -99,9 +132,11 @@ class FileWatch:
         """Every hour, and the files of the snapshot at the beginning, too."""
         while True:
             try:
-                await self._refresh.verify()
+                for refresh in list(self._refreshes):
+                    await refresh.verify()
                 await asyncio.sleep(self._check_seconds)
-                await self._check()
+                for refresh in list(self._refreshes):
+                    await self._check(refresh)
             except OperationError as error:
                 log.error("the index could not be built", extra={"reason": str(error)})
                 await asyncio.sleep(self._again_seconds)
@@ -109,10 +144,21 @@ class FileWatch:
                 log.exception("the hourly check failed")
                 await asyncio.sleep(self._again_seconds)
 
-    async def _be_ready(self) -> None:
+    async def _check_those(self, paths: set[str]) -> None:
+        """Each index whose roots some of these lie in, one after the other."""
+        changed = list[Refresh]()
+        for refresh in list(self._refreshes):
+            below = tuple(f"{root}/" for root in refresh.settings.roots)
+            if mine := {path for path in paths if f"{path}/".startswith(below)}:
+                await self._check(refresh, mine)
+                changed.append(refresh)
+        if len(changed) == 1:  # a child for each of many would be too much
+            await self._be_ready(changed[0])
+
+    async def _be_ready(self, refresh: Refresh) -> None:
         """Who saves a file will probably save another one soon."""
-        await asyncio.to_thread(self._refresh.builder.prepare)
-        dismiss = self._refresh.builder.dismiss
+        await asyncio.to_thread(refresh.builder.prepare)
+        dismiss = refresh.builder.dismiss
         loop = asyncio.get_running_loop()
         self._dismissal = loop.call_later(
             self._ready_seconds, lambda: loop.run_in_executor(None, dismiss)
@@ -122,10 +168,10 @@ class FileWatch:
         if self._dismissal is not None:
             self._dismissal.cancel()
 
-    async def _check(self, named: Iterable[str] = ()) -> None:
+    async def _check(self, refresh: Refresh, named: Iterable[str] = ()) -> None:
         try:
-            before = self._refresh.index
-            index = await self._refresh.check(named)
+            before = refresh.index
+            index = await refresh.check(named)
         except OperationError as error:
             log.error("the index could not be built", extra={"reason": str(error)})
             return

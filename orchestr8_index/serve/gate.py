@@ -15,6 +15,8 @@ from .memory_limit import MemoryLimit
 from .rate import Buckets
 from .sessions import Sessions
 
+OWN_NAME = "command line"
+
 
 @dataclass(slots=True)
 class Gate:
@@ -39,7 +41,7 @@ class Gate:
     def holder(self, token: bytes) -> Caller | None:
         """The holder of a key, or the command line of the user who runs this server."""
         if self.local_hash and hmac.compare_digest(hash_of_bytes(token), self.local_hash):
-            return Caller("command line")
+            return Caller(OWN_NAME)
         return self.keys.caller_of(token)
 
     def key_changed(self, event: KeyChanged) -> None:

@@ -28,8 +28,8 @@ from ..errors import (
 )
 from .body import Bounded, Gone, check_announced
 from .callers import CORRELATION, Caller, caller, correlation_id, new_ident
-from .gate import Gate
-from .host_names import check_host, check_page
+from .gate import OWN_NAME, Gate
+from .host_names import OF_BROWSERS, check_host, check_page
 from .keys import RELOAD_SECONDS
 from .send import send_error
 from .sessions import HEADER as SESSION
@@ -41,7 +41,9 @@ ONCE = frozenset(
     )
 )
 OPEN = frozenset({"/health/live"})  # answered without a key
-AGENT, TREE = b"x-agent", b"x-tree"
+AGENT, TREE, PROJECT = b"x-agent", b"x-tree", b"x-project"
+ADDRESSED = "project"  # where the address of a request has named one
+FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
 CALM = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})  # never shed
 RIGHTS_OF = {"/reindex": "admin"}
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
@@ -124,9 +126,10 @@ class Guard:
         token = _TOKEN.fullmatch(sent.strip()) if sent else None
         holder = gate.holder(token[1]) if token else None
         if holder is not None:
-            return _described(replace(holder, keyed=True), headers)
+            own = is_own(scope, headers) and holder.name == OWN_NAME
+            return _described(replace(holder, keyed=True, own=own), scope, headers)
         if scope["path"] in OPEN or not (gate.needs_keys or (token and gate.keys.any)):
-            return _described(Caller(peer), headers)
+            return _described(Caller(peer, own=is_own(scope, headers)), scope, headers)
         gate.guesses.charge(peer)
         raise Unauthorized("That key is not known." if token else "A key is needed here.")
 
@@ -196,19 +199,29 @@ class _Response:
         log.log(level, "request", extra={**fields, "rpc": state.get("rpc_methods", "")})
 
 
-def _described(asking: Caller, headers: dict[bytes, bytes]) -> Caller:
-    """With the name and the folder that the caller gives itself. Raises InvalidRequest."""
-    agent, tree = headers.get(AGENT, b"").strip(), headers.get(TREE, b"").strip()
-    if not agent and not tree:
+def _described(asking: Caller, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
+    """With the name, the folder and the project that the caller gives. Raises InvalidRequest."""
+    agent, *paths = [headers.get(name, b"").strip() for name in (AGENT, TREE, PROJECT)]
+    named = scope.get("state", {}).get(ADDRESSED, "")
+    if not agent and not any(paths) and not named:
         return asking
     try:
-        named = replace(asking, agent=agent.decode(), tree=unquote(tree.decode()))
+        tree, project = [unquote(path.decode(), errors="strict") for path in paths]
+        named = replace(asking, agent=agent.decode(), tree=tree, project=named or project)
     except UnicodeDecodeError:
-        raise InvalidRequest("X-Agent and X-Tree are UTF-8.", "Percent-encode them.") from None
-    if not _AGENT.fullmatch(named.agent) or (tree and not os.path.isabs(named.tree)):
+        cure = "Percent-encode them."
+        raise InvalidRequest("X-Agent, X-Tree and X-Project are UTF-8.", cure) from None
+    if not _AGENT.fullmatch(named.agent) or (tree and not os.path.isabs(tree)):
         cure = "X-Agent: up to 100 letters, digits and . _ @ / -; X-Tree: an absolute path."
         raise InvalidRequest("X-Agent or X-Tree cannot be used.", cure)
     return named
+
+
+def is_own(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    """Whether a program of this machine asks, and neither a browser nor somebody behind a proxy."""
+    peer = (scope.get("client") or ("",))[0]
+    relayed = (OF_BROWSERS | FORWARDED) & headers.keys()
+    return peer in ("127.0.0.1", "::1") and not relayed
 
 
 def _value(headers: dict[bytes, bytes], name: bytes) -> bytes | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from ..errors import StoreUnavailable
 from ..methods import METHODS
 from ..queries import ContextQuery, NoParams
@@ -22,9 +24,17 @@ def from_index(name: str) -> Handler:
     """The handler of a method that the index answers alone."""
 
     async def handler(state: State, params: Any) -> Any:
-        return answer_method(state.index, name, params, knowledge(state))
+        return _answered(state, name, params)
 
     return handler
+
+
+def _answered(state: State, name: str, params: Any, pattern: dict[str, Any] | None = None) -> Any:
+    result = answer_method(state.index, name, params, knowledge(state, pattern))
+    if not state.is_partial:
+        return result
+    fields = result if isinstance(result, dict) else msgspec.structs.asdict(result)
+    return {**fields, "partial": True}
 
 
 async def get_context(state: State, query: ContextQuery) -> Any:
@@ -33,7 +43,7 @@ async def get_context(state: State, query: ContextQuery) -> Any:
         pattern = await get_pattern(state, PatternGoal(goal=query.task))
     except StoreUnavailable:
         pattern = None
-    return answer_method(state.index, "getContext", query, knowledge(state, pattern))
+    return _answered(state, "getContext", query, pattern)
 
 
 async def get_health(state: State, _: NoParams) -> Any:

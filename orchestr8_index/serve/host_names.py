@@ -22,7 +22,7 @@ _ORIGIN = re.compile(r"(https?)://(.*)")
 _USUAL_PORT = {"http": 80, "https": 443}
 ORIGIN, CONTENT_TYPE = b"origin", b"content-type"
 SITE, MODE, DEST = b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"
-_OF_BROWSERS = frozenset({ORIGIN, SITE, MODE, DEST})
+OF_BROWSERS = frozenset({ORIGIN, SITE, MODE, DEST})
 _JSON = re.compile(rb"application/json *(?:;.*)?", re.IGNORECASE)
 
 
@@ -43,7 +43,7 @@ def check_page(
 ) -> None:
     """Raises ForeignOrigin for what another page made a browser send, and EncodingRefused for what
     any page can send unasked; programs send none of these headers."""
-    if _OF_BROWSERS.isdisjoint(headers):
+    if OF_BROWSERS.isdisjoint(headers):
         return
     origin = headers.get(ORIGIN, b"").strip().decode("latin-1").lower()
     if origin not in door.allow_origins:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -13,10 +14,11 @@ from ..errors import NoSuchAddress, Orchestr8Error, RequestError, VerbRefused
 from ..records import PLURAL
 from .background import background
 from .body import read_body
-from .guard import Guard
+from .callers import caller
+from .guard import ADDRESSED, Guard
 from .health import health, live, metrics, ready
 from .hooks.claude import receive_claude
-from .mcp.endpoint import McpRoute
+from .mcp.endpoint import McpRoutes
 from .rpc import reply_to
 from .send import JSON, send_bytes, send_error, send_json
 from .state import State
@@ -25,19 +27,42 @@ Answer = Callable[[State, Scope, Receive, Send], Awaitable[None]]
 GET, POST = ["GET", "HEAD"], ["POST"]
 
 
-class Endpoint:
-    """One ASGI callable for an address; starlette routes methods and paths to it."""
+BELOW = "/p/"  # and a project's name: every address is there for it, too
 
-    def __init__(self, state: State, answer: Answer) -> None:
-        self._state, self._answer = state, answer
+
+class Endpoint:
+    """One ASGI callable for an address; starlette routes methods and paths to it.
+
+    It answers for the project that the request means. `wakes`: an index is needed for that.
+    """
+
+    def __init__(self, state: State, answer: Answer, wakes: bool = True) -> None:
+        self._projects, self._answer, self._wakes = state.projects, answer, wakes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._answer(self._state, scope, receive, send)
+        asking = caller.get()
+        meant = self._projects.of(asking) if self._wakes else None
+        state = await meant if meant else self._projects.meant(asking)
+        await self._answer(state, scope, receive, send)
 
 
-def make_web(state: State) -> Guard:
+class ProjectAddress:
+    """Takes a project's name off the address, before the guard looks at what is below it."""
+
+    def __init__(self, app: Guard) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(BELOW):
+            name, _, rest = scope["path"].removeprefix(BELOW).partition("/")
+            scope.setdefault("state", {})[ADDRESSED] = name or "?"
+            scope = {**scope, "path": f"/{rest}", "raw_path": f"/{quote(rest)}".encode()}
+        await self.app(scope, receive, send)
+
+
+def make_web(state: State) -> ProjectAddress:
     """The application with all its routes, behind the guard; its lifespan runs the background."""
-    mcp = McpRoute(state)
+    mcp = McpRoutes(state)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -46,18 +71,19 @@ def make_web(state: State) -> Guard:
 
     routes = [
         Route("/", Endpoint(state, answer_rpc), methods=POST),
-        Route("/health", Endpoint(state, answer_health), methods=GET),
-        Route("/health/live", Endpoint(state, answer_live), methods=GET),
-        Route("/health/ready", Endpoint(state, answer_ready), methods=GET),
-        Route("/metrics", Endpoint(state, answer_metrics), methods=GET),
-        Route("/reindex", Endpoint(state, reindex), methods=POST),
-        Route("/hooks/claude", Endpoint(state, answer_hook), methods=POST),
-        Route("/mcp", mcp, methods=["GET", "POST", "DELETE"]),
+        Route("/health", Endpoint(state, answer_health, wakes=False), methods=GET),
+        Route("/health/live", Endpoint(state, answer_live, wakes=False), methods=GET),
+        Route("/health/ready", Endpoint(state, answer_ready, wakes=False), methods=GET),
+        Route("/metrics", Endpoint(state, answer_metrics, wakes=False), methods=GET),
+        Route("/events", Endpoint(state, answer_stream, wakes=False), methods=GET),
+        Route("/reindex", Endpoint(state, reindex, wakes=False), methods=POST),
+        Route("/hooks/claude", Endpoint(state, answer_hook, wakes=False), methods=POST),
+        Route("/mcp", Endpoint(state, mcp.answer), methods=["GET", "POST", "DELETE"]),
     ]
     no_such = NoSuch(routes)
     handlers = {404: no_such, 405: no_such, 500: _leave}
     web = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
-    return Guard(web, state.gate)
+    return ProjectAddress(Guard(web, state.gate))
 
 
 async def answer_rpc(state: State, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,6 +98,9 @@ async def answer_hook(state: State, scope: Scope, receive: Receive, send: Send) 
 
 async def answer_health(state: State, scope: Scope, receive: Receive, send: Send) -> None:
     body = health(state)
+    asking = caller.get()
+    if asking.project or asking.tree:
+        body["project"] = state.name
     await send_json(send, 503 if body["status"] == "starting" else 200, body)
 
 
@@ -92,6 +121,12 @@ async def answer_metrics(state: State, scope: Scope, receive: Receive, send: Sen
     from .prometheus import CONTENT_TYPE, exposition
 
     await send_bytes(send, 200, exposition(state), CONTENT_TYPE.encode())
+
+
+async def answer_stream(state: State, scope: Scope, receive: Receive, send: Send) -> None:
+    from .stream import answer_events  # and with it the shared state's code
+
+    await answer_events(state, scope, receive, send)
 
 
 async def reindex(state: State, scope: Scope, receive: Receive, send: Send) -> None:

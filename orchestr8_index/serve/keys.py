@@ -124,13 +124,20 @@ class Keys:
         self._reload_after = 0.0
 
     def caller_of(self, token: bytes) -> Caller | None:
-        """Every key is compared, in constant time."""
+        """Every key is compared, in constant time. One that was just added is known at once."""
         self.reload()
-        given, holder = hash_of_bytes(token), None
+        given = hash_of_bytes(token)
+        holder = self._holder(given)
+        if holder is None and self._reload_if_changed():
+            holder = self._holder(given)
+        return Caller(holder.name, holder.scope) if holder else None
+
+    def _holder(self, given: str) -> Key | None:
+        holder = None
         for key in self._keys:
             if hmac.compare_digest(key.hash, given):
                 holder = key
-        return Caller(holder.name, holder.scope) if holder else None
+        return holder
 
     @property
     def any(self) -> bool:
@@ -138,14 +145,19 @@ class Keys:
         return bool(self._keys)
 
     def reload(self) -> None:
-        """Once a second as well as at each question, so that the audit has every change."""
+        """Every RELOAD_SECONDS and at each question: the audit has every change, streams end."""
         if self._clock() < self._reload_after:
             return
         self._reload_after = self._clock() + RELOAD_SECONDS
+        self._reload_if_changed()
+
+    def _reload_if_changed(self) -> bool:
         stamp = _stamp(self._file.path)
-        if stamp != self._stamp:
-            first, self._stamp = self._stamp is None, stamp
-            self._replace(first)
+        if stamp == self._stamp:
+            return False
+        first, self._stamp = self._stamp is None, stamp
+        self._replace(first)
+        return True
 
     def _replace(self, first: bool) -> None:
         before = {(key.name, key.hash) for key in self._keys}

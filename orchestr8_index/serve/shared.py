@@ -18,6 +18,7 @@ from .callers import caller
 from .events import Events, KeyChanged
 
 if TYPE_CHECKING:
+    from ..coordinate.caller import Caller
     from ..coordinate.core import Coordination
     from .state import State
 
@@ -133,15 +134,25 @@ def shared(name: str) -> Handler:
     """The handler of a method that the shared state answers."""
 
     async def handler(state: State, params: Any) -> Any:
-        from ..coordinate.caller import Caller
-
-        if state.shared is None:
-            raise StoreUnavailable("This server keeps no shared state.")
-        asks = caller.get()
-        who = Caller(asks.label, scope=asks.right, tree=asks.tree)
-        return await getattr(await state.shared.state(), name)(who, params)
+        return await getattr(await opened(state), name)(asking(state), params)
 
     return handler
+
+
+async def opened(state: State) -> Coordination:
+    """Raises StoreUnavailable."""
+    if state.shared is None:
+        raise StoreUnavailable("This server keeps no shared state.")
+    return await state.shared.state()
+
+
+def asking(state: State) -> Caller:
+    """The caller of this request, as the shared state knows it, in the project of `state`."""
+    from ..coordinate.caller import Caller
+
+    asks = caller.get()
+    project = state.settings.project_key
+    return Caller(asks.label, project=project, scope=asks.right, tree=asks.tree)
 
 
 def _why(error: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ..catalog.generations import Refresh
 from ..catalog.index import Index
@@ -29,12 +30,22 @@ from .shared import SharedKeeper
 from .storekeeper import StoreKeeper
 from .trace import Trace
 
+if TYPE_CHECKING:
+    from .projects import Projects
+
+
+PARTIAL = -2  # stands where a revision of the experience does
+
 
 @dataclass(slots=True)
 class State:
-    """Built by app.make_state. `started` is on the monotonic clock; `ending` is set as soon as
+    """That of one project. Built by app.make_state, and for the others by app.make_project: what
+    is the process's own is the same object in all.
+
+    `started` and `asked` (when it was last) are on the monotonic clock; `ending` is set as soon as
     the server is told to stop; `store` and `shared` are None for a server that keeps none, `log`
-    where logs go nowhere, `trace` unless it was asked for."""
+    where logs go nowhere, `trace` unless it was asked for. `shared_part` answers while the first
+    index is made; a guest shares its index with others."""
 
     settings: Settings
     refresh: Refresh
@@ -49,6 +60,7 @@ class State:
     watched: Watched
     store: StoreKeeper | None = None
     shared: SharedKeeper | None = None
+    all_projects: Projects | None = None
     log: LogFile | LogNowhere | None = None
     trace: Trace | None = None
     terms: Terms = field(default_factory=Terms)
@@ -57,15 +69,39 @@ class State:
     claims: ClaimHooks = field(default_factory=ClaimHooks)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     started: float = field(default_factory=time.monotonic)
+    name: str = ""
+    asked: float = float("-inf")
+    shared_part: Refresh | None = None
+    is_guest: bool = False
+    _own: tuple[Index, Index] | None = None
+
+    @property
+    def projects(self) -> Projects:
+        assert self.all_projects is not None
+        return self.all_projects
 
     @property
     def index(self) -> Index:
         """The generation that serves. Raises Starting."""
-        if self.refresh.index is None:
+        found = self.refresh.index
+        if found is None and self.shared_part is not None:
+            found = self.shared_part.index
+        if found is None:
             if self.refresh.failure:
                 raise Starting(f"There is no index yet. {self.refresh.failure}")
             raise Starting("The server is building its first index.")
-        return self.refresh.index
+        return self._twin_of(found) if self.is_guest else found
+
+    def _twin_of(self, index: Index) -> Index:
+        """Projects may share an index, and each has learnt something else about its entries."""
+        if self._own is None or self._own[0] is not index:
+            self._own = index, index.twin()
+        return self._own[1]
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether only the shared part of its roots can be answered from yet."""
+        return self.refresh.index is None and self.shared_part is not None
 
     @property
     def experience(self) -> Experience | None:
@@ -74,6 +110,8 @@ class State:
     def stamp(self, kind: Kind | None) -> tuple[int, int]:
         """What an answer depends on beside the question: the generation, and what was learnt of
         that kind of entries (of everything for None)."""
+        if self.is_partial:
+            return self.index.generation, PARTIAL
         return self.index.generation, self.store.revision_of(kind) if self.store else -1
 
     async def bind(self, index: Index | None, experience: Experience | None) -> None:
@@ -83,9 +121,15 @@ class State:
 
     def check_memory(self) -> None:
         """Measure the memory in use against what entries and decisions need."""
-        index, outcomes = self.refresh.index, self.store.ready if self.store else None
-        entries = sum(index.manifest.counts.values()) if index else 0
+        outcomes = self.store.ready if self.store else None
+        indexes = {id(each.refresh): each.refresh.index for each in self.projects.awake()}
+        entries = sum(sum(i.manifest.counts.values()) for i in indexes.values() if i)
         self.gate.memory.measure(entries, outcomes.decisions if outcomes else 0, self.drop)
+
+    def sleep(self) -> None:
+        """Give up what was opened for the questions; the next one has it again."""
+        self.drop_answers()
+        self._own = self.shared_part = None
 
     def drop_answers(self) -> None:
         self.query_cache.clear()

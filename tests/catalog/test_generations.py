@@ -44,7 +44,7 @@ def counts(refresh: Refresh) -> tuple[int, int]:
 def test_a_cold_start_builds_the_first_generation(refresh: MakeRefresh) -> None:
     cold = refresh()
     swapped: list[Index] = []
-    cold.announce = swapped.append
+    cold.followers.append(swapped.append)
     asyncio.run(begun(cold))
     assert counts(cold) == (1, 1)
     assert swapped == [cold.index]
@@ -70,7 +70,7 @@ def test_a_warm_start_serves_the_last_generation_at_once(refresh: MakeRefresh) -
     warm = refresh()
     warm.open_last()
     assert counts(warm) == (1, 1)
-    warm.announce = lambda index: pytest.fail("nothing changed")
+    warm.followers.append(lambda index: pytest.fail("nothing changed"))
 
     async def check() -> None:
         await warm.begin()

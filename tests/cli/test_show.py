@@ -127,3 +127,8 @@ def test_where_there_is_no_terminal_there_is_no_progress(
     bar(BuildLine(done=1, total=2))
     bar.end()
     assert capsys.readouterr().err == ""
+
+
+def test_status_tells_of_outcomes_that_were_put_aside() -> None:
+    said = show.status({**HEALTH, "refused_outcomes": 2}, 3700, {})
+    assert "2 outcomes could not be delivered; they lie in spool.refused.jsonl" in said

@@ -247,3 +247,37 @@ def test_one_line_that_spoils_every_batch_is_put_aside(spool: Spool) -> None:
     assert deliver(Delivery(spool, lambda address: receiver))
     assert receiver.tasks == ["a", "b", "c"]
     assert b"never" in spool.refused.read_bytes()
+
+
+CHANGES = ("flip", "feed", "cross", "zero", "drop", "add", "end")
+
+
+def changed(raw: bytes, place: int, how: str) -> bytes:
+    """The file with one byte changed, taken out or put in, or cut off there."""
+    if how == "end":
+        return raw[:place]
+    byte = {"flip": raw[place] ^ 1, "feed": 10, "cross": 126, "zero": 0}.get(how, raw[place])
+    return raw[:place] + bytes([byte] * {"drop": 0, "add": 2}.get(how, 1)) + raw[place + 1 :]
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_whatever_becomes_of_a_byte_an_outcome_is_delivered_or_put_aside_and_told(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A last line feed that flipped took the outcome before it, and nobody was told."""
+    monkeypatch.setattr("os.fsync", lambda fd: None)
+    tasks = ["a" * 9, "b", 'c"~']
+    made = Spool(tmp_path)
+    fill(made, *tasks)
+    raw = made.path.read_bytes()
+    for place in range(len(raw)):
+        made.path.write_bytes(changed(raw, place, how))
+        made.refused.unlink(missing_ok=True)
+        receiver = Receiver()
+        fill(made, "after")
+        Delivery(made, lambda address: receiver)._run(ADDRESS)  # noqa: B023
+        assert set(receiver.tasks) <= {*tasks, "after"} and receiver.tasks[-1] == "after"
+        missing = set(tasks) - set(receiver.tasks)
+        whole = how == "end" and raw[: place + 1].count(b"\n") >= len(tasks) - len(missing)
+        assert not missing or made.count_refused() or whole, (place, missing)
+        assert made.path.read_bytes() == b""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestr8_index.client import spool as spools
@@ -57,6 +57,7 @@ def test_it_is_on_the_disk_before_it_is_acknowledged(
     assert synced == [spool.path.stat().st_ino, spool.path.parent.stat().st_ino]
 
 
+@settings(max_examples=30)
 @given(torn=st.binary(max_size=50).filter(lambda raw: b"\n" not in raw))
 def test_a_half_written_last_line_is_cut_off(
     tmp_path_factory: pytest.TempPathFactory, torn: bytes
@@ -77,17 +78,17 @@ def test_a_torn_line_by_itself_is_no_report(spool: Spool) -> None:
 
 
 def test_beyond_its_bound_it_says_so(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, most=20)
+    spool = Spool(tmp_path, most=40)
     spool.append(b'{"a":1}')
     spool.append(b'{"a":2}')
-    with pytest.raises(OutcomeNotKept, match="20 bytes"):
+    with pytest.raises(OutcomeNotKept, match="40 bytes"):
         spool.append(b'{"a":3}')
     assert waiting(spool) == [b'{"a":1}', b'{"a":2}']
 
 
 def test_a_full_disk_keeps_all_or_nothing(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     spool.append(b'{"a":1}')
-    write = os.write
+    write, before = os.write, spool.path.read_bytes()
 
     def full(fd: int, data: bytes) -> int:
         if len(data) < 5:
@@ -97,7 +98,7 @@ def test_a_full_disk_keeps_all_or_nothing(spool: Spool, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OutcomeNotKept, match="No space left"):
         spool.append(b'{"a":2}')
-    assert spool.path.read_bytes() == b'{"a":1}\n'
+    assert spool.path.read_bytes() == before
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -213,7 +214,17 @@ def test_somebody_elses_file_is_not_written_to(
     link(victim, spool.path.parent / name)
     with pytest.raises((OutcomeNotKept, OSError), match=f"{name} is "):
         spool.append(b"{}")
-        spool.refuse(b"{}")
+        spool.refuse(b"{}", "why")
         with spool.delivering():
             pass
     assert victim.read_text() == "a line\nhalf a line"
+
+
+def test_the_lines_of_an_earlier_version_are_read_and_crossed_out_as_ever(spool: Spool) -> None:
+    spool.path.parent.mkdir()
+    spool.path.write_bytes(b'{"a":1}\n~"a":2}\n~}\n{"a":3}')
+    spool.append(b'{"a":4}')
+    assert waiting(spool) == [b'{"a":1}', b'{"a":3}', b'{"a":4}']
+    for line in spool.read(0).lines:
+        spool.cross_out(line)
+    assert waiting(spool) == []

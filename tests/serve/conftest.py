@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.types import ASGIApp
@@ -13,6 +16,7 @@ from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.state import State
 
 from .asking import settings_of, state_of
+from .sites import Run, Site, on_site
 
 
 @pytest.fixture
@@ -36,3 +40,14 @@ def module_state(tmp_path_factory: pytest.TempPathFactory, shipped_index: Index)
     """A state for all tests of a file."""
     data_dir = tmp_path_factory.mktemp("data")
     return state_of(settings_of(data_dir, fixture_root(), watch=False), shipped_index)
+
+
+@pytest.fixture
+def run(tmp_path: Path, shipped_index: Index) -> Run:
+    """Runs work with a server that has shared state; each time another one on the same files."""
+
+    def running(work: Callable[[Site], Awaitable[Any]], **given: Any) -> Any:
+        settings = settings_of(tmp_path / "data", fixture_root(), watch=False, **given)
+        return asyncio.run(on_site(settings, shipped_index, work))
+
+    return running

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from orchestr8_index.serve.events import Event, Events, GenerationSwapped, Learnt
 from orchestr8_index.serve.state import State
 
@@ -42,35 +40,23 @@ def test_a_subscriber_may_unsubscribe_while_it_receives() -> None:
     assert received == [1, -1, -2]
 
 
-def test_an_inbox_is_read_as_events_come_and_ends_with_its_block() -> None:
-    async def run() -> list[Event]:
-        events = Events()
-        with events.inbox(GenerationSwapped, Learnt) as inbox:
-            reading = asyncio.ensure_future(anext(inbox))
-            await asyncio.sleep(0)
-            events.publish(GenerationSwapped(1))
-            events.publish(Learnt("storePattern"))
-            received = [await reading, await anext(inbox)]
-        events.publish(GenerationSwapped(2))
-        assert not inbox._waiting
-        return received
-
-    assert asyncio.run(run()) == [GenerationSwapped(1), Learnt("storePattern")]
+def test_an_inbox_tells_of_arrivals_and_ends_with_its_block() -> None:
+    events, arrived = Events(), list[None]()
+    with events.inbox(GenerationSwapped, Learnt, arrived=lambda: arrived.append(None)) as inbox:
+        events.publish(GenerationSwapped(1))
+        events.publish(Learnt("storePattern"))
+        assert inbox.take() == (0, [GenerationSwapped(1), Learnt("storePattern")])
+    events.publish(GenerationSwapped(2))
+    assert inbox.take() == (0, []) and len(arrived) == 2
 
 
 def test_a_slow_reader_loses_the_oldest_and_is_told_how_many() -> None:
-    async def run() -> None:
-        events = Events()
-        with events.inbox(GenerationSwapped, most=2) as inbox:
-            for number in range(5):
-                events.publish(GenerationSwapped(number))
-            assert [await anext(inbox), await anext(inbox)] == [
-                GenerationSwapped(3),
-                GenerationSwapped(4),
-            ]
-            assert inbox.lost == 3
-
-    asyncio.run(run())
+    events = Events()
+    with events.inbox(GenerationSwapped, arrived=lambda: None, most=2) as inbox:
+        for number in range(5):
+            events.publish(GenerationSwapped(number))
+        assert inbox.take() == (3, [GenerationSwapped(3), GenerationSwapped(4)])
+        assert inbox.take() == (0, [])
 
 
 def test_questions_publish_nothing(state: State) -> None:

@@ -3,82 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import httpx2 as httpx
 import pytest
 
-from orchestr8_index.catalog.index import Index
-from orchestr8_index.config import Door, fixture_root
+from orchestr8_index.config import Door
 from orchestr8_index.serve.events import KeyChanged
-from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.keys import KeyFile
-from orchestr8_index.serve.shared import SharedKeeper
-from orchestr8_index.serve.state import State
 
-from .asking import client, living, settings_of, state_of
-
-
-class Site:
-    """A server in this process; `call` is one JSON-RPC call over its HTTP."""
-
-    def __init__(self, state: State, http: httpx.AsyncClient) -> None:
-        self.state, self.http = state, http
-
-    async def reply(self, method: str, agent: str = "", key: str = "", **params: Any) -> Any:
-        headers = {"x-tree": "/work/tree"}
-        headers |= {"x-agent": agent} if agent else {}
-        headers |= {"authorization": f"Bearer {key}"} if key else {}
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        return await self.http.post("/", json=body, headers=headers)
-
-    async def call(self, method: str, agent: str = "", **params: Any) -> Any:
-        body = (await self.reply(method, agent, **params)).json()
-        assert "result" in body, body
-        return body["result"]
-
-    async def error(self, method: str, agent: str = "", **params: Any) -> tuple[int, Any]:
-        reply = await self.reply(method, agent, **params)
-        return reply.status_code, reply.json()["error"]
-
-    @property
-    def waiting(self) -> int:
-        shared = self.state.shared
-        return shared.ready.feed.waiting if shared and shared.ready else 0
-
-    async def until_waiting(self, calls: int) -> None:
-        end = asyncio.get_running_loop().time() + 20
-        while self.waiting != calls:
-            assert asyncio.get_running_loop().time() < end
-            await asyncio.sleep(0.002)
-
-
-Run = Callable[..., Any]
-
-
-@pytest.fixture
-def run(tmp_path: Path, shipped_index: Index) -> Run:
-    def running(work: Callable[[Site], Awaitable[Any]], **given: Any) -> Any:
-        settings = settings_of(tmp_path / "data", fixture_root(), watch=False, **given)
-
-        @contextlib.asynccontextmanager
-        async def site() -> AsyncIterator[Site]:
-            state = state_of(settings, shipped_index)
-            state.shared = SharedKeeper(settings, state.events, state.ending)
-            app = make_web(state)
-            async with living(app), client(app) as http:
-                yield Site(state, http)
-
-        async def all_of_it() -> Any:
-            async with site() as found:
-                return await work(found)
-
-        return asyncio.run(all_of_it())
-
-    return running
+from .sites import Run, Site
 
 
 def test_values_locks_and_messages_go_over_the_wire(run: Run) -> None:

@@ -38,9 +38,8 @@ class ClaimHooks:
         self._watched: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._stashed: dict[str, int] = {}
 
-    async def before(self, shared: Coordination, event: ToolStarting) -> str:
+    async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
-        who = caller_of(event)
         if event.tool_name in EDITS:
             return await self._claim(shared, who, event)
         command = event.tool_input.command or ""
@@ -51,11 +50,10 @@ class ClaimHooks:
         self._watch(shared, who, event.tool_use_id or "")
         return ""
 
-    async def after(self, shared: Coordination, event: ToolEnded) -> str:
+    async def after(self, shared: Coordination, who: Caller, event: ToolEnded) -> str:
         """What the agent should know now."""
         from ...coordinate import claims
 
-        who = caller_of(event)
         if claims.needs_renewal(shared.store.reader, who, shared.clock.now()):
             await shared.change(who, lambda change: claims.renew(change, who))
         notes = self._notes.pop(who.ident, [])
@@ -63,10 +61,10 @@ class ClaimHooks:
             notes += await self._found_afterwards(shared, who, event.tool_use_id or "")
         return "\n".join([*notes, *await mail(shared, who)])
 
-    async def leave(self, shared: Coordination, event: AgentStopped | Stopped | Ended) -> None:
+    async def leave(self, shared: Coordination, who: Caller, whole: bool) -> None:
+        """The agent has ended; `whole`: its session, with all its agents."""
         from ...coordinate import claims
 
-        who, whole = caller_of(event), isinstance(event, Ended)
         self._notes.pop(who.ident, None)
         await shared.change(who, lambda change: claims.leave(change, who, whole))
 
@@ -147,7 +145,7 @@ class ClaimHooks:
         return [for_model(note)]
 
 
-def caller_of(event: Event) -> Caller:
+def caller_of(event: Event, project: str) -> Caller:
     """Who the hook says it is: the session, or one of its agents; with a key, one of that key's."""
     from ...coordinate.caller import Caller
 
@@ -158,6 +156,7 @@ def caller_of(event: Event) -> Caller:
     return Caller(
         f"{kind}-{(agent or session)[:8]}",
         ident=f"{owner}{session}/{agent}",
+        project=project,
         scope="report",
         role=event.agent_type or "",
         tree=tree_of(event.cwd or ""),

@@ -17,6 +17,7 @@ from ...search.candidates import by_name
 from ..callers import caller
 from ..calls import perform
 from ..state import State
+from .claims import caller_of
 from .payloads import (
     PAYLOAD,
     AgentStopped,
@@ -37,6 +38,9 @@ async def receive_claude(state: State, body: bytes) -> dict[str, Any]:
     """Raises ParseError for a body that is not JSON."""
     event = _read(body)
     try:
+        if event:
+            whose = event.session_id or "", event.cwd or ""
+            state = await state.projects.of_session(caller.get(), *whose)
         return await _answer(state, event) if event else {}
     except RequestError as error:
         if isinstance(error, Forbidden):
@@ -59,10 +63,17 @@ async def _answer(state: State, event: Payload) -> dict[str, Any]:
         return _context("UserPromptSubmit", suggest(state, event.prompt or ""))
     caller.get().must_have("report")  # every other event changes what is kept
     if isinstance(event, ToolStarting):
+        if started := state.delegations.started(event):
+            state.events.publish(started)
         return _denial(await _with_claims(state, event))
     report = _report(state, event)
     if report is not None:
+<<<<<<< HEAD
         kept = _unless_foreign(state, _as_indexed(state, report))
+=======
+        kept = _unless_foreign(state, report)
+        state.events.publish(state.delegations.told(report))
+>>>>>>> main
         await perform(state, "cacheDecision", msgspec.json.encode(kept))
     return _context("PostToolUse", await _with_claims(state, event))
 
@@ -72,12 +83,14 @@ async def _with_claims(state: State, event: Payload) -> str:
     hooks = state.claims
     if state.shared is None or hooks.policy == "off" or not event.session_id:
         return ""
-    if isinstance(event, ToolStarting):
-        return await hooks.before(await state.shared.state(), event)
-    if isinstance(event, ToolEnded):
-        return await hooks.after(await state.shared.state(), event)
+    if isinstance(event, ToolStarting | ToolEnded):
+        shared, who = await state.shared.state(), caller_of(event, state.settings.project_key)
+        if isinstance(event, ToolStarting):
+            return await hooks.before(shared, who, event)
+        return await hooks.after(shared, who, event)
     if isinstance(event, AgentStopped | Stopped | Ended) and state.shared.ready is not None:
-        await hooks.leave(state.shared.ready, event)
+        who = caller_of(event, state.settings.project_key)
+        await hooks.leave(state.shared.ready, who, isinstance(event, Ended))
     return ""
 
 

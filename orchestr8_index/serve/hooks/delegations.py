@@ -17,7 +17,9 @@ from msgspec.structs import replace
 
 from ...records import Result
 from ...reports import MOST_COUNTED, Report
-from .payloads import AgentStopped, ToolEnded, ToolFailed, ToolResponse
+from ...text import cut
+from ..events import Delegated
+from .payloads import AgentStopped, ToolEnded, ToolFailed, ToolResponse, ToolStarting
 from .verdict import read_verdict
 
 TOOLS = ("Agent", "Task")
@@ -25,13 +27,15 @@ DEFAULT_AGENT = "general-purpose"  # whom Claude Code starts where no agent is n
 CALLER = "claude-code"
 KEPT = 1000
 NEVER_RAN = "Agent type "  # the beginning of the error when the host knows no such agent
-MOST_ID, MOST_NAME, MOST_TEXT = 100, 200, 1000
+MOST_ID, MOST_NAME, MOST_TEXT, SHOWN = 100, 200, 1000, 100
 
 
 class Delegation(Struct, frozen=True):
-    """One agent's task as far as its events came. `text` is empty until an event brings it."""
+    """One agent's task as far as its events came. `text` is empty until an event brings it;
+    `call` is the task's id by the host's call, before the agent has one."""
 
     text: str = ""
+    call: str = ""
     agent: str = ""
     model: str = ""
     duration_ms: float | None = None
@@ -51,6 +55,21 @@ class Delegations:
 
     def get(self, session: str, ident: str) -> Delegation | None:
         return self._tasks.get(task_id(session, ident))
+
+    def started(self, event: ToolStarting) -> Delegated | None:
+        ident = task_id(event.session_id, event.tool_use_id)
+        if event.tool_name not in TOOLS or not ident:
+            return None
+        task = _task(event)
+        shown = (cut(_two_parts(task["agent"]), MOST_NAME), cut(task["text"], SHOWN))
+        return Delegated("started", ident, *shown)
+
+    def told(self, report: Report) -> Delegated:
+        """The end of the task of a report."""
+        task = self._tasks.get(report.task_id, Delegation())
+        shown = (report.agents_used[0], cut(report.task_description, SHOWN))
+        ident = task.call or report.task_id
+        return Delegated("ended", ident, *shown, report.result, report.duration_ms)
 
     def ended(self, event: ToolEnded) -> Report | None:
         response = event.tool_response
@@ -116,12 +135,15 @@ def task_id(session: str | None, ident: str | None) -> str:
     return f"claude:{hashlib.blake2b(plain.encode(), digest_size=16).hexdigest()}"
 
 
-def _task(event: ToolEnded | ToolFailed, answer: ToolResponse | None = None) -> dict[str, Any]:
+def _task(
+    event: ToolStarting | ToolEnded | ToolFailed, answer: ToolResponse | None = None
+) -> dict[str, Any]:
     asked = event.tool_input
     texts = (part.strip() for part in (asked.description, asked.prompt) if part)
     agent = asked.subagent_type or (answer.agent_type if answer else "") or DEFAULT_AGENT
     model = (answer.resolved_model if answer else "") or ""
-    return {"text": ": ".join(filter(None, texts)), "agent": agent, "model": model}
+    call = task_id(event.session_id, event.tool_use_id)
+    return {"text": ": ".join(filter(None, texts)), "agent": agent, "model": model, "call": call}
 
 
 def _bounded(value: Any) -> Any:

@@ -126,6 +126,29 @@ def _check_first(method: str, headers: dict[bytes, bytes]) -> None:
         raise EncodingRefused("MCP comes as application/json.", "Say so in Content-Type.")
 
 
+class McpRoutes:
+    """One for each project that was asked in MCP: its sessions hear of no other."""
+
+    def __init__(self, state: State) -> None:
+        self._first, self._routes = state, dict[int, tuple[State, McpRoute]]()
+        self._is_open = False
+
+    def begin(self) -> None:
+        self._is_open = True
+
+    async def stop(self) -> None:
+        """Ends all sessions of all projects."""
+        self._is_open = False
+        self._first.ending.set()
+        await asyncio.gather(*(route.stop() for _, route in self._routes.values()))
+
+    async def answer(self, state: State, scope: Scope, receive: Receive, send: Send) -> None:
+        _, route = self._routes.setdefault(id(state), (state, McpRoute(state)))
+        if self._is_open:
+            route.begin()
+        await route(scope, receive, send)
+
+
 class EndingStream:
     """`receive` and `send` of one request, which ends with any of `ends` as if its client left.
 

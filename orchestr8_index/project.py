@@ -1,0 +1,99 @@
+"""Which project does a folder belong to? Found as the hosts find it: upward, by their marks.
+
+A worktree of git is one tree of its repository's project.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from .places import HOST_FOLDERS, MANIFESTS
+
+MARKS = (".git", *dict.fromkeys((*HOST_FOLDERS, *(path.split("/")[0] for path in MANIFESTS))))
+_MOST = 4096  # bytes of a file that names another folder
+
+
+class Project(NamedTuple):
+    """`folder` is what it is known by, `tree` where its files lie: these differ in a worktree.
+
+    `repository` is the whole repository of which it may be a part; all trees of one meet there.
+    """
+
+    folder: str
+    tree: str
+    repository: str
+
+    @property
+    def key(self) -> str:
+        return digest_of_roots([self.folder])
+
+
+def digest_of_roots(roots: Iterable[str]) -> str:
+    """16 hex digits that stand for these folders, in this order."""
+    return hashlib.sha256("\0".join(roots).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def project_of(folder: str, home: str, roots: Iterable[str]) -> Project:
+    """That of a folder, for which these roots were found.
+
+    An unmarked folder with roots of its own is one, too; all others share the user's own level,
+    which is known by the home folder.
+    """
+    if found := find_project(folder, home):
+        return found
+    place, user = os.path.realpath(folder), os.path.realpath(home)
+    is_one = place != user and any(root.startswith(f"{place}/") for root in roots)
+    return Project(*[place if is_one else user] * 3)
+
+
+def find_project(folder: str, home: str) -> Project | None:
+    """That of the nearest marked folder above, or of `folder` itself; None without any.
+
+    The home folder is none, whatever lies there; a folder that is gone belongs where it was.
+    """
+    above = list(_upward(folder, home))
+    tree = next((place for place in above if _is_marked(place)), None)
+    if tree is None:
+        return None
+    top = next((place for place in above if os.path.lexists(f"{place}/.git")), "")
+    if not f"{tree}/".startswith(f"{top}/"):  # the repository lies within the project
+        top = ""
+    main = _main_tree(top) if top else tree
+    within = os.path.relpath(tree, top) if top else "."
+    return Project(os.path.normpath(os.path.join(main, within)), tree, main)
+
+
+def _upward(folder: str, home: str) -> Iterator[str]:
+    place, end = os.path.realpath(folder), os.path.realpath(home)
+    while place != end and place != (parent := os.path.dirname(place)):
+        yield place
+        place = parent
+
+
+def _is_marked(place: str) -> bool:
+    return any(os.path.lexists(f"{place}/{mark}") for mark in MARKS)
+
+
+def _main_tree(top: str) -> str:
+    """The folder that a worktree's repository is known by; `top` itself for any other."""
+    named = _first_line(f"{top}/.git")
+    if not named.startswith("gitdir:"):
+        return top
+    inner = os.path.join(top, named.removeprefix("gitdir:").strip())
+    common = _first_line(f"{inner}/commondir")
+    if not common:  # a submodule
+        return top
+    shared = os.path.realpath(os.path.join(inner, common))
+    return os.path.dirname(shared) if os.path.basename(shared) == ".git" else shared
+
+
+def _first_line(path: str) -> str:
+    """ "" for what is no small text file."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(_MOST).partition(b"\n")[0].decode("utf-8", "surrogateescape")
+    except (OSError, ValueError):
+        return ""

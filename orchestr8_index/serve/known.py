@@ -1,0 +1,64 @@
+"""Which projects are known? A list in the data directory, kept over a restart."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ..config import Settings
+from ..private import open_private
+
+NAME, MOST = "projects.json", 64
+USER = "user"  # the name of the level that all folders without a project share
+_UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class Known(Struct):
+    """What is kept of a project. `folder` is what it is known by, "" for `roots` that were named;
+    `asked_at` is in seconds since 1970."""
+
+    name: str
+    key: str
+    folder: str = ""
+    roots: tuple[str, ...] = ()
+    asked_at: float = 0.0
+    entries: dict[str, int] = {}
+
+
+def read_known(data_dir: Path) -> dict[str, Known]:
+    """The projects of a data directory by their keys; none where there is no such list."""
+    try:
+        with open(data_dir / NAME, "rb", opener=open_private) as file:
+            rows = msgspec.json.decode(file.read(), type=list[Known])
+    except (OSError, msgspec.DecodeError):
+        return {}
+    return {known.key: known for known in rows[:MOST]}
+
+
+def write_known(data_dir: Path, known: Iterable[Known]) -> None:
+    """Raises OSError."""
+    half = data_dir / f"{NAME}.part"
+    half.unlink(missing_ok=True)
+    with open(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(msgspec.json.encode(list(known)))
+    os.replace(half, data_dir / NAME)
+
+
+def free_name(settings: Settings, taken: Collection[str]) -> str:
+    """What a person would call the project, with a number where another has that name."""
+    wanted = _UNUSUAL.sub("-", _plain_name(settings)).strip("-.") or "project"
+    names = (f"{wanted}-{n}" if n > 1 else wanted for n in range(1, MOST + 2))
+    return next(name for name in names if name not in taken)
+
+
+def _plain_name(settings: Settings) -> str:
+    if settings.project is None:
+        folder, name = os.path.split(settings.roots[0] if settings.roots else "")
+        return os.path.basename(folder) if name.startswith(".") else name
+    is_user = settings.project.folder == os.path.realpath(settings.home)
+    return USER if is_user else os.path.basename(settings.project.folder)

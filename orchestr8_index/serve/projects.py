@@ -1,0 +1,272 @@
+"""Which project does a request mean, and which of them are awake? One owner of all of a server.
+
+The first project is the server's own: who names none gets it. Every other has a State of its own,
+made when it is first asked for, with an index that sleeps again after an hour without a question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from ..catalog.generations import Refresh
+from ..catalog.index import Index
+from ..config import Settings
+from ..environment import environment
+from ..errors import NoSuchProject
+from ..project import project_of
+from ..records import PLURAL
+from ..roots import FOUND, SHIPPED, discovered_roots, fixture_root
+from .callers import Caller
+from .known import MOST, Known, free_name, read_known, write_known
+from .state import State
+
+PATIENCE = 1.5  # seconds that the first question of a project waits for its index
+ASLEEP_AFTER = 3600.0
+FOLDER_SECONDS = 5.0  # for which it is believed that a folder has the roots that it had
+MOST_FOLDERS, MOST_SESSIONS = 256, 1000
+log = logging.getLogger("orchestr8.projects")
+
+
+@dataclass(slots=True)
+class Projects:
+    """`make(settings, refresh)` gives the state of another project than the `first`."""
+
+    first: State
+    make: Callable[[Settings, Refresh], State]
+    make_refresh: Callable[[Settings], Refresh]
+    clock: Callable[[], float] = time.time
+    known: dict[str, Known] = field(default_factory=dict)
+    _states: dict[tuple[str, str], State] = field(default_factory=dict)
+    _refreshes: dict[str, Refresh] = field(default_factory=dict)
+    _folders: dict[str, tuple[float, State]] = field(default_factory=dict)
+    _sessions: dict[str, State] = field(default_factory=dict)
+    _is_saved: bool = True
+
+    def __post_init__(self) -> None:
+        settings = self.first.settings
+        self.known = read_known(settings.data_dir)
+        self._refreshes[settings.roots_digest] = self.first.refresh
+        self._place(settings, self.first)
+
+    # --- which one ---------------------------------------------------------------------------
+
+    async def of(self, asking: Caller) -> State:
+        """The state that answers this caller, awake where that takes no longer than PATIENCE.
+
+        Raises NoSuchProject.
+        """
+        state = self.meant(asking)
+        await self.wake(state)
+        return state
+
+    def meant(self, asking: Caller) -> State:
+        """By the project that it names, else by the folder that it works in. Raises NoSuchProject.
+
+        Roots that were named are one project, whatever folder somebody works in.
+        """
+        if asking.project:
+            return self._named(asking.project, asking)
+        if asking.tree and asking.own and not self.first.settings.explicit_roots:
+            return self.at(asking.tree)
+        return self.first
+
+    async def of_session(self, asking: Caller, session: str, folder: str) -> State:
+        """As `of`, for a host's session: the folder in which it began, wherever it goes later."""
+        if asking.project or not asking.own or not os.path.isabs(folder):
+            return await self.of(asking)
+        state = self._sessions.get(session)
+        if state is None or not session:
+            state = self.meant(msgspec.structs.replace(asking, tree=folder))
+            self._sessions[session] = state
+            if len(self._sessions) > MOST_SESSIONS:
+                del self._sessions[next(iter(self._sessions))]
+        await self.wake(state)
+        return state
+
+    def at(self, folder: str) -> State:
+        """The project that a folder of this machine belongs to."""
+        until, state = self._folders.get(folder, (0.0, None))
+        if state is None or until < time.monotonic():
+            state = self._found(folder)
+            if len(self._folders) >= MOST_FOLDERS:
+                self._folders.clear()
+            self._folders[folder] = (time.monotonic() + FOLDER_SECONDS, state)
+        return state
+
+    def with_roots(self, roots: tuple[str, ...]) -> State:
+        """The project of roots that were named: absolute, resolved folders."""
+        settings = msgspec.structs.replace(
+            self.first.settings, roots=roots, roots_from="--root", project=None
+        )
+        return self._state(settings)
+
+    def _found(self, folder: str) -> State:
+        home = self.first.settings.home or str(Path.home())
+        near = project_of(folder, home, ())
+        tree = near.tree if near.folder != os.path.realpath(home) else folder
+        found = discovered_roots(Path(tree), Path(home), environment())
+        roots, origin = (found, FOUND) if found else ((str(fixture_root()),), SHIPPED)
+        project = project_of(folder, home, roots)
+        settings = msgspec.structs.replace(
+            self.first.settings, roots=roots, roots_from=origin, project=project
+        )
+        return self._state(settings)
+
+    def _named(self, name: str, asking: Caller) -> State:
+        """By its name, its key, or a folder, which is believed of the user's own programs alone."""
+        if os.path.isabs(name) and asking.own:
+            return self.at(name)
+        for each in self.known.values():
+            if name in (each.name, each.key, each.folder):
+                return self._of_known(each)
+        raise NoSuchProject("There is no such project here.")
+
+    def _of_known(self, known: Known) -> State:
+        """Its tree that was asked last, else the one that it is known by."""
+        states = [state for (key, _), state in self._states.items() if key == known.key]
+        if states:
+            return max(states, key=lambda state: state.asked)
+        if not known.folder:
+            return self.with_roots(known.roots)
+        return self.at(known.folder)
+
+    def _state(self, settings: Settings) -> State:
+        place = (settings.project_key, settings.roots_digest)
+        state = self._states.get(place)
+        if state is None:
+            state = self.make(settings, self._refresh(settings))
+            self._place(settings, state)
+        return state
+
+    def _place(self, settings: Settings, state: State) -> None:
+        known = self._know(settings)
+        state.name = known.name
+        self._states[known.key, settings.roots_digest] = state
+
+    def _refresh(self, settings: Settings) -> Refresh:
+        """One for all projects of the same roots: they are read, watched and stored once."""
+        refresh = self._refreshes.get(settings.roots_digest)
+        if refresh is None:
+            refresh = self._refreshes[settings.roots_digest] = self.make_refresh(settings)
+        return refresh
+
+    # --- who is known ------------------------------------------------------------------------
+
+    def _know(self, settings: Settings) -> Known:
+        known = self.known.get(settings.project_key)
+        if known is None:
+            folder = settings.project.folder if settings.project else ""
+            roots = () if folder else settings.roots
+            name = free_name(settings, {each.name for each in self.known.values()})
+            known = Known(name, settings.project_key, folder, roots, self.clock())
+            self.known[known.key] = known
+            self._is_saved = False
+            if len(self.known) > MOST:
+                self._let_go()
+        return known
+
+    def _let_go(self) -> None:
+        """Forget whoever was not asked for the longest; what it has learnt stays in the store."""
+        own = self.first.settings.project_key
+        others = [known for known in self.known.values() if known.key != own]
+        oldest = min(others, key=lambda known: known.asked_at)
+        del self.known[oldest.key]
+        for place, state in list(self._states.items()):
+            if place[0] == oldest.key:
+                del self._states[place]
+                self._sleep(state)
+        for table in (self._folders, self._sessions):
+            table.clear()
+
+    def note_asked(self, state: State) -> None:
+        state.asked = time.monotonic()
+        known = self.known.get(state.settings.project_key)
+        if known is not None and self.clock() - known.asked_at > 1.0:
+            known.asked_at, self._is_saved = self.clock(), False
+
+    async def save(self) -> None:
+        """Keep what is known, where it has changed."""
+        if self._is_saved:
+            return
+        self._is_saved = True
+        for state in self._states.values():
+            if state.refresh.index and (known := self.known.get(state.settings.project_key)):
+                counts = state.refresh.index.manifest.counts
+                known.entries = {PLURAL[kind]: n for kind, n in counts.items()}
+        rows = list(self.known.values())
+        try:
+            await asyncio.to_thread(write_known, self.first.settings.data_dir, rows)
+        except OSError as error:
+            log.warning("the list of projects was not kept", extra={"reason": error.strerror})
+
+    # --- awake and asleep --------------------------------------------------------------------
+
+    async def wake(self, state: State) -> None:
+        """Have an index within PATIENCE, else the shared part of its roots until there is one."""
+        self.note_asked(state)
+        if state.refresh.index is not None or state is self.first:
+            return
+        build = self._begin(state.refresh)
+        if state.refresh.index is None:
+            part = shared_part(state.settings)
+            if part and state.shared_part is None:
+                settings = msgspec.structs.replace(state.settings, roots=part)
+                state.shared_part = self._refresh(settings)
+                if state.shared_part.index is None:
+                    self._begin(state.shared_part)
+            await asyncio.wait([build], timeout=PATIENCE)
+        if state.refresh.index is not None:
+            state.shared_part = None
+
+    def _begin(self, refresh: Refresh) -> asyncio.Task[Index]:
+        begun = refresh.wake()
+        if self.first.settings.watch:
+            self.first.file_watch.add(refresh)
+        return begun
+
+    def others(self) -> Iterator[State]:
+        """The states beside the first."""
+        return (state for state in list(self._states.values()) if state is not self.first)
+
+    def awake(self) -> list[State]:
+        """Those with an index in memory, the first before all."""
+        return [self.first, *(each for each in self.others() if each.refresh.index is not None)]
+
+    async def tend(self) -> None:
+        """Let sleep who was not asked for an hour, and keep the list."""
+        late = time.monotonic() - ASLEEP_AFTER
+        for state in self.others():
+            if state.asked < late and state.refresh.index is not None:
+                self._sleep(state)
+        await self.save()
+
+    def _sleep(self, state: State) -> None:
+        state.sleep()
+        sharing = [each for each in self._states.values() if each.refresh is state.refresh]
+        late = time.monotonic() - ASLEEP_AFTER
+        if any(each is self.first or each.asked >= late for each in sharing if each is not state):
+            return
+        self.first.file_watch.remove(state.refresh)
+        state.refresh.sleep()
+
+    async def stop(self) -> None:
+        own = self.first.refresh
+        others = [refresh for refresh in self._refreshes.values() if refresh is not own]
+        await asyncio.gather(*(refresh.stop() for refresh in others))
+        await self.save()
+
+
+def shared_part(settings: Settings) -> tuple[str, ...]:
+    """The roots that do not lie in the project's own tree: the user's level and plugins; () where
+    these are all roots, or none are."""
+    tree = settings.project.tree if settings.project else ""
+    part = tuple(root for root in settings.roots if tree and not f"{root}/".startswith(f"{tree}/"))
+    return part if len(part) < len(settings.roots) else ()

@@ -1,0 +1,217 @@
+"""Several projects in one server: who is meant, and what each of them sees."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx2 as httpx
+import pytest
+
+from orchestr8_index.app import make_state
+from orchestr8_index.catalog.generations import Refresh
+from orchestr8_index.config import Door, Settings, read_settings
+from orchestr8_index.serve import projects as rooms
+from orchestr8_index.serve.http import make_web
+from orchestr8_index.serve.keys import KeyFile
+from orchestr8_index.serve.state import State
+from orchestr8_index.serve.storekeeper import StoreKeeper
+
+from ..trees import agent, write_tree
+from .asking import Here, client, limits_of, living
+
+T = TypeVar("T")
+Asking = httpx.AsyncClient
+Work = Callable[[Asking, State], Awaitable[T]]
+FILES = {
+    ".claude/agents/own-helper.md": agent("own-helper", "Helps the user with zebras."),
+    "red/.git/HEAD": "",
+    "red/.claude/agents/red-painter.md": agent("red-painter", "Paints zebras red."),
+    "blue/.git/HEAD": "",
+    "blue/.claude/agents/blue-painter.md": agent("blue-painter", "Paints zebras blue."),
+    "bare/.git/HEAD": "",
+    "plain/.git/HEAD": "",
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return write_tree(tmp_path.resolve() / "home", FILES)
+
+
+def settings_in(home: Path, folder: str, *roots: str, door: Door | None = None) -> Settings:
+    found = read_settings(
+        roots, 0, str(home / "data"), environ={"MCP_WATCH": "false"}, cwd=home / folder, home=home
+    )
+    fields = {name: getattr(found, name) for name in found.__struct_fields__}
+    return Settings(**{**fields, "limits": limits_of(), "door": door or Door()})
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings, key: str) -> AsyncIterator[tuple[Asking, State]]:
+    state = make_state(settings, Refresh(settings, Here(settings)), StoreKeeper(settings))
+    app = make_web(state)
+    async with living(app), client(app) as asking:
+        asking.headers["authorization"] = f"Bearer {key}"
+        while (await asking.get("/health")).json()["status"] == "starting":
+            await asyncio.sleep(0.005)
+        yield asking, state
+
+
+def serve(settings: Settings, work: Work[T], key: str = "none") -> T:
+    async def run() -> T:
+        async with serving(settings, key) as (asking, state):
+            return await work(asking, state)
+
+    return asyncio.run(run())
+
+
+async def post(asking: Asking, text: str = "paint zebras", path: str = "/", **named: str) -> Any:
+    headers = {f"x-{name}": quote(value) for name, value in named.items()}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "queryAgents", "params": {"context": text}}
+    return (await asking.post(path, json=body, headers=headers)).json()
+
+
+async def names(asking: Asking, path: str = "/", **named: str) -> set[str]:
+    told = await post(asking, path=path, **named)
+    return {row["name"] for row in told["result"]["agents"]}
+
+
+RED, BLUE, OWN = "red-painter", "blue-painter", "own-helper"
+
+
+def test_a_request_is_answered_for_the_folder_that_it_comes_from(home: Path) -> None:
+    async def work(asking: Asking, state: State) -> None:
+        assert await names(asking) == {RED, OWN}
+        assert await names(asking, tree=str(home / "blue/src")) == {BLUE, OWN}
+        assert await names(asking, project=str(home / "blue")) == {BLUE, OWN}
+        assert await names(asking, project="blue") == await names(asking, "/p/blue") == {BLUE, OWN}
+        assert await names(asking, tree=str(home)) == {OWN}
+        assert await names(asking) == {RED, OWN}
+
+    serve(settings_in(home, "red"), work)
+
+
+def test_roots_that_were_named_are_one_project_wherever_somebody_works(home: Path) -> None:
+    async def work(asking: Asking, state: State) -> None:
+        assert await names(asking, tree=str(home / "blue")) == {RED}
+        assert await names(asking, project=str(home / "blue")) == {BLUE, OWN}
+        assert await names(asking, "/p/red") == {RED}
+
+    serve(settings_in(home, "red", ".claude"), work)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://127.0.0.1:3700"},
+        {"sec-fetch-site": "same-origin"},
+        {"x-forwarded-for": "203.0.113.9"},
+    ],
+)
+def test_a_folder_is_not_believed_of_a_page_or_of_what_a_proxy_passes_on(
+    home: Path, headers: dict[str, str]
+) -> None:
+    async def work(asking: Asking, state: State) -> None:
+        asking.headers.update(headers)
+        told = await post(asking, project=str(home / "blue"))
+        assert told["error"]["code"] in (-32034, -32600) and str(home) not in str(told)
+        assert len(state.projects.known) == 1
+
+    serve(settings_in(home, "red"), work)
+
+
+def test_a_key_names_the_projects_that_there_are(home: Path) -> None:
+    settings = settings_in(home, "red", door=Door(require_keys=True))
+    key = KeyFile(settings.data_dir).add("team", "admin")
+
+    async def work(asking: Asking, state: State) -> None:
+        assert (await post(asking, project=str(home / "blue")))["error"]["code"] == -32034
+        state.projects.at(str(home / "blue"))
+        assert await names(asking, project="blue") == {BLUE, OWN}
+        assert await names(asking, tree=str(home / "plain")) == {RED, OWN}
+
+    serve(settings, work, key)
+
+
+def test_what_is_below_a_projects_address_has_the_same_guard(home: Path) -> None:
+    async def work(asking: Asking, state: State) -> None:
+        foreign = {"host": "evil.example"}
+        assert (await asking.post("/p/red/reindex", headers=foreign)).status_code == 421
+        assert (await asking.post("/p/red/reindex")).json()["success"]
+        assert (await asking.get("/p/nobody/metrics")).status_code == 404
+        assert (await asking.get("/p/red/health")).json()["project"] == "red"
+
+    serve(settings_in(home, "red"), work)
+
+
+def test_projects_without_entries_of_their_own_share_one_index(home: Path) -> None:
+    async def work(asking: Asking, state: State) -> None:
+        bare, plain = (state.projects.at(str(home / name)) for name in ("bare", "plain"))
+        assert await names(asking, project="bare") == await names(asking, project="plain") == {OWN}
+        assert bare.refresh is plain.refresh and bare.index is not plain.index
+        assert bare.settings.project_key != plain.settings.project_key
+
+    serve(settings_in(home, "red"), work)
+
+
+def test_the_shared_part_answers_while_the_rest_is_built(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(asking: Asking, state: State) -> None:
+        await names(asking, tree=str(home))
+        monkeypatch.setattr(rooms, "PATIENCE", 0.05)
+        blue = state.projects.at(str(home / "blue"))
+        wait = asyncio.Event()
+        monkeypatch.setattr(blue.refresh, "prepare", lambda index: wait.wait())
+        told = (await post(asking, project="blue"))["result"]
+        assert told["partial"] and {row["name"] for row in told["agents"]} == {OWN}
+        wait.set()
+        while (told := (await post(asking, project="blue"))["result"]).get("partial"):
+            await asyncio.sleep(0.005)
+        assert {row["name"] for row in told["agents"]} == {BLUE, OWN}
+
+    serve(settings_in(home, "red"), work)
+
+
+def test_who_was_not_asked_for_an_hour_sleeps_and_wakes(home: Path) -> None:
+    async def work(asking: Asking, state: State) -> None:
+        await names(asking, project=str(home / "blue"))
+        blue = state.projects.at(str(home / "blue"))
+        blue.asked -= rooms.ASLEEP_AFTER + 1
+        await state.projects.tend()
+        assert blue.refresh.index is None and state.projects.awake() == [state]
+        assert await names(asking, project="blue") == {BLUE, OWN}
+
+    serve(settings_in(home, "red"), work)
+
+
+def test_the_list_outlives_the_server(home: Path) -> None:
+    async def meet(asking: Asking, state: State) -> None:
+        await names(asking, project=str(home / "blue"))
+
+    async def again(asking: Asking, state: State) -> None:
+        assert await names(asking, project="blue") == {BLUE, OWN}
+        assert state.projects.known[state.projects.at(str(home / "blue")).settings.project_key]
+
+    serve(settings_in(home, "red"), meet)
+    serve(settings_in(home, "red"), again)
+
+
+def test_the_one_not_asked_for_longest_makes_way(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms, "MOST", 2)
+
+    async def work(asking: Asking, state: State) -> None:
+        await names(asking, project=str(home / "blue"))
+        await names(asking, project=str(home / "bare"))
+        assert {known.name for known in state.projects.known.values()} == {"red", "bare"}
+        assert (await post(asking, project="blue"))["error"]["code"] == -32034
+        assert await names(asking, project=str(home / "blue")) == {BLUE, OWN}
+
+    serve(settings_in(home, "red"), work)

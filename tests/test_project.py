@@ -1,0 +1,66 @@
+"""Which project does a folder belong to?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestr8_index.project import find_project, project_of
+
+from .trees import write_tree
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A user's folder with a repository, a part of it, a worktree and a submodule."""
+    files = {
+        ".claude/agents/mine.md": "",
+        ".git/HEAD": "",
+        "notes/todo.md": "",
+        "repo/.git/HEAD": "ref: refs/heads/main",
+        "repo/.git/worktrees/fix/commondir": "../..\n",
+        "repo/.git/modules/part/HEAD": "",
+        "repo/src/deep/x.py": "",
+        "repo/web/.claude/agents/a.md": "",
+        "repo/part/.git": "gitdir: ../.git/modules/part\n",
+        "trees/fix/.git": "gitdir: {repo}/.git/worktrees/fix\n",
+        "trees/fix/web/.claude/agents/a.md": "",
+    }
+    written = {path: text.replace("{repo}", str(tmp_path / "repo")) for path, text in files.items()}
+    return write_tree(tmp_path, written).resolve()
+
+
+@pytest.mark.parametrize(
+    ("place", "folder", "tree", "repository"),
+    [
+        ("repo", "repo", "repo", "repo"),
+        ("repo/src/deep", "repo", "repo", "repo"),
+        ("repo/web", "repo/web", "repo/web", "repo"),
+        ("repo/src/gone/away", "repo", "repo", "repo"),
+        ("repo/part", "repo/part", "repo/part", "repo/part"),
+        ("trees/fix", "repo", "trees/fix", "repo"),
+        ("trees/fix/web", "repo/web", "trees/fix/web", "repo"),
+    ],
+)
+def test_the_nearest_marked_folder_is_the_project(
+    home: Path, place: str, folder: str, tree: str, repository: str
+) -> None:
+    found = find_project(str(home / place), str(home))
+    assert found == tuple(str(home / part) for part in (folder, tree, repository))
+
+
+@pytest.mark.parametrize("place", ["", "notes", "not/there"])
+def test_the_home_folder_is_no_project(home: Path, place: str) -> None:
+    assert find_project(str(home / place), str(home)) is None
+    assert project_of(str(home / place), str(home), ()).folder == str(home)
+
+
+def test_a_plain_folder_with_roots_of_its_own_is_one(home: Path) -> None:
+    notes = str(home / "notes")
+    assert project_of(notes, str(home), [f"{notes}/plugins"]).tree == notes
+
+
+def test_a_file_that_names_nothing_ends_nothing(home: Path) -> None:
+    (home / "trees/fix/.git").write_bytes(b"\xff\0" * 9000)
+    assert find_project(str(home / "trees/fix"), str(home))
