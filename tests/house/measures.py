@@ -11,7 +11,7 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 27_580,  # projects, hosts, lexicon, coordinate, attackers: owner and bent rows
+    "lines": 27_834,  # projects, hosts, lexicon, coordinate, attackers: owner and bent rows
     "files": 210,  # projects (3), places, manifests, client/agents and held, store/lease and notes
     "longest_file": 374,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal

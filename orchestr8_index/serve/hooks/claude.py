@@ -68,12 +68,8 @@ async def _answer(state: State, event: Payload) -> dict[str, Any]:
         return _denial(await _with_claims(state, event))
     report = _report(state, event)
     if report is not None:
-<<<<<<< HEAD
         kept = _unless_foreign(state, _as_indexed(state, report))
-=======
-        kept = _unless_foreign(state, report)
         state.events.publish(state.delegations.told(report))
->>>>>>> main
         await perform(state, "cacheDecision", msgspec.json.encode(kept))
     return _context("PostToolUse", await _with_claims(state, event))
 

@@ -61,7 +61,7 @@ class Delegations:
         if event.tool_name not in TOOLS or not ident:
             return None
         task = _task(event)
-        shown = (cut(_two_parts(task["agent"]), MOST_NAME), cut(task["text"], SHOWN))
+        shown = (cut(task["agent"], MOST_NAME), cut(task["text"], SHOWN))
         return Delegated("started", ident, *shown)
 
     def told(self, report: Report) -> Delegated:
