@@ -161,6 +161,7 @@ def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:
     from .serve.memory_limit import MemoryLimit
     from .serve.rate import Buckets
     from .serve.sessions import Sessions
+    from .serve.shares import Shares
 
     gate = Gate(
         limits=settings.limits,
@@ -173,6 +174,7 @@ def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:
         buckets=Buckets(settings.limits.rate),
         guesses=Buckets(GUESSES),
         sessions=Sessions(strict=settings.door.needs_keys),
+        shares=Shares(settings.limits),
         local_hash=hash_of(settings.local_key) if settings.local_key else "",
     )
     events.subscribe(KeyChanged, gate.key_changed)

@@ -88,6 +88,15 @@ class Limits(msgspec.Struct, frozen=True):
         int,
         _int(1, _MANY, "calls that wait for other agents, at most half the connections; then 503"),
     ] = 1000
+    max_streams: Annotated[
+        int, _int(1, _MANY, "event streams; more is 503. Of sessions over MCP as many are kept")
+    ] = 300
+    max_held_mb: Annotated[
+        int, _int(2, _MANY, "MB of bodies and answers under way, of all callers; more is 503")
+    ] = 24
+    max_batch_bytes: Annotated[
+        int, _int(1000, 1 << 30, "bytes of the answers of one batch; more calls of it are refused")
+    ] = 4_000_000
     head_seconds: Annotated[int, _int(1, _SECONDS, "for the headers to come; else 408")] = 10
     body_seconds: Annotated[int, _int(1, _SECONDS, "for the body to come; else 408")] = 30
     send_seconds: Annotated[int, _int(1, _SECONDS, "for an answer to be read")] = 30

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from .errors import BadSetting
 
+PROGRAM = "orchestr8-index"  # how it names itself to a server
 DEFAULT_PORT = 3700
 LOOPBACK = "127.0.0.1"
 DEFAULT_DATA_DIR = "~/.claude/mcp-server/data"

@@ -119,7 +119,7 @@ class _Intake:
     def _read(self, number: int, source: Source, place: bytes, card: Card | None, at: int) -> None:
         self.reading(number, source)
         root = self.scan.roots[source.root]
-        data, refusal = read_file(source, root, self.scan.limits.max_file_bytes)
+        data, refusal = read_file(source, self.scan.roots, self.scan.limits.max_file_bytes)
         stamp = stamp_of(source)
         if refusal is not None:
             self.found.parsed += 1

@@ -18,6 +18,7 @@ from ..places import MANIFESTS
 from ..records import Kind
 from ..roots import SETTINGS, installed_plugins, switched_off
 from ..text import clean
+from .opening import open_within
 from .walk import INSTALLED, Tree
 
 MANIFEST_KINDS: dict[str, Kind] = {"agents": "agent", "skills": "skill", "commands": "workflow"}
@@ -115,7 +116,7 @@ def _read_store(found: Manifests, root: str, folder: str) -> None:
 def _read_manifest(found: Manifests, tree: Tree, path: str, most: int) -> None:
     home = _home(path)
     try:
-        with open(f"{tree.root}/{path}", "rb") as file:
+        with open(open_within((tree.root,), tree.root, path), "rb") as file:
             said = json.loads(file.read(most + 1))
     except (OSError, ValueError, RecursionError) as error:
         found.troubles.append((path, f"the manifest cannot be read: {type(error).__name__}"))

@@ -12,6 +12,7 @@ from ..config import USUAL, ReadLimits
 from ..records import Finding, ResolvedRole, Role
 from ..text import clean, fold_name
 from .frontmatter import Hostile, load_strict
+from .opening import read_within
 from .parse import labels
 from .yaml_errors import describe
 
@@ -22,8 +23,7 @@ def read_registry(
     """The roles of one registry file; what cannot be read is a finding, never an exception."""
     most = limits.max_file_bytes
     try:
-        with open(f"{root}/{path}", "rb") as file:
-            data = file.read(most + 1)
+        data = read_within((root,), root, path, most)
         if len(data) > most:
             return [], [_trouble(path, None, f"the registry is over {most:,} bytes")]
         text = data.decode("utf-8", "replace")

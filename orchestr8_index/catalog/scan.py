@@ -18,6 +18,7 @@ from ..records import FileReport, Kind, Poison
 from ..text import as_utf8, clean, display
 from .layout import Layout, Place, read_layout
 from .manifests import is_below
+from .opening import read_within
 from .walk import File, Tree, file_of, is_markdown, walk
 
 SHARED_SKILLS = ".agents/skills"
@@ -198,14 +199,13 @@ def _mark_by_person(result: Scan, trees: list[Tree]) -> None:
     for number, source in enumerate(result.sources):
         beside = f"{source.path.rpartition('/')[0]}/{CODEX_META}".lstrip("/")
         if source.kind == "skill" and (source.root, beside) in meta:
-            if _IMPLICIT.search(_head(f"{result.roots[source.root]}/{beside}")):
+            if _IMPLICIT.search(_head(result.roots[source.root], beside)):
                 result.sources[number] = replace(source, by_person=True)
 
 
-def _head(path: str) -> str:
+def _head(root: str, path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(1 << 16)
+        return read_within((root,), root, path, 1 << 16).decode("utf-8", "replace")
     except OSError:
         return ""
 

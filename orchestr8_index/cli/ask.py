@@ -152,10 +152,12 @@ def doctor(settings: Settings, as_json: bool, every: bool) -> None:
     orchestr8-index doctor --root ~/my-plugins
     orchestr8-index doctor --json --all
     """
+    from ..catalog.skill_files import held_back
+
     settings = with_roots_of_server(settings)
     index, source = index_of(settings)
     report = generations_of(settings).files(index.generation)
-    findings = [*report.findings, *_lexicon(settings)]
+    findings = [*report.findings, *held_back(index), *_lexicon(settings)]
     counts = {**index.manifest.files, "findings": len(findings)}
     files = [file for file in report.files if every or file.is_entry]
     rows = [show.file_row(file) for file in files]

@@ -72,7 +72,8 @@ class Feed:
         """Within: a waiter that each change of `wanted` wakes. Raises as `wait` does."""
         if self.is_closed:
             raise _stopping()
-        if self.waiting >= self._most:
+        mine = sum(len(each) for o, each in self._owners.items() if _key(o) == _key(owner))
+        if self.waiting >= self._most or mine >= max(1, self._most // 2):
             raise Overloaded(f"{self._most:,} calls are waiting already.")
         waiter = Waiter()
         self._enter(owner, wanted, waiter)
@@ -142,3 +143,8 @@ def wanted_by(project: str, keys: Keys) -> Wanted:
     if keys.keys is not None:
         return [(project, key, False) for key in keys.keys]
     return [(project, keys.start, True)]
+
+
+def _key(owner: str) -> str:
+    """Of `key/agent`, or an agent without a key."""
+    return owner.partition("/")[0]

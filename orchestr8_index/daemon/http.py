@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ..environment import PROGRAM
 from .locate import Address
 
 CONNECT_SECONDS, PROBE_SECONDS, ANSWER_SECONDS = 0.25, 0.5, 60.0
@@ -44,6 +45,7 @@ class HttpClient:
         self.address, self._seconds, self._connect = address, seconds, connect
         self._free: list[http.client.HTTPConnection] = []
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        self._headers["User-Agent"] = PROGRAM  # which comes through where others are refused
         self._headers.update(headers)
         if address.key:
             self._headers["Authorization"] = f"Bearer {address.key}"

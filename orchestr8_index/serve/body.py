@@ -7,6 +7,7 @@ from collections.abc import Callable
 from starlette.types import Message, Receive
 
 from ..errors import BodyTooLarge, EncodingRefused
+from .shares import Account
 
 
 class Gone(Exception):
@@ -27,22 +28,26 @@ def too_large(most: int) -> BodyTooLarge:
 
 
 class Bounded:
-    """`receive`, which raises BodyTooLarge as soon as more than `most` bytes have come.
+    """`receive`, which raises BodyTooLarge as soon as more than `most` bytes have come, and
+    Overloaded where the account of the request cannot hold them.
 
     `come` is called with the last of them.
     """
 
     def __init__(
-        self, receive: Receive, most: int, come: Callable[[], None] = lambda: None
+        self, receive: Receive, most: int, own: Account, come: Callable[[], None] = lambda: None
     ) -> None:
         self._receive, self._left, self._most, self._come = receive, most, most, come
+        self._own = own
 
     async def __call__(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
-            self._left -= len(message.get("body", b""))
+            come = len(message.get("body", b""))
+            self._left -= come
             if self._left < 0:
                 raise too_large(self._most)
+            self._own.take_body(come)
             if not message.get("more_body", False):
                 self._come()
         return message

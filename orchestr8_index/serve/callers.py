@@ -21,7 +21,8 @@ class Caller(Struct, frozen=True):
 
     `agent` is what a caller without a key calls itself; `tree` the folder that it works in;
     `project` the one that it names. `own`: a program of this very user, who is believed what
-    folders there are.
+    folders there are. `share`: how much of a bound its kind may take; the hooks and the command
+    line come through a little longer than all others.
     """
 
     name: str = "local"
@@ -29,6 +30,7 @@ class Caller(Struct, frozen=True):
     keyed: bool = False
     agent: str = ""
     tree: str = ""
+    share: float = 0.9
     project: str = ""
     own: bool = False
 

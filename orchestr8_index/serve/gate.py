@@ -14,6 +14,7 @@ from .keys import Keys, hash_of_bytes
 from .memory_limit import MemoryLimit
 from .rate import Buckets
 from .sessions import Sessions
+from .shares import Shares
 
 OWN_NAME = "command line"
 
@@ -32,6 +33,7 @@ class Gate:
     buckets: Buckets
     guesses: Buckets
     sessions: Sessions
+    shares: Shares
     local_hash: str = ""
 
     @property
@@ -41,7 +43,7 @@ class Gate:
     def holder(self, token: bytes) -> Caller | None:
         """The holder of a key, or the command line of the user who runs this server."""
         if self.local_hash and hmac.compare_digest(hash_of_bytes(token), self.local_hash):
-            return Caller(OWN_NAME)
+            return Caller(OWN_NAME, share=1.0)
         return self.keys.caller_of(token)
 
     def key_changed(self, event: KeyChanged) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import re
 import time
@@ -17,6 +18,7 @@ from urllib.parse import unquote
 from msgspec.structs import replace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..environment import PROGRAM
 from ..errors import (
     HeadTooLarge,
     InternalError,
@@ -33,6 +35,7 @@ from .host_names import OF_BROWSERS, check_host, check_page
 from .keys import RELOAD_SECONDS
 from .send import send_error
 from .sessions import HEADER as SESSION
+from .shares import FREE_BYTES, NEAR, Account, account
 
 ONCE = frozenset(
     (
@@ -41,10 +44,12 @@ ONCE = frozenset(
     )
 )
 OPEN = frozenset({"/health/live"})  # answered without a key
+OURS = PROGRAM.encode()
 AGENT, TREE, PROJECT = b"x-agent", b"x-tree", b"x-project"
 ADDRESSED = "project"  # where the address of a request has named one
 FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
 CALM = frozenset({"/health", "/health/live", "/health/ready", "/metrics"})  # never shed
+MOST_PATH = 4096
 RIGHTS_OF = {"/reindex": "admin"}
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _AGENT = re.compile(r"[A-Za-z0-9._@/-]{0,100}")
@@ -65,9 +70,11 @@ class Guard:
         headers = dict(scope["headers"])
         ident = _ident(headers.get(CORRELATION, b"").strip())
         token = correlation_id.set(ident.decode())
-        response = _Response(scope, send, ident, self._gate)
+        own = Account(self._gate.shares, Caller(""))
+        response = _Response(scope, send, ident, self._gate, own)
+        holding = account.set(own)
         try:
-            self._check_load(scope)
+            self._check_load(scope, headers)
             await self._pass(scope, receive, response, headers)
         except RequestError as error:
             await self._refuse(scope, response, error)
@@ -83,6 +90,8 @@ class Guard:
             )
         finally:
             response.end()
+            own.close()
+            account.reset(holding)
             correlation_id.reset(token)
 
     async def _pass(
@@ -91,8 +100,9 @@ class Guard:
         gate, path = self._gate, scope["path"]
         self._check_head(scope, headers)
         asking = self._caller(scope, headers)
-        send.name = asking.name
+        send.own.who = asking
         if path not in CALM:
+            send.own.run()
             gate.buckets.charge(asking.name)
             gate.memory.check()
         gate.sessions.check(_value(headers, SESSION), asking.name)
@@ -100,7 +110,10 @@ class Guard:
         token = caller.set(asking)
         try:
             whole = Bounded(
-                receive, gate.limits.max_body, lambda: self._again(scope, headers, send)
+                receive,
+                gate.limits.max_body,
+                send.own,
+                lambda: self._again(scope, headers, send),
             )
             await self.app(scope, whole, send)
         finally:
@@ -129,7 +142,8 @@ class Guard:
             own = is_own(scope, headers) and holder.name == OWN_NAME
             return _described(replace(holder, keyed=True, own=own), scope, headers)
         if scope["path"] in OPEN or not (gate.needs_keys or (token and gate.keys.any)):
-            return _described(Caller(peer, own=is_own(scope, headers)), scope, headers)
+            described = Caller(peer, own=is_own(scope, headers), share=_share(scope, headers))
+            return _described(described, scope, headers)
         gate.guesses.charge(peer)
         raise Unauthorized("That key is not known." if token else "A key is needed here.")
 
@@ -138,17 +152,21 @@ class Guard:
         if time.perf_counter() - send.started > RELOAD_SECONDS:
             self._caller(scope, headers)
 
-    def _check_load(self, scope: Scope) -> None:
+    def _check_load(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Raises Overloaded, before anything else is looked at: refusing must cost little."""
-        state = scope.get("state", {})
-        if state.get("overloaded") and scope["path"] not in CALM:
+        state, most = scope.get("state", {}), self._gate.limits.max_running
+        running = state.get("running", 0)
+        if not running or scope["path"] in CALM:
+            return
+        if running >= math.ceil(most * _share(scope, headers)):
             state["lines"].refused += 1
+            state["overloaded"] = True
             raise Overloaded("More is asked than can be answered.")
 
     async def _refuse(self, scope: Scope, response: _Response, error: RequestError) -> None:
         self._gate.failed(error.code)
         if not isinstance(error, TooManyRequests | Overloaded):
-            who = response.name or (scope.get("client") or ("local",))[0]
+            who = response.own.who.name or (scope.get("client") or ("local",))[0]
             what = f"{scope['method']} {scope['path']}" if scope["path"] in RIGHTS_OF else "request"
             self._gate.audit.note(who, what, f"{error.status} {type(error).__name__}")
         if response.status:
@@ -159,26 +177,43 @@ class Guard:
 class _Response:
     """`send`, with the correlation id added and the outcome remembered for the log."""
 
-    def __init__(self, scope: Scope, send: Send, ident: bytes, gate: Gate) -> None:
+    def __init__(self, scope: Scope, send: Send, ident: bytes, gate: Gate, own: Account) -> None:
         self._scope, self._send, self._ident, self._gate = scope, send, ident, gate
-        self.started, self.status = time.perf_counter(), 0
-        self.name = ""
+        self.started, self.status, self.own = time.perf_counter(), 0, own
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
             headers = message.get("headers", ())
             message["headers"] = [*headers, (CORRELATION, self._ident)]
             for name, value in headers:
                 if value.startswith(b"text/event-stream"):
                     self._let_stream()
                 elif name == SESSION:
-                    self._gate.sessions.begin(value, self.name)
+                    self._gate.sessions.begin(value, self.own.who.name)
+                elif name == b"content-length":
+                    self.own.hold_answer(int(value))
+            self.status = message["status"]
+        elif "stream" in self._scope.get("state", {}):
+            await self._send_part(message)
+            return
         await self._send(message)
+
+    async def _send_part(self, message: Message) -> None:
+        """A part of a stream is held until its reader has taken it. Raises Overloaded."""
+        size = len(message.get("body", b""))
+        if size <= FREE_BYTES:
+            await self._send(message)
+            return
+        self.own.hold(size)
+        try:
+            await self._send(message)
+        finally:
+            self.own.let_go(size)
 
     def _let_stream(self) -> None:
         """An event stream stays for hours: it is no running request, and a stop ends it."""
         state = self._scope.setdefault("state", {})
+        self.own.stream()
         if "stream" not in state and "lines" in state:
             state["lines"].streams += 1
         state["stream"] = asyncio.current_task()
@@ -199,6 +234,14 @@ class _Response:
         log.log(level, "request", extra={**fields, "rpc": state.get("rpc_methods", "")})
 
 
+def _share(scope: Scope, headers: dict[bytes, bytes]) -> float:
+    """A hook disturbs nobody; the command line is how a person mends things."""
+    if (scope.get("client") or ("local",))[0] not in NEAR:
+        return 0.9
+    is_ours = headers.get(b"user-agent", b"").startswith(OURS)
+    return 1.0 if is_ours else 0.95 if scope["path"].startswith("/hooks/") else 0.9
+
+
 def _described(asking: Caller, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
     """With the name, the folder and the project that the caller gives. Raises InvalidRequest."""
     agent, *paths = [headers.get(name, b"").strip() for name in (AGENT, TREE, PROJECT)]
@@ -211,7 +254,8 @@ def _described(asking: Caller, scope: Scope, headers: dict[bytes, bytes]) -> Cal
     except UnicodeDecodeError:
         cure = "Percent-encode them."
         raise InvalidRequest("X-Agent, X-Tree and X-Project are UTF-8.", cure) from None
-    if not _AGENT.fullmatch(named.agent) or (tree and not os.path.isabs(tree)):
+    is_path = not tree or (len(tree) <= MOST_PATH and os.path.isabs(tree))
+    if not _AGENT.fullmatch(named.agent) or not is_path or len(project) > MOST_PATH:
         cure = "X-Agent: up to 100 letters, digits and . _ @ / -; X-Tree: an absolute path."
         raise InvalidRequest("X-Agent or X-Tree cannot be used.", cure)
     return named

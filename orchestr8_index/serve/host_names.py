@@ -70,6 +70,8 @@ def _is_own(origin: str, scope: Scope, names: frozenset[str]) -> bool:
 def _is_visit(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     """A link to the page itself, followed by a person: that changes nothing and loads nothing."""
     to_page = scope["method"] in ("GET", "HEAD") and scope["path"] == "/"
+    if "project" in scope.get("state", {}):  # whose index would be opened for it
+        return False
     is_top = headers.get(DEST, b"document").strip() == b"document"
     return to_page and is_top and headers.get(MODE, b"").strip() == b"navigate"
 

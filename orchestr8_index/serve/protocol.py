@@ -21,11 +21,13 @@ from ..config import Limits
 from ..errors import HeadTooLarge, InvalidRequest, Overloaded, RequestError, TooSlow
 from .callers import CORRELATION, correlation_id, new_ident
 from .send import error_body
+from .shares import account
 
 NEVER = float("inf")
 STREAM_SECONDS = 1.0
 SPARE = 64  # descriptors for everything but connections
 MOST_PIPELINED = 64  # requests that wait for the one before; what comes on top is not answered
+MOST_PIPED = 65_536  # bytes of them
 log = logging.getLogger("orchestr8.http")
 
 
@@ -58,9 +60,10 @@ class Lines:
     def count_waiting(self, more: int) -> None:
         """A call that waits for others is no running request, as an event stream is none."""
         self.streams += more
+        account.get().rest(ends=more < 0)
 
-    def is_full(self, tasks: int) -> bool:
-        return tasks - self.streams >= self.limits.max_running
+    def running(self, tasks: int) -> int:
+        return tasks - self.streams
 
     def make_room(self) -> bool:
         """End the connection that has been without a request for the longest time."""
@@ -74,6 +77,7 @@ class Wire(HttpToolsProtocol):
         super().__init__(*given, **named)
         self._lines = lines
         self._due = self._read_due = NEVER
+        self._piped = 0
         self._head = 0  # bytes of a head that is not yet whole, in reads before the last
         self._in_head = self._begun = self._ending = self._ignored = False
 
@@ -112,8 +116,9 @@ class Wire(HttpToolsProtocol):
         state: dict[str, Any] = self.scope["state"]
         state["lines"] = self._lines
         state["head_too_large"] = size > limits.max_head or len(self.headers) > limits.max_headers
-        state["overloaded"] = not self._answering and self._lines.is_full(len(self.tasks))
-        self._ending |= len(self.pipeline) >= MOST_PIPELINED
+        state["running"] = 0 if self._answering else self._lines.running(len(self.tasks))
+        self._piped = self._piped + size if self._answering else 0
+        self._ending |= len(self.pipeline) >= MOST_PIPELINED or self._piped > MOST_PIPED
         self._ignored = self._ending
         if not self._ignored:
             super().on_headers_complete()
@@ -123,8 +128,15 @@ class Wire(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def on_body(self, body: bytes) -> None:
-        if not self._ignored:
-            super().on_body(body)
+        if self._ignored:
+            return
+        if self.pipeline and self.cycle is self.pipeline[0][0]:
+            self._piped += len(body)
+            if self._piped > MOST_PIPED:
+                self.pipeline.popleft()
+                self._ending = self._ignored = True
+                return
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._due = NEVER

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-MOST, LATELY, WITHIN_SECONDS = 256, 160, 3600.0
+MOST, LATELY, WITHIN_SECONDS, MOST_BYTES = 256, 160, 3600.0, 4096
 Question = tuple[str, bytes]
 """(method, its params as JSON)."""
 
@@ -20,6 +20,8 @@ class RecentQuestions:
         self._asked_at: OrderedDict[Question, float] = OrderedDict()
 
     def note(self, method: str, params: bytes) -> None:
+        if len(params) > MOST_BYTES:
+            return
         question = (method, params)
         self._asked_at[question] = self._clock()
         self._asked_at.move_to_end(question)

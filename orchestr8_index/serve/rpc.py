@@ -13,7 +13,10 @@ from ..errors import InvalidRequest, ParseError, RequestError
 from .callers import caller
 from .calls import perform
 from .send import error_body
+from .shares import account
 from .state import State
+
+MOST_BYTES = 16_000_000  # of one answer: our own clients read no more
 
 
 class Call(Struct, frozen=True):
@@ -53,7 +56,10 @@ async def _reply_to_batch(state: State, body: bytes) -> Response:
     except RequestError as error:
         state.metrics.failed(error.code)
         return _failure(b"null", error)
-    replies = [await _next_reply(state, bytes(call)) for call in calls]
+    replies, room = list[Response](), state.settings.limits.max_batch_bytes
+    for call in calls:
+        replies.append(await _next_reply(state, bytes(call), room))
+        room -= len(replies[-1].body)
     bodies = [reply.body for reply in replies if reply.body]
     methods = ",".join(reply.methods for reply in replies)
     if not bodies:
@@ -69,13 +75,13 @@ def _check_batch(state: State, calls: int) -> None:
     state.gate.buckets.charge(caller.get().name, calls - 1)
 
 
-async def _next_reply(state: State, body: bytes) -> Response:
+async def _next_reply(state: State, body: bytes, room: int) -> Response:
     """Others get their turn between the calls of a batch."""
     await asyncio.sleep(0)
-    return await _reply_to_one(state, body)
+    return await _reply_to_one(state, body, room)
 
 
-async def _reply_to_one(state: State, body: bytes) -> Response:
+async def _reply_to_one(state: State, body: bytes, room: int = MOST_BYTES) -> Response:
     ident = b"null"
     notified = False
     try:
@@ -87,10 +93,26 @@ async def _reply_to_one(state: State, body: bytes) -> Response:
         return Response(b"", 204) if notified else _failure(ident, error)
     try:
         raw = b"{}" if isinstance(call.params, UnsetType) else bytes(call.params)
-        reply = Response(_success(ident, await perform(state, name, raw)), 200, name)
+        result = await perform(state, name, raw)
+        _check_size(state, len(result), room)
+        reply = Response(_success(ident, result), 200, name)
     except RequestError as error:
         reply = _failure(ident, error, name)
     return Response(b"", 204, name) if notified else reply
+
+
+def _check_size(state: State, size: int, room: int) -> None:
+    """Raises InvalidRequest for what the answer has no room for, and Overloaded where the answers
+    of all have none."""
+    try:
+        if size > room:
+            said = "The answers of this request are too large together."
+            raise InvalidRequest(said, "Ask for less at once: fewer calls, max_tokens, a limit.")
+        if room < MOST_BYTES:
+            account.get().hold(size)
+    except RequestError as error:
+        state.metrics.failed(error.code)
+        raise
 
 
 def _read_call(body: bytes) -> Call:

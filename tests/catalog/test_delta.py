@@ -81,9 +81,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths that are opened from now on."""
     paths: list[str] = []
 
-    def noting(source: Source, root: str, most: int) -> tuple[bytes, FileReport | None]:
+    def noting(
+        source: Source, roots: tuple[str, ...], most: int
+    ) -> tuple[bytes, FileReport | None]:
         paths.append(source.path)
-        return read_file(source, root, most)
+        return read_file(source, roots, most)
 
     monkeypatch.setattr(module, "read_file", noting)
     return paths

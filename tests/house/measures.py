@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 27_834,  # projects, hosts, lexicon, coordinate, attackers: owner and bent rows
-    "files": 210,  # projects (3), places, manifests, client/agents and held, store/lease and notes
+    "lines": 28_414,  # places of hosts; projects, hosts, lexicon, coordinate, attackers: owner, bent rows, shares
+    "files": 214,  # projects (3), places, manifests, agents, held, lease, notes, shares, opening, …
     "longest_file": 374,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
     "names_of_two_classes": 17,  # as measured; coordinate/ has names of its own; the goal is none

@@ -98,6 +98,7 @@ VISIT = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetc
         ("POST", "/", {}, False),
         ("GET", "/health", {}, False),
         ("GET", "/mcp", {}, False),
+        ("GET", "/p/other/", {}, False),
     ],
 )
 def test_a_link_may_lead_to_the_page_alone(

@@ -12,6 +12,8 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
+from msgspec import Struct
 from starlette.types import Message, Receive, Scope, Send
 
 from ...errors import EncodingRefused, InvalidRequest, McpAway, NoSuchAddress
@@ -21,12 +23,14 @@ from ..host_names import is_json
 from ..rpc import check_text
 from ..send import send_error
 from ..sessions import HEADER
+from ..shares import account
 from ..state import State
 
 if TYPE_CHECKING:
     from .server import Face
 
 RETRY_SECONDS = 5.0
+MOST_FIRST, MOST_NAME = 8192, 200
 CLOSED = "The server is not serving MCP now: it is starting or stopping."
 FAILED = "MCP cannot be served: {0}."
 CURE = "Install the packages of requirements.lock; JSON-RPC works."
@@ -63,7 +67,7 @@ class McpRoute:
             await self._life
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope.setdefault("state", {})
+        scope.setdefault("state", {})["account"] = account.get()
         headers = [(name, value.strip()) for name, value in scope["headers"]]  # httptools does not
         scope = {**scope, "headers": headers}
         if self._face is None:
@@ -71,6 +75,7 @@ class McpRoute:
         if scope["method"] == "POST":  # read as every body is: what is refused is so here, too
             body = await read_body(receive)
             check_text(body)
+            scope["state"]["begins"] = begins_session(body)
             receive = Again(body, receive)
         face = await self._opened()
         if face is None:
@@ -124,6 +129,38 @@ def _check_first(method: str, headers: dict[bytes, bytes]) -> None:
         raise InvalidRequest("A session is begun with a POST.", "POST initialize.")
     if not is_json(headers):
         raise EncodingRefused("MCP comes as application/json.", "Say so in Content-Type.")
+
+
+class Named(Struct):
+    name: str = ""
+
+
+class FirstParams(Struct):
+    client: Named | None = msgspec.field(default=None, name="clientInfo")
+
+
+class FirstCall(Struct):
+    """What a session keeps as long as it lives."""
+
+    method: str = ""
+    params: FirstParams | None = None
+
+
+def begins_session(body: bytes) -> bool:
+    """Raises InvalidRequest for an `initialize` that says more of a client than is kept."""
+    try:
+        call = _FIRST.decode(body)
+    except msgspec.ValidationError:
+        return False  # which the SDK refuses in its own words
+    client = call.params.client if call.params else None
+    is_long = len(body) > MOST_FIRST or (client and len(client.name) > MOST_NAME)
+    if call.method == "initialize" and is_long:
+        said = f"A client says who it is in {MOST_FIRST:,} bytes; its name has {MOST_NAME} at most."
+        raise InvalidRequest(said, "Send less in initialize.")
+    return call.method == "initialize"
+
+
+_FIRST = msgspec.json.Decoder(FirstCall)
 
 
 class McpRoutes:

@@ -27,6 +27,7 @@ LONGEST_DESCRIPTION = 300
 ARGUMENTS = "arguments"
 NOT_FOR_PEOPLE = ("model", "nobody")
 PLACE = "$ARGUMENTS"
+MOST_TEXT = 2_000_000  # characters, with the arguments wherever the command wants them
 _NUMBERED = re.compile(r"\$([1-9])(?!\d)")
 
 
@@ -45,7 +46,10 @@ class Prompts:
         if place is None:
             cure = "List the prompts for those that are."
             raise MCPError(INVALID_PARAMS, f"There is no prompt {params.name[:100]!r}. {cure}")
-        text = filled(segment.text(place).strip(), (params.arguments or {}).get(ARGUMENTS, ""))
+        whole, given = segment.text(place).strip(), (params.arguments or {}).get(ARGUMENTS, "")
+        if len(whole) + whole.count("$") * len(given) > MOST_TEXT:
+            raise MCPError(INVALID_PARAMS, "The arguments are too long for this prompt. Cut them.")
+        text = filled(whole, given)
         message = PromptMessage(role="user", content=TextContent(text=text))
         description = segment.entry(place).description or None
         return GetPromptResult(description=description, messages=[message])

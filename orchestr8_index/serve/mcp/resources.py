@@ -78,7 +78,7 @@ class Resources:
             text: str | None = _json(describe(self._state))
         elif uri == PATTERNS:
             text = _json(patterns(self._state))
-        elif file := await self._skills.read(uri):
+        elif file := await self._skills.read(uri, ctx):
             return file
         else:
             text, kind = entry_text(self._state.index, uri), MARKDOWN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from mcp.server.caching import CacheHint
@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from ... import __version__
 from ...errors import RequestError
+from ..callers import caller
 from ..state import State
 from .prompts import Prompts
 from .resources import Resources
@@ -25,7 +26,6 @@ from .subscriptions import Subscriptions
 from .tools import INSTRUCTIONS, Tools
 
 NAME, TITLE = "orchestr8", "Orchestr8 Index"
-MAX_SESSIONS = 1000
 IDLE_SECONDS = 1800.0  # then a session ends: a host that crashed never ends its own
 CACHE_MS = {
     "server/discover": 3_600_000,
@@ -55,23 +55,44 @@ class Face:
 
     def __init__(self, state: State) -> None:
         self.subscriptions = Subscriptions(state)
+        self._gate, self._most = state.gate, state.settings.limits.max_streams
         self._sessions = StreamableHTTPSessionManager(
             make_server(state, self.subscriptions),
             max_request_body_size=state.settings.limits.max_body,
-            max_sessions=MAX_SESSIONS,
+            max_sessions=self._most,
             session_idle_timeout=IDLE_SECONDS,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["state"].get("begins"):
+            await self._make_room()
         await self._sessions.handle_request(scope, receive, send)
+
+    async def _make_room(self) -> None:
+        """A host that lost its session begins another; one that is refused cannot do anything."""
+        sessions, who = self._gate.sessions, caller.get()
+        faces = {ident: face for face in sessions.faces for ident in face.open}
+        most_of_one = self._gate.shares.streams.part_of(who)
+        if ident := sessions.makes_way(faces, self._most, most_of_one, who.name):
+            await faces[ident].end(ident)
+
+    @property
+    def open(self) -> Collection[str]:
+        """The idents of its sessions."""
+        return self._sessions._server_instances  # there is no public way to them
+
+    async def end(self, ident: str) -> None:
+        await self._sessions._discard_session(ident, self._sessions._server_instances[ident])
 
     @contextlib.asynccontextmanager
     async def life(self) -> AsyncIterator[None]:
         self.subscriptions.begin()
+        self._gate.sessions.faces.append(self)
         try:
             async with self._sessions.run():
                 yield
         finally:
+            self._gate.sessions.faces.remove(self)
             self.subscriptions.end()
 
 

@@ -14,9 +14,8 @@ import hashlib
 import mimetypes
 import os
 import re
-import stat
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -32,22 +31,22 @@ from mcp_types import (
 )
 
 from ...catalog.index import Index
-from ...catalog.walk import IGNORED
+from ...catalog.skill_files import MANIFEST, HeldBack, SkillFile, SkillFolder, Unfit
 from ...config import USUAL, ReadLimits
 from ...records import Entry
 from ..state import State
 from .addresses import encoded, page
-from .tools import Ctx
+from .tools import COPIES, Ctx, hold
 
 if TYPE_CHECKING:
     from ...catalog.frontmatter import TextLoader
 
 EXTENSION = "io.modelcontextprotocol/skills"
 SETTINGS = {"directoryRead": True}
-SCHEME, PAGE, MANIFEST = "skill://", 50, "SKILL.md"
+SCHEME, PAGE = "skill://", 50
 FOLDER, MARKDOWN, BYTES = "inode/directory", "text/markdown", "application/octet-stream"
 FRESH = {"ttlMs": 0, "cacheScope": "private"}  # files change without a new generation
-MOST_FILES, MOST_BYTES = 512, 16 * 1024 * 1024  # of a folder, which every host takes
+MOST_READ = 4_000_000  # bytes of a file that is served whole
 _NAME = re.compile(r"(?!.*--)[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _SCALARS: tuple[tuple[str, str, str, Callable[[str], Any] | None], ...] = (
     ("null", "~nN", r"~|null|Null|NULL|", None),
@@ -64,10 +63,6 @@ class SkillParams(RequestParams):
 
 class DirectoryParams(PaginatedRequestParams):
     uri: str
-
-
-class Unfit(Exception):
-    """The folder holds no skill as the protocol wants it; the message says why."""
 
 
 class Skills:
@@ -95,9 +90,12 @@ class Skills:
         if entry is None or not _may_serve(entry):
             return None
         try:
-            files = {file.path: file for file in files_of(_folder(index, entry))}
-            fields = read_fields(read_file(files[MANIFEST].full), self._state.settings.reading)
-            resources = [_digested(_root(entry), file) for file in files.values()]
+            folder = SkillFolder(index, entry)
+            files = {file.path: file for file in folder.files()}
+            header = b"".join(folder.read(files[MANIFEST]))
+            fields = read_fields(header, self._state.settings.reading)
+            told = [_digested(_root(entry), folder, file) for file in files.values()]
+            resources = [each for each in told if each]
         except Unfit:
             return None
         uri = f"{_root(entry)}/{MANIFEST}"
@@ -111,11 +109,14 @@ class Skills:
         uri, description = f"{_root(entry)}/{MANIFEST}", entry.description
         return [Resource(uri=uri, name=entry.name, description=description, mime_type=MARKDOWN)]
 
-    async def read(self, uri: str) -> ReadResourceResult | None:
+    async def read(self, uri: str, ctx: Ctx | None = None) -> ReadResourceResult | None:
         """A file of a skill; None for an address that is none of this scheme."""
         if not uri.startswith(SCHEME):
             return None
-        contents = await asyncio.to_thread(_contents, self._state.index, uri)
+        found = await asyncio.to_thread(Contents, self._state.index, uri)
+        if ctx is not None and found.file:
+            hold(ctx, COPIES * min(found.file.size, MOST_READ))
+        contents = await asyncio.to_thread(found.read)
         if contents is None:
             raise _unknown(uri, "resource")
         return ReadResourceResult(contents=[contents])
@@ -154,104 +155,77 @@ def _unknown(uri: str, what: str) -> MCPError:
     return MCPError(INVALID_PARAMS, sentence, {"uri": uri})
 
 
-class File(NamedTuple):
-    """`path` is relative to the skill's folder, with `/`; `full` is where the file lies."""
-
-    path: str
-    full: str
-    size: int
-
-    @property
-    def quoted(self) -> str:
-        return quote(os.fsencode(self.path))
+def quoted(path: str) -> str:
+    return quote(os.fsencode(path))
 
 
-def files_of(folder: str) -> list[File]:
-    """The files of a skill, by path. Raises Unfit for one that is gone or more than hosts take."""
-    files, total = list[File](), 0
-    for file in _walk(folder, ""):
-        files.append(file)
-        total += file.size
-        if len(files) > MOST_FILES or total > MOST_BYTES:
-            raise Unfit("The folder holds more than hosts take.")
-    if all(file.path != MANIFEST for file in files):
-        raise Unfit("There is no SKILL.md any more.")
-    return sorted(files)
-
-
-def _walk(root: str, within: str) -> Iterator[File]:
-    try:
-        items = sorted(os.scandir(f"{root}/{within}"), key=lambda item: item.name)
-    except OSError:
-        return
-    for item in items:
-        path = f"{within}{item.name}"
-        try:
-            status = item.stat(follow_symlinks=False)
-        except OSError:
-            continue
-        if stat.S_ISDIR(status.st_mode) and item.name not in IGNORED:
-            yield from _walk(root, f"{path}/")
-        elif stat.S_ISREG(status.st_mode):
-            yield File(path, f"{root}/{path}", status.st_size)
-
-
-def read_file(full: str) -> bytes:
-    """Raises Unfit where the file is gone or has grown beyond the limit."""
-    try:
-        descriptor = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except (OSError, ValueError):
-        raise Unfit("The file cannot be read.") from None
-    with open(descriptor, "rb") as file:
-        data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise Unfit("The file is larger than hosts take.")
-    return data
-
-
-def _folder(index: Index, entry: Entry) -> str:
-    return os.path.dirname(os.path.join(index.manifest.roots[entry.root], entry.path))
-
-
-def _files_at(index: Index, uri: str) -> tuple[str, str, list[File]]:
-    """(address of the skill, path within it, its files); no files where there is no skill."""
+def _files_at(index: Index, uri: str) -> tuple[Entry | None, str, list[SkillFile]]:
+    """(the skill, path within it, its files); no files where there is no skill."""
     entry, path = locate(index, uri) or (None, "")
     try:
-        files = files_of(_folder(index, entry)) if entry else []
+        files = SkillFolder(index, entry).files() if entry else []
     except Unfit:
         files = []
-    return _root(entry) if entry else "", path, files
+    return entry, path, files
 
 
-def _digested(root: str, file: File) -> dict[str, Any]:
-    data = read_file(file.full)
-    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    return {"uri": f"{root}/{file.quoted}", "digest": digest, "size": len(data)}
-
-
-def _contents(index: Index, uri: str) -> TextResourceContents | BlobResourceContents | None:
-    _, path, files = _files_at(index, uri)
-    file = next((each for each in files if each.quoted == path), None)
+def _digested(root: str, folder: SkillFolder, file: SkillFile) -> dict[str, Any] | None:
+    """None for a file that holds a key."""
+    digest, size = hashlib.sha256(), 0
     try:
-        data = read_file(file.full) if file else None
-    except Unfit:
-        data = None
-    if file is None or data is None:
+        for piece in folder.read(file):
+            digest.update(piece)
+            size += len(piece)
+    except HeldBack:
         return None
-    kind = _mime_type(file.path)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        blob = base64.b64encode(data).decode()
-        return BlobResourceContents(uri=uri, mime_type=kind, blob=blob)
-    kind = "text/plain" if kind == BYTES else kind
-    return TextResourceContents(uri=uri, mime_type=kind, text=text)
+    said = f"sha256:{digest.hexdigest()}"
+    return {"uri": f"{root}/{quoted(file.path)}", "digest": said, "size": size}
+
+
+class Contents:
+    """One file of a skill, found in the folder's own list; `file` is None where there is none."""
+
+    def __init__(self, index: Index, uri: str) -> None:
+        self._uri = uri
+        entry, path, files = _files_at(index, uri)
+        self.file = next((each for each in files if quoted(each.path) == path), None)
+        self._folder = SkillFolder(index, entry) if entry else None
+
+    def read(self) -> TextResourceContents | BlobResourceContents | None:
+        """What is too large to be carried is told by size, digest and path instead."""
+        if self.file is None or self._folder is None:
+            return None
+        try:
+            if self.file.size > MOST_READ:
+                return self._told(self._folder, self.file)
+            return self._whole(b"".join(self._folder.read(self.file, MOST_READ)), self.file.path)
+        except Unfit:
+            return None
+
+    def _told(self, folder: SkillFolder, file: SkillFile) -> TextResourceContents | None:
+        told = _digested("", folder, file)
+        if told is None:
+            return None
+        said = {"size": told["size"], "digest": told["digest"], "path": folder.place(file)}
+        text = msgspec.json.encode(said).decode()
+        return TextResourceContents(uri=self._uri, mime_type="application/json", text=text)
+
+    def _whole(self, data: bytes, path: str) -> TextResourceContents | BlobResourceContents:
+        kind = _mime_type(path)
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            blob = base64.b64encode(data).decode()
+            return BlobResourceContents(uri=self._uri, mime_type=kind, blob=blob)
+        kind = "text/plain" if kind == BYTES else kind
+        return TextResourceContents(uri=self._uri, mime_type=kind, text=text)
 
 
 def _children(index: Index, uri: str) -> list[dict[str, Any]]:
-    root, path, files = _files_at(index, uri)
-    within = f"{path}/" if path else ""
-    below = [file.quoted[len(within) :] for file in files if file.quoted.startswith(within)]
+    entry, path, files = _files_at(index, uri)
+    within, root = f"{path}/" if path else "", _root(entry) if entry else ""
+    paths = [quoted(file.path) for file in files]
+    below = [each[len(within) :] for each in paths if each.startswith(within)]
     names = dict.fromkeys(name.split("/")[0] + "/" * ("/" in name) for name in below)
     return [_child(f"{root}/{within}", name) for name in names]
 

@@ -7,6 +7,7 @@ one address at a time and is told on its session's stream; since then it listens
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -31,13 +32,15 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 
+from ..callers import Caller, caller
 from ..events import Event, GenerationSwapped, Learnt
 from ..state import State
 from .addresses import INDEX, PATTERNS, entry_at
 from .skills import locate
 from .tools import Ctx
 
-MOST_WATCHED, MOST_LISTENERS = 1000, 1000  # addresses of one client; clients that listen
+MOST_WATCHED = 1000  # addresses of one client
+MOST_ADDRESS = 2000  # characters
 PATIENCE = 5.0  # seconds that a client may take to read its notifications
 
 
@@ -46,6 +49,7 @@ class Subscriber:
     """A client, and for each address that it watches what that held when last looked at."""
 
     send: Callable[[ServerEvent], Awaitable[None]]
+    who: Caller
     watched: dict[str, str] = field(default_factory=dict)
 
 
@@ -56,6 +60,7 @@ class Subscriptions:
         self._listeners: dict[ListenHandler, Subscriber] = {}
         self._ends: list[Callable[[], None]] = []
         self._telling: set[asyncio.Task[None]] = set()
+        self._share = state.gate.shares.watched
 
     def begin(self) -> None:
         events = self._state.events
@@ -72,38 +77,52 @@ class Subscriptions:
         self._session(ctx)
 
     async def subscribe(self, ctx: Ctx, params: SubscribeRequestParams) -> EmptyResult:
-        watched = self._session(ctx).watched
-        if len(watched) >= MOST_WATCHED:
-            raise MCPError(INVALID_PARAMS, "That is one address too many. Unsubscribe from some.")
-        watched.setdefault(params.uri, self.content(params.uri))
+        subscriber = self._session(ctx)
+        if params.uri not in subscriber.watched:
+            if len(subscriber.watched) >= MOST_WATCHED:
+                said = "That is one address too many. Unsubscribe from some."
+                raise MCPError(INVALID_PARAMS, said)
+            self._watch(subscriber, [params.uri])
         return EmptyResult()
 
     async def unsubscribe(self, ctx: Ctx, params: UnsubscribeRequestParams) -> EmptyResult:
-        self._session(ctx).watched.pop(params.uri, None)
+        subscriber = self._session(ctx)
+        if subscriber.watched.pop(params.uri, None) is not None:
+            self._share.give(subscriber.who)
         return EmptyResult()
+
+    def _watch(self, subscriber: Subscriber, uris: list[str]) -> None:
+        """Raises MCPError, and Overloaded where a caller, or all of them, watch too many."""
+        if any(len(uri) > MOST_ADDRESS for uri in uris):
+            raise MCPError(INVALID_PARAMS, f"An address has {MOST_ADDRESS:,} characters at most.")
+        self._share.take(subscriber.who, len(uris))
+        subscriber.watched |= {uri: self.content(uri) for uri in uris}
+
+    def _leave(self, subscriber: Subscriber) -> None:
+        self._share.give(subscriber.who, len(subscriber.watched))
 
     async def listen(
         self, ctx: Ctx, params: SubscriptionsListenRequestParams
     ) -> SubscriptionsListenResult:
-        if len(self._listeners) >= MOST_LISTENERS:
-            raise MCPError(INVALID_PARAMS, "Too many clients are listening. Ask again later.")
         uris = (params.notifications.resource_subscriptions or [])[:MOST_WATCHED]
         bus = InMemorySubscriptionBus()
-        listener = ListenHandler(bus)
-        watched = {uri: self.content(uri) for uri in uris}
-        self._listeners[listener] = Subscriber(bus.publish, watched)
+        listener, subscriber = ListenHandler(bus), Subscriber(bus.publish, caller.get())
+        self._watch(subscriber, list(dict.fromkeys(uris)))
+        self._listeners[listener] = subscriber
         try:
             return await listener(ctx, params)
         finally:
             del self._listeners[listener]
+            self._leave(subscriber)
 
     def _session(self, ctx: Ctx) -> Subscriber:
         connection = ctx.session._connection  # the context does not hand it out yet
         subscriber = self._sessions.get(id(connection))
         if subscriber is None:
-            subscriber = Subscriber(lambda event: _notify(connection, event))
-            self._sessions[id(connection)] = subscriber
+            send = functools.partial(_notify, connection)
+            subscriber = self._sessions[id(connection)] = Subscriber(send, caller.get())
             connection.exit_stack.callback(self._sessions.pop, id(connection))
+            connection.exit_stack.callback(self._leave, subscriber)
         return subscriber
 
     def content(self, uri: str) -> str:

@@ -17,6 +17,7 @@ from ...methods import METHODS
 from ...search.confidence import DOUBTFUL
 from ...table import Method
 from ..calls import perform
+from ..shares import FREE_BYTES
 from ..state import State
 from .results import slim
 from .schemas import input_schema, output_schema
@@ -39,6 +40,7 @@ CLIENTS = {
     "antigravity": "antigravity",
 }
 """Parts of the names by which hosts say who they are."""
+COPIES = 4  # of a result, on its way into two members of an answer
 WHOLE = {"resultType": "complete"}
 ERROR = "orchestr8/error"
 INSTRUCTIONS = f"""\
@@ -86,7 +88,9 @@ class Tools:
             ctx.request.scope.setdefault("state", {})["rpc_methods"] = method.short
         try:
             raw = encoded(_for_a_model(method, params.arguments or {}, asking_host(ctx)))
-            result = slim(method, await perform(self._state, method.name, raw))
+            performed = await perform(self._state, method.name, raw)
+            hold(ctx, COPIES * len(performed))
+            result = slim(method, performed)
         except RequestError as error:
             return _failed(error)
         return _answered(result)
@@ -104,6 +108,13 @@ def _for_a_model(method: Method, arguments: dict[str, Any], host: str) -> dict[s
     fields = method.params.__struct_fields__
     asker = {"user_only": False, **({"host": host} if host else {})}
     return {**{name: said for name, said in asker.items() if name in fields}, **arguments}
+
+
+def hold(ctx: Ctx, amount: int) -> None:
+    """Of what the answer of this request will take. Raises Overloaded."""
+    own = ctx.request.scope["state"].get("account") if ctx.request is not None else None
+    if own is not None and amount > COPIES * FREE_BYTES:
+        own.hold(amount)
 
 
 def encoded(arguments: dict[str, Any]) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,14 +16,13 @@ from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import PaginatedRequestParams
 
+from orchestr8_index.catalog.skill_files import Unfit
 from orchestr8_index.serve.mcp.server import make_server
 from orchestr8_index.serve.mcp.skills import (
-    MOST_FILES,
+    MOST_READ,
     DirectoryParams,
     SkillParams,
     Skills,
-    Unfit,
-    files_of,
     read_fields,
 )
 from orchestr8_index.serve.mcp.subscriptions import Subscriptions
@@ -168,12 +168,25 @@ def test_a_skill_that_is_gone_is_refused(make_skills: MakeSkills) -> None:
         run(skills.get(None, SkillParams(uri=f"{ROOT}/SKILL.md")))  # type: ignore[arg-type]
 
 
-def test_a_folder_of_too_many_files_is_not_served(tmp_path: Path) -> None:
-    for number in range(MOST_FILES):
-        (tmp_path / f"{number}.txt").touch()
-    with pytest.raises(Unfit):
-        (tmp_path / "SKILL.md").touch()
-        files_of(str(tmp_path))
+def test_a_key_is_neither_listed_nor_read(make_skills: MakeSkills) -> None:
+    key = "-----BEGIN PRIVATE KEY-----\n" + "MIIEvQIBADANBgkq\n" * 12
+    below = "skills/knots/references"
+    skills, _ = make_skills({**FILES, f"{below}/.env": "A=1", f"{below}/old.txt": key})
+    assert len(listed(skills)[0]["resources"]) == 3
+    for name in (".env", "old.txt"):
+        with pytest.raises(MCPError):
+            run(skills.read(f"{ROOT}/references/{name}"))
+
+
+def test_a_large_file_is_told_by_size_digest_and_path(make_skills: MakeSkills) -> None:
+    data = b"\0" * (MOST_READ + 1)
+    skills, _ = make_skills({**FILES, "skills/knots/assets/big.bin": data})
+    (told,) = run(skills.read(f"{ROOT}/assets/big.bin")).contents
+    assert json.loads(told.text) == {
+        "size": len(data),
+        "digest": f"sha256:{hashlib.sha256(data).hexdigest()}",
+        "path": "skills/knots/assets/big.bin",
+    }
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_who_has_left_is_forgotten(meeting: Meeting) -> None:
         await client.subscribe_resource(ONE)
 
     before_2026(meeting, act)
-    assert not meeting.changes._sessions
+    assert not meeting.changes._sessions and not meeting.changes._share.taken
 
 
 def test_a_listener_hears_what_it_asked_for(meeting: Meeting) -> None:

@@ -1,0 +1,199 @@
+"""Which files of a skill's folder may a host have? Its scripts, references and assets; no secrets.
+
+Held back is what begins with a dot, and what looks like a key or a password by its name or its
+first bytes. Where a SKILL.md lies at the top of a whole tree, or of a plugin, only what lies in
+scripts/, references/ and assets/ is the skill's. Links are not followed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ..records import Entry, Finding
+from ..text import display
+from .index import Index
+from .opening import FOLDER, open_within
+from .walk import IGNORED, KIND_FOLDERS
+
+MANIFEST, OWN_FOLDERS = "SKILL.md", frozenset({"scripts", "references", "assets"})
+MOST_FILES, MOST_BYTES = 1000, 16 * 1024 * 1024  # of a folder, which every host takes
+MOST_SEEN, MOST_DEPTH = 10_000, 40  # with those that are not served
+LOOKED_AT, MOST_TOLD = 1 << 20, 5
+_OF_A_TREE = KIND_FOLDERS | {".claude-plugin"}
+_DATA = r"(?:\.(?:txt|json|ya?ml|toml|ini|cfg|conf|config|properties|xml|csv|tsv|db|dat|enc))?"
+_KEPT = re.compile(r"\.(?:bak|old|orig|save|swp|backup|copy|\d+)$|~$")
+_SECRET = (
+    r"id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?(?:[-_.](?!pub$).*)?",
+    r".*\.(?:pem|key|p12|pfx|p8|jks|keystore|kdbx?|ppk|gpg|pgp|age|ovpn|keytab|env|der)",
+    r".*\.(?:tfstate|tfvars|kubeconfig|keychain(?:-db)?|htpasswd|pgpass|netrc|npmrc|pypirc)",
+    r"_?(?:netrc|htpasswd|htdigest|pgpass|kubeconfig|shadow|npmrc|pypirc|wallet\.dat|env|dotenv)",
+    r"(?:env|dotenv)\.(?!(?:example|sample|template|md)$).*",
+    rf"(?:.*[-_. ])?(?:secrets?|credentials?|passw(?:or)?ds?|passphrases?){_DATA}",
+    rf"(?:.*[-_. ])?(?:token|(?:auth|access|refresh|api|bearer)[-_. ]?tokens?){_DATA}",
+    rf"(?:.*[-_. ])?(?:(?:api|access|private|signing|ssh|secret)[-_. ]?keys?){_DATA}",
+    rf"(?:.*[-_. ])?(?:client[-_. ]?secrets?|service[-_. ]?account)[-_. a-z0-9]*{_DATA}",
+)
+_NAMED = re.compile("|".join(f"(?:{pattern})" for pattern in _SECRET))
+_DOCUMENT = re.compile(r".*\.(?:md|markdown|rst|html?|py|js|mjs|ts|tsx|jsx|sh|rb|go|rs|css|svg)")
+_SAID = re.compile(
+    rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-(?!----)){120}"
+    rb"|PuTTY-User-Key-File-\d|AGE-SECRET-KEY-1[0-9A-Z]{50}"
+    rb"|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{60}|\bglpat-[A-Za-z0-9_-]{20}"
+    rb"|\bxox[abprs]-[0-9]{8,}-[A-Za-z0-9-]{20}|\b(?:AKIA|ASIA)(?![A-Z0-9]*EXAMPLE)[A-Z0-9]{16}\b"
+    rb"|\bsk-ant-[A-Za-z0-9_-]{40}|\b[sr]k_live_[A-Za-z0-9]{24}|\bAIza[A-Za-z0-9_-]{35}"
+    rb"|\bnpm_[A-Za-z0-9]{36}"
+)
+
+
+class Unfit(Exception):
+    """The folder holds no skill as the protocol wants it; the message says why."""
+
+
+class HeldBack(Unfit):
+    """The file holds a key."""
+
+
+class SkillFile(NamedTuple):
+    """`path` is relative to the skill's folder, with `/`. `held` says why it is not served."""
+
+    path: str
+    size: int
+    inode: int
+    held: str = ""
+
+
+class SkillFolder:
+    """The folder of one entry. Everything raises Unfit where it is gone or no skill's."""
+
+    def __init__(self, index: Index, entry: Entry) -> None:
+        self._roots = index.manifest.roots
+        self._root, self.path = self._roots[entry.root], os.path.dirname(entry.path)
+
+    def place(self, file: SkillFile) -> str:
+        """Where it lies below its root."""
+        return display(f"{self.path}/{file.path}".lstrip("/"))
+
+    def files(self) -> list[SkillFile]:
+        """Those that are served, by path."""
+        files, total = list[SkillFile](), 0
+        for file in self.all():
+            if file.held:
+                continue
+            files.append(file)
+            total += file.size
+            if len(files) > MOST_FILES or total > MOST_BYTES:
+                raise Unfit("The folder holds more than hosts take.")
+        if all(file.path != MANIFEST for file in files):
+            raise Unfit("There is no SKILL.md any more.")
+        return sorted(files)
+
+    def all(self) -> Iterator[SkillFile]:
+        try:
+            fd = open_within(self._roots, self._root, self.path, folder=True)
+        except (OSError, ValueError):
+            raise Unfit("The folder cannot be read.") from None
+        seen = 0
+        for file in _walk(fd, not self.path):
+            seen += 1
+            if seen > MOST_SEEN:
+                raise Unfit("The folder holds more than hosts take.")
+            yield file
+
+    def read(self, file: SkillFile, most: int = MOST_BYTES) -> Iterator[bytes]:
+        """Its bytes in pieces; none of a file that holds a key, or is not the one listed."""
+        path, tail, left = f"{self.path}/{file.path}", b"", most
+        try:
+            fd = open_within(self._roots, self._root, path)
+        except (OSError, ValueError):
+            raise Unfit("The file cannot be read.") from None
+        with open(fd, "rb") as opened:
+            if os.fstat(fd).st_ino != file.inode:
+                raise Unfit("The file was replaced.")
+            while piece := opened.read(LOOKED_AT):
+                left -= len(piece)
+                if left < 0:
+                    raise Unfit("The file is larger than hosts take.")
+                if file.path != MANIFEST and holds_secret(tail + piece):
+                    raise HeldBack("The file holds a key.")
+                tail = piece[-4096:]
+                yield piece
+
+
+def _walk(fd: int, is_top: bool, within: str = "", depth: int = 0) -> Iterator[SkillFile]:
+    """Closes the folder `fd`. What vanishes meanwhile is left out."""
+    try:
+        items = sorted(os.scandir(fd), key=lambda item: item.name)
+        is_top |= not depth and any(item.name in _OF_A_TREE for item in items)
+        for item in items:
+            file = _looked_at(item, within, is_top)
+            if file is None:
+                continue
+            if file.held or not file.path.endswith("/"):
+                yield file
+            elif depth < MOST_DEPTH:
+                below = os.open(item.name, FOLDER, dir_fd=fd)
+                yield from _walk(below, False, file.path, depth + 1)
+    except OSError:
+        return
+    finally:
+        os.close(fd)
+
+
+def _looked_at(item: os.DirEntry[str], within: str, is_top: bool) -> SkillFile | None:
+    """A file, or a folder (its path ends in `/`); None for links and what else is neither."""
+    try:
+        status = item.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    path, held = f"{within}{item.name}", why_held(item.name)
+    if stat.S_ISDIR(status.st_mode):
+        if item.name in IGNORED:
+            return None
+        if is_top and item.name not in OWN_FOLDERS:
+            held = held or "a folder of the tree around the skill"
+        return SkillFile(f"{path}/", 0, status.st_ino, held)
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    if is_top and path != MANIFEST:
+        held = held or "a file of the tree around the skill"
+    return SkillFile(path, status.st_size, status.st_ino, held)
+
+
+def why_held(name: str) -> str:
+    """Why a file or folder of that name is not served; "" where it is."""
+    if name.startswith("."):
+        return "its name begins with a dot"
+    plain = unicodedata.normalize("NFKC", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).casefold()
+    while (kept := _KEPT.sub("", plain)) != plain:
+        plain = kept
+    is_named = plain.startswith(".") or (not _DOCUMENT.fullmatch(plain) and _NAMED.fullmatch(plain))
+    return "it looks like a key by its name" if is_named else ""
+
+
+def holds_secret(data: bytes) -> bool:
+    """Whether a key, or a token of a well-known service, stands in these bytes."""
+    return _SAID.search(data.replace(b"\0", b"")) is not None
+
+
+def held_back(index: Index) -> Iterator[Finding]:
+    """What of the skills' folders no host gets: one finding for each skill that has some."""
+    segment = index.segments["skill"]
+    for place in range(segment.size):
+        entry = segment.entry(place)
+        if os.path.basename(entry.path) != MANIFEST:
+            continue
+        try:
+            held = [file for file in SkillFolder(index, entry).all() if file.held]
+        except Unfit:
+            continue
+        if held:
+            told = "; ".join(f"{display(file.path)}: {file.held}" for file in held[:MOST_TOLD])
+            more = f"; and {len(held) - MOST_TOLD:,} more" if len(held) > MOST_TOLD else ""
+            said = f"not served as files of the skill: {told}{more}"
+            cure = "Nothing, if meant; a key belongs somewhere else."
+            yield Finding("held-back", "info", entry.qualified, entry.path, None, said, cure)

@@ -1,0 +1,120 @@
+"""How much of what all callers share may one of them take?
+
+A caller is a key, else a peer. One beyond loopback takes half at most. On loopback all are one
+peer: there a tenth stays for those that must come through, the hooks and the command line. Probes
+take nothing.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import math
+from collections import Counter
+
+from ..config import Limits
+from ..errors import Overloaded
+from .callers import LOCAL, Caller
+
+MOST_WATCHED = 10_000
+FREE_BYTES = 4096  # of a body or an answer, which nobody counts
+NEAR = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1", "local"})
+
+
+class Share:
+    """`most` of something, `taken` by all; `what` is said when there is no more."""
+
+    def __init__(self, most: int, what: str) -> None:
+        self.most, self.taken, self._what = most, 0, what
+        self._of: Counter[str] = Counter()
+
+    def part_of(self, who: Caller) -> int:
+        """How much this caller may have, if nobody else had any."""
+        is_near = who.share == 1 or (not who.keyed and who.name in NEAR)
+        return math.ceil(self.most * (who.share if is_near else 0.5))
+
+    def take(self, who: Caller, amount: int = 1) -> None:
+        """Raises Overloaded."""
+        over = self._of[who.name] + amount > self.part_of(who)
+        if over or self.taken + amount > math.ceil(self.most * who.share):
+            raise Overloaded(f"There is no room for more {self._what}.")
+        self.give(who, -amount)
+
+    def give(self, who: Caller, amount: int = 1) -> None:
+        """Back; less than nothing takes it, whether there is room or not."""
+        self.taken -= amount
+        self._of[who.name] -= amount
+        if not self._of[who.name]:
+            del self._of[who.name]
+
+
+class Shares:
+    """What the requests of one server share."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.held = Share(limits.max_held_mb * 1_000_000, "bodies and answers")
+        self.running = Share(limits.max_running, "requests")
+        self.streams = Share(limits.max_streams, "event streams")
+        self.watched = Share(MOST_WATCHED, "watched addresses")
+
+
+class Account:
+    """What one request has of the shares, until it is closed."""
+
+    def __init__(self, shares: Shares | None, who: Caller = LOCAL) -> None:
+        self._shares, self.who = shares, who
+        self._held = self._answer = self._body = 0
+        self._running = self._streams = 0
+
+    def run(self) -> None:
+        """Raises Overloaded."""
+        if self._shares:
+            self._shares.running.take(self.who)
+            self._running = 1
+
+    def rest(self, ends: bool = False) -> None:
+        """It waits for others, and is no running request meanwhile; or does not wait any more."""
+        if self._shares and not self._streams and self._running == (not ends):
+            self._shares.running.give(self.who, -1 if ends else 1)
+            self._running = int(ends)
+
+    def stream(self) -> None:
+        """It answers for hours from now on. Raises Overloaded."""
+        if self._shares and not self._streams:
+            self._shares.streams.take(self.who)
+            self.rest()
+            self._streams = 1
+
+    def hold(self, amount: int) -> None:
+        """Raises Overloaded."""
+        if self._shares:
+            self._shares.held.take(self.who, amount)
+            self._held += amount
+
+    def let_go(self, amount: int) -> None:
+        if self._shares:
+            self._shares.held.give(self.who, amount)
+            self._held -= amount
+
+    def take_body(self, amount: int) -> None:
+        """Of a body, more of it has come. Raises Overloaded."""
+        self._body += amount
+        if self._body > FREE_BYTES:
+            self.hold(amount)
+
+    def hold_answer(self, amount: int) -> None:
+        """The answer has so many bytes by now. Raises Overloaded."""
+        if amount > max(self._answer, FREE_BYTES):
+            self.hold(amount - self._answer)
+            self._answer = amount
+
+    def close(self) -> None:
+        if self._shares:
+            self._shares.held.give(self.who, self._held)
+            self._shares.running.give(self.who, self._running)
+            self._shares.streams.give(self.who, self._streams)
+        self._shares = None
+
+
+FREE = Account(None)
+account: contextvars.ContextVar[Account] = contextvars.ContextVar("account", default=FREE)
+"""The request's own, for what answers it."""
