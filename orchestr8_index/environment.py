@@ -33,6 +33,7 @@ class Place(NamedTuple):
 def read_place(
     port: int | None, data_dir: str | None, env: Mapping[str, str], home: Path, cwd: Path
 ) -> Place:
+    """Where a server is found: port and data directory; an argument beats the environment."""
     env_port = number(env, "MCP_PORT", 0, 65535)
     folder = data_dir or env.get("MCP_DATA_DIR")
     path = expand(folder or DEFAULT_DATA_DIR, home, cwd)
@@ -74,6 +75,7 @@ def _stranger(name: str, known: Iterable[str]) -> str:
 
 
 def environment() -> Mapping[str, str]:
+    """The process's environment. Nobody else reads `os.environ`."""
     return os.environ
 
 
@@ -83,10 +85,12 @@ def inherited_environment() -> dict[str, str]:
 
 
 def colour_wanted() -> bool:
+    """Whether the user lets programs write in colour."""
     return "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def expand(path: str, home: Path, cwd: Path) -> Path:
+    """A path as the user means it: `~/` is the home folder, others start at `cwd`."""
     return home / path[2:] if path.startswith("~/") else cwd / path
 
 
@@ -100,6 +104,7 @@ def refuse_unwritable(*paths: str) -> None:
 
 
 def number(env: Mapping[str, str], name: str, low: int, high: int) -> int | None:
+    """A whole number from the environment, or None; `BadSetting` for one out of its range."""
     text = env.get(name, "").strip()
     if not text:
         return None

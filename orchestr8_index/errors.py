@@ -305,6 +305,8 @@ class NoSuchSession(WithFacts, RequestError):
 
 
 class OperationError(Orchestr8Error):
+    """An operation of the command line or the client failed; no request is answered with it."""
+
     exit_status = 1
 
 

@@ -207,5 +207,6 @@ class Experience:
 
 
 def no_experience() -> Experience:
+    """The experience of a server that has learnt nothing."""
     nothing: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS}
     return Experience(0, nothing, nothing, nothing, lambda *_: "", lambda *_: ())

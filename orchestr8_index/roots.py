@@ -222,6 +222,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 
 def fixture_root() -> Path:
+    """The example catalogue that ships, in the wheel or in a checkout."""
     shipped = Path(__file__).resolve().parent / "plugins_fixture"
     return shipped if shipped.is_dir() else REPOSITORY / "plugins_fixture"
 

@@ -63,12 +63,16 @@ class Fence(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WriteShared(Params, frozen=True):
+    """Values to put (or delete, with null), all or none of them."""
+
     ops: Annotated[list[Op], Meta(min_length=1, max_length=100)]
     fence: Annotated[list[Fence], Meta(max_length=64)] = []
     request_id: Request = ""
 
 
 class LockResources(Params, frozen=True):
+    """Locks to acquire, renew or release with a token, or to list."""
+
     action: Literal["acquire", "renew", "release", "list"]
     resources: Annotated[list[str], Meta(max_length=64)] = []
     mode: Literal["exclusive", "shared"] = "exclusive"
@@ -108,6 +112,8 @@ class ReadInbox(Params, frozen=True):
 
 
 class SessionCall(Params, frozen=True):
+    """What to do with a session, or with the messages in it."""
+
     action: Literal["create", "join", "leave", "list", "get", "read", "set", "close"]
     id: SessionId | None = None
     purpose: Short | None = None
@@ -121,15 +127,21 @@ class SessionCall(Params, frozen=True):
 
 
 class BreakLock(Params, frozen=True):
+    """A lock to take away from whoever holds it, with the reason that the holder is told."""
+
     resource: str
     reason: Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class SnapshotShared(Params, frozen=True):
+    """Which values to copy."""
+
     prefix: Prefix = ""
 
 
 class Kept(Struct, frozen=True, forbid_unknown_fields=True):
+    """One value of a snapshot."""
+
     key: Key
     value: Raw
     expires_in: Annotated[int, Meta(ge=1, le=86_400)] | None = None

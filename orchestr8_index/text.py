@@ -169,10 +169,12 @@ def display(path: str) -> str:
 
 
 def strip_unsafe(text: str) -> str:
+    """The text without control characters, bidi overrides and terminal escapes."""
     return _UNSAFE.sub("", _ANSI.sub("", text))
 
 
 def has_unsafe(text: str) -> bool:
+    """Whether a text has characters that `strip_unsafe` would remove."""
     return _UNSAFE.search(text) is not None
 
 

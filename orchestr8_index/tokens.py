@@ -34,6 +34,7 @@ class Tokenizer:
 
 
 def estimate_tokens(text: str) -> int:
+    """Tokens of a text, estimated: a wide character is one, `CHARS_PER_TOKEN` others are one."""
     wide = len(_WIDE.findall(text)) if not text.isascii() else 0
     return wide + -(-(len(text) - wide) // CHARS_PER_TOKEN)
 

@@ -64,6 +64,8 @@ GONE = "is gone"
 
 
 class Note(Struct, frozen=True):
+    """The file that the build's child has open."""
+
     root: str
     path: str
     size: int
@@ -177,6 +179,7 @@ class Reading:
 
 
 def read_note(note: str) -> Note | None:
+    """What the child noted last, or None where nothing whole is there."""
     try:
         data = Path(note).read_bytes()
         return msgspec.msgpack.decode(data[4 : 4 + int.from_bytes(data[:4], "big")], type=Note)

@@ -71,14 +71,17 @@ def place_of(source: Source, root: str) -> bytes:
 
 
 def stamp_of(source: Source) -> Stamp:
+    """What the file system says of a file: size, times in nanoseconds, inode."""
     return source.size, source.mtime_ns, source.ctime_ns, source.inode
 
 
 def digest_of(data: bytes) -> bytes:
+    """16 bytes of a file's SHA-256."""
     return hashlib.sha256(data).digest()[:16]
 
 
 def make_card(place: bytes, stamp: Stamp, digest: bytes, parsed: Parsed) -> Card:
+    """Everything that a file gives by itself."""
     card = Card(place, stamp, digest, parsed.report)
     if parsed.entry is not None:
         _describe(card, parsed.entry, parsed.body)
@@ -102,6 +105,7 @@ def _describe(card: Card, entry: Entry, body: str) -> None:
 
 
 def folded_labels(entry: Entry) -> tuple[str, ...]:
+    """An entry's labels, folded for comparison, each once."""
     return tuple(dict.fromkeys(filter(None, map(fold_name, entry.labels))))
 
 

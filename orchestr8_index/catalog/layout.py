@@ -241,6 +241,7 @@ def _plain(place: places.Place | None) -> bool:
 
 
 def read_layout(tree: Tree, links: list[str], limits: ReadLimits = USUAL) -> Layout:
+    """Which folders of a tree hold which kind, by its manifests and by folder names."""
     root_name = display(posixpath.basename(tree.root) or "root")
     layout = Layout(
         root=tree.root,

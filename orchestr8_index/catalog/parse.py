@@ -36,6 +36,9 @@ class Parsed:
 
 
 def parse(source: Source, data: bytes, root: str, limits: ReadLimits = USUAL) -> Parsed:
+    """The entry that a file holds, and how the file ended; a hostile file is skipped with its
+    reason.
+    """
     try:
         return _parse(source, data, root, limits)
     except Hostile as error:

@@ -95,6 +95,7 @@ class Directory:
 
 
 def resolve(role: Role, directory: Directory) -> ResolvedRole:
+    """The agents that exist for a role, in its order, and the names that no agent has."""
     agents: dict[int, None] = {}
     missing = []
     for reference in filter(None, (role.primary, *role.fallbacks)):

@@ -71,6 +71,8 @@ class Manifest(Struct, frozen=True):
 
 
 class Files(Struct, frozen=True):
+    """How each file ended, and what doctor says of the trees."""
+
     files: tuple[FileReport, ...]
     findings: tuple[Finding, ...]
 

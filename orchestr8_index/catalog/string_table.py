@@ -107,11 +107,13 @@ class Places(Mapping[str, list[int]]):
 
 
 def strings_sections(name: str, sorted_strings: Iterable[bytes]) -> dict[str, object]:
+    """The sections of a table of sorted strings: their bytes, and where each starts."""
     parts = list(sorted_strings)
     return {name: b"".join(parts), f"{name}_starts": starts_of(parts)}
 
 
 def places_sections(name: str, places: Mapping[str, Sequence[int]]) -> dict[str, object]:
+    """The sections of a sorted table from names to the places of entries."""
     keys = sorted(places)
     flat = array("I")
     for key in keys:

@@ -29,6 +29,8 @@ REGISTRIES = (".claude/agent-registry.yml", "agent-registry.yml")
 
 @dataclass(slots=True)
 class File:
+    """A file of a tree: path below the root, size in bytes, times in nanoseconds."""
+
     path: str
     size: int
     mtime_ns: int
@@ -52,6 +54,7 @@ class Tree:
 
 
 def walk(root: str, limits: ReadLimits = USUAL) -> Tree:
+    """All markdown files and folders below a root, without following links, within the limits."""
     tree = Tree(root)
     pending = [("", 0)]
     while pending:
@@ -137,10 +140,12 @@ def _note(tree: Tree, into: list[File], item: os.DirEntry[str], path: str) -> No
 
 
 def file_of(path: str, status: os.stat_result) -> File:
+    """A file from what `stat` says of it."""
     return File(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def is_markdown(name: str) -> bool:
+    """Whether a name ends in `.md`, in whatever case."""
     return name[-3:].lower() == ".md"
 
 

@@ -68,6 +68,7 @@ def source_of(settings: Settings) -> Source:
 
 
 def located(settings: Settings) -> Address | None:
+    """Where the server of these settings answers, or None."""
     return locate(settings, settings.api_key, settings.door)
 
 

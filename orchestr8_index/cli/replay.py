@@ -37,6 +37,7 @@ class Curve(Struct, frozen=True):
 
 
 def replayed(index: Index, outcomes: Outcomes) -> Curve:
+    """Every past task asked again in time order, with what was learnt before it, and without."""
     memory, terms = Memory(Terms()), Terms()
     hits = {False: 0, True: 0}
     history: list[tuple[int, int]] = []

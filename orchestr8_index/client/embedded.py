@@ -175,6 +175,7 @@ class BackgroundBuild:
 
 
 def generations_of(settings: Settings) -> Generations:
+    """The snapshots of these settings' roots."""
     from ..catalog.snapshot import Generations
 
     return Generations(settings.data_dir, settings.roots_digest)

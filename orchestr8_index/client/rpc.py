@@ -42,6 +42,7 @@ def _plain(value: Any) -> Any:
 
 
 def request(wire: str, params: bytes, ident: int = 1) -> bytes:
+    """A JSON-RPC request whose params are JSON already."""
     head = f'{{"jsonrpc":"2.0","id":{ident},"method":"{wire}","params":'
     return head.encode() + params + b"}"
 

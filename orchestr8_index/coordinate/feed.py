@@ -140,6 +140,7 @@ def _stopping() -> StoreUnavailable:
 
 
 def wanted_by(project: str, keys: Keys) -> Wanted:
+    """Which keys a reader waits for: (project, key or prefix, whether it is a prefix)."""
     if keys.keys is not None:
         return [(project, key, False) for key in keys.keys]
     return [(project, keys.start, True)]

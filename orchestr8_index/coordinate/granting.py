@@ -18,6 +18,7 @@ Answer = dict[str, Any]
 
 
 def grant(change: Change, rows: Sequence[Hold]) -> Answer:
+    """Write the holds, tell of each, and answer with their token."""
     insert(change, rows)
     for row in rows:
         _tell(change, GRANT, row)
@@ -25,6 +26,7 @@ def grant(change: Change, rows: Sequence[Hold]) -> Answer:
 
 
 def answer(change: Change, row: Hold, renewed: bool = False) -> Answer:
+    """What the holder of a lock is told."""
     return {"token": row.token, "until": change.moment(row.ends), "renewed": renewed}
 
 

@@ -66,6 +66,7 @@ def holds(
 
 
 def overlapping(connection: sqlite3.Connection, project: str, resource: str) -> list[Hold]:
+    """All holds and waiters on a resource, on what is in it, and on what it is in."""
     return [Hold(*row) for row in find_overlapping(connection, project, resource, _COLUMNS)]
 
 
@@ -83,6 +84,7 @@ def blockers(
 
 
 def insert(change: Change, rows: Iterable[Hold]) -> None:
+    """Write holds, one row for each resource."""
     marks = ", ".join("?" * 13)
     values = [(change.project, *(getattr(row, name) for name in _NAMES)) for row in rows]
     change.connection.executemany(f"INSERT INTO hold VALUES ({marks})", values)
@@ -92,6 +94,7 @@ _NAMES = Hold.__struct_fields__
 
 
 def delete(change: Change, rows: Iterable[Hold]) -> None:
+    """Remove holds by revision and resource."""
     query = "DELETE FROM hold WHERE project = ? AND rev = ? AND resource = ?"
     keys = [(change.project, row.rev, row.resource) for row in rows]
     change.connection.executemany(query, keys)

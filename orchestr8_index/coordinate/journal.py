@@ -165,6 +165,7 @@ class Journal:
 
 
 def checksum(key: str, value: str) -> int:
+    """CRC-32 of key and value, kept beside them to find a bent page."""
     return crc32(value.encode(), crc32(key.encode()))
 
 
@@ -186,11 +187,13 @@ def oldest(connection: sqlite3.Connection) -> int:
 
 
 def last_revision(connection: sqlite3.Connection) -> int:
+    """The newest revision in the log."""
     newest = connection.execute("SELECT max(id) FROM event").fetchone()[0]
     return newest >> 10 if newest is not None else oldest(connection)
 
 
 def set_oldest(connection: sqlite3.Connection, rev: int) -> None:
+    """Note the oldest revision that the log still has."""
     set_meta(connection, _OLDEST, rev)
 
 
@@ -201,6 +204,7 @@ def answered_before(change: Change, method: str, who: str, request: str) -> Raw 
 
 
 def keep_answer_of(change: Change, method: str, who: str, request: str, answer: object) -> None:
+    """Keep an answer for a repeated request, for `ANSWER_S` seconds."""
     text = msgspec.json.encode(answer).decode()
     change.note(f"@request/{method}/{who}/{request}", text, change.lease(ANSWER_S))
 

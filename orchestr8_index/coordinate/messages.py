@@ -184,6 +184,7 @@ def _shown(connection: sqlite3.Connection, number: int, tries: int) -> Row:
 
 
 def message_row(number: int, message: Message, at: int) -> Row:
+    """A message as its reader gets it; `at` in the clock's milliseconds."""
     row: Row = {
         "id": str(number),
         "from": message.sender,

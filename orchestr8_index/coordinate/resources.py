@@ -40,6 +40,7 @@ def real(path: str) -> str:
 
 
 def is_below(path: str, tree: str) -> bool:
+    """Whether a path is a folder or lies in it."""
     return path == tree or path.startswith(tree.rstrip("/") + "/")
 
 

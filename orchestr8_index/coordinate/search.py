@@ -27,6 +27,7 @@ def index_message(connection: sqlite3.Connection, number: int, key: str, value: 
 
 
 def unindex_message(connection: sqlite3.Connection, number: int, key: str, value: str) -> None:
+    """Take a message out of the full-text index; its words must be those that went in."""
     if key:
         row = (number, *_indexed(key, read_message(value)))
         query = """INSERT INTO message_text (message_text, rowid, words, session)

@@ -40,6 +40,7 @@ def expire(connection: sqlite3.Connection, journal: Journal) -> Topics:
 
 
 def next_due(connection: sqlite3.Connection) -> int:
+    """When the next lease, value or message ends, on the clock in milliseconds."""
     return min((row[0] for row in connection.execute(_NEXT) if row[0] is not None), default=NEVER)
 
 

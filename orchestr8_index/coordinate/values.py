@@ -89,6 +89,7 @@ def end_values(change: Change, keys: Iterable[tuple[str, int]], cause: str) -> N
 
 
 def delete_below(change: Change, prefix: str, cause: str) -> None:
+    """Delete all values below a prefix, with the cause that the log gives."""
     condition, values = Keys(prefix=prefix).where("key")
     query = f"SELECT key, id FROM item WHERE project = ? AND {condition}"
     rows = change.connection.execute(query, (change.project, *values)).fetchall()

@@ -41,6 +41,7 @@ def _listening(door: Door) -> list[str]:
 
 
 def watch_command(*arguments: str) -> list[str]:
+    """The command line of a watcher with these arguments."""
     return _python(_WATCH, *arguments)
 
 

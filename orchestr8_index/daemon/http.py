@@ -20,6 +20,8 @@ Health = dict[str, Any]
 
 
 class HttpResponse(NamedTuple):
+    """Status and whole body."""
+
     status: int
     body: bytes
 

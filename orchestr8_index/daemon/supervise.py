@@ -24,6 +24,7 @@ PAUSE = 0.05
 
 
 def pidfile(settings: Settings) -> PidFile:
+    """The lock file of the server of these settings."""
     return PidFile(settings.data_dir / SERVER_NAME)
 
 

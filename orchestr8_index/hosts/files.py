@@ -31,6 +31,7 @@ class Change(NamedTuple):
 
 
 def connected(host: Host, path: Path, entry: Entry) -> Change:
+    """The host's file with our entry in it; nothing is written."""
     before = _read(path)
     with _blaming(path):
         after = _format(path).put(before or "", host.group, NAME, entry)

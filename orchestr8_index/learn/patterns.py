@@ -30,10 +30,12 @@ Names = tuple[str, ...]
 
 
 def is_retired(pattern: Pattern) -> bool:
+    """Whether a pattern failed too often to be offered."""
     return pattern.uses >= RETIRE_AFTER and pattern.success_rate < RETIRE_UNDER
 
 
 def is_offered(pattern: Pattern) -> bool:
+    """Whether a pattern may be offered: stored on purpose or won often enough, and not retired."""
     known = pattern.stored or pattern.success_count >= MIN_WINS
     return known and not is_retired(pattern)
 

@@ -50,9 +50,11 @@ def read_report(report: Report, resolve: Resolve, moment: str) -> Decision:
 
 
 def entry_changes(moved: dict[str, int]) -> list[EntryChange]:
+    """What a report moved, for each entry, in successes."""
     return [EntryChange(entry, points / 4) for entry, points in moved.items()]
 
 
 def pattern_change(pattern: Pattern, created: bool, won: int, lost: int) -> PatternChange:
+    """What a report changed of a pattern, with its counts afterwards."""
     after = (pattern.success_count, pattern.failure_count)
     return PatternChange(pattern.id, pattern.goal, created, won, lost, *after)

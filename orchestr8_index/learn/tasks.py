@@ -32,6 +32,7 @@ class Task:
 
 
 def read_task(text: str, terms: Terms) -> Task:
+    """The distinct words and neighbouring pairs of a task's text."""
     found = [sys.intern(term) for term in terms(text)]
     single = frozenset(found)
     pairs = frozenset(sys.intern(f"{first} {second}") for first, second in pairwise(found))

@@ -95,6 +95,7 @@ class Lessons(Struct, frozen=True):
 
 
 def lessons(outcomes: Outcomes) -> Lessons:
+    """What was learnt: entries by wins and failures, patterns by use."""
     memory, patterns = outcomes.memory, list(outcomes.patterns)
     records = [
         EntryRecord(kind, entry, wins.get(entry, 0), memory.losses[kind].get(entry, 0))
@@ -115,6 +116,7 @@ def read_only(store: Store) -> Outcomes:
 
 
 def in_time_order(outcomes: Outcomes) -> Iterator[Decision]:
+    """Every decision, in the order in which it was reported."""
     return ledger.decisions(outcomes.store.reader)
 
 

@@ -30,6 +30,7 @@ NEAR_MISSES = 3
 def answer_skills(
     index: Index, query: SkillQuery, terms: Terms, experience: Experience | None = None
 ) -> Answer:
+    """The skills that fit, best first."""
     search = Search(index.segments["skill"], query, experience)
     _ask_text(search, query.context, terms)
     return _finish(search)
@@ -38,6 +39,7 @@ def answer_skills(
 def answer_workflows(
     index: Index, query: WorkflowQuery, terms: Terms, experience: Experience | None = None
 ) -> Answer:
+    """The workflows that fit, best first."""
     search = Search(index.segments["workflow"], query, experience)
     _ask_text(search, query.goal, terms)
     return _finish(search)

@@ -13,6 +13,7 @@ SHORT_STEP = 40
 
 
 def row_of(entry: Entry, score: float, choice: Choice) -> Row:
+    """An entry as a row of an answer, short or full as it was asked for."""
     full = choice.detail == "full"
     row = _KINDS[entry.kind](entry, score, None if full else SHORT_LIST)
     row.description = entry.description if full else cut(entry.description, SHORT_DESCRIPTION)

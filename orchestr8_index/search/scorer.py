@@ -34,6 +34,7 @@ class Totals(Protocol):
 
 
 def add_up(segment: Segment, parts: Iterable[Part]) -> Totals:
+    """The sum of weighted postings for each entry, by numpy in a large segment."""
     return (NumpyTotals if segment.uses_numpy else PlainTotals)(segment, parts)
 
 

@@ -68,6 +68,7 @@ def _stale(seconds: float) -> str:
 
 
 def metrics(state: State) -> dict[str, Any]:
+    """The body of `GET /metrics`: counts since the start, the last sample of the process."""
     counted, sample, outcomes = state.metrics, state.samples.latest, _outcomes(state)
     uptime = time.monotonic() - state.started
     renewed = state.query_cache.renewed + state.pattern_cache.renewed

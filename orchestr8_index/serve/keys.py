@@ -173,6 +173,7 @@ class Keys:
 
 
 def new_token() -> str:
+    """A new API key: a prefix and 256 random bits."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
@@ -188,10 +189,12 @@ def check_keys(settings: Settings) -> None:
 
 
 def hash_of(token: str) -> str:
+    """SHA-256 of a key in hex, as the file of keys has it."""
     return hash_of_bytes(token.encode())
 
 
 def hash_of_bytes(token: bytes) -> str:
+    """SHA-256 of a key's bytes in hex."""
     return hashlib.sha256(token).hexdigest()
 
 

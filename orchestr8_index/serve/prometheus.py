@@ -65,6 +65,7 @@ GAUGES = (
 
 
 def exposition(state: State) -> bytes:
+    """The metrics in Prometheus' text format."""
     from prometheus_client.exposition import generate_latest
     from prometheus_client.registry import CollectorRegistry
 

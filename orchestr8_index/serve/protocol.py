@@ -73,6 +73,8 @@ class Lines:
 
 
 class Wire(HttpToolsProtocol):
+    """One connection: uvicorn's HTTP protocol with deadlines and bounds."""
+
     def __init__(self, *given: Any, lines: Lines, **named: Any) -> None:
         super().__init__(*given, **named)
         self._lines = lines

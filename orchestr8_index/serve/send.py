@@ -11,12 +11,14 @@ JSON = b"application/json"
 
 
 async def send_json(send: Send, status: int, body: object, *headers: tuple[bytes, bytes]) -> None:
+    """Answer with a body as JSON."""
     await send_bytes(send, status, msgspec.json.encode(body), JSON, *headers)
 
 
 async def send_bytes(
     send: Send, status: int, body: bytes, kind: bytes, *headers: tuple[bytes, bytes]
 ) -> None:
+    """Answer with a whole body of this content type."""
     fixed = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     if status == 204:
         fixed = []
@@ -31,5 +33,6 @@ async def send_error(send: Send, error: RequestError, *more: tuple[bytes, bytes]
 
 
 def error_body(ident: bytes, error: RequestError) -> bytes:
+    """A JSON-RPC error, with an id that is JSON already."""
     body = msgspec.json.encode(error.body())
     return b'{"jsonrpc":"2.0","id":' + ident + b',"error":' + body + b"}"

@@ -102,6 +102,7 @@ def quick_check(connection: sqlite3.Connection) -> str:
 
 
 def full_check(connection: sqlite3.Connection) -> str:
+    """What SQLite finds wrong in the whole database; empty if nothing."""
     found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     return "" if found == "ok" else str(found)
 

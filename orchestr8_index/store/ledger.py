@@ -30,6 +30,7 @@ T = TypeVar("T", int, float)
 
 
 def now() -> str:
+    """The time in the form that every table has."""
     return moment(None)
 
 
@@ -254,6 +255,7 @@ def _pattern_row(pattern: Pattern) -> tuple[Any, ...]:
 
 
 def mean(total: float, count: int) -> float | None:
+    """The mean, or None of nothing."""
     return total / count if count else None
 
 

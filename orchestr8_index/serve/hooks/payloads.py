@@ -23,6 +23,8 @@ class Event(Struct, tag_field="hook_event_name", frozen=True, kw_only=True):
 
 
 class Prompted(Event, tag="UserPromptSubmit", frozen=True, kw_only=True):
+    """The user sent a prompt."""
+
     prompt: Text = None
 
 
@@ -38,6 +40,8 @@ class Input(Struct, frozen=True):
 
 
 class ToolStarting(Event, tag="PreToolUse", frozen=True, kw_only=True):
+    """A tool is about to run; the answer may deny it."""
+
     tool_name: Text = None
     tool_use_id: Text = None
     tool_input: Input = Input()
@@ -65,6 +69,8 @@ class ToolResponse(Struct, rename="camel", frozen=True):
 
 
 class ToolEnded(Event, tag="PostToolUse", frozen=True, kw_only=True):
+    """A tool ran."""
+
     tool_name: Text = None
     tool_use_id: Text = None
     tool_input: Input = Input()
@@ -73,6 +79,8 @@ class ToolEnded(Event, tag="PostToolUse", frozen=True, kw_only=True):
 
 
 class ToolFailed(Event, tag="PostToolUseFailure", frozen=True, kw_only=True):
+    """A tool failed or was interrupted."""
+
     tool_name: Text = None
     tool_use_id: Text = None
     tool_input: Input = Input()

@@ -37,6 +37,7 @@ _GAVE_UP = re.compile(
 
 
 def read_verdict(message: str) -> Result:
+    """How a task ended, by an agent's last words; `partial` where they do not say."""
     message = message if len(message) <= 2 * READ else f"{message[:READ]}\n{message[-READ:]}"
     if stated := _STATED.findall(message):
         return stated[-1].lower()  # type: ignore[no-any-return]

@@ -26,18 +26,22 @@ PAGE = 100
 
 
 def template(kind: Kind) -> str:
+    """The address of any entry of a kind, as a URI template."""
     return f"{SCHEME}{PLURAL[kind]}/{{plugin}}/{{name}}"
 
 
 def kind_of_template(uri: str) -> Kind | None:
+    """The kind that a URI template stands for, or None."""
     return next((kind for kind in KINDS if template(kind) == uri), None)
 
 
 def address(kind: Kind, plugin: str, name: str) -> str:
+    """The address of one entry."""
     return f"{SCHEME}{PLURAL[kind]}/{encoded(plugin)}/{encoded(name)}"
 
 
 def encoded(name: str) -> str:
+    """A name as one segment of an address, percent-encoded."""
     return quote(name, safe="")
 
 

@@ -32,6 +32,8 @@ _NUMBERED = re.compile(r"\$([1-9])(?!\d)")
 
 
 class Prompts:
+    """The commands as MCP prompts."""
+
     def __init__(self, state: State) -> None:
         self._state = state
 

@@ -39,6 +39,8 @@ MOST_COMPLETIONS = 100  # the protocol's own limit
 
 
 class Resources:
+    """The entries, the index and the patterns as MCP resources."""
+
     def __init__(self, state: State, skills: Skills) -> None:
         self._state, self._skills = state, skills
 

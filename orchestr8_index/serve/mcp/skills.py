@@ -58,14 +58,20 @@ _HEADER = re.compile(r"---\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 
 
 class SkillParams(RequestParams):
+    """Which skill: its address."""
+
     uri: str
 
 
 class DirectoryParams(PaginatedRequestParams):
+    """Which folder of skills: its address, and the page."""
+
     uri: str
 
 
 class Skills:
+    """The skills and their files, by the extension `io.modelcontextprotocol/skills`."""
+
     def __init__(self, state: State) -> None:
         self._state = state
 

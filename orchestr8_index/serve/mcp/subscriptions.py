@@ -54,6 +54,8 @@ class Subscriber:
 
 
 class Subscriptions:
+    """Who wants to be told of which change, in both eras of the protocol."""
+
     def __init__(self, state: State) -> None:
         self._state = state
         self._sessions: dict[int, Subscriber] = {}
