@@ -13,6 +13,7 @@ import msgspec
 
 from .catalog.generations import Refresh
 from .catalog.worker import Builder
+from .claims_policy import ClaimsPolicy
 from .config import Settings
 from .errors import BuildFailed
 from .tokens import ESTIMATING, Tokenizer, read_tokenizer
@@ -92,6 +93,7 @@ def make_state(
         store=store,
     )
     state.claims.policy = settings.claims
+    state.claims.chosen = ClaimsPolicy(settings.data_dir).read
     _follow(state)
     refresh.prepare = lambda index: state.bind(index, state.experience)
     if store is not None:

@@ -30,6 +30,7 @@ WORDS = {
     "written",
     "tokens",
     "private",
+    "claims_policy",
     "sharing",
     "validate",
     "queries",

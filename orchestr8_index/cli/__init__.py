@@ -23,7 +23,8 @@ COMMANDS = {
     **dict.fromkeys(("forget", "backup", "restore"), "learnt"),
     **dict.fromkeys(("key", "audit"), "keys"),
     **dict.fromkeys(("connect", "disconnect"), "connect"),
-    **{"call": "call", "logs": "logs", "top": "top"},
+    **dict.fromkeys(("who", "locks", "inbox", "break", "events"), "agents"),
+    **{"shared": "shared", "claims": "claims", "call": "call", "logs": "logs", "top": "top"},
 }
 """Where each command lies. Only the one that runs is loaded: a server has no use for the others."""
 
@@ -42,7 +43,7 @@ class Commands(click.Group):
             module = importlib.import_module(f".{COMMANDS[name]}", __name__)
             found = (each for each in vars(module).values() if isinstance(each, click.Command))
             for command in found:
-                if command.name in COMMANDS:
+                if COMMANDS.get(command.name or "") == COMMANDS[name]:
                     self.add_command(command)
         return self.commands.get(name)
 

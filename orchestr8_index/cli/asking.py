@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -12,7 +14,7 @@ from ..client.rpc import call
 from ..config import Settings
 from ..daemon.http import HttpClient, NoAnswer, get_health
 from ..daemon.locate import Address, locate
-from ..errors import OperationError
+from ..errors import OperationError, ServerAway
 from . import show
 
 
@@ -22,8 +24,10 @@ class RunningServer:
     Raises the error that the server says, and OperationError where it breaks off.
     """
 
-    def __init__(self, address: Address, seconds: float = 60.0) -> None:
-        self._http = HttpClient(address, seconds, seconds)
+    def __init__(
+        self, address: Address, seconds: float = 60.0, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self._http = HttpClient(address, seconds, seconds, headers or {})
 
     def ask(self, method: str, params: object) -> Any:
         raw = msgspec.json.encode(params)
@@ -65,6 +69,15 @@ def source_of(settings: Settings) -> Source:
         return Source(RunningServer(address).ask, f"from the server on {address.url}")
     index, name = index_of(settings)
     return Source(_asking(index), name)
+
+
+def sharing_server(settings: Settings, agent: str = "") -> RunningServer:
+    """The server that keeps what agents share, asked under a name. Raises ServerAway."""
+    address = located(settings)
+    if address is None or get_health(address) is None:
+        raise ServerAway("No server answers, and only it knows what agents share.")
+    named = {"X-Agent": agent} if agent else {}
+    return RunningServer(address, headers={"X-Tree": quote(os.fsencode(os.getcwd())), **named})
 
 
 def located(settings: Settings) -> Address | None:

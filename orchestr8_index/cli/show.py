@@ -92,6 +92,7 @@ def _ago(seconds: float | None) -> str:
 
 
 def span(seconds: float) -> str:
+    """A time as a person says it: `3 min`."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

@@ -15,7 +15,8 @@ SCOPES = ("read", "report", "admin")
 class Caller(Struct, frozen=True):
     """`name` is the inbox and the label; `ident` tells apart two callers that look alike.
 
-    `tree` is the absolute path of the caller's working tree, "" where it is not known.
+    `tree` is the absolute path of the caller's working tree, "" where it is not known; `tool` is
+    what it used last, where a host tells that.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Caller(Struct, frozen=True):
     scope: str = "admin"
     role: str = ""
     tree: str = ""
+    tool: str = ""
 
     @property
     def who(self) -> str:

@@ -7,11 +7,11 @@ an agent changed is its uncommitted work until git shows the file clean.
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Callable, Collection
 from typing import Literal
 
 import msgspec
@@ -22,6 +22,7 @@ from .granting import end, grant
 from .holds import Hold, holds, overlapping
 from .journal import Change
 from .messages import post
+from .repository import tree_of, worktrees
 from .resources import is_below, resolve
 from .schema import HELD
 
@@ -133,9 +134,10 @@ def _held_by_others(
 
 def _elsewhere(change: Change, caller: Caller, resource: str, told: Told) -> Verdict:
     """The same file in another worktree of the repository is another file: noted, once."""
-    inside = os.path.relpath(resource, caller.tree)
-    for tree in worktrees(caller.tree):
-        if inside.startswith("..") or tree == caller.tree:
+    own = tree_of(os.path.dirname(resource))
+    inside = os.path.relpath(resource, own)
+    for tree in worktrees(own):
+        if tree == own:
             continue
         for row in overlapping(change.connection, change.project, os.path.join(tree, inside)):
             foreign = row.state == HELD and session_of(row.ident) != session_of(caller.who)
@@ -188,14 +190,29 @@ def _note_work(change: Change, caller: Caller, resource: str) -> None:
 
 
 def work_in(connection: sqlite3.Connection, project: str, tree: str) -> dict[str, list[Work]]:
-    """Uncommitted work below a working tree, by path."""
+    """Uncommitted work in a working tree, by path; what lies in a tree within it is not its own."""
+    is_own = _belonging(tree)
     start = f"{_WORK}{tree.rstrip('/')}/"
     query = "SELECT key, value FROM item WHERE project = ? AND key >= ? AND key < ?"
     found: dict[str, list[Work]] = {}
     for key, value in connection.execute(query, (project, start, start[:-1] + "0")):
         path = key[len(_WORK) :].partition("\0")[0]
+        if not is_own(path):
+            continue
         found.setdefault(path, []).append(msgspec.json.decode(value, type=Work))
     return found
+
+
+def _belonging(tree: str) -> Callable[[str], bool]:
+    """Whether a path is the tree's own, not that of a worktree or submodule below it."""
+
+    @functools.cache
+    def owned(folder: str) -> bool:
+        if len(folder) <= len(tree):
+            return folder == tree
+        return not os.path.lexists(f"{folder}/.git") and owned(os.path.dirname(folder))
+
+    return lambda path: is_below(path, tree) and owned(os.path.dirname(path.rstrip("/")))
 
 
 def forget_clean(change: Change, tree: str, dirty: Collection[str]) -> int:
@@ -210,59 +227,22 @@ def forget_clean(change: Change, tree: str, dirty: Collection[str]) -> int:
 
 
 def beside(
-    connection: sqlite3.Connection, caller: Caller
+    connection: sqlite3.Connection, caller: Caller, tree: str = ""
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What others claimed or changed in the caller's tree, by path; and the caller's own paths.
+    """What others claimed or changed in a tree, else the caller's, by path; and the caller's paths.
 
     A session and its own agents are not others to each other: they commit together.
     """
     own, theirs, mine = session_of(caller.who), dict[str, str](), set[str]()
+    tree = tree or caller.tree
+    is_own = _belonging(tree)
     for row in holds(connection, caller.project, "request = ? AND state = 0", CLAIM):
-        if is_below(row.resource, caller.tree) and session_of(row.ident) != own:
+        if session_of(row.ident) != own and is_own(row.resource):
             theirs[row.resource] = row.holder
-    for path, works in work_in(connection, caller.project, caller.tree).items():
+    for path, works in work_in(connection, caller.project, tree).items():
         for work in works:
             if session_of(work.ident) == own:
                 mine.add(path)
             else:
                 theirs.setdefault(path, work.name)
     return theirs, tuple(sorted(mine - theirs.keys()))
-
-
-# --- the repository --------------------------------------------------------------------------
-
-
-def common_folder(tree: str) -> Path | None:
-    """The folder of git that all worktrees of a repository share; None outside one."""
-    dot = Path(tree, ".git")
-    if dot.is_dir():
-        return dot
-    try:
-        told = dot.read_text("utf-8").removeprefix("gitdir:").strip()
-        own = Path(tree, told)
-        return Path(own, (own / "commondir").read_text("utf-8").strip()).resolve()
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-def worktrees(tree: str) -> list[str]:
-    """All working trees of the repository, by git's own notes; the tree alone outside one."""
-    common = common_folder(tree)
-    if common is None:
-        return [tree]
-    found = {str(common.parent)}
-    for note in common.glob("worktrees/*/gitdir"):
-        try:
-            found.add(str(Path(note.read_text("utf-8").strip()).parent))
-        except (OSError, UnicodeDecodeError):
-            continue
-    return sorted(found)
-
-
-def stash_entries(tree: str) -> int:
-    """How many entries the stash of the repository has."""
-    common = common_folder(tree)
-    try:
-        return len((common or Path(tree)).joinpath("logs/refs/stash").read_bytes().splitlines())
-    except OSError:
-        return 0

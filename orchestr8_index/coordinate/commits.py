@@ -99,7 +99,7 @@ class Commits:
             change = self.journal.begin(connection, caller, request)
             answer = _perform(change, work, (method, caller.who, request))
             if caller.name != SERVER:
-                self.seen.note(change, caller)
+                self.seen.note(change, caller, caller.tool or method)
             self.journal.save_clock(connection)
             topics.setdefault(caller.project, []).extend(change.topics)
             return Committed(answer, topics)

@@ -7,129 +7,101 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from .resources import is_below
+from .repository import is_meant, tree_of
+from .shell import GitOptions, git_calls
 
-_BEFORE = ("sudo", "time", "command", "nohup", "env")
-_WITH_VALUE = ("-C", "-c", "--git-dir", "--work-tree", "--namespace")
 _HARMLESS = {"--abort", "--continue", "--skip", "--quit", "--dry-run"}
-_TAKES_STASH = ("pop", "apply", "drop", "clear")
+_ALL = {"-A", "--all", "-u", "--update"}
 _RESETS = {"--hard", "--merge", "--keep"}
-_ALL = {"-A", "--all", "-u", "--update", ":/"}
+_TAKES_STASH = ("pop", "apply", "drop", "clear", "branch")
+_BY_PATH = ("add", "restore", "rm", "mv", "clean")
 MOST_NAMED = 8
 
 
 class Step(Struct, frozen=True):
-    """A git command that may harm: `paths` are absolute, None for the whole working tree."""
+    """A git command that may harm, in `folder`, asked for in `cwd`. `paths` are absolute, None for
+    the whole working tree; `index`: what is staged; `entry`: what is taken from the stash."""
 
     verb: str
-    args: tuple[str, ...]
     folder: str
+    cwd: str
     paths: tuple[str, ...] | None = None
+    index: bool = False
+    entry: tuple[str, ...] = ()
+    message: str = ""
 
 
 class Others(Struct, frozen=True):
     """What agents have in a working tree: `theirs` is who by path; `mine` are the caller's paths.
 
-    `foreign_stash` says that the repository has a stash entry which is not the caller's.
+    `status` is what git says of each file that is not as committed, None where it says nothing in
+    time; `foreign_stash` says whether the entry of the stash is not the caller's.
     """
 
     tree: str
-    theirs: dict[str, str]
+    theirs: Mapping[str, str]
     mine: tuple[str, ...] = ()
+    status: Mapping[str, str] | None = None
     foreign_stash: bool = False
 
 
-def refuse(command: str, folder: str, others: Others) -> str:
-    """Why the command would harm others, with one that harms nobody; "" where it would not."""
-    for step in read_steps(command, folder):
-        if is_below(step.folder, others.tree) and (why := _judge(step, others)):
-            return why
-    return ""
-
-
-def read_steps(command: str, folder: str) -> Iterator[Step]:
+def read_steps(command: str, cwd: str) -> Iterator[Step]:
     """The commands of a line of shell that are known to be dangerous, `cd` followed."""
-    for words in _simple_commands(command):
-        while words and (words[0] in _BEFORE or "=" in words[0].partition("/")[0]):
-            words = words[1:]
-        if words[:1] == ["cd"] and len(words) == 2:
-            folder = os.path.normpath(os.path.join(folder, words[1]))
-        elif words and os.path.basename(words[0]) == "git" and (step := _read(words[1:], folder)):
+    for verb, folder, options in git_calls(command, cwd):
+        if step := _dangerous(Step(verb, folder, cwd), options):
             yield step
 
 
-def _simple_commands(command: str) -> Iterator[list[str]]:
-    """What stands between the operators of the shell; nothing after a quote that never ends."""
-    text = command.partition("<<")[0].replace("\n", " ; ")
-    reader = shlex.shlex(text, posix=True, punctuation_chars=True)
-    reader.whitespace_split, reader.commenters = True, ""
-    words: list[str] = []
-    try:
-        for word in reader:
-            if set(word) <= set(";&|()<>"):
-                yield words
-                words = []
-            else:
-                words.append(word)
-    except ValueError:
-        return
-    yield words
-
-
-def _read(words: list[str], folder: str) -> Step | None:
-    while words and words[0].startswith("-"):
-        if words[0] == "-C" and len(words) > 1:
-            folder = os.path.normpath(os.path.join(folder, words[1]))
-        words = words[2:] if words[0] in _WITH_VALUE else words[1:]
-    if not words or _HARMLESS & set(words):
+def _dangerous(step: Step, options: GitOptions) -> Step | None:
+    verb, plain = step.verb, options.plain
+    paths = [*plain, *(options.named or [])]
+    if options.have(_HARMLESS) or (verb in _BY_PATH and options.have({"-n"})):
         return None
-    verb, args = words[0], words[1:]
-    plain = [each for each in args if not each.startswith("-")]
-    named = args[args.index("--") + 1 :] if "--" in args else plain
-    return _dangerous(verb, args, plain, named, folder)
-
-
-def _dangerous(
-    verb: str, args: list[str], plain: list[str], named: list[str], folder: str
-) -> Step | None:
-    whole = Step(verb, tuple(args), folder)
-    paths = tuple(os.path.normpath(os.path.join(folder, each)) for each in named)
-    parts = Step(verb, tuple(args), folder, paths)
     if verb == "stash":
-        known = (plain or ["push"])[0] in ("push", "save", *_TAKES_STASH)
-        return parts if "--" in args else whole if known else None
-    if verb in ("switch", "rebase", "pull") or (verb == "reset" and _RESETS & set(args)):
-        return whole
+        return _stash(step, plain, options.named)
+    if verb in ("switch", "rebase", "pull") or (verb == "reset" and options.have(_RESETS)):
+        return step
     if verb == "commit":
-        return whole if any(each == "--all" or _bundles(each, "a") for each in args) else None
-    if verb == "add":
-        return whole if _ALL & set(args) and not plain else parts
-    if verb == "clean":
-        return None if any(_bundles(each, "n") for each in args) else parts if paths else whole
+        step = replace(step, message=options.value("-m", "--message"))
+        return step if options.have({"-a", "--all"}) else _at(step, paths, index=not paths)
     if verb == "checkout":
-        return parts if "--" in args or (paths and os.path.exists(paths[-1])) else whole
-    return parts if verb == "restore" else None
+        by_path = options.named or (options.named is None and _is_path(step, paths))
+        return _at(step, options.named or plain) if by_path else step
+    if verb not in _BY_PATH or (verb == "add" and not paths and not options.have(_ALL)):
+        return None
+    return _at(step, paths) if paths else step
 
 
-def _bundles(arg: str, letter: str) -> bool:
-    """Whether `-am` and the like have the letter before the option that takes a message."""
-    return arg[:1] == "-" and arg[:2] != "--" and letter in arg.partition("m")[0]
+def _stash(step: Step, plain: Sequence[str], named: Sequence[str] | None) -> Step | None:
+    known = (*plain, "push")[0]
+    if known in _TAKES_STASH:
+        return replace(step, entry=tuple(plain))
+    paths = [*plain[known == "push" :], *(named or [])] if known == "push" else []
+    return _at(step, paths) if paths else step if known in ("push", "save") else None
 
 
-def _judge(step: Step, others: Others) -> str:
-    if step.verb == "stash" and set(step.args) & set(_TAKES_STASH):
-        cure = "Leave the stash alone; `git stash list` shows whose entries stand there."
-        foreign = "The stash is one for all worktrees, and has an entry that is not yours. "
+def _is_path(step: Step, paths: Sequence[str]) -> bool:
+    """Whether `git checkout WORD` means files rather than a branch, as git decides it."""
+    last = os.path.join(step.folder, paths[-1]) if paths else ""
+    return os.path.lexists(last) or any(sign in last for sign in "*?:")
+
+
+def _at(step: Step, paths: Sequence[str], index: bool = False) -> Step:
+    return replace(step, paths=None if index else tuple(paths), index=index)
+
+
+def judge(step: Step, others: Others) -> str:
+    """Why the command would harm others, with one that harms nobody; "" where it would not."""
+    if step.entry:
+        foreign = "The stash is one for all worktrees, and that takes an entry that is not yours. "
+        cure = "Leave it alone; `git stash list` shows whose entries stand there."
         return foreign + cure if others.foreign_stash else ""
-    hit = sorted(
-        path
-        for path in others.theirs
-        if step.paths is None or any(is_below(path, each.rstrip("/")) for each in step.paths)
-    )
+    hit = sorted(path for path in others.theirs if _reaches(step, path, others))
     if not hit:
         return ""
     names = ", ".join(sorted({others.theirs[path] for path in hit})[:MOST_NAMED])
@@ -137,18 +109,44 @@ def _judge(step: Step, others: Others) -> str:
     return f"git {step.verb} would reach the work of {names} ({files}). {_instead(step, others)}"
 
 
+def _reaches(step: Step, path: str, others: Others) -> bool:
+    if step.index:
+        return (others.status or {}).get(path, " ")[0] not in " ?"
+    if step.paths is None:
+        return True
+    found = [
+        (each[:2] in (":!", ":^"), is_meant(path, each, step.folder, others.tree))
+        for each in step.paths
+    ]
+    wanted = [matches for excluded, matches in found if not excluded] or [bool(found)]
+    return any(wanted) and (True, True) not in found
+
+
 def _instead(step: Step, others: Others) -> str:
     """The command for the caller's own files, or one that leaves the working tree alone."""
-    mine = " ".join(shlex.quote(os.path.relpath(each, step.folder)) for each in others.mine)
     if step.verb in ("switch", "checkout", "rebase", "pull") and step.paths is None:
         return "Work on another branch in a tree of your own: `git worktree add ../NAME BRANCH`."
-    if not mine:
-        return "You have changed nothing here that is known: name your own files."
-    message = shlex.quote([*(e for e in step.args if not e.startswith("-")), "MESSAGE"][0])
+    meant = [each for each in others.mine if step.index or _reaches(step, each, others)]
+    new = [each for each in meant if (others.status or {}).get(each) == "??"]
+    old = [each for each in meant if each not in new]
+    both = {"add", "commit", "stash"}
+    mine = meant if step.verb in both else new if step.verb == "clean" else old
+    if not mine or step.verb == "mv":
+        return "None of your own files that are known is meant: name those, and leave the others."
+    here = tree_of(step.cwd) == others.tree
+    start = os.path.realpath(step.cwd) if here else others.tree
+    files = " ".join(_shown(os.path.relpath(each, start)) for each in mine)
+    git = "git" if here else f"git -C {shlex.quote(others.tree)}"
+    message = shlex.quote("MESSAGE" if "$" in step.message else step.message or "MESSAGE")
     own = {
-        "add": f"git add {mine}",
-        "commit": f"git commit -m {message} -- {mine}",
-        "stash": f"git stash push -- {mine}",
-        "clean": f"git clean -f -- {mine}",
+        "add": f"{git} add {files}",
+        "commit": f"{git} add {files} && " * bool(new) + f"{git} commit -m {message} -- {files}",
+        "stash": f"{git} stash push {'-u ' * bool(new)}-- {files}",
+        "clean": f"{git} clean -f -- {files}",
+        "reset": f"{git} checkout HEAD -- {files}",
     }
-    return f"Instead: `{own.get(step.verb, f'git checkout HEAD -- {mine}')}`."
+    return f"Instead: `{own.get(step.verb, f'{git} {step.verb} -- {files}')}`."
+
+
+def _shown(path: str) -> str:
+    return shlex.quote(f"./{path}" if path[0] in "-:" else path)

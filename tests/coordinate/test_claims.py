@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from orchestr8_index.coordinate import claims
+from orchestr8_index.coordinate import repository as repository_of
 from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.coordinate.claims import Told, Verdict
 from orchestr8_index.coordinate.core import Coordination
@@ -150,15 +151,15 @@ def test_the_same_path_in_two_worktrees_is_two_resources(tmp_path: Path, reposit
         assert again == Verdict()
 
     run(tmp_path / "data", work)
-    assert claims.worktrees(str(other)) == sorted([str(repository), str(other)])
+    assert repository_of.worktrees(str(other)) == sorted([str(repository), str(other)])
 
 
 def test_the_stash_is_counted_for_all_worktrees(repository: Path) -> None:
     other = repository.parent / "other"
-    assert claims.stash_entries(str(other)) == 0
+    assert repository_of.stash_entries(str(other)) == []
     (repository / "a.py").write_text("2\n")
     git("stash", cwd=repository)
-    assert claims.stash_entries(str(other)) == claims.stash_entries(str(repository)) == 1
+    assert repository_of.stash_entries(str(other)) == repository_of.stash_entries(str(repository))
 
 
 def test_what_was_changed_counts_until_git_shows_it_clean(tmp_path: Path) -> None:

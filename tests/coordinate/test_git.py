@@ -7,11 +7,19 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from orchestr8_index.coordinate.git import Others, read_steps, refuse
+from orchestr8_index.coordinate.git import Others, judge, read_steps
+from orchestr8_index.coordinate.resources import is_below
 
 TREE = "/r"
 BESIDE = Others(TREE, {"/r/src/b.py": "bob", "/r/docs/x y.md": "cyd"}, ("/r/src/a.py",))
+
+
+def refuse(command: str, cwd: str, others: Others) -> str:
+    """Why the first step that harms in the tree of `others` is refused."""
+    steps = (step for step in read_steps(command, cwd) if is_below(step.folder, others.tree))
+    return next(filter(None, (judge(step, others) for step in steps)), "")
 
 
 @pytest.mark.parametrize(
@@ -46,6 +54,34 @@ BESIDE = Others(TREE, {"/r/src/b.py": "bob", "/r/docs/x y.md": "cyd"}, ("/r/src/
         "(git stash)",
         "/usr/bin/git stash",
         "git stash push -- src/b.py",
+        "git stash push src/b.py",
+        "git stash -m pop",
+        "git add -vA",
+        "git add :/",
+        "git add -u :/",
+        "git add 'src/*.py'",
+        "git add . ':!src/a.py'",
+        "git --git-dir=/r/.git --work-tree=/r add -A",
+        "cd /elsewhere && git -C /r stash",
+        "cd /tmp && cd - && git stash",
+        "(cd /elsewhere && ls); git stash",
+        "git commit -m x src/b.py",
+        "git commit -m x -- src",
+        "git checkout main --",
+        "git rm -r src",
+        "git mv src/b.py src/c.py",
+        "env -u X git stash",
+        "timeout -s KILL 5 git stash",
+        "git diff --name-only | xargs git add",
+        "bash -lc 'git stash'",
+        'eval "git stash"',
+        'echo "$(git stash)"',
+        "if true; then git stash; fi",
+        "git stash 2>/dev/null >&2 # all",
+        ">out git add -A",
+        "git \\\n stash",
+        "cat <<'EOF' > x && git stash\nit's\nEOF",
+        "git commit -m \"$(cat <<'EOF'\nit's done\nEOF\n)\" -a",
     ],
 )
 def test_what_reaches_the_work_of_others_is_refused(command: str) -> None:
@@ -78,6 +114,14 @@ def test_what_reaches_the_work_of_others_is_refused(command: str) -> None:
         "git stash 'unclosed",
         "cat <<EOF\ngit stash\nEOF",
         "git stash push -- src/a.py",
+        "git commit -m --all -- src/a.py",
+        "git commit --dry-run -a",
+        "git status # git stash",
+        "echo 'a; git stash' \"b && git add -A\"",
+        "(cd /elsewhere && git stash)",
+        "git add . ':!src/b.py' ':!docs'",
+        "cat > x <<EOF\nit's\nEOF\ngit add src/a.py",
+        "git commit -m \"$(cat <<'EOF'\nno git stash; git add -A\nEOF\n)\" -- src/a.py",
         "",
         "git",
     ],
@@ -100,13 +144,28 @@ def test_nothing_is_refused_where_nobody_is_beside() -> None:
         ("git stash", "`git stash push -- src/a.py`"),
         ("git reset --hard", "`git checkout HEAD -- src/a.py`"),
         ("git switch main", "`git worktree add ../NAME BRANCH`"),
-        ("cd src && git add .", "`git add a.py`"),
+        ("cd src && git add .", "`git add src/a.py`"),
     ],
 )
 def test_a_stash_beside_others_is_refused_with_the_right_command(
     command: str, instead: str
 ) -> None:
     assert instead in refuse(command, TREE, BESIDE)
+
+
+def test_what_others_have_staged_is_not_committed() -> None:
+    staged = replace(BESIDE, status={"/r/src/b.py": "M ", "/r/src/a.py": "??"})
+    refused = refuse("git commit -m 'my part'", TREE, staged)
+    assert "of bob (src/b.py)" in refused
+    assert "`git add src/a.py && git commit -m 'my part' -- src/a.py`" in refused
+    assert refuse("git commit -m x -- src/a.py", TREE, staged) == ""
+    assert refuse("git commit -m x", TREE, replace(staged, status={"/r/src/b.py": " M"})) == ""
+
+
+def test_a_command_is_named_that_runs_where_the_agent_stands() -> None:
+    assert "`git -C /r add src/a.py`" in refuse("git -C /r add -A", "/elsewhere", BESIDE)
+    odd = replace(BESIDE, mine=("/r/-x.py", "/r/it's.py"))
+    assert """`git add ./-x.py 'it'"'"'s.py'`""" in refuse("git add -A", TREE, odd)
 
 
 def test_the_command_that_it_names_passes() -> None:

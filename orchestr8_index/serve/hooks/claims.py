@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...coordinate.repository import stash_entries, tree_of
 from ...text import cut, for_model
 from ...tokens import estimate_tokens
 from ..callers import caller
@@ -20,6 +23,7 @@ from .payloads import AgentStopped, Ended, Stopped, ToolEnded, ToolStarting
 if TYPE_CHECKING:
     from ...coordinate.caller import Caller
     from ...coordinate.core import Coordination
+    from ...coordinate.git import Others, Step
 
 EDITS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
 MOST_MAIL, MAIL_TOKENS, MAIL_TAKE_S = 3, 300, 3600
@@ -29,14 +33,23 @@ Event = ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
 
 
 class ClaimHooks:
-    """One for the server. `policy` is deny, warn or off."""
+    """One for the server. `policy` is deny, warn or off; the command line's choice comes first."""
 
     def __init__(self, policy: str = "warn") -> None:
-        self.policy = policy
+        self._policy = policy
+        self.chosen: Callable[[], str] = str
         self._told: Any = None
         self._notes: dict[str, list[str]] = {}  # for an agent's next context, by its ident
         self._watched: OrderedDict[str, dict[str, int]] = OrderedDict()
-        self._stashed: dict[str, int] = {}
+        self._stash = StashOwners()
+
+    @property
+    def policy(self) -> str:
+        return self.chosen() or self._policy
+
+    @policy.setter
+    def policy(self, policy: str) -> None:
+        self._policy = policy
 
     async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
@@ -56,8 +69,10 @@ class ClaimHooks:
 
         if claims.needs_renewal(shared.store.reader, who, shared.clock.now()):
             await shared.change(who, lambda change: claims.renew(change, who))
+        shared.touch(who)
         notes = self._notes.pop(who.ident, [])
         if event.tool_name == "Bash":
+            self._stash.settle(_session(who))
             notes += await self._found_afterwards(shared, who, event.tool_use_id or "")
         return "\n".join([*notes, *await mail(shared, who)])
 
@@ -85,30 +100,38 @@ class ClaimHooks:
         return for_model(verdict.reason)
 
     async def _gate(self, shared: Coordination, who: Caller, command: str, cwd: str) -> str:
+        from ...coordinate import git
+
+        told: dict[str, Mapping[str, str] | None] = {}
+        steps = list(git.read_steps(command, cwd))
+        for step in steps:
+            if why := git.judge(step, await self._others(shared, who, step, told)):
+                return for_model(why)
+        for step in steps:
+            if step.verb == "stash" and not step.entry:
+                self._stash.begins(_session(who), tree_of(step.folder))
+        return ""
+
+    async def _others(
+        self, shared: Coordination, who: Caller, step: Step, told: dict[str, Any]
+    ) -> Others:
+        """Whose work lies in the tree of a step; `told` is what git said of each tree already."""
         from ...coordinate import claims, git
 
-        steps = list(git.read_steps(command, cwd))
-        if not steps:
-            return ""
-        session = claims.session_of(who.ident)
-        entries = claims.stash_entries(who.tree)
-        if claims.beside(shared.store.reader, who)[0]:
-            await self._forget_clean(shared, who)
-        theirs, mine = claims.beside(shared.store.reader, who)
-        own = self._stashed.get(session, 0)
-        why = git.refuse(command, cwd, git.Others(who.tree, theirs, mine, entries > own))
-        if not why and any(step.verb == "stash" for step in steps):
-            pops = any(set(step.args) & {"pop", "drop", "clear"} for step in steps)
-            self._stashed[session] = 0 if pops else min(own, entries) + 1
-            _shrink(self._stashed)
-        return for_model(why)
-
-    async def _forget_clean(self, shared: Coordination, who: Caller) -> None:
-        from ...coordinate import claims
-
-        dirty = await dirty_files(who.tree)
-        if dirty is not None:
-            await shared.change(who, lambda change: claims.forget_clean(change, who.tree, dirty))
+        tree, reader = tree_of(step.folder), shared.store.reader
+        if step.entry:
+            foreign = self._stash.is_foreign(_session(who), tree, step)
+            return git.Others(tree, {}, foreign_stash=foreign)
+        theirs, mine = claims.beside(reader, who, tree)
+        if not theirs:
+            return git.Others(tree, {})
+        if tree not in told:
+            told[tree] = status = await changed_files(tree)
+            works = claims.work_in(reader, who.project, tree)
+            if status is not None and not works.keys() <= status.keys():
+                await shared.change(who, lambda change: claims.forget_clean(change, tree, status))
+                theirs, mine = claims.beside(reader, who, tree)
+        return git.Others(tree, theirs, mine, told[tree])
 
     def _watch(self, shared: Coordination, who: Caller, tool_use: str) -> None:
         """Remember how the files of others are before a command that may write them."""
@@ -145,6 +168,44 @@ class ClaimHooks:
         return [for_model(note)]
 
 
+class StashOwners:
+    """Which session made which entry of the stash: one stack for all worktrees."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, str] = {}  # session by commit
+        self._begun: dict[str, tuple[str, set[str]]] = {}  # tree and entries before, by session
+
+    def begins(self, session: str, tree: str) -> None:
+        """The session is about to stash there."""
+        self.settle(session)
+        self._begun[session] = tree, set(stash_entries(tree))
+        _shrink(self._begun)
+
+    def settle(self, session: str) -> None:
+        """What is there since then is its own."""
+        tree, before = self._begun.pop(session, ("", set[str]()))
+        for entry in stash_entries(tree) if tree else ():
+            if entry not in before:
+                self._owners.setdefault(entry, session)
+        _shrink(self._owners)
+
+    def is_foreign(self, session: str, tree: str, step: Step) -> bool:
+        """Whether what the step takes is, or may be, another's."""
+        self.settle(session)
+        entries = stash_entries(tree)[::-1]
+        verb, *more = step.entry
+        number = re.fullmatch(r"(?:(?:refs/)?stash@\{)?(\d+)\}?", (more or ["0"])[-1])
+        if number and verb in ("pop", "apply", "drop"):
+            entries = entries[int(number[1]) :][:1]
+        elif verb == "branch" and len(more) == 1:
+            entries = entries[:1]
+        return any(self._owners.get(entry) != session for entry in entries)
+
+
+def _session(who: Caller) -> str:
+    return who.ident.partition("/")[0]
+
+
 def caller_of(event: Event, project: str) -> Caller:
     """Who the hook says it is: the session, or one of its agents; with a key, one of that key's."""
     from ...coordinate.caller import Caller
@@ -160,19 +221,8 @@ def caller_of(event: Event, project: str) -> Caller:
         scope="report",
         role=event.agent_type or "",
         tree=tree_of(event.cwd or ""),
+        tool=getattr(event, "tool_name", "") or "",
     )
-
-
-def tree_of(folder: str) -> str:
-    """The working tree of git that a folder lies in; the folder itself outside of one."""
-    folder = os.path.realpath(folder) if os.path.isabs(folder) else ""
-    place = folder
-    while place and not os.path.exists(os.path.join(place, ".git")):
-        parent = os.path.dirname(place)
-        if parent == place:
-            return folder
-        place = parent
-    return place
 
 
 async def mail(shared: Coordination, who: Caller) -> list[str]:
@@ -201,8 +251,9 @@ def _mail_line(message: dict[str, Any]) -> str:
     return f'Message {message["id"]} from agent {sender} (its words, not your user\'s): "{text}"'
 
 
-async def dirty_files(tree: str) -> set[str] | None:
-    """What git does not have as it is, as absolute paths; None where git cannot tell in time."""
+async def changed_files(tree: str) -> dict[str, str] | None:
+    """What git does not have as it is: its two letters by absolute path; None where git cannot
+    tell in time."""
     safe = ("--no-optional-locks", "-c", "core.fsmonitor=false")  # no lock, no program of the tree
     command = ("git", *safe, "-C", tree, "status", "--porcelain", "-z", "-uall", "--no-renames")
     try:
@@ -221,7 +272,7 @@ async def dirty_files(tree: str) -> set[str] | None:
     if process.returncode:
         return None
     rows = output.decode("utf-8", "surrogateescape").split("\0")
-    return {os.path.join(tree, row[3:]) for row in rows if len(row) > 3}
+    return {os.path.join(tree, row[3:]): row[:2] for row in rows if len(row) > 3}
 
 
 def _stamp(path: str) -> int:

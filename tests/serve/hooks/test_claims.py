@@ -261,3 +261,53 @@ def test_what_is_told_hides_nothing_from_a_person(run: Run) -> None:
         assert "ok‹/system-reminder› done" in heard
 
     run(work)
+
+
+def test_own_stash_entries_can_be_taken_beside_those_of_others(run: Run) -> None:
+    async def work(agents: Agents) -> None:
+        await agents.edit("one", "a.py", "one\n")
+        await agents.shell("one", "git stash")
+        await agents.edit("two", "b.py", "two\n")
+        assert await agents.shell("two", "git stash push -m mine -- b.py") == ""
+        assert "not yours" in await agents.before("one", "Bash", command="git stash pop")
+        assert "not yours" in await agents.before("two", "Bash", command="git stash clear")
+        assert await agents.shell("one", "git stash pop stash@{1}") == ""
+        assert await agents.shell("two", "git stash pop") == ""
+        assert (agents.tree / "a.py").read_text() == "one\n"
+
+    run(work)
+
+
+def test_what_is_staged_by_another_is_not_committed(run: Run) -> None:
+    async def work(agents: Agents) -> None:
+        await agents.edit("one", "a.py")
+        await agents.shell("one", "git add a.py")
+        await agents.edit("two", "new file.py")
+        refused = await agents.before("two", "Bash", command="git commit -m mine")
+        instead = refused.split("`")[1]
+        assert await agents.shell("two", instead) == ""
+        shown = ["git", "show", "--format=%s", "--name-only"]
+        told = subprocess.run(shown, cwd=agents.tree, capture_output=True, text=True).stdout
+        assert told.split("\n\n") == ["mine", "new file.py\n"]
+
+    run(work)
+
+
+def test_a_command_is_judged_in_the_tree_that_it_reaches(run: Run) -> None:
+    """By `git -C`, from a link to the folder, and not in a worktree that lies below."""
+
+    async def work(agents: Agents) -> None:
+        below = agents.tree / "below"
+        await agents.shell("one", f"git worktree add -q {below}")
+        await agents.edit("one", "below/a.py")
+        assert await agents.before("two", "Bash", command="git stash; git add -A") == ""
+        assert "claude-one (a.py)" in await agents.before(
+            "two", "Bash", command="git -C below stash"
+        )
+        await agents.edit("two", "b.py")
+        await agents.shell("two", "git add b.py; git commit -qm b")  # the work below stays noted
+        agents.tree.with_name("link").symlink_to(below)
+        agents.tree = agents.tree.with_name("link")
+        assert "claude-one" in await agents.before("two", "Bash", command="git add -A")
+
+    run(work)

@@ -1,0 +1,39 @@
+"""Which policy for claims the command line has chosen: a word in a file that the server reads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .private import make_folder, open_private
+
+POLICIES = ("deny", "warn", "off")
+NAME = "claims"
+
+
+class ClaimsPolicy:
+    """The word in the data directory; "" where nothing was chosen there. It holds at once."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.path = data_dir / NAME
+        self._stamp: tuple[int, int] | None = None
+        self._word = ""
+
+    def read(self) -> str:
+        try:
+            status = self.path.stat()
+            stamp = status.st_mtime_ns, status.st_ino
+            if stamp != self._stamp:
+                text = self.path.read_text("utf-8", "replace").strip()
+                self._stamp, self._word = stamp, text if text in POLICIES else ""
+        except OSError:
+            self._stamp, self._word = None, ""
+        return self._word
+
+    def write(self, word: str) -> None:
+        """Raises OSError."""
+        make_folder(self.path.parent)
+        beside = self.path.with_suffix(".new")
+        with open(beside, "w", opener=open_private) as file:
+            file.write(f"{word}\n")
+        os.replace(beside, self.path)

@@ -1,0 +1,178 @@
+"""who, locks, inbox, break, events: what a person sees and mends of what agents share."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+from datetime import datetime
+
+import click
+import msgspec
+
+from ..config import Settings
+from .asking import sharing_server
+from .options import common, emit, readable
+from .shared import PAGE, Row, agent_option, as_json_option, value_text
+from .show import span
+
+
+@click.command()
+@as_json_option
+@common
+def who(settings: Settings, as_json: bool) -> None:
+    """Show the agents of the last week: when and with which tool seen, what each holds, and how
+    many messages wait for it.
+
+    \b
+    orchestr8-index who
+    orchestr8-index who --json | jq '.[] | select(.unread > 0).name'
+    """
+    agents = sharing_server(settings).ask("coordination", {})["agents"]
+    emit(agents, as_json, lambda: "\n".join(map(_agent, agents)) or "Nobody was seen yet.")
+
+
+def _agent(row: Row) -> str:
+    waits = f", {row['unread']} messages wait" if row["unread"] else ""
+    role, tool = (f" {each}" if each else "" for each in (row["role"], row["tool"]))
+    head = f"{row['name']}{role and f' ({role.strip()})'}: {_ago(row['last'])}{tool and f',{tool}'}"
+    return "\n".join([head + waits, *(f"  holds {each}" for each in row["holds"])])
+
+
+@click.command()
+@click.argument("resources", nargs=-1)
+@as_json_option
+@common
+def locks(settings: Settings, as_json: bool, resources: tuple[str, ...]) -> None:
+    """Show what is held: by whom, for what, until when, and who waits. RESOURCES limits it to what
+    overlaps them.
+
+    \b
+    orchestr8-index locks
+    orchestr8-index locks src/ port:3000
+    """
+    asked = {"action": "list", "resources": list(map(readable, resources))}
+    rows = sharing_server(settings).ask("lockResources", asked)["locks"]
+    emit(rows, as_json, lambda: "\n".join(map(_lock, rows)) or "Nothing is held.")
+
+
+def _lock(row: Row) -> str:
+    what = f", for {row['purpose']}" if row["purpose"] else ""
+    mode = " (shared)" if row["mode"] == "shared" else ""
+    waiting = f"; {', '.join(row['waiting'])} waits" if row["waiting"] else ""
+    return (
+        f"{row['resource']}{mode}: {row['holder']}{what}, since {_ago(row['since'])},"
+        f" until {_clock(row['until'])}{waiting}"
+    )
+
+
+@click.command("break")
+@click.argument("resource")
+@click.option("--reason", required=True, help="Told to who held it.")
+@as_json_option
+@common
+def break_lock(settings: Settings, resource: str, reason: str, as_json: bool) -> None:
+    """End the locks on RESOURCE, where its holder is gone or hangs. Who held it is told.
+
+    \b
+    orchestr8-index break src/a.py --reason "that session has crashed"
+    """
+    asked = {"resource": readable(resource), "reason": readable(reason)}
+    rows = sharing_server(settings).ask("breakLock", asked)["broken"]
+    told = [f"Broken: {row['resource']}, held by {row['name']}." for row in rows]
+    emit(rows, as_json, lambda: "\n".join(told) or f"Nobody holds {resource}.")
+
+
+@click.command()
+@click.option("--take", is_flag=True, help="Take the messages, as the agent itself does.")
+@click.option("--ack", multiple=True, metavar="ID", help="A message that is done; repeatable.")
+@click.option("--queue", default="", help="Those of a queue.")
+@click.option("--wait", type=click.FloatRange(0, 45), default=0.0, help="Seconds to wait for one.")
+@click.option("-n", "--limit", type=click.IntRange(1, 50), default=10, show_default=True)
+@agent_option
+@as_json_option
+@common
+def inbox(
+    settings: Settings,
+    take: bool,
+    ack: tuple[str, ...],
+    queue: str,
+    wait: float,
+    limit: int,
+    agent: str,
+    as_json: bool,
+) -> None:
+    """Show the messages that wait for an agent, or in a queue, and leave them there.
+
+    \b
+    orchestr8-index inbox --agent tester
+    orchestr8-index inbox --agent tester --take --wait 30
+    orchestr8-index inbox --queue review
+    """
+    asked = {"peek": not take, "limit": limit, "ack": list(ack), "wait_ms": int(wait * 1000)}
+    told = sharing_server(settings, agent).ask("readInbox", {**asked, "queue": queue})
+    emit(told, as_json, lambda: _messages(told))
+
+
+def _messages(told: Row) -> str:
+    lines = [_message(each) for each in told["messages"]]
+    more = told["waiting"] - len(lines)
+    if not lines:
+        return "No message waits."
+    return "\n".join([*lines, *([f"{more} more wait."] if more > 0 else [])])
+
+
+def _message(row: Row) -> str:
+    subject = f" {row['subject']}:" if row["subject"] else ""
+    return f"{row['id']}  {_ago(row['at'])}, from {row['from']}:{subject} {row['body']}"
+
+
+@click.command()
+@click.option("-f", "--follow", is_flag=True, help="Go on with what happens from now on.")
+@click.option("-n", "--limit", type=click.IntRange(0), default=50, show_default=True)
+@click.option("--after", type=click.IntRange(0), default=0, help="Those after this revision.")
+@click.option("--prefix", default="", help="Those of keys and resources that begin so.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@common
+def events(
+    settings: Settings, follow: bool, limit: int, after: int, prefix: str, as_json: bool
+) -> None:
+    """Show what happened among agents, the newest last. Ctrl-C ends --follow.
+
+    \b
+    orchestr8-index events -n 20
+    orchestr8-index events -f --prefix task/
+    """
+    server, newest, rev = sharing_server(settings), deque[Row](maxlen=limit), after
+    more = True
+    while more:
+        asked = {"prefix": readable(prefix), "changed_after": rev, "limit": PAGE}
+        page = server.ask("readShared", asked)
+        newest.extend(page["events"])
+        rev, more = page["rev"], page.get("more", False)
+    _print(newest, as_json)
+    while follow:
+        page = server.ask("readShared", {**asked, "changed_after": rev, "wait_ms": 20_000})
+        _print(page["events"], as_json)
+        rev = page["rev"]
+
+
+def _print(rows: Iterable[Row], as_json: bool) -> None:
+    for row in rows:
+        click.echo(msgspec.json.encode(row).decode() if as_json else _event(row))
+
+
+def _event(row: Row) -> str:
+    cause = f" ({row['cause']})" if row["cause"] else ""
+    shown = row["value"]["body"] if row["kind"] == "message" else value_text(row["value"])
+    text = f"  {shown}" if row["kind"] in ("put", "message") else ""
+    head = f"{row['rev']}  {_clock(row['at'])}  {row['by']:16} {row['kind']:7}"
+    return f"{head} {row['key']}{text}{cause}"
+
+
+def _ago(moment: str) -> str:
+    return f"{span(max(0.0, time.time() - datetime.fromisoformat(moment).timestamp()))} ago"
+
+
+def _clock(moment: str) -> str:
+    return datetime.fromisoformat(moment).astimezone().strftime("%H:%M:%S")

@@ -1,0 +1,171 @@
+"""claims: what happens when two agents edit one file, and a hook of git for hosts without hooks."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from ..claims_policy import POLICIES, ClaimsPolicy
+from ..config import Settings
+from ..daemon.supervise import running_address
+from ..errors import OperationError, Orchestr8Error
+from .asking import sharing_server
+from .options import common
+
+MARK = "# Made by `orchestr8-index claims install`; `claims uninstall` takes it away."
+ASIDE = "pre-commit.before-claims"
+MEANS = {
+    "deny": "an edit of a file that another agent has is refused",
+    "warn": "it goes on, and both are told",
+    "off": "nothing is claimed, and git is not looked at",
+}
+
+
+@click.group(invoke_without_command=True)
+@common
+def claims(settings: Settings) -> None:
+    """Show or choose what happens to edits of a file that another agent has.
+
+    \b
+    orchestr8-index claims            the policy that holds
+    orchestr8-index claims deny       for those who run many agents
+    orchestr8-index claims install    a hook of git, for hosts without hooks of their own
+    """
+    if click.get_current_context().invoked_subcommand is None:
+        word = ClaimsPolicy(settings.data_dir).read() or settings.claims
+        click.echo(f"{word}: {MEANS[word]}.")
+
+
+def _choice(word: str) -> click.Command:
+    @common
+    def choose(settings: Settings) -> None:
+        ClaimsPolicy(settings.data_dir).write(word)
+        running = running_address(settings) is not None
+        when = (
+            "It holds at once; no restart is needed."
+            if running
+            else "It holds from the next start."
+        )
+        click.echo(f"{word}: {MEANS[word]}. {when}")
+
+    return click.command(word, help=f"From now on {MEANS[word]}.")(choose)
+
+
+for _word in POLICIES:
+    claims.add_command(_choice(_word))
+
+
+@claims.command()
+@click.option("--repository", default=".", help="A working tree of it [the present folder].")
+@common
+def install(settings: Settings, repository: str) -> None:
+    """Put a pre-commit hook of git beside what is there: a commit of paths that another live agent
+    holds is refused. It serves all working trees of the repository.
+
+    Agents name themselves by MCP_AGENT, so that what they hold is not refused to them. A server
+    that is away refuses nothing.
+
+    \b
+    orchestr8-index claims install
+    MCP_AGENT=coder git commit -m "my part"
+    """
+    hook = _hook_of(repository)
+    if hook.is_file() and MARK in hook.read_text("utf-8", "replace"):
+        click.echo(f"{hook} is there already.")
+        return
+    aside = hook.with_name(ASIDE)
+    if os.path.lexists(hook):
+        if os.path.lexists(aside):
+            raise OperationError(f"{aside} is in the way.", "Move it, and install again.")
+        os.rename(hook, aside)
+    hook.parent.mkdir(parents=True, exist_ok=True)
+    hook.write_text(_script(settings), "utf-8")
+    hook.chmod(0o755)
+    beside = f"; what was there is {ASIDE} now, and runs after it" if os.path.lexists(aside) else ""
+    click.echo(f"Installed {hook}{beside}.")
+
+
+@claims.command()
+@click.option("--repository", default=".", help="A working tree of it [the present folder].")
+@common
+def uninstall(settings: Settings, repository: str) -> None:
+    """Take that hook away, and put back what was there before.
+
+    \b
+    orchestr8-index claims uninstall
+    """
+    hook = _hook_of(repository)
+    aside = hook.with_name(ASIDE)
+    if not hook.is_file() or MARK not in hook.read_text("utf-8", "replace"):
+        click.echo(f"{hook} is not ours; nothing was changed.")
+        return
+    hook.unlink()
+    if os.path.lexists(aside):
+        os.rename(aside, hook)
+    click.echo(f"Removed {hook}.")
+
+
+@claims.command(hidden=True)
+@click.option("--agent", default="")
+@common
+def check(settings: Settings, agent: str) -> None:
+    """For the hook: print why the commit is refused; silence where it may go on."""
+    try:
+        rows = sharing_server(settings).ask("lockResources", {"action": "list"})["locks"]
+        tree = os.path.realpath(_git("rev-parse", "--show-toplevel").strip())
+        staged = _git("diff", "--cached", "--name-only", "--no-renames", "-z").split("\0")
+    except (Orchestr8Error, OSError):
+        return
+    foreign = [row for row in rows if row["holder"] != agent]
+    for name in filter(None, staged):
+        path = os.path.join(tree, name)
+        for row in foreign:
+            held = row["resource"]
+            if path == held or (held.endswith("/") and path.startswith(held)):
+                what = f" for {row['purpose']}" if row["purpose"] else ""
+                click.echo(f"{name} is held by {row['holder']}{what}, until {row['until']}.")
+                click.echo("Commit your own files by name, or wait; --no-verify commits it anyway.")
+                return
+
+
+def _script(settings: Settings) -> str:
+    python, data = shlex.quote(sys.executable), shlex.quote(str(settings.data_dir))
+    return f"""#!/bin/sh
+{MARK}
+# Claude Code's own hook has judged its commits already.
+if [ -z "$CLAUDECODE" ]; then
+    told=$({python} -m orchestr8_index claims check \\
+        --agent "$MCP_AGENT" --data-dir {data} 2>/dev/null)
+    if [ -n "$told" ]; then
+        printf '%s\\n' "$told" >&2
+        exit 1
+    fi
+fi
+before=$(dirname "$0")/{ASIDE}
+if [ -x "$before" ]; then exec "$before" "$@"; fi
+"""
+
+
+def _hook_of(repository: str) -> Path:
+    """Where git looks for it: core.hooksPath, else the folder that all working trees share."""
+    folder = _git("-C", repository, "rev-parse", "--git-path", "hooks").rstrip("\n")
+    return Path(os.path.abspath(os.path.join(repository, folder)), "pre-commit")
+
+
+def _git(*args: str) -> str:
+    """Raises OperationError for what git refuses."""
+    try:
+        done = subprocess.run(["git", *args], capture_output=True, check=True)
+    except FileNotFoundError:
+        raise OperationError("There is no git on this machine.") from None
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ")
+        raise OperationError(
+            f"git says: {said}.", "Name a working tree with --repository."
+        ) from None
+    return done.stdout.decode("utf-8", "surrogateescape")

@@ -1,0 +1,189 @@
+"""shared get, put, list, history, snapshot, restore, clear: values that agents share."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from ..config import Settings
+from ..errors import OperationError
+from .asking import RunningServer, sharing_server
+from .options import common, emit, readable
+
+PAGE = 1000
+Row = dict[str, Any]
+as_json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+agent_option = click.option("--agent", default="", help="Ask under this name among agents.")
+
+
+@click.group()
+def shared() -> None:
+    """Values that agents share.
+
+    \b
+    orchestr8-index shared put task/42 '{"state": "review"}'
+    orchestr8-index shared get task/42
+    orchestr8-index shared list task/
+    """
+
+
+@shared.command("get")
+@click.argument("key")
+@as_json_option
+@common
+def get_value(settings: Settings, key: str, as_json: bool) -> None:
+    """Print the value of KEY; with --json who wrote it and when, too. Status 1 without one.
+
+    \b
+    orchestr8-index shared get task/42
+    """
+    items = sharing_server(settings).ask("readShared", {"keys": [readable(key)]})["items"]
+    if not items:
+        raise OperationError(f"There is no {key}.", "`orchestr8-index shared list` has all keys.")
+    emit(items[0], as_json, lambda: value_text(items[0]["value"]))
+
+
+@shared.command("put")
+@click.argument("key")
+@click.argument("value")
+@click.option("--ttl", "ttl_s", type=click.IntRange(1, 86400), help="Seconds until it goes.")
+@click.option("--if-rev", type=click.IntRange(0), help="Only over this revision; 0: only if new.")
+@agent_option
+@as_json_option
+@common
+def put_value(
+    settings: Settings,
+    key: str,
+    value: str,
+    ttl_s: int | None,
+    if_rev: int | None,
+    agent: str,
+    as_json: bool,
+) -> None:
+    """Write VALUE: JSON, else a text; `-` reads it from standard input.
+
+    \b
+    orchestr8-index shared put task/42 '{"state": "review"}'
+    orchestr8-index shared put plan - < plan.json
+    """
+    text = sys.stdin.read() if value == "-" else readable(value)
+    more = {"ttl_s": ttl_s, "if_rev": if_rev}
+    op = {"key": readable(key), "value": _value(text)}
+    op |= {name: each for name, each in more.items() if each is not None}
+    done = sharing_server(settings, agent).ask("writeShared", {"ops": [op]})
+    emit(done, as_json, lambda: f"{key} is at revision {done['rev']}.")
+
+
+@shared.command("list")
+@click.argument("prefix", default="")
+@as_json_option
+@common
+def list_values(settings: Settings, prefix: str, as_json: bool) -> None:
+    """List the keys below PREFIX with their revisions and who wrote them.
+
+    \b
+    orchestr8-index shared list task/
+    """
+    rows = _all_values(sharing_server(settings), readable(prefix))
+    emit(rows, as_json, lambda: "\n".join(map(_item, rows)) or "There is no value.")
+
+
+@shared.command("history")
+@click.argument("key")
+@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@as_json_option
+@common
+def history(settings: Settings, key: str, limit: int, as_json: bool) -> None:
+    """Show what was written to KEY, the newest first; a deletion shows null.
+
+    \b
+    orchestr8-index shared history task/42
+    """
+    asked = {"keys": [readable(key)], "history": True, "limit": limit}
+    rows = sharing_server(settings).ask("readShared", asked)["items"]
+    lines = (f"{row['rev']}  {row['at']}  {row['by']}  {value_text(row['value'])}" for row in rows)
+    emit(rows, as_json, lambda: "\n".join(lines) or f"The log has nothing of {key}.")
+
+
+@shared.command("snapshot")
+@click.argument("prefix", default="")
+@common
+def snapshot(settings: Settings, prefix: str) -> None:
+    """Print all values below PREFIX as JSON, for `restore`.
+
+    \b
+    orchestr8-index shared snapshot task/ > tasks.json
+    """
+    told = sharing_server(settings).ask("snapshotShared", {"prefix": readable(prefix)})
+    click.echo(msgspec.json.encode({"prefix": prefix, **told}).decode())
+
+
+@shared.command("restore")
+@click.argument("file", type=click.File("rb"))
+@click.option("--prefix", help="What is below it and not in the file goes [as in the file].")
+@common
+def restore(settings: Settings, file: Any, prefix: str | None) -> None:
+    """Put back what a snapshot has; every other key below its prefix goes. `-` reads from standard
+    input.
+
+    \b
+    orchestr8-index shared restore tasks.json
+    """
+    try:
+        kept = msgspec.json.decode(file.read(), type=dict[str, Any])
+        below = kept.get("prefix", "") if prefix is None else readable(prefix)
+        asked = {"items": kept["items"], "prefix": below}
+    except (msgspec.DecodeError, KeyError):
+        cure = "`orchestr8-index shared snapshot` makes one."
+        raise OperationError("That is no snapshot of shared values.", cure) from None
+    done = sharing_server(settings).ask("restoreShared", asked)
+    click.echo(f"{done['put']} values put back, {done['deleted']} deleted.")
+
+
+@shared.command("clear")
+@click.argument("prefix")
+@click.option("--yes", is_flag=True, help="Without asking.")
+@common
+def clear(settings: Settings, prefix: str, yes: bool) -> None:
+    """Delete every value below PREFIX.
+
+    \b
+    orchestr8-index shared clear task/
+    """
+    server, below = sharing_server(settings), readable(prefix)
+    count = len(_all_values(server, below))
+    if count and not yes:
+        click.confirm(f"Delete {count} values below {prefix}?", abort=True, err=True)
+    done = server.ask("restoreShared", {"items": [], "prefix": below})
+    click.echo(f"{done['deleted']} values deleted.")
+
+
+def _all_values(server: RunningServer, prefix: str) -> list[Row]:
+    rows, after = list[Row](), ""
+    while True:
+        page = server.ask("readShared", {"prefix": prefix, "limit": PAGE, "after": after})
+        rows += page["items"]
+        if not page.get("more"):
+            return rows
+        after = rows[-1]["key"]
+
+
+def _item(row: Row) -> str:
+    text = value_text(row["value"])
+    shown = text if len(text) <= 60 else f"{text[:59]}…"
+    return f"{row['key']:32} {row['rev']:>8}  {row['by']:16} {shown}"
+
+
+def value_text(value: Any) -> str:
+    """A shared value for a person: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _value(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text

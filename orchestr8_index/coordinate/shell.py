@@ -1,0 +1,178 @@
+"""Reads a line of shell as far as its forms are known: which commands of git run, and where.
+
+Variables, functions and scripts are not followed: what they hide passes unseen.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
+
+_SHELLS = ("sh", "bash", "zsh", "dash")
+_BEFORE = {
+    *("sudo", "time", "command", "builtin", "exec", "nohup", "env", "nice", "timeout", "xargs"),
+    *("if", "then", "elif", "else", "while", "until", "do", "!", "{"),
+}
+_HEREDOC = re.compile(r"(?<!<)<<-?[ \t]*['\"\\]?(\w+)['\"]?")
+_TOKEN = re.compile(
+    r"""(?:[ \t\r]|\\\n)+ | \#[^\n]* | \d*[<>]&[\d-]+
+    | (?P<redirect>(?:\d*|&)(?:>>|>\||<<<|<>|[<>]&?)) | (?P<operator>[\n;&|()`])
+    | (?P<word>(?:[^\s'"\\;&|()<>`]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+)""",
+    re.X | re.S,
+)
+_PIECE = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|([^'"\\]+)""", re.S)
+_INSIDE = re.compile(r"\$\((.*?)\)|(?<!\\)`(.*?)`", re.S)
+_GLOBAL = ("-C", "-c", "--git-dir", "--work-tree", "--namespace")
+_VALUED = {"commit": "mFCct", "stash": "m", "checkout": "bB", "restore": "s", "clean": "e"}
+_LONG_VALUED = {"--message", "--file", "--author", "--date", "--source", "--exclude", "--orphan"}
+DEEPEST, MOST_HEREDOCS, LONGEST = 4, 32, 10_000
+Command = tuple[list[str], str]
+
+
+class GitOptions(NamedTuple):
+    """Flags with their values; `named` are the paths after `--`, None without one."""
+
+    flags: dict[str, str]
+    plain: list[str]
+    named: list[str] | None
+
+    def have(self, names: Collection[str]) -> bool:
+        return not self.flags.keys().isdisjoint(names)
+
+    def value(self, *names: str) -> str:
+        return next((self.flags[name] for name in names if name in self.flags), "")
+
+
+def git_calls(text: str, cwd: str) -> Iterator[tuple[str, str, GitOptions]]:
+    """Each command of git in a line of shell: its verb, its folder without links, its options."""
+    for words, folder in commands(text, cwd):
+        if os.path.basename(words[0]) != "git":
+            continue
+        words = words[1:]
+        while words and words[0].startswith("-"):
+            name, equals, value = words[0].partition("=")
+            apart = name in _GLOBAL and not equals and len(words) > 1
+            if name in ("-C", "--work-tree"):
+                folder = os.path.join(folder, words[1] if apart else value)
+            words = words[2 if apart else 1 :]
+        if words:
+            yield words[0], os.path.realpath(folder), read_options(words[0], words[1:])
+
+
+def read_options(verb: str, args: Sequence[str]) -> GitOptions:
+    """The arguments of a command of git; bundled letters are taken apart."""
+    options, rest, valued = GitOptions({}, [], None), iter(args), _VALUED.get(verb, "")
+    for arg in rest:
+        name, equals, value = arg.partition("=")
+        if arg == "--":
+            return options._replace(named=list(rest))
+        if name.startswith("--"):
+            options.flags[name] = next(rest, "") if name in _LONG_VALUED and not equals else value
+        elif len(arg) > 1 and arg[0] == "-":
+            for at, letter in enumerate(arg[1:], 2):
+                options.flags[f"-{letter}"] = ""
+                if letter in valued:
+                    options.flags[f"-{letter}"] = arg[at:] or next(rest, "")
+                    break
+        else:
+            options.plain.append(arg)
+    return options
+
+
+def commands(text: str, folder: str, depth: int = 0) -> Iterator[Command]:
+    """The words of each simple command without what stands before its name, and its folder."""
+    around, before = list[str](), folder
+    for words, inner in _simple_commands(_without_heredocs(text)[:LONGEST]):
+        words = _unwrapped(words)
+        for each in (*inner, *_script(words)):
+            if depth < DEEPEST:
+                yield from commands(each, folder, depth + 1)
+        if words == ["("]:
+            around.append(folder)
+        elif words == [")"]:
+            folder = around.pop() if around else folder
+        elif words and words[0] in ("cd", "pushd"):
+            folder, before = _entered(words[1:], folder, before), folder
+        elif words:
+            yield words, folder
+
+
+def _without_heredocs(text: str) -> str:
+    """What a heredoc feeds to a command is no command; the rest of its first line is."""
+    at = 0
+    for _ in range(MOST_HEREDOCS):
+        head = _HEREDOC.search(text, at)
+        line = text.find("\n", head.end()) if head else -1
+        if head is None or line < 0:
+            break
+        last = re.compile(rf"^[ \t]*{head[1]}$", re.M).search(text, line + 1)
+        at = head.start() if last else head.end()
+        if last:
+            text = text[:at] + text[head.end() : line] + text[last.end() :]
+    return text
+
+
+def _simple_commands(text: str) -> Iterator[tuple[list[str], list[str]]]:
+    """What stands between the operators, brackets as commands of their own; beside the words what
+    double quotes hold of further commands. Nothing after a quote that never ends."""
+    words, inner, skip = list[str](), list[str](), False
+    for token in _TOKEN.finditer(text):
+        kind, part = token.lastgroup, token[0]
+        if kind == "operator":
+            yield words, inner
+            words, inner = [], []
+            if part in "()":
+                yield [part], []
+        elif kind == "word" and not skip:
+            words.append("".join(map(_plain, _PIECE.finditer(part))))
+            quoted = (piece[2] or "" for piece in _PIECE.finditer(part))
+            inner += [a or b for each in quoted for a, b in _INSIDE.findall(each)]
+        skip = kind == "redirect" or (skip and kind is None)
+    yield words, inner
+
+
+def _plain(piece: re.Match[str]) -> str:
+    if piece[2] is not None:
+        return re.sub(r'\\(["\\$`\n])', r"\1", piece[2])
+    return piece[1] or piece[3] or piece[4] or ""
+
+
+def _unwrapped(words: list[str]) -> list[str]:
+    """Without assignments and commands that start another; a tree of git that one names stays."""
+    at, tree, more = 0, list[str](), list[str]()
+    known = [n for n, word in enumerate(words) if _is_known(word)]
+    while at < len(words) and (words[at] in _BEFORE or re.match(r"\w+=", words[at])):
+        if words[at].startswith("GIT_WORK_TREE="):
+            tree = ["-C", words[at].partition("=")[2]]
+        if words[at] == "xargs":
+            more = ["."]  # nobody knows which files come
+        after = bisect_right(known, at)
+        jumps = words[at] in _BEFORE and after < len(known)
+        at = known[after] if jumps else at + 1
+    words = words[at:]
+    is_git = words[:1] and os.path.basename(words[0]) == "git"
+    return [words[0], *tree, *words[1:], *more] if is_git else words
+
+
+def _is_known(word: str) -> bool:
+    return os.path.basename(word) in ("git", "cd", "pushd", "eval", *_SHELLS) or word in _BEFORE
+
+
+def _script(words: list[str]) -> list[str]:
+    """The commands that `bash -c` and `eval` are given as text."""
+    if words[:1] == ["eval"]:
+        return [" ".join(words[1:])]
+    if not words or os.path.basename(words[0]) not in _SHELLS:
+        return []
+    flags = [n for n, word in enumerate(words[:-1]) if re.fullmatch(r"-\w*c", word)]
+    return [words[flags[0] + 1]] if flags else []
+
+
+def _entered(args: list[str], folder: str, before: str) -> str:
+    named = [each for each in args if each == "-" or not each.startswith("-")] or ["~"]
+    if named[0] == "-":
+        return before
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(named[0])))

@@ -1,0 +1,138 @@
+"""who, locks, shared, inbox, break, events, claims: what a person sees and mends among agents."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestr8_index import Orchestrator
+
+from ..processes import Running
+from .conftest import Run
+
+
+@pytest.fixture
+def ada(online: Run, server: Running) -> Iterator[Orchestrator]:
+    """An agent who works in the folder in which the commands run."""
+    with Orchestrator(data_dir=server.world.data, agent="ada") as made:
+        yield made
+
+
+def test_who_holds_what_and_a_lock_that_hangs_is_broken(online: Run, ada: Orchestrator) -> None:
+    lock = ada.lock("src/a.py", purpose="rename")
+    held = lock.__enter__()
+    ada.send_message("ada", "the build is red")
+    path = f"{Path.cwd().resolve()}/src/a.py"
+    told = online("who").out
+    assert "ada: 0 s ago" in told and "1 messages wait" in told and f"holds {path}" in told
+    assert f"{path}: ada, for rename" in online("locks", "src/").out
+    assert "held by ada" in online("break", "src/a.py", "--reason", "it hangs").out
+    assert online("locks", "--json").json == []
+    with pytest.raises(Exception, match="does not hold"):
+        held.release()
+
+
+def test_values_are_put_listed_kept_cleared_and_put_back(online: Run, tmp_path: Path) -> None:
+    assert online("shared", "put", "plan/a", '{"step": 1}').status == 0
+    online("shared", "put", "plan/b", "just text", "--agent", "bob")
+    assert online("shared", "get", "plan/a").out == '{"step":1}\n'
+    assert online("shared", "get", "plan/b").out == "just text\n"
+    assert [row["by"] for row in online("shared", "list", "plan/", "--json").json][1] == "bob"
+    assert "-32040" not in online("shared", "put", "plan/a", "2", "--if-rev", "0").err
+    (tmp_path / "kept").write_text(online("shared", "snapshot", "plan/").out)
+    assert online("shared", "clear", "plan/", "--yes").out == "2 values deleted.\n"
+    assert "null" in online("shared", "history", "plan/a").out
+    assert online("shared", "restore", str(tmp_path / "kept")).out.startswith("2 values put back")
+    assert online("shared", "get", "plan/a").out == '{"step":1}\n'
+    missing = online("shared", "get", "plan/c")
+    assert missing.status == 1 and "There is no plan/c" in missing.err
+
+
+def test_mail_is_looked_at_and_stays(online: Run, ada: Orchestrator) -> None:
+    ada.send_message("eve", "look at the parser", subject="review")
+    for _ in range(2):
+        assert "from ada: review: look at the parser" in online("inbox", "--agent", "eve").out
+    taken = online("inbox", "--agent", "eve", "--take", "--json").json["messages"]
+    assert online("inbox", "--agent", "eve").out == "No message waits.\n"
+    assert online("inbox", "--agent", "eve", "--ack", taken[0]["id"]).status == 0
+    newest = online("events", "-n", "1", "--json").json
+    assert (newest["kind"], newest["value"]["subject"]) == ("message", "review")
+
+
+@pytest.mark.parametrize("command", ["who", "locks", "inbox", "events", "shared list"])
+def test_without_a_server_each_says_what_to_do(offline: Run, command: str) -> None:
+    said = offline(*command.split())
+    assert said.status == 1 and "orchestr8-index up" in said.err and said.out == ""
+
+
+def test_a_policy_is_chosen_and_says_when_it_holds(online: Run, server: Running) -> None:
+    assert online("claims").out.startswith("warn: ")
+    assert "no restart is needed" in online("claims", "deny").out
+    assert online("claims").out.startswith("deny: ")
+    assert (server.world.data / "claims").stat().st_mode & 0o077 == 0
+    online("claims", "warn")
+
+
+# --- the hook of git -----------------------------------------------------------------------------
+
+
+def git(tree: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    named = ("-c", "user.name=t", "-c", "user.email=t@t")
+    clean = {name: value for name, value in os.environ.items() if name != "CLAUDECODE"}
+    command = ["git", *named, *args]
+    return subprocess.run(command, cwd=tree, env={**clean, **env}, capture_output=True, text=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    tree = tmp_path / "my repository"
+    git(tmp_path, "init", "-q", str(tree))
+    (tree / "a.py").write_text("1\n")
+    git(tree, "add", "a.py")
+    git(tree, "commit", "-qm", "first")
+    git(tree, "worktree", "add", "-q", str(tmp_path / "beside"))
+    return tree
+
+
+@pytest.mark.parametrize("hooks_path", ["", "team hooks"])
+def test_a_commit_of_what_another_holds_is_refused(
+    online: Run, ada: Orchestrator, repository: Path, hooks_path: str
+) -> None:
+    """From a linked worktree, too; and the user's own hook runs on, and comes back whole."""
+    if hooks_path:
+        git(repository, "config", "core.hooksPath", str(repository / hooks_path))
+    folder = repository / (hooks_path or ".git/hooks")
+    folder.mkdir(exist_ok=True)
+    own = folder / "pre-commit"
+    own.write_text("#!/bin/sh\necho theirs >&2\n")
+    own.chmod(0o755)
+    beside = repository.parent / "beside"
+    assert online("claims", "install", "--repository", str(beside)).status == 0
+    for tree in (repository, beside):
+        (tree / "a.py").write_text("2\n")
+    with ada.lock(str(repository / "a.py"), str(beside / "a.py"), purpose="rename"):
+        refused = git(beside, "commit", "-qam", "x")
+        assert refused.returncode == 1 and "held by ada for rename" in refused.stderr
+        done = git(repository, "commit", "-qam", "x", MCP_AGENT="ada")
+        assert (done.returncode, done.stderr) == (0, "theirs\n")
+    assert "already" in online("claims", "install", "--repository", str(repository)).out
+    online("claims", "uninstall", "--repository", str(repository))
+    assert own.read_text() == "#!/bin/sh\necho theirs >&2\n"
+    assert not list(folder.glob("*before-claims"))
+
+
+def test_a_hook_of_another_is_never_taken_away(online: Run, repository: Path) -> None:
+    hook = repository / ".git/hooks/pre-commit"
+    hook.write_text("#!/bin/sh\nexit 0\n")
+    assert "not ours" in online("claims", "uninstall", "--repository", str(repository)).out
+    assert hook.exists()
+    online("claims", "install", "--repository", str(repository))
+    hook.write_text("#!/bin/sh\n# the user's next hook\n")
+    refused = online("claims", "install", "--repository", str(repository))
+    assert refused.status == 1 and "in the way" in refused.err
+    assert "next hook" in hook.read_text()
+    assert online("claims", "install", "--repository", "/").status == 1
