@@ -17,11 +17,11 @@ def row_of(entry: Entry, score: float, choice: Choice) -> Row:
     full = choice.detail == "full"
     row = _KINDS[entry.kind](entry, score, None if full else SHORT_LIST)
     row.description = entry.description if full else cut(entry.description, SHORT_DESCRIPTION)
-    _say_how_it_starts(row, entry, choice.host)
     if full:
         row.path, row.digest = entry.path, entry.digest
         row.tags, row.tools, row.use_when = list(entry.tags), list(entry.tools), entry.use_when
         row.model, row.category, row.keywords = entry.model, entry.category, list(entry.keywords)
+    _say_how_it_starts(row, entry, choice.host)
     return row
 
 
