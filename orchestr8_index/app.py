@@ -16,6 +16,7 @@ from .catalog.worker import Builder
 from .claims_policy import ClaimsPolicy
 from .config import Settings
 from .errors import BuildFailed
+from .project import heir_of
 from .tokens import ESTIMATING, Tokenizer, read_tokenizer
 
 if TYPE_CHECKING:
@@ -36,10 +37,13 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     `announce` gets the port, as soon as it is ours.
     """
     from .daemon.claim import claim
+    from .daemon.pidfile import SERVER_NAME, PidFile
 
     os.umask(0o077)
     tokens = read_tokenizer(settings.tokenizer)
     settings = _with_local_key(settings)
+    last = PidFile(settings.data_dir / SERVER_NAME).last()
+    heir = heir_of(last, settings.project, settings.home)
     pidfile, listening = claim(settings)
     announce(listening.getsockname()[1])
     refresh = Refresh(settings, Builder(settings, on_failure=_log_failure))
@@ -53,7 +57,7 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     from .serve.trace import make_trace
 
     log = set_up_logs(settings.data_dir, settings.log_level)
-    state = make_state(settings, refresh, StoreKeeper(settings), tokens)
+    state = make_state(settings, refresh, StoreKeeper(settings, heir), tokens)
     state.log, state.trace = log, make_trace(settings.otel_endpoint)
     lines = Lines(settings.limits, state.metrics.failed)
     if state.shared is not None:
@@ -140,6 +144,7 @@ def make_project(first: State, settings: Settings, refresh: Refresh) -> State:
         recent=RecentQuestions(),
         shared_part=None,
         is_guest=True,
+        store=first.projects.store_of(settings.project_key),
     )
     _follow(state)
     return state

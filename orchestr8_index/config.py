@@ -271,6 +271,11 @@ class Settings(msgspec.Struct, frozen=True):
         return self.roots_digest if self.project is None else self.project.key
 
     @property
+    def repository_key(self) -> str:
+        """Where the agents of all its trees and parts meet."""
+        return self.roots_digest if self.project is None else self.project.meeting_key
+
+    @property
     def data_digest(self) -> str:
         """Tells one data directory from another, and not where it lies."""
         return digest_of_roots([os.path.realpath(self.data_dir)])

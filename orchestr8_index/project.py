@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from .places import HOST_FOLDERS, MANIFESTS
 
@@ -29,6 +29,10 @@ class Project(NamedTuple):
     @property
     def key(self) -> str:
         return digest_of_roots([self.folder])
+
+    @property
+    def meeting_key(self) -> str:
+        return digest_of_roots([self.repository])
 
 
 def digest_of_roots(roots: Iterable[str]) -> str:
@@ -64,6 +68,27 @@ def find_project(folder: str, home: str) -> Project | None:
     main = _main_tree(top) if top else tree
     within = os.path.relpath(tree, top) if top else "."
     return Project(os.path.normpath(os.path.join(main, within)), tree, main)
+
+
+def heir_of(last: Mapping[str, Any], project: Project | None, home: str) -> str:
+    """The key of the project that has what was learnt before there were projects: that of the
+    roots of the last server, whose facts these are; "" where nobody can tell.
+
+    Roots that were found have the user's own among them; else they were named, and are a project.
+    """
+    if isinstance(named := last.get("project"), str):
+        return named
+    listed = last.get("roots")
+    roots = [root for root in listed if isinstance(root, str)] if isinstance(listed, list) else []
+    user = os.path.realpath(home)
+    tree = project.tree if project else ""
+    if not roots or (tree not in ("", user) and any(r.startswith(f"{tree}/") for r in roots)):
+        return project.key if project else ""
+    others = [root for root in roots if not root.startswith(f"{user}/.claude/")]
+    if len(others) == len(roots):
+        return digest_of_roots(roots)
+    found = next(filter(None, (find_project(root, home) for root in others)), None)
+    return found.key if found else digest_of_roots([user])
 
 
 def _upward(folder: str, home: str) -> Iterator[str]:

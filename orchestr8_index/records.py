@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 Kind = Literal["agent", "skill", "workflow"]
 KINDS: tuple[Kind, ...] = ("agent", "skill", "workflow")
@@ -136,7 +136,8 @@ class Poison(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """A report as kept: names as `plugin:name` where known, `unknown` the others."""
+    """A report as kept: names as `plugin:name` where known, `unknown` the others. `project` is the
+    key of the one that learns from it; unset for what came before there were projects."""
 
     id: int = 0
     task_id: str
@@ -152,6 +153,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     model: str = ""
     caller: str = ""
     unknown: tuple[str, ...] = ()
+    project: str | UnsetType = UNSET
 
     def says_the_same(self, other: Decision) -> bool:
         """Whether two reports differ in nothing but number and time."""
@@ -178,6 +180,7 @@ class Pattern(Struct, kw_only=True):
     created_at: str = ""
     updated_at: str = ""
     stored: bool = False
+    project: str = ""
 
     @property
     def uses(self) -> int:
@@ -192,16 +195,17 @@ class Pattern(Struct, kw_only=True):
 class Experience:
     """What the decisions teach the ranking, as one reads it; `revision` names its state.
 
-    `terms`: for each word of past tasks, the entries (qualified) that have points for it. `wins`:
-    counted successes of each entry. `words`: the quarter points of an entry's words, 4 for a
-    success and -1 for a failure. `alike(kind, entry, terms)`: a past task like these terms.
-    `changed_since(kind, revision)`: the entries whose points have changed after a revision.
+    `terms`: for each word of past tasks, the entries (qualified) that have won with it. `wins`:
+    counted successes of each entry. `words`: of an entry's words, the successes that had them;
+    `failed`: the failures. `alike(kind, entry, terms)`: a past task like these terms.
+    `changed_since(kind, revision)`: the entries whose counts have changed after a revision.
     """
 
     revision: int
     terms: Mapping[Kind, Mapping[str, Collection[str]]]
     wins: Mapping[Kind, Mapping[str, int]]
     words: Mapping[Kind, Mapping[str, Mapping[str, int]]]
+    failed: Mapping[Kind, Mapping[str, Mapping[str, int]]]
     alike: Callable[[Kind, str, Collection[str]], str]
     changed_since: Callable[[Kind, int], Iterable[str]]
 
@@ -209,4 +213,4 @@ class Experience:
 def no_experience() -> Experience:
     """The experience of a server that has learnt nothing."""
     nothing: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS}
-    return Experience(0, nothing, nothing, nothing, lambda *_: "", lambda *_: ())
+    return Experience(0, nothing, nothing, nothing, nothing, lambda *_: "", lambda *_: ())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8_index.project import find_project, project_of
+from orchestr8_index.project import digest_of_roots, find_project, heir_of, project_of
 
 from .trees import write_tree
 
@@ -64,3 +64,18 @@ def test_a_plain_folder_with_roots_of_its_own_is_one(home: Path) -> None:
 def test_a_file_that_names_nothing_ends_nothing(home: Path) -> None:
     (home / "trees/fix/.git").write_bytes(b"\xff\0" * 9000)
     assert find_project(str(home / "trees/fix"), str(home))
+
+
+@pytest.mark.parametrize(
+    ("roots", "heir"),
+    [
+        (["repo/.claude", ".claude/agents"], "repo"),
+        ([".claude/agents"], ""),
+        (["notes/plugins"], None),
+    ],
+)
+def test_the_last_servers_project_inherits(home: Path, roots: list[str], heir: str | None) -> None:
+    named = [str(home / root) for root in roots]
+    wanted = digest_of_roots(named if heir is None else [str(home / heir)])
+    assert heir_of({"roots": named}, None, str(home)) == wanted
+    assert heir_of({"roots": named, "project": "k"}, None, str(home)) == "k"

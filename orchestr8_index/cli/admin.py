@@ -20,8 +20,10 @@ from ..records import Decision
 from ..reports import ForgetQuery, Report
 from ..validate import describe_error, read_params
 from .asking import RunningServer
+from .options import project_key
 
 T = TypeVar("T")
+SERVED = ("roots", "project", "explicit")  # who comes after still learns what was served here
 
 
 def forget_decisions(settings: Settings, given: dict[str, str]) -> int:
@@ -110,17 +112,22 @@ def _moment(timestamp: str) -> datetime:
 def _as_writer(settings: Settings, work: Callable[[Outcomes], Awaitable[T]]) -> T:
     """Run `work` on the opened store while nobody else can write to it."""
     from ..daemon.pidfile import PidFile
+    from ..store.ledger import name_of_project
     from ..store.store import Store
     from ..text import Terms
 
     lock = PidFile(settings.data_dir / "mcp.pid")
+    key, last = project_key(settings), lock.last()
     if not lock.acquire():
         raise AlreadyRunning("A server is starting on this data directory.", "Try again.")
+    lock.write(**{name: last[name] for name in SERVED if name in last})
     store = Store(settings.data_dir, settings.store_soft_mb, settings.store_hard_mb)
 
     async def run() -> T:
-        outcomes = Outcomes(store, Terms())
-        outcomes.open()
+        store.open()
+        name = name_of_project(store.reader, key)
+        outcomes = Outcomes(store, Terms(), name)
+        outcomes.load()
         store.start()
         try:
             result = await work(outcomes)

@@ -15,7 +15,7 @@ import msgspec
 from ..config import Settings
 from ..errors import OperationError
 from . import show
-from .options import common, emit, with_roots_of_server
+from .options import common, emit, project_key, with_roots_of_server
 
 FOUND_WRONG = 1
 
@@ -34,7 +34,7 @@ def reading(settings: Settings) -> Iterator[Any]:
     try:
         store.open_to_read()
         with contextlib.closing(store):
-            yield read_only(store)
+            yield read_only(store, project_key(settings))
     except sqlite3.Error as error:
         cure = "Start the server: it sets a damaged database aside and restores a backup."
         raise OperationError(f"The database cannot be read: {error}.", cure) from None

@@ -88,6 +88,18 @@ def with_roots_of_server(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, roots=roots, roots_from=whose)
 
 
+def project_key(settings: Settings) -> str:
+    """Which project is meant in the store: that of the folder, but of a server whose roots were
+    named there is one alone."""
+    from ..daemon.supervise import pidfile
+
+    file = pidfile(settings)
+    served = file.owner() or file.last()
+    only = not settings.explicit_roots and served.get("explicit")
+    named = served.get("project")
+    return named if only and isinstance(named, str) else settings.project_key
+
+
 def _reading_alike(settings: Settings) -> Settings:
     """Under the limits of the running server, which need not stand in this environment: two that
     read the same trees otherwise would make each other's snapshots worthless."""

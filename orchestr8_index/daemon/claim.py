@@ -54,6 +54,7 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
         raise
     port = listening.getsockname()[1]
     facts: dict[str, Any] = {**own_facts(), "port": port, "roots": list(settings.roots)}
+    facts |= {"project": settings.project_key, "explicit": settings.explicit_roots}
     if settings.reading != USUAL:
         facts["reading"] = msgspec.to_builtins(settings.reading)
     pidfile.write(**facts, **_reached(settings))

@@ -25,7 +25,7 @@ from .experience import Memory
 from .patterns import Patterns
 from .receipt import Applied, entry_changes, pattern_change
 
-CHECKPOINT, FORMAT = "experience", 3
+CHECKPOINT, FORMAT = "experience", 4
 DIGEST = 16  # bytes, before a checkpoint
 REMEMBERED = 2_000
 AMENDMENT_COUNTS = 500  # an amendment is worth that many decisions: only a whole recount repeats it
@@ -44,6 +44,7 @@ class Counts:
 
     store: Store
     terms: Terms
+    project: str = ""
     memory: Memory = field(init=False)
     patterns: Patterns = field(init=False)
     last: int = 0
@@ -53,33 +54,35 @@ class Counts:
 
     def __post_init__(self) -> None:
         self.memory = Memory(self.terms)
-        self.patterns = Patterns(self.memory.task)
+        self.patterns = Patterns(self.memory.task, self.project)
 
-    def load(self) -> None:
-        """Read the checkpoint of an open store and count what came after it."""
-        reader = self.store.reader
-        found, self.bent = ledger.patterns(reader)
+    def load(self, reader: sqlite3.Connection | None = None) -> None:
+        """Read the checkpoint of an open store and count what came after it. In another thread it
+        needs a `reader` of its own."""
+        reader = reader or self.store.reader
+        found, self.bent = ledger.patterns(reader, self.project)
         self.patterns.load(found)
-        saved = ledger.read_checkpoint(reader, CHECKPOINT)
-        if saved is not None and not self._load_checkpoint(saved):
+        saved = ledger.read_checkpoint(reader, CHECKPOINT, self.project)
+        if saved is not None and not self._load_checkpoint(saved, reader):
             self.bent.append("the checkpoint cannot be read")
         if saved is None or self.bent:
             self.memory, self.last = Memory(self.terms), 0
             self.patterns.reset()
             self._writes_all = True
-        for decision in ledger.decisions(reader, max(0, self.last - REMEMBERED)):
+        after = max(0, self.last - REMEMBERED)
+        for decision in ledger.decisions(reader, after, self.project):
             if decision.id <= self.last:
                 self.memory.remind(decision)
             else:
                 self.add(decision)
 
-    def _load_checkpoint(self, data: Any) -> bool:
+    def _load_checkpoint(self, data: Any, reader: sqlite3.Connection) -> bool:
         """False for one that is damaged or of another format: everything is then counted again."""
         if not isinstance(data, bytes) or data[:DIGEST] != _digest(data[DIGEST:]):
             return False
         try:
             form, last, memory = msgspec.msgpack.decode(data[DIGEST:], type=tuple[int, int, bytes])
-            if form != FORMAT or not 0 <= last <= ledger.last_number(self.store.reader):
+            if form != FORMAT or not 0 <= last <= ledger.last_number(reader):
                 return False
             self.memory.load(memory)
         except msgspec.MsgspecError:
@@ -98,9 +101,10 @@ class Counts:
 
         def write(connection: sqlite3.Connection) -> None:
             if all_of_them:
-                ledger.clear_patterns(connection)
+                ledger.clear_patterns(connection, self.project)
             ledger.write_patterns(connection, rows)
-            ledger.write_checkpoint(connection, CHECKPOINT, _digest(state) + state)
+            sealed = _digest(state) + state
+            ledger.write_checkpoint(connection, CHECKPOINT, sealed, self.project)
 
         return write
 
@@ -157,10 +161,13 @@ class Counts:
     def recount(self, sequences: Iterable[tuple[str, ...]]) -> None:
         """Derive the patterns of these sequences again from the decisions on disk."""
         for sequence in dict.fromkeys(sequences):
-            decisions = ledger.decisions_of(self.store.reader, sequence, self.last)
+            of = sequence, self.last, self.project
+            decisions = ledger.decisions_of(self.store.reader, *of)
             gone = self.patterns.recount(sequence, decisions)
             if gone:
-                delete = functools.partial(ledger.delete_patterns, numbers=tuple(gone))
+                delete = functools.partial(
+                    ledger.delete_patterns, numbers=tuple(gone), project=self.project
+                )
                 unattended(self.store.write(delete))
 
 

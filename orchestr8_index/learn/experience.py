@@ -31,9 +31,10 @@ class Memory:
     """The owner of the experience. `revision` grows with everything that is applied; `changed` is
     that of each kind's last change.
 
-    `words`: the quarter points of each word of an entry, by entry, in a dict that words are only
+    `words`: how many successes each word of an entry has, by entry, in a dict that words are only
     ever added to: when one goes, another dict takes its place. `having`: the entries of a word.
-    Most words belong to one entry: it is kept once, as a tuple that all its words share.
+    Most words belong to one entry: it is kept once, as a tuple that all its words share. `failed`:
+    how many failures, likewise.
     """
 
     def __init__(self, terms: Terms) -> None:
@@ -43,6 +44,7 @@ class Memory:
         self.changed: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         self.times: dict[int, int] = {}
         self.words: Words = {kind: {} for kind in KINDS}
+        self.failed: Words = {kind: {} for kind in KINDS}
         self.having: dict[Kind, dict[str, tuple[str, ...]]] = {kind: {} for kind in KINDS}
         self.wins: Tallies = {kind: {} for kind in KINDS}
         self.losses: Tallies = {kind: {} for kind in KINDS}
@@ -52,7 +54,7 @@ class Memory:
 
     @property
     def experience(self) -> Experience:
-        of = (self.having, self.wins, self.words, self.alike, self.changed_since)
+        of = (self.having, self.wins, self.words, self.failed, self.alike, self.changed_since)
         return Experience(self.revision, *of)
 
     def task(self, text: str) -> Task:
@@ -78,12 +80,13 @@ class Memory:
                 moved.setdefault(entry, 0)
                 continue
             moved[entry] = moved.get(entry, 0) + sign * points
-            self._move(kind, entry, sign * points, task)
             self._touch(kind, entry)
-            tally = self.wins[kind] if points == WON else self.losses[kind]
-            _add(tally, entry, sign)
             if points == WON:
+                self._move(kind, entry, sign, task)
                 self._sample(kind, entry, decision.task_description, task, sign)
+            else:
+                _count(self.failed[kind], entry, sign, task)
+            _add(self.wins[kind] if points == WON else self.losses[kind], entry, sign)
         return moved
 
     def _counts(
@@ -95,20 +98,16 @@ class Memory:
         _add(self.times, who, sign)
         return min(before, self.times.get(who, 0)) < CAP
 
-    def _move(self, kind: Kind, entry: str, points: int, task: Task) -> None:
-        words = self.words[kind].setdefault(entry, {})
-        for word in task.words:
-            before = words.get(word, 0)
-            words[word] = before + points
-            if not before or not words[word]:
-                self._place(kind, entry, word, not before)
-        if not all(map(words.__getitem__, task.words)):
-            words = self.words[kind][entry] = {word: n for word, n in words.items() if n}
-        if not words:
-            del self.words[kind][entry]
+    def _move(self, kind: Kind, entry: str, sign: int, task: Task) -> None:
+        before = self.words[kind].get(entry, {})
+        new = [word for word in task.words if word not in before]
+        _count(self.words[kind], entry, sign, task)
+        now = self.words[kind].get(entry, {})
+        for word in new if sign > 0 else task.words.difference(now):
+            self._place(kind, entry, word, sign > 0)
 
     def _place(self, kind: Kind, entry: str, word: str, has: bool) -> None:
-        """Note that the entry has points for the word, or has none any more."""
+        """Note that the entry has won with the word, or has not any more."""
         having = self.having[kind]
         if has and word not in having:
             having[word] = self._shared([entry])
@@ -160,7 +159,7 @@ class Memory:
 
     def dump(self) -> bytes:
         """Everything that counts, without the samples."""
-        state = (self.revision, self.times, self.words, self.wins, self.losses)
+        state = (self.revision, self.times, self.words, self.failed, self.wins, self.losses)
         return msgspec.msgpack.encode(state)
 
     def load(self, data: bytes) -> None:
@@ -168,12 +167,13 @@ class Memory:
         state = msgspec.msgpack.decode(data, type=_State)
         if any(len(of_kinds) < len(KINDS) for of_kinds in state[2:]):
             raise msgspec.ValidationError("a kind of entries is missing")
-        self.revision, self.times, self.words, self.wins, self.losses = state
+        self.revision, self.times, self.words, self.failed, self.wins, self.losses = state
         for kind, by_entry in self.words.items():
             found: dict[str, list[str]] = {}
             for entry in sorted(by_entry):
                 for word in by_entry[entry]:
                     found.setdefault(word, []).append(entry)
+            for entry in {**by_entry, **self.failed[kind]}:
                 self._touch(kind, entry)
             self.having[kind] = {word: self._shared(entries) for word, entries in found.items()}
 
@@ -187,18 +187,34 @@ class Memory:
         return {
             "times": self.times,
             "words": self.words,
+            "failed": self.failed,
             "having": self.having,
             "wins": self.wins,
             "losses": self.losses,
         }
 
 
-_Total = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Tallies = dict[Kind, dict[str, _Count]]
 _State = tuple[
-    _Count, dict[int, _Count], dict[Kind, dict[str, dict[str, _Total]]], _Tallies, _Tallies
+    _Count,
+    dict[int, _Count],
+    dict[Kind, dict[str, dict[str, _Count]]],
+    dict[Kind, dict[str, dict[str, _Count]]],
+    _Tallies,
+    _Tallies,
 ]
+
+
+def _count(counts: dict[str, dict[str, int]], entry: str, sign: int, task: Task) -> None:
+    """Add to the counts of the entry's words; where one ends at 0 another dict takes its place."""
+    words = counts.setdefault(entry, {})
+    for word in task.words:
+        words[word] = words.get(word, 0) + sign
+    if not all(map(words.__getitem__, task.words)):
+        words = counts[entry] = {word: n for word, n in words.items() if n}
+    if not words:
+        del counts[entry]
 
 
 def _add(counts: dict[_Key, int], key: _Key, amount: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from ..records import Decision, Experience, Kind, Pattern
 from ..reports import Receipt, Report
@@ -63,12 +64,17 @@ class Turns:
 
 
 class Outcomes:
-    """The owner of what is learnt. Use it from one event loop, after `open`."""
+    """The owner of what one project learns. Use it from one event loop, after `open`."""
 
-    def __init__(self, store: Store, terms: Terms) -> None:
-        self.store, self.counts = store, Counts(store, terms)
+    def __init__(self, store: Store, terms: Terms, project: str = "") -> None:
+        self.store, self.counts = store, Counts(store, terms, project)
         self._turns = Turns()
         self._rewriting = 0
+
+    @property
+    def project(self) -> str:
+        """As it stands in the rows."""
+        return self.counts.project
 
     @property
     def memory(self) -> Memory:
@@ -108,6 +114,7 @@ class Outcomes:
     async def report(self, report: Report, resolve: Resolve, moment: str) -> Applied:
         """Raises StoreUnavailable when the outcome is not on the disk."""
         decision = read_report(report, resolve, moment)
+        decision = msgspec.structs.replace(decision, project=self.project or UNSET)
         await self._turns.wait(report.task_id)
         return await self._insert(decision) or await self._repeat(decision)
 
@@ -125,7 +132,7 @@ class Outcomes:
     async def _repeat(self, decision: Decision) -> Applied:
         """The decision of this task again, or an amended one."""
         await self._turns.wait(decision.task_id)
-        before = ledger.find_decision(self.store.reader, decision.task_id)
+        before = ledger.find_decision(self.store.reader, decision.task_id, self.project)
         if before is not None and before.says_the_same(decision):
             return Applied(before, Receipt(None, [], duplicate=True, unknown=list(before.unknown)))
         self.store.admit()
@@ -141,11 +148,11 @@ class Outcomes:
     async def forget(self, chosen: Callable[[Decision], bool]) -> int:
         """Remove decisions and their effects; returns how many. New reports wait meanwhile."""
         async with self._turns.alone():
-            gone = [d for d in ledger.decisions(self.store.reader) if chosen(d)]
+            gone = [d for d in ledger.decisions(self.store.reader, 0, self.project) if chosen(d)]
             if gone:
                 numbers = [decision.id for decision in gone]
                 await self._rewrite(
-                    lambda connection: ledger.delete_decisions(connection, numbers),
+                    lambda connection: ledger.delete_decisions(connection, numbers, self.project),
                     lambda _: self.counts.remove(gone),
                 )
                 await self.checkpoint()
@@ -162,6 +169,7 @@ class Outcomes:
         async with self._turns.rare:
             pattern, created = self.patterns.draft(goal, sequence, ledger.now())
             pattern.dependencies, pattern.parallel_groups = dependencies, groups
+            pattern.project = self.project
             await self._rewrite(
                 lambda connection: ledger.define_pattern(connection, pattern),
                 lambda recount: self._keep_pattern(pattern, recount),

@@ -45,6 +45,7 @@ class Patterns:
     """All patterns, with an index of their goals' terms. `read` turns a goal into its terms."""
 
     read: Callable[[str], Task]
+    project: str = ""
     by_id: dict[int, Pattern] = field(default_factory=dict)
     changed: set[int] = field(default_factory=set)
     kept: int = 0
@@ -200,6 +201,7 @@ class Patterns:
         return pattern
 
     def _keep(self, pattern: Pattern) -> None:
+        pattern.project = self.project
         self.by_id[pattern.id] = pattern
         self._groups.setdefault(pattern.agent_sequence, []).append(pattern.id)
         self._goals[pattern.id] = tuple(sorted(self.read(pattern.goal).terms))
@@ -255,6 +257,7 @@ def fresh(pattern: Pattern) -> Pattern:
         created_at=pattern.created_at,
         updated_at=pattern.created_at,
         stored=pattern.stored,
+        project=pattern.project,
     )
 
 

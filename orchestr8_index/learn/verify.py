@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
-from msgspec import Struct
+import msgspec
+from msgspec import UNSET, Struct
 
 from ..errors import InvalidParams
 from ..records import Decision, Pattern
@@ -44,11 +45,11 @@ def _recount(
     reader: sqlite3.Connection, outcomes: Outcomes
 ) -> tuple[Memory, Patterns, list[int], int]:
     memory = Memory(Terms())
-    patterns = Patterns(memory.task)
+    patterns = Patterns(memory.task, outcomes.project)
     patterns.load(outcomes.patterns)
     patterns.reset()
     altered, counted = [], 0
-    for decision, intact in ledger.checked_decisions(reader):
+    for decision, intact in ledger.checked_decisions(reader, project=outcomes.project):
         counted += 1
         if not intact:
             altered.append(decision.id)
@@ -105,19 +106,23 @@ def lessons(outcomes: Outcomes) -> Lessons:
     records.sort(key=lambda record: (-record.wins, record.failures, record.entry))
     offered = sorted(filter(is_offered, patterns), key=lambda p: (-p.uses, p.id))
     retired = [pattern for pattern in patterns if is_retired(pattern)]
-    return Lessons(ledger.count_decisions(outcomes.store.reader), records, offered, retired)
+    return Lessons(
+        ledger.count_decisions(outcomes.store.reader, outcomes.project), records, offered, retired
+    )
 
 
-def read_only(store: Store) -> Outcomes:
-    """What a server would have learnt from this store, without writing anything."""
-    outcomes = Outcomes(store, Terms())
+def read_only(store: Store, project: str = "") -> Outcomes:
+    """What a server would have learnt from this store, without writing anything; `project` is its
+    key."""
+    outcomes = Outcomes(store, Terms(), ledger.name_of_project(store.reader, project))
     outcomes.load()
     return outcomes
 
 
 def in_time_order(outcomes: Outcomes) -> Iterator[Decision]:
-    """Every decision, in the order in which it was reported."""
-    return ledger.decisions(outcomes.store.reader)
+    """Every decision, in the order in which it was reported, wherever it is taken to."""
+    every = ledger.decisions(outcomes.store.reader, 0, outcomes.project)
+    return (msgspec.structs.replace(decision, project=UNSET) for decision in every)
 
 
 def chooser(chosen: ForgetQuery) -> Callable[[Decision], bool]:

@@ -1,8 +1,9 @@
 """How does experience change a score? Entries grow by the words of the tasks that they did.
 
-    A_d(t) = successes of d on past tasks with t, less a quarter of its failures, not below 0
+    A_d(t) = successes of d on past tasks with t, F_d(t) = its failures on such
     a(t,d) = GAIN·ln(1 + g·A_d(t))          g = n_d / (n_d + 1),  n_d = d's successes
     learnt = (own score + Σ_t weight(t)·a(t,d)) · (‖own_d‖ / ‖own_d + a_d‖)^NORM_POWER
+             - Σ_t weight(t)·LOSS·F_d(t) / (F_d(t) + 1)
 
 The norms are those of the saturated frequencies, pairs at PAIR_WEIGHT. An entry without history
 keeps the score that its text has. The floor: history lifts no entry by more than MOST, and lowers
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -22,29 +23,34 @@ from itertools import islice
 from ..catalog.bm25f import PAIR_WEIGHT, SAT_SCALE
 from ..catalog.index import Segment
 from ..records import Experience
+from .past import PastMeaning
 from .scorer import Totals
+from .semantic import LIKE, Direction
 
 GAIN = 1.2
 NORM_POWER = 0.85
 MOST, LEAST = 0.35, 0.25
 FLOOR = MOST + LEAST
-QUARTERS = 4
+GUESS = 10  # after so many wins, half of what is given for meaning is given for past tasks
+LOSS = 0.4  # of a saturated frequency
 KNOWN_TERMS = 2048
 STEP = 100  # words, some 12 µs each
+Gains = tuple["array[int]", "array[int]", "array[int]"]
+"""(entries, what a term gives each of them, the successes of each on tasks with it)"""
 
 
 @lru_cache(4096)
-def gain_of(quarters: int, wins: int) -> float:
+def gain_of(won: int, wins: int) -> float:
     """a(t,d), in units of a saturated frequency."""
-    if quarters <= 0 or wins <= 0:
+    if won <= 0 or wins <= 0:
         return 0.0
-    return GAIN * math.log(1 + wins / (wins + 1) * quarters / QUARTERS)
+    return GAIN * math.log(1 + wins / (wins + 1) * won)
 
 
 @lru_cache(4096)
-def points_of(quarters: int, wins: int) -> int:
+def points_of(won: int, wins: int) -> int:
     """The same in the kernel's integer units."""
-    return round(gain_of(quarters, wins) * SAT_SCALE)
+    return round(gain_of(won, wins) * SAT_SCALE)
 
 
 @dataclass(slots=True)
@@ -69,8 +75,10 @@ class Learned:
         self._revision = -1
         self._factors: dict[int, float] = {}
         self._wins: dict[int, int] = {}
-        self._gains: dict[str, tuple[array[int], array[int]]] = {}
+        self._failed: dict[int, Mapping[str, int]] = {}
+        self._gains: dict[str, Gains] = {}
         self._own: dict[int, _Own] = {}
+        self._past = PastMeaning(segment)
 
     def apply(
         self,
@@ -78,56 +86,87 @@ class Learned:
         weights: Iterable[tuple[str, int]],
         highest: float,
         experience: Experience,
-    ) -> dict[int, int]:
-        """Change the totals of the entries with a history; returns what each gained by its words.
+    ) -> None:
+        """Change the totals of the entries with a history.
 
         `weights` are the query's (term, weight), known to the segment or not.
         """
         self.catch_up(experience)
-        gained = self._gained(weights, experience)
+        weights = list(weights)
+        gained, lost = self._gained(weights, experience), self._lost(weights)
         most, least = round(MOST * highest), round(LEAST * highest)
-        before = {place: totals.of(place) for place in gained}
+        before = {place: totals.of(place) for place in {**gained, **lost}}
         for place in self._factors:  # who may lose more than LEAST
             if place not in before and (own := totals.of(place)) > least:
                 before[place] = own
         totals.scaled(self._factors)
         for place, own in before.items():
             score = round((own + gained.get(place, 0)) * self._factors.get(place, 1.0))
-            if score > own + most:
-                score = own + most
-            totals.put(place, score if score > own - least else own - least)
-        return gained
+            score = min(score, own + most) - lost.get(place, 0)
+            totals.put(place, max(0, score, own - least))
 
-    def wins(self, experience: Experience) -> dict[int, int]:
-        """Successes by position."""
-        self.catch_up(experience)
-        return self._wins
+    def won(self, term: str, experience: Experience) -> tuple[array[int], array[int]]:
+        """(entries, the successes of each on tasks with the term)"""
+        places, _, counts = self._gains_of(term, experience)
+        return places, counts
+
+    def failed(self) -> Mapping[int, Mapping[str, int]]:
+        """Of the entries with failures, the failures on tasks with each word."""
+        return self._failed
+
+    def remember(
+        self, given: list[int], places: Sequence[int], strength: int, question: Direction
+    ) -> None:
+        """Change what was `given` to the entries at `places` for nearness in meaning.
+
+        The longer an entry's record, the more counts what its tasks were about, and the less what
+        its own words mean.
+        """
+        past = self._past.likeness(question)
+        for at, place in enumerate(places):
+            if wins := self._wins.get(place, 0):
+                like = strength * past.get(place, 0) // LIKE
+                given[at] = (given[at] * GUESS + like * wins) // (GUESS + wins)
 
     def _gained(self, weights: Iterable[tuple[str, int]], experience: Experience) -> dict[int, int]:
         gained: dict[int, int] = {}
         for term, weight in weights:
-            known = self._gains.get(term)
-            if known is None:
-                if len(self._gains) >= KNOWN_TERMS:
-                    self._gains.clear()
-                known = self._gains[term] = self._gains_of(term, experience)
-            for place, points in zip(*known, strict=True):
-                gained[place] = gained.get(place, 0) + weight * points
+            places, points, _ = self._gains_of(term, experience)
+            for place, of_term in zip(places, points, strict=True):
+                gained[place] = gained.get(place, 0) + weight * of_term
         return gained
 
-    def _gains_of(self, term: str, experience: Experience) -> tuple[array[int], array[int]]:
-        """(entries, what the term gives each of them), as long as nothing is learnt."""
+    def _lost(self, weights: Iterable[tuple[str, int]]) -> dict[int, int]:
+        lost: dict[int, int] = {}
+        for place, words in self._failed.items():
+            counts = [(weight, words[term]) for term, weight in weights if term in words]
+            points = sum(weight * count / (count + 1) for weight, count in counts)
+            if points:
+                lost[place] = round(points * LOSS * SAT_SCALE)
+        return lost
+
+    def _gains_of(self, term: str, experience: Experience) -> Gains:
+        """As long as nothing is learnt."""
+        known = self._gains.get(term)
+        if known is None:
+            if len(self._gains) >= KNOWN_TERMS:
+                self._gains.clear()
+            known = self._gains[term] = self._look_up_gains(term, experience)
+        return known
+
+    def _look_up_gains(self, term: str, experience: Experience) -> Gains:
         kind, position = self._segment.kind, self._segment.position
-        having, words = experience.terms[kind], experience.words[kind]
-        wins = experience.wins[kind]
-        places, points = array("I"), array("I")
-        for entry in having.get(term, ()):
-            gain = points_of(words[entry][term], wins.get(entry, 0))
+        words, wins = experience.words[kind], experience.wins[kind]
+        places, points, counts = array("I"), array("I"), array("I")
+        for entry in experience.terms[kind].get(term, ()):
+            count = words[entry][term]
+            gain = points_of(count, wins.get(entry, 0))
             place = position.get(entry)
             if gain and place is not None:
                 places.append(place)
                 points.append(gain)
-        return places, points
+                counts.append(count)
+        return places, points, counts
 
     def catch_up(self, experience: Experience) -> None:
         """Know what the experience says now."""
@@ -147,7 +186,9 @@ class Learned:
         if revision == self._revision:
             return
         position, wins = self._segment.position, experience.wins[kind]
+        failed = experience.failed[kind].items()
         self._wins = {position[entry]: won for entry, won in wins.items() if entry in position}
+        self._failed = {position[entry]: words for entry, words in failed if entry in position}
         self._gains.clear()
         changed = list(experience.changed_since(kind, self._revision))
         for entry in changed:
@@ -168,21 +209,24 @@ class Learned:
         sats, own = self._own[place].sats, self._segment.norms[place] ** 2
         more = math.fsum(
             (PAIR_WEIGHT**2 if " " in word else 1.0) * gain * (2 * sats.get(word, 0.0) + gain)
-            for word, quarters in words.items()
-            if (gain := gain_of(quarters, wins))
+            for word, won in words.items()
+            if (gain := gain_of(won, wins))
         )
         return float((own / (own + more)) ** (NORM_POWER / 2)) if own > 0 and more > 0 else 1.0
 
     def _look_up(self, place: int, words: Mapping[str, int]) -> Iterator[None]:
-        """How often the entry's own text has these words."""
+        """How often the entry's own text has these words, and what they mean."""
         own = self._own.get(place)
         if own is None or own.words is not words:
             own = self._own[place] = _Own(words)
-        while (start := own.looked) < len(words):  # some may be learnt between two steps
-            new = list(islice(words, start, None))
-            for number, word in enumerate(new, 1):
+            self._past.begin(place)
+        while own.looked < len(words) and self._own[place] is own:
+            some = list(islice(words, own.looked, own.looked + STEP))
+            for word in some:
+                self._past.add(place, word)
                 if sat := self._segment.sat(word, place):
                     own.sats[word] = sat / SAT_SCALE
-                if number % STEP == 0:
-                    yield
-            own.looked = max(own.looked, start + len(new))
+            own.looked += len(some)
+            if len(some) == STEP:
+                yield
+        self._past.close(place)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 
-from ..catalog.bm25f import QUERY_SCALE, SAT_SCALE, highest
+from ..catalog.bm25f import QUERY_SCALE, SAT_SCALE
 from ..catalog.index import Segment
 from .confidence_fit import SHIPPED_FIT
+from .evidence import Record, sureness
 from .rank import DEPTH, Hit, Ranking
 from .semantic import LIKE, Direction, likeness
 
@@ -41,20 +42,22 @@ def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
     far the sixth is below it. `strange`: the share of words that have no vector. `short`: how many
     words are missing to ENOUGH.
     """
-    first, rivals, query = ranking.hits[0], _rivals(segment, ranking), ranking.query
-    meant, own = ranking.meant, query.own
+    plain, query = ranking.plain or ranking, ranking.query
+    first = _as_found(plain, ranking.hits[0].place)
+    rivals, meant, own = _rivals(segment, plain, first.place), plain.meant, query.own
     by_words = first.score - meant.get(first.place, 0)
-    words = by_words / (highest(sum(word.weight for word in query.words)) or 1)
+    words = by_words / (query.by_words or 1)
     second = rivals[0].score if rivals else 0
     sixth = rivals[SIXTH].score if len(rivals) > SIXTH else 0
+    lead = (first.score - second) / (QUERY_SCALE * SAT_SCALE)
     return {
         "cosine": _cosine(segment, query.meaning, first.place),
         "spread": query.meaning.length if query.meaning else 0.0,
         "words": words,
         "words_squared": words**2,
         "relative_squared": first.relative**2,
-        "lead": math.log1p((first.score - second) / (QUERY_SCALE * SAT_SCALE)),
-        "drop": 1 - sixth / first.score,
+        "lead": math.copysign(math.log1p(abs(lead)), lead),
+        "drop": 1 - sixth / max(first.score, sixth, 1),
         "strange": sum(word.known_as is None for word in own) / max(1, len(own)),
         "short": float(max(0, ENOUGH - len(own))),
     }
@@ -62,17 +65,27 @@ def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
 
 def _cosine(segment: Segment, meaning: Direction | None, place: int) -> float:
     """As the meaning has it, whatever the entry's record takes off."""
-    return likeness(segment, meaning, [place])[0] / LIKE if meaning else 0.0
+    return likeness(segment.table, meaning, [place])[0] / LIKE if meaning else 0.0
 
 
-def _rivals(segment: Segment, ranking: Ranking) -> list[Hit]:
-    """The hits after the first one that are not its clones."""
-    clones = segment.clones(ranking.hits[0].place)
-    return [hit for hit in ranking.hits[1:DEPTH] if hit.place not in clones]
+def _as_found(plain: Ranking, place: int) -> Hit:
+    """The entry as the text alone ranks it."""
+    return next((hit for hit in plain.hits if hit.place == place), Hit(place, 0, 0.0))
+
+
+def _rivals(segment: Segment, ranking: Ranking, place: int) -> list[Hit]:
+    """The hits that are neither the entry nor its clones."""
+    others = {place, *segment.clones(place)}
+    return [hit for hit in ranking.hits[:DEPTH] if hit.place not in others]
 
 
 def confidence(segment: Segment, ranking: Ranking) -> float:
-    """A probability in (0, 1); exactly 0 only when nothing matched at all."""
+    """A probability in (0, 1); exactly 0 only when nothing matched at all.
+
+    No report of a failure raises it, and no success lowers it for the same task: what the text says
+    is worked out without experience, and the records are added to it.
+    """
     if not ranking.hits:
         return 0.0
-    return SHIPPED_FIT.probability(features(segment, ranking))
+    by_text = SHIPPED_FIT.probability(features(segment, ranking))
+    return sureness(by_text, ranking.known.get(ranking.hits[0].place, Record()))

@@ -47,9 +47,11 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`strength` is what an entry of the very same meaning gets."""
+    """`by_words` is the highest score of the words, `strength` what an entry of the very same
+    meaning gets."""
 
     words: tuple[Word, ...]
+    by_words: int = 0
     strength: int = 0
     meaning: Direction | None = None
 
@@ -73,8 +75,8 @@ class Query:
 
     @property
     def highest(self) -> int:
-        """What a relative score divides by; unknown terms count, for they were asked for."""
-        return highest(sum(word.weight for word in self.words)) + self.strength or 1
+        """What a relative score divides by."""
+        return self.by_words + self.strength or 1
 
 
 def read_query(
@@ -97,9 +99,15 @@ def read_query(
     own = [*words.values(), *[pair for pair in joined if pair]]
     own += _apart(segment, reading.pairs, {word.term for word in own})
     every = (*own, *_stand_ins(segment, reading.stand_ins, own, past))
-    most = strength(segment.size, highest(sum(word.weight for word in every)))
+    most = _highest(every)
     meant = [word.known_as for word in every if not word.is_pair]
-    return Query(every, most, meaning_of(segment, meant))
+    return Query(every, most, strength(segment.size, most), meaning_of(segment, meant))
+
+
+def _highest(words: Iterable[Word]) -> int:
+    """Of an entry in which every word is saturated. Unknown words count, for they were asked for;
+    a pair that only past tasks have does not, or one task would lower the scores of all entries."""
+    return highest(sum(w.weight for w in words if w.place is not None or not w.is_pair))
 
 
 def _word(segment: Segment, term: str, asked: str, tf: int, past: Past) -> Word:

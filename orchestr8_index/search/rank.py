@@ -7,14 +7,14 @@ relative    = score / the score of an entry in which every term of the query is 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from ..catalog.bm25f import highest
 from ..catalog.index import Index, Segment
-from ..records import Experience
+from ..records import Experience, Kind
 from ..text import Terms
 from .boost import Learned
+from .evidence import Records, lifted, records
 from .query import Query, Word, read_query
 from .scorer import Part, Totals, add_up
 from .semantic import LIKE, likeness
@@ -23,7 +23,6 @@ DEPTH = 30
 ALL_BELOW = 1_200  # entries; below, each is compared with the question, above the best by words
 COMPARED = 100
 NEAR = 0.1  # likeness; below, nobody is found by meaning alone: any two texts are as near by chance
-GUESS = 10  # after so many wins, half as much is given for nearness in meaning
 
 
 Scored = tuple[int, int]
@@ -41,17 +40,23 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """`meant`: what nearness in meaning gave to each entry that was compared."""
+    """`meant`: what nearness in meaning gave to each entry that was compared.
+
+    With experience, `plain` is the ranking by the text alone, and `known` the records of those who
+    did such tasks.
+    """
 
     query: Query
     hits: tuple[Hit, ...]
     meant: Mapping[int, int]
+    plain: Ranking | None = None
+    known: Records = field(default_factory=dict)
 
 
 def bind(index: Index, experience: Experience) -> Iterator[None]:
     """Apply experience to a new index before the first question does, step by step."""
     for kind, segment in index.segments.items():
-        if experience.wins[kind]:
+        if is_taught(experience, kind):
             segment.learned = segment.learned or Learned(segment)
             yield from segment.learned.catching_up(experience)
 
@@ -65,22 +70,41 @@ def rank(
     without: Container[str] = (),
 ) -> Ranking:
     """`without`: terms that are taken as not asked for."""
-    taught = experience if experience and experience.wins[segment.kind] else None
+    taught = experience if experience and is_taught(experience, segment.kind) else None
     query = read_query(segment, text, terms, taught, without)
     totals = add_up(segment, parts(segment, query))
-    if taught:
-        segment.learned = segment.learned or Learned(segment)
-        words = highest(sum(word.weight for word in query.words))
-        segment.learned.apply(totals, query.weights, words, taught)
-    wins = segment.learned.wins(taught) if taught and segment.learned else {}
-    scored, meant = by_meaning(segment, query, totals, depth, wins)
+    scored, meant = by_meaning(segment, query, totals, depth)
+    plain = Ranking(query, _hits(query, scored), meant)
+    return plain if taught is None else _with_past(segment, plain, depth, taught)
+
+
+def _with_past(segment: Segment, plain: Ranking, depth: int, experience: Experience) -> Ranking:
+    query = plain.query
+    segment.learned = learned = segment.learned or Learned(segment)
+    totals = add_up(segment, parts(segment, query))
+    learned.apply(totals, query.weights, query.by_words, experience)
+    known = records(learned, query, experience)
+    scored, meant = by_meaning(segment, query, totals, depth, learned)
+    own = {hit.place: hit.score - plain.meant.get(hit.place, 0) for hit in plain.hits}
+    scored = lifted(scored, totals.of, own, known, query.by_words)[:depth]
+    return Ranking(query, _hits(query, scored), meant, plain, known)
+
+
+def _hits(query: Query, scored: Iterable[Scored]) -> tuple[Hit, ...]:
     whole = query.highest
-    hits = tuple([Hit(place, score, score / whole) for place, score in scored])
-    return Ranking(query, hits, meant)
+    return tuple([Hit(place, score, min(1.0, score / whole)) for place, score in scored])
+
+
+def is_taught(experience: Experience, kind: Kind) -> bool:
+    return bool(experience.wins[kind] or experience.failed[kind])
 
 
 def by_meaning(
-    segment: Segment, query: Query, totals: Totals, depth: int, wins: Mapping[int, int]
+    segment: Segment,
+    query: Query,
+    totals: Totals,
+    depth: int,
+    learned: Learned | None = None,
 ) -> tuple[list[Scored], dict[int, int]]:
     """The best `depth`, each with what its likeness to the question adds; and what that was.
 
@@ -90,14 +114,19 @@ def by_meaning(
     if query.meaning is None:
         return totals.best(depth), {}
     if segment.size < ALL_BELOW:
-        given = _given(query.strength, likeness(segment, query.meaning), range(segment.size), wins)
+        given = [query.strength * like // LIKE for like in likeness(segment.table, query.meaning)]
+        if learned:
+            learned.remember(given, range(segment.size), query.strength, query.meaning)
         totals.add(given)
         best = [hit for hit in totals.best(depth) if _is_found(hit, given, query.strength)]
         return best, {place: given[place] for place, _ in best if given[place]}
     found = totals.best(max(depth, COMPARED))
     places = [place for place, _ in found[:COMPARED]]
-    likes = likeness(segment, query.meaning, places)
-    meant = dict(zip(places, _given(query.strength, likes, places, wins), strict=True))
+    likes = likeness(segment.table, query.meaning, places)
+    given = [query.strength * like // LIKE for like in likes]
+    if learned:
+        learned.remember(given, places, query.strength, query.meaning)
+    meant = dict(zip(places, given, strict=True))
     added = [(place, score + meant[place]) for place, score in found[:COMPARED]]
     return (sorted(added, key=lambda hit: (-hit[1], hit[0])) + found[COMPARED:])[:depth], meant
 
@@ -106,17 +135,6 @@ def _is_found(hit: Scored, given: Sequence[int], strength: int) -> bool:
     """Whether a word found the entry, or it is near enough without any."""
     place, score = hit
     return score > given[place] or score >= NEAR * strength
-
-
-def _given(
-    strength: int, likes: Sequence[int], places: Sequence[int], wins: Mapping[int, int]
-) -> list[int]:
-    """Of an entry whose record is known we need not guess so much from what its words mean."""
-    given = [strength * like // LIKE for like in likes]
-    if wins:
-        for at, place in enumerate(places):
-            given[at] = given[at] * GUESS // (GUESS + wins.get(place, 0))
-    return given
 
 
 def parts(segment: Segment, query: Query) -> list[Part]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ..catalog.bm25f import MEANING_FALL, MEANING_FULL_TO, MEANING_WEIGHT
 from ..catalog.index import Segment
+from ..catalog.vector_table import Table
 from ..catalog.word_vectors import UNIT
 
 _LANE, _BIAS = 4, 128
@@ -69,11 +70,9 @@ def _lanes(row: bytes) -> int:
     return int.from_bytes(spread, "little")
 
 
-def likeness(
-    segment: Segment, question: Direction, places: Sequence[int] | None = None
-) -> list[int]:
+def likeness(table: Table, question: Direction, places: Sequence[int] | None = None) -> list[int]:
     """Of the entries at `places`, or of all, in units of 1/LIKE, none below 0."""
-    table, signed = segment.table, question.signed
+    signed = question.signed
     products = table.products(signed) if places is None else table.products_of(signed, places)
     largest, whole = question.largest, BYTE * SHARP
     return [product * largest // whole if product > 0 else 0 for product in products]

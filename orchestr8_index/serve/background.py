@@ -24,8 +24,9 @@ log = logging.getLogger("orchestr8.serve")
 async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     """Within: the store is opened, the trees are watched, and answers kept true."""
     socket, upkeep = state.settings.notify_socket, Upkeep(state)
-    if state.store is not None:
-        state.store.begin()
+    keeper = state.projects.keeper
+    if keeper is not None:
+        keeper.begin()
 
     def built(_: object) -> None:
         _log_first_build(state)
@@ -39,7 +40,7 @@ async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     yield
     notify(socket, STOPPING="1")
     parts = (mcp, upkeep, state.file_watch, state.refresh, state.projects)
-    for part in (*parts, state.store, state.shared):
+    for part in (*parts, keeper, state.shared):
         if part is not None:
             await part.stop()
     log.info("final metrics", extra={"metrics": metrics(state)})
@@ -101,7 +102,7 @@ class Upkeep:
         await state.projects.tend()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
-        for keeper in (state.store, state.shared):
+        for keeper in (state.projects.keeper, state.shared):
             if keeper is not None:
                 await keeper.look()
         await self.write_audit()

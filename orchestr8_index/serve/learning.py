@@ -19,6 +19,7 @@ from ..reports import EntryChange, ForgetQuery, PatternGoal, PatternSearch, Patt
 from ..search.candidates import by_name
 from ..search.rank import rank
 from ..store.ledger import mean, moment
+from .projectstore import ProjectStore
 from .state import State
 from .storekeeper import StoreKeeper
 
@@ -89,7 +90,7 @@ async def forget_decisions(state: State, query: ForgetQuery) -> dict[str, int]:
     return {"forgotten": await outcomes.forget(choose)}
 
 
-def store_of(state: State) -> StoreKeeper:
+def store_of(state: State) -> StoreKeeper | ProjectStore:
     """Raises StoreUnavailable for a server without one."""
     if state.store is None:
         raise StoreUnavailable("This server keeps no store.")

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -26,7 +27,9 @@ from ..records import PLURAL
 from ..roots import FOUND, SHIPPED, discovered_roots, fixture_root
 from .callers import Caller
 from .known import MOST, Known, free_name, read_known, write_known
+from .projectstore import ProjectStore
 from .state import State
+from .storekeeper import StoreKeeper
 
 PATIENCE = 1.5  # seconds that the first question of a project waits for its index
 ASLEEP_AFTER = 3600.0
@@ -46,6 +49,8 @@ class Projects:
     known: dict[str, Known] = field(default_factory=dict)
     _states: dict[tuple[str, str], State] = field(default_factory=dict)
     _refreshes: dict[str, Refresh] = field(default_factory=dict)
+    _stores: dict[str, ProjectStore] = field(default_factory=dict)
+    _closing: set[asyncio.Task[None]] = field(default_factory=set)
     _folders: dict[str, tuple[float, State]] = field(default_factory=dict)
     _sessions: dict[str, State] = field(default_factory=dict)
     _is_saved: bool = True
@@ -158,6 +163,18 @@ class Projects:
             refresh = self._refreshes[settings.roots_digest] = self.make_refresh(settings)
         return refresh
 
+    @property
+    def keeper(self) -> StoreKeeper | None:
+        """The owner of the one store, which is the first project's."""
+        return self.first.store if isinstance(self.first.store, StoreKeeper) else None
+
+    def store_of(self, key: str) -> StoreKeeper | ProjectStore | None:
+        """What the project has learnt, whichever of its trees asks."""
+        keeper = self.keeper
+        if keeper is None or key == self.first.settings.project_key:
+            return keeper
+        return self._stores.setdefault(key, ProjectStore(keeper, key))
+
     # --- who is known ------------------------------------------------------------------------
 
     def _know(self, settings: Settings) -> Known:
@@ -212,19 +229,30 @@ class Projects:
     async def wake(self, state: State) -> None:
         """Have an index within PATIENCE, else the shared part of its roots until there is one."""
         self.note_asked(state)
-        if state.refresh.index is not None or state is self.first:
+        if state is self.first:
             return
-        build = self._begin(state.refresh)
+        waits: list[asyncio.Task[Any]] = []
+        if isinstance(state.store, ProjectStore) and state.store.ready is None:
+            waits.append(state.store.load())
         if state.refresh.index is None:
-            part = shared_part(state.settings)
-            if part and state.shared_part is None:
-                settings = msgspec.structs.replace(state.settings, roots=part)
-                state.shared_part = self._refresh(settings)
-                if state.shared_part.index is None:
-                    self._begin(state.shared_part)
-            await asyncio.wait([build], timeout=PATIENCE)
+            waits += self._open(state)
+        if waits:
+            await asyncio.wait(waits, timeout=PATIENCE)
         if state.refresh.index is not None:
             state.shared_part = None
+
+    def _open(self, state: State) -> list[asyncio.Task[Any]]:
+        """What is to be waited for; nothing where the last generation can be served."""
+        build = self._begin(state.refresh)
+        if state.refresh.index is not None:
+            return []
+        part = shared_part(state.settings)
+        if part and state.shared_part is None:
+            settings = msgspec.structs.replace(state.settings, roots=part)
+            state.shared_part = self._refresh(settings)
+            if state.shared_part.index is None:
+                self._begin(state.shared_part)
+        return [build]
 
     def _begin(self, refresh: Refresh) -> asyncio.Task[Index]:
         begun = refresh.wake()
@@ -250,17 +278,23 @@ class Projects:
 
     def _sleep(self, state: State) -> None:
         state.sleep()
-        sharing = [each for each in self._states.values() if each.refresh is state.refresh]
         late = time.monotonic() - ASLEEP_AFTER
-        if any(each is self.first or each.asked >= late for each in sharing if each is not state):
-            return
-        self.first.file_watch.remove(state.refresh)
-        state.refresh.sleep()
+        others = [each for each in self._states.values() if each is not state]
+        awake = [each for each in others if each is self.first or each.asked >= late]
+        if not any(each.refresh is state.refresh for each in awake):
+            self.first.file_watch.remove(state.refresh)
+            state.refresh.sleep()
+        store = state.store
+        if isinstance(store, ProjectStore) and not any(each.store is store for each in awake):
+            closing = asyncio.create_task(store.sleep())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     async def stop(self) -> None:
         own = self.first.refresh
         others = [refresh for refresh in self._refreshes.values() if refresh is not own]
         await asyncio.gather(*(refresh.stop() for refresh in others))
+        await asyncio.gather(*self._closing, *(store.sleep() for store in self._stores.values()))
         await self.save()
 
 

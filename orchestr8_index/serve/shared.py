@@ -151,7 +151,7 @@ def asking(state: State) -> Caller:
     from ..coordinate.caller import Caller
 
     asks = caller.get()
-    project = state.settings.project_key
+    project = state.settings.repository_key
     return Caller(asks.label, project=project, scope=asks.right, tree=asks.tree)
 
 

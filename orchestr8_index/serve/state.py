@@ -24,6 +24,7 @@ from .hooks.claims import ClaimHooks
 from .hooks.delegations import Delegations
 from .logs import LogFile, LogNowhere
 from .metrics import Metrics
+from .projectstore import ProjectStore
 from .recent import RecentQuestions
 from .samples import Samples
 from .shared import SharedKeeper
@@ -58,7 +59,7 @@ class State:
     tokens: Tokenizer
     file_watch: FileWatch
     watched: Watched
-    store: StoreKeeper | None = None
+    store: StoreKeeper | ProjectStore | None = None
     shared: SharedKeeper | None = None
     all_projects: Projects | None = None
     log: LogFile | LogNowhere | None = None

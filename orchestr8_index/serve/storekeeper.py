@@ -22,7 +22,7 @@ from ..errors import OperationError, StoreTooNew, StoreUnavailable
 from ..learn.outcomes import Outcomes
 from ..records import Experience, Kind, no_experience
 from ..redact import redact
-from ..store import backup
+from ..store import backup, ledger
 from ..store.database import NAME
 from ..store.store import CURES, Store
 from ..text import Terms
@@ -38,9 +38,11 @@ class StoreKeeper:
     """The owner of the open store. `trouble` says why there is none, "" when there is one.
 
     `prepare` readies an opened store's experience for the questions, which go without until then.
+    `heir` is the project that has what was learnt before there were any, else the first.
     """
 
     settings: Settings
+    heir: str = ""
     terms: Terms = field(default_factory=lambda: Terms(TASK_WORDS))
     trouble: str = "The store is not open yet."
     prepare: Callable[[Experience], Awaitable[None]] | None = None
@@ -128,9 +130,8 @@ class StoreKeeper:
         self._tried = time.monotonic()
         settings = self.settings
         store = Store(settings.data_dir, settings.store_soft_mb, settings.store_hard_mb)
-        outcomes = Outcomes(store, self.terms)
         try:
-            await asyncio.to_thread(outcomes.open)
+            outcomes = await asyncio.to_thread(self._open_outcomes, store)
         except StoreTooNew as error:
             self.trouble = str(error)
             log.error("the store is of a newer version", extra={"reason": str(error)})
@@ -147,6 +148,14 @@ class StoreKeeper:
             self._binding = asyncio.create_task(self._bind(self.prepare, outcomes.experience))
         if store.repaired:
             log.error("the database was damaged", extra={"details": store.repaired.sentence()})
+
+    def _open_outcomes(self, store: Store) -> Outcomes:
+        store.open()
+        key = self.settings.project_key
+        store.prepare(lambda connection: ledger.adopt(connection, self.heir or key))
+        outcomes = Outcomes(store, self.terms, ledger.name_of_project(store.reader, key))
+        outcomes.load()
+        return outcomes
 
     async def _bind(
         self, prepare: Callable[[Experience], Awaitable[None]], experience: Experience

@@ -10,18 +10,19 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar, get_args
 
 import msgspec
+from msgspec import UNSET
 
 from ..records import Decision, Pattern, Result
 from ..reports import MOST_COUNTED
 
 _COLUMNS = (
     "id, task_id, task_description, agents_used, result, duration_ms, tokens_saved, timestamp, "
-    "resolved_by, skills_used, workflows_used, model, caller, unknown"
+    "resolved_by, skills_used, workflows_used, model, caller, unknown, project"
 )
 _PATTERN = (
     "id, goal, agent_sequence, dependencies, parallel_groups, success_count, failure_count, "
     "avg_duration_ms, avg_tokens_saved, created_at, updated_at, stored, "
-    "duration_total, duration_count, tokens_total, tokens_count"
+    "duration_total, duration_count, tokens_total, tokens_count, project"
 )
 _OF_LISTS = ("agent_sequence", "dependencies", "parallel_groups")
 _LISTS = msgspec.json.Decoder(tuple[str, ...])
@@ -53,8 +54,8 @@ def insert_decision(connection: sqlite3.Connection, decision: Decision) -> Decis
     """Returns the decision with its number; None when there is one of this task already."""
     numbered = msgspec.structs.replace(decision, id=last_number(connection) + 1)
     inserted = connection.execute(
-        f"INSERT INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(15)}) "
-        "ON CONFLICT (task_id) DO NOTHING",
+        f"INSERT INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(16)}) "
+        "ON CONFLICT (project, task_id) DO NOTHING",
         (*_row(numbered), digest_of(numbered)),
     )
     return numbered if inserted.rowcount else None
@@ -72,7 +73,7 @@ def last_number(connection: sqlite3.Connection) -> int:
 def put_back(connection: sqlite3.Connection, decision: Decision) -> None:
     """A decision under the number that it has; one of the same task makes way."""
     connection.execute(
-        f"INSERT OR REPLACE INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(15)})",
+        f"INSERT OR REPLACE INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(16)})",
         (*_row(decision), digest_of(decision)),
     )
 
@@ -83,50 +84,70 @@ def replace_decision(connection: sqlite3.Connection, decision: Decision) -> Deci
     sets = ", ".join(f"{name} = ?" for name in [*names, "digest"])
     values = (*_row(decision)[1:], digest_of(decision), decision.id)
     connection.execute(f"UPDATE decision_history SET {sets} WHERE id = ?", values)
-    drop_checkpoint(connection)
+    drop_checkpoint(connection, decision.project or "")
     return decision
 
 
-def delete_decisions(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
+def delete_decisions(
+    connection: sqlite3.Connection, numbers: Sequence[int], project: str | None = None
+) -> None:
+    """Those with these numbers; the checkpoint of their project, or of all, no longer holds."""
     rows = [(number,) for number in numbers]
     connection.executemany("DELETE FROM decision_history WHERE id = ?", rows)
-    drop_checkpoint(connection)
+    drop_checkpoint(connection, project)
 
 
-def find_decision(connection: sqlite3.Connection, task_id: str) -> Decision | None:
-    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE task_id = ?"
-    row = connection.execute(sql, (task_id,)).fetchone()
+def find_decision(
+    connection: sqlite3.Connection, task_id: str, project: str = ""
+) -> Decision | None:
+    """The decision of a project's task."""
+    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE project = ? AND task_id = ?"
+    row = connection.execute(sql, (project, task_id)).fetchone()
     return _decision(row) if row else None
 
 
-def decisions(connection: sqlite3.Connection, after: int = 0) -> Iterator[Decision]:
-    """All decisions with a number above `after`, in the order in which they were made."""
-    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE id > ? ORDER BY id"
-    return map(_decision, connection.execute(sql, (after,)))
+def decisions(
+    connection: sqlite3.Connection, after: int = 0, project: str | None = None
+) -> Iterator[Decision]:
+    """A project's decisions, or all, with a number above `after`, in the order of their making."""
+    where, values = _within(project)
+    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE {where}id > ? ORDER BY id"
+    return map(_decision, connection.execute(sql, (*values, after)))
 
 
 def decisions_of(
-    connection: sqlite3.Connection, sequence: tuple[str, ...], last: int
+    connection: sqlite3.Connection, sequence: tuple[str, ...], last: int, project: str = ""
 ) -> Iterator[Decision]:
-    """The decisions of one sequence of agents with a number up to `last`, in order."""
-    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE agents_used = ? AND id <= ? ORDER BY id"
-    return map(_decision, connection.execute(sql, (_json(sequence), last)))
+    """A project's decisions of one sequence of agents with a number up to `last`, in order."""
+    where = "project = ? AND agents_used = ? AND id <= ? ORDER BY id"
+    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE {where}"
+    return map(_decision, connection.execute(sql, (project, _json(sequence), last)))
 
 
 def checked_decisions(
-    connection: sqlite3.Connection, after: int = 0, last: int = 2**62
+    connection: sqlite3.Connection,
+    after: int = 0,
+    last: int = 2**62,
+    project: str | None = None,
 ) -> Iterator[tuple[Decision, bool]]:
     """(decision, whether its row is as it was written), in the order of their numbers."""
-    where = "WHERE id > ? AND id <= ? ORDER BY id"
+    within, values = _within(project)
+    where = f"WHERE {within}id > ? AND id <= ? ORDER BY id"
     sql = f"SELECT {_COLUMNS}, digest FROM decision_history {where}"
-    for *row, digest in connection.execute(sql, (after, last)):
+    for *row, digest in connection.execute(sql, (*values, after, last)):
         decision = _decision(row)
         yield decision, tuple(row) == _row(decision) and digest == digest_of(decision)
 
 
-def count_decisions(connection: sqlite3.Connection) -> int:
-    """How many there are now."""
-    return int(connection.execute("SELECT count(*) FROM decision_history").fetchone()[0])
+def count_decisions(connection: sqlite3.Connection, project: str | None = None) -> int:
+    """How many a project has now, or all have."""
+    where, values = _within(project)
+    sql = f"SELECT count(*) FROM decision_history WHERE {where}1"
+    return int(connection.execute(sql, values).fetchone()[0])
+
+
+def _within(project: str | None) -> tuple[str, tuple[str, ...]]:
+    return ("", ()) if project is None else ("project = ? AND ", (project,))
 
 
 def _row(decision: Decision) -> tuple[Any, ...]:
@@ -145,6 +166,7 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.model,
         decision.caller,
         _json(decision.unknown),
+        decision.project or "",
     )
 
 
@@ -165,6 +187,7 @@ def _decision(row: Sequence[Any]) -> Decision:
         model=str(row[11]),
         caller=str(row[12]),
         unknown=read_names(row[13]),
+        project=str(row[14]) or UNSET,
     )
 
 
@@ -185,7 +208,7 @@ def read_names(text: Any) -> tuple[str, ...]:
 
 def write_patterns(connection: sqlite3.Connection, patterns: Sequence[Pattern]) -> None:
     connection.executemany(
-        f"INSERT OR REPLACE INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(16)})",
+        f"INSERT OR REPLACE INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(17)})",
         [_pattern_row(pattern) for pattern in patterns],
     )
 
@@ -197,37 +220,47 @@ def define_pattern(connection: sqlite3.Connection, pattern: Pattern) -> bool:
     """
     row = _pattern_row(pattern)
     connection.execute(
-        f"INSERT INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(16)}) "
-        "ON CONFLICT (id) DO UPDATE SET dependencies = excluded.dependencies, "
+        f"INSERT INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(17)}) "
+        "ON CONFLICT (project, id) DO UPDATE SET dependencies = excluded.dependencies, "
         "parallel_groups = excluded.parallel_groups, stored = 1, updated_at = excluded.updated_at",
-        (*row[:5], 0, 0, None, None, *row[9:12], 0.0, 0, 0, 0),
+        (*row[:5], 0, 0, None, None, *row[9:12], 0.0, 0, 0, 0, pattern.project),
     )
-    sql = "SELECT EXISTS (SELECT 1 FROM decision_history WHERE agents_used = ?)"
-    if not connection.execute(sql, (_json(pattern.agent_sequence),)).fetchone()[0]:
+    sql = "SELECT EXISTS (SELECT 1 FROM decision_history WHERE project = ? AND agents_used = ?)"
+    of = pattern.project, _json(pattern.agent_sequence)
+    if not connection.execute(sql, of).fetchone()[0]:
         return False
-    drop_checkpoint(connection)
+    drop_checkpoint(connection, pattern.project)
     return True
 
 
-def clear_patterns(connection: sqlite3.Connection) -> None:
-    connection.execute("DELETE FROM orchestration_patterns")
+def clear_patterns(connection: sqlite3.Connection, project: str = "") -> None:
+    connection.execute("DELETE FROM orchestration_patterns WHERE project = ?", (project,))
 
 
-def delete_patterns(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
-    rows = [(number,) for number in numbers]
-    connection.executemany("DELETE FROM orchestration_patterns WHERE id = ?", rows)
+def delete_patterns(
+    connection: sqlite3.Connection, numbers: Sequence[int], project: str = ""
+) -> None:
+    rows = [(project, number) for number in numbers]
+    connection.executemany("DELETE FROM orchestration_patterns WHERE project = ? AND id = ?", rows)
 
 
-def patterns(connection: sqlite3.Connection) -> tuple[list[Pattern], list[str]]:
-    """All that can be read, and sentences about rows that say what no pattern can. Of one that was
+def patterns(
+    connection: sqlite3.Connection, project: str | None = None
+) -> tuple[list[Pattern], list[str]]:
+    """All of a project that can be read, and sentences about rows that say what no pattern can. Of
+    one that was
     stored on purpose the goal and the agents are kept where these are whole."""
     found: list[Pattern] = []
     bent: list[str] = []
-    for row in connection.execute(f"SELECT {_PATTERN} FROM orchestration_patterns ORDER BY id"):
+    where, values = _within(project)
+    sql = f"SELECT {_PATTERN} FROM orchestration_patterns WHERE {where}1 ORDER BY id"
+    for row in connection.execute(sql, values):
         pattern = _pattern(row)
         if pattern is None:
             bent.append(f"the row of pattern {row[0]} cannot be read")
-            pattern = _pattern((*row[:3], "{}", "[]", 0, 0, 0, 0, "", "", row[11], 0.0, 0, 0, 0))
+            pattern = _pattern(
+                (*row[:3], "{}", "[]", 0, 0, 0, 0, "", "", row[11], 0.0, 0, 0, 0, row[16])
+            )
         if pattern is not None:
             found.append(pattern)
     return found, bent
@@ -251,6 +284,7 @@ def _pattern_row(pattern: Pattern) -> tuple[Any, ...]:
         pattern.duration_count,
         pattern.tokens_total,
         pattern.tokens_count,
+        pattern.project,
     )
 
 
@@ -273,19 +307,57 @@ def _pattern(row: Sequence[Any]) -> Pattern | None:
 # --- checkpoints -------------------------------------------------------------------------------
 
 
-def write_checkpoint(connection: sqlite3.Connection, name: str, data: bytes) -> None:
-    drop_checkpoint(connection)
-    connection.execute("INSERT INTO checkpoint (name, data) VALUES (?, ?)", (name, data))
+def write_checkpoint(
+    connection: sqlite3.Connection, name: str, data: bytes, project: str = ""
+) -> None:
+    drop_checkpoint(connection, project)
+    row = (_of_project(name, project), data)
+    connection.execute("INSERT INTO checkpoint (name, data) VALUES (?, ?)", row)
 
 
-def read_checkpoint(connection: sqlite3.Connection, name: str) -> Any:
+def read_checkpoint(connection: sqlite3.Connection, name: str, project: str = "") -> Any:
     """The bytes, whatever else somebody put there, or None."""
-    row = connection.execute("SELECT data FROM checkpoint WHERE name = ?", (name,)).fetchone()
+    sql = "SELECT data FROM checkpoint WHERE name = ?"
+    row = connection.execute(sql, (_of_project(name, project),)).fetchone()
     return row[0] if row else None
 
 
-def drop_checkpoint(connection: sqlite3.Connection) -> None:
-    connection.execute("DELETE FROM checkpoint")
+def drop_checkpoint(connection: sqlite3.Connection, project: str | None = None) -> None:
+    """That of a project, or of all. Of one before there were projects, the name has no colon."""
+    if project is None:
+        connection.execute("DELETE FROM checkpoint")
+    elif project:
+        connection.execute("DELETE FROM checkpoint WHERE name LIKE ?", (f"%:{project}",))
+    else:
+        connection.execute("DELETE FROM checkpoint WHERE name NOT LIKE '%:%'")
+
+
+def _of_project(name: str, project: str) -> str:
+    return f"{name}:{project}" if project else name
+
+
+# --- projects ----------------------------------------------------------------------------------
+
+
+def adopt(connection: sqlite3.Connection, project: str) -> None:
+    """What was learnt before there were projects belongs to this one from now on."""
+    before = "SELECT 1 FROM decision_history WHERE project = ''"
+    more = "SELECT 1 FROM orchestration_patterns WHERE project = ''"
+    connection.execute(
+        f"INSERT INTO adopted (project) SELECT ? WHERE EXISTS ({before} UNION ALL {more}) "
+        "AND NOT EXISTS (SELECT 1 FROM adopted)",
+        (project,),
+    )
+
+
+def name_of_project(connection: sqlite3.Connection, project: str) -> str:
+    """As a project stands in the rows: "" for the one that has what was learnt before; for any
+    while no server has said which that is."""
+    adopted = connection.execute("SELECT project FROM adopted").fetchone()
+    if adopted is None:
+        before = "SELECT EXISTS (SELECT 1 FROM decision_history WHERE project = '')"
+        return "" if connection.execute(before).fetchone()[0] else project
+    return "" if adopted[0] == project else project
 
 
 def _json(value: Any) -> str:

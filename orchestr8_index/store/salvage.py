@@ -15,6 +15,7 @@ from pathlib import Path
 from ..records import Decision, Pattern
 from . import ledger
 from .database import connect, transaction
+from .schema import read_as_now
 
 FURTHER = 10_000
 """Numbers looked for beyond the highest that is known, where the file does not say its own."""
@@ -37,6 +38,8 @@ def read_damaged(path: Path, known: int = 0) -> Salvage:
     """`known` is the highest number of a decision that another copy has."""
     try:
         with contextlib.closing(connect(path)) as connection:
+            with contextlib.suppress(sqlite3.Error):
+                read_as_now(connection)
             return _read(connection, known)
     except sqlite3.Error:  # not even its first page
         return Salvage()

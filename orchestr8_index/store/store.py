@@ -125,9 +125,14 @@ class Store:
         self.reader = connect_to_read(self._path)
         try:
             schema.check_known(self.reader, self.layout.migrations)
+            schema.read_as_now(self.reader)
         except BaseException:
             self.reader.close()
             raise
+
+    def reading(self) -> contextlib.closing[sqlite3.Connection]:
+        """Another connection to read, for another thread; it closes itself."""
+        return contextlib.closing(connect_to_read(self._path))
 
     def prepare(self, work: Work) -> None:
         """Run `work` in a transaction before `start`. Raises sqlite3.Error and what it raises."""

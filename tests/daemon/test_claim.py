@@ -20,10 +20,12 @@ from ..serve.asking import settings_of
 
 
 def test_a_claim_is_a_lock_and_a_port(tmp_path: Path) -> None:
-    pidfile, listening = claim(settings_of(tmp_path, tmp_path, port=0))
+    settings = settings_of(tmp_path, tmp_path, port=0)
+    pidfile, listening = claim(settings)
     with listening:
         port = listening.getsockname()[1]
         told = {**own_facts(), "port": port, "roots": [str(tmp_path)]}
+        told |= {"project": settings.project_key, "explicit": True}
         assert told["pid"] == os.getpid()
         assert PidFile(tmp_path / "mcp.pid").owner() == told
     pidfile.release()

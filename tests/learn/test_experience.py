@@ -18,14 +18,15 @@ def memory() -> Memory:
     return Memory(Terms())
 
 
-def points(memory: Memory, word: str = "cert", entry: str = "p:a") -> int:
+def won(memory: Memory, word: str = "cert", entry: str = "p:a") -> int:
     return memory.experience.words["agent"].get(entry, {}).get(word, 0)
 
 
-def test_a_success_is_four_quarters_a_failure_minus_one(memory: Memory) -> None:
+def test_successes_and_failures_are_counted_apart(memory: Memory) -> None:
     assert memory.add(decision()) == {"p:a": 4}
     assert memory.add(decision("t2", result="failure")) == {"p:a": -1}
-    assert (points(memory), points(memory, "tls cert")) == (3, 3)
+    assert (won(memory), won(memory, "tls cert")) == (1, 1)
+    assert memory.experience.failed["agent"]["p:a"]["cert"] == 1
     assert (memory.wins["agent"], memory.losses["agent"]) == ({"p:a": 1}, {"p:a": 1})
 
 
@@ -35,7 +36,7 @@ def test_removing_leaves_nothing(memory: Memory) -> None:
     assert memory.counted() == Memory(Terms()).counted()
 
 
-def test_the_entries_of_a_word_are_those_with_points(memory: Memory) -> None:
+def test_the_entries_of_a_word_are_those_with_won(memory: Memory) -> None:
     memory.add(decision(agents_used=("p:b", "p:a")))
     assert list(memory.experience.terms["agent"]["cert"]) == ["p:a", "p:b"]
     memory.remove(decision(agents_used=("p:b",)))
@@ -46,7 +47,7 @@ def test_one_caller_counts_at_most_cap_times_for_near_equal_texts(memory: Memory
     for number in range(CAP + 5):
         text = "rotate the TLS certs" if number % 2 else "Rotate TLS certs!"
         memory.add(decision(f"t{number}", text))
-    assert (memory.wins["agent"]["p:a"], points(memory)) == (CAP, 4 * CAP)
+    assert (memory.wins["agent"]["p:a"], won(memory)) == (CAP, CAP)
     assert memory.add(decision("t99")) == {"p:a": 0}
 
 
@@ -60,7 +61,7 @@ def test_another_caller_counts_anew(memory: Memory) -> None:
 def test_failures_are_capped_too(memory: Memory) -> None:
     for number in range(CAP + 5):
         memory.add(decision(f"t{number}", result="failure"))
-    assert points(memory) == -CAP
+    assert memory.failed["agent"]["p:a"]["cert"] == CAP
 
 
 @given(st.sets(st.sampled_from("cert key log disk page user role index".split()), min_size=1))
@@ -76,9 +77,9 @@ def test_within_the_cap_it_does_not_matter_which_went(memory: Memory) -> None:
     for number in range(CAP + 1):
         memory.add(decision(f"t{number}"))
     memory.remove(decision("t0"))
-    assert points(memory) == 4 * CAP
+    assert won(memory) == CAP
     memory.remove(decision("t1"))
-    assert points(memory) == 4 * (CAP - 1)
+    assert won(memory) == CAP - 1
 
 
 DECISIONS = st.lists(

@@ -18,6 +18,7 @@ from orchestr8_index.records import no_experience
 from orchestr8_index.search import scorer as kernel
 from orchestr8_index.search.answer import answer_agents
 from orchestr8_index.search.boost import FLOOR, GAIN, LEAST, MOST, STEP, Learned, gain_of
+from orchestr8_index.search.confidence import confidence
 from orchestr8_index.search.query import read_query
 from orchestr8_index.search.rank import parts, rank
 from orchestr8_index.text import Terms
@@ -53,8 +54,8 @@ def scores(segment: Segment, text: str, memory: Memory | None = None) -> dict[st
 
 
 def test_the_gain_of_a_word() -> None:
-    # three successes of an entry with three: g = 3/4, A = 12/4
-    assert gain_of(12, 3) == pytest.approx(GAIN * math.log(1 + 0.75 * 3))
+    # three successes of an entry with three: g = 3/4, A = 3
+    assert gain_of(3, 3) == pytest.approx(GAIN * math.log(1 + 0.75 * 3))
     assert gain_of(0, 3) == gain_of(-2, 3) == gain_of(4, 0) == 0.0
 
 
@@ -123,9 +124,11 @@ def test_an_entry_without_history_keeps_its_score(segment: Segment) -> None:
     assert after[WRITER] != before[WRITER]
 
 
-def test_failures_alone_move_nothing(segment: Segment) -> None:
+def test_a_failure_lowers_the_score_of_who_failed_alone(segment: Segment) -> None:
     memory = taught((WRITER, "a query plan"), result="failure")
-    assert scores(segment, "a query plan", memory) == scores(segment, "a query plan")
+    before, after = scores(segment, "a query plan"), scores(segment, "a query plan", memory)
+    assert 0 < after.pop(WRITER) < before.pop(WRITER) and after == before
+    assert scores(segment, "manuals", memory) == scores(segment, "manuals")
 
 
 def test_failures_take_from_what_successes_gave(segment: Segment) -> None:
@@ -195,8 +198,8 @@ def both(segment: Segment, text: str, memory: Memory, made: Any) -> tuple[Any, A
     """(totals by the text alone, totals with experience, highest), under the same weights."""
     query = read_query(segment, text, Terms(), memory.experience)
     own, learnt = (made(segment, parts(segment, query)) for _ in range(2))
-    Learned(segment).apply(learnt, query.weights, query.highest, memory.experience)
-    return own, learnt, query.highest
+    Learned(segment).apply(learnt, query.weights, query.by_words, memory.experience)
+    return own, learnt, query.by_words
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -260,3 +263,61 @@ def test_norms_kept_between_questions_are_those_worked_out_anew(
     kept = scores(segment, text, memory)
     segment.learned = None
     assert scores(segment, text, memory) == kept
+
+
+# --- what was learnt is heard ------------------------------------------------------------------
+
+
+def heard(segment: Segment, text: str, memory: Memory) -> tuple[dict[str, float], str, float]:
+    """(relative scores, the first entry, its confidence)"""
+    ranking = rank(segment, text, Terms(), memory.experience, segment.size)
+    found = {segment.entry(hit.place).qualified: hit.relative for hit in ranking.hits}
+    return found, next(iter(found), ""), confidence(segment, ranking)
+
+
+def after_one_more(
+    segment: Segment, tasks: list[Any], told: tuple[int, str], result: str, asked: str
+) -> tuple[str, Any, Any]:
+    memory = memory_of(segment, tasks)
+    entry, before = segment.entry(told[0]).qualified, heard(segment, asked, memory)
+    given = {"agents_used": (entry,), "result": result, "caller": "one more"}
+    memory.add(decision("one more", told[1], **given))
+    return entry, before, heard(segment, asked, memory)
+
+
+@settings(max_examples=60, deadline=None)
+@given(TASKS, st.tuples(st.integers(0, 23), TEXT), TEXT)
+def test_no_failure_raises_score_or_confidence_of_who_failed(
+    shipped_index: Index, tasks: list[Any], told: tuple[int, str], asked: str
+) -> None:
+    segment = shipped_index.segments["agent"]
+    entry, before, after = after_one_more(segment, tasks, told, "failure", asked)
+    assert after[0].get(entry, 0) <= before[0].get(entry, 0)
+    if after[1] == before[1] == entry:
+        assert after[2] <= before[2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(TASKS, st.tuples(st.integers(0, 23), TEXT))
+def test_no_success_lowers_score_or_confidence_for_the_same_task(
+    shipped_index: Index, tasks: list[Any], told: tuple[int, str]
+) -> None:
+    segment = shipped_index.segments["agent"]
+    entry, before, after = after_one_more(segment, tasks, told, "success", told[1])
+    assert after[0].get(entry, 0) >= before[0].get(entry, 0)
+    if after[1] == before[1] == entry:
+        assert after[2] >= before[2]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 23), TEXT)
+def test_who_has_won_a_task_three_times_is_first_and_sure_for_it(
+    shipped_index: Index, place: int, text: str
+) -> None:
+    segment = shipped_index.segments["agent"]
+    memory = memory_of(segment, [(place, text, "success")] * 3)
+    query = read_query(segment, text, Terms(), memory.experience)
+    own, floor = kernel.add_up(segment, parts(segment, query)), FLOOR * query.by_words
+    _, first, sure = heard(segment, text, memory)
+    if max(map(own.of, range(segment.size))) - own.of(place) <= floor:
+        assert first == segment.entry(place).qualified and sure >= 0.6

@@ -92,8 +92,8 @@ def test_meaning_decides_between_equal_words(agents: Segment) -> None:
 def test_all_entries_are_compared_like_some(agents: Segment) -> None:
     query = read_query(agents, "deploy containers to a cluster", Terms())
     assert query.meaning is not None
-    every = meaning.likeness(agents, query.meaning)
-    assert meaning.likeness(agents, query.meaning, range(agents.size)) == every
+    every = meaning.likeness(agents.table, query.meaning)
+    assert meaning.likeness(agents.table, query.meaning, range(agents.size)) == every
     assert max(every) > 0
 
 

@@ -215,3 +215,75 @@ def test_the_one_not_asked_for_longest_makes_way(
         assert await names(asking, project=str(home / "blue")) == {BLUE, OWN}
 
     serve(settings_in(home, "red"), work)
+
+
+# --- what is learnt ----------------------------------------------------------------------------
+
+TEXT = "paint zebras for the annual exhibition"
+
+
+async def report(asking: Asking, task: str, agent: str, **named: str) -> Any:
+    params = {"task_id": task, "task_description": TEXT, "agents_used": [agent, OWN]}
+    return await rpc(asking, "cacheDecision", {**params, "result": "success"}, **named)
+
+
+async def rpc(asking: Asking, method: str, params: Any, path: str = "/", **named: str) -> Any:
+    headers = {f"x-{name}": quote(value) for name, value in named.items()}
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    return (await asking.post(path, json=body, headers=headers)).json()["result"]
+
+
+async def learnt(asking: Asking, **named: str) -> list[tuple[Any, Any]]:
+    """The patterns that a project knows: (id, agents)."""
+    found = await rpc(asking, "queryPattern", {"goal": TEXT}, **named)
+    return [(each["pattern"]["id"], each["pattern"]["agent_sequence"]) for each in found]
+
+
+def test_what_is_learnt_stays_apart(home: Path) -> None:
+    async def work(asking: Asking, state: State) -> None:
+        blue = {"project": str(home / "blue")}
+        for task in ("t1", "t2"):  # a task's id is a project's own
+            assert (await report(asking, task, RED))["receipt"]["duplicate"] is False
+            assert (await report(asking, task, BLUE, **blue))["receipt"]["duplicate"] is False
+        assert await learnt(asking) == [(1, [f".claude:{RED}", f"agents:{OWN}"])]
+        assert await learnt(asking, **blue) == [(1, [f".claude:{BLUE}", f"agents:{OWN}"])]
+        assert await learnt(asking, project=str(home / "bare")) == []
+        assert await rpc(asking, "forgetDecisions", {"task_id": "t1"}, **blue) == {"forgotten": 1}
+        assert (await report(asking, "t1", RED))["receipt"]["duplicate"] is True
+
+    serve(settings_in(home, "red"), work)
+
+
+def test_what_was_learnt_outlives_sleep_and_server(home: Path) -> None:
+    async def learn(asking: Asking, state: State) -> None:
+        for task in ("t1", "t2"):
+            await report(asking, task, BLUE, project=str(home / "blue"))
+        blue = state.projects.at(str(home / "blue"))
+        blue.asked -= rooms.ASLEEP_AFTER + 1
+        await state.projects.tend()
+        assert blue.store and blue.store.ready is None
+        assert len(await learnt(asking, project="blue")) == 1
+
+    async def again(asking: Asking, state: State) -> None:
+        assert await learnt(asking) == []
+        assert len(await learnt(asking, project="blue")) == 1
+
+    serve(settings_in(home, "red"), learn)
+    serve(settings_in(home, "red"), again)
+
+
+def test_the_trees_of_a_repository_learn_together(home: Path) -> None:
+    write_tree(home, {"blue/.git/worktrees/fix/commondir": "../..\n"})
+    gitdir = f"gitdir: {home}/blue/.git/worktrees/fix\n"
+    write_tree(
+        home / "fix", {".git": gitdir, ".claude/agents/f.md": agent("fixer", "Paints zebras.")}
+    )
+
+    async def work(asking: Asking, state: State) -> None:
+        for task in ("t1", "t2"):
+            await report(asking, task, OWN, tree=str(home / "fix"))
+        assert len(await learnt(asking, tree=str(home / "blue"))) == 1
+        assert "fixer" in await names(asking, tree=str(home / "fix"))
+        assert "fixer" not in await names(asking, tree=str(home / "blue"))
+
+    serve(settings_in(home, "red"), work)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from orchestr8_index.catalog.index import Index
+from orchestr8_index.config import digest_of_roots, fixture_root
 from orchestr8_index.errors import SnapshotUnreadable
 from orchestr8_index.learn.counts import CHECKPOINT
 from orchestr8_index.serve import storekeeper as keeping
@@ -19,6 +20,8 @@ from orchestr8_index.store.database import NAME, connect
 from orchestr8_index.store.store import Store
 
 from .learners import Learner, learn
+
+KEY = digest_of_roots([str(fixture_root())])
 
 REPORT = {"task_id": "t9", "task_description": "x", "agents_used": ["a"], "result": "success"}
 
@@ -48,7 +51,7 @@ def test_what_was_reported_is_there_after_a_restart(data: Path, shipped_index: I
 def test_a_stop_writes_a_checkpoint(data: Path, shipped_index: Index) -> None:
     learn(data, shipped_index, report_one)
     with contextlib.closing(connect(data / NAME, read_only=True)) as connection:
-        assert ledger.read_checkpoint(connection, CHECKPOINT)
+        assert ledger.read_checkpoint(connection, CHECKPOINT, KEY)
 
 
 def test_while_it_cannot_be_opened_answers_go_on(data: Path, shipped_index: Index) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8_index.store import schema
+from orchestr8_index.store import ledger, schema
 from orchestr8_index.store.database import connect
 from orchestr8_index.store.store import LEDGER, Store
 
@@ -96,3 +96,32 @@ def test_a_backup_is_made_before_a_migration(tmp_path: Path) -> None:
     assert open_once() == 0
     assert open_once(GOOD) == 1
     assert open_once(GOOD) == 1
+
+
+def test_what_was_learnt_before_there_were_projects_is_kept_as_it_was(tmp_path: Path) -> None:
+    """With its numbers, even that of the last one, which was forgotten."""
+    connection = connect(tmp_path / "old.db")
+    schema.migrate(connection, schema.MIGRATIONS[:3])
+    columns = "task_description, agents_used, result, timestamp, resolved_by, skills_used"
+    columns += ", workflows_used, model, caller, unknown, digest"
+    row = ("text", "[]", "success", "2026", "", "[]", "[]", "", "", "[]", "d")
+    for task in ("a", "b"):
+        sql = f"INSERT INTO decision_history (task_id, {columns}) VALUES ({ledger.marks(12)})"
+        connection.execute(sql, (task, *row))
+    connection.execute("DELETE FROM decision_history WHERE task_id = 'b'")
+    schema.migrate(connection)
+    assert [each.task_id for each in ledger.decisions(connection)] == ["a"]
+    assert ledger.last_number(connection) == 2
+    ledger.adopt(connection, "k")
+    ledger.adopt(connection, "another")
+    assert [ledger.name_of_project(connection, key) for key in ("k", "another")] == ["", "another"]
+
+
+def test_a_file_from_before_reads_as_one_of_now(tmp_path: Path) -> None:
+    connection = connect(tmp_path / "old.db")
+    schema.migrate(connection, schema.MIGRATIONS[:3])
+    schema.read_as_now(connection)
+    assert ledger.count_decisions(connection, "k") == 0 and ledger.patterns(connection, "k") == (
+        [],
+        [],
+    )

@@ -76,16 +76,16 @@ async def _answer(state: State, event: Payload) -> dict[str, Any]:
 
 async def _with_claims(state: State, event: Payload) -> str:
     """A denial before a tool, what to know after it, and an end of claims; "" for silence."""
-    hooks = state.claims
+    hooks, project = state.claims, state.settings.repository_key
     if state.shared is None or hooks.policy == "off" or not event.session_id:
         return ""
     if isinstance(event, ToolStarting | ToolEnded):
-        shared, who = await state.shared.state(), caller_of(event, state.settings.project_key)
+        shared, who = await state.shared.state(), caller_of(event, project)
         if isinstance(event, ToolStarting):
             return await hooks.before(shared, who, event)
         return await hooks.after(shared, who, event)
     if isinstance(event, AgentStopped | Stopped | Ended) and state.shared.ready is not None:
-        who = caller_of(event, state.settings.project_key)
+        who = caller_of(event, project)
         await hooks.leave(state.shared.ready, who, isinstance(event, Ended))
     return ""
 

@@ -1,0 +1,71 @@
+"""What were the tasks about that each entry has won? One vector an entry, of all their words.
+
+    d = unit(Σ n(t)·v(t)) over the distinct words t of its tasks, as an entry's own text has one
+
+A paraphrase of a task finds who did it by this, whatever words it has.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from dataclasses import dataclass
+
+from ..catalog.index import Segment
+from ..catalog.word_vectors import UNIT
+from .semantic import Direction, likeness
+
+_LANE, _BIAS = 8, 128  # bytes a lane: 2**32 words fit
+_BIASED = bytes((byte + _BIAS) % 256 for byte in range(256))
+BYTE = 127
+
+
+@dataclass(slots=True)
+class _Sum:
+    """Σ n(t)·(v(t) + _BIAS), a component in each lane, and Σ n(t)."""
+
+    lanes: int = 0
+    length: int = 0
+
+
+class PastMeaning:
+    """The vectors of the entries of one segment that have won tasks, with words that have any."""
+
+    def __init__(self, segment: Segment) -> None:
+        self._segment, self._dimensions = segment, segment.words.dimensions
+        self._sums: dict[int, _Sum] = {}
+        self._rows: dict[int, int] = {}
+        self._raw = array("b")
+
+    def begin(self, place: int) -> None:
+        """Forget what the entry's tasks were about."""
+        self._sums[place] = _Sum()
+
+    def add(self, place: int, word: str) -> None:
+        """One more word of the entry's tasks; `close` makes it count."""
+        words, total = self._segment.words, self._sums[place]
+        known = None if " " in word else words.find(word)
+        if known is None:
+            return
+        spread = bytearray(self._dimensions * _LANE)
+        spread[::_LANE] = words.vector(known).translate(_BIASED)
+        length = words.lengths[known]
+        total.lanes += length * int.from_bytes(spread, "little")
+        total.length += length
+
+    def close(self, place: int) -> None:
+        """Work the entry's vector out anew."""
+        size, total = self._dimensions, self._sums[place]
+        raw = memoryview(total.lanes.to_bytes(size * _LANE, "little")).cast("Q")
+        mean = [lane - _BIAS * total.length for lane in raw]
+        scale = UNIT / (math.hypot(*mean) or 1.0)
+        vector = array("b", [max(-BYTE, min(BYTE, round(value * scale))) for value in mean])
+        row = self._rows.setdefault(place, len(self._rows))
+        self._raw[row * size : (row + 1) * size] = vector
+
+    def likeness(self, question: Direction) -> dict[int, int]:
+        """Of every entry that has won tasks, in units of 1/LIKE, none below 0."""
+        from ..catalog.vector_table import Table
+
+        table = Table(memoryview(self._raw), self._dimensions)
+        return dict(zip(self._rows, likeness(table, question), strict=True))
