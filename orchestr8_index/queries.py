@@ -291,5 +291,6 @@ class HealthAnswer(Struct, kw_only=True):
     checked_age_s: float | None = None
     roots_digest: str = ""
     reasons: list[str] = []
+    coordination: dict[str, int] = {}
     source: Source = "index"
     age_s: float | None = None

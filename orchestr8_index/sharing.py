@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -13,6 +14,7 @@ from .queries import NoParams
 from .table import Example, Method
 from .validate import Params
 
+_FAR = re.compile(rb"[eE]\+?[0-9]{3}|(?<![0-9])[0-9]{300}")  # a number may be out of range
 MAX_VALUE = 10_485_760
 MAX_BODY = 100_000
 KEY = r"^[A-Za-z0-9:_./-]*$(?!\n)"
@@ -160,7 +162,9 @@ def value_text(raw: Raw, field: str) -> str:
     if len(data) > MAX_VALUE:
         raise InvalidParams({field: f"has {len(data):,} bytes; the most is {MAX_VALUE:,}"})
     try:
-        msgspec.json.decode(data)
+        msgspec.json.decode(data, type=Raw)  # looks at all of it, and builds nothing
+        if _FAR.search(data):
+            msgspec.json.decode(data)
         return data.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         why = "is no JSON value (NaN, infinity and lone surrogates are none)"

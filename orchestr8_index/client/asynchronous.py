@@ -15,6 +15,7 @@ from .agents import AwaitedMethods
 from .held import LEASE_S, Held, Lock, Mode
 from .methods import Given
 from .orchestrator import Orchestrator
+from .stream import Events
 
 T = TypeVar("T")
 
@@ -71,6 +72,12 @@ class AsyncOrchestrator(AwaitedMethods):
         """`async with client.lock(…) as held:`, as `Orchestrator.lock`."""
         return AsyncLock(Lock(self._client, resources, purpose, mode, ttl_s, wait))
 
+    def events(
+        self, after: int | None = None, *, prefix: str = "", patience: float = 60.0
+    ) -> AsyncEvents:
+        """`async for event in client.events(after=rev):`, as `Orchestrator.events`."""
+        return AsyncEvents(self._client.events(after, prefix=prefix, patience=patience))
+
     async def flush(self, seconds: float | None = None) -> bool:
         """Deliver the outcomes that wait; whether none waits any more, after `seconds` at most."""
         return await asyncio.to_thread(self._client.flush, seconds)
@@ -97,6 +104,30 @@ class AsyncLock:
         self, kind: type[BaseException] | None, *more: BaseException | TracebackType | None
     ) -> None:
         await in_thread_of_its_own(lambda: self._lock.__exit__(kind, *more))
+
+
+class AsyncEvents:
+    """An iterator for asyncio; a task that is cancelled while it waits ends it."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+
+    def __aiter__(self) -> AsyncEvents:
+        return self
+
+    async def __anext__(self) -> dict[str, Any]:
+        try:
+            event = await in_thread_of_its_own(lambda: next(self._events, None))
+        except asyncio.CancelledError:
+            self._events.close()
+            raise
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._events.close()
 
 
 async def in_thread_of_its_own(work: Callable[[], T]) -> T:

@@ -24,7 +24,7 @@ import msgspec
 from cachetools import TTLCache
 
 from ..config import Settings, read_settings
-from ..daemon.http import HttpClient, NoAnswer
+from ..daemon.http import HttpClient, HttpStream, NoAnswer
 from ..daemon.locate import Address
 from ..errors import InvalidParams, RequestError, ServerAway, Starting
 from ..methods import SHORT
@@ -36,8 +36,9 @@ from .embedded import Embedded
 from .held import LEASE_S, Lock, Mode
 from .locate import Locator
 from .methods import Given
-from .rpc import call, read_result, write_params
+from .rpc import NONSENSE, call, read_reply, read_result, write_params
 from .spool import Spool
+from .stream import Events
 
 CACHED = 1_024
 WARN_EVERY = 60.0
@@ -130,6 +131,27 @@ class Orchestrator(BlockingMethods):
         the end, or where `held.token` is read, StaleToken if the lock was lost meanwhile.
         """
         return Lock(self, resources, purpose, mode, ttl_s, wait)
+
+    def events(
+        self, after: int | None = None, *, prefix: str = "", patience: float = 60.0
+    ) -> Events:
+        """`for event in client.events(after=rev):` gives `{rev,kind,key,value,by,at,cause}` as they
+        happen, from now on or after a revision, and what happens in the server, without `rev`.
+
+        Goes on where it was after a break of up to `patience` seconds. Raises ServerAway,
+        Compacted.
+        """
+        return Events(self._open_stream, after, prefix, patience)
+
+    def _open_stream(self, path: str, seconds: float) -> HttpStream:
+        address = self._address()
+        if address is None:
+            raise NoAnswer("it does not answer" if self._locator else "there is none")
+        stream = self._connection(address).stream(path, seconds)
+        if isinstance(stream, HttpStream):
+            return stream
+        read_reply(stream)
+        raise NoAnswer(NONSENSE)
 
     # --- how they are carried out --------------------------------------------------------------
 

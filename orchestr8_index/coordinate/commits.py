@@ -37,7 +37,7 @@ class Committed(Struct, frozen=True):
 
 class Commits:
     """Opened once by `open` (blocking; raises sqlite3.Error, OSError, StoreTooNew), then `start`ed
-    in the loop in which it is used. `counts` counts calls by method and refusals by error.
+    in the loop in which it is used. `counts` counts calls by method, `refusals` by error.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Commits:
         self.store = Store(data_dir, hard_mb, hard_mb, layout(sync))
         self.feed = Feed(most_waiting)
         self.counts: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
         self.seen = Seen(self.clock)
         self.journal: Journal
         self.reader: Reader
@@ -106,7 +107,7 @@ class Commits:
 
         answer = await self.store.write(run, self._committed)
         if isinstance(answer, Refusal):
-            self.counts[type(answer.error).__name__] += 1
+            self.refusals[type(answer.error).__name__] += 1
             raise answer.error
         if method:
             self.counts[method] += 1
@@ -149,9 +150,7 @@ class Commits:
             self.behind(self.store.write(self._expire, self._committed))
 
     def _expire(self, connection: sqlite3.Connection) -> Committed:
-        topics = expire(connection, self.journal)
-        self.counts["expired"] += sum(map(len, topics.values()))
-        return Committed(None, topics)
+        return Committed(None, expire(connection, self.journal))
 
 
 def _perform(change: Change, work: Work, request: tuple[str, str, str]) -> Any:

@@ -229,7 +229,19 @@ class Coordination(Commits):
             "rev": last_revision(connection),
             "oldest": oldest(connection),
             "calls": dict(self.counts),
+            "refusals": dict(self.refusals),
             "size_mb": self.store.size_mb,
+        }
+
+    def figures(self) -> dict[str, int]:
+        """Of all projects: what there is now, and what was counted since the start."""
+        held = self.store.reader.execute("SELECT count(*) FROM hold WHERE state = 0").fetchone()
+        return {
+            "locks": int(held[0]),
+            "waiters": self.feed.waiting,
+            "messages": self.counts["send_message"],
+            "expiries": self.journal.expired,
+            "refusals": self.refusals.total(),
         }
 
     # --- upkeep ------------------------------------------------------------------------------

@@ -116,11 +116,14 @@ class Change:
 
 
 class Journal:
-    """What the writer's thread owns: the clock, the revisions, and when the next lease ends."""
+    """What the writer's thread owns: the clock, the revisions, and when the next lease ends.
+
+    `expired` counts the values and locks that ended by themselves since the start.
+    """
 
     def __init__(self, clock: Clock, revisions: Revisions) -> None:
         self.clock, self.revisions = clock, revisions
-        self._saved = 0
+        self._saved = self.expired = 0
         self.due = NEVER
         self._leased = False
 

@@ -61,6 +61,7 @@ def _expire_items(
             if not number:
                 change.forget(key)
         topics[project] += change.topics
+        journal.expired += len(change.topics)
 
 
 def _expire_holds(
@@ -71,6 +72,7 @@ def _expire_holds(
         for rev in sorted({rev for (rev,) in revisions}):
             rows = holds(connection, project, "rev = ? AND ends <= ?", rev, now)
             end(change, rows, "expired")
+            journal.expired += len(rows)
         topics[project] += change.topics
 
 

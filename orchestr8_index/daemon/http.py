@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -72,6 +74,26 @@ class HttpClient:
         self.close()
         return self._exchange(None, *asked)
 
+    def stream(self, path: str, seconds: float) -> HttpStream | HttpResponse:
+        """An answer without end, of which a line comes within `seconds`; what refuses it is whole.
+
+        Raises NoAnswer.
+        """
+        connection = None
+        try:
+            connection = self._connected()
+            connection.sock.settimeout(seconds)
+            headers = {**self._headers, "Accept": "text/event-stream"}
+            connection.request("GET", self.address.path + path, headers=headers)
+            sock, response = connection.sock, connection.getresponse()
+            if response.status == 200:
+                return HttpStream(sock, response)
+            return HttpResponse(response.status, _read(response, time.monotonic() + seconds))
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            if connection:
+                connection.close()
+            raise _no_answer(error) from None
+
     def close(self) -> None:
         """Close the connections that nobody uses; it may be used again."""
         while self._free:
@@ -116,6 +138,37 @@ class HttpClient:
             connection = http.client.HTTPSConnection(*where, timeout=self._connect)
         connection.connect()
         return connection
+
+
+class HttpStream:
+    """The lines of an answer as they come; ends with NoAnswer when it breaks."""
+
+    def __init__(self, sock: socket.socket, response: http.client.HTTPResponse) -> None:
+        self._sock, self._response, self._lines = sock, response, self._read()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._lines
+
+    def _read(self) -> Generator[bytes, None, None]:
+        try:
+            while line := self._response.readline():
+                yield line.rstrip(b"\r\n")
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            raise _no_answer(error) from None
+        finally:
+            self._let_go()
+
+    def close(self) -> None:
+        """End it; a thread that reads it meanwhile hears that it broke, and lets go itself."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(ValueError):  # that thread is reading
+            self._lines.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        self._response.close()
+        self._sock.close()
 
 
 def _read(response: http.client.HTTPResponse, end: float) -> bytes:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 from starlette.types import Message, Receive
 
-from ..errors import BodyTooLarge, EncodingRefused
+from ..errors import BodyTooLarge, EncodingRefused, Overloaded
 from .shares import Account
+
+LARGE = frozenset({"/shared", "/mcp/coordinate", "/mcp/all"})  # where values are written
+MAX_LARGE, MOST_LARGE = 12_000_000, 2
 
 
 class Gone(Exception):
@@ -27,24 +31,61 @@ def too_large(most: int) -> BodyTooLarge:
     return BodyTooLarge(f"The body is over {most:,} bytes.")
 
 
+class LargeBodies:
+    """Counts the bodies above the usual limit: at most MOST_LARGE at once."""
+
+    def __init__(self) -> None:
+        self._inside = 0
+
+    @contextlib.contextmanager
+    def room(self, check: Callable[[], None]) -> Iterator[Callable[[], int]]:
+        """Within: what says how long a body may be when it is above the usual limit.
+
+        That raises Overloaded, and what `check` raises for those who may not send one.
+        """
+        entered = 0
+
+        def enter() -> int:
+            nonlocal entered
+            check()
+            if self._inside >= MOST_LARGE:
+                raise Overloaded("Too many large bodies are on their way.")
+            entered = 1
+            self._inside += 1
+            return MAX_LARGE
+
+        try:
+            yield enter
+        finally:
+            self._inside -= entered
+
+
 class Bounded:
     """`receive`, which raises BodyTooLarge as soon as more than `most` bytes have come, and
     Overloaded where the account of the request cannot hold them.
 
-    `come` is called with the last of them.
+    Before that it asks `enlarge` once for a higher limit; `come` is called with the last byte.
     """
 
     def __init__(
-        self, receive: Receive, most: int, own: Account, come: Callable[[], None] = lambda: None
+        self,
+        receive: Receive,
+        most: int,
+        own: Account,
+        come: Callable[[], None] = lambda: None,
+        enlarge: Callable[[], int] | None = None,
     ) -> None:
         self._receive, self._left, self._most, self._come = receive, most, most, come
-        self._own = own
+        self._own, self._enlarge = own, enlarge
 
     async def __call__(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
             come = len(message.get("body", b""))
             self._left -= come
+            if self._left < 0 and self._enlarge is not None:
+                most, self._enlarge = max(self._most, self._enlarge()), None
+                self._left, self._most = self._left + most - self._most, most
             if self._left < 0:
                 raise too_large(self._most)
             self._own.take_body(come)

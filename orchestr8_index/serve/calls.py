@@ -11,6 +11,7 @@ import hashlib
 import logging
 import sqlite3
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -86,9 +87,19 @@ def _audit_failure(state: State, name: str, failure: RequestError) -> None:
 def _method(name: str) -> Method:
     method = METHODS.get(name)
     if method is None:
-        names = ", ".join(METHODS)
-        raise MethodNotFound("There is no such method.", f"The methods are {names}.")
+        raise _no_method(METHODS)
     return method
+
+
+def check_face(name: str, face: str) -> None:
+    """Raises MethodNotFound for a method that is not one of that face, if one is named."""
+    method = METHODS.get(name)
+    if face and (method is None or method.face != face):
+        raise _no_method(each.name for each in METHODS.values() if each.face == face)
+
+
+def _no_method(names: Iterable[str]) -> MethodNotFound:
+    return MethodNotFound("There is no such method.", f"The methods are {', '.join(names)}.")
 
 
 async def _perform(state: State, method: Method, raw: bytes) -> bytes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..config import Door, Limits
 from .audit import Audit
+from .body import LargeBodies
 from .callers import Caller
 from .events import KeyChanged
 from .keys import Keys, hash_of_bytes
@@ -35,6 +36,7 @@ class Gate:
     sessions: Sessions
     shares: Shares
     local_hash: str = ""
+    large: LargeBodies = field(default_factory=LargeBodies)
 
     @property
     def needs_keys(self) -> bool:

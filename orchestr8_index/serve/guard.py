@@ -28,7 +28,7 @@ from ..errors import (
     TooManyRequests,
     Unauthorized,
 )
-from .body import Bounded, Gone, check_announced
+from .body import LARGE, MAX_LARGE, Bounded, Gone, check_announced
 from .callers import CORRELATION, Caller, caller, correlation_id, new_ident
 from .gate import OWN_NAME, Gate
 from .host_names import OF_BROWSERS, check_host, check_page
@@ -109,13 +109,15 @@ class Guard:
         asking.must_have(RIGHTS_OF.get(path, "read"))  # type: ignore[arg-type]
         token = caller.set(asking)
         try:
-            whole = Bounded(
-                receive,
-                gate.limits.max_body,
-                send.own,
-                lambda: self._again(scope, headers, send),
-            )
-            await self.app(scope, whole, send)
+            with gate.large.room(lambda: asking.must_have("report")) as room:
+                whole = Bounded(
+                    receive,
+                    gate.limits.max_body,
+                    send.own,
+                    lambda: self._again(scope, headers, send),
+                    room if path in LARGE else None,
+                )
+                await self.app(scope, whole, send)
         finally:
             if path in RIGHTS_OF:
                 gate.audit.done(f"{scope['method']} {path}", str(send.status), False)
@@ -130,7 +132,8 @@ class Guard:
             raise HeadTooLarge("The headers are too many or too long.")
         check_host(_value(headers, b"host"), self._gate.names)
         check_page(scope, headers, self._gate.names, self._gate.door)
-        check_announced(headers, self._gate.limits.max_body)
+        most = self._gate.limits.max_body
+        check_announced(headers, max(most, MAX_LARGE) if scope["path"] in LARGE else most)
 
     def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
         """Raises Unauthorized, or TooManyRequests for a peer that goes on guessing."""

@@ -41,6 +41,7 @@ def health(state: State) -> dict[str, Any]:
         "roots_digest": state.settings.roots_digest,
         "data_digest": state.settings.data_digest,
         "reasons": reasons,
+        "coordination": state.shared.figures if state.shared else {},
     }
     if index is None:
         body["progress"] = {"done": refresh.progress.done, "total": refresh.progress.total}
@@ -91,6 +92,7 @@ def metrics(state: State) -> dict[str, Any]:
             "patterns_offered": len(offered(outcomes)),
             "revision": max(0, state.store.revision) if state.store else 0,
         },
+        "coordination": state.shared.figures if state.shared else {},
         "process": {
             "cpu_seconds": sample.cpu_seconds,
             "open_files": sample.open_files,

@@ -77,6 +77,7 @@ def make_web(state: State) -> ProjectAddress:
         Route("/metrics", Endpoint(state, answer_metrics, wakes=False), methods=GET),
         Route("/events", Endpoint(state, answer_stream, wakes=False), methods=GET),
         Route("/reindex", Endpoint(state, reindex, wakes=False), methods=POST),
+        Route("/shared", Endpoint(state, answer_shared, wakes=False), methods=POST),
         Route("/hooks/claude", Endpoint(state, answer_hook, wakes=False), methods=POST),
         Route("/mcp", Endpoint(state, mcp.answer), methods=["GET", "POST", "DELETE"]),
     ]
@@ -87,7 +88,18 @@ def make_web(state: State) -> ProjectAddress:
 
 
 async def answer_rpc(state: State, scope: Scope, receive: Receive, send: Send) -> None:
-    reply = await reply_to(state, await read_body(receive))
+    await _answer_calls(state, scope, await read_body(receive), send)
+
+
+async def answer_shared(state: State, scope: Scope, receive: Receive, send: Send) -> None:
+    """The methods of the shared state, in bodies as large as a value may be."""
+    await _answer_calls(state, scope, await read_body(receive), send, "coordinate")
+
+
+async def _answer_calls(
+    state: State, scope: Scope, body: bytes, send: Send, face: str = ""
+) -> None:
+    reply = await reply_to(state, body, face)
     scope.setdefault("state", {})["rpc_methods"] = reply.methods
     await send_bytes(send, reply.status, reply.body, JSON, *reply.headers)
 

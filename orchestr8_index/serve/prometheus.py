@@ -37,6 +37,9 @@ COUNTERS = (
     Row("cache_hits", "Answers from a cache.", "cache.hits"),
     Row("cache_misses", "Answers that had to be worked out.", "cache.misses"),
     Row("cache_renewed", "Answers worked out anew before somebody asked.", "cache.renewed"),
+    Row("shared_messages", "Messages that agents sent.", "coordination.messages"),
+    Row("shared_expiries", "Values and locks that ended by themselves.", "coordination.expiries"),
+    Row("shared_refusals", "Calls that the shared state refused.", "coordination.refusals"),
     Row("cpu_seconds", "Time on a processor.", "process.cpu_seconds"),
 )
 GAUGES = (
@@ -54,6 +57,8 @@ GAUGES = (
     Row("patterns", "Patterns, and those offered.", "plans", "state"),
     Row("pattern_success_ratio", "Mean of those offered.", "patterns.avg_success_rate"),
     Row("experience_revision", "Changes of what was learnt.", "learning.revision"),
+    Row("shared_locks", "Locks held.", "coordination.locks"),
+    Row("shared_waiters", "Calls and streams that wait.", "coordination.waiters"),
     Row("healthy", "1 if nothing is wrong.", "is.healthy"),
     Row("ready", "1 if queries are answered.", "is.ready"),
     Row("reasons", "How many things are wrong.", "is.reasons"),
@@ -113,8 +118,9 @@ def _figures(state: State) -> dict[str, Any]:
 
 
 def _at(body: Any, path: str) -> Any:
+    """None for what this server does not have."""
     for name in path.split("."):
-        body = body[name]
+        body = body.get(name) if isinstance(body, dict) else None
     return body
 
 

@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ..errors import InvalidRequest, ParseError, RequestError
 from .callers import caller
-from .calls import perform
+from .calls import check_face, perform
 from .send import error_body
 from .shares import account
 from .state import State
@@ -37,18 +37,22 @@ class Response(Struct, frozen=True):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+LARGE_BYTES = 1_000_000
 _CALL = msgspec.json.Decoder(Call)
 _BATCH = msgspec.json.Decoder(list[Raw])
 
 
-async def reply_to(state: State, body: bytes) -> Response:
-    """The response to one call or a batch of them; an error is a response too."""
+async def reply_to(state: State, body: bytes, face: str = "") -> Response:
+    """The response to one call or a batch of them; an error is a response too.
+
+    With a face's name its methods alone are there.
+    """
     if body.lstrip()[:1] == b"[":
-        return await _reply_to_batch(state, body)
-    return await _reply_to_one(state, body)
+        return await _reply_to_batch(state, body, face)
+    return await _reply_to_one(state, body, face)
 
 
-async def _reply_to_batch(state: State, body: bytes) -> Response:
+async def _reply_to_batch(state: State, body: bytes, face: str) -> Response:
     try:
         check_text(body)
         calls = _BATCH.decode(body)
@@ -58,7 +62,7 @@ async def _reply_to_batch(state: State, body: bytes) -> Response:
         return _failure(b"null", error)
     replies, room = list[Response](), state.settings.limits.max_batch_bytes
     for call in calls:
-        replies.append(await _next_reply(state, bytes(call), room))
+        replies.append(await _next_reply(state, bytes(call), face, room))
         room -= len(replies[-1].body)
     bodies = [reply.body for reply in replies if reply.body]
     methods = ",".join(reply.methods for reply in replies)
@@ -75,19 +79,20 @@ def _check_batch(state: State, calls: int) -> None:
     state.gate.buckets.charge(caller.get().name, calls - 1)
 
 
-async def _next_reply(state: State, body: bytes, room: int) -> Response:
+async def _next_reply(state: State, body: bytes, face: str, room: int) -> Response:
     """Others get their turn between the calls of a batch."""
     await asyncio.sleep(0)
-    return await _reply_to_one(state, body, room)
+    return await _reply_to_one(state, body, face, room)
 
 
-async def _reply_to_one(state: State, body: bytes, room: int = MOST_BYTES) -> Response:
+async def _reply_to_one(state: State, body: bytes, face: str, room: int = MOST_BYTES) -> Response:
     ident = b"null"
     notified = False
     try:
         call = _read_call(body)
         ident, notified = _ident(call)
         name = _method_name(call)
+        check_face(name, face)
     except RequestError as error:
         state.metrics.failed(error.code)
         return Response(b"", 204) if notified else _failure(ident, error)
@@ -130,6 +135,9 @@ def check_text(body: bytes) -> None:
     """
     try:
         text = body.decode("utf-8")
+        if len(body) > LARGE_BYTES:  # built of objects it would take twenty times its size
+            msgspec.json.decode(body, type=Raw)
+            return
         msgspec.json.decode(body)
         json.loads(text, object_pairs_hook=_unique)
     except msgspec.ValidationError:

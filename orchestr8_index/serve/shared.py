@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 NAME = "coordinate.db"
 MINUTE, DAY = 60.0, 86_400.0
 TIDY_EVERY = 60  # minutes
+FIGURES = ("locks", "waiters", "messages", "expiries", "refusals")
 log = logging.getLogger("orchestr8.shared")
 Handler = Callable[["State", Any], Awaitable[Any]]
 
@@ -49,6 +50,15 @@ class SharedKeeper:
     def reasons(self) -> list[str]:
         """What is wrong with it, for /health."""
         return self._opened.store.reasons if self._opened else []
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """For /health and /metrics; all 0 before it is used."""
+        if self._opened is None:
+            return dict.fromkeys(FIGURES, 0)
+        with contextlib.suppress(sqlite3.Error):
+            return self._opened.figures()
+        return {}
 
     async def look(self) -> None:
         """Once a second: say when the database's files were taken away."""

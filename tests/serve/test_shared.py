@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,87 @@ def test_what_waits_is_told_and_kept_over_a_restart(run: Run) -> None:
 
     run(write)
     assert run(read) == "kept"
+
+
+async def put(site: Site, text: str, path: str = "/shared", key: str = "", **more: Any) -> Any:
+    body = {"method": "writeShared", "params": {"ops": [{"key": "big", "value": text}]}, **more}
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    return await site.http.post(path, json={"jsonrpc": "2.0", "id": 1, **body}, headers=headers)
+
+
+def test_a_large_value_has_an_address_of_its_own(run: Run) -> None:
+    async def work(site: Site) -> None:
+        largest = "x" * 10_485_758
+        assert (await put(site, largest)).json()["result"]["items"][0]["key"] == "big"
+        read = await site.call("readShared", keys=["big"])
+        assert read["items"][0]["value"] == largest
+        refused = (await put(site, largest + "x")).json()["error"]
+        assert refused["data"]["validation_errors"][0]["field"] == "ops.value"
+        assert (await put(site, "x" * 12_000_000)).status_code == 413
+        assert (await put(site, largest, path="/")).status_code == 413
+
+    run(work)
+
+
+def test_there_are_the_methods_of_the_shared_state_alone(run: Run) -> None:
+    async def work(site: Site) -> None:
+        refused = await put(site, "", method="queryAgents", params={"context": "review"})
+        assert (
+            refused.status_code == 404 and "writeShared" in refused.json()["error"]["data"]["cure"]
+        )
+        batch = [
+            {"jsonrpc": "2.0", "id": n, "method": "readShared", "params": {"prefix": ""}}
+            for n in (1, 2)
+        ]
+        assert len((await site.http.post("/shared", json=batch)).json()) == 2
+
+    run(work)
+
+
+def test_large_bodies_come_two_at_once_from_those_who_may_write(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
+    file = KeyFile(tmp_path / "data")
+    writer, reader = file.add("writer", "report"), file.add("reader", "read")
+
+    async def work(site: Site) -> None:
+        large, going_on = b"x" * 1_000_001, asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield large
+            await going_on.wait()
+
+        async def send(content: Any, key: str) -> int:
+            headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+            reply = await site.http.post("/shared", content=content, headers=headers)
+            return int(reply.status_code)
+
+        assert await send(large, reader) == 403
+        held = [asyncio.ensure_future(send(slow(), writer)) for _ in range(2)]
+        while await send(large, writer) != 503:
+            await asyncio.sleep(0)
+        assert (await put(site, "small", key=writer)).status_code == 200
+        going_on.set()
+        assert await asyncio.gather(*held) == [400, 400]
+        assert await send(large, writer) == 400
+
+    run(work, door=Door(require_keys=True))
+
+
+def test_health_and_metrics_count_what_agents_share(run: Run) -> None:
+    async def work(site: Site) -> list[Any]:
+        await site.call("lockResources", "ada", action="acquire", resources=["a:1", "b:1"])
+        await site.error("lockResources", "bob", action="acquire", resources=["a:1"])
+        await site.call("sendMessage", "ada", to=["bob"], body="hi")
+        async with site.events() as told:
+            await told.status()
+            found = [
+                (await site.http.get(at)).json()["coordination"] for at in ("/health", "/metrics")
+            ]
+            text = (await site.http.get("/metrics?format=prometheus")).text
+        assert (
+            "orchestr8_shared_locks 2.0" in text and "orchestr8_shared_messages_total 1.0" in text
+        )
+        return found
+
+    counted = {"locks": 2, "waiters": 1, "messages": 1, "expiries": 0, "refusals": 1}
+    assert run(work) == [counted, counted]

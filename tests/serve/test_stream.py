@@ -185,7 +185,7 @@ def test_a_place_that_cannot_be_is_refused_before_it_streams(
     run(work)
 
 
-def test_streams_are_waiters_and_beyond_the_limit_refused(run: Run) -> None:
+def test_streams_are_waiters_and_one_caller_has_half_of_them(run: Run) -> None:
     from .asking import limits_of
 
     async def work(site: Site) -> None:
@@ -195,4 +195,4 @@ def test_streams_are_waiters_and_beyond_the_limit_refused(run: Run) -> None:
             assert refused.status_code == 503 and site.waiting == 2
         assert site.waiting == 0
 
-    run(work, limits=limits_of(max_waiting=2))
+    run(work, limits=limits_of(max_waiting=4))
