@@ -118,7 +118,7 @@ def test_a_watch_that_breaks_is_tried_again(state: State, monkeypatch: pytest.Mo
     """It ended for good, and nobody was told."""
     tried: list[int] = []
 
-    async def broken(self: FileWatch) -> None:
+    async def broken(self: FileWatch, end: asyncio.Event) -> None:
         tried.append(1)
         raise OSError(28, "No space left on device", "/home/alice/tree")
 
