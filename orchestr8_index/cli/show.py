@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..config import LOOPBACK, Door, Settings
+from ..places import TITLES
 from ..records import KINDS, PLURAL, FileReport, Finding, Kind
 
 if TYPE_CHECKING:
     from ..daemon.locate import Address
 
 SHOWN_PER_RULE = 5
+SHOWN_NAMES = 12
 TOP = 10
 ENOUGH_TASKS = 50
 COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
@@ -180,6 +182,16 @@ def doctor(
         lines += ["", click.style("not entries", bold=True)]
         lines += [f"  {file.path}: {file.reason}" for file in files if not file.is_entry]
     return "\n".join(lines)
+
+
+def hosts(loaded: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterable[str]:
+    """What each host would load, so that one can compare with what it shows."""
+    for host, by_kind in loaded.items():
+        counts = ", ".join(f"{len(names):,} {kind}" for kind, names in by_kind.items() if names)
+        yield "\n" + click.style(f"{TITLES[host]} would load {counts}", bold=True)
+        for names in filter(None, by_kind.values()):
+            more = f", … and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+            yield f"  {', '.join(names[:SHOWN_NAMES])}{more}"
 
 
 def _findings(findings: Iterable[Finding]) -> Iterable[str]:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ...errors import Forbidden, ParseError, RequestError
+from ...queries import HostName
 from ...reports import Report
 from ...search.candidates import by_name
 from ..callers import caller
@@ -34,14 +35,14 @@ from .suggest import suggest
 log = logging.getLogger("orchestr8.hooks")
 
 
-async def receive_claude(state: State, body: bytes) -> dict[str, Any]:
+async def receive_claude(state: State, body: bytes, host: HostName = "claude") -> dict[str, Any]:
     """Raises ParseError for a body that is not JSON."""
     event = _read(body)
     try:
         if event:
             whose = event.session_id or "", event.cwd or ""
             state = await state.projects.of_session(caller.get(), *whose)
-        return await _answer(state, event) if event else {}
+        return await _answer(state, event, host) if event else {}
     except RequestError as error:
         if isinstance(error, Forbidden):
             state.gate.audit.done("hooks/claude", str(error.code), False)
@@ -58,9 +59,9 @@ def _read(body: bytes) -> Payload | None:
         raise ParseError("The body is not JSON.") from None
 
 
-async def _answer(state: State, event: Payload) -> dict[str, Any]:
+async def _answer(state: State, event: Payload, host: HostName) -> dict[str, Any]:
     if isinstance(event, Prompted):
-        return _context("UserPromptSubmit", suggest(state, event.prompt or ""))
+        return _context("UserPromptSubmit", suggest(state, event.prompt or "", host))
     caller.get().must_have("report")  # every other event changes what is kept
     if isinstance(event, ToolStarting):
         if started := state.delegations.started(event):
