@@ -29,7 +29,6 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_HIDDEN = re.compile("[\u00ad\u200b-\u200d\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
 
 SAME = {
     "c++": "cpp",
@@ -146,11 +145,6 @@ def fold(text: str) -> str:
 def fold_name(name: str) -> str:
     """A name as one looks it up: `Code_Reviewer`, `code-reviewer` and `code reviewer` are one."""
     return " ".join(re.findall(r"[^\W_]+|[+#.]+", fold(name)))
-
-
-def for_model(text: str) -> str:
-    """One line of a stranger's words for a model: nothing hidden, no tag like a host's own."""
-    return _HIDDEN.sub("", clean(text)).replace("<", "‹").replace(">", "›")
 
 
 def clean(text: str) -> str:

@@ -27,6 +27,7 @@ WORDS = {
     "variables",
     "records",
     "text",
+    "fit",
     "written",
     "tokens",
     "private",

@@ -13,6 +13,7 @@ import click
 from .. import __version__
 from ..config import colour_wanted
 from ..errors import OperationError, Orchestr8Error
+from .paint import echo
 
 CRASHED = 70
 INTERRUPTED = 130
@@ -83,11 +84,11 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except Orchestr8Error as error:
-        click.echo(f"Error: {error}", err=True)
+        echo(f"Error: {error}", err=True)
         sys.exit(error.exit_status if isinstance(error, OperationError) else 1)
     except PermissionError as error:  # a file or folder that is not ours, or nobody may write
         cure = "Mend that, or choose another with --data-dir or MCP_DATA_DIR."
-        click.echo(f"Error: {error.filename} cannot be used: {error.strerror}. {cure}", err=True)
+        echo(f"Error: {error.filename} cannot be used: {error.strerror}. {cure}", err=True)
         sys.exit(1)
     except Exception:  # a defect: told apart from a failure, so that the watcher restarts
         traceback.print_exc()

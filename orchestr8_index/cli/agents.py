@@ -13,6 +13,7 @@ import msgspec
 from ..config import Settings
 from .asking import sharing_server
 from .options import common, emit, readable
+from .paint import echo, echo_json
 from .shared import PAGE, Row, agent_option, as_json_option, value_text
 from .show import span
 
@@ -159,7 +160,7 @@ def events(
 
 def _print(rows: Iterable[Row], as_json: bool) -> None:
     for row in rows:
-        click.echo(msgspec.json.encode(row).decode() if as_json else _event(row))
+        echo_json(msgspec.json.encode(row).decode()) if as_json else echo(_event(row))
 
 
 def _event(row: Row) -> str:

@@ -19,6 +19,7 @@ from ..validate import describe_error
 from . import show
 from .asking import index_of, source_of
 from .options import common, emit, readable, with_roots_of_server
+from .paint import echo
 
 if TYPE_CHECKING:
     from ..catalog.index import Index
@@ -247,7 +248,7 @@ def evaluate(
     index, source = index_of(settings)
     if suggest:
         for line in gold.suggest(index):
-            click.echo(line)
+            echo(line)
         return
     path = Path(golden) if golden else _golden_of(settings.roots)
     score = gold.evaluate(index, gold.read_questions(path))

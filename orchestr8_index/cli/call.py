@@ -15,6 +15,7 @@ from ..table import Method
 from ..validate import read_params
 from .asking import source_of
 from .options import common, readable
+from .paint import echo_json
 
 _NAMES = "\n".join(f"{method.short:16}{method.sentence}" for method in SHORT.values())
 
@@ -35,7 +36,7 @@ def call_method(settings: Settings, method: str, params: tuple[str, ...]) -> Non
         raise click.UsageError(f"There is no method {method}. The methods are {', '.join(SHORT)}.")
     given = _params(called, params)
     result = source_of(settings).ask(called.name, given)
-    click.echo(msgspec.json.encode(result).decode())
+    echo_json(msgspec.json.encode(result).decode())
 
 
 def _params(method: Method, arguments: tuple[str, ...]) -> Any:

@@ -16,6 +16,7 @@ from ..daemon.supervise import running_address
 from ..errors import OperationError, Orchestr8Error
 from .asking import sharing_server
 from .options import common
+from .paint import echo
 
 MARK = "# Made by `orchestr8-index claims install`; `claims uninstall` takes it away."
 ASIDE = "pre-commit.before-claims"
@@ -38,7 +39,7 @@ def claims(settings: Settings) -> None:
     """
     if click.get_current_context().invoked_subcommand is None:
         word = ClaimsPolicy(settings.data_dir).read() or settings.claims
-        click.echo(f"{word}: {MEANS[word]}.")
+        echo(f"{word}: {MEANS[word]}.")
 
 
 def _choice(word: str) -> click.Command:
@@ -51,7 +52,7 @@ def _choice(word: str) -> click.Command:
             if running
             else "It holds from the next start."
         )
-        click.echo(f"{word}: {MEANS[word]}. {when}")
+        echo(f"{word}: {MEANS[word]}. {when}")
 
     return click.command(word, help=f"From now on {MEANS[word]}.")(choose)
 
@@ -76,7 +77,7 @@ def install(settings: Settings, repository: str) -> None:
     """
     hook = _hook_of(repository)
     if hook.is_file() and MARK in hook.read_text("utf-8", "replace"):
-        click.echo(f"{hook} is there already.")
+        echo(f"{hook} is there already.")
         return
     aside = hook.with_name(ASIDE)
     if os.path.lexists(hook):
@@ -87,7 +88,7 @@ def install(settings: Settings, repository: str) -> None:
     hook.write_text(_script(settings), "utf-8")
     hook.chmod(0o755)
     beside = f"; what was there is {ASIDE} now, and runs after it" if os.path.lexists(aside) else ""
-    click.echo(f"Installed {hook}{beside}.")
+    echo(f"Installed {hook}{beside}.")
 
 
 @claims.command()
@@ -102,12 +103,12 @@ def uninstall(settings: Settings, repository: str) -> None:
     hook = _hook_of(repository)
     aside = hook.with_name(ASIDE)
     if not hook.is_file() or MARK not in hook.read_text("utf-8", "replace"):
-        click.echo(f"{hook} is not ours; nothing was changed.")
+        echo(f"{hook} is not ours; nothing was changed.")
         return
     hook.unlink()
     if os.path.lexists(aside):
         os.rename(aside, hook)
-    click.echo(f"Removed {hook}.")
+    echo(f"Removed {hook}.")
 
 
 @claims.command(hidden=True)
@@ -128,8 +129,8 @@ def check(settings: Settings, agent: str) -> None:
             held = row["resource"]
             if path == held or (held.endswith("/") and path.startswith(held)):
                 what = f" for {row['purpose']}" if row["purpose"] else ""
-                click.echo(f"{name} is held by {row['holder']}{what}, until {row['until']}.")
-                click.echo("Commit your own files by name, or wait; --no-verify commits it anyway.")
+                echo(f"{name} is held by {row['holder']}{what}, until {row['until']}.")
+                echo("Commit your own files by name, or wait; --no-verify commits it anyway.")
                 return
 
 

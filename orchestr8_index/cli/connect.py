@@ -23,6 +23,7 @@ from ..hosts.files import Change, carry_out, connected, disconnected
 from ..hosts.known import HOSTS, NAME, Host
 from .asking import located
 from .options import common
+from .paint import echo
 
 COMMAND_SECONDS = 30
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -146,9 +147,9 @@ def _address(settings: Settings) -> str:
         sentence = "No server runs, so its port is not known."
         raise OperationError(sentence, "Start it with `orchestr8-index up`, or name a --port.")
     if running is None:
-        click.echo("No server runs on this data directory: `orchestr8-index up`.", err=True)
+        echo("No server runs on this data directory: `orchestr8-index up`.", err=True)
     elif running.key:
-        click.echo(
+        echo(
             "This server asks for a key: give the host the header `Authorization: Bearer KEY`, or "
             "connect it by command, which needs none.",
             err=True,
@@ -175,14 +176,14 @@ def _do(
         except OperationError as error:
             failed = True
             told.append({"host": host.name, "file": str(path), "error": str(error)})
-            click.echo(f"Error: {host.title}: {error}", err=True)
+            echo(f"Error: {host.title}: {error}", err=True)
             continue
         row = {"host": host.name, "file": str(path), "action": change.what, "dry_run": dry_run}
         told.append({**row, "diff": change.diff(), "next": _next(host, change)})
         if not as_json:
             _show(host, change, dry_run)
     if as_json:
-        click.echo(msgspec.json.encode(told).decode())
+        echo(msgspec.json.encode(told).decode())
     if failed:
         sys.exit(1)
 
@@ -232,11 +233,11 @@ def _run(command: list[str]) -> None:
 
 def _show(host: Host, change: Change, dry_run: bool) -> None:
     would = dry_run and change.before != change.after
-    click.echo(f"{host.title}: {'would be ' if would else ''}{_lowered(change, would)}")
+    echo(f"{host.title}: {'would be ' if would else ''}{_lowered(change, would)}")
     for line in change.diff():
         click.secho(f"  {line}", fg=COLOURS.get(line[:1]))
     if change.what in ("added", "updated", "removed") and not dry_run:
-        click.echo(f"  {_next(host, change)}")
+        echo(f"  {_next(host, change)}")
 
 
 def _next(host: Host, change: Change) -> str:

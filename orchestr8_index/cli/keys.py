@@ -10,6 +10,7 @@ import msgspec
 from ..config import Settings
 from ..errors import OperationError
 from .options import common, emit
+from .paint import echo
 
 SCOPES = ("read", "report", "admin")
 NOTHING_NOTED = (
@@ -51,9 +52,7 @@ def add(settings: Settings, name: str, scope: str, as_json: bool) -> None:
     token = KeyFile(settings.data_dir).add(name, scope)  # type: ignore[arg-type]
     emit({"name": name, "scope": scope, "key": token}, as_json, lambda: token)
     if not as_json:
-        click.echo(
-            "Keep it: it cannot be shown again. Send it as `Authorization: Bearer …`.", err=True
-        )
+        echo("Keep it: it cannot be shown again. Send it as `Authorization: Bearer …`.", err=True)
 
 
 @key.command("list")
@@ -70,12 +69,12 @@ def list_keys(settings: Settings, as_json: bool) -> None:
     keys = KeyFile(settings.data_dir).read()
     rows = [{"name": k.name, "scope": k.scope, "created_at": k.created_at} for k in keys]
     if as_json:
-        click.echo(msgspec.json.encode(rows).decode())
+        echo(msgspec.json.encode(rows).decode())
         return
     for row in rows:
-        click.echo(f"{row['name']:32} {row['scope']:7} {row['created_at']}")
+        echo(f"{row['name']:32} {row['scope']:7} {row['created_at']}")
     if not rows:
-        click.echo("There is no key; `orchestr8-index key add NAME` makes one.", err=True)
+        echo("There is no key; `orchestr8-index key add NAME` makes one.", err=True)
 
 
 @key.command("revoke")
@@ -90,7 +89,7 @@ def revoke(settings: Settings, name: str) -> None:
     from ..serve.keys import KeyFile
 
     KeyFile(settings.data_dir).revoke(name)
-    click.echo(f"Revoked {name}.")
+    echo(f"Revoked {name}.")
 
 
 @click.command()
@@ -106,14 +105,14 @@ def audit(settings: Settings, limit: int, as_json: bool) -> None:
     """
     events = _events(settings, limit)
     if not events:
-        click.echo(NOTHING_NOTED, err=True)
+        echo(NOTHING_NOTED, err=True)
     for moment, who, what, outcome, times in events:
         if as_json:
             row = {"timestamp": moment, "who": who, "what": what, "outcome": outcome}
-            click.echo(msgspec.json.encode({**row, "times": times}).decode())
+            echo(msgspec.json.encode({**row, "times": times}).decode())
         else:
             often = f" x {times}" if times > 1 else ""
-            click.echo(f"{moment}  {who:20} {what:24} {outcome}{often}")
+            echo(f"{moment}  {who:20} {what:24} {outcome}{often}")
 
 
 def _events(settings: Settings, limit: int) -> list[tuple[str, str, str, str, int]]:

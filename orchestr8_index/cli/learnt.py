@@ -16,6 +16,7 @@ from ..config import Settings
 from ..errors import OperationError
 from . import show
 from .options import common, emit, project_key, with_roots_of_server
+from .paint import echo
 
 FOUND_WRONG = 1
 
@@ -129,7 +130,7 @@ def export_decisions(settings: Settings, file: Any) -> None:
         for decision in in_time_order(outcomes):
             file.write(msgspec.json.encode(decision).decode() + "\n")
             count += 1
-    click.echo(f"{show.decisions(count)} exported.", err=True)
+    echo(f"{show.decisions(count)} exported.", err=True)
 
 
 @click.command("import")
@@ -144,7 +145,7 @@ def import_decisions(settings: Settings, file: Any) -> None:
     from .admin import import_lines
 
     new, known = import_lines(settings, file)
-    click.echo(f"{show.decisions(new)} imported, {known:,} known already.")
+    echo(f"{show.decisions(new)} imported, {known:,} known already.")
 
 
 @click.command()
@@ -164,7 +165,7 @@ def forget(settings: Settings, task: str | None, before: str | None, agent: str 
     given = {name: value for name, value in chosen.items() if value}
     if len(given) != 1:
         raise click.UsageError("Give one of --task, --before, --agent.")
-    click.echo(f"{show.decisions(forget_decisions(settings, given))} forgotten.")
+    echo(f"{show.decisions(forget_decisions(settings, given))} forgotten.")
 
 
 @click.command()
@@ -178,7 +179,7 @@ def backup(settings: Settings) -> None:
     from ..store.backup import backup as back_up
 
     try:
-        click.echo(str(back_up(settings.data_dir)))
+        echo(str(back_up(settings.data_dir)))
     except (sqlite3.Error, OSError) as error:
         cure = "Is there a database, and can its folder be written to?"
         raise OperationError(f"The backup failed: {error}.", cure) from None
@@ -204,4 +205,4 @@ def restore(settings: Settings, file: str | None) -> None:
         raise OperationError("There is no backup.", "Name a file.")
     aside = put_back(settings.data_dir, chosen)
     kept = f" The database before is kept as {aside}." if aside else ""
-    click.echo(f"Restored {chosen.name}.{kept}")
+    echo(f"Restored {chosen.name}.{kept}")

@@ -15,8 +15,10 @@ import click
 
 from ..config import LOG_LEVELS, Settings
 from ..errors import OperationError
+from ..fit import for_terminal
 from ..private import open_private
 from .options import common
+from .paint import echo, echo_json, style
 
 PAUSE = 0.2
 COLOURS = {"debug": "blue", "info": "green", "warning": "yellow", "error": "red"}
@@ -44,7 +46,7 @@ def logs(settings: Settings, follow: bool, lines: int, level: str, as_json: bool
     tail = Tail(path)
     shown = (line for line in tail.whole() if _wanted(line, level))
     for line in deque(shown, lines):
-        click.echo(line if as_json else told(line))
+        echo_json(line) if as_json else echo(told(line))
     if follow:
         _follow(tail, level, as_json)
 
@@ -54,10 +56,10 @@ def _follow(tail: Tail, level: str, as_json: bool) -> None:
         while True:
             for line in tail.new():
                 if _wanted(line, level):
-                    click.echo(line if as_json else told(line))
+                    echo_json(line) if as_json else echo(told(line))
             time.sleep(PAUSE)
     except KeyboardInterrupt:
-        click.echo("", err=True)
+        echo("", err=True)
 
 
 class Tail:
@@ -118,13 +120,16 @@ def told(line: str) -> str:
     level = str(said.get("level", ""))
     name = str(said.get("logger", "")).removeprefix("orchestr8.")
     more = " ".join(f"{key}={_short(value)}" for key, value in said.items() if key not in HEAD)
-    head = click.style(str(said.get("time", ""))[:23].replace("T", " "), dim=True)
-    shown = f"{head} {click.style(f'{level:7}', fg=COLOURS.get(level))} {name:6} "
-    shown += str(said.get("message", "")) + (click.style(f" {more}", dim=True) if more else "")
+    head = style(str(said.get("time", ""))[:23].replace("T", " "), dim=True)
+    shown = f"{head} {style(f'{level:7}', fg=COLOURS.get(level))} {name:6} "
+    shown += for_terminal(str(said.get("message", ""))) + (
+        style(f" {more}", dim=True) if more else ""
+    )
     under = [str(said[name]) for name in ("exception", "said") if said.get(name)]
     return "\n".join([shown, *("    " + part.replace("\n", "\n    ") for part in under)])
 
 
 def _short(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = for_terminal(text)
     return text if len(text) <= 200 else text[:199] + "…"

@@ -13,6 +13,7 @@ import msgspec
 
 from ..config import REPOSITORY, SHIPPED, Door, ReadLimits, Settings, read_settings
 from ..variables import variables
+from .paint import echo, echo_json
 
 PLACES = ("roots", "port", "data_dir")
 
@@ -124,11 +125,11 @@ def _folders(roots: object) -> tuple[str, ...]:
 def emit(result: Any, as_json: bool, text: Callable[[], str], source: str = "") -> None:
     """Print a result: as JSON, else as a person reads it, with who answered on standard error."""
     if as_json:
-        click.echo(msgspec.json.encode(result).decode())
+        echo_json(msgspec.json.encode(result).decode())
         return
     if source:
-        click.echo(f"({source})", err=True)
-    click.echo(text())
+        echo(f"({source})", err=True)
+    echo(text())
 
 
 def readable(text: str) -> str:

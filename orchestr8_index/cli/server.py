@@ -13,6 +13,7 @@ from ..errors import BuildFailed, OperationError
 from . import show
 from .asking import RunningServer, build_here, located
 from .options import common, emit, listening, with_roots_of_server
+from .paint import echo
 
 NOT_RUNNING = 3
 REINDEX_SECONDS = 3600.0
@@ -49,19 +50,19 @@ def up(settings: Settings) -> None:
     if running_address(settings) is not None:
         _attach(settings)
         return
-    click.echo(f"Starting over {show.roots(settings)} ({settings.roots_from}).", err=True)
+    echo(f"Starting over {show.roots(settings)} ({settings.roots_from}).", err=True)
     bar = show.Progress()
     try:
         health = start(settings, bar)
     except KeyboardInterrupt:
-        click.echo("\nInterrupted: nothing was left running.", err=True)
+        echo("\nInterrupted: nothing was left running.", err=True)
         raise
     finally:
         bar.end()
     where = running_address(settings) or settings.port
-    click.echo(f"Serving {show.counts(health['indexes'])} on {show.url(where)}.")
+    echo(f"Serving {show.counts(health['indexes'])} on {show.url(where)}.")
     if not any(health["indexes"].values()):
-        click.echo(
+        echo(
             "Nothing was found there: name a tree with --root; `doctor --all` lists what was seen.",
             err=True,
         )
@@ -74,12 +75,12 @@ def _attach(settings: Settings) -> None:
     if answering(settings)["status"] == "starting":
         wait_until_served(settings, show.Progress())
     where = running_address(settings)
-    click.echo(f"Already running on {show.url(where or settings.port)}.")
+    echo(f"Already running on {show.url(where or settings.port)}.")
     if settings.explicit_port and settings.port not in (0, where.port if where else settings.port):
-        click.echo(f"For another one on {settings.port}, name a --data-dir of its own.", err=True)
+        echo(f"For another one on {settings.port}, name a --data-dir of its own.", err=True)
     served = (pidfile(settings).owner() or {}).get("roots")
     if settings.explicit_roots and served != list(settings.roots):
-        click.echo(
+        echo(
             f"It serves other roots: {', '.join(served or ['unknown'])}. "
             "Run `orchestr8-index down` first, or give this one its own --data-dir and --port.",
             err=True,
@@ -113,14 +114,14 @@ def down(settings: Settings) -> None:
 
     port = running_port(settings)
     if settings.explicit_port and settings.port and port not in (None, settings.port):
-        click.echo(f"Nothing of this data directory runs on {settings.port} (but on {port}).")
+        echo(f"Nothing of this data directory runs on {settings.port} (but on {port}).")
         return
     said = {
         "nothing": "Nothing is running.",
         "stopped": "Stopped.",
         "killed": "It did not stop within ten seconds and was killed.",
     }
-    click.echo(said[stop(settings)])
+    echo(said[stop(settings)])
 
 
 @click.command()
@@ -138,11 +139,11 @@ def status(settings: Settings, as_json: bool) -> None:
     from ..daemon.supervise import pidfile, running_port
 
     if (folder := settings.data_dir / TUNED).is_dir():
-        click.echo(f"{folder} is no longer read: `tune` is gone. Remove the folder.", err=True)
+        echo(f"{folder} is no longer read: `tune` is gone. Remove the folder.", err=True)
     where = located(settings)
     health = get_health(where) if where else None
     if where is None or health is None:
-        click.echo('{"status":"not running"}' if as_json else "Not running.")
+        echo('{"status":"not running"}' if as_json else "Not running.")
         sys.exit(NOT_RUNNING)
     owner = (pidfile(settings).owner() or {}) if where.port == running_port(settings) else {}
     process = {"port": where.port, "pid": owner.get("pid"), "roots": owner.get("roots")}

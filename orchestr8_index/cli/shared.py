@@ -12,6 +12,7 @@ from ..config import Settings
 from ..errors import OperationError
 from .asking import RunningServer, sharing_server
 from .options import common, emit, readable
+from .paint import echo, echo_json
 
 PAGE = 1000
 Row = dict[str, Any]
@@ -118,7 +119,7 @@ def snapshot(settings: Settings, prefix: str) -> None:
     orchestr8-index shared snapshot task/ > tasks.json
     """
     told = sharing_server(settings).ask("snapshotShared", {"prefix": readable(prefix)})
-    click.echo(msgspec.json.encode({"prefix": prefix, **told}).decode())
+    echo_json(msgspec.json.encode({"prefix": prefix, **told}).decode())
 
 
 @shared.command("restore")
@@ -140,7 +141,7 @@ def restore(settings: Settings, file: Any, prefix: str | None) -> None:
         cure = "`orchestr8-index shared snapshot` makes one."
         raise OperationError("That is no snapshot of shared values.", cure) from None
     done = sharing_server(settings).ask("restoreShared", asked)
-    click.echo(f"{done['put']} values put back, {done['deleted']} deleted.")
+    echo(f"{done['put']} values put back, {done['deleted']} deleted.")
 
 
 @shared.command("clear")
@@ -158,7 +159,7 @@ def clear(settings: Settings, prefix: str, yes: bool) -> None:
     if count and not yes:
         click.confirm(f"Delete {count} values below {prefix}?", abort=True, err=True)
     done = server.ask("restoreShared", {"items": [], "prefix": below})
-    click.echo(f"{done['deleted']} values deleted.")
+    echo(f"{done['deleted']} values deleted.")
 
 
 def _all_values(server: RunningServer, prefix: str) -> list[Row]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..config import LOOPBACK, Door, Settings
+from ..fit import for_terminal
 from ..places import TITLES
 from ..records import KINDS, PLURAL, FileReport, Finding, Kind
+from .paint import echo, style
 
 if TYPE_CHECKING:
     from ..daemon.locate import Address
@@ -54,7 +56,7 @@ def url(where: int | Address) -> str:
 
 def strangers(settings: Settings) -> None:
     for sentence in settings.strangers:
-        click.echo(click.style(f"Warning: {sentence}", fg="yellow"), err=True)
+        echo(style(f"Warning: {sentence}", fg="yellow"), err=True)
 
 
 def roots(settings: Settings) -> str:
@@ -67,7 +69,7 @@ def counts(indexes: Mapping[str, Any]) -> str:
 
 def status(health: Mapping[str, Any], port: int | Address, owner: Mapping[str, Any]) -> str:
     colour = {"healthy": "green", "degraded": "yellow"}.get(health["status"], "cyan")
-    head = click.style(health["status"], fg=colour, bold=True)
+    head = style(health["status"], fg=colour, bold=True)
     cache, files = health["cache"], health["files"]
     asked = cache["hits"] + cache["misses"]
     pid = f", process {owner['pid']}" if owner.get("pid") else ""
@@ -81,11 +83,11 @@ def status(health: Mapping[str, Any], port: int | Address, owner: Mapping[str, A
         f"  memory   {health['memory_mb']:.1f} MB",
         f"  cache    {cache['hit_rate']:.0%} hits of {asked:,} questions",
         *(f"  root     {root}" for root in owner.get("roots") or ()),
-        *(click.style(f"  ! {reason}", fg="yellow") for reason in health["reasons"]),
+        *(style(f"  ! {reason}", fg="yellow") for reason in health["reasons"]),
     ]
     if refused := health.get("refused_outcomes"):
         told = f"{refused:,} outcomes could not be delivered; they lie in spool.refused.jsonl"
-        lines.append(click.style(f"  ! {told}", fg="yellow"))
+        lines.append(style(f"  ! {told}", fg="yellow"))
     return "\n".join(lines)
 
 
@@ -106,23 +108,24 @@ def answer(kind: Kind, result: Mapping[str, Any]) -> str:
     near = result.get("near_misses")
     meant = f" Nearest names: {', '.join(near)}." if near else ""
     said = f"  {result['reasoning']}{meant} Confidence {result['confidence']:.2f}."
-    return "\n".join([*lines, click.style(said, dim=True)])
+    return "\n".join([*lines, style(said, dim=True)])
 
 
 def _rows(kind: Kind, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = [click.style(PLURAL[kind].capitalize(), bold=True)]
+    lines = [style(PLURAL[kind].capitalize(), bold=True)]
     for place, row in enumerate(rows, 1):
-        name = click.style(f"{row['plugin']}:{row['name']}", fg="green")
+        name = style(f"{row['plugin']}:{row['name']}", fg="green")
         model = f", {row['model']}" if row.get("model") else ""
         lines.append(f"  {place}. {name}  ({row['score']:.2f}{model})")
         if row.get("description"):
-            lines.append(f"     {row['description']}")
+            lines.append(f"     {for_terminal(row['description'])}")
+        called = for_terminal(row.get("call") or row["name"])
         if row.get("user_only"):
-            said = f"only you can run it: {row.get('call') or row['name']}"
-            lines.append(f"     {click.style(said, fg='yellow')}")
+            said = f"only you can run it: {called}"
+            lines.append(f"     {style(said, fg='yellow')}")
         if row.get("hosts"):
             lines.append(
-                f"     known to {', '.join(row['hosts'])} as {row.get('call') or row['name']}"
+                f"     known to {', '.join(row['hosts'])} as {called}"
             )
     return lines if rows else [*lines, "  none"]
 
@@ -132,10 +135,10 @@ def context(told: Mapping[str, Any]) -> str:
     for kind in KINDS:
         if rows := told[PLURAL[kind]]:
             sure = told.get("confidence", {}).get(PLURAL[kind], 0.0)
-            lines += [*_rows(kind, rows), click.style(f"  Confidence {sure:.2f}.", dim=True)]
+            lines += [*_rows(kind, rows), style(f"  Confidence {sure:.2f}.", dim=True)]
     if told["pattern"]:
         sequence = " → ".join(told["pattern"]["pattern"]["agent_sequence"])
-        lines += [click.style("What worked before", bold=True), f"  {sequence}"]
+        lines += [style("What worked before", bold=True), f"  {sequence}"]
     if told["text"]:
         lines += ["", told["text"], ""]
     receipt = told["receipt"]
@@ -143,7 +146,7 @@ def context(told: Mapping[str, Any]) -> str:
         f"  {receipt['tokens_used']:,} tokens; all names and descriptions would be "
         f"{receipt['tokens_catalogue']:,} ({receipt['tokenizer']})."
     )
-    return "\n".join([*(lines or ["Nothing fits this task."]), click.style(said, dim=True)])
+    return "\n".join([*(lines or ["Nothing fits this task."]), style(said, dim=True)])
 
 
 def roles(found: Sequence[Mapping[str, Any]]) -> str:
@@ -151,11 +154,11 @@ def roles(found: Sequence[Mapping[str, Any]]) -> str:
         return "No registry with roles: put one at .claude/agent-registry.yml in a root."
     lines = []
     for role in found:
-        agents = ", then ".join(role["agents"]) or click.style("nobody", fg="red")
-        lines.append(f"{click.style(role['role'], bold=True)}: {agents}")
+        agents = ", then ".join(role["agents"]) or style("nobody", fg="red")
+        lines.append(f"{style(role['role'], bold=True)}: {agents}")
         if role["missing"]:
             missing = ", ".join(role["missing"])
-            lines.append(click.style(f"  missing: {missing}", fg="yellow"))
+            lines.append(style(f"  missing: {missing}", fg="yellow"))
         if role["use_when"]:
             lines.append(f"  {role['use_when']}")
     return "\n".join(lines)
@@ -179,7 +182,7 @@ def doctor(
     )
     lines = [head, *_findings(findings)]
     if every:
-        lines += ["", click.style("not entries", bold=True)]
+        lines += ["", style("not entries", bold=True)]
         lines += [f"  {file.path}: {file.reason}" for file in files if not file.is_entry]
     return "\n".join(lines)
 
@@ -188,10 +191,10 @@ def hosts(loaded: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterable[str]:
     """What each host would load, so that one can compare with what it shows."""
     for host, by_kind in loaded.items():
         counts = ", ".join(f"{len(names):,} {kind}" for kind, names in by_kind.items() if names)
-        yield "\n" + click.style(f"{TITLES[host]} would load {counts}", bold=True)
+        yield "\n" + style(f"{TITLES[host]} would load {counts}", bold=True)
         for names in filter(None, by_kind.values()):
             more = f", … and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-            yield f"  {', '.join(names[:SHOWN_NAMES])}{more}"
+            yield for_terminal(f"  {', '.join(names[:SHOWN_NAMES])}{more}", lines=True)
 
 
 def _findings(findings: Iterable[Finding]) -> Iterable[str]:
@@ -200,7 +203,7 @@ def _findings(findings: Iterable[Finding]) -> Iterable[str]:
     for finding in listed:
         if not shown[finding.rule]:
             title = f"{finding.severity}: {finding.rule} ({totals[finding.rule]})"
-            yield "\n" + click.style(title, fg=COLOURS[finding.severity], bold=True)
+            yield "\n" + style(title, fg=COLOURS[finding.severity], bold=True)
         shown[finding.rule] += 1
         if shown[finding.rule] <= SHOWN_PER_RULE:
             yield from _finding(finding)
@@ -212,18 +215,18 @@ def _finding(finding: Finding) -> Iterable[str]:
     line = f":{finding.line}" if finding.line else ""
     yield f"  {finding.path}{line}  {finding.message}"
     if finding.cure:
-        yield click.style(f"      {finding.cure}", dim=True)
+        yield style(f"      {finding.cure}", dim=True)
 
 
 def lessons(told: Any) -> str:
     if not told.decisions:
         return "Nothing has been reported yet."
-    lines = [decisions(told.decisions), click.style("Entries", bold=True)]
+    lines = [decisions(told.decisions), style("Entries", bold=True)]
     for record in told.entries[:TOP]:
         failed = f", {record.failures} failed" if record.failures else ""
         lines.append(f"  {record.entry}  {record.wins} won{failed}")
     lines += _rest(len(told.entries) - TOP, "entries")
-    lines.append(click.style("Patterns", bold=True))
+    lines.append(style("Patterns", bold=True))
     lines += _patterns(told.patterns[:TOP]) or ["  none yet: a pattern needs two alike successes"]
     lines += _rest(len(told.patterns) - TOP, "patterns")
     if told.retired:
@@ -238,7 +241,7 @@ def patterns(listed: Sequence[Any], retired: bool) -> str:
 def _patterns(listed: Sequence[Any]) -> list[str]:
     return [
         f"  {' → '.join(pattern.agent_sequence)}  {pattern.success_rate:.0%} of {pattern.uses}\n"
-        + click.style(f"      {pattern.goal}", dim=True)
+        + style(f"      {for_terminal(pattern.goal)}", dim=True)
         for pattern in listed
     ]
 
@@ -250,9 +253,9 @@ def _rest(more: int, what: str) -> list[str]:
 def verdict(told: Any) -> str:
     head = f"{decisions(told.decisions)} and {told.patterns:,} patterns counted again: "
     if told.sound:
-        return head + click.style("everything agrees", fg="green") + "."
+        return head + style("everything agrees", fg="green") + "."
     wrong = [f"decision {number} was altered on the disk" for number in told.altered]
-    return "\n".join([head, *(click.style(f"  ! {w}", fg="red") for w in wrong + told.differences)])
+    return "\n".join([head, *(style(f"  ! {w}", fg="red") for w in wrong + told.differences)])
 
 
 def curve(told: Any) -> str:
@@ -264,7 +267,7 @@ def curve(told: Any) -> str:
     return (
         f"Hit@1 over {told.tasks:,} past tasks, each asked before it was learnt: "
         f"{told.hit1_without:.3f} without experience, "
-        + click.style(f"{told.hit1_with:.3f} with it", bold=True)
+        + style(f"{told.hit1_with:.3f} with it", bold=True)
         + f".{few}"
     )
 
@@ -278,16 +281,16 @@ def score(told: Any, change: Any) -> str:
     lines = [
         f"{told.questions} questions: Hit@1 {told.hit1:.3f}{before}, R@5 {told.r5:.3f}, "
         f"MRR {told.mrr:.3f}",
-        *(click.style(f"  + {query}", fg="green") for query in change.gained),
-        *(click.style(f"  - {query}", fg="red") for query in change.lost),
+        *(style(f"  + {query}", fg="green") for query in change.gained),
+        *(style(f"  - {query}", fg="red") for query in change.lost),
     ]
     for miss in told.misses:
         where = f"at place {miss.place}" if miss.place else "not among the first ten"
-        lines.append(f"\n  {miss.query}")
+        lines.append(f"\n  {for_terminal(miss.query)}")
         lines.append(f"    wanted {miss.expected}, {where}; first is {miss.first or 'nobody'}")
         if miss.lacking:
             lacking = ", ".join(miss.lacking)
-            lines.append(click.style(f"    {miss.path} lacks: {lacking}", dim=True))
+            lines.append(style(f"    {miss.path} lacks: {lacking}", dim=True))
     return "\n".join(lines)
 
 
@@ -308,4 +311,4 @@ def standing(told: Any) -> str:
 
 def serving(door: Door, port: int) -> None:
     scheme = "https" if door.tls_cert else "http"
-    click.echo(f"Serving on {scheme}://{door.host}:{port}; Ctrl-C ends it.", err=True)
+    echo(f"Serving on {scheme}://{door.host}:{port}; Ctrl-C ends it.", err=True)

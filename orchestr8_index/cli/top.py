@@ -19,6 +19,7 @@ from ..daemon.http import get_health, request
 from . import show
 from .asking import located
 from .options import common
+from .paint import echo, echo_json, painted, style
 
 QUESTIONS = 10
 HOME, CLEAR_LINE, CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -43,9 +44,9 @@ def top(settings: Settings, once: bool, interval: float, as_json: bool) -> None:
     """
     looking = Looking(settings)
     if as_json:
-        click.echo(msgspec.json.encode(looking.look()).decode())
+        echo_json(msgspec.json.encode(looking.look()).decode())
     elif once or not sys.stdout.isatty():
-        click.echo(drawn(looking.look(), 100))
+        echo(drawn(looking.look(), 100))
     else:
         _live(looking, interval)
 
@@ -55,7 +56,7 @@ def _live(looking: Looking, interval: float) -> None:
     try:
         while True:
             size = shutil.get_terminal_size()
-            lines = drawn(looking.look(), size.columns).splitlines()[: size.lines - 1]
+            lines = painted(drawn(looking.look(), size.columns)).splitlines()[: size.lines - 1]
             click.echo(HOME + "".join(f"{line}{CLEAR_LINE}\n" for line in lines), nl=False)
             click.echo(CLEAR_REST, nl=False)
             time.sleep(interval)
@@ -136,18 +137,18 @@ def drawn(page: Page, columns: int) -> str:
     lines = [*_head(page)]
     if page["status"] != "not running":
         lines += [*_middle(page), "", *_methods(page)]
-    lines += ["", click.style("last questions", bold=True), *_questions(page, columns)]
+    lines += ["", style("last questions", bold=True), *_questions(page, columns)]
     return "\n".join(lines)
 
 
 def _head(page: Page) -> list[str]:
     if page["status"] == "not running":
-        return [click.style("Not running; waiting for a server of this data directory.", fg="red")]
+        return [style("Not running; waiting for a server of this data directory.", fg="red")]
     colour = {"healthy": "green", "degraded": "yellow"}.get(page["status"], "cyan")
-    status = click.style(page["status"], fg=colour, bold=True)
+    status = style(page["status"], fg=colour, bold=True)
     up = show.span(page["uptime_ms"] / 1000)
     head = f"Orchestr8 Index {page['version']}  {status}  {page['url']}  up {up}"
-    return [head, *(click.style(f"  ! {reason}", fg="yellow") for reason in page["reasons"])]
+    return [head, *(style(f"  ! {reason}", fg="yellow") for reason in page["reasons"])]
 
 
 def _middle(page: Page) -> list[str]:
@@ -168,7 +169,7 @@ def _middle(page: Page) -> list[str]:
 
 
 def _methods(page: Page) -> list[str]:
-    head = click.style(f"{'method':26}{'calls':>10}{'p50 ms':>10}{'p99 ms':>10}", bold=True)
+    head = style(f"{'method':26}{'calls':>10}{'p50 ms':>10}{'p99 ms':>10}", bold=True)
     rows = sorted(page["latency_ms"].items(), key=lambda row: -row[1]["count"])
     return [
         head,

@@ -75,7 +75,9 @@ class Embedded:
                 result["source"] = "embedded"
                 if index:
                     result["age_s"] = round(max(0.0, time.time() - index.manifest.built_at), 1)
-            return msgspec.json.encode(result)
+            from ..fit import fit_json
+
+            return fit_json(msgspec.json.encode(result))
 
     def close(self) -> None:
         if self._build:

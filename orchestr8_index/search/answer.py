@@ -8,6 +8,7 @@ from itertools import islice
 from ..catalog import clones
 from ..catalog.bm25f import MISSPELT_WEIGHT
 from ..catalog.index import Index
+from ..fit import quoted
 from ..places import is_foreign_to
 from ..queries import AgentQuery, Answer, Choice, Row, SkillQuery, WorkflowQuery
 from ..records import Entry, Experience, Kind
@@ -92,7 +93,7 @@ def _ask_name(search: Search, text: str, terms: Terms) -> None:
     if not places:
         name, places = candidates.by_near_name(search.segment, text, terms)
         said = " ".join(text.split())
-        why, sure = f"'{said}' was read as the name '{name}'", NEARLY_CERTAIN
+        why, sure = f"{quoted(said)} was read as the name {quoted(name)}", NEARLY_CERTAIN
     for place in places:
         search.points.give(place, candidates.EXACT_NAME, why)
         search.confidence = sure

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from ..catalog.index import Index, Segment
+from ..fit import quoted
 from ..records import PLURAL, Entry, Kind, ResolvedRole
 from .query import Word
 from .rank import Ranking, contributions
@@ -26,10 +27,10 @@ def of_role(resolved: ResolvedRole, segment: Segment) -> str:
 
 def no_role(role: str, index: Index) -> str:
     if not index.roles:
-        return f"No registry names roles here; '{role}' was searched as text."
+        return f"No registry names roles here; {quoted(role)} was searched as text."
     known = [resolved.role.name for resolved in index.roles.values()]
     listed = ", ".join(known[:NAMED_ROLES]) + (", …" if len(known) > NAMED_ROLES else "")
-    return f"The registry has no role '{role}' (it has {listed}); it was searched as text."
+    return f"The registry has no role {quoted(role)} (it has {listed}); it was searched as text."
 
 
 def of_hits(search: Search, chosen: list[tuple[int, Entry]]) -> list[str]:
@@ -76,7 +77,7 @@ def experience_of(search: Search, place: int, *rankings: Ranking) -> str:
     if not words:
         return ""
     past, wins = known.alike(kind, entry, terms), known.wins[kind].get(entry, 0)
-    like = (f", one of them '{past}'" if wins > 1 else f", '{past}'") if past else ""
+    like = (f", one of them {quoted(past)}" if wins > 1 else f", {quoted(past)}") if past else ""
     return f"has won {wins} task{'s' * (wins != 1)}{like}"
 
 
@@ -93,7 +94,7 @@ def _unknown(search: Search) -> list[str]:
 
 def _respelt(search: Search) -> list[str]:
     changed = {w.asked: w.term for w in _words(search) if w.instead_of}
-    return [f"Read '{wrong}' as '{right}'." for wrong, right in changed.items()]
+    return [f"Read {quoted(wrong)} as {quoted(right)}." for wrong, right in changed.items()]
 
 
 def _read_as(given: list[tuple[Word, int]]) -> Iterator[str]:
@@ -103,8 +104,8 @@ def _read_as(given: list[tuple[Word, int]]) -> Iterator[str]:
         if word.read_from and word.asked not in read.setdefault(word.read_from, []):
             read[word.read_from].append(word.asked)
     for asked, words in islice(read.items(), NAMED_READINGS):
-        named = " and ".join(f"'{word}'" for word in words[:NAMED_WORDS])
-        yield f"Read '{asked}' as {named}."
+        named = " and ".join(map(quoted, words[:NAMED_WORDS]))
+        yield f"Read {quoted(asked)} as {named}."
 
 
 def of_nobody(search: Search, kind: Kind, some: bool) -> str:
@@ -132,5 +133,5 @@ def _filters(search: Search) -> str:
 
 
 def _quoted(words: list[str], most: int = 6) -> str:
-    shown = [f"'{word}'" for word in words[:most]]
+    shown = [quoted(word) for word in words[:most]]
     return ", ".join(shown) + (f" and {len(words) - most} more" if len(words) > most else "")

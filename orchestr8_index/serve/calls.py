@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ..errors import Forbidden, InternalError, MethodNotFound, RequestError, StoreUnavailable
+from ..fit import fit_json
 from ..methods import METHODS
 from ..store.notes import query_note
 from ..table import Method
@@ -29,7 +30,7 @@ from .state import State
 from .trace import Trace
 
 from_cache: contextvars.ContextVar[bool] = contextvars.ContextVar("from_cache", default=False)
-LOGGED_BYTES = 2000
+LOGGED_BYTES, DISCOVER = 2000, "rpc.discover"
 log = logging.getLogger("orchestr8.rpc")
 
 
@@ -119,7 +120,13 @@ async def _perform(state: State, method: Method, raw: bytes) -> bytes:
 
 
 async def _plain(state: State, method: Method, params: Any) -> bytes:
-    return msgspec.json.encode(await HANDLERS[method.name](state, params))
+    return _encoded(method, await HANDLERS[method.name](state, params))
+
+
+def _encoded(method: Method, result: Any) -> bytes:
+    """What agents share are their own values, which their programs compare."""
+    answer = msgspec.json.encode(result)
+    return fit_json(answer) if method.face == "index" and method.name != DISCOVER else answer
 
 
 async def _cached(state: State, method: Method, params: Any) -> bytes:
@@ -150,9 +157,9 @@ async def renew(state: State, name: str, raw: bytes) -> bool:
 
 async def _compute(state: State, method: Method, params: Any, key: Key) -> bytes:
     result = await HANDLERS[method.name](state, params)
-    answer = msgspec.json.encode(result)
+    answer = _encoded(method, result)
     hit = {**result, "cache_hit": True} if _says_cache_hit(result) else result
-    _cache(state, method).put(key, answer if hit is result else msgspec.json.encode(hit))
+    _cache(state, method).put(key, answer if hit is result else _encoded(method, hit))
     return answer
 
 

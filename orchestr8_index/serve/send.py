@@ -6,6 +6,7 @@ import msgspec
 from starlette.types import Send
 
 from ..errors import RequestError
+from ..fit import fit_json
 
 JSON = b"application/json"
 
@@ -34,5 +35,5 @@ async def send_error(send: Send, error: RequestError, *more: tuple[bytes, bytes]
 
 def error_body(ident: bytes, error: RequestError) -> bytes:
     """A JSON-RPC error, with an id that is JSON already."""
-    body = msgspec.json.encode(error.body())
+    body = fit_json(msgspec.json.encode(error.body()))
     return b'{"jsonrpc":"2.0","id":' + ident + b',"error":' + body + b"}"

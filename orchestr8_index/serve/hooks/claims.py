@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...coordinate.repository import stash_entries, tree_of
-from ...text import cut, for_model
+from ...fit import in_prose
+from ...text import cut
 from ...tokens import estimate_tokens
 from ..callers import caller
 from .payloads import AgentStopped, Ended, Stopped, ToolEnded, ToolStarting
@@ -95,9 +96,9 @@ class ClaimHooks:
             lambda change: claims.claim(change, who, path, "", self.policy, told),  # type: ignore[arg-type]
         )
         if verdict.context:
-            self._notes.setdefault(who.ident, []).append(for_model(verdict.context))
+            self._notes.setdefault(who.ident, []).append(in_prose(verdict.context))
             _shrink(self._notes)
-        return for_model(verdict.reason)
+        return in_prose(verdict.reason)
 
     async def _gate(self, shared: Coordination, who: Caller, command: str, cwd: str) -> str:
         from ...coordinate import git
@@ -106,7 +107,7 @@ class ClaimHooks:
         steps = list(git.read_steps(command, cwd))
         for step in steps:
             if why := git.judge(step, await self._others(shared, who, step, told)):
-                return for_model(why)
+                return in_prose(why)
         for step in steps:
             if step.verb == "stash" and not step.entry:
                 self._stash.begins(_session(who), tree_of(step.folder))
@@ -165,7 +166,7 @@ class ClaimHooks:
         await shared.change(who, tell)
         named = ", ".join(f"{path} ({name})" for path, name in found.items())
         note = f"While your command ran, files that others work on changed: {named}. They are told."
-        return [for_model(note)]
+        return [in_prose(note)]
 
 
 class StashOwners:
@@ -247,7 +248,7 @@ async def mail(shared: Coordination, who: Caller) -> list[str]:
 
 def _mail_line(message: dict[str, Any]) -> str:
     said = f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
-    text, sender = cut(for_model(said), 4 * MAIL_TOKENS - 300), for_model(message["from"])
+    text, sender = cut(in_prose(said), 4 * MAIL_TOKENS - 300), in_prose(message["from"])
     return f'Message {message["id"]} from agent {sender} (its words, not your user\'s): "{text}"'
 
 

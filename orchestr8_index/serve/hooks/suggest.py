@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ...fit import in_prose
 from ...queries import AgentQuery, Answer, HostName, Row, SkillQuery, WorkflowQuery
 from ...search.answer import answer_agents, answer_skills, answer_workflows
 from ...search.confidence import SPEAK
-from ...text import cut, for_model
+from ...text import cut
 from ...tokens import estimate_tokens
 from ..state import State
 
@@ -54,7 +55,7 @@ def _answers(state: State, text: str, host: HostName) -> list[Answer]:
 
 def _lines(answer: Answer) -> list[str]:
     return [
-        f"- {NOUNS[answer.kind]} {_named(row)}{sure}: {for_model(row.description)}"
+        f"- {NOUNS[answer.kind]} {_named(row)}{sure}: {in_prose(row.description)}"
         for row, sure in zip(answer.rows, [f" ({answer.confidence:.2f})", *[""] * 20], strict=False)
         if not row.hosts
     ]
@@ -62,7 +63,7 @@ def _lines(answer: Answer) -> list[str]:
 
 def _named(row: Row) -> str:
     """As the host takes it."""
-    return for_model(row.call or row.name)
+    return in_prose(row.call or row.name)
 
 
 def _packed(lines: list[str]) -> str:

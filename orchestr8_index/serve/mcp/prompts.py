@@ -17,6 +17,7 @@ from mcp_types import (
     TextContent,
 )
 
+from ...fit import for_model
 from ...records import Entry
 from ...text import cut
 from ..state import State
@@ -51,9 +52,9 @@ class Prompts:
         whole, given = segment.text(place).strip(), (params.arguments or {}).get(ARGUMENTS, "")
         if len(whole) + whole.count("$") * len(given) > MOST_TEXT:
             raise MCPError(INVALID_PARAMS, "The arguments are too long for this prompt. Cut them.")
-        text = filled(whole, given)
+        text = filled(for_model(whole, lines=True), given)
         message = PromptMessage(role="user", content=TextContent(text=text))
-        description = segment.entry(place).description or None
+        description = for_model(segment.entry(place).description) or None
         return GetPromptResult(description=description, messages=[message])
 
 
@@ -74,9 +75,10 @@ def _word(words: list[str], number: int) -> str:
 
 
 def _prompt(entry: Entry) -> Prompt:
-    hint = cut(entry.arguments, LONGEST_DESCRIPTION) or "What the command is to work on."
+    hint = cut(for_model(entry.arguments), LONGEST_DESCRIPTION) or "What the command is to work on."
     return Prompt(
         name=entry.qualified,
-        description=cut(entry.description, LONGEST_DESCRIPTION) or f"The command {entry.name}.",
+        description=cut(for_model(entry.description), LONGEST_DESCRIPTION)
+        or f"The command {for_model(entry.name)}.",
         arguments=[PromptArgument(name=ARGUMENTS, description=hint, required=False)],
     )

@@ -25,6 +25,7 @@ from mcp_types import (
 
 from ... import __version__
 from ...catalog.index import Index
+from ...fit import fit_json, for_model
 from ...records import KINDS, PLURAL, Entry
 from ...text import cut, fold_name
 from ..learning import offered
@@ -55,7 +56,7 @@ class Resources:
         own = Resource(
             uri=address(entry.kind, entry.plugin, entry.name),
             name=entry.qualified,
-            description=cut(entry.description, LONGEST_DESCRIPTION) or None,
+            description=cut(for_model(entry.description), LONGEST_DESCRIPTION) or None,
             mime_type=MARKDOWN,
         )
         return [own, *self._skills.resources(entry)]
@@ -118,7 +119,7 @@ def entry_text(index: Index, uri: str) -> str | None:
         return None
     segment = index.segments[named[0]]
     place = segment.find(*named[1:])
-    return None if place is None else segment.text(place).strip()
+    return None if place is None else for_model(segment.text(place).strip(), lines=True)
 
 
 def describe(state: State) -> dict[str, Any]:
@@ -154,4 +155,4 @@ def _fixed() -> list[Resource]:
 
 
 def _json(body: Any) -> str:
-    return msgspec.json.encode(body).decode()
+    return fit_json(msgspec.json.encode(body)).decode()

@@ -33,6 +33,7 @@ from mcp_types import (
 from ...catalog.index import Index
 from ...catalog.skill_files import MANIFEST, HeldBack, SkillFile, SkillFolder, Unfit
 from ...config import USUAL, ReadLimits
+from ...fit import for_model
 from ...records import Entry
 from ..state import State
 from .addresses import encoded, page
@@ -112,7 +113,7 @@ class Skills:
         """The manifest as a resource, for the list of all; the file itself is not read."""
         if not _may_serve(entry):
             return []
-        uri, description = f"{_root(entry)}/{MANIFEST}", entry.description
+        uri, description = f"{_root(entry)}/{MANIFEST}", for_model(entry.description)
         return [Resource(uri=uri, name=entry.name, description=description, mime_type=MARKDOWN)]
 
     async def read(self, uri: str, ctx: Ctx | None = None) -> ReadResourceResult | None:

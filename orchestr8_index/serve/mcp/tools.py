@@ -13,6 +13,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
 
 from ...errors import InvalidParams, RequestError
+from ...fit import fit, fit_json, for_model
 from ...methods import METHODS
 from ...search.confidence import DOUBTFUL
 from ...table import Method
@@ -90,7 +91,7 @@ class Tools:
             raw = encoded(_for_a_model(method, params.arguments or {}, asking_host(ctx)))
             performed = await perform(self._state, method.name, raw)
             hold(ctx, COPIES * len(performed))
-            result = slim(method, performed)
+            result = slim(method, fit_json(performed))
         except RequestError as error:
             return _failed(error)
         return _answered(result)
@@ -137,5 +138,6 @@ def _failed(error: RequestError) -> dict[str, Any]:
 
     The error as JSON-RPC has it stands beside, for programs.
     """
-    content, meta = [{"type": "text", "text": str(error)}], {ERROR: error.body()}
+    said = for_model(str(error), lines=True)
+    content, meta = [{"type": "text", "text": said}], {ERROR: fit(error.body())}
     return {"content": content, "isError": True, "_meta": meta, **WHOLE}

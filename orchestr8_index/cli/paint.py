@@ -1,0 +1,38 @@
+"""Text for a terminal: our own colours, and nothing of a stranger's that a terminal obeys.
+
+A style bears a number that nobody outside this process knows; `painted` takes out every other
+escape sequence, and the number.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import click
+
+from ..fit import for_terminal, json_for_terminal
+
+_NUMBER = str(10**18 + secrets.randbelow(10**18))
+_OURS, _KEPT = f"\x1b[{_NUMBER};", f"\uf8ff{_NUMBER}"
+
+
+def style(text: Any, **given: Any) -> str:
+    """As click.style, for `echo`."""
+    before, after = click.style("\0", **given).replace("\x1b[", _OURS).split("\0")
+    return before + painted(str(text)).replace("\x1b[", _OURS) + after
+
+
+def painted(text: str) -> str:
+    """Text that strangers had a part in, for a terminal, with our own styles."""
+    return for_terminal(text.replace(_OURS, _KEPT), lines=True).replace(_KEPT, "\x1b[")
+
+
+def echo(text: str = "", err: bool = False) -> None:
+    """As click.echo, painted."""
+    click.echo(painted(text), err=err)
+
+
+def echo_json(text: str) -> None:
+    """JSON stays the same JSON."""
+    click.echo(json_for_terminal(text))
