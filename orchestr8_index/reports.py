@@ -125,7 +125,8 @@ class PatternStored(Struct, kw_only=True):
 
 
 class PatternChange(Struct, frozen=True):
-    """A pattern's counts before and after a report; `created` when the report founded it."""
+    """A pattern's counts before and after a report; `created` when the report founded it, `offered`
+    whether a question may get it now, as `patterns` lists it."""
 
     id: int
     goal: str
@@ -134,6 +135,7 @@ class PatternChange(Struct, frozen=True):
     failure_before: int
     success_after: int
     failure_after: int
+    offered: bool = False
 
 
 class EntryChange(Struct, frozen=True, omit_defaults=True):
@@ -146,13 +148,15 @@ class EntryChange(Struct, frozen=True, omit_defaults=True):
 
 
 class Receipt(Struct, frozen=True):
-    """What a report changed. `unknown`: names that no entry has."""
+    """What a report changed. `unknown`: names that no entry has; `ambiguous`: names that several
+    have, with these, so that nobody was credited."""
 
     pattern: PatternChange | None
     entries: list[EntryChange]
     duplicate: bool = False
     amended: bool = False
     unknown: list[str] = []
+    ambiguous: dict[str, list[str]] = {}
 
 
 class OutcomeAnswer(Struct, kw_only=True):

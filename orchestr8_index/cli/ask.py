@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,10 @@ QUERIES: dict[Kind, tuple[str, str, type[Choice]]] = {
     "workflow": ("queryWorkflows", "goal", WorkflowQuery),
 }
 SHORT_LIST = 3
+OWN_WORDS = (
+    "These questions are made of the entries' own words, so that a good score proves little: "
+    "put each as you would ask it."
+)
 NO_TEXT = "TEXT cannot be asked: it {why}. Say in 500 characters at most what is wanted."
 CANNOT = "That cannot be asked: {field} {why}."
 
@@ -221,9 +226,11 @@ def explain_place(settings: Settings, text: str, name: str, kind: Kind, as_json:
     orchestr8-index explain "rotate the TLS certs" network-engineer
     """
     from . import golden as gold
+    from .learnt import experience_of
 
-    index, source = index_of(with_roots_of_server(settings))
-    standing = gold.standing(index, kind, text, name)
+    settings = with_roots_of_server(settings)
+    index, source = index_of(settings)
+    standing = gold.standing(index, kind, text, name, experience_of(settings))
     emit(standing, as_json, lambda: show.standing(standing), source)
 
 
@@ -249,9 +256,11 @@ def evaluate(
     if suggest:
         for line in gold.suggest(index):
             echo(line)
+        echo(OWN_WORDS, err=True)
         return
     path = Path(golden) if golden else _golden_of(settings.roots)
     score = gold.evaluate(index, gold.read_questions(path))
+    score = msgspec.structs.replace(score, file=os.path.realpath(path))
     last = settings.data_dir / gold.LAST_RUN
     change = gold.compare(score, last)
     gold.save(score, last)

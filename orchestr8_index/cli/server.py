@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from .. import __version__
 from ..config import Settings
 from ..errors import BuildFailed, OperationError
 from . import show
@@ -48,8 +49,10 @@ def up(settings: Settings) -> None:
 
     show.strangers(settings)
     if running_address(settings) is not None:
-        _attach(settings)
-        return
+        settings = with_roots_of_server(settings)
+        if not _is_replaced(settings):
+            _attach(settings)
+            return
     echo(f"Starting over {show.roots(settings)} ({settings.roots_from}).", err=True)
     bar = show.Progress()
     try:
@@ -66,6 +69,18 @@ def up(settings: Settings) -> None:
             "Nothing was found there: name a tree with --root; `doctor --all` lists what was seen.",
             err=True,
         )
+
+
+def _is_replaced(settings: Settings) -> bool:
+    """Whether a server of another version ran, and was ended to make room."""
+    from ..daemon.supervise import answering, stop
+
+    version = answering(settings).get("version", __version__)
+    if version == __version__:
+        return False
+    stop(settings)
+    echo(f"The server of version {version} was ended: this is {__version__}.", err=True)
+    return True
 
 
 def _attach(settings: Settings) -> None:

@@ -124,9 +124,7 @@ def _rows(kind: Kind, rows: Sequence[Mapping[str, Any]]) -> list[str]:
             said = f"only you can run it: {called}"
             lines.append(f"     {style(said, fg='yellow')}")
         if row.get("hosts"):
-            lines.append(
-                f"     known to {', '.join(row['hosts'])} as {called}"
-            )
+            lines.append(f"     known to {', '.join(row['hosts'])} as {called}")
     return lines if rows else [*lines, "  none"]
 
 
