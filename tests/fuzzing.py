@@ -28,6 +28,7 @@ from orchestr8_index.catalog.worker import BuildChild
 from orchestr8_index.config import fixture_root
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.samples import memory_mb
+from orchestr8_index.serve.shared import SharedKeeper
 from orchestr8_index.serve.state import State
 from orchestr8_index.serve.storekeeper import StoreKeeper
 
@@ -177,6 +178,7 @@ def state_in(folder: Path) -> State:
     settings = settings_of(folder / "data", fixture_root(), watch=False)
     state = state_of(settings, index, Unchanged(settings))
     state.store = StoreKeeper(settings)
+    state.shared = SharedKeeper(settings, state.events, state.ending)
     return state
 
 
@@ -204,8 +206,9 @@ async def _send(
     count, until = ends
     while tally.tried < count and time.monotonic() < until:
         body, headers = bent_body(rng, bodies), bent_headers(rng)
-        path = "/" if rng.random() < 0.7 else rng.choice(routes)
-        method = "POST" if path == "/" and rng.random() < 0.95 else rng.choice(METHODS)
+        usual = "/hooks/claude" if b"hook_event_name" in body and rng.random() < 0.8 else "/"
+        path = usual if rng.random() < 0.7 else rng.choice(routes)
+        method = "POST" if path == usual and rng.random() < 0.95 else rng.choice(METHODS)
         if path == "/mcp" and rng.random() < 0.8:
             headers = [*headers, *rng.choice(ERAS)]
         status, answer = await _request(app, method, path, headers, body, rng)

@@ -143,7 +143,8 @@ class Lock:
         if self._abandoned:
             self._held.release()
         elif time.monotonic() - asked > self._ttl_s / RENEWALS:
-            self._held.renew()  # it was waited for: nobody knows here when the lease began
+            with contextlib.suppress(ServerAway):  # the renewer goes on asking
+                self._held.renew()  # it was waited for: nobody knows here when the lease began
         return self._held
 
     def __exit__(

@@ -184,6 +184,19 @@ def leave(change: Change, caller: Caller, with_agents: bool = False) -> int:
 # --- uncommitted work ------------------------------------------------------------------------
 
 
+def note_edit(change: Change, caller: Caller, path: str) -> None:
+    """After an edit: renew the agent's claims, and note what it changed."""
+    renew(change, caller)
+    _note_work(change, caller, resolve(path, caller.tree))
+
+
+def is_noted(connection: sqlite3.Connection, caller: Caller, path: str) -> bool:
+    """Whether the file is known as the agent's uncommitted work."""
+    key = f"{_WORK}{resolve(path, caller.tree)}\0{caller.who}"
+    query = "SELECT 1 FROM item WHERE project = ? AND key = ?"
+    return connection.execute(query, (caller.project, key)).fetchone() is not None
+
+
 def _note_work(change: Change, caller: Caller, resource: str) -> None:
     work = msgspec.json.encode(Work(caller.name, caller.who, change.at)).decode()
     change.note(f"{_WORK}{resource}\0{caller.who}", work, change.lease(WORK_S))
@@ -216,11 +229,14 @@ def _belonging(tree: str) -> Callable[[str], bool]:
 
 
 def forget_clean(change: Change, tree: str, dirty: Collection[str]) -> int:
-    """Work on files that git shows clean is done; `dirty` are the others' absolute paths."""
+    """Work on files that git shows clean is done, unless its agent still has the file: it may be
+    about to write. `dirty` are the others' absolute paths."""
     gone = 0
     for path, works in work_in(change.connection, change.project, tree).items():
-        if path not in dirty:
-            for work in works:
+        rows = holds(change.connection, change.project, "resource = ? AND state = 0", path)
+        writing = {row.ident for row in rows}
+        for work in works if path not in dirty else ():
+            if work.ident not in writing:
                 change.forget(f"{_WORK}{path}\0{work.ident}")
                 gone += 1
     return gone
@@ -231,18 +247,21 @@ def beside(
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """What others claimed or changed in a tree, else the caller's, by path; and the caller's paths.
 
-    A session and its own agents are not others to each other: they commit together.
+    A session and its own agents are not others to each other: they commit together. A file that
+    several changed is whose claim it is; without one, each may commit it, else nobody could.
     """
-    own, theirs, mine = session_of(caller.who), dict[str, str](), set[str]()
-    tree = tree or caller.tree
+    own, tree = session_of(caller.who), tree or caller.tree
     is_own = _belonging(tree)
-    for row in holds(connection, caller.project, "request = ? AND state = 0", CLAIM):
-        if session_of(row.ident) != own and is_own(row.resource):
-            theirs[row.resource] = row.holder
+    claimed = {
+        row.resource: row
+        for row in holds(connection, caller.project, "request = ? AND state = 0", CLAIM)
+        if is_own(row.resource)
+    }
+    theirs = {path: row.holder for path, row in claimed.items() if session_of(row.ident) != own}
+    mine = claimed.keys() - theirs.keys()
     for path, works in work_in(connection, caller.project, tree).items():
-        for work in works:
-            if session_of(work.ident) == own:
-                mine.add(path)
-            else:
-                theirs.setdefault(path, work.name)
+        if any(session_of(work.ident) == own for work in works):
+            mine.add(path)
+        if path not in mine:
+            theirs.setdefault(path, works[0].name)
     return theirs, tuple(sorted(mine - theirs.keys()))

@@ -190,6 +190,10 @@ class Coordination(Commits):
     async def _take(self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]) -> Answer:
         ready = messages.is_waiting(self.store.reader, caller.project, boxes)
         overdue = self.journal.due <= self.clock.now()  # a take may be over
+        if params.peek and params.ack:
+            numbers = [messages.message_number(each, "ack") for each in params.ack]
+            done: Work = lambda change: messages.acknowledge(change, caller, numbers)  # noqa: E731
+            await self.change(caller, done, "read_inbox", scope="read")
         if params.peek or not (ready or overdue or params.ack):
             return messages.peek(self.store.reader, caller, params)
         work: Work = lambda change: messages.take(change, caller, params)  # noqa: E731

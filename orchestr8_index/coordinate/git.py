@@ -40,7 +40,8 @@ class Others(Struct, frozen=True):
     """What agents have in a working tree: `theirs` is who by path; `mine` are the caller's paths.
 
     `status` is what git says of each file that is not as committed, None where it says nothing in
-    time; `foreign_stash` says whether the entry of the stash is not the caller's.
+    time; `foreign_stash` says whether the entry of the stash is not the caller's, `own_entry` which
+    one is.
     """
 
     tree: str
@@ -48,6 +49,7 @@ class Others(Struct, frozen=True):
     mine: tuple[str, ...] = ()
     status: Mapping[str, str] | None = None
     foreign_stash: bool = False
+    own_entry: str = ""
 
 
 def read_steps(command: str, cwd: str) -> Iterator[Step]:
@@ -63,6 +65,7 @@ def _dangerous(step: Step, options: GitOptions) -> Step | None:
     if options.have(_HARMLESS) or (verb in _BY_PATH and options.have({"-n"})):
         return None
     if verb == "stash":
+        step = replace(step, message=options.value("-m", "--message"))
         return _stash(step, plain, options.named)
     if verb in ("switch", "rebase", "pull") or (verb == "reset" and options.have(_RESETS)):
         return step
@@ -99,8 +102,11 @@ def judge(step: Step, others: Others) -> str:
     """Why the command would harm others, with one that harms nobody; "" where it would not."""
     if step.entry:
         foreign = "The stash is one for all worktrees, and that takes an entry that is not yours. "
+        own = step.entry[0] in ("pop", "apply", "drop") and others.own_entry
         cure = "Leave it alone; `git stash list` shows whose entries stand there."
-        return foreign + cure if others.foreign_stash else ""
+        if not others.foreign_stash:
+            return ""
+        return foreign + (f"Instead: `git stash {step.entry[0]} {own}`." if own else cure)
     hit = sorted(path for path in others.theirs if _reaches(step, path, others))
     if not hit:
         return ""
@@ -138,10 +144,11 @@ def _instead(step: Step, others: Others) -> str:
     files = " ".join(_shown(os.path.relpath(each, start)) for each in mine)
     git = "git" if here else f"git -C {shlex.quote(others.tree)}"
     message = shlex.quote("MESSAGE" if "$" in step.message else step.message or "MESSAGE")
+    named = f"-m {message} " if step.message else ""
     own = {
         "add": f"{git} add {files}",
         "commit": f"{git} add {files} && " * bool(new) + f"{git} commit -m {message} -- {files}",
-        "stash": f"{git} stash push {'-u ' * bool(new)}-- {files}",
+        "stash": f"{git} stash push {'-u ' * bool(new)}{named}-- {files}",
         "clean": f"{git} clean -f -- {files}",
         "reset": f"{git} checkout HEAD -- {files}",
     }

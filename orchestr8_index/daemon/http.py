@@ -88,7 +88,9 @@ class HttpClient:
             sock, response = connection.sock, connection.getresponse()
             if response.status == 200:
                 return HttpStream(sock, response)
-            return HttpResponse(response.status, _read(response, time.monotonic() + seconds))
+            refused = HttpResponse(response.status, _read(response, time.monotonic() + seconds))
+            connection.close()
+            return refused
         except (http.client.HTTPException, OSError, ValueError) as error:
             if connection:
                 connection.close()

@@ -59,6 +59,7 @@ def test_mail_is_looked_at_and_stays(online: Run, ada: Orchestrator) -> None:
     taken = online("inbox", "--agent", "eve", "--take", "--json").json["messages"]
     assert online("inbox", "--agent", "eve").out == "No message waits.\n"
     assert online("inbox", "--agent", "eve", "--ack", taken[0]["id"]).status == 0
+    assert ada.coordination()["unread"] == 0
     newest = online("events", "-n", "1", "--json").json
     assert (newest["kind"], newest["value"]["subject"]) == ("message", "review")
 

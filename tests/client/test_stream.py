@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from orchestr8_index import AsyncOrchestrator, Compacted, Orchestrator, ServerAway
+from orchestr8_index import AsyncOrchestrator, InvalidParams, Orchestrator, ServerAway
 from orchestr8_index.client.stream import Events
 
 from ..processes import Running
-from .strange import Strange, error
 
 
 def test_events_come_as_they_happen(server: Running) -> None:
@@ -83,9 +82,8 @@ def test_a_break_within_a_revision_tells_nothing_twice_and_leaves_nothing_out() 
     assert asked == ["/events?", "/events?after=5"]
 
 
-def test_what_the_server_refuses_is_raised(strange: Strange, tmp_path: Path) -> None:
-    strange.answer = lambda body: error(Compacted.code, status="410 Gone")
-    with Orchestrator(strange.url, data_dir=tmp_path) as client, pytest.raises(Compacted):
-        next(client.events(after=1))
+def test_what_the_server_refuses_is_raised(server: Running, tmp_path: Path) -> None:
+    with Orchestrator(data_dir=server.world.data) as client, pytest.raises(InvalidParams):
+        next(client.events(prefix="no key"))
     with Orchestrator(data_dir=tmp_path) as alone, pytest.raises(ServerAway):
         next(alone.events())

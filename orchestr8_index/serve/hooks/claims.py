@@ -54,6 +54,10 @@ class ClaimHooks:
 
     async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
+        from ...coordinate import claims
+
+        if claims.needs_renewal(shared.store.reader, who, shared.clock.now()):
+            await shared.change(who, lambda change: claims.renew(change, who))
         if event.tool_name in EDITS:
             return await self._claim(shared, who, event)
         command = event.tool_input.command or ""
@@ -68,7 +72,11 @@ class ClaimHooks:
         """What the agent should know now."""
         from ...coordinate import claims
 
-        if claims.needs_renewal(shared.store.reader, who, shared.clock.now()):
+        reader, given = shared.store.reader, event.tool_input
+        path = given.file_path or given.notebook_path or ""
+        if event.tool_name in EDITS and path and not claims.is_noted(reader, who, path):
+            await shared.change(who, lambda change: claims.note_edit(change, who, path))
+        elif claims.needs_renewal(reader, who, shared.clock.now()):
             await shared.change(who, lambda change: claims.renew(change, who))
         shared.touch(who)
         notes = self._notes.pop(who.ident, [])
@@ -122,7 +130,8 @@ class ClaimHooks:
         tree, reader = tree_of(step.folder), shared.store.reader
         if step.entry:
             foreign = self._stash.is_foreign(_session(who), tree, step)
-            return git.Others(tree, {}, foreign_stash=foreign)
+            own = self._stash.own_entry(_session(who), tree) if foreign else ""
+            return git.Others(tree, {}, foreign_stash=foreign, own_entry=own)
         theirs, mine = claims.beside(reader, who, tree)
         if not theirs:
             return git.Others(tree, {})
@@ -201,6 +210,12 @@ class StashOwners:
         elif verb == "branch" and len(more) == 1:
             entries = entries[:1]
         return any(self._owners.get(entry) != session for entry in entries)
+
+    def own_entry(self, session: str, tree: str) -> str:
+        """The session's newest, as git names it; "" without one."""
+        entries = stash_entries(tree)[::-1]
+        own = (n for n, entry in enumerate(entries) if self._owners.get(entry) == session)
+        return next((f"stash@{{{n}}}" for n in own), "")
 
 
 def _session(who: Caller) -> str:
