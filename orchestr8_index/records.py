@@ -136,8 +136,12 @@ class Poison(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """A report as kept: names as `plugin:name` where known, `unknown` the others. `project` is the
-    key of the one that learns from it; unset for what came before there were projects."""
+    """A report as kept: names as `plugin:name` where known, `unknown` the others.
+
+    `project` is the key of the one that learns from it, unset for what came before there were
+    projects; `reporter` the id of the key that reported it, "" without one; `pattern` the number of
+    the pattern that it counts for, 0 for none, None for one from before that was kept.
+    """
 
     id: int = 0
     task_id: str
@@ -154,17 +158,21 @@ class Decision(Struct, frozen=True, kw_only=True):
     caller: str = ""
     unknown: tuple[str, ...] = ()
     project: str | UnsetType = UNSET
+    reporter: str = ""
+    pattern: int | None = None
 
     def says_the_same(self, other: Decision) -> bool:
-        """Whether two reports differ in nothing but number and time."""
-        return self == msgspec.structs.replace(other, id=self.id, timestamp=self.timestamp)
+        """Whether two reports differ in nothing but what the server adds to them."""
+        added = {name: getattr(self, name) for name in ("id", "timestamp", "reporter", "pattern")}
+        return self == msgspec.structs.replace(other, **added)
 
 
 Count = Annotated[int, Meta(ge=0)]
 
 
 class Pattern(Struct, kw_only=True):
-    """A sequence of agents for a kind of goal, with its record. Totals are over counted uses."""
+    """A sequence of agents for a kind of goal, with its record. Totals are over counted uses;
+    whole microseconds, so that what is added can be taken away again. `stored_by`: a key's id."""
 
     id: Annotated[int, Meta(ge=1, le=2**53)]
     goal: str
@@ -173,14 +181,19 @@ class Pattern(Struct, kw_only=True):
     parallel_groups: list[list[str]] = []
     success_count: Count = 0
     failure_count: Count = 0
-    duration_total: Annotated[float, Meta(ge=0)] = 0.0
+    duration_us: Count = 0
     duration_count: Count = 0
     tokens_total: Count = 0
     tokens_count: Count = 0
     created_at: str = ""
     updated_at: str = ""
     stored: bool = False
+    stored_by: str = ""
     project: str = ""
+
+    @property
+    def duration_total(self) -> float:
+        return self.duration_us / 1000
 
     @property
     def uses(self) -> int:
@@ -197,8 +210,9 @@ class Experience:
 
     `terms`: for each word of past tasks, the entries (qualified) that have won with it. `wins`:
     counted successes of each entry. `words`: of an entry's words, the successes that had them;
-    `failed`: the failures. `alike(kind, entry, terms)`: a past task like these terms.
-    `changed_since(kind, revision)`: the entries whose counts have changed after a revision.
+    `failed`: the failures; 0 where they were taken back. `alike(kind, entry, terms)`: a past task
+    like these terms. `changed_since(kind, revision)`: the entries whose counts have changed after a
+    revision.
     """
 
     revision: int

@@ -75,16 +75,18 @@ class PatternStore(Params, frozen=True, kw_only=True):
 
 
 class ForgetQuery(Params, frozen=True, kw_only=True):
-    """Which decisions to forget: exactly one of these. `before` is an ISO 8601 date or moment."""
+    """Which decisions to forget: exactly one of these. `before` is an ISO 8601 date or moment; `by`
+    the key that reported them, by its name or its id (as NAME#12ab34cd)."""
 
     task_id: Text100 | None = None
     before: Annotated[str, Meta(min_length=4, max_length=40)] | None = None
     agent: Name | None = None
+    by: Text100 | None = None
 
     def problems(self) -> dict[str, str]:
-        given = [value for value in (self.task_id, self.before, self.agent) if value is not None]
-        wrong = "give exactly one of task_id, before, agent"
-        return {} if len(given) == 1 else {"task_id": wrong}
+        choices = (self.task_id, self.before, self.agent, self.by)
+        wrong = "give exactly one of task_id, before, agent, by"
+        return {} if choices.count(None) == len(choices) - 1 else {"task_id": wrong}
 
 
 # --- results -----------------------------------------------------------------------------------
@@ -104,24 +106,27 @@ class PatternRecord(Struct, kw_only=True):
     avg_tokens_saved: Annotated[float, FOR_PROGRAMS] | None = None
     created_at: Annotated[str, FOR_PROGRAMS] = ""
     updated_at: Annotated[str, FOR_PROGRAMS] = ""
+    stored_by: str = ""
 
 
 class PatternAnswer(Struct, kw_only=True):
-    """A pattern, how alike its goal is, and the agents of it that exist no longer."""
+    """A pattern whose agents exist all, and how alike its goal is. `stored_by` is the name of the
+    key that stored it on purpose, "local" without one; empty where it grew out of outcomes."""
 
     pattern: PatternRecord
     success_rate: float
     similarity: float
     task_count: Annotated[int, FOR_PROGRAMS]
     matched_by: str
-    missing_agents: list[str] = []
 
 
 class PatternStored(Struct, kw_only=True):
-    """`created` is false where the same sequence for that goal was there already."""
+    """`created` is false where the same sequence for that goal was there already. `unknown`: agents
+    that do not exist; the pattern is not offered before they do."""
 
     pattern_id: int
     created: bool
+    unknown: list[str] = []
 
 
 class PatternChange(Struct, frozen=True):

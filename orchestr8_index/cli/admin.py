@@ -30,8 +30,8 @@ def forget_decisions(settings: Settings, given: dict[str, str]) -> int:
     """How many were removed."""
     if server := _running(settings):
         return int(server.ask("forgetDecisions", given)["forgotten"])
-    choose = chooser(read_params(ForgetQuery, msgspec.json.encode(given)))
-    return _as_writer(settings, lambda outcomes: outcomes.forget(choose))
+    choose, among = chooser(read_params(ForgetQuery, msgspec.json.encode(given)))
+    return _as_writer(settings, lambda outcomes: outcomes.forget(choose, among))
 
 
 def import_lines(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
@@ -128,6 +128,7 @@ def _as_writer(settings: Settings, work: Callable[[Outcomes], Awaitable[T]]) -> 
         name = name_of_project(store.reader, key)
         outcomes = Outcomes(store, Terms(), name)
         outcomes.load()
+        store.prepare(outcomes.counts.assign_all)
         store.start()
         try:
             result = await work(outcomes)

@@ -53,17 +53,22 @@ def experience_of(settings: Settings) -> Experience | None:
 
 
 @click.command()
+@click.option("--by", help="The decisions that this key reported, by its name or id.")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
 @common
-def learned(settings: Settings, as_json: bool) -> None:
+def learned(settings: Settings, by: str | None, as_json: bool) -> None:
     """Show what has been learnt: entries by wins and failures, patterns by use.
 
     \b
     orchestr8-index learned
+    orchestr8-index learned --by ci
     """
-    from ..learn.verify import lessons
+    from ..learn.verify import lessons, reported_by
 
     with reading(settings) as outcomes:
+        if by is not None:
+            reported = reported_by(outcomes, by)
+            return emit(reported, as_json, lambda: show.reported(reported))
         learnt = lessons(outcomes)
     emit(learnt, as_json, lambda: show.lessons(learnt))
 
@@ -163,8 +168,11 @@ def import_decisions(settings: Settings, file: Any) -> None:
 @click.option("--task", help="The decision of this task_id.")
 @click.option("--before", help="All decisions before this moment, as 2026-01-31 or with a time.")
 @click.option("--agent", help="All decisions that used this agent, as plugin:name.")
+@click.option("--by", help="All decisions that this key reported, by its name or id.")
 @common
-def forget(settings: Settings, task: str | None, before: str | None, agent: str | None) -> None:
+def forget(
+    settings: Settings, task: str | None, before: str | None, agent: str | None, by: str | None
+) -> None:
     """Remove decisions for good, and everything that was learnt from them.
 
     \b
@@ -172,10 +180,10 @@ def forget(settings: Settings, task: str | None, before: str | None, agent: str 
     """
     from .admin import forget_decisions
 
-    chosen = {"task_id": task, "before": before, "agent": agent}
+    chosen = {"task_id": task, "before": before, "agent": agent, "by": by}
     given = {name: value for name, value in chosen.items() if value}
     if len(given) != 1:
-        raise click.UsageError("Give one of --task, --before, --agent.")
+        raise click.UsageError("Give one of --task, --before, --agent, --by.")
     echo(f"{show.decisions(forget_decisions(settings, given))} forgotten.")
 
 

@@ -232,6 +232,16 @@ def lessons(told: Any) -> str:
     return "\n".join(lines)
 
 
+def reported(listed: Sequence[Any]) -> str:
+    """The decisions of one key, a line each."""
+    lines = [
+        f"  {each.timestamp}  {each.reporter}  {each.result:8} {' → '.join(each.agents_used)}  "
+        f"{each.task_id}: {each.task_description}"
+        for each in listed
+    ]
+    return "\n".join([decisions(len(listed)), *lines])
+
+
 def patterns(listed: Sequence[Any], retired: bool) -> str:
     return "\n".join(_patterns(listed)) or f"No {'retired ' if retired else ''}patterns."
 

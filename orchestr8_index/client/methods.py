@@ -158,7 +158,12 @@ class Methods:
 
     @client_method
     def forget(
-        self, *, task_id: str | None = None, before: str | None = None, agent: str | None = None
+        self,
+        *,
+        task_id: str | None = None,
+        before: str | None = None,
+        agent: str | None = None,
+        by: str | None = None,
     ) -> Forgotten:
         """Remove decisions with everything learnt from them, by one of these. Raises ServerAway."""
         return self._call("forget", locals())

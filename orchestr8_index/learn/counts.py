@@ -7,7 +7,6 @@ a start counts only what came after it.
 from __future__ import annotations
 
 import asyncio
-import functools
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -15,25 +14,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ..records import Decision
 from ..reports import PatternChange, Receipt
-from ..store import ledger
+from ..store import ledger, plans
 from ..store.store import Store
 from ..text import Terms
 from .experience import Memory
-from .patterns import Patterns
+from .patterns import Patterns, differing
 from .receipt import Applied, entry_changes, pattern_change
 
-CHECKPOINT, FORMAT = "experience", 4
+CHECKPOINT, FORMAT = "experience", 5
 DIGEST = 16  # bytes, before a checkpoint
 REMEMBERED = 2_000
-AMENDMENT_COUNTS = 500  # an amendment is worth that many decisions: only a whole recount repeats it
 
 
 def unattended(write: asyncio.Future[Any]) -> None:
     """Nobody waits for this write; the store notes its failure."""
     write.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+_State = tuple[int, int, bytes, bytes]
 
 
 @dataclass(slots=True)
@@ -50,6 +52,7 @@ class Counts:
     last: int = 0
     unsaved: int = 0
     bent: list[str] = field(default_factory=list)
+    unassigned: list[Decision] = field(default_factory=list)
     _writes_all: bool = False
 
     def __post_init__(self) -> None:
@@ -60,29 +63,52 @@ class Counts:
         """Read the checkpoint of an open store and count what came after it. In another thread it
         needs a `reader` of its own."""
         reader = reader or self.store.reader
-        found, self.bent = ledger.patterns(reader, self.project)
+        found, self.bent = plans.patterns(reader, self.project)
         self.patterns.load(found)
         saved = ledger.read_checkpoint(reader, CHECKPOINT, self.project)
         if saved is not None and not self._load_checkpoint(saved, reader):
-            self.bent.append("the checkpoint cannot be read")
+            self.bent.append("the checkpoint does not fit what is there")
         if saved is None or self.bent:
-            self.memory, self.last = Memory(self.terms), 0
+            self._forget_checkpoint()
             self.patterns.reset()
             self._writes_all = True
+        self._count_rest(reader)
+        if saved is not None and self.bent:
+            self.bent += differing(found, self.patterns)
+
+    def _forget_checkpoint(self) -> None:
+        if self.last:
+            self.memory, self.last = Memory(self.terms), 0
+            self.patterns.read = self.memory.task
+
+    def _count_rest(self, reader: sqlite3.Connection) -> None:
         after = max(0, self.last - REMEMBERED)
         for decision in ledger.decisions(reader, after, self.project):
             if decision.id <= self.last:
                 self.memory.remind(decision)
+            elif decision.pattern is None:  # from before that was kept
+                assigned = self.patterns.assign(decision)
+                self.add(assigned)
+                self.patterns.release(assigned)
+                self.unassigned.append(assigned)
             else:
                 self.add(decision)
+
+    def assign_all(self, connection: sqlite3.Connection) -> None:
+        """Keep the patterns of decisions from before they were kept."""
+        for decision in self.unassigned:
+            ledger.replace_decision(connection, decision)
+        self.unassigned.clear()
 
     def _load_checkpoint(self, data: Any, reader: sqlite3.Connection) -> bool:
         """False for one that is damaged or of another format: everything is then counted again."""
         if not isinstance(data, bytes) or data[:DIGEST] != _digest(data[DIGEST:]):
             return False
         try:
-            form, last, memory = msgspec.msgpack.decode(data[DIGEST:], type=tuple[int, int, bytes])
-            if form != FORMAT or not 0 <= last <= ledger.last_number(reader):
+            form, last, memory, patterns = msgspec.msgpack.decode(data[DIGEST:], type=_State)
+            if form != FORMAT or patterns != _digest_of(self.patterns):
+                return False
+            if not 0 <= last <= ledger.last_number(reader):
                 return False
             self.memory.load(memory)
         except msgspec.MsgspecError:
@@ -92,21 +118,42 @@ class Counts:
 
     def checkpoint(self) -> Callable[[sqlite3.Connection], None]:
         """The write of all that is derived now."""
-        changed = [p for n in sorted(self.patterns.changed) if (p := self.patterns.by_id.get(n))]
+        if self._writes_all:
+            self.patterns.changed |= self.patterns.by_id.keys()
         all_of_them, self._writes_all = self._writes_all, False
-        rows = [msgspec.structs.replace(p) for p in (self.patterns if all_of_them else changed)]
-        state = msgspec.msgpack.encode((FORMAT, self.last, self.memory.dump()))
+        write_patterns = self.patterns_written()
+        sums = (self.memory.dump(), _digest_of(self.patterns))
+        state = msgspec.msgpack.encode((FORMAT, self.last, *sums))
         self.patterns.changed.clear()
+        self.patterns.gone.clear()
         self.unsaved, self.bent = 0, []
 
         def write(connection: sqlite3.Connection) -> None:
             if all_of_them:
-                ledger.clear_patterns(connection, self.project)
-            ledger.write_patterns(connection, rows)
+                plans.clear_patterns(connection, self.project)
+            write_patterns(connection)
             sealed = _digest(state) + state
             ledger.write_checkpoint(connection, CHECKPOINT, sealed, self.project)
 
         return write
+
+    def patterns_written(self) -> Callable[[sqlite3.Connection], None]:
+        """The write of the patterns that changed, and nothing else: a goal that was forgotten does
+        not wait for the next checkpoint."""
+        there = self.patterns.by_id
+        changed = [there[n] for n in sorted(self.patterns.changed) if n in there]
+        rows = [replace(each) for each in changed if each.uses or each.stored]
+        gone = tuple(self.patterns.gone)
+
+        def write(connection: sqlite3.Connection) -> None:
+            plans.delete_patterns(connection, gone, self.project)
+            plans.write_patterns(connection, rows)
+
+        return write
+
+    def not_written(self) -> None:
+        """A checkpoint failed: the next one writes every pattern."""
+        self._writes_all = True
 
     def add(self, decision: Decision) -> Applied:
         """Count a new decision."""
@@ -133,42 +180,40 @@ class Counts:
         moved = self.memory.remove(before)
         for entry, points in self.memory.add(now).items():
             moved[entry] = moved.get(entry, 0) + points
-        change = self._amend_patterns(dict.fromkeys((before.agents_used, now.agents_used)))
-        self.unsaved += AMENDMENT_COUNTS
+        self.unsaved += 1
+        change = self._amend_patterns(before, now)
         receipt = Receipt(change, entry_changes(moved), amended=True, unknown=list(now.unknown))
         return Applied(now, receipt)
 
-    def _amend_patterns(self, sequences: Iterable[tuple[str, ...]]) -> PatternChange | None:
-        before = self._records(sequences)
-        self.recount(sequences)
-        after = self._records(sequences)
-        changed = [number for number in after if before.get(number) != after[number]]
+    def _amend_patterns(self, before: Decision, now: Decision) -> PatternChange | None:
+        numbers = dict.fromkeys((before.pattern or 0, now.pattern or 0))
+        had = {number: self._record(number) for number in numbers}
+        self.patterns.remove(before, self._first_of)
+        if self.patterns.add(now):
+            self.patterns.rename(now.pattern or 0, self._first_of)
+        changed = [n for n in numbers if n in self.patterns.by_id and had[n] != self._record(n)]
         if not changed:
             return None
         pattern = self.patterns.by_id[changed[-1]]
-        return pattern_change(pattern, pattern.id not in before, *before.get(pattern.id, (0, 0)))
+        won, lost = had[pattern.id]
+        return pattern_change(pattern, not won + lost and not pattern.stored, won, lost)
 
-    def _records(self, sequences: Iterable[tuple[str, ...]]) -> dict[int, tuple[int, int]]:
-        found = (p for names in sequences for p in self.patterns.of_sequence(names))
-        return {p.id: (p.success_count, p.failure_count) for p in found}
+    def _record(self, number: int) -> tuple[int, int]:
+        pattern = self.patterns.by_id.get(number)
+        return (pattern.success_count, pattern.failure_count) if pattern else (0, 0)
 
-    def remove(self, gone: list[Decision]) -> None:
+    def remove(self, gone: Iterable[Decision]) -> None:
         """Take out decisions that are no longer on the disk."""
         for decision in gone:
             self.memory.remove(decision)
-        self.recount(decision.agents_used for decision in gone)
+            self.patterns.remove(decision, self._first_of)
 
-    def recount(self, sequences: Iterable[tuple[str, ...]]) -> None:
-        """Derive the patterns of these sequences again from the decisions on disk."""
-        for sequence in dict.fromkeys(sequences):
-            of = sequence, self.last, self.project
-            decisions = ledger.decisions_of(self.store.reader, *of)
-            gone = self.patterns.recount(sequence, decisions)
-            if gone:
-                delete = functools.partial(
-                    ledger.delete_patterns, numbers=tuple(gone), project=self.project
-                )
-                unattended(self.store.write(delete))
+    def _first_of(self, pattern: int) -> Decision | None:
+        return ledger.first_of(self.store.reader, pattern, self.project)
+
+
+def _digest_of(patterns: Patterns) -> bytes:
+    return _digest(msgspec.msgpack.encode(sorted(patterns, key=lambda pattern: pattern.id)))
 
 
 def _digest(state: bytes) -> bytes:

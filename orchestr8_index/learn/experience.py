@@ -2,12 +2,12 @@
 
 Everything here is a sum over decisions, so that any order of report, amendment and removal gives
 the same as counting from scratch. One caller counts at most CAP times for one entry and near-equal
-text; distinct tasks are never capped.
+text, whatever it calls itself where it has a key; distinct tasks are never capped.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterator
 from typing import Annotated, Any, TypeVar
 
@@ -32,9 +32,9 @@ class Memory:
     that of each kind's last change.
 
     `words`: how many successes each word of an entry has, by entry, in a dict that words are only
-    ever added to: when one goes, another dict takes its place. `having`: the entries of a word.
-    Most words belong to one entry: it is kept once, as a tuple that all its words share. `failed`:
-    how many failures, likewise.
+    ever added to: one with none left stays until another dict takes its place. `having`: the
+    entries of a word. Most words belong to one entry: it is kept once, as a tuple that all its
+    words share. `failed`: how many failures, likewise.
     """
 
     def __init__(self, terms: Terms) -> None:
@@ -48,6 +48,7 @@ class Memory:
         self.having: dict[Kind, dict[str, tuple[str, ...]]] = {kind: {} for kind in KINDS}
         self.wins: Tallies = {kind: {} for kind in KINDS}
         self.losses: Tallies = {kind: {} for kind in KINDS}
+        self._zeros: Counter[tuple[bool, Kind, str]] = Counter()
         self._alone: dict[str, tuple[str]] = {}
         self._touched: Tallies = {kind: {} for kind in KINDS}
         self._samples: dict[tuple[Kind, str], list[tuple[str, tuple[str, ...]]]] = {}
@@ -76,16 +77,15 @@ class Memory:
         self.revision += 1
         task, moved = self.task(decision.task_description), dict[str, int]()
         for kind, entry, points in credits(decision):
-            if not self._counts(decision.caller, kind, entry, points, task.key, sign):
+            who = f"\1{decision.reporter}" if decision.reporter else decision.caller
+            if not self._counts(who, kind, entry, points, task.key, sign):
                 moved.setdefault(entry, 0)
                 continue
             moved[entry] = moved.get(entry, 0) + sign * points
             self._touch(kind, entry)
+            self._count_words(points == WON, kind, entry, sign, task)
             if points == WON:
-                self._move(kind, entry, sign, task)
                 self._sample(kind, entry, decision.task_description, task, sign)
-            else:
-                _count(self.failed[kind], entry, sign, task)
             _add(self.wins[kind] if points == WON else self.losses[kind], entry, sign)
         return moved
 
@@ -98,13 +98,25 @@ class Memory:
         _add(self.times, who, sign)
         return min(before, self.times.get(who, 0)) < CAP
 
-    def _move(self, kind: Kind, entry: str, sign: int, task: Task) -> None:
-        before = self.words[kind].get(entry, {})
-        new = [word for word in task.words if word not in before]
-        _count(self.words[kind], entry, sign, task)
-        now = self.words[kind].get(entry, {})
-        for word in new if sign > 0 else task.words.difference(now):
-            self._place(kind, entry, word, sign > 0)
+    def _count_words(self, won: bool, kind: Kind, entry: str, sign: int, task: Task) -> None:
+        key = (won, kind, entry)
+        words = (self.words if won else self.failed)[kind].setdefault(entry, {})
+        for word in task.words:
+            before = words.get(word)
+            after = words[word] = (before or 0) + sign
+            self._zeros[key] += (after == 0) - (before == 0)
+            if won and bool(before) != bool(after):
+                self._place(kind, entry, word, bool(after))
+        if 2 * self._zeros[key] >= len(words):
+            self._purge(key)
+
+    def _purge(self, key: tuple[bool, Kind, str]) -> None:
+        """Drop words with no count once they are half of all: a removal costs what it moves."""
+        won, kind, entry = key
+        words = (self.words if won else self.failed)[kind]
+        del self._zeros[key]
+        if left := _pointed(words.pop(entry)):
+            words[entry] = left
 
     def _place(self, kind: Kind, entry: str, word: str, has: bool) -> None:
         """Note that the entry has won with the word, or has not any more."""
@@ -159,7 +171,8 @@ class Memory:
 
     def dump(self) -> bytes:
         """Everything that counts, without the samples."""
-        state = (self.revision, self.times, self.words, self.failed, self.wins, self.losses)
+        words, failed = _pointed_of(self.words), _pointed_of(self.failed)
+        state = (self.revision, self.times, words, failed, self.wins, self.losses)
         return msgspec.msgpack.encode(state)
 
     def load(self, data: bytes) -> None:
@@ -186,8 +199,8 @@ class Memory:
         """What two memories must agree in, whatever order their decisions came in."""
         return {
             "times": self.times,
-            "words": self.words,
-            "failed": self.failed,
+            "words": _pointed_of(self.words),
+            "failed": _pointed_of(self.failed),
             "having": self.having,
             "wins": self.wins,
             "losses": self.losses,
@@ -196,25 +209,21 @@ class Memory:
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Tallies = dict[Kind, dict[str, _Count]]
-_State = tuple[
-    _Count,
-    dict[int, _Count],
-    dict[Kind, dict[str, dict[str, _Count]]],
-    dict[Kind, dict[str, dict[str, _Count]]],
-    _Tallies,
-    _Tallies,
-]
+_Words = dict[Kind, dict[str, dict[str, _Count]]]
+_State = tuple[_Count, dict[int, _Count], _Words, _Words, _Tallies, _Tallies]
 
 
-def _count(counts: dict[str, dict[str, int]], entry: str, sign: int, task: Task) -> None:
-    """Add to the counts of the entry's words; where one ends at 0 another dict takes its place."""
-    words = counts.setdefault(entry, {})
-    for word in task.words:
-        words[word] = words.get(word, 0) + sign
-    if not all(map(words.__getitem__, task.words)):
-        words = counts[entry] = {word: n for word, n in words.items() if n}
-    if not words:
-        del counts[entry]
+def _pointed_of(of: Words) -> Words:
+    """Without the words that have no count."""
+    found: Words = {}
+    for kind, entries in of.items():
+        pointed = {entry: _pointed(words) for entry, words in entries.items()}
+        found[kind] = {entry: words for entry, words in pointed.items() if words}
+    return found
+
+
+def _pointed(words: dict[str, int]) -> dict[str, int]:
+    return words if all(words.values()) else {word: n for word, n in words.items() if n}
 
 
 def _add(counts: dict[_Key, int], key: _Key, amount: int) -> None:

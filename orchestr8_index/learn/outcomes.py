@@ -8,21 +8,38 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
-import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
+from ..errors import Forbidden
 from ..records import Decision, Experience, Kind, Pattern
 from ..reports import Receipt, Report
-from ..store import ledger
+from ..store import ledger, plans
 from ..store.store import Store
 from ..text import Terms
-from .counts import AMENDMENT_COUNTS, Counts, unattended
+from .counts import Counts, unattended
 from .experience import Memory
 from .patterns import Patterns
 from .receipt import Applied, Resolve, read_report
 
 CHECKPOINT_EVERY = 5_000
+STEP = 50  # decisions uncounted between two answers, some ms
+ANOTHERS, ANOTHERS_CURE = "Another key", "It, or a key of scope admin, may change that."
 T = TypeVar("T")
+
+
+class Reporter(Struct, frozen=True):
+    """Who reports: the id of a key, "" for this machine's own callers, and whether it may change
+    what others have reported."""
+
+    ident: str = ""
+    is_admin: bool = True
+
+    def may_change(self, reported_by: str) -> bool:
+        return self.is_admin or self.ident == reported_by
+
+
+OWNER = Reporter()
 
 
 class Turns:
@@ -106,30 +123,38 @@ class Outcomes:
         """Read the checkpoint and count what came after it. Blocks; raises sqlite3.Error."""
         self.store.open()
         self.load()
+        self.store.prepare(self.counts.assign_all)
 
     def load(self) -> None:
-        """Derive everything from an open store."""
+        """Derive everything from an open store; one that is written keeps what is derived anew."""
         self.counts.load()
 
-    async def report(self, report: Report, resolve: Resolve, moment: str) -> Applied:
-        """Raises StoreUnavailable when the outcome is not on the disk."""
+    async def report(
+        self, report: Report, resolve: Resolve, moment: str, by: Reporter = OWNER
+    ) -> Applied:
+        """Raises StoreUnavailable when the outcome is not on the disk, Forbidden for an amendment
+        of what another key reported."""
         decision = read_report(report, resolve, moment)
-        decision = msgspec.structs.replace(decision, project=self.project or UNSET)
+        decision = replace(decision, reporter=by.ident, project=self.project or UNSET)
         await self._turns.wait(report.task_id)
-        return await self._insert(decision) or await self._repeat(decision)
+        return await self._insert(decision) or await self._repeat(decision, by)
 
     async def _insert(self, decision: Decision) -> Applied | None:
         """None when there is a decision of this task, or no room for a new one."""
         if not self.store.has_room():
             return None
-        write = self.store.write(
-            lambda connection: ledger.insert_decision(connection, decision),
-            lambda inserted: self.counts.add(inserted) if inserted else None,
-        )
-        write.add_done_callback(self._checkpoint_if_due)
-        return await self._turns.hold(decision.task_id, write)
+        assigned = self.patterns.assign(decision)
+        try:
+            write = self.store.write(
+                lambda connection: ledger.insert_decision(connection, assigned),
+                lambda inserted: self.counts.add(inserted) if inserted else None,
+            )
+            write.add_done_callback(self._checkpoint_if_due)
+            return await self._turns.hold(decision.task_id, write)
+        finally:
+            self.patterns.release(assigned)
 
-    async def _repeat(self, decision: Decision) -> Applied:
+    async def _repeat(self, decision: Decision, by: Reporter) -> Applied:
         """The decision of this task again, or an amended one."""
         await self._turns.wait(decision.task_id)
         before = ledger.find_decision(self.store.reader, decision.task_id, self.project)
@@ -137,25 +162,41 @@ class Outcomes:
             return Applied(before, Receipt(None, [], duplicate=True, unknown=list(before.unknown)))
         self.store.admit()
         if before is None:  # it was forgotten meanwhile
-            return await self._insert(decision) or await self._repeat(decision)
-        amended = msgspec.structs.replace(decision, id=before.id, timestamp=before.timestamp)
-        write = self._rewrite(
-            lambda connection: ledger.replace_decision(connection, amended),
-            lambda now: self.counts.amend(before, now),
-        )
-        return await self._turns.hold(decision.task_id, write)
+            return await self._insert(decision) or await self._repeat(decision, by)
+        if not by.may_change(before.reporter):
+            raise Forbidden(f"{ANOTHERS} reported the task {decision.task_id}.", ANOTHERS_CURE)
+        now = replace(decision, id=before.id, timestamp=before.timestamp)
+        return await self._amend(before, now)
 
-    async def forget(self, chosen: Callable[[Decision], bool]) -> int:
-        """Remove decisions and their effects; returns how many. New reports wait meanwhile."""
+    async def _amend(self, before: Decision, now: Decision) -> Applied:
+        assigned = self.patterns.assign(now)
+        try:
+            write = self._rewrite(
+                lambda connection: ledger.replace_decision(connection, assigned),
+                lambda amended: self.counts.amend(before, amended),
+            )
+            return await self._turns.hold(now.task_id, write)
+        finally:
+            self.patterns.release(assigned)
+
+    async def forget(
+        self, chosen: Callable[[Decision], bool], among: ledger.Where = ledger.EVERYWHERE
+    ) -> int:
+        """Remove decisions and their effects; returns how many. New reports wait meanwhile, answers
+        do not: the decisions are looked for in the writer's thread, and uncounted in steps."""
         async with self._turns.alone():
-            gone = [d for d in ledger.decisions(self.store.reader, 0, self.project) if chosen(d)]
-            if gone:
-                numbers = [decision.id for decision in gone]
-                await self._rewrite(
-                    lambda connection: ledger.delete_decisions(connection, numbers, self.project),
-                    lambda _: self.counts.remove(gone),
+            self._rewriting += 1
+            try:
+                gone = await self.store.write(
+                    lambda connection: ledger.forget(connection, chosen, among, self.project)
                 )
-                await self.checkpoint()
+                for start in range(0, len(gone), STEP):
+                    self.counts.remove(gone[start : start + STEP])
+                    await asyncio.sleep(0)
+            finally:
+                self._rewriting -= 1
+            if gone:
+                await self.store.write(self.counts.patterns_written())
             return len(gone)
 
     async def store_pattern(
@@ -164,23 +205,21 @@ class Outcomes:
         sequence: tuple[str, ...],
         dependencies: dict[str, list[str]],
         groups: list[list[str]],
+        by: Reporter = OWNER,
     ) -> tuple[Pattern, bool]:
-        """The pattern of this goal and sequence, and whether it is new."""
+        """The pattern of this goal and sequence, and whether it is new. What was counted until then
+        stays where it counts. Raises Forbidden for one that another key stored."""
         async with self._turns.rare:
-            pattern, created = self.patterns.draft(goal, sequence, ledger.now())
+            pattern, created = self.patterns.draft(goal, sequence, ledger.now(), by.ident)
+            if pattern.stored_by != by.ident and not by.may_change(pattern.stored_by):
+                raise Forbidden(f"{ANOTHERS} stored this pattern.", ANOTHERS_CURE)
             pattern.dependencies, pattern.parallel_groups = dependencies, groups
             pattern.project = self.project
             await self._rewrite(
-                lambda connection: ledger.define_pattern(connection, pattern),
-                lambda recount: self._keep_pattern(pattern, recount),
+                lambda connection: plans.define_pattern(connection, pattern),
+                lambda _: self.patterns.keep(pattern),
             )
             return pattern, created
-
-    def _keep_pattern(self, pattern: Pattern, recount: bool) -> None:
-        self.patterns.keep(pattern)
-        if recount:
-            self.counts.recount([pattern.agent_sequence])
-            self.counts.unsaved += AMENDMENT_COUNTS
 
     def _rewrite(
         self, work: Callable[[sqlite3.Connection], Any], apply: Callable[[Any], Any]
@@ -202,4 +241,10 @@ class Outcomes:
 
     def checkpoint(self) -> asyncio.Future[Any]:
         """Write what is derived, so that the next start need not count it again."""
-        return self.store.write(self.counts.checkpoint())
+        write = self.store.write(self.counts.checkpoint())
+        write.add_done_callback(self._checkpointed)
+        return write
+
+    def _checkpointed(self, write: asyncio.Future[Any]) -> None:
+        if write.cancelled() or write.exception():
+            self.counts.not_written()

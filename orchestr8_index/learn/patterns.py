@@ -1,21 +1,24 @@
 """Sequences of agents that worked for a goal: they grow out of the decisions.
 
-The rule: decisions with the same sequence of agents belong together. In the order of their numbers,
-each joins the pattern of its sequence whose goal is most alike (similarity >= JOIN), or, being a
-success, founds one with its own task as the goal; a sequence has at most PER_SEQUENCE patterns,
-after which a strange task founds none. Patterns that were stored on purpose are there from the
-start: storing one counts its sequence again. A pattern is returned once it has MIN_WINS successes,
-or when it was stored on purpose, and as long as it is not retired: under RETIRE_UNDER success after
-at least RETIRE_AFTER uses.
+The rule: decisions with the same sequence of agents belong together. When one is reported, it
+joins the pattern of its sequence whose goal is most alike (similarity >= JOIN), or, being a
+success, founds one; a sequence has at most PER_SEQUENCE patterns, after which a strange task founds
+none. It keeps the number of its pattern, so that an amendment or a removal moves one decision and
+no other. A pattern's record is the sum over its decisions, its goal the task of the first, or what
+was stored on purpose. It is offered once it has MIN_WINS successes, one where it was stored on
+purpose (to who stored it without any), and as long as it is not retired: under RETIRE_UNDER success
+after at least RETIRE_AFTER uses.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from ..records import Decision, Pattern
 from .tasks import Task, similarity
@@ -25,8 +28,11 @@ PER_SEQUENCE = 64
 MIN_WINS = 2
 RETIRE_UNDER, RETIRE_AFTER = 0.3, 5
 NEAREST, VOTE_PRIOR, LEAST_VOTE = 20, 0.5, 0.2
-CANDIDATES = 200
+CANDIDATES, MOST_NEAR = 200, 50
+EXACT = 2**50  # microseconds that the database keeps exactly: 35 years
+MOST_AVERAGED = 10**12  # beyond it a duration or a number of tokens is no measurement
 Names = tuple[str, ...]
+Offers = Callable[[Pattern], bool]
 
 
 def is_retired(pattern: Pattern) -> bool:
@@ -34,9 +40,12 @@ def is_retired(pattern: Pattern) -> bool:
     return pattern.uses >= RETIRE_AFTER and pattern.success_rate < RETIRE_UNDER
 
 
-def is_offered(pattern: Pattern) -> bool:
-    """Whether a pattern may be offered: stored on purpose or won often enough, and not retired."""
-    known = pattern.stored or pattern.success_count >= MIN_WINS
+def is_offered(pattern: Pattern, asker: str = "") -> bool:
+    """`asker` is the id of a key, "" for this machine's own callers."""
+    if pattern.stored:
+        known = pattern.success_count > 0 or pattern.stored_by == asker
+    else:
+        known = pattern.success_count >= MIN_WINS
     return known and not is_retired(pattern)
 
 
@@ -48,7 +57,10 @@ class Patterns:
     project: str = ""
     by_id: dict[int, Pattern] = field(default_factory=dict)
     changed: set[int] = field(default_factory=set)
+    gone: set[int] = field(default_factory=set)
     kept: int = 0
+    _awaited: Counter[int] = field(default_factory=Counter)
+    _stored: set[int] = field(default_factory=set)
     _reserved: dict[tuple[Names, str], int] = field(default_factory=dict)
     _groups: dict[Names, list[int]] = field(default_factory=dict)
     _terms: dict[str, list[int]] = field(default_factory=dict)
@@ -56,7 +68,7 @@ class Patterns:
     _next: int = 1
 
     def __iter__(self) -> Iterator[Pattern]:
-        return iter(self.by_id.values())
+        return (pattern for pattern in self.by_id.values() if pattern.uses or pattern.stored)
 
     def load(self, patterns: Iterable[Pattern]) -> None:
         for pattern in patterns:
@@ -65,7 +77,14 @@ class Patterns:
     def reset(self) -> None:
         """Forget all records, to count again. Stored ones stay, others keep their numbers."""
         patterns = list(self)
-        for table in (self.by_id, self._groups, self._terms, self._goals, self.changed):
+        for table in (
+            self.by_id,
+            self._groups,
+            self._terms,
+            self._goals,
+            self.changed,
+            self._stored,
+        ):
             table.clear()
         self.load(fresh(pattern) for pattern in patterns if pattern.stored)
         for pattern in patterns:
@@ -73,51 +92,70 @@ class Patterns:
                 self._reserved[pattern.agent_sequence, pattern.goal] = pattern.id
                 self._next = max(self._next, pattern.id + 1)
 
-    def of_sequence(self, sequence: Names) -> list[Pattern]:
-        return [self.by_id[number] for number in self._groups.get(sequence, ())]
+    def assign(self, decision: Decision) -> Decision:
+        """The decision with its pattern, founded where none is alike, which waits for it: `add` it
+        or `release` it."""
+        number = 0
+        if decision.result != "partial" and decision.agents_used:
+            known = self._alike(decision.agents_used, decision.task_description)
+            number = known.id if known else self._found(decision)
+        self._awaited[number] += 1
+        return replace(decision, pattern=number)
+
+    def release(self, decision: Decision) -> None:
+        """It counts, or it never will: a pattern that nothing counts for or waits for goes."""
+        number = decision.pattern or 0
+        self._awaited[number] -= 1
+        if self._awaited[number] <= 0:
+            del self._awaited[number]
+            self._drop_if_unused(number)
 
     def add(self, decision: Decision) -> tuple[Pattern, bool] | None:
-        """The pattern that the decision counts for, and whether it founded it."""
-        if decision.result == "partial" or not decision.agents_used:
+        """Count a decision for its pattern; returns that, and whether it is the first one."""
+        if not decision.pattern:
             return None
-        sequence, founded = decision.agents_used, False
-        pattern = self._alike(sequence, decision.task_description)
+        pattern = self.by_id.get(decision.pattern)
         if pattern is None:
-            if decision.result != "success" or len(self._groups.get(sequence, ())) >= PER_SEQUENCE:
-                return None
-            pattern, founded = self._found(decision), True
-        count(pattern, decision)
+            pattern = self._begin(decision.pattern, decision)
+        founds = not pattern.uses and not pattern.stored
+        if founds:
+            self._name(pattern, decision)
+        count(pattern, decision, 1)
         self.changed.add(pattern.id)
-        return pattern, founded
+        return pattern, founds
 
-    def recount(self, sequence: Names, decisions: Iterable[Decision]) -> list[int]:
-        """Derive a sequence's patterns again from all its decisions; returns the numbers that went.
+    def remove(self, decision: Decision, first_of: Callable[[int], Decision | None]) -> None:
+        """Take a decision out of its pattern. `first_of` finds the first that is left of one."""
+        pattern = self.by_id.get(decision.pattern or 0)
+        if pattern is None:
+            return
+        count(pattern, decision, -1)
+        self.changed.add(pattern.id)
+        self._drop_if_unused(pattern.id)
+        if pattern.id in self.by_id and pattern.goal == decision.task_description:
+            self.rename(pattern.id, first_of)
 
-        Patterns that were stored on purpose stay; numbers of the same goals are kept.
-        """
-        old = self.of_sequence(sequence)
-        for pattern in old:
-            self._drop(pattern)
-        for pattern in old:
-            if pattern.stored:
-                self._keep(fresh(pattern))
-            else:
-                self._reserved[sequence, pattern.goal] = pattern.id
-        for decision in decisions:
-            self.add(decision)
-        for pattern in old:
-            self._reserved.pop((sequence, pattern.goal), None)
-        kept = {pattern.id for pattern in self.of_sequence(sequence)}
-        self.changed |= kept
-        return [pattern.id for pattern in old if pattern.id not in kept]
+    def rename(self, number: int, first_of: Callable[[int], Decision | None]) -> None:
+        """The first decision of a pattern may be another one now."""
+        pattern = self.by_id.get(number)
+        if pattern and not pattern.stored and (first := first_of(number)):
+            self._name(pattern, first)
 
-    def draft(self, goal: str, sequence: Names, moment: str) -> tuple[Pattern, bool]:
+    def unproven_by(self, asker: str) -> bool:
+        """Whether there are plans that nobody but this asker may see."""
+        stored = (self.by_id[number] for number in self._stored)
+        return any(p.stored_by == asker and not p.success_count for p in stored)
+
+    def draft(self, goal: str, sequence: Names, moment: str, by: str = "") -> tuple[Pattern, bool]:
         """A pattern to be stored on purpose, not yet kept: a known one, or (true) a new."""
-        same = [pattern for pattern in self.of_sequence(sequence) if pattern.goal == goal]
+        ours = (self.by_id[number] for number in self._groups.get(sequence, ()))
+        same = [pattern for pattern in ours if pattern.goal == goal]
         if same:
-            return msgspec.structs.replace(same[0], stored=True, updated_at=moment), False
+            by = same[0].stored_by if same[0].stored else by
+            return replace(same[0], stored=True, stored_by=by, updated_at=moment), False
         self._next += 1
-        return _new(self._next - 1, goal, sequence, moment, stored=True), True
+        drafted = _new(self._next - 1, goal, sequence, moment)
+        return replace(drafted, stored=True, stored_by=by), True
 
     def keep(self, drafted: Pattern) -> None:
         """Take a drafted pattern in; what was counted meanwhile stays counted."""
@@ -129,18 +167,20 @@ class Patterns:
         known.dependencies = drafted.dependencies
         known.parallel_groups = drafted.parallel_groups
         known.stored, known.updated_at = True, drafted.updated_at
+        known.stored_by = drafted.stored_by
+        self._stored.add(known.id)
 
-    def near(self, text: str, most: int = 50) -> list[tuple[Pattern, float]]:
-        """Offered patterns that share a term with the text, most alike first."""
+    def near(self, text: str, offers: Offers = is_offered) -> list[tuple[Pattern, float]]:
+        """Patterns that may be offered and share a term with the text, most alike first."""
         task = self.read(text)
         cosines = self._cosines(task)
-        offered = [number for number in cosines if is_offered(self.by_id[number])]
-        closest = sorted(offered, key=lambda number: (-cosines[number], number))[:most]
+        offered = [number for number in cosines if offers(self.by_id[number])]
+        closest = sorted(offered, key=lambda number: (-cosines[number], number))[:MOST_NEAR]
         found = [(self.by_id[number], self._similarity(number, text, task)) for number in closest]
         return sorted(found, key=lambda pair: (-pair[1], pair[0].id))
 
-    def vote(self, text: str) -> tuple[Pattern, float] | None:
-        """The offered pattern of the sequence that the NEAREST goals of all patterns speak for."""
+    def vote(self, text: str, offers: Offers = is_offered) -> tuple[Pattern, float] | None:
+        """The pattern that may be offered of the sequence that the NEAREST goals speak for."""
         cosines = self._cosines(self.read(text))
         nearest = sorted(cosines, key=lambda number: (-cosines[number], number))[:NEAREST]
         weight = VOTE_PRIOR + sum(cosines[number] ** 2 for number in nearest)
@@ -150,7 +190,8 @@ class Patterns:
             share = cosines[number] ** 2 * pattern.success_rate / weight
             votes[pattern.agent_sequence] = votes.get(pattern.agent_sequence, 0.0) + share
         for sequence in sorted(votes, key=lambda names: (-votes[names], names)):
-            offered = [p for p in self.of_sequence(sequence) if is_offered(p) and p.id in cosines]
+            ours = (self.by_id[number] for number in self._groups[sequence] if number in cosines)
+            offered = list(filter(offers, ours))
             if votes[sequence] >= LEAST_VOTE and offered:
                 return max(offered, key=lambda p: (cosines[p.id], -p.id)), votes[sequence]
         return None
@@ -176,7 +217,7 @@ class Patterns:
     def _alike(self, sequence: Names, text: str) -> Pattern | None:
         """The pattern with this goal, or the one most alike; equal ones by their goals."""
         task, found = self.read(text), list[tuple[float, str, Pattern]]()
-        for number in self._groups.get(sequence, ()):
+        for number in self._closest(sequence, task):
             pattern = self.by_id[number]
             if pattern.goal == text:
                 return pattern
@@ -193,12 +234,43 @@ class Patterns:
             return 1.0
         return similarity(text, goal, task.terms, self._goals[number], least)
 
-    def _found(self, decision: Decision) -> Pattern:
-        goal, sequence = decision.task_description, decision.agents_used
-        number = self._reserved.pop((sequence, goal), self._next)
-        pattern = _new(number, goal, sequence, decision.timestamp)
+    def _closest(self, sequence: Names, task: Task) -> list[int]:
+        """Those of the sequence that share most terms with the task; not more than PER_SEQUENCE,
+        however many were stored."""
+        ours, terms = self._groups.get(sequence, []), task.terms
+        if len(ours) <= PER_SEQUENCE:
+            return ours
+        shared = {number: len(terms.intersection(self._goals[number])) for number in ours}
+        return sorted(ours, key=lambda number: (-shared[number], number))[:PER_SEQUENCE]
+
+    def _found(self, decision: Decision) -> int:
+        """The number of a new pattern; 0 where the decision founds none."""
+        sequence = decision.agents_used
+        if decision.result != "success" or len(self._groups.get(sequence, ())) >= PER_SEQUENCE:
+            return 0
+        number = self._reserved.pop((sequence, decision.task_description), self._next)
+        return self._begin(number, decision).id
+
+    def _begin(self, number: int, decision: Decision) -> Pattern:
+        goal, moment = decision.task_description, decision.timestamp
+        pattern = _new(number, goal, decision.agents_used, moment)
         self._keep(pattern)
+        self.gone.discard(number)
         return pattern
+
+    def _name(self, pattern: Pattern, first: Decision) -> None:
+        """Give it the goal of its first decision."""
+        if pattern.goal != first.task_description:
+            self._drop(pattern)
+            pattern.goal, pattern.created_at = first.task_description, first.timestamp
+            self._keep(pattern)
+            self.changed.add(pattern.id)
+
+    def _drop_if_unused(self, number: int) -> None:
+        pattern = self.by_id.get(number)
+        if pattern and not pattern.uses and not pattern.stored and not self._awaited.get(number):
+            self._drop(pattern)
+            self.gone.add(number)
 
     def _keep(self, pattern: Pattern) -> None:
         pattern.project = self.project
@@ -208,18 +280,23 @@ class Patterns:
         for term in self._goals[pattern.id]:
             self._terms.setdefault(term, []).append(pattern.id)
         self._next = max(self._next, pattern.id + 1)
+        if pattern.stored:
+            self._stored.add(pattern.id)
 
     def _drop(self, pattern: Pattern) -> None:
         del self.by_id[pattern.id]
         self.changed.discard(pattern.id)
+        self._stored.discard(pattern.id)
         self._groups[pattern.agent_sequence].remove(pattern.id)
+        if not self._groups[pattern.agent_sequence]:
+            del self._groups[pattern.agent_sequence]
         for term in self._goals.pop(pattern.id):
             self._terms[term].remove(pattern.id)
             if not self._terms[term]:
                 del self._terms[term]
 
 
-def _new(number: int, goal: str, sequence: Names, moment: str, stored: bool = False) -> Pattern:
+def _new(number: int, goal: str, sequence: Names, moment: str) -> Pattern:
     return Pattern(
         id=number,
         goal=goal,
@@ -227,22 +304,21 @@ def _new(number: int, goal: str, sequence: Names, moment: str, stored: bool = Fa
         parallel_groups=[[agent] for agent in dict.fromkeys(sequence)],
         created_at=moment,
         updated_at=moment,
-        stored=stored,
     )
 
 
-def count(pattern: Pattern, decision: Decision) -> None:
-    """Add one use to the pattern's record."""
+def count(pattern: Pattern, decision: Decision, sign: int) -> None:
+    """Add one use to the pattern's record, or take it out again."""
     if decision.result == "success":
-        pattern.success_count += 1
+        pattern.success_count += sign
     else:
-        pattern.failure_count += 1
-    if decision.duration_ms is not None:
-        pattern.duration_total += decision.duration_ms
-        pattern.duration_count += 1
-    if decision.tokens_saved is not None:
-        pattern.tokens_total += decision.tokens_saved
-        pattern.tokens_count += 1
+        pattern.failure_count += sign
+    if decision.duration_ms is not None and decision.duration_ms <= MOST_AVERAGED:
+        pattern.duration_us += sign * round(decision.duration_ms * 1000)
+        pattern.duration_count += sign
+    if decision.tokens_saved is not None and decision.tokens_saved <= MOST_AVERAGED:
+        pattern.tokens_total += sign * decision.tokens_saved
+        pattern.tokens_count += sign
     pattern.updated_at = max(pattern.updated_at, decision.timestamp)
 
 
@@ -257,6 +333,7 @@ def fresh(pattern: Pattern) -> Pattern:
         created_at=pattern.created_at,
         updated_at=pattern.created_at,
         stored=pattern.stored,
+        stored_by=pattern.stored_by,
         project=pattern.project,
     )
 
@@ -273,3 +350,26 @@ def best(found: Sequence[tuple[Pattern, float]]) -> list[tuple[Pattern, float]]:
 
 def _rate(pattern: Pattern) -> float:
     return pattern.success_rate if pattern.uses else 0.5
+
+
+def differing(kept: Iterable[Pattern], again: Iterable[Pattern]) -> list[str]:
+    """Sentences about what a recount makes of patterns that were kept."""
+    before, after = records_of(kept), records_of(again)
+    numbers = sorted(number for number in before | after if before.get(number) != after.get(number))
+    said = [(after.get(number) or before[number]) for number in numbers]
+    return [
+        f"the pattern '{goal}' of {', '.join(agents)} differs from a recount"
+        for goal, agents, *_ in said
+    ]
+
+
+def records_of(patterns: Iterable[Pattern]) -> dict[int, tuple[Any, ...]]:
+    """What two sets of patterns must agree in: the goal, the sequence and the record of each."""
+    return {pattern.id: _record(pattern) for pattern in patterns}
+
+
+def _record(pattern: Pattern) -> tuple[Any, ...]:
+    what = (pattern.goal, pattern.agent_sequence, pattern.stored, pattern.stored_by)
+    uses = (pattern.success_count, pattern.failure_count)
+    durations = (min(pattern.duration_us, EXACT), pattern.duration_count)
+    return (*what, *uses, *durations, pattern.tokens_total, pattern.tokens_count)

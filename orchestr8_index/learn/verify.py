@@ -12,12 +12,12 @@ from msgspec import UNSET, Struct
 from ..errors import InvalidParams
 from ..records import Decision, Pattern
 from ..reports import ForgetQuery
-from ..store import ledger, schema
+from ..store import chain, ledger, schema
 from ..store.store import Store
 from ..text import Terms
 from .experience import Memory
 from .outcomes import Outcomes
-from .patterns import Patterns, is_offered, is_retired
+from .patterns import Patterns, differing, is_offered, is_retired
 
 
 class Verdict(Struct, frozen=True):
@@ -36,7 +36,10 @@ class Verdict(Struct, frozen=True):
 def verify(outcomes: Outcomes) -> Verdict:
     """Compare everything derived with a recount from scratch. `outcomes` has been opened."""
     memory, patterns, altered, counted = _recount(outcomes.store.reader, outcomes)
-    strange = schema.strangers(outcomes.store.reader)
+    reader = outcomes.store.reader
+    strange = schema.strangers(reader)
+    if schema.version(reader) == len(schema.MIGRATIONS) and not strange:
+        strange += chain.breaks(reader)
     differences = strange + outcomes.counts.bent + _differences(outcomes, memory, patterns)
     return Verdict(counted, len(list(patterns)), altered, differences)
 
@@ -54,29 +57,14 @@ def _recount(
         if not intact:
             altered.append(decision.id)
         memory.add(decision)
-        patterns.add(decision)
+        patterns.add(decision if decision.pattern is not None else patterns.assign(decision))
     return memory, patterns, altered, counted
 
 
 def _differences(outcomes: Outcomes, memory: Memory, patterns: Patterns) -> list[str]:
     kept, again = outcomes.memory.counted(), memory.counted()
     found = [f"the {name} differ from a recount" for name in kept if kept[name] != again[name]]
-    kept_records, records = records_of(outcomes.patterns), records_of(patterns)
-    for agents, goal in sorted({**kept_records, **records}):
-        if kept_records.get((agents, goal)) != records.get((agents, goal)):
-            found += [f"the pattern '{goal}' of {', '.join(agents)} differs from a recount"]
-    return found
-
-
-def records_of(patterns: Patterns) -> dict[tuple[tuple[str, ...], str], tuple[object, ...]]:
-    """What two sets of patterns must agree in: the record of each goal of a sequence."""
-    return {(pattern.agent_sequence, pattern.goal): _record(pattern) for pattern in patterns}
-
-
-def _record(pattern: Pattern) -> tuple[object, ...]:
-    uses = (pattern.success_count, pattern.failure_count, pattern.stored)
-    durations = (round(pattern.duration_total, 3), pattern.duration_count)
-    return (*uses, *durations, pattern.tokens_total, pattern.tokens_count)
+    return found + differing(outcomes.patterns, patterns)
 
 
 class EntryRecord(Struct, frozen=True):
@@ -119,21 +107,27 @@ def read_only(store: Store, project: str = "") -> Outcomes:
     return outcomes
 
 
+def reported_by(outcomes: Outcomes, key: str) -> list[Decision]:
+    """The decisions that a key reported, by its name or its id."""
+    where = ledger.among(None, None, key)
+    return list(ledger.decisions(outcomes.store.reader, among=where))
+
+
 def in_time_order(outcomes: Outcomes) -> Iterator[Decision]:
     """Every decision, in the order in which it was reported, wherever it is taken to."""
     every = ledger.decisions(outcomes.store.reader, 0, outcomes.project)
     return (msgspec.structs.replace(decision, project=UNSET) for decision in every)
 
 
-def chooser(chosen: ForgetQuery) -> Callable[[Decision], bool]:
-    """Whether a decision is to be forgotten. Raises InvalidParams for a wrong date."""
-    if chosen.before is not None:
-        moment = _moment(chosen.before)
-        return lambda decision: decision.timestamp < moment
-    if chosen.agent is not None:
-        agent = chosen.agent
-        return lambda decision: _names(agent, (*decision.agents_used, decision.resolved_by))
-    return lambda decision: decision.task_id == chosen.task_id
+def chooser(chosen: ForgetQuery) -> tuple[Callable[[Decision], bool], ledger.Where]:
+    """Whether a decision is to be forgotten, and where to look. Raises InvalidParams for a wrong
+    date."""
+    moment = None if chosen.before is None else _moment(chosen.before)
+    among = ledger.among(chosen.task_id, moment, chosen.by)
+    if chosen.agent is None:
+        return lambda decision: True, among
+    agent = chosen.agent
+    return lambda decision: _names(agent, (*decision.agents_used, decision.resolved_by)), among
 
 
 def _names(agent: str, used: Iterable[str]) -> bool:

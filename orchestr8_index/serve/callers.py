@@ -22,7 +22,8 @@ class Caller(Struct, frozen=True):
     `agent` is what a caller without a key calls itself; `tree` the folder that it works in;
     `project` the one that it names. `own`: a program of this very user, who is believed what
     folders there are. `share`: how much of a bound its kind may take; the hooks and the command
-    line come through a little longer than all others.
+    line come through a little longer than all others. `ident`: the key's id, which no later key of
+    that name has; "" without one, and for the command line of this user.
     """
 
     name: str = "local"
@@ -33,6 +34,7 @@ class Caller(Struct, frozen=True):
     share: float = 0.9
     project: str = ""
     own: bool = False
+    ident: str = ""
 
     @property
     def label(self) -> str:

@@ -131,7 +131,7 @@ def _encoded(method: Method, result: Any) -> bytes:
 
 async def _cached(state: State, method: Method, params: Any) -> bytes:
     encoded = msgspec.json.encode(params)
-    key = (method.name, _digest(encoded), state.stamp(method.about))
+    key = (method.name, _digest(encoded + _view(state)), state.stamp(method.about))
     started, cached = time.perf_counter(), _cache(state, method).get(key)
     answer = await _compute(state, method, params, key) if cached is None else cached
     state.recent.note(method.name, encoded)
@@ -161,6 +161,13 @@ async def _compute(state: State, method: Method, params: Any, key: Key) -> bytes
     hit = {**result, "cache_hit": True} if _says_cache_hit(result) else result
     _cache(state, method).put(key, answer if hit is result else _encoded(method, hit))
     return answer
+
+
+def _view(state: State) -> bytes:
+    """What is known to this caller alone, and to no cached answer of another."""
+    asker, outcomes = caller.get().ident, state.store.ready if state.store else None
+    alone = outcomes is not None and asker and outcomes.patterns.unproven_by(asker)
+    return asker.encode() if alone else b""
 
 
 def _cache(state: State, method: Method) -> AnswerCache:

@@ -31,7 +31,7 @@ def health(state: State) -> dict[str, Any]:
         "memory_mb": memory_mb(),
         "cache": cache_figures(state),
         "database": database(state),
-        "indexes": {**entries, "patterns": len(offered(_outcomes(state)))},
+        "indexes": {**entries, "patterns": len(offered(state))},
         "version": __version__,
         "generation": manifest.generation if manifest else 0,
         "build_ms": manifest.build_ms if manifest else 0,
@@ -80,7 +80,7 @@ def metrics(state: State) -> dict[str, Any]:
         },
         "performance": counted.performance(),
         "cache": {**cache_figures(state), "renewed": renewed},
-        "patterns": _patterns(outcomes),
+        "patterns": _patterns(state),
         "errors": {"by_code": {str(code): n for code, n in sorted(counted.errors.items())}},
         "latency_ms": {name: took.summary() for name, took in sorted(counted.durations.items())},
         "memory": {"rss_mb": sample.memory_mb},
@@ -89,7 +89,7 @@ def metrics(state: State) -> dict[str, Any]:
         "store": _store(state),
         "learning": {
             "patterns_known": len(list(outcomes.patterns)) if outcomes else 0,
-            "patterns_offered": len(offered(outcomes)),
+            "patterns_offered": len(offered(state)),
             "revision": max(0, state.store.revision) if state.store else 0,
         },
         "coordination": state.shared.figures if state.shared else {},
@@ -128,8 +128,8 @@ def _store(state: State) -> dict[str, Any]:
     }
 
 
-def _patterns(outcomes: Outcomes | None) -> dict[str, float]:
-    patterns = offered(outcomes)
+def _patterns(state: State) -> dict[str, float]:
+    patterns = offered(state)
     rates = [pattern.success_rate for pattern in patterns if pattern.uses]
     average = round(sum(rates) / len(rates), 4) if rates else 0
     return {"total": len(patterns), "avg_success_rate": average}

@@ -38,6 +38,11 @@ class Key(Struct, frozen=True):
     hash: str
     created_at: str
 
+    @property
+    def ident(self) -> str:
+        """Tells it from an earlier key of that name."""
+        return f"{self.name}#{self.hash[:8]}"
+
 
 class KeyFile:
     """What the command line changes; every change is one rename."""
@@ -130,7 +135,7 @@ class Keys:
         holder = self._holder(given)
         if holder is None and self._reload_if_changed():
             holder = self._holder(given)
-        return Caller(holder.name, holder.scope) if holder else None
+        return Caller(holder.name, holder.scope, ident=holder.ident) if holder else None
 
     def _holder(self, given: str) -> Key | None:
         holder = None

@@ -10,8 +10,8 @@ import msgspec
 from ..catalog.index import Index, Segment
 from ..errors import StoreUnavailable
 from ..learn.credit import credits
-from ..learn.outcomes import Outcomes
-from ..learn.patterns import best, missing_agents
+from ..learn.outcomes import Reporter
+from ..learn.patterns import best, is_offered, missing_agents
 from ..learn.plan import check_dependencies, check_groups, derive_groups
 from ..learn.verify import chooser
 from ..places import call_of
@@ -19,7 +19,9 @@ from ..records import Kind, Pattern
 from ..reports import EntryChange, ForgetQuery, PatternGoal, PatternSearch, PatternStore, Report
 from ..search.candidates import by_name
 from ..search.rank import rank
-from ..store.ledger import mean, moment
+from ..store.ledger import moment
+from ..store.plans import mean
+from .callers import caller
 from .projectstore import ProjectStore
 from .state import State
 from .storekeeper import StoreKeeper
@@ -32,7 +34,8 @@ async def cache_decision(state: State, report: Report) -> dict[str, Any]:
     index, outcomes = state.index, await store_of(state).outcomes()
     full = report.receipt == "full"
     before = _ranks(state, index, report) if full else {}
-    applied = await outcomes.report(report, _resolver(index), moment(report.occurred_at))
+    at = moment(report.occurred_at)
+    applied = await outcomes.report(report, _resolver(index), at, _reporter())
     receipt = applied.receipt
     if full:
         after = _ranks(state, index, report)
@@ -61,39 +64,42 @@ async def store_pattern(state: State, given: PatternStore) -> dict[str, Any]:
         groups = [list(map(names, group)) for group in given.parallel_groups]
         check_groups(sequence, dependencies, groups)
     outcomes = await store_of(state).outcomes()
-    pattern, created = await outcomes.store_pattern(given.goal, sequence, dependencies, groups)
-    return {"pattern_id": pattern.id, "created": created}
+    by = _reporter()
+    pattern, created = await outcomes.store_pattern(given.goal, sequence, dependencies, groups, by)
+    unknown = missing_agents(pattern, state.index.segments["agent"].position.__contains__)
+    return {"pattern_id": pattern.id, "created": created, "unknown": unknown}
 
 
 async def get_pattern(state: State, query: PatternGoal) -> dict[str, Any] | None:
     """The best pattern alike enough, else the one that the nearest past goals vote for."""
     outcomes = await store_of(state).outcomes()
     text = " ".join(filter(None, (query.context, query.goal)))
-    near = [pair for each in {text, query.goal} for pair in outcomes.patterns.near(each)]
+    offers = _offers(state)
+    near = [pair for each in {text, query.goal} for pair in outcomes.patterns.near(each, offers)]
     alike = [(pattern, similarity) for pattern, similarity in near if similarity >= ENOUGH]
     if alike:
         pattern, similarity = best(alike)[0]
-        return _result(state, pattern, similarity, "similarity")
-    voted = outcomes.patterns.vote(text)
+        return _result(pattern, similarity, "similarity")
+    voted = outcomes.patterns.vote(text, offers)
     if voted is None:
         return None
     similarity = max((share for p, share in near if p.id == voted[0].id), default=0.0)
-    return _result(state, voted[0], similarity, "vote")
+    return _result(voted[0], similarity, "vote")
 
 
 async def find_patterns(state: State, query: PatternSearch) -> list[dict[str, Any]]:
     """All patterns whose goal is alike enough, best first."""
     outcomes = await store_of(state).outcomes()
-    near = outcomes.patterns.near(query.goal)
+    near = outcomes.patterns.near(query.goal, _offers(state))
     alike = best([(p, share) for p, share in near if share >= query.min_similarity])
-    return [_result(state, p, share, "similarity") for p, share in alike[: query.limit]]
+    return [_result(p, share, "similarity") for p, share in alike[: query.limit]]
 
 
 async def forget_decisions(state: State, query: ForgetQuery) -> dict[str, int]:
     """Remove decisions and all that was learnt from them. Raises InvalidParams for a wrong date."""
-    choose = chooser(query)
+    choose, among = chooser(query)
     outcomes = await store_of(state).outcomes()
-    return {"forgotten": await outcomes.forget(choose)}
+    return {"forgotten": await outcomes.forget(choose, among)}
 
 
 def store_of(state: State) -> StoreKeeper | ProjectStore:
@@ -103,16 +109,32 @@ def store_of(state: State) -> StoreKeeper | ProjectStore:
     return state.store
 
 
-def offered(outcomes: Outcomes | None) -> list[Pattern]:
-    """The patterns that a question may get, for /health and /metrics."""
-    from ..learn.patterns import is_offered
+def offered(state: State) -> list[Pattern]:
+    """The patterns that a question of this caller may get, for /health and /metrics."""
+    outcomes = state.store.ready if state.store else None
+    return list(filter(_offers(state), outcomes.patterns)) if outcomes else []
 
-    return [pattern for pattern in outcomes.patterns if is_offered(pattern)] if outcomes else []
+
+def _offers(state: State) -> Callable[[Pattern], bool]:
+    """Whether the caller may be offered a pattern: it worked, or is the caller's own; and all of
+    its agents exist."""
+    asker, index = caller.get().ident, state.refresh.index
+    agents = index.segments["agent"].position if index else {}
+
+    def offers(pattern: Pattern) -> bool:
+        return is_offered(pattern, asker) and all(name in agents for name in pattern.agent_sequence)
+
+    return offers
 
 
-def _result(state: State, pattern: Pattern, similarity: float, by: str) -> dict[str, Any]:
-    index = state.refresh.index
-    result: dict[str, Any] = {
+def _reporter() -> Reporter:
+    asks = caller.get()
+    return Reporter(asks.ident, is_admin=asks.right == "admin")
+
+
+def _result(pattern: Pattern, similarity: float, by: str) -> dict[str, Any]:
+    storer = pattern.stored_by.partition("#")[0] or "local"
+    return {
         "pattern": {
             "id": pattern.id,
             "goal": pattern.goal,
@@ -125,16 +147,13 @@ def _result(state: State, pattern: Pattern, similarity: float, by: str) -> dict[
             "avg_tokens_saved": mean(pattern.tokens_total, pattern.tokens_count),
             "created_at": pattern.created_at,
             "updated_at": pattern.updated_at,
+            "stored_by": storer if pattern.stored else "",
         },
         "success_rate": round(pattern.success_rate, 4),
         "similarity": round(similarity, 4),
         "task_count": pattern.uses,
         "matched_by": by,
     }
-    agents = index.segments["agent"] if index else None
-    if agents and (gone := missing_agents(pattern, agents.position.__contains__)):
-        result["missing_agents"] = gone
-    return result
 
 
 def _resolver(index: Index) -> Callable[[Kind, str], str | None]:

@@ -50,6 +50,8 @@ class ProjectStore:
         except sqlite3.Error as error:
             self.keeper.failed(error)
             raise StoreUnavailable("The store cannot be read.") from None
+        if outcomes.counts.unassigned:
+            await store.write(outcomes.counts.assign_all)
         self._outcomes = outcomes
         return outcomes
 

@@ -155,6 +155,7 @@ class StoreKeeper:
         store.prepare(lambda connection: ledger.adopt(connection, self.heir or key))
         outcomes = Outcomes(store, self.terms, ledger.name_of_project(store.reader, key))
         outcomes.load()
+        store.prepare(outcomes.counts.assign_all)
         return outcomes
 
     async def _bind(

@@ -1,33 +1,31 @@
-"""The SQL that writes decisions, patterns and checkpoints, and reads them back."""
+"""The SQL that writes decisions and checkpoints, and reads them back."""
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import UNSET
 
-from ..records import Decision, Pattern, Result
+from ..records import Decision, Result
 from ..reports import MOST_COUNTED
+from . import chain
 
 _COLUMNS = (
     "id, task_id, task_description, agents_used, result, duration_ms, tokens_saved, timestamp, "
-    "resolved_by, skills_used, workflows_used, model, caller, unknown, project"
+    "resolved_by, skills_used, workflows_used, model, caller, unknown, project, reporter, pattern"
 )
-_PATTERN = (
-    "id, goal, agent_sequence, dependencies, parallel_groups, success_count, failure_count, "
-    "avg_duration_ms, avg_tokens_saved, created_at, updated_at, stored, "
-    "duration_total, duration_count, tokens_total, tokens_count, project"
-)
-_OF_LISTS = ("agent_sequence", "dependencies", "parallel_groups")
 _LISTS = msgspec.json.Decoder(tuple[str, ...])
 _RESULTS = get_args(Result)
 T = TypeVar("T", int, float)
+Where = tuple[str, tuple[Any, ...]]
+"""A condition of SQL and its values."""
+EVERYWHERE: Where = ("1", ())
 
 
 def now() -> str:
@@ -43,8 +41,16 @@ def moment(seconds: float | None) -> str:
 
 
 def digest_of(decision: Decision) -> str:
-    """A digest over everything that the decision says, its number included."""
-    return hashlib.sha256(msgspec.msgpack.encode(decision)).hexdigest()[:32]
+    """A digest over everything that the decision says, its number included.
+
+    What an earlier version did not keep is left out where it is not there: its digests hold.
+    """
+    said = msgspec.to_builtins(decision)
+    if not decision.reporter:
+        del said["reporter"]
+    if decision.pattern is None:
+        del said["pattern"]
+    return hashlib.sha256(msgspec.msgpack.encode(said)).hexdigest()[:32]
 
 
 # --- decisions ---------------------------------------------------------------------------------
@@ -53,12 +59,16 @@ def digest_of(decision: Decision) -> str:
 def insert_decision(connection: sqlite3.Connection, decision: Decision) -> Decision | None:
     """Returns the decision with its number; None when there is one of this task already."""
     numbered = msgspec.structs.replace(decision, id=last_number(connection) + 1)
+    digest = digest_of(numbered)
     inserted = connection.execute(
-        f"INSERT INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(16)}) "
+        f"INSERT INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(18)}) "
         "ON CONFLICT (project, task_id) DO NOTHING",
-        (*_row(numbered), digest_of(numbered)),
+        (*_row(numbered), digest),
     )
-    return numbered if inserted.rowcount else None
+    if not inserted.rowcount:
+        return None
+    chain.append(connection, chain.REPORT, numbered.id, digest)
+    return numbered
 
 
 def last_number(connection: sqlite3.Connection) -> int:
@@ -72,18 +82,22 @@ def last_number(connection: sqlite3.Connection) -> int:
 
 def put_back(connection: sqlite3.Connection, decision: Decision) -> None:
     """A decision under the number that it has; one of the same task makes way."""
+    digest = digest_of(decision)
     connection.execute(
-        f"INSERT OR REPLACE INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(16)})",
-        (*_row(decision), digest_of(decision)),
+        f"INSERT OR REPLACE INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(18)})",
+        (*_row(decision), digest),
     )
+    chain.append(connection, chain.REPORT, decision.id, digest)
 
 
 def replace_decision(connection: sqlite3.Connection, decision: Decision) -> Decision:
     """Amend the row with the decision's number; the checkpoint no longer holds."""
     names = [name.strip() for name in _COLUMNS.split(",")][1:]
     sets = ", ".join(f"{name} = ?" for name in [*names, "digest"])
-    values = (*_row(decision)[1:], digest_of(decision), decision.id)
+    digest = digest_of(decision)
+    values = (*_row(decision)[1:], digest, decision.id)
     connection.execute(f"UPDATE decision_history SET {sets} WHERE id = ?", values)
+    chain.append(connection, chain.AMEND, decision.id, digest)
     drop_checkpoint(connection, decision.project or "")
     return decision
 
@@ -92,9 +106,35 @@ def delete_decisions(
     connection: sqlite3.Connection, numbers: Sequence[int], project: str | None = None
 ) -> None:
     """Those with these numbers; the checkpoint of their project, or of all, no longer holds."""
-    rows = [(number,) for number in numbers]
-    connection.executemany("DELETE FROM decision_history WHERE id = ?", rows)
+    for number in numbers:
+        sql = "DELETE FROM decision_history WHERE id = ? RETURNING digest"
+        for (digest,) in connection.execute(sql, (number,)).fetchall():
+            chain.append(connection, chain.FORGET, number, digest)
     drop_checkpoint(connection, project)
+
+
+def forget(
+    connection: sqlite3.Connection,
+    chosen: Callable[[Decision], bool],
+    among: Where,
+    project: str = "",
+) -> list[Decision]:
+    """Remove a project's chosen decisions, looked for where `among` holds; returns them."""
+    gone = list(filter(chosen, decisions(connection, 0, project, among)))
+    if gone:
+        delete_decisions(connection, [decision.id for decision in gone], project)
+    return gone
+
+
+def among(task_id: str | None, before: str | None, by: str | None) -> Where:
+    """Where to look for the decisions of a task, before a moment, or of a key: by an index."""
+    if task_id is not None:
+        return "task_id = ?", (task_id,)
+    if before is not None:
+        return "timestamp < ?", (before,)
+    if by is not None:
+        return "reporter = ? OR (reporter >= ? AND reporter < ?)", (by, f"{by}#", f"{by}$")
+    return EVERYWHERE
 
 
 def find_decision(
@@ -107,21 +147,23 @@ def find_decision(
 
 
 def decisions(
-    connection: sqlite3.Connection, after: int = 0, project: str | None = None
+    connection: sqlite3.Connection,
+    after: int = 0,
+    project: str | None = None,
+    among: Where = EVERYWHERE,
 ) -> Iterator[Decision]:
     """A project's decisions, or all, with a number above `after`, in the order of their making."""
-    where, values = _within(project)
-    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE {where}id > ? ORDER BY id"
-    return map(_decision, connection.execute(sql, (*values, after)))
-
-
-def decisions_of(
-    connection: sqlite3.Connection, sequence: tuple[str, ...], last: int, project: str = ""
-) -> Iterator[Decision]:
-    """A project's decisions of one sequence of agents with a number up to `last`, in order."""
-    where = "project = ? AND agents_used = ? AND id <= ? ORDER BY id"
+    where, values = within(project)
+    where = f"{where}id > ? AND ({among[0]}) ORDER BY id"
     sql = f"SELECT {_COLUMNS} FROM decision_history WHERE {where}"
-    return map(_decision, connection.execute(sql, (project, _json(sequence), last)))
+    return map(_decision, connection.execute(sql, (*values, after, *among[1])))
+
+
+def first_of(connection: sqlite3.Connection, pattern: int, project: str) -> Decision | None:
+    """The first decision that counts for a pattern."""
+    where = "project = ? AND pattern = ? ORDER BY id LIMIT 1"
+    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE {where}"
+    return next(map(_decision, connection.execute(sql, (project, pattern))), None)
 
 
 def checked_decisions(
@@ -131,8 +173,8 @@ def checked_decisions(
     project: str | None = None,
 ) -> Iterator[tuple[Decision, bool]]:
     """(decision, whether its row is as it was written), in the order of their numbers."""
-    within, values = _within(project)
-    where = f"WHERE {within}id > ? AND id <= ? ORDER BY id"
+    of, values = within(project)
+    where = f"WHERE {of}id > ? AND id <= ? ORDER BY id"
     sql = f"SELECT {_COLUMNS}, digest FROM decision_history {where}"
     for *row, digest in connection.execute(sql, (*values, after, last)):
         decision = _decision(row)
@@ -141,12 +183,13 @@ def checked_decisions(
 
 def count_decisions(connection: sqlite3.Connection, project: str | None = None) -> int:
     """How many a project has now, or all have."""
-    where, values = _within(project)
+    where, values = within(project)
     sql = f"SELECT count(*) FROM decision_history WHERE {where}1"
     return int(connection.execute(sql, values).fetchone()[0])
 
 
-def _within(project: str | None) -> tuple[str, tuple[str, ...]]:
+def within(project: str | None) -> tuple[str, tuple[str, ...]]:
+    """The beginning of a condition: rows of a project, or of all."""
     return ("", ()) if project is None else ("project = ? AND ", (project,))
 
 
@@ -155,18 +198,20 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.id,
         decision.task_id,
         decision.task_description,
-        _json(decision.agents_used),
+        to_json(decision.agents_used),
         decision.result,
         decision.duration_ms,
         decision.tokens_saved,
         decision.timestamp,
         decision.resolved_by,
-        _json(decision.skills_used),
-        _json(decision.workflows_used),
+        to_json(decision.skills_used),
+        to_json(decision.workflows_used),
         decision.model,
         decision.caller,
-        _json(decision.unknown),
+        to_json(decision.unknown),
         decision.project or "",
+        decision.reporter,
+        decision.pattern,
     )
 
 
@@ -188,6 +233,8 @@ def _decision(row: Sequence[Any]) -> Decision:
         caller=str(row[12]),
         unknown=read_names(row[13]),
         project=str(row[14]) or UNSET,
+        reporter=str(row[15]),
+        pattern=_counted(row[16], int),
     )
 
 
@@ -201,107 +248,6 @@ def read_names(text: Any) -> tuple[str, ...]:
         return _LISTS.decode(text)
     except (msgspec.MsgspecError, TypeError):
         return ()
-
-
-# --- patterns ----------------------------------------------------------------------------------
-
-
-def write_patterns(connection: sqlite3.Connection, patterns: Sequence[Pattern]) -> None:
-    connection.executemany(
-        f"INSERT OR REPLACE INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(17)})",
-        [_pattern_row(pattern) for pattern in patterns],
-    )
-
-
-def define_pattern(connection: sqlite3.Connection, pattern: Pattern) -> bool:
-    """Write what was stored on purpose; the record of one that is there stays as it is.
-
-    Returns whether there are decisions of its sequence: the checkpoint no longer holds then.
-    """
-    row = _pattern_row(pattern)
-    connection.execute(
-        f"INSERT INTO orchestration_patterns ({_PATTERN}) VALUES ({marks(17)}) "
-        "ON CONFLICT (project, id) DO UPDATE SET dependencies = excluded.dependencies, "
-        "parallel_groups = excluded.parallel_groups, stored = 1, updated_at = excluded.updated_at",
-        (*row[:5], 0, 0, None, None, *row[9:12], 0.0, 0, 0, 0, pattern.project),
-    )
-    sql = "SELECT EXISTS (SELECT 1 FROM decision_history WHERE project = ? AND agents_used = ?)"
-    of = pattern.project, _json(pattern.agent_sequence)
-    if not connection.execute(sql, of).fetchone()[0]:
-        return False
-    drop_checkpoint(connection, pattern.project)
-    return True
-
-
-def clear_patterns(connection: sqlite3.Connection, project: str = "") -> None:
-    connection.execute("DELETE FROM orchestration_patterns WHERE project = ?", (project,))
-
-
-def delete_patterns(
-    connection: sqlite3.Connection, numbers: Sequence[int], project: str = ""
-) -> None:
-    rows = [(project, number) for number in numbers]
-    connection.executemany("DELETE FROM orchestration_patterns WHERE project = ? AND id = ?", rows)
-
-
-def patterns(
-    connection: sqlite3.Connection, project: str | None = None
-) -> tuple[list[Pattern], list[str]]:
-    """All of a project that can be read, and sentences about rows that say what no pattern can. Of
-    one that was
-    stored on purpose the goal and the agents are kept where these are whole."""
-    found: list[Pattern] = []
-    bent: list[str] = []
-    where, values = _within(project)
-    sql = f"SELECT {_PATTERN} FROM orchestration_patterns WHERE {where}1 ORDER BY id"
-    for row in connection.execute(sql, values):
-        pattern = _pattern(row)
-        if pattern is None:
-            bent.append(f"the row of pattern {row[0]} cannot be read")
-            pattern = _pattern(
-                (*row[:3], "{}", "[]", 0, 0, 0, 0, "", "", row[11], 0.0, 0, 0, 0, row[16])
-            )
-        if pattern is not None:
-            found.append(pattern)
-    return found, bent
-
-
-def _pattern_row(pattern: Pattern) -> tuple[Any, ...]:
-    return (
-        pattern.id,
-        pattern.goal,
-        _json(pattern.agent_sequence),
-        _json(pattern.dependencies),
-        _json(pattern.parallel_groups),
-        pattern.success_count,
-        pattern.failure_count,
-        mean(pattern.duration_total, pattern.duration_count),
-        mean(pattern.tokens_total, pattern.tokens_count),
-        pattern.created_at,
-        pattern.updated_at,
-        int(pattern.stored),
-        pattern.duration_total,
-        pattern.duration_count,
-        pattern.tokens_total,
-        pattern.tokens_count,
-        pattern.project,
-    )
-
-
-def mean(total: float, count: int) -> float | None:
-    """The mean, or None of nothing."""
-    return total / count if count else None
-
-
-def _pattern(row: Sequence[Any]) -> Pattern | None:
-    """None where a value is not what stands in such a row."""
-    named = dict(zip((name.strip() for name in _PATTERN.split(",")), row, strict=True))
-    try:
-        lists = {name: msgspec.json.decode(named[name]) for name in _OF_LISTS}
-        given = {**named, **lists, "stored": (False, True)[named["stored"]]}
-        return msgspec.convert(given, Pattern)
-    except (msgspec.MsgspecError, TypeError, IndexError, UnicodeError):
-        return None
 
 
 # --- checkpoints -------------------------------------------------------------------------------
@@ -360,7 +306,8 @@ def name_of_project(connection: sqlite3.Connection, project: str) -> str:
     return "" if adopted[0] == project else project
 
 
-def _json(value: Any) -> str:
+def to_json(value: Any) -> str:
+    """As lists stand in a row."""
     return msgspec.json.encode(value).decode()
 
 

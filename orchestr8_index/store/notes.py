@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from . import chain
 from .ledger import marks, now, read_names
 
 QueryNote = tuple[str, str | None, str | None, str | None, str, int, float, str]
@@ -50,9 +51,8 @@ def write_audit(connection: sqlite3.Connection, rows: Sequence[AuditRow]) -> Non
     connection.executemany(
         f"INSERT INTO audit (timestamp, who, what, outcome, times) VALUES ({marks(5)})", rows
     )
-    connection.execute(
-        "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?", (MOST_AUDIT,)
-    )
+    chain.seal_audit(connection)
+    chain.prune_audit(connection, MOST_AUDIT)
 
 
 def read_audit(connection: sqlite3.Connection, most: int) -> list[AuditRow]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..records import Decision, Pattern
-from . import ledger
+from . import ledger, plans
 from .database import connect, transaction
 from .schema import read_as_now
 
@@ -55,7 +55,7 @@ def _read(connection: sqlite3.Connection, known: int) -> Salvage:
             failed.append(decision.id)
     found.whole = not failed
     with contextlib.suppress(sqlite3.Error):
-        found.patterns = [each for each in ledger.patterns(connection)[0] if each.stored]
+        found.patterns = [each for each in plans.patterns(connection)[0] if each.stored]
     return found
 
 
@@ -98,6 +98,6 @@ def bring_back(connection: sqlite3.Connection, found: Salvage) -> int:
         for decision in changed:
             ledger.put_back(connection, decision)
         for pattern in found.patterns:
-            ledger.define_pattern(connection, pattern)
+            plans.define_pattern(connection, pattern)
         ledger.drop_checkpoint(connection)
     return len(found.decisions.keys() - before.keys())

@@ -7,12 +7,75 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Callable
 
 from ..errors import StoreTooNew
+from . import chain
 from .database import transaction
 from .lease import TABLE as LEASE
 
-Steps = tuple[tuple[str, ...], ...]
+Step = str | Callable[[sqlite3.Connection], None]
+Steps = tuple[tuple[Step, ...], ...]
+
+
+def _added(table: str, column: str, kind: str) -> Step:
+    def add(connection: sqlite3.Connection) -> None:
+        if column not in columns_of(connection, table):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+
+    return add
+
+
+def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
+    """Their names; none where there is no such table."""
+    return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+
+
+_OF_PROJECTS = (  # a task's name, a pattern's number and what is learnt belong to a project
+    """CREATE TABLE decisions_of_projects (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, task_id TEXT NOT NULL,
+        task_description TEXT NOT NULL, agents_used TEXT NOT NULL, result TEXT NOT NULL,
+        duration_ms REAL, tokens_saved INTEGER, timestamp TEXT NOT NULL,
+        resolved_by TEXT NOT NULL, skills_used TEXT NOT NULL, workflows_used TEXT NOT NULL,
+        model TEXT NOT NULL, caller TEXT NOT NULL, unknown TEXT NOT NULL,
+        digest TEXT NOT NULL, project TEXT NOT NULL DEFAULT '', UNIQUE (project, task_id))""",
+    """INSERT INTO sqlite_sequence (name, seq)
+        SELECT 'decisions_of_projects', max(seq) FROM sqlite_sequence
+        WHERE name = 'decision_history' HAVING count(*)""",
+    """INSERT INTO decisions_of_projects SELECT id, task_id, task_description, agents_used,
+        result, duration_ms, tokens_saved, timestamp, resolved_by, skills_used, workflows_used,
+        model, caller, unknown, digest, '' FROM decision_history""",
+    "DROP TABLE decision_history",
+    "ALTER TABLE decisions_of_projects RENAME TO decision_history",
+    "CREATE INDEX decision_history_timestamp ON decision_history (timestamp)",
+    "CREATE INDEX decision_history_result ON decision_history (result)",
+    "CREATE INDEX decision_history_agents ON decision_history (project, agents_used)",
+    "CREATE INDEX decision_history_project ON decision_history (project)",
+    """CREATE TABLE patterns_of_projects (
+        id INTEGER NOT NULL, goal TEXT NOT NULL, agent_sequence TEXT NOT NULL,
+        dependencies TEXT NOT NULL, parallel_groups TEXT NOT NULL,
+        success_count INTEGER NOT NULL, failure_count INTEGER NOT NULL,
+        avg_duration_ms REAL, avg_tokens_saved REAL,
+        created_at TEXT NOT NULL, updated_at TEXT NOT NULL, stored INTEGER NOT NULL,
+        duration_total REAL NOT NULL, duration_count INTEGER NOT NULL,
+        tokens_total INTEGER NOT NULL, tokens_count INTEGER NOT NULL,
+        project TEXT NOT NULL DEFAULT '', PRIMARY KEY (project, id))""",
+    """INSERT INTO patterns_of_projects SELECT id, goal, agent_sequence, dependencies,
+        parallel_groups, success_count, failure_count, avg_duration_ms, avg_tokens_saved,
+        created_at, updated_at, stored, duration_total, duration_count, tokens_total,
+        tokens_count, '' FROM orchestration_patterns""",
+    "DROP TABLE orchestration_patterns",
+    "ALTER TABLE patterns_of_projects RENAME TO orchestration_patterns",
+    "CREATE INDEX orchestration_patterns_goal ON orchestration_patterns (goal)",
+)
+
+
+def _divide(connection: sqlite3.Connection) -> None:
+    if "project" not in columns_of(connection, "decision_history"):
+        for statement in _OF_PROJECTS:
+            connection.execute(statement)
+
+
 MIGRATIONS: Steps = (
     (
         """CREATE TABLE IF NOT EXISTS agent_queries (
@@ -49,50 +112,27 @@ MIGRATIONS: Steps = (
             what TEXT NOT NULL, outcome TEXT NOT NULL, times INTEGER NOT NULL)""",
     ),
     LEASE,
-    (  # a task's name, a pattern's number and what is learnt belong to a project
-        """CREATE TABLE decisions_of_projects (
-            id INTEGER PRIMARY KEY AUTOINCREMENT, task_id TEXT NOT NULL,
-            task_description TEXT NOT NULL, agents_used TEXT NOT NULL, result TEXT NOT NULL,
-            duration_ms REAL, tokens_saved INTEGER, timestamp TEXT NOT NULL,
-            resolved_by TEXT NOT NULL, skills_used TEXT NOT NULL, workflows_used TEXT NOT NULL,
-            model TEXT NOT NULL, caller TEXT NOT NULL, unknown TEXT NOT NULL,
-            digest TEXT NOT NULL, project TEXT NOT NULL DEFAULT '', UNIQUE (project, task_id))""",
-        """INSERT INTO sqlite_sequence (name, seq)
-            SELECT 'decisions_of_projects', max(seq) FROM sqlite_sequence
-            WHERE name = 'decision_history' HAVING count(*)""",
-        """INSERT INTO decisions_of_projects SELECT id, task_id, task_description, agents_used,
-            result, duration_ms, tokens_saved, timestamp, resolved_by, skills_used, workflows_used,
-            model, caller, unknown, digest, '' FROM decision_history""",
-        "DROP TABLE decision_history",
-        "ALTER TABLE decisions_of_projects RENAME TO decision_history",
-        "CREATE INDEX decision_history_timestamp ON decision_history (timestamp)",
-        "CREATE INDEX decision_history_result ON decision_history (result)",
-        "CREATE INDEX decision_history_agents ON decision_history (project, agents_used)",
-        "CREATE INDEX decision_history_project ON decision_history (project)",
-        """CREATE TABLE patterns_of_projects (
-            id INTEGER NOT NULL, goal TEXT NOT NULL, agent_sequence TEXT NOT NULL,
-            dependencies TEXT NOT NULL, parallel_groups TEXT NOT NULL,
-            success_count INTEGER NOT NULL, failure_count INTEGER NOT NULL,
-            avg_duration_ms REAL, avg_tokens_saved REAL,
-            created_at TEXT NOT NULL, updated_at TEXT NOT NULL, stored INTEGER NOT NULL,
-            duration_total REAL NOT NULL, duration_count INTEGER NOT NULL,
-            tokens_total INTEGER NOT NULL, tokens_count INTEGER NOT NULL,
-            project TEXT NOT NULL DEFAULT '', PRIMARY KEY (project, id))""",
-        """INSERT INTO patterns_of_projects SELECT id, goal, agent_sequence, dependencies,
-            parallel_groups, success_count, failure_count, avg_duration_ms, avg_tokens_saved,
-            created_at, updated_at, stored, duration_total, duration_count, tokens_total,
-            tokens_count, '' FROM orchestration_patterns""",
-        "DROP TABLE orchestration_patterns",
-        "ALTER TABLE patterns_of_projects RENAME TO orchestration_patterns",
-        "CREATE INDEX orchestration_patterns_goal ON orchestration_patterns (goal)",
-        "CREATE TABLE IF NOT EXISTS adopted (project TEXT NOT NULL)",
+    (_divide, "CREATE TABLE IF NOT EXISTS adopted (project TEXT NOT NULL)"),
+    (
+        _added("decision_history", "reporter", "TEXT NOT NULL DEFAULT ''"),
+        _added("decision_history", "pattern", "INTEGER"),
+        _added("orchestration_patterns", "stored_by", "TEXT NOT NULL DEFAULT ''"),
+        _added("audit", "link", "TEXT NOT NULL DEFAULT ''"),
+        "CREATE INDEX IF NOT EXISTS decision_history_reporter ON decision_history (reporter)",
+        "CREATE INDEX IF NOT EXISTS decision_history_pattern ON decision_history "
+        "(project, pattern)",
+        """CREATE TABLE IF NOT EXISTS chain (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT NOT NULL, subject NOT NULL,
+            digest TEXT NOT NULL, link TEXT NOT NULL)""",
+        """CREATE TABLE IF NOT EXISTS seal (
+            name TEXT PRIMARY KEY, number INTEGER NOT NULL, link TEXT NOT NULL) WITHOUT ROWID""",
+        chain.begin,
     ),
 )
-_OLDER = ("decision_history", "orchestration_patterns")
 
 
-_DERIVED = ("adopted", "agent_queries", "audit", "checkpoint", "lease", "orchestration_patterns")
-REPLACEABLE = frozenset(_DERIVED)
+_NOTED = ("agent_queries", "audit", "chain", "lease", "seal")
+REPLACEABLE = frozenset((*_NOTED, "adopted", "checkpoint", "orchestration_patterns"))
 """Tables that begin anew where they are missing: what is learnt stands in the decisions."""
 
 
@@ -113,19 +153,29 @@ def migrate(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> int:
     for number in range(version(connection), len(steps)):
         with transaction(connection):
             for statement in steps[number]:
-                connection.execute(statement)
+                if callable(statement):
+                    statement(connection)
+                else:
+                    connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number + 1}")
     return version(connection)
 
 
+_LATER = {
+    "decision_history": {"project": "''", "reporter": "''", "pattern": "NULL"},
+    "orchestration_patterns": {"project": "''", "stored_by": "''"},
+}
+
+
 def read_as_now(connection: sqlite3.Connection) -> None:
-    """Let a file from before there were projects look as it would after the migrations."""
-    for table in _OLDER:
-        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-        if columns and "project" not in columns:
-            looks = f"SELECT *, '' AS project FROM main.{table}"
+    """Let a file of an earlier version look as it would after the migrations."""
+    for table, later in _LATER.items():
+        there = columns_of(connection, table)
+        missing = [f"{value} AS {name}" for name, value in later.items() if name not in there]
+        if there and missing:
+            looks = f"SELECT *, {', '.join(missing)} FROM main.{table}"
             connection.execute(f"CREATE TEMP VIEW {table} AS {looks}")
-    if not connection.execute("PRAGMA table_info(adopted)").fetchall():
+    if not columns_of(connection, "adopted"):
         connection.execute("CREATE TEMP TABLE adopted (project TEXT NOT NULL)")
 
 

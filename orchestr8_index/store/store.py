@@ -163,8 +163,6 @@ class Store:
         """
         if self._writer is None or self._loop is None:
             raise StoreUnavailable("The store is not open.")
-        if self._lease and self._lease.lost() and (lost := self._why_lost()):
-            raise lost
         future: asyncio.Future[Any] = self._loop.create_future()
 
         def done(value: Any, error: BaseException | None) -> None:

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from orchestr8_index.learn.experience import Memory
 from orchestr8_index.learn.outcomes import Outcomes
-from orchestr8_index.learn.patterns import Patterns
+from orchestr8_index.learn.patterns import Patterns, records_of
 from orchestr8_index.learn.receipt import Applied
-from orchestr8_index.learn.verify import records_of, verify
+from orchestr8_index.learn.verify import verify
 from orchestr8_index.records import Decision, Kind
 from orchestr8_index.reports import Report
 from orchestr8_index.store import ledger

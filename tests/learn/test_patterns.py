@@ -13,7 +13,7 @@ from orchestr8_index.learn.patterns import (
     is_retired,
     missing_agents,
 )
-from orchestr8_index.records import Pattern
+from orchestr8_index.records import Decision, Pattern
 from orchestr8_index.text import Terms
 
 from .reporting import decision
@@ -27,12 +27,18 @@ def patterns() -> Patterns:
 
 
 def add(patterns: Patterns, number: int, text: str = CERTS, **given: object) -> Pattern | None:
-    counted = patterns.add(decision(f"t{number}", text, id=number, **given))
+    counted = patterns.add(assigned(patterns, number, text, **given))
     return counted[0] if counted else None
 
 
+def assigned(patterns: Patterns, number: int, text: str = CERTS, **given: object) -> Decision:
+    made = patterns.assign(decision(f"t{number}", text, id=number, **given))
+    patterns.release(made)
+    return made
+
+
 def test_a_success_founds_a_pattern_with_its_task_as_the_goal(patterns: Patterns) -> None:
-    founded = patterns.add(decision(text=CERTS, agents_used=("p:a", "p:b")))
+    founded = patterns.add(assigned(patterns, 1, agents_used=("p:a", "p:b")))
     assert founded and founded[1]
     assert (founded[0].goal, founded[0].agent_sequence) == (CERTS, ("p:a", "p:b"))
     assert founded[0].parallel_groups == [["p:a"], ["p:b"]]
@@ -122,17 +128,33 @@ def test_storing_what_was_founded_keeps_its_record(patterns: Patterns) -> None:
 def test_a_draft_whose_pattern_went_meanwhile_begins_anew(patterns: Patterns) -> None:
     add(patterns, 1)
     drafted, _ = patterns.draft(CERTS, ("p:a",), "2027")
-    patterns.recount(("p:a",), [])
+    patterns.remove(decision(text=CERTS, pattern=drafted.id), lambda number: None)
     patterns.keep(drafted)
     assert [(p.id, p.success_count, p.stored) for p in patterns] == [(drafted.id, 0, True)]
 
 
-def test_a_recount_keeps_numbers_and_names_what_went(patterns: Patterns) -> None:
-    first, second = add(patterns, 1), add(patterns, 2, "write release notes")
-    assert first and second
-    gone = patterns.recount(("p:a",), [decision(text="write release notes", id=2)])
-    assert gone == [first.id]
-    assert [p.id for p in patterns] == [second.id]
+def test_what_is_removed_leaves_its_pattern_to_the_next_or_takes_it_along(
+    patterns: Patterns,
+) -> None:
+    first = assigned(patterns, 1)
+    patterns.add(first)
+    second = assigned(patterns, 2, f"{CERTS} now")
+    patterns.add(second)
+    patterns.remove(first, lambda number: second)
+    assert [(p.goal, p.success_count) for p in patterns] == [(f"{CERTS} now", 1)]
+    patterns.remove(second, lambda number: None)
+    assert (list(patterns), patterns.near(CERTS), patterns.gone) == ([], [], {first.pattern})
+
+
+def test_a_report_that_is_not_written_founds_nothing(patterns: Patterns) -> None:
+    made, follower = (patterns.assign(decision(id=n, text=CERTS)) for n in (1, 2))
+    assert made.pattern == follower.pattern
+    patterns.release(made)
+    assert patterns.add(follower)
+    patterns.release(follower)
+    assert [p.success_count for p in patterns] == [1]
+    patterns.release(patterns.assign(decision(id=3, text="write release notes")))
+    assert len(patterns.by_id) == 1
 
 
 def test_nearest_goals_vote_for_their_sequence(patterns: Patterns) -> None:

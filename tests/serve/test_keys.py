@@ -120,7 +120,8 @@ def test_a_running_server_sees_changes_within_a_second(keys: KeyFile) -> None:
     assert not known.any
     token = keys.add("ci", "report").encode()
     clock.now += RELOAD_SECONDS
-    assert known.caller_of(token) == Caller("ci", "report")
+    (key,) = keys.read()
+    assert known.caller_of(token) == Caller("ci", "report", ident=key.ident)
     keys.revoke("ci")
     clock.now += RELOAD_SECONDS
     assert known.caller_of(token) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -178,13 +179,16 @@ def test_questions_are_logged_by_names(data: Path, shipped_index: Index) -> None
 
 
 def test_a_database_that_cannot_be_read_refuses_and_says_so(
-    data: Path, shipped_index: Index
+    data: Path, shipped_index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("no such table: decision_history")
+
     # it was an internal error, and /health went on saying healthy
     async def work(learner: Learner) -> tuple[int, list[str], list[str]]:
         await learner.report()
-        (await learner.store.outcomes()).store.reader.execute("DROP TABLE decision_history")
-        error = await learner.error("forgetDecisions", task_id="t1")
+        monkeypatch.setattr(ledger, "find_decision", fail)
+        error = await learner.error("cacheDecision", **{**REPORT, "task_id": "t1"})
         return error["code"], learner.store.reasons, await learner.agents("release notes")
 
     code, reasons, agents = learn(data, shipped_index, work)

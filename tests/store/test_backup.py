@@ -13,7 +13,7 @@ import pytest
 
 from orchestr8_index.errors import OperationError
 from orchestr8_index.store import backup, ledger
-from orchestr8_index.store.database import NAME, connect
+from orchestr8_index.store.database import NAME, connect, transaction
 from orchestr8_index.store.store import Store
 
 from ..learn.reporting import decision
@@ -179,7 +179,8 @@ def test_a_torn_tail_of_the_log_is_no_damage(tmp_path: Path) -> None:
     """What was half written was never acknowledged."""
     fill(tmp_path, "t1")
     with contextlib.closing(connect(tmp_path / NAME)) as writing:
-        ledger.insert_decision(writing, decision("t2"))
+        with transaction(writing):
+            ledger.insert_decision(writing, decision("t2"))
         copies = {s: (tmp_path / f"{NAME}{s}").read_bytes() for s in ("", "-wal")}
     torn = tmp_path / "torn"
     torn.mkdir()

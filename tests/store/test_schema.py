@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8_index.store import ledger, schema
+from orchestr8_index.store import ledger, plans, schema
 from orchestr8_index.store.database import connect
 from orchestr8_index.store.store import LEDGER, Store
 
@@ -121,7 +121,7 @@ def test_a_file_from_before_reads_as_one_of_now(tmp_path: Path) -> None:
     connection = connect(tmp_path / "old.db")
     schema.migrate(connection, schema.MIGRATIONS[:3])
     schema.read_as_now(connection)
-    assert ledger.count_decisions(connection, "k") == 0 and ledger.patterns(connection, "k") == (
+    assert ledger.count_decisions(connection, "k") == 0 and plans.patterns(connection, "k") == (
         [],
         [],
     )

@@ -139,7 +139,7 @@ def describe(state: State) -> dict[str, Any]:
 
 def patterns(state: State) -> dict[str, Any]:
     """The plans that worked, most used first."""
-    every = offered(state.store.ready if state.store else None)
+    every = offered(state)
     best = sorted(every, key=lambda pattern: (-pattern.uses, pattern.id))[:MOST_PATTERNS]
     names = ("goal", "agent_sequence", "success_count", "failure_count")
     rows = [{name: getattr(pattern, name) for name in names} for pattern in best]

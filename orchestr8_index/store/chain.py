@@ -1,0 +1,159 @@
+"""What was done to the ledger, in two rows that are only ever appended to.
+
+Each link follows from the one before it and from the digest of what was done: so `verify` finds
+what was removed, added or rewritten behind the server's back. `chain` has reports, amendments,
+forgotten decisions (nothing but their digest is left) and stored plans; the audit's rows carry
+their own links, as the oldest of them are pruned. Nobody's secret is in it: who rewrites all of it,
+to the last link, is not found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+REPORT, AMEND, FORGET, PLAN = "report", "amend", "forget", "plan"
+AUDIT, PRUNED = "audit", "audit pruned"  # the newest row, and the last that went
+MOST_SAID = 20
+_PLAN = "id, project, goal, agent_sequence, dependencies, parallel_groups, stored_by"
+_AUDIT = "timestamp, who, what, outcome, times"
+
+
+def digest_of(*parts: Any) -> str:
+    """Of values as they stand in the database, whatever they are."""
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def append(connection: sqlite3.Connection, what: str, subject: int | str, digest: str) -> None:
+    """One more link, in the transaction of what it tells of."""
+    last = connection.execute("SELECT id, link FROM chain ORDER BY id DESC LIMIT 1").fetchone()
+    number, before = (last[0] + 1, last[1]) if last else (1, "")
+    link = digest_of(before, number, what, subject, digest)
+    connection.execute(
+        "INSERT INTO chain (id, what, subject, digest, link) VALUES (?, ?, ?, ?, ?)",
+        (number, what, subject, digest, link),
+    )
+
+
+def append_plan(connection: sqlite3.Connection, number: int, project: str) -> None:
+    """The plan as it stands in its row now."""
+    sql = f"SELECT {_PLAN} FROM orchestration_patterns WHERE id = ? AND project = ?"
+    row = connection.execute(sql, (number, project)).fetchone()
+    append(connection, PLAN, _plan_name(*row[:2]), digest_of(*row))
+
+
+def _plan_name(number: Any, project: Any) -> str:
+    return f"{number} of {project}" if project else f"{number}"
+
+
+def seal_audit(connection: sqlite3.Connection) -> None:
+    """Give the audit's new rows their links."""
+    sealed, link = _sealed(connection, AUDIT) or (0, "")
+    number = sealed
+    sql = f"SELECT id, {_AUDIT} FROM audit WHERE id > ? ORDER BY id"
+    for number, *row in connection.execute(sql, (sealed,)).fetchall():
+        link = digest_of(link, number, *row)
+        connection.execute("UPDATE audit SET link = ? WHERE id = ?", (link, number))
+    _seal(connection, AUDIT, number, link)
+
+
+def prune_audit(connection: sqlite3.Connection, most: int) -> None:
+    """Only the newest rows stay; of the others the last link is kept."""
+    sql = "SELECT id, link FROM audit WHERE id <= (SELECT max(id) FROM audit) - ? ORDER BY id DESC"
+    if last := connection.execute(f"{sql} LIMIT 1", (most,)).fetchone():
+        _seal(connection, PRUNED, *last)
+        connection.execute("DELETE FROM audit WHERE id <= ?", (last[0],))
+
+
+def begin(connection: sqlite3.Connection) -> None:
+    """Take up what is there already: a database from before there was a chain."""
+    if _sealed(connection, AUDIT) is not None:
+        return
+    rows = connection.execute("SELECT id, digest FROM decision_history ORDER BY id").fetchall()
+    for number, digest in rows:
+        append(connection, REPORT, number, digest)
+    stored = "SELECT id, project FROM orchestration_patterns WHERE stored = 1 ORDER BY id"
+    for number, project in connection.execute(stored).fetchall():
+        append_plan(connection, number, project)
+    first = connection.execute("SELECT min(id) FROM audit").fetchone()[0]
+    _seal(connection, PRUNED, (first or 1) - 1, "")
+    seal_audit(connection)
+
+
+def breaks(connection: sqlite3.Connection) -> Iterator[str]:
+    """The first break of each row, and what stands in the tables against it, as sentences."""
+    decisions: dict[Any, Any] = {}
+    plans: dict[Any, Any] = {}
+    if broken := _walk(connection, decisions, plans):
+        yield broken
+        return
+    sql = "SELECT id, digest FROM decision_history ORDER BY id"
+    yield from _compared("decision", dict(connection.execute(sql)), decisions)
+    rows = connection.execute(f"SELECT {_PLAN} FROM orchestration_patterns WHERE stored <> 0")
+    yield from _compared(
+        "stored pattern", {_plan_name(*row[:2]): digest_of(*row) for row in rows}, plans
+    )
+    yield from _audit_breaks(connection)
+
+
+def _walk(connection: sqlite3.Connection, decisions: dict[Any, Any], plans: dict[Any, Any]) -> str:
+    """Follow the chain to its end; returns where it breaks."""
+    before, reached = "", 0
+    for number, what, subject, digest, link in connection.execute(
+        "SELECT id, what, subject, digest, link FROM chain ORDER BY id"
+    ):
+        reached += 1
+        if number != reached or link != digest_of(before, number, what, subject, digest):
+            return f"the log of what was done breaks at its entry {reached} ({what} {subject})"
+        before = link
+        if what == FORGET:
+            decisions.pop(subject, None)
+        else:
+            (plans if what == PLAN else decisions)[subject] = digest
+    ended = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chain'").fetchone()
+    if reached != (ended[0] if ended else 0):
+        return f"the log of what was done ends at its entry {reached}, of {ended and ended[0]}"
+    return ""
+
+
+def _compared(what: str, there: dict[Any, Any], told: dict[Any, Any]) -> Iterator[str]:
+    lost = [number for number in told if number not in there]
+    said = [f"{what} {number} was removed, and not by a forget" for number in lost]
+    for number, digest in there.items():
+        if number not in told:
+            said.append(f"{what} {number} was never reported here")
+        elif told[number] != digest:
+            said.append(f"{what} {number} is not as it was reported")
+    yield from said[:MOST_SAID]
+    if len(said) > MOST_SAID:
+        yield f"and {len(said) - MOST_SAID:,} more of that kind"
+
+
+def _audit_breaks(connection: sqlite3.Connection) -> Iterator[str]:
+    ended, begun = _sealed(connection, AUDIT), _sealed(connection, PRUNED)
+    if ended is None or begun is None:
+        yield "the audit has lost its seal"
+        return
+    reached, link = begun
+    for number, *row, told in connection.execute(
+        f"SELECT id, {_AUDIT}, link FROM audit ORDER BY id"
+    ):
+        link = digest_of(link, number, *row)
+        if number != reached + 1 or told != link:
+            yield f"the audit breaks at its row {reached + 1}"
+            return
+        reached = number
+    if (reached, link) != ended:
+        yield f"the audit ends at its row {reached}, of {ended[0]}"
+
+
+def _sealed(connection: sqlite3.Connection, name: str) -> tuple[int, str] | None:
+    row = connection.execute("SELECT number, link FROM seal WHERE name = ?", (name,)).fetchone()
+    return (row[0], row[1]) if row and isinstance(row[0], int) else None
+
+
+def _seal(connection: sqlite3.Connection, name: str, number: int, link: str) -> None:
+    sql = "INSERT OR REPLACE INTO seal (name, number, link) VALUES (?, ?, ?)"
+    connection.execute(sql, (name, number, link))
