@@ -27,9 +27,11 @@ from ..records import KINDS, PLURAL, Experience, Kind
 from ..text import Terms
 from ..tokens import ESTIMATING, Tokenizer
 from .answer import answer_agents, answer_skills, answer_workflows
+from .confidence import DOUBTFUL
 from .excerpt import cut_to
-from .passages import best_passage
+from .passages import best_passages
 from .query import read_query
+from .semantic import likenesses
 
 SEVERAL: dict[Kind, int] = {"agent": 5, "skill": 5, "workflow": 1}
 ALONE = 5
@@ -70,7 +72,7 @@ def get_context(
     packing.fill(queues)
     best = _best(answers)
     if best and packing.room >= LEAST_TEXT and best[1] in packing.rows(best[0]):
-        packing.put_text(*_passage(index, best, query, terms, experience))
+        packing.put_text(*_passages(index, best, query, terms, experience))
     return packing.close()
 
 
@@ -105,14 +107,21 @@ class Packing:
         rows: list[Row] = getattr(self.context, PLURAL[kind])
         return rows
 
-    def put_text(self, head: str, passage: str) -> None:
-        text = f"{head}\n\n{passage}"
-        while (over := self._cost_of(text) - self.room) > 0:
+    def put_text(self, head: str, passages: list[str]) -> None:
+        """As many whole passages as fit, best first; of the first one, what fits."""
+        text = ""
+        for passage in passages:
+            longer = f"{text or head}\n\n{passage}"
+            if text and self._cost_of(longer) > self.room:
+                continue
+            text = longer
+        while text and (over := self._cost_of(text) - self.room) > 0:
             left = self._tokens(text) - over
             if left < LEAST_TEXT:
                 return
             text = cut_to(text, left, self._tokens)
-        self._put(Offer("text", text, 0.0, self._cost_of(text)))
+        if text:
+            self._put(Offer("text", text, 0.0, self._cost_of(text)))
 
     def close(self) -> Context:
         """The context, within its budget and with what it really costs: joints may add a token."""
@@ -164,14 +173,14 @@ def catalogue_tokens(index: Index, tokens: Tokenizer = ESTIMATING) -> int:
 def _ask(
     index: Index, kind: Kind, query: ContextQuery, terms: Terms, experience: Experience | None
 ) -> Answer:
-    limit = ALONE if len(query.kinds) == 1 else SEVERAL[kind]
+    chosen: Any = {"limit": ALONE if len(query.kinds) == 1 else SEVERAL[kind]}
+    chosen |= {"min_confidence": DOUBTFUL, "user_only": query.user_only, "host": query.host}
     task, known = query.task, (terms, experience)
-    asks: dict[str, Any] = {"limit": limit, "user_only": query.user_only, "host": query.host}
     if kind == "agent":
-        return answer_agents(index, AgentQuery(context=task, **asks), *known)
+        return answer_agents(index, AgentQuery(context=task, **chosen), *known)
     if kind == "skill":
-        return answer_skills(index, SkillQuery(context=task, **asks), *known)
-    return answer_workflows(index, WorkflowQuery(goal=task, **asks), *known)
+        return answer_skills(index, SkillQuery(context=task, **chosen), *known)
+    return answer_workflows(index, WorkflowQuery(goal=task, **chosen), *known)
 
 
 def _rows(answer: Answer, tokens: Tokenizer) -> Iterator[Offer]:
@@ -196,17 +205,22 @@ def _best(answers: list[Answer]) -> tuple[Kind, Row] | None:
     return (best.kind, best.rows[0]) if best else None
 
 
-def _passage(
+def _passages(
     index: Index,
     best: tuple[Kind, Row],
     query: ContextQuery,
     terms: Terms,
     experience: Experience | None,
-) -> tuple[str, str]:
+) -> tuple[str, list[str]]:
     kind, row = best
     segment = index.segments[kind]
     place = segment.position[f"{row.plugin}:{row.name}"]
-    words = read_query(segment, query.task, terms, experience).words
-    weights = {word.term: word.weight for word in words if not word.is_pair}
-    passage = best_passage(segment.text(place), weights, terms)
-    return f"From the {kind} {row.plugin}:{row.name}:", passage
+    entry, text = segment.entry(place), segment.text(place)
+    asked = read_query(segment, query.task, terms, experience)
+    weights = {word.term: word.weight for word in asked.words if not word.is_pair}
+    if asked.meaning is not None and weights:
+        usual = sum(weights.values()) // len(weights)
+        for term, like in likenesses(segment.words, set(terms(text)), asked.meaning).items():
+            weights.setdefault(term, round(usual * like))
+    found = best_passages(text, weights, terms, set(terms(f"{entry.name} {entry.description}")))
+    return f"From the {kind} {row.plugin}:{row.name}:", found

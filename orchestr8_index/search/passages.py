@@ -1,26 +1,80 @@
-"""Which section of a text says most about a task?"""
+"""Which passages of a text say most about a task?"""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Set
 
 from ..text import Terms
 
 _HEADING = re.compile(r"#{1,6} \S")
 _FENCE = re.compile(r" {0,3}(```|~~~)")
+WORTH = 0.5
+LONG = 100  # distinct terms
+REPEATED, ASIDE = 0.2, 0.3
+_ASIDE = re.compile(  # what says when and beside whom the entry works, and not how
+    r"\W*(related|see also|integrat\w+ with other|when (to use|invoked)|use this"
+    r"|example interactions|(completion|delivery) (message|notification)|communication protocol)\b",
+    re.IGNORECASE,
+)
 USUAL_TERMS = 60
-"""The length, in terms, at which a section's words count half."""
+"""The distinct terms at which a passage's words count half."""
 
 
-def best_passage(text: str, weights: Mapping[str, int], terms: Terms) -> str:
-    """The section whose words carry most of the question's weight for its length.
+def best_passages(
+    text: str, weights: Mapping[str, float], terms: Terms, said: Collection[str] = ()
+) -> list[str]:
+    """The passages worth reading, best first: those whose words carry most of the question's weight
+    for their length, down to WORTH of the best.
 
-    The first one where none has a word of it.
+    A word says the less the more passages have it, and nothing where `said`, the terms of what the
+    asker reads anyway, has it. The first passage, which introduces, is taken only if no other says
+    anything.
     """
-    found = list(sections(text))
-    scores = [_score(terms(section), weights) for section in found]
-    return found[scores.index(max(scores))] if found else ""
+    found = list(passages(text, terms))
+    counts = Counter(term for _, own in found for term in own if term in weights)
+    telling = {
+        term: weights[term] * math.log((1 + len(found)) / count) * (REPEATED if term in said else 1)
+        for term, count in counts.items()
+    }
+    scores = [
+        sum(telling[term] for term in own & telling.keys())
+        / (USUAL_TERMS + len(own))
+        * (ASIDE if _ASIDE.match(passage) else 1)
+        for passage, own in found
+    ]
+    if any(scores[1:]):
+        scores[0] = 0.0
+    order = sorted(range(len(found)), key=lambda at: (-scores[at], at))
+    return [found[at][0] for at in order if scores[at] >= WORTH * scores[order[0]]]
+
+
+def passages(text: str, terms: Terms) -> Iterator[tuple[str, Set[str]]]:
+    """Each section with its distinct terms; a long one in its paragraphs."""
+    for section in sections(text):
+        whole = set(terms(section))
+        if len(whole) <= LONG:
+            yield section, whole
+        else:
+            yield from ((each, set(terms(each))) for each in _paragraphs(section))
+
+
+def _paragraphs(section: str) -> Iterator[str]:
+    """What stands between empty lines; code stays whole, and a heading or a line that ends with a
+    colon stays with what follows."""
+    lines: list[str] = []
+    fenced = False
+    for line in section.splitlines():
+        fenced ^= _FENCE.match(line) is not None
+        last = next((each for each in reversed(lines) if each.strip()), ":")
+        if not line.strip() and not fenced and not last.endswith(":") and _says_something(lines):
+            yield "\n".join(lines).strip()
+            lines = []
+        lines.append(line)
+    if _says_something(lines):
+        yield "\n".join(lines).strip()
 
 
 def sections(text: str) -> Iterator[str]:
@@ -40,8 +94,3 @@ def sections(text: str) -> Iterator[str]:
 def _says_something(lines: list[str]) -> bool:
     """A heading alone goes with the section below it."""
     return any(line.strip() and not _HEADING.match(line) for line in lines)
-
-
-def _score(found: list[str], weights: Mapping[str, int]) -> float:
-    carried = sum(weights[term] for term in weights.keys() & set(found))
-    return carried / (USUAL_TERMS + len(found))

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..catalog.bm25f import MEANING_FALL, MEANING_FULL_TO, MEANING_WEIGHT
 from ..catalog.index import Segment
 from ..catalog.vector_table import Table
-from ..catalog.word_vectors import UNIT
+from ..catalog.word_vectors import UNIT, Words
 
 _LANE, _BIAS = 4, 128
 _BIASED = bytes((byte + _BIAS) % 256 for byte in range(256))
 SHARP = 1 << 8  # a question's mean is worked out in such parts of a unit
 BYTE = 127
 LIKE = UNIT * UNIT
+BY_CHANCE = 0.25  # the likeness of a word that has nothing to do with a question stays below
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +77,12 @@ def likeness(table: Table, question: Direction, places: Sequence[int] | None = N
     products = table.products(signed) if places is None else table.products_of(signed, places)
     largest, whole = question.largest, BYTE * SHARP
     return [product * largest // whole if product > 0 else 0 for product in products]
+
+
+def likenesses(words: Words, terms: Iterable[str], question: Direction) -> dict[str, float]:
+    """How near each term is in meaning to the question, of those nearer than by chance."""
+    places = {term: place for term in terms if (place := words.find(term)) is not None}
+    rows = b"".join(words.vector(place) for place in places.values())
+    likes = likeness(Table(memoryview(rows), words.dimensions), question)
+    near = {term: like / LIKE for term, like in zip(places, likes, strict=True)}
+    return {term: like for term, like in near.items() if like >= BY_CHANCE}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.queries import Context, ContextQuery
 from orchestr8_index.records import Kind
+from orchestr8_index.search.confidence import DOUBTFUL
 from orchestr8_index.search.context import catalogue_tokens, cost_of, get_context
 from orchestr8_index.text import Terms
 from orchestr8_index.tokens import ESTIMATING, Tokenizer, estimate_tokens
@@ -122,3 +123,14 @@ def test_it_says_how_sure_it_is_of_each_kind(shipped_index: Index) -> None:
         name for name in ("agents", "skills") if getattr(found, name)
     }
     assert all(0 < sure <= 1 for sure in found.confidence.values())
+
+
+def test_nothing_below_probably_nobody_takes_room(shipped_index: Index) -> None:
+    found = get_context(shipped_index, ContextQuery(task="water the plants on the balcony"), TERMS)
+    assert all(sure >= DOUBTFUL for sure in found.confidence.values())
+    assert (found.agents, found.text) == ([], "")
+
+
+def test_room_is_filled_with_further_passages(shipped_index: Index) -> None:
+    few, many = ask(shipped_index, 500).text, ask(shipped_index, 3000).text
+    assert len(many) >= len(few) > 0
