@@ -131,6 +131,8 @@ def make_project(first: State, settings: Settings, refresh: Refresh) -> State:
     from .serve.events import Events
     from .serve.metrics import Metrics
     from .serve.recent import RecentQuestions
+    from .serve.replay import Replays
+    from .serve.work import RunningTasks
 
     owner = settings.project_key + settings.roots_digest
     state = replace(
@@ -142,6 +144,8 @@ def make_project(first: State, settings: Settings, refresh: Refresh) -> State:
         pattern_cache=first.pattern_cache.beside(owner),
         metrics=Metrics(),
         recent=RecentQuestions(),
+        replays=Replays(),
+        work=RunningTasks(),
         shared_part=None,
         is_guest=True,
         store=first.projects.store_of(settings.project_key),
@@ -152,10 +156,11 @@ def make_project(first: State, settings: Settings, refresh: Refresh) -> State:
 
 def _follow(state: State) -> None:
     """A new generation is told to the subscribers of its project, and makes old answers untrue."""
-    from .serve.events import GenerationSwapped
+    from .serve.events import Delegated, GenerationSwapped
 
     publish = state.events.publish
     state.events.subscribe(GenerationSwapped, lambda _: state.drop_answers())
+    state.events.subscribe(Delegated, state.work.note)
     state.refresh.followers.append(lambda index: publish(GenerationSwapped(index.generation)))
 
 

@@ -3,7 +3,7 @@
 JSON-RPC, MCP, the clients, the command line, the documents and the metric labels are views of it.
 What answers a method lives elsewhere: `search/methods.py` for what an index alone can answer,
 `serve/handlers.py` for what needs the running server. The rows of the shared state stand in
-`sharing.py`.
+`sharing.py`, those of the page in `views.py`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from .reports import (
 )
 from .sharing import SHARING
 from .table import Example, Method
+from .views import VIEWS
 
 _TABLE = (
     Method(
@@ -211,7 +212,7 @@ _TABLE = (
         "get_context",
         ContextQuery,
         ContextAnswer,
-        "What one task needs, within a token budget: rows, the past pattern, one section.",
+        "What one task needs, within a token budget: rows, the past pattern, passages.",
         cache="query",
         away="answer",
         when=(
@@ -237,6 +238,7 @@ _TABLE = (
     ),
     Method("getMetrics", "metrics", NoParams, dict[str, Any], "The same as GET /metrics."),
     *SHARING,
+    *VIEWS,
     Method(
         "rpc.discover",
         "discover",

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from .places import HOST_FOLDERS, MANIFESTS
 
 MARKS = (".git", *dict.fromkeys((*HOST_FOLDERS, *(path.split("/")[0] for path in MANIFESTS))))
+ROOTS = "roots:"  # stands before roots that are named as a project
 _MOST = 4096  # bytes of a file that names another folder
 
 

@@ -34,11 +34,13 @@ class PatternSearch(Params, frozen=True, kw_only=True):
 
 
 class Report(Params, frozen=True, kw_only=True):
-    """What was done for one task, and how it ended.
+    """What was done for one task, and how it ended; `agents_used` may be empty where a skill or a
+    command did it.
 
     `occurred_at` (seconds since 1970) is for what is reported later; never later than now.
     """
 
+<<<<<<< HEAD
     TASK: ClassVar[str] = "task_description"
     task_id: Annotated[Text100, Meta(description="yours; the same one amends")]
     task_description: Annotated[
@@ -60,7 +62,25 @@ class Report(Params, frozen=True, kw_only=True):
     model: Annotated[str, Meta(max_length=100, description="that worked")] = ""
     caller: Annotated[str, Meta(max_length=100), FOR_PROGRAMS] = ""
     receipt: Annotated[Literal["short", "full"], FOR_PROGRAMS] = "short"
+=======
+    task_id: Text100
+    task_description: Annotated[str, Meta(min_length=1, max_length=1000)]
+    agents_used: Annotated[list[Name], Meta(max_length=50)]
+    result: Result
+    duration_ms: Annotated[float, Meta(ge=0, le=MOST_COUNTED)] | None = None
+    tokens_saved: Annotated[int, Meta(ge=0, le=MOST_COUNTED)] | None = None
+    resolved_by: Name | None = None
+    skills_used: Names = msgspec.field(default_factory=list)
+    workflows_used: Names = msgspec.field(default_factory=list)
+    model: Annotated[str, Meta(max_length=100)] = ""
+    caller: Annotated[str, Meta(max_length=100)] = ""
+    receipt: Literal["short", "full"] = "short"
+>>>>>>> main
     occurred_at: Annotated[float, Meta(ge=0, le=MOST_COUNTED), FOR_PROGRAMS] | None = None
+
+    def problems(self) -> dict[str, str]:
+        used = self.agents_used or self.skills_used or self.workflows_used
+        return {} if used else {"agents_used": "must not be empty"}
 
 
 class PatternStore(Params, frozen=True, kw_only=True):

@@ -47,8 +47,9 @@ class Method(Struct, frozen=True):
     `cache_hit`. `about` is the kind of entries whose experience alone can change an answer.
     `away` is what a client does without a server: answer from an index of its own, fail, or keep
     the call until a server is there. `face` is the MCP address that offers it: /mcp, or
-    /mcp/coordinate. `sentence` is for people. `when` tells a model when to call it; a method
-    without it is no MCP tool. `errors` are its own, beside COMMON_ERRORS.
+    /mcp/coordinate; `page` is none, but for people. A `quiet` call leaves no trace. `sentence` is
+    for people. `when` tells a model when to call it; a method without it is no MCP tool. `errors`
+    are its own, beside COMMON_ERRORS.
     """
 
     name: str
@@ -60,7 +61,8 @@ class Method(Struct, frozen=True):
     cache: Literal["", "query", "pattern"] = ""
     about: Kind | None = None
     away: Literal["answer", "fail", "keep"] = "fail"
-    face: Literal["index", "coordinate"] = "index"
+    face: Literal["index", "coordinate", "page"] = "index"
+    quiet: bool = False
     when: str = ""
     errors: tuple[type[RequestError], ...] = ()
     example: Example | None = None

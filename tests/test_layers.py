@@ -38,6 +38,7 @@ WORDS = {
     "reports",
     "table",
     "methods",
+    "views",
 }
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version
 MAY = {
@@ -53,7 +54,9 @@ MAY = {
     "bridge": ABOVE_WORDS | {"daemon", "bridge"},
     "hosts": ABOVE_WORDS | {"hosts"},
     "client": ABOVE_WORDS | {"daemon", "client", "catalog", "search"},
-    "serve": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "coordinate", "serve"},
+    "page": ABOVE_WORDS | {"page"},
+    "serve": ABOVE_WORDS
+    | {"daemon", "store", "catalog", "search", "learn", "coordinate", "page", "serve"},
     "app": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "coordinate", "serve"},
     "cli": ABOVE_WORDS
     | {

@@ -78,7 +78,7 @@ def test_every_error_of_an_answer_is_public() -> None:
 
 
 def test_every_answer_of_a_client_is_public() -> None:
-    results = [method.result for method in METHODS.values()]
+    results = [method.result for method in METHODS.values() if method.face != "page"]
     found = {part.__name__ for result in results for part in parts_of(result)}
     assert {"AgentAnswer", "PatternAnswer", "OutcomeAnswer"} <= found
     assert found - NAMES == set()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import orchestr8_index
+from orchestr8_index import Orchestrator
 from orchestr8_index.config import DEFAULT_PORT, REPOSITORY, fixture_root
 
 from .processes import World
@@ -99,3 +100,18 @@ def test_a_hosts_recipe_names_the_servers_address(heading: str) -> None:
 def test_cursors_entry_is_json() -> None:
     (entry,) = blocks("Cursor", "json")
     assert json.loads(entry)["mcpServers"]["orchestr8"]["url"]
+
+
+def test_agents_that_share_a_repository(world: World, port: int) -> None:
+    """The ten lines of docs/coordinate.md, while nobody and while another holds the file."""
+    page = (REPOSITORY / "docs" / "coordinate.md").read_text("utf-8")
+    [code] = [code for kind, code in FENCE.findall(page) if kind == "python"]
+    assert len(code.splitlines()) <= 10
+    code = code.replace("wait=30", "wait=0.05").replace("wait=1)", "wait=0)")
+    with Orchestrator(f"http://127.0.0.1:{port}", agent="bob", tree=world.work) as bob:
+        run(world, port, sys.executable, "-c", code=code)
+        assert bob.read_shared("task/42")["items"][0]["by"] == "coder"
+        bob.send_message("coder", "Take the lexer, too.")
+        with bob.lock("src/parser.py"):
+            assert run(world, port, sys.executable, "-c", code=code) == "bob Take the lexer, too.\n"
+        assert "I wait" in bob.read_inbox()["messages"][0]["body"]

@@ -27,7 +27,7 @@ from orchestr8_index.validate import SPELLINGS, describe_error, read_params
         (Report, b'{"duration_ms": -1}', "duration_ms must be at least 0"),
         (Report, b'{"duration_ms": 1e999}', "duration_ms holds a number that is out of range"),
         (Report, b'{"result": "well"}', "result cannot be 'well'"),
-        (Report, b'{"agents_used": []}', "agents_used must not be empty"),
+        (PatternStore, b'{"agent_sequence": []}', "agent_sequence must not be empty"),
         (Report, b'{"agents_used": [1]}', "agents_used[0] must be a text, not a whole number"),
         (AgentQuery, b'{"colour": 1}', "has a field colour, which is unknown"),
         (AgentQuery, b'{"explain": 1}', "explain must be true or false, not a whole number"),

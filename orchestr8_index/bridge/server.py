@@ -42,8 +42,11 @@ class Server:
     def connect(self) -> Connection | None:
         """A new connection; None when no server runs."""
         where = self._located()
+        if where is None:
+            return None
+        named = [f"{name}: {value}" for name, value in where.here().headers.items()]
         try:
-            return Connection(where.port, where.key, where.host, where.tls_cert) if where else None
+            return Connection(where.port, where.key, where.host, where.tls_cert, named)
         except OSError:
             return None
 

@@ -6,7 +6,7 @@ By hand, as `http.client` alone would take more memory than the whole bridge may
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 HOST, PATH = "127.0.0.1", "/mcp"
@@ -25,9 +25,16 @@ class Event(NamedTuple):
 class Connection:
     """Raises OSError where the connection breaks, or what comes is not HTTP."""
 
-    def __init__(self, port: int, key: str = "", host: str = HOST, tls_cert: str = "") -> None:
+    def __init__(
+        self,
+        port: int,
+        key: str = "",
+        host: str = HOST,
+        tls_cert: str = "",
+        more: Iterable[str] = (),
+    ) -> None:
         self.port = port
-        self._key = [f"Authorization: Bearer {key}"] if key else []
+        self._key = [*([f"Authorization: Bearer {key}"] if key else []), *more]
         self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls_cert:

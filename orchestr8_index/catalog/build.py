@@ -129,10 +129,12 @@ def _write(
     request: BuildRequest,
     started: float,
 ) -> tuple[Manifest, Files]:
+    from .map import write_map
     from .reuse import REFUSED, recipe
     from .segment import write_segment
 
     segments = {kind: write_segment(made, kind, catalogue.holdings[kind]) for kind in KINDS}
+    write_map(made, segments, words.dimensions)
     (made / f"{REFUSED}.cards").write_bytes(msgspec.msgpack.encode(catalogue.refused))
     manifest = Manifest(
         format=FORMAT,

@@ -222,10 +222,12 @@ class Segment:
 
 
 class Index:
-    """One generation, opened. `roles` are by folded name."""
+    """One generation, opened from its folder. `roles` are by folded name."""
 
-    def __init__(self, manifest: Manifest, segments: Iterable[Segment]) -> None:
-        self.manifest = manifest
+    def __init__(
+        self, manifest: Manifest, segments: Iterable[Segment], folder: Path = Path()
+    ) -> None:
+        self.manifest, self.folder = manifest, folder
         self.generation = manifest.generation
         self.segments: dict[Kind, Segment] = {segment.kind: segment for segment in segments}
         self.roles: dict[str, ResolvedRole] = {
@@ -250,7 +252,7 @@ class Index:
         twins = [copy(segment) for segment in self.segments.values()]
         for segment in twins:
             segment.learned = None
-        return Index(self.manifest, twins)
+        return Index(self.manifest, twins, self.folder)
 
     def warm(self) -> None:
         """Fill now what the first questions would fill otherwise."""
@@ -288,7 +290,7 @@ def open_index(
             segments.append(kept)
     except (KeyError, TypeError):
         raise SnapshotUnreadable("The snapshot's manifest lacks a part.") from None
-    return Index(manifest, segments)
+    return Index(manifest, segments, folder)
 
 
 def open_newest(generations: Generations, known: Words | None = None) -> Index | None:

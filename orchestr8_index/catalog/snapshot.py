@@ -80,6 +80,14 @@ class Files(Struct, frozen=True):
 # --- the folder of generations -----------------------------------------------------------------
 
 
+def read_files(folder: Path) -> Files:
+    """What is said of the files of the generation in that folder. Raises SnapshotUnreadable."""
+    try:
+        return msgspec.msgpack.decode((folder / _FILES).read_bytes(), type=Files)
+    except (OSError, msgspec.DecodeError) as error:
+        raise SnapshotUnreadable(f"The snapshot cannot be read: {_why(error)}.") from None
+
+
 class Generations:
     """All generations of one set of roots, oldest first. Several processes may share it."""
 
@@ -136,11 +144,8 @@ class Generations:
         return manifest
 
     def files(self, generation: int) -> Files:
-        try:
-            data = (self.folder / _name(generation) / _FILES).read_bytes()
-            return msgspec.msgpack.decode(data, type=Files)
-        except (OSError, msgspec.DecodeError) as error:
-            raise SnapshotUnreadable(f"The snapshot cannot be read: {_why(error)}.") from None
+        """Raises SnapshotUnreadable."""
+        return read_files(self.path(generation))
 
     def damage(self, generation: int) -> str:
         """Which file is not what was written, or "". Reads all of them. Raises SnapshotUnreadable.

@@ -18,14 +18,14 @@ from .paint import echo
 CRASHED = 70
 INTERRUPTED = 130
 COMMANDS = {
-    **dict.fromkeys(("serve", "up", "down", "status", "reindex", "mcp"), "server"),
+    **dict.fromkeys(("serve", "up", "down", "status", "reindex", "mcp", "projects"), "server"),
     **dict.fromkeys(("query", "context", "entry", "roles", "doctor", "eval", "explain"), "ask"),
     **dict.fromkeys(("learned", "patterns", "replay", "verify", "export", "import"), "learnt"),
     **dict.fromkeys(("forget", "backup", "restore"), "learnt"),
     **dict.fromkeys(("key", "audit"), "keys"),
     **dict.fromkeys(("connect", "disconnect", "hook"), "connect"),
     **dict.fromkeys(("who", "locks", "inbox", "break", "events"), "agents"),
-    **{"shared": "shared", "claims": "claims", "call": "call", "logs": "logs", "top": "top"},
+    **{"shared": "shared", "claims": "claims", "call": "call", "logs": "logs", "page": "page"},
 }
 """Where each command lies. Only the one that runs is loaded: a server has no use for the others."""
 

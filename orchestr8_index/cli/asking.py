@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -12,10 +13,12 @@ import msgspec
 from ..client.embedded import build_index, builder_of, generations_of
 from ..client.rpc import call
 from ..config import Settings
-from ..daemon.http import HttpClient, NoAnswer, get_health
+from ..daemon.http import Health, HttpClient, NoAnswer, get_health
 from ..daemon.locate import Address, locate
 from ..errors import OperationError, ServerAway
 from . import show
+
+WAKING_SECONDS = 3.0
 
 
 class RunningServer:
@@ -59,16 +62,29 @@ class Source(NamedTuple):
 
 
 def source_of(settings: Settings) -> Source:
-    """A server of the roots that were named, or of any if none were; else an index here."""
-    address = located(settings)
-    health = get_health(address) if address else None
-    serves = health is not None and health["status"] != "starting"
-    if serves and settings.explicit_roots:
-        serves = health is not None and health.get("roots_digest") == settings.roots_digest
-    if address and serves:
-        return Source(RunningServer(address).ask, f"from the server on {address.url}")
+    """A server of the roots that were named, or the one of this folder's project; else an index
+    here."""
+    for address in _candidates(settings):
+        health = woken(address, WAKING_SECONDS)
+        serves = health is not None and health["status"] != "starting"
+        fits = not settings.explicit_roots or (health or {}).get("roots_digest")
+        if health and serves and fits in (True, settings.roots_digest):
+            whose = f", project {health['project']}" if "project" in health else ""
+            return Source(RunningServer(address).ask, f"from the server on {address.url}{whose}")
     index, name = index_of(settings)
     return Source(_asking(index), name)
+
+
+def woken(address: Address, seconds: float) -> Health | None:
+    """The health of a server for the project of this address, which is awake then: any request
+    wakes it. Waits for its first index so long."""
+    deadline, health = time.monotonic() + seconds, get_health(address)
+    while health and "project" in health and health["status"] == "starting":
+        if health["reasons"] or time.monotonic() > deadline:
+            break
+        RunningServer(address).request("POST", "/")
+        health = get_health(address)
+    return health
 
 
 def sharing_server(settings: Settings, agent: str = "") -> RunningServer:
@@ -82,7 +98,17 @@ def sharing_server(settings: Settings, agent: str = "") -> RunningServer:
 
 def located(settings: Settings) -> Address | None:
     """Where the server of these settings answers, or None."""
-    return locate(settings, settings.api_key, settings.door)
+    address = locate(settings, settings.api_key, settings.door)
+    return address.here() if address else None
+
+
+def _candidates(settings: Settings) -> list[Address]:
+    """Roots that were named are the server's own, or a project of theirs; else the folder's."""
+    address = located(settings)
+    if address is None or not settings.explicit_roots:
+        return [address] if address else []
+    own = address._replace(tree="")
+    return [own, own._replace(project=settings.roots_digest)]
 
 
 def index_of(settings: Settings) -> tuple[Any, str]:

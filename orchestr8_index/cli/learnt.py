@@ -7,7 +7,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -18,6 +18,9 @@ from ..records import Experience
 from . import show
 from .options import common, emit, project_key, with_roots_of_server
 from .paint import echo
+
+if TYPE_CHECKING:
+    from ..serve.replay import Curve
 
 FOUND_WRONG = 1
 
@@ -119,15 +122,35 @@ def replay(settings: Settings, plot: str | None, as_json: bool) -> None:
     \b
     orchestr8-index replay --plot curve.svg
     """
+    from ..learn.verify import in_time_order
+    from ..serve.replay import replayed
     from .asking import build_here
-    from .replay import draw, replayed
 
     settings = with_roots_of_server(settings)
     with reading(settings) as outcomes:
-        curve = replayed(build_here(settings), outcomes)
+        curve = replayed(build_here(settings), in_time_order(outcomes))
     if plot:
-        draw(curve, Path(plot))
+        _draw(curve, Path(plot))
     emit(curve, as_json, lambda: show.curve(curve))
+
+
+def _draw(curve: Curve, path: Path) -> None:
+    """Write the curve as PNG or SVG, by the file's ending. Raises OperationError."""
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise OperationError(f"{path.name} is neither a .png nor an .svg file.", "Name one.")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        cure = "Install it: pip install matplotlib."
+        raise OperationError("Drawing needs matplotlib.", cure) from None
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    tasks = [point.tasks for point in curve.points]
+    axes.plot(tasks, [point.with_experience for point in curve.points], label="with experience")
+    axes.plot(tasks, [point.without for point in curve.points], label="without")
+    axes.set(xlabel="past tasks", ylabel="Hit@1 so far", ylim=(0, 1))
+    axes.legend()
+    figure.savefig(path)
 
 
 @click.command("export")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
+import sqlite3
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from ..config import LOG_LEVELS, Settings
 from ..errors import OperationError
@@ -29,16 +32,27 @@ HEAD = ("time", "level", "logger", "message", "exception", "said")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is written from now on.")
 @click.option("-n", "--lines", type=click.IntRange(0), default=50, show_default=True)
 @click.option("--level", type=click.Choice(LOG_LEVELS), default="debug", help="At least this.")
+@click.option("--questions", is_flag=True, help="The last questions and what was found instead.")
 @click.option("--json", "as_json", is_flag=True, help="The lines as they are, one object each.")
 @common
-def logs(settings: Settings, follow: bool, lines: int, level: str, as_json: bool) -> None:
+def logs(
+    settings: Settings, follow: bool, lines: int, level: str, questions: bool, as_json: bool
+) -> None:
     """Show the server's log, whether it runs or not. Ctrl-C ends --follow.
+
+    Questions come from the data directory, which only its owner can read; the server tells them to
+    nobody.
 
     \b
     orchestr8-index logs --level warning
     orchestr8-index logs -f
+    orchestr8-index logs --questions -n 20
     orchestr8-index logs --json -n 1000 | jq 'select(.rpc == "queryAgents") | .ms'
     """
+    if questions:
+        for asked in reversed(last_questions(settings, lines)):
+            click.echo(msgspec.json.encode(asked).decode() if as_json else told_question(asked))
+        return
     path = settings.data_dir / "logs" / "mcp.log"
     if not path.exists() and not follow:
         cure = "Start the server with `orchestr8-index up`, or name its --data-dir."
@@ -60,6 +74,31 @@ def _follow(tail: Tail, level: str, as_json: bool) -> None:
             time.sleep(PAUSE)
     except KeyboardInterrupt:
         echo("", err=True)
+
+
+def last_questions(settings: Settings, most: int) -> list[dict[str, Any]]:
+    """The newest first; [] while there is no query log to be read."""
+    from ..store.database import NAME, connect_to_read
+    from ..store.notes import last_queries
+
+    path = settings.data_dir / NAME
+    if not path.exists():
+        return []
+    try:
+        with contextlib.closing(connect_to_read(path)) as reading:
+            return last_queries(reading, most)
+    except sqlite3.Error:
+        return []
+
+
+def told_question(asked: Mapping[str, Any]) -> str:
+    """One line for a person; a question cannot draw on the terminal."""
+    kind = asked["method"].removeprefix("query").lower()
+    first = asked["found"][0] if asked["found"] else "nothing"
+    cached = "*" if asked["cached"] else " "
+    head = f"{asked['at'][:19].replace('T', ' ')}  {asked['ms']:7.2f} ms {cached}"
+    said = f"{head} {kind:9} {asked['text']} → {first}"
+    return "".join(letter if letter.isprintable() else " " for letter in said)
 
 
 class Tail:

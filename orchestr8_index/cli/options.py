@@ -83,10 +83,11 @@ def with_roots_of_server(settings: Settings) -> Settings:
     file = pidfile(settings)
     owner = file.owner()
     whose = "the roots of the running server" if owner else "the roots of the last server"
-    roots = _folders((file.last() if owner is None else owner).get("roots"))
-    if not roots:
+    last = file.last() if owner is None else owner
+    roots = _folders(last.get("roots"))
+    if not roots or last.get("explicit") is False:
         return settings
-    return msgspec.structs.replace(settings, roots=roots, roots_from=whose)
+    return msgspec.structs.replace(settings, roots=roots, roots_from=whose, project=None)
 
 
 def project_key(settings: Settings) -> str:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from typing import Any
 
 import click
+import msgspec
 
 from .. import __version__
 from ..config import Settings
+from ..daemon.locate import Address
 from ..errors import BuildFailed, OperationError
+from ..project import ROOTS
 from . import show
-from .asking import RunningServer, build_here, located
+from .asking import RunningServer, build_here, located, woken
 from .options import common, emit, listening, with_roots_of_server
 from .paint import echo
 
 NOT_RUNNING = 3
+SERVED_SECONDS = 120.0
 REINDEX_SECONDS = 3600.0
 TUNED = "tuned"  # the folder in which the command `tune`, now removed, kept its results
 
@@ -85,21 +90,27 @@ def _is_replaced(settings: Settings) -> bool:
 
 def _attach(settings: Settings) -> None:
     """A server of ours on this data directory: it is the one, if it answers."""
-    from ..daemon.supervise import answering, pidfile, running_address, wait_until_served
+    from ..daemon.supervise import answering, running_address, wait_until_served
 
     if answering(settings)["status"] == "starting":
         wait_until_served(settings, show.Progress())
     where = running_address(settings)
-    echo(f"Already running on {show.url(where or settings.port)}.")
+    echo(f"Already running on {show.url(where or settings.port)}.{_served(settings, where)}")
     if settings.explicit_port and settings.port not in (0, where.port if where else settings.port):
         echo(f"For another one on {settings.port}, name a --data-dir of its own.", err=True)
-    served = (pidfile(settings).owner() or {}).get("roots")
-    if settings.explicit_roots and served != list(settings.roots):
-        echo(
-            f"It serves other roots: {', '.join(served or ['unknown'])}. "
-            "Run `orchestr8-index down` first, or give this one its own --data-dir and --port.",
-            err=True,
-        )
+
+
+def _served(settings: Settings, where: Address | None) -> str:
+    """Have the project of this folder, or of the roots that were named, served as well; its name
+    and counts as a sentence."""
+    if where is None:
+        return ""
+    if settings.explicit_roots:
+        where = where._replace(project=ROOTS + os.pathsep.join(settings.roots))
+    health = woken(where, SERVED_SECONDS)
+    if health is None or "project" not in health:
+        return ""
+    return f" Here it serves the project {health['project']}: {show.counts(health['indexes'])}."
 
 
 @click.command()
@@ -208,3 +219,19 @@ def _build_here(settings: Settings, as_json: bool) -> None:
 def _told(told: dict[str, Any]) -> str:
     spent = told["duration_ms"] / 1000
     return f"Generation {told['generation']}: {show.counts(told)}, in {spent:.1f} s."
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="The projects as JSON.")
+@common
+def projects(settings: Settings, as_json: bool) -> None:
+    """List the projects that the server knows: entries, size on the disk, when they were asked.
+
+    \b
+    orchestr8-index projects
+    """
+    from ..serve.known import read_known, size_of
+
+    known = sorted(read_known(settings.data_dir).values(), key=lambda each: -each.asked_at)
+    rows = [{**msgspec.to_builtins(k), "size": size_of(settings.data_dir, k)} for k in known]
+    emit({"projects": rows}, as_json, lambda: show.projects(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,7 @@ def status(health: Mapping[str, Any], port: int | Address, owner: Mapping[str, A
     lines = [
         f"Orchestr8 Index {health['version']}: {head} on {url(port)}{pid}",
         f"  up       {span(health['uptime_ms'] / 1000)}",
+        *([f"  project  {health['project']}"] if "project" in health else []),
         f"  index    {counts(health['indexes'])}; generation {health['generation']}, "
         f"built in {health['build_ms'] / 1000:.1f} s, checked {_ago(health['checked_age_s'])}",
         f"  files    {files['indexed']} indexed, {files['repaired']} repaired, "
@@ -88,6 +90,20 @@ def status(health: Mapping[str, Any], port: int | Address, owner: Mapping[str, A
     if refused := health.get("refused_outcomes"):
         told = f"{refused:,} outcomes could not be delivered; they lie in spool.refused.jsonl"
         lines.append(style(f"  ! {told}", fg="yellow"))
+    return "\n".join(lines)
+
+
+def projects(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One line for each, the one asked last first."""
+    if not rows:
+        return "No project was asked for yet."
+    now, lines = time.time(), []
+    for row in rows:
+        where = row["folder"] or ", ".join(row["roots"])
+        entries = counts(row["entries"]) if row["entries"] else "not indexed yet"
+        size = f"{row['size'] / 1e6:.1f} MB"
+        asked = f"asked {_ago(now - row['asked_at'])}"
+        lines.append(f"{click.style(row['name'], bold=True)}  {entries}, {size}, {asked}  {where}")
     return "\n".join(lines)
 
 

@@ -6,9 +6,11 @@ Nobody waits for a long spool: a call that finds the server there starts the thr
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
+from itertools import groupby
 
 import msgspec
 
@@ -23,7 +25,8 @@ from .spool import Spool
 SECONDS = 30.0  # a batch is a hundred commits
 LONGEST_LINE = 500_000
 REST, WARN_EVERY = 1.0, 60.0
-UNWANTED = (400, 413)
+UNWANTED, NO_SUCH = (400, 413), 404
+PROJECT = "project"  # of a waiting report: the folder or the name of the one that learns from it
 _ANY = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _WIRE = SHORT["report_outcome"].name
 log = logging.getLogger("orchestr8.client")
@@ -81,7 +84,9 @@ class Delivery:
         start, delivered, began = 0, 0, time.monotonic()
         while not self._ended.is_set():
             batch = self._spool.read(start)
-            self._send(http, [line for line in batch.lines if self._readable(line)])
+            readable = [line for line in batch.lines if self._readable(line)]
+            for project, lines in groupby(readable, lambda line: _split(line)[0]):
+                self._send(http, list(lines), project)
             start, delivered = batch.end, delivered + len(batch.lines)
             if self._spool.clear(start):
                 spent = time.monotonic() - began
@@ -95,7 +100,7 @@ class Delivery:
             self._warned_at = now
             log.warning("outcomes wait on in %s: %s", self._spool.path, why)
 
-    def _send(self, http: HttpClient, lines: list[Line]) -> None:
+    def _send(self, http: HttpClient, lines: list[Line], project: str) -> None:
         """Deliver these, crossing out what is done with. Raises at the first that must wait.
 
         A batch that is refused as a whole is tried in halves: one line may spoil it, or the server
@@ -103,13 +108,14 @@ class Delivery:
         """
         if not lines:
             return
-        calls = [request(_WIRE, line.report, number) for number, line in enumerate(lines)]
-        response = http.send("POST", "/", b"[" + b",".join(calls) + b"]")
-        if response.status not in UNWANTED:
+        calls = [request(_WIRE, _split(line)[1], number) for number, line in enumerate(lines)]
+        response = _asking(http, project).send("POST", "/", b"[" + b",".join(calls) + b"]")
+        unknown = project and response.status == NO_SUCH
+        if response.status not in UNWANTED and not unknown:
             self._settle(lines, read_replies(response, len(lines)))
         elif half := len(lines) // 2:
-            self._send(http, lines[:half])
-            self._send(http, lines[half:])
+            self._send(http, lines[:half], project)
+            self._send(http, lines[half:], project)
         else:
             self._refuse(lines[0], f"The server answers it with HTTP {response.status}.")
 
@@ -143,3 +149,21 @@ class Delivery:
     def _refuse(self, line: Line, why: str) -> None:
         self._spool.refuse(line.report, why)
         self._spool.cross_out(line)
+
+
+def _split(line: Line) -> tuple[str, bytes]:
+    """Whose report it is, "" where that is not said, and the report itself."""
+    fields = _ANY.decode(line.report)
+    if PROJECT not in fields:
+        return "", line.report
+    project = msgspec.json.decode(fields.pop(PROJECT))
+    return str(project), msgspec.json.encode(fields)
+
+
+def _asking(http: HttpClient, project: str) -> HttpClient:
+    """The same server, asked for that project: a folder is one that somebody worked in."""
+    if not project:
+        return http
+    tree = project if os.path.isabs(project) else ""
+    address = http.address._replace(tree=tree, project="" if tree else project)
+    return http if address == http.address else HttpClient(address, SECONDS)

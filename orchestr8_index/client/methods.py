@@ -192,7 +192,7 @@ class Methods:
         user_only: bool | None = None,
         host: HostName | None = None,
     ) -> ContextAnswer:
-        """What one task needs, within a token budget: rows, the past pattern, one section."""
+        """What one task needs, within a token budget: rows, the past pattern, passages."""
         return self._call("get_context", locals())
 
     @client_method

@@ -31,7 +31,7 @@ from ..methods import SHORT
 from ..reports import OutcomeAnswer
 from ..table import Method
 from .agents import BlockingMethods
-from .delivery import Delivery
+from .delivery import PROJECT, Delivery
 from .embedded import Embedded
 from .held import LEASE_S, Lock, Mode
 from .locate import Locator
@@ -55,6 +55,7 @@ class Orchestrator(BlockingMethods):
     roots          the trees; a server of other trees is not asked
     data_dir       where the server and the waiting outcomes are; else as for the command line
     port           the server's port; else that of whoever owns the data directory, else 3700
+    project        the project that is asked: a folder, or a name; else that of the working folder
     embedded       index in this process, without any server
     api_key        for a server that asks for one; that of the data directory lets its own user in
     cache_seconds  how long an answer is good for; 0 for no cache
@@ -71,6 +72,7 @@ class Orchestrator(BlockingMethods):
         roots: Iterable[str | Path] = (),
         data_dir: str | Path | None = None,
         port: int | None = None,
+        project: str | Path = "",
         embedded: bool = False,
         api_key: str = "",
         cache_seconds: float = 30.0,
@@ -86,6 +88,7 @@ class Orchestrator(BlockingMethods):
         self._locator = None if embedded else Locator(self._settings, base_url, api_key=api_key)
         last_roots = self._locator.last_roots if self._locator else tuple
         self._embedded = Embedded(self._settings, last_roots, always=embedded)
+        self._project = str(project)
         self._spool = Spool(self._settings.data_dir)
         self._delivery = Delivery(self._spool)
         self._http: HttpClient | None = None
@@ -202,7 +205,7 @@ class Orchestrator(BlockingMethods):
         if not self._keeps:
             sentence = "An embedded index without a data directory keeps no outcomes."
             raise ServerAway(sentence, "Name one with data_dir=…; they wait there for the server.")
-        self._spool.append(_dated(raw, happened))
+        self._spool.append(_dated(raw, happened, self._project or _folder()))
         if self._locator:
             self._warn(f"{reason}; outcomes wait in {self._spool.path}")
 
@@ -250,7 +253,10 @@ class Orchestrator(BlockingMethods):
         locator.same_roots = True
 
     def _address(self) -> Address | None:
-        return self._locator.address() if self._locator else None
+        address = self._locator.address() if self._locator else None
+        if address is None or self._project:
+            return address and address._replace(project=self._project)
+        return address.here()
 
     def _connection(self, address: Address) -> HttpClient:
         with self._lock:
@@ -296,10 +302,18 @@ def _headers(agent: str, tree: str | Path | None) -> dict[str, str]:
     return headers
 
 
-def _dated(report: bytes, happened: float) -> bytes:
-    """A report that waits keeps the time at which it was made."""
+def _dated(report: bytes, happened: float, project: str) -> bytes:
+    """A report that waits keeps the time at which it was made, and whose it is."""
     named = msgspec.json.decode(report, type=dict[str, msgspec.Raw])
-    return msgspec.json.encode({"occurred_at": happened, **named})
+    whose = {PROJECT: project} if project else {}
+    return msgspec.json.encode({"occurred_at": happened, **named, **whose})
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return ""
 
 
 def _reason(error: NoAnswer | RequestError) -> str:

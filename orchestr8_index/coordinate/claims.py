@@ -44,11 +44,12 @@ class Verdict(Struct, frozen=True):
 
 
 class Work(Struct, frozen=True):
-    """A file that an agent changed and git does not have yet."""
+    """A file that an agent changed and git does not have yet; not `written`: it is about to."""
 
     name: str
     ident: str
     at: int
+    written: bool = False
 
 
 class Told:
@@ -187,18 +188,19 @@ def leave(change: Change, caller: Caller, with_agents: bool = False) -> int:
 def note_edit(change: Change, caller: Caller, path: str) -> None:
     """After an edit: renew the agent's claims, and note what it changed."""
     renew(change, caller)
-    _note_work(change, caller, resolve(path, caller.tree))
+    _note_work(change, caller, resolve(path, caller.tree), written=True)
 
 
 def is_noted(connection: sqlite3.Connection, caller: Caller, path: str) -> bool:
-    """Whether the file is known as the agent's uncommitted work."""
+    """Whether the file is known to be changed by the agent."""
     key = f"{_WORK}{resolve(path, caller.tree)}\0{caller.who}"
-    query = "SELECT 1 FROM item WHERE project = ? AND key = ?"
-    return connection.execute(query, (caller.project, key)).fetchone() is not None
+    query = "SELECT value FROM item WHERE project = ? AND key = ?"
+    row = connection.execute(query, (caller.project, key)).fetchone()
+    return row is not None and msgspec.json.decode(row[0], type=Work).written
 
 
-def _note_work(change: Change, caller: Caller, resource: str) -> None:
-    work = msgspec.json.encode(Work(caller.name, caller.who, change.at)).decode()
+def _note_work(change: Change, caller: Caller, resource: str, written: bool = False) -> None:
+    work = msgspec.json.encode(Work(caller.name, caller.who, change.at, written)).decode()
     change.note(f"{_WORK}{resource}\0{caller.who}", work, change.lease(WORK_S))
 
 
@@ -228,15 +230,18 @@ def _belonging(tree: str) -> Callable[[str], bool]:
     return lambda path: is_below(path, tree) and owned(os.path.dirname(path.rstrip("/")))
 
 
-def forget_clean(change: Change, tree: str, dirty: Collection[str]) -> int:
+def forget_clean(change: Change, tree: str, dirty: Collection[str], committed: str = "") -> int:
     """Work on files that git shows clean is done, unless its agent still has the file: it may be
-    about to write. `dirty` are the others' absolute paths."""
+    about to write, or lie in the stash. The session that has just `committed` is sure of its own.
+
+    `dirty` are the others' absolute paths.
+    """
     gone = 0
     for path, works in work_in(change.connection, change.project, tree).items():
         rows = holds(change.connection, change.project, "resource = ? AND state = 0", path)
-        writing = {row.ident for row in rows}
+        busy = {row.ident for row in rows if session_of(row.ident) != committed}
         for work in works if path not in dirty else ():
-            if work.ident not in writing:
+            if work.ident not in busy:
                 change.forget(f"{_WORK}{path}\0{work.ident}")
                 gone += 1
     return gone
@@ -258,10 +263,12 @@ def beside(
         if is_own(row.resource)
     }
     theirs = {path: row.holder for path, row in claimed.items() if session_of(row.ident) != own}
-    mine = claimed.keys() - theirs.keys()
+    mine = set[str]()
     for path, works in work_in(connection, caller.project, tree).items():
-        if any(session_of(work.ident) == own for work in works):
+        others = [work for work in works if session_of(work.ident) != own]
+        written = any(work.written for work in works if session_of(work.ident) == own)
+        if written or not others:
             mine.add(path)
-        if path not in mine:
-            theirs.setdefault(path, works[0].name)
+        else:
+            theirs.setdefault(path, others[0].name)
     return theirs, tuple(sorted(mine - theirs.keys()))

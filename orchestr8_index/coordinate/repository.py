@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from .resources import is_below
+
+MOST_KEPT = 500
 
 
 def tree_of(folder: str) -> str:
@@ -67,3 +71,45 @@ def is_meant(path: str, spec: str, folder: str, tree: str) -> bool:
     place = os.path.normpath(os.path.join(tree if top else folder, plain))
     place = os.path.join(os.path.realpath(os.path.dirname(place)), os.path.basename(place))
     return is_below(path, place) or any(fnmatchcase(path, place + end) for end in ("", "/*"))
+
+
+class StashOwners:
+    """Which session made which entry of the stash: one stack for all worktrees."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, str] = {}  # session by commit
+        self._begun: dict[str, tuple[str, set[str]]] = {}  # tree and entries before, by session
+
+    def begins(self, session: str, tree: str) -> None:
+        """The session is about to stash there."""
+        self.settle(session)
+        self._begun[session] = tree, set(stash_entries(tree))
+        while len(self._begun) > MOST_KEPT:
+            del self._begun[next(iter(self._begun))]
+
+    def settle(self, session: str) -> None:
+        """What is there since then is its own."""
+        tree, before = self._begun.pop(session, ("", set[str]()))
+        for made in stash_entries(tree) if tree else ():
+            if made not in before:
+                self._owners.setdefault(made, session)
+        while len(self._owners) > MOST_KEPT:
+            del self._owners[next(iter(self._owners))]
+
+    def is_foreign(self, session: str, tree: str, entry: Sequence[str]) -> bool:
+        """Whether what `git stash ENTRY` takes is, or may be, another's."""
+        self.settle(session)
+        entries = stash_entries(tree)[::-1]
+        verb, *more = entry
+        number = re.fullmatch(r"(?:(?:refs/)?stash@\{)?(\d+)\}?", (more or ["0"])[-1])
+        if number and verb in ("pop", "apply", "drop"):
+            entries = entries[int(number[1]) :][:1]
+        elif verb == "branch" and len(more) == 1:
+            entries = entries[:1]
+        return any(self._owners.get(each) != session for each in entries)
+
+    def own_entry(self, session: str, tree: str) -> str:
+        """The session's newest, as git names it; "" without one."""
+        entries = stash_entries(tree)[::-1]
+        own = (n for n, entry in enumerate(entries) if self._owners.get(entry) == session)
+        return next((f"stash@{{{n}}}" for n in own), "")

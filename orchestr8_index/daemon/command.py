@@ -22,7 +22,8 @@ def own_command(*arguments: str) -> list[str]:
 
 def arguments_of(settings: Settings) -> list[str]:
     """What `serve` needs to be told to come to the same settings."""
-    roots = [part for root in settings.roots for part in ("--root", root)]
+    named = settings.project is None  # what was found is found again, in the same folder
+    roots = [part for root in settings.roots if named for part in ("--root", root)]
     where = ["--port", str(settings.port), "--data-dir", str(settings.data_dir)]
     return [*roots, *where, *_listening(settings.door)]
 

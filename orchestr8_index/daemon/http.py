@@ -50,6 +50,7 @@ class HttpClient:
         self._free: list[http.client.HTTPConnection] = []
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         self._headers["User-Agent"] = PROGRAM  # which comes through where others are refused
+        self._headers.update(address.headers)
         self._headers.update(headers)
         if address.key:
             self._headers["Authorization"] = f"Bearer {address.key}"

@@ -5,19 +5,23 @@ Standard library only: the bridge and the scripts use it too.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote
 
 from ..environment import LOOPBACK
 from .pidfile import SERVER_NAME, PidFile
 
+OWN = (LOOPBACK, "localhost", "::1")
 WILDCARDS = ("0.0.0.0", "::")
 
 
 class Address(NamedTuple):
     """Where a server is, which certificate it must have, and the key to show it.
 
+    `tree` is the folder that one works in, `project` the project that is named.
     `path` stands before the path of each request; without a `tls_cert` a server that is asked over
     `https` must have a certificate that this machine trusts.
     """
@@ -28,6 +32,23 @@ class Address(NamedTuple):
     key: str = ""
     https: bool = False
     path: str = ""
+    tree: str = ""
+    project: str = ""
+
+    def here(self) -> Address:
+        """Asked from the folder in which this process works; nobody else's machine is told it."""
+        if self.https or self.host not in OWN:
+            return self
+        try:
+            return self._replace(tree=os.getcwd())
+        except OSError:  # it was removed
+            return self
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Which project is meant, as each request says it."""
+        said = {"X-Tree": self.tree, "X-Project": self.project}
+        return {name: quote(os.fsencode(value)) for name, value in said.items() if value}
 
     @property
     def url(self) -> str:

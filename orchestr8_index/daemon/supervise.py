@@ -36,7 +36,8 @@ def running_port(settings: Settings) -> int | None:
 
 def running_address(settings: Settings) -> Address | None:
     """How to reach the server that owns the data directory."""
-    return owner_address(settings.data_dir, settings.api_key)
+    address = owner_address(settings.data_dir, settings.api_key)
+    return address.here() if address else None
 
 
 def _meant(settings: Settings) -> Address:

@@ -10,11 +10,12 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from ..errors import InvalidParams
-from ..records import Decision, Pattern
+from ..records import Decision
 from ..reports import ForgetQuery
 from ..store import chain, ledger, schema
 from ..store.store import Store
 from ..text import Terms
+from ..views import EntryRecord, Lessons
 from .experience import Memory
 from .outcomes import Outcomes
 from .patterns import Patterns, differing, is_offered, is_retired
@@ -65,22 +66,6 @@ def _differences(outcomes: Outcomes, memory: Memory, patterns: Patterns) -> list
     kept, again = outcomes.memory.counted(), memory.counted()
     found = [f"the {name} differ from a recount" for name in kept if kept[name] != again[name]]
     return found + differing(outcomes.patterns, patterns)
-
-
-class EntryRecord(Struct, frozen=True):
-    kind: str
-    entry: str
-    wins: int
-    failures: int
-
-
-class Lessons(Struct, frozen=True):
-    """What a person wants to see of it: entries by wins, patterns by uses."""
-
-    decisions: int
-    entries: list[EntryRecord]
-    patterns: list[Pattern]
-    retired: list[Pattern]
 
 
 def lessons(outcomes: Outcomes) -> Lessons:

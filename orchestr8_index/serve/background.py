@@ -14,6 +14,7 @@ from .health import health, metrics
 from .keys import RELOAD_SECONDS
 from .mcp.endpoint import McpRoutes
 from .renewal import LOOK_SECONDS, Renewal
+from .samples import memory_mb
 from .state import State
 
 STEP_SECONDS = 1.0
@@ -102,11 +103,19 @@ class Upkeep:
         await state.projects.tend()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
+        self._note_series()
         for keeper in (state.projects.keeper, state.shared):
             if keeper is not None:
                 await keeper.look()
         await self.write_audit()
         return self._seconds
+
+    def _note_series(self) -> None:
+        memory, database = memory_mb(), self._state.samples.latest.database_mb
+        for state in self._state.projects.awake():
+            index = state.refresh.index
+            for series in state.series.values():
+                series.step((memory, database, index.generation if index else 0))
 
     async def _check_keys(self) -> float:
         """What a revoked key left open ends within a second, though nobody asks."""

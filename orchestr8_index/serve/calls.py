@@ -36,9 +36,14 @@ log = logging.getLogger("orchestr8.rpc")
 
 async def perform(state: State, name: str, raw: bytes) -> bytes:
     """The result of the method as JSON. `raw` are its params as JSON. Raises RequestError only."""
-    if state.trace is None:
+    if state.trace is None or is_quiet(name):
         return await _attempt(state, name, raw)
     return await _traced(state, state.trace, name, raw)
+
+
+def is_quiet(name: str) -> bool:
+    """Whether calls of that method leave no trace."""
+    return name in METHODS and METHODS[name].quiet
 
 
 async def _traced(state: State, trace: Trace, name: str, raw: bytes) -> bytes:
@@ -62,7 +67,8 @@ async def _attempt(state: State, name: str, raw: bytes) -> bytes:
         method = _method(name)
         caller.get().must_have(method.scope)
         result = await _perform(state, method, raw)
-        state.gate.audit.done(name, "ok", method.scope == "read")
+        if not method.quiet:
+            state.gate.audit.done(name, "ok", method.scope == "read")
         return result
     except RequestError as error:
         failure = error
@@ -114,8 +120,9 @@ async def _perform(state: State, method: Method, raw: bytes) -> bytes:
     )
     if method.scope != "read" and method.face == "index":
         state.events.publish(Learnt(method.name))
-    spent = (time.perf_counter() - started) * 1000
-    state.metrics.answered(method.name, spent, bool(method.cache))
+    if not method.quiet:
+        spent = (time.perf_counter() - started) * 1000
+        state.metrics.answered(method.name, spent, bool(method.cache))
     return result
 
 

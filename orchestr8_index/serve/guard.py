@@ -144,7 +144,7 @@ class Guard:
         if holder is not None:
             own = is_own(scope, headers) and holder.name == OWN_NAME
             return _described(replace(holder, keyed=True, own=own), scope, headers)
-        if scope["path"] in OPEN or not (gate.needs_keys or (token and gate.keys.any)):
+        if _is_open(scope) or not (gate.needs_keys or (token and gate.keys.any)):
             described = Caller(peer, own=is_own(scope, headers), share=_share(scope, headers))
             return _described(described, scope, headers)
         gate.guesses.charge(peer)
@@ -227,6 +227,8 @@ class _Response:
             state["lines"].streams -= 1
         if state.get("overloaded") and self.status == Overloaded.status:
             return  # one line a second counts them all
+        if state.get("quiet"):
+            return
         is_probe = self._scope["path"] in CALM and self.status in (200, 503)
         level = logging.DEBUG if is_probe else logging.INFO  # machines ask every second
         if not log.isEnabledFor(level):
@@ -235,6 +237,12 @@ class _Response:
         fields: dict[str, Any] = {"method": self._scope["method"], "ms": spent}
         fields |= {"path": self._scope["path"][:100], "status": self.status}
         log.log(level, "request", extra={**fields, "rpc": state.get("rpc_methods", "")})
+
+
+def _is_open(scope: Scope) -> bool:
+    """The page holds nothing and asks for the key itself: a browser has none to show before."""
+    path, reads = scope["path"], scope["method"] in ("GET", "HEAD")
+    return path in OPEN or (reads and (path == "/" or path.startswith("/page/")))
 
 
 def _share(scope: Scope, headers: dict[bytes, bytes]) -> float:

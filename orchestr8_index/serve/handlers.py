@@ -60,6 +60,17 @@ async def discover(state: State, _: NoParams) -> Any:
     return document()
 
 
+def viewed(name: str) -> Handler:
+    """The handler of a method of the page, which is loaded with its first request."""
+
+    async def handler(state: State, params: Any) -> Any:
+        from . import views
+
+        return await getattr(views, name)(state, params)
+
+    return handler
+
+
 def knowledge(state: State, pattern: dict[str, Any] | None = None) -> Knowledge:
     return Knowledge(state.terms, state.experience, pattern, state.tokens)
 
@@ -76,4 +87,5 @@ HANDLERS: dict[str, Handler] = {
     "getMetrics": get_metrics,
     "rpc.discover": discover,
     **{m.name: shared(m.short) for m in METHODS.values() if m.face == "coordinate"},
+    **{m.name: viewed(m.short) for m in METHODS.values() if m.face == "page"},
 }

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from urllib.parse import quote
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -18,6 +19,7 @@ from ..records import PLURAL
 from .background import background
 from .body import read_body
 from .callers import caller
+from .calls import is_quiet
 from .guard import ADDRESSED, Guard
 from .health import health, live, metrics, ready
 from .hooks.claude import receive_claude
@@ -85,8 +87,12 @@ def make_web(state: State) -> ProjectAddress:
         Route("/mcp", Endpoint(state, mcp.answer), methods=["GET", "POST", "DELETE"]),
     ]
     no_such = NoSuch(routes)
+    page = [
+        Route("/", Endpoint(state, answer_page, wakes=False), methods=GET),
+        Route("/page/{name:path}", Endpoint(state, answer_page, wakes=False), methods=GET),
+    ]
     handlers = {404: no_such, 405: no_such, 500: _leave}
-    web = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
+    web = Starlette(routes=[*routes, *page], lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
     return ProjectAddress(Guard(web, state.gate))
 
 
@@ -103,8 +109,26 @@ async def _answer_calls(
     state: State, scope: Scope, body: bytes, send: Send, face: str = ""
 ) -> None:
     reply = await reply_to(state, body, face)
-    scope.setdefault("state", {})["rpc_methods"] = reply.methods
+    told = scope.setdefault("state", {})
+    told["rpc_methods"] = reply.methods
+    told["quiet"] = all(map(is_quiet, reply.methods.split(",")))
     await send_bytes(send, reply.status, reply.body, JSON, *reply.headers)
+
+
+async def answer_page(state: State, scope: Scope, receive: Receive, send: Send) -> None:
+    """The page for a browser; to programs `GET /` is what it was. Loaded when first asked for."""
+    from ..page import files
+
+    headers, name = dict(scope["headers"]), scope["path_params"].get("name", "")
+    if not name and not files.wants_page(headers.get(b"accept", b"")):
+        raise HTTPException(405, headers={"Allow": "POST"})
+    found = files.find(name)
+    if found is None:
+        raise HTTPException(404)
+    if headers.get(b"if-none-match") == found.tag:
+        await send_bytes(send, 304, b"", found.kind, *found.headers)
+        return
+    await send_bytes(send, 200, found.body, found.kind, *found.headers)
 
 
 async def answer_hook(state: State, scope: Scope, receive: Receive, send: Send) -> None:

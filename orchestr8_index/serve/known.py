@@ -20,7 +20,7 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 
 class Known(Struct):
     """What is kept of a project. `folder` is what it is known by, "" for `roots` that were named;
-    `asked_at` is in seconds since 1970."""
+    `asked_at` is in seconds since 1970; `digest` is that of the roots which it had last."""
 
     name: str
     key: str
@@ -28,6 +28,7 @@ class Known(Struct):
     roots: tuple[str, ...] = ()
     asked_at: float = 0.0
     entries: dict[str, int] = {}
+    digest: str = ""
 
 
 def read_known(data_dir: Path) -> dict[str, Known]:
@@ -38,6 +39,13 @@ def read_known(data_dir: Path) -> dict[str, Known]:
     except (OSError, msgspec.DecodeError):
         return {}
     return {known.key: known for known in rows[:MOST]}
+
+
+def size_of(data_dir: Path, known: Known) -> int:
+    """Bytes of the project's generations on the disk."""
+    folder = data_dir / "snapshots" / known.digest if known.digest else None
+    files = folder.rglob("*") if folder else ()
+    return sum(path.stat().st_size for path in files if path.is_file())
 
 
 def write_known(data_dir: Path, known: Iterable[Known]) -> None:

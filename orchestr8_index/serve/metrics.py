@@ -26,6 +26,19 @@ class Histogram:
         self.sum += milliseconds
         self.longest = max(self.longest, milliseconds)
 
+    def copy(self) -> Histogram:
+        made = Histogram()
+        made.counts = self.counts.copy()
+        made.total, made.sum, made.longest = self.total, self.sum, self.longest
+        return made
+
+    def since(self, before: Histogram) -> Histogram:
+        """What was added after `before` was copied; `longest` stays that of all."""
+        made = self.copy()
+        made.counts = [new - old for new, old in zip(self.counts, before.counts, strict=True)]
+        made.total, made.sum = self.total - before.total, self.sum - before.sum
+        return made
+
     @property
     def mean(self) -> float:
         return self.sum / self.total if self.total else 0.0

@@ -22,7 +22,7 @@ from ..catalog.index import Index
 from ..config import Settings
 from ..environment import environment
 from ..errors import NoSuchProject
-from ..project import project_of
+from ..project import ROOTS, project_of
 from ..records import PLURAL
 from ..roots import FOUND, SHIPPED, discovered_roots, fixture_root
 from .callers import Caller
@@ -31,7 +31,7 @@ from .projectstore import ProjectStore
 from .state import State
 from .storekeeper import StoreKeeper
 
-PATIENCE = 1.5  # seconds that the first question of a project waits for its index
+PATIENCE = 1.4  # seconds that a first question waits for its index: it is answered within 1.5
 ASLEEP_AFTER = 3600.0
 FOLDER_SECONDS = 5.0  # for which it is believed that a folder has the roots that it had
 MOST_FOLDERS, MOST_SESSIONS = 256, 1000
@@ -118,6 +118,8 @@ class Projects:
         near = project_of(folder, home, ())
         tree = near.tree if near.folder != os.path.realpath(home) else folder
         found = discovered_roots(Path(tree), Path(home), environment())
+        if not found and near.folder == os.path.realpath(home):
+            return self.first  # where there is nothing at all
         roots, origin = (found, FOUND) if found else ((str(fixture_root()),), SHIPPED)
         project = project_of(folder, home, roots)
         settings = msgspec.structs.replace(
@@ -129,6 +131,10 @@ class Projects:
         """By its name, its key, or a folder, which is believed of the user's own programs alone."""
         if os.path.isabs(name) and asking.own:
             return self.at(name)
+        if name.startswith(ROOTS) and asking.own:
+            roots = name.removeprefix(ROOTS).split(os.pathsep)
+            if all(os.path.isabs(root) and os.path.isdir(root) for root in roots):
+                return self.with_roots(tuple(dict.fromkeys(map(os.path.realpath, roots))))
         for each in self.known.values():
             if name in (each.name, each.key, each.folder):
                 return self._of_known(each)
@@ -216,6 +222,7 @@ class Projects:
         self._is_saved = True
         for state in self._states.values():
             if state.refresh.index and (known := self.known.get(state.settings.project_key)):
+                known.digest = state.settings.roots_digest
                 counts = state.refresh.index.manifest.counts
                 known.entries = {PLURAL[kind]: n for kind, n in counts.items()}
         rows = list(self.known.values())

@@ -21,7 +21,7 @@ async def send_bytes(
 ) -> None:
     """Answer with a whole body of this content type."""
     fixed = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
-    if status == 204:
+    if status in (204, 304):
         fixed = []
     await send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
     await send({"type": "http.response.body", "body": body})

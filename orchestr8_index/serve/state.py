@@ -26,10 +26,13 @@ from .logs import LogFile, LogNowhere
 from .metrics import Metrics
 from .projectstore import ProjectStore
 from .recent import RecentQuestions
+from .replay import Replays
 from .samples import Samples
+from .series import Series
 from .shared import SharedKeeper
 from .storekeeper import StoreKeeper
 from .trace import Trace
+from .work import RunningTasks
 
 if TYPE_CHECKING:
     from .projects import Projects
@@ -69,6 +72,9 @@ class State:
     delegations: Delegations = field(default_factory=Delegations)
     claims: ClaimHooks = field(default_factory=ClaimHooks)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
+    series: dict[str, Series] = field(default_factory=dict)
+    replays: Replays = field(default_factory=Replays)
+    work: RunningTasks = field(default_factory=RunningTasks)
     started: float = field(default_factory=time.monotonic)
     name: str = ""
     asked: float = float("-inf")
@@ -80,6 +86,10 @@ class State:
     def projects(self) -> Projects:
         assert self.all_projects is not None
         return self.all_projects
+
+    def __post_init__(self) -> None:
+        of = (self.metrics, (self.query_cache, self.pattern_cache))
+        self.series = {"hour": Series(10, 360, *of), "day": Series(120, 720, *of)}
 
     @property
     def index(self) -> Index:

@@ -181,6 +181,15 @@ def checked_decisions(
         yield decision, tuple(row) == _row(decision) and digest == digest_of(decision)
 
 
+def newest_decisions(
+    connection: sqlite3.Connection, before: int | None, limit: int, project: str = ""
+) -> Iterator[Decision]:
+    """A project's decisions with a number below `before`, the newest first."""
+    where = "project = ? AND id < ? ORDER BY id DESC LIMIT ?"
+    sql = f"SELECT {_COLUMNS} FROM decision_history WHERE {where}"
+    return map(_decision, connection.execute(sql, (project, before or 2**62, limit)))
+
+
 def count_decisions(connection: sqlite3.Connection, project: str | None = None) -> int:
     """How many a project has now, or all have."""
     where, values = within(project)

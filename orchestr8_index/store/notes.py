@@ -1,4 +1,4 @@
-"""What is noted beside the decisions: the query log, and the audit."""
+"""What is noted beside the decisions: the query log, the audit, and the tokens saved."""
 
 from __future__ import annotations
 
@@ -80,6 +80,17 @@ def last_queries(connection: sqlite3.Connection, limit: int) -> list[dict[str, A
         }
         for row in rows
     ]
+
+
+def saved_by_day(
+    connection: sqlite3.Connection, days: int, project: str = ""
+) -> list[tuple[str, int, int]]:
+    """(day, sum of tokens_saved, reports that said it) of a project's last `days`, in order."""
+    sql = """SELECT substr(timestamp, 1, 10) AS day, sum(tokens_saved), count(tokens_saved)
+        FROM decision_history WHERE project = ? AND timestamp >= date('now', ?)
+        GROUP BY day ORDER BY day"""
+    rows = connection.execute(sql, (project, f"-{days} days"))
+    return [(str(day), int(saved or 0), count) for day, saved, count in rows]
 
 
 class _Named(msgspec.Struct):

@@ -38,7 +38,7 @@ def test_what_changes_something_reaches_the_server(online: Run) -> None:
     steps = ("agent_sequence=test-strategist", "agent_sequence=docs-writer")
     needs = 'dependencies={"docs-writer":["test-strategist"]}'
     result = online("call", "store_pattern", "goal=ship a release", *steps, needs).json
-    assert set(result) == {"pattern_id", "created"}
+    assert set(result) == {"pattern_id", "created", "unknown"}
 
 
 def test_without_a_server_what_needs_one_says_so(offline: Run) -> None:

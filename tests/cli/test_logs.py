@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8_index.cli.logs import Tail
+from orchestr8_index.cli.logs import Tail, last_questions
 
-from ..processes import World, wait_for
+from ..processes import Running, World, call, wait_for
+from ..serve.asking import settings_of
 from .conftest import Run
 
 
@@ -90,3 +91,29 @@ def test_following_ends_with_ctrl_c(world: World, log: Path) -> None:
     os.kill(following.pid, signal.SIGINT)
     _, err = following.communicate(timeout=20)
     assert (following.returncode, err.strip()) == (0, "")
+
+
+def test_the_last_questions_are_read_from_the_file_by_its_owner(
+    online: Run, server: Running
+) -> None:
+    call(server.port, "querySkills", {"context": "write release\x1b[2J notes"})
+    settings = settings_of(server.world.data)
+    wait_for(lambda: last_questions(settings, 1))
+    told = online("logs", "--questions").out
+    assert "skills    write release [2J notes → studio:release-notes" in told
+    rows = online("logs", "--questions", "--json", "-n", "1").out.splitlines()
+    assert len(rows) == 1 and '"method":"querySkills"' in rows[0]
+
+
+def test_a_damaged_query_log_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "mcp.db").write_bytes(b"\x5a" * 10_000)
+    assert last_questions(settings_of(tmp_path), 5) == []
+
+
+def test_the_page_has_an_address_where_a_server_runs(online: Run, server: Running) -> None:
+    assert online("page", "--print").out == f"http://127.0.0.1:{server.port}/\n"
+
+
+def test_without_a_server_there_is_no_page(run: Run) -> None:
+    said = run("page")
+    assert said.status == 1 and "orchestr8-index up" in said.err

@@ -37,7 +37,8 @@ def test_without_a_snapshot_one_is_made(run: Run, make_tree: MakeTree) -> None:
 def test_a_server_is_asked(online: Run, server: Running) -> None:
     said = online("query", TEXT)
     assert "studio:release-notes" in said.out
-    assert said.err == f"(from the server on http://127.0.0.1:{server.port})\n"
+    where = f"http://127.0.0.1:{server.port}"
+    assert said.err == f"(from the server on {where}, project plugins_fixture)\n"
 
 
 def test_a_server_is_found_by_its_port(run: Run, server: Running) -> None:

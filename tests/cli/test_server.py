@@ -78,13 +78,15 @@ def test_down_says_when_it_had_to_kill(run: Run, monkeypatch: pytest.MonkeyPatch
 def test_up_where_one_runs_is_done(online: Run, server: Running) -> None:
     said = online("up")
     assert (said.status, said.err) == (0, "")
-    assert said.out == f"Already running on http://127.0.0.1:{server.port}.\n"
+    assert said.out.startswith(f"Already running on http://127.0.0.1:{server.port}. Here it serves")
 
 
-def test_up_over_other_roots_says_what_is_served(online: Run, tree: str) -> None:
+def test_up_over_other_roots_has_them_served_as_a_project(online: Run, tree: str) -> None:
     said = online("up", "--root", tree)
-    assert said.status == 0
-    assert f"It serves other roots: {ROOT}." in said.err and "--data-dir" in said.err
+    assert "Here it serves the project tree: 1 agents, 0 skills, 1 workflows." in said.out
+    assert "project tree" in online("query", "review", "--root", tree).err
+    listed = online("projects", "--json").json["projects"]
+    assert {each["name"]: each["roots"] for each in listed}["tree"] == [tree]
 
 
 def test_up_over_the_same_roots_says_no_more(online: Run) -> None:
@@ -194,7 +196,7 @@ def test_a_port_named_on_purpose_is_the_one_asked(
     monkeypatch.setattr(locate, "owner_address", lambda data_dir, key: Address(3700))
     monkeypatch.setattr(http, "get_health", asked.append)
     assert run("status", *options).status == 3
-    assert asked == [Address(port)]
+    assert [address.port for address in asked] == [port]
 
 
 # --- the last server's roots -------------------------------------------------------------------

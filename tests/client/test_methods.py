@@ -14,7 +14,8 @@ from orchestr8_index.client.methods import Methods
 from orchestr8_index.methods import SHORT
 
 INDEX = {short for short, method in SHORT.items() if method.face == "index"}
-SHARED = SHORT.keys() - INDEX - {"lock"}  # a `with` of the clients, and `locks` that lists them
+SHARED = {short for short, method in SHORT.items() if method.face == "coordinate"}
+SHARED -= {"lock"}  # a `with` of the clients, and `locks` that lists them
 
 
 def test_every_method_of_the_table_is_one_of_the_clients() -> None:

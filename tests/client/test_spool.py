@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 import subprocess
@@ -10,13 +11,17 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestr8_index.client import delivery
 from orchestr8_index.client import spool as spools
 from orchestr8_index.client.spool import Spool
+from orchestr8_index.daemon.http import HttpClient, HttpResponse
+from orchestr8_index.daemon.locate import Address
 from orchestr8_index.errors import OutcomeNotKept
 
 
@@ -228,3 +233,25 @@ def test_the_lines_of_an_earlier_version_are_read_and_crossed_out_as_ever(spool:
     for line in spool.read(0).lines:
         spool.cross_out(line)
     assert waiting(spool) == []
+
+
+def test_a_report_that_waits_goes_to_its_own_project(tmp_path: Path) -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Noting(HttpClient):
+        def send(self, verb: str, path: str, body: bytes | None = None, waits: float = 0) -> Any:
+            calls = json.loads(body or b"[]")
+            asked.extend((self.address.project, call["params"]["task_id"]) for call in calls)
+            replies = [{"jsonrpc": "2.0", "id": call["id"], "result": {}} for call in calls]
+            return HttpResponse(200, json.dumps(replies).encode())
+
+    spool = Spool(tmp_path)
+    for task, project in (("a", "red"), ("b", "red"), ("c", "blue"), ("d", "")):
+        whose = {"project": project} if project else {}
+        spool.append(json.dumps({"task_id": task, **whose}).encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delivery, "HttpClient", Noting)
+        waiting = delivery.Delivery(spool, Noting)
+        waiting.start(Address(1))
+        assert waiting.wait(10)
+    assert asked == [("red", "a"), ("red", "b"), ("blue", "c"), ("", "d")]

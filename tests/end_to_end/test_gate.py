@@ -91,9 +91,9 @@ def test_what_looks_after_it_gets_in_as_well(world: World, options: tuple[str, .
     key_of(world, "read")
     world.up(*ROOT, *options)
     scheme = "https" if TLS[0] in options else "http"
-    page = json.loads(world.run("top", "--json").stdout)
-    assert (page["status"], page["url"]) == ("healthy", f"{scheme}://127.0.0.1:{page['port']}")
-    assert f"Already running on {page['url']}" in world.run("up", *options).stdout
+    url = f"{scheme}://127.0.0.1:{world.owner()['port']}"
+    assert world.run("page", "--print").stdout == f"{url}/\n"
+    assert f"Already running on {url}" in world.run("up", *options).stdout
     assert "listening" in world.run("logs").stdout
 
 

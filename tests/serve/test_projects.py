@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx2 as httpx
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestr8_index.app import make_state
 from orchestr8_index.catalog.generations import Refresh
@@ -287,3 +291,52 @@ def test_the_trees_of_a_repository_learn_together(home: Path) -> None:
         assert "fixer" not in await names(asking, tree=str(home / "blue"))
 
     serve(settings_in(home, "red"), work)
+
+
+# --- nothing of another project ----------------------------------------------------------------
+
+SOME = ("bare", "blue", "red")
+
+
+@given(st.lists(st.tuples(st.sampled_from(SOME), st.integers(0, 5)), max_size=24))
+@hypothesis.settings(max_examples=4)
+def test_nothing_of_another_project_is_ever_told(steps: list[tuple[str, int]]) -> None:
+    """Answers, patterns, caches, metrics, errors: whatever was asked of the others before."""
+
+    async def work(asking: Asking, state: State) -> None:
+        counts = dict.fromkeys(SOME, 0)
+        for number, (name, kind) in enumerate(steps):
+            told = await _step(asking, place, name, kind, number)
+            others = [f"{other}-painter" for other in SOME if other != name]
+            assert not any(word in told for word in others), (name, kind, told)
+            counts[name] += kind == 0
+        for name, count in counts.items():
+            figures = (await asking.get("/metrics", headers=_of(place, name))).json()
+            assert figures["queries"]["by_method"].get("queryAgents", 0) == count
+
+    with tempfile.TemporaryDirectory() as folder:
+        place = write_tree(Path(folder).resolve() / "home", FILES)
+        serve(settings_in(place, "plain"), work)
+
+
+def _of(home: Path, name: str) -> dict[str, str]:
+    return {"x-project": quote(str(home / name))}
+
+
+async def _step(asking: Asking, home: Path, name: str, kind: int, number: int) -> str:
+    """One request for a project, as text."""
+    task = f"{name}-painter paints zebras"
+    given = {"task_id": f"t{number % 3}", "task_description": task, "result": "success"}
+    entry = {"kind": "agent", "plugin": ".claude", "name": f"{name}-painter"}
+    method, params = [
+        ("queryAgents", {"context": "paint zebras"}),
+        ("cacheDecision", {**given, "agents_used": [f"{name}-painter", OWN], "receipt": "full"}),
+        ("queryPattern", {"goal": "painter paints zebras", "min_similarity": 0}),
+        ("getContext", {"task": "paint zebras"}),
+        ("getEntry", entry),
+        ("getEntry", {**entry, "name": "nobody"}),
+    ][kind]
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    headers = _of(home, name)
+    told = (await asking.post("/", json=body, headers=headers)).text
+    return told + (await asking.get("/health", headers=headers)).text

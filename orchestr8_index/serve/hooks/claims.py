@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...coordinate.repository import stash_entries, tree_of
+from ...coordinate.repository import StashOwners, tree_of
 from ...fit import in_prose
 from ...text import cut
 from ...tokens import estimate_tokens
@@ -81,7 +80,7 @@ class ClaimHooks:
         shared.touch(who)
         notes = self._notes.pop(who.ident, [])
         if event.tool_name == "Bash":
-            self._stash.settle(_session(who))
+            await self._after_git(shared, who, event)
             notes += await self._found_afterwards(shared, who, event.tool_use_id or "")
         return "\n".join([*notes, *await mail(shared, who)])
 
@@ -129,19 +128,37 @@ class ClaimHooks:
 
         tree, reader = tree_of(step.folder), shared.store.reader
         if step.entry:
-            foreign = self._stash.is_foreign(_session(who), tree, step)
+            foreign = self._stash.is_foreign(_session(who), tree, step.entry)
             own = self._stash.own_entry(_session(who), tree) if foreign else ""
             return git.Others(tree, {}, foreign_stash=foreign, own_entry=own)
         theirs, mine = claims.beside(reader, who, tree)
         if not theirs:
             return git.Others(tree, {})
         if tree not in told:
-            told[tree] = status = await changed_files(tree)
-            works = claims.work_in(reader, who.project, tree)
-            if status is not None and not works.keys() <= status.keys():
-                await shared.change(who, lambda change: claims.forget_clean(change, tree, status))
-                theirs, mine = claims.beside(reader, who, tree)
+            told[tree] = await self._forget_clean(shared, who, tree)
+            theirs, mine = claims.beside(reader, who, tree)
         return git.Others(tree, theirs, mine, told[tree])
+
+    async def _forget_clean(
+        self, shared: Coordination, who: Caller, tree: str, committed: str = ""
+    ) -> dict[str, str] | None:
+        """Work that git has is done. Returns what git says of the tree, None where it cannot."""
+        from ...coordinate import claims
+
+        status = await changed_files(tree)
+        works = claims.work_in(shared.store.reader, who.project, tree)
+        if status is not None and not works.keys() <= status.keys():
+            work = lambda change: claims.forget_clean(change, tree, status, committed)  # noqa: E731
+            await shared.change(who, work)
+        return status
+
+    async def _after_git(self, shared: Coordination, who: Caller, event: ToolEnded) -> None:
+        from ...coordinate import git
+
+        self._stash.settle(_session(who))
+        steps = git.read_steps(event.tool_input.command or "", event.cwd or "")
+        for tree in {tree_of(step.folder) for step in steps if step.verb != "stash"}:
+            await self._forget_clean(shared, who, tree, _session(who))
 
     def _watch(self, shared: Coordination, who: Caller, tool_use: str) -> None:
         """Remember how the files of others are before a command that may write them."""
@@ -176,46 +193,6 @@ class ClaimHooks:
         named = ", ".join(f"{path} ({name})" for path, name in found.items())
         note = f"While your command ran, files that others work on changed: {named}. They are told."
         return [in_prose(note)]
-
-
-class StashOwners:
-    """Which session made which entry of the stash: one stack for all worktrees."""
-
-    def __init__(self) -> None:
-        self._owners: dict[str, str] = {}  # session by commit
-        self._begun: dict[str, tuple[str, set[str]]] = {}  # tree and entries before, by session
-
-    def begins(self, session: str, tree: str) -> None:
-        """The session is about to stash there."""
-        self.settle(session)
-        self._begun[session] = tree, set(stash_entries(tree))
-        _shrink(self._begun)
-
-    def settle(self, session: str) -> None:
-        """What is there since then is its own."""
-        tree, before = self._begun.pop(session, ("", set[str]()))
-        for entry in stash_entries(tree) if tree else ():
-            if entry not in before:
-                self._owners.setdefault(entry, session)
-        _shrink(self._owners)
-
-    def is_foreign(self, session: str, tree: str, step: Step) -> bool:
-        """Whether what the step takes is, or may be, another's."""
-        self.settle(session)
-        entries = stash_entries(tree)[::-1]
-        verb, *more = step.entry
-        number = re.fullmatch(r"(?:(?:refs/)?stash@\{)?(\d+)\}?", (more or ["0"])[-1])
-        if number and verb in ("pop", "apply", "drop"):
-            entries = entries[int(number[1]) :][:1]
-        elif verb == "branch" and len(more) == 1:
-            entries = entries[:1]
-        return any(self._owners.get(entry) != session for entry in entries)
-
-    def own_entry(self, session: str, tree: str) -> str:
-        """The session's newest, as git names it; "" without one."""
-        entries = stash_entries(tree)[::-1]
-        own = (n for n, entry in enumerate(entries) if self._owners.get(entry) == session)
-        return next((f"stash@{{{n}}}" for n in own), "")
 
 
 def _session(who: Caller) -> str:

@@ -311,3 +311,32 @@ def test_a_command_is_judged_in_the_tree_that_it_reaches(run: Run) -> None:
         assert "claude-one" in await agents.before("two", "Bash", command="git add -A")
 
     run(work)
+
+
+def test_a_file_that_was_committed_is_nobodys_work_though_its_agent_never_stopped(
+    run: Run,
+) -> None:
+    """Else the next commit of its session would take what another wrote there since."""
+
+    async def work(agents: Agents) -> None:
+        await agents.edit("one/lost", "a.py", "one\n")
+        await agents.shell("one/lost", "git commit -qm a -- a.py")
+        assert "helper-lost" in await agents.edit("two", "a.py", "two\n")
+        await agents.edit("one/next", "b.py")
+        refused = await agents.before("one/next", "Bash", command="git add -A")
+        assert "`git add b.py`" in refused
+
+    run(work, claims="warn")
+
+
+def test_what_lies_in_the_stash_for_a_moment_stays_its_agents_work(run: Run) -> None:
+    async def work(agents: Agents) -> None:
+        await agents.edit("one", "a.py", "one\n")
+        await agents.edit("two", "b.py")
+        await agents.shell("one", "git stash push -q -- a.py")
+        await agents.before("two", "Bash", command="git add -A")
+        await agents.shell("one", "git stash pop -q")
+        await agents.hook("Stop", "one")
+        assert "(a.py)" in await agents.before("two", "Bash", command="git add -A")
+
+    run(work)

@@ -1,0 +1,1 @@
+"""The page that people look at: its files, and how they are sent."""

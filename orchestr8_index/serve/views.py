@@ -1,0 +1,162 @@
+"""What answers the methods of the page: nothing is changed, and nothing waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..catalog import clones
+from ..catalog.index import Segment
+from ..catalog.map import read_places
+from ..catalog.snapshot import read_files
+from ..learn.credit import credits
+from ..learn.receipt import entry_changes
+from ..learn.verify import lessons
+from ..queries import AgentQuery, NoParams, SkillQuery, WorkflowQuery
+from ..records import KINDS, PLURAL, Decision
+from ..search.answer import answer_agents, answer_skills, answer_workflows
+from ..store.database import NAME, connect_to_read
+from ..store.ledger import count_decisions, newest_decisions
+from ..store.notes import saved_by_day
+from ..text import Terms, cut
+from ..views import (
+    Decided,
+    DecisionList,
+    DecisionPage,
+    DelegationList,
+    EntryList,
+    EntryPage,
+    FindingList,
+    FindingPage,
+    Lessons,
+    Listed,
+    ProjectList,
+    ProjectName,
+    SavedDay,
+    SeriesAnswer,
+    SeriesQuery,
+    TriedQuestion,
+    Weeks,
+)
+from .learning import store_of
+from .state import State
+
+MOST_ROWS = 200
+DESCRIPTION = 160  # characters
+DAYS = 30
+
+
+async def try_question(state: State, question: TriedQuestion) -> dict[str, Any]:
+    """Words are split afresh: not even those of the question are remembered."""
+    index, known = state.index, (Terms(), state.experience)
+    task, limit, explain = question.task, question.limit, question.explain
+    agents = AgentQuery(context=task, limit=limit, explain=explain)
+    skills = SkillQuery(context=task, limit=limit, explain=explain)
+    workflows = WorkflowQuery(goal=task, limit=limit, explain=explain)
+    answers = [
+        answer_agents(index, agents, *known),
+        answer_skills(index, skills, *known),
+        answer_workflows(index, workflows, *known),
+    ]
+    return {PLURAL[answer.kind]: answer.as_result(index.generation) for answer in answers}
+
+
+async def list_entries(state: State, wanted: EntryList) -> EntryPage:
+    index = state.index
+    segment = index.segments[wanted.kind]
+    first = segment.position.bisect(wanted.after)
+    if first < segment.size and segment.position.at(first) == wanted.after:
+        first += 1
+    places = read_places(index.folder, [index.segments[kind].size for kind in KINDS])
+    own = places[KINDS.index(wanted.kind)]
+    last = min(segment.size, first + wanted.limit)
+    rows = [_listed(segment, place, own) for place in range(first, last)]
+    return EntryPage(
+        entries=rows, more=last < segment.size, total=segment.size, generation=index.generation
+    )
+
+
+def _listed(segment: Segment, place: int, places: list[tuple[float, float]]) -> Listed:
+    entry = segment.entry(place)
+    return Listed(
+        kind=segment.kind,
+        plugin=entry.plugin,
+        name=entry.name,
+        description=cut(entry.description, DESCRIPTION),
+        model=entry.model,
+        path=entry.path,
+        also=clones.also(segment, place, lambda _: True),
+        at=places[place] if places else None,
+    )
+
+
+async def list_findings(state: State, wanted: FindingList) -> FindingPage:
+    index = state.index
+    files = await asyncio.to_thread(read_files, index.folder)
+    shown = list(files.findings[wanted.after : wanted.after + wanted.limit])
+    end, total = wanted.after + len(shown), len(files.findings)
+    after = end if end < total else None
+    return FindingPage(findings=shown, after=after, total=total, files=index.manifest.files)
+
+
+async def list_projects(state: State, _: NoParams) -> ProjectList:
+    known = sorted(state.projects.known.values(), key=lambda each: -each.asked_at)
+    own = state.projects.first.settings.project_key
+    rows = [ProjectName(name=each.name, entries=sum(each.entries.values())) for each in known]
+    return ProjectList(projects=rows, own=next((e.name for e in known if e.key == own), ""))
+
+
+async def learned(state: State, _: NoParams) -> Lessons:
+    found = lessons(await store_of(state).outcomes())
+    most = {name: getattr(found, name)[:MOST_ROWS] for name in ("entries", "patterns", "retired")}
+    return msgspec.structs.replace(found, **most)
+
+
+async def list_decisions(state: State, wanted: DecisionList) -> DecisionPage:
+    outcomes = await store_of(state).outcomes()
+    reader, project = outcomes.store.reader, outcomes.project
+    found = newest_decisions(reader, wanted.before, wanted.limit, project)
+    total = count_decisions(reader, project)
+    return DecisionPage(decisions=[_decided(each) for each in found], total=total)
+
+
+def _decided(decision: Decision) -> Decided:
+    points = {entry: points for _, entry, points in credits(decision)}
+    return Decided(
+        id=decision.id,
+        task_id=decision.task_id,
+        task=decision.task_description,
+        result=decision.result,
+        at=decision.timestamp,
+        agents=[*decision.agents_used, *decision.skills_used, *decision.workflows_used],
+        caller=decision.caller,
+        changes=entry_changes(points),
+        unknown=list(decision.unknown),
+    )
+
+
+async def weeks(state: State, _: NoParams) -> Weeks:
+    outcomes = await store_of(state).outcomes()
+    past = state.settings.data_dir, state.index.folder, outcomes.project
+    return await state.replays.weeks(*past, state.stamp(None))
+
+
+async def delegations(state: State, _: NoParams) -> DelegationList:
+    return state.work.shown()
+
+
+async def series(state: State, wanted: SeriesQuery) -> SeriesAnswer:
+    kept, outcomes = state.series[wanted.span], state.store.ready if state.store else None
+    of = state.settings.data_dir / NAME, outcomes.project if outcomes else ""
+    saved = await asyncio.to_thread(_saved, *of) if outcomes else []
+    return SeriesAnswer(every=kept.every, columns=kept.after(wanted.after), saved=saved)
+
+
+def _saved(path: Path, project: str) -> list[SavedDay]:
+    """Read in a thread of its own: a million decisions take a while."""
+    with contextlib.closing(connect_to_read(path)) as reading:
+        return [SavedDay(*row) for row in saved_by_day(reading, DAYS, project)]
