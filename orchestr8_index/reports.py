@@ -40,13 +40,12 @@ class Report(Params, frozen=True, kw_only=True):
     `occurred_at` (seconds since 1970) is for what is reported later; never later than now.
     """
 
-<<<<<<< HEAD
     TASK: ClassVar[str] = "task_description"
     task_id: Annotated[Text100, Meta(description="yours; the same one amends")]
     task_description: Annotated[
         str, Meta(min_length=1, max_length=1000, description="what was to be done")
     ]
-    agents_used: Annotated[Sequence, Meta(description="plugin:name, in order")]
+    agents_used: Annotated[list[Name], Meta(max_length=50, description="plugin:name, in order")]
     result: Annotated[Result, Meta(description="how it ended")]
     duration_ms: Annotated[float, Meta(ge=0, le=MOST_COUNTED, description="spent")] | None = None
     tokens_saved: (
@@ -62,20 +61,6 @@ class Report(Params, frozen=True, kw_only=True):
     model: Annotated[str, Meta(max_length=100, description="that worked")] = ""
     caller: Annotated[str, Meta(max_length=100), FOR_PROGRAMS] = ""
     receipt: Annotated[Literal["short", "full"], FOR_PROGRAMS] = "short"
-=======
-    task_id: Text100
-    task_description: Annotated[str, Meta(min_length=1, max_length=1000)]
-    agents_used: Annotated[list[Name], Meta(max_length=50)]
-    result: Result
-    duration_ms: Annotated[float, Meta(ge=0, le=MOST_COUNTED)] | None = None
-    tokens_saved: Annotated[int, Meta(ge=0, le=MOST_COUNTED)] | None = None
-    resolved_by: Name | None = None
-    skills_used: Names = msgspec.field(default_factory=list)
-    workflows_used: Names = msgspec.field(default_factory=list)
-    model: Annotated[str, Meta(max_length=100)] = ""
-    caller: Annotated[str, Meta(max_length=100)] = ""
-    receipt: Literal["short", "full"] = "short"
->>>>>>> main
     occurred_at: Annotated[float, Meta(ge=0, le=MOST_COUNTED), FOR_PROGRAMS] | None = None
 
     def problems(self) -> dict[str, str]:
