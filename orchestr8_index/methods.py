@@ -218,7 +218,7 @@ _TABLE = (
         "get_context",
         ContextQuery,
         ContextAnswer,
-        "What one task needs, within a token budget: rows, the past pattern, one section.",
+        "What one task needs, within a token budget: rows, the past pattern, passages.",
         cache="query",
         away="answer",
         when=(

@@ -79,7 +79,7 @@ def _checked(given: dict[str, Any], kind: Any, sentence: str) -> Any:
 def read_context(
     settings: Settings, task: str, max_tokens: int, kinds: tuple[Kind, ...], as_json: bool
 ) -> None:
-    """Say what TASK needs, within a budget: agents, skills, a workflow, the past, one section.
+    """Say what TASK needs, within a budget: agents, skills, a workflow, the past, passages.
 
     \b
     orchestr8-index context "make the nightly export faster" --max-tokens 800

@@ -172,7 +172,7 @@ class Methods:
     def get_context(
         self, task: str, *, max_tokens: int | None = None, kinds: Iterable[Kind] | None = None
     ) -> ContextAnswer:
-        """What one task needs, within a token budget: rows, the past pattern, one section."""
+        """What one task needs, within a token budget: rows, the past pattern, passages."""
         return self._call("get_context", locals())
 
     @client_method

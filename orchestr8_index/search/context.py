@@ -1,4 +1,4 @@
-"""What does one task need, within a budget? Rows, a pattern and one section, by gain per token.
+"""What does one task need, within a budget? Rows, a pattern and passages, by gain per token.
 
 The budget is for the whole result as JSON, the receipt included, and it is never exceeded.
 """

@@ -21,6 +21,7 @@ from .reading import StandIn, read
 from .semantic import Direction, meaning_of, strength
 from .spelling import nearest_term
 
+NONE_ABOVE = 8  # own words; a longer question says enough itself
 FULL_TO = 5  # own words; what the lexicon adds to a longer question counts less by the square
 SMALL = 300  # entries; in a larger catalogue it counts less in proportion
 
@@ -151,6 +152,8 @@ def _stand_ins(
         )
         added.append((word, each.in_full))
     single = sum(not word.is_pair for word in own)
+    if single > NONE_ABOVE:
+        return [word for word, in_full in added if in_full]
     less = min(1.0, FULL_TO / max(1, single)) ** 2 * min(1.0, SMALL / max(1, segment.size))
     return [
         word if in_full or less == 1 else replace(word, weight=round(word.weight * less))

@@ -13,6 +13,7 @@ BENCHMARKS = {
     "faults": "Acknowledged outcomes after kills, a full disk, torn and flipped bytes.",
     "fresh": "How soon a saved file answers, under a steady load of questions.",
     "mcp": "Milliseconds and memory of a call over MCP, beside JSON-RPC.",
+    "page": "How soon the page is drawn, an answer shown, an event on it; its cost.",
     "outcomes": "Outcomes a second, and questions over a store of many decisions and patterns.",
     "overload": "Ten times the load that the server can take, and the time until it is well again.",
     "prompts": "How often a prompt gets a suggestion, and how often it is right.",
