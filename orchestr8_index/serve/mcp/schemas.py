@@ -16,7 +16,7 @@ from .results import is_for_programs, may_lack, model_view
 Schema = dict[str, Any]
 _WORDS = ("title", "description", "$defs")
 TASK = "task"
-_LIMITS = ("minLength", "maxLength", "minimum", "maximum")
+_LIMITS = ("minLength", "maxLength", "pattern", "minimum", "maximum", "exclusiveMaximum")
 _LIST_LIMITS = ("minItems", "maxItems", "default")
 
 
@@ -37,6 +37,16 @@ def input_schema(params: type[Struct]) -> Schema:
     if required:
         schema["required"] = [named.get(name, name) for name in required]
     return schema
+
+
+def without_limits(schema: Schema) -> Schema:
+    """Without what a model rarely breaks, and is told if it does: lengths, patterns, minima."""
+    kept = {key: value for key, value in schema.items() if key not in _LIMITS}
+    if "items" in kept:
+        kept["items"] = without_limits(kept["items"])
+    fields = kept.get("properties", {})
+    named = {name: without_limits(field) for name, field in fields.items()}
+    return {**kept, "properties": named} if named else kept
 
 
 def output_schema(result: Any) -> Schema:
