@@ -99,8 +99,10 @@ def _served(settings: Settings, where: Address | None) -> str:
 
 
 @click.command()
+@click.option("--face", type=click.Choice(["coordinate", "all"]), help="Other tools than /mcp's.")
+@click.option("--agent", metavar="NAME", help="What other agents call this one.")
 @common
-def mcp(settings: Settings) -> None:
+def mcp(settings: Settings, face: str | None, agent: str | None) -> None:
     """Speak MCP over stdin and stdout, for hosts that start a command: a bridge to the one server.
 
     The server is started if none runs, and goes on when the host ends; several hosts share it.
@@ -108,9 +110,11 @@ def mcp(settings: Settings) -> None:
     \b
     orchestr8-index mcp                           as the command of an MCP server in a host
     orchestr8-index mcp --root ~/my-plugins       what to index if it has to be started
+    orchestr8-index mcp --face coordinate --agent ada     the tools to share with other agents
     orchestr8-index connect                       enters the server in the hosts that are there
     """
-    raise click.UsageError("`mcp` comes first, and takes --root, --port and --data-dir.")
+    taken = "--root, --port, --data-dir, --face and --agent (a name of letters, digits, . _ @ / -)"
+    raise click.UsageError(f"`mcp` comes first, and takes {taken}.")
 
 
 @click.command()

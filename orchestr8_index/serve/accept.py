@@ -7,10 +7,13 @@ that came at once would wait for a minute before anybody could even refuse it.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import socket
 import ssl
 from collections.abc import Callable
+
+from ..config import Limits
 
 MOST_AT_ONCE = 256
 REST_SECONDS = 1.0  # when there are no descriptors left
@@ -25,10 +28,13 @@ class Acceptor:
         listening: socket.socket,
         protocol: Callable[[], asyncio.Protocol],
         secure: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
     ) -> None:
+        limits = limits or Limits()
+        self._seconds, self._most = limits.head_seconds, max(1, limits.max_connections // 2)
         self._listening, self._protocol, self._secure = listening, protocol, secure
         self._loop = asyncio.get_running_loop()
-        self._opening: set[asyncio.Task[None]] = set()
+        self._opening: dict[asyncio.Task[None], None] = {}  # the oldest first
         self._closed = False
         listening.setblocking(False)
         self._loop.add_reader(listening, self._take)
@@ -52,9 +58,16 @@ class Acceptor:
                 log.warning("no connection can be accepted", extra={"reason": str(error)})
                 self._rest()
                 return
+            if self._secure and len(self._opening) >= self._most:
+                next(iter(self._opening)).cancel()  # the one that is silent longest makes way
             task = self._loop.create_task(self._open(accepted))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
+            self._opening[task] = None
+            task.add_done_callback(functools.partial(self._opened, accepted))
+
+    def _opened(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
+        self._opening.pop(task, None)
+        if task.cancelled():
+            accepted.close()
 
     def _rest(self) -> None:
         self._loop.remove_reader(self._listening)
@@ -67,6 +80,10 @@ class Acceptor:
     async def _open(self, accepted: socket.socket) -> None:
         accepted.setblocking(False)
         try:
-            await self._loop.connect_accepted_socket(self._protocol, accepted, ssl=self._secure)
-        except OSError:  # it went away, or its TLS was none
+            due = {"ssl_handshake_timeout": self._seconds} if self._secure else {}
+            opening = self._loop.connect_accepted_socket(
+                self._protocol, accepted, ssl=self._secure, **due
+            )
+            await opening
+        except OSError:  # it went away, or its TLS was none, or did not come in time
             accepted.close()

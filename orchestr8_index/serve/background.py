@@ -101,6 +101,8 @@ class Upkeep:
         state = self._state
         state.check_memory()
         await state.projects.tend()
+        if state.settings.watch:
+            state.file_watch.look()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
         self._note_series()

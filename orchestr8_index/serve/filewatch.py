@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import functools
 import logging
 import os
 from collections.abc import Iterable
@@ -31,6 +33,8 @@ WATCH_CURE = (
     "`sysctl fs.inotify.max_user_watches` says how many folders can be watched."
 )
 REGISTRY = "agent-registry.yml"
+LOOKS = 3  # at a root that was replaced: its new watch stands after the first
+Identity = tuple[int, int]
 log = logging.getLogger("orchestr8.fresh")
 
 
@@ -54,6 +58,9 @@ class FileWatch:
         self.trouble = ""
         self._tasks: list[asyncio.Task[None]] = []
         self._next: asyncio.TimerHandle | None = None
+        self._seen: dict[str, Identity | None] = {}
+        self._doubtful: dict[str, int] = {}
+        self._looking: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         self._tasks = [asyncio.create_task(self._wait_for_changes(self._watching))]
@@ -82,13 +89,30 @@ class FileWatch:
         self._tasks.append(asyncio.create_task(self._wait_for_changes(self._watching)))
         asyncio.get_running_loop().call_later(GATHER_ROOTS, before.set)
 
+    def look(self) -> None:
+        """Once a second: a root that went, came, or was put in another's place has no watch any
+        more, whatever the system says. It is watched anew and read, and read again when that
+        watch stands."""
+        before, self._seen = self._seen, self._identities()
+        for root, found in self._seen.items():
+            if root in before and before[root] != found:
+                self._doubtful[root] = LOOKS
+                self._watch_soon()
+        if self._doubtful and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._check_those(set(self._doubtful), False))
+            self._doubtful = {root: n - 1 for root, n in self._doubtful.items() if n > 1}
+
+    def _identities(self) -> dict[str, Identity | None]:
+        roots = dict.fromkeys(r for each in self._refreshes for r in each.settings.roots)
+        return {root: _identity(root) for root in roots}
+
     async def stop(self) -> None:
         self._stop.set()
         self._watching.set()
         self._postpone()
         if self._next is not None:
             self._next.cancel()
-        for task in self._tasks:
+        for task in [*self._tasks, *filter(None, [self._looking])]:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -107,21 +131,25 @@ class FileWatch:
     async def _watch(self, end: asyncio.Event) -> None:
         from watchfiles import awatch
 
-        first, *others = [refresh.settings.roots for refresh in self._refreshes]
-        there = [root for roots in others for root in roots if os.path.isdir(root)]
-        roots = dict.fromkeys([*first, *there])  # one that is gone would end the watch of all
+        roots = [root for root in self._identities() if os.path.isdir(root)]
+        if not roots:  # one that is gone would end the watch of all; `look` sees it come back
+            raise FileNotFoundError(errno.ENOENT, "the folders are not there")
+        matters = functools.partial(may_matter, roots=tuple(roots))
         calm = asyncio.get_running_loop().call_later(CALM_SECONDS, self._calm)
         try:
             async for changes in awatch(
                 *roots,
-                watch_filter=may_matter,
+                watch_filter=matters,
                 debounce=GATHER_MS,
                 step=QUIET_MS,
                 stop_event=end,
                 ignore_permission_denied=True,
             ):
                 self._postpone()
-                await self._check_those({path for _, path in changes})
+                paths = {path for _, path in changes}
+                for root in paths.intersection(roots):
+                    self._seen[root] = None  # removed, and perhaps made again since
+                await self._check_those(paths)
         finally:
             calm.cancel()
 
@@ -144,7 +172,7 @@ class FileWatch:
                 log.exception("the hourly check failed")
                 await asyncio.sleep(self._again_seconds)
 
-    async def _check_those(self, paths: set[str]) -> None:
+    async def _check_those(self, paths: set[str], ready: bool = True) -> None:
         """Each index whose roots some of these lie in, one after the other."""
         changed = list[Refresh]()
         for refresh in list(self._refreshes):
@@ -152,7 +180,7 @@ class FileWatch:
             if mine := {path for path in paths if f"{path}/".startswith(below)}:
                 await self._check(refresh, mine)
                 changed.append(refresh)
-        if len(changed) == 1:  # a child for each of many would be too much
+        if ready and len(changed) == 1:  # a child for each of many would be too much
             await self._be_ready(changed[0])
 
     async def _be_ready(self, refresh: Refresh) -> None:
@@ -186,9 +214,24 @@ def _reason(error: Exception) -> str:
     return type(error).__name__ if "/" in str(error) else str(error)
 
 
-def may_matter(change: Change, path: str) -> bool:
-    """Whether a changed path can change the index: markdown, a manifest, the registry, a folder."""
-    parts = PurePath(path).parts
+def _identity(root: str) -> Identity | None:
+    """Another one once the folder is another, or what is mounted there is."""
+    try:
+        status = os.stat(root)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def may_matter(change: Change, path: str, roots: tuple[str, ...] = ()) -> bool:
+    """Whether a changed path can change the index: markdown, a manifest, the registry, a folder.
+
+    What is ignored is ignored below a root: a root itself may lie in such a folder.
+    """
+    if path in roots:
+        return True
+    root = max((r for r in roots if path.startswith(f"{r}/")), key=len, default="")
+    parts = PurePath(path[len(root) :]).parts
     if not IGNORED.isdisjoint(parts):
         return False
     name = parts[-1]

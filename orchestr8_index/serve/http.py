@@ -20,13 +20,13 @@ from .calls import is_quiet
 from .guard import ADDRESSED, Guard
 from .health import health, live, metrics, ready
 from .hooks.claude import receive_claude
-from .mcp.endpoint import McpRoutes
+from .mcp.endpoint import FACES, McpRoutes
 from .rpc import reply_to
 from .send import JSON, send_bytes, send_error, send_json
 from .state import State
 
 Answer = Callable[[State, Scope, Receive, Send], Awaitable[None]]
-GET, POST = ["GET", "HEAD"], ["POST"]
+GET, POST, MCP = ["GET", "HEAD"], ["POST"], ["GET", "POST", "DELETE"]
 
 
 BELOW = "/p/"  # and a project's name: every address is there for it, too
@@ -59,6 +59,8 @@ class ProjectAddress:
             name, _, rest = scope["path"].removeprefix(BELOW).partition("/")
             scope.setdefault("state", {})[ADDRESSED] = name or "?"
             scope = {**scope, "path": f"/{rest}", "raw_path": f"/{quote(rest)}".encode()}
+        if scope["type"] == "http" and (path := scope["path"].rstrip("/")) in FACES:
+            scope = {**scope, "path": path}  # a slash at the end says nothing
         await self.app(scope, receive, send)
 
 
@@ -81,7 +83,10 @@ def make_web(state: State) -> ProjectAddress:
         Route("/reindex", Endpoint(state, reindex, wakes=False), methods=POST),
         Route("/shared", Endpoint(state, answer_shared, wakes=False), methods=POST),
         Route("/hooks/claude", Endpoint(state, answer_hook, wakes=False), methods=POST),
-        Route("/mcp", Endpoint(state, mcp.answer), methods=["GET", "POST", "DELETE"]),
+        *(
+            Route(path, Endpoint(state, mcp.answer, face != "coordinate"), methods=MCP)
+            for path, face in FACES.items()
+        ),
     ]
     no_such = NoSuch(routes)
     page = [

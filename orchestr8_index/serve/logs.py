@@ -13,6 +13,8 @@ import logging
 import os
 import shutil
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
@@ -24,7 +26,8 @@ from ..private import make_folder, open_private
 from ..redact import redacted_field
 from .callers import correlation_id
 
-KEPT_DAYS = 7
+KEPT_DAYS, MOST_BYTES = 7, 20_000_000
+LINE_SECONDS, MOST_KINDS = 1.0, 500
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
@@ -57,10 +60,52 @@ class JsonLines(logging.Formatter):
         return {name: redacted_field(name, value) for name, value in line.items()}
 
 
+class Repeats(logging.Filter):
+    """One line a second for each kind of refusal or failure; the next one tells how many more there
+    were. A request that was answered is no repeat of another."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._told: dict[tuple[object, ...], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = vars(record)
+        status = said.get("status", 0)
+        if record.levelno <= logging.INFO and not (isinstance(status, int) and status >= 400):
+            return True
+        failed = record.exc_info[0] if record.exc_info else None
+        kind = (
+            record.name,
+            record.msg,
+            status,
+            said.get("reason", ""),
+            said.get("rpc", ""),
+            failed,
+        )
+        now, (since, more) = self._clock(), self._told.get(kind, (-LINE_SECONDS, 0))
+        if now - since < LINE_SECONDS:
+            self._told[kind] = (since, more + 1)
+            return False
+        if len(self._told) >= MOST_KINDS:
+            self._told.clear()
+        self._told[kind] = (now, 0)
+        if more:
+            record.repeated = more
+        return True
+
+
 class LogFile(TimedRotatingFileHandler):
-    """`trouble` says why the last line could not be written, "" when it could."""
+    """`trouble` says why the last line could not be written, "" when it could.
+
+    A day that fills more than MOST_BYTES keeps what came last.
+    """
 
     trouble = ""
+
+    def shouldRollover(self, record: logging.LogRecord) -> int:
+        is_full = self.stream is not None and self.stream.tell() > MOST_BYTES
+        return int(is_full or super().shouldRollover(record))
 
     def _open(self) -> Any:
         text = {"encoding": self.encoding, "errors": self.errors}
@@ -110,6 +155,7 @@ def set_up_logs(data_dir: Path, level: str) -> LogFile | LogNowhere:
     except OSError as error:
         handler = LogNowhere(f"{unwritable(error)} It goes to standard error.")
     handler.setFormatter(JsonLines())
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

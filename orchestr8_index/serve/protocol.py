@@ -26,6 +26,7 @@ from .shares import account
 NEVER = float("inf")
 STREAM_SECONDS = 1.0
 SPARE = 64  # descriptors for everything but connections
+LEAST = 8  # connections, however few descriptors there are
 MOST_PIPELINED = 64  # requests that wait for the one before; what comes on top is not answered
 MOST_PIPED = 65_536  # bytes of them
 log = logging.getLogger("orchestr8.http")
@@ -109,9 +110,9 @@ class Wire(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head, self._begun, self._head = True, True, 0
         self._due = self.loop.time() + self._lines.limits.head_seconds
-        self._lines.waiting.pop(self, None)
 
     def on_headers_complete(self) -> None:
+        self._lines.waiting.pop(self, None)  # half a head has asked for nothing yet
         limits, now = self._lines.limits, self.loop.time()
         self._in_head, self._due = False, now + limits.body_seconds
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -252,4 +253,8 @@ def _descriptors(wanted: int) -> int:
     with contextlib.suppress(OSError, ValueError):
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return max(2 * SPARE, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if most < 2 * SPARE:  # as many connections as are left, after some fifty for everything else
+        log.warning("few descriptors may be open", extra={"most": most})
+        return SPARE + max(LEAST, most - 56)
+    return most

@@ -62,7 +62,8 @@ class Server(uvicorn.Server):
             return
         await super().startup([])
         secure = self.config.ssl
-        self.servers = [Acceptor(each, self._protocol, secure) for each in sockets or ()]  # type: ignore[misc]
+        limits = self._lines.limits
+        self.servers = [Acceptor(each, self._protocol, secure, limits) for each in sockets or ()]  # type: ignore[misc]
 
     def _protocol(self) -> asyncio.Protocol:
         made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]

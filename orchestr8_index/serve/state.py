@@ -21,7 +21,7 @@ from .events import Events
 from .filewatch import FileWatch
 from .gate import Gate
 from .hooks.claims import ClaimHooks
-from .hooks.delegations import Delegations
+from .hooks.delegations import OfCallers
 from .logs import LogFile, LogNowhere
 from .metrics import Metrics
 from .projectstore import ProjectStore
@@ -69,7 +69,7 @@ class State:
     trace: Trace | None = None
     terms: Terms = field(default_factory=Terms)
     recent: RecentQuestions = field(default_factory=RecentQuestions)
-    delegations: Delegations = field(default_factory=Delegations)
+    delegations: OfCallers = field(default_factory=OfCallers)
     claims: ClaimHooks = field(default_factory=ClaimHooks)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     series: dict[str, Series] = field(default_factory=dict)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestr8_index.catalog.index import Index
-from orchestr8_index.config import fixture_root
+from orchestr8_index.config import Limits, fixture_root
 from orchestr8_index.daemon.claim import listen
 from orchestr8_index.serve import accept
 from orchestr8_index.serve.accept import Acceptor
@@ -66,6 +67,22 @@ def test_without_descriptors_it_rests_and_goes_on(monkeypatch: pytest.MonkeyPatc
     with listen(0) as listening:
         failing = Failing(listening, errno.EMFILE)
         assert asyncio.run(greeted(failing, listening, 3)) == [b"hello"] * 3
+
+
+def test_a_silent_connection_makes_way_before_its_tls_began() -> None:
+    async def silent() -> bytes:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with listen(0) as listening:
+            acceptor = Acceptor(listening, Greeting, context, Limits(max_connections=8))
+            streams = [await asyncio.open_connection(*listening.getsockname()) for _ in range(6)]
+            first = await asyncio.wait_for(streams[0][0].read(), 20)
+            for _, writing in streams:
+                writing.close()
+            acceptor.close()
+            await acceptor.wait_closed()
+            return first
+
+    assert asyncio.run(silent()) == b""
 
 
 def test_a_server_answers_all_that_come_at_once(tmp_path: Path, shipped_index: Index) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,10 @@ from orchestr8_index.config import read_settings
 from orchestr8_index.serve.filewatch import FileWatch, may_matter
 
 from ..trees import write_tree
+from .asking import Here
 
 DEADLINE = 20.0
+OLD = {"plugins/a/agents/old.md": "---\nname: old\n---\nOld."}
 
 
 def refresh_over(root: Path, data: Path) -> Refresh:
@@ -48,8 +52,7 @@ async def change(root: Path, data: Path, check_seconds: float = 3600.0) -> set[s
 
 
 def tree(tmp_path: Path) -> Path:
-    files = {"plugins/a/agents/old.md": "---\nname: old\n---\nOld."}
-    return write_tree(tmp_path / "tree", files)
+    return write_tree(tmp_path / "tree", OLD)
 
 
 def test_a_saved_file_is_indexed_and_a_deleted_one_goes(tmp_path: Path) -> None:
@@ -64,6 +67,70 @@ def test_the_clock_finds_what_watching_missed(
 
     monkeypatch.setattr("watchfiles.awatch", refuse)
     assert asyncio.run(change(tree(tmp_path), tmp_path / "data", 0.01)) == {"a:new"}
+
+
+def gone_and_back(root: Path) -> None:
+    shutil.rmtree(root)
+    write_tree(root, NEW)
+
+
+def renamed_over(root: Path) -> None:
+    write_tree(root.with_name("other"), NEW)
+    root.rename(root.with_name("before"))
+    root.with_name("other").rename(root)
+
+
+def below_renamed_over(root: Path) -> None:
+    """The folder above is another one now."""
+    write_tree(root.parent.with_name("elsewhere") / root.name, NEW)
+    root.parent.rename(root.parent.with_name("former"))
+    root.parent.with_name("elsewhere").rename(root.parent)
+
+
+NEW = {"plugins/a/agents/new.md": "---\nname: new\n---\nNew."}
+FIRST = {"plugins/a/agents/first.md": "---\nname: first\n---\nFirst."}
+LAST = {"plugins/a/agents/last.md": "---\nname: last\n---\nLast."}
+
+
+@pytest.mark.parametrize("replace", [gone_and_back, renamed_over, below_renamed_over])
+def test_a_root_that_was_replaced_is_watched_again(
+    tmp_path: Path, replace: Callable[[Path], None]
+) -> None:
+    """It may lie in a folder that is ignored below a root."""
+    root = write_tree(tmp_path / ".venv/node_modules/tree", OLD)
+    asyncio.run(replaced(root, tmp_path / "data", replace))
+
+
+async def replaced(root: Path, data: Path, replace: Callable[[Path], None]) -> None:
+    settings = read_settings((str(root),), 0, str(data))
+    refresh = Refresh(settings, Here(settings))
+    refresh.open_last()
+    await refresh.begin()
+    watch = FileWatch(refresh)
+    watch.begin()
+
+    async def comes(name: str) -> None:
+        while name not in agents(refresh):
+            watch.look()
+            await asyncio.sleep(0.02)
+
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while "a:first" not in agents(refresh):  # until the watch stands
+                write_tree(root, FIRST)
+                await asyncio.sleep(0.05)
+            watch.look()
+            replace(root)
+            await comes("a:new")
+            while watch._doubtful:
+                watch.look()
+                await asyncio.sleep(0.1)
+            write_tree(root, LAST)  # told by the new watch: nothing looks at files any more
+            await comes("a:last")
+    finally:
+        await watch.stop()
+        await refresh.stop()
+    assert agents(refresh) == {"a:new", "a:last"}
 
 
 @pytest.mark.parametrize(

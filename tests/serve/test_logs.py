@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
+from orchestr8_index.serve import logs
 from orchestr8_index.serve.callers import correlation_id
 from orchestr8_index.serve.logs import (
     KEPT_DAYS,
     JsonLines,
+    Repeats,
     _compress,
     _compressed_name,
     _file_handler,
@@ -230,3 +232,31 @@ def test_a_link_in_the_place_of_an_old_log_is_replaced(tmp_path: Path) -> None:
     _compress(str(source), str(target))
     assert (victim.read_text(), gzip.decompress(target.read_bytes())) == ("kept", b"a line")
     assert not target.is_symlink() and stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_repeats_are_counted_and_told_once_a_second() -> None:
+    now = [0.0]
+    repeats = Repeats(lambda: now[0])
+
+    def told(message: str, **more: object) -> logging.LogRecord | None:
+        record = logging.makeLogRecord({"levelno": logging.INFO, "msg": message, **more})
+        return record if repeats.filter(record) else None
+
+    assert [bool(told("request", status=403)) for _ in range(1000)] == [True, *[False] * 999]
+    assert (
+        told("request", status=404) and told("request", status=200) and told("request", status=200)
+    )
+    now[0] = 1.5
+    again = told("request", status=403)
+    assert again and vars(again)["repeated"] == 999
+
+
+def test_a_log_file_does_not_grow_without_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restored: None
+) -> None:
+    monkeypatch.setattr(logs, "MOST_BYTES", 2000)
+    set_up_logs(tmp_path, "info")
+    for number in range(200):
+        logging.getLogger("orchestr8.test").info("a line of the flood %d", number)
+    files = list((tmp_path / "logs").iterdir())
+    assert len(files) == 2 and (tmp_path / "logs/mcp.log").stat().st_size < 2500

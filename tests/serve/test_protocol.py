@@ -174,6 +174,16 @@ def test_the_connection_that_idles_longest_makes_way(module_state: State) -> Non
             line.close()
 
 
+def test_half_a_head_makes_way_too(module_state: State) -> None:
+    with served(with_limits(module_state, max_connections=8)) as port:
+        half = [Line(port).send(b"GET /health HTTP/1.1\r\nHost: ") for _ in range(30)]
+        line = Line(port).send(HEALTH)
+        assert statuses(line.read_one()) == [200]
+        assert statuses(half[0].read()) == []
+        for each in (*half, line):
+            each.close()
+
+
 def test_a_reader_that_never_reads_is_cut_off(module_state: State) -> None:
     with served(with_limits(module_state, send_seconds=1)) as port:
         entry = {"kind": "agent", "plugin": "studio", "name": "docs-writer"}
@@ -212,3 +222,5 @@ def test_there_are_no_more_connections_than_descriptors(monkeypatch: pytest.Monk
     monkeypatch.setattr(resource, "setrlimit", lambda _, given: raised.append(given))
     assert Lines(Limits(max_connections=2000)).most == 256 - SPARE
     assert raised == [(512, 512)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
+    assert Lines(Limits(max_connections=2000)).most == 8

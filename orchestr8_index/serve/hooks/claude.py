@@ -63,13 +63,13 @@ async def _answer(state: State, event: Payload) -> dict[str, Any]:
         return _context("UserPromptSubmit", suggest(state, event.prompt or ""))
     caller.get().must_have("report")  # every other event changes what is kept
     if isinstance(event, ToolStarting):
-        if started := state.delegations.started(event):
+        if started := state.delegations.of(caller.get().name).started(event):
             state.events.publish(started)
         return _denial(await _with_claims(state, event))
     report = _report(state, event)
     if report is not None:
         kept = _unless_foreign(state, report)
-        state.events.publish(state.delegations.told(report))
+        state.events.publish(state.delegations.of(caller.get().name).told(report))
         await perform(state, "cacheDecision", msgspec.json.encode(kept))
     return _context("PostToolUse", await _with_claims(state, event))
 
@@ -102,10 +102,14 @@ def _unless_foreign(state: State, report: Report) -> Report:
 
 def _report(state: State, event: Payload) -> Report | None:
     if isinstance(event, ToolEnded):
-        return state.delegations.ended(event)
+        return state.delegations.of(caller.get().name).ended(event)
     if isinstance(event, AgentStopped):
-        return state.delegations.stopped(event)
-    return state.delegations.failed(event) if isinstance(event, ToolFailed) else None
+        return state.delegations.of(caller.get().name).stopped(event)
+    return (
+        state.delegations.of(caller.get().name).failed(event)
+        if isinstance(event, ToolFailed)
+        else None
+    )
 
 
 def _context(name: str, context: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from .verdict import read_verdict
 TOOLS = ("Agent", "Task")
 DEFAULT_AGENT = "general-purpose"  # whom Claude Code starts where no agent is named
 CALLER = "claude-code"
-KEPT = 1000
+KEPT, MOST_CALLERS = 1000, 64
 NEVER_RAN = "Agent type "  # the beginning of the error when the host knows no such agent
 MOST_ID, MOST_NAME, MOST_TEXT, SHOWN = 100, 200, 1000, 100
 
@@ -123,6 +123,21 @@ class Delegations:
         if len(self._tasks) > self._kept:
             self._tasks.popitem(last=False)
         return _report(ident, task)
+
+
+class OfCallers:
+    """Each caller's own: what one tells joins nothing of another, and pushes nothing of it out."""
+
+    def __init__(self, make: Callable[[], Delegations] = Delegations) -> None:
+        self._make, self._of = make, OrderedDict[str, Delegations]()
+
+    def of(self, caller: str) -> Delegations:
+        """Those of a key, else of a peer."""
+        kept = self._of.pop(caller, None)
+        found = self._of[caller] = self._make() if kept is None else kept
+        if len(self._of) > MOST_CALLERS:
+            self._of.popitem(last=False)
+        return found
 
 
 def task_id(session: str | None, ident: str | None) -> str:

@@ -15,6 +15,7 @@ from .results import is_for_programs, may_lack, model_view
 
 Schema = dict[str, Any]
 _WORDS = ("title", "description", "$defs")
+_LIMITS = ("maxLength", "pattern", "minimum", "exclusiveMaximum")
 _LIST_LIMITS = ("minItems", "maxItems", "default")
 
 
@@ -29,6 +30,16 @@ def input_schema(params: type[Struct]) -> Schema:
     ]
     schema["properties"] = {name: fields[name] for name in [*required, *optional]}
     return schema
+
+
+def without_limits(schema: Schema) -> Schema:
+    """Without what a model rarely breaks, and is told if it does: lengths, patterns, minima."""
+    kept = {key: value for key, value in schema.items() if key not in _LIMITS}
+    if "items" in kept:
+        kept["items"] = without_limits(kept["items"])
+    fields = kept.get("properties", {})
+    named = {name: without_limits(field) for name, field in fields.items()}
+    return {**kept, "properties": named} if named else kept
 
 
 def output_schema(result: Any) -> Schema:

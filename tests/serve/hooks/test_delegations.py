@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from orchestr8_index.reports import Report
-from orchestr8_index.serve.hooks.delegations import Delegations, task_id
+from orchestr8_index.serve.hooks.delegations import MOST_CALLERS, Delegations, OfCallers, task_id
 from orchestr8_index.serve.hooks.payloads import PAYLOAD, AgentStopped, Prompted, ToolEnded
 
 from . import events
@@ -183,3 +183,14 @@ def test_only_the_last_agents_are_remembered() -> None:
     assert len(delegations) == 3
     assert told(delegations, events.stopped(ident="a")) is None
     assert told(delegations, events.stopped(ident="d")) is not None
+
+
+def test_each_caller_joins_its_own_events_alone() -> None:
+    """Another key's stop would else end this one's task, with another's last words."""
+    every = OfCallers()
+    assert told(every.of("a"), events.launched()) is None
+    assert every.of("a") is every.of("a") and len(every.of("a")) == 1
+    assert len(every.of("b")) == 0
+    for number in range(MOST_CALLERS):
+        every.of(f"c{number}")
+    assert len(every.of("a")) == 0  # the callers of whom nothing came for longest make way
