@@ -52,6 +52,9 @@ def manifest() -> Any:
     return read(PLUGIN / ".claude-plugin" / "plugin.json")
 
 
+SHARED = [m.short for m in METHODS.values() if m.face == "coordinate" and m.when]
+
+
 def hooks() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """(event, group, hook) of every hook."""
     for event, groups in read(PLUGIN / "hooks" / "hooks.json")["hooks"].items():
@@ -146,7 +149,8 @@ def test_only_the_tools_that_matter_are_watched() -> None:
     """Every tool's end renews a claim and brings mail; before a tool only edits and commands."""
     matched = {event: group.get("matcher") for event, group, _ in hooks()}
     assert matched["PostToolUseFailure"] == "Agent|Task"
-    assert matched["PreToolUse"] == "Edit|Write|MultiEdit|NotebookEdit|Bash|Agent|Task"
+    ours = f"mcp__.*__({'|'.join(SHARED)})"
+    assert matched["PreToolUse"] == f"Edit|Write|MultiEdit|NotebookEdit|Bash|Agent|Task|{ours}"
     assert matched["PostToolUse"] is None
 
 

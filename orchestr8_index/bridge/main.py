@@ -13,6 +13,9 @@ from ..errors import BadSetting, StartFailed
 from .relay import Relay
 from .server import Server
 
+NAMES = ("--root", "--port", "--data-dir", "--face", "--agent")
+FACES = {"coordinate", "all"}  # beside the usual one
+SIGNS = "._@/-"  # of a name, beside letters and digits
 LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 INTERRUPTED = 130
 Options = dict[str, list[str]]
@@ -32,12 +35,13 @@ def bridge(arguments: list[str]) -> int | None:
         return error.exit_status
     os.umask(0o077)
     key = environment().get("MCP_API_KEY", "").strip()
-    return run(Server(place, options["--root"], key))
+    face, agent = ["", *options["--face"]][-1], ["", *options["--agent"]][-1]
+    return run(Server(place, options["--root"], key, face, agent))
 
 
 def read_options(arguments: list[str]) -> Options | None:
-    """--root, --port and --data-dir; None for anything else, or a bad value."""
-    found: Options = {"--root": [], "--port": [], "--data-dir": []}
+    """--root, --port, --data-dir, --face and --agent; None for anything else, or a bad value."""
+    found: Options = {name: [] for name in NAMES}
     rest = iter(arguments)
     for word in rest:
         name, equals, value = word.partition("=")
@@ -46,7 +50,12 @@ def read_options(arguments: list[str]) -> Options | None:
             return None
         found[name].append(value)
     good = (t.isascii() and t.isdigit() and int(t) <= 65535 for t in found["--port"])
-    return found if all(good) else None
+    known = set(found["--face"]) <= FACES and all(map(_is_name, found["--agent"]))
+    return found if all(good) and known else None
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= 100 and text.isascii() and all(c.isalnum() or c in SIGNS for c in text)
 
 
 def run(server: Server) -> int:

@@ -18,8 +18,11 @@ RETRY_SECONDS = 2.0
 class Server:
     """Lends connections to it. Raises StartFailed where there is none and none can be started."""
 
-    def __init__(self, place: Place, roots: list[str], key: str = "") -> None:
+    def __init__(
+        self, place: Place, roots: list[str], key: str = "", face: str = "", agent: str = ""
+    ) -> None:
         self._place, self._roots, self._key = place, roots, key
+        self._face, self._agent = face, agent
         self._free: list[Connection] = []
         self._starting = threading.Lock()
         self._failed: tuple[float, StartFailed] | None = None
@@ -45,8 +48,10 @@ class Server:
         if where is None:
             return None
         named = [f"{name}: {value}" for name, value in where.here().headers.items()]
+        named += [f"X-Agent: {self._agent}"] if self._agent else []
         try:
-            return Connection(where.port, where.key, where.host, where.tls_cert, named)
+            given = (where.port, where.key, where.host, where.tls_cert)
+            return Connection(*given, named, self._face)
         except OSError:
             return None
 

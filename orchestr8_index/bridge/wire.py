@@ -32,8 +32,10 @@ class Connection:
         host: str = HOST,
         tls_cert: str = "",
         more: Iterable[str] = (),
+        face: str = "",
     ) -> None:
         self.port = port
+        self._path = f"{PATH}/{face}" if face else PATH
         self._key = [*([f"Authorization: Bearer {key}"] if key else []), *more]
         self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -47,7 +49,7 @@ class Connection:
         self, verb: str, headers: list[str], body: bytes = b"", seconds: float | None = None
     ) -> Reply:
         """The reply's head; its body is still to be read. Waits for it as long as it takes."""
-        lines = [f"{verb} {PATH} HTTP/1.1", f"Host: {HOST}:{self.port}", *self._key, *headers]
+        lines = [f"{verb} {self._path} HTTP/1.1", f"Host: {HOST}:{self.port}", *self._key, *headers]
         if verb == "POST":
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         self._socket.settimeout(seconds)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import msgspec
 
+from .. import __version__
 from ..config import Settings
 from ..daemon.locate import Address
 from ..errors import BuildFailed, OperationError
@@ -53,8 +54,10 @@ def up(settings: Settings) -> None:
 
     show.strangers(settings)
     if running_address(settings) is not None:
-        _attach(settings)
-        return
+        settings = with_roots_of_server(settings)
+        if not _is_replaced(settings):
+            _attach(settings)
+            return
     echo(f"Starting over {show.roots(settings)} ({settings.roots_from}).", err=True)
     bar = show.Progress()
     try:
@@ -71,6 +74,18 @@ def up(settings: Settings) -> None:
             "Nothing was found there: name a tree with --root; `doctor --all` lists what was seen.",
             err=True,
         )
+
+
+def _is_replaced(settings: Settings) -> bool:
+    """Whether a server of another version ran, and was ended to make room."""
+    from ..daemon.supervise import answering, stop
+
+    version = answering(settings).get("version", __version__)
+    if version == __version__:
+        return False
+    stop(settings)
+    echo(f"The server of version {version} was ended: this is {__version__}.", err=True)
+    return True
 
 
 def _attach(settings: Settings) -> None:
@@ -99,8 +114,10 @@ def _served(settings: Settings, where: Address | None) -> str:
 
 
 @click.command()
+@click.option("--face", type=click.Choice(["coordinate", "all"]), help="Other tools than /mcp's.")
+@click.option("--agent", metavar="NAME", help="What other agents call this one.")
 @common
-def mcp(settings: Settings) -> None:
+def mcp(settings: Settings, face: str | None, agent: str | None) -> None:
     """Speak MCP over stdin and stdout, for hosts that start a command: a bridge to the one server.
 
     The server is started if none runs, and goes on when the host ends; several hosts share it.
@@ -108,9 +125,11 @@ def mcp(settings: Settings) -> None:
     \b
     orchestr8-index mcp                           as the command of an MCP server in a host
     orchestr8-index mcp --root ~/my-plugins       what to index if it has to be started
+    orchestr8-index mcp --face coordinate --agent ada     the tools to share with other agents
     orchestr8-index connect                       enters the server in the hosts that are there
     """
-    raise click.UsageError("`mcp` comes first, and takes --root, --port and --data-dir.")
+    taken = "--root, --port, --data-dir, --face and --agent (a name of letters, digits, . _ @ / -)"
+    raise click.UsageError(f"`mcp` comes first, and takes {taken}.")
 
 
 @click.command()

@@ -25,14 +25,13 @@ from .journal import Change
 from .messages import post
 from .repository import tree_of, worktrees
 from .resources import is_below, resolve
-from .schema import HELD
+from .schema import CLAIM, HELD
 
 Policy = Literal["deny", "warn", "off"]
 TTL_S = 900  # more than a host's longest tool call
 RENEW_MS = 60_000
 WORK_S = 86_400
 MOST_TOLD = 10_000
-CLAIM = "@claim"
 _WORK = "@work"
 
 

@@ -22,7 +22,7 @@ from .holds import Hold, blockers, held_by, holds, insert, overlapping, stale
 from .journal import Change
 from .messages import post
 from .resources import overlaps, resolve
-from .schema import HELD, NOTIFY, WAITING
+from .schema import CLAIM, HELD, NOTIFY, WAITING
 
 GRACE_MS = 60_000  # for which a waiter keeps its place after its call ended
 NOTIFY_MS = 86_400_000
@@ -57,10 +57,19 @@ def acquire(change: Change, caller: Caller, params: LockResources) -> Answer | Q
         raise InvalidParams({"resources": "name at least one"})
     if params.request_id and (mine := _queued(change, caller, params.request_id, params.wait_ms)):
         return mine
-    blocking = blockers(change, wanted, params.mode == "shared")
+    found = blockers(change, wanted, params.mode == "shared")
+    own = [hold for hold in found if hold.request == CLAIM and hold.ident == caller.ident]
+    blocking = [hold for hold in found if hold not in own and not _behind(hold, own)]
     if not blocking:
-        return grant(change, _rows(change, caller, params, wanted, HELD))
+        granted = grant(change, _rows(change, caller, params, wanted, HELD))
+        end(change, own, "released")
+        return granted
     return _refuse_or_wait(change, caller, params, wanted, blocking)
+
+
+def _behind(hold: Hold, own: Sequence[Hold]) -> bool:
+    """Whether it waits for what the caller's own claim holds."""
+    return hold.state == WAITING and any(overlaps(hold.resource, each.resource) for each in own)
 
 
 def _resolve_all(resources: Sequence[str], caller: Caller) -> list[str]:

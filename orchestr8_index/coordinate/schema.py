@@ -13,6 +13,7 @@ NAME = "coordinate.db"
 HELD, WAITING, NOTIFY = 0, 1, 2  # hold.state
 READY, TAKEN, DONE = 0, 1, 2  # delivery.state
 PUT, DELETE, GRANT, RELEASE, MESSAGE, SESSION = range(6)  # event.kind
+CLAIM = "@claim"  # hold.request of what a host's hook claimed
 KINDS = ("put", "delete", "grant", "release", "message", "session")
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (

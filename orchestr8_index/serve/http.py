@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, get_args
 from urllib.parse import quote
 
 from starlette.applications import Starlette
@@ -12,6 +13,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import NoSuchAddress, Orchestr8Error, RequestError, VerbRefused
+from ..places import DEFAULT_HOST
+from ..queries import HostName
 from ..records import PLURAL
 from .background import background
 from .body import read_body
@@ -20,13 +23,13 @@ from .calls import is_quiet
 from .guard import ADDRESSED, Guard
 from .health import health, live, metrics, ready
 from .hooks.claude import receive_claude
-from .mcp.endpoint import McpRoutes
+from .mcp.endpoint import FACES, McpRoutes
 from .rpc import reply_to
 from .send import JSON, send_bytes, send_error, send_json
 from .state import State
 
 Answer = Callable[[State, Scope, Receive, Send], Awaitable[None]]
-GET, POST = ["GET", "HEAD"], ["POST"]
+GET, POST, MCP = ["GET", "HEAD"], ["POST"], ["GET", "POST", "DELETE"]
 
 
 BELOW = "/p/"  # and a project's name: every address is there for it, too
@@ -59,6 +62,8 @@ class ProjectAddress:
             name, _, rest = scope["path"].removeprefix(BELOW).partition("/")
             scope.setdefault("state", {})[ADDRESSED] = name or "?"
             scope = {**scope, "path": f"/{rest}", "raw_path": f"/{quote(rest)}".encode()}
+        if scope["type"] == "http" and (path := scope["path"].rstrip("/")) in FACES:
+            scope = {**scope, "path": path}  # a slash at the end says nothing
         await self.app(scope, receive, send)
 
 
@@ -81,7 +86,10 @@ def make_web(state: State) -> ProjectAddress:
         Route("/reindex", Endpoint(state, reindex, wakes=False), methods=POST),
         Route("/shared", Endpoint(state, answer_shared, wakes=False), methods=POST),
         Route("/hooks/claude", Endpoint(state, answer_hook, wakes=False), methods=POST),
-        Route("/mcp", Endpoint(state, mcp.answer), methods=["GET", "POST", "DELETE"]),
+        *(
+            Route(path, Endpoint(state, mcp.answer, face != "coordinate"), methods=MCP)
+            for path, face in FACES.items()
+        ),
     ]
     no_such = NoSuch(routes)
     page = [
@@ -129,7 +137,10 @@ async def answer_page(state: State, scope: Scope, receive: Receive, send: Send) 
 
 
 async def answer_hook(state: State, scope: Scope, receive: Receive, send: Send) -> None:
-    await send_json(send, 200, await receive_claude(state, await read_body(receive)))
+    """`?host=` says whose event it is, where another host's was passed on."""
+    host = scope["query_string"].decode("latin-1").removeprefix("host=")
+    asks: Any = host if host in get_args(HostName) else DEFAULT_HOST
+    await send_json(send, 200, await receive_claude(state, await read_body(receive), asks))
 
 
 async def answer_health(state: State, scope: Scope, receive: Receive, send: Send) -> None:

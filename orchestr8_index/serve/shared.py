@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -156,10 +157,16 @@ async def opened(state: State) -> Coordination:
     return await state.shared.state()
 
 
+speaking: contextvars.ContextVar[Caller | None] = contextvars.ContextVar("speaking", default=None)
+"""The agent whose tool use this call is, where the host's hook told of it."""
+
+
 def asking(state: State) -> Caller:
     """The caller of this request, as the shared state knows it, in the project of `state`."""
     from ..coordinate.caller import Caller
 
+    if (who := speaking.get()) is not None:
+        return who
     asks = caller.get()
     project = state.settings.repository_key
     return Caller(asks.label, project=project, scope=asks.right, tree=asks.tree)

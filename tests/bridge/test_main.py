@@ -80,14 +80,15 @@ def test_a_bad_setting_is_said(world: World) -> None:
 
 
 def test_options_are_read_in_both_forms() -> None:
-    assert read_options(["--port=1", "--root", "a", "--root=b"]) == {
-        "--port": ["1"],
-        "--root": ["a", "b"],
-        "--data-dir": [],
-    }
+    read = read_options(["--port=1", "--root", "a", "--root=b", "--face=all", "--agent", "ada"])
+    assert read and (read["--port"], read["--root"], read["--data-dir"]) == (["1"], ["a", "b"], [])
+    assert (read["--face"], read["--agent"]) == (["all"], ["ada"])
 
 
-@pytest.mark.parametrize("bad", [["--port"], ["--port", "65536"], ["--port", "²"], ["x"]])
+@pytest.mark.parametrize(
+    "bad",
+    [["--port"], ["--port", "65536"], ["--port", "²"], ["x"], ["--face", "x"], ["--agent", "a b"]],
+)
 def test_bad_options_are_left_to_the_command_line(bad: list[str]) -> None:
     assert read_options(bad) is None
 

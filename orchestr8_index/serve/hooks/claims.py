@@ -17,6 +17,7 @@ from ...coordinate.repository import StashOwners, tree_of
 from ...fit import in_prose
 from ...text import cut
 from ...tokens import estimate_tokens
+from ..callers import Caller as Asking
 from ..callers import caller
 from .payloads import AgentStopped, Ended, Stopped, ToolEnded, ToolStarting
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ...coordinate.core import Coordination
     from ...coordinate.git import Others, Step
 
+MCP = "mcp__"  # before the names of tools that come from MCP servers
 EDITS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
 MOST_MAIL, MAIL_TOKENS, MAIL_TAKE_S = 3, 300, 3600
 MOST_WATCHED, MOST_KEPT = 200, 500
@@ -42,6 +44,7 @@ class ClaimHooks:
         self._notes: dict[str, list[str]] = {}  # for an agent's next context, by its ident
         self._watched: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._stash = StashOwners()
+        self._using: dict[str, tuple[str, Caller]] = {}  # who uses a tool of ours, by tool use
 
     @property
     def policy(self) -> str:
@@ -55,6 +58,9 @@ class ClaimHooks:
         """Why the tool may not be used; "" where it may."""
         from ...coordinate import claims
 
+        if (event.tool_name or "").startswith(MCP) and event.tool_use_id:
+            self._using[event.tool_use_id] = _owner(caller.get()), who
+            _shrink(self._using)
         if claims.needs_renewal(shared.store.reader, who, shared.clock.now()):
             await shared.change(who, lambda change: claims.renew(change, who))
         if event.tool_name in EDITS:
@@ -66,6 +72,11 @@ class ClaimHooks:
             return why
         self._watch(shared, who, event.tool_use_id or "")
         return ""
+
+    def agent_of(self, tool_use: str, asks: Asking) -> Caller | None:
+        """The agent that a hook of the same key named for this use of a tool."""
+        owner, who = self._using.get(tool_use, ("", None))
+        return who if owner == _owner(asks) else None
 
     async def after(self, shared: Coordination, who: Caller, event: ToolEnded) -> str:
         """What the agent should know now."""
@@ -201,12 +212,15 @@ def _session(who: Caller) -> str:
     return who.ident.partition("/")[0]
 
 
+def _owner(asks: Asking) -> str:
+    return f"{asks.name}." if asks.keyed else ""
+
+
 def caller_of(event: Event, project: str) -> Caller:
     """Who the hook says it is: the session, or one of its agents; with a key, one of that key's."""
     from ...coordinate.caller import Caller
 
-    asks = caller.get()
-    owner = f"{asks.name}." if asks.keyed else ""
+    owner = _owner(caller.get())
     session, agent = event.session_id or "", event.agent_id or ""
     kind = event.agent_type or "claude"
     return Caller(

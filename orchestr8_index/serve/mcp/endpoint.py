@@ -29,6 +29,7 @@ from ..state import State
 if TYPE_CHECKING:
     from .server import Face
 
+FACES = {"/mcp": "index", "/mcp/coordinate": "coordinate", "/mcp/all": "all"}
 RETRY_SECONDS = 5.0
 MOST_FIRST, MOST_NAME = 8192, 200
 CLOSED = "The server is not serving MCP now: it is starting or stopping."
@@ -45,10 +46,10 @@ def load() -> type[Face]:
 
 
 class McpRoute:
-    """The endpoint of /mcp. `trouble` says why there is no face."""
+    """The endpoint of an address of MCP. `trouble` says why there is no face."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, name: str = "index") -> None:
+        self._state, self._name = state, name
         self.trouble = McpAway(CLOSED)
         self._face: asyncio.Future[Face | None] | None = None
         self._life: asyncio.Task[None] | None = None
@@ -102,7 +103,7 @@ class McpRoute:
     async def _live(self, opened: asyncio.Future[Face | None]) -> None:
         try:
             make_face = await asyncio.to_thread(load)
-            face = make_face(self._state)
+            face = make_face(self._state, self._name)
             async with face.life():
                 opened.set_result(face)
                 log.info("MCP is served")
@@ -164,10 +165,10 @@ _FIRST = msgspec.json.Decoder(FirstCall)
 
 
 class McpRoutes:
-    """One for each project that was asked in MCP: its sessions hear of no other."""
+    """One for each project and address that was asked in MCP: its sessions hear of no other."""
 
     def __init__(self, state: State) -> None:
-        self._first, self._routes = state, dict[int, tuple[State, McpRoute]]()
+        self._first, self._routes = state, dict[tuple[int, str], tuple[State, McpRoute]]()
         self._is_open = False
 
     def begin(self) -> None:
@@ -180,7 +181,8 @@ class McpRoutes:
         await asyncio.gather(*(route.stop() for _, route in self._routes.values()))
 
     async def answer(self, state: State, scope: Scope, receive: Receive, send: Send) -> None:
-        _, route = self._routes.setdefault(id(state), (state, McpRoute(state)))
+        face = FACES[scope["path"].rstrip("/")]
+        _, route = self._routes.setdefault((id(state), face), (state, McpRoute(state, face)))
         if self._is_open:
             route.begin()
         await route(scope, receive, send)

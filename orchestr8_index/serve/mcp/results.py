@@ -23,10 +23,26 @@ def slim(method: Method, result: bytes) -> Any:
 
     Of a method that may have no result, it begins with `found`, which stands alone if false.
     """
+    if method.face == "coordinate":
+        return without_null(msgspec.json.decode(result))
     if result == b"null":
         return {"found": False}
     view = msgspec.json.decode(result, type=model_view(method.result))
     return {"found": True, **msgspec.to_builtins(view)} if may_lack(method.result) else view
+
+
+def without_null(result: dict[str, Any]) -> dict[str, Any]:
+    """What a row does not have, it does not say; a shared value that is null stays."""
+    return {
+        name: [_row(row) for row in rows] if isinstance(rows, list) else rows
+        for name, rows in result.items()
+    }
+
+
+def _row(row: Any) -> Any:
+    if not isinstance(row, dict):
+        return row
+    return {name: value for name, value in row.items() if value is not None or name == "value"}
 
 
 def may_lack(result: Any) -> bool:

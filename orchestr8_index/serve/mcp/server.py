@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Collection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp.server.caching import CacheHint
 from mcp.server.context import CallNext, HandlerResult
@@ -17,13 +17,17 @@ from starlette.types import Receive, Scope, Send
 
 from ... import __version__
 from ...errors import RequestError
+from ..body import MAX_LARGE
 from ..callers import caller
 from ..state import State
 from .prompts import Prompts
 from .resources import Resources
 from .skills import EXTENSION, SETTINGS, DirectoryParams, SkillParams, Skills
 from .subscriptions import Subscriptions
-from .tools import INSTRUCTIONS, Tools
+from .tools import INSTRUCTIONS_OF, Tools
+
+if TYPE_CHECKING:
+    from .shared import SharedResources
 
 NAME, TITLE = "orchestr8", "Orchestr8 Index"
 IDLE_SECONDS = 1800.0  # then a session ends: a host that crashed never ends its own
@@ -51,14 +55,19 @@ class McpServer(Server[dict[str, Any]]):
 
 
 class Face:
-    """The application on /mcp, once its life has begun."""
+    """The application on /mcp, or on another address of it, once its life has begun."""
 
-    def __init__(self, state: State) -> None:
-        self.subscriptions = Subscriptions(state)
+    def __init__(self, state: State, face: str = "index") -> None:
+        most = state.settings.limits.max_body
+        if face == "index":
+            self.subscriptions, server = index_face(state)
+        else:
+            self.subscriptions, server = shared_face(state, face)
+            most = max(most, MAX_LARGE)
         self._gate, self._most = state.gate, state.settings.limits.max_streams
         self._sessions = StreamableHTTPSessionManager(
-            make_server(state, self.subscriptions),
-            max_request_body_size=state.settings.limits.max_body,
+            server,
+            max_request_body_size=most,
             max_sessions=self._most,
             session_idle_timeout=IDLE_SECONDS,
         )
@@ -96,14 +105,36 @@ class Face:
             self.subscriptions.end()
 
 
-def make_server(state: State, subscriptions: Subscriptions) -> McpServer:
-    tools, prompts, skills = Tools(state), Prompts(state), Skills(state)
-    resources = Resources(state, skills)
+def index_face(state: State) -> tuple[Subscriptions, McpServer]:
+    subscriptions = Subscriptions(state)
+    return subscriptions, make_server(state, subscriptions)
+
+
+def shared_face(state: State, face: str) -> tuple[Subscriptions, McpServer]:
+    """`coordinate`: the shared state alone; `all`: beside everything that /mcp has."""
+    from .shared import SharedResources, SharedSubscriptions, identify
+
+    subscriptions = SharedSubscriptions(state)
+    beside = Resources(state, Skills(state)) if face == "all" else None
+    server = make_server(state, subscriptions, face, SharedResources(state, beside))
+    server.middleware.append(identify)
+    return subscriptions, server
+
+
+def make_server(
+    state: State,
+    subscriptions: Subscriptions,
+    face: str = "index",
+    resources: Resources | SharedResources | None = None,
+) -> McpServer:
+    tools, prompts, skills = Tools(state, face), Prompts(state), Skills(state)
+    resources = resources or Resources(state, skills)
+    has_index = face != "coordinate"
     server = McpServer(
         NAME,
         version=__version__,
         title=TITLE,
-        instructions=INSTRUCTIONS,
+        instructions=INSTRUCTIONS_OF[face],
         cache_hints={method: CacheHint(life) for method, life in CACHE_MS.items()},  # type: ignore[misc]
         get_tool_input_schema=lambda name: None,  # no field of ours travels in a header
         on_list_tools=tools.listed,  # type: ignore[arg-type]
@@ -114,17 +145,18 @@ def make_server(state: State, subscriptions: Subscriptions) -> McpServer:
         on_subscribe_resource=subscriptions.subscribe,
         on_unsubscribe_resource=subscriptions.unsubscribe,
         on_subscriptions_listen=subscriptions.listen,
-        on_list_prompts=prompts.listed,
-        on_get_prompt=prompts.get,
+        on_list_prompts=prompts.listed if has_index else None,
+        on_get_prompt=prompts.get if has_index else None,
         on_completion=resources.complete,
     )
     server.middleware[:] = [translate_errors]  # and no spans: nobody here collects them
-    server.extensions[EXTENSION] = SETTINGS
     initialized = "notifications/initialized"
     server.add_notification_handler(initialized, NotificationParams, subscriptions.initialized)
-    server.add_request_handler("skills/list", PaginatedRequestParams, skills.listed)
-    server.add_request_handler("skills/get", SkillParams, skills.get)
-    server.add_request_handler("resources/directory/read", DirectoryParams, skills.directory)
+    if has_index:
+        server.extensions[EXTENSION] = SETTINGS
+        server.add_request_handler("skills/list", PaginatedRequestParams, skills.listed)
+        server.add_request_handler("skills/get", SkillParams, skills.get)
+        server.add_request_handler("resources/directory/read", DirectoryParams, skills.directory)
     return server
 
 

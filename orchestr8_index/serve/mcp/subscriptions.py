@@ -98,7 +98,7 @@ class Subscriptions:
         if any(len(uri) > MOST_ADDRESS for uri in uris):
             raise MCPError(INVALID_PARAMS, f"An address has {MOST_ADDRESS:,} characters at most.")
         self._share.take(subscriber.who, len(uris))
-        subscriber.watched |= {uri: self.content(uri) for uri in uris}
+        subscriber.watched |= {uri: self.content(uri, subscriber.who) for uri in uris}
 
     def _leave(self, subscriber: Subscriber) -> None:
         self._share.give(subscriber.who, len(subscriber.watched))
@@ -127,8 +127,8 @@ class Subscriptions:
             connection.exit_stack.callback(self._leave, subscriber)
         return subscriber
 
-    def content(self, uri: str) -> str:
-        """What an address holds now, in short; "" where there is nothing."""
+    def content(self, uri: str, who: Caller) -> str:
+        """What an address holds now for this caller, in short; "" where there is nothing."""
         index = self._state.refresh.index
         if uri == PATTERNS:
             return str(self._state.store.revision if self._state.store else -1)
@@ -152,7 +152,7 @@ class Subscriptions:
     async def _tell_one(self, subscriber: Subscriber, lists: bool) -> None:
         events: list[ServerEvent] = [ResourcesListChanged(), PromptsListChanged()] if lists else []
         for uri, before in subscriber.watched.items():
-            now = subscriber.watched[uri] = self.content(uri)
+            now = subscriber.watched[uri] = self.content(uri, subscriber.who)
             events += [ResourceUpdated(uri)] if now != before else []
         with anyio.move_on_after(PATIENCE):
             for event in events:

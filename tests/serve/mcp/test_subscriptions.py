@@ -11,6 +11,7 @@ import pytest
 from mcp.client.client import Client
 from mcp.client.subscriptions import PromptsListChanged, ResourcesListChanged, ResourceUpdated
 
+from orchestr8_index.serve.callers import LOCAL
 from orchestr8_index.serve.mcp.server import make_server
 from orchestr8_index.serve.mcp.subscriptions import Subscriptions
 from orchestr8_index.serve.state import State
@@ -118,12 +119,12 @@ def test_a_listener_hears_what_it_asked_for(meeting: Meeting) -> None:
 
 
 def test_a_generation_with_the_same_text_updates_no_entry(meeting: Meeting) -> None:
-    before = {uri: meeting.changes.content(uri) for uri in (ONE, INDEX)}
+    before = {uri: meeting.changes.content(uri, LOCAL) for uri in (ONE, INDEX)}
     asyncio.run(meeting.state.refresh.reindex())
-    assert meeting.changes.content(ONE) == before[ONE]
-    assert meeting.changes.content(INDEX) != before[INDEX]
+    assert meeting.changes.content(ONE, LOCAL) == before[ONE]
+    assert meeting.changes.content(INDEX, LOCAL) != before[INDEX]
 
 
 @pytest.mark.parametrize("uri", ["", "x", "orchestr8://agents/a/b", "skill://a", "orchestr8://x"])
 def test_an_address_without_anything_holds_nothing(meeting: Meeting, uri: str) -> None:
-    assert meeting.changes.content(uri) == ""
+    assert meeting.changes.content(uri, LOCAL) == ""
