@@ -32,6 +32,11 @@ class Host:
             lambda change: claims.claim(change, self.caller, path, purpose, policy, self.told),
         )
 
+    async def wrote(self, path: str) -> None:
+        await self.state.change(
+            self.caller, lambda change: claims.note_edit(change, self.caller, path)
+        )
+
     async def leave(self, with_agents: bool = False) -> int:
         return await self.state.change(  # type: ignore[no-any-return]
             self.caller, lambda change: claims.leave(change, self.caller, with_agents)
@@ -188,7 +193,7 @@ def test_what_two_edit_is_stashed_by_neither(tmp_path: Path) -> None:
         await one.edit("a.py", "warn")
         await two.edit("a.py", "warn")
         await state.change(one.caller, lambda change: claims.forget_clean(change, TREE, []))
-        await state.change(one.caller, lambda change: claims.note_edit(change, one.caller, path))
+        await one.wrote("a.py")
         assert claims.beside(reader, one.caller, taking=True) == ({path: "two"}, ())
         assert claims.beside(reader, one.caller) == ({}, (path,))
         await two.leave()
@@ -207,13 +212,11 @@ def test_who_has_committed_a_file_leaves_it_to_others(tmp_path: Path) -> None:
             await one.edit(path)
         await sibling.edit("b.py")
         for host, path in ((one, "a.py"), (one, "dirty.py"), (sibling, "b.py")):
-            await state.change(
-                host.caller, lambda change, h=host, p=path: claims.note_edit(change, h.caller, p)
-            )
-        clean = lambda change: claims.forget_clean(  # noqa: E731
-            change, TREE, [f"{TREE}/dirty.py"], "one/a"
+            await host.wrote(path)
+        dirty = [f"{TREE}/dirty.py"]
+        await state.change(
+            one.caller, lambda change: claims.forget_clean(change, TREE, dirty, "one/a")
         )
-        await state.change(one.caller, clean)
         denied = [(await two.edit(f"{each}.py")).denied for each in ("a", "dirty", "next", "b")]
         assert denied == [False, True, True, True]
 
