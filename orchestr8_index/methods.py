@@ -51,8 +51,8 @@ _TABLE = (
         cache="query",
         away="answer",
         when=(
-            "Find the agent for a piece of work before you delegate it or do it yourself. "
-            "Give context (the task in a sentence), capability or role."
+            "Find the agent for some work before you delegate it or do it yourself. "
+            "Give task, capability or role."
         ),
         errors=(Starting,),
         example=Example(
@@ -74,10 +74,7 @@ _TABLE = (
         about="skill",
         cache="query",
         away="answer",
-        when=(
-            "Find skills (instructions for doing something well) before you start on a task"
-            " of some kind."
-        ),
+        when=("Find skills (instructions for doing something well) before you start on a task."),
         errors=(Starting,),
         example=Example(
             '{"context": "write release notes", "limit": 1, "min_confidence": 0.99}',
@@ -114,8 +111,8 @@ _TABLE = (
         cache="pattern",
         away="answer",
         when=(
-            "Before work for several agents: the sequence of agents that succeeded for "
-            "goals like this one, if there is one."
+            "Before work for several agents: the sequence that succeeded for goals like this "
+            "one, if there is one."
         ),
         errors=(StoreUnavailable,),
         example=Example(
@@ -165,9 +162,8 @@ _TABLE = (
         scope="report",
         away="keep",
         when=(
-            "After each task that agents did, whether it went well or not: which agents "
-            "(plugin:name) and how it ended. The next answers learn from it. resolved_by is"
-            " the agent that finally solved it."
+            "After each task that agents did, well or not: who did it and how it ended. The "
+            "next answers learn from it."
         ),
         errors=(Starting, StoreUnavailable),
         example=Example(
@@ -200,9 +196,7 @@ _TABLE = (
         "The text of one entry, cut to a token budget.",
         away="answer",
         when=(
-            "Read what a hit of a query says: an agent's prompt, a skill's instructions, a "
-            "command's text. Take kind, plugin and name from its row; max_tokens cuts at a "
-            "heading."
+            "Read a hit of a query: an agent's prompt, a skill's instructions, a command's text."
         ),
         errors=(Starting,),
         example=Example(
@@ -222,17 +216,17 @@ _TABLE = (
         cache="query",
         away="answer",
         when=(
-            "All that one task needs in one call, within max_tokens: agents, skills, a "
-            "workflow, the plan that worked before, the best passage. Prefer it to several "
-            "queries."
+            "All that one task needs in one call: agents, skills, a workflow, the plan that "
+            "worked before, the best passage. Prefer it to several queries."
         ),
         errors=(Starting,),
         example=Example(
-            '{"task": "make the nightly export faster", "max_tokens": 200, "kinds": ["skill"]}',
+            '{"task": "clean up a messy csv export", "max_tokens": 200, "kinds": ["skill"]}',
             '{"agents": [], "skills": [{"name": "csv-cleanup", "plugin": "data-desk", '
-            '"score": 0.0896}], "workflows": [], "confidence": {"skills": 0.06}, '
-            '"pattern": null, "text": "", "receipt": {"tokens_used": 131, '
-            '"tokens_catalogue": 2009, "tokenizer": "estimate, 4 characters a token"}}',
+            '"score": 0.5291}], "workflows": [], "confidence": {"skills": 0.97}, '
+            '"pattern": null, "text": "From the skill data-desk:csv-cleanup: …", '
+            '"receipt": {"tokens_used": 183, "tokens_catalogue": 2009, '
+            '"tokenizer": "estimate, 4 characters a token"}}',
         ),
     ),
     Method(

@@ -182,6 +182,8 @@ MANIFESTS = {
 }
 """Files that make a folder a plugin or a list of plugins, and the host that reads them."""
 
+DEFAULT_HOST = "claude"
+"""Who is taken to ask where nothing says so."""
 QUALIFY = ("claude", "codex")
 """Hosts that put a plugin's name before the names of what it has."""
 
@@ -231,7 +233,15 @@ def is_known_to(entry: Entry, host: str) -> bool:
     return not known or host in known
 
 
-def call_of(entry: Entry, host: str = "claude") -> str:
+def is_foreign_to(entry: Entry, host: str) -> bool:
+    """Whether it lies in another host's folder, and is of a kind that only its host can start.
+
+    A skill can be read by anybody, and a plugin could be installed.
+    """
+    return entry.kind != "skill" and not entry.packed and not is_known_to(entry, host)
+
+
+def call_of(entry: Entry, host: str = DEFAULT_HOST) -> str:
     """The name by which the host starts the entry; "" where it does not know it."""
     if not is_known_to(entry, host):
         return ""

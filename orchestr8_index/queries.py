@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -22,6 +22,12 @@ from .validate import (
 )
 
 Source = Literal["index", "embedded"]
+HostName = Literal[
+    "claude", "codex", "copilot", "gemini", "opencode", "cursor", "windsurf", "antigravity"
+]
+Task = Annotated[Text500, Meta(description="what is to be done")]
+UserOnly = Annotated[bool, Meta(description="also what only users start")]
+Asker = Annotated[HostName, FOR_PROGRAMS]
 
 # --- params ------------------------------------------------------------------------------------
 
@@ -34,24 +40,34 @@ class Choice(Params, frozen=True, kw_only=True):
     """What the three query methods share: how many rows, how much of each, and of whom.
 
     Without `min_confidence` an answer abstains below the fitted threshold of confidence.py.
+    `user_only` false leaves out what only a person may start; it is marked where it is shown.
+    `host` is who asks: rows then have the name by which it starts an entry, and entries in the
+    folders of other hosts, which it does not read, are left out.
     """
 
     limit: Limit = 5
-    detail: Literal["short", "full"] = "short"
-    explain: bool = False
-    min_confidence: Share | None = None
-    plugins: Names = msgspec.field(default_factory=list)
-    models: Names = msgspec.field(default_factory=list)
-    tools: Names = msgspec.field(default_factory=list)
-    tags: Names = msgspec.field(default_factory=list)
+    detail: Annotated[Literal["short", "full"], Meta(description="full: all fields")] = "short"
+    explain: Annotated[bool, FOR_PROGRAMS] = False
+    min_confidence: Annotated[Share, Meta(description="0-1, below: no rows")] | None = None
+    plugins: Annotated[Names, Meta(description="only of these")] = msgspec.field(
+        default_factory=list
+    )
+    models: Annotated[Names, FOR_PROGRAMS] = msgspec.field(default_factory=list)
+    tools: Annotated[Names, FOR_PROGRAMS] = msgspec.field(default_factory=list)
+    tags: Annotated[Names, Meta(description="with any of these")] = msgspec.field(
+        default_factory=list
+    )
+    user_only: UserOnly | None = None
+    host: Asker | None = None
 
 
 class AgentQuery(Choice, frozen=True, kw_only=True):
     """At least one of these; `role` is one of the registry's, `context` what is to be done."""
 
-    capability: Text100 | None = None
-    role: Text50 | None = None
-    context: Text500 | None = None
+    TASK: ClassVar[str] = "context"
+    context: Task | None = None
+    capability: Annotated[Text100, Meta(description="a label, as security")] | None = None
+    role: Annotated[Text50, Meta(description="one of the registry")] | None = None
 
     def problems(self) -> dict[str, str]:
         asked = (self.role, self.capability, self.context) != (None, None, None)
@@ -61,32 +77,39 @@ class AgentQuery(Choice, frozen=True, kw_only=True):
 class SkillQuery(Choice, frozen=True, kw_only=True):
     """`context` is what is to be done."""
 
-    context: Text500
+    TASK: ClassVar[str] = "context"
+    context: Task
 
 
 class WorkflowQuery(Choice, frozen=True, kw_only=True):
     """`goal` is what is to be reached."""
 
-    goal: Text500
+    TASK: ClassVar[str] = "goal"
+    goal: Task
 
 
 class EntryQuery(Params, frozen=True, kw_only=True):
     """One entry by its identity; without `max_tokens` its whole text."""
 
-    kind: Kind
-    plugin: Name
-    name: Name
-    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    kind: Annotated[Kind, Meta(description="of the row")]
+    plugin: Annotated[Name, Meta(description="its plugin")]
+    name: Annotated[Name, Meta(description="its name, not call")]
+    max_tokens: Annotated[int, Meta(ge=1, le=1_000_000, description="cut there")] | None = None
+    user_only: UserOnly | None = None
+    host: Asker | None = None
 
 
 class ContextQuery(Params, frozen=True, kw_only=True):
     """What for, how many tokens at most, and of which kinds (all)."""
 
-    task: Text500
-    max_tokens: Annotated[int, Meta(ge=100, le=100_000)] = 2000
-    kinds: Annotated[list[Kind], Meta(min_length=1, max_length=3)] = msgspec.field(
-        default_factory=lambda: list(KINDS)
-    )
+    TASK: ClassVar[str] = "task"
+    task: Task
+    max_tokens: Annotated[int, Meta(ge=100, le=100_000, description="of the whole answer")] = 2000
+    kinds: Annotated[
+        list[Kind], Meta(min_length=1, max_length=3, description="all, if left out")
+    ] = msgspec.field(default_factory=lambda: list(KINDS))
+    user_only: UserOnly = False
+    host: Asker | None = None
 
 
 # --- results -----------------------------------------------------------------------------------
@@ -107,12 +130,17 @@ class TermPoints(Struct, frozen=True, omit_defaults=True):
 class Row(Struct, omit_defaults=True, kw_only=True):
     """A hit as callers read it; empty optional fields are left out, `capabilities` excepted.
 
-    `also` names near-clones in other plugins.
+    `also` names near-clones in other plugins. `call` is the name by which the asking host starts
+    it, where that is another one; `user_only`: only a person may. `hosts` are those that know it,
+    where the asking host does not.
     """
 
     name: str
     description: str = ""
     plugin: str
+    call: str = ""
+    user_only: bool = False
+    hosts: list[str] = []
     score: Annotated[float, SHORT_NUMBER]
     model: str = ""
     category: str = ""
@@ -191,8 +219,11 @@ class WorkflowAnswer(Reasoned, kw_only=True):
     workflows: list[Row]
 
 
-class Excerpt(Struct, frozen=True):
-    """The text of an entry; `truncated` where it was cut, `tokens` what the text costs."""
+class Excerpt(Struct, frozen=True, omit_defaults=True):
+    """The text of an entry; `truncated` where it was cut, `tokens` what the text costs.
+
+    `call` and `user_only` as in a row.
+    """
 
     kind: Kind
     plugin: str
@@ -200,9 +231,11 @@ class Excerpt(Struct, frozen=True):
     text: str
     tokens: int
     truncated: bool
+    call: str = ""
+    user_only: bool = False
 
 
-class EntryAnswer(Excerpt, frozen=True):
+class EntryAnswer(Excerpt, frozen=True, omit_defaults=True):
     """An excerpt, and whether the server or the client's own index gave it."""
 
     source: Annotated[Source, FOR_PROGRAMS] = "index"

@@ -54,6 +54,11 @@ class Entry(Struct, array_like=True, frozen=True):
         return f"{self.plugin}:{self.name}"
 
     @property
+    def for_people(self) -> bool:
+        """Whether no model may start it."""
+        return self.runs in ("user", "nobody")
+
+    @property
     def line(self) -> str:
         """As a host lists it for a model that carries the whole catalogue."""
         return f"- {self.qualified}: {self.description}\n"

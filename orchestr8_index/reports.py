@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -19,13 +19,15 @@ Sequence = Annotated[list[Name], Meta(min_length=1, max_length=50)]
 class PatternGoal(Params, frozen=True, kw_only=True):
     """The goal of a task, and more about it."""
 
-    goal: Text500
-    context: Text500 | None = None
+    TASK: ClassVar[str] = "goal"
+    goal: Annotated[Text500, Meta(description="what is to be done")]
+    context: Annotated[Text500, Meta(description="more about it")] | None = None
 
 
 class PatternSearch(Params, frozen=True, kw_only=True):
     """A goal, and how alike to it a pattern's goal must be."""
 
+    TASK: ClassVar[str] = "goal"
     goal: Text500
     min_similarity: Share = 0.7
     limit: Limit = 5
@@ -38,18 +40,27 @@ class Report(Params, frozen=True, kw_only=True):
     `occurred_at` (seconds since 1970) is for what is reported later; never later than now.
     """
 
-    task_id: Text100
-    task_description: Annotated[str, Meta(min_length=1, max_length=1000)]
-    agents_used: Annotated[list[Name], Meta(max_length=50)]
-    result: Result
-    duration_ms: Annotated[float, Meta(ge=0, le=MOST_COUNTED)] | None = None
-    tokens_saved: Annotated[int, Meta(ge=0, le=MOST_COUNTED)] | None = None
-    resolved_by: Name | None = None
-    skills_used: Names = msgspec.field(default_factory=list)
-    workflows_used: Names = msgspec.field(default_factory=list)
-    model: Annotated[str, Meta(max_length=100)] = ""
-    caller: Annotated[str, Meta(max_length=100)] = ""
-    receipt: Literal["short", "full"] = "short"
+    TASK: ClassVar[str] = "task_description"
+    task_id: Annotated[Text100, Meta(description="yours; the same one amends")]
+    task_description: Annotated[
+        str, Meta(min_length=1, max_length=1000, description="what was to be done")
+    ]
+    agents_used: Annotated[list[Name], Meta(max_length=50, description="plugin:name, in order")]
+    result: Annotated[Result, Meta(description="how it ended")]
+    duration_ms: Annotated[float, Meta(ge=0, le=MOST_COUNTED, description="spent")] | None = None
+    tokens_saved: (
+        Annotated[int, Meta(ge=0, le=MOST_COUNTED, description="by your estimate")] | None
+    ) = None
+    resolved_by: Annotated[Name, Meta(description="who solved it")] | None = None
+    skills_used: Annotated[Names, Meta(description="plugin:name")] = msgspec.field(
+        default_factory=list
+    )
+    workflows_used: Annotated[Names, Meta(description="plugin:name")] = msgspec.field(
+        default_factory=list
+    )
+    model: Annotated[str, Meta(max_length=100, description="that worked")] = ""
+    caller: Annotated[str, Meta(max_length=100), FOR_PROGRAMS] = ""
+    receipt: Annotated[Literal["short", "full"], FOR_PROGRAMS] = "short"
     occurred_at: Annotated[float, Meta(ge=0, le=MOST_COUNTED), FOR_PROGRAMS] | None = None
 
     def problems(self) -> dict[str, str]:
@@ -61,6 +72,7 @@ class PatternStore(Params, frozen=True, kw_only=True):
     """Agents in their order; `dependencies` name what each one waits for. Without
     `parallel_groups` the groups follow from these."""
 
+    TASK: ClassVar[str] = "goal"
     goal: Text500
     agent_sequence: Sequence
     dependencies: Annotated[dict[Name, Names], Meta(max_length=50)] | None = None
@@ -123,7 +135,8 @@ class PatternStored(Struct, kw_only=True):
 
 
 class PatternChange(Struct, frozen=True):
-    """A pattern's counts before and after a report; `created` when the report founded it."""
+    """A pattern's counts before and after a report; `created` when the report founded it, `offered`
+    whether a question may get it now, as `patterns` lists it."""
 
     id: int
     goal: str
@@ -132,6 +145,7 @@ class PatternChange(Struct, frozen=True):
     failure_before: int
     success_after: int
     failure_after: int
+    offered: bool = False
 
 
 class EntryChange(Struct, frozen=True, omit_defaults=True):
@@ -144,13 +158,15 @@ class EntryChange(Struct, frozen=True, omit_defaults=True):
 
 
 class Receipt(Struct, frozen=True):
-    """What a report changed. `unknown`: names that no entry has."""
+    """What a report changed. `unknown`: names that no entry has; `ambiguous`: names that several
+    have, with these, so that nobody was credited."""
 
     pattern: PatternChange | None
     entries: list[EntryChange]
     duplicate: bool = False
     amended: bool = False
     unknown: list[str] = []
+    ambiguous: dict[str, list[str]] = {}
 
 
 class OutcomeAnswer(Struct, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, ClassVar, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -18,7 +18,10 @@ FOR_PROGRAMS = Meta(extra={"for": "programs"})
 SHORT_NUMBER = Meta(extra={"digits": 2})
 """Marks a number that MCP rounds."""
 
-Limit = Annotated[int, Meta(ge=1, le=20)]
+SPELLINGS = ("task", "context", "goal", "task_description")
+"""Names for the text of what is to be done; each method has one of them as a field."""
+
+Limit = Annotated[int, Meta(ge=1, le=20, description="1-20 rows")]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Text50 = Annotated[str, Meta(min_length=1, max_length=50)]
 Text100 = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -28,7 +31,12 @@ Names = Annotated[list[Name], Meta(max_length=50)]
 
 
 class Params(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """The params of a method, to be subclassed with its fields."""
+    """The params of a method, to be subclassed with its fields.
+
+    `TASK` is the field that says what is to be done, which may be spelt as any of SPELLINGS.
+    """
+
+    TASK: ClassVar[str] = ""
 
     def problems(self) -> dict[str, str]:
         """What is wrong with several fields together: field to reason."""
@@ -41,7 +49,7 @@ AnyParams = TypeVar("AnyParams", bound=Params)
 def read_params(kind: type[AnyParams], raw: bytes) -> AnyParams:
     """The params of a method from their JSON. Raises InvalidParams with every bad field by name."""
     try:
-        params = msgspec.json.decode(raw, type=kind)
+        params = _decoded(kind, raw)
     except msgspec.ValidationError as error:
         wrong = _problems(kind, raw) or {"params": describe_error(error)}
         raise InvalidParams(wrong) from None
@@ -50,15 +58,55 @@ def read_params(kind: type[AnyParams], raw: bytes) -> AnyParams:
     return params
 
 
-def _problems(params: type[Struct], raw: bytes) -> dict[str, str]:
+def _decoded(kind: type[AnyParams], raw: bytes) -> AnyParams:
+    """Raises ValidationError, and InvalidParams for spellings of one field that differ."""
     try:
-        given = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+        return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError:
+        given = _given(raw)
+        spelt = spellings_of(kind) & given.keys() if given else set()
+        if not given or not spelt - {kind.TASK}:
+            raise
+    _refuse_different({name: given[name] for name in spelt})
+    given[kind.TASK] = given[min(spelt)]
+    for name in spelt - {kind.TASK}:
+        del given[name]
+    return msgspec.json.decode(msgspec.json.encode(given), type=kind)
+
+
+def spellings_of(params: type[Params]) -> set[str]:
+    """What the field that says what is to be done may be called; none where there is none."""
+    own = {field.name for field in msgspec.structs.fields(params)} - {params.TASK}
+    return set(SPELLINGS) - own if params.TASK else set()
+
+
+def _refuse_different(spelt: dict[str, msgspec.Raw]) -> None:
+    values = {name: msgspec.json.decode(value) for name, value in spelt.items()}
+    first, *others = values
+    if wrong := [name for name in others if values[name] != values[first]]:
+        why = f"differs from {first}, and both name what is to be done: give one"
+        raise InvalidParams(dict.fromkeys(wrong, why))
+
+
+def _given(raw: bytes) -> dict[str, msgspec.Raw] | None:
+    try:
+        return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:
+        return None
+
+
+def _problems(params: type[Params], raw: bytes) -> dict[str, str]:
+    given = _given(raw)
+    if given is None:
         return {"params": "must be an object with named fields, not a list or a bare value"}
     fields = {field.name: field for field in msgspec.structs.fields(params)}
-    strange = [name for name in given if name not in fields]
+    spelt = next((name for name in sorted(spellings_of(params) & given.keys())), params.TASK)
+    strange = [name for name in given if name not in fields and name != spelt]
+    known = ", ".join(spelt if name == params.TASK else name for name in fields) or "none"
     problems = {name[:100]: "unknown field" for name in strange[:MOST_NAMED]}
+    problems |= dict.fromkeys(list(problems)[:1], f"unknown field; the fields are {known}")
     for name, field in fields.items():
+        name = spelt if name == params.TASK else name
         if name in given:
             try:
                 msgspec.json.decode(given[name], type=field.type)

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from orchestr8_index.errors import InvalidParams
-from orchestr8_index.queries import AgentQuery
-from orchestr8_index.reports import PatternStore, Report
+from orchestr8_index.queries import AgentQuery, ContextQuery, SkillQuery, WorkflowQuery
+from orchestr8_index.reports import PatternGoal, PatternStore, Report
 from orchestr8_index.sharing import WriteShared
-from orchestr8_index.validate import describe_error, read_params
+from orchestr8_index.validate import SPELLINGS, describe_error, read_params
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,30 @@ def test_what_is_not_known_is_passed_on() -> None:
 def test_a_good_value_of_any_shape_is_not_blamed_for_another_field() -> None:
     with pytest.raises(InvalidParams) as refused:
         read_params(WriteShared, b'{"ops":[{"key":"x","value":{"a":1}}],"colour":1}')
-    assert refused.value.problems == {"colour": "unknown field"}
+    said = "unknown field; the fields are ops, fence, request_id"
+    assert refused.value.problems == {"colour": said}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_what_is_to_be_done_may_be_spelt_in_four_ways(name: str) -> None:
+    for kind in (SkillQuery, WorkflowQuery, ContextQuery, AgentQuery):
+        params = read_params(kind, msgspec.json.encode({name: "mend it"}))
+        assert getattr(params, kind.TASK) == "mend it"
+
+
+def test_two_spellings_that_differ_are_refused_and_two_that_agree_are_not() -> None:
+    with pytest.raises(InvalidParams) as refused:
+        read_params(SkillQuery, b'{"task": "a", "goal": "b"}')
+    assert "give one" in next(iter(refused.value.problems.values()))
+    assert read_params(SkillQuery, b'{"context": "a", "goal": "a"}').context == "a"
+
+
+def test_the_context_of_a_pattern_stays_itself() -> None:
+    params = read_params(PatternGoal, b'{"task": "a", "context": "b"}')
+    assert (params.goal, params.context) == ("a", "b")
+
+
+def test_a_spelling_that_is_wrong_is_blamed_under_its_own_name() -> None:
+    with pytest.raises(InvalidParams) as refused:
+        read_params(SkillQuery, b'{"task": ""}')
+    assert refused.value.problems == {"task": "must not be empty"}

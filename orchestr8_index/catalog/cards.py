@@ -36,7 +36,7 @@ class Card(Struct, array_like=True):
     entry: bytes = b""
     root: int = 0
     path: str = ""
-    names: tuple[str, str, str] = ("", "", "")
+    names: tuple[str, ...] = ("", "", "")
     stem: str = ""
     labels: tuple[str, ...] = ()
     same: bytes = b""
@@ -93,6 +93,9 @@ def _describe(card: Card, entry: Entry, body: str) -> None:
     card.entry = msgspec.msgpack.encode(entry)
     card.root, card.path, card.stem = entry.root, entry.path, entry.stem
     card.names = fold_name(entry.plugin), fold_name(entry.name), fold_name(entry.stem)
+    folder, colon, name = entry.name.rpartition(":")
+    if colon:  # `/frontend:component` is a name without a plugin
+        card.names = (*card.names, f"{fold_name(folder)}:{fold_name(name)}")
     card.labels = folded_labels(entry)
     card.same = _same(entry.description, body)
     card.tokens = estimate_tokens(entry.line)

@@ -176,11 +176,11 @@ def _postings_sections(name: str, of: Postings) -> dict[str, object]:
     return {f"{name}_df": of.df, f"{name}_runs": of.starts, **runs}
 
 
-def _names(names: Iterable[tuple[str, str, str]]) -> dict[str, list[int]]:
+def _names(names: Iterable[tuple[str, ...]]) -> dict[str, list[int]]:
     """Every name that finds an entry, folded: its own and its file's, with and without plugin."""
     found: dict[str, list[int]] = {}
-    for place, (plugin, name, stem) in enumerate(names):
-        for key in dict.fromkeys((name, stem, f"{plugin}:{name}", f"{plugin}:{stem}")):
+    for place, (plugin, name, stem, *more) in enumerate(names):
+        for key in dict.fromkeys((name, stem, f"{plugin}:{name}", f"{plugin}:{stem}", *more)):
             found.setdefault(key, []).append(place)
     return found
 

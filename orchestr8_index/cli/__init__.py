@@ -23,7 +23,7 @@ COMMANDS = {
     **dict.fromkeys(("learned", "patterns", "replay", "verify", "export", "import"), "learnt"),
     **dict.fromkeys(("forget", "backup", "restore"), "learnt"),
     **dict.fromkeys(("key", "audit"), "keys"),
-    **dict.fromkeys(("connect", "disconnect"), "connect"),
+    **dict.fromkeys(("connect", "disconnect", "hook"), "connect"),
     **dict.fromkeys(("who", "locks", "inbox", "break", "events"), "agents"),
     **{"shared": "shared", "claims": "claims", "call": "call", "logs": "logs", "page": "page"},
 }

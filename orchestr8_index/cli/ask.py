@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from ..client.embedded import generations_of
 from ..config import Settings
 from ..errors import OperationError
+from ..places import TITLES, call_of, hosts_of
 from ..queries import AgentQuery, Choice, ContextQuery, EntryQuery, SkillQuery, WorkflowQuery
 from ..records import KINDS, PLURAL, Finding, Kind
 from ..validate import describe_error
@@ -20,12 +22,19 @@ from .asking import index_of, source_of
 from .options import common, emit, readable, with_roots_of_server
 from .paint import echo
 
+if TYPE_CHECKING:
+    from ..catalog.index import Index
+
 QUERIES: dict[Kind, tuple[str, str, type[Choice]]] = {
     "agent": ("queryAgents", "context", AgentQuery),
     "skill": ("querySkills", "context", SkillQuery),
     "workflow": ("queryWorkflows", "goal", WorkflowQuery),
 }
 SHORT_LIST = 3
+OWN_WORDS = (
+    "These questions are made of the entries' own words, so that a good score proves little: "
+    "put each as you would ask it."
+)
 NO_TEXT = "TEXT cannot be asked: it {why}. Say in 500 characters at most what is wanted."
 CANNOT = "That cannot be asked: {field} {why}."
 
@@ -147,7 +156,7 @@ def roles(settings: Settings, as_json: bool) -> None:
 @click.option("--all", "every", is_flag=True, help="List files that are simply not entries too.")
 @common
 def doctor(settings: Settings, as_json: bool, every: bool) -> None:
-    """Say how every markdown file ended: indexed, repaired, or skipped and why.
+    """Say how every file ended (indexed, repaired, or skipped and why), and what each host loads.
 
     \b
     orchestr8-index doctor --root ~/my-plugins
@@ -162,8 +171,29 @@ def doctor(settings: Settings, as_json: bool, every: bool) -> None:
     counts = {**index.manifest.files, "findings": len(findings)}
     files = [file for file in report.files if every or file.is_entry]
     rows = [show.file_row(file) for file in files]
-    result = {"files": rows, "findings": findings, "counts": counts}
-    emit(result, as_json, lambda: show.doctor(files, findings, counts, every), source)
+    hosts = _loaded_by_host(index)
+    result = {"files": rows, "findings": findings, "counts": counts, "hosts": hosts}
+    told = show.hosts(hosts)
+    emit(
+        result,
+        as_json,
+        lambda: "\n".join([show.doctor(files, findings, counts, every), *told]),
+        source,
+    )
+
+
+def _loaded_by_host(index: Index) -> dict[str, dict[str, list[str]]]:
+    """The names by which each host starts what it would load, by kind; hosts with nothing left out.
+
+    What lies in no host's place is loaded by none until it is installed.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for kind, segment in index.segments.items():
+        for entry in map(segment.entry, range(segment.size)):
+            for host in hosts_of(entry):
+                of_host = found.setdefault(host, {PLURAL[each]: [] for each in KINDS})
+                of_host[PLURAL[kind]].append(call_of(entry, host))
+    return {host: found[host] for host in TITLES if host in found}
 
 
 def _lexicon(settings: Settings) -> list[Finding]:
@@ -196,9 +226,11 @@ def explain_place(settings: Settings, text: str, name: str, kind: Kind, as_json:
     orchestr8-index explain "rotate the TLS certs" network-engineer
     """
     from . import golden as gold
+    from .learnt import experience_of
 
-    index, source = index_of(with_roots_of_server(settings))
-    standing = gold.standing(index, kind, text, name)
+    settings = with_roots_of_server(settings)
+    index, source = index_of(settings)
+    standing = gold.standing(index, kind, text, name, experience_of(settings))
     emit(standing, as_json, lambda: show.standing(standing), source)
 
 
@@ -224,9 +256,11 @@ def evaluate(
     if suggest:
         for line in gold.suggest(index):
             echo(line)
+        echo(OWN_WORDS, err=True)
         return
     path = Path(golden) if golden else _golden_of(settings.roots)
     score = gold.evaluate(index, gold.read_questions(path))
+    score = msgspec.structs.replace(score, file=os.path.realpath(path))
     last = settings.data_dir / gold.LAST_RUN
     change = gold.compare(score, last)
     gold.save(score, last)

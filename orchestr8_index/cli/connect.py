@@ -13,6 +13,7 @@ from typing import Any
 import click
 import msgspec
 
+from ..bridge.hook import DIALECTS
 from ..config import Settings
 from ..daemon.locate import Address
 from ..daemon.supervise import running_address
@@ -60,9 +61,10 @@ def connect(
     as_json: bool,
     stdio: bool,
 ) -> None:
-    """Enter the server in a host: claude, codex, cursor, vscode, gemini; or in all that are here.
+    """Enter the server in a host: claude, codex, cursor, vscode, gemini, opencode, copilot,
+    windsurf; or in all that are here.
 
-    What is there stays; the file as it was is kept beside it (.orchestr8-backup).
+    What is there stays; the file as it was is kept in the data directory until it is given back.
 
     \b
     orchestr8-index connect --dry-run            which hosts are here, and what would change
@@ -77,7 +79,7 @@ def connect(
         entry = host.over_stdio(command) if stdio else host.over_http(address)
         return connected(host, path, entry)
 
-    _do(hosts, scope or "project", dry_run, as_json, plan)
+    _do(settings, hosts, scope or "project", dry_run, as_json, plan)
 
 
 @click.command()
@@ -92,7 +94,31 @@ def disconnect(
     orchestr8-index disconnect                   out of all hosts of this project
     orchestr8-index disconnect codex --user
     """
-    _do(hosts, scope or "project", dry_run, as_json, disconnected)
+
+    def plan(host: Host, path: Path) -> Change:
+        return disconnected(host, path, _backups(settings))
+
+    _do(settings, hosts, scope or "project", dry_run, as_json, plan)
+
+
+def _backups(settings: Settings) -> Path:
+    return settings.data_dir / "hosts"
+
+
+@click.command()
+@click.argument("host", type=click.Choice(list(DIALECTS)))
+@click.argument("event", required=False)
+def hook(host: str, event: str | None) -> None:
+    """Pass one event of HOST's hooks (JSON on standard input) to the server, and its answer back.
+
+    Outcomes of delegated tasks are reported, a prompt gets suggestions, edits are claimed. EVENT is
+    for hosts that do not name it in the event (Copilot CLI). A server that is away disturbs nobody.
+
+    \b
+    orchestr8-index hook cursor
+    orchestr8-index hook copilot postToolUse
+    """
+    raise click.UsageError("Give the host and, at most, its event.")  # else __main__ had taken it
 
 
 def program() -> list[str]:
@@ -132,6 +158,7 @@ def _address(settings: Settings) -> str:
 
 
 def _do(
+    settings: Settings,
     names: tuple[str, ...],
     scope: str,
     dry_run: bool,
@@ -145,7 +172,7 @@ def _do(
         try:
             change = plan(host, path)
             if not dry_run and change.before != change.after:
-                _apply(host, change, scope)
+                _apply(host, change, scope, _backups(settings))
         except OperationError as error:
             failed = True
             told.append({"host": host.name, "file": str(path), "error": str(error)})
@@ -170,11 +197,11 @@ def _chosen(names: tuple[str, ...], cwd: Path, home: Path) -> list[Host]:
     return chosen
 
 
-def _apply(host: Host, change: Change, scope: str) -> None:
+def _apply(host: Host, change: Change, scope: str, backups: Path) -> None:
     """Claude Code writes its own user file all the time: there its command does it."""
     tool = shutil.which(host.program) if (host.name, scope) == ("claude", "user") else None
     if tool is None:
-        carry_out(change, private=scope == "user")
+        carry_out(change, private=scope == "user" or not host.project, backups=backups)
         return
     if change.what in ("updated", "removed"):
         _run([tool, "mcp", "remove", "--scope", "user", NAME])

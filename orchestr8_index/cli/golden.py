@@ -13,7 +13,7 @@ from ..catalog.index import Index
 from ..errors import OperationError
 from ..private import make_folder, open_private
 from ..queries import AgentQuery, Answer, SkillQuery, TermPoints, WorkflowQuery
-from ..records import Entry, Kind
+from ..records import Entry, Experience, Kind
 from ..search.answer import answer_agents, answer_skills, answer_workflows
 from ..search.candidates import by_name
 from ..search.explain import explain
@@ -59,6 +59,7 @@ class Score(Struct, frozen=True):
     mrr: float
     hits: list[str]
     misses: list[Miss]
+    file: str = ""
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -162,18 +163,21 @@ class Standing(Struct, frozen=True):
     lacking: list[str]
 
 
-def standing(index: Index, kind: Kind, text: str, name: str) -> Standing:
-    """Raises OperationError when there is no such entry."""
+def standing(
+    index: Index, kind: Kind, text: str, name: str, experience: Experience | None = None
+) -> Standing:
+    """With what was learnt, as a server would answer. Raises OperationError for no such entry."""
     found = _expected(index, Question(text, [name], kind))
     if found is None:
         raise OperationError(f"There is no {kind} {name}.", "`query` finds names; --kind chooses.")
     at, entry = found
     segment = index.segments[kind]
-    ranking = rank(segment, text[:500], Terms(), None, segment.size)
+    ranking = rank(segment, text[:500], Terms(), experience, segment.size)
     place = next((n for n, hit in enumerate(ranking.hits, 1) if hit.place == at), 0)
     score = ranking.hits[place - 1].relative if place else 0.0
     first = ranking.hits[0] if ranking.hits else None
-    lines = explain(segment, [ranking], at, round(score, 4), []) if place else []
+    past = "what was learnt" if experience else ""
+    lines = explain(segment, [ranking], at, round(score, 4), [], past) if place else []
     miss = _miss(index, Question(text, [name], kind), place, Terms())
     return Standing(
         entry=entry.qualified,
@@ -202,6 +206,8 @@ def compare(score: Score, last: Path) -> Change:
         before = msgspec.json.decode(last.read_bytes(), type=Score)
     except (OSError, msgspec.DecodeError):
         return Change([], [], None)
+    if before.file != score.file:
+        return Change([], [], None)  # other questions: nothing to compare
     now, then = set(score.hits), set(before.hits)
     asked = now | {miss.query for miss in score.misses}
     return Change(sorted(now - then), sorted((then - now) & asked), before.hit1)

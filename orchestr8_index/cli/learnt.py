@@ -14,6 +14,7 @@ import msgspec
 
 from ..config import Settings
 from ..errors import OperationError
+from ..records import Experience
 from . import show
 from .options import common, emit, project_key, with_roots_of_server
 from .paint import echo
@@ -42,6 +43,16 @@ def reading(settings: Settings) -> Iterator[Any]:
     except sqlite3.Error as error:
         cure = "Start the server: it sets a damaged database aside and restores a backup."
         raise OperationError(f"The database cannot be read: {error}.", cure) from None
+
+
+def experience_of(settings: Settings) -> Experience | None:
+    """What the store has taught, as a running server knows it; None where nothing was learnt."""
+    try:
+        with reading(settings) as outcomes:
+            found: Experience = outcomes.experience
+            return found
+    except OperationError:
+        return None
 
 
 @click.command()

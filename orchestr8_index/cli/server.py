@@ -10,6 +10,7 @@ from typing import Any
 import click
 import msgspec
 
+from .. import __version__
 from ..config import Settings
 from ..daemon.locate import Address
 from ..errors import BuildFailed, OperationError
@@ -53,8 +54,10 @@ def up(settings: Settings) -> None:
 
     show.strangers(settings)
     if running_address(settings) is not None:
-        _attach(settings)
-        return
+        settings = with_roots_of_server(settings)
+        if not _is_replaced(settings):
+            _attach(settings)
+            return
     echo(f"Starting over {show.roots(settings)} ({settings.roots_from}).", err=True)
     bar = show.Progress()
     try:
@@ -71,6 +74,18 @@ def up(settings: Settings) -> None:
             "Nothing was found there: name a tree with --root; `doctor --all` lists what was seen.",
             err=True,
         )
+
+
+def _is_replaced(settings: Settings) -> bool:
+    """Whether a server of another version ran, and was ended to make room."""
+    from ..daemon.supervise import answering, stop
+
+    version = answering(settings).get("version", __version__)
+    if version == __version__:
+        return False
+    stop(settings)
+    echo(f"The server of version {version} was ended: this is {__version__}.", err=True)
+    return True
 
 
 def _attach(settings: Settings) -> None:

@@ -12,6 +12,7 @@ import click
 
 from ..config import LOOPBACK, Door, Settings
 from ..fit import for_terminal
+from ..places import TITLES
 from ..records import KINDS, PLURAL, FileReport, Finding, Kind
 from .paint import echo, style
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ..daemon.locate import Address
 
 SHOWN_PER_RULE = 5
+SHOWN_NAMES = 12
 TOP = 10
 ENOUGH_TASKS = 50
 COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
@@ -133,6 +135,12 @@ def _rows(kind: Kind, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         lines.append(f"  {place}. {name}  ({row['score']:.2f}{model})")
         if row.get("description"):
             lines.append(f"     {for_terminal(row['description'])}")
+        called = for_terminal(row.get("call") or row["name"])
+        if row.get("user_only"):
+            said = f"only you can run it: {called}"
+            lines.append(f"     {style(said, fg='yellow')}")
+        if row.get("hosts"):
+            lines.append(f"     known to {', '.join(row['hosts'])} as {called}")
     return lines if rows else [*lines, "  none"]
 
 
@@ -191,6 +199,16 @@ def doctor(
         lines += ["", style("not entries", bold=True)]
         lines += [f"  {file.path}: {file.reason}" for file in files if not file.is_entry]
     return "\n".join(lines)
+
+
+def hosts(loaded: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterable[str]:
+    """What each host would load, so that one can compare with what it shows."""
+    for host, by_kind in loaded.items():
+        counts = ", ".join(f"{len(names):,} {kind}" for kind, names in by_kind.items() if names)
+        yield "\n" + style(f"{TITLES[host]} would load {counts}", bold=True)
+        for names in filter(None, by_kind.values()):
+            more = f", … and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+            yield for_terminal(f"  {', '.join(names[:SHOWN_NAMES])}{more}", lines=True)
 
 
 def _findings(findings: Iterable[Finding]) -> Iterable[str]:

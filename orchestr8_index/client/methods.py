@@ -13,6 +13,7 @@ from ..queries import (
     ContextAnswer,
     EntryAnswer,
     HealthAnswer,
+    HostName,
     SkillAnswer,
     WorkflowAnswer,
 )
@@ -63,6 +64,8 @@ class Methods:
         models: Iterable[str] | None = None,
         tools: Iterable[str] | None = None,
         tags: Iterable[str] | None = None,
+        user_only: bool | None = None,
+        host: HostName | None = None,
     ) -> AgentAnswer:
         """The agents that play this role, have this capability, or fit this context."""
         return self._call("query_agents", locals())
@@ -80,6 +83,8 @@ class Methods:
         models: Iterable[str] | None = None,
         tools: Iterable[str] | None = None,
         tags: Iterable[str] | None = None,
+        user_only: bool | None = None,
+        host: HostName | None = None,
     ) -> SkillAnswer:
         """The skills that fit this context."""
         return self._call("query_skills", locals())
@@ -97,6 +102,8 @@ class Methods:
         models: Iterable[str] | None = None,
         tools: Iterable[str] | None = None,
         tags: Iterable[str] | None = None,
+        user_only: bool | None = None,
+        host: HostName | None = None,
     ) -> WorkflowAnswer:
         """The commands that reach this goal."""
         return self._call("query_workflows", locals())
@@ -163,14 +170,27 @@ class Methods:
 
     @client_method
     def get_entry(
-        self, kind: Kind, plugin: str, name: str, *, max_tokens: int | None = None
+        self,
+        kind: Kind,
+        plugin: str,
+        name: str,
+        *,
+        max_tokens: int | None = None,
+        user_only: bool | None = None,
+        host: HostName | None = None,
     ) -> EntryAnswer:
         """The text of one entry, cut to a token budget."""
         return self._call("get_entry", locals())
 
     @client_method
     def get_context(
-        self, task: str, *, max_tokens: int | None = None, kinds: Iterable[Kind] | None = None
+        self,
+        task: str,
+        *,
+        max_tokens: int | None = None,
+        kinds: Iterable[Kind] | None = None,
+        user_only: bool | None = None,
+        host: HostName | None = None,
     ) -> ContextAnswer:
         """What one task needs, within a token budget: rows, the past pattern, passages."""
         return self._call("get_context", locals())

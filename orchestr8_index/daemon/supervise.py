@@ -76,7 +76,7 @@ def wait_until_served(
     while time.monotonic() < deadline:
         if (process is None or process.poll() is not None) and not _is_owned(settings):
             raise StartFailed(_last_words(settings) or "The server ended at once.", cure="")
-        address = running_address(settings)
+        address = owner_address(settings.data_dir, settings.api_key)
         health = get_health(address) if address else None
         if health and health["status"] != "starting":
             return health
@@ -96,7 +96,7 @@ def answering(settings: Settings) -> Health:
     """
     deadline = time.monotonic() + ATTACH_SECONDS
     while True:
-        address = running_address(settings)
+        address = owner_address(settings.data_dir, settings.api_key)
         if address is not None and (health := get_health(address)) is not None:
             return health
         if time.monotonic() > deadline:

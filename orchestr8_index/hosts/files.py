@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import hashlib
+import json
 import os
 import tempfile
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,44 +44,83 @@ def connected(host: Host, path: Path, entry: Entry) -> Change:
     return Change(path, before, after, "added" if held is None else "updated")
 
 
-def disconnected(host: Host, path: Path) -> Change:
-    """Takes out what `connected` put in: exactly, where nothing else was changed since."""
+def disconnected(host: Host, path: Path, backups: Path | None = None) -> Change:
+    """Takes out what `connected` put in: exactly, where nothing else was changed since.
+
+    `backups` is the folder in which `carry_out` kept files as they were; beside them otherwise.
+    """
     before = _read(path)
     with _blaming(path):
         held = _held(host, path, before)
         if before is None or held is None:
             return Change(path, before, before, "absent")
-        kept = _original(host, path, before, held)
+        kept = _original(host, path, before, held, backups)
         if kept is not None:
             return Change(path, before, kept, "removed")
-        backup = _read(_backup_of(path))
+        backup = _read(_kept(path, backups))
         groups = _format(path).read(backup) if backup is not None else {}
         after = _format(path).take(before, host.group, NAME, keep_group=host.group in groups)
     empty = backup is None and "".join(after.split()) in ("", "{}")
     return Change(path, before, None if empty else after, "removed")
 
 
-def carry_out(change: Change, *, private: bool) -> None:
-    """Follows a link to the real file, and keeps that file's mode."""
+def carry_out(change: Change, *, private: bool, backups: Path | None = None) -> None:
+    """Follows a link to the real file, and keeps that file's mode.
+
+    A file as it was before our entry is kept once, and never written over.
+    """
     real = change.path.resolve()
-    backup = _backup_of(real)
     try:
         if change.after is None:
             real.unlink()
+            _remove_made(real, backups)
             return
-        if change.before is not None and _read(backup) == change.after:
+        kept = _kept(real, backups)
+        if change.before is not None and _read(kept) == change.after:
             _replace(real, change.after, real.stat().st_mode & 0o7777)
-            backup.unlink()
+            kept.unlink()
             return
-        real.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o755)
+        _make_folder(real, private, backups)
         mode = 0o600 if private else 0o644
         if change.before is not None:
             mode = real.stat().st_mode & 0o7777
-            _replace(backup, change.before, mode)
+            _keep(change, real, mode, backups)
         _replace(real, change.after, mode)
     except OSError as error:
         sentence = f"{change.path} cannot be written: {error.strerror}."
         raise OperationError(sentence, "Nothing was changed; see who may write there.") from None
+
+
+def _keep(change: Change, real: Path, mode: int, backups: Path | None) -> None:
+    """Before the first entry the file is pristine; an older one moves aside to a number."""
+    place = _backup_of(real, backups)
+    if change.what != "added" and _read(_kept(real, backups)) is not None:
+        return
+    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if _read(place) not in (None, change.before):
+        aside = (place.with_name(f"{place.name}-{number}") for number in count(1))
+        place.rename(next(each for each in aside if not each.exists()))
+    _replace(place, change.before or "", mode)
+
+
+def _make_folder(real: Path, private: bool, backups: Path | None) -> None:
+    """With a note of the folders that are ours, so that they can go again."""
+    missing = [str(folder) for folder in real.parents if not folder.exists()]
+    real.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o755)
+    if missing and backups is not None:
+        backups.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _made_of(real, backups).write_text(json.dumps(missing), "utf-8")
+
+
+def _remove_made(real: Path, backups: Path | None) -> None:
+    """Folders that were made for the file, as far as they are empty."""
+    note = _made_of(real, backups) if backups is not None else None
+    if note is None or (said := _read(note)) is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        for folder in json.loads(said):
+            os.rmdir(folder)
+    note.unlink()
 
 
 def _replace(path: Path, text: str, mode: int) -> None:
@@ -96,9 +138,9 @@ def _replace(path: Path, text: str, mode: int) -> None:
         raise
 
 
-def _original(host: Host, path: Path, now: str, entry: Entry) -> str | None:
+def _original(host: Host, path: Path, now: str, entry: Entry, backups: Path | None) -> str | None:
     """The backup, if putting the entry into it gives what is there now."""
-    backup = _read(_backup_of(path))
+    backup = _read(_kept(path, backups))
     if backup is None or _held(host, path, backup) is not None:
         return None
     return backup if _format(path).put(backup, host.group, NAME, entry) == now else None
@@ -112,9 +154,25 @@ def _format(path: Path) -> Any:
     return toml if path.suffix == ".toml" else jsonc
 
 
-def _backup_of(path: Path) -> Path:
+def _backup_of(path: Path, backups: Path | None) -> Path:
     real = path.resolve()
-    return real.with_name(real.name + SUFFIX)
+    if backups is None:
+        return real.with_name(real.name + SUFFIX)
+    return backups / f"{_digest(real)}-{real.name}"
+
+
+def _kept(path: Path, backups: Path | None) -> Path:
+    """Where a file as it was is kept; older versions of this program kept it beside the file."""
+    own = _backup_of(path, backups)
+    return own if own.exists() else _backup_of(path, None)
+
+
+def _made_of(real: Path, backups: Path) -> Path:
+    return backups / f"{_digest(real)}.made"
+
+
+def _digest(real: Path) -> str:
+    return hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
 
 
 def _read(path: Path) -> str | None:

@@ -16,7 +16,9 @@ CODE = SETTINGS.get(sys.platform, ".config/Code/User")
 
 class Host(NamedTuple):
     """`project` and `user` are its files below a folder and the home; `made` are paths below the
-    home that only this host makes; `address` is the URL's key, `kind` whether it wants a type."""
+    home that only this host makes; `address` is the URL's key, `types` are its words for a server
+    by address and one by command, `more` what it wants beside, `one_command` program and
+    arguments in one list."""
 
     name: str
     title: str
@@ -27,25 +29,50 @@ class Host(NamedTuple):
     program: str
     group: str = "mcpServers"
     address: str = "url"
-    kind: bool = False
+    types: tuple[str, str] | None = None
+    more: Entry = {}
+    one_command: bool = False
 
     def over_http(self, url: str) -> Entry:
-        return {**({"type": "http"} if self.kind else {}), self.address: url}
+        return {**self._typed(0), self.address: url, **self.more}
 
     def over_stdio(self, command: list[str]) -> Entry:
         entry = {"command": command[0], "args": command[1:]}
-        return {**({"type": "stdio"} if self.kind else {}), **entry}
+        return {
+            **self._typed(1),
+            **({"command": command} if self.one_command else entry),
+        } | self.more
+
+    def _typed(self, which: int) -> Entry:
+        return {"type": self.types[which]} if self.types else {}
 
     def file(self, scope: str, cwd: Path, home: Path, env: Mapping[str, str]) -> Path:
-        if scope == "project":
-            return cwd / self.project
-        if self.name == "codex" and env.get("CODEX_HOME"):
-            return Path(env["CODEX_HOME"]) / "config.toml"
-        return home / self.user
+        """Windsurf has no file in a project: there its only one is meant."""
+        if scope == "project" and self.project:
+            return _with_comments(cwd / self.project)
+        variable, prefix = FOLDERS.get(self.name, ("", ""))
+        if folder := env.get(variable, "").strip():
+            return _with_comments(Path(folder).expanduser() / self.user.removeprefix(prefix))
+        return _with_comments(home / self.user)
 
     def is_here(self, cwd: Path, home: Path) -> bool:
-        made = [home / path for path in self.made] + [cwd / self.project]
+        made = [home / path for path in self.made] + [cwd / path for path in [self.project] if path]
         return shutil.which(self.program) is not None or any(path.exists() for path in made)
+
+
+FOLDERS = {
+    "claude": ("CLAUDE_CONFIG_DIR", ""),
+    "codex": ("CODEX_HOME", ".codex/"),
+    "copilot": ("COPILOT_HOME", ".copilot/"),
+    "opencode": ("OPENCODE_CONFIG_DIR", ".config/opencode/"),
+}
+"""Variables that move a host's own folder, and what they stand for in the path of its file."""
+
+
+def _with_comments(path: Path) -> Path:
+    """opencode reads a .jsonc as well; where there is one, that one."""
+    other = path.with_suffix(".jsonc")
+    return other if path.name == "opencode.json" and other.exists() else path
 
 
 _KNOWN = (
@@ -54,7 +81,7 @@ _KNOWN = (
         "Start a new session of Claude Code, and agree to the server if asked; /mcp shows it.",
         (".claude.json", ".claude/settings.json", ".claude/projects"),
         program="claude",
-        kind=True,
+        types=("http", "stdio"),
     ),
     Host(
         *("codex", "Codex", ".codex/config.toml", ".codex/config.toml"),
@@ -75,7 +102,7 @@ _KNOWN = (
         (CODE, ".vscode"),
         program="code",
         group="servers",
-        kind=True,
+        types=("http", "stdio"),
     ),
     Host(
         *("gemini", "Gemini CLI", ".gemini/settings.json", ".gemini/settings.json"),
@@ -83,6 +110,31 @@ _KNOWN = (
         (".gemini",),
         program="gemini",
         address="httpUrl",
+    ),
+    Host(
+        *("opencode", "opencode", "opencode.json", ".config/opencode/opencode.json"),
+        "Start opencode again; /mcp shows the server.",
+        (".config/opencode",),
+        program="opencode",
+        group="mcp",
+        types=("remote", "local"),
+        more={"enabled": True},
+        one_command=True,
+    ),
+    Host(
+        *("copilot", "Copilot CLI", ".github/mcp.json", ".copilot/mcp-config.json"),
+        "Start Copilot CLI again; /mcp show lists the server.",
+        (".copilot",),
+        program="copilot",
+        types=("http", "local"),
+        more={"tools": ["*"]},
+    ),
+    Host(
+        *("windsurf", "Windsurf", "", ".codeium/windsurf/mcp_config.json"),
+        "Press refresh in Windsurf's MCP settings, or restart Windsurf.",
+        (".codeium/windsurf",),
+        program="windsurf",
+        address="serverUrl",
     ),
 )
 HOSTS = {host.name: host for host in _KNOWN}

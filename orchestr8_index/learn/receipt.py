@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..records import Decision, Kind, Pattern
 from ..reports import EntryChange, PatternChange, Receipt, Report
+from .patterns import is_offered
 
 Resolve = Callable[[Kind, str], str | None]
 
@@ -57,4 +58,5 @@ def entry_changes(moved: dict[str, int]) -> list[EntryChange]:
 def pattern_change(pattern: Pattern, created: bool, won: int, lost: int) -> PatternChange:
     """What a report changed of a pattern, with its counts afterwards."""
     after = (pattern.success_count, pattern.failure_count)
-    return PatternChange(pattern.id, pattern.goal, created, won, lost, *after)
+    offered = is_offered(pattern)
+    return PatternChange(pattern.id, pattern.goal, created, won, lost, *after, offered)

@@ -9,6 +9,7 @@ from ..catalog import clones
 from ..catalog.bm25f import MISSPELT_WEIGHT
 from ..catalog.index import Index
 from ..fit import quoted
+from ..places import is_foreign_to
 from ..queries import AgentQuery, Answer, Choice, Row, SkillQuery, WorkflowQuery
 from ..records import Entry, Experience, Kind
 from ..text import Terms
@@ -128,11 +129,23 @@ def _finish(search: Search) -> Answer:
     places = _order(search)
     chosen = _choose(search, places)
     kind = search.segment.kind
+    if chosen and chosen[0][0] != places[0]:
+        _pass_over(search, places[0], chosen[0][0])
     if not chosen or search.confidence < search.least:
         return _nobody(search, kind, places)
     rows = [_row(search, place, entry) for place, entry in chosen]
     reasoning = " ".join(search.notes + reasons.of_hits(search, chosen))
     return Answer(kind=kind, rows=rows, reasoning=reasoning, confidence=_round(search.confidence))
+
+
+def _pass_over(search: Search, best: int, first: int) -> None:
+    """Whoever would be first may not be shown: the next is right as likely as it scores like it."""
+    entry, scores = search.segment.entry(best), search.points.scores
+    if _may_be_run(entry, search.choice):
+        return  # left out by a filter that was asked for
+    search.confidence *= min(1.0, scores[first] / scores[best]) if scores[best] > 0 else 1.0
+    if entry.for_people:
+        search.notes.append("What only the user may start is left out (user_only: true shows it).")
 
 
 def _row(search: Search, place: int, entry: Entry) -> Row:
@@ -165,7 +178,8 @@ def _order(search: Search) -> list[int]:
 
 def _choose(search: Search, places: list[int]) -> list[tuple[int, Entry]]:
     segment, found = search.segment, iter(places)
-    if _filters(search.choice):
+    choice = search.choice
+    if _filters(choice) or choice.host or choice.user_only is False:
         passes = _filter(search.choice)
         found = (place for place in places if passes(segment.entry(place)))
     folded = islice(clones.fold(segment, found), search.choice.limit)
@@ -178,13 +192,21 @@ def _filter(choice: Choice) -> Callable[[Entry], bool]:
 
     def passes(entry: Entry) -> bool:
         return (
-            (not plugins or entry.plugin.casefold() in plugins)
+            _may_be_run(entry, choice)
+            and (not plugins or entry.plugin.casefold() in plugins)
             and (not models or entry.model.casefold() in models)
             and (not tools or not tools.isdisjoint(_folded(entry.tools)))
             and (not tags or not tags.isdisjoint(_folded(entry.labels)))
         )
 
     return passes
+
+
+def _may_be_run(entry: Entry, choice: Choice) -> bool:
+    """By who asks, as far as the question says who that is."""
+    if choice.user_only is False and entry.for_people:
+        return False
+    return not (choice.host and is_foreign_to(entry, choice.host))
 
 
 def _filters(choice: Choice) -> bool:
@@ -200,7 +222,8 @@ def _nobody(search: Search, kind: Kind, places: list[int]) -> Answer:
         word for ranking in search.rankings for word in ranking.query.words if not word.is_pair
     ]
     reason = reasons.of_nobody(search, kind, bool(places))
-    near = [search.segment.entry(place).qualified for place in places[:NEAR_MISSES]]
+    passes, segment = _filter(search.choice), search.segment
+    near = [e.qualified for e in map(segment.entry, places[:NEAR_MISSES]) if passes(e)]
     return Answer(
         kind=kind,
         rows=[],

@@ -65,9 +65,13 @@ def by_label(points: Points, segment: Segment, capability: str) -> bool:
 
 
 def by_name(segment: Segment, text: str) -> list[int]:
-    """Entries whose whole name, `plugin:name`, file stem or `/command` the text is."""
+    """Entries whose whole name, `plugin:name`, file stem, `/command` or `$skill` the text is."""
     key = _name_key(text)
-    return segment.by_name.get(key, []) if key.strip(":") else []
+    found = segment.by_name.get(key, []) if key.strip(":") else []
+    parts = text.split(":")
+    if not found and len(parts) > 2:  # `plugin:folder:name`, as hosts may say
+        return segment.by_name.get(_name_key(f"{parts[0]}:{parts[-1]}"), [])
+    return found
 
 
 def by_near_name(segment: Segment, text: str, terms: Terms) -> tuple[str, list[int]]:
@@ -90,7 +94,7 @@ def by_near_name(segment: Segment, text: str, terms: Terms) -> tuple[str, list[i
 
 
 def _name_key(text: str) -> str:
-    asked = text.strip().removeprefix("/")
+    asked = text.strip().lstrip("/$@")
     plugin, colon, name = asked.partition(":")
     return f"{fold_name(plugin)}:{fold_name(name)}" if colon else fold_name(asked)
 

@@ -174,12 +174,13 @@ def _ask(
     index: Index, kind: Kind, query: ContextQuery, terms: Terms, experience: Experience | None
 ) -> Answer:
     chosen: Any = {"limit": ALONE if len(query.kinds) == 1 else SEVERAL[kind]}
-    chosen["min_confidence"], task = DOUBTFUL, query.task
+    chosen |= {"min_confidence": DOUBTFUL, "user_only": query.user_only, "host": query.host}
+    task, known = query.task, (terms, experience)
     if kind == "agent":
-        return answer_agents(index, AgentQuery(context=task, **chosen), terms, experience)
+        return answer_agents(index, AgentQuery(context=task, **chosen), *known)
     if kind == "skill":
-        return answer_skills(index, SkillQuery(context=task, **chosen), terms, experience)
-    return answer_workflows(index, WorkflowQuery(goal=task, **chosen), terms, experience)
+        return answer_skills(index, SkillQuery(context=task, **chosen), *known)
+    return answer_workflows(index, WorkflowQuery(goal=task, **chosen), *known)
 
 
 def _rows(answer: Answer, tokens: Tokenizer) -> Iterator[Offer]:

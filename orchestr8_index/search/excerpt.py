@@ -6,10 +6,12 @@ import re
 
 from ..catalog.index import Index, Segment
 from ..errors import InvalidParams
+from ..places import DEFAULT_HOST, call_of
 from ..queries import EntryQuery, Excerpt
 from ..tokens import ESTIMATING, Tokenizer
 from .spelling import near_names
 
+FOR_PEOPLE = "only the user may start it: leave it to them, or read it with user_only: true"
 _BREAKS = (re.compile(r"\n(?=#{1,6} )"), re.compile(r"\n\s*\n"), re.compile(r"\n"))
 
 
@@ -19,9 +21,16 @@ def get_entry(index: Index, query: EntryQuery, tokens: Tokenizer = ESTIMATING) -
     place = segment.find(query.plugin, query.name)
     if place is None:
         raise InvalidParams({"name": _unknown(segment, query)})
+    if query.user_only is False and segment.entry(place).for_people:
+        raise InvalidParams({"name": FOR_PEOPLE})
     entry, whole = segment.entry(place), segment.text(place).strip()
     text = whole if query.max_tokens is None else cut_to(whole, query.max_tokens, tokens)
-    return Excerpt(entry.kind, entry.plugin, entry.name, text, tokens(text), text != whole)
+    call = call_of(entry, query.host or DEFAULT_HOST)
+    return Excerpt(
+        *(entry.kind, entry.plugin, entry.name, text, tokens(text), text != whole),
+        call="" if call == entry.name else call,
+        user_only=entry.for_people,
+    )
 
 
 def cut_to(text: str, max_tokens: int, tokens: Tokenizer = ESTIMATING) -> str:

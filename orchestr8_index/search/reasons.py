@@ -128,7 +128,8 @@ def of_nobody(search: Search, kind: Kind, some: bool) -> str:
 
 def _filters(search: Search) -> str:
     choice = search.choice
-    return ", ".join(n for n in ("plugins", "models", "tools", "tags") if getattr(choice, n))
+    names = [n for n in ("plugins", "models", "tools", "tags", "host") if getattr(choice, n)]
+    return ", ".join([*names, *["user_only"] * (choice.user_only is False)])
 
 
 def _quoted(words: list[str], most: int = 6) -> str:

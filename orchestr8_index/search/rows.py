@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..queries import AgentRow, Choice, Row
+from ..places import DEFAULT_HOST, call_of, hosts_of, is_known_to
+from ..queries import AgentRow, Choice, HostName, Row
 from ..records import Entry
 from ..text import cut
 
@@ -20,7 +21,18 @@ def row_of(entry: Entry, score: float, choice: Choice) -> Row:
         row.path, row.digest = entry.path, entry.digest
         row.tags, row.tools, row.use_when = list(entry.tags), list(entry.tools), entry.use_when
         row.model, row.category, row.keywords = entry.model, entry.category, list(entry.keywords)
+    _say_how_it_starts(row, entry, choice.host)
     return row
+
+
+def _say_how_it_starts(row: Row, entry: Entry, host: HostName | None) -> None:
+    """By its own host's name where the one that asks does not know it."""
+    known = is_known_to(entry, host or DEFAULT_HOST)
+    hosts = hosts_of(entry)
+    call = call_of(entry, (host or DEFAULT_HOST) if known else hosts[0])
+    row.call = call if call != entry.name and (known or host is None) else ""
+    row.hosts = [] if known else list(hosts)
+    row.user_only = entry.for_people
 
 
 def _agent(entry: Entry, score: float, most: int | None) -> Row:

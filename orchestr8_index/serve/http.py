@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, get_args
 from urllib.parse import quote
 
 from starlette.applications import Starlette
@@ -12,6 +13,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import NoSuchAddress, Orchestr8Error, RequestError, VerbRefused
+from ..places import DEFAULT_HOST
+from ..queries import HostName
 from ..records import PLURAL
 from .background import background
 from .body import read_body
@@ -134,7 +137,10 @@ async def answer_page(state: State, scope: Scope, receive: Receive, send: Send) 
 
 
 async def answer_hook(state: State, scope: Scope, receive: Receive, send: Send) -> None:
-    await send_json(send, 200, await receive_claude(state, await read_body(receive)))
+    """`?host=` says whose event it is, where another host's was passed on."""
+    host = scope["query_string"].decode("latin-1").removeprefix("host=")
+    asks: Any = host if host in get_args(HostName) else DEFAULT_HOST
+    await send_json(send, 200, await receive_claude(state, await read_body(receive), asks))
 
 
 async def answer_health(state: State, scope: Scope, receive: Receive, send: Send) -> None:

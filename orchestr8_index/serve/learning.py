@@ -14,6 +14,7 @@ from ..learn.outcomes import Reporter
 from ..learn.patterns import best, is_offered, missing_agents
 from ..learn.plan import check_dependencies, check_groups, derive_groups
 from ..learn.verify import chooser
+from ..places import call_of
 from ..records import Kind, Pattern
 from ..reports import EntryChange, ForgetQuery, PatternGoal, PatternSearch, PatternStore, Report
 from ..search.candidates import by_name
@@ -40,6 +41,11 @@ async def cache_decision(state: State, report: Report) -> dict[str, Any]:
         after = _ranks(state, index, report)
         entries = [_with_ranks(change, before, after) for change in receipt.entries]
         receipt = msgspec.structs.replace(receipt, entries=entries)
+    ambiguous = _ambiguous(index, report, receipt.unknown)
+    unknown = [name for name in receipt.unknown if name not in ambiguous]
+    credited = [change for change in receipt.entries if change.entry not in ambiguous]
+    more = {"unknown": unknown, "ambiguous": ambiguous, "entries": credited}
+    receipt = msgspec.structs.replace(receipt, **more)
     return {"stored": True, "decision_id": applied.decision.id, "receipt": receipt}
 
 
@@ -152,14 +158,38 @@ def _result(pattern: Pattern, similarity: float, by: str) -> dict[str, Any]:
 
 def _resolver(index: Index) -> Callable[[Kind, str], str | None]:
     def resolve(kind: Kind, name: str) -> str | None:
-        """The qualified name of an entry by bare or qualified name; None when there is none."""
+        """The qualified name of the one entry that is meant; None for none and for several."""
         segment = index.segments[kind]
         if name in segment.position:
             return name
-        places = by_name(segment, name)
-        return segment.entry(places[0]).qualified if places else None
+        meant = _meant(segment, name)
+        return segment.entry(meant[0]).qualified if len(meant) == 1 else None
 
     return resolve
+
+
+def _meant(segment: Segment, name: str) -> list[int]:
+    """Whom a name may mean: of several the one that a host calls so, or the first of clones."""
+    places = by_name(segment, name)
+    called = [place for place in places if call_of(segment.entry(place)) == name]
+    if len(places) > 1 and set(places) <= set(segment.clones(places[0])):
+        return places[:1]
+    return called if len(called) == 1 else places
+
+
+def _ambiguous(index: Index, report: Report, unknown: list[str]) -> dict[str, list[str]]:
+    """The choices for each name that several entries have, none of which gets the credit."""
+    given: dict[Kind, list[str]] = {
+        "agent": [*report.agents_used, report.resolved_by or ""],
+        "skill": report.skills_used,
+        "workflow": report.workflows_used,
+    }
+    return {
+        name: [index.segments[kind].entry(place).qualified for place in meant]
+        for kind, names in given.items()
+        for name in names
+        if name in unknown and len(meant := _meant(index.segments[kind], name)) > 1
+    }
 
 
 def _agent_names(index: Index) -> Callable[[str], str]:

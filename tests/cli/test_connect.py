@@ -6,17 +6,20 @@ import json
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from .conftest import Run
 
 PORT = ("--port", "3799")
-FILES = {
+FILES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "claude": (".mcp.json", "mcpServers", {"type": "http", "url": "U"}),
     "cursor": (".cursor/mcp.json", "mcpServers", {"url": "U"}),
     "vscode": (".vscode/mcp.json", "servers", {"type": "http", "url": "U"}),
     "gemini": (".gemini/settings.json", "mcpServers", {"httpUrl": "U"}),
+    "opencode": ("opencode.json", "mcp", {"type": "remote", "url": "U", "enabled": True}),
+    "copilot": (".github/mcp.json", "mcpServers", {"type": "http", "url": "U", "tools": ["*"]}),
 }
 
 
@@ -35,7 +38,8 @@ def test_each_host_gets_its_own_form(host: str, run: Run) -> None:
     said = run("connect", host, *PORT)
     file, group, entry = FILES[host]
     written = json.loads(Path(file).read_text())
-    wanted = {k: v.replace("U", "http://127.0.0.1:3799/mcp") for k, v in entry.items()}
+    address = "http://127.0.0.1:3799/mcp"
+    wanted = {name: address if value == "U" else value for name, value in entry.items()}
     assert said.status == 0
     assert written == {group: {"orchestr8": wanted}}
     assert "+" in said.out
@@ -134,3 +138,12 @@ def test_what_a_hosts_command_says_is_passed_on(run: Run, no_programs: Path) -> 
     said = run("connect", "claude", "--user", *PORT)
     assert said.status == 1
     assert "no such thing" in said.err
+
+
+def test_the_folder_of_claude_code_is_followed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "config"
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(folder))
+    assert run("connect", "claude", "--user", *PORT).status == 0
+    assert "orchestr8" in json.loads((folder / ".claude.json").read_text())["mcpServers"]

@@ -29,7 +29,7 @@ def mixed(make_tree: MakeTree) -> str:
 
 def test_the_shape_is_the_contracts(run: Run, mixed: str) -> None:
     told = run("doctor", "--root", mixed, "--json").json
-    assert set(told) == {"files", "findings", "counts"}
+    assert set(told) == {"files", "findings", "counts", "hosts"}
     assert [set(file) for file in told["files"]] == [FILE] * 3
     assert told["findings"] and all(set(finding) == FINDING for finding in told["findings"])
 

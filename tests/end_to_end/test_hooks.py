@@ -14,6 +14,7 @@ from ..serve.hooks import events
 
 ROOT = str(fixture_root())
 REVIEWER = "guard-house:code-reviewer"
+CALLED = "guard-house:security:code-reviewer"  # by the host, in whose folder it lies
 
 
 def deliver(port: int, payload: dict[str, Any]) -> Any:
@@ -48,7 +49,7 @@ def test_a_request_gets_its_match_and_the_store_nothing(world: World) -> None:
     running = world.serve("--root", ROOT)
     secret = "Review the zanzibar holes in the security and correctness of this web application"
     told = deliver(running.port, events.prompted(secret))
-    assert REVIEWER in told["hookSpecificOutput"]["additionalContext"]
+    assert CALLED in told["hookSpecificOutput"]["additionalContext"]
     running.stop()
     kept = [path.read_bytes() for path in world.data.rglob("*") if path.is_file()]
     assert kept

@@ -119,6 +119,43 @@ def test_twice_is_once(tmp_path: Path) -> None:
     assert (tmp_path / "mcp.json.orchestr8-backup").read_text() == "{}"
 
 
+def test_in_the_data_directory_the_pristine_file_is_kept_and_given_back(tmp_path: Path) -> None:
+    path, kept = tmp_path / "mcp.json", tmp_path / "data"
+    path.write_text('{"a": 1}')
+    for url in (URL, "http://127.0.0.1:1/mcp"):  # an update is no pristine file
+        carry_out(connected(CLAUDE, path, CLAUDE.over_http(url)), private=False, backups=kept)
+    assert [place.read_text() for place in kept.iterdir()] == ['{"a": 1}']
+    carry_out(disconnected(CLAUDE, path, kept), private=False, backups=kept)
+    assert (path.read_text(), list(kept.iterdir())) == ('{"a": 1}', [])
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["data", "mcp.json"]
+
+
+def test_a_backup_of_an_older_version_still_serves(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text('{"a":1}')
+    join(path)
+    carry_out(disconnected(CLAUDE, path, tmp_path / "d"), private=False, backups=tmp_path / "d")
+    assert (path.read_text(), list(tmp_path.iterdir())) == ('{"a":1}', [path])
+
+
+def test_a_pristine_file_is_never_written_over(tmp_path: Path) -> None:
+    path, kept = tmp_path / "mcp.json", tmp_path / "data"
+    for text in ('{"a": 1}', '{"a": 2}'):  # our entry was taken out by hand meanwhile
+        path.write_text(text)
+        carry_out(connected(CLAUDE, path, CLAUDE.over_http(URL)), private=False, backups=kept)
+    assert sorted(place.read_text() for place in kept.iterdir()) == ['{"a": 1}', '{"a": 2}']
+
+
+@pytest.mark.parametrize("mine", [True, False])
+def test_an_empty_folder_that_was_made_goes_again(tmp_path: Path, mine: bool) -> None:
+    path, kept = tmp_path / "new/deep/mcp.json", tmp_path / "data"
+    if not mine:
+        path.parent.mkdir(parents=True)
+    carry_out(connected(CLAUDE, path, CLAUDE.over_http(URL)), private=False, backups=kept)
+    carry_out(disconnected(CLAUDE, path, kept), private=False, backups=kept)
+    assert path.parent.exists() is not mine
+
+
 def test_another_address_replaces_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "mcp.json"
     join(path)

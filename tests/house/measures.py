@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 31_984,  # projects, hosts, guards; and the methods of the page (views, series, replay)
-    "files": 232,  # the same
+    "lines": 33_200,  # projects, hosts, guards; and the methods of the page (views, series, replay)
+    "files": 233,  # the same
     "longest_file": 379,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
     "names_of_two_classes": 17,  # as measured; coordinate/ has names of its own; the goal is none

@@ -40,7 +40,8 @@ def test_features_are_never_negative(shipped_index: Index, terms: Terms) -> None
 def test_a_first_hit_alone_stands_far_above_the_sixth(shipped_index: Index, terms: Terms) -> None:
     segment = shipped_index.segments["agent"]
     alone, one_of_many = (
-        features(segment, rank(segment, text, terms))["drop_squared"] for text in ("deadlocks", "review")
+        features(segment, rank(segment, text, terms))["drop_squared"]
+        for text in ("deadlocks", "review")
     )
     assert alone > one_of_many
 

@@ -112,7 +112,7 @@ def test_a_text_comes_only_with_its_entrys_row(shipped_index: Index) -> None:
     assert (found.agents, found.skills, found.text) == ([], [], "")
 
 
-@pytest.mark.parametrize("budget", [130, 180])
+@pytest.mark.parametrize("budget", [150, 200])
 def test_a_small_budget_gets_what_fits(shipped_index: Index, budget: int) -> None:
     found = get_context(shipped_index, ContextQuery(task=TASK, max_tokens=budget), TERMS)
     assert len(found.agents) + len(found.skills) >= 1

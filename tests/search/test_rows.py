@@ -31,7 +31,10 @@ def said(row: object) -> dict[str, object]:
     [
         ("agent", {"name", "description", "plugin", "score", "model", "capabilities"}),
         ("skill", {"name", "description", "plugin", "score", "category", "keywords"}),
-        ("workflow", {"name", "description", "plugin", "score", "arguments", "steps", "agents"}),
+        (
+            "workflow",
+            {"name", "call", "description", "plugin", "score", "arguments", "steps", "agents"},
+        ),
     ],
 )
 def test_a_short_row_has_the_fields_of_its_kind(kind: Kind, fields: set[str]) -> None:

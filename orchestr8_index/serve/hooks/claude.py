@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ...errors import Forbidden, ParseError, RequestError
+from ...queries import HostName
 from ...reports import Report
 from ...search.candidates import by_name
 from ..callers import caller
@@ -34,14 +35,14 @@ from .suggest import suggest
 log = logging.getLogger("orchestr8.hooks")
 
 
-async def receive_claude(state: State, body: bytes) -> dict[str, Any]:
+async def receive_claude(state: State, body: bytes, host: HostName = "claude") -> dict[str, Any]:
     """Raises ParseError for a body that is not JSON."""
     event = _read(body)
     try:
         if event:
             whose = event.session_id or "", event.cwd or ""
             state = await state.projects.of_session(caller.get(), *whose)
-        return await _answer(state, event) if event else {}
+        return await _answer(state, event, host) if event else {}
     except RequestError as error:
         if isinstance(error, Forbidden):
             state.gate.audit.done("hooks/claude", str(error.code), False)
@@ -58,9 +59,9 @@ def _read(body: bytes) -> Payload | None:
         raise ParseError("The body is not JSON.") from None
 
 
-async def _answer(state: State, event: Payload) -> dict[str, Any]:
+async def _answer(state: State, event: Payload, host: HostName) -> dict[str, Any]:
     if isinstance(event, Prompted):
-        return _context("UserPromptSubmit", suggest(state, event.prompt or ""))
+        return _context("UserPromptSubmit", suggest(state, event.prompt or "", host))
     caller.get().must_have("report")  # every other event changes what is kept
     if isinstance(event, ToolStarting):
         if started := state.delegations.of(caller.get().name).started(event):
@@ -68,7 +69,7 @@ async def _answer(state: State, event: Payload) -> dict[str, Any]:
         return _denial(await _with_claims(state, event))
     report = _report(state, event)
     if report is not None:
-        kept = _unless_foreign(state, report)
+        kept = _unless_foreign(state, _as_indexed(state, report))
         state.events.publish(state.delegations.of(caller.get().name).told(report))
         await perform(state, "cacheDecision", msgspec.json.encode(kept))
     return _context("PostToolUse", await _with_claims(state, event))
@@ -88,6 +89,15 @@ async def _with_claims(state: State, event: Payload) -> str:
         who = caller_of(event, project)
         await hooks.leave(state.shared.ready, who, isinstance(event, Ended))
     return ""
+
+
+def _as_indexed(state: State, report: Report) -> Report:
+    """A host says `plugin:folder:name`, and the index has it so, or as `plugin:name`."""
+    agents = state.index.segments["agent"]
+    found = [by_name(agents, name) for name in report.agents_used]
+    named = [agents.entry(places[0]).qualified if len(places) == 1 else "" for places in found]
+    used = [new or old for new, old in zip(named, report.agents_used, strict=True)]
+    return msgspec.structs.replace(report, agents_used=used)
 
 
 def _unless_foreign(state: State, report: Report) -> Report:

@@ -61,7 +61,7 @@ class Delegations:
         if event.tool_name not in TOOLS or not ident:
             return None
         task = _task(event)
-        shown = (cut(_two_parts(task["agent"]), MOST_NAME), cut(task["text"], SHOWN))
+        shown = (cut(task["agent"], MOST_NAME), cut(task["text"], SHOWN))
         return Delegated("started", ident, *shown)
 
     def told(self, report: Report) -> Delegated:
@@ -167,7 +167,7 @@ def _bounded(value: Any) -> Any:
 
 def _report(ident: str, task: Delegation) -> Report | None:
     """None while something is missing, and for a name that is too long to be one."""
-    agent = _two_parts(task.agent or DEFAULT_AGENT)
+    agent = task.agent or DEFAULT_AGENT
     if not task.text or task.result is None or len(agent) > MOST_NAME:
         return None
     return Report(
@@ -179,12 +179,6 @@ def _report(ident: str, task: Delegation) -> Report | None:
         model=task.model[:MOST_ID],
         caller=CALLER,
     )
-
-
-def _two_parts(agent: str) -> str:
-    """`plugin:folder:name`, as the host names an agent in a folder, is `plugin:name` here."""
-    plugin, *rest = agent.split(":")
-    return f"{plugin}:{rest[-1]}" if len(rest) > 1 else agent
 
 
 def _counted(spent: float | None) -> float | None:

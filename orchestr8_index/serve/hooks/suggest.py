@@ -7,9 +7,10 @@ It speaks only when the confidence of a kind's first match is SPEAK or more, and
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from ...fit import in_prose
-from ...queries import AgentQuery, Answer, Row, SkillQuery, WorkflowQuery
+from ...queries import AgentQuery, Answer, HostName, Row, SkillQuery, WorkflowQuery
 from ...search.answer import answer_agents, answer_skills, answer_workflows
 from ...search.confidence import SPEAK
 from ...text import cut
@@ -28,22 +29,23 @@ FOOT = "Use one where it fits; query_agents, query_skills and get_entry tell mor
 _NOT_A_REQUEST = re.compile(r"\s*[/<!#]")  # a command, a message of the host, its shell, its memory
 
 
-def suggest(state: State, prompt: str) -> str:
+def suggest(state: State, prompt: str, host: HostName = "claude") -> str:
     """The prompt is answered and forgotten: neither the log nor the store has it."""
     if _NOT_A_REQUEST.match(prompt):
         return ""
     text = cut(" ".join(prompt[: 4 * MOST_CHARS].split()), MOST_CHARS)
     if len(set(state.terms(text))) < LEAST_WORDS:
         return ""
-    lines = [line for answer in _answers(state, text) for line in _lines(answer)]
+    lines = [line for answer in _answers(state, text, host) for line in _lines(answer)]
     return _packed(lines) if lines else ""
 
 
-def _answers(state: State, text: str) -> list[Answer]:
+def _answers(state: State, text: str, host: HostName) -> list[Answer]:
     index, given = state.index, (state.terms, state.experience)
-    agents = AgentQuery(context=text, limit=ROWS["agent"], min_confidence=SPEAK)
-    skills = SkillQuery(context=text, limit=ROWS["skill"], min_confidence=SPEAK)
-    workflows = WorkflowQuery(goal=text, limit=ROWS["workflow"], min_confidence=SPEAK)
+    asks: dict[str, Any] = {"min_confidence": SPEAK, "user_only": False, "host": host}
+    agents = AgentQuery(context=text, limit=ROWS["agent"], **asks)
+    skills = SkillQuery(context=text, limit=ROWS["skill"], **asks)
+    workflows = WorkflowQuery(goal=text, limit=ROWS["workflow"], **asks)
     return [
         answer_agents(index, agents, *given),
         answer_skills(index, skills, *given),
@@ -55,11 +57,13 @@ def _lines(answer: Answer) -> list[str]:
     return [
         f"- {NOUNS[answer.kind]} {_named(row)}{sure}: {in_prose(row.description)}"
         for row, sure in zip(answer.rows, [f" ({answer.confidence:.2f})", *[""] * 20], strict=False)
+        if not row.hosts
     ]
 
 
 def _named(row: Row) -> str:
-    return in_prose(f"{row.plugin}:{row.name}")
+    """As the host takes it."""
+    return in_prose(row.call or row.name)
 
 
 def _packed(lines: list[str]) -> str:

@@ -26,6 +26,7 @@ from .tools import Ctx
 
 LONGEST_DESCRIPTION = 300
 ARGUMENTS = "arguments"
+NOT_FOR_PEOPLE = ("model", "nobody")
 PLACE = "$ARGUMENTS"
 MOST_TEXT = 2_000_000  # characters, with the arguments wherever the command wants them
 _NUMBERED = re.compile(r"\$([1-9])(?!\d)")
@@ -39,7 +40,7 @@ class Prompts:
 
     async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> ListPromptsResult:
         given = page(self._state.index, ["workflow"], params.cursor if params else None)
-        prompts = [_prompt(entry) for entry in given.entries]
+        prompts = [_prompt(entry) for entry in given.entries if entry.runs not in NOT_FOR_PEOPLE]
         return ListPromptsResult(prompts=prompts, next_cursor=given.cursor)
 
     async def get(self, ctx: Ctx, params: GetPromptRequestParams) -> GetPromptResult:

@@ -1,7 +1,7 @@
 """JSON schemas of what a tool takes and returns, from structs, made small.
 
 A host sends the schemas of the params with every request to its model: titles, definitions, limits
-of list items and defaults that say nothing are left out. What is left out is checked all the same.
+and defaults that say nothing are left out. What is left out is checked all the same.
 """
 
 from __future__ import annotations
@@ -15,20 +15,27 @@ from .results import is_for_programs, may_lack, model_view
 
 Schema = dict[str, Any]
 _WORDS = ("title", "description", "$defs")
-_LIMITS = ("maxLength", "pattern", "minimum", "exclusiveMaximum")
+TASK = "task"
+_LIMITS = ("minLength", "maxLength", "pattern", "minimum", "maximum", "exclusiveMaximum")
 _LIST_LIMITS = ("minItems", "maxItems", "default")
 
 
 def input_schema(params: type[Struct]) -> Schema:
-    """The struct's fields but those for programs, the required ones first."""
-    schema = _small(*_root(params))
+    """The struct's fields but those for programs, the required ones first.
+
+    What is to be done is `task` in every tool.
+    """
+    schema = _small(*_root(params), described=True)
     fields, required = schema["properties"], schema.get("required", [])
     optional = [
         field.name
         for field in msgspec.structs.fields(params)
         if field.name not in required and not is_for_programs(field.type)
     ]
-    schema["properties"] = {name: fields[name] for name in [*required, *optional]}
+    named = {getattr(params, "TASK", ""): TASK}
+    schema["properties"] = {named.get(n, n): fields[n] for n in [*required, *optional]}
+    if required:
+        schema["required"] = [named.get(name, name) for name in required]
     return schema
 
 
@@ -65,14 +72,17 @@ def _followed(schema: Schema, defs: dict[str, Schema]) -> Schema:
     return defs[ref.rsplit("/", 1)[1]] if ref else schema
 
 
-def _small(schema: Schema, defs: dict[str, Schema]) -> Schema:
+def _small(schema: Schema, defs: dict[str, Schema], described: bool = False) -> Schema:
+    """With the words about fields where they are `described`."""
     schema = _followed(_not_null(schema), defs)
-    small = {key: value for key, value in schema.items() if key not in _WORDS}
+    left_out = (*_WORDS, *_LIMITS) if described else _WORDS
+    small = {key: value for key, value in schema.items() if key not in left_out}
     if all(isinstance(choice, str) for choice in small.get("enum", [None])):
         small = {"type": "string", **small}  # some hosts take no choice without its type
     if "properties" in small:
         small["properties"] = {
-            name: _small(field, defs) for name, field in small["properties"].items()
+            name: _told(field, described) | _small(field, defs, described)
+            for name, field in small["properties"].items()
         }
     if "items" in small:
         small["items"] = _item(_small(small["items"], defs))
@@ -80,6 +90,11 @@ def _small(schema: Schema, defs: dict[str, Schema]) -> Schema:
     if isinstance(small.get("additionalProperties"), dict):
         small["additionalProperties"] = _item(_small(small["additionalProperties"], defs))
     return {key: value for key, value in small.items() if not _says_nothing(key, value)}
+
+
+def _told(schema: Schema, described: bool) -> Schema:
+    said = _not_null(schema).get("description")
+    return {"description": said} if described and said else {}
 
 
 def _not_null(schema: Schema) -> Schema:

@@ -79,7 +79,8 @@ class Skills:
     async def listed(self, ctx: Ctx, params: PaginatedRequestParams) -> dict[str, Any]:
         index = self._state.index
         given = page(index, ["skill"], params.cursor, PAGE)
-        rows = [await asyncio.to_thread(self._row, index, entry) for entry in given.entries]
+        entries = [entry for entry in given.entries if not entry.for_people]
+        rows = [await asyncio.to_thread(self._row, index, entry) for entry in entries]
         cursor = {"nextCursor": given.cursor} if given.cursor else {}
         return {"skills": [row for row in rows if row], **cursor, **FRESH}
 

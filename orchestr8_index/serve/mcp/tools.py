@@ -28,6 +28,20 @@ Ctx = ServerRequestContext[Any, Any]
 TOOLS: dict[str, Method] = {
     method.short: method for method in METHODS.values() if method.when and method.face == "index"
 }
+CLIENTS = {
+    "claude": "claude",
+    "codex": "codex",
+    "copilot": "copilot",
+    "visual studio code": "copilot",
+    "vscode": "copilot",
+    "gemini": "gemini",
+    "opencode": "opencode",
+    "cursor": "cursor",
+    "windsurf": "windsurf",
+    "codeium": "windsurf",
+    "antigravity": "antigravity",
+}
+"""Parts of the names by which hosts say who they are."""
 COPIES = 4  # of a result, on its way into two members of an answer
 SHARED: dict[str, Method] = {
     method.short: method
@@ -109,7 +123,7 @@ class Tools:
         if ctx.request is not None:
             ctx.request.scope.setdefault("state", {})["rpc_methods"] = method.short
         try:
-            raw = encoded(params.arguments or {})
+            raw = encoded(_for_a_model(method, params.arguments or {}, asking_host(ctx)))
             performed = await self._perform(ctx, method, raw)
             hold(ctx, COPIES * len(performed))
             result = slim(method, fit_json(performed))
@@ -121,6 +135,20 @@ class Tools:
         if method.face == "index":
             return await perform(self._state, method.name, raw)
         return await perform_shared(self._state, ctx, method, raw)
+
+
+def asking_host(ctx: Ctx) -> str:
+    """The host that the client says it is; "" for one that is not known."""
+    said = ctx.session.client_params
+    name = said.client_info.name.lower() if said else ""
+    return next((host for sign, host in CLIENTS.items() if sign in name), "")
+
+
+def _for_a_model(method: Method, arguments: dict[str, Any], host: str) -> dict[str, Any]:
+    """With what the method may be told of the asker: a model, in this host."""
+    fields = method.params.__struct_fields__
+    asker = {"user_only": False, **({"host": host} if host else {})}
+    return {**{name: said for name, said in asker.items() if name in fields}, **arguments}
 
 
 def hold(ctx: Ctx, amount: int) -> None:

@@ -143,12 +143,6 @@ def test_an_agent_that_nobody_named_is_the_hosts_own() -> None:
     assert found.agents_used == ["general-purpose"]
 
 
-def test_an_agent_in_a_folder_goes_by_plugin_and_name() -> None:
-    assert sure(events.completed(agent="studio:team:docs-writer")).agents_used == [
-        "studio:docs-writer"
-    ]
-
-
 @pytest.mark.parametrize("spent", [-5, 1e300])
 def test_a_duration_that_cannot_be_is_left_out(spent: float) -> None:
     response = {**events.completed()["tool_response"], "totalDurationMs": spent}

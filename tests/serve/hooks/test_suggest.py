@@ -22,7 +22,7 @@ I don't understand|make it shorter|that did not work|rename foo to bar|open the 
 
 def test_a_request_with_a_sure_match_gets_it(state: State) -> None:
     said = suggest(state, REQUEST)
-    assert "- agent guard-house:code-reviewer (0." in said
+    assert "- agent guard-house:security:code-reviewer (0." in said
 
 
 @pytest.mark.parametrize("prompt", CHATTER)

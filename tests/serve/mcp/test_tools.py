@@ -61,11 +61,13 @@ def test_the_list_is_the_same_to_the_byte(state: State) -> None:
 
 def test_a_tool_takes_the_params_of_its_method(state: State) -> None:
     for tool in listed(state):
-        fields = msgspec.structs.fields(TOOLS[tool["name"]].params)
-        named = {field.name for field in fields if not is_for_programs(field.type)}
+        params = TOOLS[tool["name"]].params
+        fields, task = msgspec.structs.fields(params), {params.TASK: "task"}
+        named = {task.get(f.name, f.name) for f in fields if not is_for_programs(f.type)}
         assert set(tool["inputSchema"]["properties"]) == named
-        wanted = {field.name for field in fields if field.required}
+        wanted = {task.get(field.name, field.name) for field in fields if field.required}
         assert set(tool["inputSchema"].get("required", [])) == wanted
+        assert all("description" in said for said in tool["inputSchema"]["properties"].values())
 
 
 def test_only_a_report_changes_something(state: State) -> None:
@@ -78,7 +80,7 @@ def test_what_a_host_carries_is_within_its_budget(state: State) -> None:
     names = ("name", "description", "inputSchema")
     sent = [{name: tool[name] for name in names} for tool in listed(state)]
     text = json.dumps(sent, separators=(",", ":"), ensure_ascii=False) + INSTRUCTIONS
-    assert estimate_tokens(text) <= 1350  # 1,500 with a tokenizer that counts 10 % more
+    assert estimate_tokens(text) <= 1300
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -101,7 +103,7 @@ def test_every_tool_answers_as_its_schema_says(
 def test_five_rows_cost_little(state: State) -> None:
     told = call(state, "query_agents", context="write and repair technical documentation")
     assert len(told.structured_content["agents"]) == 5
-    assert estimate_tokens(told.content[0].text) <= 350
+    assert estimate_tokens(told.content[0].text) <= 400
 
 
 def test_a_row_has_nothing_that_is_empty(state: State) -> None:
