@@ -71,9 +71,7 @@ class Learned:
     """
 
     def __init__(self, segment: Segment) -> None:
-        self._segment = weakref.proxy(
-            segment
-        )  # whose own this is: a cycle would keep its file open
+        self._segment = weakref.proxy(segment)  # which has this: a cycle would hold its file
         self._source: Callable[..., object] | None = None
         self._revision = -1
         self._factors: dict[int, float] = {}
