@@ -25,14 +25,24 @@ MOST_FILES, MOST_BYTES = 1000, 16 * 1024 * 1024  # of a folder, which every host
 MOST_SEEN, MOST_DEPTH = 10_000, 40  # with those that are not served
 LOOKED_AT, MOST_TOLD = 1 << 20, 5
 _OF_A_TREE = KIND_FOLDERS | {".claude-plugin"}
-_DATA = r"(?:\.(?:txt|json|ya?ml|toml|ini|cfg|conf|config|properties|xml|csv|tsv|db|dat|enc))?"
+_DATA = (
+    r"(?:\.(?:txt|json|ya?ml|toml|ini|cfg|conf|config|properties|xml|csv|tsv|db|dat|enc|j2|tmpl))"
+    r"{0,2}"
+)
 _KEPT = re.compile(r"\.(?:bak|old|orig|save|swp|backup|copy|\d+)$|~$")
 _SECRET = (
-    r"id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?(?:[-_.](?!pub$).*)?",
-    r".*\.(?:pem|key|p12|pfx|p8|jks|keystore|kdbx?|ppk|gpg|pgp|age|ovpn|keytab|env|der)",
-    r".*\.(?:tfstate|tfvars|kubeconfig|keychain(?:-db)?|htpasswd|pgpass|netrc|npmrc|pypirc)",
-    r"_?(?:netrc|htpasswd|htdigest|pgpass|kubeconfig|shadow|npmrc|pypirc|wallet\.dat|env|dotenv)",
-    r"(?:env|dotenv)\.(?!(?:example|sample|template|md)$).*",
+    r"id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?(?:[-_. ](?!pub$).*)?",
+    rf".*\.(?:pem|key|p12|pfx|p8|jks|keystore|kdbx?|ppk|gpg|pgp|age|ovpn|keytab|env|der|priv){_DATA}",
+    rf".*\.(?:tfstate|tfvars|kubeconfig|keychain(?:-db)?|htpasswd|pgpass|netrc|npmrc|pypirc){_DATA}",
+    rf"_?(?:netrc|htpasswd|htdigest|pgpass|kubeconfig|shadow|npmrc|pypirc|wallet|env|dotenv){_DATA}",
+    r"(?:docker(?:cfg|configjson)|boto|s3cfg|git-?cookies)(?:\.cfg)?|my\.cnf|pip\.conf|nuget\.config",
+    r"(?:cookies|key[34]|logins|signons)\.(?:db|sqlite|json|txt)|(?:azureprofile|auth|oauth)\.json",
+    rf"(?:1password|lastpass|bitwarden|keepass)[-_. a-z0-9]*{_DATA}",
+    rf"(?:.*[-_. ])?(?:creds?|gha-creds-\w+|key_?file|priv_?key\d*|rootkey|mnemonic){_DATA}",
+    rf"(?:.*[-_. ])?(?:deploy|gcloud|stripe|rsa|dsa|ecdsa|ed25519|host|sops)[-_. ]keys?{_DATA}",
+    rf"(?:.*[-_. ])?(?:vault[-_. ]?pass(?:word)?(?:[-_. ]?file)?|seed[-_. ]?phrase){_DATA}",
+    rf".*firebase[-_]adminsdk.*{_DATA}",
+    r"(?:.*\.)?(?:env|dotenv)\.(?!(?:example|sample|template|md)$).*",
     rf"(?:.*[-_. ])?(?:secrets?|credentials?|passw(?:or)?ds?|passphrases?){_DATA}",
     rf"(?:.*[-_. ])?(?:token|(?:auth|access|refresh|api|bearer)[-_. ]?tokens?){_DATA}",
     rf"(?:.*[-_. ])?(?:(?:api|access|private|signing|ssh|secret)[-_. ]?keys?){_DATA}",
@@ -46,7 +56,9 @@ _SAID = re.compile(
     rb"|\bgh[pousr]_[A-Za-z0-9]{36}|\bgithub_pat_[A-Za-z0-9_]{60}|\bglpat-[A-Za-z0-9_-]{20}"
     rb"|\bxox[abprs]-[0-9]{8,}-[A-Za-z0-9-]{20}|\b(?:AKIA|ASIA)(?![A-Z0-9]*EXAMPLE)[A-Z0-9]{16}\b"
     rb"|\bsk-ant-[A-Za-z0-9_-]{40}|\b[sr]k_live_[A-Za-z0-9]{24}|\bAIza[A-Za-z0-9_-]{35}"
-    rb"|\bnpm_[A-Za-z0-9]{36}"
+    rb"|\bnpm_[A-Za-z0-9]{36}|\bsk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{40}|\bhf_[A-Za-z0-9]{34}"
+    rb"|\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}|\bdop_v1_[0-9a-f]{64}|\bpypi-AgE[A-Za-z0-9_-]{50}"
+    rb"|\bxapp-\d-[A-Z0-9]{3,}-\d{3,}-[a-f0-9]{32}|\bo8_[A-Za-z0-9_-]{43}"
 )
 
 
@@ -169,6 +181,7 @@ def why_held(name: str) -> str:
     if name.startswith("."):
         return "its name begins with a dot"
     plain = unicodedata.normalize("NFKC", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)).casefold()
+    plain = "".join(each for each in plain if unicodedata.category(each)[0] != "C").strip()
     while (kept := _KEPT.sub("", plain)) != plain:
         plain = kept
     is_named = plain.startswith(".") or (not _DOCUMENT.fullmatch(plain) and _NAMED.fullmatch(plain))

@@ -100,10 +100,13 @@ class Projects:
         return state
 
     def at(self, folder: str) -> State:
-        """The project that a folder of this machine belongs to."""
+        """The project that a folder of this machine belongs to. Raises NoSuchProject."""
         until, state = self._folders.get(folder, (0.0, None))
         if state is None or until < time.monotonic():
-            state = self._found(folder)
+            try:
+                state = self._found(folder)
+            except (OSError, ValueError):  # a name that no file can have
+                raise NoSuchProject("That folder cannot be looked at.") from None
             if len(self._folders) >= MOST_FOLDERS:
                 self._folders.clear()
             self._folders[folder] = (time.monotonic() + FOLDER_SECONDS, state)

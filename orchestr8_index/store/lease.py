@@ -12,6 +12,9 @@ from .database import transaction
 
 TABLE = ("CREATE TABLE IF NOT EXISTS lease (owner TEXT NOT NULL)",)
 SUFFIXES = ("", "-wal", "-shm")
+LEAST_BYTES = 512  # of a database: its smallest page
+LOG_HEAD, MAGIC = 32, (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+MOST_BEGINNINGS = 1000  # of the log between two looks; SQLite counts them in its first salt
 LOST = "what is stored now would be lost."
 LOST_CURE = "Put the data directory back, or restart the server: it begins with what is there."
 TAKEN = "Another process has taken the database over: two must not write to it."
@@ -34,9 +37,10 @@ class Lease:
         self._schema = _schema_version(connection)
         self._stood = [self._status(suffix) for suffix in SUFFIXES]
         self._logged = 0
+        self._begun = _beginning(f"{path}-wal") or 0
 
     def lost(self) -> StoreUnavailable | None:
-        """Why what is written now could not be found again; three looks, some microseconds."""
+        """Why what is written now could not be found again; some microseconds."""
         logged = self._logged  # before the look: the writer's thread may note more meanwhile
         for suffix, stood in zip(SUFFIXES, self._stood, strict=True):
             found, name = self._status(suffix), self._path.name + suffix
@@ -44,10 +48,19 @@ class Lease:
                 return _loss(name, "moved or removed")
             if stood is None or not os.path.samestat(found, stood):
                 return _loss(name, "replaced")
+            if found.st_size < {"": LEAST_BYTES, "-wal": logged}.get(suffix, 0):
+                return _loss(name, "cut short")  # SQLite only lets the log grow
             if suffix == "-wal":
-                if found.st_size < logged:  # SQLite only lets it grow
-                    return _loss(name, "cut short")
                 self._logged = found.st_size
+        return self._overwritten()
+
+    def _overwritten(self) -> StoreUnavailable | None:
+        """The log has no locks of SQLite's that another descriptor could drop."""
+        known = self._begun  # before the look, as above
+        found = _beginning(f"{self._path}-wal")
+        if found is None or (found - known) % (1 << 32) > MOST_BEGINNINGS:
+            return _loss(f"{self._path.name}-wal", "overwritten")
+        self._begun = found
         return None
 
     @property
@@ -79,3 +92,13 @@ def _loss(name: str, how: str) -> StoreUnavailable:
 
 def _schema_version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA schema_version").fetchone()[0])
+
+
+def _beginning(log: str) -> int | None:
+    """The number of the log's beginning, which its head holds; None where it has no head."""
+    try:
+        with open(log, "rb", buffering=0) as file:
+            head = file.read(LOG_HEAD)
+    except OSError:
+        return None
+    return int.from_bytes(head[16:20]) if head[:4] in MAGIC else None

@@ -40,8 +40,11 @@ HELD = (
     "putty.ppk terraform.tfstate prod.tfvars credentials credentials.json aws-credentials.csv "
     "secrets.yml my_secret.txt passwords.txt db-password.ini service-account.json "
     "serviceAccountKey.json client_secret_12.apps.json apiKey.txt api-keys.json private_key.txt "
-    "access_token.json token.json kubeconfig wallet.dat htpasswd secrets.json~ ｉｄ_ｒｓａ"
-).split()
+    "access_token.json token.json kubeconfig wallet.dat htpasswd secrets.json~ ｉｄ_ｒｓａ "
+    "server.pem.txt prod.key.json terraform.tfvars.json kubeconfig.yaml creds.json deploy_key "
+    "ssh_host_rsa_key app.env.production x-firebase-adminsdk-ab12.json vault_pass.txt keyfile "
+    "prod-secrets.enc.yaml secrets.json.j2 gha-creds-12ab.json seed-phrase.txt my.cnf key4.db"
+).split() + ["id_rsa copy", "id_rsa\n", "\u200bid_rsa", "id_rsa "]
 SERVED = (
     "SKILL.md reference.md secrets.md secret-management.md rotate_tokens.py design-tokens.json "
     "keyboard.json monkey.txt LICENSE.txt id_rsa.pub cert.crt tokenizer.json environment.yml "
@@ -65,11 +68,23 @@ def test_nothing_below_a_held_folder_is_served(make_tree: MakeTree, tmp_path: Pa
     assert served(index) == ["SKILL.md", "a/d.md"]
 
 
-@pytest.mark.parametrize("secret", [KEY, "k: ghp_" + "a1B2" * 9, "AGE-SECRET-KEY-1" + "Q" * 58])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        KEY,
+        "sk-proj-" + "a1B2" * 12,
+        "hf_" + "a1" * 17,
+        "k: ghp_" + "a1B2" * 9,
+        "AGE-SECRET-KEY-1" + "Q" * 58,
+    ],
+)
 def test_a_key_in_a_file_of_any_name_is_held_back(
     make_tree: MakeTree, tmp_path: Path, secret: str
 ) -> None:
-    files: Files = {"skills/knots/SKILL.md": SKILL, "skills/knots/notes.md": "x" * 70_000 + secret}
+    files: Files = {
+        "skills/knots/SKILL.md": SKILL,
+        "skills/knots/notes.md": f"{'x' * 70_000} {secret}",
+    }
     folder = folder_of(index_of(make_tree, tmp_path, files))
     with pytest.raises(Unfit):
         list(folder.read(folder.files()[1]))

@@ -298,6 +298,15 @@ def test_the_trees_of_a_repository_learn_together(home: Path) -> None:
 SOME = ("bare", "blue", "red")
 
 
+@pytest.mark.parametrize("folder", ["/tmp/\0x", f"/{'a' * 3000}"])
+def test_a_folder_that_cannot_be_is_no_project(home: Path, folder: str) -> None:
+    async def work(asking: Asking, state: State) -> None:
+        for named in ({"project": folder}, {"tree": folder}):
+            assert (await post(asking, **named))["error"]["code"] == -32034
+
+    serve(settings_in(home, "red"), work)
+
+
 @given(st.lists(st.tuples(st.sampled_from(SOME), st.integers(0, 5)), max_size=24))
 @hypothesis.settings(max_examples=4)
 def test_nothing_of_another_project_is_ever_told(steps: list[tuple[str, int]]) -> None:

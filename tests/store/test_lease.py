@@ -62,6 +62,43 @@ def test_a_log_that_was_cut_short_is_noticed(tmp_path: Path) -> None:
     assert "cut short" in run(tmp_path, work)
 
 
+def zero_head(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(bytes(32))
+
+
+def write_over(path: Path) -> None:
+    """As `cp` of an older log onto it does: the same file with the same size."""
+    with path.open("r+b") as file:
+        file.seek(16)
+        file.write(os.urandom(8))
+
+
+@pytest.mark.parametrize("made", [LEDGER, layout()], ids=["mcp", "coordinate"])
+@pytest.mark.parametrize(("suffix", "harm"), [("", cut), ("-wal", zero_head), ("-wal", write_over)])
+def test_what_is_written_over_in_place_is_noticed(
+    tmp_path: Path, made: Layout, suffix: str, harm: Callable[[Path], None]
+) -> None:
+    """25 outcomes were acknowledged, health was healthy, and a restart found none."""
+
+    async def work(store: Store) -> str:
+        await store.write(lambda connection: connection.execute("PRAGMA user_version = 9"))
+        harm(tmp_path / f"{made.name}{suffix}")
+        return await refusal(store)
+
+    assert run(tmp_path, work, layout=made).startswith(f"{made.name}{suffix} was ")
+
+
+def test_a_log_that_begins_anew_is_still_ours(tmp_path: Path) -> None:
+    async def work(store: Store) -> list[str]:
+        for number in range(5):
+            await store.write(insert(f"t{number}"))
+            store.reader.execute("PRAGMA wal_checkpoint(RESTART)")
+        return store.reasons
+
+    assert run(tmp_path, work) == []
+
+
 def left(path: Path) -> int:
     """The decisions that a server of tomorrow finds there, without the log."""
     with contextlib.closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as found:

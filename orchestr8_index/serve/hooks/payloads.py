@@ -1,25 +1,28 @@
 """The events that Claude Code sends to its hooks: the parts that are read here.
 
 Every field may be missing, and strings may be null: the payloads differ between versions.
+An event with a name or a path that is longer than any is not understood.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 Text = str | None
+Name = Annotated[str, Meta(max_length=256)] | None  # kept as long as the session
+Path = Annotated[str, Meta(max_length=4096)] | None
 
 
 class Event(Struct, tag_field="hook_event_name", frozen=True, kw_only=True):
     """Every event says whose it is: the session's, or that of one of its agents."""
 
-    session_id: Text = None
-    agent_id: Text = None
-    agent_type: Text = None
-    cwd: Text = None
+    session_id: Name = None
+    agent_id: Name = None
+    agent_type: Name = None
+    cwd: Path = None
 
 
 class Prompted(Event, tag="UserPromptSubmit", frozen=True, kw_only=True):
@@ -34,16 +37,16 @@ class Input(Struct, frozen=True):
     description: Text = None
     prompt: Text = None
     subagent_type: Text = None
-    file_path: Text = None
-    notebook_path: Text = None
+    file_path: Path = None
+    notebook_path: Path = None
     command: Text = None
 
 
 class ToolStarting(Event, tag="PreToolUse", frozen=True, kw_only=True):
     """A tool is about to run; the answer may deny it."""
 
-    tool_name: Text = None
-    tool_use_id: Text = None
+    tool_name: Name = None
+    tool_use_id: Name = None
     tool_input: Input = Input()
 
 
@@ -55,8 +58,8 @@ class ToolResponse(Struct, rename="camel", frozen=True):
     """What that tool gave: the agent's last words, or only that it was launched."""
 
     status: Text = None
-    agent_id: Text = None
-    agent_type: Text = None
+    agent_id: Name = None
+    agent_type: Name = None
     content: list[Block] | Text = None
     resolved_model: Text = None
     total_duration_ms: float | None = None
@@ -71,8 +74,8 @@ class ToolResponse(Struct, rename="camel", frozen=True):
 class ToolEnded(Event, tag="PostToolUse", frozen=True, kw_only=True):
     """A tool ran."""
 
-    tool_name: Text = None
-    tool_use_id: Text = None
+    tool_name: Name = None
+    tool_use_id: Name = None
     tool_input: Input = Input()
     tool_response: ToolResponse | Text = None
     duration_ms: float | None = None
@@ -81,8 +84,8 @@ class ToolEnded(Event, tag="PostToolUse", frozen=True, kw_only=True):
 class ToolFailed(Event, tag="PostToolUseFailure", frozen=True, kw_only=True):
     """A tool failed or was interrupted."""
 
-    tool_name: Text = None
-    tool_use_id: Text = None
+    tool_name: Name = None
+    tool_use_id: Name = None
     tool_input: Input = Input()
     error: Text = None
     is_interrupt: bool | None = None
