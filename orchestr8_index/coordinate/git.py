@@ -39,9 +39,8 @@ class Step(Struct, frozen=True):
 class Others(Struct, frozen=True):
     """What agents have in a working tree: `theirs` is who by path; `mine` are the caller's paths.
 
-    `status` is what git says of each file that is not as committed, None where it says nothing in
-    time; `foreign_stash` says whether the entry of the stash is not the caller's, `own_entry` which
-    one is.
+    `status` is what git says of each file that is not as committed, None where it does not in time;
+    `foreign_stash`: the entry of the stash is not the caller's; `own_entry`: the one that is.
     """
 
     tree: str
@@ -61,31 +60,33 @@ def read_steps(command: str, cwd: str) -> Iterator[Step]:
 
 def _dangerous(step: Step, options: GitOptions) -> Step | None:
     verb, plain = step.verb, options.plain
-    paths = [*plain, *(options.named or [])]
+    paths = (*plain, *(options.named or ()))
     if options.have(_HARMLESS) or (verb in _BY_PATH and options.have({"-n"})):
         return None
+    step = replace(step, message=options.value("-m", "--message"))
     if verb == "stash":
-        step = replace(step, message=options.value("-m", "--message"))
         return _stash(step, plain, options.named)
-    if verb in ("switch", "rebase", "pull") or (verb == "reset" and options.have(_RESETS)):
+    whole = {"reset": _RESETS, "commit": {"-a", "--all"}}.get(verb, ())
+    if verb in ("switch", "rebase", "pull") or options.have(whole):
         return step
     if verb == "commit":
-        step = replace(step, message=options.value("-m", "--message"))
-        return step if options.have({"-a", "--all"}) else _at(step, paths, index=not paths)
+        return replace(step, paths=paths or None, index=not paths)
     if verb == "checkout":
         by_path = options.named or (options.named is None and _is_path(step, paths))
-        return _at(step, options.named or plain) if by_path else step
+        return replace(step, paths=tuple(options.named or plain)) if by_path else step
     if verb not in _BY_PATH or (verb == "add" and not paths and not options.have(_ALL)):
         return None
-    return _at(step, paths) if paths else step
+    return replace(step, paths=paths or None)
 
 
 def _stash(step: Step, plain: Sequence[str], named: Sequence[str] | None) -> Step | None:
     known = (*plain, "push")[0]
     if known in _TAKES_STASH:
         return replace(step, entry=tuple(plain))
-    paths = [*plain[known == "push" :], *(named or [])] if known == "push" else []
-    return _at(step, paths) if paths else step if known in ("push", "save") else None
+    if known not in ("push", "save"):
+        return None
+    paths = (*plain["push" in plain[:1] :], *(named or ())) if known == "push" else ()
+    return replace(step, paths=tuple(paths) or None)
 
 
 def _is_path(step: Step, paths: Sequence[str]) -> bool:
@@ -94,18 +95,12 @@ def _is_path(step: Step, paths: Sequence[str]) -> bool:
     return os.path.lexists(last) or any(sign in last for sign in "*?:")
 
 
-def _at(step: Step, paths: Sequence[str], index: bool = False) -> Step:
-    return replace(step, paths=None if index else tuple(paths), index=index)
-
-
 def judge(step: Step, others: Others) -> str:
     """Why the command would harm others, with one that harms nobody; "" where it would not."""
-    if step.entry:
+    if step.entry and others.foreign_stash:
         foreign = "The stash is one for all worktrees, and that takes an entry that is not yours. "
         own = step.entry[0] in ("pop", "apply", "drop") and others.own_entry
         cure = "Leave it alone; `git stash list` shows whose entries stand there."
-        if not others.foreign_stash:
-            return ""
         return foreign + (f"Instead: `git stash {step.entry[0]} {own}`." if own else cure)
     hit = sorted(path for path in others.theirs if _reaches(step, path, others))
     if not hit:
@@ -135,8 +130,7 @@ def _instead(step: Step, others: Others) -> str:
     meant = [each for each in others.mine if step.index or _reaches(step, each, others)]
     new = [each for each in meant if (others.status or {}).get(each) == "??"]
     old = [each for each in meant if each not in new]
-    both = {"add", "commit", "stash"}
-    mine = meant if step.verb in both else new if step.verb == "clean" else old
+    mine = {"add": meant, "commit": meant, "stash": meant, "clean": new}.get(step.verb, old)
     if not mine or step.verb == "mv":
         return "None of your own files that are known is meant: name those, and leave the others."
     here = tree_of(step.cwd) == others.tree
