@@ -96,7 +96,7 @@ def test_any_of_the_three_is_enough(state: State, field: str) -> None:
 
 def test_an_entry_is_read(state: State) -> None:
     told = call(state, "getEntry", kind="agent", plugin="studio", name="docs-writer")["result"]
-    assert set(told) == {"kind", "plugin", "name", "text", "tokens", "truncated"}
+    assert set(told) == {"kind", "plugin", "name", "text", "tokens", "truncated", "call"}
     assert (told["name"], told["truncated"]) == ("docs-writer", False)
 
 
