@@ -55,6 +55,7 @@ class Projects:
     _folders: dict[str, tuple[float, State]] = field(default_factory=dict)
     _sessions: dict[str, State] = field(default_factory=dict)
     _is_saved: bool = True
+    _has_new: bool = False
 
     def __post_init__(self) -> None:
         settings = self.first.settings
@@ -72,6 +73,8 @@ class Projects:
         await self.wake(state)
         if state is not self.first and not state.can_answer:
             await self._wait_for_any(state)
+        if self._has_new:  # `projects` lists it from its first answer on
+            await self.save()
         return state
 
     def meant(self, asking: Caller) -> State:
@@ -193,7 +196,7 @@ class Projects:
             name = free_name(settings, {each.name for each in self.known.values()})
             known = Known(name, settings.project_key, folder, roots, self.clock())
             self.known[known.key] = known
-            self._is_saved = False
+            self._is_saved, self._has_new = False, True
             if len(self.known) > MOST:
                 self._let_go()
         return known
@@ -221,7 +224,7 @@ class Projects:
         """Keep what is known, where it has changed."""
         if self._is_saved:
             return
-        self._is_saved = True
+        self._is_saved, self._has_new = True, False
         for state in self._states.values():
             if state.refresh.index and (known := self.known.get(state.settings.project_key)):
                 known.digest = state.settings.roots_digest
@@ -291,6 +294,8 @@ class Projects:
         for state in self.others():
             if state.asked < late and state.refresh.index is not None:
                 self._sleep(state)
+        if self._closing:
+            await asyncio.wait(self._closing)
         await self.save()
 
     def _sleep(self, state: State) -> None:
