@@ -60,7 +60,9 @@ def test_the_roots_told_are_those_of_the_project_that_answers(
 ) -> None:
     here = online("status", "--json").json
     monkeypatch.setattr(http, "get_health", lambda where: {**here, "roots_digest": "another"})
-    monkeypatch.setattr(supervise.PidFile, "owner", lambda self: {**here, "roots": ["/first"]})
+    monkeypatch.setattr(
+        "orchestr8_index.daemon.pidfile.PidFile.owner", lambda self: {**here, "roots": ["/first"]}
+    )
     assert online("status", "--json").json["roots"] == ["/first"]
     monkeypatch.setattr(http, "get_health", lambda where: here)
     assert online("status", "--json").json["roots"] == [ROOT]
