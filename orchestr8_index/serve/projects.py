@@ -62,6 +62,7 @@ class Projects:
         self.known = read_known(settings.data_dir)
         self._refreshes[settings.roots_digest] = self.first.refresh
         self._place(settings, self.first)
+        self._has_new = False  # the first is no news
 
     # --- which one ---------------------------------------------------------------------------
 
