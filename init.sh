@@ -30,7 +30,7 @@ printf '\nA first question: %s\n\n' "$question"
 given="${*:+ $*}" # the same server is meant
 cat <<TEXT
 
-Ask your own with \`$program query "…"$given\`, or POST JSON-RPC to the address above (README.md has the methods).
+Ask your own with \`$program query "…"$given\`, or POST JSON-RPC to the address above (docs/methods.md has the methods).
 Index your own trees with \`./stop.sh$given && ./init.sh --root DIR\`; \`$program doctor$given\` says what was mended or left out.
 Look after it with \`./status.sh$given\`, and end it with \`./stop.sh$given\`.
 TEXT

@@ -221,11 +221,12 @@ _TABLE = (
         ),
         errors=(Starting,),
         example=Example(
-            '{"task": "make the nightly export faster", "max_tokens": 200, "kinds": ["skill"]}',
+            '{"task": "clean up a messy csv export", "max_tokens": 200, "kinds": ["skill"]}',
             '{"agents": [], "skills": [{"name": "csv-cleanup", "plugin": "data-desk", '
-            '"score": 0.0896}], "workflows": [], "confidence": {"skills": 0.06}, '
-            '"pattern": null, "text": "", "receipt": {"tokens_used": 131, '
-            '"tokens_catalogue": 2009, "tokenizer": "estimate, 4 characters a token"}}',
+            '"score": 0.5291}], "workflows": [], "confidence": {"skills": 0.97}, '
+            '"pattern": null, "text": "From the skill data-desk:csv-cleanup: …", '
+            '"receipt": {"tokens_used": 183, "tokens_catalogue": 2009, '
+            '"tokenizer": "estimate, 4 characters a token"}}',
         ),
     ),
     Method(

@@ -10,7 +10,7 @@ from .errors import Starting, StoreUnavailable
 from .queries import AgentAnswer, NoParams, SkillAnswer, WorkflowAnswer
 from .records import Finding, Kind, Pattern
 from .reports import EntryChange
-from .table import Method
+from .table import Example, Method
 from .validate import Limit, Params, Text500
 
 Page = Annotated[int, Meta(ge=1, le=500)]
@@ -215,6 +215,16 @@ VIEWS = (
         "What the three query methods would answer; nothing counts, logs or keeps the question.",
         quiet=True,
         errors=(Starting,),
+        example=Example(
+            '{"task": "our queries are slow", "limit": 1}',
+            '{"agents": {"agents": [{"name": "postgres-tuner", "plugin": '
+            '"build-and-ship", "score": 0.6082, "capabilities": []}], '
+            '"reasoning": "", "confidence": '
+            '0.9143, "cache_hit": false, "generation": 1}, "skills": {"skills": [], '
+            '"reasoning": "", "confidence": 0.2376, "cache_hit": false, '
+            '"generation": 1}, "workflows": {"workflows": [], "reasoning": "", '
+            '"confidence": 0.11, "cache_hit": false, "generation": 1}}',
+        ),
     ),
     _row(
         "listEntries",
@@ -223,6 +233,13 @@ VIEWS = (
         EntryPage,
         "All entries of one kind, page by page, with their clones and places on the map.",
         errors=(Starting,),
+        example=Example(
+            '{"kind": "workflow", "limit": 1}',
+            '{"entries": [{"kind": "workflow", "plugin": "build-and-ship", "name": '
+            '"handle-outage", "path": '
+            '"plugins/build-and-ship/commands/handle-outage.md", "at": [-0.75, '
+            '0.11]}], "more": true, "total": 8, "generation": 1}',
+        ),
     ),
     _row(
         "listFindings",
@@ -231,6 +248,16 @@ VIEWS = (
         FindingPage,
         "What doctor found in the catalogue, and what mends it.",
         errors=(Starting,),
+        example=Example(
+            '{"limit": 1}',
+            '{"findings": [{"rule": "name-collision", "severity": "info", "entry": '
+            '"build-and-ship:code-reviewer", "path": '
+            '"plugins/build-and-ship/agents/code-reviewer.md", "line": null, '
+            '"message": "2 plugins have the agent code-reviewer: build-and-ship, '
+            'guard-house", "cure": "name: build-and-ship-code-reviewer"}], "after": '
+            'null, "total": 1, "files": {"indexed": 40, "repaired": 0, "skipped": 0, '
+            '"not_entries": 2}}',
+        ),
     ),
     _row(
         "listProjects",
@@ -254,6 +281,14 @@ VIEWS = (
         DecisionPage,
         "The last decisions, with what each changed.",
         errors=(StoreUnavailable,),
+        example=Example(
+            '{"limit": 1}',
+            '{"decisions": [{"id": 1, "task_id": "t-0", "task": "find out why the '
+            'orders page is slow", "result": "success", "at": '
+            '"2026-11-28T08:53:45.778+00:00", "agents": '
+            '["build-and-ship:postgres-tuner"], "changes": [{"entry": '
+            '"build-and-ship:postgres-tuner", "points": 1.0}]}], "total": 1}',
+        ),
     ),
     _row(
         "getWeeks",
@@ -276,5 +311,10 @@ VIEWS = (
         SeriesQuery,
         SeriesAnswer,
         "Rates, durations and sizes of the last hour or day, and the tokens saved by day.",
+        example=Example(
+            '{"span": "hour"}',
+            '{"every": 10, "columns": {"at": [], "questions": [], "p95": [], '
+            '"memory_mb": []}, "saved": []}',
+        ),
     ),
 )

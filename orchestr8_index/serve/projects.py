@@ -54,6 +54,7 @@ class Projects:
     _folders: dict[str, tuple[float, State]] = field(default_factory=dict)
     _sessions: dict[str, State] = field(default_factory=dict)
     _is_saved: bool = True
+    _has_new: bool = False
 
     def __post_init__(self) -> None:
         settings = self.first.settings
@@ -70,6 +71,8 @@ class Projects:
         """
         state = self.meant(asking)
         await self.wake(state)
+        if self._has_new:  # `projects` lists it from its first answer on
+            await self.save()
         return state
 
     def meant(self, asking: Caller) -> State:
@@ -191,7 +194,7 @@ class Projects:
             name = free_name(settings, {each.name for each in self.known.values()})
             known = Known(name, settings.project_key, folder, roots, self.clock())
             self.known[known.key] = known
-            self._is_saved = False
+            self._is_saved, self._has_new = False, True
             if len(self.known) > MOST:
                 self._let_go()
         return known
@@ -219,7 +222,7 @@ class Projects:
         """Keep what is known, where it has changed."""
         if self._is_saved:
             return
-        self._is_saved = True
+        self._is_saved, self._has_new = True, False
         for state in self._states.values():
             if state.refresh.index and (known := self.known.get(state.settings.project_key)):
                 known.digest = state.settings.roots_digest

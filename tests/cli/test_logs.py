@@ -98,7 +98,7 @@ def test_the_last_questions_are_read_from_the_file_by_its_owner(
 ) -> None:
     call(server.port, "querySkills", {"context": "write release\x1b[2J notes"})
     settings = settings_of(server.world.data)
-    wait_for(lambda: last_questions(settings, 1))
+    wait_for(lambda: "release" in str(last_questions(settings, 1)))
     told = online("logs", "--questions").out
     assert "skills    write release [2J notes → studio:release-notes" in told
     rows = online("logs", "--questions", "--json", "-n", "1").out.splitlines()

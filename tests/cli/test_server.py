@@ -240,7 +240,7 @@ def test_up_does_not_attach_to_a_server_that_does_not_answer(
 def test_up_waits_for_a_server_that_is_starting(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[Settings] = []
     monkeypatch.setattr(supervise, "running_address", lambda settings: Address(4711))
-    monkeypatch.setattr(supervise, "get_health", lambda port: {"status": "starting"})
+    monkeypatch.setattr(supervise, "answering", lambda settings: {"status": "starting"})
     monkeypatch.setattr(
         supervise, "wait_until_served", lambda settings, bar: waited.append(settings)
     )

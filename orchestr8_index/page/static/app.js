@@ -28,9 +28,11 @@ async function show() {
   shown?.leave?.();
   main.className = name;
   document.title = `${view.title} · Orchestr8 Index`;
-  fill(main);
+  delete fill(main).dataset.failed;
   shown = view.open(main, given);
-  shown.ready?.catch?.((error) => error.name !== 'AbortError' && fill(main, failed(error)));
+  shown.ready?.catch?.((error) => {
+    if (error.name !== 'AbortError') fill(main, failed(error)).dataset.failed = 'yes';
+  });
   return undefined;
 }
 
@@ -46,7 +48,8 @@ function tell(kind, data) {
   if (kind === 'away') {
     status.dataset.state = 'away';
     status.textContent = 'Not connected; trying again…';
-  } else if (['open', 'generation', 'health'].includes(kind)) {
+  } else if (['open', 'index'].includes(kind)) {
+    if (main.dataset.failed) show();
     tellStatus().catch(() => {});
     if (kind === 'open') listProjects().catch(() => {});
   }
