@@ -11,11 +11,12 @@ import functools
 import os
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from .caller import Caller
 from .granting import end, grant
@@ -178,6 +179,10 @@ def leave(change: Change, caller: Caller, with_agents: bool = False) -> int:
     given = (len(value), value, CLAIM) if with_agents else (value, CLAIM)
     rows = holds(change.connection, change.project, condition, *given)
     end(change, rows, "released")
+    for path, work in list(_works(change.connection, change.project, "/")):
+        of_it = work.ident.startswith(value) if with_agents else work.ident == value
+        if of_it and not work.written:  # nobody knows, until git shows the file clean
+            _keep_work(change, path, replace(work, written=True))
     return len(rows)
 
 
@@ -199,22 +204,31 @@ def is_noted(connection: sqlite3.Connection, caller: Caller, path: str) -> bool:
 
 
 def _note_work(change: Change, caller: Caller, resource: str, written: bool = False) -> None:
-    work = msgspec.json.encode(Work(caller.name, caller.who, change.at, written)).decode()
-    change.note(f"{_WORK}{resource}\0{caller.who}", work, change.lease(WORK_S))
+    if not written and is_noted(change.connection, caller, resource):
+        return
+    _keep_work(change, resource, Work(caller.name, caller.who, change.at, written))
+
+
+def _keep_work(change: Change, path: str, work: Work) -> None:
+    encoded = msgspec.json.encode(work).decode()
+    change.note(f"{_WORK}{path}\0{work.ident}", encoded, change.lease(WORK_S))
 
 
 def work_in(connection: sqlite3.Connection, project: str, tree: str) -> dict[str, list[Work]]:
     """Uncommitted work in a working tree, by path; what lies in a tree within it is not its own."""
-    is_own = _belonging(tree)
+    is_own, found = _belonging(tree), dict[str, list[Work]]()
+    for path, work in _works(connection, project, tree):
+        if is_own(path):
+            found.setdefault(path, []).append(work)
+    return found
+
+
+def _works(connection: sqlite3.Connection, project: str, tree: str) -> Iterator[tuple[str, Work]]:
     start = f"{_WORK}{tree.rstrip('/')}/"
     query = "SELECT key, value FROM item WHERE project = ? AND key >= ? AND key < ?"
-    found: dict[str, list[Work]] = {}
     for key, value in connection.execute(query, (project, start, start[:-1] + "0")):
         path = key[len(_WORK) :].partition("\0")[0]
-        if not is_own(path):
-            continue
-        found.setdefault(path, []).append(msgspec.json.decode(value, type=Work))
-    return found
+        yield path, msgspec.json.decode(value, type=Work)
 
 
 def _belonging(tree: str) -> Callable[[str], bool]:
@@ -229,30 +243,36 @@ def _belonging(tree: str) -> Callable[[str], bool]:
     return lambda path: is_below(path, tree) and owned(os.path.dirname(path.rstrip("/")))
 
 
-def forget_clean(change: Change, tree: str, dirty: Collection[str], committed: str = "") -> int:
-    """Work on files that git shows clean is done, unless its agent still has the file: it may be
-    about to write, or lie in the stash. The session that has just `committed` is sure of its own.
+def forget_clean(change: Change, tree: str, dirty: Collection[str], committed: str = "") -> None:
+    """Work on files that git shows clean is done, unless its agent still has the file or was about
+    to write a moment ago: it may lie in the stash. `dirty` are the others' absolute paths.
 
-    `dirty` are the others' absolute paths.
+    Who has just `committed` is sure of its session's, and leaves what it wrote itself to others.
     """
-    gone = 0
+    own = session_of(committed)
     for path, works in work_in(change.connection, change.project, tree).items():
+        if path in dirty:
+            continue
         rows = holds(change.connection, change.project, "resource = ? AND state = 0", path)
-        busy = {row.ident for row in rows if session_of(row.ident) != committed}
-        for work in works if path not in dirty else ():
-            if work.ident not in busy:
+        busy = {row.ident for row in rows}
+        for work in works:
+            mine = committed and session_of(work.ident) == own
+            soon = not work.written and change.at - work.at < TTL_S * 1000
+            if mine or not (soon or work.ident in busy):
                 change.forget(f"{_WORK}{path}\0{work.ident}")
-                gone += 1
-    return gone
+        if any(work.ident == committed and work.written for work in works):
+            done = [row for row in rows if row.ident == committed and row.request == CLAIM]
+            end(change, done, "released")
 
 
 def beside(
-    connection: sqlite3.Connection, caller: Caller, tree: str = ""
+    connection: sqlite3.Connection, caller: Caller, tree: str = "", taking: bool = False
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """What others claimed or changed in a tree, else the caller's, by path; and the caller's paths.
 
     A session and its own agents are not others to each other: they commit together. A file that
-    several changed is whose claim it is; without one, each may commit it, else nobody could.
+    several changed is whose claim it is; without one, each may commit it, else nobody could. For a
+    command that is `taking` files away, such a file is the others'.
     """
     own, tree = session_of(caller.who), tree or caller.tree
     is_own = _belonging(tree)
@@ -266,7 +286,7 @@ def beside(
     for path, works in work_in(connection, caller.project, tree).items():
         others = [work for work in works if session_of(work.ident) != own]
         written = any(work.written for work in works if session_of(work.ident) == own)
-        if written or not others:
+        if not others or (written and not taking):
             mine.add(path)
         else:
             theirs.setdefault(path, others[0].name)

@@ -11,6 +11,8 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
+from .resources import is_below
+
 _SHELLS = ("sh", "bash", "zsh", "dash")
 _BEFORE = {
     *("sudo", "time", "command", "builtin", "exec", "nohup", "env", "nice", "timeout", "xargs"),
@@ -28,6 +30,8 @@ _INSIDE = re.compile(r"\$\((.*?)\)|(?<!\\)`(.*?)`", re.S)
 _GLOBAL = ("-C", "-c", "--git-dir", "--work-tree", "--namespace")
 _VALUED = {"commit": "mFCct", "stash": "m", "checkout": "bB", "restore": "s", "clean": "e"}
 _LONG_VALUED = {"--message", "--file", "--author", "--date", "--source", "--exclude", "--orphan"}
+_TREES = {"GIT_DIR": "--git-dir=", "GIT_WORK_TREE": "--work-tree="}
+_TREE = re.compile(r"^(GIT_DIR|GIT_WORK_TREE)=(.*)", re.S)
 DEEPEST, MOST_HEREDOCS, LONGEST = 4, 32, 10_000
 Command = tuple[list[str], str]
 
@@ -51,15 +55,27 @@ def git_calls(text: str, cwd: str) -> Iterator[tuple[str, str, GitOptions]]:
     for words, folder in commands(text, cwd):
         if os.path.basename(words[0]) != "git":
             continue
-        words = words[1:]
+        words, named = words[1:], dict[str, str]()
         while words and words[0].startswith("-"):
             name, equals, value = words[0].partition("=")
             apart = name in _GLOBAL and not equals and len(words) > 1
-            if name in ("-C", "--work-tree"):
-                folder = os.path.join(folder, words[1] if apart else value)
+            named[name] = words[1] if apart else value
+            if name == "-C":
+                folder = os.path.join(folder, named[name])
             words = words[2 if apart else 1 :]
         if words:
-            yield words[0], os.path.realpath(folder), read_options(words[0], words[1:])
+            options = read_options(words[0], words[1:])
+            for place in _reached(os.path.realpath(folder), named):
+                yield words[0], place, options
+
+
+def _reached(folder: str, named: dict[str, str]) -> list[str]:
+    """Where git works when it is told a working tree or its own folder: there and here."""
+    own = named.get("--git-dir", "").rstrip("/")
+    beside = os.path.dirname(own) if os.path.basename(own) == ".git" else ""
+    told = (named.get("--work-tree", ""), beside)
+    trees = {os.path.realpath(os.path.join(folder, each)) for each in told}
+    return sorted({folder if is_below(folder, tree) else tree for tree in trees})
 
 
 def read_options(verb: str, args: Sequence[str]) -> GitOptions:
@@ -84,9 +100,9 @@ def read_options(verb: str, args: Sequence[str]) -> GitOptions:
 
 def commands(text: str, folder: str, depth: int = 0) -> Iterator[Command]:
     """The words of each simple command without what stands before its name, and its folder."""
-    around, before = list[str](), folder
+    around, before, exported = list[str](), folder, list[str]()
     for words, inner in _simple_commands(_without_heredocs(text)[:LONGEST]):
-        words = _unwrapped(words)
+        words = _unwrapped([*exported, *words])
         for each in (*inner, *_script(words)):
             if depth < DEEPEST:
                 yield from commands(each, folder, depth + 1)
@@ -96,6 +112,8 @@ def commands(text: str, folder: str, depth: int = 0) -> Iterator[Command]:
             folder = around.pop() if around else folder
         elif words and words[0] in ("cd", "pushd"):
             folder, before = _entered(words[1:], folder, before), folder
+        elif words[:1] == ["export"]:
+            exported += filter(_TREE.match, words)
         elif words:
             yield words, folder
 
@@ -141,20 +159,18 @@ def _plain(piece: re.Match[str]) -> str:
 
 
 def _unwrapped(words: list[str]) -> list[str]:
-    """Without assignments and commands that start another; a tree of git that one names stays."""
-    at, tree, more = 0, list[str](), list[str]()
-    known = [n for n, word in enumerate(words) if _is_known(word)]
+    """Without assignments and commands that start another; what they name for git are options."""
+    at, known = 0, [n for n, word in enumerate(words) if _is_known(word)]
     while at < len(words) and (words[at] in _BEFORE or re.match(r"\w+=", words[at])):
-        if words[at].startswith("GIT_WORK_TREE="):
-            tree = ["-C", words[at].partition("=")[2]]
-        if words[at] == "xargs":
-            more = ["."]  # nobody knows which files come
         after = bisect_right(known, at)
         jumps = words[at] in _BEFORE and after < len(known)
         at = known[after] if jumps else at + 1
-    words = words[at:]
-    is_git = words[:1] and os.path.basename(words[0]) == "git"
-    return [words[0], *tree, *words[1:], *more] if is_git else words
+    before, words = words[:at], words[at:]
+    if not words or os.path.basename(words[0]) != "git":
+        return words
+    named = [_TREES[key] + value for each in before for key, value in _TREE.findall(each)]
+    more = ["."] * ("xargs" in before)  # nobody knows which files come
+    return [words[0], *named, *words[1:], *more]
 
 
 def _is_known(word: str) -> bool:

@@ -1,9 +1,15 @@
-"""Acknowledged outcomes after the worst: kills, a full disk, torn and flipped bytes."""
+"""Acknowledged outcomes after the worst: kills, a full disk, torn and flipped bytes.
+
+With --coordinate: the tests of what shared values, locks and messages survive, in full numbers
+(200 kills, 500 races) where the suite does a few.
+"""
 
 import contextlib
+import os
 import random
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,7 +20,7 @@ from typing import Any
 
 from orchestr8_index.store.database import NAME
 
-from .harness import Run, progress
+from .harness import REPOSITORY, Run, progress
 from .servers import BROKEN, PROGRAM, Client, Server, beside, outcome, stored
 
 REPORTERS, SEED, PAGE = 8, 7, 4096
@@ -149,8 +155,41 @@ FAULTS: dict[str, Callable[[str, str, int], Figures]] = {
 }
 
 
+SURVIVED = """
+test_one_of_32_wins_500_times test_a_paused_holder_cannot_write_after_its_lease
+test_no_acknowledged_write_is_lost_in_200_kills test_a_restart_never_gives_an_old_token
+test_every_history_is_linearizable test_unread_moves_only_on_ack
+test_a_broadcast_is_unread_for_each test_philosophers_eat_or_are_told_the_cycle
+test_a_big_set_is_not_starved test_nobody_sees_what_is_private
+test_the_log_without_gap_or_repeat_over_restarts
+test_the_clock_jumps_an_hour_and_no_lease_does
+test_a_full_disk_refuses_writes_and_reads_go_on test_a_torn_or_bent_page_is_found
+test_two_that_look_alike_do_not_share_a_lock test_a_retry_does_nothing_twice
+test_1000_sleepers_do_not_shut_the_door
+test_a_stash_beside_others_is_refused_with_the_right_command
+test_a_subagent_that_dies_frees_its_files test_a_subagent_may_edit_what_its_session_claimed
+test_the_same_path_in_two_worktrees_is_two_resources TestMachine
+""".split()
+
+
+def survived(name: str) -> Figures:
+    """One test of the shared state, with FULL numbers."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", name]
+    where, began = ["tests/coordinate", "tests/serve/test_stream.py"], time.monotonic()
+    env = {**os.environ, "FULL": "1"}
+    done = subprocess.run(
+        [*command, *where], cwd=REPOSITORY, env=env, capture_output=True, text=True
+    )
+    seconds = round(time.monotonic() - began, 1)
+    return {"result": "held" if not done.returncode else done.stdout[-2000:], "seconds": seconds}
+
+
 def main(arguments: list[str]) -> None:
-    with Run(__doc__, arguments, rounds=200) as run:
+    with Run(__doc__, arguments, rounds=200, coordinate=False) as run:
+        if run.given.coordinate:
+            for name in SURVIVED:
+                run.row(name, **survived(name))
+            return
         few = max(5, run.given.rounds // 20)
         for name, fault in FAULTS.items():
             rounds = run.given.rounds if fault is kills else few

@@ -23,8 +23,8 @@ class Run:
     """One run of a benchmark: its options, and its figures printed as they come.
 
     `defaults` are the options besides --root and --json, with their types: an empty list is an
-    option that may be repeated, None a path. With --json the figures go to standard output as one
-    document at the end, and the lines to standard error.
+    option that may be repeated, None a path, False a flag. With --json the figures go to standard
+    output as one document at the end, and the lines to standard error.
     """
 
     def __init__(self, doc: str | None, arguments: Sequence[str], **defaults: Any) -> None:
@@ -32,8 +32,11 @@ class Run:
         parser = argparse.ArgumentParser(description=doc, formatter_class=raw)
         for name, default in {"root": str(FIXTURE), **defaults}.items():
             kind = Path if default is None else str if default == [] else type(default)
-            action = "append" if default == [] else "store"
             about = f"[{default}]" if default else None
+            if default is False:
+                parser.add_argument(f"--{name}", action="store_true")
+                continue
+            action = "append" if default == [] else "store"
             parser.add_argument(f"--{name}", type=kind, default=default, action=action, help=about)
         parser.add_argument("--json", action="store_true", help="the figures as one JSON document")
         self.given = parser.parse_args(arguments)

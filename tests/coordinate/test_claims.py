@@ -32,6 +32,11 @@ class Host:
             lambda change: claims.claim(change, self.caller, path, purpose, policy, self.told),
         )
 
+    async def wrote(self, path: str) -> None:
+        await self.state.change(
+            self.caller, lambda change: claims.note_edit(change, self.caller, path)
+        )
+
     async def leave(self, with_agents: bool = False) -> int:
         return await self.state.change(  # type: ignore[no-any-return]
             self.caller, lambda change: claims.leave(change, self.caller, with_agents)
@@ -175,5 +180,44 @@ def test_what_was_changed_counts_until_git_shows_it_clean(tmp_path: Path) -> Non
         dirty = [f"{TREE}/b.py", f"{TREE}/c.py"]
         await state.change(one.caller, lambda change: claims.forget_clean(change, TREE, dirty))
         assert claims.beside(state.store.reader, two.caller)[0] == {f"{TREE}/b.py": "one"}
+
+    run(tmp_path, work)
+
+
+def test_what_two_edit_is_stashed_by_neither(tmp_path: Path) -> None:
+    """Also while the other is only about to write, and git shows the file clean."""
+
+    async def work(state: Coordination) -> None:
+        one, two = Host(state, "one/"), Host(state, "two/")
+        path, reader = f"{TREE}/a.py", state.store.reader
+        await one.edit("a.py", "warn")
+        await two.edit("a.py", "warn")
+        await state.change(one.caller, lambda change: claims.forget_clean(change, TREE, []))
+        await one.wrote("a.py")
+        assert claims.beside(reader, one.caller, taking=True) == ({path: "two"}, ())
+        assert claims.beside(reader, one.caller) == ({}, (path,))
+        await two.leave()
+        await state.change(one.caller, lambda change: claims.forget_clean(change, TREE, []))
+        assert claims.beside(reader, one.caller, taking=True) == ({}, (path,))
+
+    run(tmp_path, work)
+
+
+def test_who_has_committed_a_file_leaves_it_to_others(tmp_path: Path) -> None:
+    """Though its last call is lost; what it is about to write, and its siblings', stays."""
+
+    async def work(state: Coordination) -> None:
+        one, sibling, two = (Host(state, who) for who in ("one/a", "one/b", "two/"))
+        for path in ("a.py", "dirty.py", "next.py"):
+            await one.edit(path)
+        await sibling.edit("b.py")
+        for host, path in ((one, "a.py"), (one, "dirty.py"), (sibling, "b.py")):
+            await host.wrote(path)
+        dirty = [f"{TREE}/dirty.py"]
+        await state.change(
+            one.caller, lambda change: claims.forget_clean(change, TREE, dirty, "one/a")
+        )
+        denied = [(await two.edit(f"{each}.py")).denied for each in ("a", "dirty", "next", "b")]
+        assert denied == [False, True, True, True]
 
     run(tmp_path, work)

@@ -12,9 +12,9 @@ from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.errors import Busy, Forbidden, InvalidParams, StaleToken, WouldDeadlock
 from orchestr8_index.sharing import BreakLock, Fence
 
-from .worlds import TREE, Agent, Hand, opened, run, until
+from .worlds import TREE, Agent, Hand, opened, rounds, run, until
 
-ROUNDS = 20
+ROUNDS = rounds(5, 500)
 
 
 def test_one_of_32_wins_500_times(tmp_path: Path) -> None:

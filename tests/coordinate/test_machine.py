@@ -16,7 +16,7 @@ from orchestr8_index.coordinate.resources import overlaps
 from orchestr8_index.errors import Busy, Conflict, StaleToken
 from orchestr8_index.sharing import Fence
 
-from .worlds import TREE, Agent, Hand
+from .worlds import TREE, Agent, Hand, rounds
 
 NAMES = st.sampled_from(["ada", "bob", "cyd"])
 KEYS = st.sampled_from(["a", "b", "dir/a", "dir/b"])
@@ -194,4 +194,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestMachine.settings = settings(max_examples=rounds(15, 300), stateful_step_count=25, deadline=None)

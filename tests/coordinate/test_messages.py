@@ -14,7 +14,7 @@ from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.coordinate.sessions import retire_sessions
 from orchestr8_index.errors import Conflict, InvalidParams, NoSuchSession
 
-from .worlds import Agent, Hand, run, until
+from .worlds import Agent, Hand, rounds, run, until
 
 
 def bodies(answer: Any) -> list[str]:
@@ -265,7 +265,9 @@ SENT = st.lists(
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=rounds(25, 500),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(sent=SENT)
 def test_nobody_sees_what_is_private(

@@ -26,9 +26,10 @@ from orchestr8_index.store import backup
 from orchestr8_index.store.database import connect
 
 from .served import Served
-from .worlds import Agent, Hand, opened, run
+from .worlds import Agent, Hand, opened, rounds, run
 
-KILLS, KEYS, CLIENTS = 3, 5, 8
+KILLS, KEYS, CLIENTS = rounds(3, 200), 5, 8
+CRASHES = rounds(3, 60)
 
 
 @pytest.fixture
@@ -126,16 +127,16 @@ def test_every_history_is_linearizable(served: Served) -> None:
 
     async def work() -> None:
         served.start()
-        until = time.monotonic() + 3.0
+        until = time.monotonic() + CRASHES
         clients = [asyncio.ensure_future(client(number, until)) for number in range(CLIENTS)]
-        for _ in range(3):
+        for _ in range(CRASHES):
             await asyncio.sleep(0.7)
             served.kill()
             served.start()
         await asyncio.gather(*clients)
 
     asyncio.run(work())
-    assert len(history) > 200 and served.kills == 3
+    assert len(history) > 200 and served.kills == CRASHES
     for key in range(KEYS):
         check_register([ran for ran in history if ran.key == f"k{key}"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,11 @@ from orchestr8_index.sharing import (
 )
 
 TREE = "/work/tree"
+
+
+def rounds(few: int, full: int) -> int:
+    """A few in the suite; with FULL=1, as `scripts/bench faults --coordinate` sets it, all."""
+    return full if os.environ.get("FULL") else few
 
 
 class Hand:

@@ -142,12 +142,13 @@ class ClaimHooks:
             foreign = self._stash.is_foreign(_session(who), tree, step.entry)
             own = self._stash.own_entry(_session(who), tree) if foreign else ""
             return git.Others(tree, {}, foreign_stash=foreign, own_entry=own)
-        theirs, mine = claims.beside(reader, who, tree)
+        taking = step.verb not in ("add", "commit")
+        theirs, mine = claims.beside(reader, who, tree, taking)
         if not theirs:
             return git.Others(tree, {})
         if tree not in told:
             told[tree] = await self._forget_clean(shared, who, tree)
-            theirs, mine = claims.beside(reader, who, tree)
+            theirs, mine = claims.beside(reader, who, tree, taking)
         return git.Others(tree, theirs, mine, told[tree])
 
     async def _forget_clean(
@@ -169,7 +170,8 @@ class ClaimHooks:
         self._stash.settle(_session(who))
         steps = git.read_steps(event.tool_input.command or "", event.cwd or "")
         for tree in {tree_of(step.folder) for step in steps if step.verb != "stash"}:
-            await self._forget_clean(shared, who, tree, _session(who))
+            stashed = self._stash.own_entry(_session(who), tree)
+            await self._forget_clean(shared, who, tree, "" if stashed else who.who)
 
     def _watch(self, shared: Coordination, who: Caller, tool_use: str) -> None:
         """Remember how the files of others are before a command that may write them."""
