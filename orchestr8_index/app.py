@@ -159,7 +159,7 @@ def _follow(state: State) -> None:
     from .serve.events import Delegated, GenerationSwapped
 
     publish = state.events.publish
-    state.events.subscribe(GenerationSwapped, lambda _: state.drop_answers())
+    state.events.subscribe(GenerationSwapped, lambda _: state.follow_swap())
     state.events.subscribe(Delegated, state.work.note)
     state.refresh.followers.append(lambda index: publish(GenerationSwapped(index.generation)))
 

@@ -86,7 +86,7 @@ class Refresh:
     def sleep(self) -> None:
         """Give up the index, unless it is being built anew."""
         if self._building is None or self._building.done():
-            self.index = None
+            self.index = self._building = None  # a task that is done keeps its result
 
     def begin(self) -> asyncio.Task[Index]:
         """The check that `open_last` started, awaited in the running loop."""

@@ -14,6 +14,7 @@ the text alone stays ahead, whatever was reported about either.
 from __future__ import annotations
 
 import math
+import weakref
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,7 +71,7 @@ class Learned:
     """
 
     def __init__(self, segment: Segment) -> None:
-        self._segment = segment
+        self._segment = weakref.proxy(segment)  # which has this: a cycle would hold its file
         self._source: Callable[..., object] | None = None
         self._revision = -1
         self._factors: dict[int, float] = {}

@@ -32,7 +32,7 @@ class PastMeaning:
     """The vectors of the entries of one segment that have won tasks, with words that have any."""
 
     def __init__(self, segment: Segment) -> None:
-        self._segment, self._dimensions = segment, segment.words.dimensions
+        self._words, self._dimensions = segment.words, segment.words.dimensions
         self._sums: dict[int, _Sum] = {}
         self._rows: dict[int, int] = {}
         self._raw = array("b")
@@ -43,7 +43,7 @@ class PastMeaning:
 
     def add(self, place: int, word: str) -> None:
         """One more word of the entry's tasks; `close` makes it count."""
-        words, total = self._segment.words, self._sums[place]
+        words, total = self._words, self._sums[place]
         known = None if " " in word else words.find(word)
         if known is None:
             return

@@ -82,7 +82,10 @@ async def _attempt(state: State, name: str, raw: bytes) -> bytes:
         failure = InternalError("The server met an error of its own.")
     state.metrics.failed(failure.code)
     _audit_failure(state, name, failure)
-    raise failure from None
+    try:
+        raise failure from None
+    finally:
+        del failure  # its traceback has this frame: a cycle, and the index that failed in it
 
 
 def _audit_failure(state: State, name: str, failure: RequestError) -> None:

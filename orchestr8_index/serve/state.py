@@ -142,6 +142,11 @@ class State:
         self.drop_answers()
         self._own = self.shared_part = None
 
+    def follow_swap(self) -> None:
+        """Another generation serves: nothing of the one before is kept open by an idle project."""
+        self.drop_answers()
+        self._own = None
+
     def drop_answers(self) -> None:
         self.query_cache.clear()
         self.pattern_cache.clear()

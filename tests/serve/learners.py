@@ -23,7 +23,7 @@ T = TypeVar("T")
 class Learner:
     """`call` gives the result of one call, `error` the error of one that fails."""
 
-    def __init__(self, settings: Settings, index: Index) -> None:
+    def __init__(self, settings: Settings, index: Index | None) -> None:
         self.state: State = state_of(settings, index)
         self.store = self.state.store = StoreKeeper(settings)
 
@@ -51,11 +51,13 @@ class Learner:
 Work = Callable[[Learner], Awaitable[T]]
 
 
-def learn(folder: Path, index: Index, work: Work[T], **settings: Any) -> T:
+def learn(
+    folder: Path, index: Index | None, work: Work[T], root: Path | None = None, **settings: Any
+) -> T:
     """Run `work` with a learner whose keeper has begun, and stop the keeper after it."""
 
     async def run() -> T:
-        learner = Learner(settings_of(folder, fixture_root(), **settings), index)
+        learner = Learner(settings_of(folder, root or fixture_root(), **settings), index)
         learner.store.begin()
         try:
             return await work(learner)
