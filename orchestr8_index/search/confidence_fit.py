@@ -11,19 +11,20 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-INTERCEPT = -0.1651
+INTERCEPT = -1.5344
 COEFFICIENTS = {
-    "cosine": 8.9161,
-    "spread": -8.2578,
-    "words": 0.7515,
-    "words_squared": 9.2607,
-    "relative_squared": -12.8593,
-    "lead": 0.7531,
-    "drop": 1.9214,
-    "strange": 2.8578,
-    "short": 0.2443,
+    "cosine": 19.8592,
+    "cosine_squared": -13.2933,
+    "cosine_long": -3.0644,
+    "long": 0.0939,
+    "lead_drop": 1.8303,
+    "drop_squared": -0.7944,
+    "drop_large": 1.6834,
+    "spread_size": -1.1306,
+    "words_spread": 6.0768,
+    "relative_squared": -4.9128,
 }
-ABSTAIN_BELOW = 0.03
+ABSTAIN_BELOW = 0.04
 
 
 class Fit(Struct, frozen=True):

@@ -58,13 +58,13 @@ def test_a_misspelt_name_wins_and_says_so(index: Index, text: str) -> None:
 
 def test_a_misspelt_command_wins(index: Index) -> None:
     answer = answer_workflows(index, WorkflowQuery(goal="/comit-push"), Terms())
-    assert first(answer) == "commit-push" and answer.confidence == 0.9
+    assert first(answer) == "commit-push" and answer.confidence >= 0.9
     assert "'/comit-push' was read as the name 'commit push'" in answer.reasoning
 
 
 def test_an_exact_name_needs_no_reading(index: Index) -> None:
     answer = ask(index, "security-auditor")
-    assert first(answer) == "security-auditor" and answer.confidence == 0.99
+    assert first(answer) == "security-auditor" and answer.confidence >= 0.99
     assert "was read as" not in answer.reasoning
 
 

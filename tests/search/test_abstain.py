@@ -12,7 +12,7 @@ from orchestr8_index.text import Terms
 
 from ..catalog.small import index_of, write_agent
 
-FAR = "my sourdough never rises"
+FAR = "sourdough recipe"
 
 
 @pytest.fixture(scope="module")

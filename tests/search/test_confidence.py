@@ -33,21 +33,22 @@ def test_features_are_never_negative(shipped_index: Index, terms: Terms) -> None
         ranking = rank(segment, json.loads(line)["query"], terms)
         if ranking.hits:
             seen = features(segment, ranking)
-            assert 0 <= seen["words"] <= 1
+            assert 0 <= seen["relative_squared"] <= 1
             assert min(seen.values()) >= 0
 
 
 def test_a_first_hit_alone_stands_far_above_the_sixth(shipped_index: Index, terms: Terms) -> None:
     segment = shipped_index.segments["agent"]
     alone, one_of_many = (
-        features(segment, rank(segment, text, terms))["drop"] for text in ("deadlocks", "review")
+        features(segment, rank(segment, text, terms))["drop_squared"]
+        for text in ("deadlocks", "review")
     )
     assert alone > one_of_many
 
 
 def test_no_feature_makes_more_than_a_probability() -> None:
     assert SHIPPED_FIT.probability(dict.fromkeys(COEFFICIENTS, 1e9)) <= 1
-    assert 0 <= SHIPPED_FIT.probability({"lead": -1e9}) <= 1
+    assert 0 <= SHIPPED_FIT.probability({"lead_drop": -1e9}) <= 1
 
 
 def test_a_failure_lowers_the_confidence_with_the_score(shipped_index: Index, terms: Terms) -> None:

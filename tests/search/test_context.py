@@ -79,7 +79,8 @@ def test_rows_stay_in_their_order(shipped_index: Index) -> None:
 
 
 def test_one_kind_alone_may_fill_the_room(shipped_index: Index) -> None:
-    found = ask(shipped_index, kinds=["workflow"])
+    query = ContextQuery(task="enter a new market", kinds=["workflow"])
+    found = get_context(shipped_index, query, TERMS)
     assert not found.agents and not found.skills and found.workflows
 
 
