@@ -52,4 +52,5 @@ _OF_STREAMS = {b"content-type", b"content-length", b"cache-control", b"x-accel-b
 
 
 def _is_stream(start: Message) -> bool:
-    return dict(start["headers"]).get(b"content-type", b"").startswith(b"text/event-stream")
+    kind: bytes = dict(start["headers"]).get(b"content-type", b"")
+    return kind.startswith(b"text/event-stream")
