@@ -16,6 +16,7 @@ from orchestr8_index.config import REPOSITORY, fixture_root
 from orchestr8_index.serve.hooks.suggest import suggest
 from orchestr8_index.text import Terms
 
+SCRIPTS = REPOSITORY / "scripts" / "benchmarks"
 Module = Callable[[str], Any]
 
 
@@ -33,6 +34,8 @@ def test_every_benchmark_of_the_table_can_be_started(
     assert all(callable(module(name).main) for name in table)
     out = capsys.readouterr().out
     assert all(sentence in out for sentence in table.values())
+    started = {path.stem for path in SCRIPTS.glob("*.py") if "\ndef main(" in path.read_text()}
+    assert started - {"__main__"} == set(table)
 
 
 def test_an_unknown_benchmark_is_wrong_usage(module: Module) -> None:

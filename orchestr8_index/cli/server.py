@@ -176,10 +176,12 @@ def status(settings: Settings, as_json: bool) -> None:
         echo('{"status":"not running"}' if as_json else "Not running.")
         sys.exit(NOT_RUNNING)
     owner = (pidfile(settings).owner() or {}) if where.port == running_port(settings) else {}
-    process = {"port": where.port, "pid": owner.get("pid"), "roots": owner.get("roots")}
+    mine = health["roots_digest"] == settings.roots_digest  # and not the first project's
+    roots = settings.roots if mine else owner.get("roots")
+    process = {"port": where.port, "pid": owner.get("pid"), "roots": roots}
     refused = Spool(settings.data_dir).count_refused()
     said = {**health, **process, "refused_outcomes": refused}
-    emit(said, as_json, lambda: show.status(said, where, owner))
+    emit(said, as_json, lambda: show.status(said, where))
 
 
 @click.command()

@@ -68,12 +68,13 @@ def counts(indexes: Mapping[str, Any]) -> str:
     return ", ".join(f"{indexes[name]:,} {noun}" for name, noun in NOUNS.items())
 
 
-def status(health: Mapping[str, Any], port: int | Address, owner: Mapping[str, Any]) -> str:
+def status(health: Mapping[str, Any], port: int | Address) -> str:
+    """`health` with `pid` and `roots`, where they are known."""
     colour = {"healthy": "green", "degraded": "yellow"}.get(health["status"], "cyan")
     head = style(health["status"], fg=colour, bold=True)
     cache, files = health["cache"], health["files"]
     asked = cache["hits"] + cache["misses"]
-    pid = f", process {owner['pid']}" if owner.get("pid") else ""
+    pid = f", process {health['pid']}" if health.get("pid") else ""
     lines = [
         f"Orchestr8 Index {health['version']}: {head} on {url(port)}{pid}",
         f"  up       {span(health['uptime_ms'] / 1000)}",
@@ -84,7 +85,7 @@ def status(health: Mapping[str, Any], port: int | Address, owner: Mapping[str, A
         f"{files['skipped']} skipped",
         f"  memory   {health['memory_mb']:.1f} MB",
         f"  cache    {cache['hit_rate']:.0%} hits of {asked:,} questions",
-        *(f"  root     {root}" for root in owner.get("roots") or ()),
+        *(f"  root     {root}" for root in health.get("roots") or ()),
         *(style(f"  ! {reason}", fg="yellow") for reason in health["reasons"]),
     ]
     if refused := health.get("refused_outcomes"):

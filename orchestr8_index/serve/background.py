@@ -17,7 +17,7 @@ from .renewal import LOOK_SECONDS, Renewal
 from .samples import memory_mb
 from .state import State
 
-STEP_SECONDS = 1.0
+STEP_SECONDS, BEAT = 1.0, 0.5
 log = logging.getLogger("orchestr8.serve")
 
 
@@ -85,7 +85,7 @@ class Upkeep:
             except Exception:  # a background loop
                 log.exception("a step of the upkeep failed")
                 rest = self._seconds
-            await asyncio.sleep(rest)
+            await asyncio.sleep(to_beat(asyncio.get_running_loop().time(), rest))
 
     async def _renew(self) -> float:
         """One step for each project; they rest as long as all of them together have to."""
@@ -121,7 +121,7 @@ class Upkeep:
 
     async def _check_keys(self) -> float:
         """What a revoked key left open ends within a second, though nobody asks."""
-        self._state.gate.keys.reload()
+        self._state.gate.keys.look()
         return RELOAD_SECONDS
 
     async def write_audit(self) -> None:
@@ -134,3 +134,8 @@ class Upkeep:
             await outcomes.store.write(lambda connection: write_audit(connection, rows))
         except StoreUnavailable as error:
             log.error("the audit was not written", extra={"reason": str(error)})
+
+
+def to_beat(now: float, rest: float) -> float:
+    """How long to rest from `now` so that all who rest whole beats wake the process up together."""
+    return rest if rest % BEAT else rest - now % BEAT

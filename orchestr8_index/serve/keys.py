@@ -156,6 +156,11 @@ class Keys:
         self._reload_after = self._clock() + RELOAD_SECONDS
         self._reload_if_changed()
 
+    def look(self) -> None:
+        """As `reload`, whenever that was last."""
+        self._reload_after = 0.0
+        self.reload()
+
     def _reload_if_changed(self) -> bool:
         stamp = _stamp(self._file.path)
         if stamp == self._stamp:

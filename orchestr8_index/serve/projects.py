@@ -31,7 +31,8 @@ from .projectstore import ProjectStore
 from .state import State
 from .storekeeper import StoreKeeper
 
-PATIENCE = 1.4  # seconds that a first question waits for its index: it is answered within 1.5
+PATIENCE = 1.2  # seconds that a first question waits for its index: it is answered within 1.5
+LONGEST = 10.0  # and where not even the shared part has an index to answer from
 ASLEEP_AFTER = 3600.0
 FOLDER_SECONDS = 5.0  # for which it is believed that a folder has the roots that it had
 MOST_FOLDERS, MOST_SESSIONS = 256, 1000
@@ -65,12 +66,13 @@ class Projects:
     # --- which one ---------------------------------------------------------------------------
 
     async def of(self, asking: Caller) -> State:
-        """The state that answers this caller, awake where that takes no longer than PATIENCE.
-
-        Raises NoSuchProject.
+        """The state that answers this caller, awake where that takes no longer than PATIENCE; else
+        with the shared part of its roots, for which it may take LONGEST. Raises NoSuchProject.
         """
         state = self.meant(asking)
         await self.wake(state)
+        if state is not self.first and not state.can_answer:
+            await self._wait_for_any(state)
         if self._has_new:  # `projects` lists it from its first answer on
             await self.save()
         return state
@@ -264,6 +266,14 @@ class Projects:
                 self._begin(state.shared_part)
         return [build]
 
+    async def _wait_for_any(self, state: State) -> None:
+        """Until the whole or its shared part has an index, or all that build one have failed."""
+        parts = [each for each in (state.refresh, state.shared_part) if each and not each.failure]
+        building, until = {each.wake() for each in parts}, time.monotonic() + LONGEST
+        while building and not state.can_answer and (left := until - time.monotonic()) > 0:
+            first = asyncio.FIRST_COMPLETED
+            _, building = await asyncio.wait(building, timeout=left, return_when=first)
+
     def _begin(self, refresh: Refresh) -> asyncio.Task[Index]:
         begun = refresh.wake()
         if self.first.settings.watch:
@@ -284,6 +294,8 @@ class Projects:
         for state in self.others():
             if state.asked < late and state.refresh.index is not None:
                 self._sleep(state)
+        if self._closing:
+            await asyncio.wait(self._closing)
         await self.save()
 
     def _sleep(self, state: State) -> None:

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -25,7 +25,6 @@ from .protocol import Lines, Wire
 
 GRACE_SECONDS, LAST_SECONDS = 5, 10
 SAME_SECONDS = 0.5  # `down` signals the server and its watcher, which passes it on: one signal
-TICKS = 10  # of uvicorn's loop: one second
 log = logging.getLogger("orchestr8.serve")
 
 
@@ -45,7 +44,8 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._lines, self._ending, self._claim = lines, ending or asyncio.Event(), claim
-        self._signalled_at = 0.0
+        self._signalled_at, self._told = 0.0, asyncio.Event()
+        self._tell: Callable[[], object] = self._told.set
         self._last = threading.Timer(LAST_SECONDS, _give_up)
         self._last.daemon = True
 
@@ -85,19 +85,33 @@ class Server(uvicorn.Server):
                 signal.signal(number, self.handle_exit)
         yield
 
+    def end(self) -> None:
+        """Stop, as after a signal; from any thread."""
+        self.should_exit = True
+        self._tell()
+
     def handle_exit(self, sig: int, frame: object) -> None:
         if not self.should_exit:
-            self.should_exit, self._signalled_at = True, time.monotonic()
+            self._signalled_at = time.monotonic()
             self._last.start()
+            self.end()
         elif time.monotonic() - self._signalled_at > SAME_SECONDS:
             log.warning("ended by a second signal")
             os._exit(1)
 
+    async def main_loop(self) -> None:
+        """One step a second, where uvicorn takes ten; a signal ends the wait."""
+        loop = asyncio.get_running_loop()
+        self._tell = functools.partial(loop.call_soon_threadsafe, self._told.set)
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                rest = 1.0 - loop.time() % 1.0  # to a whole second, as the upkeep does
+                await asyncio.wait_for(self._told.wait(), rest)
+
     async def on_tick(self, counter: int) -> bool:
-        if counter % TICKS == 0:
-            self._lines.sweep(self.server_state.connections, asyncio.get_running_loop().time())
-            if self._claim:
-                self._claim.hold()
+        self._lines.sweep(self.server_state.connections, asyncio.get_running_loop().time())
+        if self._claim:
+            self._claim.hold()
         return await super().on_tick(counter)
 
 

@@ -115,6 +115,10 @@ class State:
         return self.refresh.index is None and self.shared_part is not None
 
     @property
+    def can_answer(self) -> bool:
+        return any(each and each.index for each in (self.refresh, self.shared_part))
+
+    @property
     def experience(self) -> Experience | None:
         return self.store.experience if self.store else None
 

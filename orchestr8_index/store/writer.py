@@ -39,7 +39,8 @@ def _nobody(value: Any, error: BaseException | None) -> None:
     """Nobody waits for it."""
 
 
-_WAKE = Job(lambda connection: None, _nobody)
+_WAKE, _NOTED = (Job(lambda connection: None, _nobody) for _ in range(2))
+_SIGNS = (_WAKE, _NOTED)
 
 
 @dataclass(slots=True)
@@ -67,6 +68,8 @@ class Writer:
     def note(self, row: Any) -> None:
         """One row of the query log; the oldest is dropped when the disk cannot keep up."""
         self._log.append(row)
+        if len(self._log) == 1:
+            self._jobs.put(_NOTED)
         if len(self._log) == FLUSH_AT:
             self._jobs.put(_WAKE)
 
@@ -87,7 +90,7 @@ class Writer:
         ending = False
         while not ending:
             jobs, ending = self._take()
-            if real := [job for job in jobs if job is not _WAKE]:
+            if real := [job for job in jobs if job not in _SIGNS]:
                 self.resolve(self._commit(real))
             if self._log and len(real) < MAX_BATCH:
                 self._flush_log()
@@ -98,12 +101,12 @@ class Writer:
         """Whoever waits for a thread that has ended is told."""
         while not self._jobs.empty():
             job = self._jobs.get()
-            if job is not None and job is not _WAKE:
+            if job is not None and job not in _SIGNS:
                 self.resolve([(job, None, StoreUnavailable("The store is closed."))])
 
     def _take(self) -> tuple[list[Job], bool]:
         try:
-            job = self._jobs.get(timeout=LOG_SECONDS)
+            job = self._first()
         except queue.Empty:
             return [], False
         jobs: list[Job] = []
@@ -113,6 +116,11 @@ class Writer:
                 return jobs, False
             job = self._jobs.get()
         return jobs, True
+
+    def _first(self) -> Job | None:
+        """Rests until there is something; rows of the log alone wait for LOG_SECONDS."""
+        job = self._jobs.get(timeout=LOG_SECONDS if self._log else None)
+        return self._jobs.get(timeout=LOG_SECONDS) if job is _NOTED else job
 
     def _commit(self, jobs: list[Job]) -> list[tuple[Job, Any, BaseException | None]]:
         """One transaction for all; if it fails, one for each: none can spoil the others."""

@@ -9,6 +9,7 @@ BENCHMARKS = {
     "chaos": "Kills, a full disk and damage under load: answers again, loses nothing.",
     "client": "Imports, answers with and without a server, and outcomes through killed processes.",
     "collide": "What eight agents lose in one repository in a day, without hooks and with them.",
+    "coordinate": "Shared values, locks and messages: milliseconds of each, writes a second.",
     "day": "The share of a working day's answers that comes from the cache.",
     "faults": "Acknowledged outcomes after kills, a full disk, torn and flipped bytes.",
     "fresh": "How soon a saved file answers, under a steady load of questions.",

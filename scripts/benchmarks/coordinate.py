@@ -1,11 +1,5 @@
-"""How fast is the shared state, beside this machine's fsync? In process, full and fast.
+"""How fast is the shared state, beside this machine's fsync? In process, full and fast."""
 
-scripts/bench coordinate [--keys 100000] [--messages 100000]
-"""
-
-from __future__ import annotations
-
-import argparse
 import asyncio
 import os
 import tempfile
@@ -13,8 +7,6 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-
-from machine import describe, percentile
 
 from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.coordinate.core import Coordination
@@ -28,6 +20,8 @@ from orchestr8_index.sharing import (
     WriteShared,
     value_of,
 )
+
+from .harness import Run, percentile
 
 VALUE = value_of({"state": "running", "step": 3, "owner": "agent-7"})
 WRITERS, EACH = 64, 150
@@ -46,22 +40,23 @@ def fsync_ms(folder: Path) -> float:
     return percentile(spent, 0.5)
 
 
-async def timed(times: int, call: Callable[[int], Awaitable[Any]]) -> str:
+async def milliseconds(times: int, call: Callable[[int], Awaitable[Any]]) -> list[float]:
     spent = []
     for n in range(times):
         started = time.perf_counter()
         await call(n)
         spent.append((time.perf_counter() - started) * 1000)
-    return f"p50 {percentile(spent, 0.5):.3f} ms, p99 {percentile(spent, 0.99):.3f} ms"
+    return spent
 
 
 def write(*keys: str) -> WriteShared:
     return WriteShared(ops=[Op(key, VALUE) for key in keys])
 
 
-async def measure_writes(state: Coordination, sync: str) -> None:
+async def measure_writes(run: Run, state: Coordination, sync: str) -> None:
     one = Caller("agent-0", tree="/work")
-    print(f"{sync}: write", await timed(1000, lambda n: state.write_shared(one, write(f"k/{n}"))))
+    spent = await milliseconds(1000, lambda n: state.write_shared(one, write(f"k/{n}")))
+    run.times(f"{sync}: write", spent)
 
     async def writer(number: int) -> None:
         me = Caller(f"agent-{number}")
@@ -71,26 +66,26 @@ async def measure_writes(state: Coordination, sync: str) -> None:
     started = time.perf_counter()
     await asyncio.gather(*(writer(number) for number in range(WRITERS)))
     rate = WRITERS * EACH / (time.perf_counter() - started)
-    print(f"{sync}: {WRITERS} writers, {rate:,.0f} writes/s")
+    run.row(f"{sync}: writes of {WRITERS} writers", rate, "a second")
 
     async def set_of_five(n: int) -> None:
         names = [f"{n}/{part}.py" for part in range(5)]
         await state.lock(one, LockResources(action="acquire", resources=names))
 
-    print(f"{sync}: 5 locks as one set", await timed(200, set_of_five))
+    run.times(f"{sync}: 5 locks as one set", await milliseconds(200, set_of_five))
 
 
-async def measure_reads(state: Coordination, keys: int) -> None:
+async def measure_reads(run: Run, state: Coordination, keys: int) -> None:
     one = Caller("agent-0", tree="/work")
     for start in range(0, keys, 100):
         await state.write_shared(one, write(*(f"many/{n:07}" for n in range(start, start + 100))))
     key = [ReadShared(keys=[f"many/{n * 7919 % keys:07}"]) for n in range(2000)]
-    print("read by key", await timed(2000, lambda n: state.read_shared(one, key[n])))
+    run.times("read by key", await milliseconds(2000, lambda n: state.read_shared(one, key[n])))
     page = ReadShared(prefix="many/", after=f"many/{keys // 2:07}", limit=50)
-    print("50 by prefix", await timed(1000, lambda n: state.read_shared(one, page)))
+    run.times("50 by prefix", await milliseconds(1000, lambda n: state.read_shared(one, page)))
 
 
-async def measure_handing_over(state: Coordination) -> None:
+async def measure_handing_over(run: Run, state: Coordination) -> None:
     one, other = Caller("agent-1", tree="/work"), Caller("agent-2", tree="/work")
     spent, woken = [], []
     for n in range(200):
@@ -114,11 +109,11 @@ async def measure_handing_over(state: Coordination) -> None:
         await state.write_shared(one, write("woken"))
         await reading
         woken.append((time.perf_counter() - started) * 1000)
-    for name, found in (("release to the next waiter", spent), ("write to a reader", woken)):
-        print(f"{name}: p50 {percentile(found, 0.5):.2f} ms, p99 {percentile(found, 0.99):.2f} ms")
+    run.times("release to the next waiter", spent)
+    run.times("write to a reader", woken)
 
 
-async def measure_messages(state: Coordination, messages: int) -> None:
+async def measure_messages(run: Run, state: Coordination, messages: int) -> None:
     one = Caller("agent-1")
     await state.session(one, SessionCall(action="create", id="big"))
     words = ["deployment", "failed", "gateway", "review", "index", "token", "merge", "branch"]
@@ -130,44 +125,38 @@ async def measure_messages(state: Coordination, messages: int) -> None:
     for start in range(0, messages, 200):
         await asyncio.gather(*(send(n) for n in range(start, start + 200)))
     read = SessionCall(action="read", id="big")
-    print("last 50 of the session", await timed(100, lambda n: state.session(one, read)))
+    run.times("last 50 of the session", await milliseconds(100, lambda n: state.session(one, read)))
     search = SessionCall(action="read", id="big", query="deploymnt faild number77", limit=10)
-    print("fuzzy search in it", await timed(50, lambda n: state.session(one, search)))
+    run.times("fuzzy search in it", await milliseconds(50, lambda n: state.session(one, search)))
     reader = Caller("reader")
-    print("its inbox", await timed(50, lambda n: state.read_inbox(reader, ReadInbox())))
+    run.times("its inbox", await milliseconds(50, lambda n: state.read_inbox(reader, ReadInbox())))
 
 
-async def measure(folder: Path, sync: str, keys: int, messages: int) -> None:
+async def measure(run: Run, folder: Path, sync: str) -> None:
     state = Coordination(folder / sync, sync=sync)
     state.open()
     state.start()
-    await measure_writes(state, sync)
+    await measure_writes(run, state, sync)
     if sync == "fast":
         before = state.store.size_mb
-        await measure_reads(state, keys)
-        print(f"{keys:,} keys: {(state.store.size_mb - before) * 1e6 / keys:.0f} bytes a key, all")
-        await measure_handing_over(state)
-        await measure_messages(state, messages)
+        await measure_reads(run, state, run.given.keys)
+        size = (state.store.size_mb - before) * 1e6 / run.given.keys
+        run.row("bytes a key, all", round(size), keys=run.given.keys)
+        await measure_handing_over(run, state)
+        await measure_messages(run, state, run.given.messages)
     await state.close()
     started = time.perf_counter()
     again = Coordination(folder / sync, sync=sync)
     again.open()
-    print(f"{sync}: opened again in {(time.perf_counter() - started) * 1000:.0f} ms")
+    run.row(f"{sync}: opened again", (time.perf_counter() - started) * 1000, "ms")
     again.start()
     await again.close()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--keys", type=int, default=100_000)
-    parser.add_argument("--messages", type=int, default=100_000)
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        print(f"{describe()}; load {os.getloadavg()[0]:.1f}; fsync p50 {fsync_ms(folder):.3f} ms")
-        for sync in ("full", "fast"):
-            asyncio.run(measure(folder, sync, asked.keys, asked.messages))
-
-
-if __name__ == "__main__":
-    main()
+def main(arguments: list[str]) -> None:
+    with Run(__doc__, arguments, keys=100_000, messages=100_000) as run:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            run.row("load and fsync", load=os.getloadavg()[0], fsync_p50_ms=fsync_ms(folder))
+            for sync in ("full", "fast"):
+                asyncio.run(measure(run, folder, sync))

@@ -55,6 +55,19 @@ def test_as_json_it_is_the_health_and_where_it_runs(online: Run, server: Running
     assert (told["port"], told["pid"], told["roots"]) == expected
 
 
+def test_the_roots_told_are_those_of_the_project_that_answers(
+    online: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = online("status", "--json").json
+    monkeypatch.setattr(http, "get_health", lambda where: {**here, "roots_digest": "another"})
+    monkeypatch.setattr(
+        "orchestr8_index.daemon.pidfile.PidFile.owner", lambda self: {**here, "roots": ["/first"]}
+    )
+    assert online("status", "--json").json["roots"] == ["/first"]
+    monkeypatch.setattr(http, "get_health", lambda where: here)
+    assert online("status", "--json").json["roots"] == [ROOT]
+
+
 def test_the_folder_of_the_removed_tune_is_named(run: Run, tmp_path: Path) -> None:
     (folder := tmp_path / "data" / "tuned").mkdir(parents=True)
     said = run("status", "--json")

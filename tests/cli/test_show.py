@@ -37,14 +37,14 @@ def doctor(*findings: Finding) -> str:
 
 
 def test_a_status_tells_what_is_wrong() -> None:
-    text = click.unstyle(show.status(HEALTH, 3700, {"pid": 7, "roots": ["/a", "/b"]}))
+    text = click.unstyle(show.status({**HEALTH, "pid": 7, "roots": ["/a", "/b"]}, 3700))
     assert text.startswith("Orchestr8 Index 1.2.3: degraded on http://127.0.0.1:3700, process 7")
     assert "up       2 h" in text and "checked never" in text and "75% hits of 4" in text
     assert "root     /b" in text and "! The disk is full." in text
 
 
 def test_a_server_without_an_owner_file_is_described_too() -> None:
-    assert "process" not in show.status(HEALTH, 3700, {})
+    assert "process" not in show.status(HEALTH, 3700)
 
 
 @pytest.mark.parametrize(
@@ -130,5 +130,5 @@ def test_where_there_is_no_terminal_there_is_no_progress(
 
 
 def test_status_tells_of_outcomes_that_were_put_aside() -> None:
-    said = show.status({**HEALTH, "refused_outcomes": 2}, 3700, {})
+    said = show.status({**HEALTH, "refused_outcomes": 2}, 3700)
     assert "2 outcomes could not be delivered; they lie in spool.refused.jsonl" in said

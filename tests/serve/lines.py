@@ -75,7 +75,7 @@ def served(state: State, door: Door | None = None) -> Iterator[int]:
         wait_for(lambda: server.started)
         yield listening.getsockname()[1]
     finally:
-        server.should_exit = True
+        server.end()
         thread.join()
         listening.close()
 

@@ -182,6 +182,16 @@ def test_the_shared_part_answers_while_the_rest_is_built(
     serve(settings_in(home, "red"), work)
 
 
+def test_a_first_question_waits_while_nothing_at_all_can_answer_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(asking: Asking, state: State) -> None:
+        monkeypatch.setattr(rooms, "PATIENCE", 0.0)
+        assert await names(asking, tree=str(home / "blue")) in ({OWN}, {BLUE, OWN})
+
+    serve(settings_in(home, "red"), work)
+
+
 def test_who_was_not_asked_for_an_hour_sleeps_and_wakes(home: Path) -> None:
     async def work(asking: Asking, state: State) -> None:
         await names(asking, project=str(home / "blue"))

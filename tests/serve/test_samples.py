@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8_index.serve.background import Upkeep
+from orchestr8_index.serve.background import Upkeep, to_beat
 from orchestr8_index.serve.health import metrics
 from orchestr8_index.serve.samples import Samples, open_files
 from orchestr8_index.serve.state import State
@@ -78,3 +78,10 @@ def test_where_the_system_does_not_tell_there_are_no_open_files(
 
     monkeypatch.setattr("os.listdir", refuse)
     assert open_files() == 0
+
+
+@pytest.mark.parametrize("now", [100.0, 100.1, 100.4999, 7.75])
+def test_what_looks_each_second_or_half_wakes_the_process_together(now: float) -> None:
+    moments = {round(now + to_beat(now, rest), 6) for rest in (0.5, 1.0)}
+    assert all(moment % 0.5 == 0 for moment in moments)
+    assert to_beat(now, 0.013) == 0.013

@@ -89,3 +89,17 @@ def test_the_last_moment_does_not_come_after_the_end(
         if isinstance(thread, threading.Timer):
             thread.join()
     assert ended == []
+
+
+def test_it_rests_a_second_and_a_signal_ends_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, rests = Server(uvicorn.Config(ends_at_once), Lines(Limits())), list[float]()
+    waiting = asyncio.wait_for
+
+    async def wait_for(what: Any, rest: float) -> None:
+        rests.append(rest)
+        asyncio.get_running_loop().call_soon(server.end)
+        await waiting(what, 60)
+
+    monkeypatch.setattr(asyncio, "wait_for", wait_for)
+    asyncio.run(server.main_loop())
+    assert len(rests) == 1 and 0 < rests[0] <= 1.0

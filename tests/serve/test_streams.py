@@ -50,7 +50,7 @@ def test_open_streams_do_not_hold_up_a_stop(module_state: State) -> None:
     for _ in range(3):
         lines.append(Line(port).send(HEALTH.replace(b"/health", b"/mcp")))
         assert statuses(lines[-1].read_one()) == [200]
-    server.should_exit = True
+    server.end()
     thread.join(timeout=GRACE_SECONDS - 1)
     stopped = not thread.is_alive()
     for line in lines:

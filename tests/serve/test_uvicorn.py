@@ -39,6 +39,6 @@ def test_each_status_has_its_line() -> None:
 
 
 def test_the_server_has_the_steps_that_are_extended() -> None:
-    steps = ("startup", "shutdown", "on_tick", "capture_signals", "handle_exit")
+    steps = ("startup", "shutdown", "main_loop", "on_tick", "capture_signals", "handle_exit")
     assert all(hasattr(uvicorn.Server, step) for step in steps)
     assert "self.servers" in inspect.getsource(uvicorn.Server.shutdown)

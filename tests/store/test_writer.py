@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,17 @@ from orchestr8_index.store.writer import Job, Writer
 from ..processes import wait_for
 
 Ended = list[tuple[Any, BaseException | None]]
+
+
+class Noting(queue.SimpleQueue[Any]):
+    """`rests`: how long each look at it would have waited."""
+
+    def __init__(self) -> None:
+        self.rests: list[float | None] = []
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        self.rests.append(timeout)
+        return super().get(block, timeout)
 
 
 class Desk:
@@ -110,6 +122,16 @@ def test_the_log_is_written_at_the_end(desk: Desk) -> None:
     desk.writer.note("row")
     desk.writer.stop()
     assert desk.logged == ["row"]
+
+
+def test_without_work_it_wakes_up_never(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = desk.writer._jobs = Noting()
+    monkeypatch.setattr(writing, "LOG_SECONDS", 0.001)
+    desk.writer.start()
+    desk.writer.note("row")
+    assert wait_for(lambda: desk.logged) == ["row"]
+    desk.writer.stop()
+    assert jobs.rests[-1] is None and len(jobs.rests) <= 3
 
 
 def test_a_full_log_wakes_the_writer(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
