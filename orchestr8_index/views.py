@@ -42,7 +42,8 @@ class EntryList(Params, frozen=True, kw_only=True):
 
 
 class Listed(Struct, omit_defaults=True, kw_only=True):
-    """`also` names near-clones; `at` is its place on the map, each coordinate from -1 to 1."""
+    """`also` names near-clones; `at` is its place on the map, each coordinate from -1 to 1;
+    `user_only`: only a person may start it."""
 
     kind: Kind
     plugin: str
@@ -51,6 +52,7 @@ class Listed(Struct, omit_defaults=True, kw_only=True):
     model: str = ""
     path: str
     also: list[str] = []
+    user_only: bool = False
     at: tuple[float, float] | None = None
 
 

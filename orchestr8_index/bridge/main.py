@@ -88,6 +88,7 @@ def _leave(number: int, frame: object) -> None:
 def _warm(server: Server) -> None:
     """Start the server before the first message; the first request tells what hinders it."""
     try:
+        server.renew()
         server.take_back(server.lend())
     except (OSError, StartFailed) as error:
         print(f"Error: {error}", file=sys.stderr)

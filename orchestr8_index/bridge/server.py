@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 
+from .. import __version__
 from ..daemon.command import own_command
 from ..daemon.locate import Address, locate, owner_address
+from ..daemon.pidfile import SERVER_NAME, PidFile
 from ..environment import Place, inherited_environment
 from ..errors import StartFailed
 from .wire import Connection
@@ -38,6 +41,15 @@ class Server:
                 return connection
             connection.close()
         return self.connect() or self._start()
+
+    def renew(self) -> None:
+        """Have `up` replace a running server of another version, and pass on what it says."""
+        owner = PidFile(self._place.data_dir / SERVER_NAME).owner()
+        if owner is None or owner.get("version") == __version__:
+            return
+        named = self._place.port if self._place.explicit_port else 0
+        if named in (0, owner.get("port")):
+            print(self._run_up(), end="", file=sys.stderr, flush=True)
 
     def take_back(self, connection: Connection) -> None:
         self._free.append(connection)
@@ -76,8 +88,11 @@ class Server:
                 self._failed = time.monotonic(), error
                 raise
 
-    def _run_up(self) -> None:
-        """`up`, as a user would; it waits until the server serves, and survives this process."""
+    def _run_up(self) -> str:
+        """`up`, as a user would; it waits until the server serves, and survives this process.
+
+        Returns what it said beside its result.
+        """
         import subprocess
 
         try:
@@ -92,10 +107,11 @@ class Server:
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise StartFailed(f"The server could not be started: {error}.") from None
+        said = done.stderr.decode("utf-8", "replace")
         if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason"]
-            why = said[-1].removeprefix("Error: ")
+            why = (said.strip().splitlines() or ["no reason"])[-1].removeprefix("Error: ")
             raise StartFailed(f"The server could not be started: {why}", cure="")
+        return said
 
     def _arguments(self) -> list[str]:
         place = self._place

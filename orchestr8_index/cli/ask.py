@@ -200,7 +200,7 @@ def _lexicon(settings: Settings) -> list[Finding]:
     """The lines of the user's lexicon that say nothing."""
     from ..lexicon.tables import USER_FILE, faults
 
-    cure = "Mend the line: keys, a tab, words; docs/lexicon.md has the form."
+    cure = "Mend the line: keys, a tab, words, as `k8s<tab>kubernetes` (docs/lexicon.md)."
     return [
         Finding("lexicon", "warning", "", str(bad.path), bad.number or None, bad.why, cure)
         for bad in faults(settings.data_dir / USER_FILE)

@@ -52,6 +52,7 @@ def places(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @places
 @click.option("--stdio", is_flag=True, help="As a command (`mcp`), which starts the server.")
+@click.option("--face", type=click.Choice(["coordinate", "all"]), help="Other tools than /mcp's.")
 @common
 def connect(
     settings: Settings,
@@ -60,6 +61,7 @@ def connect(
     dry_run: bool,
     as_json: bool,
     stdio: bool,
+    face: str | None,
 ) -> None:
     """Enter the server in a host: claude, codex, cursor, vscode, gemini, opencode, copilot,
     windsurf; or in all that are here.
@@ -71,9 +73,10 @@ def connect(
     orchestr8-index connect claude               in this project's .mcp.json
     orchestr8-index connect codex --user         in ~/.codex/config.toml
     orchestr8-index connect cursor --stdio       as a command that starts the server itself
+    orchestr8-index connect claude --face all    the tools to share with other agents, too
     """
-    command = [*program(), "mcp", *_options(settings)]
-    address = "" if stdio else _address(settings)
+    command = [*program(), "mcp", *_options(settings), *(["--face", face] if face else [])]
+    address = "" if stdio else _address(settings, face)
 
     def plan(host: Host, path: Path) -> Change:
         entry = host.over_stdio(command) if stdio else host.over_http(address)
@@ -141,7 +144,7 @@ def _options(settings: Settings) -> list[str]:
     return options
 
 
-def _address(settings: Settings) -> str:
+def _address(settings: Settings, face: str | None) -> str:
     where, running = located(settings) or Address(settings.port), running_address(settings)
     if not where.port:
         sentence = "No server runs, so its port is not known."
@@ -154,7 +157,7 @@ def _address(settings: Settings) -> str:
             "connect it by command, which needs none.",
             err=True,
         )
-    return f"{where.url}/mcp"
+    return f"{where.url}/mcp/{face}" if face else f"{where.url}/mcp"
 
 
 def _do(

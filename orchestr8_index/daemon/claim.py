@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from .. import __version__
 from ..config import LOOPBACK, USUAL, Settings
 from ..errors import AlreadyRunning, PortTaken, StartFailed
 from ..private import check_data_dir
@@ -53,7 +54,12 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
         pidfile.release()
         raise
     port = listening.getsockname()[1]
-    facts: dict[str, Any] = {**own_facts(), "port": port, "roots": list(settings.roots)}
+    facts: dict[str, Any] = {
+        **own_facts(),
+        "version": __version__,
+        "port": port,
+        "roots": list(settings.roots),
+    }
     facts |= {"project": settings.project_key, "explicit": settings.explicit_roots}
     if settings.reading != USUAL:
         facts["reading"] = msgspec.to_builtins(settings.reading)

@@ -90,6 +90,7 @@ def _listed(segment: Segment, place: int, places: list[tuple[float, float]]) -> 
         model=entry.model,
         path=entry.path,
         also=clones.also(segment, place, lambda _: True),
+        user_only=entry.for_people,
         at=places[place] if places else None,
     )
 

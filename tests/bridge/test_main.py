@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from orchestr8_index import __version__
 from orchestr8_index.bridge.main import read_options
 from orchestr8_index.daemon.http import get_health
 
@@ -99,6 +100,22 @@ def test_it_starts_the_server_which_outlives_it(world: World) -> None:
     bridge.find(id=1)
     assert bridge.close() == 0
     assert get_health(world.owner()["port"])
+
+
+def test_up_and_the_bridge_replace_a_server_of_another_version(world: World) -> None:
+    changed = world.work / "sitecustomize.py"
+    changed.write_text("import orchestr8_index\norchestr8_index.__version__ = '0.0.9'\n")
+    old = {"PYTHONPATH": f"{world.work}:{world.env['PYTHONPATH']}"}
+    world.up()
+    first = world.owner()["pid"]
+    said = world.run("up", **old).stderr
+    assert f"version {__version__} was ended: this is 0.0.9." in said
+    second = world.owner()["pid"]
+    bridge = Bridge(world.start("mcp"))
+    assert bridge.ask(1, "initialize", protocolVersion="2025-11-25")
+    assert bridge.close() == 0 and bridge.process.stderr
+    assert f"version 0.0.9 was ended: this is {__version__}." in bridge.process.stderr.read()
+    assert len({first, second, world.owner()["pid"]}) == 3
 
 
 def test_two_bridges_start_one_server(world: World) -> None:

@@ -45,6 +45,16 @@ def test_each_host_gets_its_own_form(host: str, run: Run) -> None:
     assert "+" in said.out
 
 
+@pytest.mark.parametrize("face", ["coordinate", "all"])
+def test_a_face_is_entered_as_address_and_as_command(face: str, run: Run) -> None:
+    def entry(*how: str) -> Any:
+        assert run("connect", "claude", "--face", face, *how, *PORT).status == 0
+        return json.loads(Path(".mcp.json").read_text())["mcpServers"]["orchestr8"]
+
+    assert entry()["url"] == f"http://127.0.0.1:3799/mcp/{face}"
+    assert entry("--stdio")["args"][-2:] == ["--face", face]
+
+
 def test_codex_gets_a_table(run: Run) -> None:
     assert run("connect", "codex", *PORT).status == 0
     written = tomllib.loads(Path(".codex/config.toml").read_text())

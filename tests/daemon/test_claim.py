@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from orchestr8_index import __version__
 from orchestr8_index.config import ReadLimits
 from orchestr8_index.daemon.claim import claim, listen
 from orchestr8_index.daemon.pidfile import PidFile
@@ -25,7 +26,7 @@ def test_a_claim_is_a_lock_and_a_port(tmp_path: Path) -> None:
     with listening:
         port = listening.getsockname()[1]
         told = {**own_facts(), "port": port, "roots": [str(tmp_path)]}
-        told |= {"project": settings.project_key, "explicit": True}
+        told |= {"project": settings.project_key, "explicit": True, "version": __version__}
         assert told["pid"] == os.getpid()
         assert PidFile(tmp_path / "mcp.pid").owner() == told
     pidfile.release()

@@ -12,7 +12,7 @@ LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers
 
 MOST = {
     "lines": 33_200,  # projects, hosts, guards; and the methods of the page (views, series, replay)
-    "files": 233,  # the same
+    "files": 234,  # the same; mcp/one_body.py: the SDK refuses clients that accept no stream
     "longest_file": 379,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
     "names_of_two_classes": 17,  # as measured; coordinate/ has names of its own; the goal is none

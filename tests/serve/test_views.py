@@ -16,7 +16,8 @@ from orchestr8_index.serve.series import Series
 from orchestr8_index.serve.state import State
 from orchestr8_index.serve.work import LONGEST, RunningTasks
 
-from .asking import call
+from ..trees import MakeTree, agent, build_tree
+from .asking import call, settings_of, state_of
 from .learners import Learner, learn
 
 
@@ -52,6 +53,15 @@ def test_entries_come_in_pages_each_once_with_their_place(state: State) -> None:
         state.index.segments["agent"].position
     )
     assert all(-1 <= number <= 1 for entry in listed for number in entry["at"])
+
+
+def test_entries_that_only_a_person_may_start_are_marked(make_tree: MakeTree) -> None:
+    own = agent("own", "Pushes a parcel.\ndisable-model-invocation: true")
+    tree = make_tree({"skills/own/SKILL.md": own, "skills/open/SKILL.md": agent("open")})
+    data = tree.with_name("views-data")
+    state = state_of(settings_of(data, tree), build_tree(tree, data_dir=data).index)
+    listed = result(state, "listEntries", kind="skill")["entries"]
+    assert {each["name"]: each.get("user_only") for each in listed} == {"own": True, "open": None}
 
 
 def test_findings_are_those_of_doctor(state: State) -> None:

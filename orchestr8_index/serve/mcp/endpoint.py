@@ -25,6 +25,7 @@ from ..send import send_error
 from ..sessions import HEADER
 from ..shares import account
 from ..state import State
+from .one_body import BOTH, OneBody, accepts_json_alone
 
 if TYPE_CHECKING:
     from .server import Face
@@ -78,6 +79,8 @@ class McpRoute:
             check_text(body)
             scope["state"]["begins"] = begins_session(body)
             receive = Again(body, receive)
+            if accepts_json_alone(dict(headers).get(b"accept", b"")):
+                send, scope["headers"] = OneBody(send).send, _with_stream(headers)
         face = await self._opened()
         if face is None:
             await send_error(send, self.trouble)
@@ -117,6 +120,11 @@ class McpRoute:
         self._face = None
         if not opened.done():
             opened.set_result(None)
+
+
+def _with_stream(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """As the SDK wants them of everybody."""
+    return [pair for pair in headers if pair[0] != b"accept"] + [(b"accept", BOTH)]
 
 
 def _check_first(method: str, headers: dict[bytes, bytes]) -> None:

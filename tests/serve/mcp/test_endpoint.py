@@ -48,6 +48,24 @@ def test_the_first_request_is_answered(state: State) -> None:
     assert (answer.status_code, tools(answer)) == (200, 7)
 
 
+@pytest.mark.parametrize("accept", ["application/json", "application/json, application/mcp+json"])
+def test_who_accepts_json_alone_gets_json_in_every_request(state: State, accept: str) -> None:
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}}
+    first = {**LIST, "method": "initialize"}
+    first["params"] = {**hello, "clientInfo": {"name": "t", "version": "1"}}
+    asked = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+
+    async def work(asking: httpx2.AsyncClient) -> list[httpx2.Response]:
+        headers = {**JSON, "Accept": accept}
+        begun = await asking.post("/mcp", json=first, headers=headers)
+        headers["Mcp-Session-Id"] = begun.headers["Mcp-Session-Id"]
+        return [begun, await asking.post("/mcp", json=asked, headers=headers)]
+
+    begun, answer = live(state, work)
+    assert begun.json()["result"]["protocolVersion"] == "2025-06-18"
+    assert (answer.headers["Content-Type"], tools(answer)) == ("application/json", 7)
+
+
 def test_first_requests_that_meet_load_it_once(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
