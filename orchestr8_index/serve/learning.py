@@ -66,7 +66,8 @@ async def store_pattern(state: State, given: PatternStore) -> dict[str, Any]:
     outcomes = await store_of(state).outcomes()
     by = _reporter()
     pattern, created = await outcomes.store_pattern(given.goal, sequence, dependencies, groups, by)
-    unknown = missing_agents(pattern, state.index.segments["agent"].position.__contains__)
+    index = state.index
+    unknown = missing_agents(pattern, lambda name: _exists(index, name))
     return {"pattern_id": pattern.id, "created": created, "unknown": unknown}
 
 
@@ -117,14 +118,21 @@ def offered(state: State) -> list[Pattern]:
 
 def _offers(state: State) -> Callable[[Pattern], bool]:
     """Whether the caller may be offered a pattern: it worked, or is the caller's own; and all of
-    its agents exist."""
+    its agents exist, be it in several plugins."""
     asker, index = caller.get().ident, state.refresh.index
-    agents = index.segments["agent"].position if index else {}
 
     def offers(pattern: Pattern) -> bool:
-        return is_offered(pattern, asker) and all(name in agents for name in pattern.agent_sequence)
+        return is_offered(pattern, asker) and all(map(exists, pattern.agent_sequence))
+
+    def exists(name: str) -> bool:
+        return index is not None and _exists(index, name)
 
     return offers
+
+
+def _exists(index: Index, name: str) -> bool:
+    agents = index.segments["agent"]
+    return name in agents.position or bool(_meant(agents, name))
 
 
 def _reporter() -> Reporter:

@@ -36,7 +36,7 @@ def test_help_lists_the_commands(run: Run, option: str) -> None:
     assert all(f"\n  {command} " in said.out for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", sorted(EVERY.keys() - {"key", "shared"}))
+@pytest.mark.parametrize("command", sorted(EVERY.keys() - {"key", "shared", "hook"}))
 def test_every_command_has_help_with_an_example(run: Run, command: str) -> None:
     said = run(command, "--help")
     assert (said.status, f"orchestr8-index {command}" in said.out) == (0, True)

@@ -207,7 +207,7 @@ def test_who_meets_another_start_waits_for_that_server(
     watcher.acquire()
     watcher.write(pid=1)
     found = [None, None, None, Address(4711)]
-    monkeypatch.setattr(supervise, "running_address", lambda settings: found.pop(0))
+    monkeypatch.setattr(supervise, "owner_address", lambda *_: found.pop(0))
     healths(monkeypatch, HEALTHY)
     assert start(settings, ignore) == HEALTHY
     watcher.release()
