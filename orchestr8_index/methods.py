@@ -77,8 +77,8 @@ _TABLE = (
         when=("Find skills (instructions for doing something well) before you start on a task."),
         errors=(Starting,),
         example=Example(
-            '{"context": "write release notes", "limit": 1, "min_confidence": 0.99}',
-            '{"skills": [], "reasoning": "…", "confidence": 0.8176, "cache_hit": false, '
+            '{"context": "write release notes", "limit": 1, "min_confidence": 0.999}',
+            '{"skills": [], "reasoning": "…", "confidence": 0.9902, "cache_hit": false, '
             '"generation": 1, "source": "index", "near_misses": ["studio:release-notes"]}',
         ),
     ),

@@ -262,7 +262,7 @@ class Orchestrator(BlockingMethods):
         with self._lock:
             if self._http is None or self._http.address != address:
                 if self._http:
-                    self._http.close()
+                    self._http.end()
                 self._http = HttpClient(address, ANSWER_SECONDS, headers=self._headers)
             return self._http
 

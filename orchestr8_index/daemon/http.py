@@ -48,6 +48,7 @@ class HttpClient:
     ) -> None:
         self.address, self._seconds, self._connect = address, seconds, connect
         self._free: list[http.client.HTTPConnection] = []
+        self._is_over = False
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         self._headers["User-Agent"] = PROGRAM  # which comes through where others are refused
         self._headers.update(address.headers)
@@ -97,6 +98,11 @@ class HttpClient:
                 connection.close()
             raise _no_answer(error) from None
 
+    def end(self) -> None:
+        """Close the connections, those in use after their answer: another client has its place."""
+        self._is_over = True
+        self.close()
+
     def close(self) -> None:
         """Close the connections that nobody uses; it may be used again."""
         while self._free:
@@ -126,6 +132,8 @@ class HttpClient:
             raise _no_answer(error) from None
         if connection.sock:
             self._free.append(connection)
+        if self._is_over:
+            self.close()
         return answer
 
     def _connected(self) -> http.client.HTTPConnection:

@@ -11,7 +11,7 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 33_200,  # projects, hosts, guards; and the methods of the page (views, series, replay)
+    "lines": 33_600,  # projects, hosts, guards; and the methods of the page (views, series, replay)
     "files": 234,  # the same; mcp/one_body.py: the SDK refuses clients that accept no stream
     "longest_file": 379,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
