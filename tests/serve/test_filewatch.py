@@ -104,8 +104,7 @@ def test_a_root_that_was_replaced_is_watched_again(
 async def replaced(root: Path, data: Path, replace: Callable[[Path], None]) -> None:
     settings = read_settings((str(root),), 0, str(data))
     refresh = Refresh(settings, Here(settings))
-    refresh.open_last()
-    await refresh.begin()
+    await refresh.wake()
     watch = FileWatch(refresh)
     watch.begin()
 
