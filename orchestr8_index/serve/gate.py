@@ -11,7 +11,7 @@ from .audit import Audit
 from .body import LargeBodies
 from .callers import Caller
 from .events import KeyChanged
-from .keys import Keys, hash_of_bytes
+from .keys import LoadedKeys, hash_of_bytes
 from .memory_limit import MemoryLimit
 from .rate import Buckets
 from .sessions import Sessions
@@ -27,7 +27,7 @@ class Gate:
     limits: Limits
     door: Door
     names: frozenset[str]
-    keys: Keys
+    keys: LoadedKeys
     audit: Audit
     memory: MemoryLimit
     failed: Callable[[int], None]

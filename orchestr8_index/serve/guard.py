@@ -28,7 +28,7 @@ from ..errors import (
     TooManyRequests,
     Unauthorized,
 )
-from .body import LARGE, MAX_LARGE, Bounded, Gone, check_announced
+from .body import LARGE, MAX_LARGE, Bounded, ClientGone, check_announced
 from .callers import CORRELATION, Caller, caller, correlation_id, new_ident
 from .gate import OWN_NAME, Gate
 from .host_names import OF_BROWSERS, check_host, check_page
@@ -78,7 +78,7 @@ class Guard:
             await self._pass(scope, receive, response, headers)
         except RequestError as error:
             await self._refuse(scope, response, error)
-        except Gone:
+        except ClientGone:
             pass
         except asyncio.CancelledError:  # an event stream, ended by a stop of the server
             if "stream" not in scope.get("state", {}):

@@ -111,7 +111,7 @@ class KeyFile:
         os.replace(half, self.path)
 
 
-class Keys:
+class LoadedKeys:
     """The keys that a running server goes by: RELOAD_SECONDS after a change at the latest.
 
     A file that cannot be read lets nobody in. Each change is published as KeyChanged.

@@ -20,7 +20,7 @@ from orchestr8_index.serve.audit import Audit
 from orchestr8_index.serve.callers import RIGHTS, Caller, Right
 from orchestr8_index.serve.events import Event, KeyChanged
 from orchestr8_index.serve.http import make_web
-from orchestr8_index.serve.keys import RELOAD_SECONDS, KeyFile, Keys, check_keys, new_token
+from orchestr8_index.serve.keys import RELOAD_SECONDS, KeyFile, LoadedKeys, check_keys, new_token
 from orchestr8_index.serve.state import State
 from orchestr8_index.store import notes, schema
 from orchestr8_index.store.database import connect
@@ -110,13 +110,13 @@ def test_a_damaged_file_says_so_and_lets_nobody_in(keys: KeyFile, content: bytes
     keys.path.write_bytes(content)
     with pytest.raises(OperationError, match="cannot be read"):
         keys.read()
-    assert Keys(keys.path.parent).caller_of(b"o8_x") is None
+    assert LoadedKeys(keys.path.parent).caller_of(b"o8_x") is None
 
 
 def test_a_running_server_sees_changes_within_a_second(keys: KeyFile) -> None:
     clock = Clock()
     published: list[Event] = []
-    known = Keys(keys.path.parent, published.append, clock)
+    known = LoadedKeys(keys.path.parent, published.append, clock)
     assert not known.any
     token = keys.add("ci", "report").encode()
     clock.now += RELOAD_SECONDS
