@@ -17,7 +17,7 @@ from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.errors import NotSafe, OperationError
 from orchestr8_index.serve import guard
 from orchestr8_index.serve.audit import Audit
-from orchestr8_index.serve.callers import RIGHTS, Caller, Right
+from orchestr8_index.serve.callers import RIGHTS, Principal, Right
 from orchestr8_index.serve.events import Event, KeyChanged
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.keys import RELOAD_SECONDS, KeyFile, LoadedKeys, check_keys, new_token
@@ -121,7 +121,7 @@ def test_a_running_server_sees_changes_within_a_second(keys: KeyFile) -> None:
     token = keys.add("ci", "report").encode()
     clock.now += RELOAD_SECONDS
     (key,) = keys.read()
-    assert known.caller_of(token) == Caller("ci", "report", ident=key.ident)
+    assert known.caller_of(token) == Principal("ci", "report", ident=key.ident)
     keys.revoke("ci")
     clock.now += RELOAD_SECONDS
     assert known.caller_of(token) is None
