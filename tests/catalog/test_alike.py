@@ -127,7 +127,7 @@ def ask_agents(query: AgentQuery, terms: Terms, past: Experience | None, index: 
 
 
 SLOWLY = settings(
-    max_examples=60,
+    max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -128,7 +128,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "tree", tmp_path / "data"
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(STEP, min_size=2, max_size=4))
 def test_a_delta_is_what_a_full_build_would_be(
     tmp_path_factory: pytest.TempPathFactory, steps: list[dict[str, str | None]]

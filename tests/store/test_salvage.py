@@ -102,7 +102,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / NAME).read_bytes()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(st.integers(2, 60), st.integers(0, 99)), min_size=1, max_size=4))
 def test_whatever_is_overwritten_what_comes_back_was_there(
     filled: bytes, tmp_path_factory: pytest.TempPathFactory, damage: list[tuple[int, int]]
