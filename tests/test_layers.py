@@ -31,6 +31,7 @@ WORDS = {
     "written",
     "tokens",
     "private",
+    "opening",
     "claims_policy",
     "sharing",
     "validate",

@@ -18,7 +18,7 @@ from ..places import MANIFESTS
 from ..records import Kind
 from ..roots import SETTINGS, installed_plugins, switched_off
 from ..text import clean
-from .opening import open_within
+from ..opening import open_within
 from .walk import INSTALLED, Tree
 
 MANIFEST_KINDS: dict[str, Kind] = {"agents": "agent", "skills": "skill", "commands": "workflow"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..records import FileReport
 from ..text import display
-from .opening import read_within
+from ..opening import read_within
 from .scan import Source
 
 

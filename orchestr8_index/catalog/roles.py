@@ -12,7 +12,7 @@ from ..config import USUAL, ReadLimits
 from ..records import Finding, ResolvedRole, Role
 from ..text import clean, fold_name
 from .frontmatter import Hostile, load_strict
-from .opening import read_within
+from ..opening import read_within
 from .parse import labels
 from .yaml_errors import describe
 

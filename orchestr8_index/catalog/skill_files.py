@@ -17,7 +17,7 @@ from typing import NamedTuple
 from ..records import Entry, Finding
 from ..text import display
 from .index import Index
-from .opening import FOLDER, open_within
+from ..opening import FOLDER, open_within
 from .walk import IGNORED, KIND_FOLDERS
 
 MANIFEST, OWN_FOLDERS = "SKILL.md", frozenset({"scripts", "references", "assets"})

@@ -1,0 +1,1 @@
+"""The tools of other products, on the methods of the shared state."""
