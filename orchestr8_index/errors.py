@@ -310,6 +310,18 @@ class OperationError(Orchestr8Error):
     exit_status = 1
 
 
+class MCPGatewayError(OperationError):
+    """`status` is that of HTTP, 0 where nobody answered; `answer` what came with it."""
+
+    means = "The gateway refused a task's file, or did not answer."
+
+    def __init__(
+        self, sentence: str, status: int = 0, answer: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(sentence)
+        self.status, self.answer = status, answer or {}
+
+
 class BadSetting(OperationError):
     exit_status = 2
     means = "An option or a variable of the environment has a value that cannot be used."

@@ -29,7 +29,8 @@ MOST_LISTED = 1000
 SETTLED_NS = 50_000_000  # a younger file may change again and keep its time: the clock has steps
 UNFINISHED = ".unfinished"  # where temporary files lie; no task's name begins with a dot
 
-_TASK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
+BAD_TASK = "task_id must have 1 to 128 letters, digits, _ . : or -, the first a letter, digit or _."
+TASK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
 _FILE = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 _NO_FOLDER = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK, errno.EPERM)
 
@@ -267,7 +268,7 @@ def _mode(path: str) -> int:
 
 
 def _task(task: str) -> str:
-    if not _TASK.fullmatch(task):
+    if not TASK.fullmatch(task):
         sentence = (
             "task_id must have 1 to 128 letters, digits, _ . : or -, and begin with none of . : -"
         )
