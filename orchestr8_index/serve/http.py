@@ -32,6 +32,7 @@ Answer = Callable[[State, Scope, Receive, Send], Awaitable[None]]
 GET, POST, MCP = ["GET", "HEAD"], ["POST"], ["GET", "POST", "DELETE"]
 
 
+INDEXED = ("index", "all")  # faces that need an index
 BELOW = "/p/"  # and a project's name: every address is there for it, too
 
 
@@ -86,8 +87,10 @@ def make_web(state: State) -> ProjectAddress:
         Route("/reindex", Endpoint(state, reindex, wakes=False), methods=POST),
         Route("/shared", Endpoint(state, answer_shared, wakes=False), methods=POST),
         Route("/hooks/claude", Endpoint(state, answer_hook, wakes=False), methods=POST),
+        Route("/tools/{name}", Endpoint(state, answer_face, wakes=False), methods=POST),
+        Route("/resources/{path:path}", Endpoint(state, answer_face, wakes=False), methods=GET),
         *(
-            Route(path, Endpoint(state, mcp.answer, face != "coordinate"), methods=MCP)
+            Route(path, Endpoint(state, mcp.answer, face in INDEXED), methods=MCP)
             for path, face in FACES.items()
         ),
     ]
@@ -118,6 +121,13 @@ async def _answer_calls(
     told["rpc_methods"] = reply.methods
     told["quiet"] = all(map(is_quiet, reply.methods.split(",")))
     await send_bytes(send, reply.status, reply.body, JSON, *reply.headers)
+
+
+async def answer_face(state: State, scope: Scope, receive: Receive, send: Send) -> None:
+    """Another product's addresses; its code is loaded when one is first asked for."""
+    from .faces import answer_http
+
+    await answer_http(state, scope, await read_body(receive), send)
 
 
 async def answer_page(state: State, scope: Scope, receive: Receive, send: Send) -> None:
