@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import Conflict, InvalidParams, MethodNotFound, RequestError
 from ..sharing import MAX_VALUE
-from .face import Answer, Arguments, Core, Face, Refused, Tool, now
+from .face import Answer, Arguments, Core, Declined, Product, Tool, now
 
 TTL, MOST_TTL = 3600, 86_400
 LOCK = "lock:"
@@ -22,8 +22,8 @@ BAD_KEY = (
 )
 
 
-def refused(error: str, **more: Any) -> Refused:
-    return Refused({"success": False, "error": error, **more})
+def refused(error: str, **more: Any) -> Declined:
+    return Declined({"success": False, "error": error, **more})
 
 
 def read_key(key: Any) -> str:
@@ -170,7 +170,7 @@ def failed(error: RequestError) -> Answer:
 
 
 KEY = {"type": "string"}
-FACE = Face(
+FACE = Product(
     tools=(
         Tool(
             "setStorage",

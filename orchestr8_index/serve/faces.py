@@ -21,15 +21,15 @@ from .shared import asking
 from .state import State
 
 if TYPE_CHECKING:
-    from ..faces.face import Face, Who
+    from ..faces.face import Product, Who
 
 HTTP_FACE = "gateway"  # whose tools are addresses, too
 MOST_NAMES = 10_000
 
 
-def load(name: str) -> Face:
+def load(name: str) -> Product:
     """The face of that name; its module is imported at the first time."""
-    face: Face = importlib.import_module(f"orchestr8_index.faces.{name}").FACE
+    face: Product = importlib.import_module(f"orchestr8_index.faces.{name}").FACE
     return face
 
 
@@ -66,7 +66,7 @@ class ServedCore:
 
 
 @contextlib.contextmanager
-def named(face: Face, session: str = "", client: str = "") -> Iterator[None]:
+def named(face: Product, session: str = "", client: str = "") -> Iterator[None]:
     """Within: the caller as this face knows it. `client` is what the program calls itself in MCP,
     `session` the id of its session; "" where there is none."""
     asks = caller.get()
@@ -82,17 +82,17 @@ def named(face: Face, session: str = "", client: str = "") -> Iterator[None]:
 
 
 async def run_tool(
-    face: Face, core: ServedCore, name: str, given: Any, every: bool
+    face: Product, core: ServedCore, name: str, given: Any, every: bool
 ) -> tuple[Any, bool]:
     """What the tool answers, and whether it did what was asked."""
-    from ..faces.face import Refused
+    from ..faces.face import Declined
 
     tool = next((t for t in face.tools if t.name == name and (every or not t.extra)), None)
     try:
         if tool is None:
             raise MethodNotFound(name[:100])
         return await tool.run(core, given if isinstance(given, dict) else {}), True
-    except Refused as refusal:
+    except Declined as refusal:
         return refusal.body, False
     except RequestError as error:
         return face.failed(error), False

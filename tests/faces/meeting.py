@@ -17,7 +17,7 @@ from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root
 from orchestr8_index.environment import EVERY
 from orchestr8_index.serve import faces
-from orchestr8_index.serve.callers import Caller, caller
+from orchestr8_index.serve.callers import Principal, caller
 from orchestr8_index.serve.mcp.server import product_face
 from orchestr8_index.serve.shared import SharedKeeper
 from orchestr8_index.serve.state import State
@@ -48,7 +48,7 @@ class Town:
         async with Client(self.server, **given) as client:
             yield client
 
-    async def ask(self, who: Caller, tool: str, **given: Any) -> Told:
+    async def ask(self, who: Principal, tool: str, **given: Any) -> Told:
         """As this caller, without MCP; `success` says how it went."""
         token = caller.set(who)
         try:
@@ -62,14 +62,14 @@ class Town:
         return read
 
 
-def agent(name: str) -> Caller:
+def agent(name: str) -> Principal:
     """Of this machine, without a key."""
-    return Caller("127.0.0.1", agent=name)
+    return Principal("127.0.0.1", agent=name)
 
 
-def holder(name: str, right: Any) -> Caller:
+def holder(name: str, right: Any) -> Principal:
     """Of a key."""
-    return Caller(name, right, keyed=True, ident=f"{name}#1")
+    return Principal(name, right, keyed=True, ident=f"{name}#1")
 
 
 async def tool(client: Client, name: str, /, **given: Any) -> Told:

@@ -25,9 +25,8 @@ from mcp_types import (
 
 from ...environment import EVERY
 from ...errors import RequestError
-from ...faces.face import Face, Refused
-from ..callers import Caller as Asking
-from ..callers import caller
+from ...faces.face import Declined, Product
+from ..callers import Principal, caller
 from ..faces import ServedCore, load, named, run_tool
 from ..sessions import HEADER
 from ..shared import speaking
@@ -38,7 +37,7 @@ from .tools import COPIES, WHOLE, Ctx, encoded, hold
 from .waiting import hooked, with_progress
 
 
-def identify(state: State, face: Face) -> ServerMiddleware[Any]:
+def identify(state: State, face: Product) -> ServerMiddleware[Any]:
     """Names who sends a request as the face knows it, before anything else looks at it."""
 
     async def identified(ctx: Ctx, call_next: CallNext) -> HandlerResult:
@@ -94,7 +93,7 @@ def _answer(ctx: Ctx, told: Any, is_success: bool) -> dict[str, Any]:
 class FaceResources:
     """The addresses that a face can read."""
 
-    def __init__(self, state: State, face: Face) -> None:
+    def __init__(self, state: State, face: Product) -> None:
         self._state, self._face = state, face
 
     async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> ListResourcesResult:
@@ -125,27 +124,27 @@ class FaceResources:
         return CompleteResult(completion=Completion(values=[], total=0, has_more=False))
 
 
-async def read_face(face: Face, core: ServedCore, uri: str) -> Any:
+async def read_face(face: Product, core: ServedCore, uri: str) -> Any:
     """What the address holds for the caller; None for nothing, or nothing that it may see."""
     if face.read is None:
         return None
     try:
         return await face.read(core, uri)
-    except Refused:
+    except Declined:
         return None
 
 
 class FaceSubscriptions(SharedSubscriptions):
     """Watches a face's addresses: looked at after each change of the project's shared state."""
 
-    def __init__(self, state: State, face: Face) -> None:
+    def __init__(self, state: State, face: Product) -> None:
         super().__init__(state)
         self._face = face
 
     def follows(self, uri: str) -> bool:
         return self._face.read is not None
 
-    async def look(self, uri: str, who: Asking) -> str:
+    async def look(self, uri: str, who: Principal) -> str:
         token = caller.set(who)
         try:
             told = await read_face(self._face, ServedCore(self._state), uri)
