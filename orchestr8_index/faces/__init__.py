@@ -15,7 +15,7 @@ How to add one:
 4. Resources: `templates` lists their addresses, `read(core, address)` answers one, None for none.
    A client that subscribes is told whenever what `read` answers for it has changed.
 5. Plain HTTP: `http(core, verb, path, body)` answers (status, body) for `POST /tools/…` and
-   `GET /resources/…`; one face alone may have it (`HTTP_FACE` of `serve/faces.py`).
+   `GET /resources/…`; one face alone may have it (`HTTP_FACE` of `serve/http.py`).
 
 A tool marked `extra` is seen at `/mcp/NAME?all` alone. Schemas are what a model pays for in every
 turn: leave out of them what the tool itself checks and explains.

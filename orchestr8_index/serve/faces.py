@@ -12,8 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 from starlette.types import Scope, Send
 
-from ..environment import FACES
-from ..errors import MethodNotFound, NoSuchAddress, RequestError
+from ..errors import MethodNotFound, RequestError
 from .callers import RIGHTS, caller
 from .calls import perform
 from .send import JSON, send_bytes, send_json
@@ -23,7 +22,6 @@ from .state import State
 if TYPE_CHECKING:
     from ..faces.face import Product, Who
 
-HTTP_FACE = "gateway"  # whose tools are addresses, too
 MOST_NAMES = 10_000
 
 
@@ -128,11 +126,10 @@ async def answer_plain(state: State, name: str, scope: Scope, body: bytes, send:
     return True
 
 
-async def answer_http(state: State, scope: Scope, body: bytes, send: Send) -> None:
-    """`POST /tools/…` and `GET /resources/…`. Raises NoSuchAddress where no face has them."""
-    face = load(HTTP_FACE) if HTTP_FACE in FACES else None
-    if face is None or face.http is None:
-        raise NoSuchAddress("There is nothing at this address.")
+async def answer_http(state: State, name: str, scope: Scope, body: bytes, send: Send) -> None:
+    """`POST /tools/…` and `GET /resources/…`, of the face that has them."""
+    face = load(name)
+    assert face.http is not None
     with named(face):
         status, told = await face.http(ServedCore(state), scope["method"], scope["path"], body)
     await send_json(send, status, told)
