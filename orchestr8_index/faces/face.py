@@ -63,7 +63,7 @@ class Tool(Struct, frozen=True):
         return {**told, "annotations": {"readOnlyHint": True}} if self.reads else told
 
 
-class Face(Struct, frozen=True):
+class Product(Struct, frozen=True):
     """One product's tools. `by_session`: agents without a name of their own are told apart by
     their MCP session. `open_right` is what a caller without a key may at most."""
 
@@ -77,7 +77,7 @@ class Face(Struct, frozen=True):
     open_right: Literal["read", "report", "admin"] = "admin"
 
 
-class Refused(Exception):
+class Declined(Exception):
     """A tool refuses, with this body."""
 
     def __init__(self, body: Answer) -> None:

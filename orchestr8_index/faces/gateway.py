@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ..errors import Busy, Forbidden, InvalidParams, MethodNotFound, RequestError, StaleToken
-from .face import Answer, Core, Face, Refused, Tool
+from .face import Answer, Core, Declined, Product, Tool
 from .task_files import claim_file, file_edit, file_read, file_write, refused, release_file
 from .task_state import (
     ADDRESSES,
@@ -26,7 +26,7 @@ async def http(core: Core, verb: str, path: str, body: bytes) -> tuple[int, Answ
             return 200, await _post(core, path.removeprefix("/tools/"), body)
         if verb == "GET" and path.startswith("/resources/"):
             return await _get(core, path.removeprefix("/resources/"))
-    except Refused as refusal:
+    except Declined as refusal:
         return _detail(dict(refusal.body))
     except RequestError as error:
         return _detail(failed(error))
@@ -75,7 +75,7 @@ _LIST = (
     Tool("file_read", "Read a file of a task.", FILE, ("task_id", "path"), file_read, True),
     Tool(
         "file_write",
-        "Write a file of a task, whole. Refused while another agent claims it, or with if_revision"
+        "Write a file of a task, whole. Declined while another agent claims it, or with if_revision"
         " when it changed since.",
         {**FILE, "content": TEXT, "if_revision": TEXT, "token": TOKEN},
         ("task_id", "path", "content"),
@@ -130,7 +130,7 @@ _LIST = (
 _TOOLS = {tool.name: tool for tool in _LIST}
 _TOOLS["join_collab"] = _TOOLS["join_collaboration"]
 
-FACE = Face(
+FACE = Product(
     tools=_LIST,
     instructions="Files of tasks that several agents work on: claim, then write.",
     failed=failed,

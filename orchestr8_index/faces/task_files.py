@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .face import Answer, Arguments, Core, Refused
+from .face import Answer, Arguments, Core, Declined
 from .workspace import BAD_TASK, TASK, FileText, Refusal, Workspace
 
 CLAIM_SECONDS, SHORTEST, LONGEST = 60, 5, 86_400
@@ -28,9 +28,9 @@ class Claim(NamedTuple):
 _claims: OrderedDict[tuple[str, str, str], Claim] = OrderedDict()
 
 
-def refused(status: int, sentence: str, **more: Any) -> Refused:
+def refused(status: int, sentence: str, **more: Any) -> Declined:
     """A refusal with its status in HTTP."""
-    return Refused({"success": False, "error": sentence, **more, "status": status})
+    return Declined({"success": False, "error": sentence, **more, "status": status})
 
 
 @lru_cache(8)
@@ -43,7 +43,7 @@ def open_workspace(folder: str) -> Workspace:
 
 
 def text_of(given: Arguments, name: str) -> str:
-    """An argument that must be text. Raises Refused."""
+    """An argument that must be text. Raises Declined."""
     value = given.get(name)
     if not isinstance(value, str):
         raise refused(422, f"{name} must be given, as text.")
@@ -55,7 +55,7 @@ def optional(given: Arguments, name: str) -> str | None:
 
 
 def task_of(given: Arguments) -> str:
-    """The task that is named. Raises Refused."""
+    """The task that is named. Raises Declined."""
     task = text_of(given, "task_id")
     if not TASK.fullmatch(task):
         raise refused(422, BAD_TASK)
@@ -74,7 +74,7 @@ class Place(NamedTuple):
         return self.workspace.path(self.task, self.path)
 
     async def do(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        """In a thread, as it may wait for the disk. Raises Refused."""
+        """In a thread, as it may wait for the disk. Raises Declined."""
         try:
             return await asyncio.to_thread(work, self.task, self.path, *arguments)
         except Refusal as refusal:
