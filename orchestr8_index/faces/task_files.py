@@ -128,7 +128,7 @@ async def file_edit(core: Core, given: Arguments) -> Answer:
 async def claim_file(core: Core, given: Arguments) -> Answer:
     """Lock the file for `timeout_sec` seconds; with the token, for so long from now."""
     place, seconds = place_of(core, given), given.get("timeout_sec", CLAIM_SECONDS)
-    if not isinstance(seconds, int) or not 1 <= seconds <= LONGEST:
+    if type(seconds) is not int or not 1 <= seconds <= LONGEST:
         raise refused(422, f"timeout_sec must be a whole number from 1 to {LONGEST}.")
     seconds, token = max(SHORTEST, seconds), optional(given, "token")
     ask: Arguments = {"action": "acquire", "resources": [place.resource], "ttl_s": seconds}

@@ -82,12 +82,12 @@ async def tool(client: Client, name: str, /, **given: Any) -> Told:
     return body
 
 
-def in_town(folder: Path, index: Index, name: str, work: Work, **door: str) -> Any:
+def in_town(folder: Path, index: Index, name: str, work: Work, workspace: str = "") -> Any:
     """What `work` returns, with a face over an empty shared state."""
 
     async def running() -> Any:
         settings = settings_of(folder / "data", fixture_root(), watch=False)
-        settings = replace(settings, door=Door(**door))
+        settings = replace(settings, door=Door(workspace=workspace))
         state = state_of(settings, index)
         state.shared = SharedKeeper(settings, state.events, state.ending)
         here = Town(state, name)

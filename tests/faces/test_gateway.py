@@ -100,7 +100,7 @@ def test_a_write_after_the_lease_is_refused(run: Run) -> None:
     async def work(here: Town) -> None:
         token = (await post(here, ADA, "claim_file", **FILE, timeout_sec=5))[1]["token"]
         shared = await here.state.shared.state()  # type: ignore[union-attr]
-        shared.clock.offset += 6000
+        shared.clock.base += 6000
         assert (await post(here, ADA, "file_write", **FILE, content="late", token=token))[0] == 409
         assert (await post(here, ADA, "file_write", **FILE, content="late"))[0] == 409
         assert (await post(here, ADA, "file_read", **FILE))[1]["content"] == "one\n"
@@ -199,6 +199,7 @@ def test_a_key_that_may_only_read_changes_nothing(run: Run) -> None:
     run(work)
 
 
+@pytest.mark.filterwarnings("ignore:resources.subscribe is removed")
 def test_resources_of_mcp_are_the_same_and_subscribers_hear(run: Run) -> None:
     async def work(here: Town) -> None:
         heard: list[str] = []
