@@ -175,7 +175,7 @@ class MCPGatewayClient:
         except (NoAnswer, msgspec.DecodeError) as error:
             raise MCPGatewayError(f"The gateway does not answer: {error}") from None
         if response.status != 200:
-            raise MCPGatewayError(str(told.get("detail", told)), response.status, told)
+            raise MCPGatewayError(str(told.pop("detail", told)), status=response.status, **told)
         return told
 
     # --- on plain files ----------------------------------------------------------------------
@@ -183,12 +183,12 @@ class MCPGatewayClient:
     async def _plain(self, path: str, work: Callable[[Path], T]) -> T:
         file = (self.folder / path).resolve()
         if not file.is_relative_to(self.folder):
-            raise MCPGatewayError(f"{path} lies outside of {self.folder}.", 422)
+            raise MCPGatewayError(f"{path} lies outside of {self.folder}.", status=422)
         try:
             return await asyncio.to_thread(work, file)
         except (OSError, UnicodeError) as error:
             status = 404 if isinstance(error, FileNotFoundError) else 422
-            raise MCPGatewayError(f"{path}: {error}", status) from None
+            raise MCPGatewayError(f"{path}: {error}", status=status) from None
 
 
 def _write(file: Path, content: str) -> Answer:
@@ -202,7 +202,7 @@ def _write(file: Path, content: str) -> Answer:
 def _edit(file: Path, old: str, new: str) -> Answer:
     before = file.read_text("utf-8")
     if not old or before.count(old) != 1:
-        raise MCPGatewayError(f"{file.name} has old_content {before.count(old)} times.", 422)
+        raise MCPGatewayError(f"{file.name} has old_content {before.count(old)} times.", status=422)
     after = before.replace(old, new)
     lines = before.splitlines(True), after.splitlines(True)
     return {**_write(file, after), "diff": "".join(difflib.unified_diff(*lines))}
