@@ -141,7 +141,7 @@ class SnapshotShared(Params, frozen=True):
     prefix: Prefix = ""
 
 
-class Kept(Struct, frozen=True, forbid_unknown_fields=True):
+class SavedValue(Struct, frozen=True, forbid_unknown_fields=True):
     """One value of a snapshot."""
 
     key: Key
@@ -152,7 +152,7 @@ class Kept(Struct, frozen=True, forbid_unknown_fields=True):
 class RestoreShared(Params, frozen=True):
     """Every key below `prefix` is afterwards as in `items`, or gone."""
 
-    items: list[Kept]
+    items: list[SavedValue]
     prefix: Prefix = ""
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..environment import environment, read_place
 from ..errors import BadSetting, StartFailed
 from .relay import Relay
-from .server import Server
+from .server import ServerConnection
 
 NAMES = ("--root", "--port", "--data-dir", "--face", "--agent")
 FACES = {"coordinate", "all"}  # beside the usual one
@@ -36,7 +36,7 @@ def bridge(arguments: list[str]) -> int | None:
     os.umask(0o077)
     key = environment().get("MCP_API_KEY", "").strip()
     face, agent = ["", *options["--face"]][-1], ["", *options["--agent"]][-1]
-    return run(Server(place, options["--root"], key, face, agent))
+    return run(ServerConnection(place, options["--root"], key, face, agent))
 
 
 def read_options(arguments: list[str]) -> Options | None:
@@ -58,7 +58,7 @@ def _is_name(text: str) -> bool:
     return len(text) <= 100 and text.isascii() and all(c.isalnum() or c in SIGNS for c in text)
 
 
-def run(server: Server) -> int:
+def run(server: ServerConnection) -> int:
     """Until the host closes stdin, or ends this process."""
     relay = Relay(server, Output().write)
     signal.signal(signal.SIGTERM, _leave)
@@ -68,7 +68,7 @@ def run(server: Server) -> int:
             if line.strip():
                 relay.take(line.strip())
         relay.finish()
-    except Gone:
+    except Terminated:
         relay.end()
         return 0
     except KeyboardInterrupt:
@@ -77,15 +77,15 @@ def run(server: Server) -> int:
     return 0
 
 
-class Gone(BaseException):
+class Terminated(BaseException):
     """SIGTERM: for nobody but `run`."""
 
 
 def _leave(number: int, frame: object) -> None:
-    raise Gone
+    raise Terminated
 
 
-def _warm(server: Server) -> None:
+def _warm(server: ServerConnection) -> None:
     """Start the server before the first message; the first request tells what hinders it."""
     try:
         server.renew()

@@ -115,7 +115,7 @@ def _read(
     past = Past()
     if request.unless:
         past = read_past(generations, generations.newest(), words, request.limits)
-    with Reading(made / NOTE, found, say) as reading:
+    with BuildProgress(made / NOTE, found, say) as reading:
         catalogue = read_catalogue(found, reading, words, past, set(request.named), made)
     (made / NOTE).unlink()
     return catalogue
@@ -153,7 +153,7 @@ def _write(
     return manifest, Files(tuple(catalogue.reports), tuple(catalogue.findings))
 
 
-class Reading:
+class BuildProgress:
     """Notes each file before it is opened or counted, and says at times how far the build is."""
 
     def __init__(self, note: Path, found: Scan, say: Callable[[BuildLine], None]) -> None:
@@ -173,7 +173,7 @@ class Reading:
             self._said, self._done = now, number
             self._say(BuildLine(done=number, total=len(self._found.sources)))
 
-    def __enter__(self) -> Reading:
+    def __enter__(self) -> BuildProgress:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..store import backup
 from ..store.database import connect, transaction
 from ..store.schema import migrate
-from ..store.store import Layout
+from ..store.store import Schema
 from . import statements as sql
 from .search import index_message
 from .statements import KEYS, MIGRATIONS, NAME
@@ -93,7 +93,7 @@ def index_messages(connection: sqlite3.Connection) -> None:
             index_message(connection, number, key, value)
 
 
-def layout(sync: str = "full") -> Layout:
+def layout(sync: str = "full") -> Schema:
     """`sync` full: acknowledged is on the disk; fast: it survives the process, not a power cut."""
     cure = "Raise MCP_COORDINATE_HARD_MB, or remove values with `orchestr8-index shared clear`."
-    return Layout(NAME, MIGRATIONS, mend, cure, synchronous="FULL" if sync == "full" else "NORMAL")
+    return Schema(NAME, MIGRATIONS, mend, cure, synchronous="FULL" if sync == "full" else "NORMAL")

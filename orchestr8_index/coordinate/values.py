@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Raw
 
 from ..errors import Conflict, InvalidParams, StoreUnavailable
-from ..sharing import Kept, Op, ReadShared, RestoreShared
+from ..sharing import Op, ReadShared, RestoreShared, SavedValue
 from . import statements as sql
 from .clock import Clock, iso
 from .journal import Change, checksum, last_revision
@@ -116,10 +116,10 @@ class Reader:
         rows = self.connection.execute(query, asked).fetchall()
         return [_past(row) for row in rows[: params.limit]], len(rows) > params.limit
 
-    def snapshot(self, project: str, prefix: str) -> tuple[list[Kept], int]:
+    def snapshot(self, project: str, prefix: str) -> tuple[list[SavedValue], int]:
         """Everything below the prefix, and the revision."""
         rows, _, rev = self.present(project, Keys(prefix=prefix), "", 1 << 40)
-        return [Kept(row["key"], row["value"], row.get("expires_in")) for row in rows], rev
+        return [SavedValue(row["key"], row["value"], row.get("expires_in")) for row in rows], rev
 
     def noted(self, project: str, key: str) -> Raw | None:
         """An item of the server's own."""

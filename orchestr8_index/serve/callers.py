@@ -16,7 +16,7 @@ CORRELATION = b"x-correlation-id"
 correlation_id: contextvars.ContextVar[str] = contextvars.ContextVar("correlation_id", default="")
 
 
-class Caller(Struct, frozen=True):
+class Principal(Struct, frozen=True):
     """`name` is the key's, or the peer's address; a right includes those before it.
 
     `agent` is what a caller without a key calls itself; `tree` the folder that it works in;
@@ -54,5 +54,5 @@ def new_ident() -> str:
     return secrets.token_hex(8)
 
 
-LOCAL = Caller()
-caller: contextvars.ContextVar[Caller] = contextvars.ContextVar("caller", default=LOCAL)
+LOCAL = Principal()
+caller: contextvars.ContextVar[Principal] = contextvars.ContextVar("caller", default=LOCAL)

@@ -28,8 +28,8 @@ from ..errors import (
     TooManyRequests,
     Unauthorized,
 )
-from .body import LARGE, MAX_LARGE, Bounded, Gone, check_announced
-from .callers import CORRELATION, Caller, caller, correlation_id, new_ident
+from .body import LARGE, MAX_LARGE, Bounded, ClientGone, check_announced
+from .callers import CORRELATION, Principal, caller, correlation_id, new_ident
 from .gate import OWN_NAME, Gate
 from .host_names import OF_BROWSERS, check_host, check_page
 from .keys import RELOAD_SECONDS
@@ -70,7 +70,7 @@ class Guard:
         headers = dict(scope["headers"])
         ident = _ident(headers.get(CORRELATION, b"").strip())
         token = correlation_id.set(ident.decode())
-        own = Account(self._gate.shares, Caller(""))
+        own = Account(self._gate.shares, Principal(""))
         response = _Response(scope, send, ident, self._gate, own)
         holding = account.set(own)
         try:
@@ -78,7 +78,7 @@ class Guard:
             await self._pass(scope, receive, response, headers)
         except RequestError as error:
             await self._refuse(scope, response, error)
-        except Gone:
+        except ClientGone:
             pass
         except asyncio.CancelledError:  # an event stream, ended by a stop of the server
             if "stream" not in scope.get("state", {}):
@@ -135,7 +135,7 @@ class Guard:
         most = self._gate.limits.max_body
         check_announced(headers, max(most, MAX_LARGE) if scope["path"] in LARGE else most)
 
-    def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
+    def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Principal:
         """Raises Unauthorized, or TooManyRequests for a peer that goes on guessing."""
         gate, peer = self._gate, (scope.get("client") or ("local",))[0]
         sent = headers.get(b"authorization")
@@ -145,7 +145,7 @@ class Guard:
             own = is_own(scope, headers) and holder.name == OWN_NAME
             return _described(replace(holder, keyed=True, own=own), scope, headers)
         if _is_open(scope) or not (gate.needs_keys or (token and gate.keys.any)):
-            described = Caller(peer, own=is_own(scope, headers), share=_share(scope, headers))
+            described = Principal(peer, own=is_own(scope, headers), share=_share(scope, headers))
             return _described(described, scope, headers)
         gate.guesses.charge(peer)
         raise Unauthorized("That key is not known." if token else "A key is needed here.")
@@ -253,7 +253,7 @@ def _share(scope: Scope, headers: dict[bytes, bytes]) -> float:
     return 1.0 if is_ours else 0.95 if scope["path"].startswith("/hooks/") else 0.9
 
 
-def _described(asking: Caller, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
+def _described(asking: Principal, scope: Scope, headers: dict[bytes, bytes]) -> Principal:
     """With the name, the folder and the project that the caller gives. Raises InvalidRequest."""
     agent, *paths = [headers.get(name, b"").strip() for name in (AGENT, TREE, PROJECT)]
     named = scope.get("state", {}).get(ADDRESSED, "")

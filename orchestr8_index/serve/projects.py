@@ -25,7 +25,7 @@ from ..errors import NoSuchProject
 from ..project import ROOTS, project_of
 from ..records import PLURAL
 from ..roots import FOUND, SHIPPED, discovered_roots, fixture_root
-from .callers import Caller
+from .callers import Principal
 from .known import MOST, Known, free_name, read_known, write_known
 from .projectstore import ProjectStore
 from .state import State
@@ -66,7 +66,7 @@ class Projects:
 
     # --- which one ---------------------------------------------------------------------------
 
-    async def of(self, asking: Caller) -> State:
+    async def of(self, asking: Principal) -> State:
         """The state that answers this caller, awake where that takes no longer than PATIENCE; else
         with the shared part of its roots, for which it may take LONGEST. Raises NoSuchProject.
         """
@@ -78,7 +78,7 @@ class Projects:
             await self.save()
         return state
 
-    def meant(self, asking: Caller) -> State:
+    def meant(self, asking: Principal) -> State:
         """By the project that it names, else by the folder that it works in. Raises NoSuchProject.
 
         Roots that were named are one project, whatever folder somebody works in.
@@ -89,7 +89,7 @@ class Projects:
             return self.at(asking.tree)
         return self.first
 
-    async def of_session(self, asking: Caller, session: str, folder: str) -> State:
+    async def of_session(self, asking: Principal, session: str, folder: str) -> State:
         """As `of`, for a host's session: the folder in which it began, wherever it goes later."""
         if asking.project or not asking.own or not os.path.isabs(folder):
             return await self.of(asking)
@@ -136,7 +136,7 @@ class Projects:
         )
         return self._state(settings)
 
-    def _named(self, name: str, asking: Caller) -> State:
+    def _named(self, name: str, asking: Principal) -> State:
         """By its name, its key, or a folder, which is believed of the user's own programs alone."""
         if os.path.isabs(name) and asking.own:
             return self.at(name)

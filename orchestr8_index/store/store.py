@@ -35,7 +35,7 @@ def _nothing_to_prune(connection: sqlite3.Connection) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Schema:
     """A database file: its name, its tables, and how it is mended and kept small.
 
     `room_cure` says what helps when it has reached its hard limit.
@@ -50,7 +50,7 @@ class Layout:
     synchronous: str = "FULL"
 
 
-LEDGER = Layout(
+LEDGER = Schema(
     NAME,
     schema.MIGRATIONS,
     backup.mend,
@@ -68,7 +68,7 @@ class Store:
     """
 
     def __init__(
-        self, data_dir: Path, soft_mb: int = 100, hard_mb: int = 500, layout: Layout = LEDGER
+        self, data_dir: Path, soft_mb: int = 100, hard_mb: int = 500, layout: Schema = LEDGER
     ) -> None:
         self._data_dir, self.layout = data_dir, layout
         self._soft, self._hard = min(soft_mb, hard_mb) * MB, hard_mb * MB

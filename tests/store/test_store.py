@@ -17,7 +17,7 @@ from orchestr8_index.errors import StoreUnavailable
 from orchestr8_index.store import ledger, notes
 from orchestr8_index.store import store as storing
 from orchestr8_index.store.database import connect, used_bytes
-from orchestr8_index.store.store import LEDGER, Layout, Store
+from orchestr8_index.store.store import LEDGER, Schema, Store
 
 from ..learn.reporting import decision
 
@@ -26,7 +26,7 @@ NOTE = ("2026", None, None, "x" * 900, "[]", 0, 1.0, "querySkills")
 
 @contextlib.asynccontextmanager
 async def opened(
-    folder: Path, soft_mb: int = 100, hard_mb: int = 500, layout: Layout = LEDGER
+    folder: Path, soft_mb: int = 100, hard_mb: int = 500, layout: Schema = LEDGER
 ) -> AsyncIterator[Store]:
     store = Store(folder, soft_mb, hard_mb, layout)
     store.open()
@@ -42,7 +42,7 @@ def run(
     work: Callable[[Store], Awaitable[Any]],
     soft_mb: int = 100,
     hard_mb: int = 500,
-    layout: Layout = LEDGER,
+    layout: Schema = LEDGER,
 ) -> Any:
     async def running() -> Any:
         async with opened(folder, soft_mb, hard_mb, layout) as store:

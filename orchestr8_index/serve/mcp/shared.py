@@ -31,8 +31,7 @@ from mcp_types import (
 )
 
 from ...errors import RequestError
-from ..callers import Caller as Asking
-from ..callers import caller
+from ..callers import Principal, caller
 from ..shared import asking, opened
 from ..state import State
 from .resources import JSON, Resources
@@ -169,7 +168,7 @@ class SharedSubscriptions(Subscriptions):
         await self._follow(params.notifications.resource_subscriptions or [])
         return await super().listen(ctx, params)
 
-    def content(self, uri: str, who: Asking) -> str:
+    def content(self, uri: str, who: Principal) -> str:
         shared = self._state.shared.ready if self._state.shared else None
         if not is_shared(uri) or shared is None:
             return super().content(uri, who)

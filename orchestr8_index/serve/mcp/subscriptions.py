@@ -32,7 +32,7 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 
-from ..callers import Caller, caller
+from ..callers import Principal, caller
 from ..events import Event, GenerationSwapped, Learnt
 from ..state import State
 from .addresses import INDEX, PATTERNS, entry_at
@@ -49,7 +49,7 @@ class Subscriber:
     """A client, and for each address that it watches what that held when last looked at."""
 
     send: Callable[[ServerEvent], Awaitable[None]]
-    who: Caller
+    who: Principal
     watched: dict[str, str] = field(default_factory=dict)
 
 
@@ -127,7 +127,7 @@ class Subscriptions:
             connection.exit_stack.callback(self._leave, subscriber)
         return subscriber
 
-    def content(self, uri: str, who: Caller) -> str:
+    def content(self, uri: str, who: Principal) -> str:
         """What an address holds now for this caller, in short; "" where there is nothing."""
         index = self._state.refresh.index
         if uri == PATTERNS:

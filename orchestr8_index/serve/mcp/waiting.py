@@ -10,8 +10,7 @@ import msgspec
 from mcp.server.context import ServerRequestContext
 
 from ...table import Method
-from ..callers import Caller as Asking
-from ..callers import caller
+from ..callers import Principal, caller
 from ..calls import perform
 from ..shared import speaking
 from ..state import State
@@ -25,7 +24,7 @@ TOOL_USE = "claudecode/toolUseId"
 PROGRESS_SECONDS = 15.0
 
 
-def hooked(state: State, ctx: Ctx, asks: Asking) -> Caller | None:
+def hooked(state: State, ctx: Ctx, asks: Principal) -> Caller | None:
     """The agent whose tool use this is, if its hook told of it."""
     meta = (ctx.params or {}).get("_meta") or {}
     use = meta.get(TOOL_USE) if isinstance(meta, dict) else None
