@@ -42,6 +42,7 @@ def is_below(path: str, tree: str) -> bool:
 
 
 def is_path(resource: str) -> bool:
+    """A resolved resource that is a file or folder, and no name."""
     return resource.startswith("/")
 
 
