@@ -21,6 +21,7 @@ BENCHMARKS = {
     "prompts": "How often a prompt gets a suggestion, and how often it is right.",
     "scale": "Cost and memory of a question as the catalogue grows.",
     "serve": "Start, memory, hits and misses of one server, through HTTP (the default).",
+    "side": "Answers a second beside a constant reply and other servers, with ratios.",
     "soak": "Memory and latency under half of the capacity for long.",
     "tokens": "Tokens that a model carries without the index and with it.",
 }
