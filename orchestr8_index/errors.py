@@ -315,11 +315,11 @@ class MCPGatewayError(OperationError):
 
     means = "The gateway refused a task's file, or did not answer."
 
-    def __init__(
-        self, sentence: str, status: int = 0, answer: dict[str, Any] | None = None
-    ) -> None:
-        super().__init__(sentence)
-        self.status, self.answer = status, answer or {}
+    status = 0
+
+    def __init__(self, sentence: str, cure: str | None = None, **answer: Any) -> None:
+        super().__init__(sentence, cure)
+        self.status, self.answer = answer.pop("status", 0), answer
 
 
 class BadSetting(OperationError):

@@ -54,7 +54,8 @@ async def _get(core: Core, path: str) -> tuple[int, Answer]:
 
 
 def _detail(body: Answer) -> tuple[int, Answer]:
-    return body.pop("status", 500), {"detail": body.pop("error"), **body}
+    status, detail = body.pop("status", 500), body.pop("error")
+    return status, {"detail": detail, **{k: v for k, v in body.items() if k != "success"}}
 
 
 def failed(error: RequestError) -> Answer:
