@@ -317,7 +317,6 @@ def read_settings(
     refuse_unwritable(*chosen)
     opened = Door(**read(Door, env, door, lambda path: str(expand(path, home, cwd))))
     _check_pair(opened)
-    usual = {} if opened.is_loopback else {"rate": TEAM_RATE}
     return Settings(
         roots=tuple(map(os.path.realpath, chosen)),
         places=chosen if origin in NAMED else (),
@@ -330,7 +329,7 @@ def read_settings(
         explicit_port=place.explicit_port,
         notify_socket=env.get("NOTIFY_SOCKET", ""),
         door=opened,
-        limits=Limits(**usual | read(Limits, env)),
+        limits=Limits(**({} if opened.is_loopback else {"rate": TEAM_RATE}) | read(Limits, env)),
         reading=ReadLimits(**read(ReadLimits, env)),
         **read(Settings, env),
         strangers=env.strangers(),  # the last: it knows what was asked for above
