@@ -18,39 +18,37 @@ def gateway_tools(client: MCPGatewayClient) -> list[Any]:
     """
     from crewai.tools import tool
 
-    def mcp_file_read(path: str) -> str:
+    names = [name for name in vars(_Tools) if name.startswith("mcp_")]
+    return [tool(name)(getattr(_Tools(client), name)) for name in names]
+
+
+class _Tools:
+    def __init__(self, client: MCPGatewayClient) -> None:
+        self._client = client
+
+    def mcp_file_read(self, path: str) -> str:
         """Read a file of the task."""
-        return _told(client.file_read(path))
+        return _told(self._client.file_read(path))
 
-    def mcp_file_write(path: str, content: str) -> str:
+    def mcp_file_write(self, path: str, content: str) -> str:
         """Write a file of the task, whole."""
-        return _told(client.file_write(path, content))
+        return _told(self._client.file_write(path, content))
 
-    def mcp_file_edit(path: str, old_content: str, new_content: str) -> str:
+    def mcp_file_edit(self, path: str, old_content: str, new_content: str) -> str:
         """Replace text that a file has exactly once. Answers the diff."""
-        return _told(client.file_edit(path, old_content, new_content), "diff")
+        return _told(self._client.file_edit(path, old_content, new_content), "diff")
 
-    def mcp_claim_file(path: str, timeout_sec: int = 60) -> str:
+    def mcp_claim_file(self, path: str, timeout_sec: int = 60) -> str:
         """Claim a file before working on it."""
-        return _told(client.claim_file(path, timeout_sec))
+        return _told(self._client.claim_file(path, timeout_sec))
 
-    def mcp_release_file(path: str) -> str:
+    def mcp_release_file(self, path: str) -> str:
         """Give the claim on a file back."""
-        return _told(client.release_file(path))
+        return _told(self._client.release_file(path))
 
-    def mcp_log_step(action: str, observation: str) -> str:
+    def mcp_log_step(self, action: str, observation: str) -> str:
         """Log a step for those who follow the task."""
-        return _told(client.log_step({"action": action, "observation": observation}))
-
-    wanted = (
-        mcp_file_read,
-        mcp_file_write,
-        mcp_file_edit,
-        mcp_claim_file,
-        mcp_release_file,
-        mcp_log_step,
-    )
-    return [tool(each.__name__)(each) for each in wanted]
+        return _told(self._client.log_step({"action": action, "observation": observation}))
 
 
 def step_logger(client: MCPGatewayClient) -> Callable[[Any], None]:
