@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .face import Answer, Arguments, Core, Declined
-from .workspace import BAD_TASK, TASK, FileText, Refusal, Workspace
+from .workspace import BAD_TASK, TASK, FileText, Workspace, WorkspaceRefusal
 
 CLAIM_SECONDS, SHORTEST, LONGEST = 60, 5, 86_400
 MOST_CLAIMS = 10_000
@@ -62,7 +62,7 @@ def task_of(given: Arguments) -> str:
     return task
 
 
-class Place(NamedTuple):
+class TaskFile(NamedTuple):
     """A task's file: its absolute path is what is locked."""
 
     workspace: Workspace
@@ -77,19 +77,19 @@ class Place(NamedTuple):
         """In a thread, as it may wait for the disk. Raises Declined."""
         try:
             return await asyncio.to_thread(work, self.task, self.path, *arguments)
-        except Refusal as refusal:
+        except WorkspaceRefusal as refusal:
             raise refused(refusal.status, str(refusal), **refusal.data) from None
         except OSError as error:
             raise refused(507, f"The file cannot be written: {error.strerror}.") from None
 
 
-def place_of(core: Core, given: Arguments) -> Place:
+def place_of(core: Core, given: Arguments) -> TaskFile:
     if not core.workspace:
         raise refused(501, NO_WORKSPACE)
-    place = Place(open_workspace(core.workspace), task_of(given), text_of(given, "path"))
+    place = TaskFile(open_workspace(core.workspace), task_of(given), text_of(given, "path"))
     try:
         _ = place.resource
-    except Refusal as refusal:
+    except WorkspaceRefusal as refusal:
         raise refused(refusal.status, str(refusal)) from None
     return place
 
@@ -150,7 +150,7 @@ async def release_file(core: Core, given: Arguments) -> Answer:
 
 
 async def _locked(
-    core: Core, place: Place, given: Arguments, work: Callable[..., Any], *arguments: Any
+    core: Core, place: TaskFile, given: Arguments, work: Callable[..., Any], *arguments: Any
 ) -> Any:
     """Work on a file under its lock: the caller's claim, renewed first, else one for the moment.
 
@@ -167,14 +167,14 @@ async def _locked(
         await core.call("lockResources", action="release", token=token)
 
 
-def _claim(core: Core, place: Place, given: Arguments) -> Claim | None:
+def _claim(core: Core, place: TaskFile, given: Arguments) -> Claim | None:
     mine = _claims.get(_name(core, place))
     if (token := optional(given, "token")) is None:
         return mine
     return mine if mine and mine.token == token else Claim(token, CLAIM_SECONDS)
 
 
-def _name(core: Core, place: Place) -> tuple[str, str, str]:
+def _name(core: Core, place: TaskFile) -> tuple[str, str, str]:
     return core.who.kind, core.who.label, place.resource
 
 
@@ -185,13 +185,13 @@ def _remember(name: tuple[str, str, str], claim: Claim) -> None:
         _claims.popitem(last=False)
 
 
-async def _note(core: Core, place: Place, action: str, revision: str) -> None:
+async def _note(core: Core, place: TaskFile, action: str, revision: str) -> None:
     """Tell those who watch the task's files."""
     value = {"path": place.path, "action": action, "revision": revision, "by": core.who.label}
     await write_key(core, place.task, "file", value)
 
 
-def _done(place: Place, **more: Any) -> Answer:
+def _done(place: TaskFile, **more: Any) -> Answer:
     return {"success": True, "task_id": place.task, "path": place.path, **more}
 
 

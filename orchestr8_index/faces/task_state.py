@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from .face import Answer, Arguments, Core, now
 from .task_files import file_read, key_of, open_workspace, refused, task_of, text_of, write_key
-from .workspace import Refusal
+from .workspace import WorkspaceRefusal
 
 JOINED_SECONDS = 3600
 MOST_STEPS = 1000
@@ -121,7 +121,7 @@ async def _files(core: Core, task: str) -> list[str] | None:
         return None
     try:
         return await asyncio.to_thread(open_workspace(core.workspace).files, task)
-    except Refusal:
+    except WorkspaceRefusal:
         return None
 
 

@@ -35,7 +35,7 @@ _FILE = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLO
 _NO_FOLDER = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK, errno.EPERM)
 
 
-class Refusal(Exception):
+class WorkspaceRefusal(Exception):
     """`status` is that of HTTP, `data` what stands beside the sentence."""
 
     def __init__(self, status: int, sentence: str, **data: Any) -> None:
@@ -51,7 +51,7 @@ class FileText(NamedTuple):
 
 
 class Workspace:
-    """Every method raises Refusal: no such task or file, changed since, too large, no such path."""
+    """Every method raises WorkspaceRefusal: no such task or file, changed since, too large, no such path."""
 
     def __init__(self, root: Path) -> None:
         self._root = os.path.realpath(root)
@@ -99,14 +99,16 @@ class Workspace:
         before = self.read(task, path)
         found = before.content.count(old) if old else 0
         if found != 1:
-            raise Refusal(422, f"{path} has old_content {found} times; it must be there once.")
+            raise WorkspaceRefusal(
+                422, f"{path} has old_content {found} times; it must be there once."
+            )
         content = before.content.replace(old, new, 1)
         return before, self.write(task, path, content, before.revision, allowed)
 
     def files(self, task: str) -> list[str]:
         """The paths of a task's files, sorted; at most MOST_LISTED."""
         if not self.has(task):
-            raise Refusal(404, f"There is no task {task}.")
+            raise WorkspaceRefusal(404, f"There is no task {task}.")
         found: list[str] = []
         folder = f"{self._root}/{task}"
         for above, folders, names in os.walk(folder):
@@ -143,7 +145,7 @@ class Workspace:
         except FileNotFoundError:
             now = ""
         if now != revision:
-            raise Refusal(409, f"{name} has changed since: read it again.", revision=now)
+            raise WorkspaceRefusal(409, f"{name} has changed since: read it again.", revision=now)
 
     def _replace(self, folder: int, name: str, content: bytes, allowed: Callable[[], None]) -> None:
         mode = _replaceable(folder, name)
@@ -170,16 +172,16 @@ class Workspace:
         *folders, name = _parts(path)
         there = self.has(task)
         if not there and not make:
-            raise Refusal(404, f"There is no task {task}.")
+            raise WorkspaceRefusal(404, f"There is no task {task}.")
         try:
             with _folder(self._root, "/".join([task, *folders]), make) as folder:
                 yield folder, name
         except FileNotFoundError:
-            raise Refusal(404, f"Task {task} has no file {path}.") from None
+            raise WorkspaceRefusal(404, f"Task {task} has no file {path}.") from None
         except OSError as error:
             if error.errno in _NO_FOLDER:
                 sentence = f"{path} leads through a link or is no plain file."
-                raise Refusal(422, sentence) from None
+                raise WorkspaceRefusal(422, sentence) from None
             raise
 
     def _sweep(self) -> None:
@@ -225,23 +227,25 @@ def _opened(folder: int, name: str) -> Iterator[int]:
 
 def _text(fd: int, size: int, name: str) -> FileText:
     if size > MOST_BYTES:
-        raise Refusal(413, f"{name} has {size:,} bytes; at most {MOST_BYTES:,} are read.")
+        raise WorkspaceRefusal(413, f"{name} has {size:,} bytes; at most {MOST_BYTES:,} are read.")
     with open(fd, "rb", closefd=False) as file:
         content = file.read(MOST_BYTES)
     try:
         return FileText(content.decode(), _revision(content))
     except UnicodeDecodeError:
-        raise Refusal(422, f"{name} is no text in UTF-8.") from None
+        raise WorkspaceRefusal(422, f"{name} is no text in UTF-8.") from None
 
 
 def _encoded(content: str) -> bytes:
     try:
         encoded = content.encode()
     except UnicodeEncodeError:
-        raise Refusal(422, "content has half of a surrogate pair: it is no text.") from None
+        raise WorkspaceRefusal(
+            422, "content has half of a surrogate pair: it is no text."
+        ) from None
     if len(encoded) > MOST_BYTES:
         sentence = f"content has {len(encoded):,} bytes; at most {MOST_BYTES:,} are written."
-        raise Refusal(413, sentence)
+        raise WorkspaceRefusal(413, sentence)
     return encoded
 
 
@@ -272,15 +276,15 @@ def _task(task: str) -> str:
         sentence = (
             "task_id must have 1 to 128 letters, digits, _ . : or -, and begin with none of . : -"
         )
-        raise Refusal(422, sentence)
+        raise WorkspaceRefusal(422, sentence)
     return task
 
 
 def _parts(path: str) -> list[str]:
-    """Raises Refusal for what is no path below a folder."""
+    """Raises WorkspaceRefusal for what is no path below a folder."""
     parts = [part for part in path.split("/") if part != "."]
     if not path or path.startswith("/") or not all(parts) or ".." in parts or not parts:
-        raise Refusal(422, f"path {path[:80]!r} must name a file below the task's folder.")
+        raise WorkspaceRefusal(422, f"path {path[:80]!r} must name a file below the task's folder.")
     if not path.isprintable() or any(len(part.encode("utf-8", "replace")) > 255 for part in parts):
-        raise Refusal(422, "path must be printable, each part at most 255 bytes.")
+        raise WorkspaceRefusal(422, "path must be printable, each part at most 255 bytes.")
     return parts

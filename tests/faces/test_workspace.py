@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr8_index.faces.workspace import MOST_BYTES, Refusal, Workspace
+from orchestr8_index.faces.workspace import MOST_BYTES, Workspace, WorkspaceRefusal
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def status_of(do: Callable[[], object]) -> int:
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(WorkspaceRefusal) as refused:
         do()
     return refused.value.status
 
@@ -112,7 +112,7 @@ class TestWriting:
         workspace = Workspace(root)
         seen = workspace.read("t", "a/f.py")
         (root / "t/a/f.py").write_text("theirs")
-        with pytest.raises(Refusal, match="changed since") as refused:
+        with pytest.raises(WorkspaceRefusal, match="changed since") as refused:
             workspace.write("t", "a/f.py", "mine", seen.revision)
         assert refused.value.status == 409
         assert refused.value.data == {"revision": workspace.read("t", "a/f.py").revision}
@@ -126,7 +126,7 @@ class TestWriting:
 
     def test_who_may_not_write_leaves_nothing(self, root: Path) -> None:
         def refuse() -> None:
-            raise Refusal(409, "held")
+            raise WorkspaceRefusal(409, "held")
 
         assert status_of(lambda: Workspace(root).write("t", "a/f.py", "x", allowed=refuse)) == 409
         assert (root / "t/a/f.py").read_text() == "one\n"
@@ -185,9 +185,9 @@ def test_no_path_leaves_the_task(path: str) -> None:
         workspace = Workspace(root)
         stop = swapping(root / "t/a", root / "other")
         try:
-            with suppress(Refusal):
+            with suppress(WorkspaceRefusal):
                 assert workspace.read("t", path).content != "secret"
-            with suppress(Refusal):
+            with suppress(WorkspaceRefusal):
                 workspace.write("t", path, "written")
         finally:
             stop()
