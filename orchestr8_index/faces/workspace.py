@@ -51,7 +51,7 @@ class FileText(NamedTuple):
 
 
 class Workspace:
-    """Every method raises WorkspaceRefusal: no such task or file, changed since, too large, no such path."""
+    """Every method raises WorkspaceRefusal: no such file, changed since, too large, no path."""
 
     def __init__(self, root: Path) -> None:
         self._root = os.path.realpath(root)
@@ -161,9 +161,9 @@ class Workspace:
                     os.fsync(fd)
                 allowed()
                 os.rename(temporary, name, src_dir_fd=beside, dst_dir_fd=folder)
-            except BaseException:
-                os.unlink(temporary, dir_fd=beside)
-                raise
+            finally:
+                with contextlib.suppress(FileNotFoundError):  # it has its name
+                    os.unlink(temporary, dir_fd=beside)
             os.fsync(folder)
 
     @contextlib.contextmanager
