@@ -14,7 +14,6 @@ from .health import health, metrics
 from .keys import RELOAD_SECONDS
 from .mcp.endpoint import McpRoutes
 from .renewal import LOOK_SECONDS, Renewal
-from .samples import memory_mb
 from .state import State
 
 STEP_SECONDS, BEAT = 1.0, 0.5
@@ -115,7 +114,8 @@ class Upkeep:
         return self._seconds
 
     def _note_series(self) -> None:
-        memory, database = memory_mb(), self._state.samples.latest.database_mb
+        memory = self._state.gate.memory.used  # measured a moment ago
+        database = self._state.samples.latest.database_mb
         for state in self._state.projects.awake():
             index = state.refresh.index
             for series in state.series.values():

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 
 from starlette.types import Message, Receive
 
+from ..environment import ADDRESSES
 from ..errors import BodyTooLarge, EncodingRefused, Overloaded
 from .shares import Account
 
-LARGE = frozenset({"/shared", "/mcp/coordinate", "/mcp/all"})  # where values are written
+LARGE = frozenset({"/shared", *(f"/mcp/{face}" for face in ADDRESSES)})  # where values are written
 MAX_LARGE, MOST_LARGE = 12_000_000, 2
 
 

@@ -24,7 +24,8 @@ class Principal(Struct, frozen=True):
     `project` the one that it names. `own`: a program of this very user, who is believed what
     folders there are. `share`: how much of a bound its kind may take; the hooks and the command
     line come through a little longer than all others. `ident`: the key's id, which no later key of
-    that name has; "" without one, and for the command line of this user.
+    that name has; "" without one, and for the command line of this user. `client` is what its
+    program calls itself in MCP.
     """
 
     name: str = "local"
@@ -36,6 +37,12 @@ class Principal(Struct, frozen=True):
     project: str = ""
     own: bool = False
     ident: str = ""
+    client: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What it has in common with others of its sort."""
+        return self.name if self.keyed else self.client or self.agent or "local"
 
     @property
     def label(self) -> str:

@@ -11,19 +11,17 @@ import errno
 import functools
 import logging
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import AsyncIterator, Iterable
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 from ..catalog.generations import Refresh
-from ..catalog.walk import IGNORED, NAMES, is_markdown
+from ..catalog.walk import IGNORED, NAMES, is_markdown, is_meant
 from ..errors import OperationError
+from .inotify import Matters
 
-if TYPE_CHECKING:
-    from watchfiles import Change
-
-QUIET_MS = 20  # without a change; builds take longer, and what changes meanwhile is the next
-GATHER_MS = 800  # at most, of files that never rest
+QUIET = 0.02  # seconds without a change; builds take longer, what changes meanwhile is the next
+GATHER = 0.8  # seconds at most, of files that never rest
 READY_SECONDS = 60.0  # for which a child is kept ready after a change: the next one is near
 CHECK_SECONDS, AGAIN_SECONDS = 3600.0, 60.0
 GATHER_ROOTS = 0.05  # seconds, of projects that are asked for together
@@ -129,24 +127,14 @@ class FileWatch:
                 await asyncio.sleep(self._again_seconds)
 
     async def _watch(self, end: asyncio.Event) -> None:
-        from watchfiles import awatch
-
         roots = [root for root in self._identities() if os.path.isdir(root)]
         if not roots:  # one that is gone would end the watch of all; `look` sees it come back
             raise FileNotFoundError(errno.ENOENT, "the folders are not there")
         matters = functools.partial(may_matter, roots=tuple(roots))
         calm = asyncio.get_running_loop().call_later(CALM_SECONDS, self._calm)
         try:
-            async for changes in awatch(
-                *roots,
-                watch_filter=matters,
-                debounce=GATHER_MS,
-                step=QUIET_MS,
-                stop_event=end,
-                ignore_permission_denied=True,
-            ):
+            async for paths in changes(roots, end, matters):
                 self._postpone()
-                paths = {path for _, path in changes}
                 for root in paths.intersection(roots):
                     self._seen[root] = None  # removed, and perhaps made again since
                 await self._check_those(paths)
@@ -223,8 +211,35 @@ def _identity(root: str) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
-def may_matter(change: Change, path: str, roots: tuple[str, ...] = ()) -> bool:
-    """Whether a changed path can change the index: markdown, a manifest, the registry, a folder.
+def changes(roots: Iterable[str], end: asyncio.Event, matters: Matters) -> AsyncIterator[set[str]]:
+    """Changed paths below some folders, gathered, until `end`. Raises OSError, or what is its."""
+    if sys.platform == "linux":
+        from . import inotify
+
+        return inotify.changes(roots, end, matters, QUIET, GATHER)
+    return _looked_at(roots, end, matters)
+
+
+async def _looked_at(
+    roots: Iterable[str], end: asyncio.Event, matters: Matters
+) -> AsyncIterator[set[str]]:
+    """Where the system tells it otherwise: a thread that looks every moment."""
+    from watchfiles import Change, awatch
+
+    async for found in awatch(
+        *roots,
+        watch_filter=lambda change, path: matters(path, change is Change.deleted),
+        debounce=int(GATHER * 1000),
+        step=int(QUIET * 1000),
+        stop_event=end,
+        ignore_permission_denied=True,
+    ):
+        yield {path for _, path in found}
+
+
+def may_matter(path: str, is_folder: bool, roots: tuple[str, ...] = ()) -> bool:
+    """Whether a changed path can change the index: markdown, a manifest, the registry, a folder,
+    or what is gone and may have been one.
 
     What is ignored is ignored below a root: a root itself may lie in such a folder.
     """
@@ -236,6 +251,11 @@ def may_matter(change: Change, path: str, roots: tuple[str, ...] = ()) -> bool:
         return False
     name = parts[-1]
     is_text = is_markdown(name) or name.endswith((".toml", "openai.yaml"))
-    if is_text or name in (*NAMES, REGISTRY) or "." not in name.lstrip("."):
+    if (
+        is_text
+        or is_meant("/".join(parts), name)
+        or name in (*NAMES, REGISTRY)
+        or "." not in name.lstrip(".")
+    ):
         return True
-    return change.name == "deleted" or os.path.isdir(path)  # a folder `foo-1.2.0`, or one that was
+    return is_folder or os.path.isdir(path)  # a folder `foo-1.2.0`

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..environment import FACES as PRODUCTS
 from ..errors import NoSuchAddress, Orchestr8Error, RequestError, VerbRefused
 from ..places import DEFAULT_HOST
 from ..queries import HostName
@@ -34,6 +35,9 @@ Answer = Callable[[State, Scope, Receive, Send], Awaitable[None]]
 GET, POST, MCP = ["GET", "HEAD"], ["POST"], ["GET", "POST", "DELETE"]
 
 
+HTTP_FACE = "gateway"  # whose tools are addresses, too
+OF_FACE = {"/tools/{name}": POST, "/resources/{path:path}": GET}
+INDEXED = ("index", "all")  # faces that need an index
 BELOW = "/p/"  # and a project's name: every address is there for it, too
 
 
@@ -89,7 +93,12 @@ def make_web(state: State) -> Quick:
         Route("/shared", Endpoint(state, answer_shared, wakes=False), methods=POST),
         Route("/hooks/claude", Endpoint(state, answer_hook, wakes=False), methods=POST),
         *(
-            Route(path, Endpoint(state, mcp.answer, face != "coordinate"), methods=MCP)
+            Route(path, Endpoint(state, answer_face, wakes=False), methods=verbs)
+            for path, verbs in OF_FACE.items()
+            if HTTP_FACE in PRODUCTS
+        ),
+        *(
+            Route(path, Endpoint(state, mcp.answer, face in INDEXED), methods=MCP)
             for path, face in FACES.items()
         ),
     ]
@@ -122,6 +131,13 @@ async def _answer_calls(
     told["quiet"] = all(map(is_quiet, reply.methods.split(",")))
     told["asked"] = asked.get() if reply.status == 200 else None
     await send_bytes(send, reply.status, reply.body, JSON, *reply.headers)
+
+
+async def answer_face(state: State, scope: Scope, receive: Receive, send: Send) -> None:
+    """Another product's addresses; its code is loaded when one is first asked for."""
+    from .faces import answer_http
+
+    await answer_http(state, HTTP_FACE, scope, await read_body(receive), send)
 
 
 async def answer_page(state: State, scope: Scope, receive: Receive, send: Send) -> None:

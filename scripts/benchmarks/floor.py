@@ -52,8 +52,11 @@ class Floor(AbstractContextManager["Floor"]):
 
 
 if __name__ == "__main__":
+    import socket
+
     import uvicorn
 
     application = raw if sys.argv[1] == "raw" else with_starlette()
     quiet = {"log_config": None, "access_log": False, "lifespan": "off", "ws": "none"}
-    uvicorn.run(application, fd=int(sys.argv[2]), loop="uvloop", http="httptools", **quiet)
+    config = uvicorn.Config(application, loop="uvloop", http="httptools", **quiet)
+    uvicorn.Server(config).run([socket.socket(fileno=int(sys.argv[2]))])

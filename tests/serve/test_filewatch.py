@@ -12,6 +12,7 @@ import pytest
 from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.catalog.worker import Builder
 from orchestr8_index.config import read_settings
+from orchestr8_index.serve import filewatch
 from orchestr8_index.serve.filewatch import FileWatch, may_matter
 
 from ..trees import write_tree
@@ -55,17 +56,22 @@ def tree(tmp_path: Path) -> Path:
     return write_tree(tmp_path / "tree", OLD)
 
 
-def test_a_saved_file_is_indexed_and_a_deleted_one_goes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("changes", [filewatch.changes, filewatch._looked_at])
+def test_a_saved_file_is_indexed_and_a_deleted_one_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: object
+) -> None:
+    """With what this system offers, and with what all do."""
+    monkeypatch.setattr(filewatch, "changes", changes)
     assert asyncio.run(change(tree(tmp_path), tmp_path / "data")) == {"a:new"}
 
 
 def test_the_clock_finds_what_watching_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*roots: str, **options: object) -> None:
+    def refuse(*given: object) -> None:
         raise OSError("no watches left")
 
-    monkeypatch.setattr("watchfiles.awatch", refuse)
+    monkeypatch.setattr("orchestr8_index.serve.filewatch.changes", refuse)
     assert asyncio.run(change(tree(tmp_path), tmp_path / "data", 0.01)) == {"a:new"}
 
 
@@ -139,26 +145,25 @@ async def replaced(root: Path, data: Path, replace: Callable[[Path], None]) -> N
         ("/r/.claude-plugin/plugin.json", True),
         ("/r/.claude/agent-registry.yml", True),
         ("/r/agents", True),
+        ("/r/.cursor/rules/x.mdc", True),
+        ("/r/prompts/x.yaml", True),
+        ("/r/x.yaml", False),
         ("/r/.git/HEAD.md", False),
         ("/r/node_modules/a/README.md", False),
         ("/r/src/main.py", False),
     ],
 )
 def test_only_what_can_change_the_index_matters(path: str, matters: bool) -> None:
-    from watchfiles import Change
-
-    assert may_matter(Change.modified, path) is matters
+    assert may_matter(path, is_folder=False) is matters
 
 
 def test_a_folder_matters_whatever_its_name(tmp_path: Path) -> None:
     """`mv foo-1.2.0 plugins/` is told of the folder alone, and so is its removal."""
-    from watchfiles import Change
-
     folder = tmp_path / "foo-1.2.0"
     folder.mkdir()
-    assert may_matter(Change.added, str(folder))
+    assert may_matter(str(folder), is_folder=False)
     folder.rmdir()
-    assert may_matter(Change.deleted, str(folder))
+    assert may_matter(str(folder), is_folder=True)
 
 
 def test_a_child_waits_for_the_next_change_for_a_while(
