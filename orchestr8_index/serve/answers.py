@@ -10,7 +10,7 @@ from .cache import AnswerCache, Key
 from .state import State
 
 
-class Asked:
+class AskedQuestion:
     """A checked question: what it is in the cache, in the query log, and for renewal."""
 
     __slots__ = ("digest", "method", "params")
@@ -21,11 +21,11 @@ class Asked:
         self.digest = hashlib.blake2b(params, digest_size=16).digest()  # params may be long
 
 
-asked: contextvars.ContextVar[Asked | None] = contextvars.ContextVar("asked", default=None)
+asked: contextvars.ContextVar[AskedQuestion | None] = contextvars.ContextVar("asked", default=None)
 """The question of this request, where its answer may be kept."""
 
 
-def answer_key(state: State, question: Asked, asker: str) -> Key:
+def answer_key(state: State, question: AskedQuestion, asker: str) -> Key:
     """All that decides an answer: method and params (its host among them), what this asker alone
     knows, the generation, and what was learnt; the project is the cache's owner.
 
@@ -42,10 +42,13 @@ def _view(state: State, asker: str) -> str:
 
 
 def cache_of(state: State, method: Method) -> AnswerCache:
+    """Where the project's answers of that method are kept."""
     return state.query_cache if method.cache == "query" else state.pattern_cache
 
 
-def note_answer(state: State, question: Asked, answer: bytes, spent: float, is_hit: bool) -> None:
+def note_answer(
+    state: State, question: AskedQuestion, answer: bytes, spent: float, is_hit: bool
+) -> None:
     """For renewal and the query log; `spent` are milliseconds."""
     asks = question.method.name, question.params
     state.recent.note(*asks)

@@ -20,7 +20,7 @@ from ..fit import fit_json
 from ..methods import METHODS
 from ..table import Method
 from ..validate import read_params
-from .answers import Asked, answer_key, asked, cache_of, note_answer
+from .answers import AskedQuestion, answer_key, asked, cache_of, note_answer
 from .cache import Key
 from .callers import caller, correlation_id
 from .events import Learnt
@@ -139,7 +139,7 @@ def _encoded(method: Method, result: Any) -> bytes:
 
 
 async def _cached(state: State, method: Method, params: Any) -> bytes:
-    question = Asked(method, msgspec.json.encode(params))
+    question = AskedQuestion(method, msgspec.json.encode(params))
     key = answer_key(state, question, caller.get().ident)
     started, kept = time.perf_counter(), cache_of(state, method).get(key)
     answer = await _compute(state, method, params, key) if kept is None else kept
@@ -157,7 +157,7 @@ async def renew(state: State, name: str, raw: bytes) -> bool:
     """
     method = _method(name)
     params = read_params(method.params, raw)
-    key = answer_key(state, Asked(method, raw), "")
+    key = answer_key(state, AskedQuestion(method, raw), "")
     cache = cache_of(state, method)
     if key in cache:
         return False

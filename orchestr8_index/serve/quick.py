@@ -16,7 +16,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import RequestError
-from .answers import Asked, answer_key, cache_of, note_answer
+from .answers import AskedQuestion, answer_key, cache_of, note_answer
 from .callers import CORRELATION, Principal, new_ident
 from .guard import Guard
 from .send import JSON
@@ -38,7 +38,7 @@ class Quick:
 
     def __init__(self, app: ASGIApp, guard: Guard, state: State) -> None:
         self.app, self._guard, self._gate = app, guard, state.gate
-        self._state, self._bodies = state, dict[Body | None, Asked]()
+        self._state, self._bodies = state, dict[Body | None, AskedQuestion]()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asking = self._guard.remembered(scope) if scope["type"] == "http" else None
@@ -59,13 +59,13 @@ class Quick:
         if body is not None and (answered := scope["state"].get("asked")):
             self._keep(body, answered)
 
-    def _keep(self, body: Body, question: Asked) -> None:
+    def _keep(self, body: Body, question: AskedQuestion) -> None:
         if len(self._bodies) >= MOST_BODIES:
             del self._bodies[next(iter(self._bodies))]
         self._bodies[body] = question
 
     def _answer(
-        self, question: Asked, asking: Principal, account: Account, started: float
+        self, question: AskedQuestion, asking: Principal, account: Account, started: float
     ) -> bytes | None:
         """The result from the cache, charged and counted; None for what goes the ordinary way."""
         gate, projects, method = self._gate, self._state.projects, question.method

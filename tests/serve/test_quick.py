@@ -147,12 +147,15 @@ def test_a_body_in_two_parts_is_waited_for_by_the_guard(
     body = BODY % 1
     head = POST + b"Content-Length: %d\r\n\r\n" % len(body)
     with served(state) as port:
+        line = Line(port)
         for _ in range(3):
-            Line(port).send(head + body).read_one()
-        before, line = quick(), Line(port).send(head + body[:20])
+            line.send(head + body).read_one()
+        before = quick()
+        line.send(head + body[:20])
         while not state.gate.shares.running.taken:
             pass
         assert b'"result"' in line.send(body[20:]).read_one()
+        line.close()
     assert quick() == before
 
 
