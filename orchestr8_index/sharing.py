@@ -159,7 +159,7 @@ class RestoreShared(Params, frozen=True):
 def value_text(raw: Raw, field: str) -> str:
     """The JSON text of a value. Raises InvalidParams for what is too long or no JSON."""
     data = bytes(raw)
-    if len(data) > MAX_VALUE:
+    if len(data) > MAX_VALUE and not _is_text(data):
         raise InvalidParams({field: f"has {len(data):,} bytes; the most is {MAX_VALUE:,}"})
     try:
         msgspec.json.decode(data, type=Raw)  # looks at all of it, and builds nothing
@@ -169,6 +169,14 @@ def value_text(raw: Raw, field: str) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         why = "is no JSON value (NaN, infinity and lone surrogates are none)"
         raise InvalidParams({field: why}) from None
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether it is a string that is not too long by itself: JSON puts signs before some of it."""
+    try:
+        return len(msgspec.json.decode(data, type=str).encode()) <= MAX_VALUE
+    except (msgspec.DecodeError, UnicodeError):
+        return False
 
 
 def text_of(anything: Any, field: str) -> Raw:

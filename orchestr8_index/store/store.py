@@ -15,10 +15,10 @@ from ..private import make_folder
 from . import backup, notes, schema
 from .database import CACHE_KB, NAME, connect, connect_to_read, size_bytes, transaction, used_bytes
 from .lease import Lease
-from .writer import Job, Work, Writer
+from .writer import Job, Work, Writer, nobody
 
 MB = 1_000_000
-SIZE_EVERY, NOTES_EVERY = 64, 1024
+SIZE_EVERY = 64
 PRUNED_TO = 0.75  # of the soft limit
 UNCOUNTED = "What came was stored, but not counted: a restart counts it."
 CURES = {
@@ -76,7 +76,7 @@ class Store:
         self._soft, self._hard = min(soft_mb, hard_mb) * MB, hard_mb * MB
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: Writer | None = None
-        self._admitted = self._noted = self._used = 0
+        self._admitted = self._used = 0
         self._pruning = False
         self.trouble = self.rescued = ""
         self._was_lost = False
@@ -101,7 +101,7 @@ class Store:
         self.reader = connect(path)
         self._lease = Lease(path, writing)
         backup.remove_leftovers(self._data_dir)
-        self._writer = Writer(writing, self._resolve, self.layout.write_log, self._lease)
+        self._writer = Writer(writing, self._resolve, self._lease)
 
     def _connect(self, path: Path) -> sqlite3.Connection:
         """The writer's connection, with all tables as they must be."""
@@ -174,12 +174,12 @@ class Store:
         self._writer.submit(Job(work, done))
         return future
 
-    def note_query(self, row: Sequence[Any]) -> None:
-        if self._writer is not None:
-            self._writer.note(row)
-            self._noted += 1
-            if self._noted % NOTES_EVERY == 0:
-                self._look_at_size()
+    def note_queries(self, rows: Sequence[Any]) -> None:
+        """Rows of the query log, for which nobody waits: where they cannot be written, an outcome's
+        error says that the store is ill."""
+        if self._writer is not None and rows:
+            self._writer.submit(Job(lambda on: self.layout.write_log(on, rows), nobody))
+            self._look_at_size()
 
     def _resolve(self, finished: Finished) -> None:
         assert self._loop
@@ -188,7 +188,7 @@ class Store:
 
     def _hand_over(self, finished: Finished) -> None:
         assert self._loop
-        failed = [error for _, _, error in finished if error]
+        failed = [error for job, _, error in finished if error and job.done is not nobody]
         self.trouble = _trouble(failed[-1]) if failed else ""
         rest = iter(finished)
         try:

@@ -345,7 +345,16 @@ def test_bad_input_is_named_by_its_field(raw: bytes, field: str) -> None:
     assert field in refused.value.problems
 
 
-@pytest.mark.parametrize("value", [b"NaN", b'"\xed\xa0\x80"', b"{", b'"' + b"x" * MAX_VALUE + b'"'])
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"NaN",
+        b'"\xed\xa0\x80"',
+        b"{",
+        b'"' + b"x" * (MAX_VALUE + 1) + b'"',
+        b"[" + b" " * MAX_VALUE + b"]",
+    ],
+)
 def test_what_is_no_value_is_refused(tmp_path: Path, value: bytes) -> None:
     async def work(state: Coordination) -> None:
         with pytest.raises(InvalidParams) as refused:
