@@ -14,11 +14,14 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from ..catalog.generations import Refresh
 from ..catalog.walk import IGNORED, NAMES, is_markdown, is_meant
 from ..errors import OperationError
-from .inotify import Matters
+
+if TYPE_CHECKING:
+    from .inotify import Matters, Mounts
 
 QUIET = 0.02  # seconds without a change; builds take longer, what changes meanwhile is the next
 GATHER = 0.8  # seconds at most, of files that never rest
@@ -32,7 +35,7 @@ WATCH_CURE = (
 )
 REGISTRY = "agent-registry.yml"
 LOOKS = 3  # at a root that was replaced: its new watch stands after the first
-Identity = tuple[int, int]
+Identity = tuple[int, int, tuple[str, ...]]
 log = logging.getLogger("orchestr8.fresh")
 
 
@@ -59,6 +62,7 @@ class FileWatch:
         self._seen: dict[str, Identity | None] = {}
         self._doubtful: dict[str, int] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._mounts: Mounts | None = None
 
     def begin(self) -> None:
         self._tasks = [asyncio.create_task(self._wait_for_changes(self._watching))]
@@ -101,8 +105,23 @@ class FileWatch:
             self._doubtful = {root: n - 1 for root, n in self._doubtful.items() if n > 1}
 
     def _identities(self) -> dict[str, Identity | None]:
-        roots = dict.fromkeys(r for each in self._refreshes for r in each.settings.roots)
-        return {root: _identity(root) for root in roots}
+        """By the names of the roots: a link among them that leads elsewhere is another folder."""
+        settings = (refresh.settings for refresh in self._refreshes)
+        roots = dict.fromkeys(root for each in settings for root in each.places or each.roots)
+        return {root: self._identity(root) for root in roots}
+
+    def _identity(self, root: str) -> Identity | None:
+        """Another one once the folder is another, or what is mounted there, or below it, is."""
+        try:
+            status = os.stat(root)
+        except OSError:
+            return None
+        if self._mounts is None and sys.platform == "linux":
+            from .inotify import Mounts
+
+            self._mounts = Mounts()
+        mounts = self._mounts.below(os.path.realpath(root)) if self._mounts else ()
+        return status.st_dev, status.st_ino, mounts
 
     async def stop(self) -> None:
         self._stop.set()
@@ -114,6 +133,8 @@ class FileWatch:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        if self._mounts is not None:
+            self._mounts.close()
 
     async def _wait_for_changes(self, end: asyncio.Event) -> None:
         """Where the system refuses to watch (too many folders, say), the hourly check remains."""
@@ -127,7 +148,8 @@ class FileWatch:
                 await asyncio.sleep(self._again_seconds)
 
     async def _watch(self, end: asyncio.Event) -> None:
-        roots = [root for root in self._identities() if os.path.isdir(root)]
+        named = {root: os.path.realpath(root) for root in self._identities()}
+        roots = [root for root in dict.fromkeys(named.values()) if os.path.isdir(root)]
         if not roots:  # one that is gone would end the watch of all; `look` sees it come back
             raise FileNotFoundError(errno.ENOENT, "the folders are not there")
         matters = functools.partial(may_matter, roots=tuple(roots))
@@ -135,8 +157,8 @@ class FileWatch:
         try:
             async for paths in changes(roots, end, matters):
                 self._postpone()
-                for root in paths.intersection(roots):
-                    self._seen[root] = None  # removed, and perhaps made again since
+                gone = [name for name, root in named.items() if root in paths]
+                self._seen |= dict.fromkeys(gone)  # removed, and perhaps made again since
                 await self._check_those(paths)
         finally:
             calm.cancel()
@@ -164,7 +186,8 @@ class FileWatch:
         """Each index whose roots some of these lie in, one after the other."""
         changed = list[Refresh]()
         for refresh in list(self._refreshes):
-            below = tuple(f"{root}/" for root in refresh.settings.roots)
+            settings = refresh.settings
+            below = tuple(f"{root}/" for root in (*settings.places, *settings.roots_now))
             if mine := {path for path in paths if f"{path}/".startswith(below)}:
                 await self._check(refresh, mine)
                 changed.append(refresh)
@@ -200,15 +223,6 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__ if "/" in str(error) else str(error)
-
-
-def _identity(root: str) -> Identity | None:
-    """Another one once the folder is another, or what is mounted there is."""
-    try:
-        status = os.stat(root)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def changes(roots: Iterable[str], end: asyncio.Event, matters: Matters) -> AsyncIterator[set[str]]:

@@ -10,6 +10,8 @@ import asyncio
 import ctypes
 import errno
 import os
+import re
+import select
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable
 
@@ -132,6 +134,34 @@ class Inotify:
         for path in paths:
             self._changed.add(path)
             self.stirred.set()
+
+
+class Mounts:
+    """What is mounted where, read again when the system says that it has changed."""
+
+    def __init__(self) -> None:
+        self._file = open("/proc/self/mountinfo", "rb", buffering=0)
+        self._poll = select.poll()
+        self._poll.register(self._file, select.POLLPRI)
+        self._places = self._read()
+
+    def below(self, folder: str) -> tuple[str, ...]:
+        """The places below a folder where something is mounted."""
+        if self._poll.poll(0):
+            self._places = self._read()
+        return tuple(place for place in self._places if place.startswith(f"{folder}/"))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _read(self) -> list[str]:
+        self._file.seek(0)
+        rows = self._file.readall().splitlines()
+        return sorted(_unescaped(row.split(b" ")[4]) for row in rows)
+
+
+def _unescaped(place: bytes) -> str:
+    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), place))
 
 
 async def changes(
