@@ -23,10 +23,12 @@ BAD_KEY = (
 
 
 def refused(error: str, **more: Any) -> Declined:
+    """What a tool says when it does not do it."""
     return Declined({"success": False, "error": error, **more})
 
 
 def read_key(key: Any) -> str:
+    """Raises Declined, as all that reads here does."""
     if not isinstance(key, str) or not key:
         raise refused("Key must be a non-empty string")
     if len(key) > 255:
@@ -37,6 +39,7 @@ def read_key(key: Any) -> str:
 
 
 def read_value(value: Any) -> str:
+    """A string that is not too long."""
     if value is None:
         raise refused("Value required")
     if not isinstance(value, str):
@@ -47,6 +50,7 @@ def read_value(value: Any) -> str:
 
 
 def read_ttl(ttl: Any) -> int:
+    """Seconds; an hour where none are given."""
     if ttl is None:
         return TTL
     is_number = isinstance(ttl, (int, float)) and not isinstance(ttl, bool)
@@ -56,6 +60,7 @@ def read_ttl(ttl: Any) -> int:
 
 
 def done(key: str, **more: Any) -> Answer:
+    """What a tool says of a key when it did it."""
     return {"success": True, "key": key, **more, "timestamp": now()}
 
 
@@ -65,11 +70,13 @@ def text_of(value: Any) -> str:
 
 
 def read_entry(given: Arguments) -> tuple[str, Answer]:
+    """A key, and what `put` writes there."""
     entry = {"value": read_value(given.get("value")), "ttl_s": read_ttl(given.get("ttl"))}
     return read_key(given.get("key")), entry
 
 
 def read_keys(given: Arguments) -> list[str]:
+    """A list of keys that is not too long."""
     keys = given.get("keys")
     if not isinstance(keys, list) or not 0 < len(keys) <= MOST_KEYS:
         raise refused(f"Keys must be 1-{MOST_KEYS}")
@@ -77,6 +84,7 @@ def read_keys(given: Arguments) -> list[str]:
 
 
 def some(given: Arguments, *names: str) -> Answer:
+    """Those of the arguments that are given."""
     return {name: given[name] for name in names if given.get(name) is not None}
 
 
@@ -130,6 +138,7 @@ def renews(core: Core, item: Answer, value: str | None) -> bool:
 
 
 def frees(value: str) -> bool:
+    """Whether the value of a lock says that it is released."""
     return fields_of(value).get("released") is True
 
 
@@ -152,5 +161,6 @@ def fields_of(value: str) -> Answer:
 
 
 async def find(core: Core, keys: list[str]) -> dict[str, Answer]:
+    """The items that are there, by their keys."""
     items = (await core.call("readShared", keys=keys))["items"]
     return {item["key"]: item for item in items}
