@@ -43,11 +43,47 @@ TITLES = {
     "qwen": "Qwen Code",
     "kilocode": "Kilo Code",
     "roo": "Roo Code",
+    "amp": "Amp",
+    "augment": "Auggie",
+    "bob": "IBM Bob",
+    "cline": "Cline",
+    "codebuddy": "CodeBuddy",
+    "commandcode": "Command Code",
+    "devin": "Devin",
+    "droid": "Factory Droid",
+    "firebender": "Firebender",
+    "forge": "Forge",
+    "goose": "goose",
+    "grok": "Grok",
+    "hermes": "Hermes",
+    "junie": "Junie",
+    "kimi": "Kimi Code",
+    "kiro": "Kiro",
+    "lingma": "Lingma",
+    "omp": "Oh My Pi",
+    "pi": "Pi",
+    "qoder": "Qoder",
+    "rovodev": "Rovo Dev",
+    "shai": "SHAI",
+    "tabnine": "Tabnine",
+    "trae": "Trae",
+    "vibe": "Mistral Vibe",
+    "zcode": "ZCode",
+    "zed": "Zed",
+    "alquimia": "Alquimia",
+    "continue": "Continue",
+    "crush": "Crush",
+    "iflow": "iFlow",
+    "openhands": "OpenHands",
+    "zencoder": "Zencoder",
     "agents": "`.agents`, which many read (`npx skills`)",
 }
 _ANY = ("claude", "codex", "copilot", "gemini", "opencode", "cursor", "windsurf", "antigravity")
 READ_BY = {
-    ("agents", "skill"): (*_ANY[1:], "qwen", "kilocode", "roo"),
+    ("agents", "skill"): (
+        *(*_ANY[1:], "qwen", "kilocode", "roo", "amp", "cline", "droid", "goose", "kimi", "pi"),
+        *("zed", "bob", "augment", "openhands"),
+    ),
     ("claude", "skill"): ("claude", "copilot", "opencode", "cursor"),
     ("claude", "agent"): ("claude", "copilot", "cursor"),
     ("codex", "agent"): ("codex", "cursor"),
@@ -63,7 +99,98 @@ def _both(folders: Sequence[str], *names: str) -> tuple[str, ...]:
     return tuple(f"{folder}/{name}" for folder in folders for name in names)
 
 
-PLACES = (
+def _of(host: str, folder: str, user: str = "", **kinds: str) -> tuple[Place, ...]:
+    """The skills of a host that keeps all in one folder, and what else `kinds` names there.
+
+    Its commands are a person's.
+    """
+    named = {"skill": "skills", **kinds}
+    rows = []
+    for kind in KINDS:
+        if name := named.get(kind):
+            at = (f"{folder}/{name}",), (f"{user or folder}/{name}",)
+            row = Place(host, kind, *at, plain=kind != "skill")
+            is_command = kind == "workflow"
+            rows.append(row._replace(call="/{name}", by="person") if is_command else row)
+    return tuple(rows)
+
+
+_OTHERS = (
+    Place(
+        *("amp", "workflow", (".agents/commands",), (".config/amp/commands",), "/{name}"),
+        by="person",
+        plain=True,
+    ),
+    *_of("augment", ".augment", agent="agents", workflow="commands"),
+    *_of("bob", ".bob", workflow="commands"),
+    *_of("cline", ".cline"),
+    Place(
+        *("cline", "workflow", (".clinerules/workflows",), ("Documents/Cline/Workflows",)),
+        call="/{name}.md",
+        by="person",
+        plain=True,
+    ),
+    *_of("codebuddy", ".codebuddy", agent="agents", workflow="commands"),
+    *_of("commandcode", ".commandcode", agent="agents", workflow="commands"),
+    *_of("devin", ".devin"),
+    *_of("droid", ".factory", agent="droids", workflow="commands"),
+    Place(
+        *("firebender", "workflow", (".firebender/commands",), (".firebender/commands",)),
+        call="/{name}",
+        by="person",
+        endings=(".mdc", ".md"),
+        plain=True,
+    ),
+    *_of("forge", ".forge", "forge", agent="agents", workflow="commands"),
+    *_of("goose", ".goose", ".config/goose"),
+    Place(
+        *("goose", "workflow", (".goose/recipes",), (".config/goose/recipes",)),
+        by="person",
+        endings=(".yaml", ".yml"),
+        plain=True,
+    ),
+    *_of("grok", ".grok"),
+    *_of("hermes", ".hermes"),
+    *_of("junie", ".junie", agent="agents", workflow="commands"),
+    *_of("kimi", ".kimi-code"),
+    *_of("kimi", ".kimi"),
+    *_of("kiro", ".kiro", agent="agents"),
+    Place(
+        *("kiro", "workflow", (".kiro/prompts",), (".kiro/prompts",), "@{name}"),
+        by="person",
+        plain=True,
+    ),
+    *_of("lingma", ".lingma", workflow="commands"),
+    *_of("omp", ".omp", ".omp/agent", agent="agents", workflow="commands"),
+    *_of("pi", ".pi", ".pi/agent", workflow="prompts"),
+    *_of("qoder", ".qoder", agent="agents", workflow="commands"),
+    *_of("rovodev", ".rovodev", agent="subagents"),
+    Place(
+        *("rovodev", "workflow", (".rovodev/prompts",), (".rovodev/prompts",), "!{name}"),
+        by="person",
+        endings=(".prompt.md", ".md"),
+        plain=True,
+    ),
+    *_of("shai", ".shai", workflow="commands"),
+    *_of("tabnine", ".tabnine/agent", agent="agents"),
+    Place(
+        *("tabnine", "workflow", (".tabnine/agent/commands",), (".tabnine/agent/commands",)),
+        call="/{path}",
+        by="person",
+        endings=(".toml",),
+    ),
+    *_of("trae", ".trae"),
+    *_of("vibe", ".vibe"),
+    *_of("zcode", ".zcode", workflow="commands"),
+    *_of("alquimia", ".alquimia"),
+    *_of("continue", ".continue"),
+    *_of("crush", ".crush", ".config/crush"),
+    *_of("iflow", ".iflow", agent="agents"),
+    *_of("openhands", ".openhands"),
+    *_of("zencoder", ".zencoder"),
+)
+
+_ALL = (
     Place("claude", "agent", (".claude/agents",), (".claude/agents",)),
     Place("claude", "skill", (".claude/skills",), (".claude/skills",)),
     Place("claude", "workflow", (".claude/commands",), (".claude/commands",), "/{path}"),
@@ -143,9 +270,12 @@ PLACES = (
         endings=(".md", ".toml"),
         plain=True,
     ),
-    Place("kilocode", "skill", (".kilocode/skills",), (".kilocode/skills",)),
+    Place("kilocode", "agent", (".kilo/agents",), (".config/kilo/agents",), plain=True),
+    Place("kilocode", "skill", (".kilocode/skills", ".kilo/skills"), (".kilocode/skills",)),
     Place(
-        *("kilocode", "workflow", (".kilocode/workflows",), (".kilocode/workflows",), "/{name}"),
+        *("kilocode", "workflow", (".kilocode/workflows", ".kilo/commands")),
+        (".kilocode/workflows", ".config/kilo/commands"),
+        call="/{name}",
         by="person",
         plain=True,
     ),
@@ -156,6 +286,16 @@ PLACES = (
         plain=True,
     ),
     Place("agents", "skill", (".agents/skills",), (".agents/skills",)),
+    *_OTHERS,
+)
+SKILL_FILE = "SKILL.md"
+FLAT = ("claude", "pi")
+"""Whose skills may be single files, too; all others' are folders with a SKILL.md."""
+PLACES = tuple(
+    place._replace(endings=(SKILL_FILE,))
+    if place.kind == "skill" and place.host not in FLAT
+    else place
+    for place in _ALL
 )
 """In the order of precedence of the hosts; a host's own order is in docs/hosts.md."""
 
@@ -266,8 +406,9 @@ def rows_of_document() -> Iterator[str]:
         for kind in KINDS:
             place = place_of(host, kind)
             if place is not None:
-                user = ", ".join(f"`~/{path}`" for path in place.user)
-                here = ", ".join(f"`{path}`" for path in place.project)
+                rows = [p for p in PLACES if (p.host, p.kind) == (host, kind)]
+                user = ", ".join(f"`~/{path}`" for row in rows for path in row.user)
+                here = ", ".join(f"`{path}`" for row in rows for path in row.project)
                 ends = ", ".join(f"`{ending}`" for ending in place.endings)
                 said = f"{title} | {PLURAL[kind]} | {here} | {user} | {ends}"
                 yield f"| {said} | `{place.call}` | {place.by} |"

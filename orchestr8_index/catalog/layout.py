@@ -85,18 +85,20 @@ class Layout:
             return self._listed(
                 path, PathUse("skill", parts[-1] if parts else self.root_name, owner=_host(owner))
             )
-        if why := _paper(file, stem, ending, parts):
-            return PathUse(None, stem, why)
-        return self._by_folder(path, parts, stem, ending)
-
-    def _by_folder(self, path: str, parts: list[str], stem: str, ending: str) -> PathUse:
         found = self._found(path, parts)
+        if why := _paper(file, stem, ending, parts, found.place):
+            return PathUse(None, stem, why)
+        return self._by_folder(path, parts, stem, ending, found)
+
+    def _by_folder(
+        self, path: str, parts: list[str], stem: str, ending: str, found: Lead
+    ) -> PathUse:
         kind, host = found.kind, found.place
         if ending in places.SUFFIXES and not (host and ending in host.endings):
             owner = places.place_of("copilot", places.SUFFIXES[ending])
             return PathUse(places.SUFFIXES[ending], stem, owner="copilot", plain=_plain(owner))
-        if kind and ending not in (host.endings if host else self._endings(path)):
-            wanted = ", ".join(host.endings if host else (".md",))
+        if kind and ending not in (endings := host.endings if host else self._endings(path, kind)):
+            wanted = ", ".join(endings)
             return PathUse(None, stem, f"not an entry: the host reads {wanted} there")
         if kind:
             inner = "/".join(parts[found.depth :]) if kind != "skill" else ""
@@ -114,10 +116,12 @@ class Layout:
         what = "unlisted: the plugin's manifest names what it has, and not this"
         return PathUse(None, place.stem, what, unlisted=True)
 
-    def _endings(self, path: str) -> tuple[str, ...]:
+    def _endings(self, path: str, kind: Kind) -> tuple[str, ...]:
         """What a plugin's own folder is read for: Gemini's extensions have commands in TOML."""
         home = self._home(path)
         hosts = self.manifests.hosts.get(home, []) if home is not None else []
+        if kind == "skill" and hosts and not set(hosts) & set(places.FLAT):
+            return (places.SKILL_FILE,)
         return (".md", ".toml") if "gemini" in hosts else (".md",)
 
     def _found(self, path: str, parts: list[str]) -> Lead:
@@ -212,7 +216,7 @@ def stem_of(file: str) -> tuple[str, str]:
     return (stem, f".{ending.lower()}") if dot else (file, "")
 
 
-def _paper(file: str, stem: str, ending: str, parts: list[str]) -> str:
+def _paper(file: str, stem: str, ending: str, parts: list[str], place: places.Place | None) -> str:
     if _README.fullmatch(stem):
         return "not an entry: a README"
     if _PAPERS.fullmatch(stem):
@@ -221,7 +225,8 @@ def _paper(file: str, stem: str, ending: str, parts: list[str]) -> str:
         folder in places.RULE_FOLDERS and above in places.HOST_FOLDERS
         for above, folder in zip(parts, parts[1:], strict=False)
     )
-    if ending in places.RULES or _RULES.fullmatch(stem) or rule_folder:
+    is_rule = ending in places.RULES and not (place and ending in place.endings)
+    if is_rule or _RULES.fullmatch(stem) or rule_folder:
         return RULES
     return ""
 
