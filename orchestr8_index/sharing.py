@@ -14,7 +14,7 @@ from .queries import NoParams
 from .table import Example, Method
 from .validate import Params
 
-_FAR = re.compile(rb"[eE]\+?[0-9]{3}|(?<![0-9])[0-9]{300}")  # a number may be out of range
+_FAR_POWER, _FAR = re.compile(rb"[eE]\+?[0-9]{3}"), re.compile(rb"(?<![0-9])[0-9]{300}")
 MAX_VALUE = 10_485_760
 MAX_BODY = 100_000
 KEY = r"^[A-Za-z0-9:_./-]*$(?!\n)"
@@ -159,16 +159,24 @@ class RestoreShared(Params, frozen=True):
 def value_text(raw: Raw, field: str) -> str:
     """The JSON text of a value. Raises InvalidParams for what is too long or no JSON."""
     data = bytes(raw)
-    if len(data) > MAX_VALUE:
+    if len(data) > MAX_VALUE and not _is_text(data):
         raise InvalidParams({field: f"has {len(data):,} bytes; the most is {MAX_VALUE:,}"})
     try:
         msgspec.json.decode(data, type=Raw)  # looks at all of it, and builds nothing
-        if _FAR.search(data):
+        if _FAR_POWER.search(data) or (len(data) >= 300 and _FAR.search(data)):  # out of range?
             msgspec.json.decode(data)
         return data.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         why = "is no JSON value (NaN, infinity and lone surrogates are none)"
         raise InvalidParams({field: why}) from None
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether it is a string that is not too long by itself: JSON puts signs before some of it."""
+    try:
+        return len(msgspec.json.decode(data, type=str).encode()) <= MAX_VALUE
+    except (msgspec.DecodeError, UnicodeError):
+        return False
 
 
 def text_of(anything: Any, field: str) -> Raw:

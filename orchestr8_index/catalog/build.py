@@ -39,7 +39,8 @@ KIND = 10  # questions go first where there are fewer cores than work
 
 class BuildRequest(Struct, frozen=True):
     """`unless` is the input digest for which nothing needs to be done, but to look at the files
-    of which a change is known (`named`). With an empty one all files are read."""
+    of which a change is known (`named`). With an empty one all files are read. `place` is where
+    the generations of these roots lie, by its digest."""
 
     roots: tuple[str, ...]
     data_dir: str
@@ -47,6 +48,7 @@ class BuildRequest(Struct, frozen=True):
     unless: str = ""
     named: tuple[str, ...] = ()
     limits: ReadLimits = USUAL
+    place: str = ""
 
 
 class BuildLine(Struct, frozen=True, omit_defaults=True):
@@ -80,7 +82,8 @@ def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
     same = found.digest == request.unless
     if same and not _named(found, request):
         return BuildLine(fresh=True)
-    generations = Generations(Path(request.data_dir), digest_of_roots(request.roots))
+    place = request.place or digest_of_roots(request.roots)
+    generations = Generations(Path(request.data_dir), place)
     made, words = generations.prepare(), Words()
     try:
         catalogue = _read(made, found, generations, words, request, say)

@@ -25,6 +25,7 @@ from ..sharing import (
 )
 from ..store.database import transaction
 from . import locks, messages, sessions, values
+from . import statements as sql
 from .agents import agents
 from .caller import Caller
 from .commits import Commits, Work
@@ -33,6 +34,7 @@ from .holds import check_fences
 from .journal import Change, last_revision, oldest
 from .log import MOST_DAYS, MOST_EVENTS, compact, horizon, read_events
 from .select import Keys, one_of
+from .statements import below
 
 Answer = Any  # an object of JSON; Raw where it is given a second time
 
@@ -188,7 +190,7 @@ class Coordination(Commits):
             await self.feed.wait(caller.name, wanted, left)
 
     async def _take(self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]) -> Answer:
-        ready = messages.is_waiting(self.store.reader, caller.project, boxes)
+        ready = messages.count_waiting(self.store.reader, caller.project, boxes, 1)
         overdue = self.journal.due <= self.clock.now()  # a take may be over
         if params.peek and params.ack:
             numbers = [messages.message_number(each, "ack") for each in params.ack]
@@ -223,12 +225,10 @@ class Coordination(Commits):
         connection, project = self.store.reader, caller.project
         return {
             "agents": agents(connection, project),
-            "keys": _count(
-                connection, "item WHERE substr(key, 1, 1) <> '@' AND project = ?", project
-            ),
-            "locks": _count(connection, "hold WHERE state = 0 AND project = ?", project),
-            "waiting_locks": _count(connection, "hold WHERE state = 1 AND project = ?", project),
-            "unread": _count(connection, "delivery WHERE state < 2 AND project = ?", project),
+            **{
+                name: int(connection.execute(count, (project,)).fetchone()[0])
+                for name, count in sql.COUNTS.items()
+            },
             "waiting_calls": self.feed.waiting,
             "rev": last_revision(connection),
             "oldest": oldest(connection),
@@ -239,7 +239,7 @@ class Coordination(Commits):
 
     def figures(self) -> dict[str, int]:
         """Of all projects: what there is now, and what was counted since the start."""
-        held = self.store.reader.execute("SELECT count(*) FROM hold WHERE state = 0").fetchone()
+        held = self.store.reader.execute(sql.COUNT_LOCKS).fetchone()
         return {
             "locks": int(held[0]),
             "waiters": self.feed.waiting,
@@ -259,7 +259,7 @@ class Coordination(Commits):
             start = await self.store.write(lambda writing: compact(writing, before, start))  # noqa: B023
             if not start:
                 break
-        for (project,) in connection.execute(_PROJECTS).fetchall():
+        for (project,) in connection.execute(sql.PROJECTS, below("@session/")).fetchall():
             await self.change(
                 Caller(messages.SERVER, project=project),
                 lambda change: sessions.retire_sessions(change, idle_days, kept_days),
@@ -268,15 +268,6 @@ class Coordination(Commits):
     async def save_clock(self) -> None:
         """Once a minute while leases run: a crash then gives them no more than that minute."""
         await self.store.write(lambda writing: self.journal.save_clock(writing, always=True))
-
-
-_PROJECTS = """SELECT DISTINCT project FROM item
-    WHERE key >= '@session/' AND key < '@session0'"""
-
-
-def _count(connection: sqlite3.Connection, where: str, project: str) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {where}", (project,)).fetchone()
-    return int(row[0])
 
 
 def _check_past(connection: sqlite3.Connection, rev: int | None, last: int) -> None:

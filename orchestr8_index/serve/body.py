@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator
 
 from starlette.types import Message, Receive
 
+from ..environment import ADDRESSES
 from ..errors import BodyTooLarge, EncodingRefused, Overloaded
 from .shares import Account
 
-LARGE = frozenset({"/shared", "/mcp/coordinate", "/mcp/all"})  # where values are written
+_TOOLS = {"/tools/file_write", "/tools/file_edit"}
+LARGE = frozenset(
+    {"/shared", *_TOOLS, *(f"/mcp/{face}" for face in ADDRESSES)}
+)  # values are written
 MAX_LARGE, MOST_LARGE = 12_000_000, 2
 
 

@@ -118,7 +118,7 @@ class Projects:
     def with_roots(self, roots: tuple[str, ...]) -> State:
         """The project of roots that were named: absolute, resolved folders."""
         settings = msgspec.structs.replace(
-            self.first.settings, roots=roots, roots_from="--root", project=None
+            self.first.settings, roots=roots, places=(), roots_from="--root", project=None
         )
         return self._state(settings)
 
@@ -132,7 +132,7 @@ class Projects:
         roots, origin = (found, FOUND) if found else ((str(fixture_root()),), SHIPPED)
         project = project_of(folder, home, roots)
         settings = msgspec.structs.replace(
-            self.first.settings, roots=roots, roots_from=origin, project=project
+            self.first.settings, roots=roots, places=(), roots_from=origin, project=project
         )
         return self._state(settings)
 
@@ -242,6 +242,11 @@ class Projects:
 
     # --- awake and asleep --------------------------------------------------------------------
 
+    def is_awake(self, state: State) -> bool:
+        """Whether `of` has nothing to do for it."""
+        sleeps = isinstance(state.store, ProjectStore) and state.store.ready is None
+        return state.refresh.index is not None and not sleeps and not self._has_new
+
     async def wake(self, state: State) -> None:
         """Have an index within PATIENCE, else the shared part of its roots until there is one."""
         self.note_asked(state)
@@ -264,7 +269,7 @@ class Projects:
             return []
         part = shared_part(state.settings)
         if part and state.shared_part is None:
-            settings = msgspec.structs.replace(state.settings, roots=part)
+            settings = msgspec.structs.replace(state.settings, roots=part, places=())
             state.shared_part = self._refresh(settings)
             if state.shared_part.index is None:
                 self._begin(state.shared_part)

@@ -42,6 +42,7 @@ async def perform_shared(state: State, ctx: Ctx, method: Method, raw: bytes) -> 
 
 
 async def with_progress(ctx: Ctx, work: Awaitable[T]) -> T:
+    """What `work` returns; while it waits for others its client hears that it lives."""
     task = asyncio.ensure_future(work)
     waited = 0.0
     try:
