@@ -14,7 +14,7 @@ from .queries import NoParams
 from .table import Example, Method
 from .validate import FOR_PROGRAMS, Params
 
-_FAR = re.compile(rb"[eE]\+?[0-9]{3}|(?<![0-9])[0-9]{300}")  # a number may be out of range
+_FAR_POWER, _FAR = re.compile(rb"[eE]\+?[0-9]{3}"), re.compile(rb"(?<![0-9])[0-9]{300}")
 MAX_VALUE = 10_485_760
 MAX_BODY = 100_000
 KEY = r"^[A-Za-z0-9:_./-]*$(?!\n)"
@@ -176,7 +176,7 @@ def value_text(raw: Raw, field: str) -> str:
         raise InvalidParams({field: f"has {len(data):,} bytes; the most is {MAX_VALUE:,}"})
     try:
         msgspec.json.decode(data, type=Raw)  # looks at all of it, and builds nothing
-        if _FAR.search(data):
+        if _FAR_POWER.search(data) or (len(data) >= 300 and _FAR.search(data)):  # out of range?
             msgspec.json.decode(data)
         return data.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

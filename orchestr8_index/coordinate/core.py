@@ -193,7 +193,7 @@ class Coordination(Commits):
             await self.feed.wait(caller.name, wanted, left)
 
     async def _take(self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]) -> Answer:
-        ready = messages.is_waiting(self.store.reader, caller.project, boxes)
+        ready = messages.count_waiting(self.store.reader, caller.project, boxes, 1)
         overdue = self.journal.due <= self.clock.now()  # a take may be over
         if params.peek and params.ack:
             numbers = [messages.message_number(each, "ack") for each in params.ack]
