@@ -42,7 +42,7 @@ def _read_events(
     first = oldest(connection)
     if 0 < after < first:
         raise Compacted(f"The log begins after revision {first}, not {after}.", oldest=first)
-    reached = max(last_revision(connection), after)
+    reached, keys = max(last_revision(connection), after), caller.may_read(keys)
     query, values = where(sql.READ_LOG_OF if keys.keys else sql.READ_LOG, "event.key", keys)
     asked = ((after + 1) << 10, caller.project, *values)
     rows = connection.execute(query, asked * 2 if keys.keys else asked)

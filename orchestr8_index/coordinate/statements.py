@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..store.lease import TABLE as LEASE
-from .select import Keys
+from .select import PRIVATE, Keys
 
 NAME = "coordinate.db"
 HELD, WAITING, NOTIFY = 0, 1, 2  # hold.state
@@ -233,9 +233,14 @@ def where(statement: str, column: str, keys: Keys, after: str = "") -> tuple[str
     """With the condition that a key is meant and comes after `after`; and its values."""
     if keys.keys is not None:
         wanted = [each for each in keys.keys if each > after] or [""]  # which is no key
-        return statement.format(f"{column} IN ({', '.join('?' * len(wanted))})"), wanted
-    low, start, end = keys.bounds(after)
-    condition, values = f"{column} {low} ? AND {column} < ?", [start, end]
+        condition, values = f"{column} IN ({', '.join('?' * len(wanted))})", wanted
+    else:
+        low, start, end = keys.bounds(after)
+        condition, values = f"{column} {low} ? AND {column} < ?", [start, end]
     if keys.pattern is not None:
         condition, values = f"{condition} AND {column} GLOB ?", [*values, keys.pattern]
+    if keys.own is not None:
+        low, high = below(PRIVATE)
+        theirs = f"({column} < '{low}' OR {column} >= '{high}' OR {column} GLOB ? || '*')"
+        condition, values = f"{condition} AND {theirs}", [*values, keys.own]
     return statement.format(condition), values
