@@ -21,6 +21,7 @@ WORDS = {
     "redact",
     "environment",
     "config",
+    "host_table",
     "places",
     "roots",
     "project",
