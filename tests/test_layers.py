@@ -27,6 +27,7 @@ WORDS = {
     "variables",
     "records",
     "text",
+    "memo",
     "fit",
     "written",
     "tokens",

@@ -9,11 +9,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..catalog.bm25f import MISSPELT_WEIGHT, PAIR_WEIGHT, expected, highest, query_weight, topical
 from ..catalog.index import Segment
+from ..memo import keep
 from ..records import Experience
 from ..text import Terms
 from .compounds import Past, Token, is_known
@@ -23,11 +26,11 @@ from .spelling import nearest_term
 
 NONE_ABOVE = 8  # own words; a longer question says enough itself
 FULL_TO = 5  # own words; what the lexicon adds to a longer question counts less by the square
+REMEMBERED = 2048  # words asked for, some 300 bytes each
 SMALL = 300  # entries; in a larger catalogue it counts less in proportion
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One term or pair of a query. `place` is None when the segment does not know it.
 
     `asked` is the word as the asker wrote it, `term` as it was looked up, `instead_of` the term
@@ -46,8 +49,7 @@ class Word:
     read_from: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """`by_words` is the highest score of the words, `strength` what an entry of the very same
     meaning gets."""
 
@@ -112,6 +114,13 @@ def _highest(words: Iterable[Word]) -> int:
 
 
 def _word(segment: Segment, term: str, asked: str, tf: int, past: Past) -> Word:
+    key = term, asked, tf, len(past.get(term, ()))
+    return segment.asked.get(key) or keep(
+        segment.asked, REMEMBERED, key, _read_word(segment, term, asked, tf, past)
+    )
+
+
+def _read_word(segment: Segment, term: str, asked: str, tf: int, past: Past) -> Word:
     place, instead_of, learnt = segment.find_term(term), "", len(past.get(term, ()))
     if place is None and not learnt and not is_known(segment, term):
         if near := nearest_term(segment, term):

@@ -7,8 +7,9 @@ an answer can say "Read 'tf' as 'terraform'".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from ..catalog.index import Segment
 from ..lexicon.readings import Meaning, meanings
@@ -34,8 +35,7 @@ class StandIn(NamedTuple):
     in_full: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """`tokens` in the order of the question; `pairs` are compounds that entries write apart."""
 
     tokens: list[Token]
