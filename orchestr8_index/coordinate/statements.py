@@ -199,7 +199,7 @@ ADD_WORDS = "INSERT INTO message_text (rowid, words, session) VALUES (?, ?, ?)"
 DELETE_WORDS = """INSERT INTO message_text (message_text, rowid, words, session)
     VALUES ('delete', ?, ?, ?)"""
 KNOWN_WORDS = """SELECT term FROM message_word
-    WHERE term >= ? AND term < ? AND length(term) BETWEEN ? AND ?"""
+    WHERE term >= ? AND term < ? ORDER BY term LIMIT ?"""
 FIND_WORDS = """SELECT event.id, event.value, event.at FROM message_text
     JOIN event ON event.id = message_text.rowid
     WHERE message_text MATCH ? AND event.project = ? AND event.kind = 4
