@@ -22,7 +22,7 @@ KINDS = ("put", "delete", "grant", "release", "message", "session")
 KEYS = {
     "item": "project, key",
     "event": "id",
-    "hold": "project, rev, resource",
+    "hold": "rev, resource, project",
     "delivery": "message, recipient",
 }
 """The tables that cannot be made again from others, and the order of their rows."""
@@ -65,6 +65,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "UPDATE event SET value = 'null' WHERE kind = 1 AND value IS NULL",
         "DROP INDEX IF EXISTS event_key",
         "CREATE INDEX event_key ON event (project, key, id) WHERE value IS NOT NULL",
+        # a key that begins with the project was taken for the way to a resource, or to an agent
+        """CREATE TABLE held (
+            project TEXT NOT NULL, rev INTEGER NOT NULL, resource TEXT NOT NULL,
+            state INTEGER NOT NULL, shared INTEGER NOT NULL, holder TEXT NOT NULL,
+            ident TEXT NOT NULL, purpose TEXT NOT NULL, secret TEXT NOT NULL, ttl INTEGER NOT NULL,
+            ends INTEGER NOT NULL, since INTEGER NOT NULL, request TEXT NOT NULL,
+            PRIMARY KEY (rev, resource, project)) WITHOUT ROWID""",
+        "INSERT INTO held SELECT * FROM hold",
+        "DROP TABLE hold",
+        "ALTER TABLE held RENAME TO hold",
+        "CREATE INDEX hold_resource ON hold (project, resource)",
+        "CREATE INDEX hold_ident ON hold (project, ident)",
+        "CREATE INDEX hold_ends ON hold (ends)",
     ),
 )
 
@@ -98,10 +111,13 @@ PUT_ITEM = """INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     by = excluded.by, at = excluded.at, ends = excluded.ends, crc = excluded.crc"""
 DELETE_ITEM = "DELETE FROM item WHERE project = ? AND key = ?"
 DELETE_ITEMS = "DELETE FROM item WHERE project = ? AND key >= ? AND key < ?"
-READ_ITEMS = """SELECT key, value, id, by, at, ends, crc, (SELECT max(id) FROM event) FROM item
+READ_ITEMS = """SELECT key, CAST(value AS BLOB), id, by, at, ends, crc,
+    (SELECT max(id) FROM event) FROM item
     WHERE project = ? AND substr(key, 1, 1) <> '@' AND (ends IS NULL OR ends > ?) AND {}
     ORDER BY key LIMIT ?"""
-PROJECTS = "SELECT DISTINCT project FROM item WHERE key >= ? AND key < ?"
+PROJECTS = """WITH RECURSIVE own (project) AS (SELECT min(project) FROM item UNION ALL
+    SELECT (SELECT min(project) FROM item WHERE project > own.project) FROM own
+    WHERE own.project IS NOT NULL) SELECT project FROM own WHERE project > ''"""
 
 # --- events ----------------------------------------------------------------------------------
 
@@ -216,8 +232,8 @@ def below(prefix: str) -> tuple[str, str]:
 def where(statement: str, column: str, keys: Keys, after: str = "") -> tuple[str, Sequence[str]]:
     """With the condition that a key is meant and comes after `after`; and its values."""
     if keys.keys is not None:
-        marks = ", ".join("?" * len(keys.keys))
-        condition, values = f"{column} IN ({marks}) AND {column} > ?", [*keys.keys, after]
+        wanted = [each for each in keys.keys if each > after] or [""]  # which is no key
+        condition, values = f"{column} IN ({', '.join('?' * len(wanted))})", wanted
     else:
         low, start, end = keys.bounds(after)
         condition, values = f"{column} {low} ? AND {column} < ?", [start, end]

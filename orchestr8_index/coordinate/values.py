@@ -109,7 +109,7 @@ class Reader:
     def noted(self, project: str, key: str) -> Raw | None:
         """An item of the server's own."""
         row = self.connection.execute(sql.ITEM, (project, key)).fetchone()
-        return _raw(row[0]) if row else None
+        return Raw(row[0].encode()) if row else None
 
     def past(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
         """The values as they stood after the revision `at_rev`, expired ones of then included."""
@@ -121,8 +121,8 @@ class Reader:
 
     def _shown(self, row: tuple[Any, ...]) -> Row:
         key, value, number, by, at, ends, crc, _ = row
-        _check(key, value, crc)
-        shown = {"key": key, "value": _raw(value), "rev": number >> 10, "by": by, "at": iso(at)}
+        told = _sound(key, value, crc)
+        shown = {"key": key, "value": told, "rev": number >> 10, "by": by, "at": iso(at)}
         if ends is not None:
             shown["expires_in"] = max(1, -(-(ends - self.clock.now()) // 1000))
         return shown
@@ -130,23 +130,14 @@ class Reader:
 
 def _past(row: tuple[Any, ...]) -> Row:
     key, value, number, by, at, _, crc, kind = row
-    if kind == PUT:
-        _check(key, value, crc)
-    return {
-        "key": key,
-        "value": _raw(value if kind == PUT else NULL),
-        "rev": number >> 10,
-        "by": by,
-        "at": iso(at),
-    }
+    told = _sound(key, value, crc) if kind == PUT else Raw(b"null")
+    return {"key": key, "value": told, "rev": number >> 10, "by": by, "at": iso(at)}
 
 
-def _raw(text: str) -> Raw:
-    return Raw(text.encode())
-
-
-def _check(key: str, value: str | None, crc: int) -> None:
-    """Raises StoreUnavailable where a bit has changed on the disk."""
-    if value is None or checksum(key, value) != crc:
+def _sound(key: str, value: str | bytes | None, crc: int) -> Raw:
+    """The value as it is sent. Raises StoreUnavailable where a bit has changed on the disk."""
+    data = value.encode() if isinstance(value, str) else value
+    if data is None or checksum(key, data) != crc:
         cure = "Stop the server and run `orchestr8-index restore`, or write the key again."
         raise StoreUnavailable(f"The value of {key} is damaged.", cure)
+    return Raw(data)

@@ -95,10 +95,10 @@ def test_a_file_of_the_first_layout_keeps_its_history(tmp_path: Path) -> None:
                 "a",
                 0,
                 None,
-                checksum(key, value or "2"),
+                checksum(key, (value or "2").encode()),
             )
             before.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-        item = ("default", "k", "2", 3 << 10, "a", 0, None, checksum("k", "2"))
+        item = ("default", "k", "2", 3 << 10, "a", 0, None, checksum("k", b"2"))
         before.execute("INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?)", item)
 
     async def work(state: Coordination) -> None:
