@@ -1,4 +1,4 @@
-"""Which keys are meant: a list, a prefix or a pattern, as SQL and as what wakes a waiter."""
+"""Which keys are meant: a list, a prefix or a pattern."""
 
 from __future__ import annotations
 
@@ -9,16 +9,26 @@ from msgspec import Struct
 
 from ..errors import InvalidParams
 
+PRIVATE = "own/"  # and what says whose: below it each agent has keys that no other sees
 _LAST = "\U0010ffff"
 _WILD = re.compile(r"[*?]")
 
 
 class Keys(Struct, frozen=True):
-    """Exactly one is given; a pattern's `*` and `?` match any signs, slashes too."""
+    """Exactly one is given; a pattern's `*` and `?` match any signs, slashes too.
+
+    Of the keys below PRIVATE those that begin with `own` alone are meant, where it is given.
+    """
 
     keys: tuple[str, ...] | None = None
     prefix: str | None = None
     pattern: str | None = None
+    own: str | None = None
+
+    @property
+    def reaches_private(self) -> bool:
+        starts = self.keys if self.keys is not None else (self.start,)
+        return any(each.startswith(PRIVATE) or PRIVATE.startswith(each) for each in starts)
 
     @property
     def start(self) -> str:
@@ -27,18 +37,14 @@ class Keys(Struct, frozen=True):
             return self.prefix
         return _WILD.split(self.pattern or "", maxsplit=1)[0]
 
-    def where(self, column: str, after: str = "") -> tuple[str, list[str]]:
-        """A condition of SQL, and its values: the keys meant that come after `after`."""
-        if self.keys is not None:
-            marks = ", ".join("?" * len(self.keys))
-            return f"{column} IN ({marks}) AND {column} > ?", [*self.keys, after]
+    def bounds(self, after: str) -> tuple[str, str, str]:
+        """`>` or `>=`, the key from which, and the one up to which all meant ones lie."""
         from_start = not after or after < self.start
-        low = ">=" if from_start else ">"
-        values = [self.start if from_start else after, self.start + _LAST]
-        condition = f"{column} {low} ? AND {column} < ?"
-        if self.pattern is not None:
-            return f"{condition} AND {column} GLOB ?", [*values, self.pattern]
-        return condition, values
+        return (
+            (">=", self.start, self.start + _LAST)
+            if from_start
+            else (">", after, self.start + _LAST)
+        )
 
 
 def one_of(keys: Sequence[str] | None, prefix: str | None, pattern: str | None) -> Keys:
