@@ -14,6 +14,7 @@ CANDIDATES = 400  # the newest that contain a word are compared
 MOST_KNOWN = 2500  # words of the index that are compared with one of the question
 NEAR = 5  # spellings tried for each word
 NEAR_RATIO = 75.0
+SHORTEST, BEGINS = 3, 90.0  # letters of a word that others may begin with, and how alike those are
 MOST_WORDS, MOST_LETTERS = 12, 40
 MOST_COMPARED = 4000  # signs of a text
 _WORD = re.compile(r"\w+")
@@ -62,12 +63,20 @@ def search(
 
 def _likeness(words: Sequence[str], message: Message, in_all: bool) -> float:
     """0 to 100: how nearly the question's words stand in the text, on the average."""
-    from rapidfuzz import fuzz, process
-
     text = f"{message.subject} {message.body[:MOST_COMPARED]}".lower()
     told = set(_WORD.findall(f"{text} {_label(message)}" if in_all else text))
-    best = (process.extractOne(word, told, scorer=fuzz.ratio) for word in words)
-    return sum(match[1] if match else 0.0 for match in best) / len(words)
+    return sum(_nearest(word, told) for word in words) / len(words)
+
+
+def _nearest(word: str, told: set[str]) -> float:
+    from rapidfuzz import fuzz, process
+
+    if word in told:
+        return 100.0
+    if len(word) >= SHORTEST and any(each.startswith(word) for each in told):
+        return BEGINS
+    match = process.extractOne(word, told, scorer=fuzz.ratio)
+    return match[1] if match else 0.0
 
 
 def _label(message: Message) -> str:
@@ -100,7 +109,7 @@ def _candidates(
 
 
 def _quoted(words: Sequence[str]) -> list[str]:
-    return [f'"{word}"' for word in words]
+    return [f'"{word}"*' if len(word) >= SHORTEST else f'"{word}"' for word in words]
 
 
 def _spellings(connection: sqlite3.Connection, words: Sequence[str]) -> Iterator[list[str]]:
