@@ -15,6 +15,7 @@ from ..sharing import SessionCall, text_of
 from . import statements as sql
 from .caller import Caller, Message, may_see, read_message
 from .clock import iso
+from .extract import within
 from .journal import Change, last_revision
 from .messages import message_number, message_row
 from .search import search
@@ -22,6 +23,7 @@ from .statements import SESSION, below
 from .values import delete_below
 
 NOT_PUBLIC, PUBLIC = '"visibility":', Message("", [], "")
+MOST_READ = 5000  # messages that an extract looks at
 DAY_MS = 86_400_000
 Row = dict[str, Any]
 
@@ -194,6 +196,9 @@ def read_session(connection: sqlite3.Connection, caller: Caller, params: Session
     rev = last_revision(connection)
     if params.message:
         return {"messages": _one(connection, caller, params), "rev": rev}
+    if params.max_tokens is not None:
+        rows, more = _said(connection, caller, f"s/{ident}", replace(params, limit=MOST_READ))
+        return {**within(rows, params.max_tokens), "rev": rev, "more": more}
     if params.offset is not None:
         return {**_page(connection, caller, f"s/{ident}", params), "rev": rev}
     if params.query:
