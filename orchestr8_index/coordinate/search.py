@@ -11,6 +11,7 @@ from . import statements as sql
 from .caller import Caller, Message, may_see, read_message
 
 CANDIDATES = 400  # the newest that contain a word are compared
+MOST_KNOWN = 2500  # words of the index that are compared with one of the question
 NEAR = 5  # spellings tried for each word
 NEAR_RATIO = 75.0
 SHORTEST, BEGINS = 3, 90.0  # letters of a word that others may begin with, and how alike those are
@@ -124,7 +125,18 @@ def _spellings(connection: sqlite3.Connection, words: Sequence[str]) -> Iterator
         if len(word) < 4 or len(word) > MOST_LETTERS:
             yield [word]
             continue
-        asked = (word[0], word[0] + "\U0010ffff", len(word) - 2, len(word) + 2)
-        known = [row[0] for row in connection.execute(sql.KNOWN_WORDS, asked)]
+        known = [term for term in _known(connection, word) if abs(len(term) - len(word)) <= 2]
         near = process.extract(word, known, scorer=fuzz.ratio, limit=NEAR, score_cutoff=NEAR_RATIO)
         yield list(dict.fromkeys([word, *(term for term, _, _ in near)]))
+
+
+def _known(connection: sqlite3.Connection, word: str) -> list[str]:
+    """The index's words that begin as this one does: by one letter, by more where they are many."""
+    found: list[str] = []
+    for letters in (1, 2, 4, 8):
+        start = word[:letters]
+        rows = connection.execute(sql.KNOWN_WORDS, (start, start + "\U0010ffff", MOST_KNOWN))
+        found = [term for (term,) in rows]
+        if len(found) < MOST_KNOWN:
+            break
+    return found

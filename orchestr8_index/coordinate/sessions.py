@@ -19,6 +19,7 @@ from .extract import within
 from .journal import Change, last_revision
 from .messages import message_number, message_row
 from .search import search
+from .select import page
 from .statements import SESSION, below
 from .values import delete_below
 
@@ -242,15 +243,13 @@ def _said(
     last = params.after is None
     after = 0 if params.after is None else (params.after + 1) << 10
     rows = connection.execute(sql.SAID_LAST if last else sql.SAID, (caller.project, key, after))
-    found: list[Row] = []
-    for number, value, at in rows:
-        message = read_message(value)
-        if may_see(caller, message, number, connection):
-            if len(found) == params.limit:
-                rows.close()
-                return found[::-1] if last else found, True
-            found.append(message_row(number, message, at))
-    return found[::-1] if last else found, False
+    seen = (
+        (number, len(value), message_row(number, message, at))
+        for number, value, at in rows
+        if may_see(caller, message := read_message(value), number, connection)
+    )
+    found, more = page(seen, params.limit)
+    return found[::-1] if last else found, more
 
 
 def retire_sessions(change: Change, idle_days: float, kept_days: float) -> int:

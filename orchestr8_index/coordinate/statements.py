@@ -130,10 +130,9 @@ _WRITE = f"""SELECT event.key, ifnull(event.value, item.value), event.id, event.
     event.crc, event.kind{_EVENT}"""
 _WRITTEN = """ FROM event WHERE project = ? AND value IS NOT NULL AND kind < 2 AND {0}
     AND id < ? UNION ALL SELECT key, id FROM item WHERE project = ? AND id > 0 AND {0} AND id < ?"""
-HISTORY = f"""{_WRITE} event.id IN (SELECT id FROM (SELECT key, id{_WRITTEN}) AS written)
-    ORDER BY event.id DESC LIMIT ?"""
-PAST = f"""{_WRITE} event.kind = 0 AND event.id IN (SELECT max(id)
-    FROM (SELECT key, id{_WRITTEN}) AS written GROUP BY key) ORDER BY event.key LIMIT ?"""
+WRITE = f"{_WRITE} event.project = ? AND event.id = ?"
+HISTORY = f"SELECT id FROM (SELECT key, id{_WRITTEN}) AS written ORDER BY id DESC"
+PAST = f"SELECT max(id) FROM (SELECT key, id{_WRITTEN}) AS written GROUP BY key ORDER BY key"
 _LOG = f"""SELECT event.id, kind, event.key, ifnull(event.value, item.value), event.by, event.at,
     cause{_EVENT}"""
 READ_LOG = _LOG + " event.id >= ? AND +event.project = ? AND {} ORDER BY event.id"
@@ -199,7 +198,7 @@ ADD_WORDS = "INSERT INTO message_text (rowid, words, session) VALUES (?, ?, ?)"
 DELETE_WORDS = """INSERT INTO message_text (message_text, rowid, words, session)
     VALUES ('delete', ?, ?, ?)"""
 KNOWN_WORDS = """SELECT term FROM message_word
-    WHERE term >= ? AND term < ? AND length(term) BETWEEN ? AND ?"""
+    WHERE term >= ? AND term < ? ORDER BY term LIMIT ?"""
 FIND_WORDS = """SELECT event.id, event.value, event.at FROM message_text
     JOIN event ON event.id = message_text.rowid
     WHERE message_text MATCH ? AND event.project = ? AND event.kind = 4
