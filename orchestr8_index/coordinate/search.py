@@ -52,8 +52,9 @@ def search(
     rows = {row[0]: row for row in _candidates(connection, caller, session, words)}
     if params.in_all:
         rows |= {row[0]: row for row in _labelled(connection, caller, session, words)}
+    alike = [_Alike(word) for word in words]
     found = [
-        (_likeness(words, message, params.in_all), number, message, at)
+        (_likeness(alike, message, params.in_all), number, message, at)
         for number, message, at in rows.values()
         if not params.visibility or message.visibility in params.visibility
     ]
@@ -61,22 +62,26 @@ def search(
     return sorted(found, key=lambda each: (-each[0], -each[1]))[: params.limit]
 
 
-def _likeness(words: Sequence[str], message: Message, in_all: bool) -> float:
+def _likeness(words: Sequence[_Alike], message: Message, in_all: bool) -> float:
     """0 to 100: how nearly the question's words stand in the text, on the average."""
     text = f"{message.subject} {message.body[:MOST_COMPARED]}".lower()
     told = set(_WORD.findall(f"{text} {_label(message)}" if in_all else text))
-    return sum(_nearest(word, told) for word in words) / len(words)
+    return sum(max(map(word.__getitem__, told), default=0.0) for word in words) / len(words)
 
 
-def _nearest(word: str, told: set[str]) -> float:
-    from rapidfuzz import fuzz, process
+class _Alike(dict[str, float]):
+    """How alike other words are to one, each compared once."""
 
-    if word in told:
-        return 100.0
-    if len(word) >= SHORTEST and any(each.startswith(word) for each in told):
-        return BEGINS
-    match = process.extractOne(word, told, scorer=fuzz.ratio)
-    return match[1] if match else 0.0
+    def __init__(self, word: str) -> None:
+        from rapidfuzz import fuzz
+
+        self._word, self._ratio = word, fuzz.ratio
+
+    def __missing__(self, other: str) -> float:
+        begins = len(self._word) >= SHORTEST and other.startswith(self._word)
+        ratio = self._ratio(self._word, other)
+        self[other] = ratio = max(ratio, BEGINS) if begins else ratio
+        return ratio
 
 
 def _label(message: Message) -> str:

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from ..errors import Conflict, InvalidParams, NoSuchSession
 from ..sharing import SessionCall, text_of
 from . import statements as sql
-from .caller import Caller, may_see, read_message
+from .caller import Caller, Message, may_see, read_message
 from .clock import iso
+from .extract import within
 from .journal import Change, last_revision
 from .messages import message_number, message_row
 from .search import search
@@ -22,6 +23,8 @@ from .select import page
 from .statements import SESSION, below
 from .values import delete_below
 
+NOT_PUBLIC, PUBLIC = '"visibility":', Message("", [], "")
+MOST_READ = 5000  # messages that an extract looks at
 DAY_MS = 86_400_000
 Row = dict[str, Any]
 
@@ -194,6 +197,9 @@ def read_session(connection: sqlite3.Connection, caller: Caller, params: Session
     rev = last_revision(connection)
     if params.message:
         return {"messages": _one(connection, caller, params), "rev": rev}
+    if params.max_tokens is not None:
+        rows, more = _said(connection, caller, f"s/{ident}", replace(params, limit=MOST_READ))
+        return {**within(rows, params.max_tokens), "rev": rev, "more": more}
     if params.offset is not None:
         return {**_page(connection, caller, f"s/{ident}", params), "rev": rev}
     if params.query:
@@ -220,12 +226,13 @@ def _page(
     """Some messages from the oldest on, and how many there are in all."""
     first, total, found = params.offset or 0, 0, list[Row]()
     for number, value, at in connection.execute(sql.SAID, (caller.project, key, 0)):
-        message = read_message(value)
+        is_meant = first <= total < first + params.limit
+        is_public = NOT_PUBLIC not in value  # and need not be read to be counted
+        message = PUBLIC if is_public and not is_meant else read_message(value)
         if params.visibility and message.visibility not in params.visibility:
             continue
         if may_see(caller, message, number, connection):
-            if first <= total < first + params.limit:
-                found.append(message_row(number, message, at))
+            found += [message_row(number, message, at)] if is_meant else []
             total += 1
     return {"messages": found, "total": total, "more": first + len(found) < total}
 
