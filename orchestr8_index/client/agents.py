@@ -105,6 +105,7 @@ class AgentMethods(Methods):
         after: int | None = None,
         query: str | None = None,
         fuzzy_threshold: float | None = None,
+        max_tokens: int | None = None,
         offset: int | None = None,
         message: str | None = None,
         visibility: Sequence[str] | None = None,

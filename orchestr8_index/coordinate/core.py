@@ -34,7 +34,6 @@ from .holds import check_fences
 from .journal import Change, last_revision, oldest
 from .log import MOST_DAYS, MOST_EVENTS, compact, horizon, read_events
 from .select import Keys, one_of
-from .statements import below
 
 Answer = Any  # an object of JSON; Raw where it is given a second time
 
@@ -255,14 +254,15 @@ class Coordination(Commits):
 
     async def tidy(self, idle_days: float = 7, kept_days: float = 30) -> None:
         """Once an hour: compact the log, and archive and remove sessions that nobody uses."""
-        connection = self.store.reader
-        before = horizon(connection, self.clock.at(), MOST_EVENTS, MOST_DAYS)
-        start = 0
+        at, start = self.clock.at(), 0
+        before = await self.store.write(
+            lambda writing: horizon(writing, at, MOST_EVENTS, MOST_DAYS)
+        )
         while True:
             start = await self.store.write(lambda writing: compact(writing, before, start))  # noqa: B023
             if not start:
                 break
-        for (project,) in connection.execute(sql.PROJECTS, below("@session/")).fetchall():
+        for (project,) in self.store.reader.execute(sql.PROJECTS).fetchall():
             await self.change(
                 Caller(messages.SERVER, project=project),
                 lambda change: sessions.retire_sessions(change, idle_days, kept_days),

@@ -15,7 +15,7 @@ from .clock import iso
 from .journal import last_revision, oldest, set_oldest
 from .messages import message_row
 from .search import unindex_message
-from .select import Keys
+from .select import Keys, page
 from .statements import DELETE, KINDS, MESSAGE, PUT, where
 
 MOST_EVENTS, MOST_DAYS = 1_000_000, 30
@@ -43,17 +43,13 @@ def _read_events(
     if 0 < after < first:
         raise Compacted(f"The log begins after revision {first}, not {after}.", oldest=first)
     reached, keys = max(last_revision(connection), after), caller.may_read(keys)
-    query, values = where(sql.READ_LOG_OF if keys.keys else sql.READ_LOG, "event.key", keys)
+    log = (sql.READ_LOG_OF, "key") if keys.keys else (sql.READ_LOG, "event.key")
+    query, values = where(*log, keys)
     asked = ((after + 1) << 10, caller.project, *values)
     rows = connection.execute(query, asked * 2 if keys.keys else asked)
-    found: list[Row] = []
-    for row in rows:
-        if len(found) >= limit and row[0] >> 10 != found[-1]["rev"]:
-            rows.close()
-            return found, found[-1]["rev"], True
-        if shown := _shown(connection, caller, row):
-            found.append(shown)
-    return found, reached, False
+    shown = ((row[0] >> 10, len(row[3] or ""), _shown(connection, caller, row)) for row in rows)
+    found, more = page((each for each in shown if each[2]), limit, whole=True)
+    return found, found[-1]["rev"] if more else reached, more
 
 
 def _shown(connection: sqlite3.Connection, caller: Caller, row: tuple[Any, ...]) -> Row | None:
