@@ -120,9 +120,11 @@ def _highest(words: Iterable[Word]) -> int:
 def _word(segment: Segment, token: Token, tf: int, past: Past, spelt: bool) -> Word:
     """`spelt`: a word that nobody knows may be a misspelt one."""
     key = token, tf, len(past.get(token.term, ())), spelt
-    return segment.asked.get(key) or keep(
-        segment.asked, REMEMBERED, key, _read_word(segment, token, tf, past, spelt)
-    )
+    word: Word | None = segment.asked.get(key)
+    if word is None:
+        word = _read_word(segment, token, tf, past, spelt)
+        keep(segment.asked, REMEMBERED, key, word)
+    return word
 
 
 def _read_word(segment: Segment, token: Token, tf: int, past: Past, spelt: bool) -> Word:
