@@ -28,9 +28,6 @@ from .string_table import Places, Strings
 from .word_vectors import Words
 
 if TYPE_CHECKING:
-    from ..queries import Row
-    from ..search.boost import Learned
-    from ..search.query import Word
     from .vector_table import Table
 
 NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 MB
@@ -125,15 +122,13 @@ class Segment:
         self.size, self.lengths = info.entries, info.lengths
         self.identity = sections.identity
         self.uses_numpy = info.entries >= NUMPY_FROM
-        self.learned: Learned | None = None
         self.terms = Runs(sections, "term", info.wide)
         self.pairs = Runs(sections, "pair", info.wide)
         self._vocabulary = Strings(sections, "terms")
         self._found = Memo[str, int | None](REMEMBERED, self._vocabulary.find)
         self._entries = Memo[int, Entry](ENTRIES, partial(_read_entry, sections))
-        self.rows: dict[Any, Row] = {}
+        self.rows, self.asked = dict[Any, Any](), dict[Any, Any]()
         self.near: dict[str, tuple[str, int] | None] = {}
-        self.asked: dict[Any, Word] = {}
         self._term_words = sections.mapped("term_words", "I")
         self._find_pair = key_finder(sections, "pair_keys")
         self._text_starts = sections.mapped("text_starts", "Q")
@@ -268,10 +263,7 @@ class Index:
 
     def twin(self) -> Index:
         """The same to read, to which other experience can be bound."""
-        twins = [copy(segment) for segment in self.segments.values()]
-        for segment in twins:
-            segment.learned = None
-        return Index(self.manifest, twins, self.folder)
+        return Index(self.manifest, map(copy, self.segments.values()), self.folder)
 
     def warm(self) -> None:
         """Fill now what the first questions would fill otherwise."""

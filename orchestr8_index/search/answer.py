@@ -170,7 +170,7 @@ def _blank(search: Search, place: int, entry: Entry) -> Row:
     choice, rows = search.choice, search.segment.rows
     key = (place, choice.host, choice.user_only)
     is_kept = choice.detail == "short" and not _filters(choice)
-    row = rows.get(key) if is_kept else None
+    row: Row | None = rows.get(key) if is_kept else None
     if row is None:
         row = row_of(entry, 0.0, choice)
         row.also = clones.also(search.segment, place, _filter(choice))
