@@ -19,7 +19,8 @@ from .select import Keys, page
 from .statements import DELETE, KINDS, MESSAGE, PUT, where
 
 MOST_EVENTS, MOST_DAYS = 1_000_000, 30
-COMPACTED_AT_ONCE = 2_000  # events that one compaction looks at
+COMPACTED_AT_ONCE = 500  # events that one compaction looks at
+GIVEN_UP = 5_000  # events that the log loses at once where room is short
 DAY_MS = 86_400_000
 Row = dict[str, Any]
 
@@ -102,9 +103,25 @@ def horizon(connection: sqlite3.Connection, at: int, most: int, days: float) -> 
     row = connection.execute(sql.NTH_LAST, (most,)).fetchone()
     by_number = (row[0] >> 10) + 1 if row else 0
     by_age = _first_after(connection, at - int(days * DAY_MS))
+    return _kept(connection, max(by_number, by_age))
+
+
+def _kept(connection: sqlite3.Connection, before: int) -> int:
+    """No revision after that of a message which nobody has acknowledged."""
     waiting = connection.execute(sql.FIRST_UNACKNOWLEDGED).fetchone()[0]
-    found = max(by_number, by_age)
-    return found if waiting is None else min(found, waiting >> 10)
+    return before if waiting is None else min(before, waiting >> 10)
+
+
+def give_up(connection: sqlite3.Connection) -> int:
+    """Near the limit of the file the log loses its oldest part before its time; 0 where it has
+    nothing more to lose."""
+    first = oldest(connection)
+    row = connection.execute(sql.NTH_FROM, ((first + 1) << 10, GIVEN_UP)).fetchone()
+    before = _kept(connection, row[0] >> 10 if row else last_revision(connection) + 1)
+    start = 0
+    while before > first + 1 and (start := compact(connection, before, start)):
+        pass
+    return max(0, before - first - 1)
 
 
 def _first_after(connection: sqlite3.Connection, at: int) -> int:

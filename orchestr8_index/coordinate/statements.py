@@ -141,14 +141,14 @@ READ_LOG_OF = f"""{_LOG} event.id IN (
     SELECT id FROM item WHERE id >= ? AND project = ? AND {{0}}) ORDER BY event.id"""
 GRANTED = """SELECT key FROM event
     WHERE id BETWEEN ? AND ? AND kind = 2 AND project = ? LIMIT 1"""
-BITE = (
-    "SELECT id, project, kind, key, value FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
-)
+BITE = """SELECT id, project, kind, key, CASE kind WHEN 4 THEN value END FROM event
+    WHERE id >= ? AND id < ? AND value IS NOT NULL ORDER BY id LIMIT ?"""
 LATER_WRITE = """SELECT 1 FROM event WHERE project = ? AND key = ? AND id > ? AND id < ?
     AND value IS NOT NULL UNION ALL
     SELECT 1 FROM item WHERE project = ? AND key = ? AND id > ? AND id < ?"""
 DELETE_EVENT = "DELETE FROM event WHERE id = ?"
 NTH_LAST = "SELECT id FROM event ORDER BY id DESC LIMIT 1 OFFSET ?"
+NTH_FROM = "SELECT id FROM event WHERE id >= ? ORDER BY id LIMIT 1 OFFSET ?"
 ENDS_OF_LOG = "SELECT min(id), max(id) FROM event"
 FIRST_FROM = "SELECT id, at FROM event WHERE id >= ? ORDER BY id LIMIT 1"
 
@@ -186,7 +186,7 @@ ACKNOWLEDGE = """UPDATE delivery SET state = 2, taker = ? WHERE message = ? AND 
 WAS_SENT = """SELECT 1 FROM delivery WHERE message = ? AND project = ?
     AND (taker = ? OR recipient IN ({}))"""
 UNACKNOWLEDGED = "SELECT 1 FROM delivery WHERE message = ? AND state < 2 LIMIT 1"
-FIRST_UNACKNOWLEDGED = "SELECT min(message) FROM delivery WHERE state < 2"
+FIRST_UNACKNOWLEDGED = "SELECT min(message + 0) FROM delivery WHERE state < 2"  # by their index
 DELETE_DELIVERIES = "DELETE FROM delivery WHERE message = ?"
 _SAID = """SELECT id, value, at FROM event WHERE project = ? AND key = ? AND kind = 4 AND id >= ?
     AND value IS NOT NULL"""

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from orchestr8_index.coordinate import log, select
+from orchestr8_index.coordinate import core, log, select
 from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.coordinate.journal import checksum
@@ -460,10 +460,62 @@ def test_a_full_store_refuses_and_still_deletes(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable, match="reached its limit"):
             for n in range(200):
                 await a.write({f"k{n}": "x" * 100_000})
-        await a.write({"k0": None})
-        assert await a.get("k1")
+        assert "reached its limit of 2 MB" in " ".join(state.store.reasons)
+        await a.write({f"k{n}": None for n in range(10)})
+        assert await a.get("k11")
+        await until(lambda: state.store.has_room())
+        await a.write({"again": 1})
+        assert state.store.reasons == []
 
     run(tmp_path, work, hard_mb=2)
+
+
+def test_the_log_makes_room_before_its_time_but_for_what_waits(tmp_path: Path) -> None:
+    """A key that is written again and again must not fill the file with what it was."""
+
+    async def work(state: Coordination) -> None:
+        a, b = Agent(state, "a"), Agent(state, "b")
+        first = (await a.write({"k": 0}))["rev"]
+        for _ in range(60):
+            await a.write({"k": "x" * 100_000})
+        with pytest.raises(Compacted):
+            await a.read("k", changed_after=first)
+        await a.send("b", body="before all that is given up")
+        with pytest.raises(StoreUnavailable, match="reached its limit"):
+            for _ in range(60):
+                await a.write({"k": "y" * 100_000})
+        (message,) = (await b.inbox())["messages"]
+        await b.inbox(ack=[message["id"]])
+        await until(lambda: state.store.has_room())
+        await a.write({"k": "z"})
+
+    run(tmp_path, work, hard_mb=2)
+
+
+def test_the_log_keeps_so_many_events_or_so_many_days(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand = Hand()
+    monkeypatch.setattr(core, "MOST_EVENTS", 10)
+
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        revs = [(await a.write({"k": n}))["rev"] for n in range(30)]
+        await state.tidy()
+        with pytest.raises(Compacted) as refused:
+            await a.read("k", changed_after=revs[5])
+        oldest = refused.value.data()["oldest"]
+        assert oldest == revs[19]
+        kept = (await a.read("k", changed_after=oldest))["events"]
+        assert [each["rev"] for each in kept] == revs[20:]
+        hand.move(31 * 86_400)
+        last = (await a.write({"k": "late"}))["rev"]
+        await state.tidy()
+        with pytest.raises(Compacted) as refused:
+            await a.read("k", changed_after=revs[25])
+        assert refused.value.data()["oldest"] == last - 1
+
+    run(tmp_path, work, hand)
 
 
 def test_readers_need_a_right_to_write(tmp_path: Path) -> None:
