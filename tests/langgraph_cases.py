@@ -2,6 +2,7 @@
 `store`. It stands alone: the interpreter that has LangGraph may not have the tests' libraries."""
 
 # ruff: noqa: F821
+# mypy: ignore-errors
 
 import asyncio
 import time
