@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from .face import Answer, Arguments, Core, Run, Tool, now
+from .face import Answer, Arguments, Core, Run, Tool, now, tool
 from .strings import (
     LOCK,
     MOST_KEYS,
@@ -22,9 +21,6 @@ from .strings import (
     some,
 )
 
-TEXT = {"type": "string"}
-COUNT = {"type": "integer"}
-TEXTS = {"type": "array", "items": TEXT}
 LIVES = {"type": "number", "description": "Seconds, 1-86400; 3600 if not given."}
 
 
@@ -113,64 +109,37 @@ async def restore(core: Core, given: Arguments) -> Answer:
     return {"success": True, **await core.call("restoreShared", **items)}
 
 
-def planned(name: str, description: str, run: Run, needs: tuple[str, ...], **fields: Any) -> Tool:
-    return Tool(name, description, fields, needs, run, extra=True)
+def planned(signature: str, description: str, run: Run) -> Tool:
+    return tool(signature, description, run, extra=True, ttl=LIVES)
 
 
 PLANNED = (
-    planned("listKeys", "Keys like 'task:*'.", list_keys, (), pattern=TEXT, limit=COUNT),
-    planned("getMany", "Up to 100 keys at once.", get_many, ("keys",), keys=TEXTS),
+    planned("listKeys pattern limit:int", "Keys like 'task:*'.", list_keys),
+    planned("getMany keys:strings!", "Up to 100 keys at once.", get_many),
+    planned("setMany entries:objects!", "Up to 100 {key, value, ttl}, all or none.", set_many),
     planned(
-        "setMany",
-        "Up to 100 {key, value, ttl}, all or none.",
-        set_many,
-        ("entries",),
-        entries={"type": "array", "items": {"type": "object"}},
-    ),
-    planned(
-        "compareAndSet",
+        "compareAndSet key! value! ifRevision:int! ttl:ttl",
         "Set a key only over that revision; 0: only if new.",
         compare_and_set,
-        ("key", "value", "ifRevision"),
-        **{"key": TEXT, "value": TEXT, "ifRevision": COUNT, "ttl": LIVES},
     ),
+    planned("lockKeys keys:strings! ttl:ttl holder", "Lock keys, all or none.", lock_keys),
     planned(
-        "lockKeys",
-        "Lock keys, all or none.",
-        lock_keys,
-        ("keys",),
-        **{"keys": TEXTS, "ttl": LIVES, "holder": TEXT},
-    ),
-    planned(
-        "watchKeys",
+        "watchKeys pattern afterRevision:int waitMs:int",
         "What changed after a revision; waits for it up to 45,000 ms.",
         watch_keys,
-        (),
-        **{"pattern": TEXT, "afterRevision": COUNT, "waitMs": COUNT},
     ),
-    planned("keyHistory", "What a key was.", key_history, ("key",), key=TEXT, limit=COUNT),
+    planned("keyHistory key! limit:int", "What a key was.", key_history),
     planned(
-        "queuePush",
+        "queuePush queue! value! priority:int",
         "Put a task into a queue, for one taker; priority 0-3.",
         queue_push,
-        ("queue", "value"),
-        **{"queue": TEXT, "value": TEXT, "priority": COUNT},
     ),
     planned(
-        "queuePull",
+        "queuePull queue! ack:strings waitMs:int",
         "Take a task. It comes again after 5 minutes unless its id is in the next ack.",
         queue_pull,
-        ("queue",),
-        **{"queue": TEXT, "ack": TEXTS, "waitMs": COUNT},
     ),
-    planned("stats", "Counts and sizes.", stats, ()),
-    planned("snapshot", "All values below a prefix (admin).", snapshot, (), prefix=TEXT),
-    planned(
-        "restore",
-        "Put a snapshot back (admin).",
-        restore,
-        ("items",),
-        items={"type": "array", "items": {"type": "object"}},
-        prefix=TEXT,
-    ),
+    planned("stats", "Counts and sizes.", stats),
+    planned("snapshot prefix", "All values below a prefix (admin).", snapshot),
+    planned("restore items:objects! prefix", "Put a snapshot back (admin).", restore),
 )

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestr8_index.coordinate import search, select
 from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.coordinate.messages import count_waiting
 from orchestr8_index.coordinate.sessions import retire_sessions
@@ -272,6 +273,40 @@ def test_a_search_forgives_spelling(tmp_path: Path) -> None:
         assert found["messages"][0]["score"] > 85
         assert bodies(await a.session("read", "s1", query="deploymnt", fuzzy_threshold=100)) == []
         assert bodies(await a.session("read", "s1", query='" OR * NEAR(')) == []
+
+    run(tmp_path, work)
+
+
+def test_no_more_is_read_of_a_session_than_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(select, "MOST_BYTES", 2000)
+
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        await a.session("create", "s1")
+        sent = [await a.send("b", session="s1", body=f"{n}" * 700) for n in range(5)]
+        last = await a.session("read", "s1")
+        assert [body[0] for body in bodies(last)] == ["3", "4"] and last["more"]
+        first = await a.session("read", "s1", after=(int(sent[0]["id"]) >> 10) - 1)
+        assert [body[0] for body in bodies(first)] == ["0", "1"] and first["more"]
+
+    run(tmp_path, work)
+
+
+def test_where_many_words_begin_alike_more_letters_must_be_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "MOST_KNOWN", 3)
+
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        await a.session("create", "s1")
+        for body in ("able acid aged agent alarm", "alphabet"):
+            await a.send("b", session="s1", body=body)
+        found = [await a.session("read", "s1", query=word) for word in ("alphabat", "acit")]
+        assert [bodies(each) for each in found] == [["alphabet"], ["able acid aged agent alarm"]]
+        assert bodies(await a.session("read", "s1", query="aphabet")) == []
 
     run(tmp_path, work)
 
