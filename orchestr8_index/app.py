@@ -169,7 +169,7 @@ def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:
     from .serve.events import KeyChanged
     from .serve.gate import Gate
     from .serve.host_names import names_of
-    from .serve.keys import Keys, hash_of
+    from .serve.keys import LoadedKeys, hash_of
     from .serve.memory_limit import MemoryLimit
     from .serve.rate import Buckets
     from .serve.sessions import Sessions
@@ -179,7 +179,7 @@ def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:
         limits=settings.limits,
         door=settings.door,
         names=names_of(settings.door),
-        keys=Keys(settings.data_dir, events.publish),
+        keys=LoadedKeys(settings.data_dir, events.publish),
         audit=Audit(reads=settings.door.needs_keys),
         memory=MemoryLimit(settings.limits),
         failed=metrics.failed,

@@ -1,6 +1,6 @@
 """Which trees are indexed: those named, else those that the hosts read here, else the example.
 
-The places of the hosts stand in places.py; here is which of them are there, and in which order.
+The places of the hosts stand in host_table.py; here is which of them are there, and in which order.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from .environment import REPOSITORY, expand
 from .errors import BadSetting
-from .places import HOST_FOLDERS, MANIFESTS, PLACES
+from .host_table import PLACES
+from .places import HOST_FOLDERS, MANIFESTS
 from .project import find_project
 
 SHIPPED = "the shipped plugins_fixture"
@@ -41,7 +42,8 @@ class Found(NamedTuple):
 def choose_roots(
     roots: Sequence[str], env: Mapping[str, str], cwd: Path, home: Path
 ) -> tuple[tuple[str, ...], str]:
-    """Absolute, resolved folders in order of precedence, and where they were named.
+    """Absolute folders in order of precedence, and where they were named: as they were named where
+    they were, which may be links that lead elsewhere later.
 
     Raises BadSetting for one that is no folder.
     """
@@ -56,13 +58,13 @@ def choose_roots(
 
 
 def _folders(roots: Sequence[str], cwd: Path, home: Path, origin: str) -> tuple[str, ...]:
-    chosen: dict[str, None] = {}
+    chosen: dict[str, str] = {}
     for root in roots:
         path = expand(root, home, cwd)
         if not os.path.isdir(path):
             raise BadSetting(f"{origin} {root} is not a folder.", "Name a folder that exists.")
-        chosen[str(path.resolve())] = None
-    return tuple(chosen)
+        chosen.setdefault(str(path.resolve()), str(path))
+    return tuple(chosen.values())
 
 
 def discovered_roots(

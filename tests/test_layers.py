@@ -21,6 +21,7 @@ WORDS = {
     "redact",
     "environment",
     "config",
+    "host_table",
     "places",
     "roots",
     "project",
@@ -31,6 +32,7 @@ WORDS = {
     "written",
     "tokens",
     "private",
+    "opening",
     "claims_policy",
     "sharing",
     "validate",
@@ -46,17 +48,18 @@ MAY = {
     "": {"client", "errors", "queries", "reports"},  # by name, when one of theirs is used
     "store": ABOVE_WORDS | {"store"},
     "lexicon": ABOVE_WORDS | {"lexicon"},
-    "catalog": ABOVE_WORDS | {"store", "lexicon", "catalog", "search"},  # one type
+    "catalog": ABOVE_WORDS | {"store", "lexicon", "catalog"},
     "search": ABOVE_WORDS | {"store", "lexicon", "catalog", "search"},
     "learn": ABOVE_WORDS | {"store", "learn"},
     "coordinate": ABOVE_WORDS | {"store", "coordinate"},
+    "faces": ABOVE_WORDS | {"faces"},  # and the core's methods by their names
     "daemon": ABOVE_WORDS | {"daemon"},
     "bridge": ABOVE_WORDS | {"daemon", "bridge"},
     "hosts": ABOVE_WORDS | {"hosts"},
     "client": ABOVE_WORDS | {"daemon", "client", "catalog", "search"},
     "page": ABOVE_WORDS | {"page"},
     "serve": ABOVE_WORDS
-    | {"daemon", "store", "catalog", "search", "learn", "coordinate", "page", "serve"},
+    | {"daemon", "store", "catalog", "search", "learn", "coordinate", "page", "faces", "serve"},
     "app": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "coordinate", "serve"},
     "cli": ABOVE_WORDS
     | {
@@ -77,7 +80,6 @@ MAY = {
     "__main__": ABOVE_WORDS | {"bridge", "cli"},
 }
 LAZY = {("client", "catalog"), ("client", "search")}
-TYPES = {("catalog", "search")}  # for the type checker alone: what `Segment.learned` is
 HEAVY = {"numpy", "scipy", "sklearn", "starlette", "uvicorn", "click", "yaml", "frontmatter"}
 
 
@@ -103,15 +105,22 @@ def test_search_and_learn_do_not_know_each_other() -> None:
     assert not {("search", "learn"), ("learn", "search")} & pairs
 
 
-def test_the_catalogue_names_a_type_of_the_search_and_loads_nothing_of_it() -> None:
-    loads = [i for i in own() if not i.typing and (room(i.source), room(i.target)) in TYPES]
-    assert named(loads) == []
-
-
 def test_a_client_loads_the_index_only_when_it_needs_it() -> None:
     eager = [i for i in own() if not (i.lazy or i.typing)]
     early = [i for i in eager if (room(i.source), room(i.target)) in LAZY]
     assert named(early) == []
+
+
+def test_a_face_is_loaded_by_nobody_until_it_is_asked_for() -> None:
+    eager = [
+        each for each in own() if room(each.target) == "faces" and room(each.source) != "faces"
+    ]
+    assert {each.source for each in eager if not (each.lazy or each.typing)} <= {
+        f"{NAME}.serve.mcp.faces"  # which is loaded with the first face
+    }
+    assert not {each.target for each in own() if room(each.source) == "faces"} & {
+        f"{NAME}.{name}" for name in ("config", "environment", "private", "project")
+    }
 
 
 def test_there_is_no_cycle() -> None:

@@ -2,7 +2,7 @@
 
 The rules are those of the hosts: agents anywhere under `agents`, commands under `commands`, skills
 in `SKILL.md` or `skills/NAME.md`; a plugin's manifest may name the plugin and move its folders, and
-the folders that only one host reads are in places.py.
+the folders that only one host reads are in host_table.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .. import places
+from .. import host_table, places
 from ..config import USUAL, ReadLimits
 from ..records import Kind
 from ..text import display
@@ -31,7 +31,7 @@ RULES = "not an entry: not callable, but rules that the host reads by itself"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PathUse:
     """What a path is: `kind` None says that it is no entry, and `reason` why.
 
     `owner` is the host in whose folder it lies, `folders` those between that one and the file;
@@ -53,7 +53,7 @@ class Lead(NamedTuple):
 
     kind: Kind | None
     depth: int = 0
-    place: places.Place | None = None
+    place: host_table.Place | None = None
 
 
 @dataclass(slots=True)
@@ -72,52 +72,56 @@ class Layout:
     def troubles(self) -> list[tuple[str, str]]:
         return self.manifests.troubles
 
-    def place(self, path: str) -> Place:
+    def place(self, path: str) -> PathUse:
         folders, _, file = path.rpartition("/")
         parts = folders.split("/") if folders else []
         stem, ending = stem_of(file)
         if not self.manifests.is_installed(path):
-            return Place(None, stem, "not an entry: Claude Code has not installed it, or not so")
+            return PathUse(None, stem, "not an entry: Claude Code has not installed it, or not so")
         if above := self._skill_above(parts, stem):
-            return Place(None, stem, f"not an entry: it belongs to the skill in {above}/")
+            return PathUse(None, stem, f"not an entry: it belongs to the skill in {above}/")
         if ending == ".md" and _is_skill_file(stem, parts):
             owner = self._found(path, parts).place
             return self._listed(
-                path, Place("skill", parts[-1] if parts else self.root_name, owner=_host(owner))
+                path, PathUse("skill", parts[-1] if parts else self.root_name, owner=_host(owner))
             )
-        if why := _paper(file, stem, ending, parts):
-            return Place(None, stem, why)
-        return self._by_folder(path, parts, stem, ending)
-
-    def _by_folder(self, path: str, parts: list[str], stem: str, ending: str) -> Place:
         found = self._found(path, parts)
+        if why := _paper(file, stem, ending, parts, found.place):
+            return PathUse(None, stem, why)
+        return self._by_folder(path, parts, stem, ending, found)
+
+    def _by_folder(
+        self, path: str, parts: list[str], stem: str, ending: str, found: Lead
+    ) -> PathUse:
         kind, host = found.kind, found.place
         if ending in places.SUFFIXES and not (host and ending in host.endings):
             owner = places.place_of("copilot", places.SUFFIXES[ending])
-            return Place(places.SUFFIXES[ending], stem, owner="copilot", plain=_plain(owner))
-        if kind and ending not in (host.endings if host else self._endings(path)):
-            wanted = ", ".join(host.endings if host else (".md",))
-            return Place(None, stem, f"not an entry: the host reads {wanted} there")
+            return PathUse(places.SUFFIXES[ending], stem, owner="copilot", plain=_plain(owner))
+        if kind and ending not in (endings := host.endings if host else self._endings(path, kind)):
+            wanted = ", ".join(endings)
+            return PathUse(None, stem, f"not an entry: the host reads {wanted} there")
         if kind:
             inner = "/".join(parts[found.depth :]) if kind != "skill" else ""
-            place = Place(kind, stem, "", False, _host(host), inner, _plain(host))
+            place = PathUse(kind, stem, "", False, _host(host), inner, _plain(host))
             return self._listed(path, place)
         if ending == ".md" and not self.kind_folders and not self.root_is_kind:
-            return Place("agent", stem, tentative=True)
-        return Place(None, stem, "not an entry: outside every agents, skills and commands folder")
+            return PathUse("agent", stem, tentative=True)
+        return PathUse(None, stem, "not an entry: outside every agents, skills and commands folder")
 
-    def _listed(self, path: str, place: Place) -> Place:
+    def _listed(self, path: str, place: PathUse) -> PathUse:
         assert place.kind
         home = self._home(path)
         if home is None or not self.manifests.unlisted(path, home, place.kind):
             return place
         what = "unlisted: the plugin's manifest names what it has, and not this"
-        return Place(None, place.stem, what, unlisted=True)
+        return PathUse(None, place.stem, what, unlisted=True)
 
-    def _endings(self, path: str) -> tuple[str, ...]:
+    def _endings(self, path: str, kind: Kind) -> tuple[str, ...]:
         """What a plugin's own folder is read for: Gemini's extensions have commands in TOML."""
         home = self._home(path)
         hosts = self.manifests.hosts.get(home, []) if home is not None else []
+        if kind == "skill" and hosts and not set(hosts) & set(host_table.FLAT):
+            return (host_table.SKILL_FILE,)
         return (".md", ".toml") if "gemini" in hosts else (".md",)
 
     def _found(self, path: str, parts: list[str]) -> Lead:
@@ -212,7 +216,9 @@ def stem_of(file: str) -> tuple[str, str]:
     return (stem, f".{ending.lower()}") if dot else (file, "")
 
 
-def _paper(file: str, stem: str, ending: str, parts: list[str]) -> str:
+def _paper(
+    file: str, stem: str, ending: str, parts: list[str], place: host_table.Place | None
+) -> str:
     if _README.fullmatch(stem):
         return "not an entry: a README"
     if _PAPERS.fullmatch(stem):
@@ -221,7 +227,8 @@ def _paper(file: str, stem: str, ending: str, parts: list[str]) -> str:
         folder in places.RULE_FOLDERS and above in places.HOST_FOLDERS
         for above, folder in zip(parts, parts[1:], strict=False)
     )
-    if ending in places.RULES or _RULES.fullmatch(stem) or rule_folder:
+    is_rule = ending in places.RULES and not (place and ending in place.endings)
+    if is_rule or _RULES.fullmatch(stem) or rule_folder:
         return RULES
     return ""
 
@@ -232,11 +239,11 @@ def _is_config(folder: str) -> bool:
     return any(os.path.isfile(f"{folder}/{sign}") for sign in signs)
 
 
-def _host(place: places.Place | None) -> str:
+def _host(place: host_table.Place | None) -> str:
     return place.host if place else ""
 
 
-def _plain(place: places.Place | None) -> bool:
+def _plain(place: host_table.Place | None) -> bool:
     return place is not None and place.plain
 
 

@@ -16,14 +16,15 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from . import statements as sql
 from .caller import Caller
 from .granting import end, grant
-from .holds import Hold, holds, overlapping
+from .holds import Hold, holding, holds, overlapping
 from .journal import Change
 from .messages import post
 from .repository import tree_of, worktrees
 from .resources import resolve
-from .schema import CLAIM, HELD
+from .statements import CLAIM, HELD, below
 from .work import (
     Work,
     belonging,
@@ -102,9 +103,8 @@ def claim(
 
 def _lives(change: Change, session: str) -> bool:
     """Whether the session, or an agent of it, has a claim."""
-    start = f"{session}/"
-    condition = "substr(ident, 1, ?) = ? AND request = ? AND state = 0 LIMIT 1"
-    return bool(holds(change.connection, change.project, condition, len(start), start, CLAIM))
+    rows = holds(change.connection, sql.HOLDS_OF_SESSION, change.project, *below(f"{session}/"))
+    return any(row.request == CLAIM for row in rows)
 
 
 def _takes_over(caller: Caller, row: Hold) -> bool:
@@ -113,11 +113,8 @@ def _takes_over(caller: Caller, row: Hold) -> bool:
 
 
 def _hand_over(change: Change, caller: Caller, row: Hold) -> None:
-    change.connection.execute(
-        "UPDATE hold SET ident = ?, holder = ?, ends = ? WHERE project = ? AND rev = ?"
-        " AND resource = ?",
-        (caller.who, caller.name, change.lease(TTL_S), change.project, row.rev, row.resource),
-    )
+    now = (caller.who, caller.name, change.lease(TTL_S), change.project, row.rev, row.resource)
+    change.connection.execute(sql.HAND_OVER, now)
 
 
 def _row(change: Change, caller: Caller, resource: str, purpose: str) -> Hold:
@@ -164,34 +161,31 @@ def _elsewhere(change: Change, caller: Caller, resource: str, told: Told) -> Ver
 
 def renew(change: Change, caller: Caller) -> None:
     """At every tool use; written at most once a minute."""
-    ends = change.now + TTL_S * 1000
-    change.connection.execute(
-        "UPDATE hold SET ends = ? WHERE project = ? AND ident = ? AND request = ? AND ends < ?",
-        (change.lease(TTL_S), change.project, caller.who, CLAIM, ends - RENEW_MS),
-    )
+    soon = change.now + TTL_S * 1000 - RENEW_MS
+    asked = (change.lease(TTL_S), change.project, caller.who, soon)
+    change.connection.execute(sql.RENEW_CLAIMS, asked)
 
 
 def needs_renewal(connection: sqlite3.Connection, caller: Caller, now: int) -> bool:
-    condition = "ident = ? AND request = ? AND ends < ? LIMIT 1"
     soon = now + TTL_S * 1000 - RENEW_MS
-    return bool(holds(connection, caller.project, condition, caller.who, CLAIM, soon))
+    rows = holds(connection, sql.HOLDS_OF, caller.project, caller.who)
+    return any(row.request == CLAIM and row.ends < soon for row in rows)
 
 
 def is_claimed(connection: sqlite3.Connection, caller: Caller, path: str, now: int) -> bool:
     """Whether the claim stands, is fresh and its work noted: then nothing is written for it."""
     resource = resolve(path, caller.tree)
     soon = now + TTL_S * 1000 - RENEW_MS
-    rows = holds(connection, caller.project, "resource = ? AND state = 0", resource)
+    rows = holding(connection, caller.project, resource)
     return any(row.ident == caller.who and row.ends >= soon for row in rows)
 
 
 def leave(change: Change, caller: Caller, with_agents: bool = False) -> int:
     """The agent ends, or with `with_agents` the session and all its agents; how many claims."""
-    condition, value = "ident = ? AND request = ?", caller.who
-    if with_agents:
-        condition, value = "substr(ident, 1, ?) = ? AND request = ?", f"{session_of(caller.who)}/"
-    given = (len(value), value, CLAIM) if with_agents else (value, CLAIM)
-    rows = holds(change.connection, change.project, condition, *given)
+    value = f"{session_of(caller.who)}/" if with_agents else caller.who
+    asked = (sql.HOLDS_OF_SESSION, below(value)) if with_agents else (sql.HOLDS_OF, (value,))
+    found = holds(change.connection, asked[0], change.project, *asked[1])
+    rows = [row for row in found if row.request == CLAIM]
     end(change, rows, "released")
     for path, work in list(works_in(change.connection, change.project, "/")):
         of_it = work.ident.startswith(value) if with_agents else work.ident == value
@@ -229,7 +223,7 @@ def forget_clean(
     for path, works in work_in(change.connection, change.project, tree).items():
         if path in dirty:
             continue
-        rows = holds(change.connection, change.project, "resource = ? AND state = 0", path)
+        rows = holding(change.connection, change.project, path)
         busy = {row.ident for row in rows}
         for work in works:
             session = session_of(work.ident)
@@ -255,8 +249,8 @@ def beside(
     is_own = belonging(tree)
     claimed = {
         row.resource: row
-        for row in holds(connection, caller.project, "request = ? AND state = 0", CLAIM)
-        if is_own(row.resource)
+        for row in holds(connection, sql.HOLDS, caller.project)
+        if row.request == CLAIM and is_own(row.resource)
     }
     theirs = {path: row.holder for path, row in claimed.items() if session_of(row.ident) != own}
     mine = set[str]()

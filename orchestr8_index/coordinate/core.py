@@ -25,6 +25,7 @@ from ..sharing import (
 )
 from ..store.database import transaction
 from . import locks, messages, sessions, values
+from . import statements as sql
 from .agents import agents
 from .caller import Caller
 from .commits import Commits, Work
@@ -44,7 +45,7 @@ class Coordination(Commits):
 
     async def read_shared(self, caller: Caller, params: ReadShared) -> Answer:
         caller.require("read")
-        keys = one_of(params.keys, params.prefix, params.pattern)
+        keys = caller.may_read(one_of(params.keys, params.prefix, params.pattern))
         if params.changed_after is not None:
             return await self._read_changes(caller, params)
         if params.history or params.at_rev is not None:
@@ -65,7 +66,7 @@ class Coordination(Commits):
             return *read(caller.project, keys, params), rev
 
     async def _read_changes(self, caller: Caller, params: ReadShared) -> Answer:
-        keys = one_of(params.keys, params.prefix, params.pattern)
+        keys = caller.may_read(one_of(params.keys, params.prefix, params.pattern))
         loop, after = asyncio.get_running_loop(), params.changed_after or 0
         end = loop.time() + params.wait_ms / 1000
         while True:
@@ -78,8 +79,9 @@ class Coordination(Commits):
 
     async def write_shared(self, caller: Caller, params: WriteShared) -> Answer:
         texts = [value_text(op.value, "ops.value") for op in params.ops]
+        caller.may_write(op.key for op in params.ops)
         if any(text != values.NULL for text in texts):
-            self.store.admit()
+            self.store.admit(sum(map(len, texts)))
 
         def work(change: Change) -> Answer:
             check_fences(change, caller, params.fence)
@@ -94,7 +96,7 @@ class Coordination(Commits):
 
     async def restore_shared(self, caller: Caller, params: RestoreShared) -> Answer:
         texts = {each.key: value_text(each.value, "items.value") for each in params.items}
-        self.store.admit()
+        self.store.admit(sum(map(len, texts.values())))
         return await self.change(
             caller,
             lambda change: values.restore(change, params, texts),
@@ -158,6 +160,8 @@ class Coordination(Commits):
 
     async def send_message(self, caller: Caller, params: SendMessage) -> Answer:
         self.store.admit()
+        if params.visibility == "admin_only":
+            caller.require("admin")
 
         def work(change: Change) -> Answer:
             check_fences(change, caller, params.fence)
@@ -188,7 +192,7 @@ class Coordination(Commits):
             await self.feed.wait(caller.name, wanted, left)
 
     async def _take(self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]) -> Answer:
-        ready = messages.is_waiting(self.store.reader, caller.project, boxes)
+        ready = messages.count_waiting(self.store.reader, caller.project, boxes, 1)
         overdue = self.journal.due <= self.clock.now()  # a take may be over
         if params.peek and params.ack:
             numbers = [messages.message_number(each, "ack") for each in params.ack]
@@ -223,12 +227,10 @@ class Coordination(Commits):
         connection, project = self.store.reader, caller.project
         return {
             "agents": agents(connection, project),
-            "keys": _count(
-                connection, "item WHERE substr(key, 1, 1) <> '@' AND project = ?", project
-            ),
-            "locks": _count(connection, "hold WHERE state = 0 AND project = ?", project),
-            "waiting_locks": _count(connection, "hold WHERE state = 1 AND project = ?", project),
-            "unread": _count(connection, "delivery WHERE state < 2 AND project = ?", project),
+            **{
+                name: int(connection.execute(count, (project,)).fetchone()[0])
+                for name, count in sql.COUNTS.items()
+            },
             "waiting_calls": self.feed.waiting,
             "rev": last_revision(connection),
             "oldest": oldest(connection),
@@ -239,7 +241,7 @@ class Coordination(Commits):
 
     def figures(self) -> dict[str, int]:
         """Of all projects: what there is now, and what was counted since the start."""
-        held = self.store.reader.execute("SELECT count(*) FROM hold WHERE state = 0").fetchone()
+        held = self.store.reader.execute(sql.COUNT_LOCKS).fetchone()
         return {
             "locks": int(held[0]),
             "waiters": self.feed.waiting,
@@ -252,14 +254,15 @@ class Coordination(Commits):
 
     async def tidy(self, idle_days: float = 7, kept_days: float = 30) -> None:
         """Once an hour: compact the log, and archive and remove sessions that nobody uses."""
-        connection = self.store.reader
-        before = horizon(connection, self.clock.at(), MOST_EVENTS, MOST_DAYS)
-        start = 0
+        at, start = self.clock.at(), 0
+        before = await self.store.write(
+            lambda writing: horizon(writing, at, MOST_EVENTS, MOST_DAYS)
+        )
         while True:
             start = await self.store.write(lambda writing: compact(writing, before, start))  # noqa: B023
             if not start:
                 break
-        for (project,) in connection.execute(_PROJECTS).fetchall():
+        for (project,) in self.store.reader.execute(sql.PROJECTS).fetchall():
             await self.change(
                 Caller(messages.SERVER, project=project),
                 lambda change: sessions.retire_sessions(change, idle_days, kept_days),
@@ -268,15 +271,6 @@ class Coordination(Commits):
     async def save_clock(self) -> None:
         """Once a minute while leases run: a crash then gives them no more than that minute."""
         await self.store.write(lambda writing: self.journal.save_clock(writing, always=True))
-
-
-_PROJECTS = """SELECT DISTINCT project FROM item
-    WHERE key >= '@session/' AND key < '@session0'"""
-
-
-def _count(connection: sqlite3.Connection, where: str, project: str) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {where}", (project,)).fetchone()
-    return int(row[0])
 
 
 def _check_past(connection: sqlite3.Connection, rev: int | None, last: int) -> None:

@@ -9,20 +9,19 @@ from msgspec import Raw
 
 from ..errors import Compacted
 from ..store.database import transaction
+from . import statements as sql
 from .caller import Caller, may_see, read_message
 from .clock import iso
 from .journal import last_revision, oldest, set_oldest
 from .messages import message_row
-from .schema import DELETE, KINDS, MESSAGE, PUT
 from .search import unindex_message
-from .select import Keys
+from .select import Keys, page
+from .statements import DELETE, KINDS, MESSAGE, PUT, where
 
 MOST_EVENTS, MOST_DAYS = 1_000_000, 30
-BITE = 2_000  # events that one compaction looks at
+COMPACTED_AT_ONCE = 500  # events that one compaction looks at
+GIVEN_UP = 5_000  # events that the log loses at once where room is short
 DAY_MS = 86_400_000
-_READ = """SELECT event.id, kind, event.key, ifnull(event.value, item.value), event.by, event.at,
-    cause FROM event LEFT JOIN item ON item.project = event.project AND item.key = event.key
-    AND item.id = event.id WHERE {project} = ? AND event.id >= ?"""
 Row = dict[str, Any]
 
 
@@ -44,19 +43,14 @@ def _read_events(
     first = oldest(connection)
     if 0 < after < first:
         raise Compacted(f"The log begins after revision {first}, not {after}.", oldest=first)
-    reached = max(last_revision(connection), after)
-    condition, values = keys.where("event.key")
-    project = "event.project" if keys.keys else "+event.project"  # else in the order of the ids
-    query = f"{_READ.format(project=project)} AND {condition} ORDER BY event.id"
-    rows = connection.execute(query, (caller.project, (after + 1) << 10, *values))
-    found: list[Row] = []
-    for row in rows:
-        if len(found) >= limit and row[0] >> 10 != found[-1]["rev"]:
-            rows.close()
-            return found, found[-1]["rev"], True
-        if shown := _shown(connection, caller, row):
-            found.append(shown)
-    return found, reached, False
+    reached, keys = max(last_revision(connection), after), caller.may_read(keys)
+    log = (sql.READ_LOG_OF, "key") if keys.keys else (sql.READ_LOG, "event.key")
+    query, values = where(*log, keys)
+    asked = ((after + 1) << 10, caller.project, *values)
+    rows = connection.execute(query, asked * 2 if keys.keys else asked)
+    shown = ((row[0] >> 10, len(row[3] or ""), _shown(connection, caller, row)) for row in rows)
+    found, more = page((each for each in shown if each[2]), limit, whole=True)
+    return found, found[-1]["rev"] if more else reached, more
 
 
 def _shown(connection: sqlite3.Connection, caller: Caller, row: tuple[Any, ...]) -> Row | None:
@@ -83,54 +77,63 @@ def compact(connection: sqlite3.Connection, before: int, start: int = 0) -> int:
     if before - 1 > oldest(connection):
         set_oldest(connection, before - 1)
     end = before << 10
-    rows = connection.execute(
-        "SELECT id, project, kind, key, value FROM event WHERE id >= ? AND id < ?"
-        " ORDER BY id LIMIT ?",
-        (start, end, BITE),
-    ).fetchall()
+    rows = connection.execute(sql.BITE, (start, end, COMPACTED_AT_ONCE)).fetchall()
     gone = [row for row in rows if _is_superfluous(connection, row, end)]
     for number, _, kind, key, value in gone:
         if kind == MESSAGE:
             unindex_message(connection, number, key, value)
-            connection.execute("DELETE FROM delivery WHERE message = ?", (number,))
-    connection.executemany("DELETE FROM event WHERE id = ?", [(row[0],) for row in gone])
-    return rows[-1][0] + 1 if len(rows) == BITE else 0
+            connection.execute(sql.DELETE_DELIVERIES, (number,))
+    connection.executemany(sql.DELETE_EVENT, [(row[0],) for row in gone])
+    return rows[-1][0] + 1 if len(rows) == COMPACTED_AT_ONCE else 0
 
 
 def _is_superfluous(connection: sqlite3.Connection, row: tuple[Any, ...], end: int) -> bool:
     number, project, kind, key, _ = row
     if kind == PUT:
-        query = "SELECT 1 FROM event WHERE project = ? AND key = ? AND id > ? AND id < ? LIMIT 1"
-        return connection.execute(query, (project, key, number, end)).fetchone() is not None
+        later = connection.execute(sql.LATER_WRITE, (project, key, number, end) * 2)
+        return later.fetchone() is not None
     if kind == MESSAGE:
-        query = "SELECT 1 FROM delivery WHERE message = ? AND state < 2 LIMIT 1"
-        return connection.execute(query, (number,)).fetchone() is None
+        return connection.execute(sql.UNACKNOWLEDGED, (number,)).fetchone() is None
     return True
 
 
 def horizon(connection: sqlite3.Connection, at: int, most: int, days: float) -> int:
     """The revision before which the log may be compacted: by number and by age, and never past
     a message that nobody has acknowledged."""
-    query = "SELECT id FROM event ORDER BY id DESC LIMIT 1 OFFSET ?"
-    row = connection.execute(query, (most,)).fetchone()
+    row = connection.execute(sql.NTH_LAST, (most,)).fetchone()
     by_number = (row[0] >> 10) + 1 if row else 0
     by_age = _first_after(connection, at - int(days * DAY_MS))
-    waiting = connection.execute("SELECT min(message) FROM delivery WHERE state < 2").fetchone()[0]
-    found = max(by_number, by_age)
-    return found if waiting is None else min(found, waiting >> 10)
+    return _kept(connection, max(by_number, by_age))
+
+
+def _kept(connection: sqlite3.Connection, before: int) -> int:
+    """No revision after that of a message which nobody has acknowledged."""
+    waiting = connection.execute(sql.FIRST_UNACKNOWLEDGED).fetchone()[0]
+    return before if waiting is None else min(before, waiting >> 10)
+
+
+def give_up(connection: sqlite3.Connection) -> int:
+    """Near the limit of the file the log loses its oldest part before its time; 0 where it has
+    nothing more to lose."""
+    first = oldest(connection)
+    row = connection.execute(sql.NTH_FROM, ((first + 1) << 10, GIVEN_UP)).fetchone()
+    before = _kept(connection, row[0] >> 10 if row else last_revision(connection) + 1)
+    start = 0
+    while before > first + 1 and (start := compact(connection, before, start)):
+        pass
+    return max(0, before - first - 1)
 
 
 def _first_after(connection: sqlite3.Connection, at: int) -> int:
     """The revision of the first event at or after a moment, found by halving: ids follow time."""
-    low, high = (connection.execute("SELECT min(id), max(id) FROM event").fetchone()) or (0, 0)
+    low, high = connection.execute(sql.ENDS_OF_LOG).fetchone()
     if low is None:
         return 0
-    query = "SELECT id, at FROM event WHERE id >= ? ORDER BY id LIMIT 1"
     while low < high:
         middle = (low + high) // 2
-        number, when = connection.execute(query, (middle,)).fetchone()
+        number, when = connection.execute(sql.FIRST_FROM, (middle,)).fetchone()
         if when >= at:
             high = middle
         else:
             low = min(number + 1, high)
-    return int(connection.execute(query, (low,)).fetchone()[0]) >> 10
+    return int(connection.execute(sql.FIRST_FROM, (low,)).fetchone()[0]) >> 10

@@ -6,12 +6,15 @@ import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 
+from ..sharing import SessionCall
+from . import statements as sql
 from .caller import Caller, Message, may_see, read_message
-from .schema import MESSAGE
 
 CANDIDATES = 400  # the newest that contain a word are compared
+MOST_KNOWN = 2500  # words of the index that are compared with one of the question
 NEAR = 5  # spellings tried for each word
 NEAR_RATIO = 75.0
+SHORTEST, BEGINS = 3, 90.0  # letters of a word that others may begin with, and how alike those are
 MOST_WORDS, MOST_LETTERS = 12, 40
 MOST_COMPARED = 4000  # signs of a text
 _WORD = re.compile(r"\w+")
@@ -21,18 +24,13 @@ Found = tuple[float, int, Message, int]  # score 0-100, id, message, at
 def index_message(connection: sqlite3.Connection, number: int, key: str, value: str) -> None:
     """Messages of sessions alone are searched."""
     if key:
-        row = (number, *_indexed(key, read_message(value)))
-        query = "INSERT INTO message_text (rowid, words, session) VALUES (?, ?, ?)"
-        connection.execute(query, row)
+        connection.execute(sql.ADD_WORDS, (number, *_indexed(key, read_message(value))))
 
 
 def unindex_message(connection: sqlite3.Connection, number: int, key: str, value: str) -> None:
     """Take a message out of the full-text index; its words must be those that went in."""
     if key:
-        row = (number, *_indexed(key, read_message(value)))
-        query = """INSERT INTO message_text (message_text, rowid, words, session)
-            VALUES ('delete', ?, ?, ?)"""
-        connection.execute(query, row)
+        connection.execute(sql.DELETE_WORDS, (number, *_indexed(key, read_message(value))))
 
 
 def _indexed(key: str, message: Message) -> tuple[str, str]:
@@ -45,33 +43,62 @@ def _session_word(key: str) -> str:
 
 
 def search(
-    connection: sqlite3.Connection,
-    caller: Caller,
-    session: str,
-    query: str,
-    threshold: float,
-    limit: int,
+    connection: sqlite3.Connection, caller: Caller, session: str, params: SessionCall
 ) -> list[Found]:
-    """Best first, then newest; only what the caller may see, and at least `threshold` alike."""
-    words = [word.lower() for word in _WORD.findall(query)][:MOST_WORDS]
+    """Best first, then newest; only what the caller may see, and at least as alike as it asks."""
+    words = [word.lower() for word in _WORD.findall(params.query)][:MOST_WORDS]
     if not words:
         return []
+    rows = {row[0]: row for row in _candidates(connection, caller, session, words)}
+    if params.in_all:
+        rows |= {row[0]: row for row in _labelled(connection, caller, session, words)}
+    alike = [_Alike(word) for word in words]
     found = [
-        (_likeness(words, message), number, message, at)
-        for number, message, at in _candidates(connection, caller, session, words)
+        (_likeness(alike, message, params.in_all), number, message, at)
+        for number, message, at in rows.values()
+        if not params.visibility or message.visibility in params.visibility
     ]
-    found = [each for each in found if each[0] >= threshold]
-    return sorted(found, key=lambda each: (-each[0], -each[1]))[:limit]
+    found = [each for each in found if each[0] >= params.fuzzy_threshold]
+    return sorted(found, key=lambda each: (-each[0], -each[1]))[: params.limit]
 
 
-def _likeness(words: Sequence[str], message: Message) -> float:
+def _likeness(words: Sequence[_Alike], message: Message, in_all: bool) -> float:
     """0 to 100: how nearly the question's words stand in the text, on the average."""
-    from rapidfuzz import fuzz, process
-
     text = f"{message.subject} {message.body[:MOST_COMPARED]}".lower()
-    told = set(_WORD.findall(text))
-    best = (process.extractOne(word, told, scorer=fuzz.ratio) for word in words)
-    return sum(match[1] if match else 0.0 for match in best) / len(words)
+    told = set(_WORD.findall(f"{text} {_label(message)}" if in_all else text))
+    return sum(max(map(word.__getitem__, told), default=0.0) for word in words) / len(words)
+
+
+class _Alike(dict[str, float]):
+    """How alike other words are to one, each compared once."""
+
+    def __init__(self, word: str) -> None:
+        from rapidfuzz import fuzz
+
+        self._word, self._ratio = word, fuzz.ratio
+
+    def __missing__(self, other: str) -> float:
+        begins = len(self._word) >= SHORTEST and other.startswith(self._word)
+        ratio = self._ratio(self._word, other)
+        self[other] = ratio = max(ratio, BEGINS) if begins else ratio
+        return ratio
+
+
+def _label(message: Message) -> str:
+    metadata = bytes(message.metadata)[:MOST_COMPARED].decode(errors="ignore")
+    return f"{message.sender} {metadata}".lower()
+
+
+def _labelled(
+    connection: sqlite3.Connection, caller: Caller, session: str, words: Sequence[str]
+) -> Iterator[tuple[int, Message, int]]:
+    """The newest whose sender or metadata have one of the words."""
+    rows = connection.execute(sql.SAID_LAST, (caller.project, f"s/{session}", 0))
+    for number, value, at in rows.fetchmany(CANDIDATES):
+        message = read_message(value)
+        label = _label(message)
+        if any(word in label for word in words) and may_see(caller, message, number, connection):
+            yield number, message, at
 
 
 def _candidates(
@@ -79,21 +106,15 @@ def _candidates(
 ) -> Iterator[tuple[int, Message, int]]:
     spelt = [f"({' OR '.join(_quoted(near))})" for near in _spellings(connection, words)]
     match = f"session : {_session_word(f's/{session}')} AND words : ({' OR '.join(spelt)})"
-    rows = connection.execute(
-        "SELECT event.id, event.value, event.at FROM message_text"
-        " JOIN event ON event.id = message_text.rowid"
-        " WHERE message_text MATCH ? AND event.project = ? AND event.kind = ?"
-        " ORDER BY message_text.rowid DESC LIMIT ?",
-        (match, caller.project, MESSAGE, CANDIDATES),
-    ).fetchall()
-    for number, value, at in rows:
+    rows = connection.execute(sql.FIND_WORDS, (match, caller.project, CANDIDATES))
+    for number, value, at in rows.fetchall():
         message = read_message(value)
         if may_see(caller, message, number, connection):
             yield number, message, at
 
 
 def _quoted(words: Sequence[str]) -> list[str]:
-    return [f'"{word}"' for word in words]
+    return [f'"{word}"*' if len(word) >= SHORTEST else f'"{word}"' for word in words]
 
 
 def _spellings(connection: sqlite3.Connection, words: Sequence[str]) -> Iterator[list[str]]:
@@ -104,11 +125,18 @@ def _spellings(connection: sqlite3.Connection, words: Sequence[str]) -> Iterator
         if len(word) < 4 or len(word) > MOST_LETTERS:
             yield [word]
             continue
-        rows = connection.execute(
-            "SELECT term FROM message_word WHERE term >= ? AND term < ?"
-            " AND length(term) BETWEEN ? AND ?",
-            (word[0], word[0] + "\U0010ffff", len(word) - 2, len(word) + 2),
-        )
-        known = [row[0] for row in rows]
+        known = [term for term in _known(connection, word) if abs(len(term) - len(word)) <= 2]
         near = process.extract(word, known, scorer=fuzz.ratio, limit=NEAR, score_cutoff=NEAR_RATIO)
         yield list(dict.fromkeys([word, *(term for term, _, _ in near)]))
+
+
+def _known(connection: sqlite3.Connection, word: str) -> list[str]:
+    """The index's words that begin as this one does: by one letter, by more where they are many."""
+    found: list[str] = []
+    for letters in (1, 2, 4, 8):
+        start = word[:letters]
+        rows = connection.execute(sql.KNOWN_WORDS, (start, start + "\U0010ffff", MOST_KNOWN))
+        found = [term for (term,) in rows]
+        if len(found) < MOST_KNOWN:
+            break
+    return found

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 import msgspec
 from msgspec import Struct
 
+from . import statements as sql
 from .caller import Caller
 from .journal import Change
 from .resources import is_below, resolve
+from .statements import below
 
 WORK_S = 86_400
 _WORK = "@work"
@@ -34,8 +36,7 @@ def session_of(ident: str) -> str:
 def is_noted(connection: sqlite3.Connection, caller: Caller, path: str) -> bool:
     """Whether the file is known to be changed by the agent."""
     key = f"{_WORK}{resolve(path, caller.tree)}\0{caller.who}"
-    query = "SELECT value FROM item WHERE project = ? AND key = ?"
-    row = connection.execute(query, (caller.project, key)).fetchone()
+    row = connection.execute(sql.ITEM, (caller.project, key)).fetchone()
     return row is not None and msgspec.json.decode(row[0], type=Work).written
 
 
@@ -62,8 +63,7 @@ def work_in(connection: sqlite3.Connection, project: str, tree: str) -> dict[str
 
 def works_in(connection: sqlite3.Connection, project: str, tree: str) -> Iterator[tuple[str, Work]]:
     """What is changed below a folder, with its path."""
-    start = f"{_WORK}{tree.rstrip('/')}/"
-    return _between(connection, project, start, start[:-1] + "0")
+    return _between(connection, project, *below(f"{_WORK}{tree.rstrip('/')}/"))
 
 
 def rivals(connection: sqlite3.Connection, caller: Caller, resource: str) -> list[Work]:
@@ -76,8 +76,7 @@ def rivals(connection: sqlite3.Connection, caller: Caller, resource: str) -> lis
 def _between(
     connection: sqlite3.Connection, project: str, start: str, stop: str
 ) -> Iterator[tuple[str, Work]]:
-    query = "SELECT key, value FROM item WHERE project = ? AND key >= ? AND key < ?"
-    for key, value in connection.execute(query, (project, start, stop)):
+    for key, value in connection.execute(sql.ITEMS, (project, start, stop)):
         path = key[len(_WORK) :].partition("\0")[0]
         yield path, msgspec.json.decode(value, type=Work)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random
 import shutil
 import signal
@@ -20,16 +21,16 @@ import pytest
 
 from orchestr8_index.coordinate import revisions
 from orchestr8_index.coordinate.core import Coordination
-from orchestr8_index.coordinate.schema import NAME
+from orchestr8_index.coordinate.statements import NAME
 from orchestr8_index.errors import Compacted, StoreUnavailable
 from orchestr8_index.store import backup
 from orchestr8_index.store.database import connect
 
 from .served import Served
-from .worlds import Agent, Hand, opened, rounds, run
+from .worlds import Agent, Hand, opened, rounds, run, until
 
 KILLS, KEYS, CLIENTS = rounds(3, 200), 5, 8
-CRASHES = rounds(3, 60)
+CRASHES, CALLS = rounds(3, 60), 150  # how often, and the calls of all clients between
 
 
 @pytest.fixture
@@ -91,10 +92,10 @@ def test_every_history_is_linearizable(served: Served) -> None:
     """8 clients read, write and compare-and-set 5 keys while the process is killed now and then."""
     history: list[Ran] = []
 
-    async def client(number: int, until: float) -> None:
+    async def client(number: int) -> None:
         chance, known = random.Random(number), dict.fromkeys(range(KEYS), 0)
         for n in range(100_000):
-            if time.monotonic() > until:
+            if served.kills == CRASHES:
                 return
             key = chance.randrange(KEYS)
             ran = await perform(number, n, key, chance.random(), known)
@@ -125,18 +126,20 @@ def test_every_history_is_linearizable(served: Served) -> None:
         known[key] = items[0]["rev"] if items else 0
         return Ran(name, started, ended, False, items[0]["value"] if items else "", known[key])
 
+    def answered(wanted: int) -> bool:
+        return len(history) >= wanted
+
     async def work() -> None:
         served.start()
-        until = time.monotonic() + CRASHES
-        clients = [asyncio.ensure_future(client(number, until)) for number in range(CLIENTS)]
-        for _ in range(CRASHES):
-            await asyncio.sleep(0.7)
+        clients = [asyncio.ensure_future(client(number)) for number in range(CLIENTS)]
+        for crash in range(CRASHES):
+            await until(functools.partial(answered, (crash + 1) * CALLS))
             served.kill()
             served.start()
         await asyncio.gather(*clients)
 
     asyncio.run(work())
-    assert len(history) > 200 and served.kills == CRASHES
+    assert served.kills == CRASHES
     for key in range(KEYS):
         check_register([ran for ran in history if ran.key == f"k{key}"])
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ...coordinate.repository import StashOwners, changed_files, tree_of
 from ...coordinate.resources import resolve
 from ...fit import in_prose
-from ..callers import Caller as Asking
-from ..callers import caller
+from ..callers import Principal, caller
 from .mail import mail
 from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolStarting
 from .purposes import Purposes
@@ -78,7 +77,7 @@ class ClaimHooks:
         self._watch(shared, who, event.tool_use_id or "")
         return ""
 
-    def agent_of(self, tool_use: str, asks: Asking) -> Caller | None:
+    def agent_of(self, tool_use: str, asks: Principal) -> Caller | None:
         """The agent that a hook of the same key named for this use of a tool."""
         owner, who = self._using.get(tool_use, ("", None))
         return who if owner == _owner(asks) else None
@@ -243,7 +242,7 @@ def _session(who: Caller) -> str:
     return who.ident.partition("/")[0]
 
 
-def _owner(asks: Asking) -> str:
+def _owner(asks: Principal) -> str:
     return f"{asks.name}." if asks.keyed else ""
 
 
