@@ -30,6 +30,7 @@ class Work(Struct, frozen=True):
 
 
 def session_of(ident: str) -> str:
+    """The session of a SESSION/AGENT."""
     return ident.partition("/")[0]
 
 
@@ -41,6 +42,7 @@ def is_noted(connection: sqlite3.Connection, caller: Caller, path: str) -> bool:
 
 
 def note_work(change: Change, caller: Caller, resource: str, written: bool = False) -> None:
+    """The agent changes the file, or with `written` has changed it."""
     if not written and is_noted(change.connection, caller, resource):
         return
     keep_work(change, resource, Work(caller.name, caller.who, change.at, written))
