@@ -220,10 +220,10 @@ class Machine(RuleBasedStateMachine):
         wanted = resource if ":" in resource else f"{TREE}/{resource}"
         gone = [each for held in self.live().values() for each in held if overlaps(each, wanted)]
         assert sorted(each["resource"] for each in broken) == sorted(gone)
-        for token, (resources, *rest) in list(self.held.items()):
+        for token, (resources, end, ttl) in list(self.held.items()):
             left = [each for each in resources if each not in gone]
             if left:
-                self.held[token] = (left, *rest)
+                self.held[token] = (left, end, ttl)
             else:
                 del self.held[token]
 
