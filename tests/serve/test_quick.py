@@ -61,7 +61,7 @@ async def posted(app: ASGIApp, body: bytes, *headers: tuple[bytes, bytes], **sta
         if answer := app.quick(scope, body):
             head, _, said = answer.partition(b"\r\n\r\n")
             lines = [line.split(b": ", 1) for line in head.split(b"\r\n")]
-            return 200, dict(lines), said  # type: ignore[arg-type]
+            return 200, dict(lines), said
     await app(scope, receive, send)
     answer = b"".join(message.get("body", b"") for message in come[1:])
     return come[0]["status"], dict(come[0]["headers"]), answer
