@@ -15,6 +15,10 @@ CACHE_KB = 128
 _PAGES = ("page_count", "freelist_count", "page_size")
 
 
+class Lost(sqlite3.OperationalError):
+    """The connection to the database broke: what was asked may have been done, or not."""
+
+
 def connect(path: Path, read_only: bool = False, synchronous: str = "FULL") -> sqlite3.Connection:
     """A connection in autocommit mode: transactions are explicit. Raises sqlite3.Error.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import StoreUnavailable
-from .database import transaction
+from .database import Lost, transaction
 from .lease import Lease
 
 MAX_BATCH = 512
@@ -33,6 +33,7 @@ class Job:
 
     work: Work
     done: Done
+    project: str = ""
 
 
 def _nobody(value: Any, error: BaseException | None) -> None:
@@ -90,12 +91,17 @@ class Writer:
         ending = False
         while not ending:
             jobs, ending = self._take()
-            if real := [job for job in jobs if job not in _SIGNS]:
-                self.resolve(self._commit(real))
+            real = [job for job in jobs if job not in _SIGNS]
+            for each in self._rounds(real):
+                self.resolve(self._commit(each))
             if self._log and len(real) < MAX_BATCH:
                 self._flush_log()
         if self._log:
             self._flush_log()
+
+    def _rounds(self, jobs: list[Job]) -> Iterator[list[Job]]:
+        """What is committed together."""
+        return iter([jobs] if jobs else [])
 
     def _refuse_rest(self) -> None:
         """Whoever waits for a thread that has ended is told."""
@@ -123,19 +129,21 @@ class Writer:
         return self._jobs.get(timeout=LOG_SECONDS) if job is _NOTED else job
 
     def _commit(self, jobs: list[Job]) -> list[tuple[Job, Any, BaseException | None]]:
-        """One transaction for all; if it fails, one for each: none can spoil the others."""
+        """One transaction for all; if it fails, one for each: none can spoil the others. Nothing is
+        tried again where the connection broke, as it may have been committed."""
         try:
-            with self._turn():
+            with self._turn(jobs):
                 values = [job.work(self.connection) for job in jobs]
+                self._done(jobs, values)
         except BaseException as error:  # the thread's loop: whatever a job does, the next ones run
-            if len(jobs) == 1:
-                return [(jobs[0], None, error)]
+            if len(jobs) == 1 or isinstance(error, Lost):
+                return [(job, None, error) for job in jobs]
             return [result for job in jobs for result in self._commit([job])]
         lost = self.lease.lost() if self.lease else None
         return [(job, value, lost) for job, value in zip(jobs, values, strict=True)]
 
     @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self, jobs: Sequence[Job]) -> Iterator[None]:
         """A transaction of the database's owner."""
         if self.connection.in_transaction:  # a commit that failed and could not be rolled back
             self.connection.execute("ROLLBACK")
@@ -143,6 +151,9 @@ class Writer:
             if self.lease:
                 self.lease.check(self.connection)
             yield
+
+    def _done(self, jobs: Sequence[Job], values: Sequence[Any]) -> None:
+        """Just before the commit."""
 
     def _flush_log(self) -> None:
         """Analytics: where it fails, an outcome's error says that the store is ill."""

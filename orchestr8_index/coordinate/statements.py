@@ -1,0 +1,226 @@
+"""The tables of coordinate.db, and all that is asked of them: no other file of this room has SQL.
+
+An `id` is a revision and a number within it: `revision << 10 | number`. Lease times (`ends`,
+`due`) are milliseconds for which servers have run on this file; `at` and `since` are Unix
+milliseconds, for people only. A statement with `{}` is made whole by `among` or `where`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..store.lease import TABLE as LEASE
+from .select import Keys
+
+NAME = "coordinate.db"
+HELD, WAITING, NOTIFY = 0, 1, 2  # hold.state
+READY, TAKEN, DONE = 0, 1, 2  # delivery.state
+PUT, DELETE, GRANT, RELEASE, MESSAGE, SESSION = range(6)  # event.kind
+CLAIM = "@claim"  # hold.request of what a host's hook claimed
+KINDS = ("put", "delete", "grant", "release", "message", "session")
+KEYS = {
+    "item": "project, key",
+    "event": "id",
+    "hold": "project, rev, resource",
+    "delivery": "message, recipient",
+}
+"""The tables that cannot be made again from others, and the order of their rows."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE IF NOT EXISTS item (
+            project TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, id INTEGER NOT NULL,
+            by TEXT NOT NULL, at INTEGER NOT NULL, ends INTEGER, crc INTEGER NOT NULL,
+            PRIMARY KEY (project, key)) WITHOUT ROWID""",
+        "CREATE INDEX IF NOT EXISTS item_ends ON item (ends) WHERE ends IS NOT NULL",
+        """CREATE TABLE IF NOT EXISTS event (
+            id INTEGER PRIMARY KEY, project TEXT NOT NULL, kind INTEGER NOT NULL,
+            key TEXT NOT NULL, value TEXT, by TEXT NOT NULL, at INTEGER NOT NULL, cause TEXT,
+            crc INTEGER NOT NULL)""",
+        "CREATE INDEX IF NOT EXISTS event_key ON event (project, key, id)",
+        """CREATE TABLE IF NOT EXISTS hold (
+            project TEXT NOT NULL, rev INTEGER NOT NULL, resource TEXT NOT NULL,
+            state INTEGER NOT NULL, shared INTEGER NOT NULL, holder TEXT NOT NULL,
+            ident TEXT NOT NULL, purpose TEXT NOT NULL, secret TEXT NOT NULL, ttl INTEGER NOT NULL,
+            ends INTEGER NOT NULL, since INTEGER NOT NULL, request TEXT NOT NULL,
+            PRIMARY KEY (project, rev, resource)) WITHOUT ROWID""",
+        "CREATE INDEX IF NOT EXISTS hold_resource ON hold (project, resource)",
+        "CREATE INDEX IF NOT EXISTS hold_ident ON hold (project, ident)",
+        "CREATE INDEX IF NOT EXISTS hold_ends ON hold (ends)",
+        """CREATE TABLE IF NOT EXISTS delivery (
+            project TEXT NOT NULL, message INTEGER NOT NULL, recipient TEXT NOT NULL,
+            state INTEGER NOT NULL, priority INTEGER NOT NULL, tries INTEGER NOT NULL,
+            taker TEXT NOT NULL, due INTEGER NOT NULL, ends INTEGER NOT NULL,
+            PRIMARY KEY (message, recipient)) WITHOUT ROWID""",
+        """CREATE INDEX IF NOT EXISTS delivery_inbox ON delivery
+            (project, recipient, priority DESC, message) WHERE state = 0""",
+        "CREATE INDEX IF NOT EXISTS delivery_due ON delivery (due) WHERE state < 2",
+        """CREATE VIRTUAL TABLE IF NOT EXISTS message_text USING fts5 (
+            words, session, content = '', tokenize = 'unicode61')""",
+        """CREATE VIRTUAL TABLE IF NOT EXISTS message_word USING fts5vocab (message_text, row)""",
+    ),
+    LEASE,
+)
+
+# --- at the start, and in time ---------------------------------------------------------------
+
+LAST_EVENT = "SELECT max(id) FROM event"
+OLDEST = "SELECT value FROM item WHERE project = '' AND key = '@oldest'"
+KEEP_OLDEST = """INSERT INTO item VALUES ('', '@oldest', ?, 0, '', 0, NULL, 0)
+    ON CONFLICT (project, key) DO UPDATE SET value = excluded.value"""
+LOGS = "SELECT ''"  # one for all projects of this file
+MEND_ENDS = tuple(
+    f"UPDATE {table} SET {column} = 0 WHERE typeof({column}) NOT IN ('integer', 'null')"
+    for table, column in (("item", "ends"), ("hold", "ends"), ("delivery", "due"))
+)
+LEASE_HELD = "UPDATE hold SET ends = ? + ttl WHERE state = 0"
+LEASE_WAITING = "UPDATE hold SET ends = max(ends, ?) WHERE state = 1"
+NEXT_DUE = """SELECT min(ends) FROM item WHERE ends IS NOT NULL UNION ALL
+    SELECT min(ends) FROM hold UNION ALL SELECT min(due) FROM delivery WHERE state < 2"""
+DUE_ITEMS = "SELECT project, key, id FROM item WHERE ends <= ? LIMIT ?"
+DUE_HOLDS = "SELECT project, rev FROM hold WHERE ends <= ? LIMIT ?"
+DUE_DELIVERIES = "SELECT project, recipient FROM delivery WHERE due <= ? AND state < 2 LIMIT ?"
+END_MESSAGES = "UPDATE delivery SET state = 2 WHERE due <= ? AND ends <= ? AND state < 2"
+END_TAKES = "UPDATE delivery SET state = 0, due = ends WHERE due <= ? AND state = 1 AND state < 2"
+
+# --- items: values, and what the server notes under names with an @ --------------------------
+
+ITEM = "SELECT value, ends FROM item WHERE project = ? AND key = ?"
+ITEMS = "SELECT key, value FROM item WHERE project = ? AND key >= ? AND key < ? ORDER BY key"
+PRESENT = """SELECT id, by FROM item WHERE project = ? AND key = ?
+    AND (ends IS NULL OR ends > ?)"""
+PRESENT_AMONG = """SELECT key, id, by FROM item
+    WHERE project = ? AND substr(key, 1, 1) <> '@' AND {}"""
+PUT_ITEM = """INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (project, key) DO UPDATE SET value = excluded.value, id = excluded.id,
+    by = excluded.by, at = excluded.at, ends = excluded.ends, crc = excluded.crc"""
+DELETE_ITEM = "DELETE FROM item WHERE project = ? AND key = ?"
+DELETE_ITEMS = "DELETE FROM item WHERE project = ? AND key >= ? AND key < ?"
+READ_ITEMS = """SELECT key, value, id, by, at, ends, crc, (SELECT max(id) FROM event) FROM item
+    WHERE project = ? AND substr(key, 1, 1) <> '@' AND (ends IS NULL OR ends > ?) AND {}
+    ORDER BY key LIMIT ?"""
+PROJECTS = "SELECT DISTINCT project FROM item WHERE key >= ? AND key < ?"
+
+# --- events ----------------------------------------------------------------------------------
+
+ADD_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+SUPERSEDE = """UPDATE event SET value = (SELECT value FROM item WHERE project = ? AND key = ?)
+    WHERE id = ? AND value IS NULL"""
+_WRITES = """SELECT event.key, ifnull(event.value, item.value), event.id, event.by, event.at, NULL,
+    event.crc, event.kind FROM event LEFT JOIN item ON item.project = event.project
+    AND item.key = event.key AND item.id = event.id
+    WHERE event.project = ? AND event.kind < 2 AND"""
+HISTORY = _WRITES + " {} AND event.id < ? ORDER BY event.id DESC LIMIT ?"
+PAST = (
+    _WRITES
+    + """ event.kind = 0 AND event.id IN (SELECT max(id) FROM event
+    WHERE project = ? AND kind < 2 AND {} AND id < ? GROUP BY key) ORDER BY event.key LIMIT ?"""
+)
+_LOG = """SELECT event.id, kind, event.key, ifnull(event.value, item.value), event.by, event.at,
+    cause FROM event LEFT JOIN item ON item.project = event.project AND item.key = event.key
+    AND item.id = event.id WHERE """
+READ_LOG = _LOG + "+event.project = ? AND event.id >= ? AND {} ORDER BY event.id"
+READ_LOG_OF = _LOG + "event.project = ? AND event.id >= ? AND {} ORDER BY event.id"
+GRANTED = """SELECT key FROM event
+    WHERE id BETWEEN ? AND ? AND kind = 2 AND project = ? LIMIT 1"""
+BITE = (
+    "SELECT id, project, kind, key, value FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
+)
+LATER_WRITE = "SELECT 1 FROM event WHERE project = ? AND key = ? AND id > ? AND id < ? LIMIT 1"
+DELETE_EVENT = "DELETE FROM event WHERE id = ?"
+NTH_LAST = "SELECT id FROM event ORDER BY id DESC LIMIT 1 OFFSET ?"
+ENDS_OF_LOG = "SELECT min(id), max(id) FROM event"
+FIRST_FROM = "SELECT id, at FROM event WHERE id >= ? ORDER BY id LIMIT 1"
+
+# --- locks -----------------------------------------------------------------------------------
+
+_HOLDS = """SELECT rev, resource, state, shared, holder, ident, purpose, secret, ttl, ends, since,
+    request FROM hold WHERE project = ?"""
+HOLDS = f"{_HOLDS} ORDER BY resource, rev"
+HOLDS_OF_SET = f"{_HOLDS} AND rev = ?"
+HOLDS_OF = f"{_HOLDS} AND ident = ?"
+HOLDS_OF_SESSION = f"{_HOLDS} AND ident >= ? AND ident < ?"
+HOLDS_ON = _HOLDS + " AND resource IN ({})"
+HOLDS_BELOW = f"{_HOLDS} AND resource > ? AND resource < ?"
+ADD_HOLD = "INSERT INTO hold VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+DELETE_HOLD = "DELETE FROM hold WHERE project = ? AND rev = ? AND resource = ?"
+STAY = "UPDATE hold SET ends = ? WHERE project = ? AND rev = ? AND state = 1"
+RENEW = "UPDATE hold SET ends = ?, ttl = ? WHERE project = ? AND rev = ? AND secret = ?"
+RENEW_CLAIMS = """UPDATE hold SET ends = ?
+    WHERE project = ? AND ident = ? AND request = '@claim' AND ends < ?"""
+HAND_OVER = """UPDATE hold SET ident = ?, holder = ?, ends = ?
+    WHERE project = ? AND rev = ? AND resource = ?"""
+
+# --- messages --------------------------------------------------------------------------------
+
+MESSAGE_OF = "SELECT value, at FROM event WHERE id = ? AND project = ? AND kind = 4"
+ADD_DELIVERY = "INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_READY = " FROM delivery WHERE project = ? AND recipient IN ({}) AND state = 0"
+READY_IN = f"SELECT message, recipient, tries, ends{_READY} ORDER BY priority DESC, message LIMIT ?"
+COUNT_READY = f"SELECT count(*){_READY}"
+IS_READY = f"SELECT 1{_READY} LIMIT 1"
+TAKE = """UPDATE delivery SET state = 1, taker = ?, tries = tries + 1, due = min(ends, ?)
+    WHERE message = ? AND recipient = ?"""
+ACKNOWLEDGE = """UPDATE delivery SET state = 2, taker = ? WHERE message = ? AND project = ?
+    AND state < 2 AND (recipient IN ({}) OR (taker = ? AND state = 1))"""
+WAS_SENT = """SELECT 1 FROM delivery WHERE message = ? AND project = ?
+    AND (taker = ? OR recipient IN ({}))"""
+UNACKNOWLEDGED = "SELECT 1 FROM delivery WHERE message = ? AND state < 2 LIMIT 1"
+FIRST_UNACKNOWLEDGED = "SELECT min(message) FROM delivery WHERE state < 2"
+DELETE_DELIVERIES = "DELETE FROM delivery WHERE message = ?"
+_SAID = "SELECT id, value, at FROM event WHERE project = ? AND key = ? AND kind = 4 AND id >= ?"
+SAID = f"{_SAID} ORDER BY id"
+SAID_LAST = f"{_SAID} ORDER BY id DESC"
+MESSAGES = "SELECT id, key, value FROM event WHERE kind = 4"
+CLEAR_WORDS = "INSERT INTO message_text (message_text) VALUES ('delete-all')"
+ADD_WORDS = "INSERT INTO message_text (rowid, words, session) VALUES (?, ?, ?)"
+DELETE_WORDS = """INSERT INTO message_text (message_text, rowid, words, session)
+    VALUES ('delete', ?, ?, ?)"""
+KNOWN_WORDS = """SELECT term FROM message_word
+    WHERE term >= ? AND term < ? AND length(term) BETWEEN ? AND ?"""
+FIND_WORDS = """SELECT event.id, event.value, event.at FROM message_text
+    JOIN event ON event.id = message_text.rowid
+    WHERE message_text MATCH ? AND event.project = ? AND event.kind = 4
+    ORDER BY message_text.rowid DESC LIMIT ?"""
+
+# --- counts ----------------------------------------------------------------------------------
+
+COUNTS = {
+    "keys": "SELECT count(*) FROM item WHERE substr(key, 1, 1) <> '@' AND project = ?",
+    "locks": "SELECT count(*) FROM hold WHERE state = 0 AND project = ?",
+    "waiting_locks": "SELECT count(*) FROM hold WHERE state = 1 AND project = ?",
+    "unread": "SELECT count(*) FROM delivery WHERE state < 2 AND project = ?",
+}
+COUNT_LOCKS = "SELECT count(*) FROM hold WHERE state = 0"
+HELD_BY = "SELECT holder, resource FROM hold WHERE project = ? AND state = 0 ORDER BY resource"
+WAITS_FOR = """SELECT recipient, count(*) FROM delivery
+    WHERE project = ? AND state = 0 GROUP BY recipient"""
+
+
+def among(statement: str, number: int) -> str:
+    """With a mark for each of so many values."""
+    return statement.format(", ".join("?" * number))
+
+
+def below(prefix: str) -> tuple[str, str]:
+    """The bounds of all keys that begin with a prefix that ends in `/`."""
+    return prefix, f"{prefix[:-1]}0"
+
+
+def where(statement: str, column: str, keys: Keys, after: str = "") -> tuple[str, Sequence[str]]:
+    """With the condition that a key is meant and comes after `after`; and its values."""
+    if keys.keys is not None:
+        marks = ", ".join("?" * len(keys.keys))
+        condition = f"{column} IN ({marks}) AND {column} > ?"
+        return statement.format(condition), [*keys.keys, after]
+    low, start, end = keys.bounds(after)
+    condition, values = f"{column} {low} ? AND {column} < ?", [start, end]
+    if keys.pattern is not None:
+        condition, values = f"{condition} AND {column} GLOB ?", [*values, keys.pattern]
+    return statement.format(condition), values
+
+
+def backwards(table: str) -> str:
+    """All rows of a table, from its end."""
+    order = ", ".join(f"{column} DESC" for column in KEYS[table].split(", "))
+    return f"SELECT * FROM {table} ORDER BY {order}"

@@ -1,0 +1,102 @@
+"""The shared state of a team: the same methods, on several servers that know one database."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..coordinate.clock import Clock
+from ..coordinate.commits import Committed
+from ..coordinate.core import Coordination
+from ..coordinate.upkeep import expire
+from ..coordinate.values import Reader
+from ..store.writer import Work
+from .bus import Bus
+from .connection import Connection, connect
+from .journal import DatabaseClock, TeamJournal
+from .registry import Registry
+from .sentences import unavailable
+from .store import TeamStore
+
+SCHEMA = "orchestr8"
+
+
+class TeamCoordination(Coordination):
+    """One server's part. `name` is what people know the server by; a `clock` is for tests."""
+
+    def __init__(
+        self,
+        url: str,
+        most_waiting: int = 1000,
+        *,
+        schema: str = SCHEMA,
+        name: str = "",
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(Path(), most_waiting=most_waiting, clock=clock or DatabaseClock())
+        self._url, self._schema = url, schema
+        self.server = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        self.journal = TeamJournal(self.clock)
+        self.store = self.team = TeamStore(url, schema, self.server, self._begin, self._tell)
+        own = self.clock if isinstance(self.clock, DatabaseClock) else None
+        self.registry = Registry(schema, self.server, name or self.server, own, self._sweep_project)
+        parts = (url, schema, self.server, self.team.reach, self.registry, self._heard)
+        self.bus = Bus(*parts)
+        self.bus.now = self.clock.now
+        self._swept: set[str] = set()
+
+    def open(self) -> None:
+        """Raises StoreUnavailable and StoreTooNew, with what helps."""
+        with unavailable():
+            greeting = connect(self._url, self._schema, self.server)
+            try:
+                self.registry.greet(greeting)
+            finally:
+                greeting.close()
+        self.store.open()
+        self.reader = Reader(self.store.reader, self.clock)
+
+    def start(self) -> None:
+        self.store.start()
+        self.bus.start()
+
+    async def close(self) -> None:
+        self.feed.close()
+        await self.bus.stop()
+        await super().close()
+
+    def _begin(self, connection: Connection, project: str, count: int) -> None:
+        self.journal.take(connection, project, count)
+
+    def _tell(self, connection: Connection, project: str, values: Sequence[Any]) -> None:
+        topics = [
+            topic
+            for value in values
+            if isinstance(value, Committed)
+            for topic in value.topics.get(project, ())
+        ]
+        if topics:
+            self.bus.tell(
+                connection, project, self.journal.revisions.last, self.clock.now(), topics
+            )
+
+    def _heard(self, project: str, topics: list[str] | None) -> None:
+        """Another server's commit."""
+        if topics is None:
+            self.feed.publish_all(project)
+        else:
+            self.feed.publish(project, topics)
+
+    def _schedule(self) -> None:
+        """Whoever sweeps for the team sees to it that what ends is ended in time."""
+
+    def _sweep_project(self, project: str) -> None:
+        """From the bus's thread: end what is over there, in the writer's turn."""
+        if project in self._swept:
+            return
+        self._swept.add(project)
+        work: Work = lambda writing: Committed(None, expire(writing, self.journal))  # noqa: E731
+        self.team.submit(work, self._committed, project, lambda: self._swept.discard(project))
