@@ -44,6 +44,10 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     settings = _with_local_key(settings)
     last = PidFile(settings.data_dir / SERVER_NAME).last()
     heir = heir_of(last, settings.project, settings.home)
+    if settings.database_url:
+        from .team.start import SCHEMA, check_start
+
+        check_start(settings.database_url, SCHEMA)
     pidfile, listening = claim(settings)
     announce(listening.getsockname()[1])
     refresh = Refresh(settings, Builder(settings, on_failure=_log_failure))
@@ -62,6 +66,7 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     lines = Lines(settings.limits, state.metrics.failed)
     if state.shared is not None:
         state.shared.count_waiting = lines.count_waiting
+        state.shared.facts = state.facts
     serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)
 
 
@@ -169,7 +174,7 @@ def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:
     from .serve.events import KeyChanged
     from .serve.gate import Gate
     from .serve.host_names import names_of
-    from .serve.keys import Keys, hash_of
+    from .serve.keys import LoadedKeys, hash_of
     from .serve.memory_limit import MemoryLimit
     from .serve.rate import Buckets
     from .serve.sessions import Sessions
@@ -179,7 +184,7 @@ def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:
         limits=settings.limits,
         door=settings.door,
         names=names_of(settings.door),
-        keys=Keys(settings.data_dir, events.publish),
+        keys=LoadedKeys(settings.data_dir, events.publish),
         audit=Audit(reads=settings.door.needs_keys),
         memory=MemoryLimit(settings.limits),
         failed=metrics.failed,

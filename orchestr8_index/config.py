@@ -180,7 +180,8 @@ class Door(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """`roots` are absolute, resolved folders in order of precedence.
+    """`roots` are absolute, resolved folders in order of precedence. They tell whose settings these
+    are; a link in `places`, as they were named, may lead elsewhere by now.
 
     `local_key` is what a server that needs keys makes for the command line of its own user.
     `strangers` are sentences about MCP_ variables that nobody reads.
@@ -190,6 +191,7 @@ class Settings(msgspec.Struct, frozen=True):
     roots: tuple[str, ...]
     roots_from: str
     data_dir: Path
+    places: tuple[str, ...] = ()
     port: int = DEFAULT_PORT
     log_level: Annotated[str, _text("the least that is logged", one_of=LOG_LEVELS)] = "info"
     cache_ttl: Annotated[
@@ -230,10 +232,19 @@ class Settings(msgspec.Struct, frozen=True):
     coordinate_hard_mb: Annotated[
         int, _int(1, 1 << 20, "above it new shared values and messages are refused")
     ] = 500
+    database_url: Annotated[
+        str,
+        _text(
+            "the PostgreSQL that several servers share, as libpq takes it: see docs/team; needs "
+            "`pip install orchestr8-index[team]`. Also `--database`, without a password",
+            form="DATABASE",
+        ),
+    ] = ""
     api_key: Annotated[
         str, _text("what command line, bridge and Claude Code plugin show to a server", form="KEY")
     ] = ""
     local_key: str = ""
+    database_is_named: bool = False
     explicit_port: bool = False
     explicit_data_dir: bool = False
     notify_socket: str = ""
@@ -256,6 +267,11 @@ class Settings(msgspec.Struct, frozen=True):
     @property
     def pattern_life(self) -> float:
         return PATTERN_LIFE if self.cache_ttl is None else self.cache_ttl
+
+    @property
+    def roots_now(self) -> tuple[str, ...]:
+        """Where the roots lie now."""
+        return tuple(dict.fromkeys(map(os.path.realpath, self.places))) or self.roots
 
     @property
     def explicit_roots(self) -> bool:
@@ -310,9 +326,9 @@ def read_settings(
     refuse_unwritable(*chosen)
     opened = Door(**read(Door, env, door, lambda path: str(expand(path, home, cwd))))
     _check_pair(opened)
-    usual = {} if opened.is_loopback else {"rate": TEAM_RATE}
     return Settings(
-        roots=chosen,
+        roots=tuple(map(os.path.realpath, chosen)),
+        places=chosen if origin in NAMED else (),
         roots_from=origin,
         project=None if origin in NAMED else project_of(str(cwd), str(home), chosen),
         home=str(home),
@@ -322,7 +338,7 @@ def read_settings(
         explicit_port=place.explicit_port,
         notify_socket=env.get("NOTIFY_SOCKET", ""),
         door=opened,
-        limits=Limits(**usual | read(Limits, env)),
+        limits=Limits(**({} if opened.is_loopback else {"rate": TEAM_RATE}) | read(Limits, env)),
         reading=ReadLimits(**read(ReadLimits, env)),
         **read(Settings, env),
         strangers=env.strangers(),  # the last: it knows what was asked for above

@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 from .errors import BadSetting
 
 PROGRAM = "orchestr8-index"  # how it names itself to a server
+FACES: tuple[str, ...] = ("cache",)  # other products' tools, at /mcp/NAME
+EVERY = "?all"  # at its end: with the tools that it does not show to everybody
+ADDRESSES = ("coordinate", "all", *FACES)  # beside /mcp itself
 DEFAULT_PORT = 3700
 LOOPBACK = "127.0.0.1"
 DEFAULT_DATA_DIR = "~/.claude/mcp-server/data"
@@ -21,7 +24,7 @@ FOREIGN = ("MCP_TIMEOUT", "MCP_TOOL_TIMEOUT")  # read by hosts, not by us
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-class Place(NamedTuple):
+class ServerPlace(NamedTuple):
     """Where a server is: `explicit_…` tells what was named on purpose from a default."""
 
     port: int
@@ -32,13 +35,13 @@ class Place(NamedTuple):
 
 def read_place(
     port: int | None, data_dir: str | None, env: Mapping[str, str], home: Path, cwd: Path
-) -> Place:
+) -> ServerPlace:
     """Where a server is found: port and data directory; an argument beats the environment."""
     env_port = number(env, "MCP_PORT", 0, 65535)
     folder = data_dir or env.get("MCP_DATA_DIR")
     path = expand(folder or DEFAULT_DATA_DIR, home, cwd)
     refuse_unwritable(str(path))
-    return Place(
+    return ServerPlace(
         port=next(each for each in (port, env_port, DEFAULT_PORT) if each is not None),
         data_dir=path,
         explicit_port=port is not None or (env_port is not None and not data_dir),

@@ -41,7 +41,8 @@ class Found(NamedTuple):
 def choose_roots(
     roots: Sequence[str], env: Mapping[str, str], cwd: Path, home: Path
 ) -> tuple[tuple[str, ...], str]:
-    """Absolute, resolved folders in order of precedence, and where they were named.
+    """Absolute folders in order of precedence, and where they were named: as they were named where
+    they were, which may be links that lead elsewhere later.
 
     Raises BadSetting for one that is no folder.
     """
@@ -56,13 +57,13 @@ def choose_roots(
 
 
 def _folders(roots: Sequence[str], cwd: Path, home: Path, origin: str) -> tuple[str, ...]:
-    chosen: dict[str, None] = {}
+    chosen: dict[str, str] = {}
     for root in roots:
         path = expand(root, home, cwd)
         if not os.path.isdir(path):
             raise BadSetting(f"{origin} {root} is not a folder.", "Name a folder that exists.")
-        chosen[str(path.resolve())] = None
-    return tuple(chosen)
+        chosen.setdefault(str(path.resolve()), str(path))
+    return tuple(chosen.values())
 
 
 def discovered_roots(

@@ -97,6 +97,25 @@ def test_a_synthetic_catalogue_is_built_and_asked(
     assert made["disk_mb"] > 0 and 0 < asked["p50_ms"] <= asked["p95_ms"]
 
 
+def test_two_servers_are_compared_round_by_round(module: Module, tmp_path: Path) -> None:
+    """A machine that slows down between the rounds changes no ratio."""
+    side = module("side")
+    quick, slow = (side.Contestant(name, 1, tmp_path) for name in ("quick", "slow"))
+    for rate in (100.0, 400.0, 1000.0):
+        slow.rounds.append({"rate": rate})
+        quick.rounds.append({"rate": rate * (3 if rate == 400 else 2)})
+    assert quick.ratio(slow) == (2.0, 2.0, 3.0)
+
+
+@pytest.mark.parametrize("kind", ["raw", "starlette"])
+def test_the_floor_answers_like_a_server(module: Module, tmp_path: Path, kind: str) -> None:
+    side = module("side")
+    asked = side.bodies(tmp_path / "hit", ["one question"])
+    with module("floor").Floor(kind) as quick:
+        side.check(side.Contestant("constant", quick.port, asked))
+        assert side.owner_of(quick.port) == quick.process.pid
+
+
 def test_what_is_said_to_the_host_alone_gets_no_suggestion(
     module: Module, shipped_index: Index
 ) -> None:

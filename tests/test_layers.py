@@ -50,14 +50,18 @@ MAY = {
     "search": ABOVE_WORDS | {"store", "lexicon", "catalog", "search"},
     "learn": ABOVE_WORDS | {"store", "learn"},
     "coordinate": ABOVE_WORDS | {"store", "coordinate"},
+    "faces": ABOVE_WORDS | {"faces"},  # and the core's methods by their names
+    "team": ABOVE_WORDS | {"store", "coordinate", "team"},
     "daemon": ABOVE_WORDS | {"daemon"},
     "bridge": ABOVE_WORDS | {"daemon", "bridge"},
     "hosts": ABOVE_WORDS | {"hosts"},
     "client": ABOVE_WORDS | {"daemon", "client", "catalog", "search"},
     "page": ABOVE_WORDS | {"page"},
     "serve": ABOVE_WORDS
-    | {"daemon", "store", "catalog", "search", "learn", "coordinate", "page", "serve"},
-    "app": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "coordinate", "serve"},
+    | {"daemon", "store", "catalog", "search", "learn", "coordinate", "team", "page", "faces"}
+    | {"serve"},
+    "app": ABOVE_WORDS
+    | {"daemon", "store", "catalog", "search", "learn", "coordinate", "team", "serve"},
     "cli": ABOVE_WORDS
     | {
         "daemon",
@@ -67,6 +71,7 @@ MAY = {
         "search",
         "learn",
         "coordinate",
+        "team",
         "serve",
         "client",
         "bridge",
@@ -112,6 +117,18 @@ def test_a_client_loads_the_index_only_when_it_needs_it() -> None:
     eager = [i for i in own() if not (i.lazy or i.typing)]
     early = [i for i in eager if (room(i.source), room(i.target)) in LAZY]
     assert named(early) == []
+
+
+def test_a_face_is_loaded_by_nobody_until_it_is_asked_for() -> None:
+    eager = [
+        each for each in own() if room(each.target) == "faces" and room(each.source) != "faces"
+    ]
+    assert {each.source for each in eager if not (each.lazy or each.typing)} <= {
+        f"{NAME}.serve.mcp.faces"  # which is loaded with the first face
+    }
+    assert not {each.target for each in own() if room(each.source) == "faces"} & {
+        f"{NAME}.{name}" for name in ("config", "environment", "private", "project")
+    }
 
 
 def test_there_is_no_cycle() -> None:

@@ -8,13 +8,12 @@ import sys
 import threading
 from pathlib import Path
 
-from ..environment import environment, read_place
+from ..environment import ADDRESSES, environment, read_place
 from ..errors import BadSetting, StartFailed
 from .relay import Relay
-from .server import Server
+from .server import ServerConnection
 
 NAMES = ("--root", "--port", "--data-dir", "--face", "--agent")
-FACES = {"coordinate", "all"}  # beside the usual one
 SIGNS = "._@/-"  # of a name, beside letters and digits
 LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 INTERRUPTED = 130
@@ -36,7 +35,7 @@ def bridge(arguments: list[str]) -> int | None:
     os.umask(0o077)
     key = environment().get("MCP_API_KEY", "").strip()
     face, agent = ["", *options["--face"]][-1], ["", *options["--agent"]][-1]
-    return run(Server(place, options["--root"], key, face, agent))
+    return run(ServerConnection(place, options["--root"], key, face, agent))
 
 
 def read_options(arguments: list[str]) -> Options | None:
@@ -50,7 +49,7 @@ def read_options(arguments: list[str]) -> Options | None:
             return None
         found[name].append(value)
     good = (t.isascii() and t.isdigit() and int(t) <= 65535 for t in found["--port"])
-    known = set(found["--face"]) <= FACES and all(map(_is_name, found["--agent"]))
+    known = set(found["--face"]) <= set(ADDRESSES) and all(map(_is_name, found["--agent"]))
     return found if all(good) and known else None
 
 
@@ -58,7 +57,7 @@ def _is_name(text: str) -> bool:
     return len(text) <= 100 and text.isascii() and all(c.isalnum() or c in SIGNS for c in text)
 
 
-def run(server: Server) -> int:
+def run(server: ServerConnection) -> int:
     """Until the host closes stdin, or ends this process."""
     relay = Relay(server, Output().write)
     signal.signal(signal.SIGTERM, _leave)
@@ -68,7 +67,7 @@ def run(server: Server) -> int:
             if line.strip():
                 relay.take(line.strip())
         relay.finish()
-    except Gone:
+    except Terminated:
         relay.end()
         return 0
     except KeyboardInterrupt:
@@ -77,15 +76,15 @@ def run(server: Server) -> int:
     return 0
 
 
-class Gone(BaseException):
+class Terminated(BaseException):
     """SIGTERM: for nobody but `run`."""
 
 
 def _leave(number: int, frame: object) -> None:
-    raise Gone
+    raise Terminated
 
 
-def _warm(server: Server) -> None:
+def _warm(server: ServerConnection) -> None:
     """Start the server before the first message; the first request tells what hinders it."""
     try:
         server.renew()

@@ -14,8 +14,8 @@ from typing import Any
 
 from ..errors import InvalidRequest, Orchestr8Error, ParseError
 from .crew import Crew
-from .server import Server
-from .session import BEGINNING, Message, Session, own_version
+from .server import ServerConnection
+from .session import BEGINNING, McpSession, Message, own_version
 from .wire import Connection, Reply
 
 AWAY = -32000
@@ -40,9 +40,9 @@ class Cancelled(Exception):
 class Relay:
     """`write` gets whole messages, each without a line end, from any thread."""
 
-    def __init__(self, server: Server, write: Write) -> None:
+    def __init__(self, server: ServerConnection, write: Write) -> None:
         self._server, self._write = server, write
-        self.session = Session()
+        self.session = McpSession()
         self._crew = Crew()
         self._renewing = threading.Lock()
         self._open: dict[str, Connection | object] = {}

@@ -10,7 +10,7 @@ from .. import __version__
 from ..daemon.command import own_command
 from ..daemon.locate import Address, locate, owner_address
 from ..daemon.pidfile import SERVER_NAME, PidFile
-from ..environment import Place, inherited_environment
+from ..environment import ServerPlace, inherited_environment
 from ..errors import StartFailed
 from .wire import Connection
 
@@ -18,11 +18,11 @@ START_SECONDS = 150.0
 RETRY_SECONDS = 2.0
 
 
-class Server:
+class ServerConnection:
     """Lends connections to it. Raises StartFailed where there is none and none can be started."""
 
     def __init__(
-        self, place: Place, roots: list[str], key: str = "", face: str = "", agent: str = ""
+        self, place: ServerPlace, roots: list[str], key: str = "", face: str = "", agent: str = ""
     ) -> None:
         self._place, self._roots, self._key = place, roots, key
         self._face, self._agent = face, agent

@@ -16,7 +16,7 @@ NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"
 BEGINNING = "orchestr8-bridge"
 
 
-class Session:
+class McpSession:
     """What the handshake agreed on. `number` grows with each, so that one loss is mended once."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ CONNECT_SECONDS = 2.0
 LONGEST_LINE = 1 << 16
 
 
-class Event(NamedTuple):
+class StreamEvent(NamedTuple):
     """One event of a stream; `id` is "" and `retry` None where the server sent none."""
 
     id: str
@@ -123,7 +123,7 @@ class Reply:
     def read(self) -> bytes:
         return b"".join(self._chunks())
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Iterator[StreamEvent]:
         name, retry, data = "", None, list[bytes]()
         for line in self._lines():
             field, _, value = line.partition(b":")
@@ -135,7 +135,7 @@ class Reply:
             elif field == b"retry" and value.isdigit():
                 retry = int(value)
             elif not line and (data or name):
-                yield Event(name, b"\n".join(data), retry)
+                yield StreamEvent(name, b"\n".join(data), retry)
                 name, data = "", []
 
     def _lines(self) -> Iterator[bytes]:

@@ -39,7 +39,8 @@ KIND = 10  # questions go first where there are fewer cores than work
 
 class BuildRequest(Struct, frozen=True):
     """`unless` is the input digest for which nothing needs to be done, but to look at the files
-    of which a change is known (`named`). With an empty one all files are read."""
+    of which a change is known (`named`). With an empty one all files are read. `place` is where
+    the generations of these roots lie, by its digest."""
 
     roots: tuple[str, ...]
     data_dir: str
@@ -47,6 +48,7 @@ class BuildRequest(Struct, frozen=True):
     unless: str = ""
     named: tuple[str, ...] = ()
     limits: ReadLimits = USUAL
+    place: str = ""
 
 
 class BuildLine(Struct, frozen=True, omit_defaults=True):
@@ -80,7 +82,8 @@ def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
     same = found.digest == request.unless
     if same and not _named(found, request):
         return BuildLine(fresh=True)
-    generations = Generations(Path(request.data_dir), digest_of_roots(request.roots))
+    place = request.place or digest_of_roots(request.roots)
+    generations = Generations(Path(request.data_dir), place)
     made, words = generations.prepare(), Words()
     try:
         catalogue = _read(made, found, generations, words, request, say)
@@ -115,7 +118,7 @@ def _read(
     past = Past()
     if request.unless:
         past = read_past(generations, generations.newest(), words, request.limits)
-    with Reading(made / NOTE, found, say) as reading:
+    with BuildProgress(made / NOTE, found, say) as reading:
         catalogue = read_catalogue(found, reading, words, past, set(request.named), made)
     (made / NOTE).unlink()
     return catalogue
@@ -153,7 +156,7 @@ def _write(
     return manifest, Files(tuple(catalogue.reports), tuple(catalogue.findings))
 
 
-class Reading:
+class BuildProgress:
     """Notes each file before it is opened or counted, and says at times how far the build is."""
 
     def __init__(self, note: Path, found: Scan, say: Callable[[BuildLine], None]) -> None:
@@ -173,7 +176,7 @@ class Reading:
             self._said, self._done = now, number
             self._say(BuildLine(done=number, total=len(self._found.sources)))
 
-    def __enter__(self) -> Reading:
+    def __enter__(self) -> BuildProgress:
         return self
 
     def __exit__(self, *_: object) -> None:

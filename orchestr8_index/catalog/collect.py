@@ -27,7 +27,7 @@ from .read_file import read_file
 from .reuse import Past
 from .roles import Directory, dangling, read_registry, resolve
 from .scan import Scan, Source, may_be_qualified
-from .spill import Filling, Row
+from .spill import Filling, SpilledEntry
 from .steps import known_among
 from .term_ids import REMEMBERED
 from .word_vectors import Words
@@ -48,7 +48,7 @@ class Catalogue:
     parsed: int = 0
 
     @property
-    def rows(self) -> dict[Kind, list[Row]]:
+    def rows(self) -> dict[Kind, list[SpilledEntry]]:
         return {kind: holding.rows for kind, holding in self.holdings.items()}
 
     @property
@@ -239,7 +239,7 @@ def _respeak(holding: Holding, described: dict[int, Entry]) -> None:
             holding.respeak(row, _ENTRY.decode(row.card.entry))
 
 
-def _serve(row: Row, entry: Entry) -> None:
+def _serve(row: SpilledEntry, entry: Entry) -> None:
     row.entry, row.labels = msgspec.msgpack.encode(entry), folded_labels(entry)
 
 

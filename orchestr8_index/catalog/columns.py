@@ -15,7 +15,7 @@ PART = 1 << 20
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-class Column:
+class GrowingColumn:
     """Items of one type; what does not fit in memory lies in a file without a name."""
 
     def __init__(self, folder: Path, dtype: Any) -> None:

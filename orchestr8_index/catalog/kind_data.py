@@ -10,8 +10,8 @@ from ..records import Entry
 from ..text import Terms
 from .cards import Card
 from .entry_vectors import NAME_TIMES, OPENING, Embedder
-from .reuse import Kept
-from .spill import Filling, Row, Shelf
+from .reuse import OldSegment
+from .spill import Filling, Shelf, SpilledEntry
 from .term_ids import Numbering
 
 WAITING = 1 << 22  # characters of bodies
@@ -25,8 +25,8 @@ class Holding:
     filling: Filling
     embedder: Embedder
     split: Terms
-    kept: Kept | None = None
-    rows: list[Row] = field(default_factory=list)
+    kept: OldSegment | None = None
+    rows: list[SpilledEntry] = field(default_factory=list)
     restamped: bool = False
     _waiting: list[tuple[Card, Entry, str, Callable[[], None]]] = field(default_factory=list)
     _waiting_size: int = 0
@@ -68,12 +68,12 @@ class Holding:
             whole = self.tokens.of(body)
             fields, vector = self.voice(entry, body, whole)
             place = self.filling.put(body.encode(), [*fields, whole], vector)
-            self.rows.append(Row(card, False, place, card.entry, card.labels))
+            self.rows.append(SpilledEntry(card, False, place, card.entry, card.labels))
         self._waiting.clear()
         self._waiting_size = 0
 
     def keep(self, card: Card, place: int) -> None:
-        self.rows.append(Row(card, True, place, card.entry, card.labels))
+        self.rows.append(SpilledEntry(card, True, place, card.entry, card.labels))
 
     def shelf(self, kept: bool) -> Shelf:
         """What was kept, or what has been read; once asked for, nothing more may be put there."""
@@ -82,9 +82,9 @@ class Holding:
         self._read = self._read or self.filling.shelf()
         return self._read
 
-    def body(self, row: Row) -> str:
+    def body(self, row: SpilledEntry) -> str:
         return self.shelf(row.kept).text(row.place, row.place + 1).decode()
 
-    def respeak(self, row: Row, entry: Entry) -> None:
+    def respeak(self, row: SpilledEntry, entry: Entry) -> None:
         """Other files said something about the entry, or did so in the last generation."""
         (_, row.said), row.vector = self.voice(entry, self.body(row))

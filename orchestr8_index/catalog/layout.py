@@ -31,7 +31,7 @@ RULES = "not an entry: not callable, but rules that the host reads by itself"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PathUse:
     """What a path is: `kind` None says that it is no entry, and `reason` why.
 
     `owner` is the host in whose folder it lies, `folders` those between that one and the file;
@@ -72,47 +72,47 @@ class Layout:
     def troubles(self) -> list[tuple[str, str]]:
         return self.manifests.troubles
 
-    def place(self, path: str) -> Place:
+    def place(self, path: str) -> PathUse:
         folders, _, file = path.rpartition("/")
         parts = folders.split("/") if folders else []
         stem, ending = stem_of(file)
         if not self.manifests.is_installed(path):
-            return Place(None, stem, "not an entry: Claude Code has not installed it, or not so")
+            return PathUse(None, stem, "not an entry: Claude Code has not installed it, or not so")
         if above := self._skill_above(parts, stem):
-            return Place(None, stem, f"not an entry: it belongs to the skill in {above}/")
+            return PathUse(None, stem, f"not an entry: it belongs to the skill in {above}/")
         if ending == ".md" and _is_skill_file(stem, parts):
             owner = self._found(path, parts).place
             return self._listed(
-                path, Place("skill", parts[-1] if parts else self.root_name, owner=_host(owner))
+                path, PathUse("skill", parts[-1] if parts else self.root_name, owner=_host(owner))
             )
         if why := _paper(file, stem, ending, parts):
-            return Place(None, stem, why)
+            return PathUse(None, stem, why)
         return self._by_folder(path, parts, stem, ending)
 
-    def _by_folder(self, path: str, parts: list[str], stem: str, ending: str) -> Place:
+    def _by_folder(self, path: str, parts: list[str], stem: str, ending: str) -> PathUse:
         found = self._found(path, parts)
         kind, host = found.kind, found.place
         if ending in places.SUFFIXES and not (host and ending in host.endings):
             owner = places.place_of("copilot", places.SUFFIXES[ending])
-            return Place(places.SUFFIXES[ending], stem, owner="copilot", plain=_plain(owner))
+            return PathUse(places.SUFFIXES[ending], stem, owner="copilot", plain=_plain(owner))
         if kind and ending not in (host.endings if host else self._endings(path)):
             wanted = ", ".join(host.endings if host else (".md",))
-            return Place(None, stem, f"not an entry: the host reads {wanted} there")
+            return PathUse(None, stem, f"not an entry: the host reads {wanted} there")
         if kind:
             inner = "/".join(parts[found.depth :]) if kind != "skill" else ""
-            place = Place(kind, stem, "", False, _host(host), inner, _plain(host))
+            place = PathUse(kind, stem, "", False, _host(host), inner, _plain(host))
             return self._listed(path, place)
         if ending == ".md" and not self.kind_folders and not self.root_is_kind:
-            return Place("agent", stem, tentative=True)
-        return Place(None, stem, "not an entry: outside every agents, skills and commands folder")
+            return PathUse("agent", stem, tentative=True)
+        return PathUse(None, stem, "not an entry: outside every agents, skills and commands folder")
 
-    def _listed(self, path: str, place: Place) -> Place:
+    def _listed(self, path: str, place: PathUse) -> PathUse:
         assert place.kind
         home = self._home(path)
         if home is None or not self.manifests.unlisted(path, home, place.kind):
             return place
         what = "unlisted: the plugin's manifest names what it has, and not this"
-        return Place(None, place.stem, what, unlisted=True)
+        return PathUse(None, place.stem, what, unlisted=True)
 
     def _endings(self, path: str) -> tuple[str, ...]:
         """What a plugin's own folder is read for: Gemini's extensions have commands in TOML."""

@@ -25,7 +25,7 @@ from .bm25f import (
     SAT_MAX,
     SAT_SCALE,
 )
-from .columns import Array, Column
+from .columns import Array, GrowingColumn
 
 BLOCK = 1 << 19  # terms that are counted at once, and postings that are merged at once
 N_FIELDS, BODY = len(FIELDS), FIELDS.index("body")
@@ -36,11 +36,11 @@ _DIGIT = 1 << 16
 class Postings:
     """For each key in order: `df` (its weight's document frequency) and a run of (entry, sat)."""
 
-    keys: Column
-    df: Column
-    starts: Column
-    entries: Column
-    sats: Column
+    keys: GrowingColumn
+    df: GrowingColumn
+    starts: GrowingColumn
+    entries: GrowingColumn
+    sats: GrowingColumn
 
 
 @dataclass(slots=True)
@@ -163,12 +163,12 @@ class _Merge:
 
     def __init__(self, folder: Path, entries: int, block: int) -> None:
         self._folder, self._block = folder, block
-        self._blocks: list[tuple[Column, ...]] = []
+        self._blocks: list[tuple[GrowingColumn, ...]] = []
         self._number = np.uint16 if entries <= _DIGIT else np.uint32
         self.squares = np.zeros(entries)
 
     def add(self, block: _Block) -> None:
-        columns = tuple(Column(self._folder, dtype) for dtype in _TYPES)
+        columns = tuple(GrowingColumn(self._folder, dtype) for dtype in _TYPES)
         for column, items in zip(columns, block.columns, strict=True):
             column.append(items)
         self._blocks.append(columns)
@@ -176,7 +176,7 @@ class _Merge:
     def postings(self, lone_bodies: bool = True) -> Postings:
         """`lone_bodies` keeps keys that a single body has. Ends the merge."""
         types = np.uint64, np.uint32, np.uint64, self._number, np.uint16
-        found = Postings(*(Column(self._folder, dtype) for dtype in types))
+        found = Postings(*(GrowingColumn(self._folder, dtype) for dtype in types))
         found.starts.append(np.zeros(1))
         for block in self._stretches():
             self._append(found, block, lone_bodies)

@@ -35,7 +35,7 @@ def recipe(limits: ReadLimits = USUAL) -> str:
 
 
 @dataclass(slots=True)
-class Kept:
+class OldSegment:
     """One kind of the last generation. `terms` are its vocabulary, `words` theirs."""
 
     folder: Path
@@ -56,7 +56,7 @@ class Kept:
 class Past:
     """`found` are cards by what makes a file this file, with their kind and their place in it."""
 
-    kinds: dict[Kind, Kept] = field(default_factory=dict)
+    kinds: dict[Kind, OldSegment] = field(default_factory=dict)
     found: dict[bytes, tuple[Card, int]] = field(default_factory=dict)
     refused: list[Card] = field(default_factory=list)
 
@@ -80,7 +80,7 @@ def read_past(
     return past
 
 
-def _kept(folder: Path, kind: Kind, info: SegmentInfo, words: Words) -> Kept:
+def _kept(folder: Path, kind: Kind, info: SegmentInfo, words: Words) -> OldSegment:
     segment = Sections(folder / f"{kind}.segment", info.sections)
     cards = Sections(folder / f"{kind}.cards", info.cards)
     lengths = np.frombuffer(cards.read("lengths"), np.uint32).astype(np.int64)
@@ -98,7 +98,7 @@ def _kept(folder: Path, kind: Kind, info: SegmentInfo, words: Words) -> Kept:
     known = _CARDS.decode(cards.read("cards"))
     if not len(known) == info.entries == len(lengths) == len(shelf.vectors):
         raise ValueError("the cards are not those of the segment")
-    return Kept(folder, info, known, shelf, terms, segment.mapped("term_words", "I"), segment)
+    return OldSegment(folder, info, known, shelf, terms, segment.mapped("term_words", "I"), segment)
 
 
 def write_cards(

@@ -16,7 +16,7 @@ from .. import __version__
 from ..config import USUAL, ReadLimits
 from ..records import FileReport, Kind, Poison
 from ..text import as_utf8, clean, display
-from .layout import Layout, Place, read_layout
+from .layout import Layout, PathUse, read_layout
 from .manifests import is_below
 from .opening import read_within
 from .walk import File, Tree, file_of, is_markdown, walk
@@ -127,7 +127,7 @@ def _place(
         result.sources.append(_source(root, layout, file, place))
 
 
-def _source(root: int, layout: Layout, file: File, place: Place) -> Source:
+def _source(root: int, layout: Layout, file: File, place: PathUse) -> Source:
     return Source(
         root=root,
         path=file.path,

@@ -42,7 +42,7 @@ def write_sections(path: Path, sections: Mapping[str, Any]) -> Table:
     return table
 
 
-class Column:
+class StoredColumn:
     """Numbers of a section that are read one by one: looked at here and there, they would fill the
     memory with pages if they were mapped."""
 
@@ -115,8 +115,8 @@ class Sections:
         """In bytes."""
         return self._table[name][1]
 
-    def column(self, name: str, typecode: Typecode) -> Column:
-        return Column(self, name, typecode)
+    def column(self, name: str, typecode: Typecode) -> StoredColumn:
+        return StoredColumn(self, name, typecode)
 
     def close(self) -> None:
         if self._fd >= 0:

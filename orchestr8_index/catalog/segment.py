@@ -23,7 +23,7 @@ from .postings import Counted, Postings, count
 from .reuse import write_cards
 from .sections import write_sections
 from .snapshot import SegmentInfo
-from .spill import N_FIELDS, Row, Shelf, stretches
+from .spill import N_FIELDS, Shelf, SpilledEntry, stretches
 from .string_table import places_sections, starts_of, strings_sections
 
 SAID = 1  # the field of descriptions
@@ -77,7 +77,7 @@ class _Stand:
     """The rows with all that lies on the shelves, in the rows' order."""
 
     holding: Holding
-    rows: Sequence[Row] = ()
+    rows: Sequence[SpilledEntry] = ()
     own_lengths: Array = field(default_factory=lambda: np.zeros((0, N_FIELDS), np.int64))
     lengths: Array = field(default_factory=lambda: np.zeros((0, N_FIELDS), np.int64))
 
@@ -91,7 +91,7 @@ class _Stand:
             if row.said is not None:
                 self.lengths[place, SAID] = len(row.said)
 
-    def _stretches(self, rows: Sequence[Row]) -> Iterator[tuple[Shelf, int, int]]:
+    def _stretches(self, rows: Sequence[SpilledEntry]) -> Iterator[tuple[Shelf, int, int]]:
         for kept, first, last in stretches(rows):
             yield self.holding.shelf(kept), first, last
 
@@ -109,7 +109,7 @@ class _Stand:
             return stream
         return self._with_said(stream, rows, self.own_lengths[first:last])
 
-    def _with_said(self, stream: Array, rows: Sequence[Row], lengths: Array) -> Array:
+    def _with_said(self, stream: Array, rows: Sequence[SpilledEntry], lengths: Array) -> Array:
         ends = np.cumsum(lengths.ravel())
         parts, at = [], 0
         for place, row in enumerate(rows):
@@ -198,7 +198,7 @@ def _clones(groups: Sequence[Sequence[int]], size: int) -> dict[str, object]:
     }
 
 
-def _labels(rows: Sequence[Row]) -> dict[str, list[int]]:
+def _labels(rows: Sequence[SpilledEntry]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for place, row in enumerate(rows):
         for label in row.labels:

@@ -104,7 +104,7 @@ def _reader(file: IO[bytes] | None) -> Callable[[int, int], bytes]:
 
 
 @dataclass(slots=True)
-class Row:
+class SpilledEntry:
     """One entry of a kind: `entry` is what is served of it, `said` (if not None) the terms of its
     description where other files added to it, with the vector that goes with them."""
 
@@ -117,7 +117,7 @@ class Row:
     vector: bytes = b""
 
 
-def stretches(rows: Sequence[Row]) -> Iterator[tuple[bool, int, int]]:
+def stretches(rows: Sequence[SpilledEntry]) -> Iterator[tuple[bool, int, int]]:
     """Rows that lie side by side on one shelf, as (kept, first place, last place + 1)."""
     first = 0
     for at in range(1, len(rows) + 1):
@@ -128,5 +128,5 @@ def stretches(rows: Sequence[Row]) -> Iterator[tuple[bool, int, int]]:
         first = at
 
 
-def _beside(one: Row, other: Row) -> bool:
+def _beside(one: SpilledEntry, other: SpilledEntry) -> bool:
     return other.kept == one.kept and other.place == one.place + 1

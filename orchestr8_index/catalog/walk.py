@@ -94,8 +94,8 @@ def _take(tree: Tree, item: os.DirEntry[str], path: str) -> bool:
             tree.kind_folders |= item.name in KIND_FOLDERS or is_place(full)
             if is_markdown(item.name):
                 tree.named_like_files.append(path)
-            return item.name not in IGNORED and not full.endswith(WORKTREES)
-        if is_markdown(item.name) or _is_meant(path, item.name):
+            return not is_passed_over(full)
+        if is_markdown(item.name) or is_meant(path, item.name):
             _note(tree, tree.files, item, path)
         elif item.name in NAMES and _is_manifest(path):
             _note(tree, tree.manifests, item, path)
@@ -106,8 +106,13 @@ def _take(tree: Tree, item: os.DirEntry[str], path: str) -> bool:
     return False
 
 
-def _is_meant(path: str, name: str) -> bool:
-    """A text that is no markdown, where a host may keep entries or rules."""
+def is_passed_over(folder: str) -> bool:
+    """Whether nothing below that folder, itself below a root, is looked at."""
+    return folder.rpartition("/")[2] in IGNORED or folder.endswith(WORKTREES)
+
+
+def is_meant(path: str, name: str) -> bool:
+    """Whether a path below a root is a text that is no `.md`, where hosts keep entries or rules."""
     ending = os.path.splitext(name)[1].lower()
     if ending == ".mdc":
         return True

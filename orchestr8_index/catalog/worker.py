@@ -182,8 +182,8 @@ class Builder:
 
     def start(self, unless: str = "") -> BuildChild:
         settings = self.settings
-        facts = settings.roots, str(settings.data_dir), self.poison, unless, self.named
-        request = BuildRequest(*facts, limits=settings.reading)
+        facts = settings.roots_now, str(settings.data_dir), self.poison, unless, self.named
+        request = BuildRequest(*facts, settings.reading, settings.roots_digest)
         child = self._take_spare() if unless else None
         if child is None:
             child = BuildChild(self.command, self.hang_seconds, self.on_line).load()

@@ -54,14 +54,14 @@ class RunningServer:
             self._http.close()
 
 
-class Source(NamedTuple):
+class AnswerSource(NamedTuple):
     """`ask(method, params)` gives a method's result as plain values; `name` says who answers."""
 
     ask: Callable[[str, Any], Any]
     name: str
 
 
-def source_of(settings: Settings) -> Source:
+def source_of(settings: Settings) -> AnswerSource:
     """A server of the roots that were named, or the one of this folder's project; else an index
     here."""
     for address in _candidates(settings):
@@ -70,9 +70,11 @@ def source_of(settings: Settings) -> Source:
         fits = not settings.explicit_roots or (health or {}).get("roots_digest")
         if health and serves and fits in (True, settings.roots_digest):
             whose = f", project {health['project']}" if "project" in health else ""
-            return Source(RunningServer(address).ask, f"from the server on {address.url}{whose}")
+            return AnswerSource(
+                RunningServer(address).ask, f"from the server on {address.url}{whose}"
+            )
     index, name = index_of(settings)
-    return Source(_asking(index), name)
+    return AnswerSource(_asking(index), name)
 
 
 def woken(address: Address, seconds: float) -> Health | None:

@@ -17,9 +17,9 @@ from ..bridge.hook import DIALECTS
 from ..config import Settings
 from ..daemon.locate import Address
 from ..daemon.supervise import running_address
-from ..environment import environment
+from ..environment import ADDRESSES, environment
 from ..errors import OperationError
-from ..hosts.files import Change, carry_out, connected, disconnected
+from ..hosts.files import FileChange, carry_out, connected, disconnected
 from ..hosts.known import HOSTS, NAME, Host
 from .asking import located
 from .options import common
@@ -52,7 +52,7 @@ def places(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @places
 @click.option("--stdio", is_flag=True, help="As a command (`mcp`), which starts the server.")
-@click.option("--face", type=click.Choice(["coordinate", "all"]), help="Other tools than /mcp's.")
+@click.option("--face", type=click.Choice(ADDRESSES), help="Other tools than /mcp's.")
 @common
 def connect(
     settings: Settings,
@@ -78,7 +78,7 @@ def connect(
     command = [*program(), "mcp", *_options(settings), *(["--face", face] if face else [])]
     address = "" if stdio else _address(settings, face)
 
-    def plan(host: Host, path: Path) -> Change:
+    def plan(host: Host, path: Path) -> FileChange:
         entry = host.over_stdio(command) if stdio else host.over_http(address)
         return connected(host, path, entry)
 
@@ -98,7 +98,7 @@ def disconnect(
     orchestr8-index disconnect codex --user
     """
 
-    def plan(host: Host, path: Path) -> Change:
+    def plan(host: Host, path: Path) -> FileChange:
         return disconnected(host, path, _backups(settings))
 
     _do(settings, hosts, scope or "project", dry_run, as_json, plan)
@@ -166,7 +166,7 @@ def _do(
     scope: str,
     dry_run: bool,
     as_json: bool,
-    plan: Callable[[Host, Path], Change],
+    plan: Callable[[Host, Path], FileChange],
 ) -> None:
     """One host after the other: what cannot be done for one does not hinder the others."""
     cwd, home, told, failed = Path.cwd(), Path.home(), list[dict[str, Any]](), False
@@ -200,7 +200,7 @@ def _chosen(names: tuple[str, ...], cwd: Path, home: Path) -> list[Host]:
     return chosen
 
 
-def _apply(host: Host, change: Change, scope: str, backups: Path) -> None:
+def _apply(host: Host, change: FileChange, scope: str, backups: Path) -> None:
     """Claude Code writes its own user file all the time: there its command does it."""
     tool = shutil.which(host.program) if (host.name, scope) == ("claude", "user") else None
     if tool is None:
@@ -234,7 +234,7 @@ def _run(command: list[str]) -> None:
         raise OperationError(f"`{' '.join(command[:3])}` failed: {said[-1]}")
 
 
-def _show(host: Host, change: Change, dry_run: bool) -> None:
+def _show(host: Host, change: FileChange, dry_run: bool) -> None:
     would = dry_run and change.before != change.after
     echo(f"{host.title}: {'would be ' if would else ''}{_lowered(change, would)}")
     for line in change.diff():
@@ -243,10 +243,10 @@ def _show(host: Host, change: Change, dry_run: bool) -> None:
         echo(f"  {_next(host, change)}")
 
 
-def _next(host: Host, change: Change) -> str:
+def _next(host: Host, change: FileChange) -> str:
     return f"It is gone when {host.title} starts again." if change.what == "removed" else host.then
 
 
-def _lowered(change: Change, would: bool) -> str:
+def _lowered(change: FileChange, would: bool) -> str:
     said = f"{SAID[change.what]} {change.path}."
     return said[0].lower() + said[1:] if would else said

@@ -194,23 +194,23 @@ def standing(
 # --- the last run, and suggestions -------------------------------------------------------------
 
 
-class Change(Struct, frozen=True):
+class ScoreChange(Struct, frozen=True):
     gained: list[str]
     lost: list[str]
     hit1_before: float | None
 
 
-def compare(score: Score, last: Path) -> Change:
+def compare(score: Score, last: Path) -> ScoreChange:
     """What changed since the run that was saved; nothing when there was none."""
     try:
         before = msgspec.json.decode(last.read_bytes(), type=Score)
     except (OSError, msgspec.DecodeError):
-        return Change([], [], None)
+        return ScoreChange([], [], None)
     if before.file != score.file:
-        return Change([], [], None)  # other questions: nothing to compare
+        return ScoreChange([], [], None)  # other questions: nothing to compare
     now, then = set(score.hits), set(before.hits)
     asked = now | {miss.query for miss in score.misses}
-    return Change(sorted(now - then), sorted((then - now) & asked), before.hit1)
+    return ScoreChange(sorted(now - then), sorted((then - now) & asked), before.hit1)
 
 
 def save(score: Score, last: Path) -> None:

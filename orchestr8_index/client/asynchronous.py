@@ -15,7 +15,7 @@ from .agents import AwaitedMethods
 from .held import LEASE_S, Held, Lock, Mode
 from .methods import Given
 from .orchestrator import Orchestrator
-from .stream import Events
+from .stream import EventReader
 
 T = TypeVar("T")
 
@@ -111,7 +111,7 @@ class AsyncLock:
 class AsyncEvents:
     """An iterator for asyncio; a task that is cancelled while it waits ends it."""
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: EventReader) -> None:
         self._events = events
 
     def __aiter__(self) -> AsyncEvents:

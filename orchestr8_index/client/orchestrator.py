@@ -38,7 +38,7 @@ from .locate import Locator
 from .methods import Given
 from .rpc import NONSENSE, call, read_reply, read_result, write_params
 from .spool import Spool
-from .stream import Events
+from .stream import EventReader
 
 CACHED = 1_024
 WARN_EVERY = 60.0
@@ -137,14 +137,14 @@ class Orchestrator(BlockingMethods):
 
     def events(
         self, after: int | None = None, *, prefix: str = "", patience: float = 60.0
-    ) -> Events:
+    ) -> EventReader:
         """`for event in client.events(after=rev):` gives `{rev,kind,key,value,by,at,cause}` as they
         happen, from now on or after a revision, and what happens in the server, without `rev`.
 
         Goes on where it was after a break of up to `patience` seconds. Raises ServerAway,
         Compacted.
         """
-        return Events(self._open_stream, after, prefix, patience)
+        return EventReader(self._open_stream, after, prefix, patience)
 
     def _open_stream(self, path: str, seconds: float) -> HttpStream:
         address = self._address()

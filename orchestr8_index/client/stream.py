@@ -27,7 +27,7 @@ class Opens(Protocol):
     def __call__(self, path: str, seconds: float) -> HttpStream: ...
 
 
-class Events:
+class EventReader:
     """An iterator that never ends by itself; `close` lets go of the connection.
 
     Raises ServerAway where there is no server at the start, or none again within `patience`
@@ -40,7 +40,7 @@ class Events:
         self._stream: HttpStream | None = None
         self._begun = self._closed = False
 
-    def __iter__(self) -> Events:
+    def __iter__(self) -> EventReader:
         return self
 
     def __next__(self) -> JsonObject:

@@ -9,14 +9,16 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from . import statements as sql
 from .caller import Caller
 from .clock import Clock, iso
 from .journal import Change
+from .statements import below
 
 EVERY_MS = 60_000
 STAYS_S = 7 * 86_400
 MOST = 10_000
-_BEFORE, _END = "@agent/", "@agent0"
+_BEFORE = "@agent/"
 
 
 class Agent(Struct, frozen=True, omit_defaults=True):
@@ -27,6 +29,9 @@ class Agent(Struct, frozen=True, omit_defaults=True):
     role: str = ""
     tree: str = ""
     tool: str = ""
+
+
+_read = msgspec.json.Decoder(Agent).decode
 
 
 class Seen:
@@ -45,7 +50,7 @@ class Seen:
             return
         key = f"{_BEFORE}{caller.name}"
         before = change.noted(key)
-        first = msgspec.json.decode(before, type=Agent).first if before else change.at
+        first = _read(before).first if before else change.at
         agent = Agent(first, change.at, caller.role, caller.tree, tool)
         change.note(key, msgspec.json.encode(agent).decode(), change.lease(STAYS_S))
         self._last[caller.project, caller.name] = change.now
@@ -54,16 +59,21 @@ class Seen:
             self._last.popitem(last=False)
 
 
+def names(change: Change, role: str = "") -> list[str]:
+    """Everybody who was seen, or those of a role."""
+    rows = change.connection.execute(sql.ITEMS, (change.project, *below(_BEFORE)))
+    found = ((key[len(_BEFORE) :], _read(value).role if role else "") for key, value in rows)
+    return [name for name, has in found if has == role]
+
+
 def agents(connection: sqlite3.Connection, project: str) -> list[dict[str, Any]]:
     """Who was seen in the last week, the latest first, with what each holds and what waits."""
-    query = "SELECT key, value FROM item WHERE project = ? AND key >= ? AND key < ?"
-    rows = connection.execute(query, (project, _BEFORE, _END)).fetchall()
-    found = [(key[len(_BEFORE) :], msgspec.json.decode(value, type=Agent)) for key, value in rows]
-    held = _counts(
-        connection, "SELECT holder, resource FROM hold WHERE project = ? AND state = 0", project
-    )
-    mail = "SELECT recipient, message FROM delivery WHERE project = ? AND state = 0"
-    waits = _counts(connection, mail, project)
+    rows = connection.execute(sql.ITEMS, (project, *below(_BEFORE)))
+    found = [(key[len(_BEFORE) :], _read(value)) for key, value in rows]
+    held: dict[str, list[str]] = {}
+    for name, resource in connection.execute(sql.HELD_BY, (project,)):
+        held.setdefault(name, []).append(resource)
+    waits = dict(connection.execute(sql.WAITS_FOR, (project,)).fetchall())
     return [
         {
             "name": name,
@@ -72,15 +82,8 @@ def agents(connection: sqlite3.Connection, project: str) -> list[dict[str, Any]]
             "last": iso(agent.last),
             "tool": agent.tool,
             "tree": agent.tree,
-            "holds": sorted(held.get(name, [])),
-            "unread": len(waits.get(name, [])),
+            "holds": held.get(name, []),
+            "unread": waits.get(name, 0),
         }
         for name, agent in sorted(found, key=lambda each: -each[1].last)
     ]
-
-
-def _counts(connection: sqlite3.Connection, query: str, project: str) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
-    for name, thing in connection.execute(query, (project,)):
-        found.setdefault(name, []).append(thing)
-    return found

@@ -8,6 +8,8 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import Forbidden
+from . import statements as sql
+from .statements import among
 
 SCOPES = ("read", "report", "admin")
 
@@ -69,10 +71,6 @@ def may_see(caller: Caller, message: Message, number: int, connection: sqlite3.C
 
 
 def _was_sent(caller: Caller, number: int, connection: sqlite3.Connection) -> bool:
-    marks = ", ".join("?" * len(caller.inboxes))
-    row = connection.execute(
-        "SELECT 1 FROM delivery WHERE message = ? AND project = ?"
-        f" AND (taker = ? OR recipient IN ({marks}))",
-        (number, caller.project, caller.name, *caller.inboxes),
-    )
-    return row.fetchone() is not None
+    asked = (number, caller.project, caller.name, *caller.inboxes)
+    found = connection.execute(among(sql.WAS_SENT, len(caller.inboxes)), asked)
+    return found.fetchone() is not None

@@ -18,21 +18,22 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from . import statements as sql
 from .caller import Caller
 from .granting import end, grant
-from .holds import Hold, holds, overlapping
+from .holds import Hold, holding, holds, overlapping
 from .journal import Change
 from .messages import post
 from .repository import tree_of, worktrees
 from .resources import is_below, resolve
-from .schema import CLAIM, HELD
+from .statements import CLAIM, HELD, below
 
 Policy = Literal["deny", "warn", "off"]
 TTL_S = 900  # more than a host's longest tool call
 RENEW_MS = 60_000
 WORK_S = 86_400
 MOST_TOLD = 10_000
-_WORK = "@work"
+_WORK, _BY = "@work", "/./"  # no resolved path has the second, which parts it from an agent
 
 
 class Verdict(Struct, frozen=True):
@@ -99,11 +100,8 @@ def _takes_over(caller: Caller, row: Hold) -> bool:
 
 
 def _hand_over(change: Change, caller: Caller, row: Hold) -> None:
-    change.connection.execute(
-        "UPDATE hold SET ident = ?, holder = ?, ends = ? WHERE project = ? AND rev = ?"
-        " AND resource = ?",
-        (caller.who, caller.name, change.lease(TTL_S), change.project, row.rev, row.resource),
-    )
+    now = (caller.who, caller.name, change.lease(TTL_S), change.project, row.rev, row.resource)
+    change.connection.execute(sql.HAND_OVER, now)
 
 
 def _row(change: Change, caller: Caller, resource: str, purpose: str) -> Hold:
@@ -150,34 +148,31 @@ def _elsewhere(change: Change, caller: Caller, resource: str, told: Told) -> Ver
 
 def renew(change: Change, caller: Caller) -> None:
     """At every tool use; written at most once a minute."""
-    ends = change.now + TTL_S * 1000
-    change.connection.execute(
-        "UPDATE hold SET ends = ? WHERE project = ? AND ident = ? AND request = ? AND ends < ?",
-        (change.lease(TTL_S), change.project, caller.who, CLAIM, ends - RENEW_MS),
-    )
+    soon = change.now + TTL_S * 1000 - RENEW_MS
+    asked = (change.lease(TTL_S), change.project, caller.who, soon)
+    change.connection.execute(sql.RENEW_CLAIMS, asked)
 
 
 def needs_renewal(connection: sqlite3.Connection, caller: Caller, now: int) -> bool:
-    condition = "ident = ? AND request = ? AND ends < ? LIMIT 1"
     soon = now + TTL_S * 1000 - RENEW_MS
-    return bool(holds(connection, caller.project, condition, caller.who, CLAIM, soon))
+    rows = holds(connection, sql.HOLDS_OF, caller.project, caller.who)
+    return any(row.request == CLAIM and row.ends < soon for row in rows)
 
 
 def is_claimed(connection: sqlite3.Connection, caller: Caller, path: str, now: int) -> bool:
     """Whether the claim stands, is fresh and its work noted: then nothing is written for it."""
     resource = resolve(path, caller.tree)
     soon = now + TTL_S * 1000 - RENEW_MS
-    rows = holds(connection, caller.project, "resource = ? AND state = 0", resource)
+    rows = holding(connection, caller.project, resource)
     return any(row.ident == caller.who and row.ends >= soon for row in rows)
 
 
 def leave(change: Change, caller: Caller, with_agents: bool = False) -> int:
     """The agent ends, or with `with_agents` the session and all its agents; how many claims."""
-    condition, value = "ident = ? AND request = ?", caller.who
-    if with_agents:
-        condition, value = "substr(ident, 1, ?) = ? AND request = ?", f"{session_of(caller.who)}/"
-    given = (len(value), value, CLAIM) if with_agents else (value, CLAIM)
-    rows = holds(change.connection, change.project, condition, *given)
+    value = f"{session_of(caller.who)}/" if with_agents else caller.who
+    asked = (sql.HOLDS_OF_SESSION, below(value)) if with_agents else (sql.HOLDS_OF, (value,))
+    found = holds(change.connection, asked[0], change.project, *asked[1])
+    rows = [row for row in found if row.request == CLAIM]
     end(change, rows, "released")
     for path, work in list(_works(change.connection, change.project, "/")):
         of_it = work.ident.startswith(value) if with_agents else work.ident == value
@@ -197,9 +192,8 @@ def note_edit(change: Change, caller: Caller, path: str) -> None:
 
 def is_noted(connection: sqlite3.Connection, caller: Caller, path: str) -> bool:
     """Whether the file is known to be changed by the agent."""
-    key = f"{_WORK}{resolve(path, caller.tree)}\0{caller.who}"
-    query = "SELECT value FROM item WHERE project = ? AND key = ?"
-    row = connection.execute(query, (caller.project, key)).fetchone()
+    key = f"{_WORK}{resolve(path, caller.tree)}{_BY}{caller.who}"
+    row = connection.execute(sql.ITEM, (caller.project, key)).fetchone()
     return row is not None and msgspec.json.decode(row[0], type=Work).written
 
 
@@ -211,7 +205,7 @@ def _note_work(change: Change, caller: Caller, resource: str, written: bool = Fa
 
 def _keep_work(change: Change, path: str, work: Work) -> None:
     encoded = msgspec.json.encode(work).decode()
-    change.note(f"{_WORK}{path}\0{work.ident}", encoded, change.lease(WORK_S))
+    change.note(f"{_WORK}{path}{_BY}{work.ident}", encoded, change.lease(WORK_S))
 
 
 def work_in(connection: sqlite3.Connection, project: str, tree: str) -> dict[str, list[Work]]:
@@ -224,10 +218,9 @@ def work_in(connection: sqlite3.Connection, project: str, tree: str) -> dict[str
 
 
 def _works(connection: sqlite3.Connection, project: str, tree: str) -> Iterator[tuple[str, Work]]:
-    start = f"{_WORK}{tree.rstrip('/')}/"
-    query = "SELECT key, value FROM item WHERE project = ? AND key >= ? AND key < ?"
-    for key, value in connection.execute(query, (project, start, start[:-1] + "0")):
-        path = key[len(_WORK) :].partition("\0")[0]
+    bounds = below(f"{_WORK}{tree.rstrip('/')}/")
+    for key, value in connection.execute(sql.ITEMS, (project, *bounds)):
+        path = key[len(_WORK) :].partition(_BY)[0]
         yield path, msgspec.json.decode(value, type=Work)
 
 
@@ -253,13 +246,13 @@ def forget_clean(change: Change, tree: str, dirty: Collection[str], committed: s
     for path, works in work_in(change.connection, change.project, tree).items():
         if path in dirty:
             continue
-        rows = holds(change.connection, change.project, "resource = ? AND state = 0", path)
+        rows = holding(change.connection, change.project, path)
         busy = {row.ident for row in rows}
         for work in works:
             mine = committed and session_of(work.ident) == own
             soon = not work.written and change.at - work.at < TTL_S * 1000
             if mine or not (soon or work.ident in busy):
-                change.forget(f"{_WORK}{path}\0{work.ident}")
+                change.forget(f"{_WORK}{path}{_BY}{work.ident}")
         if any(work.ident == committed and work.written for work in works):
             done = [row for row in rows if row.ident == committed and row.request == CLAIM]
             end(change, done, "released")
@@ -278,8 +271,8 @@ def beside(
     is_own = _belonging(tree)
     claimed = {
         row.resource: row
-        for row in holds(connection, caller.project, "request = ? AND state = 0", CLAIM)
-        if is_own(row.resource)
+        for row in holds(connection, sql.HOLDS, caller.project)
+        if row.request == CLAIM and is_own(row.resource)
     }
     theirs = {path: row.holder for path, row in claimed.items() if session_of(row.ident) != own}
     mine = set[str]()

@@ -105,7 +105,7 @@ class Commits:
             topics.setdefault(caller.project, []).extend(change.topics)
             return Committed(answer, topics)
 
-        answer = await self.store.write(run, self._committed)
+        answer = await self.store.write(run, self._committed, caller.project)
         if isinstance(answer, Refusal):
             self.refusals[type(answer.error).__name__] += 1
             raise answer.error

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from . import statements as sql
 from .caller import Caller
 from .holds import Hold, blockers, delete, holds, insert, overlapping
 from .journal import Change, keep_answer_of
 from .messages import post
-from .schema import GRANT, HELD, RELEASE, WAITING
+from .statements import GRANT, HELD, RELEASE, WAITING
 
 Answer = dict[str, Any]
 
@@ -59,7 +60,8 @@ def advance(change: Change, freed: Iterable[str]) -> None:
 
 
 def _try(change: Change, rev: int, taken: set[str]) -> None:
-    rows = holds(change.connection, change.project, "rev = ? AND state > 0", rev)
+    found = holds(change.connection, sql.HOLDS_OF_SET, change.project, rev)
+    rows = [row for row in found if row.state != HELD]
     if not rows or rows[0].ends <= change.now:
         return
     if not blockers(change, [row.resource for row in rows], bool(rows[0].shared), rev):
@@ -103,10 +105,11 @@ def find_cycle(change: Change, caller: Caller, blocking: Sequence[Hold]) -> list
 
 
 def _waits_for(change: Change, ident: str) -> list[Hold]:
-    rows = holds(change.connection, change.project, "ident = ? AND state = 1", ident)
+    rows = holds(change.connection, sql.HOLDS_OF, change.project, ident)
     return [
         hold
         for row in rows
+        if row.state == WAITING
         for hold in blockers(change, [row.resource], bool(row.shared), row.rev)
         if hold.ident != ident
     ]

@@ -8,22 +8,24 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from ..errors import StaleToken
 from ..sharing import Fence
+from . import statements as sql
 from .caller import Caller
 from .clock import Clock, iso
 from .journal import Change
-from .resources import find_overlapping, resolve
-from .schema import GRANT, HELD, NOTIFY, WAITING
+from .resources import is_path, resolve, same_and_above
+from .revisions import NUMBERS
+from .statements import HELD, NOTIFY, WAITING, among, below
 
-_COLUMNS = """rev, resource, state, shared, holder, ident, purpose, secret, ttl, ends, since,
-    request"""
 _CURE = "Acquire the lock again, read anew what it protects, and write with the new token."
 
 
 class Hold(Struct, frozen=True):
-    """One resource of a set. `rev` orders: of the grant, or of the call that waits."""
+    """One resource of a set, a row of the table. `rev` orders: of the grant, or of the call that
+    waits."""
 
     rev: int
     resource: str
@@ -58,16 +60,25 @@ class Hold(Struct, frozen=True):
 
 
 def holds(
-    connection: sqlite3.Connection, project: str, condition: str, *values: object
+    connection: sqlite3.Connection, statement: str, project: str, *values: object
 ) -> list[Hold]:
-    """`condition` is SQL with a mark for each of `values`."""
-    query = f"SELECT {_COLUMNS} FROM hold WHERE project = ? AND {condition}"
-    return [Hold(*row) for row in connection.execute(query, (project, *values))]
+    """What one of the statements on locks finds."""
+    return [Hold(*row) for row in connection.execute(statement, (project, *values))]
+
+
+def holding(connection: sqlite3.Connection, project: str, resource: str) -> list[Hold]:
+    """Who holds exactly this."""
+    rows = holds(connection, among(sql.HOLDS_ON, 1), project, resource)
+    return [row for row in rows if row.state == HELD]
 
 
 def overlapping(connection: sqlite3.Connection, project: str, resource: str) -> list[Hold]:
     """All holds and waiters on a resource, on what is in it, and on what it is in."""
-    return [Hold(*row) for row in find_overlapping(connection, project, resource, _COLUMNS)]
+    same = same_and_above(resource)
+    found = holds(connection, among(sql.HOLDS_ON, len(same)), project, *same)
+    if is_path(resource) and resource.endswith("/"):
+        found += holds(connection, sql.HOLDS_BELOW, project, *below(resource))
+    return found
 
 
 def blockers(
@@ -85,19 +96,13 @@ def blockers(
 
 def insert(change: Change, rows: Iterable[Hold]) -> None:
     """Write holds, one row for each resource."""
-    marks = ", ".join("?" * 13)
-    values = [(change.project, *(getattr(row, name) for name in _NAMES)) for row in rows]
-    change.connection.executemany(f"INSERT INTO hold VALUES ({marks})", values)
-
-
-_NAMES = Hold.__struct_fields__
+    change.connection.executemany(sql.ADD_HOLD, [(change.project, *astuple(row)) for row in rows])
 
 
 def delete(change: Change, rows: Iterable[Hold]) -> None:
     """Remove holds by revision and resource."""
-    query = "DELETE FROM hold WHERE project = ? AND rev = ? AND resource = ?"
     keys = [(change.project, row.rev, row.resource) for row in rows]
-    change.connection.executemany(query, keys)
+    change.connection.executemany(sql.DELETE_HOLD, keys)
 
 
 def held_by(change: Change, token: str) -> list[Hold]:
@@ -105,12 +110,14 @@ def held_by(change: Change, token: str) -> list[Hold]:
     number, _, secret = token.partition(".")
     if not (number.isascii() and number.isdigit() and len(number) < 17):
         return []
-    rows = holds(change.connection, change.project, "rev = ? AND state = 0", int(number))
+    rows = holds(change.connection, sql.HOLDS_OF_SET, change.project, int(number))
     given = secret.encode()
     return [
         row
         for row in rows
-        if row.ends > change.now and hmac.compare_digest(row.secret.encode(), given)
+        if row.state == HELD
+        and row.ends > change.now
+        and hmac.compare_digest(row.secret.encode(), given)
     ]
 
 
@@ -140,8 +147,7 @@ def _granted(change: Change, token: str) -> str:
     number = token.partition(".")[0]
     if not (number.isascii() and number.isdigit() and len(number) < 17):
         return ""
-    row = change.connection.execute(
-        "SELECT key FROM event WHERE id BETWEEN ? AND ? AND kind = ? AND project = ? LIMIT 1",
-        (int(number) << 10, (int(number) << 10) + 1023, GRANT, change.project),
-    ).fetchone()
+    first = int(number) << 10
+    asked = (first, first + NUMBERS - 1, change.project)
+    row = change.connection.execute(sql.GRANTED, asked).fetchone()
     return row[0] if row else ""

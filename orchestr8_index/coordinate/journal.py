@@ -7,27 +7,22 @@ writes afterwards, so that a refusal leaves nothing behind.
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 from zlib import crc32
 
 import msgspec
 from msgspec import Raw, Struct
 
 from ..errors import RequestError
+from . import statements as sql
 from .caller import Caller
 from .clock import Clock
 from .revisions import NUMBERS, Revisions
-from .schema import DELETE, PUT
+from .statements import DELETE, PUT
 
 ANSWER_S = 600  # for which a request's answer is given again
 NEVER = 1 << 62
-_CLOCK, _BLOCK, _OLDEST = "@clock", "@block", "@oldest"
-_UPSERT = """INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET value = excluded.value, id = excluded.id, by = excluded.by,
-    at = excluded.at, ends = excluded.ends, crc = excluded.crc"""
-_ENDS = (("item", "ends"), ("hold", "ends"), ("delivery", "due"))
-_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_SUPERSEDE = """UPDATE event SET value = (SELECT value FROM item WHERE project = ? AND key = ?)
-    WHERE id = ? AND value IS NULL"""
+_CLOCK, _BLOCK = "@clock", "@block"
 
 
 class Change:
@@ -59,7 +54,7 @@ class Change:
         self._number += 1
         crc = checksum(key, value or stored)
         row = (number, self.project, kind, key, value, self.by, self.at, cause or self.cause, crc)
-        self.connection.execute(_EVENT, row)
+        self.connection.execute(sql.ADD_EVENT, row)
         self.topics.append(key)
         return number
 
@@ -84,12 +79,12 @@ class Change:
     def put(self, key: str, value: str, ends: int | None, before: int | None) -> None:
         """`before` is the id of the event that wrote the present value, None without one."""
         if before is not None:
-            self.connection.execute(_SUPERSEDE, (self.project, key, before))
+            self.connection.execute(sql.SUPERSEDE, (self.project, key, before))
         number = self.event(PUT, key, None, stored=value)
         self._keep(key, value, number, ends)
 
     def delete(self, key: str, before: int, cause: str = "") -> None:
-        self.connection.execute(_SUPERSEDE, (self.project, key, before))
+        self.connection.execute(sql.SUPERSEDE, (self.project, key, before))
         self.event(DELETE, key, None, cause)
         self.forget(key)
 
@@ -98,21 +93,16 @@ class Change:
         self._keep(key, value, 0, ends)
 
     def forget(self, key: str) -> None:
-        self.connection.execute(
-            "DELETE FROM item WHERE project = ? AND key = ?", (self.project, key)
-        )
+        self.connection.execute(sql.DELETE_ITEM, (self.project, key))
 
     def noted(self, key: str) -> str | None:
-        row = self.connection.execute(
-            "SELECT value, ends FROM item WHERE project = ? AND key = ?", (self.project, key)
-        ).fetchone()
+        row = self.connection.execute(sql.ITEM, (self.project, key)).fetchone()
         return row[0] if row and (row[1] is None or row[1] > self.now) else None
 
     def _keep(self, key: str, value: str, number: int, ends: int | None) -> None:
         crc = checksum(key, value)
-        self.connection.execute(
-            _UPSERT, (self.project, key, value, number, self.by, self.at, ends, crc)
-        )
+        row = (self.project, key, value, number, self.by, self.at, ends, crc)
+        self.connection.execute(sql.PUT_ITEM, row)
 
 
 class Journal:
@@ -135,20 +125,17 @@ class Journal:
     def open(self, connection: sqlite3.Connection) -> None:
         """Begin a block of revisions; a database that is not the one of the last run, or is new,
         does not know what was told since: older cursors are refused."""
-        last = connection.execute("SELECT max(id) FROM event").fetchone()[0] or 0
+        last = connection.execute(sql.LAST_EVENT).fetchone()[0] or 0
         block = _meta(connection, _BLOCK)
         self.revisions.open(max(last >> 10, block))
         self.clock.start(_meta(connection, _CLOCK))
-        for table, column in _ENDS:
-            bent = f"typeof({column}) NOT IN ('integer', 'null')"
-            connection.execute(f"UPDATE {table} SET {column} = 0 WHERE {bent}")
+        for statement in sql.MEND_ENDS:
+            connection.execute(statement)
         if block != self.revisions.before and self.revisions.before:
-            set_meta(connection, _OLDEST, self.revisions.last)
+            set_oldest(connection, self.revisions.last)
         self._save_block(connection)
-        connection.execute("UPDATE hold SET ends = ? + ttl WHERE state = 0", (self.clock.now(),))
-        connection.execute(
-            "UPDATE hold SET ends = max(ends, ?) WHERE state = 1", (self.clock.now() + 60_000,)
-        )
+        connection.execute(sql.LEASE_HELD, (self.clock.now(),))
+        connection.execute(sql.LEASE_WAITING, (self.clock.now() + 60_000,))
 
     def begin(self, connection: sqlite3.Connection, caller: Caller, cause: str = "") -> Change:
         change = Change(connection, self, caller.project, caller.name, cause)
@@ -173,31 +160,33 @@ def checksum(key: str, value: str) -> int:
 
 
 def _meta(connection: sqlite3.Connection, key: str) -> int:
-    """0 where there is none yet, or no number any more."""
-    found = connection.execute("SELECT value FROM item WHERE project = '' AND key = ?", (key,))
-    row = found.fetchone()
+    return _number(connection.execute(sql.ITEM, ("", key)).fetchone())
+
+
+def _number(row: tuple[Any, ...] | None) -> int:
+    """0 where there is none yet, or none any more."""
     text = str(row[0]) if row else ""
     return int(text) if text.isdecimal() and int(text) < NEVER else 0
 
 
 def set_meta(connection: sqlite3.Connection, key: str, value: int) -> None:
-    connection.execute(_UPSERT, ("", key, str(value), 0, "", 0, None, 0))
+    connection.execute(sql.PUT_ITEM, ("", key, str(value), 0, "", 0, None, 0))
 
 
-def oldest(connection: sqlite3.Connection) -> int:
-    """The revision after which the log is whole."""
-    return _meta(connection, _OLDEST)
+def oldest(connection: sqlite3.Connection, project: str) -> int:
+    """The revision after which the project's log is whole."""
+    return _number(connection.execute(sql.OLDEST, {"project": project}).fetchone())
 
 
-def last_revision(connection: sqlite3.Connection) -> int:
-    """The newest revision in the log."""
-    newest = connection.execute("SELECT max(id) FROM event").fetchone()[0]
-    return newest >> 10 if newest is not None else oldest(connection)
+def last_revision(connection: sqlite3.Connection, project: str) -> int:
+    """The newest revision in the project's log, which it may share with others."""
+    newest = connection.execute(sql.LAST_EVENT, {"project": project}).fetchone()[0]
+    return newest >> 10 if newest is not None else oldest(connection, project)
 
 
 def set_oldest(connection: sqlite3.Connection, rev: int) -> None:
     """Note the oldest revision that the log still has."""
-    set_meta(connection, _OLDEST, rev)
+    connection.execute(sql.KEEP_OLDEST, (str(rev),))
 
 
 def answered_before(change: Change, method: str, who: str, request: str) -> Raw | None:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from ..errors import Busy, InvalidParams, WouldDeadlock
 from ..sharing import BreakLock, LockResources
+from . import statements as sql
 from .caller import Caller
 from .clock import Clock
 from .granting import Answer, answer, end, find_cycle, grant
@@ -22,7 +23,7 @@ from .holds import Hold, blockers, held_by, holds, insert, overlapping, stale
 from .journal import Change
 from .messages import post
 from .resources import overlaps, resolve
-from .schema import CLAIM, HELD, NOTIFY, WAITING
+from .statements import CLAIM, HELD, NOTIFY, WAITING
 
 GRACE_MS = 60_000  # for which a waiter keeps its place after its call ended
 NOTIFY_MS = 86_400_000
@@ -78,17 +79,21 @@ def _resolve_all(resources: Sequence[str], caller: Caller) -> list[str]:
 
 def _queued(change: Change, caller: Caller, request: str, wait_ms: int) -> Queued | None:
     """The place that an earlier call of the same request has kept."""
-    condition = "ident = ? AND request = ? AND state = 1"
-    rows = holds(change.connection, change.project, condition, caller.who, request)
+    rows = [row for row in _asked(change, caller, request) if row.state == WAITING]
     if rows:
         _stay(change, rows[0].rev, wait_ms)
     return Queued(rows[0].rev, request) if rows else None
 
 
+def _asked(change: Change, caller: Caller, request: str) -> list[Hold]:
+    """What the caller holds or waits for by that request."""
+    rows = holds(change.connection, sql.HOLDS_OF, change.project, caller.who)
+    return [row for row in rows if row.request == request]
+
+
 def _stay(change: Change, rev: int, wait_ms: int) -> None:
     ends = change.lease((wait_ms + GRACE_MS) / 1000)
-    query = "UPDATE hold SET ends = ? WHERE project = ? AND rev = ? AND state = 1"
-    change.connection.execute(query, (ends, change.project, rev))
+    change.connection.execute(sql.STAY, (ends, change.project, rev))
 
 
 def _rows(
@@ -157,10 +162,8 @@ def renew(change: Change, params: LockResources, wanted: Sequence[str]) -> Answe
         why = f"the token does not hold {strange[0]}: acquire it with a call of its own"
         raise InvalidParams({"resources": why})
     ends = change.lease(params.ttl_s)
-    change.connection.execute(
-        "UPDATE hold SET ends = ?, ttl = ? WHERE project = ? AND rev = ? AND secret = ?",
-        (ends, params.ttl_s * 1000, change.project, rows[0].rev, rows[0].secret),
-    )
+    of_set = (change.project, rows[0].rev, rows[0].secret)
+    change.connection.execute(sql.RENEW, (ends, params.ttl_s * 1000, *of_set))
     return answer(change, replace(rows[0], ends=ends), renewed=True)
 
 
@@ -177,7 +180,8 @@ def release(change: Change, caller: Caller, params: LockResources) -> Answer:
 
 def leave(change: Change, queued: Queued, keep: bool) -> Busy | None:
     """A waiting call ends. Returns why it has nothing, or None if it was granted meanwhile."""
-    rows = holds(change.connection, change.project, "rev = ? AND state = 1", queued.rev)
+    found = holds(change.connection, sql.HOLDS_OF_SET, change.project, queued.rev)
+    rows = [row for row in found if row.state == WAITING]
     if not rows:
         return None
     shared, resources = bool(rows[0].shared), [row.resource for row in rows]
@@ -192,9 +196,7 @@ def leave(change: Change, queued: Queued, keep: bool) -> Busy | None:
 
 def abandon(change: Change, caller: Caller, request: str) -> Answer:
     """Nobody listens for the answer any more: neither wait for the set nor hold it."""
-    condition = "ident = ? AND request = ?"
-    rows = holds(change.connection, change.project, condition, caller.who, request)
-    end(change, rows, "released")
+    end(change, _asked(change, caller, request), "released")
     return {"token": "", "until": change.moment(change.now), "renewed": False}
 
 
@@ -225,7 +227,7 @@ def list_locks(
         for hold in overlapping(connection, caller.project, each)
     }
     if not wanted:
-        rows = holds(connection, caller.project, "1 ORDER BY resource, rev")
+        rows = holds(connection, sql.HOLDS, caller.project)
         found = {(hold.rev, hold.resource): hold for hold in rows}
     waiting = [hold for hold in found.values() if hold.state == WAITING]
     held = (hold for hold in found.values() if hold.state == HELD and hold.ends > clock.now())

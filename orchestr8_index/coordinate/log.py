@@ -9,20 +9,18 @@ from msgspec import Raw
 
 from ..errors import Compacted
 from ..store.database import transaction
+from . import statements as sql
 from .caller import Caller, may_see, read_message
 from .clock import iso
 from .journal import last_revision, oldest, set_oldest
 from .messages import message_row
-from .schema import DELETE, KINDS, MESSAGE, PUT
 from .search import unindex_message
 from .select import Keys
+from .statements import DELETE, KINDS, MESSAGE, PUT, where
 
 MOST_EVENTS, MOST_DAYS = 1_000_000, 30
-BITE = 2_000  # events that one compaction looks at
+COMPACTED_AT_ONCE = 2_000  # events that one compaction looks at
 DAY_MS = 86_400_000
-_READ = """SELECT event.id, kind, event.key, ifnull(event.value, item.value), event.by, event.at,
-    cause FROM event LEFT JOIN item ON item.project = event.project AND item.key = event.key
-    AND item.id = event.id WHERE {project} = ? AND event.id >= ?"""
 Row = dict[str, Any]
 
 
@@ -41,13 +39,11 @@ def read_events(
 def _read_events(
     connection: sqlite3.Connection, caller: Caller, keys: Keys, after: int, limit: int
 ) -> tuple[list[Row], int, bool]:
-    first = oldest(connection)
+    first = oldest(connection, caller.project)
     if 0 < after < first:
         raise Compacted(f"The log begins after revision {first}, not {after}.", oldest=first)
-    reached = max(last_revision(connection), after)
-    condition, values = keys.where("event.key")
-    project = "event.project" if keys.keys else "+event.project"  # else in the order of the ids
-    query = f"{_READ.format(project=project)} AND {condition} ORDER BY event.id"
+    reached = max(last_revision(connection, caller.project), after)
+    query, values = where(sql.READ_LOG_OF if keys.keys else sql.READ_LOG, "event.key", keys)
     rows = connection.execute(query, (caller.project, (after + 1) << 10, *values))
     found: list[Row] = []
     for row in rows:
@@ -74,63 +70,56 @@ def _shown(connection: sqlite3.Connection, caller: Caller, row: tuple[Any, ...])
     return {**shown, "by": by, "at": iso(at), "cause": cause or None}
 
 
-def compact(connection: sqlite3.Connection, before: int, start: int = 0) -> int:
+def compact(connection: sqlite3.Connection, before: int, start: int = 0, project: str = "") -> int:
     """Remove a bite of what is superfluous before a revision; returns where to go on, 0 at the end.
 
     The last write of each key before it stays, so that later revisions can be read as they were,
     and so do messages that wait for an acknowledgement.
     """
-    if before - 1 > oldest(connection):
+    if before - 1 > oldest(connection, project):
         set_oldest(connection, before - 1)
     end = before << 10
-    rows = connection.execute(
-        "SELECT id, project, kind, key, value FROM event WHERE id >= ? AND id < ?"
-        " ORDER BY id LIMIT ?",
-        (start, end, BITE),
-    ).fetchall()
+    rows = connection.execute(sql.BITE, (start, end, COMPACTED_AT_ONCE)).fetchall()
     gone = [row for row in rows if _is_superfluous(connection, row, end)]
     for number, _, kind, key, value in gone:
         if kind == MESSAGE:
             unindex_message(connection, number, key, value)
-            connection.execute("DELETE FROM delivery WHERE message = ?", (number,))
-    connection.executemany("DELETE FROM event WHERE id = ?", [(row[0],) for row in gone])
-    return rows[-1][0] + 1 if len(rows) == BITE else 0
+            connection.execute(sql.DELETE_DELIVERIES, (number,))
+    connection.executemany(sql.DELETE_EVENT, [(row[0],) for row in gone])
+    return rows[-1][0] + 1 if len(rows) == COMPACTED_AT_ONCE else 0
 
 
 def _is_superfluous(connection: sqlite3.Connection, row: tuple[Any, ...], end: int) -> bool:
     number, project, kind, key, _ = row
     if kind == PUT:
-        query = "SELECT 1 FROM event WHERE project = ? AND key = ? AND id > ? AND id < ? LIMIT 1"
-        return connection.execute(query, (project, key, number, end)).fetchone() is not None
+        later = connection.execute(sql.LATER_WRITE, (project, key, number, end))
+        return later.fetchone() is not None
     if kind == MESSAGE:
-        query = "SELECT 1 FROM delivery WHERE message = ? AND state < 2 LIMIT 1"
-        return connection.execute(query, (number,)).fetchone() is None
+        return connection.execute(sql.UNACKNOWLEDGED, (number,)).fetchone() is None
     return True
 
 
 def horizon(connection: sqlite3.Connection, at: int, most: int, days: float) -> int:
     """The revision before which the log may be compacted: by number and by age, and never past
     a message that nobody has acknowledged."""
-    query = "SELECT id FROM event ORDER BY id DESC LIMIT 1 OFFSET ?"
-    row = connection.execute(query, (most,)).fetchone()
+    row = connection.execute(sql.NTH_LAST, (most,)).fetchone()
     by_number = (row[0] >> 10) + 1 if row else 0
     by_age = _first_after(connection, at - int(days * DAY_MS))
-    waiting = connection.execute("SELECT min(message) FROM delivery WHERE state < 2").fetchone()[0]
+    waiting = connection.execute(sql.FIRST_UNACKNOWLEDGED).fetchone()[0]
     found = max(by_number, by_age)
     return found if waiting is None else min(found, waiting >> 10)
 
 
 def _first_after(connection: sqlite3.Connection, at: int) -> int:
     """The revision of the first event at or after a moment, found by halving: ids follow time."""
-    low, high = (connection.execute("SELECT min(id), max(id) FROM event").fetchone()) or (0, 0)
+    low, high = connection.execute(sql.ENDS_OF_LOG).fetchone()
     if low is None:
         return 0
-    query = "SELECT id, at FROM event WHERE id >= ? ORDER BY id LIMIT 1"
     while low < high:
         middle = (low + high) // 2
-        number, when = connection.execute(query, (middle,)).fetchone()
+        number, when = connection.execute(sql.FIRST_FROM, (middle,)).fetchone()
         if when >= at:
             high = middle
         else:
             low = min(number + 1, high)
-    return int(connection.execute(query, (low,)).fetchone()[0]) >> 10
+    return int(connection.execute(sql.FIRST_FROM, (low,)).fetchone()[0]) >> 10

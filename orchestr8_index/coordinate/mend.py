@@ -9,16 +9,10 @@ from pathlib import Path
 from ..store import backup
 from ..store.database import connect, transaction
 from ..store.schema import migrate
-from ..store.store import Layout
-from .schema import MESSAGE, MIGRATIONS, NAME
+from ..store.store import Schema
+from . import statements as sql
 from .search import index_message
-
-_KEYS = {
-    "item": "project, key",
-    "event": "id",
-    "hold": "project, rev, resource",
-    "delivery": "message, recipient",
-}
+from .statements import KEYS, MIGRATIONS, NAME
 
 
 def mend(data_dir: Path, damage: str) -> backup.Repair:
@@ -43,7 +37,7 @@ def mend(data_dir: Path, damage: str) -> backup.Repair:
 
 def _count(connection: sqlite3.Connection) -> int:
     """Values, locks and messages; the log is not counted."""
-    tables = (table for table in _KEYS if table != "event")
+    tables = (table for table in KEYS if table != "event")
     counts = (connection.execute(f"SELECT count(*) FROM {table}") for table in tables)
     return sum(int(row.fetchone()[0]) for row in counts)
 
@@ -52,7 +46,7 @@ def _bring_back(damaged: Path, sound: sqlite3.Connection) -> bool:
     """Copy the readable rows of every table; returns whether all of them could be read."""
     whole = True
     with contextlib.suppress(sqlite3.Error), contextlib.closing(connect(damaged)) as source:
-        for table in _KEYS:
+        for table in KEYS:
             with transaction(sound):
                 whole &= _copy_table(source, sound, table)
         with transaction(sound):
@@ -74,12 +68,11 @@ def _copy_table(source: sqlite3.Connection, sound: sqlite3.Connection, table: st
 
 def _readable(source: sqlite3.Connection, table: str) -> tuple[list[tuple[object, ...]], bool]:
     """Rows from both ends of the table up to a damaged page, and whether there was none."""
-    columns = _KEYS[table]
     rows: list[tuple[object, ...]] = []
-    if _read(source, f"SELECT * FROM {table} ORDER BY {columns}", rows):
+    if _read(source, f"SELECT * FROM {table} ORDER BY {KEYS[table]}", rows):
         return rows, True
-    backwards = ", ".join(f"{column} DESC" for column in columns.split(", "))
-    _read(source, f"SELECT * FROM {table} ORDER BY {backwards}", rows)
+    order = ", ".join(f"{column} DESC" for column in KEYS[table].split(", "))
+    _read(source, f"SELECT * FROM {table} ORDER BY {order}", rows)
     return rows, False
 
 
@@ -94,14 +87,13 @@ def _read(source: sqlite3.Connection, query: str, rows: list[tuple[object, ...]]
 
 def index_messages(connection: sqlite3.Connection) -> None:
     """Build the full-text index again from the log."""
-    connection.execute("INSERT INTO message_text (message_text) VALUES ('delete-all')")
-    rows = connection.execute("SELECT id, key, value FROM event WHERE kind = ?", (MESSAGE,))
-    for number, key, value in rows.fetchall():
+    connection.execute(sql.CLEAR_WORDS)
+    for number, key, value in connection.execute(sql.MESSAGES).fetchall():
         with contextlib.suppress(ValueError, TypeError):
             index_message(connection, number, key, value)
 
 
-def layout(sync: str = "full") -> Layout:
+def layout(sync: str = "full") -> Schema:
     """`sync` full: acknowledged is on the disk; fast: it survives the process, not a power cut."""
     cure = "Raise MCP_COORDINATE_HARD_MB, or remove values with `orchestr8-index shared clear`."
-    return Layout(NAME, MIGRATIONS, mend, cure, synchronous="FULL" if sync == "full" else "NORMAL")
+    return Schema(NAME, MIGRATIONS, mend, cure, synchronous="FULL" if sync == "full" else "NORMAL")

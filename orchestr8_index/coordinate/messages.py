@@ -10,16 +10,15 @@ import msgspec
 
 from ..errors import InvalidParams
 from ..sharing import ReadInbox, SendMessage, text_of
+from . import statements as sql
+from .agents import names
 from .caller import Caller, Message, may_see, read_message
 from .clock import iso
 from .journal import Change
-from .schema import DONE, MESSAGE, READY, TAKEN
 from .search import index_message
+from .statements import MESSAGE, READY, among, below
 
 SERVER = "server"
-_INBOX = "project = ? AND recipient IN ({}) AND state = 0"  # as the index has it
-_TAKE = f"""SELECT message, recipient, tries, ends FROM delivery WHERE {_INBOX}
-    ORDER BY priority DESC, message LIMIT ?"""
 Row = dict[str, Any]
 
 
@@ -47,10 +46,7 @@ def send(change: Change, caller: Caller, params: SendMessage) -> Row:
 
 def _answered(change: Change, caller: Caller, ident: str) -> int:
     number = message_number(ident, "reply_to")
-    row = change.connection.execute(
-        "SELECT value FROM event WHERE id = ? AND project = ? AND kind = ?",
-        (number, change.project, MESSAGE),
-    ).fetchone()
+    row = change.connection.execute(sql.MESSAGE_OF, (number, change.project)).fetchone()
     if row is None or not may_see(caller, read_message(row[0]), number, change.connection):
         raise InvalidParams({"reply_to": "there is no such message for you"})
     return number
@@ -78,7 +74,7 @@ def _store(change: Change, message: Message, recipients: Iterable[str], expires_
         (change.project, number, each, READY, message.priority, 0, "", ends, ends)
         for each in recipients
     ]
-    change.connection.executemany("INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    change.connection.executemany(sql.ADD_DELIVERY, rows)
     change.topics += [f"@inbox/{each}" for each in recipients]
     return number
 
@@ -89,10 +85,9 @@ def resolve_recipients(change: Change, caller: Caller, to: Sequence[str]) -> lis
     for each in to:
         kind, _, rest = each.partition(":")
         if each == "all":
-            found.update(dict.fromkeys(_agents(change, "1", ()), None))
+            found.update(dict.fromkeys(names(change)))
         elif kind == "role" and rest:
-            condition = "json_extract(value, '$.role') = ?"
-            found.update(dict.fromkeys(_agents(change, condition, (rest,)) or [each]))
+            found.update(dict.fromkeys(names(change, rest) or [each]))
         elif kind == "session" and rest:
             found.update(dict.fromkeys(members(change.connection, change.project, rest)))
         else:
@@ -101,22 +96,10 @@ def resolve_recipients(change: Change, caller: Caller, to: Sequence[str]) -> lis
     return [each for each in found if each != caller.name or each in named]
 
 
-def _agents(change: Change, condition: str, values: Sequence[object]) -> list[str]:
-    rows = change.connection.execute(
-        "SELECT substr(key, 8) FROM item WHERE project = ? AND key >= '@agent/' AND key < '@agent0'"
-        f" AND {condition}",
-        (change.project, *values),
-    )
-    return [row[0] for row in rows]
-
-
 def members(connection: sqlite3.Connection, project: str, session: str) -> list[str]:
     start = f"@member/{session}/"
-    rows = connection.execute(
-        "SELECT key FROM item WHERE project = ? AND key >= ? AND key < ?",
-        (project, start, f"@member/{session}0"),
-    )
-    return [row[0][len(start) :] for row in rows]
+    rows = connection.execute(sql.ITEMS, (project, *below(start)))
+    return [key[len(start) :] for key, _ in rows]
 
 
 def _was_seen(change: Change, name: str) -> bool:
@@ -125,15 +108,9 @@ def _was_seen(change: Change, name: str) -> bool:
 
 def acknowledge(change: Change, caller: Caller, numbers: Sequence[int]) -> None:
     """End deliveries to the caller, and those that the caller took from a queue."""
-    marks = ", ".join("?" * len(caller.inboxes))
-    change.connection.executemany(
-        "UPDATE delivery SET state = ?, taker = ? WHERE message = ? AND project = ? AND state < 2"
-        f" AND (recipient IN ({marks}) OR (taker = ? AND state = 1))",
-        [
-            (DONE, caller.name, number, change.project, *caller.inboxes, caller.name)
-            for number in numbers
-        ],
-    )
+    name, project = caller.name, change.project
+    ended = [(name, number, project, *caller.inboxes, name) for number in numbers]
+    change.connection.executemany(among(sql.ACKNOWLEDGE, len(caller.inboxes)), ended)
 
 
 def take(change: Change, caller: Caller, params: ReadInbox) -> list[Row]:
@@ -141,24 +118,24 @@ def take(change: Change, caller: Caller, params: ReadInbox) -> list[Row]:
     numbers = [message_number(each, "ack") for each in params.ack]
     acknowledge(change, caller, numbers)
     boxes = boxes_of(caller, params)
-    marks = ", ".join("?" * len(boxes))
-    asked = (change.project, *boxes, params.limit)
-    rows = change.connection.execute(_TAKE.format(marks), asked).fetchall()
+    rows = _ready(change.connection, change.project, boxes, params.limit)
     until = change.lease(params.take_s) if rows else 0
-    change.connection.executemany(
-        "UPDATE delivery SET state = ?, taker = ?, tries = tries + 1, due = min(ends, ?)"
-        " WHERE message = ? AND recipient = ?",
-        [(TAKEN, caller.name, until, row[0], row[1]) for row in rows],
-    )
-    return [_shown(change.connection, row[0], row[2] + 1) for row in rows]
+    taken = [(caller.name, until, row[0], row[1]) for row in rows]
+    change.connection.executemany(sql.TAKE, taken)
+    return [_shown(change.connection, change.project, row[0], row[2] + 1) for row in rows]
 
 
 def peek(connection: sqlite3.Connection, caller: Caller, params: ReadInbox) -> list[Row]:
     """What is ready, without taking it."""
-    boxes = boxes_of(caller, params)
-    asked = (caller.project, *boxes, params.limit)
-    rows = connection.execute(_TAKE.format(", ".join("?" * len(boxes))), asked).fetchall()
-    return [_shown(connection, row[0], row[2]) for row in rows]
+    rows = _ready(connection, caller.project, boxes_of(caller, params), params.limit)
+    return [_shown(connection, caller.project, row[0], row[2]) for row in rows]
+
+
+def _ready(
+    connection: sqlite3.Connection, project: str, boxes: Sequence[str], limit: int
+) -> list[Any]:
+    asked = (project, *boxes, limit)
+    return connection.execute(among(sql.READY_IN, len(boxes)), asked).fetchall()
 
 
 def boxes_of(caller: Caller, params: ReadInbox) -> tuple[str, ...]:
@@ -166,20 +143,17 @@ def boxes_of(caller: Caller, params: ReadInbox) -> tuple[str, ...]:
 
 
 def count_waiting(connection: sqlite3.Connection, project: str, boxes: Sequence[str]) -> int:
-    marks = _INBOX.format(", ".join("?" * len(boxes)))
-    query = f"SELECT count(*) FROM delivery WHERE {marks}"
-    return int(connection.execute(query, (project, *boxes)).fetchone()[0])
+    found = connection.execute(among(sql.COUNT_READY, len(boxes)), (project, *boxes))
+    return int(found.fetchone()[0])
 
 
 def is_waiting(connection: sqlite3.Connection, project: str, boxes: Sequence[str]) -> bool:
-    marks = _INBOX.format(", ".join("?" * len(boxes)))
-    query = f"SELECT 1 FROM delivery WHERE {marks} LIMIT 1"
-    return connection.execute(query, (project, *boxes)).fetchone() is not None
+    found = connection.execute(among(sql.IS_READY, len(boxes)), (project, *boxes))
+    return found.fetchone() is not None
 
 
-def _shown(connection: sqlite3.Connection, number: int, tries: int) -> Row:
-    query = "SELECT value, at FROM event WHERE id = ?"
-    row = connection.execute(query, (number,)).fetchone()
+def _shown(connection: sqlite3.Connection, project: str, number: int, tries: int) -> Row:
+    row = connection.execute(sql.MESSAGE_OF, (number, project)).fetchone()
     return {**message_row(number, read_message(row[0]), row[1]), "tries": tries}
 
 

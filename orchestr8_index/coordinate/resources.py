@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
-from typing import Any
 
 from ..errors import InvalidParams
 
 MOST_BYTES = 1024
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]+:.+")
-_AFTER_SLASH = "0"  # the sign that follows "/" in the order of bytes
 
 
 def resolve(text: str, tree: str) -> str:
@@ -45,6 +42,7 @@ def is_below(path: str, tree: str) -> bool:
 
 
 def is_path(resource: str) -> bool:
+    """A resolved resource that is a file or folder, and no name."""
     return resource.startswith("/")
 
 
@@ -59,21 +57,7 @@ def overlaps(one: str, other: str) -> bool:
     )
 
 
-def find_overlapping(
-    connection: sqlite3.Connection, project: str, resource: str, columns: str
-) -> list[Any]:
-    """The rows of `hold` whose resource overlaps this one, whatever their state."""
-    same = _same_and_above(resource)
-    marks = ", ".join("?" * len(same))
-    query = f"SELECT {columns} FROM hold WHERE project = ? AND resource"
-    found = connection.execute(f"{query} IN ({marks})", (project, *same)).fetchall()
-    if is_path(resource) and resource.endswith("/"):
-        end = resource[:-1] + _AFTER_SLASH
-        found += connection.execute(f"{query} > ? AND resource < ?", (project, resource, end))
-    return found
-
-
-def _same_and_above(resource: str) -> list[str]:
+def same_and_above(resource: str) -> list[str]:
     """The resource as file and as folder, and every folder above it."""
     if not is_path(resource):
         return [resource]

@@ -6,8 +6,8 @@ import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 
+from . import statements as sql
 from .caller import Caller, Message, may_see, read_message
-from .schema import MESSAGE
 
 CANDIDATES = 400  # the newest that contain a word are compared
 NEAR = 5  # spellings tried for each word
@@ -21,18 +21,13 @@ Found = tuple[float, int, Message, int]  # score 0-100, id, message, at
 def index_message(connection: sqlite3.Connection, number: int, key: str, value: str) -> None:
     """Messages of sessions alone are searched."""
     if key:
-        row = (number, *_indexed(key, read_message(value)))
-        query = "INSERT INTO message_text (rowid, words, session) VALUES (?, ?, ?)"
-        connection.execute(query, row)
+        connection.execute(sql.ADD_WORDS, (number, *_indexed(key, read_message(value))))
 
 
 def unindex_message(connection: sqlite3.Connection, number: int, key: str, value: str) -> None:
     """Take a message out of the full-text index; its words must be those that went in."""
     if key:
-        row = (number, *_indexed(key, read_message(value)))
-        query = """INSERT INTO message_text (message_text, rowid, words, session)
-            VALUES ('delete', ?, ?, ?)"""
-        connection.execute(query, row)
+        connection.execute(sql.DELETE_WORDS, (number, *_indexed(key, read_message(value))))
 
 
 def _indexed(key: str, message: Message) -> tuple[str, str]:
@@ -79,14 +74,8 @@ def _candidates(
 ) -> Iterator[tuple[int, Message, int]]:
     spelt = [f"({' OR '.join(_quoted(near))})" for near in _spellings(connection, words)]
     match = f"session : {_session_word(f's/{session}')} AND words : ({' OR '.join(spelt)})"
-    rows = connection.execute(
-        "SELECT event.id, event.value, event.at FROM message_text"
-        " JOIN event ON event.id = message_text.rowid"
-        " WHERE message_text MATCH ? AND event.project = ? AND event.kind = ?"
-        " ORDER BY message_text.rowid DESC LIMIT ?",
-        (match, caller.project, MESSAGE, CANDIDATES),
-    ).fetchall()
-    for number, value, at in rows:
+    rows = connection.execute(sql.FIND_WORDS, (match, caller.project, CANDIDATES))
+    for number, value, at in rows.fetchall():
         message = read_message(value)
         if may_see(caller, message, number, connection):
             yield number, message, at
@@ -104,11 +93,7 @@ def _spellings(connection: sqlite3.Connection, words: Sequence[str]) -> Iterator
         if len(word) < 4 or len(word) > MOST_LETTERS:
             yield [word]
             continue
-        rows = connection.execute(
-            "SELECT term FROM message_word WHERE term >= ? AND term < ?"
-            " AND length(term) BETWEEN ? AND ?",
-            (word[0], word[0] + "\U0010ffff", len(word) - 2, len(word) + 2),
-        )
-        known = [row[0] for row in rows]
+        asked = (word[0], word[0] + "\U0010ffff", len(word) - 2, len(word) + 2)
+        known = [row[0] for row in connection.execute(sql.KNOWN_WORDS, asked)]
         near = process.extract(word, known, scorer=fuzz.ratio, limit=NEAR, score_cutoff=NEAR_RATIO)
         yield list(dict.fromkeys([word, *(term for term, _, _ in near)]))

@@ -1,4 +1,4 @@
-"""Which keys are meant: a list, a prefix or a pattern, as SQL and as what wakes a waiter."""
+"""Which keys are meant: a list, a prefix or a pattern."""
 
 from __future__ import annotations
 
@@ -27,18 +27,14 @@ class Keys(Struct, frozen=True):
             return self.prefix
         return _WILD.split(self.pattern or "", maxsplit=1)[0]
 
-    def where(self, column: str, after: str = "") -> tuple[str, list[str]]:
-        """A condition of SQL, and its values: the keys meant that come after `after`."""
-        if self.keys is not None:
-            marks = ", ".join("?" * len(self.keys))
-            return f"{column} IN ({marks}) AND {column} > ?", [*self.keys, after]
+    def bounds(self, after: str) -> tuple[str, str, str]:
+        """`>` or `>=`, the key from which, and the one up to which all meant ones lie."""
         from_start = not after or after < self.start
-        low = ">=" if from_start else ">"
-        values = [self.start if from_start else after, self.start + _LAST]
-        condition = f"{column} {low} ? AND {column} < ?"
-        if self.pattern is not None:
-            return f"{condition} AND {column} GLOB ?", [*values, self.pattern]
-        return condition, values
+        return (
+            (">=", self.start, self.start + _LAST)
+            if from_start
+            else (">", after, self.start + _LAST)
+        )
 
 
 def one_of(keys: Sequence[str] | None, prefix: str | None, pattern: str | None) -> Keys:

@@ -12,17 +12,17 @@ from msgspec.structs import replace
 
 from ..errors import Conflict, InvalidParams, NoSuchSession
 from ..sharing import SessionCall, text_of
+from . import statements as sql
 from .caller import Caller, may_see, read_message
 from .clock import iso
-from .journal import Change
+from .journal import Change, last_revision
 from .messages import message_row
-from .schema import MESSAGE, SESSION
 from .search import search
+from .statements import SESSION, below
 from .values import delete_below
 
 DAY_MS = 86_400_000
 Row = dict[str, Any]
-_BEFORE_ALL, _AFTER_ALL = "@session/", "@session0"
 
 
 class Session(Struct, frozen=True, omit_defaults=True):
@@ -122,8 +122,7 @@ def open_session(change: Change, ident: str) -> Session:
 
 
 def find_session(connection: sqlite3.Connection, project: str, ident: str) -> Session | None:
-    query = "SELECT value FROM item WHERE project = ? AND key = ?"
-    row = connection.execute(query, (project, f"@session/{ident}")).fetchone()
+    row = connection.execute(sql.ITEM, (project, f"@session/{ident}")).fetchone()
     return _read(row[0]) if row else None
 
 
@@ -141,9 +140,8 @@ def no_session(
 
 
 def all_sessions(connection: sqlite3.Connection, project: str) -> list[Session]:
-    query = "SELECT value FROM item WHERE project = ? AND key >= ? AND key < ? ORDER BY key"
-    rows = connection.execute(query, (project, _BEFORE_ALL, _AFTER_ALL))
-    return [_read(row[0]) for row in rows]
+    rows = connection.execute(sql.ITEMS, (project, *below("@session/")))
+    return [_read(value) for _, value in rows]
 
 
 def get_session(connection: sqlite3.Connection, project: str, ident: str) -> Row:
@@ -169,8 +167,7 @@ def _shown(connection: sqlite3.Connection, project: str, session: Session) -> Ro
 
 def _members(connection: sqlite3.Connection, project: str, ident: str) -> list[Row]:
     start = f"@member/{ident}/"
-    query = "SELECT key, value FROM item WHERE project = ? AND key >= ? AND key < ?"
-    rows = connection.execute(query, (project, start, f"@member/{ident}0"))
+    rows = connection.execute(sql.ITEMS, (project, *below(start)))
     return [{"name": key[len(start) :], **msgspec.json.decode(value)} for key, value in rows]
 
 
@@ -190,7 +187,7 @@ def read_session(connection: sqlite3.Connection, caller: Caller, params: Session
     ident = require_id(params)
     if find_session(connection, caller.project, ident) is None:
         raise no_session(connection, caller.project, ident)
-    rev = (connection.execute("SELECT max(id) FROM event").fetchone()[0] or 0) >> 10
+    rev = last_revision(connection, caller.project)
     if params.query:
         asked = (ident, params.query, params.fuzzy_threshold, params.limit)
         found = search(connection, caller, *asked)
@@ -203,26 +200,18 @@ def read_session(connection: sqlite3.Connection, caller: Caller, params: Session
 def _said(
     connection: sqlite3.Connection, caller: Caller, key: str, params: SessionCall
 ) -> tuple[list[Row], bool]:
-    order = "DESC" if params.after is None else "ASC"
-    after = ((params.after or 0) + 1) << 10 if params.after is not None else 0
-    rows = connection.execute(
-        "SELECT id, value, at FROM event WHERE project = ? AND key = ? AND kind = ? AND id >= ?"
-        f" ORDER BY id {order}",
-        (caller.project, key, MESSAGE, after),
-    )
+    last = params.after is None
+    after = 0 if params.after is None else (params.after + 1) << 10
+    rows = connection.execute(sql.SAID_LAST if last else sql.SAID, (caller.project, key, after))
     found: list[Row] = []
     for number, value, at in rows:
         message = read_message(value)
         if may_see(caller, message, number, connection):
             if len(found) == params.limit:
                 rows.close()
-                return _ordered(found, order), True
+                return found[::-1] if last else found, True
             found.append(message_row(number, message, at))
-    return _ordered(found, order), False
-
-
-def _ordered(rows: list[Row], order: str) -> list[Row]:
-    return rows[::-1] if order == "DESC" else rows
+    return found[::-1] if last else found, False
 
 
 def retire_sessions(change: Change, idle_days: float, kept_days: float) -> int:
@@ -242,8 +231,6 @@ def retire_sessions(change: Change, idle_days: float, kept_days: float) -> int:
 def remove_session(change: Change, ident: str) -> None:
     """With its members and the keys below `s/ID/`; its messages stay as long as the log."""
     delete_below(change, f"s/{ident}/", "session removed")
-    for start in (f"@member/{ident}/",):
-        query = "DELETE FROM item WHERE project = ? AND key >= ? AND key < ?"
-        change.connection.execute(query, (change.project, start, f"@member/{ident}0"))
+    change.connection.execute(sql.DELETE_ITEMS, (change.project, *below(f"@member/{ident}/")))
     change.forget(f"@session/{ident}")
     change.event(SESSION, f"s/{ident}", '{"action":"remove"}')

@@ -1,4 +1,5 @@
-"""The tables of coordinate.db, and all that is asked of them: no other file of this room has SQL.
+"""The tables of coordinate.db, and all that is asked of them: SQL stands in no other file of this
+room, but for `mend`, which copies what a damaged file still has.
 
 An `id` is a revision and a number within it: `revision << 10 | number`. Lease times (`ends`,
 `due`) are milliseconds for which servers have run on this file; `at` and `since` are Unix
@@ -218,9 +219,3 @@ def where(statement: str, column: str, keys: Keys, after: str = "") -> tuple[str
     if keys.pattern is not None:
         condition, values = f"{condition} AND {column} GLOB ?", [*values, keys.pattern]
     return statement.format(condition), values
-
-
-def backwards(table: str) -> str:
-    """All rows of a table, from its end."""
-    order = ", ".join(f"{column} DESC" for column in KEYS[table].split(", "))
-    return f"SELECT * FROM {table} ORDER BY {order}"

@@ -6,22 +6,15 @@ import sqlite3
 from collections import defaultdict
 from typing import Any
 
+from . import statements as sql
 from .caller import Caller
 from .granting import end
 from .holds import holds
 from .journal import NEVER, Journal
 from .messages import SERVER
-from .schema import DONE, READY
 from .values import end_values
 
 BITE = 1000
-_DUE = {
-    "item": "SELECT project, key, id FROM item WHERE ends <= ? LIMIT ?",
-    "hold": "SELECT project, rev FROM hold WHERE ends <= ? LIMIT ?",
-    "delivery": "SELECT project, recipient FROM delivery WHERE due <= ? AND state < 2 LIMIT ?",
-}
-_NEXT = """SELECT min(ends) FROM item WHERE ends IS NOT NULL UNION ALL
-    SELECT min(ends) FROM hold UNION ALL SELECT min(due) FROM delivery WHERE state < 2"""
 Topics = dict[str, list[str]]
 
 
@@ -41,12 +34,14 @@ def expire(connection: sqlite3.Connection, journal: Journal) -> Topics:
 
 def next_due(connection: sqlite3.Connection) -> int:
     """When the next lease, value or message ends, on the clock in milliseconds."""
-    return min((row[0] for row in connection.execute(_NEXT) if row[0] is not None), default=NEVER)
+    return min(
+        (row[0] for row in connection.execute(sql.NEXT_DUE) if row[0] is not None), default=NEVER
+    )
 
 
-def _due(connection: sqlite3.Connection, table: str, now: int) -> dict[str, list[Any]]:
+def _due(connection: sqlite3.Connection, statement: str, now: int) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = defaultdict(list)
-    for project, *rest in connection.execute(_DUE[table], (now, BITE)):
+    for project, *rest in connection.execute(statement, (now, BITE)):
         found[project].append(rest)
     return found
 
@@ -54,7 +49,7 @@ def _due(connection: sqlite3.Connection, table: str, now: int) -> dict[str, list
 def _expire_items(
     connection: sqlite3.Connection, journal: Journal, now: int, topics: Topics
 ) -> None:
-    for project, rows in _due(connection, "item", now).items():
+    for project, rows in _due(connection, sql.DUE_ITEMS, now).items():
         change = journal.begin(connection, Caller(SERVER, project=project))
         end_values(change, ((key, number) for key, number in rows if number), "expired")
         for key, number in rows:
@@ -67,10 +62,11 @@ def _expire_items(
 def _expire_holds(
     connection: sqlite3.Connection, journal: Journal, now: int, topics: Topics
 ) -> None:
-    for project, revisions in _due(connection, "hold", now).items():
+    for project, revisions in _due(connection, sql.DUE_HOLDS, now).items():
         change = journal.begin(connection, Caller(SERVER, project=project))
         for rev in sorted({rev for (rev,) in revisions}):
-            rows = holds(connection, project, "rev = ? AND ends <= ?", rev, now)
+            found = holds(connection, sql.HOLDS_OF_SET, project, rev)
+            rows = [row for row in found if row.ends <= now]
             end(change, rows, "expired")
             journal.expired += len(rows)
         topics[project] += change.topics
@@ -78,12 +74,7 @@ def _expire_holds(
 
 def _expire_deliveries(connection: sqlite3.Connection, now: int, topics: Topics) -> None:
     """A take that nobody acknowledged makes the message ready again; an old message is over."""
-    for project, rows in _due(connection, "delivery", now).items():
+    for project, rows in _due(connection, sql.DUE_DELIVERIES, now).items():
         topics[project] += [f"@inbox/{recipient}" for (recipient,) in rows]
-    connection.execute(
-        "UPDATE delivery SET state = ? WHERE due <= ? AND ends <= ? AND state < 2", (DONE, now, now)
-    )
-    connection.execute(
-        "UPDATE delivery SET state = ?, due = ends WHERE due <= ? AND state = 1 AND state < 2",
-        (READY, now),
-    )
+    connection.execute(sql.END_MESSAGES, (now, now))
+    connection.execute(sql.END_TAKES, (now,))

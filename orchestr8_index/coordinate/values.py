@@ -9,24 +9,16 @@ from typing import Any
 from msgspec import Raw
 
 from ..errors import Conflict, InvalidParams, StoreUnavailable
-from ..sharing import Kept, Op, ReadShared, RestoreShared
+from ..sharing import Op, ReadShared, RestoreShared, SavedValue
+from . import statements as sql
 from .clock import Clock, iso
 from .journal import Change, checksum, last_revision
-from .schema import PUT
 from .select import Keys
+from .statements import PUT, where
 
 NULL = "null"
 Row = dict[str, Any]
 Present = tuple[int, str] | None  # the event's id and who wrote
-_OWN = "substr(key, 1, 1) = '@'"
-_PRESENT = """SELECT id, by FROM item WHERE project = ? AND key = ?
-    AND (ends IS NULL OR ends > ?)"""
-_READ = f"""SELECT key, value, id, by, at, ends, crc, (SELECT max(id) FROM event) FROM item
-    WHERE project = ? AND NOT {_OWN} AND (ends IS NULL OR ends > ?) AND"""
-_PAST = """SELECT event.key, ifnull(event.value, item.value), event.id, event.by, event.at, NULL,
-    event.crc, event.kind FROM event LEFT JOIN item ON item.project = event.project
-    AND item.key = event.key AND item.id = event.id
-    WHERE event.project = ? AND event.kind < 2 AND"""
 
 
 def write_ops(change: Change, ops: Sequence[Op], texts: Sequence[str]) -> Row:
@@ -46,7 +38,7 @@ def _present(change: Change, ops: Iterable[Op]) -> dict[str, Present]:
         if op.key in found:
             raise InvalidParams({"ops": f"writes {op.key} twice"})
         asked = (change.project, op.key, change.now)
-        found[op.key] = change.connection.execute(_PRESENT, asked).fetchone()
+        found[op.key] = change.connection.execute(sql.PRESENT, asked).fetchone()
     return found
 
 
@@ -70,16 +62,19 @@ def restore(change: Change, params: RestoreShared, texts: dict[str, str]) -> Row
     """`texts` are values by key. Returns the last revision, and how many were put and deleted."""
     if foreign := [key for key in texts if not key.startswith(params.prefix)]:
         raise InvalidParams({"items": f"{foreign[0]} is not below the prefix"})
-    condition, values = Keys(prefix=params.prefix).where("key")
-    query = f"SELECT key, id, by FROM item WHERE project = ? AND NOT {_OWN} AND {condition}"
-    rows = change.connection.execute(query, (change.project, *values)).fetchall()
-    present: dict[str, Present] = {key: (number, by) for key, number, by in rows}
-    gone = [key for key in present if key not in texts]
-    for key in gone:
-        _apply(change, key, NULL, None, present[key])
+    present = _below(change, params.prefix)
+    gone = {key: known[0] for key, known in present.items() if key not in texts}
+    for key, number in gone.items():
+        change.delete(key, number)
     for each in params.items:
         _apply(change, each.key, texts[each.key], each.expires_in, present.get(each.key))
     return {"rev": change.rev, "put": len(texts), "deleted": len(gone)}
+
+
+def _below(change: Change, prefix: str) -> dict[str, tuple[int, str]]:
+    query, values = where(sql.PRESENT_AMONG, "key", Keys(prefix=prefix))
+    rows = change.connection.execute(query, (change.project, *values))
+    return {key: (number, by) for key, number, by in rows}
 
 
 def end_values(change: Change, keys: Iterable[tuple[str, int]], cause: str) -> None:
@@ -90,10 +85,8 @@ def end_values(change: Change, keys: Iterable[tuple[str, int]], cause: str) -> N
 
 def delete_below(change: Change, prefix: str, cause: str) -> None:
     """Delete all values below a prefix, with the cause that the log gives."""
-    condition, values = Keys(prefix=prefix).where("key")
-    query = f"SELECT key, id FROM item WHERE project = ? AND {condition}"
-    rows = change.connection.execute(query, (change.project, *values)).fetchall()
-    end_values(change, rows, cause)
+    present = _below(change, prefix)
+    end_values(change, ((key, known[0]) for key, known in present.items()), cause)
 
 
 class Reader:
@@ -107,44 +100,38 @@ class Reader:
     ) -> tuple[list[Row], bool, int]:
         """The values in the order of their keys, whether there are more than `limit`, and the
         revision at which all of them were read."""
-        condition, values = keys.where("key", after)
+        query, values = where(sql.READ_ITEMS, "key", keys, after)
         asked = (project, self.clock.now(), *values, limit + 1)
-        query = f"{_READ} {condition} ORDER BY key LIMIT ?"
         if not (rows := self.connection.execute(query, asked).fetchall()):
-            rev = last_revision(self.connection)  # before the values: a cursor must miss nothing
+            rev = last_revision(self.connection, project)  # first: a cursor must miss nothing
             rows = self.connection.execute(query, asked).fetchall()
         rev = (rows[0][7] or 0) >> 10 if rows else rev
         return [self._shown(row) for row in rows[:limit]], len(rows) > limit, rev
 
     def history(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
         """All writes that the log still has, newest first; a deletion has the value null."""
-        condition, values = keys.where("event.key", params.after)
+        query, values = where(sql.HISTORY, "event.key", keys, params.after)
         before = (params.at_rev + 1) << 10 if params.at_rev is not None else (1 << 63) - 1
         asked = (project, *values, before, params.limit + 1)
-        query = f"{_PAST} {condition} AND event.id < ? ORDER BY event.id DESC"
-        rows = self.connection.execute(f"{query} LIMIT ?", asked).fetchall()
+        rows = self.connection.execute(query, asked).fetchall()
         return [_past(row) for row in rows[: params.limit]], len(rows) > params.limit
 
-    def snapshot(self, project: str, prefix: str) -> tuple[list[Kept], int]:
+    def snapshot(self, project: str, prefix: str) -> tuple[list[SavedValue], int]:
         """Everything below the prefix, and the revision."""
         rows, _, rev = self.present(project, Keys(prefix=prefix), "", 1 << 40)
-        return [Kept(row["key"], row["value"], row.get("expires_in")) for row in rows], rev
+        return [SavedValue(row["key"], row["value"], row.get("expires_in")) for row in rows], rev
 
     def noted(self, project: str, key: str) -> Raw | None:
         """An item of the server's own."""
-        query = "SELECT value FROM item WHERE project = ? AND key = ?"
-        row = self.connection.execute(query, (project, key)).fetchone()
+        row = self.connection.execute(sql.ITEM, (project, key)).fetchone()
         return _raw(row[0]) if row else None
 
     def past(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
         """The values as they stood after the revision `at_rev`, expired ones of then included."""
         assert params.at_rev is not None
-        condition, values = keys.where("key", params.after)
-        asked = (project, *values, (params.at_rev + 1) << 10)
-        newest = f"""SELECT max(id) FROM event WHERE project = ? AND kind < 2 AND {condition}
-            AND id < ? GROUP BY key"""
-        query = f"{_PAST} event.kind = {PUT} AND event.id IN ({newest}) ORDER BY event.key LIMIT ?"
-        rows = self.connection.execute(query, (project, *asked, params.limit + 1)).fetchall()
+        query, values = where(sql.PAST, "key", keys, params.after)
+        asked = (project, project, *values, (params.at_rev + 1) << 10, params.limit + 1)
+        rows = self.connection.execute(query, asked).fetchall()
         return [_past(row) for row in rows[: params.limit]], len(rows) > params.limit
 
     def _shown(self, row: tuple[Any, ...]) -> Row:

@@ -22,10 +22,13 @@ def own_command(*arguments: str) -> list[str]:
 
 def arguments_of(settings: Settings) -> list[str]:
     """What `serve` needs to be told to come to the same settings."""
-    named = settings.project is None  # what was found is found again, in the same folder
-    roots = [part for root in settings.roots if named for part in ("--root", root)]
+    roots = settings.places or settings.roots
+    if settings.project is not None:  # what was found is found again, in the same folder
+        roots = ()
+    named = [part for root in roots for part in ("--root", root)]
     where = ["--port", str(settings.port), "--data-dir", str(settings.data_dir)]
-    return [*roots, *where, *_listening(settings.door)]
+    team = ["--database", settings.database_url] if settings.database_is_named else []
+    return [*named, *where, *_listening(settings.door), *team]
 
 
 def _listening(door: Door) -> list[str]:

@@ -30,7 +30,7 @@ _COMMAND = re.compile(r"(^|[ /])orchestr8-index( |$)|-m orchestr8_index[. ]|from
 _PS = ("/bin/ps", "-ww", "-o", "uid=,lstart=,command=", "-p")
 
 
-class Seen(NamedTuple):
+class ProcessStat(NamedTuple):
     """`started` is in ticks since the start of a Linux machine, elsewhere in seconds since 1970."""
 
     uid: int
@@ -128,26 +128,26 @@ def _doubt(path: Path, facts: dict[str, Any]) -> str:
     return "" if _holds(pid, path) else "that does not hold the file's lock"
 
 
-def _look(pid: int) -> Seen | None:
+def _look(pid: int) -> ProcessStat | None:
     with contextlib.suppress(OSError, ValueError, IndexError, subprocess.SubprocessError):
         return _look_in_proc(pid) if sys.platform == "linux" else _ask_ps(pid)
     return None
 
 
-def _look_in_proc(pid: int) -> Seen:
+def _look_in_proc(pid: int) -> ProcessStat:
     folder = _PROC / str(pid)
     fields = (folder / "stat").read_bytes().rsplit(b")", 1)[1].split()
     command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
-    return Seen(folder.stat().st_uid, int(fields[19]), command.decode("utf-8", "replace"))
+    return ProcessStat(folder.stat().st_uid, int(fields[19]), command.decode("utf-8", "replace"))
 
 
-def _ask_ps(pid: int) -> Seen:
+def _ask_ps(pid: int) -> ProcessStat:
     asked = [*_PS, str(pid)]
     plain = {"LC_ALL": "C", "TZ": "UTC0"}
     said = subprocess.run(asked, capture_output=True, text=True, errors="replace", env=plain)
     uid, *date, command = said.stdout.split(None, 6)
     moment = calendar.timegm(time.strptime(" ".join(date), "%a %b %d %H:%M:%S %Y"))
-    return Seen(int(uid), moment, command.strip() + " ")
+    return ProcessStat(int(uid), moment, command.strip() + " ")
 
 
 def _holds(pid: int, path: Path) -> bool:

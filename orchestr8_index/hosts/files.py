@@ -19,7 +19,7 @@ from .known import NAME, Entry, Host
 SUFFIX = ".orchestr8-backup"
 
 
-class Change(NamedTuple):
+class FileChange(NamedTuple):
     """`before` is None where there is no file, `after` where none shall be left."""
 
     path: Path
@@ -33,18 +33,18 @@ class Change(NamedTuple):
         return list(difflib.unified_diff(old, new, named, named, "before", "after", 1, ""))
 
 
-def connected(host: Host, path: Path, entry: Entry) -> Change:
+def connected(host: Host, path: Path, entry: Entry) -> FileChange:
     """The host's file with our entry in it; nothing is written."""
     before = _read(path)
     with _blaming(path):
         after = _format(path).put(before or "", host.group, NAME, entry)
         held = _held(host, path, before)
     if held == entry:
-        return Change(path, before, before, "unchanged")
-    return Change(path, before, after, "added" if held is None else "updated")
+        return FileChange(path, before, before, "unchanged")
+    return FileChange(path, before, after, "added" if held is None else "updated")
 
 
-def disconnected(host: Host, path: Path, backups: Path | None = None) -> Change:
+def disconnected(host: Host, path: Path, backups: Path | None = None) -> FileChange:
     """Takes out what `connected` put in: exactly, where nothing else was changed since.
 
     `backups` is the folder in which `carry_out` kept files as they were; beside them otherwise.
@@ -53,18 +53,18 @@ def disconnected(host: Host, path: Path, backups: Path | None = None) -> Change:
     with _blaming(path):
         held = _held(host, path, before)
         if before is None or held is None:
-            return Change(path, before, before, "absent")
+            return FileChange(path, before, before, "absent")
         kept = _original(host, path, before, held, backups)
         if kept is not None:
-            return Change(path, before, kept, "removed")
+            return FileChange(path, before, kept, "removed")
         backup = _read(_kept(path, backups))
         groups = _format(path).read(backup) if backup is not None else {}
         after = _format(path).take(before, host.group, NAME, keep_group=host.group in groups)
     empty = backup is None and "".join(after.split()) in ("", "{}")
-    return Change(path, before, None if empty else after, "removed")
+    return FileChange(path, before, None if empty else after, "removed")
 
 
-def carry_out(change: Change, *, private: bool, backups: Path | None = None) -> None:
+def carry_out(change: FileChange, *, private: bool, backups: Path | None = None) -> None:
     """Follows a link to the real file, and keeps that file's mode.
 
     A file as it was before our entry is kept once, and never written over.
@@ -91,7 +91,7 @@ def carry_out(change: Change, *, private: bool, backups: Path | None = None) -> 
         raise OperationError(sentence, "Nothing was changed; see who may write there.") from None
 
 
-def _keep(change: Change, real: Path, mode: int, backups: Path | None) -> None:
+def _keep(change: FileChange, real: Path, mode: int, backups: Path | None) -> None:
     """Before the first entry the file is pristine; an older one moves aside to a number."""
     place = _backup_of(real, backups)
     if change.what != "added" and _read(_kept(real, backups)) is not None:

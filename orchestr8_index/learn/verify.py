@@ -21,7 +21,7 @@ from .outcomes import Outcomes
 from .patterns import Patterns, differing, is_offered, is_retired
 
 
-class Verdict(Struct, frozen=True):
+class VerifyResult(Struct, frozen=True):
     """`altered` are numbers of decisions whose digest does not fit; `differences` are sentences."""
 
     decisions: int
@@ -34,7 +34,7 @@ class Verdict(Struct, frozen=True):
         return not self.altered and not self.differences
 
 
-def verify(outcomes: Outcomes) -> Verdict:
+def verify(outcomes: Outcomes) -> VerifyResult:
     """Compare everything derived with a recount from scratch. `outcomes` has been opened."""
     memory, patterns, altered, counted = _recount(outcomes.store.reader, outcomes)
     reader = outcomes.store.reader
@@ -42,7 +42,7 @@ def verify(outcomes: Outcomes) -> Verdict:
     if schema.version(reader) == len(schema.MIGRATIONS) and not strange:
         strange += chain.breaks(reader)
     differences = strange + outcomes.counts.bent + _differences(outcomes, memory, patterns)
-    return Verdict(counted, len(list(patterns)), altered, differences)
+    return VerifyResult(counted, len(list(patterns)), altered, differences)
 
 
 def _recount(

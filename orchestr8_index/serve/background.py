@@ -14,11 +14,11 @@ from .health import health, metrics
 from .keys import RELOAD_SECONDS
 from .mcp.endpoint import McpRoutes
 from .renewal import LOOK_SECONDS, Renewal
-from .samples import memory_mb
 from .state import State
 
 STEP_SECONDS, BEAT = 1.0, 0.5
 log = logging.getLogger("orchestr8.serve")
+requests = logging.getLogger("orchestr8.http")
 
 
 @contextlib.asynccontextmanager
@@ -106,6 +106,7 @@ class Upkeep:
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
         self._note_series()
+        self._log_answers()
         for keeper in (state.projects.keeper, state.shared):
             if keeper is not None:
                 await keeper.look()
@@ -113,11 +114,19 @@ class Upkeep:
         return self._seconds
 
     def _note_series(self) -> None:
-        memory, database = memory_mb(), self._state.samples.latest.database_mb
+        memory = self._state.gate.memory.used  # measured a moment ago
+        database = self._state.samples.latest.database_mb
         for state in self._state.projects.awake():
             index = state.refresh.index
             for series in state.series.values():
                 series.step((memory, database, index.generation if index else 0))
+
+    def _log_answers(self) -> None:
+        """One line for all that were answered before they had one."""
+        gate = self._state.gate
+        count, gate.unlogged = gate.unlogged, 0
+        if count:
+            requests.info("requests answered from the cache", extra={"count": count})
 
     async def _check_keys(self) -> float:
         """What a revoked key left open ends within a second, though nobody asks."""

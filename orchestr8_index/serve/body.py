@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 
 from starlette.types import Message, Receive
 
+from ..environment import ADDRESSES
 from ..errors import BodyTooLarge, EncodingRefused, Overloaded
 from .shares import Account
 
-LARGE = frozenset({"/shared", "/mcp/coordinate", "/mcp/all"})  # where values are written
+LARGE = frozenset({"/shared", *(f"/mcp/{face}" for face in ADDRESSES)})  # where values are written
 MAX_LARGE, MOST_LARGE = 12_000_000, 2
 
 
-class Gone(Exception):
+class ClientGone(Exception):
     """The client left before its request was whole: nothing is done, nobody is answered."""
 
 
@@ -118,5 +119,5 @@ async def read_body(receive: Receive) -> bytes:
     while parts[-1]["type"] == "http.request" and parts[-1].get("more_body", False):
         parts.append(await receive())
     if parts[-1]["type"] != "http.request":
-        raise Gone
+        raise ClientGone
     return b"".join(part.get("body", b"") for part in parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import itertools
 import secrets
 from typing import Literal
 
@@ -16,14 +17,15 @@ CORRELATION = b"x-correlation-id"
 correlation_id: contextvars.ContextVar[str] = contextvars.ContextVar("correlation_id", default="")
 
 
-class Caller(Struct, frozen=True):
+class Principal(Struct, frozen=True):
     """`name` is the key's, or the peer's address; a right includes those before it.
 
     `agent` is what a caller without a key calls itself; `tree` the folder that it works in;
     `project` the one that it names. `own`: a program of this very user, who is believed what
     folders there are. `share`: how much of a bound its kind may take; the hooks and the command
     line come through a little longer than all others. `ident`: the key's id, which no later key of
-    that name has; "" without one, and for the command line of this user.
+    that name has; "" without one, and for the command line of this user. `client` is what its
+    program calls itself in MCP.
     """
 
     name: str = "local"
@@ -35,6 +37,12 @@ class Caller(Struct, frozen=True):
     project: str = ""
     own: bool = False
     ident: str = ""
+    client: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What it has in common with others of its sort."""
+        return self.name if self.keyed else self.client or self.agent or "local"
 
     @property
     def label(self) -> str:
@@ -49,10 +57,13 @@ class Caller(Struct, frozen=True):
             raise Forbidden(f"This key may {self.right}; that needs the scope {right}.")
 
 
+_PREFIX, _NUMBERS = secrets.token_hex(4), itertools.count(secrets.randbits(24))
+
+
 def new_ident() -> str:
     """For a request that brings no correlation id of its own."""
-    return secrets.token_hex(8)
+    return f"{_PREFIX}{next(_NUMBERS):08x}"
 
 
-LOCAL = Caller()
-caller: contextvars.ContextVar[Caller] = contextvars.ContextVar("caller", default=LOCAL)
+LOCAL = Principal()
+caller: contextvars.ContextVar[Principal] = contextvars.ContextVar("caller", default=LOCAL)

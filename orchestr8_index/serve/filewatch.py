@@ -11,19 +11,20 @@ import errno
 import functools
 import logging
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import AsyncIterator, Iterable
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from ..catalog.generations import Refresh
-from ..catalog.walk import IGNORED, NAMES, is_markdown
+from ..catalog.walk import IGNORED, NAMES, is_markdown, is_meant
 from ..errors import OperationError
 
 if TYPE_CHECKING:
-    from watchfiles import Change
+    from .inotify import Matters, Mounts
 
-QUIET_MS = 20  # without a change; builds take longer, and what changes meanwhile is the next
-GATHER_MS = 800  # at most, of files that never rest
+QUIET = 0.02  # seconds without a change; builds take longer, what changes meanwhile is the next
+GATHER = 0.8  # seconds at most, of files that never rest
 READY_SECONDS = 60.0  # for which a child is kept ready after a change: the next one is near
 CHECK_SECONDS, AGAIN_SECONDS = 3600.0, 60.0
 GATHER_ROOTS = 0.05  # seconds, of projects that are asked for together
@@ -34,7 +35,7 @@ WATCH_CURE = (
 )
 REGISTRY = "agent-registry.yml"
 LOOKS = 3  # at a root that was replaced: its new watch stands after the first
-Identity = tuple[int, int]
+Identity = tuple[int, int, tuple[str, ...]]
 log = logging.getLogger("orchestr8.fresh")
 
 
@@ -61,6 +62,7 @@ class FileWatch:
         self._seen: dict[str, Identity | None] = {}
         self._doubtful: dict[str, int] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._mounts: Mounts | None = None
 
     def begin(self) -> None:
         self._tasks = [asyncio.create_task(self._wait_for_changes(self._watching))]
@@ -103,8 +105,23 @@ class FileWatch:
             self._doubtful = {root: n - 1 for root, n in self._doubtful.items() if n > 1}
 
     def _identities(self) -> dict[str, Identity | None]:
-        roots = dict.fromkeys(r for each in self._refreshes for r in each.settings.roots)
-        return {root: _identity(root) for root in roots}
+        """By the names of the roots: a link among them that leads elsewhere is another folder."""
+        settings = (refresh.settings for refresh in self._refreshes)
+        roots = dict.fromkeys(root for each in settings for root in each.places or each.roots)
+        return {root: self._identity(root) for root in roots}
+
+    def _identity(self, root: str) -> Identity | None:
+        """Another one once the folder is another, or what is mounted there, or below it, is."""
+        try:
+            status = os.stat(root)
+        except OSError:
+            return None
+        if self._mounts is None and sys.platform == "linux":
+            from .inotify import Mounts
+
+            self._mounts = Mounts()
+        mounts = self._mounts.below(os.path.realpath(root)) if self._mounts else ()
+        return status.st_dev, status.st_ino, mounts
 
     async def stop(self) -> None:
         self._stop.set()
@@ -116,6 +133,8 @@ class FileWatch:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        if self._mounts is not None:
+            self._mounts.close()
 
     async def _wait_for_changes(self, end: asyncio.Event) -> None:
         """Where the system refuses to watch (too many folders, say), the hourly check remains."""
@@ -129,26 +148,17 @@ class FileWatch:
                 await asyncio.sleep(self._again_seconds)
 
     async def _watch(self, end: asyncio.Event) -> None:
-        from watchfiles import awatch
-
-        roots = [root for root in self._identities() if os.path.isdir(root)]
+        named = {root: os.path.realpath(root) for root in self._identities()}
+        roots = [root for root in dict.fromkeys(named.values()) if os.path.isdir(root)]
         if not roots:  # one that is gone would end the watch of all; `look` sees it come back
             raise FileNotFoundError(errno.ENOENT, "the folders are not there")
         matters = functools.partial(may_matter, roots=tuple(roots))
         calm = asyncio.get_running_loop().call_later(CALM_SECONDS, self._calm)
         try:
-            async for changes in awatch(
-                *roots,
-                watch_filter=matters,
-                debounce=GATHER_MS,
-                step=QUIET_MS,
-                stop_event=end,
-                ignore_permission_denied=True,
-            ):
+            async for paths in changes(roots, end, matters):
                 self._postpone()
-                paths = {path for _, path in changes}
-                for root in paths.intersection(roots):
-                    self._seen[root] = None  # removed, and perhaps made again since
+                gone = [name for name, root in named.items() if root in paths]
+                self._seen |= dict.fromkeys(gone)  # removed, and perhaps made again since
                 await self._check_those(paths)
         finally:
             calm.cancel()
@@ -176,7 +186,8 @@ class FileWatch:
         """Each index whose roots some of these lie in, one after the other."""
         changed = list[Refresh]()
         for refresh in list(self._refreshes):
-            below = tuple(f"{root}/" for root in refresh.settings.roots)
+            settings = refresh.settings
+            below = tuple(f"{root}/" for root in (*settings.places, *settings.roots_now))
             if mine := {path for path in paths if f"{path}/".startswith(below)}:
                 await self._check(refresh, mine)
                 changed.append(refresh)
@@ -214,17 +225,35 @@ def _reason(error: Exception) -> str:
     return type(error).__name__ if "/" in str(error) else str(error)
 
 
-def _identity(root: str) -> Identity | None:
-    """Another one once the folder is another, or what is mounted there is."""
-    try:
-        status = os.stat(root)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+def changes(roots: Iterable[str], end: asyncio.Event, matters: Matters) -> AsyncIterator[set[str]]:
+    """Changed paths below some folders, gathered, until `end`. Raises OSError, or what is its."""
+    if sys.platform == "linux":
+        from . import inotify
+
+        return inotify.changes(roots, end, matters, QUIET, GATHER)
+    return _looked_at(roots, end, matters)
 
 
-def may_matter(change: Change, path: str, roots: tuple[str, ...] = ()) -> bool:
-    """Whether a changed path can change the index: markdown, a manifest, the registry, a folder.
+async def _looked_at(
+    roots: Iterable[str], end: asyncio.Event, matters: Matters
+) -> AsyncIterator[set[str]]:
+    """Where the system tells it otherwise: a thread that looks every moment."""
+    from watchfiles import Change, awatch
+
+    async for found in awatch(
+        *roots,
+        watch_filter=lambda change, path: matters(path, change is Change.deleted),
+        debounce=int(GATHER * 1000),
+        step=int(QUIET * 1000),
+        stop_event=end,
+        ignore_permission_denied=True,
+    ):
+        yield {path for _, path in found}
+
+
+def may_matter(path: str, is_folder: bool, roots: tuple[str, ...] = ()) -> bool:
+    """Whether a changed path can change the index: markdown, a manifest, the registry, a folder,
+    or what is gone and may have been one.
 
     What is ignored is ignored below a root: a root itself may lie in such a folder.
     """
@@ -236,6 +265,11 @@ def may_matter(change: Change, path: str, roots: tuple[str, ...] = ()) -> bool:
         return False
     name = parts[-1]
     is_text = is_markdown(name) or name.endswith((".toml", "openai.yaml"))
-    if is_text or name in (*NAMES, REGISTRY) or "." not in name.lstrip("."):
+    if (
+        is_text
+        or is_meant("/".join(parts), name)
+        or name in (*NAMES, REGISTRY)
+        or "." not in name.lstrip(".")
+    ):
         return True
-    return change.name == "deleted" or os.path.isdir(path)  # a folder `foo-1.2.0`, or one that was
+    return is_folder or os.path.isdir(path)  # a folder `foo-1.2.0`

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from ..config import Door, Limits
 from .audit import Audit
 from .body import LargeBodies
-from .callers import Caller
+from .callers import Principal
 from .events import KeyChanged
-from .keys import Keys, hash_of_bytes
+from .keys import LoadedKeys, hash_of_bytes
 from .memory_limit import MemoryLimit
 from .rate import Buckets
 from .sessions import Sessions
@@ -22,12 +22,13 @@ OWN_NAME = "command line"
 
 @dataclass(slots=True)
 class Gate:
-    """`failed(code)` counts an error; `local_hash` is of the key of the user's command line."""
+    """`failed(code)` counts an error; `local_hash` is of the key of the user's command line;
+    `unlogged` are the answers that had no line of their own in the log yet."""
 
     limits: Limits
     door: Door
     names: frozenset[str]
-    keys: Keys
+    keys: LoadedKeys
     audit: Audit
     memory: MemoryLimit
     failed: Callable[[int], None]
@@ -36,16 +37,17 @@ class Gate:
     sessions: Sessions
     shares: Shares
     local_hash: str = ""
+    unlogged: int = 0
     large: LargeBodies = field(default_factory=LargeBodies)
 
     @property
     def needs_keys(self) -> bool:
         return self.door.needs_keys
 
-    def holder(self, token: bytes) -> Caller | None:
+    def holder(self, token: bytes) -> Principal | None:
         """The holder of a key, or the command line of the user who runs this server."""
         if self.local_hash and hmac.compare_digest(hash_of_bytes(token), self.local_hash):
-            return Caller(OWN_NAME, share=1.0)
+            return Principal(OWN_NAME, share=1.0)
         return self.keys.caller_of(token)
 
     def key_changed(self, event: KeyChanged) -> None:

@@ -28,8 +28,8 @@ from ..errors import (
     TooManyRequests,
     Unauthorized,
 )
-from .body import LARGE, MAX_LARGE, Bounded, Gone, check_announced
-from .callers import CORRELATION, Caller, caller, correlation_id, new_ident
+from .body import LARGE, MAX_LARGE, Bounded, ClientGone, check_announced
+from .callers import CORRELATION, Principal, caller, correlation_id, new_ident
 from .gate import OWN_NAME, Gate
 from .host_names import OF_BROWSERS, check_host, check_page
 from .keys import RELOAD_SECONDS
@@ -54,6 +54,10 @@ RIGHTS_OF = {"/reindex": "admin"}
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _AGENT = re.compile(r"[A-Za-z0-9._@/-]{0,100}")
 _TOKEN = re.compile(rb"bearer +([\x21-\x7e]{1,512})", re.IGNORECASE)
+ONE_BY_ONE = frozenset({SESSION, CORRELATION})  # what differs from request to request
+MOST_KNOWN = 256
+NEARLY_FULL = 0.9  # as much as those may take who come through last
+Sent = tuple[Any, ...]
 log = logging.getLogger("orchestr8.http")
 
 
@@ -62,6 +66,30 @@ class Guard:
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self.app, self._gate = app, gate
+        self._known: dict[Sent, Principal] = {}
+        self._keys = -1  # the revision of the keys of which that is true
+
+    def remembered(self, scope: Scope) -> Principal | None:
+        """The caller of a call that has come as a whole, if this peer was let in with these very
+        headers before and nothing has changed since; None where the guard is to look itself."""
+        state = scope.get("state", {})
+        if scope["path"] != "/" or scope["method"] != "POST" or not state.get("whole"):
+            return None
+        self._gate.keys.reload()
+        if self._keys != self._gate.keys.revision:
+            return None
+        asking = self._known.get(_sent(scope))
+        if asking is None or state["head_too_large"] or ADDRESSED in state:
+            return None
+        is_free = state["running"] < self._gate.limits.max_running * NEARLY_FULL
+        return asking if is_free else None
+
+    def _remember(self, scope: Scope, headers: dict[bytes, bytes], asking: Principal) -> None:
+        if self._keys != self._gate.keys.revision or len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+            self._keys = self._gate.keys.revision
+        if scope["path"] == "/" and ONE_BY_ONE.isdisjoint(headers):
+            self._known[_sent(scope)] = asking
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -70,7 +98,7 @@ class Guard:
         headers = dict(scope["headers"])
         ident = _ident(headers.get(CORRELATION, b"").strip())
         token = correlation_id.set(ident.decode())
-        own = Account(self._gate.shares, Caller(""))
+        own = Account(self._gate.shares, Principal(""))
         response = _Response(scope, send, ident, self._gate, own)
         holding = account.set(own)
         try:
@@ -78,7 +106,7 @@ class Guard:
             await self._pass(scope, receive, response, headers)
         except RequestError as error:
             await self._refuse(scope, response, error)
-        except Gone:
+        except ClientGone:
             pass
         except asyncio.CancelledError:  # an event stream, ended by a stop of the server
             if "stream" not in scope.get("state", {}):
@@ -107,6 +135,7 @@ class Guard:
             gate.memory.check()
         gate.sessions.check(_value(headers, SESSION), asking.name)
         asking.must_have(RIGHTS_OF.get(path, "read"))  # type: ignore[arg-type]
+        self._remember(scope, headers, asking)
         token = caller.set(asking)
         try:
             with gate.large.room(lambda: asking.must_have("report")) as room:
@@ -135,7 +164,7 @@ class Guard:
         most = self._gate.limits.max_body
         check_announced(headers, max(most, MAX_LARGE) if scope["path"] in LARGE else most)
 
-    def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
+    def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Principal:
         """Raises Unauthorized, or TooManyRequests for a peer that goes on guessing."""
         gate, peer = self._gate, (scope.get("client") or ("local",))[0]
         sent = headers.get(b"authorization")
@@ -145,7 +174,7 @@ class Guard:
             own = is_own(scope, headers) and holder.name == OWN_NAME
             return _described(replace(holder, keyed=True, own=own), scope, headers)
         if _is_open(scope) or not (gate.needs_keys or (token and gate.keys.any)):
-            described = Caller(peer, own=is_own(scope, headers), share=_share(scope, headers))
+            described = Principal(peer, own=is_own(scope, headers), share=_share(scope, headers))
             return _described(described, scope, headers)
         gate.guesses.charge(peer)
         raise Unauthorized("That key is not known." if token else "A key is needed here.")
@@ -253,7 +282,7 @@ def _share(scope: Scope, headers: dict[bytes, bytes]) -> float:
     return 1.0 if is_ours else 0.95 if scope["path"].startswith("/hooks/") else 0.9
 
 
-def _described(asking: Caller, scope: Scope, headers: dict[bytes, bytes]) -> Caller:
+def _described(asking: Principal, scope: Scope, headers: dict[bytes, bytes]) -> Principal:
     """With the name, the folder and the project that the caller gives. Raises InvalidRequest."""
     agent, *paths = [headers.get(name, b"").strip() for name in (AGENT, TREE, PROJECT)]
     named = scope.get("state", {}).get(ADDRESSED, "")
@@ -277,6 +306,12 @@ def is_own(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     peer = (scope.get("client") or ("",))[0]
     relayed = (OF_BROWSERS | FORWARDED) & headers.keys()
     return peer in ("127.0.0.1", "::1") and not relayed
+
+
+def _sent(scope: Scope) -> Sent:
+    """All that the checks of a call's head look at."""
+    peer = (scope.get("client") or ("local",))[0]
+    return peer, scope.get("server"), scope.get("scheme"), tuple(scope["headers"])
 
 
 def _value(headers: dict[bytes, bytes], name: bytes) -> bytes | None:

@@ -12,10 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..environment import FACES as PRODUCTS
 from ..errors import NoSuchAddress, Orchestr8Error, RequestError, VerbRefused
 from ..places import DEFAULT_HOST
 from ..queries import HostName
 from ..records import PLURAL
+from .answers import asked
 from .background import background
 from .body import read_body
 from .callers import caller
@@ -24,6 +26,7 @@ from .guard import ADDRESSED, Guard
 from .health import health, live, metrics, ready
 from .hooks.claude import receive_claude
 from .mcp.endpoint import FACES, McpRoutes
+from .quick import Quick
 from .rpc import reply_to
 from .send import JSON, send_bytes, send_error, send_json
 from .state import State
@@ -32,6 +35,9 @@ Answer = Callable[[State, Scope, Receive, Send], Awaitable[None]]
 GET, POST, MCP = ["GET", "HEAD"], ["POST"], ["GET", "POST", "DELETE"]
 
 
+HTTP_FACE = "gateway"  # whose tools are addresses, too
+OF_FACE = {"/tools/{name}": POST, "/resources/{path:path}": GET}
+INDEXED = ("index", "all")  # faces that need an index
 BELOW = "/p/"  # and a project's name: every address is there for it, too
 
 
@@ -67,7 +73,7 @@ class ProjectAddress:
         await self.app(scope, receive, send)
 
 
-def make_web(state: State) -> ProjectAddress:
+def make_web(state: State) -> Quick:
     """The application with all its routes, behind the guard; its lifespan runs the background."""
     mcp = McpRoutes(state)
 
@@ -87,7 +93,12 @@ def make_web(state: State) -> ProjectAddress:
         Route("/shared", Endpoint(state, answer_shared, wakes=False), methods=POST),
         Route("/hooks/claude", Endpoint(state, answer_hook, wakes=False), methods=POST),
         *(
-            Route(path, Endpoint(state, mcp.answer, face != "coordinate"), methods=MCP)
+            Route(path, Endpoint(state, answer_face, wakes=False), methods=verbs)
+            for path, verbs in OF_FACE.items()
+            if HTTP_FACE in PRODUCTS
+        ),
+        *(
+            Route(path, Endpoint(state, mcp.answer, face in INDEXED), methods=MCP)
             for path, face in FACES.items()
         ),
     ]
@@ -98,7 +109,8 @@ def make_web(state: State) -> ProjectAddress:
     ]
     handlers = {404: no_such, 405: no_such, 500: _leave}
     web = Starlette(routes=[*routes, *page], lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
-    return ProjectAddress(Guard(web, state.gate))
+    guard = Guard(web, state.gate)
+    return Quick(ProjectAddress(guard), guard, state)
 
 
 async def answer_rpc(state: State, scope: Scope, receive: Receive, send: Send) -> None:
@@ -117,7 +129,15 @@ async def _answer_calls(
     told = scope.setdefault("state", {})
     told["rpc_methods"] = reply.methods
     told["quiet"] = all(map(is_quiet, reply.methods.split(",")))
+    told["asked"] = asked.get() if reply.status == 200 else None
     await send_bytes(send, reply.status, reply.body, JSON, *reply.headers)
+
+
+async def answer_face(state: State, scope: Scope, receive: Receive, send: Send) -> None:
+    """Another product's addresses; its code is loaded when one is first asked for."""
+    from .faces import answer_http
+
+    await answer_http(state, HTTP_FACE, scope, await read_body(receive), send)
 
 
 async def answer_page(state: State, scope: Scope, receive: Receive, send: Send) -> None:

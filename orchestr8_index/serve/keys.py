@@ -23,7 +23,7 @@ from msgspec import Struct
 from ..config import Settings
 from ..daemon.pidfile import PidFile
 from ..errors import NotSafe, OperationError
-from .callers import Caller, Right
+from .callers import Principal, Right
 from .events import Event, KeyChanged
 
 NAME, PREFIX = "keys.json", "o8_"
@@ -111,7 +111,7 @@ class KeyFile:
         os.replace(half, self.path)
 
 
-class Keys:
+class LoadedKeys:
     """The keys that a running server goes by: RELOAD_SECONDS after a change at the latest.
 
     A file that cannot be read lets nobody in. Each change is published as KeyChanged.
@@ -127,15 +127,16 @@ class Keys:
         self._keys: list[Key] = []
         self._stamp: tuple[int, int, int] | None = None
         self._reload_after = 0.0
+        self.revision = 0  # of what is known of them
 
-    def caller_of(self, token: bytes) -> Caller | None:
+    def caller_of(self, token: bytes) -> Principal | None:
         """Every key is compared, in constant time. One that was just added is known at once."""
         self.reload()
         given = hash_of_bytes(token)
         holder = self._holder(given)
         if holder is None and self._reload_if_changed():
             holder = self._holder(given)
-        return Caller(holder.name, holder.scope, ident=holder.ident) if holder else None
+        return Principal(holder.name, holder.scope, ident=holder.ident) if holder else None
 
     def _holder(self, given: str) -> Key | None:
         holder = None
@@ -171,6 +172,7 @@ class Keys:
 
     def _replace(self, first: bool) -> None:
         before = {(key.name, key.hash) for key in self._keys}
+        self.revision += 1
         try:
             self._keys = self._file.read()
         except OperationError:

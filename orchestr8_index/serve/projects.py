@@ -25,7 +25,7 @@ from ..errors import NoSuchProject
 from ..project import ROOTS, project_of
 from ..records import PLURAL
 from ..roots import FOUND, SHIPPED, discovered_roots, fixture_root
-from .callers import Caller
+from .callers import Principal
 from .known import MOST, Known, free_name, read_known, write_known
 from .projectstore import ProjectStore
 from .state import State
@@ -66,7 +66,7 @@ class Projects:
 
     # --- which one ---------------------------------------------------------------------------
 
-    async def of(self, asking: Caller) -> State:
+    async def of(self, asking: Principal) -> State:
         """The state that answers this caller, awake where that takes no longer than PATIENCE; else
         with the shared part of its roots, for which it may take LONGEST. Raises NoSuchProject.
         """
@@ -78,7 +78,7 @@ class Projects:
             await self.save()
         return state
 
-    def meant(self, asking: Caller) -> State:
+    def meant(self, asking: Principal) -> State:
         """By the project that it names, else by the folder that it works in. Raises NoSuchProject.
 
         Roots that were named are one project, whatever folder somebody works in.
@@ -89,7 +89,7 @@ class Projects:
             return self.at(asking.tree)
         return self.first
 
-    async def of_session(self, asking: Caller, session: str, folder: str) -> State:
+    async def of_session(self, asking: Principal, session: str, folder: str) -> State:
         """As `of`, for a host's session: the folder in which it began, wherever it goes later."""
         if asking.project or not asking.own or not os.path.isabs(folder):
             return await self.of(asking)
@@ -118,7 +118,7 @@ class Projects:
     def with_roots(self, roots: tuple[str, ...]) -> State:
         """The project of roots that were named: absolute, resolved folders."""
         settings = msgspec.structs.replace(
-            self.first.settings, roots=roots, roots_from="--root", project=None
+            self.first.settings, roots=roots, places=(), roots_from="--root", project=None
         )
         return self._state(settings)
 
@@ -132,11 +132,11 @@ class Projects:
         roots, origin = (found, FOUND) if found else ((str(fixture_root()),), SHIPPED)
         project = project_of(folder, home, roots)
         settings = msgspec.structs.replace(
-            self.first.settings, roots=roots, roots_from=origin, project=project
+            self.first.settings, roots=roots, places=(), roots_from=origin, project=project
         )
         return self._state(settings)
 
-    def _named(self, name: str, asking: Caller) -> State:
+    def _named(self, name: str, asking: Principal) -> State:
         """By its name, its key, or a folder, which is believed of the user's own programs alone."""
         if os.path.isabs(name) and asking.own:
             return self.at(name)
@@ -242,6 +242,11 @@ class Projects:
 
     # --- awake and asleep --------------------------------------------------------------------
 
+    def is_awake(self, state: State) -> bool:
+        """Whether `of` has nothing to do for it."""
+        sleeps = isinstance(state.store, ProjectStore) and state.store.ready is None
+        return state.refresh.index is not None and not sleeps and not self._has_new
+
     async def wake(self, state: State) -> None:
         """Have an index within PATIENCE, else the shared part of its roots until there is one."""
         self.note_asked(state)
@@ -264,7 +269,7 @@ class Projects:
             return []
         part = shared_part(state.settings)
         if part and state.shared_part is None:
-            settings = msgspec.structs.replace(state.settings, roots=part)
+            settings = msgspec.structs.replace(state.settings, roots=part, places=())
             state.shared_part = self._refresh(settings)
             if state.shared_part.index is None:
                 self._begin(state.shared_part)

@@ -18,7 +18,7 @@ EVERY_BUCKET = 20  # of our own; each step is a factor of 2.65
 MEBIBYTE = 1_048_576
 
 
-class Row(NamedTuple):
+class Exported(NamedTuple):
     """One metric: where its value stands in the bodies, its label, if any, and a factor.
 
     With a label the value is an object, of which each member is a sample.
@@ -32,40 +32,42 @@ class Row(NamedTuple):
 
 
 COUNTERS = (
-    Row("requests", "Answers by method.", "queries.by_method", "method"),
-    Row("errors", "Errors by code.", "errors.by_code", "code"),
-    Row("cache_hits", "Answers from a cache.", "cache.hits"),
-    Row("cache_misses", "Answers that had to be worked out.", "cache.misses"),
-    Row("cache_renewed", "Answers worked out anew before somebody asked.", "cache.renewed"),
-    Row("shared_messages", "Messages that agents sent.", "coordination.messages"),
-    Row("shared_expiries", "Values and locks that ended by themselves.", "coordination.expiries"),
-    Row("shared_refusals", "Calls that the shared state refused.", "coordination.refusals"),
-    Row("cpu_seconds", "Time on a processor.", "process.cpu_seconds"),
+    Exported("requests", "Answers by method.", "queries.by_method", "method"),
+    Exported("errors", "Errors by code.", "errors.by_code", "code"),
+    Exported("cache_hits", "Answers from a cache.", "cache.hits"),
+    Exported("cache_misses", "Answers that had to be worked out.", "cache.misses"),
+    Exported("cache_renewed", "Answers worked out anew before somebody asked.", "cache.renewed"),
+    Exported("shared_messages", "Messages that agents sent.", "coordination.messages"),
+    Exported(
+        "shared_expiries", "Values and locks that ended by themselves.", "coordination.expiries"
+    ),
+    Exported("shared_refusals", "Calls that the shared state refused.", "coordination.refusals"),
+    Exported("cpu_seconds", "Time on a processor.", "process.cpu_seconds"),
 )
 GAUGES = (
-    Row("cache_entries", "Answers kept, by cache.", "kept", "cache"),
-    Row("entries", "Entries by kind.", "health.indexes", "kind"),
-    Row("files", "Markdown files by outcome.", "health.files", "outcome"),
-    Row("generation", "The generation served.", "health.generation"),
-    Row("build_seconds", "How long its build took.", "index.build_ms", "", 1e-3),
-    Row("built_timestamp_seconds", "When it was built.", "index.built_at_s"),
-    Row("looked_age_seconds", "Since the trees were last looked at.", "index.looked_age_s"),
-    Row("store_connected", "1 if the store is open.", "store.connected"),
-    Row("store_trouble", "1 if it refuses, or may have lost something.", "store.trouble"),
-    Row("database_bytes", "Its size, with its log.", "database.size_mb", "", 1e6),
-    Row("backup_age_seconds", "Of the newest backup.", "store.backup_age_s"),
-    Row("patterns", "Patterns, and those offered.", "plans", "state"),
-    Row("pattern_success_ratio", "Mean of those offered.", "patterns.avg_success_rate"),
-    Row("experience_revision", "Changes of what was learnt.", "learning.revision"),
-    Row("shared_locks", "Locks held.", "coordination.locks"),
-    Row("shared_waiters", "Calls and streams that wait.", "coordination.waiters"),
-    Row("healthy", "1 if nothing is wrong.", "is.healthy"),
-    Row("ready", "1 if queries are answered.", "is.ready"),
-    Row("reasons", "How many things are wrong.", "is.reasons"),
-    Row("resident_memory_bytes", "Sampled every minute.", "memory.rss_mb", "", MEBIBYTE),
-    Row("open_files", "Open file descriptors.", "process.open_files"),
-    Row("threads", "Threads of Python.", "process.threads"),
-    Row("start_time_seconds", "When the process started.", "process.started_at_s"),
+    Exported("cache_entries", "Answers kept, by cache.", "kept", "cache"),
+    Exported("entries", "Entries by kind.", "health.indexes", "kind"),
+    Exported("files", "Markdown files by outcome.", "health.files", "outcome"),
+    Exported("generation", "The generation served.", "health.generation"),
+    Exported("build_seconds", "How long its build took.", "index.build_ms", "", 1e-3),
+    Exported("built_timestamp_seconds", "When it was built.", "index.built_at_s"),
+    Exported("looked_age_seconds", "Since the trees were last looked at.", "index.looked_age_s"),
+    Exported("store_connected", "1 if the store is open.", "store.connected"),
+    Exported("store_trouble", "1 if it refuses, or may have lost something.", "store.trouble"),
+    Exported("database_bytes", "Its size, with its log.", "database.size_mb", "", 1e6),
+    Exported("backup_age_seconds", "Of the newest backup.", "store.backup_age_s"),
+    Exported("patterns", "Patterns, and those offered.", "plans", "state"),
+    Exported("pattern_success_ratio", "Mean of those offered.", "patterns.avg_success_rate"),
+    Exported("experience_revision", "Changes of what was learnt.", "learning.revision"),
+    Exported("shared_locks", "Locks held.", "coordination.locks"),
+    Exported("shared_waiters", "Calls and streams that wait.", "coordination.waiters"),
+    Exported("healthy", "1 if nothing is wrong.", "is.healthy"),
+    Exported("ready", "1 if queries are answered.", "is.ready"),
+    Exported("reasons", "How many things are wrong.", "is.reasons"),
+    Exported("resident_memory_bytes", "Sampled every minute.", "memory.rss_mb", "", MEBIBYTE),
+    Exported("open_files", "Open file descriptors.", "process.open_files"),
+    Exported("threads", "Threads of Python.", "process.threads"),
+    Exported("start_time_seconds", "When the process started.", "process.started_at_s"),
 )
 
 
@@ -124,7 +126,7 @@ def _at(body: Any, path: str) -> Any:
     return body
 
 
-def _filled(family: Any, row: Row, value: Any) -> Metric:
+def _filled(family: Any, row: Exported, value: Any) -> Metric:
     metric: Metric = family(PREFIX + row.name, row.sentence, labels=[row.label] * bool(row.label))
     for label, number in value.items() if row.label else [("", value)]:
         labels = [label] if row.label else []

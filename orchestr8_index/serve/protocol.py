@@ -143,6 +143,7 @@ class Wire(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._due = NEVER
+        self.scope["state"]["whole"] = True
         if not self._ignored:
             super().on_message_complete()
 

@@ -28,7 +28,7 @@ SAME_SECONDS = 0.5  # `down` signals the server and its watcher, which passes it
 log = logging.getLogger("orchestr8.serve")
 
 
-class Server(uvicorn.Server):
+class HttpServer(uvicorn.Server):
     """uvicorn's server; the first signal stops it with status 0, a second one ends it at once.
 
     `ending` is set before it waits for running requests: a stream that stands must end itself.
@@ -133,7 +133,7 @@ def serve(
     door, lines = door or Door(), lines or Lines(Limits())
     log.info("listening", extra={"port": listening.getsockname()[1], "pid": os.getpid()})
     try:
-        Server(configured(app, lines, door), lines, ending, pidfile).run(sockets=[listening])
+        HttpServer(configured(app, lines, door), lines, ending, pidfile).run(sockets=[listening])
     finally:
         listening.close()
         pidfile.release()

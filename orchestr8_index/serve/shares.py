@@ -13,7 +13,7 @@ from collections import Counter
 
 from ..config import Limits
 from ..errors import Overloaded
-from .callers import LOCAL, Caller
+from .callers import LOCAL, Principal
 
 MOST_WATCHED = 10_000
 FREE_BYTES = 4096  # of a body or an answer, which nobody counts
@@ -27,19 +27,19 @@ class Share:
         self.most, self.taken, self._what = most, 0, what
         self._of: Counter[str] = Counter()
 
-    def part_of(self, who: Caller) -> int:
+    def part_of(self, who: Principal) -> int:
         """How much this caller may have, if nobody else had any."""
         is_near = who.share == 1 or (not who.keyed and who.name in NEAR)
         return math.ceil(self.most * (who.share if is_near else 0.5))
 
-    def take(self, who: Caller, amount: int = 1) -> None:
+    def take(self, who: Principal, amount: int = 1) -> None:
         """Raises Overloaded."""
         over = self._of[who.name] + amount > self.part_of(who)
         if over or self.taken + amount > math.ceil(self.most * who.share):
             raise Overloaded(f"There is no room for more {self._what}.")
         self.give(who, -amount)
 
-    def give(self, who: Caller, amount: int = 1) -> None:
+    def give(self, who: Principal, amount: int = 1) -> None:
         """Back; less than nothing takes it, whether there is room or not."""
         self.taken -= amount
         self._of[who.name] -= amount
@@ -60,7 +60,7 @@ class Shares:
 class Account:
     """What one request has of the shares, until it is closed."""
 
-    def __init__(self, shares: Shares | None, who: Caller = LOCAL) -> None:
+    def __init__(self, shares: Shares | None, who: Principal = LOCAL) -> None:
         self._shares, self.who = shares, who
         self._held = self._answer = self._body = 0
         self._running = self._streams = 0

@@ -15,10 +15,10 @@ from ..private import make_folder
 from . import backup, notes, schema
 from .database import NAME, connect, connect_to_read, size_bytes, transaction, used_bytes
 from .lease import Lease
-from .writer import Job, Work, Writer
+from .writer import Job, Work, Writer, nobody
 
 MB = 1_000_000
-SIZE_EVERY, NOTES_EVERY = 64, 1024
+SIZE_EVERY = 64
 PRUNED_TO = 0.75  # of the soft limit
 UNCOUNTED = "What came was stored, but not counted: a restart counts it."
 CURES = {
@@ -35,7 +35,7 @@ def _nothing_to_prune(connection: sqlite3.Connection) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Schema:
     """A database file: its name, its tables, and how it is mended and kept small.
 
     `room_cure` says what helps when it has reached its hard limit.
@@ -50,7 +50,7 @@ class Layout:
     synchronous: str = "FULL"
 
 
-LEDGER = Layout(
+LEDGER = Schema(
     NAME,
     schema.MIGRATIONS,
     backup.mend,
@@ -68,13 +68,13 @@ class Store:
     """
 
     def __init__(
-        self, data_dir: Path, soft_mb: int = 100, hard_mb: int = 500, layout: Layout = LEDGER
+        self, data_dir: Path, soft_mb: int = 100, hard_mb: int = 500, layout: Schema = LEDGER
     ) -> None:
         self._data_dir, self.layout = data_dir, layout
         self._soft, self._hard = min(soft_mb, hard_mb) * MB, hard_mb * MB
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: Writer | None = None
-        self._admitted = self._noted = self._used = 0
+        self._admitted = self._used = 0
         self._pruning = False
         self.trouble = self.rescued = ""
         self._was_lost = False
@@ -99,7 +99,7 @@ class Store:
         self.reader = connect(path)
         self._lease = Lease(path, writing)
         backup.remove_leftovers(self._data_dir)
-        self._writer = Writer(writing, self._resolve, self.layout.write_log, self._lease)
+        self._writer = Writer(writing, self._resolve, self._lease)
 
     def _connect(self, path: Path) -> sqlite3.Connection:
         """The writer's connection, with all tables as they must be."""
@@ -171,12 +171,12 @@ class Store:
         self._writer.submit(Job(work, done, project))
         return future
 
-    def note_query(self, row: Sequence[Any]) -> None:
-        if self._writer is not None:
-            self._writer.note(row)
-            self._noted += 1
-            if self._noted % NOTES_EVERY == 0:
-                self._look_at_size()
+    def note_queries(self, rows: Sequence[Any]) -> None:
+        """Rows of the query log, for which nobody waits: where they cannot be written, an outcome's
+        error says that the store is ill."""
+        if self._writer is not None and rows:
+            self._writer.submit(Job(lambda on: self.layout.write_log(on, rows), nobody))
+            self._look_at_size()
 
     def _resolve(self, finished: Finished) -> None:
         assert self._loop
@@ -185,7 +185,7 @@ class Store:
 
     def _hand_over(self, finished: Finished) -> None:
         assert self._loop
-        failed = [error for _, _, error in finished if error]
+        failed = [error for job, _, error in finished if error and job.done is not nobody]
         self.trouble = _trouble(failed[-1]) if failed else ""
         for job, value, error in finished:  # each for itself: a defect of one holds up no other
             self._loop.call_soon(job.done, value, error)

@@ -1,7 +1,6 @@
 """One thread writes: what waits together is committed together, then acknowledged.
 
-An outcome's future is resolved when its transaction is on the disk. The query log rides along with
-the next commit, or with a commit of its own once a second; it never holds anybody up.
+An outcome's future is resolved when its transaction is on the disk.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,9 +18,6 @@ from .database import Lost, transaction
 from .lease import Lease
 
 MAX_BATCH = 512
-LOG_SECONDS = 1.0
-MAX_LOG = 4096
-FLUSH_AT = 64
 Work = Callable[[sqlite3.Connection], Any]
 Done = Callable[[Any, BaseException | None], None]
 
@@ -36,12 +31,8 @@ class Job:
     project: str = ""
 
 
-def _nobody(value: Any, error: BaseException | None) -> None:
-    """Nobody waits for it."""
-
-
-_WAKE, _NOTED = (Job(lambda connection: None, _nobody) for _ in range(2))
-_SIGNS = (_WAKE, _NOTED)
+def nobody(value: Any, error: BaseException | None) -> None:
+    """The `done` of a job for which nobody waits."""
 
 
 @dataclass(slots=True)
@@ -50,10 +41,8 @@ class Writer:
 
     connection: sqlite3.Connection
     resolve: Callable[[list[tuple[Job, Any, BaseException | None]]], None]
-    write_log: Callable[[sqlite3.Connection, Sequence[Any]], None] = lambda connection, rows: None
     lease: Lease | None = None
     _jobs: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue)
-    _log: deque[Any] = field(default_factory=lambda: deque(maxlen=MAX_LOG))
     _thread: threading.Thread | None = None
     _ended: bool = False
 
@@ -65,14 +54,6 @@ class Writer:
         self._jobs.put(job)
         if self._ended:
             self._refuse_rest()
-
-    def note(self, row: Any) -> None:
-        """One row of the query log; the oldest is dropped when the disk cannot keep up."""
-        self._log.append(row)
-        if len(self._log) == 1:
-            self._jobs.put(_NOTED)
-        if len(self._log) == FLUSH_AT:
-            self._jobs.put(_WAKE)
 
     def stop(self) -> None:
         """Write what waits, then end."""
@@ -91,13 +72,8 @@ class Writer:
         ending = False
         while not ending:
             jobs, ending = self._take()
-            real = [job for job in jobs if job not in _SIGNS]
-            for each in self._rounds(real):
+            for each in self._rounds(jobs):
                 self.resolve(self._commit(each))
-            if self._log and len(real) < MAX_BATCH:
-                self._flush_log()
-        if self._log:
-            self._flush_log()
 
     def _rounds(self, jobs: list[Job]) -> Iterator[list[Job]]:
         """What is committed together."""
@@ -107,26 +83,17 @@ class Writer:
         """Whoever waits for a thread that has ended is told."""
         while not self._jobs.empty():
             job = self._jobs.get()
-            if job is not None and job not in _SIGNS:
+            if job is not None:
                 self.resolve([(job, None, StoreUnavailable("The store is closed."))])
 
     def _take(self) -> tuple[list[Job], bool]:
-        try:
-            job = self._first()
-        except queue.Empty:
-            return [], False
-        jobs: list[Job] = []
+        job, jobs = self._jobs.get(), list[Job]()
         while job is not None:
             jobs.append(job)
             if len(jobs) == MAX_BATCH or self._jobs.empty():
                 return jobs, False
             job = self._jobs.get()
         return jobs, True
-
-    def _first(self) -> Job | None:
-        """Rests until there is something; rows of the log alone wait for LOG_SECONDS."""
-        job = self._jobs.get(timeout=LOG_SECONDS if self._log else None)
-        return self._jobs.get(timeout=LOG_SECONDS) if job is _NOTED else job
 
     def _commit(self, jobs: list[Job]) -> list[tuple[Job, Any, BaseException | None]]:
         """One transaction for all; if it fails, one for each: none can spoil the others. Nothing is
@@ -154,8 +121,3 @@ class Writer:
 
     def _done(self, jobs: Sequence[Job], values: Sequence[Any]) -> None:
         """Just before the commit."""
-
-    def _flush_log(self) -> None:
-        """Analytics: where it fails, an outcome's error says that the store is ill."""
-        rows = [self._log.popleft() for _ in range(len(self._log))]
-        self._commit([Job(lambda connection: self.write_log(connection, rows), _nobody)])

@@ -68,7 +68,7 @@ class Reach:
         """Seconds until the next try: twice as many each time, and never the same as others'."""
         self._tries += 1
         most = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._tries, 10))
-        return most * random.uniform(0.5, 1.0)
+        return float(most * random.uniform(0.5, 1.0))
 
 
 class _Bounded(psycopg.Connection[Any]):

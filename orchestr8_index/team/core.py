@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,14 @@ from ..store.writer import Work
 from .bus import Bus
 from .connection import Connection, connect
 from .journal import DatabaseClock, TeamJournal
-from .registry import Registry
+from .registry import Registry, servers
 from .sentences import unavailable
+from .start import SCHEMA
 from .store import TeamStore
-
-SCHEMA = "orchestr8"
 
 
 class TeamCoordination(Coordination):
-    """One server's part. `name` is what people know the server by; a `clock` is for tests."""
+    """One server's part. `facts` are what the others are told of it; a `clock` is for tests."""
 
     def __init__(
         self,
@@ -33,20 +32,43 @@ class TeamCoordination(Coordination):
         most_waiting: int = 1000,
         *,
         schema: str = SCHEMA,
-        name: str = "",
+        facts: Callable[[], dict[str, Any]] = dict,
         clock: Clock | None = None,
     ) -> None:
         super().__init__(Path(), most_waiting=most_waiting, clock=clock or DatabaseClock())
         self._url, self._schema = url, schema
         self.server = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-        self.journal = TeamJournal(self.clock)
+        self.journal: TeamJournal = TeamJournal(self.clock)
         self.store = self.team = TeamStore(url, schema, self.server, self._begin, self._tell)
         own = self.clock if isinstance(self.clock, DatabaseClock) else None
-        self.registry = Registry(schema, self.server, name or self.server, own, self._sweep_project)
+        self.registry = Registry(schema, self.server, own, self._sweep_project)
+        self.registry.facts = lambda: {**facts(), **self._facts()}
         parts = (url, schema, self.server, self.team.reach, self.registry, self._heard)
         self.bus = Bus(*parts)
         self.bus.now = self.clock.now
         self._swept: set[str] = set()
+
+    def _facts(self) -> dict[str, Any]:
+        return {"lag_ms": self.bus.lag_ms, "waiters": self.feed.waiting}
+
+    def of_team(self) -> dict[str, Any]:
+        state = "away" if self.team.reach.is_away else "connected"
+        return {"postgres": state, "server": self.server, "lag_ms": self.bus.lag_ms}
+
+    @property
+    def reasons(self) -> list[str]:
+        return [*self.store.reasons, *self.bus.reasons]
+
+    async def save_clock(self) -> None:
+        """The database has its own."""
+
+    async def back_up(self) -> None:
+        """The database's own care: docs/team says how."""
+
+    def servers(self) -> list[dict[str, Any]]:
+        """All servers of the database."""
+        reading: Any = self.team.reader
+        return servers(reading)
 
     def open(self) -> None:
         """Raises StoreUnavailable and StoreTooNew, with what helps."""

@@ -23,6 +23,7 @@ _PHRASES = (
     (r"\+event\.", "event."),
     (r"\bAND 1(?= |$)", "AND true"),
     (r"\bWHERE 1(?= |$)", "WHERE true"),
+    (r"^BEGIN DEFERRED$", "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"),
     (r"^BEGIN \w+$", "BEGIN"),
 )  # fmt: skip
 

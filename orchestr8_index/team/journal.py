@@ -35,7 +35,7 @@ class Reserved:
         self._clock = clock
         self._connection: Connection
         self._project = ""
-        self._next = self._end = 0
+        self._next = self._end = self.reserved = 0
 
     @property
     def last(self) -> int:
@@ -46,7 +46,7 @@ class Reserved:
         """Lock the project's row until the commit; `count` revisions are this commit's."""
         self._connection, self._project = connection, project
         connection.project = project
-        rev, now = connection.execute(TAKE, (project, count)).fetchone()  # type: ignore[misc]
+        rev, now = connection.execute(TAKE, (project, count)).fetchone()
         self._next, self._end = rev - count, rev
         if isinstance(self._clock, DatabaseClock):
             self._clock.tell(now)
@@ -61,7 +61,7 @@ class Reserved:
 class TeamJournal(Journal):
     """What the writer's thread owns of one server among several."""
 
-    revisions: Reserved
+    revisions: Reserved  # type: ignore[assignment]
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock, Reserved(clock))  # type: ignore[arg-type]
@@ -69,7 +69,7 @@ class TeamJournal(Journal):
     def take(self, connection: Connection, project: str, count: int) -> None:
         """Begin a commit of a project: its revisions, the time, and what has ended meanwhile."""
         self.revisions.take(connection, project, count)
-        self.due = connection.execute(NEXT_DUE, (project,)).fetchone()[0] or NEVER  # type: ignore[index]
+        self.due = connection.execute(NEXT_DUE, (project,)).fetchone()[0] or NEVER
 
     def open(self, connection: Any) -> None:
         """Nothing is reserved beforehand."""

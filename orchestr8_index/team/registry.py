@@ -9,10 +9,13 @@ import msgspec
 import psycopg
 
 from .. import __version__
-from .connection import Connection
+from ..coordinate.clock import iso
+from .connection import Connection, connect
 from .journal import JUMP, DatabaseClock
-from .migrate import migrate, timeline
-from .schema import BEAT, BURY, CLOCK, DUE_PROJECTS, FAIL_OVER, SERVERS
+from .migrate import check_known, migrate, timeline
+from .schema import BEAT, BURY, CLOCK, DUE_PROJECTS, FAIL_OVER, REVISIONS, SERVERS
+from .sentences import unavailable
+from .start import SCHEMA, require_psycopg
 
 GONE_MS = 5000
 SWEEPER = 0x6F38737765  # the advisory lock of the one that sweeps, as long as its connection lives
@@ -25,11 +28,10 @@ class Registry:
         self,
         schema: str,
         server: str,
-        name: str,
         clock: DatabaseClock | None,
         sweep: Callable[[str], object],
     ) -> None:
-        self._schema, self._server, self._name = schema, server, name
+        self._schema, self._server = schema, server
         self._clock, self._sweep = clock, sweep
         self.facts: Callable[[], dict[str, Any]] = dict
 
@@ -43,14 +45,15 @@ class Registry:
         """Say that we are there; returns the projects with their revisions. Blocks."""
         facts = msgspec.json.encode(self.facts()).decode()
         connection.execute("SET synchronous_commit = off")  # nobody misses a sign of life
-        connection.execute(BEAT, (self._server, self._name, __version__, facts))
+        connection.execute(BEAT, (self._server, __version__, facts))
         if self._clock is not None:
-            self._clock.tell(connection.execute(f"SELECT {CLOCK}").fetchone()[0])  # type: ignore[index]
-        if connection.execute("SELECT pg_try_advisory_lock(?)", (SWEEPER,)).fetchone()[0]:  # type: ignore[index]
+            self._clock.tell(connection.execute(f"SELECT {CLOCK}").fetchone()[0])
+        if connection.execute("SELECT pg_try_advisory_lock(?)", (SWEEPER,)).fetchone()[0]:
             connection.execute(BURY)
             for (project,) in connection.execute(DUE_PROJECTS).fetchall():
                 self._sweep(project)
-        return connection.execute("SELECT name, rev FROM project").fetchall()
+        found: list[tuple[str, int]] = connection.execute(REVISIONS).fetchall()
+        return found
 
     def leave(self, connection: Connection) -> None:
         connection.execute("DELETE FROM server WHERE id = ?", (self._server,))
@@ -62,7 +65,15 @@ def servers(connection: Connection) -> list[dict[str, Any]]:
     return [_shown(row) for row in found]
 
 
+def look_at_servers(url: str) -> list[dict[str, Any]]:
+    """As `servers`, on a connection of its own. Raises StoreUnavailable."""
+    require_psycopg()
+    with unavailable(), connect(url, SCHEMA, "looks") as connection:
+        check_known(connection, SCHEMA)
+        return [_shown(row) for row in connection.execute(SERVERS.encode()).fetchall()]
+
+
 def _shown(row: Sequence[Any]) -> dict[str, Any]:
-    ident, name, version, started, silent, facts = row
-    shown = {"id": ident, "name": name, "version": version, "started": started}
+    ident, version, started, silent, facts = row
+    shown = {"server": ident, "version": version, "started": iso(started)}
     return {**shown, "silent_ms": silent, "here": silent < GONE_MS, **msgspec.json.decode(facts)}

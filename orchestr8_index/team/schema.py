@@ -23,7 +23,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             name {_TEXT} PRIMARY KEY, rev BIGINT NOT NULL DEFAULT 0,
             oldest BIGINT NOT NULL DEFAULT 0) WITH (fillfactor = 50)""",
         f"""CREATE TABLE server (
-            id {_TEXT} PRIMARY KEY, name {_TEXT}, version TEXT NOT NULL, started BIGINT NOT NULL,
+            id {_TEXT} PRIMARY KEY, version TEXT NOT NULL, started BIGINT NOT NULL,
             seen BIGINT NOT NULL, facts TEXT NOT NULL)""",
         f"""CREATE TABLE item (
             project {_TEXT}, key {_TEXT}, value {_TEXT}, id BIGINT NOT NULL, by {_TEXT},
@@ -71,10 +71,11 @@ DUE_PROJECTS = f"""SELECT name FROM project WHERE
     EXISTS (SELECT 1 FROM item WHERE project = name AND ends <= {CLOCK})
     OR EXISTS (SELECT 1 FROM hold WHERE project = name AND ends <= {CLOCK})
     OR EXISTS (SELECT 1 FROM delivery WHERE project = name AND state < 2 AND due <= {CLOCK})"""
-BEAT = f"""INSERT INTO server VALUES ($1, $2, $3, {CLOCK}, {CLOCK}, $4)
+BEAT = f"""INSERT INTO server VALUES ($1, $2, {CLOCK}, {CLOCK}, $3)
     ON CONFLICT (id) DO UPDATE SET seen = excluded.seen, facts = excluded.facts"""
 BURY = f"DELETE FROM server WHERE seen < {CLOCK} - 86400000"
-SERVERS = f"SELECT id, name, version, started, {CLOCK} - seen, facts FROM server ORDER BY name, id"
+SERVERS = f"SELECT id, version, started, {CLOCK} - seen, facts FROM server ORDER BY id"
+REVISIONS = "SELECT name, rev FROM project"
 TIMELINE = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 FAIL_OVER = """WITH over AS
     (UPDATE layout SET timeline = $2 WHERE version = 1 AND timeline <> $2 RETURNING version)

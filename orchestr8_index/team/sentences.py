@@ -34,6 +34,8 @@ _WORDS = (
     ("no pg_hba.conf entry", _STATES["28000"]),
     ("role", "There is no such role in PostgreSQL: create it with `createuser`, or mend its name."),
     ("does not exist", _STATES["3D000"]),
+    ('missing "="', "That is no address of a database: say postgresql://ROLE@HOST/DATABASE."),
+    ("resolve host", "PostgreSQL's host has no address: mend its name in MCP_DATABASE_URL."),
     ("translate host name", "PostgreSQL's host has no address: mend its name in MCP_DATABASE_URL."),
     ("session is read-only", _STATES["25006"]),
     ("starting up", _STATES["57P03"]),
@@ -45,6 +47,13 @@ _WORDS = (
     ("No such file", "PostgreSQL is not running there: start it, or mend host and port."),
 )
 AWAY = "PostgreSQL does not answer."
+_PASSING_WORDS = ("timeout", "refused", "No such file", "starting up", "too many clients")
+PASSING = {
+    AWAY,
+    *(_STATES[each] for each in ("53300", "57P01", "57P02", "57P03")),
+    *(sentence for sign, sentence in _WORDS if sign in _PASSING_WORDS),
+}
+"""What may be over by itself; the rest is for somebody to mend."""
 
 
 def explain(error: Any) -> str:
@@ -66,4 +75,6 @@ def unavailable() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         sentence, _, cure = explain(error).partition(": ")
-        raise StoreUnavailable(f"{sentence.rstrip('.')}.", cure[:1].upper() + cure[1:]) from None
+        refusal = StoreUnavailable(f"{sentence.rstrip('.')}.", cure[:1].upper() + cure[1:])
+        refusal.is_passing = explain(error) in PASSING
+        raise refusal from None

@@ -26,8 +26,9 @@ Tell = Callable[[Connection, str, Sequence[Any]], None]
 class TeamWriter(Writer):
     """`begin` opens a project's commit, `tell` ends it with what was done, before it is final."""
 
-    begin: Begin
-    tell: Tell
+    def __init__(self, connection: Any, resolve: Any, begin: Begin, tell: Tell) -> None:
+        super().__init__(connection, resolve)
+        self.begin, self.tell = begin, tell
 
     def _rounds(self, jobs: list[Job]) -> Iterator[list[Job]]:
         jobs.sort(key=lambda job: job.project)
@@ -52,16 +53,17 @@ class TeamStore(Store):
         super().__init__(Path())
         self.reach = Reach()
         self._begin, self._tell = begin, tell
-        self._make = lambda seconds, use: Connection(
-            url, schema, self.reach, seconds, f"{server} {use}"
-        )
+        self._address = (url, schema, self.reach)
+        self._server = server
+
+    def _make(self, seconds: float, use: str) -> Any:
+        return Connection(*self._address, seconds, f"{self._server} {use}")
 
     def open(self) -> None:
         """Nothing is asked yet: the first statement connects."""
-        self.reader = self._make(READ_SECONDS, "reads")  # type: ignore[assignment]
+        self.reader = self._make(READ_SECONDS, "reads")
         writing: Any = self._make(WRITE_SECONDS, "writes")
-        self._writer = TeamWriter(writing, self._resolve)
-        self._writer.begin, self._writer.tell = self._begin, self._tell
+        self._writer = TeamWriter(writing, self._resolve, self._begin, self._tell)
 
     def submit(self, work: Work, apply: Any, project: str, ended: Callable[[], None]) -> None:
         """As `write`, from another thread; nobody waits for it."""

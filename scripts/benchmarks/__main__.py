@@ -13,6 +13,7 @@ BENCHMARKS = {
     "day": "The share of a working day's answers that comes from the cache.",
     "faults": "Acknowledged outcomes after kills, a full disk, torn and flipped bytes.",
     "fresh": "How soon a saved file answers, under a steady load of questions.",
+    "idle": "Context switches and processor time of a server and its watcher at rest.",
     "mcp": "Milliseconds and memory of a call over MCP, beside JSON-RPC.",
     "page": "How soon the page is drawn, an answer shown, an event on it; its cost.",
     "outcomes": "Outcomes a second, and questions over a store of many decisions and patterns.",
@@ -20,6 +21,7 @@ BENCHMARKS = {
     "prompts": "How often a prompt gets a suggestion, and how often it is right.",
     "scale": "Cost and memory of a question as the catalogue grows.",
     "serve": "Start, memory, hits and misses of one server, through HTTP (the default).",
+    "side": "Answers a second beside a constant reply and other servers, with ratios.",
     "soak": "Memory and latency under half of the capacity for long.",
     "tokens": "Tokens that a model carries without the index and with it.",
 }

@@ -31,6 +31,7 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection(HOST, port, timeout=60)
+        self.close = self._connection.close
 
     def send(self, method: str, path: str, body: bytes = b"", headers: Any = JSON) -> Answer:
         started = time.perf_counter()

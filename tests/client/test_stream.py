@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from orchestr8_index import AsyncOrchestrator, InvalidParams, Orchestrator, ServerAway
-from orchestr8_index.client.stream import Events
+from orchestr8_index.client.stream import EventReader
 
 from ..processes import Running
 
@@ -77,7 +77,7 @@ def test_a_break_within_a_revision_tells_nothing_twice_and_leaves_nothing_out() 
         asked.append(path)
         return streams[len(asked) - 1]
 
-    events = Events(opens, None, "", 60.0)
+    events = EventReader(opens, None, "", 60.0)
     assert [next(events)["n"] for _ in range(4)] == [1, 2, 3, 4]
     assert asked == ["/events?", "/events?after=5"]
 

@@ -20,16 +20,16 @@ import pytest
 
 from orchestr8_index.coordinate import revisions
 from orchestr8_index.coordinate.core import Coordination
-from orchestr8_index.coordinate.schema import NAME
+from orchestr8_index.coordinate.statements import NAME
 from orchestr8_index.errors import Compacted, StoreUnavailable
 from orchestr8_index.store import backup
 from orchestr8_index.store.database import connect
 
 from .served import Served
-from .worlds import Agent, Hand, opened, rounds, run
+from .worlds import Agent, Hand, opened, rounds, run, until
 
 KILLS, KEYS, CLIENTS = rounds(3, 200), 5, 8
-CRASHES = rounds(3, 60)
+CRASHES, CALLS = rounds(3, 60), 150  # how often, and the calls of all clients between
 
 
 @pytest.fixture
@@ -91,10 +91,10 @@ def test_every_history_is_linearizable(served: Served) -> None:
     """8 clients read, write and compare-and-set 5 keys while the process is killed now and then."""
     history: list[Ran] = []
 
-    async def client(number: int, until: float) -> None:
+    async def client(number: int) -> None:
         chance, known = random.Random(number), dict.fromkeys(range(KEYS), 0)
         for n in range(100_000):
-            if time.monotonic() > until:
+            if served.kills == CRASHES:
                 return
             key = chance.randrange(KEYS)
             ran = await perform(number, n, key, chance.random(), known)
@@ -127,16 +127,16 @@ def test_every_history_is_linearizable(served: Served) -> None:
 
     async def work() -> None:
         served.start()
-        until = time.monotonic() + CRASHES
-        clients = [asyncio.ensure_future(client(number, until)) for number in range(CLIENTS)]
-        for _ in range(CRASHES):
-            await asyncio.sleep(0.7)
+        clients = [asyncio.ensure_future(client(number)) for number in range(CLIENTS)]
+        for crash in range(CRASHES):
+            wanted = (crash + 1) * CALLS
+            await until(lambda wanted=wanted: len(history) >= wanted)
             served.kill()
             served.start()
         await asyncio.gather(*clients)
 
     asyncio.run(work())
-    assert len(history) > 200 and served.kills == CRASHES
+    assert served.kills == CRASHES
     for key in range(KEYS):
         check_register([ran for ran in history if ran.key == f"k{key}"])
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from orchestr8_index import AsyncOrchestrator, Orchestrator
-from orchestr8_index.bridge.server import Server as Bridged
+from orchestr8_index.bridge.server import ServerConnection
 from orchestr8_index.config import fixture_root
 from orchestr8_index.daemon.http import request
 from orchestr8_index.daemon.locate import Address
-from orchestr8_index.environment import Place
+from orchestr8_index.environment import ServerPlace
 from orchestr8_index.serve.server import GRACE_SECONDS
 
 from ..processes import Running, World, call, wait_for
@@ -101,7 +101,7 @@ def test_what_looks_after_it_gets_in_as_well(world: World, options: tuple[str, .
 def test_the_bridge_gets_in_as_well(world: World, options: tuple[str, ...]) -> None:
     key_of(world, "read")
     server = world.serve(*ROOT, *options)
-    connection = Bridged(Place(server.port, world.data, False, True), []).connect()
+    connection = ServerConnection(ServerPlace(server.port, world.data, False, True), []).connect()
     assert connection is not None
     for _ in range(2):
         reply = connection.ask("POST", [], b"{}")

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from orchestr8_index.errors import OperationError
-from orchestr8_index.hosts.files import Change, carry_out, connected, disconnected
+from orchestr8_index.hosts.files import FileChange, carry_out, connected, disconnected
 from orchestr8_index.hosts.jsonc import read
 from orchestr8_index.hosts.known import HOSTS, Host
 
@@ -22,14 +22,14 @@ CLAUDE, CODEX, VSCODE = HOSTS["claude"], HOSTS["codex"], HOSTS["vscode"]
 URL = "http://127.0.0.1:3700/mcp"
 
 
-def join(path: Path, host: Host = CLAUDE, url: str = URL) -> Change:
+def join(path: Path, host: Host = CLAUDE, url: str = URL) -> FileChange:
     change = connected(host, path, host.over_http(url))
     if change.before != change.after:
         carry_out(change, private=False)
     return change
 
 
-def leave(path: Path, host: Host = CLAUDE) -> Change:
+def leave(path: Path, host: Host = CLAUDE) -> FileChange:
     change = disconnected(host, path)
     if change.before != change.after:
         carry_out(change, private=False)

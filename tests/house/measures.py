@@ -11,11 +11,11 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 32_987,  # projects, hosts, guards; and the methods of the page (views, series, replay)
-    "files": 234,  # the same; mcp/one_body.py: the SDK refuses clients that accept no stream
+    "lines": 34_500,  # projects, hosts, guards; and the methods of the page (views, series, replay)
+    "files": 245,  # the same; mcp/one_body.py: the SDK refuses clients that accept no stream
     "longest_file": 376,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
-    "names_of_two_classes": 17,  # as measured; coordinate/ has names of its own; the goal is none
+    "names_of_two_classes": 0,  # the goal
     "broad_excepts": 18,  # most clean up and raise again; others guard loops, faces and a thread
     "import_circles": 2,  # of types only: index and scores, server state and shared state
     "undocumented": 0,

@@ -12,7 +12,7 @@ from orchestr8_index.errors import InvalidParams
 from orchestr8_index.learn.counts import CHECKPOINT
 from orchestr8_index.learn.outcomes import Outcomes
 from orchestr8_index.learn.verify import (
-    Verdict,
+    VerifyResult,
     chooser,
     in_time_order,
     lessons,
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def verdict_of(folder: Path, *statements: str) -> Verdict:
+def verdict_of(folder: Path, *statements: str) -> VerifyResult:
     """What `verify` says after these changes behind the server's back."""
     with contextlib.closing(connect(folder / NAME)) as connection:
         for statement in statements:

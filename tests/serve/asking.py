@@ -28,8 +28,9 @@ class Here(Builder):
     """A builder without a child process."""
 
     def run(self, unless: str = "", started: BuildChild | None = None) -> BuildLine:
-        roots, data_dir = self.settings.roots, str(self.settings.data_dir)
-        request = BuildRequest(roots, data_dir, unless=unless, limits=self.settings.reading)
+        settings = self.settings
+        facts = settings.roots_now, str(settings.data_dir), (), unless, ()
+        request = BuildRequest(*facts, settings.reading, settings.roots_digest)
         return build(request, self.on_line)
 
 

@@ -15,14 +15,14 @@ from orchestr8_index.config import Door
 from orchestr8_index.daemon.claim import listen
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.protocol import Lines
-from orchestr8_index.serve.server import Server, configured
+from orchestr8_index.serve.server import HttpServer, configured
 from orchestr8_index.serve.state import State
 
 from ..processes import wait_for
 from .asking import limits_of
 
 
-class Quiet(Server):
+class Quiet(HttpServer):
     """A server without signals: those are the test runner's."""
 
     def capture_signals(self) -> Any:

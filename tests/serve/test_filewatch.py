@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.catalog.worker import Builder
-from orchestr8_index.config import read_settings
+from orchestr8_index.config import REPOSITORY, read_settings
+from orchestr8_index.serve import filewatch
 from orchestr8_index.serve.filewatch import FileWatch, may_matter
 
 from ..trees import write_tree
@@ -55,17 +59,22 @@ def tree(tmp_path: Path) -> Path:
     return write_tree(tmp_path / "tree", OLD)
 
 
-def test_a_saved_file_is_indexed_and_a_deleted_one_goes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("changes", [filewatch.changes, filewatch._looked_at])
+def test_a_saved_file_is_indexed_and_a_deleted_one_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: object
+) -> None:
+    """With what this system offers, and with what all do."""
+    monkeypatch.setattr(filewatch, "changes", changes)
     assert asyncio.run(change(tree(tmp_path), tmp_path / "data")) == {"a:new"}
 
 
 def test_the_clock_finds_what_watching_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*roots: str, **options: object) -> None:
+    def refuse(*given: object) -> None:
         raise OSError("no watches left")
 
-    monkeypatch.setattr("watchfiles.awatch", refuse)
+    monkeypatch.setattr("orchestr8_index.serve.filewatch.changes", refuse)
     assert asyncio.run(change(tree(tmp_path), tmp_path / "data", 0.01)) == {"a:new"}
 
 
@@ -87,49 +96,144 @@ def below_renamed_over(root: Path) -> None:
     root.parent.with_name("elsewhere").rename(root.parent)
 
 
-NEW = {"plugins/a/agents/new.md": "---\nname: new\n---\nNew."}
+NEW_TEXT = "---\nname: new\n---\nNew."
+NEW = {"plugins/a/agents/new.md": NEW_TEXT}
 FIRST = {"plugins/a/agents/first.md": "---\nname: first\n---\nFirst."}
 LAST = {"plugins/a/agents/last.md": "---\nname: last\n---\nLast."}
 
 
-@pytest.mark.parametrize("replace", [gone_and_back, renamed_over, below_renamed_over])
+def led_elsewhere(link: Path) -> None:
+    """At once, as releases are switched."""
+    write_tree(link.with_name("release-2"), NEW)
+    link.with_name("next").symlink_to("release-2")
+    link.with_name("next").rename(link)
+
+
+def led_elsewhere_above(root: Path) -> None:
+    write_tree(root.parent.with_name("release-2") / root.name, NEW)
+    root.parent.with_name("next").symlink_to("release-2")
+    root.parent.with_name("next").rename(root.parent)
+
+
+def a_link(root: Path) -> None:
+    root.rename(root.with_name("release-1"))
+    root.symlink_to("release-1")
+
+
+def below_a_link(root: Path) -> None:
+    root.parent.rename(root.parent.with_name("release-1"))
+    root.parent.symlink_to("release-1")
+
+
+def as_it_is(root: Path) -> None:
+    """A folder."""
+
+
+@pytest.mark.parametrize(
+    ("made", "replace"),
+    [
+        (as_it_is, gone_and_back),
+        (as_it_is, renamed_over),
+        (as_it_is, below_renamed_over),
+        (a_link, led_elsewhere),
+        (below_a_link, led_elsewhere_above),
+    ],
+)
 def test_a_root_that_was_replaced_is_watched_again(
-    tmp_path: Path, replace: Callable[[Path], None]
+    tmp_path: Path, made: Callable[[Path], None], replace: Callable[[Path], None]
 ) -> None:
     """It may lie in a folder that is ignored below a root."""
     root = write_tree(tmp_path / ".venv/node_modules/tree", OLD)
+    made(root)
     asyncio.run(replaced(root, tmp_path / "data", replace))
 
 
+def bind(tree: Path, over: Path) -> None:
+    subprocess.run(["mount", "--bind", tree, over], check=True)
+
+
+def mount_over(root: Path) -> None:
+    bind(write_tree(root.with_name("volume"), NEW), root)
+
+
+def mount_below(root: Path) -> None:
+    """Inotify tells nothing of it."""
+    bind(write_tree(root.with_name("volume"), {"agents/new.md": NEW_TEXT}), root / "plugins/a")
+
+
+@pytest.mark.parametrize("mount", [mount_over, mount_below])
+def test_what_is_mounted_later_is_seen(tmp_path: Path, mount: Callable[[Path], None]) -> None:
+    """In a namespace of its own, where this system lets one have it."""
+    own = ["unshare", "--mount", "--map-root-user"]
+    if subprocess.run(
+        [*own, "mount", "--bind", tmp_path, tmp_path], capture_output=True
+    ).returncode:
+        pytest.skip("nothing can be mounted here")
+    root = write_tree(tmp_path / "tree", OLD)
+    code = (
+        "import asyncio; from pathlib import Path; from tests.serve import test_filewatch as it; "
+        f"asyncio.run(it.replaced(Path({str(root)!r}), Path({str(tmp_path / 'data')!r}), "
+        f"it.{mount.__name__}))"
+    )
+    done = subprocess.run(
+        [*own, sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 async def replaced(root: Path, data: Path, replace: Callable[[Path], None]) -> None:
+    async with watched(root, data) as (watch, comes):
+        watch.look()
+        replace(root)
+        await comes({"a:new"})
+        while watch._doubtful:
+            watch.look()
+            await asyncio.sleep(0.1)
+        write_tree(root, LAST)  # told by the new watch: nothing looks at files any more
+        await comes({"a:new", "a:last"})
+
+
+Comes = Callable[[set[str]], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def watched(root: Path, data: Path) -> AsyncIterator[tuple[FileWatch, Comes]]:
+    """A watch that stands, and what waits until these agents, and no others, are indexed."""
     settings = read_settings((str(root),), 0, str(data))
     refresh = Refresh(settings, Here(settings))
     await refresh.wake()
     watch = FileWatch(refresh)
     watch.begin()
 
-    async def comes(name: str) -> None:
-        while name not in agents(refresh):
+    async def comes(names: set[str]) -> None:
+        while agents(refresh) != names:
             watch.look()
             await asyncio.sleep(0.02)
 
     try:
         async with asyncio.timeout(DEADLINE):
-            while "a:first" not in agents(refresh):  # until the watch stands
+            while "a:first" not in agents(refresh):
                 write_tree(root, FIRST)
                 await asyncio.sleep(0.05)
-            watch.look()
-            replace(root)
-            await comes("a:new")
-            while watch._doubtful:
-                watch.look()
-                await asyncio.sleep(0.1)
-            write_tree(root, LAST)  # told by the new watch: nothing looks at files any more
-            await comes("a:last")
+            yield watch, comes
     finally:
         await watch.stop()
         await refresh.stop()
-    assert agents(refresh) == {"a:new", "a:last"}
+
+
+def test_a_name_that_changes_its_case_alone_is_another(tmp_path: Path) -> None:
+    """Of a file, and of a folder."""
+    root = write_tree(tmp_path / "tree", {"plugins/a/agents/Old.md": "Old."})
+
+    async def look() -> None:
+        async with watched(root, tmp_path / "data") as (_, comes):
+            await comes({"a:Old", "a:first"})
+            (root / "plugins/a/agents/Old.md").rename(root / "plugins/a/agents/old.md")
+            await comes({"a:old", "a:first"})
+            (root / "plugins/a").rename(root / "plugins/A")
+            await comes({"A:old", "A:first"})
+
+    asyncio.run(look())
 
 
 @pytest.mark.parametrize(
@@ -139,26 +243,25 @@ async def replaced(root: Path, data: Path, replace: Callable[[Path], None]) -> N
         ("/r/.claude-plugin/plugin.json", True),
         ("/r/.claude/agent-registry.yml", True),
         ("/r/agents", True),
+        ("/r/.cursor/rules/x.mdc", True),
+        ("/r/prompts/x.yaml", True),
+        ("/r/x.yaml", False),
         ("/r/.git/HEAD.md", False),
         ("/r/node_modules/a/README.md", False),
         ("/r/src/main.py", False),
     ],
 )
 def test_only_what_can_change_the_index_matters(path: str, matters: bool) -> None:
-    from watchfiles import Change
-
-    assert may_matter(Change.modified, path) is matters
+    assert may_matter(path, is_folder=False) is matters
 
 
 def test_a_folder_matters_whatever_its_name(tmp_path: Path) -> None:
     """`mv foo-1.2.0 plugins/` is told of the folder alone, and so is its removal."""
-    from watchfiles import Change
-
     folder = tmp_path / "foo-1.2.0"
     folder.mkdir()
-    assert may_matter(Change.added, str(folder))
+    assert may_matter(str(folder), is_folder=False)
     folder.rmdir()
-    assert may_matter(Change.deleted, str(folder))
+    assert may_matter(str(folder), is_folder=True)
 
 
 def test_a_child_waits_for_the_next_change_for_a_while(

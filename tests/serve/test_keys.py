@@ -17,10 +17,10 @@ from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.errors import NotSafe, OperationError
 from orchestr8_index.serve import guard
 from orchestr8_index.serve.audit import Audit
-from orchestr8_index.serve.callers import RIGHTS, Caller, Right
+from orchestr8_index.serve.callers import RIGHTS, Principal, Right
 from orchestr8_index.serve.events import Event, KeyChanged
 from orchestr8_index.serve.http import make_web
-from orchestr8_index.serve.keys import RELOAD_SECONDS, KeyFile, Keys, check_keys, new_token
+from orchestr8_index.serve.keys import RELOAD_SECONDS, KeyFile, LoadedKeys, check_keys, new_token
 from orchestr8_index.serve.state import State
 from orchestr8_index.store import notes, schema
 from orchestr8_index.store.database import connect
@@ -110,18 +110,18 @@ def test_a_damaged_file_says_so_and_lets_nobody_in(keys: KeyFile, content: bytes
     keys.path.write_bytes(content)
     with pytest.raises(OperationError, match="cannot be read"):
         keys.read()
-    assert Keys(keys.path.parent).caller_of(b"o8_x") is None
+    assert LoadedKeys(keys.path.parent).caller_of(b"o8_x") is None
 
 
 def test_a_running_server_sees_changes_within_a_second(keys: KeyFile) -> None:
     clock = Clock()
     published: list[Event] = []
-    known = Keys(keys.path.parent, published.append, clock)
+    known = LoadedKeys(keys.path.parent, published.append, clock)
     assert not known.any
     token = keys.add("ci", "report").encode()
     clock.now += RELOAD_SECONDS
     (key,) = keys.read()
-    assert known.caller_of(token) == Caller("ci", "report", ident=key.ident)
+    assert known.caller_of(token) == Principal("ci", "report", ident=key.ident)
     keys.revoke("ci")
     clock.now += RELOAD_SECONDS
     assert known.caller_of(token) is None

@@ -11,7 +11,7 @@ import pytest
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.reports import MOST_COUNTED
-from orchestr8_index.serve.callers import Caller, Right, caller
+from orchestr8_index.serve.callers import Principal, Right, caller
 from orchestr8_index.serve.learning import store_of
 from orchestr8_index.serve.state import State
 from orchestr8_index.store import ledger
@@ -272,7 +272,7 @@ def test_a_plan_that_cannot_be_is_refused(run: Run, given: dict[str, Any], said:
 
 @contextlib.contextmanager
 def asking_as(name: str, right: Right = "report") -> Iterator[None]:
-    token = caller.set(Caller(name, right, keyed=True, ident=f"{name}#12ab34cd"))
+    token = caller.set(Principal(name, right, keyed=True, ident=f"{name}#12ab34cd"))
     try:
         yield
     finally:

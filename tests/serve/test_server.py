@@ -18,7 +18,7 @@ from orchestr8_index.daemon.claim import listen
 from orchestr8_index.daemon.pidfile import PidFile
 from orchestr8_index.serve import server as run
 from orchestr8_index.serve.protocol import Lines
-from orchestr8_index.serve.server import Server, serve
+from orchestr8_index.serve.server import HttpServer, serve
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_defect_releases_the_lock_too(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(Server, "run", broken)
+    monkeypatch.setattr(HttpServer, "run", broken)
     with pytest.raises(RuntimeError):
         serve(ends_at_once, pidfile, listen(0))
     assert PidFile(tmp_path / "mcp.pid").owner() is None
@@ -65,7 +65,7 @@ def test_where_the_loop_takes_no_signals_the_process_does(
     async def capture() -> None:
         loop = asyncio.get_running_loop()
         monkeypatch.setattr(loop, "add_signal_handler", refuse, raising=False)
-        with Server(uvicorn.Config(ends_at_once), Lines(Limits())).capture_signals():
+        with HttpServer(uvicorn.Config(ends_at_once), Lines(Limits())).capture_signals():
             pass
 
     monkeypatch.setattr(signal, "signal", lambda number, handler: taken.append(number))
@@ -92,7 +92,7 @@ def test_the_last_moment_does_not_come_after_the_end(
 
 
 def test_it_rests_a_second_and_a_signal_ends_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    server, rests = Server(uvicorn.Config(ends_at_once), Lines(Limits())), list[float]()
+    server, rests = HttpServer(uvicorn.Config(ends_at_once), Lines(Limits())), list[float]()
     waiting = asyncio.wait_for
 
     async def wait_for(what: Any, rest: float) -> None:

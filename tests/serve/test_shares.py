@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestr8_index.environment import PROGRAM
 from orchestr8_index.errors import Overloaded
-from orchestr8_index.serve.callers import Caller
+from orchestr8_index.serve.callers import Principal
 from orchestr8_index.serve.guard import Guard
 from orchestr8_index.serve.recent import MOST_BYTES, RecentQuestions
 from orchestr8_index.serve.send import send_json
@@ -24,11 +24,11 @@ from .asking import ask, limits_of, reply
 from .lines import Line, served, with_limits
 from .test_protocol import CALL, HEALTH, POST, statuses
 
-NEAR, KEY, FAR = Caller("127.0.0.1"), Caller("ci", keyed=True), Caller("192.0.2.1")
-OURS = Caller("127.0.0.1", share=1.0)
+NEAR, KEY, FAR = Principal("127.0.0.1"), Principal("ci", keyed=True), Principal("192.0.2.1")
+OURS = Principal("127.0.0.1", share=1.0)
 
 
-def most_of(share: Share, who: Caller) -> int:
+def most_of(share: Share, who: Principal) -> int:
     taken = 0
     with pytest.raises(Overloaded):
         for _ in range(1000):
@@ -39,7 +39,7 @@ def most_of(share: Share, who: Caller) -> int:
 
 
 @pytest.mark.parametrize(("who", "most"), [(NEAR, 90), (KEY, 50), (FAR, 50), (OURS, 100)])
-def test_no_caller_takes_all_of_a_bound(who: Caller, most: int) -> None:
+def test_no_caller_takes_all_of_a_bound(who: Principal, most: int) -> None:
     assert most_of(Share(100, "things"), who) == most
 
 

@@ -119,7 +119,7 @@ def test_a_series_has_what_came_between_two_points_and_forgets_the_oldest(
     clock: list[float],
 ) -> None:
     metrics = Metrics()
-    series = Series(10, 3, metrics, (), lambda: clock[0])
+    series = Series(10, 3, metrics, (), lambda: clock[0], lambda: clock[0])
     for number in range(5):
         for _ in range(number):
             metrics.answered("queryAgents", 2.0 + number, True)
@@ -130,3 +130,15 @@ def test_a_series_has_what_came_between_two_points_and_forgets_the_oldest(
     assert (told["at"], told["questions"], told["generation"]) == ([40, 50], [3, 4], [7, 7])
     assert told["p50"] == pytest.approx([5.0, 6.0], rel=0.06)
     assert len(series.after(0)["at"]) == 3 and json.dumps(told)
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_clock_that_is_set_stops_no_series(clock: list[float], step: float) -> None:
+    at = [10_000.0]
+    series = Series(10, 9, Metrics(), (), lambda: at[0], lambda: clock[0])
+    for set_by in (0.0, step, 0.0):
+        clock[0] += 10
+        at[0] += 10 + set_by
+        series.step((50.0, 1.5, 7))
+    first = series.after(0)["at"][0]
+    assert series.after(first)["at"] == [10_020 + step, 10_030 + step]

@@ -16,7 +16,7 @@ from orchestr8_index.coordinate.mend import layout
 from orchestr8_index.errors import StoreUnavailable
 from orchestr8_index.store import backup, ledger
 from orchestr8_index.store.database import connect
-from orchestr8_index.store.store import LEDGER, Layout, Store
+from orchestr8_index.store.store import LEDGER, Schema, Store
 
 from .test_store import insert, opened, run
 
@@ -42,7 +42,7 @@ async def refusal(store: Store) -> str:
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
 @pytest.mark.parametrize("harm", [os.unlink, replace])
 def test_without_each_of_its_files_nothing_is_acknowledged(
-    tmp_path: Path, made: Layout, suffix: str, harm: Callable[[Path], None]
+    tmp_path: Path, made: Schema, suffix: str, harm: Callable[[Path], None]
 ) -> None:
     """A log that was removed took all that was acknowledged since, and health was healthy."""
 
@@ -77,7 +77,7 @@ def write_over(path: Path) -> None:
 @pytest.mark.parametrize("made", [LEDGER, layout()], ids=["mcp", "coordinate"])
 @pytest.mark.parametrize(("suffix", "harm"), [("", cut), ("-wal", zero_head), ("-wal", write_over)])
 def test_what_is_written_over_in_place_is_noticed(
-    tmp_path: Path, made: Layout, suffix: str, harm: Callable[[Path], None]
+    tmp_path: Path, made: Schema, suffix: str, harm: Callable[[Path], None]
 ) -> None:
     """25 outcomes were acknowledged, health was healthy, and a restart found none."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from orchestr8_index.coordinate.core import Coordination
 
 from ..coordinate.worlds import made_by
-from .engines import Postgres, postgres
+from .engines import Postgres, Running, postgres
 
 pytest.importorskip("psycopg", reason="pip install orchestr8-index[team]")
 
@@ -20,6 +21,9 @@ pytest.importorskip("psycopg", reason="pip install orchestr8-index[team]")
 @pytest.fixture(scope="session")
 def quick_postgres() -> Iterator[Postgres]:
     """It syncs nothing: for tests that kill nothing."""
+    if url := os.environ.get("TEAM_POSTGRES_URL"):
+        yield Running(url)  # type: ignore[misc]
+        return
     with postgres() as engine:
         yield engine
 

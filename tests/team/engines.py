@@ -139,6 +139,13 @@ def folder_of_its_own() -> Iterator[Path]:
         yield Path(name)
 
 
+class Running:
+    """An engine that somebody else runs, for a quick look: TEAM_POSTGRES_URL."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+
 @contextlib.contextmanager
 def postgres(*settings: str, durable: bool = False) -> Iterator[Postgres]:
     with folder_of_its_own() as folder:

@@ -17,8 +17,7 @@ from ...coordinate.repository import StashOwners, tree_of
 from ...fit import in_prose
 from ...text import cut
 from ...tokens import estimate_tokens
-from ..callers import Caller as Asking
-from ..callers import caller
+from ..callers import Principal, caller
 from .payloads import AgentStopped, Ended, Stopped, ToolEnded, ToolStarting
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class ClaimHooks:
         self._watch(shared, who, event.tool_use_id or "")
         return ""
 
-    def agent_of(self, tool_use: str, asks: Asking) -> Caller | None:
+    def agent_of(self, tool_use: str, asks: Principal) -> Caller | None:
         """The agent that a hook of the same key named for this use of a tool."""
         owner, who = self._using.get(tool_use, ("", None))
         return who if owner == _owner(asks) else None
@@ -212,7 +211,7 @@ def _session(who: Caller) -> str:
     return who.ident.partition("/")[0]
 
 
-def _owner(asks: Asking) -> str:
+def _owner(asks: Principal) -> str:
     return f"{asks.name}." if asks.keyed else ""
 
 

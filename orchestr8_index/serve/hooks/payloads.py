@@ -16,7 +16,7 @@ Name = Annotated[str, Meta(max_length=256)] | None  # kept as long as the sessio
 Path = Annotated[str, Meta(max_length=4096)] | None
 
 
-class Event(Struct, tag_field="hook_event_name", frozen=True, kw_only=True):
+class HookEvent(Struct, tag_field="hook_event_name", frozen=True, kw_only=True):
     """Every event says whose it is: the session's, or that of one of its agents."""
 
     session_id: Name = None
@@ -25,7 +25,7 @@ class Event(Struct, tag_field="hook_event_name", frozen=True, kw_only=True):
     cwd: Path = None
 
 
-class Prompted(Event, tag="UserPromptSubmit", frozen=True, kw_only=True):
+class Prompted(HookEvent, tag="UserPromptSubmit", frozen=True, kw_only=True):
     """The user sent a prompt."""
 
     prompt: Text = None
@@ -42,7 +42,7 @@ class Input(Struct, frozen=True):
     command: Text = None
 
 
-class ToolStarting(Event, tag="PreToolUse", frozen=True, kw_only=True):
+class ToolStarting(HookEvent, tag="PreToolUse", frozen=True, kw_only=True):
     """A tool is about to run; the answer may deny it."""
 
     tool_name: Name = None
@@ -71,7 +71,7 @@ class ToolResponse(Struct, rename="camel", frozen=True):
         return self.content or ""
 
 
-class ToolEnded(Event, tag="PostToolUse", frozen=True, kw_only=True):
+class ToolEnded(HookEvent, tag="PostToolUse", frozen=True, kw_only=True):
     """A tool ran."""
 
     tool_name: Name = None
@@ -81,7 +81,7 @@ class ToolEnded(Event, tag="PostToolUse", frozen=True, kw_only=True):
     duration_ms: float | None = None
 
 
-class ToolFailed(Event, tag="PostToolUseFailure", frozen=True, kw_only=True):
+class ToolFailed(HookEvent, tag="PostToolUseFailure", frozen=True, kw_only=True):
     """A tool failed or was interrupted."""
 
     tool_name: Name = None
@@ -97,18 +97,18 @@ class BackgroundTask(Struct, frozen=True):
     description: Text = None
 
 
-class AgentStopped(Event, tag="SubagentStop", frozen=True, kw_only=True):
+class AgentStopped(HookEvent, tag="SubagentStop", frozen=True, kw_only=True):
     """Comes for every agent: before ToolEnded of one that was waited for, after it of others."""
 
     last_assistant_message: Text = None
     background_tasks: list[BackgroundTask] | None = None
 
 
-class Stopped(Event, tag="Stop", frozen=True, kw_only=True):
+class Stopped(HookEvent, tag="Stop", frozen=True, kw_only=True):
     """The session has nothing more to do for now."""
 
 
-class Ended(Event, tag="SessionEnd", frozen=True, kw_only=True):
+class Ended(HookEvent, tag="SessionEnd", frozen=True, kw_only=True):
     """The session is over, with all its agents."""
 
 

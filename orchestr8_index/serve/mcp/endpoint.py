@@ -16,6 +16,8 @@ import msgspec
 from msgspec import Struct
 from starlette.types import Message, Receive, Scope, Send
 
+from ...environment import ADDRESSES, EVERY
+from ...environment import FACES as PRODUCTS
 from ...errors import EncodingRefused, InvalidRequest, McpAway, NoSuchAddress
 from ..body import Again, read_body
 from ..callers import caller
@@ -30,7 +32,7 @@ from .one_body import BOTH, OneBody, accepts_json_alone
 if TYPE_CHECKING:
     from .server import Face
 
-FACES = {"/mcp": "index", "/mcp/coordinate": "coordinate", "/mcp/all": "all"}
+FACES = {"/mcp": "index", **{f"/mcp/{face}": face for face in ADDRESSES}}
 RETRY_SECONDS = 5.0
 MOST_FIRST, MOST_NAME = 8192, 200
 CLOSED = "The server is not serving MCP now: it is starting or stopping."
@@ -77,6 +79,8 @@ class McpRoute:
         if scope["method"] == "POST":  # read as every body is: what is refused is so here, too
             body = await read_body(receive)
             check_text(body)
+            if await self._answered(scope, dict(headers), body, send):
+                return
             scope["state"]["begins"] = begins_session(body)
             receive = Again(body, receive)
             if accepts_json_alone(dict(headers).get(b"accept", b"")):
@@ -90,6 +94,16 @@ class McpRoute:
             stream = EndingStream(receive, send, *ends)
             await face(scope, stream.receive, stream.send)
             await stream.finish()
+
+    async def _answered(
+        self, scope: Scope, headers: dict[bytes, bytes], body: bytes, send: Send
+    ) -> bool:
+        """Whether it was a tool of a face, called by its own name as a method of JSON-RPC."""
+        if self._name.removesuffix(EVERY) not in PRODUCTS or not is_json(headers):
+            return False
+        from ..faces import answer_plain
+
+        return await answer_plain(self._state, self._name.removesuffix(EVERY), scope, body, send)
 
     async def _opened(self) -> Face | None:
         """The face, as soon as it is there; all that ask meanwhile wait for the same one."""
@@ -190,6 +204,8 @@ class McpRoutes:
 
     async def answer(self, state: State, scope: Scope, receive: Receive, send: Send) -> None:
         face = FACES[scope["path"].rstrip("/")]
+        if face in PRODUCTS and scope["query_string"] == b"all":
+            face += EVERY
         _, route = self._routes.setdefault((id(state), face), (state, McpRoute(state, face)))
         if self._is_open:
             route.begin()

@@ -27,6 +27,7 @@ from .subscriptions import Subscriptions
 from .tools import INSTRUCTIONS_OF, Tools
 
 if TYPE_CHECKING:
+    from .faces import FaceResources, FaceTools
     from .shared import SharedResources
 
 NAME, TITLE = "orchestr8", "Orchestr8 Index"
@@ -62,7 +63,8 @@ class Face:
         if face == "index":
             self.subscriptions, server = index_face(state)
         else:
-            self.subscriptions, server = shared_face(state, face)
+            make = shared_face if face in INSTRUCTIONS_OF else product_face
+            self.subscriptions, server = make(state, face)
             most = max(most, MAX_LARGE)
         self._gate, self._most = state.gate, state.settings.limits.max_streams
         self._sessions = StreamableHTTPSessionManager(
@@ -121,20 +123,33 @@ def shared_face(state: State, face: str) -> tuple[Subscriptions, McpServer]:
     return subscriptions, server
 
 
+def product_face(state: State, name: str) -> tuple[Subscriptions, McpServer]:
+    """Another product's tools and addresses, and nothing else."""
+    from .faces import FaceResources, FaceSubscriptions, FaceTools, identify
+
+    tools = FaceTools(state, name)
+    subscriptions = FaceSubscriptions(state, tools.face)
+    resources = FaceResources(state, tools.face)
+    server = make_server(state, subscriptions, name, resources, tools)
+    server.middleware.append(identify(state, tools.face))
+    return subscriptions, server
+
+
 def make_server(
     state: State,
     subscriptions: Subscriptions,
     face: str = "index",
-    resources: Resources | SharedResources | None = None,
+    resources: Resources | SharedResources | FaceResources | None = None,
+    tools: Tools | FaceTools | None = None,
 ) -> McpServer:
-    tools, prompts, skills = Tools(state, face), Prompts(state), Skills(state)
+    tools, prompts, skills = tools or Tools(state, face), Prompts(state), Skills(state)
     resources = resources or Resources(state, skills)
-    has_index = face != "coordinate"
+    has_index = face in ("index", "all")
     server = McpServer(
         NAME,
         version=__version__,
         title=TITLE,
-        instructions=INSTRUCTIONS_OF[face],
+        instructions=tools.instructions,
         cache_hints={method: CacheHint(life) for method, life in CACHE_MS.items()},  # type: ignore[misc]
         get_tool_input_schema=lambda name: None,  # no field of ours travels in a header
         on_list_tools=tools.listed,  # type: ignore[arg-type]

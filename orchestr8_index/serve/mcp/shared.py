@@ -31,8 +31,7 @@ from mcp_types import (
 )
 
 from ...errors import RequestError
-from ..callers import Caller as Asking
-from ..callers import caller
+from ..callers import Principal, caller
 from ..shared import asking, opened
 from ..state import State
 from .resources import JSON, Resources
@@ -51,7 +50,7 @@ TEMPLATES = {
     "session://{id}": "A session: its members, its state, and the last messages.",
 }
 _SCHEMES = ("locks", "inbox", "shared", "session")
-_STRANGE = re.compile(r"[^A-Za-z0-9._@/-]+")
+STRANGE = re.compile(r"[^A-Za-z0-9._@/-]+")
 
 
 async def identify(ctx: Ctx, call_next: CallNext) -> HandlerResult:
@@ -59,7 +58,7 @@ async def identify(ctx: Ctx, call_next: CallNext) -> HandlerResult:
     asks = caller.get()
     client = ctx.session.client_params
     if not asks.agent and client is not None:
-        name = _STRANGE.sub("-", client.client_info.name)[:100]
+        name = STRANGE.sub("-", client.client_info.name)[:100]
         asks = msgspec.structs.replace(asks, agent=name)
     token = caller.set(asks)
     try:
@@ -169,7 +168,11 @@ class SharedSubscriptions(Subscriptions):
         await self._follow(params.notifications.resource_subscriptions or [])
         return await super().listen(ctx, params)
 
-    def content(self, uri: str, who: Asking) -> str:
+    def follows(self, uri: str) -> bool:
+        """Whether a change of the shared state may change it."""
+        return is_shared(uri)
+
+    def content(self, uri: str, who: Principal) -> str:
         shared = self._state.shared.ready if self._state.shared else None
         if not is_shared(uri) or shared is None:
             return super().content(uri, who)
@@ -185,12 +188,12 @@ class SharedSubscriptions(Subscriptions):
         return msgspec.json.encode(told).decode() if told is not None else ""
 
     async def _follow(self, uris: list[str]) -> None:
-        if any(map(is_shared, uris)) and (self._following is None or self._following.done()):
+        if any(map(self.follows, uris)) and (self._following is None or self._following.done()):
             shared = await opened(self._state)
             self._following = asyncio.create_task(self._tell_changes(shared))
 
     async def _tell_changes(self, shared: Coordination) -> None:
-        project = self._state.settings.project_key
+        project = self._state.settings.repository_key
         with contextlib.suppress(RequestError), shared.feed.listen("", [(project, "", True)]) as it:
             while True:
                 await it.wait(3600.0)

@@ -32,7 +32,7 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 
-from ..callers import Caller, caller
+from ..callers import Principal, caller
 from ..events import Event, GenerationSwapped, Learnt
 from ..state import State
 from .addresses import INDEX, PATTERNS, entry_at
@@ -41,6 +41,7 @@ from .tools import Ctx
 
 MOST_WATCHED = 1000  # addresses of one client
 MOST_ADDRESS = 2000  # characters
+UNSEEN = "?"  # of an address that is watched and was not looked at yet
 PATIENCE = 5.0  # seconds that a client may take to read its notifications
 
 
@@ -49,7 +50,7 @@ class Subscriber:
     """A client, and for each address that it watches what that held when last looked at."""
 
     send: Callable[[ServerEvent], Awaitable[None]]
-    who: Caller
+    who: Principal
     watched: dict[str, str] = field(default_factory=dict)
 
 
@@ -84,7 +85,7 @@ class Subscriptions:
             if len(subscriber.watched) >= MOST_WATCHED:
                 said = "That is one address too many. Unsubscribe from some."
                 raise MCPError(INVALID_PARAMS, said)
-            self._watch(subscriber, [params.uri])
+            await self._watch(subscriber, [params.uri])
         return EmptyResult()
 
     async def unsubscribe(self, ctx: Ctx, params: UnsubscribeRequestParams) -> EmptyResult:
@@ -93,12 +94,16 @@ class Subscriptions:
             self._share.give(subscriber.who)
         return EmptyResult()
 
-    def _watch(self, subscriber: Subscriber, uris: list[str]) -> None:
+    async def _watch(self, subscriber: Subscriber, uris: list[str]) -> None:
         """Raises MCPError, and Overloaded where a caller, or all of them, watch too many."""
         if any(len(uri) > MOST_ADDRESS for uri in uris):
             raise MCPError(INVALID_PARAMS, f"An address has {MOST_ADDRESS:,} characters at most.")
         self._share.take(subscriber.who, len(uris))
-        subscriber.watched |= {uri: self.content(uri, subscriber.who) for uri in uris}
+        subscriber.watched |= dict.fromkeys(uris, UNSEEN)  # what changes from here on is told
+        for uri in uris:
+            now = await self.look(uri, subscriber.who)
+            if uri in subscriber.watched:
+                subscriber.watched[uri] = now
 
     def _leave(self, subscriber: Subscriber) -> None:
         self._share.give(subscriber.who, len(subscriber.watched))
@@ -109,9 +114,9 @@ class Subscriptions:
         uris = (params.notifications.resource_subscriptions or [])[:MOST_WATCHED]
         bus = InMemorySubscriptionBus()
         listener, subscriber = ListenHandler(bus), Subscriber(bus.publish, caller.get())
-        self._watch(subscriber, list(dict.fromkeys(uris)))
         self._listeners[listener] = subscriber
         try:
+            await self._watch(subscriber, list(dict.fromkeys(uris)))
             return await listener(ctx, params)
         finally:
             del self._listeners[listener]
@@ -127,7 +132,11 @@ class Subscriptions:
             connection.exit_stack.callback(self._leave, subscriber)
         return subscriber
 
-    def content(self, uri: str, who: Caller) -> str:
+    async def look(self, uri: str, who: Principal) -> str:
+        """As `content`, where finding it out may take a while."""
+        return self.content(uri, who)
+
+    def content(self, uri: str, who: Principal) -> str:
         """What an address holds now for this caller, in short; "" where there is nothing."""
         index = self._state.refresh.index
         if uri == PATTERNS:
@@ -151,9 +160,11 @@ class Subscriptions:
 
     async def _tell_one(self, subscriber: Subscriber, lists: bool) -> None:
         events: list[ServerEvent] = [ResourcesListChanged(), PromptsListChanged()] if lists else []
-        for uri, before in subscriber.watched.items():
-            now = subscriber.watched[uri] = self.content(uri, subscriber.who)
-            events += [ResourceUpdated(uri)] if now != before else []
+        for uri in list(subscriber.watched):
+            now = await self.look(uri, subscriber.who)
+            if uri in subscriber.watched and subscriber.watched[uri] != now:
+                events.append(ResourceUpdated(uri))
+                subscriber.watched[uri] = now
         with anyio.move_on_after(PATIENCE):
             for event in events:
                 await subscriber.send(event)

@@ -109,6 +109,7 @@ class Tools:
 
     def __init__(self, state: State, face: str = "index") -> None:
         self._state, self._tools = state, TOOLS_OF[face]
+        self.instructions = INSTRUCTIONS_OF[face]
         self._listed = [_described(method) for method in self._tools.values()]
 
     async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> dict[str, Any]:

@@ -10,8 +10,7 @@ import msgspec
 from mcp.server.context import ServerRequestContext
 
 from ...table import Method
-from ..callers import Caller as Asking
-from ..callers import caller
+from ..callers import Principal, caller
 from ..calls import perform
 from ..shared import speaking
 from ..state import State
@@ -25,7 +24,7 @@ TOOL_USE = "claudecode/toolUseId"
 PROGRESS_SECONDS = 15.0
 
 
-def hooked(state: State, ctx: Ctx, asks: Asking) -> Caller | None:
+def hooked(state: State, ctx: Ctx, asks: Principal) -> Caller | None:
     """The agent whose tool use this is, if its hook told of it."""
     meta = (ctx.params or {}).get("_meta") or {}
     use = meta.get(TOOL_USE) if isinstance(meta, dict) else None
@@ -43,6 +42,7 @@ async def perform_shared(state: State, ctx: Ctx, method: Method, raw: bytes) -> 
 
 
 async def with_progress(ctx: Ctx, work: Awaitable[T]) -> T:
+    """What `work` returns; while it waits for others its client hears that it lives."""
     task = asyncio.ensure_future(work)
     waited = 0.0
     try:

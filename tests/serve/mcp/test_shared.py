@@ -17,9 +17,9 @@ from mcp_types import Implementation
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root
-from orchestr8_index.coordinate.caller import Caller as SharedCaller
+from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.methods import METHODS
-from orchestr8_index.serve.callers import Caller, caller
+from orchestr8_index.serve.callers import Principal, caller
 from orchestr8_index.serve.hooks.claude import receive_claude
 from orchestr8_index.serve.mcp import waiting
 from orchestr8_index.serve.mcp.server import shared_face
@@ -156,9 +156,9 @@ def test_a_tool_use_is_the_agents_that_its_hook_named(town: Callable[..., Any]) 
 
 def test_a_hook_of_another_key_names_nobody(town: Callable[..., Any]) -> None:
     async def work(here: Town) -> None:
-        here.state.claims._using["t"] = "ci.", SharedCaller("agent")
-        assert here.state.claims.agent_of("t", Caller("x", keyed=True)) is None
-        assert here.state.claims.agent_of("t", Caller("ci", keyed=True)) is not None
+        here.state.claims._using["t"] = "ci.", Caller("agent")
+        assert here.state.claims.agent_of("t", Principal("x", keyed=True)) is None
+        assert here.state.claims.agent_of("t", Principal("ci", keyed=True)) is not None
 
     town(work)
 
@@ -217,7 +217,7 @@ def test_no_address_shows_what_is_private(town: Callable[..., Any]) -> None:
     """Nor does a watcher hear that there was something."""
 
     async def work(here: Town) -> None:
-        token = caller.set(Caller("local", "report"))
+        token = caller.set(Principal("local", "report"))
         async with here.client("ada") as ada, here.client("bob") as bob, here.client("eve") as eve:
             await ask(ada, "session", action="create", id="s")
             async with eve.listen(resource_subscriptions=["session://s", "inbox://me"]) as told:

@@ -1,0 +1,90 @@
+"""What a face is made of, and what it is given: the core's methods, and who calls."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from ..errors import RequestError
+
+Answer = dict[str, Any]
+Arguments = dict[str, Any]
+
+
+class Who(Struct, frozen=True):
+    """The caller, as the connection says it.
+
+    `label` is its name among agents, `kind` what it has in common with others of its sort: the
+    key, else the client's name. `keyed`: a key proves it.
+    """
+
+    label: str
+    kind: str
+    right: str
+    keyed: bool
+
+
+class Core(Protocol):
+    """The methods of the table, for one caller. `workspace` is the folder of tasks, "" for none."""
+
+    @property
+    def who(self) -> Who: ...
+    @property
+    def workspace(self) -> str: ...
+    def rename(self, name: str) -> None:
+        """A caller without a key calls itself so, from now on in its session."""
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """The method's result. Raises RequestError."""
+
+
+Run = Callable[[Core, Arguments], Awaitable[Answer]]
+
+
+class Tool(Struct, frozen=True):
+    """`fields` are the properties of its arguments' schema; those in `needs` must be given."""
+
+    name: str
+    description: str
+    fields: dict[str, Any]
+    needs: tuple[str, ...]
+    run: Run
+    reads: bool = False
+    extra: bool = False
+
+    @property
+    def described(self) -> Answer:
+        """As `tools/list` has it."""
+        schema = {"type": "object", "properties": self.fields, "required": list(self.needs)}
+        told = {"name": self.name, "description": self.description, "inputSchema": schema}
+        return {**told, "annotations": {"readOnlyHint": True}} if self.reads else told
+
+
+class Product(Struct, frozen=True):
+    """One product's tools. `by_session`: agents without a name of their own are told apart by
+    their MCP session. `open_right` is what a caller without a key may at most."""
+
+    tools: tuple[Tool, ...]
+    instructions: str
+    failed: Callable[[RequestError], Answer]
+    templates: dict[str, str] = {}
+    read: Callable[[Core, str], Awaitable[Any]] | None = None
+    http: Callable[[Core, str, str, bytes], Awaitable[tuple[int, Answer]]] | None = None
+    by_session: bool = False
+    open_right: Literal["read", "report", "admin"] = "admin"
+
+
+class Declined(Exception):
+    """A tool refuses, with this body."""
+
+    def __init__(self, body: Answer) -> None:
+        super().__init__(str(body))
+        self.body = body
+
+
+def now() -> str:
+    """The time as ISO 8601 with milliseconds and Z."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

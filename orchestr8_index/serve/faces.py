@@ -1,0 +1,135 @@
+"""Other products' tools over plain HTTP, and what every face is given of this server."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Raw, Struct
+from starlette.types import Scope, Send
+
+from ..errors import MethodNotFound, RequestError
+from .callers import RIGHTS, caller
+from .calls import perform
+from .send import JSON, send_bytes, send_json
+from .shared import asking
+from .state import State
+
+if TYPE_CHECKING:
+    from ..faces.face import Product, Who
+
+MOST_NAMES = 10_000
+
+
+def load(name: str) -> Product:
+    """The face of that name; its module is imported at the first time."""
+    face: Product = importlib.import_module(f"orchestr8_index.faces.{name}").FACE
+    return face
+
+
+class ServedCore:
+    """The methods of the table for the caller of the context, and who that is."""
+
+    renamed: OrderedDict[tuple[str, str], str] = OrderedDict()  # by the caller's name and session
+
+    def __init__(self, state: State, session: str = "") -> None:
+        self._state, self._session = state, session
+
+    @property
+    def who(self) -> Who:
+        from ..faces.face import Who
+
+        asks = caller.get()
+        return Who(asking(self._state).name, asks.kind, asks.right, asks.keyed)
+
+    @property
+    def workspace(self) -> str:
+        return ""
+
+    def rename(self, name: str) -> None:
+        caller.set(msgspec.structs.replace(caller.get(), agent=name))
+        if self._session:
+            key = (caller.get().name, self._session)
+            self.renamed[key] = name
+            self.renamed.move_to_end(key)
+            if len(self.renamed) > MOST_NAMES:
+                self.renamed.popitem(last=False)
+
+    async def call(self, method: str, **params: Any) -> Any:
+        return msgspec.json.decode(await perform(self._state, method, msgspec.json.encode(params)))
+
+
+@contextlib.contextmanager
+def named(face: Product, session: str = "", client: str = "") -> Iterator[None]:
+    """Within: the caller as this face knows it. `client` is what the program calls itself in MCP,
+    `session` the id of its session; "" where there is none."""
+    asks = caller.get()
+    agent = asks.agent or ServedCore.renamed.get((asks.name, session), "")
+    if not agent and client:
+        agent = f"{client}-{session[:8]}" if face.by_session and session else client
+    right = asks.right if asks.keyed else min(asks.right, face.open_right, key=RIGHTS.index)
+    token = caller.set(msgspec.structs.replace(asks, agent=agent, client=client, right=right))
+    try:
+        yield
+    finally:
+        caller.reset(token)
+
+
+async def run_tool(
+    face: Product, core: ServedCore, name: str, given: Any, every: bool
+) -> tuple[Any, bool]:
+    """What the tool answers, and whether it did what was asked."""
+    from ..faces.face import Declined
+
+    tool = next((t for t in face.tools if t.name == name and (every or not t.extra)), None)
+    try:
+        if tool is None:
+            raise MethodNotFound(name[:100])
+        return await tool.run(core, given if isinstance(given, dict) else {}), True
+    except Declined as refusal:
+        return refusal.body, False
+    except RequestError as error:
+        return face.failed(error), False
+
+
+# --- tools by their own names, as methods of JSON-RPC ------------------------------------------
+
+
+class PlainCall(Struct):
+    method: str = ""
+    id: Raw = Raw(b"")
+    params: Any = None
+
+
+_CALL = msgspec.json.Decoder(PlainCall)
+
+
+async def answer_plain(state: State, name: str, scope: Scope, body: bytes, send: Send) -> bool:
+    """Whether the body was a call of one of the face's tools; then it is answered."""
+    try:
+        call = _CALL.decode(body)
+    except msgspec.DecodeError:
+        return False
+    face = load(name)
+    if not any(tool.name == call.method for tool in face.tools):
+        return False
+    scope["state"]["rpc_methods"] = call.method
+    with named(face):
+        told, _ = await run_tool(face, ServedCore(state), call.method, call.params, every=True)
+    ident = bytes(call.id)
+    result = b'{"jsonrpc":"2.0","id":' + ident + b',"result":' + msgspec.json.encode(told) + b"}"
+    await send_bytes(send, 200 if ident else 204, result if ident else b"", JSON)
+    return True
+
+
+async def answer_http(state: State, name: str, scope: Scope, body: bytes, send: Send) -> None:
+    """`POST /tools/…` and `GET /resources/…`, of the face that has them."""
+    face = load(name)
+    assert face.http is not None
+    with named(face):
+        status, told = await face.http(ServedCore(state), scope["method"], scope["path"], body)
+    await send_json(send, status, told)

@@ -1,0 +1,1 @@
+"""Tests of the faces of other products, as their clients meet them."""

@@ -1,0 +1,99 @@
+"""How do the tests meet a face? Clients of MCP in this process, and plain calls of its tools."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from mcp.client.client import Client
+from mcp_types import Implementation
+
+from orchestr8_index.catalog.index import Index
+from orchestr8_index.config import fixture_root
+from orchestr8_index.environment import EVERY
+from orchestr8_index.serve import faces
+from orchestr8_index.serve.callers import Principal, caller
+from orchestr8_index.serve.mcp.server import product_face
+from orchestr8_index.serve.shared import SharedKeeper
+from orchestr8_index.serve.state import State
+
+from ..serve.asking import settings_of, state_of
+
+Told = dict[str, Any]
+Work = Callable[["Town"], Awaitable[Any]]
+
+
+class Town:
+    """A server's face, and those who ask it."""
+
+    def __init__(self, state: State, name: str) -> None:
+        self.state, self.face = state, faces.load(name.removesuffix(EVERY))
+        self.changes, self.server = product_face(state, name)
+
+    @asynccontextmanager
+    async def client(
+        self, name: str, heard: list[str] | None = None, era: str = "legacy"
+    ) -> AsyncIterator[Client]:
+        async def note(message: Any) -> None:
+            if heard is not None:
+                heard.append(str(getattr(getattr(message, "params", None), "uri", "")))
+
+        info = Implementation(name=name, version="1")
+        given: Any = {"mode": era, "client_info": info, "message_handler": note, "cache": None}
+        async with Client(self.server, **given) as client:
+            yield client
+
+    async def ask(self, who: Principal, tool: str, **given: Any) -> Told:
+        """As this caller, without MCP; `success` says how it went."""
+        token = caller.set(who)
+        try:
+            with faces.named(self.face):
+                core = faces.ServedCore(self.state)
+                told, went_well = await faces.run_tool(self.face, core, tool, given, True)
+        finally:
+            caller.reset(token)
+        assert told["success"] is went_well
+        read: Told = msgspec.json.decode(msgspec.json.encode(told))
+        return read
+
+
+def agent(name: str) -> Principal:
+    """Of this machine, without a key."""
+    return Principal("127.0.0.1", agent=name)
+
+
+def holder(name: str, right: Any) -> Principal:
+    """Of a key."""
+    return Principal(name, right, keyed=True, ident=f"{name}#1")
+
+
+async def tool(client: Client, name: str, /, **given: Any) -> Told:
+    """The one text that a tool answers, read as JSON; whether it says so if it failed."""
+    told = await client.call_tool(name, given)
+    assert len(told.content) == 1 and told.structured_content is None
+    body: Told = json.loads(told.content[0].text)  # type: ignore[union-attr]
+    assert bool(told.is_error) is not body["success"]
+    return body
+
+
+def in_town(folder: Path, index: Index, name: str, work: Work) -> Any:
+    """What `work` returns, with a face over an empty shared state."""
+
+    async def running() -> Any:
+        settings = settings_of(folder / "data", fixture_root(), watch=False)
+        state = state_of(settings, index)
+        state.shared = SharedKeeper(settings, state.events, state.ending)
+        here = Town(state, name)
+        here.changes.begin()
+        try:
+            return await work(here)
+        finally:
+            here.changes.end()
+            await state.shared.stop()
+
+    return asyncio.run(running())

@@ -1,0 +1,200 @@
+"""The cache of strings: what its users' programs send, and what they expect to hear."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestr8_index.catalog.index import Index
+from orchestr8_index.sharing import MAX_VALUE
+from orchestr8_index.tokens import estimate_tokens
+
+from .meeting import Told, Town, Work, agent, in_town, tool
+
+Run = Callable[[Work], Any]
+VALID = [
+    *("task:7", "task:7.2", "status:impl-3:7.2", "lock:src/api/user.py", "lock:pkg/mod.rs"),
+    *("msg:ada:bob:1712345678", "progress:all", "agent:ada-1:state", "plain", "under_score"),
+    *("hy-phen", "do.t", "co:lon", "sla/sh"),
+]
+INVALID = [f"a{sign}b" for sign in " @#$%^&*()[]{}|\\;'\"<>?!~`+=,é\n\t"]
+ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+@pytest.fixture
+def run(tmp_path: Path, shipped_index: Index) -> Run:
+    return functools.partial(in_town, tmp_path, shipped_index, "cache?all")
+
+
+def asked(run: Run, name: str, **given: Any) -> Told:
+    async def work(here: Town) -> Told:
+        return await here.ask(agent("ada"), name, **given)
+
+    told: Told = run(work)
+    return told
+
+
+@pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
+def test_a_value_is_set_got_and_deleted(run: Run, era: str) -> None:
+    async def work(here: Town) -> None:
+        async with here.client("ada", era=era) as ada:
+            told = await tool(ada, "setStorage", key="task:1", value="now")
+            assert told.keys() == {"success", "key", "timestamp"} and ISO.fullmatch(
+                told["timestamp"]
+            )
+            told = await tool(ada, "getStorage", key="task:1")
+            assert (told["value"], told["exists"]) == ("now", True)
+            assert (await tool(ada, "deleteStorage", key="task:1"))["deleted"] is True
+            assert (await tool(ada, "deleteStorage", key="task:1"))["deleted"] is False
+            told = await tool(ada, "getStorage", key="task:1")
+            assert (told["value"], told["exists"], told["success"]) == (None, False, True)
+            assert await tool(ada, "fly") == {"success": False, "error": "Unknown tool: fly"}
+
+    run(work)
+
+
+@pytest.mark.parametrize("key", VALID)
+def test_a_good_key_is_taken(run: Run, key: str) -> None:
+    assert asked(run, "setStorage", key=key, value="")["key"] == key
+
+
+@pytest.mark.parametrize("key", INVALID)
+def test_a_bad_key_is_refused(run: Run, key: str) -> None:
+    for name in ("setStorage", "getStorage", "deleteStorage"):
+        told = asked(run, name, key=key, value="v")
+        assert told["success"] is False and told["error"].startswith("Invalid key format. Use only")
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"key": "", "value": "v"}, "Key must be a non-empty string"),
+        ({"key": 5, "value": "v"}, "Key must be a non-empty string"),
+        ({"value": "v"}, "Key must be a non-empty string"),
+        ({"key": "k" * 256, "value": "v"}, "Key exceeds 255 characters"),
+        ({"key": "k"}, "Value required"),
+        ({"key": "k", "value": None}, "Value required"),
+        ({"key": "k", "value": 5}, "Value must be a string"),
+        ({"key": "k", "value": "v", "ttl": 0}, "TTL must be 1-86400 seconds"),
+        ({"key": "k", "value": "v", "ttl": -1}, "TTL must be 1-86400 seconds"),
+        ({"key": "k", "value": "v", "ttl": 86401}, "TTL must be 1-86400 seconds"),
+        ({"key": "k", "value": "v", "ttl": "60"}, "TTL must be 1-86400 seconds"),
+        ({"key": "k", "value": "v", "ttl": True}, "TTL must be 1-86400 seconds"),
+        ({"key": "k", "value": "x" * (MAX_VALUE + 1)}, "Value exceeds 10MB limit"),
+        ({"key": "k", "value": "é" * (MAX_VALUE // 2 + 1)}, "Value exceeds 10MB limit"),
+    ],
+)
+def test_what_cannot_be_set_is_told(run: Run, given: Told, error: str) -> None:
+    assert asked(run, "setStorage", **given) == {"success": False, "error": error}
+
+
+def test_the_largest_value_and_the_longest_key_are_taken(run: Run) -> None:
+    async def work(here: Town) -> None:
+        key, value = "k" * 255, "x\n" * (MAX_VALUE // 2)
+        assert (await here.ask(agent("ada"), "setStorage", key=key, value=value, ttl=86400))["key"]
+        assert (await here.ask(agent("bob"), "getStorage", key=key))["value"] == value
+
+    run(work)
+
+
+def test_what_another_face_wrote_is_read_as_its_json(run: Run) -> None:
+    async def work(here: Town) -> None:
+        from orchestr8_index.serve.faces import ServedCore
+
+        await ServedCore(here.state).call("writeShared", ops=[{"key": "k", "value": {"a": [1]}}])
+        assert (await here.ask(agent("ada"), "getStorage", key="k"))["value"] == '{"a": [1]}'
+
+    run(work)
+
+
+# --- locks -------------------------------------------------------------------------------------
+
+
+def lock_of(name: str) -> str:
+    return json.dumps({"lockedBy": name})
+
+
+@pytest.mark.parametrize("kind", ["by name", "of one program", "of one value"])
+def test_the_race_of_get_then_set_has_one_winner(run: Run, kind: str) -> None:
+    """Twelve see the key free, and only then does each of them set it."""
+
+    async def work(here: Town) -> None:
+        names = [f"agent-{n}" for n in range(12)]
+        for turn in range(5):
+            key = f"lock:file-{turn}"
+            values = [n if kind == "of one value" else lock_of(n) for n in names]
+            callers = [agent(n if kind == "by name" else "host") for n in names]
+            seen = [await here.ask(each, "getStorage", key=key) for each in callers]
+            assert not any(each["exists"] for each in seen)
+            sets = [
+                here.ask(each, "setStorage", key=key, value=value)
+                for each, value in zip(callers, values, strict=True)
+            ]
+            told = await asyncio.gather(*sets)
+            (winner,) = (n for n, each in enumerate(told) if each["success"])
+            assert told[winner]["acquired"] is True and told[winner]["holder"] == names[winner]
+            for lost in (each for each in told if not each["success"]):
+                assert lost["error"] == f"Locked by {names[winner]}"
+                assert (lost["acquired"], lost["holder"]) == (False, names[winner])
+                assert lost["revision"] == told[winner]["revision"]
+            got = await here.ask(agent("x"), "getStorage", key=key)
+            assert got["value"] == values[winner]
+
+    run(work)
+
+
+def test_anothers_release_frees_nothing(run: Run) -> None:
+    async def work(here: Town) -> None:
+        key, free = "lock:a", json.dumps({"released": True})
+        await here.ask(agent("ada"), "setStorage", key=key, value=lock_of("ada"))
+        told = await here.ask(agent("bob"), "setStorage", key=key, value=free)
+        assert told["error"] == "Locked by ada"
+        assert (await here.ask(agent("bob"), "deleteStorage", key=key))["deleted"] is False
+        assert (await here.ask(agent("bob"), "getStorage", key=key))["value"] == lock_of("ada")
+        told = await here.ask(agent("ada"), "setStorage", key=key, value=free)
+        assert (told["success"], told["acquired"], told["holder"]) == (True, False, None)
+        assert (await here.ask(agent("bob"), "getStorage", key=key))["exists"] is False
+        told = await here.ask(agent("bob"), "setStorage", key=key, value=lock_of("bob"))
+        assert told["acquired"] is True
+        assert (await here.ask(agent("bob"), "deleteStorage", key=key))["deleted"] is True
+
+    run(work)
+
+
+def test_a_holder_renews_its_lock(run: Run) -> None:
+    async def work(here: Town) -> None:
+        value = json.dumps({"lockedBy": "ada", "at": 1})
+        first = await here.ask(agent("ada"), "setStorage", key="lock:a", value=value, ttl=5)
+        value = json.dumps({"lockedBy": "ada", "at": 2})
+        again = await here.ask(agent("ada"), "setStorage", key="lock:a", value=value, ttl=900)
+        assert again["acquired"] and again["revision"] > first["revision"]
+
+    run(work)
+
+
+def test_only_keys_below_lock_are_locks(run: Run) -> None:
+    async def work(here: Town) -> None:
+        for key in ("locks:a", "clock:a", "task:lock:a"):
+            for name in ("ada", "bob"):
+                told = await here.ask(agent(name), "setStorage", key=key, value=name)
+                assert told["success"] and "acquired" not in told
+
+    run(work)
+
+
+def test_the_three_tools_are_within_their_budget(tmp_path: Path, shipped_index: Index) -> None:
+    async def work(here: Town) -> Any:
+        async with here.client("ada") as ada:
+            return (await ada.list_tools()).tools
+
+    tools = in_town(tmp_path, shipped_index, "cache", work)
+    assert [each.name for each in tools] == ["setStorage", "getStorage", "deleteStorage"]
+    sent = [each.model_dump(by_alias=True, exclude_none=True) for each in tools]
+    assert estimate_tokens(json.dumps(sent, separators=(",", ":"))) <= 450
