@@ -22,7 +22,7 @@ KEPT = r"c\+\+|[cf]#|\.net\b|\b(?:node|next|vue|nuxt|d3|three)\.js\b"
 WORD = r"[^\W_]+"
 EMOJI = r"[\u2600-\u27bf\U0001f300-\U0001faff]"
 _RAW = re.compile(f"{KEPT}|{WORD}|{EMOJI}", re.IGNORECASE)
-_CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _IDEOGRAPH = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]+"
 _CJK = re.compile(f"({_IDEOGRAPH})")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
@@ -64,9 +64,9 @@ STOP = frozenset(
     despite doesnt dont else elsewhere etc everybody everyone everything goes gonna gotta hence im
     indeed instead isnt ive last lately later lot lots maybe meanwhile never nobody none nothing
     often ok okay onto otherwise perhaps pls plz quite rather shan since somehow sometimes somewhat
-    soon still stuff thing things though thus thx till today together tomorrow toward towards
-    unless upon usually via wanna whatever whenever wherever whether whichever whoever within
-    without yesterday yet""".split()
+    soon still stuff super thing things though thus thx till today together tomorrow totally toward
+    towards unless upon usually via wanna whatever whenever wherever whether whichever whoever
+    within without yesterday yet""".split()
 )
 
 
@@ -102,7 +102,7 @@ class Terms:
 
     def _split(self, raw: str) -> Iterable[str]:
         if not raw.isascii() and _CJK.search(raw):
-            for part in filter(None, _CJK.split(raw.translate(_simplified()))):
+            for part in filter(None, _CJK.split(simplified(raw))):
                 yield from _bigrams(part) if _CJK.match(part) else self._split(part)
             return
         folded = fold(raw)
@@ -113,7 +113,7 @@ class Terms:
     def _compound(self, raw: str, folded: str) -> Iterable[str]:
         if raw.islower() or not raw.isascii() or not raw.isalnum():
             return
-        parts = [part.lower() for part in _CAMEL.findall(raw)]
+        parts = [part.lower() for part in CAMEL.findall(raw)]
         if len(parts) > 1 and any(len(part) > 2 for part in parts):
             yield from (self._stem(p) for p in parts if len(p) > 2 and p not in STOP)
 
@@ -125,6 +125,11 @@ def raw_words(text: str) -> list[str]:
     found = _RAW.findall(text)
     marked = names_marked(text, found)
     return found if marked is text else _RAW.findall(marked)
+
+
+def simplified(text: str) -> str:
+    """With simplified Chinese characters for traditional ones."""
+    return text if text.isascii() else text.translate(_simplified())
 
 
 @cache

@@ -14,10 +14,10 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ..opening import FOLDER, open_within
 from ..records import Entry, Finding
 from ..text import display
 from .index import Index
-from .opening import FOLDER, open_within
 from .walk import IGNORED, KIND_FOLDERS
 
 MANIFEST, OWN_FOLDERS = "SKILL.md", frozenset({"scripts", "references", "assets"})

@@ -11,6 +11,7 @@ from ..store.database import connect, transaction
 from ..store.schema import migrate
 from ..store.store import Schema
 from . import statements as sql
+from .log import give_up
 from .search import index_message
 from .statements import KEYS, MIGRATIONS, NAME
 
@@ -93,7 +94,18 @@ def index_messages(connection: sqlite3.Connection) -> None:
             index_message(connection, number, key, value)
 
 
+CACHE_KB = 1024  # of pages that one commit may touch, of many agents
+
+
 def layout(sync: str = "full") -> Schema:
     """`sync` full: acknowledged is on the disk; fast: it survives the process, not a power cut."""
     cure = "Raise MCP_COORDINATE_HARD_MB, or remove values with `orchestr8-index shared clear`."
-    return Schema(NAME, MIGRATIONS, mend, cure, synchronous="FULL" if sync == "full" else "NORMAL")
+    return Schema(
+        NAME,
+        MIGRATIONS,
+        mend,
+        cure,
+        prune=give_up,
+        synchronous="FULL" if sync == "full" else "NORMAL",
+        cache_kb=CACHE_KB,
+    )

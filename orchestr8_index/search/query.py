@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from ..catalog.bm25f import MISSPELT_WEIGHT, PAIR_WEIGHT, expected, highest, query_weight, topical
 from ..catalog.index import Segment
+from ..lexicon.languages import Read
 from ..records import Experience
 from ..text import Terms
 from .compounds import Past, Token, is_known
@@ -49,12 +50,13 @@ class Word:
 @dataclass(frozen=True, slots=True)
 class Query:
     """`by_words` is the highest score of the words, `strength` what an entry of the very same
-    meaning gets."""
+    meaning gets; `translated` are the words of a question in another language."""
 
     words: tuple[Word, ...]
     by_words: int = 0
     strength: int = 0
     meaning: Direction | None = None
+    translated: tuple[Read, ...] = ()
 
     @property
     def known(self) -> list[Word]:
@@ -91,10 +93,11 @@ def read_query(
     past = experience.terms[segment.kind] if experience else {}
     reading = read(segment, text, terms, past)
     found = [token.term for token in reading.tokens if token.term not in without]
-    asked: dict[str, str] = {}
+    asked: dict[str, Token] = {}
     for token in reading.tokens:
-        asked.setdefault(token.term, token.asked)
-    words = {t: _word(segment, t, asked[t], tf, past) for t, tf in Counter(found).items()}
+        asked.setdefault(token.term, token)
+    spelt = not reading.translated
+    words = {t: _word(segment, asked[t], tf, past, spelt) for t, tf in Counter(found).items()}
     pairs = Counter(pairwise(found))
     joined = (_pair(segment, words[a], words[b], tf, past) for (a, b), tf in pairs.items())
     own = [*words.values(), *[pair for pair in joined if pair]]
@@ -102,7 +105,8 @@ def read_query(
     every = (*own, *_stand_ins(segment, reading.stand_ins, own, past))
     most = _highest(every)
     meant = [word.known_as for word in every if not word.is_pair]
-    return Query(every, most, strength(segment.size, most), meaning_of(segment, meant))
+    meaning = meaning_of(segment, meant)
+    return Query(every, most, strength(segment.size, most), meaning, tuple(reading.translated))
 
 
 def _highest(words: Iterable[Word]) -> int:
@@ -111,12 +115,14 @@ def _highest(words: Iterable[Word]) -> int:
     return highest(sum(w.weight for w in words if w.place is not None or not w.is_pair))
 
 
-def _word(segment: Segment, term: str, asked: str, tf: int, past: Past) -> Word:
+def _word(segment: Segment, token: Token, tf: int, past: Past, spelt: bool) -> Word:
+    """`spelt`: a word that nobody knows may be a misspelt one."""
+    term, asked, share = token
     place, instead_of, learnt = segment.find_term(term), "", len(past.get(term, ()))
-    if place is None and not learnt and not is_known(segment, term):
+    if spelt and place is None and not learnt and not is_known(segment, term):
         if near := nearest_term(segment, term):
             instead_of, (term, place) = term, near
-    share = MISSPELT_WEIGHT if instead_of else 1.0
+            share *= MISSPELT_WEIGHT
     weight, known_as, telling = _weighed(segment, term, place, tf, share, learnt)
     return Word(term, asked, place, weight, False, instead_of, known_as, telling)
 
@@ -162,7 +168,7 @@ def _stand_ins(
 
 
 def _apart(segment: Segment, pairs: Sequence[Token], have: Container[str]) -> Iterable[Word]:
-    for term, asked in pairs:
+    for term, asked, _ in pairs:
         first, second = map(segment.find_term, term.split(" "))
         if term in have or first is None or second is None:
             continue

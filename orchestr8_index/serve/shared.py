@@ -206,7 +206,14 @@ def asking(state: State) -> Caller:
     asks = caller.get()
     assert state.shared is not None
     project = state.shared.project_of(state.settings)
-    return Caller(asks.label, project=project, scope=asks.right, tree=asks.tree)
+    return Caller(
+        asks.label,
+        project=project,
+        scope=asks.right,
+        tree=asks.tree,
+        kind=asks.kind,
+        verified=asks.keyed,
+    )
 
 
 def _why(error: Exception) -> str:

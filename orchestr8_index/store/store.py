@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import StoreUnavailable
 from ..private import make_folder
 from . import backup, notes, schema
-from .database import NAME, connect, connect_to_read, size_bytes, transaction, used_bytes
+from .database import CACHE_KB, NAME, connect, connect_to_read, size_bytes, transaction, used_bytes
 from .lease import Lease
 from .writer import Job, Work, Writer, nobody
 
@@ -38,7 +38,8 @@ def _nothing_to_prune(connection: sqlite3.Connection) -> int:
 class Schema:
     """A database file: its name, its tables, and how it is mended and kept small.
 
-    `room_cure` says what helps when it has reached its hard limit.
+    `room_cure` says what helps when it has reached its hard limit. `cache_kb` is the writer's: a
+    commit that touches more pages writes some of them twice.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Schema:
     write_log: Callable[[sqlite3.Connection, Sequence[Any]], None] = lambda connection, rows: None
     prune: Callable[[sqlite3.Connection], int] = _nothing_to_prune
     synchronous: str = "FULL"
+    cache_kb: int = CACHE_KB
 
 
 LEDGER = Schema(
@@ -68,7 +70,7 @@ class Store:
     """
 
     def __init__(
-        self, data_dir: Path, soft_mb: int = 100, hard_mb: int = 500, layout: Schema = LEDGER
+        self, data_dir: Path, soft_mb: float = 100, hard_mb: int = 500, layout: Schema = LEDGER
     ) -> None:
         self._data_dir, self.layout = data_dir, layout
         self._soft, self._hard = min(soft_mb, hard_mb) * MB, hard_mb * MB
@@ -103,7 +105,8 @@ class Store:
 
     def _connect(self, path: Path) -> sqlite3.Connection:
         """The writer's connection, with all tables as they must be."""
-        writing, steps = connect(path, synchronous=self.layout.synchronous), self.layout.migrations
+        steps, layout = self.layout.migrations, self.layout
+        writing = connect(path, synchronous=layout.synchronous, cache_kb=layout.cache_kb)
         with contextlib.ExitStack() as failed:
             failed.callback(writing.close)
             if 0 < schema.version(writing) < len(steps):
@@ -187,8 +190,13 @@ class Store:
         assert self._loop
         failed = [error for job, _, error in finished if error and job.done is not nobody]
         self.trouble = _trouble(failed[-1]) if failed else ""
-        for job, value, error in finished:  # each for itself: a defect of one holds up no other
-            self._loop.call_soon(job.done, value, error)
+        rest = iter(finished)
+        try:
+            for job, value, error in rest:
+                job.done(value, error)
+        finally:  # each for itself: a defect of one holds up no other
+            if left := list(rest):
+                self._loop.call_soon(self._hand_over, left)
 
     @property
     def _path(self) -> Path:
@@ -216,7 +224,8 @@ class Store:
         lost = self.lost
         rescued = f" {self.rescued}" if self.rescued else ""
         repaired = self.repaired.sentence() if self.repaired else ""
-        return [each for each in (lost and lost + rescued or self.trouble, repaired) if each]
+        ill = lost and lost + rescued or self.trouble or self._full
+        return [each for each in (ill, repaired) if each]
 
     async def look(self) -> bool:
         """Once a second: whether it has just been lost; what there was is rescued then, once."""
@@ -247,19 +256,27 @@ class Store:
     def size_mb(self) -> float:
         return round(size_bytes(self._data_dir, self.layout.name) / MB, 3)
 
-    def has_room(self) -> bool:
-        """Whether it is under the hard limit; above the soft one the query log shrinks."""
+    def has_room(self, more: int = 0) -> bool:
+        """Whether it is under the hard limit with so many bytes; above the soft one the query log
+        shrinks."""
         self._admitted += 1
-        if self._admitted % SIZE_EVERY == 1 or self._used > self._hard:
+        self._used += more
+        if self._admitted % SIZE_EVERY == 1 or self._used > self._soft:
             self._look_at_size()
         return self._used <= self._hard
 
-    def admit(self) -> None:
+    def admit(self, more: int = 0) -> None:
         """Raises StoreUnavailable above the hard limit."""
-        if not self.has_room():
-            limit = f"{self._hard // MB} MB"
-            sentence = f"The store has reached its limit of {limit}."
-            raise StoreUnavailable(sentence, self.layout.room_cure)
+        if not self.has_room(more):
+            raise StoreUnavailable(self._full, self.layout.room_cure)
+
+    @property
+    def _full(self) -> str:
+        """Why nothing more is let in; "" while there is room."""
+        if self._used > self._hard:
+            self._look_at_size()
+        limit = f"{self._hard // MB} MB"
+        return f"The store has reached its limit of {limit}." if self._used > self._hard else ""
 
     def _look_at_size(self) -> None:
         self._used = used_bytes(self.reader)
@@ -296,12 +313,12 @@ def _finish(
     if error:
         refusal = StoreUnavailable(f"What came was not stored: {error}.")
         return _end(future, None, error if isinstance(error, StoreUnavailable) else refusal)
-    failure: StoreUnavailable | None = StoreUnavailable(UNCOUNTED)
+    counted = False
     try:
         value = apply(value) if apply else value
-        failure = None
+        counted = True
     finally:
-        _end(future, value, failure)
+        _end(future, value, None if counted else StoreUnavailable(UNCOUNTED))
 
 
 def _end(future: asyncio.Future[Any], value: Any, failure: StoreUnavailable | None) -> None:

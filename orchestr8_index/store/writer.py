@@ -22,7 +22,7 @@ Work = Callable[[sqlite3.Connection], Any]
 Done = Callable[[Any, BaseException | None], None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
     """`work` runs inside a transaction; `done` is called from the writer's thread after commit."""
 

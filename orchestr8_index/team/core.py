@@ -11,9 +11,7 @@ from typing import Any
 from ..coordinate.clock import Clock
 from ..coordinate.commits import Committed
 from ..coordinate.core import Coordination
-from ..coordinate.upkeep import expire
 from ..coordinate.values import Reader
-from ..store.writer import Work
 from .bus import Bus
 from .connection import Connection, connect
 from .journal import DatabaseClock, TeamJournal
@@ -120,5 +118,6 @@ class TeamCoordination(Coordination):
         if project in self._swept:
             return
         self._swept.add(project)
-        work: Work = lambda writing: Committed(None, expire(writing, self.journal))  # noqa: E731
-        self.team.submit(work, self._committed, project, lambda: self._swept.discard(project))
+        self.team.submit(
+            self._expire, self._committed, project, lambda: self._swept.discard(project)
+        )

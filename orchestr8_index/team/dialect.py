@@ -16,6 +16,11 @@ from .schema import STATEMENTS
 _PHRASES = (
     (r"\bGLOB \?", r"LIKE translate(replace(replace(replace(?, '\', '\\'), '%', '\%'), '_', '\_'),"
      " '*?', '%_')"),
+    (
+        r"WHERE event\.id IN \( SELECT id FROM event WHERE id >= \?",
+        "WHERE event.project = $2 AND event.id IN ( SELECT id FROM event WHERE id >= ?",
+    ),
+    (r"\bCAST\((\w+) AS BLOB\)", r"convert_to(\1, 'UTF8')"),
     (r"\bifnull\(", "coalesce("),
     (r"json_extract\((\w+), '\$\.(\w+)'\)", r"(\1::json ->> '\2')"),
     (r"\bmax\((\w+), ", r"greatest(\1, "),

@@ -33,7 +33,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             id BIGINT NOT NULL, project {_TEXT}, kind SMALLINT NOT NULL, key {_TEXT},
             value TEXT COLLATE "C", by {_TEXT}, at BIGINT NOT NULL, cause TEXT COLLATE "C",
             crc BIGINT NOT NULL, PRIMARY KEY (project, id))""",
-        "CREATE INDEX event_key ON event (project, key, id)",
+        "CREATE INDEX event_key ON event (project, key, id) WHERE value IS NOT NULL",
         f"""CREATE TABLE hold (
             project {_TEXT}, rev BIGINT NOT NULL, resource {_TEXT}, state SMALLINT NOT NULL,
             shared SMALLINT NOT NULL, holder {_TEXT}, ident {_TEXT}, purpose {_TEXT},
@@ -88,9 +88,12 @@ STATEMENTS: dict[str, str] = {
     sqlite.LOGS: "SELECT name FROM project",
     sqlite.SUPERSEDE: """UPDATE event
             SET value = (SELECT value FROM item WHERE project = $1 AND key = $2)
-            WHERE project = $1 AND id = $3 AND value IS NULL""",
-    sqlite.BITE: """SELECT id, project, kind, key, value FROM event
-            WHERE project = @project AND id >= $1 AND id < $2 ORDER BY id LIMIT $3""",
+            WHERE project = $3 AND id = (SELECT id FROM item WHERE project = $3 AND key = $4)
+            AND value IS NULL""",
+    sqlite.BITE: """SELECT id, project, kind, key, CASE kind WHEN 4 THEN value END FROM event
+            WHERE project = @project AND id >= $1 AND id < $2 AND value IS NOT NULL
+            ORDER BY id LIMIT $3""",
+    sqlite.PROJECTS: "SELECT name FROM project",
     sqlite.DELETE_EVENT: "DELETE FROM event WHERE project = @project AND id = $1",
     sqlite.NTH_LAST: """SELECT id FROM event WHERE project = @project
             ORDER BY id DESC LIMIT 1 OFFSET $1""",
@@ -124,7 +127,7 @@ STATEMENTS: dict[str, str] = {
     sqlite.DELETE_WORDS: """DELETE FROM message_text
             WHERE project = @project AND id = $1 AND $2::text[] IS NOT NULL AND $3 <> ''""",
     sqlite.KNOWN_WORDS: """SELECT DISTINCT term FROM message_word
-            WHERE term >= $1 AND term < $2 AND length(term) BETWEEN $3 AND $4""",
+            WHERE term >= $1 AND term < $2 ORDER BY term LIMIT $3""",
     sqlite.FIND_WORDS: """SELECT event.id, event.value, event.at FROM message_text
             JOIN event USING (project, id) WHERE message_text.session = $1
             AND message_text.words && $2::text[] AND project = $3 AND event.kind = 4

@@ -86,7 +86,7 @@ class TeamStore(Store):
             self._writer = None
         self.reader.close()
 
-    def has_room(self) -> bool:
+    def has_room(self, more: int = 0) -> bool:
         return True
 
     @property

@@ -11,6 +11,7 @@ BENCHMARKS = {
     "collide": "What eight agents lose in one repository in a day, without hooks and with them.",
     "coordinate": "Shared values, locks and messages: milliseconds of each, writes a second.",
     "day": "The share of a working day's answers that comes from the cache.",
+    "faces": "Other products' tools: a cache, a shared context; milliseconds and memory.",
     "faults": "Acknowledged outcomes after kills, a full disk, torn and flipped bytes.",
     "fresh": "How soon a saved file answers, under a steady load of questions.",
     "idle": "Context switches and processor time of a server and its watcher at rest.",

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestr8_index.coordinate import search, select
 from orchestr8_index.coordinate.core import Coordination
+from orchestr8_index.coordinate.messages import count_waiting
 from orchestr8_index.coordinate.sessions import retire_sessions
 from orchestr8_index.errors import Conflict, InvalidParams, NoSuchSession
 
@@ -106,6 +108,30 @@ def test_urgent_ones_come_first_then_by_age(tmp_path: Path) -> None:
         return bodies(await Agent(state, "b").inbox())
 
     assert run(tmp_path, work) == ["two", "four", "one", "three"]
+
+
+def test_those_to_a_role_come_among_those_to_the_name(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a, b = Agent(state, "a"), Agent(state, "b", role="tester")
+        for to, body, priority in (("b", "1", 1), ("role:tester", "2", 2), ("b", "3", 2)):
+            await a.send(to, body=body, priority=priority)
+        taken = await b.inbox(limit=2)
+        assert [each["body"] for each in taken["messages"]] == ["2", "3"]
+        assert taken["waiting"] == 1
+
+    run(tmp_path, work)
+
+
+def test_not_more_than_ten_thousand_that_wait_are_counted(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a, boxes = Agent(state, "a"), ("b", "c")
+        for _ in range(3):
+            await a.send("b", "c")
+        counted = (state.store.reader, a.caller.project, boxes)
+        assert count_waiting(*counted) == 6
+        assert count_waiting(*counted, most=2) == 4
+
+    run(tmp_path, work)
 
 
 def test_a_reply_ends_what_it_answers(tmp_path: Path) -> None:
@@ -247,6 +273,40 @@ def test_a_search_forgives_spelling(tmp_path: Path) -> None:
         assert found["messages"][0]["score"] > 85
         assert bodies(await a.session("read", "s1", query="deploymnt", fuzzy_threshold=100)) == []
         assert bodies(await a.session("read", "s1", query='" OR * NEAR(')) == []
+
+    run(tmp_path, work)
+
+
+def test_no_more_is_read_of_a_session_than_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(select, "MOST_BYTES", 2000)
+
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        await a.session("create", "s1")
+        sent = [await a.send("b", session="s1", body=f"{n}" * 700) for n in range(5)]
+        last = await a.session("read", "s1")
+        assert [body[0] for body in bodies(last)] == ["3", "4"] and last["more"]
+        first = await a.session("read", "s1", after=(int(sent[0]["id"]) >> 10) - 1)
+        assert [body[0] for body in bodies(first)] == ["0", "1"] and first["more"]
+
+    run(tmp_path, work)
+
+
+def test_where_many_words_begin_alike_more_letters_must_be_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "MOST_KNOWN", 3)
+
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        await a.session("create", "s1")
+        for body in ("able acid aged agent alarm", "alphabet"):
+            await a.send("b", session="s1", body=body)
+        found = [await a.session("read", "s1", query=word) for word in ("alphabat", "acit")]
+        assert [bodies(each) for each in found] == [["alphabet"], ["able acid aged agent alarm"]]
+        assert bodies(await a.session("read", "s1", query="aphabet")) == []
 
     run(tmp_path, work)
 

@@ -11,6 +11,7 @@ from ..coordinate import test_claims, test_locks, test_messages, test_values
 pytestmark = pytest.mark.usefixtures("on_postgres")
 SQLITE_ALONE = {
     "test_a_full_store_refuses_and_still_deletes",  # a limit of a file
+    "test_a_file_of_the_first_layout_keeps_its_history",
     "test_a_restart_renews_locks_by_their_lease",  # here time goes on while a server is away
 }
 repository = test_claims.repository

@@ -142,9 +142,7 @@ def test_what_ends_is_ended_for_all_by_the_databases_clock(quick_postgres: Postg
         await Agent(a, "ann").write({"short": 1}, ttl_s=1)
         assert await Agent(a, "ann").get("short") == 1
         events = await Agent(b, "bob").read("short", changed_after=0, wait_ms=0)
-        deleted = await Agent(b, "bob").read(
-            "short", changed_after=events["rev"], wait_ms=20_000
-        )
+        deleted = await Agent(b, "bob").read("short", changed_after=events["rev"], wait_ms=20_000)
         assert deleted["events"][0]["cause"] == "expired"
 
     run(quick_postgres.url, 2, work)
