@@ -27,7 +27,6 @@ from .string_table import Places, Strings
 from .word_vectors import Words
 
 if TYPE_CHECKING:
-    from ..search.boost import Learned
     from .vector_table import Table
 
 NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 MB
@@ -104,7 +103,6 @@ class Segment:
         self.size, self.lengths = info.entries, info.lengths
         self.identity = sections.identity
         self.uses_numpy = info.entries >= NUMPY_FROM
-        self.learned: Learned | None = None
         self.terms = Runs(sections, "term", info.wide)
         self.pairs = Runs(sections, "pair", info.wide)
         self._vocabulary = Strings(sections, "terms")
@@ -249,10 +247,7 @@ class Index:
 
     def twin(self) -> Index:
         """The same to read, to which other experience can be bound."""
-        twins = [copy(segment) for segment in self.segments.values()]
-        for segment in twins:
-            segment.learned = None
-        return Index(self.manifest, twins, self.folder)
+        return Index(self.manifest, map(copy, self.segments.values()), self.folder)
 
     def warm(self) -> None:
         """Fill now what the first questions would fill otherwise."""

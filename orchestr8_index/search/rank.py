@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ..catalog.index import Index, Segment
 from ..records import Experience, Kind
 from ..text import Terms
-from .boost import Learned
+from .boost import Learned, learned_of
 from .evidence import Records, lifted, records
 from .query import Query, Word, read_query
 from .scorer import Part, Totals, add_up
@@ -57,8 +57,7 @@ def bind(index: Index, experience: Experience) -> Iterator[None]:
     """Apply experience to a new index before the first question does, step by step."""
     for kind, segment in index.segments.items():
         if is_taught(experience, kind):
-            segment.learned = segment.learned or Learned(segment)
-            yield from segment.learned.catching_up(experience)
+            yield from learned_of(segment).catching_up(experience)
 
 
 def rank(
@@ -80,7 +79,7 @@ def rank(
 
 def _with_past(segment: Segment, plain: Ranking, depth: int, experience: Experience) -> Ranking:
     query = plain.query
-    segment.learned = learned = segment.learned or Learned(segment)
+    learned = learned_of(segment)
     totals = add_up(segment, parts(segment, query))
     learned.apply(totals, query.weights, query.by_words, experience)
     known = records(learned, query, experience)

@@ -352,8 +352,8 @@ def test_a_name_without_a_key_is_not_verified(run: Run) -> None:
         assert [(m["sender"], m["verified"]) for m in told["messages"]] == [("ada", False)]
         note = {"session_id": ident, "content": "mine"}
         await here.ask(ADA, "add_private_note", **note)
-        given = {"session_id": ident, "include_private": True}
-        assert "mine" not in contents(await here.ask(agent("ada"), "get_context", **given))
+        asked: Told = {"session_id": ident, "include_private": True}
+        assert "mine" not in contents(await here.ask(agent("ada"), "get_context", **asked))
 
     run(work)
 
