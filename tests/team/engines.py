@@ -127,7 +127,7 @@ class Postgres(Engine):
         import psycopg
 
         with psycopg.connect(self.url.removesuffix("o8") + database, autocommit=True) as asking:
-            cursor = asking.execute(statement)  # type: ignore[arg-type]
+            cursor = asking.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
 

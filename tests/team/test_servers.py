@@ -126,9 +126,10 @@ def test_a_tail_over_three_servers_misses_and_repeats_nothing(quick_postgres: Po
                 await asyncio.sleep(0)
             return found
 
-        writing = [write(each, f"w{n}") for n, each in enumerate(servers)]
-        results = await asyncio.gather(*map(tail, servers), *writing)
-        for keys in results[:3]:
+        writing = [asyncio.ensure_future(write(each, f"w{n}")) for n, each in enumerate(servers)]
+        found = await asyncio.gather(*map(tail, servers))
+        await asyncio.gather(*writing)
+        for keys in found:
             assert len(keys) == len(set(keys)) == 3 * most
 
     run(quick_postgres.url, 3, work)
