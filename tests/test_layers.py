@@ -28,6 +28,7 @@ WORDS = {
     "variables",
     "records",
     "text",
+    "memo",
     "fit",
     "written",
     "tokens",

@@ -8,7 +8,8 @@ relative    = score / the score of an entry in which every term of the query is 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from ..catalog.index import Index, Segment
 from ..records import Experience, Kind
@@ -29,8 +30,7 @@ Scored = tuple[int, int]
 """(entry, score)"""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Struct, frozen=True):
     """`score` is in the kernel's integer units, `relative` in [0, 1]."""
 
     place: int
@@ -38,8 +38,7 @@ class Hit:
     relative: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(Struct, frozen=True):
     """`meant`: what nearness in meaning gave to each entry that was compared.
 
     With experience, `plain` is the ranking by the text alone, and `known` the records of those who
