@@ -32,6 +32,8 @@ SWEEP_SECONDS = (0.2, 1.0)  # at least and at most between two looks for what ha
 
 
 class Committed(Struct, frozen=True):
+    """What a change answered, and by project whom it wakes."""
+
     answer: Any
     topics: Topics
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import psycopg
 
-from .connection import Connection, Reach, connect
+from .connection import Reach, TeamConnection, connect
 from .registry import Registry
 from .sentences import explain
 
@@ -55,7 +55,7 @@ class Bus:
         self._url, self._schema, self._server = url, schema, server
         self._reach, self._registry, self._heard = reach, registry, heard
         self._hearing: psycopg.Connection[Any] | None = None
-        self._watching = Connection(url, schema, reach, 2.0, f"{server} watches")
+        self._watching = TeamConnection(url, schema, reach, 2.0, f"{server} watches")
         self._known: dict[str, int] = {}
         self.is_deaf = False
         self._task: asyncio.Task[None] | None = None
@@ -81,7 +81,7 @@ class Bus:
         await asyncio.to_thread(self._leave)
 
     def tell(
-        self, connection: Connection, project: str, rev: int, at: int, topics: Sequence[str]
+        self, connection: TeamConnection, project: str, rev: int, at: int, topics: Sequence[str]
     ) -> None:
         """Within the commit: the others hear of it with the commit, or not at all."""
         notice = Notice(self._server, project, rev, at, list(dict.fromkeys(topics)))

@@ -86,7 +86,7 @@ class _Bounded(psycopg.Connection[Any]):
             raise psycopg.OperationalError("timeout: it does not answer") from None
 
 
-class Connection:
+class TeamConnection:
     """Opened at its first statement, and again after it broke.
 
     `seconds` bound each statement; `project` is that of the commit under way. Raises Lost where the

@@ -13,7 +13,7 @@ from ..coordinate.commits import Committed
 from ..coordinate.core import Coordination
 from ..coordinate.values import Reader
 from .bus import Bus
-from .connection import Connection, connect
+from .connection import TeamConnection, connect
 from .journal import DatabaseClock, TeamJournal
 from .registry import Registry, servers
 from .sentences import unavailable
@@ -88,10 +88,10 @@ class TeamCoordination(Coordination):
         await self.bus.stop()
         await super().close()
 
-    def _begin(self, connection: Connection, project: str, count: int) -> None:
+    def _begin(self, connection: TeamConnection, project: str, count: int) -> None:
         self.journal.take(connection, project, count)
 
-    def _tell(self, connection: Connection, project: str, values: Sequence[Any]) -> None:
+    def _tell(self, connection: TeamConnection, project: str, values: Sequence[Any]) -> None:
         topics = [
             topic
             for value in values

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..coordinate.clock import Clock
 from ..coordinate.journal import NEVER, Journal
-from .connection import Connection
+from .connection import TeamConnection
 from .schema import NEXT_DUE, TAKE
 
 JUMP = 1 << 20  # revisions passed over after a fail-over, which may have lost the last ones
@@ -33,7 +33,7 @@ class Reserved:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._connection: Connection
+        self._connection: TeamConnection
         self._project = ""
         self._next = self._end = self.reserved = 0
 
@@ -42,7 +42,7 @@ class Reserved:
         """The newest that was given out."""
         return self._next
 
-    def take(self, connection: Connection, project: str, count: int) -> None:
+    def take(self, connection: TeamConnection, project: str, count: int) -> None:
         """Lock the project's row until the commit; `count` revisions are this commit's."""
         self._connection, self._project = connection, project
         connection.project = project
@@ -66,7 +66,7 @@ class TeamJournal(Journal):
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock, Reserved(clock))  # type: ignore[arg-type]
 
-    def take(self, connection: Connection, project: str, count: int) -> None:
+    def take(self, connection: TeamConnection, project: str, count: int) -> None:
         """Begin a commit of a project: its revisions, the time, and what has ended meanwhile."""
         self.revisions.take(connection, project, count)
         self.due = connection.execute(NEXT_DUE, (project,)).fetchone()[0] or NEVER

@@ -10,7 +10,7 @@ import psycopg
 
 from .. import __version__
 from ..coordinate.clock import iso
-from .connection import Connection, connect
+from .connection import TeamConnection, connect
 from .journal import JUMP, DatabaseClock
 from .migrate import check_known, migrate, timeline
 from .schema import BEAT, BURY, CLOCK, DUE_PROJECTS, FAIL_OVER, REVISIONS, SERVERS
@@ -41,7 +41,7 @@ class Registry:
         migrate(connection, self._schema)
         connection.execute(FAIL_OVER.encode(), (JUMP, timeline(connection)))
 
-    def beat(self, connection: Connection) -> list[tuple[str, int]]:
+    def beat(self, connection: TeamConnection) -> list[tuple[str, int]]:
         """Say that we are there; returns the projects with their revisions. Blocks."""
         facts = msgspec.json.encode(self.facts()).decode()
         connection.execute("SET synchronous_commit = off")  # nobody misses a sign of life
@@ -55,11 +55,11 @@ class Registry:
         found: list[tuple[str, int]] = connection.execute(REVISIONS).fetchall()
         return found
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: TeamConnection) -> None:
         connection.execute("DELETE FROM server WHERE id = ?", (self._server,))
 
 
-def servers(connection: Connection) -> list[dict[str, Any]]:
+def servers(connection: TeamConnection) -> list[dict[str, Any]]:
     """All that were heard of in the last seconds, and those that went without a word."""
     found = connection.execute(SERVERS).fetchall()
     return [_shown(row) for row in found]

@@ -15,7 +15,7 @@ INSTALL = "Install it with `pip install orchestr8-index[team]`."
 log = logging.getLogger("orchestr8.shared")
 
 
-class Found(NamedTuple):
+class DatabaseState(NamedTuple):
     """`steps` are how many its tables lack; `durable`: a commit is on the disk."""
 
     version: str
@@ -33,7 +33,7 @@ def require_psycopg() -> None:
         raise BadSetting("MCP_DATABASE_URL needs psycopg, which is not here.", INSTALL) from None
 
 
-def check(url: str, schema: str) -> Found:
+def check(url: str, schema: str) -> DatabaseState:
     """Raises BadSetting, StoreUnavailable and StoreTooNew, each a sentence with its cure."""
     require_psycopg()
     from .connection import connect
@@ -47,7 +47,7 @@ def check(url: str, schema: str) -> Found:
         major, minor = divmod(info.server_version, 10_000)
         steps = len(MIGRATIONS) - check_known(connection, schema)
         syncs = connection.execute("SHOW fsync").fetchone() == ("on",)
-        return Found(f"{major}.{minor}", info.dbname, info.user, steps, syncs)
+        return DatabaseState(f"{major}.{minor}", info.dbname, info.user, steps, syncs)
 
 
 def make_tables(url: str, schema: str) -> int:

@@ -16,11 +16,11 @@ from typing import Any
 from ..store.database import transaction
 from ..store.store import Store
 from ..store.writer import Job, Work, Writer
-from .connection import Connection, Reach
+from .connection import Reach, TeamConnection
 
 WRITE_SECONDS, READ_SECONDS = 5.0, 2.0
-Begin = Callable[[Connection, str, int], None]
-Tell = Callable[[Connection, str, Sequence[Any]], None]
+Begin = Callable[[TeamConnection, str, int], None]
+Tell = Callable[[TeamConnection, str, Sequence[Any]], None]
 
 
 class TeamWriter(Writer):
@@ -57,7 +57,7 @@ class TeamStore(Store):
         self._server = server
 
     def _make(self, seconds: float, use: str) -> Any:
-        return Connection(*self._address, seconds, f"{self._server} {use}")
+        return TeamConnection(*self._address, seconds, f"{self._server} {use}")
 
     def open(self) -> None:
         """Nothing is asked yet: the first statement connects."""
