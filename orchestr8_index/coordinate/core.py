@@ -69,7 +69,7 @@ class Coordination(Commits):
             return *read(caller.project, keys, params), rev
 
     async def _read_changes(self, caller: Caller, params: ReadShared) -> Answer:
-        keys = caller.may_read(one_of(params.keys, params.prefix, params.pattern))
+        keys = one_of(params.keys, params.prefix, params.pattern)
         loop, after = asyncio.get_running_loop(), params.changed_after or 0
         end = loop.time() + params.wait_ms / 1000
         while True:

@@ -25,7 +25,9 @@ LIVES = {"type": "number", "description": "Seconds, 1-86400; 3600 if not given."
 
 
 async def list_keys(core: Core, given: Arguments) -> Answer:
-    told = await core.call("readShared", pattern=given.get("pattern", "*"), **some(given, "limit"))
+    told = await core.call(
+        "readShared", pattern=given.get("pattern") or "*", **some(given, "limit")
+    )
     keys = [item["key"] for item in told["items"]]
     return {"success": True, "keys": keys, "count": len(keys), "more": told.get("more", False)}
 
@@ -65,8 +67,8 @@ async def lock_keys(core: Core, given: Arguments) -> Answer:
 
 
 async def watch_keys(core: Core, given: Arguments) -> Answer:
-    asked = {"changed_after": given.get("afterRevision", 0), "wait_ms": given.get("waitMs", 0)}
-    told = await core.call("readShared", pattern=given.get("pattern", "*"), **asked)
+    asked = {"changed_after": given.get("afterRevision") or 0, "wait_ms": given.get("waitMs") or 0}
+    told = await core.call("readShared", pattern=given.get("pattern") or "*", **asked)
     wanted = [event for event in told["events"] if event["kind"] in ("put", "delete")]
     changes = [{"key": each["key"], **shown(each)} for each in wanted]
     return {"success": True, "changes": changes, "revision": told["rev"]}
@@ -86,7 +88,7 @@ async def queue_push(core: Core, given: Arguments) -> Answer:
 
 async def queue_pull(core: Core, given: Arguments) -> Answer:
     queue = read_key(given.get("queue"))
-    asked = {"ack": given.get("ack", []), "wait_ms": given.get("waitMs", 0)}
+    asked = {"ack": given.get("ack") or [], "wait_ms": given.get("waitMs") or 0}
     told = await core.call("readInbox", queue=queue, limit=1, **asked)
     items = [
         {"id": each["id"], "value": each["body"], "priority": each["priority"]}
