@@ -41,11 +41,7 @@ Policy = Literal["deny", "warn", "off"]
 TTL_S = 900  # more than a host's longest tool call
 RENEW_MS = 60_000
 MOST_TOLD = 10_000
-<<<<<<< HEAD
-_WORK, _BY = "@work", "/./"  # no resolved path has the second, which parts it from an agent
-=======
 _CURE = "Work on something else, or send them a message and wait for their answer."
->>>>>>> main
 
 
 class Verdict(Struct, frozen=True):
@@ -204,57 +200,6 @@ def note_edit(change: Change, caller: Caller, path: str) -> None:
     note_work(change, caller, resolve(path, caller.tree), written=True)
 
 
-<<<<<<< HEAD
-def is_noted(connection: sqlite3.Connection, caller: Caller, path: str) -> bool:
-    """Whether the file is known to be changed by the agent."""
-    key = f"{_WORK}{resolve(path, caller.tree)}{_BY}{caller.who}"
-    row = connection.execute(sql.ITEM, (caller.project, key)).fetchone()
-    return row is not None and msgspec.json.decode(row[0], type=Work).written
-
-
-def _note_work(change: Change, caller: Caller, resource: str, written: bool = False) -> None:
-    if not written and is_noted(change.connection, caller, resource):
-        return
-    _keep_work(change, resource, Work(caller.name, caller.who, change.at, written))
-
-
-def _keep_work(change: Change, path: str, work: Work) -> None:
-    encoded = msgspec.json.encode(work).decode()
-    change.note(f"{_WORK}{path}{_BY}{work.ident}", encoded, change.lease(WORK_S))
-
-
-def work_in(connection: sqlite3.Connection, project: str, tree: str) -> dict[str, list[Work]]:
-    """Uncommitted work in a working tree, by path; what lies in a tree within it is not its own."""
-    is_own, found = _belonging(tree), dict[str, list[Work]]()
-    for path, work in _works(connection, project, tree):
-        if is_own(path):
-            found.setdefault(path, []).append(work)
-    return found
-
-
-def _works(connection: sqlite3.Connection, project: str, tree: str) -> Iterator[tuple[str, Work]]:
-    bounds = below(f"{_WORK}{tree.rstrip('/')}/")
-    for key, value in connection.execute(sql.ITEMS, (project, *bounds)):
-        path = key[len(_WORK) :].partition(_BY)[0]
-        yield path, msgspec.json.decode(value, type=Work)
-
-
-def _belonging(tree: str) -> Callable[[str], bool]:
-    """Whether a path is the tree's own, not that of a worktree or submodule below it."""
-
-    @functools.cache
-    def owned(folder: str) -> bool:
-        if len(folder) <= len(tree):
-            return folder == tree
-        return not os.path.lexists(f"{folder}/.git") and owned(os.path.dirname(folder))
-
-    return lambda path: is_below(path, tree) and owned(os.path.dirname(path.rstrip("/")))
-
-
-def forget_clean(change: Change, tree: str, dirty: Collection[str], committed: str = "") -> None:
-    """Work on files that git shows clean is done, unless its agent still has the file or was about
-    to write a moment ago: it may lie in the stash. `dirty` are the others' absolute paths.
-=======
 def forget_clean(
     change: Change,
     tree: str,
@@ -265,7 +210,6 @@ def forget_clean(
 ) -> None:
     """Work on files that git shows clean is done, unless its agent still has the file, was about to
     write a moment ago, or its session has `stashed`. `dirty` are the others' absolute paths.
->>>>>>> main
 
     Who has just `committed` is sure of its session's, and leaves what it wrote itself to others.
     So does who wrote the file that is `wanted`: git has it.
@@ -284,20 +228,12 @@ def forget_clean(
         for work in works:
             session = session_of(work.ident)
             soon = not work.written and change.at - work.at < TTL_S * 1000
-<<<<<<< HEAD
-            if mine or not (soon or work.ident in busy):
-                change.forget(f"{_WORK}{path}{_BY}{work.ident}")
-        if any(work.ident == committed and work.written for work in works):
-            done = [row for row in rows if row.ident == committed and row.request == CLAIM]
-            end(change, done, "released")
-=======
             kept = soon or work.ident in busy or session in stashed
             if (committed and session == own) or left(path, work) or not kept:
                 forget(change, path, work)
         gone = {work.ident for work in works if left(path, work)}
         done = [row for row in rows if row.ident in gone and row.request == CLAIM]
         end(change, done, "released")
->>>>>>> main
 
 
 def beside(
