@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import psycopg
 
+from ..errors import Orchestr8Error
 from .connection import Reach, TeamConnection, connect
 from .registry import Registry
 from .sentences import explain
@@ -103,9 +104,9 @@ class Bus:
                     self._listen()
                 await self._beat()
                 pause = BEAT_SECONDS
-            except (psycopg.Error, sqlite3.Error) as error:
+            except (psycopg.Error, sqlite3.Error, Orchestr8Error) as error:
                 self._hang_up()
-                self._reach.lost(str(error) if isinstance(error, sqlite3.Error) else explain(error))
+                self._reach.lost(explain(error) if isinstance(error, psycopg.Error) else str(error))
                 pause = self._reach.pause()
             self._hurry.clear()
             with contextlib.suppress(TimeoutError):
@@ -124,7 +125,7 @@ class Bus:
             proof = msgspec.json.encode(Notice(self._server, "", 0, 0, None)).decode()
             self._watching.execute("SELECT pg_notify(?, ?)", (self._schema, proof))
             self.is_deaf = not list(hearing.notifies(timeout=PROOF_SECONDS, stop_after=1))
-        except BaseException:
+        except (psycopg.Error, sqlite3.Error, Orchestr8Error):
             hearing.close()
             raise
         self._hearing = hearing

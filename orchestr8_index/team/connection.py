@@ -248,7 +248,7 @@ def connect(url: str, schema: str, name: str, seconds: float = 5.0) -> _Bounded:
     opened.adapters.register_dumper(int, _Number)
     try:
         opened.execute(f'{_SETTINGS}; SET search_path = "{schema}"'.encode())
-    except BaseException:
+    except psycopg.Error:
         opened.close()
         raise
     return opened
