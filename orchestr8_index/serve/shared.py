@@ -54,7 +54,7 @@ class SharedKeeper:
         return self._opened.of_team() if self._opened else self._away()
 
     def _away(self) -> dict[str, Any]:
-        return {"postgres": "away"} if self._settings.database_url else {}
+        return {"postgres": "away"} if self._trouble and self._settings.database_url else {}
 
     def project_of(self, settings: Settings) -> str:
         """What the project of these settings is called in the shared state."""
@@ -76,7 +76,7 @@ class SharedKeeper:
         """For /health and /metrics; all 0 before it is used."""
         if self._opened is None:
             return dict.fromkeys(FIGURES, 0)
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error, StoreUnavailable):
             return self._opened.figures()
         return {}
 
