@@ -20,6 +20,7 @@ from .events import Events, KeyChanged
 if TYPE_CHECKING:
     from ..coordinate.caller import Caller
     from ..coordinate.core import Coordination
+    from ..team.learning import TeamLearning
     from .state import State
 
 MINUTE = 60.0
@@ -39,6 +40,7 @@ class SharedKeeper:
         self._opening: asyncio.Task[Coordination] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._trouble = ""
+        self._learning: dict[str, TeamLearning] = {}
         self.count_waiting: Callable[[int], None] = lambda more: None
         self.facts: Callable[[], dict[str, Any]] = dict
         events.subscribe(KeyChanged, self._key_changed)
@@ -63,6 +65,22 @@ class SharedKeeper:
         from ..team.project import team_project
 
         return team_project(settings)
+
+    def learning_of(self, state: State) -> TeamLearning | None:
+        """What the team learns of the project of `state`; None without a team, or before it is
+        known. Whoever asks begins to follow it."""
+        if not self._settings.database_url or self._opened is None or state.store is None:
+            return None
+        from ..team.core import TeamCoordination
+        from ..team.learning import TeamLearning
+        from ..team.project import learning_project
+
+        assert isinstance(self._opened, TeamCoordination)
+        project, folder = learning_project(state.settings), self._settings.data_dir
+        if project not in self._learning:
+            made = TeamLearning(self._opened, project, state.store.outcomes, folder)
+            self._learning[project] = made
+        return self._learning[project]
 
     @property
     def reasons(self) -> list[str]:
@@ -108,6 +126,8 @@ class SharedKeeper:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        for learning in self._learning.values():
+            await learning.stop()
         if self._opened is not None:
             with contextlib.suppress(StoreUnavailable):
                 await self._opened.save_clock()
