@@ -90,9 +90,6 @@ async def remembered(core: Core) -> Answer:
 _LISTED = ("key", "created_at", "updated_at", "expires_at")
 
 
-# --- where it lies -----------------------------------------------------------------------------
-
-
 def place_of(core: Core, scope: str, key: str) -> str:
     """A key has signs that a shared one may not; a long one is known by its hash."""
     plain = _STRANGE.sub(lambda sign: "__" if sign[0] == "_" else f"_{ord(sign[0]):x}.", key)
@@ -138,9 +135,6 @@ def until(seconds: int) -> str | None:
         return None
     ends = datetime.fromtimestamp(time.time() + seconds, UTC)
     return ends.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-# --- what is given -----------------------------------------------------------------------------
 
 
 def read_key(given: Arguments) -> str:
