@@ -7,9 +7,10 @@ Only the server can do these; without it each raises ServerAway at once. Times a
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from ..sharing import Visibility
 from .held import Held
 from .methods import Awaited, Blocking, Given, Methods, client_method
 
@@ -66,7 +67,7 @@ class AgentMethods(Methods):
         subject: str | None = None,
         session: str | None = None,
         reply_to: str | None = None,
-        visibility: Literal["public", "private"] | None = None,
+        visibility: Visibility | None = None,
         priority: int | None = None,
         metadata: Any = None,
         expires_s: int | None = None,
@@ -105,8 +106,14 @@ class AgentMethods(Methods):
         after: int | None = None,
         query: str | None = None,
         fuzzy_threshold: float | None = None,
+        max_tokens: int | None = None,
+        offset: int | None = None,
+        message: str | None = None,
+        visibility: Sequence[str] | None = None,
+        in_all: bool | None = None,
     ) -> JsonObject:
-        """`{session}`, for list `{sessions}`, for read `{messages,rev}`; `query` searches them."""
+        """`{session}`, for list `{sessions}`, for read `{messages,rev}`; `query` searches them,
+        `offset` pages them from the oldest, `message` is the id of one."""
         return self._call("session", _written(locals()))
 
     @client_method

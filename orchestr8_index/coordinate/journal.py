@@ -51,7 +51,7 @@ class Change:
 
         What is more than a revision holds goes on in the next one, in the same transaction.
         """
-        return self._append(kind, key, value, checksum(key, value), cause)
+        return self._append(kind, key, value, checksum(key, value.encode()), cause)
 
     def _append(self, kind: int, key: str, value: str | None, crc: int, cause: str = "") -> int:
         if self._number == NUMBERS:
@@ -83,7 +83,7 @@ class Change:
 
     def put(self, key: str, value: str, ends: int | None) -> None:
         """The event has no value of its own until another takes the item's place."""
-        crc = checksum(key, value)
+        crc = checksum(key, value.encode())
         number = self._append(PUT, key, None, crc)
         row = (self.project, key, value, number, self.by, self.at, ends, crc)
         if not self.connection.execute(sql.ADD_ITEM, row).rowcount:
@@ -101,7 +101,7 @@ class Change:
 
     def note(self, key: str, value: str, ends: int | None = None) -> None:
         """An item of the server's own: it stands in no log."""
-        crc = checksum(key, value)
+        crc = checksum(key, value.encode())
         row = (self.project, key, value, 0, self.by, self.at, ends, crc)
         self.connection.execute(sql.PUT_ITEM, row)
 
@@ -166,9 +166,9 @@ class Journal:
         self._saved = self.revisions.reserved
 
 
-def checksum(key: str, value: str) -> int:
+def checksum(key: str, value: bytes) -> int:
     """CRC-32 of key and value, kept beside them to find a bent page."""
-    return crc32(value.encode(), crc32(key.encode()))
+    return crc32(value, crc32(key.encode()))
 
 
 def _meta(connection: sqlite3.Connection, key: str) -> int:

@@ -37,6 +37,8 @@ def send(change: Change, caller: Caller, params: SendMessage) -> Row:
         visibility=params.visibility,
         priority=params.priority,
         metadata=text_of(params.metadata, "metadata"),
+        kind=caller.kind,
+        verified=caller.verified,
     )
     number = _store(change, message, recipients, params.expires_s)
     if answered is not None:
@@ -54,6 +56,7 @@ def _answered(change: Change, caller: Caller, ident: str) -> int:
 
 
 def message_number(ident: str, field: str) -> int:
+    """Raises InvalidParams, which names the field, for what is no id of a message."""
     if not (ident.isascii() and ident.isdigit() and len(ident) < 19):
         raise InvalidParams({field: f"{ident[:40]} is no id of a message"})
     return int(ident)
@@ -173,4 +176,7 @@ def message_row(number: int, message: Message, at: int) -> Row:
     }
     if bytes(message.metadata) != b"null":
         row["metadata"] = message.metadata
-    return row
+    if message.visibility != "public":
+        row["visibility"] = message.visibility
+    more = {"kind": message.kind, "verified": message.verified}
+    return row | {name: value for name, value in more.items() if value}

@@ -13,14 +13,18 @@ from msgspec.structs import replace
 from ..errors import Conflict, InvalidParams, NoSuchSession
 from ..sharing import SessionCall, text_of
 from . import statements as sql
-from .caller import Caller, may_see, read_message
+from .caller import Caller, Message, may_see, read_message
 from .clock import iso
+from .extract import within
 from .journal import Change, last_revision
-from .messages import message_row
+from .messages import message_number, message_row
 from .search import search
+from .select import page
 from .statements import SESSION, below
 from .values import delete_below
 
+NOT_PUBLIC, PUBLIC = '"visibility":', Message("", [], "")
+MOST_READ = 5000  # messages that an extract looks at
 DAY_MS = 86_400_000
 Row = dict[str, Any]
 
@@ -36,6 +40,7 @@ class Session(Struct, frozen=True, omit_defaults=True):
     metadata: Raw = Raw(b"null")
     ttl_s: int | None = None
     status: str = "open"
+    by: str = ""
 
 
 _read = msgspec.json.Decoder(Session).decode
@@ -63,7 +68,7 @@ def _create(change: Change, caller: Caller, params: SessionCall) -> Row:
         sentence = f"There is a session {ident} already, {found.status}."
         cure = "Join it, or create one with another id."
         raise Conflict(sentence, cure, key=f"s/{ident}", rev=0, by="")
-    session = _set(Session(ident, change.at, change.at, ttl_s=params.ttl_s), params)
+    session = _set(Session(ident, change.at, change.at, ttl_s=params.ttl_s, by=caller.name), params)
     _keep(change, session, "create")
     _change_member(change, caller, session, SessionCall(action="join"))
     return get_session(change.connection, change.project, ident)
@@ -160,6 +165,7 @@ def _shown(connection: sqlite3.Connection, project: str, session: Session) -> Ro
         "metadata": session.metadata,
         "members": _members(connection, project, session.id),
         "created": iso(session.created),
+        "by": session.by,
         "last": iso(session.last),
         "status": session.status,
     }
@@ -172,8 +178,9 @@ def _members(connection: sqlite3.Connection, project: str, ident: str) -> list[R
 
 
 def list_sessions(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> Row:
-    """Open ones, the latest first."""
-    found = [one for one in all_sessions(connection, caller.project) if one.status == "open"]
+    """Open ones, the latest first; `in_all` those that are not, too."""
+    every = all_sessions(connection, caller.project)
+    found = [one for one in every if params.in_all or one.status == "open"]
     found.sort(key=lambda session: -session.last)
     shown = [_shown(connection, caller.project, each) for each in found[: params.limit]]
     return {"sessions": shown}
@@ -188,13 +195,46 @@ def read_session(connection: sqlite3.Connection, caller: Caller, params: Session
     if find_session(connection, caller.project, ident) is None:
         raise no_session(connection, caller.project, ident)
     rev = last_revision(connection)
+    if params.message:
+        return {"messages": _one(connection, caller, params), "rev": rev}
+    if params.max_tokens is not None:
+        rows, more = _said(connection, caller, f"s/{ident}", replace(params, limit=MOST_READ))
+        return {**within(rows, params.max_tokens), "rev": rev, "more": more}
+    if params.offset is not None:
+        return {**_page(connection, caller, f"s/{ident}", params), "rev": rev}
     if params.query:
-        asked = (ident, params.query, params.fuzzy_threshold, params.limit)
-        found = search(connection, caller, *asked)
+        found = search(connection, caller, ident, params)
         rows = [{**message_row(n, m, at), "score": round(s, 1)} for s, n, m, at in found]
         return {"messages": rows, "rev": rev}
     rows, more = _said(connection, caller, f"s/{ident}", params)
     return {"messages": rows, "rev": rev, "more": more}
+
+
+def _one(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> list[Row]:
+    number = message_number(params.message, "message")
+    row = connection.execute(sql.MESSAGE_OF, (number, caller.project)).fetchone()
+    message = read_message(row[0]) if row else None
+    if message is None or message.session != params.id:
+        return []
+    is_seen = may_see(caller, message, number, connection)
+    return [message_row(number, message, row[1])] if is_seen else []
+
+
+def _page(
+    connection: sqlite3.Connection, caller: Caller, key: str, params: SessionCall
+) -> dict[str, Any]:
+    """Some messages from the oldest on, and how many there are in all."""
+    first, total, found = params.offset or 0, 0, list[Row]()
+    for number, value, at in connection.execute(sql.SAID, (caller.project, key, 0)):
+        is_meant = first <= total < first + params.limit
+        is_public = NOT_PUBLIC not in value  # and need not be read to be counted
+        message = PUBLIC if is_public and not is_meant else read_message(value)
+        if params.visibility and message.visibility not in params.visibility:
+            continue
+        if may_see(caller, message, number, connection):
+            found += [message_row(number, message, at)] if is_meant else []
+            total += 1
+    return {"messages": found, "total": total, "more": first + len(found) < total}
 
 
 def _said(
@@ -203,15 +243,13 @@ def _said(
     last = params.after is None
     after = 0 if params.after is None else (params.after + 1) << 10
     rows = connection.execute(sql.SAID_LAST if last else sql.SAID, (caller.project, key, after))
-    found: list[Row] = []
-    for number, value, at in rows:
-        message = read_message(value)
-        if may_see(caller, message, number, connection):
-            if len(found) == params.limit:
-                rows.close()
-                return found[::-1] if last else found, True
-            found.append(message_row(number, message, at))
-    return found[::-1] if last else found, False
+    seen = (
+        (number, len(value), message_row(number, message, at))
+        for number, value, at in rows
+        if may_see(caller, message := read_message(value), number, connection)
+    )
+    found, more = page(seen, params.limit)
+    return found[::-1] if last else found, more
 
 
 def retire_sessions(change: Change, idle_days: float, kept_days: float) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..store.lease import TABLE as LEASE
-from .select import Keys
+from .select import PRIVATE, Keys
 
 NAME = "coordinate.db"
 HELD, WAITING, NOTIFY = 0, 1, 2  # hold.state
@@ -22,7 +22,7 @@ KINDS = ("put", "delete", "grant", "release", "message", "session")
 KEYS = {
     "item": "project, key",
     "event": "id",
-    "hold": "project, rev, resource",
+    "hold": "rev, resource, project",
     "delivery": "message, recipient",
 }
 """The tables that cannot be made again from others, and the order of their rows."""
@@ -65,6 +65,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "UPDATE event SET value = 'null' WHERE kind = 1 AND value IS NULL",
         "DROP INDEX IF EXISTS event_key",
         "CREATE INDEX event_key ON event (project, key, id) WHERE value IS NOT NULL",
+        # a key that begins with the project was taken for the way to a resource, or to an agent
+        """CREATE TABLE held (
+            project TEXT NOT NULL, rev INTEGER NOT NULL, resource TEXT NOT NULL,
+            state INTEGER NOT NULL, shared INTEGER NOT NULL, holder TEXT NOT NULL,
+            ident TEXT NOT NULL, purpose TEXT NOT NULL, secret TEXT NOT NULL, ttl INTEGER NOT NULL,
+            ends INTEGER NOT NULL, since INTEGER NOT NULL, request TEXT NOT NULL,
+            PRIMARY KEY (rev, resource, project)) WITHOUT ROWID""",
+        "INSERT INTO held SELECT * FROM hold",
+        "DROP TABLE hold",
+        "ALTER TABLE held RENAME TO hold",
+        "CREATE INDEX hold_resource ON hold (project, resource)",
+        "CREATE INDEX hold_ident ON hold (project, ident)",
+        "CREATE INDEX hold_ends ON hold (ends)",
     ),
 )
 
@@ -98,10 +111,13 @@ PUT_ITEM = """INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     by = excluded.by, at = excluded.at, ends = excluded.ends, crc = excluded.crc"""
 DELETE_ITEM = "DELETE FROM item WHERE project = ? AND key = ?"
 DELETE_ITEMS = "DELETE FROM item WHERE project = ? AND key >= ? AND key < ?"
-READ_ITEMS = """SELECT key, value, id, by, at, ends, crc, (SELECT max(id) FROM event) FROM item
+READ_ITEMS = """SELECT key, CAST(value AS BLOB), id, by, at, ends, crc,
+    (SELECT max(id) FROM event) FROM item
     WHERE project = ? AND substr(key, 1, 1) <> '@' AND (ends IS NULL OR ends > ?) AND {}
     ORDER BY key LIMIT ?"""
-PROJECTS = "SELECT DISTINCT project FROM item WHERE key >= ? AND key < ?"
+PROJECTS = """WITH RECURSIVE own (project) AS (SELECT min(project) FROM item UNION ALL
+    SELECT (SELECT min(project) FROM item WHERE project > own.project) FROM own
+    WHERE own.project IS NOT NULL) SELECT project FROM own WHERE project > ''"""
 
 # --- events ----------------------------------------------------------------------------------
 
@@ -114,10 +130,9 @@ _WRITE = f"""SELECT event.key, ifnull(event.value, item.value), event.id, event.
     event.crc, event.kind{_EVENT}"""
 _WRITTEN = """ FROM event WHERE project = ? AND value IS NOT NULL AND kind < 2 AND {0}
     AND id < ? UNION ALL SELECT key, id FROM item WHERE project = ? AND id > 0 AND {0} AND id < ?"""
-HISTORY = f"""{_WRITE} event.id IN (SELECT id FROM (SELECT key, id{_WRITTEN}) AS written)
-    ORDER BY event.id DESC LIMIT ?"""
-PAST = f"""{_WRITE} event.kind = 0 AND event.id IN (SELECT max(id)
-    FROM (SELECT key, id{_WRITTEN}) AS written GROUP BY key) ORDER BY event.key LIMIT ?"""
+WRITE = f"{_WRITE} event.project = ? AND event.id = ?"
+HISTORY = f"SELECT id FROM (SELECT key, id{_WRITTEN}) AS written ORDER BY id DESC"
+PAST = f"SELECT max(id) FROM (SELECT key, id{_WRITTEN}) AS written GROUP BY key ORDER BY key"
 _LOG = f"""SELECT event.id, kind, event.key, ifnull(event.value, item.value), event.by, event.at,
     cause{_EVENT}"""
 READ_LOG = _LOG + " event.id >= ? AND +event.project = ? AND {} ORDER BY event.id"
@@ -126,14 +141,14 @@ READ_LOG_OF = f"""{_LOG} event.id IN (
     SELECT id FROM item WHERE id >= ? AND project = ? AND {{0}}) ORDER BY event.id"""
 GRANTED = """SELECT key FROM event
     WHERE id BETWEEN ? AND ? AND kind = 2 AND project = ? LIMIT 1"""
-BITE = (
-    "SELECT id, project, kind, key, value FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
-)
+BITE = """SELECT id, project, kind, key, CASE kind WHEN 4 THEN value END FROM event
+    WHERE id >= ? AND id < ? AND value IS NOT NULL ORDER BY id LIMIT ?"""
 LATER_WRITE = """SELECT 1 FROM event WHERE project = ? AND key = ? AND id > ? AND id < ?
     AND value IS NOT NULL UNION ALL
     SELECT 1 FROM item WHERE project = ? AND key = ? AND id > ? AND id < ?"""
 DELETE_EVENT = "DELETE FROM event WHERE id = ?"
 NTH_LAST = "SELECT id FROM event ORDER BY id DESC LIMIT 1 OFFSET ?"
+NTH_FROM = "SELECT id FROM event WHERE id >= ? ORDER BY id LIMIT 1 OFFSET ?"
 ENDS_OF_LOG = "SELECT min(id), max(id) FROM event"
 FIRST_FROM = "SELECT id, at FROM event WHERE id >= ? ORDER BY id LIMIT 1"
 
@@ -171,7 +186,7 @@ ACKNOWLEDGE = """UPDATE delivery SET state = 2, taker = ? WHERE message = ? AND 
 WAS_SENT = """SELECT 1 FROM delivery WHERE message = ? AND project = ?
     AND (taker = ? OR recipient IN ({}))"""
 UNACKNOWLEDGED = "SELECT 1 FROM delivery WHERE message = ? AND state < 2 LIMIT 1"
-FIRST_UNACKNOWLEDGED = "SELECT min(message) FROM delivery WHERE state < 2"
+FIRST_UNACKNOWLEDGED = "SELECT min(message + 0) FROM delivery WHERE state < 2"  # by their index
 DELETE_DELIVERIES = "DELETE FROM delivery WHERE message = ?"
 _SAID = """SELECT id, value, at FROM event WHERE project = ? AND key = ? AND kind = 4 AND id >= ?
     AND value IS NOT NULL"""
@@ -183,7 +198,7 @@ ADD_WORDS = "INSERT INTO message_text (rowid, words, session) VALUES (?, ?, ?)"
 DELETE_WORDS = """INSERT INTO message_text (message_text, rowid, words, session)
     VALUES ('delete', ?, ?, ?)"""
 KNOWN_WORDS = """SELECT term FROM message_word
-    WHERE term >= ? AND term < ? AND length(term) BETWEEN ? AND ?"""
+    WHERE term >= ? AND term < ? ORDER BY term LIMIT ?"""
 FIND_WORDS = """SELECT event.id, event.value, event.at FROM message_text
     JOIN event ON event.id = message_text.rowid
     WHERE message_text MATCH ? AND event.project = ? AND event.kind = 4
@@ -216,11 +231,15 @@ def below(prefix: str) -> tuple[str, str]:
 def where(statement: str, column: str, keys: Keys, after: str = "") -> tuple[str, Sequence[str]]:
     """With the condition that a key is meant and comes after `after`; and its values."""
     if keys.keys is not None:
-        marks = ", ".join("?" * len(keys.keys))
-        condition = f"{column} IN ({marks}) AND {column} > ?"
-        return statement.format(condition), [*keys.keys, after]
-    low, start, end = keys.bounds(after)
-    condition, values = f"{column} {low} ? AND {column} < ?", [start, end]
+        wanted = [each for each in keys.keys if each > after] or [""]  # which is no key
+        condition, values = f"{column} IN ({', '.join('?' * len(wanted))})", wanted
+    else:
+        low, start, end = keys.bounds(after)
+        condition, values = f"{column} {low} ? AND {column} < ?", [start, end]
     if keys.pattern is not None:
         condition, values = f"{condition} AND {column} GLOB ?", [*values, keys.pattern]
+    if keys.own is not None:
+        low, high = below(PRIVATE)
+        theirs = f"({column} < '{low}' OR {column} >= '{high}' OR {column} GLOB ? || '*')"
+        condition, values = f"{condition} AND {theirs}", [*values, keys.own]
     return statement.format(condition), values

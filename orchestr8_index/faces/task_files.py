@@ -100,7 +100,9 @@ def place_of(core: Core, given: Arguments) -> TaskFile:
 async def file_read(core: Core, given: Arguments) -> Answer:
     """The file, from memory while nobody changed it."""
     place = place_of(core, given)
-    text: FileText = await place.do(place.workspace.read)
+    text: FileText = place.workspace.unchanged(place.task, place.path) or (
+        await place.do(place.workspace.read)
+    )
     return _done(place, content=text.content, revision=text.revision)
 
 

@@ -62,7 +62,9 @@ class Workspace:
 
     def has(self, task: str) -> bool:
         """Whether the task has a folder."""
-        return stat.S_ISDIR(_mode(f"{self._root}/{_task(task)}"))
+        with contextlib.suppress(OSError):
+            return stat.S_ISDIR(os.lstat(f"{self._root}/{_task(task)}").st_mode)
+        return False
 
     def path(self, task: str, path: str) -> str:
         """The absolute path of a task's file, by which it is locked."""
@@ -70,8 +72,20 @@ class Workspace:
 
     def read(self, task: str, path: str) -> FileText:
         """What the file holds; from memory while it is the same file, unchanged."""
+        if kept := self.unchanged(task, path):
+            return kept
         with self._parent(task, path) as (folder, name):
             return self._read(folder, name, (task, path))
+
+    def unchanged(self, task: str, path: str) -> FileText | None:
+        """What is in memory, if the file is still that one: so quick that no thread is needed."""
+        if (task, path) not in self._kept:
+            return None
+        with contextlib.suppress(WorkspaceRefusal, OSError):
+            with self._parent(task, path) as (folder, name), _opened(folder, name) as fd:
+                kept = self._kept.get((task, path))
+                return kept[1] if kept and kept[0] == _state(os.fstat(fd)) else None
+        return None
 
     def write(
         self,
@@ -129,9 +143,6 @@ class Workspace:
                 found.st_mtime_ns,
                 found.st_ctime_ns,
             )
-            kept = self._kept.get(key)
-            if kept and kept[0] == state:
-                return kept[1]
             text = _text(fd, found.st_size, name)
         self._kept.pop(key, None)
         if time.time_ns() - max(state[-2:]) > SETTLED_NS and len(text.content) < KEPT_BYTES // 4:
@@ -170,8 +181,7 @@ class Workspace:
     def _parent(self, task: str, path: str, make: bool = False) -> Iterator[tuple[int, str]]:
         """A descriptor of the folder in which the file is, and the file's name there."""
         *folders, name = _parts(path)
-        there = self.has(task)
-        if not there and not make:
+        if not make and not self.has(task):
             raise WorkspaceRefusal(404, f"There is no task {task}.")
         try:
             with _folder(self._root, "/".join([task, *folders]), make) as folder:
@@ -179,10 +189,10 @@ class Workspace:
         except FileNotFoundError:
             raise WorkspaceRefusal(404, f"Task {task} has no file {path}.") from None
         except OSError as error:
-            if error.errno in _NO_FOLDER:
-                sentence = f"{path} leads through a link or is no plain file."
-                raise WorkspaceRefusal(422, sentence) from None
-            raise
+            if error.errno not in _NO_FOLDER:
+                raise
+            sentence = f"{path} leads through a link or is no plain file."
+            raise WorkspaceRefusal(422, sentence) from None
 
     def _sweep(self) -> None:
         """Remove what killed writes have left."""
@@ -225,6 +235,11 @@ def _opened(folder: int, name: str) -> Iterator[int]:
         os.close(fd)
 
 
+def _state(found: os.stat_result) -> tuple[int, ...]:
+    """Which file it is and when it changed, the times last."""
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def _text(fd: int, size: int, name: str) -> FileText:
     if size > MOST_BYTES:
         raise WorkspaceRefusal(413, f"{name} has {size:,} bytes; at most {MOST_BYTES:,} are read.")
@@ -262,13 +277,6 @@ def _replaceable(folder: int, name: str) -> int:
 
 def _revision(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=8).hexdigest()
-
-
-def _mode(path: str) -> int:
-    try:
-        return os.lstat(path).st_mode
-    except OSError:
-        return 0
 
 
 def _task(task: str) -> str:
