@@ -11,6 +11,7 @@ import pytest
 from mcp.client.client import Client
 from mcp_types import ListRootsResult, Root
 from msgspec.structs import replace
+from pydantic import FileUrl
 
 from orchestr8_index.serve.callers import LOCAL, Principal, caller
 from orchestr8_index.serve.mcp.server import make_server
@@ -39,7 +40,7 @@ def found(home: Path, *roots: str, asks: Principal | None = None) -> tuple[set[s
     async def told(context: Any) -> ListRootsResult:
         nonlocal asked
         asked += 1
-        return ListRootsResult(roots=[Root(uri=(home / root).as_uri()) for root in roots])
+        return ListRootsResult(roots=[Root(uri=FileUrl((home / root).as_uri())) for root in roots])
 
     async def run() -> set[str]:
         async with serving(settings_in(home, "red"), "none") as (_, state):
