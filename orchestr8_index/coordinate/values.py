@@ -89,7 +89,7 @@ class Reader:
         asked = (project, self.clock.now(), *values, limit + 1)
         rows, more = page(self._sized(query, asked), limit)
         if not rows:
-            rev = last_revision(self.connection)  # before the values: a cursor must miss nothing
+            rev = last_revision(self.connection, project)  # first: a cursor must miss nothing
             rows, more = page(self._sized(query, asked), limit)
         rev = (rows[0][7] or 0) >> 10 if rows else rev
         return [self._shown(row) for row in rows], more, rev
