@@ -212,6 +212,11 @@ def test_many_keys_are_set_listed_and_got(run: Run) -> None:
         assert listed["keys"] == ["task:1", *(f"task:{n}" for n in range(10, 20))]
         got = (await here.ask(ada, "getMany", keys=["task:1", "none"]))["entries"]
         assert got.keys() == {"task:1"} and got["task:1"]["value"] == "1"
+        large = [{"key": f"big:{n}", "value": "x" * 9_000_000} for n in range(3)]
+        for each in large:
+            await here.ask(ada, "setStorage", **each)
+        told = await here.ask(ada, "getMany", keys=[each["key"] for each in large])
+        assert told["more"] is True and 0 < len(told["entries"]) < 3
         for bad in ([], entries + entries[:1], [entries[0]] * 2, [{"key": "a b", "value": ""}]):
             assert not (await here.ask(ada, "setMany", entries=bad))["success"]
 
