@@ -168,6 +168,19 @@ def test_anothers_release_frees_nothing(run: Run) -> None:
     run(work)
 
 
+def test_of_agents_on_one_connection_each_frees_what_it_names(run: Run) -> None:
+    async def work(here: Town) -> None:
+        host, key = agent("host"), "lock:a"
+        await here.ask(host, "setStorage", key=key, value=lock_of("ada"))
+        free = json.dumps({"released": True, "lockedBy": "bob"})
+        told = await here.ask(host, "setStorage", key=key, value=free)
+        assert told["error"] == "Locked by ada"
+        free = json.dumps({"released": True, "lockedBy": "ada"})
+        assert (await here.ask(host, "setStorage", key=key, value=free))["success"]
+
+    run(work)
+
+
 def test_a_holder_renews_its_lock(run: Run) -> None:
     async def work(here: Town) -> None:
         value = json.dumps({"lockedBy": "ada", "at": 1})
