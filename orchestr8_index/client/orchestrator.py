@@ -230,12 +230,12 @@ class Orchestrator(BlockingMethods):
         while True:
             try:
                 return self._from_one(method, raw, waits)
-            except _Another as error:
+            except _AskAnother as error:
                 if once:
                     raise error.why from None
 
     def _from_one(self, method: Method, raw: bytes, waits: float) -> Any:
-        """Raises _Another where it did not answer, and there is one more."""
+        """Raises _AskAnother where it did not answer, and there is one more."""
         locator, started = self._locator, time.monotonic()
         address = self._address()
         if locator is None or address is None:
@@ -248,7 +248,7 @@ class Orchestrator(BlockingMethods):
         except (NoAnswer, RequestError) as error:
             if isinstance(error, NoAnswer) or error.code in AWAY:  # not for what one method lacks
                 if locator.failed(time.monotonic() - started):
-                    raise _Another(error) from None
+                    raise _AskAnother(error) from None
             else:
                 locator.answered()
             raise
@@ -309,7 +309,7 @@ class Orchestrator(BlockingMethods):
             log.warning("the server %s: %s", self._locator, what)
 
 
-class _Another(Exception):
+class _AskAnother(Exception):
     """There is one more server to ask; `why` is what became of this one."""
 
     def __init__(self, why: NoAnswer | RequestError) -> None:

@@ -35,7 +35,7 @@ LOOK_SECONDS = 1.0
 MOST_KEPT = 1000  # results of own entries that nobody has taken yet
 
 
-class Entry(msgspec.Struct, omit_defaults=True):
+class LearntEntry(msgspec.Struct, omit_defaults=True):
     """One of `report`, `forget` and `pattern`. Names of entries are whole but for the `unknown`."""
 
     server: str
@@ -47,7 +47,7 @@ class Entry(msgspec.Struct, omit_defaults=True):
     pattern: tuple[str, tuple[str, ...], dict[str, list[str]], list[list[str]]] | None = None
 
 
-_read = msgspec.json.Decoder(Entry).decode
+_read = msgspec.json.Decoder(LearntEntry).decode
 
 
 class TeamLearning:
@@ -80,12 +80,12 @@ class TeamLearning:
             workflows_used=list(read.workflows_used),
             resolved_by=read.resolved_by or None,
         )
-        entry = Entry(self._shared.server, by, moment, named, read.unknown)
+        entry = LearntEntry(self._shared.server, by, moment, named, read.unknown)
         applied: Applied = await self._append(entry)
         return applied
 
     async def forget(self, query: ForgetQuery) -> int:
-        entry = Entry(self._shared.server, Reporter(), forget=query)
+        entry = LearntEntry(self._shared.server, Reporter(), forget=query)
         return int(await self._append(entry))
 
     async def store_pattern(
@@ -97,7 +97,7 @@ class TeamLearning:
         by: Reporter,
     ) -> Any:
         given = (goal, sequence, dependencies, groups)
-        return await self._append(Entry(self._shared.server, by, pattern=given))
+        return await self._append(LearntEntry(self._shared.server, by, pattern=given))
 
     async def stop(self) -> None:
         self._task.cancel()
@@ -106,7 +106,7 @@ class TeamLearning:
 
     # --- the log -----------------------------------------------------------------------------
 
-    async def _append(self, entry: Entry) -> Any:
+    async def _append(self, entry: LearntEntry) -> Any:
         """Raises StoreUnavailable at once where PostgreSQL is away: nothing is kept for later."""
         body = msgspec.json.encode(entry).decode()
 
@@ -145,7 +145,7 @@ class TeamLearning:
                     await self._apply(number, _read(body))
                 self._keep_cursor()
 
-    async def _apply(self, number: int, entry: Entry) -> None:
+    async def _apply(self, number: int, entry: LearntEntry) -> None:
         """A refusal is the same on all servers; a store that cannot be written ends the round."""
         result: Any
         try:
@@ -160,7 +160,7 @@ class TeamLearning:
             while len(self._results) > MOST_KEPT:
                 del self._results[next(iter(self._results))]
 
-    async def _perform(self, outcomes: Outcomes, entry: Entry) -> Any:
+    async def _perform(self, outcomes: Outcomes, entry: LearntEntry) -> Any:
         if entry.report is not None:
             known: Resolve = lambda kind, name: None if name in entry.unknown else name  # noqa: E731
             return await outcomes.report(entry.report, known, entry.moment, entry.by)

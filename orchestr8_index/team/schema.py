@@ -67,12 +67,12 @@ ORIGIN = "SELECT origin FROM layout WHERE version = 1"
 ADD_LEARNT = "INSERT INTO learnt VALUES (?, ?, ?)"
 LEARNT = "SELECT id, body FROM learnt WHERE project = ? AND id > ? ORDER BY id LIMIT ?"
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-TAKE = f"""INSERT INTO project AS own (name, rev) VALUES ($1, $2::bigint)
-    ON CONFLICT (name) DO UPDATE SET rev = own.rev + $2::bigint RETURNING rev, {CLOCK}"""
-NEXT_DUE = """SELECT least(
-    (SELECT min(ends) FROM item WHERE project = $1 AND ends IS NOT NULL),
+NEXT_DUE = """least((SELECT min(ends) FROM item WHERE project = $1 AND ends IS NOT NULL),
     (SELECT min(ends) FROM hold WHERE project = $1),
     (SELECT min(due) FROM delivery WHERE project = $1 AND state < 2))"""
+TAKE = f"""INSERT INTO project AS own (name, rev) VALUES ($1, $2::bigint)
+    ON CONFLICT (name) DO UPDATE SET rev = own.rev + $2::bigint
+    RETURNING rev, {CLOCK}, {NEXT_DUE}"""
 DUE_PROJECTS = f"""SELECT name FROM project WHERE
     EXISTS (SELECT 1 FROM item WHERE project = name AND ends <= {CLOCK})
     OR EXISTS (SELECT 1 FROM hold WHERE project = name AND ends <= {CLOCK})
