@@ -10,6 +10,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from .database import transaction
 from .lease import Lease
 
 MAX_BATCH = 512
-LOG_SECONDS = 1.0
+LOG_SECONDS, SETTLE_SECONDS = 1.0, 5.0
 MAX_LOG = 4096
 FLUSH_AT = 64
 Work = Callable[[sqlite3.Connection], Any]
@@ -45,12 +46,17 @@ _SIGNS = (_WAKE, _NOTED)
 
 @dataclass(slots=True)
 class Writer:
-    """`resolve` gets all finished jobs of a commit at once, as (job, value, error)."""
+    """`resolve` gets all finished jobs of a commit at once, as (job, value, error). `is_settled`:
+    the database has all that was acknowledged, without its log; `settled_at` is when it last had.
+    """
 
     connection: sqlite3.Connection
     resolve: Callable[[list[tuple[Job, Any, BaseException | None]]], None]
     write_log: Callable[[sqlite3.Connection, Sequence[Any]], None] = lambda connection, rows: None
     lease: Lease | None = None
+    is_settled: bool = False
+    settled_at: float = field(default_factory=time.time)
+    _settle_at: float = field(default_factory=lambda: time.monotonic() + SETTLE_SECONDS)
     _jobs: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue)
     _log: deque[Any] = field(default_factory=lambda: deque(maxlen=MAX_LOG))
     _thread: threading.Thread | None = None
@@ -94,6 +100,8 @@ class Writer:
                 self.resolve(self._commit(real))
             if self._log and len(real) < MAX_BATCH:
                 self._flush_log()
+            if not self.is_settled and (not jobs or time.monotonic() > self._settle_at):
+                self._settle()
         if self._log:
             self._flush_log()
 
@@ -118,8 +126,10 @@ class Writer:
         return jobs, True
 
     def _first(self) -> Job | None:
-        """Rests until there is something; rows of the log alone wait for LOG_SECONDS."""
-        job = self._jobs.get(timeout=LOG_SECONDS if self._log else None)
+        """Rests until there is something; rows of the log alone wait for LOG_SECONDS, and so does
+        what is to be settled."""
+        waits = self._log or not self.is_settled
+        job = self._jobs.get(timeout=LOG_SECONDS if waits else None)
         return self._jobs.get(timeout=LOG_SECONDS) if job is _NOTED else job
 
     def _commit(self, jobs: list[Job]) -> list[tuple[Job, Any, BaseException | None]]:
@@ -139,10 +149,19 @@ class Writer:
         """A transaction of the database's owner."""
         if self.connection.in_transaction:  # a commit that failed and could not be rolled back
             self.connection.execute("ROLLBACK")
-        with transaction(self.connection):
-            if self.lease:
-                self.lease.check(self.connection)
+        self.is_settled = False
+        with self.lease.turn(self.connection) if self.lease else transaction(self.connection):
             yield
+
+    def _settle(self) -> None:
+        """Move what the log holds into the database: what becomes of the log takes none of it."""
+        self._settle_at = time.monotonic() + SETTLE_SECONDS
+        if self.lease and self.lease.lost():
+            return
+        with contextlib.suppress(sqlite3.Error):
+            _, logged, moved = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if logged == moved:
+                self.is_settled, self.settled_at = True, time.time()
 
     def _flush_log(self) -> None:
         """Analytics: where it fails, an outcome's error says that the store is ill."""
