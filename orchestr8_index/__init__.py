@@ -8,29 +8,33 @@ TYPE_CHECKING = False  # as in typing, which would cost more than all the rest h
 if TYPE_CHECKING:
     from .client import AsyncOrchestrator as AsyncOrchestrator
     from .client import Held as Held
+    from .client import MCPGatewayClient as MCPGatewayClient
     from .client import Orchestrator as Orchestrator
     from .errors import *  # noqa: F403
     from .queries import *  # noqa: F403
     from .reports import *  # noqa: F403
 
 __version__ = "0.1.0"
-_CLIENTS = ("AsyncOrchestrator", "Held", "Orchestrator")
+_CLIENTS = ("AsyncOrchestrator", "Held", "MCPGatewayClient", "Orchestrator")
+_HOMES = ("errors", "queries", "reports")
 
 
 def __getattr__(name: str) -> object:
     """A public name is loaded when it is first used: an import of the package alone is cheap."""
     if name == "__all__":
         return __dir__()
-    homes = ("client",) if name in _CLIENTS else ("errors", "queries", "reports")
-    for home in homes if name[:1].isupper() else ():
+    if name in _CLIENTS:
+        from . import client
+
+        return getattr(client, name)
+    for home in _HOMES if name[:1].isupper() else ():
         if name in (classes := _classes(home)):
             return classes[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    homes = ("errors", "queries", "reports")
-    classes = [name for home in homes for name in _classes(home)]
+    classes = [name for home in _HOMES for name in _classes(home)]
     return sorted([*classes, *_CLIENTS, "__version__"], key=str.lower)
 
 

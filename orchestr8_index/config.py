@@ -169,6 +169,10 @@ class Door(msgspec.Struct, frozen=True):
     require_keys: Annotated[bool, _text("ask for a key on loopback, too")] = False
     tls_cert: Annotated[str, _text("speak TLS with this certificate (PEM)", form="FILE")] = ""
     tls_key: Annotated[str, _text("the certificate's key (PEM)", form="FILE")] = ""
+    workspace: Annotated[
+        str,
+        _text("serve the files of tasks below this folder, at /mcp/gateway", form="FOLDER"),
+    ] = ""
 
     @property
     def is_loopback(self) -> bool:

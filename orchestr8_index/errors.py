@@ -310,6 +310,18 @@ class OperationError(Orchestr8Error):
     exit_status = 1
 
 
+class MCPGatewayError(OperationError):
+    """`status` is that of HTTP, 0 where nobody answered; `answer` what came with it."""
+
+    means = "The gateway refused a task's file, or did not answer."
+
+    status = 0
+
+    def __init__(self, sentence: str, cure: str | None = None, **answer: Any) -> None:
+        super().__init__(sentence, cure)
+        self.status, self.answer = answer.pop("status", 0), answer
+
+
 class BadSetting(OperationError):
     exit_status = 2
     means = "An option or a variable of the environment has a value that cannot be used."

@@ -1,163 +1,16 @@
 """Where does each host keep what can be called, and by which name does it call it?
 
-One table for all that must agree: discovery, the reading of trees, `call` in rows, docs/hosts.md.
+One table (host_table.py) for all that must agree: discovery, the reading of trees, `call` in rows,
+docs/hosts.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
 
+from .host_table import PLACES, READ_BY, TITLES, Place
 from .records import KINDS, PLURAL, Entry, Kind
-
-
-class Place(NamedTuple):
-    """Folders of one host for one kind. `project` are below a project, `user` below the home.
-
-    `call` is how the host names an entry: {name} the entry's own, {path} with the folders between
-    the place and the file, joined by `joint`; `by` says who may call. `plain`: the host takes name
-    and description from elsewhere than a header, so that a file without one is as it should be.
-    """
-
-    host: str
-    kind: Kind
-    project: tuple[str, ...]
-    user: tuple[str, ...] = ()
-    call: str = "{name}"
-    by: str = "model"
-    endings: tuple[str, ...] = (".md",)
-    plain: bool = False
-    joint: str = ":"
-
-
-TITLES = {
-    "claude": "Claude Code",
-    "codex": "Codex",
-    "copilot": "GitHub Copilot, VS Code",
-    "gemini": "Gemini CLI",
-    "opencode": "opencode",
-    "cursor": "Cursor",
-    "windsurf": "Windsurf",
-    "antigravity": "Antigravity",
-    "qwen": "Qwen Code",
-    "kilocode": "Kilo Code",
-    "roo": "Roo Code",
-    "agents": "`.agents`, which many read (`npx skills`)",
-}
-_ANY = ("claude", "codex", "copilot", "gemini", "opencode", "cursor", "windsurf", "antigravity")
-READ_BY = {
-    ("agents", "skill"): (*_ANY[1:], "qwen", "kilocode", "roo"),
-    ("claude", "skill"): ("claude", "copilot", "opencode", "cursor"),
-    ("claude", "agent"): ("claude", "copilot", "cursor"),
-    ("codex", "agent"): ("codex", "cursor"),
-    ("codex", "skill"): ("codex", "cursor"),
-}
-"""Who else reads a host's folders; a host reads its own in any case."""
-
-_OPENCODE = (".config/opencode",)
-_WINDSURF, _ANTIGRAVITY = ".codeium/windsurf", ".gemini/antigravity"
-
-
-def _both(folders: Sequence[str], *names: str) -> tuple[str, ...]:
-    return tuple(f"{folder}/{name}" for folder in folders for name in names)
-
-
-PLACES = (
-    Place("claude", "agent", (".claude/agents",), (".claude/agents",)),
-    Place("claude", "skill", (".claude/skills",), (".claude/skills",)),
-    Place("claude", "workflow", (".claude/commands",), (".claude/commands",), "/{path}"),
-    Place("codex", "agent", (".codex/agents",), (".codex/agents",), endings=(".toml",)),
-    Place("codex", "skill", (".codex/skills",), (".codex/skills",), "${name}"),
-    Place(
-        *("codex", "workflow", (".codex/prompts",), (".codex/prompts",), "/prompts:{name}"),
-        by="person",
-        plain=True,
-    ),
-    Place(
-        *("copilot", "agent", (".github/agents", ".github/chatmodes"), (".copilot/agents",)),
-        endings=(".agent.md", ".chatmode.md", ".md"),
-        plain=True,
-    ),
-    Place("copilot", "skill", (".github/skills",), (".copilot/skills",)),
-    Place(
-        *("copilot", "workflow", (".github/prompts",), (".config/Code/User/prompts",), "/{name}"),
-        by="person",
-        endings=(".prompt.md",),
-        plain=True,
-    ),
-    Place("gemini", "agent", (".gemini/agents",), (".gemini/agents",)),
-    Place("gemini", "skill", (".gemini/skills",), (".gemini/skills",)),
-    Place(
-        *("gemini", "workflow", (".gemini/commands",), (".gemini/commands",), "/{path}"),
-        by="person",
-        endings=(".toml",),
-    ),
-    Place(
-        *("opencode", "agent", _both((".opencode",), "agent", "agents", "mode", "modes")),
-        _both(_OPENCODE, "agent", "agents", "mode", "modes"),
-        call="{path}",
-        plain=True,
-        joint="/",
-    ),
-    Place(
-        *("opencode", "skill", _both((".opencode",), "skill", "skills")),
-        _both(_OPENCODE, "skill", "skills"),
-    ),
-    Place(
-        *("opencode", "workflow", _both((".opencode",), "command", "commands")),
-        _both(_OPENCODE, "command", "commands"),
-        call="/{path}",
-        by="person",
-        plain=True,
-        joint="/",
-    ),
-    Place("cursor", "agent", (".cursor/agents",), (".cursor/agents",), plain=True),
-    Place("cursor", "skill", (".cursor/skills",), (".cursor/skills",)),
-    Place(
-        *("cursor", "workflow", (".cursor/commands",), (".cursor/commands",), "/{name}"),
-        by="person",
-        plain=True,
-    ),
-    Place("windsurf", "skill", (".windsurf/skills",), (f"{_WINDSURF}/skills",)),
-    Place(
-        *("windsurf", "workflow", (".windsurf/workflows",)),
-        (f"{_WINDSURF}/workflows", f"{_WINDSURF}/global_workflows"),
-        call="/{name}",
-        by="person",
-        plain=True,
-    ),
-    Place("antigravity", "skill", (".agent/skills",), (f"{_ANTIGRAVITY}/skills",)),
-    Place(
-        *("antigravity", "workflow", (".agent/workflows", ".agents/workflows")),
-        (f"{_ANTIGRAVITY}/workflows", f"{_ANTIGRAVITY}/global_workflows"),
-        call="/{name}",
-        by="person",
-        plain=True,
-    ),
-    Place("qwen", "agent", (".qwen/agents",), (".qwen/agents",)),
-    Place("qwen", "skill", (".qwen/skills",), (".qwen/skills",)),
-    Place(
-        *("qwen", "workflow", (".qwen/commands",), (".qwen/commands",), "/{path}"),
-        by="person",
-        endings=(".md", ".toml"),
-        plain=True,
-    ),
-    Place("kilocode", "skill", (".kilocode/skills",), (".kilocode/skills",)),
-    Place(
-        *("kilocode", "workflow", (".kilocode/workflows",), (".kilocode/workflows",), "/{name}"),
-        by="person",
-        plain=True,
-    ),
-    Place("roo", "skill", (".roo/skills",), (".roo/skills",)),
-    Place(
-        *("roo", "workflow", (".roo/commands",), (".roo/commands",), "/{name}"),
-        by="person",
-        plain=True,
-    ),
-    Place("agents", "skill", (".agents/skills",), (".agents/skills",)),
-)
-"""In the order of precedence of the hosts; a host's own order is in docs/hosts.md."""
 
 SUFFIXES: dict[str, Kind] = {
     ".agent.md": "agent",
@@ -266,8 +119,9 @@ def rows_of_document() -> Iterator[str]:
         for kind in KINDS:
             place = place_of(host, kind)
             if place is not None:
-                user = ", ".join(f"`~/{path}`" for path in place.user)
-                here = ", ".join(f"`{path}`" for path in place.project)
+                rows = [p for p in PLACES if (p.host, p.kind) == (host, kind)]
+                user = ", ".join(f"`~/{path}`" for row in rows for path in row.user)
+                here = ", ".join(f"`{path}`" for row in rows for path in row.project)
                 ends = ", ".join(f"`{ending}`" for ending in place.endings)
                 said = f"{title} | {PLURAL[kind]} | {here} | {user} | {ends}"
                 yield f"| {said} | `{place.call}` | {place.by} |"

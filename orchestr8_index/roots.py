@@ -1,6 +1,6 @@
 """Which trees are indexed: those named, else those that the hosts read here, else the example.
 
-The places of the hosts stand in places.py; here is which of them are there, and in which order.
+The places of the hosts stand in host_table.py; here is which of them are there, and in which order.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from .environment import REPOSITORY, expand
 from .errors import BadSetting
-from .places import HOST_FOLDERS, MANIFESTS, PLACES
+from .host_table import PLACES
+from .places import HOST_FOLDERS, MANIFESTS
 from .project import find_project
 
 SHIPPED = "the shipped plugins_fixture"

@@ -12,9 +12,9 @@ from msgspec import Meta, Raw, Struct
 from .errors import InvalidParams
 from .queries import NoParams
 from .table import Example, Method
-from .validate import Params
+from .validate import FOR_PROGRAMS, Params
 
-_FAR = re.compile(rb"[eE]\+?[0-9]{3}|(?<![0-9])[0-9]{300}")  # a number may be out of range
+_FAR_POWER, _FAR = re.compile(rb"[eE]\+?[0-9]{3}"), re.compile(rb"(?<![0-9])[0-9]{300}")
 MAX_VALUE = 10_485_760
 MAX_BODY = 100_000
 KEY = r"^[A-Za-z0-9:_./-]*$(?!\n)"
@@ -27,6 +27,7 @@ Request = Annotated[str, Meta(max_length=200)]
 Short = Annotated[str, Meta(max_length=200)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
+Visibility = Literal["public", "private", "agent_only", "admin_only"]
 SessionId = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9:_.-]*$(?!\n)")]
 
 
@@ -87,19 +88,23 @@ class LockResources(Params, frozen=True):
 
 
 class SendMessage(Params, frozen=True):
-    """`to`: NAME, role:R, session:ID, queue:Q or all."""
+    """`to`: NAME, role:R, session:ID, queue:Q or all; nobody, where it is said in a session."""
 
-    to: Annotated[list[Name], Meta(min_length=1, max_length=50)]
+    to: Annotated[list[Name], Meta(max_length=50)]
     body: Annotated[str, Meta(max_length=MAX_BODY)]
     subject: Short = ""
     session: SessionId | None = None
     reply_to: Short = ""
-    visibility: Literal["public", "private"] = "public"
+    visibility: Visibility = "public"
     priority: Annotated[int, Meta(ge=0, le=3)] = 1
     metadata: Any = None
     expires_s: Annotated[int, Meta(ge=1, le=2_592_000)] = 2_592_000
     fence: Annotated[list[Fence], Meta(max_length=64)] = []
     request_id: Request = ""
+
+    def problems(self) -> dict[str, str]:
+        is_heard = self.to or self.session is not None
+        return {} if is_heard else {"to": "name somebody, or the session in which it is said"}
 
 
 class ReadInbox(Params, frozen=True):
@@ -114,11 +119,15 @@ class ReadInbox(Params, frozen=True):
 
 
 class SessionCall(Params, frozen=True):
-    """What to do with a session, or with the messages in it."""
+    """What to do with a session, or with the messages in it.
+
+    `offset` counts from the oldest message that the caller may see; `message` is one's id; `in_all`
+    lists sessions that are closed, too, and searches names and metadata of messages, too.
+    """
 
     action: Literal["create", "join", "leave", "list", "get", "read", "set", "close"]
     id: SessionId | None = None
-    purpose: Short | None = None
+    purpose: Annotated[str, Meta(max_length=1000)] | None = None
     metadata: Any = None
     state: Any = None
     ttl_s: Annotated[int, Meta(ge=60, le=2_592_000)] | None = None
@@ -126,6 +135,10 @@ class SessionCall(Params, frozen=True):
     after: Rev | None = None
     query: Annotated[str, Meta(max_length=500)] = ""
     fuzzy_threshold: Annotated[float, Meta(ge=0, le=100)] = 60
+    offset: Annotated[Rev | None, FOR_PROGRAMS] = None
+    message: Annotated[Short, FOR_PROGRAMS] = ""
+    visibility: Annotated[list[Visibility], FOR_PROGRAMS] = []
+    in_all: Annotated[bool, FOR_PROGRAMS] = False
 
 
 class BreakLock(Params, frozen=True):
@@ -163,7 +176,7 @@ def value_text(raw: Raw, field: str) -> str:
         raise InvalidParams({field: f"has {len(data):,} bytes; the most is {MAX_VALUE:,}"})
     try:
         msgspec.json.decode(data, type=Raw)  # looks at all of it, and builds nothing
-        if _FAR.search(data):
+        if _FAR_POWER.search(data) or (len(data) >= 300 and _FAR.search(data)):  # out of range?
             msgspec.json.decode(data)
         return data.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -2,9 +2,9 @@
 from that declaration.
 
 `name: Annotated[type, Meta(description=…)] = default` is the variable MCP_NAME. `ge` and `le` bound
-a number; `extra` may hold `one_of`, the words that are allowed, or `form`: "FILE", "NAME",
-"ADDRESS", "URL", "ORIGIN" or "KEY". In `Door` it is an option of the listening commands, too:
---name.
+a number; `extra` may hold `one_of`, the words that are allowed, or `form`: "FILE", "FOLDER",
+"NAME", "ADDRESS", "URL", "ORIGIN" or "KEY". In `Door` it is an option of the listening commands,
+too: --name.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def read(
             value = tuple(text for part in value or () if (text := part.strip().lower()))
         if each.form == "ORIGIN":
             value = tuple(_origin(each.name, text) for text in value)
-        if each.form == "FILE" and value:
+        if each.form in ("FILE", "FOLDER") and value:
             value = absolute(value)
         if value not in (None, "", ()):
             found[each.field] = value

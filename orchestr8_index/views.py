@@ -200,6 +200,28 @@ class SeriesAnswer(Struct, kw_only=True):
     saved: list[SavedDay]
 
 
+class AuditQuery(Params, frozen=True, kw_only=True):
+    """How many of the newest rows."""
+
+    limit: Page = 50
+
+
+class Audited(Struct, kw_only=True):
+    """Somebody did something, `times` times within a second; `outcome` is `ok` or a code."""
+
+    at: str
+    who: str
+    what: str
+    outcome: str
+    times: int
+
+
+class AuditPage(Struct, kw_only=True):
+    """The newest rows, the oldest of them first."""
+
+    rows: list[Audited]
+
+
 def _row(
     name: str, short: str, params: type[Params], result: Any, sentence: str, **more: Any
 ) -> Method:
@@ -315,6 +337,20 @@ VIEWS = (
             '{"span": "hour"}',
             '{"every": 10, "columns": {"at": [], "questions": [], "p95": [], '
             '"memory_mb": []}, "saved": []}',
+        ),
+    ),
+    _row(
+        "readAudit",
+        "read_audit",
+        AuditQuery,
+        AuditPage,
+        "Who did what, when, and how it ended, without contents.",
+        scope="admin",
+        errors=(StoreUnavailable,),
+        example=Example(
+            '{"limit": 1}',
+            '{"rows": [{"at": "2026-11-28T08:53:45.778+00:00", "who": "ci", "what": '
+            '"sendMessage", "outcome": "ok", "times": 3}]}',
         ),
     ),
 )

@@ -19,7 +19,7 @@ from .source import modules
 
 NAMES = set(dir(orchestr8_index))
 PINNED = """
-__version__ AsyncOrchestrator Held Orchestrator
+__version__ AsyncOrchestrator Held MCPGatewayClient Orchestrator
 AgentAnswer AgentRow Answer Context ContextAnswer EntryAnswer Excerpt HealthAnswer Reasoned Row
 SkillAnswer TermPoints TokenReceipt WorkflowAnswer
 EntryChange Forgotten OutcomeAnswer PatternAnswer PatternChange PatternRecord PatternStored Receipt
@@ -28,7 +28,8 @@ ForeignSession HeadTooLarge InternalError InvalidParams InvalidRequest McpAway M
 Misdirected NoSuchAddress NotOurs NotSafe OperationError Orchestr8Error OutcomeNotKept Overloaded
 ParseError PortTaken Refused RequestError ServerAway SnapshotUnreadable StartFailed Starting
 StoreTooNew StoreUnavailable TooManyRequests TooSlow Unauthorized VerbRefused
-Busy Compacted Conflict NoSuchProject NoSuchSession StaleToken WithFacts WouldDeadlock
+Busy Compacted Conflict MCPGatewayError NoSuchProject NoSuchSession StaleToken WithFacts
+WouldDeadlock
 """
 MASKED = """
 import builtins, importlib, sys

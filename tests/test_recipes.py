@@ -82,13 +82,27 @@ def test_the_client(world: World, port: int) -> None:
 @pytest.mark.parametrize(("heading", "library"), [("LangGraph", "langgraph"), ("CrewAI", "crewai")])
 def test_a_framework(world: World, port: int, heading: str, library: str) -> None:
     """Where the library is installed; scripts/try-recipes installs it for RECIPES_PYTHON."""
+    python = python_with(library)
+    code = blocks("Plain Python", "python")[0] + "\n" + blocks(heading, "python")[0]
+    assert "pipeline-builder" in run(world, port, python, "-c", code=code)
+    assert learned(world) == ({"data-desk:pipeline-builder": 1} if library == "langgraph" else {})
+
+
+def python_with(library: str) -> str:
+    """The interpreter that has the library; else the test is skipped."""
     python = os.environ.get("RECIPES_PYTHON", sys.executable)
     look = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{library}') is None)"
     if subprocess.run([python, "-c", look]).returncode:
         pytest.skip(f"{library} is not installed")
-    code = blocks("Plain Python", "python")[0] + "\n" + blocks(heading, "python")[0]
-    assert "pipeline-builder" in run(world, port, python, "-c", code=code)
-    assert learned(world) == ({"data-desk:pipeline-builder": 1} if library == "langgraph" else {})
+    return python
+
+
+def test_a_crew_on_shared_files(world: World) -> None:
+    python = python_with("crewai")
+    port = world.serve("--root", str(fixture_root()), "--workspace", str(world.work)).port
+    said = run(world, port, python, "-c", code=blocks("CrewAI", "python")[1])
+    assert said == "Held while it is written.\n"
+    assert (Path(world.work) / "task-42/notes.md").read_text() == said.strip()
 
 
 @pytest.mark.parametrize("heading", ["Claude Code", "Codex", "Cursor"])

@@ -126,12 +126,21 @@ def _unwrapped(header: Header, text: str) -> str:
     return closing.sub("\n", text[opening.end() :])
 
 
-def read_toml(text: str, limits: ReadLimits = USUAL) -> Header:
-    """A file of TOML: its fields, and as the body what it says to the model.
+class NotRead(ValueError):
+    """A file that is all fields cannot be read, by its host neither."""
 
-    Raises tomllib.TOMLDecodeError.
+
+def read_fields(ending: str, text: str, limits: ReadLimits = USUAL) -> Header:
+    """A file of TOML or YAML: its fields, and as the body what it says to the model.
+
+    Raises NotRead and Hostile.
     """
-    fields = tomllib.loads(text)
+    try:
+        fields = tomllib.loads(text) if ending == ".toml" else load_strict(text, limits)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        raise NotRead(str(error)) from None
+    if not isinstance(fields, dict):
+        raise NotRead("it has no fields")
     body = next((fields[key] for key in TOML_BODIES if isinstance(fields.get(key), str)), "")
     return Header(limits, {**fields, "arguments": None}, body, present=bool(fields))
 

@@ -2,7 +2,7 @@
 
 The rules are those of the hosts: agents anywhere under `agents`, commands under `commands`, skills
 in `SKILL.md` or `skills/NAME.md`; a plugin's manifest may name the plugin and move its folders, and
-the folders that only one host reads are in places.py.
+the folders that only one host reads are in host_table.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .. import places
+from .. import host_table, places
 from ..config import USUAL, ReadLimits
 from ..records import Kind
 from ..text import display
@@ -53,7 +53,7 @@ class Lead(NamedTuple):
 
     kind: Kind | None
     depth: int = 0
-    place: places.Place | None = None
+    place: host_table.Place | None = None
 
 
 @dataclass(slots=True)
@@ -85,18 +85,20 @@ class Layout:
             return self._listed(
                 path, PathUse("skill", parts[-1] if parts else self.root_name, owner=_host(owner))
             )
-        if why := _paper(file, stem, ending, parts):
-            return PathUse(None, stem, why)
-        return self._by_folder(path, parts, stem, ending)
-
-    def _by_folder(self, path: str, parts: list[str], stem: str, ending: str) -> PathUse:
         found = self._found(path, parts)
+        if why := _paper(file, stem, ending, parts, found.place):
+            return PathUse(None, stem, why)
+        return self._by_folder(path, parts, stem, ending, found)
+
+    def _by_folder(
+        self, path: str, parts: list[str], stem: str, ending: str, found: Lead
+    ) -> PathUse:
         kind, host = found.kind, found.place
         if ending in places.SUFFIXES and not (host and ending in host.endings):
             owner = places.place_of("copilot", places.SUFFIXES[ending])
             return PathUse(places.SUFFIXES[ending], stem, owner="copilot", plain=_plain(owner))
-        if kind and ending not in (host.endings if host else self._endings(path)):
-            wanted = ", ".join(host.endings if host else (".md",))
+        if kind and ending not in (endings := host.endings if host else self._endings(path, kind)):
+            wanted = ", ".join(endings)
             return PathUse(None, stem, f"not an entry: the host reads {wanted} there")
         if kind:
             inner = "/".join(parts[found.depth :]) if kind != "skill" else ""
@@ -114,10 +116,12 @@ class Layout:
         what = "unlisted: the plugin's manifest names what it has, and not this"
         return PathUse(None, place.stem, what, unlisted=True)
 
-    def _endings(self, path: str) -> tuple[str, ...]:
+    def _endings(self, path: str, kind: Kind) -> tuple[str, ...]:
         """What a plugin's own folder is read for: Gemini's extensions have commands in TOML."""
         home = self._home(path)
         hosts = self.manifests.hosts.get(home, []) if home is not None else []
+        if kind == "skill" and hosts and not set(hosts) & set(host_table.FLAT):
+            return (host_table.SKILL_FILE,)
         return (".md", ".toml") if "gemini" in hosts else (".md",)
 
     def _found(self, path: str, parts: list[str]) -> Lead:
@@ -212,7 +216,9 @@ def stem_of(file: str) -> tuple[str, str]:
     return (stem, f".{ending.lower()}") if dot else (file, "")
 
 
-def _paper(file: str, stem: str, ending: str, parts: list[str]) -> str:
+def _paper(
+    file: str, stem: str, ending: str, parts: list[str], place: host_table.Place | None
+) -> str:
     if _README.fullmatch(stem):
         return "not an entry: a README"
     if _PAPERS.fullmatch(stem):
@@ -221,7 +227,8 @@ def _paper(file: str, stem: str, ending: str, parts: list[str]) -> str:
         folder in places.RULE_FOLDERS and above in places.HOST_FOLDERS
         for above, folder in zip(parts, parts[1:], strict=False)
     )
-    if ending in places.RULES or _RULES.fullmatch(stem) or rule_folder:
+    is_rule = ending in places.RULES and not (place and ending in place.endings)
+    if is_rule or _RULES.fullmatch(stem) or rule_folder:
         return RULES
     return ""
 
@@ -232,11 +239,11 @@ def _is_config(folder: str) -> bool:
     return any(os.path.isfile(f"{folder}/{sign}") for sign in signs)
 
 
-def _host(place: places.Place | None) -> str:
+def _host(place: host_table.Place | None) -> str:
     return place.host if place else ""
 
 
-def _plain(place: places.Place | None) -> bool:
+def _plain(place: host_table.Place | None) -> bool:
     return place is not None and place.plain
 
 

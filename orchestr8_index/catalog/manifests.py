@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..opening import open_within
 from ..places import MANIFESTS
 from ..records import Kind
 from ..roots import SETTINGS, installed_plugins, switched_off
 from ..text import clean
-from .opening import open_within
 from .walk import INSTALLED, Tree
 
 MANIFEST_KINDS: dict[str, Kind] = {"agents": "agent", "skills": "skill", "commands": "workflow"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import os
 import re
-import tomllib
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from ..config import USUAL, ReadLimits
 from ..places import place_of
 from ..records import Entry, FileReport
 from ..text import clean, cut, display, has_unsafe, strip_unsafe
-from .frontmatter import Header, Hostile, read_header, read_toml
+from .frontmatter import Header, Hostile, NotRead, read_fields, read_header
 from .scan import Source
 from .steps import read_steps
 
@@ -49,12 +49,13 @@ def _parse(source: Source, data: bytes, root: str, limits: ReadLimits) -> Parsed
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _refused(source, root, "not UTF-8: UTF-16 text", 1, "Save the file as UTF-8.")
     notes, text = _decode(data)
-    is_toml = source.path.endswith(".toml")
+    ending = os.path.splitext(source.path)[1].lower()
     try:
-        header = read_toml(text, limits) if is_toml else read_header(text, limits)
-    except tomllib.TOMLDecodeError as error:
-        cure = "Mend it: the host cannot read the file either."
-        return _refused(source, root, f"not TOML: {clean(str(error))}", None, cure)
+        all_fields = ending in (".toml", ".yaml", ".yml")
+        header = read_fields(ending, text, limits) if all_fields else read_header(text, limits)
+    except NotRead as error:
+        kind, cure = ending[1:].upper(), "Mend it: the host cannot read the file either."
+        return _refused(source, root, f"not {kind}: {clean(str(error))}", None, cure)
     header.mended[:0] = notes
     fields = header.fields
     if source.tentative and not (_text(fields.get("name")) and _text(fields.get("description"))):

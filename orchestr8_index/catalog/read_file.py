@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ..opening import read_within
 from ..records import FileReport
 from ..text import display
-from .opening import read_within
 from .scan import Source
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from ..config import USUAL, ReadLimits
+from ..opening import read_within
 from ..records import Finding, ResolvedRole, Role
 from ..text import clean, fold_name
 from .frontmatter import Hostile, load_strict
-from .opening import read_within
 from .parse import labels
 from .yaml_errors import describe
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 
 from .. import __version__
 from ..config import USUAL, ReadLimits
+from ..opening import read_within
 from ..records import FileReport, Kind, Poison
 from ..text import as_utf8, clean, display
 from .layout import Layout, PathUse, read_layout
 from .manifests import is_below
-from .opening import read_within
 from .walk import File, Tree, file_of, is_markdown, walk
 
 SHARED_SKILLS = ".agents/skills"

@@ -21,7 +21,9 @@ KIND_FOLDERS = frozenset({"agents", "skills", "commands"})
 INSTALLED = "installed_plugins.json"
 NAMES = frozenset({*(path.rpartition("/")[2] for path in MANIFESTS), INSTALLED, *SETTINGS})
 """What a manifest may be called."""
-MEANT = frozenset("agents agent skills skill commands command prompts rules instructions".split())
+MEANT = frozenset(
+    "agents agent skills skill commands command prompts recipes rules instructions".split()
+)
 """Folders in which texts with other endings than .md are looked at, too."""
 WORKTREES = "/.claude/worktrees"
 REGISTRIES = (".claude/agent-registry.yml", "agent-registry.yml")

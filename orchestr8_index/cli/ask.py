@@ -13,7 +13,8 @@ import msgspec
 from ..client.embedded import generations_of
 from ..config import Settings
 from ..errors import OperationError
-from ..places import TITLES, call_of, hosts_of
+from ..host_table import TITLES
+from ..places import call_of, hosts_of
 from ..queries import AgentQuery, Choice, ContextQuery, EntryQuery, SkillQuery, WorkflowQuery
 from ..records import KINDS, PLURAL, Finding, Kind
 from ..validate import describe_error

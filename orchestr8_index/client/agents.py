@@ -7,7 +7,7 @@ Only the server can do these; without it each raises ServerAway at once. Times a
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from .held import Held
@@ -105,8 +105,13 @@ class AgentMethods(Methods):
         after: int | None = None,
         query: str | None = None,
         fuzzy_threshold: float | None = None,
+        offset: int | None = None,
+        message: str | None = None,
+        visibility: Sequence[str] | None = None,
+        in_all: bool | None = None,
     ) -> JsonObject:
-        """`{session}`, for list `{sessions}`, for read `{messages,rev}`; `query` searches them."""
+        """`{session}`, for list `{sessions}`, for read `{messages,rev}`; `query` searches them,
+        `offset` pages them from the oldest, `message` is the id of one."""
         return self._call("session", _written(locals()))
 
     @client_method

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..errors import Forbidden
 from . import statements as sql
+from .select import PRIVATE, Keys
 from .statements import among
 
 SCOPES = ("read", "report", "admin")
@@ -18,7 +22,8 @@ class Caller(Struct, frozen=True):
     """`name` is the inbox and the label; `ident` tells apart two callers that look alike.
 
     `tree` is the absolute path of the caller's working tree, "" where it is not known; `tool` is
-    what it used last, where a host tells that.
+    what it used last, where a host tells that; `kind` what it has in common with others of its
+    sort. `verified`: a key proves the name.
     """
 
     name: str
@@ -28,6 +33,26 @@ class Caller(Struct, frozen=True):
     role: str = ""
     tree: str = ""
     tool: str = ""
+    kind: str = ""
+    verified: bool = False
+
+    @property
+    def own(self) -> str:
+        """What the keys begin with that it alone sees."""
+        name = f"{self.verified:d}{self.name}".encode()
+        return f"{PRIVATE}{hashlib.blake2b(name, digest_size=10).hexdigest()}/"
+
+    def may_read(self, keys: Keys) -> Keys:
+        """Of these, the keys that it may see."""
+        if self.scope == "admin" or not keys.reaches_private:
+            return keys
+        return replace(keys, own=self.own)
+
+    def may_write(self, keys: Iterable[str]) -> None:
+        """Raises Forbidden for a key that another alone sees."""
+        for key in keys:
+            if key.startswith(PRIVATE) and self.scope != "admin" and not key.startswith(self.own):
+                raise Forbidden(f"What is below {PRIVATE} is its owner's.", "Use another key.")
 
     @property
     def who(self) -> str:
@@ -55,6 +80,8 @@ class Message(Struct, omit_defaults=True):
     visibility: str = "public"
     priority: int = 1
     metadata: msgspec.Raw = msgspec.Raw(b"null")
+    kind: str = ""
+    verified: bool = False
 
 
 read_message = msgspec.json.Decoder(Message).decode
@@ -63,11 +90,19 @@ read_message = msgspec.json.Decoder(Message).decode
 def may_see(caller: Caller, message: Message, number: int, connection: sqlite3.Connection) -> bool:
     """The one rule for messages, in reads, waits, streams, resources and search.
 
-    Public ones are for everybody of the project; private ones for sender, recipients and admins.
+    Public ones are for everybody of the project, private ones for sender and recipients, those of
+    `agent_only` for the sender's kind, too; admins see all. What a key has proven to be somebody's
+    is nobody's who merely calls himself so.
     """
     if message.visibility == "public" or caller.scope == "admin":
         return True
-    return message.sender == caller.name or _was_sent(caller, number, connection)
+    if message.visibility == "admin_only":
+        return False
+    is_proven = caller.verified or not message.verified
+    is_alike = message.visibility == "agent_only" and message.kind and message.kind == caller.kind
+    if is_proven and (is_alike or message.sender == caller.name):
+        return True
+    return _was_sent(caller, number, connection)
 
 
 def _was_sent(caller: Caller, number: int, connection: sqlite3.Connection) -> bool:

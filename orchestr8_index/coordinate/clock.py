@@ -36,11 +36,8 @@ class Clock:
         return iso(self.at() + ends - self.now())
 
 
+@lru_cache(256)  # what is read together was often written together
 def iso(at: int) -> str:
     """Unix ms as ISO 8601 in UTC."""
-    return f"{_second(at // 1000)}.{at % 1000:03d}Z"
-
-
-@lru_cache(1024)
-def _second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    second = datetime.fromtimestamp(at // 1000, UTC)
+    return f"{second:%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}Z"

@@ -96,8 +96,8 @@ class Commits:
         caller.require(scope)
 
         def run(connection: sqlite3.Connection) -> Committed:
-            topics = expire(connection, self.journal)
-            change = self.journal.begin(connection, caller, request)
+            topics, now = self._ended(connection)
+            change = self.journal.begin(connection, caller, now, request)
             answer = _perform(change, work, (method, caller.who, request))
             if caller.name != SERVER:
                 self.seen.note(change, caller, caller.tool or method)
@@ -122,9 +122,9 @@ class Commits:
         """Let a change go on whose answer nobody needs."""
         task = asyncio.ensure_future(work)
         self._behind.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._done_behind)
 
-    def _ended(self, task: asyncio.Future[Any]) -> None:
+    def _done_behind(self, task: asyncio.Future[Any]) -> None:
         self._behind.discard(task)
         if not task.cancelled():
             task.exception()  # a store that cannot be written tells it to those who write
@@ -132,12 +132,13 @@ class Commits:
     def _committed(self, done: Committed) -> Any:
         for project, topics in done.topics.items():
             self.feed.publish(project, topics)
-        self._schedule()
+        if self._sweep is None:
+            self._schedule()
         return done.answer
 
     def _schedule(self) -> None:
         """See to it that what ends next is ended in time."""
-        if self._sweep is None and self.journal.due < NEVER:
+        if self.journal.due < NEVER:
             left = (self.journal.due - self.clock.now()) / 1000
             seconds = min(max(left, SWEEP_SECONDS[0]), SWEEP_SECONDS[1])
             self._sweep = asyncio.get_running_loop().call_later(seconds, self._look)
@@ -150,7 +151,12 @@ class Commits:
             self.behind(self.store.write(self._expire, self._committed))
 
     def _expire(self, connection: sqlite3.Connection) -> Committed:
-        return Committed(None, expire(connection, self.journal))
+        return Committed(None, self._ended(connection)[0])
+
+    def _ended(self, connection: sqlite3.Connection) -> tuple[Topics, int]:
+        """What is over is ended first; whom that wakes, and the time."""
+        now = self.clock.now()
+        return expire(connection, self.journal, now) if self.journal.due <= now else {}, now
 
 
 def _perform(change: Change, work: Work, request: tuple[str, str, str]) -> Any:

@@ -34,7 +34,6 @@ from .holds import check_fences
 from .journal import Change, last_revision, oldest
 from .log import MOST_DAYS, MOST_EVENTS, compact, horizon, read_events
 from .select import Keys, one_of
-from .statements import below
 
 Answer = Any  # an object of JSON; Raw where it is given a second time
 
@@ -46,7 +45,7 @@ class Coordination(Commits):
 
     async def read_shared(self, caller: Caller, params: ReadShared) -> Answer:
         caller.require("read")
-        keys = one_of(params.keys, params.prefix, params.pattern)
+        keys = caller.may_read(one_of(params.keys, params.prefix, params.pattern))
         if params.changed_after is not None:
             return await self._read_changes(caller, params)
         if params.history or params.at_rev is not None:
@@ -67,7 +66,7 @@ class Coordination(Commits):
             return *read(caller.project, keys, params), rev
 
     async def _read_changes(self, caller: Caller, params: ReadShared) -> Answer:
-        keys = one_of(params.keys, params.prefix, params.pattern)
+        keys = caller.may_read(one_of(params.keys, params.prefix, params.pattern))
         loop, after = asyncio.get_running_loop(), params.changed_after or 0
         end = loop.time() + params.wait_ms / 1000
         while True:
@@ -80,6 +79,7 @@ class Coordination(Commits):
 
     async def write_shared(self, caller: Caller, params: WriteShared) -> Answer:
         texts = [value_text(op.value, "ops.value") for op in params.ops]
+        caller.may_write(op.key for op in params.ops)
         if any(text != values.NULL for text in texts):
             self.store.admit()
 
@@ -160,6 +160,8 @@ class Coordination(Commits):
 
     async def send_message(self, caller: Caller, params: SendMessage) -> Answer:
         self.store.admit()
+        if params.visibility == "admin_only":
+            caller.require("admin")
 
         def work(change: Change) -> Answer:
             check_fences(change, caller, params.fence)
@@ -190,7 +192,7 @@ class Coordination(Commits):
             await self.feed.wait(caller.name, wanted, left)
 
     async def _take(self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]) -> Answer:
-        ready = messages.is_waiting(self.store.reader, caller.project, boxes)
+        ready = messages.count_waiting(self.store.reader, caller.project, boxes, 1)
         overdue = self.journal.due <= self.clock.now()  # a take may be over
         if params.peek and params.ack:
             numbers = [messages.message_number(each, "ack") for each in params.ack]
@@ -252,14 +254,15 @@ class Coordination(Commits):
 
     async def tidy(self, idle_days: float = 7, kept_days: float = 30) -> None:
         """Once an hour: compact the log, and archive and remove sessions that nobody uses."""
-        connection = self.store.reader
-        before = horizon(connection, self.clock.at(), MOST_EVENTS, MOST_DAYS)
-        start = 0
+        at, start = self.clock.at(), 0
+        before = await self.store.write(
+            lambda writing: horizon(writing, at, MOST_EVENTS, MOST_DAYS)
+        )
         while True:
             start = await self.store.write(lambda writing: compact(writing, before, start))  # noqa: B023
             if not start:
                 break
-        for (project,) in connection.execute(sql.PROJECTS, below("@session/")).fetchall():
+        for (project,) in self.store.reader.execute(sql.PROJECTS).fetchall():
             await self.change(
                 Caller(messages.SERVER, project=project),
                 lambda change: sessions.retire_sessions(change, idle_days, kept_days),

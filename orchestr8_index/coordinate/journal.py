@@ -32,26 +32,32 @@ class Change:
     )  # fmt: skip
 
     def __init__(
-        self, connection: sqlite3.Connection, journal: Journal, project: str, by: str, cause: str
+        self,
+        connection: sqlite3.Connection,
+        journal: Journal,
+        project: str,
+        by: str,
+        cause: str,
+        now: int,
     ) -> None:
         self._journal = journal
         self.connection, self.project, self.by, self.cause = connection, project, by, cause
-        self.now, self.at = journal.clock.now(), journal.clock.at()
+        self.now, self.at = now, journal.clock.at()
         self.rev, self._number = journal.revisions.next(), 0
         self.topics: list[str] = []
 
-    def event(
-        self, kind: int, key: str, value: str | None, cause: str = "", stored: str = ""
-    ) -> int:
-        """Append to the log; returns the event's id. `stored` is the value that an item keeps.
+    def event(self, kind: int, key: str, value: str, cause: str = "") -> int:
+        """Append to the log; returns the event's id.
 
         What is more than a revision holds goes on in the next one, in the same transaction.
         """
+        return self._append(kind, key, value, checksum(key, value.encode()), cause)
+
+    def _append(self, kind: int, key: str, value: str | None, crc: int, cause: str = "") -> int:
         if self._number == NUMBERS:
             self.next_revision()
         number = (self.rev << 10) + self._number
         self._number += 1
-        crc = checksum(key, value or stored)
         row = (number, self.project, kind, key, value, self.by, self.at, cause or self.cause, crc)
         self.connection.execute(sql.ADD_EVENT, row)
         self.topics.append(key)
@@ -75,33 +81,37 @@ class Change:
         self._journal.will_end(ends)
         return ends
 
-    def put(self, key: str, value: str, ends: int | None, before: int | None) -> None:
-        """`before` is the id of the event that wrote the present value, None without one."""
-        if before is not None:
-            self.connection.execute(sql.SUPERSEDE, (self.project, key, before))
-        number = self.event(PUT, key, None, stored=value)
-        self._keep(key, value, number, ends)
+    def put(self, key: str, value: str, ends: int | None) -> None:
+        """The event has no value of its own until another takes the item's place."""
+        crc = checksum(key, value.encode())
+        number = self._append(PUT, key, None, crc)
+        row = (self.project, key, value, number, self.by, self.at, ends, crc)
+        if not self.connection.execute(sql.ADD_ITEM, row).rowcount:
+            self._supersede(key)
+            self.connection.execute(sql.PUT_ITEM, row)
 
-    def delete(self, key: str, before: int, cause: str = "") -> None:
-        self.connection.execute(sql.SUPERSEDE, (self.project, key, before))
-        self.event(DELETE, key, None, cause)
-        self.forget(key)
+    def delete(self, key: str, cause: str = "") -> None:
+        """Nothing, where there is no such value."""
+        self._supersede(key)
+        if self.forget(key):
+            self.event(DELETE, key, "null", cause)
+
+    def _supersede(self, key: str) -> None:
+        self.connection.execute(sql.SUPERSEDE, (self.project, key) * 2)
 
     def note(self, key: str, value: str, ends: int | None = None) -> None:
         """An item of the server's own: it stands in no log."""
-        self._keep(key, value, 0, ends)
+        crc = checksum(key, value.encode())
+        row = (self.project, key, value, 0, self.by, self.at, ends, crc)
+        self.connection.execute(sql.PUT_ITEM, row)
 
-    def forget(self, key: str) -> None:
-        self.connection.execute(sql.DELETE_ITEM, (self.project, key))
+    def forget(self, key: str) -> int:
+        """Remove an item, and tell nobody; how many there were."""
+        return self.connection.execute(sql.DELETE_ITEM, (self.project, key)).rowcount
 
     def noted(self, key: str) -> str | None:
         row = self.connection.execute(sql.ITEM, (self.project, key)).fetchone()
         return row[0] if row and (row[1] is None or row[1] > self.now) else None
-
-    def _keep(self, key: str, value: str, number: int, ends: int | None) -> None:
-        crc = checksum(key, value)
-        row = (self.project, key, value, number, self.by, self.at, ends, crc)
-        self.connection.execute(sql.PUT_ITEM, row)
 
 
 class Journal:
@@ -136,8 +146,11 @@ class Journal:
         connection.execute(sql.LEASE_HELD, (self.clock.now(),))
         connection.execute(sql.LEASE_WAITING, (self.clock.now() + 60_000,))
 
-    def begin(self, connection: sqlite3.Connection, caller: Caller, cause: str = "") -> Change:
-        change = Change(connection, self, caller.project, caller.name, cause)
+    def begin(
+        self, connection: sqlite3.Connection, caller: Caller, now: int, cause: str = ""
+    ) -> Change:
+        """`now` is lease time, as the clock has just said it."""
+        change = Change(connection, self, caller.project, caller.name, cause, now)
         if self.revisions.reserved != self._saved:
             self._save_block(connection)
         return change
@@ -153,9 +166,9 @@ class Journal:
         self._saved = self.revisions.reserved
 
 
-def checksum(key: str, value: str) -> int:
+def checksum(key: str, value: bytes) -> int:
     """CRC-32 of key and value, kept beside them to find a bent page."""
-    return crc32(value.encode(), crc32(key.encode()))
+    return crc32(value, crc32(key.encode()))
 
 
 def _meta(connection: sqlite3.Connection, key: str) -> int:

@@ -42,9 +42,10 @@ def _read_events(
     first = oldest(connection)
     if 0 < after < first:
         raise Compacted(f"The log begins after revision {first}, not {after}.", oldest=first)
-    reached = max(last_revision(connection), after)
+    reached, keys = max(last_revision(connection), after), caller.may_read(keys)
     query, values = where(sql.READ_LOG_OF if keys.keys else sql.READ_LOG, "event.key", keys)
-    rows = connection.execute(query, (caller.project, (after + 1) << 10, *values))
+    asked = ((after + 1) << 10, caller.project, *values)
+    rows = connection.execute(query, asked * 2 if keys.keys else asked)
     found: list[Row] = []
     for row in rows:
         if len(found) >= limit and row[0] >> 10 != found[-1]["rev"]:
@@ -92,7 +93,7 @@ def compact(connection: sqlite3.Connection, before: int, start: int = 0) -> int:
 def _is_superfluous(connection: sqlite3.Connection, row: tuple[Any, ...], end: int) -> bool:
     number, project, kind, key, _ = row
     if kind == PUT:
-        later = connection.execute(sql.LATER_WRITE, (project, key, number, end))
+        later = connection.execute(sql.LATER_WRITE, (project, key, number, end) * 2)
         return later.fetchone() is not None
     if kind == MESSAGE:
         return connection.execute(sql.UNACKNOWLEDGED, (number,)).fetchone() is None

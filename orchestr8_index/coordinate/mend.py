@@ -93,7 +93,17 @@ def index_messages(connection: sqlite3.Connection) -> None:
             index_message(connection, number, key, value)
 
 
+CACHE_KB = 1024  # of pages that one commit may touch, of many agents
+
+
 def layout(sync: str = "full") -> Schema:
     """`sync` full: acknowledged is on the disk; fast: it survives the process, not a power cut."""
     cure = "Raise MCP_COORDINATE_HARD_MB, or remove values with `orchestr8-index shared clear`."
-    return Schema(NAME, MIGRATIONS, mend, cure, synchronous="FULL" if sync == "full" else "NORMAL")
+    return Schema(
+        NAME,
+        MIGRATIONS,
+        mend,
+        cure,
+        synchronous="FULL" if sync == "full" else "NORMAL",
+        cache_kb=CACHE_KB,
+    )

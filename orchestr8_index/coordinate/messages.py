@@ -19,6 +19,7 @@ from .search import index_message
 from .statements import MESSAGE, READY, among, below
 
 SERVER = "server"
+MOST_COUNTED = 10_000
 Row = dict[str, Any]
 
 
@@ -36,6 +37,8 @@ def send(change: Change, caller: Caller, params: SendMessage) -> Row:
         visibility=params.visibility,
         priority=params.priority,
         metadata=text_of(params.metadata, "metadata"),
+        kind=caller.kind,
+        verified=caller.verified,
     )
     number = _store(change, message, recipients, params.expires_s)
     if answered is not None:
@@ -53,6 +56,7 @@ def _answered(change: Change, caller: Caller, ident: str) -> int:
 
 
 def message_number(ident: str, field: str) -> int:
+    """Raises InvalidParams, which names the field, for what is no id of a message."""
     if not (ident.isascii() and ident.isdigit() and len(ident) < 19):
         raise InvalidParams({field: f"{ident[:40]} is no id of a message"})
     return int(ident)
@@ -120,36 +124,36 @@ def take(change: Change, caller: Caller, params: ReadInbox) -> list[Row]:
     boxes = boxes_of(caller, params)
     rows = _ready(change.connection, change.project, boxes, params.limit)
     until = change.lease(params.take_s) if rows else 0
-    taken = [(caller.name, until, row[0], row[1]) for row in rows]
+    taken = [(caller.name, until, number, box) for _, number, box, _ in rows]
     change.connection.executemany(sql.TAKE, taken)
-    return [_shown(change.connection, change.project, row[0], row[2] + 1) for row in rows]
+    asked = (change.connection, change.project)
+    return [_shown(*asked, number, tries + 1) for _, number, _, tries in rows]
 
 
 def peek(connection: sqlite3.Connection, caller: Caller, params: ReadInbox) -> list[Row]:
     """What is ready, without taking it."""
     rows = _ready(connection, caller.project, boxes_of(caller, params), params.limit)
-    return [_shown(connection, caller.project, row[0], row[2]) for row in rows]
+    return [_shown(connection, caller.project, number, tries) for _, number, _, tries in rows]
 
 
 def _ready(
     connection: sqlite3.Connection, project: str, boxes: Sequence[str], limit: int
 ) -> list[Any]:
-    asked = (project, *boxes, limit)
-    return connection.execute(among(sql.READY_IN, len(boxes)), asked).fetchall()
+    """By priority, then in the order of sending: (-priority, message, recipient, tries)."""
+    found = (connection.execute(sql.READY_IN, (project, box, limit)) for box in boxes)
+    return sorted(row for rows in found for row in rows)[:limit]
 
 
 def boxes_of(caller: Caller, params: ReadInbox) -> tuple[str, ...]:
     return (f"queue:{params.queue}",) if params.queue else caller.inboxes
 
 
-def count_waiting(connection: sqlite3.Connection, project: str, boxes: Sequence[str]) -> int:
-    found = connection.execute(among(sql.COUNT_READY, len(boxes)), (project, *boxes))
-    return int(found.fetchone()[0])
-
-
-def is_waiting(connection: sqlite3.Connection, project: str, boxes: Sequence[str]) -> bool:
-    found = connection.execute(among(sql.IS_READY, len(boxes)), (project, *boxes))
-    return found.fetchone() is not None
+def count_waiting(
+    connection: sqlite3.Connection, project: str, boxes: Sequence[str], most: int = MOST_COUNTED
+) -> int:
+    """How many are ready; of each box at most `most` are counted."""
+    found = (connection.execute(sql.COUNT_READY, (project, box, most)) for box in boxes)
+    return sum(int(row.fetchone()[0]) for row in found)
 
 
 def _shown(connection: sqlite3.Connection, project: str, number: int, tries: int) -> Row:
@@ -172,4 +176,7 @@ def message_row(number: int, message: Message, at: int) -> Row:
     }
     if bytes(message.metadata) != b"null":
         row["metadata"] = message.metadata
-    return row
+    if message.visibility != "public":
+        row["visibility"] = message.visibility
+    more = {"kind": message.kind, "verified": message.verified}
+    return row | {name: value for name, value in more.items() if value}

@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 
+from ..sharing import SessionCall
 from . import statements as sql
 from .caller import Caller, Message, may_see, read_message
 
@@ -40,33 +41,49 @@ def _session_word(key: str) -> str:
 
 
 def search(
-    connection: sqlite3.Connection,
-    caller: Caller,
-    session: str,
-    query: str,
-    threshold: float,
-    limit: int,
+    connection: sqlite3.Connection, caller: Caller, session: str, params: SessionCall
 ) -> list[Found]:
-    """Best first, then newest; only what the caller may see, and at least `threshold` alike."""
-    words = [word.lower() for word in _WORD.findall(query)][:MOST_WORDS]
+    """Best first, then newest; only what the caller may see, and at least as alike as it asks."""
+    words = [word.lower() for word in _WORD.findall(params.query)][:MOST_WORDS]
     if not words:
         return []
+    rows = {row[0]: row for row in _candidates(connection, caller, session, words)}
+    if params.in_all:
+        rows |= {row[0]: row for row in _labelled(connection, caller, session, words)}
     found = [
-        (_likeness(words, message), number, message, at)
-        for number, message, at in _candidates(connection, caller, session, words)
+        (_likeness(words, message, params.in_all), number, message, at)
+        for number, message, at in rows.values()
+        if not params.visibility or message.visibility in params.visibility
     ]
-    found = [each for each in found if each[0] >= threshold]
-    return sorted(found, key=lambda each: (-each[0], -each[1]))[:limit]
+    found = [each for each in found if each[0] >= params.fuzzy_threshold]
+    return sorted(found, key=lambda each: (-each[0], -each[1]))[: params.limit]
 
 
-def _likeness(words: Sequence[str], message: Message) -> float:
+def _likeness(words: Sequence[str], message: Message, in_all: bool) -> float:
     """0 to 100: how nearly the question's words stand in the text, on the average."""
     from rapidfuzz import fuzz, process
 
     text = f"{message.subject} {message.body[:MOST_COMPARED]}".lower()
-    told = set(_WORD.findall(text))
+    told = set(_WORD.findall(f"{text} {_label(message)}" if in_all else text))
     best = (process.extractOne(word, told, scorer=fuzz.ratio) for word in words)
     return sum(match[1] if match else 0.0 for match in best) / len(words)
+
+
+def _label(message: Message) -> str:
+    metadata = bytes(message.metadata)[:MOST_COMPARED].decode(errors="ignore")
+    return f"{message.sender} {metadata}".lower()
+
+
+def _labelled(
+    connection: sqlite3.Connection, caller: Caller, session: str, words: Sequence[str]
+) -> Iterator[tuple[int, Message, int]]:
+    """The newest whose sender or metadata have one of the words."""
+    rows = connection.execute(sql.SAID_LAST, (caller.project, f"s/{session}", 0))
+    for number, value, at in rows.fetchmany(CANDIDATES):
+        message = read_message(value)
+        label = _label(message)
+        if any(word in label for word in words) and may_see(caller, message, number, connection):
+            yield number, message, at
 
 
 def _candidates(

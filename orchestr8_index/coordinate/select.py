@@ -9,16 +9,26 @@ from msgspec import Struct
 
 from ..errors import InvalidParams
 
+PRIVATE = "own/"  # and what says whose: below it each agent has keys that no other sees
 _LAST = "\U0010ffff"
 _WILD = re.compile(r"[*?]")
 
 
 class Keys(Struct, frozen=True):
-    """Exactly one is given; a pattern's `*` and `?` match any signs, slashes too."""
+    """Exactly one is given; a pattern's `*` and `?` match any signs, slashes too.
+
+    Of the keys below PRIVATE those that begin with `own` alone are meant, where it is given.
+    """
 
     keys: tuple[str, ...] | None = None
     prefix: str | None = None
     pattern: str | None = None
+    own: str | None = None
+
+    @property
+    def reaches_private(self) -> bool:
+        starts = self.keys if self.keys is not None else (self.start,)
+        return any(each.startswith(PRIVATE) or PRIVATE.startswith(each) for each in starts)
 
     @property
     def start(self) -> str:

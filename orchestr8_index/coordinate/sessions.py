@@ -16,7 +16,7 @@ from . import statements as sql
 from .caller import Caller, may_see, read_message
 from .clock import iso
 from .journal import Change, last_revision
-from .messages import message_row
+from .messages import message_number, message_row
 from .search import search
 from .statements import SESSION, below
 from .values import delete_below
@@ -36,6 +36,7 @@ class Session(Struct, frozen=True, omit_defaults=True):
     metadata: Raw = Raw(b"null")
     ttl_s: int | None = None
     status: str = "open"
+    by: str = ""
 
 
 _read = msgspec.json.Decoder(Session).decode
@@ -63,7 +64,7 @@ def _create(change: Change, caller: Caller, params: SessionCall) -> Row:
         sentence = f"There is a session {ident} already, {found.status}."
         cure = "Join it, or create one with another id."
         raise Conflict(sentence, cure, key=f"s/{ident}", rev=0, by="")
-    session = _set(Session(ident, change.at, change.at, ttl_s=params.ttl_s), params)
+    session = _set(Session(ident, change.at, change.at, ttl_s=params.ttl_s, by=caller.name), params)
     _keep(change, session, "create")
     _change_member(change, caller, session, SessionCall(action="join"))
     return get_session(change.connection, change.project, ident)
@@ -160,6 +161,7 @@ def _shown(connection: sqlite3.Connection, project: str, session: Session) -> Ro
         "metadata": session.metadata,
         "members": _members(connection, project, session.id),
         "created": iso(session.created),
+        "by": session.by,
         "last": iso(session.last),
         "status": session.status,
     }
@@ -172,8 +174,9 @@ def _members(connection: sqlite3.Connection, project: str, ident: str) -> list[R
 
 
 def list_sessions(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> Row:
-    """Open ones, the latest first."""
-    found = [one for one in all_sessions(connection, caller.project) if one.status == "open"]
+    """Open ones, the latest first; `in_all` those that are not, too."""
+    every = all_sessions(connection, caller.project)
+    found = [one for one in every if params.in_all or one.status == "open"]
     found.sort(key=lambda session: -session.last)
     shown = [_shown(connection, caller.project, each) for each in found[: params.limit]]
     return {"sessions": shown}
@@ -188,13 +191,42 @@ def read_session(connection: sqlite3.Connection, caller: Caller, params: Session
     if find_session(connection, caller.project, ident) is None:
         raise no_session(connection, caller.project, ident)
     rev = last_revision(connection)
+    if params.message:
+        return {"messages": _one(connection, caller, params), "rev": rev}
+    if params.offset is not None:
+        return {**_page(connection, caller, f"s/{ident}", params), "rev": rev}
     if params.query:
-        asked = (ident, params.query, params.fuzzy_threshold, params.limit)
-        found = search(connection, caller, *asked)
+        found = search(connection, caller, ident, params)
         rows = [{**message_row(n, m, at), "score": round(s, 1)} for s, n, m, at in found]
         return {"messages": rows, "rev": rev}
     rows, more = _said(connection, caller, f"s/{ident}", params)
     return {"messages": rows, "rev": rev, "more": more}
+
+
+def _one(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> list[Row]:
+    number = message_number(params.message, "message")
+    row = connection.execute(sql.MESSAGE_OF, (number, caller.project)).fetchone()
+    message = read_message(row[0]) if row else None
+    if message is None or message.session != params.id:
+        return []
+    is_seen = may_see(caller, message, number, connection)
+    return [message_row(number, message, row[1])] if is_seen else []
+
+
+def _page(
+    connection: sqlite3.Connection, caller: Caller, key: str, params: SessionCall
+) -> dict[str, Any]:
+    """Some messages from the oldest on, and how many there are in all."""
+    first, total, found = params.offset or 0, 0, list[Row]()
+    for number, value, at in connection.execute(sql.SAID, (caller.project, key, 0)):
+        message = read_message(value)
+        if params.visibility and message.visibility not in params.visibility:
+            continue
+        if may_see(caller, message, number, connection):
+            if first <= total < first + params.limit:
+                found.append(message_row(number, message, at))
+            total += 1
+    return {"messages": found, "total": total, "more": first + len(found) < total}
 
 
 def _said(

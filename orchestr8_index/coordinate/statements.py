@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..store.lease import TABLE as LEASE
-from .select import Keys
+from .select import PRIVATE, Keys
 
 NAME = "coordinate.db"
 HELD, WAITING, NOTIFY = 0, 1, 2  # hold.state
@@ -22,7 +22,7 @@ KINDS = ("put", "delete", "grant", "release", "message", "session")
 KEYS = {
     "item": "project, key",
     "event": "id",
-    "hold": "project, rev, resource",
+    "hold": "rev, resource, project",
     "delivery": "message, recipient",
 }
 """The tables that cannot be made again from others, and the order of their rows."""
@@ -61,6 +61,24 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE VIRTUAL TABLE IF NOT EXISTS message_word USING fts5vocab (message_text, row)""",
     ),
     LEASE,
+    (  # what an item still has stands in its own row: such an event needs no place in the index
+        "UPDATE event SET value = 'null' WHERE kind = 1 AND value IS NULL",
+        "DROP INDEX IF EXISTS event_key",
+        "CREATE INDEX event_key ON event (project, key, id) WHERE value IS NOT NULL",
+        # a key that begins with the project was taken for the way to a resource, or to an agent
+        """CREATE TABLE held (
+            project TEXT NOT NULL, rev INTEGER NOT NULL, resource TEXT NOT NULL,
+            state INTEGER NOT NULL, shared INTEGER NOT NULL, holder TEXT NOT NULL,
+            ident TEXT NOT NULL, purpose TEXT NOT NULL, secret TEXT NOT NULL, ttl INTEGER NOT NULL,
+            ends INTEGER NOT NULL, since INTEGER NOT NULL, request TEXT NOT NULL,
+            PRIMARY KEY (rev, resource, project)) WITHOUT ROWID""",
+        "INSERT INTO held SELECT * FROM hold",
+        "DROP TABLE hold",
+        "ALTER TABLE held RENAME TO hold",
+        "CREATE INDEX hold_resource ON hold (project, resource)",
+        "CREATE INDEX hold_ident ON hold (project, ident)",
+        "CREATE INDEX hold_ends ON hold (ends)",
+    ),
 )
 
 # --- at the start, and in time ---------------------------------------------------------------
@@ -86,44 +104,50 @@ ITEM = "SELECT value, ends FROM item WHERE project = ? AND key = ?"
 ITEMS = "SELECT key, value FROM item WHERE project = ? AND key >= ? AND key < ? ORDER BY key"
 PRESENT = """SELECT id, by FROM item WHERE project = ? AND key = ?
     AND (ends IS NULL OR ends > ?)"""
-PRESENT_AMONG = """SELECT key, id, by FROM item
-    WHERE project = ? AND substr(key, 1, 1) <> '@' AND {}"""
+KEYS_AMONG = "SELECT key FROM item WHERE project = ? AND substr(key, 1, 1) <> '@' AND {}"
+ADD_ITEM = "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 PUT_ITEM = """INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (project, key) DO UPDATE SET value = excluded.value, id = excluded.id,
     by = excluded.by, at = excluded.at, ends = excluded.ends, crc = excluded.crc"""
 DELETE_ITEM = "DELETE FROM item WHERE project = ? AND key = ?"
 DELETE_ITEMS = "DELETE FROM item WHERE project = ? AND key >= ? AND key < ?"
-READ_ITEMS = """SELECT key, value, id, by, at, ends, crc, (SELECT max(id) FROM event) FROM item
+READ_ITEMS = """SELECT key, CAST(value AS BLOB), id, by, at, ends, crc,
+    (SELECT max(id) FROM event) FROM item
     WHERE project = ? AND substr(key, 1, 1) <> '@' AND (ends IS NULL OR ends > ?) AND {}
     ORDER BY key LIMIT ?"""
-PROJECTS = "SELECT DISTINCT project FROM item WHERE key >= ? AND key < ?"
+PROJECTS = """WITH RECURSIVE own (project) AS (SELECT min(project) FROM item UNION ALL
+    SELECT (SELECT min(project) FROM item WHERE project > own.project) FROM own
+    WHERE own.project IS NOT NULL) SELECT project FROM own WHERE project > ''"""
 
 # --- events ----------------------------------------------------------------------------------
 
 ADD_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 SUPERSEDE = """UPDATE event SET value = (SELECT value FROM item WHERE project = ? AND key = ?)
-    WHERE id = ? AND value IS NULL"""
-_WRITES = """SELECT event.key, ifnull(event.value, item.value), event.id, event.by, event.at, NULL,
-    event.crc, event.kind FROM event LEFT JOIN item ON item.project = event.project
-    AND item.key = event.key AND item.id = event.id
-    WHERE event.project = ? AND event.kind < 2 AND"""
-HISTORY = _WRITES + " {} AND event.id < ? ORDER BY event.id DESC LIMIT ?"
-PAST = (
-    _WRITES
-    + """ event.kind = 0 AND event.id IN (SELECT max(id) FROM event
-    WHERE project = ? AND kind < 2 AND {} AND id < ? GROUP BY key) ORDER BY event.key LIMIT ?"""
-)
-_LOG = """SELECT event.id, kind, event.key, ifnull(event.value, item.value), event.by, event.at,
-    cause FROM event LEFT JOIN item ON item.project = event.project AND item.key = event.key
-    AND item.id = event.id WHERE """
-READ_LOG = _LOG + "+event.project = ? AND event.id >= ? AND {} ORDER BY event.id"
-READ_LOG_OF = _LOG + "event.project = ? AND event.id >= ? AND {} ORDER BY event.id"
+    WHERE id = (SELECT id FROM item WHERE project = ? AND key = ?) AND value IS NULL"""
+_EVENT = """ FROM event LEFT JOIN item ON item.project = event.project AND item.key = event.key
+    AND item.id = event.id WHERE"""
+_WRITE = f"""SELECT event.key, ifnull(event.value, item.value), event.id, event.by, event.at, NULL,
+    event.crc, event.kind{_EVENT}"""
+_WRITTEN = """ FROM event WHERE project = ? AND value IS NOT NULL AND kind < 2 AND {0}
+    AND id < ? UNION ALL SELECT key, id FROM item WHERE project = ? AND id > 0 AND {0} AND id < ?"""
+HISTORY = f"""{_WRITE} event.id IN (SELECT id FROM (SELECT key, id{_WRITTEN}) AS written)
+    ORDER BY event.id DESC LIMIT ?"""
+PAST = f"""{_WRITE} event.kind = 0 AND event.id IN (SELECT max(id)
+    FROM (SELECT key, id{_WRITTEN}) AS written GROUP BY key) ORDER BY event.key LIMIT ?"""
+_LOG = f"""SELECT event.id, kind, event.key, ifnull(event.value, item.value), event.by, event.at,
+    cause{_EVENT}"""
+READ_LOG = _LOG + " event.id >= ? AND +event.project = ? AND {} ORDER BY event.id"
+READ_LOG_OF = f"""{_LOG} event.id IN (
+    SELECT id FROM event WHERE id >= ? AND project = ? AND value IS NOT NULL AND {{0}} UNION ALL
+    SELECT id FROM item WHERE id >= ? AND project = ? AND {{0}}) ORDER BY event.id"""
 GRANTED = """SELECT key FROM event
     WHERE id BETWEEN ? AND ? AND kind = 2 AND project = ? LIMIT 1"""
 BITE = (
     "SELECT id, project, kind, key, value FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
 )
-LATER_WRITE = "SELECT 1 FROM event WHERE project = ? AND key = ? AND id > ? AND id < ? LIMIT 1"
+LATER_WRITE = """SELECT 1 FROM event WHERE project = ? AND key = ? AND id > ? AND id < ?
+    AND value IS NOT NULL UNION ALL
+    SELECT 1 FROM item WHERE project = ? AND key = ? AND id > ? AND id < ?"""
 DELETE_EVENT = "DELETE FROM event WHERE id = ?"
 NTH_LAST = "SELECT id FROM event ORDER BY id DESC LIMIT 1 OFFSET ?"
 ENDS_OF_LOG = "SELECT min(id), max(id) FROM event"
@@ -152,10 +176,10 @@ HAND_OVER = """UPDATE hold SET ident = ?, holder = ?, ends = ?
 
 MESSAGE_OF = "SELECT value, at FROM event WHERE id = ? AND project = ? AND kind = 4"
 ADD_DELIVERY = "INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_READY = " FROM delivery WHERE project = ? AND recipient IN ({}) AND state = 0"
-READY_IN = f"SELECT message, recipient, tries, ends{_READY} ORDER BY priority DESC, message LIMIT ?"
-COUNT_READY = f"SELECT count(*){_READY}"
-IS_READY = f"SELECT 1{_READY} LIMIT 1"
+READY_IN = """SELECT -priority, message, recipient, tries FROM delivery
+    WHERE project = ? AND recipient = ? AND state = 0 ORDER BY priority DESC, message LIMIT ?"""
+COUNT_READY = """SELECT count(*) FROM (SELECT 1 FROM delivery
+    WHERE project = ? AND recipient = ? AND state = 0 LIMIT ?) AS ready"""
 TAKE = """UPDATE delivery SET state = 1, taker = ?, tries = tries + 1, due = min(ends, ?)
     WHERE message = ? AND recipient = ?"""
 ACKNOWLEDGE = """UPDATE delivery SET state = 2, taker = ? WHERE message = ? AND project = ?
@@ -165,7 +189,8 @@ WAS_SENT = """SELECT 1 FROM delivery WHERE message = ? AND project = ?
 UNACKNOWLEDGED = "SELECT 1 FROM delivery WHERE message = ? AND state < 2 LIMIT 1"
 FIRST_UNACKNOWLEDGED = "SELECT min(message) FROM delivery WHERE state < 2"
 DELETE_DELIVERIES = "DELETE FROM delivery WHERE message = ?"
-_SAID = "SELECT id, value, at FROM event WHERE project = ? AND key = ? AND kind = 4 AND id >= ?"
+_SAID = """SELECT id, value, at FROM event WHERE project = ? AND key = ? AND kind = 4 AND id >= ?
+    AND value IS NOT NULL"""
 SAID = f"{_SAID} ORDER BY id"
 SAID_LAST = f"{_SAID} ORDER BY id DESC"
 MESSAGES = "SELECT id, key, value FROM event WHERE kind = 4"
@@ -207,11 +232,15 @@ def below(prefix: str) -> tuple[str, str]:
 def where(statement: str, column: str, keys: Keys, after: str = "") -> tuple[str, Sequence[str]]:
     """With the condition that a key is meant and comes after `after`; and its values."""
     if keys.keys is not None:
-        marks = ", ".join("?" * len(keys.keys))
-        condition = f"{column} IN ({marks}) AND {column} > ?"
-        return statement.format(condition), [*keys.keys, after]
-    low, start, end = keys.bounds(after)
-    condition, values = f"{column} {low} ? AND {column} < ?", [start, end]
+        wanted = [each for each in keys.keys if each > after] or [""]  # which is no key
+        condition, values = f"{column} IN ({', '.join('?' * len(wanted))})", wanted
+    else:
+        low, start, end = keys.bounds(after)
+        condition, values = f"{column} {low} ? AND {column} < ?", [start, end]
     if keys.pattern is not None:
         condition, values = f"{condition} AND {column} GLOB ?", [*values, keys.pattern]
+    if keys.own is not None:
+        low, high = below(PRIVATE)
+        theirs = f"({column} < '{low}' OR {column} >= '{high}' OR {column} GLOB ? || '*')"
+        condition, values = f"{condition} AND {theirs}", [*values, keys.own]
     return statement.format(condition), values

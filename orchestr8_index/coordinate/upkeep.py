@@ -12,17 +12,13 @@ from .granting import end
 from .holds import holds
 from .journal import NEVER, Journal
 from .messages import SERVER
-from .values import end_values
 
 BITE = 1000
 Topics = dict[str, list[str]]
 
 
-def expire(connection: sqlite3.Connection, journal: Journal) -> Topics:
-    """End what is over now, as events; returns, by project, the keys whose waiters are woken."""
-    now = journal.clock.now()
-    if journal.due > now:
-        return {}
+def expire(connection: sqlite3.Connection, journal: Journal, now: int) -> Topics:
+    """End what is over, as events; returns, by project, the keys whose waiters are woken."""
     topics: Topics = defaultdict(list)
     _expire_items(connection, journal, now, topics)
     _expire_holds(connection, journal, now, topics)
@@ -50,11 +46,9 @@ def _expire_items(
     connection: sqlite3.Connection, journal: Journal, now: int, topics: Topics
 ) -> None:
     for project, rows in _due(connection, sql.DUE_ITEMS, now).items():
-        change = journal.begin(connection, Caller(SERVER, project=project))
-        end_values(change, ((key, number) for key, number in rows if number), "expired")
+        change = journal.begin(connection, Caller(SERVER, project=project), now)
         for key, number in rows:
-            if not number:
-                change.forget(key)
+            change.delete(key, "expired") if number else change.forget(key)
         topics[project] += change.topics
         journal.expired += len(change.topics)
 
@@ -63,7 +57,7 @@ def _expire_holds(
     connection: sqlite3.Connection, journal: Journal, now: int, topics: Topics
 ) -> None:
     for project, revisions in _due(connection, sql.DUE_HOLDS, now).items():
-        change = journal.begin(connection, Caller(SERVER, project=project))
+        change = journal.begin(connection, Caller(SERVER, project=project), now)
         for rev in sorted({rev for (rev,) in revisions}):
             found = holds(connection, sql.HOLDS_OF_SET, project, rev)
             rows = [row for row in found if row.ends <= now]

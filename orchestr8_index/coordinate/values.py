@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Raw
@@ -18,75 +19,59 @@ from .statements import PUT, where
 
 NULL = "null"
 Row = dict[str, Any]
-Present = tuple[int, str] | None  # the event's id and who wrote
 
 
 def write_ops(change: Change, ops: Sequence[Op], texts: Sequence[str]) -> Row:
     """`texts` are the values. Raises Conflict and InvalidParams, before anything is written."""
-    present = _present(change, ops)
+    if len({op.key for op in ops}) < len(ops):
+        (twice, _) = Counter(op.key for op in ops).most_common(1)[0]
+        raise InvalidParams({"ops": f"writes {twice} twice"})
     for op in ops:
-        _check_revision(op, present[op.key])
+        if op.if_rev is not None:
+            _check_revision(change, op)
     for op, text in zip(ops, texts, strict=True):
-        _apply(change, op.key, text, op.ttl_s, present[op.key])
+        _apply(change, op.key, text, op.ttl_s)
     return {"rev": change.rev, "items": [{"key": op.key, "rev": change.rev} for op in ops]}
 
 
-def _present(change: Change, ops: Iterable[Op]) -> dict[str, Present]:
-    """Raises InvalidParams for a key that is written twice at once."""
-    found: dict[str, Present] = {}
-    for op in ops:
-        if op.key in found:
-            raise InvalidParams({"ops": f"writes {op.key} twice"})
-        asked = (change.project, op.key, change.now)
-        found[op.key] = change.connection.execute(sql.PRESENT, asked).fetchone()
-    return found
-
-
-def _check_revision(op: Op, present: Present) -> None:
+def _check_revision(change: Change, op: Op) -> None:
+    asked = (change.project, op.key, change.now)
+    present = change.connection.execute(sql.PRESENT, asked).fetchone()
     rev, by = (present[0] >> 10, present[1]) if present else (0, "")
-    if op.if_rev is not None and op.if_rev != rev:
+    if op.if_rev != rev:
         said = f"is at revision {rev}, written by {by}" if present else "is not there"
         sentence = f"{op.key} {said}; the write expected revision {op.if_rev}."
         raise Conflict(sentence, key=op.key, rev=rev, by=by)
 
 
-def _apply(change: Change, key: str, text: str, ttl_s: int | None, present: Present) -> None:
-    before = present[0] if present else None
-    if text != NULL:
-        change.put(key, text, None if ttl_s is None else change.lease(ttl_s), before)
-    elif before is not None:
-        change.delete(key, before)
+def _apply(change: Change, key: str, text: str, ttl_s: int | None) -> None:
+    if text == NULL:
+        change.delete(key)
+    else:
+        change.put(key, text, None if ttl_s is None else change.lease(ttl_s))
 
 
 def restore(change: Change, params: RestoreShared, texts: dict[str, str]) -> Row:
     """`texts` are values by key. Returns the last revision, and how many were put and deleted."""
     if foreign := [key for key in texts if not key.startswith(params.prefix)]:
         raise InvalidParams({"items": f"{foreign[0]} is not below the prefix"})
-    present = _below(change, params.prefix)
-    gone = {key: known[0] for key, known in present.items() if key not in texts}
-    for key, number in gone.items():
-        change.delete(key, number)
+    gone = [key for key in _below(change, params.prefix) if key not in texts]
+    for key in gone:
+        change.delete(key)
     for each in params.items:
-        _apply(change, each.key, texts[each.key], each.expires_in, present.get(each.key))
+        _apply(change, each.key, texts[each.key], each.expires_in)
     return {"rev": change.rev, "put": len(texts), "deleted": len(gone)}
 
 
-def _below(change: Change, prefix: str) -> dict[str, tuple[int, str]]:
-    query, values = where(sql.PRESENT_AMONG, "key", Keys(prefix=prefix))
-    rows = change.connection.execute(query, (change.project, *values))
-    return {key: (number, by) for key, number, by in rows}
-
-
-def end_values(change: Change, keys: Iterable[tuple[str, int]], cause: str) -> None:
-    """Delete values, given with the ids of their events, for a reason of the server's own."""
-    for key, number in keys:
-        change.delete(key, number, cause)
+def _below(change: Change, prefix: str) -> list[str]:
+    query, values = where(sql.KEYS_AMONG, "key", Keys(prefix=prefix))
+    return [key for (key,) in change.connection.execute(query, (change.project, *values))]
 
 
 def delete_below(change: Change, prefix: str, cause: str) -> None:
     """Delete all values below a prefix, with the cause that the log gives."""
-    present = _below(change, prefix)
-    end_values(change, ((key, known[0]) for key, known in present.items()), cause)
+    for key in _below(change, prefix):
+        change.delete(key, cause)
 
 
 class Reader:
@@ -110,10 +95,10 @@ class Reader:
 
     def history(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
         """All writes that the log still has, newest first; a deletion has the value null."""
-        query, values = where(sql.HISTORY, "event.key", keys, params.after)
+        query, values = where(sql.HISTORY, "key", keys, params.after)
         before = (params.at_rev + 1) << 10 if params.at_rev is not None else (1 << 63) - 1
-        asked = (project, *values, before, params.limit + 1)
-        rows = self.connection.execute(query, asked).fetchall()
+        asked = (project, *values, before)
+        rows = self.connection.execute(query, (*asked, *asked, params.limit + 1)).fetchall()
         return [_past(row) for row in rows[: params.limit]], len(rows) > params.limit
 
     def snapshot(self, project: str, prefix: str) -> tuple[list[SavedValue], int]:
@@ -124,20 +109,20 @@ class Reader:
     def noted(self, project: str, key: str) -> Raw | None:
         """An item of the server's own."""
         row = self.connection.execute(sql.ITEM, (project, key)).fetchone()
-        return _raw(row[0]) if row else None
+        return Raw(row[0].encode()) if row else None
 
     def past(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
         """The values as they stood after the revision `at_rev`, expired ones of then included."""
         assert params.at_rev is not None
         query, values = where(sql.PAST, "key", keys, params.after)
-        asked = (project, project, *values, (params.at_rev + 1) << 10, params.limit + 1)
-        rows = self.connection.execute(query, asked).fetchall()
+        asked = (project, *values, (params.at_rev + 1) << 10)
+        rows = self.connection.execute(query, (*asked, *asked, params.limit + 1)).fetchall()
         return [_past(row) for row in rows[: params.limit]], len(rows) > params.limit
 
     def _shown(self, row: tuple[Any, ...]) -> Row:
         key, value, number, by, at, ends, crc, _ = row
-        _check(key, value, crc)
-        shown = {"key": key, "value": _raw(value), "rev": number >> 10, "by": by, "at": iso(at)}
+        told = _sound(key, value, crc)
+        shown = {"key": key, "value": told, "rev": number >> 10, "by": by, "at": iso(at)}
         if ends is not None:
             shown["expires_in"] = max(1, -(-(ends - self.clock.now()) // 1000))
         return shown
@@ -145,23 +130,14 @@ class Reader:
 
 def _past(row: tuple[Any, ...]) -> Row:
     key, value, number, by, at, _, crc, kind = row
-    if kind == PUT:
-        _check(key, value, crc)
-    return {
-        "key": key,
-        "value": _raw(value if kind == PUT else NULL),
-        "rev": number >> 10,
-        "by": by,
-        "at": iso(at),
-    }
+    told = _sound(key, value, crc) if kind == PUT else Raw(b"null")
+    return {"key": key, "value": told, "rev": number >> 10, "by": by, "at": iso(at)}
 
 
-def _raw(text: str) -> Raw:
-    return Raw(text.encode())
-
-
-def _check(key: str, value: str | None, crc: int) -> None:
-    """Raises StoreUnavailable where a bit has changed on the disk."""
-    if value is None or checksum(key, value) != crc:
+def _sound(key: str, value: str | bytes | None, crc: int) -> Raw:
+    """The value as it is sent. Raises StoreUnavailable where a bit has changed on the disk."""
+    data = value.encode() if isinstance(value, str) else value
+    if data is None or checksum(key, data) != crc:
         cure = "Stop the server and run `orchestr8-index restore`, or write the key again."
         raise StoreUnavailable(f"The value of {key} is damaged.", cure)
+    return Raw(data)

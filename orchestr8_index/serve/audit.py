@@ -30,6 +30,11 @@ class Audit:
         if self._reads or not is_read:
             self.note(caller.get().name, what, outcome)
 
+    def read(self, who: str, what: str) -> None:
+        """That caller was answered."""
+        if self._reads:
+            self.note(who, what, "ok")
+
     def note(self, who: str, what: str, outcome: str) -> None:
         if not self._counts:
             self._since = self._clock()

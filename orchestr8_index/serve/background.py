@@ -18,6 +18,7 @@ from .state import State
 
 STEP_SECONDS, BEAT = 1.0, 0.5
 log = logging.getLogger("orchestr8.serve")
+requests = logging.getLogger("orchestr8.http")
 
 
 @contextlib.asynccontextmanager
@@ -105,6 +106,7 @@ class Upkeep:
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
         self._note_series()
+        self._log_answers()
         for keeper in (state.projects.keeper, state.shared):
             if keeper is not None:
                 await keeper.look()
@@ -118,6 +120,13 @@ class Upkeep:
             index = state.refresh.index
             for series in state.series.values():
                 series.step((memory, database, index.generation if index else 0))
+
+    def _log_answers(self) -> None:
+        """One line for all that were answered before they had one."""
+        gate = self._state.gate
+        count, gate.unlogged = gate.unlogged, 0
+        if count:
+            requests.info("requests answered from the cache", extra={"count": count})
 
     async def _check_keys(self) -> float:
         """What a revoked key left open ends within a second, though nobody asks."""

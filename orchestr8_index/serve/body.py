@@ -11,7 +11,10 @@ from ..environment import ADDRESSES
 from ..errors import BodyTooLarge, EncodingRefused, Overloaded
 from .shares import Account
 
-LARGE = frozenset({"/shared", *(f"/mcp/{face}" for face in ADDRESSES)})  # where values are written
+_TOOLS = {"/tools/file_write", "/tools/file_edit"}
+LARGE = frozenset(
+    {"/shared", *_TOOLS, *(f"/mcp/{face}" for face in ADDRESSES)}
+)  # values are written
 MAX_LARGE, MOST_LARGE = 12_000_000, 2
 
 

@@ -12,8 +12,9 @@ from copy import copy
 from cachetools import TTLCache
 
 MAX_ENTRIES, MAX_BYTES = 256, 4_000_000
-Key = tuple[str, bytes, tuple[int, int]]
-"""(method, digest of the params, (generation, revision of the experience))."""
+Key = tuple[str, bytes, str, tuple[int, int]]
+"""(method, digest of the params, who knows something alone, (generation, revision of the
+experience))."""
 
 
 class AnswerCache:
@@ -49,6 +50,11 @@ class AnswerCache:
             self.misses += 1
         else:
             self.hits += 1
+        return answer
+
+    def peek(self, key: Key) -> bytes | None:
+        """As `get`, uncounted."""
+        answer: bytes | None = self._answers.get((self._owner, key))
         return answer
 
     def __contains__(self, key: Key) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import itertools
 import secrets
 from typing import Literal
 
@@ -56,9 +57,12 @@ class Principal(Struct, frozen=True):
             raise Forbidden(f"This key may {self.right}; that needs the scope {right}.")
 
 
+_PREFIX, _NUMBERS = secrets.token_hex(4), itertools.count(secrets.randbits(24))
+
+
 def new_ident() -> str:
     """For a request that brings no correlation id of its own."""
-    return secrets.token_hex(8)
+    return f"{_PREFIX}{next(_NUMBERS):08x}"
 
 
 LOCAL = Principal()

@@ -7,7 +7,6 @@ place where a defect becomes an error of the family.
 from __future__ import annotations
 
 import contextvars
-import hashlib
 import logging
 import sqlite3
 import time
@@ -19,10 +18,10 @@ import msgspec
 from ..errors import Forbidden, InternalError, MethodNotFound, RequestError, StoreUnavailable
 from ..fit import fit_json
 from ..methods import METHODS
-from ..store.notes import query_note
 from ..table import Method
 from ..validate import read_params
-from .cache import AnswerCache, Key
+from .answers import AskedQuestion, answer_key, asked, cache_of, note_answer
+from .cache import Key
 from .callers import caller, correlation_id
 from .events import Learnt
 from .handlers import HANDLERS
@@ -140,12 +139,14 @@ def _encoded(method: Method, result: Any) -> bytes:
 
 
 async def _cached(state: State, method: Method, params: Any) -> bytes:
-    encoded = msgspec.json.encode(params)
-    key = (method.name, _digest(encoded + _view(state)), state.stamp(method.about))
-    started, cached = time.perf_counter(), _cache(state, method).get(key)
-    answer = await _compute(state, method, params, key) if cached is None else cached
-    state.recent.note(method.name, encoded)
-    _note(state, method, params, answer, cached is not None, started)
+    question = AskedQuestion(method, msgspec.json.encode(params))
+    key = answer_key(state, question, caller.get().ident)
+    started, kept = time.perf_counter(), cache_of(state, method).get(key)
+    answer = await _compute(state, method, params, key) if kept is None else kept
+    asked.set(question)
+    from_cache.set(kept is not None)
+    spent = (time.perf_counter() - started) * 1000
+    note_answer(state, question, answer, spent, kept is not None)
     return answer
 
 
@@ -156,8 +157,8 @@ async def renew(state: State, name: str, raw: bytes) -> bool:
     """
     method = _method(name)
     params = read_params(method.params, raw)
-    key = (name, _digest(raw), state.stamp(method.about))
-    cache = _cache(state, method)
+    key = answer_key(state, AskedQuestion(method, raw), "")
+    cache = cache_of(state, method)
     if key in cache:
         return False
     await _compute(state, method, params, key)
@@ -169,35 +170,9 @@ async def _compute(state: State, method: Method, params: Any, key: Key) -> bytes
     result = await HANDLERS[method.name](state, params)
     answer = _encoded(method, result)
     hit = {**result, "cache_hit": True} if _says_cache_hit(result) else result
-    _cache(state, method).put(key, answer if hit is result else _encoded(method, hit))
+    cache_of(state, method).put(key, answer if hit is result else _encoded(method, hit))
     return answer
-
-
-def _view(state: State) -> bytes:
-    """What is known to this caller alone, and to no cached answer of another."""
-    asker, outcomes = caller.get().ident, state.store.ready if state.store else None
-    alone = outcomes is not None and asker and outcomes.patterns.unproven_by(asker)
-    return asker.encode() if alone else b""
-
-
-def _cache(state: State, method: Method) -> AnswerCache:
-    return state.query_cache if method.cache == "query" else state.pattern_cache
 
 
 def _says_cache_hit(result: Any) -> bool:
     return isinstance(result, dict) and "cache_hit" in result
-
-
-def _note(
-    state: State, method: Method, params: Any, answer: bytes, hit: bool, started: float
-) -> None:
-    """A row for the query log: names only, so that what waits for the disk stays small."""
-    from_cache.set(hit)
-    if state.store is not None and method.cache == "query":
-        spent = (time.perf_counter() - started) * 1000
-        state.store.note_query(query_note(method.name, params, answer, hit, spent))
-
-
-def _digest(params: bytes) -> bytes:
-    """Params may be long, and the cache counts the bytes of answers only."""
-    return hashlib.blake2b(params, digest_size=16).digest()

@@ -48,7 +48,7 @@ class ServedCore:
 
     @property
     def workspace(self) -> str:
-        return ""
+        return self._state.settings.door.workspace
 
     def rename(self, name: str) -> None:
         caller.set(msgspec.structs.replace(caller.get(), agent=name))
@@ -85,7 +85,8 @@ async def run_tool(
     """What the tool answers, and whether it did what was asked."""
     from ..faces.face import Declined
 
-    tool = next((t for t in face.tools if t.name == name and (every or not t.extra)), None)
+    names = name, name.removeprefix("mcp_")
+    tool = next((t for t in face.tools if t.name in names and (every or not t.extra)), None)
     try:
         if tool is None:
             raise MethodNotFound(name[:100])

@@ -22,7 +22,8 @@ OWN_NAME = "command line"
 
 @dataclass(slots=True)
 class Gate:
-    """`failed(code)` counts an error; `local_hash` is of the key of the user's command line."""
+    """`failed(code)` counts an error; `local_hash` is of the key of the user's command line;
+    `unlogged` are the answers that had no line of their own in the log yet."""
 
     limits: Limits
     door: Door
@@ -36,6 +37,7 @@ class Gate:
     sessions: Sessions
     shares: Shares
     local_hash: str = ""
+    unlogged: int = 0
     large: LargeBodies = field(default_factory=LargeBodies)
 
     @property

@@ -17,6 +17,7 @@ from ..errors import NoSuchAddress, Orchestr8Error, RequestError, VerbRefused
 from ..places import DEFAULT_HOST
 from ..queries import HostName
 from ..records import PLURAL
+from .answers import asked
 from .background import background
 from .body import read_body
 from .callers import caller
@@ -25,6 +26,7 @@ from .guard import ADDRESSED, Guard
 from .health import health, live, metrics, ready
 from .hooks.claude import receive_claude
 from .mcp.endpoint import FACES, McpRoutes
+from .quick import Quick
 from .rpc import reply_to
 from .send import JSON, send_bytes, send_error, send_json
 from .state import State
@@ -71,7 +73,7 @@ class ProjectAddress:
         await self.app(scope, receive, send)
 
 
-def make_web(state: State) -> ProjectAddress:
+def make_web(state: State) -> Quick:
     """The application with all its routes, behind the guard; its lifespan runs the background."""
     mcp = McpRoutes(state)
 
@@ -107,7 +109,8 @@ def make_web(state: State) -> ProjectAddress:
     ]
     handlers = {404: no_such, 405: no_such, 500: _leave}
     web = Starlette(routes=[*routes, *page], lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
-    return ProjectAddress(Guard(web, state.gate))
+    guard = Guard(web, state.gate)
+    return Quick(ProjectAddress(guard), guard, state)
 
 
 async def answer_rpc(state: State, scope: Scope, receive: Receive, send: Send) -> None:
@@ -126,6 +129,7 @@ async def _answer_calls(
     told = scope.setdefault("state", {})
     told["rpc_methods"] = reply.methods
     told["quiet"] = all(map(is_quiet, reply.methods.split(",")))
+    told["asked"] = asked.get() if reply.status == 200 else None
     await send_bytes(send, reply.status, reply.body, JSON, *reply.headers)
 
 

@@ -127,6 +127,7 @@ class LoadedKeys:
         self._keys: list[Key] = []
         self._stamp: tuple[int, int, int] | None = None
         self._reload_after = 0.0
+        self.revision = 0  # of what is known of them
 
     def caller_of(self, token: bytes) -> Principal | None:
         """Every key is compared, in constant time. One that was just added is known at once."""
@@ -171,6 +172,7 @@ class LoadedKeys:
 
     def _replace(self, first: bool) -> None:
         before = {(key.name, key.hash) for key in self._keys}
+        self.revision += 1
         try:
             self._keys = self._file.read()
         except OperationError:

@@ -242,6 +242,11 @@ class Projects:
 
     # --- awake and asleep --------------------------------------------------------------------
 
+    def is_awake(self, state: State) -> bool:
+        """Whether `of` has nothing to do for it."""
+        sleeps = isinstance(state.store, ProjectStore) and state.store.ready is None
+        return state.refresh.index is not None and not sleeps and not self._has_new
+
     async def wake(self, state: State) -> None:
         """Have an index within PATIENCE, else the shared part of its roots until there is one."""
         self.note_asked(state)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ..errors import StoreUnavailable
 from ..learn.outcomes import Outcomes
 from ..records import Experience, Kind, no_experience
 from ..store import ledger
+from ..store.notes import QueryLog
 from ..store.store import Store
 from .storekeeper import StoreKeeper
 
@@ -88,8 +87,9 @@ class ProjectStore:
     def failed(self, error: sqlite3.Error) -> None:
         self.keeper.failed(error)
 
-    def note_query(self, row: Sequence[Any]) -> None:
-        self.keeper.note_query(row)
+    @property
+    def queries(self) -> QueryLog:
+        return self.keeper.queries
 
 
 def _count(outcomes: Outcomes, store: Store) -> None:

@@ -169,7 +169,14 @@ def asking(state: State) -> Caller:
         return who
     asks = caller.get()
     project = state.settings.repository_key
-    return Caller(asks.label, project=project, scope=asks.right, tree=asks.tree)
+    return Caller(
+        asks.label,
+        project=project,
+        scope=asks.right,
+        tree=asks.tree,
+        kind=asks.kind,
+        verified=asks.keyed,
+    )
 
 
 def _why(error: Exception) -> str:

@@ -11,9 +11,8 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 
@@ -24,6 +23,7 @@ from ..records import Experience, Kind, no_experience
 from ..redact import redact
 from ..store import backup, ledger
 from ..store.database import NAME
+from ..store.notes import QueryLog
 from ..store.store import CURES, Store
 from ..text import Terms
 
@@ -46,6 +46,7 @@ class StoreKeeper:
     terms: Terms = field(default_factory=lambda: Terms(TASK_WORDS))
     trouble: str = "The store is not open yet."
     prepare: Callable[[Experience], Awaitable[None]] | None = None
+    queries: QueryLog = field(default_factory=QueryLog)
     _outcomes: Outcomes | None = None
     _opening: asyncio.Task[None] | None = None
     _backing_up: asyncio.Task[None] | None = None
@@ -99,7 +100,8 @@ class StoreKeeper:
         return self._outcomes.store.reasons + [each for each in (self._damage,) if each]
 
     async def look(self) -> None:
-        """Once a second: say when the database's files were taken away."""
+        """Once a second: write the query log, and say when the database's files were taken away."""
+        self._write_queries()
         store = self._outcomes.store if self._outcomes else None
         if store and await store.look():
             log.error("the store is lost", extra={"reason": " ".join(store.reasons)})
@@ -110,9 +112,11 @@ class StoreKeeper:
         self._damage = f"The store cannot be read: {redact(str(error))}. {cure}"
         log.error("the store cannot be read", extra={"reason": str(error)})
 
-    def note_query(self, row: Sequence[Any]) -> None:
+    def _write_queries(self) -> None:
+        """What was asked meanwhile; nobody's, while the store is not open."""
+        asked = self.queries.take()
         if self._outcomes is not None:
-            self._outcomes.store.note_query(row)
+            self._outcomes.store.note_queries(asked)
 
     async def stop(self) -> None:
         """Write what is derived, then close; nothing that was acknowledged depends on it."""
@@ -121,6 +125,7 @@ class StoreKeeper:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+        self._write_queries()
         if self._outcomes is not None:
             with contextlib.suppress(StoreUnavailable):
                 await self._outcomes.checkpoint()

@@ -21,9 +21,13 @@ from ..records import KINDS, PLURAL, Decision
 from ..search.answer import answer_agents, answer_skills, answer_workflows
 from ..store.database import NAME, connect_to_read
 from ..store.ledger import count_decisions, newest_decisions
-from ..store.notes import saved_by_day
+from ..store.notes import read_audit as audit_rows
+from ..store.notes import saved_by_day, write_audit
 from ..text import Terms, cut
 from ..views import (
+    Audited,
+    AuditPage,
+    AuditQuery,
     Decided,
     DecisionList,
     DecisionPage,
@@ -155,6 +159,18 @@ async def series(state: State, wanted: SeriesQuery) -> SeriesAnswer:
     of = state.settings.data_dir / NAME, outcomes.project if outcomes else ""
     saved = await asyncio.to_thread(_saved, *of) if outcomes else []
     return SeriesAnswer(every=kept.every, columns=kept.after(wanted.after), saved=saved)
+
+
+async def read_audit(state: State, wanted: AuditQuery) -> AuditPage:
+    """With what happened a moment ago, which is written down first."""
+    store, rows = (await store_of(state).outcomes()).store, state.gate.audit.take()
+    if rows:
+        await store.write(lambda connection: write_audit(connection, rows))
+    return AuditPage(rows=[_audited(*row) for row in audit_rows(store.reader, wanted.limit)])
+
+
+def _audited(at: str, who: str, what: str, outcome: str, times: int) -> Audited:
+    return Audited(at=at, who=who, what=what, outcome=outcome, times=times)
 
 
 def _saved(path: Path, project: str) -> list[SavedDay]:

@@ -15,7 +15,9 @@ CACHE_KB = 128
 _PAGES = ("page_count", "freelist_count", "page_size")
 
 
-def connect(path: Path, read_only: bool = False, synchronous: str = "FULL") -> sqlite3.Connection:
+def connect(
+    path: Path, read_only: bool = False, synchronous: str = "FULL", cache_kb: int = CACHE_KB
+) -> sqlite3.Connection:
     """A connection in autocommit mode: transactions are explicit. Raises sqlite3.Error.
 
     With `synchronous` NORMAL a commit survives the process, but not a power cut.
@@ -29,7 +31,7 @@ def connect(path: Path, read_only: bool = False, synchronous: str = "FULL") -> s
     )
     connection.text_factory = _text
     try:
-        connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
+        connection.execute(f"PRAGMA cache_size = -{cache_kb}")
         if not read_only:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")

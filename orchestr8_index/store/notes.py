@@ -3,43 +3,83 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from . import chain
-from .ledger import marks, now, read_names
+from .ledger import marks, moment, read_names
 
-QueryNote = tuple[str, str | None, str | None, str | None, str, int, float, str]
-"""(timestamp, capability, role, context, agents returned as JSON, cache hit, ms, method)."""
-
-
-def write_queries(connection: sqlite3.Connection, rows: Sequence[QueryNote]) -> None:
-    connection.executemany(
-        "INSERT INTO agent_queries (timestamp, capability, role, context, agents_returned, "
-        f"cache_hit, duration_ms, method) VALUES ({marks(8)})",
-        rows,
-    )
+Question = tuple[str, bytes]
+"""(method, its checked params as JSON)."""
+QueryNote = tuple[float, Question, bytes, float, bool, int]
+"""(seconds since 1970, question, names found as JSON, milliseconds, whether from the cache, how
+often: of equal hits there is one in a second, with their mean of milliseconds)."""
 
 
-def query_note(method: str, params: Any, answer: bytes, hit: bool, spent: float) -> QueryNote:
-    """A row of the query log from a query method's params and its encoded answer."""
+class QueryLog:
+    """The questions since the last write: each miss, and of equal hits how many there were.
+
+    No more than MOST_NOTED misses are kept: the oldest go where the disk cannot keep up.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._misses: deque[QueryNote] = deque(maxlen=MOST_NOTED)
+        self._hits: dict[Question, list[Any]] = {}
+
+    def miss(self, question: Question, answer: bytes, spent: float) -> None:
+        """`spent` are milliseconds."""
+        self._misses.append((self._clock(), question, _names_in(answer), spent, False, 1))
+
+    def hit(self, question: Question, answer: bytes, spent: float) -> None:
+        """An answer from the cache, which is read later, once for all that are equal."""
+        known = self._hits.get(question)
+        if known is None:
+            self._hits[question] = [self._clock(), answer, spent, 1]
+        else:
+            known[2] += spent
+            known[3] += 1
+
+    def take(self) -> list[QueryNote]:
+        """What is to be written, and is forgotten here."""
+        hits = [
+            (first, question, _names_in(answer), spent / times, True, times)
+            for question, (first, answer, spent, times) in self._hits.items()
+        ]
+        noted = sorted((*self._misses, *hits))
+        self._misses.clear()
+        self._hits.clear()
+        return noted
+
+
+def _names_in(answer: bytes) -> bytes:
     said = _ANSWER.decode(answer)
     rows = (*said.agents, *said.skills, *said.workflows)
-    return (
-        now(),
-        getattr(params, "capability", None),
-        getattr(params, "role", None),
-        next((text for name in _TEXTS if (text := getattr(params, name, None))), None),
-        msgspec.json.encode([f"{row.plugin}:{row.name}" for row in rows]).decode(),
-        int(hit),
-        round(spent, 3),
-        method,
+    return msgspec.json.encode([f"{row.plugin}:{row.name}" for row in rows])
+
+
+def write_queries(connection: sqlite3.Connection, noted: Sequence[QueryNote]) -> None:
+    connection.executemany(
+        "INSERT INTO agent_queries (timestamp, capability, role, context, agents_returned, "
+        f"cache_hit, duration_ms, method, times) VALUES ({marks(9)})",
+        map(_row, noted),
     )
+
+
+def _row(note: QueryNote) -> tuple[Any, ...]:
+    at, (method, params), names, spent, hit, times = note
+    asked = msgspec.json.decode(params)
+    text = next((text for name in _TEXTS if (text := asked.get(name))), None)
+    who = asked.get("capability"), asked.get("role")
+    return moment(at), *who, text, names.decode(), int(hit), round(spent, 3), method, times
 
 
 _TEXTS = ("context", "goal", "task")
+MOST_NOTED = 4096
 PRUNED_AT_ONCE = 1_000  # rows: some 10 ms, for which an outcome may wait
 MOST_AUDIT = 50_000  # rows; the oldest go
 AuditRow = tuple[str, str, str, str, int]
@@ -66,7 +106,7 @@ def last_queries(connection: sqlite3.Connection, limit: int) -> list[dict[str, A
     """The newest questions, as a person wants to see them; `found` are qualified names."""
     rows = connection.execute(
         "SELECT timestamp, method, capability, role, context, agents_returned, cache_hit, "
-        "duration_ms FROM agent_queries ORDER BY id DESC LIMIT ?",
+        "duration_ms, times FROM agent_queries ORDER BY id DESC LIMIT ?",
         (limit,),
     )
     return [
@@ -77,6 +117,7 @@ def last_queries(connection: sqlite3.Connection, limit: int) -> list[dict[str, A
             "found": list(read_names(row[5])),
             "cached": bool(row[6]),
             "ms": row[7] if isinstance(row[7], float) else 0.0,
+            "times": row[8] if isinstance(row[8], int) else 1,
         }
         for row in rows
     ]

@@ -128,6 +128,7 @@ MIGRATIONS: Steps = (
             name TEXT PRIMARY KEY, number INTEGER NOT NULL, link TEXT NOT NULL) WITHOUT ROWID""",
         chain.begin,
     ),
+    (_added("agent_queries", "times", "INTEGER NOT NULL DEFAULT 1"),),
 )
 
 
@@ -162,6 +163,7 @@ def migrate(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> int:
 
 
 _LATER = {
+    "agent_queries": {"times": "1"},
     "decision_history": {"project": "''", "reporter": "''", "pattern": "NULL"},
     "orchestration_patterns": {"project": "''", "stored_by": "''"},
 }

@@ -14,12 +14,12 @@ from typing import Any
 from ..errors import StoreUnavailable
 from ..private import make_folder
 from . import backup, notes, schema
-from .database import NAME, connect, connect_to_read, size_bytes, used_bytes
+from .database import CACHE_KB, NAME, connect, connect_to_read, size_bytes, used_bytes
 from .lease import Lease
-from .writer import Job, Work, Writer
+from .writer import Job, Work, Writer, nobody
 
 MB = 1_000_000
-SIZE_EVERY, NOTES_EVERY = 64, 1024
+SIZE_EVERY = 64
 PRUNED_TO = 0.75  # of the soft limit
 UNCOUNTED = "What came was stored, but not counted: a restart counts it."
 FOREIGN = (
@@ -43,7 +43,8 @@ def _nothing_to_prune(connection: sqlite3.Connection) -> int:
 class Schema:
     """A database file: its name, its tables, and how it is mended and kept small.
 
-    `room_cure` says what helps when it has reached its hard limit.
+    `room_cure` says what helps when it has reached its hard limit. `cache_kb` is the writer's: a
+    commit that touches more pages writes some of them twice.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Schema:
     write_log: Callable[[sqlite3.Connection, Sequence[Any]], None] = lambda connection, rows: None
     prune: Callable[[sqlite3.Connection], int] = _nothing_to_prune
     synchronous: str = "FULL"
+    cache_kb: int = CACHE_KB
 
 
 LEDGER = Schema(
@@ -79,7 +81,7 @@ class Store:
         self._soft, self._hard = min(soft_mb, hard_mb) * MB, hard_mb * MB
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: Writer | None = None
-        self._admitted = self._noted = self._used = 0
+        self._admitted = self._used = 0
         self._pruning = False
         self.trouble = self.rescued = ""
         self._was_lost = False
@@ -104,11 +106,12 @@ class Store:
         self.reader = connect(path)
         self._lease = Lease(path, writing)
         backup.remove_leftovers(self._data_dir)
-        self._writer = Writer(writing, self._resolve, self.layout.write_log, self._lease)
+        self._writer = Writer(writing, self._resolve, self._lease)
 
     def _connect(self, path: Path) -> sqlite3.Connection:
         """The writer's connection, with all tables as they must be."""
-        writing, steps = connect(path, synchronous=self.layout.synchronous), self.layout.migrations
+        steps, layout = self.layout.migrations, self.layout
+        writing = connect(path, synchronous=layout.synchronous, cache_kb=layout.cache_kb)
         with contextlib.ExitStack() as failed:
             failed.callback(writing.close)
             if 0 < schema.version(writing) < len(steps):
@@ -177,12 +180,12 @@ class Store:
         self._writer.submit(Job(work, done))
         return future
 
-    def note_query(self, row: Sequence[Any]) -> None:
-        if self._writer is not None:
-            self._writer.note(row)
-            self._noted += 1
-            if self._noted % NOTES_EVERY == 0:
-                self._look_at_size()
+    def note_queries(self, rows: Sequence[Any]) -> None:
+        """Rows of the query log, for which nobody waits: where they cannot be written, an outcome's
+        error says that the store is ill."""
+        if self._writer is not None and rows:
+            self._writer.submit(Job(lambda on: self.layout.write_log(on, rows), nobody))
+            self._look_at_size()
 
     def _resolve(self, finished: Finished) -> None:
         assert self._loop
@@ -191,10 +194,15 @@ class Store:
 
     def _hand_over(self, finished: Finished) -> None:
         assert self._loop
-        failed = [error for _, _, error in finished if error]
+        failed = [error for job, _, error in finished if error and job.done is not nobody]
         self.trouble = _trouble(failed[-1]) if failed else ""
-        for job, value, error in finished:  # each for itself: a defect of one holds up no other
-            self._loop.call_soon(job.done, value, error)
+        rest = iter(finished)
+        try:
+            for job, value, error in rest:
+                job.done(value, error)
+        finally:  # each for itself: a defect of one holds up no other
+            if left := list(rest):
+                self._loop.call_soon(self._hand_over, left)
 
     @property
     def _path(self) -> Path:
@@ -310,12 +318,12 @@ def _finish(
     if error:
         refusal = StoreUnavailable(f"What came was not stored: {error}.")
         return _end(future, None, error if isinstance(error, StoreUnavailable) else refusal)
-    failure: StoreUnavailable | None = StoreUnavailable(UNCOUNTED)
+    counted = False
     try:
         value = apply(value) if apply else value
-        failure = None
+        counted = True
     finally:
-        _end(future, value, failure)
+        _end(future, value, None if counted else StoreUnavailable(UNCOUNTED))
 
 
 def _end(future: asyncio.Future[Any], value: Any, failure: StoreUnavailable | None) -> None:

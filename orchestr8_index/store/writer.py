@@ -1,7 +1,6 @@
 """One thread writes: what waits together is committed together, then acknowledged.
 
-An outcome's future is resolved when its transaction is on the disk. The query log rides along with
-the next commit, or with a commit of its own once a second; it never holds anybody up.
+An outcome's future is resolved when its transaction is on the disk.
 """
 
 from __future__ import annotations
@@ -11,8 +10,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,14 +19,12 @@ from .database import transaction
 from .lease import Lease
 
 MAX_BATCH = 512
-LOG_SECONDS, SETTLE_SECONDS = 1.0, 5.0
-MAX_LOG = 4096
-FLUSH_AT = 64
+REST_SECONDS, SETTLE_SECONDS = 1.0, 5.0
 Work = Callable[[sqlite3.Connection], Any]
 Done = Callable[[Any, BaseException | None], None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Job:
     """`work` runs inside a transaction; `done` is called from the writer's thread after commit."""
 
@@ -36,12 +32,8 @@ class Job:
     done: Done
 
 
-def _nobody(value: Any, error: BaseException | None) -> None:
-    """Nobody waits for it."""
-
-
-_WAKE, _NOTED = (Job(lambda connection: None, _nobody) for _ in range(2))
-_SIGNS = (_WAKE, _NOTED)
+def nobody(value: Any, error: BaseException | None) -> None:
+    """The `done` of a job for which nobody waits."""
 
 
 @dataclass(slots=True)
@@ -52,13 +44,11 @@ class Writer:
 
     connection: sqlite3.Connection
     resolve: Callable[[list[tuple[Job, Any, BaseException | None]]], None]
-    write_log: Callable[[sqlite3.Connection, Sequence[Any]], None] = lambda connection, rows: None
     lease: Lease | None = None
     is_settled: bool = False
     settled_at: float = field(default_factory=time.time)
     _settle_at: float = field(default_factory=lambda: time.monotonic() + SETTLE_SECONDS)
     _jobs: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue)
-    _log: deque[Any] = field(default_factory=lambda: deque(maxlen=MAX_LOG))
     _thread: threading.Thread | None = None
     _ended: bool = False
 
@@ -70,14 +60,6 @@ class Writer:
         self._jobs.put(job)
         if self._ended:
             self._refuse_rest()
-
-    def note(self, row: Any) -> None:
-        """One row of the query log; the oldest is dropped when the disk cannot keep up."""
-        self._log.append(row)
-        if len(self._log) == 1:
-            self._jobs.put(_NOTED)
-        if len(self._log) == FLUSH_AT:
-            self._jobs.put(_WAKE)
 
     def stop(self) -> None:
         """Write what waits, then end."""
@@ -96,41 +78,31 @@ class Writer:
         ending = False
         while not ending:
             jobs, ending = self._take()
-            if real := [job for job in jobs if job not in _SIGNS]:
-                self.resolve(self._commit(real))
-            if self._log and len(real) < MAX_BATCH:
-                self._flush_log()
+            if jobs:
+                self.resolve(self._commit(jobs))
             if not self.is_settled and (not jobs or time.monotonic() > self._settle_at):
                 self._settle()
-        if self._log:
-            self._flush_log()
 
     def _refuse_rest(self) -> None:
         """Whoever waits for a thread that has ended is told."""
         while not self._jobs.empty():
             job = self._jobs.get()
-            if job is not None and job not in _SIGNS:
+            if job is not None:
                 self.resolve([(job, None, StoreUnavailable("The store is closed."))])
 
     def _take(self) -> tuple[list[Job], bool]:
+        """What waits; nothing after a rest in which nothing came and the log is to be settled."""
+        jobs = list[Job]()
         try:
-            job = self._first()
+            job = self._jobs.get(timeout=None if self.is_settled else REST_SECONDS)
         except queue.Empty:
-            return [], False
-        jobs: list[Job] = []
+            return jobs, False
         while job is not None:
             jobs.append(job)
             if len(jobs) == MAX_BATCH or self._jobs.empty():
                 return jobs, False
             job = self._jobs.get()
         return jobs, True
-
-    def _first(self) -> Job | None:
-        """Rests until there is something; rows of the log alone wait for LOG_SECONDS, and so does
-        what is to be settled."""
-        waits = self._log or not self.is_settled
-        job = self._jobs.get(timeout=LOG_SECONDS if waits else None)
-        return self._jobs.get(timeout=LOG_SECONDS) if job is _NOTED else job
 
     def _commit(self, jobs: list[Job]) -> list[tuple[Job, Any, BaseException | None]]:
         """One transaction for all; if it fails, one for each: none can spoil the others."""
@@ -162,8 +134,3 @@ class Writer:
             _, logged, moved = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if logged == moved:
                 self.is_settled, self.settled_at = True, time.time()
-
-    def _flush_log(self) -> None:
-        """Analytics: where it fails, an outcome's error says that the store is ill."""
-        rows = [self._log.popleft() for _ in range(len(self._log))]
-        self._commit([Job(lambda connection: self.write_log(connection, rows), _nobody)])

@@ -39,6 +39,7 @@ def skill(name: str) -> str:
     return agent(name)
 
 
+RECIPE = "title: Tidy\ndescription: Does its work.\nprompt: |\n  Do it.\n"
 TOML = 'description = "Does its work."\nprompt = "Do it: {{args}}"\n'
 
 
@@ -59,6 +60,15 @@ TOML = 'description = "Does its work."\nprompt = "Do it: {{args}}"\n'
         (".cursor/commands/tidy.md", "Tidy it.", "workflow tidy", "/tidy"),
         (".windsurf/workflows/tidy.md", "Tidy it.", "workflow tidy", "/tidy"),
         (".agent/workflows/tidy.md", "Tidy it.", "workflow tidy", "/tidy"),
+        (".firebender/commands/tidy.mdc", "Tidy it.", "workflow tidy", "/tidy"),
+        (".goose/recipes/tidy.yaml", RECIPE, "workflow tidy", "tidy"),
+        (".clinerules/workflows/tidy.md", "Tidy it.", "workflow tidy", "/tidy.md"),
+        (".kiro/prompts/tidy.md", "Tidy it.", "workflow tidy", "@tidy"),
+        (".rovodev/prompts/tidy.prompt.md", "Tidy it.", "workflow tidy", "!tidy"),
+        (".tabnine/agent/commands/git/tidy.toml", TOML, "workflow git:tidy", "/git:tidy"),
+        (".factory/droids/ann.md", agent("ann"), "agent ann", "ann"),
+        (".kimi/skills/s/SKILL.md", skill("s"), "skill s", "s"),
+        (".pi/skills/s.md", skill("s"), "skill s", "s"),
     ],
 )
 def test_each_host_s_own_files_are_entries_under_its_own_name(
@@ -85,10 +95,25 @@ def test_rules_are_named_as_what_nobody_calls(tmp_path: Path, path: str) -> None
     assert "not callable" in tree.report(path).reason
 
 
-@pytest.mark.parametrize("path", [".gemini/commands/a.md", "commands/a.toml", "agents/a.yaml"])
+@pytest.mark.parametrize(
+    "path",
+    [".gemini/commands/a.md", "commands/a.toml", "agents/a.yaml", ".agents/skills/list.md"],
+)
 def test_a_file_of_an_ending_that_the_host_does_not_read_is_told(tmp_path: Path, path: str) -> None:
     tree = built(tmp_path, {path: 'prompt = "x"'})
     assert "the host reads" in tree.report(path).reason
+
+
+def test_an_extension_s_skills_are_folders(tmp_path: Path) -> None:
+    files = {f"skills/{name}": skill("s") for name in ("s/SKILL.md", "list.md")}
+    tree = built(tmp_path, {"gemini-extension.json": '{"name": "p"}', **files})
+    assert set(entries(tree)) == {"skill s"}
+    assert "the host reads SKILL.md there" in tree.report("skills/list.md").reason
+
+
+def test_a_recipe_that_is_no_yaml_is_refused_with_the_reason(tmp_path: Path) -> None:
+    tree = built(tmp_path, {".goose/recipes/x.yaml": "title: [", ".claude/agents/a.md": agent("a")})
+    assert tree.report(".goose/recipes/x.yaml").reason.startswith("not YAML: ")
 
 
 def test_only_listed_skills_are_entries_and_the_rest_is_told(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestr8_index.coordinate.core import Coordination
+from orchestr8_index.coordinate.messages import count_waiting
 from orchestr8_index.coordinate.sessions import retire_sessions
 from orchestr8_index.errors import Conflict, InvalidParams, NoSuchSession
 
@@ -106,6 +107,30 @@ def test_urgent_ones_come_first_then_by_age(tmp_path: Path) -> None:
         return bodies(await Agent(state, "b").inbox())
 
     assert run(tmp_path, work) == ["two", "four", "one", "three"]
+
+
+def test_those_to_a_role_come_among_those_to_the_name(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a, b = Agent(state, "a"), Agent(state, "b", role="tester")
+        for to, body, priority in (("b", "1", 1), ("role:tester", "2", 2), ("b", "3", 2)):
+            await a.send(to, body=body, priority=priority)
+        taken = await b.inbox(limit=2)
+        assert [each["body"] for each in taken["messages"]] == ["2", "3"]
+        assert taken["waiting"] == 1
+
+    run(tmp_path, work)
+
+
+def test_not_more_than_ten_thousand_that_wait_are_counted(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a, boxes = Agent(state, "a"), ("b", "c")
+        for _ in range(3):
+            await a.send("b", "c")
+        counted = (state.store.reader, a.caller.project, boxes)
+        assert count_waiting(*counted) == 6
+        assert count_waiting(*counted, most=2) == 4
+
+    run(tmp_path, work)
 
 
 def test_a_reply_ends_what_it_answers(tmp_path: Path) -> None:

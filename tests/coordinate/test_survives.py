@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random
 import shutil
 import signal
@@ -125,12 +126,14 @@ def test_every_history_is_linearizable(served: Served) -> None:
         known[key] = items[0]["rev"] if items else 0
         return Ran(name, started, ended, False, items[0]["value"] if items else "", known[key])
 
+    def answered(wanted: int) -> bool:
+        return len(history) >= wanted
+
     async def work() -> None:
         served.start()
         clients = [asyncio.ensure_future(client(number)) for number in range(CLIENTS)]
         for crash in range(CRASHES):
-            wanted = (crash + 1) * CALLS
-            await until(lambda wanted=wanted: len(history) >= wanted)
+            await until(functools.partial(answered, (crash + 1) * CALLS))
             served.kill()
             served.start()
         await asyncio.gather(*clients)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from msgspec import Raw
 from orchestr8_index.coordinate import log
 from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.coordinate.core import Coordination
+from orchestr8_index.coordinate.journal import checksum
+from orchestr8_index.coordinate.statements import MIGRATIONS, NAME
 from orchestr8_index.errors import (
     Compacted,
     Conflict,
@@ -29,6 +32,8 @@ from orchestr8_index.sharing import (
     WriteShared,
     value_of,
 )
+from orchestr8_index.store.database import connect
+from orchestr8_index.store.schema import migrate
 from orchestr8_index.validate import read_params
 
 from .worlds import Agent, Hand, run, until
@@ -71,6 +76,38 @@ def test_null_deletes(tmp_path: Path) -> None:
         await a.write({"x": 2}, if_rev=0)
         history = (await a.read("x", history=True))["items"]
         assert [each["value"] for each in history] == [2, None, 1]
+
+    run(tmp_path, work)
+
+
+def test_a_file_of_the_first_layout_keeps_its_history(tmp_path: Path) -> None:
+    """There a deletion had no value, and every event a place in the index."""
+    with contextlib.closing(connect(tmp_path / NAME)) as before:
+        migrate(before, MIGRATIONS[:2])
+        rows = [("k", 0, "1"), ("k", 1, None), ("k", 0, None)]
+        for rev, (key, kind, value) in enumerate(rows, 1):
+            row = (
+                rev << 10,
+                "default",
+                kind,
+                key,
+                value,
+                "a",
+                0,
+                None,
+                checksum(key, (value or "2").encode()),
+            )
+            before.execute("INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        item = ("default", "k", "2", 3 << 10, "a", 0, None, checksum("k", b"2"))
+        before.execute("INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?)", item)
+
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        history = (await a.read("k", history=True))["items"]
+        assert [each["value"] for each in history] == [2, None, 1]
+        assert [(await a.read("k", at_rev=rev))["items"] != [] for rev in (1, 2, 3)] == [1, 0, 1]
+        changes = (await a.read("k", changed_after=1))["events"]
+        assert [(each["kind"], each["value"]) for each in changes] == [("delete", None), ("put", 2)]
 
     run(tmp_path, work)
 

@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 from mcp.client.client import Client
 from mcp_types import Implementation
+from msgspec.structs import replace
 
 from orchestr8_index.catalog.index import Index
-from orchestr8_index.config import fixture_root
+from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.environment import EVERY
 from orchestr8_index.serve import faces
 from orchestr8_index.serve.callers import Principal, caller
@@ -81,11 +82,12 @@ async def tool(client: Client, name: str, /, **given: Any) -> Told:
     return body
 
 
-def in_town(folder: Path, index: Index, name: str, work: Work) -> Any:
+def in_town(folder: Path, index: Index, name: str, work: Work, workspace: str = "") -> Any:
     """What `work` returns, with a face over an empty shared state."""
 
     async def running() -> Any:
         settings = settings_of(folder / "data", fixture_root(), watch=False)
+        settings = replace(settings, door=Door(workspace=workspace))
         state = state_of(settings, index)
         state.shared = SharedKeeper(settings, state.events, state.ending)
         here = Town(state, name)

@@ -16,7 +16,7 @@ from orchestr8_index.catalog.index import Index
 from orchestr8_index.sharing import MAX_VALUE
 from orchestr8_index.tokens import estimate_tokens
 
-from .meeting import Told, Town, Work, agent, in_town, tool
+from .meeting import Told, Town, Work, agent, holder, in_town, tool
 
 Run = Callable[[Work], Any]
 VALID = [
@@ -198,3 +198,141 @@ def test_the_three_tools_are_within_their_budget(tmp_path: Path, shipped_index: 
     assert [each.name for each in tools] == ["setStorage", "getStorage", "deleteStorage"]
     sent = [each.model_dump(by_alias=True, exclude_none=True) for each in tools]
     assert estimate_tokens(json.dumps(sent, separators=(",", ":"))) <= 450
+
+
+# --- what it had planned -----------------------------------------------------------------------
+
+
+def test_many_keys_are_set_listed_and_got(run: Run) -> None:
+    async def work(here: Town) -> None:
+        ada = agent("ada")
+        entries = [{"key": f"task:{n}", "value": str(n)} for n in range(100)]
+        assert (await here.ask(ada, "setMany", entries=entries))["count"] == 100
+        listed = await here.ask(ada, "listKeys", pattern="task:1*")
+        assert listed["keys"] == ["task:1", *(f"task:{n}" for n in range(10, 20))]
+        got = (await here.ask(ada, "getMany", keys=["task:1", "none"]))["entries"]
+        assert got.keys() == {"task:1"} and got["task:1"]["value"] == "1"
+        for bad in ([], entries + entries[:1], [entries[0]] * 2, [{"key": "a b", "value": ""}]):
+            assert not (await here.ask(ada, "setMany", entries=bad))["success"]
+
+    run(work)
+
+
+def test_a_set_over_another_revision_is_refused(run: Run) -> None:
+    async def work(here: Town) -> None:
+        ada = agent("ada")
+        first = await here.ask(ada, "compareAndSet", key="k", value="1", ifRevision=0)
+        told = await here.ask(ada, "compareAndSet", key="k", value="2", ifRevision=0)
+        assert (told["success"], told["revision"]) == (False, first["revision"])
+        rev = told["revision"]
+        assert (await here.ask(ada, "compareAndSet", key="k", value="2", ifRevision=rev))["success"]
+        assert not (await here.ask(ada, "compareAndSet", key="k", value="3"))["success"]
+        told = await here.ask(ada, "keyHistory", key="k")
+        assert [each["value"] for each in told["history"]] == ["2", "1"]
+
+    run(work)
+
+
+def test_no_way_around_a_lock(run: Run) -> None:
+    async def work(here: Town) -> None:
+        bob = agent("bob")
+        held = await here.ask(agent("ada"), "lockKeys", keys=["a", "b"], ttl=60)
+        assert held["acquired"] and held["holder"] == "ada"
+        assert not (await here.ask(bob, "lockKeys", keys=["c", "b"]))["success"]
+        assert not (await here.ask(bob, "getStorage", key="lock:c"))["exists"]
+        one = {"key": "lock:a", "value": "bob"}
+        assert not (await here.ask(bob, "setStorage", **one))["success"]
+        assert not (await here.ask(bob, "setMany", entries=[{"key": "x", "value": "1"}, one]))[
+            "success"
+        ]
+        assert not (await here.ask(bob, "getStorage", key="x"))["exists"]
+        rev = held["revision"]
+        assert not (await here.ask(bob, "compareAndSet", **one, ifRevision=rev))["success"]
+        assert (await here.ask(agent("ada"), "deleteStorage", key="lock:a"))["deleted"]
+        assert (await here.ask(bob, "lockKeys", keys=["a"]))["acquired"]
+
+    run(work)
+
+
+def test_a_watch_hears_the_next_change(run: Run) -> None:
+    async def work(here: Town) -> None:
+        ada, bob = agent("ada"), agent("bob")
+        await here.ask(ada, "setStorage", key="task:1", value="old")
+        rev = (await here.ask(ada, "watchKeys", pattern="task:*"))["revision"]
+        asked = here.ask(ada, "watchKeys", pattern="task:*", afterRevision=rev, waitMs=20_000)
+        waiting = asyncio.create_task(asked)
+        await asyncio.sleep(0)
+        await here.ask(bob, "setStorage", key="else", value="x")
+        await here.ask(bob, "setStorage", key="task:1", value="new")
+        (change,) = (await waiting)["changes"]
+        assert (change["key"], change["value"], change["by"]) == ("task:1", "new", "bob")
+        await here.ask(bob, "deleteStorage", key="task:1")
+        told = await here.ask(ada, "watchKeys", afterRevision=change["revision"])
+        assert [each["value"] for each in told["changes"]] == [None]
+
+    run(work)
+
+
+def test_a_queue_gives_the_most_urgent_task_to_one(run: Run) -> None:
+    async def work(here: Town) -> None:
+        for value, priority in (("later", 0), ("now", 3), ("soon", 2)):
+            await here.ask(agent("boss"), "queuePush", queue="q", value=value, priority=priority)
+        names = ("ada", "bob", "cy", "dan")
+        pulled = [await here.ask(agent(name), "queuePull", queue="q") for name in names]
+        values = [each["item"] and each["item"]["value"] for each in pulled]
+        assert values == ["now", "soon", "later", None]
+        ended = await here.ask(agent("ada"), "queuePull", queue="q", ack=[pulled[0]["item"]["id"]])
+        assert ended["item"] is None
+        assert not (await here.ask(agent("a"), "queuePush", queue="q", value="", priority=9))[
+            "success"
+        ]
+
+    run(work)
+
+
+def test_a_snapshot_is_put_back(run: Run) -> None:
+    async def work(here: Town) -> None:
+        ada = agent("ada")
+        await here.ask(ada, "setMany", entries=[{"key": f"p/{n}", "value": "1"} for n in range(3)])
+        kept = await here.ask(ada, "snapshot", prefix="p/")
+        await here.ask(ada, "setStorage", key="p/1", value="2")
+        await here.ask(ada, "setStorage", key="p/9", value="2")
+        await here.ask(ada, "restore", items=kept["items"], prefix="p/")
+        assert (await here.ask(ada, "listKeys", pattern="p/*"))["count"] == 3
+        assert (await here.ask(ada, "getStorage", key="p/1"))["value"] == "1"
+        told = await here.ask(holder("ci", "report"), "snapshot", prefix="p/")
+        assert told == {
+            "success": False,
+            "error": "This key may report; that needs the scope admin.",
+        }
+        assert (await here.ask(ada, "stats"))["keys"] == 3
+
+    run(work)
+
+
+def test_a_key_that_may_only_read_writes_nothing(run: Run) -> None:
+    async def work(here: Town) -> None:
+        guest = holder("guest", "read")
+        for name, given in (
+            ("setStorage", {"key": "k", "value": "v"}),
+            ("setMany", {"entries": [{"key": "k", "value": "v"}]}),
+            ("lockKeys", {"keys": ["k"]}),
+            ("queuePush", {"queue": "q", "value": "v"}),
+        ):
+            told = await here.ask(guest, name, **given)
+            assert told["error"] == "This key may read; that needs the scope report."
+        assert (await here.ask(guest, "getStorage", key="k"))["exists"] is False
+
+    run(work)
+
+
+def test_what_was_planned_is_shown_to_the_curious_alone(
+    tmp_path: Path, shipped_index: Index
+) -> None:
+    async def work(here: Town) -> Any:
+        async with here.client("ada") as ada:
+            told = await ada.call_tool("stats", {})
+            return len((await ada.list_tools()).tools), bool(told.is_error)
+
+    assert in_town(tmp_path / "a", shipped_index, "cache", work) == (3, True)
+    assert in_town(tmp_path / "b", shipped_index, "cache?all", work) == (15, False)

@@ -13,7 +13,7 @@ LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers
 MOST = {
     "lines": 34_500,  # projects, hosts, guards; and the methods of the page (views, series, replay)
     "files": 245,  # the same; mcp/one_body.py: the SDK refuses clients that accept no stream
-    "longest_file": 376,  # store/ledger.py: all SQL of the ledger stands beside its rows
+    "longest_file": 395,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal
     "broad_excepts": 18,  # most clean up and raise again; others guard loops, faces and a thread

@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -163,17 +164,57 @@ def test_defining_a_pattern_keeps_its_record(connection: sqlite3.Connection) -> 
     assert (found.success_count, found.stored, found.parallel_groups) == (3, True, [["p:a"]])
 
 
+ANSWER = b'{"agents":[{"name":"a","plugin":"p","score":1}],"confidence":1}'
+
+
+def logged(connection: sqlite3.Connection, log: notes.QueryLog) -> list[tuple[Any, ...]]:
+    notes.write_queries(connection, log.take())
+    columns = "capability, role, context, agents_returned, cache_hit, duration_ms, method, times"
+    return list(connection.execute(f"SELECT {columns} FROM agent_queries ORDER BY id"))
+
+
 def test_the_query_log_holds_what_was_asked_and_returned(connection: sqlite3.Connection) -> None:
-    answer = b'{"agents":[{"name":"a","plugin":"p","score":1}],"confidence":1}'
-    query = AgentQuery(capability="sql", role="r", context="c")
-    notes.write_queries(connection, [notes.query_note("queryAgents", query, answer, True, 1.25)])
-    columns = "capability, role, context, agents_returned, cache_hit, duration_ms, method"
-    (row,) = connection.execute(f"SELECT {columns} FROM agent_queries")
-    assert row == ("sql", "r", "c", '["p:a"]', 1, 1.25, "queryAgents")
+    asks = msgspec.json.encode(AgentQuery(capability="sql", role="r", context="c"))
+    log = notes.QueryLog()
+    log.miss(("queryAgents", asks), ANSWER, 1.25)
+    log.miss(("queryAgents", asks), ANSWER, 1.5)
+    one = ("sql", "r", "c", '["p:a"]', 0)
+    assert logged(connection, log) == [
+        (*one, 1.25, "queryAgents", 1),
+        (*one, 1.5, "queryAgents", 1),
+    ]
+    assert log.take() == []
+
+
+def test_equal_hits_of_a_second_are_one_row(connection: sqlite3.Connection) -> None:
+    log = notes.QueryLog()
+    for spent in (1.0, 2.0, 6.0):
+        log.hit(("queryWorkflows", b'{"goal":"ship"}'), ANSWER, spent)
+    log.hit(("queryWorkflows", b'{"goal":"test"}'), ANSWER, 1.0)
+    rows = logged(connection, log)
+    assert [row[2:] for row in rows] == [
+        ("ship", '["p:a"]', 1, 3.0, "queryWorkflows", 3),
+        ("test", '["p:a"]', 1, 1.0, "queryWorkflows", 1),
+    ]
+    last = notes.last_queries(connection, 1)[0]
+    assert (last["text"], last["cached"], last["times"]) == ("test", True, 1)
+
+
+def test_the_query_log_forgets_its_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notes, "MOST_NOTED", 3)
+    log = notes.QueryLog()
+    for number in range(5):
+        log.miss(("querySkills", str(number).encode()), ANSWER, 1.0)
+    assert [question for _, (_, question), *_ in log.take()] == [b"2", b"3", b"4"]
+
+
+def noted(moment: float, text: str = "") -> notes.QueryNote:
+    asks = msgspec.json.encode({"context": text})
+    return moment, ("querySkills", asks), b"[]", 1.0, False, 1
 
 
 def test_pruning_takes_the_oldest(connection: sqlite3.Connection) -> None:
-    rows = [(f"{n}", None, None, None, "[]", 0, 1.0, "m") for n in range(10)]
+    rows = [noted(float(n)) for n in range(10)]
     notes.write_queries(connection, rows)
     assert notes.prune_queries(connection, 5) == 5
     left = connection.execute("SELECT min(id), count(*) FROM agent_queries").fetchone()
@@ -183,7 +224,7 @@ def test_pruning_takes_the_oldest(connection: sqlite3.Connection) -> None:
 
 def test_pruning_makes_the_file_smaller(connection: sqlite3.Connection, tmp_path: Path) -> None:
     """The vacuum stopped after its first page."""
-    rows = [("t", None, None, "x" * 900, "[]", 0, 1.0, "m") for _ in range(400)]
+    rows = [noted(1.0, "x" * 900) for _ in range(400)]
     notes.write_queries(connection, rows)
     notes.prune_queries(connection)
     assert connection.execute("PRAGMA freelist_count").fetchone()[0] < 5

@@ -15,13 +15,12 @@ import pytest
 
 from orchestr8_index.errors import StoreUnavailable
 from orchestr8_index.store import ledger, notes
-from orchestr8_index.store import store as storing
 from orchestr8_index.store.database import connect, used_bytes
 from orchestr8_index.store.store import LEDGER, Schema, Store
 
 from ..learn.reporting import decision
 
-NOTE = ("2026", None, None, "x" * 900, "[]", 0, 1.0, "querySkills")
+NOTE = (0.0, ("querySkills", b'{"context":"%s"}' % (b"x" * 900)), b"[]", 1.0, False, 1)
 
 
 @contextlib.asynccontextmanager
@@ -207,14 +206,12 @@ def test_a_log_that_is_empty_is_not_pruned_for_ever(tmp_path: Path) -> None:
     run(tmp_path, work, soft_mb=1)
 
 
-def test_queries_alone_shrink_the_log_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_queries_alone_shrink_the_log_too(tmp_path: Path) -> None:
     """Only a report looked at the size: a server that was only asked grew without bound."""
-    monkeypatch.setattr(storing, "NOTES_EVERY", 2)
 
     async def work(store: Store) -> int:
         await store.write(lambda connection: notes.write_queries(connection, [NOTE] * 2000))
-        store.note_query(NOTE)
-        store.note_query(NOTE)
+        store.note_queries([NOTE])
         await store.write(insert("t1"))
         return queries(store)
 
@@ -223,11 +220,20 @@ def test_queries_alone_shrink_the_log_too(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_query_log_is_on_the_disk_at_the_end(tmp_path: Path) -> None:
     async def work(store: Store) -> None:
-        store.note_query(NOTE)
+        store.note_queries([NOTE])
 
     run(tmp_path, work)
     with contextlib.closing(connect(tmp_path / "mcp.db", read_only=True)) as other:
         assert other.execute("SELECT count(*) FROM agent_queries").fetchone() == (1,)
+
+
+def test_a_query_log_that_cannot_be_written_is_no_trouble(tmp_path: Path) -> None:
+    async def work(store: Store) -> str:
+        store.note_queries([("no", "row")])
+        await store.write(insert("t1"))
+        return store.trouble
+
+    assert run(tmp_path, work) == ""
 
 
 def test_a_store_that_is_not_open_says_so(tmp_path: Path) -> None:

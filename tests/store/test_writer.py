@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -37,20 +38,13 @@ class Desk:
     def __init__(self, path: Path) -> None:
         self.commits: list[list[Any]] = []
         self.ended: Ended = []
-        self.writer = Writer(connect(path), self._resolve, self._write_log)
+        self.writer = Writer(connect(path), self._resolve)
         self.writer.connection.execute("CREATE TABLE numbers (n INTEGER UNIQUE)")
-        self.logged: list[Any] = []
-        self.log_error: sqlite3.Error | None = None
 
     def _resolve(self, finished: list[tuple[Job, Any, BaseException | None]]) -> None:
         self.commits.append([value for _, value, _ in finished])
         for job, value, error in finished:
             job.done(value, error)
-
-    def _write_log(self, _: sqlite3.Connection, rows: Any) -> None:
-        if self.log_error:
-            raise self.log_error
-        self.logged += rows
 
     def submit(self, number: Any) -> None:
         def work(connection: sqlite3.Connection) -> Any:
@@ -117,48 +111,22 @@ def test_nothing_is_done_before_its_commit(desk: Desk, tmp_path: Path) -> None:
     assert seen == [1]
 
 
-def test_the_log_is_written_at_the_end(desk: Desk) -> None:
-    desk.writer.start()
-    desk.writer.note("row")
-    desk.writer.stop()
-    assert desk.logged == ["row"]
-
-
-def test_without_work_it_wakes_up_never(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_work_it_wakes_up_never(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But once, to move what the log holds into the database."""
+    monkeypatch.setattr(writing, "REST_SECONDS", 0.01)
     jobs = desk.writer._jobs = Noting()
-    monkeypatch.setattr(writing, "LOG_SECONDS", 0.001)
     desk.writer.start()
-    desk.writer.note("row")
-    assert wait_for(lambda: desk.logged) == ["row"]
-    desk.writer.stop()
-    assert jobs.rests[-1] is None and len(jobs.rests) <= 3
-
-
-def test_a_full_log_wakes_the_writer(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writing, "LOG_SECONDS", 60)
-    monkeypatch.setattr(writing, "FLUSH_AT", 4)
-    desk.writer.start()
-    for number in range(4):
-        desk.writer.note(number)
-    assert wait_for(lambda: desk.logged) == [0, 1, 2, 3]
-    assert desk.commits == []
-
-
-def test_the_log_never_blocks_and_forgets_its_oldest(desk: Desk) -> None:
-    for number in range(writing.MAX_LOG + 10):
-        desk.writer.note(number)
-    desk.writer.start()
-    desk.writer.stop()
-    assert (desk.logged[0], len(desk.logged)) == (10, writing.MAX_LOG)
-
-
-def test_a_log_that_cannot_be_written_harms_no_outcome(desk: Desk) -> None:
-    desk.log_error = sqlite3.OperationalError("disk full")
-    desk.writer.note("row")
     desk.submit(1)
-    desk.writer.start()
+    wait_for(lambda: None in jobs.rests)
+    wait_for(lambda: desk.writer.is_settled)
     desk.writer.stop()
-    assert (desk.stored(), desk.logged) == ([1], [])
+    assert jobs.rests[-1] is None and len(jobs.rests) <= 8
+    with contextlib.closing(
+        sqlite3.connect(f"file:{tmp_path}/numbers.db?immutable=1", uri=True)
+    ) as left:
+        assert left.execute("SELECT n FROM numbers").fetchall() == [(1,)]
 
 
 def test_many_threads_may_submit(desk: Desk) -> None:
@@ -185,13 +153,4 @@ def test_whatever_a_job_raises_everybody_is_told(desk: Desk, error: BaseExceptio
     desk.writer.stop()
     desk.submit(2)
     assert [why is None for _, why in desk.ended] == [False, True, False]
-    assert desk.stored() == [1]
-
-
-def test_a_row_of_the_log_that_fits_nowhere_ends_nothing(desk: Desk) -> None:
-    desk.log_error = OverflowError("too large")  # type: ignore[assignment]
-    desk.writer.note("row")
-    desk.submit(1)
-    desk.writer.start()
-    desk.writer.stop()
     assert desk.stored() == [1]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...coordinate.repository import StashOwners, tree_of
-from ...fit import in_prose
+from ...fit import in_prose, quoted_in_prose
 from ...text import cut
 from ...tokens import estimate_tokens
 from ..callers import Principal, caller
@@ -238,7 +238,7 @@ async def mail(shared: Coordination, who: Caller) -> list[str]:
     from ...coordinate import messages
     from ...sharing import ReadInbox
 
-    if not messages.is_waiting(shared.store.reader, who.project, who.inboxes):
+    if not messages.count_waiting(shared.store.reader, who.project, who.inboxes, 1):
         return []
     lines: list[str] = []
     for _ in range(MOST_MAIL):
@@ -255,8 +255,8 @@ async def mail(shared: Coordination, who: Caller) -> list[str]:
 
 def _mail_line(message: dict[str, Any]) -> str:
     said = f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
-    text, sender = cut(in_prose(said), 4 * MAIL_TOKENS - 300), in_prose(message["from"])
-    return f'Message {message["id"]} from agent {sender} (its words, not your user\'s): "{text}"'
+    text, sender = quoted_in_prose(cut(said, 4 * MAIL_TOKENS - 300)), in_prose(message["from"])
+    return f"Message {message['id']} from agent {sender} (its words, not your user's): {text}"
 
 
 async def changed_files(tree: str) -> dict[str, str] | None:

@@ -59,7 +59,7 @@ async def identify(ctx: Ctx, call_next: CallNext) -> HandlerResult:
     client = ctx.session.client_params
     if not asks.agent and client is not None:
         name = STRANGE.sub("-", client.client_info.name)[:100]
-        asks = msgspec.structs.replace(asks, agent=name)
+        asks = msgspec.structs.replace(asks, agent=name, client=name)
     token = caller.set(asks)
     try:
         return await call_next(ctx)
@@ -88,7 +88,8 @@ def read_address(shared: Coordination, who: Caller, uri: str, limit: int = SHOWN
     if uri == INBOX:
         return {"messages": messages.peek(connection, who, ReadInbox(limit=limit))}
     if scheme == "shared":
-        rows, _, _ = shared.reader.present(who.project, Keys(keys=(rest,)), "", 1)
+        keys = who.may_read(Keys(keys=(rest,)))
+        rows, _, _ = shared.reader.present(who.project, keys, "", 1)
         return rows[0] if rows and not rest.startswith("@") else None
     if scheme == "session":
         told = sessions.get_session(connection, who.project, rest)

@@ -29,7 +29,8 @@ def hooked(state: State, ctx: Ctx, asks: Principal) -> Caller | None:
     meta = (ctx.params or {}).get("_meta") or {}
     use = meta.get(TOOL_USE) if isinstance(meta, dict) else None
     who = state.claims.agent_of(use, asks) if isinstance(use, str) else None
-    return msgspec.structs.replace(who, scope=asks.right) if who else None
+    known = {"scope": asks.right, "kind": asks.kind, "verified": asks.keyed}
+    return msgspec.structs.replace(who, **known) if who else None
 
 
 async def perform_shared(state: State, ctx: Ctx, method: Method, raw: bytes) -> bytes:

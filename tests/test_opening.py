@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8_index.catalog.opening import read_within
+from orchestr8_index.opening import read_within
 
 
 @pytest.fixture

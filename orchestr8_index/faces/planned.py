@@ -1,0 +1,176 @@
+"""What the cache had planned beside its three tools: seen at its address with `?all`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .face import Answer, Arguments, Core, Run, Tool, now
+from .strings import (
+    LOCK,
+    MOST_KEYS,
+    done,
+    find,
+    put,
+    read_entry,
+    read_key,
+    read_keys,
+    read_ttl,
+    read_value,
+    refused,
+    shown,
+    some,
+)
+
+TEXT = {"type": "string"}
+COUNT = {"type": "integer"}
+TEXTS = {"type": "array", "items": TEXT}
+LIVES = {"type": "number", "description": "Seconds, 1-86400; 3600 if not given."}
+
+
+async def list_keys(core: Core, given: Arguments) -> Answer:
+    told = await core.call("readShared", pattern=given.get("pattern", "*"), **some(given, "limit"))
+    keys = [item["key"] for item in told["items"]]
+    return {"success": True, "keys": keys, "count": len(keys), "more": told.get("more", False)}
+
+
+async def get_many(core: Core, given: Arguments) -> Answer:
+    items = await find(core, read_keys(given))
+    entries = {key: shown(item) for key, item in items.items()}
+    return {"success": True, "entries": entries, "timestamp": now()}
+
+
+async def set_many(core: Core, given: Arguments) -> Answer:
+    listed = given.get("entries")
+    if not isinstance(listed, list) or not 0 < len(listed) <= MOST_KEYS:
+        raise refused(f"Entries must be 1-{MOST_KEYS}")
+    entries = dict(read_entry(each if isinstance(each, dict) else {}) for each in listed)
+    if len(entries) < len(listed):
+        raise refused("A key is set twice")
+    rev = await put(core, entries)
+    return {"success": True, "count": len(entries), "revision": rev, "timestamp": now()}
+
+
+async def compare_and_set(core: Core, given: Arguments) -> Answer:
+    (key, entry), expected = read_entry(given), given.get("ifRevision")
+    if expected is None:
+        raise refused("ifRevision required")
+    rev = await put(core, {key: {**entry, "if_rev": expected}})
+    return done(key, revision=rev)
+
+
+async def lock_keys(core: Core, given: Arguments) -> Answer:
+    """The same locks as those that are set one by one, all or none."""
+    keys, holder = read_keys(given), str(given.get("holder") or core.who.label)[:100]
+    value = json.dumps({"lockedBy": holder})
+    entry = {"value": value, "ttl_s": read_ttl(given.get("ttl"))}
+    rev = await put(core, {read_key(LOCK + key.removeprefix(LOCK)): entry for key in keys})
+    return {"success": True, "keys": keys, "acquired": True, "revision": rev, "holder": holder}
+
+
+async def watch_keys(core: Core, given: Arguments) -> Answer:
+    asked = {"changed_after": given.get("afterRevision", 0), "wait_ms": given.get("waitMs", 0)}
+    told = await core.call("readShared", pattern=given.get("pattern", "*"), **asked)
+    wanted = [event for event in told["events"] if event["kind"] in ("put", "delete")]
+    changes = [{"key": each["key"], **shown(each)} for each in wanted]
+    return {"success": True, "changes": changes, "revision": told["rev"]}
+
+
+async def key_history(core: Core, given: Arguments) -> Answer:
+    key = read_key(given.get("key"))
+    told = await core.call("readShared", keys=[key], history=True, **some(given, "limit"))
+    return done(key, history=[shown(item) for item in told["items"]])
+
+
+async def queue_push(core: Core, given: Arguments) -> Answer:
+    queue, value = read_key(given.get("queue")), read_value(given.get("value"))
+    sent = {"to": [f"queue:{queue}"], "body": value, **some(given, "priority")}
+    return {"success": True, "queue": queue, "id": (await core.call("sendMessage", **sent))["id"]}
+
+
+async def queue_pull(core: Core, given: Arguments) -> Answer:
+    queue = read_key(given.get("queue"))
+    asked = {"ack": given.get("ack", []), "wait_ms": given.get("waitMs", 0)}
+    told = await core.call("readInbox", queue=queue, limit=1, **asked)
+    items = [
+        {"id": each["id"], "value": each["body"], "priority": each["priority"]}
+        for each in told["messages"]
+    ]
+    return {"success": True, "queue": queue, "item": items[0] if items else None}
+
+
+async def stats(core: Core, given: Arguments) -> Answer:
+    told = await core.call("coordination")
+    return {"success": True, **{k: told[k] for k in ("keys", "locks", "rev", "size_mb", "calls")}}
+
+
+async def snapshot(core: Core, given: Arguments) -> Answer:
+    return {"success": True, **await core.call("snapshotShared", **some(given, "prefix"))}
+
+
+async def restore(core: Core, given: Arguments) -> Answer:
+    items = {"items": given.get("items"), **some(given, "prefix")}
+    return {"success": True, **await core.call("restoreShared", **items)}
+
+
+def planned(name: str, description: str, run: Run, needs: tuple[str, ...], **fields: Any) -> Tool:
+    return Tool(name, description, fields, needs, run, extra=True)
+
+
+PLANNED = (
+    planned("listKeys", "Keys like 'task:*'.", list_keys, (), pattern=TEXT, limit=COUNT),
+    planned("getMany", "Up to 100 keys at once.", get_many, ("keys",), keys=TEXTS),
+    planned(
+        "setMany",
+        "Up to 100 {key, value, ttl}, all or none.",
+        set_many,
+        ("entries",),
+        entries={"type": "array", "items": {"type": "object"}},
+    ),
+    planned(
+        "compareAndSet",
+        "Set a key only over that revision; 0: only if new.",
+        compare_and_set,
+        ("key", "value", "ifRevision"),
+        **{"key": TEXT, "value": TEXT, "ifRevision": COUNT, "ttl": LIVES},
+    ),
+    planned(
+        "lockKeys",
+        "Lock keys, all or none.",
+        lock_keys,
+        ("keys",),
+        **{"keys": TEXTS, "ttl": LIVES, "holder": TEXT},
+    ),
+    planned(
+        "watchKeys",
+        "What changed after a revision; waits for it up to 45,000 ms.",
+        watch_keys,
+        (),
+        **{"pattern": TEXT, "afterRevision": COUNT, "waitMs": COUNT},
+    ),
+    planned("keyHistory", "What a key was.", key_history, ("key",), key=TEXT, limit=COUNT),
+    planned(
+        "queuePush",
+        "Put a task into a queue, for one taker; priority 0-3.",
+        queue_push,
+        ("queue", "value"),
+        **{"queue": TEXT, "value": TEXT, "priority": COUNT},
+    ),
+    planned(
+        "queuePull",
+        "Take a task. It comes again after 5 minutes unless its id is in the next ack.",
+        queue_pull,
+        ("queue",),
+        **{"queue": TEXT, "ack": TEXTS, "waitMs": COUNT},
+    ),
+    planned("stats", "Counts and sizes.", stats, ()),
+    planned("snapshot", "All values below a prefix (admin).", snapshot, (), prefix=TEXT),
+    planned(
+        "restore",
+        "Put a snapshot back (admin).",
+        restore,
+        ("items",),
+        items={"type": "array", "items": {"type": "object"}},
+        prefix=TEXT,
+    ),
+)

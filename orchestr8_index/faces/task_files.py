@@ -1,0 +1,211 @@
+"""A task's files for its agents: read, written and edited under a lock, claimed and released."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .face import Answer, Arguments, Core, Declined
+from .workspace import BAD_TASK, TASK, FileText, Workspace, WorkspaceRefusal
+
+CLAIM_SECONDS, SHORTEST, LONGEST = 60, 5, 86_400
+MOST_CLAIMS = 10_000
+NO_WORKSPACE = "This server has no workspace: start it with --workspace DIR."
+
+
+class Claim(NamedTuple):
+    """What a caller was given for a file, for callers that do not pass the token on."""
+
+    token: str
+    seconds: int
+
+
+_claims: OrderedDict[tuple[str, str, str], Claim] = OrderedDict()
+
+
+def refused(status: int, sentence: str, **more: Any) -> Declined:
+    """A refusal with its status in HTTP."""
+    return Declined({"success": False, "error": sentence, **more, "status": status})
+
+
+@lru_cache(8)
+def open_workspace(folder: str) -> Workspace:
+    """The one of that folder."""
+    return Workspace(Path(folder))
+
+
+# --- what a caller gives -----------------------------------------------------------------------
+
+
+def text_of(given: Arguments, name: str) -> str:
+    """An argument that must be text. Raises Declined."""
+    value = given.get(name)
+    if not isinstance(value, str):
+        raise refused(422, f"{name} must be given, as text.")
+    return value
+
+
+def optional(given: Arguments, name: str) -> str | None:
+    return text_of(given, name) if given.get(name) is not None else None
+
+
+def task_of(given: Arguments) -> str:
+    """The task that is named. Raises Declined."""
+    task = text_of(given, "task_id")
+    if not TASK.fullmatch(task):
+        raise refused(422, BAD_TASK)
+    return task
+
+
+class TaskFile(NamedTuple):
+    """A task's file: its absolute path is what is locked."""
+
+    workspace: Workspace
+    task: str
+    path: str
+
+    @property
+    def resource(self) -> str:
+        return self.workspace.path(self.task, self.path)
+
+    async def do(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """In a thread, as it may wait for the disk. Raises Declined."""
+        try:
+            return await asyncio.to_thread(work, self.task, self.path, *arguments)
+        except WorkspaceRefusal as refusal:
+            raise refused(refusal.status, str(refusal), **refusal.data) from None
+        except OSError as error:
+            raise refused(507, f"The file cannot be written: {error.strerror}.") from None
+
+
+def place_of(core: Core, given: Arguments) -> TaskFile:
+    if not core.workspace:
+        raise refused(501, NO_WORKSPACE)
+    place = TaskFile(open_workspace(core.workspace), task_of(given), text_of(given, "path"))
+    try:
+        _ = place.resource
+    except WorkspaceRefusal as refusal:
+        raise refused(refusal.status, str(refusal)) from None
+    return place
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+async def file_read(core: Core, given: Arguments) -> Answer:
+    """The file, from memory while nobody changed it."""
+    place = place_of(core, given)
+    text: FileText = place.workspace.unchanged(place.task, place.path) or (
+        await place.do(place.workspace.read)
+    )
+    return _done(place, content=text.content, revision=text.revision)
+
+
+async def file_write(core: Core, given: Arguments) -> Answer:
+    """The whole file anew, under its lock."""
+    place, content = place_of(core, given), text_of(given, "content")
+    wanted = optional(given, "if_revision")
+    written: FileText = await _locked(core, place, given, place.workspace.write, content, wanted)
+    await _note(core, place, "write", written.revision)
+    size = len(content.encode())
+    return _done(place, bytes=size, revision=written.revision)
+
+
+async def file_edit(core: Core, given: Arguments) -> Answer:
+    """One place of the file anew, under its lock."""
+    place = place_of(core, given)
+    old, new = text_of(given, "old_content"), text_of(given, "new_content")
+    before, after = await _locked(core, place, given, place.workspace.edit, old, new)
+    await _note(core, place, "edit", after.revision)
+    lines = before.content.splitlines(True), after.content.splitlines(True)
+    diff = "".join(difflib.unified_diff(*lines, f"a/{place.path}", f"b/{place.path}"))
+    return _done(place, diff=diff, revision=after.revision)
+
+
+async def claim_file(core: Core, given: Arguments) -> Answer:
+    """Lock the file for `timeout_sec` seconds; with the token, for so long from now."""
+    place, seconds = place_of(core, given), given.get("timeout_sec", CLAIM_SECONDS)
+    if type(seconds) is not int or not 1 <= seconds <= LONGEST:
+        raise refused(422, f"timeout_sec must be a whole number from 1 to {LONGEST}.")
+    seconds, token = max(SHORTEST, seconds), optional(given, "token")
+    ask: Arguments = {"action": "acquire", "resources": [place.resource], "ttl_s": seconds}
+    ask |= {"token": token} if token else {"purpose": f"task {place.task}"[:200]}
+    granted = await core.call("lockResources", **ask)
+    _remember(_name(core, place), Claim(granted["token"], seconds))
+    return _done(place, locked=True, token=granted["token"], until=granted["until"])
+
+
+async def release_file(core: Core, given: Arguments) -> Answer:
+    """End the claim."""
+    place = place_of(core, given)
+    claim = _claim(core, place, given)
+    if claim is None:
+        raise refused(409, f"You hold no claim on {place.path}: give the token of your claim.")
+    _claims.pop(_name(core, place), None)
+    await core.call("lockResources", action="release", token=claim.token)
+    return _done(place, locked=False)
+
+
+async def _locked(
+    core: Core, place: TaskFile, given: Arguments, work: Callable[..., Any], *arguments: Any
+) -> Any:
+    """Work on a file under its lock: the caller's claim, renewed first, else one for the moment.
+
+    A claim that has ended stays ended: the file may have been another's meanwhile.
+    """
+    if claim := _claim(core, place, given):
+        await core.call("lockResources", action="renew", token=claim.token, ttl_s=claim.seconds)
+        return await place.do(work, *arguments)
+    ask = {"action": "acquire", "resources": [place.resource], "ttl_s": SHORTEST}
+    token = (await core.call("lockResources", **ask))["token"]
+    try:
+        return await place.do(work, *arguments)
+    finally:
+        await core.call("lockResources", action="release", token=token)
+
+
+def _claim(core: Core, place: TaskFile, given: Arguments) -> Claim | None:
+    mine = _claims.get(_name(core, place))
+    if (token := optional(given, "token")) is None:
+        return mine
+    return mine if mine and mine.token == token else Claim(token, CLAIM_SECONDS)
+
+
+def _name(core: Core, place: TaskFile) -> tuple[str, str, str]:
+    return core.who.kind, core.who.label, place.resource
+
+
+def _remember(name: tuple[str, str, str], claim: Claim) -> None:
+    _claims[name] = claim
+    _claims.move_to_end(name)
+    if len(_claims) > MOST_CLAIMS:
+        _claims.popitem(last=False)
+
+
+async def _note(core: Core, place: TaskFile, action: str, revision: str) -> None:
+    """Tell those who watch the task's files."""
+    value = {"path": place.path, "action": action, "revision": revision, "by": core.who.label}
+    await write_key(core, place.task, "file", value)
+
+
+def _done(place: TaskFile, **more: Any) -> Answer:
+    return {"success": True, "task_id": place.task, "path": place.path, **more}
+
+
+# --- what the others are told ------------------------------------------------------------------
+
+
+def key_of(task: str, what: str) -> str:
+    """Where something of a task stands among the shared values."""
+    return f"tasks/{task}/{what}"
+
+
+async def write_key(core: Core, task: str, what: str, value: Any, ttl: int = 0) -> int:
+    """Write it; the revision."""
+    op = {"key": key_of(task, what), "value": value, **({"ttl_s": ttl} if ttl else {})}
+    return int((await core.call("writeShared", ops=[op]))["rev"])
