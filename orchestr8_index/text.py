@@ -16,13 +16,14 @@ from pathlib import Path
 
 import Stemmer
 
+from .memo import Memo
 from .written import NAMES, names_marked
 
 KEPT = r"c\+\+|[cf]#|\.net\b|\b(?:node|next|vue|nuxt|d3|three)\.js\b"
 WORD = r"[^\W_]+"
 EMOJI = r"[\u2600-\u27bf\U0001f300-\U0001faff]"
 _RAW = re.compile(f"{KEPT}|{WORD}|{EMOJI}", re.IGNORECASE)
-_CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _IDEOGRAPH = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]+"
 _CJK = re.compile(f"({_IDEOGRAPH})")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
@@ -64,58 +65,57 @@ STOP = frozenset(
     despite doesnt dont else elsewhere etc everybody everyone everything goes gonna gotta hence im
     indeed instead isnt ive last lately later lot lots maybe meanwhile never nobody none nothing
     often ok okay onto otherwise perhaps pls plz quite rather shan since somehow sometimes somewhat
-    soon still stuff thing things though thus thx till today together tomorrow toward towards
-    unless upon usually via wanna whatever whenever wherever whether whichever whoever within
-    without yesterday yet""".split()
+    soon still stuff super thing things though thus thx till today together tomorrow totally toward
+    towards unless upon usually via wanna whatever whenever wherever whether whichever whoever
+    within without yesterday yet""".split()
 )
 
 
 class Terms:
     """Turns text into terms and remembers the raw words it has seen, at most `bound` of them."""
 
-    def __init__(self, bound: int = 1024) -> None:
-        self._stem = Stemmer.Stemmer("english", 0).stemWord
-        self._seen: dict[str, tuple[str, ...]] = {}
-        self._bound = bound
+    def __init__(self, bound: int = 4096) -> None:
+        self._stems = Memo[str, str](bound, Stemmer.Stemmer("english", 0).stemWord)
+        self._seen = Memo[str, tuple[str, ...]](bound, self._terms_of)
 
     def stem(self, word: str) -> str:
         """The stem of a folded word, whether it counts or not."""
-        return str(self._stem(word))
+        return self._stems[word]
 
     def forget(self) -> None:
         """Give up the words remembered; they are stemmed again when they come."""
+        self._stems.clear()
         self._seen.clear()
 
     def __call__(self, text: str) -> list[str]:
         found: list[str] = []
         for raw in raw_words(text):
-            found += self.of_word(raw)
+            found += self._seen[raw]
         return found
 
     def of_word(self, raw: str) -> tuple[str, ...]:
-        known = self._seen.get(raw)
-        if known is None:
-            if len(self._seen) >= self._bound:
-                self._seen.clear()
-            known = self._seen[raw] = tuple(self._split(raw))
-        return known
+        """The terms of one word as it is written."""
+        return self._seen[raw]
+
+    def _terms_of(self, raw: str) -> tuple[str, ...]:
+        return tuple(self._split(raw))
 
     def _split(self, raw: str) -> Iterable[str]:
         if not raw.isascii() and _CJK.search(raw):
-            for part in filter(None, _CJK.split(raw.translate(_simplified()))):
+            for part in filter(None, _CJK.split(simplified(raw))):
                 yield from _bigrams(part) if _CJK.match(part) else self._split(part)
             return
         folded = fold(raw)
         if folded not in STOP or raw in _NAMED:
-            yield self._stem(SAME.get(folded, folded))
+            yield self.stem(SAME.get(folded, folded))
         yield from self._compound(raw, folded)
 
     def _compound(self, raw: str, folded: str) -> Iterable[str]:
         if raw.islower() or not raw.isascii() or not raw.isalnum():
             return
-        parts = [part.lower() for part in _CAMEL.findall(raw)]
+        parts = [part.lower() for part in CAMEL.findall(raw)]
         if len(parts) > 1 and any(len(part) > 2 for part in parts):
-            yield from (self._stem(p) for p in parts if len(p) > 2 and p not in STOP)
+            yield from (self.stem(p) for p in parts if len(p) > 2 and p not in STOP)
 
 
 def raw_words(text: str) -> list[str]:
@@ -125,6 +125,11 @@ def raw_words(text: str) -> list[str]:
     found = _RAW.findall(text)
     marked = names_marked(text, found)
     return found if marked is text else _RAW.findall(marked)
+
+
+def simplified(text: str) -> str:
+    """With simplified Chinese characters for traditional ones."""
+    return text if text.isascii() else text.translate(_simplified())
 
 
 @cache

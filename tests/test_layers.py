@@ -28,6 +28,7 @@ WORDS = {
     "variables",
     "records",
     "text",
+    "memo",
     "fit",
     "written",
     "tokens",
@@ -48,19 +49,22 @@ MAY = {
     "": {"client", "errors", "queries", "reports"},  # by name, when one of theirs is used
     "store": ABOVE_WORDS | {"store"},
     "lexicon": ABOVE_WORDS | {"lexicon"},
-    "catalog": ABOVE_WORDS | {"store", "lexicon", "catalog", "search"},  # one type
+    "catalog": ABOVE_WORDS | {"store", "lexicon", "catalog"},
     "search": ABOVE_WORDS | {"store", "lexicon", "catalog", "search"},
     "learn": ABOVE_WORDS | {"store", "learn"},
     "coordinate": ABOVE_WORDS | {"store", "coordinate"},
     "faces": ABOVE_WORDS | {"faces"},  # and the core's methods by their names
+    "team": ABOVE_WORDS | {"store", "coordinate", "team"},
     "daemon": ABOVE_WORDS | {"daemon"},
     "bridge": ABOVE_WORDS | {"daemon", "bridge"},
     "hosts": ABOVE_WORDS | {"hosts"},
     "client": ABOVE_WORDS | {"daemon", "client", "catalog", "search"},
     "page": ABOVE_WORDS | {"page"},
     "serve": ABOVE_WORDS
-    | {"daemon", "store", "catalog", "search", "learn", "coordinate", "page", "faces", "serve"},
-    "app": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "coordinate", "serve"},
+    | {"daemon", "store", "catalog", "search", "learn", "coordinate", "team", "page", "faces"}
+    | {"serve"},
+    "app": ABOVE_WORDS
+    | {"daemon", "store", "catalog", "search", "learn", "coordinate", "team", "serve"},
     "cli": ABOVE_WORDS
     | {
         "daemon",
@@ -70,6 +74,7 @@ MAY = {
         "search",
         "learn",
         "coordinate",
+        "team",
         "serve",
         "client",
         "bridge",
@@ -80,7 +85,6 @@ MAY = {
     "__main__": ABOVE_WORDS | {"bridge", "cli"},
 }
 LAZY = {("client", "catalog"), ("client", "search")}
-TYPES = {("catalog", "search")}  # for the type checker alone: what `Segment.learned` is
 HEAVY = {"numpy", "scipy", "sklearn", "starlette", "uvicorn", "click", "yaml", "frontmatter"}
 
 
@@ -104,11 +108,6 @@ def test_imports_run_one_way() -> None:
 def test_search_and_learn_do_not_know_each_other() -> None:
     pairs = {(room(each.source), room(each.target)) for each in own()}
     assert not {("search", "learn"), ("learn", "search")} & pairs
-
-
-def test_the_catalogue_names_a_type_of_the_search_and_loads_nothing_of_it() -> None:
-    loads = [i for i in own() if not i.typing and (room(i.source), room(i.target)) in TYPES]
-    assert named(loads) == []
 
 
 def test_a_client_loads_the_index_only_when_it_needs_it() -> None:

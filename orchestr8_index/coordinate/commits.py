@@ -27,10 +27,13 @@ from .upkeep import Topics, expire, next_due
 from .values import Reader
 
 Work = Callable[[Change], Any]
+SOFT = 0.8  # of the hard limit: above it the log is shortened
 SWEEP_SECONDS = (0.2, 1.0)  # at least and at most between two looks for what has ended
 
 
 class Committed(Struct, frozen=True):
+    """What a change answered, and by project whom it wakes."""
+
     answer: Any
     topics: Topics
 
@@ -50,7 +53,7 @@ class Commits:
     ) -> None:
         self.data_dir = data_dir
         self.clock = clock or Clock()
-        self.store = Store(data_dir, hard_mb, hard_mb, layout(sync))
+        self.store = Store(data_dir, hard_mb * SOFT, hard_mb, layout(sync))
         self.feed = Feed(most_waiting)
         self.counts: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
@@ -105,7 +108,7 @@ class Commits:
             topics.setdefault(caller.project, []).extend(change.topics)
             return Committed(answer, topics)
 
-        answer = await self.store.write(run, self._committed)
+        answer = await self.store.write(run, self._committed, caller.project)
         if isinstance(answer, Refusal):
             self.refusals[type(answer.error).__name__] += 1
             raise answer.error

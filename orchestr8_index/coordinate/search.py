@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from ..sharing import SessionCall
 from . import statements as sql
 from .caller import Caller, Message, may_see, read_message
 
 CANDIDATES = 400  # the newest that contain a word are compared
+MOST_KNOWN = 2000  # words of the index that are compared with one of the question
 NEAR = 5  # spellings tried for each word
 NEAR_RATIO = 75.0
+SHORTEST, BEGINS = 3, 90.0  # letters of a word that others may begin with, and how alike those are
 MOST_WORDS, MOST_LETTERS = 12, 40
 MOST_COMPARED = 4000  # signs of a text
 _WORD = re.compile(r"\w+")
@@ -49,9 +51,10 @@ def search(
         return []
     rows = {row[0]: row for row in _candidates(connection, caller, session, words)}
     if params.in_all:
-        rows |= {row[0]: row for row in _labelled(connection, caller, session, words)}
+        rows |= {row[0]: row for row in _labelled(connection, caller, session, words, rows)}
+    alike = [_Alike(word) for word in words]
     found = [
-        (_likeness(words, message, params.in_all), number, message, at)
+        (_likeness(alike, message, params.in_all), number, message, at)
         for number, message, at in rows.values()
         if not params.visibility or message.visibility in params.visibility
     ]
@@ -59,31 +62,50 @@ def search(
     return sorted(found, key=lambda each: (-each[0], -each[1]))[: params.limit]
 
 
-def _likeness(words: Sequence[str], message: Message, in_all: bool) -> float:
+def _likeness(words: Sequence[_Alike], message: Message, in_all: bool) -> float:
     """0 to 100: how nearly the question's words stand in the text, on the average."""
-    from rapidfuzz import fuzz, process
+    text = f"{message.subject} {message.body[:MOST_COMPARED]}"
+    told = set(_WORD.findall((f"{text} {_label(message)}" if in_all else text).lower()))
+    return sum([max(map(word.__getitem__, told), default=0.0) for word in words]) / len(words)
 
-    text = f"{message.subject} {message.body[:MOST_COMPARED]}".lower()
-    told = set(_WORD.findall(f"{text} {_label(message)}" if in_all else text))
-    best = (process.extractOne(word, told, scorer=fuzz.ratio) for word in words)
-    return sum(match[1] if match else 0.0 for match in best) / len(words)
+
+class _Alike(dict[str, float]):
+    """How alike other words are to one, each compared once."""
+
+    def __init__(self, word: str) -> None:
+        from rapidfuzz import fuzz
+
+        self._word, self._ratio = word, fuzz.ratio
+
+    def __missing__(self, other: str) -> float:
+        begins = len(self._word) >= SHORTEST and other.startswith(self._word)
+        ratio = self._ratio(self._word, other)
+        self[other] = ratio = max(ratio, BEGINS) if begins else ratio
+        return ratio
 
 
 def _label(message: Message) -> str:
-    metadata = bytes(message.metadata)[:MOST_COMPARED].decode(errors="ignore")
-    return f"{message.sender} {metadata}".lower()
+    metadata = bytes(message.metadata)
+    if metadata == b"null":
+        return message.sender
+    return f"{message.sender} {metadata[:MOST_COMPARED].decode(errors='ignore')}"
 
 
 def _labelled(
-    connection: sqlite3.Connection, caller: Caller, session: str, words: Sequence[str]
+    connection: sqlite3.Connection,
+    caller: Caller,
+    session: str,
+    words: Sequence[str],
+    known: Container[int],
 ) -> Iterator[tuple[int, Message, int]]:
-    """The newest whose sender or metadata have one of the words."""
+    """The newest that have one of the words elsewhere than in the text: their sender, metadata."""
     rows = connection.execute(sql.SAID_LAST, (caller.project, f"s/{session}", 0))
     for number, value, at in rows.fetchmany(CANDIDATES):
-        message = read_message(value)
-        label = _label(message)
-        if any(word in label for word in words) and may_see(caller, message, number, connection):
-            yield number, message, at
+        lowered = value.lower()
+        if number not in known and any(word in lowered for word in words):
+            message = read_message(value)
+            if may_see(caller, message, number, connection):
+                yield number, message, at
 
 
 def _candidates(
@@ -99,7 +121,7 @@ def _candidates(
 
 
 def _quoted(words: Sequence[str]) -> list[str]:
-    return [f'"{word}"' for word in words]
+    return [f'"{word}"*' if len(word) >= SHORTEST else f'"{word}"' for word in words]
 
 
 def _spellings(connection: sqlite3.Connection, words: Sequence[str]) -> Iterator[list[str]]:
@@ -110,7 +132,18 @@ def _spellings(connection: sqlite3.Connection, words: Sequence[str]) -> Iterator
         if len(word) < 4 or len(word) > MOST_LETTERS:
             yield [word]
             continue
-        asked = (word[0], word[0] + "\U0010ffff", len(word) - 2, len(word) + 2)
-        known = [row[0] for row in connection.execute(sql.KNOWN_WORDS, asked)]
+        known = [term for term in _known(connection, word) if abs(len(term) - len(word)) <= 2]
         near = process.extract(word, known, scorer=fuzz.ratio, limit=NEAR, score_cutoff=NEAR_RATIO)
         yield list(dict.fromkeys([word, *(term for term, _, _ in near)]))
+
+
+def _known(connection: sqlite3.Connection, word: str) -> list[str]:
+    """The index's words that begin as this one does: by one letter, by more where they are many."""
+    found: list[str] = []
+    for letters in (1, 3, 8):
+        start = word[:letters]
+        rows = connection.execute(sql.KNOWN_WORDS, (start, start + "\U0010ffff", MOST_KNOWN))
+        found = [term for (term,) in rows]
+        if len(found) < MOST_KNOWN:
+            break
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .tables import MOST_WORDS, SHORTEST_END, Symptom, Tables
@@ -19,13 +19,15 @@ NEAR = 8  # words between the parts of a symptom, at most
 class Meaning(NamedTuple):
     """`words` are what the text's words at `places`, `shown`, stand for, most telling first.
 
-    `kind` is one of tables.KINDS. A symptom or an error has no places: it stands for no word alone.
+    `kind` is one of tables.KINDS. A symptom or an error has no places: it stands for no word alone;
+    `told_by` are the places of the words that told a symptom.
     """
 
     kind: str
     words: str
     places: range
     shown: str
+    told_by: frozenset[int] = frozenset()
 
 
 NOWHERE = range(0)
@@ -42,7 +44,7 @@ def meanings(
     errors = list(_errors(tables, text, folded))
     found = [*_terms(tables, raws, folded), *errors]
     if not errors:  # what a message is made of is no symptom
-        found += _symptoms(tables, folded, [stem(word) for word in folded])
+        found += _most_telling(_symptoms(tables, folded, [stem(word) for word in folded]))
     return list({each.words: each for each in reversed(found)}.values())[::-1]
 
 
@@ -99,7 +101,13 @@ def _symptoms(tables: Tables, folded: Sequence[str], stems: Sequence[str]) -> It
             if all(not group.isdisjoint(have) for group in symptom.groups):
                 if places := _near(symptom, stems):
                     said = " ".join(folded[place] for place in sorted(places))
-                    yield Meaning("symptom", symptom.words, NOWHERE, said)
+                    yield Meaning("symptom", symptom.words, NOWHERE, said, frozenset(places))
+
+
+def _most_telling(symptoms: Iterable[Meaning]) -> list[Meaning]:
+    """Without those that fewer of the same words tell: a container's huge image is no picture."""
+    found = list(symptoms)
+    return [each for each in found if not any(each.told_by < other.told_by for other in found)]
 
 
 def _near(symptom: Symptom, stems: Sequence[str]) -> list[int]:

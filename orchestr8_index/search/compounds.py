@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ..catalog.index import Segment
 from ..lexicon.english import is_english
-from ..text import Terms
+from ..text import CAMEL, Terms
 from .spelling import other_spelling
 
 MOST_SPELT = 4
@@ -23,10 +23,11 @@ Past = Mapping[str, Sized]
 
 
 class Token(NamedTuple):
-    """A term of the question, and what the asker wrote."""
+    """A term of the question, what the asker wrote, and what it weighs beside other words."""
 
     term: str
     asked: str
+    share: float = 1.0
 
 
 def is_known(segment: Segment, term: str) -> bool:
@@ -58,9 +59,18 @@ def tokens(
             at += 2
             continue
         for term in of_words[at]:
+            asked = _as_written(raws[at], term, of_words[at], terms)
             for read_as in _known_form(segment, term, words[at], terms, past, few):
-                yield at, Token(read_as, raws[at].lower())
+                yield at, Token(read_as, asked)
         at += 1
+
+
+def _as_written(raw: str, term: str, of_word: Sequence[str], terms: Terms) -> str:
+    """The word, or the part of a CamelCase one that the term comes from."""
+    if len(of_word) > 1 and raw.isascii() and term != of_word[0]:
+        parts = (part.lower() for part in CAMEL.findall(raw))
+        return next((part for part in parts if terms.stem(part) == term), raw.lower())
+    return raw.lower()
 
 
 def apart(segment: Segment, words: Sequence[str], terms: Terms) -> Iterator[Token]:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..catalog.bm25f import MISSPELT_WEIGHT, PAIR_WEIGHT, expected, highest, query_weight, topical
 from ..catalog.index import Segment
+from ..lexicon.languages import Read
+from ..memo import keep
 from ..records import Experience
 from ..text import Terms
 from .compounds import Past, Token, is_known
@@ -23,11 +27,11 @@ from .spelling import nearest_term
 
 NONE_ABOVE = 8  # own words; a longer question says enough itself
 FULL_TO = 5  # own words; what the lexicon adds to a longer question counts less by the square
+REMEMBERED = 2048  # words asked for, some 300 bytes each
 SMALL = 300  # entries; in a larger catalogue it counts less in proportion
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One term or pair of a query. `place` is None when the segment does not know it.
 
     `asked` is the word as the asker wrote it, `term` as it was looked up, `instead_of` the term
@@ -46,15 +50,15 @@ class Word:
     read_from: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """`by_words` is the highest score of the words, `strength` what an entry of the very same
-    meaning gets."""
+    meaning gets; `translated` are the words of a question in another language."""
 
     words: tuple[Word, ...]
     by_words: int = 0
     strength: int = 0
     meaning: Direction | None = None
+    translated: tuple[Read, ...] = ()
 
     @property
     def known(self) -> list[Word]:
@@ -91,10 +95,11 @@ def read_query(
     past = experience.terms[segment.kind] if experience else {}
     reading = read(segment, text, terms, past)
     found = [token.term for token in reading.tokens if token.term not in without]
-    asked: dict[str, str] = {}
+    asked: dict[str, Token] = {}
     for token in reading.tokens:
-        asked.setdefault(token.term, token.asked)
-    words = {t: _word(segment, t, asked[t], tf, past) for t, tf in Counter(found).items()}
+        asked.setdefault(token.term, token)
+    spelt = not reading.translated
+    words = {t: _word(segment, asked[t], tf, past, spelt) for t, tf in Counter(found).items()}
     pairs = Counter(pairwise(found))
     joined = (_pair(segment, words[a], words[b], tf, past) for (a, b), tf in pairs.items())
     own = [*words.values(), *[pair for pair in joined if pair]]
@@ -102,7 +107,8 @@ def read_query(
     every = (*own, *_stand_ins(segment, reading.stand_ins, own, past))
     most = _highest(every)
     meant = [word.known_as for word in every if not word.is_pair]
-    return Query(every, most, strength(segment.size, most), meaning_of(segment, meant))
+    meaning = meaning_of(segment, meant)
+    return Query(every, most, strength(segment.size, most), meaning, tuple(reading.translated))
 
 
 def _highest(words: Iterable[Word]) -> int:
@@ -111,12 +117,23 @@ def _highest(words: Iterable[Word]) -> int:
     return highest(sum(w.weight for w in words if w.place is not None or not w.is_pair))
 
 
-def _word(segment: Segment, term: str, asked: str, tf: int, past: Past) -> Word:
+def _word(segment: Segment, token: Token, tf: int, past: Past, spelt: bool) -> Word:
+    """`spelt`: a word that nobody knows may be a misspelt one."""
+    key = token, tf, len(past.get(token.term, ())), spelt
+    word: Word | None = segment.asked.get(key)
+    if word is None:
+        word = _read_word(segment, token, tf, past, spelt)
+        keep(segment.asked, REMEMBERED, key, word)
+    return word
+
+
+def _read_word(segment: Segment, token: Token, tf: int, past: Past, spelt: bool) -> Word:
+    term, asked, share = token
     place, instead_of, learnt = segment.find_term(term), "", len(past.get(term, ()))
-    if place is None and not learnt and not is_known(segment, term):
+    if spelt and place is None and not learnt and not is_known(segment, term):
         if near := nearest_term(segment, term):
             instead_of, (term, place) = term, near
-    share = MISSPELT_WEIGHT if instead_of else 1.0
+            share *= MISSPELT_WEIGHT
     weight, known_as, telling = _weighed(segment, term, place, tf, share, learnt)
     return Word(term, asked, place, weight, False, instead_of, known_as, telling)
 
@@ -162,7 +179,7 @@ def _stand_ins(
 
 
 def _apart(segment: Segment, pairs: Sequence[Token], have: Container[str]) -> Iterable[Word]:
-    for term, asked in pairs:
+    for term, asked, _ in pairs:
         first, second = map(segment.find_term, term.split(" "))
         if term in have or first is None or second is None:
             continue

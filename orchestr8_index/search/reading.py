@@ -6,18 +6,24 @@ an answer can say "Read 'tf' as 'terraform'".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from ..catalog.index import Segment
+from ..lexicon.english import is_english
+from ..lexicon.languages import Read, languages
 from ..lexicon.readings import Meaning, meanings
 from ..text import Terms, fold, raw_words
 from .compounds import Past, Token, apart, joined_too, says, tokens
+from .spelling import nearest_term
 
-STANDS_FOR = {"short": 0.5, "product": 0.4, "symptom": 0.4, "error": 0.6}
+STANDS_FOR = {"short": 0.5, "product": 0.4, "symptom": 0.5, "error": 0.8}
 """What the first word of a meaning weighs, against a word of the asker's own."""
 INSTEAD = 0.8  # the same where the asker's word says nothing to this catalogue
+TOLD = 0.4  # a word that told a symptom, against one that stands for itself
+IN_MESSAGE, IN_NAME = 0.7, 0.3  # a word of an error's message, a part of one of its CamelCase names
 FALL = 0.7  # each further word of a meaning, against the one before
 
 
@@ -34,19 +40,26 @@ class StandIn(NamedTuple):
     in_full: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """`tokens` in the order of the question; `pairs` are compounds that entries write apart."""
+class Reading(Struct, frozen=True):
+    """`tokens` in the order of the question; `pairs` are compounds that entries write apart.
+
+    `translated`: of a question in another language its words, with their English.
+    """
 
     tokens: list[Token]
     pairs: list[Token]
     stand_ins: list[StandIn]
+    translated: Sequence[Read] = ()
 
 
 def read(segment: Segment, text: str, terms: Terms, past: Past) -> Reading:
     """A word that says nothing to the catalogue is left out where something stands in for it."""
     raws = raw_words(text)
     words = [fold(raw) for raw in raws]
+    translated = _translated(segment, raws, words, terms)
+    if translated:
+        raws = list(_in_english(translated, terms, past))
+        words = [fold(raw) for raw in raws]
     found = meanings(segment.lexicon, text, raws, words, terms.stem)
     silent = [m for m in found if m.places and not _is_heard(segment, m, raws, terms, past)]
     own = list(tokens(segment, raws, words, terms, past))
@@ -54,10 +67,67 @@ def read(segment: Segment, text: str, terms: Terms, past: Past) -> Reading:
     stand_ins = _stand_ins(segment, found, silent, said, terms, past)
     read_as = {each.read_from for each in stand_ins}
     left = {place for m in silent if m.shown in read_as for place in m.places}
-    kept = [token for place, token in own if place not in left]
+    own = [(at, token) for at, token in own if at not in left]
+    if any(meaning.kind == "error" for meaning in found):
+        kept = [_in_message(token, raws[at]) for at, token in own]
+    else:
+        told = _told(segment, found, terms)
+        kept = [_weighed(told, token, at) for at, token in own]
     for token in joined_too(segment, words, terms, said):
         stand_ins.append(StandIn(token.term, token.term, token.asked, INSTEAD, True))
-    return Reading(kept, list(apart(segment, words, terms)), stand_ins)
+    return Reading(kept, list(apart(segment, words, terms)), stand_ins, translated)
+
+
+def _weighed(told: Mapping[int, Collection[str]], token: Token, place: int) -> Token:
+    weak = place in told and token.term not in told[place]
+    return token._replace(share=TOLD) if weak else token
+
+
+def _in_message(token: Token, raw: str) -> Token:
+    return token._replace(share=IN_MESSAGE if token.asked == raw.lower() else IN_NAME)
+
+
+def _told(segment: Segment, found: Sequence[Meaning], terms: Terms) -> dict[int, set[str]]:
+    """The places of words that told a symptom, and the terms that it stands for, which count in
+    full: a slow query is a matter of queries, but a slow site of performance."""
+    told: dict[int, set[str]] = {}
+    for meaning in found:
+        words = segment.lexicon.split(meaning.words, terms) if meaning.told_by else []
+        for place in meaning.told_by:
+            told.setdefault(place, set()).update(term for _, of in words for term in of)
+    return told
+
+
+def _translated(
+    segment: Segment, raws: Sequence[str], words: Sequence[str], terms: Terms
+) -> list[Read]:
+    """Empty for a question in English, or in the language of the catalogue."""
+    strange = [
+        (raw, of_word)
+        for raw, word in zip(raws, words, strict=True)
+        if (of_word := terms.of_word(raw)) and not (word.isascii() and is_english(terms.stem(word)))
+    ]
+    if not strange:
+        return []
+    heard = sum(any(segment.find_term(term) is not None for term in of) for _, of in strange)
+    if heard == len(strange):
+        return []
+    known = languages()
+    if not known.is_foreign(words, terms.stem, lambda t: nearest_term(segment, t) is not None):
+        return []
+    said = [term for _, of_word in strange for term in of_word]
+    heard = sum(segment.find_term(term) is not None for term in said)
+    return [] if 2 * heard >= len(said) else known.read(raws, words)
+
+
+def _in_english(translated: Sequence[Read], terms: Terms, past: Past) -> Iterator[str]:
+    """What was learnt of a word as it stands is not lost."""
+    for each in translated:
+        words = each.shown.split()
+        if each.english is None or any(t in past for w in words for t in terms.of_word(w)):
+            yield from words
+        if each.english:
+            yield from each.english.split()
 
 
 def _is_heard(

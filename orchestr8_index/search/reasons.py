@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 
 from ..catalog.index import Index, Segment
@@ -14,6 +14,8 @@ from .search import Search
 
 NAMED_TERMS, NAMED_ROLES = 4, 12
 NAMED_READINGS, NAMED_WORDS = 3, 2
+NAMED_WORDS_READ = 6
+ASK_IN_ENGLISH = "The entries are in English: a question in English is answered better."
 
 
 def of_role(resolved: ResolvedRole, segment: Segment) -> str:
@@ -48,13 +50,17 @@ def of_hits(search: Search, chosen: list[tuple[int, Entry]]) -> list[str]:
     rules = search.points.why.get(place, [])
     if terms := _strongest(given):
         rules = [*rules, "matches " + ", ".join(terms)]
+    elif any(place in ranking.meant for ranking in search.rankings):
+        rules = [*rules, "is near in meaning"]
     if past := experience_of(search, place, *search.rankings):
         rules = [*rules, past]
     if rules:
         said.append(f": {'; '.join(rules)}")
     if len(chosen) > 1:
         said.append(f"; next {chosen[1][1].name} {search.points.scores[chosen[1][0]]:.2f}")
-    return ["".join(said) + ".", *_unknown(search), *_respelt(search), *_read_as(given)]
+    read = {asked for word, _ in given for asked in word.read_from.lower().split()}
+    notes = [*_unknown(search, read), *_respelt(search), *_translated(search), *_read_as(given)]
+    return ["".join(said) + ".", *notes]
 
 
 def _strongest(given: list[tuple[Word, int]]) -> list[str]:
@@ -86,10 +92,23 @@ def _words(search: Search) -> list[Word]:
     return [word for word in words if not word.is_pair]
 
 
-def _unknown(search: Search) -> list[str]:
+def _unknown(search: Search, read: Collection[str] = ()) -> list[str]:
+    """`read`: words that nobody mentions, but that are read as others, and so are understood."""
     words = [word for word in _words(search) if word.place is None and not word.read_from]
-    unknown = dict.fromkeys(word.asked for word in words)
+    known = {word.asked for word in _words(search) if word.place is not None}
+    unknown = dict.fromkeys(w.asked for w in words if w.asked not in known and w.asked not in read)
     return [f"No {search.segment.kind} mentions {_quoted(list(unknown))}."] if unknown else []
+
+
+def _translated(search: Search) -> list[str]:
+    """What a question in another language was read as, and that English is surer."""
+    read = dict.fromkeys(each for ranking in search.rankings for each in ranking.query.translated)
+    if not read:
+        return []
+    words = [f"{quoted(each.shown)} as {quoted(each.english)}" for each in read if each.english]
+    if not words:
+        return [ASK_IN_ENGLISH]
+    return [f"Read {', '.join(words[:NAMED_WORDS_READ])} word by word. {ASK_IN_ENGLISH}"]
 
 
 def _respelt(search: Search) -> list[str]:
@@ -113,7 +132,7 @@ def of_nobody(search: Search, kind: Kind, some: bool) -> str:
         said = (
             f"The best match has a confidence of {search.confidence:.3f}, below {search.least:g}."
         )
-        return " ".join([*_unknown(search), said])
+        return " ".join([*_unknown(search), *_translated(search), said])
     if some:
         return f"Entries match, but none passes the filters on {_filters(search)}."
     if search.segment.size == 0:
@@ -123,7 +142,8 @@ def of_nobody(search: Search, kind: Kind, some: bool) -> str:
         return "Nobody plays it."
     if not words:
         return "The question has no words to search for: it says only what every request says."
-    return f"No {kind} mentions {_quoted(list(dict.fromkeys(word.asked for word in words)))}."
+    unknown = f"No {kind} mentions {_quoted(list(dict.fromkeys(word.asked for word in words)))}."
+    return " ".join([unknown, *_translated(search)])
 
 
 def _filters(search: Search) -> str:

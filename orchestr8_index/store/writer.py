@@ -9,13 +9,17 @@ import contextlib
 import queue
 import sqlite3
 import threading
+<<<<<<< HEAD
 import time
 from collections.abc import Callable, Iterator
+=======
+from collections.abc import Callable, Iterator, Sequence
+>>>>>>> main
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import StoreUnavailable
-from .database import transaction
+from .database import Lost, transaction
 from .lease import Lease
 
 MAX_BATCH = 512
@@ -30,6 +34,7 @@ class Job:
 
     work: Work
     done: Done
+    project: str = ""
 
 
 def nobody(value: Any, error: BaseException | None) -> None:
@@ -78,10 +83,19 @@ class Writer:
         ending = False
         while not ending:
             jobs, ending = self._take()
+<<<<<<< HEAD
             if jobs:
                 self.resolve(self._commit(jobs))
             if not self.is_settled and (not jobs or time.monotonic() > self._settle_at):
                 self._settle()
+=======
+            for each in self._rounds(jobs):
+                self.resolve(self._commit(each))
+
+    def _rounds(self, jobs: list[Job]) -> Iterator[list[Job]]:
+        """What is committed together."""
+        return iter([jobs] if jobs else [])
+>>>>>>> main
 
     def _refuse_rest(self) -> None:
         """Whoever waits for a thread that has ended is told."""
@@ -105,19 +119,21 @@ class Writer:
         return jobs, True
 
     def _commit(self, jobs: list[Job]) -> list[tuple[Job, Any, BaseException | None]]:
-        """One transaction for all; if it fails, one for each: none can spoil the others."""
+        """One transaction for all; if it fails, one for each: none can spoil the others. Nothing is
+        tried again where the connection broke, as it may have been committed."""
         try:
-            with self._turn():
+            with self._turn(jobs):
                 values = [job.work(self.connection) for job in jobs]
+                self._done(jobs, values)
         except BaseException as error:  # the thread's loop: whatever a job does, the next ones run
-            if len(jobs) == 1:
-                return [(jobs[0], None, error)]
+            if len(jobs) == 1 or isinstance(error, Lost):
+                return [(job, None, error) for job in jobs]
             return [result for job in jobs for result in self._commit([job])]
         lost = self.lease.lost() if self.lease else None
         return [(job, value, lost) for job, value in zip(jobs, values, strict=True)]
 
     @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self, jobs: Sequence[Job]) -> Iterator[None]:
         """A transaction of the database's owner."""
         if self.connection.in_transaction:  # a commit that failed and could not be rolled back
             self.connection.execute("ROLLBACK")
@@ -125,6 +141,7 @@ class Writer:
         with self.lease.turn(self.connection) if self.lease else transaction(self.connection):
             yield
 
+<<<<<<< HEAD
     def _settle(self) -> None:
         """Move what the log holds into the database: what becomes of the log takes none of it."""
         self._settle_at = time.monotonic() + SETTLE_SECONDS
@@ -134,3 +151,7 @@ class Writer:
             _, logged, moved = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if logged == moved:
                 self.is_settled, self.settled_at = True, time.time()
+=======
+    def _done(self, jobs: Sequence[Job], values: Sequence[Any]) -> None:
+        """Just before the commit."""
+>>>>>>> main

@@ -11,6 +11,7 @@ BENCHMARKS = {
     "collide": "What eight agents lose in one repository in a day, without hooks and with them.",
     "coordinate": "Shared values, locks and messages: milliseconds of each, writes a second.",
     "day": "The share of a working day's answers that comes from the cache.",
+    "faces": "Other products' tools: a cache, a shared context; milliseconds and memory.",
     "faults": "Acknowledged outcomes after kills, a full disk, torn and flipped bytes.",
     "fresh": "How soon a saved file answers, under a steady load of questions.",
     "idle": "Context switches and processor time of a server and its watcher at rest.",
@@ -18,11 +19,13 @@ BENCHMARKS = {
     "page": "How soon the page is drawn, an answer shown, an event on it; its cost.",
     "outcomes": "Outcomes a second, and questions over a store of many decisions and patterns.",
     "overload": "Ten times the load that the server can take, and the time until it is well again.",
+    "profile": "Where a question's time goes: microseconds of each part.",
     "prompts": "How often a prompt gets a suggestion, and how often it is right.",
     "scale": "Cost and memory of a question as the catalogue grows.",
     "serve": "Start, memory, hits and misses of one server, through HTTP (the default).",
     "side": "Answers a second beside a constant reply and other servers, with ratios.",
     "soak": "Memory and latency under half of the capacity for long.",
+    "talk": "Would meaning help the search in a talk? Hits by words alone and with meaning.",
     "tokens": "Tokens that a model carries without the index and with it.",
 }
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, cast
 
 import pytest
 
 from orchestr8_index import Orchestrator
 
-from ..processes import Running
-from .conftest import Run
+from ..processes import DEADLINE, Running, World
+from .conftest import ROOT, Run
 
 
 @pytest.fixture
@@ -65,7 +68,43 @@ def test_mail_is_looked_at_and_stays(online: Run, ada: Orchestrator) -> None:
     assert (newest["kind"], newest["value"]["subject"]) == ("message", "review")
 
 
-@pytest.mark.parametrize("command", ["who", "locks", "inbox", "events", "shared list"])
+def test_events_are_followed_over_a_restart_until_ctrl_c(world: World) -> None:
+    server = world.serve("--root", ROOT)
+    following = world.start("events", "-f", "--json", "--prefix", "plan/")
+    out, err = (cast("IO[str]", each) for each in (following.stdout, following.stderr))
+
+    def put(key: str) -> None:
+        assert world.run("shared", "put", key, "1").returncode == 0
+
+    put("plan/a")
+    assert json.loads(out.readline())["key"] == "plan/a"
+    server.process.terminate()
+    assert err.readline() == "The server is away; waiting for it.\n"
+    world.serve("--root", ROOT)
+    put("other")
+    put("plan/b")
+    assert json.loads(out.readline())["key"] == "plan/b"
+    assert err.readline() == "The server is back.\n"
+    following.send_signal(signal.SIGINT)
+    assert following.communicate(timeout=DEADLINE)[1].strip() == ""
+    assert following.returncode == 0
+
+
+def test_a_long_talk_is_read_within_a_budget(online: Run, ada: Orchestrator) -> None:
+    ada.session("create", "release", purpose="ship it")
+    for n in range(30):
+        body = f"Step {n} touches the file src/part{n}.py and waits for review."
+        ada.send_message([], body, session="release")
+    assert "release: ship it; ada; last " in online("session", "list").out
+    told = online("session", "read", "release", "--max-tokens", "200").out
+    assert "no model wrote this" in told and told.endswith("src/part29.py and waits for review.\n")
+    told = online("session", "read", "release", "--query", "part7", "--json").json
+    assert told["messages"][0]["body"].startswith("Step 7 ")
+
+
+@pytest.mark.parametrize(
+    "command", ["who", "locks", "inbox", "events", "shared list", "session list"]
+)
 def test_without_a_server_each_says_what_to_do(offline: Run, command: str) -> None:
     said = offline(*command.split())
     assert said.status == 1 and "orchestr8-index up" in said.err and said.out == ""

@@ -116,3 +116,81 @@ def test_function_words_carry_nothing(one: str, other: str) -> None:
 
 def test_a_word_of_the_lexicon_is_known(segment: Segment) -> None:
     assert is_known(segment, "grafana") and not is_known(segment, "zzyzxq")
+
+
+SLOW = {
+    "agents/a.md": agent("database-tuner", "Makes a slow database query fast."),
+    "agents/b.md": agent("prod-logger", "Writes prod logs."),
+    "agents/c.md": agent("responder", "Leads the response to an incident or outage in production."),
+    "agents/d.md": agent("packager", "Python packaging and dependency trouble."),
+    "agents/e.md": agent("module-namer", "Names a module."),
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "die langsame Datenbankabfrage",
+        "las consultas de la base de datos son lentas",
+        "データベースが遅い",
+    ],
+)
+def test_a_question_in_another_language_is_read_in_english(
+    make_index: MakeIndex, text: str
+) -> None:
+    answer = ask(make_index(SLOW), text)
+    assert answer.rows[0].name == "database-tuner"
+    assert "database" in answer.reasoning and "The entries are in English" in answer.reasoning
+
+
+def test_whoever_finds_nothing_in_another_language_hears_to_ask_in_english(
+    make_index: MakeIndex,
+) -> None:
+    answer = answer_agents(
+        make_index(SLOW), AgentQuery(context="mein Rasenmäher springt nicht an"), Terms()
+    )
+    assert not answer.rows and "The entries are in English" in answer.reasoning
+
+
+def test_a_catalogue_in_the_language_of_the_question_is_asked_as_it_stands(
+    make_index: MakeIndex,
+) -> None:
+    index = make_index({"agents/a.md": agent("pfleger", "Pflegt die langsame Datenbank.")})
+    answer = ask(index, "die langsame Datenbank")
+    assert answer.rows and "word by word" not in answer.reasoning
+
+
+def test_a_word_that_told_a_symptom_does_not_outweigh_what_it_stands_for(
+    make_index: MakeIndex,
+) -> None:
+    assert ask(make_index(SLOW), "prod is down").rows[0].name == "responder"
+
+
+def test_an_error_is_its_language_more_than_the_words_of_its_message(
+    make_index: MakeIndex,
+) -> None:
+    answer = ask(make_index(SLOW), "ModuleNotFoundError: No module named 'requests'")
+    assert answer.rows[0].name == "packager"
+
+
+def test_no_word_is_told_as_matching_and_as_unknown(make_index: MakeIndex) -> None:
+    answer = ask(make_index(SLOW), "ModuleNotFoundError: No module named 'requests'")
+    assert "Read 'modulenotfounderror' as" in answer.reasoning
+    matches = answer.reasoning.partition("matches ")[2].partition(";")[0]
+    assert "modulenotfounderror" not in matches
+    assert "mentions 'modulenotfounderror'" not in answer.reasoning
+
+
+def test_of_two_symptoms_the_one_that_more_words_tell_is_read(make_index: MakeIndex) -> None:
+    index = make_index(
+        {
+            "agents/a.md": agent("shipper", "Docker container build and optimization."),
+            "agents/b.md": agent("painter", "Web image compression and performance."),
+        }
+    )
+    assert ask(index, "my docker image is huge").rows[0].name == "shipper"
+
+
+def test_what_only_meaning_found_is_told_so(make_index: MakeIndex) -> None:
+    answer = ask(make_index({"agents/a.md": agent("cook", "Bakes bread and cake.")}), "pastry")
+    assert answer.rows and "near in meaning" in answer.reasoning

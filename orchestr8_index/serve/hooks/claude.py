@@ -61,6 +61,7 @@ def _read(body: bytes) -> Payload | None:
 
 async def _answer(state: State, event: Payload, host: HostName) -> dict[str, Any]:
     if isinstance(event, Prompted):
+        state.claims.prompted(event)
         return _context("UserPromptSubmit", suggest(state, event.prompt or "", host))
     caller.get().must_have("report")  # every other event changes what is kept
     if isinstance(event, ToolStarting):

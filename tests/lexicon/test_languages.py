@@ -1,0 +1,80 @@
+"""What does a question in another language say in English?"""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestr8_index.lexicon.languages import FILE, languages
+from orchestr8_index.text import Terms, fold, raw_words, simplified
+
+
+def english(text: str) -> list[str | None]:
+    raws = raw_words(text)
+    return [each.english for each in languages().read(raws, [fold(raw) for raw in raws])]
+
+
+def is_foreign(text: str) -> bool:
+    words = [fold(raw) for raw in raw_words(text)]
+    return languages().is_foreign(words, Terms().stem, lambda stem: stem == "deploiment")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("die langsame Datenbankabfrage", ["", "slow", "database query"]),
+        ("la base de datos está lenta", ["", "database", "", "slow"]),
+        ("le serveur plante", ["", "server", "crash"]),
+        ("o servidor está lento", ["", "server", "", "slow"]),
+        ("il server è lento", ["", "server", "", "slow"]),
+        ("de trage databank", ["", "slow", "database"]),
+        ("baza danych jest wolna", ["database", "", None]),
+        ("база данных тормозит", ["database", "slow"]),
+        ("数据库很慢", ["database slow"]),
+        ("資料庫很慢", ["database slow"]),
+        ("データベースが遅い", ["database slow"]),
+        ("데이터베이스가 느려요", ["database", "slow"]),
+        ("LLMの出力", [None, "output"]),
+    ],
+)
+def test_each_language_is_read_word_by_word(text: str, wanted: list[str | None]) -> None:
+    assert english(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["die Seite lädt nicht", "pourquoi le site est lent", "サイトが遅い", "сайт не работает"],
+)
+def test_another_language_is_recognised(text: str) -> None:
+    assert is_foreign(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "workers die on startup",
+        "use the Datenbank class",
+        "kubectl apply hangs",
+        "fix El Niño chart",
+        "kubernetes deploiment",
+    ],
+)
+def test_english_is_not_taken_for_another_language(text: str) -> None:
+    assert not is_foreign(text)
+
+
+def test_a_word_that_only_begins_like_a_key_is_left() -> None:
+    assert english("das Testament") == ["", None]
+
+
+def test_every_line_of_the_table_says_something() -> None:
+    lines = FILE.read_text("utf-8").splitlines()
+    for line in lines:
+        keys, tab, words = line.partition("\t")
+        if tab:
+            assert words.isascii() and words.strip() == words and words, line
+            assert all(keys.split(", ")), line
+    assert len(languages().keys) > 3_000
+
+
+def test_keys_are_written_as_they_are_looked_up() -> None:
+    assert all(simplified(fold(key)) == key for key in languages().keys)
