@@ -25,11 +25,7 @@ from ..errors import HeadTooLarge, InvalidRequest, Overloaded, RequestError, Too
 from .callers import CORRELATION, correlation_id, new_ident
 from .quick import Quick
 from .send import error_body
-<<<<<<< HEAD
-from .shares import account, peer_of
-=======
-from .shares import FREE_BYTES, account
->>>>>>> main
+from .shares import FREE_BYTES, account, peer_of
 
 NEVER = float("inf")
 STREAM_SECONDS = 1.0
@@ -54,11 +50,8 @@ class Lines:
     streams: int = 0
     refused: int = 0
     waiting: dict[Wire, None] = field(default_factory=dict)
-<<<<<<< HEAD
     of_peers: Counter[str] = field(default_factory=Counter)
-=======
     quick: Quick | None = None
->>>>>>> main
 
     def __post_init__(self) -> None:
         wanted = self.limits.max_connections
@@ -110,12 +103,8 @@ class Wire(HttpToolsProtocol):
         self.peer = ""
         self._piped = 0
         self._head = 0  # bytes of a head that is not yet whole, in reads before the last
-<<<<<<< HEAD
         self._in_head = self._begun = self._ending = self._ignored = self._is_counted = False
-=======
-        self._in_head = self._begun = self._ending = self._ignored = False
         self._held: bytes | None = None  # the body so far of a call that may be answered at once
->>>>>>> main
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

@@ -230,14 +230,9 @@ class Store:
         lost = self.lost
         rescued = f" {self.rescued}" if self.rescued else ""
         repaired = self.repaired.sentence() if self.repaired else ""
-<<<<<<< HEAD
         foreign = FOREIGN if self._lease and self._lease.foreign else ""
-        found = (lost and lost + rescued or self.trouble, repaired, foreign)
-        return [each for each in found if each]
-=======
         ill = lost and lost + rescued or self.trouble or self._full
-        return [each for each in (ill, repaired) if each]
->>>>>>> main
+        return [each for each in (ill, repaired, foreign) if each]
 
     async def look(self) -> bool:
         """Once a second: whether it has just been lost; what there was is rescued then, once."""

@@ -9,12 +9,8 @@ import contextlib
 import queue
 import sqlite3
 import threading
-<<<<<<< HEAD
 import time
-from collections.abc import Callable, Iterator
-=======
 from collections.abc import Callable, Iterator, Sequence
->>>>>>> main
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +46,7 @@ class Writer:
     connection: sqlite3.Connection
     resolve: Callable[[list[tuple[Job, Any, BaseException | None]]], None]
     lease: Lease | None = None
-    is_settled: bool = False
+    is_settled: bool = True
     settled_at: float = field(default_factory=time.time)
     _settle_at: float = field(default_factory=lambda: time.monotonic() + SETTLE_SECONDS)
     _jobs: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue)
@@ -83,19 +79,14 @@ class Writer:
         ending = False
         while not ending:
             jobs, ending = self._take()
-<<<<<<< HEAD
-            if jobs:
-                self.resolve(self._commit(jobs))
-            if not self.is_settled and (not jobs or time.monotonic() > self._settle_at):
-                self._settle()
-=======
             for each in self._rounds(jobs):
                 self.resolve(self._commit(each))
+            if not self.is_settled and (not jobs or time.monotonic() > self._settle_at):
+                self._settle()
 
     def _rounds(self, jobs: list[Job]) -> Iterator[list[Job]]:
         """What is committed together."""
         return iter([jobs] if jobs else [])
->>>>>>> main
 
     def _refuse_rest(self) -> None:
         """Whoever waits for a thread that has ended is told."""
@@ -141,7 +132,9 @@ class Writer:
         with self.lease.turn(self.connection) if self.lease else transaction(self.connection):
             yield
 
-<<<<<<< HEAD
+    def _done(self, jobs: Sequence[Job], values: Sequence[Any]) -> None:
+        """Just before the commit."""
+
     def _settle(self) -> None:
         """Move what the log holds into the database: what becomes of the log takes none of it."""
         self._settle_at = time.monotonic() + SETTLE_SECONDS
@@ -151,7 +144,3 @@ class Writer:
             _, logged, moved = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             if logged == moved:
                 self.is_settled, self.settled_at = True, time.time()
-=======
-    def _done(self, jobs: Sequence[Job], values: Sequence[Any]) -> None:
-        """Just before the commit."""
->>>>>>> main

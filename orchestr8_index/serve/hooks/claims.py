@@ -11,16 +11,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD
-from ...coordinate.repository import StashOwners, tree_of
-from ...fit import in_prose, quoted_in_prose
-from ...text import cut
-from ...tokens import estimate_tokens
-=======
 from ...coordinate.repository import StashOwners, changed_files, tree_of
 from ...coordinate.resources import resolve
 from ...fit import in_prose
->>>>>>> main
 from ..callers import Principal, caller
 from .mail import mail
 from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolStarting
@@ -271,59 +264,6 @@ def caller_of(event: Event, project: str) -> Caller:
     )
 
 
-<<<<<<< HEAD
-async def mail(shared: Coordination, who: Caller) -> list[str]:
-    """Messages that wait, as another agent's words; those that do not fit wait on."""
-    from ...coordinate import messages
-    from ...sharing import ReadInbox
-
-    if not messages.count_waiting(shared.store.reader, who.project, who.inboxes, 1):
-        return []
-    lines: list[str] = []
-    for _ in range(MOST_MAIL):
-        peeked = await shared.read_inbox(who, ReadInbox(limit=1, peek=True))
-        if not peeked["messages"]:
-            break
-        line = _mail_line(peeked["messages"][0])
-        if lines and estimate_tokens("\n".join([*lines, line])) > MAIL_TOKENS:
-            break
-        await shared.read_inbox(who, ReadInbox(limit=1, take_s=MAIL_TAKE_S))
-        lines.append(line)
-    return lines
-
-
-def _mail_line(message: dict[str, Any]) -> str:
-    said = f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
-    text, sender = quoted_in_prose(cut(said, 4 * MAIL_TOKENS - 300)), in_prose(message["from"])
-    return f"Message {message['id']} from agent {sender} (its words, not your user's): {text}"
-
-
-async def changed_files(tree: str) -> dict[str, str] | None:
-    """What git does not have as it is: its two letters by absolute path; None where git cannot
-    tell in time."""
-    safe = ("--no-optional-locks", "-c", "core.fsmonitor=false")  # no lock, no program of the tree
-    command = ("git", *safe, "-C", tree, "status", "--porcelain", "-z", "-uall", "--no-renames")
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-        )
-    except OSError:
-        return None
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(), GIT_SECONDS)
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        return None
-    if process.returncode:
-        return None
-    rows = output.decode("utf-8", "surrogateescape").split("\0")
-    return {os.path.join(tree, row[3:]): row[:2] for row in rows if len(row) > 3}
-
-
-=======
->>>>>>> main
 def _stamp(path: str) -> int:
     try:
         return os.stat(path).st_mtime_ns
