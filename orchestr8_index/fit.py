@@ -65,7 +65,7 @@ def quoted(text: str) -> str:
     """What somebody wrote, as a quotation within a sentence, which it cannot end."""
     if text.isascii() and text.isalnum():
         return f"'{text}'"
-    return "'" + re.sub(r"['’](?!\w)", "’", for_model(text)).strip() + "'"
+    return "'" + re.sub(r"(?<!\w)['’]|['’](?!\w)", "’", for_model(text)).strip() + "'"
 
 
 def for_terminal(text: str, lines: bool = False) -> str:

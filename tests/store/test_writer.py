@@ -119,8 +119,7 @@ def test_without_work_it_wakes_up_never(
     jobs = desk.writer._jobs = Noting()
     desk.writer.start()
     desk.submit(1)
-    wait_for(lambda: None in jobs.rests)
-    wait_for(lambda: desk.writer.is_settled)
+    wait_for(lambda: desk.ended and desk.writer.is_settled)
     desk.writer.stop()
     assert jobs.rests[-1] is None and len(jobs.rests) <= 8
     with contextlib.closing(
