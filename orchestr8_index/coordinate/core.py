@@ -94,18 +94,17 @@ class Coordination(Commits):
 
     async def snapshot_shared(self, caller: Caller, params: SnapshotShared) -> Answer:
         caller.require("admin")
-        rows, rev = self.reader.snapshot(caller.project, params.prefix)
+        keys = caller.may_read(Keys(prefix=params.prefix))
+        rows, rev = self.reader.snapshot(caller.project, keys)
         return {"rev": rev, "items": rows}
 
     async def restore_shared(self, caller: Caller, params: RestoreShared) -> Answer:
         texts = {each.key: value_text(each.value, "items.value") for each in params.items}
         self.store.admit(sum(map(len, texts.values())))
-        return await self.change(
-            caller,
-            lambda change: values.restore(change, params, texts),
-            "restore_shared",
-            scope="admin",
-        )
+        caller.may_write(texts)
+        keys = caller.may_read(Keys(prefix=params.prefix))
+        work: Work = lambda change: values.restore(change, params, texts, keys)  # noqa: E731
+        return await self.change(caller, work, "restore_shared", scope="admin")
 
     # --- locks -------------------------------------------------------------------------------
 

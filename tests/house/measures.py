@@ -12,7 +12,7 @@ LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers
 
 MOST = {
     "lines": 37_000,  # projects, hosts, guards; and the methods of the page (views, series, replay)
-    "files": 248,  # the same; mcp/one_body.py; mail and purposes of agents, of the hooks for claims
+    "files": 275,  # the same; mcp/one_body.py; mail and purposes of agents, of the hooks for claims
     "longest_file": 395,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal
