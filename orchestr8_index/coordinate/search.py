@@ -11,7 +11,7 @@ from . import statements as sql
 from .caller import Caller, Message, may_see, read_message
 
 CANDIDATES = 400  # the newest that contain a word are compared
-MOST_KNOWN = 2500  # words of the index that are compared with one of the question
+MOST_KNOWN = 2000  # words of the index that are compared with one of the question
 NEAR = 5  # spellings tried for each word
 NEAR_RATIO = 75.0
 SHORTEST, BEGINS = 3, 90.0  # letters of a word that others may begin with, and how alike those are
@@ -140,7 +140,7 @@ def _spellings(connection: sqlite3.Connection, words: Sequence[str]) -> Iterator
 def _known(connection: sqlite3.Connection, word: str) -> list[str]:
     """The index's words that begin as this one does: by one letter, by more where they are many."""
     found: list[str] = []
-    for letters in (1, 2, 4, 8):
+    for letters in (1, 3, 8):
         start = word[:letters]
         rows = connection.execute(sql.KNOWN_WORDS, (start, start + "\U0010ffff", MOST_KNOWN))
         found = [term for (term,) in rows]

@@ -9,15 +9,17 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import StoreUnavailable
-from .database import transaction
+from .database import Lost, transaction
 from .lease import Lease
 
 MAX_BATCH = 512
+REST_SECONDS, SETTLE_SECONDS = 1.0, 5.0
 Work = Callable[[sqlite3.Connection], Any]
 Done = Callable[[Any, BaseException | None], None]
 
@@ -28,6 +30,7 @@ class Job:
 
     work: Work
     done: Done
+    project: str = ""
 
 
 def nobody(value: Any, error: BaseException | None) -> None:
@@ -36,11 +39,16 @@ def nobody(value: Any, error: BaseException | None) -> None:
 
 @dataclass(slots=True)
 class Writer:
-    """`resolve` gets all finished jobs of a commit at once, as (job, value, error)."""
+    """`resolve` gets all finished jobs of a commit at once, as (job, value, error). `is_settled`:
+    the database has all that was acknowledged, without its log; `settled_at` is when it last had.
+    """
 
     connection: sqlite3.Connection
     resolve: Callable[[list[tuple[Job, Any, BaseException | None]]], None]
     lease: Lease | None = None
+    is_settled: bool = True
+    settled_at: float = field(default_factory=time.time)
+    _settle_at: float = field(default_factory=lambda: time.monotonic() + SETTLE_SECONDS)
     _jobs: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue)
     _thread: threading.Thread | None = None
     _ended: bool = False
@@ -71,8 +79,14 @@ class Writer:
         ending = False
         while not ending:
             jobs, ending = self._take()
-            if jobs:
-                self.resolve(self._commit(jobs))
+            for each in self._rounds(jobs):
+                self.resolve(self._commit(each))
+            if not self.is_settled and (not jobs or time.monotonic() > self._settle_at):
+                self._settle()
+
+    def _rounds(self, jobs: list[Job]) -> Iterator[list[Job]]:
+        """What is committed together."""
+        return iter([jobs] if jobs else [])
 
     def _refuse_rest(self) -> None:
         """Whoever waits for a thread that has ended is told."""
@@ -82,7 +96,12 @@ class Writer:
                 self.resolve([(job, None, StoreUnavailable("The store is closed."))])
 
     def _take(self) -> tuple[list[Job], bool]:
-        job, jobs = self._jobs.get(), list[Job]()
+        """What waits; nothing after a rest in which nothing came and the log is to be settled."""
+        jobs = list[Job]()
+        try:
+            job = self._jobs.get(timeout=None if self.is_settled else REST_SECONDS)
+        except queue.Empty:
+            return jobs, False
         while job is not None:
             jobs.append(job)
             if len(jobs) == MAX_BATCH or self._jobs.empty():
@@ -91,23 +110,37 @@ class Writer:
         return jobs, True
 
     def _commit(self, jobs: list[Job]) -> list[tuple[Job, Any, BaseException | None]]:
-        """One transaction for all; if it fails, one for each: none can spoil the others."""
+        """One transaction for all; if it fails, one for each: none can spoil the others. Nothing is
+        tried again where the connection broke, as it may have been committed."""
         try:
-            with self._turn():
+            with self._turn(jobs):
                 values = [job.work(self.connection) for job in jobs]
+                self._done(jobs, values)
         except BaseException as error:  # the thread's loop: whatever a job does, the next ones run
-            if len(jobs) == 1:
-                return [(jobs[0], None, error)]
+            if len(jobs) == 1 or isinstance(error, Lost):
+                return [(job, None, error) for job in jobs]
             return [result for job in jobs for result in self._commit([job])]
         lost = self.lease.lost() if self.lease else None
         return [(job, value, lost) for job, value in zip(jobs, values, strict=True)]
 
     @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self, jobs: Sequence[Job]) -> Iterator[None]:
         """A transaction of the database's owner."""
         if self.connection.in_transaction:  # a commit that failed and could not be rolled back
             self.connection.execute("ROLLBACK")
-        with transaction(self.connection):
-            if self.lease:
-                self.lease.check(self.connection)
+        self.is_settled = False
+        with self.lease.turn(self.connection) if self.lease else transaction(self.connection):
             yield
+
+    def _done(self, jobs: Sequence[Job], values: Sequence[Any]) -> None:
+        """Just before the commit."""
+
+    def _settle(self) -> None:
+        """Move what the log holds into the database: what becomes of the log takes none of it."""
+        self._settle_at = time.monotonic() + SETTLE_SECONDS
+        if self.lease and self.lease.lost():
+            return
+        with contextlib.suppress(sqlite3.Error):
+            _, logged, moved = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if logged == moved:
+                self.is_settled, self.settled_at = True, time.time()
