@@ -21,6 +21,7 @@ BENCHMARKS = {
     "overload": "Ten times the load that the server can take, and the time until it is well again.",
     "profile": "Where a question's time goes: microseconds of each part.",
     "prompts": "How often a prompt gets a suggestion, and how often it is right.",
+    "rebuilds": "Memory and open files after three rebuilds under questions, and after 100.",
     "scale": "Cost and memory of a question as the catalogue grows.",
     "serve": "Start, memory, hits and misses of one server, through HTTP (the default).",
     "side": "Answers a second beside a constant reply and other servers, with ratios.",
