@@ -37,7 +37,7 @@ def no_programs(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.mark.parametrize("host", FILES)
 def test_each_host_gets_its_own_form(host: str, run: Run) -> None:
-    said = run("connect", host, *PORT)
+    said = run("connect", host, "--no-hooks", *PORT)
     file, group, entry = FILES[host]
     written = json.loads(Path(file).read_text())
     address = "http://127.0.0.1:3799/mcp"
@@ -82,7 +82,7 @@ def test_without_a_name_those_that_are_here_are_found(run: Run, no_programs: Pat
     (no_programs / "gemini").write_text("#!/bin/sh\n")
     (no_programs / "gemini").chmod(0o755)
     done = run("connect", "--json", *PORT).json
-    assert [row["host"] for row in done] == ["cursor", "gemini"]
+    assert [row["host"] for row in done] == ["cursor", "cursor", "gemini", "gemini"]
     assert {row["action"] for row in done} == {"added"}
 
 
