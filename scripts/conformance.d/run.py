@@ -44,6 +44,15 @@ CALLS: dict[str, dict[str, object]] = {
     "get_pattern": {"goal": TASK},
     "report_outcome": {**REPORT, "result": "success"},
 }
+SHARED: dict[str, dict[str, object]] = {
+    "write_shared": {"ops": [{"key": "plan/step", "value": {"n": 1}}]},
+    "read_shared": {"prefix": "plan/"},
+    "lock": {"action": "acquire", "resources": ["port:8080"], "purpose": "try it"},
+    "send_message": {"to": ["tester"], "body": "the build is red"},
+    "read_inbox": {"peek": True},
+    "session": {"action": "list"},
+}
+FACES = {"": CALLS, "/coordinate": SHARED, "/all": {**CALLS, **SHARED}}
 
 
 def fetch_programs(folder: Path) -> None:
@@ -90,31 +99,40 @@ def make_tree(folder: Path) -> Path:
 
 
 def steps(cache: Path, fixtures: str, plain: str) -> Iterator[tuple[str, list[str]]]:
-    """(name, command) of everything that must end with status 0."""
+    """(name, command) of everything that must end with status 0, for each address of a server."""
+    for face, calls in FACES.items():
+        for name, command in steps_of(cache, fixtures + face, plain + face, calls):
+            yield f"/mcp{face} {name}", command
+
+
+def steps_of(
+    cache: Path, fixtures: str, plain: str, calls: dict[str, dict[str, object]]
+) -> Iterator[tuple[str, list[str]]]:
+    """Skills belong to the addresses that have the index's tools."""
     node, scope = node_of(cache), cache / "node_modules" / "@modelcontextprotocol"
     suite = [node, str(scope / "conformance" / "dist" / "index.js"), "server", "--url"]
     inspector = str(scope / "inspector" / "clients" / "launcher" / "build" / "index.js")
     inspect = [node, inspector, "--cli", plain, "--transport", "http", "--method"]
     for revision in REVISIONS:
         yield f"conformance {revision}", [*suite, fixtures, "--requirements", revision]
-    for name in SKILLS:
+    for name in SKILLS if "query_skills" in calls else ():
         scenario = ["--scenario", f"sep-2640-skills-{name}", "--spec-version", REVISIONS[-1]]
         yield f"skills {name}", [*suite, plain, *scenario, "--force"]
     yield "inspector tools/list", [*inspect, "tools/list", "--strict"]
-    for tool, params in CALLS.items():
+    for tool, params in calls.items():
         texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in params.items()}
         given = [part for key, text in texts.items() for part in ("--tool-arg", f"{key}={text}")]
         yield f"inspector {tool}", [*inspect, "tools/call", "--tool-name", tool, *given]
     for version in ("v1", "v2"):
         script = [node, str(HERE / "clients.mjs"), str(cache), version]
-        yield f"TypeScript client {version}", [*script, plain, json.dumps(CALLS)]
+        yield f"TypeScript client {version}", [*script, plain, json.dumps(calls)]
 
 
 def run(name: str, command: list[str], folder: str) -> bool:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     said = f"{done.stdout}\n{done.stderr}".strip()
     passed = done.returncode == 0 and '"isError": true' not in said
-    print(f"{'✓' if passed else '✗'} {name:28} {score(said)}", flush=True)
+    print(f"{'✓' if passed else '✗'} {name:36} {score(said)}", flush=True)
     if not passed:
         print("\n".join(f"    {line}" for line in said.splitlines()[-25:]), flush=True)
     return passed
