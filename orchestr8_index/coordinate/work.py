@@ -17,7 +17,7 @@ from .resources import is_below, resolve
 from .statements import below
 
 WORK_S = 86_400
-_WORK = "@work"
+_WORK, _BY = "@work", "/./"  # no resolved path has the second, which parts it from an agent
 
 
 class Work(Struct, frozen=True):
@@ -39,7 +39,7 @@ def session_of(ident: str) -> str:
 
 def is_noted(connection: sqlite3.Connection, caller: Caller, path: str) -> bool:
     """Whether the file is known to be changed by the agent."""
-    key = f"{_WORK}{resolve(path, caller.tree)}\0{caller.who}"
+    key = f"{_WORK}{resolve(path, caller.tree)}{_BY}{caller.who}"
     row = connection.execute(sql.ITEM, (caller.project, key)).fetchone()
     return row is not None and _decode(row[0]).written
 
@@ -54,7 +54,7 @@ def note_work(change: Change, caller: Caller, resource: str, written: bool = Fal
 def keep_work(change: Change, path: str, work: Work) -> None:
     """Write it down, for a day at most."""
     encoded = msgspec.json.encode(work).decode()
-    change.note(f"{_WORK}{path}\0{work.ident}", encoded, change.lease(WORK_S))
+    change.note(f"{_WORK}{path}{_BY}{work.ident}", encoded, change.lease(WORK_S))
 
 
 def work_in(connection: sqlite3.Connection, project: str, tree: str) -> dict[str, list[Work]]:
@@ -74,7 +74,7 @@ def works_in(connection: sqlite3.Connection, project: str, tree: str) -> Iterato
 def rivals(connection: sqlite3.Connection, caller: Caller, resource: str) -> list[Work]:
     """What agents of other sessions have changed, or are about to, in a file."""
     own, start = session_of(caller.who), f"{_WORK}{resource}"
-    found = _between(connection, caller.project, f"{start}\0", f"{start}\1")
+    found = _between(connection, caller.project, *below(f"{start}{_BY}"))
     return [work for _, work in found if session_of(work.ident) != own]
 
 
@@ -85,21 +85,21 @@ def _between(
 
 
 def _read(row: tuple[str, str]) -> tuple[str, Work]:
-    return row[0][len(_WORK) :].partition("\0")[0], _decode(row[1])
+    return row[0][len(_WORK) :].partition(_BY)[0], _decode(row[1])
 
 
 def works_beside(
     connection: sqlite3.Connection, caller: Caller, tree: str, most: int
 ) -> Iterator[tuple[str, Work]]:
     """Some of what other sessions than the caller's changed below a folder."""
-    own = f"\0{session_of(caller.who)}/"
+    own = f"{_BY}{session_of(caller.who)}/"
     asked = (caller.project, *below(f"{_WORK}{tree}"), own, most)
     return map(_read, connection.execute(sql.ITEMS_WITHOUT, asked))
 
 
 def forget(change: Change, path: str, work: Work) -> None:
     """The work is done."""
-    change.forget(f"{_WORK}{path}\0{work.ident}")
+    change.forget(f"{_WORK}{path}{_BY}{work.ident}")
 
 
 def belonging(tree: str) -> Callable[[str], bool]:

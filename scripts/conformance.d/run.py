@@ -32,6 +32,18 @@ SDK = f"mcp=={importlib.metadata.version('mcp')}"
 NODE = (22, 19)
 REVISIONS = ("2025-11-25", "2026-07-28")
 SKILLS = ("enumeration", "manifest", "directory")
+OF_FACES = {  # what asks for no tool of the suite's own
+    "2025-11-25": ("server-initialize", "server-session-lifecycle", "ping", "resources-subscribe"),
+    "2026-07-28": (
+        *("tools-list", "resources-list", "sep-2164-resource-not-found"),
+        *("dns-rebinding-protection", "http-header-validation"),
+    ),
+}
+FACES: dict[str, tuple[str, dict[str, object]]] = {
+    "cache": ("setStorage", {"key": "task:1", "value": "begun", "ttl": 60}),
+    "context": ("create_session", {"purpose": "try it"}),
+    "gateway": ("subscribe_logs", {"task_id": "t"}),
+}
 TASK = "write a tutorial"
 REPORT = {"task_id": "t-1", "task_description": TASK, "agents_used": ["studio:docs-writer"]}
 ENTRY = {"kind": "agent", "plugin": "studio", "name": "docs-writer"}
@@ -47,12 +59,12 @@ CALLS: dict[str, dict[str, object]] = {
 SHARED: dict[str, dict[str, object]] = {
     "write_shared": {"ops": [{"key": "plan/step", "value": {"n": 1}}]},
     "read_shared": {"prefix": "plan/"},
-    "lock": {"action": "acquire", "resources": ["port:8080"], "purpose": "try it"},
+    "lock": {"action": "list", "resources": ["port:8080"]},
     "send_message": {"to": ["tester"], "body": "the build is red"},
     "read_inbox": {"peek": True},
     "session": {"action": "list"},
 }
-FACES = {"": CALLS, "/coordinate": SHARED, "/all": {**CALLS, **SHARED}}
+ADDRESSES = {"": CALLS, "/coordinate": SHARED, "/all": {**CALLS, **SHARED}}
 
 
 def fetch_programs(folder: Path) -> None:
@@ -99,33 +111,45 @@ def make_tree(folder: Path) -> Path:
 
 
 def steps(cache: Path, fixtures: str, plain: str) -> Iterator[tuple[str, list[str]]]:
-    """(name, command) of everything that must end with status 0, for each address of a server."""
-    for face, calls in FACES.items():
-        for name, command in steps_of(cache, fixtures + face, plain + face, calls):
-            yield f"/mcp{face} {name}", command
-
-
-def steps_of(
-    cache: Path, fixtures: str, plain: str, calls: dict[str, dict[str, object]]
-) -> Iterator[tuple[str, list[str]]]:
-    """Skills belong to the addresses that have the index's tools."""
+    """(name, command) of everything that must end with status 0, for each address of a server.
+    Skills belong to those that have the index's tools."""
     node, scope = node_of(cache), cache / "node_modules" / "@modelcontextprotocol"
     suite = [node, str(scope / "conformance" / "dist" / "index.js"), "server", "--url"]
-    inspector = str(scope / "inspector" / "clients" / "launcher" / "build" / "index.js")
-    inspect = [node, inspector, "--cli", plain, "--transport", "http", "--method"]
-    for revision in REVISIONS:
-        yield f"conformance {revision}", [*suite, fixtures, "--requirements", revision]
-    for name in SKILLS if "query_skills" in calls else ():
-        scenario = ["--scenario", f"sep-2640-skills-{name}", "--spec-version", REVISIONS[-1]]
-        yield f"skills {name}", [*suite, plain, *scenario, "--force"]
-    yield "inspector tools/list", [*inspect, "tools/list", "--strict"]
+    inspector = [node, str(scope / "inspector" / "clients" / "launcher" / "build" / "index.js")]
+    for face, calls in ADDRESSES.items():
+        name, url = f"/mcp{face}", plain + face
+        for revision in REVISIONS:
+            command = [*suite, fixtures + face, "--requirements", revision]
+            yield f"{name} conformance {revision}", command
+        for skill in SKILLS if "query_skills" in calls else ():
+            scenario = [f"sep-2640-skills-{skill}", "--spec-version", REVISIONS[-1], "--force"]
+            yield f"{name} skills {skill}", [*suite, url, "--scenario", *scenario]
+        yield from inspected(name, inspector, url, calls)
+        for version in ("v1", "v2"):
+            script = [node, str(HERE / "clients.mjs"), str(cache), version]
+            yield f"{name} TypeScript client {version}", [*script, url, json.dumps(calls)]
+    for face, (tool, params) in FACES.items():
+        for version, names in OF_FACES.items():
+            for scenario in names:
+                asked = ["--scenario", scenario, "--spec-version", version]
+                yield f"{face}: {scenario}", [*suite, f"{plain}/{face}", *asked]
+        yield from inspected(f"{face}:", inspector, f"{plain}/{face}", {tool: params})
+
+
+def inspected(
+    name: str, inspector: list[str], url: str, calls: dict[str, dict[str, object]]
+) -> Iterator[tuple[str, list[str]]]:
+    """The list of tools, and a call of each."""
+    command = [*inspector, "--cli", url, "--transport", "http", "--method"]
+    yield f"{name} inspector tools/list", [*command, "tools/list", "--strict"]
     for tool, params in calls.items():
-        texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in params.items()}
-        given = [part for key, text in texts.items() for part in ("--tool-arg", f"{key}={text}")]
-        yield f"inspector {tool}", [*inspect, "tools/call", "--tool-name", tool, *given]
-    for version in ("v1", "v2"):
-        script = [node, str(HERE / "clients.mjs"), str(cache), version]
-        yield f"TypeScript client {version}", [*script, plain, json.dumps(calls)]
+        yield f"{name} inspector {tool}", [*command, *called(tool, params)]
+
+
+def called(tool: str, params: dict[str, object]) -> list[str]:
+    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in params.items()}
+    given = [part for key, text in texts.items() for part in ("--tool-arg", f"{key}={text}")]
+    return ["tools/call", "--tool-name", tool, *given]
 
 
 def run(name: str, command: list[str], folder: str) -> bool:
@@ -158,7 +182,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = make_tree(Path(folder))
         program = (sys.executable, str(HERE / "fixtures.py"))
-        with Server(tree, program=program, PYTHONPATH=path) as first, Server(tree) as second:
+        with (
+            Server(tree, program=program, PYTHONPATH=path) as first,
+            Server(tree, MCP_WORKSPACE=folder) as second,
+        ):
             addresses = [f"http://localhost:{each.port}/mcp" for each in (first, second)]
             failed = [
                 name for name, step in steps(cache, *addresses) if not run(name, step, folder)
