@@ -78,7 +78,7 @@ ERAS = (
         for method in (b"tools/list", b"tools/call", b"resources/read", b"skills/get")
     ),
 )
-QUERIES = (b"", b"after=0", b"after=-1", b"after=x&prefix=%00", b"after=0&prefix=k&after=1", b"%ff=1")
+QUERIES = (b"", b"after=0", b"after=-1", b"after=x&prefix=%00", b"prefix=k&after=1&after=1", b"%ff")
 ILL = (b"Traceback", b"site-packages", b'File \\"', b"met an error of its own")
 KNOWN_503 = {-32001, -32002, -32032}
 

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from . import statements as sql
 from .caller import Caller
+from .clock import iso
 from .granting import end, grant
 from .holds import Hold, holding, holds, overlapping
 from .journal import Change
@@ -128,12 +129,14 @@ def _row(change: Change, caller: Caller, resource: str, purpose: str) -> Hold:
 def _held_by_others(
     change: Change, caller: Caller, row: Hold, policy: Policy, told: Told
 ) -> Verdict:
-    shown = row.shown(change.clock)
-    words = shown["purpose"].replace('"', "'")
+    words = row.purpose.replace('"', "'")
     what = f', for "{words}" (their words)' if words else ""
-    held = f"{row.resource} is being edited by {row.holder}{what}, since {shown['since']}"
+    ago, left = (ms // 60_000 for ms in (change.at - row.since, row.ends - change.now))
+    begun = f"since {iso(row.since)[11:16]} UTC ({max(0, ago)} min ago)"
+    held = f"{row.resource} is being edited by {row.holder}{what}, {begun}"
     if policy == "deny":
-        until = f"until {shown['until']} at the latest"
+        silent = f"{change.clock.moment(row.ends)[11:16]} UTC (in {max(0, left)} min)"
+        until = f"until they commit it or stop, or until {silent} if they fall silent"
         return Verdict(True, f"{held}, {until}. {_CURE}")
     note_work(change, caller, resolve(row.resource, ""))
     if not told.first("beside", caller.who, row.ident, row.resource):
