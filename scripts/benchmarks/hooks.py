@@ -11,6 +11,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,25 @@ def make_tree(folder: Path, files: int) -> Path:
     return tree
 
 
+def claim_all(port: int, tree: Path, claims: int) -> None:
+    """Every agent claims its part, all at once."""
+
+    def claim(agent: int) -> None:
+        host = Host(Client(port), tree)
+        for number in range(agent, claims, AGENTS):
+            host.edit(agent, number)
+
+    with ThreadPoolExecutor(AGENTS) as pool:
+        list(pool.map(claim, range(AGENTS)))
+
+
 def measure_hooks(run: Run, claims: int, calls: int) -> None:
     """The events of ordinary work, each asked for in turn."""
     with tempfile.TemporaryDirectory() as made, Server(run.root) as server:
         tree = make_tree(Path(made), claims + calls + 1)
         run.row("load and fsync", load=os.getloadavg()[0], fsync_p50_ms=fsync_ms(Path(made)))
+        claim_all(server.port, tree, claims)
         host = Host(Client(server.port), tree)
-        for number in range(claims):
-            host.edit(number % AGENTS, number)
         bash = lambda event, n: host.send(event, n % AGENTS, "Bash", command="make test")  # noqa: E731
         own = lambda n: f"git add {name_of(n)} && git commit -m x -- {name_of(n)}"  # noqa: E731
         ways: dict[str, Callable[[int], object]] = {
