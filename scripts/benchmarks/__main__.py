@@ -9,6 +9,8 @@ BENCHMARKS = {
     "chaos": "Kills, a full disk and damage under load: answers again, loses nothing.",
     "client": "Imports, answers with and without a server, and outcomes through killed processes.",
     "collide": "What eight agents lose in one repository in a day, without hooks and with them.",
+    "compare": "This working tree beside another revision, in turn.",
+    "contest": "Time and quality of an answer beside other libraries, in process.",
     "coordinate": "Shared values, locks and messages: milliseconds of each, writes a second.",
     "day": "The share of a working day's answers that comes from the cache.",
     "faces": "Other products' tools: a cache, a shared context; milliseconds and memory.",
