@@ -16,6 +16,7 @@ BENCHMARKS = {
     "faces": "Other products' tools: a cache, a shared context; milliseconds and memory.",
     "faults": "Acknowledged outcomes after kills, a full disk, torn and flipped bytes.",
     "fresh": "How soon a saved file answers, under a steady load of questions.",
+    "hooks": "What a host's hook waits for beside 10,000 claims, and what a model reads of it.",
     "idle": "Context switches and processor time of a server and its watcher at rest.",
     "mcp": "Milliseconds and memory of a call over MCP, beside JSON-RPC.",
     "page": "How soon the page is drawn, an answer shown, an event on it; its cost.",
