@@ -97,6 +97,7 @@ def _report(decision: Decision) -> Report:
         resolved_by=decision.resolved_by or None,
         skills_used=list(decision.skills_used),
         workflows_used=list(decision.workflows_used),
+        parallel_groups=[list(group) for group in decision.parallel_groups],
         model=decision.model,
         caller=decision.caller,
         occurred_at=max(0.0, _moment(decision.timestamp).timestamp()),

@@ -18,6 +18,7 @@ BENCHMARKS = {
     "page": "How soon the page is drawn, an answer shown, an event on it; its cost.",
     "outcomes": "Outcomes a second, and questions over a store of many decisions and patterns.",
     "overload": "Ten times the load that the server can take, and the time until it is well again.",
+    "plans": "How often a goal in other words gets the pattern that worked for it.",
     "prompts": "How often a prompt gets a suggestion, and how often it is right.",
     "scale": "Cost and memory of a question as the catalogue grows.",
     "serve": "Start, memory, hits and misses of one server, through HTTP (the default).",

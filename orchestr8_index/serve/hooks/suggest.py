@@ -26,12 +26,12 @@ HEAD = (
     "Matches from the Orchestr8 Index for this request (in brackets: how sure that the first fits):"
 )
 FOOT = "Use one where it fits; query_agents, query_skills and get_entry tell more."
-_NOT_A_REQUEST = re.compile(r"\s*[/<!#]")  # a command, a message of the host, its shell, its memory
+NOT_A_REQUEST = re.compile(r"\s*[/<!#]")  # a command, a message of the host, its shell, its memory
 
 
 def suggest(state: State, prompt: str, host: HostName = "claude") -> str:
-    """The prompt is answered and forgotten: neither the log nor the store has it."""
-    if _NOT_A_REQUEST.match(prompt):
+    """The prompt is answered: neither the log nor the store has it, but as the goal of a plan."""
+    if NOT_A_REQUEST.match(prompt):
         return ""
     text = cut(" ".join(prompt[: 4 * MOST_CHARS].split()), MOST_CHARS)
     if len(set(state.terms(text))) < LEAST_WORDS:
