@@ -16,7 +16,7 @@ from ...records import Result
 from ...reports import Report
 from ...text import cut
 
-KEPT, MOST_AGENTS, MOST_GOAL = 200, 20, 500
+KEPT, MOST_AGENTS, MOST_GOAL, MOST_ID = 200, 20, 500, 100
 
 
 @dataclass(slots=True)
@@ -63,12 +63,13 @@ class Turns:
     def __init__(self) -> None:
         self._of: OrderedDict[str, Turn] = OrderedDict()
 
-    def begin(self, session: str, prompt: str) -> None:
+    def begin(self, session: str, prompt: str, ident: str = "") -> None:
+        """`ident` names the turn where it is known by one."""
         if not session:
             return
         self._of.pop(session, None)
         goal = cut(" ".join(prompt[: 4 * MOST_GOAL].split()), MOST_GOAL)
-        self._of[session] = Turn(goal, f"claude:plan:{secrets.token_hex(8)}")
+        self._of[session] = Turn(goal, f"claude:plan:{ident or secrets.token_hex(8)}"[:MOST_ID])
         if len(self._of) > KEPT:
             self._of.popitem(last=False)
 
