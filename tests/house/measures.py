@@ -11,7 +11,7 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 35_600,  # projects, hosts, guards; and the methods of the page (views, series, replay)
+    "lines": 36_200,  # projects, hosts, guards; and the methods of the page (views, series, replay)
     "files": 245,  # the same; mcp/one_body.py: the SDK refuses clients that accept no stream
     "longest_file": 395,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
