@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from .errors import BadSetting
 
 PROGRAM = "orchestr8-index"  # how it names itself to a server
-FACES: tuple[str, ...] = ("cache", "gateway")  # other products' tools, at /mcp/NAME
+FACES: tuple[str, ...] = ("cache", "context", "gateway")  # other products' tools, at /mcp/NAME
 EVERY = "?all"  # at its end: with the tools that it does not show to everybody
 ADDRESSES = ("coordinate", "all", *FACES)  # beside /mcp itself
 DEFAULT_PORT = 3700

@@ -58,6 +58,8 @@ _BREAK = re.compile("[\n\t\u0085\u2028\u2029]")
 
 def quoted(text: str) -> str:
     """What somebody wrote, as a quotation within a sentence, which it cannot end."""
+    if text.isascii() and text.isalnum():
+        return f"'{text}'"
     return "'" + re.sub(r"['’](?!\w)", "’", for_model(text)).strip() + "'"
 
 

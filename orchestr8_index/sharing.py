@@ -121,8 +121,9 @@ class ReadInbox(Params, frozen=True):
 class SessionCall(Params, frozen=True):
     """What to do with a session, or with the messages in it.
 
-    `offset` counts from the oldest message that the caller may see; `message` is one's id; `in_all`
-    lists sessions that are closed, too, and searches names and metadata of messages, too.
+    `max_tokens` reads the newest messages whole and an extract of those before. `offset` counts
+    from the oldest message that the caller may see; `message` is one's id; `in_all` lists sessions
+    that are closed, too, and searches names and metadata of messages, too.
     """
 
     action: Literal["create", "join", "leave", "list", "get", "read", "set", "close"]
@@ -135,6 +136,7 @@ class SessionCall(Params, frozen=True):
     after: Rev | None = None
     query: Annotated[str, Meta(max_length=500)] = ""
     fuzzy_threshold: Annotated[float, Meta(ge=0, le=100)] = 60
+    max_tokens: Annotated[int, Meta(ge=100, le=200_000)] | None = None
     offset: Annotated[Rev | None, FOR_PROGRAMS] = None
     message: Annotated[Short, FOR_PROGRAMS] = ""
     visibility: Annotated[list[Visibility], FOR_PROGRAMS] = []

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import Stemmer
 
+from .memo import Memo
 from .written import NAMES, names_marked
 
 KEPT = r"c\+\+|[cf]#|\.net\b|\b(?:node|next|vue|nuxt|d3|three)\.js\b"
@@ -73,32 +74,31 @@ STOP = frozenset(
 class Terms:
     """Turns text into terms and remembers the raw words it has seen, at most `bound` of them."""
 
-    def __init__(self, bound: int = 1024) -> None:
-        self._stem = Stemmer.Stemmer("english", 0).stemWord
-        self._seen: dict[str, tuple[str, ...]] = {}
-        self._bound = bound
+    def __init__(self, bound: int = 4096) -> None:
+        self._stems = Memo[str, str](bound, Stemmer.Stemmer("english", 0).stemWord)
+        self._seen = Memo[str, tuple[str, ...]](bound, self._terms_of)
 
     def stem(self, word: str) -> str:
         """The stem of a folded word, whether it counts or not."""
-        return str(self._stem(word))
+        return self._stems[word]
 
     def forget(self) -> None:
         """Give up the words remembered; they are stemmed again when they come."""
+        self._stems.clear()
         self._seen.clear()
 
     def __call__(self, text: str) -> list[str]:
         found: list[str] = []
         for raw in raw_words(text):
-            found += self.of_word(raw)
+            found += self._seen[raw]
         return found
 
     def of_word(self, raw: str) -> tuple[str, ...]:
-        known = self._seen.get(raw)
-        if known is None:
-            if len(self._seen) >= self._bound:
-                self._seen.clear()
-            known = self._seen[raw] = tuple(self._split(raw))
-        return known
+        """The terms of one word as it is written."""
+        return self._seen[raw]
+
+    def _terms_of(self, raw: str) -> tuple[str, ...]:
+        return tuple(self._split(raw))
 
     def _split(self, raw: str) -> Iterable[str]:
         if not raw.isascii() and _CJK.search(raw):
@@ -107,7 +107,7 @@ class Terms:
             return
         folded = fold(raw)
         if folded not in STOP or raw in _NAMED:
-            yield self._stem(SAME.get(folded, folded))
+            yield self.stem(SAME.get(folded, folded))
         yield from self._compound(raw, folded)
 
     def _compound(self, raw: str, folded: str) -> Iterable[str]:
@@ -115,7 +115,7 @@ class Terms:
             return
         parts = [part.lower() for part in CAMEL.findall(raw)]
         if len(parts) > 1 and any(len(part) > 2 for part in parts):
-            yield from (self._stem(p) for p in parts if len(p) > 2 and p not in STOP)
+            yield from (self.stem(p) for p in parts if len(p) > 2 and p not in STOP)
 
 
 def raw_words(text: str) -> list[str]:

@@ -20,12 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from starlette.types import Message, Scope
 
 from orchestr8_index.catalog.build import BuildLine
 from orchestr8_index.catalog.parse import parse
 from orchestr8_index.catalog.worker import BuildChild
-from orchestr8_index.config import fixture_root
+from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.samples import memory_mb
 from orchestr8_index.serve.shared import SharedKeeper
@@ -65,6 +66,9 @@ HEADERS = (
     *((b"mcp-protocol-version", b"1"), (b"x", b"y" * 9000), (b"expect", b"100-continue")),
 )
 _MCP = ((b"accept", b"application/json, text/event-stream"), (b"content-type", b"application/json"))
+OF_CACHE = (b"Storage", b"Many", b"Keys", b"compareAndSet", b"queuePu", b'"restore"')
+OF_CONTEXT = (b"session_id", b"create_session", b"_memory")
+OF_GATEWAY = ("file_read", "file_write", "file_edit", "claim_file", "release_file", "log_step")
 ERAS = (
     _MCP,
     (*_MCP, (b"mcp-protocol-version", b"2025-11-25")),
@@ -73,7 +77,7 @@ ERAS = (
         for method in (b"tools/list", b"tools/call", b"resources/read", b"skills/get")
     ),
 )
-ILL = (b"Traceback", b"site-packages", b'File \\"')
+ILL = (b"Traceback", b"site-packages", b'File \\"', b"met an error of its own")
 KNOWN_503 = {-32001, -32002, -32032}
 
 
@@ -175,7 +179,9 @@ class Unchanged(Here):
 def state_in(folder: Path) -> State:
     """A server's state over plugins_fixture, with a store, in this process."""
     index = build_tree(fixture_root(), data_dir=folder / "index").index
+    (folder / "work" / "t").mkdir(parents=True)
     settings = settings_of(folder / "data", fixture_root(), watch=False)
+    settings = msgspec.structs.replace(settings, door=Door(workspace=str(folder / "work")))
     state = state_of(settings, index, Unchanged(settings))
     state.store = StoreKeeper(settings)
     state.shared = SharedKeeper(settings, state.events, state.ending)
@@ -187,8 +193,10 @@ async def send_bodies(
 ) -> Tally:
     """Ask every route with bent bodies and headers; the tally says what is wrong with answers."""
     rng, bodies, tally = random.Random(seed), corpus("bodies"), tally or Tally()
-    app = make_web(state)
-    routes = (*ROUTES, *(route.path for route in app.app.app.routes))  # type: ignore[attr-defined]
+    app = inner = make_web(state)
+    while not hasattr(inner, "routes"):  # behind what stands before it
+        inner = inner.app  # type: ignore[assignment]
+    routes = (*ROUTES, *(route.path for route in inner.routes))
     async with living(app):
         await _send(app, routes, state, (count, until), tally, rng, bodies)
     return tally
@@ -206,10 +214,10 @@ async def _send(
     count, until = ends
     while tally.tried < count and time.monotonic() < until:
         body, headers = bent_body(rng, bodies), bent_headers(rng)
-        usual = "/hooks/claude" if b"hook_event_name" in body and rng.random() < 0.8 else "/"
+        usual = _usual(rng, body)
         path = usual if rng.random() < 0.7 else rng.choice(routes)
         method = "POST" if path == usual and rng.random() < 0.95 else rng.choice(METHODS)
-        if path == "/mcp" and rng.random() < 0.8:
+        if path.startswith("/mcp") and rng.random() < 0.8:
             headers = [*headers, *rng.choice(ERAS)]
         status, answer = await _request(app, method, path, headers, body, rng)
         tally.tried += 1
@@ -218,6 +226,19 @@ async def _send(
             tally.found(ill, (method, path, headers, body, answer[:300]))
         if tally.tried % 5000 == 0:
             await _clean(state, tally)
+
+
+def _usual(rng: random.Random, body: bytes) -> str:
+    """Where a body like this one is sent to, mostly."""
+    if rng.random() < 0.2:
+        return "/"
+    if b"hook_event_name" in body:
+        return "/hooks/claude"
+    if any(name in body for name in OF_CONTEXT):
+        return "/mcp/context"
+    if b'"task_id"' in body and b'"jsonrpc"' not in body:
+        return f"/tools/{rng.choice(OF_GATEWAY)}"
+    return "/mcp/cache" if any(name in body for name in OF_CACHE) else "/"
 
 
 async def _clean(state: State, tally: Tally) -> None:

@@ -28,6 +28,7 @@ WORDS = {
     "variables",
     "records",
     "text",
+    "memo",
     "fit",
     "written",
     "tokens",
@@ -48,7 +49,7 @@ MAY = {
     "": {"client", "errors", "queries", "reports"},  # by name, when one of theirs is used
     "store": ABOVE_WORDS | {"store"},
     "lexicon": ABOVE_WORDS | {"lexicon"},
-    "catalog": ABOVE_WORDS | {"store", "lexicon", "catalog", "search"},  # one type
+    "catalog": ABOVE_WORDS | {"store", "lexicon", "catalog"},
     "search": ABOVE_WORDS | {"store", "lexicon", "catalog", "search"},
     "learn": ABOVE_WORDS | {"store", "learn"},
     "coordinate": ABOVE_WORDS | {"store", "coordinate"},
@@ -80,7 +81,6 @@ MAY = {
     "__main__": ABOVE_WORDS | {"bridge", "cli"},
 }
 LAZY = {("client", "catalog"), ("client", "search")}
-TYPES = {("catalog", "search")}  # for the type checker alone: what `Segment.learned` is
 HEAVY = {"numpy", "scipy", "sklearn", "starlette", "uvicorn", "click", "yaml", "frontmatter"}
 
 
@@ -104,11 +104,6 @@ def test_imports_run_one_way() -> None:
 def test_search_and_learn_do_not_know_each_other() -> None:
     pairs = {(room(each.source), room(each.target)) for each in own()}
     assert not {("search", "learn"), ("learn", "search")} & pairs
-
-
-def test_the_catalogue_names_a_type_of_the_search_and_loads_nothing_of_it() -> None:
-    loads = [i for i in own() if not i.typing and (room(i.source), room(i.target)) in TYPES]
-    assert named(loads) == []
 
 
 def test_a_client_loads_the_index_only_when_it_needs_it() -> None:

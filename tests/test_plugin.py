@@ -82,7 +82,8 @@ def test_the_addresses_are_the_servers_own() -> None:
 
 
 def test_every_hook_goes_to_a_route(tmp_path: Path) -> None:
-    routes = getattr(make_web(state_of(settings_of(tmp_path), None)).app.app, "routes", ())
+    inner: Any = make_web(state_of(settings_of(tmp_path), None)).app
+    routes = inner.app.app.routes
     posts = {r.path for r in routes if isinstance(r, Route) and "POST" in (r.methods or ())}
     assert {urlsplit(hook["url"]).path for _, _, hook in hooks()} <= posts
 

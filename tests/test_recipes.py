@@ -97,6 +97,15 @@ def python_with(library: str) -> str:
     return python
 
 
+def test_langgraphs_store(world: World, port: int) -> None:
+    python, cases = python_with("langgraph"), Path(__file__).with_name("langgraph_cases.py")
+    (code,) = blocks("LangGraph's store", "python")
+    assert len(code.splitlines()) <= 120
+    code = code.replace("Orchestrator()", f'Orchestrator("http://127.0.0.1:{port}")')
+    said = run(world, port, python, "-c", code=f"{code}\n{cases.read_text('utf-8')}")
+    assert said.splitlines() == ["plums", "25 cases hold"]
+
+
 def test_a_crew_on_shared_files(world: World) -> None:
     python = python_with("crewai")
     port = world.serve("--root", str(fixture_root()), "--workspace", str(world.work)).port

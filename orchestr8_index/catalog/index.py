@@ -11,30 +11,31 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from ..errors import SnapshotUnreadable
 from ..lexicon.tables import USER_FILE, Tables, tables
+from ..memo import Memo
 from ..records import KINDS, Entry, Kind, ResolvedRole
 from ..text import fold_name
-from .sections import Sections, SortedKeys
+from .sections import MAPPED_TO, Sections, key_finder
 from .snapshot import Generations, Manifest, SegmentInfo
 from .string_table import Places, Strings
 from .word_vectors import Words
 
 if TYPE_CHECKING:
-    from ..search.boost import Learned
     from .vector_table import Table
 
 NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 MB
-REMEMBERED = 1_024  # terms looked up
+REMEMBERED = 4_096  # terms looked up
+ENTRIES = 256  # that were read last, some 1.5 KB each
 STRETCH = 1_024  # postings that are read at once when one is wanted
 KEPT = 256  # terms whose postings are kept in memory, where there are no more than a stretch
-Postings = tuple["array[int]", "array[int]"]
+Postings = tuple["array[int] | memoryview[int]", "array[int] | memoryview[int]"]
 """Entries, unsigned of 16 or 32 bits, and their saturated frequencies."""
 _ENTRY = msgspec.msgpack.Decoder(Entry)
 
@@ -47,12 +48,18 @@ class Runs:
         self.typecode: Literal["I", "H"] = "I" if wide else "H"
         self._width = 4 if wide else 2
         rare = name == "pair"  # few of a question's pairs are known, and none of them often
-        numbers = sections.column if rare else sections.mapped
+        numbers = sections.lookup if rare else sections.mapped
         self._kept: dict[int, Postings] = {}
         self.df, self._starts = numbers(f"{name}_df", "I"), numbers(f"{name}_runs", "Q")
+        self._mapped: Postings | None = None
+        if sections.size(f"{name}_entries") <= MAPPED_TO:
+            entries = sections.mapped(f"{name}_entries", self.typecode)
+            self._mapped = entries, sections.mapped(f"{name}_sats", "H")
 
     def arrays(self, place: int) -> Postings:
         """The entries that have the key, and how much each has of it; the last are remembered."""
+        if self._mapped is not None:
+            return self._between(self._starts[place], self._starts[place + 1])
         known = self._kept.get(place)
         if known is None:
             known = self._between(self._starts[place], self._starts[place + 1])
@@ -63,10 +70,13 @@ class Runs:
         return known
 
     def _between(self, start: int, end: int) -> Postings:
+        if self._mapped is not None:
+            entries, sats = self._mapped
+            return entries[start:end], sats[start:end]
         of, width = self._sections.read, self._width
-        entries = of(f"{self._name}_entries", start * width, (end - start) * width)
-        sats = of(f"{self._name}_sats", start * 2, (end - start) * 2)
-        return array(self.typecode, entries), array("H", sats)
+        places = of(f"{self._name}_entries", start * width, (end - start) * width)
+        read = of(f"{self._name}_sats", start * 2, (end - start) * 2)
+        return array(self.typecode, places), array("H", read)
 
     def sat(self, place: int, entry: int) -> int:
         """The saturated frequency of one key in one entry; 0 where it does not occur."""
@@ -88,8 +98,16 @@ class Runs:
         return self._between(start, end)
 
 
+def _read_entry(sections: Sections, place: int) -> Entry:
+    start, end = sections.mapped("entry_starts", "Q")[place : place + 2]
+    return _ENTRY.decode(sections.read("entries", start, end - start))
+
+
 class Segment:
-    """The entries of one kind. Positions are in the order of qualified names."""
+    """The entries of one kind. Positions are in the order of qualified names.
+
+    `rows`, `near` and `asked` are memos of the search: rows without a score, near terms, words.
+    """
 
     def __init__(
         self,
@@ -104,14 +122,15 @@ class Segment:
         self.size, self.lengths = info.entries, info.lengths
         self.identity = sections.identity
         self.uses_numpy = info.entries >= NUMPY_FROM
-        self.learned: Learned | None = None
         self.terms = Runs(sections, "term", info.wide)
         self.pairs = Runs(sections, "pair", info.wide)
         self._vocabulary = Strings(sections, "terms")
-        self._found: dict[str, int | None] = {}
+        self._found = Memo[str, int | None](REMEMBERED, self._vocabulary.find)
+        self._entries = Memo[int, Entry](ENTRIES, partial(_read_entry, sections))
+        self.rows, self.asked = dict[Any, Any](), dict[Any, Any]()
+        self.near: dict[str, tuple[str, int] | None] = {}
         self._term_words = sections.mapped("term_words", "I")
-        self._pair_keys = SortedKeys(sections, "pair_keys")
-        self._entry_starts = sections.mapped("entry_starts", "Q")
+        self._find_pair = key_finder(sections, "pair_keys")
         self._text_starts = sections.mapped("text_starts", "Q")
         self._clone_groups = sections.mapped("clone_groups", "I")
         self._clone_runs = sections.mapped("clone_runs", "Q")
@@ -131,12 +150,7 @@ class Segment:
 
     def find_term(self, term: str) -> int | None:
         """Where the term stands in the vocabulary; the last REMEMBERED are not searched again."""
-        found = self._found.get(term, -1)
-        if found == -1:
-            if len(self._found) >= REMEMBERED:
-                self._found.clear()
-            found = self._found[term] = self._vocabulary.find(term)
-        return found
+        return self._found[term]
 
     def terms_like(self, term: str, edits: int) -> list[str]:
         """Terms with the same first letter and about the same length."""
@@ -162,7 +176,7 @@ class Segment:
         return Table(self.vectors, self.words.dimensions)
 
     def find_pair(self, first: int, second: int) -> int | None:
-        return self._pair_keys.find(first << 32 | second)
+        return self._find_pair(first << 32 | second)
 
     def sat(self, word: str, place: int) -> int:
         """The saturated frequency of a term, or of a pair "first second", in one entry."""
@@ -174,8 +188,8 @@ class Segment:
         return runs.sat(at, place) if at is not None else 0
 
     def entry(self, place: int) -> Entry:
-        start, end = self._entry_starts[place], self._entry_starts[place + 1]
-        return _ENTRY.decode(self._sections.read("entries", start, end - start))
+        """What is known of an entry; the last ENTRIES are not read again."""
+        return self._entries[place]
 
     def text(self, place: int) -> str:
         """The markdown below the entry's header."""
@@ -249,10 +263,7 @@ class Index:
 
     def twin(self) -> Index:
         """The same to read, to which other experience can be bound."""
-        twins = [copy(segment) for segment in self.segments.values()]
-        for segment in twins:
-            segment.learned = None
-        return Index(self.manifest, twins, self.folder)
+        return Index(self.manifest, map(copy, self.segments.values()), self.folder)
 
     def warm(self) -> None:
         """Fill now what the first questions would fill otherwise."""

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from ..errors import SnapshotUnreadable
+from ..memo import Memo
 from .sections import Sections, Table, write_sections
 
 SHIPPED = Path(__file__).with_name("words.vec")
@@ -25,6 +27,10 @@ LENGTH_UNIT = 1024  # a word's length of 1 as it is stored
 VERSION = 2
 NAMES = ("words", "word_starts", "share", "naming", "lengths", "vectors")
 _LENGTH = 8
+REMEMBERED = 4_096  # words looked up
+SPREAD = 512  # vectors that were added last, 1.2 KB each
+LANE, BIAS = 4, 128
+_BIASED = bytes((byte + BIAS) % 256 for byte in range(256))
 
 
 class WordsInfo(Struct, frozen=True):
@@ -48,22 +54,16 @@ class Words:
         self.digest, self.size, self.dimensions = info.digest, info.size, info.dimensions
         self._bytes = self._sections.mapped("words", "B")
         self._starts = self._sections.mapped("word_starts", "I")
+        self._found = Memo[str, int | None](REMEMBERED, partial(_find, self._bytes, self._starts))
+        of_row = partial(_spread, self._sections, self.dimensions)
+        self.spread = Memo[int, int](SPREAD, of_row)
         self.share: memoryview[float] = self._sections.mapped("share", "f")
         self.naming: memoryview[float] = self._sections.mapped("naming", "f")
         self.lengths: memoryview[int] = self._sections.mapped("lengths", "H")
 
     def find(self, word: str) -> int | None:
-        wanted, low, high = word.encode("utf-8", "replace"), 0, self.size
-        while low < high:
-            middle = (low + high) // 2
-            if self._word(middle) < wanted:
-                low = middle + 1
-            else:
-                high = middle
-        return low if low < self.size and self._word(low) == wanted else None
-
-    def _word(self, place: int) -> bytes:
-        return bytes(self._bytes[self._starts[place] : self._starts[place + 1]])
+        """The word's place; the last REMEMBERED are not searched again."""
+        return self._found[word]
 
     def habits(self, place: int | None) -> tuple[float, float]:
         """(share, naming); of a word that nobody knows (0, 1)."""
@@ -82,6 +82,25 @@ class Words:
         starts, raw = self._starts, bytes(self._bytes)
         words = [raw[starts[i] : starts[i + 1]].decode() for i in range(self.size)]
         return words, self._sections.read("vectors")
+
+
+def _find(of: memoryview[int], starts: memoryview[int], word: str) -> int | None:
+    wanted, low, high = word.encode("utf-8", "replace"), 0, len(starts) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if bytes(of[starts[middle] : starts[middle + 1]]) < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    is_there = low < len(starts) - 1 and of[starts[low] : starts[low + 1]] == wanted
+    return low if is_there else None
+
+
+def _spread(sections: Sections, size: int, place: int) -> int:
+    row = sections.read("vectors", place * size, size)
+    spread = bytearray(size * LANE)
+    spread[::LANE] = row.translate(_BIASED)
+    return int.from_bytes(spread, "little")
 
 
 def digest_of(sections: Iterable[bytes]) -> str:

@@ -26,7 +26,14 @@ COMMANDS = {
     **dict.fromkeys(("key", "audit"), "keys"),
     **dict.fromkeys(("connect", "disconnect", "hook"), "connect"),
     **dict.fromkeys(("who", "locks", "inbox", "break", "events"), "agents"),
-    **{"shared": "shared", "claims": "claims", "call": "call", "logs": "logs", "page": "page"},
+    **{
+        "session": "session",
+        "shared": "shared",
+        "claims": "claims",
+        "call": "call",
+        "logs": "logs",
+        "page": "page",
+    },
 }
 """Where each command lies. Only the one that runs is loaded: a server has no use for the others."""
 

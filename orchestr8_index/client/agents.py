@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from ..sharing import Visibility
 from .held import Held
 from .methods import Awaited, Blocking, Given, Methods, client_method
 
@@ -66,7 +67,7 @@ class AgentMethods(Methods):
         subject: str | None = None,
         session: str | None = None,
         reply_to: str | None = None,
-        visibility: Literal["public", "private"] | None = None,
+        visibility: Visibility | None = None,
         priority: int | None = None,
         metadata: Any = None,
         expires_s: int | None = None,
@@ -105,6 +106,7 @@ class AgentMethods(Methods):
         after: int | None = None,
         query: str | None = None,
         fuzzy_threshold: float | None = None,
+        max_tokens: int | None = None,
         offset: int | None = None,
         message: str | None = None,
         visibility: Sequence[str] | None = None,

@@ -7,14 +7,12 @@ an agent changed is its uncommitted work until git shows the file clean.
 
 from __future__ import annotations
 
-import functools
 import os
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection
 from typing import Literal
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -25,15 +23,25 @@ from .holds import Hold, holding, holds, overlapping
 from .journal import Change
 from .messages import post
 from .repository import tree_of, worktrees
-from .resources import is_below, resolve
+from .resources import resolve
 from .statements import CLAIM, HELD, below
+from .work import (
+    Work,
+    belonging,
+    forget,
+    keep_work,
+    note_work,
+    rivals,
+    session_of,
+    work_in,
+    works_in,
+)
 
 Policy = Literal["deny", "warn", "off"]
 TTL_S = 900  # more than a host's longest tool call
 RENEW_MS = 60_000
-WORK_S = 86_400
 MOST_TOLD = 10_000
-_WORK = "@work"
+_CURE = "Work on something else, or send them a message and wait for their answer."
 
 
 class Verdict(Struct, frozen=True):
@@ -42,15 +50,6 @@ class Verdict(Struct, frozen=True):
     denied: bool = False
     reason: str = ""
     context: str = ""
-
-
-class Work(Struct, frozen=True):
-    """A file that an agent changed and git does not have yet; not `written`: it is about to."""
-
-    name: str
-    ident: str
-    at: int
-    written: bool = False
 
 
 class Told:
@@ -68,15 +67,23 @@ class Told:
         return True
 
 
-def session_of(ident: str) -> str:
-    return ident.partition("/")[0]
-
-
 def claim(
-    change: Change, caller: Caller, path: str, purpose: str, policy: Policy, told: Told
+    change: Change,
+    caller: Caller,
+    path: str,
+    purpose: str,
+    policy: Policy,
+    told: Told,
+    stashed: Collection[str] = (),
 ) -> Verdict:
-    """Before an edit: claim the file, or say who has it."""
+    """Before an edit: claim the file, or say who has it. `stashed` are sessions that may have
+    their work on it in the stash of git."""
     resource = resolve(path, caller.tree)
+    for work in rivals(change.connection, caller, resource):
+        session = session_of(work.ident)
+        if work.written and session in stashed and _lives(change, session):
+            what = f"{resource} lies in the stash of {work.name}, and could not come back after"
+            return Verdict(True, f"{what} an edit. {_CURE}")
     rows = [
         row for row in overlapping(change.connection, change.project, resource) if not row.state
     ]
@@ -90,8 +97,14 @@ def claim(
         renew(change, caller)
     else:
         grant(change, [_row(change, caller, resource, purpose)])
-    _note_work(change, caller, resource)
+    note_work(change, caller, resource)
     return _elsewhere(change, caller, resource, told)
+
+
+def _lives(change: Change, session: str) -> bool:
+    """Whether the session, or an agent of it, has a claim."""
+    rows = holds(change.connection, sql.HOLDS_OF_SESSION, change.project, *below(f"{session}/"))
+    return any(row.request == CLAIM for row in rows)
 
 
 def _takes_over(caller: Caller, row: Hold) -> bool:
@@ -116,13 +129,13 @@ def _held_by_others(
     change: Change, caller: Caller, row: Hold, policy: Policy, told: Told
 ) -> Verdict:
     shown = row.shown(change.clock)
-    what = f", for {shown['purpose']}" if row.purpose else ""
+    words = shown["purpose"].replace('"', "'")
+    what = f', for "{words}" (their words)' if words else ""
     held = f"{row.resource} is being edited by {row.holder}{what}, since {shown['since']}"
     if policy == "deny":
         until = f"until {shown['until']} at the latest"
-        cure = "Work on something else, or send them a message and wait for their answer."
-        return Verdict(True, f"{held}, {until}. {cure}")
-    _note_work(change, caller, resolve(row.resource, ""))
+        return Verdict(True, f"{held}, {until}. {_CURE}")
+    note_work(change, caller, resolve(row.resource, ""))
     if not told.first("beside", caller.who, row.ident, row.resource):
         return Verdict()
     body = f"{caller.name} edits {row.resource} too, which you have claimed."
@@ -174,74 +187,38 @@ def leave(change: Change, caller: Caller, with_agents: bool = False) -> int:
     found = holds(change.connection, asked[0], change.project, *asked[1])
     rows = [row for row in found if row.request == CLAIM]
     end(change, rows, "released")
-    for path, work in list(_works(change.connection, change.project, "/")):
+    for path, work in list(works_in(change.connection, change.project, "/")):
         of_it = work.ident.startswith(value) if with_agents else work.ident == value
         if of_it and not work.written:  # nobody knows, until git shows the file clean
-            _keep_work(change, path, replace(work, written=True))
+            keep_work(change, path, replace(work, written=True))
     return len(rows)
-
-
-# --- uncommitted work ------------------------------------------------------------------------
 
 
 def note_edit(change: Change, caller: Caller, path: str) -> None:
     """After an edit: renew the agent's claims, and note what it changed."""
     renew(change, caller)
-    _note_work(change, caller, resolve(path, caller.tree), written=True)
+    note_work(change, caller, resolve(path, caller.tree), written=True)
 
 
-def is_noted(connection: sqlite3.Connection, caller: Caller, path: str) -> bool:
-    """Whether the file is known to be changed by the agent."""
-    key = f"{_WORK}{resolve(path, caller.tree)}\0{caller.who}"
-    row = connection.execute(sql.ITEM, (caller.project, key)).fetchone()
-    return row is not None and msgspec.json.decode(row[0], type=Work).written
-
-
-def _note_work(change: Change, caller: Caller, resource: str, written: bool = False) -> None:
-    if not written and is_noted(change.connection, caller, resource):
-        return
-    _keep_work(change, resource, Work(caller.name, caller.who, change.at, written))
-
-
-def _keep_work(change: Change, path: str, work: Work) -> None:
-    encoded = msgspec.json.encode(work).decode()
-    change.note(f"{_WORK}{path}\0{work.ident}", encoded, change.lease(WORK_S))
-
-
-def work_in(connection: sqlite3.Connection, project: str, tree: str) -> dict[str, list[Work]]:
-    """Uncommitted work in a working tree, by path; what lies in a tree within it is not its own."""
-    is_own, found = _belonging(tree), dict[str, list[Work]]()
-    for path, work in _works(connection, project, tree):
-        if is_own(path):
-            found.setdefault(path, []).append(work)
-    return found
-
-
-def _works(connection: sqlite3.Connection, project: str, tree: str) -> Iterator[tuple[str, Work]]:
-    bounds = below(f"{_WORK}{tree.rstrip('/')}/")
-    for key, value in connection.execute(sql.ITEMS, (project, *bounds)):
-        path = key[len(_WORK) :].partition("\0")[0]
-        yield path, msgspec.json.decode(value, type=Work)
-
-
-def _belonging(tree: str) -> Callable[[str], bool]:
-    """Whether a path is the tree's own, not that of a worktree or submodule below it."""
-
-    @functools.cache
-    def owned(folder: str) -> bool:
-        if len(folder) <= len(tree):
-            return folder == tree
-        return not os.path.lexists(f"{folder}/.git") and owned(os.path.dirname(folder))
-
-    return lambda path: is_below(path, tree) and owned(os.path.dirname(path.rstrip("/")))
-
-
-def forget_clean(change: Change, tree: str, dirty: Collection[str], committed: str = "") -> None:
-    """Work on files that git shows clean is done, unless its agent still has the file or was about
-    to write a moment ago: it may lie in the stash. `dirty` are the others' absolute paths.
+def forget_clean(
+    change: Change,
+    tree: str,
+    dirty: Collection[str],
+    committed: str = "",
+    stashed: Collection[str] = (),
+    wanted: str = "",
+) -> None:
+    """Work on files that git shows clean is done, unless its agent still has the file, was about to
+    write a moment ago, or its session has `stashed`. `dirty` are the others' absolute paths.
 
     Who has just `committed` is sure of its session's, and leaves what it wrote itself to others.
+    So does who wrote the file that is `wanted`: git has it.
     """
+
+    def left(path: str, work: Work) -> bool:
+        given = path == wanted and session_of(work.ident) not in stashed
+        return work.written and (given or work.ident == committed)
+
     own = session_of(committed)
     for path, works in work_in(change.connection, change.project, tree).items():
         if path in dirty:
@@ -249,13 +226,14 @@ def forget_clean(change: Change, tree: str, dirty: Collection[str], committed: s
         rows = holding(change.connection, change.project, path)
         busy = {row.ident for row in rows}
         for work in works:
-            mine = committed and session_of(work.ident) == own
+            session = session_of(work.ident)
             soon = not work.written and change.at - work.at < TTL_S * 1000
-            if mine or not (soon or work.ident in busy):
-                change.forget(f"{_WORK}{path}\0{work.ident}")
-        if any(work.ident == committed and work.written for work in works):
-            done = [row for row in rows if row.ident == committed and row.request == CLAIM]
-            end(change, done, "released")
+            kept = soon or work.ident in busy or session in stashed
+            if (committed and session == own) or left(path, work) or not kept:
+                forget(change, path, work)
+        gone = {work.ident for work in works if left(path, work)}
+        done = [row for row in rows if row.ident in gone and row.request == CLAIM]
+        end(change, done, "released")
 
 
 def beside(
@@ -268,7 +246,7 @@ def beside(
     command that is `taking` files away, such a file is the others'.
     """
     own, tree = session_of(caller.who), tree or caller.tree
-    is_own = _belonging(tree)
+    is_own = belonging(tree)
     claimed = {
         row.resource: row
         for row in holds(connection, sql.HOLDS, caller.project)

@@ -27,6 +27,7 @@ from .upkeep import Topics, expire, next_due
 from .values import Reader
 
 Work = Callable[[Change], Any]
+SOFT = 0.8  # of the hard limit: above it the log is shortened
 SWEEP_SECONDS = (0.2, 1.0)  # at least and at most between two looks for what has ended
 
 
@@ -50,7 +51,7 @@ class Commits:
     ) -> None:
         self.data_dir = data_dir
         self.clock = clock or Clock()
-        self.store = Store(data_dir, hard_mb, hard_mb, layout(sync))
+        self.store = Store(data_dir, hard_mb * SOFT, hard_mb, layout(sync))
         self.feed = Feed(most_waiting)
         self.counts: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()

@@ -66,7 +66,7 @@ class Coordination(Commits):
             return *read(caller.project, keys, params), rev
 
     async def _read_changes(self, caller: Caller, params: ReadShared) -> Answer:
-        keys = caller.may_read(one_of(params.keys, params.prefix, params.pattern))
+        keys = one_of(params.keys, params.prefix, params.pattern)
         loop, after = asyncio.get_running_loop(), params.changed_after or 0
         end = loop.time() + params.wait_ms / 1000
         while True:
@@ -81,7 +81,7 @@ class Coordination(Commits):
         texts = [value_text(op.value, "ops.value") for op in params.ops]
         caller.may_write(op.key for op in params.ops)
         if any(text != values.NULL for text in texts):
-            self.store.admit()
+            self.store.admit(sum(map(len, texts)))
 
         def work(change: Change) -> Answer:
             check_fences(change, caller, params.fence)
@@ -96,7 +96,7 @@ class Coordination(Commits):
 
     async def restore_shared(self, caller: Caller, params: RestoreShared) -> Answer:
         texts = {each.key: value_text(each.value, "items.value") for each in params.items}
-        self.store.admit()
+        self.store.admit(sum(map(len, texts.values())))
         return await self.change(
             caller,
             lambda change: values.restore(change, params, texts),

@@ -15,11 +15,12 @@ from .clock import iso
 from .journal import last_revision, oldest, set_oldest
 from .messages import message_row
 from .search import unindex_message
-from .select import Keys
+from .select import Keys, page
 from .statements import DELETE, KINDS, MESSAGE, PUT, where
 
 MOST_EVENTS, MOST_DAYS = 1_000_000, 30
-COMPACTED_AT_ONCE = 2_000  # events that one compaction looks at
+COMPACTED_AT_ONCE = 500  # events that one compaction looks at
+GIVEN_UP = 5_000  # events that the log loses at once where room is short
 DAY_MS = 86_400_000
 Row = dict[str, Any]
 
@@ -43,17 +44,13 @@ def _read_events(
     if 0 < after < first:
         raise Compacted(f"The log begins after revision {first}, not {after}.", oldest=first)
     reached, keys = max(last_revision(connection), after), caller.may_read(keys)
-    query, values = where(sql.READ_LOG_OF if keys.keys else sql.READ_LOG, "event.key", keys)
+    log = (sql.READ_LOG_OF, "key") if keys.keys else (sql.READ_LOG, "event.key")
+    query, values = where(*log, keys)
     asked = ((after + 1) << 10, caller.project, *values)
     rows = connection.execute(query, asked * 2 if keys.keys else asked)
-    found: list[Row] = []
-    for row in rows:
-        if len(found) >= limit and row[0] >> 10 != found[-1]["rev"]:
-            rows.close()
-            return found, found[-1]["rev"], True
-        if shown := _shown(connection, caller, row):
-            found.append(shown)
-    return found, reached, False
+    shown = ((row[0] >> 10, len(row[3] or ""), _shown(connection, caller, row)) for row in rows)
+    found, more = page((each for each in shown if each[2]), limit, whole=True)
+    return found, found[-1]["rev"] if more else reached, more
 
 
 def _shown(connection: sqlite3.Connection, caller: Caller, row: tuple[Any, ...]) -> Row | None:
@@ -106,9 +103,25 @@ def horizon(connection: sqlite3.Connection, at: int, most: int, days: float) -> 
     row = connection.execute(sql.NTH_LAST, (most,)).fetchone()
     by_number = (row[0] >> 10) + 1 if row else 0
     by_age = _first_after(connection, at - int(days * DAY_MS))
+    return _kept(connection, max(by_number, by_age))
+
+
+def _kept(connection: sqlite3.Connection, before: int) -> int:
+    """No revision after that of a message which nobody has acknowledged."""
     waiting = connection.execute(sql.FIRST_UNACKNOWLEDGED).fetchone()[0]
-    found = max(by_number, by_age)
-    return found if waiting is None else min(found, waiting >> 10)
+    return before if waiting is None else min(before, waiting >> 10)
+
+
+def give_up(connection: sqlite3.Connection) -> int:
+    """Near the limit of the file the log loses its oldest part before its time; 0 where it has
+    nothing more to lose."""
+    first = oldest(connection)
+    row = connection.execute(sql.NTH_FROM, ((first + 1) << 10, GIVEN_UP)).fetchone()
+    before = _kept(connection, row[0] >> 10 if row else last_revision(connection) + 1)
+    start = 0
+    while before > first + 1 and (start := compact(connection, before, start)):
+        pass
+    return max(0, before - first - 1)
 
 
 def _first_after(connection: sqlite3.Connection, at: int) -> int:

@@ -11,6 +11,7 @@ from ..store.database import connect, transaction
 from ..store.schema import migrate
 from ..store.store import Schema
 from . import statements as sql
+from .log import give_up
 from .search import index_message
 from .statements import KEYS, MIGRATIONS, NAME
 
@@ -104,6 +105,7 @@ def layout(sync: str = "full") -> Schema:
         MIGRATIONS,
         mend,
         cure,
+        prune=give_up,
         synchronous="FULL" if sync == "full" else "NORMAL",
         cache_kb=CACHE_KB,
     )

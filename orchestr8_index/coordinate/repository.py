@@ -1,7 +1,9 @@
-"""A repository of git as its own files tell it: working trees, and whose entries the stash has."""
+"""A repository of git: its working trees, what is changed, and whose entries the stash has."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -11,6 +13,7 @@ from pathlib import Path
 from .resources import is_below
 
 MOST_KEPT = 500
+GIT_SECONDS = 1.0
 
 
 def tree_of(folder: str) -> str:
@@ -64,6 +67,30 @@ def stash_entries(tree: str) -> list[str]:
     ]
 
 
+async def changed_files(tree: str) -> dict[str, str] | None:
+    """What git does not have as it is: its two letters by absolute path; None where git cannot
+    tell in time."""
+    safe = ("--no-optional-locks", "-c", "core.fsmonitor=false")  # no lock, no program of the tree
+    command = ("git", *safe, "-C", tree, "status", "--porcelain", "-z", "-uall", "--no-renames")
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
+    except OSError:
+        return None
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), GIT_SECONDS)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        return None
+    if process.returncode:
+        return None
+    rows = output.decode("utf-8", "surrogateescape").split("\0")
+    return {os.path.join(tree, row[3:]): row[:2] for row in rows if len(row) > 3}
+
+
 def is_meant(path: str, spec: str, folder: str, tree: str) -> bool:
     """Whether git means a path by `spec`: a file, a folder, a pattern, `:/` from the top."""
     top = spec.startswith((":/", ":(top)"))
@@ -107,6 +134,11 @@ class StashOwners:
         elif verb == "branch" and len(more) == 1:
             entries = entries[:1]
         return any(self._owners.get(each) != session for each in entries)
+
+    def sessions(self, tree: str) -> set[str]:
+        """Those whose files in a tree may lie in the stash."""
+        begun = {session for session, (place, _) in self._begun.items() if place == tree}
+        return begun | {self._owners.get(each, "") for each in stash_entries(tree)}
 
     def own_entry(self, session: str, tree: str) -> str:
         """The session's newest, as git names it; "" without one."""

@@ -11,8 +11,10 @@ from . import statements as sql
 from .caller import Caller, Message, may_see, read_message
 
 CANDIDATES = 400  # the newest that contain a word are compared
+MOST_KNOWN = 2500  # words of the index that are compared with one of the question
 NEAR = 5  # spellings tried for each word
 NEAR_RATIO = 75.0
+SHORTEST, BEGINS = 3, 90.0  # letters of a word that others may begin with, and how alike those are
 MOST_WORDS, MOST_LETTERS = 12, 40
 MOST_COMPARED = 4000  # signs of a text
 _WORD = re.compile(r"\w+")
@@ -50,8 +52,9 @@ def search(
     rows = {row[0]: row for row in _candidates(connection, caller, session, words)}
     if params.in_all:
         rows |= {row[0]: row for row in _labelled(connection, caller, session, words)}
+    alike = [_Alike(word) for word in words]
     found = [
-        (_likeness(words, message, params.in_all), number, message, at)
+        (_likeness(alike, message, params.in_all), number, message, at)
         for number, message, at in rows.values()
         if not params.visibility or message.visibility in params.visibility
     ]
@@ -59,14 +62,26 @@ def search(
     return sorted(found, key=lambda each: (-each[0], -each[1]))[: params.limit]
 
 
-def _likeness(words: Sequence[str], message: Message, in_all: bool) -> float:
+def _likeness(words: Sequence[_Alike], message: Message, in_all: bool) -> float:
     """0 to 100: how nearly the question's words stand in the text, on the average."""
-    from rapidfuzz import fuzz, process
-
     text = f"{message.subject} {message.body[:MOST_COMPARED]}".lower()
     told = set(_WORD.findall(f"{text} {_label(message)}" if in_all else text))
-    best = (process.extractOne(word, told, scorer=fuzz.ratio) for word in words)
-    return sum(match[1] if match else 0.0 for match in best) / len(words)
+    return sum(max(map(word.__getitem__, told), default=0.0) for word in words) / len(words)
+
+
+class _Alike(dict[str, float]):
+    """How alike other words are to one, each compared once."""
+
+    def __init__(self, word: str) -> None:
+        from rapidfuzz import fuzz
+
+        self._word, self._ratio = word, fuzz.ratio
+
+    def __missing__(self, other: str) -> float:
+        begins = len(self._word) >= SHORTEST and other.startswith(self._word)
+        ratio = self._ratio(self._word, other)
+        self[other] = ratio = max(ratio, BEGINS) if begins else ratio
+        return ratio
 
 
 def _label(message: Message) -> str:
@@ -99,7 +114,7 @@ def _candidates(
 
 
 def _quoted(words: Sequence[str]) -> list[str]:
-    return [f'"{word}"' for word in words]
+    return [f'"{word}"*' if len(word) >= SHORTEST else f'"{word}"' for word in words]
 
 
 def _spellings(connection: sqlite3.Connection, words: Sequence[str]) -> Iterator[list[str]]:
@@ -110,7 +125,18 @@ def _spellings(connection: sqlite3.Connection, words: Sequence[str]) -> Iterator
         if len(word) < 4 or len(word) > MOST_LETTERS:
             yield [word]
             continue
-        asked = (word[0], word[0] + "\U0010ffff", len(word) - 2, len(word) + 2)
-        known = [row[0] for row in connection.execute(sql.KNOWN_WORDS, asked)]
+        known = [term for term in _known(connection, word) if abs(len(term) - len(word)) <= 2]
         near = process.extract(word, known, scorer=fuzz.ratio, limit=NEAR, score_cutoff=NEAR_RATIO)
         yield list(dict.fromkeys([word, *(term for term, _, _ in near)]))
+
+
+def _known(connection: sqlite3.Connection, word: str) -> list[str]:
+    """The index's words that begin as this one does: by one letter, by more where they are many."""
+    found: list[str] = []
+    for letters in (1, 2, 4, 8):
+        start = word[:letters]
+        rows = connection.execute(sql.KNOWN_WORDS, (start, start + "\U0010ffff", MOST_KNOWN))
+        found = [term for (term,) in rows]
+        if len(found) < MOST_KNOWN:
+            break
+    return found

@@ -1,15 +1,18 @@
-"""Which keys are meant: a list, a prefix or a pattern."""
+"""Which keys are meant, a list, a prefix or a pattern, and how much is read at once."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from msgspec import Struct
 
 from ..errors import InvalidParams
 
 PRIVATE = "own/"  # and what says whose: below it each agent has keys that no other sees
+MOST_BYTES = 12_000_000  # of values in one answer
+Sized = tuple[int, int, Any]  # the revision, how long it is, and a row
 _LAST = "\U0010ffff"
 _WILD = re.compile(r"[*?]")
 
@@ -39,12 +42,8 @@ class Keys(Struct, frozen=True):
 
     def bounds(self, after: str) -> tuple[str, str, str]:
         """`>` or `>=`, the key from which, and the one up to which all meant ones lie."""
-        from_start = not after or after < self.start
-        return (
-            (">=", self.start, self.start + _LAST)
-            if from_start
-            else (">", after, self.start + _LAST)
-        )
+        start, end = self.start, self.start + _LAST
+        return (">=", start, end) if after < start or not after else (">", after, end)
 
 
 def one_of(keys: Sequence[str] | None, prefix: str | None, pattern: str | None) -> Keys:
@@ -52,3 +51,20 @@ def one_of(keys: Sequence[str] | None, prefix: str | None, pattern: str | None) 
     if sum(each is not None for each in (keys, prefix, pattern)) != 1:
         raise InvalidParams({"keys": "give exactly one of keys, prefix and pattern"})
     return Keys(None if keys is None else tuple(keys), prefix, pattern)
+
+
+def page(rows: Iterable[Sized], limit: int, whole: bool = False) -> tuple[list[Any], bool]:
+    """So many rows, or as many as have room, and whether there are more.
+
+    With `whole` a revision is not cut in two: there may be more than `limit`, or less.
+    """
+    found, size = list[Sized](), 0
+    for each in rows:
+        size += each[1]
+        if found and (len(found) >= limit or size > MOST_BYTES):
+            if not whole or each[0] != found[-1][0]:
+                return [row for _, _, row in found], True
+            if size > MOST_BYTES and found[0][0] != each[0]:
+                return [row for rev, _, row in found if rev != each[0]], True
+        found.append(each)
+    return [row for _, _, row in found], False

@@ -13,14 +13,18 @@ from msgspec.structs import replace
 from ..errors import Conflict, InvalidParams, NoSuchSession
 from ..sharing import SessionCall, text_of
 from . import statements as sql
-from .caller import Caller, may_see, read_message
+from .caller import Caller, Message, may_see, read_message
 from .clock import iso
+from .extract import within
 from .journal import Change, last_revision
 from .messages import message_number, message_row
 from .search import search
+from .select import page
 from .statements import SESSION, below
 from .values import delete_below
 
+NOT_PUBLIC, PUBLIC = '"visibility":', Message("", [], "")
+MOST_READ = 5000  # messages that an extract looks at
 DAY_MS = 86_400_000
 Row = dict[str, Any]
 
@@ -193,6 +197,9 @@ def read_session(connection: sqlite3.Connection, caller: Caller, params: Session
     rev = last_revision(connection)
     if params.message:
         return {"messages": _one(connection, caller, params), "rev": rev}
+    if params.max_tokens is not None:
+        rows, more = _said(connection, caller, f"s/{ident}", replace(params, limit=MOST_READ))
+        return {**within(rows, params.max_tokens), "rev": rev, "more": more}
     if params.offset is not None:
         return {**_page(connection, caller, f"s/{ident}", params), "rev": rev}
     if params.query:
@@ -219,12 +226,13 @@ def _page(
     """Some messages from the oldest on, and how many there are in all."""
     first, total, found = params.offset or 0, 0, list[Row]()
     for number, value, at in connection.execute(sql.SAID, (caller.project, key, 0)):
-        message = read_message(value)
+        is_meant = first <= total < first + params.limit
+        is_public = NOT_PUBLIC not in value  # and need not be read to be counted
+        message = PUBLIC if is_public and not is_meant else read_message(value)
         if params.visibility and message.visibility not in params.visibility:
             continue
         if may_see(caller, message, number, connection):
-            if first <= total < first + params.limit:
-                found.append(message_row(number, message, at))
+            found += [message_row(number, message, at)] if is_meant else []
             total += 1
     return {"messages": found, "total": total, "more": first + len(found) < total}
 
@@ -235,15 +243,13 @@ def _said(
     last = params.after is None
     after = 0 if params.after is None else (params.after + 1) << 10
     rows = connection.execute(sql.SAID_LAST if last else sql.SAID, (caller.project, key, after))
-    found: list[Row] = []
-    for number, value, at in rows:
-        message = read_message(value)
-        if may_see(caller, message, number, connection):
-            if len(found) == params.limit:
-                rows.close()
-                return found[::-1] if last else found, True
-            found.append(message_row(number, message, at))
-    return found[::-1] if last else found, False
+    seen = (
+        (number, len(value), message_row(number, message, at))
+        for number, value, at in rows
+        if may_see(caller, message := read_message(value), number, connection)
+    )
+    found, more = page(seen, params.limit)
+    return found[::-1] if last else found, more
 
 
 def retire_sessions(change: Change, idle_days: float, kept_days: float) -> int:

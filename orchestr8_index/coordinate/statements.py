@@ -130,10 +130,9 @@ _WRITE = f"""SELECT event.key, ifnull(event.value, item.value), event.id, event.
     event.crc, event.kind{_EVENT}"""
 _WRITTEN = """ FROM event WHERE project = ? AND value IS NOT NULL AND kind < 2 AND {0}
     AND id < ? UNION ALL SELECT key, id FROM item WHERE project = ? AND id > 0 AND {0} AND id < ?"""
-HISTORY = f"""{_WRITE} event.id IN (SELECT id FROM (SELECT key, id{_WRITTEN}) AS written)
-    ORDER BY event.id DESC LIMIT ?"""
-PAST = f"""{_WRITE} event.kind = 0 AND event.id IN (SELECT max(id)
-    FROM (SELECT key, id{_WRITTEN}) AS written GROUP BY key) ORDER BY event.key LIMIT ?"""
+WRITE = f"{_WRITE} event.project = ? AND event.id = ?"
+HISTORY = f"SELECT id FROM (SELECT key, id{_WRITTEN}) AS written ORDER BY id DESC"
+PAST = f"SELECT max(id) FROM (SELECT key, id{_WRITTEN}) AS written GROUP BY key ORDER BY key"
 _LOG = f"""SELECT event.id, kind, event.key, ifnull(event.value, item.value), event.by, event.at,
     cause{_EVENT}"""
 READ_LOG = _LOG + " event.id >= ? AND +event.project = ? AND {} ORDER BY event.id"
@@ -142,14 +141,14 @@ READ_LOG_OF = f"""{_LOG} event.id IN (
     SELECT id FROM item WHERE id >= ? AND project = ? AND {{0}}) ORDER BY event.id"""
 GRANTED = """SELECT key FROM event
     WHERE id BETWEEN ? AND ? AND kind = 2 AND project = ? LIMIT 1"""
-BITE = (
-    "SELECT id, project, kind, key, value FROM event WHERE id >= ? AND id < ? ORDER BY id LIMIT ?"
-)
+BITE = """SELECT id, project, kind, key, CASE kind WHEN 4 THEN value END FROM event
+    WHERE id >= ? AND id < ? AND value IS NOT NULL ORDER BY id LIMIT ?"""
 LATER_WRITE = """SELECT 1 FROM event WHERE project = ? AND key = ? AND id > ? AND id < ?
     AND value IS NOT NULL UNION ALL
     SELECT 1 FROM item WHERE project = ? AND key = ? AND id > ? AND id < ?"""
 DELETE_EVENT = "DELETE FROM event WHERE id = ?"
 NTH_LAST = "SELECT id FROM event ORDER BY id DESC LIMIT 1 OFFSET ?"
+NTH_FROM = "SELECT id FROM event WHERE id >= ? ORDER BY id LIMIT 1 OFFSET ?"
 ENDS_OF_LOG = "SELECT min(id), max(id) FROM event"
 FIRST_FROM = "SELECT id, at FROM event WHERE id >= ? ORDER BY id LIMIT 1"
 
@@ -187,7 +186,7 @@ ACKNOWLEDGE = """UPDATE delivery SET state = 2, taker = ? WHERE message = ? AND 
 WAS_SENT = """SELECT 1 FROM delivery WHERE message = ? AND project = ?
     AND (taker = ? OR recipient IN ({}))"""
 UNACKNOWLEDGED = "SELECT 1 FROM delivery WHERE message = ? AND state < 2 LIMIT 1"
-FIRST_UNACKNOWLEDGED = "SELECT min(message) FROM delivery WHERE state < 2"
+FIRST_UNACKNOWLEDGED = "SELECT min(message + 0) FROM delivery WHERE state < 2"  # by their index
 DELETE_DELIVERIES = "DELETE FROM delivery WHERE message = ?"
 _SAID = """SELECT id, value, at FROM event WHERE project = ? AND key = ? AND kind = 4 AND id >= ?
     AND value IS NOT NULL"""
@@ -199,7 +198,7 @@ ADD_WORDS = "INSERT INTO message_text (rowid, words, session) VALUES (?, ?, ?)"
 DELETE_WORDS = """INSERT INTO message_text (message_text, rowid, words, session)
     VALUES ('delete', ?, ?, ?)"""
 KNOWN_WORDS = """SELECT term FROM message_word
-    WHERE term >= ? AND term < ? AND length(term) BETWEEN ? AND ?"""
+    WHERE term >= ? AND term < ? ORDER BY term LIMIT ?"""
 FIND_WORDS = """SELECT event.id, event.value, event.at FROM message_text
     JOIN event ON event.id = message_text.rowid
     WHERE message_text MATCH ? AND event.project = ? AND event.kind = 4

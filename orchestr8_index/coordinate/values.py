@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Raw
@@ -14,7 +14,7 @@ from ..sharing import Op, ReadShared, RestoreShared, SavedValue
 from . import statements as sql
 from .clock import Clock, iso
 from .journal import Change, checksum, last_revision
-from .select import Keys
+from .select import MOST_BYTES, Keys, Sized, page
 from .statements import PUT, where
 
 NULL = "null"
@@ -83,27 +83,33 @@ class Reader:
     def present(
         self, project: str, keys: Keys, after: str, limit: int
     ) -> tuple[list[Row], bool, int]:
-        """The values in the order of their keys, whether there are more than `limit`, and the
+        """The values in the order of their keys, whether there are more than have room, and the
         revision at which all of them were read."""
         query, values = where(sql.READ_ITEMS, "key", keys, after)
         asked = (project, self.clock.now(), *values, limit + 1)
-        if not (rows := self.connection.execute(query, asked).fetchall()):
+        rows, more = page(self._sized(query, asked), limit)
+        if not rows:
             rev = last_revision(self.connection)  # before the values: a cursor must miss nothing
-            rows = self.connection.execute(query, asked).fetchall()
+            rows, more = page(self._sized(query, asked), limit)
         rev = (rows[0][7] or 0) >> 10 if rows else rev
-        return [self._shown(row) for row in rows[:limit]], len(rows) > limit, rev
+        return [self._shown(row) for row in rows], more, rev
 
     def history(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
-        """All writes that the log still has, newest first; a deletion has the value null."""
-        query, values = where(sql.HISTORY, "key", keys, params.after)
-        before = (params.at_rev + 1) << 10 if params.at_rev is not None else (1 << 63) - 1
-        asked = (project, *values, before)
-        rows = self.connection.execute(query, (*asked, *asked, params.limit + 1)).fetchall()
-        return [_past(row) for row in rows[: params.limit]], len(rows) > params.limit
+        """All writes that the log still has, newest first; a deletion has the value null.
+
+        A revision is never cut in two, so that there may be more than `limit`.
+        """
+        written = self._written(sql.HISTORY, project, keys, params)
+        rows, more = page(written, params.limit, whole=True)
+        return [_past(row) for row in rows], more
 
     def snapshot(self, project: str, prefix: str) -> tuple[list[SavedValue], int]:
-        """Everything below the prefix, and the revision."""
-        rows, _, rev = self.present(project, Keys(prefix=prefix), "", 1 << 40)
+        """Everything below the prefix, and the revision. Raises InvalidParams for more than can be
+        put back at once."""
+        rows, more, rev = self.present(project, Keys(prefix=prefix), "", 1 << 40)
+        if more:
+            why = f"its values have more than {MOST_BYTES:,} bytes: take them by longer prefixes"
+            raise InvalidParams({"prefix": why})
         return [SavedValue(row["key"], row["value"], row.get("expires_in")) for row in rows], rev
 
     def noted(self, project: str, key: str) -> Raw | None:
@@ -113,11 +119,21 @@ class Reader:
 
     def past(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
         """The values as they stood after the revision `at_rev`, expired ones of then included."""
-        assert params.at_rev is not None
-        query, values = where(sql.PAST, "key", keys, params.after)
-        asked = (project, *values, (params.at_rev + 1) << 10)
-        rows = self.connection.execute(query, (*asked, *asked, params.limit + 1)).fetchall()
-        return [_past(row) for row in rows[: params.limit]], len(rows) > params.limit
+        written = self._written(sql.PAST, project, keys, params)
+        rows, more = page((each for each in written if each[2][7] == PUT), params.limit)
+        return [_past(row) for row in rows], more
+
+    def _sized(self, query: str, asked: Sequence[Any]) -> Iterator[Sized]:
+        return ((0, len(row[1]), row) for row in self.connection.execute(query, asked))
+
+    def _written(self, query: str, project: str, keys: Keys, params: ReadShared) -> Iterator[Sized]:
+        """The events whose ids a statement finds, one after another."""
+        query, values = where(query, "key", keys, params.after)
+        before = (params.at_rev + 1) << 10 if params.at_rev is not None else (1 << 63) - 1
+        asked = (project, *values, before)
+        for (number,) in self.connection.execute(query, asked * 2):
+            row = self.connection.execute(sql.WRITE, (project, number)).fetchone()
+            yield number >> 10, len(row[1] or ""), row
 
     def _shown(self, row: tuple[Any, ...]) -> Row:
         key, value, number, by, at, ends, crc, _ = row

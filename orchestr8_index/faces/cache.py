@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..errors import InvalidParams, MethodNotFound, RequestError
-from .face import Answer, Arguments, Core, Declined, Product, Tool
-from .planned import LIVES, PLANNED, TEXT
+from .face import Answer, Arguments, Core, Declined, Product, tool
+from .planned import LIVES, PLANNED
 from .strings import LOCK, claimed, done, find, frees, put, read_entry, read_key, renews, text_of
 
 
@@ -48,20 +48,18 @@ def failed(error: RequestError) -> Answer:
 
 FACE = Product(
     tools=(
-        Tool(
-            "setStorage",
+        tool(
+            "setStorage key! value:value! ttl:ttl",
             "Store a string for other agents. Namespace keys: 'task:1', 'status:ada'. A 'lock:' key"
             ' that another holds is refused; the value {"released":true} frees yours.',
-            {"key": TEXT, "value": {**TEXT, "description": "Often JSON."}, "ttl": LIVES},
-            ("key", "value"),
             set_storage,
+            ttl=LIVES,
+            value={"type": "string", "description": "Often JSON."},
         ),
-        Tool("getStorage", "The value of a key.", {"key": TEXT}, ("key",), get_storage, reads=True),
-        Tool(
-            "deleteStorage",
+        tool("getStorage key!", "The value of a key.", get_storage, reads=True),
+        tool(
+            "deleteStorage key!",
             "Delete a key; one that is not there is no error.",
-            {"key": TEXT},
-            ("key",),
             delete_storage,
         ),
         *PLANNED,

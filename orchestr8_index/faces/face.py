@@ -18,13 +18,15 @@ class Who(Struct, frozen=True):
     """The caller, as the connection says it.
 
     `label` is its name among agents, `kind` what it has in common with others of its sort: the
-    key, else the client's name. `keyed`: a key proves it.
+    key, else the client's name. `keyed`: a key proves it. `own` is what the keys begin with that
+    it alone sees.
     """
 
     label: str
     kind: str
     right: str
     keyed: bool
+    own: str
 
 
 class Core(Protocol):
@@ -61,6 +63,34 @@ class Tool(Struct, frozen=True):
         schema = {"type": "object", "properties": self.fields, "required": list(self.needs)}
         told = {"name": self.name, "description": self.description, "inputSchema": schema}
         return {**told, "annotations": {"readOnlyHint": True}} if self.reads else told
+
+
+SCHEMAS: dict[str, Any] = {
+    "int": {"type": "integer"},
+    "bool": {"type": "boolean"},
+    "object": {"type": "object"},
+    "objects": {"type": "array", "items": {"type": "object"}},
+    "strings": {"type": "array", "items": {"type": "string"}},
+}
+
+
+def tool(
+    signature: str,
+    description: str,
+    run: Run,
+    *,
+    reads: bool = False,
+    extra: bool = False,
+    **of: Any,
+) -> Tool:
+    """From `name field! field:int …`: a field is a string unless it says what it is, in SCHEMAS or
+    in `of`; one with a `!` must be given."""
+    name, *words = signature.split()
+    pairs = [word.rstrip("!").partition(":") for word in words]
+    known = {**SCHEMAS, **of, "": {"type": "string"}}
+    fields = {field: known[kind] for field, _, kind in pairs}
+    needs = tuple(f for word, (f, _, _) in zip(words, pairs, strict=True) if word.endswith("!"))
+    return Tool(name, description, fields, needs, run, reads, extra)
 
 
 class Product(Struct, frozen=True):

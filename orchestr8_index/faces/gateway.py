@@ -39,7 +39,7 @@ async def _post(core: Core, name: str, body: bytes) -> Answer:
         raise refused(404, f"There is no tool {name[:100]}; there are {', '.join(_TOOLS)}.")
     try:
         given = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, ValueError):
         raise refused(422, "The body must be one object of JSON.") from None
     if not isinstance(given, dict):
         raise refused(422, "The body must be one object of JSON.")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from .face import Answer, Arguments, Core, Run, Tool, now
+from .face import Answer, Arguments, Core, Run, Tool, now, tool
 from .strings import (
     LOCK,
     MOST_KEYS,
@@ -22,14 +21,13 @@ from .strings import (
     some,
 )
 
-TEXT = {"type": "string"}
-COUNT = {"type": "integer"}
-TEXTS = {"type": "array", "items": TEXT}
 LIVES = {"type": "number", "description": "Seconds, 1-86400; 3600 if not given."}
 
 
 async def list_keys(core: Core, given: Arguments) -> Answer:
-    told = await core.call("readShared", pattern=given.get("pattern", "*"), **some(given, "limit"))
+    told = await core.call(
+        "readShared", pattern=given.get("pattern") or "*", **some(given, "limit")
+    )
     keys = [item["key"] for item in told["items"]]
     return {"success": True, "keys": keys, "count": len(keys), "more": told.get("more", False)}
 
@@ -69,8 +67,8 @@ async def lock_keys(core: Core, given: Arguments) -> Answer:
 
 
 async def watch_keys(core: Core, given: Arguments) -> Answer:
-    asked = {"changed_after": given.get("afterRevision", 0), "wait_ms": given.get("waitMs", 0)}
-    told = await core.call("readShared", pattern=given.get("pattern", "*"), **asked)
+    asked = {"changed_after": given.get("afterRevision") or 0, "wait_ms": given.get("waitMs") or 0}
+    told = await core.call("readShared", pattern=given.get("pattern") or "*", **asked)
     wanted = [event for event in told["events"] if event["kind"] in ("put", "delete")]
     changes = [{"key": each["key"], **shown(each)} for each in wanted]
     return {"success": True, "changes": changes, "revision": told["rev"]}
@@ -90,7 +88,7 @@ async def queue_push(core: Core, given: Arguments) -> Answer:
 
 async def queue_pull(core: Core, given: Arguments) -> Answer:
     queue = read_key(given.get("queue"))
-    asked = {"ack": given.get("ack", []), "wait_ms": given.get("waitMs", 0)}
+    asked = {"ack": given.get("ack") or [], "wait_ms": given.get("waitMs") or 0}
     told = await core.call("readInbox", queue=queue, limit=1, **asked)
     items = [
         {"id": each["id"], "value": each["body"], "priority": each["priority"]}
@@ -113,64 +111,37 @@ async def restore(core: Core, given: Arguments) -> Answer:
     return {"success": True, **await core.call("restoreShared", **items)}
 
 
-def planned(name: str, description: str, run: Run, needs: tuple[str, ...], **fields: Any) -> Tool:
-    return Tool(name, description, fields, needs, run, extra=True)
+def planned(signature: str, description: str, run: Run) -> Tool:
+    return tool(signature, description, run, extra=True, ttl=LIVES)
 
 
 PLANNED = (
-    planned("listKeys", "Keys like 'task:*'.", list_keys, (), pattern=TEXT, limit=COUNT),
-    planned("getMany", "Up to 100 keys at once.", get_many, ("keys",), keys=TEXTS),
+    planned("listKeys pattern limit:int", "Keys like 'task:*'.", list_keys),
+    planned("getMany keys:strings!", "Up to 100 keys at once.", get_many),
+    planned("setMany entries:objects!", "Up to 100 {key, value, ttl}, all or none.", set_many),
     planned(
-        "setMany",
-        "Up to 100 {key, value, ttl}, all or none.",
-        set_many,
-        ("entries",),
-        entries={"type": "array", "items": {"type": "object"}},
-    ),
-    planned(
-        "compareAndSet",
+        "compareAndSet key! value! ifRevision:int! ttl:ttl",
         "Set a key only over that revision; 0: only if new.",
         compare_and_set,
-        ("key", "value", "ifRevision"),
-        **{"key": TEXT, "value": TEXT, "ifRevision": COUNT, "ttl": LIVES},
     ),
+    planned("lockKeys keys:strings! ttl:ttl holder", "Lock keys, all or none.", lock_keys),
     planned(
-        "lockKeys",
-        "Lock keys, all or none.",
-        lock_keys,
-        ("keys",),
-        **{"keys": TEXTS, "ttl": LIVES, "holder": TEXT},
-    ),
-    planned(
-        "watchKeys",
+        "watchKeys pattern afterRevision:int waitMs:int",
         "What changed after a revision; waits for it up to 45,000 ms.",
         watch_keys,
-        (),
-        **{"pattern": TEXT, "afterRevision": COUNT, "waitMs": COUNT},
     ),
-    planned("keyHistory", "What a key was.", key_history, ("key",), key=TEXT, limit=COUNT),
+    planned("keyHistory key! limit:int", "What a key was.", key_history),
     planned(
-        "queuePush",
+        "queuePush queue! value! priority:int",
         "Put a task into a queue, for one taker; priority 0-3.",
         queue_push,
-        ("queue", "value"),
-        **{"queue": TEXT, "value": TEXT, "priority": COUNT},
     ),
     planned(
-        "queuePull",
+        "queuePull queue! ack:strings waitMs:int",
         "Take a task. It comes again after 5 minutes unless its id is in the next ack.",
         queue_pull,
-        ("queue",),
-        **{"queue": TEXT, "ack": TEXTS, "waitMs": COUNT},
     ),
-    planned("stats", "Counts and sizes.", stats, ()),
-    planned("snapshot", "All values below a prefix (admin).", snapshot, (), prefix=TEXT),
-    planned(
-        "restore",
-        "Put a snapshot back (admin).",
-        restore,
-        ("items",),
-        items={"type": "array", "items": {"type": "object"}},
-        prefix=TEXT,
-    ),
+    planned("stats", "Counts and sizes.", stats),
+    planned("snapshot prefix", "All values below a prefix (admin).", snapshot),
+    planned("restore items:objects! prefix", "Put a snapshot back (admin).", restore),
 )

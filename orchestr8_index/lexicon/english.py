@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 SHIPPED = Path(__file__).with_name("english.bloom")
 BITS_A_WORD, HASHES = 12, 8
 
 
+@lru_cache(4096)
 def is_english(stem: str) -> bool:
     """Whether the list has a word of this stem; the filter is read at the first question."""
     return has(_filter(), stem)

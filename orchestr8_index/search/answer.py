@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from itertools import islice
 
 from ..catalog import clones
 from ..catalog.bm25f import MISSPELT_WEIGHT
 from ..catalog.index import Index
 from ..fit import quoted
+from ..memo import keep
 from ..places import is_foreign_to
 from ..queries import AgentQuery, Answer, Choice, Row, SkillQuery, WorkflowQuery
 from ..records import Entry, Experience, Kind
@@ -26,6 +28,7 @@ NEARLY_CERTAIN = 0.9  # for a name with a slip of the pen
 BY_LABEL = 0.8
 ROLE_FALLBACK = 0.8
 NEAR_MISSES = 3
+KEPT_ROWS = 256
 
 
 def answer_skills(
@@ -149,8 +152,8 @@ def _pass_over(search: Search, best: int, first: int) -> None:
 
 
 def _row(search: Search, place: int, entry: Entry) -> Row:
-    row = row_of(entry, search.points.scores[place], search.choice)
-    row.also = clones.also(search.segment, place, _filter(search.choice))
+    row = copy(_blank(search, place, entry))
+    row.score = round(search.points.scores[place], 4)
     if search.role is not None and place in search.first:
         row.role = search.role.role.name
         row.fallbacks = list(search.role.role.fallbacks)
@@ -159,6 +162,20 @@ def _row(search: Search, place: int, entry: Entry) -> Row:
         past = reasons.experience_of(search, place, *search.rankings)
         of = (search.segment, search.rankings, place, row.score, rules, past)
         row.explanation = explain(*of)
+    return row
+
+
+def _blank(search: Search, place: int, entry: Entry) -> Row:
+    """The entry's row without a score; short ones of unfiltered answers are kept."""
+    choice, rows = search.choice, search.segment.rows
+    key = (place, choice.host, choice.user_only)
+    is_kept = choice.detail == "short" and not _filters(choice)
+    row: Row | None = rows.get(key) if is_kept else None
+    if row is None:
+        row = row_of(entry, 0.0, choice)
+        row.also = clones.also(search.segment, place, _filter(choice))
+        if is_kept:
+            keep(rows, KEPT_ROWS, key, row)
     return row
 
 

@@ -36,6 +36,7 @@ GUESS = 10  # after so many wins, half of what is given for meaning is given for
 LOSS = 0.4  # of a saturated frequency
 KNOWN_TERMS = 2048
 STEP = 100  # words, some 12 µs each
+BOUND: weakref.WeakKeyDictionary[Segment, Learned] = weakref.WeakKeyDictionary()
 Gains = tuple["array[int]", "array[int]", "array[int]"]
 """(entries, what a term gives each of them, the successes of each on tasks with it)"""
 
@@ -64,6 +65,13 @@ class _Own:
     sats: dict[str, float] = field(default_factory=dict)
 
 
+def learned_of(segment: Segment) -> Learned:
+    """What was learnt, bound to this segment: made once, and gone with it."""
+    if (bound := BOUND.get(segment)) is None:
+        bound = BOUND[segment] = Learned(segment)
+    return bound
+
+
 class Learned:
     """Experience bound to one segment: positions instead of names, and the norms worked out.
 
@@ -71,7 +79,7 @@ class Learned:
     """
 
     def __init__(self, segment: Segment) -> None:
-        self._segment = weakref.proxy(segment)  # which has this: a cycle would hold its file
+        self._segment = weakref.proxy(segment)  # whose file this must not hold
         self._source: Callable[..., object] | None = None
         self._revision = -1
         self._factors: dict[int, float] = {}

@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ..catalog.bm25f import MISSPELT_WEIGHT, PAIR_WEIGHT, expected, highest, query_weight, topical
 from ..catalog.index import Segment
 from ..lexicon.languages import Read
+from ..memo import keep
 from ..records import Experience
 from ..text import Terms
 from .compounds import Past, Token, is_known
@@ -24,11 +27,11 @@ from .spelling import nearest_term
 
 NONE_ABOVE = 8  # own words; a longer question says enough itself
 FULL_TO = 5  # own words; what the lexicon adds to a longer question counts less by the square
+REMEMBERED = 2048  # words asked for, some 300 bytes each
 SMALL = 300  # entries; in a larger catalogue it counts less in proportion
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One term or pair of a query. `place` is None when the segment does not know it.
 
     `asked` is the word as the asker wrote it, `term` as it was looked up, `instead_of` the term
@@ -47,8 +50,7 @@ class Word:
     read_from: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(Struct, frozen=True):
     """`by_words` is the highest score of the words, `strength` what an entry of the very same
     meaning gets; `translated` are the words of a question in another language."""
 
@@ -117,6 +119,15 @@ def _highest(words: Iterable[Word]) -> int:
 
 def _word(segment: Segment, token: Token, tf: int, past: Past, spelt: bool) -> Word:
     """`spelt`: a word that nobody knows may be a misspelt one."""
+    key = token, tf, len(past.get(token.term, ())), spelt
+    word: Word | None = segment.asked.get(key)
+    if word is None:
+        word = _read_word(segment, token, tf, past, spelt)
+        keep(segment.asked, REMEMBERED, key, word)
+    return word
+
+
+def _read_word(segment: Segment, token: Token, tf: int, past: Past, spelt: bool) -> Word:
     term, asked, share = token
     place, instead_of, learnt = segment.find_term(term), "", len(past.get(term, ()))
     if spelt and place is None and not learnt and not is_known(segment, term):

@@ -8,12 +8,13 @@ relative    = score / the score of an entry in which every term of the query is 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from ..catalog.index import Index, Segment
 from ..records import Experience, Kind
 from ..text import Terms
-from .boost import Learned
+from .boost import Learned, learned_of
 from .evidence import Records, lifted, records
 from .query import Query, Word, read_query
 from .scorer import Part, Totals, add_up
@@ -29,8 +30,7 @@ Scored = tuple[int, int]
 """(entry, score)"""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Struct, frozen=True):
     """`score` is in the kernel's integer units, `relative` in [0, 1]."""
 
     place: int
@@ -38,8 +38,7 @@ class Hit:
     relative: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
+class Ranking(Struct, frozen=True):
     """`meant`: what nearness in meaning gave to each entry that was compared.
 
     With experience, `plain` is the ranking by the text alone, and `known` the records of those who
@@ -57,8 +56,7 @@ def bind(index: Index, experience: Experience) -> Iterator[None]:
     """Apply experience to a new index before the first question does, step by step."""
     for kind, segment in index.segments.items():
         if is_taught(experience, kind):
-            segment.learned = segment.learned or Learned(segment)
-            yield from segment.learned.catching_up(experience)
+            yield from learned_of(segment).catching_up(experience)
 
 
 def rank(
@@ -80,7 +78,7 @@ def rank(
 
 def _with_past(segment: Segment, plain: Ranking, depth: int, experience: Experience) -> Ranking:
     query = plain.query
-    segment.learned = learned = segment.learned or Learned(segment)
+    learned = learned_of(segment)
     totals = add_up(segment, parts(segment, query))
     learned.apply(totals, query.weights, query.by_words, experience)
     known = records(learned, query, experience)

@@ -7,8 +7,9 @@ an answer can say "Read 'tf' as 'terraform'".
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from ..catalog.index import Segment
 from ..lexicon.english import is_english
@@ -39,8 +40,7 @@ class StandIn(NamedTuple):
     in_full: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """`tokens` in the order of the question; `pairs` are compounds that entries write apart.
 
     `translated`: of a question in another language its words, with their English.

@@ -79,7 +79,7 @@ class NumpyTotals:
         entries, scores = [np.zeros(0, np.intp)], [np.zeros(0)]
         for runs, place, weight in parts:
             of, sats = runs.arrays(place)
-            entries.append(np.frombuffer(of, of.typecode))
+            entries.append(np.frombuffer(of, runs.typecode))
             scores.append(np.frombuffer(sats, "H") * float(weight))
         joined = np.concatenate(entries).astype(np.intp, copy=False)
         self._totals: Any = np.bincount(joined, np.concatenate(scores), minlength=segment.size)

@@ -11,23 +11,21 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ..catalog.bm25f import MEANING_FALL, MEANING_FULL_TO, MEANING_WEIGHT
 from ..catalog.index import Segment
 from ..catalog.vector_table import Table
-from ..catalog.word_vectors import UNIT, Words
+from ..catalog.word_vectors import BIAS, LANE, UNIT, Words
 
-_LANE, _BIAS = 4, 128
-_BIASED = bytes((byte + _BIAS) % 256 for byte in range(256))
 SHARP = 1 << 8  # a question's mean is worked out in such parts of a unit
 BYTE = 127
 LIKE = UNIT * UNIT
 BY_CHANCE = 0.25  # the likeness of a word that has nothing to do with a question stays below
 
 
-@dataclass(frozen=True, slots=True)
-class Direction:
+class Direction(Struct, frozen=True):
     """A question's vector as signed bytes, of which BYTE stands for `largest` / (UNIT·SHARP).
 
     `length`: in units in which a word's direction is 1 long.
@@ -55,20 +53,14 @@ def meaning_of(segment: Segment, words: Sequence[int | None]) -> Direction | Non
     if not total:
         return None
     size = segment.words.dimensions
-    sums = sum(length * _lanes(segment.words.vector(word)) for word, length in known)
-    zero = _BIAS * total
-    lanes = memoryview(sums.to_bytes(size * _LANE, "little")).cast("I")
+    spread = segment.words.spread
+    sums = sum([length * spread[word] for word, length in known])
+    zero = BIAS * total
+    lanes = memoryview(sums.to_bytes(size * LANE, "little")).cast("I").tolist()
     mean = [(lane - zero) * SHARP // total for lane in lanes]
     largest = max(max(mean), -min(mean)) or 1
     signed = array("b", [value * BYTE // largest for value in mean])
     return Direction(signed, largest, math.hypot(*mean) / (UNIT * SHARP))
-
-
-def _lanes(row: bytes) -> int:
-    """A vector as one integer, 32 bits a component: Python adds and scales it in one step."""
-    spread = bytearray(len(row) * _LANE)
-    spread[::_LANE] = row.translate(_BIASED)
-    return int.from_bytes(spread, "little")
 
 
 def likeness(table: Table, question: Direction, places: Sequence[int] | None = None) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from ..catalog.index import Segment
+from ..memo import keep
 
 _ENDS = r"(e|ed|es|er|ers|ing|ation|ations)$"
 _SPELLINGS = (
@@ -16,6 +17,7 @@ _SPELLINGS = (
 )
 MIN_LENGTH, TWO_EDITS_FROM = 6, 10
 NEAR_NAME_FROM = 0.5  # of the letter pairs of both
+REMEMBERED = 512  # misspelt words
 MANY = 5_000  # names or labels; of more only those that begin alike are compared
 
 
@@ -34,6 +36,12 @@ def nearest_term(segment: Segment, term: str) -> tuple[str, int] | None:
     """
     if len(term) < MIN_LENGTH or not term.isalpha():
         return None
+    if term not in segment.near:
+        keep(segment.near, REMEMBERED, term, _nearest_term(segment, term))
+    return segment.near[term]
+
+
+def _nearest_term(segment: Segment, term: str) -> tuple[str, int] | None:
     allowed = _allowed(term)
     near = [
         (edits, -segment.terms.df[place], known, place)
@@ -65,6 +73,8 @@ def _allowed(asked: str) -> int:
 
 def _near(asked: str, known: Iterable[str], allowed: int) -> list[tuple[str, int]]:
     """Those at most `allowed` edits away, with their number of edits, nearest first."""
+    letters, most = set(asked), 2 * allowed  # an edit takes one letter away and adds another
+    known = (name for name in known if len(letters.symmetric_difference(name)) <= most)
     found = [(name, made) for name in known if (made := edits(asked, name, allowed)) <= allowed]
     return sorted(found, key=lambda pair: pair[1])
 

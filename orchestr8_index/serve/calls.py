@@ -30,6 +30,7 @@ from .trace import Trace
 
 from_cache: contextvars.ContextVar[bool] = contextvars.ContextVar("from_cache", default=False)
 LOGGED_BYTES, DISCOVER = 2000, "rpc.discover"
+MISS, HIT = b'"cache_hit":false', b'"cache_hit":true'  # in a text its quotes would be escaped
 log = logging.getLogger("orchestr8.rpc")
 
 
@@ -167,12 +168,6 @@ async def renew(state: State, name: str, raw: bytes) -> bool:
 
 
 async def _compute(state: State, method: Method, params: Any, key: Key) -> bytes:
-    result = await HANDLERS[method.name](state, params)
-    answer = _encoded(method, result)
-    hit = {**result, "cache_hit": True} if _says_cache_hit(result) else result
-    cache_of(state, method).put(key, answer if hit is result else _encoded(method, hit))
+    answer = _encoded(method, await HANDLERS[method.name](state, params))
+    cache_of(state, method).put(key, answer.replace(MISS, HIT, 1))
     return answer
-
-
-def _says_cache_hit(result: Any) -> bool:
-    return isinstance(result, dict) and "cache_hit" in result

@@ -43,8 +43,8 @@ class ServedCore:
     def who(self) -> Who:
         from ..faces.face import Who
 
-        asks = caller.get()
-        return Who(asking(self._state).name, asks.kind, asks.right, asks.keyed)
+        asks, known = caller.get(), asking(self._state)
+        return Who(known.name, asks.kind, asks.right, asks.keyed, known.own)
 
     @property
     def workspace(self) -> str:

@@ -109,8 +109,19 @@ def make_web(state: State) -> Quick:
     ]
     handlers = {404: no_such, 405: no_such, 500: _leave}
     web = Starlette(routes=[*routes, *page], lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
-    guard = Guard(web, state.gate)
+    guard = Guard(Straight(web, Endpoint(state, answer_rpc)), state.gate)
     return Quick(ProjectAddress(guard), guard, state)
+
+
+class Straight:
+    """Hands calls to their route: starlette's layers before it would take a tenth of their time."""
+
+    def __init__(self, web: ASGIApp, calls: Endpoint) -> None:
+        self._web, self._calls = web, calls
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_call = scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "POST"
+        await (self._calls if is_call else self._web)(scope, receive, send)
 
 
 async def answer_rpc(state: State, scope: Scope, receive: Receive, send: Send) -> None:

@@ -161,6 +161,8 @@ def set_up_logs(data_dir: Path, level: str) -> LogFile | LogNowhere:
     root.setLevel(level.upper())
     logging.getLogger("mcp").setLevel(max(root.level, logging.WARNING))  # it logs session ids
     logging.raiseExceptions = False  # a full disk must not end a request
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # no line says where in the code it was written
     return handler
 
 

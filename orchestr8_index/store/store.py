@@ -70,7 +70,7 @@ class Store:
     """
 
     def __init__(
-        self, data_dir: Path, soft_mb: int = 100, hard_mb: int = 500, layout: Schema = LEDGER
+        self, data_dir: Path, soft_mb: float = 100, hard_mb: int = 500, layout: Schema = LEDGER
     ) -> None:
         self._data_dir, self.layout = data_dir, layout
         self._soft, self._hard = min(soft_mb, hard_mb) * MB, hard_mb * MB
@@ -224,7 +224,8 @@ class Store:
         lost = self.lost
         rescued = f" {self.rescued}" if self.rescued else ""
         repaired = self.repaired.sentence() if self.repaired else ""
-        return [each for each in (lost and lost + rescued or self.trouble, repaired) if each]
+        ill = lost and lost + rescued or self.trouble or self._full
+        return [each for each in (ill, repaired) if each]
 
     async def look(self) -> bool:
         """Once a second: whether it has just been lost; what there was is rescued then, once."""
@@ -255,19 +256,27 @@ class Store:
     def size_mb(self) -> float:
         return round(size_bytes(self._data_dir, self.layout.name) / MB, 3)
 
-    def has_room(self) -> bool:
-        """Whether it is under the hard limit; above the soft one the query log shrinks."""
+    def has_room(self, more: int = 0) -> bool:
+        """Whether it is under the hard limit with so many bytes; above the soft one the query log
+        shrinks."""
         self._admitted += 1
-        if self._admitted % SIZE_EVERY == 1 or self._used > self._hard:
+        self._used += more
+        if self._admitted % SIZE_EVERY == 1 or self._used > self._soft:
             self._look_at_size()
         return self._used <= self._hard
 
-    def admit(self) -> None:
+    def admit(self, more: int = 0) -> None:
         """Raises StoreUnavailable above the hard limit."""
-        if not self.has_room():
-            limit = f"{self._hard // MB} MB"
-            sentence = f"The store has reached its limit of {limit}."
-            raise StoreUnavailable(sentence, self.layout.room_cure)
+        if not self.has_room(more):
+            raise StoreUnavailable(self._full, self.layout.room_cure)
+
+    @property
+    def _full(self) -> str:
+        """Why nothing more is let in; "" while there is room."""
+        if self._used > self._hard:
+            self._look_at_size()
+        limit = f"{self._hard // MB} MB"
+        return f"The store has reached its limit of {limit}." if self._used > self._hard else ""
 
     def _look_at_size(self) -> None:
         self._used = used_bytes(self.reader)

@@ -112,8 +112,10 @@ class Day:
                     who = f"{session}/{number}-{next(self.calls)}"
             if self.draw.random() < STASHES:
                 await self.command(who, tree, f"git stash push -qm {task}")
-                yield
-                await self.command(who, tree, "git stash pop -q")
+                try:
+                    yield
+                finally:  # the day does not end within it
+                    await self.command(who, tree, "git stash pop -q")
             yield
             self.counts["given_up"] += len(left)
             await self.commit(who, tree, task)

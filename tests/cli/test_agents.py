@@ -65,7 +65,21 @@ def test_mail_is_looked_at_and_stays(online: Run, ada: Orchestrator) -> None:
     assert (newest["kind"], newest["value"]["subject"]) == ("message", "review")
 
 
-@pytest.mark.parametrize("command", ["who", "locks", "inbox", "events", "shared list"])
+def test_a_long_talk_is_read_within_a_budget(online: Run, ada: Orchestrator) -> None:
+    ada.session("create", "release", purpose="ship it")
+    for n in range(30):
+        body = f"Step {n} touches the file src/part{n}.py and waits for review."
+        ada.send_message([], body, session="release")
+    assert "release: ship it; ada; last " in online("session", "list").out
+    told = online("session", "read", "release", "--max-tokens", "200").out
+    assert "no model wrote this" in told and told.endswith("src/part29.py and waits for review.\n")
+    told = online("session", "read", "release", "--query", "part7", "--json").json
+    assert told["messages"][0]["body"].startswith("Step 7 ")
+
+
+@pytest.mark.parametrize(
+    "command", ["who", "locks", "inbox", "events", "shared list", "session list"]
+)
 def test_without_a_server_each_says_what_to_do(offline: Run, command: str) -> None:
     said = offline(*command.split())
     assert said.status == 1 and "orchestr8-index up" in said.err and said.out == ""

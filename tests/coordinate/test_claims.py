@@ -52,7 +52,7 @@ def test_a_file_that_another_edits_is_denied_with_who_and_what(tmp_path: Path) -
         return refused.reason
 
     reason = run(tmp_path, work)
-    assert all(part in reason for part in (f"{TREE}/src/a.py", "by one", "for rename", "until"))
+    assert all(part in reason for part in (f"{TREE}/src/a.py", "by one", 'for "rename"', "until"))
 
 
 def test_a_warned_edit_goes_on_and_both_are_told_once(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from orchestr8_index.coordinate import log
+from orchestr8_index.coordinate import core, log, select
 from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.coordinate.journal import checksum
@@ -27,6 +28,7 @@ from orchestr8_index.errors import (
 from orchestr8_index.sharing import (
     MAX_VALUE,
     Op,
+    ReadShared,
     RestoreShared,
     SnapshotShared,
     WriteShared,
@@ -280,6 +282,70 @@ def test_the_horizon_stops_at_a_message_that_waits(tmp_path: Path) -> None:
     run(tmp_path, work, hand)
 
 
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for two and a half of `LONG_VALUE`."""
+    monkeypatch.setattr(select, "MOST_BYTES", 250_000)
+
+
+LONG_VALUE = "x" * 100_000
+
+
+@pytest.mark.usefixtures("narrow")
+def test_no_more_is_read_than_has_room_in_an_answer(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a, read = Agent(state, "a"), list[str]()
+        for n in range(9):
+            await a.write({f"k{n}": LONG_VALUE})
+        tracemalloc.start()
+        answer = await state.read_shared(a.caller, ReadShared(prefix="", limit=1000))
+        assert len(answer["items"]) == 2 and answer["more"]
+        assert tracemalloc.get_traced_memory()[1] < 700_000
+        tracemalloc.stop()
+        for at_rev in ({}, {"at_rev": answer["rev"]}):
+            more: Any = {"more": True}
+            while more.get("more"):
+                more = await a.read(
+                    prefix="", after=read[-1] if more.get("items") else "", **at_rev
+                )
+                read += [each["key"] for each in more["items"]]
+        assert read == [f"k{n}" for n in range(9)] * 2
+
+    run(tmp_path, work)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_revision_is_read_whole_where_it_has_room(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        revs = [(await a.write({"k": n, "l": LONG_VALUE, "m": n}))["rev"] for n in range(5)]
+        history = await a.read(prefix="", history=True)
+        assert [each["rev"] for each in history["items"]] == [revs[4]] * 3 + [revs[3]] * 3
+        changes = await a.read(prefix="", changed_after=revs[0], limit=7)
+        assert [each["rev"] for each in changes["events"]] == [revs[1]] * 3 + [revs[2]] * 3
+        assert (changes["rev"], changes["more"]) == (revs[2], True)
+        two = await a.read("k", "m", changed_after=revs[0], limit=3)
+        assert [each["rev"] for each in two["events"]] == [revs[1]] * 2 + [revs[2]] * 2
+        await a.write({"n": LONG_VALUE, "o": LONG_VALUE, "p": LONG_VALUE})
+        alone = await a.read(prefix="", changed_after=revs[4])
+        assert [each["key"] for each in alone["events"]] == ["n", "o", "p"]
+
+    run(tmp_path, work)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_snapshot_that_could_not_be_put_back_is_refused(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        await a.write({"p/1": LONG_VALUE, "p/2": LONG_VALUE, "q/1": LONG_VALUE})
+        with pytest.raises(InvalidParams, match="longer prefixes"):
+            await state.snapshot_shared(a.caller, SnapshotShared())
+        kept = await state.snapshot_shared(a.caller, SnapshotShared(prefix="p/"))
+        assert len(kept["items"]) == 2
+
+    run(tmp_path, work)
+
+
 def test_a_snapshot_is_restored(tmp_path: Path) -> None:
     async def work(state: Coordination) -> None:
         a, root = Agent(state, "a", scope="report"), Agent(state, "root").caller
@@ -394,10 +460,62 @@ def test_a_full_store_refuses_and_still_deletes(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable, match="reached its limit"):
             for n in range(200):
                 await a.write({f"k{n}": "x" * 100_000})
-        await a.write({"k0": None})
-        assert await a.get("k1")
+        assert "reached its limit of 2 MB" in " ".join(state.store.reasons)
+        await a.write({f"k{n}": None for n in range(10)})
+        assert await a.get("k11")
+        await until(lambda: state.store.has_room())
+        await a.write({"again": 1})
+        assert state.store.reasons == []
 
     run(tmp_path, work, hard_mb=2)
+
+
+def test_the_log_makes_room_before_its_time_but_for_what_waits(tmp_path: Path) -> None:
+    """A key that is written again and again must not fill the file with what it was."""
+
+    async def work(state: Coordination) -> None:
+        a, b = Agent(state, "a"), Agent(state, "b")
+        first = (await a.write({"k": 0}))["rev"]
+        for _ in range(60):
+            await a.write({"k": "x" * 100_000})
+        with pytest.raises(Compacted):
+            await a.read("k", changed_after=first)
+        await a.send("b", body="before all that is given up")
+        with pytest.raises(StoreUnavailable, match="reached its limit"):
+            for _ in range(60):
+                await a.write({"k": "y" * 100_000})
+        (message,) = (await b.inbox())["messages"]
+        await b.inbox(ack=[message["id"]])
+        await until(lambda: state.store.has_room())
+        await a.write({"k": "z"})
+
+    run(tmp_path, work, hard_mb=2)
+
+
+def test_the_log_keeps_so_many_events_or_so_many_days(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand = Hand()
+    monkeypatch.setattr(core, "MOST_EVENTS", 10)
+
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        revs = [(await a.write({"k": n}))["rev"] for n in range(30)]
+        await state.tidy()
+        with pytest.raises(Compacted) as refused:
+            await a.read("k", changed_after=revs[5])
+        oldest = refused.value.data()["oldest"]
+        assert oldest == revs[19]
+        kept = (await a.read("k", changed_after=oldest))["events"]
+        assert [each["rev"] for each in kept] == revs[20:]
+        hand.move(31 * 86_400)
+        last = (await a.write({"k": "late"}))["rev"]
+        await state.tidy()
+        with pytest.raises(Compacted) as refused:
+            await a.read("k", changed_after=revs[25])
+        assert refused.value.data()["oldest"] == last - 1
+
+    run(tmp_path, work, hand)
 
 
 def test_readers_need_a_right_to_write(tmp_path: Path) -> None:

@@ -17,7 +17,17 @@ from orchestr8_index.queries import AgentQuery
 from orchestr8_index.records import no_experience
 from orchestr8_index.search import scorer as kernel
 from orchestr8_index.search.answer import answer_agents
-from orchestr8_index.search.boost import FLOOR, GAIN, LEAST, MOST, STEP, Learned, gain_of
+from orchestr8_index.search.boost import (
+    BOUND,
+    FLOOR,
+    GAIN,
+    LEAST,
+    MOST,
+    STEP,
+    Learned,
+    gain_of,
+    learned_of,
+)
 from orchestr8_index.search.confidence import confidence
 from orchestr8_index.search.query import read_query
 from orchestr8_index.search.rank import parts, rank
@@ -83,10 +93,10 @@ def test_what_is_bound_beforehand_is_what_a_question_would_bind(
 ) -> None:
     memory = many()
     late = scores(segment, "a query plan", memory)
-    segment.learned = None
+    BOUND.pop(segment, None)
     steps = list(Learned(segment).catching_up(memory.experience))
     assert len(steps) >= 2
-    segment.learned = bound = Learned(segment)
+    BOUND[segment] = bound = Learned(segment)
     bound.catch_up(memory.experience)
     assert list(bound.catching_up(memory.experience)) == []
     assert scores(segment, "a query plan", memory) == late
@@ -95,15 +105,14 @@ def test_what_is_bound_beforehand_is_what_a_question_would_bind(
 @pytest.mark.parametrize("asked", [True, False])
 def test_what_is_learnt_between_two_steps_counts(segment: Segment, asked: bool) -> None:
     memory = many()
-    segment.learned = Learned(segment)
-    for _ in segment.learned.catching_up(memory.experience):
+    for _ in learned_of(segment).catching_up(memory.experience):
         memory.add(decision("later", "mend a tap for the writer", agents_used=(WRITER,)))
         memory.add(decision("gone", "words of a moment", agents_used=(PAINTER,)))
         memory.remove(decision("gone", "words of a moment", agents_used=(PAINTER,)))
         if asked:
             scores(segment, "mend a tap", memory)
     found = scores(segment, "mend a tap or plan", memory)
-    segment.learned = None
+    BOUND.pop(segment, None)
     assert found == scores(segment, "mend a tap or plan", memory)
 
 
@@ -113,7 +122,7 @@ def test_words_that_came_for_others_that_went_are_looked_up(segment: Segment) ->
     memory.remove(decision("t0", "cure the xqzv and the heron", agents_used=(WRITER,)))
     memory.add(decision("t1", "a query plan for a database", agents_used=(WRITER,)))
     kept = scores(segment, "a plan", memory)
-    segment.learned = None
+    BOUND.pop(segment, None)
     assert scores(segment, "a plan", memory) == kept
 
 
@@ -157,7 +166,7 @@ def test_another_memory_of_the_same_revision_is_another(segment: Segment) -> Non
     first, second = taught((WRITER, "cure xqzvs")), taught((PAINTER, "cure xqzvs"))
     scores(segment, "manuals about colours", first)
     again = scores(segment, "manuals about colours", second)
-    segment.learned = None
+    BOUND.pop(segment, None)
     assert scores(segment, "manuals about colours", second) == again
 
 
@@ -261,7 +270,7 @@ def test_norms_kept_between_questions_are_those_worked_out_anew(
         if draw.random() < 0.5:
             scores(segment, text, memory)
     kept = scores(segment, text, memory)
-    segment.learned = None
+    BOUND.pop(segment, None)
     assert scores(segment, text, memory) == kept
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root

@@ -21,7 +21,7 @@ def clock() -> Clock:
 
 
 def key(number: int, generation: int = 1) -> Key:
-    return ("querySkills", str(number).encode(), (generation, 0))
+    return ("querySkills", str(number).encode(), "", (generation, 0))
 
 
 def test_an_answer_is_found_again(clock: Clock) -> None:

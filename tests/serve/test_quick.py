@@ -42,7 +42,8 @@ async def posted(app: ASGIApp, body: bytes, *headers: tuple[bytes, bytes], **sta
     sent = [HOST, *headers] if HOST[0] not in dict(headers) else [*headers]
     length = (b"content-length", str(len(body)).encode())
     told: dict[str, Any] = {"whole": True, "running": 0, "head_too_large": False}
-    scope = {"type": "http", "method": "POST", "path": "/", "headers": [*sent, length]}
+    scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/"}
+    scope |= {"headers": [*sent, length]}
     scope |= {"state": told | state, "client": ("127.0.0.1", 1), "scheme": "http"}
     scope |= {"server": ("127.0.0.1", 3700), "query_string": b"", "http_version": "1.1"}
     come: list[Message] = []
@@ -240,7 +241,7 @@ def test_whatever_is_out_of_the_ordinary_goes_the_ordinary_way(
 def test_a_foreign_peer_is_not_taken_for_one_that_was_let_in(state: State) -> None:
     app = make_web(state)
     warm(app)
-    known = app._guard._known  # type: ignore[attr-defined]
+    known = app._guard._known
     assert {peer for peer, *_ in known} == {"127.0.0.1"}
 
 

@@ -6,19 +6,18 @@ the agent hears what waits for it. Where nothing is wrong nothing is said.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...coordinate.repository import StashOwners, tree_of
+from ...coordinate.repository import StashOwners, changed_files, tree_of
+from ...coordinate.resources import resolve
 from ...fit import in_prose
-from ...text import cut
-from ...tokens import estimate_tokens
 from ..callers import Principal, caller
-from .payloads import AgentStopped, Ended, Stopped, ToolEnded, ToolStarting
+from .mail import mail
+from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolStarting
+from .purposes import Purposes
 
 if TYPE_CHECKING:
     from ...coordinate.caller import Caller
@@ -27,9 +26,7 @@ if TYPE_CHECKING:
 
 MCP = "mcp__"  # before the names of tools that come from MCP servers
 EDITS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
-MOST_MAIL, MAIL_TOKENS, MAIL_TAKE_S = 3, 300, 3600
 MOST_WATCHED, MOST_KEPT = 200, 500
-GIT_SECONDS = 1.0
 Event = ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
 
 
@@ -43,6 +40,8 @@ class ClaimHooks:
         self._notes: dict[str, list[str]] = {}  # for an agent's next context, by its ident
         self._watched: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._stash = StashOwners()
+        self._editing: dict[str, str] = {}  # the file that an agent is about to write
+        self._purposes = Purposes()
         self._using: dict[str, tuple[str, Caller]] = {}  # who uses a tool of ours, by tool use
 
     @property
@@ -53,6 +52,11 @@ class ClaimHooks:
     def policy(self, policy: str) -> None:
         self._policy = policy
 
+    def prompted(self, event: Prompted) -> None:
+        """What the session works for from now on."""
+        if self.policy != "off" and event.session_id:
+            self._purposes.prompted(f"{_owner(caller.get())}{event.session_id}", event)
+
     async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
         from ...coordinate import claims
@@ -60,6 +64,7 @@ class ClaimHooks:
         if (event.tool_name or "").startswith(MCP) and event.tool_use_id:
             self._using[event.tool_use_id] = _owner(caller.get()), who
             _shrink(self._using)
+        self._purposes.started(_session(who), event)
         if claims.needs_renewal(shared.store.reader, who, shared.clock.now()):
             await shared.change(who, lambda change: claims.renew(change, who))
         if event.tool_name in EDITS:
@@ -80,10 +85,14 @@ class ClaimHooks:
     async def after(self, shared: Coordination, who: Caller, event: ToolEnded) -> str:
         """What the agent should know now."""
         from ...coordinate import claims
+        from ...coordinate.work import is_noted
 
         reader, given = shared.store.reader, event.tool_input
+        self._purposes.ended(_session(who), event)
+        if event.tool_name in EDITS:
+            self._editing.pop(who.ident, None)
         path = given.file_path or given.notebook_path or ""
-        if event.tool_name in EDITS and path and not claims.is_noted(reader, who, path):
+        if event.tool_name in EDITS and path and not is_noted(reader, who, path):
             await shared.change(who, lambda change: claims.note_edit(change, who, path))
         elif claims.needs_renewal(reader, who, shared.clock.now()):
             await shared.change(who, lambda change: claims.renew(change, who))
@@ -99,6 +108,7 @@ class ClaimHooks:
         from ...coordinate import claims
 
         self._notes.pop(who.ident, None)
+        self._editing.pop(who.ident, None)
         await shared.change(who, lambda change: claims.leave(change, who, whole))
 
     async def _claim(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
@@ -106,16 +116,36 @@ class ClaimHooks:
 
         path = event.tool_input.file_path or event.tool_input.notebook_path or ""
         told = self._told = self._told or claims.Told()
-        if not path or claims.is_claimed(shared.store.reader, who, path, shared.clock.now()):
+        if not path:
             return ""
+        self._editing[who.ident] = path = resolve(path, who.tree)
+        _shrink(self._editing)
+        if claims.is_claimed(shared.store.reader, who, path, shared.clock.now()):
+            return ""
+        given = self._purposes.of(who.ident, who.role), self.policy, told
+        stashed = await self._settled(shared, who, path)
         verdict = await shared.change(
             who,
-            lambda change: claims.claim(change, who, path, "", self.policy, told),  # type: ignore[arg-type]
+            lambda change: claims.claim(change, who, path, *given, stashed),  # type: ignore[arg-type]
         )
         if verdict.context:
             self._notes.setdefault(who.ident, []).append(in_prose(verdict.context))
             _shrink(self._notes)
         return in_prose(verdict.reason)
+
+    async def _settled(self, shared: Coordination, who: Caller, path: str) -> set[str]:
+        """What others wrote there and git has is theirs no more. Returns the sessions whose work on
+        it may lie in the stash."""
+        from ...coordinate.work import rivals
+
+        if not rivals(shared.store.reader, who, path):
+            return set()
+        tree = tree_of(os.path.dirname(path))
+        edited = {path for ident, path in self._editing.items() if ident != who.ident}
+        free = "" if path in edited else path
+        status = await self._forget_clean(shared, who, tree, wanted=free)
+        clean = status is not None and path not in status
+        return self._stash.sessions(tree) if clean else set()
 
     async def _gate(self, shared: Coordination, who: Caller, command: str, cwd: str) -> str:
         from ...coordinate import git
@@ -151,16 +181,17 @@ class ClaimHooks:
         return git.Others(tree, theirs, mine, told[tree])
 
     async def _forget_clean(
-        self, shared: Coordination, who: Caller, tree: str, committed: str = ""
+        self, shared: Coordination, who: Caller, tree: str, committed: str = "", wanted: str = ""
     ) -> dict[str, str] | None:
         """Work that git has is done. Returns what git says of the tree, None where it cannot."""
         from ...coordinate import claims
+        from ...coordinate.work import work_in
 
         status = await changed_files(tree)
-        works = claims.work_in(shared.store.reader, who.project, tree)
+        works = work_in(shared.store.reader, who.project, tree)
         if status is not None and not works.keys() <= status.keys():
-            work = lambda change: claims.forget_clean(change, tree, status, committed)  # noqa: E731
-            await shared.change(who, work)
+            gone = status, committed, self._stash.sessions(tree), wanted
+            await shared.change(who, lambda change: claims.forget_clean(change, tree, *gone))
         return status
 
     async def _after_git(self, shared: Coordination, who: Caller, event: ToolEnded) -> None:
@@ -231,56 +262,6 @@ def caller_of(event: Event, project: str) -> Caller:
         tree=tree_of(event.cwd or ""),
         tool=getattr(event, "tool_name", "") or "",
     )
-
-
-async def mail(shared: Coordination, who: Caller) -> list[str]:
-    """Messages that wait, as another agent's words; those that do not fit wait on."""
-    from ...coordinate import messages
-    from ...sharing import ReadInbox
-
-    if not messages.count_waiting(shared.store.reader, who.project, who.inboxes, 1):
-        return []
-    lines: list[str] = []
-    for _ in range(MOST_MAIL):
-        peeked = await shared.read_inbox(who, ReadInbox(limit=1, peek=True))
-        if not peeked["messages"]:
-            break
-        line = _mail_line(peeked["messages"][0])
-        if lines and estimate_tokens("\n".join([*lines, line])) > MAIL_TOKENS:
-            break
-        await shared.read_inbox(who, ReadInbox(limit=1, take_s=MAIL_TAKE_S))
-        lines.append(line)
-    return lines
-
-
-def _mail_line(message: dict[str, Any]) -> str:
-    said = f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
-    text, sender = cut(in_prose(said), 4 * MAIL_TOKENS - 300), in_prose(message["from"])
-    return f'Message {message["id"]} from agent {sender} (its words, not your user\'s): "{text}"'
-
-
-async def changed_files(tree: str) -> dict[str, str] | None:
-    """What git does not have as it is: its two letters by absolute path; None where git cannot
-    tell in time."""
-    safe = ("--no-optional-locks", "-c", "core.fsmonitor=false")  # no lock, no program of the tree
-    command = ("git", *safe, "-C", tree, "status", "--porcelain", "-z", "-uall", "--no-renames")
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-        )
-    except OSError:
-        return None
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(), GIT_SECONDS)
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        return None
-    if process.returncode:
-        return None
-    rows = output.decode("utf-8", "surrogateescape").split("\0")
-    return {os.path.join(tree, row[3:]): row[:2] for row in rows if len(row) > 3}
 
 
 def _stamp(path: str) -> int:

@@ -64,6 +64,7 @@ async def _answer(state: State, event: Payload, host: HostName) -> dict[str, Any
     if isinstance(event, Prompted):
         if not NOT_A_REQUEST.match(event.prompt or ""):
             delegations.turns.begin(session, event.prompt or "")
+        state.claims.prompted(event)
         return _context("UserPromptSubmit", suggest(state, event.prompt or "", host))
     caller.get().must_have("report")  # every other event changes what is kept
     if isinstance(event, ToolStarting):

@@ -49,7 +49,6 @@ class Message(Struct, frozen=True):
 
 class Line(Struct, rename="camel", frozen=True):
     type: str = ""
-    uuid: str | None = None
     session_id: str | None = None
     timestamp: str | None = None
     cwd: str | None = None
@@ -139,7 +138,7 @@ class _Transcript:
             said = " ".join(part.text or "" for part in parts if part.type == "text")
             if said.strip() and not NOT_A_REQUEST.match(said) and INTERRUPTED not in said:
                 yield from self._plan(session, at)
-                self._delegations.turns.begin(session, said, f"{session}:{line.uuid or at}")
+                self._delegations.turns.begin(session, said)
         for part in parts:
             if part.type == "tool_use" and part.name in TOOLS and part.id:
                 self._start(session, part)

@@ -8,7 +8,7 @@ goal of a plan.
 
 from __future__ import annotations
 
-import secrets
+import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ from ...records import Result
 from ...reports import Report
 from ...text import cut
 
-KEPT, MOST_AGENTS, MOST_GOAL, MOST_ID = 200, 20, 500, 100
+KEPT, MOST_AGENTS, MOST_GOAL = 200, 20, 500
 
 
 @dataclass(slots=True)
@@ -63,13 +63,14 @@ class Turns:
     def __init__(self) -> None:
         self._of: OrderedDict[str, Turn] = OrderedDict()
 
-    def begin(self, session: str, prompt: str, ident: str = "") -> None:
-        """`ident` names the turn where it is known by one."""
+    def begin(self, session: str, prompt: str) -> None:
+        """The same prompt of one session is the same turn, whoever tells of it."""
         if not session:
             return
         self._of.pop(session, None)
         goal = cut(" ".join(prompt[: 4 * MOST_GOAL].split()), MOST_GOAL)
-        self._of[session] = Turn(goal, f"claude:plan:{ident or secrets.token_hex(8)}"[:MOST_ID])
+        told = hashlib.blake2b(f"{session}\0{goal}".encode("utf-8", "replace"), digest_size=16)
+        self._of[session] = Turn(goal, f"claude:plan:{told.hexdigest()}")
         if len(self._of) > KEPT:
             self._of.popitem(last=False)
 

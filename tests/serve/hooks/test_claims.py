@@ -54,13 +54,13 @@ class Agents:
         if refused := await self.before(who, "Edit", file_path=str(path)):
             return refused
         path.write_text(text)
-        return await self.after(who)
+        return await self.after(who, tool_input={"file_path": str(path)})
 
     async def shell(self, who: str, command: str) -> str:
         if refused := await self.before(who, "Bash", command=command):
             return refused
         subprocess.run(command, shell=True, cwd=self.tree, check=True, capture_output=True)
-        return await self.after(who, "Bash")
+        return await self.after(who, "Bash", tool_input={"command": command})
 
 
 Run = Callable[..., Any]
@@ -320,8 +320,8 @@ def test_a_file_that_was_committed_is_nobodys_work_though_its_agent_never_stoppe
 
     async def work(agents: Agents) -> None:
         await agents.edit("one/lost", "a.py", "one\n")
-        await agents.shell("one/lost", "git commit -qm a -- a.py")
-        assert "helper-lost" in await agents.edit("two", "a.py", "two\n")
+        subprocess.run(["git", "commit", "-qam", "a"], cwd=agents.tree, check=True)
+        assert await agents.edit("two", "a.py", "two\n") == ""
         await agents.edit("one/next", "b.py")
         refused = await agents.before("one/next", "Bash", command="git add -A")
         assert "`git add b.py`" in refused
@@ -340,3 +340,63 @@ def test_what_lies_in_the_stash_for_a_moment_stays_its_agents_work(run: Run) -> 
         assert "(a.py)" in await agents.before("two", "Bash", command="git add -A")
 
     run(work)
+
+
+def test_an_edit_that_would_keep_a_stash_from_coming_back_is_denied(run: Run) -> None:
+    """Else the pop fails, and the next commit of the file is the other's half alone."""
+
+    async def work(agents: Agents) -> None:
+        await agents.edit("one", "a.py", "one\n")
+        assert await agents.shell("one", "git stash -q") == ""
+        assert "lies in the stash of claude-one" in await agents.edit("two", "a.py")
+        assert await agents.shell("one", "git stash pop -q") == ""
+        assert "is being edited by claude-one" in await agents.edit("two", "a.py")
+        await agents.shell("one", "git stash -q")
+        await agents.hook("Stop", "one")
+        assert await agents.edit("two", "a.py") == ""
+
+    run(work, claims="warn")
+
+
+def test_the_others_hear_for_what_a_file_is_edited(run: Run) -> None:
+    async def work(agents: Agents) -> None:
+        async def denied(who: str) -> str:
+            await agents.edit(who, "a.py")
+            refused = await agents.before("two", "Edit", file_path=str(agents.tree / "a.py"))
+            await agents.hook("SubagentStop" if "/" in who else "Stop", who)
+            return refused
+
+        async def delegate(kind: str, text: str) -> None:
+            await agents.before("one", "Task", description=text, subagent_type=kind)
+
+        await agents.hook("UserPromptSubmit", "one", prompt="Make <system>all</system> of it fast")
+        await agents.hook("UserPromptSubmit", "one", prompt="go on")
+        await delegate("helper", "Rename the parser")
+        await delegate("reviewer", "Review it")
+        assert 'for "Make ‹system›all‹/system› of it fast" (their words)' in await denied("one")
+        assert 'for "Rename the parser"' in await denied("one/first")
+        assert 'for "Make' in await denied("one/second")
+        await delegate("helper", "Write docs")
+        await delegate("helper", "Write tests")
+        answer = {"status": "async_launched", "agentId": "fourth"}
+        await delegate("helper", "Write more")
+        await agents.after("one", "Task", tool_response=answer)
+        assert 'for "Make' in await denied("one/third")
+        assert 'for "Write more"' in await denied("one/fourth")
+
+    run(work)
+
+
+def test_what_was_edited_beside_a_claim_is_kept_while_it_is_stashed(run: Run) -> None:
+    async def work(agents: Agents) -> None:
+        await agents.edit("one", "a.py", "one\n")
+        await agents.before("two", "Edit", file_path=str(agents.tree / "a.py"))
+        assert "edits your file" in await agents.shell("one", "git commit -qm mine -- a.py")
+        await agents.edit("two", "a.py", "two\n")
+        await agents.edit("one", "b.py")
+        assert await agents.shell("two", "git stash push -q -- a.py") == ""
+        assert "(b.py)" in await agents.before("two", "Bash", command="git add -A")
+        assert await agents.shell("two", "git stash pop -q") == ""
+        assert "`git add a.py`" in await agents.before("two", "Bash", command="git add -A")
+
+    run(work, claims="warn")

@@ -80,7 +80,8 @@ def test_a_plan_that_worked_twice_is_offered_with_its_groups(
 ) -> None:
     beside = [starting("1", WRITER), starting("2", REVIEWER)]
     both = [*beside, ended("2", REVIEWER), ended("1", WRITER)]
-    _, pattern, _ = plans(tmp_path, shipped_index, *turn(*both), *turn(*both))
+    again = [{**each, "session_id": "another"} for each in turn(*both)]
+    _, pattern, _ = plans(tmp_path, shipped_index, *turn(*both), *again)
     assert pattern and pattern["pattern"]["parallel_groups"] == [[WRITER, REVIEWER]]
 
 
@@ -109,8 +110,13 @@ def test_the_hosts_own_agents_have_no_place_in_a_plan(tmp_path: Path, shipped_in
 
 def test_a_plan_with_a_failure_is_none_that_worked(tmp_path: Path, shipped_index: Index) -> None:
     failed = [*turn()[1:4], ended("2", REVIEWER, "Result: failure")]
-    kept, pattern, _ = plans(tmp_path, shipped_index, *turn(*failed), *turn(*failed))
-    assert [result for _, _, result in kept] == ["failure", "failure"] and pattern is None
+    kept, pattern, _ = plans(tmp_path, shipped_index, *turn(*failed))
+    assert [result for _, _, result in kept] == ["failure"] and pattern is None
+
+
+def test_a_turn_that_is_told_twice_is_one_plan(tmp_path: Path, shipped_index: Index) -> None:
+    kept, pattern, _ = plans(tmp_path, shipped_index, *turn(), *turn())
+    assert len(kept) == 1 and pattern is None
 
 
 def test_whoever_did_better_at_last_did_well() -> None:

@@ -1,0 +1,104 @@
+"""A long talk within a budget of tokens: its newest messages whole, of the older ones an extract.
+
+No model writes it: sentences are taken by the weight of their words, which falls with the number
+of messages that have them, and a word counts once.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from ..tokens import estimate_tokens
+
+Row = dict[str, Any]
+NEWEST_SHARE = 0.7  # of the budget that the newest messages may take
+AROUND = 12  # tokens that a message's or a line's own fields take
+MOST_WORDS = 40  # of a sentence; a longer one is cut
+HOW = "sentences of the older messages by the weight of their words; no model wrote this"
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_WORD = re.compile(r"\w[\w./:-]*\w|\w")
+
+
+class Sentence(Struct):
+    """One of the older messages', as an extract has it; `place` is its order in the talk."""
+
+    place: int
+    row: Row
+    text: str
+    words: frozenset[str]
+
+
+def within(rows: Sequence[Row], most: int) -> Row:
+    """Of messages, the oldest first: the last ones whole, and an `extract` of those before."""
+    whole, spent = 0, 0
+    for row in reversed(rows):
+        cost = estimate_tokens(row["body"]) + AROUND
+        if spent + cost > (most if whole + 1 == len(rows) else most * NEWEST_SHARE):
+            break
+        whole, spent = whole + 1, spent + cost
+    older = rows[: len(rows) - whole]
+    told: Row = {"messages": list(rows[len(rows) - whole :])}
+    if older:
+        lines = _best(_sentences(older), len(older), most - spent)
+        told["extract"] = {"of": len(older), "lines": lines, "how": HOW}
+    return told
+
+
+def _sentences(rows: Sequence[Row]) -> list[Sentence]:
+    found = list[Sentence]()
+    for row in rows:
+        for part in _SENTENCE.split(row["body"]):
+            words = _WORD.findall(part.lower())
+            if words:
+                text = part.strip() if len(words) <= MOST_WORDS else _cut(part)
+                found.append(Sentence(len(found), row, text, frozenset(words[:MOST_WORDS])))
+    return found
+
+
+def _cut(text: str) -> str:
+    return " ".join(text.split()[:MOST_WORDS]) + " …"
+
+
+def _best(sentences: Sequence[Sentence], messages: int, room: int) -> list[Row]:
+    """The heaviest that fit, in the order of the talk. What a sentence is worth falls as others
+    are taken, so that the heap's top is weighed again before it is."""
+    has = Counter(word for row in _by_message(sentences) for word in row)
+    weight = {word: math.log1p(messages / count) for word, count in has.items()}
+    heap = [(-_worth(each.words, weight), each.place) for each in sentences]
+    heapq.heapify(heap)
+    taken, covered = list[Sentence](), set[str]()
+    while heap and room > AROUND:
+        before, place = heapq.heappop(heap)
+        each = sentences[place]
+        worth = _worth(each.words, weight, covered)
+        if heap and worth < -heap[0][0] and worth < -before:
+            heapq.heappush(heap, (-worth, place))
+            continue
+        cost = estimate_tokens(each.text) + AROUND
+        if worth and cost <= room:
+            room -= cost
+            covered |= each.words
+            taken.append(each)
+    taken.sort(key=lambda each: each.place)
+    return [{"id": t.row["id"], "from": t.row["from"], "text": t.text} for t in taken]
+
+
+def _by_message(sentences: Sequence[Sentence]) -> list[set[str]]:
+    words: dict[str, set[str]] = {}
+    for each in sentences:
+        words.setdefault(each.row["id"], set()).update(each.words)
+    return list(words.values())
+
+
+def _worth(
+    words: frozenset[str], weight: dict[str, float], covered: set[str] | None = None
+) -> float:
+    new = words - covered if covered else words
+    return sum(weight[word] for word in new) / math.sqrt(len(words) + 4)

@@ -1,0 +1,100 @@
+"""Uncommitted work: files that an agent changed, until git shows them clean, a day at most."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+
+import msgspec
+from msgspec import Struct
+
+from . import statements as sql
+from .caller import Caller
+from .journal import Change
+from .resources import is_below, resolve
+from .statements import below
+
+WORK_S = 86_400
+_WORK = "@work"
+
+
+class Work(Struct, frozen=True):
+    """A file that an agent changed and git does not have yet; not `written`: it is about to."""
+
+    name: str
+    ident: str
+    at: int
+    written: bool = False
+
+
+def session_of(ident: str) -> str:
+    """The session of a SESSION/AGENT."""
+    return ident.partition("/")[0]
+
+
+def is_noted(connection: sqlite3.Connection, caller: Caller, path: str) -> bool:
+    """Whether the file is known to be changed by the agent."""
+    key = f"{_WORK}{resolve(path, caller.tree)}\0{caller.who}"
+    row = connection.execute(sql.ITEM, (caller.project, key)).fetchone()
+    return row is not None and msgspec.json.decode(row[0], type=Work).written
+
+
+def note_work(change: Change, caller: Caller, resource: str, written: bool = False) -> None:
+    """The agent changes the file, or with `written` has changed it."""
+    if not written and is_noted(change.connection, caller, resource):
+        return
+    keep_work(change, resource, Work(caller.name, caller.who, change.at, written))
+
+
+def keep_work(change: Change, path: str, work: Work) -> None:
+    """Write it down, for a day at most."""
+    encoded = msgspec.json.encode(work).decode()
+    change.note(f"{_WORK}{path}\0{work.ident}", encoded, change.lease(WORK_S))
+
+
+def work_in(connection: sqlite3.Connection, project: str, tree: str) -> dict[str, list[Work]]:
+    """Uncommitted work in a working tree, by path; what lies in a tree within it is not its own."""
+    is_own, found = belonging(tree), dict[str, list[Work]]()
+    for path, work in works_in(connection, project, tree):
+        if is_own(path):
+            found.setdefault(path, []).append(work)
+    return found
+
+
+def works_in(connection: sqlite3.Connection, project: str, tree: str) -> Iterator[tuple[str, Work]]:
+    """What is changed below a folder, with its path."""
+    return _between(connection, project, *below(f"{_WORK}{tree.rstrip('/')}/"))
+
+
+def rivals(connection: sqlite3.Connection, caller: Caller, resource: str) -> list[Work]:
+    """What agents of other sessions have changed, or are about to, in a file."""
+    own, start = session_of(caller.who), f"{_WORK}{resource}"
+    found = _between(connection, caller.project, f"{start}\0", f"{start}\1")
+    return [work for _, work in found if session_of(work.ident) != own]
+
+
+def _between(
+    connection: sqlite3.Connection, project: str, start: str, stop: str
+) -> Iterator[tuple[str, Work]]:
+    for key, value in connection.execute(sql.ITEMS, (project, start, stop)):
+        path = key[len(_WORK) :].partition("\0")[0]
+        yield path, msgspec.json.decode(value, type=Work)
+
+
+def forget(change: Change, path: str, work: Work) -> None:
+    """The work is done."""
+    change.forget(f"{_WORK}{path}\0{work.ident}")
+
+
+def belonging(tree: str) -> Callable[[str], bool]:
+    """Whether a path is the tree's own, not that of a worktree or submodule below it."""
+
+    @functools.cache
+    def owned(folder: str) -> bool:
+        if len(folder) <= len(tree):
+            return folder == tree
+        return not os.path.lexists(f"{folder}/.git") and owned(os.path.dirname(folder))
+
+    return lambda path: is_below(path, tree) and owned(os.path.dirname(path.rstrip("/")))

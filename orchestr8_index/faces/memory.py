@@ -1,0 +1,189 @@
+"""What an agent remembers for itself: of a session, or of all. Nobody else sees it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from ..errors import Conflict
+from .explained import declined, flag, metadata, number, text
+from .face import Answer, Arguments, Core, now
+
+YEAR, DAY = 31_536_000, 86_400
+MOST_KEY, MOST_STORED, MOST_READ = 255, 120, 5_000
+EVERY, GLOBAL = "all", "-"
+_STRANGE = re.compile(r"[^A-Za-z0-9:./-]")
+
+
+async def set_memory(core: Core, given: Arguments) -> Answer:
+    key, scope, value = read_key(given), await read_scope(core, given), given.get("value")
+    if "value" not in given:
+        raise declined("INVALID_INPUT", "A value is needed.", field="value")
+    seconds, overwrite = read_expiry(given.get("expires_in")), flag(given, "overwrite", True)
+    place = place_of(core, scope, key)
+    before = await find(core, place)
+    if before and not overwrite:
+        raise exists(key)
+    stamp, ends = now(), until(seconds)
+    kept = {"key": key, "value": value, "metadata": metadata(given), "updated_at": stamp}
+    kept |= {"created_at": before["created_at"] if before else stamp, "expires_at": ends}
+    op: Answer = {"key": place, "value": kept}
+    op |= {"ttl_s": seconds} if seconds and seconds <= DAY else {}
+    if not overwrite:
+        op["if_rev"] = await spent_revision(core, place)
+    try:
+        await core.call("writeShared", ops=[op])
+    except Conflict:
+        raise exists(key) from None
+    told = {"key": key, "scope": named(scope), "session_scoped": scope != GLOBAL}
+    return {"success": True, **told, "expires_at": ends, "stored_at": stamp}
+
+
+async def get_memory(core: Core, given: Arguments) -> Answer:
+    key, scope = read_key(given), await read_scope(core, given)
+    if (kept := await find(core, place_of(core, scope, key))) is None:
+        raise missing(key, scope)
+    return {"success": True, **kept, "scope": named(scope)}
+
+
+async def delete_memory(core: Core, given: Arguments) -> Answer:
+    key, scope = read_key(given), await read_scope(core, given)
+    place = place_of(core, scope, key)
+    if await find(core, place) is None:
+        raise missing(key, scope)
+    await core.call("writeShared", ops=[{"key": place, "value": None}])
+    return {"success": True, "key": key, "deleted": True, "scope": named(scope)}
+
+
+async def list_memory(core: Core, given: Arguments) -> Answer:
+    every = given.get("session_id") == EVERY
+    scope = "" if every else await read_scope(core, given)
+    limit = number(given, "limit", 50, 1, 200)
+    prefix, pattern = text(given, "prefix", 255, ""), text(given, "pattern", 255, "*")
+    found = [
+        {**{name: kept[name] for name in _LISTED}, **where(at), "value_size": size}
+        async for at, kept, size in entries(core, scope)
+        if kept["key"].startswith(prefix) and fnmatchcase(kept["key"], pattern)
+    ]
+    found.sort(key=lambda entry: entry["updated_at"], reverse=True)
+    told = {"count": len(found[:limit]), "total_count": len(found)}
+    return {"success": True, "entries": found[:limit], **told, "scope_filter": scope or EVERY}
+
+
+async def remembered(core: Core) -> Answer:
+    """Everything of the caller, by scope, for its resource."""
+    told: Answer = {"global": {}, "sessions": {}}
+    async for at, kept, _ in entries(core, ""):
+        rest = {name: value for name, value in kept.items() if name != "key"}
+        of = told["global"] if at == GLOBAL else told["sessions"].setdefault(at, {})
+        of[kept["key"]] = rest
+    return {"agent_id": core.who.label, "memory": told}
+
+
+_LISTED = ("key", "created_at", "updated_at", "expires_at")
+
+
+# --- where it lies -----------------------------------------------------------------------------
+
+
+def place_of(core: Core, scope: str, key: str) -> str:
+    """A key has signs that a shared one may not; a long one is known by its hash."""
+    plain = _STRANGE.sub(lambda sign: "__" if sign[0] == "_" else f"_{ord(sign[0]):x}.", key)
+    if len(plain) > MOST_STORED:
+        digest = blake2b(key.encode(), digest_size=16).hexdigest()
+        plain = f"{plain[: MOST_STORED - 40]}_h.{digest}"
+    return f"{core.who.own}m/{scope}/{plain}"
+
+
+async def entries(core: Core, scope: str) -> AsyncIterator[tuple[str, Answer, int]]:
+    """(scope, what is kept, bytes of its value) of one scope, or of all."""
+    start = f"{core.who.own}m/"
+    prefix = f"{start}{scope}/" if scope else start
+    after = ""
+    for _ in range(MOST_READ // 100):
+        told = await core.call("readShared", prefix=prefix, after=after, limit=100)
+        for item in told["items"]:
+            kept, after = item["value"], item["key"]
+            if is_live(kept):
+                size = len(msgspec.json.encode(kept["value"]))
+                yield after[len(start) :].partition("/")[0], kept, size
+        if not told.get("more"):
+            return
+
+
+async def find(core: Core, place: str) -> Answer | None:
+    items = (await core.call("readShared", keys=[place]))["items"]
+    return items[0]["value"] if items and is_live(items[0]["value"]) else None
+
+
+async def spent_revision(core: Core, place: str) -> int:
+    """The revision of what has expired there, 0 where nothing is; a new one conflicts."""
+    items = (await core.call("readShared", keys=[place]))["items"]
+    return items[0]["rev"] if items and not is_live(items[0]["value"]) else 0
+
+
+def is_live(kept: Answer) -> bool:
+    return kept["expires_at"] is None or kept["expires_at"] > now()
+
+
+def until(seconds: int) -> str | None:
+    if not seconds:
+        return None
+    ends = datetime.fromtimestamp(time.time() + seconds, UTC)
+    return ends.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+# --- what is given -----------------------------------------------------------------------------
+
+
+def read_key(given: Arguments) -> str:
+    key = given.get("key")
+    stripped = key.strip() if isinstance(key, str) else ""
+    if not 0 < len(stripped) <= MOST_KEY:
+        raise declined("INVALID_KEY", "A key has 1 to 255 characters.", field="key")
+    if any(sign.isspace() or not sign.isprintable() for sign in stripped):
+        raise declined("INVALID_KEY", "A key has no blanks and no control signs.", field="key")
+    return stripped
+
+
+async def read_scope(core: Core, given: Arguments) -> str:
+    ident = given.get("session_id")
+    if ident is None:
+        return GLOBAL
+    told = await core.call("session", action="get", id=ident)
+    return str(told["session"]["id"])
+
+
+def read_expiry(given: Any) -> int:
+    try:
+        seconds = -1 if isinstance(given, bool) else int(given or 0)
+    except (TypeError, ValueError):
+        seconds = -1
+    if not 0 <= seconds <= YEAR:
+        said = "expires_in is a number of seconds, a year at most."
+        raise declined("INVALID_TTL_VALUE", said, field="expires_in")
+    return seconds
+
+
+def named(scope: str) -> str:
+    return "global" if scope == GLOBAL else "session"
+
+
+def where(scope: str) -> Answer:
+    return {"scope": named(scope), "session_id": None if scope == GLOBAL else scope}
+
+
+def missing(key: str, scope: str) -> Exception:
+    said = f"There is no memory {key} in this scope."
+    return declined("MEMORY_NOT_FOUND", said, key=key, scope=named(scope))
+
+
+def exists(key: str) -> Exception:
+    return declined("KEY_EXISTS", f"There is a memory {key} already.", key=key)

@@ -1,0 +1,31 @@
+"""Remembers what a pure function gave, and no more of it than a bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Memo(dict[K, V]):
+    """`memo[key]` is `work(key)`. A full one begins anew: to know which was used last costs more
+    than to work out again."""
+
+    __slots__ = ("_most", "_work")
+
+    def __init__(self, most: int, work: Callable[[K], V]) -> None:
+        super().__init__()
+        self._most, self._work = most, work
+
+    def __missing__(self, key: K) -> V:
+        return keep(self, self._most, key, self._work(key))
+
+
+def keep(memo: dict[K, V], most: int, key: K, value: V) -> V:
+    """Remember the value, which is returned."""
+    if len(memo) >= most:
+        memo.clear()
+    memo[key] = value
+    return value
