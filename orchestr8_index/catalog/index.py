@@ -143,7 +143,7 @@ class Segment:
         if self.uses_numpy:
             import numpy  # noqa: F401
 
-    @property
+    @cached_property
     def lexicon(self) -> Tables:
         """What words stand for, with the user's own lines; read at the first question."""
         return tables(self._lexicon)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
-from collections.abc import Iterable
 from datetime import datetime
 
 import click
 import msgspec
 
 from ..config import Settings
-from .asking import sharing_server
+from .asking import shared_events, sharing_server
 from .options import common, emit, readable
 from .paint import echo, echo_json
 from .shared import PAGE, Row, agent_option, as_json_option, value_text
@@ -138,7 +138,8 @@ def _message(row: Row) -> str:
 def events(
     settings: Settings, follow: bool, limit: int, after: int, prefix: str, as_json: bool
 ) -> None:
-    """Show what happened among agents, the newest last. Ctrl-C ends --follow.
+    """Show what happened among agents, the newest last. --follow goes
+    on after a break of the server, and tells what was missed; Ctrl-C ends it.
 
     \b
     orchestr8-index events -n 20
@@ -151,16 +152,27 @@ def events(
         page = server.ask("readShared", asked)
         newest.extend(page["events"])
         rev, more = page["rev"], page.get("more", False)
-    _print(newest, as_json)
-    while follow:
-        page = server.ask("readShared", {**asked, "changed_after": rev, "wait_ms": 20_000})
-        _print(page["events"], as_json)
-        rev = page["rev"]
+    for row in newest:
+        _print(row, as_json)
+    if follow:
+        with contextlib.suppress(KeyboardInterrupt):
+            _follow(settings, rev, readable(prefix), as_json)
+        echo("", err=True)
 
 
-def _print(rows: Iterable[Row], as_json: bool) -> None:
-    for row in rows:
-        echo_json(msgspec.json.encode(row).decode()) if as_json else echo(_event(row))
+def _follow(settings: Settings, rev: int, prefix: str, as_json: bool) -> None:
+    for row in shared_events(settings, rev, prefix, _say_away):
+        if "rev" in row:
+            _print(row, as_json)
+
+
+def _say_away(gone: bool) -> None:
+    """Where the server is, on standard error: what was missed meanwhile comes when it is back."""
+    echo("The server is away; waiting for it." if gone else "The server is back.", err=True)
+
+
+def _print(row: Row, as_json: bool) -> None:
+    echo_json(msgspec.json.encode(row).decode()) if as_json else echo(_event(row))
 
 
 def _event(row: Row) -> str:

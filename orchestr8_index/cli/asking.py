@@ -11,9 +11,10 @@ from urllib.parse import quote
 import msgspec
 
 from ..client.embedded import build_index, builder_of, generations_of
-from ..client.rpc import call
+from ..client.rpc import NONSENSE, call, read_reply
+from ..client.stream import EventReader
 from ..config import Settings
-from ..daemon.http import Health, HttpClient, NoAnswer, get_health
+from ..daemon.http import Health, HttpClient, HttpStream, NoAnswer, get_health
 from ..daemon.locate import Address, locate
 from ..errors import OperationError, ServerAway
 from . import show
@@ -96,6 +97,24 @@ def sharing_server(settings: Settings, agent: str = "") -> RunningServer:
         raise ServerAway("No server answers, and only it knows what agents share.")
     named = {"X-Agent": agent} if agent else {}
     return RunningServer(address, headers={"X-Tree": quote(os.fsencode(os.getcwd())), **named})
+
+
+def shared_events(
+    settings: Settings, after: int, prefix: str, away: Callable[[bool], None]
+) -> EventReader:
+    """What happens among agents, for as long as somebody looks; wherever the server is by then."""
+
+    def opened(path: str, seconds: float) -> HttpStream:
+        address = located(settings)
+        if address is None:
+            raise NoAnswer("there is none")
+        answer = HttpClient(address).stream(path, seconds)
+        if isinstance(answer, HttpStream):
+            return answer
+        read_reply(answer)
+        raise NoAnswer(NONSENSE)
+
+    return EventReader(opened, after, prefix, float("inf"), away)
 
 
 def located(settings: Settings) -> Address | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -32,10 +33,19 @@ class EventReader:
 
     Raises ServerAway where there is no server at the start, or none again within `patience`
     seconds after a break; Compacted where the log no longer reaches back to where it should go on.
+    `away` is called with True when there is no server after a break, with False when there is.
     """
 
-    def __init__(self, opens: Opens, after: int | None, prefix: str, patience: float) -> None:
+    def __init__(
+        self,
+        opens: Opens,
+        after: int | None,
+        prefix: str,
+        patience: float,
+        away: Callable[[bool], None] = lambda gone: None,
+    ) -> None:
         self._opens, self._after, self._prefix, self._patience = opens, after, prefix, patience
+        self._away = away
         self._ready = deque[JsonObject]()
         self._stream: HttpStream | None = None
         self._begun = self._closed = False
@@ -66,11 +76,15 @@ class EventReader:
         while True:
             try:
                 stream = self._opens(path, QUIET_SECONDS)
+                if pause > PAUSES[0]:
+                    self._away(False)
                 self._begun = True
                 return stream
             except (NoAnswer, RequestError) as error:
                 again = isinstance(error, NoAnswer) or error.code in WANTED_AGAIN
                 if self._begun and again and time.monotonic() < end and not self._closed:
+                    if pause == PAUSES[0]:
+                        self._away(True)
                     time.sleep(pause)
                     pause = min(2 * pause, PAUSES[1])
                 elif isinstance(error, NoAnswer):

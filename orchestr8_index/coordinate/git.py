@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from .repository import is_meant, tree_of
 from .shell import GitOptions, git_calls
 
-_HARMLESS = {"--abort", "--continue", "--skip", "--quit", "--dry-run"}
+_HARMLESS = {"--abort", "--continue", "--skip", "--quit", "--dry-run", "--help", "-h"}
 _ALL = {"-A", "--all", "-u", "--update"}
-_RESETS = {"--hard", "--merge", "--keep"}
+_WHOLE = {"reset": {"--hard", "--merge", "--keep"}, "commit": {"-a", "--all"}}
 _TAKES_STASH = ("pop", "apply", "drop", "clear", "branch")
 _BY_PATH = ("add", "restore", "rm", "mv", "clean")
 MOST_NAMED = 8
@@ -53,9 +53,8 @@ class Others(Struct, frozen=True):
 
 def read_steps(command: str, cwd: str) -> Iterator[Step]:
     """The commands of a line of shell that are known to be dangerous, `cd` followed."""
-    for verb, folder, options in git_calls(command, cwd):
-        if step := _dangerous(Step(verb, folder, cwd), options):
-            yield step
+    calls = git_calls(command, cwd)
+    return filter(None, (_dangerous(Step(verb, at, cwd), given) for verb, at, given in calls))
 
 
 def _dangerous(step: Step, options: GitOptions) -> Step | None:
@@ -66,17 +65,15 @@ def _dangerous(step: Step, options: GitOptions) -> Step | None:
     step = replace(step, message=options.value("-m", "--message"))
     if verb == "stash":
         return _stash(step, plain, options.named)
-    whole = {"reset": _RESETS, "commit": {"-a", "--all"}}.get(verb, ())
-    if verb in ("switch", "rebase", "pull") or options.have(whole):
+    if verb in ("switch", "rebase", "pull") or options.have(_WHOLE.get(verb, ())):
         return step
     if verb == "commit":
         return replace(step, paths=paths or None, index=not paths)
     if verb == "checkout":
         by_path = options.named or (options.named is None and _is_path(step, paths))
         return replace(step, paths=tuple(options.named or plain)) if by_path else step
-    if verb not in _BY_PATH or (verb == "add" and not paths and not options.have(_ALL)):
-        return None
-    return replace(step, paths=paths or None)
+    takes = verb in _BY_PATH and (verb != "add" or paths or options.have(_ALL))
+    return replace(step, paths=paths or None) if takes else None
 
 
 def _stash(step: Step, plain: Sequence[str], named: Sequence[str] | None) -> Step | None:

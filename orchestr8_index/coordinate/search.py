@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from ..sharing import SessionCall
 from . import statements as sql
 from .caller import Caller, Message, may_see, read_message
 
 CANDIDATES = 400  # the newest that contain a word are compared
-MOST_KNOWN = 2500  # words of the index that are compared with one of the question
+MOST_KNOWN = 2000  # words of the index that are compared with one of the question
 NEAR = 5  # spellings tried for each word
 NEAR_RATIO = 75.0
 SHORTEST, BEGINS = 3, 90.0  # letters of a word that others may begin with, and how alike those are
@@ -51,7 +51,7 @@ def search(
         return []
     rows = {row[0]: row for row in _candidates(connection, caller, session, words)}
     if params.in_all:
-        rows |= {row[0]: row for row in _labelled(connection, caller, session, words)}
+        rows |= {row[0]: row for row in _labelled(connection, caller, session, words, rows)}
     alike = [_Alike(word) for word in words]
     found = [
         (_likeness(alike, message, params.in_all), number, message, at)
@@ -64,9 +64,9 @@ def search(
 
 def _likeness(words: Sequence[_Alike], message: Message, in_all: bool) -> float:
     """0 to 100: how nearly the question's words stand in the text, on the average."""
-    text = f"{message.subject} {message.body[:MOST_COMPARED]}".lower()
-    told = set(_WORD.findall(f"{text} {_label(message)}" if in_all else text))
-    return sum(max(map(word.__getitem__, told), default=0.0) for word in words) / len(words)
+    text = f"{message.subject} {message.body[:MOST_COMPARED]}"
+    told = set(_WORD.findall((f"{text} {_label(message)}" if in_all else text).lower()))
+    return sum([max(map(word.__getitem__, told), default=0.0) for word in words]) / len(words)
 
 
 class _Alike(dict[str, float]):
@@ -85,20 +85,27 @@ class _Alike(dict[str, float]):
 
 
 def _label(message: Message) -> str:
-    metadata = bytes(message.metadata)[:MOST_COMPARED].decode(errors="ignore")
-    return f"{message.sender} {metadata}".lower()
+    metadata = bytes(message.metadata)
+    if metadata == b"null":
+        return message.sender
+    return f"{message.sender} {metadata[:MOST_COMPARED].decode(errors='ignore')}"
 
 
 def _labelled(
-    connection: sqlite3.Connection, caller: Caller, session: str, words: Sequence[str]
+    connection: sqlite3.Connection,
+    caller: Caller,
+    session: str,
+    words: Sequence[str],
+    known: Container[int],
 ) -> Iterator[tuple[int, Message, int]]:
-    """The newest whose sender or metadata have one of the words."""
+    """The newest that have one of the words elsewhere than in the text: their sender, metadata."""
     rows = connection.execute(sql.SAID_LAST, (caller.project, f"s/{session}", 0))
     for number, value, at in rows.fetchmany(CANDIDATES):
-        message = read_message(value)
-        label = _label(message)
-        if any(word in label for word in words) and may_see(caller, message, number, connection):
-            yield number, message, at
+        lowered = value.lower()
+        if number not in known and any(word in lowered for word in words):
+            message = read_message(value)
+            if may_see(caller, message, number, connection):
+                yield number, message, at
 
 
 def _candidates(
@@ -133,7 +140,7 @@ def _spellings(connection: sqlite3.Connection, words: Sequence[str]) -> Iterator
 def _known(connection: sqlite3.Connection, word: str) -> list[str]:
     """The index's words that begin as this one does: by one letter, by more where they are many."""
     found: list[str] = []
-    for letters in (1, 2, 4, 8):
+    for letters in (1, 3, 8):
         start = word[:letters]
         rows = connection.execute(sql.KNOWN_WORDS, (start, start + "\U0010ffff", MOST_KNOWN))
         found = [term for (term,) in rows]

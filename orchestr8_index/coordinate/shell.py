@@ -16,6 +16,7 @@ from .resources import is_below
 _SHELLS = ("sh", "bash", "zsh", "dash")
 _BEFORE = {
     *("sudo", "time", "command", "builtin", "exec", "nohup", "env", "nice", "timeout", "xargs"),
+    *("doas", "setsid", "stdbuf", "ionice", "chronic", "caffeinate", "coproc", "function"),
     *("if", "then", "elif", "else", "while", "until", "do", "!", "{"),
 }
 _HEREDOC = re.compile(r"(?<!<)<<-?[ \t]*['\"\\]?(\w+)['\"]?")
@@ -27,7 +28,8 @@ _TOKEN = re.compile(
 )
 _PIECE = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|([^'"\\]+)""", re.S)
 _INSIDE = re.compile(r"\$\((.*?)\)|(?<!\\)`(.*?)`", re.S)
-_GLOBAL = ("-C", "-c", "--git-dir", "--work-tree", "--namespace")
+_GLOBAL = ("-C", "-c", "--git-dir", "--work-tree", "--namespace", "--attr-source")
+_SAME = {"stage": "add"}
 _VALUED = {"commit": "mFCct", "stash": "m", "checkout": "bB", "restore": "s", "clean": "e"}
 _LONG_VALUED = {"--message", "--file", "--author", "--date", "--source", "--exclude", "--orphan"}
 _TREES = {"GIT_DIR": "--git-dir=", "GIT_WORK_TREE": "--work-tree="}
@@ -63,10 +65,10 @@ def git_calls(text: str, cwd: str) -> Iterator[tuple[str, str, GitOptions]]:
             if name == "-C":
                 folder = os.path.join(folder, named[name])
             words = words[2 if apart else 1 :]
-        if words:
-            options = read_options(words[0], words[1:])
+        if words and "--help" not in named:
+            verb, options = _SAME.get(words[0], words[0]), read_options(words[0], words[1:])
             for place in _reached(os.path.realpath(folder), named):
-                yield words[0], place, options
+                yield verb, place, options
 
 
 def _reached(folder: str, named: dict[str, str]) -> list[str]:

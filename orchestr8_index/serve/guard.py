@@ -12,6 +12,7 @@ import math
 import os
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -69,17 +70,15 @@ class Guard:
         self._known: dict[Sent, Principal] = {}
         self._keys = -1  # the revision of the keys of which that is true
 
-    def remembered(self, scope: Scope) -> Principal | None:
-        """The caller of a call that has come as a whole, if this peer was let in with these very
-        headers before and nothing has changed since; None where the guard is to look itself."""
-        state = scope.get("state", {})
-        if scope["path"] != "/" or scope["method"] != "POST" or not state.get("whole"):
-            return None
+    def remembered(self, scope: Mapping[str, Any]) -> Principal | None:
+        """The caller of a `POST /`, if this peer was let in with these very headers before and
+        nothing has changed since; None where the guard is to look itself."""
+        state = scope["state"]
         self._gate.keys.reload()
         if self._keys != self._gate.keys.revision:
             return None
         asking = self._known.get(_sent(scope))
-        if asking is None or state["head_too_large"] or ADDRESSED in state:
+        if asking is None or state["head_too_large"]:
             return None
         is_free = state["running"] < self._gate.limits.max_running * NEARLY_FULL
         return asking if is_free else None
@@ -88,7 +87,9 @@ class Guard:
         if self._keys != self._gate.keys.revision or len(self._known) >= MOST_KNOWN:
             self._known.clear()
             self._keys = self._gate.keys.revision
-        if scope["path"] == "/" and ONE_BY_ONE.isdisjoint(headers):
+        is_call = scope["path"] == "/" and scope["method"] == "POST"
+        is_plain = ADDRESSED not in scope.get("state", {}) and ONE_BY_ONE.isdisjoint(headers)
+        if is_call and is_plain:
             self._known[_sent(scope)] = asking
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -308,7 +309,7 @@ def is_own(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     return peer in ("127.0.0.1", "::1") and not relayed
 
 
-def _sent(scope: Scope) -> Sent:
+def _sent(scope: Mapping[str, Any]) -> Sent:
     """All that the checks of a call's head look at."""
     peer = (scope.get("client") or ("local",))[0]
     return peer, scope.get("server"), scope.get("scheme"), tuple(scope["headers"])

@@ -60,8 +60,8 @@ class Endpoint:
 class ProjectAddress:
     """Takes a project's name off the address, before the guard looks at what is below it."""
 
-    def __init__(self, app: Guard) -> None:
-        self.app = app
+    def __init__(self, app: Guard, quick: Quick) -> None:
+        self.app, self.quick = app, quick
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(BELOW):
@@ -73,7 +73,7 @@ class ProjectAddress:
         await self.app(scope, receive, send)
 
 
-def make_web(state: State) -> Quick:
+def make_web(state: State) -> ProjectAddress:
     """The application with all its routes, behind the guard; its lifespan runs the background."""
     mcp = McpRoutes(state)
 
@@ -110,7 +110,7 @@ def make_web(state: State) -> Quick:
     handlers = {404: no_such, 405: no_such, 500: _leave}
     web = Starlette(routes=[*routes, *page], lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
     guard = Guard(Straight(web, Endpoint(state, answer_rpc)), state.gate)
-    return Quick(ProjectAddress(guard), guard, state)
+    return ProjectAddress(guard, Quick(guard, state))
 
 
 class Straight:
@@ -140,7 +140,8 @@ async def _answer_calls(
     told = scope.setdefault("state", {})
     told["rpc_methods"] = reply.methods
     told["quiet"] = all(map(is_quiet, reply.methods.split(",")))
-    told["asked"] = asked.get() if reply.status == 200 else None
+    if (question := asked.get()) and reply.status == 200 and (quick := told.get("quick")):
+        quick.learn(body, question)
     await send_bytes(send, reply.status, reply.body, JSON, *reply.headers)
 
 

@@ -69,7 +69,9 @@ class Metrics:
 
     def answered(self, method: str, milliseconds: float, is_query: bool) -> None:
         self.requests[method] += 1
-        self.durations.setdefault(method, Histogram()).add(milliseconds)
+        if method not in self.durations:
+            self.durations[method] = Histogram()
+        self.durations[method].add(milliseconds)
         if is_query:
             self.queries.add(milliseconds)
 

@@ -13,6 +13,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -20,8 +21,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from ..config import Limits
 from ..errors import HeadTooLarge, InvalidRequest, Overloaded, RequestError, TooSlow
 from .callers import CORRELATION, correlation_id, new_ident
+from .quick import Quick
 from .send import error_body
-from .shares import account
+from .shares import FREE_BYTES, account
 
 NEVER = float("inf")
 STREAM_SECONDS = 1.0
@@ -46,6 +48,7 @@ class Lines:
     streams: int = 0
     refused: int = 0
     waiting: dict[Wire, None] = field(default_factory=dict)
+    quick: Quick | None = None
 
     def __post_init__(self) -> None:
         wanted = self.limits.max_connections
@@ -83,6 +86,7 @@ class Wire(HttpToolsProtocol):
         self._piped = 0
         self._head = 0  # bytes of a head that is not yet whole, in reads before the last
         self._in_head = self._begun = self._ending = self._ignored = False
+        self._held: bytes | None = None  # the body so far of a call that may be answered at once
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -101,6 +105,8 @@ class Wire(HttpToolsProtocol):
             self._due = self.loop.time() + self._lines.limits.head_seconds
         self._begun = False
         super().data_received(data)
+        if self._held is not None:
+            self._begin_ordinary()
         if self._in_head and not self._begun:
             self._head += len(data)
             if self._head > self._lines.limits.max_head and not self.transport.is_closing():
@@ -115,7 +121,7 @@ class Wire(HttpToolsProtocol):
         self._lines.waiting.pop(self, None)  # half a head has asked for nothing yet
         limits, now = self._lines.limits, self.loop.time()
         self._in_head, self._due = False, now + limits.body_seconds
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        size = len(self.url) + sum(map(len, chain.from_iterable(self.headers)))
         state: dict[str, Any] = self.scope["state"]
         state["lines"] = self._lines
         state["head_too_large"] = size > limits.max_head or len(self.headers) > limits.max_headers
@@ -123,8 +129,24 @@ class Wire(HttpToolsProtocol):
         self._piped = self._piped + size if self._answering else 0
         self._ending |= len(self.pipeline) >= MOST_PIPELINED or self._piped > MOST_PIPED
         self._ignored = self._ending
-        if not self._ignored:
+        if self._may_be_quick():
+            self._held = b""
+        elif not self._ignored:
             super().on_headers_complete()
+
+    def _may_be_quick(self) -> bool:
+        """Whether it is a call that might be answered as soon as its body is there."""
+        is_call = self.url == b"/" and self.parser.get_method() == b"POST"
+        is_plain = self.parser.should_keep_alive() and not self.expect_100_continue
+        is_free = not (self._ending or self._answering or self.flow.write_paused)
+        return is_call and is_plain and is_free and self._lines.quick is not None
+
+    def _begin_ordinary(self) -> None:
+        """What was held goes the way of all requests."""
+        body, self._held = self._held, None
+        super().on_headers_complete()
+        if body:
+            super().on_body(body)
 
     @property
     def _answering(self) -> bool:
@@ -132,6 +154,11 @@ class Wire(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         if self._ignored:
+            return
+        if self._held is not None:
+            self._held += body
+            if len(self._held) > FREE_BYTES:
+                self._begin_ordinary()
             return
         if self.pipeline and self.cycle is self.pipeline[0][0]:
             self._piped += len(body)
@@ -143,9 +170,26 @@ class Wire(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._due = NEVER
-        self.scope["state"]["whole"] = True
+        if self._held is not None and self._lines.quick is not None:
+            self.scope["state"]["quick"] = self._lines.quick
+            if answer := self._lines.quick(self.scope, self._held):
+                self._held = None
+                self._send_at_once(answer)
+                return
+            self._begin_ordinary()
         if not self._ignored:
             super().on_message_complete()
+
+    def _send_at_once(self, answer: bytes) -> None:
+        """As `on_response_complete` leaves a connection: it waits for the next request."""
+        head = b"".join(b"%b: %b\r\n" % each for each in self.server_state.default_headers)
+        self.transport.write(STATUS_LINE[200] + head + answer)
+        self.server_state.total_requests += 1
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+        self._lines.waiting[self] = None
 
     def on_response_complete(self) -> None:
         early = self.cycle.response_complete and self.cycle.more_body

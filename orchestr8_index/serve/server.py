@@ -141,6 +141,7 @@ def serve(
 
 
 def configured(app: Any, lines: Lines, door: Door) -> uvicorn.Config:
+    lines.quick = getattr(app, "quick", None)
     return uvicorn.Config(
         app,
         http=functools.partial(Wire, lines=lines),  # type: ignore[arg-type]

@@ -32,6 +32,11 @@ class Share:
         is_near = who.share == 1 or (not who.keyed and who.name in NEAR)
         return math.ceil(self.most * (who.share if is_near else 0.5))
 
+    def has_room(self, who: Principal) -> bool:
+        """Whether one more could be taken."""
+        fits = self.taken < math.ceil(self.most * who.share)
+        return not self.taken or (fits and self._of[who.name] < self.part_of(who))
+
     def take(self, who: Principal, amount: int = 1) -> None:
         """Raises Overloaded."""
         over = self._of[who.name] + amount > self.part_of(who)

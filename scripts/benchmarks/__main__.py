@@ -26,6 +26,7 @@ BENCHMARKS = {
     "serve": "Start, memory, hits and misses of one server, through HTTP (the default).",
     "side": "Answers a second beside a constant reply and other servers, with ratios.",
     "soak": "Memory and latency under half of the capacity for long.",
+    "talk": "Would meaning help the search in a talk? Hits by words alone and with meaning.",
     "tokens": "Tokens that a model carries without the index and with it.",
 }
 

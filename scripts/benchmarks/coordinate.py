@@ -1,4 +1,7 @@
-"""How fast is the shared state, beside this machine's fsync? In process, full and fast."""
+"""How fast is the shared state, beside this machine's fsync?
+
+In process, full and fast; then through HTTP, one connection and fifty agents.
+"""
 
 import asyncio
 import os
@@ -22,6 +25,7 @@ from orchestr8_index.sharing import (
 )
 
 from .harness import Run, percentile
+from .shared import measure_served
 
 VALUE = value_of({"state": "running", "step": 3, "owner": "agent-7"})
 WRITERS, EACH = 64, 150
@@ -154,9 +158,11 @@ async def measure(run: Run, folder: Path, sync: str) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    with Run(__doc__, arguments, keys=100_000, messages=100_000) as run:
+    sizes = {"keys": 100_000, "messages": 100_000, "claims": 10_000, "calls": 500, "seconds": 60}
+    with Run(__doc__, arguments, **sizes) as run:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             run.row("load and fsync", load=os.getloadavg()[0], fsync_p50_ms=fsync_ms(folder))
             for sync in ("full", "fast"):
                 asyncio.run(measure(run, folder, sync))
+            measure_served(run, folder)

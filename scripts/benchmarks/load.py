@@ -29,11 +29,12 @@ class Wire:
     def __init__(self, port: int) -> None:
         self._port, self._streams = port, None
 
-    async def post(self, body: bytes, path: str = "/") -> tuple[int, bytes]:
+    async def post(self, body: bytes, path: str = "/", headers: str = "") -> tuple[int, bytes]:
         """(status, body). Raises one of BROKEN."""
         self._streams = self._streams or await asyncio.open_connection(HOST, self._port)
         reading, writing = self._streams
-        head = f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: {len(body)}\r\n\r\n"
+        length = f"Content-Length: {len(body)}\r\n{headers}"
+        head = f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\n{length}\r\n"
         try:
             writing.write(head.encode() + body)
             head = (await reading.readuntil(b"\r\n\r\n")).lower()

@@ -93,7 +93,8 @@ def cpu_s(pid: int) -> float:
 
 def owner_of(port: int) -> int:
     """The process that listens there; 0 where the system does not say."""
-    rows = (line.split() for line in read("/proc/net/tcp").splitlines()[1:])
+    told = read("/proc/net/tcp") + read("/proc/net/tcp6")
+    rows = (line.split() for line in told.splitlines() if "local" not in line)
     listens, here = "0A", f":{port:04X}"
     sockets = {f"socket:[{row[9]}]" for row in rows if row[3] == listens and here in row[1]}
     for link in Path("/proc").glob("[0-9]*/fd/*") if sockets else ():

@@ -32,6 +32,19 @@ SDK = f"mcp=={importlib.metadata.version('mcp')}"
 NODE = (22, 19)
 REVISIONS = ("2025-11-25", "2026-07-28")
 SKILLS = ("enumeration", "manifest", "directory")
+OF_FACES = {  # what asks for no tool of the suite's own
+    "2025-11-25": ("server-initialize", "server-session-lifecycle", "ping", "resources-subscribe"),
+    "2026-07-28": (
+        *("tools-list", "resources-list", "sep-2164-resource-not-found"),
+        *("dns-rebinding-protection", "http-header-validation"),
+    ),
+}
+FACES: dict[str, tuple[str, dict[str, object]]] = {
+    "coordinate": ("read_shared", {"prefix": "task/"}),
+    "cache": ("setStorage", {"key": "task:1", "value": "begun", "ttl": 60}),
+    "context": ("create_session", {"purpose": "try it"}),
+    "gateway": ("subscribe_logs", {"task_id": "t"}),
+}
 TASK = "write a tutorial"
 REPORT = {"task_id": "t-1", "task_description": TASK, "agents_used": ["studio:docs-writer"]}
 ENTRY = {"kind": "agent", "plugin": "studio", "name": "docs-writer"}
@@ -102,12 +115,24 @@ def steps(cache: Path, fixtures: str, plain: str) -> Iterator[tuple[str, list[st
         yield f"skills {name}", [*suite, plain, *scenario, "--force"]
     yield "inspector tools/list", [*inspect, "tools/list", "--strict"]
     for tool, params in CALLS.items():
-        texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in params.items()}
-        given = [part for key, text in texts.items() for part in ("--tool-arg", f"{key}={text}")]
-        yield f"inspector {tool}", [*inspect, "tools/call", "--tool-name", tool, *given]
+        yield f"inspector {tool}", [*inspect, *called(tool, params)]
+    for face, call in FACES.items():
+        for version, names in OF_FACES.items():
+            for name in names:
+                asked = ["--scenario", name, "--spec-version", version]
+                yield f"{face}: {name}", [*suite, f"{plain}/{face}", *asked]
+        inspect[3] = f"{plain}/{face}"
+        yield f"{face}: inspector tools/list", [*inspect, "tools/list", "--strict"]
+        yield f"{face}: inspector {call[0]}", [*inspect, *called(*call)]
     for version in ("v1", "v2"):
         script = [node, str(HERE / "clients.mjs"), str(cache), version]
         yield f"TypeScript client {version}", [*script, plain, json.dumps(CALLS)]
+
+
+def called(tool: str, params: dict[str, object]) -> list[str]:
+    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in params.items()}
+    given = [part for key, text in texts.items() for part in ("--tool-arg", f"{key}={text}")]
+    return ["tools/call", "--tool-name", tool, *given]
 
 
 def run(name: str, command: list[str], folder: str) -> bool:
@@ -140,7 +165,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = make_tree(Path(folder))
         program = (sys.executable, str(HERE / "fixtures.py"))
-        with Server(tree, program=program, PYTHONPATH=path) as first, Server(tree) as second:
+        with (
+            Server(tree, program=program, PYTHONPATH=path) as first,
+            Server(tree, MCP_WORKSPACE=folder) as second,
+        ):
             addresses = [f"http://localhost:{each.port}/mcp" for each in (first, second)]
             failed = [
                 name for name, step in steps(cache, *addresses) if not run(name, step, folder)

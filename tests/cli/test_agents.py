@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, cast
 
 import pytest
 
 from orchestr8_index import Orchestrator
 
-from ..processes import Running
-from .conftest import Run
+from ..processes import DEADLINE, Running, World
+from .conftest import ROOT, Run
 
 
 @pytest.fixture
@@ -63,6 +66,28 @@ def test_mail_is_looked_at_and_stays(online: Run, ada: Orchestrator) -> None:
     assert online("inbox", "--agent", "eve").out == "No message waits.\n"
     newest = online("events", "-n", "1", "--json").json
     assert (newest["kind"], newest["value"]["subject"]) == ("message", "review")
+
+
+def test_events_are_followed_over_a_restart_until_ctrl_c(world: World) -> None:
+    server = world.serve("--root", ROOT)
+    following = world.start("events", "-f", "--json", "--prefix", "plan/")
+    out, err = (cast("IO[str]", each) for each in (following.stdout, following.stderr))
+
+    def put(key: str) -> None:
+        assert world.run("shared", "put", key, "1").returncode == 0
+
+    put("plan/a")
+    assert json.loads(out.readline())["key"] == "plan/a"
+    server.process.terminate()
+    assert err.readline() == "The server is away; waiting for it.\n"
+    world.serve("--root", ROOT)
+    put("other")
+    put("plan/b")
+    assert json.loads(out.readline())["key"] == "plan/b"
+    assert err.readline() == "The server is back.\n"
+    following.send_signal(signal.SIGINT)
+    assert following.communicate(timeout=DEADLINE)[1].strip() == ""
+    assert following.returncode == 0
 
 
 def test_a_long_talk_is_read_within_a_budget(online: Run, ada: Orchestrator) -> None:

@@ -20,12 +20,21 @@ def test_the_protocol_has_the_methods_that_are_extended() -> None:
 
 def test_the_protocol_has_the_state_that_is_read() -> None:
     source = inspect.getsource(HttpToolsProtocol)
-    read = "loop transport flow scope headers url pipeline cycle tasks connections"
+    read = "loop transport flow scope headers url pipeline cycle tasks connections parser "
+    read += "expect_100_continue timeout_keep_alive_task timeout_keep_alive server_state"
     assert all(f"self.{name}" in source for name in read.split())
 
 
 def test_the_pipeline_keeps_what_waits_with_the_newest_first() -> None:
     assert "self.pipeline.appendleft((self.cycle, app))" in inspect.getsource(HttpToolsProtocol)
+
+
+def test_a_connection_is_left_as_after_an_answer() -> None:
+    """What `Wire._send_at_once` does in the place of `on_response_complete`."""
+    source = inspect.getsource(HttpToolsProtocol.on_response_complete)
+    done = ("total_requests += 1", "_unset_keepalive_if_required()", "loop.call_later(")
+    assert all(each in source for each in done)
+    assert "self.server_state.default_headers" in inspect.getsource(HttpToolsProtocol)
 
 
 def test_a_cycle_has_the_state_that_is_read_and_set() -> None:
