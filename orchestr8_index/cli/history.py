@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..config import Settings, environment
+from ..config import Settings, inherited_environment
 from . import show
 from .options import common, with_roots_of_server
 from .paint import echo, style
@@ -41,7 +41,7 @@ def learn(settings: Settings, history: bool, everywhere: bool, yes: bool) -> Non
     from .asking import build_here
 
     settings = with_roots_of_server(settings)
-    folder = claude_folder(Path(settings.home or Path.home()), environment())
+    folder = claude_folder(Path(settings.home or Path.home()), inherited_environment())
     here = (lambda path: True) if everywhere else _within(settings)
     found = read_history(folder, _knows(build_here(settings)), here)
     for line in _told(found, folder):
