@@ -171,7 +171,11 @@ class _Transcript:
 
     def _report(self, session: str, call: Part, part: Part, given: Raw) -> Report | None:
         asked = msgspec.json.decode(call.input, type=Input)
-        more: dict[str, Any] = {"session_id": session, "tool_name": call.name, "tool_use_id": call.id}
+        more: dict[str, Any] = {
+            "session_id": session,
+            "tool_name": call.name,
+            "tool_use_id": call.id,
+        }
         said = msgspec.json.decode(part.content, type=list[Block] | str | None)
         text = said or "" if not isinstance(said, list) else "\n".join(b.text or "" for b in said)
         if part.is_error:
