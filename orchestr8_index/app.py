@@ -44,6 +44,10 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     settings = _with_local_key(settings)
     last = PidFile(settings.data_dir / SERVER_NAME).last()
     heir = heir_of(last, settings.project, settings.home)
+    if settings.database_url:
+        from .team.start import SCHEMA, check_start
+
+        check_start(settings.database_url, SCHEMA)
     pidfile, listening = claim(settings)
     announce(listening.getsockname()[1])
     refresh = Refresh(settings, Builder(settings, on_failure=_log_failure))
@@ -62,6 +66,7 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     lines = Lines(settings.limits, state.metrics.failed)
     if state.shared is not None:
         state.shared.count_waiting = lines.count_waiting
+        state.shared.facts = state.facts
     serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)
 
 

@@ -236,10 +236,19 @@ class Settings(msgspec.Struct, frozen=True):
     coordinate_hard_mb: Annotated[
         int, _int(1, 1 << 20, "above it new shared values and messages are refused")
     ] = 500
+    database_url: Annotated[
+        str,
+        _text(
+            "the PostgreSQL that several servers share, as libpq takes it: see docs/team; needs "
+            "`pip install orchestr8-index[team]`. Also `--database`, without a password",
+            form="DATABASE",
+        ),
+    ] = ""
     api_key: Annotated[
         str, _text("what command line, bridge and Claude Code plugin show to a server", form="KEY")
     ] = ""
     local_key: str = ""
+    database_is_named: bool = False
     explicit_port: bool = False
     explicit_data_dir: bool = False
     notify_socket: str = ""

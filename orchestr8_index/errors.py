@@ -194,6 +194,7 @@ class StoreUnavailable(RequestError):
     code, status = -32002, 503
     means = "The store is missing, full, damaged, read-only or of a newer version."
     cure = "Answers go on; GET /health says what is wrong with the store."
+    is_passing = False
 
 
 class TooManyRequests(RequestError):

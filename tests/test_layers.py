@@ -54,14 +54,17 @@ MAY = {
     "learn": ABOVE_WORDS | {"store", "learn"},
     "coordinate": ABOVE_WORDS | {"store", "coordinate"},
     "faces": ABOVE_WORDS | {"faces"},  # and the core's methods by their names
+    "team": ABOVE_WORDS | {"store", "coordinate", "team"},
     "daemon": ABOVE_WORDS | {"daemon"},
     "bridge": ABOVE_WORDS | {"daemon", "bridge"},
     "hosts": ABOVE_WORDS | {"hosts"},
     "client": ABOVE_WORDS | {"daemon", "client", "catalog", "search"},
     "page": ABOVE_WORDS | {"page"},
     "serve": ABOVE_WORDS
-    | {"daemon", "store", "catalog", "search", "learn", "coordinate", "page", "faces", "serve"},
-    "app": ABOVE_WORDS | {"daemon", "store", "catalog", "search", "learn", "coordinate", "serve"},
+    | {"daemon", "store", "catalog", "search", "learn", "coordinate", "team", "page", "faces"}
+    | {"serve"},
+    "app": ABOVE_WORDS
+    | {"daemon", "store", "catalog", "search", "learn", "coordinate", "team", "serve"},
     "cli": ABOVE_WORDS
     | {
         "daemon",
@@ -71,6 +74,7 @@ MAY = {
         "search",
         "learn",
         "coordinate",
+        "team",
         "serve",
         "client",
         "bridge",

@@ -65,6 +65,14 @@ class AnswerSource(NamedTuple):
 def source_of(settings: Settings) -> AnswerSource:
     """A server of the roots that were named, or the one of this folder's project; else an index
     here."""
+    if (server := server_of(settings)) is not None:
+        return server
+    index, name = index_of(settings)
+    return AnswerSource(_asking(index), name)
+
+
+def server_of(settings: Settings) -> AnswerSource | None:
+    """The running server, asked for the project that the options or this folder mean."""
     for address in _candidates(settings):
         health = woken(address, WAKING_SECONDS)
         serves = health is not None and health["status"] != "starting"
@@ -74,8 +82,7 @@ def source_of(settings: Settings) -> AnswerSource:
             return AnswerSource(
                 RunningServer(address).ask, f"from the server on {address.url}{whose}"
             )
-    index, name = index_of(settings)
-    return AnswerSource(_asking(index), name)
+    return None
 
 
 def woken(address: Address, seconds: float) -> Health | None:

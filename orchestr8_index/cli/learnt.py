@@ -15,6 +15,7 @@ import msgspec
 from ..config import Settings
 from ..errors import OperationError
 from ..records import Experience
+from ..views import Lessons
 from . import show
 from .options import common, emit, project_key, with_roots_of_server
 from .paint import echo
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ..serve.replay import Curve
 
 FOUND_WRONG = 1
+MOST_TOLD = 200  # rows of what was learnt that a server tells
 
 
 @contextlib.contextmanager
@@ -57,23 +59,59 @@ def experience_of(settings: Settings) -> Experience | None:
 
 @click.command()
 @click.option("--by", help="The decisions that this key reported, by its name or id.")
+@click.option("--unused", "idle", is_flag=True, help="What could go, with what it costs its host.")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
 @common
-def learned(settings: Settings, by: str | None, as_json: bool) -> None:
+def learned(settings: Settings, by: str | None, idle: bool, as_json: bool) -> None:
     """Show what has been learnt: entries by wins and failures, patterns by use.
+
+    --unused names the entries that never won, whose twin always comes first, or that hide another,
+    with the tokens that each costs its host.
 
     \b
     orchestr8-index learned
     orchestr8-index learned --by ci
+    orchestr8-index learned --unused
     """
-    from ..learn.verify import lessons, reported_by
+    from ..learn.verify import reported_by
 
-    with reading(settings) as outcomes:
-        if by is not None:
+    if by is not None:
+        with reading(settings) as outcomes:
             reported = reported_by(outcomes, by)
-            return emit(reported, as_json, lambda: show.reported(reported))
-        learnt = lessons(outcomes)
-    emit(learnt, as_json, lambda: show.lessons(learnt))
+        return emit(reported, as_json, lambda: show.reported(reported))
+    if idle:
+        return _show_unused(settings, as_json)
+    learnt, source = _lessons(settings)
+    emit(learnt, as_json, lambda: show.lessons(learnt), source)
+
+
+def _lessons(settings: Settings) -> tuple[Lessons, str]:
+    """What the running server has learnt, and who says so; else, or where that is more than it
+    tells at once, what lies in the store."""
+    from ..learn.verify import lessons
+    from .asking import server_of
+
+    if (server := server_of(settings)) is not None:
+        found = msgspec.convert(server.ask("getLearned", {}), Lessons)
+        if max(len(found.entries), len(found.patterns), len(found.retired)) < MOST_TOLD:
+            return found, server.name
+    with reading(settings) as outcomes:
+        return lessons(outcomes), server.name if server else ""
+
+
+def _show_unused(settings: Settings, as_json: bool) -> None:
+    from ..client.embedded import generations_of
+    from .asking import index_of
+    from .unused import unused
+
+    settings = with_roots_of_server(settings)
+    learnt = Lessons(0, [], [], [])
+    with contextlib.suppress(OperationError):  # nothing was learnt yet
+        learnt, _ = _lessons(settings)
+    index, source = index_of(settings)
+    files = generations_of(settings).files(index.generation).files
+    rows = unused(index, learnt.entries, files)
+    emit(rows, as_json, lambda: show.unused(rows, learnt.decisions), source)
 
 
 @click.command()

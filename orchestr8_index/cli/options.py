@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ import click
 import msgspec
 
 from ..config import REPOSITORY, SHIPPED, Door, ReadLimits, Settings, read_settings
+from ..errors import BadSetting
 from ..variables import variables
 from .paint import echo, echo_json
 
 PLACES = ("roots", "port", "data_dir")
+PASSWORD = re.compile(r"://[^/@]*:[^/@]*@|\bpassword\s*=", re.IGNORECASE)
 
 
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,14 +46,27 @@ def listening(function: Callable[..., Any]) -> Callable[..., Any]:
     """As `common`, with the options of a server that others may reach."""
 
     @_with_door
+    @click.option("--database", metavar="URL", help="The team's PostgreSQL; no password in it.")
     @_with_places
     @functools.wraps(function)
     def command(**given: Any) -> Any:
         door = {name: given.pop(name) for name in Door.__struct_fields__}
+        database = given.pop("database")
         settings = read_settings(*(given.pop(name) for name in PLACES), door=door)
+        settings = _with_database(settings, database)
         return function(settings=_remembered(settings), **given)
 
     return command
+
+
+def _with_database(settings: Settings, address: str | None) -> Settings:
+    """Raises BadSetting for an address with a password: anybody may read the list of processes."""
+    if not address:
+        return settings
+    if PASSWORD.search(address):
+        sentence = "--database names a password, which every user of this machine could read."
+        raise BadSetting(sentence, "Set MCP_DATABASE_URL, PGPASSWORD or ~/.pgpass instead.")
+    return msgspec.structs.replace(settings, database_url=address, database_is_named=True)
 
 
 def _with_door(command: Callable[..., Any]) -> Callable[..., Any]:

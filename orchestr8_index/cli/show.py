@@ -23,6 +23,10 @@ SHOWN_PER_RULE = 5
 SHOWN_NAMES = 12
 TOP = 10
 ENOUGH_TASKS = 50
+MOST_UNUSED = 40
+COUNTED = """\
+  won: tasks that succeeded with it, or that it resolved; failed: those that failed and nobody
+  resolved. A partial result counts for neither; of one caller's near-equal tasks three count."""
 COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
 NOUNS = {"agents": "agents", "skills": "skills", "workflows": "workflows"}
 
@@ -236,7 +240,7 @@ def _finding(finding: Finding) -> Iterable[str]:
 def lessons(told: Any) -> str:
     if not told.decisions:
         return "Nothing has been reported yet."
-    lines = [decisions(told.decisions), style("Entries", bold=True)]
+    lines = [decisions(told.decisions), style("Entries", bold=True), style(COUNTED, dim=True)]
     for record in told.entries[:TOP]:
         failed = f", {record.failures} failed" if record.failures else ""
         lines.append(f"  {record.entry}  {record.wins} won{failed}")
@@ -247,6 +251,19 @@ def lessons(told: Any) -> str:
     if told.retired:
         lines.append(f"{len(told.retired)} retired (`orchestr8-index patterns --retired`)")
     return "\n".join(lines)
+
+
+def unused(rows: Sequence[Any], reports: int) -> str:
+    """The dearest, and what all of them cost."""
+    spent = sum(each.tokens for each in rows)
+    head = [f"{len(rows):,} entries could go; their lines cost about {spent:,} tokens a session."]
+    if not reports:
+        head.append("Nothing has been reported yet, so that nobody is said to have never won.")
+    lines = [
+        f"  {each.tokens:5,} tokens  {each.kind} {for_terminal(f'{each.entry}: {each.why}')}"
+        for each in rows[:MOST_UNUSED]
+    ]
+    return "\n".join([*head, *lines, *_rest(len(rows) - MOST_UNUSED, "entries")])
 
 
 def reported(listed: Sequence[Any]) -> str:

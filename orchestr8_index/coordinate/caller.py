@@ -42,16 +42,21 @@ class Caller(Struct, frozen=True):
         name = f"{self.verified:d}{self.name}".encode()
         return f"{PRIVATE}{hashlib.blake2b(name, digest_size=10).hexdigest()}/"
 
+    @property
+    def sees_all(self) -> bool:
+        """Only a key makes one an admin of what others keep for themselves."""
+        return self.scope == "admin" and self.verified
+
     def may_read(self, keys: Keys) -> Keys:
         """Of these, the keys that it may see."""
-        if self.scope == "admin" or not keys.reaches_private:
+        if self.sees_all or not keys.reaches_private:
             return keys
         return replace(keys, own=self.own)
 
     def may_write(self, keys: Iterable[str]) -> None:
         """Raises Forbidden for a key that another alone sees."""
         for key in keys:
-            if key.startswith(PRIVATE) and self.scope != "admin" and not key.startswith(self.own):
+            if key.startswith(PRIVATE) and not self.sees_all and not key.startswith(self.own):
                 raise Forbidden(f"What is below {PRIVATE} is its owner's.", "Use another key.")
 
     @property

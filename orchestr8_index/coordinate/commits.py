@@ -32,6 +32,8 @@ SWEEP_SECONDS = (0.2, 1.0)  # at least and at most between two looks for what ha
 
 
 class Committed(Struct, frozen=True):
+    """What a change answered, and by project whom it wakes."""
+
     answer: Any
     topics: Topics
 
@@ -106,7 +108,7 @@ class Commits:
             topics.setdefault(caller.project, []).extend(change.topics)
             return Committed(answer, topics)
 
-        answer = await self.store.write(run, self._committed)
+        answer = await self.store.write(run, self._committed, caller.project)
         if isinstance(answer, Refusal):
             self.refusals[type(answer.error).__name__] += 1
             raise answer.error

@@ -23,7 +23,9 @@ from ..sharing import (
     WriteShared,
     value_text,
 )
+from ..store import backup
 from ..store.database import transaction
+from ..store.writer import Work as Writing
 from . import locks, messages, sessions, values
 from . import statements as sql
 from .agents import agents
@@ -35,6 +37,7 @@ from .journal import Change, last_revision, oldest
 from .log import MOST_DAYS, MOST_EVENTS, compact, horizon, read_events
 from .select import Keys, one_of
 
+DAY = 86_400.0
 Answer = Any  # an object of JSON; Raw where it is given a second time
 
 
@@ -60,8 +63,8 @@ class Coordination(Commits):
     ) -> tuple[list[Answer], bool, int]:
         connection = self.store.reader
         with transaction(connection, "DEFERRED"):
-            rev = last_revision(connection)
-            _check_past(connection, params.at_rev, rev)
+            rev = last_revision(connection, caller.project)
+            _check_past(connection, caller.project, params.at_rev, rev)
             read = self.reader.history if params.history else self.reader.past
             return *read(caller.project, keys, params), rev
 
@@ -91,18 +94,17 @@ class Coordination(Commits):
 
     async def snapshot_shared(self, caller: Caller, params: SnapshotShared) -> Answer:
         caller.require("admin")
-        rows, rev = self.reader.snapshot(caller.project, params.prefix)
+        keys = caller.may_read(Keys(prefix=params.prefix))
+        rows, rev = self.reader.snapshot(caller.project, keys)
         return {"rev": rev, "items": rows}
 
     async def restore_shared(self, caller: Caller, params: RestoreShared) -> Answer:
         texts = {each.key: value_text(each.value, "items.value") for each in params.items}
         self.store.admit(sum(map(len, texts.values())))
-        return await self.change(
-            caller,
-            lambda change: values.restore(change, params, texts),
-            "restore_shared",
-            scope="admin",
-        )
+        caller.may_write(texts)
+        keys = caller.may_read(Keys(prefix=params.prefix))
+        work: Work = lambda change: values.restore(change, params, texts, keys)  # noqa: E731
+        return await self.change(caller, work, "restore_shared", scope="admin")
 
     # --- locks -------------------------------------------------------------------------------
 
@@ -232,12 +234,21 @@ class Coordination(Commits):
                 for name, count in sql.COUNTS.items()
             },
             "waiting_calls": self.feed.waiting,
-            "rev": last_revision(connection),
-            "oldest": oldest(connection),
+            "rev": last_revision(connection, project),
+            "oldest": oldest(connection, project),
             "calls": dict(self.counts),
             "refusals": dict(self.refusals),
             "size_mb": self.store.size_mb,
         }
+
+    def of_team(self) -> dict[str, Any]:
+        """What /health says of a team; here there is none."""
+        return {}
+
+    @property
+    def reasons(self) -> list[str]:
+        """What is wrong, as sentences."""
+        return self.store.reasons
 
     def figures(self) -> dict[str, int]:
         """Of all projects: what there is now, and what was counted since the start."""
@@ -254,30 +265,38 @@ class Coordination(Commits):
 
     async def tidy(self, idle_days: float = 7, kept_days: float = 30) -> None:
         """Once an hour: compact the log, and archive and remove sessions that nobody uses."""
-        at, start = self.clock.at(), 0
-        before = await self.store.write(
-            lambda writing: horizon(writing, at, MOST_EVENTS, MOST_DAYS)
-        )
-        while True:
-            start = await self.store.write(lambda writing: compact(writing, before, start))  # noqa: B023
-            if not start:
-                break
+        for (log,) in self.store.reader.execute(sql.LOGS).fetchall():
+            await self._compact(log)
         for (project,) in self.store.reader.execute(sql.PROJECTS).fetchall():
             await self.change(
                 Caller(messages.SERVER, project=project),
                 lambda change: sessions.retire_sessions(change, idle_days, kept_days),
             )
 
+    async def _compact(self, log: str) -> None:
+        """That of a project, or of all where they have one together."""
+        at, start = self.clock.at(), 0
+        find: Writing = lambda writing: horizon(writing, at, MOST_EVENTS, MOST_DAYS)  # noqa: E731
+        before = await self.store.write(find, project=log)
+        bite: Writing = lambda writing: compact(writing, before, start, log)  # noqa: E731
+        while start := await self.store.write(bite, project=log):
+            pass
+
+    async def back_up(self) -> None:
+        """Where the newest backup is a day old."""
+        if backup.age_seconds(self.data_dir, sql.NAME) > DAY:
+            await asyncio.to_thread(backup.backup, self.data_dir, name=sql.NAME)
+
     async def save_clock(self) -> None:
         """Once a minute while leases run: a crash then gives them no more than that minute."""
         await self.store.write(lambda writing: self.journal.save_clock(writing, always=True))
 
 
-def _check_past(connection: sqlite3.Connection, rev: int | None, last: int) -> None:
+def _check_past(connection: sqlite3.Connection, project: str, rev: int | None, last: int) -> None:
     """Raises Compacted and InvalidParams for a revision that cannot be read."""
     if rev is None:
         return
     if rev > last:
         raise InvalidParams({"at_rev": f"is in the future: the last revision is {last}"})
-    if rev < (first := oldest(connection)):
+    if rev < (first := oldest(connection, project)):
         raise Compacted(f"The log begins after revision {first}, not {rev}.", oldest=first)

@@ -93,6 +93,13 @@ class Feed:
                 for waiter in self._prefixes.get((project, key[:length]), ()):
                     waiter.wake()
 
+    def publish_all(self, project: str) -> None:
+        """Something changed there, nobody knows what: wake all of the project."""
+        for table in (self._keys, self._prefixes):
+            for (of, _), waiters in table.items():
+                for waiter in waiters if of == project else ():
+                    waiter.wake()
+
     def close(self) -> None:
         """Wake everybody: they are told that the server stops."""
         self.is_closed = True

@@ -7,6 +7,7 @@ writes afterwards, so that a refusal leaves nothing behind.
 from __future__ import annotations
 
 import sqlite3
+from typing import Any
 from zlib import crc32
 
 import msgspec
@@ -21,7 +22,7 @@ from .statements import DELETE, PUT
 
 ANSWER_S = 600  # for which a request's answer is given again
 NEVER = 1 << 62
-_CLOCK, _BLOCK, _OLDEST = "@clock", "@block", "@oldest"
+_CLOCK, _BLOCK = "@clock", "@block"
 
 
 class Change:
@@ -141,7 +142,7 @@ class Journal:
         for statement in sql.MEND_ENDS:
             connection.execute(statement)
         if block != self.revisions.before and self.revisions.before:
-            set_meta(connection, _OLDEST, self.revisions.last)
+            set_oldest(connection, self.revisions.last)
         self._save_block(connection)
         connection.execute(sql.LEASE_HELD, (self.clock.now(),))
         connection.execute(sql.LEASE_WAITING, (self.clock.now() + 60_000,))
@@ -172,8 +173,11 @@ def checksum(key: str, value: bytes) -> int:
 
 
 def _meta(connection: sqlite3.Connection, key: str) -> int:
-    """0 where there is none yet, or no number any more."""
-    row = connection.execute(sql.ITEM, ("", key)).fetchone()
+    return _number(connection.execute(sql.ITEM, ("", key)).fetchone())
+
+
+def _number(row: tuple[Any, ...] | None) -> int:
+    """0 where there is none yet, or none any more."""
     text = str(row[0]) if row else ""
     return int(text) if text.isdecimal() and int(text) < NEVER else 0
 
@@ -182,20 +186,20 @@ def set_meta(connection: sqlite3.Connection, key: str, value: int) -> None:
     connection.execute(sql.PUT_ITEM, ("", key, str(value), 0, "", 0, None, 0))
 
 
-def oldest(connection: sqlite3.Connection) -> int:
-    """The revision after which the log is whole."""
-    return _meta(connection, _OLDEST)
+def oldest(connection: sqlite3.Connection, project: str) -> int:
+    """The revision after which the project's log is whole."""
+    return _number(connection.execute(sql.OLDEST, {"project": project}).fetchone())
 
 
-def last_revision(connection: sqlite3.Connection) -> int:
-    """The newest revision in the log."""
-    newest = connection.execute(sql.LAST_EVENT).fetchone()[0]
-    return newest >> 10 if newest is not None else oldest(connection)
+def last_revision(connection: sqlite3.Connection, project: str) -> int:
+    """The newest revision in the project's log, which it may share with others."""
+    newest = connection.execute(sql.LAST_EVENT, {"project": project}).fetchone()[0]
+    return newest >> 10 if newest is not None else oldest(connection, project)
 
 
 def set_oldest(connection: sqlite3.Connection, rev: int) -> None:
     """Note the oldest revision that the log still has."""
-    set_meta(connection, _OLDEST, rev)
+    connection.execute(sql.KEEP_OLDEST, (str(rev),))
 
 
 def answered_before(change: Change, method: str, who: str, request: str) -> Raw | None:

@@ -40,10 +40,10 @@ def read_events(
 def _read_events(
     connection: sqlite3.Connection, caller: Caller, keys: Keys, after: int, limit: int
 ) -> tuple[list[Row], int, bool]:
-    first = oldest(connection)
+    first = oldest(connection, caller.project)
     if 0 < after < first:
         raise Compacted(f"The log begins after revision {first}, not {after}.", oldest=first)
-    reached, keys = max(last_revision(connection), after), caller.may_read(keys)
+    reached, keys = max(last_revision(connection, caller.project), after), caller.may_read(keys)
     log = (sql.READ_LOG_OF, "key") if keys.keys else (sql.READ_LOG, "event.key")
     query, values = where(*log, keys)
     asked = ((after + 1) << 10, caller.project, *values)
@@ -68,13 +68,13 @@ def _shown(connection: sqlite3.Connection, caller: Caller, row: tuple[Any, ...])
     return {**shown, "by": by, "at": iso(at), "cause": cause or None}
 
 
-def compact(connection: sqlite3.Connection, before: int, start: int = 0) -> int:
+def compact(connection: sqlite3.Connection, before: int, start: int = 0, project: str = "") -> int:
     """Remove a bite of what is superfluous before a revision; returns where to go on, 0 at the end.
 
     The last write of each key before it stays, so that later revisions can be read as they were,
     and so do messages that wait for an acknowledgement.
     """
-    if before - 1 > oldest(connection):
+    if before - 1 > oldest(connection, project):
         set_oldest(connection, before - 1)
     end = before << 10
     rows = connection.execute(sql.BITE, (start, end, COMPACTED_AT_ONCE)).fetchall()
@@ -115,9 +115,9 @@ def _kept(connection: sqlite3.Connection, before: int) -> int:
 def give_up(connection: sqlite3.Connection) -> int:
     """Near the limit of the file the log loses its oldest part before its time; 0 where it has
     nothing more to lose."""
-    first = oldest(connection)
+    first = oldest(connection, "")
     row = connection.execute(sql.NTH_FROM, ((first + 1) << 10, GIVEN_UP)).fetchone()
-    before = _kept(connection, row[0] >> 10 if row else last_revision(connection) + 1)
+    before = _kept(connection, row[0] >> 10 if row else last_revision(connection, "") + 1)
     start = 0
     while before > first + 1 and (start := compact(connection, before, start)):
         pass

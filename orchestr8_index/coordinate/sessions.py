@@ -194,7 +194,7 @@ def read_session(connection: sqlite3.Connection, caller: Caller, params: Session
     ident = require_id(params)
     if find_session(connection, caller.project, ident) is None:
         raise no_session(connection, caller.project, ident)
-    rev = last_revision(connection)
+    rev = last_revision(connection, caller.project)
     if params.message:
         return {"messages": _one(connection, caller, params), "rev": rev}
     if params.max_tokens is not None:

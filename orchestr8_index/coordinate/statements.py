@@ -84,6 +84,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 # --- at the start, and in time ---------------------------------------------------------------
 
 LAST_EVENT = "SELECT max(id) FROM event"
+OLDEST = "SELECT value FROM item WHERE project = '' AND key = '@oldest'"
+KEEP_OLDEST = """INSERT INTO item VALUES ('', '@oldest', ?, 0, '', 0, NULL, 0)
+    ON CONFLICT (project, key) DO UPDATE SET value = excluded.value"""
+LOGS = "SELECT ''"  # one for all projects of this file
 MEND_ENDS = tuple(
     f"UPDATE {table} SET {column} = 0 WHERE typeof({column}) NOT IN ('integer', 'null')"
     for table, column in (("item", "ends"), ("hold", "ends"), ("delivery", "due"))

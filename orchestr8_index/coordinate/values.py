@@ -51,11 +51,12 @@ def _apply(change: Change, key: str, text: str, ttl_s: int | None) -> None:
         change.put(key, text, None if ttl_s is None else change.lease(ttl_s))
 
 
-def restore(change: Change, params: RestoreShared, texts: dict[str, str]) -> Row:
-    """`texts` are values by key. Returns the last revision, and how many were put and deleted."""
+def restore(change: Change, params: RestoreShared, texts: dict[str, str], keys: Keys) -> Row:
+    """`texts` are values by key; of `keys` those that are not among them go. Returns the last
+    revision, and how many were put and deleted."""
     if foreign := [key for key in texts if not key.startswith(params.prefix)]:
         raise InvalidParams({"items": f"{foreign[0]} is not below the prefix"})
-    gone = [key for key in _below(change, params.prefix) if key not in texts]
+    gone = [key for key in _among(change, keys) if key not in texts]
     for key in gone:
         change.delete(key)
     for each in params.items:
@@ -63,14 +64,14 @@ def restore(change: Change, params: RestoreShared, texts: dict[str, str]) -> Row
     return {"rev": change.rev, "put": len(texts), "deleted": len(gone)}
 
 
-def _below(change: Change, prefix: str) -> list[str]:
-    query, values = where(sql.KEYS_AMONG, "key", Keys(prefix=prefix))
+def _among(change: Change, keys: Keys) -> list[str]:
+    query, values = where(sql.KEYS_AMONG, "key", keys)
     return [key for (key,) in change.connection.execute(query, (change.project, *values))]
 
 
 def delete_below(change: Change, prefix: str, cause: str) -> None:
     """Delete all values below a prefix, with the cause that the log gives."""
-    for key in _below(change, prefix):
+    for key in _among(change, Keys(prefix=prefix)):
         change.delete(key, cause)
 
 
@@ -89,7 +90,7 @@ class Reader:
         asked = (project, self.clock.now(), *values, limit + 1)
         rows, more = page(self._sized(query, asked), limit)
         if not rows:
-            rev = last_revision(self.connection)  # before the values: a cursor must miss nothing
+            rev = last_revision(self.connection, project)  # first: a cursor must miss nothing
             rows, more = page(self._sized(query, asked), limit)
         rev = (rows[0][7] or 0) >> 10 if rows else rev
         return [self._shown(row) for row in rows], more, rev
@@ -103,10 +104,10 @@ class Reader:
         rows, more = page(written, params.limit, whole=True)
         return [_past(row) for row in rows], more
 
-    def snapshot(self, project: str, prefix: str) -> tuple[list[SavedValue], int]:
-        """Everything below the prefix, and the revision. Raises InvalidParams for more than can be
+    def snapshot(self, project: str, keys: Keys) -> tuple[list[SavedValue], int]:
+        """All values of these keys, and the revision. Raises InvalidParams for more than can be
         put back at once."""
-        rows, more, rev = self.present(project, Keys(prefix=prefix), "", 1 << 40)
+        rows, more, rev = self.present(project, keys, "", 1 << 40)
         if more:
             why = f"its values have more than {MOST_BYTES:,} bytes: take them by longer prefixes"
             raise InvalidParams({"prefix": why})

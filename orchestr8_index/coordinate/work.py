@@ -17,7 +17,7 @@ from .resources import is_below, resolve
 from .statements import below
 
 WORK_S = 86_400
-_WORK = "@work"
+_WORK, _BY = "@work", "/./"  # no resolved path has the second, which parts it from an agent
 
 
 class Work(Struct, frozen=True):
@@ -36,7 +36,7 @@ def session_of(ident: str) -> str:
 
 def is_noted(connection: sqlite3.Connection, caller: Caller, path: str) -> bool:
     """Whether the file is known to be changed by the agent."""
-    key = f"{_WORK}{resolve(path, caller.tree)}\0{caller.who}"
+    key = f"{_WORK}{resolve(path, caller.tree)}{_BY}{caller.who}"
     row = connection.execute(sql.ITEM, (caller.project, key)).fetchone()
     return row is not None and msgspec.json.decode(row[0], type=Work).written
 
@@ -51,7 +51,7 @@ def note_work(change: Change, caller: Caller, resource: str, written: bool = Fal
 def keep_work(change: Change, path: str, work: Work) -> None:
     """Write it down, for a day at most."""
     encoded = msgspec.json.encode(work).decode()
-    change.note(f"{_WORK}{path}\0{work.ident}", encoded, change.lease(WORK_S))
+    change.note(f"{_WORK}{path}{_BY}{work.ident}", encoded, change.lease(WORK_S))
 
 
 def work_in(connection: sqlite3.Connection, project: str, tree: str) -> dict[str, list[Work]]:
@@ -71,7 +71,7 @@ def works_in(connection: sqlite3.Connection, project: str, tree: str) -> Iterato
 def rivals(connection: sqlite3.Connection, caller: Caller, resource: str) -> list[Work]:
     """What agents of other sessions have changed, or are about to, in a file."""
     own, start = session_of(caller.who), f"{_WORK}{resource}"
-    found = _between(connection, caller.project, f"{start}\0", f"{start}\1")
+    found = _between(connection, caller.project, *below(f"{start}{_BY}"))
     return [work for _, work in found if session_of(work.ident) != own]
 
 
@@ -79,13 +79,13 @@ def _between(
     connection: sqlite3.Connection, project: str, start: str, stop: str
 ) -> Iterator[tuple[str, Work]]:
     for key, value in connection.execute(sql.ITEMS, (project, start, stop)):
-        path = key[len(_WORK) :].partition("\0")[0]
+        path = key[len(_WORK) :].partition(_BY)[0]
         yield path, msgspec.json.decode(value, type=Work)
 
 
 def forget(change: Change, path: str, work: Work) -> None:
     """The work is done."""
-    change.forget(f"{_WORK}{path}\0{work.ident}")
+    change.forget(f"{_WORK}{path}{_BY}{work.ident}")
 
 
 def belonging(tree: str) -> Callable[[str], bool]:

@@ -27,7 +27,8 @@ def arguments_of(settings: Settings) -> list[str]:
         roots = ()
     named = [part for root in roots for part in ("--root", root)]
     where = ["--port", str(settings.port), "--data-dir", str(settings.data_dir)]
-    return [*named, *where, *_listening(settings.door)]
+    team = ["--database", settings.database_url] if settings.database_is_named else []
+    return [*named, *where, *_listening(settings.door), *team]
 
 
 def _listening(door: Door) -> list[str]:

@@ -43,6 +43,8 @@ def health(state: State) -> dict[str, Any]:
         "reasons": reasons,
         "coordination": state.shared.figures if state.shared else {},
     }
+    if state.shared:
+        body.update(state.shared.of_team)
     if index is None:
         body["progress"] = {"done": refresh.progress.done, "total": refresh.progress.total}
     return body

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from ..config import Settings
 from ..errors import StoreTooNew, StoreUnavailable
 from ..redact import redact
-from ..store import backup
 from ..store.store import CURES
 from .callers import caller
 from .events import Events, KeyChanged
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
     from ..coordinate.core import Coordination
     from .state import State
 
-NAME = "coordinate.db"
-MINUTE, DAY = 60.0, 86_400.0
+MINUTE = 60.0
 TIDY_EVERY = 60  # minutes
 FIGURES = ("locks", "waiters", "messages", "expiries", "refusals")
 log = logging.getLogger("orchestr8.shared")
@@ -32,14 +30,17 @@ Handler = Callable[["State", Any], Awaitable[Any]]
 
 
 class SharedKeeper:
-    """`count_waiting(1)` and `(-1)` are called as calls begin and cease to wait."""
+    """`count_waiting(1)` and `(-1)` are called as calls begin and cease to wait; `facts` are what a
+    team's other servers are told of this one."""
 
     def __init__(self, settings: Settings, events: Events, ending: asyncio.Event) -> None:
         self._settings, self._ending = settings, ending
         self._opened: Coordination | None = None
         self._opening: asyncio.Task[Coordination] | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._trouble = ""
         self.count_waiting: Callable[[int], None] = lambda more: None
+        self.facts: Callable[[], dict[str, Any]] = dict
         events.subscribe(KeyChanged, self._key_changed)
 
     @property
@@ -48,9 +49,27 @@ class SharedKeeper:
         return self._opened
 
     @property
+    def of_team(self) -> dict[str, Any]:
+        """For /health: what a server knows of its team; nothing where it has none."""
+        return self._opened.of_team() if self._opened else self._away()
+
+    def _away(self) -> dict[str, Any]:
+        return {"postgres": "away"} if self._settings.database_url else {}
+
+    def project_of(self, settings: Settings) -> str:
+        """What the project of these settings is called in the shared state."""
+        if not settings.database_url:
+            return settings.repository_key
+        from ..team.project import team_project
+
+        return team_project(settings)
+
+    @property
     def reasons(self) -> list[str]:
         """What is wrong with it, for /health."""
-        return self._opened.store.reasons if self._opened else []
+        if self._opened is None:
+            return [self._trouble] if self._trouble and self._settings.database_url else []
+        return self._opened.reasons
 
     @property
     def figures(self) -> dict[str, int]:
@@ -62,7 +81,11 @@ class SharedKeeper:
         return {}
 
     async def look(self) -> None:
-        """Once a second: say when the database's files were taken away."""
+        """Once a second: say when the database was taken away. A team's is opened without a call:
+        the others see that this server is there."""
+        if self._opened is None and self._settings.database_url and not self._ending.is_set():
+            with contextlib.suppress(StoreUnavailable):
+                await self.state()
         if self._opened and await self._opened.store.look():
             reason = " ".join(self._opened.store.reasons)
             log.error("the shared state is lost", extra={"reason": reason})
@@ -91,20 +114,17 @@ class SharedKeeper:
             await self._opened.close()
 
     async def _open(self) -> Coordination:
-        from ..coordinate.core import Coordination
-
-        settings, limits = self._settings, self._settings.limits
-        most = min(limits.max_waiting, limits.max_connections // 2)
-        sync, hard = settings.coordinate_sync, settings.coordinate_hard_mb
-        made = Coordination(settings.data_dir, sync, hard, most)
+        made = self._make()
         made.feed.count = self.count_waiting
         try:
             await asyncio.to_thread(made.open)
-        except StoreTooNew as error:
+        except (StoreUnavailable, StoreTooNew) as error:
+            self._note_trouble(str(error))
             raise StoreUnavailable(error.sentence, error.cure) from None
         except (sqlite3.Error, OSError) as error:
             log.error("the shared state cannot be opened", extra={"reason": str(error)})
             raise StoreUnavailable(f"The shared state cannot be opened: {_why(error)}") from None
+        self._trouble = ""
         made.start()
         self._opened = made
         self._tasks = [asyncio.create_task(self._end()), asyncio.create_task(self._keep())]
@@ -112,6 +132,23 @@ class SharedKeeper:
             details = {"details": made.store.repaired.sentence()}
             log.error("the shared state was damaged", extra=details)
         return made
+
+    def _make(self) -> Coordination:
+        settings, limits = self._settings, self._settings.limits
+        most = min(limits.max_waiting, limits.max_connections // 2)
+        if settings.database_url:
+            from ..team.core import TeamCoordination
+
+            return TeamCoordination(settings.database_url, most, facts=self.facts)
+        from ..coordinate.core import Coordination
+
+        sync, hard = settings.coordinate_sync, settings.coordinate_hard_mb
+        return Coordination(settings.data_dir, sync, hard, most)
+
+    def _note_trouble(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            log.error("the shared state cannot be opened", extra={"reason": trouble})
+        self._trouble = trouble
 
     async def _end(self) -> None:
         """As soon as the server is told to stop, nobody waits any more."""
@@ -133,8 +170,7 @@ class SharedKeeper:
         if minute % TIDY_EVERY:
             return
         await self._opened.tidy()
-        if backup.age_seconds(self._settings.data_dir, NAME) > DAY:
-            await asyncio.to_thread(backup.backup, self._settings.data_dir, name=NAME)
+        await self._opened.back_up()
 
     def _key_changed(self, event: KeyChanged) -> None:
         if event.change == "key revoked" and self._opened is not None:
@@ -168,7 +204,8 @@ def asking(state: State) -> Caller:
     if (who := speaking.get()) is not None:
         return who
     asks = caller.get()
-    project = state.settings.repository_key
+    assert state.shared is not None
+    project = state.shared.project_of(state.settings)
     return Caller(
         asks.label,
         project=project,

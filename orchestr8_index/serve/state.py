@@ -136,6 +136,11 @@ class State:
         for _ in bind(index, experience) if index and experience else ():
             await asyncio.sleep(0)
 
+    def facts(self) -> dict[str, object]:
+        """What the other servers of a team are told of this one."""
+        index = self.refresh.index
+        return {"generation": index.generation if index else 0, "project": self.name}
+
     def check_memory(self) -> None:
         """Measure the memory in use against what entries and decisions need."""
         outcomes = self.store.ready if self.store else None

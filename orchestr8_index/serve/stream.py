@@ -98,7 +98,7 @@ class EventStream:
         self._shared, self._who, self._inbox = shared, who, inbox
         self._keys = Keys(prefix=asked.prefix)
         given = asked.after
-        self._reached = last_revision(shared.store.reader) if given is None else given
+        self._reached = last_revision(shared.store.reader, who.project) if given is None else given
         self._told = -1 if given is None else given  # the last id that the client has
         self.has_more = False
 

@@ -15,6 +15,10 @@ CACHE_KB = 128
 _PAGES = ("page_count", "freelist_count", "page_size")
 
 
+class Lost(sqlite3.OperationalError):
+    """The connection to the database broke: what was asked may have been done, or not."""
+
+
 def connect(
     path: Path, read_only: bool = False, synchronous: str = "FULL", cache_kb: int = CACHE_KB
 ) -> sqlite3.Connection:

@@ -158,7 +158,7 @@ class Store:
             self._writer = None
         self.reader.close()
 
-    def write(self, work: Work, apply: Any = None) -> asyncio.Future[Any]:
+    def write(self, work: Work, apply: Any = None, project: str = "") -> asyncio.Future[Any]:
         """Queue `work` for the next commit. The future has its value once that is on the disk.
 
         `apply(value)` runs in the loop right after the commit, in the order of the commits; the
@@ -171,7 +171,7 @@ class Store:
         def done(value: Any, error: BaseException | None) -> None:
             _finish(future, value, error, apply)
 
-        self._writer.submit(Job(work, done))
+        self._writer.submit(Job(work, done, project))
         return future
 
     def note_queries(self, rows: Sequence[Any]) -> None:

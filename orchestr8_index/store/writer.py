@@ -9,12 +9,12 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import StoreUnavailable
-from .database import transaction
+from .database import Lost, transaction
 from .lease import Lease
 
 MAX_BATCH = 512
@@ -28,6 +28,7 @@ class Job:
 
     work: Work
     done: Done
+    project: str = ""
 
 
 def nobody(value: Any, error: BaseException | None) -> None:
@@ -71,8 +72,12 @@ class Writer:
         ending = False
         while not ending:
             jobs, ending = self._take()
-            if jobs:
-                self.resolve(self._commit(jobs))
+            for each in self._rounds(jobs):
+                self.resolve(self._commit(each))
+
+    def _rounds(self, jobs: list[Job]) -> Iterator[list[Job]]:
+        """What is committed together."""
+        return iter([jobs] if jobs else [])
 
     def _refuse_rest(self) -> None:
         """Whoever waits for a thread that has ended is told."""
@@ -91,19 +96,21 @@ class Writer:
         return jobs, True
 
     def _commit(self, jobs: list[Job]) -> list[tuple[Job, Any, BaseException | None]]:
-        """One transaction for all; if it fails, one for each: none can spoil the others."""
+        """One transaction for all; if it fails, one for each: none can spoil the others. Nothing is
+        tried again where the connection broke, as it may have been committed."""
         try:
-            with self._turn():
+            with self._turn(jobs):
                 values = [job.work(self.connection) for job in jobs]
+                self._done(jobs, values)
         except BaseException as error:  # the thread's loop: whatever a job does, the next ones run
-            if len(jobs) == 1:
-                return [(jobs[0], None, error)]
+            if len(jobs) == 1 or isinstance(error, Lost):
+                return [(job, None, error) for job in jobs]
             return [result for job in jobs for result in self._commit([job])]
         lost = self.lease.lost() if self.lease else None
         return [(job, value, lost) for job, value in zip(jobs, values, strict=True)]
 
     @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self, jobs: Sequence[Job]) -> Iterator[None]:
         """A transaction of the database's owner."""
         if self.connection.in_transaction:  # a commit that failed and could not be rolled back
             self.connection.execute("ROLLBACK")
@@ -111,3 +118,6 @@ class Writer:
             if self.lease:
                 self.lease.check(self.connection)
             yield
+
+    def _done(self, jobs: Sequence[Job], values: Sequence[Any]) -> None:
+        """Just before the commit."""

@@ -362,3 +362,32 @@ def test_history_of_another_project_is_left(
     _transcript(tmp_path / "claude")
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "claude"))
     assert AGENT not in run("learn", "--from-history", "--root", str(ROOT)).out
+
+
+# --- what could go -----------------------------------------------------------------------------
+
+
+def test_unused_names_what_never_won_with_its_cost(run: Run, data: Path) -> None:
+    rows = json.loads(run("learned", "--unused", "--json").out)
+    named = {row["entry"]: row for row in rows}
+    assert AGENT not in named
+    assert named["studio:release-notes"]["why"] == "never won"
+    assert all(row["tokens"] > 0 for row in rows)
+    assert [row["tokens"] for row in rows] == sorted((r["tokens"] for r in rows), reverse=True)
+
+
+def test_a_twin_that_comes_after_another_could_go_before_anything_was_learnt(
+    run: Run, tmp_path: Path
+) -> None:
+    text = "---\nname: sorter\ndescription: Sorts letters by street.\n---\nSort them well.\n"
+    for plugin in ("one", "two"):
+        place = tmp_path / "twins" / "plugins" / plugin / "agents"
+        place.mkdir(parents=True)
+        (place / "sorter.md").write_text(text)
+    said = run("learned", "--unused", "--json", "--root", str(tmp_path / "twins"))
+    (row,) = json.loads(said.out)
+    assert (row["entry"], row["why"]) == ("two:sorter", "its twin one:sorter always comes first")
+
+
+def test_learned_explains_what_it_counts(run: Run, data: Path) -> None:
+    assert "A partial result counts for neither" in run("learned").out

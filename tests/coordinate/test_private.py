@@ -48,9 +48,9 @@ def test_nobody_sees_what_is_private(
 ) -> None:
     async def work(state: Coordination) -> None:
         agents = {
-            name: Agent(state, name, scope="admin" if name == "root" else "report", kind=kind)
-            for name, kind in KINDS.items()
+            name: Agent(state, name, scope="report", kind=kind) for name, kind in KINDS.items()
         }
+        agents["root"] = Agent(state, "root", scope="admin", kind="person", verified=True)
         await begin(agents)
         ids = [await post(agents[each.sender], n, each) for n, each in enumerate(sent)]
         for name, each in agents.items():

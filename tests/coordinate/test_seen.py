@@ -15,8 +15,11 @@ from orchestr8_index.errors import Forbidden, InvalidParams
 from orchestr8_index.sharing import (
     Op,
     ReadShared,
+    RestoreShared,
+    SavedValue,
     SendMessage,
     SessionCall,
+    SnapshotShared,
     WriteShared,
 )
 from orchestr8_index.validate import read_params
@@ -25,7 +28,8 @@ from .worlds import run
 
 ADA = Caller("ada", scope="report", kind="claude")
 EVE = Caller("eve", scope="report", kind="codex")
-BOSS = Caller("boss", scope="admin")
+BOSS = Caller("boss", scope="admin", verified=True)
+LOCAL = Caller("local", scope="admin")  # who has no key
 
 
 def put(key: str) -> WriteShared:
@@ -42,7 +46,12 @@ def test_what_is_ones_own_is_seen_and_written_by_nobody_else(tmp_path: Path) -> 
         ways += [{"pattern": "*plan"}, {"pattern": f"{ADA.own}*"}, {"keys": [mine, theirs]}]
         ways += [{**way, more: value} for way in ways for more, value in EXTRA]
         for way in ways:
-            for who, own, other in ((ADA, mine, theirs), (EVE, theirs, mine), (BOSS, "", "")):
+            for who, own, other in (
+                (ADA, mine, theirs),
+                (EVE, theirs, mine),
+                (BOSS, "", ""),
+                (LOCAL, "", mine),
+            ):
                 told = await state.read_shared(who, ReadShared(**way))
                 keys = {each["key"] for each in told.get("items", told.get("events"))}
                 assert other not in keys, way
@@ -51,6 +60,24 @@ def test_what_is_ones_own_is_seen_and_written_by_nobody_else(tmp_path: Path) -> 
             with pytest.raises(Forbidden):
                 await state.write_shared(EVE, put(key))
         await state.write_shared(BOSS, put(mine))
+
+    run(tmp_path, work)
+
+
+def test_a_snapshot_and_its_return_leave_what_others_own_alone(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        mine = f"{ADA.own}plan"
+        await state.write_shared(ADA, put(mine))
+        await state.write_shared(ADA, put("open"))
+        kept = await state.snapshot_shared(LOCAL, SnapshotShared())
+        assert [each.key for each in kept["items"]] == ["open"]
+        await state.restore_shared(LOCAL, RestoreShared(items=[]))
+        assert (await state.read_shared(ADA, ReadShared(keys=[mine])))["items"]
+        with pytest.raises(Forbidden):
+            items = [SavedValue(mine, Raw(b"2"))]
+            await state.restore_shared(LOCAL, RestoreShared(items=items))
+        await state.restore_shared(BOSS, RestoreShared(items=[]))
+        assert not (await state.read_shared(ADA, ReadShared(keys=[mine])))["items"]
 
     run(tmp_path, work)
 

@@ -248,7 +248,9 @@ def test_the_log_is_compacted_and_old_cursors_are_told(tmp_path: Path) -> None:
         await a.write({"x": 2})
         cut = (await a.write({"z": 1}))["rev"]
         await a.write({"y": 3, "z": None})
-        await state.store.write(lambda connection: log.compact(connection, cut))
+        await state.store.write(
+            lambda connection: log.compact(connection, cut, project="default"), project="default"
+        )
         with pytest.raises(Compacted) as refused:
             await a.read("x", changed_after=old)
         assert refused.value.data()["oldest"] == cut - 1
@@ -268,16 +270,21 @@ def test_the_horizon_stops_at_a_message_that_waits(tmp_path: Path) -> None:
     hand = Hand()
 
     async def work(state: Coordination) -> None:
-        a, reader = Agent(state, "a"), state.store.reader
+        a = Agent(state, "a")
+
+        async def horizon(most: int, days: float) -> Any:
+            find = lambda writing: log.horizon(writing, state.clock.at(), most, days)  # noqa: E731
+            return await state.store.write(find, project="default")
+
         for n in range(10):
             await a.write({f"k{n}": 1})
         sent = int((await a.send("b"))["id"]) >> 10
         hand.move(20 * 86_400)
         await a.write({"late": 1})
         for most, days in ((5, 100), (1000, 10)):
-            assert log.horizon(reader, state.clock.at(), most, days) <= sent
+            assert await horizon(most, days) <= sent
         await Agent(state, "b").inbox(ack=[str(sent << 10)])
-        assert log.horizon(reader, state.clock.at(), 1000, 10) > sent
+        assert await horizon(1000, 10) > sent
 
     run(tmp_path, work, hand)
 

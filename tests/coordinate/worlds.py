@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -31,6 +32,11 @@ TREE = "/work/tree"
 def rounds(few: int, full: int) -> int:
     """A few in the suite; with FULL=1, as `scripts/bench faults --coordinate` sets it, all."""
     return full if os.environ.get("FULL") else few
+
+
+Make = Callable[..., Coordination]
+made_by: contextvars.ContextVar[Make] = contextvars.ContextVar("made_by", default=Coordination)
+"""What opens the shared state of a folder: SQLite, or what tests/team puts in its place."""
 
 
 class Hand:
@@ -108,8 +114,8 @@ async def opened(
     folder: Path, hand: Hand | None = None, **more: Any
 ) -> AsyncIterator[Coordination]:
     clock = hand.clock() if hand else None
-    state = Coordination(folder, clock=clock, **more)
-    state.open()
+    state = made_by.get()(folder, clock=clock, **more)
+    await asyncio.to_thread(state.open)
     state.start()
     try:
         yield state

@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 36_600,  # projects, hosts, guards; and the methods of the page (views, series, replay)
-    "files": 254,  # the same; mcp/one_body.py; mail and purposes of agents, of the hooks for claims
+    "lines": 39_000,  # projects, hosts, guards; and the methods of the page (views, series, replay)
+    "files": 275,  # the same; mcp/one_body.py; mail and purposes of agents, of the hooks for claims
     "longest_file": 395,  # store/ledger.py: all SQL of the ledger stands beside its rows
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal

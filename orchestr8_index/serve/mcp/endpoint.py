@@ -27,7 +27,8 @@ from ..send import send_error
 from ..sessions import HEADER
 from ..shares import account
 from ..state import State
-from .one_body import BOTH, OneBody, accepts_json_alone
+from .cures import CURES, Cured
+from .one_body import BOTH, ONE_BODY, OneBody, accepts_json_alone
 
 if TYPE_CHECKING:
     from .server import Face
@@ -76,6 +77,8 @@ class McpRoute:
         scope = {**scope, "headers": headers}
         if self._face is None:
             _check_first(scope["method"], dict(headers))
+        if scope["method"] == "POST" and not is_json(dict(headers)):
+            raise EncodingRefused("MCP comes as application/json.", CURES["content-type"])
         if scope["method"] == "POST":  # read as every body is: what is refused is so here, too
             body = await read_body(receive)
             check_text(body)
@@ -85,6 +88,7 @@ class McpRoute:
             receive = Again(body, receive)
             if accepts_json_alone(dict(headers).get(b"accept", b"")):
                 send, scope["headers"] = OneBody(send).send, _with_stream(headers)
+                scope["state"][ONE_BODY] = True
         face = await self._opened()
         if face is None:
             await send_error(send, self.trouble)
@@ -92,7 +96,7 @@ class McpRoute:
         with self._state.gate.sessions.stream(caller.get().name) as revoked:
             ends = [revoked, self._state.ending] if scope["method"] == "GET" else [revoked]
             stream = EndingStream(receive, send, *ends)
-            await face(scope, stream.receive, stream.send)
+            await face(scope, stream.receive, Cured(stream.send).send)
             await stream.finish()
 
     async def _answered(
@@ -147,11 +151,9 @@ def _check_first(method: str, headers: dict[bytes, bytes]) -> None:
     Raises NoSuchAddress, in the words of the SDK, InvalidRequest and EncodingRefused.
     """
     if HEADER in headers:
-        raise NoSuchAddress("Session not found")
+        raise NoSuchAddress("Session not found", CURES["session"])
     if method != "POST":
         raise InvalidRequest("A session is begun with a POST.", "POST initialize.")
-    if not is_json(headers):
-        raise EncodingRefused("MCP comes as application/json.", "Say so in Content-Type.")
 
 
 class Named(Struct):

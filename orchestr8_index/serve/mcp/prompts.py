@@ -20,8 +20,8 @@ from mcp_types import (
 from ...fit import for_model
 from ...records import Entry
 from ...text import cut
-from ..state import State
 from .addresses import page
+from .roots import OfProject
 from .tools import Ctx
 
 LONGEST_DESCRIPTION = 300
@@ -32,11 +32,8 @@ MOST_TEXT = 2_000_000  # characters, with the arguments wherever the command wan
 _NUMBERED = re.compile(r"\$([1-9])(?!\d)")
 
 
-class Prompts:
+class Prompts(OfProject):
     """The commands as MCP prompts."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
 
     async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> ListPromptsResult:
         given = page(self._state.index, ["workflow"], params.cursor if params else None)

@@ -31,6 +31,7 @@ from ...text import cut, fold_name
 from ..learning import offered
 from ..state import State
 from .addresses import INDEX, PATTERNS, address, entry_at, kind_of_template, page, template
+from .roots import OfProject
 from .skills import Skills
 from .tools import Ctx
 
@@ -39,11 +40,12 @@ MOST_PATTERNS, LONGEST_DESCRIPTION = 100, 300
 MOST_COMPLETIONS = 100  # the protocol's own limit
 
 
-class Resources:
+class Resources(OfProject):
     """The entries, the index and the patterns as MCP resources."""
 
     def __init__(self, state: State, skills: Skills) -> None:
-        self._state, self._skills = state, skills
+        super().__init__(state)
+        self._skills = skills
 
     async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> ListResourcesResult:
         cursor = params.cursor if params else None

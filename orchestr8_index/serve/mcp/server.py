@@ -22,6 +22,7 @@ from ..callers import caller
 from ..state import State
 from .prompts import Prompts
 from .resources import Resources
+from .roots import Roots
 from .skills import EXTENSION, SETTINGS, DirectoryParams, SkillParams, Skills
 from .subscriptions import Subscriptions
 from .tools import INSTRUCTIONS_OF, Tools
@@ -164,7 +165,7 @@ def make_server(
         on_get_prompt=prompts.get if has_index else None,
         on_completion=resources.complete,
     )
-    server.middleware[:] = [translate_errors]  # and no spans: nobody here collects them
+    server.middleware[:] = [translate_errors, Roots(state)]  # no spans: nobody collects them
     initialized = "notifications/initialized"
     server.add_notification_handler(initialized, NotificationParams, subscriptions.initialized)
     if has_index:

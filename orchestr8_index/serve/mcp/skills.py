@@ -35,8 +35,8 @@ from ...catalog.skill_files import MANIFEST, HeldBack, SkillFile, SkillFolder, U
 from ...config import USUAL, ReadLimits
 from ...fit import for_model
 from ...records import Entry
-from ..state import State
 from .addresses import encoded, page
+from .roots import OfProject
 from .tools import COPIES, Ctx, hold
 
 if TYPE_CHECKING:
@@ -70,11 +70,8 @@ class DirectoryParams(PaginatedRequestParams):
     uri: str
 
 
-class Skills:
+class Skills(OfProject):
     """The skills and their files, by the extension `io.modelcontextprotocol/skills`."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
 
     async def listed(self, ctx: Ctx, params: PaginatedRequestParams) -> dict[str, Any]:
         index = self._state.index

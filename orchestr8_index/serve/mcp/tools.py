@@ -21,6 +21,7 @@ from ..calls import perform
 from ..shares import FREE_BYTES
 from ..state import State
 from .results import slim
+from .roots import OfProject
 from .schemas import input_schema, output_schema, without_limits
 from .waiting import perform_shared
 
@@ -105,11 +106,12 @@ def _described(method: Method) -> dict[str, Any]:
     }
 
 
-class Tools:
+class Tools(OfProject):
     """The two requests about tools: list them, call one."""
 
     def __init__(self, state: State, face: str = "index") -> None:
-        self._state, self._tools = state, TOOLS_OF[face]
+        super().__init__(state)
+        self._tools = TOOLS_OF[face]
         self.instructions = INSTRUCTIONS_OF[face]
         self._listed = [_described(method) for method in self._tools.values()]
 

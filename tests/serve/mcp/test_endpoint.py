@@ -223,3 +223,29 @@ def test_only_a_call_in_json_loads_the_sdk() -> None:
     command = [sys.executable, "-c", textwrap.dedent(code)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert done.stdout.split("\n")[:2] == ["503 400 404 400 400 415 []", "True"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "more", "named"),
+    [
+        ("POST", {"Accept": "text/html"}, "Accept"),
+        ("POST", {"Content-Type": "text/plain"}, "Content-Type"),
+        ("POST", {}, "Mcp-Session-Id"),
+        ("POST", {"Mcp-Session-Id": "gone"}, "initialize"),
+        ("GET", {"Accept": "text/event-stream"}, "initialize"),
+    ],
+)
+def test_what_is_refused_says_its_cure(
+    state: State, verb: str, more: dict[str, str], named: str
+) -> None:
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+
+    async def work(asking: httpx2.AsyncClient) -> list[httpx2.Response]:
+        headers = {**JSON, **more}
+        first = await asking.request(verb, "/mcp", json=call, headers=headers)
+        await asking.post("/mcp", json=LIST, headers=MODERN)  # from here on it is the SDK's
+        return [first, await asking.request(verb, "/mcp", json=call, headers=headers)]
+
+    for answer in live(state, work):
+        assert 400 <= answer.status_code < 500
+        assert named.lower() in answer.json()["error"]["data"]["cure"].lower()

@@ -1,0 +1,81 @@
+"""database, servers: what several servers share, from the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..config import Settings
+from ..errors import BadSetting
+from .options import emit, listening
+from .paint import echo
+
+
+@click.group()
+def database() -> None:
+    """The PostgreSQL that several servers share (MCP_DATABASE_URL)."""
+
+
+@database.command()
+@listening
+def check(settings: Settings) -> None:
+    """Say whether it can be used, and what is missing.
+
+    \b
+    orchestr8-index database check --database postgresql://o8@db.example/o8
+    """
+    from ..team.start import SCHEMA
+    from ..team.start import check as look
+
+    found = look(_url(settings), SCHEMA)
+    echo(f"PostgreSQL {found.version}, database {found.database}, role {found.role}.")
+    if found.steps:
+        echo(f"Its tables lack {found.steps} steps: `orchestr8-index database migrate`.")
+    if not found.durable:
+        echo("It runs with fsync=off: a power cut takes what was acknowledged.")
+
+
+@database.command()
+@listening
+def init(settings: Settings) -> None:
+    """Make the tables, in a schema of their own; what is there stays."""
+    _make(settings)
+
+
+@database.command()
+@listening
+def migrate(settings: Settings) -> None:
+    """Bring the tables to this release; every server of an older one then refuses to write."""
+    _make(settings)
+
+
+def _make(settings: Settings) -> None:
+    from ..team.start import SCHEMA, make_tables
+
+    steps = make_tables(_url(settings), SCHEMA)
+    echo(f"{steps} steps were taken." if steps else "The tables are as they should be.")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@listening
+def servers(settings: Settings, as_json: bool) -> None:
+    """List the servers of the team: version, generation, lag, waiters."""
+    from ..team.registry import look_at_servers
+
+    found = look_at_servers(_url(settings))
+    emit(found, as_json, lambda: "\n".join(map(_line, found)) or "There is none.")
+
+
+def _line(row: dict[str, Any]) -> str:
+    state = "" if row["here"] else f"  silent for {row['silent_ms'] // 1000} s"
+    told = ("generation", "lag_ms", "waiters", "project")
+    facts = "  ".join(f"{name} {row[name]}" for name in told if name in row)
+    return f"{row['server']}  {row['version']}  {facts}{state}"
+
+
+def _url(settings: Settings) -> str:
+    if not settings.database_url:
+        raise BadSetting("No database is named.", "Set MCP_DATABASE_URL, or say --database.")
+    return settings.database_url

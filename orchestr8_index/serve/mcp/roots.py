@@ -1,0 +1,96 @@
+"""Which project does a session mean, whose host says in which folders it works?
+
+Clients before 2026 may be asked for their roots. One is asked once, on the stream of a request for
+which it waits anyway, and again when it says that they are others. A header, an address and the
+bridge's folder say it better: who names one of these is not asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import os
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from weakref import WeakKeyDictionary
+
+from mcp.server.connection import Connection
+from mcp.server.context import CallNext, HandlerResult
+from mcp.shared.exceptions import MCPError
+from mcp.shared.message import ServerMessageMetadata
+from mcp_types import ListRootsRequest, ListRootsResult
+from msgspec.structs import replace
+from pydantic import ValidationError
+
+from ...errors import NoSuchProject
+from ..callers import Principal, caller
+from ..state import State
+from .one_body import ONE_BODY
+
+SECONDS = 1.0  # for which a client is waited for
+WITHOUT = ("initialize", "ping", "tools/list", "logging/setLevel")
+CHANGED = "notifications/roots/list_changed"
+_meant: contextvars.ContextVar[State | None] = contextvars.ContextVar("meant", default=None)
+
+
+class OfProject:
+    """Answers from the project that the session means, else from that of its address."""
+
+    def __init__(self, state: State) -> None:
+        self._addressed = state
+
+    @property
+    def _state(self) -> State:
+        return _meant.get() or self._addressed
+
+
+class Roots:
+    """A middleware: the folder of each session, "" for one that names none."""
+
+    def __init__(self, state: State) -> None:
+        self._projects = state.projects
+        self._folders: WeakKeyDictionary[Connection, str] = WeakKeyDictionary()
+
+    async def __call__(self, ctx: Any, call_next: CallNext) -> HandlerResult:
+        asking, connection = caller.get(), ctx.session._connection  # as `session` is each request's
+        if ctx.method == CHANGED:
+            self._folders.pop(connection, None)
+        if ctx.request_id is None or ctx.method in WITHOUT or not self._may_be_asked(ctx, asking):
+            return await call_next(ctx)
+        if connection not in self._folders:
+            self._folders[connection] = await _first_root(ctx)
+        token = _meant.set(await self._meant(asking, self._folders[connection]))
+        try:
+            return await call_next(ctx)
+        finally:
+            _meant.reset(token)
+
+    def _may_be_asked(self, ctx: Any, asking: Principal) -> bool:
+        """Only this user's own programs are believed what folders there are."""
+        said = ctx.session.client_capabilities
+        has_roots = said is not None and said.roots is not None
+        return has_roots and asking.own and not asking.tree and not asking.project
+
+    async def _meant(self, asking: Principal, folder: str) -> State | None:
+        if not folder:
+            return None
+        with contextlib.suppress(NoSuchProject):
+            return await self._projects.of(replace(asking, tree=folder))
+        return None
+
+
+async def _first_root(ctx: Any) -> str:
+    """The first folder that is there; "" where none is, or the client does not answer."""
+    state = ctx.request.scope.get("state", {}) if ctx.request is not None else {}
+    if not ctx.session.can_send_request or state.get(ONE_BODY):
+        return ""
+    beside = ServerMessageMetadata(related_request_id=ctx.request_id)
+    try:
+        told = await ctx.session.send_request(
+            ListRootsRequest(), ListRootsResult, SECONDS, metadata=beside
+        )
+    except (MCPError, ValidationError):
+        return ""
+    parts = (urlsplit(str(root.uri)) for root in told.roots)
+    folders = (unquote(part.path) for part in parts if part.scheme == "file")
+    return next((folder for folder in folders if os.path.isdir(folder)), "")

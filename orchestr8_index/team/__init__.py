@@ -1,0 +1,1 @@
+"""One memory for a team: PostgreSQL keeps what several servers share."""

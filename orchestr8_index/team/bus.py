@@ -1,0 +1,174 @@
+"""What one server tells the others of its commits, and what it hears of theirs.
+
+A notice is a wake-up with project and revision; it may be lost, as whoever is woken reads on from
+the revision that it has. Where LISTEN is dead, the revisions are looked at each second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import psycopg
+
+from ..errors import Orchestr8Error
+from .connection import Reach, TeamConnection, connect
+from .registry import Registry
+from .sentences import explain
+
+BEAT_SECONDS = 0.5
+PROOF_SECONDS = 1.0  # for our own notice to come back
+MOST_BYTES = 7900  # of a notice; PostgreSQL lets 7999 through
+DEAF = (
+    "PostgreSQL's notices do not come through: the address leads to a pooler that swallows LISTEN."
+    " Other servers' changes come a second late; name the database itself, or a pooler's session"
+    " mode."
+)
+Heard = Callable[[str, list[str] | None], None]
+
+
+class Notice(msgspec.Struct, array_like=True):
+    """`topics` are what waiters wait for; None where there are too many: all may look."""
+
+    server: str
+    project: str
+    rev: int
+    at: int
+    topics: list[str] | None
+
+
+_read = msgspec.json.Decoder(Notice).decode
+
+
+class Bus:
+    """Used from one event loop, but for `tell`. `heard(project, topics)` is called in it.
+
+    `lag_ms`: how old the last notice was when it came, by the database's clock.
+    """
+
+    def __init__(
+        self, url: str, schema: str, server: str, reach: Reach, registry: Registry, heard: Heard
+    ) -> None:
+        self._url, self._schema, self._server = url, schema, server
+        self._reach, self._registry, self._heard = reach, registry, heard
+        self._hearing: psycopg.Connection[Any] | None = None
+        self._watching = TeamConnection(url, schema, reach, 2.0, f"{server} watches")
+        self._known: dict[str, int] = {}
+        self.is_deaf = False
+        self._task: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
+        self.lag_ms = 0
+        self.now: Callable[[], int] = lambda: 0
+
+    @property
+    def reasons(self) -> list[str]:
+        return [DEAF] if self.is_deaf and not self._reach.is_away else []
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._reach.told = lambda: loop.call_soon_threadsafe(self._hurry.set)
+        self._task = loop.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._hang_up()
+        await asyncio.to_thread(self._leave)
+
+    def tell(
+        self, connection: TeamConnection, project: str, rev: int, at: int, topics: Sequence[str]
+    ) -> None:
+        """Within the commit: the others hear of it with the commit, or not at all."""
+        notice = Notice(self._server, project, rev, at, list(dict.fromkeys(topics)))
+        text = msgspec.json.encode(notice)
+        if len(text) > MOST_BYTES:
+            notice.topics = None
+            text = msgspec.json.encode(notice)
+        if not self.is_deaf:
+            self._known[project] = rev
+        connection.execute("SELECT pg_notify(?, ?)", (self._schema, text.decode()))
+
+    # --- hearing -----------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                if self._hearing is None:
+                    await asyncio.to_thread(self._reconnect)
+                    self._listen()
+                await self._beat()
+                pause = BEAT_SECONDS
+            except (psycopg.Error, sqlite3.Error, Orchestr8Error) as error:
+                self._hang_up()
+                self._reach.lost(explain(error) if isinstance(error, psycopg.Error) else str(error))
+                pause = self._reach.pause()
+            self._hurry.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._hurry.wait()
+            if self._reach.is_away and self._hearing is not None:
+                self._hang_up()
+                await asyncio.sleep(0)
+
+    def _reconnect(self) -> None:
+        hearing = connect(self._url, self._schema, f"{self._server} hears", 2.0)
+        try:
+            hearing.execute(f'LISTEN "{self._schema}"'.encode())
+            self._registry.greet(hearing)
+            self._reach.found()
+            proof = msgspec.json.encode(Notice(self._server, "", 0, 0, None)).decode()
+            self._watching.execute("SELECT pg_notify(?, ?)", (self._schema, proof))
+            self.is_deaf = not list(hearing.notifies(timeout=PROOF_SECONDS, stop_after=1))
+        except (psycopg.Error, sqlite3.Error, Orchestr8Error):
+            hearing.close()
+            raise
+        self._hearing = hearing
+
+    def _listen(self) -> None:
+        assert self._hearing
+        asyncio.get_running_loop().add_reader(self._hearing.pgconn.socket, self._arrived)
+        self._known = dict.fromkeys(self._known, -1)  # what was said meanwhile is lost: look
+
+    def _hang_up(self) -> None:
+        if self._hearing is not None:
+            with contextlib.suppress(psycopg.Error, ValueError, RuntimeError, OSError):
+                asyncio.get_running_loop().remove_reader(self._hearing.pgconn.socket)
+            self._hearing.close()
+            self._hearing = None
+
+    def _arrived(self) -> None:
+        assert self._hearing
+        pgconn = self._hearing.pgconn
+        try:
+            pgconn.consume_input()
+            while notify := pgconn.notifies():
+                self._take(notify.extra)
+        except psycopg.Error as error:
+            self._hang_up()
+            self._reach.lost(explain(error))
+
+    def _take(self, text: bytes) -> None:
+        with contextlib.suppress(msgspec.MsgspecError):  # somebody else's, on our channel
+            notice = _read(text)
+            if notice.server != self._server and notice.project:
+                self._known[notice.project] = notice.rev
+                self.lag_ms = max(0, self.now() - notice.at)
+                self._heard(notice.project, notice.topics)
+
+    async def _beat(self) -> None:
+        """Say that we are there; and look at the revisions, as a notice may be lost."""
+        for project, rev in await asyncio.to_thread(self._registry.beat, self._watching):
+            if self._known.get(project, rev) < rev:
+                self._heard(project, None)
+            self._known[project] = rev
+
+    def _leave(self) -> None:
+        with contextlib.suppress(sqlite3.Error, psycopg.Error):
+            self._registry.leave(self._watching)
+        self._watching.close()

@@ -1,0 +1,123 @@
+"""The shared state of a team: the same methods, on several servers that know one database."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..coordinate.clock import Clock
+from ..coordinate.commits import Committed
+from ..coordinate.core import Coordination
+from ..coordinate.values import Reader
+from .bus import Bus
+from .connection import TeamConnection, connect
+from .journal import DatabaseClock, TeamJournal
+from .registry import Registry, servers
+from .sentences import unavailable
+from .start import SCHEMA
+from .store import TeamStore
+
+
+class TeamCoordination(Coordination):
+    """One server's part. `facts` are what the others are told of it; a `clock` is for tests."""
+
+    def __init__(
+        self,
+        url: str,
+        most_waiting: int = 1000,
+        *,
+        schema: str = SCHEMA,
+        facts: Callable[[], dict[str, Any]] = dict,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(Path(), most_waiting=most_waiting, clock=clock or DatabaseClock())
+        self._url, self._schema = url, schema
+        self.server = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        self.journal: TeamJournal = TeamJournal(self.clock)
+        self.store = self.team = TeamStore(url, schema, self.server, self._begin, self._tell)
+        own = self.clock if isinstance(self.clock, DatabaseClock) else None
+        self.registry = Registry(schema, self.server, own, self._sweep_project)
+        self.registry.facts = lambda: {**facts(), **self._facts()}
+        parts = (url, schema, self.server, self.team.reach, self.registry, self._heard)
+        self.bus = Bus(*parts)
+        self.bus.now = self.clock.now
+        self._swept: set[str] = set()
+
+    def _facts(self) -> dict[str, Any]:
+        return {"lag_ms": self.bus.lag_ms, "waiters": self.feed.waiting}
+
+    def of_team(self) -> dict[str, Any]:
+        state = "away" if self.team.reach.is_away else "connected"
+        return {"postgres": state, "server": self.server, "lag_ms": self.bus.lag_ms}
+
+    @property
+    def reasons(self) -> list[str]:
+        return [*self.store.reasons, *self.bus.reasons]
+
+    async def save_clock(self) -> None:
+        """The database has its own."""
+
+    async def back_up(self) -> None:
+        """The database's own care: docs/team says how."""
+
+    def servers(self) -> list[dict[str, Any]]:
+        """All servers of the database."""
+        reading: Any = self.team.reader
+        return servers(reading)
+
+    def open(self) -> None:
+        """Raises StoreUnavailable and StoreTooNew, with what helps."""
+        with unavailable():
+            greeting = connect(self._url, self._schema, self.server)
+            try:
+                self.registry.greet(greeting)
+            finally:
+                greeting.close()
+        self.store.open()
+        self.reader = Reader(self.store.reader, self.clock)
+
+    def start(self) -> None:
+        self.store.start()
+        self.bus.start()
+
+    async def close(self) -> None:
+        self.feed.close()
+        await self.bus.stop()
+        await super().close()
+
+    def _begin(self, connection: TeamConnection, project: str, count: int) -> None:
+        self.journal.take(connection, project, count)
+
+    def _tell(self, connection: TeamConnection, project: str, values: Sequence[Any]) -> None:
+        topics = [
+            topic
+            for value in values
+            if isinstance(value, Committed)
+            for topic in value.topics.get(project, ())
+        ]
+        if topics:
+            self.bus.tell(
+                connection, project, self.journal.revisions.last, self.clock.now(), topics
+            )
+
+    def _heard(self, project: str, topics: list[str] | None) -> None:
+        """Another server's commit."""
+        if topics is None:
+            self.feed.publish_all(project)
+        else:
+            self.feed.publish(project, topics)
+
+    def _schedule(self) -> None:
+        """Whoever sweeps for the team sees to it that what ends is ended in time."""
+
+    def _sweep_project(self, project: str) -> None:
+        """From the bus's thread: end what is over there, in the writer's turn."""
+        if project in self._swept:
+            return
+        self._swept.add(project)
+        self.team.submit(
+            self._expire, self._committed, project, lambda: self._swept.discard(project)
+        )

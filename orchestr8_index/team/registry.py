@@ -1,0 +1,79 @@
+"""Who serves from this database: each says that it is there, and one of them sweeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import psycopg
+
+from .. import __version__
+from ..coordinate.clock import iso
+from .connection import TeamConnection, connect
+from .journal import JUMP, DatabaseClock
+from .migrate import check_known, migrate, timeline
+from .schema import BEAT, BURY, CLOCK, DUE_PROJECTS, FAIL_OVER, REVISIONS, SERVERS
+from .sentences import unavailable
+from .start import SCHEMA, require_psycopg
+
+GONE_MS = 5000
+SWEEPER = 0x6F38737765  # the advisory lock of the one that sweeps, as long as its connection lives
+
+
+class Registry:
+    """`facts` tells of this server, `sweep(project)` ends what is over there."""
+
+    def __init__(
+        self,
+        schema: str,
+        server: str,
+        clock: DatabaseClock | None,
+        sweep: Callable[[str], object],
+    ) -> None:
+        self._schema, self._server = schema, server
+        self._clock, self._sweep = clock, sweep
+        self.facts: Callable[[], dict[str, Any]] = dict
+
+    def greet(self, connection: psycopg.Connection[Any]) -> None:
+        """At each connect: the tables, and whether another server of PostgreSQL has taken over,
+        which may lack the last commits: no revision of theirs is given out again."""
+        migrate(connection, self._schema)
+        connection.execute(FAIL_OVER.encode(), (JUMP, timeline(connection)))
+
+    def beat(self, connection: TeamConnection) -> list[tuple[str, int]]:
+        """Say that we are there; returns the projects with their revisions. Blocks."""
+        facts = msgspec.json.encode(self.facts()).decode()
+        connection.execute("SET synchronous_commit = off")  # nobody misses a sign of life
+        connection.execute(BEAT, (self._server, __version__, facts))
+        if self._clock is not None:
+            self._clock.tell(connection.execute(f"SELECT {CLOCK}").fetchone()[0])
+        if connection.execute("SELECT pg_try_advisory_lock(?)", (SWEEPER,)).fetchone()[0]:
+            connection.execute(BURY)
+            for (project,) in connection.execute(DUE_PROJECTS).fetchall():
+                self._sweep(project)
+        found: list[tuple[str, int]] = connection.execute(REVISIONS).fetchall()
+        return found
+
+    def leave(self, connection: TeamConnection) -> None:
+        connection.execute("DELETE FROM server WHERE id = ?", (self._server,))
+
+
+def servers(connection: TeamConnection) -> list[dict[str, Any]]:
+    """All that were heard of in the last seconds, and those that went without a word."""
+    found = connection.execute(SERVERS).fetchall()
+    return [_shown(row) for row in found]
+
+
+def look_at_servers(url: str) -> list[dict[str, Any]]:
+    """As `servers`, on a connection of its own. Raises StoreUnavailable."""
+    require_psycopg()
+    with unavailable(), connect(url, SCHEMA, "looks") as connection:
+        check_known(connection, SCHEMA)
+        return [_shown(row) for row in connection.execute(SERVERS.encode()).fetchall()]
+
+
+def _shown(row: Sequence[Any]) -> dict[str, Any]:
+    ident, version, started, silent, facts = row
+    shown = {"server": ident, "version": version, "started": iso(started)}
+    return {**shown, "silent_ms": silent, "here": silent < GONE_MS, **msgspec.json.decode(facts)}

@@ -1,0 +1,163 @@
+"""The tables in PostgreSQL, the numbered steps that make them, and the statements that differ.
+
+An id is a revision and a number within it, as in coordinate.db; but each project counts its own
+revisions, in the row of `project` that every commit locks first. So commits of one project follow
+each other on all servers, their order is that of the revisions, and nobody who reads on from a
+revision passes one that is still to come. Leases end by the database's clock, in Unix ms.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..coordinate import statements as sqlite
+
+LONGEST_WORD = 100  # of what is searched; an index of PostgreSQL's takes no word of 2,700 bytes
+_TEXT = 'TEXT COLLATE "C" NOT NULL'
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        f"""CREATE TABLE project (
+            name {_TEXT} PRIMARY KEY, rev BIGINT NOT NULL DEFAULT 0,
+            oldest BIGINT NOT NULL DEFAULT 0) WITH (fillfactor = 50)""",
+        f"""CREATE TABLE server (
+            id {_TEXT} PRIMARY KEY, version TEXT NOT NULL, started BIGINT NOT NULL,
+            seen BIGINT NOT NULL, facts TEXT NOT NULL)""",
+        f"""CREATE TABLE item (
+            project {_TEXT}, key {_TEXT}, value {_TEXT}, id BIGINT NOT NULL, by {_TEXT},
+            at BIGINT, ends BIGINT, crc BIGINT NOT NULL, PRIMARY KEY (project, key))""",
+        "CREATE INDEX item_ends ON item (project, ends) WHERE ends IS NOT NULL",
+        f"""CREATE TABLE event (
+            id BIGINT NOT NULL, project {_TEXT}, kind SMALLINT NOT NULL, key {_TEXT},
+            value TEXT COLLATE "C", by {_TEXT}, at BIGINT NOT NULL, cause TEXT COLLATE "C",
+            crc BIGINT NOT NULL, PRIMARY KEY (project, id))""",
+        "CREATE INDEX event_key ON event (project, key, id) WHERE value IS NOT NULL",
+        f"""CREATE TABLE hold (
+            project {_TEXT}, rev BIGINT NOT NULL, resource {_TEXT}, state SMALLINT NOT NULL,
+            shared SMALLINT NOT NULL, holder {_TEXT}, ident {_TEXT}, purpose {_TEXT},
+            secret {_TEXT}, ttl BIGINT NOT NULL, ends BIGINT NOT NULL, since BIGINT NOT NULL,
+            request {_TEXT}, PRIMARY KEY (project, rev, resource))""",
+        "CREATE INDEX hold_resource ON hold (project, resource)",
+        "CREATE INDEX hold_ident ON hold (project, ident)",
+        "CREATE INDEX hold_ends ON hold (project, ends)",
+        f"""CREATE TABLE delivery (
+            project {_TEXT}, message BIGINT NOT NULL, recipient {_TEXT}, state SMALLINT NOT NULL,
+            priority SMALLINT NOT NULL, tries BIGINT NOT NULL, taker {_TEXT}, due BIGINT NOT NULL,
+            ends BIGINT NOT NULL, PRIMARY KEY (project, message, recipient))""",
+        """CREATE INDEX delivery_inbox ON delivery (project, recipient, priority DESC, message)
+            WHERE state = 0""",
+        "CREATE INDEX delivery_due ON delivery (project, due) WHERE state < 2",
+        f"""CREATE TABLE message_text (
+            project {_TEXT}, id BIGINT NOT NULL, session {_TEXT}, words TEXT[] NOT NULL,
+            PRIMARY KEY (project, id))""",
+        "CREATE INDEX message_text_words ON message_text USING gin (words)",
+        "CREATE INDEX message_text_session ON message_text (project, session, id)",
+        f"CREATE TABLE message_word (project {_TEXT}, term {_TEXT}, PRIMARY KEY (project, term))",
+    ),
+)
+
+LAYOUT = """CREATE TABLE IF NOT EXISTS layout
+    (version INT PRIMARY KEY, timeline TEXT NOT NULL DEFAULT '')"""
+CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+TAKE = f"""INSERT INTO project AS own (name, rev) VALUES ($1, $2::bigint)
+    ON CONFLICT (name) DO UPDATE SET rev = own.rev + $2::bigint RETURNING rev, {CLOCK}"""
+NEXT_DUE = """SELECT least(
+    (SELECT min(ends) FROM item WHERE project = $1 AND ends IS NOT NULL),
+    (SELECT min(ends) FROM hold WHERE project = $1),
+    (SELECT min(due) FROM delivery WHERE project = $1 AND state < 2))"""
+DUE_PROJECTS = f"""SELECT name FROM project WHERE
+    EXISTS (SELECT 1 FROM item WHERE project = name AND ends <= {CLOCK})
+    OR EXISTS (SELECT 1 FROM hold WHERE project = name AND ends <= {CLOCK})
+    OR EXISTS (SELECT 1 FROM delivery WHERE project = name AND state < 2 AND due <= {CLOCK})"""
+BEAT = f"""INSERT INTO server VALUES ($1, $2, {CLOCK}, {CLOCK}, $3)
+    ON CONFLICT (id) DO UPDATE SET seen = excluded.seen, facts = excluded.facts"""
+BURY = f"DELETE FROM server WHERE seen < {CLOCK} - 86400000"
+SERVERS = f"SELECT id, version, started, {CLOCK} - seen, facts FROM server ORDER BY id"
+REVISIONS = "SELECT name, rev FROM project"
+TIMELINE = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+FAIL_OVER = """WITH over AS
+    (UPDATE layout SET timeline = $2 WHERE version = 1 AND timeline <> $2 RETURNING version)
+    UPDATE project SET rev = rev + $1::bigint WHERE EXISTS (SELECT 1 FROM over)"""
+
+STATEMENTS: dict[str, str] = {
+    sqlite.LAST_EVENT: "SELECT max(id) FROM event WHERE project = @project",
+    sqlite.OLDEST: "SELECT oldest::text FROM project WHERE name = @project",
+    sqlite.KEEP_OLDEST: "UPDATE project SET oldest = ($1::text)::bigint WHERE name = @project",
+    sqlite.LOGS: "SELECT name FROM project",
+    sqlite.SUPERSEDE: """UPDATE event
+            SET value = (SELECT value FROM item WHERE project = $1 AND key = $2)
+            WHERE project = $3 AND id = (SELECT id FROM item WHERE project = $3 AND key = $4)
+            AND value IS NULL""",
+    sqlite.BITE: """SELECT id, project, kind, key, CASE kind WHEN 4 THEN value END FROM event
+            WHERE project = @project AND id >= $1 AND id < $2 AND value IS NOT NULL
+            ORDER BY id LIMIT $3""",
+    sqlite.PROJECTS: "SELECT name FROM project",
+    sqlite.DELETE_EVENT: "DELETE FROM event WHERE project = @project AND id = $1",
+    sqlite.NTH_LAST: """SELECT id FROM event WHERE project = @project
+            ORDER BY id DESC LIMIT 1 OFFSET $1""",
+    sqlite.ENDS_OF_LOG: "SELECT min(id), max(id) FROM event WHERE project = @project",
+    sqlite.FIRST_FROM: """SELECT id, at FROM event WHERE project = @project AND id >= $1
+            ORDER BY id LIMIT 1""",
+    sqlite.TAKE: """UPDATE delivery
+            SET state = 1, taker = $1, tries = tries + 1, due = least(ends, $2)
+            WHERE project = @project AND message = $3 AND recipient = $4""",
+    sqlite.UNACKNOWLEDGED: """SELECT 1 FROM delivery
+            WHERE project = @project AND message = $1 AND state < 2 LIMIT 1""",
+    sqlite.FIRST_UNACKNOWLEDGED: """SELECT min(message) FROM delivery
+            WHERE project = @project AND state < 2""",
+    sqlite.DELETE_DELIVERIES: "DELETE FROM delivery WHERE project = @project AND message = $1",
+    sqlite.DUE_ITEMS: """SELECT project, key, id FROM item
+            WHERE project = @project AND ends <= $1 LIMIT $2""",
+    sqlite.DUE_HOLDS: """SELECT project, rev FROM hold
+            WHERE project = @project AND ends <= $1 LIMIT $2""",
+    sqlite.DUE_DELIVERIES: """SELECT project, recipient FROM delivery
+            WHERE project = @project AND due <= $1 AND state < 2 LIMIT $2""",
+    sqlite.END_MESSAGES: """UPDATE delivery SET state = 2
+            WHERE project = @project AND due <= $1 AND ends <= $2 AND state < 2""",
+    sqlite.END_TAKES: """UPDATE delivery SET state = 0, due = ends
+            WHERE project = @project AND due <= $1 AND state = 1""",
+    sqlite.NEXT_DUE: """SELECT min(ends) FROM item WHERE project = @project AND ends IS NOT NULL
+            UNION ALL SELECT min(ends) FROM hold WHERE project = @project
+            UNION ALL SELECT min(due) FROM delivery WHERE project = @project AND state < 2""",
+    sqlite.ADD_WORDS: """WITH known AS (INSERT INTO message_word
+            SELECT @project, unnest($2::text[]) ON CONFLICT DO NOTHING)
+            INSERT INTO message_text SELECT @project, $1::bigint, $3, $2::text[]""",
+    sqlite.DELETE_WORDS: """DELETE FROM message_text
+            WHERE project = @project AND id = $1 AND $2::text[] IS NOT NULL AND $3 <> ''""",
+    sqlite.KNOWN_WORDS: """SELECT DISTINCT term FROM message_word
+            WHERE term >= $1 AND term < $2 ORDER BY term LIMIT $3""",
+    sqlite.FIND_WORDS: """SELECT event.id, event.value, event.at FROM message_text
+            JOIN event USING (project, id) WHERE message_text.session = $1
+            AND message_text.words && $2::text[] AND project = $3 AND event.kind = 4
+            ORDER BY event.id DESC LIMIT $4""",
+}
+"""By the statement of SQLite, what PostgreSQL is asked instead; `@project` is the commit's."""
+
+
+def _words_of(text: str) -> list[str]:
+    """As SQLite's own index takes a text apart: letters and digits, small, without accents."""
+    plain = unicodedata.normalize("NFD", text.lower())
+    bare = "".join(sign for sign in plain if not unicodedata.combining(sign))
+    return sorted({word[:LONGEST_WORD] for word in re.findall(r"[^\W_]+", bare)})
+
+
+def _texts(values: Sequence[Any]) -> Sequence[Any]:
+    number, text, session = values
+    return number, _words_of(text), session
+
+
+def _asked(values: Sequence[Any]) -> Sequence[Any]:
+    """A question of SQLite's index: `session : NAME AND words : (…)`."""
+    match, project, most = values
+    session, _, words = match.removeprefix("session : ").partition(" AND words : ")
+    return session, _words_of(words.replace(" OR ", " ")), project, most
+
+
+VALUES: dict[str, Callable[[Sequence[Any]], Sequence[Any]]] = {
+    sqlite.ADD_WORDS: _texts,
+    sqlite.DELETE_WORDS: _texts,
+    sqlite.FIND_WORDS: _asked,
+}
+"""By the statement, what makes PostgreSQL's values of SQLite's."""

@@ -1,0 +1,72 @@
+"""Before a server of a team begins: is what its settings name there, and can it be used?
+
+Loads psycopg only when it is asked; nothing else of this room is needed for that.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+from ..errors import BadSetting, StoreUnavailable
+
+SCHEMA = "orchestr8"
+INSTALL = "Install it with `pip install orchestr8-index[team]`."
+log = logging.getLogger("orchestr8.shared")
+
+
+class DatabaseState(NamedTuple):
+    """`steps` are how many its tables lack; `durable`: a commit is on the disk."""
+
+    version: str
+    database: str
+    role: str
+    steps: int
+    durable: bool
+
+
+def require_psycopg() -> None:
+    """Raises BadSetting with the line that installs it."""
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        raise BadSetting("MCP_DATABASE_URL needs psycopg, which is not here.", INSTALL) from None
+
+
+def check(url: str, schema: str) -> DatabaseState:
+    """Raises BadSetting, StoreUnavailable and StoreTooNew, each a sentence with its cure."""
+    require_psycopg()
+    from .connection import connect
+    from .migrate import check_engine, check_known
+    from .schema import MIGRATIONS
+    from .sentences import unavailable
+
+    with unavailable(), connect(url, schema, "looks") as connection:
+        check_engine(connection)
+        info = connection.info
+        major, minor = divmod(info.server_version, 10_000)
+        steps = len(MIGRATIONS) - check_known(connection, schema)
+        syncs = connection.execute("SHOW fsync").fetchone() == ("on",)
+        return DatabaseState(f"{major}.{minor}", info.dbname, info.user, steps, syncs)
+
+
+def make_tables(url: str, schema: str) -> int:
+    """How many steps were taken. Raises as `check` does."""
+    require_psycopg()
+    from .connection import connect
+    from .migrate import migrate
+    from .sentences import unavailable
+
+    with unavailable(), connect(url, schema, "makes tables") as connection:
+        return migrate(connection, schema)
+
+
+def check_start(url: str, schema: str) -> None:
+    """What cannot mend itself ends the start; a database that is away may come back."""
+    try:
+        make_tables(url, schema)
+    except StoreUnavailable as error:
+        if error.is_passing:
+            log.warning("PostgreSQL is away", extra={"reason": str(error)})
+        else:
+            raise BadSetting(error.sentence, error.cure) from None

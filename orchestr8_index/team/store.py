@@ -1,0 +1,115 @@
+"""The open store of a team: PostgreSQL behind what the rooms know as a store.
+
+One thread writes, as ever: what waits of one project is committed together, first its row is
+locked, last the others are told.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from ..store.database import transaction
+from ..store.store import Store
+from ..store.writer import Job, Work, Writer
+from .connection import Reach, TeamConnection
+
+WRITE_SECONDS, READ_SECONDS = 5.0, 2.0
+Begin = Callable[[TeamConnection, str, int], None]
+Tell = Callable[[TeamConnection, str, Sequence[Any]], None]
+
+
+class TeamWriter(Writer):
+    """`begin` opens a project's commit, `tell` ends it with what was done, before it is final."""
+
+    def __init__(self, connection: Any, resolve: Any, begin: Begin, tell: Tell) -> None:
+        super().__init__(connection, resolve)
+        self.begin, self.tell = begin, tell
+
+    def _rounds(self, jobs: list[Job]) -> Iterator[list[Job]]:
+        jobs.sort(key=lambda job: job.project)
+        return (list(each) for _, each in groupby(jobs, key=lambda job: job.project))
+
+    @contextlib.contextmanager
+    def _turn(self, jobs: Sequence[Job]) -> Iterator[None]:
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+        with transaction(self.connection):
+            self.begin(self.connection, jobs[0].project, len(jobs))  # type: ignore[arg-type]
+            yield
+
+    def _done(self, jobs: Sequence[Job], values: Sequence[Any]) -> None:
+        self.tell(self.connection, jobs[0].project, values)  # type: ignore[arg-type]
+
+
+class TeamStore(Store):
+    """As `Store`; the disk, the backups and the structure are the database's own care."""
+
+    def __init__(self, url: str, schema: str, server: str, begin: Begin, tell: Tell) -> None:
+        super().__init__(Path())
+        self.reach = Reach()
+        self._begin, self._tell = begin, tell
+        self._address = (url, schema, self.reach)
+        self._server = server
+
+    def _make(self, seconds: float, use: str) -> Any:
+        return TeamConnection(*self._address, seconds, f"{self._server} {use}")
+
+    def open(self) -> None:
+        """Nothing is asked yet: the first statement connects."""
+        self.reader = self._make(READ_SECONDS, "reads")
+        writing: Any = self._make(WRITE_SECONDS, "writes")
+        self._writer = TeamWriter(writing, self._resolve, self._begin, self._tell)
+
+    def submit(self, work: Work, apply: Any, project: str, ended: Callable[[], None]) -> None:
+        """As `write`, from another thread; nobody waits for it."""
+
+        def done(value: Any, error: BaseException | None) -> None:
+            ended()
+            if error is None:
+                apply(value)
+
+        if self._writer is not None:
+            self._writer.submit(Job(work, done, project))
+
+    def prepare(self, work: Work) -> None:
+        """There is nothing to prepare: other servers are at work."""
+
+    def close(self) -> None:
+        if self._writer:
+            self._writer.stop()
+            self._writer.connection.close()
+            self._writer = None
+        self.reader.close()
+
+    def has_room(self, more: int = 0) -> bool:
+        return True
+
+    @property
+    def size_mb(self) -> float:
+        query = (
+            "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r'"
+            " AND relnamespace = current_schema()::regnamespace"
+        )
+        with contextlib.suppress(sqlite3.Error):
+            return round(float(self.reader.execute(query).fetchone()[0] or 0) / 1e6, 3)
+        return 0.0
+
+    @property
+    def lost(self) -> str:
+        return self.reach.trouble
+
+    @property
+    def reasons(self) -> list[str]:
+        return (
+            [self.reach.trouble] if self.reach.is_away else [self.trouble] if self.trouble else []
+        )
+
+    async def look(self) -> bool:
+        """Once a second: whether it has just gone away."""
+        was, self._was_lost = self._was_lost, self.reach.is_away
+        return self._was_lost and not was

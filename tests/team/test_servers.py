@@ -1,0 +1,176 @@
+"""Several servers, one memory: what one does, the others see, in one order and in time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from orchestr8_index.coordinate.log import read_events
+from orchestr8_index.coordinate.select import Keys
+from orchestr8_index.errors import Busy, Conflict
+from orchestr8_index.team.core import TeamCoordination as Server
+
+from ..coordinate.worlds import Agent, rounds
+from .engines import Postgres
+from .worlds import run
+
+
+def test_a_value_of_one_server_is_read_on_the_other(quick_postgres: Postgres) -> None:
+    async def work(a: Server, b: Server) -> None:
+        wrote = await Agent(a, "ann").write({"task/1": "done"})
+        assert (await Agent(b, "bob").read("task/1"))["items"][0]["rev"] == wrote["rev"]
+
+    run(quick_postgres.url, 2, work)
+
+
+def test_a_waiter_is_woken_by_another_servers_commit(quick_postgres: Postgres) -> None:
+    async def work(a: Server, b: Server) -> None:
+        wait = asyncio.create_task(Agent(b, "bob").read("k", changed_after=0, wait_ms=20_000))
+        await asyncio.sleep(0.1)
+        began = time.monotonic()
+        await Agent(a, "ann").write({"k": 1})
+        assert (await wait)["events"][0]["by"] == "ann"
+        assert time.monotonic() - began < 15
+
+    run(quick_postgres.url, 2, work)
+
+
+def test_a_lock_released_on_one_server_is_granted_on_the_other(quick_postgres: Postgres) -> None:
+    async def work(a: Server, b: Server) -> None:
+        held = await Agent(a, "ann").lock("port:1")
+        asked = Agent(b, "bob").lock("port:1", on_busy="wait", wait_ms=20_000)
+        wait = asyncio.create_task(asked)
+        await asyncio.sleep(0.2)
+        assert not wait.done()
+        await Agent(a, "ann").release(held["token"])
+        granted = await wait
+        assert await Agent(a, "bob").renew(granted["token"])  # one token, whichever server is asked
+
+    run(quick_postgres.url, 2, work)
+
+
+def test_a_message_reaches_an_inbox_that_waits_on_another_server(quick_postgres: Postgres) -> None:
+    async def work(a: Server, b: Server) -> None:
+        wait = asyncio.create_task(Agent(b, "bob").inbox(wait_ms=20_000))
+        await asyncio.sleep(0.1)
+        await Agent(a, "ann").send("bob", body="look")
+        assert (await wait)["messages"][0]["body"] == "look"
+
+    run(quick_postgres.url, 2, work)
+
+
+def test_a_circle_over_two_servers_is_told(quick_postgres: Postgres) -> None:
+    async def work(a: Server, b: Server) -> None:
+        await Agent(a, "ann").lock("port:1")
+        await Agent(b, "bob").lock("port:2")
+        wait = asyncio.create_task(Agent(a, "ann").lock("port:2", on_busy="wait", wait_ms=5000))
+        await asyncio.sleep(0.2)
+        try:
+            await Agent(b, "bob").lock("port:1", on_busy="wait", wait_ms=5000)
+            raise AssertionError("the circle was not seen")
+        except Exception as error:
+            assert type(error).__name__ == "WouldDeadlock"
+        wait.cancel()
+        await asyncio.gather(wait, return_exceptions=True)
+
+    run(quick_postgres.url, 2, work)
+
+
+def test_one_of_32_wins_on_three_servers(quick_postgres: Postgres) -> None:
+    async def work(*servers: Server) -> None:
+        for number in range(rounds(5, 100)):
+            calls = [Agent(servers[n % 3], f"a{n}").lock(f"port:{number}") for n in range(32)]
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            assert sum(isinstance(each, dict) for each in results) == 1
+            assert sum(isinstance(each, Busy) for each in results) == 31
+
+    run(quick_postgres.url, 3, work)
+
+
+def test_a_counter_of_three_servers_loses_nothing(quick_postgres: Postgres) -> None:
+    """Each increment expects the revision that it has read."""
+
+    async def work(*servers: Server) -> None:
+        async def add(agent: Agent, times: int) -> None:
+            while times:
+                items = (await agent.read("n"))["items"]
+                now, rev = (items[0]["value"], items[0]["rev"]) if items else (0, 0)
+                try:
+                    await agent.write({"n": now + 1}, if_rev=rev)
+                    times -= 1
+                except Conflict:
+                    continue
+
+        await asyncio.gather(*(add(Agent(each, f"a{n}"), 10) for n, each in enumerate(servers)))
+        assert await Agent(servers[0], "a").get("n") == 30
+
+    run(quick_postgres.url, 3, work)
+
+
+def test_a_tail_over_three_servers_misses_and_repeats_nothing(quick_postgres: Postgres) -> None:
+    """Readers go on from the revision that they have, while all three write."""
+    most = rounds(40, 1000)
+
+    async def work(*servers: Server) -> None:
+        async def write(server: Server, name: str) -> None:
+            for n in range(most):
+                await Agent(server, name).write({f"{name}/{n}": n})
+
+        async def tail(server: Server) -> list[str]:
+            found: list[str] = []
+            after, caller = 0, Agent(server, "tail").caller
+            end = time.monotonic() + 60
+            while len(found) < 3 * most and time.monotonic() < end:
+                rows, after, _ = read_events(server.store.reader, caller, Keys(prefix=""), after, 7)
+                found += [row["key"] for row in rows]
+                await asyncio.sleep(0)
+            return found
+
+        writing = [asyncio.ensure_future(write(each, f"w{n}")) for n, each in enumerate(servers)]
+        found = await asyncio.gather(*map(tail, servers))
+        await asyncio.gather(*writing)
+        for keys in found:
+            assert len(keys) == len(set(keys)) == 3 * most
+
+    run(quick_postgres.url, 3, work)
+
+
+def test_what_ends_is_ended_for_all_by_the_databases_clock(quick_postgres: Postgres) -> None:
+    """Two servers whose own clocks are an hour apart see a lease end at the same moment."""
+
+    async def work(a: Server, b: Server) -> None:
+        b.clock.tell(b.clock.now() + 3_600_000)  # type: ignore[attr-defined]
+        await Agent(a, "ann").write({"short": 1}, ttl_s=1)
+        assert await Agent(a, "ann").get("short") == 1
+        events = await Agent(b, "bob").read("short", changed_after=0, wait_ms=0)
+        deleted = await Agent(b, "bob").read("short", changed_after=events["rev"], wait_ms=20_000)
+        assert deleted["events"][0]["cause"] == "expired"
+
+    run(quick_postgres.url, 2, work)
+
+
+def test_projects_count_for_themselves_and_see_nothing_of_each_other(
+    quick_postgres: Postgres,
+) -> None:
+    async def work(a: Server, b: Server) -> None:
+        one, other = Agent(a, "ann", project="p"), Agent(b, "ann", project="q")
+        first = await one.write({"k": "secret"})
+        assert (await other.read("k"))["items"] == []
+        assert (await other.write({"k": 2}))["rev"] == first["rev"]
+        await one.lock("port:1")
+        await other.lock("port:1")
+        await one.send("ann", body="mine")
+        assert (await other.inbox())["messages"] == []
+
+    run(quick_postgres.url, 2, work)
+
+
+def test_the_servers_know_of_each_other(quick_postgres: Postgres) -> None:
+    async def work(a: Server, b: Server) -> None:
+        end = time.monotonic() + 20
+        while len(a.servers()) < 2 and time.monotonic() < end:
+            await asyncio.sleep(0.05)
+        assert {each["server"] for each in a.servers()} == {a.server, b.server}
+        assert all(each["here"] for each in b.servers())
+
+    run(quick_postgres.url, 2, work)
