@@ -20,14 +20,11 @@ _ID = re.compile(r"[A-Za-z0-9:_.-]{1,200}")
 _NAME = re.compile(r"[A-Za-z0-9._@/-]{1,100}")
 
 
-# --- sessions ----------------------------------------------------------------------------------
-
-
 async def create_session(core: Core, given: Arguments) -> Answer:
     asked = {"purpose": text(given, "purpose", 1000), "metadata": metadata(given)}
     made = (await core.call("session", action="create", **asked))["session"]
-    told = {"created_by": made["by"], "created_at": made["created"]}
-    return {"success": True, "session_id": made["id"], **told}
+    by, at = made["by"], made["created"]
+    return {"success": True, "session_id": made["id"], "created_by": by, "created_at": at}
 
 
 async def get_session(core: Core, given: Arguments) -> Answer:
@@ -42,7 +39,7 @@ async def get_session(core: Core, given: Arguments) -> Answer:
 async def list_sessions(core: Core, given: Arguments) -> Answer:
     active = flag(given, "active_only", True)
     found = await core.call("session", action="list", limit=1000, in_all=not active)
-    sessions = [session_of(each) for each in found["sessions"]]
+    sessions = list(map(session_of, found["sessions"]))
     return {"success": True, "sessions": sessions, "count": len(sessions)}
 
 
@@ -57,9 +54,6 @@ def session_of(row: Answer) -> Answer:
         "metadata": row["metadata"] or {},
         "agents": [member["name"] for member in row["members"]],
     }
-
-
-# --- messages ----------------------------------------------------------------------------------
 
 
 async def add_message(core: Core, given: Arguments) -> Answer:
@@ -151,16 +145,12 @@ def result_of(session: str, row: Answer) -> Answer:
     return {"message": message_of(session, row), **told}
 
 
-# --- what is given -----------------------------------------------------------------------------
-
-
 def read_id(given: Arguments) -> str:
     ident = given.get("session_id")
     if not isinstance(ident, str) or not ident:
         raise declined("INVALID_INPUT", "session_id is needed.", field="session_id")
     if not _ID.fullmatch(ident):
-        said = "There is no session of such an id."
-        raise declined("SESSION_NOT_FOUND", said, session_id=ident[:200])
+        raise declined("SESSION_NOT_FOUND", "No session has such an id.", session_id=ident[:200])
     return ident
 
 
@@ -195,9 +185,6 @@ def name_sender(core: Core, sender: Any) -> None:
         said = "sender is up to 100 letters, digits and . _ @ / -."
         raise declined("INVALID_INPUT", said, field="sender")
     core.rename(sender)
-
-
-# --- resources ---------------------------------------------------------------------------------
 
 
 async def read(core: Core, address: str) -> Any:
@@ -236,7 +223,6 @@ async def last_messages(core: Core, ident: str, limit: int) -> Answer | None:
 
 
 def reading(signature: str, description: str, run: Run) -> Tool:
-    """A tool that only reads."""
     return tool(signature, description, run, reads=True, **KINDS)
 
 

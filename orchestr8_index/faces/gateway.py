@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ..errors import Busy, Forbidden, InvalidParams, MethodNotFound, RequestError, StaleToken
-from .face import Answer, Core, Declined, Product, Tool
+from .face import Answer, Core, Declined, Product, Run, Tool, tool
 from .task_files import claim_file, file_edit, file_read, file_write, refused, release_file
 from .task_state import (
     ADDRESSES,
@@ -34,8 +34,8 @@ async def http(core: Core, verb: str, path: str, body: bytes) -> tuple[int, Answ
 
 
 async def _post(core: Core, name: str, body: bytes) -> Answer:
-    tool = _TOOLS.get(name.removeprefix("mcp_"))
-    if tool is None:
+    found = _TOOLS.get(name.removeprefix("mcp_"))
+    if found is None:
         raise refused(404, f"There is no tool {name[:100]}; there are {', '.join(_TOOLS)}.")
     try:
         given = msgspec.json.decode(body)
@@ -43,7 +43,7 @@ async def _post(core: Core, name: str, body: bytes) -> Answer:
         raise refused(422, "The body must be one object of JSON.") from None
     if not isinstance(given, dict):
         raise refused(422, "The body must be one object of JSON.")
-    return await tool.run(core, given)
+    return await found.run(core, given)
 
 
 async def _get(core: Core, path: str) -> tuple[int, Answer]:
@@ -67,68 +67,49 @@ def failed(error: RequestError) -> Answer:
 
 # --- the face ----------------------------------------------------------------------------------
 
-TEXT = {"type": "string"}
-FILE = {"task_id": TEXT, "path": TEXT}
+FILE = "task_id! path!"
 TOKEN = {"type": "string", "description": "Of claim_file."}
-TASK = {"task_id": TEXT}
-AGENT = {**TASK, "agent_id": TEXT}
+
+
+def on_file(signature: str, description: str, run: Run) -> Tool:
+    name, _, more = signature.partition(" ")
+    reads = name == "file_read"
+    return tool(f"{name} {FILE} {more}", description, run, reads=reads, token=TOKEN)
+
+
 _LIST = (
-    Tool("file_read", "Read a file of a task.", FILE, ("task_id", "path"), file_read, True),
-    Tool(
-        "file_write",
+    on_file("file_read", "Read a file of a task.", file_read),
+    on_file(
+        "file_write content! if_revision token:token",
         "Write a file of a task, whole. Declined while another agent claims it, or with if_revision"
         " when it changed since.",
-        {**FILE, "content": TEXT, "if_revision": TEXT, "token": TOKEN},
-        ("task_id", "path", "content"),
         file_write,
     ),
-    Tool(
-        "file_edit",
+    on_file(
+        "file_edit old_content! new_content! token:token",
         "Replace text that a file has exactly once; answers the diff.",
-        {**FILE, "old_content": TEXT, "new_content": TEXT, "token": TOKEN},
-        ("task_id", "path", "old_content", "new_content"),
         file_edit,
     ),
-    Tool(
-        "claim_file",
-        "Claim a file before working on it; with the token the claim is renewed.",
-        {**FILE, "timeout_sec": {"type": "integer", "default": 60}, "token": TOKEN},
-        ("task_id", "path"),
+    on_file(
+        "claim_file timeout_sec:int token:token",
+        "Claim a file for 60 s, or so long, before working on it; with the token it is renewed.",
         claim_file,
     ),
-    Tool(
-        "release_file",
-        "Give a claim back.",
-        {**FILE, "token": TOKEN},
-        ("task_id", "path"),
-        release_file,
-    ),
-    Tool(
-        "log_step",
-        "Log a step for those who follow the task.",
-        {**TASK, "step": {"type": "object"}},
-        ("task_id", "step"),
-        log_step,
-    ),
-    Tool(
-        "subscribe_logs", "Where a task's steps arrive.", TASK, ("task_id",), subscribe_logs, True
-    ),
-    Tool(
-        "join_collaboration",
+    on_file("release_file token:token", "Give a claim back.", release_file),
+    tool("log_step task_id! step:object!", "Log a step for those who follow it.", log_step),
+    tool("subscribe_logs task_id!", "Where a task's steps arrive.", subscribe_logs, reads=True),
+    tool(
+        "join_collaboration task_id! agent_id!",
         "Say that an agent works on a task.",
-        AGENT,
-        ("task_id", "agent_id"),
         join_collaboration,
     ),
-    Tool(
-        "leave_collaboration",
+    tool(
+        "leave_collaboration task_id! agent_id!",
         "Say that it no longer does.",
-        AGENT,
-        ("task_id", "agent_id"),
         leave_collaboration,
     ),
 )
-_TOOLS = {tool.name: tool for tool in _LIST}
+_TOOLS = {each.name: each for each in _LIST}
 _TOOLS["join_collab"] = _TOOLS["join_collaboration"]
 
 FACE = Product(

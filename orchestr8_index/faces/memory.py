@@ -28,7 +28,8 @@ async def set_memory(core: Core, given: Arguments) -> Answer:
         raise declined("INVALID_INPUT", "A value is needed.", field="value")
     seconds, overwrite = read_expiry(given.get("expires_in")), flag(given, "overwrite", True)
     place = place_of(core, scope, key)
-    before = await find(core, place)
+    row = await row_at(core, place)
+    before = live(row)
     if before and not overwrite:
         raise exists(key)
     stamp, ends = now(), until(seconds)
@@ -37,7 +38,7 @@ async def set_memory(core: Core, given: Arguments) -> Answer:
     op: Answer = {"key": place, "value": kept}
     op |= {"ttl_s": seconds} if seconds and seconds <= DAY else {}
     if not overwrite:
-        op["if_rev"] = await spent_revision(core, place)
+        op["if_rev"] = row["rev"] if row else 0
     try:
         await core.call("writeShared", ops=[op])
     except Conflict:
@@ -48,7 +49,7 @@ async def set_memory(core: Core, given: Arguments) -> Answer:
 
 async def get_memory(core: Core, given: Arguments) -> Answer:
     key, scope = read_key(given), await read_scope(core, given)
-    if (kept := await find(core, place_of(core, scope, key))) is None:
+    if (kept := live(await row_at(core, place_of(core, scope, key)))) is None:
         raise missing(key, scope)
     return {"success": True, **kept, "scope": named(scope)}
 
@@ -56,7 +57,7 @@ async def get_memory(core: Core, given: Arguments) -> Answer:
 async def delete_memory(core: Core, given: Arguments) -> Answer:
     key, scope = read_key(given), await read_scope(core, given)
     place = place_of(core, scope, key)
-    if await find(core, place) is None:
+    if live(await row_at(core, place)) is None:
         raise missing(key, scope)
     await core.call("writeShared", ops=[{"key": place, "value": None}])
     return {"success": True, "key": key, "deleted": True, "scope": named(scope)}
@@ -90,9 +91,6 @@ async def remembered(core: Core) -> Answer:
 _LISTED = ("key", "created_at", "updated_at", "expires_at")
 
 
-# --- where it lies -----------------------------------------------------------------------------
-
-
 def place_of(core: Core, scope: str, key: str) -> str:
     """A key has signs that a shared one may not; a long one is known by its hash."""
     plain = _STRANGE.sub(lambda sign: "__" if sign[0] == "_" else f"_{ord(sign[0]):x}.", key)
@@ -118,15 +116,14 @@ async def entries(core: Core, scope: str) -> AsyncIterator[tuple[str, Answer, in
             return
 
 
-async def find(core: Core, place: str) -> Answer | None:
-    items = (await core.call("readShared", keys=[place]))["items"]
-    return items[0]["value"] if items and is_live(items[0]["value"]) else None
+async def row_at(core: Core, place: str) -> Answer | None:
+    items: list[Answer] = (await core.call("readShared", keys=[place]))["items"]
+    return items[0] if items else None
 
 
-async def spent_revision(core: Core, place: str) -> int:
-    """The revision of what has expired there, 0 where nothing is; a new one conflicts."""
-    items = (await core.call("readShared", keys=[place]))["items"]
-    return items[0]["rev"] if items and not is_live(items[0]["value"]) else 0
+def live(row: Answer | None) -> Answer | None:
+    """What is kept there, unless it has expired."""
+    return row["value"] if row and is_live(row["value"]) else None
 
 
 def is_live(kept: Answer) -> bool:
@@ -138,9 +135,6 @@ def until(seconds: int) -> str | None:
         return None
     ends = datetime.fromtimestamp(time.time() + seconds, UTC)
     return ends.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-# --- what is given -----------------------------------------------------------------------------
 
 
 def read_key(given: Arguments) -> str:

@@ -9,7 +9,6 @@ from .strings import (
     LOCK,
     MOST_KEYS,
     done,
-    find,
     put,
     read_entry,
     read_key,
@@ -33,9 +32,9 @@ async def list_keys(core: Core, given: Arguments) -> Answer:
 
 
 async def get_many(core: Core, given: Arguments) -> Answer:
-    items = await find(core, read_keys(given))
-    entries = {key: shown(item) for key, item in items.items()}
-    return {"success": True, "entries": entries, "timestamp": now()}
+    told = await core.call("readShared", keys=read_keys(given))
+    entries = {item["key"]: shown(item) for item in told["items"]}
+    return {"success": True, "entries": entries, "more": told.get("more", False)}
 
 
 async def set_many(core: Core, given: Arguments) -> Answer:

@@ -132,9 +132,10 @@ def changed(conflict: Conflict) -> Declined:
 def renews(core: Core, item: Answer, value: str | None) -> bool:
     """Whether it is the holder who writes: the same caller, and the same name in the value, as
     agents of one host share its connection."""
-    if item["by"] != core.who.label:
-        return False
-    return value is None or frees(value) or claimed(value) == claimed(text_of(item["value"]))
+    if value is None or item["by"] != core.who.label:
+        return bool(item["by"] == core.who.label)
+    holder = claimed(text_of(item["value"]))
+    return name_in(value) in ("", holder) if frees(value) else claimed(value) == holder
 
 
 def frees(value: str) -> bool:
@@ -148,8 +149,12 @@ def holder_of(item: Answer) -> str:
 
 def claimed(value: str) -> str:
     """Whom a lock's value names; where it names nobody, the value itself."""
+    return name_in(value) or value
+
+
+def name_in(value: str) -> str:
     fields = fields_of(value)
-    return next((str(fields[name]) for name in NAMES if fields.get(name)), value)
+    return next((str(fields[name]) for name in NAMES if fields.get(name)), "")
 
 
 def fields_of(value: str) -> Answer:

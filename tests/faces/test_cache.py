@@ -168,6 +168,19 @@ def test_anothers_release_frees_nothing(run: Run) -> None:
     run(work)
 
 
+def test_of_agents_on_one_connection_each_frees_what_it_names(run: Run) -> None:
+    async def work(here: Town) -> None:
+        host, key = agent("host"), "lock:a"
+        await here.ask(host, "setStorage", key=key, value=lock_of("ada"))
+        free = json.dumps({"released": True, "lockedBy": "bob"})
+        told = await here.ask(host, "setStorage", key=key, value=free)
+        assert told["error"] == "Locked by ada"
+        free = json.dumps({"released": True, "lockedBy": "ada"})
+        assert (await here.ask(host, "setStorage", key=key, value=free))["success"]
+
+    run(work)
+
+
 def test_a_holder_renews_its_lock(run: Run) -> None:
     async def work(here: Town) -> None:
         value = json.dumps({"lockedBy": "ada", "at": 1})
@@ -212,6 +225,11 @@ def test_many_keys_are_set_listed_and_got(run: Run) -> None:
         assert listed["keys"] == ["task:1", *(f"task:{n}" for n in range(10, 20))]
         got = (await here.ask(ada, "getMany", keys=["task:1", "none"]))["entries"]
         assert got.keys() == {"task:1"} and got["task:1"]["value"] == "1"
+        large = [{"key": f"big:{n}", "value": "x" * 9_000_000} for n in range(3)]
+        for each in large:
+            await here.ask(ada, "setStorage", **each)
+        told = await here.ask(ada, "getMany", keys=[each["key"] for each in large])
+        assert told["more"] is True and 0 < len(told["entries"]) < 3
         for bad in ([], entries + entries[:1], [entries[0]] * 2, [{"key": "a b", "value": ""}]):
             assert not (await here.ask(ada, "setMany", entries=bad))["success"]
 

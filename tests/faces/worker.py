@@ -14,14 +14,20 @@ ACCEPTED = "application/json, text/event-stream"
 
 
 class Cache:
-    """The three tools over MCP, in a session."""
+    """The tools of a face over MCP, in a session."""
 
-    def __init__(self, port: int, client: str) -> None:
+    def __init__(self, port: int, client: str, key: str = "", face: str = "cache") -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._path = f"/mcp/{face}"
         self._headers = {"Content-Type": "application/json", "Accept": ACCEPTED}
+        self._headers |= {"Authorization": f"Bearer {key}"} if key else {}
         info = {"name": client, "version": "1"}
         begin = {"protocolVersion": VERSION, "capabilities": {}, "clientInfo": info}
-        self._ask("initialize", begin)
+        try:
+            self.ask("initialize", begin)["result"]
+        except KeyError:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> Cache:
         return self
@@ -29,18 +35,18 @@ class Cache:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        self._connection.request("POST", "/mcp/cache", body, self._headers)
+        self._connection.request("POST", self._path, body, self._headers)
         response = self._connection.getresponse()
         text = response.read().decode()
         if session := response.headers.get("mcp-session-id"):
             self._headers |= {"Mcp-Session-Id": session, "MCP-Protocol-Version": VERSION}
-        result: dict[str, Any] = json.loads(text[text.index("{") :])["result"]
-        return result
+        reply: dict[str, Any] = json.loads(text[text.index("{") :])
+        return reply
 
     def call(self, name: str, **arguments: Any) -> dict[str, Any]:
-        result = self._ask("tools/call", {"name": name, "arguments": arguments})
+        result = self.ask("tools/call", {"name": name, "arguments": arguments})["result"]
         told: dict[str, Any] = json.loads(result["content"][0]["text"])
         return told
 
