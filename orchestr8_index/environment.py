@@ -17,6 +17,7 @@ PROGRAM = "orchestr8-index"  # how it names itself to a server
 FACES: tuple[str, ...] = ("cache", "context", "gateway")  # other products' tools, at /mcp/NAME
 EVERY = "?all"  # at its end: with the tools that it does not show to everybody
 ADDRESSES = ("coordinate", "all", *FACES)  # beside /mcp itself
+TO_CONNECT = (*ADDRESSES, f"cache{EVERY}")
 DEFAULT_PORT = 3700
 LOOPBACK = "127.0.0.1"
 DEFAULT_DATA_DIR = "~/.claude/mcp-server/data"

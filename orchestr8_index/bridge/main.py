@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from ..environment import ADDRESSES, environment, read_place
+from ..environment import TO_CONNECT, environment, read_place
 from ..errors import BadSetting, StartFailed
 from .relay import Relay
 from .server import ServerConnection
@@ -49,7 +49,7 @@ def read_options(arguments: list[str]) -> Options | None:
             return None
         found[name].append(value)
     good = (t.isascii() and t.isdigit() and int(t) <= 65535 for t in found["--port"])
-    known = set(found["--face"]) <= set(ADDRESSES) and all(map(_is_name, found["--agent"]))
+    known = set(found["--face"]) <= set(TO_CONNECT) and all(map(_is_name, found["--agent"]))
     return found if all(good) and known else None
 
 

@@ -17,7 +17,7 @@ from ..bridge.hook import DIALECTS
 from ..config import Settings
 from ..daemon.locate import Address
 from ..daemon.supervise import running_address
-from ..environment import ADDRESSES, environment
+from ..environment import TO_CONNECT, environment
 from ..errors import OperationError
 from ..hosts.files import FileChange, carry_out, connected, disconnected
 from ..hosts.known import HOSTS, NAME, Host
@@ -52,7 +52,7 @@ def places(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @places
 @click.option("--stdio", is_flag=True, help="As a command (`mcp`), which starts the server.")
-@click.option("--face", type=click.Choice(ADDRESSES), help="Other tools than /mcp's.")
+@click.option("--face", type=click.Choice(TO_CONNECT), help="Other tools than /mcp's.")
 @common
 def connect(
     settings: Settings,

@@ -13,7 +13,7 @@ import msgspec
 from .. import __version__
 from ..config import Settings
 from ..daemon.locate import Address
-from ..environment import ADDRESSES
+from ..environment import TO_CONNECT
 from ..errors import BuildFailed, OperationError
 from ..project import ROOTS
 from . import show
@@ -115,7 +115,7 @@ def _served(settings: Settings, where: Address | None) -> str:
 
 
 @click.command()
-@click.option("--face", type=click.Choice(ADDRESSES), help="Other tools than /mcp's.")
+@click.option("--face", type=click.Choice(TO_CONNECT), help="Other tools than /mcp's.")
 @click.option("--agent", metavar="NAME", help="What other agents call this one.")
 @common
 def mcp(settings: Settings, face: str | None, agent: str | None) -> None:

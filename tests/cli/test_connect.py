@@ -45,7 +45,7 @@ def test_each_host_gets_its_own_form(host: str, run: Run) -> None:
     assert "+" in said.out
 
 
-@pytest.mark.parametrize("face", ["coordinate", "all"])
+@pytest.mark.parametrize("face", ["coordinate", "all", "context", "cache?all"])
 def test_a_face_is_entered_as_address_and_as_command(face: str, run: Run) -> None:
     def entry(*how: str) -> Any:
         assert run("connect", "claude", "--face", face, *how, *PORT).status == 0

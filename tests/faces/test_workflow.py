@@ -58,7 +58,8 @@ def worked(port: int, agents: dict[str, str], tasks: list[str]) -> dict[str, int
     return {each["name"]: each["tasks"] for each in told}
 
 
-def test_the_three_tools_are_there_over_stdio(server: Running) -> None:
+@pytest.mark.parametrize(("face", "count"), [("cache", 3), ("cache?all", 15)])
+def test_the_tools_are_there_over_stdio(server: Running, face: str, count: int) -> None:
     begin = {"protocolVersion": worker.VERSION, "capabilities": {}}
     begin |= {"clientInfo": {"name": "host", "version": "1"}}
     arguments = {"key": "stdio", "value": "here"}
@@ -69,13 +70,13 @@ def test_the_three_tools_are_there_over_stdio(server: Running) -> None:
         {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
         {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": call},
     ]
-    bridge = server.world.start("mcp", "--face", "cache", "--agent", "ada")
+    bridge = server.world.start("mcp", "--face", face, "--agent", "ada")
     out, _ = bridge.communicate("".join(json.dumps(each) + "\n" for each in lines), timeout=60)
     told = {
         each["id"]: each["result"] for each in map(json.loads, out.splitlines()) if "id" in each
     }
     names = [each["name"] for each in told[2]["tools"]]
-    assert names == ["setStorage", "getStorage", "deleteStorage"]
+    assert names[:3] == ["setStorage", "getStorage", "deleteStorage"] and len(names) == count
     assert json.loads(told[3]["content"][0]["text"])["success"] is True
     with Cache(server.port, "other") as cache:
         assert cache.call("getStorage", key="stdio")["value"] == "here"
