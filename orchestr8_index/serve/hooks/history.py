@@ -44,22 +44,22 @@ class Part(Struct, frozen=True):
     text: str | None = None
 
 
-class Message(Struct, frozen=True):
+class TranscriptMessage(Struct, frozen=True):
     content: list[Part] | str | None = None
 
 
-class Line(Struct, rename="camel", frozen=True):
+class TranscriptLine(Struct, rename="camel", frozen=True):
     type: str = ""
     session_id: str | None = None
     timestamp: str | None = None
     cwd: str | None = None
     is_sidechain: bool | None = None
     is_meta: bool | None = None
-    message: Message | None = None
+    message: TranscriptMessage | None = None
     tool_use_result: Raw = Raw(b"null")
 
 
-_LINE = msgspec.json.Decoder(Line)
+_LINE = msgspec.json.Decoder(TranscriptLine)
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ class _Transcript:
             found += self._of_line(line)
         return found + self._plan(last, found[-1].occurred_at if found else None)
 
-    def _lines(self) -> Iterator[Line]:
+    def _lines(self) -> Iterator[TranscriptLine]:
         try:
             with open(self._path, "rb") as file:
                 while raw := file.readline(MOST_LINE):
@@ -120,7 +120,7 @@ class _Transcript:
         except OSError:
             self._history.bad[self._path.name] += 1
 
-    def _line(self, raw: bytes) -> Line | None:
+    def _line(self, raw: bytes) -> TranscriptLine | None:
         try:
             line = _LINE.decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -130,7 +130,7 @@ class _Transcript:
             return None
         return line
 
-    def _of_line(self, line: Line) -> Iterator[Report]:
+    def _of_line(self, line: TranscriptLine) -> Iterator[Report]:
         """What ends at this line: tasks, or, at a new prompt, the plan of the one before."""
         content = line.message.content if line.message else None
         parts = [Part(type="text", text=content)] if isinstance(content, str) else content or []

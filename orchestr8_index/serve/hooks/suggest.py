@@ -34,7 +34,7 @@ NOT_A_REQUEST = re.compile(r"\s*[/<!#]")  # a command, a message of the host, it
 _HOST_DOES = re.compile(
     r"(?:please |now |just )*(?:align|cent(?:er|re)|change|copy|count|delete|explain|hide|inline"
     r"|list|log|look at|make|mock|move|open|parse|paste|print|put|read|remove|rename|reply to"
-    r"|round|set|shorten|show|skip|sort|split|summari[sz]e|translate|trim|undo|use|wrap) "
+    r"|round|run|set|shorten|show|skip|sort|split|summari[sz]e|translate|trim|undo|use|wrap) "
     r"(?:me )?(?:this|that|these|those|it|your|last|a copy|the)\b(?! (?:app|site|website)\b)",
     re.IGNORECASE,
 )

@@ -57,7 +57,7 @@ class Turn:
         return (list(filter(None, groups)), result) if len(results) > 1 else None
 
 
-class Turns:
+class PromptTurns:
     """The last turn of each of the last KEPT sessions."""
 
     def __init__(self) -> None:
