@@ -53,6 +53,11 @@ def in_prose(text: str) -> str:
     return for_model(text).replace("<", "‹").replace(">", "›")
 
 
+def quoted_in_prose(text: str) -> str:
+    """What somebody wrote, as a quotation in our own words to a model, with no tag of any kind."""
+    return quoted(in_prose(text))
+
+
 _BREAK = re.compile("[\n\t\u0085\u2028\u2029]")
 
 
@@ -60,7 +65,7 @@ def quoted(text: str) -> str:
     """What somebody wrote, as a quotation within a sentence, which it cannot end."""
     if text.isascii() and text.isalnum():
         return f"'{text}'"
-    return "'" + re.sub(r"['’](?!\w)", "’", for_model(text)).strip() + "'"
+    return "'" + re.sub(r"(?<!\w)['’]|['’](?!\w)", "’", for_model(text)).strip() + "'"
 
 
 def for_terminal(text: str, lines: bool = False) -> str:

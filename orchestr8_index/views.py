@@ -294,6 +294,7 @@ VIEWS = (
         NoParams,
         Lessons,
         "The entries with most wins and the patterns with most uses.",
+        scope="report",
         errors=(StoreUnavailable,),
     ),
     _row(
@@ -302,6 +303,7 @@ VIEWS = (
         DecisionList,
         DecisionPage,
         "The last decisions, with what each changed.",
+        scope="report",
         errors=(StoreUnavailable,),
         example=Example(
             '{"limit": 1}',
@@ -326,6 +328,7 @@ VIEWS = (
         NoParams,
         DelegationList,
         "The tasks that hosts gave to agents: those that run, and the last that ended.",
+        scope="report",
     ),
     _row(
         "getSeries",

@@ -122,3 +122,28 @@ def test_what_is_said_to_the_host_alone_gets_no_suggestion(
     state: Any = SimpleNamespace(index=shipped_index, terms=Terms(), experience=None)
     chatter = module("prompts").CHATTER
     assert len(chatter) == 129 and not any(suggest(state, text) for text in chatter)
+
+
+def test_the_gain_of_an_answer_falls_with_the_place_of_what_is_right(module: Module) -> None:
+    gain = module("rivals").gain
+    assert gain([3, 1], [3]) == 1.0 and gain([1, 2], [3]) == 0.0
+    assert 0 < gain([1, 3], [3]) < 1 and gain([3, 4, 1], [4, 3]) == 1.0
+
+
+def test_a_set_is_asked_as_the_other_libraries_are(
+    module: Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gc.disable", lambda: None)
+    about = {"a": "tunes slow databases", "b": "writes release notes", "c": "draws charts"}
+    corpus = [
+        {"id": f"x:{name}", "name": name, "description": said} for name, said in about.items()
+    ]
+    asked = [{"query": "release notes", "relevant": ["x:b"]}] * 30
+    for name, rows in (("corpus", corpus), ("queries", asked)):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    contest = module("contest")
+    made, given = contest.of_set(tmp_path)
+    module("scale").write(made, tmp_path)
+    texts = [f"{entry.name} {entry.description} {body}" for entry, body in made]
+    found = module("rivals").fts5(texts, [])("release notes")
+    assert contest.ours(given, tmp_path)["ndcg_10"] == 1.0 and found == [1]

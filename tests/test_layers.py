@@ -54,7 +54,7 @@ MAY = {
     "learn": ABOVE_WORDS | {"store", "learn"},
     "coordinate": ABOVE_WORDS | {"store", "coordinate"},
     "faces": ABOVE_WORDS | {"faces"},  # and the core's methods by their names
-    "team": ABOVE_WORDS | {"store", "coordinate", "team"},
+    "team": ABOVE_WORDS | {"store", "learn", "coordinate", "team"},
     "daemon": ABOVE_WORDS | {"daemon"},
     "bridge": ABOVE_WORDS | {"daemon", "bridge"},
     "hosts": ABOVE_WORDS | {"hosts"},

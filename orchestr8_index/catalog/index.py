@@ -22,7 +22,7 @@ from ..lexicon.tables import USER_FILE, Tables, tables
 from ..memo import Memo
 from ..records import KINDS, Entry, Kind, ResolvedRole
 from ..text import fold_name
-from .sections import MAPPED_TO, Sections, key_finder
+from .sections import Sections, SortedKeys
 from .snapshot import Generations, Manifest, SegmentInfo
 from .string_table import Places, Strings
 from .word_vectors import Words
@@ -35,7 +35,7 @@ REMEMBERED = 4_096  # terms looked up
 ENTRIES = 256  # that were read last, some 1.5 KB each
 STRETCH = 1_024  # postings that are read at once when one is wanted
 KEPT = 256  # terms whose postings are kept in memory, where there are no more than a stretch
-Postings = tuple["array[int] | memoryview[int]", "array[int] | memoryview[int]"]
+Postings = tuple["array[int]", "array[int]"]
 """Entries, unsigned of 16 or 32 bits, and their saturated frequencies."""
 _ENTRY = msgspec.msgpack.Decoder(Entry)
 
@@ -48,18 +48,12 @@ class Runs:
         self.typecode: Literal["I", "H"] = "I" if wide else "H"
         self._width = 4 if wide else 2
         rare = name == "pair"  # few of a question's pairs are known, and none of them often
-        numbers = sections.lookup if rare else sections.mapped
+        numbers = sections.column if rare else sections.mapped
         self._kept: dict[int, Postings] = {}
         self.df, self._starts = numbers(f"{name}_df", "I"), numbers(f"{name}_runs", "Q")
-        self._mapped: Postings | None = None
-        if sections.size(f"{name}_entries") <= MAPPED_TO:
-            entries = sections.mapped(f"{name}_entries", self.typecode)
-            self._mapped = entries, sections.mapped(f"{name}_sats", "H")
 
     def arrays(self, place: int) -> Postings:
         """The entries that have the key, and how much each has of it; the last are remembered."""
-        if self._mapped is not None:
-            return self._between(self._starts[place], self._starts[place + 1])
         known = self._kept.get(place)
         if known is None:
             known = self._between(self._starts[place], self._starts[place + 1])
@@ -70,13 +64,10 @@ class Runs:
         return known
 
     def _between(self, start: int, end: int) -> Postings:
-        if self._mapped is not None:
-            entries, sats = self._mapped
-            return entries[start:end], sats[start:end]
         of, width = self._sections.read, self._width
-        places = of(f"{self._name}_entries", start * width, (end - start) * width)
-        read = of(f"{self._name}_sats", start * 2, (end - start) * 2)
-        return array(self.typecode, places), array("H", read)
+        entries = of(f"{self._name}_entries", start * width, (end - start) * width)
+        sats = of(f"{self._name}_sats", start * 2, (end - start) * 2)
+        return array(self.typecode, entries), array("H", sats)
 
     def sat(self, place: int, entry: int) -> int:
         """The saturated frequency of one key in one entry; 0 where it does not occur."""
@@ -130,7 +121,7 @@ class Segment:
         self.rows, self.asked = dict[Any, Any](), dict[Any, Any]()
         self.near: dict[str, tuple[str, int] | None] = {}
         self._term_words = sections.mapped("term_words", "I")
-        self._find_pair = key_finder(sections, "pair_keys")
+        self._pair_keys = SortedKeys(sections, "pair_keys")
         self._text_starts = sections.mapped("text_starts", "Q")
         self._clone_groups = sections.mapped("clone_groups", "I")
         self._clone_runs = sections.mapped("clone_runs", "Q")
@@ -176,7 +167,7 @@ class Segment:
         return Table(self.vectors, self.words.dimensions)
 
     def find_pair(self, first: int, second: int) -> int | None:
-        return self._find_pair(first << 32 | second)
+        return self._pair_keys.find(first << 32 | second)
 
     def sat(self, word: str, place: int) -> int:
         """The saturated frequency of a term, or of a pair "first second", in one entry."""

@@ -11,7 +11,7 @@ import os
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -22,7 +22,6 @@ Floats = Literal["f", "d"]
 Table = dict[str, tuple[int, int]]
 _ALIGN = 8
 STRIDE, MOST_KEPT = 512, 8192
-MAPPED_TO = 262_144  # bytes of a section; of a larger one what is looked at would fill the memory
 HAS_PREAD = hasattr(os, "pread")  # Windows has not
 
 
@@ -53,19 +52,6 @@ class StoredColumn:
     def __getitem__(self, at: int) -> int:
         width = self._width
         return int.from_bytes(self._sections.read(self._name, at * width, width), sys.byteorder)
-
-
-def key_finder(sections: Sections, name: str) -> Callable[[int], int | None]:
-    """Gives a key's position among sorted unsigned 64-bit numbers; None where it is not there."""
-    if sections.size(name) > MAPPED_TO:
-        return SortedKeys(sections, name).find
-    keys = sections.mapped(name, "Q")
-
-    def find(key: int) -> int | None:
-        at = bisect_left(keys, key)
-        return at if at < len(keys) and keys[at] == key else None
-
-    return find
 
 
 class SortedKeys:
@@ -131,11 +117,6 @@ class Sections:
 
     def column(self, name: str, typecode: Typecode) -> StoredColumn:
         return StoredColumn(self, name, typecode)
-
-    def lookup(self, name: str, typecode: Typecode) -> memoryview[int] | StoredColumn:
-        """Numbers of which a question wants a few, mapped where all of them are not much."""
-        is_small = self.size(name) <= MAPPED_TO
-        return self.mapped(name, typecode) if is_small else self.column(name, typecode)
 
     def close(self) -> None:
         if self._fd >= 0:

@@ -29,10 +29,14 @@ _DATA = (
     r"(?:\.(?:txt|json|ya?ml|toml|ini|cfg|conf|config|properties|xml|csv|tsv|db|dat|enc|j2|tmpl))"
     r"{0,2}"
 )
+_JSON = r"\.json(?:\.(?:enc|j2|tmpl))?"
 _KEPT = re.compile(r"\.(?:bak|old|orig|save|swp|backup|copy|\d+)$|~$")
 _SECRET = (
     r"id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?(?:[-_. ](?!pub$).*)?",
     rf".*\.(?:pem|key|p12|pfx|p8|jks|keystore|kdbx?|ppk|gpg|pgp|age|ovpn|keytab|env|der|priv){_DATA}",
+    rf".*\.(?:asc|bks|truststore|pvk|kbx|agekey|secring|mobileprovision|wallet){_DATA}",
+    rf"(?:.*[-_. ])?(?:sa|adc|gsa|gcp[-_. ]?auth|svc[-_. ]?acc(?:oun)?t)(?:[-_. ]key)?{_JSON}",
+    rf"(?:tokens|(?:oauth|auth|session|user|access|refresh|api|bearer)[-_. ]?tokens){_DATA}",
     rf".*\.(?:tfstate|tfvars|kubeconfig|keychain(?:-db)?|htpasswd|pgpass|netrc|npmrc|pypirc){_DATA}",
     rf"_?(?:netrc|htpasswd|htdigest|pgpass|kubeconfig|shadow|npmrc|pypirc|wallet|env|dotenv){_DATA}",
     r"(?:docker(?:cfg|configjson)|boto|s3cfg|git-?cookies)(?:\.cfg)?|my\.cnf|pip\.conf|nuget\.config",
@@ -59,6 +63,37 @@ _SAID = re.compile(
     rb"|\bnpm_[A-Za-z0-9]{36}|\bsk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{40}|\bhf_[A-Za-z0-9]{34}"
     rb"|\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}|\bdop_v1_[0-9a-f]{64}|\bpypi-AgE[A-Za-z0-9_-]{50}"
     rb"|\bxapp-\d-[A-Z0-9]{3,}-\d{3,}-[a-f0-9]{32}|\bo8_[A-Za-z0-9_-]{43}"
+    rb"|\bsk-[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}|\bsk-(?:or-v1-)?(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{48,64}\b"
+    rb"|\bya29\.[A-Za-z0-9_-]{60}|\bGOCSPX-[A-Za-z0-9_-]{28}|\bshp(?:at|ss|ca|pa)_[a-f0-9]{32}"
+    rb"|\bdckr_pat_[A-Za-z0-9_-]{27}|\bhvs\.[A-Za-z0-9_-]{90}|\bwhsec_[A-Za-z0-9+/]{32}"
+    rb"|\blin_api_[A-Za-z0-9]{40}|\bgsk_[A-Za-z0-9]{50}|\bxai-[A-Za-z0-9]{70}|\br8_[A-Za-z0-9]{37}"
+    rb"|\bATATT3[A-Za-z0-9_-]{100}|\btskey-[a-z]+-[A-Za-z0-9]{12,}-[A-Za-z0-9]{24}"
+    rb"|(?i:aws_?secret_?access_?key|secretaccesskey)['\"]?\s*[=:]\s*['\"]?"
+    rb"(?![A-Za-z0-9/+]*(?:EXAMPLE|xxx|YOUR))[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"
+    rb"|(?i:\b(?:access|refresh|bearer|auth|session|api)[_-]?(?:token|key)|client_?secret)[\"']\s*:\s*[\"']"
+    rb"(?=[^\"']*[0-9])(?=[^\"']*[A-Za-z])(?![^\"']*(?i:example|your|xxx|\.\.\.|<))[A-Za-z0-9+/_.~=-]{32,}[\"']"
+    rb"|\beyJ[A-Za-z0-9_-]{10,}\.eyJ(?!zdWIiOiIxMjM0NTY3ODkwIi)[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{27,}"
+    rb"|\b(?:AccountKey|SharedAccessKey)=(?!Eby8vdM0)[A-Za-z0-9+/]{42,}={1,2}"
+    rb"|_authToken\s*=\s*[\"']?(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{30}"
+    rb"|\bclient-key-data:\s*[A-Za-z0-9+/=]{100}|[\"']auth[\"']\s*:\s*[\"'][A-Za-z0-9+/]{24,}={0,2}[\"']"
+)
+_SIGNS = (  # one of them, in small letters, stands in all that `_SAID` finds
+    rb"private key,putty-user,age-secret,ghp_,gho_,ghu_,ghs_,ghr_,github_pat_,glpat-,xox,akia,asia"
+    rb",sk-,sk_live_,rk_live_,aiza,npm_,hf_,sg.,dop_v1_,pypi-age,xapp-,o8_,ya29.,gocspx-,shpat_"
+    rb",shpss_,shpca_,shppa_,dckr_pat_,hvs.,whsec_,lin_api_,gsk_,xai-,r8_,atatt3,tskey-,.eyj"
+    rb",secret_access,secret_key,secretaccess,secretkey,token',token"
+    + b'",key\',key",secret\',secret"'
+    rb",accountkey,sharedaccesskey,_authtoken,client-key,auth',auth" + b'"'
+).split(b",")
+_URL = re.compile(
+    rb"\b(?i:postgres(?:ql)?|mysql|mariadb|mongodb|rediss?|amqps?|mssql|sqlserver|clickhouse|ftps?|smtps?)"
+    rb"(?:\+[a-z0-9]+)?://[^\s:/@\"'`<>{}$]{1,64}:([^\s/@\"'`<>{}$%*()]{8,128})@([A-Za-z0-9.-]+)"
+)
+_PUBLIC = re.compile(  # what documents write in the place of a password, or of a host
+    rb"(?i)pass|pwd|secret|change|example|your|test|demo|sample|dummy|user|admin|xxx|\.\.\.|12345"
+)
+_NEAR_HOST = re.compile(
+    rb"(?i)[^.]*|(?:.*\.)?(?:local|localhost|example(?:\.\w+)?|test|internal)|(?:0|127)\..*"
 )
 
 
@@ -190,7 +225,18 @@ def why_held(name: str) -> str:
 
 def holds_secret(data: bytes) -> bool:
     """Whether a key, or a token of a well-known service, stands in these bytes."""
-    return _SAID.search(data.replace(b"\0", b"")) is not None
+    plain = data.replace(b"\0", b"")
+    low = plain.lower()  # what has no word of a secret is looked through in no time
+    if any(sign in low for sign in _SIGNS) and _SAID.search(plain):
+        return True
+    return b"://" in low and any(map(_is_meant, _URL.finditer(plain)))
+
+
+def _is_meant(url: re.Match[bytes]) -> bool:
+    """Whether a password in the address of a database is one, and no document's example."""
+    password, host = url.groups()
+    mixed = re.search(rb"[0-9]", password) and re.search(rb"[A-Za-z]", password)
+    return bool(mixed) and not _PUBLIC.search(password) and not _NEAR_HOST.fullmatch(host)
 
 
 def held_back(index: Index) -> Iterator[Finding]:

@@ -51,7 +51,10 @@ def logs(
     """
     if questions:
         for asked in reversed(last_questions(settings, lines)):
-            click.echo(msgspec.json.encode(asked).decode() if as_json else told_question(asked))
+            if as_json:
+                echo_json(msgspec.json.encode(asked).decode())
+            else:
+                echo(told_question(asked))
         return
     path = settings.data_dir / "logs" / "mcp.log"
     if not path.exists() and not follow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,7 @@ class AsyncOrchestrator(AwaitedMethods):
 
     def __init__(
         self,
-        base_url: str = "",
+        base_url: str | Sequence[str] = "",
         *,
         roots: Iterable[str | Path] = (),
         data_dir: str | Path | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from ..config import Settings
@@ -20,22 +20,25 @@ class Locator:
     """The address of the one server that fits, with a pause after a failure.
 
     The pause is 0.1 s at first, up to 5 s, and not longer than until another server takes the data
-    directory.
+    directory. Of several that are named, the next one is asked after a failure, and there is a
+    pause only once all have failed.
     """
 
     def __init__(
         self,
         settings: Settings,
-        base_url: str = "",
+        base_url: str | Sequence[str] = "",
         clock: Callable[[], float] = time.monotonic,
         api_key: str = "",
     ) -> None:
         self._settings, self._clock, self._key = settings, clock, api_key or settings.api_key
-        self._base_url = base_url.rstrip("/")
+        named = [base_url] if isinstance(base_url, str) else list(base_url)
+        self._base_urls = [each.rstrip("/") for each in named] or [""]
         self._pidfile = PidFile(settings.data_dir / SERVER_NAME)
         self._address: Address | None = None
         self._read_at, self._failed_at = NEVER, NEVER
-        self._failures, self._paused_until = 0, 0.0
+        self._failures = self._round = 0
+        self._paused_until = 0.0
         self.same_roots = False
         """Whether this server is known to serve the roots of the settings."""
 
@@ -48,15 +51,26 @@ class Locator:
             self._address, self._read_at, self.same_roots = self._locate(), now, False
         return self._address
 
-    def answered(self) -> None:
-        self._failures = 0
+    @property
+    def _base_url(self) -> str:
+        return self._base_urls[0]
 
-    def failed(self, spent: float) -> None:
-        """It did not answer, and that took so many seconds."""
+    def answered(self) -> None:
+        self._failures = self._round = 0
+
+    def failed(self, spent: float) -> bool:
+        """It did not answer, and that took so many seconds; whether another one is left to ask."""
+        self._base_urls.append(self._base_urls.pop(0))
+        self._read_at, self._round = NEVER, self._round + 1
+        self.same_roots = False
+        if self._round < len(self._base_urls):
+            return True
+        self._round = 0
         pause = max(SHORTEST * 2.0**self._failures, spent * PAUSE_PER_LOSS)
         self._failures = min(self._failures + 1, 10)
         self._paused_until = self._clock() + min(pause, LONGEST)
-        self._failed_at, self._read_at, self.same_roots = self._stamp(), NEVER, False
+        self._failed_at = self._stamp()
+        return False
 
     def last_roots(self) -> tuple[str, ...]:
         """The trees of the last server of the data directory; () when that is not known.

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -51,7 +51,8 @@ log = logging.getLogger("orchestr8.client")
 class Orchestrator(BlockingMethods):
     """The blocking client; threads may share one.
 
-    base_url       the server's address; else the one that owns the data directory
+    base_url       the server's address; else the one that owns the data directory; several where a
+                   team has several: the next is asked when one does not answer
     roots          the trees; a server of other trees is not asked
     data_dir       where the server and the waiting outcomes are; else as for the command line
     port           the server's port; else that of whoever owns the data directory, else 3700
@@ -67,7 +68,7 @@ class Orchestrator(BlockingMethods):
 
     def __init__(
         self,
-        base_url: str = "",
+        base_url: str | Sequence[str] = "",
         *,
         roots: Iterable[str | Path] = (),
         data_dir: str | Path | None = None,
@@ -221,7 +222,20 @@ class Orchestrator(BlockingMethods):
         return answer
 
     def _from_server(self, method: Method, raw: bytes, waits: float = 0.0) -> Any:
-        """The typed result. Raises NoAnswer, or what the server says."""
+        """The typed result. Raises NoAnswer, or what the server says.
+
+        Of several servers another is asked where that can do nothing twice.
+        """
+        once = method.scope != "read" and method.away != "keep" and b'"request_id"' not in raw
+        while True:
+            try:
+                return self._from_one(method, raw, waits)
+            except _AskAnother as error:
+                if once:
+                    raise error.why from None
+
+    def _from_one(self, method: Method, raw: bytes, waits: float) -> Any:
+        """Raises _AskAnother where it did not answer, and there is one more."""
         locator, started = self._locator, time.monotonic()
         address = self._address()
         if locator is None or address is None:
@@ -233,7 +247,8 @@ class Orchestrator(BlockingMethods):
             result = call(http, method.name, raw, waits)
         except (NoAnswer, RequestError) as error:
             if isinstance(error, NoAnswer) or error.code in AWAY:  # not for what one method lacks
-                locator.failed(time.monotonic() - started)
+                if locator.failed(time.monotonic() - started):
+                    raise _AskAnother(error) from None
             else:
                 locator.answered()
             raise
@@ -292,6 +307,14 @@ class Orchestrator(BlockingMethods):
         if now - self._warned_at >= WARN_EVERY:
             self._warned_at = now
             log.warning("the server %s: %s", self._locator, what)
+
+
+class _AskAnother(Exception):
+    """There is one more server to ask; `why` is what became of this one."""
+
+    def __init__(self, why: NoAnswer | RequestError) -> None:
+        super().__init__()
+        self.why = why
 
 
 def _headers(agent: str, tree: str | Path | None) -> dict[str, str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from typing import Any
 
 from msgspec import Raw
 from msgspec.structs import replace
 
-from ..errors import Busy, Compacted, InvalidParams
+from ..errors import Busy
 from ..queries import NoParams
 from ..sharing import (
     BreakLock,
@@ -34,7 +33,7 @@ from .commits import Commits, Work
 from .feed import wanted_by
 from .holds import check_fences
 from .journal import Change, last_revision, oldest
-from .log import MOST_DAYS, MOST_EVENTS, compact, horizon, read_events
+from .log import MOST_DAYS, MOST_EVENTS, check_past, compact, horizon, read_events
 from .select import Keys, one_of
 
 DAY = 86_400.0
@@ -64,7 +63,7 @@ class Coordination(Commits):
         connection = self.store.reader
         with transaction(connection, "DEFERRED"):
             rev = last_revision(connection, caller.project)
-            _check_past(connection, caller.project, params.at_rev, rev)
+            check_past(connection, caller.project, params.at_rev, rev)
             read = self.reader.history if params.history else self.reader.past
             return *read(caller.project, keys, params), rev
 
@@ -290,13 +289,3 @@ class Coordination(Commits):
     async def save_clock(self) -> None:
         """Once a minute while leases run: a crash then gives them no more than that minute."""
         await self.store.write(lambda writing: self.journal.save_clock(writing, always=True))
-
-
-def _check_past(connection: sqlite3.Connection, project: str, rev: int | None, last: int) -> None:
-    """Raises Compacted and InvalidParams for a revision that cannot be read."""
-    if rev is None:
-        return
-    if rev > last:
-        raise InvalidParams({"at_rev": f"is in the future: the last revision is {last}"})
-    if rev < (first := oldest(connection, project)):
-        raise Compacted(f"The log begins after revision {first}, not {rev}.", oldest=first)

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from ..errors import Compacted
+from ..errors import Compacted, InvalidParams
 from ..store.database import transaction
 from . import statements as sql
 from .caller import Caller, may_see, read_message
@@ -66,6 +66,16 @@ def _shown(connection: sqlite3.Connection, caller: Caller, row: tuple[Any, ...])
     if kind == DELETE:
         shown["value"] = Raw(b"null")
     return {**shown, "by": by, "at": iso(at), "cause": cause or None}
+
+
+def check_past(connection: sqlite3.Connection, project: str, rev: int | None, last: int) -> None:
+    """Raises Compacted and InvalidParams for a revision that cannot be read."""
+    if rev is None:
+        return
+    if rev > last:
+        raise InvalidParams({"at_rev": f"is in the future: the last revision is {last}"})
+    if rev < (first := oldest(connection, project)):
+        raise Compacted(f"The log begins after revision {first}, not {rev}.", oldest=first)
 
 
 def compact(connection: sqlite3.Connection, before: int, start: int = 0, project: str = "") -> int:

@@ -48,7 +48,7 @@ class Keys(Struct, frozen=True):
 
 def one_of(keys: Sequence[str] | None, prefix: str | None, pattern: str | None) -> Keys:
     """Raises InvalidParams unless exactly one is given."""
-    if sum(each is not None for each in (keys, prefix, pattern)) != 1:
+    if (keys is None) + (prefix is None) + (pattern is None) != 2:
         raise InvalidParams({"keys": "give exactly one of keys, prefix and pattern"})
     return Keys(None if keys is None else tuple(keys), prefix, pattern)
 

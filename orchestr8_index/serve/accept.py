@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Callable
 
 from ..config import Limits
+from .shares import peer_of
 
 MOST_AT_ONCE = 256
 REST_SECONDS = 1.0  # when there are no descriptors left
@@ -34,7 +35,7 @@ class Acceptor:
         self._seconds, self._most = limits.head_seconds, max(1, limits.max_connections // 2)
         self._listening, self._protocol, self._secure = listening, protocol, secure
         self._loop = asyncio.get_running_loop()
-        self._opening: dict[asyncio.Task[None], None] = {}  # the oldest first
+        self._opening: dict[asyncio.Task[None], str] = {}  # of which peer; the oldest first
         self._closed = False
         listening.setblocking(False)
         self._loop.add_reader(listening, self._take)
@@ -51,18 +52,32 @@ class Acceptor:
     def _take(self) -> None:
         for _ in range(MOST_AT_ONCE):
             try:
-                accepted, _ = self._listening.accept()
+                accepted, address = self._listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
                 log.warning("no connection can be accepted", extra={"reason": str(error)})
                 self._rest()
                 return
-            if self._secure and len(self._opening) >= self._most:
-                next(iter(self._opening)).cancel()  # the one that is silent longest makes way
+            peer = peer_of(str(address[0]) if address else "local")
+            if self._secure:
+                self._make_room(peer)
             task = self._loop.create_task(self._open(accepted))
-            self._opening[task] = None
+            self._opening[task] = peer
             task.add_done_callback(functools.partial(self._opened, accepted))
+
+    def _make_room(self, peer: str) -> None:
+        """For one more handshake: the one that is silent longest makes way; of a peer beyond
+        loopback that has its half, one of its own."""
+        mine = [task for task, of in self._opening.items() if peer and of == peer]
+        if 2 * len(mine) >= self._most:
+            self._end(mine[0])
+        elif len(self._opening) >= self._most:
+            self._end(next(iter(self._opening)))
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        del self._opening[task]
+        task.cancel()
 
     def _opened(self, accepted: socket.socket, task: asyncio.Task[None]) -> None:
         self._opening.pop(task, None)

@@ -110,6 +110,9 @@ class Upkeep:
         for keeper in (state.projects.keeper, state.shared):
             if keeper is not None:
                 await keeper.look()
+        if state.shared is not None and state.settings.database_url:
+            for each in state.projects.awake():
+                state.shared.learning_of(each)
         await self.write_audit()
         return self._seconds
 

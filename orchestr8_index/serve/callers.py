@@ -51,9 +51,12 @@ class Principal(Struct, frozen=True):
             return f"{self.name}/{self.agent}" if self.agent else self.name
         return self.agent or "local"
 
+    def may(self, right: Right) -> bool:
+        return RIGHTS.index(self.right) >= RIGHTS.index(right)
+
     def must_have(self, right: Right) -> None:
         """Raises Forbidden."""
-        if RIGHTS.index(self.right) < RIGHTS.index(right):
+        if not self.may(right):
             raise Forbidden(f"This key may {self.right}; that needs the scope {right}.")
 
 

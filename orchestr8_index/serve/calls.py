@@ -136,7 +136,8 @@ async def _plain(state: State, method: Method, params: Any) -> bytes:
 def _encoded(method: Method, result: Any) -> bytes:
     """What agents share are their own values, which their programs compare."""
     answer = msgspec.json.encode(result)
-    return fit_json(answer) if method.face == "index" and method.name != DISCOVER else answer
+    is_told = method.face in ("index", "page") and method.name != DISCOVER
+    return fit_json(answer) if is_told else answer
 
 
 async def _cached(state: State, method: Method, params: Any) -> bytes:

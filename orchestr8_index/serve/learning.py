@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -26,6 +26,9 @@ from .projectstore import ProjectStore
 from .state import State
 from .storekeeper import StoreKeeper
 
+if TYPE_CHECKING:
+    from ..team.learning import TeamLearning
+
 ENOUGH = 0.7
 
 
@@ -35,7 +38,8 @@ async def cache_decision(state: State, report: Report) -> dict[str, Any]:
     full = report.receipt == "full"
     before = _ranks(state, index, report) if full else {}
     at = moment(report.occurred_at)
-    applied = await outcomes.report(report, _resolver(index), at, _reporter())
+    team = await team_of(state) or outcomes
+    applied = await team.report(report, _resolver(index), at, _reporter())
     receipt = applied.receipt
     if full:
         after = _ranks(state, index, report)
@@ -65,7 +69,8 @@ async def store_pattern(state: State, given: PatternStore) -> dict[str, Any]:
         check_groups(sequence, dependencies, groups)
     outcomes = await store_of(state).outcomes()
     by = _reporter()
-    pattern, created = await outcomes.store_pattern(given.goal, sequence, dependencies, groups, by)
+    team = await team_of(state) or outcomes
+    pattern, created = await team.store_pattern(given.goal, sequence, dependencies, groups, by)
     index = state.index
     unknown = missing_agents(pattern, lambda name: _exists(index, name))
     return {"pattern_id": pattern.id, "created": created, "unknown": unknown}
@@ -109,8 +114,19 @@ async def find_patterns(state: State, query: PatternSearch) -> list[dict[str, An
 async def forget_decisions(state: State, query: ForgetQuery) -> dict[str, int]:
     """Remove decisions and all that was learnt from them. Raises InvalidParams for a wrong date."""
     choose, among = chooser(query)
+    if team := await team_of(state):
+        return {"forgotten": await team.forget(query)}
     outcomes = await store_of(state).outcomes()
     return {"forgotten": await outcomes.forget(choose, among)}
+
+
+async def team_of(state: State) -> TeamLearning | None:
+    """Where several servers learn together: what is reported goes to all of them. Raises
+    StoreUnavailable while their database is away."""
+    if state.shared is None or not state.settings.database_url:
+        return None
+    await state.shared.state()
+    return state.shared.learning_of(state)
 
 
 def store_of(state: State) -> StoreKeeper | ProjectStore:

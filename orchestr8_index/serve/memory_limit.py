@@ -23,6 +23,7 @@ LIBRARIES_MB = {
     "rapidfuzz": 4,
     "prometheus_client": 4,
     "opentelemetry": 15,
+    "psycopg": 18,
 }
 LOADED_MB = 6  # what answering itself brings in after the start: caches, words seen, buffers
 

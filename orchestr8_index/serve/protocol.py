@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import chain
@@ -23,7 +25,7 @@ from ..errors import HeadTooLarge, InvalidRequest, Overloaded, RequestError, Too
 from .callers import CORRELATION, correlation_id, new_ident
 from .quick import Quick
 from .send import error_body
-from .shares import FREE_BYTES, account
+from .shares import FREE_BYTES, account, peer_of
 
 NEVER = float("inf")
 STREAM_SECONDS = 1.0
@@ -48,6 +50,7 @@ class Lines:
     streams: int = 0
     refused: int = 0
     waiting: dict[Wire, None] = field(default_factory=dict)
+    of_peers: Counter[str] = field(default_factory=Counter)
     quick: Quick | None = None
 
     def __post_init__(self) -> None:
@@ -69,11 +72,25 @@ class Lines:
     def running(self, tasks: int) -> int:
         return tasks - self.streams
 
-    def make_room(self) -> bool:
+    def admit(self, wire: Wire, connections: int) -> bool:
+        """Count it; where there is room for it, or a connection makes way: where a peer beyond
+        loopback has its half, one of its own."""
+        self.of_peers[wire.peer] += 1
+        if wire.peer and self.of_peers[wire.peer] > math.ceil(self.most / 2):
+            return self._make_room(wire.peer)
+        return connections <= self.most or self._make_room()
+
+    def _make_room(self, peer: str = "") -> bool:
         """End the connection that has been without a request for the longest time."""
-        if oldest := next(iter(self.waiting), None):
+        mine = (each for each in self.waiting if peer in ("", each.peer))
+        if oldest := next(mine, None):
             oldest.end()
         return oldest is not None
+
+    def leave(self, peer: str) -> None:
+        self.of_peers[peer] -= 1
+        if self.of_peers[peer] <= 0:
+            del self.of_peers[peer]
 
 
 class Wire(HttpToolsProtocol):
@@ -83,21 +100,24 @@ class Wire(HttpToolsProtocol):
         super().__init__(*given, **named)
         self._lines = lines
         self._due = self._read_due = NEVER
+        self.peer = ""
         self._piped = 0
         self._head = 0  # bytes of a head that is not yet whole, in reads before the last
-        self._in_head = self._begun = self._ending = self._ignored = False
+        self._in_head = self._begun = self._ending = self._ignored = self._is_counted = False
         self._held: bytes | None = None  # the body so far of a call that may be answered at once
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._due = self.loop.time() + self._lines.limits.head_seconds
-        if len(self.connections) > self._lines.most and not self._lines.make_room():
+        self.peer = peer_of(self.client[0] if self.client else "local")
+        self._is_counted = True
+        if not self._lines.admit(self, len(self.connections)):
             self._say(Overloaded("Too many connections."))
             return
         self._lines.waiting[self] = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lines.waiting.pop(self, None)
+        self._leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -225,8 +245,14 @@ class Wire(HttpToolsProtocol):
 
     def end(self) -> None:
         """Without a word, as an idle connection ends."""
-        self._lines.waiting.pop(self, None)
+        self._leave()
         self.transport.close()
+
+    def _leave(self) -> None:
+        self._lines.waiting.pop(self, None)
+        if self._is_counted:
+            self._is_counted = False
+            self._lines.leave(self.peer)
 
     def shutdown(self) -> None:
         """The server stops: an event stream has a moment to end itself, everything else its time

@@ -20,6 +20,7 @@ from .events import Events, KeyChanged
 if TYPE_CHECKING:
     from ..coordinate.caller import Caller
     from ..coordinate.core import Coordination
+    from ..team.learning import TeamLearning
     from .state import State
 
 MINUTE = 60.0
@@ -39,6 +40,7 @@ class SharedKeeper:
         self._opening: asyncio.Task[Coordination] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._trouble = ""
+        self._learning: dict[str, TeamLearning] = {}
         self.count_waiting: Callable[[int], None] = lambda more: None
         self.facts: Callable[[], dict[str, Any]] = dict
         events.subscribe(KeyChanged, self._key_changed)
@@ -54,7 +56,7 @@ class SharedKeeper:
         return self._opened.of_team() if self._opened else self._away()
 
     def _away(self) -> dict[str, Any]:
-        return {"postgres": "away"} if self._settings.database_url else {}
+        return {"postgres": "away"} if self._trouble and self._settings.database_url else {}
 
     def project_of(self, settings: Settings) -> str:
         """What the project of these settings is called in the shared state."""
@@ -63,6 +65,22 @@ class SharedKeeper:
         from ..team.project import team_project
 
         return team_project(settings)
+
+    def learning_of(self, state: State) -> TeamLearning | None:
+        """What the team learns of the project of `state`; None without a team, or before it is
+        known. Whoever asks begins to follow it."""
+        if not self._settings.database_url or self._opened is None or state.store is None:
+            return None
+        from ..team.core import TeamCoordination
+        from ..team.learning import TeamLearning
+        from ..team.project import learning_project
+
+        assert isinstance(self._opened, TeamCoordination)
+        project, folder = learning_project(state.settings), self._settings.data_dir
+        if project not in self._learning:
+            made = TeamLearning(self._opened, project, state.store.outcomes, folder)
+            self._learning[project] = made
+        return self._learning[project]
 
     @property
     def reasons(self) -> list[str]:
@@ -76,7 +94,7 @@ class SharedKeeper:
         """For /health and /metrics; all 0 before it is used."""
         if self._opened is None:
             return dict.fromkeys(FIGURES, 0)
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error, StoreUnavailable):
             return self._opened.figures()
         return {}
 
@@ -108,6 +126,8 @@ class SharedKeeper:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        for learning in self._learning.values():
+            await learning.stop()
         if self._opened is not None:
             with contextlib.suppress(StoreUnavailable):
                 await self._opened.save_clock()

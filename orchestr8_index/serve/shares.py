@@ -7,7 +7,10 @@ take nothing.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
+import functools
+import ipaddress
 import math
 from collections import Counter
 
@@ -18,6 +21,21 @@ from .callers import LOCAL, Principal
 MOST_WATCHED = 10_000
 FREE_BYTES = 4096  # of a body or an answer, which nobody counts
 NEAR = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1", "local"})
+
+
+@functools.lru_cache(1024)
+def peer_of(address: str) -> str:
+    """What a peer beyond loopback is counted as; "" for one on loopback, where all are one. Of
+    IPv6 a whole network: one machine has as many addresses of it as it likes."""
+    with contextlib.suppress(ValueError):
+        found = ipaddress.ip_address(address.partition("%")[0])
+        found = getattr(found, "ipv4_mapped", None) or found
+        if found.is_loopback:
+            return ""
+        if found.version == 6:
+            return str(ipaddress.ip_network((int(found) >> 64 << 64, 64)))
+        return str(found)
+    return "" if address in NEAR else address
 
 
 class Share:

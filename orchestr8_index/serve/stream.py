@@ -24,6 +24,7 @@ from ..coordinate.select import Keys
 from ..errors import InvalidParams, RequestError
 from ..sharing import Prefix, Rev
 from ..validate import Params, read_params
+from .callers import caller
 from .events import Delegated, Event, GenerationSwapped, Inbox, Learnt
 from .shared import asking, opened
 from .state import State
@@ -92,7 +93,8 @@ async def _left(receive: Receive) -> None:
 
 
 class EventStream:
-    """One client's place in the log. `has_more`: the page that was read is not the last."""
+    """One client's place in the log. `has_more`: the page that was read is not the last. Who may
+    only read hears of no delegation: its text is another caller's task."""
 
     def __init__(self, shared: Coordination, who: Caller, asked: Follow, inbox: Inbox) -> None:
         self._shared, self._who, self._inbox = shared, who, inbox
@@ -100,6 +102,7 @@ class EventStream:
         given = asked.after
         self._reached = last_revision(shared.store.reader, who.project) if given is None else given
         self._told = -1 if given is None else given  # the last id that the client has
+        self._hears_tasks = caller.get().may("report")
         self.has_more = False
 
     def next_page(self) -> str:
@@ -126,6 +129,8 @@ class EventStream:
 
     def _news(self) -> str:
         lost, events = self._inbox.take()
+        if not self._hears_tasks:
+            events = [each for each in events if not isinstance(each, Delegated)]
         gap = [{"kind": "lost", "events": lost}] if lost else []
         return "".join(map(_data, [*gap, *map(_described, events)]))
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import StoreUnavailable
 from .database import transaction
+from .wal import WriteAheadLog
 
 TABLE = ("CREATE TABLE IF NOT EXISTS lease (owner TEXT NOT NULL)",)
 SUFFIXES = ("", "-wal", "-shm")
 LEAST_BYTES = 512  # of a database: its smallest page
-LOG_HEAD, MAGIC = 32, (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
-MOST_BEGINNINGS = 1000  # of the log between two looks; SQLite counts them in its first salt
 LOST = "what is stored now would be lost."
 LOST_CURE = "Put the data directory back, or restart the server: it begins with what is there."
 TAKEN = "Another process has taken the database over: two must not write to it."
@@ -31,17 +32,29 @@ class Lease:
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path, self._owner = path, secrets.token_hex(16)
-        with transaction(connection):
+        self._log = WriteAheadLog(path)
+        with self._log.turn(), transaction(connection):
             connection.execute("DELETE FROM lease")
             connection.execute("INSERT INTO lease (owner) VALUES (?)", (self._owner,))
         self._schema = _schema_version(connection)
         self._stood = [self._status(suffix) for suffix in SUFFIXES]
-        self._logged = 0
-        self._begun = _beginning(f"{path}-wal") or 0
+        self._version = _data_version(connection)
+        self.foreign = False
+
+    @contextlib.contextmanager
+    def turn(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """A transaction of the owner's. Raises StoreUnavailable where it would not be one."""
+        with contextlib.ExitStack() as committed, transaction(connection):
+            self.check(connection)
+            committed.enter_context(self._log.turn())
+            before, now = self._version, _data_version(connection)
+            self.foreign = self.foreign or before != now  # of commits through other connections
+            self._version = now
+            yield
 
     def lost(self) -> StoreUnavailable | None:
         """Why what is written now could not be found again; some microseconds."""
-        logged = self._logged  # before the look: the writer's thread may note more meanwhile
+        logged = self._log.end  # before the look: the writer's thread may note more meanwhile
         for suffix, stood in zip(SUFFIXES, self._stood, strict=True):
             found, name = self._status(suffix), self._path.name + suffix
             if found is None:
@@ -50,25 +63,23 @@ class Lease:
                 return _loss(name, "replaced")
             if found.st_size < {"": LEAST_BYTES, "-wal": logged}.get(suffix, 0):
                 return _loss(name, "cut short")  # SQLite only lets the log grow
-            if suffix == "-wal":
-                self._logged = found.st_size
-        return self._overwritten()
-
-    def _overwritten(self) -> StoreUnavailable | None:
-        """The log has no locks of SQLite's that another descriptor could drop."""
-        known = self._begun  # before the look, as above
-        found = _beginning(f"{self._path}-wal")
-        if found is None or (found - known) % (1 << 32) > MOST_BEGINNINGS:
+        if self._log.is_altered():
             return _loss(f"{self._path.name}-wal", "overwritten")
-        self._begun = found
         return None
 
     @property
-    def log_alone_is_gone(self) -> bool:
-        """Whether the database itself stands in its place, without its log."""
+    def log_alone_is(self) -> str:
+        """What became of the log, where the database itself stands in its place: "gone" with all
+        that the connections have open of it, or "spoilt" in its place; else ""."""
         found, stood = self._status(""), self._stood[0]
-        stands = found is not None and stood is not None and os.path.samestat(found, stood)
-        return stands and self._status("-wal") is None
+        if found is None or stood is None or not os.path.samestat(found, stood):
+            return ""
+        log, stood = self._status("-wal"), self._stood[1]
+        if log is None:
+            return "gone"
+        same = stood is not None and os.path.samestat(log, stood)
+        spoilt = log.st_size < self._log.end or self._log.is_altered()
+        return "spoilt" if same and spoilt else ""
 
     def check(self, connection: sqlite3.Connection) -> None:
         """Raises StoreUnavailable where a commit would not be ours; ask within its transaction."""
@@ -90,15 +101,10 @@ def _loss(name: str, how: str) -> StoreUnavailable:
     return StoreUnavailable(f"{name} was {how} while the server runs: {LOST}", LOST_CURE)
 
 
+def _data_version(connection: sqlite3.Connection) -> int:
+    """Another one once somebody else has committed."""
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
 def _schema_version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA schema_version").fetchone()[0])
-
-
-def _beginning(log: str) -> int | None:
-    """The number of the log's beginning, which its head holds; None where it has no head."""
-    try:
-        with open(log, "rb", buffering=0) as file:
-            head = file.read(LOG_HEAD)
-    except OSError:
-        return None
-    return int.from_bytes(head[16:20]) if head[:4] in MAGIC else None

@@ -7,13 +7,14 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..errors import StoreUnavailable
 from ..private import make_folder
 from . import backup, notes, schema
-from .database import CACHE_KB, NAME, connect, connect_to_read, size_bytes, transaction, used_bytes
+from .database import CACHE_KB, NAME, connect, connect_to_read, size_bytes, used_bytes
 from .lease import Lease
 from .writer import Job, Work, Writer, nobody
 
@@ -21,6 +22,10 @@ MB = 1_000_000
 SIZE_EVERY = 64
 PRUNED_TO = 0.75  # of the soft limit
 UNCOUNTED = "What came was stored, but not counted: a restart counts it."
+FOREIGN = (
+    "Another process has written to the database while the server runs: "
+    "`orchestr8-index verify` says whether anything that was reported was changed."
+)
 CURES = {
     sqlite3.SQLITE_FULL: " Free space on the disk of the data directory.",
     sqlite3.SQLITE_READONLY: " Make the data directory writable, or mount its disk for writing.",
@@ -140,7 +145,8 @@ class Store:
     def prepare(self, work: Work) -> None:
         """Run `work` in a transaction before `start`. Raises sqlite3.Error and what it raises."""
         assert self._writer
-        with transaction(self._writer.connection):
+        assert self._lease
+        with self._lease.turn(self._writer.connection):
             work(self._writer.connection)
 
     def start(self) -> None:
@@ -224,8 +230,9 @@ class Store:
         lost = self.lost
         rescued = f" {self.rescued}" if self.rescued else ""
         repaired = self.repaired.sentence() if self.repaired else ""
+        foreign = FOREIGN if self._lease and self._lease.foreign else ""
         ill = lost and lost + rescued or self.trouble or self._full
-        return [each for each in (ill, repaired) if each]
+        return [each for each in (ill, repaired, foreign) if each]
 
     async def look(self) -> bool:
         """Once a second: whether it has just been lost; what there was is rescued then, once."""
@@ -245,7 +252,13 @@ class Store:
         connection, name = self._writer.connection, self.layout.name
         if not self._data_dir.is_dir():
             return ""
-        if self._lease.log_alone_is_gone:
+        log = self._lease.log_alone_is
+        if log == "spoilt":  # what is read through it now may be anything
+            if self._writer.is_settled:
+                return f"All that was acknowledged is in {name}."
+            since = datetime.fromtimestamp(self._writer.settled_at, UTC).strftime("%H:%M:%S")
+            return f"What was acknowledged since {since} UTC is lost with it."
+        if log == "gone":
             busy, logged, moved = connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
             if not busy and logged == moved:
                 return f"All that was acknowledged is in {name}."

@@ -9,6 +9,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from .database import Lost, transaction
 from .lease import Lease
 
 MAX_BATCH = 512
+REST_SECONDS, SETTLE_SECONDS = 1.0, 5.0
 Work = Callable[[sqlite3.Connection], Any]
 Done = Callable[[Any, BaseException | None], None]
 
@@ -37,11 +39,16 @@ def nobody(value: Any, error: BaseException | None) -> None:
 
 @dataclass(slots=True)
 class Writer:
-    """`resolve` gets all finished jobs of a commit at once, as (job, value, error)."""
+    """`resolve` gets all finished jobs of a commit at once, as (job, value, error). `is_settled`:
+    the database has all that was acknowledged, without its log; `settled_at` is when it last had.
+    """
 
     connection: sqlite3.Connection
     resolve: Callable[[list[tuple[Job, Any, BaseException | None]]], None]
     lease: Lease | None = None
+    is_settled: bool = True
+    settled_at: float = field(default_factory=time.time)
+    _settle_at: float = field(default_factory=lambda: time.monotonic() + SETTLE_SECONDS)
     _jobs: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue)
     _thread: threading.Thread | None = None
     _ended: bool = False
@@ -74,6 +81,8 @@ class Writer:
             jobs, ending = self._take()
             for each in self._rounds(jobs):
                 self.resolve(self._commit(each))
+            if not self.is_settled and (not jobs or time.monotonic() > self._settle_at):
+                self._settle()
 
     def _rounds(self, jobs: list[Job]) -> Iterator[list[Job]]:
         """What is committed together."""
@@ -87,7 +96,12 @@ class Writer:
                 self.resolve([(job, None, StoreUnavailable("The store is closed."))])
 
     def _take(self) -> tuple[list[Job], bool]:
-        job, jobs = self._jobs.get(), list[Job]()
+        """What waits; nothing after a rest in which nothing came and the log is to be settled."""
+        jobs = list[Job]()
+        try:
+            job = self._jobs.get(timeout=None if self.is_settled else REST_SECONDS)
+        except queue.Empty:
+            return jobs, False
         while job is not None:
             jobs.append(job)
             if len(jobs) == MAX_BATCH or self._jobs.empty():
@@ -114,10 +128,19 @@ class Writer:
         """A transaction of the database's owner."""
         if self.connection.in_transaction:  # a commit that failed and could not be rolled back
             self.connection.execute("ROLLBACK")
-        with transaction(self.connection):
-            if self.lease:
-                self.lease.check(self.connection)
+        self.is_settled = False
+        with self.lease.turn(self.connection) if self.lease else transaction(self.connection):
             yield
 
     def _done(self, jobs: Sequence[Job], values: Sequence[Any]) -> None:
         """Just before the commit."""
+
+    def _settle(self) -> None:
+        """Move what the log holds into the database: what becomes of the log takes none of it."""
+        self._settle_at = time.monotonic() + SETTLE_SECONDS
+        if self.lease and self.lease.lost():
+            return
+        with contextlib.suppress(sqlite3.Error):
+            _, logged, moved = self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if logged == moved:
+                self.is_settled, self.settled_at = True, time.time()

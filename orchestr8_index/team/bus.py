@@ -164,7 +164,7 @@ class Bus:
     async def _beat(self) -> None:
         """Say that we are there; and look at the revisions, as a notice may be lost."""
         for project, rev in await asyncio.to_thread(self._registry.beat, self._watching):
-            if self._known.get(project, rev) < rev:
+            if self._known.get(project, -1) < rev:
                 self._heard(project, None)
             self._known[project] = rev
 

@@ -17,6 +17,7 @@ import psycopg
 from psycopg import pq
 from psycopg.adapt import Dumper
 
+from ..errors import StoreUnavailable
 from ..store.database import Lost
 from .dialect import Statement, translate
 from .schema import VALUES
@@ -197,6 +198,19 @@ class TeamConnection:
         if isinstance(error, psycopg.IntegrityError):
             return sqlite3.IntegrityError(why)
         return sqlite3.OperationalError(why)
+
+
+class ReadingConnection(TeamConnection):
+    """Of no transaction that others share: whoever asks is told himself that it is away."""
+
+    def execute(self, sql: str, values: Sequence[Any] | Mapping[str, str] = ()) -> Any:
+        try:
+            return super().execute(sql, values)
+        except Lost as error:
+            raise StoreUnavailable(str(error), CURE) from None
+
+
+CURE = "Questions are answered meanwhile; the server goes on by itself when PostgreSQL is back."
 
 
 class _Scan:

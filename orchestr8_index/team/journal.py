@@ -11,7 +11,7 @@ from typing import Any
 from ..coordinate.clock import Clock
 from ..coordinate.journal import NEVER, Journal
 from .connection import TeamConnection
-from .schema import NEXT_DUE, TAKE
+from .schema import TAKE
 
 JUMP = 1 << 20  # revisions passed over after a fail-over, which may have lost the last ones
 
@@ -36,6 +36,7 @@ class Reserved:
         self._connection: TeamConnection
         self._project = ""
         self._next = self._end = self.reserved = 0
+        self.due = NEVER
 
     @property
     def last(self) -> int:
@@ -46,7 +47,8 @@ class Reserved:
         """Lock the project's row until the commit; `count` revisions are this commit's."""
         self._connection, self._project = connection, project
         connection.project = project
-        rev, now = connection.execute(TAKE, (project, count)).fetchone()
+        rev, now, due = connection.execute(TAKE, (project, count)).fetchone()
+        self.due = due or NEVER
         self._next, self._end = rev - count, rev
         if isinstance(self._clock, DatabaseClock):
             self._clock.tell(now)
@@ -69,7 +71,7 @@ class TeamJournal(Journal):
     def take(self, connection: TeamConnection, project: str, count: int) -> None:
         """Begin a commit of a project: its revisions, the time, and what has ended meanwhile."""
         self.revisions.take(connection, project, count)
-        self.due = connection.execute(NEXT_DUE, (project,)).fetchone()[0] or NEVER
+        self.due = self.revisions.due
 
     def open(self, connection: Any) -> None:
         """Nothing is reserved beforehand."""

@@ -33,8 +33,8 @@ def check_engine(connection: psycopg.Connection[Any]) -> None:
 
 def version(connection: psycopg.Connection[Any], schema: str) -> int:
     """How many steps the tables have seen; 0 where there are none."""
-    query = "SELECT to_regclass(format('%I.layout', $1::text))"
-    if connection.execute(query, (schema,)).fetchone() == (None,):
+    query = "SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = 'layout'"
+    if connection.execute(query, (schema,)).fetchone() is None:  # a name may be cached as missing
         return 0
     row = connection.execute("SELECT max(version) FROM layout").fetchone()
     return int(row[0]) if row and row[0] else 0

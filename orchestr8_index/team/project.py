@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 
 from ..config import Settings
@@ -15,6 +16,15 @@ def team_project(settings: Settings) -> str:
     if settings.project is None:
         return settings.repository_key
     return first_commit(settings.project.repository) or settings.repository_key
+
+
+def learning_project(settings: Settings) -> str:
+    """As `team_project`, but each project within a repository learns for itself."""
+    name = team_project(settings)
+    if settings.project is None:
+        return settings.project_key
+    within = os.path.relpath(settings.project.folder, settings.project.repository)
+    return name if within == "." else f"{name}:{within}"
 
 
 @functools.lru_cache(256)

@@ -54,19 +54,25 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (project, id))""",
         "CREATE INDEX message_text_words ON message_text USING gin (words)",
         "CREATE INDEX message_text_session ON message_text (project, session, id)",
+        f"""CREATE TABLE learnt (
+            project {_TEXT}, id BIGINT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (project, id))""",
         f"CREATE TABLE message_word (project {_TEXT}, term {_TEXT}, PRIMARY KEY (project, term))",
     ),
 )
 
 LAYOUT = """CREATE TABLE IF NOT EXISTS layout
-    (version INT PRIMARY KEY, timeline TEXT NOT NULL DEFAULT '')"""
+    (version INT PRIMARY KEY, timeline TEXT NOT NULL DEFAULT '',
+    origin TEXT NOT NULL DEFAULT md5(random()::text || clock_timestamp()::text))"""
+ORIGIN = "SELECT origin FROM layout WHERE version = 1"
+ADD_LEARNT = "INSERT INTO learnt VALUES (?, ?, ?)"
+LEARNT = "SELECT id, body FROM learnt WHERE project = ? AND id > ? ORDER BY id LIMIT ?"
 CLOCK = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-TAKE = f"""INSERT INTO project AS own (name, rev) VALUES ($1, $2::bigint)
-    ON CONFLICT (name) DO UPDATE SET rev = own.rev + $2::bigint RETURNING rev, {CLOCK}"""
-NEXT_DUE = """SELECT least(
-    (SELECT min(ends) FROM item WHERE project = $1 AND ends IS NOT NULL),
+NEXT_DUE = """least((SELECT min(ends) FROM item WHERE project = $1 AND ends IS NOT NULL),
     (SELECT min(ends) FROM hold WHERE project = $1),
     (SELECT min(due) FROM delivery WHERE project = $1 AND state < 2))"""
+TAKE = f"""INSERT INTO project AS own (name, rev) VALUES ($1, $2::bigint)
+    ON CONFLICT (name) DO UPDATE SET rev = own.rev + $2::bigint
+    RETURNING rev, {CLOCK}, {NEXT_DUE}"""
 DUE_PROJECTS = f"""SELECT name FROM project WHERE
     EXISTS (SELECT 1 FROM item WHERE project = name AND ends <= {CLOCK})
     OR EXISTS (SELECT 1 FROM hold WHERE project = name AND ends <= {CLOCK})

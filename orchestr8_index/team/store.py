@@ -16,7 +16,7 @@ from typing import Any
 from ..store.database import transaction
 from ..store.store import Store
 from ..store.writer import Job, Work, Writer
-from .connection import Reach, TeamConnection
+from .connection import Reach, ReadingConnection, TeamConnection
 
 WRITE_SECONDS, READ_SECONDS = 5.0, 2.0
 Begin = Callable[[TeamConnection, str, int], None]
@@ -56,13 +56,11 @@ class TeamStore(Store):
         self._address = (url, schema, self.reach)
         self._server = server
 
-    def _make(self, seconds: float, use: str) -> Any:
-        return TeamConnection(*self._address, seconds, f"{self._server} {use}")
+        self.reader: Any = ReadingConnection(*self._address, READ_SECONDS, f"{server} reads")
 
     def open(self) -> None:
         """Nothing is asked yet: the first statement connects."""
-        self.reader = self._make(READ_SECONDS, "reads")
-        writing: Any = self._make(WRITE_SECONDS, "writes")
+        writing: Any = TeamConnection(*self._address, WRITE_SECONDS, f"{self._server} writes")
         self._writer = TeamWriter(writing, self._resolve, self._begin, self._tell)
 
     def submit(self, work: Work, apply: Any, project: str, ended: Callable[[], None]) -> None:

@@ -9,11 +9,14 @@ BENCHMARKS = {
     "chaos": "Kills, a full disk and damage under load: answers again, loses nothing.",
     "client": "Imports, answers with and without a server, and outcomes through killed processes.",
     "collide": "What eight agents lose in one repository in a day, without hooks and with them.",
+    "compare": "This working tree beside another revision, in turn.",
+    "contest": "Time and quality of an answer beside other libraries, in process.",
     "coordinate": "Shared values, locks and messages: milliseconds of each, writes a second.",
     "day": "The share of a working day's answers that comes from the cache.",
     "faces": "Other products' tools: a cache, a shared context; milliseconds and memory.",
     "faults": "Acknowledged outcomes after kills, a full disk, torn and flipped bytes.",
     "fresh": "How soon a saved file answers, under a steady load of questions.",
+    "hooks": "What a host's hook waits for beside 10,000 claims, and what a model reads of it.",
     "idle": "Context switches and processor time of a server and its watcher at rest.",
     "mcp": "Milliseconds and memory of a call over MCP, beside JSON-RPC.",
     "page": "How soon the page is drawn, an answer shown, an event on it; its cost.",
@@ -27,6 +30,7 @@ BENCHMARKS = {
     "side": "Answers a second beside a constant reply and other servers, with ratios.",
     "soak": "Memory and latency under half of the capacity for long.",
     "talk": "Would meaning help the search in a talk? Hits by words alone and with meaning.",
+    "team": "A team's servers on one PostgreSQL: writes a second, and how soon another one knows.",
     "tokens": "Tokens that a model carries without the index and with it.",
 }
 

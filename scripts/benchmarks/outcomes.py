@@ -50,7 +50,7 @@ def reports(run: Run, count: int, agents: list[str]) -> None:
     texts = questions(run.root, count, seed=11)
     named = [outcome(f"t{n}", text, agents[n % len(agents)]) for n, text in enumerate(texts)]
     sent = iter([rpc("cacheDecision", params) for params in named])
-    with Server(run.root) as server:
+    with Server(run.root, MCP_MAX_RUNNING=str(4 * REPORTERS)) as server:  # else a tenth is refused
         client = Client(server.port)
         before = ask(client, texts[:QUERIES])
         run.row("memory, idle", server.memory_mb, "MB")

@@ -33,7 +33,7 @@ PARTS = {
     "confidence": ("search.answer:_sureness",),
     "rows, reasoning": ("search.answer:_finish",),
     "encode": ("serve.calls:_encoded",),
-    "query log": ("serve.calls:note_answer"),
+    "query log": ("serve.calls:note_answer",),
     "a hit": ("serve.quick:Quick.__call__",),
     "log line": ("serve.guard:_Response.end",),
 }

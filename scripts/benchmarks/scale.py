@@ -26,6 +26,11 @@ GROWING = ("p50_ms", "p95_ms", "index_mb", "disk_mb")
 
 def make(root: str, size: int, folder: Path) -> dict[str, float]:
     """Write a segment of `size` skills straight from memory."""
+    return write(entries(root, size), folder)
+
+
+def write(made: Iterator[Any], folder: Path) -> dict[str, float]:
+    """A segment of skills, given as (entry, body) in the order of their qualified names."""
     import gc
 
     import msgspec
@@ -34,14 +39,14 @@ def make(root: str, size: int, folder: Path) -> dict[str, float]:
 
     gc.disable()
     started = time.perf_counter()
-    info = write_segment(folder, "skill", held(root, size, folder))
+    info = write_segment(folder, "skill", held(made, folder))
     (folder / "info.json").write_bytes(msgspec.json.encode(info))
     size_mb = (folder / "skill.segment").stat().st_size / 1e6
     took = time.perf_counter() - started
     return {"build_s": took, "disk_mb": size_mb, "peak_mb": memory_mb(field="VmHWM")}
 
 
-def held(root: str, size: int, folder: Path) -> Any:
+def held(made: Iterator[Any], folder: Path) -> Any:
     """What a build has in its hands when it has read all files."""
     from orchestr8_index.catalog.cards import make_card
     from orchestr8_index.catalog.entry_vectors import Embedder
@@ -54,7 +59,7 @@ def held(root: str, size: int, folder: Path) -> Any:
 
     words = Words()
     holding = Holding(Filling(folder, words.dimensions), Embedder(words), Terms(1 << 16))
-    for entry, body in entries(root, size):
+    for entry, body in made:
         report = FileReport("/r", entry.path, "indexed")
         holding.put(make_card(b"", (), b"", Parsed(report, entry, body)), entry, body)
     holding.flush()
@@ -72,24 +77,31 @@ def entries(root: str, size: int) -> Iterator[Any]:
         yield Entry("skill", plugin, name, name, about, 0, path, "0"), writer.text(BODY)
 
 
-def ask(root: str, count: int, folder: Path) -> dict[str, float]:
-    """Questions as they come, none twice; without the answers' cache."""
+def opened(folder: Path) -> Any:
+    """The index of a segment that was written."""
     import msgspec
 
     from orchestr8_index.catalog.index import Index, Segment
     from orchestr8_index.catalog.sections import Sections
     from orchestr8_index.catalog.snapshot import FORMAT, Manifest, SegmentInfo
     from orchestr8_index.catalog.word_vectors import Words
+
+    info = msgspec.json.decode((folder / "info.json").read_bytes(), type=SegmentInfo)
+    sections = Sections(folder / "skill.segment", info.sections)
+    segment = Segment("skill", sections, info, Words())
+    return Index(Manifest(FORMAT, "", (), "", 0, 0, {}, {"skill": info}, ""), [segment])
+
+
+def ask(root: str, count: int, folder: Path) -> dict[str, float]:
+    """Questions as they come, none twice; without the answers' cache."""
     from orchestr8_index.queries import SkillQuery
     from orchestr8_index.search.answer import answer_skills
     from orchestr8_index.text import Terms
 
     drawn, terms, spent = mixed(questions(root, count + WARM), root), Terms(), []
     before = memory_mb()
-    info = msgspec.json.decode((folder / "info.json").read_bytes(), type=SegmentInfo)
-    sections = Sections(folder / "skill.segment", info.sections)
-    segment = Segment("skill", sections, info, Words())
-    index = Index(Manifest(FORMAT, "", (), "", 0, 0, {}, {"skill": info}, ""), [segment])
+    index = opened(folder)
+    segment = index.segments["skill"]
     for number, text in enumerate(drawn):
         if number % 20 == 0:  # some ask for an entry by its name
             text = segment.entry(number * 7919 % segment.size).name

@@ -43,12 +43,15 @@ HELD = (
     "access_token.json token.json kubeconfig wallet.dat htpasswd secrets.json~ ｉｄ_ｒｓａ "
     "server.pem.txt prod.key.json terraform.tfvars.json kubeconfig.yaml creds.json deploy_key "
     "ssh_host_rsa_key app.env.production x-firebase-adminsdk-ab12.json vault_pass.txt keyfile "
-    "prod-secrets.enc.yaml secrets.json.j2 gha-creds-12ab.json seed-phrase.txt my.cnf key4.db"
+    "prod-secrets.enc.yaml secrets.json.j2 gha-creds-12ab.json seed-phrase.txt my.cnf key4.db "
+    "sa.json adc.json my-sa.json gcp-sa-key.json service-account-prod.json tokens.json "
+    "oauth_tokens.json secring.asc private.gpg release.keystore app.truststore .npmrc yarn.npmrc"
 ).split() + ["id_rsa copy", "id_rsa\n", "\u200bid_rsa", "id_rsa "]
 SERVED = (
     "SKILL.md reference.md secrets.md secret-management.md rotate_tokens.py design-tokens.json "
     "keyboard.json monkey.txt LICENSE.txt id_rsa.pub cert.crt tokenizer.json environment.yml "
-    "passwords.py env.example.md rope.bin key-points.md"
+    "passwords.py env.example.md rope.bin key-points.md "
+    "visa.json essay.json colour-tokens.json tokens.css ascii.txt usa.json"
 ).split()
 
 
@@ -76,6 +79,18 @@ def test_nothing_below_a_held_folder_is_served(make_tree: MakeTree, tmp_path: Pa
         "hf_" + "a1" * 17,
         "k: ghp_" + "a1B2" * 9,
         "AGE-SECRET-KEY-1" + "Q" * 58,
+        "export AWS_SECRET_ACCESS_KEY=" + "aB3/" * 10,
+        'aws_secret_access_key = "' + "aB3+" * 10 + '"',
+        '{"refresh_token": "' + "a1B2c3D4" * 5 + '"}',
+        "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyIjoiYWRhIiwicm9sZSI6ImFkbWluIn0." + "a1B2_" * 9,
+        "postgresql://app:h7Kq2mZx9w@db.prod.acme.io:5432/app",
+        "mongodb+srv://app:h7Kq2mZx9w@cluster0.ab1cd.mongodb.net/app",
+        "sk-" + "aB3d" * 12,
+        "DefaultEndpointsProtocol=https;AccountKey=" + "aB3d" * 21 + "aB==",
+        "//registry.npmjs.org/:_authToken=" + "a1b2-c3d4" * 4,
+        "    client-key-data: " + "LS0tLS1C" * 16,
+        '{"auths": {"registry.acme.io": {"auth": "' + "YWRhOmgx" * 4 + '"}}}',
+        "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA\n" * 12,
     ],
 )
 def test_a_key_in_a_file_of_any_name_is_held_back(
@@ -90,7 +105,24 @@ def test_a_key_in_a_file_of_any_name_is_held_back(
         list(folder.read(folder.files()[1]))
 
 
-@pytest.mark.parametrize("said", ["-----BEGIN PRIVATE KEY-----\n…\n---", "AKIAIOSFODNN7EXAMPLE"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "-----BEGIN PRIVATE KEY-----\n…\n---",
+        "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "AWS_SECRET_ACCESS_KEY=${{ secrets.AWS_SECRET_ACCESS_KEY }}",
+        "DATABASE_URL=postgresql://user:password123@db.acme.io/app",
+        "DATABASE_URL=postgresql://app:h7Kq2mZx9w@localhost:5432/app",
+        "redis://default:${REDIS_PASSWORD}@redis.acme.io:6379",
+        '{"access_token": "<your access token of thirty-two characters or 40>"}',
+        '{"access_token": "your-access-token-goes-in-here-1234"}',
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIn0."
+        "SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c",
+        "a task-sk-like-name-that-is-very-long-and-has-no-digits-in-it-at-all-whatever",
+        "sk-your-api-key-here",
+    ],
+)
 def test_a_document_may_speak_of_keys(said: str) -> None:
     assert not holds_secret(said.encode())
 

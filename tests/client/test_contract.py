@@ -8,7 +8,9 @@ from orchestr8_index import AsyncOrchestrator, Orchestrator
 from orchestr8_index.errors import InvalidParams
 from orchestr8_index.queries import AgentAnswer, ContextAnswer, EntryAnswer
 
+from ..processes import Running
 from .asking import Asker
+from .conftest import MakeAsker
 
 
 def test_agents_by_context_have_their_fields(asker: Asker) -> None:
@@ -105,3 +107,11 @@ def test_both_clients_have_the_same_methods() -> None:
         for kind in (Orchestrator, AsyncOrchestrator)
     ]
     assert public[0] == public[1]
+
+
+def test_of_several_servers_the_next_one_is_asked(server: Running, make_asker: MakeAsker) -> None:
+    """And the order stays as it has proved."""
+    url = f"http://127.0.0.1:{server.port}"
+    asker = make_asker(["http://127.0.0.1:1", url], cache_seconds=0)
+    assert asker.query_agents("write the manual").source == "index"
+    assert asker.query_agents("write the manual").source == "index"

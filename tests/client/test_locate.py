@@ -146,3 +146,18 @@ def test_an_address_elsewhere_has_not_this_directorys_trees(tmp_path: Path) -> N
     assert Locator(settings(tmp_path), "http://h:1").last_roots() == ()
     assert Locator(settings(tmp_path), "http://127.0.0.1:4717").last_roots() == ("/a",)
     assert Locator(settings(tmp_path, explicit_data_dir=True), "http://h:1").last_roots() == ("/a",)
+
+
+def test_of_several_the_next_is_asked_and_a_pause_made_when_all_have_failed(
+    tmp_path: Path, clock: Clock
+) -> None:
+    locator = Locator(settings(tmp_path), ["http://a:1", "http://b:2"], clock)
+    assert locator.address() == parse_url("http://a:1")
+    assert locator.failed(0.0)
+    assert locator.address() == parse_url("http://b:2")
+    assert not locator.failed(0.0)
+    assert locator.address() is None
+    clock.now += LONGEST
+    assert locator.address() == parse_url("http://a:1")
+    locator.answered()
+    assert locator.failed(0.0)

@@ -26,10 +26,11 @@ from orchestr8_index.sharing import (
 from .worlds import TREE, Agent, Hand, plain, rounds
 
 NAMES = st.sampled_from(["ada", "bob", "cyd"])
-KEYS = st.sampled_from(["a", "b", "dir/a", "dir/b"])
-RESOURCES = st.sampled_from(["x.py", "dir/", "dir/y.py", "dir/z.py", "port:1"])
+KEYS = st.sampled_from(["a", "dir/a", "dir/b", "s/s1/x"])
+RESOURCES = st.sampled_from(["dir/", "dir/y.py", "port:1"])
 SETS = st.lists(RESOURCES, min_size=1, max_size=3)
-SESSIONS = st.sampled_from(["s1", "s2"])
+SESSIONS = st.sampled_from(["s1", "s1", "s2"])
+ENDS, LATER = st.sampled_from([None, 5, 30]), st.sampled_from([0, 0, 1, 6, 40])
 TAKEN_S, REPEATED_S = 10, 600
 
 
@@ -102,8 +103,9 @@ class Machine(RuleBasedStateMachine):
                 self.written[key].append(None)
                 del self.values[key]
 
-    @rule(name=NAMES, key=KEYS, value=st.none() | st.integers(), ttl=st.none() | st.integers(1, 50))
-    def write(self, name: str, key: str, value: Any, ttl: int | None) -> None:
+    @rule(name=NAMES, key=KEYS, value=st.none() | st.integers(), ttl=ENDS, later=LATER)
+    def write(self, name: str, key: str, value: Any, ttl: int | None, later: int) -> None:
+        self.hand.move(later)
         more = {} if ttl is None else {"ttl_s": ttl}
         self.wrote(
             self.call(self.agent(name).write({key: value}, **more))["rev"], {key: value}, ttl
@@ -135,12 +137,15 @@ class Machine(RuleBasedStateMachine):
             key: value for key, (value, _, _) in self.values.items()
         }
 
-    @rule(data=st.data(), key=KEYS)
-    def read_the_past(self, data: st.DataObject, key: str) -> None:
+    @rule(data=st.data())
+    def read_the_past(self, data: st.DataObject) -> None:
         self.call(self.agent("ada").write({"none": None}))  # what has ended is ended with a change
         self.end_values()
-        history = self.call(self.agent("reader").read(key, history=True, limit=1000))["items"]
-        assert [each["value"] for each in history] == self.written.get(key, [])[::-1]
+        history: dict[str, list[Any]] = {}
+        asked: dict[str, Any] = {"prefix": "", "history": True, "limit": 1000}
+        for each in self.call(self.agent("reader").read(**asked))["items"]:
+            history.setdefault(each["key"], []).insert(0, each["value"])
+        assert history == self.written
         if self.past:
             rev = data.draw(st.sampled_from(sorted(self.past)))
             items = self.call(self.agent("reader").read(prefix="", at_rev=rev))["items"]
@@ -159,8 +164,9 @@ class Machine(RuleBasedStateMachine):
         assert right
         self.wrote(wrote["rev"], {key: value})
 
-    @rule(name=NAMES, resources=SETS, ttl=st.integers(5, 60))
-    def lock(self, name: str, resources: list[str], ttl: int) -> None:
+    @rule(name=NAMES, resources=SETS, ttl=st.integers(5, 60), later=LATER)
+    def lock(self, name: str, resources: list[str], ttl: int, later: int) -> None:
+        self.hand.move(later)
         wanted = {each if ":" in each else f"{TREE}/{each}" for each in resources}
         taken = [each for held in self.live().values() for each in held]
         is_free = not any(overlaps(one, other) for one in wanted for other in taken)
@@ -201,8 +207,9 @@ class Machine(RuleBasedStateMachine):
         del self.held[token]
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), name=NAMES, key=KEYS)
-    def write_fenced(self, data: st.DataObject, name: str, key: str) -> None:
+    @rule(data=st.data(), name=NAMES, key=KEYS, later=LATER)
+    def write_fenced(self, data: st.DataObject, name: str, key: str, later: int) -> None:
+        self.hand.move(later)
         token = data.draw(st.sampled_from(sorted(self.held)))
         fence = [Fence(self.held[token][0][0], token)]
         try:
@@ -227,20 +234,23 @@ class Machine(RuleBasedStateMachine):
             else:
                 del self.held[token]
 
-    @rule(name=NAMES, to=NAMES | st.just("queue:q"))
-    def send(self, name: str, to: str) -> None:
-        ident = self.call(self.agent(name).send(to))["id"]
-        self.mail.setdefault(to, {})[ident] = 0.0
+    @rule(name=NAMES, to=NAMES | st.just("queue:q"), times=st.integers(1, 3))
+    def send(self, name: str, to: str, times: int) -> None:
+        for _ in range(times):
+            ident = self.call(self.agent(name).send(to))["id"]
+            self.mail.setdefault(to, {})[ident] = 0.0
 
-    @rule(name=NAMES, box=NAMES | st.just("queue:q"), done=st.sets(st.integers(0, 5)))
-    def read_mail(self, name: str, box: str, done: set[int]) -> None:
+    @rule(name=NAMES, box=NAMES | st.just("queue:q"), done=st.sets(st.integers(0, 5)), later=LATER)
+    def read_mail(self, name: str, box: str, done: set[int], later: int) -> None:
         """All that is ready comes, oldest first; some of it is acknowledged."""
+        self.hand.move(later)
         asked = {"queue": "q"} if box.startswith("queue:") else {}
         box = box if asked else name
         mail = self.mail.setdefault(box, {})
-        found = self.call(self.agent(name).inbox(limit=50, take_s=TAKEN_S, **asked))["messages"]
+        found = self.call(self.agent(name).inbox(limit=3, take_s=TAKEN_S, **asked))["messages"]
         ids = [each["id"] for each in found if each["from"] != "server"]  # a broken lock is told
-        assert ids == [ident for ident, ready in mail.items() if ready <= self.hand.now][:50]
+        ready = [ident for ident, ready in mail.items() if ready <= self.hand.now]
+        assert ids == ready[: len(ids)] and len(found) == min(3, len(found) - len(ids) + len(ready))
         mail |= dict.fromkeys(ids, self.hand.now + TAKEN_S)
         ended = [ident for n, ident in enumerate(ids) if n in done]
         own = [each["id"] for each in found if each["from"] == "server"]
@@ -266,6 +276,12 @@ class Machine(RuleBasedStateMachine):
             self.sessions[ident][0].discard(name)
         else:
             self.closed.add(ident)
+            self.end_values()
+            for key in [each for each in self.values if each.startswith(f"s/{ident}/")]:
+                self.written[key].append(None)
+                del self.values[key]
+        told = self.call(self.agent("reader").session("get", ident))["session"]
+        assert {each["name"] for each in told["members"]} == self.sessions[ident][0]
 
     @precondition(lambda self: self.sessions)
     @rule(name=NAMES, data=st.data(), body=st.sampled_from(["deployed", "failed", "again"]))
@@ -280,8 +296,6 @@ class Machine(RuleBasedStateMachine):
         said.append(body)
         for each in members - {name}:
             self.mail.setdefault(each, {})[number["id"]] = 0.0
-        told = self.call(self.agent("reader").session("get", ident))["session"]
-        assert {each["name"] for each in told["members"]} == members
         read = self.call(self.agent("reader").session("read", ident, limit=1000))["messages"]
         assert [each["body"] for each in read] == said
         found = self.call(self.agent("reader").session("read", ident, query=body))["messages"]
@@ -325,4 +339,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=rounds(15, 300), stateful_step_count=25, deadline=None)
+TestMachine.settings = settings(max_examples=rounds(40, 300), stateful_step_count=30, deadline=None)

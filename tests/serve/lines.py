@@ -37,8 +37,10 @@ def _nothing() -> Iterator[None]:
 class Line:
     """One connection."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+    def __init__(self, port: int, own: str = "127.0.0.1") -> None:
+        """`own` is the address that it comes from."""
+        at = ("127.0.0.1", port)
+        self._socket = socket.create_connection(at, timeout=20, source_address=(own, 0))
 
     def send(self, data: bytes) -> Line:
         self._socket.sendall(data)

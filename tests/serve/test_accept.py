@@ -6,6 +6,7 @@ import asyncio
 import errno
 import socket
 import ssl
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,31 @@ def test_a_silent_connection_makes_way_before_its_tls_began() -> None:
             return first
 
     assert asyncio.run(silent()) == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="loopback has one address elsewhere")
+def test_a_peer_beyond_loopback_has_half_of_the_handshakes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(accept, "peer_of", lambda own: "192.0.2.2" if own == "127.0.0.2" else "")
+
+    async def silent() -> list[bool]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with listen(0) as listening:
+            acceptor = Acceptor(listening, Greeting, context, Limits(max_connections=8))
+            at = listening.getsockname()
+            owns = ["127.0.0.1"] + ["127.0.0.2"] * 20
+            streams = [await asyncio.open_connection(*at, local_addr=(own, 0)) for own in owns]
+            await asyncio.wait_for(streams[-3][0].read(), 20)
+            ended = [reading.at_eof() for reading, _ in streams]
+            for _, writing in streams:
+                writing.close()
+            acceptor.close()
+            await acceptor.wait_closed()
+            return ended
+
+    ended = asyncio.run(silent())
+    assert not ended[0] and ended.count(False) == 3
 
 
 def test_a_server_answers_all_that_come_at_once(tmp_path: Path, shipped_index: Index) -> None:

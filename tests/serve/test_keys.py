@@ -177,6 +177,17 @@ def test_a_scope_includes_those_before_it(
     assert (answer.get("error", {}).get("code") == -32031) is not may
 
 
+@pytest.mark.parametrize("right", RIGHTS)
+@pytest.mark.parametrize("method", ["listDecisions", "getLearned", "getDelegations"])
+def test_the_tasks_of_others_are_for_who_reports_too(
+    locked: State, right: Right, method: str
+) -> None:
+    token = KeyFile(locked.settings.data_dir).add("ci", right)
+    body = {"jsonrpc": "2.0", "id": 1, "method": method}
+    answer = asked(locked, f"Bearer {token}", body).json()
+    assert (answer.get("error", {}).get("code") == -32031) is (right == "read")
+
+
 @pytest.mark.parametrize("right", ["read", "report"])
 def test_reindex_is_for_admins(locked: State, right: Right) -> None:
     headers = {"Authorization": f"Bearer {KeyFile(locked.settings.data_dir).add('ci', right)}"}

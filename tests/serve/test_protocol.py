@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from orchestr8_index.config import Limits
+from orchestr8_index.serve import protocol
 from orchestr8_index.serve.logs import JsonLines
 from orchestr8_index.serve.protocol import SPARE, Lines
 from orchestr8_index.serve.state import State
@@ -171,6 +173,26 @@ def test_the_connection_that_idles_longest_makes_way(module_state: State) -> Non
         assert statuses(idle[-1].read_one()) == [200]
         assert idle[0].read() == b""
         for line in idle:
+            line.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="loopback has one address elsewhere")
+@pytest.mark.parametrize("said", [b"", b"GET /health HTTP/1.1\r\nHost: "])
+def test_a_peer_beyond_loopback_has_half_of_the_connections(
+    module_state: State, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    """However many it opens, those of others stay; and what it asks itself is answered."""
+    far = {"127.0.0.2": "192.0.2.2", "127.0.0.3": "192.0.2.3"}
+    monkeypatch.setattr(protocol, "peer_of", lambda address: far.get(address, ""))
+    with served(with_limits(module_state, max_connections=8)) as port:
+        others = [Line(port, own) for own in ("127.0.0.1", "127.0.0.3", "127.0.0.3")]
+        greedy = [Line(port, "127.0.0.2").send(said) for _ in range(30)]
+        greedy.append(Line(port, "127.0.0.2").send(HEALTH))
+        assert statuses(greedy[-1].read_one()) == [200]
+        for line in others:
+            assert statuses(line.send(HEALTH).read_one()) == [200]
+        assert greedy[0].read() == b""
+        for line in (*others, *greedy):
             line.close()
 
 

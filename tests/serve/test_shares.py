@@ -16,7 +16,7 @@ from orchestr8_index.serve.guard import Guard
 from orchestr8_index.serve.recent import MOST_BYTES, RecentQuestions
 from orchestr8_index.serve.send import send_json
 from orchestr8_index.serve.sessions import Sessions
-from orchestr8_index.serve.shares import Account, Share, Shares
+from orchestr8_index.serve.shares import Account, Share, Shares, peer_of
 from orchestr8_index.serve.state import State
 
 from ..processes import wait_for
@@ -171,3 +171,22 @@ def test_streams_are_bounded(tight: State) -> None:
         other.stream()
     own.close()
     other.stream()
+
+
+@pytest.mark.parametrize(
+    ("address", "peer"),
+    [
+        ("127.0.0.1", ""),
+        ("127.9.9.9", ""),
+        ("::1", ""),
+        ("::ffff:127.0.0.1", ""),
+        ("local", ""),
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8::ffff:1", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_a_machine_is_one_peer(address: str, peer: str) -> None:
+    assert peer_of(address) == peer

@@ -11,7 +11,7 @@ import pytest
 
 from orchestr8_index.config import Door
 from orchestr8_index.serve import stream
-from orchestr8_index.serve.events import GenerationSwapped, KeyChanged, Learnt
+from orchestr8_index.serve.events import Delegated, GenerationSwapped, KeyChanged, Learnt
 from orchestr8_index.serve.keys import KeyFile
 
 from .hooks import events
@@ -100,6 +100,21 @@ def test_what_happens_in_the_server_is_told_without_an_id(run: Run) -> None:
     )
     assert (ended["id"], ended["state"], ended["result"]) == (started["id"], "ended", "success")
     assert learnt == {"kind": "learnt", "method": "cacheDecision"}
+
+
+def test_who_may_only_read_hears_of_nobodys_tasks(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
+    key = {"authorization": f"Bearer {KeyFile(tmp_path / 'data').add('eve', 'read')}"}
+
+    async def work(site: Site) -> Any:
+        async with site.events("after=0", **key) as told:
+            await told.status()
+            site.state.events.publish(Delegated("started", "1", "docs-writer", "a secret task"))
+            site.state.events.publish(Learnt("cacheDecision"))
+            return await told.next()
+
+    told = run(work, door=Door(require_keys=True))
+    assert told == {"kind": "learnt", "method": "cacheDecision"}
 
 
 def test_a_quiet_stream_gives_signs_of_life_and_the_place(

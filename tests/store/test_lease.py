@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -74,8 +75,20 @@ def write_over(path: Path) -> None:
         file.write(os.urandom(8))
 
 
+def change_a_byte(path: Path) -> None:
+    """Of a page in the middle, which SQLite does not look at again while it runs."""
+    with path.open("r+b") as file:
+        file.seek(os.path.getsize(path) // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+
+
 @pytest.mark.parametrize("made", [LEDGER, layout()], ids=["mcp", "coordinate"])
-@pytest.mark.parametrize(("suffix", "harm"), [("", cut), ("-wal", zero_head), ("-wal", write_over)])
+@pytest.mark.parametrize(
+    ("suffix", "harm"),
+    [("", cut), ("-wal", zero_head), ("-wal", write_over), ("-wal", change_a_byte)],
+)
 def test_what_is_written_over_in_place_is_noticed(
     tmp_path: Path, made: Schema, suffix: str, harm: Callable[[Path], None]
 ) -> None:
@@ -87,6 +100,50 @@ def test_what_is_written_over_in_place_is_noticed(
         return await refusal(store)
 
     assert run(tmp_path, work, layout=made).startswith(f"{made.name}{suffix} was ")
+
+
+@pytest.mark.parametrize("harm", [cut, change_a_byte])
+def test_what_a_spoilt_log_took_is_said(tmp_path: Path, harm: Callable[[Path], None]) -> None:
+    """It was acknowledged and is gone; or nothing is, once the database itself has it."""
+
+    async def work(store: Store, settle: bool) -> str:
+        await store.write(insert("t1"))
+        assert store._writer
+        if settle:
+            store._writer._settle()
+        harm(tmp_path / f"{settle}/mcp.db-wal")
+        assert await store.look()
+        return store.reasons[0]
+
+    assert "What was acknowledged since " in run(tmp_path / "False", partial(work, settle=False))
+    assert "All that was acknowledged is in mcp.db." in run(
+        tmp_path / "True", partial(work, settle=True)
+    )
+    assert left(tmp_path / "True/mcp.db") == 1
+
+
+def test_other_names_and_rights_of_the_log_are_no_harm(tmp_path: Path) -> None:
+    async def work(store: Store) -> list[str]:
+        await store.write(insert("t1"))
+        os.link(tmp_path / "mcp.db-wal", tmp_path / "kept")
+        os.chmod(tmp_path / "mcp.db-wal", 0o640)
+        assert not await store.look()
+        await store.write(insert("t2"))
+        return store.reasons
+
+    assert run(tmp_path, work) == []
+
+
+def test_what_another_process_commits_is_said(tmp_path: Path) -> None:
+    async def work(store: Store) -> list[str]:
+        await store.write(insert("t1"))
+        with contextlib.closing(connect(tmp_path / "mcp.db")) as other:
+            other.execute("UPDATE chain SET digest = 'forged'")
+        await store.write(insert("t2"))
+        return store.reasons
+
+    (said,) = run(tmp_path, work)
+    assert said.startswith("Another process has written to the database")
 
 
 def test_a_log_that_begins_anew_is_still_ours(tmp_path: Path) -> None:

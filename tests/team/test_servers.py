@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 
 from orchestr8_index.coordinate.log import read_events
@@ -174,3 +175,15 @@ def test_the_servers_know_of_each_other(quick_postgres: Postgres) -> None:
         assert all(each["here"] for each in b.servers())
 
     run(quick_postgres.url, 2, work)
+
+
+def test_servers_that_start_at_once_make_the_tables_once(quick_postgres: Postgres) -> None:
+    schema = f"o8_{secrets.token_hex(6)}"
+
+    async def work() -> None:
+        servers = [Server(quick_postgres.url, schema=schema) for _ in range(4)]
+        await asyncio.gather(*(asyncio.to_thread(each.open) for each in servers))
+        for each in servers:
+            await each.close()
+
+    asyncio.run(work())

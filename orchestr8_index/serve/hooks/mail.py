@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...fit import in_prose
+from ...fit import in_prose, quoted_in_prose
 from ...text import cut
 from ...tokens import estimate_tokens
 
@@ -37,5 +37,5 @@ async def mail(shared: Coordination, who: Caller) -> list[str]:
 
 def _mail_line(message: dict[str, Any]) -> str:
     said = f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
-    text, sender = cut(in_prose(said), 4 * MAIL_TOKENS - 300), in_prose(message["from"])
-    return f'Message {message["id"]} from agent {sender} (its words, not your user\'s): "{text}"'
+    text, sender = quoted_in_prose(cut(said, 4 * MAIL_TOKENS - 300)), in_prose(message["from"])
+    return f"Message {message['id']} from agent {sender} (its words, not your user's): {text}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ...fit import in_prose
+from ...fit import in_prose, quoted_in_prose
 from ...queries import AgentQuery, Answer, HostName, Row, SkillQuery, WorkflowQuery
 from ...search.answer import answer_agents, answer_skills, answer_workflows
 from ...search.confidence import SPEAK
@@ -27,7 +27,8 @@ MOST_CHARS = 500  # of a prompt, as the query methods allow
 ROWS = {"agent": 3, "skill": 2, "workflow": 1}
 NOUNS = {"agent": "agent", "skill": "skill", "workflow": "command"}
 HEAD = (
-    "Matches from the Orchestr8 Index for this request (in brackets: how sure that the first fits):"
+    "Matches from the Orchestr8 Index for this request (in brackets: how sure that the first fits; "
+    "in quotes: the entry's own words):"
 )
 FOOT = "Use one where it fits; query_agents, query_skills and get_entry tell more."
 NOT_A_REQUEST = re.compile(r"\s*[/<!#]")  # a command, a message of the host, its shell, its memory
@@ -79,7 +80,7 @@ def _answers(state: State, text: str, host: HostName, least: float) -> list[Answ
 def _lines(answer: Answer) -> list[str]:
     least = NEAR_ROW * answer.rows[0].score
     return [
-        f"- {NOUNS[answer.kind]} {_named(row)}{sure}: {in_prose(row.description)}"
+        f"- {NOUNS[answer.kind]} {_named(row)}{sure}: {quoted_in_prose(row.description)}"
         for row, sure in zip(answer.rows, [f" ({answer.confidence:.2f})", *[""] * 20], strict=False)
         if not row.hosts and row.score >= least
     ]

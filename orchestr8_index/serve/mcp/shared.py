@@ -57,9 +57,9 @@ async def identify(ctx: Ctx, call_next: CallNext) -> HandlerResult:
     """Who calls: by its key and what it calls itself, else by the name of the client."""
     asks = caller.get()
     client = ctx.session.client_params
-    if not asks.agent and client is not None:
+    if client is not None:
         name = STRANGE.sub("-", client.client_info.name)[:100]
-        asks = msgspec.structs.replace(asks, agent=name, client=name)
+        asks = msgspec.structs.replace(asks, agent=asks.agent or name, client=name)
     token = caller.set(asks)
     try:
         return await call_next(ctx)

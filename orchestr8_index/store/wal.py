@@ -1,0 +1,90 @@
+"""Has anybody but the writer written to the database's log? Its frames are summed up as they come.
+
+SQLite trusts what it has written: it looks at its own sums when it opens the log, not while it
+runs. The log has no locks of SQLite's that another descriptor of it could drop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+HEAD, FRAME_HEAD, SALTS = 32, 24, slice(16, 24)
+MAGIC = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+FRAMES_AT_ONCE = 16
+
+
+class WriteAheadLog:
+    """What the writer has put there, up to `end`; noted after each of its turns.
+
+    What others write in the very milliseconds of a turn is found by SQLite at its next start.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._path = f"{database}-wal"
+        self.end, self._sum, self._salts = 0, 0, b""
+        self._changed_at = 0
+        self._turns = 0  # odd while one is under way
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """The writer writes, and nobody else is blamed for it."""
+        self._turns += 1
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                self._note()
+            self._turns += 1
+
+    def is_altered(self) -> bool:
+        """Whether others have written over what the writer has put there; not during its turns."""
+        before = self._turns
+        if before % 2:
+            return False
+        try:
+            changed_at = os.stat(self._path).st_ctime_ns
+            if changed_at == self._changed_at:
+                return False
+            found = self._sum_again()
+        except OSError:
+            return False  # whether the file stands in its place is looked at besides
+        if self._turns != before:
+            return False
+        if found == self._sum:  # its rights or its names, and not its bytes
+            self._changed_at = changed_at
+        return found != self._sum
+
+    def _note(self) -> None:
+        """Add what was written since; a log that SQLite has begun anew has other salts."""
+        with open(self._path, "rb", buffering=0) as file:
+            head = file.read(HEAD)
+            if head[:4] not in MAGIC:
+                return
+            if head[SALTS] != self._salts:
+                self.end, self._sum, self._salts = HEAD, zlib.crc32(head), head[SALTS]
+            size = int.from_bytes(head[8:12])
+            frame = FRAME_HEAD + (65536 if size == 1 else size)
+            file.seek(self.end)
+            while self._add(file.read(FRAMES_AT_ONCE * frame), frame):
+                pass
+            self._changed_at = os.fstat(file.fileno()).st_ctime_ns
+
+    def _add(self, frames: bytes, size: int) -> bool:
+        """Whether all of them belong to this log, and there may be more."""
+        for start in range(0, len(frames), size):
+            one = frames[start : start + size]
+            if len(one) < size or one[8:16] != self._salts:
+                return False
+            self._sum, self.end = zlib.crc32(one, self._sum), self.end + size
+        return bool(frames)
+
+    def _sum_again(self) -> int:
+        left, found = self.end, 0
+        with open(self._path, "rb", buffering=0) as file:
+            while left > 0 and (part := file.read(min(left, 1 << 16))):
+                found, left = zlib.crc32(part, found), left - len(part)
+        return found

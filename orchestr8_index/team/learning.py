@@ -1,0 +1,186 @@
+"""What one server of a team is told, all of them learn: in the order of one log.
+
+The log in PostgreSQL is the truth. Each server applies its entries to its own store, one after the
+other, as if they had been told to it; so all come to the same experience. An entry that is applied
+twice, after a crash, changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ..coordinate.commits import Committed
+from ..coordinate.feed import Waiter
+from ..errors import RequestError, StoreUnavailable
+from ..learn.outcomes import Outcomes, Reporter
+from ..learn.receipt import Applied, Resolve, read_report
+from ..learn.verify import chooser
+from ..reports import ForgetQuery, Report
+from .core import TeamCoordination
+from .schema import ADD_LEARNT, LEARNT, ORIGIN
+
+AT_ONCE = 200
+TOPIC = "@learnt"
+LOOK_SECONDS = 1.0
+MOST_KEPT = 1000  # results of own entries that nobody has taken yet
+
+
+class LearntEntry(msgspec.Struct, omit_defaults=True):
+    """One of `report`, `forget` and `pattern`. Names of entries are whole but for the `unknown`."""
+
+    server: str
+    by: Reporter
+    moment: str = ""
+    report: Report | None = None
+    unknown: tuple[str, ...] = ()
+    forget: ForgetQuery | None = None
+    pattern: tuple[str, tuple[str, ...], dict[str, list[str]], list[list[str]]] | None = None
+
+
+_read = msgspec.json.Decoder(LearntEntry).decode
+
+
+class TeamLearning:
+    """What a project of the team learns, on this server; `outcomes` gives its own store.
+
+    It has the changes of `Outcomes`; each returns once it is in the log and applied here.
+    """
+
+    def __init__(
+        self,
+        shared: TeamCoordination,
+        project: str,
+        outcomes: Callable[[], Awaitable[Outcomes]],
+        data_dir: Path,
+    ) -> None:
+        self._shared, self._project, self._outcomes = shared, project, outcomes
+        self._data_dir = data_dir
+        self._turn = asyncio.Lock()
+        self._results: dict[int, Any] = {}
+        self._path: Path | None = None
+        self.cursor = 0
+        self._task = asyncio.create_task(self._run())
+
+    async def report(self, report: Report, resolve: Resolve, moment: str, by: Reporter) -> Applied:
+        read = read_report(report, resolve, moment)
+        named = replace(
+            report,
+            agents_used=list(read.agents_used),
+            skills_used=list(read.skills_used),
+            workflows_used=list(read.workflows_used),
+            resolved_by=read.resolved_by or None,
+        )
+        entry = LearntEntry(self._shared.server, by, moment, named, read.unknown)
+        applied: Applied = await self._append(entry)
+        return applied
+
+    async def forget(self, query: ForgetQuery) -> int:
+        entry = LearntEntry(self._shared.server, Reporter(), forget=query)
+        return int(await self._append(entry))
+
+    async def store_pattern(
+        self,
+        goal: str,
+        sequence: tuple[str, ...],
+        dependencies: dict[str, list[str]],
+        groups: list[list[str]],
+        by: Reporter,
+    ) -> Any:
+        given = (goal, sequence, dependencies, groups)
+        return await self._append(LearntEntry(self._shared.server, by, pattern=given))
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    # --- the log -----------------------------------------------------------------------------
+
+    async def _append(self, entry: LearntEntry) -> Any:
+        """Raises StoreUnavailable at once where PostgreSQL is away: nothing is kept for later."""
+        body = msgspec.json.encode(entry).decode()
+
+        def work(connection: Any) -> Committed:
+            rev = self._shared.journal.revisions.next()
+            connection.execute(ADD_LEARNT, (self._project, rev, body))
+            return Committed(rev, {self._project: [TOPIC]})
+
+        number = await self._shared.store.write(work, lambda done: done.answer, self._project)
+        while number not in self._results:
+            await self.follow()
+        result = self._results.pop(number)
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    async def _run(self) -> None:
+        topics = [(self._project, TOPIC, False)]
+        with self._shared.feed.listen(TOPIC, topics) as waiter:
+            while True:
+                with contextlib.suppress(RequestError, sqlite3.Error):
+                    await self.follow()
+                await self._rest(waiter)
+
+    async def _rest(self, waiter: Waiter) -> None:
+        await waiter.wait(LOOK_SECONDS)
+
+    async def follow(self) -> None:
+        """Apply what the log has beyond the cursor."""
+        async with self._turn:
+            if self._path is None:
+                self._read_cursor()
+            reader = self._shared.store.reader
+            while rows := reader.execute(LEARNT, (self._project, self.cursor, AT_ONCE)).fetchall():
+                for number, body in rows:
+                    await self._apply(number, _read(body))
+                self._keep_cursor()
+
+    async def _apply(self, number: int, entry: LearntEntry) -> None:
+        """A refusal is the same on all servers; a store that cannot be written ends the round."""
+        result: Any
+        try:
+            result = await self._perform(await self._outcomes(), entry)
+        except StoreUnavailable:
+            raise
+        except RequestError as error:
+            result = error
+        self.cursor = number
+        if entry.server == self._shared.server:
+            self._results[number] = result
+            while len(self._results) > MOST_KEPT:
+                del self._results[next(iter(self._results))]
+
+    async def _perform(self, outcomes: Outcomes, entry: LearntEntry) -> Any:
+        if entry.report is not None:
+            known: Resolve = lambda kind, name: None if name in entry.unknown else name  # noqa: E731
+            return await outcomes.report(entry.report, known, entry.moment, entry.by)
+        if entry.forget is not None:
+            return await outcomes.forget(*chooser(entry.forget))
+        assert entry.pattern is not None
+        return await outcomes.store_pattern(*entry.pattern, entry.by)
+
+    def _read_cursor(self) -> None:
+        """Of this database: another one has another origin, and is read from its beginning."""
+        origin = self._shared.store.reader.execute(ORIGIN).fetchone()[0]
+        name = sha256(f"{origin}\0{self._project}".encode()).hexdigest()[:16]
+        self._path = self._data_dir / f"learnt-{name}.rev"
+        with contextlib.suppress(OSError, ValueError):
+            self.cursor = int(self._path.read_text("ascii"))
+
+    def _keep_cursor(self) -> None:
+        """Lost, it costs a second look at the log."""
+        assert self._path
+        half = self._path.with_suffix(".part")
+        with contextlib.suppress(OSError):
+            half.write_text(str(self.cursor), "ascii")
+            os.replace(half, self._path)

@@ -1,0 +1,131 @@
+"""How fast is a team's shared state, beside bare commits of the same PostgreSQL?
+
+Servers are in one process and loop, on one database (MCP_DATABASE_URL, in a schema that goes).
+"""
+
+import asyncio
+import contextlib
+import secrets
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+
+from orchestr8_index.config import read_settings
+from orchestr8_index.coordinate.caller import Caller
+from orchestr8_index.sharing import LockResources, Op, ReadShared, WriteShared, value_of
+from orchestr8_index.team.core import TeamCoordination as Server
+
+from .harness import Run, memory_mb
+
+VALUE = value_of({"state": "running", "step": 3, "owner": "agent-7"})
+WRITERS, EACH, TIMES = 64, 30, 200
+
+
+def bare_ms(url: str, schema: str) -> list[float]:
+    """An update of one row, by psycopg alone."""
+    spent = []
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE {schema}.bare AS SELECT 1 AS n".encode())
+        for _ in range(TIMES):
+            started = time.perf_counter()
+            connection.execute(f"UPDATE {schema}.bare SET n = n + 1".encode())
+            spent.append((time.perf_counter() - started) * 1000)
+    return spent
+
+
+@contextlib.asynccontextmanager
+async def servers(url: str, schema: str, number: int) -> AsyncIterator[list[Server]]:
+    made = [Server(url, schema=schema) for _ in range(number)]
+    for each in made:
+        await asyncio.to_thread(each.open)
+        each.start()
+    try:
+        yield made
+    finally:
+        for each in made:
+            await each.close()
+
+
+def write(key: str) -> WriteShared:
+    return WriteShared(ops=[Op(key, VALUE)])
+
+
+async def spent_on(call: Any) -> float:
+    started = time.perf_counter()
+    await call
+    return (time.perf_counter() - started) * 1000
+
+
+async def one_by_one(run: Run, a: Server) -> None:
+    who = Caller("bench")
+    run.times("write", [await spent_on(a.write_shared(who, write(f"k{n}"))) for n in range(TIMES)])
+    read = ReadShared(keys=["k1"])
+    run.times("strict read", [await spent_on(a.read_shared(who, read)) for _ in range(TIMES)])
+
+
+async def many(run: Run, name: str, parts: list[tuple[Server, str]]) -> None:
+    """So many writers over the servers, each in its project."""
+
+    async def writer(number: int) -> None:
+        server, project = parts[number % len(parts)]
+        for n in range(EACH):
+            await server.write_shared(Caller(f"w{number}", project=project), write(f"{number}/{n}"))
+
+    started = time.perf_counter()
+    await asyncio.gather(*map(writer, range(WRITERS)))
+    run.row(name, WRITERS * EACH / (time.perf_counter() - started), "a second")
+
+
+async def across(run: Run, a: Server, b: Server) -> None:
+    """From a commit on one server to whoever waits on the other."""
+    who, woken, granted = Caller("bench"), [], []
+    for n in range(TIMES):
+        key = f"wake/{n}"
+        asked = ReadShared(keys=[key], changed_after=0, wait_ms=20_000)
+        waiting = asyncio.create_task(b.read_shared(who, asked))
+        await asyncio.sleep(0.005)
+        started = time.perf_counter()
+        await a.write_shared(who, write(key))
+        await waiting
+        woken.append((time.perf_counter() - started) * 1000)
+    run.times("commit on one, waiter on another", woken)
+    for n in range(TIMES // 4):
+        name = [f"port:{n}"]
+        held = await a.lock(Caller("ann"), LockResources(action="acquire", resources=name))
+        wish = LockResources(action="acquire", resources=name, on_busy="wait", wait_ms=20_000)
+        waiting = asyncio.create_task(b.lock(Caller("bob"), wish))
+        await asyncio.sleep(0.02)
+        started = time.perf_counter()
+        await a.lock(Caller("ann"), LockResources(action="release", token=held["token"]))
+        await waiting
+        granted.append((time.perf_counter() - started) * 1000)
+    run.times("released on one, granted on another", granted)
+
+
+async def measure(run: Run, url: str, schema: str) -> None:
+    before = memory_mb()
+    async with servers(url, schema, 3) as (a, b, c):
+        run.row("memory of three servers' parts", memory_mb() - before, "MB")
+        run.times("bare commit", await asyncio.to_thread(bare_ms, url, schema))
+        await one_by_one(run, a)
+        await many(run, "writes, one server", [(a, "p")])
+        await many(run, "writes, three on one project", [(a, "p"), (b, "p"), (c, "p")])
+        await many(run, "writes, three on a project each", [(a, "p"), (b, "q"), (c, "r")])
+        await across(run, a, b)
+
+
+def main(arguments: list[str]) -> None:
+    url = read_settings().database_url
+    if not url:
+        print("Set MCP_DATABASE_URL: a schema of its own is made there, and dropped.")
+        sys.exit(2)
+    schema = f"o8_bench_{secrets.token_hex(4)}"
+    with Run(__doc__, arguments) as run:
+        try:
+            asyncio.run(measure(run, url, schema))
+        finally:
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
