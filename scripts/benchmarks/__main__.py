@@ -22,6 +22,7 @@ BENCHMARKS = {
     "page": "How soon the page is drawn, an answer shown, an event on it; its cost.",
     "outcomes": "Outcomes a second, and questions over a store of many decisions and patterns.",
     "overload": "Ten times the load that the server can take, and the time until it is well again.",
+    "plans": "How often a goal in other words gets the pattern that worked for it.",
     "profile": "Where a question's time goes: microseconds of each part.",
     "prompts": "How often a prompt gets a suggestion, and how often it is right.",
     "rebuilds": "Memory and open files after three rebuilds under questions, and after 100.",
