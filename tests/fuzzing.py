@@ -68,6 +68,7 @@ HEADERS = (
 _MCP = ((b"accept", b"application/json, text/event-stream"), (b"content-type", b"application/json"))
 OF_CACHE = (b"Storage", b"Many", b"Keys", b"compareAndSet", b"queuePu", b'"restore"')
 OF_CONTEXT = (b"session_id", b"create_session", b"_memory")
+OF_SHARED = (b"Shared", b"lockRes", b"sendMess", b"readInb", b'"session"')
 OF_GATEWAY = ("file_read", "file_write", "file_edit", "claim_file", "release_file", "log_step")
 ERAS = (
     _MCP,
@@ -77,6 +78,7 @@ ERAS = (
         for method in (b"tools/list", b"tools/call", b"resources/read", b"skills/get")
     ),
 )
+QUERIES = (b"", b"after=0", b"after=-1", b"after=x&prefix=%00", b"prefix=k&after=1&after=1", b"%ff")
 ILL = (b"Traceback", b"site-packages", b'File \\"', b"met an error of its own")
 KNOWN_503 = {-32001, -32002, -32032}
 
@@ -238,6 +240,10 @@ def _usual(rng: random.Random, body: bytes) -> str:
         return "/mcp/context"
     if b'"task_id"' in body and b'"jsonrpc"' not in body:
         return f"/tools/{rng.choice(OF_GATEWAY)}"
+    if b'"tools/call"' in body or b'"resources/' in body:
+        return rng.choice(("/mcp", "/mcp/coordinate", "/mcp/all"))
+    if any(name in body for name in OF_SHARED):
+        return rng.choice(("/", "/shared"))
     return "/mcp/cache" if any(name in body for name in OF_CACHE) else "/"
 
 
@@ -271,7 +277,8 @@ async def _request(
         sent.append(message)
 
     scope: Scope = {"type": "http", "method": method, "path": path, "headers": headers}
-    scope.update(query_string=b"", root_path="", http_version="1.1", scheme="http")
+    query = rng.choice(QUERIES) if path == "/events" else b""
+    scope.update(query_string=query, root_path="", http_version="1.1", scheme="http")
     await app(scope, receive, send)
     status = next((message["status"] for message in sent if "status" in message), 0)
     return status, b"".join(message.get("body", b"") for message in sent)

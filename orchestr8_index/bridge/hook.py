@@ -57,22 +57,19 @@ _FIELDS = {
     "error_message": "error",
 }
 _TOOLS = {"bash": "Bash", "edit": "Edit", "create": "Write", "task": "Task", "write": "Write"}
+_OF_VSCODE = {
+    "runSubagent": "Task",
+    "runInTerminal": "Bash",
+    "run_in_terminal": "Bash",
+    "editFiles": "Edit",
+    "createFile": "Write",
+    "create_file": "Write",
+    "replace_string_in_file": "Edit",
+}
 DIALECTS = {
     "claude": Dialect(_SAME),
-    "vscode": Dialect(
-        _SAME,
-        {
-            "runSubagent": "Task",
-            "runInTerminal": "Bash",
-            "run_in_terminal": "Bash",
-            "editFiles": "Edit",
-            "createFile": "Write",
-            "create_file": "Write",
-            "replace_string_in_file": "Edit",
-        },
-        _FIELDS,
-    ),
-    "copilot": Dialect({**_SAME, **_CAMEL}, _TOOLS, _FIELDS),
+    "vscode": Dialect(_SAME, _OF_VSCODE, _FIELDS),
+    "copilot": Dialect({**_SAME, **_CAMEL}, {**_OF_VSCODE, **_TOOLS}, _FIELDS),
     "cursor": Dialect(
         {**_CAMEL, "beforeSubmitPrompt": "UserPromptSubmit", "stop": "Stop"},
         {"Shell": "Bash"},

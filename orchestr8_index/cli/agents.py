@@ -176,7 +176,8 @@ def _print(row: Row, as_json: bool) -> None:
 
 
 def _event(row: Row) -> str:
-    cause = f" ({row['cause']})" if row["cause"] else ""
+    told = row["kind"] in ("release", "delete") and row["cause"]  # else the request's id
+    cause = f" ({row['cause']})" if told else ""
     shown = row["value"]["body"] if row["kind"] == "message" else value_text(row["value"])
     text = f"  {shown}" if row["kind"] in ("put", "message") else ""
     head = f"{row['rev']}  {_clock(row['at'])}  {row['by']:16} {row['kind']:7}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -19,7 +21,9 @@ from .options import common
 from .paint import echo
 
 MARK = "# Made by `orchestr8-index claims install`; `claims uninstall` takes it away."
+END = "# The end of it."
 ASIDE = "pre-commit.before-claims"
+SHELL = re.compile(r"#!.*\b(?:ba|da|k|z)?sh\b.*\n")
 MEANS = {
     "deny": "an edit of a file that another agent has is refused",
     "warn": "it goes on, and both are told",
@@ -76,8 +80,14 @@ def install(settings: Settings, repository: str) -> None:
     MCP_AGENT=coder git commit -m "my part"
     """
     hook = _hook_of(repository)
-    if hook.is_file() and MARK in hook.read_text("utf-8", "replace"):
+    text = _text_of(hook)
+    if MARK in text:
         echo(f"{hook} is there already.")
+        return
+    head = SHELL.match(text)
+    if head and os.access(hook, os.X_OK) and not hook.is_symlink():
+        _write(hook, f"{head[0]}{_check(settings)}{text[head.end() :]}")
+        echo(f"Installed in {hook}, before what is there.")
         return
     aside = hook.with_name(ASIDE)
     if os.path.lexists(hook):
@@ -85,8 +95,7 @@ def install(settings: Settings, repository: str) -> None:
             raise OperationError(f"{aside} is in the way.", "Move it, and install again.")
         os.rename(hook, aside)
     hook.parent.mkdir(parents=True, exist_ok=True)
-    hook.write_text(_script(settings), "utf-8")
-    hook.chmod(0o755)
+    _write(hook, f"#!/bin/sh\n{_check(settings)}{RUN_ASIDE}")
     beside = f"; what was there is {ASIDE} now, and runs after it" if os.path.lexists(aside) else ""
     echo(f"Installed {hook}{beside}.")
 
@@ -101,9 +110,15 @@ def uninstall(settings: Settings, repository: str) -> None:
     orchestr8-index claims uninstall
     """
     hook = _hook_of(repository)
-    aside = hook.with_name(ASIDE)
-    if not hook.is_file() or MARK not in hook.read_text("utf-8", "replace"):
+    aside, text = hook.with_name(ASIDE), _text_of(hook)
+    if MARK not in text:
         echo(f"{hook} is not ours; nothing was changed.")
+        return
+    before, _, after = text.partition(MARK)
+    after = after.partition(f"{END}\n")[2]
+    if after not in ("", RUN_ASIDE):
+        _write(hook, before + after)
+        echo(f"Removed from {hook}; what was there stays.")
         return
     hook.unlink()
     if os.path.lexists(aside):
@@ -128,28 +143,44 @@ def check(settings: Settings, agent: str) -> None:
         for row in foreign:
             held = row["resource"]
             if path == held or (held.endswith("/") and path.startswith(held)):
-                what = f" for {row['purpose']}" if row["purpose"] else ""
-                echo(f"{name} is held by {row['holder']}{what}, until {row['until']}.")
+                what = f', for "{row["purpose"]}"' if row["purpose"] else ""
+                until = datetime.fromisoformat(row["until"]).astimezone().strftime("%H:%M:%S")
+                echo(f"{name} is held by {row['holder']}{what}, until {until}.")
                 echo("Commit your own files by name, or wait; --no-verify commits it anyway.")
                 return
 
 
-def _script(settings: Settings) -> str:
+def _check(settings: Settings) -> str:
     python, data = shlex.quote(sys.executable), shlex.quote(str(settings.data_dir))
-    return f"""#!/bin/sh
-{MARK}
+    return f"""{MARK}
 # Claude Code's own hook has judged its commits already.
-if [ -z "$CLAUDECODE" ]; then
+if [ -z "${{CLAUDECODE:-}}" ]; then
     told=$({python} -m orchestr8_index claims check \\
-        --agent "$MCP_AGENT" --data-dir {data} 2>/dev/null)
+        --agent "${{MCP_AGENT:-}}" --data-dir {data} 2>/dev/null) || true
     if [ -n "$told" ]; then
         printf '%s\\n' "$told" >&2
         exit 1
     fi
 fi
-before=$(dirname "$0")/{ASIDE}
+{END}
+"""
+
+
+RUN_ASIDE = f"""before=$(dirname "$0")/{ASIDE}
 if [ -x "$before" ]; then exec "$before" "$@"; fi
 """
+
+
+def _text_of(hook: Path) -> str:
+    return hook.read_text("utf-8", "surrogateescape") if hook.is_file() else ""
+
+
+def _write(hook: Path, text: str) -> None:
+    """Whole, or not at all: a hook that is half written would refuse every commit."""
+    made = hook.with_name(f".{hook.name}.new")
+    made.write_text(text, "utf-8", "surrogateescape")
+    made.chmod(0o755)
+    os.replace(made, hook)
 
 
 def _hook_of(repository: str) -> Path:

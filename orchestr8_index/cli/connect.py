@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import msgspec
@@ -19,13 +20,15 @@ from ..daemon.locate import Address
 from ..daemon.supervise import running_address
 from ..environment import TO_CONNECT, environment
 from ..errors import OperationError
-from ..hosts.files import FileChange, carry_out, connected, disconnected
+from ..hosts.files import FileChange, carry_out, connected, disconnected, hooked, unhooked
+from ..hosts.hooks import HOOKS, HookFile
 from ..hosts.known import HOSTS, NAME, Host
 from .asking import located
 from .options import common
 from .paint import echo
 
 COMMAND_SECONDS = 30
+Step = tuple[Host, Path, Callable[[], FileChange], HookFile | None]
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 SAID = {
     "added": "Added to",
@@ -34,6 +37,24 @@ SAID = {
     "removed": "Removed from",
     "absent": "Is not in",
 }
+
+
+class Steps(NamedTuple):
+    """What is done to a host's files: to that of its servers, and to that of its hooks."""
+
+    servers: Callable[[Host, Path], FileChange]
+    hooks: Callable[[HookFile, Path], FileChange] | None
+    hooks_first: bool = False
+
+    def of(self, host: Host, scope: str, cwd: Path, home: Path) -> list[Step]:
+        """Both may be one file: then what was put in last is taken out first."""
+        path = host.file(scope, cwd, home, environment())
+        steps: list[Step] = [(host, path, partial(self.servers, host, path), None)]
+        own = HOOKS.get(host.name)
+        if own is not None and self.hooks is not None:
+            place = own.file(scope, cwd, home)
+            steps.append((host, place, partial(self.hooks, own, place), own))
+        return steps[::-1] if self.hooks_first else steps
 
 
 def places(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,6 +74,7 @@ def places(function: Callable[..., Any]) -> Callable[..., Any]:
 @places
 @click.option("--stdio", is_flag=True, help="As a command (`mcp`), which starts the server.")
 @click.option("--face", type=click.Choice(TO_CONNECT), help="Other tools than /mcp's.")
+@click.option("--no-hooks", is_flag=True, help="Leave the host's hooks as they are.")
 @common
 def connect(
     settings: Settings,
@@ -62,10 +84,12 @@ def connect(
     as_json: bool,
     stdio: bool,
     face: str | None,
+    no_hooks: bool,
 ) -> None:
     """Enter the server in a host: claude, codex, cursor, vscode, gemini, opencode, copilot,
     windsurf; or in all that are here.
 
+    Cursor, Gemini CLI, Copilot CLI and VS Code get hooks, too, which report outcomes and suggest.
     What is there stays; the file as it was is kept in the data directory until it is given back.
 
     \b
@@ -82,7 +106,11 @@ def connect(
         entry = host.over_stdio(command) if stdio else host.over_http(address)
         return connected(host, path, entry)
 
-    _do(settings, hosts, scope or "project", dry_run, as_json, plan)
+    def plan_hooks(hooks: HookFile, path: Path) -> FileChange:
+        return hooked(hooks, path, program(), _backups(settings))
+
+    steps = Steps(plan, None if no_hooks or face else plan_hooks)
+    _do(settings, hosts, scope or "project", dry_run, as_json, steps)
 
 
 @click.command()
@@ -101,7 +129,11 @@ def disconnect(
     def plan(host: Host, path: Path) -> FileChange:
         return disconnected(host, path, _backups(settings))
 
-    _do(settings, hosts, scope or "project", dry_run, as_json, plan)
+    def plan_hooks(hooks: HookFile, path: Path) -> FileChange:
+        return unhooked(hooks, path, program(), _backups(settings))
+
+    steps = Steps(plan, plan_hooks, hooks_first=True)
+    _do(settings, hosts, scope or "project", dry_run, as_json, steps)
 
 
 def _backups(settings: Settings) -> Path:
@@ -166,16 +198,19 @@ def _do(
     scope: str,
     dry_run: bool,
     as_json: bool,
-    plan: Callable[[Host, Path], FileChange],
+    steps: Steps,
 ) -> None:
-    """One host after the other: what cannot be done for one does not hinder the others."""
+    """One file after the other: what cannot be done for one does not hinder the others."""
     cwd, home, told, failed = Path.cwd(), Path.home(), list[dict[str, Any]](), False
-    for host in _chosen(names, cwd, home):
-        path = host.file(scope, cwd, home, environment())
+    chosen = _chosen(names, cwd, home)
+    files = (step for host in chosen for step in steps.of(host, scope, cwd, home))
+    for host, path, plan, hooks in files:
         try:
-            change = plan(host, path)
+            change = plan()
+            if hooks is not None and change.what == "absent":
+                continue  # who has no hooks of ours is told so by the server's own entry
             if not dry_run and change.before != change.after:
-                _apply(host, change, scope, _backups(settings))
+                _apply(host, change, scope, _backups(settings), hooks)
         except OperationError as error:
             failed = True
             told.append({"host": host.name, "file": str(path), "error": str(error)})
@@ -200,9 +235,12 @@ def _chosen(names: tuple[str, ...], cwd: Path, home: Path) -> list[Host]:
     return chosen
 
 
-def _apply(host: Host, change: FileChange, scope: str, backups: Path) -> None:
+def _apply(
+    host: Host, change: FileChange, scope: str, backups: Path, hooks: HookFile | None = None
+) -> None:
     """Claude Code writes its own user file all the time: there its command does it."""
-    tool = shutil.which(host.program) if (host.name, scope) == ("claude", "user") else None
+    is_claudes = (host.name, scope) == ("claude", "user") and hooks is None
+    tool = shutil.which(host.program) if is_claudes else None
     if tool is None:
         carry_out(change, private=scope == "user" or not host.project, backups=backups)
         return

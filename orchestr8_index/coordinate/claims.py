@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from . import statements as sql
 from .caller import Caller
+from .clock import iso
 from .granting import end, grant
 from .holds import Hold, holding, holds, overlapping
 from .journal import Change
@@ -26,7 +27,6 @@ from .repository import tree_of, worktrees
 from .resources import resolve
 from .statements import CLAIM, HELD, below
 from .work import (
-    Work,
     belonging,
     forget,
     keep_work,
@@ -34,6 +34,7 @@ from .work import (
     rivals,
     session_of,
     work_in,
+    works_beside,
     works_in,
 )
 
@@ -128,12 +129,14 @@ def _row(change: Change, caller: Caller, resource: str, purpose: str) -> Hold:
 def _held_by_others(
     change: Change, caller: Caller, row: Hold, policy: Policy, told: Told
 ) -> Verdict:
-    shown = row.shown(change.clock)
-    words = shown["purpose"].replace('"', "'")
+    words = row.purpose.replace('"', "'")
     what = f', for "{words}" (their words)' if words else ""
-    held = f"{row.resource} is being edited by {row.holder}{what}, since {shown['since']}"
+    ago, left = (ms // 60_000 for ms in (change.at - row.since, row.ends - change.now))
+    begun = f"since {iso(row.since)[11:16]} UTC ({max(0, ago)} min ago)"
+    held = f"{row.resource} is being edited by {row.holder}{what}, {begun}"
     if policy == "deny":
-        until = f"until {shown['until']} at the latest"
+        silent = f"{change.clock.moment(row.ends)[11:16]} UTC (in {max(0, left)} min)"
+        until = f"until they commit it or stop, or until {silent} if they fall silent"
         return Verdict(True, f"{held}, {until}. {_CURE}")
     note_work(change, caller, resolve(row.resource, ""))
     if not told.first("beside", caller.who, row.ident, row.resource):
@@ -167,9 +170,10 @@ def renew(change: Change, caller: Caller) -> None:
 
 
 def needs_renewal(connection: sqlite3.Connection, caller: Caller, now: int) -> bool:
+    """Whether a claim of the agent was renewed a minute ago or longer."""
     soon = now + TTL_S * 1000 - RENEW_MS
-    rows = holds(connection, sql.HOLDS_OF, caller.project, caller.who)
-    return any(row.request == CLAIM and row.ends < soon for row in rows)
+    asked = (caller.project, caller.who, soon)
+    return connection.execute(sql.CLAIM_ENDING, asked).fetchone() is not None
 
 
 def is_claimed(connection: sqlite3.Connection, caller: Caller, path: str, now: int) -> bool:
@@ -206,19 +210,12 @@ def forget_clean(
     dirty: Collection[str],
     committed: str = "",
     stashed: Collection[str] = (),
-    wanted: str = "",
 ) -> None:
     """Work on files that git shows clean is done, unless its agent still has the file, was about to
     write a moment ago, or its session has `stashed`. `dirty` are the others' absolute paths.
 
     Who has just `committed` is sure of its session's, and leaves what it wrote itself to others.
-    So does who wrote the file that is `wanted`: git has it.
     """
-
-    def left(path: str, work: Work) -> bool:
-        given = path == wanted and session_of(work.ident) not in stashed
-        return work.written and (given or work.ident == committed)
-
     own = session_of(committed)
     for path, works in work_in(change.connection, change.project, tree).items():
         if path in dirty:
@@ -229,11 +226,24 @@ def forget_clean(
             session = session_of(work.ident)
             soon = not work.written and change.at - work.at < TTL_S * 1000
             kept = soon or work.ident in busy or session in stashed
-            if (committed and session == own) or left(path, work) or not kept:
+            if (committed and session == own) or not kept:
                 forget(change, path, work)
-        gone = {work.ident for work in works if left(path, work)}
-        done = [row for row in rows if row.ident in gone and row.request == CLAIM]
-        end(change, done, "released")
+        if any(work.ident == committed and work.written for work in works):
+            done = [row for row in rows if row.ident == committed and row.request == CLAIM]
+            end(change, done, "released")
+
+
+def leave_clean(change: Change, caller: Caller, path: str, stashed: Collection[str]) -> None:
+    """A file that git has as others wrote it is theirs no more, unless they have `stashed`."""
+    works = [
+        work
+        for work in rivals(change.connection, caller, path)
+        if work.written and session_of(work.ident) not in stashed
+    ]
+    for work in works:
+        forget(change, path, work)
+    done, rows = {work.ident for work in works}, holding(change.connection, change.project, path)
+    end(change, [row for row in rows if row.ident in done and row.request == CLAIM], "released")
 
 
 def beside(
@@ -247,12 +257,10 @@ def beside(
     """
     own, tree = session_of(caller.who), tree or caller.tree
     is_own = belonging(tree)
-    claimed = {
-        row.resource: row
-        for row in holds(connection, sql.HOLDS, caller.project)
-        if row.request == CLAIM and is_own(row.resource)
+    claimed = connection.execute(sql.CLAIMS_IN, (caller.project, *below(f"{tree}/")))
+    theirs = {
+        path: holder for path, holder, ident in claimed if session_of(ident) != own and is_own(path)
     }
-    theirs = {path: row.holder for path, row in claimed.items() if session_of(row.ident) != own}
     mine = set[str]()
     for path, works in work_in(connection, caller.project, tree).items():
         others = [work for work in works if session_of(work.ident) != own]
@@ -262,3 +270,14 @@ def beside(
         else:
             theirs.setdefault(path, others[0].name)
     return theirs, tuple(sorted(mine - theirs.keys()))
+
+
+def some_beside(connection: sqlite3.Connection, caller: Caller, most: int) -> dict[str, str]:
+    """Some files of others in the caller's tree, with a name of who has each; nearly free."""
+    own, tree = f"{session_of(caller.who)}/", f"{caller.tree}/"
+    asked = (caller.project, *below(tree), *below(own), most)
+    claimed = connection.execute(sql.CLAIMS_BESIDE, asked).fetchall()
+    changed = works_beside(connection, caller, tree, most - len(claimed))
+    is_own = belonging(caller.tree)
+    found = {path: work.name for path, work in changed} | dict(claimed)
+    return {path: name for path, name in found.items() if is_own(path)}

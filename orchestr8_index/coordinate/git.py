@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from .repository import is_meant, tree_of
+from .repository import meaning, tree_of
 from .shell import GitOptions, git_calls
 
 _HARMLESS = {"--abort", "--continue", "--skip", "--quit", "--dry-run", "--help", "-h"}
@@ -99,7 +99,7 @@ def judge(step: Step, others: Others) -> str:
         own = step.entry[0] in ("pop", "apply", "drop") and others.own_entry
         cure = "Leave it alone; `git stash list` shows whose entries stand there."
         return foreign + (f"Instead: `git stash {step.entry[0]} {own}`." if own else cure)
-    hit = sorted(path for path in others.theirs if _reaches(step, path, others))
+    hit = sorted(filter(_reach(step, others), others.theirs))
     if not hit:
         return ""
     names = ", ".join(sorted({others.theirs[path] for path in hit})[:MOST_NAMED])
@@ -107,24 +107,24 @@ def judge(step: Step, others: Others) -> str:
     return f"git {step.verb} would reach the work of {names} ({files}). {_instead(step, others)}"
 
 
-def _reaches(step: Step, path: str, others: Others) -> bool:
+def _reach(step: Step, others: Others) -> Callable[[str], bool]:
     if step.index:
-        return (others.status or {}).get(path, " ")[0] not in " ?"
+        status = others.status or {}
+        return lambda path: status.get(path, " ")[0] not in " ?"
     if step.paths is None:
-        return True
-    found = [
-        (each[:2] in (":!", ":^"), is_meant(path, each, step.folder, others.tree))
-        for each in step.paths
-    ]
-    wanted = [matches for excluded, matches in found if not excluded] or [bool(found)]
-    return any(wanted) and (True, True) not in found
+        return lambda path: True
+    kinds = {True: list[Callable[[str], bool]](), False: list[Callable[[str], bool]]()}
+    for each in step.paths:
+        kinds[each[:2] in (":!", ":^")].append(meaning(each, step.folder, others.tree))
+    wanted, kept = kinds[False] or [bool], kinds[True]
+    return lambda path: any(a(path) for a in wanted) and not any(no(path) for no in kept)
 
 
 def _instead(step: Step, others: Others) -> str:
     """The command for the caller's own files, or one that leaves the working tree alone."""
     if step.verb in ("switch", "checkout", "rebase", "pull") and step.paths is None:
         return "Work on another branch in a tree of your own: `git worktree add ../NAME BRANCH`."
-    meant = [each for each in others.mine if step.index or _reaches(step, each, others)]
+    meant = [*others.mine] if step.index else [*filter(_reach(step, others), others.mine)]
     new = [each for each in meant if (others.status or {}).get(each) == "??"]
     old = [each for each in meant if each not in new]
     mine = {"add": meant, "commit": meant, "stash": meant, "clean": new}.get(step.verb, old)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -67,14 +67,15 @@ def stash_entries(tree: str) -> list[str]:
     ]
 
 
-async def changed_files(tree: str) -> dict[str, str] | None:
-    """What git does not have as it is: its two letters by absolute path; None where git cannot
-    tell in time."""
+async def changed_files(tree: str, *paths: str) -> dict[str, str] | None:
+    """What git does not have as it is, of all or of some: its two letters by absolute path; None
+    where git cannot tell in time."""
     safe = ("--no-optional-locks", "-c", "core.fsmonitor=false")  # no lock, no program of the tree
-    command = ("git", *safe, "-C", tree, "status", "--porcelain", "-z", "-uall", "--no-renames")
+    asked = ("git", *safe, "-C", tree, "status", "--porcelain", "-z", "-uall", "--no-renames")
+    named = (f":(top,literal){os.path.relpath(path, tree)}" for path in paths)
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+            *asked, "--", *named, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
         )
     except OSError:
         return None
@@ -91,13 +92,16 @@ async def changed_files(tree: str) -> dict[str, str] | None:
     return {os.path.join(tree, row[3:]): row[:2] for row in rows if len(row) > 3}
 
 
-def is_meant(path: str, spec: str, folder: str, tree: str) -> bool:
-    """Whether git means a path by `spec`: a file, a folder, a pattern, `:/` from the top."""
+def meaning(spec: str, folder: str, tree: str) -> Callable[[str], bool]:
+    """Which paths git means by `spec`: a file, a folder, a pattern, `:/` from the top."""
     top = spec.startswith((":/", ":(top)"))
     plain = spec.removeprefix(":(top)").lstrip(":!^/") if spec.startswith(":") else spec
     place = os.path.normpath(os.path.join(tree if top else folder, plain))
     place = os.path.join(os.path.realpath(os.path.dirname(place)), os.path.basename(place))
-    return is_below(path, place) or any(fnmatchcase(path, place + end) for end in ("", "/*"))
+    if not any(sign in place for sign in "*?["):
+        return lambda path: is_below(path, place)
+    ends = ("", "/*")
+    return lambda path: is_below(path, place) or any(fnmatchcase(path, place + end) for end in ends)
 
 
 class StashOwners:

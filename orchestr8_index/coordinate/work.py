@@ -29,6 +29,9 @@ class Work(Struct, frozen=True):
     written: bool = False
 
 
+_decode = msgspec.json.Decoder(Work).decode
+
+
 def session_of(ident: str) -> str:
     """The session of a SESSION/AGENT."""
     return ident.partition("/")[0]
@@ -38,7 +41,7 @@ def is_noted(connection: sqlite3.Connection, caller: Caller, path: str) -> bool:
     """Whether the file is known to be changed by the agent."""
     key = f"{_WORK}{resolve(path, caller.tree)}{_BY}{caller.who}"
     row = connection.execute(sql.ITEM, (caller.project, key)).fetchone()
-    return row is not None and msgspec.json.decode(row[0], type=Work).written
+    return row is not None and _decode(row[0]).written
 
 
 def note_work(change: Change, caller: Caller, resource: str, written: bool = False) -> None:
@@ -78,9 +81,20 @@ def rivals(connection: sqlite3.Connection, caller: Caller, resource: str) -> lis
 def _between(
     connection: sqlite3.Connection, project: str, start: str, stop: str
 ) -> Iterator[tuple[str, Work]]:
-    for key, value in connection.execute(sql.ITEMS, (project, start, stop)):
-        path = key[len(_WORK) :].partition(_BY)[0]
-        yield path, msgspec.json.decode(value, type=Work)
+    return map(_read, connection.execute(sql.ITEMS, (project, start, stop)))
+
+
+def _read(row: tuple[str, str]) -> tuple[str, Work]:
+    return row[0][len(_WORK) :].partition(_BY)[0], _decode(row[1])
+
+
+def works_beside(
+    connection: sqlite3.Connection, caller: Caller, tree: str, most: int
+) -> Iterator[tuple[str, Work]]:
+    """Some of what other sessions than the caller's changed below a folder."""
+    own = f"{_BY}{session_of(caller.who)}/"
+    asked = (caller.project, *below(f"{_WORK}{tree}"), own, most)
+    return map(_read, connection.execute(sql.ITEMS_WITHOUT, asked))
 
 
 def forget(change: Change, path: str, work: Work) -> None:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from ..errors import OperationError
 from . import jsonc, toml
+from .hooks import GROUP as HOOK_GROUP
+from .hooks import HookFile
 from .known import NAME, Entry, Host
 
 SUFFIX = ".orchestr8-backup"
@@ -62,6 +64,37 @@ def disconnected(host: Host, path: Path, backups: Path | None = None) -> FileCha
         after = _format(path).take(before, host.group, NAME, keep_group=host.group in groups)
     empty = backup is None and "".join(after.split()) in ("", "{}")
     return FileChange(path, before, None if empty else after, "removed")
+
+
+def hooked(
+    hooks: HookFile, path: Path, program: list[str], backups: Path | None = None
+) -> FileChange:
+    """The file of a host's hooks with our rows in it; nothing is written."""
+    before = _read(path)
+    with _blaming(path):
+        after = hooks.put(before, program)
+        is_kept = _read(_kept(path, backups)) is not None  # with the server's entry, as it was
+        is_new = not is_kept and hooks.take(before or "") == (before or "")
+    if after == before:
+        return FileChange(path, before, before, "unchanged")
+    return FileChange(path, before, after, "added" if is_new else "updated")
+
+
+def unhooked(
+    hooks: HookFile, path: Path, program: list[str], backups: Path | None = None
+) -> FileChange:
+    """Takes our rows out: exactly, where nothing else was changed since."""
+    before = _read(path)
+    kept = _read(_kept(path, backups))
+    with _blaming(path):
+        if before is None or hooks.take(before) == before:
+            return FileChange(path, before, before, "absent")
+        if kept is not None and hooks.put(kept, program) == before:
+            return FileChange(path, before, kept, "removed")
+        keep_group = kept is not None and HOOK_GROUP in _format(path).read(kept)
+        after = hooks.take(before, keep_group=keep_group)
+        gone = kept is None and hooks.is_empty(after)
+    return FileChange(path, before, None if gone else after, "removed")
 
 
 def carry_out(change: FileChange, *, private: bool, backups: Path | None = None) -> None:

@@ -46,7 +46,7 @@ def held(text: str, group: str, name: str) -> Any:
     return read(text)[group][name] if mine else None
 
 
-def put(text: str, group: str, name: str, entry: Document) -> str:
+def put(text: str, group: str, name: str, entry: Any) -> str:
     """The text with `group.name` set to `entry`. Raises OperationError."""
     if not isinstance(read(text).get(group, {}), dict):
         raise OperationError(f'"{group}" is not an object', cure="")
@@ -118,7 +118,7 @@ def _find(text: str, *path: str) -> Member | None:
     return found
 
 
-def _with_first(text: str, start: int, key: str, value: Document, depth: int) -> str:
+def _with_first(text: str, start: int, key: str, value: Any, depth: int) -> str:
     at, comma = _skip(text, start + 1), "," if _members(text, start) else ""
     space = "" if text[start : start + 2] == "{}" else _space_before(text, at)
     new = f"{json.dumps(key)}: {_written(text, at, value, depth)}{comma}{space}"
@@ -146,7 +146,7 @@ def _space_before(text: str, at: int) -> str:
     return line[0] if line else " "
 
 
-def _written(text: str, at: int, value: Document, depth: int) -> str:
+def _written(text: str, at: int, value: Any, depth: int) -> str:
     """Over several lines, indented as the text is, where the member begins a line of its own."""
     line = _space_before(text, at)
     if line == " ":

@@ -117,11 +117,11 @@ class Straight:
     """Hands calls to their route: starlette's layers before it would take a tenth of their time."""
 
     def __init__(self, web: ASGIApp, calls: Endpoint) -> None:
-        self._web, self._calls = web, calls
+        self.app, self._calls = web, calls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_call = scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "POST"
-        await (self._calls if is_call else self._web)(scope, receive, send)
+        await (self._calls if is_call else self.app)(scope, receive, send)
 
 
 async def answer_rpc(state: State, scope: Scope, receive: Receive, send: Send) -> None:

@@ -30,6 +30,7 @@ from .servers import BROKEN, PROGRAM, Client, beside, outcome, owner_of, stored
 
 AGAIN = 30.0  # seconds after which a round gives up
 PAGE = 4096
+LATE = "plugins/late/agents/latecomer.md"
 Job = Callable[[Client], bool]
 
 
@@ -40,17 +41,21 @@ class World:
         self.data, self.tree, self.other = (folder / name for name in ("data", "tree", "other"))
         for tree in (self.tree, self.other):
             shutil.copytree(root, tree)
-        late = self.other / "plugins" / "late" / "agents" / "latecomer.md"
+        late = self.other / LATE
         late.parent.mkdir(parents=True)
         late.write_text("---\nname: latecomer\ndescription: Comes late.\n---\n\nBrews coffee.\n")
         self.names = sorted(path.stem for path in Path(root).rglob("agents/*.md"))
         self.draw, self.asked = random.Random(seed), 0
         self.acknowledged, self.wrong = set[str](), list[str]()
+        self.took = defaultdict[str, list[float]](list)
 
-    def run(self, *command: str) -> None:
+    def run(self, *command: str, fails: bool = False) -> None:
         whole = [*PROGRAM, *command, "--data-dir", str(self.data)]
         done = subprocess.run(whole, capture_output=True, text=True)
-        assert done.returncode == 0, (command, done.stderr)
+        assert fails or done.returncode == 0, (command, done.stderr)
+
+    def start(self) -> None:
+        self.run("up", "--root", str(self.tree), "--port", "0")
 
     def pid(self, lock: str = "mcp.pid") -> int:
         """The lock's owner, which must be a process that names the data directory of this world."""
@@ -69,6 +74,14 @@ class World:
         if rows is not None and [row["name"] for row in rows[:1]] != [name]:
             self.wrong.append(f"{name}: {json.dumps(reply)[:200]}")
         return rows is not None
+
+    def finds(self, name: str, client: Client) -> bool:
+        """Whether an agent of that name is there."""
+        reply, _ = client.call("queryAgents", {"context": name})
+        return name in [row["name"] for row in reply["result"]["agents"][:1]]
+
+    def health(self, client: Client) -> str:
+        return str(json.loads(client.send("GET", "/health").body)["status"])
 
     def report(self, task: str, client: Client) -> bool:
         params = outcome(task, f"warm the kettle {task}", self.names[0], caller=task)
@@ -135,6 +148,7 @@ def kill_server(world: World) -> None:
 
 def kill_watcher(world: World) -> None:
     kill(world.pid("mcp.watch"))
+    world.run("status", fails=True)  # it says that nobody watches
 
 
 def kill_build(world: World) -> None:
@@ -180,6 +194,56 @@ def replace_tree(world: World) -> None:
         aside.rename(world.other)
 
 
+def replace_root(world: World) -> None:
+    """Removed and made again, and nobody asks for a re-index: it is seen all the same."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree(world.tree.with_name("former"))
+    world.tree.rename(world.tree.with_name("former"))
+    shutil.copytree(world.other, world.tree)
+    shutil.rmtree(world.other)
+    world.tree.with_name("former").rename(world.other)
+    has_late = (world.tree / LATE).exists()
+    world.again(lambda client: world.finds("latecomer", client) is has_late)
+
+
+def remove_log(world: World) -> None:
+    """The log of the database: refused and said, and nothing is lost at the next start."""
+    (world.data / f"{NAME}-wal").unlink(missing_ok=True)
+    _say_and_start_again(world)
+
+
+def _say_and_start_again(world: World) -> None:
+    world.took["said after"].append(world.again(lambda client: world.health(client) != "healthy"))
+    world.run("down")
+    world.start()
+
+
+def remove_pid_file(world: World) -> None:
+    """A second server comes to the same database: one alone acknowledges."""
+    first = [world.pid(lock) for lock in ("mcp.watch", "mcp.pid")]
+    (world.data / "mcp.pid").unlink()
+    world.start()
+    time.sleep(world.draw.uniform(0.1, 0.5))
+    if world.pid() not in first:  # else the first one had put its file back before
+        for pid in first:  # as they were before the file was gone
+            if str(world.data) in command_of(pid):
+                kill(pid)
+
+
+def bend_derived(world: World) -> None:
+    """What is counted from the decisions: counted again."""
+    kill_server(world)
+    bent = (
+        "UPDATE checkpoint SET data = 'no blob'",
+        "UPDATE orchestration_patterns SET agent_sequence = '[' WHERE stored = 0",
+        "UPDATE orchestration_patterns SET success_count = 'many' WHERE stored = 0",
+    )
+    with contextlib.suppress(sqlite3.Error):
+        with contextlib.closing(sqlite3.connect(world.data / NAME, timeout=1)) as connection:
+            connection.execute(world.draw.choice(bent))
+            connection.commit()
+
+
 def date_into_the_future(world: World) -> None:
     """As after a clock that was set back by a day: everything on the disk is newer than now."""
     kill_server(world)
@@ -190,12 +254,15 @@ def date_into_the_future(world: World) -> None:
 
 
 KILLS = (kill_server, kill_watcher, kill_build)
-FAULTS = (*KILLS, fill_disk, delete_snapshot, corrupt_database, replace_tree, date_into_the_future)
+FAULTS = (
+    *(*KILLS, fill_disk, delete_snapshot, corrupt_database, replace_tree, date_into_the_future),
+    *(replace_root, remove_log, remove_pid_file, bend_derived),
+)
 
 
 def round_of(world: World, number: int) -> tuple[float, float]:
     """Seconds until it answers, and until it takes outcomes."""
-    world.run("up", "--root", str(world.tree), "--port", "0")
+    world.start()
     with beside(*world.load(number)):
         time.sleep(world.draw.uniform(0.1, 0.4))
         FAULTS[number % len(FAULTS)](world)
@@ -228,6 +295,8 @@ def main(arguments: list[str]) -> None:
         for name, spent in took.items():
             asked, told = map(max, zip(*spent, strict=True))
             run.row(name, unit="s", rounds=len(spent), answers_again=asked, reports_again=told)
+        for name, seconds in world.took.items():
+            run.row(name, unit="s", rounds=len(seconds), most=max(seconds))
         run.row("questions answered", world.asked, wrong=len(world.wrong), such=world.wrong[:2])
         lost = world.acknowledged - set(stored(world.data))
         run.row("outcomes acknowledged", len(world.acknowledged), lost=len(lost))

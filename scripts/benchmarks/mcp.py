@@ -25,15 +25,15 @@ MODERN = {**BOTH, **NAMED, "MCP-Protocol-Version": "2026-07-28"}
 class Session:
     """A session of the protocol before 2026. `opening` is what the server told at its start."""
 
-    def __init__(self, client: Client) -> None:
-        self._client, self._headers = client, BOTH
+    def __init__(self, client: Client, path: str = "/mcp") -> None:
+        self._client, self._path, self._headers = client, path, BOTH
         answer = self.send(HANDSHAKE)
         self.opening = _result(answer)
         named = {"mcp-session-id": answer.headers["mcp-session-id"]}
         self._headers = {**BOTH, **named, "MCP-Protocol-Version": VERSION}
 
     def send(self, body: bytes) -> Answer:
-        return _good(self._client.send("POST", "/mcp", body, self._headers))
+        return _good(self._client.send("POST", self._path, body, self._headers))
 
     def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         return _result(self.send(rpc(method, params)))

@@ -37,8 +37,8 @@ class Listeners:
             await subscriber.send(event)
 
 
-def make_server(state: Any, subscriptions: Any) -> Any:
-    server = _make_server(state, subscriptions)
+def make_server(state: Any, subscriptions: Any, *given: Any) -> Any:
+    server = _make_server(state, subscriptions, *given)
     more._subscriptions = Listeners(subscriptions)
     for method, field in CHOICES.items():
         add(server, method, either, field)
@@ -52,6 +52,9 @@ def make_server(state: Any, subscriptions: Any) -> Any:
 
 def add(server: Any, method: str, way: Callable[..., Any], field: str) -> None:
     own, other = (each.get_request_handler(method) for each in (server, more._lowlevel_server))
+    if own is None:  # an address without prompts
+        server.add_request_handler(method, other.params_type, other.handler)
+        return
 
     async def handle(ctx: Any, params: Any) -> Any:
         return await way(own.handler, other.handler, field, ctx, params)

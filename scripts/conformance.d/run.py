@@ -40,7 +40,6 @@ OF_FACES = {  # what asks for no tool of the suite's own
     ),
 }
 FACES: dict[str, tuple[str, dict[str, object]]] = {
-    "coordinate": ("read_shared", {"prefix": "task/"}),
     "cache": ("setStorage", {"key": "task:1", "value": "begun", "ttl": 60}),
     "context": ("create_session", {"purpose": "try it"}),
     "gateway": ("subscribe_logs", {"task_id": "t"}),
@@ -57,6 +56,15 @@ CALLS: dict[str, dict[str, object]] = {
     "get_pattern": {"goal": TASK},
     "report_outcome": {**REPORT, "result": "success"},
 }
+SHARED: dict[str, dict[str, object]] = {
+    "write_shared": {"ops": [{"key": "plan/step", "value": {"n": 1}}]},
+    "read_shared": {"prefix": "plan/"},
+    "lock": {"action": "list", "resources": ["port:8080"]},
+    "send_message": {"to": ["tester"], "body": "the build is red"},
+    "read_inbox": {"peek": True},
+    "session": {"action": "list"},
+}
+ADDRESSES = {"": CALLS, "/coordinate": SHARED, "/all": {**CALLS, **SHARED}}
 
 
 def fetch_programs(folder: Path) -> None:
@@ -103,30 +111,39 @@ def make_tree(folder: Path) -> Path:
 
 
 def steps(cache: Path, fixtures: str, plain: str) -> Iterator[tuple[str, list[str]]]:
-    """(name, command) of everything that must end with status 0."""
+    """(name, command) of everything that must end with status 0, for each address of a server.
+    Skills belong to those that have the index's tools."""
     node, scope = node_of(cache), cache / "node_modules" / "@modelcontextprotocol"
     suite = [node, str(scope / "conformance" / "dist" / "index.js"), "server", "--url"]
-    inspector = str(scope / "inspector" / "clients" / "launcher" / "build" / "index.js")
-    inspect = [node, inspector, "--cli", plain, "--transport", "http", "--method"]
-    for revision in REVISIONS:
-        yield f"conformance {revision}", [*suite, fixtures, "--requirements", revision]
-    for name in SKILLS:
-        scenario = ["--scenario", f"sep-2640-skills-{name}", "--spec-version", REVISIONS[-1]]
-        yield f"skills {name}", [*suite, plain, *scenario, "--force"]
-    yield "inspector tools/list", [*inspect, "tools/list", "--strict"]
-    for tool, params in CALLS.items():
-        yield f"inspector {tool}", [*inspect, *called(tool, params)]
-    for face, call in FACES.items():
+    inspector = [node, str(scope / "inspector" / "clients" / "launcher" / "build" / "index.js")]
+    for face, calls in ADDRESSES.items():
+        name, url = f"/mcp{face}", plain + face
+        for revision in REVISIONS:
+            command = [*suite, fixtures + face, "--requirements", revision]
+            yield f"{name} conformance {revision}", command
+        for skill in SKILLS if "query_skills" in calls else ():
+            scenario = [f"sep-2640-skills-{skill}", "--spec-version", REVISIONS[-1], "--force"]
+            yield f"{name} skills {skill}", [*suite, url, "--scenario", *scenario]
+        yield from inspected(name, inspector, url, calls)
+        for version in ("v1", "v2"):
+            script = [node, str(HERE / "clients.mjs"), str(cache), version]
+            yield f"{name} TypeScript client {version}", [*script, url, json.dumps(calls)]
+    for face, (tool, params) in FACES.items():
         for version, names in OF_FACES.items():
-            for name in names:
-                asked = ["--scenario", name, "--spec-version", version]
-                yield f"{face}: {name}", [*suite, f"{plain}/{face}", *asked]
-        inspect[3] = f"{plain}/{face}"
-        yield f"{face}: inspector tools/list", [*inspect, "tools/list", "--strict"]
-        yield f"{face}: inspector {call[0]}", [*inspect, *called(*call)]
-    for version in ("v1", "v2"):
-        script = [node, str(HERE / "clients.mjs"), str(cache), version]
-        yield f"TypeScript client {version}", [*script, plain, json.dumps(CALLS)]
+            for scenario in names:
+                asked = ["--scenario", scenario, "--spec-version", version]
+                yield f"{face}: {scenario}", [*suite, f"{plain}/{face}", *asked]
+        yield from inspected(f"{face}:", inspector, f"{plain}/{face}", {tool: params})
+
+
+def inspected(
+    name: str, inspector: list[str], url: str, calls: dict[str, dict[str, object]]
+) -> Iterator[tuple[str, list[str]]]:
+    """The list of tools, and a call of each."""
+    command = [*inspector, "--cli", url, "--transport", "http", "--method"]
+    yield f"{name} inspector tools/list", [*command, "tools/list", "--strict"]
+    for tool, params in calls.items():
+        yield f"{name} inspector {tool}", [*command, *called(tool, params)]
 
 
 def called(tool: str, params: dict[str, object]) -> list[str]:
@@ -139,7 +156,7 @@ def run(name: str, command: list[str], folder: str) -> bool:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
     said = f"{done.stdout}\n{done.stderr}".strip()
     passed = done.returncode == 0 and '"isError": true' not in said
-    print(f"{'✓' if passed else '✗'} {name:28} {score(said)}", flush=True)
+    print(f"{'✓' if passed else '✗'} {name:36} {score(said)}", flush=True)
     if not passed:
         print("\n".join(f"    {line}" for line in said.splitlines()[-25:]), flush=True)
     return passed

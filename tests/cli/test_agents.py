@@ -157,7 +157,7 @@ def test_a_commit_of_what_another_holds_is_refused(
         (tree / "a.py").write_text("2\n")
     with ada.lock(str(repository / "a.py"), str(beside / "a.py"), purpose="rename"):
         refused = git(beside, "commit", "-qam", "x")
-        assert refused.returncode == 1 and "held by ada for rename" in refused.stderr
+        assert refused.returncode == 1 and 'held by ada, for "rename", until' in refused.stderr
         done = git(repository, "commit", "-qam", "x", MCP_AGENT="ada")
         assert (done.returncode, done.stderr) == (0, "theirs\n")
     assert "already" in online("claims", "install", "--repository", str(repository)).out
@@ -166,13 +166,32 @@ def test_a_commit_of_what_another_holds_is_refused(
     assert not list(folder.glob("*before-claims"))
 
 
+def test_a_hook_that_finds_itself_by_its_name_runs_on(online: Run, repository: Path) -> None:
+    """As husky's do: moved aside, it would find nothing, and let everything pass."""
+    folder = repository / ".git/hooks"
+    hook, more = folder / "pre-commit", folder / "pre-commit.sh"
+    text = '#!/usr/bin/env sh\n[ ! -f "$0.sh" ] || . "$0.sh"\n'
+    hook.write_text(text)
+    hook.chmod(0o755)
+    more.write_text("exit 3\n")
+    assert (
+        "before what is there" in online("claims", "install", "--repository", str(repository)).out
+    )
+    (repository / "a.py").write_text("3\n")
+    assert git(repository, "commit", "-qam", "x").returncode == 1
+    more.write_text("echo theirs >&2\n")
+    assert git(repository, "commit", "-qam", "x").stderr == "theirs\n"
+    online("claims", "uninstall", "--repository", str(repository))
+    assert hook.read_text() == text
+
+
 def test_a_hook_of_another_is_never_taken_away(online: Run, repository: Path) -> None:
     hook = repository / ".git/hooks/pre-commit"
     hook.write_text("#!/bin/sh\nexit 0\n")
     assert "not ours" in online("claims", "uninstall", "--repository", str(repository)).out
     assert hook.exists()
     online("claims", "install", "--repository", str(repository))
-    hook.write_text("#!/bin/sh\n# the user's next hook\n")
+    hook.write_text("#!/usr/bin/env python3\n# the user's next hook\n")
     refused = online("claims", "install", "--repository", str(repository))
     assert refused.status == 1 and "in the way" in refused.err
     assert "next hook" in hook.read_text()

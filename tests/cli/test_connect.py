@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from orchestr8_index.hosts import jsonc
+
 from .conftest import Run
 
 PORT = ("--port", "3799")
@@ -35,7 +37,7 @@ def no_programs(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.mark.parametrize("host", FILES)
 def test_each_host_gets_its_own_form(host: str, run: Run) -> None:
-    said = run("connect", host, *PORT)
+    said = run("connect", host, "--no-hooks", *PORT)
     file, group, entry = FILES[host]
     written = json.loads(Path(file).read_text())
     address = "http://127.0.0.1:3799/mcp"
@@ -80,7 +82,7 @@ def test_without_a_name_those_that_are_here_are_found(run: Run, no_programs: Pat
     (no_programs / "gemini").write_text("#!/bin/sh\n")
     (no_programs / "gemini").chmod(0o755)
     done = run("connect", "--json", *PORT).json
-    assert [row["host"] for row in done] == ["cursor", "gemini"]
+    assert [row["host"] for row in done] == ["cursor", "cursor", "gemini", "gemini"]
     assert {row["action"] for row in done} == {"added"}
 
 
@@ -128,6 +130,43 @@ def test_the_running_servers_port_is_written(online: Run) -> None:
     assert online("connect", "claude").status == 0
     url = json.loads(Path(".mcp.json").read_text())["mcpServers"]["orchestr8"]["url"]
     assert url.startswith("http://127.0.0.1:") and not url.startswith("http://127.0.0.1:0/")
+
+
+HOOK_FILES = {
+    "cursor": (".cursor/hooks.json", "beforeSubmitPrompt"),
+    "gemini": (".gemini/settings.json", "BeforeAgent"),
+    "copilot": (".github/hooks/orchestr8.json", "userPromptSubmitted"),
+    "vscode": (".github/hooks/orchestr8.json", "preToolUse"),
+}
+
+
+@pytest.mark.parametrize("host", HOOK_FILES)
+def test_a_host_with_hooks_gets_them_beside_its_users_own(
+    host: str, run: Run, tmp_path: Path
+) -> None:
+    name, event = HOOK_FILES[host]
+    file = Path(name)
+    file.parent.mkdir(parents=True)
+    before = '{\n  // mine\n  "hooks": {"stop": [{"command": "./say.sh"}]},\n  "other": 1\n}\n'
+    file.write_text(before)
+    for _ in range(2):  # the second time changes nothing
+        assert run("connect", host, "--port", "4711").status == 0
+    hooks = jsonc.read(file.read_text())["hooks"]
+    assert hooks["stop"] == [{"command": "./say.sh"}]
+    assert len(hooks[event]) == 1
+    assert " hook " in json.dumps(hooks[event])
+    assert run("disconnect", host).status == 0
+    assert file.read_text() == before
+    assert not list((tmp_path / "data" / "hosts").iterdir())
+
+
+def test_hooks_can_be_left_out_and_a_file_of_hooks_alone_goes_again(run: Run) -> None:
+    run("connect", "cursor", "--port", "4711", "--no-hooks")
+    assert not Path(".cursor/hooks.json").exists()
+    run("connect", "cursor", "--port", "4711")
+    assert json.loads(Path(".cursor/hooks.json").read_text())["version"] == 1
+    run("disconnect", "cursor")
+    assert not Path(".cursor").exists()
 
 
 def test_claude_codes_own_command_writes_its_user_file(

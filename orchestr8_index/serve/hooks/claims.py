@@ -136,16 +136,19 @@ class ClaimHooks:
     async def _settled(self, shared: Coordination, who: Caller, path: str) -> set[str]:
         """What others wrote there and git has is theirs no more. Returns the sessions whose work on
         it may lie in the stash."""
+        from ...coordinate.claims import leave_clean
         from ...coordinate.work import rivals
 
         if not rivals(shared.store.reader, who, path):
             return set()
         tree = tree_of(os.path.dirname(path))
-        edited = {path for ident, path in self._editing.items() if ident != who.ident}
-        free = "" if path in edited else path
-        status = await self._forget_clean(shared, who, tree, wanted=free)
-        clean = status is not None and path not in status
-        return self._stash.sessions(tree) if clean else set()
+        status = await changed_files(tree, path)
+        if status is None or path in status:
+            return set()
+        stashed = self._stash.sessions(tree)
+        if not any(each == path and ident != who.ident for ident, each in self._editing.items()):
+            await shared.change(who, lambda change: leave_clean(change, who, path, stashed))
+        return stashed
 
     async def _gate(self, shared: Coordination, who: Caller, command: str, cwd: str) -> str:
         from ...coordinate import git
@@ -173,7 +176,7 @@ class ClaimHooks:
             return git.Others(tree, {}, foreign_stash=foreign, own_entry=own)
         taking = step.verb not in ("add", "commit")
         theirs, mine = claims.beside(reader, who, tree, taking)
-        if not theirs:
+        if not step.index and not git.judge(step, git.Others(tree, theirs, mine)):
             return git.Others(tree, {})
         if tree not in told:
             told[tree] = await self._forget_clean(shared, who, tree)
@@ -181,7 +184,7 @@ class ClaimHooks:
         return git.Others(tree, theirs, mine, told[tree])
 
     async def _forget_clean(
-        self, shared: Coordination, who: Caller, tree: str, committed: str = "", wanted: str = ""
+        self, shared: Coordination, who: Caller, tree: str, committed: str = ""
     ) -> dict[str, str] | None:
         """Work that git has is done. Returns what git says of the tree, None where it cannot."""
         from ...coordinate import claims
@@ -190,7 +193,7 @@ class ClaimHooks:
         status = await changed_files(tree)
         works = work_in(shared.store.reader, who.project, tree)
         if status is not None and not works.keys() <= status.keys():
-            gone = status, committed, self._stash.sessions(tree), wanted
+            gone = status, committed, self._stash.sessions(tree)
             await shared.change(who, lambda change: claims.forget_clean(change, tree, *gone))
         return status
 
@@ -207,8 +210,8 @@ class ClaimHooks:
         """Remember how the files of others are before a command that may write them."""
         from ...coordinate import claims
 
-        theirs = list(claims.beside(shared.store.reader, who)[0])[:MOST_WATCHED]
-        if theirs and tool_use:
+        theirs = claims.some_beside(shared.store.reader, who, MOST_WATCHED) if tool_use else {}
+        if theirs:
             self._watched[tool_use] = {path: _stamp(path) for path in theirs}
             if len(self._watched) > MOST_KEPT:
                 self._watched.popitem(last=False)
@@ -221,8 +224,8 @@ class ClaimHooks:
         from ...coordinate.messages import post
 
         before = self._watched.pop(tool_use, {})
-        theirs = claims.beside(shared.store.reader, who)[0]
         changed = [path for path, stamp in before.items() if _stamp(path) != stamp]
+        theirs = claims.beside(shared.store.reader, who)[0] if changed else {}
         found = {path: theirs[path] for path in changed if path in theirs}
         if not found:
             return []

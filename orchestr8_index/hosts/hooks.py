@@ -1,0 +1,111 @@
+"""A host's hooks: our command for each event, put beside those that are there and taken out again.
+
+Each file is in the form that its host documents. Copilot CLI and VS Code read the same folder, and
+the same file of ours in it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from . import jsonc
+
+GROUP = "hooks"
+SECONDS = 10
+OWN = "orchestr8.json"
+
+
+class HookFile(NamedTuple):
+    """`project` and `user` are files below a folder and the home; `host` is what `hook` is told.
+
+    `beside`: members that the file must have; `nested`: a list of hooks stands in each of an
+    event's rows; `shell`: the command is called so, and is told the event.
+    """
+
+    host: str
+    project: str
+    user: str
+    events: tuple[str, ...]
+    beside: Mapping[str, Any] = {"version": 1}
+    nested: bool = False
+    shell: str = "command"
+
+    def rows(self, program: list[str], event: str) -> list[dict[str, Any]]:
+        """What stands for an event."""
+        told = [event] if self.shell == "bash" else []
+        command = shlex.join([*program, "hook", self.host, *told])
+        if self.nested:
+            hook = {"type": "command", "command": command, "timeout": SECONDS * 1000}
+            return [{"hooks": [hook]}]
+        if self.shell == "bash":
+            return [{"type": "command", "bash": command, "timeoutSec": SECONDS}]
+        return [{"command": command, "timeout": SECONDS}]
+
+    def put(self, text: str | None, program: list[str]) -> str:
+        """The text with our rows, once. Raises OperationError."""
+        after = self.take(text or "")
+        if self.beside and not jsonc.blanked(after):
+            after = json.dumps(dict(self.beside), indent=2) + "\n"
+        for event in reversed(self.events):
+            rows = [*_rows(after, event), *self.rows(program, event)]
+            after = jsonc.put(after, GROUP, event, rows)
+        return after
+
+    def take(self, text: str, keep_group: bool = False) -> str:
+        """The text without our rows."""
+        for event in self.events:
+            rows = _rows(text, event)
+            others = [row for row in rows if not self._is_ours(row)]
+            if len(others) == len(rows):
+                continue
+            if others:
+                text = jsonc.put(text, GROUP, event, others)
+            else:
+                text = jsonc.take(text, GROUP, event, keep_group=keep_group)
+        return text
+
+    def _is_ours(self, row: Any) -> bool:
+        hooks = row.get("hooks", [row]) if isinstance(row, dict) else []
+        said = [str(hook.get(self.shell, "")) for hook in hooks if isinstance(hook, dict)]
+        return any("orchestr8" in each and f" hook {self.host}" in each for each in said)
+
+    def file(self, scope: str, cwd: Path, home: Path) -> Path:
+        return home / self.user if scope == "user" else cwd / self.project
+
+    def is_empty(self, text: str) -> bool:
+        """Whether nothing is left but what the file must have."""
+        said = jsonc.read(text) if jsonc.blanked(text) else {}
+        return not said.pop(GROUP, None) and said in ({}, dict(self.beside))
+
+
+_COPILOT = HookFile(
+    "copilot",
+    f".github/hooks/{OWN}",
+    f".copilot/hooks/{OWN}",
+    ("userPromptSubmitted", "preToolUse", "postToolUse", "subagentStop", "sessionEnd"),
+    shell="bash",
+)
+HOOKS = {
+    "cursor": HookFile(
+        *("cursor", ".cursor/hooks.json", ".cursor/hooks.json"),
+        ("beforeSubmitPrompt", "preToolUse", "postToolUse", "subagentStop", "sessionEnd"),
+    ),
+    "gemini": HookFile(
+        *("gemini", ".gemini/settings.json", ".gemini/settings.json"),
+        ("BeforeAgent", "BeforeTool", "AfterTool", "SessionEnd"),
+        beside={},
+        nested=True,
+    ),
+    "copilot": _COPILOT,
+    "vscode": _COPILOT,
+}
+
+
+def _rows(text: str, event: str) -> list[Any]:
+    group = jsonc.read(text).get(GROUP, {}) if jsonc.blanked(text) else {}
+    rows = group.get(event, []) if isinstance(group, dict) else []
+    return rows if isinstance(rows, list) else []
