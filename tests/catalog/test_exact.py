@@ -115,4 +115,4 @@ def test_a_question_without_words_is_told_so(index: Index, text: str) -> None:
 
 
 def test_a_word_that_counts_in_pairs_is_named_once(index: Index) -> None:
-    assert ask(index, "뷁쉚훩").reasoning == "No agent mentions '뷁쉚훩'."
+    assert ask(index, "뷁쉚훩").reasoning.startswith("No agent mentions '뷁쉚훩'. ")

@@ -25,7 +25,8 @@ CI, OTHER, ADMIN = (
 GOAL = "rotate every cert of the gateway"
 FORGE = """INSERT INTO decision_history SELECT 99, 'forged', task_description, agents_used, result,
     duration_ms, tokens_saved, timestamp, resolved_by, skills_used, workflows_used, model, caller,
-    unknown, digest, project, reporter, pattern FROM decision_history WHERE id = 1"""
+    unknown, digest, project, reporter, pattern, parallel_groups
+    FROM decision_history WHERE id = 1"""
 
 
 async def report(outcomes: Outcomes, task: str, by: Reporter = CI, **given: object) -> object:

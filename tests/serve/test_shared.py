@@ -158,7 +158,7 @@ async def put(site: Site, text: str, path: str = "/shared", key: str = "", **mor
 
 def test_a_large_value_has_an_address_of_its_own(run: Run) -> None:
     async def work(site: Site) -> None:
-        largest = "x" * 10_485_758
+        largest = "x" * 10_485_760
         assert (await put(site, largest)).json()["result"]["items"][0]["key"] == "big"
         read = await site.call("readShared", keys=["big"])
         assert read["items"][0]["value"] == largest
