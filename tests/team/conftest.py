@@ -15,8 +15,6 @@ from orchestr8_index.coordinate.core import Coordination
 from ..coordinate.worlds import made_by
 from .engines import Postgres, Running, postgres
 
-pytest.importorskip("psycopg", reason="pip install orchestr8-index[team]")
-
 
 @pytest.fixture(scope="session")
 def quick_postgres() -> Iterator[Postgres]:

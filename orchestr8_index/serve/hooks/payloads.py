@@ -51,6 +51,8 @@ class ToolStarting(HookEvent, tag="PreToolUse", frozen=True, kw_only=True):
 
 
 class Block(Struct, frozen=True):
+    """A piece of an answer, as far as it is text."""
+
     text: Text = None
 
 
