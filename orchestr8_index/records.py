@@ -140,7 +140,8 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     `project` is the key of the one that learns from it, unset for what came before there were
     projects; `reporter` the id of the key that reported it, "" without one; `pattern` the number of
-    the pattern that it counts for, 0 for none, None for one from before that was kept.
+    the pattern that it counts for, 0 for none, None for one from before that was kept. With
+    `parallel_groups` it is a plan, whose agents' own tasks are decisions of their own.
     """
 
     id: int = 0
@@ -160,6 +161,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     project: str | UnsetType = UNSET
     reporter: str = ""
     pattern: int | None = None
+    parallel_groups: tuple[tuple[str, ...], ...] = ()
 
     def says_the_same(self, other: Decision) -> bool:
         """Whether two reports differ in nothing but what the server adds to them."""

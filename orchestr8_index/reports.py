@@ -37,7 +37,9 @@ class Report(Params, frozen=True, kw_only=True):
     """What was done for one task, and how it ended; `agents_used` may be empty where a skill or a
     command did it.
 
-    `occurred_at` (seconds since 1970) is for what is reported later; never later than now.
+    `occurred_at` (seconds since 1970) is for what is reported later; never later than now. With
+    `parallel_groups` (who worked side by side, in order) it is the plan of a larger task: it makes
+    a pattern, and credits nobody, as each agent's own task is reported, too.
     """
 
     TASK: ClassVar[str] = "task_description"
@@ -58,6 +60,9 @@ class Report(Params, frozen=True, kw_only=True):
     workflows_used: Annotated[Names, Meta(description="plugin:name")] = msgspec.field(
         default_factory=list
     )
+    parallel_groups: Annotated[list[Names], Meta(max_length=50), FOR_PROGRAMS] = msgspec.field(
+        default_factory=list
+    )
     model: Annotated[str, Meta(max_length=100, description="that worked")] = ""
     caller: Annotated[str, Meta(max_length=100), FOR_PROGRAMS] = ""
     receipt: Annotated[Literal["short", "full"], FOR_PROGRAMS] = "short"
@@ -65,7 +70,12 @@ class Report(Params, frozen=True, kw_only=True):
 
     def problems(self) -> dict[str, str]:
         used = self.agents_used or self.skills_used or self.workflows_used
-        return {} if used else {"agents_used": "must not be empty"}
+        if not used:
+            return {"agents_used": "must not be empty"}
+        placed = sorted(name for group in self.parallel_groups for name in group)
+        if placed and placed != sorted(self.agents_used):
+            return {"parallel_groups": "must have each of agents_used once"}
+        return {}
 
 
 class PatternStore(Params, frozen=True, kw_only=True):

@@ -48,7 +48,7 @@ def fit(sample: Sample, rows: Array) -> tuple[Any, Array]:
     """The model of these rows, and what it says of all; features are scaled to unit spread."""
     seen = np.array(sample.seen)
     seen = seen / (seen.std(axis=0) + 1e-9)
-    model = LogisticRegression(C=10, max_iter=1000)
+    model = LogisticRegression(C=1, max_iter=1000)
     right, weight = np.array(sample.right), np.array(sample.weight)
     model.fit(seen[rows], right[rows], sample_weight=weight[rows])
     return model, model.predict_proba(seen)[:, 1]

@@ -22,6 +22,7 @@ COMMANDS = {
     **dict.fromkeys(("query", "context", "entry", "roles", "doctor", "eval", "explain"), "ask"),
     **dict.fromkeys(("learned", "patterns", "replay", "verify", "export", "import"), "learnt"),
     **dict.fromkeys(("forget", "backup", "restore"), "learnt"),
+    "learn": "history",
     **dict.fromkeys(("key", "audit"), "keys"),
     **dict.fromkeys(("connect", "disconnect", "hook"), "connect"),
     **dict.fromkeys(("who", "locks", "inbox", "break", "events"), "agents"),

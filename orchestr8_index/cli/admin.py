@@ -18,6 +18,7 @@ from ..learn.outcomes import Outcomes
 from ..learn.verify import chooser
 from ..records import Decision
 from ..reports import ForgetQuery, Report
+from ..store.ledger import moment
 from ..validate import describe_error, read_params
 from .asking import RunningServer
 from .options import project_key
@@ -36,19 +37,23 @@ def forget_decisions(settings: Settings, given: dict[str, str]) -> int:
 
 def import_lines(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
     """(new, known already). Raises OperationError with the line that cannot be read."""
-    decisions = _decisions(lines)
+    return keep_reports(settings, [_report(decision) for decision in _decisions(lines)])
+
+
+def keep_reports(settings: Settings, reports: list[Report]) -> tuple[int, int]:
+    """(new, known already) of reports that say when they occurred."""
     if server := _running(settings):
-        answers = [server.ask("cacheDecision", _given(each)) for each in decisions]
+        answers = [server.ask("cacheDecision", _given(each)) for each in reports]
         known = sum(answer["receipt"]["duplicate"] for answer in answers)
-        return len(decisions) - known, known
+        return len(reports) - known, known
 
     async def take(outcomes: Outcomes) -> tuple[int, int]:
         known = 0
-        for decision in decisions:
-            report, moment = _report(decision), decision.timestamp
-            applied = await outcomes.report(report, lambda kind, name: name, moment)
+        for report in reports:
+            at = moment(report.occurred_at)
+            applied = await outcomes.report(report, lambda kind, name: name, at)
             known += applied.receipt.duplicate
-        return len(decisions) - known, known
+        return len(reports) - known, known
 
     return _as_writer(settings, take)
 
@@ -58,8 +63,8 @@ def _running(settings: Settings) -> RunningServer | None:
     return RunningServer(address) if address else None
 
 
-def _given(decision: Decision) -> dict[str, Any]:
-    fields = msgspec.to_builtins(_report(decision))
+def _given(report: Report) -> dict[str, Any]:
+    fields = msgspec.to_builtins(report)
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -97,6 +102,7 @@ def _report(decision: Decision) -> Report:
         resolved_by=decision.resolved_by or None,
         skills_used=list(decision.skills_used),
         workflows_used=list(decision.workflows_used),
+        parallel_groups=[list(group) for group in decision.parallel_groups],
         model=decision.model,
         caller=decision.caller,
         occurred_at=max(0.0, _moment(decision.timestamp).timestamp()),

@@ -145,6 +145,7 @@ class Methods:
         resolved_by: str | None = None,
         skills_used: Iterable[str] | None = None,
         workflows_used: Iterable[str] | None = None,
+        parallel_groups: Iterable[Iterable[str]] | None = None,
         model: str | None = None,
         caller: str | None = None,
         receipt: Literal["short", "full"] | None = None,

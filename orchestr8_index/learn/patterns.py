@@ -1,11 +1,11 @@
 """Sequences of agents that worked for a goal: they grow out of the decisions.
 
-The rule: decisions with the same sequence of agents belong together. When one is reported, it
-joins the pattern of its sequence whose goal is most alike (similarity >= JOIN), or, being a
-success, founds one; a sequence has at most PER_SEQUENCE patterns, after which a strange task founds
-none. It keeps the number of its pattern, so that an amendment or a removal moves one decision and
-no other. A pattern's record is the sum over its decisions, its goal the task of the first, or what
-was stored on purpose. It is offered once it has MIN_WINS successes, one where it was stored on
+The rule: decisions with the same sequence of agents belong together. When one is reported, it joins
+the pattern of its sequence whose goal is most alike (similarity >= JOIN), or, being a success,
+founds one; a sequence has at most PER_SEQUENCE patterns, after which a strange task founds none. It
+keeps the number of its pattern, so that an amendment or a removal moves one decision and no other.
+A pattern's record is the sum over its decisions; its goal and its groups are those of the first, or
+what was stored on purpose. It is offered once it has MIN_WINS successes, one where it was stored on
 purpose (to who stored it without any), and as long as it is not retired: under RETIRE_UNDER success
 after at least RETIRE_AFTER uses.
 """
@@ -254,12 +254,14 @@ class Patterns:
     def _begin(self, number: int, decision: Decision) -> Pattern:
         goal, moment = decision.task_description, decision.timestamp
         pattern = _new(number, goal, decision.agents_used, moment)
+        pattern.parallel_groups = _groups(decision)
         self._keep(pattern)
         self.gone.discard(number)
         return pattern
 
     def _name(self, pattern: Pattern, first: Decision) -> None:
-        """Give it the goal of its first decision."""
+        """Give it the goal and the groups of its first decision."""
+        pattern.parallel_groups = _groups(first)
         if pattern.goal != first.task_description:
             self._drop(pattern)
             pattern.goal, pattern.created_at = first.task_description, first.timestamp
@@ -294,6 +296,12 @@ class Patterns:
             self._terms[term].remove(pattern.id)
             if not self._terms[term]:
                 del self._terms[term]
+
+
+def _groups(decision: Decision) -> list[list[str]]:
+    """Who worked side by side; without a word of it each worked alone."""
+    given = [list(group) for group in decision.parallel_groups]
+    return given or [[agent] for agent in dict.fromkeys(decision.agents_used)]
 
 
 def _new(number: int, goal: str, sequence: Names, moment: str) -> Pattern:

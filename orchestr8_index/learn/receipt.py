@@ -47,6 +47,7 @@ def read_report(report: Report, resolve: Resolve, moment: str) -> Decision:
         model=report.model,
         caller=report.caller,
         unknown=tuple(unknown),
+        parallel_groups=tuple(names("agent", group) for group in report.parallel_groups),
     )
 
 

@@ -22,6 +22,7 @@ LONG_ENDING = 6
 SHORTEST_PART = 4  # letters of a part of a compound
 LINKS = ("s", "n", "en", "es")  # between the parts of German and Dutch compounds
 MOST_WORDS = 4  # of a key
+LONGEST_WORD = 40  # letters; compounds of more are none
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 _RUN = re.compile(f"({_IDEOGRAPH.pattern}+)")
 
@@ -62,7 +63,8 @@ class Languages:
     ) -> bool:
         """Whether more words are of another language than of English ones that say nothing.
 
-        Where none of them is sure to be, a misspelt English word is none.
+        Where none of them is sure to be, a misspelt English word is none. They must be a third of
+        the question: a name is no language.
         """
         strange = [word for word in words if word not in STOP and not is_english(stem(word))]
         sure = [word for word in strange if word in self.function or not word.isascii()]
@@ -70,7 +72,8 @@ class Languages:
         if not sure:
             likely = [word for word in likely if not is_misspelt(stem(word))]
         english = sum(word in STOP and word not in self.function for word in words)
-        return len(sure) + len(likely) > english
+        found, function = len(sure) + len(likely), len(self.function.intersection(words) - STOP)
+        return found > english and max(found, function + len(likely)) * 3 >= len(words)
 
     def read(self, raws: Sequence[str], folded: Sequence[str]) -> list[Read]:
         """The words of a foreign question in their order."""
@@ -96,6 +99,8 @@ class Languages:
 
     def of_word(self, word: str) -> str:
         """Empty for a word that no key begins."""
+        if len(word) > LONGEST_WORD:
+            return ""
         for size in range(len(word), 1, -1):
             words, rest = self.keys.get(word[:size]), word[size:]
             if words is None:

@@ -11,18 +11,18 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-INTERCEPT = -1.5344
+INTERCEPT = -1.2131
 COEFFICIENTS = {
-    "cosine": 19.8592,
-    "cosine_squared": -13.2933,
-    "cosine_long": -3.0644,
-    "long": 0.0939,
-    "lead_drop": 1.8303,
-    "drop_squared": -0.7944,
-    "drop_large": 1.6834,
-    "spread_size": -1.1306,
-    "words_spread": 6.0768,
-    "relative_squared": -4.9128,
+    "cosine": 19.4491,
+    "cosine_squared": -12.8670,
+    "cosine_long": -2.8761,
+    "long": 0.0746,
+    "lead_drop": 1.7115,
+    "drop_squared": -0.8055,
+    "drop_large": 1.9750,
+    "spread_size": -1.2350,
+    "words_spread": 6.7768,
+    "relative_squared": -5.2113,
 }
 ABSTAIN_BELOW = 0.04
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..catalog.index import Segment
@@ -52,6 +53,14 @@ class PastMeaning:
         length = words.lengths[known]
         total.lanes += length * int.from_bytes(spread, "little")
         total.length += length
+
+    def put(self, place: int, words: Iterable[str]) -> None:
+        """All words of one that gets no more."""
+        self.begin(place)
+        for word in words:
+            self.add(place, word)
+        self.close(place)
+        del self._sums[place]
 
     def close(self, place: int) -> None:
         """Work the entry's vector out anew."""

@@ -17,6 +17,7 @@ from .learning import cache_decision, find_patterns, forget_decisions, get_patte
 from .shared import shared
 from .state import State
 
+PARTLY = "The project's own part is still being read: ask again in a moment."
 Handler = Callable[[State, Any], Awaitable[Any]]
 
 
@@ -34,6 +35,8 @@ def _answered(state: State, name: str, params: Any, pattern: dict[str, Any] | No
     if not state.is_partial:
         return result
     fields = result if isinstance(result, dict) else msgspec.structs.asdict(result)
+    if "reasoning" in fields:
+        fields = {**fields, "reasoning": f"{fields['reasoning']} {PARTLY}"}
     return {**fields, "partial": True}
 
 

@@ -11,7 +11,7 @@ from ..catalog.index import Index, Segment
 from ..errors import StoreUnavailable
 from ..learn.credit import credits
 from ..learn.outcomes import Reporter
-from ..learn.patterns import best, is_offered, missing_agents
+from ..learn.patterns import Patterns, best, is_offered, missing_agents
 from ..learn.plan import check_dependencies, check_groups, derive_groups
 from ..learn.verify import chooser
 from ..places import call_of
@@ -77,7 +77,8 @@ async def store_pattern(state: State, given: PatternStore) -> dict[str, Any]:
 
 
 async def get_pattern(state: State, query: PatternGoal) -> dict[str, Any] | None:
-    """The best pattern alike enough, else the one that the nearest past goals vote for."""
+    """The best pattern alike enough, else the one that the nearest past goals vote for, else the
+    one whose goal means the same."""
     outcomes = await store_of(state).outcomes()
     text = " ".join(filter(None, (query.context, query.goal)))
     offers = _offers(state)
@@ -87,10 +88,19 @@ async def get_pattern(state: State, query: PatternGoal) -> dict[str, Any] | None
         pattern, similarity = best(alike)[0]
         return _result(pattern, similarity, "similarity")
     voted = outcomes.patterns.vote(text, offers)
-    if voted is None:
+    found, by = (
+        (voted[0], "vote") if voted else (_meant_by(state, outcomes.patterns, text), "meaning")
+    )
+    if found is None:
         return None
-    similarity = max((share for p, share in near if p.id == voted[0].id), default=0.0)
-    return _result(voted[0], similarity, "vote")
+    similarity = max((share for p, share in near if p.id == found.id), default=0.0)
+    return _result(found, similarity, by)
+
+
+def _meant_by(state: State, patterns: Patterns, text: str) -> Pattern | None:
+    goals = {pattern.id: pattern.goal for pattern in patterns if _offers(state)(pattern)}
+    number = state.goals.nearest(state.index.segments["agent"], state.terms, text, goals)
+    return None if number is None else patterns.by_id[number]
 
 
 async def find_patterns(state: State, query: PatternSearch) -> list[dict[str, Any]]:

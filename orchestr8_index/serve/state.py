@@ -13,6 +13,7 @@ from ..config import Settings
 from ..daemon.watcher import Watched
 from ..errors import Starting
 from ..records import Experience, Kind
+from ..search.goals import Goals
 from ..search.rank import bind
 from ..text import Terms
 from ..tokens import Tokenizer
@@ -70,6 +71,7 @@ class State:
     terms: Terms = field(default_factory=Terms)
     recent: RecentQuestions = field(default_factory=RecentQuestions)
     delegations: OfCallers = field(default_factory=OfCallers)
+    goals: Goals = field(default_factory=Goals)
     claims: ClaimHooks = field(default_factory=ClaimHooks)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     series: dict[str, Series] = field(default_factory=dict)

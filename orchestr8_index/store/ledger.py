@@ -18,11 +18,14 @@ from . import chain
 
 _COLUMNS = (
     "id, task_id, task_description, agents_used, result, duration_ms, tokens_saved, timestamp, "
-    "resolved_by, skills_used, workflows_used, model, caller, unknown, project, reporter, pattern"
+    "resolved_by, skills_used, workflows_used, model, caller, unknown, project, reporter, pattern, "
+    "parallel_groups"
 )
 _LISTS = msgspec.json.Decoder(tuple[str, ...])
+_GROUPS = msgspec.json.Decoder(tuple[tuple[str, ...], ...])
 _RESULTS = get_args(Result)
 T = TypeVar("T", int, float)
+N = TypeVar("N")
 Where = tuple[str, tuple[Any, ...]]
 """A condition of SQL and its values."""
 EVERYWHERE: Where = ("1", ())
@@ -50,6 +53,8 @@ def digest_of(decision: Decision) -> str:
         del said["reporter"]
     if decision.pattern is None:
         del said["pattern"]
+    if not decision.parallel_groups:
+        del said["parallel_groups"]
     return hashlib.sha256(msgspec.msgpack.encode(said)).hexdigest()[:32]
 
 
@@ -61,7 +66,7 @@ def insert_decision(connection: sqlite3.Connection, decision: Decision) -> Decis
     numbered = msgspec.structs.replace(decision, id=last_number(connection) + 1)
     digest = digest_of(numbered)
     inserted = connection.execute(
-        f"INSERT INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(18)}) "
+        f"INSERT INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(19)}) "
         "ON CONFLICT (project, task_id) DO NOTHING",
         (*_row(numbered), digest),
     )
@@ -84,7 +89,7 @@ def put_back(connection: sqlite3.Connection, decision: Decision) -> None:
     """A decision under the number that it has; one of the same task makes way."""
     digest = digest_of(decision)
     connection.execute(
-        f"INSERT OR REPLACE INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(18)})",
+        f"INSERT OR REPLACE INTO decision_history ({_COLUMNS}, digest) VALUES ({marks(19)})",
         (*_row(decision), digest),
     )
     chain.append(connection, chain.REPORT, decision.id, digest)
@@ -221,6 +226,7 @@ def _row(decision: Decision) -> tuple[Any, ...]:
         decision.project or "",
         decision.reporter,
         decision.pattern,
+        to_json(decision.parallel_groups),
     )
 
 
@@ -244,6 +250,7 @@ def _decision(row: Sequence[Any]) -> Decision:
         project=str(row[14]) or UNSET,
         reporter=str(row[15]),
         pattern=_counted(row[16], int),
+        parallel_groups=_read(_GROUPS, row[17]),
     )
 
 
@@ -253,8 +260,12 @@ def _counted(value: Any, kind: type[T]) -> T | None:
 
 def read_names(text: Any) -> tuple[str, ...]:
     """A list of names as it is kept; empty where it is none."""
+    return _read(_LISTS, text)
+
+
+def _read(kept: msgspec.json.Decoder[tuple[N, ...]], text: Any) -> tuple[N, ...]:
     try:
-        return _LISTS.decode(text)
+        return kept.decode(text)
     except (msgspec.MsgspecError, TypeError):
         return ()
 

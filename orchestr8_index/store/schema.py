@@ -129,6 +129,7 @@ MIGRATIONS: Steps = (
         chain.begin,
     ),
     (_added("agent_queries", "times", "INTEGER NOT NULL DEFAULT 1"),),
+    (_added("decision_history", "parallel_groups", "TEXT NOT NULL DEFAULT '[]'"),),
 )
 
 
@@ -164,7 +165,12 @@ def migrate(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> int:
 
 _LATER = {
     "agent_queries": {"times": "1"},
-    "decision_history": {"project": "''", "reporter": "''", "pattern": "NULL"},
+    "decision_history": {
+        "project": "''",
+        "reporter": "''",
+        "pattern": "NULL",
+        "parallel_groups": "'[]'",
+    },
     "orchestration_patterns": {"project": "''", "stored_by": "''"},
 }
 

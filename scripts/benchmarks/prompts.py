@@ -2,7 +2,8 @@
 
 A folder of --set holds corpus.jsonl[.gz] and queries.jsonl with the right entries; --root is a
 tree, --outside a file of questions that nobody can answer; chatter.txt beside this file has what is
-said to the host alone. Both options may be repeated.
+said to the host alone. Both options may be repeated. everyday.txt has what people type all day,
+with whom plugins_fixture has for it, if anybody.
 """
 
 import json
@@ -23,6 +24,9 @@ from .harness import Run
 from .texts import lines
 
 CHATTER = re.split(r" \| |\n", Path(__file__).with_name("chatter.txt").read_text("utf-8").strip())
+EVERYDAY = Path(__file__).with_name("everyday.txt")
+FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
+NAME = re.compile(r"^- \w+ (?:\S+:)?([\w-]+)[ :]", re.MULTILINE)
 NAMED = re.compile(r"^- \w+ p(\d{6}):", re.MULTILINE)
 
 
@@ -61,11 +65,30 @@ def rightness(run: Run, state: SimpleNamespace, folder: Path, ids: list[str]) ->
         run.row("  right", first=first, one_of_them=among)
 
 
+def everyday(run: Run) -> None:
+    """Of what is put into prompts: is the first right, is every row, and who hears nothing?"""
+    asked = [
+        line.split("\t") for line in EVERYDAY.read_text("utf-8").splitlines() if line[0] != "#"
+    ]
+    with tempfile.TemporaryDirectory() as home:
+        state = state_of(str(FIXTURE), home)
+        told = [(wanted, NAME.findall(suggest(state, prompt))) for prompt, *wanted in asked]
+    spoken = [(wanted, names) for wanted, names in told if names]
+    rows = [name in wanted for wanted, names in spoken for name in names]
+    wanting = sum(bool(wanted) for wanted, _ in told)
+    run.row("everyday", asked=len(asked), with_somebody=wanting, get_a_suggestion=len(spoken))
+    right = sum(names[0] in wanted for wanted, names in spoken)
+    run.row("  right", first=right / len(spoken), of_all_rows=sum(rows) / len(rows))
+    found = sum(bool(wanted) for wanted, _ in spoken)
+    run.row("  heard", of_those_with_somebody=found / wanting, others=len(spoken) - found)
+
+
 def main(arguments: list[str]) -> None:
     with Run(__doc__, arguments, set=[], root=[], outside=None) as run:
         given = run.given
         outside = [row["query"] for row in lines(given.outside)] if given.outside else []
         run.row("speaks from", confidence=SPEAK, words=LEAST_WORDS)
+        everyday(run)
         for place in [*given.set, *given.root]:
             run.row("tree", place)
             with tempfile.TemporaryDirectory() as home:

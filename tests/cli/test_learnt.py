@@ -328,6 +328,42 @@ def test_the_server_imports_and_forgets(
     assert online("forget", "--agent", AGENT).out == "1 decision forgotten.\n"
 
 
+# --- learn --from-history ----------------------------------------------------------------------
+
+
+def _transcript(folder: Path) -> None:
+    given = {"description": "Rotate", "prompt": GOAL, "subagent_type": "docs-writer"}
+    call = {"type": "tool_use", "id": "c1", "name": "Task", "input": given}
+    result = {"type": "tool_result", "tool_use_id": "c1", "content": "Done."}
+    lines = [
+        {"type": kind, "sessionId": "s", "cwd": "/away", "message": {"content": [part]}}
+        for kind, part in (("assistant", call), ("user", result))
+    ]
+    place = folder / "projects" / "-away" / "s.jsonl"
+    place.parent.mkdir(parents=True)
+    place.write_text("\n".join(map(json.dumps, lines)), "utf-8")
+
+
+def test_history_is_shown_first_and_kept_once(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _transcript(tmp_path / "claude")
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "claude"))
+    asked = ("learn", "--from-history", "--all", "--root", str(ROOT))
+    shown = run(*asked)
+    assert AGENT in shown.out and "Nothing is kept yet" in shown.out
+    assert "1 decision learnt, 0 known" in run(*asked, "--yes").out
+    assert "0 decisions learnt, 1 known" in run(*asked, "--yes").out
+
+
+def test_history_of_another_project_is_left(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _transcript(tmp_path / "claude")
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "claude"))
+    assert AGENT not in run("learn", "--from-history", "--root", str(ROOT)).out
+
+
 # --- what could go -----------------------------------------------------------------------------
 
 

@@ -56,6 +56,7 @@ def test_another_language_is_recognised(text: str) -> None:
         "kubectl apply hangs",
         "fix El Niño chart",
         "kubernetes deploiment",
+        "upgrade the la crosse weather station driver",
     ],
 )
 def test_english_is_not_taken_for_another_language(text: str) -> None:
@@ -64,6 +65,10 @@ def test_english_is_not_taken_for_another_language(text: str) -> None:
 
 def test_a_word_that_only_begins_like_a_key_is_left() -> None:
     assert english("das Testament") == ["", None]
+
+
+def test_a_word_longer_than_any_compound_is_not_taken_apart() -> None:
+    assert english("plan" * 200) == [None]
 
 
 def test_every_line_of_the_table_says_something() -> None:

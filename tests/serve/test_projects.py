@@ -174,6 +174,7 @@ def test_the_shared_part_answers_while_the_rest_is_built(
         monkeypatch.setattr(blue.refresh, "prepare", lambda index: wait.wait())
         told = (await post(asking, project="blue"))["result"]
         assert told["partial"] and {row["name"] for row in told["agents"]} == {OWN}
+        assert "still being read" in told["reasoning"]
         wait.set()
         while (told := (await post(asking, project="blue"))["result"]).get("partial"):
             await asyncio.sleep(0.005)

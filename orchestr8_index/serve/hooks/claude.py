@@ -30,7 +30,7 @@ from .payloads import (
     ToolFailed,
     ToolStarting,
 )
-from .suggest import suggest
+from .suggest import NOT_A_REQUEST, suggest
 
 log = logging.getLogger("orchestr8.hooks")
 
@@ -60,20 +60,40 @@ def _read(body: bytes) -> Payload | None:
 
 
 async def _answer(state: State, event: Payload, host: HostName) -> dict[str, Any]:
+    delegations, session = state.delegations.of(caller.get().name), event.session_id or ""
     if isinstance(event, Prompted):
+        if not NOT_A_REQUEST.match(event.prompt or ""):
+            delegations.turns.begin(session, event.prompt or "")
         state.claims.prompted(event)
         return _context("UserPromptSubmit", suggest(state, event.prompt or "", host))
     caller.get().must_have("report")  # every other event changes what is kept
     if isinstance(event, ToolStarting):
-        if started := state.delegations.of(caller.get().name).started(event):
+        if started := delegations.started(event):
             state.events.publish(started)
+            if not event.agent_id:  # one that an agent starts is no part of the user's plan
+                delegations.turns.start(session, started.id)
         return _denial(await _with_claims(state, event))
     report = _report(state, event)
     if report is not None:
-        kept = _unless_foreign(state, _as_indexed(state, report))
-        state.events.publish(state.delegations.of(caller.get().name).told(report))
+        indexed = _as_indexed(state, report)
+        kept, ended = _unless_foreign(state, indexed), delegations.told(report)
+        state.events.publish(ended)
         await perform(state, "cacheDecision", msgspec.json.encode(kept))
+        agent = indexed.agents_used[0] if _is_indexed(state, indexed) else ""
+        delegations.turns.end(session, ended.id, agent, report.result)
+    await _keep_plan(state, event, report is not None)
     return _context("PostToolUse", await _with_claims(state, event))
+
+
+async def _keep_plan(state: State, event: Payload, has_ended: bool) -> None:
+    """When the session has nothing more to do, or an agent in the background ends after that."""
+    turns, session = state.delegations.of(caller.get().name).turns, event.session_id or ""
+    if isinstance(event, Stopped | Ended):
+        turns.over(session)
+    elif not has_ended:
+        return
+    if (plan := turns.plan(session)) is not None:
+        await perform(state, "cacheDecision", msgspec.json.encode(plan))
 
 
 async def _with_claims(state: State, event: Payload) -> str:
@@ -101,13 +121,14 @@ def _as_indexed(state: State, report: Report) -> Report:
     return msgspec.structs.replace(report, agents_used=used)
 
 
+def _is_indexed(state: State, report: Report) -> bool:
+    agents = state.index.segments["agent"]
+    return all(name in agents.position or by_name(agents, name) for name in report.agents_used)
+
+
 def _unless_foreign(state: State, report: Report) -> Report:
     """The host's own agents, and others that are not in the index, must not become its advice."""
-    agents = state.index.segments["agent"]
-    is_indexed = all(
-        name in agents.position or by_name(agents, name) for name in report.agents_used
-    )
-    foreign = report.result == "success" and not is_indexed
+    foreign = report.result == "success" and not _is_indexed(state, report)
     return msgspec.structs.replace(report, result="partial") if foreign else report
 
 

@@ -20,6 +20,7 @@ from ...reports import MOST_COUNTED, Report
 from ...text import cut
 from ..events import Delegated
 from .payloads import AgentStopped, ToolEnded, ToolFailed, ToolResponse, ToolStarting
+from .turns import PromptTurns
 from .verdict import read_verdict
 
 TOOLS = ("Agent", "Task")
@@ -49,6 +50,7 @@ class Delegations:
     def __init__(self, kept: int = KEPT, clock: Callable[[], float] = time.monotonic) -> None:
         self._tasks: OrderedDict[str, Delegation] = OrderedDict()
         self._kept, self._clock = kept, clock
+        self.turns = PromptTurns()
 
     def __len__(self) -> int:
         return len(self._tasks)

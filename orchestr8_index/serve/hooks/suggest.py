@@ -1,7 +1,8 @@
 """Suggests who could do what the user has just asked for: a few lines for the host, or nothing.
 
-It speaks only when the confidence of a kind's first match is SPEAK or more, and only to a request:
-"thanks" and "fix the typo" are for the host alone. docs/measurements.md has the figures.
+It speaks only when the confidence of a first match is SPEAK or more (SURE in a short prompt),
+and only to a request: "thanks" and "fix the typo" are for the host alone, and so is what it does in
+one step ("rename this variable"). docs/measurements.md has the figures.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from ...fit import in_prose, quoted_in_prose
 from ...queries import AgentQuery, Answer, HostName, Row, SkillQuery, WorkflowQuery
 from ...search.answer import answer_agents, answer_skills, answer_workflows
 from ...search.confidence import SPEAK
-from ...text import cut
+from ...text import cut, raw_words
 from ...tokens import estimate_tokens
 from ..state import State
 
-LEAST_WORDS = 4  # distinct words that bear meaning
+LEAST_WORDS = 4
+LEAST_TELLING, FEW_TELLING, SURE = 2, 4, 0.9  # distinct words that bear meaning; of few, this sure
+NEAR_KIND, NEAR_ROW = 0.1, 0.75  # what is shown of other kinds, and of rows below the first
+ONE_STEP = 9  # words; a longer prompt asks for more than one step
 MOST_TOKENS = 300
 MOST_CHARS = 500  # of a prompt, as the query methods allow
 ROWS = {"agent": 3, "skill": 2, "workflow": 1}
@@ -27,23 +31,42 @@ HEAD = (
     "in quotes: the entry's own words):"
 )
 FOOT = "Use one where it fits; query_agents, query_skills and get_entry tell more."
-_NOT_A_REQUEST = re.compile(r"\s*[/<!#]")  # a command, a message of the host, its shell, its memory
+NOT_A_REQUEST = re.compile(r"\s*[/<!#]")  # a command, a message of the host, its shell, its memory
+_HOST_DOES = re.compile(
+    r"(?:please |now |just )*(?:align|cent(?:er|re)|change|copy|count|delete|explain|hide|inline"
+    r"|list|log|look at|make|mock|move|open|parse|paste|print|put|read|remove|rename|reply to"
+    r"|round|run|set|shorten|show|skip|sort|split|summari[sz]e|translate|trim|undo|use|wrap) "
+    r"(?:me )?(?:this|that|these|those|it|your|last|a copy|the)\b(?! (?:app|site|website)\b)",
+    re.IGNORECASE,
+)
 
 
 def suggest(state: State, prompt: str, host: HostName = "claude") -> str:
-    """The prompt is answered and forgotten: neither the log nor the store has it."""
-    if _NOT_A_REQUEST.match(prompt):
+    """The prompt is answered: neither the log nor the store has it, but as the goal of a plan."""
+    if NOT_A_REQUEST.match(prompt):
         return ""
     text = cut(" ".join(prompt[: 4 * MOST_CHARS].split()), MOST_CHARS)
-    if len(set(state.terms(text))) < LEAST_WORDS:
-        return ""
-    lines = [line for answer in _answers(state, text, host) for line in _lines(answer)]
+    least = _least(text, len(set(state.terms(text))))
+    answers = [each for each in _answers(state, text, host, least) if each.rows] if least else []
+    best = max((answer.confidence for answer in answers), default=0.0)
+    near = (answer for answer in answers if answer.confidence >= best - NEAR_KIND)
+    lines = [line for answer in near for line in _lines(answer)]
     return _packed(lines) if lines else ""
 
 
-def _answers(state: State, text: str, host: HostName) -> list[Answer]:
+def _least(text: str, telling: int) -> float:
+    """How sure a match must be to be worth a word; 0 where none is."""
+    words = len(raw_words(text))
+    if words < LEAST_WORDS or telling < LEAST_TELLING:
+        return 0.0
+    if words <= ONE_STEP and _HOST_DOES.match(text):
+        return 0.0
+    return SURE if telling < FEW_TELLING else SPEAK
+
+
+def _answers(state: State, text: str, host: HostName, least: float) -> list[Answer]:
     index, given = state.index, (state.terms, state.experience)
-    asks: dict[str, Any] = {"min_confidence": SPEAK, "user_only": False, "host": host}
+    asks: dict[str, Any] = {"min_confidence": least, "user_only": False, "host": host}
     agents = AgentQuery(context=text, limit=ROWS["agent"], **asks)
     skills = SkillQuery(context=text, limit=ROWS["skill"], **asks)
     workflows = WorkflowQuery(goal=text, limit=ROWS["workflow"], **asks)
@@ -55,10 +78,11 @@ def _answers(state: State, text: str, host: HostName) -> list[Answer]:
 
 
 def _lines(answer: Answer) -> list[str]:
+    least = NEAR_ROW * answer.rows[0].score
     return [
         f"- {NOUNS[answer.kind]} {_named(row)}{sure}: {quoted_in_prose(row.description)}"
         for row, sure in zip(answer.rows, [f" ({answer.confidence:.2f})", *[""] * 20], strict=False)
-        if not row.hosts
+        if not row.hosts and row.score >= least
     ]
 
 

@@ -30,6 +30,22 @@ def test_chatter_gets_nothing(state: State, prompt: str) -> None:
     assert suggest(state, prompt) == ""
 
 
+@pytest.mark.parametrize(
+    "prompt", ["make the button label say Save", "summarise the file in one sentence, please"]
+)
+def test_what_the_host_does_in_one_step_gets_nothing(state: State, prompt: str) -> None:
+    assert suggest(state, prompt) == ""
+
+
+def test_four_words_are_enough_for_a_sure_match(state: State) -> None:
+    assert "secret-rotation" in suggest(state, "rotate all database passwords")
+
+
+def test_rows_far_below_the_first_are_not_shown(state: State) -> None:
+    said = suggest(state, "clean up this csv, the encodings are broken and headers are merged")
+    assert "csv-cleanup" in said and len(said.splitlines()) == 3
+
+
 @pytest.mark.parametrize("first", ["/orchestr8:find ", "  /x ", "!", "# ", "<task> "])
 def test_what_is_not_the_users_request_gets_nothing(state: State, first: str) -> None:
     assert suggest(state, first + REQUEST) == ""

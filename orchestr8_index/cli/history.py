@@ -1,0 +1,118 @@
+"""learn: what a host's own transcripts tell of past delegations."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..config import Settings, inherited_environment
+from . import show
+from .options import common, with_roots_of_server
+from .paint import echo, style
+
+if TYPE_CHECKING:
+    from ..serve.hooks.history import History
+
+TOP = 15
+
+
+@click.command()
+@click.option("--from-history", "history", is_flag=True, help="Read Claude Code's transcripts.")
+@click.option("--all", "everywhere", is_flag=True, help="Of all folders, not this project's alone.")
+@click.option("--yes", is_flag=True, help="Keep what was found; without it nothing is kept.")
+@common
+def learn(settings: Settings, history: bool, everywhere: bool, yes: bool) -> None:
+    """Learn from delegations of the past, so that nobody starts at zero.
+
+    \b
+    orchestr8-index learn --from-history
+    orchestr8-index learn --from-history --yes
+    """
+    if not history:
+        raise click.UsageError("Say from what: --from-history.")
+    from ..roots import claude_folder
+    from ..serve.hooks.history import read_history
+    from .admin import keep_reports
+    from .asking import build_here
+
+    settings = with_roots_of_server(settings)
+    folder = claude_folder(Path(settings.home or Path.home()), inherited_environment())
+    here = (lambda path: True) if everywhere else _within(settings)
+    found = read_history(folder, _knows(build_here(settings)), here)
+    for line in _told(found, folder):
+        echo(line)
+    if not found.reports:
+        return
+    if not yes:
+        return echo("Nothing is kept yet: the same with --yes keeps it.")
+    new, known = keep_reports(settings, found.reports)
+    echo(f"{show.decisions(new)} learnt, {known:,} known already.")
+
+
+def _within(settings: Settings) -> Callable[[str], bool]:
+    """Whether a folder belongs to the project of this one."""
+    from ..project import find_project
+
+    known: dict[str, bool] = {}
+    home = str(Path.home())
+    ours = find_project(os.getcwd(), home)
+
+    def within(folder: str) -> bool:
+        if folder not in known:
+            theirs = find_project(folder, home) if os.path.isabs(folder) else None
+            same = theirs.key == ours.key if theirs and ours else folder == os.getcwd()
+            known[folder] = same
+        return known[folder]
+
+    return within
+
+
+def _knows(index: Any) -> Callable[[str], str]:
+    from ..search.candidates import by_name
+
+    agents = index.segments["agent"]
+
+    def knows(name: str) -> str:
+        places = by_name(agents, name)
+        return agents.entry(places[0]).qualified if len(places) == 1 else ""
+
+    return knows
+
+
+def _told(found: History, folder: Path) -> list[str]:
+    """What would be learnt: tasks by agent and result, plans, and what was passed over."""
+    plans = [report for report in found.reports if report.parallel_groups]
+    results = Counter(
+        (report.agents_used[0], report.result)
+        for report in found.reports
+        if not report.parallel_groups
+    )
+    agents = Counter(agent for agent, _ in results.elements())
+    lines = [
+        f"{found.files:,} transcripts in {folder / 'projects'}: {sum(agents.values()):,} tasks"
+    ]
+    for agent, _ in agents.most_common(TOP):
+        parts = (f"{results[agent, r]} {r}" for r in ("success", "failure", "partial"))
+        lines.append(f"  {agent}  {', '.join(part for part in parts if part[0] != '0')}")
+    if len(agents) > TOP:
+        lines.append(f"  and {len(agents) - TOP} more agents")
+    if plans:
+        lines.append(style(f"{len(plans):,} plans of several agents", bold=True))
+        lines += [f"  {plan.task_description[:60]}: {_order(plan)}" for plan in plans[-TOP:]]
+    if found.unknown:
+        some = ", ".join(name for name, _ in found.unknown.most_common(5))
+        count = sum(found.unknown.values())
+        lines.append(f"{count:,} tasks of agents that are not in the index: {some}")
+    if found.bad:
+        where = ", ".join(f"{name} ({n})" for name, n in found.bad.most_common(3))
+        lines.append(f"{sum(found.bad.values()):,} lines could not be read: {where}")
+    return lines
+
+
+def _order(plan: Any) -> str:
+    return ", then ".join(" beside ".join(group) for group in plan.parallel_groups)

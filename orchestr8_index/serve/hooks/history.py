@@ -1,0 +1,203 @@
+"""Reads past delegations from Claude Code's own transcripts, as its hooks would have told them.
+
+A transcript is a file of JSON lines, `projects/*/*.jsonl` in the host's folder: what the user
+typed, what the model asked a tool for, and what came back. Only delegations are looked at. Task ids
+are those of the hooks, so that what was learnt already is not learnt again. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from ...reports import Report
+from .delegations import TOOLS, Delegations
+from .payloads import Block, Input, ToolEnded, ToolFailed, ToolResponse, ToolStarting
+from .suggest import NOT_A_REQUEST
+
+MOST_FILES, MOST_BYTES, MOST_LINE = 2_000, 256 << 20, 4 << 20
+MOST_REPORTS = 5_000
+INTERRUPTED = "[Request interrupted"
+Knows = Callable[[str], str]
+"""An agent's name as the index has it, "" for one that it does not have."""
+
+
+class Part(Struct, frozen=True):
+    """A block of a message."""
+
+    type: str = ""
+    id: str | None = None
+    name: str | None = None
+    input: Raw = Raw(b"{}")
+    tool_use_id: str | None = None
+    content: Raw = Raw(b"null")
+    is_error: bool | None = None
+    text: str | None = None
+
+
+class TranscriptMessage(Struct, frozen=True):
+    content: list[Part] | str | None = None
+
+
+class TranscriptLine(Struct, rename="camel", frozen=True):
+    type: str = ""
+    session_id: str | None = None
+    timestamp: str | None = None
+    cwd: str | None = None
+    is_sidechain: bool | None = None
+    is_meta: bool | None = None
+    message: TranscriptMessage | None = None
+    tool_use_result: Raw = Raw(b"null")
+
+
+_LINE = msgspec.json.Decoder(TranscriptLine)
+
+
+@dataclass(slots=True)
+class History:
+    """`reports` in the order in which the tasks ended; `bad` counts lines by their file."""
+
+    reports: list[Report] = field(default_factory=list)
+    files: int = 0
+    bad: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+
+
+def read_history(host_folder: Path, knows: Knows, within: Callable[[str], bool]) -> History:
+    """The newest delegations to agents of the index, in folders that are `within` the project."""
+    history = History()
+    for path in islice(_newest(host_folder / "projects"), MOST_FILES):
+        history.files += 1
+        history.reports += _Transcript(history, knows, within, path).reports()
+    history.reports.sort(key=lambda report: report.occurred_at or 0.0)
+    del history.reports[:-MOST_REPORTS]
+    return history
+
+
+def _newest(folder: Path) -> Iterable[Path]:
+    found = []
+    for path in folder.glob("*/*.jsonl"):
+        try:
+            status = os.stat(path)
+        except OSError:
+            continue
+        if path.is_file() and status.st_size <= MOST_BYTES:
+            found.append((-status.st_mtime, str(path)))
+    return (Path(name) for _, name in sorted(found))
+
+
+class _Transcript:
+    def __init__(
+        self, history: History, knows: Knows, within: Callable[[str], bool], path: Path
+    ) -> None:
+        self._history, self._knows, self._within, self._path = history, knows, within, path
+        self._delegations = Delegations()
+        self._calls: dict[str, Part] = {}
+
+    def reports(self) -> list[Report]:
+        found: list[Report] = []
+        last = ""
+        for line in self._lines():
+            last = line.session_id or last
+            found += self._of_line(line)
+        return found + self._plan(last, found[-1].occurred_at if found else None)
+
+    def _lines(self) -> Iterator[TranscriptLine]:
+        try:
+            with open(self._path, "rb") as file:
+                while raw := file.readline(MOST_LINE):
+                    if line := self._line(raw):
+                        yield line
+        except OSError:
+            self._history.bad[self._path.name] += 1
+
+    def _line(self, raw: bytes) -> TranscriptLine | None:
+        try:
+            line = _LINE.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self._history.bad[self._path.name] += bool(raw.strip())
+            return None
+        if line.is_sidechain or line.message is None or not self._within(line.cwd or ""):
+            return None
+        return line
+
+    def _of_line(self, line: TranscriptLine) -> Iterator[Report]:
+        """What ends at this line: tasks, or, at a new prompt, the plan of the one before."""
+        content = line.message.content if line.message else None
+        parts = [Part(type="text", text=content)] if isinstance(content, str) else content or []
+        at, session = _seconds(line.timestamp), line.session_id or ""
+        if line.type == "user" and not line.is_meta:
+            said = " ".join(part.text or "" for part in parts if part.type == "text")
+            if said.strip() and not NOT_A_REQUEST.match(said) and INTERRUPTED not in said:
+                yield from self._plan(session, at)
+                self._delegations.turns.begin(session, said)
+        for part in parts:
+            if part.type == "tool_use" and part.name in TOOLS and part.id:
+                self._start(session, part)
+            elif part.type == "tool_result" and part.tool_use_id in self._calls:
+                yield from self._end(session, part, line.tool_use_result, at)
+
+    def _start(self, session: str, part: Part) -> None:
+        self._calls[part.id or ""] = part
+        event = ToolStarting(session_id=session, tool_name=part.name, tool_use_id=part.id)
+        if started := self._delegations.started(event):
+            self._delegations.turns.start(session, started.id)
+
+    def _end(self, session: str, part: Part, given: Raw, at: float | None) -> Iterator[Report]:
+        call = self._calls.pop(part.tool_use_id or "")
+        try:
+            report = self._report(session, call, part, given)
+        except msgspec.MsgspecError:
+            self._history.bad[self._path.name] += 1
+            return
+        if report is None:
+            return
+        agent = self._knows(report.agents_used[0])
+        ended = self._delegations.told(report)
+        self._delegations.turns.end(session, ended.id, agent, report.result)
+        if agent:
+            yield msgspec.structs.replace(report, agents_used=[agent], occurred_at=at)
+        else:
+            self._history.unknown[report.agents_used[0]] += 1
+
+    def _report(self, session: str, call: Part, part: Part, given: Raw) -> Report | None:
+        asked = msgspec.json.decode(call.input, type=Input)
+        more: dict[str, Any] = {
+            "session_id": session,
+            "tool_name": call.name,
+            "tool_use_id": call.id,
+        }
+        said = msgspec.json.decode(part.content, type=list[Block] | str | None)
+        text = said or "" if not isinstance(said, list) else "\n".join(b.text or "" for b in said)
+        if part.is_error:
+            stopped = INTERRUPTED in text or "doesn't want to proceed" in text
+            failed = ToolFailed(tool_input=asked, error=text, is_interrupt=stopped, **more)
+            return self._delegations.failed(failed)
+        try:
+            response = msgspec.json.decode(given, type=ToolResponse)
+        except msgspec.MsgspecError:
+            response = ToolResponse()
+        if not response.text:
+            response = msgspec.structs.replace(response, content=said)
+        return self._delegations.ended(ToolEnded(tool_input=asked, tool_response=response, **more))
+
+    def _plan(self, session: str, at: float | None) -> list[Report]:
+        self._delegations.turns.over(session)
+        plan = self._delegations.turns.plan(session)
+        return [msgspec.structs.replace(plan, occurred_at=at)] if plan else []
+
+
+def _seconds(timestamp: str | None) -> float | None:
+    try:
+        return max(0.0, datetime.fromisoformat(timestamp).timestamp()) if timestamp else None
+    except (ValueError, OverflowError):
+        return None
