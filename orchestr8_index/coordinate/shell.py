@@ -54,7 +54,7 @@ class GitOptions(NamedTuple):
 
 def git_calls(text: str, cwd: str) -> Iterator[tuple[str, str, GitOptions]]:
     """Each command of git in a line of shell: its verb, its folder without links, its options."""
-    for words, folder in commands(text, cwd):
+    for words, folder in commands(text.replace("\0", ""), cwd):  # no shell has it in a word
         if os.path.basename(words[0]) != "git":
             continue
         words, named = words[1:], dict[str, str]()

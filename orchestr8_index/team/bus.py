@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -59,6 +60,7 @@ class Bus:
         self._watching = TeamConnection(url, schema, reach, 2.0, f"{server} watches")
         self._known: dict[str, int] = {}
         self.is_deaf = False
+        self._ear = -1
         self._task: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
         self.lag_ms = 0
@@ -132,13 +134,16 @@ class Bus:
 
     def _listen(self) -> None:
         assert self._hearing
-        asyncio.get_running_loop().add_reader(self._hearing.pgconn.socket, self._arrived)
+        self._ear = os.dup(self._hearing.pgconn.socket)  # libpq closes its own where that breaks
+        asyncio.get_running_loop().add_reader(self._ear, self._arrived)
         self._known = dict.fromkeys(self._known, -1)  # what was said meanwhile is lost: look
 
     def _hang_up(self) -> None:
+        if self._ear >= 0:
+            asyncio.get_running_loop().remove_reader(self._ear)
+            os.close(self._ear)
+            self._ear = -1
         if self._hearing is not None:
-            with contextlib.suppress(psycopg.Error, ValueError, RuntimeError, OSError):
-                asyncio.get_running_loop().remove_reader(self._hearing.pgconn.socket)
             self._hearing.close()
             self._hearing = None
 

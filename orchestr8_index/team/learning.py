@@ -101,7 +101,7 @@ class TeamLearning:
 
     async def stop(self) -> None:
         self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
+        with contextlib.suppress(asyncio.CancelledError, StoreUnavailable):  # the feed is closed
             await self._task
 
     # --- the log -----------------------------------------------------------------------------

@@ -29,12 +29,15 @@ def _state(settings: Settings) -> State:
 @contextlib.asynccontextmanager
 async def serving(data_dir: Path) -> AsyncIterator[httpx2.AsyncClient]:
     """A server with an index and a store."""
-    app = make_web(_state(settings_of(data_dir, FIXTURE, watch=False)))
+    state = _state(settings_of(data_dir, FIXTURE, watch=False))
+    app = make_web(state)
     async with living(app), client(app) as asking:
         while not (await asking.get("/health")).json()["database"]["connected"]:
             await asyncio.sleep(0.005)
         while (await asking.get("/health")).status_code != 200:
             await asyncio.sleep(0.005)
+        while state.store and state.store.revision_of("skill") < 0:  # until it is bound
+            await asyncio.sleep(0)
         yield asking
 
 

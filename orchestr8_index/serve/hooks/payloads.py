@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 Text = str | None
 Name = Annotated[str, Meta(max_length=256)] | None  # kept as long as the session
-Path = Annotated[str, Meta(max_length=4096)] | None
+Path = Annotated[str, Meta(max_length=4096, pattern=r"\A[^\0]*\Z")] | None
 
 
 class HookEvent(Struct, tag_field="hook_event_name", frozen=True, kw_only=True):

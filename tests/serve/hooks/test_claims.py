@@ -215,6 +215,8 @@ def test_mail_comes_with_the_next_context_once(run: Run) -> None:
         {"tool_name": "Edit", "tool_input": {"file_path": "/a\0b"}},
         {"tool_name": "Bash", "tool_input": {"command": "git 'stash"}, "cwd": "relative"},
         {"tool_name": "Bash", "tool_input": {"command": "git stash"}, "cwd": None},
+        {"tool_name": "Bash", "tool_input": {"command": "git -C 'a\0b' add -A"}},
+        {"tool_name": "Bash", "tool_input": {"command": "git stash"}, "cwd": "/a\0b"},
     ],
 )
 def test_whatever_a_hook_sends_it_disturbs_nobody(
