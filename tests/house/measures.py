@@ -11,13 +11,13 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 39_000,  # projects, hosts, guards; and the methods of the page (views, series, replay)
-    "files": 275,  # the same; mcp/one_body.py; mail and purposes of agents, of the hooks for claims
-    "longest_file": 395,  # store/ledger.py: all SQL of the ledger stands beside its rows
+    "lines": 36_667,  # hosts, languages, plans of a prompt, guards, the way before all layers
+    "files": 257,  # the same
+    "longest_file": 389,  # errors.py: the whole family of errors
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal
     "broad_excepts": 18,  # most clean up and raise again; others guard loops, faces and a thread
-    "import_circles": 2,  # of types only: index and scores, server state and shared state
+    "import_circles": 1,  # of types only: server state, projects and shared state
     "undocumented": 0,
 }
 """How much of each there may be. Who raises a number says why beside it."""

@@ -54,11 +54,11 @@ WHOLE = {"resultType": "complete"}
 ERROR = "orchestr8/error"
 INSTRUCTIONS = f"""\
 Your agents, skills and commands are indexed here: ask instead of carrying or guessing them.
-Before you start, delegate or plan: get_context with the task in a sentence. To choose among more, \
+Before you start or delegate: get_context with the task in a sentence. For more, \
 query_agents, query_skills or query_workflows; get_entry reads one. Ask in English: other \
-languages are read word by word. confidence is the chance that \
-the first hit is right: below {DOUBTFUL:g} reword the question or do it yourself.
-When a task has ended, report_outcome. get_pattern tells which agents worked before."""
+languages are read word by word. confidence is the chance that the first hit is right: below \
+{DOUBTFUL:g} reword it.
+After a task, report_outcome. get_pattern tells which agents worked before."""
 
 
 SHARING = """\
