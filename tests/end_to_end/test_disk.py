@@ -85,7 +85,8 @@ def test_a_data_directory_that_is_gone_refuses_outcomes_and_answers(world: World
     assert asked(server.port)[0] == "release-notes"
     assert server.health["status"] == "degraded" and "restart" in server.health["reasons"][0]
     shutil.move(world.data.with_name("moved"), world.data)
-    assert stored(server, "t2") and server.health["reasons"] == []
+    wait_for(lambda: server.health["reasons"] == [])
+    assert stored(server, "t2")
 
 
 def stored(server: Running, task: str) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from orchestr8_index.config import REPOSITORY
 
-from ..processes import Running, World
+from ..processes import Running, World, wait_for
 from ..serve.hooks import events
 from .looking import expect, looking, rpc, see, write_agent
 
@@ -195,6 +195,7 @@ def test_markup_in_names_tasks_and_messages_is_text(
 ) -> None:
     evil = "<img src=x onerror=document.title='owned'>"
     write_agent(tree, f"a {evil}", f"Paints quinces. {evil}")
+    wait_for(lambda: bool(rpc(server.port, "queryAgents", context="quinces")["agents"]))
     see(page, "Catalogue")
     box(page).fill("quinces")
     page.get_by_role("button", name=re.compile("<img")).click()

@@ -36,4 +36,4 @@ def test_a_text_draws_the_line_where_the_program_does(name: str, said: str) -> N
 
 
 def test_the_model_is_told_the_same() -> None:
-    assert f"below {DOUBTFUL:g} reword the question or do it yourself" in INSTRUCTIONS
+    assert f"below {DOUBTFUL:g} reword it" in INSTRUCTIONS

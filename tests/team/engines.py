@@ -53,10 +53,12 @@ class Engine:
 
     def start(self) -> None:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(self.command, **quiet, **self._how)  # type: ignore[call-overload]
-        end = time.monotonic() + 30
-        while not self._ready():
-            assert time.monotonic() < end and self.process.poll() is None, self.command[0]
+        self.process, end = None, time.monotonic() + 30
+        while self.process is None or not self._ready():
+            assert time.monotonic() < end, self.command[0]
+            if self.process is None or self.process.poll() is not None:
+                # again, too: those of a killed one may still hold its memory
+                self.process = subprocess.Popen(self.command, **quiet, **self._how)  # type: ignore[call-overload]
             time.sleep(0.02)
 
     def signal(self, number: int) -> None:

@@ -3,6 +3,7 @@
 import { call, choose, chosen } from './api.js';
 import { count, failed, fill, h } from './dom.js';
 import { follow } from './live.js';
+import { forget } from './map.js';
 
 const VIEWS = ['ask', 'catalogue', 'learned', 'now', 'health'];
 const main = document.getElementById('main');
@@ -49,6 +50,7 @@ function tell(kind, data) {
     status.dataset.state = 'away';
     status.textContent = 'Not connected; trying again…';
   } else if (['open', 'index'].includes(kind)) {
+    forget(); // whichever view is shown: the next one reads the entries anew
     if (main.dataset.failed) show();
     tellStatus().catch(() => {});
     if (kind === 'open') listProjects().catch(() => {});

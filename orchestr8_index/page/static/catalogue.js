@@ -3,7 +3,7 @@
 import { call } from './api.js';
 import { button, count, empty, fill, h, LongList, many } from './dom.js';
 import { EntryPanel } from './entry.js';
-import { everyEntry, forget, keyOf } from './map.js';
+import { everyEntry, keyOf } from './map.js';
 
 export const title = 'Catalogue';
 const KINDS = { agent: 'agent', skill: 'skill', workflow: 'command' };
@@ -129,7 +129,6 @@ class Catalogue {
 
   tell(kind) {
     if (kind !== 'index' && kind !== 'open') return;
-    forget();
     this.panel.reread();
     this.read().catch(() => {});
   }
