@@ -8,8 +8,7 @@ import { forget } from './map.js';
 const VIEWS = ['ask', 'catalogue', 'learned', 'now', 'health'];
 const main = document.getElementById('main');
 const status = document.getElementById('status');
-let shown = null;
-let turn = 0;
+let shown = null, turn = 0;
 
 function address() {
   const [name, query] = location.hash.replace(/^#\/?/, '').split('?');
@@ -50,7 +49,7 @@ function tell(kind, data) {
     status.dataset.state = 'away';
     status.textContent = 'Not connected; trying again…';
   } else if (['open', 'index'].includes(kind)) {
-    forget(); // whichever view is shown: the next one reads the entries anew
+    forget(); // whichever view is shown
     if (main.dataset.failed) show();
     tellStatus().catch(() => {});
     if (kind === 'open') listProjects().catch(() => {});
