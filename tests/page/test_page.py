@@ -196,6 +196,7 @@ def test_markup_in_names_tasks_and_messages_is_text(
     evil = "<img src=x onerror=document.title='owned'>"
     write_agent(tree, f"a {evil}", f"Paints quinces. {evil}")
     wait_for(lambda: bool(rpc(server.port, "queryAgents", context="quinces")["agents"]))
+    page.reload()
     see(page, "Catalogue")
     box(page).fill("quinces")
     page.get_by_role("button", name=re.compile("<img")).click()
