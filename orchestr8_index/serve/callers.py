@@ -46,10 +46,11 @@ class Principal(Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """The name among agents: what a caller says of itself never hides its key."""
-        if self.keyed:
-            return f"{self.name}/{self.agent}" if self.agent else self.name
-        return self.agent or "local"
+        """The name among agents: what a caller says of itself never hides its key, and nobody has
+        the name by which the server signs its own messages."""
+        own = (self.name, self.agent) if self.keyed else (self.agent or "local",)
+        label = "/".join(filter(None, own))
+        return f"agent-{label}" if label.casefold() == "server" else label
 
     def may(self, right: Right) -> bool:
         return RIGHTS.index(self.right) >= RIGHTS.index(right)

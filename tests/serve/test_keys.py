@@ -295,3 +295,17 @@ def test_names_do_not_reach_the_sql(tmp_path: Path, hostile: str) -> None:
         rows = [("2025-01-01", hostile, hostile, hostile, 1)]
         notes.write_audit(connection, rows)
         assert notes.read_audit(connection, 10) == rows
+
+
+@pytest.mark.parametrize(
+    ("who", "label"),
+    [
+        (Principal(agent="Server"), "agent-Server"),
+        (Principal("server", keyed=True), "agent-server"),
+        (Principal("server", keyed=True, agent="a"), "server/a"),
+        (Principal(agent="ada"), "ada"),
+        (Principal(), "local"),
+    ],
+)
+def test_nobody_speaks_as_the_server(who: Principal, label: str) -> None:
+    assert who.label == label
