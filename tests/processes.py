@@ -54,7 +54,7 @@ class World:
     def __exit__(self, kind: type[BaseException] | None, *_: BaseException | TracebackType) -> None:
         for process in self._started:
             process.kill()
-            process.communicate()
+            process.communicate(timeout=DEADLINE)  # a child that outlives it would hold its pipes
         end = time.monotonic() + 10
         while self.owners() and time.monotonic() < end:
             for file in self._locks():
@@ -93,7 +93,7 @@ class World:
         """A server in the foreground that serves already."""
         process = self.start("serve", *arguments, **environment)
         wait_for(lambda: self._serving() or process.poll() is not None)
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, process.communicate(timeout=DEADLINE)
         return Running(self, process, self.owner()["port"])
 
     def up(self, *arguments: str, **environment: str) -> int:
