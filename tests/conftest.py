@@ -27,7 +27,7 @@ settings.load_profile("tests")
 
 @pytest.fixture(autouse=True, scope="module")
 def as_urgent_as_before() -> Iterator[None]:
-    """What lowers its own priority belongs into a process of its own: all later tests would wait."""
+    """What lowers its own priority needs a process of its own: all later tests would wait."""
     yield
     assert not hasattr(os, "nice") or os.nice(0) == _PRIORITY
 
