@@ -80,7 +80,7 @@ class Unsent:
 
 
 def _rows(rows: Iterable[dict[str, Any]]) -> str:
-    """As JSON; PostgreSQL's texts hold no zero byte."""
+    """As JSON."""
     text = msgspec.json.encode(rows := list(rows)).decode()
     if "\\u0000" not in text:
         return text
@@ -88,4 +88,5 @@ def _rows(rows: Iterable[dict[str, Any]]) -> str:
 
 
 def without_zeros(value: Any) -> Any:
+    """PostgreSQL's texts hold no zero byte."""
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value
