@@ -7,9 +7,7 @@ the agent hears what waits for it. Where nothing is wrong nothing is said.
 from __future__ import annotations
 
 import functools
-import itertools
 import os
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -34,14 +32,15 @@ Event = ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
 
 
 class ClaimHooks:
-    """One for the server. `policy` is deny, warn or off; the command line's choice comes first."""
+    """One for the server. `policy` is deny, warn or off: what the command line chose, else the
+    setting."""
 
     def __init__(self, policy: str = "warn") -> None:
-        self._policy = policy
+        self.setting = policy
         self.chosen: Callable[[], str] = str
         self._told: Any = None
         self._notes: dict[str, list[str]] = {}  # for an agent's next context, by its ident
-        self._watched: OrderedDict[str, dict[str, int]] = OrderedDict()
+        self._watched: dict[str, dict[str, int]] = {}
         self._editing: dict[str, str] = {}  # the file that an agent is about to write
         self._purposes = Purposes()
         self._looked: dict[str, int] = {}  # when an agent's claims were looked at, by lease time
@@ -49,11 +48,7 @@ class ClaimHooks:
 
     @property
     def policy(self) -> str:
-        return self.chosen() or self._policy
-
-    @policy.setter
-    def policy(self, policy: str) -> None:
-        self._policy = policy
+        return self.chosen() or self.setting
 
     def prompted(self, event: Prompted) -> None:
         """What the session works for from now on."""
@@ -77,7 +72,8 @@ class ClaimHooks:
             return ""
         if "git" in command and (why := await self._gate(shared, who, command, event.cwd or "")):
             return why
-        self._watch(shared, who, event.tool_use_id or "")
+        if event.tool_use_id:
+            self._watch(shared, who, event.tool_use_id)
         return ""
 
     def _may_renew(self, shared: Coordination, who: Caller) -> bool:
@@ -255,13 +251,9 @@ class ClaimHooks:
         """Remember how the files of others are before a command that may write them."""
         from ...coordinate import claims
 
-        read = functools.partial(claims.beside, shared.store.reader, who, taking=True)
-        theirs = read(most=MOST_WATCHED) if tool_use else {}
-        if theirs:
-            watched = itertools.islice(theirs, MOST_WATCHED)
-            self._watched[tool_use] = {path: _stamp(path) for path in watched}
-            if len(self._watched) > MOST_KEPT:
-                self._watched.popitem(last=False)
+        if theirs := claims.beside(shared.store.reader, who, taking=True, most=MOST_WATCHED):
+            self._watched[tool_use] = {path: _stamp(path) for path in theirs}
+            _shrink(self._watched)
 
     async def _found_afterwards(
         self, shared: Coordination, who: Caller, tool_use: str
