@@ -107,6 +107,7 @@ def place_of(spec: str, folder: str, tree: str) -> str:
 
 
 def is_pattern(place: str) -> bool:
+    """Whether a path has signs that git reads as others."""
     return any(sign in place for sign in "*?[")
 
 
