@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ...coordinate.repository import changed_files, staged_files, tree_of
 from ...coordinate.resources import resolve
 from ...fit import in_prose
-from ..callers import Principal, caller
+from ..callers import STRANGE, Principal, caller
 from .mail import mail
 from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolStarting
 from .purposes import Purposes
@@ -28,7 +28,7 @@ MCP = "mcp__"  # before the names of tools that come from MCP servers
 EDITS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
 MOST_WATCHED, MOST_KEPT = 200, 500
 MOST_NAMED = 100  # files that git is asked for by name; of more it is asked for all
-Event = ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
+Event = Prompted | ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
 
 
 class ClaimHooks:
@@ -53,7 +53,7 @@ class ClaimHooks:
     def prompted(self, event: Prompted) -> None:
         """What the session works for from now on."""
         if self.policy != "off" and event.session_id:
-            self._purposes.prompted(f"{_owner(caller.get())}{event.session_id}", event)
+            self._purposes.prompted(_session(caller_of(event, "")), event)
 
     async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
@@ -284,24 +284,30 @@ def _session(who: Caller) -> str:
 
 
 def _owner(asks: Principal) -> str:
-    return f"{asks.name}." if asks.keyed else ""
+    """What begins the names of a key's sessions, and no others'."""
+    return f"{asks.name}:" if asks.keyed else ""
 
 
 def caller_of(event: Event, project: str) -> Caller:
     """Who the hook says it is: the session, or one of its agents; with a key, one of that key's."""
     from ...coordinate.caller import Caller
 
-    owner = _owner(caller.get())
-    session, agent = event.session_id or "", event.agent_id or ""
-    kind = event.agent_type or "claude"
+    asks, kind = caller.get(), event.agent_type or "claude"
+    session, agent = (
+        STRANGE.sub("-", each or "").replace("/", "-")
+        for each in (event.session_id, event.agent_id)
+    )
+    name = STRANGE.sub("-", f"{kind}-{(agent or session)[:8]}")
     return Caller(
-        f"{kind}-{(agent or session)[:8]}",
-        ident=f"{owner}{session}/{agent}",
+        f"{asks.name}/{name}" if asks.keyed else name,
+        ident=f"{_owner(asks)}{session}/{agent}",
         project=project,
         scope="report",
         role=event.agent_type or "",
         tree=tree_of(event.cwd or ""),
         tool=getattr(event, "tool_name", "") or "",
+        kind=asks.kind if asks.keyed else "",
+        verified=asks.keyed,
     )
 
 
