@@ -109,6 +109,7 @@ def run_main(request: BuildRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[in
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr("os.umask", lambda mask: 0)
     monkeypatch.setattr("gc.disable", lambda: None)
+    monkeypatch.setattr("os.nice", lambda by: 0)
     status = main()
     lines = out.buffer.getvalue().splitlines()
     return status, msgspec.json.decode(lines[-1], type=BuildLine)
