@@ -15,7 +15,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import UnsetType
+
 from ..errors import RequestError
+from ..memo import keep
 from ..methods import METHODS
 from ..validate import read_params
 from .answers import AskedQuestion, answer_key, asked, cache_of, note_answer
@@ -70,17 +73,16 @@ class Quick:
             return None
         if answer is None:
             return None
-        self._note(state)
+        self._gate.unlogged += 1
+        if time.monotonic() - state.asked > NOTED_SECONDS:
+            self._state.projects.note_asked(state)
         whole = _BODY % (ident, answer)
         return _HEAD % (len(whole), new_ident().encode()) + whole
 
     def learn(self, body: bytes, question: AskedQuestion) -> None:
         known, ident = _split(body)
-        if not ident:
-            return
-        if len(self._bodies) >= MOST_BODIES:
-            del self._bodies[next(iter(self._bodies))]
-        self._bodies[known] = question
+        if ident:
+            keep(self._bodies, MOST_BODIES, known, question)
 
     def _enter(self, state: State, asking: Principal) -> bool:
         """Whether there is room for one more, which is charged. Raises TooManyRequests."""
@@ -110,27 +112,23 @@ class Quick:
     def _work_out(self, state: State, body: bytes, asking: Principal) -> bytes | None:
         """As `perform` does, once nothing is wrong with the call; it counts what it does itself."""
         call = read_call(body)
-        if call.method not in ASKED:
+        if call.method not in ASKED or isinstance(call.params, UnsetType):
             return None
         raw = bytes(call.params)
         read_params(METHODS[call.method].params, raw)
         if not self._enter(state, asking):
             return None
         own, held = contextvars.copy_context(), self._gate.shares.held
-        answer = own.run(_performed, state, call.method, raw, asking)
+        answer: bytes = own.run(_performed, state, call.method, raw, asking)
         if len(answer) > MOST_ANSWER:
             held.take(asking, len(answer))
             held.give(asking, len(answer))  # it is written before anything else happens
-        self.learn(body, own[asked])
+        if question := own[asked]:
+            self.learn(body, question)
         return answer
 
-    def _note(self, state: State) -> None:
-        self._gate.unlogged += 1
-        if time.monotonic() - state.asked > NOTED_SECONDS:
-            self._state.projects.note_asked(state)
 
-
-def _performed(state: State, name: str, raw: bytes, asking: Principal) -> bytes:
+def _performed(state: State, name: str, raw: bytes, asking: Principal) -> Any:
     """Raises RequestError."""
     caller.set(asking)
     try:
