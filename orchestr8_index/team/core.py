@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..coordinate.clock import Clock
-from ..coordinate.commits import Committed
+from ..coordinate.commits import Committed, Found
 from ..coordinate.core import Coordination
-from ..coordinate.values import Reader
 from .bus import Bus
 from .connection import TeamConnection, connect
 from .journal import DatabaseClock, TeamJournal
@@ -40,6 +39,7 @@ class TeamCoordination(Coordination):
         self.store = self.team = TeamStore(url, schema, self.server, self._begin, self._tell)
         own = self.clock if isinstance(self.clock, DatabaseClock) else None
         self.registry = Registry(schema, self.server, own, self._sweep_project)
+        self.team.size = lambda: self.registry.size
         self.registry.facts = lambda: {**facts(), **self._facts()}
         parts = (url, schema, self.server, self.team.reach, self.registry, self._heard)
         self.bus = Bus(*parts)
@@ -63,10 +63,17 @@ class TeamCoordination(Coordination):
     async def back_up(self) -> None:
         """The database's own care: docs/team says how."""
 
-    def servers(self) -> list[dict[str, Any]]:
+    async def read(self, work: Callable[..., Found], *asked: Any) -> Found:
+        found: Found = await self.team.read(work, *asked)
+        return found
+
+    async def servers(self) -> list[dict[str, Any]]:
         """All servers of the database."""
-        reading: Any = self.team.reader
-        return servers(reading)
+        return await self.read(servers)
+
+    def figures(self) -> dict[str, int]:
+        """As they were at the last sign of life: nobody waits for the database."""
+        return {**self._counts(), "locks": self.registry.locks}
 
     def open(self) -> None:
         """Raises StoreUnavailable and StoreTooNew, with what helps."""
@@ -77,7 +84,6 @@ class TeamCoordination(Coordination):
             finally:
                 greeting.close()
         self.store.open()
-        self.reader = Reader(self.store.reader, self.clock)
 
     def start(self) -> None:
         self.store.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import sqlite3
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -41,6 +42,7 @@ from .tools import COPIES, Ctx, hold
 
 if TYPE_CHECKING:
     from ...coordinate.caller import Caller
+    from ...coordinate.clock import Clock
     from ...coordinate.core import Coordination
 
 SHOWN = 50  # messages that a resource shows
@@ -74,22 +76,27 @@ def is_shared(uri: str) -> bool:
     return uri.partition("://")[0] in _SCHEMES
 
 
-def read_address(shared: Coordination, who: Caller, uri: str, limit: int = SHOWN) -> Any:
+async def read_address(shared: Coordination, who: Caller, uri: str, limit: int = SHOWN) -> Any:
     """What an address holds for this caller, None for nothing. Raises RequestError."""
+    who.require("read")
+    return await shared.read(_read, shared.clock, who, uri, limit)
+
+
+def _read(connection: sqlite3.Connection, clock: Clock, who: Caller, uri: str, limit: int) -> Any:
     from ...coordinate import locks, messages, sessions
     from ...coordinate.select import Keys
+    from ...coordinate.values import Reader
     from ...sharing import ReadInbox, SessionCall
 
     scheme, _, rest = uri.partition("://")
-    connection, rest = shared.store.reader, unquote(rest)
-    who.require("read")
+    rest = unquote(rest)
     if uri == LOCKS:
-        return locks.list_locks(connection, shared.clock, who, [])
+        return locks.list_locks(connection, clock, who, [])
     if uri == INBOX:
         return {"messages": messages.peek(connection, who, ReadInbox(limit=limit))}
     if scheme == "shared":
         keys = who.may_read(Keys(keys=(rest,)))
-        rows, _, _ = shared.reader.present(who.project, keys, "", 1)
+        rows, _, _ = Reader(connection, clock).present(who.project, keys, "", 1)
         return rows[0] if rows and not rest.startswith("@") else None
     if scheme == "session":
         told = sessions.get_session(connection, who.project, rest)
@@ -131,7 +138,7 @@ class SharedResources:
             return await self._beside.read(ctx, params)
         told = None
         if is_shared(params.uri):
-            told = read_address(await opened(self._state), asking(self._state), params.uri)
+            told = await read_address(await opened(self._state), asking(self._state), params.uri)
         if told is None:
             cure = "List the resources and templates for those that exist."
             error = f"There is no such resource. {cure}"
@@ -173,13 +180,14 @@ class SharedSubscriptions(Subscriptions):
         """Whether a change of the shared state may change it."""
         return is_shared(uri)
 
-    def content(self, uri: str, who: Principal) -> str:
+    async def look(self, uri: str, who: Principal) -> str:
         shared = self._state.shared.ready if self._state.shared else None
         if not is_shared(uri) or shared is None:
-            return super().content(uri, who)
+            return await super().look(uri, who)
         token = caller.set(who)
         try:
-            told = read_address(shared, asking(self._state), uri, limit=1 if uri != INBOX else 50)
+            limit = 1 if uri != INBOX else 50
+            told = await read_address(shared, asking(self._state), uri, limit)
         except RequestError:
             return ""
         finally:
@@ -194,7 +202,7 @@ class SharedSubscriptions(Subscriptions):
             self._following = asyncio.create_task(self._tell_changes(shared))
 
     async def _tell_changes(self, shared: Coordination) -> None:
-        project = self._state.settings.repository_key
+        project = asking(self._state).project
         with contextlib.suppress(RequestError), shared.feed.listen("", [(project, "", True)]) as it:
             while True:
                 await it.wait(3600.0)
