@@ -22,6 +22,7 @@ _PHRASES = (
     ),
     (r"\bCAST\((\w+) AS BLOB\)", r"convert_to(\1, 'UTF8')"),
     (r"\bifnull\(", "coalesce("),
+    (r"\binstr\(", "strpos("),
     (r"json_extract\((\w+), '\$\.(\w+)'\)", r"(\1::json ->> '\2')"),
     (r"\bmax\((\w+), ", r"greatest(\1, "),
     (r"\bmin\((\w+), ", r"least(\1, "),
