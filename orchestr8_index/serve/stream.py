@@ -99,9 +99,8 @@ class EventStream:
     def __init__(self, shared: Coordination, who: Caller, asked: Follow, inbox: Inbox) -> None:
         self._shared, self._who, self._inbox = shared, who, inbox
         self._keys = Keys(prefix=asked.prefix)
-        given = asked.after
-        self._reached = given
-        self._told = -1 if given is None else given  # the last id that the client has
+        self._reached = asked.after
+        self._told = -1 if asked.after is None else asked.after  # the last id that the client has
         self._hears_tasks = caller.get().may("report")
         self.has_more = False
 
@@ -110,8 +109,7 @@ class EventStream:
         if self._reached is None:
             self._reached = await self._shared.read(last_revision, self._who.project)
         asked = (self._who, self._keys, self._reached, PAGE)
-        found = await self._shared.read(read_events, *asked)
-        rows, self._reached, self.has_more = found
+        rows, self._reached, self.has_more = await self._shared.read(read_events, *asked)
         if not rows and self._told < 0:
             return self.sign_of_life() + self._news()
         return "".join(map(self._message, rows, [*rows[1:], None])) + self._news()

@@ -76,20 +76,17 @@ def is_shared(uri: str) -> bool:
     return uri.partition("://")[0] in _SCHEMES
 
 
-async def read_address(shared: Coordination, who: Caller, uri: str, limit: int = SHOWN) -> Any:
+def read_address(
+    connection: sqlite3.Connection, clock: Clock, who: Caller, uri: str, limit: int = SHOWN
+) -> Any:
     """What an address holds for this caller, None for nothing. Raises RequestError."""
-    who.require("read")
-    return await shared.read(_read, shared.clock, who, uri, limit)
-
-
-def _read(connection: sqlite3.Connection, clock: Clock, who: Caller, uri: str, limit: int) -> Any:
     from ...coordinate import locks, messages, sessions
     from ...coordinate.select import Keys
     from ...coordinate.values import Reader
     from ...sharing import ReadInbox, SessionCall
 
-    scheme, _, rest = uri.partition("://")
-    rest = unquote(rest)
+    scheme, _, rest = unquote(uri).partition("://")
+    who.require("read")
     if uri == LOCKS:
         return locks.list_locks(connection, clock, who, [])
     if uri == INBOX:
@@ -138,7 +135,8 @@ class SharedResources:
             return await self._beside.read(ctx, params)
         told = None
         if is_shared(params.uri):
-            told = await read_address(await opened(self._state), asking(self._state), params.uri)
+            shared, who = await opened(self._state), asking(self._state)
+            told = await shared.read(read_address, shared.clock, who, params.uri)
         if told is None:
             cure = "List the resources and templates for those that exist."
             error = f"There is no such resource. {cure}"
@@ -186,8 +184,8 @@ class SharedSubscriptions(Subscriptions):
             return await super().look(uri, who)
         token = caller.set(who)
         try:
-            limit = 1 if uri != INBOX else 50
-            told = await read_address(shared, asking(self._state), uri, limit)
+            limit, asks = 50 if uri == INBOX else 1, asking(self._state)
+            told = await shared.read(read_address, shared.clock, asks, uri, limit)
         except RequestError:
             return ""
         finally:
