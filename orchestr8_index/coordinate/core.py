@@ -68,10 +68,15 @@ class Coordination(Commits):
     ) -> Past:
         reader = values.Reader(connection, self.clock)
         with transaction(connection, "DEFERRED"):
+            newest = self.newest(connection, caller.project)
             rev = last_revision(connection, caller.project)
-            check_past(connection, caller.project, params.at_rev, rev)
+            check_past(connection, caller.project, params.at_rev, max(rev, newest))
             read = reader.history if params.history else reader.past
             return *read(caller.project, keys, params), rev
+
+    def newest(self, connection: sqlite3.Connection, project: str) -> int:
+        """The last revision that was given out, also to a write that changed nothing."""
+        return self.journal.revisions.last
 
     async def _read_changes(self, caller: Caller, params: ReadShared) -> Answer:
         keys = one_of(params.keys, params.prefix, params.pattern)
