@@ -22,6 +22,7 @@ from ..catalog.index import Index
 from ..config import Settings
 from ..environment import environment
 from ..errors import NoSuchProject
+from ..memo import keep
 from ..project import ROOTS, project_of
 from ..records import PLURAL
 from ..roots import FOUND, SHIPPED, discovered_roots, fixture_root
@@ -96,9 +97,7 @@ class Projects:
         state = self._sessions.get(session)
         if state is None or not session:
             state = self.meant(msgspec.structs.replace(asking, tree=folder))
-            self._sessions[session] = state
-            if len(self._sessions) > MOST_SESSIONS:
-                del self._sessions[next(iter(self._sessions))]
+            keep(self._sessions, MOST_SESSIONS, session, state)
         await self.wake(state)
         return state
 
@@ -110,9 +109,7 @@ class Projects:
                 state = self._found(folder)
             except (OSError, ValueError):  # a name that no file can have
                 raise NoSuchProject("That folder cannot be looked at.") from None
-            if len(self._folders) >= MOST_FOLDERS:
-                self._folders.clear()
-            self._folders[folder] = (time.monotonic() + FOLDER_SECONDS, state)
+            keep(self._folders, MOST_FOLDERS, folder, (time.monotonic() + FOLDER_SECONDS, state))
         return state
 
     def with_roots(self, roots: tuple[str, ...]) -> State:
@@ -168,7 +165,7 @@ class Projects:
 
     def _place(self, settings: Settings, state: State) -> None:
         known = self._know(settings)
-        state.name = known.name
+        state.name, state.learns_from = known.name, known.learns_from
         self._states[known.key, settings.roots_digest] = state
 
     def _refresh(self, settings: Settings) -> Refresh:
@@ -192,8 +189,7 @@ class Projects:
 
     def lenders(self, state: State) -> list[tuple[str, StoreKeeper | ProjectStore]]:
         """The projects that it learns from beside itself: their names and what they have learnt."""
-        known = self.known.get(state.settings.project_key)
-        named = filter(None, map(self.known.get, known.learns_from if known else ()))
+        named = filter(None, map(self.known.get, state.learns_from))
         return [(each.name, store) for each in named if (store := self.store_of(each.key))]
 
     async def lend(self, state: State, names: Iterable[str], asking: Principal) -> None:
@@ -201,6 +197,9 @@ class Projects:
         keys = [self._named(name, asking).settings.project_key for name in names]
         known = self.known[state.settings.project_key]
         known.learns_from = tuple(key for key in dict.fromkeys(keys) if key != known.key)
+        for (key, _), each in self._states.items():
+            if key == known.key:
+                each.learns_from = known.learns_from
         self._is_saved = False
         await self.save()
 

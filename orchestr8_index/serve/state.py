@@ -83,6 +83,7 @@ class State:
     asked: float = float("-inf")
     shared_part: Refresh | None = None
     is_guest: bool = False
+    learns_from: tuple[str, ...] = ()
     _own: tuple[Index, Index] | None = None
     _together: tuple[list[Any], Experience] | None = None
 
@@ -125,7 +126,7 @@ class State:
     @property
     def lenders(self) -> list[tuple[str, StoreKeeper | ProjectStore]]:
         """The projects whose past is used after its own, where the user lets it."""
-        return self.all_projects.lenders(self) if self.all_projects else []
+        return self.projects.lenders(self) if self.learns_from else []
 
     @property
     def experience(self) -> Experience | None:
