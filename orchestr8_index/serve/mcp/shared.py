@@ -41,7 +41,6 @@ from .tools import COPIES, Ctx, hold
 
 if TYPE_CHECKING:
     from ...coordinate.caller import Caller
-    from ...coordinate.clock import Clock
     from ...coordinate.core import Coordination
 
 SHOWN = 50  # messages that a resource shows
@@ -75,7 +74,7 @@ def is_shared(uri: str) -> bool:
 
 
 def read_address(
-    connection: sqlite3.Connection, clock: Clock, who: Caller, uri: str, limit: int = SHOWN
+    connection: sqlite3.Connection, shared: Coordination, who: Caller, uri: str, limit: int = SHOWN
 ) -> Any:
     """What an address holds for this caller, None for nothing. Raises RequestError."""
     from ...coordinate import locks, messages, sessions
@@ -86,12 +85,12 @@ def read_address(
     scheme, _, rest = unquote(uri).partition("://")
     who.require("read")
     if uri == LOCKS:
-        return locks.list_locks(connection, clock, who, [])
+        return locks.list_locks(connection, shared.clock, who, [])
     if uri == INBOX:
         return {"messages": messages.peek(connection, who, ReadInbox(limit=limit))}
     if scheme == "shared":
         keys = who.may_read(Keys(keys=(rest,)))
-        rows, _, _ = Reader(connection, clock).present(who.project, keys, "", 1)
+        rows, _, _ = Reader(connection, shared.clock).present(who.project, keys, "", 1)
         return rows[0] if rows and not rest.startswith("@") else None
     if scheme == "session":
         told = sessions.get_session(connection, who.project, rest)
@@ -134,7 +133,7 @@ class SharedResources:
         told = None
         if is_shared(params.uri):
             shared, who = await opened(self._state), asking(self._state)
-            told = await shared.read(read_address, shared.clock, who, params.uri)
+            told = await shared.read(read_address, shared, who, params.uri)
         if told is None:
             cure = "List the resources and templates for those that exist."
             error = f"There is no such resource. {cure}"
@@ -183,7 +182,7 @@ class SharedSubscriptions(Subscriptions):
         token = caller.set(who)
         try:
             limit, asks = 50 if uri == INBOX else 1, asking(self._state)
-            told = await shared.read(read_address, shared.clock, asks, uri, limit)
+            told = await shared.read(read_address, shared, asks, uri, limit)
         except RequestError:
             return ""
         finally:
