@@ -214,7 +214,7 @@ class Experience:
     counted successes of each entry. `words`: of an entry's words, the successes that had them;
     `failed`: the failures; 0 where they were taken back. `alike(kind, entry, terms)`: a past task
     like these terms. `changed_since(kind, revision)`: the entries whose counts have changed after a
-    revision.
+    revision. `whose(kind, entry)`: the project that lends this, "" for one's own.
     """
 
     revision: int
@@ -224,6 +224,7 @@ class Experience:
     failed: Mapping[Kind, Mapping[str, Mapping[str, int]]]
     alike: Callable[[Kind, str, Collection[str]], str]
     changed_since: Callable[[Kind, int], Iterable[str]]
+    whose: Callable[[Kind, str], str] = lambda *_: ""
 
 
 def no_experience() -> Experience:

@@ -11,7 +11,7 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 36_667,  # hosts, languages, plans of a prompt, guards, the way before all layers
+    "lines": 36_962,  # hosts, languages, plans, guards, all questions before the layers, lenders
     "files": 257,  # the same
     "longest_file": 389,  # errors.py: the whole family of errors
     "longest_function": 40,  # the goal
