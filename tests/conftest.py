@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,19 @@ from orchestr8_index.text import Terms
 from . import hermetic
 from .trees import Built, Files, MakeTree, build_tree, write_tree
 
+_PRIORITY = os.nice(0) if hasattr(os, "nice") else 0
 hermetic.isolate()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a suite in the background, as with nohup
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else no child hears of Ctrl-C
 settings.register_profile("tests", database=None, deadline=None)
 settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_urgent_as_before() -> Iterator[None]:
+    """What lowers its own priority needs a process of its own: all later tests would wait."""
+    yield
+    assert not hasattr(os, "nice") or os.nice(0) == _PRIORITY
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from orchestr8_index.daemon.pidfile import PidFile
 from orchestr8_index.daemon.process import proven
 from orchestr8_index.errors import NotOurs
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 Found = TypeVar("Found")
 
 

@@ -32,7 +32,7 @@ UNFINISHED = ".unfinished"  # where temporary files lie; no task's name begins w
 BAD_TASK = "task_id must have 1 to 128 letters, digits, _ . : or -, the first a letter, digit or _."
 TASK = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}")
 _FILE = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
-_NO_FOLDER = (errno.ELOOP, errno.ENOTDIR, errno.EMLINK, errno.EPERM)
+_NO_FILE = (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EMLINK, errno.EPERM)
 
 
 class WorkspaceRefusal(Exception):
@@ -189,7 +189,7 @@ class Workspace:
         except FileNotFoundError:
             raise WorkspaceRefusal(404, f"Task {task} has no file {path}.") from None
         except OSError as error:
-            if error.errno not in _NO_FOLDER:
+            if error.errno not in _NO_FILE:
                 raise
             sentence = f"{path} leads through a link or is no plain file."
             raise WorkspaceRefusal(422, sentence) from None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from orchestr8_index.coordinate.git import Others, judge, read_steps
+from orchestr8_index.coordinate.git import Others, judge, places, read_steps
 from orchestr8_index.coordinate.resources import is_below
 
 TREE = "/r"
@@ -194,6 +194,22 @@ def test_a_file_is_told_from_a_branch(tmp_path: Path) -> None:
     beside = Others(tree, {f"{tree}/c.py": "cyd"})
     assert refuse("git checkout b.py", tree, beside) == ""
     assert "cyd" in refuse("git checkout b", tree, beside)
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("git add a.py src/", ("/r/a.py", "/r/src")),
+        ("cd src && git add ../b.py ':!x' ", ("/r/b.py",)),
+        ("git commit -m x -- :/a.py", ("/r/a.py",)),
+        ("git add 'src/*.py'", ("/r",)),
+        ("git add . ", ("/r",)),
+        ("git add ..", ("/r",)),
+        ("git stash", ("/r",)),
+    ],
+)
+def test_a_step_reaches_no_more_than_it_names(command: str, named: tuple[str, ...]) -> None:
+    assert [places(step, TREE) for step in read_steps(command, TREE)] == [named]
 
 
 @pytest.mark.parametrize("action", ["pop", "drop", "clear", "apply"])

@@ -150,6 +150,12 @@ class TestWriting:
         assert status_of(lambda: workspace.edit("t", "a/f.py", "", "x")) == 422
 
 
+def test_a_folder_that_comes_in_between_is_not_written_over(root: Path) -> None:
+    workspace, folder = Workspace(root), root / "t/new"
+    assert status_of(lambda: workspace.write("t", "new", "x", allowed=folder.mkdir)) == 422
+    assert list(folder.iterdir()) == []
+
+
 PARTS = [
     "..",
     ".",

@@ -108,6 +108,23 @@ def test_a_counter_of_three_servers_loses_nothing(quick_postgres: Postgres) -> N
     run(quick_postgres.url, 3, work)
 
 
+def test_a_key_that_is_written_twice_in_a_commit_keeps_both_writes(
+    quick_postgres: Postgres,
+) -> None:
+    """What waits is committed together; the log has each value, and zero bytes hurt nobody."""
+
+    async def work(a: Server) -> None:
+        ann = Agent(a, "ann")
+        await ann.write({"k": -1})
+        writes = [ann.write({"k": n, f"other/{n}": "a\0b"}) for n in range(20)]
+        await asyncio.gather(*writes, ann.send("bob\0", body="zero\0byte"))
+        history = (await ann.read("k", history=True))["items"]
+        assert [row["value"] for row in history] == [*range(19, -1, -1), -1]
+        assert len((await ann.read(prefix="other/"))["items"]) == 20
+
+    run(quick_postgres.url, 1, work)
+
+
 def test_a_tail_over_three_servers_misses_and_repeats_nothing(quick_postgres: Postgres) -> None:
     """Readers go on from the revision that they have, while all three write."""
     most = rounds(40, 1000)

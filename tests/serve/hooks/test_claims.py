@@ -265,6 +265,28 @@ def test_what_is_told_hides_nothing_from_a_person(run: Run) -> None:
     run(work)
 
 
+def test_a_restart_takes_no_entry_of_the_stash_from_its_owner(run: Run) -> None:
+    """Even one within the command, whose end nobody hears of."""
+
+    async def begin(agents: Agents) -> None:
+        await agents.edit("one", "a.py", "one\n")
+        assert await agents.shell("one", "git stash") == ""
+        await agents.edit("two", "b.py", "two\n")
+        command = "git stash push -m two -- b.py"
+        assert await agents.before("two", "Bash", command=command) == ""
+        subprocess.run(command, shell=True, cwd=agents.tree, check=True, capture_output=True)
+
+    async def go_on(agents: Agents) -> None:
+        assert "not yours" in await agents.before("one", "Bash", command="git stash pop")
+        assert "lies in the stash of claude-one" in await agents.edit("two", "a.py")
+        assert await agents.shell("two", "git stash pop") == ""
+        assert await agents.shell("one", "git stash pop") == ""
+        assert "(a.py)" in await agents.before("two", "Bash", command="git add -A")
+
+    run(begin)
+    run(go_on)
+
+
 def test_own_stash_entries_can_be_taken_beside_those_of_others(run: Run) -> None:
     async def work(agents: Agents) -> None:
         await agents.edit("one", "a.py", "one\n")
