@@ -136,11 +136,11 @@ class Upkeep:
                 series.step((memory, database, index.generation if index else 0))
 
     def _log_answers(self) -> None:
-        """One line for all that were answered before they had one."""
+        """One line for all that have none of their own."""
         gate = self._state.gate
         count, gate.unlogged = gate.unlogged, 0
         if count:
-            requests.info("requests answered from the cache", extra={"count": count})
+            requests.info("requests answered before all layers", extra={"count": count})
 
     async def _check_keys(self) -> float:
         """What a revoked key left open ends within a second, though nobody asks."""

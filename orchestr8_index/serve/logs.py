@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from ..memo import keep
 from ..private import make_folder, open_private
 from ..redact import redacted_field
 from .callers import correlation_id
@@ -87,9 +88,7 @@ class Repeats(logging.Filter):
         if now - since < LINE_SECONDS:
             self._told[kind] = (since, more + 1)
             return False
-        if len(self._told) >= MOST_KINDS:
-            self._told.clear()
-        self._told[kind] = (now, 0)
+        keep(self._told, MOST_KINDS, kind, (now, 0))
         if more:
             record.repeated = more
         return True

@@ -22,6 +22,7 @@ from ..catalog.index import Index
 from ..config import Settings
 from ..environment import environment
 from ..errors import NoSuchProject
+from ..memo import keep
 from ..project import ROOTS, project_of
 from ..records import PLURAL
 from ..roots import FOUND, SHIPPED, discovered_roots, fixture_root
@@ -96,9 +97,7 @@ class Projects:
         state = self._sessions.get(session)
         if state is None or not session:
             state = self.meant(msgspec.structs.replace(asking, tree=folder))
-            self._sessions[session] = state
-            if len(self._sessions) > MOST_SESSIONS:
-                del self._sessions[next(iter(self._sessions))]
+            keep(self._sessions, MOST_SESSIONS, session, state)
         await self.wake(state)
         return state
 
@@ -110,9 +109,7 @@ class Projects:
                 state = self._found(folder)
             except (OSError, ValueError):  # a name that no file can have
                 raise NoSuchProject("That folder cannot be looked at.") from None
-            if len(self._folders) >= MOST_FOLDERS:
-                self._folders.clear()
-            self._folders[folder] = (time.monotonic() + FOLDER_SECONDS, state)
+            keep(self._folders, MOST_FOLDERS, folder, (time.monotonic() + FOLDER_SECONDS, state))
         return state
 
     def with_roots(self, roots: tuple[str, ...]) -> State:
