@@ -62,10 +62,14 @@ class Coordination(Commits):
     ) -> tuple[list[Answer], bool, int]:
         connection = self.store.reader
         with transaction(connection, "DEFERRED"):
-            rev = last_revision(connection, caller.project)
-            check_past(connection, caller.project, params.at_rev, rev)
+            rev, newest = last_revision(connection, caller.project), self.newest(caller.project)
+            check_past(connection, caller.project, params.at_rev, max(rev, newest))
             read = self.reader.history if params.history else self.reader.past
             return *read(caller.project, keys, params), rev
+
+    def newest(self, project: str) -> int:
+        """The last revision that was given out, also to a write that changed nothing."""
+        return self.journal.revisions.last
 
     async def _read_changes(self, caller: Caller, params: ReadShared) -> Answer:
         keys = one_of(params.keys, params.prefix, params.pattern)

@@ -16,6 +16,7 @@ from .bus import Bus
 from .connection import TeamConnection, connect
 from .journal import DatabaseClock, TeamJournal
 from .registry import Registry, servers
+from .schema import NEWEST
 from .sentences import unavailable
 from .start import SCHEMA
 from .store import TeamStore
@@ -56,6 +57,10 @@ class TeamCoordination(Coordination):
     @property
     def reasons(self) -> list[str]:
         return [*self.store.reasons, *self.bus.reasons]
+
+    def newest(self, project: str) -> int:
+        row = self.store.reader.execute(NEWEST, (project,)).fetchone()
+        return int(row[0]) if row else 0
 
     async def save_clock(self) -> None:
         """The database has its own."""

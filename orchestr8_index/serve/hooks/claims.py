@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...coordinate.repository import changed_files, staged_files, tree_of
 from ...coordinate.resources import resolve
 from ...fit import in_prose
-from ..callers import Principal, caller
+from ..callers import STRANGE, Principal, caller
 from .mail import mail
 from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolStarting
 from .purposes import Purposes
@@ -28,7 +28,7 @@ MCP = "mcp__"  # before the names of tools that come from MCP servers
 EDITS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
 MOST_WATCHED, MOST_KEPT = 200, 500
 MOST_NAMED = 100  # files that git is asked for by name; of more it is asked for all
-Event = ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
+Event = Prompted | ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
 
 
 class ClaimHooks:
@@ -53,7 +53,7 @@ class ClaimHooks:
     def prompted(self, event: Prompted) -> None:
         """What the session works for from now on."""
         if self.policy != "off" and event.session_id:
-            self._purposes.prompted(f"{_owner(caller.get())}{event.session_id}", event)
+            self._purposes.prompted(_session(caller_of(event, "")), event)
 
     async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
@@ -97,11 +97,11 @@ class ClaimHooks:
         from ...coordinate import claims
         from ...coordinate.work import is_noted
 
-        reader, given = shared.store.reader, event.tool_input
+        reader = shared.store.reader
         self._purposes.ended(_session(who), event)
         if event.tool_name in EDITS:
             self._editing.pop(who.ident, None)
-        path = given.file_path or given.notebook_path or ""
+        path = event.tool_input.path
         if event.tool_name in EDITS and path and not is_noted(reader, who, path):
             await shared.change(who, lambda change: claims.note_edit(change, who, path))
         if self._may_renew(shared, who):
@@ -110,7 +110,7 @@ class ClaimHooks:
         notes = self._notes.pop(who.ident, [])
         if event.tool_name == "Bash":
             await self._after_git(shared, who, event)
-            notes += await self._found_afterwards(shared, who, event.tool_use_id or "")
+            notes += await self._written(shared, who, event.tool_use_id or "")
         return "\n".join([*notes, *await mail(shared, who)])
 
     async def leave(self, shared: Coordination, who: Caller, whole: bool) -> None:
@@ -124,9 +124,8 @@ class ClaimHooks:
     async def _claim(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         from ...coordinate import claims
 
-        path = event.tool_input.file_path or event.tool_input.notebook_path or ""
         told = self._told = self._told or claims.Told()
-        if not path:
+        if not (path := event.tool_input.path):
             return ""
         self._editing[who.ident] = path = resolve(path, who.tree)
         _shrink(self._editing)
@@ -168,11 +167,9 @@ class ClaimHooks:
         for step in steps:
             if why := git.judge(step, await self._others(shared, who, step)):
                 return in_prose(why)
-        session = _session(who)
-        for tree in {
-            tree_of(each.folder) for each in steps if each.verb == "stash" and not each.entry
-        }:
-            begin = functools.partial(stash.begin, session=session, tree=tree)
+        pushes = [step for step in steps if step.verb == "stash" and not step.entry]
+        for tree in {tree_of(step.folder) for step in pushes}:
+            begin = functools.partial(stash.begin, session=_session(who), tree=tree)
             await shared.change(who, begin)
         return ""
 
@@ -200,26 +197,19 @@ class ClaimHooks:
             return git.Others(tree, {})
         own = functools.partial(claims.own_files, reader, who, tree, () if step.index else places)
         status = await changed_files(tree)
-        await self._forget_clean(shared, who, tree, {*theirs, *own()}, status)
+        clean = [] if status is None else [p for p in (*theirs, *own()) if p not in status]
+        await self._forget_clean(shared, who, tree, clean)
         theirs = read()
         return git.Others(tree, theirs, tuple(p for p in own() if p not in theirs), status)
 
     async def _forget_clean(
-        self,
-        shared: Coordination,
-        who: Caller,
-        tree: str,
-        paths: Collection[str],
-        status: Mapping[str, str] | None,
-        committed: str = "",
+        self, shared: Coordination, who: Caller, tree: str, clean: list[str], committed: str = ""
     ) -> None:
-        """What is worked on in these files is done where git has them, by its `status`."""
+        """What is worked on in files that git has is done."""
         from ...coordinate import claims, stash
 
-        clean = [path for path in paths if path not in status] if status is not None else []
         if clean:
-            stashed = stash.sessions(shared.store.reader, who.project, tree)
-            gone = clean, committed, stashed
+            gone = clean, committed, stash.sessions(shared.store.reader, who.project, tree)
             await shared.change(who, lambda change: claims.forget_clean(change, *gone))
 
     async def _after_git(self, shared: Coordination, who: Caller, event: ToolEnded) -> None:
@@ -236,9 +226,10 @@ class ClaimHooks:
             own = claims.own_files(shared.store.reader, who, tree, places)
             named = own if len(own) <= MOST_NAMED else ()
             status = await changed_files(tree, *named) if own else None
+            clean = [] if status is None else [path for path in own if path not in status]
             owned = stash.owners(shared.store.reader, who.project, tree)
             committed = "" if _session(who) in owned else who.who
-            await self._forget_clean(shared, who, tree, own, status, committed)
+            await self._forget_clean(shared, who, tree, clean, committed)
 
     async def _settle(self, shared: Coordination, who: Caller) -> None:
         """What the session has stashed is its own, though its last call was lost."""
@@ -255,9 +246,7 @@ class ClaimHooks:
             self._watched[tool_use] = {path: _stamp(path) for path in theirs}
             _shrink(self._watched)
 
-    async def _found_afterwards(
-        self, shared: Coordination, who: Caller, tool_use: str
-    ) -> list[str]:
+    async def _written(self, shared: Coordination, who: Caller, tool_use: str) -> list[str]:
         """Tell both of the files of others that changed while the command ran."""
         from ...coordinate import claims
         from ...coordinate.messages import post
@@ -284,24 +273,30 @@ def _session(who: Caller) -> str:
 
 
 def _owner(asks: Principal) -> str:
-    return f"{asks.name}." if asks.keyed else ""
+    """What begins the names of a key's sessions, and no others'."""
+    return f"{asks.name}:" if asks.keyed else ""
 
 
 def caller_of(event: Event, project: str) -> Caller:
     """Who the hook says it is: the session, or one of its agents; with a key, one of that key's."""
     from ...coordinate.caller import Caller
 
-    owner = _owner(caller.get())
-    session, agent = event.session_id or "", event.agent_id or ""
-    kind = event.agent_type or "claude"
+    asks, kind = caller.get(), event.agent_type or "claude"
+    session, agent = (
+        STRANGE.sub("-", each or "").replace("/", "-")
+        for each in (event.session_id, event.agent_id)
+    )
+    name = STRANGE.sub("-", f"{kind}-{(agent or session)[:8]}")
     return Caller(
-        f"{kind}-{(agent or session)[:8]}",
-        ident=f"{owner}{session}/{agent}",
+        f"{asks.name}/{name}" if asks.keyed else name,
+        ident=f"{_owner(asks)}{session}/{agent}",
         project=project,
         scope="report",
         role=event.agent_type or "",
         tree=tree_of(event.cwd or ""),
         tool=getattr(event, "tool_name", "") or "",
+        kind=asks.kind if asks.keyed else "",
+        verified=asks.keyed,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -31,7 +30,7 @@ from mcp_types import (
 )
 
 from ...errors import RequestError
-from ..callers import Principal, caller
+from ..callers import STRANGE, Principal, caller
 from ..shared import asking, opened
 from ..state import State
 from .resources import JSON, Resources
@@ -50,7 +49,6 @@ TEMPLATES = {
     "session://{id}": "A session: its members, its state, and the last messages.",
 }
 _SCHEMES = ("locks", "inbox", "shared", "session")
-STRANGE = re.compile(r"[^A-Za-z0-9._@/-]+")
 
 
 async def identify(ctx: Ctx, call_next: CallNext) -> HandlerResult:

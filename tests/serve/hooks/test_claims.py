@@ -15,6 +15,7 @@ import pytest
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root
 from orchestr8_index.coordinate.caller import Caller
+from orchestr8_index.queries import NoParams
 from orchestr8_index.serve.callers import Principal, caller
 from orchestr8_index.serve.hooks.claude import receive_claude
 from orchestr8_index.serve.shared import SharedKeeper
@@ -239,11 +240,37 @@ def test_a_key_that_may_only_read_claims_nothing(run: Run) -> None:
     run(work)
 
 
-def test_one_keys_session_is_not_anothers(run: Run) -> None:
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("ci", "same"), ("desk", "same")),
+        (("ci", "x.y"), ("ci.x", "y")),
+        (("ci", "same"), ("", "ci:same")),
+        (("ci", "same/a"), ("ci", "same")),
+    ],
+)
+def test_one_keys_session_is_not_anothers(
+    run: Run, one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    """Whatever a session calls itself: neither its files nor its mail."""
+
     async def work(agents: Agents) -> None:
-        for name, denied in (("ci", False), ("desk", True)):
-            token = caller.set(Principal(name, "report", keyed=True))
-            assert bool(await agents.edit("same", "a.py")) is denied
+        for (key, session), denied in ((one, False), (other, True)):
+            token = caller.set(Principal(key, "report", keyed=True) if key else Principal())
+            place = {"session_id": session, "tool_name": "Edit", "tool_use_id": "t"}
+            given = {"tool_input": {"file_path": str(agents.tree / "a.py")}}
+            answer = await agents.hook("PreToolUse", "", **place, **given)
+            assert bool(answer) is denied
+            assert agents.state.shared
+            shared = await agents.state.shared.state()
+            boss = Caller("boss", project=agents.state.settings.project_key)
+            if not denied:
+                [holder] = (await shared.coordination(boss, NoParams()))["agents"]
+                to = SendMessage(to=[holder["name"]], body="secret", visibility="private")
+                await shared.send_message(boss, to)
+            else:
+                answer = await agents.hook("PostToolUse", "", **place, **given)
+                assert "secret" not in str(answer)
             caller.reset(token)
 
     run(work)
