@@ -224,7 +224,8 @@ class Experience:
     counted successes of each entry. `words`: of an entry's words, the successes that had them;
     `failed`: the failures; 0 where they were taken back. `alike(kind, entry, terms)`: a past task
     like these terms. `changed_since(kind, revision)`: the entries whose counts have changed after a
-    revision. `shifts`: what is added to the log odds of a confidence.
+    revision. `shifts`: what is added to the log odds of a confidence. `whose(kind, entry)`: the
+    project that lends this, "" for one's own.
     """
 
     revision: int
@@ -235,6 +236,7 @@ class Experience:
     alike: Callable[[Kind, str, Collection[str]], str]
     changed_since: Callable[[Kind, int], Iterable[str]]
     shifts: Mapping[Kind, float]
+    whose: Callable[[Kind, str], str] = lambda *_: ""
 
 
 def no_experience() -> Experience:

@@ -8,7 +8,7 @@ text, whatever it calls itself where it has a key; distinct tasks are never capp
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
@@ -253,6 +253,63 @@ def _outcomes_of(decision: Decision) -> dict[Kind, TaskOutcome]:
         before = found.get(kind, TaskOutcome(won=points == WON))
         found[kind] = before._replace(entries=before.entries | {entry})
     return found
+
+
+_Sources = dict[str, tuple[str, Experience]]
+
+
+class _LentWords(Mapping[str, Collection[str]]):
+    """The entries of each word, each from the source that speaks for it."""
+
+    def __init__(self, kind: Kind, of: _Sources, sources: Iterable[Experience]) -> None:
+        self._of, self._tables = of, [(each, each.terms[kind]) for each in sources]
+
+    def __getitem__(self, word: str) -> Collection[str]:
+        every = ((entry, each) for each, table in self._tables for entry in table.get(word, ()))
+        found = [entry for entry, each in every if self._of.get(entry, ("", None))[1] is each]
+        if not found:
+            raise KeyError(word)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (word for word in set().union(*(t for _, t in self._tables)) if word in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def together(own: Experience, lent: Iterable[tuple[str, Experience]]) -> Experience:
+    """One's own; of an entry that it says nothing of, that of the first project that does. `lent`
+    names each project. A value of this moment."""
+    sources = [("", own), *lent]
+    of: dict[Kind, _Sources] = {kind: {} for kind in KINDS}
+    for kind, chosen in of.items():
+        for source in reversed(sources):
+            wins, failed = source[1].wins[kind], source[1].failed[kind]
+            blamed = (entry for entry, words in failed.items() if any(words.values()))
+            chosen.update(dict.fromkeys((*wins, *blamed), source))
+
+    def parts(of_one: Callable[[Experience], Mapping[Kind, Mapping[str, Any]]]) -> Any:
+        return {
+            kind: {
+                entry: part
+                for entry, (_, source) in chosen.items()
+                if (part := of_one(source)[kind].get(entry))
+            }
+            for kind, chosen in of.items()
+        }
+
+    return Experience(
+        sum(each.revision for _, each in sources),
+        {kind: _LentWords(kind, of[kind], [each for _, each in sources]) for kind in KINDS},
+        parts(lambda each: each.wins),
+        parts(lambda each: each.words),
+        parts(lambda each: each.failed),
+        lambda kind, entry, terms: of[kind][entry][1].alike(kind, entry, terms),
+        lambda kind, _: list(of[kind]),
+        own.shifts,
+        lambda kind, entry: of[kind].get(entry, ("",))[0],
+    )
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
