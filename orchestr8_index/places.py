@@ -76,6 +76,8 @@ def readers(owner: str, kind: Kind) -> tuple[str, ...]:
 
 def hosts_of(entry: Entry) -> tuple[str, ...]:
     """The hosts that would load the entry; none named for what lies in no host's place."""
+    if entry.packed:  # where one host has a plugin, no other one looks
+        return entry.owners
     return tuple(dict.fromkeys(h for owner in entry.owners for h in readers(owner, entry.kind)))
 
 

@@ -9,6 +9,7 @@ import os
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from .resources import is_below
@@ -18,7 +19,7 @@ _BEFORE = set(
     "sudo doas env command builtin exec time timeout nohup setsid nice ionice stdbuf chronic"
     " caffeinate busybox xargs coproc function if then elif else while until do ! {".split()
 )
-_HEREDOC = re.compile(r"(?<!<)<<-?[ \t]*['\"\\]?(\w+)['\"]?")
+_HEREDOC = re.compile(r"(?<!<)<<-?[ \t]*['\"\\]?(\w{1,100})['\"]?")
 _TOKEN = re.compile(
     r"""(?:[ \t\r]|\\\n)+ | \#[^\n]* | \d*[<>]&[\d-]+
     | (?P<redirect>(?:\d*|&)(?:>>|>\||<<<|<>|[<>]&?)) | (?P<operator>[\n;&|()`])
@@ -26,14 +27,14 @@ _TOKEN = re.compile(
     re.X | re.S,
 )
 _PIECE = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|([^'"\\]+)""", re.S)
-_INSIDE = re.compile(r"\$\((.*?)\)|(?<!\\)`(.*?)`", re.S)
 _GLOBAL = ("-C", "-c", "--git-dir", "--work-tree", "--namespace", "--attr-source")
 _SAME = {"stage": "add"}
 _VALUED = {"commit": "mFCct", "stash": "m", "checkout": "bB", "restore": "s", "clean": "e"}
 _LONG_VALUED = {"--message", "--file", "--author", "--date", "--source", "--exclude", "--orphan"}
 _TREES = {"GIT_DIR": "--git-dir=", "GIT_WORK_TREE": "--work-tree="}
 _TREE = re.compile(r"^(GIT_DIR|GIT_WORK_TREE)=(.*)", re.S)
-DEEPEST, MOST_PARTS, LONGEST = 4, 32, 10_000
+DEEPEST, MOST_PARTS, LONGEST, MOST_READ = 4, 32, 10_000, 100_000
+MOST_CALLS, LONGEST_FOLDER = 100, 1000  # the folders of each are looked up part by part
 Command = tuple[list[str], str]
 
 
@@ -55,8 +56,10 @@ class GitOptions(NamedTuple):
 
 def git_calls(text: str, cwd: str) -> Iterator[tuple[str, str, GitOptions]]:
     """Each command of git in a line of shell: its verb, its folder without links, its options."""
-    for words, folder in commands(text.replace("\0", ""), cwd):  # no shell has it in a word
-        if os.path.basename(words[0]) != "git":
+    found = commands(text.replace("\0", ""), cwd)  # no shell has it in a word
+    calls = (each for each in found if os.path.basename(each[0][0]) == "git")
+    for words, folder in islice(calls, MOST_CALLS):
+        if len(folder) > LONGEST_FOLDER:
             continue
         words, named = words[1:], dict[str, str]()
         while words and words[0].startswith("-"):
@@ -115,7 +118,7 @@ def each_path(spec: str) -> Iterator[str]:
 def commands(text: str, folder: str, depth: int = 0) -> Iterator[Command]:
     """The words of each simple command without what stands before its name, and its folder."""
     around, before, exported = list[str](), folder, list[str]()
-    for words, inner in _simple_commands(_without_heredocs(text)[:LONGEST]):
+    for words, inner in _simple_commands(_without_heredocs(text[:MOST_READ])[:LONGEST]):
         words = _unwrapped([*exported, *words])
         for each in (*inner, *_script(words)):
             if depth < DEEPEST:
@@ -162,9 +165,19 @@ def _simple_commands(text: str) -> Iterator[tuple[list[str], list[str]]]:
         elif kind == "word" and not skip:
             words.append("".join(map(_plain, _PIECE.finditer(part))))
             texts = (piece[2] or "" for piece in _PIECE.finditer(part))
-            inner += [a or b for each in texts for a, b in _INSIDE.findall(each)]
+            inner += [found for each in texts for found in _inside(each)]
         skip = kind == "redirect" or (skip and kind is None)
     yield words, inner
+
+
+def _inside(text: str) -> Iterator[str]:
+    """What stands in `$(…)` and between backticks, up to the first that has no end."""
+    for begin, end in (("$(", ")"), ("`", "`")):
+        plain = text.replace("\\`", "  ")
+        at = plain.find(begin)
+        while at >= 0 and (over := plain.find(end, at + len(begin))) >= 0:
+            yield text[at + len(begin) : over]
+            at = plain.find(begin, over + 1)
 
 
 def _plain(piece: re.Match[str]) -> str:
