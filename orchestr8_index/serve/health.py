@@ -159,10 +159,7 @@ def ready(state: State) -> dict[str, Any]:
 
 def database(state: State) -> dict[str, Any]:
     outcomes = _outcomes(state)
-    return {
-        "connected": outcomes is not None,
-        "size_mb": outcomes.store.size_mb if outcomes else 0,
-    }
+    return {"connected": outcomes is not None, "size_mb": outcomes.store.size_mb if outcomes else 0}
 
 
 def _outcomes(state: State) -> Outcomes | None:
