@@ -138,9 +138,8 @@ class TeamLearning:
         """Apply what the log has beyond the cursor."""
         async with self._turn:
             if self._path is None:
-                self._read_cursor()
-            reader = self._shared.store.reader
-            while rows := reader.execute(LEARNT, (self._project, self.cursor, AT_ONCE)).fetchall():
+                await self._read_cursor()
+            while rows := await self._rows(LEARNT, self._project, self.cursor, AT_ONCE):
                 for number, body in rows:
                     await self._apply(number, _read(body))
                 self._keep_cursor()
@@ -169,9 +168,13 @@ class TeamLearning:
         assert entry.pattern is not None
         return await outcomes.store_pattern(*entry.pattern, entry.by)
 
-    def _read_cursor(self) -> None:
+    async def _rows(self, query: str, *given: Any) -> list[Any]:
+        found: list[Any] = await self._shared.read(lambda on: on.execute(query, given).fetchall())
+        return found
+
+    async def _read_cursor(self) -> None:
         """Of this database: another one has another origin, and is read from its beginning."""
-        origin = self._shared.store.reader.execute(ORIGIN).fetchone()[0]
+        ((origin,),) = await self._rows(ORIGIN)
         name = sha256(f"{origin}\0{self._project}".encode()).hexdigest()[:16]
         self._path = self._data_dir / f"learnt-{name}.rev"
         with contextlib.suppress(OSError, ValueError):

@@ -13,7 +13,7 @@ from ..coordinate.clock import iso
 from .connection import TeamConnection, connect
 from .journal import JUMP, DatabaseClock
 from .migrate import check_known, migrate, timeline
-from .schema import BEAT, BURY, CLOCK, DUE_PROJECTS, FAIL_OVER, REVISIONS, SERVERS
+from .schema import BEAT, BURY, CLOCK, DUE_PROJECTS, FAIL_OVER, FIGURES, REVISIONS, SERVERS
 from .sentences import unavailable
 from .start import SCHEMA, require_psycopg
 
@@ -22,7 +22,8 @@ SWEEPER = 0x6F38737765  # the advisory lock of the one that sweeps, as long as i
 
 
 class Registry:
-    """`facts` tells of this server, `sweep(project)` ends what is over there."""
+    """`facts` tells of this server, `sweep(project)` ends what is over there. `locks` and `size`
+    (bytes) are those of the whole database."""
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class Registry:
         self._schema, self._server = schema, server
         self._clock, self._sweep = clock, sweep
         self.facts: Callable[[], dict[str, Any]] = dict
+        self.locks = self.size = 0
 
     def greet(self, connection: psycopg.Connection[Any]) -> None:
         """At each connect: the tables, and whether another server of PostgreSQL has taken over,
@@ -52,6 +54,7 @@ class Registry:
             connection.execute(BURY)
             for (project,) in connection.execute(DUE_PROJECTS).fetchall():
                 self._sweep(project)
+        self.locks, self.size = connection.execute(FIGURES).fetchone()
         found: list[tuple[str, int]] = connection.execute(REVISIONS).fetchall()
         return found
 
