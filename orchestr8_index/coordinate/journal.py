@@ -241,7 +241,7 @@ def checksum(key: str, value: bytes) -> int:
 def _drop_bent(connection: sqlite3.Connection) -> None:
     """What the server has noted for itself, and cannot be what it wrote: nobody could read it."""
     for project, key, value, crc in connection.execute(sql.NOTED).fetchall():
-        if project and checksum(key, value) != crc:
+        if checksum(key, value) != crc:
             connection.execute(sql.DELETE_ITEM, (project, key))
 
 
