@@ -14,12 +14,11 @@ from typing import NamedTuple
 
 from .resources import is_below
 
-_SHELLS = ("sh", "bash", "zsh", "dash")
-_BEFORE = {
-    *("sudo", "time", "command", "builtin", "exec", "nohup", "env", "nice", "timeout", "xargs"),
-    *("doas", "setsid", "stdbuf", "ionice", "chronic", "caffeinate", "coproc", "function"),
-    *("if", "then", "elif", "else", "while", "until", "do", "!", "{"),
-}
+_SHELLS = ("sh", "bash", "zsh", "dash", "ksh", "fish")
+_BEFORE = set(
+    "sudo doas env command builtin exec time timeout nohup setsid nice ionice stdbuf chronic"
+    " caffeinate busybox xargs coproc function if then elif else while until do ! {".split()
+)
 _HEREDOC = re.compile(r"(?<!<)<<-?[ \t]*['\"\\]?(\w{1,100})['\"]?")
 _TOKEN = re.compile(
     r"""(?:[ \t\r]|\\\n)+ | \#[^\n]* | \d*[<>]&[\d-]+
@@ -34,7 +33,7 @@ _VALUED = {"commit": "mFCct", "stash": "m", "checkout": "bB", "restore": "s", "c
 _LONG_VALUED = {"--message", "--file", "--author", "--date", "--source", "--exclude", "--orphan"}
 _TREES = {"GIT_DIR": "--git-dir=", "GIT_WORK_TREE": "--work-tree="}
 _TREE = re.compile(r"^(GIT_DIR|GIT_WORK_TREE)=(.*)", re.S)
-DEEPEST, MOST_HEREDOCS, LONGEST, MOST_READ = 4, 32, 10_000, 100_000
+DEEPEST, MOST_PARTS, LONGEST, MOST_READ = 4, 32, 10_000, 100_000
 MOST_CALLS, LONGEST_FOLDER = 100, 1000  # the folders of each are looked up part by part
 Command = tuple[list[str], str]
 
@@ -47,7 +46,9 @@ class GitOptions(NamedTuple):
     named: list[str] | None
 
     def have(self, names: Collection[str]) -> bool:
-        return not self.flags.keys().isdisjoint(names)
+        """Also by what git takes for one of them: a long one may be cut short."""
+        cut = tuple(flag for flag in self.flags if len(flag) > 3 and flag.startswith("--"))
+        return any(name in self.flags or name.startswith(cut) for name in names)
 
     def value(self, *names: str) -> str:
         return next((self.flags[name] for name in names if name in self.flags), "")
@@ -89,7 +90,7 @@ def read_options(verb: str, args: Sequence[str]) -> GitOptions:
     for arg in rest:
         name, equals, value = arg.partition("=")
         if arg == "--":
-            return options._replace(named=list(rest))
+            return options._replace(named=[one for each in rest for one in each_path(each)])
         if name.startswith("--"):
             options.flags[name] = next(rest, "") if name in _LONG_VALUED and not equals else value
         elif len(arg) > 1 and arg[0] == "-":
@@ -99,8 +100,19 @@ def read_options(verb: str, args: Sequence[str]) -> GitOptions:
                     options.flags[f"-{letter}"] = arg[at:] or next(rest, "")
                     break
         else:
-            options.plain.append(arg)
+            options.plain.extend(each_path(arg))
     return options
+
+
+def each_path(spec: str) -> Iterator[str]:
+    """What a shell makes of one word: `{a,b}.py` is two paths, and nobody knows how many `$(…)`."""
+    is_short = spec.count("{") <= DEEPEST and spec.count(",") <= MOST_PARTS
+    braces = re.search(r"\{([^{},]*,[^{}]*)\}", spec) if is_short else None
+    if braces is None:
+        yield "*" if spec.endswith("$") else spec
+        return
+    for part in braces[1].split(","):
+        yield from each_path(f"{spec[: braces.start()]}{part}{spec[braces.end() :]}")
 
 
 def commands(text: str, folder: str, depth: int = 0) -> Iterator[Command]:
@@ -126,7 +138,7 @@ def commands(text: str, folder: str, depth: int = 0) -> Iterator[Command]:
 def _without_heredocs(text: str) -> str:
     """What a heredoc feeds to a command is no command; the rest of its first line is."""
     at = 0
-    for _ in range(MOST_HEREDOCS):
+    for _ in range(MOST_PARTS):
         head = _HEREDOC.search(text, at)
         line = text.find("\n", head.end()) if head else -1
         if head is None or line < 0:
@@ -141,18 +153,19 @@ def _without_heredocs(text: str) -> str:
 def _simple_commands(text: str) -> Iterator[tuple[list[str], list[str]]]:
     """What stands between the operators, brackets as commands of their own; beside the words what
     double quotes hold of further commands. Nothing after a quote that never ends."""
-    words, inner, skip = list[str](), list[str](), False
+    words, inner, skip, quoted = list[str](), list[str](), False, False
     for token in _TOKEN.finditer(text):
         kind, part = token.lastgroup, token[0]
         if kind == "operator":
-            yield words, inner
+            quoted ^= part == "`"
+            yield [*words, *["$"] * (quoted and part == "`")], inner
             words, inner = [], []
             if part in "()":
                 yield [part], []
         elif kind == "word" and not skip:
             words.append("".join(map(_plain, _PIECE.finditer(part))))
-            quoted = (piece[2] or "" for piece in _PIECE.finditer(part))
-            inner += [found for each in quoted for found in _inside(each)]
+            texts = (piece[2] or "" for piece in _PIECE.finditer(part))
+            inner += [found for each in texts for found in _inside(each)]
         skip = kind == "redirect" or (skip and kind is None)
     yield words, inner
 
