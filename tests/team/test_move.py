@@ -17,7 +17,6 @@ import pytest
 from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.errors import OperationError
 from orchestr8_index.team import move
-from orchestr8_index.team.core import TeamCoordination
 from orchestr8_index.team.start import make_tables
 
 from ..coordinate.worlds import Agent, run, until
@@ -105,7 +104,6 @@ def test_a_move_to_postgres_and_back_is_the_same(quick_postgres: Postgres, tmp_p
 
     async def there() -> dict[str, Any]:
         async with team(url, 1, schema) as (server,):
-            server: TeamCoordination
             found = await seen(server, THERE)
             last = before["events"][-1]["rev"]
             ann = Agent(server, "ann", project=THERE)
