@@ -112,7 +112,9 @@ class Change:
 
     def noted(self, key: str) -> str | None:
         row = self.connection.execute(sql.ITEM, (self.project, key)).fetchone()
-        return row[0] if row and (row[1] is None or row[1] > self.now) else None
+        if row is None or checksum(key, str(row[0]).encode()) != row[2]:
+            return None
+        return row[0] if row[1] is None or row[1] > self.now else None
 
 
 class Journal:
@@ -135,12 +137,13 @@ class Journal:
     def open(self, connection: sqlite3.Connection) -> None:
         """Begin a block of revisions; a database that is not the one of the last run, or is new,
         does not know what was told since: older cursors are refused."""
+        for statement in sql.MEND:
+            connection.execute(statement)
+        _drop_bent(connection)
         last = connection.execute(sql.LAST_EVENT).fetchone()[0] or 0
         block = _meta(connection, _BLOCK)
-        self.revisions.open(max(last >> 10, block))
+        self.revisions.open(last >> 10, block)
         self.clock.start(_meta(connection, _CLOCK))
-        for statement in sql.MEND_ENDS:
-            connection.execute(statement)
         if block != self.revisions.before and self.revisions.before:
             set_oldest(connection, self.revisions.last)
         self._save_block(connection)
@@ -170,6 +173,13 @@ class Journal:
 def checksum(key: str, value: bytes) -> int:
     """CRC-32 of key and value, kept beside them to find a bent page."""
     return crc32(value, crc32(key.encode()))
+
+
+def _drop_bent(connection: sqlite3.Connection) -> None:
+    """What the server has noted for itself, and cannot be what it wrote: nobody could read it."""
+    for project, key, value, crc in connection.execute(sql.NOTED).fetchall():
+        if project and checksum(key, value) != crc:
+            connection.execute(sql.DELETE_ITEM, (project, key))
 
 
 def _meta(connection: sqlite3.Connection, key: str) -> int:

@@ -10,10 +10,11 @@ import contextlib
 import os
 from pathlib import Path
 
-from ..private import open_private
+from ..private import open_private, read_private
 
 NAME = "coordinate.rev"
 BLOCK = 1 << 20
+FAR = 1 << 52  # no server comes so far: a number that was bent
 NUMBERS = 1 << 10  # events of one revision
 
 
@@ -25,9 +26,9 @@ class Revisions:
         self.before = self._read()
         self.last = self.reserved = self.before
 
-    def open(self, known: int) -> None:
+    def open(self, *known: int) -> None:
         """Begin a block above all blocks before and above `known`, the highest of the database."""
-        self.last = max(self.before, known)
+        self.last = max(each for each in (0, self.before, *known) if each < FAR)
         self._reserve()
 
     def next(self) -> int:
@@ -53,10 +54,10 @@ class Revisions:
     def _read(self) -> int:
         """0 where there is no file, or none with a number in it: the database knows the rest."""
         try:
-            text = self._path.read_text("ascii").strip()
+            text = read_private(self._path, 100).decode("ascii").strip()
         except (OSError, UnicodeDecodeError):
             return 0
-        return int(text) if text.isdigit() else 0
+        return min(int(text), FAR) if text.isdigit() else 0
 
 
 def _sync_folder(folder: Path) -> None:

@@ -88,10 +88,17 @@ OLDEST = "SELECT value FROM item WHERE project = '' AND key = '@oldest'"
 KEEP_OLDEST = """INSERT INTO item VALUES ('', '@oldest', ?, 0, '', 0, NULL, 0)
     ON CONFLICT (project, key) DO UPDATE SET value = excluded.value"""
 LOGS = "SELECT ''"  # one for all projects of this file
-MEND_ENDS = tuple(
-    f"UPDATE {table} SET {column} = 0 WHERE typeof({column}) NOT IN ('integer', 'null')"
-    for table, column in (("item", "ends"), ("hold", "ends"), ("delivery", "due"))
+_COLUMNS = (("item", "ends"), ("item", "id"), ("hold", "ends"), ("delivery", "due"))
+MEND = (
+    "DELETE FROM event WHERE id < 0 OR id >= 1 << 62",
+    *(
+        f"UPDATE {table} SET {column} = 0 WHERE typeof({column}) NOT IN ('integer', 'null') "
+        f"OR {column} >= 1 << 62"
+        for table, column in _COLUMNS
+    ),
 )
+"""Numbers that are none, or above which there would be no further ones."""
+NOTED = "SELECT project, key, CAST(value AS BLOB), crc FROM item WHERE key >= '@' AND key < 'A'"
 LEASE_HELD = "UPDATE hold SET ends = ? + ttl WHERE state = 0"
 LEASE_WAITING = "UPDATE hold SET ends = max(ends, ?) WHERE state = 1"
 NEXT_DUE = """SELECT min(ends) FROM item WHERE ends IS NOT NULL UNION ALL
@@ -104,7 +111,7 @@ END_TAKES = "UPDATE delivery SET state = 0, due = ends WHERE due <= ? AND state 
 
 # --- items: values, and what the server notes under names with an @ --------------------------
 
-ITEM = "SELECT value, ends FROM item WHERE project = ? AND key = ?"
+ITEM = "SELECT value, ends, crc FROM item WHERE project = ? AND key = ?"
 _ITEMS = "SELECT key, value FROM item WHERE project = ? AND key >= ? AND key < ?"
 ITEMS = f"{_ITEMS} ORDER BY key"
 ITEMS_WITH = f"{_ITEMS} AND instr(key, ?) > 0 ORDER BY key"
