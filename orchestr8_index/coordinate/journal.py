@@ -256,6 +256,7 @@ def _number(row: tuple[Any, ...] | None) -> int:
 
 
 def set_meta(connection: sqlite3.Connection, key: str, value: int) -> None:
+    """Note a number of the file's own."""
     connection.execute(sql.PUT_ITEM, ("", key, str(value), 0, "", 0, None, 0))
 
 
