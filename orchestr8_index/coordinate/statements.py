@@ -92,8 +92,8 @@ _COLUMNS = (("item", "ends"), ("item", "id"), ("hold", "ends"), ("delivery", "du
 MEND = (
     "DELETE FROM event WHERE id < 0 OR id >= 1 << 62",
     *(
-        f"UPDATE {table} SET {column} = 0 WHERE typeof({column}) NOT IN ('integer', 'null') "
-        f"OR {column} >= 1 << 62"
+        f"UPDATE {table} SET {column} = 0 WHERE {column} IS NOT NULL"
+        f" AND (typeof({column}) <> 'integer' OR {column} >= 1 << 62)"
         for table, column in _COLUMNS
     ),
 )
