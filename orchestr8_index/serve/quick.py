@@ -76,6 +76,7 @@ class Quick:
                 return None
             if not gate.shares.running.has_room(asking):
                 return None
+            gate.charge(asking.name, method.name)
             gate.buckets.charge(asking.name)
         except RequestError:  # which nothing was taken for: the ordinary way says it
             return None
