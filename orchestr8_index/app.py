@@ -101,7 +101,7 @@ def make_state(
         watched=Watched(settings.data_dir),
         store=store,
     )
-    state.claims.policy = settings.claims
+    state.claims.setting = settings.claims
     state.claims.chosen = ClaimsPolicy(settings.data_dir).read
     _follow(state)
     refresh.prepare = lambda index: state.bind(index, state.experience)

@@ -6,11 +6,10 @@ docs/hosts.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 
-from .host_table import PLACES, READ_BY, TITLES, Place
-from .records import KINDS, PLURAL, Entry, Kind
+from .host_table import PLACES, READ_BY, Place
+from .records import Entry, Kind
 
 SUFFIXES: dict[str, Kind] = {
     ".agent.md": "agent",
@@ -77,6 +76,8 @@ def readers(owner: str, kind: Kind) -> tuple[str, ...]:
 
 def hosts_of(entry: Entry) -> tuple[str, ...]:
     """The hosts that would load the entry; none named for what lies in no host's place."""
+    if entry.packed:  # where one host has a plugin, no other one looks
+        return entry.owners
     return tuple(dict.fromkeys(h for owner in entry.owners for h in readers(owner, entry.kind)))
 
 
@@ -109,19 +110,3 @@ def call_of(entry: Entry, host: str = DEFAULT_HOST) -> str:
     else:
         path = place.joint.join((*folders, name))
     return place.call.format(name=name, path=path)
-
-
-def rows_of_document() -> Iterator[str]:
-    """The table of docs/hosts.md, line by line."""
-    yield "| host | kind | in a project | of the user | endings | called as | by |"
-    yield "|---|---|---|---|---|---|---|"
-    for host, title in TITLES.items():
-        for kind in KINDS:
-            place = place_of(host, kind)
-            if place is not None:
-                rows = [p for p in PLACES if (p.host, p.kind) == (host, kind)]
-                user = ", ".join(f"`~/{path}`" for row in rows for path in row.user)
-                here = ", ".join(f"`{path}`" for row in rows for path in row.project)
-                ends = ", ".join(f"`{ending}`" for ending in place.endings)
-                said = f"{title} | {PLURAL[kind]} | {here} | {user} | {ends}"
-                yield f"| {said} | `{place.call}` | {place.by} |"

@@ -14,17 +14,8 @@ from pathlib import Path
 _NAMES = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 _FLAGS = sum(getattr(os, name, 0) for name in _NAMES)
 _NO_FILE = (errno.ELOOP, errno.EMLINK, errno.ENXIO)  # a link (Linux, BSD), a FIFO without a reader
-_OURS = (
-    "mcp",
-    ".mcp",
-    "coordinate",
-    "spool",
-    "keys",
-    "warm",
-    ".warm",
-    "serve.stderr",
-    "eval-last",
-    "projects",
+_OURS = tuple(
+    "mcp .mcp coordinate spool keys claims warm .warm serve.stderr eval-last projects".split()
 )
 _FOLDERS = ("logs", "backups", "snapshots", "tuned")
 

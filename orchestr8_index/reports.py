@@ -126,13 +126,15 @@ class PatternRecord(Struct, kw_only=True):
 
 class PatternAnswer(Struct, kw_only=True):
     """A pattern whose agents exist all, and how alike its goal is. `stored_by` is the name of the
-    key that stored it on purpose, "local" without one; empty where it grew out of outcomes."""
+    key that stored it on purpose, "local" without one; empty where it grew out of outcomes.
+    `project` is the one that it comes from, where this one learns from it (see learnFrom)."""
 
     pattern: PatternRecord
     success_rate: float
     similarity: float
     task_count: Annotated[int, FOR_PROGRAMS]
     matched_by: str
+    project: str = ""
 
 
 class PatternStored(Struct, kw_only=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -85,7 +86,8 @@ def find_roots(folder: Path, home: Path, env: Mapping[str, str] | None = None) -
     switched = _switched(config, here if is_project else None)
     own = _existing(_of_project(here)) if is_project else ()
     leading = _existing((*_managed(), config / "skills"))
-    user = _existing((*_of_user(home, env), *_plugins(config, here, switched), *_packs(home, env)))
+    plugins = (*_plugins(config, here, switched), *_packs(home, env, here))
+    user = _existing((*_of_user(home, env), *plugins))
     shared = dict.fromkeys((*leading, *user))
     return Found(own, tuple(path for path in shared if path not in own), leading)
 
@@ -195,15 +197,37 @@ def switched_off(config: Path) -> frozenset[str]:
     return frozenset(name for name, on in _switched(config, None).items() if not on)
 
 
-def _packs(home: Path, env: Mapping[str, str]) -> Iterator[Path]:
+def _packs(home: Path, env: Mapping[str, str], project: Path) -> Iterator[Path]:
     """The installed plugins and extensions of other hosts, each in its newest version."""
     codex = expand(env.get("CODEX_HOME") or ".codex", home, home)
     for name, said in _read_toml(codex / "config.toml").get("plugins", {}).items():
         if isinstance(said, dict) and said.get("enabled") is not False:
             plugin, _, market = name.partition("@")
-            yield from sorted((codex / "plugins/cache" / market / plugin).glob("*"))[-1:]
-    yield from sorted((home / ".gemini/extensions").glob("*/"))
+            versions = (codex / "plugins/cache" / market / plugin).glob("*")
+            yield from sorted(versions, key=_by_version)[-1:]
+    extensions = home / ".gemini/extensions"
+    rules = _read_json(extensions / "extension-enablement.json")
+    yield from (each for each in sorted(extensions.glob("*/")) if _is_on(rules, each.name, project))
     yield from sorted((home / ".copilot/installed-plugins").glob("*/*/"))
+
+
+def _by_version(folder: Path) -> list[tuple[int, str]]:
+    """1.10 is newer than 1.9."""
+    parts = re.findall(r"\d+|\D+", folder.name)
+    return [(int(part) if part.isdecimal() else -1, part) for part in parts]
+
+
+def _is_on(rules: Mapping[str, Any], extension: str, project: Path) -> bool:
+    """As Gemini CLI reads it: the last rule whose folder is the project, or holds it, counts."""
+    rule = rules.get(extension)
+    listed = rule.get("overrides") if isinstance(rule, dict) else None
+    on, here = True, f"{project}/"
+    for each in listed if isinstance(listed, list) else ():
+        folder = str(each).removeprefix("!")
+        above = f"{folder.rstrip('*').rstrip('/')}/"
+        if here == above or (folder.endswith("*") and here.startswith(above)):
+            on = not str(each).startswith("!")
+    return on
 
 
 def _read_json(file: Path) -> dict[str, Any]:

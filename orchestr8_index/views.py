@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from .errors import Starting, StoreUnavailable
+from .errors import NoSuchProject, Starting, StoreUnavailable
 from .queries import AgentAnswer, NoParams, SkillAnswer, WorkflowAnswer
 from .records import Finding, Kind, Pattern
 from .reports import EntryChange
 from .table import Example, Method
-from .validate import Limit, Params, Text500
+from .validate import Limit, Names, Params, Text500
 
 Page = Annotated[int, Meta(ge=1, le=500)]
 After = Annotated[int, Meta(ge=0, lt=1 << 53)]
@@ -82,10 +82,17 @@ class FindingPage(Struct, kw_only=True):
 
 
 class ProjectName(Struct, frozen=True):
-    """`entries` is how many it had when it was asked last."""
+    """`entries` is how many it had when it was asked last; `learns_from` are names of others."""
 
     name: str
     entries: int
+    learns_from: list[str] = []
+
+
+class Lenders(Params, frozen=True, kw_only=True):
+    """The projects whose past this one may use after its own, by name; none takes that back."""
+
+    projects: Names
 
 
 class ProjectList(Struct, kw_only=True):
@@ -287,6 +294,15 @@ VIEWS = (
         NoParams,
         ProjectList,
         "The projects that this server knows, by the names that X-Project takes.",
+    ),
+    _row(
+        "learnFrom",
+        "learn_from",
+        Lenders,
+        ProjectList,
+        "Let this project use what others have learnt, after its own and under their names.",
+        scope="admin",
+        errors=(NoSuchProject,),
     ),
     _row(
         "getLearned",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,22 @@ from orchestr8_index.config import fixture_root
 from orchestr8_index.text import Terms
 
 from . import hermetic
+from .processes import World
 from .trees import Built, Files, MakeTree, build_tree, write_tree
 
+_PRIORITY = os.nice(0) if hasattr(os, "nice") else 0
 hermetic.isolate()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a suite in the background, as with nohup
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else no child hears of Ctrl-C
 settings.register_profile("tests", database=None, deadline=None)
 settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_urgent_as_before() -> Iterator[None]:
+    """What lowers its own priority needs a process of its own: all later tests would wait."""
+    yield
+    assert not hasattr(os, "nice") or os.nice(0) == _PRIORITY
 
 
 @pytest.fixture
@@ -54,6 +64,21 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Built:
 @pytest.fixture(scope="session")
 def shipped_index(shipped: Built) -> Index:
     return shipped.index
+
+
+@pytest.fixture(scope="session")
+def snapshots(shipped: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of plugins_fixture: what a data directory has of it, once it is indexed."""
+    folder = tmp_path_factory.getbasetemp() / "shipped0/snapshots"
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    return folder
+
+
+@pytest.fixture
+def world(tmp_path: Path, snapshots: Path) -> Iterator[World]:
+    with World(tmp_path, snapshots) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 NOTE = "reading"
 AHEAD = "--ahead"
 PROGRESS_EVERY = 0.1
-KIND = 10  # questions go first where there are fewer cores than work
+KIND = 5  # questions go first where there are fewer cores than work, and a build still ends
 
 
 class BuildRequest(Struct, frozen=True):
@@ -197,19 +197,25 @@ def _say(line: BuildLine) -> None:
     sys.stdout.buffer.flush()
 
 
+def _be_kind() -> None:
+    if hasattr(os, "nice"):
+        os.nice(KIND)
+
+
 def main() -> int:
     """Exit status 0 with a result line, 1 with an error line. Started before there is a request,
     it loads what a build needs meanwhile; it ends where none comes."""
     gc.disable()
     os.umask(0o077)
-    if hasattr(os, "nice"):
-        os.nice(KIND)
-    if AHEAD in sys.argv:
+    if ahead := AHEAD in sys.argv:
+        _be_kind()
         from . import collect as catalogue  # noqa: F401
     asked = sys.stdin.buffer.read()
     if not asked:
         return 0
     request = msgspec.json.decode(asked, type=BuildRequest)
+    if request.unless and not ahead:  # else somebody waits for it
+        _be_kind()
     try:
         _say(build(request, _say))
     except OSError as error:

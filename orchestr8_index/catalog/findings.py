@@ -51,7 +51,8 @@ def _rule(report: FileReport) -> str:
 
 def of_entry(entry: Entry) -> Iterator[Finding]:
     """Findings that its own file is enough for."""
-    if fold_name(entry.name) != fold_name(entry.stem):
+    folders = entry.folders.replace("/", ":")
+    if fold_name(entry.name.removeprefix(f"{folders}:")) != fold_name(entry.stem):
         message = f"the file is called {entry.stem}, the {entry.kind} {entry.name}"
         yield _about(entry, "name-differs", "info", message, "Nothing, if meant: both find it.")
     said = entry.description

@@ -41,6 +41,12 @@ _CLOSING = re.compile(r"^(?:-{3,}|\.\.\.)\s*$")
 _KEY = re.compile(r"^([A-Za-z_][\w-]*)[ \t]*:(?:[ \t]+|$)(.*)$")
 _LATE = re.compile(r"\A(?:\s|<!--.*?-->)++(?=-{3,}[ \t]*\n)", re.DOTALL)
 _WRAPPED = re.compile(r"\s*(?P<mark>`{3,}|~{3,})[ \t]*[\w-]*[ \t]*\n(?=\s*-{3,}[ \t]*\n)")
+_ANNOUNCED = re.compile(r"\s*(?:\w[^\n]*\n\s*){1,2}(?=`{3,}|~{3,})")
+_HEAD = re.compile(
+    r"(?P<above>\s*)(?P<mark>`{3,}|~{3,})[ \t]*(?:ya?ml)?[ \t]*\n"
+    r"(?P<block>(?:name|description):.*?\n)(?P=mark)[ \t]*(?:\n|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
 _HEADING = re.compile(r"^#{1,6} \S")
 _TAG = "tag:yaml.org,2002:"
 _TYPES = ("bool", "int", "float", "timestamp", "binary")
@@ -116,8 +122,16 @@ def read_header(text: str, limits: ReadLimits = USUAL) -> Header:
 
 
 def _unwrapped(header: Header, text: str) -> str:
-    """A model that writes a file may put all of it into a code fence."""
-    if not (opening := _WRAPPED.match(text)):
+    """A model that writes a file may put all of it into a code fence, or its header alone, and
+    may say a word before."""
+    if head := _HEAD.match(text):
+        header.first_line += head["above"].count("\n")
+        cure = "Put a line with --- in the place of both fence lines."
+        header.mend("the header stands in a code fence", header.first_line, cure)
+        return f"---\n{head['block']}---\n{text[head.end() :]}"
+    said = _ANNOUNCED.match(text)
+    opening = _WRAPPED.match(text, said.end() if said else 0)
+    if not opening or (said and not text.rstrip().endswith(opening["mark"])):
         return text
     what = "the whole file stands in a code fence"
     header.mend(what, text.count("\n", 0, opening.start("mark")) + 1, "Remove both fence lines.")

@@ -19,7 +19,7 @@ import msgspec
 
 from ..errors import SnapshotUnreadable
 from ..lexicon.tables import USER_FILE, Tables, tables
-from ..memo import Memo
+from ..memo import Memo, keep
 from ..records import KINDS, Entry, Kind, ResolvedRole
 from ..text import fold_name
 from .sections import Sections, SortedKeys
@@ -34,7 +34,7 @@ NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 M
 REMEMBERED = 4_096  # terms looked up
 ENTRIES = 256  # that were read last, some 1.5 KB each
 STRETCH = 1_024  # postings that are read at once when one is wanted
-KEPT = 256  # terms whose postings are kept in memory, where there are no more than a stretch
+KEPT = 512  # terms whose postings are kept in memory, where there are no more than a stretch
 Postings = tuple["array[int]", "array[int]"]
 """Entries, unsigned of 16 or 32 bits, and their saturated frequencies."""
 _ENTRY = msgspec.msgpack.Decoder(Entry)
@@ -58,9 +58,7 @@ class Runs:
         if known is None:
             known = self._between(self._starts[place], self._starts[place + 1])
             if len(known[0]) <= STRETCH:
-                if len(self._kept) >= KEPT:
-                    self._kept.clear()
-                self._kept[place] = known
+                keep(self._kept, KEPT, place, known)
         return known
 
     def _between(self, start: int, end: int) -> Postings:

@@ -64,9 +64,14 @@ def read_manifests(tree: Tree, most: int) -> Manifests:
         found.plugins[""] = name
     for folder in _stores(tree):
         _read_store(found, tree.root, folder)
+    bought = [folder for folder in found.plugins if folder]
     for file in sorted(tree.manifests, key=lambda file: _rank(file.path)):
         if not file.path.endswith((INSTALLED, *SETTINGS)):
             _read_manifest(found, tree, file.path, most)
+    found.hosts.update(dict.fromkeys(bought, ["claude"]))
+    if name:
+        store = os.path.normpath(f"{tree.root}/../../../..")
+        found.hosts[""] = ["claude" if os.path.isfile(f"{store}/{INSTALLED}") else "codex"]
     return found
 
 

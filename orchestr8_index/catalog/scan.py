@@ -14,7 +14,9 @@ from dataclasses import dataclass, field, replace
 
 from .. import __version__
 from ..config import USUAL, ReadLimits
+from ..host_table import Place
 from ..opening import read_within
+from ..places import place_of
 from ..records import FileReport, Kind, Poison
 from ..text import as_utf8, clean, display
 from .layout import Layout, PathUse, read_layout
@@ -158,8 +160,10 @@ def _place_links(
         place = layout.place(path)
         if place.kind and real in taken:
             _share(result, taken[real], place.owner)
-            reason = "duplicate: a link to a file that is indexed already"
-            result.refuse(root, path, reason, "Nothing to do: the file itself is the entry.")
+            reason = "a link to a file that is indexed already"
+            cure = "Nothing to do: the file itself is the entry."
+            kind_of = "not an entry" if place.owner else "duplicate"
+            result.refuse(root, path, f"{kind_of}: {reason}", cure, entry=not place.owner)
             continue
         try:
             status = os.stat(real)
@@ -189,8 +193,15 @@ def _tell_namesakes_apart(sources: list[Source]) -> None:
 
 
 def may_be_qualified(source: Source) -> bool:
-    """A host's own folder is flat to it: there the first of a name is the only one."""
-    return source.kind == "agent" and (source.packed or not source.owners)
+    """A host's own folder is flat to most: there the first of a name is the only one."""
+    if source.kind != "agent":
+        return False
+    by_path = (place and "{path}" in place.call for place in map(_agents_of, source.owners))
+    return source.packed or not source.owners or any(by_path)
+
+
+def _agents_of(host: str) -> Place | None:
+    return place_of(host, "agent")
 
 
 def _mark_by_person(result: Scan, trees: list[Tree]) -> None:

@@ -28,11 +28,6 @@ def read_steps(body: str) -> tuple[str, ...]:
     return ()
 
 
-def read_mentions(body: str, known: Iterable[str]) -> tuple[str, ...]:
-    """Known agents, bare or as plugin:agent, in the order in which the text names them first."""
-    return known_among(mentionable(body), {name.lower(): name for name in known})
-
-
 def mentionable(body: str) -> Iterable[str]:
     """What could be an agent's name, in lower case, in the order in which it stands first."""
     found: dict[str, None] = {}

@@ -9,9 +9,16 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
+from ..memo import Memo
 from .sections import Sections
 
 MOST_BYTES = 4  # of one character in UTF-8
+MOST_HEADS = 256
+
+
+def shape(text: str) -> tuple[int, int]:
+    """How many spaces and colons it has."""
+    return text.count(" "), text.count(":")
 
 
 class Strings(Mapping[str, int]):
@@ -22,6 +29,10 @@ class Strings(Mapping[str, int]):
         self._bytes = sections.mapped(name, "B")
         self._starts = sections.mapped(f"{name}_starts", "Q")
         self._size = len(self._starts) - 1
+        self.shapes = Memo[str, set[tuple[int, int]]](MOST_HEADS, self._shapes_beginning)
+
+    def _shapes_beginning(self, head: str) -> set[tuple[int, int]]:
+        return set(map(shape, map(self.at, self.beginning(head))))
 
     def __len__(self) -> int:
         return self._size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import simsimd
 
@@ -17,21 +17,25 @@ class Table:
 
     def __init__(self, rows: memoryview[int], dimensions: int) -> None:
         self._rows, self._dimensions = rows.cast("B"), dimensions
+        self._all = self._shaped(self._rows)
 
     def products(self, vector: array[int]) -> list[int]:
         """The scalar product with each entry's vector."""
-        return self._products(vector, self._rows)
+        return self._products(vector, self._all)
 
     def products_of(self, vector: array[int], places: Sequence[int]) -> list[int]:
         """Those of the entries at `places` alone."""
         size = self._dimensions
         rows = [self._rows[place * size : (place + 1) * size] for place in places]
-        return self._products(vector, memoryview(b"".join(rows)))
+        return self._products(vector, self._shaped(memoryview(b"".join(rows))))
 
-    def _products(self, vector: array[int], rows: memoryview[int]) -> list[int]:
-        size = self._dimensions
-        if not rows:
+    def _shaped(self, rows: memoryview[int]) -> memoryview[int] | None:
+        shape = len(rows) // self._dimensions, self._dimensions
+        return rows.cast("b", shape) if rows else None
+
+    def _products(self, vector: array[int], rows: memoryview[int] | None) -> list[int]:
+        if rows is None:
             return []
-        one = memoryview(vector).cast("B").cast("b", (1, size))
-        found: Any = simsimd.cdist(one, rows.cast("b", (len(rows) // size, size)), "dot")
-        return list(map(int, cast(list[list[float]], memoryview(found).tolist())[0]))
+        one = memoryview(vector).cast("B").cast("b", (1, self._dimensions))
+        found: Any = simsimd.cdist(one, rows, "dot", out_dtype="int32")  # type: ignore[arg-type]
+        return memoryview(found).tolist()[0]  # type: ignore[return-value]

@@ -9,8 +9,6 @@ file is never loaded as a whole. words.notice.md names the texts and the encoder
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -19,14 +17,14 @@ from msgspec import Struct
 
 from ..errors import SnapshotUnreadable
 from ..memo import Memo
-from .sections import Sections, Table, write_sections
+from .sections import Sections, Table
 
 SHIPPED = Path(__file__).with_name("words.vec")
 UNIT = 400  # a direction's length in its 8-bit form
 LENGTH_UNIT = 1024  # a word's length of 1 as it is stored
 VERSION = 2
 NAMES = ("words", "word_starts", "share", "naming", "lengths", "vectors")
-_LENGTH = 8
+LENGTH = 8  # of the info at the end
 REMEMBERED = 4_096  # words looked up
 SPREAD = 512  # vectors that were added last, 1.2 KB each
 LANE, BIAS = 4, 128
@@ -73,10 +71,6 @@ class Words:
         """The word's direction: signed bytes, of length about UNIT."""
         return self._sections.read("vectors", place * self.dimensions, self.dimensions)
 
-    def is_whole(self) -> bool:
-        """Whether the sections are those that were written; reads all of them."""
-        return digest_of(self._sections.read(name) for name in NAMES) == self.digest
-
     def everything(self) -> tuple[list[str], bytes]:
         """All words and all vectors, for who embeds a whole catalogue."""
         starts, raw = self._starts, bytes(self._bytes)
@@ -103,30 +97,13 @@ def _spread(sections: Sections, size: int, place: int) -> int:
     return int.from_bytes(spread, "little")
 
 
-def digest_of(sections: Iterable[bytes]) -> str:
-    return hashlib.sha256(b"".join(sections)).hexdigest()[:16]
-
-
-def write_words(path: Path, dimensions: int, sections: dict[str, object]) -> str:
-    """`sections` are those of NAMES. Replaces the file; returns the digest."""
-    ordered = {name: sections[name] for name in NAMES}
-    digest = digest_of(bytes(part) for part in ordered.values())  # type: ignore[call-overload]
-    path.unlink(missing_ok=True)
-    size = len(sections["share"])  # type: ignore[arg-type]
-    info = WordsInfo(digest, size, dimensions, write_sections(path, ordered))
-    end = msgspec.msgpack.encode(info)
-    with open(path, "ab") as file:
-        file.write(end + len(end).to_bytes(_LENGTH, "big"))
-    return digest
-
-
 def _read_info(path: Path) -> WordsInfo:
     """Raises SnapshotUnreadable when the file is missing or is no such file."""
     try:
         with open(path, "rb") as file:
-            file.seek(-_LENGTH, 2)
-            length = int.from_bytes(file.read(_LENGTH), "big")
-            file.seek(-_LENGTH - length, 2)
+            file.seek(-LENGTH, 2)
+            length = int.from_bytes(file.read(LENGTH), "big")
+            file.seek(-LENGTH - length, 2)
             info = msgspec.msgpack.decode(file.read(length), type=WordsInfo)
     except (OSError, msgspec.DecodeError) as error:
         raise SnapshotUnreadable(f"The word vectors cannot be read: {error}.") from None

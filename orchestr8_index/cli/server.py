@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ from .. import __version__
 from ..config import Settings
 from ..daemon.locate import Address
 from ..environment import TO_CONNECT
-from ..errors import BuildFailed, OperationError
+from ..errors import BuildFailed, OperationError, ServerAway
 from ..project import ROOTS
 from . import show
 from .asking import RunningServer, build_here, located, woken
@@ -25,6 +26,15 @@ NOT_RUNNING = 3
 SERVED_SECONDS = 120.0
 REINDEX_SECONDS = 3600.0
 TUNED = "tuned"  # the folder in which the command `tune`, now removed, kept its results
+
+
+learns_from = click.option(
+    "--learns-from",
+    "lenders",
+    multiple=True,
+    metavar="PROJECT",
+    help="Use what that project (a name, or its folder) has learnt, after one's own; repeatable.",
+)
 
 
 @click.command()
@@ -43,22 +53,30 @@ def serve(settings: Settings) -> None:
 
 
 @click.command()
+@learns_from
 @listening
-def up(settings: Settings) -> None:
+def up(settings: Settings, lenders: tuple[str, ...]) -> None:
     """Start the server in the background, and wait until it serves.
 
     \b
     orchestr8-index up
     orchestr8-index up --root ~/.claude --root ./plugins
     """
-    from ..daemon.supervise import running_address, start
+    from ..daemon.supervise import running_address
 
     show.strangers(settings)
-    if running_address(settings) is not None:
-        settings = with_roots_of_server(settings)
-        if not _is_replaced(settings):
-            _attach(settings)
-            return
+    settings = with_roots_of_server(settings) if running_address(settings) else settings
+    if running_address(settings) is None or _is_replaced(settings):
+        _start(settings)
+    else:
+        _attach(settings)
+    if lenders:
+        _learn_from(settings, lenders)
+
+
+def _start(settings: Settings) -> None:
+    from ..daemon.supervise import running_address, start
+
     echo(f"Starting over {show.roots(settings)} ({settings.roots_from}).", err=True)
     bar = show.Progress()
     try:
@@ -99,6 +117,17 @@ def _attach(settings: Settings) -> None:
     echo(f"Already running on {show.url(where or settings.port)}.{_served(settings, where)}")
     if settings.explicit_port and settings.port not in (0, where.port if where else settings.port):
         echo(f"For another one on {settings.port}, name a --data-dir of its own.", err=True)
+
+
+def _learn_from(settings: Settings, lenders: Iterable[str]) -> None:
+    """Tell the server from whom this folder's project learns. Raises ServerAway."""
+    where = located(settings)
+    if where is None:
+        raise ServerAway("No server answers, and it keeps who learns from whom.")
+    if settings.explicit_roots:
+        where = where._replace(project=ROOTS + os.pathsep.join(settings.roots))
+    names = [os.path.realpath(n) if os.sep in n or n in (".", "..") else n for n in lenders]
+    RunningServer(where).ask("learnFrom", {"projects": names})
 
 
 def _served(settings: Settings, where: Address | None) -> str:
@@ -230,15 +259,25 @@ def _told(told: dict[str, Any]) -> str:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="The projects as JSON.")
+@learns_from
+@click.option("--learns-alone", is_flag=True, help="Take back every --learns-from.")
 @common
-def projects(settings: Settings, as_json: bool) -> None:
+def projects(
+    settings: Settings, as_json: bool, lenders: tuple[str, ...], learns_alone: bool
+) -> None:
     """List the projects that the server knows: entries, size on the disk, when they were asked.
 
     \b
     orchestr8-index projects
+    orchestr8-index projects --learns-from shop     what worked in shop helps this folder's project
     """
     from ..serve.known import read_known, size_of
 
-    known = sorted(read_known(settings.data_dir).values(), key=lambda each: -each.asked_at)
+    if lenders or learns_alone:
+        _learn_from(settings, () if learns_alone else lenders)
+    found = read_known(settings.data_dir)
+    known = sorted(found.values(), key=lambda each: -each.asked_at)
     rows = [{**msgspec.to_builtins(k), "size": size_of(settings.data_dir, k)} for k in known]
+    for row in rows:
+        row["learns_from"] = [found[key].name for key in row["learns_from"] if key in found]
     emit({"projects": rows}, as_json, lambda: show.projects(rows))

@@ -109,6 +109,8 @@ def projects(rows: Sequence[Mapping[str, Any]]) -> str:
         size = f"{row['size'] / 1e6:.1f} MB"
         asked = f"asked {_ago(now - row['asked_at'])}"
         lines.append(f"{click.style(row['name'], bold=True)}  {entries}, {size}, {asked}  {where}")
+        if row["learns_from"]:
+            lines.append(f"  learns from {', '.join(row['learns_from'])}, too")
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -33,16 +33,17 @@ from .work import (
     note_work,
     rivals,
     session_of,
-    work_in,
     works_beside,
-    works_in,
+    works_of,
+    works_on,
 )
 
 Policy = Literal["deny", "warn", "off"]
 TTL_S = 900  # more than a host's longest tool call
 RENEW_MS = 60_000
 MOST_TOLD = 10_000
-_CURE = "Work on something else, or send them a message and wait for their answer."
+MOST_BESIDE = 1 << 30
+_CURE = "Work on something else; before you wait, commit what you have and send them a message."
 
 
 class Verdict(Struct, frozen=True):
@@ -186,40 +187,38 @@ def is_claimed(connection: sqlite3.Connection, caller: Caller, path: str, now: i
 
 def leave(change: Change, caller: Caller, with_agents: bool = False) -> int:
     """The agent ends, or with `with_agents` the session and all its agents; how many claims."""
-    value = f"{session_of(caller.who)}/" if with_agents else caller.who
-    asked = (sql.HOLDS_OF_SESSION, below(value)) if with_agents else (sql.HOLDS_OF, (value,))
-    found = holds(change.connection, asked[0], change.project, *asked[1])
+    session = session_of(caller.who)
+    found = holds(change.connection, sql.HOLDS_OF_SESSION, change.project, *below(f"{session}/"))
     rows = [row for row in found if row.request == CLAIM]
+    rows = [row for row in rows if with_agents or row.ident == caller.who]
     end(change, rows, "released")
-    for path, work in list(works_in(change.connection, change.project, "/")):
-        of_it = work.ident.startswith(value) if with_agents else work.ident == value
-        if of_it and not work.written:  # nobody knows, until git shows the file clean
-            keep_work(change, path, replace(work, written=True))
+    for path, works in works_of(change.connection, change.project, session).items():
+        for work in works:
+            if not work.written and (with_agents or work.ident == caller.who):
+                # nobody knows, until git shows the file clean
+                keep_work(change, path, replace(work, written=True))
     return len(rows)
 
 
 def note_edit(change: Change, caller: Caller, path: str) -> None:
-    """After an edit: renew the agent's claims, and note what it changed."""
-    renew(change, caller)
+    """After an edit: note what the agent changed."""
     note_work(change, caller, resolve(path, caller.tree), written=True)
 
 
 def forget_clean(
     change: Change,
-    tree: str,
-    dirty: Collection[str],
+    clean: Iterable[str],
     committed: str = "",
     stashed: Collection[str] = (),
 ) -> None:
     """Work on files that git shows clean is done, unless its agent still has the file, was about to
-    write a moment ago, or its session has `stashed`. `dirty` are the others' absolute paths.
+    write a moment ago, or its session has `stashed`.
 
     Who has just `committed` is sure of its session's, and leaves what it wrote itself to others.
     """
     own = session_of(committed)
-    for path, works in work_in(change.connection, change.project, tree).items():
-        if path in dirty:
-            continue
+    for path in clean:
+        works = works_on(change.connection, change.project, path)
         rows = holding(change.connection, change.project, path)
         busy = {row.ident for row in rows}
         for work in works:
@@ -247,37 +246,49 @@ def leave_clean(change: Change, caller: Caller, path: str, stashed: Collection[s
 
 
 def beside(
-    connection: sqlite3.Connection, caller: Caller, tree: str = "", taking: bool = False
-) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What others claimed or changed in a tree, else the caller's, by path; and the caller's paths.
+    connection: sqlite3.Connection,
+    caller: Caller,
+    tree: str = "",
+    places: Sequence[str] = (),
+    taking: bool = False,
+    most: int = MOST_BESIDE,
+) -> dict[str, str]:
+    """What others claimed or changed in `places` of a tree, else in all of the caller's: who has
+    it, by path; at most so many.
 
     A session and its own agents are not others to each other: they commit together. A file that
     several changed is whose claim it is; without one, each may commit it, else nobody could. For a
     command that is `taking` files away, such a file is the others'.
     """
-    own, tree = session_of(caller.who), tree or caller.tree
+    tree, own = tree or caller.tree, session_of(caller.who)
+    claimed, changed = dict[str, str](), dict[str, str]()
+    for place in places or (tree,):
+        bare = place.rstrip("/")  # and what lies below it, not what only begins alike
+        bounds = bare, f"{bare}0", bare, f"{bare}/"
+        asked = caller.project, *bounds, *below(f"{own}/"), most
+        claimed |= dict(connection.execute(sql.CLAIMS_BESIDE, asked).fetchall())
+        left = max(0, most - len(claimed))
+        changed |= works_beside(connection, caller.project, own, place, left)
+    if changed and not taking:
+        for path in own_files(connection, caller, tree, places, written=True):
+            changed.pop(path, None)
     is_own = belonging(tree)
-    claimed = connection.execute(sql.CLAIMS_IN, (caller.project, *below(f"{tree}/")))
-    theirs = {
-        path: holder for path, holder, ident in claimed if session_of(ident) != own and is_own(path)
-    }
-    mine = set[str]()
-    for path, works in work_in(connection, caller.project, tree).items():
-        others = [work for work in works if session_of(work.ident) != own]
-        written = any(work.written for work in works if session_of(work.ident) == own)
-        if not others or (written and not taking):
-            mine.add(path)
-        else:
-            theirs.setdefault(path, others[0].name)
-    return theirs, tuple(sorted(mine - theirs.keys()))
+    return {path: name for path, name in (changed | claimed).items() if is_own(path)}
 
 
-def some_beside(connection: sqlite3.Connection, caller: Caller, most: int) -> dict[str, str]:
-    """Some files of others in the caller's tree, with a name of who has each; nearly free."""
-    own, tree = f"{session_of(caller.who)}/", f"{caller.tree}/"
-    asked = (caller.project, *below(tree), *below(own), most)
-    claimed = connection.execute(sql.CLAIMS_BESIDE, asked).fetchall()
-    changed = works_beside(connection, caller, tree, most - len(claimed))
-    is_own = belonging(caller.tree)
-    found = {path: work.name for path, work in changed} | dict(claimed)
-    return {path: name for path, name in found.items() if is_own(path)}
+def own_files(
+    connection: sqlite3.Connection,
+    caller: Caller,
+    tree: str = "",
+    places: Sequence[str] = (),
+    written: bool = False,
+) -> list[str]:
+    """What the caller's session has changed there, or, unless it must be `written`, is about to."""
+    tree, own = tree or caller.tree, session_of(caller.who)
+    is_own = belonging(tree)
+    return [
+        path
+        for place in places or (tree,)
+        for path, works in works_of(connection, caller.project, own, place).items()
+        if is_own(path) and (not written or any(work.written for work in works))
+    ]

@@ -8,7 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -24,9 +24,9 @@ from .mend import layout
 from .messages import SERVER
 from .revisions import Revisions
 from .upkeep import Topics, expire, next_due
-from .values import Reader
 
 Work = Callable[[Change], Any]
+Found = TypeVar("Found")
 SOFT = 0.8  # of the hard limit: above it the log is shortened
 SWEEP_SECONDS = (0.2, 1.0)  # at least and at most between two looks for what has ended
 
@@ -59,7 +59,6 @@ class Commits:
         self.refusals: Counter[str] = Counter()
         self.seen = Seen(self.clock)
         self.journal: Journal
-        self.reader: Reader
         self._sweep: asyncio.TimerHandle | None = None
         self._behind: set[asyncio.Future[Any]] = set()
 
@@ -68,7 +67,6 @@ class Commits:
         try:
             self.journal = Journal(self.clock, Revisions(self.data_dir))
             self.store.prepare(self._prepare)
-            self.reader = Reader(self.store.reader, self.clock)
         except BaseException:
             self.store.close()
             raise
@@ -115,6 +113,10 @@ class Commits:
         if method:
             self.counts[method] += 1
         return answer
+
+    async def read(self, work: Callable[..., Found], *asked: Any) -> Found:
+        """`work(connection, *asked)`: what is committed, without holding up the loop."""
+        return work(self.store.reader, *asked)
 
     def touch(self, caller: Caller) -> None:
         """Note that a caller who only reads is there."""

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from .repository import meaning, tree_of
+from .repository import is_meant, is_pattern, place_of, tree_of
+from .resources import is_below
 from .shell import GitOptions, git_calls
 
 _HARMLESS = {"--abort", "--continue", "--skip", "--quit", "--dry-run", "--help", "-h"}
@@ -20,7 +21,7 @@ _ALL = {"-A", "--all", "-u", "--update"}
 _WHOLE = {"reset": {"--hard", "--merge", "--keep"}, "commit": {"-a", "--all"}}
 _TAKES_STASH = ("pop", "apply", "drop", "clear", "branch")
 _BY_PATH = ("add", "restore", "rm", "mv", "clean")
-MOST_NAMED = 8
+MOST_NAMED, MOST_PATHS = 8, 2000
 
 
 class Step(Struct, frozen=True):
@@ -60,6 +61,8 @@ def read_steps(command: str, cwd: str) -> Iterator[Step]:
 def _dangerous(step: Step, options: GitOptions) -> Step | None:
     verb, plain = step.verb, options.plain
     paths = (*plain, *(options.named or ()))
+    if options.have({"--pathspec-from-file"}) or len(paths) > MOST_PATHS:
+        paths = (":/",)
     if options.have(_HARMLESS) or (verb in _BY_PATH and options.have({"-n"})):
         return None
     step = replace(step, message=options.value("-m", "--message"))
@@ -107,17 +110,32 @@ def judge(step: Step, others: Others) -> str:
     return f"git {step.verb} would reach the work of {names} ({files}). {_instead(step, others)}"
 
 
+def places(step: Step, tree: str) -> tuple[str, ...]:
+    """The files and folders of the tree that the step names; the tree itself for patterns."""
+    named = [place_of(each, step.folder, tree) for each in step.paths or () if not _is_kept(each)]
+    if any(is_pattern(each) or not is_below(each, tree) for each in named):
+        return (tree,)
+    return tuple(named) or (tree,)
+
+
+def _is_kept(spec: str) -> bool:
+    return spec[:2] in (":!", ":^")
+
+
 def _reach(step: Step, others: Others) -> Callable[[str], bool]:
     if step.index:
         status = others.status or {}
         return lambda path: status.get(path, " ")[0] not in " ?"
     if step.paths is None:
         return lambda path: True
-    kinds = {True: list[Callable[[str], bool]](), False: list[Callable[[str], bool]]()}
+    kinds: dict[bool, list[str]] = {True: [], False: []}
     for each in step.paths:
-        kinds[each[:2] in (":!", ":^")].append(meaning(each, step.folder, others.tree))
-    wanted, kept = kinds[False] or [bool], kinds[True]
-    return lambda path: any(a(path) for a in wanted) and not any(no(path) for no in kept)
+        kinds[_is_kept(each)].append(place_of(each, step.folder, others.tree))
+    wanted, kept = kinds[False] or [others.tree], kinds[True]
+    return lambda path: (
+        any(is_meant(path, each) for each in wanted)
+        and not any(is_meant(path, each) for each in kept)
+    )
 
 
 def _instead(step: Step, others: Others) -> str:

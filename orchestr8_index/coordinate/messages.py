@@ -12,7 +12,7 @@ from ..errors import InvalidParams
 from ..sharing import ReadInbox, SendMessage, text_of
 from . import statements as sql
 from .agents import names
-from .caller import Caller, Message, may_see, read_message
+from .caller import Caller, Message, for_admins, may_see, read_message
 from .clock import iso
 from .journal import Change
 from .search import index_message
@@ -73,13 +73,13 @@ def _store(change: Change, message: Message, recipients: Iterable[str], expires_
     text = msgspec.json.encode(message).decode()
     number = change.event(MESSAGE, key, text)
     index_message(change.connection, number, key, text)
-    ends = change.lease(expires_s)
+    ends, is_hidden = change.lease(expires_s), message.visibility == "admin_only"
+    boxes = [for_admins(each) if is_hidden else each for each in recipients]
     rows = [
-        (change.project, number, each, READY, message.priority, 0, "", ends, ends)
-        for each in recipients
+        (change.project, number, box, READY, message.priority, 0, "", ends, ends) for box in boxes
     ]
     change.connection.executemany(sql.ADD_DELIVERY, rows)
-    change.topics += [f"@inbox/{each}" for each in recipients]
+    change.topics += [f"@inbox/{box}" for box in boxes]
     return number
 
 
@@ -145,7 +145,7 @@ def _ready(
 
 
 def boxes_of(caller: Caller, params: ReadInbox) -> tuple[str, ...]:
-    return (f"queue:{params.queue}",) if params.queue else caller.inboxes
+    return caller.with_admins((f"queue:{params.queue}",)) if params.queue else caller.inboxes
 
 
 def count_waiting(

@@ -105,9 +105,10 @@ END_TAKES = "UPDATE delivery SET state = 0, due = ends WHERE due <= ? AND state 
 # --- items: values, and what the server notes under names with an @ --------------------------
 
 ITEM = "SELECT value, ends FROM item WHERE project = ? AND key = ?"
-ITEMS = "SELECT key, value FROM item WHERE project = ? AND key >= ? AND key < ? ORDER BY key"
-ITEMS_WITHOUT = """SELECT key, value FROM item
-    WHERE project = ? AND key >= ? AND key < ? AND instr(key, ?) = 0 LIMIT ?"""
+_ITEMS = "SELECT key, value FROM item WHERE project = ? AND key >= ? AND key < ?"
+ITEMS = f"{_ITEMS} ORDER BY key"
+ITEMS_WITH = f"{_ITEMS} AND instr(key, ?) > 0 ORDER BY key"
+ITEMS_WITHOUT = f"{_ITEMS} AND instr(key, ?) = 0 LIMIT ?"
 PRESENT = """SELECT id, by FROM item WHERE project = ? AND key = ?
     AND (ends IS NULL OR ends > ?)"""
 KEYS_AMONG = "SELECT key FROM item WHERE project = ? AND substr(key, 1, 1) <> '@' AND {}"
@@ -168,10 +169,9 @@ HOLDS_OF = f"{_HOLDS} AND ident = ?"
 HOLDS_OF_SESSION = f"{_HOLDS} AND ident >= ? AND ident < ?"
 HOLDS_ON = _HOLDS + " AND resource IN ({})"
 HOLDS_BELOW = f"{_HOLDS} AND resource > ? AND resource < ?"
-_CLAIMS = """ FROM hold WHERE project = ? AND resource > ? AND resource < ?
-    AND request = '@claim' AND state = 0"""
-CLAIMS_IN = f"SELECT resource, holder, ident{_CLAIMS}"
-CLAIMS_BESIDE = f"SELECT resource, holder{_CLAIMS} AND NOT (ident >= ? AND ident < ?) LIMIT ?"
+CLAIMS_BESIDE = """SELECT resource, holder FROM hold
+    WHERE project = ? AND resource >= ? AND resource < ? AND NOT (resource > ? AND resource < ?)
+    AND request = '@claim' AND state = 0 AND NOT (ident >= ? AND ident < ?) LIMIT ?"""
 CLAIM_ENDING = """SELECT 1 FROM hold
     WHERE project = ? AND ident = ? AND request = '@claim' AND ends < ? LIMIT 1"""
 ADD_HOLD = "INSERT INTO hold VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
@@ -57,44 +57,44 @@ def keep_work(change: Change, path: str, work: Work) -> None:
     change.note(f"{_WORK}{path}{_BY}{work.ident}", encoded, change.lease(WORK_S))
 
 
-def work_in(connection: sqlite3.Connection, project: str, tree: str) -> dict[str, list[Work]]:
-    """Uncommitted work in a working tree, by path; what lies in a tree within it is not its own."""
-    is_own, found = belonging(tree), dict[str, list[Work]]()
-    for path, work in works_in(connection, project, tree):
-        if is_own(path):
-            found.setdefault(path, []).append(work)
+def works_on(connection: sqlite3.Connection, project: str, path: str) -> list[Work]:
+    """Everybody's on one file."""
+    found = connection.execute(sql.ITEMS, (project, *below(f"{_WORK}{path}{_BY}")))
+    return [work for _, work in map(_read, found)]
+
+
+def works_of(
+    connection: sqlite3.Connection, project: str, session: str, place: str = "/"
+) -> dict[str, list[Work]]:
+    """What a session and its agents changed in a folder or file, by path."""
+    found: dict[str, list[Work]] = {}
+    asked = project, *_within(place), f"{_BY}{session}/"
+    for path, work in map(_read, connection.execute(sql.ITEMS_WITH, asked)):
+        found.setdefault(path, []).append(work)
     return found
 
 
-def works_in(connection: sqlite3.Connection, project: str, tree: str) -> Iterator[tuple[str, Work]]:
-    """What is changed below a folder, with its path."""
-    return _between(connection, project, *below(f"{_WORK}{tree.rstrip('/')}/"))
+def works_beside(
+    connection: sqlite3.Connection, project: str, session: str, place: str, most: int
+) -> dict[str, str]:
+    """What other sessions changed there: a name by path."""
+    asked = project, *_within(place), f"{_BY}{session}/", most
+    rows = map(_read, connection.execute(sql.ITEMS_WITHOUT, asked))
+    return {path: work.name for path, work in rows}
 
 
 def rivals(connection: sqlite3.Connection, caller: Caller, resource: str) -> list[Work]:
     """What agents of other sessions have changed, or are about to, in a file."""
-    own, start = session_of(caller.who), f"{_WORK}{resource}"
-    found = _between(connection, caller.project, *below(f"{start}{_BY}"))
-    return [work for _, work in found if session_of(work.ident) != own]
+    own, found = session_of(caller.who), works_on(connection, caller.project, resource)
+    return [work for work in found if session_of(work.ident) != own]
 
 
-def _between(
-    connection: sqlite3.Connection, project: str, start: str, stop: str
-) -> Iterator[tuple[str, Work]]:
-    return map(_read, connection.execute(sql.ITEMS, (project, start, stop)))
+def _within(place: str) -> tuple[str, str]:
+    return below(f"{_WORK}{place.rstrip('/')}/")
 
 
 def _read(row: tuple[str, str]) -> tuple[str, Work]:
     return row[0][len(_WORK) :].partition(_BY)[0], _decode(row[1])
-
-
-def works_beside(
-    connection: sqlite3.Connection, caller: Caller, tree: str, most: int
-) -> Iterator[tuple[str, Work]]:
-    """Some of what other sessions than the caller's changed below a folder."""
-    own = f"{_BY}{session_of(caller.who)}/"
-    asked = (caller.project, *below(f"{_WORK}{tree}"), own, most)
-    return map(_read, connection.execute(sql.ITEMS_WITHOUT, asked))
 
 
 def forget(change: Change, path: str, work: Work) -> None:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import Stemmer
 
+from ..memo import keep
 from ..text import Terms, fold, raw_words
 from .shapes import Shape, check
 
@@ -86,9 +87,8 @@ class Tables:
         """Each of the words that a line stands for, with its terms; the last are remembered."""
         known = self._split.get(words)
         if known is None:
-            if len(self._split) >= REMEMBERED:
-                self._split.clear()
-            known = self._split[words] = [(word, terms(word)) for word in words.split()]
+            found = [(word, terms(word)) for word in words.split()]
+            known = keep(self._split, REMEMBERED, words, found)
         return known
 
     def _read(self, path: Path, trusted: bool) -> None:

@@ -41,8 +41,9 @@ class Points:
 
 
 def by_text(points: Points, ranking: Ranking) -> None:
+    scores = points.scores
     for hit in ranking.hits:
-        points.give(hit.place, hit.relative)
+        scores[hit.place] = scores.get(hit.place, 0.0) + hit.relative
 
 
 def by_label(points: Points, segment: Segment, capability: str) -> bool:

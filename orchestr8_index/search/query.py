@@ -190,9 +190,12 @@ def _apart(segment: Segment, pairs: Sequence[Token], have: Container[str]) -> It
 
 
 def _pair(segment: Segment, first: Word, second: Word, tf: int, past: Past) -> Word | None:
-    term, place = f"{first.term} {second.term}", None
+    place = None
     if first.place is not None and second.place is not None:
         place = segment.find_pair(first.place, second.place)
+    if place is None and not past:
+        return None
+    term = f"{first.term} {second.term}"
     learnt = len(past.get(term, ()))
     if place is None and not learnt:
         return None

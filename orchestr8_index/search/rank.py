@@ -7,7 +7,7 @@ relative    = score / the score of an entry in which every term of the query is 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from msgspec import Struct, field
 
@@ -18,7 +18,7 @@ from .boost import Learned, learned_of
 from .evidence import Records, lifted, records
 from .query import Query, Word, read_query
 from .scorer import Part, Totals, add_up
-from .semantic import LIKE, likeness
+from .semantic import likeness
 
 DEPTH = 30
 ALL_BELOW = 1_200  # entries; below, each is compared with the question, above the best by words
@@ -112,27 +112,21 @@ def by_meaning(
     if query.meaning is None:
         return totals.best(depth), {}
     if segment.size < ALL_BELOW:
-        given = [query.strength * like // LIKE for like in likeness(segment.table, query.meaning)]
+        given = likeness(segment.table, query.meaning, units=query.strength)
         if learned:
             learned.remember(given, range(segment.size), query.strength, query.meaning)
         totals.add(given)
-        best = [hit for hit in totals.best(depth) if _is_found(hit, given, query.strength)]
+        near = NEAR * query.strength  # or a word has found it
+        best = [each for each in totals.best(depth) if each[1] > given[each[0]] or each[1] >= near]
         return best, {place: given[place] for place, _ in best if given[place]}
     found = totals.best(max(depth, COMPARED))
     places = [place for place, _ in found[:COMPARED]]
-    likes = likeness(segment.table, query.meaning, places)
-    given = [query.strength * like // LIKE for like in likes]
+    given = likeness(segment.table, query.meaning, places, query.strength)
     if learned:
         learned.remember(given, places, query.strength, query.meaning)
     meant = dict(zip(places, given, strict=True))
     added = [(place, score + meant[place]) for place, score in found[:COMPARED]]
     return (sorted(added, key=lambda hit: (-hit[1], hit[0])) + found[COMPARED:])[:depth], meant
-
-
-def _is_found(hit: Scored, given: Sequence[int], strength: int) -> bool:
-    """Whether a word found the entry, or it is near enough without any."""
-    place, score = hit
-    return score > given[place] or score >= NEAR * strength
 
 
 def parts(segment: Segment, query: Query) -> list[Part]:

@@ -84,7 +84,9 @@ def experience_of(search: Search, place: int, *rankings: Ranking) -> str:
         return ""
     past, wins = known.alike(kind, entry, terms), known.wins[kind].get(entry, 0)
     like = (f", one of them {quoted(past)}" if wins > 1 else f", {quoted(past)}") if past else ""
-    return f"has won {wins} task{'s' * (wins != 1)}{like}"
+    lender = known.whose(kind, entry)
+    where = f" in the project {lender}" if lender else ""
+    return f"has won {wins} task{'s' * (wins != 1)}{where}{like}"
 
 
 def _words(search: Search) -> list[Word]:

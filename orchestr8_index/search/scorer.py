@@ -62,12 +62,8 @@ class PlainTotals:
 
     def best(self, depth: int) -> list[tuple[int, int]]:
         scores = self._scores
-        cut = 1
-        if len(scores) > depth:  # sorting bare numbers is faster than sorting entries by them
-            cut = max(1, sorted(scores)[-depth])
-        found = [(entry, score) for entry, score in enumerate(scores) if score >= cut]
-        found.sort(key=lambda hit: (-hit[1], hit[0]))
-        return found[:depth]
+        order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)  # ties stay
+        return [(entry, score) for entry in order[:depth] if (score := scores[entry]) > 0]
 
 
 class NumpyTotals:

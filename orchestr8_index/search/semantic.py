@@ -63,12 +63,14 @@ def meaning_of(segment: Segment, words: Sequence[int | None]) -> Direction | Non
     return Direction(signed, largest, math.hypot(*mean) / (UNIT * SHARP))
 
 
-def likeness(table: Table, question: Direction, places: Sequence[int] | None = None) -> list[int]:
-    """Of the entries at `places`, or of all, in units of 1/LIKE, none below 0."""
+def likeness(
+    table: Table, question: Direction, places: Sequence[int] | None = None, units: int = LIKE
+) -> list[int]:
+    """Of the entries at `places`, or of all, none below 0; the very same meaning has `units`."""
     signed = question.signed
     products = table.products(signed) if places is None else table.products_of(signed, places)
     largest, whole = question.largest, BYTE * SHARP
-    return [product * largest // whole if product > 0 else 0 for product in products]
+    return [units * (each * largest // whole) // LIKE if each > 0 else 0 for each in products]
 
 
 def likenesses(words: Words, terms: Iterable[str], question: Direction) -> dict[str, float]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from ..catalog.index import Segment
+from ..catalog.string_table import shape
 from ..memo import keep
 
 _ENDS = r"(e|ed|es|er|ers|ing|ation|ations)$"
@@ -57,11 +58,12 @@ def nearest_name(segment: Segment, asked: str) -> str | None:
     One edit away, two for long names, with the same first letter and as many words; of two names
     equally near none is meant, unless one entry has both. `asked` is folded.
     """
-    if len(asked) < MIN_LENGTH or asked in segment.by_name:
+    names, as_many = segment.by_name.strings, shape(asked)
+    if len(asked) < MIN_LENGTH or as_many not in names.shapes[asked[0]] or asked in names:
         return None
     allowed = _allowed(asked)
-    names = segment.by_name.strings.alike(asked, allowed)
-    near = _near(asked, (name for name in names if _as_many_words(name, asked)), allowed)
+    alike = (name for name in names.alike(asked, allowed) if shape(name) == as_many)
+    near = _near(asked, alike, allowed)
     nearest = sorted(name for name, edits in near if edits == near[0][1])
     meant = {tuple(segment.by_name[name]) for name in nearest}
     return nearest[0] if len(meant) == 1 else None
@@ -97,10 +99,6 @@ def edits(one: str, other: str, most: int) -> int:
     if one[:2] == other[1::-1]:
         ways.append((one[2:], other[2:]))
     return min(edits(*way, most - 1) for way in ways) + 1
-
-
-def _as_many_words(known: str, asked: str) -> bool:
-    return known.count(" ") == asked.count(" ") and known.count(":") == asked.count(":")
 
 
 def near_names(segment: Segment, words: Sequence[str], most: int = 3) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import itertools
+import re
 import secrets
 from typing import Literal
 
@@ -14,6 +15,7 @@ from ..errors import Forbidden
 Right = Literal["read", "report", "admin"]
 RIGHTS: tuple[Right, ...] = ("read", "report", "admin")
 CORRELATION = b"x-correlation-id"
+STRANGE = re.compile(r"[^A-Za-z0-9._@/-]+")  # what no agent's name has
 correlation_id: contextvars.ContextVar[str] = contextvars.ContextVar("correlation_id", default="")
 
 

@@ -20,7 +20,8 @@ _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 
 class Known(Struct):
     """What is kept of a project. `folder` is what it is known by, "" for `roots` that were named;
-    `asked_at` is in seconds since 1970; `digest` is that of the roots which it had last."""
+    `asked_at` is in seconds since 1970; `digest` is that of the roots which it had last.
+    `learns_from` are keys of projects whose past it may use after its own."""
 
     name: str
     key: str
@@ -29,6 +30,7 @@ class Known(Struct):
     asked_at: float = 0.0
     entries: dict[str, int] = {}
     digest: str = ""
+    learns_from: tuple[str, ...] = ()
 
 
 def read_known(data_dir: Path) -> dict[str, Known]:

@@ -77,20 +77,25 @@ async def store_pattern(state: State, given: PatternStore) -> dict[str, Any]:
 
 
 async def get_pattern(state: State, query: PatternGoal) -> dict[str, Any] | None:
+    """The project's own best pattern, else that of the first one that it learns from."""
+    for lender, store in (("", store_of(state)), *state.lenders):
+        if found := _best_of(state, (await store.outcomes()).patterns, query):
+            return {**found, "project": lender} if lender else found
+    return None
+
+
+def _best_of(state: State, patterns: Patterns, query: PatternGoal) -> dict[str, Any] | None:
     """The best pattern alike enough, else the one that the nearest past goals vote for, else the
     one whose goal means the same."""
-    outcomes = await store_of(state).outcomes()
     text = " ".join(filter(None, (query.context, query.goal)))
     offers = _offers(state)
-    near = [pair for each in {text, query.goal} for pair in outcomes.patterns.near(each, offers)]
+    near = [pair for each in {text, query.goal} for pair in patterns.near(each, offers)]
     alike = [(pattern, similarity) for pattern, similarity in near if similarity >= ENOUGH]
     if alike:
         pattern, similarity = best(alike)[0]
         return _result(pattern, similarity, "similarity")
-    voted = outcomes.patterns.vote(text, offers)
-    found, by = (
-        (voted[0], "vote") if voted else (_meant_by(state, outcomes.patterns, text), "meaning")
-    )
+    voted = patterns.vote(text, offers)
+    found, by = (voted[0], "vote") if voted else (_meant_by(state, patterns, text), "meaning")
     if found is None:
         return None
     similarity = max((share for p, share in near if p.id == found.id), default=0.0)
@@ -104,11 +109,14 @@ def _meant_by(state: State, patterns: Patterns, text: str) -> Pattern | None:
 
 
 async def find_patterns(state: State, query: PatternSearch) -> list[dict[str, Any]]:
-    """All patterns whose goal is alike enough, best first."""
-    outcomes = await store_of(state).outcomes()
-    near = outcomes.patterns.near(query.goal, _offers(state))
-    alike = best([(p, share) for p, share in near if share >= query.min_similarity])
-    return [_result(p, share, "similarity") for p, share in alike[: query.limit]]
+    """All patterns whose goal is alike enough, best first; those of lenders after its own."""
+    found: list[dict[str, Any]] = []
+    for lender, store in (("", store_of(state)), *state.lenders):
+        near = (await store.outcomes()).patterns.near(query.goal, _offers(state))
+        alike = best([(p, share) for p, share in near if share >= query.min_similarity])
+        named = {"project": lender} if lender else {}
+        found += ({**_result(p, share, "similarity"), **named} for p, share in alike)
+    return found[: query.limit]
 
 
 async def forget_decisions(state: State, query: ForgetQuery) -> dict[str, int]:

@@ -22,18 +22,15 @@ from typing import Any
 
 import msgspec
 
+from ..memo import keep
 from ..private import make_folder, open_private
 from ..redact import redacted_field
 from .callers import correlation_id
 
 KEPT_DAYS, MOST_BYTES = 7, 20_000_000
 LINE_SECONDS, MOST_KINDS = 1.0, 500
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
-    "message",
-    "asctime",
-    "taskName",
-    "color_message",
-}
+_MORE = {"message", "asctime", "taskName", "color_message"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | _MORE
 
 
 class JsonLines(logging.Formatter):
@@ -75,21 +72,13 @@ class Repeats(logging.Filter):
         if record.levelno <= logging.INFO and not (isinstance(status, int) and status >= 400):
             return True
         failed = record.exc_info[0] if record.exc_info else None
-        kind = (
-            record.name,
-            record.msg,
-            status,
-            said.get("reason", ""),
-            said.get("rpc", ""),
-            failed,
-        )
+        rest = (said.get("reason", ""), said.get("rpc", ""), failed)
+        kind = (record.name, record.msg, status, *rest)
         now, (since, more) = self._clock(), self._told.get(kind, (-LINE_SECONDS, 0))
         if now - since < LINE_SECONDS:
             self._told[kind] = (since, more + 1)
             return False
-        if len(self._told) >= MOST_KINDS:
-            self._told.clear()
-        self._told[kind] = (now, 0)
+        keep(self._told, MOST_KINDS, kind, (now, 0))
         if more:
             record.repeated = more
         return True

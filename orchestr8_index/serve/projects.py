@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ..catalog.index import Index
 from ..config import Settings
 from ..environment import environment
 from ..errors import NoSuchProject
+from ..memo import keep
 from ..project import ROOTS, project_of
 from ..records import PLURAL
 from ..roots import FOUND, SHIPPED, discovered_roots, fixture_root
@@ -96,9 +97,7 @@ class Projects:
         state = self._sessions.get(session)
         if state is None or not session:
             state = self.meant(msgspec.structs.replace(asking, tree=folder))
-            self._sessions[session] = state
-            if len(self._sessions) > MOST_SESSIONS:
-                del self._sessions[next(iter(self._sessions))]
+            keep(self._sessions, MOST_SESSIONS, session, state)
         await self.wake(state)
         return state
 
@@ -110,9 +109,7 @@ class Projects:
                 state = self._found(folder)
             except (OSError, ValueError):  # a name that no file can have
                 raise NoSuchProject("That folder cannot be looked at.") from None
-            if len(self._folders) >= MOST_FOLDERS:
-                self._folders.clear()
-            self._folders[folder] = (time.monotonic() + FOLDER_SECONDS, state)
+            keep(self._folders, MOST_FOLDERS, folder, (time.monotonic() + FOLDER_SECONDS, state))
         return state
 
     def with_roots(self, roots: tuple[str, ...]) -> State:
@@ -168,7 +165,7 @@ class Projects:
 
     def _place(self, settings: Settings, state: State) -> None:
         known = self._know(settings)
-        state.name = known.name
+        state.name, state.learns_from = known.name, known.learns_from
         self._states[known.key, settings.roots_digest] = state
 
     def _refresh(self, settings: Settings) -> Refresh:
@@ -189,6 +186,22 @@ class Projects:
         if keeper is None or key == self.first.settings.project_key:
             return keeper
         return self._stores.setdefault(key, ProjectStore(keeper, key))
+
+    def lenders(self, state: State) -> list[tuple[str, StoreKeeper | ProjectStore]]:
+        """The projects that it learns from beside itself: their names and what they have learnt."""
+        named = filter(None, map(self.known.get, state.learns_from))
+        return [(each.name, store) for each in named if (store := self.store_of(each.key))]
+
+    async def lend(self, state: State, names: Iterable[str], asking: Principal) -> None:
+        """Let it learn from these projects and from no other. Raises NoSuchProject."""
+        keys = [self._named(name, asking).settings.project_key for name in names]
+        known = self.known[state.settings.project_key]
+        known.learns_from = tuple(key for key in dict.fromkeys(keys) if key != known.key)
+        for (key, _), each in self._states.items():
+            if key == known.key:
+                each.learns_from = known.learns_from
+        self._is_saved = False
+        await self.save()
 
     # --- who is known ------------------------------------------------------------------------
 
@@ -244,18 +257,18 @@ class Projects:
 
     def is_awake(self, state: State) -> bool:
         """Whether `of` has nothing to do for it."""
-        sleeps = isinstance(state.store, ProjectStore) and state.store.ready is None
-        return state.refresh.index is not None and not sleeps and not self._has_new
+        return state.refresh.index is not None and not self._asleep(state) and not self._has_new
+
+    def _asleep(self, state: State) -> list[ProjectStore]:
+        """What was learnt, and is not loaded: by the project, and by those it learns from."""
+        stores = (state.store, *(store for _, store in self.lenders(state)))
+        return [s for s in stores if isinstance(s, ProjectStore) and s.ready is None]
 
     async def wake(self, state: State) -> None:
         """Have an index within PATIENCE, else the shared part of its roots until there is one."""
         self.note_asked(state)
-        if state is self.first:
-            return
-        waits: list[asyncio.Task[Any]] = []
-        if isinstance(state.store, ProjectStore) and state.store.ready is None:
-            waits.append(state.store.load())
-        if state.refresh.index is None:
+        waits: list[asyncio.Task[Any]] = [store.load() for store in self._asleep(state)]
+        if state is not self.first and state.refresh.index is None:
             waits += self._open(state)
         if waits:
             await asyncio.wait(waits, timeout=PATIENCE)
@@ -316,7 +329,8 @@ class Projects:
             self.first.file_watch.remove(state.refresh)
             state.refresh.sleep()
         store = state.store
-        if isinstance(store, ProjectStore) and not any(each.store is store for each in awake):
+        used = [s for each in awake for s in (each.store, *(s for _, s in self.lenders(each)))]
+        if isinstance(store, ProjectStore) and not any(each is store for each in used):
             closing = asyncio.create_task(store.sleep())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)

@@ -102,6 +102,7 @@ class Wire(HttpToolsProtocol):
         self._due = self._read_due = NEVER
         self.peer = ""
         self._piped = 0
+        self._asked = 0  # requests in the last read
         self._head = 0  # bytes of a head that is not yet whole, in reads before the last
         self._in_head = self._begun = self._ending = self._ignored = self._is_counted = False
         self._held: bytes | None = None  # the body so far of a call that may be answered at once
@@ -123,7 +124,7 @@ class Wire(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._due == NEVER:
             self._due = self.loop.time() + self._lines.limits.head_seconds
-        self._begun = False
+        self._begun, self._asked = False, 0
         super().data_received(data)
         if self._held is not None:
             self._begin_ordinary()
@@ -137,13 +138,19 @@ class Wire(HttpToolsProtocol):
         self._in_head, self._begun, self._head = True, True, 0
         self._due = self.loop.time() + self._lines.limits.head_seconds
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """What stands behind a body in chunks is no header; nobody reads it, or keeps it."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._lines.waiting.pop(self, None)  # half a head has asked for nothing yet
         limits, now = self._lines.limits, self.loop.time()
         self._in_head, self._due = False, now + limits.body_seconds
         size = len(self.url) + sum(map(len, chain.from_iterable(self.headers)))
         state: dict[str, Any] = self.scope["state"]
-        state["lines"] = self._lines
+        state["lines"], state["pipelined"] = self._lines, self._asked > 0
+        self._asked += 1
         state["head_too_large"] = size > limits.max_head or len(self.headers) > limits.max_headers
         state["running"] = 0 if self._answering else self._lines.running(len(self.tasks))
         self._piped = self._piped + size if self._answering else 0

@@ -1,27 +1,37 @@
-"""A question that was answered before is answered from its bare bytes, before all layers.
+"""A question to the index is answered from its bare bytes, before all layers.
 
-This is for a body of one shape, `{"jsonrpc":"2.0","id":1,"method":…}`, that was answered before but
-for its id, and for a caller whom the guard let in before with the very same headers. Everything
-else goes its ordinary way, and so does whatever is refused, short of room, traced or logged one by
-one.
+This is for a body of one shape, `{"jsonrpc":"2.0","id":1,"method":…}`, and for a caller whom the
+guard let in before with the very same headers. A body that was answered before, but for its id, is
+not even read. Everything else goes its ordinary way, and so does whatever is wrong, refused, short
+of room, traced or logged one by one.
 """
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import re
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import UnsetType
+
 from ..errors import RequestError
-from .answers import AskedQuestion, answer_key, cache_of, note_answer
-from .callers import CORRELATION, Principal, new_ident
+from ..memo import keep
+from ..methods import METHODS
+from ..validate import read_params
+from .answers import AskedQuestion, answer_key, asked, cache_of, note_answer
+from .callers import CORRELATION, Principal, caller, new_ident
+from .calls import perform
 from .guard import Guard
+from .rpc import read_call
 from .send import JSON
 from .shares import FREE_BYTES
 from .state import State
 
+ASKED = frozenset({"queryAgents", "querySkills", "queryWorkflows"})
+"""Methods whose answers nobody waits for: the index alone gives them, in a millisecond or so."""
 MOST_BODIES = 256
 NOTED_SECONDS = 1.0  # it is known to a second when a project was asked
 MOST_ANSWER = FREE_BYTES - 200  # bytes, without what stands around it: nobody counts them
@@ -43,52 +53,91 @@ class Quick:
         self._bodies: dict[Body, AskedQuestion] = {}
 
     def __call__(self, scope: Mapping[str, Any], body: bytes) -> bytes | None:
-        """The answer from its content type on; None for what goes the ordinary way."""
+        """The answer from its content type on; None for what goes the ordinary way.
+
+        Of what is pipelined only the first is worked out here: others get their turn between.
+        """
         started, (known, ident) = time.perf_counter(), _split(body)
-        question = self._bodies.get(known)
-        if question is None or self._state.trace or log.isEnabledFor(logging.DEBUG):
+        if not ident or self._state.trace or log.isEnabledFor(logging.DEBUG):
             return None
-        asking = self._guard.remembered(scope)
-        answer = self._answer(question, asking, started) if asking else None
+        question, is_first = self._bodies.get(known), not scope["state"]["pipelined"]
+        asking = self._guard.remembered(scope) if question or is_first else None
+        if asking is None:
+            return None
+        try:
+            state = self._state.projects.meant(asking)
+            answer = question and self._kept(state, question, asking, started)
+            if answer is None and is_first:
+                answer = self._work_out(state, body, asking)
+        except RequestError:  # which the ordinary way says
+            return None
         if answer is None:
             return None
+        self._gate.unlogged += 1
+        if time.monotonic() - state.asked > NOTED_SECONDS:
+            self._state.projects.note_asked(state)
         whole = _BODY % (ident, answer)
         return _HEAD % (len(whole), new_ident().encode()) + whole
 
     def learn(self, body: bytes, question: AskedQuestion) -> None:
         known, ident = _split(body)
-        if not ident:
-            return
-        if len(self._bodies) >= MOST_BODIES:
-            del self._bodies[next(iter(self._bodies))]
-        self._bodies[known] = question
+        if ident:
+            keep(self._bodies, MOST_BODIES, known, question)
 
-    def _answer(self, question: AskedQuestion, asking: Principal, started: float) -> bytes | None:
+    def _enter(self, state: State, asking: Principal) -> bool:
+        """Whether there is room for one more, which is charged. Raises TooManyRequests."""
+        gate = self._gate
+        if gate.memory.shedding or not self._state.projects.is_awake(state):
+            return False
+        if not gate.shares.running.has_room(asking):
+            return False
+        gate.buckets.charge(asking.name)
+        return True
+
+    def _kept(
+        self, state: State, question: AskedQuestion, asking: Principal, started: float
+    ) -> bytes | None:
         """The result from the cache, charged and counted."""
-        gate, projects, method = self._gate, self._state.projects, question.method
-        try:
-            state = projects.meant(asking)
-            if gate.memory.shedding or not projects.is_awake(state):
-                return None
-            cache = cache_of(state, method)
-            answer = cache.peek(answer_key(state, question, asking.ident))
-            if answer is None or len(answer) > MOST_ANSWER:
-                return None
-            if not gate.shares.running.has_room(asking):
-                return None
-            gate.charge(asking.name, method.name)
-            gate.buckets.charge(asking.name)
-        except RequestError:  # which nothing was taken for: the ordinary way says it
+        method, cache = question.method, cache_of(state, question.method)
+        answer = cache.peek(answer_key(state, question, asking.ident))
+        if answer is None or len(answer) > MOST_ANSWER or not self._enter(state, asking):
             return None
+        self._gate.charge(asking.name, method.name)
         cache.hits += 1
-        if time.monotonic() - state.asked > NOTED_SECONDS:
-            projects.note_asked(state)
-        gate.audit.read(asking.name, method.name)
-        gate.unlogged += 1
+        self._gate.audit.read(asking.name, method.name)
         spent = (time.perf_counter() - started) * 1000
         note_answer(state, question, answer, spent, is_hit=True)
         state.metrics.answered(method.name, spent, is_query=True)
         return answer
+
+    def _work_out(self, state: State, body: bytes, asking: Principal) -> bytes | None:
+        """As `perform` does, once nothing is wrong with the call; it counts what it does itself."""
+        call = read_call(body)
+        waits = state.shared is not None and state.shared.answers is not None  # for Redis
+        if waits or call.method not in ASKED or isinstance(call.params, UnsetType):
+            return None
+        raw = bytes(call.params)
+        read_params(METHODS[call.method].params, raw)
+        if not self._enter(state, asking):
+            return None
+        own, held = contextvars.copy_context(), self._gate.shares.held
+        answer: bytes = own.run(_performed, state, call.method, raw, asking)
+        if len(answer) > MOST_ANSWER:
+            held.take(asking, len(answer))
+            held.give(asking, len(answer))  # it is written before anything else happens
+        if question := own[asked]:
+            self.learn(body, question)
+        return answer
+
+
+def _performed(state: State, name: str, raw: bytes, asking: Principal) -> Any:
+    """Raises RequestError."""
+    caller.set(asking)
+    try:
+        perform(state, name, raw).send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError(f"{name} waits for something")
 
 
 def _split(body: bytes) -> tuple[Body, bytes]:

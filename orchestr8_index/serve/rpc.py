@@ -89,7 +89,7 @@ async def _reply_to_one(state: State, body: bytes, face: str, room: int = MOST_B
     ident = b"null"
     notified = False
     try:
-        call = _read_call(body)
+        call = read_call(body)
         ident, notified = _ident(call)
         name = _method_name(call)
         check_face(name, face)
@@ -120,7 +120,8 @@ def _check_size(state: State, size: int, room: int) -> None:
         raise
 
 
-def _read_call(body: bytes) -> Call:
+def read_call(body: bytes) -> Call:
+    """Raises ParseError and InvalidRequest."""
     try:
         check_text(body)
         return _CALL.decode(body)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..catalog.generations import Refresh
 from ..catalog.index import Index
 from ..config import Settings
 from ..daemon.watcher import Watched
 from ..errors import Starting
+from ..learn.experience import together
 from ..records import Experience, Kind
 from ..search.goals import Goals
 from ..search.rank import bind
@@ -82,7 +83,9 @@ class State:
     asked: float = float("-inf")
     shared_part: Refresh | None = None
     is_guest: bool = False
+    learns_from: tuple[str, ...] = ()
     _own: tuple[Index, Index] | None = None
+    _together: tuple[list[Any], Experience] | None = None
 
     @property
     def projects(self) -> Projects:
@@ -121,15 +124,32 @@ class State:
         return any(each and each.index for each in (self.refresh, self.shared_part))
 
     @property
+    def lenders(self) -> list[tuple[str, StoreKeeper | ProjectStore]]:
+        """The projects whose past is used after its own, where the user lets it."""
+        return self.projects.lenders(self) if self.learns_from else []
+
+    @property
     def experience(self) -> Experience | None:
-        return self.store.experience if self.store else None
+        """What was learnt: its own, and then that of its lenders."""
+        own = self.store.experience if self.store else None
+        if own is None or not (lenders := self.lenders):
+            return own
+        lent = [(name, store.experience) for name, store in lenders]
+        key = [(each.revision, each.changed_since) for each in (own, *(x for _, x in lent))]
+        if self._together is None or self._together[0] != key:
+            self._together = key, together(own, lent)
+        return self._together[1]
 
     def stamp(self, kind: Kind | None) -> tuple[int, int]:
         """What an answer depends on beside the question: the generation, and what was learnt of
         that kind of entries (of everything for None)."""
         if self.is_partial:
             return self.index.generation, PARTIAL
-        return self.index.generation, self.store.revision_of(kind) if self.store else -1
+        revision = self.store.revision_of(kind) if self.store else -1
+        if lenders := self.lenders:
+            others = ((name, store.revision_of(kind)) for name, store in lenders)
+            revision = hash((revision, *others))
+        return self.index.generation, revision
 
     async def bind(self, index: Index | None, experience: Experience | None) -> None:
         """Before one of them is used: in short steps, between the answers."""
@@ -151,7 +171,7 @@ class State:
     def sleep(self) -> None:
         """Give up what was opened for the questions; the next one has it again."""
         self.drop_answers()
-        self._own = self.shared_part = None
+        self._own = self._together = self.shared_part = None
 
     def follow_swap(self) -> None:
         """Another generation serves: nothing of the one before is kept open by an idle project."""

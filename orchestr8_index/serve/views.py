@@ -1,4 +1,5 @@
-"""What answers the methods of the page: nothing is changed, and nothing waits for it."""
+"""What answers the methods of the page: nothing waits for it, and nothing is changed, but for who
+learns from whom."""
 
 from __future__ import annotations
 
@@ -36,6 +37,7 @@ from ..views import (
     EntryPage,
     FindingList,
     FindingPage,
+    Lenders,
     Lessons,
     Listed,
     ProjectList,
@@ -46,6 +48,7 @@ from ..views import (
     TriedQuestion,
     Weeks,
 )
+from .callers import caller
 from .learning import store_of
 from .state import State
 
@@ -111,8 +114,21 @@ async def list_findings(state: State, wanted: FindingList) -> FindingPage:
 async def list_projects(state: State, _: NoParams) -> ProjectList:
     known = sorted(state.projects.known.values(), key=lambda each: -each.asked_at)
     own = state.projects.first.settings.project_key
-    rows = [ProjectName(name=each.name, entries=sum(each.entries.values())) for each in known]
+    names = {each.key: each.name for each in known}
+    rows = [
+        ProjectName(
+            name=each.name,
+            entries=sum(each.entries.values()),
+            learns_from=[names[key] for key in each.learns_from if key in names],
+        )
+        for each in known
+    ]
     return ProjectList(projects=rows, own=next((e.name for e in known if e.key == own), ""))
+
+
+async def learn_from(state: State, given: Lenders) -> ProjectList:
+    await state.projects.lend(state, given.projects, caller.get())
+    return await list_projects(state, NoParams())
 
 
 async def learned(state: State, _: NoParams) -> Lessons:

@@ -172,10 +172,7 @@ def first_of(connection: sqlite3.Connection, pattern: int, project: str) -> Deci
 
 
 def checked_decisions(
-    connection: sqlite3.Connection,
-    after: int = 0,
-    last: int = 2**62,
-    project: str | None = None,
+    connection: sqlite3.Connection, after: int = 0, last: int = 2**62, project: str | None = None
 ) -> Iterator[tuple[Decision, bool]]:
     """(decision, whether its row is as it was written), in the order of their numbers."""
     of, values = within(project)

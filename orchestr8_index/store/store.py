@@ -316,7 +316,7 @@ def _trouble(error: BaseException) -> str:
     if isinstance(error, StoreUnavailable):
         return str(error)
     cure = CURES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
-    return f"The store cannot be written: {error}.{cure}"
+    return f"The store cannot be written: {str(error).rstrip('.')}.{cure}"
 
 
 def _finish(
@@ -324,7 +324,7 @@ def _finish(
 ) -> None:
     """The future has an end whatever `apply` does; a defect of it goes on to the loop's log."""
     if error:
-        refusal = StoreUnavailable(f"What came was not stored: {error}.")
+        refusal = StoreUnavailable(f"What came was not stored: {str(error).rstrip('.')}.")
         return _end(future, None, error if isinstance(error, StoreUnavailable) else refusal)
     counted = False
     try:

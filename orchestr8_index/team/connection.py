@@ -22,12 +22,14 @@ from ..store.database import Lost
 from .dialect import Statement, translate
 from .schema import VALUES
 from .sentences import explain
+from .unsent import NOTHING, Sent, Unsent, without_zeros
 
 CONNECT_SECONDS = 2  # the least that libpq knows
 LEAST_VERSION = 130_000
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 _SETTINGS = """SET idle_in_transaction_session_timeout = '1s'; SET lock_timeout = '2s';
-    SET synchronous_commit = on; SET client_min_messages = warning; SET jit = off"""
+    SET synchronous_commit = on; SET client_min_messages = warning; SET jit = off;
+    SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"""
 
 
 class _Number(Dumper):
@@ -58,9 +60,10 @@ class Reach:
         return bool(self.trouble)
 
     def lost(self, why: str) -> None:
-        self.trouble = why
+        is_new, self.trouble = not self.trouble, why
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self.told()
+            if is_new:
+                self.told()
 
     def found(self) -> None:
         self.trouble, self._tries = "", 0
@@ -90,48 +93,38 @@ class _Bounded(psycopg.Connection[Any]):
 class TeamConnection:
     """Opened at its first statement, and again after it broke.
 
-    `seconds` bound each statement; `project` is that of the commit under way. Raises Lost where the
-    database is away, else what sqlite3 would.
+    `seconds` bound each statement; `project` is that of the commit under way. Within a transaction
+    nothing is sent before something is read of it (`Unsent`). Raises Lost where the database is
+    away, else what sqlite3 would.
     """
 
     def __init__(self, url: str, schema: str, reach: Reach, seconds: float, name: str) -> None:
         self._url, self._schema, self.reach = url, schema, reach
         self._seconds, self._name = seconds, name
         self._open: _Bounded | None = None
+        self._unsent, self._is_within = Unsent(), False
         self.project = ""
 
     @property
     def in_transaction(self) -> bool:
-        inner = self._open
-        return bool(inner and not inner.closed and inner.info.transaction_status.value not in (0,))
+        return bool(self._unsent) or self._is_within
 
     def execute(self, sql: str, values: Sequence[Any] | Mapping[str, str] = ()) -> Any:
         statement = translate(sql)
         if statement.text in _ENDS:
             return self._end(statement.text)
+        if statement.text.startswith("BEGIN"):
+            return self._unsent.begin(statement.text)
         given = self._values(statement, sql, values)
-        try:
-            return self._ask(statement, given)
-        except psycopg.DataError as error:
-            if "NUL" not in str(error):
-                raise self._refused(error) from None
-            return self._ask(statement, list(map(_without_zeros, given)))
-        except psycopg.Error as error:
-            raise self._refused(error) from None
+        if statement.is_blind and self.in_transaction:
+            return self._unsent.add(sql, statement.text, given)
+        if statement.is_scan:
+            return _Scan(self, statement.text, given)
+        return self.ask(statement.text, given)
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        """In one go: nothing is waited for between the rows."""
-        rows = list(rows)
-        if len(rows) < 2:
-            for row in rows:
-                self.execute(sql, row)
-            return
-        statement = translate(sql)
-        given = [self._values(statement, sql, row) for row in rows]
-        try:
-            self._connected().cursor().executemany(statement.text, given)
-        except psycopg.Error as error:
-            raise self._refused(error) from None
+        for row in rows:
+            self.execute(sql, row)
 
     def _values(
         self, statement: Statement, sql: str, values: Sequence[Any] | Mapping[str, str]
@@ -142,21 +135,38 @@ class TeamConnection:
         given = convert(values) if convert else values
         return (*given, self.project) if statement.is_of_project else given
 
-    def _ask(self, statement: Statement, given: Sequence[Any]) -> Any:
-        inner = self._connected()
-        if statement.is_scan:
-            return _Scan(inner, statement.text, given)
-        return inner.execute(statement.text, given or None, prepare=bool(given))
+    def ask(self, text: str, given: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
+        """Send what is unsent, then this."""
+        try:
+            inner = self._connected()
+            if self._unsent:
+                self._is_within = True
+                sent = self._unsent.take()
+                if text == "COMMIT" or len(sent) > 1:
+                    return self._in_one_go(inner, sent, text, given)
+                _send(inner, *sent[0])
+            return _send(inner, text, given)
+        except psycopg.Error as error:
+            raise self._refused(error) from None
 
-    def pipeline(self) -> contextlib.AbstractContextManager[Any]:
-        """Within it nothing is waited for until a row is."""
-        return self._connected().pipeline()
+    def _in_one_go(
+        self, inner: _Bounded, sent: list[Sent], text: str, given: Sequence[Any]
+    ) -> psycopg.Cursor[Any]:
+        """A question follows by itself: psycopg ends a pipeline with a Flush, after which
+        PostgreSQL does not count how long a transaction stands still."""
+        with inner.pipeline():
+            for each in sent:
+                _send(inner, *each)
+            if text == "COMMIT":
+                return _send(inner, text, given)
+        return _send(inner, text, given)
 
     def raw(self) -> _Bounded:
         """psycopg's own, for LISTEN and for what has no counterpart. Raises Lost."""
         return self._connected()
 
     def close(self) -> None:
+        self._unsent, self._is_within = Unsent(), False
         if self._open is not None:
             with contextlib.suppress(psycopg.Error):
                 self._open.close()
@@ -165,6 +175,8 @@ class TeamConnection:
     def _connected(self) -> _Bounded:
         if self._open is not None and not self._open.closed:
             return self._open
+        if self._is_within:
+            raise Lost("The connection broke before the commit")
         if self.reach.is_away:
             raise Lost(self.reach.trouble)
         try:
@@ -174,20 +186,20 @@ class TeamConnection:
             raise Lost(self.reach.trouble) from None
         return self._open
 
-    def _end(self, text: str) -> psycopg.Cursor[Any]:
+    def _end(self, text: str) -> Any:
         """COMMIT of a transaction in which something failed is no commit; and a ROLLBACK on a
         connection that broke has taken place."""
         inner = self._open
-        if inner is None or inner.closed:
-            if text == "ROLLBACK":
-                return psycopg.Cursor.__new__(psycopg.Cursor)
-            raise Lost("the connection broke before the commit")
-        if text == "COMMIT" and inner.info.transaction_status == pq.TransactionStatus.INERROR:
+        if text == "ROLLBACK":
+            self._unsent.take()
+            if inner is None or inner.closed or not self._is_within:
+                self._is_within = False
+                return NOTHING
+        elif inner and inner.info.transaction_status == pq.TransactionStatus.INERROR:
             raise sqlite3.OperationalError("a statement of the transaction failed")
-        try:
-            return inner.execute(text)
-        except psycopg.Error as error:
-            raise self._refused(error) from None
+        ended = self.ask(text)
+        self._is_within = False
+        return ended
 
     def _refused(self, error: psycopg.Error) -> sqlite3.Error:
         """As the rooms know it: the database is away, or refuses what was asked."""
@@ -200,12 +212,16 @@ class TeamConnection:
         return sqlite3.OperationalError(why)
 
 
+def _send(inner: _Bounded, text: str, given: Sequence[Any]) -> psycopg.Cursor[Any]:
+    return inner.execute(text, list(map(without_zeros, given)) or None, prepare=bool(given))
+
+
 class ReadingConnection(TeamConnection):
     """Of no transaction that others share: whoever asks is told himself that it is away."""
 
-    def execute(self, sql: str, values: Sequence[Any] | Mapping[str, str] = ()) -> Any:
+    def ask(self, text: str, given: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
         try:
-            return super().execute(sql, values)
+            return super().ask(text, given)
         except Lost as error:
             raise StoreUnavailable(str(error), CURE) from None
 
@@ -214,35 +230,36 @@ CURE = "Questions are answered meanwhile; the server goes on by itself when Post
 
 
 class _Scan:
-    """Rows that are read bit by bit, as nobody knows how many are wanted."""
+    """Rows as they are taken, in ever larger pages: nobody knows how many are wanted. A page costs
+    one question, all of them are read as of one moment."""
 
-    def __init__(self, inner: _Bounded, text: str, given: Sequence[Any]) -> None:
-        self._own = inner.info.transaction_status == pq.TransactionStatus.IDLE
-        self._inner = inner
-        if self._own:
-            inner.execute("BEGIN READ ONLY")
-        self._cursor = psycopg.RawServerCursor(inner, "scan")
-        self._cursor.itersize = SCANNED
-        self._cursor.execute(text, given)
+    def __init__(self, asked: TeamConnection, text: str, given: Sequence[Any]) -> None:
+        self._asked, self._text, self._given = asked, text, given
+        self._is_own = not asked.in_transaction
+        if self._is_own:
+            asked.execute("BEGIN DEFERRED")
 
     def __iter__(self) -> Iterator[Any]:
-        yield from self._cursor
-        self.close()
+        start, most = 0, FIRST_PAGE
+        try:
+            while True:
+                page = f"{self._text} LIMIT {most} OFFSET {start}"
+                rows = self._asked.ask(page, self._given).fetchall()
+                yield from rows
+                if len(rows) < most:
+                    return
+                start, most = start + most, min(2 * most, LARGEST_PAGE)
+        finally:
+            self.close()
 
     def close(self) -> None:
-        self._cursor.close()
-        if self._own:
-            self._own = False
-            self._inner.execute("COMMIT")
+        if self._is_own:
+            self._is_own = False
+            self._asked.execute("COMMIT")
 
 
 _ENDS = ("COMMIT", "ROLLBACK")
-SCANNED = 100  # rows at a time
-
-
-def _without_zeros(value: Any) -> Any:
-    """PostgreSQL's texts hold no zero byte."""
-    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+FIRST_PAGE, LARGEST_PAGE = 100, 1600
 
 
 def connect(url: str, schema: str, name: str, seconds: float = 5.0) -> _Bounded:

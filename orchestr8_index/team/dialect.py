@@ -22,6 +22,7 @@ _PHRASES = (
     ),
     (r"\bCAST\((\w+) AS BLOB\)", r"convert_to(\1, 'UTF8')"),
     (r"\bifnull\(", "coalesce("),
+    (r"\binstr\(", "strpos("),
     (r"json_extract\((\w+), '\$\.(\w+)'\)", r"(\1::json ->> '\2')"),
     (r"\bmax\((\w+), ", r"greatest(\1, "),
     (r"\bmin\((\w+), ", r"least(\1, "),
@@ -35,14 +36,16 @@ _PHRASES = (
 
 class Statement(NamedTuple):
     """`is_of_project`: its last value is the project of the connection's commit. `is_scan`: nobody
-    knows how many of its rows are wanted."""
+    knows how many of its rows are wanted. `is_blind`: a change whose result nobody looks at."""
 
     text: str
     is_of_project: bool
     is_scan: bool
+    is_blind: bool
 
 
 _SCAN = re.compile(r"SELECT .*\bFROM event\b.* ORDER BY (event\.)?id( DESC)?", re.DOTALL)
+_BLIND = re.compile(r"(INSERT|UPDATE|DELETE FROM (?!item)|WITH known|SELECT pg_notify)\b")
 
 
 @functools.lru_cache(1024)
@@ -56,7 +59,8 @@ def translate(sql: str) -> Statement:
     count = itertools.count(1)
     text = re.sub(r"\?(?!')", lambda _: f"${next(count)}", text)
     is_scan = _SCAN.fullmatch(text) is not None
+    is_blind = _BLIND.match(text) is not None and "RETURNING" not in text
     if "@project" not in text:
-        return Statement(text, False, is_scan)
+        return Statement(text, False, is_scan, is_blind)
     last = max(map(int, re.findall(r"\$(\d+)", text)), default=0) + 1
-    return Statement(text.replace("@project", f"${last}"), True, is_scan)
+    return Statement(text.replace("@project", f"${last}"), True, is_scan, is_blind)

@@ -168,9 +168,8 @@ class TeamLearning:
         async with self._turn:
             outcomes = await self._outcomes()
             if self._path is None:
-                self._read_place(outcomes)
-            reader, place = self._shared.store.reader, self._place
-            while rows := reader.execute(LEARNT, (self._project, place.cursor, AT_ONCE)).fetchall():
+                await self._read_place(outcomes)
+            while rows := await self._rows(LEARNT, self._project, self.cursor, AT_ONCE):
                 for number, body in rows:
                     await self._apply(outcomes, number, _read(body))
                 self._keep_place(outcomes)
@@ -211,9 +210,13 @@ class TeamLearning:
                 self._place.changed[about] = number
             self._revisions[about] = revision
 
-    def _read_place(self, outcomes: Outcomes) -> None:
+    async def _rows(self, query: str, *given: Any) -> list[Any]:
+        found: list[Any] = await self._shared.read(lambda on: on.execute(query, given).fetchall())
+        return found
+
+    async def _read_place(self, outcomes: Outcomes) -> None:
         """Of this database: another one has another origin, and is read from its beginning."""
-        self._origin = self._shared.store.reader.execute(ORIGIN).fetchone()[0]
+        ((self._origin,),) = await self._rows(ORIGIN)
         name = sha256(f"{self._origin}\0{self._project}".encode()).hexdigest()[:16]
         self._path = self._data_dir / f"learnt-{name}.json"
         with contextlib.suppress(OSError, msgspec.MsgspecError):

@@ -77,6 +77,10 @@ class Follower:
         self._at: dict[str, int] = {}
         self._kept: dict[str, int] = {}
         self._woken = asyncio.Event()
+        self._fails: tuple[type[BaseException], ...] = (
+            *(*outlet.errors, *_FAILS),
+            asyncio.CancelledError,
+        )
         self._writes, self._old = False, set[str]()
         self._looked = self._keeps = float("-inf")
         self._task: asyncio.Task[None] | None = None
@@ -133,7 +137,7 @@ class Follower:
             return
         if not self._writes:
             self._at.clear()
-            self._old = set(self._projects())
+            self._old = set(await self._shared.read(_projects))
             self._changed |= self._old
             self._writes = True
         await self._follow_all()
@@ -148,21 +152,21 @@ class Follower:
             project = self._changed.pop()
             try:
                 await self._follow(Caller("everybody", project=project, scope="read"))
-            except (*self.outlet.errors, *_FAILS, asyncio.CancelledError):
+            except self._fails:
                 self._changed.add(project)
                 raise
 
     async def _follow(self, reader: Caller) -> None:
-        project, connection = reader.project, self._shared.store.reader
+        project = reader.project
         if project not in self._at:
-            kept = self._cursor(project)
+            kept = await self._cursor(project)
             if kept is None and project not in self._old:
                 kept = 0
             self._at[project] = await self.outlet.position(reader, kept)
             self._kept[project] = kept or 0
         while True:
             try:
-                rows = events_after(connection, reader, self._at[project], AT_ONCE)
+                rows = await self._shared.read(events_after, reader, self._at[project], AT_ONCE)
             except Compacted as gone:
                 log.warning("the log was compacted before it was written on", extra=gone.data())
                 self._at[project] = end_of(gone.data()["oldest"])
@@ -175,15 +179,10 @@ class Follower:
 
     # --- what is kept beside the log ----------------------------------------------------------
 
-    def _projects(self) -> list[str]:
-        rows = self._shared.store.reader.execute(sql.PROJECTS).fetchall()
-        return [name for (name,) in rows if name]
-
-    def _cursor(self, project: str) -> int | None:
+    async def _cursor(self, project: str) -> int | None:
         """The id up to which it was written."""
-        connection = self._shared.store.reader
-        row = connection.execute(sql.ITEM, (project, self._name)).fetchone()
-        return int(row[0]) if row is not None and row[0].isdecimal() else None
+        found = await self._shared.read(read_item, project, self._name)
+        return int(found[0]) if found is not None and found[0].isdecimal() else None
 
     @property
     def _name(self) -> str:
@@ -196,12 +195,21 @@ class Follower:
                 self._kept[project] = at
 
 
+def _projects(connection: sqlite3.Connection) -> list[str]:
+    return sorted(name for (name,) in connection.execute(sql.PROJECTS).fetchall() if name)
+
+
+def read_item(connection: sqlite3.Connection, project: str, key: str) -> tuple[str, Any] | None:
+    """A value of the server's own or of an agent, and when its life ends."""
+    found: tuple[str, Any] | None = connection.execute(sql.ITEM, (project, key)).fetchone()
+    return found
+
+
 async def default_project(shared: Coordination, own: str) -> str:
     """The one whose keys have no prefix: that of the server which asked first."""
-    connection = shared.store.reader
-    for (project,) in sorted(connection.execute(sql.PROJECTS).fetchall()):
-        if project and connection.execute(sql.ITEM, (project, DEFAULT)).fetchone():
-            return str(project)
+    for project in await shared.read(_projects):
+        if await shared.read(read_item, project, DEFAULT):
+            return project
     await _note_item(shared, own, DEFAULT, "true")
     return await default_project(shared, own)
 

@@ -13,7 +13,17 @@ from ..coordinate.clock import iso
 from .connection import TeamConnection, connect
 from .journal import JUMP, DatabaseClock
 from .migrate import check_known, migrate, timeline
-from .schema import BEAT, BURY, CLOCK, DUE_PROJECTS, FAIL_OVER, PRESENT, REVISIONS, SERVERS
+from .schema import (
+    BEAT,
+    BURY,
+    CLOCK,
+    DUE_PROJECTS,
+    FAIL_OVER,
+    FIGURES,
+    PRESENT,
+    REVISIONS,
+    SERVERS,
+)
 from .sentences import unavailable
 from .start import SCHEMA, require_psycopg
 
@@ -24,7 +34,8 @@ SWEEPER = 0x6F38737765  # the advisory lock of the one that sweeps, as long as i
 class Registry:
     """`facts` tells of this server, `sweep(project)` ends what is over there. `duties` are what one
     server does for all, by name: the number of its advisory lock, and whether this server can;
-    `held` those that are this server's. `count` is how many servers there are."""
+    `held` those that are this server's. `count` is how many servers there are; `locks` and `size`
+    (bytes) are those of the whole database."""
 
     def __init__(
         self,
@@ -40,6 +51,7 @@ class Registry:
         self.held: set[str] = set()
         self.count = 1
         self._session = 0
+        self.locks = self.size = 0
 
     def greet(self, connection: psycopg.Connection[Any]) -> None:
         """At each connect: the tables, and whether another server of PostgreSQL has taken over,
@@ -59,6 +71,7 @@ class Registry:
             for (project,) in connection.execute(DUE_PROJECTS).fetchall():
                 self._sweep(project)
         self._take_duties(connection)
+        self.locks, self.size = connection.execute(FIGURES).fetchone()
         found: list[tuple[str, int]] = connection.execute(REVISIONS).fetchall()
         return found
 

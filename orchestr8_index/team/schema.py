@@ -82,11 +82,26 @@ BEAT = f"""INSERT INTO server VALUES ($1, $2, {CLOCK}, {CLOCK}, $3)
 BURY = f"DELETE FROM server WHERE seen < {CLOCK} - 86400000"
 SERVERS = f"SELECT id, version, started, {CLOCK} - seen, facts FROM server ORDER BY id"
 PRESENT = f"SELECT count(*) FROM server WHERE seen > {CLOCK} - $1::bigint"
+NEWEST = "SELECT rev FROM project WHERE name = ?"
 REVISIONS = "SELECT name, rev FROM project"
+FIGURES = """SELECT (SELECT count(*) FROM hold WHERE state = 0),
+    (SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relkind = 'r'
+    AND relnamespace = current_schema()::regnamespace)"""
 TIMELINE = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 FAIL_OVER = """WITH over AS
     (UPDATE layout SET timeline = $2 WHERE version = 1 AND timeline <> $2 RETURNING version)
     UPDATE project SET rev = rev + $1::bigint WHERE EXISTS (SELECT 1 FROM over)"""
+
+ADD_EVENTS = "INSERT INTO event SELECT * FROM json_populate_recordset(NULL::event, $1)"
+PUT_ITEMS = """WITH new AS (SELECT * FROM json_populate_recordset(NULL::item, $1)),
+    superseded AS (UPDATE event SET value =
+        (SELECT value FROM item WHERE item.project = event.project AND item.key = event.key)
+        WHERE project = $2 AND value IS NULL AND id = ANY (ARRAY(SELECT
+        (SELECT id FROM item WHERE project = $2 AND key = new.key) FROM new)))
+    INSERT INTO item SELECT * FROM new
+    ON CONFLICT (project, key) DO UPDATE SET value = excluded.value, id = excluded.id,
+    by = excluded.by, at = excluded.at, ends = excluded.ends, crc = excluded.crc"""
+"""Without a join, whose plan would be kept from when the tables were small."""
 
 STATEMENTS: dict[str, str] = {
     sqlite.LAST_EVENT: "SELECT max(id) FROM event WHERE project = @project",

@@ -22,11 +22,11 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from ..coordinate import statements as sql
 from ..coordinate.caller import Caller
 from ..coordinate.core import Coordination
-from ..coordinate.holds import Hold
+from ..coordinate.holds import holds
 from ..coordinate.journal import last_revision
 from ..coordinate.log import Row, first_at
 from .circuit import SECONDS, Circuit
-from .outlets import Event, default_project, end_of
+from .outlets import Event, default_project, end_of, read_item
 
 STATE_SECONDS, CONVERSATION_SECONDS = 3600, 86_400
 STEPS = 1000
@@ -107,13 +107,13 @@ class RedisOutlet:
 
     async def position(self, reader: Caller, kept: int | None) -> int:
         """What lives at most a day is written anew where it may be lost; told is what is new."""
-        connection, project = self._shared.store.reader, reader.project
-        newest = end_of(last_revision(connection, project))
+        project = reader.project
+        newest = end_of(await self._shared.read(last_revision, project))
         self._begins[project] = newest if kept is None else kept
         if not self._lost_all:
             return self._begins[project]
         since = self._shared.clock.at() - CONVERSATION_SECONDS * 1000
-        return min(self._begins[project], first_at(connection, reader, since))
+        return min(self._begins[project], await self._shared.read(first_at, reader, since))
 
     async def write(self, project: str, events: Sequence[Event]) -> None:
         pipe = self._client.pipeline(transaction=False)
@@ -125,18 +125,20 @@ class RedisOutlet:
             elif row["kind"] in ("message", "session"):
                 self._conversation(pipe, prefix, at, row)
             else:
-                self._value(pipe, project, number, at, row)
+                if row["key"].startswith("lock:"):
+                    await self._lock_value(pipe, project, row["key"])
+                self._value(pipe, prefix, number, at, row)
             if is_new and (task := _task(row["key"])[0]):
                 pipe.publish(f"{prefix}task:{task}:updates", msgspec.json.encode(row))
         if locks_changed:
-            self._locks(pipe, project)
+            await self._locks(pipe, project)
         await self._send(pipe)
 
     async def tend(self, projects: Sequence[str]) -> None:
         """A lock that was renewed tells nobody: its life is looked at each second."""
         pipe = self._client.pipeline(transaction=False)
         for project in projects:
-            self._locks(pipe, project)
+            await self._locks(pipe, project)
         await self._send(pipe)
         self._lost_all = False
 
@@ -148,12 +150,9 @@ class RedisOutlet:
     def _prefix(self, project: str) -> str:
         return "" if project == self._default else f"{project}:"
 
-    def _value(self, pipe: Any, project: str, number: int, at: int, row: Row) -> None:
+    def _value(self, pipe: Any, prefix: str, number: int, at: int, row: Row) -> None:
         """A value was put or deleted."""
-        key, prefix, is_gone = row["key"], self._prefix(project), row["kind"] == "delete"
-        if key.startswith("lock:"):
-            self._lock_value(pipe, project, key)
-        task, what = _task(key)
+        is_gone, (task, what) = row["kind"] == "delete", _task(row["key"])
         if not task:
             return
         if what in ("", "state"):
@@ -184,19 +183,19 @@ class RedisOutlet:
         pipe.hset(f"{prefix}conversation:{ident}", mapping=fields)
         pipe.expire(f"{prefix}conversation:{ident}", left)
 
-    def _lock_value(self, pipe: Any, project: str, key: str) -> None:
+    async def _lock_value(self, pipe: Any, project: str, key: str) -> None:
         """A lock of those who set and read `lock:…` as values."""
-        found = self._shared.store.reader.execute(sql.ITEM, (project, key)).fetchone()
+        found = await self._shared.read(read_item, project, key)
         name, now = f"{self._prefix(project)}{key}", self._shared.clock.now()
         if found is None or (found[1] is not None and found[1] <= now):
             pipe.delete(name)
         else:
             pipe.set(name, found[0], px=found[1] - now if found[1] is not None else None)
 
-    def _locks(self, pipe: Any, project: str) -> None:
+    async def _locks(self, pipe: Any, project: str) -> None:
         """What is held now, by resource, as long as its lease."""
-        rows = self._shared.store.reader.execute(sql.HOLDS, (project,)).fetchall()
-        held = {hold.resource: hold for hold in (Hold(*row) for row in rows) if hold.state == 0}
+        rows = await self._shared.read(holds, sql.HOLDS, project)
+        held = {hold.resource: hold for hold in rows if hold.state == sql.HELD}
         before, now = self._held.get(project, {}), self._shared.clock.now()
         for resource, hold in held.items():
             if before.get(resource) != hold.ends and hold.ends > now:

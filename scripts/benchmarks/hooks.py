@@ -80,17 +80,19 @@ def measure_hooks(run: Run, claims: int, calls: int) -> None:
         run.row("load and fsync", load=os.getloadavg()[0], fsync_p50_ms=fsync_ms(Path(made)))
         claim_all(server.port, tree, claims)
         host = Host(Client(server.port), tree)
-        bash = lambda event, n: host.send(event, n % AGENTS, "Bash", command="make test")  # noqa: E731
         own = lambda n: f"git add {name_of(n)} && git commit -m x -- {name_of(n)}"  # noqa: E731
+
+        def bash(event: str, n: int, command: str = "make test") -> None:
+            host.send(event, n % AGENTS, "Bash", command=command)
+
         ways: dict[str, Callable[[int], object]] = {
             "first edit of a file": lambda n: host.edit(n % AGENTS, claims + n),
             "after it": lambda n: host.edit(n % AGENTS, claims + n, "PostToolUse"),
             "an edit again": lambda n: host.edit(n % AGENTS, n),
             "before a command": lambda n: bash("PreToolUse", n),
             "after it, too": lambda n: bash("PostToolUse", n),
-            "before git of own files": lambda n: host.send(
-                "PreToolUse", n % AGENTS, "Bash", command=own(n)
-            ),
+            "before git of own files": lambda n: bash("PreToolUse", n, own(n)),
+            "after it, as well": lambda n: bash("PostToolUse", n, own(n)),
             "after any other tool": lambda n: host.send("PostToolUse", n % AGENTS, "Read"),
         }
         run.in_turn(ways, calls)

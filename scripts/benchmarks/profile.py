@@ -23,7 +23,7 @@ from .texts import questions
 WARM = 500
 REST = "the rest: guard, layers"
 PARTS = {
-    "read the body": ("serve.rpc:_read_call",),
+    "read the body": ("serve.rpc:read_call",),
     "check the params": ("serve.calls:read_params",),
     "key and cache": ("serve.calls:answer_key", "serve.cache:AnswerCache.get"),
     "is it a name": ("search.answer:_ask_name",),
@@ -104,7 +104,7 @@ async def living(root: str, data_dir: str) -> AsyncIterator[Any]:
 
 
 async def ask(app: Any, body: bytes) -> None:
-    told: dict[str, Any] = {"running": 0, "head_too_large": False}
+    told: dict[str, Any] = {"running": 0, "head_too_large": False, "pipelined": False}
     headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
     headers.append((b"content-length", str(len(body)).encode()))
     scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "state": told}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from orchestr8_index.catalog.word_vectors import LENGTH_UNIT, UNIT
+from orchestr8_index.catalog.sections import write_sections
+from orchestr8_index.catalog.word_vectors import LENGTH, LENGTH_UNIT, NAMES, UNIT, WordsInfo
 from orchestr8_index.text import Terms
 
 from .texts import Array
@@ -46,7 +49,7 @@ def _entries(corpora: Iterable[Path]) -> Iterator[tuple[str, str]]:
 
 
 def sections_of(words: list[str], habits: dict[str, Array], table: Array) -> dict[str, object]:
-    """What words.write_words takes: directions of length UNIT, and lengths beside them."""
+    """What write_words takes: directions of length UNIT, and lengths beside them."""
     encoded = [word.encode() for word in words]
     sizes = np.linalg.norm(table, axis=1)
     lengths = sizes / np.quantile(sizes, LONGEST) * LENGTH_UNIT
@@ -58,3 +61,14 @@ def sections_of(words: list[str], habits: dict[str, Array], table: Array) -> dic
         "lengths": np.clip(np.rint(lengths), 1, 65_535).astype(np.uint16),
         "vectors": np.clip(np.rint(directions), -127, 127).astype(np.int8).ravel(),
     }
+
+
+def write_words(path: Path, dimensions: int, sections: dict[str, Array]) -> None:
+    """`sections` are those of NAMES. Replaces the file."""
+    ordered = {name: sections[name] for name in NAMES}
+    digest = hashlib.sha256(b"".join(map(bytes, ordered.values()))).hexdigest()[:16]
+    path.unlink(missing_ok=True)
+    info = WordsInfo(digest, len(sections["share"]), dimensions, write_sections(path, ordered))
+    end = msgspec.msgpack.encode(info)
+    with open(path, "ab") as file:
+        file.write(end + len(end).to_bytes(LENGTH, "big"))

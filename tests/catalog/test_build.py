@@ -10,7 +10,15 @@ import msgspec
 import pytest
 
 from orchestr8_index.catalog import build as module
-from orchestr8_index.catalog.build import BuildLine, BuildRequest, Note, build, main, read_note
+from orchestr8_index.catalog.build import (
+    KIND,
+    BuildLine,
+    BuildRequest,
+    Note,
+    build,
+    main,
+    read_note,
+)
 from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.config import digest_of_roots
 
@@ -101,14 +109,18 @@ def test_the_manifest_says_what_was_built(request_of: BuildRequest) -> None:
     assert manifest.counts == {"agent": 3, "skill": 0, "workflow": 0}
 
 
-def run_main(request: BuildRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[int, BuildLine]:
-    """`main` between two buffers; its last line."""
+def run_main(
+    request: BuildRequest, monkeypatch: pytest.MonkeyPatch, kindness: list[int] | None = None
+) -> tuple[int, BuildLine]:
+    """`main` between two buffers; its last line. `kindness` gets how far it steps back."""
+    kindness = [] if kindness is None else kindness
     out = io.TextIOWrapper(io.BytesIO())
     sent = io.TextIOWrapper(io.BytesIO(msgspec.json.encode(request)))
     monkeypatch.setattr(sys, "stdin", sent)
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr("os.umask", lambda mask: 0)
     monkeypatch.setattr("gc.disable", lambda: None)
+    monkeypatch.setattr("os.nice", kindness.append)
     status = main()
     lines = out.buffer.getvalue().splitlines()
     return status, msgspec.json.decode(lines[-1], type=BuildLine)
@@ -119,6 +131,17 @@ def test_main_answers_with_a_generation(
 ) -> None:
     status, line = run_main(request_of, monkeypatch)
     assert (status, line.generation) == (0, 1)
+
+
+def test_only_a_build_that_nobody_waits_for_steps_back(
+    request_of: BuildRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kindness: list[int] = []
+    run_main(request_of, monkeypatch, kindness)
+    assert kindness == []
+    digest = generations(request_of).manifest(1).digest
+    run_main(msgspec.structs.replace(request_of, unless=digest), monkeypatch, kindness)
+    assert kindness == [KIND]
 
 
 def test_main_tells_what_the_system_refused(

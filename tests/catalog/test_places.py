@@ -138,6 +138,7 @@ def test_namesakes_in_folders_are_entries_and_those_in_one_folder_are_not(tmp_pa
     manifest = {".claude-plugin/plugin.json": '{"name": "p"}'}
     tree = built(tmp_path, {**dict.fromkeys(paths, agent("x")), **manifest})
     calls = {call_of(entry) for entry in entries(tree).values()}
+    assert [f.path for f in tree.findings if f.rule == "name-differs"] == []
     assert calls == {"p:back:x", "p:front:x"}
     assert tree.report("agents/back/y.md").reason.startswith("duplicate")
 
@@ -175,6 +176,57 @@ def test_a_plugin_that_is_switched_off_is_not_found(tmp_path: Path, where: str) 
     assert [entry.qualified for entry in found.values()] == ["on:a"]
 
 
+def test_of_a_plugin_of_codex_the_newest_version_is_loaded_by_codex_alone(tmp_path: Path) -> None:
+    cache = "home/.codex/plugins/cache/shop/tool"
+    files: Files = {f"{cache}/{v}/skills/s/SKILL.md": skill(f"s{v}") for v in ("1.9", "1.10")}
+    files["home/.codex/config.toml"] = '[plugins."tool@shop"]\nenabled = true\n'
+    (found,) = entries(found_at_home(tmp_path, files)).values()
+    assert (found.name, hosts_of(found), call_of(found, "codex")) == (
+        *("s1.10", ("codex",)),
+        "$tool:s1.10",
+    )
+
+
+def test_a_plugin_without_a_manifest_is_of_the_host_that_installed_it(tmp_path: Path) -> None:
+    cache = tmp_path / "world/home/.claude/plugins/cache/shop"
+    files = {
+        "home/.claude/plugins/installed_plugins.json": installed(tool=str(cache / "tool/1")),
+        "home/.claude/plugins/cache/shop/tool/1/agents/a.md": agent("a"),
+    }
+    (found,) = entries(found_at_home(tmp_path, files)).values()
+    assert (hosts_of(found), call_of(found)) == (("claude",), "tool:a")
+
+
+@pytest.mark.parametrize(
+    ("rules", "is_on"),
+    [
+        (["!{world}/*"], False),
+        (["!{world}/*", "{world}/here/*"], True),
+        (["!{world}/here"], False),
+        (["!{world}"], True),
+        (["!{world}/elsewhere/*"], True),
+    ],
+)
+def test_an_extension_of_gemini_is_on_where_its_rules_say_so(
+    tmp_path: Path, rules: list[str], is_on: bool
+) -> None:
+    place = "home/.gemini/extensions"
+    overrides = [rule.format(world=tmp_path / "world") for rule in rules]
+    files = {
+        f"{place}/ship/gemini-extension.json": '{"name": "ship"}',
+        f"{place}/ship/commands/tidy.toml": TOML,
+        "here/.claude/agents/a.md": agent("a"),
+        f"{place}/extension-enablement.json": json.dumps({"ship": {"overrides": overrides}}),
+    }
+    assert ("workflow tidy" in entries(found_at_home(tmp_path, files))) == is_on
+
+
+def test_agents_that_a_host_names_by_their_path_are_apart(tmp_path: Path) -> None:
+    files = {f".opencode/agent/{sub}/r.md": "Reviews the code." for sub in ("x", "y")}
+    found = entries(built(tmp_path, files)).values()
+    assert {call_of(entry, "opencode") for entry in found} == {"x/r", "y/r"}
+
+
 def test_the_nearer_of_two_namesakes_is_the_host_s(tmp_path: Path) -> None:
     tree = found_at_home(
         tmp_path,
@@ -195,8 +247,10 @@ def test_a_link_to_a_shared_skill_makes_it_known_to_the_host(tmp_path: Path) -> 
     home = write_tree(tmp_path / "world/home", {".agents/skills/s/SKILL.md": skill("s")})
     (home / ".claude/skills").mkdir(parents=True)
     (home / ".claude/skills/s").symlink_to("../../.agents/skills/s")
-    (found,) = entries(found_at_home(tmp_path, {})).values()
+    tree = found_at_home(tmp_path, {})
+    (found,) = entries(tree).values()
     assert {"claude", "codex"} <= set(hosts_of(found))
+    assert "duplicate" not in {finding.rule for finding in tree.findings}
 
 
 def test_the_folder_of_claude_code_may_be_elsewhere(tmp_path: Path) -> None:
@@ -244,6 +298,11 @@ def test_codex_says_beside_a_skill_that_only_a_person_starts_it(tmp_path: Path) 
     [
         ("```markdown\n---\nname: a\ndescription: Sorts.\n---\nx\n```\n", "code fence"),
         ("~~~\n---\nname: a\ndescription: Sorts.\n---\nx\n~~~", "code fence"),
+        ("Here it is:\n\n```md\n---\nname: a\ndescription: Sorts.\n---\nx\n```\n", "code fence"),
+        (
+            "\n```yaml\nname: a\ndescription: Sorts.\n```\n\nx\n",
+            "the header stands in a code fence",
+        ),
         ("---\nName: a\nDESCRIPTION: Sorts.\n---\nx\n", "capitals"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestr8_index.catalog.steps import MAX_STEP, MAX_STEPS, read_mentions, read_steps
+from orchestr8_index.catalog.steps import MAX_STEP, MAX_STEPS, known_among, mentionable, read_steps
 
 
 @pytest.mark.parametrize(
@@ -47,12 +47,10 @@ def test_a_hostile_line_takes_no_time() -> None:
 
 def test_mentions_are_known_agents_in_the_order_of_the_text() -> None:
     body = "Ask code-reviewer, then `data:sql-tuner`. Code-Reviewer again."
-    assert read_mentions(body, ["sql-tuner", "code-reviewer", "idle-one"]) == (
-        "code-reviewer",
-        "sql-tuner",
-    )
+    known = {name: name for name in ("sql-tuner", "code-reviewer", "idle-one")}
+    assert known_among(mentionable(body), known) == ("code-reviewer", "sql-tuner")
 
 
 def test_a_plain_word_is_no_mention_unless_qualified() -> None:
-    assert read_mentions("the tester runs", ["tester"]) == ()
-    assert read_mentions("run qa:tester", ["tester"]) == ("tester",)
+    assert list(mentionable("the tester runs")) == []
+    assert list(mentionable("run qa:tester")) == ["tester"]

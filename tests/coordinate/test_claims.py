@@ -174,12 +174,11 @@ def test_what_was_changed_counts_until_git_shows_it_clean(tmp_path: Path) -> Non
         await one.edit("b.py")
         await two.edit("c.py")
         await one.leave()
-        theirs, mine = claims.beside(state.store.reader, two.caller)
-        assert theirs == {f"{TREE}/a.py": "one", f"{TREE}/b.py": "one"}
-        assert mine == (f"{TREE}/c.py",)
-        dirty = [f"{TREE}/b.py", f"{TREE}/c.py"]
-        await state.change(one.caller, lambda change: claims.forget_clean(change, TREE, dirty))
-        assert claims.beside(state.store.reader, two.caller)[0] == {f"{TREE}/b.py": "one"}
+        reader, (a, b) = state.store.reader, (f"{TREE}/a.py", f"{TREE}/b.py")
+        assert claims.beside(reader, two.caller) == {a: "one", b: "one"}
+        assert claims.own_files(reader, two.caller) == [f"{TREE}/c.py"]
+        await state.change(one.caller, lambda change: claims.forget_clean(change, [a]))
+        assert claims.beside(reader, two.caller) == {b: "one"}
 
     run(tmp_path, work)
 
@@ -192,13 +191,14 @@ def test_what_two_edit_is_stashed_by_neither(tmp_path: Path) -> None:
         path, reader = f"{TREE}/a.py", state.store.reader
         await one.edit("a.py", "warn")
         await two.edit("a.py", "warn")
-        await state.change(one.caller, lambda change: claims.forget_clean(change, TREE, []))
+        await state.change(one.caller, lambda change: claims.forget_clean(change, [path]))
         await one.wrote("a.py")
-        assert claims.beside(reader, one.caller, taking=True) == ({path: "two"}, ())
-        assert claims.beside(reader, one.caller) == ({}, (path,))
+        assert claims.beside(reader, one.caller, taking=True) == {path: "two"}
+        assert claims.beside(reader, one.caller) == {}
+        assert claims.own_files(reader, one.caller) == [path]
         await two.leave()
-        await state.change(one.caller, lambda change: claims.forget_clean(change, TREE, []))
-        assert claims.beside(reader, one.caller, taking=True) == ({}, (path,))
+        await state.change(one.caller, lambda change: claims.forget_clean(change, [path]))
+        assert claims.beside(reader, one.caller, taking=True) == {}
 
     run(tmp_path, work)
 
@@ -213,11 +213,36 @@ def test_who_has_committed_a_file_leaves_it_to_others(tmp_path: Path) -> None:
         await sibling.edit("b.py")
         for host, path in ((one, "a.py"), (one, "dirty.py"), (sibling, "b.py")):
             await host.wrote(path)
-        dirty = [f"{TREE}/dirty.py"]
-        await state.change(
-            one.caller, lambda change: claims.forget_clean(change, TREE, dirty, "one/a")
-        )
+        clean = [f"{TREE}/{name}.py" for name in ("a", "b", "next")]
+        await state.change(one.caller, lambda change: claims.forget_clean(change, clean, "one/a"))
         denied = [(await two.edit(f"{each}.py")).denied for each in ("a", "dirty", "next", "b")]
         assert denied == [False, True, True, True]
+
+    run(tmp_path, work)
+
+
+def test_those_who_work_in_the_places_alone_are_named(tmp_path: Path) -> None:
+    """A file, a folder and what lies in it; not a file whose name begins alike."""
+    names = ["src", "src-x/a.py", "src/a.py", "src/a.py-x", "src/in/b.py", "srcs"]
+
+    async def work(state: Coordination) -> None:
+        one, two, reader = Host(state, "one/"), Host(state, "two/"), state.store.reader
+        for name in names:
+            await one.edit(name)
+        await one.wrote("src/a.py")
+        for left in (False, True):
+            for place, found in (
+                ("src/a.py", {"src/a.py"}),
+                ("src", {"src", "src/a.py", "src/a.py-x", "src/in/b.py"}),
+                ("src/in", {"src/in/b.py"}),
+                ("none", set[str]()),
+                (".", set(names)),
+            ):
+                places = [str(Path(TREE, place))]
+                theirs = claims.beside(reader, two.caller, TREE, places)
+                assert theirs == {f"{TREE}/{name}": "one" for name in found}, (left, place)
+                own = claims.own_files(reader, one.caller, TREE, places)
+                assert set(own) == theirs.keys()
+            await one.leave()  # its work is not committed
 
     run(tmp_path, work)

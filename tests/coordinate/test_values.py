@@ -82,6 +82,21 @@ def test_null_deletes(tmp_path: Path) -> None:
     run(tmp_path, work)
 
 
+def test_a_write_that_changes_nothing_names_a_revision_that_can_be_read(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        await a.write({"k": 1})
+        for _ in range(2):
+            rev = (await a.write({"none": None}))["rev"]
+            assert (await a.read("k", at_rev=rev))["items"][0]["value"] == 1
+        with pytest.raises(InvalidParams, match="future"):
+            await a.read("k", at_rev=rev + (1 << 30))
+        done = await a.write({"none": None, "k": 2})
+        assert (await a.read("k", at_rev=done["rev"]))["items"][0]["rev"] == done["rev"]
+
+    run(tmp_path, work)
+
+
 def test_a_file_of_the_first_layout_keeps_its_history(tmp_path: Path) -> None:
     """There a deletion had no value, and every event a place in the index."""
     with contextlib.closing(connect(tmp_path / NAME)) as before:

@@ -150,6 +150,12 @@ class TestWriting:
         assert status_of(lambda: workspace.edit("t", "a/f.py", "", "x")) == 422
 
 
+def test_a_folder_that_comes_in_between_is_not_written_over(root: Path) -> None:
+    workspace, folder = Workspace(root), root / "t/new"
+    assert status_of(lambda: workspace.write("t", "new", "x", allowed=folder.mkdir)) == 422
+    assert list(folder.iterdir()) == []
+
+
 PARTS = [
     "..",
     ".",
@@ -166,6 +172,13 @@ PARTS = [
     "\\..",
     "...",
 ]
+
+
+@pytest.mark.parametrize("path", [".git/config", "a/.GIT/index", ".git", "b/git~1/hooks/x"])
+def test_nothing_is_written_that_makes_git_run_a_program(tmp_path: Path, path: str) -> None:
+    (tmp_path / "t").mkdir()
+    with pytest.raises(WorkspaceRefusal, match="of git"):
+        Workspace(tmp_path).write("t", path, "[core]")
 
 
 @given(path=st.lists(st.sampled_from(PARTS), min_size=1, max_size=6).map("/".join))

@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 36_667,  # hosts, languages, plans of a prompt, guards, the way before all layers
-    "files": 257,  # the same
+    "lines": 37_378,  # hosts, languages and their verbs, plans, guards, lenders, a team's Redis
+    "files": 258,  # the same
     "longest_file": 389,  # errors.py: the whole family of errors
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal

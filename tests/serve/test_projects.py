@@ -235,6 +235,7 @@ def test_the_one_not_asked_for_longest_makes_way(
 # --- what is learnt ----------------------------------------------------------------------------
 
 TEXT = "paint zebras for the annual exhibition"
+HELP = "help the user with the annual exhibition"
 
 
 async def report(asking: Asking, task: str, agent: str, **named: str) -> Any:
@@ -287,6 +288,49 @@ def test_what_was_learnt_outlives_sleep_and_server(home: Path) -> None:
     serve(settings_in(home, "red"), again)
 
 
+def test_who_learns_from_another_is_offered_its_past_after_its_own_by_name(home: Path) -> None:
+    async def work(asking: Asking, state: State) -> None:
+        blue, bare = {"project": str(home / "blue")}, {"project": str(home / "bare")}
+        for task in ("t1", "t2"):
+            await report(asking, task, OWN, **blue)
+        assert await learnt(asking) == [] and "blue" not in str(await post(asking, HELP))
+        told = await rpc(asking, "learnFrom", {"projects": ["blue"]})
+        assert {"name": "red", "entries": 2, "learns_from": ["blue"]} in told["projects"]
+        lent = await rpc(asking, "getOrchestrationPattern", {"goal": TEXT})
+        assert (lent["project"], lent["pattern"]["success_count"]) == ("blue", 2)
+        assert "has won 2 tasks in the project blue" in str(await post(asking, HELP))
+        assert await learnt(asking, **bare) == []
+        await report(asking, "t1", OWN)
+        assert "has won 1 task, " in str(await post(asking, HELP))
+        await report(asking, "t2", OWN)
+        own = await rpc(asking, "getOrchestrationPattern", {"goal": TEXT})
+        assert own.get("project", "") == ""
+        found = await rpc(asking, "queryPattern", {"goal": TEXT})
+        assert [each.get("project", "") for each in found] == ["", "blue"]
+        assert len(await learnt(asking, **blue)) == 1
+        await rpc(asking, "forgetDecisions", {"task_id": "t1"}, **blue)
+        await rpc(asking, "forgetDecisions", {"task_id": "t2"}, **blue)
+        assert len(await learnt(asking)) == 1
+
+    async def again(asking: Asking, state: State) -> None:
+        rows = (await rpc(asking, "listProjects", {}))["projects"]
+        assert [each["learns_from"] for each in rows if each["name"] == "red"] == [["blue"]]
+        await report(asking, "t3", OWN, project="blue")
+        await rpc(asking, "learnFrom", {"projects": []})
+        assert "blue" not in str(await post(asking, HELP))
+
+    serve(settings_in(home, "red"), work)
+    serve(settings_in(home, "red"), again)
+
+
+def test_nobody_learns_from_a_project_that_there_is_not(home: Path) -> None:
+    async def work(asking: Asking, state: State) -> None:
+        body = {"jsonrpc": "2.0", "id": 1, "method": "learnFrom", "params": {"projects": ["x"]}}
+        assert (await asking.post("/", json=body)).json()["error"]["code"] == -32034
+
+    serve(settings_in(home, "red"), work)
+
+
 def test_the_trees_of_a_repository_learn_together(home: Path) -> None:
     write_tree(home, {"blue/.git/worktrees/fix/commondir": "../..\n"})
     gitdir = f"gitdir: {home}/blue/.git/worktrees/fix\n"
@@ -318,16 +362,26 @@ def test_a_folder_that_cannot_be_is_no_project(home: Path, folder: str) -> None:
     serve(settings_in(home, "red"), work)
 
 
-@given(st.lists(st.tuples(st.sampled_from(SOME), st.integers(0, 5)), max_size=24))
-@hypothesis.settings(max_examples=4)
-def test_nothing_of_another_project_is_ever_told(steps: list[tuple[str, int]]) -> None:
-    """Answers, patterns, caches, metrics, errors: whatever was asked of the others before."""
+@given(
+    st.lists(st.tuples(st.sampled_from(SOME), st.integers(0, 8)), max_size=24),
+    st.dictionaries(st.sampled_from(SOME), st.sampled_from(SOME), max_size=2),
+)
+@hypothesis.settings(max_examples=6)
+def test_nothing_of_another_project_is_ever_told(
+    steps: list[tuple[str, int]], lenders: dict[str, str]
+) -> None:
+    """Answers, patterns, caches, metrics, errors: whatever was asked of the others before, but for
+    those that a project learns from."""
 
     async def work(asking: Asking, state: State) -> None:
         counts = dict.fromkeys(SOME, 0)
+        for name, lender in lenders.items():
+            given = {"projects": [str(place / lender)]}
+            await rpc(asking, "learnFrom", given, project=str(place / name))
         for number, (name, kind) in enumerate(steps):
             told = await _step(asking, place, name, kind, number)
-            others = [f"{other}-painter" for other in SOME if other != name]
+            mine = (name, lenders.get(name))
+            others = [f"{other}-painter" for other in SOME if other not in mine]
             assert not any(word in told for word in others), (name, kind, told)
             counts[name] += kind == 0
         for name, count in counts.items():
@@ -355,6 +409,9 @@ async def _step(asking: Asking, home: Path, name: str, kind: int, number: int) -
         ("getContext", {"task": "paint zebras"}),
         ("getEntry", entry),
         ("getEntry", {**entry, "name": "nobody"}),
+        ("getOrchestrationPattern", {"goal": task}),
+        ("getLearned", {}),
+        ("listDecisions", {}),
     ][kind]
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     headers = _of(home, name)

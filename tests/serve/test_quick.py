@@ -1,4 +1,4 @@
-"""What was answered before is answered before all layers: the same bytes, under the same guard."""
+"""What the index answers is answered before all layers: the same bytes, under the same guard."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.serve.background import Upkeep
 from orchestr8_index.serve.http import ProjectAddress, make_web
 from orchestr8_index.serve.keys import KeyFile
+from orchestr8_index.serve.shares import FREE_BYTES
 from orchestr8_index.serve.state import State
 
 from .asking import settings_of, state_of
@@ -29,6 +30,10 @@ from .test_guard import FOREIGN
 from .test_protocol import POST
 
 BODY = b'{"jsonrpc":"2.0","id":%d,"method":"querySkills","params":{"context":"release notes"}}'
+FULL = (
+    b'{"jsonrpc":"2.0","id":1,"method":"queryAgents",'
+    b'"params":{"context":"review the code","limit":20,"detail":"full"}}'
+)
 HOST = (b"host", b"127.0.0.1:3700")
 Headers = list[tuple[bytes, bytes]]
 Told = tuple[int, dict[bytes, bytes], bytes]
@@ -43,7 +48,7 @@ async def posted(app: ASGIApp, body: bytes, *headers: tuple[bytes, bytes], **sta
     to the quick way of a ProjectAddress first."""
     sent = [HOST, *headers] if HOST[0] not in dict(headers) else [*headers]
     length = (b"content-length", str(len(body)).encode())
-    told: dict[str, Any] = {"running": 0, "head_too_large": False}
+    told: dict[str, Any] = {"running": 0, "head_too_large": False, "pipelined": False}
     scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/"}
     scope |= {"headers": [*sent, length]}
     scope |= {"state": told | state, "client": ("127.0.0.1", 1), "scheme": "http"}
@@ -116,15 +121,16 @@ def test_both_ways_give_the_same_bytes(
     app = make_web(module_state)
     for ident in ["1", "2", *idents]:
         said = shape % {"id": ident, "method": method, "params": json.dumps(params)}
-        post(app, said.encode())  # known from here on, but for another id
-        one, other = post(app, said.encode()), post(app.app, said.encode())  # past the quick way
-        for _, headers, _ in (one, other):
-            assert len(headers.pop(b"x-correlation-id")) == 16
-        assert _without_clock(one) == _without_clock(other)
+        told = []
+        for way in (app, app.app):  # the second is past the quick way
+            module_state.drop_answers()
+            told.append([_without_clock(post(way, said.encode())) for _ in "ab"])
+        assert told[0] == told[1]
 
 
 def _without_clock(told: Told) -> Any:
     """/health tells of the time."""
+    assert len(told[1].pop(b"x-correlation-id")) == 16
     return told[:1] if b'"uptime_ms"' in told[2] else told
 
 
@@ -133,9 +139,7 @@ def test_only_the_id_differs(state: State, quick: Callable[[], int], ident: byte
     app, spaced = make_web(state), BODY.replace(b":", b": ")
     for body in (BODY, spaced):
         warm(app, body=body % 1)
-        sent = body.replace(b"%d", ident)
-        post(app, sent)  # its length is known from here on
-        before = quick()
+        sent, before = body.replace(b"%d", ident), quick()
         assert json.loads(post(app, sent)[2])["id"] == json.loads(ident)
         assert quick() == before + 1
 
@@ -175,6 +179,20 @@ def test_what_is_pipelined_is_answered_in_its_order(state: State, quick: Callabl
     assert quick() >= 3
 
 
+def test_of_new_questions_in_one_read_only_the_first_is_quick(
+    state: State, quick: Callable[[], int]
+) -> None:
+    """The others let other connections have their turn."""
+    with served(state) as port:
+        line = Line(port)
+        line.send(request(BODY % 1)).read_one()
+        before = quick()
+        new = [request(BODY.replace(b"notes", b"note%d" % n) % n) for n in range(6)]
+        line.send(b"".join(new))
+        answers = [line.read_one() for _ in new]
+    assert len(answers) == 6 and quick() == before + 1
+
+
 def test_a_connection_that_was_answered_at_once_idles_like_any_other(state: State) -> None:
     settings = with_limits(state, idle_seconds=1)
     with served(settings) as port:
@@ -211,7 +229,26 @@ def test_a_new_generation_is_asked_anew(
     assert index is not None
     monkeypatch.setattr(index, "generation", index.generation + 1)
     told = json.loads(post(app, BODY % 1)[2])["result"]
-    assert not told["cache_hit"] and quick() == before
+    assert not told["cache_hit"] and quick() == before + 1
+
+
+def test_a_new_question_is_counted_like_any_other(state: State, quick: Callable[[], int]) -> None:
+    app, new = make_web(state), BODY.replace(b"release notes", b"ship a release")
+    warm(app)
+    assert json.loads(post(app, new % 1)[2])["result"]["skills"] and quick() == 3
+    assert (state.query_cache.misses, state.metrics.requests["querySkills"]) == (2, 4)
+    assert len(state.recent.lately()) == 2
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_long_answer_needs_room(module_state: State, room: bool) -> None:
+    state = with_limits(module_state, max_held_mb=1)
+    app = make_web(state)
+    warm(app, body=FULL)
+    state.gate.shares.held.taken = 0 if room else 999_000
+    state.drop_answers()
+    status, _, answer = post(app, FULL)
+    assert (status, len(answer) > FREE_BYTES) == ((200, True) if room else (503, False))
 
 
 def test_what_was_learnt_makes_an_answer_untrue(tmp_path: Path, shipped_index: Index) -> None:
@@ -354,10 +391,9 @@ def test_one_line_a_second_tells_of_all(state: State, caplog: pytest.LogCaptureF
     with caplog.at_level(logging.INFO, "orchestr8.http"):
         warm(app)
         post(app, BODY % 2)
-        lines = len(caplog.records)
         asyncio.run(Upkeep(state)._check())
-    told = vars(caplog.records[-1])
-    assert lines == 2 and (told["count"], state.gate.unlogged) == (2, 0)
+    requests = [vars(record) for record in caplog.records if record.name == "orchestr8.http"]
+    assert [told.get("count") for told in requests] == [None, 3] and not state.gate.unlogged
 
 
 def test_at_debug_each_has_its_own(state: State, caplog: pytest.LogCaptureFixture) -> None:

@@ -108,6 +108,23 @@ def test_a_counter_of_three_servers_loses_nothing(quick_postgres: Postgres) -> N
     run(quick_postgres.url, 3, work)
 
 
+def test_a_key_that_is_written_twice_in_a_commit_keeps_both_writes(
+    quick_postgres: Postgres,
+) -> None:
+    """What waits is committed together; the log has each value, and zero bytes hurt nobody."""
+
+    async def work(a: Server) -> None:
+        ann = Agent(a, "ann")
+        await ann.write({"k": -1})
+        writes = [ann.write({"k": n, f"other/{n}": "a\0b"}) for n in range(20)]
+        await asyncio.gather(*writes, ann.send("bob\0", body="zero\0byte"))
+        history = (await ann.read("k", history=True))["items"]
+        assert [row["value"] for row in history] == [*range(19, -1, -1), -1]
+        assert len((await ann.read(prefix="other/"))["items"]) == 20
+
+    run(quick_postgres.url, 1, work)
+
+
 def test_a_tail_over_three_servers_misses_and_repeats_nothing(quick_postgres: Postgres) -> None:
     """Readers go on from the revision that they have, while all three write."""
     most = rounds(40, 1000)
@@ -169,10 +186,10 @@ def test_projects_count_for_themselves_and_see_nothing_of_each_other(
 def test_the_servers_know_of_each_other(quick_postgres: Postgres) -> None:
     async def work(a: Server, b: Server) -> None:
         end = time.monotonic() + 20
-        while len(a.servers()) < 2 and time.monotonic() < end:
+        while len(await a.servers()) < 2 and time.monotonic() < end:
             await asyncio.sleep(0.05)
-        assert {each["server"] for each in a.servers()} == {a.server, b.server}
-        assert all(each["here"] for each in b.servers())
+        assert {each["server"] for each in await a.servers()} == {a.server, b.server}
+        assert all(each["here"] for each in await b.servers())
 
     run(quick_postgres.url, 2, work)
 

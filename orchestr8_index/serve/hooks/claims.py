@@ -6,15 +6,15 @@ the agent hears what waits for it. Where nothing is wrong nothing is said.
 
 from __future__ import annotations
 
+import functools
 import os
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ...coordinate.repository import StashOwners, changed_files, tree_of
+from ...coordinate.repository import changed_files, staged_files, tree_of
 from ...coordinate.resources import resolve
 from ...fit import in_prose
-from ..callers import Principal, caller
+from ..callers import STRANGE, Principal, caller
 from .mail import mail
 from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolStarting
 from .purposes import Purposes
@@ -27,35 +27,33 @@ if TYPE_CHECKING:
 MCP = "mcp__"  # before the names of tools that come from MCP servers
 EDITS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
 MOST_WATCHED, MOST_KEPT = 200, 500
-Event = ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
+MOST_NAMED = 100  # files that git is asked for by name; of more it is asked for all
+Event = Prompted | ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
 
 
 class ClaimHooks:
-    """One for the server. `policy` is deny, warn or off; the command line's choice comes first."""
+    """One for the server. `policy` is deny, warn or off: what the command line chose, else the
+    setting."""
 
     def __init__(self, policy: str = "warn") -> None:
-        self._policy = policy
+        self.setting = policy
         self.chosen: Callable[[], str] = str
         self._told: Any = None
         self._notes: dict[str, list[str]] = {}  # for an agent's next context, by its ident
-        self._watched: OrderedDict[str, dict[str, int]] = OrderedDict()
-        self._stash = StashOwners()
+        self._watched: dict[str, dict[str, int]] = {}
         self._editing: dict[str, str] = {}  # the file that an agent is about to write
         self._purposes = Purposes()
+        self._looked: dict[str, int] = {}  # when an agent's claims were looked at, by lease time
         self._using: dict[str, tuple[str, Caller]] = {}  # who uses a tool of ours, by tool use
 
     @property
     def policy(self) -> str:
-        return self.chosen() or self._policy
-
-    @policy.setter
-    def policy(self, policy: str) -> None:
-        self._policy = policy
+        return self.chosen() or self.setting
 
     def prompted(self, event: Prompted) -> None:
         """What the session works for from now on."""
         if self.policy != "off" and event.session_id:
-            self._purposes.prompted(f"{_owner(caller.get())}{event.session_id}", event)
+            self._purposes.prompted(_session(caller_of(event, "")), event)
 
     async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
@@ -65,7 +63,7 @@ class ClaimHooks:
             self._using[event.tool_use_id] = _owner(caller.get()), who
             _shrink(self._using)
         self._purposes.started(_session(who), event)
-        if claims.needs_renewal(shared.store.reader, who, shared.clock.now()):
+        if self._may_renew(shared, who):
             await shared.change(who, lambda change: claims.renew(change, who))
         if event.tool_name in EDITS:
             return await self._claim(shared, who, event)
@@ -74,8 +72,20 @@ class ClaimHooks:
             return ""
         if "git" in command and (why := await self._gate(shared, who, command, event.cwd or "")):
             return why
-        self._watch(shared, who, event.tool_use_id or "")
+        if event.tool_use_id:
+            self._watch(shared, who, event.tool_use_id)
         return ""
+
+    def _may_renew(self, shared: Coordination, who: Caller) -> bool:
+        """Whether a claim of the agent was renewed a minute ago or longer; looked at as often."""
+        from ...coordinate import claims
+
+        now = shared.clock.now()
+        if now < self._looked.get(who.ident, 0) + claims.RENEW_MS:
+            return False
+        self._looked[who.ident] = now
+        _shrink(self._looked)
+        return claims.needs_renewal(shared.store.reader, who, now)
 
     def agent_of(self, tool_use: str, asks: Principal) -> Caller | None:
         """The agent that a hook of the same key named for this use of a tool."""
@@ -87,20 +97,20 @@ class ClaimHooks:
         from ...coordinate import claims
         from ...coordinate.work import is_noted
 
-        reader, given = shared.store.reader, event.tool_input
+        reader = shared.store.reader
         self._purposes.ended(_session(who), event)
         if event.tool_name in EDITS:
             self._editing.pop(who.ident, None)
-        path = given.file_path or given.notebook_path or ""
+        path = event.tool_input.path
         if event.tool_name in EDITS and path and not is_noted(reader, who, path):
             await shared.change(who, lambda change: claims.note_edit(change, who, path))
-        elif claims.needs_renewal(reader, who, shared.clock.now()):
+        if self._may_renew(shared, who):
             await shared.change(who, lambda change: claims.renew(change, who))
         shared.touch(who)
         notes = self._notes.pop(who.ident, [])
         if event.tool_name == "Bash":
             await self._after_git(shared, who, event)
-            notes += await self._found_afterwards(shared, who, event.tool_use_id or "")
+            notes += await self._written(shared, who, event.tool_use_id or "")
         return "\n".join([*notes, *await mail(shared, who)])
 
     async def leave(self, shared: Coordination, who: Caller, whole: bool) -> None:
@@ -114,9 +124,8 @@ class ClaimHooks:
     async def _claim(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         from ...coordinate import claims
 
-        path = event.tool_input.file_path or event.tool_input.notebook_path or ""
         told = self._told = self._told or claims.Told()
-        if not path:
+        if not (path := event.tool_input.path):
             return ""
         self._editing[who.ident] = path = resolve(path, who.tree)
         _shrink(self._editing)
@@ -136,6 +145,7 @@ class ClaimHooks:
     async def _settled(self, shared: Coordination, who: Caller, path: str) -> set[str]:
         """What others wrote there and git has is theirs no more. Returns the sessions whose work on
         it may lie in the stash."""
+        from ...coordinate import stash
         from ...coordinate.claims import leave_clean
         from ...coordinate.work import rivals
 
@@ -145,88 +155,105 @@ class ClaimHooks:
         status = await changed_files(tree, path)
         if status is None or path in status:
             return set()
-        stashed = self._stash.sessions(tree)
+        stashed = stash.sessions(shared.store.reader, who.project, tree)
         if not any(each == path and ident != who.ident for ident, each in self._editing.items()):
             await shared.change(who, lambda change: leave_clean(change, who, path, stashed))
         return stashed
 
     async def _gate(self, shared: Coordination, who: Caller, command: str, cwd: str) -> str:
-        from ...coordinate import git
+        from ...coordinate import git, stash
 
-        told: dict[str, Mapping[str, str] | None] = {}
         steps = list(git.read_steps(command, cwd))
         for step in steps:
-            if why := git.judge(step, await self._others(shared, who, step, told)):
+            if why := git.judge(step, await self._others(shared, who, step)):
                 return in_prose(why)
-        for step in steps:
-            if step.verb == "stash" and not step.entry:
-                self._stash.begins(_session(who), tree_of(step.folder))
+        pushes = [step for step in steps if step.verb == "stash" and not step.entry]
+        for tree in {tree_of(step.folder) for step in pushes}:
+            begin = functools.partial(stash.begin, session=_session(who), tree=tree)
+            await shared.change(who, begin)
         return ""
 
-    async def _others(
-        self, shared: Coordination, who: Caller, step: Step, told: dict[str, Any]
-    ) -> Others:
-        """Whose work lies in the tree of a step; `told` is what git said of each tree already."""
-        from ...coordinate import claims, git
+    async def _others(self, shared: Coordination, who: Caller, step: Step) -> Others:
+        """Whose work lies in the tree of a step."""
+        from ...coordinate import claims, git, stash
 
         tree, reader = tree_of(step.folder), shared.store.reader
         if step.entry:
-            foreign = self._stash.is_foreign(_session(who), tree, step.entry)
-            own = self._stash.own_entry(_session(who), tree) if foreign else ""
-            return git.Others(tree, {}, foreign_stash=foreign, own_entry=own)
-        taking = step.verb not in ("add", "commit")
-        theirs, mine = claims.beside(reader, who, tree, taking)
-        if not step.index and not git.judge(step, git.Others(tree, theirs, mine)):
+            await self._settle(shared, who)
+            owned = stash.owners(reader, who.project, tree)
+            if not stash.is_foreign(_session(who), owned, step.entry):
+                return git.Others(tree, {})
+            entry = stash.own_entry(_session(who), owned)
+            return git.Others(tree, {}, foreign_stash=True, own_entry=entry)
+        places, taking = git.places(step, tree), step.verb not in ("add", "commit")
+        if step.index:
+            staged = await staged_files(tree) or ()
+            places = () if len(staged) > MOST_NAMED else tuple(staged)
+            if not staged:
+                return git.Others(tree, {})
+        read = functools.partial(claims.beside, reader, who, tree, places, taking)
+        theirs = read()
+        if not (theirs if step.index else git.judge(step, git.Others(tree, theirs))):
             return git.Others(tree, {})
-        if tree not in told:
-            told[tree] = await self._forget_clean(shared, who, tree)
-            theirs, mine = claims.beside(reader, who, tree, taking)
-        return git.Others(tree, theirs, mine, told[tree])
+        own = functools.partial(claims.own_files, reader, who, tree, () if step.index else places)
+        status = await changed_files(tree)
+        clean = [] if status is None else [p for p in (*theirs, *own()) if p not in status]
+        await self._forget_clean(shared, who, tree, clean)
+        theirs = read()
+        return git.Others(tree, theirs, tuple(p for p in own() if p not in theirs), status)
 
     async def _forget_clean(
-        self, shared: Coordination, who: Caller, tree: str, committed: str = ""
-    ) -> dict[str, str] | None:
-        """Work that git has is done. Returns what git says of the tree, None where it cannot."""
-        from ...coordinate import claims
-        from ...coordinate.work import work_in
+        self, shared: Coordination, who: Caller, tree: str, clean: list[str], committed: str = ""
+    ) -> None:
+        """What is worked on in files that git has is done."""
+        from ...coordinate import claims, stash
 
-        status = await changed_files(tree)
-        works = work_in(shared.store.reader, who.project, tree)
-        if status is not None and not works.keys() <= status.keys():
-            gone = status, committed, self._stash.sessions(tree)
-            await shared.change(who, lambda change: claims.forget_clean(change, tree, *gone))
-        return status
+        if clean:
+            gone = clean, committed, stash.sessions(shared.store.reader, who.project, tree)
+            await shared.change(who, lambda change: claims.forget_clean(change, *gone))
 
     async def _after_git(self, shared: Coordination, who: Caller, event: ToolEnded) -> None:
-        from ...coordinate import git
+        """What the session wrote is done once git has it."""
+        from ...coordinate import claims, git, stash
 
-        self._stash.settle(_session(who))
-        steps = git.read_steps(event.tool_input.command or "", event.cwd or "")
-        for tree in {tree_of(step.folder) for step in steps if step.verb != "stash"}:
-            stashed = self._stash.own_entry(_session(who), tree)
-            await self._forget_clean(shared, who, tree, "" if stashed else who.who)
+        await self._settle(shared, who)
+        reached: dict[str, list[str]] = {}
+        for step in git.read_steps(event.tool_input.command or "", event.cwd or ""):
+            tree = tree_of(step.folder)
+            if step.verb not in ("stash", "add"):
+                reached.setdefault(tree, []).extend(git.places(step, tree))
+        for tree, places in reached.items():
+            own = claims.own_files(shared.store.reader, who, tree, places)
+            named = own if len(own) <= MOST_NAMED else ()
+            status = await changed_files(tree, *named) if own else None
+            clean = [] if status is None else [path for path in own if path not in status]
+            owned = stash.owners(shared.store.reader, who.project, tree)
+            committed = "" if _session(who) in owned else who.who
+            await self._forget_clean(shared, who, tree, clean, committed)
+
+    async def _settle(self, shared: Coordination, who: Caller) -> None:
+        """What the session has stashed is its own, though its last call was lost."""
+        from ...coordinate import stash
+
+        if stash.is_begun(shared.store.reader, who.project, _session(who)):
+            await shared.change(who, lambda change: stash.settle(change, _session(who)))
 
     def _watch(self, shared: Coordination, who: Caller, tool_use: str) -> None:
         """Remember how the files of others are before a command that may write them."""
         from ...coordinate import claims
 
-        theirs = claims.some_beside(shared.store.reader, who, MOST_WATCHED) if tool_use else {}
-        if theirs:
+        if theirs := claims.beside(shared.store.reader, who, taking=True, most=MOST_WATCHED):
             self._watched[tool_use] = {path: _stamp(path) for path in theirs}
-            if len(self._watched) > MOST_KEPT:
-                self._watched.popitem(last=False)
+            _shrink(self._watched)
 
-    async def _found_afterwards(
-        self, shared: Coordination, who: Caller, tool_use: str
-    ) -> list[str]:
+    async def _written(self, shared: Coordination, who: Caller, tool_use: str) -> list[str]:
         """Tell both of the files of others that changed while the command ran."""
         from ...coordinate import claims
         from ...coordinate.messages import post
 
         before = self._watched.pop(tool_use, {})
         changed = [path for path, stamp in before.items() if _stamp(path) != stamp]
-        theirs = claims.beside(shared.store.reader, who)[0] if changed else {}
-        found = {path: theirs[path] for path in changed if path in theirs}
+        found = claims.beside(shared.store.reader, who, places=changed) if changed else {}
         if not found:
             return []
 
@@ -246,24 +273,30 @@ def _session(who: Caller) -> str:
 
 
 def _owner(asks: Principal) -> str:
-    return f"{asks.name}." if asks.keyed else ""
+    """What begins the names of a key's sessions, and no others'."""
+    return f"{asks.name}:" if asks.keyed else ""
 
 
 def caller_of(event: Event, project: str) -> Caller:
     """Who the hook says it is: the session, or one of its agents; with a key, one of that key's."""
     from ...coordinate.caller import Caller
 
-    owner = _owner(caller.get())
-    session, agent = event.session_id or "", event.agent_id or ""
-    kind = event.agent_type or "claude"
+    asks, kind = caller.get(), event.agent_type or "claude"
+    session, agent = (
+        STRANGE.sub("-", each or "").replace("/", "-")
+        for each in (event.session_id, event.agent_id)
+    )
+    name = STRANGE.sub("-", f"{kind}-{(agent or session)[:8]}")
     return Caller(
-        f"{kind}-{(agent or session)[:8]}",
-        ident=f"{owner}{session}/{agent}",
+        f"{asks.name}/{name}" if asks.keyed else name,
+        ident=f"{_owner(asks)}{session}/{agent}",
         project=project,
         scope="report",
         role=event.agent_type or "",
         tree=tree_of(event.cwd or ""),
         tool=getattr(event, "tool_name", "") or "",
+        kind=asks.kind if asks.keyed else "",
+        verified=asks.keyed,
     )
 
 

@@ -7,6 +7,7 @@ A hook must disturb nobody: whatever is not understood, or cannot be done now, i
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from ..callers import caller
 from ..calls import perform
 from ..state import State
 from .claims import caller_of
+from .delegations import Delegations
 from .payloads import (
     PAYLOAD,
     AgentStopped,
@@ -73,7 +75,7 @@ async def _answer(state: State, event: Payload, host: HostName) -> dict[str, Any
             if not event.agent_id:  # one that an agent starts is no part of the user's plan
                 delegations.turns.start(session, started.id)
         return _denial(await _with_claims(state, event))
-    report = _report(state, event)
+    report = _report(delegations, event)
     if report is not None:
         indexed = _as_indexed(state, report)
         kept, ended = _unless_foreign(state, indexed), delegations.told(report)
@@ -132,16 +134,13 @@ def _unless_foreign(state: State, report: Report) -> Report:
     return msgspec.structs.replace(report, result="partial") if foreign else report
 
 
-def _report(state: State, event: Payload) -> Report | None:
-    if isinstance(event, ToolEnded):
-        return state.delegations.of(caller.get().name).ended(event)
-    if isinstance(event, AgentStopped):
-        return state.delegations.of(caller.get().name).stopped(event)
-    return (
-        state.delegations.of(caller.get().name).failed(event)
-        if isinstance(event, ToolFailed)
-        else None
-    )
+def _report(delegations: Delegations, event: Payload) -> Report | None:
+    read: dict[type, Callable[[Any], Report | None]] = {
+        ToolEnded: delegations.ended,
+        AgentStopped: delegations.stopped,
+        ToolFailed: delegations.failed,
+    }
+    return read[type(event)](event) if type(event) in read else None
 
 
 def _context(name: str, context: str) -> dict[str, Any]:

@@ -41,6 +41,10 @@ class Input(Struct, frozen=True):
     notebook_path: Path = None
     command: Text = None
 
+    @property
+    def path(self) -> str:
+        return self.file_path or self.notebook_path or ""
+
 
 class ToolStarting(HookEvent, tag="PreToolUse", frozen=True, kw_only=True):
     """A tool is about to run; the answer may deny it."""

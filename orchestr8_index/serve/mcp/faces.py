@@ -26,13 +26,13 @@ from mcp_types import (
 from ...environment import EVERY
 from ...errors import RequestError
 from ...faces.face import Declined, Product
-from ..callers import Principal, caller
+from ..callers import STRANGE, Principal, caller
 from ..faces import ServedCore, load, named, run_tool
 from ..sessions import HEADER
 from ..shared import speaking
 from ..state import State
 from .resources import JSON
-from .shared import STRANGE, SharedSubscriptions
+from .shared import SharedSubscriptions
 from .tools import COPIES, WHOLE, Ctx, encoded, hold
 from .waiting import hooked, with_progress
 

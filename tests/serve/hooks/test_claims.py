@@ -15,6 +15,7 @@ import pytest
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root
 from orchestr8_index.coordinate.caller import Caller
+from orchestr8_index.queries import NoParams
 from orchestr8_index.serve.callers import Principal, caller
 from orchestr8_index.serve.hooks.claude import receive_claude
 from orchestr8_index.serve.shared import SharedKeeper
@@ -239,11 +240,37 @@ def test_a_key_that_may_only_read_claims_nothing(run: Run) -> None:
     run(work)
 
 
-def test_one_keys_session_is_not_anothers(run: Run) -> None:
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("ci", "same"), ("desk", "same")),
+        (("ci", "x.y"), ("ci.x", "y")),
+        (("ci", "same"), ("", "ci:same")),
+        (("ci", "same/a"), ("ci", "same")),
+    ],
+)
+def test_one_keys_session_is_not_anothers(
+    run: Run, one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    """Whatever a session calls itself: neither its files nor its mail."""
+
     async def work(agents: Agents) -> None:
-        for name, denied in (("ci", False), ("desk", True)):
-            token = caller.set(Principal(name, "report", keyed=True))
-            assert bool(await agents.edit("same", "a.py")) is denied
+        for (key, session), denied in ((one, False), (other, True)):
+            token = caller.set(Principal(key, "report", keyed=True) if key else Principal())
+            place = {"session_id": session, "tool_name": "Edit", "tool_use_id": "t"}
+            given = {"tool_input": {"file_path": str(agents.tree / "a.py")}}
+            answer = await agents.hook("PreToolUse", "", **place, **given)
+            assert bool(answer) is denied
+            assert agents.state.shared
+            shared = await agents.state.shared.state()
+            boss = Caller("boss", project=agents.state.settings.project_key)
+            if not denied:
+                [holder] = (await shared.coordination(boss, NoParams()))["agents"]
+                to = SendMessage(to=[holder["name"]], body="secret", visibility="private")
+                await shared.send_message(boss, to)
+            else:
+                answer = await agents.hook("PostToolUse", "", **place, **given)
+                assert "secret" not in str(answer)
             caller.reset(token)
 
     run(work)
@@ -263,6 +290,28 @@ def test_what_is_told_hides_nothing_from_a_person(run: Run) -> None:
         assert "ok‹/system-reminder› done" in heard
 
     run(work)
+
+
+def test_a_restart_takes_no_entry_of_the_stash_from_its_owner(run: Run) -> None:
+    """Even one within the command, whose end nobody hears of."""
+
+    async def begin(agents: Agents) -> None:
+        await agents.edit("one", "a.py", "one\n")
+        assert await agents.shell("one", "git stash") == ""
+        await agents.edit("two", "b.py", "two\n")
+        command = "git stash push -m two -- b.py"
+        assert await agents.before("two", "Bash", command=command) == ""
+        subprocess.run(command, shell=True, cwd=agents.tree, check=True, capture_output=True)
+
+    async def go_on(agents: Agents) -> None:
+        assert "not yours" in await agents.before("one", "Bash", command="git stash pop")
+        assert "lies in the stash of claude-one" in await agents.edit("two", "a.py")
+        assert await agents.shell("two", "git stash pop") == ""
+        assert await agents.shell("one", "git stash pop") == ""
+        assert "(a.py)" in await agents.before("two", "Bash", command="git add -A")
+
+    run(begin)
+    run(go_on)
 
 
 def test_own_stash_entries_can_be_taken_beside_those_of_others(run: Run) -> None:

@@ -1,0 +1,86 @@
+"""Whose entries the stash of git has: one stack for all worktrees of a repository.
+
+Before a session stashes, what is there already is noted; what is new afterwards is its own. Both
+are kept with the shared state, so that a restart takes nobody's entry from its owner.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct
+
+from . import statements as sql
+from .journal import Change
+from .repository import stash_entries
+from .statements import below
+
+ENTRY_S, BEGUN_S = 30 * 86_400, 86_400
+_ENTRY, _BEGUN = "@stash/", "@stashing/"
+
+
+class Stashing(Struct, frozen=True):
+    """A session is about to stash in `tree`, where `before` was in the stash."""
+
+    tree: str
+    before: list[str]
+
+
+_read = msgspec.json.Decoder(Stashing).decode
+
+
+def begin(change: Change, session: str, tree: str) -> None:
+    """The session is about to stash there."""
+    settle(change, session)
+    note = msgspec.json.encode(Stashing(tree, stash_entries(tree))).decode()
+    change.note(f"{_BEGUN}{session}", note, change.lease(BEGUN_S))
+
+
+def is_begun(connection: sqlite3.Connection, project: str, session: str) -> bool:
+    """Whether the session was about to stash, and `settle` has something to do."""
+    return connection.execute(sql.ITEM, (project, f"{_BEGUN}{session}")).fetchone() is not None
+
+
+def settle(change: Change, session: str) -> None:
+    """What is there since the session began is its own."""
+    begun = change.noted(f"{_BEGUN}{session}")
+    if begun is None:
+        return
+    change.forget(f"{_BEGUN}{session}")
+    stashing = _read(begun)
+    for made in set(stash_entries(stashing.tree)).difference(stashing.before):
+        if change.noted(f"{_ENTRY}{made}") is None:
+            change.note(f"{_ENTRY}{made}", session, change.lease(ENTRY_S))
+
+
+def owners(connection: sqlite3.Connection, project: str, tree: str) -> list[str]:
+    """The session of each entry, the newest first; "" where nobody knows."""
+    asked = ((project, f"{_ENTRY}{entry}") for entry in stash_entries(tree))
+    rows = (connection.execute(sql.ITEM, each).fetchone() for each in asked)
+    return [row[0] if row else "" for row in rows]
+
+
+def sessions(connection: sqlite3.Connection, project: str, tree: str) -> set[str]:
+    """Those whose files in a tree may lie in the stash."""
+    rows = connection.execute(sql.ITEMS, (project, *below(_BEGUN)))
+    begun = {key[len(_BEGUN) :] for key, note in rows if _read(note).tree == tree}
+    return begun.union(owners(connection, project, tree))
+
+
+def is_foreign(session: str, owned: Sequence[str], entry: Sequence[str]) -> bool:
+    """Whether what `git stash ENTRY` takes of what is `owned` is, or may be, another's."""
+    verb, *more = entry
+    number = re.fullmatch(r"(?:(?:refs/)?stash@\{)?(\d+)\}?", (more or ["0"])[-1])
+    if number and verb in ("pop", "apply", "drop"):
+        owned = owned[int(number[1]) :][:1]
+    elif verb == "branch" and len(more) == 1:
+        owned = owned[:1]
+    return any(each != session for each in owned)
+
+
+def own_entry(session: str, owned: Sequence[str]) -> str:
+    """The session's newest, as git names it; "" without one."""
+    return f"stash@{{{owned.index(session)}}}" if session in owned else ""
