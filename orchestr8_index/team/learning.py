@@ -181,7 +181,7 @@ class TeamLearning:
         """A refusal is the same on all servers; a store that cannot be written ends the round."""
         result: Any
         try:
-            result = await self._perform(outcomes, entry)
+            result = await perform(outcomes, entry)
         except StoreUnavailable:
             raise
         except RequestError as error:
@@ -192,15 +192,6 @@ class TeamLearning:
             self._results[number] = result
             while len(self._results) > MOST_KEPT:
                 del self._results[next(iter(self._results))]
-
-    async def _perform(self, outcomes: Outcomes, entry: LearntEntry) -> Any:
-        if entry.report is not None:
-            known: Resolve = lambda kind, name: None if name in entry.unknown else name  # noqa: E731
-            return await outcomes.report(entry.report, known, entry.moment, entry.by)
-        if entry.forget is not None:
-            return await outcomes.forget(*chooser(entry.forget))
-        assert entry.pattern is not None
-        return await outcomes.store_pattern(*entry.pattern, entry.by)
 
     def _note_changes(self, outcomes: Outcomes, number: int) -> None:
         """Before it has caught up nobody knows what an entry had changed already: all of it."""
@@ -233,3 +224,14 @@ class TeamLearning:
         with contextlib.suppress(OSError):
             half.write_bytes(msgspec.json.encode(self._place))
             os.replace(half, self._path)
+
+
+async def perform(outcomes: Outcomes, entry: LearntEntry) -> Any:
+    """Apply an entry to a store of one's own. Raises what `Outcomes` does."""
+    if entry.report is not None:
+        known: Resolve = lambda kind, name: None if name in entry.unknown else name  # noqa: E731
+        return await outcomes.report(entry.report, known, entry.moment, entry.by)
+    if entry.forget is not None:
+        return await outcomes.forget(*chooser(entry.forget))
+    assert entry.pattern is not None
+    return await outcomes.store_pattern(*entry.pattern, entry.by)
