@@ -111,9 +111,9 @@ def test_three_servers_are_linearizable_under_kills(victim: Postgres) -> None:
     schema, history, holders = f"o8_{secrets.token_hex(6)}", History(), list[str]()
     chance, end = random.Random(7), time.monotonic() + rounds(4, 120)
 
-    async def use(agent: Agent) -> None:
+    async def use(servers: list[Server], name: str) -> None:
         """Read, replace what was read, and hold the lock for a moment."""
-        before = history.newest
+        agent, before = Agent(chance.choice(servers), name), history.newest
         items = (await agent.read("register"))["items"]
         rev, value = (items[0]["rev"], items[0]["value"]) if items else (0, None)
         history.read(rev, value, before)
@@ -128,12 +128,12 @@ def test_three_servers_are_linearizable_under_kills(victim: Postgres) -> None:
         finally:
             holders.clear()
             release = LockResources(action="release", request_id=request)
-            await once_back(lambda: agent.state.lock(agent.caller, release))
+            await once_back(lambda: chance.choice(servers).lock(agent.caller, release))
 
     async def client(servers: list[Server], name: str) -> None:
         while time.monotonic() < end:
             with contextlib.suppress(StoreUnavailable, Conflict, Busy):
-                await use(Agent(servers[chance.randrange(3)], name))
+                await use(servers, name)
             await asyncio.sleep(0.001)
 
     async def kill(servers: list[Server]) -> None:
