@@ -28,7 +28,8 @@ class Audit:
     def done(self, what: str, outcome: str, is_read: bool) -> None:
         """A call ended, of the caller that is asking now."""
         if self._reads or not is_read:
-            self.note(caller.get().name, what, outcome)
+            asks = caller.get()  # what it calls itself never hides where it comes from
+            self.note("/".join(filter(None, (asks.name, asks.agent))), what, outcome)
 
     def read(self, who: str, what: str) -> None:
         """That caller was answered."""
