@@ -88,8 +88,7 @@ class LockResources(Params, frozen=True):
 
 
 class SendMessage(Params, frozen=True):
-    """`to`: each NAME, `role:R`, `session:ID` (its members, and nobody who joins later), `queue:Q`
-    or `all`; nobody, where it is said in a `session`."""
+    """`to`: NAME, role:R, session:ID, queue:Q or all; nobody, where it is said in a session."""
 
     to: Annotated[list[Name], Meta(max_length=50)]
     body: Annotated[str, Meta(max_length=MAX_BODY)]

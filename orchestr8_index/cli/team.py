@@ -9,7 +9,7 @@ import click
 
 from ..config import Settings
 from ..errors import BadSetting, InvalidParams, OperationError
-from .options import emit, listening
+from .options import emit, of_database, of_project
 from .paint import echo
 
 if TYPE_CHECKING:
@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 @click.group()
 def database() -> None:
-    """The PostgreSQL that several servers share (MCP_DATABASE_URL)."""
+    """The PostgreSQL that several servers share (MCP_DATABASE_URL).
+
+    \b
+    orchestr8-index database init --database postgresql://o8@db.example/o8
+    orchestr8-index database check
+    """
 
 
 @database.command()
-@listening
+@of_database
 def check(settings: Settings) -> None:
     """Say whether it can be used, and what is missing.
 
@@ -41,16 +46,24 @@ def check(settings: Settings) -> None:
 
 
 @database.command()
-@listening
+@of_database
 def init(settings: Settings) -> None:
-    """Make the tables, in a schema of their own; what is there stays."""
+    """Make the tables, in a schema of their own; what is there stays.
+
+    \b
+    orchestr8-index database init --database postgresql://o8@db.example/o8
+    """
     _make(settings)
 
 
 @database.command()
-@listening
+@of_database
 def migrate(settings: Settings) -> None:
-    """Bring the tables to this release; every server of an older one then refuses to write."""
+    """Bring the tables to this release; every server of an older one then refuses to write.
+
+    \b
+    orchestr8-index database migrate
+    """
     _make(settings)
 
 
@@ -63,7 +76,7 @@ def _make(settings: Settings) -> None:
 
 @database.command()
 @click.option("--back", is_flag=True, help="From PostgreSQL into the data directory.")
-@listening
+@of_project
 def move(settings: Settings, back: bool) -> None:
     """Carry this folder's project into PostgreSQL, and what it has learnt; or back.
 
@@ -106,9 +119,13 @@ def move(settings: Settings, back: bool) -> None:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@listening
+@of_database
 def servers(settings: Settings, as_json: bool) -> None:
-    """List the servers of the team: version, generation, lag, waiters."""
+    """List the servers of the team: version, generation, lag, waiters.
+
+    \b
+    orchestr8-index servers --database postgresql://o8@db.example/o8
+    """
     from ..team.registry import look_at_servers
 
     found = look_at_servers(_url(settings))

@@ -132,9 +132,10 @@ class Tools(OfProject):
             performed = await self._perform(ctx, method, raw)
             hold(ctx, COPIES * len(performed))
             result = slim(method, fit_json(performed))
+        except InvalidParams as error:
+            return _failed(_as_declared(method, params.arguments or {}, error))
         except RequestError as error:
-            is_params = isinstance(error, InvalidParams)
-            return _failed(_as_declared(method, params.arguments, error) if is_params else error)
+            return _failed(error)
         return _answered(result)
 
     async def _perform(self, ctx: Ctx, method: Method, raw: bytes) -> bytes:
@@ -172,13 +173,11 @@ def encoded(arguments: dict[str, Any]) -> bytes:
         raise InvalidParams({"arguments": "half of a surrogate pair is no character"}) from None
 
 
-def _as_declared(
-    method: Method, arguments: dict[str, Any] | None, error: InvalidParams
-) -> InvalidParams:
-    """The error with the fields of the tool's schema, as the method's are called and more there."""
+def _as_declared(method: Method, given: dict[str, Any], error: InvalidParams) -> InvalidParams:
+    """The error in the names that the tool's schema has: no more of them, and `task`."""
     own = method.params.TASK
     fields = ", ".join(input_schema(method.params)["properties"])
-    renamed = {own: TASK} if own and own not in (arguments or {}) else {}
+    renamed = {own: TASK} if own and own not in given else {}
     problems = {}
     for name, why in error.problems.items():
         why = STRANGE + fields if why.startswith(STRANGE) else why
