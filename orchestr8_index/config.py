@@ -278,6 +278,14 @@ class Settings(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys(map(os.path.realpath, self.places))) or self.roots
 
     @property
+    def shared_roots(self) -> tuple[str, ...]:
+        """The roots that do not lie in the project's own tree: the user's level and plugins; ()
+        where these are all roots, or none are."""
+        tree = self.project.tree if self.project else ""
+        part = tuple(r for r in self.roots if tree and not f"{r}/".startswith(f"{tree}/"))
+        return part if len(part) < len(self.roots) else ()
+
+    @property
     def explicit_roots(self) -> bool:
         return self.roots_from in NAMED
 
