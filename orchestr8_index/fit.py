@@ -17,7 +17,7 @@ import msgspec
 from .text import strip_unsafe
 
 _UNSEEN = re.compile(
-    "[\u00ad\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb"
+    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
     "|[\u200c\u200d]{2,}|[\ufe00-\ufe0f]{2,}"
     "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
@@ -25,16 +25,20 @@ _UNSEEN = re.compile(
 )
 _SPOKEN = (
     r"(?:system|assistant|human)(?![a-z])|antml|function_|tool_|invoke\b|user-prompt|local-command"
-    r"|command-(?:name|message|args)|task-notification|im_(?:start|end)|\||<\s*/?\s*sys\b"
+    r"|command-(?:name|message|args)|task-notification|im_(?:start|end)|\||<[\s/]*+sys\b"
+    r"|(?=[a-z_-]{0,30}(?-i:[\u00c0-\u052f\u1d00-\u1dbf\uff21-\uff5a\U0001d400-\U0001d7ff]))"
+    r"[^\s<>＜＞/]{3,40}(?=[\s/>＞﹥])"
 )
-_TAG = re.compile(
-    rf"[<＜﹤]\s*[/!?|]?\s*(?:{_SPOKEN})[^<>＜＞]{{0,200}}[>＞﹥]{{0,2}}|\[/?INST\]", re.IGNORECASE
+_TAG = re.compile(  # no run of spaces is gone through twice
+    rf"[<＜﹤]\s*+(?:\||[\s/!?]*+(?:{_SPOKEN}))[^<>＜＞]{{0,200}}[>＞﹥]{{0,2}}|\[/?INST\]",
+    re.IGNORECASE,
 )
 _OTHER = str.maketrans("<＜﹤>＞﹥[]", "‹‹‹›››⟦⟧")
 _SUSPECT = re.compile(
-    rb"\\u00(?:[01]|7f)|\\[bfr]|\x7f|\xc2[\x80-\x9f\xad]|\xd8\x9c|\xe1(?:\x85[\x9f\xa0]|\x9e|\xa0)"
+    rb"\\u00(?:[01]|7f)|\\[bfr]|\x7f|\xc2[\x80-\x9f\xad]|\xcd\x8f|\xd8\x9c|\xe1(?:\x85[\x9f\xa0]|\x9e|\xa0)"
     rb"|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]|\xe3\x85\xa4|\xef(?:\xb8|\xb9|\xbb|\xbc|\xbe|\xbf)"
-    rb"|\xf0\x9b|\xf0\x9d\x85|\xf3\xa0|\\n|<\s*[/!?|<]?\s*(?i:[|/saihtfcul])|\[/?(?i:INST)\]"
+    rb"|\xf0\x9b|\xf0\x9d\x85|\xf3\xa0|\\n|<(?:[^!-~]|[\\!?<|/]|(?i:[saihtfcul]))"
+    rb"|\[/?(?i:INST)\]"
 )
 Change = Callable[[str], str]
 
@@ -65,7 +69,7 @@ def quoted(text: str) -> str:
     """What somebody wrote, as a quotation within a sentence, which it cannot end."""
     if text.isascii() and text.isalnum():
         return f"'{text}'"
-    return "'" + re.sub(r"(?<!\w)['’]|['’](?!\w)", "’", for_model(text)).strip() + "'"
+    return "'" + re.sub(r"(?<!\w)['’‘‛ʼ＇′]|['’‘‛ʼ＇′](?!\w)", "’", for_model(text)).strip() + "'"
 
 
 def for_terminal(text: str, lines: bool = False) -> str:

@@ -292,5 +292,6 @@ class HealthAnswer(Struct, kw_only=True):
     roots_digest: str = ""
     reasons: list[str] = []
     coordination: dict[str, int] = {}
+    calibration: dict[str, dict[str, float]] = {}
     source: Source = "index"
     age_s: float | None = None

@@ -206,6 +206,16 @@ class Pattern(Struct, kw_only=True):
         return self.success_count / self.uses if self.uses else 0.0
 
 
+class Calibration(Struct, frozen=True):
+    """How sure the first hits of past tasks were, on average, by the text alone and with `shift`
+    added to their log odds; and how many of them did their task."""
+
+    outcomes: int
+    predicted: float
+    right: float
+    shift: float
+
+
 @dataclass(frozen=True, slots=True)
 class Experience:
     """What the decisions teach the ranking, as one reads it; `revision` names its state.
@@ -214,7 +224,8 @@ class Experience:
     counted successes of each entry. `words`: of an entry's words, the successes that had them;
     `failed`: the failures; 0 where they were taken back. `alike(kind, entry, terms)`: a past task
     like these terms. `changed_since(kind, revision)`: the entries whose counts have changed after a
-    revision. `whose(kind, entry)`: the project that lends this, "" for one's own.
+    revision. `shifts`: what is added to the log odds of a confidence. `whose(kind, entry)`: the
+    project that lends this, "" for one's own.
     """
 
     revision: int
@@ -224,10 +235,11 @@ class Experience:
     failed: Mapping[Kind, Mapping[str, Mapping[str, int]]]
     alike: Callable[[Kind, str, Collection[str]], str]
     changed_since: Callable[[Kind, int], Iterable[str]]
+    shifts: Mapping[Kind, float]
     whose: Callable[[Kind, str], str] = lambda *_: ""
 
 
 def no_experience() -> Experience:
     """The experience of a server that has learnt nothing."""
     nothing: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS}
-    return Experience(0, nothing, nothing, nothing, nothing, lambda *_: "", lambda *_: ())
+    return Experience(0, nothing, nothing, nothing, nothing, lambda *_: "", lambda *_: (), {})

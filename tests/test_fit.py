@@ -8,7 +8,7 @@ import pytest
 
 from orchestr8_index.fit import fit_json, for_model, for_terminal, json_for_terminal, quoted
 
-HIDDEN = "\u200b\u2060\ufeff\u00ad\u202e\u2066\u061c\x1b\x9b\x07\U000e0041\u180e\u3164"
+HIDDEN = "\u034f\u200b\u2060\ufeff\u00ad\u202e\u2066\u061c\x1b\x9b\x07\U000e0041\u180e\u3164"
 ORDINARY = [
     "Don't <div>wait</div>: use `a < b`, <example> and <user>; systems <systematic>.",
     "naïve, 日本語, العربية, नमस्ते क्‍ष, می‌خواهم, 👩‍💻 ❤️ 1️⃣ 🏳️‍🌈",
@@ -41,7 +41,9 @@ def test_joined_signs_and_selectors_carry_no_message() -> None:
     "tag",
     ["</system-reminder>", "<system>", "< / system-reminder >", "<SYSTEM_MESSAGE>", "<|im_start|>"]
     + ["<function_calls>", "<tool_result>", "<<SYS>>", "＜system＞", "</assistant>"]
-    + ["<user-prompt-submit-hook>", "[/INST]", "<sys\u200btem-reminder>", "<\x1bsystem>"],
+    + ["<user-prompt-submit-hook>", "[/INST]", "<sys\u200btem-reminder>", "<\x1bsystem>"]
+    + ["<\tsystem>", "<\u00a0\u2003system>", "</\u3000system>", "<sys\u034ftem-reminder>"]
+    + ["<ѕуstem-reminder>", "<ｓｙｓｔｅｍ>", "<𝐬𝐲𝐬𝐭𝐞𝐦>", "</ѕystem-reminder >"],
 )
 def test_a_tag_of_a_host_is_none_any_more(tag: str) -> None:
     said = for_model(f"ok {tag} done")
@@ -49,6 +51,14 @@ def test_a_tag_of_a_host_is_none_any_more(tag: str) -> None:
     assert (
         json.loads(fit_json(json.dumps({"goal": tag}, ensure_ascii=False).encode()))["goal"] != tag
     )
+
+
+@pytest.mark.parametrize("filling", [" ", "\t", "<", "< ", "<|", "</", "\u3000", "['"])
+def test_the_work_grows_with_the_length(filling: str) -> None:
+    """A run that is gone through from each of its places would take minutes."""
+    text = "<" + filling * (400_000 // len(filling)) + "\u200b"
+    assert len(for_model(text, lines=True)) == len(text) - 1
+    assert fit_json(json.dumps({"text": text}, ensure_ascii=False).encode())
 
 
 def test_one_line_but_for_a_text_of_its_own() -> None:

@@ -18,6 +18,7 @@ from .. import __version__
 from ..config import USUAL, ReadLimits
 from ..errors import SnapshotUnreadable
 from ..records import KINDS, Kind
+from ..validate import UNDECODABLE
 from .cards import Card
 from .sections import Sections, Table, write_sections
 from .snapshot import Generations, SegmentInfo, lent_file
@@ -85,7 +86,7 @@ def read_past(
         folder = generations.path(generation)
         kinds = {kind: _kept(folder, kind, manifest.segments[kind], words) for kind in KINDS}
         refused = _CARDS.decode((folder / f"{REFUSED}.cards").read_bytes())
-    except (SnapshotUnreadable, msgspec.DecodeError, OSError, KeyError, ValueError):
+    except (SnapshotUnreadable, OSError, KeyError, *UNDECODABLE):
         return Past()
     found: dict[bytes, Known] = {}
     for kept in kinds.values():

@@ -19,8 +19,7 @@ from msgspec.structs import replace
 from . import statements as sql
 from .caller import Caller
 from .clock import iso
-from .granting import end, grant
-from .holds import Hold, holding, holds, overlapping
+from .holds import Hold, end, grant, holding, holds, overlapping
 from .journal import Change
 from .messages import post
 from .repository import tree_of, worktrees
@@ -43,7 +42,7 @@ TTL_S = 900  # more than a host's longest tool call
 RENEW_MS = 60_000
 MOST_TOLD = 10_000
 MOST_BESIDE = 1 << 30
-_CURE = "Work on something else, or send them a message and wait for their answer."
+_CURE = "Work on something else; before you wait, commit what you have and send them a message."
 
 
 class Verdict(Struct, frozen=True):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Raw
@@ -37,6 +39,7 @@ from .log import MOST_DAYS, MOST_EVENTS, check_past, compact, horizon, read_even
 from .select import Keys, one_of
 
 DAY = 86_400.0
+Past = tuple[list[Any], bool, int]  # rows, whether there are more, the revision
 Answer = Any  # an object of JSON; Raw where it is given a second time
 
 
@@ -51,37 +54,43 @@ class Coordination(Commits):
         if params.changed_after is not None:
             return await self._read_changes(caller, params)
         if params.history or params.at_rev is not None:
-            rows, more, rev = self._read_past(caller, keys, params)
+            rows, more, rev = await self.read(self._read_past, caller, keys, params)
         else:
-            found = self.reader.present(caller.project, keys, params.after, params.limit)
-            rows, more, rev = found
+            asked = (caller.project, keys, params.after, params.limit)
+            rows, more, rev = await self.read(self._present, *asked)
         return {"items": rows, "rev": rev, **({"more": True} if more else {})}
 
+    def _present(self, connection: sqlite3.Connection, *asked: Any) -> Past:
+        return values.Reader(connection, self.clock).present(*asked)
+
     def _read_past(
-        self, caller: Caller, keys: Keys, params: ReadShared
-    ) -> tuple[list[Answer], bool, int]:
-        connection = self.store.reader
+        self, connection: sqlite3.Connection, caller: Caller, keys: Keys, params: ReadShared
+    ) -> Past:
+        reader = values.Reader(connection, self.clock)
         with transaction(connection, "DEFERRED"):
-            rev, newest = last_revision(connection, caller.project), self.newest(caller.project)
+            newest = self.newest(connection, caller.project)
+            rev = last_revision(connection, caller.project)
             check_past(connection, caller.project, params.at_rev, max(rev, newest))
-            read = self.reader.history if params.history else self.reader.past
+            read = reader.history if params.history else reader.past
             return *read(caller.project, keys, params), rev
 
-    def newest(self, project: str) -> int:
+    def newest(self, connection: sqlite3.Connection, project: str) -> int:
         """The last revision that was given out, also to a write that changed nothing."""
         return self.journal.revisions.last
 
     async def _read_changes(self, caller: Caller, params: ReadShared) -> Answer:
         keys = one_of(params.keys, params.prefix, params.pattern)
-        loop, after = asyncio.get_running_loop(), params.changed_after or 0
-        end = loop.time() + params.wait_ms / 1000
-        while True:
-            found = read_events(self.store.reader, caller, keys, after, params.limit)
+        after = params.changed_after or 0
+
+        async def look() -> tuple[list[Answer], bool]:
+            nonlocal after
+            found = await self.read(read_events, caller, keys, after, params.limit)
             rows, after, more = found
-            left = end - loop.time()
-            if rows or left <= 0:
-                return {"events": rows, "rev": after, **({"more": True} if more else {})}
-            await self.feed.wait(caller.name, wanted_by(caller.project, keys), left)
+            return rows, more
+
+        wanted, seconds = wanted_by(caller.project, keys), params.wait_ms / 1000
+        rows, more = await self.feed.until(caller.name, wanted, seconds, look)
+        return {"events": rows, "rev": after, **({"more": True} if more else {})}
 
     async def write_shared(self, caller: Caller, params: WriteShared) -> Answer:
         texts = [value_text(op.value, "ops.value") for op in params.ops]
@@ -98,7 +107,8 @@ class Coordination(Commits):
     async def snapshot_shared(self, caller: Caller, params: SnapshotShared) -> Answer:
         caller.require("admin")
         keys = caller.may_read(Keys(prefix=params.prefix))
-        rows, rev = self.reader.snapshot(caller.project, keys)
+        read = lambda on: values.Reader(on, self.clock).snapshot(caller.project, keys)  # noqa: E731
+        rows, rev = await self.read(read)
         return {"rev": rev, "items": rows}
 
     async def restore_shared(self, caller: Caller, params: RestoreShared) -> Answer:
@@ -114,7 +124,7 @@ class Coordination(Commits):
     async def lock(self, caller: Caller, params: LockResources) -> Answer:
         if params.action == "list":
             caller.require("read")
-            return locks.list_locks(self.store.reader, self.clock, caller, params.resources)
+            return await self.read(locks.list_locks, self.clock, caller, params.resources)
         answer = await self.change(
             caller, lambda change: locks.lock(change, caller, params), "lock", params.request_id
         )
@@ -125,33 +135,33 @@ class Coordination(Commits):
     async def _wait_for_grant(
         self, caller: Caller, params: LockResources, queued: locks.Queued
     ) -> Raw:
+        wanted = [(caller.project, f"@grant/{queued.rev}", False)]
+
+        async def granted() -> tuple[Raw | None]:
+            return await self.read(self._granted, caller, queued)
+
         try:
-            await self._until_granted(caller, queued, params.wait_ms)
+            await self.feed.until(caller.name, wanted, params.wait_ms / 1000, granted)
         except BaseException:
             if not params.request_id:
                 work: Work = lambda change: locks.abandon(change, caller, queued.request)  # noqa: E731
                 self.behind(self.change(caller, work))
             raise
         keep = bool(params.request_id)
-        if not self._granted(caller, queued):
+        if not (await granted())[0]:
             busy = await self.change(caller, lambda change: locks.leave(change, queued, keep))
             if busy is not None:
                 raise busy
-        granted = self._granted(caller, queued)
-        if granted is None:
+        (given,) = await granted()
+        if given is None:
             raise Busy("The place in the queue was given up.")
-        return granted
+        return given
 
-    def _granted(self, caller: Caller, queued: locks.Queued) -> Raw | None:
+    def _granted(
+        self, connection: sqlite3.Connection, caller: Caller, queued: locks.Queued
+    ) -> tuple[Raw | None]:
         key = f"@request/lock/{caller.who}/{queued.request}"
-        return self.reader.noted(caller.project, key)
-
-    async def _until_granted(self, caller: Caller, queued: locks.Queued, wait_ms: int) -> None:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + wait_ms / 1000
-        wanted = [(caller.project, f"@grant/{queued.rev}", False)]
-        while not self._granted(caller, queued) and (left := end - loop.time()) > 0:
-            await self.feed.wait(caller.name, wanted, left)
+        return (values.Reader(connection, self.clock).noted(caller.project, key),)
 
     async def break_lock(self, caller: Caller, params: BreakLock) -> Answer:
         return await self.change(
@@ -183,28 +193,28 @@ class Coordination(Commits):
         """Waits until something can be taken; a look alone changes nothing."""
         caller.require("report" if params.queue else "read")
         boxes = messages.boxes_of(caller, params)
-        loop = asyncio.get_running_loop()
-        end = loop.time() + params.wait_ms / 1000
         wanted = [(caller.project, f"@inbox/{box}", False) for box in boxes]
         self.touch(caller)
-        while True:
+
+        async def look() -> tuple[Answer]:
+            nonlocal params
             rows = await self._take(caller, params, boxes)
-            left = end - loop.time()
-            if rows or left <= 0:
-                waiting = messages.count_waiting(self.store.reader, caller.project, boxes)
-                return {"messages": rows, "waiting": waiting}
             params = replace(params, ack=[])
-            await self.feed.wait(caller.name, wanted, left)
+            return (rows,)
+
+        (rows,) = await self.feed.until(caller.name, wanted, params.wait_ms / 1000, look)
+        waiting = await self.read(messages.count_waiting, caller.project, boxes)
+        return {"messages": rows, "waiting": waiting}
 
     async def _take(self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]) -> Answer:
-        ready = messages.count_waiting(self.store.reader, caller.project, boxes, 1)
+        ready = await self.read(messages.count_waiting, caller.project, boxes, 1)
         overdue = self.journal.due <= self.clock.now()  # a take may be over
         if params.peek and params.ack:
             numbers = [messages.message_number(each, "ack") for each in params.ack]
             done: Work = lambda change: messages.acknowledge(change, caller, numbers)  # noqa: E731
             await self.change(caller, done, "read_inbox", scope="read")
         if params.peek or not (ready or overdue or params.ack):
-            return messages.peek(self.store.reader, caller, params)
+            return await self.read(messages.peek, caller, params)
         work: Work = lambda change: messages.take(change, caller, params)  # noqa: E731
         return await self.change(caller, work, "read_inbox", scope="read")
 
@@ -213,13 +223,13 @@ class Coordination(Commits):
     async def session(self, caller: Caller, params: SessionCall) -> Answer:
         caller.require("read")
         self.touch(caller)
-        connection = self.store.reader
         if params.action == "list":
-            return sessions.list_sessions(connection, caller, params)
+            return await self.read(sessions.list_sessions, caller, params)
         if params.action == "get":
-            return sessions.get_session(connection, caller.project, sessions.require_id(params))
+            ident = sessions.require_id(params)
+            return await self.read(sessions.get_session, caller.project, ident)
         if params.action == "read":
-            return sessions.read_session(connection, caller, params)
+            return await self.read(sessions.read_session, caller, params)
         return await self.change(
             caller, lambda change: sessions.change_session(change, caller, params), "session"
         )
@@ -229,7 +239,9 @@ class Coordination(Commits):
     async def coordination(self, caller: Caller, params: NoParams) -> Answer:
         """Agents, counts and sizes of the caller's project, and of the server."""
         caller.require("read")
-        connection, project = self.store.reader, caller.project
+        return await self.read(self._counted, caller.project)
+
+    def _counted(self, connection: sqlite3.Connection, project: str) -> Answer:
         return {
             "agents": agents(connection, project),
             **{
@@ -256,8 +268,10 @@ class Coordination(Commits):
     def figures(self) -> dict[str, int]:
         """Of all projects: what there is now, and what was counted since the start."""
         held = self.store.reader.execute(sql.COUNT_LOCKS).fetchone()
+        return {**self._counts(), "locks": int(held[0])}
+
+    def _counts(self) -> dict[str, int]:
         return {
-            "locks": int(held[0]),
             "waiters": self.feed.waiting,
             "messages": self.counts["send_message"],
             "expiries": self.journal.expired,
@@ -268,9 +282,10 @@ class Coordination(Commits):
 
     async def tidy(self, idle_days: float = 7, kept_days: float = 30) -> None:
         """Once an hour: compact the log, and archive and remove sessions that nobody uses."""
-        for (log,) in self.store.reader.execute(sql.LOGS).fetchall():
+        rows: Callable[..., Any] = lambda on, query: on.execute(query).fetchall()  # noqa: E731
+        for (log,) in await self.read(rows, sql.LOGS):
             await self._compact(log)
-        for (project,) in self.store.reader.execute(sql.PROJECTS).fetchall():
+        for (project,) in await self.read(rows, sql.PROJECTS):
             await self.change(
                 Caller(messages.SERVER, project=project),
                 lambda change: sessions.retire_sessions(change, idle_days, kept_days),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from ..errors import Overloaded, RequestError, StoreUnavailable, Unauthorized
 from .select import Keys
@@ -35,6 +35,7 @@ class Waiter:
 
 
 K = TypeVar("K")
+Found = TypeVar("Found", bound=Sequence[Any])
 Table = dict[tuple[str, str], set[Waiter]]
 
 
@@ -42,6 +43,7 @@ class Feed:
     """Waiters by the keys and prefixes that they wait for; used from one event loop.
 
     `count` is called with 1 and -1 as calls begin and cease to wait; a stream is not a call.
+    `followers` are called with the project of each change.
     """
 
     def __init__(self, most: int) -> None:
@@ -50,26 +52,37 @@ class Feed:
         self._prefixes: Table = {}
         self._lengths: dict[int, int] = {}
         self._owners: dict[str, set[Waiter]] = {}
-        self.waiting = 0
+        self.waiting = self.published = 0
         self.is_closed = False
         self.count: Callable[[int], None] = lambda more: None
+        self.followers: list[Callable[[str], None]] = []
 
-    async def wait(self, owner: str, wanted: Wanted, seconds: float) -> None:
-        """Until one of `wanted` changes, or the time is over. Raises Overloaded, StoreUnavailable,
-        and Unauthorized if the owner's key is revoked meanwhile.
-
-        What was committed before the call is not waited for: look first, then wait at once.
-        """
+    async def until(
+        self, owner: str, wanted: Wanted, seconds: float, look: Callable[[], Awaitable[Found]]
+    ) -> Found:
+        """What `look` finds: asked again after each change of `wanted`, until its first part is not
+        empty or the time is over. Raises Overloaded, StoreUnavailable, and Unauthorized if the
+        owner's key is revoked meanwhile."""
+        loop, published = asyncio.get_running_loop(), self.published
+        end = loop.time() + seconds
+        found = await look()
+        if found[0] or seconds <= 0:
+            return found
         with self.listen(owner, wanted) as waiter:
-            self.count(1)
-            try:
-                await waiter.wait(seconds)
-            finally:
-                self.count(-1)
+            if self.published != published:  # while `look` was under way
+                waiter.wake()
+            while not found[0] and (left := end - loop.time()) > 0:
+                self.count(1)
+                try:
+                    await waiter.wait(left)
+                finally:
+                    self.count(-1)
+                found = await look()
+        return found
 
     @contextlib.contextmanager
     def listen(self, owner: str, wanted: Wanted) -> Iterator[Waiter]:
-        """Within: a waiter that each change of `wanted` wakes. Raises as `wait` does."""
+        """Within: a waiter that each change of `wanted` wakes. Raises as `until` does."""
         if self.is_closed:
             raise _stopping()
         mine = sum(len(each) for o, each in self._owners.items() if _key(o) == _key(owner))
@@ -84,6 +97,8 @@ class Feed:
 
     def publish(self, project: str, topics: Iterable[str]) -> None:
         """Wake who waits for one of the keys."""
+        self._follow(project)
+        self.published += 1
         if not self.waiting:
             return
         for key in topics:
@@ -95,10 +110,16 @@ class Feed:
 
     def publish_all(self, project: str) -> None:
         """Something changed there, nobody knows what: wake all of the project."""
+        self._follow(project)
+        self.published += 1
         for table in (self._keys, self._prefixes):
             for (of, _), waiters in table.items():
                 for waiter in waiters if of == project else ():
                     waiter.wake()
+
+    def _follow(self, project: str) -> None:
+        for follow in self.followers:
+            follow(project)
 
     def close(self) -> None:
         """Wake everybody: they are told that the server stops."""

@@ -21,7 +21,7 @@ _ALL = {"-A", "--all", "-u", "--update"}
 _WHOLE = {"reset": {"--hard", "--merge", "--keep"}, "commit": {"-a", "--all"}}
 _TAKES_STASH = ("pop", "apply", "drop", "clear", "branch")
 _BY_PATH = ("add", "restore", "rm", "mv", "clean")
-MOST_NAMED = 8
+MOST_NAMED, MOST_PATHS = 8, 2000
 
 
 class Step(Struct, frozen=True):
@@ -61,6 +61,8 @@ def read_steps(command: str, cwd: str) -> Iterator[Step]:
 def _dangerous(step: Step, options: GitOptions) -> Step | None:
     verb, plain = step.verb, options.plain
     paths = (*plain, *(options.named or ()))
+    if options.have({"--pathspec-from-file"}) or len(paths) > MOST_PATHS:
+        paths = (":/",)
     if options.have(_HARMLESS) or (verb in _BY_PATH and options.have({"-n"})):
         return None
     step = replace(step, message=options.value("-m", "--message"))

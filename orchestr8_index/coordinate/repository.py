@@ -79,7 +79,10 @@ async def staged_files(tree: str) -> list[str] | None:
 
 
 async def _git(tree: str, *asked: str) -> list[str] | None:
-    safe = ("--no-optional-locks", "-c", "core.fsmonitor=false")  # no lock, no program of the tree
+    if not os.path.lexists(os.path.join(tree, ".git")):  # git takes lying about for a repository
+        return None
+    safe = ["--no-optional-locks", "-c", "core.fsmonitor=false"]  # no lock, no program of the tree
+    safe += ["-c", "safe.bareRepository=explicit"]
     pipe, quiet = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     command = ("git", *safe, "-C", tree, *asked)
     try:

@@ -9,17 +9,17 @@ import os
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from .resources import is_below
 
-_SHELLS = ("sh", "bash", "zsh", "dash")
-_BEFORE = {
-    *("sudo", "time", "command", "builtin", "exec", "nohup", "env", "nice", "timeout", "xargs"),
-    *("doas", "setsid", "stdbuf", "ionice", "chronic", "caffeinate", "coproc", "function"),
-    *("if", "then", "elif", "else", "while", "until", "do", "!", "{"),
-}
-_HEREDOC = re.compile(r"(?<!<)<<-?[ \t]*['\"\\]?(\w+)['\"]?")
+_SHELLS = ("sh", "bash", "zsh", "dash", "ksh", "fish")
+_BEFORE = set(
+    "sudo doas env command builtin exec time timeout nohup setsid nice ionice stdbuf chronic"
+    " caffeinate busybox xargs coproc function if then elif else while until do ! {".split()
+)
+_HEREDOC = re.compile(r"(?<!<)<<-?[ \t]*['\"\\]?(\w{1,100})['\"]?")
 _TOKEN = re.compile(
     r"""(?:[ \t\r]|\\\n)+ | \#[^\n]* | \d*[<>]&[\d-]+
     | (?P<redirect>(?:\d*|&)(?:>>|>\||<<<|<>|[<>]&?)) | (?P<operator>[\n;&|()`])
@@ -27,14 +27,14 @@ _TOKEN = re.compile(
     re.X | re.S,
 )
 _PIECE = re.compile(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)|([^'"\\]+)""", re.S)
-_INSIDE = re.compile(r"\$\((.*?)\)|(?<!\\)`(.*?)`", re.S)
 _GLOBAL = ("-C", "-c", "--git-dir", "--work-tree", "--namespace", "--attr-source")
 _SAME = {"stage": "add"}
 _VALUED = {"commit": "mFCct", "stash": "m", "checkout": "bB", "restore": "s", "clean": "e"}
 _LONG_VALUED = {"--message", "--file", "--author", "--date", "--source", "--exclude", "--orphan"}
 _TREES = {"GIT_DIR": "--git-dir=", "GIT_WORK_TREE": "--work-tree="}
 _TREE = re.compile(r"^(GIT_DIR|GIT_WORK_TREE)=(.*)", re.S)
-DEEPEST, MOST_HEREDOCS, LONGEST = 4, 32, 10_000
+DEEPEST, MOST_PARTS, LONGEST, MOST_READ = 4, 32, 10_000, 100_000
+MOST_CALLS, LONGEST_FOLDER = 100, 1000  # the folders of each are looked up part by part
 Command = tuple[list[str], str]
 
 
@@ -46,7 +46,9 @@ class GitOptions(NamedTuple):
     named: list[str] | None
 
     def have(self, names: Collection[str]) -> bool:
-        return not self.flags.keys().isdisjoint(names)
+        """Also by what git takes for one of them: a long one may be cut short."""
+        cut = tuple(flag for flag in self.flags if len(flag) > 3 and flag.startswith("--"))
+        return any(name in self.flags or name.startswith(cut) for name in names)
 
     def value(self, *names: str) -> str:
         return next((self.flags[name] for name in names if name in self.flags), "")
@@ -54,8 +56,10 @@ class GitOptions(NamedTuple):
 
 def git_calls(text: str, cwd: str) -> Iterator[tuple[str, str, GitOptions]]:
     """Each command of git in a line of shell: its verb, its folder without links, its options."""
-    for words, folder in commands(text.replace("\0", ""), cwd):  # no shell has it in a word
-        if os.path.basename(words[0]) != "git":
+    found = commands(text.replace("\0", ""), cwd)  # no shell has it in a word
+    calls = (each for each in found if os.path.basename(each[0][0]) == "git")
+    for words, folder in islice(calls, MOST_CALLS):
+        if len(folder) > LONGEST_FOLDER:
             continue
         words, named = words[1:], dict[str, str]()
         while words and words[0].startswith("-"):
@@ -86,7 +90,7 @@ def read_options(verb: str, args: Sequence[str]) -> GitOptions:
     for arg in rest:
         name, equals, value = arg.partition("=")
         if arg == "--":
-            return options._replace(named=list(rest))
+            return options._replace(named=[one for each in rest for one in each_path(each)])
         if name.startswith("--"):
             options.flags[name] = next(rest, "") if name in _LONG_VALUED and not equals else value
         elif len(arg) > 1 and arg[0] == "-":
@@ -96,14 +100,25 @@ def read_options(verb: str, args: Sequence[str]) -> GitOptions:
                     options.flags[f"-{letter}"] = arg[at:] or next(rest, "")
                     break
         else:
-            options.plain.append(arg)
+            options.plain.extend(each_path(arg))
     return options
+
+
+def each_path(spec: str) -> Iterator[str]:
+    """What a shell makes of one word: `{a,b}.py` is two paths, and nobody knows how many `$(…)`."""
+    is_short = spec.count("{") <= DEEPEST and spec.count(",") <= MOST_PARTS
+    braces = re.search(r"\{([^{},]*,[^{}]*)\}", spec) if is_short else None
+    if braces is None:
+        yield "*" if spec.endswith("$") else spec
+        return
+    for part in braces[1].split(","):
+        yield from each_path(f"{spec[: braces.start()]}{part}{spec[braces.end() :]}")
 
 
 def commands(text: str, folder: str, depth: int = 0) -> Iterator[Command]:
     """The words of each simple command without what stands before its name, and its folder."""
     around, before, exported = list[str](), folder, list[str]()
-    for words, inner in _simple_commands(_without_heredocs(text)[:LONGEST]):
+    for words, inner in _simple_commands(_without_heredocs(text[:MOST_READ])[:LONGEST]):
         words = _unwrapped([*exported, *words])
         for each in (*inner, *_script(words)):
             if depth < DEEPEST:
@@ -123,7 +138,7 @@ def commands(text: str, folder: str, depth: int = 0) -> Iterator[Command]:
 def _without_heredocs(text: str) -> str:
     """What a heredoc feeds to a command is no command; the rest of its first line is."""
     at = 0
-    for _ in range(MOST_HEREDOCS):
+    for _ in range(MOST_PARTS):
         head = _HEREDOC.search(text, at)
         line = text.find("\n", head.end()) if head else -1
         if head is None or line < 0:
@@ -138,20 +153,31 @@ def _without_heredocs(text: str) -> str:
 def _simple_commands(text: str) -> Iterator[tuple[list[str], list[str]]]:
     """What stands between the operators, brackets as commands of their own; beside the words what
     double quotes hold of further commands. Nothing after a quote that never ends."""
-    words, inner, skip = list[str](), list[str](), False
+    words, inner, skip, quoted = list[str](), list[str](), False, False
     for token in _TOKEN.finditer(text):
         kind, part = token.lastgroup, token[0]
         if kind == "operator":
-            yield words, inner
+            quoted ^= part == "`"
+            yield [*words, *["$"] * (quoted and part == "`")], inner
             words, inner = [], []
             if part in "()":
                 yield [part], []
         elif kind == "word" and not skip:
             words.append("".join(map(_plain, _PIECE.finditer(part))))
-            quoted = (piece[2] or "" for piece in _PIECE.finditer(part))
-            inner += [a or b for each in quoted for a, b in _INSIDE.findall(each)]
+            texts = (piece[2] or "" for piece in _PIECE.finditer(part))
+            inner += [found for each in texts for found in _inside(each)]
         skip = kind == "redirect" or (skip and kind is None)
     yield words, inner
+
+
+def _inside(text: str) -> Iterator[str]:
+    """What stands in `$(…)` and between backticks, up to the first that has no end."""
+    for begin, end in (("$(", ")"), ("`", "`")):
+        plain = text.replace("\\`", "  ")
+        at = plain.find(begin)
+        while at >= 0 and (over := plain.find(end, at + len(begin))) >= 0:
+            yield text[at + len(begin) : over]
+            at = plain.find(begin, over + 1)
 
 
 def _plain(piece: re.Match[str]) -> str:

@@ -208,11 +208,7 @@ def _no_answer(error: Exception) -> NoAnswer:
 
 
 def request(
-    where: int | Address,
-    verb: str,
-    path: str,
-    body: object = None,
-    seconds: float = ANSWER_SECONDS,
+    where: int | Address, verb: str, path: str, body: object = None, seconds: float = ANSWER_SECONDS
 ) -> tuple[int, Any]:
     """(status, decoded JSON or None), over a connection of its own. Raises NoAnswer."""
     client = HttpClient(Address(where) if isinstance(where, int) else where, seconds, seconds)

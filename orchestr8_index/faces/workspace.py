@@ -27,6 +27,7 @@ KEPT_BYTES = 33_554_432
 KEPT_SECONDS = 3600
 MOST_LISTED = 1000
 SETTLED_NS = 50_000_000  # a younger file may change again and keep its time: the clock has steps
+OF_GIT = (".git", "git~1")  # as file systems that fold case, or shorten names, have it
 UNFINISHED = ".unfinished"  # where temporary files lie; no task's name begins with a dot
 
 BAD_TASK = "task_id must have 1 to 128 letters, digits, _ . : or -, the first a letter, digit or _."
@@ -293,6 +294,8 @@ def _parts(path: str) -> list[str]:
     parts = [part for part in path.split("/") if part != "."]
     if not path or path.startswith("/") or not all(parts) or ".." in parts or not parts:
         raise WorkspaceRefusal(422, f"path {path[:80]!r} must name a file below the task's folder.")
+    if any(part.casefold() in OF_GIT for part in parts):
+        raise WorkspaceRefusal(422, "path leads into a folder of git, which names programs to run.")
     if not path.isprintable() or any(len(part.encode("utf-8", "replace")) > 255 for part in parts):
         raise WorkspaceRefusal(422, "path must be printable, each part at most 255 bytes.")
     return parts

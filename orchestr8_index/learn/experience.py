@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from ..records import KINDS, Decision, Experience, Kind
+from ..records import KINDS, Calibration, Decision, Experience, Kind
 from ..text import Terms, cut
 from .credit import WON, credits
 from .tasks import Task, hashed, read_task
@@ -22,9 +22,17 @@ CAP = 3
 SAMPLES = 16  # past tasks kept per entry to explain with
 SAMPLE_LENGTH = 80
 MEMO = 256
+JUDGED, JUDGED_LENGTH = 200, 500  # tasks by which the confidence of a kind is calibrated
 Tallies = dict[Kind, dict[str, int]]
 Words = dict[Kind, dict[str, dict[str, int]]]
 _Key = TypeVar("_Key", str, int)
+
+
+class TaskOutcome(NamedTuple):
+    """Who did a task, or failed at it."""
+
+    entries: frozenset[str] = frozenset()
+    won: bool = False
 
 
 class Memory:
@@ -52,11 +60,14 @@ class Memory:
         self._alone: dict[str, tuple[str]] = {}
         self._touched: Tallies = {kind: {} for kind in KINDS}
         self._samples: dict[tuple[Kind, str], list[tuple[str, tuple[str, ...]]]] = {}
+        self.judged: dict[Kind, dict[str, TaskOutcome]] = {kind: {} for kind in KINDS}
+        self.calibrations: dict[Kind, Calibration] = {}
+        self._shifts: dict[Kind, float] = {}
 
     @property
     def experience(self) -> Experience:
         of = (self.having, self.wins, self.words, self.failed, self.alike, self.changed_since)
-        return Experience(self.revision, *of)
+        return Experience(self.revision, *of, self._shifts)
 
     def task(self, text: str) -> Task:
         known = self._memo.get(text)
@@ -75,6 +86,7 @@ class Memory:
 
     def _apply(self, decision: Decision, sign: int) -> dict[str, int]:
         self.revision += 1
+        self._judge(decision, sign)
         task, moved = self.task(decision.task_description), dict[str, int]()
         for kind, entry, points in credits(decision):
             who = f"\1{decision.reporter}" if decision.reporter else decision.caller
@@ -140,8 +152,36 @@ class Memory:
         elif sample in samples:
             samples.remove(sample)
 
+    def _judge(self, decision: Decision, sign: int = 1) -> None:
+        """Keep the outcome to calibrate by, the last of each text. Only successes push others out,
+        the oldest first: or a failure could take another's place, and so raise a confidence."""
+        text = cut(" ".join(decision.task_description.split()), JUDGED_LENGTH)
+        for kind, outcome in _outcomes_of(decision).items():
+            judged = self.judged[kind]
+            if sign < 0:
+                if judged.get(text) == outcome:
+                    del judged[text]
+                continue
+            won = sum(each.won for each in judged.values())
+            if not outcome.won and text not in judged and len(judged) - won >= JUDGED:
+                continue
+            won += outcome.won - judged.pop(text, TaskOutcome()).won
+            judged[text] = outcome
+            while won > JUDGED:
+                won -= judged.pop(next(iter(judged))).won
+
+    def calibrate(self, kind: Kind, found: Calibration) -> None:
+        """Answers of the kind change where the shift does."""
+        moved = found.shift != self._shifts.get(kind, 0.0)
+        self.calibrations[kind] = found
+        self._shifts = {each: of.shift for each, of in self.calibrations.items()}
+        if moved:
+            self.revision += 1
+            self.changed[kind] = self.revision
+
     def remind(self, decision: Decision) -> None:
-        """Keep a decision that is counted already as a sample to explain with."""
+        """Keep a decision that is counted already as a sample to explain with, and to calibrate."""
+        self._judge(decision)
         task = self.task(decision.task_description)
         for kind, entry, points in credits(decision):
             if points == WON:
@@ -207,6 +247,14 @@ class Memory:
         }
 
 
+def _outcomes_of(decision: Decision) -> dict[Kind, TaskOutcome]:
+    found: dict[Kind, TaskOutcome] = {}
+    for kind, entry, points in credits(decision):
+        before = found.get(kind, TaskOutcome(won=points == WON))
+        found[kind] = before._replace(entries=before.entries | {entry})
+    return found
+
+
 _Sources = dict[str, tuple[str, Experience]]
 
 
@@ -259,6 +307,7 @@ def together(own: Experience, lent: Iterable[tuple[str, Experience]]) -> Experie
         parts(lambda each: each.failed),
         lambda kind, entry, terms: of[kind][entry][1].alike(kind, entry, terms),
         lambda kind, _: list(of[kind]),
+        own.shifts,
         lambda kind, entry: of[kind].get(entry, ("",))[0],
     )
 

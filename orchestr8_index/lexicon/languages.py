@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,9 +22,18 @@ ENDINGS = (0, 0, 0, 0, 2, 4)  # letters, by those of the key; longer ones have L
 LONG_ENDING = 6
 SHORTEST_PART = 4  # letters of a part of a compound
 LINKS = ("s", "n", "en", "es")  # between the parts of German and Dutch compounds
-MOST_WORDS = 4  # of a key
 LONGEST_WORD = 40  # letters; compounds of more are none
+PARTICLES = frozenset(
+    """ab an auf aus bereit durch ein fehl fest herunter hinzu hoch kaputt los nach runter tot um
+    vor weg zu zuruck zusammen aan af door in neer op uit vast""".split()
+)
+CONJUNCTIONS = frozenset("und oder wenn weil sobald nachdem seit en of als omdat sinds".split())
+APART = 8  # words between a verb and its particle, at most
+_STROKES = str.maketrans("łøđı", "lodi")
+NOTHING = "-"  # stands where a particle was
+_INFLECTED = re.compile(f"({'|'.join(sorted(PARTICLES, key=len, reverse=True))})(?:ge|zu)(.+)")
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
+_NAME, _LATIN, _NONE = map(re.compile, ("[A-Z]{2,}", "[A-Za-z]{2,}", r"\b\B"))
 _RUN = re.compile(f"({_IDEOGRAPH.pattern}+)")
 
 
@@ -36,17 +46,17 @@ class Read(NamedTuple):
 
 
 class Languages:
-    """`keys`: key → English; `starts`: the first words of keys of several words; `function`: words
-    that say nothing."""
+    """`keys`: key → English; `phrases`: keys of several words by the first; `function`: words that
+    say nothing."""
 
     def __init__(self, path: Path = FILE) -> None:
         self.keys: dict[str, str] = {}
-        self.starts: set[str] = set()
+        self.phrases: dict[str, list[tuple[list[str], str]]] = {}
         self.function: set[str] = set()
         for line in path.read_text("utf-8").splitlines():
             keys, _, words = line.partition("\t")
             if words:
-                self._take(simplified(fold(keys)).split(", "), words)
+                self._take(_plain(simplified(fold(keys))).split(", "), words)
             elif not line.startswith(("#", "[")):
                 self.function.update(fold(line).split(", "))
         self._longest = max(len(key) for key in self.keys if _IDEOGRAPH.search(key))
@@ -54,9 +64,10 @@ class Languages:
     def _take(self, keys: Sequence[str], words: str) -> None:
         for key in keys:
             parts = raw_words(key)
-            self.keys.setdefault(" ".join(parts), words)
             if len(parts) > 1:
-                self.starts.add(parts[0])
+                self.phrases.setdefault(parts[0], []).append((parts, words))
+            else:
+                self.keys.setdefault(key, words)
 
     def is_foreign(
         self, words: Sequence[str], stem: Callable[[str], str], is_misspelt: Callable[[str], bool]
@@ -73,25 +84,54 @@ class Languages:
             likely = [word for word in likely if not is_misspelt(stem(word))]
         english = sum(word in STOP and word not in self.function for word in words)
         found, function = len(sure) + len(likely), len(self.function.intersection(words) - STOP)
-        return found > english and max(found, function + len(likely)) * 3 >= len(words)
+        others = len(strange) - found if function > 1 else 0
+        return found > english and max(found, function + len(likely) + others) * 3 >= len(words)
 
     def read(self, raws: Sequence[str], folded: Sequence[str]) -> list[Read]:
-        """The words of a foreign question in their order."""
-        raws, folded = _parted(raws), _parted(folded)
+        """The words of a foreign question in their order. What is in capitals, as others are not
+        ("CI"), or in Latin letters among ideographs, is a name."""
+        raws, folded = _parted(raws), self._joined(list(map(_plain, _parted(folded))))
+        name = _NAME if not any(map(_IDEOGRAPH.search, raws)) else _LATIN
+        name = _NONE if all(map(str.isupper, raws)) else name
         found, at = list[Read](), 0
         while at < len(raws):
             size, english = self._longest_key(folded, at)
             shown = " ".join(raws[at : at + size])
+            if english == "" and name.fullmatch(shown):
+                english = None
             found.append(Read(shown, english))
             at += size
         return found
 
+    def _joined(self, words: list[str]) -> list[str]:
+        """With German and Dutch verbs before their particle: "bricht ... ab" as "abbricht"."""
+        joined = list(words)
+        for at, particle in enumerate(words):
+            if particle not in PARTICLES or not self._ends_a_clause(words, at):
+                continue
+            for verb in range(at - 1, max(-1, at - 1 - APART), -1):
+                whole = particle + words[verb]
+                if words[verb] not in self.function and self._covers(whole, len(particle)):
+                    joined[verb], joined[at] = whole, NOTHING
+                    break
+        return joined
+
+    def _ends_a_clause(self, words: Sequence[str], at: int) -> bool:
+        return (
+            words[at] not in self.function or at + 1 == len(words) or words[at + 1] in CONJUNCTIONS
+        )
+
+    def _covers(self, word: str, particle: int) -> bool:
+        """Whether a key begins the word, and is more than its particle."""
+        return any(word[:size] in self.keys for size in range(particle + 3, len(word) + 1))
+
     def _longest_key(self, folded: Sequence[str], at: int) -> tuple[int, str | None]:
-        if folded[at] in self.starts:
-            for size in range(min(MOST_WORDS, len(folded) - at), 1, -1):
-                if words := self.keys.get(" ".join(folded[at : at + size])):
-                    return size, words
-        if folded[at] in self.function:
+        first = folded[at]
+        phrases = [self.phrases.get(first[:size], ()) for size in range(len(first), 0, -1)]
+        for parts, words in chain.from_iterable(phrases):
+            if len(parts) <= len(folded) - at and all(map(_begins, parts, folded[at:])):
+                return len(parts), words
+        if folded[at] in self.function or folded[at] == NOTHING:
             return 1, ""
         if _IDEOGRAPH.search(folded[at]):
             return 1, self._of_run(simplified(folded[at]))
@@ -101,15 +141,17 @@ class Languages:
         """Empty for a word that no key begins."""
         if len(word) > LONGEST_WORD:
             return ""
+        word = _plain(word)
         for size in range(len(word), 1, -1):
             words, rest = self.keys.get(word[:size]), word[size:]
             if words is None:
                 continue
-            if len(rest) <= (ENDINGS[size] if size < len(ENDINGS) else LONG_ENDING):
+            if rest == "s" or len(rest) <= _ending(size):
                 return words
             if size >= SHORTEST_PART and (other := self._of_rest(rest)):
                 return f"{words} {other}"
-        return ""
+        apart = _INFLECTED.fullmatch(word)
+        return self.of_word(apart[1] + apart[2]) if apart else ""
 
     def _of_rest(self, rest: str) -> str:
         rests = [rest, *(rest[len(link) :] for link in LINKS if rest.startswith(link))]
@@ -125,6 +167,22 @@ class Languages:
                     break
             at += 1
         return " ".join(found) or None
+
+
+def _ending(size: int) -> int:
+    """The most letters after a key of so many."""
+    return ENDINGS[size] if size < len(ENDINGS) else LONG_ENDING
+
+
+def _begins(key: str, word: str) -> bool:
+    """Whether the word is the key with an ending; an s is always one."""
+    rest = word[len(key) :] if word.startswith(key) else None
+    return rest is not None and (rest == "s" or len(rest) <= _ending(len(key)))
+
+
+def _plain(text: str) -> str:
+    """Without the strokes that no accent is."""
+    return text.translate(_STROKES)
 
 
 def _parted(words: Sequence[str]) -> list[str]:

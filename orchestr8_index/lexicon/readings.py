@@ -9,10 +9,12 @@ from typing import NamedTuple
 from .tables import MOST_WORDS, SHORTEST_END, Symptom, Tables
 
 _MESSAGE = re.compile(  # what a line of a log has, and a plain request has not
-    r"[:\[\]{}=<>_\\#*]|\w\(|\d{3}|\b(?:cannot|can't|crash|denied|error|exceeded|exception|expected|fail"
-    r"|fatal|invalid|killed|not found|panic|refused|rejected|timed out|timeout|unable|undefined"
-    r"|unexpected|warning)"
+    r"[:\[\]{}=<>_\\#*]|\w\(|\d{3}|\b(?:abort|cannot|can't|corrupt|could not|couldn't|crash"
+    r"|declined|denied|dumped|error|exceeded|exception|expected|fail|fatal|fault\b|invalid|killed"
+    r"|mismatch|no space|not found|not recognized|out of memory|overflow|panic|refused|rejected"
+    r"|timed out|timeout|too many|unable|undefined|unexpected|unhandled|unknown|warning)"
 )
+_HEAD = re.compile(r"([A-Z][a-z]{2,})[A-Z]")
 NEAR = 8  # words between the parts of a symptom, at most
 
 
@@ -41,7 +43,7 @@ def meanings(
     stem: Callable[[str], str],
 ) -> list[Meaning]:
     """Of a text with the words `raws` as raw_words gives them; each kind of meaning once."""
-    errors = list(_errors(tables, text, folded))
+    errors = list(_errors(tables, text, raws, folded))
     found = [*_terms(tables, raws, folded), *errors]
     if not errors:  # what a message is made of is no symptom
         found += _most_telling(_symptoms(tables, folded, [stem(word) for word in folded]))
@@ -77,11 +79,15 @@ def _term(
     return found
 
 
-def _errors(tables: Tables, text: str, folded: Sequence[str]) -> Iterator[Meaning]:
+def _errors(
+    tables: Tables, text: str, raws: Sequence[str], folded: Sequence[str]
+) -> Iterator[Meaning]:
+    """By its words, and by what its CamelCase names begin with (KafkaException)."""
     lower, seen = text.lower(), set[str]()
     if not _MESSAGE.search(lower):
         return
-    for word in dict.fromkeys(folded):
+    heads = (head[1].lower() for raw in raws if (head := _HEAD.match(raw)))
+    for word in dict.fromkeys([*folded, *heads]):
         shapes = tables.shapes.get(word, [])
         for end, more in tables.ends.items():
             if word.endswith(end) and len(word) > max(len(end), SHORTEST_END):

@@ -80,14 +80,16 @@ def _sureness(search: Search, text: str, terms: Terms, ranking: Ranking) -> floa
 
     Where no other word is left, the reading alone is worth half of what it seems.
     """
-    sure = confidence(search.segment, ranking)
+    segment, known = search.segment, search.experience
+    shift = known.shifts.get(segment.kind, 0.0) if known else 0.0
+    sure = confidence(segment, ranking, shift)
     misspelt = ranking.query.misspelt
     if not misspelt:
         return sure
     if misspelt.issuperset(word.instead_of or word.term for word in ranking.query.own):
         return sure * MISSPELT_WEIGHT
-    rest = rank(search.segment, text, terms, search.experience, without=misspelt)
-    return min(sure, confidence(search.segment, rest))
+    rest = rank(segment, text, terms, known, without=misspelt)
+    return min(sure, confidence(segment, rest, shift))
 
 
 def _ask_name(search: Search, text: str, terms: Terms) -> None:

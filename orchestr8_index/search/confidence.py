@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from ..catalog.bm25f import QUERY_SCALE, SAT_SCALE
 from ..catalog.index import Segment
+from ..records import Calibration
 from .confidence_fit import SHIPPED_FIT
 from .evidence import Record, sureness
 from .rank import DEPTH, Hit, Ranking
@@ -35,6 +36,7 @@ Of the 185 colloquial questions, on which the confidence is also fitted, 67 had 
 SMALLEST, LARGE, LARGEST = 50, 300, 2_000  # entries, between which a catalogue's size counts
 MOST_WORDS = 20  # of a question; more make it no longer
 SIXTH = 4  # among the rivals
+MOST_SHIFT, SHIFT_STEP, SHIFT_PRIOR = 1.0, 0.1, 4.0
 
 
 def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
@@ -94,13 +96,38 @@ def _rivals(segment: Segment, ranking: Ranking, place: int) -> list[Hit]:
     return [hit for hit in ranking.hits[:DEPTH] if hit.place not in others]
 
 
-def confidence(segment: Segment, ranking: Ranking) -> float:
-    """A probability in (0, 1); exactly 0 only when nothing matched at all.
+def confidence(segment: Segment, ranking: Ranking, shift: float = 0.0) -> float:
+    """A probability in (0, 1); exactly 0 only when nothing matched at all. `shift`: what outcomes
+    have moved the log odds by.
 
     No report of a failure raises it, and no success lowers it for the same task: what the text says
     is worked out without experience, and the records are added to it.
     """
     if not ranking.hits:
         return 0.0
-    by_text = SHIPPED_FIT.probability(features(segment, ranking))
+    by_text = SHIPPED_FIT.probability(features(segment, ranking), shift)
     return sureness(by_text, ranking.known.get(ranking.hits[0].place, Record()))
+
+
+def calibration_of(judged: Sequence[tuple[float, bool]]) -> Calibration:
+    """Of past tasks (how sure the first hit was by the text alone, whether it did the task): the
+    likeliest shift, that none is at first counting as SHIFT_PRIOR does.
+
+    No slope, and in steps: whatever is right or wrong moves the confidence of all answers one way,
+    and most outcomes move it not at all.
+    """
+    odds = [math.log(sure / (1 - sure)) for sure, _ in judged if 0 < sure < 1]
+    wanted = sum(right for sure, right in judged if 0 < sure < 1)
+    low, high = -MOST_SHIFT, MOST_SHIFT
+    while high - low > SHIFT_STEP / 8:
+        middle = (low + high) / 2
+        short = sum(_chance(z + middle) for z in odds) + SHIFT_PRIOR * middle < wanted
+        low, high = (middle, high) if short else (low, middle)
+    shift = round((low + high) / 2 / SHIFT_STEP) * SHIFT_STEP
+    count = len(odds)
+    predicted = sum(_chance(z + shift) for z in odds) / max(1, count)
+    return Calibration(count, predicted, wanted / max(1, count), shift)
+
+
+def _chance(odds: float) -> float:
+    return 1 / (1 + math.exp(-odds))

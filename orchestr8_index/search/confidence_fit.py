@@ -33,8 +33,10 @@ class Fit(Struct, frozen=True):
     intercept: float = INTERCEPT
     coefficients: dict[str, float] = field(default_factory=lambda: dict(COEFFICIENTS))
 
-    def probability(self, seen: Mapping[str, float]) -> float:
-        z = self.intercept + sum(self.coefficients[name] * value for name, value in seen.items())
+    def probability(self, seen: Mapping[str, float], shift: float = 0.0) -> float:
+        """`shift` is added to the log odds."""
+        z = shift + self.intercept
+        z += sum(self.coefficients[name] * value for name, value in seen.items())
         return 1 / (1 + math.exp(-max(-500.0, min(500.0, z))))
 
 

@@ -37,6 +37,7 @@ SEVERAL: dict[Kind, int] = {"agent": 5, "skill": 5, "workflow": 1}
 ALONE = 5
 WORTH = 0.5
 """A row is offered when it scores at least this share of the best of its kind."""
+AS_A_SKILL = 0.1
 LEAST_TEXT = 40
 """Tokens below which a passage is not worth its place."""
 
@@ -200,8 +201,10 @@ def _pattern(pattern: dict[str, Any], tokens: Tokenizer) -> Offer:
 
 
 def _best(answers: list[Answer]) -> tuple[Kind, Row] | None:
+    """The surest first row; a skill that is nearly as sure goes before, as it says how."""
     found = [answer for answer in answers if answer.rows]
-    best = max(found, key=lambda answer: answer.confidence, default=None)
+    sure = lambda answer: answer.confidence + AS_A_SKILL * (answer.kind == "skill")  # noqa: E731
+    best = max(found, key=sure, default=None)
     return (best.kind, best.rows[0]) if best else None
 
 

@@ -9,14 +9,16 @@ from collections.abc import Collection, Iterator, Mapping, Set
 
 from ..text import Terms
 
-_HEADING = re.compile(r"#{1,6} \S")
-_FENCE = re.compile(r" {0,3}(```|~~~)")
-WORTH = 0.5
-LONG = 100  # distinct terms
-REPEATED, ASIDE = 0.2, 0.3
+_HEADING = re.compile(r"#{1,6} \S|\*\*[^*]+\*\*:?$")
+_FENCE = re.compile(r"^ {0,3}(```|~~~)", re.MULTILINE)
+_CODE = re.compile(r"^ {0,3}(```|~~~).*?^ {0,3}\1", re.MULTILINE | re.DOTALL)
+WORTH = 0.45
+SHORT, LONG = 12, 50  # distinct terms
+REPEATED, ASIDE, HEADED, IN_CODE = 0.5, 0.2, 1.0, 0.5
 _ASIDE = re.compile(  # what says when and beside whom the entry works, and not how
-    r"\W*(related|see also|integrat\w+ with other|when (to use|invoked)|use this"
-    r"|example interactions|(completion|delivery) (message|notification)|communication protocol)\b",
+    r"\W*(related|see also|integrat\w+ with other|when (to use|invoked)|use this|purpose"
+    r"|example (interactions|tasks)|progress tracking|communication protocol)\b"
+    r"|\W*([\w-]+ )?(completion|delivery|delivered)( message| notification)?:",
     re.IGNORECASE,
 )
 USUAL_TERMS = 60
@@ -29,9 +31,9 @@ def best_passages(
     """The passages worth reading, best first: those whose words carry most of the question's weight
     for their length, down to WORTH of the best.
 
-    A word says the less the more passages have it, and nothing where `said`, the terms of what the
-    asker reads anyway, has it. The first passage, which introduces, is taken only if no other says
-    anything.
+    A word says the less the more passages have it, half of that where `said`, the terms of what the
+    asker reads anyway, or code alone has it, and twice as much in a passage's first line, its
+    heading. The first passage, which introduces, is taken only if no other says anything.
     """
     found = list(passages(text, terms))
     counts = Counter(term for _, own in found for term in own if term in weights)
@@ -39,11 +41,15 @@ def best_passages(
         term: weights[term] * math.log((1 + len(found)) / count) * (REPEATED if term in said else 1)
         for term, count in counts.items()
     }
+    parts = [_parts(passage, own, terms) for passage, own in found]
     scores = [
-        sum(telling[term] for term in own & telling.keys())
+        sum(
+            telling[term] * ((1 if term in prose else IN_CODE) + HEADED * (term in head))
+            for term in own & telling.keys()
+        )
         / (USUAL_TERMS + len(own))
-        * (ASIDE if _ASIDE.match(passage) else 1)
-        for passage, own in found
+        * (ASIDE if _ASIDE.match(passage) or _is_a_sentence(passage) else 1)
+        for (passage, own), (head, prose) in zip(found, parts, strict=True)
     ]
     if any(scores[1:]):
         scores[0] = 0.0
@@ -51,14 +57,33 @@ def best_passages(
     return [found[at][0] for at in order if scores[at] >= WORTH * scores[order[0]]]
 
 
+def _parts(passage: str, own: Set[str], terms: Terms) -> tuple[Set[str], Set[str]]:
+    """The terms of its first line, and those that are not in code alone."""
+    head = set(terms(passage.partition("\n")[0]))
+    return head, set(terms(_CODE.sub("", passage))) if _FENCE.search(passage) else own
+
+
 def passages(text: str, terms: Terms) -> Iterator[tuple[str, Set[str]]]:
-    """Each section with its distinct terms; a long one in its paragraphs."""
+    """Each section with its distinct terms; a long one in its paragraphs, short ones of
+    them together."""
     for section in sections(text):
         whole = set(terms(section))
         if len(whole) <= LONG:
             yield section, whole
-        else:
-            yield from ((each, set(terms(each))) for each in _paragraphs(section))
+            continue
+        short, together = "", set[str]()
+        for each in _paragraphs(section):
+            own = set(terms(each))
+            if len(own) < SHORT and len(together) < SHORT:
+                short, together = f"{short}\n\n{each}".strip(), together | own
+                continue
+            if short:
+                yield short, together
+            short, together = ("", set()) if len(own) >= SHORT else (each, own)
+            if not short:
+                yield each, own
+        if short:
+            yield short, together
 
 
 def _paragraphs(section: str) -> Iterator[str]:
@@ -69,7 +94,8 @@ def _paragraphs(section: str) -> Iterator[str]:
     for line in section.splitlines():
         fenced ^= _FENCE.match(line) is not None
         last = next((each for each in reversed(lines) if each.strip()), ":")
-        if not line.strip() and not fenced and not last.endswith(":") and _says_something(lines):
+        ends = not line.strip() and not fenced and not last.rstrip("*_").endswith(":")
+        if ends and _says_something(lines):
             yield "\n".join(lines).strip()
             lines = []
         lines.append(line)
@@ -89,6 +115,12 @@ def sections(text: str) -> Iterator[str]:
         lines.append(line)
     if lines:
         yield "\n".join(lines).strip()
+
+
+def _is_a_sentence(passage: str) -> bool:
+    """Of a single line, but for headings: it introduces, or ends, what the others say."""
+    lines = passage.splitlines()
+    return sum(bool(line.strip()) and not _HEADING.match(line) for line in lines) == 1
 
 
 def _says_something(lines: list[str]) -> bool:

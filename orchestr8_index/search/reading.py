@@ -6,7 +6,7 @@ an answer can say "Read 'tf' as 'terraform'".
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -24,6 +24,7 @@ STANDS_FOR = {"short": 0.5, "product": 0.4, "symptom": 0.5, "error": 0.8}
 INSTEAD = 0.8  # the same where the asker's word says nothing to this catalogue
 TOLD = 0.4  # a word that told a symptom, against one that stands for itself
 IN_MESSAGE, IN_NAME = 0.7, 0.3  # a word of an error's message, a part of one of its CamelCase names
+SHORT = 3  # letters; words of so few may be another language's articles
 FALL = 0.7  # each further word of a meaning, against the one before
 
 
@@ -67,9 +68,11 @@ def read(segment: Segment, text: str, terms: Terms, past: Past) -> Reading:
     stand_ins = _stand_ins(segment, found, silent, said, terms, past)
     read_as = {each.read_from for each in stand_ins}
     left = {place for m in silent if m.shown in read_as for place in m.places}
+    left.update(place for m in found for place in m.places[1:] if raws[place].isdigit())
     own = [(at, token) for at, token in own if at not in left]
     if any(meaning.kind == "error" for meaning in found):
-        kept = [_in_message(token, raws[at]) for at, token in own]
+        named = {place for meaning in found for place in meaning.places}
+        kept = [token if at in named else _in_message(token, raws[at]) for at, token in own]
     else:
         told = _told(segment, found, terms)
         kept = [_weighed(told, token, at) for at, token in own]
@@ -103,21 +106,22 @@ def _translated(
 ) -> list[Read]:
     """Empty for a question in English, or in the language of the catalogue."""
     strange = [
-        (raw, of_word)
+        (word, of_word)
         for raw, word in zip(raws, words, strict=True)
         if (of_word := terms.of_word(raw)) and not (word.isascii() and is_english(terms.stem(word)))
     ]
-    if not strange:
-        return []
-    heard = sum(any(segment.find_term(term) is not None for term in of) for _, of in strange)
-    if heard == len(strange):
+    if all(len(word) > SHORT and _all_heard(segment, of_word) for word, of_word in strange):
         return []
     known = languages()
     if not known.is_foreign(words, terms.stem, lambda t: nearest_term(segment, t) is not None):
         return []
-    said = [term for _, of_word in strange for term in of_word]
+    said = [term for word, of in strange if word not in known.function for term in of]
     heard = sum(segment.find_term(term) is not None for term in said)
-    return [] if 2 * heard >= len(said) else known.read(raws, words)
+    return [] if said and 2 * heard >= len(said) else known.read(raws, words)
+
+
+def _all_heard(segment: Segment, terms: Iterable[str]) -> bool:
+    return all(segment.find_term(term) is not None for term in terms)
 
 
 def _in_english(translated: Sequence[Read], terms: Terms, past: Past) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from ..daemon.notify import notify
 from ..errors import StoreUnavailable
 from ..store.notes import write_audit
+from .calibration import Calibrating
 from .health import health, metrics
 from .keys import RELOAD_SECONDS
 from .mcp.endpoint import McpRoutes
@@ -59,15 +60,16 @@ def _log_first_build(state: State) -> None:
 
 
 class Upkeep:
-    """Two tasks of the running loop; `stop` does what must be done last."""
+    """Tasks of the running loop; `stop` does what must be done last."""
 
     def __init__(self, state: State, seconds: float = STEP_SECONDS) -> None:
         self._state, self._seconds = state, seconds
         self._renewals: dict[int, Renewal] = {}
+        self._calibrating: dict[int, Calibrating] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
-        steps = (self._check, self._check_keys, self._renew)
+        steps = (self._check, self._check_keys, self._renew, self._calibrate)
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
     async def stop(self) -> None:
@@ -96,6 +98,15 @@ class Upkeep:
         }
         rests = [await renewal.step() for renewal in self._renewals.values()]
         return sum(rest for rest in rests if rest < LOOK_SECONDS) or LOOK_SECONDS
+
+    async def _calibrate(self) -> float:
+        each = {id(state): state for state in self._state.projects.awake()}
+        self._calibrating = {
+            key: self._calibrating.get(key) or Calibrating(state) for key, state in each.items()
+        }
+        for calibrating in self._calibrating.values():
+            await calibrating.step()
+        return self._seconds
 
     async def _check(self) -> float:
         state = self._state

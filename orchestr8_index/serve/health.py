@@ -6,6 +6,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec.structs import asdict
+
 from .. import __version__
 from ..learn.outcomes import Outcomes
 from ..records import PLURAL
@@ -43,6 +45,11 @@ def health(state: State) -> dict[str, Any]:
         "reasons": reasons,
         "coordination": state.shared.figures if state.shared else {},
     }
+    if outcomes := _outcomes(state):
+        body["calibration"] = {
+            PLURAL[kind]: {name: round(value, 4) for name, value in asdict(found).items()}
+            for kind, found in outcomes.memory.calibrations.items()
+        }
     if state.shared:
         body.update(state.shared.of_team)
     if index is None:
@@ -152,10 +159,7 @@ def ready(state: State) -> dict[str, Any]:
 
 def database(state: State) -> dict[str, Any]:
     outcomes = _outcomes(state)
-    return {
-        "connected": outcomes is not None,
-        "size_mb": outcomes.store.size_mb if outcomes else 0,
-    }
+    return {"connected": outcomes is not None, "size_mb": outcomes.store.size_mb if outcomes else 0}
 
 
 def _outcomes(state: State) -> Outcomes | None:

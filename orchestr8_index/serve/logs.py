@@ -29,12 +29,8 @@ from .callers import correlation_id
 
 KEPT_DAYS, MOST_BYTES = 7, 20_000_000
 LINE_SECONDS, MOST_KINDS = 1.0, 500
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
-    "message",
-    "asctime",
-    "taskName",
-    "color_message",
-}
+_MORE = {"message", "asctime", "taskName", "color_message"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | _MORE
 
 
 class JsonLines(logging.Formatter):
@@ -76,14 +72,8 @@ class Repeats(logging.Filter):
         if record.levelno <= logging.INFO and not (isinstance(status, int) and status >= 400):
             return True
         failed = record.exc_info[0] if record.exc_info else None
-        kind = (
-            record.name,
-            record.msg,
-            status,
-            said.get("reason", ""),
-            said.get("rpc", ""),
-            failed,
-        )
+        rest = (said.get("reason", ""), said.get("rpc", ""), failed)
+        kind = (record.name, record.msg, status, *rest)
         now, (since, more) = self._clock(), self._told.get(kind, (-LINE_SECONDS, 0))
         if now - since < LINE_SECONDS:
             self._told[kind] = (since, more + 1)

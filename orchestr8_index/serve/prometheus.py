@@ -86,11 +86,7 @@ class _Collector:
         self._state = state
 
     def collect(self) -> Iterator[Metric]:
-        from prometheus_client.core import (
-            CounterMetricFamily,
-            GaugeMetricFamily,
-            InfoMetricFamily,
-        )
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
         body = _figures(self._state)
         version = {"version": body["health"]["version"]}

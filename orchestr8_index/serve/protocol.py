@@ -138,6 +138,11 @@ class Wire(HttpToolsProtocol):
         self._in_head, self._begun, self._head = True, True, 0
         self._due = self.loop.time() + self._lines.limits.head_seconds
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """What stands behind a body in chunks is no header; nobody reads it, or keeps it."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._lines.waiting.pop(self, None)  # half a head has asked for nothing yet
         limits, now = self._lines.limits, self.loop.time()

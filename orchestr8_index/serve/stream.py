@@ -57,7 +57,7 @@ async def answer_events(state: State, scope: Scope, receive: Receive, send: Send
         state.events.inbox(*TOLD, arrived=waiter.wake) as inbox,
     ):
         stream = EventStream(shared, who, asked, inbox)
-        first = stream.next_page()  # before the answer begins: a cursor may be refused
+        first = await stream.next_page()  # before the answer begins: a cursor may be refused
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         if scope["method"] == "GET":
             await _follow(stream, waiter, first, receive, send)
@@ -80,7 +80,7 @@ async def _follow(
                 await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
             left = said + QUIET_SECONDS - loop.time()
             await waiter.wait(0 if stream.has_more else max(0, left))
-            text = stream.next_page()
+            text = await stream.next_page()
     except (RequestError, sqlite3.Error) as error:
         log.info("an event stream ended", extra={"reason": str(error)})
     finally:
@@ -99,24 +99,24 @@ class EventStream:
     def __init__(self, shared: Coordination, who: Caller, asked: Follow, inbox: Inbox) -> None:
         self._shared, self._who, self._inbox = shared, who, inbox
         self._keys = Keys(prefix=asked.prefix)
-        given = asked.after
-        self._reached = last_revision(shared.store.reader, who.project) if given is None else given
-        self._told = -1 if given is None else given  # the last id that the client has
+        self._reached = asked.after
+        self._told = -1 if asked.after is None else asked.after  # the last id that the client has
         self._hears_tasks = caller.get().may("report")
         self.has_more = False
 
-    def next_page(self) -> str:
+    async def next_page(self) -> str:
         """The next events of both kinds; "" where there are none. Raises Compacted."""
-        connection = self._shared.store.reader
-        found = read_events(connection, self._who, self._keys, self._reached, PAGE)
-        rows, self._reached, self.has_more = found
+        if self._reached is None:
+            self._reached = await self._shared.read(last_revision, self._who.project)
+        asked = (self._who, self._keys, self._reached, PAGE)
+        rows, self._reached, self.has_more = await self._shared.read(read_events, *asked)
         if not rows and self._told < 0:
             return self.sign_of_life() + self._news()
         return "".join(map(self._message, rows, [*rows[1:], None])) + self._news()
 
     def sign_of_life(self) -> str:
         """A comment, with the revision reached if that is more than the client knows."""
-        if self._reached <= self._told:
+        if self._reached is None or self._reached <= self._told:
             return ":\n\n"
         self._told = self._reached
         return f":\nid: {self._told}\n\n"

@@ -80,9 +80,9 @@ def last_number(connection: sqlite3.Connection) -> int:
     """The highest that a decision has, or that a forgotten one had."""
     rows = connection.execute(
         "SELECT seq FROM sqlite_sequence WHERE name = 'decision_history' "
-        "UNION ALL SELECT max(id) FROM decision_history"
+        "UNION ALL SELECT max(id) FROM decision_history WHERE id < 1 << 62"
     )
-    return max((row[0] for row in rows if isinstance(row[0], int)), default=0)
+    return max((row[0] for row in rows if isinstance(row[0], int) and row[0] < 1 << 62), default=0)
 
 
 def put_back(connection: sqlite3.Connection, decision: Decision) -> None:
@@ -172,10 +172,7 @@ def first_of(connection: sqlite3.Connection, pattern: int, project: str) -> Deci
 
 
 def checked_decisions(
-    connection: sqlite3.Connection,
-    after: int = 0,
-    last: int = 2**62,
-    project: str | None = None,
+    connection: sqlite3.Connection, after: int = 0, last: int = 2**62, project: str | None = None
 ) -> Iterator[tuple[Decision, bool]]:
     """(decision, whether its row is as it was written), in the order of their numbers."""
     of, values = within(project)

@@ -62,7 +62,7 @@ class Bus:
         self.is_deaf = False
         self._ear = -1
         self._task: asyncio.Task[None] | None = None
-        self._hurry = asyncio.Event()
+        self._hurry, self._is_over = asyncio.Event(), False
         self.lag_ms = 0
         self.now: Callable[[], int] = lambda: 0
 
@@ -76,10 +76,10 @@ class Bus:
         self._task = loop.create_task(self._run())
 
     async def stop(self) -> None:
+        self._is_over = True
+        self._hurry.set()
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await self._task
         self._hang_up()
         await asyncio.to_thread(self._leave)
 
@@ -99,7 +99,8 @@ class Bus:
     # --- hearing -----------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_over:
+            self._hurry.clear()
             try:
                 if self._hearing is None:
                     await asyncio.to_thread(self._reconnect)
@@ -110,9 +111,8 @@ class Bus:
                 self._hang_up()
                 self._reach.lost(explain(error) if isinstance(error, psycopg.Error) else str(error))
                 pause = self._reach.pause()
-            self._hurry.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(0 if self._is_over else pause):
                     await self._hurry.wait()
             if self._reach.is_away and self._hearing is not None:
                 self._hang_up()

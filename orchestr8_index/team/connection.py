@@ -60,9 +60,10 @@ class Reach:
         return bool(self.trouble)
 
     def lost(self, why: str) -> None:
-        self.trouble = why
+        is_new, self.trouble = not self.trouble, why
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self.told()
+            if is_new:
+                self.told()
 
     def found(self) -> None:
         self.trouble, self._tries = "", 0
@@ -218,9 +219,9 @@ def _send(inner: _Bounded, text: str, given: Sequence[Any]) -> psycopg.Cursor[An
 class ReadingConnection(TeamConnection):
     """Of no transaction that others share: whoever asks is told himself that it is away."""
 
-    def execute(self, sql: str, values: Sequence[Any] | Mapping[str, str] = ()) -> Any:
+    def ask(self, text: str, given: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
         try:
-            return super().execute(sql, values)
+            return super().ask(text, given)
         except Lost as error:
             raise StoreUnavailable(str(error), CURE) from None
 

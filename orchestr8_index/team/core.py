@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..coordinate.clock import Clock
-from ..coordinate.commits import Committed
+from ..coordinate.commits import Committed, Found
 from ..coordinate.core import Coordination
-from ..coordinate.values import Reader
 from .bus import Bus
 from .connection import TeamConnection, connect
 from .journal import DatabaseClock, TeamJournal
@@ -41,6 +40,7 @@ class TeamCoordination(Coordination):
         self.store = self.team = TeamStore(url, schema, self.server, self._begin, self._tell)
         own = self.clock if isinstance(self.clock, DatabaseClock) else None
         self.registry = Registry(schema, self.server, own, self._sweep_project)
+        self.team.size = lambda: self.registry.size
         self.registry.facts = lambda: {**facts(), **self._facts()}
         parts = (url, schema, self.server, self.team.reach, self.registry, self._heard)
         self.bus = Bus(*parts)
@@ -58,8 +58,8 @@ class TeamCoordination(Coordination):
     def reasons(self) -> list[str]:
         return [*self.store.reasons, *self.bus.reasons]
 
-    def newest(self, project: str) -> int:
-        row = self.store.reader.execute(NEWEST, (project,)).fetchone()
+    def newest(self, connection: Any, project: str) -> int:
+        row = connection.execute(NEWEST, (project,)).fetchone()
         return int(row[0]) if row else 0
 
     async def save_clock(self) -> None:
@@ -68,10 +68,17 @@ class TeamCoordination(Coordination):
     async def back_up(self) -> None:
         """The database's own care: docs/team says how."""
 
-    def servers(self) -> list[dict[str, Any]]:
+    async def read(self, work: Callable[..., Found], *asked: Any) -> Found:
+        found: Found = await self.team.read(work, *asked)
+        return found
+
+    async def servers(self) -> list[dict[str, Any]]:
         """All servers of the database."""
-        reading: Any = self.team.reader
-        return servers(reading)
+        return await self.read(servers)
+
+    def figures(self) -> dict[str, int]:
+        """As they were at the last sign of life: nobody waits for the database."""
+        return {**self._counts(), "locks": self.registry.locks}
 
     def open(self) -> None:
         """Raises StoreUnavailable and StoreTooNew, with what helps."""
@@ -82,7 +89,6 @@ class TeamCoordination(Coordination):
             finally:
                 greeting.close()
         self.store.open()
-        self.reader = Reader(self.store.reader, self.clock)
 
     def start(self) -> None:
         self.store.start()

@@ -81,8 +81,12 @@ BEAT = f"""INSERT INTO server VALUES ($1, $2, {CLOCK}, {CLOCK}, $3)
     ON CONFLICT (id) DO UPDATE SET seen = excluded.seen, facts = excluded.facts"""
 BURY = f"DELETE FROM server WHERE seen < {CLOCK} - 86400000"
 SERVERS = f"SELECT id, version, started, {CLOCK} - seen, facts FROM server ORDER BY id"
+PRESENT = f"SELECT count(*) FROM server WHERE seen > {CLOCK} - $1::bigint"
 NEWEST = "SELECT rev FROM project WHERE name = ?"
 REVISIONS = "SELECT name, rev FROM project"
+FIGURES = """SELECT (SELECT count(*) FROM hold WHERE state = 0),
+    (SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relkind = 'r'
+    AND relnamespace = current_schema()::regnamespace)"""
 TIMELINE = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 FAIL_OVER = """WITH over AS
     (UPDATE layout SET timeline = $2 WHERE version = 1 AND timeline <> $2 RETURNING version)

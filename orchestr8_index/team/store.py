@@ -6,9 +6,11 @@ locked, last the others are told.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from ..store.writer import Job, Work, Writer
 from .connection import Reach, ReadingConnection, TeamConnection
 
 WRITE_SECONDS, READ_SECONDS = 5.0, 2.0
+READERS = 3  # with those that write, listen and watch six connections
 Begin = Callable[[TeamConnection, str, int], None]
 Tell = Callable[[TeamConnection, str, Sequence[Any]], None]
 
@@ -47,7 +50,8 @@ class TeamWriter(Writer):
 
 
 class TeamStore(Store):
-    """As `Store`; the disk, the backups and the structure are the database's own care."""
+    """As `Store`; the disk, the backups and the structure are the database's own care. `size`
+    gives bytes, as whoever watches has counted them."""
 
     def __init__(self, url: str, schema: str, server: str, begin: Begin, tell: Tell) -> None:
         super().__init__(Path())
@@ -55,8 +59,24 @@ class TeamStore(Store):
         self._begin, self._tell = begin, tell
         self._address = (url, schema, self.reach)
         self._server = server
+        self.size: Callable[[], int] = lambda: 0
+        self.reader: Any = self._made()
+        self._readers, self._own = [self.reader], threading.local()
+        self._reading = ThreadPoolExecutor(READERS, "reads")
 
-        self.reader: Any = ReadingConnection(*self._address, READ_SECONDS, f"{server} reads")
+    def _made(self) -> ReadingConnection:
+        return ReadingConnection(*self._address, READ_SECONDS, f"{self._server} reads")
+
+    async def read(self, work: Callable[..., Any], *asked: Any) -> Any:
+        """`work(connection, *asked)`, in a thread with a connection of its own."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._reading, self._read, work, asked)
+
+    def _read(self, work: Callable[..., Any], asked: Sequence[Any]) -> Any:
+        if not hasattr(self._own, "reader"):
+            self._own.reader = self._made()
+            self._readers.append(self._own.reader)
+        return work(self._own.reader, *asked)
 
     def open(self) -> None:
         """Nothing is asked yet: the first statement connects."""
@@ -82,20 +102,16 @@ class TeamStore(Store):
             self._writer.stop()
             self._writer.connection.close()
             self._writer = None
-        self.reader.close()
+        self._reading.shutdown(cancel_futures=True)
+        for reader in self._readers:
+            reader.close()
 
     def has_room(self, more: int = 0) -> bool:
         return True
 
     @property
     def size_mb(self) -> float:
-        query = (
-            "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r'"
-            " AND relnamespace = current_schema()::regnamespace"
-        )
-        with contextlib.suppress(sqlite3.Error):
-            return round(float(self.reader.execute(query).fetchone()[0] or 0) / 1e6, 3)
-        return 0.0
+        return round(self.size() / 1e6, 3)
 
     @property
     def lost(self) -> str:

@@ -25,6 +25,7 @@ BENCHMARKS = {
     "plans": "How often a goal in other words gets the pattern that worked for it.",
     "profile": "Where a question's time goes: microseconds of each part.",
     "prompts": "How often a prompt gets a suggestion, and how often it is right.",
+    "ranking": "Hits of sets of questions, without each ingredient, and after past tasks.",
     "rebuilds": "Memory and open files after three rebuilds under questions, and after 100.",
     "scale": "Cost and memory of a question as the catalogue grows.",
     "serve": "Start, memory, hits and misses of one server, through HTTP (the default).",

@@ -96,12 +96,11 @@ class Day:
             who, patience = f"{session}/{number}", PATIENCE
             left = names[: self.draw.randint(1, 3)]
             while left and patience:
-                name = left.pop(0)
-                if await self.tool("PreToolUse", who, tree, "Edit", file_path=str(tree / name)):
-                    left.append(name)  # something else first
+                name = await self.claim_one(who, tree, left)
+                if not name:
                     self.counts["waited"] += 1
                     patience -= 1
-                    if patience % 3 == 0:  # keep nothing while it waits
+                    if patience % 3 == 2:  # keep nothing while it waits
                         await self.commit(who, tree, task)
                     yield
                     continue
@@ -121,6 +120,14 @@ class Day:
             await self.commit(who, tree, task)
             await self.finish(task, session, message)
             yield
+
+    async def claim_one(self, who: str, tree: Path, left: list[str]) -> str:
+        """The first file that nobody has, as each denial comes at once; "" where all are taken."""
+        for name in left:
+            if not await self.tool("PreToolUse", who, tree, "Edit", file_path=str(tree / name)):
+                left.remove(name)
+                return name
+        return ""
 
     async def write(self, who: str, tree: Path, name: str, line: str) -> AsyncIterator[None]:
         path = tree / name

@@ -25,6 +25,7 @@ from orchestr8_index.catalog.worker import Builder
 from orchestr8_index.client.embedded import build_index, builder_of
 from orchestr8_index.config import Settings, read_settings
 from orchestr8_index.serve.cache import AnswerCache
+from orchestr8_index.serve.calibration import Calibrating
 from orchestr8_index.serve.calls import perform
 from orchestr8_index.serve.recent import RecentQuestions
 from orchestr8_index.serve.renewal import Renewal
@@ -108,11 +109,13 @@ async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[
     store.begin()
     await store.outcomes()
     state.recent = RecentQuestions(lambda: clock[0])
+    calibrating = Calibrating(state, lambda: clock[0])
     renewal, due, rates = Renewal(state), 0.0, defaultdict[str, list[int]](lambda: [0, 0])
     for moment, method, params, how in events:
         while due < moment:
             clock[0] = due
             due += await renewal.step()
+            await calibrating.step()
         clock[0] = moment
         before = sum(cache.hits for cache in caches)
         await perform(state, method, json.dumps(params).encode())

@@ -26,6 +26,7 @@ from .texts import lines
 CHATTER = re.split(r" \| |\n", Path(__file__).with_name("chatter.txt").read_text("utf-8").strip())
 EVERYDAY = Path(__file__).with_name("everyday.txt")
 FIXTURE = Path(__file__).resolve().parents[2] / "plugins_fixture"
+FOLDERS = {"agent": "agents", "skill": "skills", "workflow": "commands"}
 NAME = re.compile(r"^- \w+ (?:\S+:)?([\w-]+)[ :]", re.MULTILINE)
 NAMED = re.compile(r"^- \w+ p(\d{6}):", re.MULTILINE)
 
@@ -34,7 +35,7 @@ def write_tree(folder: Path, root: Path) -> list[str]:
     """The set's corpus as a tree, a plugin for each entry; returns the entries' ids in order."""
     ids = []
     for number, entry in enumerate(lines(folder / "corpus.jsonl")):
-        path = root / "plugins" / f"p{number:06d}" / f"{entry.get('kind', 'agent')}s"
+        path = root / "plugins" / f"p{number:06d}" / FOLDERS[entry.get("kind", "agent")]
         path.mkdir(parents=True)
         head = {key: entry[key] for key in ("name", "description", "tags") if entry.get(key)}
         header = "\n".join(f"{key}: {json.dumps(value)}" for key, value in head.items())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +13,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestr8_index.coordinate.git import Others, judge, places, read_steps
+from orchestr8_index.coordinate.repository import changed_files
 from orchestr8_index.coordinate.resources import is_below
+from orchestr8_index.coordinate.shell import MOST_CALLS
 
 TREE = "/r"
 BESIDE = Others(TREE, {"/r/src/b.py": "bob", "/r/docs/x y.md": "cyd"}, ("/r/src/a.py",))
@@ -92,6 +97,17 @@ def refuse(command: str, cwd: str, others: Others) -> str:
         "git stage -A",
         "git --attr-source HEAD stash",
         "cat <<'EOF' > x && git stash\nit's\nEOF",
+        "git add src/{a,b}.py",
+        "git add {src/{a,b},docs/c}.py",
+        "git add $(git ls-files -m)",
+        "git add `git ls-files -m`",
+        "git commit -m x -- $(git ls-files -m)",
+        "git add --pathspec-from-file=list",
+        "git commit -m x --pathspec-from-file list",
+        "git reset --har",
+        "git add --al",
+        "busybox sh -c 'git stash'",
+        "fish -c 'git add .'",
         "git commit -m \"$(cat <<'EOF'\nit's done\nEOF\n)\" -a",
     ],
 )
@@ -134,6 +150,9 @@ def test_what_reaches_the_work_of_others_is_refused(command: str) -> None:
         "echo 'a; git stash' \"b && git add -A\"",
         "(cd /elsewhere && git stash)",
         "git add . ':!src/b.py' ':!docs'",
+        "git add src/{a,c}.py",
+        "echo `git add src/a.py`",
+        "git commit -m `date` -- src/a.py",
         "cat > x <<EOF\nit's\nEOF\ngit add src/a.py",
         "git commit -m \"$(cat <<'EOF'\nno git stash; git add -A\nEOF\n)\" -- src/a.py",
         "",
@@ -225,3 +244,32 @@ def test_a_foreign_entry_of_the_stash_is_left_alone(action: str) -> None:
 def test_any_command_can_be_read(text: str, words: list[str]) -> None:
     list(read_steps(text, TREE))
     list(read_steps(" ".join(words), TREE))
+
+
+def test_one_line_of_shell_is_bounded_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of these took seconds, in which nobody was answered."""
+    compiled, usual = list[int](), re.compile
+
+    def compiling(pattern: str, *more: Any) -> Any:
+        compiled.append(len(pattern))
+        return usual(pattern, *more)
+
+    monkeypatch.setattr(re, "compile", compiling)
+    assert len(list(read_steps("cd a;git add .;" * 660, TREE))) <= MOST_CALLS
+    assert all(len(s.folder) < 1100 for s in read_steps("cd a/a/a/a/a;git add .;" * 400, TREE))
+    list(read_steps("git <<" + "A" * 400_000 + "\nx\n", TREE))
+    assert max(compiled, default=0) < 200
+
+
+@pytest.mark.parametrize("inner", ["$(git rm a", "`git rm a`", "\\`$(git rm a)", "$(b) `git rm a`"])
+def test_what_double_quotes_hold_is_read(inner: str) -> None:
+    assert [step.verb for step in read_steps(f'echo "{inner})"', TREE)] == ["rm"]
+
+
+def test_what_lies_about_as_a_repository_is_asked_nothing(tmp_path: Path) -> None:
+    """Its settings name a program that git would run; agents may write files beside."""
+    for folder in ("objects", "refs"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "HEAD").write_text("ref: refs/heads/main\n")
+    (tmp_path / "config").write_text(f"[core]\nbare = false\nworktree = {tmp_path}\n")
+    assert asyncio.run(changed_files(str(tmp_path))) is None

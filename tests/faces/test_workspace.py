@@ -174,6 +174,13 @@ PARTS = [
 ]
 
 
+@pytest.mark.parametrize("path", [".git/config", "a/.GIT/index", ".git", "b/git~1/hooks/x"])
+def test_nothing_is_written_that_makes_git_run_a_program(tmp_path: Path, path: str) -> None:
+    (tmp_path / "t").mkdir()
+    with pytest.raises(WorkspaceRefusal, match="of git"):
+        Workspace(tmp_path).write("t", path, "[core]")
+
+
 @given(path=st.lists(st.sampled_from(PARTS), min_size=1, max_size=6).map("/".join))
 def test_no_path_leaves_the_task(path: str) -> None:
     """Links lie inside, and are put in and taken out while it reads and writes."""

@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 36_962,  # hosts, languages, plans, guards, all questions before the layers, lenders
-    "files": 257,  # the same
+    "lines": 37_638,  # hosts, languages and their verbs, plans, guards, lenders, a team's Redis
+    "files": 258,  # the same
     "longest_file": 389,  # errors.py: the whole family of errors
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal

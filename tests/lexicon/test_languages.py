@@ -34,6 +34,13 @@ def is_foreign(text: str) -> bool:
         ("データベースが遅い", ["database slow"]),
         ("데이터베이스가 느려요", ["database", "slow"]),
         ("LLMの出力", [None, "output"]),
+        ("die Tests schlagen auf CI fehl", ["", "test", "fails failure", "", None, ""]),
+        ("räum das auf und teste", ["clean refactor", "", "", "", "test"]),
+        ("fehlgeschlagene Tests", ["fails failure", "test"]),
+        ("une fuite de mots de passe", ["", "leaked security", "", "password authentication"]),
+        ("политику конфиденциальности", ["privacy policy legal"]),
+        ("mysz łączy", [None, None]),
+        ("Pod 再起動", [None, "restarting restart"]),
     ],
 )
 def test_each_language_is_read_word_by_word(text: str, wanted: list[str | None]) -> None:
@@ -42,7 +49,13 @@ def test_each_language_is_read_word_by_word(text: str, wanted: list[str | None])
 
 @pytest.mark.parametrize(
     "text",
-    ["die Seite lädt nicht", "pourquoi le site est lent", "サイトが遅い", "сайт не работает"],
+    [
+        "die Seite lädt nicht",
+        "pourquoi le site est lent",
+        "la page met dix secondes à charger",
+        "サイトが遅い",
+        "сайт не работает",
+    ],
 )
 def test_another_language_is_recognised(text: str) -> None:
     assert is_foreign(text)

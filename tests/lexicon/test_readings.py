@@ -78,6 +78,9 @@ def test_the_parts_of_a_symptom_are_near_each_other() -> None:
     [
         ('Traceback (most recent call last): File "app/x.py", line 3', "python"),
         ("thread 'main' panicked at src/main.rs:4:5", "rust"),
+        ("KafkaException: offset commit was refused", "streaming"),
+        ("segmentation fault (core dumped)", "cpp"),
+        ("PHP Fatal error:  Uncaught Error: Class 'X' was not found", "php"),
         ('Exception in thread "main" at com.acme.Shop.main(Shop.java:12)', "java"),
         ("panic: runtime error: index out of range [3]", "golang"),
         ("error TS2551: Property 'x' does not exist on type 'Y'", "typescript"),

@@ -28,9 +28,10 @@ from orchestr8_index.search.boost import (
     gain_of,
     learned_of,
 )
-from orchestr8_index.search.confidence import confidence
+from orchestr8_index.search.confidence import calibration_of, confidence
 from orchestr8_index.search.query import read_query
 from orchestr8_index.search.rank import parts, rank
+from orchestr8_index.serve.calibration import first_hit
 from orchestr8_index.text import Terms
 
 from ..learn.reporting import decision
@@ -279,9 +280,14 @@ def test_norms_kept_between_questions_are_those_worked_out_anew(
 
 def heard(segment: Segment, text: str, memory: Memory) -> tuple[dict[str, float], str, float]:
     """(relative scores, the first entry, its confidence)"""
-    ranking = rank(segment, text, Terms(), memory.experience, segment.size)
+    judged = memory.judged["agent"].items()
+    pairs = [first_hit(segment, task, outcome, Terms()) for task, outcome in judged]
+    memory.calibrate("agent", calibration_of([pair for pair in pairs if pair]))
+    known = memory.experience
+    ranking = rank(segment, text, Terms(), known, segment.size)
     found = {segment.entry(hit.place).qualified: hit.relative for hit in ranking.hits}
-    return found, next(iter(found), ""), confidence(segment, ranking)
+    sure = confidence(segment, ranking, known.shifts["agent"])
+    return found, next(iter(found), ""), sure
 
 
 def after_one_more(

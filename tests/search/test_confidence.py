@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root
-from orchestr8_index.search.confidence import confidence, features
+from orchestr8_index.search.confidence import MOST_SHIFT, calibration_of, confidence, features
 from orchestr8_index.search.confidence_fit import COEFFICIENTS, SHIPPED_FIT
 from orchestr8_index.search.rank import rank
 from orchestr8_index.text import Terms
@@ -63,3 +66,26 @@ def test_a_failure_lowers_the_confidence_with_the_score(shipped_index: Index, te
         after = confidence(segment, replace(ranking, hits=(lower, *others)))
         assert after < before
         before = after
+
+
+# --- by outcomes -------------------------------------------------------------------------------
+
+JUDGED = st.lists(st.tuples(st.floats(0.01, 0.99), st.booleans()), max_size=60)
+
+
+def test_without_outcomes_nothing_moves() -> None:
+    assert calibration_of([]).shift == 0
+    assert calibration_of([(0.8, True)] * 4 + [(0.8, False)]).shift == 0
+
+
+def test_a_confidence_that_says_too_little_says_more() -> None:
+    found = calibration_of([(0.5, True)] * 70 + [(0.5, False)] * 30)
+    assert found.predicted == pytest.approx(found.right, abs=0.05) and found.right == 0.7
+
+
+@given(JUDGED, st.floats(0.01, 0.99))
+def test_the_shift_is_bounded_and_no_wrong_hit_raises_it(
+    judged: list[tuple[float, bool]], sure: float
+) -> None:
+    before, after = calibration_of(judged), calibration_of([*judged, (sure, False)])
+    assert -MOST_SHIFT <= after.shift <= before.shift <= MOST_SHIFT

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from orchestr8_index.search.passages import best_passages, sections
 from orchestr8_index.text import Terms
 
@@ -56,13 +58,32 @@ def test_words_of_the_description_and_of_all_sections_choose_nothing() -> None:
 
 def test_a_long_section_is_read_in_paragraphs_and_code_stays_whole() -> None:
     filler = " ".join(f"word{number}" for number in range(120))
-    text = f"# A\n\n{filler}\n\nBorrowing:\n\n```\nlifetimes\n\nmore\n```\n\nThe end."
+    text = f"# A\n\n{filler}\n\nBorrowing:\n\n```\nlifetimes\n\nmore\n```\n\n{filler}"
     assert best({"lifetim": 5}, text) == ["Borrowing:\n\n```\nlifetimes\n\nmore\n```"]
 
 
-def test_who_works_beside_an_entry_weighs_less_than_how_it_works() -> None:
-    text = "# A\n\nx\n\n## Related\nbackup\n\n## Steps\nbackup of every kind of data"
-    assert best({"backup": 5}, text)[0].startswith("## Steps")
+LIST = "- data\n- tables\n- keys"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        f"## Related\n- backup\n{LIST}",
+        "## In short\nAlways think of the backup.",
+        f"## Sizes\n{LIST}\n- backup",
+        f"## Sizes\n{LIST}\n\n```\nbackup\n```",
+        f"## Delivery notification:\n- backup\n{LIST}",
+    ],
+)
+def test_a_section_about_it_goes_before_one_that_mentions_it(other: str) -> None:
+    text = f"# A\n\nx\n\n{other}\n\n## Backup\n- every night\n{LIST}"
+    assert best({"backup": 5}, text)[0].startswith("## Backup")
+
+
+def test_a_bold_line_is_a_heading() -> None:
+    filler = " ".join(f"word{number}" for number in range(60))
+    text = f"# A\n\nx\n\n## B\n{filler}\n\n**Backup**\n\n{LIST}\n\n{filler}"
+    assert best({"backup": 5}, text)[0] == f"**Backup**\n\n{LIST}"
 
 
 def best(weights: dict[str, float], text: str = TEXT, said: set[str] | None = None) -> list[str]:

@@ -122,6 +122,14 @@ def test_a_head_without_end_is_refused_before_its_end(port: int) -> None:
     line.close()
 
 
+def test_what_stands_behind_a_body_is_no_header(port: int) -> None:
+    """Nor is any of it kept, which could be without end."""
+    head = POST.replace(b"Host: localhost\r\n", b"Connection: close\r\n")
+    behind = b"Host: localhost\r\n" + b"X: y\r\n" * 1000
+    body = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n" + behind + b"\r\n"
+    assert spoken(port, head + body) == [421]
+
+
 def test_a_huge_announced_body_is_refused_unread(port: int) -> None:
     assert spoken(port, POST + b"Content-Length: 1073741824\r\n\r\n") == [413]
 

@@ -11,9 +11,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 def test_the_protocol_has_the_methods_that_are_extended() -> None:
     extended = (
-        "connection_made connection_lost data_received on_message_begin on_headers_complete "
-        "on_body on_message_complete on_response_complete pause_writing resume_writing shutdown "
-        "send_400_response"
+        "connection_made connection_lost data_received on_message_begin on_header on_body "
+        "on_headers_complete on_message_complete on_response_complete pause_writing "
+        "resume_writing shutdown send_400_response"
     )
     assert set(extended.split()) <= set(vars(HttpToolsProtocol))
 

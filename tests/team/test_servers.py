@@ -186,10 +186,10 @@ def test_projects_count_for_themselves_and_see_nothing_of_each_other(
 def test_the_servers_know_of_each_other(quick_postgres: Postgres) -> None:
     async def work(a: Server, b: Server) -> None:
         end = time.monotonic() + 20
-        while len(a.servers()) < 2 and time.monotonic() < end:
+        while len(await a.servers()) < 2 and time.monotonic() < end:
             await asyncio.sleep(0.05)
-        assert {each["server"] for each in a.servers()} == {a.server, b.server}
-        assert all(each["here"] for each in b.servers())
+        assert {each["server"] for each in await a.servers()} == {a.server, b.server}
+        assert all(each["here"] for each in await b.servers())
 
     run(quick_postgres.url, 2, work)
 

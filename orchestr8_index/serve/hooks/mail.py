@@ -20,7 +20,7 @@ async def mail(shared: Coordination, who: Caller) -> list[str]:
     from ...coordinate import messages
     from ...sharing import ReadInbox
 
-    if not messages.count_waiting(shared.store.reader, who.project, who.inboxes, 1):
+    if not await shared.read(messages.count_waiting, who.project, who.inboxes, 1):
         return []
     lines: list[str] = []
     for _ in range(MOST_MAIL):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -72,14 +73,16 @@ def is_shared(uri: str) -> bool:
     return uri.partition("://")[0] in _SCHEMES
 
 
-def read_address(shared: Coordination, who: Caller, uri: str, limit: int = SHOWN) -> Any:
+def read_address(
+    connection: sqlite3.Connection, shared: Coordination, who: Caller, uri: str, limit: int = SHOWN
+) -> Any:
     """What an address holds for this caller, None for nothing. Raises RequestError."""
     from ...coordinate import locks, messages, sessions
     from ...coordinate.select import Keys
+    from ...coordinate.values import Reader
     from ...sharing import ReadInbox, SessionCall
 
-    scheme, _, rest = uri.partition("://")
-    connection, rest = shared.store.reader, unquote(rest)
+    scheme, _, rest = unquote(uri).partition("://")
     who.require("read")
     if uri == LOCKS:
         return locks.list_locks(connection, shared.clock, who, [])
@@ -87,7 +90,7 @@ def read_address(shared: Coordination, who: Caller, uri: str, limit: int = SHOWN
         return {"messages": messages.peek(connection, who, ReadInbox(limit=limit))}
     if scheme == "shared":
         keys = who.may_read(Keys(keys=(rest,)))
-        rows, _, _ = shared.reader.present(who.project, keys, "", 1)
+        rows, _, _ = Reader(connection, shared.clock).present(who.project, keys, "", 1)
         return rows[0] if rows and not rest.startswith("@") else None
     if scheme == "session":
         told = sessions.get_session(connection, who.project, rest)
@@ -129,7 +132,8 @@ class SharedResources:
             return await self._beside.read(ctx, params)
         told = None
         if is_shared(params.uri):
-            told = read_address(await opened(self._state), asking(self._state), params.uri)
+            shared, who = await opened(self._state), asking(self._state)
+            told = await shared.read(read_address, shared, who, params.uri)
         if told is None:
             cure = "List the resources and templates for those that exist."
             error = f"There is no such resource. {cure}"
@@ -171,13 +175,14 @@ class SharedSubscriptions(Subscriptions):
         """Whether a change of the shared state may change it."""
         return is_shared(uri)
 
-    def content(self, uri: str, who: Principal) -> str:
+    async def look(self, uri: str, who: Principal) -> str:
         shared = self._state.shared.ready if self._state.shared else None
         if not is_shared(uri) or shared is None:
-            return super().content(uri, who)
+            return await super().look(uri, who)
         token = caller.set(who)
         try:
-            told = read_address(shared, asking(self._state), uri, limit=1 if uri != INBOX else 50)
+            limit, asks = 50 if uri == INBOX else 1, asking(self._state)
+            told = await shared.read(read_address, shared, asks, uri, limit)
         except RequestError:
             return ""
         finally:
@@ -192,7 +197,7 @@ class SharedSubscriptions(Subscriptions):
             self._following = asyncio.create_task(self._tell_changes(shared))
 
     async def _tell_changes(self, shared: Coordination) -> None:
-        project = self._state.settings.repository_key
+        project = asking(self._state).project
         with contextlib.suppress(RequestError), shared.feed.listen("", [(project, "", True)]) as it:
             while True:
                 await it.wait(3600.0)

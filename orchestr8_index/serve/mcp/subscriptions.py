@@ -133,10 +133,6 @@ class Subscriptions:
         return subscriber
 
     async def look(self, uri: str, who: Principal) -> str:
-        """As `content`, where finding it out may take a while."""
-        return self.content(uri, who)
-
-    def content(self, uri: str, who: Principal) -> str:
         """What an address holds now for this caller, in short; "" where there is nothing."""
         index = self._state.refresh.index
         if uri == PATTERNS:

@@ -118,13 +118,17 @@ def test_a_listener_hears_what_it_asked_for(meeting: Meeting) -> None:
     assert PromptsListChanged() not in found
 
 
+def look(meeting: Meeting, uri: str) -> str:
+    return asyncio.run(meeting.changes.look(uri, LOCAL))
+
+
 def test_a_generation_with_the_same_text_updates_no_entry(meeting: Meeting) -> None:
-    before = {uri: meeting.changes.content(uri, LOCAL) for uri in (ONE, INDEX)}
+    before = {uri: look(meeting, uri) for uri in (ONE, INDEX)}
     asyncio.run(meeting.state.refresh.reindex())
-    assert meeting.changes.content(ONE, LOCAL) == before[ONE]
-    assert meeting.changes.content(INDEX, LOCAL) != before[INDEX]
+    assert look(meeting, ONE) == before[ONE]
+    assert look(meeting, INDEX) != before[INDEX]
 
 
 @pytest.mark.parametrize("uri", ["", "x", "orchestr8://agents/a/b", "skill://a", "orchestr8://x"])
 def test_an_address_without_anything_holds_nothing(meeting: Meeting, uri: str) -> None:
-    assert meeting.changes.content(uri, LOCAL) == ""
+    assert look(meeting, uri) == ""
