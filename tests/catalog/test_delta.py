@@ -180,7 +180,7 @@ def test_a_shared_part_is_read_and_kept_once(tmp_path: Path, opened: list[str]) 
     shared = tmp_path / "shared"
     shared.mkdir()
     save(shared, {f"agents/a{n}.md": agent(f"a{n}", body="A long text. " * 500) for n in range(9)})
-    sizes = []
+    sizes: list[int] = []
     for name in "xyz":
         (tmp_path / name).mkdir()
         save(tmp_path / name, {f"agents/{name}.md": agent(name)})
