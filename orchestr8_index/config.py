@@ -314,11 +314,8 @@ class Settings(msgspec.Struct, frozen=True):
 
     @property
     def shared_roots(self) -> tuple[str, ...]:
-        """The roots that do not lie in the project's own tree: the user's level and plugins; ()
-        where these are all roots, or none are."""
-        tree = self.project.tree if self.project else ""
-        part = tuple(r for r in self.roots if tree and not f"{r}/".startswith(f"{tree}/"))
-        return part if len(part) < len(self.roots) else ()
+        """Those that other projects have, too."""
+        return self.project.shared(self.roots) if self.project else ()
 
     @property
     def explicit_roots(self) -> bool:
