@@ -30,7 +30,7 @@ from .send import JSON
 from .shares import FREE_BYTES
 from .state import State
 
-ASKED = frozenset({"queryAgents", "querySkills", "queryWorkflows"})
+_ASKED = re.compile(rb', ?"method": ?"query(?:Agents|Skills|Workflows)"')
 """Methods whose answers nobody waits for: the index alone gives them, in a millisecond or so."""
 MOST_BODIES = 256
 NOTED_SECONDS = 1.0  # it is known to a second when a project was asked
@@ -60,14 +60,15 @@ class Quick:
         started, (known, ident) = time.perf_counter(), _split(body)
         if not ident or self._state.trace or log.isEnabledFor(logging.DEBUG):
             return None
-        question, is_first = self._bodies.get(known), not scope["state"]["pipelined"]
-        asking = self._guard.remembered(scope) if question or is_first else None
+        question = self._bodies.get(known)
+        may_work = not scope["state"]["pipelined"] and _ASKED.match(known[1])
+        asking = self._guard.remembered(scope) if question or may_work else None
         if asking is None:
             return None
         try:
             state = self._state.projects.meant(asking)
             answer = question and self._kept(state, question, asking, started)
-            if answer is None and is_first:
+            if answer is None and may_work:
                 answer = self._work_out(state, body, asking)
         except RequestError:  # which the ordinary way says
             return None
@@ -112,7 +113,7 @@ class Quick:
     def _work_out(self, state: State, body: bytes, asking: Principal) -> bytes | None:
         """As `perform` does, once nothing is wrong with the call; it counts what it does itself."""
         call = read_call(body)
-        if call.method not in ASKED or isinstance(call.params, UnsetType):
+        if isinstance(call.params, UnsetType):
             return None
         raw = bytes(call.params)
         read_params(METHODS[call.method].params, raw)
