@@ -88,10 +88,16 @@ OLDEST = "SELECT value FROM item WHERE project = '' AND key = '@oldest'"
 KEEP_OLDEST = """INSERT INTO item VALUES ('', '@oldest', ?, 0, '', 0, NULL, 0)
     ON CONFLICT (project, key) DO UPDATE SET value = excluded.value"""
 LOGS = "SELECT ''"  # one for all projects of this file
-MEND_ENDS = tuple(
-    f"UPDATE {table} SET {column} = 0 WHERE typeof({column}) NOT IN ('integer', 'null')"
-    for table, column in (("item", "ends"), ("hold", "ends"), ("delivery", "due"))
+_COLUMNS = (("item", "ends"), ("item", "id"), ("hold", "ends"), ("delivery", "due"))
+MEND = (
+    "DELETE FROM event WHERE id < 0 OR id >= 1 << 62",
+    *(
+        f"UPDATE {table} SET {column} = 0 WHERE typeof({column}) NOT IN ('integer', 'null') "
+        f"OR {column} >= 1 << 62"
+        for table, column in _COLUMNS
+    ),
 )
+"""Numbers that are none, or above which there would be no further ones."""
 LEASE_HELD = "UPDATE hold SET ends = ? + ttl WHERE state = 0"
 LEASE_WAITING = "UPDATE hold SET ends = max(ends, ?) WHERE state = 1"
 NEXT_DUE = """SELECT min(ends) FROM item WHERE ends IS NOT NULL UNION ALL
@@ -104,7 +110,7 @@ END_TAKES = "UPDATE delivery SET state = 0, due = ends WHERE due <= ? AND state 
 
 # --- items: values, and what the server notes under names with an @ --------------------------
 
-ITEM = "SELECT value, ends FROM item WHERE project = ? AND key = ?"
+ITEM = "SELECT value, ends, crc FROM item WHERE project = ? AND key = ?"
 _ITEMS = "SELECT key, value FROM item WHERE project = ? AND key >= ? AND key < ?"
 ITEMS = f"{_ITEMS} ORDER BY key"
 ITEMS_WITH = f"{_ITEMS} AND instr(key, ?) > 0 ORDER BY key"
@@ -122,9 +128,13 @@ READ_ITEMS = """SELECT key, CAST(value AS BLOB), id, by, at, ends, crc,
     (SELECT max(id) FROM event) FROM item
     WHERE project = ? AND substr(key, 1, 1) <> '@' AND (ends IS NULL OR ends > ?) AND {}
     ORDER BY key LIMIT ?"""
-PROJECTS = """WITH RECURSIVE own (project) AS (SELECT min(project) FROM item UNION ALL
+_PROJECTS = """WITH RECURSIVE own (project) AS (SELECT min(project) FROM item UNION ALL
     SELECT (SELECT min(project) FROM item WHERE project > own.project) FROM own
-    WHERE own.project IS NOT NULL) SELECT project FROM own WHERE project > ''"""
+    WHERE own.project IS NOT NULL)"""
+PROJECTS = f"{_PROJECTS} SELECT project FROM own WHERE project > ''"
+NOTED = f"""{_PROJECTS} SELECT item.project, key, CAST(value AS BLOB), crc FROM own CROSS JOIN item
+    ON item.project = own.project AND key >= '@' AND key < 'A' WHERE own.project > ''"""
+
 
 # --- events ----------------------------------------------------------------------------------
 
