@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .private import make_folder, open_private
+from .private import make_folder, open_private, read_private
 
 POLICIES = ("deny", "warn", "off")
 NAME = "claims"
@@ -24,7 +24,7 @@ class ClaimsPolicy:
             status = self.path.stat()
             stamp = status.st_mtime_ns, status.st_ino
             if stamp != self._stamp:
-                text = self.path.read_text("utf-8", "replace").strip()
+                text = read_private(self.path, 100).decode("utf-8", "replace").strip()
                 self._stamp, self._word = stamp, text if text in POLICIES else ""
         except OSError:
             self._stamp, self._word = None, ""

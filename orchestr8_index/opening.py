@@ -61,6 +61,11 @@ def _checked(fd: int, folder: bool) -> int:
     raise PermissionError(errno.EPERM, "not a regular file")
 
 
+def open_plain(path: str | os.PathLike[str], flags: int) -> int:
+    """An `opener` for `open`: no link is followed, and nobody waits for who writes to a pipe."""
+    return os.open(path, flags | _PLAIN)
+
+
 def read_within(roots: Iterable[str], root: str, path: str, most: int) -> bytes:
     """At most `most` bytes and one, by which one sees that there are more. Raises OSError."""
     with open(open_within(roots, root, path), "rb") as file:

@@ -17,6 +17,7 @@ _NO_FILE = (errno.ELOOP, errno.EMLINK, errno.ENXIO)  # a link (Linux, BSD), a FI
 _OURS = tuple(
     "mcp .mcp coordinate spool keys claims warm .warm serve.stderr eval-last projects".split()
 )
+MOST_READ = 1_000_000
 _FOLDERS = ("logs", "backups", "snapshots", "tuned")
 
 
@@ -42,6 +43,15 @@ def open_private(path: str | os.PathLike[str], flags: int) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def read_private(path: str | os.PathLike[str], most: int = MOST_READ) -> bytes:
+    """What a file of ours holds. Raises OSError, also for more than `most` bytes."""
+    with open(path, "rb", opener=open_private) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise _refusal(path, f"has over {most:,} bytes")
+    return data
 
 
 def check_file(path: Path) -> None:

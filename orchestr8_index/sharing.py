@@ -285,10 +285,7 @@ SHARING = (
         "Take the messages that wait for the caller or in a queue; ack ends them.",
         face="coordinate",
         when="Take what others sent you, or a queued task. Ack what is done; else it comes again.",
-        example=Example(
-            '{"limit":1}',
-            '{"messages":[],"waiting":0}',
-        ),
+        example=Example('{"limit":1}', '{"messages":[],"waiting":0}'),
     ),
     Method(
         "session",
@@ -298,10 +295,7 @@ SHARING = (
         "Sessions of agents: members, state, and messages that can be read and searched.",
         face="coordinate",
         when="Work together on one thing: create or join, read or search what was said, set state.",
-        example=Example(
-            '{"action":"list"}',
-            '{"sessions":[]}',
-        ),
+        example=Example('{"action":"list"}', '{"sessions":[]}'),
     ),
     Method(
         "breakLock",
@@ -311,10 +305,7 @@ SHARING = (
         "End the locks on a resource for a reason; their holders are told.",
         scope="admin",
         face="coordinate",
-        example=Example(
-            '{"resource":"port:3000","reason":"its holder is gone"}',
-            '{"broken":1}',
-        ),
+        example=Example('{"resource":"port:3000","reason":"its holder is gone"}', '{"broken":1}'),
     ),
     Method(
         "snapshotShared",
@@ -324,10 +315,7 @@ SHARING = (
         "All shared values below a prefix.",
         scope="admin",
         face="coordinate",
-        example=Example(
-            '{"prefix":"task/"}',
-            '{"items":[],"rev":9}',
-        ),
+        example=Example('{"prefix":"task/"}', '{"items":[],"rev":9}'),
     ),
     Method(
         "restoreShared",
@@ -337,10 +325,7 @@ SHARING = (
         "Put shared values back as a snapshot has them.",
         scope="admin",
         face="coordinate",
-        example=Example(
-            '{"items":[{"key":"task/42","value":"review"}]}',
-            '{"rev":10}',
-        ),
+        example=Example('{"items":[{"key":"task/42","value":"review"}]}', '{"rev":10}'),
     ),
     Method(
         "coordination",

@@ -13,6 +13,9 @@ from .errors import InvalidParams
 
 MOST_NAMED = 50  # unknown fields that an error names
 
+UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""All that a decoder raises for bytes that are not what they should be."""
+
 FOR_PROGRAMS = Meta(extra={"for": "programs"})
 """Marks a field that MCP neither offers to a model nor shows it."""
 SHORT_NUMBER = Meta(extra={"digits": 2})

@@ -15,6 +15,7 @@ from orchestr8_index.config import fixture_root
 from orchestr8_index.text import Terms
 
 from . import hermetic
+from .processes import World
 from .trees import Built, Files, MakeTree, build_tree, write_tree
 
 _PRIORITY = os.nice(0) if hasattr(os, "nice") else 0
@@ -63,6 +64,21 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Built:
 @pytest.fixture(scope="session")
 def shipped_index(shipped: Built) -> Index:
     return shipped.index
+
+
+@pytest.fixture(scope="session")
+def snapshots(shipped: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of plugins_fixture: what a data directory has of it, once it is indexed."""
+    folder = tmp_path_factory.getbasetemp() / "shipped0/snapshots"
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    return folder
+
+
+@pytest.fixture
+def world(tmp_path: Path, snapshots: Path) -> Iterator[World]:
+    with World(tmp_path, snapshots) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,8 +38,9 @@ def wait_for(look: Callable[[], Found | None], seconds: float = DEADLINE) -> Fou
 class World:
     """A home, a data directory and an environment of their own; ends all that it started."""
 
-    def __init__(self, folder: Path) -> None:
-        self.home, self.data = folder / "home", folder / "data"
+    def __init__(self, folder: Path, snapshots: Path | None = None) -> None:
+        """`snapshots` is copied into a data directory that has none before a server starts."""
+        self.home, self.data, self._snapshots = folder / "home", folder / "data", snapshots
         self.work = folder / "work"
         for made in (self.home, self.work):
             made.mkdir(parents=True, exist_ok=True)
@@ -72,6 +74,9 @@ class World:
         return [*self._folder.rglob("mcp.watch"), *self._folder.rglob("mcp.pid")]
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        if self._snapshots and arguments[0] in ("serve", "up") and not self.data.exists():
+            self.data.mkdir(mode=0o700)
+            shutil.copytree(self._snapshots, self.data / "snapshots")
         process = subprocess.Popen(
             [sys.executable, "-m", "orchestr8_index", *arguments],
             env={**self.env, **environment},

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,12 +27,6 @@ def blocks(heading: str, language: str) -> list[str]:
     _, _, after = PAGE.partition(f"\n## {heading}\n")
     assert after, f"there is no heading {heading}"
     return [code for kind, code in FENCE.findall(after.partition("\n## ")[0]) if kind == language]
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with World(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -55,7 +55,9 @@ def read_places(folder: Path, sizes: Sequence[int]) -> list[list[tuple[float, fl
     """The places of the entries of each kind, from -1 to 1; empty lists without a map."""
     try:
         numbers = array("h", (folder / NAME).read_bytes())
-    except OSError:
+    except (OSError, ValueError):
+        numbers = array("h")
+    if len(numbers) != 2 * sum(sizes):
         return [[] for _ in sizes]
     pairs = zip(numbers[::2], numbers[1::2], strict=True)
     every = [(round(x / SCALE, 3), round(y / SCALE, 3)) for x, y in pairs]

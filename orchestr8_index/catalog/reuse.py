@@ -18,6 +18,7 @@ from .. import __version__
 from ..config import USUAL, ReadLimits
 from ..errors import SnapshotUnreadable
 from ..records import KINDS, Kind
+from ..validate import UNDECODABLE
 from .cards import Card
 from .sections import Sections, Table, write_sections
 from .snapshot import Generations, SegmentInfo
@@ -72,7 +73,7 @@ def read_past(
         folder = generations.path(generation)
         past = Past({kind: _kept(folder, kind, manifest.segments[kind], words) for kind in KINDS})
         past.refused = _CARDS.decode((folder / f"{REFUSED}.cards").read_bytes())
-    except (SnapshotUnreadable, msgspec.DecodeError, OSError, KeyError, ValueError):
+    except (SnapshotUnreadable, OSError, KeyError, *UNDECODABLE):
         return Past()
     for kept in past.kinds.values():
         past.found.update((card.place, (card, at)) for at, card in enumerate(kept.cards))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from ..errors import SnapshotUnreadable
+from ..opening import open_plain
 
 Typecode = Literal["B", "b", "H", "I", "Q"]
 Floats = Literal["f", "d"]
@@ -80,7 +81,7 @@ class Sections:
 
     def __init__(self, path: Path, table: Table) -> None:
         try:
-            self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            self._fd = open_plain(path, os.O_RDONLY)
         except OSError as error:
             raise SnapshotUnreadable(f"The snapshot lacks {path.name}: {error.strerror}.") from None
         status = os.fstat(self._fd)

@@ -21,8 +21,10 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import SnapshotUnreadable
+from ..opening import open_plain
 from ..private import make_folder
 from ..records import KINDS, FileReport, Finding, Kind, Poison, ResolvedRole
+from ..validate import UNDECODABLE
 from .sections import Table
 
 FORMAT = 6
@@ -83,8 +85,8 @@ class Files(Struct, frozen=True):
 def read_files(folder: Path) -> Files:
     """What is said of the files of the generation in that folder. Raises SnapshotUnreadable."""
     try:
-        return msgspec.msgpack.decode((folder / _FILES).read_bytes(), type=Files)
-    except (OSError, msgspec.DecodeError) as error:
+        return msgspec.msgpack.decode(_read(folder / _FILES), type=Files)
+    except (OSError, *UNDECODABLE) as error:
         raise SnapshotUnreadable(f"The snapshot cannot be read: {_why(error)}.") from None
 
 
@@ -136,8 +138,8 @@ class Generations:
         """Raises SnapshotUnreadable for one that is gone, damaged or of another format."""
         path = self.folder / _name(generation) / _MANIFEST
         try:
-            manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-        except (OSError, msgspec.DecodeError) as error:
+            manifest = msgspec.json.decode(_read(path), type=Manifest)
+        except (OSError, *UNDECODABLE) as error:
             raise SnapshotUnreadable(f"The snapshot cannot be read: {_why(error)}.") from None
         if manifest.format != FORMAT:
             raise SnapshotUnreadable("The snapshot is of another version.")
@@ -203,9 +205,14 @@ def _why(error: Exception) -> str:
     return (error.strerror or "") if isinstance(error, OSError) else str(error)
 
 
+def _read(path: Path) -> bytes:
+    with open(path, "rb", opener=open_plain) as file:
+        return file.read()
+
+
 def _sum(path: Path) -> tuple[int, int]:
     size = found = 0
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=open_plain) as file:
         while part := file.read(_PART):
             size, found = size + len(part), zlib.crc32(part, found)
     return size, found

@@ -18,11 +18,7 @@ class Numbering:
     """Numbers the terms of one kind. `words` says which word of the embedder's each term is."""
 
     def __init__(
-        self,
-        split: Terms,
-        embedder: Embedder,
-        known: Sequence[str] = (),
-        words: Sequence[int] = (),
+        self, split: Terms, embedder: Embedder, known: Sequence[str] = (), words: Sequence[int] = ()
     ) -> None:
         """`known` are terms that have their numbers already, and `words` theirs."""
         self.numbers = {term: number for number, term in enumerate(known)}

@@ -28,10 +28,7 @@ def describe(error: yaml.YAMLError, text: str) -> tuple[str, int | None]:
 
 
 def blame(
-    error: yaml.YAMLError,
-    block: str,
-    keys: list[int],
-    compose: Callable[[str], yaml.Node | None],
+    error: yaml.YAMLError, block: str, keys: list[int], compose: Callable[[str], yaml.Node | None]
 ) -> tuple[str, int | None]:
     """As `describe`, but for the first field that cannot be read alone, up to where YAML stopped.
 

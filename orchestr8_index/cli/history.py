@@ -64,7 +64,8 @@ def _within(settings: Settings) -> Callable[[str], bool]:
 
     def within(folder: str) -> bool:
         if folder not in known:
-            theirs = find_project(folder, home) if os.path.isabs(folder) else None
+            is_path = os.path.isabs(folder) and "\0" not in folder
+            theirs = find_project(folder, home) if is_path else None
             same = theirs.key == ours.key if theirs and ours else folder == os.getcwd()
             known[folder] = same
         return known[folder]

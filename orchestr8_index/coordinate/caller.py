@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..errors import Forbidden
+from ..validate import UNDECODABLE
 from . import statements as sql
 from .select import PRIVATE, Keys
 from .statements import among
@@ -98,7 +99,16 @@ class Message(Struct, omit_defaults=True):
     verified: bool = False
 
 
-read_message = msgspec.json.Decoder(Message).decode
+_read = msgspec.json.Decoder(Message).decode
+DAMAGED = Message("", [], "This message is damaged.")
+
+
+def read_message(text: str) -> Message:
+    """As the log has it; DAMAGED for what is none any more."""
+    try:
+        return _read(text)
+    except (*UNDECODABLE, TypeError):
+        return DAMAGED
 
 
 def may_see(caller: Caller, message: Message, number: int, connection: sqlite3.Connection) -> bool:

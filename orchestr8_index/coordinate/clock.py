@@ -38,6 +38,9 @@ class Clock:
 
 @lru_cache(256)  # what is read together was often written together
 def iso(at: int) -> str:
-    """Unix ms as ISO 8601 in UTC."""
-    second = datetime.fromtimestamp(at // 1000, UTC)
+    """Unix ms as ISO 8601 in UTC; "" for what is no such number, as in a row that was bent."""
+    try:
+        second = datetime.fromtimestamp(at // 1000, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return ""
     return f"{second:%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}Z"

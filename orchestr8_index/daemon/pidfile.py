@@ -124,6 +124,6 @@ def _lock(fd: int, alone: bool = True) -> bool:
 def _read(fd: int) -> dict[str, Any]:
     try:
         facts = json.loads(os.read(fd, 65536) or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}

@@ -124,7 +124,7 @@ def message_of(session: str, row: Answer) -> Answer:
 async def search_context(core: Core, given: Arguments) -> Answer:
     started, ident, query = time.perf_counter(), read_id(given), text(given, "query", 500)
     scope, threshold = given.get("search_scope") or "all", given.get("fuzzy_threshold")
-    if scope not in SCOPES:
+    if not isinstance(scope, str) or scope not in SCOPES:
         said = "search_scope is all, public or private."
         raise declined("INVALID_INPUT", said, field="search_scope")
     asked = {"query": query, "limit": number(given, "limit", 10, 1, 100)}

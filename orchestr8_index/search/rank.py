@@ -98,11 +98,7 @@ def is_taught(experience: Experience, kind: Kind) -> bool:
 
 
 def by_meaning(
-    segment: Segment,
-    query: Query,
-    totals: Totals,
-    depth: int,
-    learned: Learned | None = None,
+    segment: Segment, query: Query, totals: Totals, depth: int, learned: Learned | None = None
 ) -> tuple[list[Scored], dict[int, int]]:
     """The best `depth`, each with what its likeness to the question adds; and what that was.
 

@@ -23,6 +23,8 @@ from msgspec import Struct
 from ..config import Settings
 from ..daemon.pidfile import PidFile
 from ..errors import NotSafe, OperationError
+from ..private import read_private
+from ..validate import UNDECODABLE
 from .callers import Principal, Right
 from .events import Event, KeyChanged
 
@@ -53,10 +55,10 @@ class KeyFile:
     def read(self) -> list[Key]:
         """Raises OperationError when the file is there and is none."""
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=list[Key])
+            return msgspec.json.decode(read_private(self.path), type=list[Key])
         except FileNotFoundError:
             return []
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *UNDECODABLE) as error:
             cure = f"Mend or remove {self.path}; without it there are no keys."
             raise OperationError(f"The keys cannot be read: {error}.", cure) from None
 

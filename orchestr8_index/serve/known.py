@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from ..config import Settings
-from ..private import open_private
+from ..private import read_private
+from ..validate import UNDECODABLE
 
 NAME, MOST = "projects.json", 64
 USER = "user"  # the name of the level that all folders without a project share
@@ -36,9 +37,8 @@ class Known(Struct):
 def read_known(data_dir: Path) -> dict[str, Known]:
     """The projects of a data directory by their keys; none where there is no such list."""
     try:
-        with open(data_dir / NAME, "rb", opener=open_private) as file:
-            rows = msgspec.json.decode(file.read(), type=list[Known])
-    except (OSError, msgspec.DecodeError):
+        rows = msgspec.json.decode(read_private(data_dir / NAME), type=list[Known])
+    except (OSError, *UNDECODABLE):
         return {}
     return {known.key: known for known in rows[:MOST]}
 

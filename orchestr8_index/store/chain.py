@@ -28,7 +28,8 @@ def digest_of(*parts: Any) -> str:
 
 def append(connection: sqlite3.Connection, what: str, subject: int | str, digest: str) -> None:
     """One more link, in the transaction of what it tells of."""
-    last = connection.execute("SELECT id, link FROM chain ORDER BY id DESC LIMIT 1").fetchone()
+    newest = "SELECT id, link FROM chain WHERE id < 1 << 62 ORDER BY id DESC LIMIT 1"
+    last = connection.execute(newest).fetchone()
     number, before = (last[0] + 1, last[1]) if last else (1, "")
     link = digest_of(before, number, what, subject, digest)
     connection.execute(

@@ -80,9 +80,9 @@ def last_number(connection: sqlite3.Connection) -> int:
     """The highest that a decision has, or that a forgotten one had."""
     rows = connection.execute(
         "SELECT seq FROM sqlite_sequence WHERE name = 'decision_history' "
-        "UNION ALL SELECT max(id) FROM decision_history"
+        "UNION ALL SELECT max(id) FROM decision_history WHERE id < 1 << 62"
     )
-    return max((row[0] for row in rows if isinstance(row[0], int)), default=0)
+    return max((row[0] for row in rows if isinstance(row[0], int) and row[0] < 1 << 62), default=0)
 
 
 def put_back(connection: sqlite3.Connection, decision: Decision) -> None:

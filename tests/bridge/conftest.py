@@ -6,7 +6,6 @@ import json
 import subprocess
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,12 +64,6 @@ class Bridge:
     def close(self) -> int:
         self.end_input()
         return self.process.wait(timeout=30)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with World(tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

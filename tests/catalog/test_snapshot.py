@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from orchestr8_index.catalog.map import NAME, read_places
 from orchestr8_index.catalog.sections import Table
 from orchestr8_index.catalog.snapshot import FORMAT, Files, Generations, Manifest, SegmentInfo
 from orchestr8_index.errors import SnapshotUnreadable
@@ -87,7 +88,7 @@ def test_a_failed_rename_is_an_error(
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "files.msgpack"])
-@pytest.mark.parametrize("damage", [b"", b"{}", b"\xff"])
+@pytest.mark.parametrize("damage", [b"", b"{}", b"\xff", b'{"version":"\xff"}', b"[" * 99_999])
 def test_a_damaged_generation_cannot_be_read(
     generations: Generations, name: str, damage: bytes
 ) -> None:
@@ -95,6 +96,22 @@ def test_a_damaged_generation_cannot_be_read(
     with pytest.raises(SnapshotUnreadable, match="cannot be read"):
         generations.manifest(1)
         generations.files(1)
+
+
+def test_a_pipe_in_the_place_of_a_file_is_waited_for_by_nobody(generations: Generations) -> None:
+    for name in ("manifest.json", "files.msgpack"):
+        path = generations.path(publish(generations)) / name
+        path.unlink()
+        os.mkfifo(path)
+    for read in (generations.manifest, generations.files):
+        with pytest.raises(SnapshotUnreadable, match="cannot be read"):
+            read(generations.newest() - (read == generations.manifest))
+
+
+@pytest.mark.parametrize("bytes_", [b"x", b"1234", b""])
+def test_a_bent_map_is_none(tmp_path: Path, bytes_: bytes) -> None:
+    (tmp_path / NAME).write_bytes(bytes_)
+    assert read_places(tmp_path, [2, 0, 1]) == [[], [], []]
 
 
 def test_another_format_cannot_be_read(generations: Generations) -> None:

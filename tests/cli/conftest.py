@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from orchestr8_index.cli import main
 from orchestr8_index.config import fixture_root
 
 from ..processes import Running, World
-from ..trees import build_tree
 
 ROOT = str(fixture_root())
 
@@ -65,11 +65,9 @@ def run(
 
 
 @pytest.fixture(scope="session")
-def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def indexed(tmp_path_factory: pytest.TempPathFactory, snapshots: Path) -> Path:
     """A data directory with a snapshot of plugins_fixture."""
-    folder = tmp_path_factory.mktemp("indexed")
-    build_tree(Path(ROOT), data_dir=folder)
-    return folder
+    return Path(shutil.copytree(snapshots.parent, tmp_path_factory.mktemp("cli") / "indexed"))
 
 
 @pytest.fixture
@@ -80,8 +78,8 @@ def offline(run: Run, indexed: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with World(tmp_path_factory.mktemp("server")) as world:
+def server(tmp_path_factory: pytest.TempPathFactory, snapshots: Path) -> Iterator[Running]:
+    with World(tmp_path_factory.mktemp("server"), snapshots) as world:
         yield world.serve("--root", ROOT)
 
 
@@ -90,9 +88,3 @@ def online(run: Run, server: Running, monkeypatch: pytest.MonkeyPatch) -> Run:
     """With a server on the data directory, over plugins_fixture."""
     monkeypatch.setenv("MCP_DATA_DIR", str(server.world.data))
     return run
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with World(tmp_path) as made:
-        yield made

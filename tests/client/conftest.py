@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,6 @@ from orchestr8_index.client import embedded
 from orchestr8_index.config import fixture_root
 
 from ..processes import Running, World
-from ..trees import build_tree
 from .asking import SENDERS, Asker
 from .strange import Strange
 
@@ -46,17 +46,15 @@ def make_asker(sender: str) -> Iterator[MakeAsker]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with World(tmp_path_factory.mktemp("client-server")) as world:
+def server(tmp_path_factory: pytest.TempPathFactory, snapshots: Path) -> Iterator[Running]:
+    with World(tmp_path_factory.mktemp("client-server"), snapshots) as world:
         yield world.serve("--root", str(fixture_root()))
 
 
 @pytest.fixture(scope="session")
-def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def indexed(tmp_path_factory: pytest.TempPathFactory, snapshots: Path) -> Path:
     """A data directory with a snapshot of plugins_fixture, where no server is."""
-    folder = tmp_path_factory.mktemp("client-indexed")
-    build_tree(fixture_root(), data_dir=folder)
-    return folder
+    return Path(shutil.copytree(snapshots.parent, tmp_path_factory.mktemp("client") / "indexed"))
 
 
 @pytest.fixture(params=["server", "embedded"])
@@ -71,10 +69,4 @@ def asker(request: pytest.FixtureRequest, make_asker: MakeAsker) -> Asker:
 @pytest.fixture
 def strange() -> Iterator[Strange]:
     with Strange() as made:
-        yield made
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    with World(tmp_path) as made:
         yield made

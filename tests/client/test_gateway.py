@@ -23,8 +23,8 @@ Meet = Callable[[Running, Path], Awaitable[None]]
 
 
 @pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Running]:
-    with World(tmp_path / "world") as world:
+def gateway(tmp_path: Path, snapshots: Path) -> Iterator[Running]:
+    with World(tmp_path / "world", snapshots) as world:
         (tmp_path / "files").mkdir()
         yield world.serve("--root", str(fixture_root()), "--workspace", str(tmp_path / "files"))
 

@@ -19,10 +19,11 @@ from typing import Any
 
 import pytest
 
-from orchestr8_index.coordinate import revisions
+from orchestr8_index.coordinate import journal
 from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.coordinate.statements import NAME
 from orchestr8_index.errors import Compacted, StoreUnavailable
+from orchestr8_index.queries import NoParams
 from orchestr8_index.store import backup
 from orchestr8_index.store.database import connect
 
@@ -382,9 +383,10 @@ def test_a_file_of_noise_gives_way(tmp_path: Path) -> None:
     run(tmp_path, read)
 
 
-def test_revisions_go_on_without_their_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("said", ["nonsense", "9" * 5000, "9007199254740992", "-1", "²"])
+def test_revisions_go_on_without_their_file(tmp_path: Path, said: str) -> None:
     before = run(tmp_path, lambda state: Agent(state, "a").write({"x": 1}))["rev"]
-    (tmp_path / revisions.NAME).write_text("nonsense")
+    (tmp_path / journal.NAME).write_text(said)
     after = run(tmp_path, lambda state: Agent(state, "a").write({"x": 1}))["rev"]
     assert after > before
 
@@ -395,6 +397,16 @@ def test_revisions_go_on_without_their_file(tmp_path: Path) -> None:
         "UPDATE item SET value = 'x' WHERE key = '@clock'",
         "UPDATE item SET value = X'FF' WHERE key = '@block'",
         "UPDATE item SET value = '-1' WHERE key = '@oldest'",
+        "UPDATE item SET value = '[[' WHERE key LIKE '@%' AND project <> ''",
+        "UPDATE item SET value = X'FF' WHERE key LIKE '@agent/%'",
+        "UPDATE item SET value = '9007199254740991' WHERE key = '@block'",
+        "UPDATE item SET id = 'x', at = 'y'",
+        "UPDATE event SET at = 'y'",
+        "UPDATE event SET value = '{' WHERE kind = 4",
+        "UPDATE hold SET since = 1e300",
+        "UPDATE hold SET ends = 9223372036854775807",
+        "INSERT INTO event VALUES (9223372036854775807, 'p', 0, 'k', '1', 'x', 0, NULL, 0)",
+        "INSERT INTO event VALUES (-5, 'p', 0, 'k', '1', 'x', 0, NULL, 0)",
         "UPDATE hold SET ends = 'never'",
         "UPDATE delivery SET due = X'00'",
         "DROP TABLE lease",
@@ -412,6 +424,8 @@ def test_one_bent_value_closes_nothing(tmp_path: Path, statement: str) -> None:
         assert (await someone.lock("another"))["token"]
         await someone.send("b")
         await someone.locks()
+        await Agent(state, "b").inbox()
+        await state.coordination(someone.caller, NoParams())
         assert len((await someone.read(prefix="key/"))["items"]) == 40
 
     run(tmp_path, work)

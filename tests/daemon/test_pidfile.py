@@ -68,7 +68,7 @@ def test_an_owner_that_has_not_written_yet_is_an_owner(path: Path, owned: PidFil
     assert PidFile(path).owner() == {}
 
 
-@pytest.mark.parametrize("written", [b"{half", b"[1]", b"\xff", b"5"])
+@pytest.mark.parametrize("written", [b"{half", b"[1]", b"\xff", b"5", b"[" * 60_000])
 def test_a_damaged_file_still_has_its_owner(path: Path, owned: PidFile, written: bytes) -> None:
     path.write_bytes(written)
     assert PidFile(path).owner() == {}

@@ -75,8 +75,8 @@ def test_nobody_pays_for_a_face_that_nobody_asked() -> None:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with World(tmp_path_factory.mktemp("faces")) as made:
+def world(tmp_path_factory: pytest.TempPathFactory, snapshots: Path) -> Iterator[World]:
+    with World(tmp_path_factory.mktemp("faces"), snapshots) as made:
         yield made
 
 

@@ -85,6 +85,21 @@ def test_it_is_derived_again_and_everybody_is_answered(folder: Path, statement: 
     with_outcomes(folder, work)
 
 
+@pytest.mark.parametrize("table", ["decision_history", "chain", "sqlite_sequence"])
+def test_a_number_without_a_next_one_closes_nothing(folder: Path, table: str) -> None:
+    """It was refused for good as too large; what was done to the file is said."""
+    column = "seq" if table == "sqlite_sequence" else "id"
+    which = f"(SELECT max({column}) FROM {table})"
+    bend(folder, f"UPDATE {table} SET {column} = {2**63 - 1} WHERE {column} = {which}")
+
+    async def work(outcomes: Outcomes) -> None:
+        assert (await send(outcomes, "t9", "rotate the certs of1")).decision.task_id == "t9"
+        await outcomes.store_pattern(GOAL, ("p:a",), {}, [["p:a"]])
+        assert verify(outcomes).differences
+
+    with_outcomes(folder, work)
+
+
 @pytest.mark.parametrize("statement", NAMED)
 def test_verify_names_it(folder: Path, statement: str) -> None:
     bend(folder, statement)

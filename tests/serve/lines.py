@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -59,10 +60,21 @@ class Line:
         return b"".join(parts)
 
     def read_one(self) -> bytes:
-        return self._socket.recv(65536)
+        """The next answer, whole where its head says how long it is."""
+        answer = part = self._socket.recv(65536)
+        while part and not _is_whole(answer):
+            part = self._socket.recv(65536)
+            answer += part
+        return answer
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _is_whole(answer: bytes) -> bool:
+    head, ended, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"\r\ncontent-length: (\d+)", head, re.I)
+    return bool(ended) and (length is None or len(body) >= int(length[1]))
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.errors import NotSafe, OperationError
-from orchestr8_index.serve import guard
+from orchestr8_index.serve import guard, known
 from orchestr8_index.serve.audit import Audit
 from orchestr8_index.serve.callers import RIGHTS, Principal, Right
 from orchestr8_index.serve.events import Event, KeyChanged
@@ -105,12 +106,40 @@ def test_a_key_that_is_revoked_while_the_body_comes_opens_nothing(
         assert told.status_code == status
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b'[{"name":"a"}]'])
+BENT = [
+    b"",
+    b"{",
+    b"[1]",
+    b"\xff",
+    b'[{"name":"a"}]',
+    b'[{"name":"\xff"}]',
+    b"[" * 99_999,
+    b" " * 10**7,
+]
+
+
+@pytest.mark.parametrize("content", BENT)
 def test_a_damaged_file_says_so_and_lets_nobody_in(keys: KeyFile, content: bytes) -> None:
     keys.path.write_bytes(content)
     with pytest.raises(OperationError, match="cannot be read"):
         keys.read()
     assert LoadedKeys(keys.path.parent).caller_of(b"o8_x") is None
+    (keys.path.parent / known.NAME).write_bytes(content)
+    assert known.read_known(keys.path.parent) == {}
+
+
+def test_what_is_no_file_of_ours_lets_nobody_in(keys: KeyFile, tmp_path: Path) -> None:
+    """A link to a file in which another had keys written, or a pipe to wait at."""
+    token = keys.add("ci", "admin")
+    kept = keys.path.rename(tmp_path / "elsewhere")
+    makers: list[Callable[[], None]] = [
+        lambda: keys.path.symlink_to(kept),
+        lambda: os.mkfifo(keys.path),
+    ]
+    for make in makers:
+        make()
+        assert LoadedKeys(tmp_path).caller_of(token.encode()) is None
+        keys.path.unlink()
 
 
 def test_a_running_server_sees_changes_within_a_second(keys: KeyFile) -> None:

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -24,7 +25,11 @@ PACKAGES = {"postgres": "postgresql", "redis-server": "redis-server", "nats-serv
 
 def find(program: str) -> str:
     """Its path. Skips the test where there is none; fails where the suite demands all."""
-    places = [shutil.which(program) or "", *glob.glob(f"/usr/lib/postgresql/*/bin/{program}")]
+    places = [
+        shutil.which(program) or "",
+        f"/usr/sbin/{program}",
+        *glob.glob(f"/usr/lib/postgresql/*/bin/{program}"),
+    ]
     found = next(filter(os.path.isfile, places), "")
     if not found:
         sentence = f"{program} is missing: apt-get install {PACKAGES.get(program, 'postgresql')}"
@@ -102,15 +107,16 @@ class Postgres(Engine):
         super().__init__(command, port, self._accepts, **_as_postgres())
         self.url = f"postgresql://o8@127.0.0.1:{port}/o8"
 
-    def make(self) -> None:
-        """Its files: once, before the first start."""
+    def make(self, of: Postgres | None = None) -> None:
+        """Its files: once, before the first start. A standby has those `of` its primary."""
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
-        initdb = [find("initdb"), "-D", str(self.folder / "data"), "-U", "o8", "-A", "trust"]
-        subprocess.run(
-            [*initdb, "-N", "--encoding=UTF8", "--locale=C"],
-            check=True, capture_output=True, **_as_postgres(),  # type: ignore[call-overload]
-        )  # fmt: skip
+        data = ["-D", str(self.folder / "data")]
+        command = [find("initdb"), *data, "-U", "o8", "-A", "trust", "-N", "--encoding=UTF8"]
+        command += ["--locale=C"]
+        if of is not None:
+            command = [find("pg_basebackup"), *data, "-R", "-c", "fast", "-d", of.admin_url]
+        subprocess.run(command, check=True, capture_output=True, **_as_postgres())  # type: ignore[call-overload]
 
     def _accepts(self) -> bool:
         import psycopg
@@ -133,6 +139,42 @@ class Postgres(Engine):
             return cursor.fetchall() if cursor.description else []
 
 
+class Redis(Engine):
+    """Keeps nothing over a kill, unless its options say so."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        port = free_port()
+        command = [find("redis-server"), "--port", str(port), "--bind", "127.0.0.1"]
+        command += ["--dir", str(folder), "--save", "", *options]
+        super().__init__(command, port, lambda: answers(port))
+        self.url = f"redis://127.0.0.1:{port}"
+
+
+class Nats(Engine):
+    """With JetStream, whose streams are kept in the folder."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        port = free_port()
+        command = [find("nats-server"), "-js", "-sd", str(folder), "-a", "127.0.0.1"]
+        super().__init__([*command, "-p", str(port), *options], port, lambda: answers(port))
+        self.url = f"nats://127.0.0.1:{port}"
+
+
+EngineKind = TypeVar("EngineKind", Redis, Nats)
+
+
+@contextlib.contextmanager
+def running(kind: type[EngineKind], *options: str) -> Iterator[EngineKind]:
+    """A Redis or a NATS; the test is skipped where it is not installed."""
+    with tempfile.TemporaryDirectory(prefix="o8-team-") as folder:
+        engine = kind(Path(folder), *options)
+        engine.start()
+        try:
+            yield engine
+        finally:
+            engine.stop()
+
+
 @contextlib.contextmanager
 def folder_of_its_own() -> Iterator[Path]:
     """That another user may enter: not below a folder of pytest's, which is closed to others."""
@@ -149,13 +191,16 @@ class Running:
 
 
 @contextlib.contextmanager
-def postgres(*settings: str, durable: bool = False) -> Iterator[Postgres]:
+def postgres(
+    *settings: str, durable: bool = False, of: Postgres | None = None
+) -> Iterator[Postgres]:
     with folder_of_its_own() as folder:
         engine = Postgres(folder, *settings, durable=durable)
-        engine.make()
+        engine.make(of)
         engine.start()
         try:
-            engine.run("CREATE DATABASE o8", "postgres")
+            if of is None:
+                engine.run("CREATE DATABASE o8", "postgres")
             yield engine
         finally:
             engine.stop()

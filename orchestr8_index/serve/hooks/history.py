@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ...reports import Report
+from ...validate import UNDECODABLE
 from .delegations import TOOLS, Delegations
 from .payloads import Block, Input, ToolEnded, ToolFailed, ToolResponse, ToolStarting
 from .suggest import NOT_A_REQUEST
@@ -123,7 +124,7 @@ class _Transcript:
     def _line(self, raw: bytes) -> TranscriptLine | None:
         try:
             line = _LINE.decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNDECODABLE:
             self._history.bad[self._path.name] += bool(raw.strip())
             return None
         if line.is_sidechain or line.message is None or not self._within(line.cwd or ""):
@@ -156,7 +157,7 @@ class _Transcript:
         call = self._calls.pop(part.tool_use_id or "")
         try:
             report = self._report(session, call, part, given)
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             self._history.bad[self._path.name] += 1
             return
         if report is None:
@@ -184,7 +185,7 @@ class _Transcript:
             return self._delegations.failed(failed)
         try:
             response = msgspec.json.decode(given, type=ToolResponse)
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             response = ToolResponse()
         if not response.text:
             response = msgspec.structs.replace(response, content=said)

@@ -96,6 +96,14 @@ def test_lines_that_cannot_be_read_are_told_and_the_rest_counts(tmp_path: Path) 
     assert found.bad == {"a.jsonl": 2} and len(found.reports) == 1
 
 
+def test_bytes_that_are_no_text_are_told_too(tmp_path: Path) -> None:
+    """They stand in a part that is looked at last."""
+    read(tmp_path, *one("c1", "reviewer", "STRANGE"))
+    file = tmp_path / "projects/-work/a.jsonl"
+    file.write_bytes(file.read_bytes().replace(b"STRANGE", b"\xff"))
+    assert read_history(tmp_path, KNOWN.__getitem__, bool).bad == {"a.jsonl": 1}
+
+
 def test_what_agents_of_agents_did_and_other_folders_are_left_out(tmp_path: Path) -> None:
     aside = [dict(each, isSidechain=True) for each in one("c1", "reviewer")]
     assert not read(tmp_path / "1", *aside).reports
