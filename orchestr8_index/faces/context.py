@@ -297,4 +297,5 @@ FACE = Product(
     },
     read=read,
     open_right="report",
+    talk=True,
 )

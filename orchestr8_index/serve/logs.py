@@ -108,15 +108,24 @@ class LogFile(TimedRotatingFileHandler):
         self.trouble = unwritable(sys.exc_info()[1])
 
     def reopen_if_gone(self) -> None:
-        """Lines into a file that was removed would be read by nobody."""
-        if os.path.exists(self.baseFilename):
+        """Lines into a file that was removed, or replaced, would be read by nobody."""
+        if self._stands():
             return
         with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(self.baseFilename), mode=0o700, exist_ok=True)
         with self.lock or contextlib.nullcontext():
-            if self.stream:
-                self.stream.close()
-            self.stream = None  # emit opens it again
+            stream, self.stream = self.stream, None  # emit opens it again
+            with contextlib.suppress(OSError):
+                stream.close()
+
+    def _stands(self) -> bool:
+        if self.stream is None:
+            return True
+        try:
+            found = os.stat(self.baseFilename, follow_symlinks=False)
+        except OSError:
+            return False
+        return os.path.samestat(found, os.fstat(self.stream.fileno()))
 
 
 class LogNowhere(logging.StreamHandler):  # type: ignore[type-arg]

@@ -25,6 +25,7 @@ from ..errors import RequestError, StoreUnavailable
 from ..learn.outcomes import Outcomes, Reporter
 from ..learn.receipt import Applied, Resolve, read_report
 from ..learn.verify import chooser
+from ..private import open_private, read_private
 from ..reports import ForgetQuery, Report
 from .core import TeamCoordination
 from .schema import ADD_LEARNT, LEARNT, ORIGIN
@@ -178,12 +179,13 @@ class TeamLearning:
         name = sha256(f"{origin}\0{self._project}".encode()).hexdigest()[:16]
         self._path = self._data_dir / f"learnt-{name}.rev"
         with contextlib.suppress(OSError, ValueError):
-            self.cursor = int(self._path.read_text("ascii"))
+            self.cursor = int(read_private(self._path, 100))
 
     def _keep_cursor(self) -> None:
         """Lost, it costs a second look at the log."""
         assert self._path
         half = self._path.with_suffix(".part")
         with contextlib.suppress(OSError):
-            half.write_text(str(self.cursor), "ascii")
+            with open(half, "w", opener=open_private) as file:
+                file.write(str(self.cursor))
             os.replace(half, self._path)
