@@ -44,10 +44,10 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     settings = _with_local_key(settings)
     last = PidFile(settings.data_dir / SERVER_NAME).last()
     heir = heir_of(last, settings.project, settings.home)
-    if settings.database_url:
-        from .team.start import SCHEMA, check_start
+    if settings.database_url or settings.has_helpers:
+        from .team.start import check_start
 
-        check_start(settings.database_url, SCHEMA)
+        check_start(settings)
     pidfile, listening = claim(settings)
     announce(listening.getsockname()[1])
     refresh = Refresh(settings, Builder(settings, on_failure=_log_failure))
@@ -106,7 +106,7 @@ def make_state(
     _follow(state)
     refresh.prepare = lambda index: state.bind(index, state.experience)
     if store is not None:
-        state.shared = SharedKeeper(settings, events, state.ending)
+        state.shared = SharedKeeper(settings, events, state.ending, state.gate)
         store.prepare = lambda experience: state.bind(refresh.index, experience)
     state.all_projects = _make_projects(state)
     return state

@@ -244,6 +244,30 @@ class Settings(msgspec.Struct, frozen=True):
             form="DATABASE",
         ),
     ] = ""
+    redis_url: Annotated[
+        str,
+        _text(
+            "the Redis that a team's servers share, and that programs read: see docs/team; also "
+            "`redis+sentinel://HOST:PORT,…/SERVICE`",
+            form="URL",
+            prefix="",
+            schemes=("redis", "rediss", "redis+sentinel", "unix"),
+        ),
+    ] = ""
+    redis_host: Annotated[str, _text("the same, where there is no REDIS_URL", prefix="")] = ""
+    redis_port: Annotated[
+        int,
+        msgspec.Meta(ge=1, le=65535, description="of REDIS_HOST", extra={"prefix": ""}),
+    ] = 6379
+    nats_url: Annotated[
+        str,
+        _text(
+            "the NATS server (with JetStream) that all events are written to: see docs/team",
+            form="URL",
+            prefix="",
+            schemes=("nats", "tls"),
+        ),
+    ] = ""
     api_key: Annotated[
         str, _text("what command line, bridge and Claude Code plugin show to a server", form="KEY")
     ] = ""
@@ -262,6 +286,17 @@ class Settings(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         """Without the keys, which must not end in a log."""
         return f"Settings(roots={self.roots!r}, data_dir={str(self.data_dir)!r}, port={self.port})"
+
+    @property
+    def redis(self) -> str:
+        """The address of Redis, "" without one."""
+        at = f"redis://{self.redis_host}:{self.redis_port}" if self.redis_host else ""
+        return self.redis_url or at
+
+    @property
+    def has_helpers(self) -> bool:
+        """Whether something beside the database is told of what agents share."""
+        return bool(self.redis or self.nats_url)
 
     @property
     def query_life(self) -> float:

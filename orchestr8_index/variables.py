@@ -3,7 +3,8 @@ from that declaration.
 
 `name: Annotated[type, Meta(description=…)] = default` is the variable MCP_NAME. `ge` and `le` bound
 a number; `extra` may hold `one_of`, the words that are allowed, or `form`: "FILE", "FOLDER",
-"NAME", "ADDRESS", "URL", "ORIGIN" or "KEY". In `Door` it is an option of the listening commands,
+"NAME", "ADDRESS", "URL" (of one of `schemes`), "ORIGIN" or "KEY"; `prefix` is what stands in the
+place of MCP_. In `Door` it is an option of the listening commands,
 too: --name.
 """
 
@@ -35,10 +36,12 @@ class Variable(NamedTuple):
     high: int = 0
     one_of: tuple[str, ...] = ()
     form: str = ""
+    prefix: str = "MCP_"
+    schemes: tuple[str, ...] = ("http", "https")
 
     @property
     def name(self) -> str:
-        return f"MCP_{self.field.upper()}"
+        return f"{self.prefix}{self.field.upper()}"
 
     @property
     def option(self) -> str:
@@ -103,8 +106,10 @@ def _value(variable: Variable, env: Mapping[str, str]) -> Any:
     text = env.get(name, "").strip()
     if variable.kind is tuple:
         return text.split(",")
-    if variable.form == "URL" and text and not text.startswith(("http://", "https://")):
-        raise BadSetting(f"{name}={text} is no http address.", "Mend it, as http://host:4318.")
+    schemes = variable.schemes
+    if variable.form == "URL" and text and text.partition("://")[0] not in schemes:
+        cure = f"Mend it, as {schemes[0]}://HOST:PORT."
+        raise BadSetting(f"{name} is no address of {' or '.join(schemes)}.", cure)
     allowed = _SWITCH if variable.kind is bool else variable.one_of
     if not text or not allowed:
         return text or None

@@ -25,7 +25,7 @@ def isolate() -> None:
     closed.bind(("127.0.0.1", 0))
     atexit.register(home.cleanup)
     atexit.register(closed.close)
-    for name in [name for name in os.environ if name.startswith("MCP_")]:
+    for name in [name for name in os.environ if name.startswith(("MCP_", "REDIS_", "NATS_"))]:
         del os.environ[name]
     port = closed.getsockname()[1]
     os.environ |= {"HOME": home.name, "USERPROFILE": home.name, "MCP_PORT": str(port)}

@@ -291,7 +291,7 @@ def test_what_an_option_overrides_is_no_stranger(tmp_path: Path) -> None:
 
 def test_an_endpoint_is_an_address(read: Read) -> None:
     assert read(MCP_OTEL_ENDPOINT="http://localhost:4318").otel_endpoint == "http://localhost:4318"
-    with pytest.raises(BadSetting, match="no http address"):
+    with pytest.raises(BadSetting, match="no address of http or https"):
         read(MCP_OTEL_ENDPOINT="localhost:4318")
 
 

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -23,6 +23,9 @@ from ..validate import describe_error, read_params
 from .asking import RunningServer
 from .options import project_key
 
+if TYPE_CHECKING:
+    from ..team.learning import LearntEntry
+
 T = TypeVar("T")
 SERVED = ("roots", "project", "explicit")  # who comes after still learns what was served here
 
@@ -32,12 +35,12 @@ def forget_decisions(settings: Settings, given: dict[str, str]) -> int:
     if server := _running(settings):
         return int(server.ask("forgetDecisions", given)["forgotten"])
     choose, among = chooser(read_params(ForgetQuery, msgspec.json.encode(given)))
-    return _as_writer(settings, lambda outcomes: outcomes.forget(choose, among))
+    return as_writer(settings, lambda outcomes: outcomes.forget(choose, among))
 
 
 def import_lines(settings: Settings, lines: Iterable[str]) -> tuple[int, int]:
     """(new, known already). Raises OperationError with the line that cannot be read."""
-    return keep_reports(settings, [_report(decision) for decision in _decisions(lines)])
+    return keep_reports(settings, [report_of(decision) for decision in _decisions(lines)])
 
 
 def keep_reports(settings: Settings, reports: list[Report]) -> tuple[int, int]:
@@ -55,7 +58,24 @@ def keep_reports(settings: Settings, reports: list[Report]) -> tuple[int, int]:
             known += applied.receipt.duplicate
         return len(reports) - known, known
 
-    return _as_writer(settings, take)
+    return as_writer(settings, take)
+
+
+def entries_of(outcomes: Outcomes) -> list[LearntEntry]:
+    """What a store has been told, as a team's log has it: reports, then stored plans."""
+    from ..learn.outcomes import Reporter
+    from ..learn.verify import in_time_order
+    from ..team.learning import LearntEntry
+
+    found = []
+    for decision in in_time_order(outcomes):
+        report, by = report_of(decision), Reporter(decision.reporter)
+        at = moment(report.occurred_at)
+        found.append(LearntEntry("", by, at, report, decision.unknown))
+    for plan in (pattern for pattern in outcomes.patterns if pattern.stored):
+        given = (plan.goal, plan.agent_sequence, plan.dependencies, plan.parallel_groups)
+        found.append(LearntEntry("", Reporter(plan.stored_by), pattern=given))
+    return found
 
 
 def _running(settings: Settings) -> RunningServer | None:
@@ -80,7 +100,7 @@ def _decision(number: int, line: str) -> Decision:
     cure = "Nothing was imported; mend the line, or take it out."
     try:
         decision = msgspec.json.decode(line, type=Decision)
-        msgspec.convert(msgspec.to_builtins(_report(decision)), Report)
+        msgspec.convert(msgspec.to_builtins(report_of(decision)), Report)
         moment = _moment(decision.timestamp).astimezone(UTC)
         return replace(decision, timestamp=moment.isoformat(timespec="milliseconds"))
     except msgspec.DecodeError as error:
@@ -91,7 +111,8 @@ def _decision(number: int, line: str) -> Decision:
         raise OperationError(f"Line {number} is not a decision: {why}.", cure) from None
 
 
-def _report(decision: Decision) -> Report:
+def report_of(decision: Decision) -> Report:
+    """As it was given, with when it occurred."""
     return Report(
         task_id=decision.task_id,
         task_description=decision.task_description,
@@ -115,7 +136,7 @@ def _moment(timestamp: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _as_writer(settings: Settings, work: Callable[[Outcomes], Awaitable[T]]) -> T:
+def as_writer(settings: Settings, work: Callable[[Outcomes], Awaitable[T]]) -> T:
     """Run `work` on the opened store while nobody else can write to it."""
     from ..daemon.pidfile import PidFile
     from ..store.ledger import name_of_project

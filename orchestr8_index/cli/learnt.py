@@ -258,11 +258,19 @@ def backup(settings: Settings) -> None:
     """
     from ..store.backup import backup as back_up
 
+    _of_team(settings, "pg_dump -Fc -n orchestr8 -f o8.dump")
     try:
         echo(str(back_up(settings.data_dir)))
     except (sqlite3.Error, OSError) as error:
         cure = "Is there a database, and can its folder be written to?"
         raise OperationError(f"The backup failed: {error}.", cure) from None
+
+
+def _of_team(settings: Settings, command: str) -> None:
+    """What several servers share is the database's own care."""
+    if settings.database_url:
+        told = f'What the team shares is in PostgreSQL: {command} "$MCP_DATABASE_URL"'
+        echo(told, err=True)
 
 
 @click.command()
@@ -280,6 +288,7 @@ def restore(settings: Settings, file: str | None) -> None:
 
     if running_port(settings) is not None:
         raise OperationError("The server is running.", "Stop it first: `orchestr8-index down`.")
+    _of_team(settings, "pg_restore --clean o8.dump -d")
     chosen = Path(file) if file else next(reversed(backups(settings.data_dir)), None)
     if chosen is None:
         raise OperationError("There is no backup.", "Name a file.")

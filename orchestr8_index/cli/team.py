@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..config import Settings
-from ..errors import BadSetting
+from ..errors import BadSetting, InvalidParams, OperationError
 from .options import emit, listening
 from .paint import echo
+
+if TYPE_CHECKING:
+    from ..learn.outcomes import Outcomes
 
 
 @click.group()
@@ -55,6 +59,49 @@ def _make(settings: Settings) -> None:
 
     steps = make_tables(_url(settings), SCHEMA)
     echo(f"{steps} steps were taken." if steps else "The tables are as they should be.")
+
+
+@database.command()
+@click.option("--back", is_flag=True, help="From PostgreSQL into the data directory.")
+@listening
+def move(settings: Settings, back: bool) -> None:
+    """Carry this folder's project into PostgreSQL, and what it has learnt; or back.
+
+    Its server must be stopped. What the other side has already is never written over; after a kill
+    say it again.
+
+    \b
+    orchestr8-index database move
+    orchestr8-index database move --back
+    """
+    from ..daemon.supervise import running_port
+    from ..team import move as moving
+    from ..team.learning import LearntEntry, perform
+    from ..team.project import learning_project, team_project
+    from ..team.start import SCHEMA
+    from .admin import as_writer, entries_of
+
+    if running_port(settings) is not None:
+        raise OperationError("The server is running.", "Stop it first: `orchestr8-index down`.")
+    place, folder = (_url(settings), SCHEMA), settings.data_dir
+    names = settings.repository_key, team_project(settings)
+    learns = learning_project(settings)
+
+    async def carry(outcomes: Outcomes) -> tuple[moving.Digests, int]:
+        if not back:
+            moved = moving.to_team(*place, folder, names)
+            return moved, moving.tell_learnt(*place, learns, entries_of(outcomes))
+        moved = moving.from_team(*place, folder, names)
+        told: list[LearntEntry] = moving.learnt(*place, learns)
+        for entry in told:
+            with contextlib.suppress(InvalidParams):  # refused then, and now
+                await perform(outcomes, entry)
+        return moved, len(told)
+
+    moved, told = as_writer(settings, carry)
+    for table, (count, digest) in moved.items():
+        echo(f"{table}: {count:,} rows on both sides, {digest[:16]}")
+    echo(f"what was learnt: {told:,} entries")
 
 
 @click.command()

@@ -19,8 +19,7 @@ from msgspec.structs import replace
 from . import statements as sql
 from .caller import Caller
 from .clock import iso
-from .granting import end, grant
-from .holds import Hold, holding, holds, overlapping
+from .holds import Hold, end, grant, holding, holds, overlapping
 from .journal import Change
 from .messages import post
 from .repository import tree_of, worktrees

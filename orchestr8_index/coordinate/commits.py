@@ -1,11 +1,12 @@
-"""Changes of the shared state, one after another: committed, then told to those who wait."""
+"""Changes of the shared state, one after another: committed, then told to those who wait; and what
+ends by itself: values, locks, takes and messages whose time is over."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,18 +15,28 @@ from msgspec import Struct
 
 from ..errors import RequestError, StoreUnavailable
 from ..store.store import Store
+from . import statements as sql
 from .agents import Seen
 from .caller import Caller
 from .clock import Clock
 from .feed import Feed
-from .journal import NEVER, Change, Journal, Refusal, answered_before, keep_answer_of
+from .holds import end, holds
+from .journal import (
+    NEVER,
+    Change,
+    Journal,
+    Refusal,
+    Revisions,
+    answered_before,
+    keep_answer_of,
+)
 from .locks import Queued
 from .mend import layout
 from .messages import SERVER
-from .revisions import Revisions
-from .upkeep import Topics, expire, next_due
 
 Work = Callable[[Change], Any]
+Topics = dict[str, list[str]]
+BITE = 1000
 Found = TypeVar("Found")
 SOFT = 0.8  # of the hard limit: above it the log is shortened
 SWEEP_SECONDS = (0.2, 1.0)  # at least and at most between two looks for what has ended
@@ -174,3 +185,60 @@ def _perform(change: Change, work: Work, request: tuple[str, str, str]) -> Any:
     if request[2] and before is None and not isinstance(answer, Queued):
         keep_answer_of(change, *request, answer)
     return answer
+
+
+def expire(connection: sqlite3.Connection, journal: Journal, now: int) -> Topics:
+    """End what is over, as events; returns, by project, the keys whose waiters are woken."""
+    topics: Topics = defaultdict(list)
+    _expire_items(connection, journal, now, topics)
+    _expire_holds(connection, journal, now, topics)
+    _expire_deliveries(connection, now, topics)
+    journal.due = next_due(connection)
+    journal.save_clock(connection, always=True)
+    return topics
+
+
+def next_due(connection: sqlite3.Connection) -> int:
+    """When the next lease, value or message ends, on the clock in milliseconds."""
+    return min(
+        (row[0] for row in connection.execute(sql.NEXT_DUE) if row[0] is not None), default=NEVER
+    )
+
+
+def _due(connection: sqlite3.Connection, statement: str, now: int) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = defaultdict(list)
+    for project, *rest in connection.execute(statement, (now, BITE)):
+        found[project].append(rest)
+    return found
+
+
+def _expire_items(
+    connection: sqlite3.Connection, journal: Journal, now: int, topics: Topics
+) -> None:
+    for project, rows in _due(connection, sql.DUE_ITEMS, now).items():
+        change = journal.begin(connection, Caller(SERVER, project=project), now)
+        for key, number in rows:
+            change.delete(key, "expired") if number else change.forget(key)
+        topics[project] += change.topics
+        journal.expired += len(change.topics)
+
+
+def _expire_holds(
+    connection: sqlite3.Connection, journal: Journal, now: int, topics: Topics
+) -> None:
+    for project, revisions in _due(connection, sql.DUE_HOLDS, now).items():
+        change = journal.begin(connection, Caller(SERVER, project=project), now)
+        for rev in sorted({rev for (rev,) in revisions}):
+            found = holds(connection, sql.HOLDS_OF_SET, project, rev)
+            rows = [row for row in found if row.ends <= now]
+            end(change, rows, "expired")
+            journal.expired += len(rows)
+        topics[project] += change.topics
+
+
+def _expire_deliveries(connection: sqlite3.Connection, now: int, topics: Topics) -> None:
+    """A take that nobody acknowledged makes the message ready again; an old message is over."""
+    for project, rows in _due(connection, sql.DUE_DELIVERIES, now).items():
+        topics[project] += [f"@inbox/{recipient}" for (recipient,) in rows]
+    connection.execute(sql.END_MESSAGES, (now, now))
+    connection.execute(sql.END_TAKES, (now,))

@@ -6,7 +6,10 @@ writes afterwards, so that a refusal leaves nothing behind.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -14,12 +17,16 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ..errors import RequestError
+from ..private import open_private, read_private
 from . import statements as sql
 from .caller import Caller
 from .clock import Clock
-from .revisions import NUMBERS, Revisions
 from .statements import DELETE, PUT
 
+NAME = "coordinate.rev"
+BLOCK = 1 << 20
+FAR = 1 << 52  # no server comes so far: a number that was bent
+NUMBERS = 1 << 10  # events of one revision
 ANSWER_S = 600  # for which a request's answer is given again
 NEVER = 1 << 62
 _CLOCK, _BLOCK = "@clock", "@block"
@@ -117,6 +124,62 @@ class Change:
         return row[0] if row[1] is None or row[1] > self.now else None
 
 
+class Revisions:
+    """The counter of one server, reserved in blocks, in a file of its own. `reserved` is the end of
+    the present block, as the file has it.
+
+    Neither a restored backup, a deleted database nor a commit that a power cut took back can make
+    it repeat itself: every start begins a block that no earlier one had.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / NAME
+        self.before = self._read()
+        self.last = self.reserved = self.before
+
+    def open(self, *known: int) -> None:
+        """Begin a block above all blocks before and above `known`, the highest of the database."""
+        self.last = max(each for each in (0, self.before, *known) if each < FAR)
+        self._reserve()
+
+    def next(self) -> int:
+        """Raises OSError where a new block cannot be written."""
+        if self.last >= self.reserved:
+            self._reserve()
+        self.last += 1
+        return self.last
+
+    def _reserve(self) -> None:
+        end = self.last + BLOCK
+        half = self._path.with_suffix(".rev.part")
+        half.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(open_private(half, flags), "w", encoding="ascii") as file:
+            file.write(f"{end}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(half, self._path)
+        _sync_folder(self._path.parent)
+        self.reserved = end
+
+    def _read(self) -> int:
+        """0 where there is no file, or none with a number in it: the database knows the rest."""
+        try:
+            text = read_private(self._path, 100).decode("ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            return 0
+        return min(int(text), FAR) if text.isdigit() else 0
+
+
+def _sync_folder(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # Windows opens no folders
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 class Journal:
     """What the writer's thread owns: the clock, the revisions, and when the next lease ends.
 
@@ -178,7 +241,7 @@ def checksum(key: str, value: bytes) -> int:
 def _drop_bent(connection: sqlite3.Connection) -> None:
     """What the server has noted for itself, and cannot be what it wrote: nobody could read it."""
     for project, key, value, crc in connection.execute(sql.NOTED).fetchall():
-        if project and checksum(key, value) != crc:
+        if checksum(key, value) != crc:
             connection.execute(sql.DELETE_ITEM, (project, key))
 
 
@@ -193,6 +256,7 @@ def _number(row: tuple[Any, ...] | None) -> int:
 
 
 def set_meta(connection: sqlite3.Connection, key: str, value: int) -> None:
+    """Note a number of the file's own."""
     connection.execute(sql.PUT_ITEM, ("", key, str(value), 0, "", 0, None, 0))
 
 

@@ -18,8 +18,20 @@ from ..sharing import BreakLock, LockResources
 from . import statements as sql
 from .caller import Caller
 from .clock import Clock
-from .granting import Answer, answer, end, find_cycle, grant
-from .holds import Hold, blockers, held_by, holds, insert, overlapping, stale
+from .holds import (
+    Answer,
+    Hold,
+    answer,
+    blockers,
+    end,
+    find_cycle,
+    grant,
+    held_by,
+    holds,
+    insert,
+    overlapping,
+    stale,
+)
 from .journal import Change
 from .messages import post
 from .resources import overlaps, resolve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from itertools import islice
 from typing import Any
 
 from msgspec import Raw
@@ -51,6 +52,46 @@ def _read_events(
     shown = ((row[0] >> 10, len(row[3] or ""), _shown(connection, caller, row)) for row in rows)
     found, more = page((each for each in shown if each[2]), limit, whole=True)
     return found, found[-1]["rev"] if more else reached, more
+
+
+Seen = tuple[int, int, Row | None]
+"""An event's id, its Unix ms, and what a caller sees of it, if anything."""
+
+
+def events_after(
+    connection: sqlite3.Connection, caller: Caller, after: int, limit: int
+) -> list[Seen]:
+    """At most `limit` events after an id. Raises Compacted."""
+    with transaction(connection, "DEFERRED"):
+        first = oldest(connection, caller.project)
+        if 0 < after < first << 10:
+            raise Compacted(f"The log begins after revision {first}.", oldest=first)
+        rows = _from(connection, caller, after + 1, limit)
+        return [(row[0], row[5], _shown(connection, caller, row)) for row in rows]
+
+
+def _from(connection: sqlite3.Connection, caller: Caller, start: int, limit: int) -> list[Any]:
+    query, values = where(sql.READ_LOG, "event.key", caller.may_read(Keys(prefix="")))
+    rows = connection.execute(query, (start, caller.project, *values))
+    try:
+        return list(islice(rows, limit))
+    finally:
+        rows.close()
+
+
+def first_at(connection: sqlite3.Connection, caller: Caller, at: int) -> int:
+    """The id after which the project's events are those from a moment on."""
+    low = oldest(connection, caller.project) << 10
+    high = (last_revision(connection, caller.project) + 1) << 10
+    with transaction(connection, "DEFERRED"):
+        while low < high:
+            middle = (low + high) // 2
+            rows = _from(connection, caller, middle, 1)
+            if rows and rows[0][5] < at:
+                low = rows[0][0] + 1
+            else:
+                high = middle
+    return low - 1
 
 
 def _shown(connection: sqlite3.Connection, caller: Caller, row: tuple[Any, ...]) -> Row | None:

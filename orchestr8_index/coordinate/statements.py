@@ -98,7 +98,6 @@ MEND = (
     ),
 )
 """Numbers that are none, or above which there would be no further ones."""
-NOTED = "SELECT project, key, CAST(value AS BLOB), crc FROM item WHERE key >= '@' AND key < 'A'"
 LEASE_HELD = "UPDATE hold SET ends = ? + ttl WHERE state = 0"
 LEASE_WAITING = "UPDATE hold SET ends = max(ends, ?) WHERE state = 1"
 NEXT_DUE = """SELECT min(ends) FROM item WHERE ends IS NOT NULL UNION ALL
@@ -129,9 +128,13 @@ READ_ITEMS = """SELECT key, CAST(value AS BLOB), id, by, at, ends, crc,
     (SELECT max(id) FROM event) FROM item
     WHERE project = ? AND substr(key, 1, 1) <> '@' AND (ends IS NULL OR ends > ?) AND {}
     ORDER BY key LIMIT ?"""
-PROJECTS = """WITH RECURSIVE own (project) AS (SELECT min(project) FROM item UNION ALL
+_PROJECTS = """WITH RECURSIVE own (project) AS (SELECT min(project) FROM item UNION ALL
     SELECT (SELECT min(project) FROM item WHERE project > own.project) FROM own
-    WHERE own.project IS NOT NULL) SELECT project FROM own WHERE project > ''"""
+    WHERE own.project IS NOT NULL)"""
+PROJECTS = f"{_PROJECTS} SELECT project FROM own WHERE project > ''"
+NOTED = f"""{_PROJECTS} SELECT item.project, key, CAST(value AS BLOB), crc FROM own CROSS JOIN item
+    ON item.project = own.project AND key >= '@' AND key < 'A' WHERE own.project > ''"""
+
 
 # --- events ----------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
+from zlib import crc32
 
 from msgspec import Raw
 
@@ -88,12 +89,27 @@ class Reader:
         revision at which all of them were read."""
         query, values = where(sql.READ_ITEMS, "key", keys, after)
         asked = (project, self.clock.now(), *values, limit + 1)
-        rows, more = page(self._sized(query, asked), limit)
-        if not rows:
-            rev = last_revision(self.connection, project)  # first: a cursor must miss nothing
-            rows, more = page(self._sized(query, asked), limit)
-        rev = (rows[0][7] or 0) >> 10 if rows else rev
-        return [self._shown(row) for row in rows], more, rev
+        rows, more, newest = self._page(query, asked, limit)
+        if rows:
+            return rows, more, newest >> 10
+        rev = last_revision(self.connection, project)  # first: a cursor must miss nothing
+        rows, more, newest = self._page(query, asked, limit)
+        return rows, more, newest >> 10 if rows else rev
+
+    def _page(self, query: str, asked: Sequence[Any], limit: int) -> tuple[list[Row], bool, int]:
+        """What has room, a value at a time: they may be long."""
+        found, size, newest = list[Row](), 0, 0
+        for key, value, number, by, at, ends, crc, newest in self.connection.execute(query, asked):
+            size += len(value)
+            if found and (len(found) == limit or size > MOST_BYTES):
+                return found, True, newest or 0
+            if crc32(value, crc32(key.encode())) != crc:
+                raise _damaged(key)
+            row = {"key": key, "value": Raw(value), "rev": number >> 10, "by": by, "at": iso(at)}
+            if ends is not None:
+                row["expires_in"] = max(1, -(-(ends - self.clock.now()) // 1000))
+            found.append(row)
+        return found, False, newest or 0
 
     def history(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
         """All writes that the log still has, newest first; a deletion has the value null.
@@ -124,9 +140,6 @@ class Reader:
         rows, more = page((each for each in written if each[2][7] == PUT), params.limit)
         return [_past(row) for row in rows], more
 
-    def _sized(self, query: str, asked: Sequence[Any]) -> Iterator[Sized]:
-        return ((0, len(row[1]), row) for row in self.connection.execute(query, asked))
-
     def _written(self, query: str, project: str, keys: Keys, params: ReadShared) -> Iterator[Sized]:
         """The events whose ids a statement finds, one after another."""
         query, values = where(query, "key", keys, params.after)
@@ -136,14 +149,6 @@ class Reader:
             row = self.connection.execute(sql.WRITE, (project, number)).fetchone()
             yield number >> 10, len(row[1] or ""), row
 
-    def _shown(self, row: tuple[Any, ...]) -> Row:
-        key, value, number, by, at, ends, crc, _ = row
-        told = _sound(key, value, crc)
-        shown = {"key": key, "value": told, "rev": number >> 10, "by": by, "at": iso(at)}
-        if ends is not None:
-            shown["expires_in"] = max(1, -(-(ends - self.clock.now()) // 1000))
-        return shown
-
 
 def _past(row: tuple[Any, ...]) -> Row:
     key, value, number, by, at, _, crc, kind = row
@@ -152,9 +157,13 @@ def _past(row: tuple[Any, ...]) -> Row:
 
 
 def _sound(key: str, value: str | bytes | None, crc: int) -> Raw:
-    """The value as it is sent. Raises StoreUnavailable where a bit has changed on the disk."""
     data = value.encode() if isinstance(value, str) else value
     if data is None or checksum(key, data) != crc:
-        cure = "Stop the server and run `orchestr8-index restore`, or write the key again."
-        raise StoreUnavailable(f"The value of {key} is damaged.", cure)
+        raise _damaged(key)
     return Raw(data)
+
+
+def _damaged(key: str) -> StoreUnavailable:
+    """A bit has changed on the disk."""
+    cure = "Stop the server and run `orchestr8-index restore`, or write the key again."
+    return StoreUnavailable(f"The value of {key} is damaged.", cure)

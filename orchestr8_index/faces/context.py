@@ -124,7 +124,7 @@ def message_of(session: str, row: Answer) -> Answer:
 async def search_context(core: Core, given: Arguments) -> Answer:
     started, ident, query = time.perf_counter(), read_id(given), text(given, "query", 500)
     scope, threshold = given.get("search_scope") or "all", given.get("fuzzy_threshold")
-    if scope not in SCOPES:
+    if not isinstance(scope, str) or scope not in SCOPES:
         said = "search_scope is all, public or private."
         raise declined("INVALID_INPUT", said, field="search_scope")
     asked = {"query": query, "limit": number(given, "limit", 10, 1, 100)}
@@ -193,12 +193,12 @@ async def read(core: Core, address: str) -> Any:
     if scheme == "session" and len(parts) == 1:
         return await session_resource(core, parts[0])
     if scheme == "session" and len(parts) == 3 and parts[1] == "messages":
-        limit = int(parts[2]) if parts[2].isascii() and parts[2].isdigit() else 0
+        limit = int(parts[2][:9]) if parts[2].isascii() and parts[2].isdigit() else 0
         return await last_messages(core, parts[0], limit)
     if scheme == "agent" and parts[1:] == ["memory"] and parts[0] == core.who.label:
         return await memory.remembered(core)
     if scheme == "audit" and rest.isascii() and rest.isdigit():
-        return await core.call("readAudit", limit=int(rest))
+        return await core.call("readAudit", limit=int(rest[:9]))
     return None
 
 
@@ -214,8 +214,7 @@ async def session_resource(core: Core, ident: str) -> Answer | None:
 async def last_messages(core: Core, ident: str, limit: int) -> Answer | None:
     if not 0 < limit <= 1000:
         return None
-    asked = {"id": read_id({"session_id": ident}), "limit": limit}
-    said = await core.call("session", action="read", **asked)
+    said = await core.call("session", action="read", id=read_id({"session_id": ident}), limit=limit)
     return {"session_id": ident, "messages": [message_of(ident, m) for m in said["messages"]]}
 
 

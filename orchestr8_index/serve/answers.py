@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextvars
 import hashlib
+from typing import TYPE_CHECKING, NamedTuple
 
+from .. import __version__
 from ..table import Method
 from .cache import AnswerCache, Key
 from .state import State
+
+if TYPE_CHECKING:
+    from ..team.over_all import AnswersOfAll
 
 
 class AskedQuestion:
@@ -44,6 +49,35 @@ def _view(state: State, asker: str) -> str:
 def cache_of(state: State, method: Method) -> AnswerCache:
     """Where the project's answers of that method are kept."""
     return state.query_cache if method.cache == "query" else state.pattern_cache
+
+
+class SharedAnswer(NamedTuple):
+    """What all servers of a team call an answer, and what one of them made of it, if any."""
+
+    answers: AnswersOfAll
+    name: tuple[object, ...]
+    seconds: float
+    found: bytes | None
+
+    def put(self, answer: bytes) -> None:
+        self.answers.put(self.name, answer, self.seconds)
+
+
+async def shared_answer(state: State, method: Method, key: Key) -> SharedAnswer | None:
+    """None where the answer is this server's alone: a pattern's number is, and what was not learnt
+    by all."""
+    keeper, (name, digest, asker, (generation, revision)) = state.shared, key
+    answers = keeper.answers if keeper else None
+    if answers is None or asker or method.cache != "query" or state.is_partial:
+        return None
+    learning = keeper.learning_of(state) if keeper else None
+    stamp = learning.stamp(method.about, revision) if learning else None
+    content = await answers.content(state.refresh.generations.path(generation)) if stamp else ""
+    if not content:
+        return None
+    called = (__version__, content, stamp, state.tokens.name, name, digest)
+    found = await answers.get(called, generation)
+    return SharedAnswer(answers, called, state.settings.query_life, found)
 
 
 def note_answer(

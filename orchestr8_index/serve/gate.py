@@ -13,7 +13,7 @@ from .callers import Principal
 from .events import KeyChanged
 from .keys import LoadedKeys, hash_of_bytes
 from .memory_limit import MemoryLimit
-from .rate import Buckets
+from .rate import Buckets, BucketsOfAll
 from .sessions import Sessions
 from .shares import Shares
 
@@ -23,7 +23,8 @@ OWN_NAME = "command line"
 @dataclass(slots=True)
 class Gate:
     """`failed(code)` counts an error; `local_hash` is of the key of the user's command line;
-    `unlogged` are the answers that had no line of their own in the log yet."""
+    `unlogged` are the answers that had no line of their own in the log yet; `of_all` is a team's
+    rate, where Redis counts it."""
 
     limits: Limits
     door: Door
@@ -38,6 +39,7 @@ class Gate:
     shares: Shares
     local_hash: str = ""
     unlogged: int = 0
+    of_all: BucketsOfAll | None = None
     large: LargeBodies = field(default_factory=LargeBodies)
 
     @property
@@ -49,6 +51,11 @@ class Gate:
         if self.local_hash and hmac.compare_digest(hash_of_bytes(token), self.local_hash):
             return Principal(OWN_NAME, share=1.0)
         return self.keys.caller_of(token)
+
+    def charge(self, who: str, method: str) -> None:
+        """A call that was let in, over all servers. Raises TooManyRequests."""
+        if self.of_all is not None:
+            self.of_all.charge(who, method)
 
     def key_changed(self, event: KeyChanged) -> None:
         self.audit.note(event.name, event.change, "ok")

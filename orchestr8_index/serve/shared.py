@@ -16,11 +16,15 @@ from ..redact import redact
 from ..store.store import CURES
 from .callers import caller
 from .events import Events, KeyChanged
+from .rate import BucketsOfAll
 
 if TYPE_CHECKING:
     from ..coordinate.caller import Caller
     from ..coordinate.core import Coordination
+    from ..team.helpers import Helpers
     from ..team.learning import TeamLearning
+    from ..team.over_all import AnswersOfAll
+    from .gate import Gate
     from .state import State
 
 MINUTE = 60.0
@@ -34,8 +38,11 @@ class SharedKeeper:
     """`count_waiting(1)` and `(-1)` are called as calls begin and cease to wait; `facts` are what a
     team's other servers are told of this one."""
 
-    def __init__(self, settings: Settings, events: Events, ending: asyncio.Event) -> None:
-        self._settings, self._ending = settings, ending
+    def __init__(
+        self, settings: Settings, events: Events, ending: asyncio.Event, gate: Gate | None = None
+    ) -> None:
+        self._settings, self._ending, self._gate = settings, ending, gate
+        self._helpers: Helpers | None = None
         self._opened: Coordination | None = None
         self._opening: asyncio.Task[Coordination] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -53,10 +60,16 @@ class SharedKeeper:
     @property
     def of_team(self) -> dict[str, Any]:
         """For /health: what a server knows of its team; nothing where it has none."""
-        return self._opened.of_team() if self._opened else self._away()
+        states = self._helpers.states if self._helpers else {}
+        return {**(self._opened.of_team() if self._opened else self._away()), **states}
 
     def _away(self) -> dict[str, Any]:
         return {"postgres": "away"} if self._trouble and self._settings.database_url else {}
+
+    @property
+    def answers(self) -> AnswersOfAll | None:
+        """The cache of answers of a team, where it has one."""
+        return self._helpers.answers if self._helpers else None
 
     def project_of(self, settings: Settings) -> str:
         """What the project of these settings is called in the shared state."""
@@ -87,7 +100,7 @@ class SharedKeeper:
         """What is wrong with it, for /health."""
         if self._opened is None:
             return [self._trouble] if self._trouble and self._settings.database_url else []
-        return self._opened.reasons
+        return [*self._opened.reasons, *(self._helpers.reasons if self._helpers else ())]
 
     @property
     def figures(self) -> dict[str, int]:
@@ -99,9 +112,10 @@ class SharedKeeper:
         return {}
 
     async def look(self) -> None:
-        """Once a second: say when the database was taken away. A team's is opened without a call:
-        the others see that this server is there."""
-        if self._opened is None and self._settings.database_url and not self._ending.is_set():
+        """Once a second: say when the database was taken away. What others see is opened without
+        a call."""
+        is_seen = self._settings.database_url or self._settings.has_helpers
+        if self._opened is None and is_seen and not self._ending.is_set():
             with contextlib.suppress(StoreUnavailable):
                 await self.state()
         if self._opened and await self._opened.store.look():
@@ -128,6 +142,8 @@ class SharedKeeper:
                 await task
         for learning in self._learning.values():
             await learning.stop()
+        if self._helpers is not None:
+            await self._helpers.stop()
         if self._opened is not None:
             with contextlib.suppress(StoreUnavailable):
                 await self._opened.save_clock()
@@ -147,11 +163,22 @@ class SharedKeeper:
         self._trouble = ""
         made.start()
         self._opened = made
+        if self._settings.has_helpers:
+            self._begin_helpers(made)
         self._tasks = [asyncio.create_task(self._end()), asyncio.create_task(self._keep())]
         if made.store.repaired:
             details = {"details": made.store.repaired.sentence()}
             log.error("the shared state was damaged", extra=details)
         return made
+
+    def _begin_helpers(self, made: Coordination) -> None:
+        from ..team.helpers import Helpers
+
+        self._helpers = helpers = Helpers(made, self._settings, self.project_of(self._settings))
+        if self._gate is not None and self._settings.database_url:
+            self._gate.of_all = of_all = BucketsOfAll(self._settings.limits.rate, helpers.count)
+            of_all.note = helpers.share(of_all.drain) or of_all.note
+        helpers.start()
 
     def _make(self) -> Coordination:
         settings, limits = self._settings, self._settings.limits

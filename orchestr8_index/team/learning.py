@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
@@ -26,12 +27,14 @@ from ..learn.outcomes import Outcomes, Reporter
 from ..learn.receipt import Applied, Resolve, read_report
 from ..learn.verify import chooser
 from ..private import open_private, read_private
+from ..records import KINDS, Kind
 from ..reports import ForgetQuery, Report
+from ..validate import UNDECODABLE
 from .core import TeamCoordination
 from .schema import ADD_LEARNT, LEARNT, ORIGIN
 
 AT_ONCE = 200
-TOPIC = "@learnt"
+TOPIC, ALL = "@learnt", "all"
 LOOK_SECONDS = 1.0
 MOST_KEPT = 1000  # results of own entries that nobody has taken yet
 
@@ -49,6 +52,17 @@ class LearntEntry(msgspec.Struct, omit_defaults=True):
 
 
 _read = msgspec.json.Decoder(LearntEntry).decode
+
+
+class LearntPlace(msgspec.Struct):
+    """How far the log was applied; by kind of entries (`all` for what any may change) the number at
+    which what was learnt of it last changed. `own` tells apart a server that had learnt by itself
+    before; `decisions` were counted by then."""
+
+    cursor: int = 0
+    own: str = ""
+    decisions: int = 0
+    changed: dict[str, int] = {}
 
 
 class TeamLearning:
@@ -69,7 +83,10 @@ class TeamLearning:
         self._turn = asyncio.Lock()
         self._results: dict[int, Any] = {}
         self._path: Path | None = None
-        self.cursor = 0
+        self._place = LearntPlace()
+        self._origin = ""
+        self._revisions: dict[str, int] = {}
+        self._is_current = False
         self._task = asyncio.create_task(self._run())
 
     async def report(self, report: Report, resolve: Resolve, moment: str, by: Reporter) -> Applied:
@@ -99,6 +116,19 @@ class TeamLearning:
     ) -> Any:
         given = (goal, sequence, dependencies, groups)
         return await self._append(LearntEntry(self._shared.server, by, pattern=given))
+
+    @property
+    def cursor(self) -> int:
+        """The number of the last entry that was applied here."""
+        return self._place.cursor
+
+    def stamp(self, kind: Kind | None, revision: int) -> tuple[object, ...] | None:
+        """What names the experience at that revision of the own store on all servers; None where
+        this one is not where the log is."""
+        about = kind or ALL
+        if not self._is_current or self._revisions.get(about) != revision:
+            return None
+        return self._origin, self._project, self._place.own, self._place.changed.get(about, 0)
 
     async def stop(self) -> None:
         self._task.cancel()
@@ -138,54 +168,73 @@ class TeamLearning:
     async def follow(self) -> None:
         """Apply what the log has beyond the cursor."""
         async with self._turn:
+            outcomes = await self._outcomes()
             if self._path is None:
-                await self._read_cursor()
+                await self._read_place(outcomes)
             while rows := await self._rows(LEARNT, self._project, self.cursor, AT_ONCE):
                 for number, body in rows:
-                    await self._apply(number, _read(body))
-                self._keep_cursor()
+                    await self._apply(outcomes, number, _read(body))
+                self._keep_place(outcomes)
+            if not self._is_current:
+                self._note_changes(outcomes, 0)
+                self._is_current = True
 
-    async def _apply(self, number: int, entry: LearntEntry) -> None:
+    async def _apply(self, outcomes: Outcomes, number: int, entry: LearntEntry) -> None:
         """A refusal is the same on all servers; a store that cannot be written ends the round."""
         result: Any
         try:
-            result = await self._perform(await self._outcomes(), entry)
+            result = await perform(outcomes, entry)
         except StoreUnavailable:
             raise
         except RequestError as error:
             result = error
-        self.cursor = number
+        self._place.cursor = number
+        self._note_changes(outcomes, number)
         if entry.server == self._shared.server:
             self._results[number] = result
             while len(self._results) > MOST_KEPT:
                 del self._results[next(iter(self._results))]
 
-    async def _perform(self, outcomes: Outcomes, entry: LearntEntry) -> Any:
-        if entry.report is not None:
-            known: Resolve = lambda kind, name: None if name in entry.unknown else name  # noqa: E731
-            return await outcomes.report(entry.report, known, entry.moment, entry.by)
-        if entry.forget is not None:
-            return await outcomes.forget(*chooser(entry.forget))
-        assert entry.pattern is not None
-        return await outcomes.store_pattern(*entry.pattern, entry.by)
+    def _note_changes(self, outcomes: Outcomes, number: int) -> None:
+        """Before it has caught up nobody knows what an entry had changed already: all of it."""
+        for kind in (*KINDS, None):
+            about, revision = kind or ALL, outcomes.revision_of(kind)
+            if number and (not self._is_current or self._revisions.get(about) != revision):
+                self._place.changed[about] = number
+            self._revisions[about] = revision
 
     async def _rows(self, query: str, *given: Any) -> list[Any]:
         found: list[Any] = await self._shared.read(lambda on: on.execute(query, given).fetchall())
         return found
 
-    async def _read_cursor(self) -> None:
+    async def _read_place(self, outcomes: Outcomes) -> None:
         """Of this database: another one has another origin, and is read from its beginning."""
-        ((origin,),) = await self._rows(ORIGIN)
-        name = sha256(f"{origin}\0{self._project}".encode()).hexdigest()[:16]
-        self._path = self._data_dir / f"learnt-{name}.rev"
-        with contextlib.suppress(OSError, ValueError):
-            self.cursor = int(read_private(self._path, 100))
+        ((self._origin,),) = await self._rows(ORIGIN)
+        name = sha256(f"{self._origin}\0{self._project}".encode()).hexdigest()[:16]
+        self._path = self._data_dir / f"learnt-{name}.json"
+        with contextlib.suppress(OSError, *UNDECODABLE):
+            self._place = msgspec.json.decode(read_private(self._path), type=LearntPlace)
+        is_new = not self._place.cursor and outcomes.revision
+        if is_new or outcomes.decisions < self._place.decisions:
+            self._place.own = secrets.token_hex(8)
 
-    def _keep_cursor(self) -> None:
+    def _keep_place(self, outcomes: Outcomes) -> None:
         """Lost, it costs a second look at the log."""
         assert self._path
+        self._place.decisions = outcomes.decisions
         half = self._path.with_suffix(".part")
         with contextlib.suppress(OSError):
-            with open(half, "w", opener=open_private) as file:
-                file.write(str(self.cursor))
+            with open(half, "wb", opener=open_private) as file:
+                file.write(msgspec.json.encode(self._place))
             os.replace(half, self._path)
+
+
+async def perform(outcomes: Outcomes, entry: LearntEntry) -> Any:
+    """Apply an entry to a store of one's own. Raises what `Outcomes` does."""
+    if entry.report is not None:
+        known: Resolve = lambda kind, name: None if name in entry.unknown else name  # noqa: E731
+        return await outcomes.report(entry.report, known, entry.moment, entry.by)
+    if entry.forget is not None:
+        return await outcomes.forget(*chooser(entry.forget))
+    assert entry.pattern is not None
+    return await outcomes.store_pattern(*entry.pattern, entry.by)

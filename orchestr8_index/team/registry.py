@@ -13,7 +13,17 @@ from ..coordinate.clock import iso
 from .connection import TeamConnection, connect
 from .journal import JUMP, DatabaseClock
 from .migrate import check_known, migrate, timeline
-from .schema import BEAT, BURY, CLOCK, DUE_PROJECTS, FAIL_OVER, FIGURES, REVISIONS, SERVERS
+from .schema import (
+    BEAT,
+    BURY,
+    CLOCK,
+    DUE_PROJECTS,
+    FAIL_OVER,
+    FIGURES,
+    PRESENT,
+    REVISIONS,
+    SERVERS,
+)
 from .sentences import unavailable
 from .start import SCHEMA, require_psycopg
 
@@ -22,7 +32,9 @@ SWEEPER = 0x6F38737765  # the advisory lock of the one that sweeps, as long as i
 
 
 class Registry:
-    """`facts` tells of this server, `sweep(project)` ends what is over there. `locks` and `size`
+    """`facts` tells of this server, `sweep(project)` ends what is over there. `duties` are what one
+    server does for all, by name: the number of its advisory lock, and whether this server can;
+    `held` those that are this server's. `count` is how many servers there are; `locks` and `size`
     (bytes) are those of the whole database."""
 
     def __init__(
@@ -35,6 +47,10 @@ class Registry:
         self._schema, self._server = schema, server
         self._clock, self._sweep = clock, sweep
         self.facts: Callable[[], dict[str, Any]] = dict
+        self.duties: dict[str, tuple[int, Callable[[], bool]]] = {}
+        self.held: set[str] = set()
+        self.count = 1
+        self._session = 0
         self.locks = self.size = 0
 
     def greet(self, connection: psycopg.Connection[Any]) -> None:
@@ -54,9 +70,25 @@ class Registry:
             connection.execute(BURY)
             for (project,) in connection.execute(DUE_PROJECTS).fetchall():
                 self._sweep(project)
+        self._take_duties(connection)
         self.locks, self.size = connection.execute(FIGURES).fetchone()
         found: list[tuple[str, int]] = connection.execute(REVISIONS).fetchall()
         return found
+
+    def _take_duties(self, connection: TeamConnection) -> None:
+        """A lock lives as long as its connection."""
+        session = connection.raw().info.backend_pid
+        if session != self._session:
+            self._session = session
+            self.held.clear()
+        for name, (number, can) in list(self.duties.items()):
+            if can() == (name in self.held):
+                continue
+            lock = "pg_advisory_unlock" if name in self.held else "pg_try_advisory_lock"
+            if connection.execute(f"SELECT {lock}(?)", (number,)).fetchone()[0]:
+                self.held ^= {name}
+        if self.duties:
+            self.count = connection.execute(PRESENT, (GONE_MS,)).fetchone()[0]
 
     def leave(self, connection: TeamConnection) -> None:
         connection.execute("DELETE FROM server WHERE id = ?", (self._server,))

@@ -81,6 +81,7 @@ BEAT = f"""INSERT INTO server VALUES ($1, $2, {CLOCK}, {CLOCK}, $3)
     ON CONFLICT (id) DO UPDATE SET seen = excluded.seen, facts = excluded.facts"""
 BURY = f"DELETE FROM server WHERE seen < {CLOCK} - 86400000"
 SERVERS = f"SELECT id, version, started, {CLOCK} - seen, facts FROM server ORDER BY id"
+PRESENT = f"SELECT count(*) FROM server WHERE seen > {CLOCK} - $1::bigint"
 NEWEST = "SELECT rev FROM project WHERE name = ?"
 REVISIONS = "SELECT name, rev FROM project"
 FIGURES = """SELECT (SELECT count(*) FROM hold WHERE state = 0),

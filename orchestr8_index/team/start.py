@@ -5,9 +5,11 @@ Loads psycopg only when it is asked; nothing else of this room is needed for tha
 
 from __future__ import annotations
 
+import importlib
 import logging
 from typing import NamedTuple
 
+from ..config import Settings
 from ..errors import BadSetting, StoreUnavailable
 
 SCHEMA = "orchestr8"
@@ -25,12 +27,17 @@ class DatabaseState(NamedTuple):
     durable: bool
 
 
-def require_psycopg() -> None:
+def require(setting: str, package: str) -> None:
     """Raises BadSetting with the line that installs it."""
     try:
-        import psycopg  # noqa: F401
+        importlib.import_module(package)
     except ImportError:
-        raise BadSetting("MCP_DATABASE_URL needs psycopg, which is not here.", INSTALL) from None
+        raise BadSetting(f"{setting} needs {package}, which is not here.", INSTALL) from None
+
+
+def require_psycopg() -> None:
+    """Raises BadSetting."""
+    require("MCP_DATABASE_URL", "psycopg")
 
 
 def check(url: str, schema: str) -> DatabaseState:
@@ -61,10 +68,19 @@ def make_tables(url: str, schema: str) -> int:
         return migrate(connection, schema)
 
 
-def check_start(url: str, schema: str) -> None:
+def check_start(settings: Settings) -> None:
     """What cannot mend itself ends the start; a database that is away may come back."""
+    if settings.redis:
+        require("REDIS_URL", "redis")
+    if settings.nats_url:
+        require("NATS_URL", "nats")
+    if settings.database_url:
+        _check_database(settings.database_url)
+
+
+def _check_database(url: str) -> None:
     try:
-        make_tables(url, schema)
+        make_tables(url, SCHEMA)
     except StoreUnavailable as error:
         if error.is_passing:
             log.warning("PostgreSQL is away", extra={"reason": str(error)})

@@ -178,7 +178,8 @@ def test_a_plugin_that_is_switched_off_is_not_found(tmp_path: Path, where: str) 
 
 def test_of_a_plugin_of_codex_the_newest_version_is_loaded_by_codex_alone(tmp_path: Path) -> None:
     cache = "home/.codex/plugins/cache/shop/tool"
-    files: Files = {f"{cache}/{v}/skills/s/SKILL.md": skill(f"s{v}") for v in ("1.9", "1.10")}
+    versions = ("1.9", "1.10")
+    files = {f"{cache}/{v}/skills/s/SKILL.md": skill(f"s{v}") for v in versions}
     files["home/.codex/config.toml"] = '[plugins."tool@shop"]\nenabled = true\n'
     (found,) = entries(found_at_home(tmp_path, files)).values()
     assert (found.name, hosts_of(found), call_of(found, "codex")) == (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -247,11 +248,13 @@ def test_any_command_can_be_read(text: str, words: list[str]) -> None:
 
 def test_one_line_of_shell_is_bounded_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of these took seconds, in which nobody was answered."""
-    compiled = list[int]()
-    usual = re.compile
-    monkeypatch.setattr(
-        re, "compile", lambda *given: compiled.append(len(given[0])) or usual(*given)
-    )
+    compiled, usual = list[int](), re.compile
+
+    def compiling(pattern: str, *more: Any) -> Any:
+        compiled.append(len(pattern))
+        return usual(pattern, *more)
+
+    monkeypatch.setattr(re, "compile", compiling)
     assert len(list(read_steps("cd a;git add .;" * 660, TREE))) <= MOST_CALLS
     assert all(len(s.folder) < 1100 for s in read_steps("cd a/a/a/a/a;git add .;" * 400, TREE))
     list(read_steps("git <<" + "A" * 400_000 + "\nx\n", TREE))

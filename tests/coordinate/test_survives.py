@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from orchestr8_index.coordinate import revisions
+from orchestr8_index.coordinate import journal
 from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.coordinate.statements import NAME
 from orchestr8_index.errors import Compacted, StoreUnavailable
@@ -386,7 +386,7 @@ def test_a_file_of_noise_gives_way(tmp_path: Path) -> None:
 @pytest.mark.parametrize("said", ["nonsense", "9" * 5000, "9007199254740992", "-1", "²"])
 def test_revisions_go_on_without_their_file(tmp_path: Path, said: str) -> None:
     before = run(tmp_path, lambda state: Agent(state, "a").write({"x": 1}))["rev"]
-    (tmp_path / revisions.NAME).write_text(said)
+    (tmp_path / journal.NAME).write_text(said)
     after = run(tmp_path, lambda state: Agent(state, "a").write({"x": 1}))["rev"]
     assert after > before
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from orchestr8_index.coordinate import core, log, select
+from orchestr8_index.coordinate import core, log, select, values
 from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.coordinate.journal import checksum
@@ -332,7 +332,8 @@ def test_the_horizon_stops_at_a_message_that_waits(tmp_path: Path) -> None:
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Room for two and a half of `LONG_VALUE`."""
-    monkeypatch.setattr(select, "MOST_BYTES", 250_000)
+    for module in (select, values):
+        monkeypatch.setattr(module, "MOST_BYTES", 250_000)
 
 
 LONG_VALUE = "x" * 100_000

@@ -107,6 +107,7 @@ BAD: list[tuple[str, Told, str]] = [
     ("search_context", {"session_id": S, "query": "x", "fuzzy_threshold": 101}, "INVALID_INPUT"),
     ("search_context", {"session_id": S, "query": "x", "fuzzy_threshold": "a"}, "INVALID_INPUT"),
     ("search_context", {"session_id": S, "query": "x", "search_scope": "own"}, "INVALID_INPUT"),
+    ("search_context", {"session_id": S, "query": "x", "search_scope": [[]]}, "INVALID_INPUT"),
     ("search_context", {"session_id": "none", "query": "x"}, "SESSION_NOT_FOUND"),
     ("set_memory", {"value": 1}, "INVALID_KEY"),
     ("set_memory", {"key": "  ", "value": 1}, "INVALID_KEY"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,11 @@ def test_what_is_no_file_of_ours_lets_nobody_in(keys: KeyFile, tmp_path: Path) -
     """A link to a file in which another had keys written, or a pipe to wait at."""
     token = keys.add("ci", "admin")
     kept = keys.path.rename(tmp_path / "elsewhere")
-    for make in (lambda: keys.path.symlink_to(kept), lambda: os.mkfifo(keys.path)):
+    makers: list[Callable[[], None]] = [
+        lambda: keys.path.symlink_to(kept),
+        lambda: os.mkfifo(keys.path),
+    ]
+    for make in makers:
         make()
         assert LoadedKeys(tmp_path).caller_of(token.encode()) is None
         keys.path.unlink()

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -24,7 +25,11 @@ PACKAGES = {"postgres": "postgresql", "redis-server": "redis-server", "nats-serv
 
 def find(program: str) -> str:
     """Its path. Skips the test where there is none; fails where the suite demands all."""
-    places = [shutil.which(program) or "", *glob.glob(f"/usr/lib/postgresql/*/bin/{program}")]
+    places = [
+        shutil.which(program) or "",
+        f"/usr/sbin/{program}",
+        *glob.glob(f"/usr/lib/postgresql/*/bin/{program}"),
+    ]
     found = next(filter(os.path.isfile, places), "")
     if not found:
         sentence = f"{program} is missing: apt-get install {PACKAGES.get(program, 'postgresql')}"
@@ -131,6 +136,42 @@ class Postgres(Engine):
         with psycopg.connect(self.url.removesuffix("o8") + database, autocommit=True) as asking:
             cursor = asking.execute(statement)
             return cursor.fetchall() if cursor.description else []
+
+
+class Redis(Engine):
+    """Keeps nothing over a kill, unless its options say so."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        port = free_port()
+        command = [find("redis-server"), "--port", str(port), "--bind", "127.0.0.1"]
+        command += ["--dir", str(folder), "--save", "", *options]
+        super().__init__(command, port, lambda: answers(port))
+        self.url = f"redis://127.0.0.1:{port}"
+
+
+class Nats(Engine):
+    """With JetStream, whose streams are kept in the folder."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        port = free_port()
+        command = [find("nats-server"), "-js", "-sd", str(folder), "-a", "127.0.0.1"]
+        super().__init__([*command, "-p", str(port), *options], port, lambda: answers(port))
+        self.url = f"nats://127.0.0.1:{port}"
+
+
+EngineKind = TypeVar("EngineKind", Redis, Nats)
+
+
+@contextlib.contextmanager
+def running(kind: type[EngineKind], *options: str) -> Iterator[EngineKind]:
+    """A Redis or a NATS; the test is skipped where it is not installed."""
+    with tempfile.TemporaryDirectory(prefix="o8-team-") as folder:
+        engine = kind(Path(folder), *options)
+        engine.start()
+        try:
+            yield engine
+        finally:
+            engine.stop()
 
 
 @contextlib.contextmanager

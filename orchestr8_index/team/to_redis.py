@@ -1,0 +1,240 @@
+"""What programs that read Redis expect of tasks, conversations and locks; and how it is reached.
+
+Keys and channels of any project but the default begin with `PROJECT:`. All of it is written, and
+read by others alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
+
+from ..coordinate import statements as sql
+from ..coordinate.caller import Caller
+from ..coordinate.core import Coordination
+from ..coordinate.holds import holds
+from ..coordinate.journal import last_revision
+from ..coordinate.log import Row, first_at
+from .circuit import SECONDS, Circuit
+from .outlets import Event, default_project, end_of, read_item
+
+STATE_SECONDS, CONVERSATION_SECONDS = 3600, 86_400
+STEPS = 1000
+FULL = 0.8  # of its memory
+_TASK = re.compile(r"tasks?/([^/]+)(?:/(.+))?|task:([^:]+)(?::(.+))?")
+_PASSING = ("WRONGTYPE", "ERR The ID specified in XADD")  # forged, or written before
+log = logging.getLogger("orchestr8.shared")
+
+
+def open_redis(url: str) -> Any:
+    """A client; it connects at its first command. `redis+sentinel://HOST:PORT,…/SERVICE[/DB]`."""
+    how: dict[str, Any] = {
+        "socket_timeout": SECONDS,
+        "socket_connect_timeout": SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+        "client_name": "orchestr8-index",
+    }
+    if not url.startswith("redis+sentinel:"):
+        return redis.Redis.from_url(url, **how)
+    parts = urlsplit(url)
+    who, _, places = parts.netloc.rpartition("@")
+    user, _, password = who.partition(":")
+    service, _, number = parts.path.strip("/").partition("/")
+    hosts = [place.partition(":") for place in places.split(",")]
+    pairs = [(host, int(port or 26379)) for host, _, port in hosts]
+    proof = {"username": unquote(user) or None, "password": unquote(password) or None}
+    watching: Any = Sentinel(pairs, sentinel_kwargs=how, **how)  # type: ignore[no-untyped-call]
+    return watching.master_for(service or "mymaster", db=int(number or 0), **proof)
+
+
+class RedisOutlet:
+    """`own` is the project of this server's folder, `workspace` the folder of tasks' files."""
+
+    errors: tuple[type[Exception], ...] = (RedisError, OSError, TimeoutError)
+
+    def __init__(
+        self, client: Any, circuit: Circuit, shared: Coordination, own: str, workspace: str
+    ) -> None:
+        self._client, self.circuit, self._shared = client, circuit, shared
+        self._own, self._workspace = own, workspace and workspace.rstrip("/") + "/"
+        self._run = self._default = self._policy = ""
+        self._begins: dict[str, int] = {}
+        self._lost_all = True
+        self._held: dict[str, dict[str, int]] = {}
+        self._share = 0.0
+        self.on_look: list[Callable[[], Awaitable[None]]] = []
+
+    @property
+    def reasons(self) -> list[str]:
+        if self.circuit.connected and self._share > FULL:
+            return ["Redis' memory is over 80 % full: give it more, or let it evict."]
+        return self.circuit.reasons
+
+    def explain(self, error: Exception) -> str:
+        if isinstance(error, AuthenticationError) or "NOAUTH" in str(error):
+            return "Redis refuses the password: see REDIS_URL."
+        if isinstance(error, ResponseError):
+            return f"Redis refuses it: {str(error).partition(' ')[0].strip('.')}. See its log."
+        return "Redis does not answer: see whether it runs, and REDIS_URL."
+
+    async def look(self) -> bool:
+        server, memory = await self._client.info("server"), await self._client.info("memory")
+        most = memory.get("maxmemory") or 0
+        self._share = memory["used_memory"] / most if most else 0.0
+        if (policy := memory.get("maxmemory_policy", "")) != self._policy:
+            self._policy = policy
+            if policy.startswith("allkeys"):
+                said = "Redis may evict any key (%s): nothing is decided there, and it costs time"
+                log.info(said, policy)
+        for each in self.on_look:
+            await each()
+        if self._run == server["run_id"]:
+            return False
+        self._default = await default_project(self._shared, self._own)
+        self._run, self._lost_all = server["run_id"], True
+        self._held.clear()
+        return True
+
+    async def position(self, reader: Caller, kept: int | None) -> int:
+        """What lives at most a day is written anew where it may be lost; told is what is new."""
+        project = reader.project
+        newest = end_of(await self._shared.read(last_revision, project))
+        self._begins[project] = newest if kept is None else kept
+        if not self._lost_all:
+            return self._begins[project]
+        since = self._shared.clock.at() - CONVERSATION_SECONDS * 1000
+        return min(self._begins[project], await self._shared.read(first_at, reader, since))
+
+    async def write(self, project: str, events: Sequence[Event]) -> None:
+        pipe = self._client.pipeline(transaction=False)
+        prefix, locks_changed = self._prefix(project), False
+        for number, at, row in events:
+            is_new = number > self._begins[project]
+            if row["kind"] in ("grant", "release"):
+                locks_changed = True
+            elif row["kind"] in ("message", "session"):
+                self._conversation(pipe, prefix, at, row)
+            else:
+                if row["key"].startswith("lock:"):
+                    await self._lock_value(pipe, project, row["key"])
+                self._value(pipe, prefix, number, at, row)
+            if is_new and (task := _task(row["key"])[0]):
+                pipe.publish(f"{prefix}task:{task}:updates", msgspec.json.encode(row))
+        if locks_changed:
+            await self._locks(pipe, project)
+        await self._send(pipe)
+
+    async def tend(self, projects: Sequence[str]) -> None:
+        """A lock that was renewed tells nobody: its life is looked at each second."""
+        pipe = self._client.pipeline(transaction=False)
+        for project in projects:
+            await self._locks(pipe, project)
+        await self._send(pipe)
+        self._lost_all = False
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    # --- keys ---------------------------------------------------------------------------------
+
+    def _prefix(self, project: str) -> str:
+        return "" if project == self._default else f"{project}:"
+
+    def _value(self, pipe: Any, prefix: str, number: int, at: int, row: Row) -> None:
+        """A value was put or deleted."""
+        is_gone, (task, what) = row["kind"] == "delete", _task(row["key"])
+        if not task:
+            return
+        if what in ("", "state"):
+            fields = {} if is_gone else fields_of(row["value"])
+            self._hash(pipe, f"{prefix}task:{task}:state", fields, at, STATE_SECONDS)
+        elif what == "log" and not is_gone:
+            stream, ident = f"{prefix}logs:{task}:stream", f"{number >> 10}-{number & 1023}"
+            pipe.xadd(stream, fields_of(row["value"]), id=ident, maxlen=STEPS, approximate=False)
+
+    def _hash(self, pipe: Any, key: str, fields: dict[str, str], at: int, seconds: int) -> None:
+        """In the place of what is there, until so many seconds after the moment."""
+        left = seconds - (self._shared.clock.at() - at) // 1000
+        pipe.delete(key)
+        if fields and left > 0:
+            pipe.hset(key, mapping=fields)
+            pipe.expire(key, left)
+
+    def _conversation(self, pipe: Any, prefix: str, at: int, row: Row) -> None:
+        """What a session is and the last of its messages that all may read."""
+        ident = row["key"].removeprefix("s/")
+        if not ident:
+            return
+        left = CONVERSATION_SECONDS - (self._shared.clock.at() - at) // 1000
+        fields = fields_of(row["value"])
+        if fields.get("action") == "remove" or left <= 0:
+            pipe.delete(f"{prefix}conversation:{ident}")
+            return
+        pipe.hset(f"{prefix}conversation:{ident}", mapping=fields)
+        pipe.expire(f"{prefix}conversation:{ident}", left)
+
+    async def _lock_value(self, pipe: Any, project: str, key: str) -> None:
+        """A lock of those who set and read `lock:…` as values."""
+        found = await self._shared.read(read_item, project, key)
+        name, now = f"{self._prefix(project)}{key}", self._shared.clock.now()
+        if found is None or (found[1] is not None and found[1] <= now):
+            pipe.delete(name)
+        else:
+            pipe.set(name, found[0], px=found[1] - now if found[1] is not None else None)
+
+    async def _locks(self, pipe: Any, project: str) -> None:
+        """What is held now, by resource, as long as its lease."""
+        rows = await self._shared.read(holds, sql.HOLDS, project)
+        held = {hold.resource: hold for hold in rows if hold.state == sql.HELD}
+        before, now = self._held.get(project, {}), self._shared.clock.now()
+        for resource, hold in held.items():
+            if before.get(resource) != hold.ends and hold.ends > now:
+                pipe.set(self._lock_name(project, resource), hold.holder, px=hold.ends - now)
+        for resource in before.keys() - held.keys():
+            pipe.delete(self._lock_name(project, resource))
+        self._held[project] = {resource: hold.ends for resource, hold in held.items()}
+
+    def _lock_name(self, project: str, resource: str) -> str:
+        """`lock:TASK:PATH` for a file of the workspace, else `lock:` and the resource."""
+        if self._workspace and resource.startswith(self._workspace):
+            resource = resource.removeprefix(self._workspace).replace("/", ":", 1)
+        return f"{self._prefix(project)}lock:{resource}"
+
+    async def _send(self, pipe: Any) -> None:
+        """Raises what Redis refuses, but for what somebody else made of a key."""
+        try:
+            answers = await pipe.execute(raise_on_error=False) if len(pipe) else []
+            for answer in answers:
+                if isinstance(answer, ResponseError) and not str(answer).startswith(_PASSING):
+                    raise answer
+        except self.errors:
+            self._held.clear()
+            raise
+
+
+def _task(key: str) -> tuple[str, str]:
+    """The task of a key, and what of it; "" where it is no task's."""
+    found = _TASK.fullmatch(key)
+    if found is None:
+        return "", ""
+    return found[1] or found[3], found[2] or found[4] or ""
+
+
+def fields_of(value: msgspec.Raw | dict[str, Any]) -> dict[str, str]:
+    """The members of an object, each a text: as it is, else as JSON; another value is `value`."""
+    told = msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else value
+    members = told if isinstance(told, dict) and told else {"value": told}
+    return {
+        name: each if isinstance(each, str) else msgspec.json.encode(each).decode()
+        for name, each in members.items()
+    }
