@@ -53,8 +53,10 @@ def open_redis(url: str) -> Any:
     hosts = [place.partition(":") for place in places.split(",")]
     pairs = [(host, int(port or 26379)) for host, _, port in hosts]
     proof = {"username": unquote(user) or None, "password": unquote(password) or None}
-    watching: Any = Sentinel(pairs, sentinel_kwargs=how, **how)  # type: ignore[no-untyped-call]
-    return watching.master_for(service or "mymaster", db=int(number or 0), **proof)
+    make: Any = Sentinel
+    return make(pairs, sentinel_kwargs=how, **how).master_for(
+        service or "mymaster", db=int(number or 0), **proof
+    )
 
 
 class RedisOutlet:
