@@ -93,7 +93,7 @@ class LogFile(TimedRotatingFileHandler):
     trouble = ""
 
     def shouldRollover(self, record: logging.LogRecord) -> int:
-        is_full = self.stream is not None and self.stream.tell() > MOST_BYTES
+        is_full = self.stream and self.stream.tell() > MOST_BYTES
         return int(is_full or super().shouldRollover(record))
 
     def _open(self) -> Any:
@@ -113,19 +113,14 @@ class LogFile(TimedRotatingFileHandler):
             return
         with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(self.baseFilename), mode=0o700, exist_ok=True)
-        with self.lock or contextlib.nullcontext():
-            stream, self.stream = self.stream, None  # emit opens it again
-            with contextlib.suppress(OSError):
-                stream.close()
+        with contextlib.suppress(OSError):
+            self.close()  # emit opens it again
 
     def _stands(self) -> bool:
-        if self.stream is None:
-            return True
-        try:
+        with contextlib.suppress(OSError):
             found = os.stat(self.baseFilename, follow_symlinks=False)
-        except OSError:
-            return False
-        return os.path.samestat(found, os.fstat(self.stream.fileno()))
+            return self.stream is None or os.path.samestat(found, os.fstat(self.stream.fileno()))
+        return False
 
 
 class LogNowhere(logging.StreamHandler):  # type: ignore[type-arg]

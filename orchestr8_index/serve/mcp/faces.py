@@ -81,8 +81,8 @@ class FaceTools:
             return _answer(ctx, self.face.failed(error), False)
         core = ServedCore(self._state, session_of(ctx))
         work = run_tool(self.face, core, params.name, given, self._every)
-        told, is_success = await with_progress(ctx, work)
-        return _answer(ctx, _fit(self.face, told), is_success)
+        told, went_well = await with_progress(ctx, work)
+        return _answer(ctx, _fit(self.face, told), went_well)
 
 
 def _fit(face: Product, told: Any) -> Any:
