@@ -57,7 +57,7 @@ class Quick:
 
         Of what is pipelined only the first is worked out here: others get their turn between.
         """
-        started, (known, ident) = time.perf_counter(), _split(body)
+        known, ident = _split(body)
         if not ident or self._state.trace or log.isEnabledFor(logging.DEBUG):
             return None
         question = self._bodies.get(known)
@@ -67,7 +67,7 @@ class Quick:
             return None
         try:
             state = self._state.projects.meant(asking)
-            answer = question and self._kept(state, question, asking, started)
+            answer = question and self._kept(state, question, asking)
             if answer is None and may_work:
                 answer = self._work_out(state, body, asking)
         except RequestError:  # which the ordinary way says
@@ -95,11 +95,10 @@ class Quick:
         gate.buckets.charge(asking.name)
         return True
 
-    def _kept(
-        self, state: State, question: AskedQuestion, asking: Principal, started: float
-    ) -> bytes | None:
+    def _kept(self, state: State, question: AskedQuestion, asking: Principal) -> bytes | None:
         """The result from the cache, charged and counted."""
-        method, cache = question.method, cache_of(state, question.method)
+        started, method = time.perf_counter(), question.method
+        cache = cache_of(state, method)
         answer = cache.peek(answer_key(state, question, asking.ident))
         if answer is None or len(answer) > MOST_ANSWER or not self._enter(state, asking):
             return None
@@ -117,8 +116,7 @@ class Quick:
         waits = state.shared is not None and state.shared.answers is not None  # for Redis
         if waits or isinstance(call.params, UnsetType):
             return None
-        raw = bytes(call.params)
-        read_params(METHODS[call.method].params, raw)
+        read_params(METHODS[call.method].params, raw := bytes(call.params))
         if not self._enter(state, asking):
             return None
         own, held = contextvars.copy_context(), self._gate.shares.held
