@@ -566,6 +566,26 @@ def test_the_log_keeps_so_many_events_or_so_many_days(
     run(tmp_path, work, hand)
 
 
+def test_a_key_writes_only_its_prefixes(tmp_path: Path) -> None:
+    """Neither beside them, nor by putting a snapshot back that takes others away."""
+
+    async def work(state: Coordination) -> None:
+        await Agent(state, "ann").write({"other/1": 1, "task/9": 9})
+        bound = Agent(state, "bob", writes=("task/*", "note"))
+        await bound.write({"task/1": 1, "note": 2})
+        for key in ("tasks", "task", "note/1", "other/1", "own/x"):
+            with pytest.raises(Forbidden, match=r"may not write .*task/\*, note"):
+                await bound.write({"task/2": 1, key: 1})
+        for prefix in ("", "ta", "other/"):
+            with pytest.raises(Forbidden):
+                await state.restore_shared(bound.caller, RestoreShared(prefix=prefix, items=[]))
+        await state.restore_shared(bound.caller, RestoreShared(prefix="task/", items=[]))
+        left = (await bound.read(prefix=""))["items"]
+        assert [row["key"] for row in left] == ["note", "other/1"]
+
+    run(tmp_path, work)
+
+
 def test_readers_need_a_right_to_write(tmp_path: Path) -> None:
     async def work(state: Coordination) -> None:
         reader = Agent(state, "r", scope="read")
