@@ -78,7 +78,7 @@ class Languages:
         the question: a name is no language.
         """
         strange = [word for word in words if word not in STOP and not is_english(stem(word))]
-        sure = [word for word in strange if word in self.function or not word.isascii()]
+        sure = [word for word in strange if self._is_sure(word)]
         likely = [word for word in strange if word not in sure and self.of_word(word)]
         if not sure:
             likely = [word for word in likely if not is_misspelt(stem(word))]
@@ -86,6 +86,12 @@ class Languages:
         found, function = len(sure) + len(likely), len(self.function.intersection(words) - STOP)
         others = len(strange) - found if function > 1 else 0
         return found > english and max(found, function + len(likely) + others) * 3 >= len(words)
+
+    def _is_sure(self, word: str) -> bool:
+        """A sign or a letter alone is of no language."""
+        if word.isascii():
+            return len(word) > 1 and word in self.function
+        return any(map(str.isalpha, word))
 
     def read(self, raws: Sequence[str], folded: Sequence[str]) -> list[Read]:
         """The words of a foreign question in their order. What is in capitals, as others are not
