@@ -110,26 +110,20 @@ class Languages:
         return found
 
     def _joined(self, words: list[str]) -> list[str]:
-        """With German and Dutch verbs before their particle: "bricht ... ab" as "abbricht"."""
+        """With German and Dutch verbs before their particle: "bricht ... ab" as "abbricht". What is
+        a preposition, too, must end its clause."""
         joined = list(words)
         for at, particle in enumerate(words):
-            if particle not in PARTICLES or not self._ends_a_clause(words, at):
+            after = words[at + 1 : at + 2] if particle in self.function else []
+            if particle not in PARTICLES or not CONJUNCTIONS.issuperset(after):
                 continue
             for verb in range(at - 1, max(-1, at - 1 - APART), -1):
                 whole = particle + words[verb]
-                if words[verb] not in self.function and self._covers(whole, len(particle)):
+                sizes = range(len(particle) + 3, len(whole) + 1)
+                if words[verb] not in self.function and any(whole[:n] in self.keys for n in sizes):
                     joined[verb], joined[at] = whole, NOTHING
                     break
         return joined
-
-    def _ends_a_clause(self, words: Sequence[str], at: int) -> bool:
-        return (
-            words[at] not in self.function or at + 1 == len(words) or words[at + 1] in CONJUNCTIONS
-        )
-
-    def _covers(self, word: str, particle: int) -> bool:
-        """Whether a key begins the word, and is more than its particle."""
-        return any(word[:size] in self.keys for size in range(particle + 3, len(word) + 1))
 
     def _longest_key(self, folded: Sequence[str], at: int) -> tuple[int, str | None]:
         first = folded[at]
