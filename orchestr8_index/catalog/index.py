@@ -34,7 +34,7 @@ NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 M
 REMEMBERED = 4_096  # terms looked up
 ENTRIES = 256  # that were read last, some 1.5 KB each
 STRETCH = 1_024  # postings that are read at once when one is wanted
-KEPT = 512  # terms whose postings are kept in memory, where there are no more than a stretch
+KEPT = 256  # terms whose postings are kept in memory, where there are no more than a stretch
 Postings = tuple["array[int]", "array[int]"]
 """Entries, unsigned of 16 or 32 bits, and their saturated frequencies."""
 _ENTRY = msgspec.msgpack.Decoder(Entry)
