@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sqlite3
 from collections.abc import Iterable
@@ -24,7 +25,8 @@ class Caller(Struct, frozen=True):
 
     `tree` is the absolute path of the caller's working tree, "" where it is not known; `tool` is
     what it used last, where a host tells that; `kind` what it has in common with others of its
-    sort. `verified`: a key proves the name.
+    sort. `verified`: a key proves the name. `writes` are the keys that it may write, with a `*` at
+    the end all that begin so; all where there is none.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Caller(Struct, frozen=True):
     tool: str = ""
     kind: str = ""
     verified: bool = False
+    writes: tuple[str, ...] = ()
 
     @property
     def own(self) -> str:
@@ -55,8 +58,14 @@ class Caller(Struct, frozen=True):
         return replace(keys, own=self.own)
 
     def may_write(self, keys: Iterable[str]) -> None:
-        """Raises Forbidden for a key that another alone sees."""
+        """Raises Forbidden for a key that another alone sees, or that is not among its `writes`.
+
+        A key may end in `*`: then all that begin so are meant.
+        """
         for key in keys:
+            if self.writes and not any(map(functools.partial(_covers, key), self.writes)):
+                cure = f"It may write {', '.join(self.writes)}."
+                raise Forbidden(f"This API key may not write {key}.", cure)
             if key.startswith(PRIVATE) and not self.sees_all and not key.startswith(self.own):
                 raise Forbidden(f"What is below {PRIVATE} is its owner's.", "Use another key.")
 
@@ -76,6 +85,10 @@ class Caller(Struct, frozen=True):
         """Raises Forbidden below that scope."""
         if SCOPES.index(self.scope) < SCOPES.index(scope):
             raise Forbidden(f"This needs a key of the scope {scope}.")
+
+
+def _covers(key: str, pattern: str) -> bool:
+    return key.startswith(pattern[:-1]) if pattern.endswith("*") else key == pattern
 
 
 def for_admins(box: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Raw
@@ -114,7 +114,7 @@ class Coordination(Commits):
     async def restore_shared(self, caller: Caller, params: RestoreShared) -> Answer:
         texts = {each.key: value_text(each.value, "items.value") for each in params.items}
         self.store.admit(sum(map(len, texts.values())))
-        caller.may_write(texts)
+        caller.may_write([*texts, f"{params.prefix}*"])  # what is not among them goes
         keys = caller.may_read(Keys(prefix=params.prefix))
         work: Work = lambda change: values.restore(change, params, texts, keys)  # noqa: E731
         return await self.change(caller, work, "restore_shared", scope="admin")
@@ -299,6 +299,9 @@ class Coordination(Commits):
         bite: Writing = lambda writing: compact(writing, before, start, log)  # noqa: E731
         while start := await self.store.write(bite, project=log):
             pass
+
+    async def keep_audit(self, rows: Sequence[Any]) -> None:
+        """What was done here, for a team's other servers; here there are none."""
 
     async def back_up(self) -> None:
         """Where the newest backup is a day old."""
