@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ..changeable import PREFIX
 from ..errors import Forbidden
 from ..validate import UNDECODABLE
 from . import statements as sql
@@ -55,8 +56,10 @@ class Caller(Struct, frozen=True):
         return replace(keys, own=self.own)
 
     def may_write(self, keys: Iterable[str]) -> None:
-        """Raises Forbidden for a key that another alone sees."""
+        """Raises Forbidden for a key that another alone sees, and for a setting of the servers."""
         for key in keys:
+            if key.startswith(PREFIX) and self.scope != "admin":
+                raise Forbidden("The servers' settings are for admins.", "Ask with such a key.")
             if key.startswith(PRIVATE) and not self.sees_all and not key.startswith(self.own):
                 raise Forbidden(f"What is below {PRIVATE} is its owner's.", "Use another key.")
 
