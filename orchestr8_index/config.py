@@ -128,8 +128,7 @@ class ReadLimits(msgspec.Struct, frozen=True, omit_defaults=True):
     """How much a tree and one of its files may be; what is over is skipped with a reason."""
 
     max_file_bytes: Annotated[
-        int,
-        _int(1000, 1 << 30, "of a markdown file, registry or manifest; else skipped"),
+        int, _int(1000, 1 << 30, "of a markdown file, registry or manifest; else skipped")
     ] = 1_000_000
     max_files: Annotated[int, _int(1, 1 << 30, "of whatever kind in one tree")] = 1_000_000
     max_folder_depth: Annotated[int, _int(1, 1000, "of folders in a tree")] = 40
@@ -170,8 +169,7 @@ class Door(msgspec.Struct, frozen=True):
     tls_cert: Annotated[str, _text("speak TLS with this certificate (PEM)", form="FILE")] = ""
     tls_key: Annotated[str, _text("the certificate's key (PEM)", form="FILE")] = ""
     workspace: Annotated[
-        str,
-        _text("serve the files of tasks below this folder, at /mcp/gateway", form="FOLDER"),
+        str, _text("serve the files of tasks below this folder, at /mcp/gateway", form="FOLDER")
     ] = ""
 
     @property
@@ -256,8 +254,7 @@ class Settings(msgspec.Struct, frozen=True):
     ] = ""
     redis_host: Annotated[str, _text("the same, where there is no REDIS_URL", prefix="")] = ""
     redis_port: Annotated[
-        int,
-        msgspec.Meta(ge=1, le=65535, description="of REDIS_HOST", extra={"prefix": ""}),
+        int, msgspec.Meta(ge=1, le=65535, description="of REDIS_HOST", extra={"prefix": ""})
     ] = 6379
     nats_url: Annotated[
         str,

@@ -102,7 +102,8 @@ def refuse_unwritable(*paths: str) -> None:
     """A path stands in JSON, between processes and for clients: it must be UTF-8."""
     for path in paths:
         try:
-            path.encode()
+            if len(encoded := path.encode()) > 4000 or max(map(len, encoded.split(b"/"))) > 255:
+                raise BadSetting(f"{path[:40]!a}… is too long for a path.", "Name a shorter one.")
         except UnicodeEncodeError:
             raise BadSetting(f"{path!a} is not a UTF-8 path.", "Rename the folder.") from None
 

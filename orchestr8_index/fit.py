@@ -92,7 +92,8 @@ def fit(value: Any, change: Callable[..., str] = for_model, lines: bool = False)
     if isinstance(value, list):
         return [fit(each, change, lines) for each in value]
     if isinstance(value, dict):
-        return {change(name): fit(each, change, name == "text") for name, each in value.items()}
+        pairs = ((name, each, lines or name == "text") for name, each in value.items())
+        return {change(name): fit(each, change, keeps) for name, each, keeps in pairs}
     return value
 
 

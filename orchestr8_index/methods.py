@@ -183,10 +183,7 @@ _TABLE = (
         "Remove decisions by task, date or agent, with everything learnt from them.",
         scope="admin",
         errors=(StoreUnavailable,),
-        example=Example(
-            '{"task_id": "t-1"}',
-            '{"forgotten": 1}',
-        ),
+        example=Example('{"task_id": "t-1"}', '{"forgotten": 1}'),
     ),
     Method(
         "getEntry",
@@ -230,12 +227,7 @@ _TABLE = (
         ),
     ),
     Method(
-        "getHealth",
-        "health",
-        NoParams,
-        HealthAnswer,
-        "The same as GET /health.",
-        away="answer",
+        "getHealth", "health", NoParams, HealthAnswer, "The same as GET /health.", away="answer"
     ),
     Method("getMetrics", "metrics", NoParams, dict[str, Any], "The same as GET /metrics."),
     *SHARING,

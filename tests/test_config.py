@@ -135,6 +135,12 @@ def test_a_root_that_is_not_utf8_is_refused(read: Read, tmp_path: Path) -> None:
         read("caf\udce9")
 
 
+@pytest.mark.parametrize("folder", ["x" * 300, "a/" * 3000])
+def test_a_data_directory_that_cannot_be_is_refused(tmp_path: Path, folder: str) -> None:
+    with pytest.raises(BadSetting, match="too long for a path"):
+        read_settings(data_dir=folder, environ={}, cwd=tmp_path, home=tmp_path)
+
+
 def test_trees_are_discovered_in_order(tmp_path: Path) -> None:
     here, home = tmp_path / "here", tmp_path / "home"
     skills = home / ".claude/skills"  # those of the user go before those of the project

@@ -39,17 +39,19 @@ def key() -> None:
     show_default=True,
     help="read: ask. report: also report outcomes. admin: also reindex, forget, backup.",
 )
+@click.option("--write", multiple=True, metavar="KEY", help="The shared keys it may write: task/*")
 @click.option("--json", "as_json", is_flag=True, help="The key as JSON.")
 @common
-def add(settings: Settings, name: str, scope: str, as_json: bool) -> None:
+def add(settings: Settings, name: str, scope: str, write: tuple[str, ...], as_json: bool) -> None:
     """Make a key and show it, this once. A running server knows it within a second.
 
     \b
     orchestr8-index key add build-machine --scope report
+    orchestr8-index key add tester --scope report --write "task/*" --write "report/*"
     """
     from ..serve.keys import KeyFile
 
-    token = KeyFile(settings.data_dir).add(name, scope)  # type: ignore[arg-type]
+    token = KeyFile(settings.data_dir).add(name, scope, write)  # type: ignore[arg-type]
     emit({"name": name, "scope": scope, "key": token}, as_json, lambda: token)
     if not as_json:
         echo("Keep it: it cannot be shown again. Send it as `Authorization: Bearer …`.", err=True)
@@ -67,12 +69,14 @@ def list_keys(settings: Settings, as_json: bool) -> None:
     from ..serve.keys import KeyFile
 
     keys = KeyFile(settings.data_dir).read()
-    rows = [{"name": k.name, "scope": k.scope, "created_at": k.created_at} for k in keys]
+    names = ("name", "scope", "created_at", "write")
+    rows = [{name: getattr(key, name) for name in names} for key in keys]
     if as_json:
         echo(msgspec.json.encode(rows).decode())
         return
     for row in rows:
-        echo(f"{row['name']:32} {row['scope']:7} {row['created_at']}")
+        writes = " ".join(("", "writes", *row["write"])) if row["write"] else ""
+        echo(f"{row['name']:32} {row['scope']:7} {row['created_at']}{writes}")
     if not rows:
         echo("There is no key; `orchestr8-index key add NAME` makes one.", err=True)
 

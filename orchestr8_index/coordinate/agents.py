@@ -13,7 +13,7 @@ from . import statements as sql
 from .caller import Caller
 from .clock import Clock, iso
 from .journal import Change
-from .statements import below
+from .statements import notes
 
 EVERY_MS = 60_000
 STAYS_S = 7 * 86_400
@@ -61,15 +61,13 @@ class Seen:
 
 def names(change: Change, role: str = "") -> list[str]:
     """Everybody who was seen, or those of a role."""
-    rows = change.connection.execute(sql.ITEMS, (change.project, *below(_BEFORE)))
-    found = ((key[len(_BEFORE) :], _read(value).role if role else "") for key, value in rows)
-    return [name for name, has in found if has == role]
+    found = notes(change.connection, change.project, _BEFORE)
+    return [name for name, value in found if not role or _read(value).role == role]
 
 
 def agents(connection: sqlite3.Connection, project: str) -> list[dict[str, Any]]:
     """Who was seen in the last week, the latest first, with what each holds and what waits."""
-    rows = connection.execute(sql.ITEMS, (project, *below(_BEFORE)))
-    found = [(key[len(_BEFORE) :], _read(value)) for key, value in rows]
+    found = [(name, _read(value)) for name, value in notes(connection, project, _BEFORE)]
     held: dict[str, list[str]] = {}
     for name, resource in connection.execute(sql.HELD_BY, (project,)):
         held.setdefault(name, []).append(resource)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sqlite3
 from collections.abc import Iterable
@@ -25,7 +26,8 @@ class Caller(Struct, frozen=True):
 
     `tree` is the absolute path of the caller's working tree, "" where it is not known; `tool` is
     what it used last, where a host tells that; `kind` what it has in common with others of its
-    sort. `verified`: a key proves the name.
+    sort. `verified`: a key proves the name. `writes` are the keys that it may write, with a `*` at
+    the end all that begin so; all where there is none.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Caller(Struct, frozen=True):
     tool: str = ""
     kind: str = ""
     verified: bool = False
+    writes: tuple[str, ...] = ()
 
     @property
     def own(self) -> str:
@@ -56,10 +59,17 @@ class Caller(Struct, frozen=True):
         return replace(keys, own=self.own)
 
     def may_write(self, keys: Iterable[str]) -> None:
-        """Raises Forbidden for a key that another alone sees, and for a setting of the servers."""
+        """Raises Forbidden for a key that another alone sees, for one that is not among its
+        `writes`, and for a setting of the servers.
+
+        A key may end in `*`: then all that begin so are meant.
+        """
         for key in keys:
             if key.startswith(PREFIX) and self.scope != "admin":
                 raise Forbidden("The servers' settings are for admins.", "Ask with such a key.")
+            if self.writes and not any(map(functools.partial(_covers, key), self.writes)):
+                cure = f"It may write {', '.join(self.writes)}."
+                raise Forbidden(f"This API key may not write {key}.", cure)
             if key.startswith(PRIVATE) and not self.sees_all and not key.startswith(self.own):
                 raise Forbidden(f"What is below {PRIVATE} is its owner's.", "Use another key.")
 
@@ -79,6 +89,10 @@ class Caller(Struct, frozen=True):
         """Raises Forbidden below that scope."""
         if SCOPES.index(self.scope) < SCOPES.index(scope):
             raise Forbidden(f"This needs a key of the scope {scope}.")
+
+
+def _covers(key: str, pattern: str) -> bool:
+    return key.startswith(pattern[:-1]) if pattern.endswith("*") else key == pattern
 
 
 def for_admins(box: str) -> str:

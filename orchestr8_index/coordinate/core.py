@@ -114,7 +114,7 @@ class Coordination(Commits):
     async def restore_shared(self, caller: Caller, params: RestoreShared) -> Answer:
         texts = {each.key: value_text(each.value, "items.value") for each in params.items}
         self.store.admit(sum(map(len, texts.values())))
-        caller.may_write(texts)
+        caller.may_write([*texts, f"{params.prefix}*"])  # what is not among them goes
         keys = caller.may_read(Keys(prefix=params.prefix))
         work: Work = lambda change: values.restore(change, params, texts, keys)  # noqa: E731
         return await self.change(caller, work, "restore_shared", scope="admin")

@@ -14,10 +14,14 @@ Follow = Callable[[str, Iterable[str] | None], None]
 Wanted = list[tuple[str, str, bool]]  # project, key or prefix, whether it is a prefix
 
 
+KEYS_OF_ONE = 10  # that a call may wait for and count as one
+
+
 class Waiter:
     """A call or a stream that waits: told to look again, or that it may wait no longer."""
 
-    def __init__(self) -> None:
+    def __init__(self, weight: int) -> None:
+        self.weight = weight  # in calls: of those that wait for many keys fewer may wait
         self._woken = asyncio.Event()
         self._error: RequestError | None = None
 
@@ -87,10 +91,13 @@ class Feed:
         """Within: a waiter that each change of `wanted` wakes. Raises as `until` does."""
         if self.is_closed:
             raise _stopping()
-        mine = sum(len(each) for o, each in self._owners.items() if _key(o) == _key(owner))
-        if self.waiting >= self._most or mine >= max(1, self._most // 2):
-            raise Overloaded(f"{self._most:,} calls are waiting already.")
-        waiter = Waiter()
+        wanted, half = list(dict.fromkeys(wanted)), max(1, self._most // 2)
+        waiter = Waiter(max(1, min(half, len(wanted) // KEYS_OF_ONE)))
+        weights = [(_key(o), w.weight) for o, each in self._owners.items() for w in each]
+        mine = sum(weight for key, weight in weights if key == _key(owner))
+        taken = sum(weight for _, weight in weights)
+        if taken + waiter.weight > self._most or mine + waiter.weight > half:
+            raise Overloaded(f"{self.waiting:,} calls are waiting already.")
         self._enter(owner, wanted, waiter)
         try:
             yield waiter

@@ -16,7 +16,7 @@ from .caller import Caller, Message, for_admins, may_see, read_message
 from .clock import iso
 from .journal import Change
 from .search import index_message
-from .statements import MESSAGE, READY, among, below
+from .statements import MESSAGE, READY, among, notes
 
 SERVER = "server"
 MOST_COUNTED = 10_000
@@ -93,17 +93,12 @@ def resolve_recipients(change: Change, caller: Caller, to: Sequence[str]) -> lis
         elif kind == "role" and rest:
             found.update(dict.fromkeys(names(change, rest) or [each]))
         elif kind == "session" and rest:
-            found.update(dict.fromkeys(members(change.connection, change.project, rest)))
+            members = notes(change.connection, change.project, f"@member/{rest}/")
+            found.update(dict.fromkeys(name for name, _ in members))
         else:
             found[each] = None
     named = {each for each in to if each == caller.name}
     return [each for each in found if each != caller.name or each in named]
-
-
-def members(connection: sqlite3.Connection, project: str, session: str) -> list[str]:
-    start = f"@member/{session}/"
-    rows = connection.execute(sql.ITEMS, (project, *below(start)))
-    return [key[len(start) :] for key, _ in rows]
 
 
 def _was_seen(change: Change, name: str) -> bool:

@@ -20,7 +20,7 @@ from .journal import Change, last_revision
 from .messages import message_number, message_row
 from .search import search
 from .select import page
-from .statements import SESSION, below
+from .statements import SESSION, below, notes
 from .values import delete_below
 
 NOT_PUBLIC, PUBLIC = '"visibility":', Message("", [], "")
@@ -145,8 +145,7 @@ def no_session(
 
 
 def all_sessions(connection: sqlite3.Connection, project: str) -> list[Session]:
-    rows = connection.execute(sql.ITEMS, (project, *below("@session/")))
-    return [_read(value) for _, value in rows]
+    return [_read(value) for _, value in notes(connection, project, "@session/")]
 
 
 def get_session(connection: sqlite3.Connection, project: str, ident: str) -> Row:
@@ -172,9 +171,8 @@ def _shown(connection: sqlite3.Connection, project: str, session: Session) -> Ro
 
 
 def _members(connection: sqlite3.Connection, project: str, ident: str) -> list[Row]:
-    start = f"@member/{ident}/"
-    rows = connection.execute(sql.ITEMS, (project, *below(start)))
-    return [{"name": key[len(start) :], **msgspec.json.decode(value)} for key, value in rows]
+    found = notes(connection, project, f"@member/{ident}/")
+    return [{"name": name, **msgspec.json.decode(value)} for name, value in found]
 
 
 def list_sessions(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> Row:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from . import statements as sql
 from .journal import Change
 from .repository import stash_entries
-from .statements import below
+from .statements import notes
 
 ENTRY_S, BEGUN_S = 30 * 86_400, 86_400
 _ENTRY, _BEGUN = "@stash/", "@stashing/"
@@ -65,8 +65,8 @@ def owners(connection: sqlite3.Connection, project: str, tree: str) -> list[str]
 
 def sessions(connection: sqlite3.Connection, project: str, tree: str) -> set[str]:
     """Those whose files in a tree may lie in the stash."""
-    rows = connection.execute(sql.ITEMS, (project, *below(_BEGUN)))
-    begun = {key[len(_BEGUN) :] for key, note in rows if _read(note).tree == tree}
+    found = notes(connection, project, _BEGUN)
+    begun = {session for session, note in found if _read(note).tree == tree}
     return begun.union(owners(connection, project, tree))
 
 

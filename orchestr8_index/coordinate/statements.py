@@ -8,7 +8,8 @@ milliseconds, for people only. A statement with `{}` is made whole by `among` or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
 
 from ..store.lease import TABLE as LEASE
 from .select import PRIVATE, Keys
@@ -27,6 +28,12 @@ KEYS = {
 }
 """The tables that cannot be made again from others, and the order of their rows."""
 
+_HOLD = """(
+            project TEXT NOT NULL, rev INTEGER NOT NULL, resource TEXT NOT NULL,
+            state INTEGER NOT NULL, shared INTEGER NOT NULL, holder TEXT NOT NULL,
+            ident TEXT NOT NULL, purpose TEXT NOT NULL, secret TEXT NOT NULL, ttl INTEGER NOT NULL,
+            ends INTEGER NOT NULL, since INTEGER NOT NULL, request TEXT NOT NULL,
+            PRIMARY KEY"""
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE IF NOT EXISTS item (
@@ -39,12 +46,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             key TEXT NOT NULL, value TEXT, by TEXT NOT NULL, at INTEGER NOT NULL, cause TEXT,
             crc INTEGER NOT NULL)""",
         "CREATE INDEX IF NOT EXISTS event_key ON event (project, key, id)",
-        """CREATE TABLE IF NOT EXISTS hold (
-            project TEXT NOT NULL, rev INTEGER NOT NULL, resource TEXT NOT NULL,
-            state INTEGER NOT NULL, shared INTEGER NOT NULL, holder TEXT NOT NULL,
-            ident TEXT NOT NULL, purpose TEXT NOT NULL, secret TEXT NOT NULL, ttl INTEGER NOT NULL,
-            ends INTEGER NOT NULL, since INTEGER NOT NULL, request TEXT NOT NULL,
-            PRIMARY KEY (project, rev, resource)) WITHOUT ROWID""",
+        f"CREATE TABLE IF NOT EXISTS hold {_HOLD} (project, rev, resource)) WITHOUT ROWID",
         "CREATE INDEX IF NOT EXISTS hold_resource ON hold (project, resource)",
         "CREATE INDEX IF NOT EXISTS hold_ident ON hold (project, ident)",
         "CREATE INDEX IF NOT EXISTS hold_ends ON hold (ends)",
@@ -66,12 +68,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP INDEX IF EXISTS event_key",
         "CREATE INDEX event_key ON event (project, key, id) WHERE value IS NOT NULL",
         # a key that begins with the project was taken for the way to a resource, or to an agent
-        """CREATE TABLE held (
-            project TEXT NOT NULL, rev INTEGER NOT NULL, resource TEXT NOT NULL,
-            state INTEGER NOT NULL, shared INTEGER NOT NULL, holder TEXT NOT NULL,
-            ident TEXT NOT NULL, purpose TEXT NOT NULL, secret TEXT NOT NULL, ttl INTEGER NOT NULL,
-            ends INTEGER NOT NULL, since INTEGER NOT NULL, request TEXT NOT NULL,
-            PRIMARY KEY (rev, resource, project)) WITHOUT ROWID""",
+        f"CREATE TABLE held {_HOLD} (rev, resource, project)) WITHOUT ROWID",
         "INSERT INTO held SELECT * FROM hold",
         "DROP TABLE hold",
         "ALTER TABLE held RENAME TO hold",
@@ -92,8 +89,8 @@ _COLUMNS = (("item", "ends"), ("item", "id"), ("hold", "ends"), ("delivery", "du
 MEND = (
     "DELETE FROM event WHERE id < 0 OR id >= 1 << 62",
     *(
-        f"UPDATE {table} SET {column} = 0 WHERE typeof({column}) NOT IN ('integer', 'null') "
-        f"OR {column} >= 1 << 62"
+        f"UPDATE {table} SET {column} = 0 WHERE {column} IS NOT NULL"
+        f" AND (typeof({column}) <> 'integer' OR {column} >= 1 << 62)"
         for table, column in _COLUMNS
     ),
 )
@@ -248,6 +245,12 @@ def among(statement: str, number: int) -> str:
 def below(prefix: str) -> tuple[str, str]:
     """The bounds of all keys that begin with a prefix that ends in `/`."""
     return prefix, f"{prefix[:-1]}0"
+
+
+def notes(connection: sqlite3.Connection, project: str, prefix: str) -> Iterator[tuple[str, str]]:
+    """What the server has noted below a prefix: the rest of each key, and the value."""
+    rows = connection.execute(ITEMS, (project, *below(prefix)))
+    return ((key[len(prefix) :], value) for key, value in rows)
 
 
 def where(statement: str, column: str, keys: Keys, after: str = "") -> tuple[str, Sequence[str]]:

@@ -14,7 +14,7 @@ from . import statements as sql
 from .caller import Caller
 from .journal import Change
 from .resources import is_below, resolve
-from .statements import below
+from .statements import below, notes
 
 WORK_S = 86_400
 _WORK, _BY = "@work", "/./"  # no resolved path has the second, which parts it from an agent
@@ -59,8 +59,7 @@ def keep_work(change: Change, path: str, work: Work) -> None:
 
 def works_on(connection: sqlite3.Connection, project: str, path: str) -> list[Work]:
     """Everybody's on one file."""
-    found = connection.execute(sql.ITEMS, (project, *below(f"{_WORK}{path}{_BY}")))
-    return [work for _, work in map(_read, found)]
+    return [_decode(value) for _, value in notes(connection, project, f"{_WORK}{path}{_BY}")]
 
 
 def works_of(

@@ -193,12 +193,12 @@ async def read(core: Core, address: str) -> Any:
     if scheme == "session" and len(parts) == 1:
         return await session_resource(core, parts[0])
     if scheme == "session" and len(parts) == 3 and parts[1] == "messages":
-        limit = int(parts[2]) if parts[2].isascii() and parts[2].isdigit() else 0
+        limit = int(parts[2][:9]) if parts[2].isascii() and parts[2].isdigit() else 0
         return await last_messages(core, parts[0], limit)
     if scheme == "agent" and parts[1:] == ["memory"] and parts[0] == core.who.label:
         return await memory.remembered(core)
     if scheme == "audit" and rest.isascii() and rest.isdigit():
-        return await core.call("readAudit", limit=int(rest))
+        return await core.call("readAudit", limit=int(rest[:9]))
     return None
 
 
@@ -214,8 +214,7 @@ async def session_resource(core: Core, ident: str) -> Answer | None:
 async def last_messages(core: Core, ident: str, limit: int) -> Answer | None:
     if not 0 < limit <= 1000:
         return None
-    asked = {"id": read_id({"session_id": ident}), "limit": limit}
-    said = await core.call("session", action="read", **asked)
+    said = await core.call("session", action="read", id=read_id({"session_id": ident}), limit=limit)
     return {"session_id": ident, "messages": [message_of(ident, m) for m in said["messages"]]}
 
 
@@ -297,4 +296,5 @@ FACE = Product(
     },
     read=read,
     open_right="report",
+    talk=True,
 )

@@ -95,7 +95,8 @@ def tool(
 
 class Product(Struct, frozen=True):
     """One product's tools. `by_session`: agents without a name of their own are told apart by
-    their MCP session. `open_right` is what a caller without a key may at most."""
+    their MCP session. `open_right` is what a caller without a key may at most. `talk`: it tells
+    what agents said for others to read, and no file or value that must stay as it is."""
 
     tools: tuple[Tool, ...]
     instructions: str
@@ -105,6 +106,7 @@ class Product(Struct, frozen=True):
     http: Callable[[Core, str, str, bytes], Awaitable[tuple[int, Answer]]] | None = None
     by_session: bool = False
     open_right: Literal["read", "report", "admin"] = "admin"
+    talk: bool = False
 
 
 class Declined(Exception):

@@ -137,13 +137,7 @@ class Workspace:
     def _read(self, folder: int, name: str, key: tuple[str, str]) -> FileText:
         with _opened(folder, name) as fd:
             found = os.fstat(fd)
-            state = (
-                found.st_dev,
-                found.st_ino,
-                found.st_size,
-                found.st_mtime_ns,
-                found.st_ctime_ns,
-            )
+            state = _state(found)
             text = _text(fd, found.st_size, name)
         self._kept.pop(key, None)
         if time.time_ns() - max(state[-2:]) > SETTLED_NS and len(text.content) < KEPT_BYTES // 4:

@@ -150,8 +150,8 @@ def _remove_made(real: Path, backups: Path | None) -> None:
     note = _made_of(real, backups) if backups is not None else None
     if note is None or (said := _read(note)) is None:
         return
-    with contextlib.suppress(OSError, ValueError):
-        for folder in json.loads(said):
+    with contextlib.suppress(OSError, ValueError, RecursionError, TypeError):
+        for folder in [each for each in json.loads(said) if each in map(str, real.parents)]:
             os.rmdir(folder)
     note.unlink()
 

@@ -27,7 +27,7 @@ class Principal(Struct, frozen=True):
     folders there are. `share`: how much of a bound its kind may take; the hooks and the command
     line come through a little longer than all others. `ident`: the key's id, which no later key of
     that name has; "" without one, and for the command line of this user. `client` is what its
-    program calls itself in MCP.
+    program calls itself in MCP. `writes` are the shared keys that it may write; () for all.
     """
 
     name: str = "local"
@@ -40,6 +40,7 @@ class Principal(Struct, frozen=True):
     own: bool = False
     ident: str = ""
     client: str = ""
+    writes: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:

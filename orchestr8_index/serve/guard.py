@@ -39,10 +39,8 @@ from .sessions import HEADER as SESSION
 from .shares import FREE_BYTES, NEAR, Account, account
 
 ONCE = frozenset(
-    (
-        *(b"host", b"origin", b"authorization", b"content-length", b"content-encoding"),
-        *(b"content-type", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"),
-    )
+    b"host origin authorization content-length content-encoding content-type sec-fetch-site "
+    b"sec-fetch-mode sec-fetch-dest".split()
 )
 OPEN = frozenset({"/health/live"})  # answered without a key
 OURS = PROGRAM.encode()

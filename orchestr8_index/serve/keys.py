@@ -31,14 +31,18 @@ from .events import Event, KeyChanged
 NAME, PREFIX = "keys.json", "o8_"
 RELOAD_SECONDS = 0.5
 MOST_KEYS = 1000
+_WRITE = re.compile(r"[A-Za-z0-9:_./-]{0,254}\*|[A-Za-z0-9:_./-]{1,255}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
-class Key(Struct, frozen=True):
+class Key(Struct, frozen=True, omit_defaults=True):
+    """`write` are the shared keys that it may write, with a `*` at the end all that begin so."""
+
     name: str
     scope: Right
     hash: str
     created_at: str
+    write: tuple[str, ...] = ()
 
     @property
     def ident(self) -> str:
@@ -62,8 +66,11 @@ class KeyFile:
             cure = f"Mend or remove {self.path}; without it there are no keys."
             raise OperationError(f"The keys cannot be read: {error}.", cure) from None
 
-    def add(self, name: str, scope: Right) -> str:
+    def add(self, name: str, scope: Right, write: tuple[str, ...] = ()) -> str:
         """The new key, which nobody can show again. Raises OperationError."""
+        if wrong := [each for each in write if not _WRITE.fullmatch(each)]:
+            cure = "Name a key, or what keys begin with and a * after it: task/*"
+            raise OperationError(f"{wrong[0]!a} is no prefix of shared keys.", cure)
         if not _NAME.fullmatch(name):
             cure = "Use up to 64 letters, digits and . _ @ -."
             raise OperationError(f"{name!a} is no name for a key.", cure)
@@ -75,7 +82,7 @@ class KeyFile:
             if len(keys) >= MOST_KEYS:
                 raise OperationError(f"There are {MOST_KEYS:,} keys.", "Revoke some.")
             made = datetime.now(UTC).isoformat(timespec="seconds")
-            keys.append(Key(name, scope, hash_of(token), made))
+            keys.append(Key(name, scope, hash_of(token), made, write))
         return token
 
     def revoke(self, name: str) -> None:
@@ -138,7 +145,9 @@ class LoadedKeys:
         holder = self._holder(given)
         if holder is None and self._reload_if_changed():
             holder = self._holder(given)
-        return Principal(holder.name, holder.scope, ident=holder.ident) if holder else None
+        if holder is None:
+            return None
+        return Principal(holder.name, holder.scope, ident=holder.ident, writes=holder.write)
 
     def _holder(self, given: str) -> Key | None:
         holder = None

@@ -93,7 +93,7 @@ class LogFile(TimedRotatingFileHandler):
     trouble = ""
 
     def shouldRollover(self, record: logging.LogRecord) -> int:
-        is_full = self.stream is not None and self.stream.tell() > MOST_BYTES
+        is_full = self.stream and self.stream.tell() > MOST_BYTES
         return int(is_full or super().shouldRollover(record))
 
     def _open(self) -> Any:
@@ -108,15 +108,19 @@ class LogFile(TimedRotatingFileHandler):
         self.trouble = unwritable(sys.exc_info()[1])
 
     def reopen_if_gone(self) -> None:
-        """Lines into a file that was removed would be read by nobody."""
-        if os.path.exists(self.baseFilename):
+        """Lines into a file that was removed, or replaced, would be read by nobody."""
+        if self._stands():
             return
         with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(self.baseFilename), mode=0o700, exist_ok=True)
-        with self.lock or contextlib.nullcontext():
-            if self.stream:
-                self.stream.close()
-            self.stream = None  # emit opens it again
+        with contextlib.suppress(OSError):
+            self.close()  # emit opens it again
+
+    def _stands(self) -> bool:
+        with contextlib.suppress(OSError):
+            found = os.stat(self.baseFilename, follow_symlinks=False)
+            return self.stream is None or os.path.samestat(found, os.fstat(self.stream.fileno()))
+        return False
 
 
 class LogNowhere(logging.StreamHandler):  # type: ignore[type-arg]

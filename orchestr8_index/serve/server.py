@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,12 +23,11 @@ from .accept import Acceptor
 from .protocol import Lines, Wire
 
 GRACE_SECONDS, LAST_SECONDS = 5, 10
-SAME_SECONDS = 0.5  # `down` signals the server and its watcher, which passes it on: one signal
 log = logging.getLogger("orchestr8.serve")
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn's server; the first signal stops it with status 0, a second one ends it at once.
+    """uvicorn's server; the first signal stops it with status 0, a second SIGINT ends it at once.
 
     `ending` is set before it waits for running requests: a stream that stands must end itself.
     `claim` is held as long as it runs, and left at the first signal.
@@ -44,7 +42,7 @@ class HttpServer(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._lines, self._ending, self._claim = lines, ending or asyncio.Event(), claim
-        self._signalled_at, self._told = 0.0, asyncio.Event()
+        self._told = asyncio.Event()
         self._tell: Callable[[], object] = self._told.set
         self._last = threading.Timer(LAST_SECONDS, _give_up)
         self._last.daemon = True
@@ -92,10 +90,9 @@ class HttpServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: object) -> None:
         if not self.should_exit:
-            self._signalled_at = time.monotonic()
             self._last.start()
             self.end()
-        elif time.monotonic() - self._signalled_at > SAME_SECONDS:
+        elif sig == signal.SIGINT:  # of SIGTERM a watcher sends one more, `down` another
             log.warning("ended by a second signal")
             os._exit(1)
 

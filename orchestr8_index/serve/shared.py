@@ -265,6 +265,7 @@ def asking(state: State) -> Caller:
         tree=asks.tree,
         kind=asks.kind,
         verified=asks.keyed,
+        writes=asks.writes,
     )
 
 

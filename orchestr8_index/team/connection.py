@@ -93,9 +93,9 @@ class _Bounded(psycopg.Connection[Any]):
 class TeamConnection:
     """Opened at its first statement, and again after it broke.
 
-    `seconds` bound each statement; `project` is that of the commit under way. Within a transaction
-    nothing is sent before something is read of it (`Unsent`). Raises Lost where the database is
-    away, else what sqlite3 would.
+    `seconds` bound each statement; `project` is that of the commit under way; `greet` is called
+    with each new connection. Within a transaction nothing is sent before something is read of it
+    (`Unsent`). Raises Lost where the database is away, else what sqlite3 would.
     """
 
     def __init__(self, url: str, schema: str, reach: Reach, seconds: float, name: str) -> None:
@@ -104,6 +104,7 @@ class TeamConnection:
         self._open: _Bounded | None = None
         self._unsent, self._is_within = Unsent(), False
         self.project = ""
+        self.greet: Callable[[psycopg.Connection[Any]], object] = lambda opened: None
 
     @property
     def in_transaction(self) -> bool:
@@ -180,7 +181,9 @@ class TeamConnection:
         if self.reach.is_away:
             raise Lost(self.reach.trouble)
         try:
-            self._open = connect(self._url, self._schema, self._name, self._seconds)
+            opened = connect(self._url, self._schema, self._name, self._seconds)
+            self.greet(opened)
+            self._open = opened
         except psycopg.Error as error:
             self.reach.lost(explain(error))
             raise Lost(self.reach.trouble) from None

@@ -40,6 +40,7 @@ class TeamCoordination(Coordination):
         self.store = self.team = TeamStore(url, schema, self.server, self._begin, self._tell)
         own = self.clock if isinstance(self.clock, DatabaseClock) else None
         self.registry = Registry(schema, self.server, own, self._sweep_project)
+        self.team.greet = self.registry.greet  # nothing is granted before a fail-over is known
         self.team.size = lambda: self.registry.size
         self.registry.facts = lambda: {**facts(), **self._facts()}
         parts = (url, schema, self.server, self.team.reach, self.registry, self._heard)

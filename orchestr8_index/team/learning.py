@@ -26,8 +26,10 @@ from ..errors import RequestError, StoreUnavailable
 from ..learn.outcomes import Outcomes, Reporter
 from ..learn.receipt import Applied, Resolve, read_report
 from ..learn.verify import chooser
+from ..private import open_private, read_private
 from ..records import KINDS, Kind
 from ..reports import ForgetQuery, Report
+from ..validate import UNDECODABLE
 from .core import TeamCoordination
 from .schema import ADD_LEARNT, LEARNT, ORIGIN
 
@@ -210,8 +212,8 @@ class TeamLearning:
         ((self._origin,),) = await self._rows(ORIGIN)
         name = sha256(f"{self._origin}\0{self._project}".encode()).hexdigest()[:16]
         self._path = self._data_dir / f"learnt-{name}.json"
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
-            self._place = msgspec.json.decode(self._path.read_bytes(), type=LearntPlace)
+        with contextlib.suppress(OSError, *UNDECODABLE):
+            self._place = msgspec.json.decode(read_private(self._path), type=LearntPlace)
         is_new = not self._place.cursor and outcomes.revision
         if is_new or outcomes.decisions < self._place.decisions:
             self._place.own = secrets.token_hex(8)
@@ -222,7 +224,8 @@ class TeamLearning:
         self._place.decisions = outcomes.decisions
         half = self._path.with_suffix(".part")
         with contextlib.suppress(OSError):
-            half.write_bytes(msgspec.json.encode(self._place))
+            with open(half, "wb", opener=open_private) as file:
+                file.write(msgspec.json.encode(self._place))
             os.replace(half, self._path)
 
 

@@ -60,6 +60,7 @@ class TeamStore(Store):
         self._address = (url, schema, self.reach)
         self._server = server
         self.size: Callable[[], int] = lambda: 0
+        self.greet: Callable[[Any], None] = lambda opened: None
         self.reader: Any = self._made()
         self._readers, self._own = [self.reader], threading.local()
         self._reading = ThreadPoolExecutor(READERS, "reads")
@@ -81,6 +82,7 @@ class TeamStore(Store):
     def open(self) -> None:
         """Nothing is asked yet: the first statement connects."""
         writing: Any = TeamConnection(*self._address, WRITE_SECONDS, f"{self._server} writes")
+        writing.greet = self.greet
         self._writer = TeamWriter(writing, self._resolve, self._begin, self._tell)
 
     def submit(self, work: Work, apply: Any, project: str, ended: Callable[[], None]) -> None:

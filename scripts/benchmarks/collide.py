@@ -43,6 +43,7 @@ class Day:
 
     def __init__(self, folder: Path, policy: str, seed: int) -> None:
         self.draw, self.now, self.policy = random.Random(seed), 0.0, policy
+        self.seed = seed
         self.trees = [folder / "main", folder / "beside"]
         clock = Clock(wall=lambda: 1.7e9 + self.now, monotonic=lambda: 1e6 + self.now)
         self.shared = Coordination(folder / "data", sync="fast", clock=clock)
@@ -91,12 +92,10 @@ class Day:
 
     async def agent(self, session: str, tree: Path) -> AsyncIterator[None]:
         for number in count():
-            task, message = await self.take(session)
-            names = [f"f{each:02}.txt" for each in self.draw.sample(range(FILES), 3)]
             who, patience = f"{session}/{number}", PATIENCE
-            left = names[: self.draw.randint(1, 3)]
-            while left and patience:
-                name = await self.claim_one(who, tree, left)
+            task, message, left, name = await self.begin(session, who, tree)
+            while (left or name) and patience:
+                name = name or await self.claim_one(who, tree, left)
                 if not name:
                     self.counts["waited"] += 1
                     patience -= 1
@@ -106,6 +105,7 @@ class Day:
                     continue
                 async for _ in self.write(who, tree, name, f"{task} {session}"):
                     yield
+                name = ""
                 if self.draw.random() < DIES:  # and the session's next agent goes on
                     self.counts["died"] += 1
                     who = f"{session}/{number}-{next(self.calls)}"
@@ -120,6 +120,23 @@ class Day:
             await self.commit(who, tree, task)
             await self.finish(task, session, message)
             yield
+
+    async def begin(self, session: str, who: str, tree: Path) -> tuple[str, str, list[str], str]:
+        """A task, its message, its files, and the one that is claimed. A task whose files others
+        have all is left to whoever comes next, as each denial says: work on something else."""
+        aside = list[tuple[str, str]]()
+        for _ in range(TRIES):
+            task, message = await self.take(session)
+            files = random.Random(f"{self.seed} {task}")
+            left = files.sample(_names(), files.randint(1, 3))
+            if name := await self.claim_one(who, tree, left):
+                break
+            aside.append((task, message))
+        for task_left, taken in aside if name else aside[:-1]:
+            again = SendMessage(to=["queue:work"], body=task_left, priority=2)
+            await self.shared.send_message(_named(session), again)
+            await self.shared.read_inbox(_named(session), ReadInbox(peek=True, ack=[taken]))
+        return task, message, left, name
 
     async def claim_one(self, who: str, tree: Path, left: list[str]) -> str:
         """The first file that nobody has, as each denial comes at once; "" where all are taken."""

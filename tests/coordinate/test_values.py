@@ -238,6 +238,31 @@ def test_waiting_beyond_the_limit_is_refused(tmp_path: Path) -> None:
     run(tmp_path, work, most_waiting=1)
 
 
+def test_a_call_that_waits_for_many_keys_counts_as_many(tmp_path: Path) -> None:
+    async def work(state: Coordination) -> None:
+        a, keys = Agent(state, "a"), [f"k{n}" for n in range(100)]
+        calls = [a.read(*keys, changed_after=0, wait_ms=20_000) for _ in range(2)]
+        waits = [asyncio.ensure_future(call) for call in calls]
+        await until(lambda: state.feed.waiting == 2)
+        with pytest.raises(Overloaded):
+            await a.read("x", changed_after=0, wait_ms=20_000)
+        await a.write({"k1": 1})
+        await asyncio.gather(*waits)
+
+    run(tmp_path, work, most_waiting=40)
+
+
+def test_a_key_named_twice_is_waited_for_once_and_left(tmp_path: Path) -> None:
+    """What was waited for beside it stayed in memory."""
+
+    async def work(state: Coordination) -> None:
+        a = Agent(state, "a")
+        assert (await a.read("x", "x", "y", changed_after=0, wait_ms=10))["events"] == []
+        assert not state.feed._keys
+
+    run(tmp_path, work)
+
+
 def test_a_revision_is_seen_whole_or_not_at_all(tmp_path: Path) -> None:
     async def work(state: Coordination) -> list[int]:
         a = Agent(state, "a")
@@ -539,6 +564,26 @@ def test_the_log_keeps_so_many_events_or_so_many_days(
         assert refused.value.data()["oldest"] == last - 1
 
     run(tmp_path, work, hand)
+
+
+def test_a_key_writes_only_its_prefixes(tmp_path: Path) -> None:
+    """Neither beside them, nor by putting a snapshot back that takes others away."""
+
+    async def work(state: Coordination) -> None:
+        await Agent(state, "ann").write({"other/1": 1, "task/9": 9})
+        bound = Agent(state, "bob", writes=("task/*", "note"))
+        await bound.write({"task/1": 1, "note": 2})
+        for key in ("tasks", "task", "note/1", "other/1", "own/x"):
+            with pytest.raises(Forbidden, match=r"may not write .*task/\*, note"):
+                await bound.write({"task/2": 1, key: 1})
+        for prefix in ("", "ta", "other/"):
+            with pytest.raises(Forbidden):
+                await state.restore_shared(bound.caller, RestoreShared(prefix=prefix, items=[]))
+        await state.restore_shared(bound.caller, RestoreShared(prefix="task/", items=[]))
+        left = (await bound.read(prefix=""))["items"]
+        assert [row["key"] for row in left] == ["note", "other/1"]
+
+    run(tmp_path, work)
 
 
 def test_readers_need_a_right_to_write(tmp_path: Path) -> None:

@@ -156,6 +156,18 @@ def test_an_empty_folder_that_was_made_goes_again(tmp_path: Path, mine: bool) ->
     assert path.parent.exists() is not mine
 
 
+@pytest.mark.parametrize("note", ["7", "[" * 99_999, '["/", 5]', None])
+def test_no_folder_goes_that_was_not_made_for_the_file(tmp_path: Path, note: str | None) -> None:
+    """Whatever became of the note of those that were."""
+    path, kept, other = tmp_path / "new/mcp.json", tmp_path / "data", tmp_path / "other"
+    other.mkdir()
+    carry_out(connected(CLAUDE, path, CLAUDE.over_http(URL)), private=False, backups=kept)
+    (made,) = kept.glob("*.made")
+    made.write_text(json.dumps([str(other)]) if note is None else note)
+    carry_out(disconnected(CLAUDE, path, kept), private=False, backups=kept)
+    assert other.exists() and not path.exists()
+
+
 def test_another_address_replaces_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "mcp.json"
     join(path)

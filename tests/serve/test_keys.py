@@ -72,6 +72,13 @@ def test_a_name_is_given_once(keys: KeyFile) -> None:
         keys.add("ci", "admin")
 
 
+@pytest.mark.parametrize("write", ["", "a b*", "a*b", "*/x", "é"])
+def test_a_prefix_of_shared_keys_is_plain(keys: KeyFile, write: str) -> None:
+    with pytest.raises(OperationError, match="is no prefix"):
+        keys.add("ci", "report", (write,))
+    assert keys.read() == []
+
+
 @pytest.mark.parametrize("name", ["", " ", "a b", "../x", "-x", "x" * 65, "a\n", "é"])
 def test_a_name_is_plain(keys: KeyFile, name: str) -> None:
     with pytest.raises(OperationError, match="is no name"):

@@ -177,6 +177,39 @@ def test_a_rotated_file_is_named_as_compressed() -> None:
     assert _compressed_name("mcp.log.2026-01-31") == "mcp.log.2026-01-31.gz"
 
 
+def by_another(path: Path) -> None:
+    path.unlink()
+    path.write_text("")
+
+
+def by_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def by_a_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("put", "trouble"),
+    [(Path.unlink, ""), (by_another, ""), (by_a_folder, "written"), (by_a_link, "link")],
+)
+def test_what_took_the_place_of_the_log_is_noticed(
+    tmp_path: Path, restored: None, put: Callable[[Path], None], trouble: str
+) -> None:
+    """The lines went on into a file that nobody could find, and all seemed well."""
+    handler, file = set_up_logs(tmp_path, "info"), tmp_path / "logs/mcp.log"
+    logging.info("before")
+    put(file)
+    handler.reopen_if_gone()
+    logging.info("after")
+    assert trouble in handler.trouble and bool(handler.trouble) is bool(trouble)
+    assert trouble or "after" in file.read_text()
+    assert not file.with_name("elsewhere").exists()
+
+
 def test_a_rotated_file_is_compressed_and_the_plain_one_removed(tmp_path: Path) -> None:
     (tmp_path / "plain").write_bytes(b"line\n" * 1000)
     _compress(str(tmp_path / "plain"), str(tmp_path / "packed"))

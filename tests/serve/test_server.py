@@ -91,6 +91,21 @@ def test_the_last_moment_does_not_come_after_the_end(
     assert ended == []
 
 
+@pytest.mark.parametrize(("number", "ends"), [(signal.SIGTERM, []), (signal.SIGINT, [1])])
+def test_only_a_person_ends_it_at_once(
+    monkeypatch: pytest.MonkeyPatch, number: int, ends: list[int]
+) -> None:
+    """`down` signals the server and its watcher, which passes it on: under load a second later."""
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    server = HttpServer(uvicorn.Config(ends_at_once), Lines(Limits()))
+    server.handle_exit(signal.SIGTERM, None)
+    vars(server)["_signalled_at"] = -60.0  # a minute later
+    server.handle_exit(number, None)
+    server._last.cancel()
+    assert ended == ends
+
+
 def test_it_rests_a_second_and_a_signal_ends_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     server, rests = HttpServer(uvicorn.Config(ends_at_once), Lines(Limits())), list[float]()
     waiting = asyncio.wait_for

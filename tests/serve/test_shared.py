@@ -102,11 +102,14 @@ def test_a_call_that_waits_ends_when_the_server_stops(run: Run) -> None:
 
 def test_a_caller_is_who_its_key_says(run: Run, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir(mode=0o700)
-    key = KeyFile(tmp_path / "data").add("team", "report")
+    key = KeyFile(tmp_path / "data").add("team", "report", ("x", "task/*"))
 
     async def work(site: Site) -> None:
         ops = [{"key": "x", "value": 1}]
         await site.reply("writeShared", "boss", key, ops=ops)
+        beside = await site.reply("writeShared", key=key, ops=[*ops, {"key": "y", "value": 1}])
+        assert (beside.status_code, beside.json()["error"]["code"]) == (403, -32031)
+        assert "may not write y" in beside.json()["error"]["message"]
         read = (await site.reply("readShared", key=key, keys=["x"])).json()["result"]
         assert read["items"][0]["by"] == "team/boss"
         refused = await site.reply("breakLock", "boss", key, resource="x:1", reason="mine")

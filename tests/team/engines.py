@@ -107,15 +107,16 @@ class Postgres(Engine):
         super().__init__(command, port, self._accepts, **_as_postgres())
         self.url = f"postgresql://o8@127.0.0.1:{port}/o8"
 
-    def make(self) -> None:
-        """Its files: once, before the first start."""
+    def make(self, of: Postgres | None = None) -> None:
+        """Its files: once, before the first start. A standby has those `of` its primary."""
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
-        initdb = [find("initdb"), "-D", str(self.folder / "data"), "-U", "o8", "-A", "trust"]
-        subprocess.run(
-            [*initdb, "-N", "--encoding=UTF8", "--locale=C"],
-            check=True, capture_output=True, **_as_postgres(),  # type: ignore[call-overload]
-        )  # fmt: skip
+        data = ["-D", str(self.folder / "data")]
+        command = [find("initdb"), *data, "-U", "o8", "-A", "trust", "-N", "--encoding=UTF8"]
+        command += ["--locale=C"]
+        if of is not None:
+            command = [find("pg_basebackup"), *data, "-R", "-c", "fast", "-d", of.admin_url]
+        subprocess.run(command, check=True, capture_output=True, **_as_postgres())  # type: ignore[call-overload]
 
     def _accepts(self) -> bool:
         import psycopg
@@ -190,13 +191,16 @@ class Running:
 
 
 @contextlib.contextmanager
-def postgres(*settings: str, durable: bool = False) -> Iterator[Postgres]:
+def postgres(
+    *settings: str, durable: bool = False, of: Postgres | None = None
+) -> Iterator[Postgres]:
     with folder_of_its_own() as folder:
         engine = Postgres(folder, *settings, durable=durable)
-        engine.make()
+        engine.make(of)
         engine.start()
         try:
-            engine.run("CREATE DATABASE o8", "postgres")
+            if of is None:
+                engine.run("CREATE DATABASE o8", "postgres")
             yield engine
         finally:
             engine.stop()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.request import urlopen
 
 import psycopg
 import pytest
@@ -20,6 +25,7 @@ from orchestr8_index.team.core import TeamCoordination as Server
 from orchestr8_index.team.start import check
 
 from ..coordinate.worlds import Agent, rounds, until
+from ..processes import World
 from .engines import Postgres, postgres
 from .worlds import run, team
 
@@ -98,7 +104,7 @@ def test_no_acknowledged_write_is_lost_when_postgres_is_killed(mortal: Postgres)
                 for place, server in enumerate(servers)
                 for n in range(4)
             ]
-            for _ in range(rounds(2, 100)):
+            for _ in range(rounds(5, 100)):
                 before = len(kept)
                 await until(lambda before=before: len(kept) > before + 20, 60)  # type: ignore[misc]
                 mortal.kill()
@@ -160,11 +166,11 @@ def test_postgres_stands_still_and_nobody_waits_for_ever(mortal: Postgres) -> No
     run(mortal.url, 1, work)
 
 
-class Pooler:
-    """Lets a connection through to PostgreSQL, but swallows LISTEN, as poolers do."""
+class Between:
+    """Lets a connection through to PostgreSQL, but for some bytes that it changes."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, old: bytes, new: bytes) -> None:
+        self._port, self._old, self._new = port, old, new
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -182,7 +188,7 @@ class Pooler:
     def _pass(self, source: socket.socket, target: socket.socket) -> None:
         try:
             while data := source.recv(65536):
-                target.sendall(data.replace(b'LISTEN "', b'NOTIFY "'))
+                target.sendall(data.replace(self._old, self._new))
         except OSError:
             pass
         finally:
@@ -193,10 +199,13 @@ class Pooler:
         self._listening.close()
 
 
+def port_of(engine: Postgres) -> int:
+    return int(str(psycopg.conninfo.conninfo_to_dict(engine.url)["port"]))
+
+
 def test_a_pooler_that_swallows_listen_is_named(quick_postgres: Postgres) -> None:
     """And its waiters are served all the same, a second late."""
-    parts = psycopg.conninfo.conninfo_to_dict(quick_postgres.url)
-    pooler = Pooler(int(str(parts["port"])))
+    pooler = Between(port_of(quick_postgres), b'LISTEN "', b'NOTIFY "')
     through = psycopg.conninfo.make_conninfo(quick_postgres.url, port=pooler.port)
     schema = f"o8_{secrets.token_hex(6)}"
 
@@ -270,9 +279,8 @@ def test_the_database_is_read_only(mortal: Postgres) -> None:
 def test_a_wrong_address_is_told_with_its_cure(
     quick_postgres: Postgres, url: str, why: str
 ) -> None:
-    port = psycopg.conninfo.conninfo_to_dict(quick_postgres.url)["port"]
     with pytest.raises(StoreUnavailable) as told:
-        check(url.format(port=port), "o8_none")
+        check(url.format(port=port_of(quick_postgres)), "o8_none")
     assert told.value.sentence == why
     assert told.value.cure
     assert "secret" not in str(told.value)
@@ -287,3 +295,97 @@ def test_a_role_without_rights_is_told(quick_postgres: Postgres) -> None:
 
     with pytest.raises(StoreUnavailable, match="The role may not do that"):
         make_tables(poor, f"o8_{secrets.token_hex(6)}")
+
+
+def test_a_postgres_that_is_too_old_is_told(quick_postgres: Postgres) -> None:
+    (row,) = quick_postgres.run("SHOW server_version")
+    found = f"server_version\0{row[0]}".encode()
+    old = found.replace(b"\0" + str(row[0]).encode()[:2], b"\x0012")
+    between = Between(port_of(quick_postgres), found, old)
+    try:
+        url = psycopg.conninfo.make_conninfo(quick_postgres.url, port=between.port)
+        with pytest.raises(StoreUnavailable, match="PostgreSQL 12 is too old.*13 or newer"):
+            check(url, "o8_none")
+    finally:
+        between.close()
+
+
+@pytest.fixture
+def locked(quick_postgres: Postgres) -> Iterator[str]:
+    """The address of a role that needs its password, `sesame`."""
+    hba = quick_postgres.folder / "data" / "pg_hba.conf"
+    before = hba.read_text("utf-8")
+    hba.write_text(f"host all keeper 127.0.0.1/32 scram-sha-256\n{before}", "utf-8")
+    quick_postgres.run("DROP ROLE IF EXISTS keeper")
+    quick_postgres.run("CREATE ROLE keeper SUPERUSER LOGIN PASSWORD 'sesame'")
+    quick_postgres.run("SELECT pg_reload_conf()")
+    yield f"postgresql://keeper:sesame@127.0.0.1:{port_of(quick_postgres)}/o8"
+    hba.write_text(before, "utf-8")
+    quick_postgres.run("SELECT pg_reload_conf()")
+
+
+def test_a_wrong_password_is_told(locked: str) -> None:
+    check(locked, "o8_none")
+    with pytest.raises(StoreUnavailable, match="refuses the password: .*PGPASSWORD|refuses the"):
+        check(locked.replace("sesame", "mustard"), "o8_none")
+
+
+def test_no_password_is_shown_anywhere(locked: str, tmp_path: Path) -> None:
+    """Not in /health, /metrics, logs, the command line, nor where it is refused."""
+    with World(tmp_path) as world:
+        world.env["MCP_DATABASE_URL"] = locked
+        server = world.serve("--root", str(world.work))
+        paths = ("/health", "/health?details=1", "/metrics")
+        asked = [f"http://127.0.0.1:{server.port}{path}" for path in paths]
+        shown = [urlopen(url, timeout=20).read().decode() for url in asked]
+        shown += [path.read_text("utf-8", "replace") for path in world.data.rglob("*.log*")]
+        shown += [Path(f"/proc/{server.process.pid}/cmdline").read_text("utf-8")]
+        world.env["MCP_DATABASE_URL"] = locked.replace("sesame", "sesame2")
+        refused = world.run("database", "check")
+        shown += [refused.stdout, refused.stderr]
+        assert refused.returncode
+        assert "refuses the password" in refused.stderr
+        assert not [text for text in shown if "sesame" in text]
+
+
+@pytest.fixture
+def narrow(mortal: Postgres) -> Iterator[str]:
+    """A database on a disk of 24 MB."""
+    disk = mortal.folder / "small"
+    disk.mkdir()
+    shutil.chown(disk, "postgres") if os.geteuid() == 0 else None
+    size = ["mount", "-t", "tmpfs", "-o", f"size=24m,uid={disk.stat().st_uid}", "small", str(disk)]
+    if subprocess.run(size, capture_output=True).returncode:
+        pytest.skip("a small disk needs root, and the right to mount")
+    try:
+        mortal.run(f"CREATE TABLESPACE small LOCATION '{disk}'", "postgres")
+        mortal.run("CREATE DATABASE narrow TABLESPACE small", "postgres")
+        yield mortal.url.removesuffix("o8") + "narrow"
+        mortal.run("DROP DATABASE narrow WITH (FORCE)", "postgres")
+        mortal.run("DROP TABLESPACE small", "postgres")
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_the_disk_of_postgres_is_full(mortal: Postgres, narrow: str) -> None:
+    """Writes are refused with the cure, reads go on; once there is room, all goes on by itself."""
+
+    async def work(a: Server) -> None:
+        ann = Agent(a, "ann")
+        await ann.write({"k": 1})
+        assert await ann.get("k") == 1  # PostgreSQL lets nobody in whose catalogue it cannot cache
+        rows = "SELECT repeat('x', 90) FROM generate_series(1, 20)"
+        mortal.run(f"CREATE TABLE filler AS {rows}", "narrow")
+        with contextlib.suppress(psycopg.Error):
+            while True:
+                mortal.run("INSERT INTO filler SELECT * FROM filler", "narrow")
+        with pytest.raises(StoreUnavailable, match="The disk of PostgreSQL is full: free space"):
+            for n in range(2000):
+                await ann.write({f"k/{n}": secrets.token_hex(20_000)})
+        assert await ann.get("k") == 1
+        assert any("disk of PostgreSQL" in reason for reason in a.reasons)
+        mortal.run("DROP TABLE filler", "narrow")
+        await ann.write({"k": 2})
+        assert not a.reasons
+
+    run(narrow, 1, work)

@@ -26,6 +26,7 @@ from mcp_types import (
 from ...environment import EVERY
 from ...errors import RequestError
 from ...faces.face import Declined, Product
+from ...fit import fit
 from ..callers import STRANGE, Principal, caller
 from ..faces import ServedCore, load, named, run_tool
 from ..sessions import HEADER
@@ -80,7 +81,13 @@ class FaceTools:
             return _answer(ctx, self.face.failed(error), False)
         core = ServedCore(self._state, session_of(ctx))
         work = run_tool(self.face, core, params.name, given, self._every)
-        return _answer(ctx, *await with_progress(ctx, work))
+        told, went_well = await with_progress(ctx, work)
+        return _answer(ctx, _fit(self.face, told), went_well)
+
+
+def _fit(face: Product, told: Any) -> Any:
+    """For a model, where it tells what other agents said."""
+    return fit(told, lines=True) if face.talk else told
 
 
 def _answer(ctx: Ctx, told: Any, is_success: bool) -> dict[str, Any]:
@@ -115,7 +122,7 @@ class FaceResources:
             cure = "List the templates for those that exist."
             sentence = f"There is no such resource. {cure}"
             raise MCPError(INVALID_PARAMS, sentence, {"uri": params.uri[:1000]})
-        text = msgspec.json.encode(told).decode()
+        text = msgspec.json.encode(_fit(self._face, told)).decode()
         hold(ctx, COPIES * len(text))
         contents = TextResourceContents(uri=params.uri, mime_type=JSON, text=text)
         return ReadResourceResult(contents=[contents])

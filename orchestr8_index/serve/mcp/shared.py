@@ -31,6 +31,7 @@ from mcp_types import (
 )
 
 from ...errors import RequestError
+from ...fit import fit_json
 from ..callers import STRANGE, Principal, caller
 from ..shared import asking, opened
 from ..state import State
@@ -138,7 +139,7 @@ class SharedResources:
             cure = "List the resources and templates for those that exist."
             error = f"There is no such resource. {cure}"
             raise MCPError(INVALID_PARAMS, error, {"uri": params.uri[:1000]})
-        text = msgspec.json.encode(without_null(told)).decode()
+        text = fit_json(msgspec.json.encode(without_null(told))).decode()
         hold(ctx, COPIES * len(text))
         contents = TextResourceContents(uri=params.uri, mime_type=JSON, text=text)
         return ReadResourceResult(contents=[contents])
