@@ -10,8 +10,8 @@ V = TypeVar("V")
 
 
 class Memo(dict[K, V]):
-    """`memo[key]` is `work(key)`. Of a full one the oldest goes: to know which was used last costs
-    more than to work out again."""
+    """`memo[key]` is `work(key)`. Of a full one the older half goes: to know which was used last
+    costs more than to work out again."""
 
     __slots__ = ("_most", "_work")
 
@@ -26,6 +26,8 @@ class Memo(dict[K, V]):
 def keep(memo: dict[K, V], most: int, key: K, value: V) -> V:
     """Remember the value, which is returned."""
     if len(memo) >= most:
-        del memo[next(iter(memo))]
+        newer = list(memo.items())[(most + 1) // 2 :]
+        memo.clear()  # a dict that loses one after the other grows, and looks for its first item
+        memo.update(newer)
     memo[key] = value
     return value

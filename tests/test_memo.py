@@ -5,7 +5,7 @@ from __future__ import annotations
 from orchestr8_index.memo import Memo
 
 
-def test_it_works_out_once_and_forgets_the_oldest_when_full() -> None:
+def test_it_works_out_once_and_forgets_the_older_half_when_full() -> None:
     worked: list[int] = []
 
     def double(number: int) -> int:
@@ -15,5 +15,5 @@ def test_it_works_out_once_and_forgets_the_oldest_when_full() -> None:
     memo = Memo[int, int](3, double)
     assert [memo[n] for n in (1, 2, 1, 3, 2)] == [2, 4, 2, 6, 4]
     assert worked == [1, 2, 3]
-    assert memo[4] == 8 and len(memo) == 3
-    assert [memo[n] for n in (2, 1, 3)] == [4, 2, 6] and worked == [1, 2, 3, 4, 1]
+    assert memo[4] == 8 and len(memo) == 2
+    assert [memo[n] for n in (3, 4, 1)] == [6, 8, 2] and worked == [1, 2, 3, 4, 1]

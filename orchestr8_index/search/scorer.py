@@ -104,5 +104,5 @@ class NumpyTotals:
         if len(found) > depth:
             cut = np.partition(totals[found], len(found) - depth)[len(found) - depth]
             found = found[totals[found] >= cut]
-        order = np.lexsort((found, -totals[found]))[:depth]
-        return [(int(entry), int(totals[entry])) for entry in found[order]]
+        best = found[np.lexsort((found, -totals[found]))[:depth]]
+        return list(zip(best.tolist(), totals[best].astype(np.int64).tolist(), strict=True))

@@ -30,7 +30,7 @@ from .send import JSON
 from .shares import FREE_BYTES
 from .state import State
 
-ASKED = frozenset({"queryAgents", "querySkills", "queryWorkflows"})
+_ASKED = re.compile(rb', ?"method": ?"query(?:Agents|Skills|Workflows)"')
 """Methods whose answers nobody waits for: the index alone gives them, in a millisecond or so."""
 MOST_BODIES = 256
 NOTED_SECONDS = 1.0  # it is known to a second when a project was asked
@@ -57,17 +57,18 @@ class Quick:
 
         Of what is pipelined only the first is worked out here: others get their turn between.
         """
-        started, (known, ident) = time.perf_counter(), _split(body)
+        known, ident = _split(body)
         if not ident or self._state.trace or log.isEnabledFor(logging.DEBUG):
             return None
-        question, is_first = self._bodies.get(known), not scope["state"]["pipelined"]
-        asking = self._guard.remembered(scope) if question or is_first else None
+        question = self._bodies.get(known)
+        may_work = not scope["state"]["pipelined"] and _ASKED.match(known[1])
+        asking = self._guard.remembered(scope) if question or may_work else None
         if asking is None:
             return None
         try:
             state = self._state.projects.meant(asking)
-            answer = question and self._kept(state, question, asking, started)
-            if answer is None and is_first:
+            answer = question and self._kept(state, question, asking)
+            if answer is None and may_work:
                 answer = self._work_out(state, body, asking)
         except RequestError:  # which the ordinary way says
             return None
@@ -94,11 +95,10 @@ class Quick:
         gate.buckets.charge(asking.name)
         return True
 
-    def _kept(
-        self, state: State, question: AskedQuestion, asking: Principal, started: float
-    ) -> bytes | None:
+    def _kept(self, state: State, question: AskedQuestion, asking: Principal) -> bytes | None:
         """The result from the cache, charged and counted."""
-        method, cache = question.method, cache_of(state, question.method)
+        started, method = time.perf_counter(), question.method
+        cache = cache_of(state, method)
         answer = cache.peek(answer_key(state, question, asking.ident))
         if answer is None or len(answer) > MOST_ANSWER or not self._enter(state, asking):
             return None
@@ -114,10 +114,9 @@ class Quick:
         """As `perform` does, once nothing is wrong with the call; it counts what it does itself."""
         call = read_call(body)
         waits = state.shared is not None and state.shared.answers is not None  # for Redis
-        if waits or call.method not in ASKED or isinstance(call.params, UnsetType):
+        if waits or isinstance(call.params, UnsetType):
             return None
-        raw = bytes(call.params)
-        read_params(METHODS[call.method].params, raw)
+        read_params(METHODS[call.method].params, raw := bytes(call.params))
         if not self._enter(state, asking):
             return None
         own, held = contextvars.copy_context(), self._gate.shares.held

@@ -24,7 +24,7 @@ WARM = 500
 REST = "the rest: guard, layers"
 PARTS = {
     "read the body": ("serve.rpc:read_call",),
-    "check the params": ("serve.calls:read_params",),
+    "check the params": ("serve.calls:read_params", "serve.quick:read_params"),
     "key and cache": ("serve.calls:answer_key", "serve.cache:AnswerCache.get"),
     "is it a name": ("search.answer:_ask_name",),
     "read the question": ("search.rank:read_query",),
@@ -34,7 +34,7 @@ PARTS = {
     "rows, reasoning": ("search.answer:_finish",),
     "encode": ("serve.calls:_encoded",),
     "query log": ("serve.calls:note_answer",),
-    "a hit": ("serve.quick:Quick.__call__",),
+    "before all layers": ("serve.quick:Quick.__call__",),
     "log line": ("serve.guard:_Response.end",),
 }
 

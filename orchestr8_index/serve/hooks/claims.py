@@ -40,7 +40,7 @@ class ClaimHooks:
         self.chosen: Callable[[], str] = str
         self._told: Any = None
         self._notes: dict[str, list[str]] = {}  # for an agent's next context, by its ident
-        self._watched: dict[str, dict[str, int]] = {}
+        self._watched: dict[tuple[str, str], dict[str, int]] = {}  # files by agent and tool use
         self._editing: dict[str, str] = {}  # the file that an agent is about to write
         self._purposes = Purposes()
         self._looked: dict[str, int] = {}  # when an agent's claims were looked at, by lease time
@@ -243,7 +243,7 @@ class ClaimHooks:
         from ...coordinate import claims
 
         if theirs := claims.beside(shared.store.reader, who, taking=True, most=MOST_WATCHED):
-            self._watched[tool_use] = {path: _stamp(path) for path in theirs}
+            self._watched[who.ident, tool_use] = {path: _stamp(path) for path in theirs}
             _shrink(self._watched)
 
     async def _written(self, shared: Coordination, who: Caller, tool_use: str) -> list[str]:
@@ -251,7 +251,7 @@ class ClaimHooks:
         from ...coordinate import claims
         from ...coordinate.messages import post
 
-        before = self._watched.pop(tool_use, {})
+        before = self._watched.pop((who.ident, tool_use), {})
         changed = [path for path, stamp in before.items() if _stamp(path) != stamp]
         found = claims.beside(shared.store.reader, who, places=changed) if changed else {}
         if not found:
@@ -307,6 +307,6 @@ def _stamp(path: str) -> int:
         return 0
 
 
-def _shrink(table: dict[str, Any]) -> None:
+def _shrink(table: dict[Any, Any]) -> None:
     while len(table) > MOST_KEPT:
         del table[next(iter(table))]

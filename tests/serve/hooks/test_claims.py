@@ -163,6 +163,7 @@ def test_what_a_command_wrote_all_the_same_is_told_to_both(run: Run) -> None:
         await agents.edit("one", "a.py")
         assert await agents.before("two", "Bash", command="./generate") == ""
         os.utime(agents.tree / "a.py", (1, 1))
+        assert "a.py" not in await agents.after("three", "Bash")  # whatever tool use it names
         told = await agents.after("two", "Bash")
         assert "a.py (claude-one)" in told
         assert "look at it again" in await agents.after("one")
