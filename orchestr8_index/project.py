@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .places import HOST_FOLDERS, MANIFESTS
@@ -34,6 +34,12 @@ class Project(NamedTuple):
     @property
     def meeting_key(self) -> str:
         return digest_of_roots([self.repository])
+
+    def shared(self, roots: Sequence[str]) -> tuple[str, ...]:
+        """The roots that do not lie in its own tree: the user's level and plugins; () where these
+        are all, or none are."""
+        part = tuple(root for root in roots if not f"{root}/".startswith(f"{self.tree}/"))
+        return part if len(part) < len(roots) else ()
 
 
 def digest_of_roots(roots: Iterable[str]) -> str:

@@ -63,11 +63,12 @@ class Refresh:
 
         The child starts here, before the server's own imports, so that both load side by side.
         """
-        self._open_newest()
+        self.open_newest()
         with contextlib.suppress(BuildFailed):  # `begin` tries again, and remembers the failure
             self._early = self.builder.start(self._digest())
 
-    def _open_newest(self) -> None:
+    def open_newest(self) -> None:
+        """Serve what was built last, whether it is true or not."""
         self.builder.on_line = self._note_progress
         self.index = open_newest(self.generations, self.words())
         if self.index is not None:
@@ -81,7 +82,7 @@ class Refresh:
         if running is not None and (rests or not running.done()):
             return running
         self._began = time.monotonic()
-        self._open_newest()
+        self.open_newest()
         return self.begin()
 
     def sleep(self) -> None:

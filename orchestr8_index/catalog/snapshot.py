@@ -5,6 +5,8 @@ snapshots/<digest of the roots>/<generation>/
     files.msgpack         how every markdown file ended, and the findings
     agent.segment …       one file of sections per kind: vocabulary, postings, entries, texts
     agent.cards …         for the next build alone: what each file gave, so that it need not be read
+    agent.shared …        where the roots have a part that other projects share: a link to the
+                          segment of that part's own generation, which has the texts of its entries
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from ..records import KINDS, FileReport, Finding, Kind, Poison, ResolvedRole
 from ..validate import UNDECODABLE
 from .sections import Table
 
-FORMAT = 6
+FORMAT = 7
 KEPT_GENERATIONS = 2
 LEFTOVER_AGE = 3600.0
 _PART = 1 << 18
@@ -37,7 +39,7 @@ _MANIFEST, _FILES = "manifest.json", "files.msgpack"
 class SegmentInfo(Struct, frozen=True):
     """`lengths` are the mean numbers of terms in each field; `tokens` what a model would carry
     that has all names and descriptions in its context (estimated);
-    `cards` is for the next build."""
+    `cards` is for the next build; `lent` says where the texts lie in what the shared part lends."""
 
     entries: int
     wide: bool
@@ -45,6 +47,7 @@ class SegmentInfo(Struct, frozen=True):
     lengths: tuple[float, ...]
     tokens: int = 0
     cards: Table = {}
+    lent: Table = {}
 
 
 class Manifest(Struct, frozen=True):
@@ -77,6 +80,11 @@ class Files(Struct, frozen=True):
 
     files: tuple[FileReport, ...]
     findings: tuple[Finding, ...]
+
+
+def lent_file(folder: Path, kind: Kind) -> Path:
+    """What the shared part of the roots lends to a generation."""
+    return folder / f"{kind}.shared"
 
 
 # --- the folder of generations -----------------------------------------------------------------
