@@ -120,9 +120,14 @@ def audit(settings: Settings, limit: int, as_json: bool) -> None:
 
 
 def _events(settings: Settings, limit: int) -> list[tuple[str, str, str, str, int]]:
-    """Empty where there is no database, or one from before there was an audit."""
+    """Of all servers of a team. Empty where there is no database, or one from before there was an
+    audit."""
     import contextlib
 
+    if settings.database_url:
+        from ..team.audit import look_at_audit
+
+        return look_at_audit(settings.database_url, limit)
     from ..store.database import NAME, connect
     from ..store.notes import read_audit
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Raw
@@ -299,6 +299,9 @@ class Coordination(Commits):
         bite: Writing = lambda writing: compact(writing, before, start, log)  # noqa: E731
         while start := await self.store.write(bite, project=log):
             pass
+
+    async def keep_audit(self, rows: Sequence[Any]) -> None:
+        """What was done here, for a team's other servers; here there are none."""
 
     async def back_up(self) -> None:
         """Where the newest backup is a day old."""

@@ -13,7 +13,7 @@ from msgspec import Struct
 from . import statements as sql
 from .caller import Caller
 from .journal import Change
-from .resources import is_below, resolve
+from .resources import resolve
 from .statements import below, notes
 
 WORK_S = 86_400
@@ -110,4 +110,4 @@ def belonging(tree: str) -> Callable[[str], bool]:
             return folder == tree
         return not os.path.lexists(f"{folder}/.git") and owned(os.path.dirname(folder))
 
-    return lambda path: is_below(path, tree) and owned(os.path.dirname(path.rstrip("/")))
+    return lambda path: owned(path.rstrip("/").rpartition("/")[0] or "/")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from ..daemon.notify import notify
@@ -153,9 +154,12 @@ class Upkeep:
         rows = self._state.gate.audit.take() if outcomes else []
         if outcomes is None or not rows:
             return
+        shared = self._state.shared.ready if self._state.shared else None
         try:
             await outcomes.store.write(lambda connection: write_audit(connection, rows))
-        except StoreUnavailable as error:
+            if shared is not None:
+                await shared.keep_audit(rows)
+        except (StoreUnavailable, sqlite3.Error) as error:
             log.error("the audit was not written", extra={"reason": str(error)})
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from ..coordinate.clock import Clock
 from ..coordinate.commits import Committed, Found
 from ..coordinate.core import Coordination
+from ..store.notes import AuditRow
+from .audit import add_audit
 from .bus import Bus
 from .connection import TeamConnection, connect
 from .journal import DatabaseClock, TeamJournal
@@ -19,6 +21,8 @@ from .schema import NEWEST
 from .sentences import unavailable
 from .start import SCHEMA
 from .store import TeamStore
+
+MOST_WAITING = 10_000  # rows of the audit, while PostgreSQL is away
 
 
 class TeamCoordination(Coordination):
@@ -47,6 +51,7 @@ class TeamCoordination(Coordination):
         self.bus = Bus(*parts)
         self.bus.now = self.clock.now
         self._swept: set[str] = set()
+        self._audit: list[AuditRow] = []
 
     def _facts(self) -> dict[str, Any]:
         return {"lag_ms": self.bus.lag_ms, "waiters": self.feed.waiting}
@@ -76,6 +81,12 @@ class TeamCoordination(Coordination):
     async def servers(self) -> list[dict[str, Any]]:
         """All servers of the database."""
         return await self.read(servers)
+
+    async def keep_audit(self, rows: Sequence[AuditRow]) -> None:
+        """For all servers; what cannot be written now is written with the next."""
+        self._audit = [*self._audit, *rows][-MOST_WAITING:]
+        await self.read(add_audit, self.server, self._audit)
+        self._audit = []
 
     def figures(self) -> dict[str, int]:
         """As they were at the last sign of life: nobody waits for the database."""

@@ -58,6 +58,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             project {_TEXT}, id BIGINT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (project, id))""",
         f"CREATE TABLE message_word (project {_TEXT}, term {_TEXT}, PRIMARY KEY (project, term))",
     ),
+    (
+        f"""CREATE TABLE audit (
+            id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, server {_TEXT}, timestamp {_TEXT},
+            who {_TEXT}, what {_TEXT}, outcome {_TEXT}, times BIGINT NOT NULL)""",
+    ),
 )
 
 LAYOUT = """CREATE TABLE IF NOT EXISTS layout

@@ -154,3 +154,4 @@ def test_what_was_learnt_goes_with_it(quick_postgres: Postgres, tmp_path: Path) 
         assert exported[0] == exported[1]
         assert exported[0].count("\n") == 3
         assert "pg_dump" in one.run("backup").stderr
+        assert one.run("audit", "--json").returncode == 0

@@ -6,14 +6,18 @@ import asyncio
 import secrets
 import time
 
+import pytest
+
 from orchestr8_index.coordinate.log import read_events
 from orchestr8_index.coordinate.select import Keys
-from orchestr8_index.errors import Busy, Conflict
+from orchestr8_index.errors import Busy, Conflict, StoreUnavailable
+from orchestr8_index.team.audit import look_at_audit
 from orchestr8_index.team.core import TeamCoordination as Server
+from orchestr8_index.team.start import SCHEMA
 
-from ..coordinate.worlds import Agent, rounds
+from ..coordinate.worlds import Agent, rounds, until
 from .engines import Postgres
-from .worlds import run
+from .worlds import run, team
 
 
 def test_a_value_of_one_server_is_read_on_the_other(quick_postgres: Postgres) -> None:
@@ -202,5 +206,27 @@ def test_servers_that_start_at_once_make_the_tables_once(quick_postgres: Postgre
         await asyncio.gather(*(asyncio.to_thread(each.open) for each in servers))
         for each in servers:
             await each.close()
+
+    asyncio.run(work())
+
+
+def test_the_audit_is_one_over_all_servers(quick_postgres: Postgres) -> None:
+    """What could not be written while PostgreSQL was away comes with the next, once."""
+    quick_postgres.run("CREATE DATABASE audited")
+    url = quick_postgres.url.removesuffix("o8") + "audited"
+
+    async def work() -> None:
+        async with team(url, 2, SCHEMA) as (a, b):
+            await a.keep_audit([("2026-01-01", "ann", "writeShared", "ok", 2)])
+            b.team.reach.lost("PostgreSQL is not running there.")
+            with pytest.raises(StoreUnavailable):
+                await b.keep_audit([("2026-01-02", "bob", "lock", "-32051", 1)])
+            await until(lambda: not b.team.reach.is_away)
+            await b.keep_audit([("2026-01-03", "bob", "lock", "ok", 1)])
+            rows = [(f"ann on {a.server}", "ok"), (f"bob on {b.server}", "-32051")]
+            found = await asyncio.to_thread(look_at_audit, url, 50)
+            assert [(who, how) for _, who, _, how, _ in found[:2]] == rows
+            assert len(found) == 3
+            assert await asyncio.to_thread(look_at_audit, url, 1) == found[2:]
 
     asyncio.run(work())
