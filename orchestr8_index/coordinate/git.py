@@ -68,6 +68,8 @@ def _dangerous(step: Step, options: GitOptions) -> Step | None:
     step = replace(step, message=options.value("-m", "--message"))
     if verb == "stash":
         return _stash(step, plain, options.named)
+    if verb == "worktree" and options.have({"-f", "--force"}) and paths[:1] == ("remove",):
+        return replace(step, folder=os.path.realpath(os.path.join(step.folder, paths[-1])))
     if verb in ("switch", "rebase", "pull") or options.have(_WHOLE.get(verb, ())):
         return step
     if verb == "commit":
@@ -146,7 +148,7 @@ def _instead(step: Step, others: Others) -> str:
     new = [each for each in meant if (others.status or {}).get(each) == "??"]
     old = [each for each in meant if each not in new]
     mine = {"add": meant, "commit": meant, "stash": meant, "clean": new}.get(step.verb, old)
-    if not mine or step.verb == "mv":
+    if not mine or step.verb in ("mv", "worktree"):
         return "None of your own files that are known is meant: name those, and leave the others."
     here = tree_of(step.cwd) == others.tree
     start = os.path.realpath(step.cwd) if here else others.tree
