@@ -310,6 +310,11 @@ class Settings(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys(map(os.path.realpath, self.places))) or self.roots
 
     @property
+    def shared_roots(self) -> tuple[str, ...]:
+        """Those that other projects have, too."""
+        return self.project.shared(self.roots) if self.project else ()
+
+    @property
     def explicit_roots(self) -> bool:
         return self.roots_from in NAMED
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .places import HOST_FOLDERS, MANIFESTS
@@ -35,6 +35,12 @@ class Project(NamedTuple):
     def meeting_key(self) -> str:
         return digest_of_roots([self.repository])
 
+    def shared(self, roots: Sequence[str]) -> tuple[str, ...]:
+        """The roots that do not lie in its own tree: the user's level and plugins; () where these
+        are all, or none are."""
+        part = tuple(root for root in roots if not f"{root}/".startswith(f"{self.tree}/"))
+        return part if len(part) < len(roots) else ()
+
 
 def digest_of_roots(roots: Iterable[str]) -> str:
     """16 hex digits that stand for these folders, in this order."""
@@ -59,7 +65,7 @@ def find_project(folder: str, home: str) -> Project | None:
 
     The home folder is none, whatever lies there; a folder that is gone belongs where it was.
     """
-    above = list(_upward(folder, home))
+    above = list(_upward(folder, home))[:100]  # in each of which all marks are looked for
     tree = next((place for place in above if _is_marked(place)), None)
     if tree is None:
         return None

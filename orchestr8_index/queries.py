@@ -22,9 +22,15 @@ from .validate import (
 )
 
 Source = Literal["index", "embedded"]
+# fmt: off
 HostName = Literal[
-    "claude", "codex", "copilot", "gemini", "opencode", "cursor", "windsurf", "antigravity"
+    "claude", "codex", "copilot", "gemini", "opencode", "cursor", "windsurf", "antigravity",
+    "qwen", "kilocode", "roo", "amp", "augment", "bob", "cline", "codebuddy", "commandcode",
+    "devin", "droid", "firebender", "forge", "goose", "grok", "hermes", "junie", "kimi", "kiro",
+    "lingma", "omp", "pi", "qoder", "rovodev", "shai", "tabnine", "trae", "vibe", "zcode", "zed",
+    "alquimia", "continue", "crush", "iflow", "openhands", "zencoder",
 ]
+# fmt: on
 Task = Annotated[Text500, Meta(description="what is to be done")]
 UserOnly = Annotated[bool, Meta(description="also what only users start")]
 Asker = Annotated[HostName, FOR_PROGRAMS]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,15 +109,28 @@ _ARGUMENTS = {
 
 def main(arguments: list[str]) -> int | None:
     """The exit status; None where the command line must have a look at the arguments."""
-    words = [word for word in arguments if not word.startswith("-")]
-    if len(words) not in (1, 2) or len(words) != len(arguments) or words[0] not in DIALECTS:
+    words = list(takewhile(lambda word: not word.startswith("-"), arguments))
+    place = _place_of(arguments[len(words) :])
+    if len(words) not in (1, 2) or words[0] not in DIALECTS or place is None:
         return None
     host, event = words[0], "".join(words[1:])
-    print(json.dumps(_passed_on(host, event, sys.stdin.buffer.read(MOST_BYTES))))
+    print(json.dumps(_passed_on(host, event, sys.stdin.buffer.read(MOST_BYTES), place)))
     return 0
 
 
-def _passed_on(host: str, event: str, body: bytes) -> Said:
+def _place_of(options: list[str]) -> tuple[int | None, str | None] | None:
+    """--port and --data-dir; None for anything else."""
+    if not options:
+        return None, None
+    from .main import read_options
+
+    found = read_options(options)
+    if found is None or found["--root"] or found["--face"] or found["--agent"]:
+        return None
+    return [None, *map(int, found["--port"])][-1], [None, *found["--data-dir"]][-1]
+
+
+def _passed_on(host: str, event: str, body: bytes, place: tuple[int | None, str | None]) -> Said:
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
@@ -124,7 +138,7 @@ def _passed_on(host: str, event: str, body: bytes) -> Said:
     payload = translated(host, event, said) if isinstance(said, dict) else None
     if payload is None:
         return {}
-    return answered(host, str(said.get("hook_event_name") or event), _ask(host, payload))
+    return answered(host, str(said.get("hook_event_name") or event), _ask(host, payload, place))
 
 
 def translated(host: str, event: str, said: Said) -> Said | None:
@@ -198,10 +212,10 @@ def _ended_agent(named: Said) -> Said:
     }
 
 
-def _ask(host: str, payload: Said) -> Said:
+def _ask(host: str, payload: Said, named: tuple[int | None, str | None]) -> Said:
     asked = "copilot" if host == "vscode" else host
     try:
-        place = read_place(None, None, environment(), Path.home(), Path.cwd())
+        place = read_place(*named, environment(), Path.home(), Path.cwd())
         address = locate(place, environment().get("MCP_API_KEY", "").strip())
         if address is None:
             return {}

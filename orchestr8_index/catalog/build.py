@@ -7,6 +7,7 @@ which file killed or held it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import os
@@ -22,6 +23,7 @@ from msgspec import Struct
 
 from .. import __version__
 from ..config import USUAL, ReadLimits, digest_of_roots
+from ..errors import SnapshotUnreadable
 from ..records import KINDS, Poison
 from ..text import as_utf8
 from .scan import Scan, Source, scan
@@ -30,6 +32,7 @@ from .word_vectors import Words
 
 if TYPE_CHECKING:
     from .collect import Catalogue
+    from .reuse import Past
 
 NOTE = "reading"
 AHEAD = "--ahead"
@@ -40,7 +43,8 @@ KIND = 5  # questions go first where there are fewer cores than work, and a buil
 class BuildRequest(Struct, frozen=True):
     """`unless` is the input digest for which nothing needs to be done, but to look at the files
     of which a change is known (`named`). With an empty one all files are read. `place` is where
-    the generations of these roots lie, by its digest."""
+    the generations of these roots lie, by its digest; `shared` are those of the roots that other
+    projects have, too: they are built first, as a generation of their own that lends the rest."""
 
     roots: tuple[str, ...]
     data_dir: str
@@ -49,6 +53,7 @@ class BuildRequest(Struct, frozen=True):
     named: tuple[str, ...] = ()
     limits: ReadLimits = USUAL
     place: str = ""
+    shared: tuple[str, ...] = ()
 
 
 class BuildLine(Struct, frozen=True, omit_defaults=True):
@@ -84,9 +89,11 @@ def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
         return BuildLine(fresh=True)
     place = request.place or digest_of_roots(request.roots)
     generations = Generations(Path(request.data_dir), place)
-    made, words = generations.prepare(), Words()
+    words = Words()
+    lent = _lent(generations, words, request, say)
+    made = generations.prepare()
     try:
-        catalogue = _read(made, found, generations, words, request, say)
+        catalogue = _read(made, found, generations, words, request, say, lent)
         if same and not catalogue.parsed:
             shutil.rmtree(made, ignore_errors=True)
             return BuildLine(fresh=True)
@@ -95,6 +102,29 @@ def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
         shutil.rmtree(made, ignore_errors=True)
         raise
     return BuildLine(generation=generations.publish(made, *manifest).generation)
+
+
+def _lent(
+    generations: Generations,
+    words: Words,
+    request: BuildRequest,
+    say: Callable[[BuildLine], None],
+) -> Past | None:
+    """What the shared part lends, as it is now."""
+    if not request.shared:
+        return None
+    from .reuse import read_past
+    from .spill import LENT
+
+    shared = Generations(Path(request.data_dir), digest_of_roots(request.shared))
+    unless = ""
+    if request.unless or not generations.newest():  # else all is to be read again
+        with contextlib.suppress(SnapshotUnreadable):
+            unless = shared.manifest(shared.newest()).digest
+    part = {"roots": request.shared, "unless": unless, "place": "", "shared": ()}
+    build(msgspec.structs.replace(request, **part), say)
+    shared.prune()
+    return read_past(shared, shared.newest(), words, request.limits, LENT)
 
 
 def _named(found: Scan, request: BuildRequest) -> bool:
@@ -111,6 +141,7 @@ def _read(
     words: Words,
     request: BuildRequest,
     say: Callable[[BuildLine], None],
+    lent: Past | None,
 ) -> Catalogue:
     from .collect import read_catalogue  # with numpy: not needed where nothing changed
     from .reuse import Past, read_past
@@ -118,6 +149,8 @@ def _read(
     past = Past()
     if request.unless:
         past = read_past(generations, generations.newest(), words, request.limits)
+    if lent:
+        past.lent, past.lendable = lent.lent, lent.lendable
     with BuildProgress(made / NOTE, found, say) as reading:
         catalogue = read_catalogue(found, reading, words, past, set(request.named), made)
     (made / NOTE).unlink()

@@ -45,6 +45,13 @@ class Card(Struct, array_like=True):
     tokens: int = 0
     adjusted: bool = False
 
+    def move(self, root: int) -> None:
+        """Its root has another number among the roots of this build."""
+        if self.root != root and self.entry:
+            entry = msgspec.msgpack.decode(self.entry, type=Entry)
+            self.entry = msgspec.msgpack.encode(msgspec.structs.replace(entry, root=root))
+            self.root = root
+
     @property
     def key(self) -> tuple[Kind, str, str]:
         """The identity of what is an entry."""
@@ -66,7 +73,7 @@ def place_of(source: Source, root: str) -> bytes:
     facts = (root, source.path, source.kind, source.stem, source.plugin)
     flags = (source.tentative, source.packed, source.plain, source.qualified, source.by_person)
     more = (",".join(source.owners), source.folders, "".join(f"{flag:d}" for flag in flags))
-    text = "\0".join((*facts, f"{source.root}", *more))
+    text = "\0".join((*facts, *more))
     return text.encode("utf-8", "surrogateescape")
 
 

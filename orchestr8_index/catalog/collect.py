@@ -19,7 +19,7 @@ from ..records import KINDS, Entry, FileReport, Finding, Kind, ResolvedRole
 from ..text import Terms, display
 from . import conflicts as rivals
 from . import findings
-from .cards import Card, digest_of, folded_labels, make_card, place_of, stamp_of
+from .cards import Card, Stamp, digest_of, folded_labels, make_card, place_of, stamp_of
 from .entry_vectors import Embedder
 from .kind_data import Holding
 from .parse import Parsed, parse
@@ -27,7 +27,7 @@ from .read_file import read_file
 from .reuse import Past
 from .roles import Directory, dangling, read_registry, resolve
 from .scan import Scan, Source, may_be_qualified
-from .spill import Filling, SpilledEntry
+from .spill import READ, Filling, SpilledEntry
 from .steps import known_among
 from .term_ids import REMEMBERED
 from .word_vectors import Words
@@ -71,7 +71,13 @@ def read_catalogue(
     past, embedder, split = past or Past(), Embedder(words or Words()), Terms(bound=REMEMBERED)
     folder = folder or Path(tempfile.gettempdir())
     holdings = {
-        kind: Holding(Filling(folder, embedder.dimensions), embedder, split, past.kinds.get(kind))
+        kind: Holding(
+            Filling(folder, embedder.dimensions),
+            embedder,
+            split,
+            past.kinds.get(kind),
+            past.lent.get(kind),
+        )
         for kind in KINDS
     }
     found = Catalogue(holdings, list(scan.reports))
@@ -104,26 +110,40 @@ class _Intake:
     def _take(self, number: int, source: Source) -> None:
         root = self.scan.roots[source.root]
         place, stamp = place_of(source, root), stamp_of(source)
-        card, at = self.past.found.get(place, (None, -1))
+        card, shelf, at = self._known(place, stamp)
         if card is None or card.stamp != stamp or f"{root}/{source.path}" in self.named:
-            self._read(number, source, place, card, at)
+            self._read(number, source, place, card, shelf, at)
         elif card.identity and not card.entry and not self._first_of(source, card):
-            self._read(number, source, place, None, at)  # it was a duplicate, and is no more
+            self._read(number, source, place)  # it was a duplicate, and is no more
         else:
-            self._settle(number, source, card, at)
+            self._settle(number, source, card, shelf, at)
+
+    def _known(self, place: bytes, stamp: Stamp) -> tuple[Card | None, int, int]:
+        """The card that is true, else the one to compare with, and where its entry stands."""
+        known = [table[place] for table in (self.past.lendable, self.past.found) if place in table]
+        true = (each for each in known if each[0].stamp == stamp)
+        return next(true, known[-1] if known else (None, READ, -1))
 
     def _first_of(self, source: Source, card: Card) -> Source | None:
         """Who has the name already: the same identity, or the one that the host prefers."""
         return next(filter(None, map(self.taken.get, _claims(source, card))), None)
 
-    def _read(self, number: int, source: Source, place: bytes, card: Card | None, at: int) -> None:
+    def _read(
+        self,
+        number: int,
+        source: Source,
+        place: bytes,
+        card: Card | None = None,
+        shelf: int = READ,
+        at: int = -1,
+    ) -> None:
         self.reading(number, source)
         root = self.scan.roots[source.root]
         data, refusal = read_file(source, self.scan.roots, self.scan.limits.max_file_bytes)
         stamp = stamp_of(source)
         if refusal is not None:
             self.found.parsed += 1
-            self._settle(number, source, Card(place, (), b"", refusal), -1)
+            self._settle(number, source, Card(place, (), b"", refusal))
             return
         digest = digest_of(data)
         if time.time_ns() - source.ctime_ns < JUST_NOW:
@@ -131,22 +151,25 @@ class _Intake:
         if card is not None and card.digest == digest and (card.entry or not card.identity):
             card.stamp = stamp
             self.found.holdings[source.kind].restamped = True
-            self._settle(number, source, card, at)
+            self._settle(number, source, card, shelf, at)
             return
         self.found.parsed += 1
         parsed = parse(source, data, root, self.scan.limits)
         made = make_card(place, stamp, digest, parsed)
-        self._settle(number, source, made, -1, parsed, lambda: self.reading(number, source))
+        begin = lambda: self.reading(number, source)  # noqa: E731
+        self._settle(number, source, made, parsed=parsed, begin=begin)
 
     def _settle(
         self,
         number: int,
         source: Source,
         card: Card,
-        at: int,
+        shelf: int = READ,
+        at: int = -1,
         parsed: Parsed | None = None,
         begin: Callable[[], None] = lambda: None,
     ) -> None:
+        card.move(source.root)
         first = self._first_of(source, card) if card.identity else None
         if first and _is_another(first, source):
             self._take(number, replace(source, qualified=True))
@@ -162,7 +185,7 @@ class _Intake:
             if parsed and parsed.entry:
                 holding.put(card, parsed.entry, parsed.body, begin)
             else:
-                holding.keep(card, at)
+                holding.keep(card, shelf, at)
         self.found.reports.append(card.report)
 
 

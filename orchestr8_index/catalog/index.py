@@ -23,7 +23,7 @@ from ..memo import Memo, keep
 from ..records import KINDS, Entry, Kind, ResolvedRole
 from ..text import fold_name
 from .sections import Sections, SortedKeys
-from .snapshot import Generations, Manifest, SegmentInfo
+from .snapshot import Generations, Manifest, SegmentInfo, lent_file
 from .string_table import Places, Strings
 from .word_vectors import Words
 
@@ -34,7 +34,7 @@ NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 M
 REMEMBERED = 4_096  # terms looked up
 ENTRIES = 256  # that were read last, some 1.5 KB each
 STRETCH = 1_024  # postings that are read at once when one is wanted
-KEPT = 512  # terms whose postings are kept in memory, where there are no more than a stretch
+KEPT = 256  # terms whose postings are kept in memory, where there are no more than a stretch
 Postings = tuple["array[int]", "array[int]"]
 """Entries, unsigned of 16 or 32 bits, and their saturated frequencies."""
 _ENTRY = msgspec.msgpack.Decoder(Entry)
@@ -105,8 +105,9 @@ class Segment:
         info: SegmentInfo,
         words: Words,
         lexicon: Path | None = None,
+        lent: Sections | None = None,
     ) -> None:
-        self._lexicon = lexicon
+        self._lexicon, self._lent = lexicon, lent
         self.kind, self._sections, self.words = kind, sections, words
         self.size, self.lengths = info.entries, info.lengths
         self.identity = sections.identity
@@ -121,6 +122,7 @@ class Segment:
         self._term_words = sections.mapped("term_words", "I")
         self._pair_keys = SortedKeys(sections, "pair_keys")
         self._text_starts = sections.mapped("text_starts", "Q")
+        self._text_spans = sections.mapped("text_spans", "Q")
         self._clone_groups = sections.mapped("clone_groups", "I")
         self._clone_runs = sections.mapped("clone_runs", "Q")
         self._clone_places = sections.mapped("clone_places", "I")
@@ -182,8 +184,13 @@ class Segment:
 
     def text(self, place: int) -> str:
         """The markdown below the entry's header."""
-        start, end = self._text_starts[place], self._text_starts[place + 1]
-        return self._sections.read("texts", start, end - start).decode()
+        if self._lent is None:
+            start, end = self._text_starts[place], self._text_starts[place + 1]
+            return self._sections.read("texts", start, end - start).decode()
+        start, end = self._text_spans[2 * place : 2 * place + 2]
+        stored, length = self._sections.size("texts"), end - start
+        where, start = (self._sections, start) if start < stored else (self._lent, start - stored)
+        return where.read("texts", start, length).decode()
 
     @cached_property
     def norms(self) -> memoryview[float]:
@@ -286,7 +293,9 @@ def open_index(
             sections = Sections(folder / f"{kind}.segment", infos[kind].sections)
             kept = before.segments[kind] if before else None
             if kept is None or kept.identity != sections.identity:
-                kept = Segment(kind, sections, infos[kind], words, own)
+                table = infos[kind].lent
+                lent = Sections(lent_file(folder, kind), table) if table else None
+                kept = Segment(kind, sections, infos[kind], words, own, lent)
             segments.append(kept)
     except (KeyError, TypeError):
         raise SnapshotUnreadable("The snapshot's manifest lacks a part.") from None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from ..records import Entry
 from ..text import Terms
 from .cards import Card
 from .entry_vectors import NAME_TIMES, OPENING, Embedder
 from .reuse import OldSegment
-from .spill import Filling, Shelf, SpilledEntry
+from .spill import KEPT, LENT, READ, Filling, Shelf, SpilledEntry
 from .term_ids import Numbering
 
 WAITING = 1 << 22  # characters of bodies
@@ -19,18 +21,19 @@ WAITING = 1 << 22  # characters of bodies
 
 @dataclass(slots=True)
 class Holding:
-    """Rows in order, and where what was read and what was kept lies. `restamped`: a file has other
-    times than before, and still says the same."""
+    """Rows in order, and where what was read, what was kept and what is `lent` lies. `restamped`: a
+    file has other times than before, and still says the same."""
 
     filling: Filling
     embedder: Embedder
     split: Terms
     kept: OldSegment | None = None
+    lent: OldSegment | None = None
     rows: list[SpilledEntry] = field(default_factory=list)
     restamped: bool = False
     _waiting: list[tuple[Card, Entry, str, Callable[[], None]]] = field(default_factory=list)
     _waiting_size: int = 0
-    _read: Shelf | None = None
+    _shelves: dict[int, Shelf] = field(default_factory=dict)
     _tokens: Numbering | None = None
 
     @property
@@ -68,22 +71,29 @@ class Holding:
             whole = self.tokens.of(body)
             fields, vector = self.voice(entry, body, whole)
             place = self.filling.put(body.encode(), [*fields, whole], vector)
-            self.rows.append(SpilledEntry(card, False, place, card.entry, card.labels))
+            self.rows.append(SpilledEntry(card, READ, place, card.entry, card.labels))
         self._waiting.clear()
         self._waiting_size = 0
 
-    def keep(self, card: Card, place: int) -> None:
-        self.rows.append(SpilledEntry(card, True, place, card.entry, card.labels))
+    def keep(self, card: Card, shelf: int, place: int) -> None:
+        self.rows.append(SpilledEntry(card, shelf, place, card.entry, card.labels))
 
-    def shelf(self, kept: bool) -> Shelf:
-        """What was kept, or what has been read; once asked for, nothing more may be put there."""
-        if kept and self.kept:
+    def shelf(self, which: int) -> Shelf:
+        """Once what has been read is asked for, nothing more may be put there."""
+        if which not in self._shelves:
+            self._shelves[which] = self._open(which)
+        return self._shelves[which]
+
+    def _open(self, which: int) -> Shelf:
+        if which == KEPT and self.kept:
             return self.kept.shelf
-        self._read = self._read or self.filling.shelf()
-        return self._read
+        if which == LENT and self.lent:
+            numbering = np.array(list(map(self.tokens.number, self.lent.terms)), np.uint32)
+            return replace(self.lent.shelf, numbering=numbering)
+        return self.filling.shelf()
 
     def body(self, row: SpilledEntry) -> str:
-        return self.shelf(row.kept).text(row.place, row.place + 1).decode()
+        return self.shelf(row.shelf).text(row.place, row.place + 1).decode()
 
     def respeak(self, row: SpilledEntry, entry: Entry) -> None:
         """Other files said something about the entry, or did so in the last generation."""

@@ -21,8 +21,8 @@ from ..records import KINDS, Kind
 from ..validate import UNDECODABLE
 from .cards import Card
 from .sections import Sections, Table, write_sections
-from .snapshot import Generations, SegmentInfo
-from .spill import N_FIELDS, Array, Shelf
+from .snapshot import Generations, SegmentInfo, lent_file
+from .spill import KEPT, N_FIELDS, READ, Array, Shelf
 from .word_vectors import Words
 
 _CARDS = msgspec.msgpack.Decoder(list[Card])
@@ -37,7 +37,8 @@ def recipe(limits: ReadLimits = USUAL) -> str:
 
 @dataclass(slots=True)
 class OldSegment:
-    """One kind of the last generation. `terms` are its vocabulary, `words` theirs."""
+    """One kind of the last generation. `terms` are its vocabulary, `words` theirs. Its entries at
+    `rows` have cards; the others are `borrowed` places of the shared part's segment, `lender`."""
 
     folder: Path
     info: SegmentInfo
@@ -45,25 +46,37 @@ class OldSegment:
     shelf: Shelf
     terms: list[str]
     words: Sequence[int]
-    _segment: Sections
+    rows: Sequence[int]
+    borrowed: list[int]
+    lender: tuple[int, int] | None
+    segment: Sections
 
-    def entry(self, place: int) -> bytes:
+    def entry(self, row: int) -> bytes:
         """What was served of an entry."""
-        starts = self._segment.mapped("entry_starts", "Q")
-        return self._segment.read("entries", starts[place], starts[place + 1] - starts[place])
+        starts = self.segment.mapped("entry_starts", "Q")
+        return self.segment.read("entries", starts[row], starts[row + 1] - starts[row])
+
+
+Known = tuple[Card, int, int]
 
 
 @dataclass(slots=True)
 class Past:
-    """`found` are cards by what makes a file this file, with their kind and their place in it."""
+    """`found` are cards by what makes a file this file, with the shelf and the place of its entry;
+    `lent` and `lendable` are the same of the shared part of the roots."""
 
     kinds: dict[Kind, OldSegment] = field(default_factory=dict)
-    found: dict[bytes, tuple[Card, int]] = field(default_factory=dict)
-    refused: list[Card] = field(default_factory=list)
+    found: dict[bytes, Known] = field(default_factory=dict)
+    lent: dict[Kind, OldSegment] = field(default_factory=dict)
+    lendable: dict[bytes, Known] = field(default_factory=dict)
 
 
 def read_past(
-    generations: Generations, generation: int, words: Words, limits: ReadLimits = USUAL
+    generations: Generations,
+    generation: int,
+    words: Words,
+    limits: ReadLimits = USUAL,
+    shelf: int = KEPT,
 ) -> Past:
     """Of a generation that is gone, damaged or made by another recipe nothing is known."""
     try:
@@ -71,14 +84,15 @@ def read_past(
         if (manifest.recipe, manifest.words) != (recipe(limits), words.digest):
             return Past()
         folder = generations.path(generation)
-        past = Past({kind: _kept(folder, kind, manifest.segments[kind], words) for kind in KINDS})
-        past.refused = _CARDS.decode((folder / f"{REFUSED}.cards").read_bytes())
+        kinds = {kind: _kept(folder, kind, manifest.segments[kind], words) for kind in KINDS}
+        refused = _CARDS.decode((folder / f"{REFUSED}.cards").read_bytes())
     except (SnapshotUnreadable, OSError, KeyError, *UNDECODABLE):
         return Past()
-    for kept in past.kinds.values():
-        past.found.update((card.place, (card, at)) for at, card in enumerate(kept.cards))
-    past.found.update((card.place, (card, -1)) for card in past.refused)
-    return past
+    found: dict[bytes, Known] = {}
+    for kept in kinds.values():
+        found.update((card.place, (card, shelf, at)) for at, card in enumerate(kept.cards))
+    found.update((card.place, (card, READ, -1)) for card in refused)
+    return Past(kinds, found) if shelf == KEPT else Past(lent=kinds, lendable=found)
 
 
 def _kept(folder: Path, kind: Kind, info: SegmentInfo, words: Words) -> OldSegment:
@@ -86,29 +100,43 @@ def _kept(folder: Path, kind: Kind, info: SegmentInfo, words: Words) -> OldSegme
     cards = Sections(folder / f"{kind}.cards", info.cards)
     lengths = np.frombuffer(cards.read("lengths"), np.uint32).astype(np.int64)
     lengths = lengths.reshape(-1, N_FIELDS)
+    rows = np.frombuffer(cards.read("rows"), np.uint32)
+    borrowed = np.frombuffer(cards.read("borrowed"), np.uint32).tolist()
+    vectors = np.frombuffer(segment.read("vectors"), np.int8).reshape(-1, words.dimensions)
     shelf = Shelf(
         texts=lambda offset, length: segment.read("texts", offset, length),
         tokens=lambda offset, length: cards.read("tokens", offset, length),
         text_starts=segment.mapped("text_starts", "Q"),
         token_starts=[0, *np.cumsum(lengths.sum(axis=1)).tolist()],
         lengths=lengths,
-        vectors=np.frombuffer(segment.read("vectors"), np.int8).reshape(-1, words.dimensions),
+        vectors=vectors[rows],
     )
     starts, raw = segment.mapped("terms_starts", "Q").tolist(), segment.read("terms")
     terms = [raw[starts[i] : starts[i + 1]].decode() for i in range(len(starts) - 1)]
     known = _CARDS.decode(cards.read("cards"))
-    if not len(known) == info.entries == len(lengths) == len(shelf.vectors):
+    if not (len(known) == len(rows) == len(lengths) and len(vectors) == info.entries):
         raise ValueError("the cards are not those of the segment")
-    return OldSegment(folder, info, known, shelf, terms, segment.mapped("term_words", "I"), segment)
+    lender = Sections(lent_file(folder, kind), info.lent).identity if info.lent else None
+    term_words = segment.mapped("term_words", "I")
+    of = (rows.tolist(), borrowed, lender, segment)
+    return OldSegment(folder, info, known, shelf, terms, term_words, *of)
 
 
 def write_cards(
-    path: Path, cards: Sequence[Card], lengths: Array, tokens: Iterable[Array]
+    path: Path,
+    cards: Sequence[Card],
+    lengths: Array,
+    tokens: Iterable[Array],
+    rows: Array,
+    borrowed: Sequence[int],
 ) -> Table:
-    """`tokens` as positions in the segment's vocabulary, `lengths` by field."""
+    """`tokens` as positions in the segment's vocabulary, `lengths` by field; `rows` are where the
+    cards' entries stand in the segment, `borrowed` what stands between them."""
     return write_sections(
         path,
         {
+            "rows": rows.astype(np.uint32).tobytes(),
+            "borrowed": np.array(borrowed, np.uint32).tobytes(),
             "lengths": lengths.astype(np.uint32).tobytes(),
             "tokens": _Parts(tokens),
             "cards": msgspec.msgpack.encode(cards),

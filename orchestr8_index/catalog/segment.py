@@ -6,6 +6,7 @@ A kind of which nothing has changed keeps its file: the new generation gets a li
 
 from __future__ import annotations
 
+import contextlib
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,8 +23,8 @@ from .kind_data import Holding
 from .postings import Counted, Postings, count
 from .reuse import write_cards
 from .sections import write_sections
-from .snapshot import SegmentInfo
-from .spill import N_FIELDS, Shelf, SpilledEntry, stretches
+from .snapshot import SegmentInfo, lent_file
+from .spill import KEPT, LENT, N_FIELDS, Shelf, SpilledEntry, stretches
 from .string_table import places_sections, starts_of, strings_sections
 
 SAID = 1  # the field of descriptions
@@ -31,31 +32,58 @@ SAID = 1  # the field of descriptions
 
 def write_segment(folder: Path, kind: Kind, holding: Holding) -> SegmentInfo:
     """The holding's rows are in the order of their positions: by qualified name."""
-    if _unchanged(holding) and _link(folder, kind, holding):
+    borrows = _borrow(folder, kind, holding)
+    if _unchanged(holding, borrows) and _link(folder, kind, holding):
         assert holding.kept
         return holding.kept.info
-    stand = _Stand(holding)
+    stand = _Stand(holding, borrows)
     counted = count(stand.lengths, stand.numbers, list(holding.tokens.numbers), folder)
     table = write_sections(folder / f"{kind}.segment", _sections(stand, counted))
     for row in holding.rows:
         row.card.adjusted = row.entry != row.card.entry
-    tokens = (counted.rank[part] for part in stand.own_numbers())
-    cards = [row.card for row in holding.rows]
-    known = write_cards(folder / f"{kind}.cards", cards, stand.own_lengths, tokens)
+    places = [at for at, row in enumerate(holding.rows) if stand.is_own(row)]
+    known = write_cards(
+        folder / f"{kind}.cards",
+        [holding.rows[at].card for at in places],
+        stand.own_lengths[places],
+        (counted.rank[part] for part in stand.own_numbers()),
+        np.array(places, np.uint32),
+        _lent_places(holding) if borrows else [],
+    )
     wide = counted.singles.entries.dtype.itemsize == 4
-    carried = sum(card.tokens for card in cards)
-    return SegmentInfo(len(holding.rows), wide, table, counted.lengths, carried, known)
+    carried = sum(row.card.tokens for row in holding.rows)
+    lent = holding.lent.info.sections["texts"] if borrows and holding.lent else None
+    more = {"texts": lent} if lent else {}
+    return SegmentInfo(len(holding.rows), wide, table, counted.lengths, carried, known, more)
 
 
-def _unchanged(holding: Holding) -> bool:
-    kept = holding.kept
-    if kept is None or holding.restamped or len(holding.rows) != len(kept.cards):
+def _lent_places(holding: Holding) -> list[int]:
+    return [row.place for row in holding.rows if row.shelf == LENT]
+
+
+def _borrow(folder: Path, kind: Kind, holding: Holding) -> bool:
+    """Whether the texts of lent rows stay where they are; all are written where links cannot be
+    made."""
+    if holding.lent is None or not _lent_places(holding):
+        return False
+    with contextlib.suppress(OSError):
+        os.link(holding.lent.folder / f"{kind}.segment", lent_file(folder, kind))
+        return True
+    return False
+
+
+def _unchanged(holding: Holding, borrows: bool) -> bool:
+    kept, rows = holding.kept, holding.rows
+    if kept is None or holding.restamped or len(rows) != kept.info.entries:
+        return False
+    own = [at for at, row in enumerate(rows) if row.shelf == KEPT]
+    lender = holding.lent.segment.identity if borrows and holding.lent else None
+    if (own, _lent_places(holding), lender) != (kept.rows, kept.borrowed, kept.lender):
         return False
     return all(
-        row.kept
-        and (row.entry is row.card.entry and not row.card.adjusted)
-        or (row.kept and row.entry == kept.entry(row.place))
-        for row in holding.rows
+        (row.shelf == KEPT and row.entry is row.card.entry and not row.card.adjusted)
+        or row.entry == kept.entry(at)
+        for at, row in enumerate(rows)
     )
 
 
@@ -74,9 +102,11 @@ def _link(folder: Path, kind: Kind, holding: Holding) -> bool:
 
 @dataclass(slots=True)
 class _Stand:
-    """The rows with all that lies on the shelves, in the rows' order."""
+    """The rows with all that lies on the shelves, in the rows' order. What it `borrows` of the
+    shared part is counted, and stored there."""
 
     holding: Holding
+    borrows: bool
     rows: Sequence[SpilledEntry] = ()
     own_lengths: Array = field(default_factory=lambda: np.zeros((0, N_FIELDS), np.int64))
     lengths: Array = field(default_factory=lambda: np.zeros((0, N_FIELDS), np.int64))
@@ -91,13 +121,16 @@ class _Stand:
             if row.said is not None:
                 self.lengths[place, SAID] = len(row.said)
 
-    def _stretches(self, rows: Sequence[SpilledEntry]) -> Iterator[tuple[Shelf, int, int]]:
-        for kept, first, last in stretches(rows):
-            yield self.holding.shelf(kept), first, last
+    def is_own(self, row: SpilledEntry) -> bool:
+        return not (self.borrows and row.shelf == LENT)
+
+    def _stretches(self, rows: Iterable[SpilledEntry]) -> Iterator[tuple[Shelf, int, int]]:
+        for which, first, last in stretches(list(rows)):
+            yield self.holding.shelf(which), first, last
 
     def own_numbers(self) -> Iterator[Array]:
-        """The terms of all rows, as their own files have them."""
-        for shelf, first, last in self._stretches(self.rows):
+        """The terms of the rows that are stored here, as their own files have them."""
+        for shelf, first, last in self._stretches(filter(self.is_own, self.rows)):
             yield shelf.numbers(first, last)
 
     def numbers(self, first: int, last: int) -> Array:
@@ -135,15 +168,28 @@ class _Stand:
 
     def text_starts(self) -> array[int]:
         starts = array("Q", [0])
-        for shelf, first, last in self._stretches(self.rows):
+        for shelf, first, last in self._stretches(filter(self.is_own, self.rows)):
             there = shelf.text_starts[first : last + 1]
             shift = starts[-1] - there[0]
             starts.extend(start + shift for start in there[1:])
         return starts
 
+    def text_spans(self) -> array[int]:
+        """Where each row's text begins and ends, if some are borrowed: these lie behind all that
+        are stored here."""
+        spans, starts, own = array("Q"), self.text_starts(), 0
+        for row in self.rows if self.borrows else ():
+            if self.is_own(row):
+                spans.extend(starts[own : own + 2])
+                own += 1
+            else:
+                there = self.holding.shelf(LENT).text_starts[row.place : row.place + 2]
+                spans.extend(starts[-1] + start for start in there)
+        return spans
+
     def parts(self) -> Iterator[bytes]:
-        """All texts, one stretch after the other."""
-        for shelf, first, last in self._stretches(self.rows):
+        """The texts that are stored here, one stretch after the other."""
+        for shelf, first, last in self._stretches(filter(self.is_own, self.rows)):
             yield shelf.text(first, last)
 
 
@@ -164,6 +210,7 @@ def _sections(stand: _Stand, counted: Counted) -> dict[str, object]:
         "entry_starts": starts_of(entries),
         "texts": stand,
         "text_starts": stand.text_starts(),
+        "text_spans": stand.text_spans(),
         **strings_sections("qualified", (row.card.qualified.encode() for row in rows)),
         **places_sections("names", _names(names)),
         **places_sections("labels", _labels(rows)),

@@ -5,6 +5,8 @@ snapshots/<digest of the roots>/<generation>/
     files.msgpack         how every markdown file ended, and the findings
     agent.segment …       one file of sections per kind: vocabulary, postings, entries, texts
     agent.cards …         for the next build alone: what each file gave, so that it need not be read
+    agent.shared …        where the roots have a part that other projects share: a link to the
+                          segment of that part's own generation, which has the texts of its entries
 """
 
 from __future__ import annotations
@@ -21,13 +23,13 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import SnapshotUnreadable
-from ..opening import open_plain
+from ..opening import open_plain, read_within
 from ..private import make_folder
 from ..records import KINDS, FileReport, Finding, Kind, Poison, ResolvedRole
 from ..validate import UNDECODABLE
 from .sections import Table
 
-FORMAT = 6
+FORMAT = 7
 KEPT_GENERATIONS = 2
 LEFTOVER_AGE = 3600.0
 _PART = 1 << 18
@@ -37,7 +39,7 @@ _MANIFEST, _FILES = "manifest.json", "files.msgpack"
 class SegmentInfo(Struct, frozen=True):
     """`lengths` are the mean numbers of terms in each field; `tokens` what a model would carry
     that has all names and descriptions in its context (estimated);
-    `cards` is for the next build."""
+    `cards` is for the next build; `lent` says where the texts lie in what the shared part lends."""
 
     entries: int
     wide: bool
@@ -45,6 +47,7 @@ class SegmentInfo(Struct, frozen=True):
     lengths: tuple[float, ...]
     tokens: int = 0
     cards: Table = {}
+    lent: Table = {}
 
 
 class Manifest(Struct, frozen=True):
@@ -79,13 +82,18 @@ class Files(Struct, frozen=True):
     findings: tuple[Finding, ...]
 
 
+def lent_file(folder: Path, kind: Kind) -> Path:
+    """What the shared part of the roots lends to a generation."""
+    return folder / f"{kind}.shared"
+
+
 # --- the folder of generations -----------------------------------------------------------------
 
 
 def read_files(folder: Path) -> Files:
     """What is said of the files of the generation in that folder. Raises SnapshotUnreadable."""
     try:
-        return msgspec.msgpack.decode(_read(folder / _FILES), type=Files)
+        return msgspec.msgpack.decode(read_within((), str(folder), _FILES, 1 << 30), type=Files)
     except (OSError, *UNDECODABLE) as error:
         raise SnapshotUnreadable(f"The snapshot cannot be read: {_why(error)}.") from None
 
@@ -136,9 +144,10 @@ class Generations:
 
     def manifest(self, generation: int) -> Manifest:
         """Raises SnapshotUnreadable for one that is gone, damaged or of another format."""
-        path = self.folder / _name(generation) / _MANIFEST
+        folder = str(self.folder / _name(generation))
         try:
-            manifest = msgspec.json.decode(_read(path), type=Manifest)
+            read = read_within((), folder, _MANIFEST, 1 << 30)
+            manifest = msgspec.json.decode(read, type=Manifest)
         except (OSError, *UNDECODABLE) as error:
             raise SnapshotUnreadable(f"The snapshot cannot be read: {_why(error)}.") from None
         if manifest.format != FORMAT:
@@ -203,11 +212,6 @@ def _name(generation: int) -> str:
 def _why(error: Exception) -> str:
     """Without the path: it is said on the wire, too."""
     return (error.strerror or "") if isinstance(error, OSError) else str(error)
-
-
-def _read(path: Path) -> bytes:
-    with open(path, "rb", opener=open_plain) as file:
-        return file.read()
 
 
 def _sum(path: Path) -> tuple[int, int]:

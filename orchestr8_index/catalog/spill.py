@@ -22,11 +22,15 @@ from .cards import Card
 Array = np.ndarray[Any, np.dtype[Any]]
 N_FIELDS = len(FIELDS)
 STRETCH = 512  # rows
+READ, KEPT, LENT = range(3)
+"""Where a row stands: read by this build, kept of the last generation, or lent by the shared part
+of the roots, whose generation is one for all projects."""
 
 
 @dataclass(slots=True)
 class Shelf:
-    """`texts` and `tokens` read bytes (offset, length); `starts` are in bytes and in terms."""
+    """`texts` and `tokens` read bytes (offset, length); `starts` are in bytes and in terms;
+    `numbering` gives the numbers of this build for those of another vocabulary."""
 
     texts: Callable[[int, int], bytes]
     tokens: Callable[[int, int], bytes]
@@ -34,6 +38,7 @@ class Shelf:
     token_starts: Sequence[int]
     lengths: Array
     vectors: Array
+    numbering: Array | None = None
 
     def text(self, first: int, last: int) -> bytes:
         """The texts of the places from `first` up to, not including, `last`."""
@@ -42,7 +47,8 @@ class Shelf:
 
     def numbers(self, first: int, last: int) -> Array:
         start, end = self.token_starts[first], self.token_starts[last]
-        return np.frombuffer(self.tokens(start * 4, (end - start) * 4), np.uint32)
+        found = np.frombuffer(self.tokens(start * 4, (end - start) * 4), np.uint32)
+        return found if self.numbering is None else self.numbering[found]
 
 
 @dataclass(slots=True)
@@ -109,7 +115,7 @@ class SpilledEntry:
     description where other files added to it, with the vector that goes with them."""
 
     card: Card
-    kept: bool
+    shelf: int
     place: int
     entry: bytes
     labels: tuple[str, ...]
@@ -117,16 +123,16 @@ class SpilledEntry:
     vector: bytes = b""
 
 
-def stretches(rows: Sequence[SpilledEntry]) -> Iterator[tuple[bool, int, int]]:
-    """Rows that lie side by side on one shelf, as (kept, first place, last place + 1)."""
+def stretches(rows: Sequence[SpilledEntry]) -> Iterator[tuple[int, int, int]]:
+    """Rows that lie side by side on one shelf, as (shelf, first place, last place + 1)."""
     first = 0
     for at in range(1, len(rows) + 1):
         before = rows[at - 1]
         if at < len(rows) and at - first < STRETCH and _beside(before, rows[at]):
             continue
-        yield before.kept, rows[first].place, before.place + 1
+        yield before.shelf, rows[first].place, before.place + 1
         first = at
 
 
 def _beside(one: SpilledEntry, other: SpilledEntry) -> bool:
-    return other.kept == one.kept and other.place == one.place + 1
+    return other.shelf == one.shelf and other.place == one.place + 1

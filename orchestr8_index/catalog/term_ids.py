@@ -24,7 +24,7 @@ class Numbering:
         self.numbers = {term: number for number, term in enumerate(known)}
         self.words = array("I", words)
         self._embedder = embedder
-        self._seen = _Seen(lambda raw: array("I", map(self._number, split.of_word(raw))).tobytes())
+        self._seen = _Seen(lambda raw: array("I", map(self.number, split.of_word(raw))).tobytes())
 
     def of(self, text: str) -> array[int]:
         seen = self._seen
@@ -34,7 +34,8 @@ class Numbering:
         found.frombytes(b"".join(map(seen.__getitem__, raw_words(text))))
         return found
 
-    def _number(self, term: str) -> int:
+    def number(self, term: str) -> int:
+        """That of one term; a new one gets the next."""
         number = self.numbers.get(term)
         if number is None:
             number = self.numbers[term] = len(self.numbers)

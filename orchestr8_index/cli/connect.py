@@ -107,7 +107,7 @@ def connect(
         return connected(host, path, entry)
 
     def plan_hooks(hooks: HookFile, path: Path) -> FileChange:
-        return hooked(hooks, path, program(), _backups(settings))
+        return hooked(hooks, path, program(), _backups(settings), _place(settings))
 
     steps = Steps(plan, None if no_hooks or face else plan_hooks)
     _do(settings, hosts, scope or "project", dry_run, as_json, steps)
@@ -143,7 +143,9 @@ def _backups(settings: Settings) -> Path:
 @click.command()
 @click.argument("host", type=click.Choice(list(DIALECTS)))
 @click.argument("event", required=False)
-def hook(host: str, event: str | None) -> None:
+@click.option("--port", type=click.IntRange(0, 65535), help="The server's port [3700].")
+@click.option("--data-dir", metavar="DIR", help="Where snapshots and logs lie.")
+def hook(host: str, event: str | None, port: int | None, data_dir: str | None) -> None:
     """Pass one event of HOST's hooks (JSON on standard input) to the server, and its answer back.
 
     Outcomes of delegated tasks are reported, a prompt gets suggestions, edits are claimed. EVENT is
@@ -168,7 +170,12 @@ def program() -> list[str]:
 def _options(settings: Settings) -> list[str]:
     """What was named on purpose, for the server that the host will start."""
     roots = settings.roots if settings.explicit_roots else ()
-    options = [part for root in roots for part in ("--root", root)]
+    return [*(part for root in roots for part in ("--root", root)), *_place(settings)]
+
+
+def _place(settings: Settings) -> list[str]:
+    """Where that server is, if it was named on purpose."""
+    options = []
     if settings.explicit_port and settings.port:
         options += ["--port", str(settings.port)]
     if settings.explicit_data_dir:

@@ -67,12 +67,16 @@ def disconnected(host: Host, path: Path, backups: Path | None = None) -> FileCha
 
 
 def hooked(
-    hooks: HookFile, path: Path, program: list[str], backups: Path | None = None
+    hooks: HookFile,
+    path: Path,
+    program: list[str],
+    backups: Path | None = None,
+    options: list[str] | None = None,
 ) -> FileChange:
     """The file of a host's hooks with our rows in it; nothing is written."""
     before = _read(path)
     with _blaming(path):
-        after = hooks.put(before, program)
+        after = hooks.put(before, program, options or [])
         is_kept = _read(_kept(path, backups)) is not None  # with the server's entry, as it was
         is_new = not is_kept and hooks.take(before or "") == (before or "")
     if after == before:
@@ -89,7 +93,7 @@ def unhooked(
     with _blaming(path):
         if before is None or hooks.take(before) == before:
             return FileChange(path, before, before, "absent")
-        if kept is not None and hooks.put(kept, program) == before:
+        if kept is not None and hooks.take(hooks.put(kept, program, [])) == hooks.take(before):
             return FileChange(path, before, kept, "removed")
         keep_group = kept is not None and HOOK_GROUP in _format(path).read(kept)
         after = hooks.take(before, keep_group=keep_group)

@@ -34,10 +34,10 @@ class HookFile(NamedTuple):
     nested: bool = False
     shell: str = "command"
 
-    def rows(self, program: list[str], event: str) -> list[dict[str, Any]]:
+    def rows(self, program: list[str], event: str, options: list[str]) -> list[dict[str, Any]]:
         """What stands for an event."""
         told = [event] if self.shell == "bash" else []
-        command = shlex.join([*program, "hook", self.host, *told])
+        command = shlex.join([*program, "hook", self.host, *told, *options])
         if self.nested:
             hook = {"type": "command", "command": command, "timeout": SECONDS * 1000}
             return [{"hooks": [hook]}]
@@ -45,13 +45,13 @@ class HookFile(NamedTuple):
             return [{"type": "command", "bash": command, "timeoutSec": SECONDS}]
         return [{"command": command, "timeout": SECONDS}]
 
-    def put(self, text: str | None, program: list[str]) -> str:
-        """The text with our rows, once. Raises OperationError."""
+    def put(self, text: str | None, program: list[str], options: list[str]) -> str:
+        """The text with our rows, once; `options` say which server. Raises OperationError."""
         after = self.take(text or "")
         if self.beside and not jsonc.blanked(after):
             after = json.dumps(dict(self.beside), indent=2) + "\n"
         for event in reversed(self.events):
-            rows = [*_rows(after, event), *self.rows(program, event)]
+            rows = [*_rows(after, event), *self.rows(program, event, options)]
             after = jsonc.put(after, GROUP, event, rows)
         return after
 

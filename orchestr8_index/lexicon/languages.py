@@ -78,7 +78,7 @@ class Languages:
         the question: a name is no language.
         """
         strange = [word for word in words if word not in STOP and not is_english(stem(word))]
-        sure = [word for word in strange if word in self.function or not word.isascii()]
+        sure = [word for word in strange if self._is_sure(word)]
         likely = [word for word in strange if word not in sure and self.of_word(word)]
         if not sure:
             likely = [word for word in likely if not is_misspelt(stem(word))]
@@ -86,6 +86,12 @@ class Languages:
         found, function = len(sure) + len(likely), len(self.function.intersection(words) - STOP)
         others = len(strange) - found if function > 1 else 0
         return found > english and max(found, function + len(likely) + others) * 3 >= len(words)
+
+    def _is_sure(self, word: str) -> bool:
+        """A sign or a letter alone is of no language."""
+        if word.isascii():
+            return len(word) > 1 and word in self.function
+        return any(map(str.isalpha, word))
 
     def read(self, raws: Sequence[str], folded: Sequence[str]) -> list[Read]:
         """The words of a foreign question in their order. What is in capitals, as others are not
@@ -104,26 +110,20 @@ class Languages:
         return found
 
     def _joined(self, words: list[str]) -> list[str]:
-        """With German and Dutch verbs before their particle: "bricht ... ab" as "abbricht"."""
+        """With German and Dutch verbs before their particle: "bricht ... ab" as "abbricht". What is
+        a preposition, too, must end its clause."""
         joined = list(words)
         for at, particle in enumerate(words):
-            if particle not in PARTICLES or not self._ends_a_clause(words, at):
+            after = words[at + 1 : at + 2] if particle in self.function else []
+            if particle not in PARTICLES or not CONJUNCTIONS.issuperset(after):
                 continue
             for verb in range(at - 1, max(-1, at - 1 - APART), -1):
                 whole = particle + words[verb]
-                if words[verb] not in self.function and self._covers(whole, len(particle)):
+                sizes = range(len(particle) + 3, len(whole) + 1)
+                if words[verb] not in self.function and any(whole[:n] in self.keys for n in sizes):
                     joined[verb], joined[at] = whole, NOTHING
                     break
         return joined
-
-    def _ends_a_clause(self, words: Sequence[str], at: int) -> bool:
-        return (
-            words[at] not in self.function or at + 1 == len(words) or words[at + 1] in CONJUNCTIONS
-        )
-
-    def _covers(self, word: str, particle: int) -> bool:
-        """Whether a key begins the word, and is more than its particle."""
-        return any(word[:size] in self.keys for size in range(particle + 3, len(word) + 1))
 
     def _longest_key(self, folded: Sequence[str], at: int) -> tuple[int, str | None]:
         first = folded[at]

@@ -27,7 +27,7 @@ from .spelling import nearest_term
 
 NONE_ABOVE = 8  # own words; a longer question says enough itself
 FULL_TO = 5  # own words; what the lexicon adds to a longer question counts less by the square
-REMEMBERED = 2048  # words asked for, some 300 bytes each
+REMEMBERED = 768  # words asked for, some 300 bytes each
 SMALL = 300  # entries; in a larger catalogue it counts less in proportion
 
 

@@ -44,10 +44,10 @@ def read_known(data_dir: Path) -> dict[str, Known]:
 
 
 def size_of(data_dir: Path, known: Known) -> int:
-    """Bytes of the project's generations on the disk."""
+    """Bytes of the project's generations on the disk, without what they share."""
     folder = data_dir / "snapshots" / known.digest if known.digest else None
     files = folder.rglob("*") if folder else ()
-    return sum(path.stat().st_size for path in files if path.is_file())
+    return sum(path.stat().st_size for path in files if path.suffix != ".shared" and path.is_file())
 
 
 def write_known(data_dir: Path, known: Iterable[Known]) -> None:

@@ -34,6 +34,7 @@ from .storekeeper import StoreKeeper
 
 PATIENCE = 1.2  # seconds that a first question waits for its index: it is answered within 1.5
 LONGEST = 10.0  # and where not even the shared part has an index to answer from
+LOOK_SECONDS = 0.05  # after which it is looked for again
 ASLEEP_AFTER = 3600.0
 FOLDER_SECONDS = 5.0  # for which it is believed that a folder has the roots that it had
 MOST_FOLDERS, MOST_SESSIONS = 256, 1000
@@ -280,21 +281,20 @@ class Projects:
         build = self._begin(state.refresh)
         if state.refresh.index is not None:
             return []
-        part = shared_part(state.settings)
-        if part and state.shared_part is None:
+        part = state.settings.shared_roots
+        if part and state.shared_part is None:  # which the build of the whole makes first
             settings = msgspec.structs.replace(state.settings, roots=part, places=())
-            state.shared_part = self._refresh(settings)
-            if state.shared_part.index is None:
-                self._begin(state.shared_part)
+            state.shared_part = self.make_refresh(settings)
+            state.shared_part.open_newest()
         return [build]
 
     async def _wait_for_any(self, state: State) -> None:
-        """Until the whole or its shared part has an index, or all that build one have failed."""
-        parts = [each for each in (state.refresh, state.shared_part) if each and not each.failure]
-        building, until = {each.wake() for each in parts}, time.monotonic() + LONGEST
-        while building and not state.can_answer and (left := until - time.monotonic()) > 0:
-            first = asyncio.FIRST_COMPLETED
-            _, building = await asyncio.wait(building, timeout=left, return_when=first)
+        """Until the whole or its shared part has an index, or the build has failed."""
+        build, until = state.refresh.wake(), time.monotonic() + LONGEST
+        while not state.can_answer and not build.done() and time.monotonic() < until:
+            await asyncio.wait([build], timeout=LOOK_SECONDS)
+            if state.shared_part is not None:
+                state.shared_part.open_newest()
 
     def _begin(self, refresh: Refresh) -> asyncio.Task[Index]:
         begun = refresh.wake()
@@ -341,11 +341,3 @@ class Projects:
         await asyncio.gather(*(refresh.stop() for refresh in others))
         await asyncio.gather(*self._closing, *(store.sleep() for store in self._stores.values()))
         await self.save()
-
-
-def shared_part(settings: Settings) -> tuple[str, ...]:
-    """The roots that do not lie in the project's own tree: the user's level and plugins; () where
-    these are all roots, or none are."""
-    tree = settings.project.tree if settings.project else ""
-    part = tuple(root for root in settings.roots if tree and not f"{root}/".startswith(f"{tree}/"))
-    return part if len(part) < len(settings.roots) else ()

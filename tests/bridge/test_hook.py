@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from orchestr8_index.bridge import hook
 from orchestr8_index.bridge.hook import answered, translated
+from orchestr8_index.environment import ServerPlace
 
 DENIAL = {"permissionDecision": "deny", "permissionDecisionReason": "It is claimed."}
 CONTEXT = {"hookEventName": "x", "additionalContext": "Matches: …"}
@@ -92,6 +94,20 @@ def test_whatever_fails_the_answer_is_empty_and_the_exit_good(
     assert capsys.readouterr().out == "{}\n"
 
 
-@pytest.mark.parametrize("words", [[], ["nobody"], ["gemini", "--help"], ["a", "b", "c"]])
+def test_an_event_goes_to_the_server_that_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[ServerPlace] = []
+    monkeypatch.setattr(hook, "locate", lambda place, _: asked.append(place))
+    event = b'{"hook_event_name": "BeforeAgent", "prompt": "p"}'
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(event)))
+    assert hook.main(["gemini", "--port", "4711", "--data-dir", str(tmp_path)]) == 0
+    assert [(place.port, place.data_dir) for place in asked] == [(4711, tmp_path)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["nobody"], ["gemini", "--help"], ["a", "b", "c"], ["gemini", "--root", "x"]],
+)
 def test_other_arguments_are_for_the_command_line(words: list[str]) -> None:
     assert hook.main(words) is None

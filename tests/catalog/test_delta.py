@@ -60,6 +60,7 @@ PATHS = [
 ]
 REGISTRY = ".claude/agent-registry.yml"
 MANIFEST = "plugins/a/.claude-plugin/plugin.json"
+Step = dict[str, "str | None"]
 STEP = st.fixed_dictionaries(
     {},
     optional={
@@ -107,9 +108,9 @@ def made(root: Path, data: Path, unless: str = CHANGED, *named: str) -> BuildLin
     return build(BuildRequest((str(root),), str(data), (), unless, named), lambda line: None)
 
 
-def served(root: Path, data: Path, generation: int) -> dict[str, object]:
+def served(root: Path, data: Path, generation: int, *more: str) -> dict[str, object]:
     """All that a server can read of a generation, but for when it was built."""
-    generations = Generations(data, digest_of_roots((str(root),)))
+    generations = Generations(data, digest_of_roots((str(root), *more)))
     manifest, folder = generations.manifest(generation), generations.path(generation)
     told = msgspec.structs.asdict(manifest)
     for name in ("built_at", "build_ms", "generation", "segments"):
@@ -118,6 +119,8 @@ def served(root: Path, data: Path, generation: int) -> dict[str, object]:
         data_of = (folder / f"{kind}.segment").read_bytes()
         for name, (start, length) in info.sections.items():
             told[f"{kind} {name}"] = data_of[start : start + length]
+        segment = open_index(generations, generation).segments[kind]
+        told[f"{kind} whole texts"] = [segment.text(place) for place in range(segment.size)]
         told[f"{kind} facts"] = (info.entries, info.wide, info.lengths, info.tokens)
     return {**told, "files": (folder / "files.msgpack").read_bytes()}
 
@@ -141,6 +144,72 @@ def test_a_delta_is_what_a_full_build_would_be(
         delta = made(root, folder / "data").generation
         full = made(root, folder / f"full{number}", "").generation
         assert served(root, folder / "data", delta) == served(root, folder / f"full{number}", full)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(STEP, STEP), min_size=1, max_size=4), st.booleans())
+def test_what_is_shared_is_lent_as_if_it_were_ones_own(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Step, Step]], leads: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("lent")
+    own, shared = folder / "tree", folder / "shared"
+    roots = (str(shared), str(own)) if leads else (str(own), str(shared))
+    for number, (of_own, of_shared) in enumerate(steps):
+        for root, files in ((own, of_own), (shared, of_shared)):
+            root.mkdir(exist_ok=True)
+            save(root, files)
+        lent = building(roots, folder / "data", CHANGED, str(shared))
+        full = building(roots, folder / f"full{number}", "")
+        told = [
+            served(Path(roots[0]), data, line.generation, roots[1])
+            for data, line in ((folder / "data", lent), (folder / f"full{number}", full))
+        ]
+        for each in told:
+            del each["sums"]
+            for kind in KINDS:
+                for where in ("texts", "text_starts", "text_spans"):
+                    del each[f"{kind} {where}"]
+        assert told[0] == told[1]
+
+
+def building(roots: tuple[str, ...], data: Path, unless: str, *shared: str) -> BuildLine:
+    return build(BuildRequest(roots, str(data), (), unless, shared=shared), lambda line: None)
+
+
+def test_a_shared_part_is_read_and_kept_once(tmp_path: Path, opened: list[str]) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    save(shared, {f"agents/a{n}.md": agent(f"a{n}", body="A long text. " * 500) for n in range(9)})
+    sizes: list[int] = []
+    for name in "xyz":
+        (tmp_path / name).mkdir()
+        save(tmp_path / name, {f"agents/{name}.md": agent(name)})
+        roots = (str(tmp_path / name), str(shared))
+        building(roots, tmp_path / "data", "", str(shared))
+        folder = Generations(tmp_path / "data", digest_of_roots(roots)).path(1)
+        assert (folder / "agent.shared").stat().st_nlink == 2 + len(sizes)
+        sizes.append((folder / "agent.segment").stat().st_size)
+    assert sorted(opened) == sorted([*(f"agents/a{n}.md" for n in range(9)), *AGENTS])
+    assert max(sizes) < 9 * 6_000
+
+
+AGENTS = [f"agents/{name}.md" for name in "xyz"]
+
+
+def test_a_change_beside_what_is_lent_leaves_the_other_kinds_as_they_are(tmp_path: Path) -> None:
+    own, shared = tmp_path / "own", tmp_path / "shared"
+    for root in (own, shared):
+        root.mkdir()
+        save(root, tree())
+    roots = (str(own), str(shared))
+    generations = Generations(tmp_path / "data", digest_of_roots(roots))
+    building(roots, tmp_path / "data", CHANGED, str(shared))
+    save(own, {"agents/a1.md": agent("agents-1", "Another.")})
+    building(roots, tmp_path / "data", CHANGED, str(shared))
+    before = open_index(generations, 1)
+    after = open_index(generations, 2, before)
+    same = [kind for kind in KINDS if after.segments[kind] is before.segments[kind]]
+    assert same == ["skill", "workflow"]
 
 
 def tree() -> dict[str, str | None]:

@@ -6,11 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from orchestr8_index.config import REPOSITORY, discovered_roots
+from orchestr8_index.host_table import TITLES
 from orchestr8_index.places import call_of, hosts_of
+from orchestr8_index.queries import HostName
 from orchestr8_index.records import Entry
 
 from ..trees import Built, Files, agent, build_tree, write_tree
@@ -313,6 +316,10 @@ def test_what_a_model_wraps_or_shouts_is_mended(tmp_path: Path, text: str, said:
     assert (found.description, found.runs) == ("Sorts.", "")
     assert tree.report("agents/z.md").outcome == "repaired"
     assert said in tree.report("agents/z.md").reason
+
+
+def test_whoever_is_in_the_table_may_be_named_as_the_host_that_asks() -> None:
+    assert {*get_args(HostName)} == TITLES.keys() - {"agents"}
 
 
 def test_the_page_has_what_the_script_prints() -> None:

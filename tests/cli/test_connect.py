@@ -154,7 +154,7 @@ def test_a_host_with_hooks_gets_them_beside_its_users_own(
     hooks = jsonc.read(file.read_text())["hooks"]
     assert hooks["stop"] == [{"command": "./say.sh"}]
     assert len(hooks[event]) == 1
-    assert " hook " in json.dumps(hooks[event])
+    assert " hook " in json.dumps(hooks[event]) and " --port 4711" in json.dumps(hooks[event])
     assert run("disconnect", host).status == 0
     assert file.read_text() == before
     assert not list((tmp_path / "data" / "hosts").iterdir())

@@ -30,7 +30,8 @@ class Here(Builder):
     def run(self, unless: str = "", started: BuildChild | None = None) -> BuildLine:
         settings = self.settings
         facts = settings.roots_now, str(settings.data_dir), (), unless, ()
-        request = BuildRequest(*facts, settings.reading, settings.roots_digest)
+        places = settings.roots_digest, settings.shared_roots
+        request = BuildRequest(*facts, settings.reading, *places)
         return build(request, self.on_line)
 
 
