@@ -57,6 +57,16 @@ class Commands(click.Group):
                     self.add_command(command)
         return self.commands.get(name)
 
+    def resolve_command(self, context: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"{error.message}{meant}", context) from None
+
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)

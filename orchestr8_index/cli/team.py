@@ -109,9 +109,13 @@ def move(settings: Settings, back: bool) -> None:
 @listening
 def servers(settings: Settings, as_json: bool) -> None:
     """List the servers of the team: version, generation, lag, waiters."""
+    from ..team.start import require_psycopg
+
+    url = _url(settings)
+    require_psycopg()
     from ..team.registry import look_at_servers
 
-    found = look_at_servers(_url(settings))
+    found = look_at_servers(url)
     emit(found, as_json, lambda: "\n".join(map(_line, found)) or "There is none.")
 
 
