@@ -65,7 +65,7 @@ def find_project(folder: str, home: str) -> Project | None:
 
     The home folder is none, whatever lies there; a folder that is gone belongs where it was.
     """
-    above = list(_upward(folder, home))
+    above = list(_upward(folder, home))[:100]  # in each of which all marks are looked for
     tree = next((place for place in above if _is_marked(place)), None)
     if tree is None:
         return None

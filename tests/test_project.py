@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,13 @@ def test_the_last_servers_project_inherits(home: Path, roots: list[str], heir: s
     wanted = digest_of_roots(named if heir is None else [str(home / heir)])
     assert heir_of({"roots": named}, None, str(home)) == wanted
     assert heir_of({"roots": named, "project": "k"}, None, str(home)) == "k"
+
+
+def test_a_folder_of_any_depth_is_looked_up_in_a_moment(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One in a header may be of two thousand parts, in each of which every mark was looked for."""
+    looked = list[str]()
+    monkeypatch.setattr(os.path, "lexists", looked.append)  # nothing is there
+    assert find_project("/" + "a/" * 2000, str(home)) is None
+    assert len(looked) < 10_000

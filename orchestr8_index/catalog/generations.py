@@ -52,6 +52,7 @@ class Refresh:
     _verifying: asyncio.Task[None] | None = None
     _suspected: float = float("-inf")
     _began: float = float("-inf")
+    _sleeps: bool = False
 
     @property
     def generations(self) -> Generations:
@@ -76,7 +77,7 @@ class Refresh:
     def wake(self) -> asyncio.Task[Index]:
         """As `open_last` and `begin`, for one that sleeps or was never asked; the build under way
         where there is one. After a failure it rests for a moment."""
-        running = self._building
+        running, self._sleeps = self._building, False
         rests = self.failure and time.monotonic() - self._began < AGAIN_SECONDS
         if running is not None and (rests or not running.done()):
             return running
@@ -85,7 +86,8 @@ class Refresh:
         return self.begin()
 
     def sleep(self) -> None:
-        """Give up the index, unless it is being built anew."""
+        """Give up the index; one that is being built, as soon as it is."""
+        self._sleeps = True
         if self._building is None or self._building.done():
             self.index = self._building = None  # a task that is done keeps its result
 
@@ -174,6 +176,8 @@ class Refresh:
             self.index, self.damage = index, ""
             for tell in self.followers:
                 tell(index)
+        if self._sleeps:
+            self.index = self._building = None
         return index
 
     def _open(self, line: BuildLine) -> Index:

@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import SnapshotUnreadable
-from ..opening import open_plain
+from ..opening import open_plain, read_within
 from ..private import make_folder
 from ..records import KINDS, FileReport, Finding, Kind, Poison, ResolvedRole
 from ..validate import UNDECODABLE
@@ -93,7 +93,7 @@ def lent_file(folder: Path, kind: Kind) -> Path:
 def read_files(folder: Path) -> Files:
     """What is said of the files of the generation in that folder. Raises SnapshotUnreadable."""
     try:
-        return msgspec.msgpack.decode(_read(folder / _FILES), type=Files)
+        return msgspec.msgpack.decode(read_within((), str(folder), _FILES, 1 << 30), type=Files)
     except (OSError, *UNDECODABLE) as error:
         raise SnapshotUnreadable(f"The snapshot cannot be read: {_why(error)}.") from None
 
@@ -144,9 +144,10 @@ class Generations:
 
     def manifest(self, generation: int) -> Manifest:
         """Raises SnapshotUnreadable for one that is gone, damaged or of another format."""
-        path = self.folder / _name(generation) / _MANIFEST
+        folder = str(self.folder / _name(generation))
         try:
-            manifest = msgspec.json.decode(_read(path), type=Manifest)
+            read = read_within((), folder, _MANIFEST, 1 << 30)
+            manifest = msgspec.json.decode(read, type=Manifest)
         except (OSError, *UNDECODABLE) as error:
             raise SnapshotUnreadable(f"The snapshot cannot be read: {_why(error)}.") from None
         if manifest.format != FORMAT:
@@ -211,11 +212,6 @@ def _name(generation: int) -> str:
 def _why(error: Exception) -> str:
     """Without the path: it is said on the wire, too."""
     return (error.strerror or "") if isinstance(error, OSError) else str(error)
-
-
-def _read(path: Path) -> bytes:
-    with open(path, "rb", opener=open_plain) as file:
-        return file.read()
 
 
 def _sum(path: Path) -> tuple[int, int]:

@@ -26,7 +26,7 @@ COMMANDS = {
     **dict.fromkeys(("key", "audit"), "keys"),
     **dict.fromkeys(("connect", "disconnect", "hook"), "connect"),
     **dict.fromkeys(("who", "locks", "inbox", "break", "events"), "agents"),
-    **dict.fromkeys(("database", "servers"), "team"),
+    **dict.fromkeys(("config", "database", "servers"), "team"),
     **{
         "session": "session",
         "shared": "shared",
@@ -56,6 +56,16 @@ class Commands(click.Group):
                 if COMMANDS.get(command.name or "") == COMMANDS[name]:
                     self.add_command(command)
         return self.commands.get(name)
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"{error.message}{meant}", context) from None
 
     def invoke(self, context: click.Context) -> Any:
         try:

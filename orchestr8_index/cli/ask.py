@@ -216,15 +216,16 @@ def _golden_of(roots: Sequence[str]) -> Path:
 
 @click.command("explain")
 @click.argument("text")
-@click.argument("name")
+@click.argument("name", required=False, default="")
 @click.option("--kind", type=click.Choice(KINDS), default="agent", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="The standing as JSON.")
 @common
 def explain_place(settings: Settings, text: str, name: str, kind: Kind, as_json: bool) -> None:
-    """Say why NAME stands where it stands for TEXT, and which words would bring it up.
+    """Say why NAME [the first] stands where it stands for TEXT, and which words would bring it up.
 
     \b
-    orchestr8-index explain "rotate the TLS certs" network-engineer
+    orchestr8-index explain "our nightly import takes four hours"
+    orchestr8-index explain "our nightly import takes four hours" pipeline-builder
     """
     from . import golden as gold
     from .learnt import experience_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -14,9 +15,17 @@ from ..client.embedded import build_index, builder_of, generations_of
 from ..client.rpc import NONSENSE, call, read_reply
 from ..client.stream import EventReader
 from ..config import Settings
-from ..daemon.http import Health, HttpClient, HttpStream, NoAnswer, get_health
+from ..daemon.http import (
+    PROBE_SECONDS,
+    Health,
+    HttpClient,
+    HttpStream,
+    NoAnswer,
+    get_health,
+    request,
+)
 from ..daemon.locate import Address, locate
-from ..errors import OperationError, ServerAway
+from ..errors import OperationError, ServerAway, Unauthorized
 from . import show
 
 WAKING_SECONDS = 3.0
@@ -89,10 +98,22 @@ def server_of(settings: Settings) -> AnswerSource | None:
     return None
 
 
+def health_of(address: Address) -> Health | None:
+    """As `get_health`. Raises Unauthorized where the server does not let this key in."""
+    if (health := get_health(address)) is None:
+        with contextlib.suppress(NoAnswer):
+            _, body = request(address, "GET", "/health", seconds=PROBE_SECONDS)
+            error = body.get("error") if isinstance(body, dict) else None
+            if isinstance(error, dict) and error.get("code") == Unauthorized.code:
+                cure = "Set MCP_API_KEY to a key of it; `orchestr8-index key list` names them."
+                raise Unauthorized(f"The server on {address.url} does not know this key.", cure)
+    return health
+
+
 def woken(address: Address, seconds: float) -> Health | None:
     """The health of a server for the project of this address, which is awake then: any request
     wakes it. Waits for its first index so long."""
-    deadline, health = time.monotonic() + seconds, get_health(address)
+    deadline, health = time.monotonic() + seconds, health_of(address)
     while health and "project" in health and health["status"] == "starting":
         if health["reasons"] or time.monotonic() > deadline:
             break
@@ -104,7 +125,7 @@ def woken(address: Address, seconds: float) -> Health | None:
 def sharing_server(settings: Settings, agent: str = "") -> RunningServer:
     """The server that keeps what agents share, asked under a name. Raises ServerAway."""
     address = located(settings)
-    if address is None or get_health(address) is None:
+    if address is None or health_of(address) is None:
         raise ServerAway("No server answers, and only it knows what agents share.")
     named = {"X-Agent": agent} if agent else {}
     return RunningServer(address, headers={"X-Tree": quote(os.fsencode(os.getcwd())), **named})

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from ..catalog.clones import fold
 from ..catalog.index import Index
 from ..errors import OperationError
 from ..private import make_folder, open_private
@@ -20,6 +21,7 @@ from ..search.explain import explain
 from ..search.rank import contributions, rank
 from ..text import Terms
 from ..validate import describe_error
+from .show import NOT_THERE
 
 DEPTH = 10
 SHOWN_TERMS = 5
@@ -128,8 +130,7 @@ def _miss(index: Index, question: Question, place: int, terms: Terms) -> Miss:
     first = f"{rows[0].plugin}:{rows[0].name}" if rows else ""
     found = _expected(index, question)
     if found is None:
-        nowhere = "not in the index"
-        return Miss(question.query, question.kind, question.expect[0], nowhere, 0, first, [])
+        return Miss(question.query, question.kind, question.expect[0], NOT_THERE, 0, first, [])
     at, entry = found
     segment = index.segments[question.kind]
     query = rank(segment, question.query[:500], terms).query
@@ -151,7 +152,8 @@ def _expected(index: Index, question: Question) -> tuple[int, Entry] | None:
 
 
 class Standing(Struct, frozen=True):
-    """Why an entry stands where it stands; `place` is 0 when the text does not find it."""
+    """Why an entry stands where it stands; `place` is 0 when the text does not find it, and counts
+    near-equal entries once, as an answer does."""
 
     entry: str
     path: str
@@ -164,18 +166,24 @@ class Standing(Struct, frozen=True):
 
 
 def standing(
-    index: Index, kind: Kind, text: str, name: str, experience: Experience | None = None
+    index: Index, kind: Kind, text: str, name: str = "", experience: Experience | None = None
 ) -> Standing:
-    """With what was learnt, as a server would answer. Raises OperationError for no such entry."""
+    """With what was learnt, as a server would answer; without a name it is that of the first.
+    Raises OperationError for no such entry."""
+    segment = index.segments[kind]
+    ranking = rank(segment, text[:500], Terms(), experience, segment.size)
+    first = ranking.hits[0] if ranking.hits else None
+    if not name and first is None:
+        raise OperationError(f"No {kind} matches.", "--kind chooses another kind.")
+    name = name or segment.entry(ranking.hits[0].place).qualified
     found = _expected(index, Question(text, [name], kind))
     if found is None:
         raise OperationError(f"There is no {kind} {name}.", "`query` finds names; --kind chooses.")
     at, entry = found
-    segment = index.segments[kind]
-    ranking = rank(segment, text[:500], Terms(), experience, segment.size)
-    place = next((n for n, hit in enumerate(ranking.hits, 1) if hit.place == at), 0)
-    score = ranking.hits[place - 1].relative if place else 0.0
-    first = ranking.hits[0] if ranking.hits else None
+    scores = {hit.place: hit.relative for hit in ranking.hits}
+    shown = list(fold(segment, iter(scores)))
+    score = scores.get(at, 0.0)
+    place = [*shown, at].index(at) + 1 if at in scores else 0
     past = "what was learnt" if experience else ""
     lines = explain(segment, [ranking], at, round(score, 4), [], past) if place else []
     miss = _miss(index, Question(text, [name], kind), place, Terms())

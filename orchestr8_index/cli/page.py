@@ -8,9 +8,8 @@ import webbrowser
 import click
 
 from ..config import Settings
-from ..daemon.http import get_health
 from ..errors import OperationError
-from .asking import located
+from .asking import health_of, located
 from .options import common
 
 
@@ -25,7 +24,7 @@ def page(settings: Settings, only: bool) -> None:
     orchestr8-index page --print
     """
     where = located(settings)
-    if where is None or get_health(where) is None:
+    if where is None or health_of(where) is None:
         raise OperationError("No server is running.", "Start it with `orchestr8-index up`.")
     click.echo(f"{where.url}/")
     if only or not sys.stdout.isatty():

@@ -18,7 +18,7 @@ from ..environment import TO_CONNECT
 from ..errors import BuildFailed, OperationError, ServerAway
 from ..project import ROOTS
 from . import show
-from .asking import RunningServer, build_here, located, woken
+from .asking import RunningServer, build_here, health_of, located, woken
 from .options import common, emit, listening, with_roots_of_server
 from .paint import echo
 
@@ -88,6 +88,8 @@ def _start(settings: Settings) -> None:
         bar.end()
     where = running_address(settings) or settings.port
     echo(f"Serving {show.counts(health['indexes'])} on {show.url(where)}.")
+    if skipped := health["files"]["skipped"]:
+        echo(f"Files left out: {skipped}; `orchestr8-index doctor` says why.", err=True)
     if not any(health["indexes"].values()):
         echo(
             "Nothing was found there: name a tree with --root; `doctor --all` lists what was seen.",
@@ -195,13 +197,12 @@ def status(settings: Settings, as_json: bool) -> None:
     orchestr8-index status --json
     """
     from ..client.spool import Spool
-    from ..daemon.http import get_health
     from ..daemon.supervise import pidfile, running_port
 
     if (folder := settings.data_dir / TUNED).is_dir():
         echo(f"{folder} is no longer read: `tune` is gone. Remove the folder.", err=True)
     where = located(settings)
-    health = get_health(where) if where else None
+    health = health_of(where) if where else None
     if where is None or health is None:
         echo('{"status":"not running"}' if as_json else "Not running.")
         sys.exit(NOT_RUNNING)

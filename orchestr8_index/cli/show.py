@@ -24,6 +24,7 @@ SHOWN_NAMES = 12
 TOP = 10
 ENOUGH_TASKS = 50
 MOST_UNUSED = 40
+NOT_THERE = "not in the index"  # of what a golden question expects
 COUNTED = """\
   won: tasks that succeeded with it, or that it resolved; failed: those that failed and nobody
   resolved. A partial result counts for neither; of one caller's near-equal tasks three count."""
@@ -336,7 +337,8 @@ def score(told: Any, change: Any) -> str:
         *(style(f"  - {query}", fg="red") for query in change.lost),
     ]
     for miss in told.misses:
-        where = f"at place {miss.place}" if miss.place else "not among the first ten"
+        away = NOT_THERE if miss.path == NOT_THERE else "not among the first ten"
+        where = f"at place {miss.place}" if miss.place else away
         lines.append(f"\n  {for_terminal(miss.query)}")
         lines.append(f"    wanted {miss.expected}, {where}; first is {miss.first or 'nobody'}")
         if miss.lacking:

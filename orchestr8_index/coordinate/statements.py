@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from zlib import crc32
 
 from ..store.lease import TABLE as LEASE
 from .select import PRIVATE, Keys
@@ -108,7 +109,7 @@ END_TAKES = "UPDATE delivery SET state = 0, due = ends WHERE due <= ? AND state 
 # --- items: values, and what the server notes under names with an @ --------------------------
 
 ITEM = "SELECT value, ends, crc FROM item WHERE project = ? AND key = ?"
-_ITEMS = "SELECT key, value FROM item WHERE project = ? AND key >= ? AND key < ?"
+_ITEMS = "SELECT key, value, crc FROM item WHERE project = ? AND key >= ? AND key < ?"
 ITEMS = f"{_ITEMS} ORDER BY key"
 ITEMS_WITH = f"{_ITEMS} AND instr(key, ?) > 0 ORDER BY key"
 ITEMS_WITHOUT = f"{_ITEMS} AND instr(key, ?) = 0 LIMIT ?"
@@ -121,7 +122,7 @@ PUT_ITEM = """INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     by = excluded.by, at = excluded.at, ends = excluded.ends, crc = excluded.crc"""
 DELETE_ITEM = "DELETE FROM item WHERE project = ? AND key = ?"
 DELETE_ITEMS = "DELETE FROM item WHERE project = ? AND key >= ? AND key < ?"
-READ_ITEMS = """SELECT key, CAST(value AS BLOB), id, by, at, ends, crc,
+READ_ITEMS = """SELECT key, CAST(value AS BLOB), id + 0, by, at + 0, ends, crc,
     (SELECT max(id) FROM event) FROM item
     WHERE project = ? AND substr(key, 1, 1) <> '@' AND (ends IS NULL OR ends > ?) AND {}
     ORDER BY key LIMIT ?"""
@@ -248,9 +249,11 @@ def below(prefix: str) -> tuple[str, str]:
 
 
 def notes(connection: sqlite3.Connection, project: str, prefix: str) -> Iterator[tuple[str, str]]:
-    """What the server has noted below a prefix: the rest of each key, and the value."""
-    rows = connection.execute(ITEMS, (project, *below(prefix)))
-    return ((key[len(prefix) :], value) for key, value in rows)
+    """What the server has noted below a prefix: the rest of each key, and the value. What it cannot
+    have written is passed over."""
+    for key, value, crc in connection.execute(ITEMS, (project, *below(prefix))):
+        if crc32(str(value).encode(), crc32(key.encode())) == crc:
+            yield key[len(prefix) :], value
 
 
 def where(statement: str, column: str, keys: Keys, after: str = "") -> tuple[str, Sequence[str]]:

@@ -137,7 +137,7 @@ def _finish(search: Search) -> Answer:
     if chosen and chosen[0][0] != places[0]:
         _pass_over(search, places[0], chosen[0][0])
     if not chosen or search.confidence < search.least:
-        return _nobody(search, kind, places)
+        return _nobody(search, kind, places, bool(chosen))
     rows = [_row(search, place, entry) for place, entry in chosen]
     reasoning = " ".join(search.notes + reasons.of_hits(search, chosen))
     return Answer(kind=kind, rows=rows, reasoning=reasoning, confidence=_round(search.confidence))
@@ -236,12 +236,16 @@ def _folded(names: list[str] | tuple[str, ...]) -> set[str]:
     return {name.casefold() for name in names}
 
 
-def _nobody(search: Search, kind: Kind, places: list[int]) -> Answer:
+def _nobody(search: Search, kind: Kind, places: list[int], chosen: bool) -> Answer:
     words = [
         word for ranking in search.rankings for word in ranking.query.words if not word.is_pair
     ]
-    reason = reasons.of_nobody(search, kind, bool(places))
     passes, segment = _filter(search.choice), search.segment
+    if places and not chosen:
+        search.confidence = 0.0
+        reason = reasons.of_left_out(search, segment.entry(places[0]))
+    else:
+        reason = reasons.of_nobody(search, kind, bool(places))
     near = [e.qualified for e in map(segment.entry, places[:NEAR_MISSES]) if passes(e)]
     return Answer(
         kind=kind,

@@ -7,6 +7,8 @@ from itertools import islice
 
 from ..catalog.index import Index, Segment
 from ..fit import quoted
+from ..host_table import TITLES
+from ..places import is_foreign_to
 from ..records import PLURAL, Entry, Kind, ResolvedRole
 from .query import Word
 from .rank import Ranking, contributions
@@ -135,8 +137,6 @@ def of_nobody(search: Search, kind: Kind, some: bool) -> str:
             f"The best match has a confidence of {search.confidence:.3f}, below {search.least:g}."
         )
         return " ".join([*_unknown(search), *_translated(search), said])
-    if some:
-        return f"Entries match, but none passes the filters on {_filters(search)}."
     if search.segment.size == 0:
         return f"The index has no {PLURAL[kind]}."
     words = _words(search)
@@ -148,10 +148,16 @@ def of_nobody(search: Search, kind: Kind, some: bool) -> str:
     return " ".join([unknown, *_translated(search)])
 
 
-def _filters(search: Search) -> str:
+def of_left_out(search: Search, best: Entry) -> str:
+    """Nobody, as whoever matches may not be shown: `best` before all."""
     choice = search.choice
-    names = [n for n in ("plugins", "models", "tools", "tags", "host") if getattr(choice, n)]
-    return ", ".join([*names, *["user_only"] * (choice.user_only is False)])
+    if names := [n for n in ("plugins", "models", "tools", "tags") if getattr(choice, n)]:
+        return f"Entries match, but none passes the filters on {', '.join(names)}."
+    if choice.host and is_foreign_to(best, choice.host):
+        others = ", ".join(TITLES[owner] for owner in best.owners)
+        title = TITLES.get(choice.host, choice.host)
+        return f"{best.qualified} matches, but {title} does not load it: it is {others}'s."
+    return f"{best.qualified} matches, but only the user may start it."
 
 
 def _quoted(words: list[str], most: int = 6) -> str:

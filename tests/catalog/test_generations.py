@@ -51,6 +51,19 @@ def test_a_cold_start_builds_the_first_generation(refresh: MakeRefresh) -> None:
     assert (cold.failure, cold.checked_at, cold.progress.total) == ("", 42.0, 1)
 
 
+def test_what_is_let_go_while_it_is_built_is_not_kept(refresh: MakeRefresh) -> None:
+    """A folder after the other named in a header left ten open files each, of no use to anybody."""
+    cold = refresh()
+
+    async def work() -> None:
+        building = cold.wake()
+        cold.sleep()
+        assert (await building).manifest.counts["agent"] == 1 and cold.index is None
+        assert (await cold.wake()) is cold.index
+
+    asyncio.run(work())
+
+
 def test_a_generation_is_readied_before_it_is_served(refresh: MakeRefresh) -> None:
     cold = refresh()
     readied: list[Index] = []

@@ -41,6 +41,11 @@ def test_a_miss_names_the_description_to_change(run: Run, tmp_path: Path) -> Non
     assert miss["path"].endswith("game-balancer.md") and "openapi" in miss["lacking"]
 
 
+def test_an_entry_that_is_not_in_the_index_is_told_apart(run: Run, tmp_path: Path) -> None:
+    golden = write(tmp_path / "g.jsonl", question("slow postgres query", "nobody"))
+    assert "wanted nobody, not in the index; first is" in run("eval", golden, "--root", ROOT).out
+
+
 def test_the_next_run_says_what_changed(run: Run, tmp_path: Path) -> None:
     golden = write(tmp_path / "g.jsonl", WRONG)
     run("eval", golden, "--root", ROOT)
@@ -89,6 +94,13 @@ def test_explain_says_why_and_what_is_lacking(run: Run) -> None:
     text = "openapi contract for an endpoint"
     told = run("explain", text, "game-balancer", "--root", ROOT, "--json").json
     assert told["first"].endswith(":api-designer") and "openapi" in told["lacking"]
+
+
+def test_without_a_name_the_first_is_explained(run: Run) -> None:
+    first = run("query", "openapi contract", "--kind", "agent", "--root", ROOT, "--json").json
+    said = run("explain", "openapi contract", "--root", ROOT, "--json").json
+    assert said["place"] == 1
+    assert said["entry"].endswith(f":{first['agents']['agents'][0]['name']}")
 
 
 def test_the_lines_of_an_explanation_add_up(run: Run) -> None:

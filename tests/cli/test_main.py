@@ -23,10 +23,10 @@ from orchestr8_index.errors import InternalError, OperationError
 from ..processes import World
 from .conftest import ROOT, Run
 
-GROUPS = {"database", "key", "session", "shared"}  # whose commands have their own help
+GROUPS = {"config", "database", "key", "session", "shared"}  # whose commands have their own help
 BELOW = [
     f"{group} {name}"
-    for group in sorted(GROUPS | {"claims"})
+    for group in sorted(GROUPS - {"config"} | {"claims"})
     for name, each in cast(click.Group, cli.get_command(click.Context(cli), group)).commands.items()
     if not each.hidden and name not in POLICIES
 ]
@@ -77,10 +77,23 @@ def test_wrong_usage_is_2(run: Run, wrong: list[str]) -> None:
     assert (said.status, said.err.startswith("Usage:")) == (2, True)
 
 
+def test_a_misspelt_command_gets_the_near_one(run: Run) -> None:
+    assert "No such command 'qurey'. Did you mean 'query'?" in run("qurey", "x").err
+
+
 def test_a_setting_that_cannot_be_used_is_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MCP_CACHE_TTL", "soon")
     said = run("status")
     assert (said.status, "MCP_CACHE_TTL=soon" in said.err) == (2, True)
+
+
+def test_servers_of_no_team_is_a_sentence_where_psycopg_is_missing(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    assert "No database is named" in run("servers").err
+    said = run("servers", "--database", "postgresql://o8@127.0.0.1:1/o8")
+    assert (said.status, "pip install orchestr8-index[team]" in said.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 
 from orchestr8_index import app
+from orchestr8_index.cli import asking
+from orchestr8_index.cli import server as server_commands
 from orchestr8_index.config import Settings
 from orchestr8_index.daemon import http, locate, supervise
 from orchestr8_index.daemon.locate import Address
@@ -59,12 +61,12 @@ def test_the_roots_told_are_those_of_the_project_that_answers(
     online: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = online("status", "--json").json
-    monkeypatch.setattr(http, "get_health", lambda where: {**here, "roots_digest": "another"})
+    monkeypatch.setattr(asking, "get_health", lambda where: {**here, "roots_digest": "another"})
     monkeypatch.setattr(
         "orchestr8_index.daemon.pidfile.PidFile.owner", lambda self: {**here, "roots": ["/first"]}
     )
     assert online("status", "--json").json["roots"] == ["/first"]
-    monkeypatch.setattr(http, "get_health", lambda where: here)
+    monkeypatch.setattr(asking, "get_health", lambda where: here)
     assert online("status", "--json").json["roots"] == [ROOT]
 
 
@@ -107,10 +109,11 @@ def test_up_over_the_same_roots_says_no_more(online: Run) -> None:
 
 
 def test_up_says_what_it_serves(run: Run, tree: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    health = {"status": "healthy", "indexes": COUNTS}
+    health = {"status": "healthy", "indexes": COUNTS, "files": {"skipped": 2}}
     monkeypatch.setattr(supervise, "start", lambda settings, bar: health)
     said = run("up", "--root", tree, "--port", "4711")
-    assert said.err == f"Starting over {tree} (--root).\n"
+    left_out = "Files left out: 2; `orchestr8-index doctor` says why."
+    assert said.err == f"Starting over {tree} (--root).\n{left_out}\n"
     assert said.out == "Serving 1 agent, 0 skills, 1 workflow on http://127.0.0.1:4711.\n"
 
 
@@ -207,7 +210,7 @@ def test_a_port_named_on_purpose_is_the_one_asked(
 ) -> None:
     asked: list[Address] = []
     monkeypatch.setattr(locate, "owner_address", lambda data_dir, key: Address(3700))
-    monkeypatch.setattr(http, "get_health", asked.append)
+    monkeypatch.setattr(server_commands, "health_of", asked.append)
     assert run("status", *options).status == 3
     assert [address.port for address in asked] == [port]
 

@@ -431,6 +431,28 @@ def test_one_bent_value_closes_nothing(tmp_path: Path, statement: str) -> None:
     run(tmp_path, work)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE item SET value = '[[' WHERE key LIKE '@%' AND project <> ''",
+        "UPDATE item SET id = 'x'",
+    ]
+    + ["UPDATE item SET at = 'y'", "UPDATE event SET at = 'y'", "UPDATE hold SET since = 1e300"],
+)
+def test_what_is_bent_meanwhile_closes_nothing(tmp_path: Path, statement: str) -> None:
+    async def work(state: Coordination) -> None:
+        await fill(state)
+        with contextlib.closing(connect(tmp_path / NAME)) as connection:
+            connection.execute(statement)
+        someone = Agent(state, "c")
+        await someone.send("b")
+        assert (await someone.locks())[0]["holder"] == "a"
+        assert len((await someone.read(prefix="key/"))["items"]) == 40
+        await state.coordination(someone.caller, NoParams())
+
+    run(tmp_path, work)
+
+
 def test_a_deleted_folder_is_told(tmp_path: Path) -> None:
     async def work() -> None:
         async with opened(tmp_path / "data") as state:

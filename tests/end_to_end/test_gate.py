@@ -76,6 +76,9 @@ def test_a_key_of_ones_own_is_shown_instead(world: World) -> None:
     world.serve(*ROOT, "--require-keys")
     refused = world.run("reindex", MCP_API_KEY=key)
     assert refused.returncode == 1 and "needs the scope admin" in refused.stderr
+    for command in (["status"], ["who"], ["query", "write release notes"], ["page", "--print"]):
+        refused = world.run(*command, MCP_API_KEY="o8_bad")
+        assert refused.returncode == 1 and "does not know this key" in refused.stderr
 
 
 def test_over_tls(world: World) -> None:

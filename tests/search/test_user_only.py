@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from orchestr8_index.catalog.index import Index
@@ -70,6 +72,25 @@ def test_a_host_gets_no_agents_of_folders_that_it_does_not_read(
 ) -> None:
     query = AgentQuery(context="a parcel for the depot", host=host, min_confidence=0)  # type: ignore[arg-type]
     assert sorted(row.name for row in answer_agents(index, query, TERMS).rows) == names
+
+
+@pytest.mark.parametrize(
+    ("choice", "why"),
+    [
+        (
+            {"host": "codex"},
+            ".claude:porter matches, but Codex does not load it: it is Claude Code's.",
+        ),
+        ({"plugins": ["no"]}, "Entries match, but none passes the filters on plugins."),
+    ],
+)
+def test_an_answer_that_is_empty_for_that_says_why_and_is_not_sure(
+    index: Index, choice: dict[str, Any], why: str
+) -> None:
+    query = AgentQuery(context="carries a parcel", min_confidence=0, **choice)
+    answer = answer_agents(index, query, TERMS)
+    assert (answer.rows, answer.confidence) == ([], 0)
+    assert why in answer.reasoning
 
 
 def test_a_row_carries_the_name_that_the_host_takes(index: Index) -> None:

@@ -78,20 +78,18 @@ class FaceTools:
         try:
             encoded(given)
         except RequestError as error:
-            return _answer(ctx, self.face.failed(error), False)
+            return _answer(ctx, self.face, self.face.failed(error), False)
         core = ServedCore(self._state, session_of(ctx))
         work = run_tool(self.face, core, params.name, given, self._every)
-        told, went_well = await with_progress(ctx, work)
-        return _answer(ctx, _fit(self.face, told), went_well)
+        return _answer(ctx, self.face, *await with_progress(ctx, work))
 
 
-def _fit(face: Product, told: Any) -> Any:
-    """For a model, where it tells what other agents said."""
-    return fit(told, lines=True) if face.talk else told
+def _text(face: Product, told: Any) -> str:  # fit for a model, where it tells what agents said
+    return msgspec.json.encode(fit(told, lines=True) if face.talk else told).decode()
 
 
-def _answer(ctx: Ctx, told: Any, is_success: bool) -> dict[str, Any]:
-    text = msgspec.json.encode(told).decode()
+def _answer(ctx: Ctx, face: Product, told: Any, is_success: bool) -> dict[str, Any]:
+    text = _text(face, told)
     hold(ctx, COPIES * len(text))
     failed = {} if is_success else {"isError": True}
     return {"content": [{"type": "text", "text": text}], **failed, **WHOLE}
@@ -122,7 +120,7 @@ class FaceResources:
             cure = "List the templates for those that exist."
             sentence = f"There is no such resource. {cure}"
             raise MCPError(INVALID_PARAMS, sentence, {"uri": params.uri[:1000]})
-        text = msgspec.json.encode(_fit(self._face, told)).decode()
+        text = _text(self._face, told)
         hold(ctx, COPIES * len(text))
         contents = TextResourceContents(uri=params.uri, mime_type=JSON, text=text)
         return ReadResourceResult(contents=[contents])
