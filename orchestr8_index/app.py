@@ -53,6 +53,7 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     refresh = Refresh(settings, Builder(settings, on_failure=_log_failure))
     refresh.open_last()
 
+    from .serve.changes import ChangedSettings
     from .serve.http import make_web
     from .serve.logs import set_up_logs
     from .serve.protocol import Lines
@@ -65,6 +66,8 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     state.log, state.trace = log, make_trace(settings.otel_endpoint)
     lines = Lines(settings.limits, state.metrics.failed)
     if state.shared is not None:
+        state.shared.changes = ChangedSettings(state)
+        state.shared.changes.begin()
         state.shared.count_waiting = lines.count_waiting
         state.shared.facts = state.facts
     serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)

@@ -21,6 +21,7 @@ WORDS = {
     "redact",
     "environment",
     "config",
+    "changeable",
     "host_table",
     "places",
     "roots",

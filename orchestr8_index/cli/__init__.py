@@ -26,7 +26,7 @@ COMMANDS = {
     **dict.fromkeys(("key", "audit"), "keys"),
     **dict.fromkeys(("connect", "disconnect", "hook"), "connect"),
     **dict.fromkeys(("who", "locks", "inbox", "break", "events"), "agents"),
-    **dict.fromkeys(("database", "servers"), "team"),
+    **dict.fromkeys(("config", "database", "servers"), "team"),
     **{
         "session": "session",
         "shared": "shared",

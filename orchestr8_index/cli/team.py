@@ -1,4 +1,4 @@
-"""database, servers: what several servers share, from the command line."""
+"""database, servers, config: what several servers share, from the command line."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..changeable import PREFIX, check_name, check_setting
 from ..config import Settings
 from ..errors import BadSetting, InvalidParams, OperationError
-from .options import emit, listening
+from .asking import RunningServer, sharing_server
+from .options import common, emit, listening
 from .paint import echo
+from .shared import value_text
 
 if TYPE_CHECKING:
     from ..learn.outcomes import Outcomes
@@ -102,6 +105,77 @@ def move(settings: Settings, back: bool) -> None:
     for table, (count, digest) in moved.items():
         echo(f"{table}: {count:,} rows on both sides, {digest[:16]}")
     echo(f"what was learnt: {told:,} entries")
+
+
+@click.group()
+def config() -> None:
+    """Settings that change while servers run: all servers of the project follow.
+
+    \b
+    orchestr8-index config set rate 20
+    orchestr8-index config undo rate
+    """
+
+
+@config.command("get")
+@click.argument("name", default="")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@common
+def get_config(settings: Settings, name: str, as_json: bool) -> None:
+    """Print what was changed, by whom and when."""
+    prefix = PREFIX + name
+    rows = sharing_server(settings).ask("readShared", {"prefix": prefix})["items"]
+    emit(rows, as_json, lambda: _changes(rows) or "Nothing was changed.")
+
+
+@config.command("set")
+@click.argument("name")
+@click.argument("value")
+@common
+def set_config(settings: Settings, name: str, value: str) -> None:
+    """Change NAME on all servers of the project; see docs/settings.md for what it may be."""
+    op = {"key": PREFIX + name, "value": check_setting(name, value)}
+    sharing_server(settings).ask("writeShared", {"ops": [op]})
+    echo(f"{name} is {op['value']}.")
+
+
+@config.command("history")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@common
+def config_history(settings: Settings, name: str, as_json: bool) -> None:
+    """Show what NAME was, the newest first; null is the server's own setting."""
+    rows = _history(sharing_server(settings), name, 100)
+    emit(rows, as_json, lambda: _changes(rows) or f"{name} was never changed.")
+
+
+@config.command("undo")
+@click.argument("name")
+@common
+def undo_config(settings: Settings, name: str) -> None:
+    """Make NAME what it was before the last change."""
+    server = sharing_server(settings)
+    rows = _history(server, name, 2)
+    if not rows:
+        raise OperationError(f"{name} was never changed.", "There is nothing to undo.")
+    before = rows[1]["value"] if len(rows) > 1 else None
+    op = {"key": PREFIX + name, "value": before}
+    server.ask("writeShared", {"ops": [op]})
+    echo(f"{name} is {'as each server is set' if before is None else before}.")
+
+
+def _history(server: RunningServer, name: str, most: int) -> list[dict[str, Any]]:
+    check_name(name)
+    asked = {"keys": [PREFIX + name], "history": True, "limit": most}
+    rows: list[dict[str, Any]] = server.ask("readShared", asked)["items"]
+    return rows
+
+
+def _changes(rows: list[dict[str, Any]]) -> str:
+    return "\n".join(
+        f"{row['key'].removeprefix(PREFIX)}  {value_text(row['value'])}  {row['by']}  {row['at']}"
+        for row in rows
+    )
 
 
 @click.command()

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ..changeable import PREFIX
 from ..errors import Forbidden
 from ..validate import UNDECODABLE
 from . import statements as sql
@@ -58,11 +59,14 @@ class Caller(Struct, frozen=True):
         return replace(keys, own=self.own)
 
     def may_write(self, keys: Iterable[str]) -> None:
-        """Raises Forbidden for a key that another alone sees, or that is not among its `writes`.
+        """Raises Forbidden for a key that another alone sees, for one that is not among its
+        `writes`, and for a setting of the servers.
 
         A key may end in `*`: then all that begin so are meant.
         """
         for key in keys:
+            if key.startswith(PREFIX) and self.scope != "admin":
+                raise Forbidden("The servers' settings are for admins.", "Ask with such a key.")
             if self.writes and not any(map(functools.partial(_covers, key), self.writes)):
                 cure = f"It may write {', '.join(self.writes)}."
                 raise Forbidden(f"This API key may not write {key}.", cure)

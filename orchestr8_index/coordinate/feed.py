@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from ..errors import Overloaded, RequestError, StoreUnavailable, Unauthorized
 from .select import Keys
 
+Follow = Callable[[str, Iterable[str] | None], None]
 Wanted = list[tuple[str, str, bool]]  # project, key or prefix, whether it is a prefix
 
 
@@ -47,7 +48,8 @@ class Feed:
     """Waiters by the keys and prefixes that they wait for; used from one event loop.
 
     `count` is called with 1 and -1 as calls begin and cease to wait; a stream is not a call.
-    `followers` are called with the project of each change.
+    `followers` are called with the project of each change and its topics, None where they are not
+    known.
     """
 
     def __init__(self, most: int) -> None:
@@ -59,7 +61,7 @@ class Feed:
         self.waiting = self.published = 0
         self.is_closed = False
         self.count: Callable[[int], None] = lambda more: None
-        self.followers: list[Callable[[str], None]] = []
+        self.followers: list[Follow] = []
 
     async def until(
         self, owner: str, wanted: Wanted, seconds: float, look: Callable[[], Awaitable[Found]]
@@ -104,7 +106,7 @@ class Feed:
 
     def publish(self, project: str, topics: Iterable[str]) -> None:
         """Wake who waits for one of the keys."""
-        self._follow(project)
+        self._follow(project, topics)
         self.published += 1
         if not self.waiting:
             return
@@ -117,16 +119,16 @@ class Feed:
 
     def publish_all(self, project: str) -> None:
         """Something changed there, nobody knows what: wake all of the project."""
-        self._follow(project)
+        self._follow(project, None)
         self.published += 1
         for table in (self._keys, self._prefixes):
             for (of, _), waiters in table.items():
                 for waiter in waiters if of == project else ():
                     waiter.wake()
 
-    def _follow(self, project: str) -> None:
+    def _follow(self, project: str, topics: Iterable[str] | None) -> None:
         for follow in self.followers:
-            follow(project)
+            follow(project, topics)
 
     def close(self) -> None:
         """Wake everybody: they are told that the server stops."""

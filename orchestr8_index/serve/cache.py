@@ -31,11 +31,20 @@ class AnswerCache:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         least = max_bytes / max_entries  # an entry weighs at least this much: both bounds in one
-        self._answers: TTLCache[tuple[str, Key], bytes] = TTLCache(
+        self._make: Callable[[float], TTLCache[tuple[str, Key], bytes]] = lambda life: TTLCache(
             max_bytes, life, timer=clock, getsizeof=lambda answer: max(len(answer), least)
         )
+        self._kept = [self._make(life)]
         self._max_bytes, self._owner = max_bytes, ""
         self.hits = self.misses = self.renewed = 0
+
+    @property
+    def _answers(self) -> TTLCache[tuple[str, Key], bytes]:
+        return self._kept[0]
+
+    def set_life(self, life: float) -> None:
+        """Of all that share its bounds, from now on; what is kept goes."""
+        self._kept[0] = self._make(life)
 
     def beside(self, owner: str) -> AnswerCache:
         """One within the same bounds, for the answers of another project."""

@@ -52,6 +52,11 @@ class Gate:
             return Principal(OWN_NAME, share=1.0)
         return self.keys.caller_of(token)
 
+    def set_rate(self, rate: float) -> None:
+        self.buckets.rate = rate
+        if self.of_all is not None:
+            self.of_all.set_rate(rate)
+
     def charge(self, who: str, method: str) -> None:
         """A call that was let in, over all servers. Raises TooManyRequests."""
         if self.of_all is not None:

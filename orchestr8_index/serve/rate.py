@@ -59,6 +59,9 @@ class BucketsOfAll:
         self.note: Callable[[str, int], None] = lambda name, tokens: None
         self.drain = self._all.drain
 
+    def set_rate(self, rate: float) -> None:
+        self._all.rate = rate
+
     def charge(self, who: str, method: str) -> None:
         """Raises TooManyRequests."""
         if not self._all.rate:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..team.helpers import Helpers
     from ..team.learning import TeamLearning
     from ..team.over_all import AnswersOfAll
+    from .changes import ChangedSettings
     from .gate import Gate
     from .state import State
 
@@ -43,6 +44,7 @@ class SharedKeeper:
     ) -> None:
         self._settings, self._ending, self._gate = settings, ending, gate
         self._helpers: Helpers | None = None
+        self.changes: ChangedSettings | None = None
         self._opened: Coordination | None = None
         self._opening: asyncio.Task[Coordination] | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -166,6 +168,9 @@ class SharedKeeper:
         if self._settings.has_helpers:
             self._begin_helpers(made)
         self._tasks = [asyncio.create_task(self._end()), asyncio.create_task(self._keep())]
+        if self.changes is not None:
+            follow = self.changes.follow(made, self.project_of(self._settings))
+            self._tasks.append(asyncio.create_task(follow))
         if made.store.repaired:
             details = {"details": made.store.repaired.sentence()}
             log.error("the shared state was damaged", extra=details)

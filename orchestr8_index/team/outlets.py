@@ -12,7 +12,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from ..coordinate import statements as sql
@@ -102,7 +102,7 @@ class Follower:
         self.outlet.circuit.connected = False  # another server's turn
         await self.outlet.close()
 
-    def _note(self, project: str) -> None:
+    def _note(self, project: str, topics: Iterable[str] | None) -> None:
         self._changed.add(project)
         self._woken.set()
 

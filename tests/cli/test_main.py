@@ -17,7 +17,7 @@ from orchestr8_index.errors import InternalError, OperationError
 from ..processes import World
 from .conftest import ROOT, Run
 
-GROUPS = {"database", "key", "session", "shared"}  # whose commands have their own help
+GROUPS = {"config", "database", "key", "session", "shared"}  # whose commands have their own help
 COMMANDS = ["serve", "up", "down", "status", "query", "roles", "doctor", "reindex"]
 
 

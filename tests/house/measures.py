@@ -21,6 +21,8 @@ MOST = {
     "undocumented": 0,
 }
 """How much of each there may be. Who raises a number says why beside it."""
+MOST["lines"] += 265  # settings that change while servers run: what may, and what applies it
+MOST["files"] += 2  # the same
 
 Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 

@@ -1,0 +1,125 @@
+"""Settings that change while the server runs: taken over as they are written, kept over a restart.
+
+The store of what agents share has them; a copy stands in the data directory, so that they hold
+before that store is opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ..changeable import PREFIX, check_setting
+from ..coordinate.caller import Caller
+from ..coordinate.core import Coordination
+from ..errors import BadSetting, RequestError
+from ..private import open_private, read_private
+from ..sharing import ReadShared
+from .state import State
+
+NAME = "changed-settings.json"
+MOST_BYTES = 100_000
+log = logging.getLogger("orchestr8.serve")
+
+
+class ChangedSettings:
+    """Those of one server. What is taken back is again as the environment says."""
+
+    def __init__(self, state: State) -> None:
+        self._state, self._path = state, state.settings.data_dir / NAME
+        self._values: dict[str, Any] = {}
+        self._changed = asyncio.Event()
+
+    def begin(self) -> None:
+        """As they were when the server stopped."""
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            self._take(msgspec.json.decode(read_private(self._path, MOST_BYTES), type=dict))
+
+    async def follow(self, shared: Coordination, project: str) -> None:
+        """From now on, until it is cancelled."""
+        reader = Caller("server", project=project)
+
+        def note(of: str, topics: Iterable[str] | None) -> None:
+            if of == project and (topics is None or any(t.startswith(PREFIX) for t in topics)):
+                self._changed.set()
+
+        shared.feed.followers.append(note)
+        while True:
+            self._changed.clear()
+            with contextlib.suppress(RequestError):
+                found = await shared.read_shared(reader, ReadShared(prefix=PREFIX))
+                values = {row["key"].removeprefix(PREFIX): row["value"] for row in found["items"]}
+                self._take(msgspec.json.decode(msgspec.json.encode(values)))
+                self._keep()
+            await self._changed.wait()
+
+    def _take(self, values: dict[str, Any]) -> None:
+        good: dict[str, Any] = {}
+        for name, value in values.items():
+            try:
+                good[name] = check_setting(name, value)
+            except BadSetting as error:
+                log.warning("a changed setting is not used", extra={"reason": str(error)})
+        for name in self._values.keys() | good.keys():
+            if self._values.get(name) != good.get(name):
+                value = good[name] if name in good else _of_environment(self._state, name)
+                _APPLY[name](self._state, value)
+                log.warning("a setting changed", extra={"setting": name, "value": value})
+        self._values = good
+
+    def _keep(self) -> None:
+        if not self._values and not self._path.exists():
+            return
+        half = self._path.with_suffix(".part")
+        with contextlib.suppress(OSError):
+            half.unlink(missing_ok=True)
+            with open(half, "wb", opener=open_private) as file:
+                file.write(msgspec.json.encode(self._values))
+            os.replace(half, self._path)
+
+
+def _of_environment(state: State, name: str) -> Any:
+    settings = state.settings
+    return getattr(settings, name) if hasattr(settings, name) else getattr(settings.limits, name)
+
+
+def _log_level(state: State, level: str) -> None:
+    logging.getLogger().setLevel(level.upper())
+
+
+def _cache_ttl(state: State, seconds: int | None) -> None:
+    settings = replace(state.settings, cache_ttl=seconds)
+    state.query_cache.set_life(settings.query_life)
+    state.pattern_cache.set_life(settings.pattern_life)
+
+
+def _claims(state: State, policy: str) -> None:
+    state.claims.setting = policy
+
+
+def _rate(state: State, rate: int) -> None:
+    state.gate.set_rate(rate)
+
+
+def _limit(name: str) -> Callable[[State, int], None]:
+    def apply(state: State, most: int) -> None:
+        state.gate.limits = replace(state.gate.limits, **{name: most})
+
+    return apply
+
+
+_APPLY: dict[str, Callable[[State, Any], None]] = {
+    "log_level": _log_level,
+    "cache_ttl": _cache_ttl,
+    "claims": _claims,
+    "rate": _rate,
+    "max_body": _limit("max_body"),
+    "max_running": _limit("max_running"),
+}
