@@ -303,6 +303,7 @@ VIEWS = (
         "Let this project use what others have learnt, after its own and under their names.",
         scope="admin",
         errors=(NoSuchProject,),
+        example=Example('{"projects": []}', '{"projects": [], "own": ""}'),
     ),
     _row(
         "getLearned",

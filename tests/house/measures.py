@@ -11,7 +11,7 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 37_888,  # hosts, languages and their verbs, plans, guards, lenders, a team's Redis
+    "lines": 37_889,  # hosts, languages and their verbs, plans, guards, lenders, a team's Redis
     "files": 258,  # the same
     "longest_file": 389,  # errors.py: the whole family of errors
     "longest_function": 40,  # the goal

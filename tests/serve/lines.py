@@ -42,6 +42,7 @@ class Line:
         """`own` is the address that it comes from."""
         at = ("127.0.0.1", port)
         self._socket = socket.create_connection(at, timeout=20, source_address=(own, 0))
+        self._left = b""
 
     def send(self, data: bytes) -> Line:
         self._socket.sendall(data)
@@ -49,7 +50,7 @@ class Line:
 
     def read(self) -> bytes:
         """Everything until the server ends the connection."""
-        parts = []
+        parts, self._left = [self._left], b""
         try:
             while part := self._socket.recv(65536):
                 parts.append(part)
@@ -61,20 +62,24 @@ class Line:
 
     def read_one(self) -> bytes:
         """The next answer, whole where its head says how long it is."""
-        answer = part = self._socket.recv(65536)
-        while part and not _is_whole(answer):
+        answer, part, end = self._left, b"-", 0
+        while part and not (end := _end_of(answer)):
             part = self._socket.recv(65536)
             answer += part
-        return answer
+        self._left = answer[end:] if end else b""
+        return answer[:end] if end else answer
 
     def close(self) -> None:
         self._socket.close()
 
 
-def _is_whole(answer: bytes) -> bool:
+def _end_of(answer: bytes) -> int:
+    """Where it ends; 0 if it is not whole."""
     head, ended, body = answer.partition(b"\r\n\r\n")
     length = re.search(rb"\r\ncontent-length: (\d+)", head, re.I)
-    return bool(ended) and (length is None or len(body) >= int(length[1]))
+    if not ended or (length and len(body) < int(length[1])):
+        return 0
+    return len(head) + len(ended) + int(length[1]) if length else len(answer)
 
 
 @contextmanager
