@@ -61,6 +61,8 @@ GAUGES = (
     Exported("experience_revision", "Changes of what was learnt.", "learning.revision"),
     Exported("shared_locks", "Locks held.", "coordination.locks"),
     Exported("shared_waiters", "Calls and streams that wait.", "coordination.waiters"),
+    Exported("lag_seconds", "How late a team's last notice came.", "health.lag_ms", "", 1e-3),
+    Exported("redis_memory_ratio", "Redis' memory that is in use.", "health.redis_memory"),
     Exported("healthy", "1 if nothing is wrong.", "is.healthy"),
     Exported("ready", "1 if queries are answered.", "is.ready"),
     Exported("reasons", "How many things are wrong.", "is.reasons"),
