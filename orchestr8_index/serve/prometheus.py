@@ -103,17 +103,13 @@ class _Collector:
 def _figures(state: State) -> dict[str, Any]:
     """Both bodies, and what only Prometheus gets."""
     body, counted = health(state), metrics(state)
-    status, learning = body["status"], counted["learning"]
+    status, learning, reasons = body["status"], counted["learning"], len(body["reasons"])
     return {
         **counted,
         "health": body,
         "kept": {"query": len(state.query_cache), "pattern": len(state.pattern_cache)},
         "plans": {"known": learning["patterns_known"], "offered": learning["patterns_offered"]},
-        "is": {
-            "healthy": status == "healthy",
-            "ready": status != "starting",
-            "reasons": len(body["reasons"]),
-        },
+        "is": {"healthy": status == "healthy", "ready": status != "starting", "reasons": reasons},
     }
 
 
