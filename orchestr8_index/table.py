@@ -21,6 +21,11 @@ from .validate import Params
 Scope = Literal["read", "report", "admin"]
 
 
+def error_kind(code: int) -> type[RequestError]:
+    """The error that a code of JSON-RPC stands for; its kin of the same code are read as it."""
+    return next((k for k in RequestError.__subclasses__() if k.code == code), RequestError)
+
+
 class Example(Struct, frozen=True):
     """A call's params and a result that they may have, as JSON."""
 

@@ -16,6 +16,7 @@ MOST_NAMED = 50  # unknown fields that an error names
 UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """All that a decoder raises for bytes that are not what they should be."""
 
+STRANGE = "unknown field; the fields are "
 FOR_PROGRAMS = Meta(extra={"for": "programs"})
 """Marks a field that MCP neither offers to a model nor shows it."""
 SHORT_NUMBER = Meta(extra={"digits": 2})
@@ -107,7 +108,7 @@ def _problems(params: type[Params], raw: bytes) -> dict[str, str]:
     strange = [name for name in given if name not in fields and name != spelt]
     known = ", ".join(spelt if name == params.TASK else name for name in fields) or "none"
     problems = {name[:100]: "unknown field" for name in strange[:MOST_NAMED]}
-    problems |= dict.fromkeys(list(problems)[:1], f"unknown field; the fields are {known}")
+    problems |= dict.fromkeys(list(problems)[:1], STRANGE + known)
     for name, field in fields.items():
         name = spelt if name == params.TASK else name
         if name in given:

@@ -12,15 +12,15 @@ import msgspec
 
 from ..config import Settings
 from .asking import shared_events, sharing_server
-from .options import common, emit, readable
+from .options import emit, of_server, readable
 from .paint import echo, echo_json
 from .shared import PAGE, Row, agent_option, as_json_option, value_text
-from .show import span
+from .show import amount, span
 
 
 @click.command()
 @as_json_option
-@common
+@of_server
 def who(settings: Settings, as_json: bool) -> None:
     """Show the agents of the last week: when and with which tool seen, what each holds, and how
     many messages wait for it.
@@ -34,7 +34,7 @@ def who(settings: Settings, as_json: bool) -> None:
 
 
 def _agent(row: Row) -> str:
-    waits = f", {row['unread']} messages wait" if row["unread"] else ""
+    waits = f", {amount(row['unread'], 'message')} waiting" if row["unread"] else ""
     role, tool = (f" {each}" if each else "" for each in (row["role"], row["tool"]))
     head = f"{row['name']}{role and f' ({role.strip()})'}: {_ago(row['last'])}{tool and f',{tool}'}"
     return "\n".join([head + waits, *(f"  holds {each}" for each in row["holds"])])
@@ -43,7 +43,7 @@ def _agent(row: Row) -> str:
 @click.command()
 @click.argument("resources", nargs=-1)
 @as_json_option
-@common
+@of_server
 def locks(settings: Settings, as_json: bool, resources: tuple[str, ...]) -> None:
     """Show what is held: by whom, for what, until when, and who waits. RESOURCES limits it to what
     overlaps them.
@@ -71,7 +71,7 @@ def _lock(row: Row) -> str:
 @click.argument("resource")
 @click.option("--reason", required=True, help="Told to who held it.")
 @as_json_option
-@common
+@of_server
 def break_lock(settings: Settings, resource: str, reason: str, as_json: bool) -> None:
     """End the locks on RESOURCE, where its holder is gone or hangs. Who held it is told.
 
@@ -92,7 +92,7 @@ def break_lock(settings: Settings, resource: str, reason: str, as_json: bool) ->
 @click.option("-n", "--limit", type=click.IntRange(1, 50), default=10, show_default=True)
 @agent_option
 @as_json_option
-@common
+@of_server
 def inbox(
     settings: Settings,
     take: bool,
@@ -134,7 +134,7 @@ def _message(row: Row) -> str:
 @click.option("--after", type=click.IntRange(0), default=0, help="Those after this revision.")
 @click.option("--prefix", default="", help="Those of keys and resources that begin so.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@common
+@of_server
 def events(
     settings: Settings, follow: bool, limit: int, after: int, prefix: str, as_json: bool
 ) -> None:
@@ -178,10 +178,15 @@ def _print(row: Row, as_json: bool) -> None:
 def _event(row: Row) -> str:
     told = row["kind"] in ("release", "delete") and row["cause"]  # else the request's id
     cause = f" ({row['cause']})" if told else ""
-    shown = row["value"]["body"] if row["kind"] == "message" else value_text(row["value"])
-    text = f"  {shown}" if row["kind"] in ("put", "message") else ""
-    head = f"{row['rev']}  {_clock(row['at'])}  {row['by']:16} {row['kind']:7}"
-    return f"{head} {row['key']}{text}{cause}"
+    who, key, text = row["by"], row["key"], ""
+    if row["kind"] == "message":
+        to = ", ".join(row["value"]["to"])
+        text = f"{to and f' to {to}'}  {row['value']['body']}"
+    elif row["kind"] == "put":
+        text = f"  {value_text(row['value'])}"
+    elif row["kind"] in ("grant", "release") and row["value"]["holder"] != who:
+        who, text = row["value"]["holder"], f", by {who}"  # whose release, or word, it was
+    return f"{row['rev']}  {_clock(row['at'])}  {who:16} {row['kind']:7} {key}{text}{cause}"
 
 
 def _ago(moment: str) -> str:

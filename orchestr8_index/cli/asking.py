@@ -77,6 +77,10 @@ def source_of(settings: Settings) -> AnswerSource:
     if (server := server_of(settings)) is not None:
         return server
     index, name = index_of(settings)
+    if settings.explicit_port and settings.port:
+        which = " of these roots" if settings.explicit_roots else ""
+        answers = f"no server{which} answers on port {settings.port}"
+        name = name.replace("no server asked", answers, 1)
     return AnswerSource(_asking(index), name)
 
 

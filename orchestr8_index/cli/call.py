@@ -13,7 +13,7 @@ from ..errors import InvalidParams
 from ..methods import METHODS, SHORT
 from ..table import Method
 from ..validate import read_params
-from .asking import source_of
+from .asking import server_of, source_of
 from .options import common, readable
 from .paint import echo_json
 
@@ -35,8 +35,21 @@ def call_method(settings: Settings, method: str, params: tuple[str, ...]) -> Non
     if called is None:
         raise click.UsageError(f"There is no method {method}. The methods are {', '.join(SHORT)}.")
     given = _params(called, params)
-    result = source_of(settings).ask(called.name, given)
+    if called.away == "keep" and server_of(settings) is None:
+        result = _kept(settings, called, given)
+    else:
+        result = source_of(settings).ask(called.name, given)
     echo_json(msgspec.json.encode(result).decode())
+
+
+def _kept(settings: Settings, called: Method, given: Any) -> Any:
+    """As the Python client does it: what is called waits on the disk for the server."""
+    from ..client.orchestrator import Orchestrator
+
+    roots = settings.roots if settings.explicit_roots else ()
+    port = settings.port if settings.explicit_port else None
+    with Orchestrator(roots=roots, port=port, data_dir=settings.data_dir) as client:
+        return getattr(client, called.short)(**msgspec.structs.asdict(given))
 
 
 def _params(method: Method, arguments: tuple[str, ...]) -> Any:

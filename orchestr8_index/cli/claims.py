@@ -17,7 +17,7 @@ from ..config import Settings
 from ..daemon.supervise import running_address
 from ..errors import OperationError, Orchestr8Error
 from .asking import sharing_server
-from .options import common
+from .options import of_server
 from .paint import echo
 
 MARK = "# Made by `orchestr8-index claims install`; `claims uninstall` takes it away."
@@ -32,7 +32,7 @@ MEANS = {
 
 
 @click.group(invoke_without_command=True)
-@common
+@of_server
 def claims(settings: Settings) -> None:
     """Show or choose what happens to edits of a file that another agent has.
 
@@ -47,7 +47,7 @@ def claims(settings: Settings) -> None:
 
 
 def _choice(word: str) -> click.Command:
-    @common
+    @of_server
     def choose(settings: Settings) -> None:
         ClaimsPolicy(settings.data_dir).write(word)
         running = running_address(settings) is not None
@@ -67,7 +67,7 @@ for _word in POLICIES:
 
 @claims.command()
 @click.option("--repository", default=".", help="A working tree of it [the present folder].")
-@common
+@of_server
 def install(settings: Settings, repository: str) -> None:
     """Put a pre-commit hook of git beside what is there: a commit of paths that another live agent
     holds is refused. It serves all working trees of the repository.
@@ -102,7 +102,7 @@ def install(settings: Settings, repository: str) -> None:
 
 @claims.command()
 @click.option("--repository", default=".", help="A working tree of it [the present folder].")
-@common
+@of_server
 def uninstall(settings: Settings, repository: str) -> None:
     """Take that hook away, and put back what was there before.
 
@@ -128,7 +128,7 @@ def uninstall(settings: Settings, repository: str) -> None:
 
 @claims.command(hidden=True)
 @click.option("--agent", default="")
-@common
+@of_server
 def check(settings: Settings, agent: str) -> None:
     """For the hook: print why the commit is refused; silence where it may go on."""
     try:

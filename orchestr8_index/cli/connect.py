@@ -17,7 +17,7 @@ import msgspec
 from ..bridge.hook import DIALECTS
 from ..config import Settings
 from ..daemon.locate import Address
-from ..daemon.supervise import running_address
+from ..daemon.supervise import pidfile, running_address
 from ..environment import TO_CONNECT, environment
 from ..errors import OperationError
 from ..hosts.files import FileChange, carry_out, connected, disconnected, hooked, unhooked
@@ -39,12 +39,19 @@ SAID = {
 }
 
 
+OF_ANOTHER = (
+    "This server was started in another project: a host that names no folder (by MCP's roots or "
+    "the header X-Project) gets the agents of that one. For such a host put /p/NAME before /mcp in "
+    "its entry (`orchestr8-index projects` lists the names), or connect it with --stdio."
+)
+
+
 class Steps(NamedTuple):
     """What is done to a host's files: to that of its servers, and to that of its hooks."""
 
     servers: Callable[[Host, Path], FileChange]
     hooks: Callable[[HookFile, Path], FileChange] | None
-    hooks_first: bool = False
+    takes_out: bool = False
 
     def of(self, host: Host, scope: str, cwd: Path, home: Path) -> list[Step]:
         """Both may be one file: then what was put in last is taken out first."""
@@ -54,7 +61,7 @@ class Steps(NamedTuple):
         if own is not None and self.hooks is not None:
             place = own.file(scope, cwd, home)
             steps.append((host, place, partial(self.hooks, own, place), own))
-        return steps[::-1] if self.hooks_first else steps
+        return steps[::-1] if self.takes_out else steps
 
 
 def places(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -132,7 +139,7 @@ def disconnect(
     def plan_hooks(hooks: HookFile, path: Path) -> FileChange:
         return unhooked(hooks, path, program(), _backups(settings))
 
-    steps = Steps(plan, plan_hooks, hooks_first=True)
+    steps = Steps(plan, plan_hooks, takes_out=True)
     _do(settings, hosts, scope or "project", dry_run, as_json, steps)
 
 
@@ -196,6 +203,9 @@ def _address(settings: Settings, face: str | None) -> str:
             "connect it by command, which needs none.",
             err=True,
         )
+    served, ours = pidfile(settings).owner() or {}, settings.project_key
+    if not served.get("explicit") and served.get("project", ours) != ours:
+        echo(OF_ANOTHER, err=True)
     return f"{where.url}/mcp/{face}" if face else f"{where.url}/mcp"
 
 
@@ -209,7 +219,7 @@ def _do(
 ) -> None:
     """One file after the other: what cannot be done for one does not hinder the others."""
     cwd, home, told, failed = Path.cwd(), Path.home(), list[dict[str, Any]](), False
-    chosen = _chosen(names, cwd, home)
+    chosen = _chosen(names, cwd, home, steps.takes_out)
     files = (step for host in chosen for step in steps.of(host, scope, cwd, home))
     for host, path, plan, hooks in files:
         try:
@@ -233,10 +243,12 @@ def _do(
         sys.exit(1)
 
 
-def _chosen(names: tuple[str, ...], cwd: Path, home: Path) -> list[Host]:
+def _chosen(names: tuple[str, ...], cwd: Path, home: Path, may_be_none: bool) -> list[Host]:
     chosen = [HOSTS[name] for name in dict.fromkeys(names)]
     chosen = chosen or [host for host in HOSTS.values() if host.is_here(cwd, home)]
-    if not chosen:
+    if not chosen and may_be_none:
+        echo("No host was found here: there is nothing to take out.", err=True)
+    elif not chosen:
         cure = f"Name one: {', '.join(HOSTS)}."
         raise OperationError("No host was found here, neither a program nor its files.", cure)
     return chosen

@@ -47,11 +47,28 @@ def learn(settings: Settings, history: bool, everywhere: bool, yes: bool) -> Non
     for line in _told(found, folder):
         echo(line)
     if not found.reports:
-        return
+        none = "Nothing of this project is to be learnt; --all reads those of all folders."
+        return None if everywhere else echo(none)
+    if not yes and _is_known(settings, found):
+        return echo("All of it is known already.")
     if not yes:
         return echo("Nothing is kept yet: the same with --yes keeps it.")
     new, known = keep_reports(settings, found.reports)
     echo(f"{show.decisions(new)} learnt, {known:,} known already.")
+
+
+def _is_known(settings: Settings, found: History) -> bool:
+    """Whether the store has every one of these reports."""
+    from ..errors import OperationError
+    from ..learn.verify import in_time_order
+    from .learnt import reading
+
+    try:
+        with reading(settings) as outcomes:
+            known = {decision.task_id for decision in in_time_order(outcomes)}
+    except OperationError:  # nothing was learnt yet
+        return False
+    return known.issuperset(report.task_id for report in found.reports)
 
 
 def _within(settings: Settings) -> Callable[[str], bool]:
@@ -95,7 +112,8 @@ def _told(found: History, folder: Path) -> list[str]:
     )
     agents = Counter(agent for agent, _ in results.elements())
     lines = [
-        f"{found.files:,} transcripts in {folder / 'projects'}: {sum(agents.values()):,} tasks"
+        f"{show.amount(found.files, 'transcript')} in {folder / 'projects'}: "
+        f"{show.amount(agents.total(), 'task')}"
     ]
     for agent, _ in agents.most_common(TOP):
         parts = (f"{results[agent, r]} {r}" for r in ("success", "failure", "partial"))
@@ -111,7 +129,7 @@ def _told(found: History, folder: Path) -> list[str]:
         lines.append(f"{count:,} tasks of agents that are not in the index: {some}")
     if found.bad:
         where = ", ".join(f"{name} ({n})" for name, n in found.bad.most_common(3))
-        lines.append(f"{sum(found.bad.values()):,} lines could not be read: {where}")
+        lines.append(f"{show.amount(found.bad.total(), 'line')} could not be read: {where}")
     return lines
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from ..config import Settings
 from ..errors import OperationError
-from .options import common, emit
+from .options import emit, of_store
 from .paint import echo
 
 SCOPES = ("read", "report", "admin")
@@ -41,7 +41,7 @@ def key() -> None:
 )
 @click.option("--write", multiple=True, metavar="KEY", help="The shared keys it may write: task/*")
 @click.option("--json", "as_json", is_flag=True, help="The key as JSON.")
-@common
+@of_store
 def add(settings: Settings, name: str, scope: str, write: tuple[str, ...], as_json: bool) -> None:
     """Make a key and show it, this once. A running server knows it within a second.
 
@@ -59,7 +59,7 @@ def add(settings: Settings, name: str, scope: str, write: tuple[str, ...], as_js
 
 @key.command("list")
 @click.option("--json", "as_json", is_flag=True, help="The keys as JSON.")
-@common
+@of_store
 def list_keys(settings: Settings, as_json: bool) -> None:
     """The names of the keys, their scopes, and when they were made.
 
@@ -83,7 +83,7 @@ def list_keys(settings: Settings, as_json: bool) -> None:
 
 @key.command("revoke")
 @click.argument("name")
-@common
+@of_store
 def revoke(settings: Settings, name: str) -> None:
     """End a key. A running server refuses it within a second.
 
@@ -99,7 +99,7 @@ def revoke(settings: Settings, name: str) -> None:
 @click.command()
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Newest rows.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; none for no event.")
-@common
+@of_store
 def audit(settings: Settings, limit: int, as_json: bool) -> None:
     """Who did what, when, and how it ended: the newest events, without contents.
 
@@ -116,7 +116,14 @@ def audit(settings: Settings, limit: int, as_json: bool) -> None:
             echo(msgspec.json.encode({**row, "times": times}).decode())
         else:
             often = f" x {times}" if times > 1 else ""
-            echo(f"{moment}  {who:20} {what:24} {outcome}{often}")
+            echo(f"{moment}  {who:20} {what:24} {_name(outcome)}{often}")
+
+
+def _name(outcome: str) -> str:
+    """An error's own name for its code; what is no such code as it is."""
+    from ..table import error_kind
+
+    return error_kind(int(outcome)).__name__ if outcome.startswith("-") else outcome
 
 
 def _events(settings: Settings, limit: int) -> list[tuple[str, str, str, str, int]]:

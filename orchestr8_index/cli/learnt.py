@@ -17,7 +17,7 @@ from ..errors import OperationError
 from ..records import Experience
 from ..views import Lessons
 from . import show
-from .options import common, emit, project_key, with_roots_of_server
+from .options import common, confirm, emit, project_key, with_roots_of_server, yes_option
 from .paint import echo
 
 if TYPE_CHECKING:
@@ -226,14 +226,13 @@ def import_decisions(settings: Settings, file: Any) -> None:
 
 
 @click.command()
-@click.option("--task", help="The decision of this task_id.")
+@click.option("--task", "task_id", help="The decision of this task_id.")
 @click.option("--before", help="All decisions before this moment, as 2026-01-31 or with a time.")
 @click.option("--agent", help="All decisions that used this agent, as plugin:name.")
 @click.option("--by", help="All decisions that this key reported, by its name or id.")
+@yes_option
 @common
-def forget(
-    settings: Settings, task: str | None, before: str | None, agent: str | None, by: str | None
-) -> None:
+def forget(settings: Settings, yes: bool, **chosen: str | None) -> None:
     """Remove decisions for good, and everything that was learnt from them.
 
     \b
@@ -241,10 +240,11 @@ def forget(
     """
     from .admin import forget_decisions
 
-    chosen = {"task_id": task, "before": before, "agent": agent, "by": by}
     given = {name: value for name, value in chosen.items() if value}
     if len(given) != 1:
         raise click.UsageError("Give one of --task, --before, --agent, --by.")
+    [(name, value)] = given.items()
+    confirm(f"Forget for good every decision of {name} {value}?", yes)
     echo(f"{show.decisions(forget_decisions(settings, given))} forgotten.")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,49 +18,67 @@ from ..errors import BadSetting
 from ..variables import variables
 from .paint import echo, echo_json
 
-PLACES = ("roots", "port", "data_dir")
+PLACES = {"roots": (), "port": None, "data_dir": None}
+OPTIONS = {
+    "roots": click.option(
+        "--root", "roots", multiple=True, metavar="DIR", help="A tree to index; repeatable."
+    ),
+    "port": click.option("--port", type=click.IntRange(0, 65535), help="The server's port [3700]."),
+    "data_dir": click.option("--data-dir", metavar="DIR", help="Where snapshots and logs lie."),
+    "database": click.option(
+        "--database", metavar="URL", help="The team's PostgreSQL; no password in it."
+    ),
+}
+Command = Callable[..., Any]
 PASSWORD = re.compile(r"://[^/@]*:[^/@]*@|\bpassword\s*=", re.IGNORECASE)
 
 
-def common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --root, --port and --data-dir; the function gets `settings` instead."""
+def _taking(*names: str) -> Callable[[Command], Command]:
+    """Adds these of OPTIONS; the function gets `settings` instead."""
 
-    @_with_places
-    @functools.wraps(function)
-    def command(**given: Any) -> Any:
-        settings = read_settings(*(given.pop(name) for name in PLACES))
-        return function(settings=_reading_alike(_remembered(settings)), **given)
+    def added(function: Command) -> Command:
+        @functools.wraps(function)
+        def command(**given: Any) -> Any:
+            return function(settings=_reading_alike(_settings(given)), **given)
 
+        return _with(names, command)
+
+    return added
+
+
+def _with(names: Sequence[str], command: Command) -> Command:
+    for name in reversed(names):
+        command = OPTIONS[name](command)
     return command
 
 
-def _with_places(command: Callable[..., Any]) -> Callable[..., Any]:
-    root = click.option(
-        "--root", "roots", multiple=True, metavar="DIR", help="A tree to index; repeatable."
-    )
-    port = click.option("--port", type=click.IntRange(0, 65535), help="The server's port [3700].")
-    folder = click.option("--data-dir", metavar="DIR", help="Where snapshots and logs lie.")
-    return root(port(folder(command)))
+common, of_server, of_store = _taking(*PLACES), _taking("port", "data_dir"), _taking("data_dir")
+of_database = _taking("database", "data_dir")
+of_project = _taking("database", "roots", "data_dir")
+"""What a command is about: an index, what only a server knows, what lies in the data directory,
+what a team shares, and what a project has of that."""
 
 
-def listening(function: Callable[..., Any]) -> Callable[..., Any]:
+def listening(function: Command) -> Command:
     """As `common`, with the options of a server that others may reach."""
 
     @_with_door
-    @click.option("--database", metavar="URL", help="The team's PostgreSQL; no password in it.")
-    @_with_places
     @functools.wraps(function)
     def command(**given: Any) -> Any:
         door = {name: given.pop(name) for name in Door.__struct_fields__}
-        database = given.pop("database")
-        settings = read_settings(*(given.pop(name) for name in PLACES), door=door)
-        settings = _with_database(settings, database)
-        return function(settings=_remembered(settings), **given)
+        return function(settings=_settings(given, door=door), **given)
 
-    return command
+    return _with(tuple(OPTIONS), command)
 
 
-def _with_database(settings: Settings, address: str | None) -> Settings:
+def _settings(given: dict[str, Any], **more: Any) -> Settings:
+    """Of those among OPTIONS that were given, which are taken out."""
+    places = (given.pop(name, else_) for name, else_ in PLACES.items())
+    settings = read_settings(*places, **more)
+    return _remembered(_of_team(settings, given.pop("database", None)))
+
+
+def _of_team(settings: Settings, address: str | None) -> Settings:
     """Raises BadSetting for an address with a password: anybody may read the list of processes."""
     if not address:
         return settings
@@ -147,6 +166,17 @@ def emit(result: Any, as_json: bool, text: Callable[[], str], source: str = "") 
     if source:
         echo(f"({source})", err=True)
     echo(text())
+
+
+yes_option = click.option("--yes", is_flag=True, help="Without asking.")
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask a person before something is lost for good. Raises UsageError where nobody can answer."""
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Nobody can answer here: say --yes.")
+    if not yes:
+        click.confirm(question, abort=True, err=True)
 
 
 def readable(text: str) -> str:

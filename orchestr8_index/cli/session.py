@@ -8,7 +8,7 @@ import click
 
 from ..config import Settings
 from .asking import sharing_server
-from .options import common, emit, readable
+from .options import emit, of_server, readable
 from .shared import Row, agent_option, as_json_option
 
 
@@ -24,7 +24,7 @@ def session() -> None:
 
 @session.command("list")
 @as_json_option
-@common
+@of_server
 def list_sessions(settings: Settings, as_json: bool) -> None:
     """Show the open sessions, the last used first.
 
@@ -47,7 +47,7 @@ def _listed(row: Row) -> str:
 @click.option("--query", default="", help="Those that answer it, the best first.")
 @agent_option
 @as_json_option
-@common
+@of_server
 def read_session(
     settings: Settings,
     id: str,

@@ -11,8 +11,9 @@ import msgspec
 from ..config import Settings
 from ..errors import OperationError
 from .asking import RunningServer, sharing_server
-from .options import common, emit, readable
+from .options import confirm, emit, of_server, readable, yes_option
 from .paint import echo, echo_json
+from .show import amount
 
 PAGE = 1000
 Row = dict[str, Any]
@@ -34,7 +35,7 @@ def shared() -> None:
 @shared.command("get")
 @click.argument("key")
 @as_json_option
-@common
+@of_server
 def get_value(settings: Settings, key: str, as_json: bool) -> None:
     """Print the value of KEY; with --json who wrote it and when, too. Status 1 without one.
 
@@ -54,15 +55,9 @@ def get_value(settings: Settings, key: str, as_json: bool) -> None:
 @click.option("--if-rev", type=click.IntRange(0), help="Only over this revision; 0: only if new.")
 @agent_option
 @as_json_option
-@common
+@of_server
 def put_value(
-    settings: Settings,
-    key: str,
-    value: str,
-    ttl_s: int | None,
-    if_rev: int | None,
-    agent: str,
-    as_json: bool,
+    settings: Settings, key: str, value: str, agent: str, as_json: bool, **more: int | None
 ) -> None:
     """Write VALUE: JSON, else a text; `-` reads it from standard input.
 
@@ -71,7 +66,6 @@ def put_value(
     orchestr8-index shared put plan - < plan.json
     """
     text = sys.stdin.read() if value == "-" else readable(value)
-    more = {"ttl_s": ttl_s, "if_rev": if_rev}
     op = {"key": readable(key), "value": _value(text)}
     op |= {name: each for name, each in more.items() if each is not None}
     done = sharing_server(settings, agent).ask("writeShared", {"ops": [op]})
@@ -81,7 +75,7 @@ def put_value(
 @shared.command("list")
 @click.argument("prefix", default="")
 @as_json_option
-@common
+@of_server
 def list_values(settings: Settings, prefix: str, as_json: bool) -> None:
     """List the keys below PREFIX with their revisions and who wrote them.
 
@@ -96,7 +90,7 @@ def list_values(settings: Settings, prefix: str, as_json: bool) -> None:
 @click.argument("key")
 @click.option("-n", "--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
 @as_json_option
-@common
+@of_server
 def history(settings: Settings, key: str, limit: int, as_json: bool) -> None:
     """Show what was written to KEY, the newest first; a deletion shows null.
 
@@ -111,7 +105,7 @@ def history(settings: Settings, key: str, limit: int, as_json: bool) -> None:
 
 @shared.command("snapshot")
 @click.argument("prefix", default="")
-@common
+@of_server
 def snapshot(settings: Settings, prefix: str) -> None:
     """Print all values below PREFIX as JSON, for `restore`.
 
@@ -125,7 +119,7 @@ def snapshot(settings: Settings, prefix: str) -> None:
 @shared.command("restore")
 @click.argument("file", type=click.File("rb"))
 @click.option("--prefix", help="What is below it and not in the file goes [as in the file].")
-@common
+@of_server
 def restore(settings: Settings, file: Any, prefix: str | None) -> None:
     """Put back what a snapshot has; every other key below its prefix goes. `-` reads from standard
     input.
@@ -146,8 +140,8 @@ def restore(settings: Settings, file: Any, prefix: str | None) -> None:
 
 @shared.command("clear")
 @click.argument("prefix")
-@click.option("--yes", is_flag=True, help="Without asking.")
-@common
+@yes_option
+@of_server
 def clear(settings: Settings, prefix: str, yes: bool) -> None:
     """Delete every value below PREFIX.
 
@@ -156,8 +150,8 @@ def clear(settings: Settings, prefix: str, yes: bool) -> None:
     """
     server, below = sharing_server(settings), readable(prefix)
     count = len(_all_values(server, below))
-    if count and not yes:
-        click.confirm(f"Delete {count} values below {prefix}?", abort=True, err=True)
+    if count:
+        confirm(f"Delete {amount(count, 'value')} below {prefix}?", yes)
     done = server.ask("restoreShared", {"items": [], "prefix": below})
     echo(f"{done['deleted']} values deleted.")
 

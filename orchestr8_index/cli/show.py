@@ -29,7 +29,7 @@ COUNTED = """\
   won: tasks that succeeded with it, or that it resolved; failed: those that failed and nobody
   resolved. A partial result counts for neither; of one caller's near-equal tasks three count."""
 COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
-NOUNS = {"agents": "agents", "skills": "skills", "workflows": "workflows"}
+NOUNS = {"agents": "agent", "skills": "skill", "workflows": "workflow"}
 
 
 class Progress:
@@ -70,7 +70,7 @@ def roots(settings: Settings) -> str:
 
 
 def counts(indexes: Mapping[str, Any]) -> str:
-    return ", ".join(f"{indexes[name]:,} {noun}" for name, noun in NOUNS.items())
+    return ", ".join(amount(indexes[name], noun) for name, noun in NOUNS.items())
 
 
 def status(health: Mapping[str, Any], port: int | Address) -> str:
@@ -262,6 +262,8 @@ def unused(rows: Sequence[Any], reports: int) -> str:
     head = [f"{len(rows):,} entries could go; their lines cost about {spent:,} tokens a session."]
     if not reports:
         head.append("Nothing has been reported yet, so that nobody is said to have never won.")
+    elif reports < ENOUGH_TASKS:
+        head.append(f"{decisions(reports)} alone: who never won says little before {ENOUGH_TASKS}.")
     lines = [
         f"  {each.tokens:5,} tokens  {each.kind} {for_terminal(f'{each.entry}: {each.why}')}"
         for each in rows[:MOST_UNUSED]
@@ -318,7 +320,12 @@ def curve(told: Any) -> str:
 
 
 def decisions(count: int) -> str:
-    return f"{count:,} decision{'' if count == 1 else 's'}"
+    return amount(count, "decision")
+
+
+def amount(count: int, noun: str) -> str:
+    """`1 line`, `2 lines`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def score(told: Any, change: Any) -> str:

@@ -11,7 +11,7 @@ from ..changeable import PREFIX, check_name, check_setting
 from ..config import Settings
 from ..errors import BadSetting, InvalidParams, OperationError
 from .asking import RunningServer, sharing_server
-from .options import common, emit, listening
+from .options import emit, of_database, of_project, of_server
 from .paint import echo
 from .shared import value_text
 
@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 
 @click.group()
 def database() -> None:
-    """The PostgreSQL that several servers share (MCP_DATABASE_URL)."""
+    """The PostgreSQL that several servers share (MCP_DATABASE_URL).
+
+    \b
+    orchestr8-index database init --database postgresql://o8@db.example/o8
+    orchestr8-index database check
+    """
 
 
 @database.command()
-@listening
+@of_database
 def check(settings: Settings) -> None:
     """Say whether it can be used, and what is missing.
 
@@ -44,16 +49,24 @@ def check(settings: Settings) -> None:
 
 
 @database.command()
-@listening
+@of_database
 def init(settings: Settings) -> None:
-    """Make the tables, in a schema of their own; what is there stays."""
+    """Make the tables, in a schema of their own; what is there stays.
+
+    \b
+    orchestr8-index database init --database postgresql://o8@db.example/o8
+    """
     _make(settings)
 
 
 @database.command()
-@listening
+@of_database
 def migrate(settings: Settings) -> None:
-    """Bring the tables to this release; every server of an older one then refuses to write."""
+    """Bring the tables to this release; every server of an older one then refuses to write.
+
+    \b
+    orchestr8-index database migrate
+    """
     _make(settings)
 
 
@@ -66,7 +79,7 @@ def _make(settings: Settings) -> None:
 
 @database.command()
 @click.option("--back", is_flag=True, help="From PostgreSQL into the data directory.")
-@listening
+@of_project
 def move(settings: Settings, back: bool) -> None:
     """Carry this folder's project into PostgreSQL, and what it has learnt; or back.
 
@@ -120,7 +133,7 @@ def config() -> None:
 @config.command("get")
 @click.argument("name", default="")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@common
+@of_server
 def get_config(settings: Settings, name: str, as_json: bool) -> None:
     """Print what was changed, by whom and when."""
     prefix = PREFIX + name
@@ -131,7 +144,7 @@ def get_config(settings: Settings, name: str, as_json: bool) -> None:
 @config.command("set")
 @click.argument("name")
 @click.argument("value")
-@common
+@of_server
 def set_config(settings: Settings, name: str, value: str) -> None:
     """Change NAME on all servers of the project; see docs/settings.md for what it may be."""
     op = {"key": PREFIX + name, "value": check_setting(name, value)}
@@ -142,7 +155,7 @@ def set_config(settings: Settings, name: str, value: str) -> None:
 @config.command("history")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@common
+@of_server
 def config_history(settings: Settings, name: str, as_json: bool) -> None:
     """Show what NAME was, the newest first; null is the server's own setting."""
     rows = _history(sharing_server(settings), name, 100)
@@ -151,7 +164,7 @@ def config_history(settings: Settings, name: str, as_json: bool) -> None:
 
 @config.command("undo")
 @click.argument("name")
-@common
+@of_server
 def undo_config(settings: Settings, name: str) -> None:
     """Make NAME what it was before the last change."""
     server = sharing_server(settings)
@@ -180,9 +193,13 @@ def _changes(rows: list[dict[str, Any]]) -> str:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@listening
+@of_database
 def servers(settings: Settings, as_json: bool) -> None:
-    """List the servers of the team: version, generation, lag, waiters."""
+    """List the servers of the team: version, generation, lag, waiters.
+
+    \b
+    orchestr8-index servers --database postgresql://o8@db.example/o8
+    """
     from ..team.start import require_psycopg
 
     url = _url(settings)

@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from ..daemon.http import HttpClient, HttpResponse, NoAnswer
 from ..errors import InvalidParams, RequestError, WithFacts
-from ..table import Method
+from ..table import Method, error_kind
 from ..validate import read_params
 
 NONSENSE = "it answers nonsense"
@@ -102,8 +102,7 @@ def error_of(error: ErrorObject) -> RequestError:
         listed = rows if isinstance(rows, list) else []
         problems = {str(r.get("field")): str(r.get("message")) for r in listed if type(r) is dict}
         return InvalidParams(problems or {"params": error.message})
-    kind = next((k for k in RequestError.__subclasses__() if k.code == error.code), RequestError)
-    raised = kind(error.message)
+    raised = error_kind(error.code)(error.message)
     raised.code, raised.cure = error.code, str(error.data.pop("cure", ""))
     if isinstance(raised, WithFacts):
         raised.facts = error.data

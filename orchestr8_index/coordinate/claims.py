@@ -142,8 +142,8 @@ def _held_by_others(
     if not told.first("beside", caller.who, row.ident, row.resource):
         return Verdict()
     body = f"{caller.name} edits {row.resource} too, which you have claimed."
-    post(change, [row.holder], f"{caller.name} edits your file"[:200], body)
-    cure = "Both edits go on; look at the file again before you write, and agree who does what."
+    post(change, [row.holder], "", body)
+    cure = "Both edits go on: see that theirs is still there, and agree who does what from now on."
     return Verdict(context=f"{held}. {cure}")
 
 

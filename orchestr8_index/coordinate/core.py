@@ -180,8 +180,8 @@ class Coordination(Commits):
 
         def work(change: Change) -> Answer:
             check_fences(change, caller, params.fence)
-            if params.session is not None:
-                sessions.open_session(change, params.session)
+            for ident in messages.sessions_of(params):
+                sessions.open_session(change, ident)
             sent = messages.send(change, caller, params)
             if params.session is not None:
                 sessions.touch_session(change, params.session)

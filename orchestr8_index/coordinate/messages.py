@@ -20,13 +20,16 @@ from .statements import MESSAGE, READY, among, notes
 
 SERVER = "server"
 MOST_COUNTED = 10_000
+SESSION_OF = "session:"
+SAY_IT_THERE = "name it as `session`, too, so that who joins later can read it"
 Row = dict[str, Any]
 
 
 def send(change: Change, caller: Caller, params: SendMessage) -> Row:
-    """Raises InvalidParams for a reply to what the caller cannot see; then nothing is written."""
+    """Raises InvalidParams for a reply to what the caller cannot see, and for a session in which
+    nobody would get it; then nothing is written."""
     answered = _answered(change, caller, params.reply_to) if params.reply_to else None
-    recipients = resolve_recipients(change, caller, params.to)
+    recipients = resolve_recipients(change, caller, params)
     message = Message(
         sender=caller.name,
         to=list(params.to),
@@ -83,10 +86,16 @@ def _store(change: Change, message: Message, recipients: Iterable[str], expires_
     return number
 
 
-def resolve_recipients(change: Change, caller: Caller, to: Sequence[str]) -> list[str]:
+def sessions_of(params: SendMessage) -> list[str]:
+    """The sessions that a message names: to which it goes, and in which it is said."""
+    named = [each.removeprefix(SESSION_OF) for each in params.to if each.startswith(SESSION_OF)]
+    return [*filter(None, named), *([] if params.session is None else [params.session])]
+
+
+def resolve_recipients(change: Change, caller: Caller, params: SendMessage) -> list[str]:
     """Names and queues, each once. A role that nobody has yet waits under its own name."""
     found: dict[str, None] = {}
-    for each in to:
+    for each in (to := params.to):
         kind, _, rest = each.partition(":")
         if each == "all":
             found.update(dict.fromkeys(names(change)))
@@ -94,7 +103,10 @@ def resolve_recipients(change: Change, caller: Caller, to: Sequence[str]) -> lis
             found.update(dict.fromkeys(names(change, rest) or [each]))
         elif kind == "session" and rest:
             members = notes(change.connection, change.project, f"@member/{rest}/")
-            found.update(dict.fromkeys(name for name, _ in members))
+            inside = [name for name, _ in members]
+            if params.session is None and not set(inside) - {caller.name}:
+                raise InvalidParams({"to": f"nobody else is in the session {rest}: {SAY_IT_THERE}"})
+            found.update(dict.fromkeys(inside))
         else:
             found[each] = None
     named = {each for each in to if each == caller.name}

@@ -60,9 +60,10 @@ def disconnected(host: Host, path: Path, backups: Path | None = None) -> FileCha
         if kept is not None:
             return FileChange(path, before, kept, "removed")
         backup = _read(_kept(path, backups))
-        groups = _format(path).read(backup) if backup is not None else {}
+        is_ours = backup is None or _held(host, path, backup) is not None  # not as it was before us
+        groups = {} if is_ours else _format(path).read(backup)
         after = _format(path).take(before, host.group, NAME, keep_group=host.group in groups)
-    empty = backup is None and "".join(after.split()) in ("", "{}")
+    empty = is_ours and "".join(after.split()) in ("", "{}")
     return FileChange(path, before, None if empty else after, "removed")
 
 
@@ -110,6 +111,7 @@ def carry_out(change: FileChange, *, private: bool, backups: Path | None = None)
     try:
         if change.after is None:
             real.unlink()
+            _kept(real, backups).unlink(missing_ok=True)  # nothing but an older entry of ours
             _remove_made(real, backups)
             return
         kept = _kept(real, backups)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..host_table import PLACES
+
 NAME = "orchestr8"
 Entry = dict[str, Any]
 SETTINGS = {"darwin": "Library/Application Support/Code/User"}
@@ -56,7 +58,10 @@ class Host(NamedTuple):
         return _with_comments(home / self.user)
 
     def is_here(self, cwd: Path, home: Path) -> bool:
-        made = [home / path for path in self.made] + [cwd / path for path in [self.project] if path]
+        """By its program, by what it makes in the home, or by what a project has for it."""
+        places = (folder for place in PLACES if place.host == self.name for folder in place.project)
+        own = [path for path in (self.project, f".{self.name}", *places) if path]
+        made = [home / path for path in self.made] + [cwd / path for path in own]
         return shutil.which(self.program) is not None or any(path.exists() for path in made)
 
 

@@ -28,7 +28,9 @@ class Audit:
     def done(self, what: str, outcome: str, is_read: bool) -> None:
         """A call ended, of the caller that is asking now."""
         if self._reads or not is_read:
-            self.note(caller.get().name, what, outcome)
+            asks = caller.get()  # without a key its own name stands beside where it comes from
+            named = f"{asks.name}/{asks.agent}" if asks.agent and not asks.keyed else asks.name
+            self.note(named, what, outcome)
 
     def read(self, who: str, what: str) -> None:
         """That caller was answered."""

@@ -102,7 +102,7 @@ def make_web(state: State) -> ProjectAddress:
             for path, face in FACES.items()
         ),
     ]
-    no_such = NoSuch(routes)
+    no_such = NoSuch(routes, bool(state.settings.door.workspace))
     page = [
         Route("/", Endpoint(state, answer_page, wakes=False), methods=GET),
         Route("/page/{name:path}", Endpoint(state, answer_page, wakes=False), methods=GET),
@@ -234,10 +234,11 @@ async def _leave(request: object, error: object) -> ASGIApp:
 
 
 class NoSuch:
-    """404 and 405, with every address that there is."""
+    """404 and 405, with every address that there is; `has_files`: those of tasks' files, too."""
 
-    def __init__(self, routes: list[Route]) -> None:
-        self._routes = routes
+    def __init__(self, routes: list[Route], has_files: bool) -> None:
+        off = () if has_files else (*OF_FACE, f"/mcp/{HTTP_FACE}")
+        self._routes = [route for route in routes if route.path not in off]
 
     async def __call__(self, request: object, error: object) -> ASGIApp:
         status = getattr(error, "status_code", 404)
@@ -256,4 +257,5 @@ class NoSuch:
         return NoSuchAddress("There is nothing at this address.", f"See {self._paths()}.")
 
     def _paths(self, method: str = "") -> str:
-        return ", ".join(r.path for r in self._routes if not method or method in (r.methods or ()))
+        found = (r.path for r in self._routes if not method or method in (r.methods or ()))
+        return ", ".join(found).replace(":path}", "}")

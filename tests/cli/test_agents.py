@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, cast
 
@@ -14,7 +15,7 @@ import pytest
 
 from orchestr8_index import Orchestrator
 
-from ..processes import DEADLINE, Running, World
+from ..processes import DEADLINE, Running, World, wait_for
 from .conftest import ROOT, Run
 
 
@@ -31,7 +32,7 @@ def test_who_holds_what_and_a_lock_that_hangs_is_broken(online: Run, ada: Orches
     ada.send_message("ada", "the build is red")
     path = f"{Path.cwd().resolve()}/src/a.py"
     told = online("who").out
-    assert "ada: 0 s ago" in told and "1 messages wait" in told and f"holds {path}" in told
+    assert "ada: 0 s ago" in told and "1 message waiting" in told and f"holds {path}" in told
     assert f"{path}: ada, for rename" in online("locks", "src/").out
     assert "held by ada" in online("break", "src/a.py", "--reason", "it hangs").out
     assert online("locks", "--json").json == []
@@ -66,6 +67,18 @@ def test_mail_is_looked_at_and_stays(online: Run, ada: Orchestrator) -> None:
     assert online("inbox", "--agent", "eve").out == "No message waits.\n"
     newest = online("events", "-n", "1", "--json").json
     assert (newest["kind"], newest["value"]["subject"]) == ("message", "review")
+    assert "ada              message  to eve  and at the lexer" in online("events", "-n", "1").out
+
+
+def test_a_lock_that_is_handed_on_is_the_waiters(online: Run, ada: Orchestrator) -> None:
+    bob = Orchestrator(data_dir=os.environ["MCP_DATA_DIR"], agent="bob")
+    with bob, ThreadPoolExecutor() as pool:
+        with ada.lock("port:4000"):
+            waiting = pool.submit(bob.lock("port:4000", wait=30).__enter__)
+            wait_for(lambda: ada.locks("port:4000")["locks"][0]["waiting"])
+        waiting.result().release()
+    told = online("events", "--prefix", "port:4000").out
+    assert "bob              grant   port:4000, by ada\n" in told
 
 
 def test_events_are_followed_over_a_restart_until_ctrl_c(world: World) -> None:

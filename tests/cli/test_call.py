@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from orchestr8_index.methods import SHORT
@@ -45,6 +47,13 @@ def test_without_a_server_what_needs_one_says_so(offline: Run) -> None:
     answer = offline("call", "discover")
     assert (answer.status, "rpc.discover needs the server" in answer.err) == (1, True)
     assert "orchestr8-index up" in answer.err
+
+
+def test_without_a_server_an_outcome_waits_on_the_disk(run: Run, tmp_path: Path) -> None:
+    named = ("task_id=t1", "task_description=write notes", "agents_used=docs-writer")
+    told = run("call", "report_outcome", *named, "result=success").json
+    assert (told["stored"], told["spooled"]) == (False, True)
+    assert b'"task_id":"t1"' in (tmp_path / "data" / "spool.jsonl").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from orchestr8_index.config import read_settings
+from orchestr8_index.daemon.pidfile import SERVER_NAME, PidFile
 from orchestr8_index.hosts import jsonc
 
 from .conftest import Run
@@ -90,6 +92,39 @@ def test_without_any_host_it_says_which_there_could_be(run: Run) -> None:
     said = run("connect", *PORT)
     assert said.status == 1
     assert "claude, codex, cursor" in said.err
+    said = run("disconnect")
+    assert (said.status, "nothing to take out" in said.err) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("folder", "host"),
+    [
+        (".claude/agents", "claude"),
+        (".codex", "codex"),
+        (".cursor/rules", "cursor"),
+        (".gemini", "gemini"),
+        (".github/agents", "copilot"),
+        (".opencode/command", "opencode"),
+    ],
+)
+def test_what_a_project_has_for_a_host_says_that_it_is_used(
+    folder: str, host: str, run: Run
+) -> None:
+    Path(folder).mkdir(parents=True)
+    assert {row["host"] for row in run("connect", "--dry-run", "--json", *PORT).json} == {host}
+
+
+def test_a_server_of_another_project_is_no_surprise(run: Run, tmp_path: Path) -> None:
+    Path(".claude/agents").mkdir(parents=True)
+    Path(".claude/agents/a.md").write_text("---\nname: a\ndescription: b\n---\n")
+    Path(".git").mkdir()
+    file = PidFile(tmp_path / "data" / SERVER_NAME)
+    assert file.acquire()
+    own = read_settings().project_key
+    for project, explicit, is_told in (("x", True, 0), (own, False, 0), ("x", False, 1)):
+        file.write(port=3799, project=project, explicit=explicit)
+        assert run("connect", "claude").err.count("/p/NAME before /mcp") == is_told
+    file.release()
 
 
 def test_a_dry_run_changes_nothing(run: Run) -> None:
@@ -118,6 +153,18 @@ def test_disconnect_takes_out_ours_alone(run: Run) -> None:
     assert said.status == 0
     assert Path(".mcp.json").read_text() == '{"mcpServers": {"other": {"command": "x"}}}\n'
     assert "is not in" in run("disconnect", "claude").out.lower()
+
+
+@pytest.mark.parametrize(("host", "made"), [("claude", ".mcp.json"), ("codex", ".codex")])
+def test_after_a_second_connect_a_file_of_ours_goes_all_the_same(
+    host: str, made: str, run: Run, tmp_path: Path
+) -> None:
+    run("connect", host, *PORT)
+    run("connect", host, "--face", "all", *PORT)
+    assert Path(made).exists()
+    run("disconnect", host)
+    assert not Path(made).exists()
+    assert not list((tmp_path / "data" / "hosts").iterdir())
 
 
 def test_without_a_port_and_a_server_it_says_what_to_do(run: Run) -> None:

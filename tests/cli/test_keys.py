@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,10 @@ def test_no_database_is_no_event_either(run: Run) -> None:
 
 def test_an_event_is_one_line(run: Run, database: Path) -> None:
     with contextlib.closing(connect(database)) as connection:
-        write_audit(connection, [EVENT])
+        refused = (EVENT[0], "ci", "writeShared", "-32040", 1)
+        write_audit(connection, [refused, EVENT])
         connection.commit()
-    assert run("audit", "--json").json["who"] == "ci"
+    assert [json.loads(row)["who"] for row in run("audit", "--json").out.splitlines()] == ["ci"] * 2
     said = run("audit")
+    assert "writeShared              Conflict\n" in said.out
     assert said.out.endswith("querySkills              ok x 2\n") and said.err == ""

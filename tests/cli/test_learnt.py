@@ -198,9 +198,9 @@ def test_export_goes_to_a_file(run: Run, data: Path, tmp_path: Path) -> None:
 def test_forgetting_says_how_many_and_is_sound(
     run: Run, data: Path, option: str, value: str, count: str
 ) -> None:
-    assert run("forget", option, value).out == f"{count} forgotten.\n"
+    assert run("forget", "--yes", option, value).out == f"{count} forgotten.\n"
     assert run("verify").status == 0
-    assert run("forget", option, value).out == "0 decisions forgotten.\n"
+    assert run("forget", "--yes", option, value).out == "0 decisions forgotten.\n"
 
 
 @pytest.mark.parametrize("given", [(), ("--task", "t1", "--agent", "a")])
@@ -209,8 +209,14 @@ def test_forget_needs_exactly_one_choice(run: Run, data: Path, given: tuple[str,
     assert (said.status, "Give one of --task, --before, --agent" in said.err) == (2, True)
 
 
+def test_nothing_is_forgotten_unasked(run: Run, data: Path) -> None:
+    said = run("forget", "--agent", AGENT)
+    assert (said.status, "say --yes" in said.err) == (2, True)
+    assert len(lines_of(run("export").out)) == 8
+
+
 def test_a_date_that_is_none_is_a_sentence(run: Run, data: Path) -> None:
-    said = run("forget", "--before", "soon")
+    said = run("forget", "--yes", "--before", "soon")
     assert (said.status, "soon is not a date" in said.err) == (1, True)
 
 
@@ -219,7 +225,7 @@ def test_a_choice_that_nothing_can_match_is_a_sentence(
     run: Run, data: Path, option: tuple[str, str]
 ) -> None:
     """It ended in a traceback."""
-    said = run("forget", *option)
+    said = run("forget", "--yes", *option)
     assert (said.status, f"{option[0][2:]}: must have at " in said.err) == (1, True)
 
 
@@ -258,7 +264,7 @@ def test_what_the_server_would_refuse_is_not_imported(run: Run, data: Path, tmp_
 def test_nothing_is_changed_while_a_server_starts(run: Run, data: Path) -> None:
     lock = PidFile(data / "mcp.pid")
     assert lock.acquire()
-    said = run("forget", "--task", "t1")
+    said = run("forget", "--yes", "--task", "t1")
     lock.release()
     assert (said.status, "A server is starting on this data directory" in said.err) == (1, True)
 
@@ -268,7 +274,7 @@ def test_nothing_is_changed_while_a_server_starts(run: Run, data: Path) -> None:
 
 def test_a_backup_is_restored(run: Run, data: Path) -> None:
     made = Path(run("backup").out.strip())
-    run("forget", "--task", "t1")
+    run("forget", "--yes", "--task", "t1")
     said = run("restore")
     assert said.out.startswith(f"Restored {made.name}. The database before is kept as mcp.db.")
     assert len(lines_of(run("export").out)) == 8
@@ -311,7 +317,7 @@ def test_through_the_server_a_decision_keeps_its_time(online: Run, tmp_path: Pat
         (tmp_path / "all.jsonl").write_text(json.dumps({**made, "timestamp": timestamp}))
         assert online("import", str(tmp_path / "all.jsonl")).out.startswith("1 decision imported")
         assert '"timestamp":"2020-01-02T03:04:05.678+00:00"' in online("export").out
-        assert online("forget", "--before", "2020-02-01").out == "1 decision forgotten.\n"
+        assert online("forget", "--yes", "--before", "2020-02-01").out == "1 decision forgotten.\n"
 
 
 def test_the_server_imports_and_forgets(
@@ -321,11 +327,11 @@ def test_the_server_imports_and_forgets(
     call(server.port, "cacheDecision", {**params, "result": "success"})
     exported = online("export").out
     (tmp_path / "all.jsonl").write_text(exported)
-    assert online("forget", "--task", "on1").out == "1 decision forgotten.\n"
+    assert online("forget", "--yes", "--task", "on1").out == "1 decision forgotten.\n"
     assert online("import", str(tmp_path / "all.jsonl")).out.startswith("1 decision imported")
     assert Path(online("backup").out.strip()).exists()
     assert online("verify").status == 0
-    assert online("forget", "--agent", AGENT).out == "1 decision forgotten.\n"
+    assert online("forget", "--yes", "--agent", AGENT).out == "1 decision forgotten.\n"
 
 
 # --- learn --from-history ----------------------------------------------------------------------
@@ -354,6 +360,7 @@ def test_history_is_shown_first_and_kept_once(
     assert AGENT in shown.out and "Nothing is kept yet" in shown.out
     assert "1 decision learnt, 0 known" in run(*asked, "--yes").out
     assert "0 decisions learnt, 1 known" in run(*asked, "--yes").out
+    assert "All of it is known already" in run(*asked).out
 
 
 def test_history_of_another_project_is_left(
@@ -361,7 +368,8 @@ def test_history_of_another_project_is_left(
 ) -> None:
     _transcript(tmp_path / "claude")
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "claude"))
-    assert AGENT not in run("learn", "--from-history", "--root", str(ROOT)).out
+    told = run("learn", "--from-history", "--root", str(ROOT)).out
+    assert AGENT not in told and "--all reads those of all folders" in told
 
 
 # --- what could go -----------------------------------------------------------------------------
@@ -373,6 +381,8 @@ def test_unused_names_what_never_won_with_its_cost(run: Run, data: Path) -> None
     assert AGENT not in named
     assert named["studio:release-notes"]["why"] == "never won"
     assert all(row["tokens"] > 0 for row in rows)
+    few = "8 decisions alone: who never won says little before 50."
+    assert few in run("learned", "--unused").out
     assert [row["tokens"] for row in rows] == sorted((r["tokens"] for r in rows), reverse=True)
 
 

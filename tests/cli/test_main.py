@@ -6,11 +6,17 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
+from typing import cast
 
+import click
 import pytest
 
 from orchestr8_index import __version__
+from orchestr8_index.claims_policy import POLICIES
 from orchestr8_index.cli import COMMANDS as EVERY
+from orchestr8_index.cli import cli
+from orchestr8_index.config import REPOSITORY
 from orchestr8_index.daemon import supervise
 from orchestr8_index.errors import InternalError, OperationError
 
@@ -18,6 +24,12 @@ from ..processes import World
 from .conftest import ROOT, Run
 
 GROUPS = {"config", "database", "key", "session", "shared"}  # whose commands have their own help
+BELOW = [
+    f"{group} {name}"
+    for group in sorted(GROUPS - {"config"} | {"claims"})
+    for name, each in cast(click.Group, cli.get_command(click.Context(cli), group)).commands.items()
+    if not each.hidden and name not in POLICIES
+]
 COMMANDS = ["serve", "up", "down", "status", "query", "roles", "doctor", "reindex"]
 
 
@@ -37,11 +49,22 @@ def test_help_lists_the_commands(run: Run, option: str) -> None:
     assert all(f"\n  {command} " in said.out for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", sorted(EVERY.keys() - GROUPS - {"hook"}))
+@pytest.mark.parametrize("command", [*sorted(EVERY.keys() - GROUPS - {"hook"}), *BELOW])
 def test_every_command_has_help_with_an_example(run: Run, command: str) -> None:
-    said = run(command, "--help")
+    said = run(*command.split(), "--help")
     assert (said.status, f"orchestr8-index {command}" in said.out) == (0, True)
     assert "--data-dir" in said.out
+
+
+@pytest.mark.parametrize("command", ["who", "locks", "shared get", "audit", "servers"])
+def test_a_command_offers_no_option_that_it_has_no_use_for(run: Run, command: str) -> None:
+    said = run(*command.split(), "--help").out
+    assert not any(option in said for option in ("--root", "--host", "--tls-cert"))
+
+
+def test_the_page_of_commands_has_those_that_help_lists() -> None:
+    page = Path(REPOSITORY, "docs", "commands.md").read_text("utf-8")
+    assert "## claims install" in page and "## claims check" not in page
 
 
 def test_the_version_is_told(run: Run) -> None:

@@ -63,7 +63,7 @@ def test_a_server_that_is_starting_is_not_asked(
     starting = {"status": "starting", "generation": 0, "reasons": []}
     monkeypatch.setattr(asking, "get_health", lambda port: starting)
     said = offline("query", TEXT, "--root", ROOT, "--port", "4711")
-    assert said.err.startswith("(no server asked")
+    assert said.err.startswith("(no server of these roots answers on port 4711; ")
 
 
 # --- shapes ------------------------------------------------------------------------------------

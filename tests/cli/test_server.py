@@ -98,7 +98,7 @@ def test_up_where_one_runs_is_done(online: Run, server: Running) -> None:
 
 def test_up_over_other_roots_has_them_served_as_a_project(online: Run, tree: str) -> None:
     said = online("up", "--root", tree)
-    assert "Here it serves the project tree: 1 agents, 0 skills, 1 workflows." in said.out
+    assert "Here it serves the project tree: 1 agent, 0 skills, 1 workflow." in said.out
     assert "project tree" in online("query", "review", "--root", tree).err
     listed = online("projects", "--json").json["projects"]
     assert {each["name"]: each["roots"] for each in listed}["tree"] == [tree]
@@ -114,7 +114,7 @@ def test_up_says_what_it_serves(run: Run, tree: str, monkeypatch: pytest.MonkeyP
     said = run("up", "--root", tree, "--port", "4711")
     left_out = "Files left out: 2; `orchestr8-index doctor` says why."
     assert said.err == f"Starting over {tree} (--root).\n{left_out}\n"
-    assert said.out == "Serving 1 agents, 0 skills, 1 workflows on http://127.0.0.1:4711.\n"
+    assert said.out == "Serving 1 agent, 0 skills, 1 workflow on http://127.0.0.1:4711.\n"
 
 
 def test_a_failed_start_is_a_sentence(run: Run, tree: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +143,7 @@ def test_serve_hands_the_settings_down(
 
 def test_without_a_server_the_next_start_serves_it(run: Run, tree: str) -> None:
     said = run("reindex", "--root", tree)
-    assert said.out.startswith("Generation 1: 1 agents, 0 skills, 1 workflows, in ")
+    assert said.out.startswith("Generation 1: 1 agent, 0 skills, 1 workflow, in ")
     assert said.out.endswith(f"No server runs; the next start over {tree} serves it.\n")
 
 

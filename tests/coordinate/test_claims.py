@@ -64,7 +64,8 @@ def test_a_warned_edit_goes_on_and_both_are_told_once(tmp_path: Path) -> None:
         assert second == Verdict()
         mail = (await Agent(state, "one").inbox())["messages"]
         assert [each["from"] for each in mail] == ["server"]
-        assert "two edits" in mail[0]["body"]
+        assert "two edits" in mail[0]["body"] and not mail[0]["subject"]  # the news once
+        assert "before you write" not in first.context  # it has written when it reads this
 
     run(tmp_path, work)
 

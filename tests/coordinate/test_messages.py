@@ -192,6 +192,7 @@ def test_a_session_keeps_members_state_and_messages(tmp_path: Path) -> None:
             await a.session("create", "s1")
         await b.session("join", "s1")
         await a.send("session:s1", session="s1", body="begin")
+        assert (await b.send("session:s1", body="hi"))["recipients"] == 1
         assert bodies(await b.inbox()) == ["begin"]
         for n in range(5):
             await b.send("a", session="s1", body=f"m{n}")
@@ -200,6 +201,11 @@ def test_a_session_keeps_members_state_and_messages(tmp_path: Path) -> None:
         rest = await a.session("read", "s1", after=page["rev"])
         assert (rest["messages"], rest["more"]) == ([], False)
         await b.session("leave", "s1")
+        with pytest.raises(InvalidParams, match="nobody else is in the session s1"):
+            await a.send("session:s1", body="swallowed")
+        with pytest.raises(NoSuchSession, match="Near ones: s1"):
+            await a.send("b", "session:s11", body="swallowed")
+        assert bodies(await b.inbox()) == []
         found = (await a.session("get", "s1"))["session"]
         assert [each["name"] for each in found["members"]] == ["a"]
         assert found["purpose"] == "release"

@@ -18,7 +18,7 @@ from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.errors import NotSafe, OperationError
 from orchestr8_index.serve import guard, known
 from orchestr8_index.serve.audit import Audit
-from orchestr8_index.serve.callers import RIGHTS, Principal, Right
+from orchestr8_index.serve.callers import RIGHTS, Principal, Right, caller
 from orchestr8_index.serve.events import Event, KeyChanged
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.keys import RELOAD_SECONDS, KeyFile, LoadedKeys, check_keys, new_token
@@ -320,6 +320,15 @@ def test_a_key_that_stands_in_the_place_of_a_name_is_not_written_down() -> None:
     audit, key = Audit(reads=True), new_token()
     audit.note(key, "querySkills", "ok")
     assert [row[1] for row in audit.take()] == ["[redacted]"]
+
+
+@pytest.mark.parametrize(("keyed", "who"), [(False, "127.0.0.1/coder"), (True, "127.0.0.1")])
+def test_an_agent_without_a_key_stands_beside_its_address(keyed: bool, who: str) -> None:
+    audit = Audit(reads=False)
+    token = caller.set(Principal("127.0.0.1", agent="coder", keyed=keyed))
+    audit.done("writeShared", "-32040", is_read=False)
+    caller.reset(token)
+    assert [row[1] for row in audit.take()] == [who]
 
 
 @pytest.mark.parametrize(

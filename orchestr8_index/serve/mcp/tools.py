@@ -17,12 +17,13 @@ from ...fit import fit, fit_json, for_model
 from ...methods import METHODS
 from ...search.confidence import DOUBTFUL
 from ...table import Method
+from ...validate import STRANGE
 from ..calls import perform
 from ..shares import FREE_BYTES
 from ..state import State
 from .results import slim
 from .roots import OfProject
-from .schemas import input_schema, output_schema, without_limits
+from .schemas import TASK, input_schema, output_schema, without_limits
 from .waiting import perform_shared
 
 Ctx = ServerRequestContext[Any, Any]
@@ -131,6 +132,8 @@ class Tools(OfProject):
             performed = await self._perform(ctx, method, raw)
             hold(ctx, COPIES * len(performed))
             result = slim(method, fit_json(performed))
+        except InvalidParams as error:
+            return _failed(_as_declared(method, params.arguments or {}, error))
         except RequestError as error:
             return _failed(error)
         return _answered(result)
@@ -168,6 +171,18 @@ def encoded(arguments: dict[str, Any]) -> bytes:
         return msgspec.json.encode(arguments)
     except UnicodeEncodeError:
         raise InvalidParams({"arguments": "half of a surrogate pair is no character"}) from None
+
+
+def _as_declared(method: Method, given: dict[str, Any], error: InvalidParams) -> InvalidParams:
+    """The error in the names that the tool's schema has: no more of them, and `task`."""
+    own = method.params.TASK
+    fields = ", ".join(input_schema(method.params)["properties"])
+    renamed = {own: TASK} if own and own not in given else {}
+    problems = {}
+    for name, why in error.problems.items():
+        why = STRANGE + fields if why.startswith(STRANGE) else why
+        problems[renamed.get(name, name)] = why.replace(own, TASK) if name in renamed else why
+    return InvalidParams(problems)
 
 
 def _answered(result: Any) -> dict[str, Any]:

@@ -125,8 +125,10 @@ def test_an_unknown_plan_is_said_to_be_none(tmp_path: Path, shipped_index: Index
     ("tool", "params", "said"),
     [
         ("query_agents", {"limit": "5"}, "limit: must be a whole number, not a text"),
-        ("query_agents", {}, "give at least one of"),
+        ("query_agents", {}, "task: give at least one of capability, role, task."),
+        ("query_skills", {}, "task: required"),
         ("query_skills", {"context": "x", "colour": 1}, "colour: unknown field"),
+        ("query_agents", {"tasks": "x"}, "tags, user_only, task, capability, role."),
         ("get_entry", {"kind": "agent", "plugin": "studio", "name": "docs-writr"}, "docs-writer"),
         ("get_context", {"task": "x", "max_tokens": 1}, "max_tokens: must be at least 100"),
     ],
