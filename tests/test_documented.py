@@ -16,7 +16,7 @@ from orchestr8_index.variables import Variable, variables
 from .source import modules
 
 DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
-DOCUMENTS += sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))
+DOCUMENTS += sorted(str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob("docs/**/*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PATH = re.compile(r"`((?:\./)?[\w.-]+(?:/[\w.-]+)*/?)`")
 TOP = {path.name for path in REPOSITORY.iterdir()} | {

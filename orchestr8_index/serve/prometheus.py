@@ -61,6 +61,8 @@ GAUGES = (
     Exported("experience_revision", "Changes of what was learnt.", "learning.revision"),
     Exported("shared_locks", "Locks held.", "coordination.locks"),
     Exported("shared_waiters", "Calls and streams that wait.", "coordination.waiters"),
+    Exported("lag_seconds", "How late a team's last notice came.", "health.lag_ms", "", 1e-3),
+    Exported("redis_memory_ratio", "Redis' memory that is in use.", "health.redis_memory"),
     Exported("healthy", "1 if nothing is wrong.", "is.healthy"),
     Exported("ready", "1 if queries are answered.", "is.ready"),
     Exported("reasons", "How many things are wrong.", "is.reasons"),
@@ -101,17 +103,13 @@ class _Collector:
 def _figures(state: State) -> dict[str, Any]:
     """Both bodies, and what only Prometheus gets."""
     body, counted = health(state), metrics(state)
-    status, learning = body["status"], counted["learning"]
+    status, learning, reasons = body["status"], counted["learning"], len(body["reasons"])
     return {
         **counted,
         "health": body,
         "kept": {"query": len(state.query_cache), "pattern": len(state.pattern_cache)},
         "plans": {"known": learning["patterns_known"], "offered": learning["patterns_offered"]},
-        "is": {
-            "healthy": status == "healthy",
-            "ready": status != "starting",
-            "reasons": len(body["reasons"]),
-        },
+        "is": {"healthy": status == "healthy", "ready": status != "starting", "reasons": reasons},
     }
 
 

@@ -62,8 +62,8 @@ class SharedKeeper:
     @property
     def of_team(self) -> dict[str, Any]:
         """For /health: what a server knows of its team; nothing where it has none."""
-        states = self._helpers.states if self._helpers else {}
-        return {**(self._opened.of_team() if self._opened else self._away()), **states}
+        helpers = self._helpers.facts if self._helpers else {}
+        return {**(self._opened.of_team() if self._opened else self._away()), **helpers}
 
     def _away(self) -> dict[str, Any]:
         return {"postgres": "away"} if self._trouble and self._settings.database_url else {}

@@ -74,6 +74,12 @@ class Helpers:
         return {each.outlet.circuit.name: each.outlet.circuit.state for each in self._followers}
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """For /health, too: the share of Redis' memory in use, where it has a limit."""
+        share = self.redis.share if self.redis and self.redis.circuit.connected else None
+        return {**self.states, **({} if share is None else {"redis_memory": share})}
+
+    @property
     def reasons(self) -> list[str]:
         return [reason for each in self._followers for reason in each.outlet.reasons]
 

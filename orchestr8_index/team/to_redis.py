@@ -73,12 +73,12 @@ class RedisOutlet:
         self._begins: dict[str, int] = {}
         self._lost_all = True
         self._held: dict[str, dict[str, int]] = {}
-        self._share = 0.0
+        self.share: float | None = None
         self.on_look: list[Callable[[], Awaitable[None]]] = []
 
     @property
     def reasons(self) -> list[str]:
-        if self.circuit.connected and self._share > FULL:
+        if self.circuit.connected and (self.share or 0) > FULL:
             return ["Redis' memory is over 80 % full: give it more, or let it evict."]
         return self.circuit.reasons
 
@@ -92,7 +92,7 @@ class RedisOutlet:
     async def look(self) -> bool:
         server, memory = await self._client.info("server"), await self._client.info("memory")
         most = memory.get("maxmemory") or 0
-        self._share = memory["used_memory"] / most if most else 0.0
+        self.share = round(memory["used_memory"] / most, 4) if most else None
         if (policy := memory.get("maxmemory_policy", "")) != self._policy:
             self._policy = policy
             if policy.startswith("allkeys"):

@@ -20,6 +20,7 @@ import pytest
 import redis.asyncio as redis
 
 from orchestr8_index.coordinate.core import Coordination
+from orchestr8_index.daemon.http import HttpClient
 from orchestr8_index.errors import BadSetting, TooManyRequests
 from orchestr8_index.serve.rate import BucketsOfAll
 from orchestr8_index.team.helpers import Helpers
@@ -199,6 +200,15 @@ def test_servers_answer_alike_out_of_one_cache(pair: Pair) -> None:
     shared_question(pair)
     assert pair.servers[0].health["reasons"] == []
     assert any("may evict" in line["message"] for line in pair.servers[0].world.log())
+
+
+def test_lag_and_the_share_of_redis_memory_are_told(pair: Pair) -> None:
+    client = HttpClient(pair.servers[0].address, 5, 5)
+    text = client.send("GET", "/metrics?format=prometheus", None).body.decode()
+    client.close()
+    told = dict(line.split(" ") for line in text.splitlines() if not line.startswith("#"))
+    assert 0 < float(told["orchestr8_redis_memory_ratio"]) < 1
+    assert 0 <= float(told["orchestr8_lag_seconds"]) < 60
 
 
 def test_what_redis_holds_decides_nothing(pair: Pair) -> None:
