@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 38_154,  # hosts, languages and their verbs, plans, guards, lenders, a team's Redis
-    "files": 258,  # the same
+    "lines": 38_156,  # hosts, languages, plans, guards, lenders, a team's Redis and settings
+    "files": 260,  # the same
     "longest_file": 389,  # errors.py: the whole family of errors
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal
@@ -22,8 +22,8 @@ MOST = {
 }
 """How much of each there may be. Who raises a number says why beside it."""
 OF_LATER = {
-    "coordinate": (4_429, 26),  # the gate's forms of git and the shell, bounds on what all costs
-    "team": (2_889, 23),  # PostgreSQL, moving there and back, Redis, NATS, settings
+    "coordinate": (4_443, 26),  # the gate's forms of git and the shell, bounds on what all costs
+    "team": (2_895, 23),  # PostgreSQL, moving there and back, Redis, NATS, settings
 }
 """The same for two of the later rooms: lines and files; tests of `faces` and `page` have theirs."""
 
