@@ -30,6 +30,13 @@ def test_nothing_grows_past_what_is_written(name: str) -> None:
     assert count <= most, f"{name}: {count} > {most}. {measured}"
 
 
+@pytest.mark.parametrize("room", measures.OF_LATER)
+def test_a_later_room_does_not_grow_either(room: str) -> None:
+    lines, files = measures.size_of(room)
+    most_lines, most_files = measures.OF_LATER[room]
+    assert lines <= most_lines and files <= most_files, (lines, files)
+
+
 # --- places to touch ---------------------------------------------------------------------------
 
 

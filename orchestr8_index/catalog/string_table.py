@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from ..memo import Memo
+from ..memo import keep
 from .sections import Sections
 
 MOST_BYTES = 4  # of one character in UTF-8
@@ -29,10 +29,14 @@ class Strings(Mapping[str, int]):
         self._bytes = sections.mapped(name, "B")
         self._starts = sections.mapped(f"{name}_starts", "Q")
         self._size = len(self._starts) - 1
-        self.shapes = Memo[str, set[tuple[int, int]]](MOST_HEADS, self._shapes_beginning)
+        self._shapes: dict[str, set[tuple[int, int]]] = {}
 
-    def _shapes_beginning(self, head: str) -> set[tuple[int, int]]:
-        return set(map(shape, map(self.at, self.beginning(head))))
+    def shapes(self, head: str) -> set[tuple[int, int]]:
+        """Those of the strings that begin so; of the last MOST_HEADS heads they are remembered."""
+        if (known := self._shapes.get(head)) is not None:
+            return known
+        found = set(map(shape, map(self.at, self.beginning(head))))
+        return keep(self._shapes, MOST_HEADS, head, found)
 
     def __len__(self) -> int:
         return self._size

@@ -207,14 +207,16 @@ class Coordination(Commits):
         return {"messages": rows, "waiting": waiting}
 
     async def _take(self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]) -> Answer:
+        overdue = self.journal.due <= self.clock.now()  # a take may be over, and be so ended now
         ready = await self.read(messages.count_waiting, caller.project, boxes, 1)
-        overdue = self.journal.due <= self.clock.now()  # a take may be over
         if params.peek and params.ack:
             numbers = [messages.message_number(each, "ack") for each in params.ack]
             done: Work = lambda change: messages.acknowledge(change, caller, numbers)  # noqa: E731
             await self.change(caller, done, "read_inbox", scope="read")
-        if params.peek or not (ready or overdue or params.ack):
+        if params.peek:
             return await self.read(messages.peek, caller, params)
+        if not (ready or overdue or params.ack):
+            return []
         work: Work = lambda change: messages.take(change, caller, params)  # noqa: E731
         return await self.change(caller, work, "read_inbox", scope="read")
 

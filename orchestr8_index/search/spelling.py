@@ -59,7 +59,7 @@ def nearest_name(segment: Segment, asked: str) -> str | None:
     equally near none is meant, unless one entry has both. `asked` is folded.
     """
     names, as_many = segment.by_name.strings, shape(asked)
-    if len(asked) < MIN_LENGTH or as_many not in names.shapes[asked[0]] or asked in names:
+    if len(asked) < MIN_LENGTH or as_many not in names.shapes(asked[0]) or asked in names:
         return None
     allowed = _allowed(asked)
     alike = (name for name in names.alike(asked, allowed) if shape(name) == as_many)

@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 37_889,  # hosts, languages and their verbs, plans, guards, lenders, a team's Redis
-    "files": 258,  # the same
+    "lines": 38_156,  # hosts, languages, plans, guards, lenders, a team's Redis and settings
+    "files": 260,  # the same
     "longest_file": 389,  # errors.py: the whole family of errors
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal
@@ -21,8 +21,11 @@ MOST = {
     "undocumented": 0,
 }
 """How much of each there may be. Who raises a number says why beside it."""
-MOST["lines"] += 265  # settings that change while servers run: what may, and what applies it
-MOST["files"] += 2  # the same
+OF_LATER = {
+    "coordinate": (4_443, 26),  # the gate's forms of git and the shell, bounds on what all costs
+    "team": (2_895, 23),  # PostgreSQL, moving there and back, Redis, NATS, settings
+}
+"""The same for two of the later rooms: lines and files; tests of `faces` and `page` have theirs."""
 
 Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -33,6 +36,12 @@ def lines() -> int:
 
 def files() -> int:
     return len(_files())
+
+
+def size_of(room: str) -> tuple[int, int]:
+    """Lines and files."""
+    texts = [path.read_text("utf-8") for path in (PACKAGE / room).rglob("*.py")]
+    return sum(map(_lines_of, texts)), len(texts)
 
 
 def longest_file() -> int:
