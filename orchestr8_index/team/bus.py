@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,10 +47,39 @@ class Notice(msgspec.Struct, array_like=True):
 _read = msgspec.json.Decoder(Notice).decode
 
 
+LATE_MS, SPAN = 10_000, 60.0
+LATE = (
+    "What other servers do has come more than ten seconds late for a minute: see the network to "
+    "PostgreSQL and the load here and there; `orchestr8-index servers` has each one's lag."
+)
+
+
+class Lag:
+    """How late notices come; `ms` is 0 after a minute without one."""
+
+    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
+        self._steady = steady
+        self._ms, self._at, self._late_since = 0, -math.inf, math.inf
+
+    def note(self, ms: int) -> None:
+        since = self._late_since if self.ms > LATE_MS else math.inf
+        self._ms, self._at = max(0, ms), self._steady()
+        self._late_since = min(since, self._at) if ms > LATE_MS else math.inf
+
+    @property
+    def ms(self) -> int:
+        return self._ms if self._steady() - self._at < SPAN else 0
+
+    @property
+    def reasons(self) -> list[str]:
+        is_late = self.ms > LATE_MS and self._steady() - self._late_since >= SPAN
+        return [LATE] if is_late else []
+
+
 class Bus:
     """Used from one event loop, but for `tell`. `heard(project, topics)` is called in it.
 
-    `lag_ms`: how old the last notice was when it came, by the database's clock.
+    `lag`: how old notices were when they came, by the database's clock.
     """
 
     def __init__(
@@ -63,12 +94,13 @@ class Bus:
         self._ear = -1
         self._task: asyncio.Task[None] | None = None
         self._hurry, self._is_over = asyncio.Event(), False
-        self.lag_ms = 0
+        self.lag = Lag()
         self.now: Callable[[], int] = lambda: 0
 
     @property
     def reasons(self) -> list[str]:
-        return [DEAF] if self.is_deaf and not self._reach.is_away else []
+        deaf = [DEAF] if self.is_deaf and not self._reach.is_away else []
+        return [*deaf, *self.lag.reasons]
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -163,7 +195,7 @@ class Bus:
             notice = _read(text)
             if notice.server != self._server and notice.project:
                 self._known[notice.project] = notice.rev
-                self.lag_ms = max(0, self.now() - notice.at)
+                self.lag.note(self.now() - notice.at)
                 self._heard(notice.project, notice.topics)
 
     async def _beat(self) -> None:

@@ -54,11 +54,11 @@ class TeamCoordination(Coordination):
         self._audit: list[AuditRow] = []
 
     def _facts(self) -> dict[str, Any]:
-        return {"lag_ms": self.bus.lag_ms, "waiters": self.feed.waiting}
+        return {"lag_ms": self.bus.lag.ms, "waiters": self.feed.waiting}
 
     def of_team(self) -> dict[str, Any]:
         state = "away" if self.team.reach.is_away else "connected"
-        return {"postgres": state, "server": self.server, "lag_ms": self.bus.lag_ms}
+        return {"postgres": state, "server": self.server, "lag_ms": self.bus.lag.ms}
 
     @property
     def reasons(self) -> list[str]:
