@@ -136,6 +136,11 @@ class Running:
         assert found
         return found
 
+    def checked(self) -> Running:
+        """Once it has looked whether the snapshot that it began with is still true."""
+        wait_for(lambda: self.health["checked_age_s"] is not None)
+        return self
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         return self.process.wait(timeout=DEADLINE)

@@ -68,7 +68,7 @@ def lose_index(state: State) -> None:
 
 CASES = {
     "a field too many": Case(errors.InvalidParams, "query_skills", {"context": "x", "limit": 99}),
-    "nothing asked": Case(errors.InvalidParams, "query_agents"),
+    "nothing asked": Case(errors.InvalidParams, "get_context", client_raises=False),
     "not found": Case(errors.InvalidParams, "get_entry", ENTRY),
     "a key that may not": Case(
         errors.Forbidden, "report_outcome", REPORT, right="read", client_raises=False

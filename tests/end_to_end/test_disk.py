@@ -77,7 +77,7 @@ def test_a_snapshot_with_a_changed_byte_is_built_again(world: World) -> None:
 
 def test_a_data_directory_that_is_gone_refuses_outcomes_and_answers(world: World) -> None:
     """They were acknowledged, into a file that nobody would ever read again."""
-    server = world.serve("--root", ROOT)
+    server = world.serve("--root", ROOT).checked()
     assert stored(server, "t1")
     shutil.move(world.data, world.data.with_name("moved"))
     told = call(server.port, "cacheDecision", {"task_id": "t2", **REPORT})["error"]

@@ -121,7 +121,7 @@ def test_a_reindex_serves_what_is_new(world: World, tmp_path: Path) -> None:
 
 
 def test_a_failed_reindex_keeps_the_old_generation(world: World) -> None:
-    server = world.serve("--root", ROOT)
+    server = world.serve("--root", ROOT).checked()
     snapshots = world.data / "snapshots"
     snapshots.rename(world.data / "moved")
     snapshots.write_text("in the way")
