@@ -101,6 +101,8 @@ def test_a_skill_that_did_it_needs_no_agent_and_can_be_forgotten(page: Page) -> 
     hit(page, "csv-cleanup").get_by_role("button", name="Not this one: csv-cleanup").click()
     expect(page.locator("p.said")).to_contain_text("Kept. csv-cleanup")
     see(page, "Learned")
+    curve = page.get_by_role("region", name="Was the first answer right?")
+    expect(curve).not_to_contain_text("a few seconds")  # then nothing moves below the pointer
     row = page.get_by_role("listitem").filter(has_text="clean a messy csv")
     row.get_by_role("button", name="Forget").click()
     page.get_by_role("dialog").get_by_role("button", name="Forget").click()
