@@ -303,7 +303,7 @@ def _quote_and_read(block: str, limits: ReadLimits) -> dict[str, Any] | None:
         fields = load_strict("\n".join(lines), limits)
     except yaml.YAMLError:
         return None
-    return fields if isinstance(fields, dict) else None
+    return {str(k): v for k, v in fields.items()} if isinstance(fields, dict) else None
 
 
 def _readable(line: str, limits: ReadLimits) -> bool:

@@ -320,6 +320,11 @@ def test_whatever_looks_like_yaml_is_read_or_refused(block: str) -> None:
             assert all(isinstance(key, str) for key in read.fields)
 
 
+def test_a_key_that_is_no_text_stands_in_a_header_that_needs_mending() -> None:
+    header = read_header("---\nname: tuner\ndescription: Tunes: queries\n? \n---\nText.")
+    assert header.fields["description"] == "Tunes: queries"
+
+
 @given(st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
     for each in (text, f"---\n{text}\n---\n"):
