@@ -22,6 +22,7 @@ from ..coordinate.core import Coordination
 from ..errors import BadSetting, RequestError
 from ..private import open_private, read_private
 from ..sharing import ReadShared
+from ..validate import UNDECODABLE
 from .state import State
 
 NAME = "changed-settings.json"
@@ -39,7 +40,7 @@ class ChangedSettings:
 
     def begin(self) -> None:
         """As they were when the server stopped."""
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
+        with contextlib.suppress(OSError, *UNDECODABLE):
             self._take(msgspec.json.decode(read_private(self._path, MOST_BYTES), type=dict))
 
     async def follow(self, shared: Coordination, project: str) -> None:
@@ -77,17 +78,16 @@ class ChangedSettings:
     def _keep(self) -> None:
         if not self._values and not self._path.exists():
             return
-        half = self._path.with_suffix(".part")
         with contextlib.suppress(OSError):
-            half.unlink(missing_ok=True)
+            (half := self._path.with_suffix(".part")).unlink(missing_ok=True)
             with open(half, "wb", opener=open_private) as file:
                 file.write(msgspec.json.encode(self._values))
             os.replace(half, self._path)
 
 
 def _of_environment(state: State, name: str) -> Any:
-    settings = state.settings
-    return getattr(settings, name) if hasattr(settings, name) else getattr(settings.limits, name)
+    of = state.settings if hasattr(state.settings, name) else state.settings.limits
+    return getattr(of, name)
 
 
 def _log_level(state: State, level: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.errors import NotSafe, OperationError
-from orchestr8_index.serve import guard, known
+from orchestr8_index.serve import changes, guard, known
 from orchestr8_index.serve.audit import Audit
 from orchestr8_index.serve.callers import RIGHTS, Principal, Right, caller
 from orchestr8_index.serve.events import Event, KeyChanged
@@ -133,6 +133,25 @@ def test_a_damaged_file_says_so_and_lets_nobody_in(keys: KeyFile, content: bytes
     assert LoadedKeys(keys.path.parent).caller_of(b"o8_x") is None
     (keys.path.parent / known.NAME).write_bytes(content)
     assert known.read_known(keys.path.parent) == {}
+
+
+BENT_SETTINGS = [
+    b'{"rate":"9e9","nope":1,"claims":[]}',
+    b'{"claims":"\xff"}',
+    b'{"a":' + b"[" * 50_000,
+]
+
+
+@pytest.mark.parametrize("content", [*BENT, *BENT_SETTINGS])
+def test_bent_settings_change_nothing_and_the_server_begins(
+    tmp_path: Path, shipped_index: Index, content: bytes
+) -> None:
+    state = state_of(settings_of(tmp_path, fixture_root()), shipped_index)
+    path = tmp_path / changes.NAME
+    path.write_bytes(content)
+    path.chmod(0o600)
+    changes.ChangedSettings(state).begin()
+    assert state.claims.setting == state.settings.claims
 
 
 def test_what_is_no_file_of_ours_lets_nobody_in(keys: KeyFile, tmp_path: Path) -> None:
