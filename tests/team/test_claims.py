@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.serve.hooks.claims import ClaimHooks
@@ -36,7 +37,7 @@ def test_hooks_read_a_teams_claims_beside_the_loop(
 
         async def tool(server: Server, who: str, name: str, **given: str) -> str:
             caller = Caller(who, ident=f"{who}/", project="p", scope="report", tree=str(tmp_path))
-            facts = {"session_id": who, "tool_name": name, "tool_use_id": who}
+            facts: Any = {"session_id": who, "tool_name": name, "tool_use_id": who}
             asked = Input(**given)
             begun = ToolStarting(**facts, tool_input=asked, cwd=str(tmp_path))
             refused = await hooks.before(server, caller, begun)
