@@ -152,7 +152,8 @@ def test_what_was_learnt_goes_with_it(quick_postgres: Postgres, tmp_path: Path) 
         assert "1 decision learnt" in one.run(*learn, "--yes").stdout
         for world in (one, other):
             world.env["MCP_DATABASE_URL"] = url
-        assert "Nothing is kept yet" in one.run(*learn).stdout  # by the team, which was told nothing
+        # the team was told nothing
+        assert "Nothing is kept yet" in one.run(*learn).stdout
         told = [one.run("database", "move").stdout for _ in range(2)]
         assert "what was learnt: 4 entries" in told[0]
         assert "what was learnt: 0 entries" in told[1]
