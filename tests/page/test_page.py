@@ -110,7 +110,7 @@ def test_a_skill_that_did_it_needs_no_agent_and_can_be_forgotten(page: Page) -> 
 
 
 def test_a_row_stays_in_hand_while_others_come(page: Page, server: Running) -> None:
-    report = {
+    report: dict[str, Any] = {
         "task_id": "w",
         "task_description": "plan the winter menu",
         "agents_used": ["postgres-tuner"],
