@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-COSTLY = settings(max_examples=settings.default.max_examples // 5)
+COSTLY = settings(max_examples=settings().max_examples // 5)
