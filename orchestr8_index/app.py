@@ -66,8 +66,9 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     state.log, state.trace = log, make_trace(settings.otel_endpoint)
     lines = Lines(settings.limits, state.metrics.failed)
     if state.shared is not None:
-        state.shared.changes = ChangedSettings(state)
-        state.shared.changes.begin()
+        changes = ChangedSettings(state)
+        changes.begin()
+        state.shared.follow_settings = changes.follow
         state.shared.count_waiting = lines.count_waiting
         state.shared.facts = state.facts
     serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)
@@ -86,7 +87,7 @@ def make_state(
     from .serve.filewatch import FileWatch
     from .serve.metrics import Metrics
     from .serve.samples import Samples
-    from .serve.shared import SharedKeeper
+    from .serve.sharedkeeper import SharedKeeper
     from .serve.state import State
 
     events, metrics = Events(), Metrics()
@@ -115,7 +116,7 @@ def make_state(
     return state
 
 
-def _make_projects(first: State) -> Projects:
+def _make_projects(first: State) -> Projects[State]:
     from .serve.projects import Projects
 
     turns = asyncio.Semaphore(BUILDS)
@@ -123,6 +124,7 @@ def _make_projects(first: State) -> Projects:
         first,
         make=lambda settings, refresh: make_project(first, settings, refresh),
         make_refresh=lambda settings: make_refresh(first.refresh, settings, turns),
+        file_watch=first.file_watch,
     )
 
 

@@ -29,7 +29,7 @@ from orchestr8_index.catalog.worker import BuildChild
 from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.samples import memory_mb
-from orchestr8_index.serve.shared import SharedKeeper
+from orchestr8_index.serve.sharedkeeper import SharedKeeper
 from orchestr8_index.serve.state import State
 from orchestr8_index.serve.storekeeper import StoreKeeper
 

@@ -18,11 +18,11 @@ def gateway_tools(client: MCPGatewayClient) -> list[Any]:
     """
     from crewai.tools import tool
 
-    names = [name for name in vars(_Tools) if name.startswith("mcp_")]
-    return [tool(name)(getattr(_Tools(client), name)) for name in names]
+    names = [name for name in vars(_GatewayTools) if name.startswith("mcp_")]
+    return [tool(name)(getattr(_GatewayTools(client), name)) for name in names]
 
 
-class _Tools:
+class _GatewayTools:
     def __init__(self, client: MCPGatewayClient) -> None:
         self._client = client
 

@@ -35,7 +35,7 @@ PARTS = {
     "encode": ("serve.calls:_encoded",),
     "query log": ("serve.calls:note_answer",),
     "before all layers": ("serve.quick:Quick.__call__",),
-    "log line": ("serve.guard:_Response.end",),
+    "log line": ("serve.guard:_GuardedSend.end",),
 }
 
 

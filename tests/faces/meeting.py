@@ -20,7 +20,7 @@ from orchestr8_index.environment import EVERY
 from orchestr8_index.serve import faces
 from orchestr8_index.serve.callers import Principal, caller
 from orchestr8_index.serve.mcp.server import product_face
-from orchestr8_index.serve.shared import SharedKeeper
+from orchestr8_index.serve.sharedkeeper import SharedKeeper
 from orchestr8_index.serve.state import State
 
 from ..serve.asking import settings_of, state_of

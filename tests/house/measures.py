@@ -11,13 +11,13 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 38_156,  # hosts, languages, plans, guards, lenders, a team's Redis and settings
-    "files": 260,  # the same
+    "lines": 38_193,  # hosts, languages, plans, guards, lenders, a team's Redis and settings
+    "files": 262,  # the same
     "longest_file": 389,  # errors.py: the whole family of errors
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal
     "broad_excepts": 18,  # most clean up and raise again; others guard loops, faces and a thread
-    "import_circles": 1,  # of types only: server state, projects and shared state
+    "import_circles": 0,  # the goal
     "undocumented": 0,
 }
 """How much of each there may be. Who raises a number says why beside it."""
@@ -58,7 +58,8 @@ def longest_function() -> int:
 
 
 def names_of_two_classes() -> list[str]:
-    counted = Counter(node.name for _, node in _nodes() if isinstance(node, ast.ClassDef))
+    classes = {(module, node.name) for module, node in _nodes() if isinstance(node, ast.ClassDef)}
+    counted = Counter(name.lstrip("_") for _, name in classes)
     return sorted(name for name, count in counted.items() if count > 1)
 
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Settings
 from orchestr8_index.serve.http import make_web
-from orchestr8_index.serve.shared import SharedKeeper
+from orchestr8_index.serve.sharedkeeper import SharedKeeper
 from orchestr8_index.serve.state import State
 
 from .asking import client, living, state_of

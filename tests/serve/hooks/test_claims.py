@@ -18,7 +18,7 @@ from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.queries import NoParams
 from orchestr8_index.serve.callers import Principal, caller
 from orchestr8_index.serve.hooks.claude import receive_claude
-from orchestr8_index.serve.shared import SharedKeeper
+from orchestr8_index.serve.sharedkeeper import SharedKeeper
 from orchestr8_index.serve.state import State
 from orchestr8_index.sharing import SendMessage
 

@@ -24,7 +24,7 @@ from orchestr8_index.serve.hooks.claude import receive_claude
 from orchestr8_index.serve.mcp import waiting
 from orchestr8_index.serve.mcp.server import shared_face
 from orchestr8_index.serve.mcp.tools import INSTRUCTIONS_OF, SHARED, TOOLS
-from orchestr8_index.serve.shared import SharedKeeper
+from orchestr8_index.serve.sharedkeeper import SharedKeeper
 from orchestr8_index.serve.state import State
 from orchestr8_index.tokens import estimate_tokens
 
