@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from ..config import Settings
-from ..private import read_private
+from ..private import read_private, write_private
 from ..validate import UNDECODABLE
 
 NAME, MOST = "projects.json", 64
@@ -52,11 +52,7 @@ def size_of(data_dir: Path, known: Known) -> int:
 
 def write_known(data_dir: Path, known: Iterable[Known]) -> None:
     """Raises OSError."""
-    half = data_dir / f"{NAME}.part"
-    half.unlink(missing_ok=True)
-    with open(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(list(known)))
-    os.replace(half, data_dir / NAME)
+    write_private(data_dir / NAME, msgspec.json.encode(list(known)))
 
 
 def free_name(settings: Settings, taken: Collection[str]) -> str:

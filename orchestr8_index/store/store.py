@@ -131,12 +131,11 @@ class Store:
     def open_to_read(self) -> None:
         """Only read; a server may be writing meanwhile. Raises sqlite3.Error."""
         self.reader = connect_to_read(self._path)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.reader.close)
             schema.check_known(self.reader, self.layout.migrations)
             schema.read_as_now(self.reader)
-        except BaseException:
-            self.reader.close()
-            raise
+            undo.pop_all()
 
     def reading(self) -> contextlib.closing[sqlite3.Connection]:
         """Another connection to read, for another thread; it closes itself."""
