@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from .serve.gate import Gate
     from .serve.metrics import Metrics
     from .serve.projects import Projects
+    from .serve.serverstore import ServerStore
     from .serve.state import State
-    from .serve.storekeeper import StoreKeeper
 
 BUILDS = 2  # at a time, of projects beside the first
 GUESSES = 5  # unknown keys a second from one peer
@@ -58,11 +58,11 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     from .serve.logs import set_up_logs
     from .serve.protocol import Lines
     from .serve.server import serve
-    from .serve.storekeeper import StoreKeeper
+    from .serve.serverstore import ServerStore
     from .serve.trace import make_trace
 
     log = set_up_logs(settings.data_dir, settings.log_level)
-    state = make_state(settings, refresh, StoreKeeper(settings, heir), tokens)
+    state = make_state(settings, refresh, ServerStore(settings, heir), tokens)
     state.log, state.trace = log, make_trace(settings.otel_endpoint)
     lines = Lines(settings.limits, state.metrics.failed)
     if state.shared is not None:
@@ -77,7 +77,7 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
 def make_state(
     settings: Settings,
     refresh: Refresh,
-    store: StoreKeeper | None = None,
+    store: ServerStore | None = None,
     tokens: Tokenizer = ESTIMATING,
 ) -> State:
     """Everything that a server of these settings needs, put together; nothing runs yet."""
@@ -87,7 +87,7 @@ def make_state(
     from .serve.filewatch import FileWatch
     from .serve.metrics import Metrics
     from .serve.samples import Samples
-    from .serve.sharedkeeper import SharedKeeper
+    from .serve.sharedstate import SharedState
     from .serve.state import State
 
     events, metrics = Events(), Metrics()
@@ -110,7 +110,7 @@ def make_state(
     _follow(state)
     refresh.prepare = lambda index: state.bind(index, state.experience)
     if store is not None:
-        state.shared = SharedKeeper(settings, events, state.ending, state.gate)
+        state.shared = SharedState(settings, events, state.ending, state.gate)
         store.prepare = lambda experience: state.bind(refresh.index, experience)
     state.all_projects = _make_projects(state)
     return state

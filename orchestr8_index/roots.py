@@ -26,7 +26,7 @@ SETTINGS = "settings.json", "settings.local.json"
 _MOST_SETTINGS = 1 << 20  # bytes of a host's own file that are read
 
 
-class Found(NamedTuple):
+class FoundRoots(NamedTuple):
     """Absolute, resolved folders, each in order of precedence: of the project alone, and of the
     user, whichever project asks; those of `shared` that go before the project's own are `leading`.
     A plugin that the project switches off is in none."""
@@ -75,7 +75,7 @@ def discovered_roots(
     return find_roots(folder, home, env).every
 
 
-def find_roots(folder: Path, home: Path, env: Mapping[str, str] | None = None) -> Found:
+def find_roots(folder: Path, home: Path, env: Mapping[str, str] | None = None) -> FoundRoots:
     """The trees of the project in `folder`, and those of the user.
 
     The home folder is no project, and this repository is none either: it only has an example.
@@ -89,7 +89,7 @@ def find_roots(folder: Path, home: Path, env: Mapping[str, str] | None = None) -
     plugins = (*_plugins(config, here, switched), *_packs(home, env, here))
     user = _existing((*_of_user(home, env), *plugins))
     shared = dict.fromkeys((*leading, *user))
-    return Found(own, tuple(path for path in shared if path not in own), leading)
+    return FoundRoots(own, tuple(path for path in shared if path not in own), leading)
 
 
 def claude_folder(home: Path, env: Mapping[str, str]) -> Path:

@@ -54,7 +54,7 @@ def logs(
             if as_json:
                 echo_json(msgspec.json.encode(asked).decode())
             else:
-                echo(told_question(asked))
+                echo(format_question(asked))
         return
     path = settings.data_dir / "logs" / "mcp.log"
     if not path.exists() and not follow:
@@ -63,7 +63,7 @@ def logs(
     tail = Tail(path)
     shown = (line for line in tail.whole() if _wanted(line, level))
     for line in deque(shown, lines):
-        echo_json(line) if as_json else echo(told(line))
+        echo_json(line) if as_json else echo(format_line(line))
     if follow:
         _follow(tail, level, as_json)
 
@@ -73,7 +73,7 @@ def _follow(tail: Tail, level: str, as_json: bool) -> None:
         while True:
             for line in tail.new():
                 if _wanted(line, level):
-                    echo_json(line) if as_json else echo(told(line))
+                    echo_json(line) if as_json else echo(format_line(line))
             time.sleep(PAUSE)
     except KeyboardInterrupt:
         echo("", err=True)
@@ -94,7 +94,7 @@ def last_questions(settings: Settings, most: int) -> list[dict[str, Any]]:
         return []
 
 
-def told_question(asked: Mapping[str, Any]) -> str:
+def format_question(asked: Mapping[str, Any]) -> str:
     """One line for a person; a question cannot draw on the terminal."""
     kind = asked["method"].removeprefix("query").lower()
     first = asked["found"][0] if asked["found"] else "nothing"
@@ -156,7 +156,7 @@ def _wanted(line: str, level: str) -> bool:
     return LOG_LEVELS.index(known) >= LOG_LEVELS.index(level)
 
 
-def told(line: str) -> str:
+def format_line(line: str) -> str:
     """One line for a person; an exception below it."""
     said = _read(line)
     level = str(said.get("level", ""))

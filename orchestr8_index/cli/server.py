@@ -272,11 +272,11 @@ def projects(
     orchestr8-index projects
     orchestr8-index projects --learns-from shop     what worked in shop helps this folder's project
     """
-    from ..serve.known import read_known, size_of
+    from ..serve.projectlist import read_projects, size_of
 
     if lenders or learns_alone:
         _learn_from(settings, () if learns_alone else lenders)
-    found = read_known(settings.data_dir)
+    found = read_projects(settings.data_dir)
     known = sorted(found.values(), key=lambda each: -each.asked_at)
     rows = [{**msgspec.to_builtins(k), "size": size_of(settings.data_dir, k)} for k in known]
     for row in rows:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from . import statements as sql
 from .caller import Caller
 from .clock import iso
-from .holds import Hold, end, grant, holding, holds, overlapping
+from .holds import Hold, end, grant, holds, holds_on, overlapping
 from .journal import Change
 from .messages import post
 from .repository import tree_of, worktrees
@@ -180,7 +180,7 @@ def is_claimed(connection: sqlite3.Connection, caller: Caller, path: str, now: i
     """Whether the claim stands, is fresh and its work noted: then nothing is written for it."""
     resource = resolve(path, caller.tree)
     soon = now + TTL_S * 1000 - RENEW_MS
-    rows = holding(connection, caller.project, resource)
+    rows = holds_on(connection, caller.project, resource)
     return any(row.ident == caller.who and row.ends >= soon for row in rows)
 
 
@@ -218,7 +218,7 @@ def forget_clean(
     own = session_of(committed)
     for path in clean:
         works = works_on(change.connection, change.project, path)
-        rows = holding(change.connection, change.project, path)
+        rows = holds_on(change.connection, change.project, path)
         busy = {row.ident for row in rows}
         for work in works:
             session = session_of(work.ident)
@@ -240,7 +240,7 @@ def leave_clean(change: Change, caller: Caller, path: str, stashed: Collection[s
     ]
     for work in works:
         forget(change, path, work)
-    done, rows = {work.ident for work in works}, holding(change.connection, change.project, path)
+    done, rows = {work.ident for work in works}, holds_on(change.connection, change.project, path)
     end(change, [row for row in rows if row.ident in done and row.request == CLAIM], "released")
 
 

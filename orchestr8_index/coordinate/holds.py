@@ -69,7 +69,7 @@ def holds(
     return [Hold(*row) for row in connection.execute(statement, (project, *values))]
 
 
-def holding(connection: sqlite3.Connection, project: str, resource: str) -> list[Hold]:
+def holds_on(connection: sqlite3.Connection, project: str, resource: str) -> list[Hold]:
     """Who holds exactly this."""
     rows = holds(connection, among(sql.HOLDS_ON, 1), project, resource)
     return [row for row in rows if row.state == HELD]

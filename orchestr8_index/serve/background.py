@@ -27,9 +27,9 @@ requests = logging.getLogger("orchestr8.http")
 async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     """Within: the store is opened, the trees are watched, and answers kept true."""
     socket, upkeep = state.settings.notify_socket, Upkeep(state)
-    keeper = state.projects.keeper
-    if keeper is not None:
-        keeper.begin()
+    store = state.projects.server_store
+    if store is not None:
+        store.begin()
 
     def built(_: object) -> None:
         _log_first_build(state)
@@ -43,7 +43,7 @@ async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     yield
     notify(socket, STOPPING="1")
     parts = (mcp, upkeep, state.file_watch, state.refresh, state.projects)
-    for part in (*parts, keeper, state.shared):
+    for part in (*parts, store, state.shared):
         if part is not None:
             await part.stop()
     log.info("final metrics", extra={"metrics": metrics(state)})
@@ -114,14 +114,14 @@ class Upkeep:
         state.check_memory()
         await state.projects.tend()
         if state.settings.watch:
-            state.file_watch.look()
+            state.file_watch.poll()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
         self._note_series()
         self._log_answers()
-        for keeper in (state.projects.keeper, state.shared):
-            if keeper is not None:
-                await keeper.look()
+        for kept in (state.projects.server_store, state.shared):
+            if kept is not None:
+                await kept.check()
         if state.shared is not None and state.settings.database_url:
             for each in state.projects.awake():
                 state.shared.learning_of(each)
@@ -145,7 +145,7 @@ class Upkeep:
 
     async def _check_keys(self) -> float:
         """What a revoked key left open ends within a second, though nobody asks."""
-        self._state.gate.keys.look()
+        self._state.gate.keys.reload_now()
         return RELOAD_SECONDS
 
     async def write_audit(self) -> None:

@@ -161,7 +161,7 @@ class LoadedKeys:
         self._reload_after = self._clock() + RELOAD_SECONDS
         self._reload_if_changed()
 
-    def look(self) -> None:
+    def reload_now(self) -> None:
         """As `reload`, whenever that was last."""
         self._reload_after = 0.0
         self.reload()

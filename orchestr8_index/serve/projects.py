@@ -28,10 +28,10 @@ from ..records import PLURAL
 from ..roots import FOUND, SHIPPED, discovered_roots, fixture_root
 from .callers import Principal
 from .filewatch import FileWatch
-from .known import MOST, Known, free_name, read_known, write_known
+from .projectlist import MOST, KnownProject, free_name, read_projects, write_projects
 from .projectstate import ProjectState
 from .projectstore import ProjectStore
-from .storekeeper import StoreKeeper
+from .serverstore import ServerStore
 
 PATIENCE = 1.2  # seconds that a first question waits for its index: it is answered within 1.5
 LONGEST = 10.0  # and where not even the shared part has an index to answer from
@@ -52,7 +52,7 @@ class Projects(Generic[P]):
     make_refresh: Callable[[Settings], Refresh]
     file_watch: FileWatch
     clock: Callable[[], float] = time.time
-    known: dict[str, Known] = field(default_factory=dict)
+    known: dict[str, KnownProject] = field(default_factory=dict)
     _states: dict[tuple[str, str], P] = field(default_factory=dict)
     _refreshes: dict[str, Refresh] = field(default_factory=dict)
     _stores: dict[str, ProjectStore] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Projects(Generic[P]):
 
     def __post_init__(self) -> None:
         settings = self.first.settings
-        self.known = read_known(settings.data_dir)
+        self.known = read_projects(settings.data_dir)
         self._refreshes[settings.roots_digest] = self.first.refresh
         self._place(settings, self.first)
         self._has_new = False  # the first is no news
@@ -150,14 +150,14 @@ class Projects(Generic[P]):
                 return self._of_known(each)
         raise NoSuchProject("There is no such project here.")
 
-    def _of_known(self, known: Known) -> P:
+    def _of_known(self, project: KnownProject) -> P:
         """Its tree that was asked last, else the one that it is known by."""
-        states = [state for (key, _), state in self._states.items() if key == known.key]
+        states = [state for (key, _), state in self._states.items() if key == project.key]
         if states:
             return max(states, key=lambda state: state.asked)
-        if not known.folder:
-            return self.with_roots(known.roots)
-        return self.at(known.folder)
+        if not project.folder:
+            return self.with_roots(project.roots)
+        return self.at(project.folder)
 
     def _state(self, settings: Settings) -> P:
         place = (settings.project_key, settings.roots_digest)
@@ -168,9 +168,9 @@ class Projects(Generic[P]):
         return state
 
     def _place(self, settings: Settings, state: P) -> None:
-        known = self._know(settings)
-        state.name, state.learns_from = known.name, known.learns_from
-        self._states[known.key, settings.roots_digest] = state
+        project = self._know(settings)
+        state.name, state.learns_from = project.name, project.learns_from
+        self._states[project.key, settings.roots_digest] = state
 
     def _refresh(self, settings: Settings) -> Refresh:
         """One for all projects of the same roots: they are read, watched and stored once."""
@@ -180,18 +180,18 @@ class Projects(Generic[P]):
         return refresh
 
     @property
-    def keeper(self) -> StoreKeeper | None:
+    def server_store(self) -> ServerStore | None:
         """The owner of the one store, which is the first project's."""
-        return self.first.store if isinstance(self.first.store, StoreKeeper) else None
+        return self.first.store if isinstance(self.first.store, ServerStore) else None
 
-    def store_of(self, key: str) -> StoreKeeper | ProjectStore | None:
+    def store_of(self, key: str) -> ServerStore | ProjectStore | None:
         """What the project has learnt, whichever of its trees asks."""
-        keeper = self.keeper
-        if keeper is None or key == self.first.settings.project_key:
-            return keeper
-        return self._stores.setdefault(key, ProjectStore(keeper, key))
+        server_store = self.server_store
+        if server_store is None or key == self.first.settings.project_key:
+            return server_store
+        return self._stores.setdefault(key, ProjectStore(server_store, key))
 
-    def lenders(self, state: P) -> list[tuple[str, StoreKeeper | ProjectStore]]:
+    def lenders(self, state: P) -> list[tuple[str, ServerStore | ProjectStore]]:
         """The projects that it learns from beside itself: their names and what they have learnt."""
         named = filter(None, map(self.known.get, state.learns_from))
         return [(each.name, store) for each in named if (store := self.store_of(each.key))]
@@ -199,34 +199,34 @@ class Projects(Generic[P]):
     async def lend(self, state: P, names: Iterable[str], asking: Principal) -> None:
         """Let it learn from these projects and from no other. Raises NoSuchProject."""
         keys = [self._named(name, asking).settings.project_key for name in names]
-        known = self.known[state.settings.project_key]
-        known.learns_from = tuple(key for key in dict.fromkeys(keys) if key != known.key)
+        project = self.known[state.settings.project_key]
+        project.learns_from = tuple(key for key in dict.fromkeys(keys) if key != project.key)
         for (key, _), each in self._states.items():
-            if key == known.key:
-                each.learns_from = known.learns_from
+            if key == project.key:
+                each.learns_from = project.learns_from
         self._is_saved = False
         await self.save()
 
-    # --- who is known ------------------------------------------------------------------------
+    # --- who is known ---------------------------------------------------------------------------
 
-    def _know(self, settings: Settings) -> Known:
-        known = self.known.get(settings.project_key)
-        if known is None:
+    def _know(self, settings: Settings) -> KnownProject:
+        project = self.known.get(settings.project_key)
+        if project is None:
             folder = settings.project.folder if settings.project else ""
             roots = () if folder else settings.roots
             name = free_name(settings, {each.name for each in self.known.values()})
-            known = Known(name, settings.project_key, folder, roots, self.clock())
-            self.known[known.key] = known
+            project = KnownProject(name, settings.project_key, folder, roots, self.clock())
+            self.known[project.key] = project
             self._is_saved, self._has_new = False, True
             if len(self.known) > MOST:
                 self._let_go()
-        return known
+        return project
 
     def _let_go(self) -> None:
         """Forget whoever was not asked for the longest; what it has learnt stays in the store."""
         own = self.first.settings.project_key
-        others = [known for known in self.known.values() if known.key != own]
-        oldest = min(others, key=lambda known: known.asked_at)
+        others = [project for project in self.known.values() if project.key != own]
+        oldest = min(others, key=lambda project: project.asked_at)
         del self.known[oldest.key]
         for place, state in list(self._states.items()):
             if place[0] == oldest.key:
@@ -237,9 +237,9 @@ class Projects(Generic[P]):
 
     def note_asked(self, state: P) -> None:
         state.asked = time.monotonic()
-        known = self.known.get(state.settings.project_key)
-        if known is not None and self.clock() - known.asked_at > 1.0:
-            known.asked_at, self._is_saved = self.clock(), False
+        project = self.known.get(state.settings.project_key)
+        if project is not None and self.clock() - project.asked_at > 1.0:
+            project.asked_at, self._is_saved = self.clock(), False
 
     async def save(self) -> None:
         """Keep what is known, where it has changed."""
@@ -247,13 +247,13 @@ class Projects(Generic[P]):
             return
         self._is_saved, self._has_new = True, False
         for state in self._states.values():
-            if state.refresh.index and (known := self.known.get(state.settings.project_key)):
-                known.digest = state.settings.roots_digest
+            if state.refresh.index and (project := self.known.get(state.settings.project_key)):
+                project.digest = state.settings.roots_digest
                 counts = state.refresh.index.manifest.counts
-                known.entries = {PLURAL[kind]: n for kind, n in counts.items()}
+                project.entries = {PLURAL[kind]: n for kind, n in counts.items()}
         rows = list(self.known.values())
         try:
-            await asyncio.to_thread(write_known, self.first.settings.data_dir, rows)
+            await asyncio.to_thread(write_projects, self.first.settings.data_dir, rows)
         except OSError as error:
             log.warning("the list of projects was not kept", extra={"reason": error.strerror})
 

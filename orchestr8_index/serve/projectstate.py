@@ -9,7 +9,7 @@ from ..catalog.index import Index
 from ..config import Settings
 from ..errors import Starting
 from .projectstore import ProjectStore
-from .storekeeper import StoreKeeper
+from .serverstore import ServerStore
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class ProjectState:
 
     settings: Settings
     refresh: Refresh
-    store: StoreKeeper | ProjectStore | None = None
+    store: ServerStore | ProjectStore | None = None
     name: str = ""
     asked: float = float("-inf")
     shared_part: Refresh | None = None

@@ -30,8 +30,8 @@ from .recent import RecentQuestions
 from .replay import Replays
 from .samples import Samples
 from .series import Series
-from .sharedkeeper import SharedKeeper
-from .storekeeper import StoreKeeper
+from .serverstore import ServerStore
+from .sharedstate import SharedState
 from .trace import Trace
 from .work import RunningTasks
 
@@ -56,7 +56,7 @@ class State(ProjectState):
     tokens: Tokenizer
     file_watch: FileWatch
     watched: Watched
-    shared: SharedKeeper | None = None
+    shared: SharedState | None = None
     all_projects: Projects[State] | None = None
     log: LogFile | LogNowhere | None = None
     trace: Trace | None = None
@@ -82,7 +82,7 @@ class State(ProjectState):
         self.series = {"hour": Series(10, 360, *of), "day": Series(120, 720, *of)}
 
     @property
-    def lenders(self) -> list[tuple[str, StoreKeeper | ProjectStore]]:
+    def lenders(self) -> list[tuple[str, ServerStore | ProjectStore]]:
         """The projects whose past is used after its own, where the user lets it."""
         return self.projects.lenders(self) if self.learns_from else []
 

@@ -132,7 +132,7 @@ def test_a_damaged_file_says_so_and_lets_nobody_in(keys: KeyFile, content: bytes
         keys.read()
     assert LoadedKeys(keys.path.parent).caller_of(b"o8_x") is None
     (keys.path.parent / known.NAME).write_bytes(content)
-    assert known.read_known(keys.path.parent) == {}
+    assert known.read_projects(keys.path.parent) == {}
 
 
 BENT_SETTINGS = [

@@ -149,7 +149,7 @@ class FaceSubscriptions(SharedSubscriptions):
     def follows(self, uri: str) -> bool:
         return self._face.read is not None
 
-    async def look(self, uri: str, who: Principal) -> str:
+    async def version_of(self, uri: str, who: Principal) -> str:
         token = caller.set(who)
         try:
             told = await read_face(self._face, ServedCore(self._state), uri)

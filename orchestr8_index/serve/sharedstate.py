@@ -1,4 +1,4 @@
-"""The keeper of the agents' shared state: opens it at its first use, and closes it last."""
+"""What agents share, as a running server has it: opened at its first use, closed last."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FIGURES = ("locks", "waiters", "messages", "expiries", "refusals")
 log = logging.getLogger("orchestr8.shared")
 
 
-class SharedKeeper:
+class SharedState:
     """`count_waiting(1)` and `(-1)` are called as calls begin and cease to wait; `facts` are what a
     team's other servers are told of this one."""
 
@@ -108,14 +108,14 @@ class SharedKeeper:
             return self._opened.figures()
         return {}
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Once a second: say when the database was taken away. What others see is opened without
         a call."""
         is_seen = self._settings.database_url or self._settings.has_helpers
         if self._opened is None and is_seen and not self._ending.is_set():
             with contextlib.suppress(StoreUnavailable):
                 await self.state()
-        if self._opened and await self._opened.store.look():
+        if self._opened and await self._opened.store.check():
             reason = " ".join(self._opened.store.reasons)
             log.error("the shared state is lost", extra={"reason": reason})
 
