@@ -11,7 +11,7 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 38_207,  # hosts, languages, plans, guards, lenders, a team's Redis and settings
+    "lines": 38_285,  # hosts, languages, plans, guards, lenders, a team, its settings, standings
     "files": 262,  # the same
     "longest_file": 389,  # errors.py: the whole family of errors
     "longest_function": 40,  # the goal
