@@ -200,8 +200,8 @@ def switched_off(config: Path) -> frozenset[str]:
 def _packs(home: Path, env: Mapping[str, str], project: Path) -> Iterator[Path]:
     """The installed plugins and extensions of other hosts, each in its newest version."""
     codex = expand(env.get("CODEX_HOME") or ".codex", home, home)
-    for name, said in _read_toml(codex / "config.toml").get("plugins", {}).items():
-        if isinstance(said, dict) and said.get("enabled") is not False:
+    for name, data in _read_toml(codex / "config.toml").get("plugins", {}).items():
+        if isinstance(data, dict) and data.get("enabled") is not False:
             plugin, _, market = name.partition("@")
             versions = (codex / "plugins/cache" / market / plugin).glob("*")
             yield from sorted(versions, key=_by_version)[-1:]
@@ -233,18 +233,18 @@ def _is_on(rules: Mapping[str, Any], extension: str, project: Path) -> bool:
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         with file.open("rb") as opened:
-            said = json.loads(opened.read(_MOST_SETTINGS))
+            data = json.loads(opened.read(_MOST_SETTINGS))
     except (OSError, ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return data if isinstance(data, dict) else {}
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        said = tomllib.loads(file.read_text("utf-8"))
+        data = tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return said if isinstance(said.get("plugins", {}), dict) else {}
+    return data if isinstance(data.get("plugins", {}), dict) else {}
 
 
 def fixture_root() -> Path:

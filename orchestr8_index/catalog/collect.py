@@ -15,15 +15,14 @@ from pathlib import Path
 
 import msgspec
 
+from ..opening import read_within
 from ..records import KINDS, Entry, FileReport, Finding, Kind, ResolvedRole
 from ..text import Terms, display
-from . import conflicts as rivals
-from . import findings
+from . import conflicts, findings
 from .cards import Card, Stamp, digest_of, folded_labels, make_card, place_of, stamp_of
 from .entry_vectors import Embedder
 from .kind_data import KindData
 from .parse import Parsed, parse
-from .read_file import read_file
 from .reuse import Previous
 from .roles import Directory, dangling, read_registry, resolve
 from .scan import Scan, Source, may_be_qualified
@@ -233,9 +232,11 @@ def _duplicate(card: Card, first: Source, roots: tuple[str, ...]) -> Card:
 def _find_findings(found: Catalogue, scan: Scan) -> None:
     found.findings += findings.of_reports(found.reports)
     found.findings += findings.of_troubles(scan.troubles)
-    told = {finding.path for finding in found.findings if finding.rule == "missing-description"}
+    undescribed = {
+        finding.path for finding in found.findings if finding.rule == "missing-description"
+    }
     cards = [row.card for rows in found.rows.values() for row in rows]
-    found.findings += rivals.of_cards(cards, told)
+    found.findings += conflicts.of_cards(cards, undescribed)
     found.findings.sort(key=findings.by_severity)
 
 
@@ -290,3 +291,21 @@ def _find_mentions(found: Catalogue) -> None:
         if mentioned:
             entry = _ENTRY.decode(row.card.entry)
             _serve(row, msgspec.structs.replace(entry, agents=mentioned))
+
+
+def read_file(source: Source, roots: tuple[str, ...], most: int) -> tuple[bytes, FileReport | None]:
+    """At most `most` bytes. What has grown or vanished since the scan is refused like any other."""
+    root = roots[source.root]
+    try:
+        data = read_within(roots, root, source.path, most)
+    except OSError as error:
+        reason = f"the file cannot be read: {error.strerror}"
+        return b"", _refusal(source, root, reason, "Give the index read access, or move it away.")
+    if len(data) > most:
+        cure = "Move the long parts into reference files."
+        return b"", _refusal(source, root, f"too large: over {most:,} bytes", cure)
+    return data, None
+
+
+def _refusal(source: Source, root: str, reason: str, cure: str) -> FileReport:
+    return FileReport(root, display(source.path), "skipped", reason=reason, cure=cure)

@@ -48,12 +48,12 @@ class KindData:
     ) -> tuple[list[array[int]], bytes]:
         """The terms of name and description as numbers, and the entry's vector; `whole` are the
         body's terms, if known."""
-        name, said = self.tokens.of(entry.name), self.tokens.of(entry.described)
+        name, described = self.tokens.of(entry.name), self.tokens.of(entry.described)
         known = whole is not None and len(body) <= OPENING
         opening = whole if known and whole is not None else self.tokens.of(body[:OPENING])
-        heard = name * NAME_TIMES + said + opening
+        heard = name * NAME_TIMES + described + opening
         words = self.tokens.words
-        return [name, said], self.embedder.embed([words[number] for number in heard])
+        return [name, described], self.embedder.embed([words[number] for number in heard])
 
     def put(
         self, card: Card, entry: Entry, body: str, begin: Callable[[], None] = lambda: None
@@ -97,4 +97,4 @@ class KindData:
 
     def respeak(self, row: SpilledEntry, entry: Entry) -> None:
         """Other files said something about the entry, or did so in the last generation."""
-        (_, row.said), row.vector = self.voice(entry, self.body(row))
+        (_, row.described), row.vector = self.voice(entry, self.body(row))

@@ -118,8 +118,8 @@ class _Stand:
             self.own_lengths = np.concatenate(every)
         self.lengths = self.own_lengths.copy()
         for place, row in enumerate(self.rows):
-            if row.said is not None:
-                self.lengths[place, SAID] = len(row.said)
+            if row.described is not None:
+                self.lengths[place, SAID] = len(row.described)
 
     def is_own(self, row: SpilledEntry) -> bool:
         return not (self.borrows and row.origin == LENT)
@@ -138,17 +138,17 @@ class _Stand:
         rows = self.rows[first:last]
         found = [columns.numbers(*places) for columns, *places in self._stretches(rows)]
         stream = np.concatenate(found) if found else np.zeros(0, np.uint32)
-        if all(row.said is None for row in rows):
+        if all(row.described is None for row in rows):
             return stream
-        return self._with_said(stream, rows, self.own_lengths[first:last])
+        return self._with_described(stream, rows, self.own_lengths[first:last])
 
-    def _with_said(self, stream: Array, rows: Sequence[SpilledEntry], lengths: Array) -> Array:
+    def _with_described(self, stream: Array, rows: Sequence[SpilledEntry], lengths: Array) -> Array:
         ends = np.cumsum(lengths.ravel())
         parts, at = [], 0
         for place, row in enumerate(rows):
-            if row.said is not None:
+            if row.described is not None:
                 cell = place * N_FIELDS + SAID
-                parts += [stream[at : ends[cell - 1]], np.array(row.said, np.uint32)]
+                parts += [stream[at : ends[cell - 1]], np.array(row.described, np.uint32)]
                 at = ends[cell]
         return np.concatenate([*parts, stream[at:]])
 

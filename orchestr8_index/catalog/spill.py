@@ -119,7 +119,7 @@ class SpilledEntry:
     place: int
     entry: bytes
     labels: tuple[str, ...]
-    said: array[int] | None = None
+    described: array[int] | None = None
     vector: bytes = b""
 
 

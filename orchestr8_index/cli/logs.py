@@ -100,8 +100,8 @@ def format_question(asked: Mapping[str, Any]) -> str:
     first = asked["found"][0] if asked["found"] else "nothing"
     cached = "*" if asked["cached"] else " "
     head = f"{asked['at'][:19].replace('T', ' ')}  {asked['ms']:7.2f} ms {cached}"
-    said = f"{head} {kind:9} {asked['text']} → {first}"
-    return "".join(letter if letter.isprintable() else " " for letter in said)
+    line = f"{head} {kind:9} {asked['text']} → {first}"
+    return "".join(letter if letter.isprintable() else " " for letter in line)
 
 
 class Tail:
@@ -142,10 +142,10 @@ def _stripped(lines: Iterable[str]) -> Iterator[str]:
 
 def _read(line: str) -> dict[str, Any]:
     try:
-        said = json.loads(line)
+        fields = json.loads(line)
     except ValueError:
-        said = None
-    return said if isinstance(said, dict) else {"message": line}
+        fields = None
+    return fields if isinstance(fields, dict) else {"message": line}
 
 
 def _wanted(line: str, level: str) -> bool:
@@ -158,16 +158,16 @@ def _wanted(line: str, level: str) -> bool:
 
 def format_line(line: str) -> str:
     """One line for a person; an exception below it."""
-    said = _read(line)
-    level = str(said.get("level", ""))
-    name = str(said.get("logger", "")).removeprefix("orchestr8.")
-    more = " ".join(f"{key}={_short(value)}" for key, value in said.items() if key not in HEAD)
-    head = style(str(said.get("time", ""))[:23].replace("T", " "), dim=True)
+    fields = _read(line)
+    level = str(fields.get("level", ""))
+    name = str(fields.get("logger", "")).removeprefix("orchestr8.")
+    more = " ".join(f"{key}={_short(value)}" for key, value in fields.items() if key not in HEAD)
+    head = style(str(fields.get("time", ""))[:23].replace("T", " "), dim=True)
     shown = f"{head} {style(f'{level:7}', fg=COLOURS.get(level))} {name:6} "
-    shown += for_terminal(str(said.get("message", ""))) + (
+    shown += for_terminal(str(fields.get("message", ""))) + (
         style(f" {more}", dim=True) if more else ""
     )
-    under = [str(said[name]) for name in ("exception", "said") if said.get(name)]
+    under = [str(fields[name]) for name in ("exception", "said") if fields.get(name)]
     return "\n".join([shown, *("    " + part.replace("\n", "\n    ") for part in under)])
 
 

@@ -171,8 +171,8 @@ def answer(change: Change, row: Hold, renewed: bool = False) -> Answer:
 
 def _tell(change: Change, kind: int, row: Hold, cause: str = "") -> None:
     mode = "shared" if row.shared else "exclusive"
-    told = {"rev": row.rev, "mode": mode, "holder": row.holder, "purpose": row.purpose}
-    change.event(kind, row.resource, msgspec.json.encode(told).decode(), cause)
+    value = {"rev": row.rev, "mode": mode, "holder": row.holder, "purpose": row.purpose}
+    change.event(kind, row.resource, msgspec.json.encode(value).decode(), cause)
 
 
 def end(change: Change, rows: Sequence[Hold], cause: str) -> None:

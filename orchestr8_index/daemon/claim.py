@@ -72,8 +72,8 @@ def _let_go(pidfile: PidFile, before: dict[str, Any] | None) -> None:
 
 def _reached(settings: Settings) -> dict[str, str]:
     """How the command line of this user gets in, where that is not plain loopback."""
-    said = reached_at(settings.door)
-    return {**said, "local_key": settings.local_key} if settings.local_key else said
+    address = reached_at(settings.door)
+    return {**address, "local_key": settings.local_key} if settings.local_key else address
 
 
 def listen(port: int, host: str = HOST) -> socket.socket:

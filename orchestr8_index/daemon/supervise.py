@@ -154,8 +154,8 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
 def _last_words(settings: Settings) -> str:
     path = settings.data_dir / "logs" / STDERR_NAME
     try:
-        with open(path, encoding="utf-8", errors="replace", opener=open_private) as said:
-            lines = said.read().strip().splitlines()
+        with open(path, encoding="utf-8", errors="replace", opener=open_private) as file:
+            lines = file.read().strip().splitlines()
     except OSError:
         return ""
     return lines[-1].removeprefix("Error: ") if lines else ""

@@ -120,9 +120,9 @@ async def answer_plain(state: State, name: str, scope: Scope, body: bytes, send:
         return False
     scope["state"]["rpc_methods"] = call.method
     with named(face):
-        told, _ = await run_tool(face, ServedCore(state), call.method, call.params, every=True)
+        answer, _ = await run_tool(face, ServedCore(state), call.method, call.params, every=True)
     ident = bytes(call.id)
-    result = b'{"jsonrpc":"2.0","id":' + ident + b',"result":' + msgspec.json.encode(told) + b"}"
+    result = b'{"jsonrpc":"2.0","id":' + ident + b',"result":' + msgspec.json.encode(answer) + b"}"
     await send_bytes(send, 200 if ident else 204, result if ident else b"", JSON)
     return True
 
@@ -132,5 +132,5 @@ async def answer_http(state: State, name: str, scope: Scope, body: bytes, send: 
     face = load(name)
     assert face.http is not None
     with named(face):
-        status, told = await face.http(ServedCore(state), scope["method"], scope["path"], body)
-    await send_json(send, status, told)
+        status, answer = await face.http(ServedCore(state), scope["method"], scope["path"], body)
+    await send_json(send, status, answer)

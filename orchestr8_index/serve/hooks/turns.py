@@ -69,8 +69,8 @@ class PromptTurns:
             return
         self._of.pop(session, None)
         goal = cut(" ".join(prompt[: 4 * MOST_GOAL].split()), MOST_GOAL)
-        told = hashlib.blake2b(f"{session}\0{goal}".encode("utf-8", "replace"), digest_size=16)
-        self._of[session] = Turn(goal, f"claude:plan:{told.hexdigest()}")
+        digest = hashlib.blake2b(f"{session}\0{goal}".encode("utf-8", "replace"), digest_size=16)
+        self._of[session] = Turn(goal, f"claude:plan:{digest.hexdigest()}")
         if len(self._of) > KEPT:
             self._of.popitem(last=False)
 

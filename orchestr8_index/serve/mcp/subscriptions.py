@@ -83,8 +83,8 @@ class Subscriptions:
         subscriber = self._session(ctx)
         if params.uri not in subscriber.watched:
             if len(subscriber.watched) >= MOST_WATCHED:
-                said = "That is one address too many. Unsubscribe from some."
-                raise MCPError(INVALID_PARAMS, said)
+                message = "That is one address too many. Unsubscribe from some."
+                raise MCPError(INVALID_PARAMS, message)
             await self._watch(subscriber, [params.uri])
         return EmptyResult()
 
