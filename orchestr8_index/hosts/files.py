@@ -164,17 +164,15 @@ def _remove_made(real: Path, backups: Path | None) -> None:
 
 def _replace(path: Path, text: str, mode: int) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(Path(name).unlink, missing_ok=True)
         with os.fdopen(handle, "wb") as file:
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, mode)
         os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
+        undo.pop_all()
 
 
 def _original(host: Host, path: Path, now: str, entry: Entry, backups: Path | None) -> str | None:
