@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ..memo import Newest
 from . import statements as sql
 from .caller import Caller
 from .clock import iso
@@ -57,14 +57,12 @@ class Told:
     """Who was told what: each thing once."""
 
     def __init__(self) -> None:
-        self._told: OrderedDict[tuple[str, ...], None] = OrderedDict()
+        self._told: Newest[tuple[str, ...], None] = Newest(MOST_TOLD)
 
     def first(self, *what: str) -> bool:
         if what in self._told:
             return False
         self._told[what] = None
-        if len(self._told) > MOST_TOLD:
-            self._told.popitem(last=False)
         return True
 
 
