@@ -30,10 +30,10 @@ from .work import (
     forget,
     keep_work,
     note_work,
-    rivals,
     session_of,
     works_beside,
     works_of,
+    works_of_others,
     works_on,
 )
 
@@ -78,7 +78,7 @@ def claim(
     """Before an edit: claim the file, or say who has it. `stashed` are sessions that may have
     their work on it in the stash of git."""
     resource = resolve(path, caller.tree)
-    for work in rivals(change.connection, caller, resource):
+    for work in works_of_others(change.connection, caller, resource):
         session = session_of(work.ident)
         if work.written and session in stashed and _lives(change, session):
             what = f"{resource} lies in the stash of {work.name}, and could not come back after"
@@ -233,7 +233,7 @@ def leave_clean(change: Change, caller: Caller, path: str, stashed: Collection[s
     """A file that git has as others wrote it is theirs no more, unless they have `stashed`."""
     works = [
         work
-        for work in rivals(change.connection, caller, path)
+        for work in works_of_others(change.connection, caller, path)
         if work.written and session_of(work.ident) not in stashed
     ]
     for work in works:

@@ -147,9 +147,9 @@ class ClaimHooks:
         it may lie in the stash."""
         from ...coordinate import stash
         from ...coordinate.claims import leave_clean
-        from ...coordinate.work import rivals
+        from ...coordinate.work import works_of_others
 
-        if not rivals(shared.store.reader, who, path):
+        if not works_of_others(shared.store.reader, who, path):
             return set()
         tree = tree_of(os.path.dirname(path))
         status = await changed_files(tree, path)
