@@ -9,7 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..memo import Newest
+from cachetools import FIFOCache
+
 from .face import Answer, Arguments, Core, Declined
 from .workspace import BAD_TASK, TASK, FileText, Workspace, WorkspaceRefusal
 
@@ -25,7 +26,7 @@ class Claim(NamedTuple):
     seconds: int
 
 
-_claims: Newest[tuple[str, str, str], Claim] = Newest(MOST_CLAIMS)
+_claims: FIFOCache[tuple[str, str, str], Claim] = FIFOCache(MOST_CLAIMS)
 
 
 def refused(status: int, sentence: str, **more: Any) -> Declined:

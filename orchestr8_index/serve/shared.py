@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import StoreUnavailable
 from .callers import caller
+from .shares import owner_of
 from .state import State
 
 if TYPE_CHECKING:
@@ -54,4 +55,5 @@ def asking(state: State) -> Caller:
         kind=asks.kind,
         verified=asks.keyed,
         writes=asks.writes,
+        owner=owner_of(asks),
     )
