@@ -65,12 +65,11 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     state = make_state(settings, refresh, ServerStore(settings, heir), tokens)
     state.log, state.trace = log, make_trace(settings.otel_endpoint)
     lines = Lines(settings.limits, state.metrics.failed)
-    if state.shared is not None:
+    if (shared := state.shared) is not None:
         changes = ChangedSettings(state)
         changes.begin()
-        state.shared.follow_settings = changes.follow
-        state.shared.count_waiting = lines.count_waiting
-        state.shared.facts = state.facts
+        shared.follow_settings, shared.count_waiting = changes.follow, lines.count_waiting
+        shared.facts = state.facts
     serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)
 
 

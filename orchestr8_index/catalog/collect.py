@@ -67,11 +67,8 @@ def read_catalogue(
 ) -> Catalogue:
     """`reading` is told of each source before it is opened, and again before it is counted;
     `named` are opened in any case. What is read lies in `folder` for a while."""
-    previous, embedder, split = (
-        previous or Previous(),
-        Embedder(words or Words()),
-        Terms(bound=REMEMBERED),
-    )
+    previous = previous or Previous()
+    embedder, split = Embedder(words or Words()), Terms(bound=REMEMBERED)
     folder = folder or Path(tempfile.gettempdir())
     kinds = {
         kind: KindData(
