@@ -127,9 +127,9 @@ def _events(settings: Settings, limit: int) -> list[tuple[str, str, str, str, in
     import contextlib
 
     if settings.database_url:
-        from ..team.audit import look_at_audit
+        from ..team.audit import read_team_audit
 
-        return look_at_audit(settings.database_url, limit)
+        return read_team_audit(settings.database_url, limit)
     from ..store.database import NAME, connect
     from ..store.notes import read_audit
 
@@ -180,7 +180,7 @@ def _counted(
             saved = saved_by_day(reading, days, name)
             rows = [] if settings.database_url else read_usage(reading, days)
     if settings.database_url:
-        from ..team.audit import look_at_usage
+        from ..team.audit import read_team_usage
 
-        rows = look_at_usage(settings.database_url, days)
+        rows = read_team_usage(settings.database_url, days)
     return rows, saved

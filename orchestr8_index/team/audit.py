@@ -10,7 +10,7 @@ import msgspec
 from ..store.notes import MOST_AUDIT, AuditRow
 from ..store.usage import Counted, first_day
 from .connection import TeamConnection, connect
-from .migrate import check_known
+from .migrate import check_version
 from .sentences import unavailable
 from .start import SCHEMA, require_psycopg
 
@@ -28,20 +28,20 @@ def add_audit(connection: TeamConnection, server: str, rows: Sequence[AuditRow])
     connection.execute(_ADD, (10 * MOST_AUDIT, server, msgspec.json.encode(named).decode()))
 
 
-def look_at_audit(url: str, most: int) -> list[AuditRow]:
+def read_team_audit(url: str, most: int) -> list[AuditRow]:
     """The newest rows of all servers, oldest first; `who` says where. Raises StoreUnavailable."""
     require_psycopg()
     with unavailable(), connect(url, SCHEMA, "looks") as connection:
-        check_known(connection, SCHEMA)
+        check_version(connection, SCHEMA)
         rows = connection.execute(_ROWS.encode(), (most,)).fetchall()
     return [_shown(*row) for row in reversed(rows)]
 
 
-def look_at_usage(url: str, days: int) -> list[Counted]:
+def read_team_usage(url: str, days: int) -> list[Counted]:
     """What was counted of all servers in the last `days`. Raises StoreUnavailable."""
     require_psycopg()
     with unavailable(), connect(url, SCHEMA, "looks") as connection:
-        check_known(connection, SCHEMA)
+        check_version(connection, SCHEMA)
         return connection.execute(_USAGE.encode(), (first_day(days),)).fetchall()
 
 

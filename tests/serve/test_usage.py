@@ -16,8 +16,8 @@ from orchestr8_index.overview import UsageQuery
 from orchestr8_index.serve import audit
 from orchestr8_index.serve.audit import Usage
 from orchestr8_index.serve.calls import perform
+from orchestr8_index.serve.serverstore import ServerStore
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.storekeeper import StoreKeeper
 from orchestr8_index.serve.usage import get_usage, keep_usage
 
 from .asking import call, settings_of, state_of
@@ -54,7 +54,7 @@ def test_what_cannot_be_written_is_counted_with_the_next(
 
     async def work(state: State) -> None:
         await perform(state, "querySkills", QUESTION)
-        assert isinstance(state.store, StoreKeeper)
+        assert isinstance(state.store, ServerStore)
         with monkeypatch.context() as full, pytest.raises(StoreUnavailable):
             full.setattr((await state.store.outcomes()).store, "write", refuse)
             await keep_usage(state)
@@ -67,7 +67,7 @@ def test_what_cannot_be_written_is_counted_with_the_next(
 def run(folder: Path, index: Index, work: Callable[[State], Awaitable[None]]) -> None:
     async def running() -> None:
         state = state_of(settings := settings_of(folder, fixture_root()), index)
-        state.store = keeper = StoreKeeper(settings)
+        state.store = keeper = ServerStore(settings)
         keeper.begin()
         await keeper.outcomes()
         try:

@@ -12,7 +12,7 @@ from orchestr8_index.coordinate.log import read_events
 from orchestr8_index.coordinate.select import Keys
 from orchestr8_index.errors import Busy, Conflict, StoreUnavailable
 from orchestr8_index.store.usage import first_day
-from orchestr8_index.team.audit import look_at_audit, look_at_usage
+from orchestr8_index.team.audit import read_team_audit, read_team_usage
 from orchestr8_index.team.core import TeamCoordination as Server
 from orchestr8_index.team.start import SCHEMA
 
@@ -230,14 +230,14 @@ def test_audit_and_usage_are_one_over_all_servers(
                 await b.keep_audit([("2026-01-02", "bob", "lock", "-32051", 1)])
             await b.keep_audit([("2026-01-03", "bob", "lock", "ok", 1)])
             rows = [(f"ann on {a.server}", "ok"), (f"bob on {b.server}", "-32051")]
-            found = await asyncio.to_thread(look_at_audit, url, 50)
+            found = await asyncio.to_thread(read_team_audit, url, 50)
             assert [(who, how) for _, who, _, how, _ in found[:2]] == rows
             assert len(found) == 3
-            assert await asyncio.to_thread(look_at_audit, url, 1) == found[2:]
+            assert await asyncio.to_thread(read_team_audit, url, 1) == found[2:]
             day = first_day(1)
             for server, how in ((a, "ok"), (b, "ok"), (b, "-32042")):
                 await server.keep_usage([(day, "ann", "lock", how, 2)])
-            told = await asyncio.to_thread(look_at_usage, url, 1)
+            told = await asyncio.to_thread(read_team_usage, url, 1)
             assert sorted(row[3:] for row in told) == [("-32042", 2), ("ok", 4)]
 
     asyncio.run(work())
