@@ -22,6 +22,8 @@ from .queries import (
     NoParams,
     SkillAnswer,
     SkillQuery,
+    Standing,
+    StandingQuery,
     WorkflowAnswer,
     WorkflowQuery,
 )
@@ -224,6 +226,25 @@ _TABLE = (
             '"pattern": null, "text": "From the skill data-desk:csv-cleanup: …", '
             '"receipt": {"tokens_used": 183, "tokens_catalogue": 2009, '
             '"tokenizer": "estimate, 4 characters a token"}}',
+        ),
+    ),
+    Method(
+        "explainStanding",
+        "explain",
+        StandingQuery,
+        Standing,
+        "Why does an entry stand where it stands for a task, and which words would bring it up?",
+        away="answer",
+        errors=(Starting,),
+        example=Example(
+            '{"task": "our database queries are slow", "name": "test-strategist"}',
+            '{"entry": "guard-house:test-strategist", '
+            '"path": "plugins/guard-house/agents/test-strategist.md", "place": 7, '
+            '"score": 0.1022, "first": "build-and-ship:postgres-tuner", '
+            '"first_score": 0.5565, "lines": [{"term": "slow", "points": 0.042554, '
+            '"weight": 0.6933, "fields": {"description": 0.033924, "body": 0.00863}}, '
+            '{"term": "near in meaning", "points": 0.059646}], '
+            '"lacking": ["database", "queries"]}',
         ),
     ),
     Method(

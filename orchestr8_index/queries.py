@@ -118,6 +118,15 @@ class ContextQuery(Params, frozen=True, kw_only=True):
     host: Asker | None = None
 
 
+class StandingQuery(Params, frozen=True, kw_only=True):
+    """What is to be done, and the entry meant by name or `plugin:name`, else the first one."""
+
+    TASK: ClassVar[str] = "task"
+    task: Task
+    kind: Kind = "agent"
+    name: Annotated[str, Meta(max_length=401)] = ""
+
+
 # --- results -----------------------------------------------------------------------------------
 
 
@@ -131,6 +140,21 @@ class TermPoints(Struct, frozen=True, omit_defaults=True):
     points: float
     weight: float = 0.0
     fields: dict[str, float] = {}
+
+
+class Standing(Struct, frozen=True):
+    """Why an entry stands where it stands. `place` counts from 1, near-clones once, as an answer
+    does; it is 0 where the text does not find the entry, which is "" where the text finds none.
+    `lines` add up to `score`; `lacking` are the text's words that the entry does not have."""
+
+    entry: str
+    path: str
+    place: int
+    score: float
+    first: str
+    first_score: float
+    lines: list[TermPoints]
+    lacking: list[str]
 
 
 class Row(Struct, omit_defaults=True, kw_only=True):

@@ -21,7 +21,7 @@ NAMES = set(dir(orchestr8_index))
 PINNED = """
 __version__ AsyncOrchestrator Held MCPGatewayClient Orchestrator
 AgentAnswer AgentRow Answer Context ContextAnswer EntryAnswer Excerpt HealthAnswer Reasoned Row
-SkillAnswer TermPoints TokenReceipt WorkflowAnswer
+SkillAnswer Standing TermPoints TokenReceipt WorkflowAnswer
 EntryChange Forgotten OutcomeAnswer PatternAnswer PatternChange PatternRecord PatternStored Receipt
 AlreadyRunning BadSetting BodyTooLarge BuildFailed EncodingRefused Forbidden ForeignOrigin
 ForeignSession HeadTooLarge InternalError InvalidParams InvalidRequest McpAway MethodNotFound

@@ -15,7 +15,15 @@ from ..config import Settings
 from ..errors import OperationError
 from ..host_table import TITLES
 from ..places import call_of, hosts_of
-from ..queries import AgentQuery, Choice, ContextQuery, EntryQuery, SkillQuery, WorkflowQuery
+from ..queries import (
+    AgentQuery,
+    Choice,
+    ContextQuery,
+    EntryQuery,
+    SkillQuery,
+    StandingQuery,
+    WorkflowQuery,
+)
 from ..records import KINDS, PLURAL, Finding, Kind
 from ..validate import describe_error
 from . import show
@@ -227,13 +235,13 @@ def explain_place(settings: Settings, text: str, name: str, kind: Kind, as_json:
     orchestr8-index explain "our nightly import takes four hours"
     orchestr8-index explain "our nightly import takes four hours" pipeline-builder
     """
-    from . import golden as gold
     from .learnt import experience_of
 
-    settings = with_roots_of_server(settings)
-    index, source = index_of(settings)
-    standing = gold.standing(index, kind, text, name, experience_of(settings))
-    emit(standing, as_json, lambda: show.standing(standing), source)
+    asked = {"task": readable(text), "kind": kind, "name": readable(name)}
+    query = _checked(asked, StandingQuery, CANNOT)
+    source = source_of(settings, experience_of)
+    standing = source.ask("explainStanding", query)
+    emit(standing, as_json, lambda: show.standing(standing, kind), source.name)
 
 
 @click.command("eval")

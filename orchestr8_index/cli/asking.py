@@ -26,6 +26,7 @@ from ..daemon.http import (
 )
 from ..daemon.locate import Address, locate
 from ..errors import OperationError, ServerAway, Unauthorized
+from ..records import Experience
 from . import show
 
 WAKING_SECONDS = 3.0
@@ -71,9 +72,11 @@ class AnswerSource(NamedTuple):
     name: str
 
 
-def source_of(settings: Settings) -> AnswerSource:
+def source_of(
+    settings: Settings, experience_of: Callable[[Settings], Experience | None] = lambda _: None
+) -> AnswerSource:
     """A server of the roots that were named, or the one of this folder's project; else an index
-    here."""
+    here, with what `experience_of` reads."""
     if (server := server_of(settings)) is not None:
         return server
     index, name = index_of(settings)
@@ -81,7 +84,7 @@ def source_of(settings: Settings) -> AnswerSource:
         which = " of these roots" if settings.explicit_roots else ""
         answers = f"no server{which} answers on port {settings.port}"
         name = name.replace("no server asked", answers, 1)
-    return AnswerSource(_asking(index), name)
+    return AnswerSource(_asking(index, experience_of(settings)), name)
 
 
 def server_of(settings: Settings) -> AnswerSource | None:
@@ -182,11 +185,11 @@ def build_here(settings: Settings, *, always: bool = False) -> Any:
         bar.end()
 
 
-def _asking(index: Any) -> Callable[[str, Any], Any]:
+def _asking(index: Any, experience: Experience | None) -> Callable[[str, Any], Any]:
     from ..search.methods import Knowledge, answer_method
     from ..text import Terms
 
-    knowledge = Knowledge(Terms())
+    knowledge = Knowledge(Terms(), experience)
     return lambda method, params: msgspec.to_builtins(
         answer_method(index, method, params, knowledge)
     )

@@ -9,22 +9,20 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ..catalog.clones import fold
 from ..catalog.index import Index
 from ..errors import OperationError
 from ..private import make_folder, open_private
-from ..queries import AgentQuery, Answer, SkillQuery, TermPoints, WorkflowQuery
-from ..records import Entry, Experience, Kind
+from ..queries import AgentQuery, Answer, SkillQuery, WorkflowQuery
+from ..records import Entry, Kind
 from ..search.answer import answer_agents, answer_skills, answer_workflows
 from ..search.candidates import by_name
-from ..search.explain import explain
-from ..search.rank import contributions, rank
+from ..search.explain import lacking_words
+from ..search.rank import rank
 from ..text import Terms
 from ..validate import describe_error
 from .show import NOT_THERE
 
 DEPTH = 10
-SHOWN_TERMS = 5
 LAST_RUN = "eval-last.json"
 LINE = 'Write it as {"query": "…", "expect": ["name"], "kind": "agent"}.'
 BEGIN = (
@@ -132,11 +130,8 @@ def _miss(index: Index, question: Question, place: int, terms: Terms) -> Miss:
     if found is None:
         return Miss(question.query, question.kind, question.expect[0], NOT_THERE, 0, first, [])
     at, entry = found
-    segment = index.segments[question.kind]
-    query = rank(segment, question.query[:500], terms).query
-    given = {word.term for word, _ in contributions(segment, query, at)}
-    words = sorted((w for w in query.words if not w.is_pair), key=lambda w: (-w.weight, w.term))
-    lacking = [word.asked for word in words if word.term not in given][:SHOWN_TERMS]
+    query = rank(index.segments[question.kind], question.query[:500], terms).query
+    lacking = lacking_words(index.segments[question.kind], query, at)
     return Miss(question.query, question.kind, entry.qualified, entry.path, place, first, lacking)
 
 
@@ -146,57 +141,6 @@ def _expected(index: Index, question: Question) -> tuple[int, Entry] | None:
         for place in by_name(segment, name):
             return place, segment.entry(place)
     return None
-
-
-# --- one entry's place -------------------------------------------------------------------------
-
-
-class Standing(Struct, frozen=True):
-    """Why an entry stands where it stands; `place` is 0 when the text does not find it, and counts
-    near-equal entries once, as an answer does."""
-
-    entry: str
-    path: str
-    place: int
-    score: float
-    first: str
-    first_score: float
-    lines: list[TermPoints]
-    lacking: list[str]
-
-
-def standing(
-    index: Index, kind: Kind, text: str, name: str = "", experience: Experience | None = None
-) -> Standing:
-    """With what was learnt, as a server would answer; without a name it is that of the first.
-    Raises OperationError for no such entry."""
-    segment = index.segments[kind]
-    ranking = rank(segment, text[:500], Terms(), experience, segment.size)
-    first = ranking.hits[0] if ranking.hits else None
-    if not name and first is None:
-        raise OperationError(f"No {kind} matches.", "--kind chooses another kind.")
-    name = name or segment.entry(ranking.hits[0].place).qualified
-    found = _expected(index, Question(text, [name], kind))
-    if found is None:
-        raise OperationError(f"There is no {kind} {name}.", "`query` finds names; --kind chooses.")
-    at, entry = found
-    scores = {hit.place: hit.relative for hit in ranking.hits}
-    shown = list(fold(segment, iter(scores)))
-    score = scores.get(at, 0.0)
-    place = [*shown, at].index(at) + 1 if at in scores else 0
-    past = "what was learnt" if experience else ""
-    lines = explain(segment, [ranking], at, round(score, 4), [], past) if place else []
-    miss = _miss(index, Question(text, [name], kind), place, Terms())
-    return Standing(
-        entry=entry.qualified,
-        path=entry.path,
-        place=place,
-        score=round(score, 4),
-        first=segment.entry(first.place).qualified if first else "",
-        first_score=round(first.relative, 4) if first else 0.0,
-        lines=lines,
-        lacking=miss.lacking,
-    )
 
 
 # --- the last run, and suggestions -------------------------------------------------------------

@@ -48,11 +48,20 @@ def reading(settings: Settings) -> Iterator[Any]:
 
 
 def experience_of(settings: Settings) -> Experience | None:
-    """What the store has taught, as a running server knows it; None where nothing was learnt."""
+    """What the store has taught, lenders' included, as a running server knows it; None where
+    nothing was learnt."""
+    from ..learn.experience import together
+    from ..learn.verify import read_only
+    from ..serve.known import read_known
+
     try:
         with reading(settings) as outcomes:
+            known = read_known(settings.data_dir)
+            own = known.get(project_key(settings))
+            lenders = [known[key] for key in own.learns_from if key in known] if own else []
+            lent = [(e.name, read_only(outcomes.store, e.key).experience) for e in lenders]
             found: Experience = outcomes.experience
-            return found
+            return together(found, lent) if lent else found
     except OperationError:
         return None
 

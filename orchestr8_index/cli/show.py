@@ -347,18 +347,19 @@ def score(told: Any, change: Any) -> str:
     return "\n".join(lines)
 
 
-def standing(told: Any) -> str:
-    where = f"at place {told.place} with {told.score:.4f}" if told.place else "not found at all"
-    head = (
-        f"{told.entry} stands {where}; first is {told.first or 'nobody'} with {told.first_score}."
-    )
-    lines = [head]
-    for line in told.lines:
-        fields = ", ".join(f"{name} {points:.4f}" for name, points in line.fields.items())
-        lines.append(f"  {line.points:+.4f}  {line.term}" + (f"  ({fields})" if fields else ""))
-    if told.lacking:
-        lacking = ", ".join(told.lacking)
-        lines.append(f"{told.path} lacks: {lacking}. Say in its description what is true of them.")
+def standing(told: dict[str, Any], kind: Kind) -> str:
+    words = ", ".join(told["lacking"])
+    if not told["entry"]:
+        return f"No {kind} matches: none has {words or 'a word of it'}."
+    where = f"at place {told['place']} with {told['score']:.4f}" if told["place"] else "not found"
+    head = f"{told['entry']} stands {where}; first is "
+    lines = [head + f"{told['first'] or 'nobody'} with {told['first_score']}."]
+    for line in told["lines"]:
+        named = (f"{name} {points:.4f}" for name, points in line.get("fields", {}).items())
+        fields = f"  ({fields})" if (fields := ", ".join(named)) else ""
+        lines.append(f"  {line['points']:+.4f}  {line['term']}{fields}")
+    if words:
+        lines.append(f"{told['path']} lacks: {words}. Say in its description what is true of them.")
     return "\n".join(lines)
 
 

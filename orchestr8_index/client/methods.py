@@ -15,6 +15,7 @@ from ..queries import (
     HealthAnswer,
     HostName,
     SkillAnswer,
+    Standing,
     WorkflowAnswer,
 )
 from ..records import Kind, Result
@@ -195,6 +196,11 @@ class Methods:
     ) -> ContextAnswer:
         """What one task needs, within a token budget: rows, the past pattern, passages."""
         return self._call("get_context", locals())
+
+    @client_method
+    def explain(self, task: str, *, kind: Kind | None = None, name: str | None = None) -> Standing:
+        """Why the entry of this name [the first] stands where it stands for the task."""
+        return self._call("explain", locals())
 
     @client_method
     def health(self) -> HealthAnswer:

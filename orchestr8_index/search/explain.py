@@ -11,15 +11,20 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from ..catalog.bm25f import FIELD_B, FIELD_WEIGHT, FIELDS, QUERY_SCALE
-from ..catalog.index import Segment
-from ..queries import TermPoints
-from ..records import Entry
+from ..catalog.clones import fold
+from ..catalog.index import Index, Segment
+from ..errors import InvalidParams
+from ..queries import Standing, StandingQuery, TermPoints
+from ..records import Entry, Experience
 from ..text import Terms
-from .query import Word
-from .rank import Hit, Ranking, contributions
+from .candidates import by_name
+from .query import Query, Word
+from .rank import Hit, Ranking, contributions, rank
+from .spelling import near_names
 
 MEANING = "near in meaning"
 PARTS = 1_000_000  # points are whole millionths, so that they add up
+LACKING = 5  # words
 
 
 def explain(
@@ -112,3 +117,52 @@ class FieldShares:
 
 def _rounded(points: float) -> float:
     return round(points * PARTS) / PARTS
+
+
+# --- the standing of one entry -----------------------------------------------------------------
+
+
+def standing_of(
+    index: Index, asked: StandingQuery, terms: Terms, experience: Experience | None = None
+) -> Standing:
+    """The standing of the entry named, else of the first; with what was learnt, as an answer.
+
+    Raises InvalidParams with near names for a name that no entry has.
+    """
+    segment = index.segments[asked.kind]
+    ranking = rank(segment, asked.task, terms, experience, segment.size)
+    scores = {hit.place: round(hit.relative, 4) for hit in ranking.hits}
+    first = next(iter(scores), None)
+    named = _named(segment, asked.name) if asked.name else first
+    if named is None:
+        return Standing("", "", 0, 0.0, "", 0.0, [], lacking_words(segment, ranking.query, None))
+    entry, score, place, lines = segment.entry(named), scores.get(named, 0.0), 0, []
+    if named in scores:
+        place = [*fold(segment, iter(scores)), named].index(named) + 1
+        past = "what was learnt" if experience else ""
+        lines = explain(segment, [ranking], named, score, [], past)
+    return Standing(
+        entry=entry.qualified,
+        path=entry.path,
+        place=place,
+        score=score,
+        first="" if first is None else segment.entry(first).qualified,
+        first_score=0.0 if first is None else scores[first],
+        lines=lines,
+        lacking=lacking_words(segment, ranking.query, named),
+    )
+
+
+def _named(segment: Segment, name: str) -> int:
+    if found := by_name(segment, name):
+        return found[0]
+    near = near_names(segment, [name.casefold()])
+    meant = f"; did you mean {', '.join(near)}?" if near else ""
+    raise InvalidParams({"name": f"there is no {segment.kind} {name}{meant}"})
+
+
+def lacking_words(segment: Segment, query: Query, place: int | None) -> list[str]:
+    """The heaviest words of the question that the entry's texts do not have, as they were asked."""
+    given = set() if place is None else {w.term for w, _ in contributions(segment, query, place)}
+    words = sorted(query.own, key=lambda word: (-word.weight, word.term))
+    return [word.asked for word in words if word.term not in given][:LACKING]

@@ -19,6 +19,8 @@ from ..queries import (
     Excerpt,
     NoParams,
     SkillQuery,
+    Standing,
+    StandingQuery,
     WorkflowQuery,
 )
 from ..records import PLURAL, Experience
@@ -27,6 +29,7 @@ from ..tokens import ESTIMATING, Tokenizer
 from .answer import answer_agents, answer_skills, answer_workflows
 from .context import get_context
 from .excerpt import get_entry
+from .explain import standing_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,10 @@ def read_context(index: Index, query: ContextQuery, known: Knowledge) -> Context
     return get_context(index, query, *more)
 
 
+def explain(index: Index, query: StandingQuery, known: Knowledge) -> Standing:
+    return standing_of(index, query, known.terms, known.experience)
+
+
 def read_health(index: Index, _: NoParams, known: Knowledge) -> dict[str, object]:
     """What a client tells that is its own server."""
     counts = {PLURAL[kind]: count for kind, count in index.manifest.counts.items()}
@@ -82,5 +89,6 @@ ANSWERS: dict[str, Callable[[Index, Any, Knowledge], Any]] = {
     "queryWorkflows": query_workflows,
     "getEntry": read_entry,
     "getContext": read_context,
+    "explainStanding": explain,
     "getHealth": read_health,
 }

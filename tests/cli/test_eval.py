@@ -111,4 +111,14 @@ def test_the_lines_of_an_explanation_add_up(run: Run) -> None:
 
 def test_explaining_a_name_that_is_not_there_says_so(run: Run) -> None:
     said = run("explain", "openapi", "nobody-at-all", "--root", ROOT)
-    assert said.status == 1 and "There is no agent nobody-at-all" in said.err
+    assert said.status == 1 and "there is no agent nobody-at-all" in said.err
+
+
+def test_explaining_what_nobody_does_names_the_words(run: Run) -> None:
+    said = run("explain", "qwfpgj zzyzx", "--root", ROOT)
+    assert (said.status, said.out) == (0, "No agent matches: none has qwfpgj, zzyzx.\n")
+
+
+def test_the_running_server_explains(online: Run) -> None:
+    said = online("explain", "openapi contract")
+    assert said.status == 0 and said.err.startswith("(from the server on")

@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from orchestr8_index.config import read_settings
 from orchestr8_index.daemon.pidfile import PidFile
 from orchestr8_index.learn.outcomes import Outcomes
+from orchestr8_index.serve.known import Known, write_known
 from orchestr8_index.store.database import NAME, connect
 
 from ..learn.reporting import report_of, with_outcomes
@@ -64,6 +66,19 @@ def test_learned_shows_entries_and_patterns(run: Run, data: Path) -> None:
 def test_learned_as_json(run: Run, data: Path) -> None:
     told = run("learned", "--json").json
     assert (told["decisions"], told["entries"][0]["entry"]) == (8, AGENT)
+
+
+def test_without_a_server_explain_counts_what_was_learnt_here_and_lent(
+    run: Run, data: Path
+) -> None:
+    asked = "explain", "cure the zebra", AGENT, "--root", ROOT, "--json"
+    here = run(*asked).json
+    assert here["place"] == 1 and here["lines"][-1]["term"] == "experience: what was learnt"
+    change(data, "INSERT INTO adopted (project) VALUES ('lender')")
+    assert run(*asked).json["place"] == 0
+    own = Known("own", read_settings((ROOT,)).project_key, learns_from=("lender",))
+    write_known(data, [own, Known("other", "lender")])
+    assert run(*asked).json["score"] == here["score"]
 
 
 def test_retired_patterns_are_listed_apart(run: Run, data: Path) -> None:

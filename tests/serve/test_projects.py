@@ -299,6 +299,8 @@ def test_who_learns_from_another_is_offered_its_past_after_its_own_by_name(home:
         lent = await rpc(asking, "getOrchestrationPattern", {"goal": TEXT})
         assert (lent["project"], lent["pattern"]["success_count"]) == ("blue", 2)
         assert "has won 2 tasks in the project blue" in str(await post(asking, HELP))
+        standing = await rpc(asking, "explainStanding", {"task": TEXT, "name": OWN})
+        assert standing["lines"][-1]["term"] == "experience: what was learnt"
         assert await learnt(asking, **bare) == []
         await report(asking, "t1", OWN)
         assert "has won 1 task, " in str(await post(asking, HELP))
