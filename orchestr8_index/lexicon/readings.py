@@ -90,8 +90,8 @@ def _terms(
     at = 0
     while at < len(raws):
         if at in files:
-            if (meaning := files[at]) is not None:
-                yield meaning
+            if (written_in := files[at]) is not None:
+                yield written_in
             at += 1
             continue
         longest = MOST_WORDS if folded[at] in tables.starts else 1
