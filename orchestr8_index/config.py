@@ -26,7 +26,15 @@ from .environment import (
 )
 from .errors import BadSetting
 from .project import Project, digest_of_roots, project_of
-from .roots import SHIPPED, choose_roots, discovered_roots, fixture_root, installed_plugins
+from .roots import (
+    SHIPPED,
+    choose_roots,
+    discovered_roots,
+    fixture_root,
+    installed_plugins,
+    moved_folders,
+)
+from .switches import HostFile, Switches, read_switches, settings_files
 from .tokens import ESTIMATE, TOKENIZERS
 from .variables import read
 
@@ -276,6 +284,8 @@ class Settings(msgspec.Struct, frozen=True):
     strangers: tuple[str, ...] = ()
     project: Project | None = None
     home: str = ""
+    host_files: tuple[HostFile, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
     door: Door = Door()
     limits: Limits = Limits()
     reading: ReadLimits = USUAL
@@ -313,6 +323,11 @@ class Settings(msgspec.Struct, frozen=True):
     def shared_roots(self) -> tuple[str, ...]:
         """Those that other projects have, too."""
         return self.project.shared(self.roots) if self.project else ()
+
+    @property
+    def switches(self) -> Switches:
+        """What is switched off in the hosts' settings now; nothing where roots were named."""
+        return read_switches(self.host_files, self.home, self.project.tree if self.project else "")
 
     @property
     def explicit_roots(self) -> bool:
@@ -365,14 +380,18 @@ def read_settings(
     chosen, origin = choose_roots(roots, env, cwd, home)
     place = read_place(port, data_dir, env, home, cwd)
     refuse_unwritable(*chosen)
+    project = None if origin in NAMED else project_of(str(cwd), str(home), chosen)
+    tree = Path(project.tree) if project and project.tree != str(home) else None
     opened = Door(**read(Door, env, door, lambda path: str(expand(path, home, cwd))))
     _check_pair(opened)
     return Settings(
         roots=tuple(map(os.path.realpath, chosen)),
         places=chosen if origin in NAMED else (),
         roots_from=origin,
-        project=None if origin in NAMED else project_of(str(cwd), str(home), chosen),
+        project=project,
         home=str(home),
+        host_files=tuple(settings_files(home, env, tree)) if project else (),
+        moved=moved_folders(home, env),
         data_dir=place.data_dir,
         port=place.port,
         explicit_data_dir=place.explicit_data_dir,

@@ -25,6 +25,7 @@ from .. import __version__
 from ..config import USUAL, ReadLimits, digest_of_roots
 from ..errors import SnapshotUnreadable
 from ..records import KINDS, Poison
+from ..switches import NOTHING, Switches
 from ..text import as_utf8
 from .scan import Scan, Source, scan
 from .snapshot import FORMAT, Files, Generations, Manifest
@@ -44,7 +45,9 @@ class BuildRequest(Struct, frozen=True):
     """`unless` is the input digest for which nothing needs to be done, but to look at the files
     of which a change is known (`named`). With an empty one all files are read. `place` is where
     the generations of these roots lie, by its digest; `shared` are those of the roots that other
-    projects have, too: they are built first, as a generation of their own that lends the rest."""
+    projects have, too: they are built first, as a generation of their own that lends the rest.
+    `switches` are those of the hosts' settings, `moved` the folders of hosts that lie elsewhere,
+    each with its usual name."""
 
     roots: tuple[str, ...]
     data_dir: str
@@ -54,6 +57,8 @@ class BuildRequest(Struct, frozen=True):
     limits: ReadLimits = USUAL
     place: str = ""
     shared: tuple[str, ...] = ()
+    switches: Switches = NOTHING
+    moved: tuple[tuple[str, str], ...] = ()
 
 
 class BuildLine(Struct, frozen=True, omit_defaults=True):
@@ -83,7 +88,7 @@ def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
     started = time.monotonic()
     if gone := [root for root in request.roots if not os.path.isdir(root)]:
         raise FileNotFoundError(errno.ENOENT, f"the root {os.path.basename(gone[0])} {GONE}")
-    found = scan(request.roots, request.poison, request.limits)
+    found = scan(request.roots, request.poison, request.limits, request.switches, request.moved)
     same = found.digest == request.unless
     if same and not _named(found, request):
         return BuildLine(fresh=True)
@@ -122,7 +127,8 @@ def _lent(
         with contextlib.suppress(SnapshotUnreadable):
             unless = shared.manifest(shared.newest()).digest
     part = {"roots": request.shared, "unless": unless, "place": "", "shared": ()}
-    build(msgspec.structs.replace(request, **part), say)
+    switches = request.switches.shared
+    build(msgspec.structs.replace(request, **part, switches=switches), say)
     shared.prune()
     return read_past(shared, shared.newest(), words, request.limits, LENT)
 

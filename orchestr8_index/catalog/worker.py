@@ -183,9 +183,8 @@ class Builder:
     def start(self, unless: str = "") -> BuildChild:
         settings = self.settings
         facts = settings.roots_now, str(settings.data_dir), self.poison, unless, self.named
-        request = BuildRequest(
-            *facts, settings.reading, settings.roots_digest, settings.shared_roots
-        )
+        whose = settings.roots_digest, settings.shared_roots, settings.switches, settings.moved
+        request = BuildRequest(*facts, settings.reading, *whose)
         child = self._take_spare() if unless else None
         if child is None:
             child = BuildChild(self.command, self.hang_seconds, self.on_line).load()

@@ -107,12 +107,17 @@ def projects(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         where = row["folder"] or ", ".join(row["roots"])
         entries = counts(row["entries"]) if row["entries"] else "not indexed yet"
-        size = f"{row['size'] / 1e6:.1f} MB"
+        size = size_of(row["size"])
         asked = f"asked {_ago(now - row['asked_at'])}"
         lines.append(f"{click.style(row['name'], bold=True)}  {entries}, {size}, {asked}  {where}")
         if row["learns_from"]:
             lines.append(f"  learns from {', '.join(row['learns_from'])}, too")
     return "\n".join(lines)
+
+
+def size_of(count: int) -> str:
+    """Bytes as a person says them: `1.2 MB`, `12 kB`."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{-(-count // 1000)} kB"
 
 
 def _ago(seconds: float | None) -> str:

@@ -30,8 +30,8 @@ class Here(Builder):
     def run(self, unless: str = "", started: BuildChild | None = None) -> BuildLine:
         settings = self.settings
         facts = settings.roots_now, str(settings.data_dir), (), unless, ()
-        places = settings.roots_digest, settings.shared_roots
-        request = BuildRequest(*facts, settings.reading, *places)
+        whose = settings.roots_digest, settings.shared_roots, settings.switches, settings.moved
+        request = BuildRequest(*facts, settings.reading, *whose)
         return build(request, self.on_line)
 
 

@@ -167,6 +167,13 @@ def test_metrics_are_text_where_asked(app: ASGIApp, path: str, accept: str) -> N
     assert "orchestr8_generation 1.0" in answer.text
 
 
+@pytest.mark.parametrize(
+    "path", ["/health", "/health/live", "/metrics", "/p/plugins_fixture/health"]
+)
+def test_a_slash_at_the_end_says_nothing(app: ASGIApp, path: str) -> None:
+    assert ask(app, "GET", f"{path}/").status_code == ask(app, "GET", path).status_code
+
+
 # --- /reindex ----------------------------------------------------------------------------------
 
 
