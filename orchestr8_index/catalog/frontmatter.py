@@ -39,11 +39,7 @@ TOML_BODIES = ("prompt", "developer_instructions", "instructions")
 _FENCE = YAMLHandler.FM_BOUNDARY
 _CLOSING = re.compile(r"^(?:-{3,}|\.\.\.)\s*$")
 _KEY = re.compile(r"^([A-Za-z_][\w-]*)[ \t]*:(?:[ \t]+|$)(.*)$")
-_LATE = re.compile(
-    r"\A(?:(?:\s|<!--.*?-->)++(?=-{3,}[ \t]*\n)"
-    r"|(?:\s|#{1,6} [^\n]*\n)++(?=-{3,}[ \t]*\n(?:name|description)[ \t]*:))",
-    re.DOTALL,
-)
+_LATE = re.compile(r"\A(?:\s|<!--.*?-->)++(?=-{3,}[ \t]*\n)", re.DOTALL)
 _MARKED = re.compile(r"\A\s*-{3,}[ \t]*ya?ml[ \t]*\n", re.IGNORECASE)
 _INDENTED = re.compile(r"\A(?:[ \t]*\n)*(?P<pad>[ \t]+)-{3,}[ \t]*\n")
 _WRAPPED = re.compile(r"\s*(?P<mark>`{3,}|~{3,})[ \t]*[\w-]*[ \t]*\n(?=\s*-{3,}[ \t]*\n)")

@@ -343,14 +343,9 @@ def test_strict_reading_is_open_to_others() -> None:
     [
         "  ---\n  name: lamp\n  description: Lights it.\n  ---\nBody\n",
         "---yaml\nname: lamp\ndescription: Lights it.\n---\nBody\n",
-        "# The lamp\n\n---\nname: lamp\ndescription: Lights it.\n---\nBody\n",
     ],
 )
 def test_a_header_that_a_model_put_a_little_aside_is_read(text: str) -> None:
     header = read_header(text)
     assert header.fields == {"name": "lamp", "description": "Lights it."}
     assert header.body.strip() == "Body" and len(header.mended) == 1
-
-
-def test_a_rule_below_a_heading_is_no_header() -> None:
-    assert not read_header("# The lamp\n\n---\nIt is lit.\n---\nBody\n").present
