@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import stat
@@ -16,7 +17,7 @@ import pytest
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.errors import NotSafe, OperationError
-from orchestr8_index.serve import changes, guard, known
+from orchestr8_index.serve import changes, guard, projectlist
 from orchestr8_index.serve.audit import Audit
 from orchestr8_index.serve.callers import RIGHTS, Principal, Right, caller
 from orchestr8_index.serve.events import Event, KeyChanged
@@ -26,7 +27,7 @@ from orchestr8_index.serve.state import State
 from orchestr8_index.store import notes, schema
 from orchestr8_index.store.database import connect
 
-from .asking import ask, settings_of, state_of
+from .asking import BASE, ask, settings_of, state_of
 from .test_rate import Clock
 
 FORGET = {"jsonrpc": "2.0", "id": 1, "method": "forgetDecisions", "params": {"task_id": "x"}}
@@ -131,8 +132,8 @@ def test_a_damaged_file_says_so_and_lets_nobody_in(keys: KeyFile, content: bytes
     with pytest.raises(OperationError, match="cannot be read"):
         keys.read()
     assert LoadedKeys(keys.path.parent).caller_of(b"o8_x") is None
-    (keys.path.parent / known.NAME).write_bytes(content)
-    assert known.read_known(keys.path.parent) == {}
+    (keys.path.parent / projectlist.NAME).write_bytes(content)
+    assert projectlist.read_projects(keys.path.parent) == {}
 
 
 BENT_SETTINGS = [
@@ -257,6 +258,20 @@ def test_guessing_ends_in_429(locked: State) -> None:
         statuses.add(ask(app, "POST", "/", headers=headers).status_code)
     assert statuses == {401, 429}
     assert asked(locked, "Bearer o8_mine").status_code == 200
+
+
+@pytest.mark.parametrize("peer", ["2001:db8::{0}", "127.0.0.{0}"])
+def test_who_has_many_addresses_guesses_as_one(locked: State, peer: str) -> None:
+    async def guess() -> set[int]:
+        statuses = set()
+        for number in range(1, 40):
+            transport = httpx2.ASGITransport(make_web(locked), client=(peer.format(number), 1))
+            async with httpx2.AsyncClient(transport=transport, base_url=BASE) as asking:
+                headers = {"Authorization": f"Bearer guess-{number}"}
+                statuses.add((await asking.post("/", headers=headers)).status_code)
+        return statuses
+
+    assert asyncio.run(guess()) == {401, 429}
 
 
 def test_on_loopback_keys_are_optional_but_a_wrong_one_is_not(state: State) -> None:

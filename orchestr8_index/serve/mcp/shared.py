@@ -176,10 +176,10 @@ class SharedSubscriptions(Subscriptions):
         """Whether a change of the shared state may change it."""
         return is_shared(uri)
 
-    async def look(self, uri: str, who: Principal) -> str:
+    async def version_of(self, uri: str, who: Principal) -> str:
         shared = self._state.shared.ready if self._state.shared else None
         if not is_shared(uri) or shared is None:
-            return await super().look(uri, who)
+            return await super().version_of(uri, who)
         token = caller.set(who)
         try:
             limit, asks = 50 if uri == INBOX else 1, asking(self._state)
@@ -198,8 +198,8 @@ class SharedSubscriptions(Subscriptions):
             self._following = asyncio.create_task(self._tell_changes(shared))
 
     async def _tell_changes(self, shared: Coordination) -> None:
-        project = asking(self._state).project
-        with contextlib.suppress(RequestError), shared.feed.listen("", [(project, "", True)]) as it:
+        every = [(asking(self._state).project, "", True)]
+        with contextlib.suppress(RequestError), shared.feed.listen(None, every) as it:
             while True:
                 await it.wait(3600.0)
                 await self._tell(lists=False)

@@ -13,6 +13,7 @@ from ...table import Method
 from ..callers import Principal, caller
 from ..calls import perform
 from ..shared import speaking
+from ..shares import owner_of
 from ..state import State
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def hooked(state: State, ctx: Ctx, asks: Principal) -> Caller | None:
     use = meta.get(TOOL_USE) if isinstance(meta, dict) else None
     who = state.claims.agent_of(use, asks) if isinstance(use, str) else None
     known = {"scope": asks.right, "kind": asks.kind, "verified": asks.keyed}
-    known["writes"] = asks.writes
+    known |= {"writes": asks.writes, "owner": owner_of(asks)}
     return msgspec.structs.replace(who, **known) if who else None
 
 
