@@ -53,6 +53,10 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     refresh = Refresh(settings, Builder(settings, on_failure=_log_failure))
     refresh.open_last()
 
+    from .serve.lean import load_uvicorn, one_arena
+
+    one_arena()
+    load_uvicorn()
     from .serve.changes import ChangedSettings
     from .serve.http import make_web
     from .serve.logs import set_up_logs

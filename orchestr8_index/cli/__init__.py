@@ -18,7 +18,7 @@ from .paint import echo
 CRASHED = 70
 INTERRUPTED = 130
 COMMANDS = {
-    **dict.fromkeys(("serve", "up", "down", "status", "reindex", "mcp", "projects"), "server"),
+    **dict.fromkeys(("up", "down", "status", "reindex", "mcp", "projects"), "server"),
     **dict.fromkeys(("query", "context", "entry", "roles", "doctor", "eval", "explain"), "ask"),
     **dict.fromkeys(("learned", "patterns", "replay", "verify", "export", "import"), "learnt"),
     **dict.fromkeys(("forget", "backup", "restore"), "learnt"),
@@ -28,6 +28,7 @@ COMMANDS = {
     **dict.fromkeys(("who", "locks", "inbox", "break", "events"), "agents"),
     **dict.fromkeys(("config", "database", "servers"), "team"),
     **{
+        "serve": "serve",
         "session": "session",
         "shared": "shared",
         "claims": "claims",

@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 38_234,  # hosts, languages, plans, guards, lenders, team's Redis, settings, standings
-    "files": 260,  # the same
+    "lines": 38_306,  # hosts, languages, plans, guards, lenders, team's Redis, settings, standings
+    "files": 263,  # the same; what a server alone loads stands apart from what a build or a client does
     "longest_file": 389,  # errors.py: the whole family of errors
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal
