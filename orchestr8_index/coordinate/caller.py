@@ -15,6 +15,7 @@ from ..changeable import PREFIX
 from ..errors import Forbidden
 from ..validate import UNDECODABLE
 from . import statements as sql
+from .feed import Owner
 from .select import PRIVATE, Keys
 from .statements import among
 
@@ -27,7 +28,7 @@ class Caller(Struct, frozen=True):
     `tree` is the absolute path of the caller's working tree, "" where it is not known; `tool` is
     what it used last, where a host tells that; `kind` what it has in common with others of its
     sort. `verified`: a key proves the name. `writes` are the keys that it may write, with a `*` at
-    the end all that begin so; all where there is none.
+    the end all that begin so; all where there is none. `owner` is whom its waiting calls count for.
     """
 
     name: str
@@ -40,6 +41,11 @@ class Caller(Struct, frozen=True):
     kind: str = ""
     verified: bool = False
     writes: tuple[str, ...] = ()
+    owner: Owner | None = None
+
+    @property
+    def payer(self) -> Owner:
+        return self.owner or Owner(self.name)
 
     @property
     def own(self) -> str:

@@ -89,7 +89,7 @@ class Coordination(Commits):
             return rows, more
 
         wanted, seconds = wanted_by(caller.project, keys), params.wait_ms / 1000
-        rows, more = await self.feed.until(caller.name, wanted, seconds, look)
+        rows, more = await self.feed.until(caller.payer, wanted, seconds, look)
         return {"events": rows, "rev": after, **({"more": True} if more else {})}
 
     async def write_shared(self, caller: Caller, params: WriteShared) -> Answer:
@@ -141,7 +141,7 @@ class Coordination(Commits):
             return await self.read(self._granted, caller, queued)
 
         try:
-            await self.feed.until(caller.name, wanted, params.wait_ms / 1000, granted)
+            await self.feed.until(caller.payer, wanted, params.wait_ms / 1000, granted)
         except BaseException:
             if not params.request_id:
                 work: Work = lambda change: locks.abandon(change, caller, queued.request)  # noqa: E731
@@ -202,7 +202,7 @@ class Coordination(Commits):
             params = replace(params, ack=[])
             return (rows,)
 
-        (rows,) = await self.feed.until(caller.name, wanted, params.wait_ms / 1000, look)
+        (rows,) = await self.feed.until(caller.payer, wanted, params.wait_ms / 1000, look)
         waiting = await self.read(messages.count_waiting, caller.project, boxes)
         return {"messages": rows, "waiting": waiting}
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from ..errors import Overloaded, RequestError, StoreUnavailable, Unauthorized
 from .select import Keys
@@ -15,6 +19,18 @@ Wanted = list[tuple[str, str, bool]]  # project, key or prefix, whether it is a 
 
 
 KEYS_OF_ONE = 10  # that a call may wait for and count as one
+
+
+class Owner(Struct, frozen=True):
+    """Whose calls wait. `name`, a key's or else a peer's, may have `part` of the places, and none
+    beyond `share` of them, others' included. `agent` is what a caller without a key calls itself:
+    one of them has half."""
+
+    name: str
+    agent: str = ""
+    keyed: bool = False
+    part: float = 0.5
+    share: float = 1.0
 
 
 class Waiter:
@@ -57,14 +73,15 @@ class Feed:
         self._keys: Table = {}
         self._prefixes: Table = {}
         self._lengths: dict[int, int] = {}
-        self._owners: dict[str, set[Waiter]] = {}
+        self._owners: dict[Owner | None, set[Waiter]] = {}
+        self._taken: Counter[object] = Counter()  # in calls, by who they count for
         self.waiting = self.published = 0
         self.is_closed = False
         self.count: Callable[[int], None] = lambda more: None
         self.followers: list[Follow] = []
 
     async def until(
-        self, owner: str, wanted: Wanted, seconds: float, look: Callable[[], Awaitable[Found]]
+        self, owner: Owner, wanted: Wanted, seconds: float, look: Callable[[], Awaitable[Found]]
     ) -> Found:
         """What `look` finds: asked again after each change of `wanted`, until its first part is not
         empty or the time is over. Raises Overloaded, StoreUnavailable, and Unauthorized if the
@@ -87,22 +104,32 @@ class Feed:
         return found
 
     @contextlib.contextmanager
-    def listen(self, owner: str, wanted: Wanted) -> Iterator[Waiter]:
-        """Within: a waiter that each change of `wanted` wakes. Raises as `until` does."""
+    def listen(self, owner: Owner | None, wanted: Wanted) -> Iterator[Waiter]:
+        """Within: a waiter that each change of `wanted` wakes. Raises as `until` does. Without an
+        owner it is the server's own, which nobody counts."""
         if self.is_closed:
             raise _stopping()
-        wanted, half = list(dict.fromkeys(wanted)), max(1, self._most // 2)
-        waiter = Waiter(max(1, min(half, len(wanted) // KEYS_OF_ONE)))
-        weights = [(_key(o), w.weight) for o, each in self._owners.items() for w in each]
-        mine = sum(weight for key, weight in weights if key == _key(owner))
-        taken = sum(weight for _, weight in weights)
-        if taken + waiter.weight > self._most or mine + waiter.weight > half:
+        wanted = list(dict.fromkeys(wanted))
+        waiter = Waiter(max(1, min(self._most // 2, len(wanted) // KEYS_OF_ONE)))
+        counted = self._bounds(owner) if owner else {}
+        if any(self._taken[who] + waiter.weight > most for who, most in counted.items()):
             raise Overloaded(f"{self.waiting:,} calls are waiting already.")
         self._enter(owner, wanted, waiter)
+        self._taken.update(dict.fromkeys(counted, waiter.weight))
         try:
             yield waiter
         finally:
+            self._taken -= Counter(dict.fromkeys(counted, waiter.weight))
             self._leave(owner, wanted, waiter)
+
+    def _bounds(self, owner: Owner) -> dict[object, int]:
+        """For whom a call of this owner counts, and how much each may have."""
+        most, half = self._most, max(1, self._most // 2)
+        counted: dict[object, int] = {None: math.ceil(most * owner.share)}
+        counted[owner.keyed, owner.name] = max(1, int(most * owner.part))
+        if not owner.keyed:
+            counted["agent", owner.name, owner.agent] = half
+        return counted
 
     def publish(self, project: str, topics: Iterable[str]) -> None:
         """Wake who waits for one of the keys."""
@@ -140,11 +167,11 @@ class Feed:
     def end(self, name: str) -> None:
         """The key of this name is nobody's any more."""
         for owner, waiters in self._owners.items():
-            if owner == name or owner.startswith(f"{name}/"):
+            if owner and owner.keyed and owner.name == name:
                 for waiter in waiters:
                     waiter.wake(Unauthorized("That key was revoked."))
 
-    def _enter(self, owner: str, wanted: Wanted, waiter: Waiter) -> None:
+    def _enter(self, owner: Owner | None, wanted: Wanted, waiter: Waiter) -> None:
         self.waiting += 1
         self._owners.setdefault(owner, set()).add(waiter)
         for project, key, is_prefix in wanted:
@@ -152,7 +179,7 @@ class Feed:
             if is_prefix:
                 self._lengths[len(key)] = self._lengths.get(len(key), 0) + 1
 
-    def _leave(self, owner: str, wanted: Wanted, waiter: Waiter) -> None:
+    def _leave(self, owner: Owner | None, wanted: Wanted, waiter: Waiter) -> None:
         self.waiting -= 1
         _remove(self._owners, owner, waiter)
         for project, key, is_prefix in wanted:
@@ -181,8 +208,3 @@ def wanted_by(project: str, keys: Keys) -> Wanted:
     if keys.keys is not None:
         return [(project, key, False) for key in keys.keys]
     return [(project, keys.start, True)]
-
-
-def _key(owner: str) -> str:
-    """Of `key/agent`, or an agent without a key."""
-    return owner.partition("/")[0]

@@ -36,7 +36,7 @@ from .host_names import OF_BROWSERS, check_host, check_page
 from .keys import RELOAD_SECONDS
 from .send import send_error
 from .sessions import HEADER as SESSION
-from .shares import FREE_BYTES, NEAR, Account, account
+from .shares import FREE_BYTES, NEAREST, Account, account, peer_of
 
 ONCE = frozenset(
     b"host origin authorization content-length content-encoding content-type sec-fetch-site "
@@ -103,18 +103,11 @@ class Guard:
         try:
             self._check_load(scope, headers)
             await self._pass(scope, receive, response, headers)
-        except RequestError as error:
-            await self._refuse(scope, response, error)
-        except ClientGone:
-            pass
         except asyncio.CancelledError:  # an event stream, ended by a stop of the server
             if "stream" not in scope.get("state", {}):
                 raise
-        except Exception:  # the one place where a defect of a route becomes an answer
-            log.exception("the request failed", extra={"path": scope["path"][:100]})
-            await self._refuse(
-                scope, response, InternalError("The server met an error of its own.")
-            )
+        except Exception as error:  # the one place where a defect of a route becomes an answer
+            await self._failed(scope, response, alone(error))
         finally:
             response.end()
             own.close()
@@ -165,7 +158,7 @@ class Guard:
 
     def _caller(self, scope: Scope, headers: dict[bytes, bytes]) -> Principal:
         """Raises Unauthorized, or TooManyRequests for a peer that goes on guessing."""
-        gate, peer = self._gate, (scope.get("client") or ("local",))[0]
+        gate, peer = self._gate, _peer(scope) or NEAREST
         sent = headers.get(b"authorization")
         token = _TOKEN.fullmatch(sent.strip()) if sent else None
         holder = gate.holder(token[1]) if token else None
@@ -193,6 +186,15 @@ class Guard:
             state["lines"].refused += 1
             state["overloaded"] = True
             raise Overloaded("More is asked than can be answered.")
+
+    async def _failed(self, scope: Scope, response: _Response, error: Exception) -> None:
+        if isinstance(error, ClientGone):
+            return
+        if not isinstance(error, RequestError):
+            extra = {"path": scope["path"][:100]}
+            log.error("the request failed", exc_info=error, extra=extra)
+            error = InternalError("The server met an error of its own.")
+        await self._refuse(scope, response, error)
 
     async def _refuse(self, scope: Scope, response: _Response, error: RequestError) -> None:
         self._gate.failed(error.code)
@@ -267,15 +269,32 @@ class _Response:
         log.log(level, "request", extra={**fields, "rpc": state.get("rpc_methods", "")})
 
 
+def alone(error: Exception) -> Exception:
+    """Of a group of exceptions, as tasks that run together raise them, the first one, if each is a
+    refusal or says that the client is gone; else the error as it is."""
+    if not isinstance(error, ExceptionGroup) or error.split((RequestError, ClientGone))[1]:
+        return error
+    first: Exception = error.subgroup(RequestError) or error
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    return first
+
+
 def _is_open(scope: Scope) -> bool:
     """The page holds nothing and asks for the key itself: a browser has none to show before."""
     path, reads = scope["path"], scope["method"] in ("GET", "HEAD")
     return path in OPEN or (reads and (path == "/" or path.startswith("/page/")))
 
 
+def _peer(scope: Scope) -> str:
+    """What the one who asks is counted as without a key; "" on this machine, all of which is one,
+    whatever address of its own it asks from."""
+    return peer_of((scope.get("client") or ("local",))[0])
+
+
 def _share(scope: Scope, headers: dict[bytes, bytes]) -> float:
     """A hook disturbs nobody; the command line is how a person mends things."""
-    if (scope.get("client") or ("local",))[0] not in NEAR:
+    if _peer(scope):
         return 0.9
     is_ours = headers.get(b"user-agent", b"").startswith(OURS)
     return 1.0 if is_ours else 0.95 if scope["path"].startswith("/hooks/") else 0.9

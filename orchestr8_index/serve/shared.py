@@ -14,13 +14,15 @@ from ..config import Settings
 from ..errors import StoreTooNew, StoreUnavailable
 from ..redact import redact
 from ..store.store import CURES
-from .callers import caller
+from .callers import Principal, caller
 from .events import Events, KeyChanged
 from .rate import BucketsOfAll
+from .shares import part_of
 
 if TYPE_CHECKING:
     from ..coordinate.caller import Caller
     from ..coordinate.core import Coordination
+    from ..coordinate.feed import Owner
     from ..team.helpers import Helpers
     from ..team.learning import TeamLearning
     from ..team.over_all import AnswersOfAll
@@ -266,7 +268,15 @@ def asking(state: State) -> Caller:
         kind=asks.kind,
         verified=asks.keyed,
         writes=asks.writes,
+        owner=owner_of(asks),
     )
+
+
+def owner_of(asks: Principal) -> Owner:
+    """Whom the waiting calls of this caller count for: its key, else its peer, else its agent."""
+    from ..coordinate.feed import Owner
+
+    return Owner(asks.name, asks.agent, asks.keyed, part_of(asks), asks.share)
 
 
 def _why(error: Exception) -> str:

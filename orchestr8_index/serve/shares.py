@@ -20,6 +20,7 @@ from .callers import LOCAL, Principal
 
 MOST_WATCHED = 10_000
 FREE_BYTES = 4096  # of a body or an answer, which nobody counts
+NEAREST = "127.0.0.1"  # what all of this machine are counted as
 NEAR = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1", "local"})
 
 
@@ -38,6 +39,12 @@ def peer_of(address: str) -> str:
     return "" if address in NEAR else address
 
 
+def part_of(who: Principal) -> float:
+    """Of anything that all share, what this caller may have."""
+    is_near = who.share == 1 or (not who.keyed and who.name in NEAR)
+    return who.share if is_near else 0.5
+
+
 class Share:
     """`most` of something, `taken` by all; `what` is said when there is no more."""
 
@@ -47,8 +54,7 @@ class Share:
 
     def part_of(self, who: Principal) -> int:
         """How much this caller may have, if nobody else had any."""
-        is_near = who.share == 1 or (not who.keyed and who.name in NEAR)
-        return math.ceil(self.most * (who.share if is_near else 0.5))
+        return math.ceil(self.most * part_of(who))
 
     def has_room(self, who: Principal) -> bool:
         """Whether one more could be taken."""

@@ -53,7 +53,7 @@ async def answer_events(state: State, scope: Scope, receive: Receive, send: Send
     shared, who = await opened(state), asking(state)
     wanted = wanted_by(who.project, Keys(prefix=asked.prefix))
     with (
-        shared.feed.listen(who.name, wanted) as waiter,
+        shared.feed.listen(who.payer, wanted) as waiter,
         state.events.inbox(*TOLD, arrived=waiter.wake) as inbox,
     ):
         stream = EventStream(shared, who, asked, inbox)

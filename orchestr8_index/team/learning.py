@@ -156,7 +156,7 @@ class TeamLearning:
 
     async def _run(self) -> None:
         topics = [(self._project, TOPIC, False)]
-        with self._shared.feed.listen(TOPIC, topics) as waiter:
+        with self._shared.feed.listen(None, topics) as waiter:
             while True:
                 with contextlib.suppress(RequestError, sqlite3.Error):
                     await self.follow()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tracemalloc
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from msgspec import Raw
 from orchestr8_index.coordinate import core, log, select, values
 from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.coordinate.core import Coordination
+from orchestr8_index.coordinate.feed import Feed, Owner
 from orchestr8_index.coordinate.journal import checksum
 from orchestr8_index.coordinate.statements import MIGRATIONS, NAME
 from orchestr8_index.errors import (
@@ -24,6 +26,7 @@ from orchestr8_index.errors import (
     InvalidParams,
     Overloaded,
     StoreUnavailable,
+    Unauthorized,
 )
 from orchestr8_index.sharing import (
     MAX_VALUE,
@@ -250,6 +253,49 @@ def test_a_call_that_waits_for_many_keys_counts_as_many(tmp_path: Path) -> None:
         await asyncio.gather(*waits)
 
     run(tmp_path, work, most_waiting=40)
+
+
+def waits(feed: Feed, owners: Iterable[Owner]) -> int:
+    """How many of them may wait at once, one after the other."""
+    taken = 0
+    with contextlib.ExitStack() as stack, contextlib.suppress(Overloaded):
+        for owner in owners:
+            stack.enter_context(feed.listen(owner, [("p", "k", False)]))
+            taken += 1
+    return taken
+
+
+def test_who_calls_itself_by_many_names_is_one_caller() -> None:
+    """Two names took all places; now a tenth stays for who else asks from there."""
+    near = [Owner("127.0.0.1", f"agent-{n}", part=0.9, share=0.9) for n in range(40)]
+    assert waits(Feed(20), near) == 18
+    assert waits(Feed(20), [near[0]] * 40) == 10
+    assert waits(Feed(20), [Owner("ci", f"agent-{n}", keyed=True) for n in range(40)]) == 10
+    assert waits(Feed(20), [*near, Owner("127.0.0.1", part=1.0)]) == 18
+
+
+def test_what_the_server_itself_waits_for_takes_no_place() -> None:
+    feed = Feed(1)
+    with feed.listen(None, [("p", "", True)]):
+        assert waits(feed, [Owner("a")]) == 1
+
+
+def test_a_revoked_key_ends_nobody_elses_calls(tmp_path: Path) -> None:
+    """Who had no key, and called itself as the key was called, was told that it was revoked."""
+
+    async def work(state: Coordination) -> None:
+        owners = [Owner("127.0.0.1", "ci"), Owner("ci", keyed=True)]
+        agents = [Agent(state, "ci", owner=owner, verified=owner.keyed) for owner in owners]
+        reads = [each.read("x", changed_after=0, wait_ms=20_000) for each in agents]
+        calls = [asyncio.ensure_future(read) for read in reads]
+        await until(lambda: state.feed.waiting == 2)
+        state.feed.end("ci")
+        with pytest.raises(Unauthorized):
+            await calls[1]
+        await agents[0].write({"x": 1})
+        assert (await calls[0])["events"][0]["value"] == 1
+
+    run(tmp_path, work)
 
 
 def test_a_key_named_twice_is_waited_for_once_and_left(tmp_path: Path) -> None:

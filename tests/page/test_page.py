@@ -109,6 +109,27 @@ def test_a_skill_that_did_it_needs_no_agent_and_can_be_forgotten(page: Page) -> 
     expect(row).to_have_count(0)
 
 
+def test_a_row_stays_in_hand_while_others_come(page: Page, server: Running) -> None:
+    report: dict[str, Any] = {
+        "task_id": "w",
+        "task_description": "plan the winter menu",
+        "agents_used": ["postgres-tuner"],
+        "result": "success",
+    }
+    rpc(server.port, "cacheDecision", **report)
+    see(page, "Learned")
+    menu, later = (page.get_by_role("listitem").filter(has_text=of) for of in ("winter", "spring"))
+    forget = menu.get_by_role("button", name="Forget").element_handle()
+    forget.focus()
+    rpc(
+        server.port,
+        "cacheDecision",
+        **report | {"task_id": "s", "task_description": "plan the spring menu"},
+    )
+    expect(later).to_be_visible()
+    assert forget.evaluate("node => node === document.activeElement")
+
+
 def test_nothing_to_ask_says_what_to_do_next(page: Page) -> None:
     expect(page.locator(".empty")).to_contain_text("Write what is to be done")
     page.get_by_role("link", name="write release notes").click()

@@ -14,7 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Door, fixture_root
+from orchestr8_index.errors import Overloaded
 from orchestr8_index.serve import http as web
+from orchestr8_index.serve.body import ClientGone
 from orchestr8_index.serve.guard import Guard
 from orchestr8_index.serve.host_names import host_name, names_of
 from orchestr8_index.serve.http import make_web
@@ -269,6 +271,27 @@ def test_a_defect_of_a_route_is_an_error_of_the_family(
     assert answer.headers["x-correlation-id"] == "mine" and "secret" not in answer.text
     assert "/secret/path" in str(caplog.records[0].exc_info)
     assert state.metrics.errors[-32603] == 1
+
+
+NO_ROOM, DEFECT = Overloaded("There is no room."), RuntimeError("/secret/path")
+
+
+@pytest.mark.parametrize(
+    ("raised", "status"),
+    [
+        (ExceptionGroup("tasks", [NO_ROOM]), 503),
+        (ExceptionGroup("tasks", [ClientGone(), ExceptionGroup("more", [NO_ROOM])]), 503),
+        (ExceptionGroup("tasks", [NO_ROOM, DEFECT]), 500),
+    ],
+)
+def test_what_tasks_raise_together_is_the_error_that_one_of_them_met(
+    state: State, raised: Exception, status: int
+) -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise raised
+
+    answer = ask(Guard(broken, state.gate), "GET", "/x")
+    assert answer.status_code == status and "secret" not in answer.text
 
 
 def test_further_names_are_answered_to(state: State) -> None:

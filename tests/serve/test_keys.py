@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import stat
@@ -26,7 +27,7 @@ from orchestr8_index.serve.state import State
 from orchestr8_index.store import notes, schema
 from orchestr8_index.store.database import connect
 
-from .asking import ask, settings_of, state_of
+from .asking import BASE, ask, settings_of, state_of
 from .test_rate import Clock
 
 FORGET = {"jsonrpc": "2.0", "id": 1, "method": "forgetDecisions", "params": {"task_id": "x"}}
@@ -257,6 +258,20 @@ def test_guessing_ends_in_429(locked: State) -> None:
         statuses.add(ask(app, "POST", "/", headers=headers).status_code)
     assert statuses == {401, 429}
     assert asked(locked, "Bearer o8_mine").status_code == 200
+
+
+@pytest.mark.parametrize("peer", ["2001:db8::{0}", "127.0.0.{0}"])
+def test_who_has_many_addresses_guesses_as_one(locked: State, peer: str) -> None:
+    async def guess() -> set[int]:
+        statuses = set()
+        for number in range(1, 40):
+            transport = httpx2.ASGITransport(make_web(locked), client=(peer.format(number), 1))
+            async with httpx2.AsyncClient(transport=transport, base_url=BASE) as asking:
+                headers = {"Authorization": f"Bearer guess-{number}"}
+                statuses.add((await asking.post("/", headers=headers)).status_code)
+        return statuses
+
+    assert asyncio.run(guess()) == {401, 429}
 
 
 def test_on_loopback_keys_are_optional_but_a_wrong_one_is_not(state: State) -> None:

@@ -93,7 +93,7 @@ class Catalogue {
       && (shown !== 'clones' || entry.also) && (shown !== 'person' || entry.user_only)
       && (found.has(keyOf(entry)) || says(entry.name, entry.plugin, entry.description ?? '')));
     const byPlugin = Map.groupBy(fit, (entry) => entry.plugin);
-    const rows = [...byPlugin].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([name, entries]) => [{ heading: name, entries }, ...entries]);
+    const rows = [...byPlugin].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([name, entries]) => [{ heading: name, size: entries.length }, ...entries]);
     const { indexed = 0, repaired = 0, skipped = 0 } = this.files ?? {};
     const files = `${count(indexed)} files indexed, ${count(repaired)} repaired, ${count(skipped)} skipped`;
     const none = this.entries.length ? 'No entry fits these filters.'
@@ -109,7 +109,7 @@ class Catalogue {
   }
 
   row(item) {
-    if (item.heading) return h('h2', { class: 'group' }, item.heading, h('span', { class: 'dim' }, ` ${count(item.entries.length)}`));
+    if (item.heading) return h('h2', { class: 'group' }, item.heading, h('span', { class: 'dim' }, ` ${count(item.size)}`));
     if (item.rule) return findingRow(item);
     const wrong = this.wrong.get(item.path);
     return h('div', { class: 'cell' },

@@ -85,19 +85,18 @@ export class LongList {
     new ResizeObserver(() => this.show()).observe(this.node);
   }
 
-  // `total` counts those that are not known yet, too.
+  // `total` counts those that are not known yet, too. A row that would be drawn alike keeps its
+  // element: a press or a focus that has begun on it is not lost.
   set(items, total = items.length) {
-    const had = document.activeElement?.closest?.('[data-at]')?.dataset.at;
-    Object.assign(this, { items, total });
+    const kept = new Map([...this.rows.values()].map((row) => [row.drawnFrom, row]));
+    Object.assign(this, { items, total, rows: new Map() });
     this.node.dataset.known = items.length;
-    this.rows.forEach((row) => row.remove());
-    this.rows.clear();
     this.space.style.setProperty('height', `${items.length * this.height}px`);
-    this.show();
-    if (had && this.rows.has(+had)) this.rows.get(+had).querySelector('button')?.focus();
+    this.show(kept);
+    kept.forEach((row) => row.remove());
   }
 
-  show() {
+  show(kept = new Map()) {
     const { scrollTop, clientHeight } = this.node;
     const first = Math.max(0, Math.floor(scrollTop / this.height) - 10);
     const last = Math.min(this.items.length, Math.ceil((scrollTop + clientHeight) / this.height) + 10);
@@ -107,16 +106,16 @@ export class LongList {
         this.rows.delete(at);
       }
     }
-    for (let at = last - 1; at >= first; at -= 1) {
-      if (!this.rows.has(at)) this.put(at);
-    }
+    for (let at = last - 1; at >= first; at -= 1) if (!this.rows.has(at)) this.put(at, kept);
   }
 
-  put(at) {
-    const place = { role: 'listitem', 'aria-posinset': at + 1, 'aria-setsize': this.total };
+  put(at, kept) {
+    const drawn = h('div', { class: 'row' }, this.draw(this.items[at]));
+    const drawnFrom = JSON.stringify(this.items[at]) + drawn.textContent;
+    const row = kept.get(drawnFrom) ?? Object.assign(drawn, { drawnFrom });
     const style = { transform: `translateY(${at * this.height}px)`, height: `${this.height}px` };
-    const row = h('div', { class: 'row', 'data-at': at, ...place, style }, this.draw(this.items[at]));
-    this.space.insertBefore(row, this.rows.get(at + 1) ?? null);
+    filled(row, { role: 'listitem', 'data-at': at, 'aria-posinset': at + 1, 'aria-setsize': this.total, style }, []);
+    if (!kept.delete(drawnFrom)) this.space.insertBefore(row, this.rows.get(at + 1) ?? null);
     this.rows.set(at, row);
   }
 }

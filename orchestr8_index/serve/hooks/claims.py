@@ -15,6 +15,7 @@ from ...coordinate.repository import changed_files, staged_files, tree_of
 from ...coordinate.resources import resolve
 from ...fit import in_prose
 from ..callers import STRANGE, Principal, caller
+from ..shared import owner_of
 from .mail import mail
 from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolStarting
 from .purposes import Purposes
@@ -297,6 +298,7 @@ def caller_of(event: Event, project: str) -> Caller:
         tool=getattr(event, "tool_name", "") or "",
         kind=asks.kind if asks.keyed else "",
         verified=asks.keyed,
+        owner=owner_of(asks),
     )
 
 

@@ -13,17 +13,17 @@ import time
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 from starlette.types import Message, Receive, Scope, Send
 
 from ...environment import ADDRESSES, EVERY
 from ...environment import FACES as PRODUCTS
-from ...errors import EncodingRefused, InvalidRequest, McpAway, NoSuchAddress
+from ...errors import EncodingRefused, InvalidRequest, McpAway, NoSuchAddress, RequestError
 from ..body import Again, read_body
 from ..callers import caller
 from ..host_names import is_json
 from ..rpc import check_text
-from ..send import send_error
+from ..send import error_body, send_error
 from ..sessions import HEADER
 from ..shares import account
 from ..state import State
@@ -79,16 +79,18 @@ class McpRoute:
             _check_first(scope["method"], dict(headers))
         if scope["method"] == "POST" and not is_json(dict(headers)):
             raise EncodingRefused("MCP comes as application/json.", CURES["content-type"])
+        ident = b""
         if scope["method"] == "POST":  # read as every body is: what is refused is so here, too
             body = await read_body(receive)
             check_text(body)
             if await self._answered(scope, dict(headers), body, send):
                 return
-            scope["state"]["begins"] = begins_session(body)
+            first = read_first(body)
+            scope["state"]["begins"], ident = first.method == "initialize", bytes(first.id)
             receive = Again(body, receive)
             if accepts_json_alone(dict(headers).get(b"accept", b"")):
                 send, scope["headers"] = OneBody(send).send, _with_stream(headers)
-                scope["state"][ONE_BODY] = True
+                scope["state"][ONE_BODY], ident = True, b""
         face = await self._opened()
         if face is None:
             await send_error(send, self.trouble)
@@ -96,8 +98,12 @@ class McpRoute:
         with self._state.gate.sessions.stream(caller.get().name) as revoked:
             ends = [revoked, self._state.ending] if scope["method"] == "GET" else [revoked]
             stream = EndingStream(receive, send, *ends)
-            await face(scope, stream.receive, Cured(stream.send).send)
-            await stream.finish()
+            try:
+                await face(scope, stream.receive, Cured(stream.send).send)
+            except ExceptionGroup:
+                if stream.refusal is None:
+                    raise
+            await stream.finish(ident)
 
     async def _answered(
         self, scope: Scope, headers: dict[bytes, bytes], body: bytes, send: Send
@@ -167,22 +173,23 @@ class FirstParams(Struct):
 class FirstCall(Struct):
     """What a session keeps as long as it lives."""
 
+    id: Raw = Raw(b"null")
     method: str = ""
     params: FirstParams | None = None
 
 
-def begins_session(body: bytes) -> bool:
+def read_first(body: bytes) -> FirstCall:
     """Raises InvalidRequest for an `initialize` that says more of a client than is kept."""
     try:
         call = _FIRST.decode(body)
     except msgspec.ValidationError:
-        return False  # which the SDK refuses in its own words
+        return FirstCall()  # which the SDK refuses in its own words
     client = call.params.client if call.params else None
     is_long = len(body) > MOST_FIRST or (client and len(client.name) > MOST_NAME)
     if call.method == "initialize" and is_long:
         said = f"A client says who it is in {MOST_FIRST:,} bytes; its name has {MOST_NAME} at most."
         raise InvalidRequest(said, "Send less in initialize.")
-    return call.method == "initialize"
+    return call
 
 
 _FIRST = msgspec.json.Decoder(FirstCall)
@@ -218,12 +225,14 @@ class EndingStream:
     """`receive` and `send` of one request, which ends with any of `ends` as if its client left.
 
     The stream of a session before 2026 is a GET that only the client ends; it would hold up a stop
-    of the server. And no stream outlives the key that opened it.
+    of the server. And no stream outlives the key that opened it. `refusal` is why something could
+    not be sent: the SDK wraps that in a group of exceptions, or writes it to the log and goes on.
     """
 
     def __init__(self, receive: Receive, send: Send, *ends: asyncio.Event) -> None:
         self._receive, self._send, self._ends = receive, send, ends
         self._is_open = False
+        self.refusal: RequestError | None = None
 
     async def receive(self) -> Message:
         waits = [asyncio.ensure_future(self._receive())]
@@ -236,10 +245,22 @@ class EndingStream:
                 wait.cancel()
 
     async def send(self, message: Message) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        try:
+            await self._send(message)
+        except RequestError as error:
+            self.refusal = error
+            raise
         self._is_open = message["type"] == "http.response.start" or message.get("more_body", False)
-        await self._send(message)
 
-    async def finish(self) -> None:
-        """Complete a response that was begun and cut off."""
-        if self._is_open and any(end.is_set() for end in self._ends):
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def finish(self, ident: bytes) -> None:
+        """Complete a response that was begun and cut off: with its error, where it is a stream that
+        answers the call `ident`. Raises the refusal where it is none."""
+        said = b""
+        if self.refusal is not None:
+            if not (self._is_open and ident):
+                raise self.refusal
+            said = b"data: %b\r\n\r\n" % error_body(ident, self.refusal)
+        if self._is_open and (said or any(end.is_set() for end in self._ends)):
+            await self._send({"type": "http.response.body", "body": said, "more_body": False})

@@ -198,8 +198,8 @@ class SharedSubscriptions(Subscriptions):
             self._following = asyncio.create_task(self._tell_changes(shared))
 
     async def _tell_changes(self, shared: Coordination) -> None:
-        project = asking(self._state).project
-        with contextlib.suppress(RequestError), shared.feed.listen("", [(project, "", True)]) as it:
+        every = [(asking(self._state).project, "", True)]
+        with contextlib.suppress(RequestError), shared.feed.listen(None, every) as it:
             while True:
                 await it.wait(3600.0)
                 await self._tell(lists=False)

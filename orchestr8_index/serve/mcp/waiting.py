@@ -12,7 +12,7 @@ from mcp.server.context import ServerRequestContext
 from ...table import Method
 from ..callers import Principal, caller
 from ..calls import perform
-from ..shared import speaking
+from ..shared import owner_of, speaking
 from ..state import State
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def hooked(state: State, ctx: Ctx, asks: Principal) -> Caller | None:
     use = meta.get(TOOL_USE) if isinstance(meta, dict) else None
     who = state.claims.agent_of(use, asks) if isinstance(use, str) else None
     known = {"scope": asks.right, "kind": asks.kind, "verified": asks.keyed}
-    known["writes"] = asks.writes
+    known |= {"writes": asks.writes, "owner": owner_of(asks)}
     return msgspec.structs.replace(who, **known) if who else None
 
 

@@ -13,7 +13,7 @@ from orchestr8_index.serve.state import State
 
 from ..lines import with_limits
 from .meeting import ERAS, Era, meet, refused
-from .test_endpoint import JSON, live
+from .test_endpoint import JSON, LIST, MODERN, live
 from .test_rights import ABOUT, OLD, call
 
 
@@ -81,3 +81,27 @@ def test_a_prompt_does_not_multiply_its_arguments(state: State) -> None:
         await client.get_prompt(prompt.name, {"arguments": "x" * 3_000_000})
 
     assert "too long" in str(refused(state, get))
+
+
+async def list_tools(asking: httpx2.AsyncClient, era: Era, accept: str) -> httpx2.Response:
+    headers = {**JSON, "Accept": accept}
+    if era != "legacy":
+        return await asking.post("/mcp", json=LIST, headers={**MODERN, "Accept": accept})
+    opened = await asking.post("/mcp", json=begin(), headers=headers)
+    headers["Mcp-Session-Id"] = opened.headers["mcp-session-id"]
+    return await asking.post("/mcp", json={**LIST, "params": {}}, headers=headers)
+
+
+@pytest.mark.parametrize("accept", [JSON["Accept"], "application/json"])
+@pytest.mark.parametrize("era", ERAS)
+def test_an_answer_that_there_is_no_room_for_is_refused(
+    state: State, era: Era, accept: str
+) -> None:
+    """The tasks of the SDK wrap the refusal in a group, or keep it for themselves."""
+    state.gate.shares.held.most = 5000
+    answer = live(state, lambda asking: list_tools(asking, era, accept))
+    is_stream = answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.status_code == (200 if is_stream else 503)
+    assert "There is no room for more bodies and answers." in answer.text
+    assert '"id":1' in answer.text if is_stream else "Retry-After" in answer.headers
+    assert state.gate.shares.held.taken == 0
