@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.catalog.entry_vectors import Embedder
@@ -27,6 +27,7 @@ from orchestr8_index.search.answer import answer_agents, answer_skills, answer_w
 from orchestr8_index.search.rank import rank
 from orchestr8_index.text import Terms
 
+from ..drawn import COSTLY
 from .small import holding_of
 
 WORDS = "postgres query kubernetes deploy review python test security c++ naïve 文章 zzgy".split()
@@ -126,13 +127,7 @@ def ask_agents(query: AgentQuery, terms: Terms, past: Experience | None, index: 
     return answer_agents(index, query, terms, past)
 
 
-SLOWLY = settings(
-    max_examples=25,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-
-
-@SLOWLY
+@COSTLY
 @given(ROWS, ASKED, CHOICE, st.lists(TASK, max_size=12))
 def test_texts_are_answered_alike(
     folders: Iterator[Path],
@@ -148,7 +143,7 @@ def test_texts_are_answered_alike(
     told(lambda ix: answer_workflows(ix, WorkflowQuery(goal=text, **choice), terms, past), pair)
 
 
-@SLOWLY
+@COSTLY
 @given(ROWS, ASKED, st.sampled_from(["keeper", "nobody"]), CHOICE, st.lists(TASK, max_size=12))
 def test_roles_and_capabilities_are_answered_alike(
     folders: Iterator[Path],

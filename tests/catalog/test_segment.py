@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.catalog.entry_vectors import Embedder
@@ -40,7 +40,6 @@ def write(folder: Path, entries: list[tuple[Entry, str]]) -> Segment:
     return Segment("agent", Sections(folder / "agent.segment", info.sections), info, words)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(st.builds(Text, st.text(max_size=9), st.text(max_size=9), st.text()), max_size=5)
 )

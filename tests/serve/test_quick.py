@@ -110,11 +110,6 @@ SHAPES = st.sampled_from(
 @hypothesis.given(
     shape=SHAPES, method=METHODS, params=st.dictionaries(FIELDS, TEXTS), idents=st.lists(IDS)
 )
-@hypothesis.settings(
-    max_examples=150,
-    deadline=None,
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
-)
 def test_both_ways_give_the_same_bytes(
     module_state: State, shape: str, method: str, params: dict[str, str], idents: list[str]
 ) -> None:
