@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .serve.gate import Gate
     from .serve.metrics import Metrics
     from .serve.projects import Projects
+    from .serve.protocol import Lines
     from .serve.state import State
     from .serve.storekeeper import StoreKeeper
 
@@ -57,7 +58,6 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
 
     one_arena()
     load_uvicorn()
-    from .serve.changes import ChangedSettings
     from .serve.http import make_web
     from .serve.logs import set_up_logs
     from .serve.protocol import Lines
@@ -69,12 +69,19 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     state = make_state(settings, refresh, StoreKeeper(settings, heir), tokens)
     state.log, state.trace = log, make_trace(settings.otel_endpoint)
     lines = Lines(settings.limits, state.metrics.failed)
+    _join(state, lines)
+    serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)
+
+
+def _join(state: State, lines: Lines) -> None:
+    """What the shared state needs of the whole server."""
     if state.shared is not None:
+        from .serve.changes import ChangedSettings
+
         state.shared.changes = ChangedSettings(state)
         state.shared.changes.begin()
         state.shared.count_waiting = lines.count_waiting
         state.shared.facts = state.facts
-    serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)
 
 
 def make_state(

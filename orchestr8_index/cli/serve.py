@@ -27,6 +27,7 @@ def serve(settings: Settings) -> None:
 
 
 def strangers(settings: Settings) -> None:
+    """Warn of variables that begin as ours do and are none."""
     for sentence in settings.strangers:
         echo(style(f"Warning: {sentence}", fg="yellow"), err=True)
 
