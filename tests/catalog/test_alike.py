@@ -28,7 +28,7 @@ from orchestr8_index.search.rank import rank
 from orchestr8_index.text import Terms
 
 from ..drawn import COSTLY
-from .small import holding_of
+from .small import filled
 
 WORDS = "postgres query kubernetes deploy review python test security c++ naïve 文章 zzgy".split()
 WORD = st.sampled_from([*WORDS, "postgrse", "kubernets", "unheard", "the"])
@@ -81,7 +81,7 @@ def both(folder: Path, drawn: list[tuple[Any, ...]]) -> Pair:
     folder.mkdir()
     infos = {}
     for kind in KINDS:
-        holding = holding_of(folder, rows_of(kind, drawn), embedder())
+        holding = filled(folder, rows_of(kind, drawn), embedder())
         infos[kind] = write_segment(folder, kind, holding)
     role = ResolvedRole(Role("keeper", "x", model="opus"), (len(drawn) - 1,), ("gone",))
     manifest = Manifest(FORMAT, "", (), "", 0.0, 0, {}, infos, "", (role,))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from orchestr8_index.catalog import collect as module
 from orchestr8_index.catalog.build import build
 from orchestr8_index.catalog.build_lines import BuildLine, BuildRequest
+from orchestr8_index.catalog.collect import read_file
 from orchestr8_index.catalog.index import open_index
-from orchestr8_index.catalog.read_file import read_file
 from orchestr8_index.catalog.scan import Source
 from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.config import digest_of_roots

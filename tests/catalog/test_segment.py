@@ -16,7 +16,7 @@ from orchestr8_index.catalog.segment import write_segment
 from orchestr8_index.catalog.word_vectors import Words
 from orchestr8_index.records import Entry
 
-from .small import holding_of
+from .small import filled
 
 
 class Text(NamedTuple):
@@ -35,7 +35,7 @@ def make_segment(folder: Path, texts: list[Text]) -> Segment:
 
 def write(folder: Path, entries: list[tuple[Entry, str]]) -> Segment:
     words = Words()
-    holding = holding_of(folder, entries, Embedder(words))
+    holding = filled(folder, entries, Embedder(words))
     info = write_segment(folder, "agent", holding)
     return Segment("agent", Sections(folder / "agent.segment", info.sections), info, words)
 
