@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from .serve.gate import Gate
     from .serve.metrics import Metrics
     from .serve.projects import Projects
+    from .serve.serverstore import ServerStore
     from .serve.state import State
-    from .serve.storekeeper import StoreKeeper
 
 BUILDS = 2  # at a time, of projects beside the first
 GUESSES = 5  # unknown keys a second from one peer
@@ -58,25 +58,25 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     from .serve.logs import set_up_logs
     from .serve.protocol import Lines
     from .serve.server import serve
-    from .serve.storekeeper import StoreKeeper
+    from .serve.serverstore import ServerStore
     from .serve.trace import make_trace
 
     log = set_up_logs(settings.data_dir, settings.log_level)
-    state = make_state(settings, refresh, StoreKeeper(settings, heir), tokens)
+    state = make_state(settings, refresh, ServerStore(settings, heir), tokens)
     state.log, state.trace = log, make_trace(settings.otel_endpoint)
     lines = Lines(settings.limits, state.metrics.failed)
-    if state.shared is not None:
-        state.shared.changes = ChangedSettings(state)
-        state.shared.changes.begin()
-        state.shared.count_waiting = lines.count_waiting
-        state.shared.facts = state.facts
+    if (shared := state.shared) is not None:
+        changes = ChangedSettings(state)
+        changes.begin()
+        shared.follow_settings, shared.count_waiting = changes.follow, lines.count_waiting
+        shared.facts = state.facts
     serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)
 
 
 def make_state(
     settings: Settings,
     refresh: Refresh,
-    store: StoreKeeper | None = None,
+    store: ServerStore | None = None,
     tokens: Tokenizer = ESTIMATING,
 ) -> State:
     """Everything that a server of these settings needs, put together; nothing runs yet."""
@@ -86,7 +86,7 @@ def make_state(
     from .serve.filewatch import FileWatch
     from .serve.metrics import Metrics
     from .serve.samples import Samples
-    from .serve.shared import SharedKeeper
+    from .serve.sharedstate import SharedState
     from .serve.state import State
 
     events, metrics = Events(), Metrics()
@@ -109,13 +109,13 @@ def make_state(
     _follow(state)
     refresh.prepare = lambda index: state.bind(index, state.experience)
     if store is not None:
-        state.shared = SharedKeeper(settings, events, state.ending, state.gate)
+        state.shared = SharedState(settings, events, state.ending, state.gate)
         store.prepare = lambda experience: state.bind(refresh.index, experience)
     state.all_projects = _make_projects(state)
     return state
 
 
-def _make_projects(first: State) -> Projects:
+def _make_projects(first: State) -> Projects[State]:
     from .serve.projects import Projects
 
     turns = asyncio.Semaphore(BUILDS)
@@ -123,6 +123,7 @@ def _make_projects(first: State) -> Projects:
         first,
         make=lambda settings, refresh: make_project(first, settings, refresh),
         make_refresh=lambda settings: make_refresh(first.refresh, settings, turns),
+        file_watch=first.file_watch,
     )
 
 

@@ -36,6 +36,6 @@ def check_setting(name: str, value: Any) -> Any:
         return value
     text = str(value)
     if not text.isascii() or not text.isdigit() or not setting.low <= int(text) <= setting.high:
-        said = f"{name} is a whole number from {setting.low} to {setting.high}."
-        raise BadSetting(said, "Say such a number.")
+        problem = f"{name} is a whole number from {setting.low} to {setting.high}."
+        raise BadSetting(problem, "Say such a number.")
     return int(text)

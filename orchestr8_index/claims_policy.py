@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from .private import make_folder, open_private, read_private
+from .private import make_folder, read_private, write_private
 
 POLICIES = ("deny", "warn", "off")
 NAME = "claims"
@@ -33,7 +32,4 @@ class ClaimsPolicy:
     def write(self, word: str) -> None:
         """Raises OSError."""
         make_folder(self.path.parent)
-        beside = self.path.with_suffix(".new")
-        with open(beside, "w", opener=open_private) as file:
-            file.write(f"{word}\n")
-        os.replace(beside, self.path)
+        write_private(self.path, f"{word}\n".encode())

@@ -80,8 +80,8 @@ class RequestError(Orchestr8Error):
 
     def body(self) -> dict[str, Any]:
         """The error as JSON-RPC has it, whatever carries it."""
-        said: dict[str, Any] = {"code": self.code, "message": self.sentence}
-        return {**said, "data": data} if (data := self.data()) else said
+        body: dict[str, Any] = {"code": self.code, "message": self.sentence}
+        return {**body, "data": data} if (data := self.data()) else body
 
     def headers(self) -> dict[str, str]:
         """What HTTP adds to the answer when nothing but this error is said."""

@@ -1,7 +1,8 @@
-"""Remembers what a pure function gave, and no more of it than a bound."""
+"""Dictionaries with a bound: of what a pure function gave, and of what was set last."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -31,3 +32,17 @@ def keep(memo: dict[K, V], most: int, key: K, value: V) -> V:
         memo.update(newer)
     memo[key] = value
     return value
+
+
+class Newest(OrderedDict[K, V]):
+    """The `most` keys that were set last, in that order; the oldest makes way."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def __setitem__(self, key: K, value: V) -> None:
+        super().__setitem__(key, value)
+        self.move_to_end(key)
+        if len(self) > self._most:
+            self.popitem(last=False)

@@ -6,6 +6,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -32,16 +33,15 @@ def open_private(path: str | os.PathLike[str], flags: int) -> int:
         if error.errno in _NO_FILE:
             raise _refusal(path, "is a link or no plain file") from None
         raise
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(os.close, fd)
         found = os.fstat(fd)
         _check_file(path, found)
         if flags & (os.O_WRONLY | os.O_RDWR) and hasattr(os, "fchmod") and found.st_mode & 0o077:
             os.fchmod(fd, 0o600)
         if flags & os.O_TRUNC:
             os.ftruncate(fd, 0)
-    except BaseException:
-        os.close(fd)
-        raise
+        undo.pop_all()
     return fd
 
 
@@ -52,6 +52,22 @@ def read_private(path: str | os.PathLike[str], most: int = MOST_READ) -> bytes:
     if len(data) > most:
         raise _refusal(path, f"has over {most:,} bytes")
     return data
+
+
+def write_private(path: Path, data: bytes, synced: bool = False) -> None:
+    """Put a file of ours in place, whole or not at all; `synced`: safe from a power cut on return.
+    Raises OSError."""
+    half = path.with_name(f"{path.name}.part")
+    half.unlink(missing_ok=True)
+    with open(half, "xb", opener=open_private) as file:
+        file.write(data)
+        if synced:
+            file.flush()
+            os.fsync(file.fileno())
+    os.replace(half, path)
+    if synced:
+        with contextlib.suppress(OSError):  # Windows opens no folders
+            _sync_folder(path.parent)
 
 
 def check_file(path: Path) -> None:
@@ -96,6 +112,14 @@ def _check_file(path: str | os.PathLike[str], found: os.stat_result) -> None:
         raise _refusal(path, "belongs to another user")
     if found.st_nlink > 1:
         raise _refusal(path, "is a file with a second name elsewhere (a hard link)")
+
+
+def _sync_folder(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _check_folder(path: Path, found: os.stat_result) -> None:

@@ -64,7 +64,7 @@ class Entry(Struct, array_like=True, frozen=True):
         return f"- {self.qualified}: {self.description}\n"
 
     @property
-    def said(self) -> str:
+    def described(self) -> str:
         """The description and all else of the header that describes the entry, as searched."""
         return " ".join((self.description, *self.labels, self.use_when))
 

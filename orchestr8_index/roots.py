@@ -26,7 +26,7 @@ SETTINGS = "settings.json", "settings.local.json"
 _MOST_SETTINGS = 1 << 20  # bytes of a host's own file that are read
 
 
-class Found(NamedTuple):
+class FoundRoots(NamedTuple):
     """Absolute, resolved folders, each in order of precedence: of the project alone, and of the
     user, whichever project asks; those of `shared` that go before the project's own are `leading`.
     A plugin that the project switches off is in none."""
@@ -75,7 +75,7 @@ def discovered_roots(
     return find_roots(folder, home, env).every
 
 
-def find_roots(folder: Path, home: Path, env: Mapping[str, str] | None = None) -> Found:
+def find_roots(folder: Path, home: Path, env: Mapping[str, str] | None = None) -> FoundRoots:
     """The trees of the project in `folder`, and those of the user.
 
     The home folder is no project, and this repository is none either: it only has an example.
@@ -89,7 +89,7 @@ def find_roots(folder: Path, home: Path, env: Mapping[str, str] | None = None) -
     plugins = (*_plugins(config, here, switched), *_packs(home, env, here))
     user = _existing((*_of_user(home, env), *plugins))
     shared = dict.fromkeys((*leading, *user))
-    return Found(own, tuple(path for path in shared if path not in own), leading)
+    return FoundRoots(own, tuple(path for path in shared if path not in own), leading)
 
 
 def claude_folder(home: Path, env: Mapping[str, str]) -> Path:
@@ -200,8 +200,8 @@ def switched_off(config: Path) -> frozenset[str]:
 def _packs(home: Path, env: Mapping[str, str], project: Path) -> Iterator[Path]:
     """The installed plugins and extensions of other hosts, each in its newest version."""
     codex = expand(env.get("CODEX_HOME") or ".codex", home, home)
-    for name, said in _read_toml(codex / "config.toml").get("plugins", {}).items():
-        if isinstance(said, dict) and said.get("enabled") is not False:
+    for name, data in _read_toml(codex / "config.toml").get("plugins", {}).items():
+        if isinstance(data, dict) and data.get("enabled") is not False:
             plugin, _, market = name.partition("@")
             versions = (codex / "plugins/cache" / market / plugin).glob("*")
             yield from sorted(versions, key=_by_version)[-1:]
@@ -233,18 +233,18 @@ def _is_on(rules: Mapping[str, Any], extension: str, project: Path) -> bool:
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         with file.open("rb") as opened:
-            said = json.loads(opened.read(_MOST_SETTINGS))
+            data = json.loads(opened.read(_MOST_SETTINGS))
     except (OSError, ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return data if isinstance(data, dict) else {}
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        said = tomllib.loads(file.read_text("utf-8"))
+        data = tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return said if isinstance(said.get("plugins", {}), dict) else {}
+    return data if isinstance(data.get("plugins", {}), dict) else {}
 
 
 def fixture_root() -> Path:

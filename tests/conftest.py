@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root
@@ -22,8 +23,22 @@ _PRIORITY = os.nice(0) if hasattr(os, "nice") else 0
 hermetic.isolate()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a suite in the background, as with nohup
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else no child hears of Ctrl-C
-settings.register_profile("tests", database=None, deadline=None)
+_DRAWN = {"database": None, "deadline": None}
+_SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+settings.register_profile("thorough", suppress_health_check=_SUPPRESSED, **_DRAWN)  # in .ci/run
+settings.register_profile("tests", settings.get_profile("thorough"), max_examples=30)
 settings.load_profile("tests")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays to the end: no collector need look at it again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")

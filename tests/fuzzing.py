@@ -29,9 +29,9 @@ from orchestr8_index.catalog.worker import BuildChild
 from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.samples import memory_mb
-from orchestr8_index.serve.shared import SharedKeeper
+from orchestr8_index.serve.serverstore import ServerStore
+from orchestr8_index.serve.sharedstate import SharedState
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.storekeeper import StoreKeeper
 
 from .serve.asking import Here, living, settings_of, state_of
 from .trees import build_tree, source
@@ -185,8 +185,8 @@ def state_in(folder: Path) -> State:
     settings = settings_of(folder / "data", fixture_root(), watch=False)
     settings = msgspec.structs.replace(settings, door=Door(workspace=str(folder / "work")))
     state = state_of(settings, index, Unchanged(settings))
-    state.store = StoreKeeper(settings)
-    state.shared = SharedKeeper(settings, state.events, state.ending)
+    state.store = ServerStore(settings)
+    state.shared = SharedState(settings, state.events, state.ending)
     return state
 
 

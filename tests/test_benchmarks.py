@@ -125,7 +125,7 @@ def test_what_is_said_to_the_host_alone_gets_no_suggestion(
 
 
 def test_the_gain_of_an_answer_falls_with_the_place_of_what_is_right(module: Module) -> None:
-    gain = module("rivals").gain
+    gain = module("libraries").gain
     assert gain([3, 1], [3]) == 1.0 and gain([1, 2], [3]) == 0.0
     assert 0 < gain([1, 3], [3]) < 1 and gain([3, 4, 1], [4, 3]) == 1.0
 
@@ -145,5 +145,5 @@ def test_a_set_is_asked_as_the_other_libraries_are(
     made, given = contest.of_set(tmp_path)
     module("scale").write(made, tmp_path)
     texts = [f"{entry.name} {entry.description} {body}" for entry, body in made]
-    found = module("rivals").fts5(texts, [])("release notes")
+    found = module("libraries").fts5(texts, [])("release notes")
     assert contest.ours(given, tmp_path)["ndcg_10"] == 1.0 and found == [1]

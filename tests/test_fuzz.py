@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.catalog.index import Index
@@ -51,7 +51,6 @@ def test_bent_bytes_harm_no_server(module_state: State) -> None:
     assert (tally.tried, tally.findings) == (150, [])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(name=st.sampled_from(sorted(METHODS)), params=st.dictionaries(st.sampled_from(NAMES), JSON))
 def test_any_params_have_a_good_answer(
     module_state: State,

@@ -107,11 +107,11 @@ class ServerConnection:
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise StartFailed(f"The server could not be started: {error}.") from None
-        said = done.stderr.decode("utf-8", "replace")
+        output = done.stderr.decode("utf-8", "replace")
         if done.returncode:
-            why = (said.strip().splitlines() or ["no reason"])[-1].removeprefix("Error: ")
+            why = (output.strip().splitlines() or ["no reason"])[-1].removeprefix("Error: ")
             raise StartFailed(f"The server could not be started: {why}", cure="")
-        return said
+        return output
 
     def _arguments(self) -> list[str]:
         place = self._place

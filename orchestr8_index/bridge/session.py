@@ -54,9 +54,9 @@ class McpSession:
             return [ACCEPT, f"MCP-Protocol-Version: {version}", *_mirrored(message)]
         if message is not None and message.get("method") == "initialize":
             return [ACCEPT]
-        said = {"Mcp-Session-Id": self.id, "MCP-Protocol-Version": self.version}
+        headers = {"Mcp-Session-Id": self.id, "MCP-Protocol-Version": self.version}
         accept = ACCEPT if message is not None else "Accept: text/event-stream"
-        return [accept, *(f"{name}: {value}" for name, value in said.items() if value)]
+        return [accept, *(f"{name}: {value}" for name, value in headers.items() if value)]
 
 
 def own_version(message: Message) -> str:

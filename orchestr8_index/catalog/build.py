@@ -32,7 +32,7 @@ from .word_vectors import Words
 
 if TYPE_CHECKING:
     from .collect import Catalogue
-    from .reuse import Past
+    from .reuse import Previous
 
 NOTE = "reading"
 AHEAD = "--ahead"
@@ -109,11 +109,11 @@ def _lent(
     words: Words,
     request: BuildRequest,
     say: Callable[[BuildLine], None],
-) -> Past | None:
+) -> Previous | None:
     """What the shared part lends, as it is now."""
     if not request.shared:
         return None
-    from .reuse import read_past
+    from .reuse import read_previous
     from .spill import LENT
 
     shared = Generations(Path(request.data_dir), digest_of_roots(request.shared))
@@ -124,7 +124,7 @@ def _lent(
     part = {"roots": request.shared, "unless": unless, "place": "", "shared": ()}
     build(msgspec.structs.replace(request, **part), say)
     shared.prune()
-    return read_past(shared, shared.newest(), words, request.limits, LENT)
+    return read_previous(shared, shared.newest(), words, request.limits, LENT)
 
 
 def _named(found: Scan, request: BuildRequest) -> bool:
@@ -141,18 +141,18 @@ def _read(
     words: Words,
     request: BuildRequest,
     say: Callable[[BuildLine], None],
-    lent: Past | None,
+    lent: Previous | None,
 ) -> Catalogue:
     from .collect import read_catalogue  # with numpy: not needed where nothing changed
-    from .reuse import Past, read_past
+    from .reuse import Previous, read_previous
 
-    past = Past()
+    previous = Previous()
     if request.unless:
-        past = read_past(generations, generations.newest(), words, request.limits)
+        previous = read_previous(generations, generations.newest(), words, request.limits)
     if lent:
-        past.lent, past.lendable = lent.lent, lent.lendable
+        previous.lent, previous.lendable = lent.lent, lent.lendable
     with BuildProgress(made / NOTE, found, say) as reading:
-        catalogue = read_catalogue(found, reading, words, past, set(request.named), made)
+        catalogue = read_catalogue(found, reading, words, previous, set(request.named), made)
     (made / NOTE).unlink()
     return catalogue
 
@@ -169,7 +169,7 @@ def _write(
     from .reuse import REFUSED, recipe
     from .segment import write_segment
 
-    segments = {kind: write_segment(made, kind, catalogue.holdings[kind]) for kind in KINDS}
+    segments = {kind: write_segment(made, kind, catalogue.kinds[kind]) for kind in KINDS}
     write_map(made, segments, words.dimensions)
     (made / f"{REFUSED}.cards").write_bytes(msgspec.msgpack.encode(catalogue.refused))
     manifest = Manifest(

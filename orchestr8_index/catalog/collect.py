@@ -15,16 +15,15 @@ from pathlib import Path
 
 import msgspec
 
+from ..opening import read_within
 from ..records import KINDS, Entry, FileReport, Finding, Kind, ResolvedRole
 from ..text import Terms, display
-from . import conflicts as rivals
-from . import findings
+from . import conflicts, findings
 from .cards import Card, Stamp, digest_of, folded_labels, make_card, place_of, stamp_of
 from .entry_vectors import Embedder
-from .kind_data import Holding
+from .kind_data import KindData
 from .parse import Parsed, parse
-from .read_file import read_file
-from .reuse import Past
+from .reuse import Previous
 from .roles import Directory, dangling, read_registry, resolve
 from .scan import Scan, Source, may_be_qualified
 from .spill import READ, Filling, SpilledEntry
@@ -40,7 +39,7 @@ _ENTRY = msgspec.msgpack.Decoder(Entry)
 class Catalogue:
     """`parsed` says how many files were not as the last generation knew them."""
 
-    holdings: dict[Kind, Holding]
+    kinds: dict[Kind, KindData]
     reports: list[FileReport] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     roles: tuple[ResolvedRole, ...] = ()
@@ -49,7 +48,7 @@ class Catalogue:
 
     @property
     def rows(self) -> dict[Kind, list[SpilledEntry]]:
-        return {kind: holding.rows for kind, holding in self.holdings.items()}
+        return {kind: kind_data.rows for kind, kind_data in self.kinds.items()}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -62,29 +61,30 @@ def read_catalogue(
     scan: Scan,
     reading: Callable[[int, Source], None],
     words: Words | None = None,
-    past: Past | None = None,
+    previous: Previous | None = None,
     named: Collection[str] = (),
     folder: Path | None = None,
 ) -> Catalogue:
     """`reading` is told of each source before it is opened, and again before it is counted;
     `named` are opened in any case. What is read lies in `folder` for a while."""
-    past, embedder, split = past or Past(), Embedder(words or Words()), Terms(bound=REMEMBERED)
+    previous = previous or Previous()
+    embedder, split = Embedder(words or Words()), Terms(bound=REMEMBERED)
     folder = folder or Path(tempfile.gettempdir())
-    holdings = {
-        kind: Holding(
+    kinds = {
+        kind: KindData(
             Filling(folder, embedder.dimensions),
             embedder,
             split,
-            past.kinds.get(kind),
-            past.lent.get(kind),
+            previous.kinds.get(kind),
+            previous.lent.get(kind),
         )
         for kind in KINDS
     }
-    found = Catalogue(holdings, list(scan.reports))
-    _Intake(found, scan, reading, past, named).take_all()
-    for holding in holdings.values():
-        holding.flush()
-        holding.rows.sort(key=lambda row: row.card.order)
+    found = Catalogue(kinds, list(scan.reports))
+    _Intake(found, scan, reading, previous, named).take_all()
+    for kind_data in kinds.values():
+        kind_data.flush()
+        kind_data.rows.sort(key=lambda row: row.card.order)
     _resolve_roles(found, scan)
     _find_mentions(found)
     found.reports.sort(key=lambda report: (report.root, report.path))
@@ -99,7 +99,7 @@ class _Intake:
     found: Catalogue
     scan: Scan
     reading: Callable[[int, Source], None]
-    past: Past
+    previous: Previous
     named: Collection[str]
     taken: dict[tuple[str, ...], Source] = field(default_factory=dict)
 
@@ -110,17 +110,21 @@ class _Intake:
     def _take(self, number: int, source: Source) -> None:
         root = self.scan.roots[source.root]
         place, stamp = place_of(source, root), stamp_of(source)
-        card, shelf, at = self._known(place, stamp)
+        card, origin, at = self._known(place, stamp)
         if card is None or card.stamp != stamp or f"{root}/{source.path}" in self.named:
-            self._read(number, source, place, card, shelf, at)
+            self._read(number, source, place, card, origin, at)
         elif card.identity and not card.entry and not self._first_of(source, card):
             self._read(number, source, place)  # it was a duplicate, and is no more
         else:
-            self._settle(number, source, card, shelf, at)
+            self._settle(number, source, card, origin, at)
 
     def _known(self, place: bytes, stamp: Stamp) -> tuple[Card | None, int, int]:
         """The card that is true, else the one to compare with, and where its entry stands."""
-        known = [table[place] for table in (self.past.lendable, self.past.found) if place in table]
+        known = [
+            table[place]
+            for table in (self.previous.lendable, self.previous.found)
+            if place in table
+        ]
         true = (each for each in known if each[0].stamp == stamp)
         return next(true, known[-1] if known else (None, READ, -1))
 
@@ -134,7 +138,7 @@ class _Intake:
         source: Source,
         place: bytes,
         card: Card | None = None,
-        shelf: int = READ,
+        origin: int = READ,
         at: int = -1,
     ) -> None:
         self.reading(number, source)
@@ -150,8 +154,8 @@ class _Intake:
             stamp = ()
         if card is not None and card.digest == digest and (card.entry or not card.identity):
             card.stamp = stamp
-            self.found.holdings[source.kind].restamped = True
-            self._settle(number, source, card, shelf, at)
+            self.found.kinds[source.kind].restamped = True
+            self._settle(number, source, card, origin, at)
             return
         self.found.parsed += 1
         parsed = parse(source, data, root, self.scan.limits)
@@ -164,7 +168,7 @@ class _Intake:
         number: int,
         source: Source,
         card: Card,
-        shelf: int = READ,
+        origin: int = READ,
         at: int = -1,
         parsed: Parsed | None = None,
         begin: Callable[[], None] = lambda: None,
@@ -181,11 +185,11 @@ class _Intake:
             self.found.refused.append(card)
         else:
             self.taken.update(dict.fromkeys(_claims(source, card), source))
-            holding = self.found.holdings[source.kind]
+            kind_data = self.found.kinds[source.kind]
             if parsed and parsed.entry:
-                holding.put(card, parsed.entry, parsed.body, begin)
+                kind_data.put(card, parsed.entry, parsed.body, begin)
             else:
-                holding.keep(card, shelf, at)
+                kind_data.keep(card, origin, at)
         self.found.reports.append(card.report)
 
 
@@ -225,18 +229,20 @@ def _duplicate(card: Card, first: Source, roots: tuple[str, ...]) -> Card:
 def _find_findings(found: Catalogue, scan: Scan) -> None:
     found.findings += findings.of_reports(found.reports)
     found.findings += findings.of_troubles(scan.troubles)
-    told = {finding.path for finding in found.findings if finding.rule == "missing-description"}
+    undescribed = {
+        finding.path for finding in found.findings if finding.rule == "missing-description"
+    }
     cards = [row.card for rows in found.rows.values() for row in rows]
-    found.findings += rivals.of_cards(cards, told)
+    found.findings += conflicts.of_cards(cards, undescribed)
     found.findings.sort(key=findings.by_severity)
 
 
 def _resolve_roles(found: Catalogue, scan: Scan) -> None:
-    holding = found.holdings["agent"]
+    kind_data = found.kinds["agent"]
     resolved: dict[str, ResolvedRole] = {}
     primaries: dict[int, Entry] = {}
     if scan.registries:
-        directory = Directory((*row.card.key[1:], row.card.stem) for row in holding.rows)
+        directory = Directory((*row.card.key[1:], row.card.stem) for row in kind_data.rows)
     for number, path in scan.registries:
         roles, wrong = read_registry(scan.roots[number], path, scan.limits)
         found.findings += wrong
@@ -246,20 +252,20 @@ def _resolve_roles(found: Catalogue, scan: Scan) -> None:
         found.findings += dangling(known)
         place = directory.find(known.role.primary)
         if place is not None:
-            entry = primaries.get(place) or _ENTRY.decode(holding.rows[place].card.entry)
+            entry = primaries.get(place) or _ENTRY.decode(kind_data.rows[place].card.entry)
             primaries[place] = _described_by(known, entry)
     found.roles = tuple(resolved.values())
-    _respeak(holding, primaries)
+    _respeak(kind_data, primaries)
 
 
-def _respeak(holding: Holding, described: dict[int, Entry]) -> None:
+def _respeak(kind_data: KindData, described: dict[int, Entry]) -> None:
     """Agents that the registry describes, and those that it described in the last generation."""
-    for place, row in enumerate(holding.rows):
+    for place, row in enumerate(kind_data.rows):
         if place in described:
             _serve(row, described[place])
-            holding.respeak(row, described[place])
+            kind_data.respeak(row, described[place])
         elif row.card.adjusted:
-            holding.respeak(row, _ENTRY.decode(row.card.entry))
+            kind_data.respeak(row, _ENTRY.decode(row.card.entry))
 
 
 def _serve(row: SpilledEntry, entry: Entry) -> None:
@@ -282,3 +288,21 @@ def _find_mentions(found: Catalogue) -> None:
         if mentioned:
             entry = _ENTRY.decode(row.card.entry)
             _serve(row, msgspec.structs.replace(entry, agents=mentioned))
+
+
+def read_file(source: Source, roots: tuple[str, ...], most: int) -> tuple[bytes, FileReport | None]:
+    """At most `most` bytes. What has grown or vanished since the scan is refused like any other."""
+    root = roots[source.root]
+    try:
+        data = read_within(roots, root, source.path, most)
+    except OSError as error:
+        reason = f"the file cannot be read: {error.strerror}"
+        return b"", _refusal(source, root, reason, "Give the index read access, or move it away.")
+    if len(data) > most:
+        cure = "Move the long parts into reference files."
+        return b"", _refusal(source, root, f"too large: over {most:,} bytes", cure)
+    return data, None
+
+
+def _refusal(source: Source, root: str, reason: str, cure: str) -> FileReport:
+    return FileReport(root, display(source.path), "skipped", reason=reason, cure=cure)

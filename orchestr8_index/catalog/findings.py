@@ -55,13 +55,13 @@ def of_entry(entry: Entry) -> Iterator[Finding]:
     if fold_name(entry.name.removeprefix(f"{folders}:")) != fold_name(entry.stem):
         message = f"the file is called {entry.stem}, the {entry.kind} {entry.name}"
         yield _about(entry, "name-differs", "info", message, "Nothing, if meant: both find it.")
-    said = entry.description
-    if len(said) > LONG:
-        message = f"the description has {len(said):,} characters, and hosts carry all of it"
-        cure = f"description: {json.dumps(cut(said, SHORT), ensure_ascii=False)}"
+    description = entry.description
+    if len(description) > LONG:
+        message = f"the description has {len(description):,} characters, and hosts carry all of it"
+        cure = f"description: {json.dumps(cut(description, SHORT), ensure_ascii=False)}"
         yield _about(entry, "long-description", "info", message, cure)
     own = set(fold_name(entry.name).split())
-    if len(set(fold_name(said).split()) - own) < TELLING:
+    if len(set(fold_name(description).split()) - own) < TELLING:
         message = "the description says nothing that the name does not"
         cure = 'description: "what it does, and when to use it"'
         yield _about(entry, "vague-description", "warning", message, cure)

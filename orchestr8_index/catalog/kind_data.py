@@ -13,14 +13,14 @@ from ..text import Terms
 from .cards import Card
 from .entry_vectors import NAME_TIMES, OPENING, Embedder
 from .reuse import OldSegment
-from .spill import KEPT, LENT, READ, Filling, Shelf, SpilledEntry
+from .spill import KEPT, LENT, READ, EntryColumns, Filling, SpilledEntry
 from .term_ids import Numbering
 
 WAITING = 1 << 22  # characters of bodies
 
 
 @dataclass(slots=True)
-class Holding:
+class KindData:
     """Rows in order, and where what was read, what was kept and what is `lent` lies. `restamped`: a
     file has other times than before, and still says the same."""
 
@@ -33,7 +33,7 @@ class Holding:
     restamped: bool = False
     _waiting: list[tuple[Card, Entry, str, Callable[[], None]]] = field(default_factory=list)
     _waiting_size: int = 0
-    _shelves: dict[int, Shelf] = field(default_factory=dict)
+    _columns: dict[int, EntryColumns] = field(default_factory=dict)
     _tokens: Numbering | None = None
 
     @property
@@ -48,12 +48,12 @@ class Holding:
     ) -> tuple[list[array[int]], bytes]:
         """The terms of name and description as numbers, and the entry's vector; `whole` are the
         body's terms, if known."""
-        name, said = self.tokens.of(entry.name), self.tokens.of(entry.said)
+        name, described = self.tokens.of(entry.name), self.tokens.of(entry.described)
         known = whole is not None and len(body) <= OPENING
         opening = whole if known and whole is not None else self.tokens.of(body[:OPENING])
-        heard = name * NAME_TIMES + said + opening
+        heard = name * NAME_TIMES + described + opening
         words = self.tokens.words
-        return [name, said], self.embedder.embed([words[number] for number in heard])
+        return [name, described], self.embedder.embed([words[number] for number in heard])
 
     def put(
         self, card: Card, entry: Entry, body: str, begin: Callable[[], None] = lambda: None
@@ -75,26 +75,26 @@ class Holding:
         self._waiting.clear()
         self._waiting_size = 0
 
-    def keep(self, card: Card, shelf: int, place: int) -> None:
-        self.rows.append(SpilledEntry(card, shelf, place, card.entry, card.labels))
+    def keep(self, card: Card, origin: int, place: int) -> None:
+        self.rows.append(SpilledEntry(card, origin, place, card.entry, card.labels))
 
-    def shelf(self, which: int) -> Shelf:
+    def columns(self, which: int) -> EntryColumns:
         """Once what has been read is asked for, nothing more may be put there."""
-        if which not in self._shelves:
-            self._shelves[which] = self._open(which)
-        return self._shelves[which]
+        if which not in self._columns:
+            self._columns[which] = self._open(which)
+        return self._columns[which]
 
-    def _open(self, which: int) -> Shelf:
+    def _open(self, which: int) -> EntryColumns:
         if which == KEPT and self.kept:
-            return self.kept.shelf
+            return self.kept.columns
         if which == LENT and self.lent:
             numbering = np.array(list(map(self.tokens.number, self.lent.terms)), np.uint32)
-            return replace(self.lent.shelf, numbering=numbering)
-        return self.filling.shelf()
+            return replace(self.lent.columns, numbering=numbering)
+        return self.filling.columns()
 
     def body(self, row: SpilledEntry) -> str:
-        return self.shelf(row.shelf).text(row.place, row.place + 1).decode()
+        return self.columns(row.origin).text(row.place, row.place + 1).decode()
 
     def respeak(self, row: SpilledEntry, entry: Entry) -> None:
         """Other files said something about the entry, or did so in the last generation."""
-        (_, row.said), row.vector = self.voice(entry, self.body(row))
+        (_, row.described), row.vector = self.voice(entry, self.body(row))

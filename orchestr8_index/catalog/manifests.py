@@ -122,16 +122,16 @@ def _read_manifest(found: Manifests, tree: Tree, path: str, most: int) -> None:
     home = _home(path)
     try:
         with open(open_within((tree.root,), tree.root, path), "rb") as file:
-            said = json.loads(file.read(most + 1))
+            data = json.loads(file.read(most + 1))
     except (OSError, ValueError, RecursionError) as error:
         found.troubles.append((path, f"the manifest cannot be read: {type(error).__name__}"))
         return
-    if not isinstance(said, dict):
+    if not isinstance(data, dict):
         found.troubles.append((path, "the manifest is not a JSON object"))
     elif path.endswith("marketplace.json"):
-        _read_marketplace(found, tree, home, path, said)
+        _read_marketplace(found, tree, home, path, data)
     else:
-        _read_plugin(found, home, path, said)
+        _read_plugin(found, home, path, data)
 
 
 def _home(path: str) -> str:
@@ -140,26 +140,26 @@ def _home(path: str) -> str:
     return path.removesuffix(manifest).rstrip("/")
 
 
-def _read_plugin(found: Manifests, home: str, path: str, said: dict[str, Any]) -> None:
-    name = said.get("name")
+def _read_plugin(found: Manifests, home: str, path: str, data: dict[str, Any]) -> None:
+    name = data.get("name")
     found.hosts.setdefault(home, []).append(MANIFESTS[path[len(home) :].lstrip("/")])
     if isinstance(name, str) and clean(name):
         if len(found.hosts[home]) == 1:
             found.plugins[home] = clean(name)
     else:
         found.troubles.append((path, "the manifest has no name"))
-    for kind, places in _moves(found, home, path, said):
+    for kind, places in _moves(found, home, path, data):
         _list(found, home, kind, places)
 
 
 def _read_marketplace(
-    found: Manifests, tree: Tree, home: str, path: str, said: dict[str, Any]
+    found: Manifests, tree: Tree, home: str, path: str, data: dict[str, Any]
 ) -> None:
     """Plugins that live in this tree: their folder's name, and what the listing says of them.
 
     Of a copy that was installed for one plugin, that plugin alone counts.
     """
-    named = said.get("plugins")
+    named = data.get("plugins")
     plugins = [each for each in named if isinstance(each, dict)] if isinstance(named, list) else []
     only = _plugin_of_cache(tree.root) if not home else ""
     together: dict[str, list[dict[Kind, list[str]]]] = {}
@@ -188,11 +188,11 @@ def _read_marketplace(
 
 
 def _moves(
-    found: Manifests, home: str, path: str, said: dict[str, Any]
+    found: Manifests, home: str, path: str, data: dict[str, Any]
 ) -> Iterator[tuple[Kind, list[str]]]:
     """The places that a manifest names for a kind, where it names any that can be."""
     for key, kind in MANIFEST_KINDS.items():
-        places = [_move(found, home, path, place, kind) for place in _paths(said.get(key))]
+        places = [_move(found, home, path, place, kind) for place in _paths(data.get(key))]
         if places:
             yield kind, [place for place in places if place is not None]
 

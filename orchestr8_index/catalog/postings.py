@@ -77,10 +77,10 @@ def count(
         cell = np.repeat(  # entry·fields + field
             np.arange(first * N_FIELDS, last * N_FIELDS), lengths[first:last].ravel()
         )
-        singles.add(_Block.of(stream, cell, weights))
+        singles.add(_PostingBlock.of(stream, cell, weights))
         together = np.flatnonzero(cell[1:] == cell[:-1])
         pair = stream[together] << 32 | stream[together + 1]
-        pairs.add(_Block.of(pair, cell[together], weights))
+        pairs.add(_PostingBlock.of(pair, cell[together], weights))
     found = singles.postings(), pairs.postings(lone_bodies=False)
     squares = singles.squares + pairs.squares * PAIR_WEIGHT**2
     means = tuple(_averages(lengths).tolist())
@@ -129,7 +129,7 @@ def _cell_weights(lengths: Array) -> Array:
 
 
 @dataclass(slots=True)
-class _Block:
+class _PostingBlock:
     """The postings of some entries by key, then entry; `heads`: not in the body alone."""
 
     keys: Array
@@ -138,7 +138,7 @@ class _Block:
     heads: Array
 
     @classmethod
-    def of(cls, keys: Array, cell: Array, weights: Array) -> _Block:
+    def of(cls, keys: Array, cell: Array, weights: Array) -> _PostingBlock:
         """Group occurrences by (key, entry); an entry's cells stand together."""
         order = _order(keys)
         keys, cell = keys[order], cell[order]
@@ -167,7 +167,7 @@ class _Merge:
         self._number = np.uint16 if entries <= _DIGIT else np.uint32
         self.squares = np.zeros(entries)
 
-    def add(self, block: _Block) -> None:
+    def add(self, block: _PostingBlock) -> None:
         columns = tuple(GrowingColumn(self._folder, dtype) for dtype in _TYPES)
         for column, items in zip(columns, block.columns, strict=True):
             column.append(items)
@@ -182,7 +182,7 @@ class _Merge:
             self._append(found, block, lone_bodies)
         return found
 
-    def _stretches(self) -> Iterator[_Block]:
+    def _stretches(self) -> Iterator[_PostingBlock]:
         """The postings of all blocks, some keys at a time; entries ascend within a key."""
         cuts = self._cuts()
         for at in range(len(cuts[0]) - 1 if cuts else 0):
@@ -194,7 +194,7 @@ class _Merge:
             if len(parts) > 1:
                 order = np.argsort(columns[0], kind="stable")  # few sorted runs: fast
                 columns = [column[order] for column in columns]
-            yield _Block(*columns)
+            yield _PostingBlock(*columns)
 
     def _cuts(self) -> list[list[int]]:
         """For each block where the stretches of keys begin and end."""
@@ -208,7 +208,7 @@ class _Merge:
             for block in self._blocks
         ]
 
-    def _append(self, found: Postings, block: _Block, lone_bodies: bool) -> None:
+    def _append(self, found: Postings, block: _PostingBlock, lone_bodies: bool) -> None:
         keys, entries, sats, heads = block.columns
         runs = _starts_of_runs(keys)
         if not len(runs):

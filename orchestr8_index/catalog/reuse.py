@@ -22,7 +22,7 @@ from ..validate import UNDECODABLE
 from .cards import Card
 from .sections import Sections, Table, write_sections
 from .snapshot import Generations, SegmentInfo, lent_file
-from .spill import KEPT, N_FIELDS, READ, Array, Shelf
+from .spill import KEPT, N_FIELDS, READ, Array, EntryColumns
 from .word_vectors import Words
 
 _CARDS = msgspec.msgpack.Decoder(list[Card])
@@ -43,7 +43,7 @@ class OldSegment:
     folder: Path
     info: SegmentInfo
     cards: list[Card]
-    shelf: Shelf
+    columns: EntryColumns
     terms: list[str]
     words: Sequence[int]
     rows: Sequence[int]
@@ -61,8 +61,8 @@ Known = tuple[Card, int, int]
 
 
 @dataclass(slots=True)
-class Past:
-    """`found` are cards by what makes a file this file, with the shelf and the place of its entry;
+class Previous:
+    """`found` are cards by what makes a file this file, with the origin and the place of its entry;
     `lent` and `lendable` are the same of the shared part of the roots."""
 
     kinds: dict[Kind, OldSegment] = field(default_factory=dict)
@@ -71,28 +71,28 @@ class Past:
     lendable: dict[bytes, Known] = field(default_factory=dict)
 
 
-def read_past(
+def read_previous(
     generations: Generations,
     generation: int,
     words: Words,
     limits: ReadLimits = USUAL,
-    shelf: int = KEPT,
-) -> Past:
+    origin: int = KEPT,
+) -> Previous:
     """Of a generation that is gone, damaged or made by another recipe nothing is known."""
     try:
         manifest = generations.manifest(generation)
         if (manifest.recipe, manifest.words) != (recipe(limits), words.digest):
-            return Past()
+            return Previous()
         folder = generations.path(generation)
         kinds = {kind: _kept(folder, kind, manifest.segments[kind], words) for kind in KINDS}
         refused = _CARDS.decode((folder / f"{REFUSED}.cards").read_bytes())
     except (SnapshotUnreadable, OSError, KeyError, *UNDECODABLE):
-        return Past()
+        return Previous()
     found: dict[bytes, Known] = {}
     for kept in kinds.values():
-        found.update((card.place, (card, shelf, at)) for at, card in enumerate(kept.cards))
+        found.update((card.place, (card, origin, at)) for at, card in enumerate(kept.cards))
     found.update((card.place, (card, READ, -1)) for card in refused)
-    return Past(kinds, found) if shelf == KEPT else Past(lent=kinds, lendable=found)
+    return Previous(kinds, found) if origin == KEPT else Previous(lent=kinds, lendable=found)
 
 
 def _kept(folder: Path, kind: Kind, info: SegmentInfo, words: Words) -> OldSegment:
@@ -103,7 +103,7 @@ def _kept(folder: Path, kind: Kind, info: SegmentInfo, words: Words) -> OldSegme
     rows = np.frombuffer(cards.read("rows"), np.uint32)
     borrowed = np.frombuffer(cards.read("borrowed"), np.uint32).tolist()
     vectors = np.frombuffer(segment.read("vectors"), np.int8).reshape(-1, words.dimensions)
-    shelf = Shelf(
+    columns = EntryColumns(
         texts=lambda offset, length: segment.read("texts", offset, length),
         tokens=lambda offset, length: cards.read("tokens", offset, length),
         text_starts=segment.mapped("text_starts", "Q"),
@@ -119,7 +119,7 @@ def _kept(folder: Path, kind: Kind, info: SegmentInfo, words: Words) -> OldSegme
     lender = Sections(lent_file(folder, kind), info.lent).identity if info.lent else None
     term_words = segment.mapped("term_words", "I")
     of = (rows.tolist(), borrowed, lender, segment)
-    return OldSegment(folder, info, known, shelf, terms, term_words, *of)
+    return OldSegment(folder, info, known, columns, terms, term_words, *of)
 
 
 def write_cards(

@@ -84,7 +84,7 @@ def scan(roots: tuple[str, ...], poison: Iterable[Poison] = (), limits: ReadLimi
     for number, tree in enumerate(trees):
         links = list(_follow(result, number, tree, roots))
         layout = read_layout(tree, [path for path, _ in links], limits)
-        result.troubles += [(display(path), clean(said)) for path, said in layout.troubles]
+        result.troubles += [(display(path), clean(message)) for path, message in layout.troubles]
         result.registries += [(number, registry.path) for registry in tree.registries]
         for path, reason in tree.unread:
             result.refuse(number, path, reason, "Give the index read access, or move it away.")

@@ -19,80 +19,80 @@ import numpy as np
 from ..records import Kind
 from .clones import find_clones
 from .columns import Array
-from .kind_data import Holding
+from .kind_data import KindData
 from .postings import Counted, Postings, count
 from .reuse import write_cards
 from .sections import write_sections
 from .snapshot import SegmentInfo, lent_file
-from .spill import KEPT, LENT, N_FIELDS, Shelf, SpilledEntry, stretches
+from .spill import KEPT, LENT, N_FIELDS, EntryColumns, SpilledEntry, stretches
 from .string_table import places_sections, starts_of, strings_sections
 
 SAID = 1  # the field of descriptions
 
 
-def write_segment(folder: Path, kind: Kind, holding: Holding) -> SegmentInfo:
-    """The holding's rows are in the order of their positions: by qualified name."""
-    borrows = _borrow(folder, kind, holding)
-    if _unchanged(holding, borrows) and _link(folder, kind, holding):
-        assert holding.kept
-        return holding.kept.info
-    stand = _Stand(holding, borrows)
-    counted = count(stand.lengths, stand.numbers, list(holding.tokens.numbers), folder)
+def write_segment(folder: Path, kind: Kind, kind_data: KindData) -> SegmentInfo:
+    """The kind_data's rows are in the order of their positions: by qualified name."""
+    borrows = _borrow(folder, kind, kind_data)
+    if _unchanged(kind_data, borrows) and _link(folder, kind, kind_data):
+        assert kind_data.kept
+        return kind_data.kept.info
+    stand = _Stand(kind_data, borrows)
+    counted = count(stand.lengths, stand.numbers, list(kind_data.tokens.numbers), folder)
     table = write_sections(folder / f"{kind}.segment", _sections(stand, counted))
-    for row in holding.rows:
+    for row in kind_data.rows:
         row.card.adjusted = row.entry != row.card.entry
-    places = [at for at, row in enumerate(holding.rows) if stand.is_own(row)]
+    places = [at for at, row in enumerate(kind_data.rows) if stand.is_own(row)]
     known = write_cards(
         folder / f"{kind}.cards",
-        [holding.rows[at].card for at in places],
+        [kind_data.rows[at].card for at in places],
         stand.own_lengths[places],
         (counted.rank[part] for part in stand.own_numbers()),
         np.array(places, np.uint32),
-        _lent_places(holding) if borrows else [],
+        _lent_places(kind_data) if borrows else [],
     )
     wide = counted.singles.entries.dtype.itemsize == 4
-    carried = sum(row.card.tokens for row in holding.rows)
-    lent = holding.lent.info.sections["texts"] if borrows and holding.lent else None
+    carried = sum(row.card.tokens for row in kind_data.rows)
+    lent = kind_data.lent.info.sections["texts"] if borrows and kind_data.lent else None
     more = {"texts": lent} if lent else {}
-    return SegmentInfo(len(holding.rows), wide, table, counted.lengths, carried, known, more)
+    return SegmentInfo(len(kind_data.rows), wide, table, counted.lengths, carried, known, more)
 
 
-def _lent_places(holding: Holding) -> list[int]:
-    return [row.place for row in holding.rows if row.shelf == LENT]
+def _lent_places(kind_data: KindData) -> list[int]:
+    return [row.place for row in kind_data.rows if row.origin == LENT]
 
 
-def _borrow(folder: Path, kind: Kind, holding: Holding) -> bool:
+def _borrow(folder: Path, kind: Kind, kind_data: KindData) -> bool:
     """Whether the texts of lent rows stay where they are; all are written where links cannot be
     made."""
-    if holding.lent is None or not _lent_places(holding):
+    if kind_data.lent is None or not _lent_places(kind_data):
         return False
     with contextlib.suppress(OSError):
-        os.link(holding.lent.folder / f"{kind}.segment", lent_file(folder, kind))
+        os.link(kind_data.lent.folder / f"{kind}.segment", lent_file(folder, kind))
         return True
     return False
 
 
-def _unchanged(holding: Holding, borrows: bool) -> bool:
-    kept, rows = holding.kept, holding.rows
-    if kept is None or holding.restamped or len(rows) != kept.info.entries:
+def _unchanged(kind_data: KindData, borrows: bool) -> bool:
+    kept, rows = kind_data.kept, kind_data.rows
+    if kept is None or kind_data.restamped or len(rows) != kept.info.entries:
         return False
-    own = [at for at, row in enumerate(rows) if row.shelf == KEPT]
-    lender = holding.lent.segment.identity if borrows and holding.lent else None
-    if (own, _lent_places(holding), lender) != (kept.rows, kept.borrowed, kept.lender):
+    own = [at for at, row in enumerate(rows) if row.origin == KEPT]
+    lender = kind_data.lent.segment.identity if borrows and kind_data.lent else None
+    if (own, _lent_places(kind_data), lender) != (kept.rows, kept.borrowed, kept.lender):
         return False
     return all(
-        (row.shelf == KEPT and row.entry is row.card.entry and not row.card.adjusted)
+        (row.origin == KEPT and row.entry is row.card.entry and not row.card.adjusted)
         or row.entry == kept.entry(at)
         for at, row in enumerate(rows)
     )
 
 
-def _link(folder: Path, kind: Kind, holding: Holding) -> bool:
+def _link(folder: Path, kind: Kind, kind_data: KindData) -> bool:
     """False where links cannot be made; the files are then written anew."""
-    assert holding.kept
+    assert kind_data.kept
     try:
         for name in (f"{kind}.segment", f"{kind}.cards"):
-            os.link(holding.kept.folder / name, folder / name)
+            os.link(kind_data.kept.folder / name, folder / name)
     except OSError:
         for name in (f"{kind}.segment", f"{kind}.cards"):
             (folder / name).unlink(missing_ok=True)
@@ -105,50 +105,50 @@ class _Stand:
     """The rows with all that lies on the shelves, in the rows' order. What it `borrows` of the
     shared part is counted, and stored there."""
 
-    holding: Holding
+    kind_data: KindData
     borrows: bool
     rows: Sequence[SpilledEntry] = ()
     own_lengths: Array = field(default_factory=lambda: np.zeros((0, N_FIELDS), np.int64))
     lengths: Array = field(default_factory=lambda: np.zeros((0, N_FIELDS), np.int64))
 
     def __post_init__(self) -> None:
-        self.rows = self.holding.rows
-        every = [shelf.lengths[first:last] for shelf, first, last in self._stretches(self.rows)]
+        self.rows = self.kind_data.rows
+        every = [columns.lengths[first:last] for columns, first, last in self._stretches(self.rows)]
         if every:
             self.own_lengths = np.concatenate(every)
         self.lengths = self.own_lengths.copy()
         for place, row in enumerate(self.rows):
-            if row.said is not None:
-                self.lengths[place, SAID] = len(row.said)
+            if row.described is not None:
+                self.lengths[place, SAID] = len(row.described)
 
     def is_own(self, row: SpilledEntry) -> bool:
-        return not (self.borrows and row.shelf == LENT)
+        return not (self.borrows and row.origin == LENT)
 
-    def _stretches(self, rows: Iterable[SpilledEntry]) -> Iterator[tuple[Shelf, int, int]]:
+    def _stretches(self, rows: Iterable[SpilledEntry]) -> Iterator[tuple[EntryColumns, int, int]]:
         for which, first, last in stretches(list(rows)):
-            yield self.holding.shelf(which), first, last
+            yield self.kind_data.columns(which), first, last
 
     def own_numbers(self) -> Iterator[Array]:
         """The terms of the rows that are stored here, as their own files have them."""
-        for shelf, first, last in self._stretches(filter(self.is_own, self.rows)):
-            yield shelf.numbers(first, last)
+        for columns, first, last in self._stretches(filter(self.is_own, self.rows)):
+            yield columns.numbers(first, last)
 
     def numbers(self, first: int, last: int) -> Array:
         """The terms of some rows, with what other files said about them."""
         rows = self.rows[first:last]
-        found = [shelf.numbers(*places) for shelf, *places in self._stretches(rows)]
+        found = [columns.numbers(*places) for columns, *places in self._stretches(rows)]
         stream = np.concatenate(found) if found else np.zeros(0, np.uint32)
-        if all(row.said is None for row in rows):
+        if all(row.described is None for row in rows):
             return stream
-        return self._with_said(stream, rows, self.own_lengths[first:last])
+        return self._with_described(stream, rows, self.own_lengths[first:last])
 
-    def _with_said(self, stream: Array, rows: Sequence[SpilledEntry], lengths: Array) -> Array:
+    def _with_described(self, stream: Array, rows: Sequence[SpilledEntry], lengths: Array) -> Array:
         ends = np.cumsum(lengths.ravel())
         parts, at = [], 0
         for place, row in enumerate(rows):
-            if row.said is not None:
+            if row.described is not None:
                 cell = place * N_FIELDS + SAID
-                parts += [stream[at : ends[cell - 1]], np.array(row.said, np.uint32)]
+                parts += [stream[at : ends[cell - 1]], np.array(row.described, np.uint32)]
                 at = ends[cell]
         return np.concatenate([*parts, stream[at:]])
 
@@ -157,7 +157,7 @@ class _Stand:
         return set(self.numbers(place, place + 1)[self.lengths[place, 0] :].tolist())
 
     def vectors(self) -> bytes:
-        every = [shelf.vectors[first:last] for shelf, first, last in self._stretches(self.rows)]
+        every = [columns.vectors[first:last] for columns, first, last in self._stretches(self.rows)]
         if not every:
             return b""
         found = np.concatenate(every)
@@ -168,8 +168,8 @@ class _Stand:
 
     def text_starts(self) -> array[int]:
         starts = array("Q", [0])
-        for shelf, first, last in self._stretches(filter(self.is_own, self.rows)):
-            there = shelf.text_starts[first : last + 1]
+        for columns, first, last in self._stretches(filter(self.is_own, self.rows)):
+            there = columns.text_starts[first : last + 1]
             shift = starts[-1] - there[0]
             starts.extend(start + shift for start in there[1:])
         return starts
@@ -183,18 +183,18 @@ class _Stand:
                 spans.extend(starts[own : own + 2])
                 own += 1
             else:
-                there = self.holding.shelf(LENT).text_starts[row.place : row.place + 2]
+                there = self.kind_data.columns(LENT).text_starts[row.place : row.place + 2]
                 spans.extend(starts[-1] + start for start in there)
         return spans
 
     def parts(self) -> Iterator[bytes]:
         """The texts that are stored here, one stretch after the other."""
-        for shelf, first, last in self._stretches(filter(self.is_own, self.rows)):
-            yield shelf.text(first, last)
+        for columns, first, last in self._stretches(filter(self.is_own, self.rows)):
+            yield columns.text(first, last)
 
 
 def _sections(stand: _Stand, counted: Counted) -> dict[str, object]:
-    rows, tokens = stand.rows, stand.holding.tokens
+    rows, tokens = stand.rows, stand.kind_data.tokens
     terms = [term.encode() for term in counted.terms]
     entries = [row.entry for row in rows]
     names = [row.card.names for row in rows]

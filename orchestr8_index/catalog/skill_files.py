@@ -251,8 +251,8 @@ def held_back(index: Index) -> Iterator[Finding]:
         except Unfit:
             continue
         if held:
-            told = "; ".join(f"{display(file.path)}: {file.held}" for file in held[:MOST_TOLD])
+            listed = "; ".join(f"{display(file.path)}: {file.held}" for file in held[:MOST_TOLD])
             more = f"; and {len(held) - MOST_TOLD:,} more" if len(held) > MOST_TOLD else ""
-            said = f"not served as files of the skill: {told}{more}"
+            reason = f"not served as files of the skill: {listed}{more}"
             cure = "Nothing, if meant; a key belongs somewhere else."
-            yield Finding("held-back", "info", entry.qualified, entry.path, None, said, cure)
+            yield Finding("held-back", "info", entry.qualified, entry.path, None, reason, cure)

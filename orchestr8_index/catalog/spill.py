@@ -1,6 +1,6 @@
 """Where do the texts and terms of many entries lie while a build runs? On disk, read by stretches.
 
-A shelf holds for each of its places a text, its terms as numbers, their counts by field, and a
+The columns hold for each of their places a text, its terms as numbers, their counts by field, and a
 vector. One is filled by what a build reads; another is the last generation's own.
 """
 
@@ -28,7 +28,7 @@ of the roots, whose generation is one for all projects."""
 
 
 @dataclass(slots=True)
-class Shelf:
+class EntryColumns:
     """`texts` and `tokens` read bytes (offset, length); `starts` are in bytes and in terms;
     `numbering` gives the numbers of this build for those of another vocabulary."""
 
@@ -53,7 +53,7 @@ class Shelf:
 
 @dataclass(slots=True)
 class Filling:
-    """A shelf being filled, in two files without a name."""
+    """The columns being filled, in two files without a name."""
 
     folder: Path
     dimensions: int
@@ -83,9 +83,9 @@ class Filling:
             if file is not None:
                 file.close()
 
-    def shelf(self) -> Shelf:
+    def columns(self) -> EntryColumns:
         """What has been put here so far; it lives no longer than this does."""
-        return Shelf(
+        return EntryColumns(
             texts=_reader(self._texts),
             tokens=_reader(self._tokens),
             text_starts=self.text_starts,
@@ -115,24 +115,24 @@ class SpilledEntry:
     description where other files added to it, with the vector that goes with them."""
 
     card: Card
-    shelf: int
+    origin: int
     place: int
     entry: bytes
     labels: tuple[str, ...]
-    said: array[int] | None = None
+    described: array[int] | None = None
     vector: bytes = b""
 
 
 def stretches(rows: Sequence[SpilledEntry]) -> Iterator[tuple[int, int, int]]:
-    """Rows that lie side by side on one shelf, as (shelf, first place, last place + 1)."""
+    """Rows that lie side by side in one origin, as (origin, first place, last place + 1)."""
     first = 0
     for at in range(1, len(rows) + 1):
         before = rows[at - 1]
         if at < len(rows) and at - first < STRETCH and _beside(before, rows[at]):
             continue
-        yield before.shelf, rows[first].place, before.place + 1
+        yield before.origin, rows[first].place, before.place + 1
         first = at
 
 
 def _beside(one: SpilledEntry, other: SpilledEntry) -> bool:
-    return other.shelf == one.shelf and other.place == one.place + 1
+    return other.origin == one.origin and other.place == one.place + 1

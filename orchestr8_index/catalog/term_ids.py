@@ -24,7 +24,9 @@ class Numbering:
         self.numbers = {term: number for number, term in enumerate(known)}
         self.words = array("I", words)
         self._embedder = embedder
-        self._seen = _Seen(lambda raw: array("I", map(self.number, split.of_word(raw))).tobytes())
+        self._seen = _WordIds(
+            lambda raw: array("I", map(self.number, split.of_word(raw))).tobytes()
+        )
 
     def of(self, text: str) -> array[int]:
         seen = self._seen
@@ -43,7 +45,7 @@ class Numbering:
         return number
 
 
-class _Seen(dict[str, bytes]):
+class _WordIds(dict[str, bytes]):
     """The numbers of raw words, as they lie in an array; of a new one they are asked for."""
 
     def __init__(self, numbers_of: Callable[[str], bytes]) -> None:

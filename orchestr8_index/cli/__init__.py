@@ -18,7 +18,8 @@ from .paint import echo
 CRASHED = 70
 INTERRUPTED = 130
 COMMANDS = {
-    **dict.fromkeys(("serve", "up", "down", "status", "reindex", "mcp", "projects"), "server"),
+    **dict.fromkeys(("serve", "up", "down", "status", "reindex", "mcp"), "server"),
+    **dict.fromkeys(("projects", "page"), "server"),
     **dict.fromkeys(("query", "context", "entry", "roles", "doctor", "eval", "explain"), "ask"),
     **dict.fromkeys(("learned", "patterns", "replay", "verify", "export", "import"), "learnt"),
     **dict.fromkeys(("forget", "backup", "restore"), "learnt"),
@@ -33,7 +34,6 @@ COMMANDS = {
         "claims": "claims",
         "call": "call",
         "logs": "logs",
-        "page": "page",
     },
 }
 """Where each command lies. Only the one that runs is loaded: a server has no use for the others."""

@@ -80,8 +80,8 @@ def break_lock(settings: Settings, resource: str, reason: str, as_json: bool) ->
     """
     asked = {"resource": readable(resource), "reason": readable(reason)}
     rows = sharing_server(settings).ask("breakLock", asked)["broken"]
-    told = [f"Broken: {row['resource']}, held by {row['name']}." for row in rows]
-    emit(rows, as_json, lambda: "\n".join(told) or f"Nobody holds {resource}.")
+    lines = [f"Broken: {row['resource']}, held by {row['name']}." for row in rows]
+    emit(rows, as_json, lambda: "\n".join(lines) or f"Nobody holds {resource}.")
 
 
 @click.command()
@@ -111,13 +111,13 @@ def inbox(
     orchestr8-index inbox --queue review
     """
     asked = {"peek": not take, "limit": limit, "ack": list(ack), "wait_ms": int(wait * 1000)}
-    told = sharing_server(settings, agent).ask("readInbox", {**asked, "queue": queue})
-    emit(told, as_json, lambda: _messages(told))
+    answer = sharing_server(settings, agent).ask("readInbox", {**asked, "queue": queue})
+    emit(answer, as_json, lambda: _messages(answer))
 
 
-def _messages(told: Row) -> str:
-    lines = [_message(each) for each in told["messages"]]
-    more = told["waiting"] - len(lines)
+def _messages(answer: Row) -> str:
+    lines = [_message(each) for each in answer["messages"]]
+    more = answer["waiting"] - len(lines)
     if not lines:
         return "No message waits."
     return "\n".join([*lines, *([f"{more} more wait."] if more > 0 else [])])
@@ -176,8 +176,8 @@ def _print(row: Row, as_json: bool) -> None:
 
 
 def _event(row: Row) -> str:
-    told = row["kind"] in ("release", "delete") and row["cause"]  # else the request's id
-    cause = f" ({row['cause']})" if told else ""
+    is_caused = row["kind"] in ("release", "delete") and row["cause"]  # else the request's id
+    cause = f" ({row['cause']})" if is_caused else ""
     who, key, text = row["by"], row["key"], ""
     if row["kind"] == "message":
         to = ", ".join(row["value"]["to"])

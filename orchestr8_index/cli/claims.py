@@ -196,8 +196,8 @@ def _git(*args: str) -> str:
     except FileNotFoundError:
         raise OperationError("There is no git on this machine.") from None
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ")
+        message = error.stderr.decode("utf-8", "replace").strip().removeprefix("fatal: ")
         raise OperationError(
-            f"git says: {said}.", "Name a working tree with --repository."
+            f"git says: {message}.", "Name a working tree with --repository."
         ) from None
     return done.stdout.decode("utf-8", "surrogateescape")

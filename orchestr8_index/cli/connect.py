@@ -218,7 +218,7 @@ def _do(
     steps: Steps,
 ) -> None:
     """One file after the other: what cannot be done for one does not hinder the others."""
-    cwd, home, told, failed = current_folder(), home_folder(), list[dict[str, Any]](), False
+    cwd, home, rows, failed = current_folder(), home_folder(), list[dict[str, Any]](), False
     chosen = _chosen(names, cwd, home, steps.takes_out)
     files = (step for host in chosen for step in steps.of(host, scope, cwd, home))
     for host, path, plan, hooks in files:
@@ -230,15 +230,15 @@ def _do(
                 _apply(host, change, scope, _backups(settings), hooks)
         except OperationError as error:
             failed = True
-            told.append({"host": host.name, "file": str(path), "error": str(error)})
+            rows.append({"host": host.name, "file": str(path), "error": str(error)})
             echo(f"Error: {host.title}: {error}", err=True)
             continue
         row = {"host": host.name, "file": str(path), "action": change.what, "dry_run": dry_run}
-        told.append({**row, "diff": change.diff(), "next": _next(host, change)})
+        rows.append({**row, "diff": change.diff(), "next": _next(host, change)})
         if not as_json:
             _show(host, change, dry_run)
     if as_json:
-        echo(msgspec.json.encode(told).decode())
+        echo(msgspec.json.encode(rows).decode())
     if failed:
         sys.exit(1)
 

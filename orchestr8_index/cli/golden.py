@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from ..search.answer import answer_agents, answer_skills, answer_workflows
 from ..search.candidates import by_name
 from ..search.explain import lacking_words
 from ..search.rank import rank
-from ..text import Terms
+from ..text import Terms, clean
 from ..validate import describe_error
 from .show import NOT_THERE
 
@@ -173,8 +174,6 @@ def save(score: Score, last: Path) -> None:
 
 def suggest(index: Index, most: int = 20) -> Iterable[str]:
     """Candidate lines for golden.jsonl from the catalogue's own examples, for a person to edit."""
-    from ..search.examples import examples_of
-
     found: list[tuple[str, str, Kind]] = []
     for kind, segment in index.segments.items():
         for place in range(segment.size):
@@ -185,3 +184,26 @@ def suggest(index: Index, most: int = 20) -> Iterable[str]:
         query, name, kind = found[number * len(found) // min(most, len(found))]
         line = {"query": query, "expect": [name], "kind": kind}
         yield json.dumps(line, ensure_ascii=False)
+
+
+# --- the requests that authors wrote down as examples ------------------------------------------
+
+SHORTEST, LONGEST = 15, 300
+_PATTERNS = (
+    re.compile(r"\buser:\s*[\"“']([^\"”]{15,300})[\"”']", re.IGNORECASE),
+    re.compile(r"^[ \t]*[-*]\s*[\"“]([^\"”\n]{15,300})[\"”]\s*$", re.MULTILINE),
+    re.compile(
+        r"\bwhen (?:the )?users? (?:asks?|says?|wants?)(?: to)?[:,]?\s*[\"“]([^\"”]{15,300})[\"”]"
+    ),
+)
+
+
+def examples_of(text: str, name: str) -> list[str]:
+    """Distinct requests in the order of the text, without those that name the entry itself."""
+    found: dict[str, None] = {}
+    for pattern in _PATTERNS:
+        for match in pattern.finditer(text):
+            said = clean(match[1])
+            if SHORTEST <= len(said) <= LONGEST and name.casefold() not in said.casefold():
+                found[said] = None
+    return list(found)

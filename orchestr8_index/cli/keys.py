@@ -132,9 +132,9 @@ def _events(settings: Settings, limit: int) -> list[tuple[str, str, str, str, in
     import contextlib
 
     if settings.database_url:
-        from ..team.audit import look_at_audit
+        from ..team.audit import read_team_audit
 
-        return look_at_audit(settings.database_url, limit)
+        return read_team_audit(settings.database_url, limit)
     from ..store.database import NAME, connect
     from ..store.notes import read_audit
 

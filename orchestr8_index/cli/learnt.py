@@ -52,11 +52,11 @@ def experience_of(settings: Settings) -> Experience | None:
     nothing was learnt."""
     from ..learn.experience import together
     from ..learn.verify import read_only
-    from ..serve.known import read_known
+    from ..serve.projectlist import read_projects
 
     try:
         with reading(settings) as outcomes:
-            known = read_known(settings.data_dir)
+            known = read_projects(settings.data_dir)
             own = known.get(project_key(settings))
             lenders = [known[key] for key in own.learns_from if key in known] if own else []
             lent = [(e.name, read_only(outcomes.store, e.key).experience) for e in lenders]

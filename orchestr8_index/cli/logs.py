@@ -54,7 +54,7 @@ def logs(
             if as_json:
                 echo_json(msgspec.json.encode(asked).decode())
             else:
-                echo(told_question(asked))
+                echo(format_question(asked))
         return
     path = settings.data_dir / "logs" / "mcp.log"
     if not path.exists() and not follow:
@@ -63,7 +63,7 @@ def logs(
     tail = Tail(path)
     shown = (line for line in tail.whole() if _wanted(line, level))
     for line in deque(shown, lines):
-        echo_json(line) if as_json else echo(told(line))
+        echo_json(line) if as_json else echo(format_line(line))
     if follow:
         _follow(tail, level, as_json)
 
@@ -73,7 +73,7 @@ def _follow(tail: Tail, level: str, as_json: bool) -> None:
         while True:
             for line in tail.new():
                 if _wanted(line, level):
-                    echo_json(line) if as_json else echo(told(line))
+                    echo_json(line) if as_json else echo(format_line(line))
             time.sleep(PAUSE)
     except KeyboardInterrupt:
         echo("", err=True)
@@ -94,14 +94,14 @@ def last_questions(settings: Settings, most: int) -> list[dict[str, Any]]:
         return []
 
 
-def told_question(asked: Mapping[str, Any]) -> str:
+def format_question(asked: Mapping[str, Any]) -> str:
     """One line for a person; a question cannot draw on the terminal."""
     kind = asked["method"].removeprefix("query").lower()
     first = asked["found"][0] if asked["found"] else "nothing"
     cached = "*" if asked["cached"] else " "
     head = f"{asked['at'][:19].replace('T', ' ')}  {asked['ms']:7.2f} ms {cached}"
-    said = f"{head} {kind:9} {asked['text']} → {first}"
-    return "".join(letter if letter.isprintable() else " " for letter in said)
+    line = f"{head} {kind:9} {asked['text']} → {first}"
+    return "".join(letter if letter.isprintable() else " " for letter in line)
 
 
 class Tail:
@@ -142,10 +142,10 @@ def _stripped(lines: Iterable[str]) -> Iterator[str]:
 
 def _read(line: str) -> dict[str, Any]:
     try:
-        said = json.loads(line)
+        fields = json.loads(line)
     except ValueError:
-        said = None
-    return said if isinstance(said, dict) else {"message": line}
+        fields = None
+    return fields if isinstance(fields, dict) else {"message": line}
 
 
 def _wanted(line: str, level: str) -> bool:
@@ -156,18 +156,18 @@ def _wanted(line: str, level: str) -> bool:
     return LOG_LEVELS.index(known) >= LOG_LEVELS.index(level)
 
 
-def told(line: str) -> str:
+def format_line(line: str) -> str:
     """One line for a person; an exception below it."""
-    said = _read(line)
-    level = str(said.get("level", ""))
-    name = str(said.get("logger", "")).removeprefix("orchestr8.")
-    more = " ".join(f"{key}={_short(value)}" for key, value in said.items() if key not in HEAD)
-    head = style(str(said.get("time", ""))[:23].replace("T", " "), dim=True)
+    fields = _read(line)
+    level = str(fields.get("level", ""))
+    name = str(fields.get("logger", "")).removeprefix("orchestr8.")
+    more = " ".join(f"{key}={_short(value)}" for key, value in fields.items() if key not in HEAD)
+    head = style(str(fields.get("time", ""))[:23].replace("T", " "), dim=True)
     shown = f"{head} {style(f'{level:7}', fg=COLOURS.get(level))} {name:6} "
-    shown += for_terminal(str(said.get("message", ""))) + (
+    shown += for_terminal(str(fields.get("message", ""))) + (
         style(f" {more}", dim=True) if more else ""
     )
-    under = [str(said[name]) for name in ("exception", "said") if said.get(name)]
+    under = [str(fields[name]) for name in ("exception", "said") if fields.get(name)]
     return "\n".join([shown, *("    " + part.replace("\n", "\n    ") for part in under)])
 
 

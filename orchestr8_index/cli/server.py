@@ -1,4 +1,4 @@
-"""serve, up, down, status, reindex: the server from the command line."""
+"""serve, up, down, status, reindex, projects, page: the server from the command line."""
 
 from __future__ import annotations
 
@@ -178,12 +178,12 @@ def down(settings: Settings) -> None:
     if settings.explicit_port and settings.port and port not in (None, settings.port):
         echo(f"Nothing of this data directory runs on {settings.port} (but on {port}).")
         return
-    said = {
+    facts = {
         "nothing": "Nothing is running.",
         "stopped": "Stopped.",
         "killed": "It did not stop within ten seconds and was killed.",
     }
-    echo(said[stop(settings)])
+    echo(facts[stop(settings)])
 
 
 @click.command()
@@ -211,8 +211,8 @@ def status(settings: Settings, as_json: bool) -> None:
     roots = settings.roots if mine else owner.get("roots")
     process = {"port": where.port, "pid": owner.get("pid"), "roots": roots}
     refused = Spool(settings.data_dir).count_refused()
-    said = {**health, **process, "refused_outcomes": refused}
-    emit(said, as_json, lambda: show.status(said, where))
+    facts = {**health, **process, "refused_outcomes": refused}
+    emit(facts, as_json, lambda: show.status(facts, where))
 
 
 @click.command()
@@ -231,31 +231,31 @@ def reindex(settings: Settings, as_json: bool) -> None:
     if where is None:
         _build_here(settings, as_json)
         return
-    told = RunningServer(where, REINDEX_SECONDS).request("POST", "/reindex")
-    if not isinstance(told, dict) or not told.get("success"):
-        raise _refusal(told)
-    emit(told, as_json, lambda: _told(told))
+    answer = RunningServer(where, REINDEX_SECONDS).request("POST", "/reindex")
+    if not isinstance(answer, dict) or not answer.get("success"):
+        raise _refusal(answer)
+    emit(answer, as_json, lambda: _indexed(answer))
 
 
-def _refusal(told: Any) -> OperationError:
-    error = told.get("error") if isinstance(told, dict) else None
+def _refusal(answer: Any) -> OperationError:
+    error = answer.get("error") if isinstance(answer, dict) else None
     if isinstance(error, dict):
         return OperationError(error["message"], error.get("data", {}).get("cure", ""))
-    return BuildFailed(told["message"] if isinstance(told, dict) else "No answer.", cure="")
+    return BuildFailed(answer["message"] if isinstance(answer, dict) else "No answer.", cure="")
 
 
 def _build_here(settings: Settings, as_json: bool) -> None:
     manifest = build_here(settings, always=True).manifest
     message = f"No server runs; the next start over {show.roots(settings)} serves it."
-    told: dict[str, Any] = {"success": True, "message": message}
-    told |= {"generation": manifest.generation, "duration_ms": manifest.build_ms}
-    told |= {f"{kind}s": n for kind, n in manifest.counts.items()}
-    emit(told, as_json, lambda: f"{_told(told)} {message}")
+    answer: dict[str, Any] = {"success": True, "message": message}
+    answer |= {"generation": manifest.generation, "duration_ms": manifest.build_ms}
+    answer |= {f"{kind}s": n for kind, n in manifest.counts.items()}
+    emit(answer, as_json, lambda: f"{_indexed(answer)} {message}")
 
 
-def _told(told: dict[str, Any]) -> str:
-    spent = told["duration_ms"] / 1000
-    return f"Generation {told['generation']}: {show.counts(told)}, in {spent:.1f} s."
+def _indexed(answer: dict[str, Any]) -> str:
+    spent = answer["duration_ms"] / 1000
+    return f"Generation {answer['generation']}: {show.counts(answer)}, in {spent:.1f} s."
 
 
 @click.command()
@@ -272,13 +272,35 @@ def projects(
     orchestr8-index projects
     orchestr8-index projects --learns-from shop     what worked in shop helps this folder's project
     """
-    from ..serve.known import read_known, size_of
+    from ..serve.projectlist import read_projects, size_of
 
     if lenders or learns_alone:
         _learn_from(settings, () if learns_alone else lenders)
-    found = read_known(settings.data_dir)
+    found = read_projects(settings.data_dir)
     known = sorted(found.values(), key=lambda each: -each.asked_at)
     rows = [{**msgspec.to_builtins(k), "size": size_of(settings.data_dir, k)} for k in known]
     for row in rows:
         row["learns_from"] = [found[key].name for key in row["learns_from"] if key in found]
     emit({"projects": rows}, as_json, lambda: show.projects(rows))
+
+
+@click.command()
+@click.option("--print", "only", is_flag=True, help="Print the address, and open nothing.")
+@common
+def page(settings: Settings, only: bool) -> None:
+    """Open the server's page in the browser: ask, and see what it knows, learns and does.
+
+    \b
+    orchestr8-index page
+    orchestr8-index page --print
+    """
+    import webbrowser
+
+    where = located(settings)
+    if where is None or health_of(where) is None:
+        raise OperationError("No server is running.", "Start it with `orchestr8-index up`.")
+    click.echo(f"{where.url}/")
+    if only or not sys.stdout.isatty():
+        return
+    if not webbrowser.open(f"{where.url}/"):
+        click.echo("No browser could be opened here: open that address yourself.", err=True)

@@ -66,13 +66,13 @@ def read_session(
     """
     asked: dict[str, Any] = {"action": "read", "id": readable(id), "limit": limit}
     asked |= {"max_tokens": max_tokens} if max_tokens else {"query": readable(query)}
-    told = sharing_server(settings, agent).ask("session", asked)
-    emit(told, as_json, lambda: "\n".join(_lines(told)) or "Nothing was said yet.")
+    answer = sharing_server(settings, agent).ask("session", asked)
+    emit(answer, as_json, lambda: "\n".join(_lines(answer)) or "Nothing was said yet.")
 
 
-def _lines(told: Row) -> list[str]:
-    lines = [f"{each['at']}  {each['from']}: {each['body']}" for each in told["messages"]]
-    if not (extract := told.get("extract")):
+def _lines(answer: Row) -> list[str]:
+    lines = [f"{each['at']}  {each['from']}: {each['body']}" for each in answer["messages"]]
+    if not (extract := answer.get("extract")):
         return lines
     chosen = [f"  {each['from']}: {each['text']}" for each in extract["lines"]]
     return [f"Of {extract['of']} older messages ({extract['how']}):", *chosen, "", *lines]

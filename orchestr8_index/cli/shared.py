@@ -112,8 +112,8 @@ def snapshot(settings: Settings, prefix: str) -> None:
     \b
     orchestr8-index shared snapshot task/ > tasks.json
     """
-    told = sharing_server(settings).ask("snapshotShared", {"prefix": readable(prefix)})
-    echo_json(msgspec.json.encode({"prefix": prefix, **told}).decode())
+    answer = sharing_server(settings).ask("snapshotShared", {"prefix": readable(prefix)})
+    echo_json(msgspec.json.encode({"prefix": prefix, **answer}).decode())
 
 
 @shared.command("restore")

@@ -204,9 +204,9 @@ def servers(settings: Settings, as_json: bool) -> None:
 
     url = _url(settings)
     require_psycopg()
-    from ..team.registry import look_at_servers
+    from ..team.registry import read_servers
 
-    found = look_at_servers(url)
+    found = read_servers(url)
     emit(found, as_json, lambda: "\n".join(map(_line, found)) or "There is none.")
 
 

@@ -106,8 +106,8 @@ class MCPGatewayClient:
     async def claim_file(self, path: str, timeout_sec: int = 60, task_id: str = "") -> bool:
         """Claim it for so long, from now; until then it is written under that claim."""
         if self.is_remote:
-            told = await self._file("claim_file", path, task_id, timeout_sec=timeout_sec)
-            self._tokens[task_id or self.task_id, path] = told["token"]
+            answer = await self._file("claim_file", path, task_id, timeout_sec=timeout_sec)
+            self._tokens[task_id or self.task_id, path] = answer["token"]
         return True
 
     async def release_file(self, path: str, task_id: str = "") -> bool:
@@ -143,8 +143,8 @@ class MCPGatewayClient:
 
     async def get_collaborating_agents(self, task_id: str = "") -> list[str]:
         """The agents that work on the task."""
-        told = await self._get(f"/resources/collaboration/{quote(task_id or self.task_id)}")
-        return cast(list[str], told["agents"])
+        answer = await self._get(f"/resources/collaboration/{quote(task_id or self.task_id)}")
+        return cast(list[str], answer["agents"])
 
     # --- by the gateway ----------------------------------------------------------------------
 
@@ -171,12 +171,14 @@ class MCPGatewayClient:
             self._http = HttpClient(address, headers={"X-Agent": self.agent_id})
         try:
             response = self._http.send(verb, path, body)
-            told: Answer = msgspec.json.decode(response.body, type=dict[str, Any])
+            answer: Answer = msgspec.json.decode(response.body, type=dict[str, Any])
         except (NoAnswer, msgspec.DecodeError) as error:
             raise MCPGatewayError(f"The gateway does not answer: {error}") from None
         if response.status != 200:
-            raise MCPGatewayError(str(told.pop("detail", told)), status=response.status, **told)
-        return told
+            raise MCPGatewayError(
+                str(answer.pop("detail", answer)), status=response.status, **answer
+            )
+        return answer
 
     # --- on plain files ----------------------------------------------------------------------
 

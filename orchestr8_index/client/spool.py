@@ -63,8 +63,8 @@ class Spool:
     def refuse(self, report: bytes, why: str) -> None:
         """Put aside what the server does not want, or what changed, for a human to look at."""
         log.warning("an outcome was refused and lies in %s: %s", self.refused, why)
-        told = {"why": why, "report": report.decode("utf-8", "replace")}
-        self._append(self.refused, msgspec.json.encode(told) + b"\n")
+        refused = {"why": why, "report": report.decode("utf-8", "replace")}
+        self._append(self.refused, msgspec.json.encode(refused) + b"\n")
 
     def count_refused(self) -> int:
         """How many were put aside; 0 where the file cannot be read."""

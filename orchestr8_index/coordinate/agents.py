@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import OrderedDict
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from ..memo import Newest
 from . import statements as sql
 from .caller import Caller
 from .clock import Clock, iso
@@ -39,7 +39,7 @@ class Seen:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._last: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._last: Newest[tuple[str, str], int] = Newest(MOST)
 
     def is_due(self, caller: Caller) -> bool:
         last = self._last.get((caller.project, caller.name))
@@ -54,9 +54,6 @@ class Seen:
         agent = Agent(first, change.at, caller.role, caller.tree, tool)
         change.note(key, msgspec.json.encode(agent).decode(), change.lease(STAYS_S))
         self._last[caller.project, caller.name] = change.now
-        self._last.move_to_end((caller.project, caller.name))
-        if len(self._last) > MOST:
-            self._last.popitem(last=False)
 
 
 def names(change: Change, role: str = "") -> list[str]:

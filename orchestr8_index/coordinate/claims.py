@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ..memo import Newest
 from . import statements as sql
 from .caller import Caller
 from .clock import iso
-from .holds import Hold, end, grant, holding, holds, overlapping
+from .holds import Hold, end, grant, holds, holds_on, overlapping
 from .journal import Change
 from .messages import post
 from .repository import tree_of, worktrees
@@ -30,10 +30,10 @@ from .work import (
     forget,
     keep_work,
     note_work,
-    rivals,
     session_of,
     works_beside,
     works_of,
+    works_of_others,
     works_on,
 )
 
@@ -57,14 +57,12 @@ class Told:
     """Who was told what: each thing once."""
 
     def __init__(self) -> None:
-        self._told: OrderedDict[tuple[str, ...], None] = OrderedDict()
+        self._told: Newest[tuple[str, ...], None] = Newest(MOST_TOLD)
 
     def first(self, *what: str) -> bool:
         if what in self._told:
             return False
         self._told[what] = None
-        if len(self._told) > MOST_TOLD:
-            self._told.popitem(last=False)
         return True
 
 
@@ -80,7 +78,7 @@ def claim(
     """Before an edit: claim the file, or say who has it. `stashed` are sessions that may have
     their work on it in the stash of git."""
     resource = resolve(path, caller.tree)
-    for work in rivals(change.connection, caller, resource):
+    for work in works_of_others(change.connection, caller, resource):
         session = session_of(work.ident)
         if work.written and session in stashed and _lives(change, session):
             what = f"{resource} lies in the stash of {work.name}, and could not come back after"
@@ -180,7 +178,7 @@ def is_claimed(connection: sqlite3.Connection, caller: Caller, path: str, now: i
     """Whether the claim stands, is fresh and its work noted: then nothing is written for it."""
     resource = resolve(path, caller.tree)
     soon = now + TTL_S * 1000 - RENEW_MS
-    rows = holding(connection, caller.project, resource)
+    rows = holds_on(connection, caller.project, resource)
     return any(row.ident == caller.who and row.ends >= soon for row in rows)
 
 
@@ -218,7 +216,7 @@ def forget_clean(
     own = session_of(committed)
     for path in clean:
         works = works_on(change.connection, change.project, path)
-        rows = holding(change.connection, change.project, path)
+        rows = holds_on(change.connection, change.project, path)
         busy = {row.ident for row in rows}
         for work in works:
             session = session_of(work.ident)
@@ -235,12 +233,12 @@ def leave_clean(change: Change, caller: Caller, path: str, stashed: Collection[s
     """A file that git has as others wrote it is theirs no more, unless they have `stashed`."""
     works = [
         work
-        for work in rivals(change.connection, caller, path)
+        for work in works_of_others(change.connection, caller, path)
         if work.written and session_of(work.ident) not in stashed
     ]
     for work in works:
         forget(change, path, work)
-    done, rows = {work.ident for work in works}, holding(change.connection, change.project, path)
+    done, rows = {work.ident for work in works}, holds_on(change.connection, change.project, path)
     end(change, [row for row in rows if row.ident in done and row.request == CLAIM], "released")
 
 

@@ -75,12 +75,11 @@ class Commits:
 
     def open(self) -> None:
         self.store.open()
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.store.close)
             self.journal = Journal(self.clock, Revisions(self.data_dir))
             self.store.prepare(self._prepare)
-        except BaseException:
-            self.store.close()
-            raise
+            undo.pop_all()
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         self.journal.open(connection)

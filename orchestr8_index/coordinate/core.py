@@ -35,7 +35,7 @@ from .commits import Commits, Work
 from .feed import wanted_by
 from .holds import check_fences
 from .journal import Change, last_revision, oldest
-from .log import MOST_DAYS, MOST_EVENTS, check_past, compact, horizon, read_events
+from .log import MOST_DAYS, MOST_EVENTS, check_rev, compact, horizon, read_events
 from .select import Keys, one_of
 
 DAY = 86_400.0
@@ -54,7 +54,7 @@ class Coordination(Commits):
         if params.changed_after is not None:
             return await self._read_changes(caller, params)
         if params.history or params.at_rev is not None:
-            rows, more, rev = await self.read(self._read_past, caller, keys, params)
+            rows, more, rev = await self.read(self._read_history, caller, keys, params)
         else:
             asked = (caller.project, keys, params.after, params.limit)
             rows, more, rev = await self.read(self._present, *asked)
@@ -63,15 +63,15 @@ class Coordination(Commits):
     def _present(self, connection: sqlite3.Connection, *asked: Any) -> Past:
         return values.Reader(connection, self.clock).present(*asked)
 
-    def _read_past(
+    def _read_history(
         self, connection: sqlite3.Connection, caller: Caller, keys: Keys, params: ReadShared
     ) -> Past:
         reader = values.Reader(connection, self.clock)
         with transaction(connection, "DEFERRED"):
             newest = self.newest(connection, caller.project)
             rev = last_revision(connection, caller.project)
-            check_past(connection, caller.project, params.at_rev, max(rev, newest))
-            read = reader.history if params.history else reader.past
+            check_rev(connection, caller.project, params.at_rev, max(rev, newest))
+            read = reader.history if params.history else reader.as_of
             return *read(caller.project, keys, params), rev
 
     def newest(self, connection: sqlite3.Connection, project: str) -> int:

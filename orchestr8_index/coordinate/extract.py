@@ -44,11 +44,11 @@ def within(rows: Sequence[Row], most: int) -> Row:
             break
         whole, spent = whole + 1, spent + cost
     older = rows[: len(rows) - whole]
-    told: Row = {"messages": list(rows[len(rows) - whole :])}
+    conversation: Row = {"messages": list(rows[len(rows) - whole :])}
     if older:
         lines = _best(_sentences(older), len(older), most - spent)
-        told["extract"] = {"of": len(older), "lines": lines, "how": HOW}
-    return told
+        conversation["extract"] = {"of": len(older), "lines": lines, "how": HOW}
+    return conversation
 
 
 def _sentences(rows: Sequence[Row]) -> list[Sentence]:

@@ -69,7 +69,7 @@ def holds(
     return [Hold(*row) for row in connection.execute(statement, (project, *values))]
 
 
-def holding(connection: sqlite3.Connection, project: str, resource: str) -> list[Hold]:
+def holds_on(connection: sqlite3.Connection, project: str, resource: str) -> list[Hold]:
     """Who holds exactly this."""
     rows = holds(connection, among(sql.HOLDS_ON, 1), project, resource)
     return [row for row in rows if row.state == HELD]
@@ -171,8 +171,8 @@ def answer(change: Change, row: Hold, renewed: bool = False) -> Answer:
 
 def _tell(change: Change, kind: int, row: Hold, cause: str = "") -> None:
     mode = "shared" if row.shared else "exclusive"
-    told = {"rev": row.rev, "mode": mode, "holder": row.holder, "purpose": row.purpose}
-    change.event(kind, row.resource, msgspec.json.encode(told).decode(), cause)
+    value = {"rev": row.rev, "mode": mode, "holder": row.holder, "purpose": row.purpose}
+    change.event(kind, row.resource, msgspec.json.encode(value).decode(), cause)
 
 
 def end(change: Change, rows: Sequence[Hold], cause: str) -> None:

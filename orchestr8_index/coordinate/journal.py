@@ -6,8 +6,6 @@ writes afterwards, so that a refusal leaves nothing behind.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ..errors import RequestError
-from ..private import open_private, read_private
+from ..private import read_private, write_private
 from . import statements as sql
 from .caller import Caller
 from .clock import Clock
@@ -151,15 +149,7 @@ class Revisions:
 
     def _reserve(self) -> None:
         end = self.last + BLOCK
-        half = self._path.with_suffix(".rev.part")
-        half.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with os.fdopen(open_private(half, flags), "w", encoding="ascii") as file:
-            file.write(f"{end}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(half, self._path)
-        _sync_folder(self._path.parent)
+        write_private(self._path, f"{end}\n".encode(), synced=True)
         self.reserved = end
 
     def _read(self) -> int:
@@ -169,15 +159,6 @@ class Revisions:
         except (OSError, UnicodeDecodeError):
             return 0
         return min(int(text), FAR) if text.isdigit() else 0
-
-
-def _sync_folder(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # Windows opens no folders
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 class Journal:

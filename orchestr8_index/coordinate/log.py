@@ -109,7 +109,7 @@ def _shown(connection: sqlite3.Connection, caller: Caller, row: tuple[Any, ...])
     return {**shown, "by": by, "at": iso(at), "cause": cause or None}
 
 
-def check_past(connection: sqlite3.Connection, project: str, rev: int | None, last: int) -> None:
+def check_rev(connection: sqlite3.Connection, project: str, rev: int | None, last: int) -> None:
     """Raises Compacted and InvalidParams for a revision that cannot be read."""
     if rev is None:
         return

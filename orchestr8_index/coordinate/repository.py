@@ -32,8 +32,8 @@ def common_folder(tree: str) -> Path | None:
     if dot.is_dir():
         return dot
     try:
-        told = dot.read_text("utf-8").removeprefix("gitdir:").strip()
-        own = Path(tree, told)
+        target = dot.read_text("utf-8").removeprefix("gitdir:").strip()
+        own = Path(tree, target)
         return Path(own, (own / "commondir").read_text("utf-8").strip()).resolve()
     except (OSError, UnicodeDecodeError):
         return None

@@ -118,7 +118,7 @@ class Reader:
         """
         written = self._written(sql.HISTORY, project, keys, params)
         rows, more = page(written, params.limit, whole=True)
-        return [_past(row) for row in rows], more
+        return [_history_row(row) for row in rows], more
 
     def snapshot(self, project: str, keys: Keys) -> tuple[list[SavedValue], int]:
         """All values of these keys, and the revision. Raises InvalidParams for more than can be
@@ -134,11 +134,11 @@ class Reader:
         row = self.connection.execute(sql.ITEM, (project, key)).fetchone()
         return Raw(row[0].encode()) if row else None
 
-    def past(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
+    def as_of(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
         """The values as they stood after the revision `at_rev`, expired ones of then included."""
         written = self._written(sql.PAST, project, keys, params)
         rows, more = page((each for each in written if each[2][7] == PUT), params.limit)
-        return [_past(row) for row in rows], more
+        return [_history_row(row) for row in rows], more
 
     def _written(self, query: str, project: str, keys: Keys, params: ReadShared) -> Iterator[Sized]:
         """The events whose ids a statement finds, one after another."""
@@ -150,7 +150,7 @@ class Reader:
             yield number >> 10, len(row[1] or ""), row
 
 
-def _past(row: tuple[Any, ...]) -> Row:
+def _history_row(row: tuple[Any, ...]) -> Row:
     key, value, number, by, at, _, crc, kind = row
     told = _sound(key, value, crc) if kind == PUT else Raw(b"null")
     return {"key": key, "value": told, "rev": number >> 10, "by": by, "at": iso(at)}

@@ -82,7 +82,7 @@ def works_beside(
     return {path: work.name for path, work in rows}
 
 
-def rivals(connection: sqlite3.Connection, caller: Caller, resource: str) -> list[Work]:
+def works_of_others(connection: sqlite3.Connection, caller: Caller, resource: str) -> list[Work]:
     """What agents of other sessions have changed, or are about to, in a file."""
     own, found = session_of(caller.who), works_on(connection, caller.project, resource)
     return [work for work in found if session_of(work.ident) != own]

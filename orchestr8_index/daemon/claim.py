@@ -45,14 +45,10 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
         who = f"process {owner.get('pid', '?')} on port {owner.get('port', '?')}"
         sentence = f"A server already runs on this data directory: {who}."
         raise AlreadyRunning(sentence, "Stop it with `down`, or choose another --data-dir.")
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(_let_go, pidfile, before)
         listening = listen(settings.port, settings.door.host)
-    except BaseException:
-        if before:  # who comes after still learns what was served here
-            with contextlib.suppress(OSError):
-                pidfile.write(**before)
-        pidfile.release()
-        raise
+        undo.pop_all()
     port = listening.getsockname()[1]
     facts: dict[str, Any] = {
         **own_facts(),
@@ -67,10 +63,17 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
     return pidfile, listening
 
 
+def _let_go(pidfile: PidFile, before: dict[str, Any] | None) -> None:
+    if before:  # who comes after still learns what was served here
+        with contextlib.suppress(OSError):
+            pidfile.write(**before)
+    pidfile.release()
+
+
 def _reached(settings: Settings) -> dict[str, str]:
     """How the command line of this user gets in, where that is not plain loopback."""
-    said = reached_at(settings.door)
-    return {**said, "local_key": settings.local_key} if settings.local_key else said
+    address = reached_at(settings.door)
+    return {**address, "local_key": settings.local_key} if settings.local_key else address
 
 
 def listen(port: int, host: str = HOST) -> socket.socket:

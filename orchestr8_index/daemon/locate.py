@@ -47,8 +47,8 @@ class Address(NamedTuple):
     @property
     def headers(self) -> dict[str, str]:
         """Which project is meant, as each request says it."""
-        said = {"X-Tree": self.tree, "X-Project": self.project}
-        return {name: quote(os.fsencode(value)) for name, value in said.items() if value}
+        headers = {"X-Tree": self.tree, "X-Project": self.project}
+        return {name: quote(os.fsencode(value)) for name, value in headers.items() if value}
 
     @property
     def url(self) -> str:

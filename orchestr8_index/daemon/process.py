@@ -144,8 +144,8 @@ def _look_in_proc(pid: int) -> ProcessStat:
 def _ask_ps(pid: int) -> ProcessStat:
     asked = [*_PS, str(pid)]
     plain = {"LC_ALL": "C", "TZ": "UTC0"}
-    said = subprocess.run(asked, capture_output=True, text=True, errors="replace", env=plain)
-    uid, *date, command = said.stdout.split(None, 6)
+    output = subprocess.run(asked, capture_output=True, text=True, errors="replace", env=plain)
+    uid, *date, command = output.stdout.split(None, 6)
     moment = calendar.timegm(time.strptime(" ".join(date), "%a %b %d %H:%M:%S %Y"))
     return ProcessStat(int(uid), moment, command.strip() + " ")
 
@@ -161,8 +161,8 @@ def _holds(pid: int, path: Path) -> bool:
         for name in os.listdir(folder / "fd"):
             with contextlib.suppress(OSError):
                 if os.path.samestat(os.stat(folder / "fd" / name), place):
-                    told = (folder / "fdinfo" / name).read_text()
-                    if " FLOCK " in told and " WRITE " in told:
+                    info = (folder / "fdinfo" / name).read_text()
+                    if " FLOCK " in info and " WRITE " in info:
                         return True
     return False
 

@@ -55,15 +55,20 @@ def start(settings: Settings, progress: Callable[[Health], None]) -> Health:
     if (found := _on_port(settings)) is not None:
         return found
     process = _spawn(settings)
-    try:
-        return wait_until_served(settings, progress, process)
-    except BaseException:
-        if process.poll() is None:  # ours: what this start began, it ends
-            try:
-                stop(settings)
-            finally:
-                _end(process)
-        raise
+    with contextlib.ExitStack() as undo:
+        undo.callback(_end_own, settings, process)
+        health = wait_until_served(settings, progress, process)
+        undo.pop_all()
+    return health
+
+
+def _end_own(settings: Settings, process: subprocess.Popen[bytes]) -> None:
+    """What this start began, it ends."""
+    if process.poll() is None:
+        try:
+            stop(settings)
+        finally:
+            _end(process)
 
 
 def wait_until_served(
@@ -154,8 +159,8 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
 def _last_words(settings: Settings) -> str:
     path = settings.data_dir / "logs" / STDERR_NAME
     try:
-        with open(path, encoding="utf-8", errors="replace", opener=open_private) as said:
-            lines = said.read().strip().splitlines()
+        with open(path, encoding="utf-8", errors="replace", opener=open_private) as file:
+            lines = file.read().strip().splitlines()
     except OSError:
         return ""
     return lines[-1].removeprefix("Error: ") if lines else ""

@@ -18,11 +18,11 @@ def check_certificate(door: Door) -> None:
             door.tls_cert, door.tls_key, password=_refuse
         )
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or str(error)
         cure = (
             "Name a PEM certificate with --tls-cert and its key, without password, with --tls-key."
         )
-        raise StartFailed(f"The certificate cannot be used: {said}.", cure) from None
+        raise StartFailed(f"The certificate cannot be used: {reason}.", cure) from None
 
 
 def trusting(certificate: str) -> ssl.SSLContext:

@@ -104,8 +104,8 @@ class Watcher:
             self._append_crash(status, pause)
 
     def _append_crash(self, status: int, pause: float) -> None:
-        with open(self._logs / STDERR_NAME, "rb", opener=open_private) as said:
-            last = said.read().decode("utf-8", "replace")[-2000:]
+        with open(self._logs / STDERR_NAME, "rb", opener=open_private) as file:
+            last = file.read().decode("utf-8", "replace")[-2000:]
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
             "level": "error",

@@ -38,12 +38,12 @@ async def delete_storage(core: Core, given: Arguments) -> Answer:
 
 def failed(error: RequestError) -> Answer:
     """In the words that this product's callers know."""
-    said = error.sentence
+    message = error.sentence
     if isinstance(error, InvalidParams):
-        said = "; ".join(error.problems.values())
+        message = "; ".join(error.problems.values())
     if isinstance(error, MethodNotFound):
-        said = f"Unknown tool: {said}"
-    return {"success": False, "error": said}
+        message = f"Unknown tool: {message}"
+    return {"success": False, "error": message}
 
 
 FACE = Product(

@@ -29,11 +29,11 @@ async def create_session(core: Core, given: Arguments) -> Answer:
 
 async def get_session(core: Core, given: Arguments) -> Answer:
     ident = read_id(given)
-    told = await core.call("session", action="get", id=ident)
+    answer = await core.call("session", action="get", id=ident)
     said = await core.call("session", action="read", id=ident, limit=SHOWN)
     messages = [message_of(ident, each) for each in said["messages"]]
     more = {"messages": messages, "message_count": len(messages), "has_more": said["more"]}
-    return {"success": True, "session": session_of(told["session"]), **more}
+    return {"success": True, "session": session_of(answer["session"]), **more}
 
 
 async def list_sessions(core: Core, given: Arguments) -> Answer:
@@ -98,9 +98,9 @@ async def page(core: Core, given: Arguments, visibility: list[str]) -> Answer:
     ident, limit = read_id(given), number(given, "limit", 50, 1, 1000)
     offset = number(given, "offset", 0, 0, 1 << 40)
     asked = {"limit": limit, "offset": offset, "visibility": visibility}
-    told = await core.call("session", action="read", id=ident, **asked)
-    messages = [message_of(ident, each) for each in told["messages"]]
-    counts = {"count": len(messages), "total_count": told["total"], "has_more": told["more"]}
+    answer = await core.call("session", action="read", id=ident, **asked)
+    messages = [message_of(ident, each) for each in answer["messages"]]
+    counts = {"count": len(messages), "total_count": answer["total"], "has_more": answer["more"]}
     return {"success": True, "session_id": ident, "messages": messages, **counts}
 
 
@@ -133,16 +133,16 @@ async def search_context(core: Core, given: Arguments) -> Answer:
     found = (await core.call("session", action="read", id=ident, **asked))["messages"]
     results = [result_of(ident, each) for each in found]
     spent = round((time.perf_counter() - started) * 1000, 2)
-    told = {"query": query, "message_count": len(results), "search_time_ms": spent}
-    return {"success": True, "results": results, **told}
+    answer = {"query": query, "message_count": len(results), "search_time_ms": spent}
+    return {"success": True, "results": results, **answer}
 
 
 def result_of(session: str, row: Answer) -> Answer:
     body, score = row["body"], row["score"]
     cut = body if len(body) <= MOST_PREVIEW else f"{body[: MOST_PREVIEW - 1]}…"
     relevance = "high" if score >= HIGH else "medium" if score >= MEDIUM else "low"
-    told = {"score": score, "match_preview": cut, "relevance": relevance}
-    return {"message": message_of(session, row), **told}
+    answer = {"score": score, "match_preview": cut, "relevance": relevance}
+    return {"message": message_of(session, row), **answer}
 
 
 def read_id(given: Arguments) -> str:
@@ -205,10 +205,10 @@ async def read(core: Core, address: str) -> Any:
 async def session_resource(core: Core, ident: str) -> Answer | None:
     """Without the time of its last message, which may be one that others alone see."""
     given = {"session_id": ident}
-    told = await get_session(core, given)
-    told["session"].pop("updated_at")
+    answer = await get_session(core, given)
+    answer["session"].pop("updated_at")
     count = (await get_messages(core, {**given, "limit": 1}))["total_count"]
-    return {**told["session"], "messages": told["messages"], "message_count": count}
+    return {**answer["session"], "messages": answer["messages"], "message_count": count}
 
 
 async def last_messages(core: Core, ident: str, limit: int) -> Answer | None:

@@ -49,8 +49,8 @@ async def _post(core: Core, name: str, body: bytes) -> Answer:
 async def _get(core: Core, path: str) -> tuple[int, Answer]:
     """`tasks/ID/state` is what MCP has at `tasks://ID/state`, and so for all."""
     scheme, _, rest = path.partition("/")
-    told = await read_address(core, f"{scheme}://{rest}")
-    return (200, told) if told is not None else (404, {"detail": f"{rest[:100]} not found"})
+    answer = await read_address(core, f"{scheme}://{rest}")
+    return (200, answer) if answer is not None else (404, {"detail": f"{rest[:100]} not found"})
 
 
 def _detail(body: Answer) -> tuple[int, Answer]:

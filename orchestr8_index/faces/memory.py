@@ -43,8 +43,8 @@ async def set_memory(core: Core, given: Arguments) -> Answer:
         await core.call("writeShared", ops=[op])
     except Conflict:
         raise exists(key) from None
-    told = {"key": key, "scope": named(scope), "session_scoped": scope != GLOBAL}
-    return {"success": True, **told, "expires_at": ends, "stored_at": stamp}
+    answer = {"key": key, "scope": named(scope), "session_scoped": scope != GLOBAL}
+    return {"success": True, **answer, "expires_at": ends, "stored_at": stamp}
 
 
 async def get_memory(core: Core, given: Arguments) -> Answer:
@@ -74,18 +74,18 @@ async def list_memory(core: Core, given: Arguments) -> Answer:
         if kept["key"].startswith(prefix) and fnmatchcase(kept["key"], pattern)
     ]
     found.sort(key=lambda entry: entry["updated_at"], reverse=True)
-    told = {"count": len(found[:limit]), "total_count": len(found)}
-    return {"success": True, "entries": found[:limit], **told, "scope_filter": scope or EVERY}
+    answer = {"count": len(found[:limit]), "total_count": len(found)}
+    return {"success": True, "entries": found[:limit], **answer, "scope_filter": scope or EVERY}
 
 
 async def remembered(core: Core) -> Answer:
     """Everything of the caller, by scope, for its resource."""
-    told: Answer = {"global": {}, "sessions": {}}
+    answer: Answer = {"global": {}, "sessions": {}}
     async for at, kept, _ in entries(core, ""):
         rest = {name: value for name, value in kept.items() if name != "key"}
-        of = told["global"] if at == GLOBAL else told["sessions"].setdefault(at, {})
+        of = answer["global"] if at == GLOBAL else answer["sessions"].setdefault(at, {})
         of[kept["key"]] = rest
-    return {"agent_id": core.who.label, "memory": told}
+    return {"agent_id": core.who.label, "memory": answer}
 
 
 _LISTED = ("key", "created_at", "updated_at", "expires_at")
@@ -106,13 +106,13 @@ async def entries(core: Core, scope: str) -> AsyncIterator[tuple[str, Answer, in
     prefix = f"{start}{scope}/" if scope else start
     after = ""
     for _ in range(MOST_READ // 100):
-        told = await core.call("readShared", prefix=prefix, after=after, limit=100)
-        for item in told["items"]:
+        answer = await core.call("readShared", prefix=prefix, after=after, limit=100)
+        for item in answer["items"]:
             kept, after = item["value"], item["key"]
             if is_live(kept):
                 size = len(msgspec.json.encode(kept["value"]))
                 yield after[len(start) :].partition("/")[0], kept, size
-        if not told.get("more"):
+        if not answer.get("more"):
             return
 
 
@@ -151,8 +151,8 @@ async def read_scope(core: Core, given: Arguments) -> str:
     ident = given.get("session_id")
     if ident is None:
         return GLOBAL
-    told = await core.call("session", action="get", id=ident)
-    return str(told["session"]["id"])
+    answer = await core.call("session", action="get", id=ident)
+    return str(answer["session"]["id"])
 
 
 def read_expiry(given: Any) -> int:

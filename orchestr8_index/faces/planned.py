@@ -24,17 +24,17 @@ LIVES = {"type": "number", "description": "Seconds, 1-86400; 3600 if not given."
 
 
 async def list_keys(core: Core, given: Arguments) -> Answer:
-    told = await core.call(
+    answer = await core.call(
         "readShared", pattern=given.get("pattern") or "*", **some(given, "limit")
     )
-    keys = [item["key"] for item in told["items"]]
-    return {"success": True, "keys": keys, "count": len(keys), "more": told.get("more", False)}
+    keys = [item["key"] for item in answer["items"]]
+    return {"success": True, "keys": keys, "count": len(keys), "more": answer.get("more", False)}
 
 
 async def get_many(core: Core, given: Arguments) -> Answer:
-    told = await core.call("readShared", keys=read_keys(given))
-    entries = {item["key"]: shown(item) for item in told["items"]}
-    return {"success": True, "entries": entries, "more": told.get("more", False)}
+    answer = await core.call("readShared", keys=read_keys(given))
+    entries = {item["key"]: shown(item) for item in answer["items"]}
+    return {"success": True, "entries": entries, "more": answer.get("more", False)}
 
 
 async def set_many(core: Core, given: Arguments) -> Answer:
@@ -67,16 +67,16 @@ async def lock_keys(core: Core, given: Arguments) -> Answer:
 
 async def watch_keys(core: Core, given: Arguments) -> Answer:
     asked = {"changed_after": given.get("afterRevision") or 0, "wait_ms": given.get("waitMs") or 0}
-    told = await core.call("readShared", pattern=given.get("pattern") or "*", **asked)
-    wanted = [event for event in told["events"] if event["kind"] in ("put", "delete")]
+    answer = await core.call("readShared", pattern=given.get("pattern") or "*", **asked)
+    wanted = [event for event in answer["events"] if event["kind"] in ("put", "delete")]
     changes = [{"key": each["key"], **shown(each)} for each in wanted]
-    return {"success": True, "changes": changes, "revision": told["rev"]}
+    return {"success": True, "changes": changes, "revision": answer["rev"]}
 
 
 async def key_history(core: Core, given: Arguments) -> Answer:
     key = read_key(given.get("key"))
-    told = await core.call("readShared", keys=[key], history=True, **some(given, "limit"))
-    return done(key, history=[shown(item) for item in told["items"]])
+    answer = await core.call("readShared", keys=[key], history=True, **some(given, "limit"))
+    return done(key, history=[shown(item) for item in answer["items"]])
 
 
 async def queue_push(core: Core, given: Arguments) -> Answer:
@@ -88,17 +88,17 @@ async def queue_push(core: Core, given: Arguments) -> Answer:
 async def queue_pull(core: Core, given: Arguments) -> Answer:
     queue = read_key(given.get("queue"))
     asked = {"ack": given.get("ack") or [], "wait_ms": given.get("waitMs") or 0}
-    told = await core.call("readInbox", queue=queue, limit=1, **asked)
+    answer = await core.call("readInbox", queue=queue, limit=1, **asked)
     items = [
         {"id": each["id"], "value": each["body"], "priority": each["priority"]}
-        for each in told["messages"]
+        for each in answer["messages"]
     ]
     return {"success": True, "queue": queue, "item": items[0] if items else None}
 
 
 async def stats(core: Core, given: Arguments) -> Answer:
-    told = await core.call("coordination")
-    return {"success": True, **{k: told[k] for k in ("keys", "locks", "rev", "size_mb", "calls")}}
+    answer = await core.call("coordination")
+    return {"success": True, **{k: answer[k] for k in ("keys", "locks", "rev", "size_mb", "calls")}}
 
 
 async def snapshot(core: Core, given: Arguments) -> Answer:

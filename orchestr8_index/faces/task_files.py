@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from cachetools import FIFOCache
 
 from .face import Answer, Arguments, Core, Declined
 from .workspace import BAD_TASK, TASK, FileText, Workspace, WorkspaceRefusal
@@ -25,7 +26,7 @@ class Claim(NamedTuple):
     seconds: int
 
 
-_claims: OrderedDict[tuple[str, str, str], Claim] = OrderedDict()
+_claims: FIFOCache[tuple[str, str, str], Claim] = FIFOCache(MOST_CLAIMS)
 
 
 def refused(status: int, sentence: str, **more: Any) -> Declined:
@@ -136,7 +137,7 @@ async def claim_file(core: Core, given: Arguments) -> Answer:
     ask: Arguments = {"action": "acquire", "resources": [place.resource], "ttl_s": seconds}
     ask |= {"token": token} if token else {"purpose": f"task {place.task}"[:200]}
     granted = await core.call("lockResources", **ask)
-    _remember(_name(core, place), Claim(granted["token"], seconds))
+    _claims[_name(core, place)] = Claim(granted["token"], seconds)
     return _done(place, locked=True, token=granted["token"], until=granted["until"])
 
 
@@ -178,13 +179,6 @@ def _claim(core: Core, place: TaskFile, given: Arguments) -> Claim | None:
 
 def _name(core: Core, place: TaskFile) -> tuple[str, str, str]:
     return core.who.kind, core.who.label, place.resource
-
-
-def _remember(name: tuple[str, str, str], claim: Claim) -> None:
-    _claims[name] = claim
-    _claims.move_to_end(name)
-    if len(_claims) > MOST_CLAIMS:
-        _claims.popitem(last=False)
 
 
 async def _note(core: Core, place: TaskFile, action: str, revision: str) -> None:

@@ -77,8 +77,8 @@ async def task_state(core: Core, task: str) -> Answer | None:
     files = await _files(core, task)
     if not items and not agents and files is None:
         return None
-    told = items[keys[0]]["value"] if keys[0] in items else None
-    own = told if isinstance(told, dict) else {} if told is None else {"state": told}
+    answer = items[keys[0]]["value"] if keys[0] in items else None
+    own = answer if isinstance(answer, dict) else {} if answer is None else {"state": answer}
     last = items[keys[1]]["value"] if keys[1] in items else None
     more = {"files": files or [], "agents": agents, "last_step": last}
     return {"id": task, "task_id": task, **own, **more}

@@ -154,27 +154,25 @@ def _make_folder(real: Path, private: bool, backups: Path | None) -> None:
 def _remove_made(real: Path, backups: Path | None) -> None:
     """Folders that were made for the file, as far as they are empty."""
     note = _made_of(real, backups) if backups is not None else None
-    if note is None or (said := _read(note)) is None:
+    if note is None or (text := _read(note)) is None:
         return
     with contextlib.suppress(OSError, ValueError, RecursionError, TypeError):
-        for folder in [each for each in json.loads(said) if each in map(str, real.parents)]:
+        for folder in [each for each in json.loads(text) if each in map(str, real.parents)]:
             os.rmdir(folder)
     note.unlink()
 
 
 def _replace(path: Path, text: str, mode: int) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(Path(name).unlink, missing_ok=True)
         with os.fdopen(handle, "wb") as file:
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, mode)
         os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
+        undo.pop_all()
 
 
 def _original(host: Host, path: Path, now: str, entry: Entry, backups: Path | None) -> str | None:

@@ -7,12 +7,13 @@ text, whatever it calls itself where it has a key; distinct tasks are never capp
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 
+from ..memo import Memo
 from ..records import KINDS, Calibration, Decision, Experience, Kind
 from ..text import Terms, cut
 from .credit import WON, credits
@@ -46,8 +47,7 @@ class Memory:
     """
 
     def __init__(self, terms: Terms) -> None:
-        self._terms = terms
-        self._memo: OrderedDict[str, Task] = OrderedDict()
+        self._memo = Memo[str, Task](MEMO, lambda text: read_task(text, terms))
         self.revision = 0
         self.changed: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         self.times: dict[int, int] = {}
@@ -70,12 +70,7 @@ class Memory:
         return Experience(self.revision, *of, self._shifts)
 
     def task(self, text: str) -> Task:
-        known = self._memo.get(text)
-        if known is None:
-            known = self._memo[text] = read_task(text, self._terms)
-            if len(self._memo) > MEMO:
-                self._memo.popitem(last=False)
-        return known
+        return self._memo[text]
 
     def add(self, decision: Decision) -> dict[str, int]:
         """Returns the quarter points that each entry (`plugin:name`) gained or lost."""

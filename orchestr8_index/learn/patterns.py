@@ -364,10 +364,10 @@ def differing(kept: Iterable[Pattern], again: Iterable[Pattern]) -> list[str]:
     """Sentences about what a recount makes of patterns that were kept."""
     before, after = records_of(kept), records_of(again)
     numbers = sorted(number for number in before | after if before.get(number) != after.get(number))
-    said = [(after.get(number) or before[number]) for number in numbers]
+    changed = [(after.get(number) or before[number]) for number in numbers]
     return [
         f"the pattern '{goal}' of {', '.join(agents)} differs from a recount"
-        for goal, agents, *_ in said
+        for goal, agents, *_ in changed
     ]
 
 

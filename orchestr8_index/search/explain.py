@@ -95,7 +95,7 @@ class FieldShares:
         self._counts: list[Counter[str]] = []
         self._per_occurrence: list[float] = []
         parts = zip(
-            (entry.name, entry.said, body), FIELD_WEIGHT, FIELD_B, segment.lengths, strict=True
+            (entry.name, entry.described, body), FIELD_WEIGHT, FIELD_B, segment.lengths, strict=True
         )
         for text, weight, b, average in parts:
             terms = split(text)

@@ -66,11 +66,11 @@ class SharedAnswer(NamedTuple):
 async def shared_answer(state: State, method: Method, key: Key) -> SharedAnswer | None:
     """None where the answer is this server's alone: a pattern's number is, and what was not learnt
     by all."""
-    keeper, (name, digest, asker, (generation, revision)) = state.shared, key
-    answers = keeper.answers if keeper else None
+    shared, (name, digest, asker, (generation, revision)) = state.shared, key
+    answers = shared.answers if shared else None
     if answers is None or asker or method.cache != "query" or state.is_partial:
         return None
-    learning = keeper.learning_of(state) if keeper else None
+    learning = shared.learning_of(state) if shared else None
     stamp = learning.stamp(method.about, revision) if learning else None
     content = await answers.content(state.refresh.generations.path(generation)) if stamp else ""
     if not content:

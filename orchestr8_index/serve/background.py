@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from ..daemon.notify import notify
 from ..errors import StoreUnavailable
 from ..store.notes import write_audit
 from .calibration import Calibrating
@@ -26,14 +26,14 @@ requests = logging.getLogger("orchestr8.http")
 @contextlib.asynccontextmanager
 async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     """Within: the store is opened, the trees are watched, and answers kept true."""
-    socket, upkeep = state.settings.notify_socket, Upkeep(state)
-    keeper = state.projects.keeper
-    if keeper is not None:
-        keeper.begin()
+    address, upkeep = state.settings.notify_socket, Upkeep(state)
+    store = state.projects.server_store
+    if store is not None:
+        store.begin()
 
     def built(_: object) -> None:
         _log_first_build(state)
-        notify(socket, READY="1", STATUS=" ".join(health(state)["reasons"]) or "Serving.")
+        notify(address, READY="1", STATUS=" ".join(health(state)["reasons"]) or "Serving.")
 
     state.refresh.begin().add_done_callback(built)
     if state.settings.watch:
@@ -41,9 +41,9 @@ async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     mcp.begin()
     upkeep.begin()
     yield
-    notify(socket, STOPPING="1")
+    notify(address, STOPPING="1")
     parts = (mcp, upkeep, state.file_watch, state.refresh, state.projects)
-    for part in (*parts, keeper, state.shared):
+    for part in (*parts, store, state.shared):
         if part is not None:
             await part.stop()
     log.info("final metrics", extra={"metrics": metrics(state)})
@@ -114,14 +114,14 @@ class Upkeep:
         state.check_memory()
         await state.projects.tend()
         if state.settings.watch:
-            state.file_watch.look()
+            state.file_watch.poll()
         if state.samples.take_if_due() and state.log:
             state.log.reopen_if_gone()
         self._note_series()
         self._log_answers()
-        for keeper in (state.projects.keeper, state.shared):
-            if keeper is not None:
-                await keeper.look()
+        for kept in (state.projects.server_store, state.shared):
+            if kept is not None:
+                await kept.check()
         if state.shared is not None and state.settings.database_url:
             for each in state.projects.awake():
                 state.shared.learning_of(each)
@@ -145,7 +145,7 @@ class Upkeep:
 
     async def _check_keys(self) -> float:
         """What a revoked key left open ends within a second, though nobody asks."""
-        self._state.gate.keys.look()
+        self._state.gate.keys.reload_now()
         return RELOAD_SECONDS
 
     async def write_audit(self) -> None:
@@ -166,3 +166,16 @@ class Upkeep:
 def to_beat(now: float, rest: float) -> float:
     """How long to rest from `now` so that all who rest whole beats wake the process up together."""
     return rest if rest % BEAT else rest - now % BEAT
+
+
+def notify(address: str, **facts: str) -> bool:
+    """Send `READY=1`, `STATUS=…`, `STOPPING=1`; whether it was sent. Nothing without an address."""
+    if not address or not hasattr(socket, "AF_UNIX"):
+        return False
+    place = "\0" + address[1:] if address.startswith("@") else address
+    lines = "\n".join(f"{name}={' '.join(value.split())[:500]}" for name, value in facts.items())
+    with contextlib.suppress(OSError):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
+            sending.sendto(lines.encode(), place)
+            return True
+    return False

@@ -64,7 +64,7 @@ class LargeBodies:
             self._inside -= entered
 
 
-class Bounded:
+class BoundedReceive:
     """`receive`, which raises BodyTooLarge as soon as more than `most` bytes have come, and
     Overloaded where the account of the request cannot hold them.
 

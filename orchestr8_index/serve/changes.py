@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -20,7 +19,7 @@ from ..changeable import PREFIX, check_setting
 from ..coordinate.caller import Caller
 from ..coordinate.core import Coordination
 from ..errors import BadSetting, RequestError
-from ..private import open_private, read_private
+from ..private import read_private, write_private
 from ..sharing import ReadShared
 from ..validate import UNDECODABLE
 from .state import State
@@ -79,10 +78,7 @@ class ChangedSettings:
         if not self._values and not self._path.exists():
             return
         with contextlib.suppress(OSError):
-            (half := self._path.with_suffix(".part")).unlink(missing_ok=True)
-            with open(half, "wb", opener=open_private) as file:
-                file.write(msgspec.json.encode(self._values))
-            os.replace(half, self._path)
+            write_private(self._path, msgspec.json.encode(self._values))
 
 
 def _of_environment(state: State, name: str) -> Any:

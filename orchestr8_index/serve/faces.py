@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from msgspec import Raw, Struct
 from starlette.types import Scope, Send
 
 from ..errors import MethodNotFound, RequestError
+from ..memo import Newest
 from .callers import RIGHTS, caller
 from .calls import perform
 from .send import JSON, send_bytes, send_json
@@ -34,7 +34,7 @@ def load(name: str) -> Product:
 class ServedCore:
     """The methods of the table for the caller of the context, and who that is."""
 
-    renamed: OrderedDict[tuple[str, str], str] = OrderedDict()  # by the caller's name and session
+    renamed: Newest[tuple[str, str], str] = Newest(MOST_NAMES)  # by the caller's name and session
 
     def __init__(self, state: State, session: str = "") -> None:
         self._state, self._session = state, session
@@ -53,11 +53,7 @@ class ServedCore:
     def rename(self, name: str) -> None:
         caller.set(msgspec.structs.replace(caller.get(), agent=name))
         if self._session:
-            key = (caller.get().name, self._session)
-            self.renamed[key] = name
-            self.renamed.move_to_end(key)
-            if len(self.renamed) > MOST_NAMES:
-                self.renamed.popitem(last=False)
+            self.renamed[caller.get().name, self._session] = name
 
     async def call(self, method: str, **params: Any) -> Any:
         return msgspec.json.decode(await perform(self._state, method, msgspec.json.encode(params)))
@@ -120,9 +116,9 @@ async def answer_plain(state: State, name: str, scope: Scope, body: bytes, send:
         return False
     scope["state"]["rpc_methods"] = call.method
     with named(face):
-        told, _ = await run_tool(face, ServedCore(state), call.method, call.params, every=True)
+        answer, _ = await run_tool(face, ServedCore(state), call.method, call.params, every=True)
     ident = bytes(call.id)
-    result = b'{"jsonrpc":"2.0","id":' + ident + b',"result":' + msgspec.json.encode(told) + b"}"
+    result = b'{"jsonrpc":"2.0","id":' + ident + b',"result":' + msgspec.json.encode(answer) + b"}"
     await send_bytes(send, 200 if ident else 204, result if ident else b"", JSON)
     return True
 
@@ -132,5 +128,5 @@ async def answer_http(state: State, name: str, scope: Scope, body: bytes, send: 
     face = load(name)
     assert face.http is not None
     with named(face):
-        status, told = await face.http(ServedCore(state), scope["method"], scope["path"], body)
-    await send_json(send, status, told)
+        status, answer = await face.http(ServedCore(state), scope["method"], scope["path"], body)
+    await send_json(send, status, answer)

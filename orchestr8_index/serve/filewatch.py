@@ -91,7 +91,7 @@ class FileWatch:
         self._tasks.append(asyncio.create_task(self._wait_for_changes(self._watching)))
         asyncio.get_running_loop().call_later(GATHER_ROOTS, before.set)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Once a second: a root that went, came, or was put in another's place has no watch any
         more, whatever the system says. It is watched anew and read, and read again when that
         watch stands."""

@@ -29,7 +29,7 @@ from ..errors import (
     TooManyRequests,
     Unauthorized,
 )
-from .body import LARGE, MAX_LARGE, Bounded, ClientGone, check_announced
+from .body import LARGE, MAX_LARGE, BoundedReceive, ClientGone, check_announced
 from .callers import CORRELATION, Principal, caller, correlation_id, new_ident
 from .gate import OWN_NAME, Gate
 from .host_names import OF_BROWSERS, check_host, check_page
@@ -98,7 +98,7 @@ class Guard:
         ident = _ident(headers.get(CORRELATION, b"").strip())
         token = correlation_id.set(ident.decode())
         own = Account(self._gate.shares, Principal(""))
-        response = _Response(scope, send, ident, self._gate, own)
+        response = _GuardedSend(scope, send, ident, self._gate, own)
         holding = account.set(own)
         try:
             self._check_load(scope, headers)
@@ -115,7 +115,7 @@ class Guard:
             correlation_id.reset(token)
 
     async def _pass(
-        self, scope: Scope, receive: Receive, send: _Response, headers: dict[bytes, bytes]
+        self, scope: Scope, receive: Receive, send: _GuardedSend, headers: dict[bytes, bytes]
     ) -> None:
         gate, path = self._gate, scope["path"]
         self._check_head(scope, headers)
@@ -131,7 +131,7 @@ class Guard:
         token = caller.set(asking)
         try:
             with gate.large.room(lambda: asking.must_have("report")) as room:
-                whole = Bounded(
+                whole = BoundedReceive(
                     receive,
                     gate.limits.max_body,
                     send.own,
@@ -171,7 +171,7 @@ class Guard:
         gate.guesses.charge(peer)
         raise Unauthorized("That key is not known." if token else "A key is needed here.")
 
-    def _again(self, scope: Scope, headers: dict[bytes, bytes], send: _Response) -> None:
+    def _again(self, scope: Scope, headers: dict[bytes, bytes], send: _GuardedSend) -> None:
         """A key may have been revoked while its body came. Raises Unauthorized."""
         if time.perf_counter() - send.started > RELOAD_SECONDS:
             self._caller(scope, headers)
@@ -187,7 +187,7 @@ class Guard:
             state["overloaded"] = True
             raise Overloaded("More is asked than can be answered.")
 
-    async def _failed(self, scope: Scope, response: _Response, error: Exception) -> None:
+    async def _failed(self, scope: Scope, response: _GuardedSend, error: Exception) -> None:
         if isinstance(error, ClientGone):
             return
         if not isinstance(error, RequestError):
@@ -196,7 +196,7 @@ class Guard:
             error = InternalError("The server met an error of its own.")
         await self._refuse(scope, response, error)
 
-    async def _refuse(self, scope: Scope, response: _Response, error: RequestError) -> None:
+    async def _refuse(self, scope: Scope, response: _GuardedSend, error: RequestError) -> None:
         self._gate.failed(error.code)
         if not isinstance(error, TooManyRequests | Overloaded):
             who = response.own.who.name or (scope.get("client") or ("local",))[0]
@@ -207,7 +207,7 @@ class Guard:
         await send_error(response, error)
 
 
-class _Response:
+class _GuardedSend:
     """`send`, with the correlation id added and the outcome remembered for the log."""
 
     def __init__(self, scope: Scope, send: Send, ident: bytes, gate: Gate, own: Account) -> None:

@@ -87,14 +87,14 @@ class Inotify:
 
     def _read(self) -> None:
         try:
-            told = os.read(self._handle, MOST_READ)
+            data = os.read(self._handle, MOST_READ)
         except (BlockingIOError, InterruptedError):
             return
         place = 0
-        while place < len(told):
-            watch, mask, _, length = HEAD.unpack_from(told, place)
+        while place < len(data):
+            watch, mask, _, length = HEAD.unpack_from(data, place)
             place += HEAD.size + length
-            self._note(watch, mask, os.fsdecode(told[place - length : place].rstrip(b"\0")))
+            self._note(watch, mask, os.fsdecode(data[place - length : place].rstrip(b"\0")))
 
     def _note(self, watch: int, mask: int, name: str) -> None:
         if mask & OVERFLOW:

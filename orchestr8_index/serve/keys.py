@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
-import os
 import re
 import secrets
 import time
@@ -23,7 +22,7 @@ from msgspec import Struct
 from ..config import Settings
 from ..daemon.pidfile import PidFile
 from ..errors import NotSafe, OperationError
-from ..private import read_private
+from ..private import read_private, write_private
 from ..validate import UNDECODABLE
 from .callers import Principal, Right
 from .events import Event, KeyChanged
@@ -110,14 +109,8 @@ class KeyFile:
             lock.release()
 
     def _write(self, keys: list[Key]) -> None:
-        half = self.path.with_suffix(".part")
-        half.unlink(missing_ok=True)
-        fd = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(fd, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(keys)) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(half, self.path)
+        data = msgspec.json.format(msgspec.json.encode(keys)) + b"\n"
+        write_private(self.path, data, synced=True)
 
 
 class LoadedKeys:
@@ -168,7 +161,7 @@ class LoadedKeys:
         self._reload_after = self._clock() + RELOAD_SECONDS
         self._reload_if_changed()
 
-    def look(self) -> None:
+    def reload_now(self) -> None:
         """As `reload`, whenever that was last."""
         self._reload_after = 0.0
         self.reload()

@@ -23,8 +23,8 @@ from ..store.ledger import moment
 from ..store.plans import mean
 from .callers import caller
 from .projectstore import ProjectStore
+from .serverstore import ServerStore
 from .state import State
-from .storekeeper import StoreKeeper
 
 if TYPE_CHECKING:
     from ..team.learning import TeamLearning
@@ -137,7 +137,7 @@ async def team_of(state: State) -> TeamLearning | None:
     return state.shared.learning_of(state)
 
 
-def store_of(state: State) -> StoreKeeper | ProjectStore:
+def store_of(state: State) -> ServerStore | ProjectStore:
     """Raises StoreUnavailable for a server without one."""
     if state.store is None:
         raise StoreUnavailable("This server keeps no store.")

@@ -40,13 +40,13 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
         }
-        line |= self._said(record)
+        line |= self._fields(record)
         try:
             return msgspec.json.encode(line).decode()
         except UnicodeEncodeError:  # half a character, from a name on the disk
             return json.dumps(line)
 
-    def _said(self, record: logging.LogRecord) -> dict[str, object]:
+    def _fields(self, record: logging.LogRecord) -> dict[str, object]:
         """What somebody else put into the record, without secrets."""
         line: dict[str, object] = {"message": record.getMessage()}
         if ident := correlation_id.get():
@@ -67,12 +67,12 @@ class Repeats(logging.Filter):
         self._told: dict[tuple[object, ...], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        said = vars(record)
-        status = said.get("status", 0)
+        fields = vars(record)
+        status = fields.get("status", 0)
         if record.levelno <= logging.INFO and not (isinstance(status, int) and status >= 400):
             return True
         failed = record.exc_info[0] if record.exc_info else None
-        rest = (said.get("reason", ""), said.get("rpc", ""), failed)
+        rest = (fields.get("reason", ""), fields.get("rpc", ""), failed)
         kind = (record.name, record.msg, status, *rest)
         now, (since, more) = self._clock(), self._told.get(kind, (-LINE_SECONDS, 0))
         if now - since < LINE_SECONDS:

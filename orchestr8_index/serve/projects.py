@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -27,10 +27,11 @@ from ..project import ROOTS, project_of
 from ..records import PLURAL
 from ..roots import FOUND, SHIPPED, discovered_roots, fixture_root
 from .callers import Principal
-from .known import MOST, Known, free_name, read_known, write_known
+from .filewatch import FileWatch
+from .projectlist import MOST, KnownProject, free_name, read_projects, write_projects
+from .projectstate import ProjectState
 from .projectstore import ProjectStore
-from .state import State
-from .storekeeper import StoreKeeper
+from .serverstore import ServerStore
 
 PATIENCE = 1.2  # seconds that a first question waits for its index: it is answered within 1.5
 LONGEST = 10.0  # and where not even the shared part has an index to answer from
@@ -39,36 +40,38 @@ ASLEEP_AFTER = 3600.0
 FOLDER_SECONDS = 5.0  # for which it is believed that a folder has the roots that it had
 MOST_FOLDERS, MOST_SESSIONS = 256, 1000
 log = logging.getLogger("orchestr8.projects")
+P = TypeVar("P", bound=ProjectState)
 
 
 @dataclass(slots=True)
-class Projects:
+class Projects(Generic[P]):
     """`make(settings, refresh)` gives the state of another project than the `first`."""
 
-    first: State
-    make: Callable[[Settings, Refresh], State]
+    first: P
+    make: Callable[[Settings, Refresh], P]
     make_refresh: Callable[[Settings], Refresh]
+    file_watch: FileWatch
     clock: Callable[[], float] = time.time
-    known: dict[str, Known] = field(default_factory=dict)
-    _states: dict[tuple[str, str], State] = field(default_factory=dict)
+    known: dict[str, KnownProject] = field(default_factory=dict)
+    _states: dict[tuple[str, str], P] = field(default_factory=dict)
     _refreshes: dict[str, Refresh] = field(default_factory=dict)
     _stores: dict[str, ProjectStore] = field(default_factory=dict)
     _closing: set[asyncio.Task[None]] = field(default_factory=set)
-    _folders: dict[str, tuple[float, State]] = field(default_factory=dict)
-    _sessions: dict[str, State] = field(default_factory=dict)
+    _folders: dict[str, tuple[float, P]] = field(default_factory=dict)
+    _sessions: dict[str, P] = field(default_factory=dict)
     _is_saved: bool = True
     _has_new: bool = False
 
     def __post_init__(self) -> None:
         settings = self.first.settings
-        self.known = read_known(settings.data_dir)
+        self.known = read_projects(settings.data_dir)
         self._refreshes[settings.roots_digest] = self.first.refresh
         self._place(settings, self.first)
         self._has_new = False  # the first is no news
 
     # --- which one ---------------------------------------------------------------------------
 
-    async def of(self, asking: Principal) -> State:
+    async def of(self, asking: Principal) -> P:
         """The state that answers this caller, awake where that takes no longer than PATIENCE; else
         with the shared part of its roots, for which it may take LONGEST. Raises NoSuchProject.
         """
@@ -80,7 +83,7 @@ class Projects:
             await self.save()
         return state
 
-    def meant(self, asking: Principal) -> State:
+    def meant(self, asking: Principal) -> P:
         """By the project that it names, else by the folder that it works in. Raises NoSuchProject.
 
         Roots that were named are one project, whatever folder somebody works in.
@@ -91,7 +94,7 @@ class Projects:
             return self.at(asking.tree)
         return self.first
 
-    async def of_session(self, asking: Principal, session: str, folder: str) -> State:
+    async def of_session(self, asking: Principal, session: str, folder: str) -> P:
         """As `of`, for a host's session: the folder in which it began, wherever it goes later."""
         if asking.project or not asking.own or not os.path.isabs(folder):
             return await self.of(asking)
@@ -102,7 +105,7 @@ class Projects:
         await self.wake(state)
         return state
 
-    def at(self, folder: str) -> State:
+    def at(self, folder: str) -> P:
         """The project that a folder of this machine belongs to. Raises NoSuchProject."""
         until, state = self._folders.get(folder, (0.0, None))
         if state is None or until < time.monotonic():
@@ -113,14 +116,14 @@ class Projects:
             keep(self._folders, MOST_FOLDERS, folder, (time.monotonic() + FOLDER_SECONDS, state))
         return state
 
-    def with_roots(self, roots: tuple[str, ...]) -> State:
+    def with_roots(self, roots: tuple[str, ...]) -> P:
         """The project of roots that were named: absolute, resolved folders."""
         settings = msgspec.structs.replace(
             self.first.settings, roots=roots, places=(), roots_from="--root", project=None
         )
         return self._state(settings)
 
-    def _found(self, folder: str) -> State:
+    def _found(self, folder: str) -> P:
         home = self.first.settings.home or str(Path.home())
         near = project_of(folder, home, ())
         tree = near.tree if near.folder != os.path.realpath(home) else folder
@@ -134,7 +137,7 @@ class Projects:
         )
         return self._state(settings)
 
-    def _named(self, name: str, asking: Principal) -> State:
+    def _named(self, name: str, asking: Principal) -> P:
         """By its name, its key, or a folder, which is believed of the user's own programs alone."""
         if os.path.isabs(name) and asking.own:
             return self.at(name)
@@ -147,16 +150,16 @@ class Projects:
                 return self._of_known(each)
         raise NoSuchProject("There is no such project here.")
 
-    def _of_known(self, known: Known) -> State:
+    def _of_known(self, project: KnownProject) -> P:
         """Its tree that was asked last, else the one that it is known by."""
-        states = [state for (key, _), state in self._states.items() if key == known.key]
+        states = [state for (key, _), state in self._states.items() if key == project.key]
         if states:
             return max(states, key=lambda state: state.asked)
-        if not known.folder:
-            return self.with_roots(known.roots)
-        return self.at(known.folder)
+        if not project.folder:
+            return self.with_roots(project.roots)
+        return self.at(project.folder)
 
-    def _state(self, settings: Settings) -> State:
+    def _state(self, settings: Settings) -> P:
         place = (settings.project_key, settings.roots_digest)
         state = self._states.get(place)
         if state is None:
@@ -164,10 +167,10 @@ class Projects:
             self._place(settings, state)
         return state
 
-    def _place(self, settings: Settings, state: State) -> None:
-        known = self._know(settings)
-        state.name, state.learns_from = known.name, known.learns_from
-        self._states[known.key, settings.roots_digest] = state
+    def _place(self, settings: Settings, state: P) -> None:
+        project = self._know(settings)
+        state.name, state.learns_from = project.name, project.learns_from
+        self._states[project.key, settings.roots_digest] = state
 
     def _refresh(self, settings: Settings) -> Refresh:
         """One for all projects of the same roots: they are read, watched and stored once."""
@@ -177,53 +180,53 @@ class Projects:
         return refresh
 
     @property
-    def keeper(self) -> StoreKeeper | None:
+    def server_store(self) -> ServerStore | None:
         """The owner of the one store, which is the first project's."""
-        return self.first.store if isinstance(self.first.store, StoreKeeper) else None
+        return self.first.store if isinstance(self.first.store, ServerStore) else None
 
-    def store_of(self, key: str) -> StoreKeeper | ProjectStore | None:
+    def store_of(self, key: str) -> ServerStore | ProjectStore | None:
         """What the project has learnt, whichever of its trees asks."""
-        keeper = self.keeper
-        if keeper is None or key == self.first.settings.project_key:
-            return keeper
-        return self._stores.setdefault(key, ProjectStore(keeper, key))
+        server_store = self.server_store
+        if server_store is None or key == self.first.settings.project_key:
+            return server_store
+        return self._stores.setdefault(key, ProjectStore(server_store, key))
 
-    def lenders(self, state: State) -> list[tuple[str, StoreKeeper | ProjectStore]]:
+    def lenders(self, state: P) -> list[tuple[str, ServerStore | ProjectStore]]:
         """The projects that it learns from beside itself: their names and what they have learnt."""
         named = filter(None, map(self.known.get, state.learns_from))
         return [(each.name, store) for each in named if (store := self.store_of(each.key))]
 
-    async def lend(self, state: State, names: Iterable[str], asking: Principal) -> None:
+    async def lend(self, state: P, names: Iterable[str], asking: Principal) -> None:
         """Let it learn from these projects and from no other. Raises NoSuchProject."""
         keys = [self._named(name, asking).settings.project_key for name in names]
-        known = self.known[state.settings.project_key]
-        known.learns_from = tuple(key for key in dict.fromkeys(keys) if key != known.key)
+        project = self.known[state.settings.project_key]
+        project.learns_from = tuple(key for key in dict.fromkeys(keys) if key != project.key)
         for (key, _), each in self._states.items():
-            if key == known.key:
-                each.learns_from = known.learns_from
+            if key == project.key:
+                each.learns_from = project.learns_from
         self._is_saved = False
         await self.save()
 
-    # --- who is known ------------------------------------------------------------------------
+    # --- who is known ---------------------------------------------------------------------------
 
-    def _know(self, settings: Settings) -> Known:
-        known = self.known.get(settings.project_key)
-        if known is None:
+    def _know(self, settings: Settings) -> KnownProject:
+        project = self.known.get(settings.project_key)
+        if project is None:
             folder = settings.project.folder if settings.project else ""
             roots = () if folder else settings.roots
             name = free_name(settings, {each.name for each in self.known.values()})
-            known = Known(name, settings.project_key, folder, roots, self.clock())
-            self.known[known.key] = known
+            project = KnownProject(name, settings.project_key, folder, roots, self.clock())
+            self.known[project.key] = project
             self._is_saved, self._has_new = False, True
             if len(self.known) > MOST:
                 self._let_go()
-        return known
+        return project
 
     def _let_go(self) -> None:
         """Forget whoever was not asked for the longest; what it has learnt stays in the store."""
         own = self.first.settings.project_key
-        others = [known for known in self.known.values() if known.key != own]
-        oldest = min(others, key=lambda known: known.asked_at)
+        others = [project for project in self.known.values() if project.key != own]
+        oldest = min(others, key=lambda project: project.asked_at)
         del self.known[oldest.key]
         for place, state in list(self._states.items()):
             if place[0] == oldest.key:
@@ -232,11 +235,11 @@ class Projects:
         for table in (self._folders, self._sessions):
             table.clear()
 
-    def note_asked(self, state: State) -> None:
+    def note_asked(self, state: P) -> None:
         state.asked = time.monotonic()
-        known = self.known.get(state.settings.project_key)
-        if known is not None and self.clock() - known.asked_at > 1.0:
-            known.asked_at, self._is_saved = self.clock(), False
+        project = self.known.get(state.settings.project_key)
+        if project is not None and self.clock() - project.asked_at > 1.0:
+            project.asked_at, self._is_saved = self.clock(), False
 
     async def save(self) -> None:
         """Keep what is known, where it has changed."""
@@ -244,28 +247,28 @@ class Projects:
             return
         self._is_saved, self._has_new = True, False
         for state in self._states.values():
-            if state.refresh.index and (known := self.known.get(state.settings.project_key)):
-                known.digest = state.settings.roots_digest
+            if state.refresh.index and (project := self.known.get(state.settings.project_key)):
+                project.digest = state.settings.roots_digest
                 counts = state.refresh.index.manifest.counts
-                known.entries = {PLURAL[kind]: n for kind, n in counts.items()}
+                project.entries = {PLURAL[kind]: n for kind, n in counts.items()}
         rows = list(self.known.values())
         try:
-            await asyncio.to_thread(write_known, self.first.settings.data_dir, rows)
+            await asyncio.to_thread(write_projects, self.first.settings.data_dir, rows)
         except OSError as error:
             log.warning("the list of projects was not kept", extra={"reason": error.strerror})
 
     # --- awake and asleep --------------------------------------------------------------------
 
-    def is_awake(self, state: State) -> bool:
+    def is_awake(self, state: P) -> bool:
         """Whether `of` has nothing to do for it."""
         return state.refresh.index is not None and not self._asleep(state) and not self._has_new
 
-    def _asleep(self, state: State) -> list[ProjectStore]:
+    def _asleep(self, state: P) -> list[ProjectStore]:
         """What was learnt, and is not loaded: by the project, and by those it learns from."""
         stores = (state.store, *(store for _, store in self.lenders(state)))
         return [s for s in stores if isinstance(s, ProjectStore) and s.ready is None]
 
-    async def wake(self, state: State) -> None:
+    async def wake(self, state: P) -> None:
         """Have an index within PATIENCE, else the shared part of its roots until there is one."""
         self.note_asked(state)
         waits: list[asyncio.Task[Any]] = [store.load() for store in self._asleep(state)]
@@ -276,7 +279,7 @@ class Projects:
         if state.refresh.index is not None:
             state.shared_part = None
 
-    def _open(self, state: State) -> list[asyncio.Task[Any]]:
+    def _open(self, state: P) -> list[asyncio.Task[Any]]:
         """What is to be waited for; nothing where the last generation can be served."""
         build = self._begin(state.refresh)
         if state.refresh.index is not None:
@@ -288,7 +291,7 @@ class Projects:
             state.shared_part.open_newest()
         return [build]
 
-    async def _wait_for_any(self, state: State) -> None:
+    async def _wait_for_any(self, state: P) -> None:
         """Until the whole or its shared part has an index, or the build has failed."""
         build, until = state.refresh.wake(), time.monotonic() + LONGEST
         while not state.can_answer and not build.done() and time.monotonic() < until:
@@ -299,14 +302,14 @@ class Projects:
     def _begin(self, refresh: Refresh) -> asyncio.Task[Index]:
         begun = refresh.wake()
         if self.first.settings.watch:
-            self.first.file_watch.add(refresh)
+            self.file_watch.add(refresh)
         return begun
 
-    def others(self) -> Iterator[State]:
+    def others(self) -> Iterator[P]:
         """The states beside the first."""
         return (state for state in list(self._states.values()) if state is not self.first)
 
-    def awake(self) -> list[State]:
+    def awake(self) -> list[P]:
         """Those with an index in memory, the first before all."""
         return [self.first, *(each for each in self.others() if each.refresh.index is not None)]
 
@@ -320,13 +323,13 @@ class Projects:
             await asyncio.wait(self._closing)
         await self.save()
 
-    def _sleep(self, state: State) -> None:
+    def _sleep(self, state: P) -> None:
         state.sleep()
         late = time.monotonic() - ASLEEP_AFTER
         others = [each for each in self._states.values() if each is not state]
         awake = [each for each in others if each is self.first or each.asked >= late]
         if not any(each.refresh is state.refresh for each in awake):
-            self.first.file_watch.remove(state.refresh)
+            self.file_watch.remove(state.refresh)
             state.refresh.sleep()
         store = state.store
         used = [s for each in awake for s in (each.store, *(s for _, s in self.lenders(each)))]

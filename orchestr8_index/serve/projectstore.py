@@ -13,16 +13,16 @@ from ..records import Experience, Kind, no_experience
 from ..store import ledger
 from ..store.notes import QueryLog
 from ..store.store import Store
-from .storekeeper import StoreKeeper
+from .serverstore import ServerStore
 
 log = logging.getLogger("orchestr8.store")
 
 
 @dataclass(slots=True)
 class ProjectStore:
-    """As the keeper's own for the first project; loaded when it is first asked for."""
+    """As the server's store for the first project; loaded when it is first asked for."""
 
-    keeper: StoreKeeper
+    server: ServerStore
     key: str
     _outcomes: Outcomes | None = None
     _loading: asyncio.Task[Outcomes] | None = None
@@ -41,13 +41,13 @@ class ProjectStore:
         return await asyncio.shield(self.load())
 
     async def _load(self) -> Outcomes:
-        store = (await self.keeper.outcomes()).store
+        store = (await self.server.outcomes()).store
         name = ledger.name_of_project(store.reader, self.key)
-        outcomes = Outcomes(store, self.keeper.terms, name)
+        outcomes = Outcomes(store, self.server.terms, name)
         try:
             await asyncio.to_thread(_count, outcomes, store)
         except sqlite3.Error as error:
-            self.keeper.failed(error)
+            self.server.failed(error)
             raise StoreUnavailable("The store cannot be read.") from None
         if outcomes.counts.unassigned:
             await store.write(outcomes.counts.assign_all)
@@ -82,14 +82,14 @@ class ProjectStore:
     @property
     def reasons(self) -> list[str]:
         """What is wrong with the store, for /health."""
-        return self.keeper.reasons
+        return self.server.reasons
 
     def failed(self, error: sqlite3.Error) -> None:
-        self.keeper.failed(error)
+        self.server.failed(error)
 
     @property
     def queries(self) -> QueryLog:
-        return self.keeper.queries
+        return self.server.queries
 
 
 def _count(outcomes: Outcomes, store: Store) -> None:

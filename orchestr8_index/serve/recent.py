@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import OrderedDict
 from collections.abc import Callable
+
+from ..memo import Newest
 
 MOST, LATELY, WITHIN_SECONDS, MOST_BYTES = 256, 160, 3600.0, 4096
 Question = tuple[str, bytes]
@@ -17,16 +18,12 @@ class RecentQuestions:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._asked_at: OrderedDict[Question, float] = OrderedDict()
+        self._asked_at: Newest[Question, float] = Newest(MOST)
 
     def note(self, method: str, params: bytes) -> None:
         if len(params) > MOST_BYTES:
             return
-        question = (method, params)
-        self._asked_at[question] = self._clock()
-        self._asked_at.move_to_end(question)
-        if len(self._asked_at) > MOST:
-            self._asked_at.popitem(last=False)
+        self._asked_at[method, params] = self._clock()
 
     def lately(self) -> list[Question]:
         """The last first: LATELY at most, asked within WITHIN_SECONDS."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict
 from collections.abc import Collection, Container, Iterator
 from typing import Protocol
 
 from ..errors import ForeignSession
+from ..memo import Newest
 
 HEADER = b"mcp-session-id"
 MOST_SESSIONS = 10_000
@@ -30,14 +30,12 @@ class Sessions:
 
     def __init__(self, strict: bool) -> None:
         self._strict = strict
-        self._owners: OrderedDict[bytes, str] = OrderedDict()
+        self._owners: Newest[bytes, str] = Newest(MOST_SESSIONS)
         self.faces: list[Opened] = []
         self._streams: dict[str, set[asyncio.Event]] = {}
 
     def begin(self, session: bytes, name: str) -> None:
         self._owners.setdefault(session, name)
-        if len(self._owners) > MOST_SESSIONS:
-            self._owners.popitem(last=False)
 
     def check(self, session: bytes | None, name: str) -> None:
         """Raises ForeignSession."""

@@ -1,234 +1,21 @@
-"""The keeper of the agents' shared state: opens it at its first use, and closes it last."""
+"""How a method of the agents' shared state is answered, and who its caller is."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import contextvars
-import logging
-import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from ..config import Settings
-from ..errors import StoreTooNew, StoreUnavailable
-from ..redact import redact
-from ..store.store import CURES
-from .callers import Principal, caller
-from .events import Events, KeyChanged
-from .rate import BucketsOfAll
-from .shares import part_of
+from ..errors import StoreUnavailable
+from .callers import caller
+from .shares import owner_of
+from .state import State
 
 if TYPE_CHECKING:
     from ..coordinate.caller import Caller
     from ..coordinate.core import Coordination
-    from ..coordinate.feed import Owner
-    from ..team.helpers import Helpers
-    from ..team.learning import TeamLearning
-    from ..team.over_all import AnswersOfAll
-    from .changes import ChangedSettings
-    from .gate import Gate
-    from .state import State
 
-MINUTE = 60.0
-TIDY_EVERY = 60  # minutes
-FIGURES = ("locks", "waiters", "messages", "expiries", "refusals")
-log = logging.getLogger("orchestr8.shared")
-Handler = Callable[["State", Any], Awaitable[Any]]
-
-
-class SharedKeeper:
-    """`count_waiting(1)` and `(-1)` are called as calls begin and cease to wait; `facts` are what a
-    team's other servers are told of this one."""
-
-    def __init__(
-        self, settings: Settings, events: Events, ending: asyncio.Event, gate: Gate | None = None
-    ) -> None:
-        self._settings, self._ending, self._gate = settings, ending, gate
-        self._helpers: Helpers | None = None
-        self.changes: ChangedSettings | None = None
-        self._opened: Coordination | None = None
-        self._opening: asyncio.Task[Coordination] | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        self._trouble = ""
-        self._learning: dict[str, TeamLearning] = {}
-        self.count_waiting: Callable[[int], None] = lambda more: None
-        self.facts: Callable[[], dict[str, Any]] = dict
-        events.subscribe(KeyChanged, self._key_changed)
-
-    @property
-    def ready(self) -> Coordination | None:
-        """The shared state if it is open."""
-        return self._opened
-
-    @property
-    def of_team(self) -> dict[str, Any]:
-        """For /health: what a server knows of its team; nothing where it has none."""
-        helpers = self._helpers.facts if self._helpers else {}
-        return {**(self._opened.of_team() if self._opened else self._away()), **helpers}
-
-    def _away(self) -> dict[str, Any]:
-        return {"postgres": "away"} if self._trouble and self._settings.database_url else {}
-
-    @property
-    def answers(self) -> AnswersOfAll | None:
-        """The cache of answers of a team, where it has one."""
-        return self._helpers.answers if self._helpers else None
-
-    def project_of(self, settings: Settings) -> str:
-        """What the project of these settings is called in the shared state."""
-        if not settings.database_url:
-            return settings.repository_key
-        from ..team.project import team_project
-
-        return team_project(settings)
-
-    def learning_of(self, state: State) -> TeamLearning | None:
-        """What the team learns of the project of `state`; None without a team, or before it is
-        known. Whoever asks begins to follow it."""
-        if not self._settings.database_url or self._opened is None or state.store is None:
-            return None
-        from ..team.core import TeamCoordination
-        from ..team.learning import TeamLearning
-        from ..team.project import learning_project
-
-        assert isinstance(self._opened, TeamCoordination)
-        project, folder = learning_project(state.settings), self._settings.data_dir
-        if project not in self._learning:
-            made = TeamLearning(self._opened, project, state.store.outcomes, folder)
-            self._learning[project] = made
-        return self._learning[project]
-
-    @property
-    def reasons(self) -> list[str]:
-        """What is wrong with it, for /health."""
-        if self._opened is None:
-            return [self._trouble] if self._trouble and self._settings.database_url else []
-        return [*self._opened.reasons, *(self._helpers.reasons if self._helpers else ())]
-
-    @property
-    def figures(self) -> dict[str, int]:
-        """For /health and /metrics; all 0 before it is used."""
-        if self._opened is None:
-            return dict.fromkeys(FIGURES, 0)
-        with contextlib.suppress(sqlite3.Error, StoreUnavailable):
-            return self._opened.figures()
-        return {}
-
-    async def look(self) -> None:
-        """Once a second: say when the database was taken away. What others see is opened without
-        a call."""
-        is_seen = self._settings.database_url or self._settings.has_helpers
-        if self._opened is None and is_seen and not self._ending.is_set():
-            with contextlib.suppress(StoreUnavailable):
-                await self.state()
-        if self._opened and await self._opened.store.look():
-            reason = " ".join(self._opened.store.reasons)
-            log.error("the shared state is lost", extra={"reason": reason})
-
-    async def state(self) -> Coordination:
-        """Opened now if it is not. Raises StoreUnavailable with the reason."""
-        if self._opened is None:
-            if self._opening is None:
-                self._opening = asyncio.create_task(self._open())
-            try:
-                await asyncio.shield(self._opening)
-            finally:
-                if self._opening is not None and self._opening.done():
-                    self._opening = None
-        assert self._opened is not None
-        return self._opened
-
-    async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        for learning in self._learning.values():
-            await learning.stop()
-        if self._helpers is not None:
-            await self._helpers.stop()
-        if self._opened is not None:
-            with contextlib.suppress(StoreUnavailable):
-                await self._opened.save_clock()
-            await self._opened.close()
-
-    async def _open(self) -> Coordination:
-        made = self._make()
-        made.feed.count = self.count_waiting
-        try:
-            await asyncio.to_thread(made.open)
-        except (StoreUnavailable, StoreTooNew) as error:
-            self._note_trouble(str(error))
-            raise StoreUnavailable(error.sentence, error.cure) from None
-        except (sqlite3.Error, OSError) as error:
-            log.error("the shared state cannot be opened", extra={"reason": str(error)})
-            raise StoreUnavailable(f"The shared state cannot be opened: {_why(error)}") from None
-        self._trouble = ""
-        made.start()
-        self._opened = made
-        if self._settings.has_helpers:
-            self._begin_helpers(made)
-        self._tasks = [asyncio.create_task(self._end()), asyncio.create_task(self._keep())]
-        if self.changes is not None:
-            follow = self.changes.follow(made, self.project_of(self._settings))
-            self._tasks.append(asyncio.create_task(follow))
-        if made.store.repaired:
-            details = {"details": made.store.repaired.sentence()}
-            log.error("the shared state was damaged", extra=details)
-        return made
-
-    def _begin_helpers(self, made: Coordination) -> None:
-        from ..team.helpers import Helpers
-
-        self._helpers = helpers = Helpers(made, self._settings, self.project_of(self._settings))
-        if self._gate is not None and self._settings.database_url:
-            self._gate.of_all = of_all = BucketsOfAll(self._settings.limits.rate, helpers.count)
-            of_all.note = helpers.share(of_all.drain) or of_all.note
-        helpers.start()
-
-    def _make(self) -> Coordination:
-        settings, limits = self._settings, self._settings.limits
-        most = min(limits.max_waiting, limits.max_connections // 2)
-        if settings.database_url:
-            from ..team.core import TeamCoordination
-
-            return TeamCoordination(settings.database_url, most, facts=self.facts)
-        from ..coordinate.core import Coordination
-
-        sync, hard = settings.coordinate_sync, settings.coordinate_hard_mb
-        return Coordination(settings.data_dir, sync, hard, most)
-
-    def _note_trouble(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            log.error("the shared state cannot be opened", extra={"reason": trouble})
-        self._trouble = trouble
-
-    async def _end(self) -> None:
-        """As soon as the server is told to stop, nobody waits any more."""
-        await self._ending.wait()
-        assert self._opened is not None
-        self._opened.feed.close()
-
-    async def _keep(self) -> None:
-        for minute in range(1 << 60):
-            await asyncio.sleep(MINUTE)
-            try:
-                await self._once(minute)
-            except (StoreUnavailable, sqlite3.Error, OSError) as error:
-                log.error("the upkeep of the shared state failed", extra={"reason": str(error)})
-
-    async def _once(self, minute: int) -> None:
-        assert self._opened is not None
-        await self._opened.save_clock()
-        if minute % TIDY_EVERY:
-            return
-        await self._opened.tidy()
-        await self._opened.back_up()
-
-    def _key_changed(self, event: KeyChanged) -> None:
-        if event.change == "key revoked" and self._opened is not None:
-            self._opened.feed.end(event.name)
+Handler = Callable[[State, Any], Awaitable[Any]]
 
 
 def shared(name: str) -> Handler:
@@ -270,17 +57,3 @@ def asking(state: State) -> Caller:
         writes=asks.writes,
         owner=owner_of(asks),
     )
-
-
-def owner_of(asks: Principal) -> Owner:
-    """Whom the waiting calls of this caller count for: its key, else its peer, else its agent."""
-    from ..coordinate.feed import Owner
-
-    return Owner(asks.name, asks.agent, asks.keyed, part_of(asks), asks.share)
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"{error.strerror}.{CURES[sqlite3.SQLITE_CANTOPEN]}"
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return f"{redact(str(error))}.{CURES.get(code, '')}"

@@ -13,10 +13,14 @@ import functools
 import ipaddress
 import math
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from ..config import Limits
 from ..errors import Overloaded
 from .callers import LOCAL, Principal
+
+if TYPE_CHECKING:
+    from ..coordinate.feed import Owner
 
 MOST_WATCHED = 10_000
 FREE_BYTES = 4096  # of a body or an answer, which nobody counts
@@ -43,6 +47,13 @@ def part_of(who: Principal) -> float:
     """Of anything that all share, what this caller may have."""
     is_near = who.share == 1 or (not who.keyed and who.name in NEAR)
     return who.share if is_near else 0.5
+
+
+def owner_of(asks: Principal) -> Owner:
+    """Whom the waiting calls of this caller count for: its key, else its peer, else its agent."""
+    from ..coordinate.feed import Owner
+
+    return Owner(asks.name, asks.agent, asks.keyed, part_of(asks), asks.share)
 
 
 class Share:

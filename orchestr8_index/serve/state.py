@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..catalog.generations import Refresh
 from ..catalog.index import Index
-from ..config import Settings
 from ..daemon.watcher import Watched
-from ..errors import Starting
 from ..learn.experience import together
 from ..records import Experience, Kind
 from ..search.goals import Goals
@@ -26,35 +23,30 @@ from .hooks.claims import ClaimHooks
 from .hooks.delegations import OfCallers
 from .logs import LogFile, LogNowhere
 from .metrics import Metrics
+from .projects import Projects
+from .projectstate import ProjectState
 from .projectstore import ProjectStore
 from .recent import RecentQuestions
 from .replay import Replays
 from .samples import Samples
 from .series import Series
-from .shared import SharedKeeper
-from .storekeeper import StoreKeeper
+from .serverstore import ServerStore
+from .sharedstate import SharedState
 from .trace import Trace
 from .work import RunningTasks
-
-if TYPE_CHECKING:
-    from .projects import Projects
-
 
 PARTIAL = -2  # stands where a revision of the experience does
 
 
-@dataclass(slots=True)
-class State:
+@dataclass(slots=True, kw_only=True)
+class State(ProjectState):
     """That of one project. Built by app.make_state, and for the others by app.make_project: what
     is the process's own is the same object in all.
 
-    `started` and `asked` (when it was last) are on the monotonic clock; `ending` is set as soon as
-    the server is told to stop; `store` and `shared` are None for a server that keeps none, `log`
-    where logs go nowhere, `trace` unless it was asked for. `shared_part` answers while the first
-    index is made; a guest shares its index with others."""
+    `started` is on the monotonic clock; `ending` is set as soon as the server is told to stop;
+    `shared` is None for a server that keeps none, `log` where logs go nowhere, `trace` unless it
+    was asked for."""
 
-    settings: Settings
-    refresh: Refresh
     events: Events
     gate: Gate
     query_cache: AnswerCache
@@ -64,9 +56,8 @@ class State:
     tokens: Tokenizer
     file_watch: FileWatch
     watched: Watched
-    store: StoreKeeper | ProjectStore | None = None
-    shared: SharedKeeper | None = None
-    all_projects: Projects | None = None
+    shared: SharedState | None = None
+    all_projects: Projects[State] | None = None
     log: LogFile | LogNowhere | None = None
     trace: Trace | None = None
     terms: Terms = field(default_factory=Terms)
@@ -79,16 +70,10 @@ class State:
     replays: Replays = field(default_factory=Replays)
     work: RunningTasks = field(default_factory=RunningTasks)
     started: float = field(default_factory=time.monotonic)
-    name: str = ""
-    asked: float = float("-inf")
-    shared_part: Refresh | None = None
-    is_guest: bool = False
-    learns_from: tuple[str, ...] = ()
-    _own: tuple[Index, Index] | None = None
     _together: tuple[list[Any], Experience] | None = None
 
     @property
-    def projects(self) -> Projects:
+    def projects(self) -> Projects[State]:
         assert self.all_projects is not None
         return self.all_projects
 
@@ -97,34 +82,7 @@ class State:
         self.series = {"hour": Series(10, 360, *of), "day": Series(120, 720, *of)}
 
     @property
-    def index(self) -> Index:
-        """The generation that serves. Raises Starting."""
-        found = self.refresh.index
-        if found is None and self.shared_part is not None:
-            found = self.shared_part.index
-        if found is None:
-            if self.refresh.failure:
-                raise Starting(f"There is no index yet. {self.refresh.failure}")
-            raise Starting("The server is building its first index.")
-        return self._twin_of(found) if self.is_guest else found
-
-    def _twin_of(self, index: Index) -> Index:
-        """Projects may share an index, and each has learnt something else about its entries."""
-        if self._own is None or self._own[0] is not index:
-            self._own = index, index.twin()
-        return self._own[1]
-
-    @property
-    def is_partial(self) -> bool:
-        """Whether only the shared part of its roots can be answered from yet."""
-        return self.refresh.index is None and self.shared_part is not None
-
-    @property
-    def can_answer(self) -> bool:
-        return any(each and each.index for each in (self.refresh, self.shared_part))
-
-    @property
-    def lenders(self) -> list[tuple[str, StoreKeeper | ProjectStore]]:
+    def lenders(self) -> list[tuple[str, ServerStore | ProjectStore]]:
         """The projects whose past is used after its own, where the user lets it."""
         return self.projects.lenders(self) if self.learns_from else []
 
@@ -169,9 +127,9 @@ class State:
         self.gate.memory.measure(entries, outcomes.decisions if outcomes else 0, self.drop)
 
     def sleep(self) -> None:
-        """Give up what was opened for the questions; the next one has it again."""
+        ProjectState.sleep(self)
         self.drop_answers()
-        self._own = self._together = self.shared_part = None
+        self._together = None
 
     def follow_swap(self) -> None:
         """Another generation serves: nothing of the one before is kept open by an idle project."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from ..memo import Newest
 from ..views import DelegatedTask, DelegationList
 from .events import Delegated
 
@@ -20,7 +21,7 @@ class RunningTasks:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._running: OrderedDict[str, DelegatedTask] = OrderedDict()
+        self._running: Newest[str, DelegatedTask] = Newest(MOST_RUNNING)
         self._ended: deque[DelegatedTask] = deque(maxlen=MOST_ENDED)
 
     def note(self, event: Delegated) -> None:
@@ -28,8 +29,6 @@ class RunningTasks:
         task = DelegatedTask(id=event.id, agent=event.agent, task=event.task, started=now)
         if event.state == "started":
             self._running.setdefault(event.id, task)
-            if len(self._running) > MOST_RUNNING:
-                self._running.popitem(last=False)
             return
         began = now - (event.duration_ms or 0) / 1000
         known = self._running.pop(event.id, replace(task, started=began))

@@ -34,7 +34,8 @@ def connect(
         address, uri=True, isolation_level=None, check_same_thread=False, timeout=5
     )
     connection.text_factory = _text
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(connection.close)
         connection.execute(f"PRAGMA cache_size = -{cache_kb}")
         if not read_only:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -42,9 +43,7 @@ def connect(
             connection.execute(f"PRAGMA synchronous = {synchronous}")
             with contextlib.suppress(OSError):
                 os.chmod(path, 0o600)
-    except BaseException:
-        connection.close()
-        raise
+        undo.pop_all()
     return connection
 
 

@@ -134,18 +134,18 @@ def saved_by_day(
     return [(str(day), int(saved or 0), count) for day, saved, count in rows]
 
 
-class _Named(msgspec.Struct):
+class _LoggedRow(msgspec.Struct):
     name: str
     plugin: str
 
 
-class _Answer(msgspec.Struct):
-    agents: list[_Named] = []
-    skills: list[_Named] = []
-    workflows: list[_Named] = []
+class _LoggedAnswer(msgspec.Struct):
+    agents: list[_LoggedRow] = []
+    skills: list[_LoggedRow] = []
+    workflows: list[_LoggedRow] = []
 
 
-_ANSWER = msgspec.json.Decoder(_Answer)
+_ANSWER = msgspec.json.Decoder(_LoggedAnswer)
 
 
 def prune_queries(connection: sqlite3.Connection, most: int = PRUNED_AT_ONCE) -> int:

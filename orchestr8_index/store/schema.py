@@ -142,7 +142,7 @@ def version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def check_known(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> None:
+def check_version(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> None:
     """Raises StoreTooNew: what a newer version wrote may mean something else than it seems."""
     found = version(connection)
     if found > len(steps):

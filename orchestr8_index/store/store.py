@@ -126,17 +126,16 @@ class Store:
         if path.exists():
             unread = contextlib.suppress(sqlite3.Error)
             with unread, contextlib.closing(connect(path, read_only=True)) as look:
-                schema.check_known(look, self.layout.migrations)
+                schema.check_version(look, self.layout.migrations)
 
     def open_to_read(self) -> None:
         """Only read; a server may be writing meanwhile. Raises sqlite3.Error."""
         self.reader = connect_to_read(self._path)
-        try:
-            schema.check_known(self.reader, self.layout.migrations)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.reader.close)
+            schema.check_version(self.reader, self.layout.migrations)
             schema.read_as_now(self.reader)
-        except BaseException:
-            self.reader.close()
-            raise
+            undo.pop_all()
 
     def reading(self) -> contextlib.closing[sqlite3.Connection]:
         """Another connection to read, for another thread; it closes itself."""
@@ -234,7 +233,7 @@ class Store:
         ill = lost and lost + rescued or self.trouble or self._full
         return [each for each in (ill, repaired, foreign) if each]
 
-    async def look(self) -> bool:
+    async def check(self) -> bool:
         """Once a second: whether it has just been lost; what there was is rescued then, once."""
         lost = bool(self.lost)
         if lost == self._was_lost:

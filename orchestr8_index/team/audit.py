@@ -9,7 +9,7 @@ import msgspec
 
 from ..store.notes import MOST_AUDIT, AuditRow
 from .connection import TeamConnection, connect
-from .migrate import check_known
+from .migrate import check_version
 from .sentences import unavailable
 from .start import SCHEMA, require_psycopg
 
@@ -26,11 +26,11 @@ def add_audit(connection: TeamConnection, server: str, rows: Sequence[AuditRow])
     connection.execute(_ADD, (10 * MOST_AUDIT, server, msgspec.json.encode(named).decode()))
 
 
-def look_at_audit(url: str, most: int) -> list[AuditRow]:
+def read_team_audit(url: str, most: int) -> list[AuditRow]:
     """The newest rows of all servers, oldest first; `who` says where. Raises StoreUnavailable."""
     require_psycopg()
     with unavailable(), connect(url, SCHEMA, "looks") as connection:
-        check_known(connection, SCHEMA)
+        check_version(connection, SCHEMA)
         rows = connection.execute(_ROWS.encode(), (most,)).fetchall()
     return [_shown(*row) for row in reversed(rows)]
 

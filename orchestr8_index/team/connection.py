@@ -75,7 +75,7 @@ class Reach:
         return float(most * random.uniform(0.5, 1.0))
 
 
-class _Bounded(psycopg.Connection[Any]):
+class _TimedConnection(psycopg.Connection[Any]):
     """No statement takes longer than `seconds`: its generator is left, the connection closed."""
 
     seconds = 5.0
@@ -101,7 +101,7 @@ class TeamConnection:
     def __init__(self, url: str, schema: str, reach: Reach, seconds: float, name: str) -> None:
         self._url, self._schema, self.reach = url, schema, reach
         self._seconds, self._name = seconds, name
-        self._open: _Bounded | None = None
+        self._open: _TimedConnection | None = None
         self._unsent, self._is_within = Unsent(), False
         self.project = ""
         self.greet: Callable[[psycopg.Connection[Any]], object] = lambda opened: None
@@ -120,7 +120,7 @@ class TeamConnection:
         if statement.is_blind and self.in_transaction:
             return self._unsent.add(sql, statement.text, given)
         if statement.is_scan:
-            return _Scan(self, statement.text, given)
+            return _PagedRows(self, statement.text, given)
         return self.ask(statement.text, given)
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
@@ -151,7 +151,7 @@ class TeamConnection:
             raise self._refused(error) from None
 
     def _in_one_go(
-        self, inner: _Bounded, sent: list[Sent], text: str, given: Sequence[Any]
+        self, inner: _TimedConnection, sent: list[Sent], text: str, given: Sequence[Any]
     ) -> psycopg.Cursor[Any]:
         """A question follows by itself: psycopg ends a pipeline with a Flush, after which
         PostgreSQL does not count how long a transaction stands still."""
@@ -162,7 +162,7 @@ class TeamConnection:
                 return _send(inner, text, given)
         return _send(inner, text, given)
 
-    def raw(self) -> _Bounded:
+    def raw(self) -> _TimedConnection:
         """psycopg's own, for LISTEN and for what has no counterpart. Raises Lost."""
         return self._connected()
 
@@ -173,7 +173,7 @@ class TeamConnection:
                 self._open.close()
             self._open = None
 
-    def _connected(self) -> _Bounded:
+    def _connected(self) -> _TimedConnection:
         if self._open is not None and not self._open.closed:
             return self._open
         if self._is_within:
@@ -215,7 +215,7 @@ class TeamConnection:
         return sqlite3.OperationalError(why)
 
 
-def _send(inner: _Bounded, text: str, given: Sequence[Any]) -> psycopg.Cursor[Any]:
+def _send(inner: _TimedConnection, text: str, given: Sequence[Any]) -> psycopg.Cursor[Any]:
     return inner.execute(text, list(map(without_zeros, given)) or None, prepare=bool(given))
 
 
@@ -232,7 +232,7 @@ class ReadingConnection(TeamConnection):
 CURE = "Questions are answered meanwhile; the server goes on by itself when PostgreSQL is back."
 
 
-class _Scan:
+class _PagedRows:
     """Rows as they are taken, in ever larger pages: nobody knows how many are wanted. A page costs
     one question, all of them are read as of one moment."""
 
@@ -265,9 +265,9 @@ _ENDS = ("COMMIT", "ROLLBACK")
 FIRST_PAGE, LARGEST_PAGE = 100, 1600
 
 
-def connect(url: str, schema: str, name: str, seconds: float = 5.0) -> _Bounded:
+def connect(url: str, schema: str, name: str, seconds: float = 5.0) -> _TimedConnection:
     """A connection in autocommit mode, within the schema. Raises psycopg.Error."""
-    opened = _Bounded.connect(
+    opened = _TimedConnection.connect(
         url,
         autocommit=True,
         connect_timeout=CONNECT_SECONDS,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -26,7 +25,7 @@ from ..errors import RequestError, StoreUnavailable
 from ..learn.outcomes import Outcomes, Reporter
 from ..learn.receipt import Applied, Resolve, read_report
 from ..learn.verify import chooser
-from ..private import open_private, read_private
+from ..private import read_private, write_private
 from ..records import KINDS, Kind
 from ..reports import ForgetQuery, Report
 from ..validate import UNDECODABLE
@@ -222,11 +221,8 @@ class TeamLearning:
         """Lost, it costs a second look at the log."""
         assert self._path
         self._place.decisions = outcomes.decisions
-        half = self._path.with_suffix(".part")
         with contextlib.suppress(OSError):
-            with open(half, "wb", opener=open_private) as file:
-                file.write(msgspec.json.encode(self._place))
-            os.replace(half, self._path)
+            write_private(self._path, msgspec.json.encode(self._place))
 
 
 async def perform(outcomes: Outcomes, entry: LearntEntry) -> Any:

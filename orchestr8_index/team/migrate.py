@@ -40,7 +40,7 @@ def version(connection: psycopg.Connection[Any], schema: str) -> int:
     return int(row[0]) if row and row[0] else 0
 
 
-def check_known(connection: psycopg.Connection[Any], schema: str) -> int:
+def check_version(connection: psycopg.Connection[Any], schema: str) -> int:
     """The version of the tables. Raises StoreTooNew for one of a later release."""
     found = version(connection, schema)
     if found > len(MIGRATIONS):
@@ -55,11 +55,11 @@ def check_known(connection: psycopg.Connection[Any], schema: str) -> int:
 def migrate(connection: psycopg.Connection[Any], schema: str) -> int:
     """Make what is missing, in one transaction, one server at a time; how many steps that took."""
     check_engine(connection)
-    if (found := check_known(connection, schema)) == len(MIGRATIONS):
+    if (found := check_version(connection, schema)) == len(MIGRATIONS):
         return 0
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock($1::bigint)", (LOCK,))
-        found = check_known(connection, schema)
+        found = check_version(connection, schema)
         connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'.encode())
         connection.execute(LAYOUT.encode())
         for number, steps in enumerate(MIGRATIONS[found:], found + 1):

@@ -22,7 +22,7 @@ from ..errors import OperationError
 from ..store.database import transaction
 from .connection import Reach, TeamConnection, connect
 from .learning import LearntEntry
-from .migrate import check_known, migrate
+from .migrate import check_version, migrate
 from .registry import servers
 from .schema import ADD_LEARNT, CLOCK, LEARNT, TAKE
 from .sentences import unavailable
@@ -157,7 +157,7 @@ def from_team(url: str, schema: str, data_dir: Path, names: tuple[str, str]) -> 
 @contextlib.contextmanager
 def _team(url: str, schema: str, project: str) -> Iterator[TeamConnection]:
     with unavailable(), connect(url, schema, "moves") as looking:
-        check_known(looking, schema)
+        check_version(looking, schema)
         migrate(looking, schema)
     connection = TeamConnection(url, schema, Reach(), SECONDS, "moves")
     connection.project = project

@@ -48,7 +48,7 @@ class Outlet(Protocol):
     def explain(self, error: Exception) -> str:
         """A sentence with its cure."""
 
-    async def look(self) -> bool:
+    async def check(self) -> bool:
         """Connect, or see that it is still there; True where it may have lost what it had."""
 
     async def position(self, reader: Caller, kept: int | None) -> int:
@@ -127,7 +127,7 @@ class Follower:
         is_time = not circuit.connected or now - self._looked >= LOOK_SECONDS
         if is_time:
             self._looked = now
-            if await self.outlet.look():
+            if await self.outlet.check():
                 self._writes = False
             circuit.found()
         if not self._may_write():

@@ -12,7 +12,7 @@ from .. import __version__
 from ..coordinate.clock import iso
 from .connection import TeamConnection, connect
 from .journal import JUMP, DatabaseClock
-from .migrate import check_known, migrate, timeline
+from .migrate import check_version, migrate, timeline
 from .schema import (
     BEAT,
     BURY,
@@ -100,11 +100,11 @@ def servers(connection: TeamConnection) -> list[dict[str, Any]]:
     return [_shown(row) for row in found]
 
 
-def look_at_servers(url: str) -> list[dict[str, Any]]:
+def read_servers(url: str) -> list[dict[str, Any]]:
     """As `servers`, on a connection of its own. Raises StoreUnavailable."""
     require_psycopg()
     with unavailable(), connect(url, SCHEMA, "looks") as connection:
-        check_known(connection, SCHEMA)
+        check_version(connection, SCHEMA)
         return [_shown(row) for row in connection.execute(SERVERS.encode()).fetchall()]
 
 

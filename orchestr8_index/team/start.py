@@ -44,7 +44,7 @@ def check(url: str, schema: str) -> DatabaseState:
     """Raises BadSetting, StoreUnavailable and StoreTooNew, each a sentence with its cure."""
     require_psycopg()
     from .connection import connect
-    from .migrate import check_engine, check_known
+    from .migrate import check_engine, check_version
     from .schema import MIGRATIONS
     from .sentences import unavailable
 
@@ -52,7 +52,7 @@ def check(url: str, schema: str) -> DatabaseState:
         check_engine(connection)
         info = connection.info
         major, minor = divmod(info.server_version, 10_000)
-        steps = len(MIGRATIONS) - check_known(connection, schema)
+        steps = len(MIGRATIONS) - check_version(connection, schema)
         syncs = connection.execute("SHOW fsync").fetchone() == ("on",)
         return DatabaseState(f"{major}.{minor}", info.dbname, info.user, steps, syncs)
 

@@ -125,7 +125,7 @@ class TeamStore(Store):
             [self.reach.trouble] if self.reach.is_away else [self.trouble] if self.trouble else []
         )
 
-    async def look(self) -> bool:
+    async def check(self) -> bool:
         """Once a second: whether it has just gone away."""
         was, self._was_lost = self._was_lost, self.reach.is_away
         return self._was_lost and not was

@@ -54,7 +54,7 @@ class NatsOutlet:
             return "NATS refuses the user: see NATS_URL."
         return "NATS does not answer: see whether it runs, and NATS_URL."
 
-    async def look(self) -> bool:
+    async def check(self) -> bool:
         if self._client is not None and self.circuit.connected:
             await self._client.flush(timeout=1)
             return False

@@ -89,7 +89,7 @@ class RedisOutlet:
             return f"Redis refuses it: {str(error).partition(' ')[0].strip('.')}. See its log."
         return "Redis does not answer: see whether it runs, and REDIS_URL."
 
-    async def look(self) -> bool:
+    async def check(self) -> bool:
         server, memory = await self._client.info("server"), await self._client.info("memory")
         most = memory.get("maxmemory") or 0
         self.share = round(memory["used_memory"] / most, 4) if most else None

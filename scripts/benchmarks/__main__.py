@@ -31,7 +31,6 @@ BENCHMARKS = {
     "serve": "Start, memory, hits and misses of one server, through HTTP (the default).",
     "side": "Answers a second beside a constant reply and other servers, with ratios.",
     "soak": "Memory and latency under half of the capacity for long.",
-    "talk": "Would meaning help the search in a talk? Hits by words alone and with meaning.",
     "team": "A team's servers on one PostgreSQL: writes a second, and how soon another one knows.",
     "tokens": "Tokens that a model carries without the index and with it.",
 }

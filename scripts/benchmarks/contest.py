@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from .harness import REPOSITORY, Run, apart
-from .rivals import RIVALS, TOP, measure
+from .libraries import LIBRARIES, TOP, measure
 from .scale import entries, mixed, opened, write
 from .texts import lines, questions
 
 PACKAGES = ("bm25s", "rank-bm25", "scikit-learn", "rapidfuzz", "PyStemmer")
-HERE = Path(__file__).with_name("rivals.py")
+HERE = Path(__file__).with_name("libraries.py")
 
 
 def environment(folder: Path) -> str:
-    """The Python of the rivals' environment, made where there is none."""
+    """The Python of the other libraries' environment, made where there is none."""
     python = folder / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
@@ -74,7 +74,7 @@ def contest(run: Run, name: str, made: list[Any], asked: dict[str, Any], python:
         run.row(f"{name}: ours", **mine, times=1.0)
         path = Path(folder, "given.json")
         path.write_text(json.dumps(given))
-        for rival in RIVALS:
+        for rival in LIBRARIES:
             done = subprocess.run([python, HERE, rival, path], capture_output=True, text=True)
             if done.returncode:
                 print(done.stderr[-500:], file=sys.stderr)

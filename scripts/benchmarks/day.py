@@ -29,7 +29,7 @@ from orchestr8_index.serve.calibration import Calibrating
 from orchestr8_index.serve.calls import perform
 from orchestr8_index.serve.recent import RecentQuestions
 from orchestr8_index.serve.renewal import Renewal
-from orchestr8_index.serve.storekeeper import StoreKeeper
+from orchestr8_index.serve.serverstore import ServerStore
 
 from .harness import Run
 from .servers import outcome
@@ -104,7 +104,7 @@ async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[
     lives = (settings.query_life, settings.pattern_life)
     caches = [AnswerCache(life, clock=lambda: clock[0]) for life in lives]
     refresh = Refresh(settings, Builder(settings), index=index)
-    state = make_state(settings, refresh, store := StoreKeeper(settings))
+    state = make_state(settings, refresh, store := ServerStore(settings))
     state.query_cache, state.pattern_cache = caches
     store.begin()
     await store.outcomes()

@@ -35,7 +35,7 @@ PARTS = {
     "encode": ("serve.calls:_encoded",),
     "query log": ("serve.calls:note_answer",),
     "before all layers": ("serve.quick:Quick.__call__",),
-    "log line": ("serve.guard:_Response.end",),
+    "log line": ("serve.guard:_GuardedSend.end",),
 }
 
 
@@ -84,13 +84,13 @@ async def living(root: str, data_dir: str) -> AsyncIterator[Any]:
     from orchestr8_index.config import Settings
     from orchestr8_index.serve.http import make_web
     from orchestr8_index.serve.logs import set_up_logs
-    from orchestr8_index.serve.storekeeper import StoreKeeper
+    from orchestr8_index.serve.serverstore import ServerStore
 
     where = Path(data_dir)
     settings = Settings(roots=(root,), roots_from="--root", data_dir=where, watch=False)
     refresh = Refresh(settings, Builder(settings))
     refresh.open_last()
-    state = make_state(settings, refresh, StoreKeeper(settings))
+    state = make_state(settings, refresh, ServerStore(settings))
     state.log = set_up_logs(where, "INFO")
     app = make_web(state)
     inbox, outbox = asyncio.Queue[Any](), asyncio.Queue[Any]()

@@ -50,7 +50,7 @@ def held(made: Iterator[Any], folder: Path) -> Any:
     """What a build has in its hands when it has read all files."""
     from orchestr8_index.catalog.cards import make_card
     from orchestr8_index.catalog.entry_vectors import Embedder
-    from orchestr8_index.catalog.kind_data import Holding
+    from orchestr8_index.catalog.kind_data import KindData
     from orchestr8_index.catalog.parse import Parsed
     from orchestr8_index.catalog.spill import Filling
     from orchestr8_index.catalog.word_vectors import Words
@@ -58,12 +58,12 @@ def held(made: Iterator[Any], folder: Path) -> Any:
     from orchestr8_index.text import Terms
 
     words = Words()
-    holding = Holding(Filling(folder, words.dimensions), Embedder(words), Terms(1 << 16))
+    kind_data = KindData(Filling(folder, words.dimensions), Embedder(words), Terms(1 << 16))
     for entry, body in made:
         report = FileReport("/r", entry.path, "indexed")
-        holding.put(make_card(b"", (), b"", Parsed(report, entry, body)), entry, body)
-    holding.flush()
-    return holding
+        kind_data.put(make_card(b"", (), b"", Parsed(report, entry, body)), entry, body)
+    kind_data.flush()
+    return kind_data
 
 
 def entries(root: str, size: int) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from orchestr8_index.catalog.build import BuildRequest, build
 from orchestr8_index.catalog.cards import make_card
 from orchestr8_index.catalog.entry_vectors import Embedder
 from orchestr8_index.catalog.index import Index, open_newest
-from orchestr8_index.catalog.kind_data import Holding
+from orchestr8_index.catalog.kind_data import KindData
 from orchestr8_index.catalog.parse import Parsed
 from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.catalog.spill import Filling
@@ -27,14 +27,14 @@ def write_agent(
     (folder / f"{name}.md").write_text(head + body, encoding="utf-8")
 
 
-def holding_of(folder: Path, entries: Iterable[tuple[Entry, str]], embedder: Embedder) -> Holding:
+def filled(folder: Path, entries: Iterable[tuple[Entry, str]], embedder: Embedder) -> KindData:
     """What a build has in its hands before it writes a kind; `entries` with their bodies."""
-    holding = Holding(Filling(folder, embedder.dimensions), embedder, Terms())
+    kind_data = KindData(Filling(folder, embedder.dimensions), embedder, Terms())
     for entry, body in entries:
         report = FileReport("/r", entry.path, "indexed")
-        holding.put(make_card(b"", (), b"", Parsed(report, entry, body)), entry, body)
-    holding.flush()
-    return holding
+        kind_data.put(make_card(b"", (), b"", Parsed(report, entry, body)), entry, body)
+    kind_data.flush()
+    return kind_data
 
 
 def index_of(root: Path, data: Path) -> Index:

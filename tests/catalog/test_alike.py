@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.catalog.entry_vectors import Embedder
@@ -27,7 +27,8 @@ from orchestr8_index.search.answer import answer_agents, answer_skills, answer_w
 from orchestr8_index.search.rank import rank
 from orchestr8_index.text import Terms
 
-from .small import holding_of
+from ..drawn import COSTLY
+from .small import filled
 
 WORDS = "postgres query kubernetes deploy review python test security c++ naïve 文章 zzgy".split()
 WORD = st.sampled_from([*WORDS, "postgrse", "kubernets", "unheard", "the"])
@@ -80,7 +81,7 @@ def both(folder: Path, drawn: list[tuple[Any, ...]]) -> Pair:
     folder.mkdir()
     infos = {}
     for kind in KINDS:
-        holding = holding_of(folder, rows_of(kind, drawn), embedder())
+        holding = filled(folder, rows_of(kind, drawn), embedder())
         infos[kind] = write_segment(folder, kind, holding)
     role = ResolvedRole(Role("keeper", "x", model="opus"), (len(drawn) - 1,), ("gone",))
     manifest = Manifest(FORMAT, "", (), "", 0.0, 0, {}, infos, "", (role,))
@@ -126,13 +127,7 @@ def ask_agents(query: AgentQuery, terms: Terms, past: Experience | None, index: 
     return answer_agents(index, query, terms, past)
 
 
-SLOWLY = settings(
-    max_examples=25,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-
-
-@SLOWLY
+@COSTLY
 @given(ROWS, ASKED, CHOICE, st.lists(TASK, max_size=12))
 def test_texts_are_answered_alike(
     folders: Iterator[Path],
@@ -148,7 +143,7 @@ def test_texts_are_answered_alike(
     told(lambda ix: answer_workflows(ix, WorkflowQuery(goal=text, **choice), terms, past), pair)
 
 
-@SLOWLY
+@COSTLY
 @given(ROWS, ASKED, st.sampled_from(["keeper", "nobody"]), CHOICE, st.lists(TASK, max_size=12))
 def test_roles_and_capabilities_are_answered_alike(
     folders: Iterator[Path],

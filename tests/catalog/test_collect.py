@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.catalog.collect import Catalogue, read_catalogue
 from orchestr8_index.catalog.scan import scan
 from orchestr8_index.config import USUAL
 
+from ..drawn import COSTLY
 from ..trees import Built, Files, MakeTree, agent, build_tree, write_tree
 
 
@@ -136,7 +137,7 @@ TEXTS = st.sampled_from(
 TREES = st.dictionaries(st.builds("{}/{}".format, FOLDERS, NAMES), TEXTS, max_size=12)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@COSTLY
 @given(files=TREES)
 def test_every_markdown_file_is_accounted_for_once(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, str]

@@ -8,18 +8,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.catalog import collect as module
 from orchestr8_index.catalog.build import BuildLine, BuildRequest, build
+from orchestr8_index.catalog.collect import read_file
 from orchestr8_index.catalog.index import open_index
-from orchestr8_index.catalog.read_file import read_file
 from orchestr8_index.catalog.scan import Source
 from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.config import digest_of_roots
 from orchestr8_index.records import KINDS, FileReport
 
+from ..drawn import COSTLY
 from ..trees import agent
 
 CHANGED = "not the digest of any tree"
@@ -131,7 +132,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "tree", tmp_path / "data"
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@COSTLY
 @given(st.lists(STEP, min_size=2, max_size=4))
 def test_a_delta_is_what_a_full_build_would_be(
     tmp_path_factory: pytest.TempPathFactory, steps: list[dict[str, str | None]]
@@ -146,7 +147,7 @@ def test_a_delta_is_what_a_full_build_would_be(
         assert served(root, folder / "data", delta) == served(root, folder / f"full{number}", full)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@COSTLY
 @given(st.lists(st.tuples(STEP, STEP), min_size=1, max_size=4), st.booleans())
 def test_what_is_shared_is_lent_as_if_it_were_ones_own(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Step, Step]], leads: bool

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.catalog.entry_vectors import Embedder
@@ -16,7 +16,7 @@ from orchestr8_index.catalog.segment import write_segment
 from orchestr8_index.catalog.word_vectors import Words
 from orchestr8_index.records import Entry
 
-from .small import holding_of
+from .small import filled
 
 
 class Text(NamedTuple):
@@ -35,12 +35,11 @@ def make_segment(folder: Path, texts: list[Text]) -> Segment:
 
 def write(folder: Path, entries: list[tuple[Entry, str]]) -> Segment:
     words = Words()
-    holding = holding_of(folder, entries, Embedder(words))
+    holding = filled(folder, entries, Embedder(words))
     info = write_segment(folder, "agent", holding)
     return Segment("agent", Sections(folder / "agent.segment", info.sections), info, words)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(st.builds(Text, st.text(max_size=9), st.text(max_size=9), st.text()), max_size=5)
 )

@@ -237,7 +237,7 @@ def test_a_child_that_is_never_asked_ends_with_its_server(builder: MakeBuilder) 
 def test_a_delta_that_dies_is_followed_by_a_full_build(builder: MakeBuilder) -> None:
     # what the last generation knew may be what killed it
     dies = "from orchestr8_index.catalog import reuse; "
-    made = builder(command(dies + "reuse.read_past = None; sys.exit(build.main())"))
+    made = builder(command(dies + "reuse.read_previous = None; sys.exit(build.main())"))
     assert made.run("").generation == 1
     failures: list[BuildFailed] = []
     made.on_failure = failures.append

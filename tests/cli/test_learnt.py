@@ -14,7 +14,7 @@ import pytest
 from orchestr8_index.config import read_settings
 from orchestr8_index.daemon.pidfile import PidFile
 from orchestr8_index.learn.outcomes import Outcomes
-from orchestr8_index.serve.known import Known, write_known
+from orchestr8_index.serve.projectlist import KnownProject, write_projects
 from orchestr8_index.store.database import NAME, connect
 
 from ..learn.reporting import report_of, with_outcomes
@@ -76,8 +76,8 @@ def test_without_a_server_explain_counts_what_was_learnt_here_and_lent(
     assert here["place"] == 1 and here["lines"][-1]["term"] == "experience: what was learnt"
     change(data, "INSERT INTO adopted (project) VALUES ('lender')")
     assert run(*asked).json["place"] == 0
-    own = Known("own", read_settings((ROOT,)).project_key, learns_from=("lender",))
-    write_known(data, [own, Known("other", "lender")])
+    own = KnownProject("own", read_settings((ROOT,)).project_key, learns_from=("lender",))
+    write_projects(data, [own, KnownProject("other", "lender")])
     assert run(*asked).json["score"] == here["score"]
 
 

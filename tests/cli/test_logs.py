@@ -43,14 +43,14 @@ def test_lines_are_for_a_person(run: Run, log: Path) -> None:
 
 
 def test_a_level_is_the_least_that_is_shown(run: Run, log: Path) -> None:
-    told = run("logs", "--level", "error").out
-    assert "the method failed" in told and "slow disk" not in told
+    format_line = run("logs", "--level", "error").out
+    assert "the method failed" in format_line and "slow disk" not in format_line
     assert "slow disk" in run("logs", "--level", "warning").out
 
 
 def test_the_last_lines_are_shown_as_they_are_for_a_script(run: Run, log: Path) -> None:
-    told = run("logs", "--json", "-n", "2", "--level", "warning").out
-    assert told == "".join(log.read_text().splitlines(keepends=True)[2:])
+    format_line = run("logs", "--json", "-n", "2", "--level", "warning").out
+    assert format_line == "".join(log.read_text().splitlines(keepends=True)[2:])
 
 
 def test_yesterdays_lines_come_before_todays(run: Run, log: Path) -> None:
@@ -99,8 +99,8 @@ def test_the_last_questions_are_read_from_the_file_by_its_owner(
     call(server.port, "querySkills", {"context": "write release\x1b[2J notes"})
     settings = settings_of(server.world.data)
     wait_for(lambda: "release" in str(last_questions(settings, 1)))
-    told = online("logs", "--questions").out
-    assert "skills    write release [2J notes → studio:release-notes" in told
+    format_line = online("logs", "--questions").out
+    assert "skills    write release [2J notes → studio:release-notes" in format_line
     rows = online("logs", "--questions", "--json", "-n", "1").out.splitlines()
     assert len(rows) == 1 and '"method":"querySkills"' in rows[0]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.client import delivery
@@ -62,7 +62,6 @@ def test_it_is_on_the_disk_before_it_is_acknowledged(
     assert synced == [spool.path.stat().st_ino, spool.path.parent.stat().st_ino]
 
 
-@settings(max_examples=30)
 @given(torn=st.binary(max_size=50).filter(lambda raw: b"\n" not in raw))
 def test_a_half_written_last_line_is_cut_off(
     tmp_path_factory: pytest.TempPathFactory, torn: bytes

@@ -20,12 +20,11 @@ from orchestr8_index.daemon.locate import Address
 from orchestr8_index.environment import ServerPlace
 from orchestr8_index.serve.server import GRACE_SECONDS
 
-from ..processes import Running, World, call, wait_for
+from ..processes import Running, World, wait_for
 
 ROOT = ("--root", str(fixture_root()))
 HERE = Path(__file__).parent
 TLS = ("--tls-cert", str(HERE / "tls-cert.pem"), "--tls-key", str(HERE / "tls-key.pem"))
-CALL = {"context": "write release notes"}
 
 
 def key_of(world: World, scope: str, name: str = "ci") -> str:
@@ -37,8 +36,9 @@ def status_with(server: Running, key: str, path: str = "/health") -> int:
     return request(Address(server.port, key=key), method, path)[0]
 
 
-@pytest.mark.parametrize("options", [("--host", "0.0.0.0"), ("--require-keys",)])
-@pytest.mark.parametrize("command", ["serve", "up"])
+@pytest.mark.parametrize(
+    ("command", "options"), [("serve", ("--host", "0.0.0.0")), ("up", ("--require-keys",))]
+)
 def test_without_a_key_nobody_is_let_in(
     world: World, command: str, options: tuple[str, ...]
 ) -> None:
@@ -68,7 +68,10 @@ def test_the_command_line_of_the_same_user_needs_no_key(world: World) -> None:
     wait_for(lambda: "POST /reindex" in world.run("audit").stdout)
     told = [json.loads(line) for line in world.run("audit", "--json").stdout.splitlines()]
     assert {"command line"} == {row["who"] for row in told if row["what"] == "querySkills"}
+    assert world.run("backup").returncode == 0
     assert world.run("down").returncode == 0
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in world.data.rglob("*")}
+    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
 
 
 def test_a_key_of_ones_own_is_shown_instead(world: World) -> None:
@@ -81,30 +84,30 @@ def test_a_key_of_ones_own_is_shown_instead(world: World) -> None:
         assert refused.returncode == 1 and "does not know this key" in refused.stderr
 
 
-def test_over_tls(world: World) -> None:
-    world.up(*ROOT, *TLS)
-    assert "https://127.0.0.1" in world.run("status").stdout
-    assert "release-notes" in world.run("query", "write release notes").stdout
-    with pytest.raises(OSError):
-        request(world.owner()["port"], "GET", "/health")
-
-
 @pytest.mark.parametrize("options", [TLS, ("--require-keys",), (*TLS, "--require-keys")])
-def test_what_looks_after_it_gets_in_as_well(world: World, options: tuple[str, ...]) -> None:
+def test_commands_bridge_and_client_get_in_over_tls_and_with_keys(
+    world: World, options: tuple[str, ...]
+) -> None:
     key_of(world, "read")
     world.up(*ROOT, *options)
-    scheme = "https" if TLS[0] in options else "http"
-    url = f"{scheme}://127.0.0.1:{world.owner()['port']}"
+    scheme, port = "https" if TLS[0] in options else "http", world.owner()["port"]
+    url = f"{scheme}://127.0.0.1:{port}"
+    assert url in world.run("status").stdout
     assert world.run("page", "--print").stdout == f"{url}/\n"
     assert f"Already running on {url}" in world.run("up", *options).stdout
     assert "listening" in world.run("logs").stdout
+    _the_bridge_gets_in(port, world.data)
+    with Orchestrator(data_dir=world.data) as client:
+        assert client.query_skills("write release notes").source == "index"
+        assert client.health().status == "healthy"
+    assert asyncio.run(_healthy(world.data)) == "healthy"
+    if scheme == "https":
+        with pytest.raises(OSError):
+            request(port, "GET", "/health")
 
 
-@pytest.mark.parametrize("options", [TLS, ("--require-keys",), (*TLS, "--require-keys")])
-def test_the_bridge_gets_in_as_well(world: World, options: tuple[str, ...]) -> None:
-    key_of(world, "read")
-    server = world.serve(*ROOT, *options)
-    connection = ServerConnection(ServerPlace(server.port, world.data, False, True), []).connect()
+def _the_bridge_gets_in(port: int, data_dir: Path) -> None:
+    connection = ServerConnection(ServerPlace(port, data_dir, False, True), []).connect()
     assert connection is not None
     for _ in range(2):
         reply = connection.ask("POST", [], b"{}")
@@ -113,25 +116,13 @@ def test_the_bridge_gets_in_as_well(world: World, options: tuple[str, ...]) -> N
     connection.close()
 
 
-@pytest.mark.parametrize("options", [TLS, ("--require-keys",), (*TLS, "--require-keys")])
-def test_the_client_gets_in_as_well(world: World, options: tuple[str, ...]) -> None:
-    key_of(world, "read")
-    server = world.serve(*ROOT, *options)
-    with Orchestrator(data_dir=world.data) as client:
-        assert client.query_skills("write release notes").source == "index"
-        assert client.health().status == "healthy"
-    assert asyncio.run(_healthy(world.data)) == "healthy"
-    server.stop()
-
-
 async def _healthy(data_dir: Path) -> str:
     async with AsyncOrchestrator(data_dir=data_dir) as client:
         return (await client.health()).status
 
 
-@pytest.mark.parametrize("options", [("--tls-cert", "no.pem", "--tls-key", "no.pem")])
-def test_a_certificate_that_is_none_says_so(world: World, options: tuple[str, ...]) -> None:
-    done = world.run("serve", *ROOT, *options)
+def test_a_certificate_that_is_none_says_so(world: World) -> None:
+    done = world.run("serve", *ROOT, "--tls-cert", "no.pem", "--tls-key", "no.pem")
     assert done.returncode == 1 and "The certificate cannot be used" in done.stderr
 
 
@@ -152,21 +143,6 @@ def named(server: Running, host: str) -> int:
         return int(line.recv(65536).split()[1])
 
 
-def test_what_lies_in_the_data_directory_is_its_owners_alone(world: World) -> None:
-    key_of(world, "read")
-    server = world.serve(*ROOT, "--require-keys")
-    for _ in range(2):
-        call(server.address, "querySkills", CALL)
-    world.run("backup")
-    server.stop()
-    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [world.data, *paths(world)]}
-    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
-
-
-def paths(world: World) -> list[Path]:
-    return list(world.data.rglob("*"))
-
-
 def test_a_second_ctrl_c_ends_it_at_once(world: World) -> None:
     server = world.serve(*ROOT)
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as line:
@@ -183,14 +159,6 @@ def test_a_second_ctrl_c_ends_it_at_once(world: World) -> None:
 def told_again(server: Running) -> int | None:
     server.process.send_signal(signal.SIGINT)
     return server.process.poll()
-
-
-def test_down_lets_the_server_end_in_order(world: World) -> None:
-    """Its watcher passes the signal on: that was taken for a second one."""
-    world.up(*ROOT)
-    assert world.run("down").returncode == 0
-    assert [line["message"] for line in world.log()][-1] == "stopped"
-    assert world.owners() == []
 
 
 def refused(port: int) -> bool:

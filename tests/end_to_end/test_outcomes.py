@@ -11,8 +11,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from orchestr8_index.config import fixture_root
 from orchestr8_index.store import ledger
 from orchestr8_index.store.database import NAME, connect
@@ -72,7 +70,7 @@ def stored(world: World) -> dict[str, bool]:
 
 def test_no_acknowledged_outcome_is_lost_to_a_kill(world: World) -> None:
     acknowledged, sent, draw = set[str](), set[str](), random.Random(7)
-    for number in range(5):
+    for number in range(3):
         server = world.serve("--root", ROOT)
         reporters = Reporters(server.port, f"r{number}")
         enough = draw.randint(1, 120)
@@ -180,9 +178,8 @@ def flip(path: Path, text: bytes) -> None:
     path.write_bytes(raw)
 
 
-@pytest.mark.parametrize("command", [("restore",), ("serve", "--root", ROOT)])
-def test_a_running_server_is_not_disturbed(world: World, command: tuple[str, ...]) -> None:
+def test_a_restore_does_not_disturb_a_running_server(world: World) -> None:
     server = one(world)
-    done = world.run(*command)
+    done = world.run("restore")
     assert (done.returncode, len(done.stderr.strip().splitlines())) == (1, 1)
     assert call(server.port, "cacheDecision", report("t1"))["result"]["receipt"]["duplicate"]

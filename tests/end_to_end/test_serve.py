@@ -17,37 +17,32 @@ import pytest
 from orchestr8_index.config import fixture_root
 from orchestr8_index.daemon.http import request
 
-from ..processes import World, call, wait_for
+from ..processes import Running, World, call, wait_for
 
 ROOT = str(fixture_root())
 BODY = b'{"jsonrpc":"2.0","id":1,"method":"querySkills","params":{"context":"release notes"}}'
 
 
-def test_from_nothing_to_an_answer(world: World) -> None:
-    server = world.serve("--root", ROOT)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, snapshots: Path) -> Iterator[Running]:
+    """For the tests that leave it as it is."""
+    with World(tmp_path_factory.mktemp("server"), snapshots) as world:
+        yield world.serve("--root", ROOT)
+
+
+def test_it_serves_the_last_snapshot(server: Running) -> None:
     told = call(server.port, "querySkills", {"context": "write release notes"})["result"]
     assert told["skills"][0]["name"] == "release-notes"
-    assert server.health["indexes"]["agents"] == 24
-
-
-def test_a_second_start_serves_the_last_snapshot(world: World) -> None:
-    world.serve("--root", ROOT).stop()
-    server = world.serve("--root", ROOT)
-    health = wait_for(lambda: server.health if server.health["checked_age_s"] is not None else None)
-    assert health["generation"] == 1
+    health = server.checked().health
+    assert (health["generation"], health["indexes"]["agents"]) == (1, 24)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_0(world: World, number: int) -> None:
-    server = world.serve("--root", ROOT)
-    assert server.stop(number) == 0
-    assert world.owners() == []
-
-
-def test_the_log_ends_with_final_metrics(world: World) -> None:
+def test_a_signal_ends_it_with_0_and_final_metrics(world: World, number: int) -> None:
     server = world.serve("--root", ROOT)
     call(server.port, "querySkills", {"context": "write release notes"})
-    server.stop()
+    assert server.stop(number) == 0
+    assert world.owners() == []
     (told,) = [line for line in world.log() if line["message"] == "final metrics"]
     assert told["metrics"]["queries"] == {"total": 1, "by_method": {"querySkills": 1}}
 
@@ -84,9 +79,8 @@ def test_a_request_that_runs_is_answered_before_the_end(
     assert server.process.wait(timeout=20) == 0
 
 
-def test_a_second_server_on_the_data_directory_is_refused(world: World) -> None:
-    server = world.serve("--root", ROOT)
-    second = world.run("serve", "--root", ROOT)
+def test_a_second_server_on_the_data_directory_is_refused(server: Running) -> None:
+    second = server.world.run("serve", "--root", ROOT)
     assert (second.returncode, second.stdout) == (1, "")
     assert f"process {server.process.pid} on port {server.port}" in second.stderr
     assert len(second.stderr.strip().splitlines()) == 1
@@ -102,8 +96,7 @@ def test_a_taken_port_is_named_with_the_option(world: World) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_only_this_machine_reaches_it(world: World) -> None:
-    server = world.serve("--root", ROOT)
+def test_only_this_machine_reaches_it(server: Running) -> None:
     status, _ = request(server.port, "GET", "/health")
     listening = Path("/proc/net/tcp").read_text() if sys.platform == "linux" else ""
     assert status == 200
@@ -179,8 +172,7 @@ def test_a_small_catalogue_needs_no_numpy(world: World) -> None:
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
-def test_the_running_server_has_not_loaded_numpy(world: World) -> None:
-    server = world.serve("--root", ROOT)
+def test_the_running_server_has_not_loaded_numpy(server: Running) -> None:
     call(server.port, "querySkills", {"context": "write release notes"})
     mapped = Path(f"/proc/{server.process.pid}/maps").read_text()
     assert "msgspec" in mapped

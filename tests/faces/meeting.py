@@ -20,7 +20,7 @@ from orchestr8_index.environment import EVERY
 from orchestr8_index.serve import faces
 from orchestr8_index.serve.callers import Principal, caller
 from orchestr8_index.serve.mcp.server import product_face
-from orchestr8_index.serve.shared import SharedKeeper
+from orchestr8_index.serve.sharedstate import SharedState
 from orchestr8_index.serve.state import State
 
 from ..serve.asking import settings_of, state_of
@@ -89,7 +89,7 @@ def in_town(folder: Path, index: Index, name: str, work: Work, workspace: str = 
         settings = settings_of(folder / "data", fixture_root(), watch=False)
         settings = replace(settings, door=Door(workspace=workspace))
         state = state_of(settings, index)
-        state.shared = SharedKeeper(settings, state.events, state.ending)
+        state.shared = SharedState(settings, state.events, state.ending)
         here = Town(state, name)
         here.changes.begin()
         try:

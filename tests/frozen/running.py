@@ -14,8 +14,8 @@ from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.config import Door, Settings, fixture_root
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.keys import KeyFile
+from orchestr8_index.serve.serverstore import ServerStore
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.storekeeper import StoreKeeper
 
 from ..serve.asking import Here, client, living, settings_of
 
@@ -23,7 +23,7 @@ FIXTURE = fixture_root()
 
 
 def _state(settings: Settings) -> State:
-    return make_state(settings, Refresh(settings, Here(settings)), StoreKeeper(settings))
+    return make_state(settings, Refresh(settings, Here(settings)), ServerStore(settings))
 
 
 @contextlib.asynccontextmanager

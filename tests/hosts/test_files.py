@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from orchestr8_index.errors import OperationError
@@ -36,7 +36,6 @@ def leave(path: Path, host: Host = CLAUDE) -> FileChange:
     return change
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=DOCUMENTS)
 def test_any_file_comes_back_byte_for_byte(tmp_path: Path, document: dict[str, Any]) -> None:
     group = document.get("mcpServers")
@@ -51,7 +50,6 @@ def test_any_file_comes_back_byte_for_byte(tmp_path: Path, document: dict[str, A
     assert list(tmp_path.iterdir()) == [path]
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=objects(), end=st.sampled_from(["\n", "\r\n"]))
 def test_any_file_with_comments_comes_back_byte_for_byte(
     tmp_path: Path, text: str, end: str

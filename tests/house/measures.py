@@ -11,19 +11,19 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 38_353,  # hosts, languages, plans, guards, lenders, team's Redis, settings, standings
-    "files": 260,  # the same
+    "lines": 38_362,  # hosts, languages, plans, guards, lenders, a team, its settings, standings
+    "files": 258,  # the same
     "longest_file": 389,  # errors.py: the whole family of errors
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal
-    "broad_excepts": 18,  # most clean up and raise again; others guard loops, faces and a thread
-    "import_circles": 1,  # of types only: server state, projects and shared state
+    "broad_excepts": 11,  # most guard loops, faces and a thread; others clean up and raise again
+    "import_circles": 0,  # the goal
     "undocumented": 0,
 }
 """How much of each there may be. Who raises a number says why beside it."""
 OF_LATER = {
-    "coordinate": (4_471, 26),  # the gate's forms of git and the shell, bounds on what all costs
-    "team": (2_927, 23),  # PostgreSQL, moving there and back, Redis, NATS, settings, lag
+    "coordinate": (4_446, 26),  # the gate's forms of git and the shell, bounds on what all costs
+    "team": (2_923, 23),  # PostgreSQL, moving there and back, Redis, NATS, settings, lag
 }
 """The same for two of the later rooms: lines and files; tests of `faces` and `page` have theirs."""
 
@@ -58,7 +58,8 @@ def longest_function() -> int:
 
 
 def names_of_two_classes() -> list[str]:
-    counted = Counter(node.name for _, node in _nodes() if isinstance(node, ast.ClassDef))
+    classes = {(module, node.name) for module, node in _nodes() if isinstance(node, ast.ClassDef)}
+    counted = Counter(name.lstrip("_") for _, name in classes)
     return sorted(name for name, count in counted.items() if count > 1)
 
 

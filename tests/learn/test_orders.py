@@ -8,11 +8,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.learn.outcomes import Outcomes
 
+from ..drawn import COSTLY
 from .reporting import assert_sound, counted, opened, recounted, send
 
 ALIKE = (
@@ -79,14 +80,14 @@ async def run(folder: Path, operations: list[Any]) -> None:
             assert counted(outcomes) == before
 
 
-@settings(max_examples=50)
+@COSTLY
 @given(OPERATIONS)
 def test_any_order_of_operations_equals_a_recount(operations: list[Any]) -> None:
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         asyncio.run(run(Path(folder), list(operations)))
 
 
-@settings(max_examples=25)
+@COSTLY
 @given(st.lists(REPORT, min_size=2, max_size=8, unique_by=lambda each: each["task_id"]), st.data())
 def test_experience_does_not_depend_on_who_reported_first(
     reports: list[dict[str, Any]], data: st.DataObject

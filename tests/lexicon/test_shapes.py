@@ -38,11 +38,11 @@ def test_a_pattern_that_is_wrong_or_slow_is_refused(pattern: str) -> None:
         check(pattern)
 
 
-@pytest.mark.parametrize("shape", EVERY, ids=lambda shape: shape.pattern[:30])
-def test_every_shipped_pattern_is_sound_and_in_lower_case(shape: Shape) -> None:
-    check(shape.pattern)
-    plain = re.sub(r"\\.", "", shape.pattern)
-    assert plain == plain.lower()
+def test_every_shipped_pattern_is_sound_and_in_lower_case() -> None:
+    for shape in EVERY:
+        check(shape.pattern)
+        plain = re.sub(r"\\.", "", shape.pattern)
+        assert plain == plain.lower()
 
 
 @given(st.text(max_size=500))

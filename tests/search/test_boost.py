@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.catalog.index import Index, Segment
@@ -212,7 +212,6 @@ def both(segment: Segment, text: str, memory: Memory, made: Any) -> tuple[Any, A
     return own, learnt, query.by_words
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TASKS, TEXT, st.sampled_from([1, 40]))
 def test_no_history_lifts_an_entry_over_the_floor(
     shipped_index: Index, tasks: list[Any], text: str, times: int
@@ -230,7 +229,6 @@ def test_no_history_lifts_an_entry_over_the_floor(
                 assert learnt.of(first) > learnt.of(second)
 
 
-@settings(max_examples=40)
 @given(TASKS, TEXT)
 def test_whoever_has_no_history_scores_as_before(
     shipped_index: Index, tasks: list[Any], text: str
@@ -242,7 +240,6 @@ def test_whoever_has_no_history_scores_as_before(
     assert all(learnt.of(place) == own.of(place) for place in strangers)
 
 
-@settings(max_examples=40)
 @given(TASKS, TEXT)
 def test_both_kernels_learn_alike(shipped_index: Index, tasks: list[Any], text: str) -> None:
     segment = shipped_index.segments["agent"]
@@ -254,7 +251,6 @@ def test_both_kernels_learn_alike(shipped_index: Index, tasks: list[Any], text: 
     assert plain == fast
 
 
-@settings(max_examples=60)
 @given(TASKS, TASKS, TEXT, st.randoms(use_true_random=False))
 def test_norms_kept_between_questions_are_those_worked_out_anew(
     shipped_index: Index, early: list[Any], late: list[Any], text: str, draw: Random
@@ -300,7 +296,6 @@ def after_one_more(
     return entry, before, heard(segment, asked, memory)
 
 
-@settings(max_examples=60, deadline=None)
 @given(TASKS, st.tuples(st.integers(0, 23), TEXT), TEXT)
 def test_no_failure_raises_score_or_confidence_of_who_failed(
     shipped_index: Index, tasks: list[Any], told: tuple[int, str], asked: str
@@ -312,7 +307,6 @@ def test_no_failure_raises_score_or_confidence_of_who_failed(
         assert after[2] <= before[2]
 
 
-@settings(max_examples=60, deadline=None)
 @given(TASKS, st.tuples(st.integers(0, 23), TEXT))
 def test_no_success_lowers_score_or_confidence_for_the_same_task(
     shipped_index: Index, tasks: list[Any], told: tuple[int, str]
@@ -324,7 +318,6 @@ def test_no_success_lowers_score_or_confidence_for_the_same_task(
         assert after[2] >= before[2]
 
 
-@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 23), TEXT)
 def test_who_has_won_a_task_three_times_is_first_and_sure_for_it(
     shipped_index: Index, place: int, text: str

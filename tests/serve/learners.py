@@ -12,8 +12,8 @@ import msgspec
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Settings, fixture_root
 from orchestr8_index.serve.rpc import reply_to
+from orchestr8_index.serve.serverstore import ServerStore
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.storekeeper import StoreKeeper
 
 from .asking import settings_of, state_of
 
@@ -25,7 +25,7 @@ class Learner:
 
     def __init__(self, settings: Settings, index: Index | None) -> None:
         self.state: State = state_of(settings, index)
-        self.store = self.state.store = StoreKeeper(settings)
+        self.store = self.state.store = ServerStore(settings)
 
     async def reply(self, method: str, **params: Any) -> Any:
         sent = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
@@ -54,7 +54,7 @@ Work = Callable[[Learner], Awaitable[T]]
 def learn(
     folder: Path, index: Index | None, work: Work[T], root: Path | None = None, **settings: Any
 ) -> T:
-    """Run `work` with a learner whose keeper has begun, and stop the keeper after it."""
+    """Run `work` with a learner whose store has begun, and stop the store after it."""
 
     async def run() -> T:
         learner = Learner(settings_of(folder, root or fixture_root(), **settings), index)

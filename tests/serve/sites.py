@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Settings
 from orchestr8_index.serve.http import make_web
-from orchestr8_index.serve.shared import SharedKeeper
+from orchestr8_index.serve.sharedstate import SharedState
 from orchestr8_index.serve.state import State
 
 from .asking import client, living, state_of
@@ -118,7 +118,7 @@ class Stream:
 
 async def on_site(settings: Settings, index: Index, work: Callable[[Site], Awaitable[Any]]) -> Any:
     state = state_of(settings, index)
-    state.shared = SharedKeeper(settings, state.events, state.ending)
+    state.shared = SharedState(settings, state.events, state.ending)
     app = make_web(state)
     async with living(app), client(app) as http:
         return await work(Site(state, app, http))

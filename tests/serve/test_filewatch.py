@@ -183,11 +183,11 @@ def test_what_is_mounted_later_is_seen(tmp_path: Path, mount: Callable[[Path], N
 
 async def replaced(root: Path, data: Path, replace: Callable[[Path], None]) -> None:
     async with watched(root, data) as (watch, comes):
-        watch.look()
+        watch.poll()
         replace(root)
         await comes({"a:new"})
         while watch._doubtful:
-            watch.look()
+            watch.poll()
             await asyncio.sleep(0.1)
         write_tree(root, LAST)  # told by the new watch: nothing looks at files any more
         await comes({"a:new", "a:last"})
@@ -207,7 +207,7 @@ async def watched(root: Path, data: Path) -> AsyncIterator[tuple[FileWatch, Come
 
     async def comes(names: set[str]) -> None:
         while agents(refresh) != names:
-            watch.look()
+            watch.poll()
             await asyncio.sleep(0.02)
 
     try:

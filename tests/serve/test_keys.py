@@ -17,7 +17,7 @@ import pytest
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.errors import NotSafe, OperationError
-from orchestr8_index.serve import changes, guard, known
+from orchestr8_index.serve import changes, guard, projectlist
 from orchestr8_index.serve.audit import Audit
 from orchestr8_index.serve.callers import RIGHTS, Principal, Right, caller
 from orchestr8_index.serve.events import Event, KeyChanged
@@ -132,8 +132,8 @@ def test_a_damaged_file_says_so_and_lets_nobody_in(keys: KeyFile, content: bytes
     with pytest.raises(OperationError, match="cannot be read"):
         keys.read()
     assert LoadedKeys(keys.path.parent).caller_of(b"o8_x") is None
-    (keys.path.parent / known.NAME).write_bytes(content)
-    assert known.read_known(keys.path.parent) == {}
+    (keys.path.parent / projectlist.NAME).write_bytes(content)
+    assert projectlist.read_projects(keys.path.parent) == {}
 
 
 BENT_SETTINGS = [

@@ -22,8 +22,8 @@ from orchestr8_index.config import Door, Settings, read_settings
 from orchestr8_index.serve import projects as rooms
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.keys import KeyFile
+from orchestr8_index.serve.serverstore import ServerStore
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.storekeeper import StoreKeeper
 
 from ..trees import agent, write_tree
 from .asking import Here, client, limits_of, living
@@ -57,7 +57,7 @@ def settings_in(home: Path, folder: str, *roots: str, door: Door | None = None) 
 
 @contextlib.asynccontextmanager
 async def serving(settings: Settings, key: str) -> AsyncIterator[tuple[Asking, State]]:
-    state = make_state(settings, Refresh(settings, Here(settings)), StoreKeeper(settings))
+    state = make_state(settings, Refresh(settings, Here(settings)), ServerStore(settings))
     app = make_web(state)
     async with living(app), client(app) as asking:
         asking.headers["authorization"] = f"Bearer {key}"

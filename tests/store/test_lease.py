@@ -112,7 +112,7 @@ def test_what_a_spoilt_log_took_is_said(tmp_path: Path, harm: Callable[[Path], N
         if settle:
             store._writer._settle()
         harm(tmp_path / f"{settle}/mcp.db-wal")
-        assert await store.look()
+        assert await store.check()
         return store.reasons[0]
 
     assert "What was acknowledged since " in run(tmp_path / "False", partial(work, settle=False))
@@ -127,7 +127,7 @@ def test_other_names_and_rights_of_the_log_are_no_harm(tmp_path: Path) -> None:
         await store.write(insert("t1"))
         os.link(tmp_path / "mcp.db-wal", tmp_path / "kept")
         os.chmod(tmp_path / "mcp.db-wal", 0o640)
-        assert not await store.look()
+        assert not await store.check()
         await store.write(insert("t2"))
         return store.reasons
 
@@ -169,7 +169,7 @@ def test_what_was_acknowledged_before_is_rescued(
     async def work(store: Store) -> list[int]:
         await asyncio.gather(*(store.write(insert(f"t{number}")) for number in range(55)))
         harm(tmp_path / f"mcp.db{suffix}")
-        assert await store.look() and not await store.look()
+        assert await store.check() and not await store.check()
         assert "All that was acknowledged is in" in store.reasons[0]
         kept = backup.backups(tmp_path) if not suffix else [tmp_path / "mcp.db"]
         return [left(path) for path in kept]
@@ -181,10 +181,10 @@ def test_a_directory_that_comes_back_is_written_to_again(tmp_path: Path) -> None
     async def work(store: Store) -> None:
         shutil.move(tmp_path / "data", tmp_path / "away")
         assert "moved or removed" in await refusal(store)
-        assert await store.look() and not (tmp_path / "data").exists()
+        assert await store.check() and not (tmp_path / "data").exists()
         shutil.move(tmp_path / "away", tmp_path / "data")
         await store.write(insert("t1"))
-        assert (await store.look(), store.reasons) == (False, [])
+        assert (await store.check(), store.reasons) == (False, [])
 
     run(tmp_path / "data", work)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.queries import AgentQuery
@@ -58,7 +58,6 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     made.close()
 
 
-@settings(max_examples=50)
 @given(DECISIONS)
 def test_a_decision_comes_back_as_it_was(made: Decision) -> None:
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:

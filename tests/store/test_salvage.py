@@ -8,13 +8,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.store import backup, ledger
 from orchestr8_index.store.database import NAME, connect
 from orchestr8_index.store.salvage import bring_back, read_damaged
 
+from ..drawn import COSTLY
 from ..learn.reporting import decision
 from .test_backup import fill, spoil, tasks_of
 
@@ -102,7 +103,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / NAME).read_bytes()
 
 
-@settings(max_examples=15, deadline=None)
+@COSTLY
 @given(st.lists(st.tuples(st.integers(2, 60), st.integers(0, 99)), min_size=1, max_size=4))
 def test_whatever_is_overwritten_what_comes_back_was_there(
     filled: bytes, tmp_path_factory: pytest.TempPathFactory, damage: list[tuple[int, int]]

@@ -11,7 +11,7 @@ import pytest
 from orchestr8_index.coordinate.log import read_events
 from orchestr8_index.coordinate.select import Keys
 from orchestr8_index.errors import Busy, Conflict, StoreUnavailable
-from orchestr8_index.team.audit import look_at_audit
+from orchestr8_index.team.audit import read_team_audit
 from orchestr8_index.team.core import TeamCoordination as Server
 from orchestr8_index.team.start import SCHEMA
 
@@ -229,9 +229,9 @@ def test_the_audit_is_one_over_all_servers(
                 await b.keep_audit([("2026-01-02", "bob", "lock", "-32051", 1)])
             await b.keep_audit([("2026-01-03", "bob", "lock", "ok", 1)])
             rows = [(f"ann on {a.server}", "ok"), (f"bob on {b.server}", "-32051")]
-            found = await asyncio.to_thread(look_at_audit, url, 50)
+            found = await asyncio.to_thread(read_team_audit, url, 50)
             assert [(who, how) for _, who, _, how, _ in found[:2]] == rows
             assert len(found) == 3
-            assert await asyncio.to_thread(look_at_audit, url, 1) == found[2:]
+            assert await asyncio.to_thread(read_team_audit, url, 1) == found[2:]
 
     asyncio.run(work())

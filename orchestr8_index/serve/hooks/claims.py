@@ -15,7 +15,7 @@ from ...coordinate.repository import changed_files, staged_files, tree_of
 from ...coordinate.resources import resolve
 from ...fit import in_prose
 from ..callers import STRANGE, Principal, caller
-from ..shared import owner_of
+from ..shares import owner_of
 from .mail import mail
 from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolStarting
 from .purposes import Purposes
@@ -148,9 +148,9 @@ class ClaimHooks:
         it may lie in the stash."""
         from ...coordinate import stash
         from ...coordinate.claims import leave_clean
-        from ...coordinate.work import rivals
+        from ...coordinate.work import works_of_others
 
-        if not rivals(shared.store.reader, who, path):
+        if not works_of_others(shared.store.reader, who, path):
             return set()
         tree = tree_of(os.path.dirname(path))
         status = await changed_files(tree, path)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ...memo import Newest
 from ...records import Result
 from ...reports import MOST_COUNTED, Report
 from ...text import cut
@@ -48,8 +48,8 @@ class Delegations:
     """The last KEPT agents by task id; an event gives a Report once its task is whole."""
 
     def __init__(self, kept: int = KEPT, clock: Callable[[], float] = time.monotonic) -> None:
-        self._tasks: OrderedDict[str, Delegation] = OrderedDict()
-        self._kept, self._clock = kept, clock
+        self._tasks: Newest[str, Delegation] = Newest(kept)
+        self._clock = clock
         self.turns = PromptTurns()
 
     def __len__(self) -> int:
@@ -122,8 +122,6 @@ class Delegations:
         before = self._tasks.pop(ident, Delegation())
         given = {name: _bounded(value) for name, value in fields.items() if value not in (None, "")}
         task = self._tasks[ident] = replace(before, **given)
-        if len(self._tasks) > self._kept:
-            self._tasks.popitem(last=False)
         return _report(ident, task)
 
 
@@ -131,14 +129,12 @@ class OfCallers:
     """Each caller's own: what one tells joins nothing of another, and pushes nothing of it out."""
 
     def __init__(self, make: Callable[[], Delegations] = Delegations) -> None:
-        self._make, self._of = make, OrderedDict[str, Delegations]()
+        self._make, self._of = make, Newest[str, Delegations](MOST_CALLERS)
 
     def of(self, caller: str) -> Delegations:
         """Those of a key, else of a peer."""
         kept = self._of.pop(caller, None)
         found = self._of[caller] = self._make() if kept is None else kept
-        if len(self._of) > MOST_CALLERS:
-            self._of.popitem(last=False)
         return found
 
 

@@ -22,7 +22,7 @@ from msgspec import Raw, Struct
 from ...reports import Report
 from ...validate import UNDECODABLE
 from .delegations import TOOLS, Delegations
-from .payloads import Block, Input, ToolEnded, ToolFailed, ToolResponse, ToolStarting
+from .payloads import ContentBlock, Input, ToolEnded, ToolFailed, ToolResponse, ToolStarting
 from .suggest import NOT_A_REQUEST
 
 MOST_FILES, MOST_BYTES, MOST_LINE = 2_000, 256 << 20, 4 << 20
@@ -177,7 +177,7 @@ class _Transcript:
             "tool_name": call.name,
             "tool_use_id": call.id,
         }
-        said = msgspec.json.decode(part.content, type=list[Block] | str | None)
+        said = msgspec.json.decode(part.content, type=list[ContentBlock] | str | None)
         text = said or "" if not isinstance(said, list) else "\n".join(b.text or "" for b in said)
         if part.is_error:
             stopped = INTERRUPTED in text or "doesn't want to proceed" in text

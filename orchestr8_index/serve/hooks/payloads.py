@@ -54,7 +54,7 @@ class ToolStarting(HookEvent, tag="PreToolUse", frozen=True, kw_only=True):
     tool_input: Input = Input()
 
 
-class Block(Struct, frozen=True):
+class ContentBlock(Struct, frozen=True):
     """A piece of an answer, as far as it is text."""
 
     text: Text = None
@@ -66,7 +66,7 @@ class ToolResponse(Struct, rename="camel", frozen=True):
     status: Text = None
     agent_id: Name = None
     agent_type: Name = None
-    content: list[Block] | Text = None
+    content: list[ContentBlock] | Text = None
     resolved_model: Text = None
     total_duration_ms: float | None = None
 

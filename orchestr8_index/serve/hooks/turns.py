@@ -9,9 +9,9 @@ goal of a plan.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from ...memo import Newest
 from ...records import Result
 from ...reports import Report
 from ...text import cut
@@ -61,18 +61,15 @@ class PromptTurns:
     """The last turn of each of the last KEPT sessions."""
 
     def __init__(self) -> None:
-        self._of: OrderedDict[str, Turn] = OrderedDict()
+        self._of: Newest[str, Turn] = Newest(KEPT)
 
     def begin(self, session: str, prompt: str) -> None:
         """The same prompt of one session is the same turn, whoever tells of it."""
         if not session:
             return
-        self._of.pop(session, None)
         goal = cut(" ".join(prompt[: 4 * MOST_GOAL].split()), MOST_GOAL)
-        told = hashlib.blake2b(f"{session}\0{goal}".encode("utf-8", "replace"), digest_size=16)
-        self._of[session] = Turn(goal, f"claude:plan:{told.hexdigest()}")
-        if len(self._of) > KEPT:
-            self._of.popitem(last=False)
+        digest = hashlib.blake2b(f"{session}\0{goal}".encode("utf-8", "replace"), digest_size=16)
+        self._of[session] = Turn(goal, f"claude:plan:{digest.hexdigest()}")
 
     def start(self, session: str, call: str) -> None:
         if turn := self._of.get(session):

@@ -43,12 +43,12 @@ class Cured:
 def _cured(body: bytes) -> bytes | None:
     """None for what is no error of JSON-RPC, or has a cure or other data already."""
     try:
-        said = msgspec.json.decode(body)
-        error = said["error"]
+        decoded = msgspec.json.decode(body)
+        error = decoded["error"]
         sentence = error["message"].lower()
     except (msgspec.DecodeError, TypeError, KeyError, AttributeError):
         return None
     cure = next((cure for word, cure in CURES.items() if word in sentence), None)
     if error.get("data") or cure is None:
         return None
-    return msgspec.json.encode({**said, "error": {**error, "data": {"cure": cure}}})
+    return msgspec.json.encode({**decoded, "error": {**error, "data": {"cure": cure}}})

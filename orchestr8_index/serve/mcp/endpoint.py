@@ -162,12 +162,12 @@ def _check_first(method: str, headers: dict[bytes, bytes]) -> None:
         raise InvalidRequest("A session is begun with a POST.", "POST initialize.")
 
 
-class Named(Struct):
+class ClientInfo(Struct):
     name: str = ""
 
 
 class FirstParams(Struct):
-    client: Named | None = msgspec.field(default=None, name="clientInfo")
+    client: ClientInfo | None = msgspec.field(default=None, name="clientInfo")
 
 
 class FirstCall(Struct):

@@ -84,12 +84,12 @@ class FaceTools:
         return _answer(ctx, self.face, *await with_progress(ctx, work))
 
 
-def _text(face: Product, told: Any) -> str:  # fit for a model, where it tells what agents said
-    return msgspec.json.encode(fit(told, lines=True) if face.talk else told).decode()
+def _text(face: Product, answer: Any) -> str:  # fit for a model, where it tells what agents said
+    return msgspec.json.encode(fit(answer, lines=True) if face.talk else answer).decode()
 
 
-def _answer(ctx: Ctx, face: Product, told: Any, is_success: bool) -> dict[str, Any]:
-    text = _text(face, told)
+def _answer(ctx: Ctx, face: Product, answer: Any, is_success: bool) -> dict[str, Any]:
+    text = _text(face, answer)
     hold(ctx, COPIES * len(text))
     failed = {} if is_success else {"isError": True}
     return {"content": [{"type": "text", "text": text}], **failed, **WHOLE}
@@ -115,12 +115,12 @@ class FaceResources:
 
     async def read(self, ctx: Ctx, params: ReadResourceRequestParams) -> ReadResourceResult:
         core = ServedCore(self._state, session_of(ctx))
-        told = await read_face(self._face, core, params.uri)
-        if told is None:
+        answer = await read_face(self._face, core, params.uri)
+        if answer is None:
             cure = "List the templates for those that exist."
             sentence = f"There is no such resource. {cure}"
             raise MCPError(INVALID_PARAMS, sentence, {"uri": params.uri[:1000]})
-        text = _text(self._face, told)
+        text = _text(self._face, answer)
         hold(ctx, COPIES * len(text))
         contents = TextResourceContents(uri=params.uri, mime_type=JSON, text=text)
         return ReadResourceResult(contents=[contents])
@@ -149,12 +149,12 @@ class FaceSubscriptions(SharedSubscriptions):
     def follows(self, uri: str) -> bool:
         return self._face.read is not None
 
-    async def look(self, uri: str, who: Principal) -> str:
+    async def version_of(self, uri: str, who: Principal) -> str:
         token = caller.set(who)
         try:
-            told = await read_face(self._face, ServedCore(self._state), uri)
+            answer = await read_face(self._face, ServedCore(self._state), uri)
         except RequestError:
             return ""
         finally:
             caller.reset(token)
-        return hashlib.sha256(msgspec.json.encode(told)).hexdigest() if told is not None else ""
+        return hashlib.sha256(msgspec.json.encode(answer)).hexdigest() if answer is not None else ""

@@ -67,8 +67,8 @@ class Roots:
 
     def _may_be_asked(self, ctx: Any, asking: Principal) -> bool:
         """Only this user's own programs are believed what folders there are."""
-        said = ctx.session.client_capabilities
-        has_roots = said is not None and said.roots is not None
+        capabilities = ctx.session.client_capabilities
+        has_roots = capabilities is not None and capabilities.roots is not None
         return has_roots and asking.own and not asking.tree and not asking.project
 
     async def _meant(self, asking: Principal, folder: str) -> State | None:
@@ -86,11 +86,11 @@ async def _first_root(ctx: Any) -> str:
         return ""
     beside = ServerMessageMetadata(related_request_id=ctx.request_id)
     try:
-        told = await ctx.session.send_request(
+        answer = await ctx.session.send_request(
             ListRootsRequest(), ListRootsResult, SECONDS, metadata=beside
         )
     except (MCPError, ValidationError):
         return ""
-    parts = (urlsplit(str(root.uri)) for root in told.roots)
+    parts = (urlsplit(str(root.uri)) for root in answer.roots)
     folders = (unquote(part.path) for part in parts if part.scheme == "file")
     return next((folder for folder in folders if os.path.isdir(folder)), "")

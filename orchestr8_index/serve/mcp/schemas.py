@@ -93,8 +93,8 @@ def _small(schema: Schema, defs: dict[str, Schema], described: bool = False) -> 
 
 
 def _told(schema: Schema, described: bool) -> Schema:
-    said = _not_null(schema).get("description")
-    return {"description": said} if described and said else {}
+    description = _not_null(schema).get("description")
+    return {"description": description} if described and description else {}
 
 
 def _not_null(schema: Schema) -> Schema:

@@ -176,10 +176,10 @@ class SharedSubscriptions(Subscriptions):
         """Whether a change of the shared state may change it."""
         return is_shared(uri)
 
-    async def look(self, uri: str, who: Principal) -> str:
+    async def version_of(self, uri: str, who: Principal) -> str:
         shared = self._state.shared.ready if self._state.shared else None
         if not is_shared(uri) or shared is None:
-            return await super().look(uri, who)
+            return await super().version_of(uri, who)
         token = caller.set(who)
         try:
             limit, asks = 50 if uri == INBOX else 1, asking(self._state)

@@ -98,8 +98,8 @@ class Skills(OfProject):
             files = {file.path: file for file in folder.files()}
             header = b"".join(folder.read(files[MANIFEST]))
             fields = read_fields(header, self._state.settings.reading)
-            told = [_digested(_root(entry), folder, file) for file in files.values()]
-            resources = [each for each in told if each]
+            listed = [_digested(_root(entry), folder, file) for file in files.values()]
+            resources = [each for each in listed if each]
         except Unfit:
             return None
         uri = f"{_root(entry)}/{MANIFEST}"
@@ -201,17 +201,17 @@ class Contents:
             return None
         try:
             if self.file.size > MOST_READ:
-                return self._told(self._folder, self.file)
+                return self._contents(self._folder, self.file)
             return self._whole(b"".join(self._folder.read(self.file, MOST_READ)), self.file.path)
         except Unfit:
             return None
 
-    def _told(self, folder: SkillFolder, file: SkillFile) -> TextResourceContents | None:
-        told = _digested("", folder, file)
-        if told is None:
+    def _contents(self, folder: SkillFolder, file: SkillFile) -> TextResourceContents | None:
+        row = _digested("", folder, file)
+        if row is None:
             return None
-        said = {"size": told["size"], "digest": told["digest"], "path": folder.place(file)}
-        text = msgspec.json.encode(said).decode()
+        meta = {"size": row["size"], "digest": row["digest"], "path": folder.place(file)}
+        text = msgspec.json.encode(meta).decode()
         return TextResourceContents(uri=self._uri, mime_type="application/json", text=text)
 
     def _whole(self, data: bytes, path: str) -> TextResourceContents | BlobResourceContents:

@@ -83,8 +83,8 @@ class Subscriptions:
         subscriber = self._session(ctx)
         if params.uri not in subscriber.watched:
             if len(subscriber.watched) >= MOST_WATCHED:
-                said = "That is one address too many. Unsubscribe from some."
-                raise MCPError(INVALID_PARAMS, said)
+                message = "That is one address too many. Unsubscribe from some."
+                raise MCPError(INVALID_PARAMS, message)
             await self._watch(subscriber, [params.uri])
         return EmptyResult()
 
@@ -101,7 +101,7 @@ class Subscriptions:
         self._share.take(subscriber.who, len(uris))
         subscriber.watched |= dict.fromkeys(uris, UNSEEN)  # what changes from here on is told
         for uri in uris:
-            now = await self.look(uri, subscriber.who)
+            now = await self.version_of(uri, subscriber.who)
             if uri in subscriber.watched:
                 subscriber.watched[uri] = now
 
@@ -132,7 +132,7 @@ class Subscriptions:
             connection.exit_stack.callback(self._leave, subscriber)
         return subscriber
 
-    async def look(self, uri: str, who: Principal) -> str:
+    async def version_of(self, uri: str, who: Principal) -> str:
         """What an address holds now for this caller, in short; "" where there is nothing."""
         index = self._state.refresh.index
         if uri == PATTERNS:
@@ -157,7 +157,7 @@ class Subscriptions:
     async def _tell_one(self, subscriber: Subscriber, lists: bool) -> None:
         events: list[ServerEvent] = [ResourcesListChanged(), PromptsListChanged()] if lists else []
         for uri in list(subscriber.watched):
-            now = await self.look(uri, subscriber.who)
+            now = await self.version_of(uri, subscriber.who)
             if uri in subscriber.watched and subscriber.watched[uri] != now:
                 events.append(ResourceUpdated(uri))
                 subscriber.watched[uri] = now

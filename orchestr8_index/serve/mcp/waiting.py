@@ -12,7 +12,8 @@ from mcp.server.context import ServerRequestContext
 from ...table import Method
 from ..callers import Principal, caller
 from ..calls import perform
-from ..shared import owner_of, speaking
+from ..shared import speaking
+from ..shares import owner_of
 from ..state import State
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.queries import NoParams
 from orchestr8_index.serve.callers import Principal, caller
 from orchestr8_index.serve.hooks.claude import receive_claude
-from orchestr8_index.serve.shared import SharedKeeper
+from orchestr8_index.serve.sharedstate import SharedState
 from orchestr8_index.serve.state import State
 from orchestr8_index.sharing import SendMessage
 
@@ -82,7 +82,7 @@ def run(tmp_path: Path, shipped_index: Index) -> Run:
         async def all_of_it() -> Any:
             settings = settings_of(tmp_path / "data", fixture_root(), claims=claims)
             state = state_of(settings, shipped_index)
-            state.shared = SharedKeeper(settings, state.events, state.ending)
+            state.shared = SharedState(settings, state.events, state.ending)
             try:
                 return await work(Agents(state, tree))
             finally:

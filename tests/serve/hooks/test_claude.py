@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import ASGIApp
 
@@ -164,7 +164,6 @@ def broken(draw: st.DrawFn) -> dict[str, Any]:
     return payload
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(broken())
 def test_a_broken_payload_is_answered(app: ASGIApp, payload: dict[str, Any]) -> None:
     body = json.dumps(payload, allow_nan=True).encode()
@@ -173,7 +172,6 @@ def test_a_broken_payload_is_answered(app: ASGIApp, payload: dict[str, Any]) -> 
     assert isinstance(reply.json(), dict)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(broken(), max_size=6))
 def test_broken_payloads_never_become_a_bad_report(
     state: State, payloads: list[dict[str, Any]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mcp.shared.exceptions import MCPError
 
@@ -13,6 +13,7 @@ from orchestr8_index.catalog.index import Index
 from orchestr8_index.records import KINDS
 from orchestr8_index.serve.mcp.addresses import page
 
+from ...drawn import COSTLY
 from ...trees import agent
 from .meeting import MakeIndex
 
@@ -28,7 +29,7 @@ def walk(index: Index, size: int) -> list[str]:
 
 
 @given(size=st.integers(1, 45))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
+@COSTLY
 def test_every_entry_is_met_once(shipped_index: Index, size: int) -> None:
     found = walk(shipped_index, size)
     assert len(found) == len(set(found)) == 40

@@ -24,7 +24,7 @@ from orchestr8_index.serve.hooks.claude import receive_claude
 from orchestr8_index.serve.mcp import waiting
 from orchestr8_index.serve.mcp.server import shared_face
 from orchestr8_index.serve.mcp.tools import INSTRUCTIONS_OF, SHARED, TOOLS
-from orchestr8_index.serve.shared import SharedKeeper
+from orchestr8_index.serve.sharedstate import SharedState
 from orchestr8_index.serve.state import State
 from orchestr8_index.tokens import estimate_tokens
 
@@ -59,7 +59,7 @@ def town(tmp_path: Path, shipped_index: Index) -> Callable[..., Any]:
         async def running() -> Any:
             settings = settings_of(tmp_path / "data", fixture_root(), watch=False)
             state = state_of(settings, shipped_index)
-            state.shared = SharedKeeper(settings, state.events, state.ending)
+            state.shared = SharedState(settings, state.events, state.ending)
             here = Town(state, face, era)
             here.changes.begin()
             try:

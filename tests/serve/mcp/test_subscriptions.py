@@ -119,7 +119,7 @@ def test_a_listener_hears_what_it_asked_for(meeting: Meeting) -> None:
 
 
 def look(meeting: Meeting, uri: str) -> str:
-    return asyncio.run(meeting.changes.look(uri, LOCAL))
+    return asyncio.run(meeting.changes.version_of(uri, LOCAL))
 
 
 def test_a_generation_with_the_same_text_updates_no_entry(meeting: Meeting) -> None:

@@ -1,4 +1,4 @@
-"""Other libraries over the same texts: `rivals.py NAME FILE` prints the figures as JSON.
+"""Other libraries over the same texts: `libraries.py NAME FILE` prints the figures as JSON.
 
 Each is used as its own documents say, with stemming or stop words where it has them. FILE has
 `texts`, `names`, `questions`, and for each question the positions of what is relevant, if known.
@@ -85,7 +85,7 @@ def rapidfuzz(texts: list[str], names: list[str]) -> Asking:
     return ask
 
 
-RIVALS = {each.__name__: each for each in (bm25s, rank_bm25, scikit_learn, fts5, rapidfuzz)}
+LIBRARIES = {each.__name__: each for each in (bm25s, rank_bm25, scikit_learn, fts5, rapidfuzz)}
 
 
 def gain(found: list[int], relevant: list[int]) -> float:
@@ -112,5 +112,5 @@ def measure(ask: Asking, questions: list[str], relevant: list[list[int]]) -> dic
 if __name__ == "__main__":
     with open(sys.argv[2]) as file:
         given = json.load(file)
-    asking = RIVALS[sys.argv[1]](given["texts"], given["names"])
+    asking = LIBRARIES[sys.argv[1]](given["texts"], given["names"])
     print(json.dumps(measure(asking, given["questions"], given["relevant"])))

@@ -1,4 +1,4 @@
-"""The keeper of the store: opens it beside the first requests, backs it up daily, closes it last.
+"""The store of a running server: opened beside the first requests, backed up daily, closed last.
 
 While the store cannot be used, answers go on without experience, and outcomes are refused with the
 reason.
@@ -34,7 +34,7 @@ log = logging.getLogger("orchestr8.store")
 
 
 @dataclass(slots=True)
-class StoreKeeper:
+class ServerStore:
     """The owner of the open store. `trouble` says why there is none, "" when there is one.
 
     `prepare` readies an opened store's experience for the questions, which go without until then.
@@ -99,11 +99,11 @@ class StoreKeeper:
             return [] if opening or self._tried == 0.0 else [self.trouble]
         return self._outcomes.store.reasons + [each for each in (self._damage,) if each]
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Once a second: write the query log, and say when the database's files were taken away."""
         self._write_queries()
         store = self._outcomes.store if self._outcomes else None
-        if store and await store.look():
+        if store and await store.check():
             log.error("the store is lost", extra={"reason": " ".join(store.reasons)})
 
     def failed(self, error: sqlite3.Error) -> None:

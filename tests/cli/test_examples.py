@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestr8_index.search.examples import examples_of
+from orchestr8_index.cli.golden import examples_of
 
 
 @pytest.mark.parametrize(

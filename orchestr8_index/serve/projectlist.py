@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from ..config import Settings
-from ..private import read_private
+from ..private import read_private, write_private
 from ..validate import UNDECODABLE
 
 NAME, MOST = "projects.json", 64
@@ -19,7 +19,7 @@ USER = "user"  # the name of the level that all folders without a project share
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-class Known(Struct):
+class KnownProject(Struct):
     """What is kept of a project. `folder` is what it is known by, "" for `roots` that were named;
     `asked_at` is in seconds since 1970; `digest` is that of the roots which it had last.
     `learns_from` are keys of projects whose past it may use after its own."""
@@ -34,29 +34,25 @@ class Known(Struct):
     learns_from: tuple[str, ...] = ()
 
 
-def read_known(data_dir: Path) -> dict[str, Known]:
+def read_projects(data_dir: Path) -> dict[str, KnownProject]:
     """The projects of a data directory by their keys; none where there is no such list."""
     try:
-        rows = msgspec.json.decode(read_private(data_dir / NAME), type=list[Known])
+        rows = msgspec.json.decode(read_private(data_dir / NAME), type=list[KnownProject])
     except (OSError, *UNDECODABLE):
         return {}
-    return {known.key: known for known in rows[:MOST]}
+    return {project.key: project for project in rows[:MOST]}
 
 
-def size_of(data_dir: Path, known: Known) -> int:
+def size_of(data_dir: Path, project: KnownProject) -> int:
     """Bytes of the project's generations on the disk, without what they share."""
-    folder = data_dir / "snapshots" / known.digest if known.digest else None
+    folder = data_dir / "snapshots" / project.digest if project.digest else None
     files = folder.rglob("*") if folder else ()
     return sum(path.stat().st_size for path in files if path.suffix != ".shared" and path.is_file())
 
 
-def write_known(data_dir: Path, known: Iterable[Known]) -> None:
+def write_projects(data_dir: Path, projects: Iterable[KnownProject]) -> None:
     """Raises OSError."""
-    half = data_dir / f"{NAME}.part"
-    half.unlink(missing_ok=True)
-    with open(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(list(known)))
-    os.replace(half, data_dir / NAME)
+    write_private(data_dir / NAME, msgspec.json.encode(list(projects)))
 
 
 def free_name(settings: Settings, taken: Collection[str]) -> str:

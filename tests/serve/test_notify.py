@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8_index.daemon.notify import notify
+from orchestr8_index.serve.background import notify
 
 
 def test_facts_come_as_one_datagram(tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""The state of one project: its index, and what is known of how it is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..catalog.generations import Refresh
+from ..catalog.index import Index
+from ..config import Settings
+from ..errors import Starting
+from .projectstore import ProjectStore
+from .serverstore import ServerStore
+
+
+@dataclass(slots=True, kw_only=True)
+class ProjectState:
+    """`asked` is when it was last asked, on the monotonic clock; `store` is None for a server that
+    keeps none. `shared_part` answers while the first index is made; a guest shares its index with
+    others."""
+
+    settings: Settings
+    refresh: Refresh
+    store: ServerStore | ProjectStore | None = None
+    name: str = ""
+    asked: float = float("-inf")
+    shared_part: Refresh | None = None
+    is_guest: bool = False
+    learns_from: tuple[str, ...] = ()
+    _own: tuple[Index, Index] | None = None
+
+    @property
+    def index(self) -> Index:
+        """The generation that serves. Raises Starting."""
+        found = self.refresh.index
+        if found is None and self.shared_part is not None:
+            found = self.shared_part.index
+        if found is None:
+            if self.refresh.failure:
+                raise Starting(f"There is no index yet. {self.refresh.failure}")
+            raise Starting("The server is building its first index.")
+        return self._twin_of(found) if self.is_guest else found
+
+    def _twin_of(self, index: Index) -> Index:
+        """Projects may share an index, and each has learnt something else about its entries."""
+        if self._own is None or self._own[0] is not index:
+            self._own = index, index.twin()
+        return self._own[1]
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether only the shared part of its roots can be answered from yet."""
+        return self.refresh.index is None and self.shared_part is not None
+
+    @property
+    def can_answer(self) -> bool:
+        return any(each and each.index for each in (self.refresh, self.shared_part))
+
+    def sleep(self) -> None:
+        """Give up what was opened for the questions; the next one has it again."""
+        self._own = self.shared_part = None
