@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
+from ..text import fold
 from .tables import MOST_WORDS, SHORTEST_END, Symptom, Tables
 
 _MESSAGE = re.compile(  # what a line of a log has, and a plain request has not
@@ -14,7 +16,10 @@ _MESSAGE = re.compile(  # what a line of a log has, and a plain request has not
     r"|mismatch|no space|not found|not recognized|out of memory|overflow|panic|refused|rejected"
     r"|timed out|timeout|too many|unable|undefined|unexpected|unhandled|unknown|warning)"
 )
+_FILE = re.compile(r"(?<![\w.@~/\\-])[\w.@~/\\-]*\w\.[a-z]\w{0,9}(?![\w/\\-])", re.IGNORECASE)
+_PART = re.compile(r"[^\W_]+")
 _HEAD = re.compile(r"([A-Z][a-z]{2,})[A-Z]")
+MOST_FILES = 16  # of a text
 NEAR = 8  # words between the parts of a symptom, at most
 
 
@@ -22,7 +27,7 @@ class Meaning(NamedTuple):
     """`words` are what the text's words at `places`, `shown`, stand for, most telling first.
 
     `kind` is one of tables.KINDS. A symptom or an error has no places: it stands for no word alone;
-    `told_by` are the places of the words that told a symptom.
+    `told_by` are the places of the words that told a symptom, or of a file's name.
     """
 
     kind: str
@@ -44,16 +49,51 @@ def meanings(
 ) -> list[Meaning]:
     """Of a text with the words `raws` as raw_words gives them; each kind of meaning once."""
     errors = list(_errors(tables, text, raws, folded))
-    found = [*_terms(tables, raws, folded), *errors]
+    found = [*_terms(tables, raws, folded, _files(tables, text, folded)), *errors]
     if not errors:  # what a message is made of is no symptom
         found += _most_telling(_symptoms(tables, folded, [stem(word) for word in folded]))
     return list({each.words: each for each in reversed(found)}.values())[::-1]
 
 
-def _terms(tables: Tables, raws: Sequence[str], folded: Sequence[str]) -> Iterator[Meaning]:
+def _files(tables: Tables, text: str, folded: Sequence[str]) -> dict[int, Meaning | None]:
+    """By the places of the words in a file's name: at its ending what such files are written in.
+
+    The rest of the name says little of what is asked, but for libraries (express.js).
+    """
+    found: dict[int, Meaning | None] = {}
+    for match in islice(_FILE.finditer(text), MOST_FILES) if "." in text else ():
+        parts = [fold(part) for part in _PART.findall(match[0])]
+        words = tables.files.get(parts[-1])
+        if words and not _is_library(tables, parts) and (places := _places_of(parts, folded)):
+            meaning = Meaning("file", words, places[-1:], match[0], frozenset(places))
+            found |= {**dict.fromkeys(places), places[-1]: meaning}
+    return found
+
+
+def _is_library(tables: Tables, parts: Sequence[str]) -> bool:
+    named = any(part in tables.terms or part.title() in tables.terms for part in parts[:-1])
+    return parts[-1] == "js" and named
+
+
+def _places_of(parts: Sequence[str], folded: Sequence[str]) -> range:
+    """Where `parts` stand in a row; empty if nowhere."""
+    size = len(parts)
+    starts = (at for at in range(len(folded)) if folded[at : at + size] == parts)
+    start = next(starts, None)
+    return range(0) if start is None else range(start, start + size)
+
+
+def _terms(
+    tables: Tables, raws: Sequence[str], folded: Sequence[str], files: dict[int, Meaning | None]
+) -> Iterator[Meaning]:
     """The longest keys from left to right; no word belongs to two."""
     at = 0
     while at < len(raws):
+        if at in files:
+            if (written_in := files[at]) is not None:
+                yield written_in
+            at += 1
+            continue
         longest = MOST_WORDS if folded[at] in tables.starts else 1
         for size in range(min(longest, len(raws) - at), 0, -1):
             meaning = _term(tables, raws, folded, at, at + size)

@@ -22,7 +22,7 @@ from .shapes import Shape, check
 FOLDER = Path(__file__).parent
 SHIPPED = tuple(FOLDER / f"{n}.tsv" for n in ("shorts", "products", "symptoms", "errors", "words"))
 USER_FILE = "lexicon.tsv"
-KINDS = ("short", "product", "symptom", "error", "joined", "spelling")
+KINDS = ("short", "product", "file", "symptom", "error", "joined", "spelling")
 log = logging.getLogger(__name__)
 REMEMBERED = 256  # lines whose words were split
 MOST_WORDS = 4  # of a key
@@ -53,14 +53,15 @@ class Tables:
     """The lines of several files, by what they are looked up with.
 
     `terms`: key → (kind, words), `starts`: the first words of keys of several words;
-    `symptoms`: stem of a first group → symptoms; `shapes`: anchor → shapes, `ends`: end of an
-    anchor → shapes; `joined`: "back end" → "backend", `apart`: the reverse;
-    `spelling`: "colour" → "color".
+    `files`: a file's ending → words; `symptoms`: stem of a first group → symptoms; `shapes`: anchor
+    → shapes, `ends`: end of an anchor → shapes; `joined`: "back end" → "backend", `apart`: the
+    reverse; `spelling`: "colour" → "color".
     """
 
     def __init__(self, paths: Iterable[Path] = SHIPPED) -> None:
         self.terms: dict[str, tuple[str, str]] = {}
         self.starts: set[str] = set()
+        self.files: dict[str, str] = {}
         self.symptoms: dict[str, list[Symptom]] = {}
         self.shapes: dict[str, list[Shape]] = {}
         self.ends: dict[str, list[Shape]] = {}
@@ -74,6 +75,7 @@ class Tables:
         self._take = {
             "short": self._take_short,
             "product": self._take_product,
+            "file": self._take_file,
             "symptom": self._take_symptom,
             "error": self._take_error,
             "joined": self._take_joined,
@@ -136,6 +138,9 @@ class Tables:
             self.terms[" ".join(parts) if exact else fold(" ".join(parts))] = meaning
             if len(parts) > 1:
                 self.starts.add(fold(parts[0]))
+
+    def _take_file(self, endings: str, words: str) -> None:
+        self.files |= dict.fromkeys(map(fold, endings.split(", ")), words)
 
     def _take_set(self, name: str, words: str) -> None:
         self._sets[name] = frozenset(self._stem(words.split()))

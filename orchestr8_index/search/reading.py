@@ -19,10 +19,10 @@ from ..text import Terms, fold, raw_words
 from .compounds import Past, Token, apart, joined_too, says, tokens
 from .spelling import nearest_term
 
-STANDS_FOR = {"short": 0.5, "product": 0.4, "symptom": 0.5, "error": 0.8}
+STANDS_FOR = {"short": 0.5, "product": 0.4, "file": 0.5, "symptom": 0.5, "error": 0.8}
 """What the first word of a meaning weighs, against a word of the asker's own."""
 INSTEAD = 0.8  # the same where the asker's word says nothing to this catalogue
-TOLD = 0.4  # a word that told a symptom, against one that stands for itself
+TOLD = 0.4  # a word that told a symptom, or of a file's name, against one that stands for itself
 IN_MESSAGE, IN_NAME = 0.7, 0.3  # a word of an error's message, a part of one of its CamelCase names
 SHORT = 3  # letters; words of so few may be another language's articles
 FALL = 0.7  # each further word of a meaning, against the one before
@@ -154,7 +154,8 @@ def _stand_ins(
     best: dict[str, StandIn] = {}
     for meaning in found:
         instead = meaning in silent
-        share = INSTEAD if instead else STANDS_FOR[meaning.kind]
+        is_name = instead and meaning.kind != "file"
+        share = INSTEAD if is_name else STANDS_FOR[meaning.kind]
         in_full = instead or meaning.kind == "error"
         for word, of_word in segment.lexicon.split(meaning.words, terms):
             for term in of_word:

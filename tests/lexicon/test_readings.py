@@ -48,6 +48,30 @@ def test_an_everyday_word_is_no_name(text: str) -> None:
     assert not {"product", "short"} & set(read(text))
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("tests for lib/basket.go", "golang"),
+        ("why is Basket.tsx slow", "typescript"),
+        ("basket.spec.rb.", "ruby"),
+        ("_.py", "python"),
+        ("open ..\\src\\basket.cs", "csharp"),
+    ],
+)
+def test_a_file_is_read_as_what_it_is_written_in(text: str, word: str) -> None:
+    assert word in read(text)["file"]
+
+
+def test_the_name_of_a_file_stands_for_nothing_else() -> None:
+    assert "payment" in read("tests for the cart")["short"]
+    assert "short" not in read("look at src/cart.lua, please")
+
+
+@pytest.mark.parametrize("text", ["chart.js in red", "see example.com", "v1.2", "ends. go"])
+def test_what_has_a_dot_need_not_be_a_file(text: str) -> None:
+    assert "file" not in read(text)
+
+
 def test_the_longest_key_is_taken() -> None:
     found = read("google cloud run is slow")
     assert "search" not in found.get("short", set())

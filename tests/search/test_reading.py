@@ -194,3 +194,10 @@ def test_of_two_symptoms_the_one_that_more_words_tell_is_read(make_index: MakeIn
 def test_what_only_meaning_found_is_told_so(make_index: MakeIndex) -> None:
     answer = ask(make_index({"agents/a.md": agent("cook", "Bakes bread and cake.")}), "pastry")
     assert answer.rows and "near in meaning" in answer.reasoning
+
+
+def test_how_a_file_is_called_weighs_less_than_what_it_is_written_in(index: Index) -> None:
+    assert ask(index, "look at manifest").rows[0].name == "layer-pointer"
+    answer = ask(index, "look at manifest.py")
+    assert answer.rows[0].name == "python-debugger"
+    assert "Read 'manifest.py' as 'python'" in answer.reasoning
