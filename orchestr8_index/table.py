@@ -26,6 +26,11 @@ def error_kind(code: int) -> type[RequestError]:
     return next((k for k in RequestError.__subclasses__() if k.code == code), RequestError)
 
 
+def error_name(outcome: str) -> str:
+    """An error's own name for its code; what is no such code as it is."""
+    return error_kind(int(outcome)).__name__ if outcome.startswith("-") else outcome
+
+
 class Example(Struct, frozen=True):
     """A call's params and a result that they may have, as JSON."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from .errors import NoSuchProject, Starting, StoreUnavailable
+from .overview import OVERVIEW
 from .queries import AgentAnswer, NoParams, SkillAnswer, WorkflowAnswer
 from .records import Finding, Kind, Pattern
 from .reports import EntryChange
@@ -373,4 +374,5 @@ VIEWS = (
             '"sendMessage", "outcome": "ok", "times": 3}]}',
         ),
     ),
+    *OVERVIEW,
 )

@@ -42,6 +42,7 @@ WORDS = {
     "reports",
     "table",
     "methods",
+    "overview",
     "views",
 }
 ABOVE_WORDS = WORDS | {""}  # "" is the package itself: its version

@@ -24,7 +24,7 @@ COMMANDS = {
     **dict.fromkeys(("learned", "patterns", "replay", "verify", "export", "import"), "learnt"),
     **dict.fromkeys(("forget", "backup", "restore"), "learnt"),
     "learn": "history",
-    **dict.fromkeys(("key", "audit"), "keys"),
+    **dict.fromkeys(("key", "audit", "usage"), "keys"),
     **dict.fromkeys(("connect", "disconnect", "hook"), "connect"),
     **dict.fromkeys(("who", "locks", "inbox", "break", "events"), "agents"),
     **dict.fromkeys(("config", "database", "servers"), "team"),

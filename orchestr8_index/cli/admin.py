@@ -79,8 +79,14 @@ def entries_of(outcomes: Outcomes) -> list[LearntEntry]:
 
 
 def _running(settings: Settings) -> RunningServer | None:
-    address = running_address(settings)
-    return RunningServer(address) if address else None
+    """Raises OperationError where several servers learn together and none is here: what was told
+    to this folder alone, the others would never hear of."""
+    if address := running_address(settings):
+        return RunningServer(address)
+    if settings.database_url:
+        cure = "Start one: `orchestr8-index up`."
+        raise OperationError("What a team has learnt is changed through a server of it.", cure)
+    return None
 
 
 def _given(report: Report) -> dict[str, Any]:

@@ -59,17 +59,27 @@ def learn(settings: Settings, history: bool, everywhere: bool, yes: bool) -> Non
 
 
 def _is_known(settings: Settings, found: History) -> bool:
-    """Whether the store has every one of these reports."""
+    """Whether the store has every one of these reports; of a team its log, unless something was
+    forgotten since."""
     from ..errors import OperationError
     from ..learn.verify import in_time_order
     from .learnt import reading
 
+    wanted = {report.task_id for report in found.reports}
+    if settings.database_url:
+        from ..team.move import learnt
+        from ..team.project import learning_project
+        from ..team.start import SCHEMA
+
+        told = learnt(settings.database_url, SCHEMA, learning_project(settings))
+        known = {each.report.task_id if each.report else "" for each in told}
+        return not any(each.forget for each in told) and known.issuperset(wanted)
     try:
         with reading(settings) as outcomes:
             known = {decision.task_id for decision in in_time_order(outcomes)}
     except OperationError:  # nothing was learnt yet
         return False
-    return known.issuperset(report.task_id for report in found.reports)
+    return known.issuperset(wanted)
 
 
 def _within(settings: Settings) -> Callable[[str], bool]:

@@ -1,4 +1,4 @@
-"""key add|list|revoke, audit: who may ask a server that others can reach, and what did they do?"""
+"""key add|list|revoke, audit, usage: who may ask a server, and what did they do?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import msgspec
 
 from ..config import Settings
 from ..errors import OperationError
-from .options import emit, of_store
+from ..table import error_name
+from . import show
+from .options import emit, of_project, of_store, project_key
 from .paint import echo
 
 SCOPES = ("read", "report", "admin")
@@ -116,14 +118,7 @@ def audit(settings: Settings, limit: int, as_json: bool) -> None:
             echo(msgspec.json.encode({**row, "times": times}).decode())
         else:
             often = f" x {times}" if times > 1 else ""
-            echo(f"{moment}  {who:20} {what:24} {_name(outcome)}{often}")
-
-
-def _name(outcome: str) -> str:
-    """An error's own name for its code; what is no such code as it is."""
-    from ..table import error_kind
-
-    return error_kind(int(outcome)).__name__ if outcome.startswith("-") else outcome
+            echo(f"{moment}  {who:20} {what:24} {error_name(outcome)}{often}")
 
 
 def _events(settings: Settings, limit: int) -> list[tuple[str, str, str, str, int]]:
@@ -147,3 +142,45 @@ def _events(settings: Settings, limit: int) -> list[tuple[str, str, str, str, in
         if "no such table" in str(error):
             return []
         raise OperationError(f"The store cannot be read: {error}.") from None
+
+
+@click.command()
+@click.option("--days", type=click.IntRange(1, 90), default=30, show_default=True, help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")
+@of_project
+def usage(settings: Settings, days: int, as_json: bool) -> None:
+    """How much was asked, of which tools, by whom, what failed, and the tokens saved by day.
+
+    Of all servers of a team; a server writes what it counted every ten seconds.
+
+    \b
+    orchestr8-index usage --days 7
+    """
+    from ..store.usage import summed
+
+    found = summed(*_counted(settings, days))
+    emit(found, as_json, lambda: show.usage(found))
+
+
+def _counted(
+    settings: Settings, days: int
+) -> tuple[list[tuple[str, str, str, str, int]], list[tuple[str, int, int]]]:
+    """The calls, and the tokens that this folder's project has saved by day."""
+    import contextlib
+
+    from ..store.database import NAME, connect
+    from ..store.ledger import name_of_project
+    from ..store.notes import saved_by_day
+    from ..store.usage import read_usage
+
+    rows, saved = [], []
+    with contextlib.suppress(sqlite3.OperationalError):  # nothing was ever counted or reported
+        with contextlib.closing(connect(settings.data_dir / NAME, read_only=True)) as reading:
+            name = name_of_project(reading, project_key(settings))
+            saved = saved_by_day(reading, days, name)
+            rows = [] if settings.database_url else read_usage(reading, days)
+    if settings.database_url:
+        from ..team.audit import read_team_usage
+
+        rows = read_team_usage(settings.database_url, days)
+    return rows, saved

@@ -6,34 +6,74 @@ No contents: a name, a method or an address of ours, and a code. Nothing here wa
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from ..methods import METHODS
 from ..redact import redact
 from ..store.notes import AuditRow
+from ..store.usage import OTHERS, Counted
 from .callers import caller
 
 MOST_EACH = 500  # different events between two writes; what comes on top is counted as one
+EVERY = 10.0  # seconds between two writes of the usage
+WATCHING = {"getHealth", "getMetrics", "rpc.discover"}  # who asks for these does nothing else
+WATCHING |= {method.name for method in METHODS.values() if method.face == "page"}
 Event = tuple[str, str, str]
 
 
+class Usage:
+    """The calls since the last write, by who, what and outcome."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[Event] = Counter()
+        self._written = time.monotonic()
+
+    def note(self, who: str, what: str, outcome: str) -> None:
+        if what in WATCHING:
+            return
+        event = (redact(who), what, outcome)
+        if event not in self._counts and len(self._counts) >= MOST_EACH:
+            event = (OTHERS, what, outcome)
+        self._counts[event] += 1
+
+    def put_back(self, rows: list[Counted]) -> None:
+        """Those could not be written."""
+        self._counts.update({row[1:4]: row[4] for row in rows})
+
+    @property
+    def is_due(self) -> bool:
+        return bool(self._counts) and time.monotonic() - self._written >= EVERY
+
+    def take(self) -> list[Counted]:
+        """The rows to write, which are forgotten here."""
+        day, self._written = datetime.now(UTC).date().isoformat(), time.monotonic()
+        counts, self._counts = self._counts, Counter()
+        return [(day, *event, times) for event, times in counts.items()]
+
+
 class Audit:
-    """What has happened since the last write. `reads`: questions are noted too."""
+    """What has happened since the last write. `reads`: questions are noted too; `usage` counts
+    all calls."""
 
     def __init__(self, reads: bool, clock: Callable[[], float] = time.time) -> None:
         self._reads, self._clock = reads, clock
         self._counts: dict[Event, int] = {}
         self._since = 0.0
+        self.usage = Usage()
 
     def done(self, what: str, outcome: str, is_read: bool) -> None:
         """A call ended, of the caller that is asking now."""
+        asks = caller.get()  # without a key its own name stands beside where it comes from
+        named = f"{asks.name}/{asks.agent}" if asks.agent and not asks.keyed else asks.name
+        self.usage.note(named, what, outcome)
         if self._reads or not is_read:
-            asks = caller.get()  # without a key its own name stands beside where it comes from
-            named = f"{asks.name}/{asks.agent}" if asks.agent and not asks.keyed else asks.name
             self.note(named, what, outcome)
 
     def read(self, who: str, what: str) -> None:
         """That caller was answered."""
+        self.usage.note(who, what, "ok")
         if self._reads:
             self.note(who, what, "ok")
 

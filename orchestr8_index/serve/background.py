@@ -17,6 +17,7 @@ from .keys import RELOAD_SECONDS
 from .mcp.endpoint import McpRoutes
 from .renewal import LOOK_SECONDS, Renewal
 from .state import State
+from .usage import keep_usage
 
 STEP_SECONDS, BEAT = 1.0, 0.5
 log = logging.getLogger("orchestr8.serve")
@@ -79,6 +80,7 @@ class Upkeep:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.write_audit()
+        await self.write_usage()
 
     async def _repeat(self, step: Callable[[], Awaitable[float]]) -> None:
         """Each step returns how many seconds to rest; one that fails does not end the others."""
@@ -126,6 +128,8 @@ class Upkeep:
             for each in state.projects.awake():
                 state.shared.learning_of(each)
         await self.write_audit()
+        if state.gate.audit.usage.is_due:
+            await self.write_usage()
         return self._seconds
 
     def _note_series(self) -> None:
@@ -161,6 +165,12 @@ class Upkeep:
                 await shared.keep_audit(rows)
         except (StoreUnavailable, sqlite3.Error) as error:
             log.error("the audit was not written", extra={"reason": str(error)})
+
+    async def write_usage(self) -> None:
+        try:
+            await keep_usage(self._state)
+        except (StoreUnavailable, sqlite3.Error) as error:
+            log.error("the usage was not written", extra={"reason": str(error)})
 
 
 def to_beat(now: float, rest: float) -> float:

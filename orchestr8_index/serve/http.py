@@ -83,7 +83,7 @@ def make_web(state: State) -> ProjectAddress:
             yield
 
     routes = [
-        Route("/", Endpoint(state, answer_rpc), methods=POST),
+        Route("/", Endpoint(state, answer_rpc, wakes=False), methods=POST),
         Route("/health", Endpoint(state, answer_health, wakes=False), methods=GET),
         Route("/health/live", Endpoint(state, answer_live, wakes=False), methods=GET),
         Route("/health/ready", Endpoint(state, answer_ready, wakes=False), methods=GET),
@@ -109,7 +109,7 @@ def make_web(state: State) -> ProjectAddress:
     ]
     handlers = {404: no_such, 405: no_such, 500: _leave}
     web = Starlette(routes=[*routes, *page], lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
-    guard = Guard(Straight(web, Endpoint(state, answer_rpc)), state.gate)
+    guard = Guard(Straight(web, Endpoint(state, answer_rpc, wakes=False)), state.gate)
     return ProjectAddress(guard, Quick(guard, state))
 
 

@@ -76,12 +76,16 @@ class Projects(Generic[P]):
         with the shared part of its roots, for which it may take LONGEST. Raises NoSuchProject.
         """
         state = self.meant(asking)
+        await self.index(state)
+        return state
+
+    async def index(self, state: P) -> None:
+        """Have what `of` promises for it."""
         await self.wake(state)
         if state is not self.first and not state.can_answer:
             await self._wait_for_any(state)
         if self._has_new:  # `projects` lists it from its first answer on
             await self.save()
-        return state
 
     def meant(self, asking: Principal) -> P:
         """By the project that it names, else by the folder that it works in. Raises NoSuchProject.

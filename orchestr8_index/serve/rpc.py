@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ..errors import InvalidRequest, ParseError, RequestError
+from ..sharing import SHARING
 from .callers import caller
 from .calls import check_face, perform
 from .send import error_body
@@ -38,6 +39,8 @@ class Response(Struct, frozen=True):
 
 
 LARGE_BYTES = 1_000_000
+SHARED = frozenset(method.name for method in SHARING)
+"""What agents share is there before there is an index."""
 _CALL = msgspec.json.Decoder(Call)
 _BATCH = msgspec.json.Decoder(list[Raw])
 
@@ -98,6 +101,8 @@ async def _reply_to_one(state: State, body: bytes, face: str, room: int = MOST_B
         return Response(b"", 204) if notified else _failure(ident, error)
     try:
         raw = b"{}" if isinstance(call.params, UnsetType) else bytes(call.params)
+        if name not in SHARED:
+            await state.projects.index(state)
         result = await perform(state, name, raw)
         _check_size(state, len(result), room)
         reply = Response(_success(ident, result), 200, name)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 TIDY_EVERY = 60  # minutes
+STORES = ("postgres", "redis", "nats")
 FIGURES = ("locks", "waiters", "messages", "expiries", "refusals")
 log = logging.getLogger("orchestr8.shared")
 
@@ -59,6 +60,11 @@ class SharedState:
         """For /health: what a server knows of its team; nothing where it has none."""
         helpers = self._helpers.facts if self._helpers else {}
         return {**(self._opened.of_team() if self._opened else self._away()), **helpers}
+
+    @property
+    def stores(self) -> dict[str, str]:
+        """`connected` or `away`, by the name of each that the settings name."""
+        return {name: state for name, state in self.of_team.items() if name in STORES}
 
     def _away(self) -> dict[str, Any]:
         return {"postgres": "away"} if self._trouble and self._settings.database_url else {}
@@ -186,7 +192,8 @@ class SharedState:
         if settings.database_url:
             from ..team.core import TeamCoordination
 
-            return TeamCoordination(settings.database_url, most, facts=self.facts)
+            facts = lambda: {**self.facts(), "stores": self.stores}  # noqa: E731
+            return TeamCoordination(settings.database_url, most, facts=facts)
         from ..coordinate.core import Coordination
 
         sync, hard = settings.coordinate_sync, settings.coordinate_hard_mb

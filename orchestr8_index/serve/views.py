@@ -4,8 +4,6 @@ learns from whom."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,10 +18,9 @@ from ..learn.verify import lessons
 from ..queries import AgentQuery, NoParams, SkillQuery, WorkflowQuery
 from ..records import KINDS, PLURAL, Decision
 from ..search.answer import answer_agents, answer_skills, answer_workflows
-from ..store.database import NAME, connect_to_read
 from ..store.ledger import count_decisions, newest_decisions
 from ..store.notes import read_audit as audit_rows
-from ..store.notes import saved_by_day, write_audit
+from ..store.notes import write_audit
 from ..text import Terms, cut
 from ..views import (
     Audited,
@@ -42,7 +39,6 @@ from ..views import (
     Listed,
     ProjectList,
     ProjectName,
-    SavedDay,
     SeriesAnswer,
     SeriesQuery,
     TriedQuestion,
@@ -51,6 +47,7 @@ from ..views import (
 from .callers import caller
 from .learning import store_of
 from .state import State
+from .usage import get_usage, list_servers, saved_days  # noqa: F401 (of these, too, by name)
 
 MOST_ROWS = 200
 DESCRIPTION = 160  # characters
@@ -171,9 +168,7 @@ async def delegations(state: State, _: NoParams) -> DelegationList:
 
 
 async def series(state: State, wanted: SeriesQuery) -> SeriesAnswer:
-    kept, outcomes = state.series[wanted.span], state.store.ready if state.store else None
-    of = state.settings.data_dir / NAME, outcomes.project if outcomes else ""
-    saved = await asyncio.to_thread(_saved, *of) if outcomes else []
+    kept, saved = state.series[wanted.span], await saved_days(state, DAYS)
     return SeriesAnswer(every=kept.every, columns=kept.after(wanted.after), saved=saved)
 
 
@@ -187,9 +182,3 @@ async def read_audit(state: State, wanted: AuditQuery) -> AuditPage:
 
 def _audited(at: str, who: str, what: str, outcome: str, times: int) -> Audited:
     return Audited(at=at, who=who, what=what, outcome=outcome, times=times)
-
-
-def _saved(path: Path, project: str) -> list[SavedDay]:
-    """Read in a thread of its own: a million decisions take a while."""
-    with contextlib.closing(connect_to_read(path)) as reading:
-        return [SavedDay(*row) for row in saved_by_day(reading, DAYS, project)]

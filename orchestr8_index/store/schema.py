@@ -130,10 +130,15 @@ MIGRATIONS: Steps = (
     ),
     (_added("agent_queries", "times", "INTEGER NOT NULL DEFAULT 1"),),
     (_added("decision_history", "parallel_groups", "TEXT NOT NULL DEFAULT '[]'"),),
+    (
+        """CREATE TABLE IF NOT EXISTS usage (
+            day TEXT NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, outcome TEXT NOT NULL,
+            times INTEGER NOT NULL, PRIMARY KEY (day, who, what, outcome)) WITHOUT ROWID""",
+    ),
 )
 
 
-_NOTED = ("agent_queries", "audit", "chain", "lease", "seal")
+_NOTED = ("agent_queries", "audit", "chain", "lease", "seal", "usage")
 REPLACEABLE = frozenset((*_NOTED, "adopted", "checkpoint", "orchestration_patterns"))
 """Tables that begin anew where they are missing: what is learnt stands in the decisions."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ..store.notes import MOST_AUDIT, AuditRow
+from ..store.usage import Counted, first_day
 from .connection import TeamConnection, connect
 from .migrate import check_version
 from .sentences import unavailable
@@ -17,6 +18,7 @@ _NAMES = "timestamp, who, what, outcome, times"
 _ADD = f"""WITH gone AS (DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?)
     INSERT INTO audit (server, {_NAMES}) SELECT ?, {_NAMES} FROM json_to_recordset(?)
     AS x (timestamp text, who text, what text, outcome text, times bigint)"""
+_USAGE = "SELECT day, who, what, outcome, times FROM usage WHERE day >= $1"
 _ROWS = f"SELECT server, {_NAMES} FROM audit ORDER BY id DESC LIMIT $1"
 
 
@@ -33,6 +35,14 @@ def read_team_audit(url: str, most: int) -> list[AuditRow]:
         check_version(connection, SCHEMA)
         rows = connection.execute(_ROWS.encode(), (most,)).fetchall()
     return [_shown(*row) for row in reversed(rows)]
+
+
+def read_team_usage(url: str, days: int) -> list[Counted]:
+    """What was counted of all servers in the last `days`. Raises StoreUnavailable."""
+    require_psycopg()
+    with unavailable(), connect(url, SCHEMA, "looks") as connection:
+        check_version(connection, SCHEMA)
+        return connection.execute(_USAGE.encode(), (first_day(days),)).fetchall()
 
 
 def _shown(server: str, at: str, who: str, *rest: Any) -> AuditRow:

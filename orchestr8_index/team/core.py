@@ -11,7 +11,9 @@ from typing import Any
 from ..coordinate.clock import Clock
 from ..coordinate.commits import Committed, Found
 from ..coordinate.core import Coordination
+from ..store.database import transaction
 from ..store.notes import AuditRow
+from ..store.usage import Counted, write_usage
 from .audit import add_audit
 from .bus import Bus
 from .connection import TeamConnection, connect
@@ -88,6 +90,9 @@ class TeamCoordination(Coordination):
         await self.read(add_audit, self.server, self._audit)
         self._audit = []
 
+    async def keep_usage(self, rows: Sequence[Counted]) -> None:
+        await self.read(_add_usage, rows)
+
     def figures(self) -> dict[str, int]:
         """As they were at the last sign of life: nobody waits for the database."""
         return {**self._counts(), "locks": self.registry.locks}
@@ -144,3 +149,8 @@ class TeamCoordination(Coordination):
         self.team.submit(
             self._expire, self._committed, project, lambda: self._swept.discard(project)
         )
+
+
+def _add_usage(connection: Any, rows: Sequence[Counted]) -> None:
+    with transaction(connection):
+        write_usage(connection, rows)

@@ -63,6 +63,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, server {_TEXT}, timestamp {_TEXT},
             who {_TEXT}, what {_TEXT}, outcome {_TEXT}, times BIGINT NOT NULL)""",
     ),
+    (
+        f"""CREATE TABLE usage (
+            day {_TEXT}, who {_TEXT}, what {_TEXT}, outcome {_TEXT}, times BIGINT NOT NULL,
+            PRIMARY KEY (day, who, what, outcome))""",
+    ),
 )
 
 LAYOUT = """CREATE TABLE IF NOT EXISTS layout

@@ -352,7 +352,7 @@ def test_the_server_imports_and_forgets(
 # --- learn --from-history ----------------------------------------------------------------------
 
 
-def _transcript(folder: Path) -> None:
+def write_transcript(folder: Path) -> None:
     given = {"description": "Rotate", "prompt": GOAL, "subagent_type": "docs-writer"}
     call = {"type": "tool_use", "id": "c1", "name": "Task", "input": given}
     result = {"type": "tool_result", "tool_use_id": "c1", "content": "Done."}
@@ -368,7 +368,7 @@ def _transcript(folder: Path) -> None:
 def test_history_is_shown_first_and_kept_once(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _transcript(tmp_path / "claude")
+    write_transcript(tmp_path / "claude")
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "claude"))
     asked = ("learn", "--from-history", "--all", "--root", str(ROOT))
     shown = run(*asked)
@@ -381,7 +381,7 @@ def test_history_is_shown_first_and_kept_once(
 def test_history_of_another_project_is_left(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _transcript(tmp_path / "claude")
+    write_transcript(tmp_path / "claude")
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "claude"))
     told = run("learn", "--from-history", "--root", str(ROOT)).out
     assert AGENT not in told and "--all reads those of all folders" in told

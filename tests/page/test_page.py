@@ -283,3 +283,24 @@ def test_nothing_is_cut_off_at_any_width(tab: Callable[..., Page], width: int) -
             see(page, view)
         expect(page.locator(whole).first).to_be_attached()
         assert page.evaluate("document.documentElement.scrollWidth") <= width, view
+
+
+# --- servers and usage -------------------------------------------------------------------------
+
+
+def test_what_is_asked_is_counted_by_tool_and_caller(page: Page, server: Running) -> None:
+    rpc(server.port, "queryAgents", agent="usage-tester", context="a zebra")
+    see(page, "Usage")
+    expect(page.get_by_role("region", name="Callers")).to_contain_text("usage-tester")
+    row = page.get_by_role("region", name="Tools").get_by_role("row", name="queryAgents")
+    expect(row).to_be_visible()
+    page.get_by_label("Last 7 days").check()
+    expect(row).to_be_visible()
+
+
+def test_a_server_alone_says_so(page: Page) -> None:
+    see(page, "Servers")
+    expect(page.get_by_role("status").last).to_contain_text("One server")
+    table = page.get_by_role("region", name="Servers", exact=True)
+    expect(table.get_by_role("row")).to_have_count(2)
+    expect(table).to_contain_text("sqlite")

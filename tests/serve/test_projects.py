@@ -193,6 +193,26 @@ def test_a_first_question_waits_while_nothing_at_all_can_answer_it(
     serve(settings_in(home, "red"), work)
 
 
+def test_a_lock_waits_for_no_index(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The build of a project's first index may take longer than a client waits for a lock."""
+
+    async def work(asking: Asking, state: State) -> None:
+        monkeypatch.setattr(rooms, "PATIENCE", 60.0)
+        blue, wait = state.projects.at(str(home / "blue")), asyncio.Event()
+        monkeypatch.setattr(blue.refresh, "prepare", lambda index: wait.wait())
+        question = asyncio.create_task(names(asking, project="blue"))
+        call = {"jsonrpc": "2.0", "id": 1, "method": "lockResources"}
+        params = {"action": "acquire", "resources": ["port:1"]}
+        headers = {"x-project": "blue"}
+        async with asyncio.timeout(20):
+            got = await asking.post("/", json={**call, "params": params}, headers=headers)
+        assert got.json()["result"]["token"] and not question.done()
+        wait.set()
+        assert await question == {BLUE, OWN}
+
+    serve(settings_in(home, "red"), work)
+
+
 def test_who_was_not_asked_for_an_hour_sleeps_and_wakes(home: Path) -> None:
     async def work(asking: Asking, state: State) -> None:
         await names(asking, project=str(home / "blue"))

@@ -14,11 +14,13 @@ import msgspec
 import psycopg
 import pytest
 
+from orchestr8_index.config import fixture_root
 from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.errors import OperationError
 from orchestr8_index.team import move
 from orchestr8_index.team.start import make_tables
 
+from ..cli.test_learnt import write_transcript
 from ..coordinate.worlds import Agent, run, until
 from ..learn.reporting import decision
 from ..processes import World
@@ -142,16 +144,26 @@ def test_what_was_learnt_goes_with_it(quick_postgres: Postgres, tmp_path: Path) 
         kept = [decision(f"t{n}", caller="hook", unknown=("nobody",)) for n in range(3)]
         lines = "\n".join(msgspec.json.encode(each).decode() for each in kept)
         (one.work / "kept.jsonl").write_text(lines, "utf-8")
+        write_transcript(claude := one.work / "claude")
         for world in (one, other):
-            world.env |= {"MCP_DATABASE_URL": url, "MCP_ROOTS": str(one.work)}
+            world.env |= {"CLAUDE_CONFIG_DIR": str(claude), "MCP_ROOTS": str(fixture_root())}
         assert one.run("import", str(one.work / "kept.jsonl")).returncode == 0
+        learn = ("learn", "--from-history", "--all")
+        assert "1 decision learnt" in one.run(*learn, "--yes").stdout
+        for world in (one, other):
+            world.env["MCP_DATABASE_URL"] = url
+        # the team was told nothing
+        assert "Nothing is kept yet" in one.run(*learn).stdout
         told = [one.run("database", "move").stdout for _ in range(2)]
-        assert "what was learnt: 3 entries" in told[0]
+        assert "what was learnt: 4 entries" in told[0]
         assert "what was learnt: 0 entries" in told[1]
+        assert "All of it is known already" in other.run(*learn).stdout
+        for change in ((*learn, "--yes"), ("forget", "--task", "t1", "--yes")):
+            assert "through a server" in other.run(*change).stderr
         back = other.run("database", "move", "--back")
-        assert "what was learnt: 3 entries" in back.stdout, back.stderr
+        assert "what was learnt: 4 entries" in back.stdout, back.stderr
         exported = [world.run("export", "-").stdout for world in (one, other)]
         assert exported[0] == exported[1]
-        assert exported[0].count("\n") == 3
+        assert exported[0].count("\n") == 4
         assert "pg_dump" in one.run("backup").stderr
         assert one.run("audit", "--json").returncode == 0

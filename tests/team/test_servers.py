@@ -11,7 +11,8 @@ import pytest
 from orchestr8_index.coordinate.log import read_events
 from orchestr8_index.coordinate.select import Keys
 from orchestr8_index.errors import Busy, Conflict, StoreUnavailable
-from orchestr8_index.team.audit import read_team_audit
+from orchestr8_index.store.usage import first_day
+from orchestr8_index.team.audit import read_team_audit, read_team_usage
 from orchestr8_index.team.core import TeamCoordination as Server
 from orchestr8_index.team.start import SCHEMA
 
@@ -210,7 +211,7 @@ def test_servers_that_start_at_once_make_the_tables_once(quick_postgres: Postgre
     asyncio.run(work())
 
 
-def test_the_audit_is_one_over_all_servers(
+def test_audit_and_usage_are_one_over_all_servers(
     quick_postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What could not be written while PostgreSQL was away comes with the next, once."""
@@ -233,5 +234,10 @@ def test_the_audit_is_one_over_all_servers(
             assert [(who, how) for _, who, _, how, _ in found[:2]] == rows
             assert len(found) == 3
             assert await asyncio.to_thread(read_team_audit, url, 1) == found[2:]
+            day = first_day(1)
+            for server, how in ((a, "ok"), (b, "ok"), (b, "-32042")):
+                await server.keep_usage([(day, "ann", "lock", how, 2)])
+            told = await asyncio.to_thread(read_team_usage, url, 1)
+            assert sorted(row[3:] for row in told) == [("-32042", 2), ("ok", 4)]
 
     asyncio.run(work())

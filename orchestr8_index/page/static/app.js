@@ -5,7 +5,7 @@ import { count, failed, fill, h } from './dom.js';
 import { follow } from './live.js';
 import { forget } from './map.js';
 
-const VIEWS = ['ask', 'catalogue', 'learned', 'now', 'health'];
+const VIEWS = ['ask', 'catalogue', 'learned', 'now', 'usage', 'servers', 'health'];
 const main = document.getElementById('main');
 const status = document.getElementById('status');
 let shown = null, turn = 0;

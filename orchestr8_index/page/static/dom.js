@@ -56,6 +56,14 @@ export function button(text, act, props = {}) {
   return h('button', { type: 'button', ...props, onclick: act }, text);
 }
 
+// Cells are text or elements; a number stands to the right, with its heading.
+export function table(names, rows) {
+  const cell = (value) => (typeof value === 'number' ? h('td', { class: 'number' }, count(value)) : h('td', {}, value));
+  return h('div', { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': names[0] },
+    h('table', {}, h('thead', {}, h('tr', {}, names.map((name, at) => (name ? h('th', { scope: 'col', class: typeof rows[0]?.[at] === 'number' && 'number' }, name) : h('td'))))),
+      h('tbody', {}, rows.map((row) => h('tr', {}, row.map(cell))))));
+}
+
 // A dialog with a form; resolves to the form's values, or null where it was left.
 export function ask(title, said, fields, act) {
   const form = h('form', { method: 'dialog' }, h('h2', {}, title), h('p', {}, said));

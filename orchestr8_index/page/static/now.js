@@ -1,7 +1,7 @@
 // Now: who works on what, what they hold, and what they tell each other.
 
 import { call, calls, Refused, SELF } from './api.js';
-import { ask, button, count, empty, fill, h, seconds, since, span } from './dom.js';
+import { ask, button, count, empty, fill, h, seconds, since, span, table } from './dom.js';
 
 export const title = 'Now';
 const MOST_MESSAGES = 200;
@@ -95,13 +95,6 @@ class Now {
 const isOwn = (name) => name === SELF || name.endsWith(`/${SELF}`);
 const ticking = (moment) => h('span', { 'data-since': moment }, since(moment));
 const clipped = (text) => h('span', { class: 'clip', title: text }, text);
-
-function table(names, rows) {
-  const cell = (value) => h('td', {}, value);
-  return h('div', { class: 'scroll', tabindex: 0, role: 'group', 'aria-label': names[0] },
-    h('table', {}, h('thead', {}, h('tr', {}, names.map((name) => (name ? h('th', { scope: 'col' }, name) : h('td'))))),
-      h('tbody', {}, rows.map((row) => h('tr', {}, row.map(cell))))));
-}
 
 function sessionTable(rows) {
   if (!rows.length) return empty('No session is open.');

@@ -64,7 +64,7 @@ class ClaimHooks:
             self._using[event.tool_use_id] = _owner(caller.get()), who
             _shrink(self._using)
         self._purposes.started(_session(who), event)
-        if self._may_renew(shared, who):
+        if await self._may_renew(shared, who):
             await shared.change(who, lambda change: claims.renew(change, who))
         if event.tool_name in EDITS:
             return await self._claim(shared, who, event)
@@ -74,10 +74,10 @@ class ClaimHooks:
         if "git" in command and (why := await self._gate(shared, who, command, event.cwd or "")):
             return why
         if event.tool_use_id:
-            self._watch(shared, who, event.tool_use_id)
+            await self._watch(shared, who, event.tool_use_id)
         return ""
 
-    def _may_renew(self, shared: Coordination, who: Caller) -> bool:
+    async def _may_renew(self, shared: Coordination, who: Caller) -> bool:
         """Whether a claim of the agent was renewed a minute ago or longer; looked at as often."""
         from ...coordinate import claims
 
@@ -86,7 +86,7 @@ class ClaimHooks:
             return False
         self._looked[who.ident] = now
         _shrink(self._looked)
-        return claims.needs_renewal(shared.store.reader, who, now)
+        return await shared.read(claims.needs_renewal, who, now)
 
     def agent_of(self, tool_use: str, asks: Principal) -> Caller | None:
         """The agent that a hook of the same key named for this use of a tool."""
@@ -98,14 +98,13 @@ class ClaimHooks:
         from ...coordinate import claims
         from ...coordinate.work import is_noted
 
-        reader = shared.store.reader
         self._purposes.ended(_session(who), event)
         if event.tool_name in EDITS:
             self._editing.pop(who.ident, None)
         path = event.tool_input.path
-        if event.tool_name in EDITS and path and not is_noted(reader, who, path):
+        if event.tool_name in EDITS and path and not await shared.read(is_noted, who, path):
             await shared.change(who, lambda change: claims.note_edit(change, who, path))
-        if self._may_renew(shared, who):
+        if await self._may_renew(shared, who):
             await shared.change(who, lambda change: claims.renew(change, who))
         shared.touch(who)
         notes = self._notes.pop(who.ident, [])
@@ -130,7 +129,7 @@ class ClaimHooks:
             return ""
         self._editing[who.ident] = path = resolve(path, who.tree)
         _shrink(self._editing)
-        if claims.is_claimed(shared.store.reader, who, path, shared.clock.now()):
+        if await shared.read(claims.is_claimed, who, path, shared.clock.now()):
             return ""
         given = self._purposes.of(who.ident, who.role), self.policy, told
         stashed = await self._settled(shared, who, path)
@@ -150,13 +149,13 @@ class ClaimHooks:
         from ...coordinate.claims import leave_clean
         from ...coordinate.work import works_of_others
 
-        if not works_of_others(shared.store.reader, who, path):
+        if not await shared.read(works_of_others, who, path):
             return set()
         tree = tree_of(os.path.dirname(path))
         status = await changed_files(tree, path)
         if status is None or path in status:
             return set()
-        stashed = stash.sessions(shared.store.reader, who.project, tree)
+        stashed = await shared.read(stash.sessions, who.project, tree)
         if not any(each == path and ident != who.ident for ident, each in self._editing.items()):
             await shared.change(who, lambda change: leave_clean(change, who, path, stashed))
         return stashed
@@ -178,10 +177,10 @@ class ClaimHooks:
         """Whose work lies in the tree of a step."""
         from ...coordinate import claims, git, stash
 
-        tree, reader = tree_of(step.folder), shared.store.reader
+        tree = tree_of(step.folder)
         if step.entry:
             await self._settle(shared, who)
-            owned = stash.owners(reader, who.project, tree)
+            owned = await shared.read(stash.owners, who.project, tree)
             if not stash.is_foreign(_session(who), owned, step.entry):
                 return git.Others(tree, {})
             entry = stash.own_entry(_session(who), owned)
@@ -192,16 +191,16 @@ class ClaimHooks:
             places = () if len(staged) > MOST_NAMED else tuple(staged)
             if not staged:
                 return git.Others(tree, {})
-        read = functools.partial(claims.beside, reader, who, tree, places, taking)
-        theirs = read()
+        beside = claims.beside, who, tree, places, taking
+        theirs = await shared.read(*beside)
         if not (theirs if step.index else git.judge(step, git.Others(tree, theirs))):
             return git.Others(tree, {})
-        own = functools.partial(claims.own_files, reader, who, tree, () if step.index else places)
-        status = await changed_files(tree)
-        clean = [] if status is None else [p for p in (*theirs, *own()) if p not in status]
+        own_files = claims.own_files, who, tree, () if step.index else places
+        own, status = await shared.read(*own_files), await changed_files(tree)
+        clean = [] if status is None else [p for p in (*theirs, *own) if p not in status]
         await self._forget_clean(shared, who, tree, clean)
-        theirs = read()
-        return git.Others(tree, theirs, tuple(p for p in own() if p not in theirs), status)
+        theirs, own = await shared.read(*beside), await shared.read(*own_files)
+        return git.Others(tree, theirs, tuple(p for p in own if p not in theirs), status)
 
     async def _forget_clean(
         self, shared: Coordination, who: Caller, tree: str, clean: list[str], committed: str = ""
@@ -210,7 +209,7 @@ class ClaimHooks:
         from ...coordinate import claims, stash
 
         if clean:
-            gone = clean, committed, stash.sessions(shared.store.reader, who.project, tree)
+            gone = clean, committed, await shared.read(stash.sessions, who.project, tree)
             await shared.change(who, lambda change: claims.forget_clean(change, *gone))
 
     async def _after_git(self, shared: Coordination, who: Caller, event: ToolEnded) -> None:
@@ -224,11 +223,11 @@ class ClaimHooks:
             if step.verb not in ("stash", "add"):
                 reached.setdefault(tree, []).extend(git.places(step, tree))
         for tree, places in reached.items():
-            own = claims.own_files(shared.store.reader, who, tree, places)
+            own = await shared.read(claims.own_files, who, tree, places)
             named = own if len(own) <= MOST_NAMED else ()
             status = await changed_files(tree, *named) if own else None
             clean = [] if status is None else [path for path in own if path not in status]
-            owned = stash.owners(shared.store.reader, who.project, tree)
+            owned = await shared.read(stash.owners, who.project, tree)
             committed = "" if _session(who) in owned else who.who
             await self._forget_clean(shared, who, tree, clean, committed)
 
@@ -236,14 +235,14 @@ class ClaimHooks:
         """What the session has stashed is its own, though its last call was lost."""
         from ...coordinate import stash
 
-        if stash.is_begun(shared.store.reader, who.project, _session(who)):
+        if await shared.read(stash.is_begun, who.project, _session(who)):
             await shared.change(who, lambda change: stash.settle(change, _session(who)))
 
-    def _watch(self, shared: Coordination, who: Caller, tool_use: str) -> None:
+    async def _watch(self, shared: Coordination, who: Caller, tool_use: str) -> None:
         """Remember how the files of others are before a command that may write them."""
         from ...coordinate import claims
 
-        if theirs := claims.beside(shared.store.reader, who, taking=True, most=MOST_WATCHED):
+        if theirs := await shared.read(claims.beside, who, "", (), True, MOST_WATCHED):
             self._watched[who.ident, tool_use] = {path: _stamp(path) for path in theirs}
             _shrink(self._watched)
 
@@ -254,7 +253,7 @@ class ClaimHooks:
 
         before = self._watched.pop((who.ident, tool_use), {})
         changed = [path for path, stamp in before.items() if _stamp(path) != stamp]
-        found = claims.beside(shared.store.reader, who, places=changed) if changed else {}
+        found = await shared.read(claims.beside, who, "", changed) if changed else {}
         if not found:
             return []
 
