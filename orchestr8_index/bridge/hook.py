@@ -117,7 +117,7 @@ def main(arguments: list[str]) -> int | None:
     try:
         print(json.dumps(_passed_on(host, event, body, place)), flush=True)
     except OSError:  # nobody reads it, or it has no room
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
     return 0
 
 

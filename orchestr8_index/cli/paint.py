@@ -47,6 +47,6 @@ def _say(text: str, err: bool = False) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        sys.stdout = None  # type: ignore[assignment]  # what is left in it cannot be written either
+        sys.stdout = None  # what is left in it cannot be written either
         said = f"The output cannot be written: {error.strerror}."
         raise OperationError(said, "Write it elsewhere.") from None
