@@ -11,7 +11,7 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 38_722,  # hosts, languages, plans, guards, lenders, settings, standings, usage
+    "lines": 38_783,  # hosts, languages, plans, guards, lenders, settings, standings, usage
     "files": 261,  # the same
     "longest_file": 389,  # errors.py: the whole family of errors
     "longest_function": 40,  # the goal
