@@ -18,9 +18,11 @@ from .environment import (
     REPOSITORY,
     Asked,
     colour_wanted,
+    current_folder,
     environment,
-    expand,
+    home_folder,
     inherited_environment,
+    named_path,
     read_place,
     refuse_unwritable,
 )
@@ -375,14 +377,14 @@ def read_settings(
     a value cannot be used.
     """
     env = Asked(environment() if environ is None else environ)
-    home = Path.home() if home is None else home
-    cwd = Path.cwd() if cwd is None else cwd
+    home = home_folder() if home is None else home
+    cwd = current_folder() if cwd is None else cwd
     chosen, origin = choose_roots(roots, env, cwd, home)
     place = read_place(port, data_dir, env, home, cwd)
     refuse_unwritable(*chosen)
     project = None if origin in NAMED else project_of(str(cwd), str(home), chosen)
     tree = Path(project.tree) if project and project.tree != str(home) else None
-    opened = Door(**read(Door, env, door, lambda path: str(expand(path, home, cwd))))
+    opened = Door(**read(Door, env, door, lambda path: str(named_path(path, home, cwd))))
     _check_pair(opened)
     return Settings(
         roots=tuple(map(os.path.realpath, chosen)),

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .environment import REPOSITORY, expand
+from .environment import REPOSITORY, expand, named_path
 from .errors import BadSetting
 from .host_table import PLACES
 from .places import HOST_FOLDERS, MANIFESTS
@@ -74,7 +74,7 @@ def choose_roots(
 def _folders(roots: Sequence[str], cwd: Path, home: Path, origin: str) -> tuple[str, ...]:
     chosen: dict[str, str] = {}
     for root in roots:
-        path = expand(root, home, cwd)
+        path = named_path(root, home, cwd)
         if not os.path.isdir(path):
             raise BadSetting(f"{origin} {root} is not a folder.", "Name a folder that exists.")
         chosen.setdefault(str(path.resolve()), str(path))

@@ -22,7 +22,7 @@ import msgspec
 from ..config import REPOSITORY, Settings, inherited_environment
 from ..errors import BuildFailed
 from ..records import Poison
-from .build import AHEAD, GONE, BuildLine, BuildRequest, Note, read_note
+from .build_lines import AHEAD, GONE, BuildLine, BuildRequest, Note, read_note
 
 HANG_SECONDS = 10.0
 MAX_ATTEMPTS = 20

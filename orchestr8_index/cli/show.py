@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..config import LOOPBACK, Door, Settings
+from ..config import LOOPBACK, Settings
 from ..fit import for_terminal
 from ..host_table import TITLES
 from ..records import KINDS, PLURAL, FileReport, Finding, Kind
-from .paint import echo, style
+from .paint import style
 
 if TYPE_CHECKING:
     from ..daemon.locate import Address
@@ -58,11 +58,6 @@ def _progress_of(line: Any) -> dict[str, int]:
 
 def url(where: int | Address) -> str:
     return f"http://{LOOPBACK}:{where}" if isinstance(where, int) else where.url
-
-
-def strangers(settings: Settings) -> None:
-    for sentence in settings.strangers:
-        echo(style(f"Warning: {sentence}", fg="yellow"), err=True)
 
 
 def roots(settings: Settings) -> str:
@@ -366,11 +361,6 @@ def standing(told: dict[str, Any], kind: Kind) -> str:
     if words:
         lines.append(f"{told['path']} lacks: {words}. Say in its description what is true of them.")
     return "\n".join(lines)
-
-
-def serving(door: Door, port: int) -> None:
-    scheme = "https" if door.tls_cert else "http"
-    echo(f"Serving on {scheme}://{door.host}:{port}; Ctrl-C ends it.", err=True)
 
 
 def usage(found: dict[str, list[dict[str, Any]]]) -> str:

@@ -13,7 +13,7 @@ import httpx2 as httpx
 import pytest
 from starlette.types import ASGIApp, Message, Scope
 
-from orchestr8_index.catalog.build import BuildLine
+from orchestr8_index.catalog.build_lines import BuildLine
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.catalog.worker import BuildChild
 from orchestr8_index.config import Limits, fixture_root
