@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 38_863,  # hosts, languages, plans, guards, lenders, settings, standings, usage
-    "files": 264,  # the same
+    "lines": 39_209,  # hosts, languages, plans, guards, lenders, settings, standings, usage
+    "files": 265,  # the same
     "longest_file": 389,  # errors.py: the whole family of errors
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal
