@@ -361,6 +361,14 @@ def _check_pair(door: Door) -> None:
         raise BadSetting(sentence, "Name both --tls-cert and --tls-key.")
 
 
+def _host_files(project: Project | None, home: Path, env: Asked) -> tuple[HostFile, ...]:
+    """The hosts' settings that bear on a project; none where roots were named."""
+    if project is None:
+        return ()
+    tree = Path(project.tree) if project.tree != str(home) else None
+    return tuple(settings_files(home, env, tree))
+
+
 def read_settings(
     roots: Sequence[str] = (),
     port: int | None = None,
@@ -383,7 +391,6 @@ def read_settings(
     place = read_place(port, data_dir, env, home, cwd)
     refuse_unwritable(*chosen)
     project = None if origin in NAMED else project_of(str(cwd), str(home), chosen)
-    tree = Path(project.tree) if project and project.tree != str(home) else None
     opened = Door(**read(Door, env, door, lambda path: str(named_path(path, home, cwd))))
     _check_pair(opened)
     return Settings(
@@ -392,12 +399,9 @@ def read_settings(
         roots_from=origin,
         project=project,
         home=str(home),
-        host_files=tuple(settings_files(home, env, tree)) if project else (),
+        host_files=_host_files(project, home, env),
         moved=moved_folders(home, env),
-        data_dir=place.data_dir,
-        port=place.port,
-        explicit_data_dir=place.explicit_data_dir,
-        explicit_port=place.explicit_port,
+        **place._asdict(),
         notify_socket=env.get("NOTIFY_SOCKET", ""),
         door=opened,
         limits=Limits(**({} if opened.is_loopback else {"rate": TEAM_RATE}) | read(Limits, env)),
