@@ -13,7 +13,7 @@ LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers
 MOST = {
     "lines": 39_213,  # hosts, languages, plans, guards, lenders, settings, standings, usage
     "files": 265,  # the same
-    "longest_file": 407,  # config.py: every setting, declared once
+    "longest_file": 411,  # config.py: every setting, declared once
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal
     "broad_excepts": 11,  # most guard loops, faces and a thread; others clean up and raise again
