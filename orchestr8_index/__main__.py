@@ -4,10 +4,12 @@ An editor starts `mcp` for every window, and a host `hook` for every event: both
 line and its libraries.
 """
 
+import os
 import sys
 
 
 def main() -> None:
+    _open_closed_streams()
     status = None
     if sys.argv[1:2] == ["mcp"]:
         from .bridge.main import bridge
@@ -22,6 +24,14 @@ def main() -> None:
     from .cli import main as command_line
 
     command_line()
+
+
+def _open_closed_streams() -> None:
+    """Else the next file that is opened has their numbers, and what is said goes there."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            fd = os.open(os.devnull, os.O_RDWR)  # the lowest that is free: the stream's own
+            setattr(sys, name, os.fdopen(fd, "r" if name == "stdin" else "w"))
 
 
 if __name__ == "__main__":

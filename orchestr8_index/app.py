@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .serve.gate import Gate
     from .serve.metrics import Metrics
     from .serve.projects import Projects
+    from .serve.protocol import Lines
     from .serve.serverstore import ServerStore
     from .serve.state import State
 
@@ -53,7 +54,10 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     refresh = Refresh(settings, Builder(settings, on_failure=_log_failure))
     refresh.open_last()
 
-    from .serve.changes import ChangedSettings
+    from .serve.lean import load_uvicorn, one_arena
+
+    one_arena()
+    load_uvicorn()
     from .serve.http import make_web
     from .serve.logs import set_up_logs
     from .serve.protocol import Lines
@@ -65,12 +69,19 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     state = make_state(settings, refresh, ServerStore(settings, heir), tokens)
     state.log, state.trace = log, make_trace(settings.otel_endpoint)
     lines = Lines(settings.limits, state.metrics.failed)
+    _join(state, lines)
+    serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)
+
+
+def _join(state: State, lines: Lines) -> None:
+    """What the shared state needs of the whole server."""
     if (shared := state.shared) is not None:
+        from .serve.changes import ChangedSettings
+
         changes = ChangedSettings(state)
         changes.begin()
         shared.follow_settings, shared.count_waiting = changes.follow, lines.count_waiting
         shared.facts = state.facts
-    serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)
 
 
 def make_state(

@@ -18,15 +18,25 @@ from .environment import (
     REPOSITORY,
     Asked,
     colour_wanted,
+    current_folder,
     environment,
-    expand,
+    home_folder,
     inherited_environment,
+    named_path,
     read_place,
     refuse_unwritable,
 )
 from .errors import BadSetting
 from .project import Project, digest_of_roots, project_of
-from .roots import SHIPPED, choose_roots, discovered_roots, fixture_root, installed_plugins
+from .roots import (
+    SHIPPED,
+    choose_roots,
+    discovered_roots,
+    fixture_root,
+    installed_plugins,
+    moved_folders,
+)
+from .switches import HostFile, Switches, read_switches, settings_files
 from .tokens import ESTIMATE, TOKENIZERS
 from .variables import read
 
@@ -276,6 +286,8 @@ class Settings(msgspec.Struct, frozen=True):
     strangers: tuple[str, ...] = ()
     project: Project | None = None
     home: str = ""
+    host_files: tuple[HostFile, ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
     door: Door = Door()
     limits: Limits = Limits()
     reading: ReadLimits = USUAL
@@ -315,6 +327,11 @@ class Settings(msgspec.Struct, frozen=True):
         return self.project.shared(self.roots) if self.project else ()
 
     @property
+    def switches(self) -> Switches:
+        """What is switched off in the hosts' settings now; nothing where roots were named."""
+        return read_switches(self.host_files, self.home, self.project.tree if self.project else "")
+
+    @property
     def explicit_roots(self) -> bool:
         return self.roots_from in NAMED
 
@@ -344,6 +361,14 @@ def _check_pair(door: Door) -> None:
         raise BadSetting(sentence, "Name both --tls-cert and --tls-key.")
 
 
+def _host_files(project: Project | None, home: Path, env: Asked) -> tuple[HostFile, ...]:
+    """The hosts' settings that bear on a project; none where roots were named."""
+    if project is None:
+        return ()
+    tree = Path(project.tree) if project.tree != str(home) else None
+    return tuple(settings_files(home, env, tree))
+
+
 def read_settings(
     roots: Sequence[str] = (),
     port: int | None = None,
@@ -360,23 +385,23 @@ def read_settings(
     a value cannot be used.
     """
     env = Asked(environment() if environ is None else environ)
-    home = Path.home() if home is None else home
-    cwd = Path.cwd() if cwd is None else cwd
+    home = home_folder() if home is None else home
+    cwd = current_folder() if cwd is None else cwd
     chosen, origin = choose_roots(roots, env, cwd, home)
     place = read_place(port, data_dir, env, home, cwd)
     refuse_unwritable(*chosen)
-    opened = Door(**read(Door, env, door, lambda path: str(expand(path, home, cwd))))
+    project = None if origin in NAMED else project_of(str(cwd), str(home), chosen)
+    opened = Door(**read(Door, env, door, lambda path: str(named_path(path, home, cwd))))
     _check_pair(opened)
     return Settings(
         roots=tuple(map(os.path.realpath, chosen)),
         places=chosen if origin in NAMED else (),
         roots_from=origin,
-        project=None if origin in NAMED else project_of(str(cwd), str(home), chosen),
+        project=project,
         home=str(home),
-        data_dir=place.data_dir,
-        port=place.port,
-        explicit_data_dir=place.explicit_data_dir,
-        explicit_port=place.explicit_port,
+        host_files=_host_files(project, home, env),
+        moved=moved_folders(home, env),
+        **place._asdict(),
         notify_socket=env.get("NOTIFY_SOCKET", ""),
         door=opened,
         limits=Limits(**({} if opened.is_loopback else {"rate": TEAM_RATE}) | read(Limits, env)),

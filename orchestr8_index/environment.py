@@ -40,7 +40,7 @@ def read_place(
     """Where a server is found: port and data directory; an argument beats the environment."""
     env_port = number(env, "MCP_PORT", 0, 65535)
     folder = data_dir or env.get("MCP_DATA_DIR")
-    path = expand(folder or DEFAULT_DATA_DIR, home, cwd)
+    path = named_path(folder or DEFAULT_DATA_DIR, home, cwd)
     refuse_unwritable(str(path))
     return ServerPlace(
         port=next(each for each in (port, env_port, DEFAULT_PORT) if each is not None),
@@ -93,9 +93,38 @@ def colour_wanted() -> bool:
     return "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
+def home_folder() -> Path:
+    """The user's. Raises BadSetting where HOME is none, or nobody knows one."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        raise BadSetting("This user has no home folder.", "Set HOME to one.") from None
+    refuse_unwritable(named := os.environ.get("HOME", str(home)))
+    if not os.path.isabs(named):
+        raise BadSetting(f"HOME={named} is no absolute path.", "Set HOME to a folder, or unset it.")
+    return home
+
+
+def current_folder() -> Path:
+    """Where this process stands. Raises BadSetting where that was removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        raise BadSetting("The current folder is not there any more.", "Go to another.") from None
+
+
 def expand(path: str, home: Path, cwd: Path) -> Path:
     """A path as the user means it: `~/` is the home folder, others start at `cwd`."""
-    return home / path[2:] if path.startswith("~/") else cwd / path
+    return home / path[2:] if path == "~" or path.startswith("~/") else cwd / path
+
+
+def named_path(path: str, home: Path, cwd: Path) -> Path:
+    """As `expand`. Raises BadSetting for another user's home, which would become a folder here."""
+    if path.startswith("~") and path[1:2] not in ("", "/"):
+        raise BadSetting(
+            f"{path[:40]!a} is no path here.", "Write it whole, or with ~/ or ./ first."
+        )
+    return expand(path, home, cwd)
 
 
 def refuse_unwritable(*paths: str) -> None:

@@ -7,6 +7,7 @@ docs/hosts.md.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Protocol
 
 from .host_table import PLACES, READ_BY, Place
 from .records import Entry, Kind
@@ -74,25 +75,43 @@ def readers(owner: str, kind: Kind) -> tuple[str, ...]:
     return READ_BY.get((owner, kind), (owner,))
 
 
+class Owned(Protocol):
+    """What lies in the places of hosts: an entry, or the file of one."""
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def owners(self) -> tuple[str, ...]: ...
+    @property
+    def packed(self) -> bool: ...
+
+
+def lookers(owned: Owned) -> tuple[str, ...]:
+    """The hosts that look where it lies."""
+    if owned.packed:  # where one host has a plugin, no other one looks
+        return owned.owners
+    return tuple(dict.fromkeys(h for owner in owned.owners for h in readers(owner, owned.kind)))
+
+
 def hosts_of(entry: Entry) -> tuple[str, ...]:
     """The hosts that would load the entry; none named for what lies in no host's place."""
-    if entry.packed:  # where one host has a plugin, no other one looks
-        return entry.owners
-    return tuple(dict.fromkeys(h for owner in entry.owners for h in readers(owner, entry.kind)))
+    return tuple(host for host in lookers(entry) if host not in entry.off)
 
 
 def is_known_to(entry: Entry, host: str) -> bool:
     """Whether the host could start it; what lies in nobody's place could be anybody's."""
-    known = hosts_of(entry)
-    return not known or host in known
+    return not (known := lookers(entry)) or host in known and host not in entry.off
 
 
 def is_foreign_to(entry: Entry, host: str) -> bool:
     """Whether it lies in another host's folder, and is of a kind that only its host can start.
 
-    A skill can be read by anybody, and a plugin could be installed.
+    A skill can be read by anybody, and a plugin could be installed, unless the user switched it off
+    in that host.
     """
-    return entry.kind != "skill" and not entry.packed and not is_known_to(entry, host)
+    if entry.kind == "skill" or entry.packed:
+        return host in entry.off
+    return not is_known_to(entry, host)
 
 
 def call_of(entry: Entry, host: str = DEFAULT_HOST) -> str:

@@ -23,7 +23,8 @@ class Entry(Struct, array_like=True, frozen=True):
     """One thing an orchestrator can use. Identity is (kind, plugin, name); text lives beside it.
 
     `owners` are the hosts whose places it lies in, `folders` those between the place and the file,
-    `packed` whether a plugin brings it; `runs` says who alone may start it, if not everybody.
+    `packed` whether a plugin brings it; `runs` says who alone may start it, if not everybody;
+    `off` are hosts in which the user switched it off.
     """
 
     kind: Kind
@@ -48,6 +49,7 @@ class Entry(Struct, array_like=True, frozen=True):
     folders: str = ""
     packed: bool = False
     runs: Literal["", "user", "model", "nobody"] = ""
+    off: tuple[str, ...] = ()
 
     @property
     def qualified(self) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .environment import REPOSITORY, expand
+from .environment import REPOSITORY, expand, named_path
 from .errors import BadSetting
 from .host_table import PLACES
 from .places import HOST_FOLDERS, MANIFESTS
@@ -23,7 +23,20 @@ SHIPPED = "the shipped plugins_fixture"
 FOUND = "found here"
 MANAGED = ("/etc/claude-code", "/Library/Application Support/ClaudeCode")
 SETTINGS = "settings.json", "settings.local.json"
+MOVED = {
+    ".claude/": "CLAUDE_CONFIG_DIR",
+    ".codex/": "CODEX_HOME",
+    ".copilot/": "COPILOT_HOME",
+    ".config/opencode/": "OPENCODE_CONFIG_DIR",
+    ".config/": "XDG_CONFIG_HOME",
+}
+"""Which variable puts a folder of a host elsewhere."""
 _MOST_SETTINGS = 1 << 20  # bytes of a host's own file that are read
+
+
+_STRING = r'"(?:\\.|[^"\\\n])*"'
+_COMMENT = re.compile(rf"{_STRING}|//[^\r\n]*|/\*.*?\*/", re.DOTALL)
+_TRAILING = re.compile(rf"{_STRING}|,(?=\s*[}}\]])", re.DOTALL)
 
 
 class FoundRoots(NamedTuple):
@@ -61,7 +74,7 @@ def choose_roots(
 def _folders(roots: Sequence[str], cwd: Path, home: Path, origin: str) -> tuple[str, ...]:
     chosen: dict[str, str] = {}
     for root in roots:
-        path = expand(root, home, cwd)
+        path = named_path(root, home, cwd)
         if not os.path.isdir(path):
             raise BadSetting(f"{origin} {root} is not a folder.", "Name a folder that exists.")
         chosen.setdefault(str(path.resolve()), str(path))
@@ -118,22 +131,26 @@ def _managed() -> Iterator[Path]:
 def _of_user(home: Path, env: Mapping[str, str]) -> Iterator[Path]:
     """A folder for each kind, as much else lies beside them."""
     for place in PLACES:
-        yield from (_moved(path, home, env) for path in place.user)
+        yield from (moved_place(path, home, env) for path in place.user)
 
 
-def _moved(path: str, home: Path, env: Mapping[str, str]) -> Path:
+def moved_place(path: str, home: Path, env: Mapping[str, str]) -> Path:
     """A user's place, where a variable of its host may have put it."""
-    variables = {
-        ".claude/": ("CLAUDE_CONFIG_DIR",),
-        ".codex/": ("CODEX_HOME",),
-        ".copilot/": ("COPILOT_HOME",),
-        ".config/opencode/": ("OPENCODE_CONFIG_DIR",),
-        ".config/": ("XDG_CONFIG_HOME",),
-    }
-    for start, (name,) in variables.items():
+    for start, name in MOVED.items():
         if path.startswith(start) and env.get(name, "").strip():
             return expand(env[name], home, home) / path.removeprefix(start)
-    return home / path
+    moved = env.get("GEMINI_CLI_HOME", "").strip()  # stands for the home, not for the folder
+    return (expand(moved, home, home) if moved and path.startswith(".gemini/") else home) / path
+
+
+def moved_folders(home: Path, env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The resolved folders of hosts that a variable put elsewhere, each with its usual name."""
+    named = ((start, env.get(name, "").strip()) for start, name in MOVED.items())
+    return tuple(
+        (os.path.realpath(expand(folder, home, home)), start.rstrip("/"))
+        for start, folder in named
+        if folder
+    )
 
 
 def _existing(places: Iterator[Path] | Sequence[Path]) -> tuple[str, ...]:
@@ -161,7 +178,7 @@ def installed_plugins(
     where one is installed twice the nearer scope counts. A foreign list names none.
     """
     found: dict[str, Path] = {}
-    plugins = _read_json(listing).get("plugins")
+    plugins = read_json(listing).get("plugins")
     for name, installs in sorted(plugins.items()) if isinstance(plugins, dict) else ():
         fitting = [each for each in _as_list(installs) if _fits(each, project, everywhere)]
         if fitting and (switched or {}).get(name, True):
@@ -186,7 +203,7 @@ def _switched(config: Path, project: Path | None) -> dict[str, bool]:
     files += [Path(managed, "managed-settings.json") for managed in MANAGED]
     found: dict[str, bool] = {}
     for file in files:
-        enabled = _read_json(file).get("enabledPlugins")
+        enabled = read_json(file).get("enabledPlugins")
         if isinstance(enabled, dict):
             found |= {name: value is not False for name, value in enabled.items()}
     return found
@@ -205,8 +222,8 @@ def _packs(home: Path, env: Mapping[str, str], project: Path) -> Iterator[Path]:
             plugin, _, market = name.partition("@")
             versions = (codex / "plugins/cache" / market / plugin).glob("*")
             yield from sorted(versions, key=_by_version)[-1:]
-    extensions = home / ".gemini/extensions"
-    rules = _read_json(extensions / "extension-enablement.json")
+    extensions = moved_place(".gemini/extensions", home, env)
+    rules = read_json(extensions / "extension-enablement.json")
     yield from (each for each in sorted(extensions.glob("*/")) if _is_on(rules, each.name, project))
     yield from sorted((home / ".copilot/installed-plugins").glob("*/*/"))
 
@@ -230,10 +247,12 @@ def _is_on(rules: Mapping[str, Any], extension: str, project: Path) -> bool:
     return on
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """A host's own file, comments and trailing commas allowed; {} for one that cannot be read."""
     try:
         with file.open("rb") as opened:
-            data = json.loads(opened.read(_MOST_SETTINGS))
+            text = opened.read(_MOST_SETTINGS).decode("utf-8-sig")
+        data = json.loads(blanked(text))
     except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
@@ -245,6 +264,23 @@ def _read_toml(file: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data.get("plugins", {}), dict) else {}
+
+
+def blanked(text: str) -> str:
+    """Strict JSON of the same length; "" when nothing is there."""
+    text = _TRAILING.sub(_blank, uncommented(text))
+    text = text.replace("\ufeff", " ", 1) if text.startswith("\ufeff") else text
+    return text if text.strip() else ""
+
+
+def uncommented(text: str) -> str:
+    """The same with spaces for its comments."""
+    return _COMMENT.sub(_blank, text)
+
+
+def _blank(match: re.Match[str]) -> str:
+    found = match[0]
+    return found if found.startswith('"') else re.sub(r"[^\r\n]", " ", found)
 
 
 def fixture_root() -> Path:

@@ -74,7 +74,7 @@ STOP = frozenset(
 class Terms:
     """Turns text into terms and remembers the raw words it has seen, at most `bound` of them."""
 
-    def __init__(self, bound: int = 4096) -> None:
+    def __init__(self, bound: int = 1024) -> None:
         self._stems = Memo[str, str](bound, Stemmer.Stemmer("english", 0).stemWord)
         self._seen = Memo[str, tuple[str, ...]](bound, self._terms_of)
 

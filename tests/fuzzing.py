@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 from starlette.types import Message, Scope
 
-from orchestr8_index.catalog.build import BuildLine
+from orchestr8_index.catalog.build_lines import BuildLine
 from orchestr8_index.catalog.parse import parse
 from orchestr8_index.catalog.worker import BuildChild
 from orchestr8_index.config import Door, fixture_root

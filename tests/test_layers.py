@@ -25,6 +25,7 @@ WORDS = {
     "host_table",
     "places",
     "roots",
+    "switches",
     "project",
     "variables",
     "records",

@@ -50,7 +50,7 @@ USES = """
 import sys
 from pathlib import Path
 from click.testing import CliRunner
-from orchestr8_index.cli.server import serve
+from orchestr8_index.cli.serve import serve
 from orchestr8_index.config import read_settings
 from orchestr8_index.daemon.command import arguments_of
 from orchestr8_index.errors import BadSetting

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestr8_index.catalog.build import BuildRequest, build
+from orchestr8_index.catalog.build import build
+from orchestr8_index.catalog.build_lines import BuildRequest
 from orchestr8_index.catalog.index import Index, open_index
 from orchestr8_index.catalog.parse import Parsed, parse
 from orchestr8_index.catalog.scan import Source

@@ -10,12 +10,11 @@ import json
 import sys
 from collections.abc import Mapping
 from itertools import takewhile
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..daemon.http import HttpClient, NoAnswer
 from ..daemon.locate import locate
-from ..environment import environment, read_place
+from ..environment import current_folder, environment, home_folder, read_place
 from ..errors import BadSetting
 
 SECONDS = 2.0  # a host waits for its hooks
@@ -114,7 +113,11 @@ def main(arguments: list[str]) -> int | None:
     if len(words) not in (1, 2) or words[0] not in DIALECTS or place is None:
         return None
     host, event = words[0], "".join(words[1:])
-    print(json.dumps(_passed_on(host, event, sys.stdin.buffer.read(MOST_BYTES), place)))
+    body = sys.stdin.buffer.read(MOST_BYTES) if sys.stdin else b""
+    try:
+        print(json.dumps(_passed_on(host, event, body, place)), flush=True)
+    except OSError:  # nobody reads it, or it has no room
+        sys.stdout = None
     return 0
 
 
@@ -215,7 +218,7 @@ def _ended_agent(named: Said) -> Said:
 def _ask(host: str, payload: Said, named: tuple[int | None, str | None]) -> Said:
     asked = "copilot" if host == "vscode" else host
     try:
-        place = read_place(*named, environment(), Path.home(), Path.cwd())
+        place = read_place(*named, environment(), home_folder(), current_folder())
         address = locate(place, environment().get("MCP_API_KEY", "").strip())
         if address is None:
             return {}

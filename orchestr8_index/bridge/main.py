@@ -6,9 +6,8 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 
-from ..environment import TO_CONNECT, environment, read_place
+from ..environment import TO_CONNECT, current_folder, environment, home_folder, read_place
 from ..errors import BadSetting, StartFailed
 from .relay import Relay
 from .server import ServerConnection
@@ -28,7 +27,7 @@ def bridge(arguments: list[str]) -> int | None:
     port = [None, *(int(text) for text in options["--port"])][-1]
     folder = [None, *options["--data-dir"]][-1]
     try:
-        place = read_place(port, folder, environment(), Path.home(), Path.cwd())
+        place = read_place(port, folder, environment(), home_folder(), current_folder())
     except BadSetting as error:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_status

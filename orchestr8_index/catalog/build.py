@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
 
 from .. import __version__
-from ..config import USUAL, ReadLimits, digest_of_roots
+from ..config import digest_of_roots
 from ..errors import SnapshotUnreadable
-from ..records import KINDS, Poison
+from ..records import KINDS
 from ..text import as_utf8
+from .build_lines import AHEAD, GONE, BuildLine, BuildRequest, Note
 from .scan import Scan, Source, scan
 from .snapshot import FORMAT, Files, Generations, Manifest
 from .word_vectors import Words
@@ -35,55 +35,15 @@ if TYPE_CHECKING:
     from .reuse import Previous
 
 NOTE = "reading"
-AHEAD = "--ahead"
 PROGRESS_EVERY = 0.1
 KIND = 5  # questions go first where there are fewer cores than work, and a build still ends
-
-
-class BuildRequest(Struct, frozen=True):
-    """`unless` is the input digest for which nothing needs to be done, but to look at the files
-    of which a change is known (`named`). With an empty one all files are read. `place` is where
-    the generations of these roots lie, by its digest; `shared` are those of the roots that other
-    projects have, too: they are built first, as a generation of their own that lends the rest."""
-
-    roots: tuple[str, ...]
-    data_dir: str
-    poison: tuple[Poison, ...] = ()
-    unless: str = ""
-    named: tuple[str, ...] = ()
-    limits: ReadLimits = USUAL
-    place: str = ""
-    shared: tuple[str, ...] = ()
-
-
-class BuildLine(Struct, frozen=True, omit_defaults=True):
-    """One line of the child: where its note lies, progress, or (last) a result."""
-
-    note: str = ""
-    done: int = 0
-    total: int = 0
-    generation: int = 0
-    fresh: bool = False
-    error: str = ""
-
-
-GONE = "is gone"
-
-
-class Note(Struct, frozen=True):
-    """The file that the build's child has open."""
-
-    root: str
-    path: str
-    size: int
-    mtime_ns: int
 
 
 def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
     started = time.monotonic()
     if gone := [root for root in request.roots if not os.path.isdir(root)]:
         raise FileNotFoundError(errno.ENOENT, f"the root {os.path.basename(gone[0])} {GONE}")
-    found = scan(request.roots, request.poison, request.limits)
+    found = scan(request.roots, request.poison, request.limits, request.switches, request.moved)
     same = found.digest == request.unless
     if same and not _named(found, request):
         return BuildLine(fresh=True)
@@ -122,7 +82,8 @@ def _lent(
         with contextlib.suppress(SnapshotUnreadable):
             unless = shared.manifest(shared.newest()).digest
     part = {"roots": request.shared, "unless": unless, "place": "", "shared": ()}
-    build(msgspec.structs.replace(request, **part), say)
+    switches = request.switches.shared
+    build(msgspec.structs.replace(request, **part, switches=switches), say)
     shared.prune()
     return read_previous(shared, shared.newest(), words, request.limits, LENT)
 
@@ -214,15 +175,6 @@ class BuildProgress:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
-
-
-def read_note(note: str) -> Note | None:
-    """What the child noted last, or None where nothing whole is there."""
-    try:
-        data = Path(note).read_bytes()
-        return msgspec.msgpack.decode(data[4 : 4 + int.from_bytes(data[:4], "big")], type=Note)
-    except (OSError, msgspec.DecodeError):
-        return None
 
 
 def _say(line: BuildLine) -> None:

@@ -72,7 +72,8 @@ def place_of(source: Source, root: str) -> bytes:
     """Everything but the bytes that decides what becomes of a file."""
     facts = (root, source.path, source.kind, source.stem, source.plugin)
     flags = (source.tentative, source.packed, source.plain, source.qualified, source.by_person)
-    more = (",".join(source.owners), source.folders, "".join(f"{flag:d}" for flag in flags))
+    flagged = "".join(f"{flag:d}" for flag in flags) + ",".join(source.off)
+    more = (",".join(source.owners), source.folders, flagged)
     text = "\0".join((*facts, *more))
     return text.encode("utf-8", "surrogateescape")
 

@@ -40,6 +40,8 @@ _FENCE = YAMLHandler.FM_BOUNDARY
 _CLOSING = re.compile(r"^(?:-{3,}|\.\.\.)\s*$")
 _KEY = re.compile(r"^([A-Za-z_][\w-]*)[ \t]*:(?:[ \t]+|$)(.*)$")
 _LATE = re.compile(r"\A(?:\s|<!--.*?-->)++(?=-{3,}[ \t]*\n)", re.DOTALL)
+_MARKED = re.compile(r"\A\s*-{3,}[ \t]*ya?ml[ \t]*\n", re.IGNORECASE)
+_INDENTED = re.compile(r"\A(?:[ \t]*\n)*(?P<pad>[ \t]+)-{3,}[ \t]*\n")
 _WRAPPED = re.compile(r"\s*(?P<mark>`{3,}|~{3,})[ \t]*[\w-]*[ \t]*\n(?=\s*-{3,}[ \t]*\n)")
 _ANNOUNCED = re.compile(r"\s*(?:\w[^\n]*\n\s*){1,2}(?=`{3,}|~{3,})")
 _HEAD = re.compile(
@@ -122,13 +124,20 @@ def read_header(text: str, limits: ReadLimits = USUAL) -> Header:
 
 
 def _unwrapped(header: Header, text: str) -> str:
-    """A model that writes a file may put all of it into a code fence, or its header alone, and
-    may say a word before."""
+    """A model that writes a file may put all of it into a code fence, or its header alone, may
+    say a word before, and may indent it."""
     if head := _HEAD.match(text):
         header.first_line += head["above"].count("\n")
         cure = "Put a line with --- in the place of both fence lines."
         header.mend("the header stands in a code fence", header.first_line, cure)
         return f"---\n{head['block']}---\n{text[head.end() :]}"
+    if marked := _MARKED.match(text):
+        header.first_line += marked.group().count("\n") - 1
+        header.mend("a word stands behind the opening ---", header.first_line, "Remove it.")
+        return f"---\n{text[marked.end() :]}"
+    if indented := _INDENTED.match(text):
+        header.mend("the header is indented", 1, "Begin its lines in the first column.")
+        return re.sub(f"^{indented['pad']}", "", text, flags=re.MULTILINE)
     said = _ANNOUNCED.match(text)
     opening = _WRAPPED.match(text, said.end() if said else 0)
     if not opening or (said and not text.rstrip().endswith(opening["mark"])):

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..config import Settings
 from ..errors import BuildFailed, OperationError, SnapshotUnreadable
-from .build import BuildLine
+from .build_lines import BuildLine
 from .index import Index, open_index, open_newest
 from .snapshot import Generations
 from .word_vectors import Words

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .vector_table import Table
 
 NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 MB
-REMEMBERED = 4_096  # terms looked up
+REMEMBERED = 1_024  # terms looked up, some 100 bytes each
 ENTRIES = 256  # that were read last, some 1.5 KB each
 STRETCH = 1_024  # postings that are read at once when one is wanted
 KEPT = 256  # terms whose postings are kept in memory, where there are no more than a stretch

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from .. import host_table, places
 from ..config import USUAL, ReadLimits
 from ..records import Kind
 from ..text import display
-from .manifests import MANIFEST_KINDS, Manifests, read_manifests
+from .manifests import MANIFEST_KINDS, Manifests, is_below, read_manifests
 from .walk import KIND_FOLDERS, Tree
 
 FOLDER_KINDS: dict[str, Kind] = {"agents": "agent", "commands": "workflow"}
@@ -247,14 +248,22 @@ def _plain(place: host_table.Place | None) -> bool:
     return place is not None and place.plain
 
 
-def read_layout(tree: Tree, links: list[str], limits: ReadLimits = USUAL) -> Layout:
-    """Which folders of a tree hold which kind, by its manifests and by folder names."""
+def read_layout(
+    tree: Tree,
+    links: list[str],
+    limits: ReadLimits = USUAL,
+    moved: Iterable[tuple[str, str]] = (),
+) -> Layout:
+    """Which folders of a tree hold which kind, by its manifests and by folder names; `moved` are
+    folders of hosts that lie elsewhere, with their usual names."""
+    usual = (f"/{name}{tree.root[len(at) :]}" for at, name in moved if is_below(tree.root, at))
+    root = next(usual, tree.root)
     root_name = display(posixpath.basename(tree.root) or "root")
     layout = Layout(
-        root=tree.root,
+        root=root,
         root_name=root_name,
         root_is_kind=root_name in MANIFEST_KINDS and not tree.kind_folders,
-        kind_folders=tree.kind_folders or places.find_place(tree.root) is not None,
+        kind_folders=tree.kind_folders or places.find_place(root) is not None,
         skill_folders=frozenset(),
         manifests=read_manifests(tree, limits.max_file_bytes),
         is_config=root_name in MANIFEST_KINDS and _is_config(posixpath.dirname(tree.root)),

@@ -61,6 +61,9 @@ def _parse(source: Source, data: bytes, root: str, limits: ReadLimits) -> Parsed
     if source.tentative and not (_text(fields.get("name")) and _text(fields.get("description"))):
         reason = "not an entry: no header with name and description"
         return _refused(source, root, reason, entry=False)
+    if "opencode" in source.owners and _is_on(fields, "disable"):
+        reason = "switched off: its header says disable: true, and the host does not load it"
+        return _refused(source, root, reason, header.lines.get("disable"), "Remove that line.")
     if not fields and not header.body.strip():
         cure = "Write a header and a text, or remove the file."
         return _refused(source, root, "empty: neither a header nor a text", 1, cure)
@@ -114,6 +117,7 @@ def _entry(source: Source, header: Header, data: bytes) -> Entry:
         folders=display(source.folders) if source.folders else "",
         packed=source.packed,
         runs=_runs(source, fields),
+        off=source.off,
     )
 
 

@@ -12,12 +12,15 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from .. import __version__
 from ..config import USUAL, ReadLimits
 from ..host_table import Place
 from ..opening import read_within
-from ..places import place_of
+from ..places import lookers, place_of
 from ..records import FileReport, Kind, Poison
+from ..switches import NOTHING, Switches
 from ..text import as_utf8, clean, display
 from .layout import Layout, PathUse, read_layout
 from .manifests import is_below
@@ -25,6 +28,7 @@ from .walk import File, Tree, file_of, is_markdown, walk
 
 SHARED_SKILLS = ".agents/skills"
 CODEX_META = "agents/openai.yaml"
+_NAMED = re.compile(r"^name:[ \t]*(.+)$", re.M)
 _IMPLICIT = re.compile(r"^\s*allow_implicit_invocation:\s*[\"']?(?:false|no|off)\b", re.M | re.I)
 
 
@@ -34,7 +38,8 @@ class Source:
 
     `owners`, `folders` and `packed` are an entry's; `plain`: a host that wants no header reads it;
     `qualified`: another file of its name lies in another folder of the plugin, so that the folder
-    belongs to the name. `by_person`: a file beside it says that only a person starts it.
+    belongs to the name. `by_person`: a file beside it, or a host's settings, say that only a person
+    starts it; `off`: the hosts whose settings switch it off.
     """
 
     root: int
@@ -53,6 +58,7 @@ class Source:
     plain: bool = False
     qualified: bool = False
     by_person: bool = False
+    off: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,7 +80,13 @@ class Scan:
         )
 
 
-def scan(roots: tuple[str, ...], poison: Iterable[Poison] = (), limits: ReadLimits = USUAL) -> Scan:
+def scan(
+    roots: tuple[str, ...],
+    poison: Iterable[Poison] = (),
+    limits: ReadLimits = USUAL,
+    switches: Switches = NOTHING,
+    moved: Iterable[tuple[str, str]] = (),
+) -> Scan:
     """Walk `roots` and decide what every markdown file is. Opens manifests, nothing else."""
     result = Scan(roots, limits)
     trees = [walk(root, limits) for root in roots]
@@ -83,7 +95,7 @@ def scan(roots: tuple[str, ...], poison: Iterable[Poison] = (), limits: ReadLimi
     linked: list[tuple[int, Layout, list[tuple[str, str]]]] = []
     for number, tree in enumerate(trees):
         links = list(_follow(result, number, tree, roots))
-        layout = read_layout(tree, [path for path, _ in links], limits)
+        layout = read_layout(tree, [path for path, _ in links], limits, moved)
         result.troubles += [(display(path), clean(message)) for path, message in layout.troubles]
         result.registries += [(number, registry.path) for registry in tree.registries]
         for path, reason in tree.unread:
@@ -98,8 +110,10 @@ def scan(roots: tuple[str, ...], poison: Iterable[Poison] = (), limits: ReadLimi
         _place_links(result, number, layout, links, taken, poisoned)
     _tell_namesakes_apart(result.sources)
     _mark_by_person(result, trees)
+    if switches.rows:
+        _switch(result, switches)
     behind = [file for _, _, links in linked for file in links]
-    result.digest = _digest(trees, behind, limits)
+    result.digest = _digest(trees, behind, limits, switches)
     return result
 
 
@@ -214,6 +228,36 @@ def _mark_by_person(result: Scan, trees: list[Tree]) -> None:
                 result.sources[number] = replace(source, by_person=True)
 
 
+def _switch(result: Scan, switches: Switches) -> None:
+    """What no host that is here would load is no entry; else it knows who would not."""
+    here, kept = {host for host, _ in switches.here}, []
+    for source in result.sources:
+        known = lookers(source)
+        asked = [host for host in known if host in switches.hosts]
+        names, real = _names_of(result, source) if asked else ((), "")
+        found = [s for host in asked if (s := switches.of(host, source.kind, names, real))]
+        off = {each.host: each for each in found if each.state == "off"}
+        if off and here.isdisjoint({*known} - {*off}):
+            where = ", ".join(display(each.file) for each in off.values())
+            reason = f"switched off: no host that is here loads it, as {where} says"
+            result.refuse(source.root, source.path, reason, "Switch it on there, if it is wanted.")
+            continue
+        by_person = source.by_person or any(each.state == "user" for each in found)
+        kept.append(replace(source, by_person=by_person, off=tuple(off)))
+    result.sources[:] = kept
+
+
+def _names_of(result: Scan, source: Source) -> tuple[set[str], str]:
+    """What a host's settings may call it, and the file's real path."""
+    root = result.roots[source.root]
+    named = _NAMED.search(_head(root, source.path)) if source.kind != "workflow" else None
+    name = named[1].strip(" \"'") if named else source.stem
+    names = {f"{source.plugin}:{name}"} if source.packed else {name}
+    if source.folders:
+        names |= {":".join((*source.folders.split("/"), name)), f"{source.folders}/{name}"}
+    return names, os.path.realpath(os.path.join(root, source.path))
+
+
 def _head(root: str, path: str) -> str:
     try:
         return read_within((root,), root, path, 1 << 16).decode("utf-8", "replace")
@@ -254,9 +298,13 @@ def _behind(link: str, real: str, full: str, limits: ReadLimits) -> Iterator[tup
         yield f"{link}/{file.path}", f"{real}/{file.path}"
 
 
-def _digest(trees: list[Tree], behind: list[tuple[str, str]], limits: ReadLimits) -> str:
-    """With what decides how they are read: the version, and the limits."""
+def _digest(
+    trees: list[Tree], behind: list[tuple[str, str]], limits: ReadLimits, switches: Switches
+) -> str:
+    """With what decides how they are read: the version, the limits, and the hosts' settings."""
     state = hashlib.sha256(f"{__version__} {limits.recipe}".encode())
+    if switches.rows:
+        state.update(msgspec.json.encode(switches))
     for line in (*_facts(trees), *(f"{path}\0{_stamp(real)}" for path, real in behind)):
         state.update(f"{line}\n".encode("utf-8", "surrogateescape"))
     return state.hexdigest()[:32]

@@ -97,7 +97,7 @@ def _take(tree: Tree, item: os.DirEntry[str], path: str) -> bool:
             if is_markdown(item.name):
                 tree.named_like_files.append(path)
             return not is_passed_over(full)
-        if is_markdown(item.name) or is_meant(path, item.name):
+        if is_markdown(item.name) or is_meant(_below(tree.root, path), item.name):
             _note(tree, tree.files, item, path)
         elif item.name in NAMES and _is_manifest(path):
             _note(tree, tree.manifests, item, path)
@@ -111,6 +111,11 @@ def _take(tree: Tree, item: os.DirEntry[str], path: str) -> bool:
 def is_passed_over(folder: str) -> bool:
     """Whether nothing below that folder, itself below a root, is looked at."""
     return folder.rpartition("/")[2] in IGNORED or folder.endswith(WORKTREES)
+
+
+def _below(root: str, path: str) -> str:
+    """With the root's own name, where that is a folder of entries and no repository's."""
+    return f"{os.path.basename(root)}/{path}" if "/" not in path or is_place(root) else path
 
 
 def is_meant(path: str, name: str) -> bool:

@@ -22,7 +22,7 @@ import msgspec
 from ..config import REPOSITORY, Settings, inherited_environment
 from ..errors import BuildFailed
 from ..records import Poison
-from .build import AHEAD, GONE, BuildLine, BuildRequest, Note, read_note
+from .build_lines import AHEAD, GONE, BuildLine, BuildRequest, Note, read_note
 
 HANG_SECONDS = 10.0
 MAX_ATTEMPTS = 20
@@ -183,9 +183,8 @@ class Builder:
     def start(self, unless: str = "") -> BuildChild:
         settings = self.settings
         facts = settings.roots_now, str(settings.data_dir), self.poison, unless, self.named
-        request = BuildRequest(
-            *facts, settings.reading, settings.roots_digest, settings.shared_roots
-        )
+        whose = settings.roots_digest, settings.shared_roots, settings.switches, settings.moved
+        request = BuildRequest(*facts, settings.reading, *whose)
         child = self._take_spare() if unless else None
         if child is None:
             child = BuildChild(self.command, self.hang_seconds, self.on_line).load()

@@ -18,7 +18,7 @@ from .paint import echo
 CRASHED = 70
 INTERRUPTED = 130
 COMMANDS = {
-    **dict.fromkeys(("serve", "up", "down", "status", "reindex", "mcp"), "server"),
+    **dict.fromkeys(("up", "down", "status", "reindex", "mcp"), "server"),
     **dict.fromkeys(("projects", "page"), "server"),
     **dict.fromkeys(("query", "context", "entry", "roles", "doctor", "eval", "explain"), "ask"),
     **dict.fromkeys(("learned", "patterns", "replay", "verify", "export", "import"), "learnt"),
@@ -29,6 +29,7 @@ COMMANDS = {
     **dict.fromkeys(("who", "locks", "inbox", "break", "events"), "agents"),
     **dict.fromkeys(("config", "database", "servers"), "team"),
     **{
+        "serve": "serve",
         "session": "session",
         "shared": "shared",
         "claims": "claims",

@@ -18,7 +18,7 @@ from ..bridge.hook import DIALECTS
 from ..config import Settings
 from ..daemon.locate import Address
 from ..daemon.supervise import pidfile, running_address
-from ..environment import TO_CONNECT, environment
+from ..environment import TO_CONNECT, current_folder, environment, home_folder
 from ..errors import OperationError
 from ..hosts.files import FileChange, carry_out, connected, disconnected, hooked, unhooked
 from ..hosts.hooks import HOOKS, HookFile
@@ -218,7 +218,7 @@ def _do(
     steps: Steps,
 ) -> None:
     """One file after the other: what cannot be done for one does not hinder the others."""
-    cwd, home, rows, failed = Path.cwd(), Path.home(), list[dict[str, Any]](), False
+    cwd, home, rows, failed = current_folder(), home_folder(), list[dict[str, Any]](), False
     chosen = _chosen(names, cwd, home, steps.takes_out)
     files = (step for host in chosen for step in steps.of(host, scope, cwd, home))
     for host, path, plan, hooks in files:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..config import Settings, inherited_environment
+from ..environment import home_folder
 from . import show
 from .options import common, with_roots_of_server
 from .paint import echo, style
@@ -41,7 +42,7 @@ def learn(settings: Settings, history: bool, everywhere: bool, yes: bool) -> Non
     from .asking import build_here
 
     settings = with_roots_of_server(settings)
-    folder = claude_folder(Path(settings.home or Path.home()), inherited_environment())
+    folder = claude_folder(Path(settings.home or home_folder()), inherited_environment())
     here = (lambda path: True) if everywhere else _within(settings)
     found = read_history(folder, _knows(build_here(settings)), here)
     for line in _told(found, folder):
@@ -86,7 +87,7 @@ def _within(settings: Settings) -> Callable[[str], bool]:
     from ..project import find_project
 
     known: dict[str, bool] = {}
-    home = str(Path.home())
+    home = str(home_folder())
     ours = find_project(os.getcwd(), home)
 
     def within(folder: str) -> bool:

@@ -7,10 +7,12 @@ escape sequence, and the number.
 from __future__ import annotations
 
 import secrets
+import sys
 from typing import Any
 
 import click
 
+from ..errors import OperationError
 from ..fit import for_terminal, json_for_terminal
 
 _NUMBER = str(10**18 + secrets.randbelow(10**18))
@@ -30,9 +32,21 @@ def painted(text: str) -> str:
 
 def echo(text: str = "", err: bool = False) -> None:
     """As click.echo, painted."""
-    click.echo(painted(text), err=err)
+    _say(painted(text), err)
 
 
 def echo_json(text: str) -> None:
     """JSON stays the same JSON."""
-    click.echo(json_for_terminal(text))
+    _say(json_for_terminal(text))
+
+
+def _say(text: str, err: bool = False) -> None:
+    """Raises OperationError where the output takes no more, as on a full disk."""
+    try:
+        click.echo(text, err=err)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.stdout = None  # what is left in it cannot be written either
+        said = f"The output cannot be written: {error.strerror}."
+        raise OperationError(said, "Write it elsewhere.") from None

@@ -1,8 +1,7 @@
-"""serve, up, down, status, reindex, projects, page: the server from the command line."""
+"""up, down, status, reindex, projects, page: the server from the command line."""
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 from collections.abc import Iterable
@@ -21,6 +20,7 @@ from . import show
 from .asking import RunningServer, build_here, health_of, located, woken
 from .options import common, emit, listening, with_roots_of_server
 from .paint import echo
+from .serve import strangers
 
 NOT_RUNNING = 3
 SERVED_SECONDS = 120.0
@@ -38,21 +38,6 @@ learns_from = click.option(
 
 
 @click.command()
-@listening
-def serve(settings: Settings) -> None:
-    """Run the server in the foreground until Ctrl-C or SIGTERM.
-
-    \b
-    orchestr8-index serve --root ~/my-plugins --port 3701
-    orchestr8-index serve --host 0.0.0.0 --allow-host tools.example --tls-cert C.pem --tls-key K.pem
-    """
-    from ..app import run_server
-
-    show.strangers(settings)
-    run_server(settings, functools.partial(show.serving, settings.door))
-
-
-@click.command()
 @learns_from
 @listening
 def up(settings: Settings, lenders: tuple[str, ...]) -> None:
@@ -64,7 +49,7 @@ def up(settings: Settings, lenders: tuple[str, ...]) -> None:
     """
     from ..daemon.supervise import running_address
 
-    show.strangers(settings)
+    strangers(settings)
     settings = with_roots_of_server(settings) if running_address(settings) else settings
     if running_address(settings) is None or _is_replaced(settings):
         _start(settings)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..config import LOOPBACK, Door, Settings
+from ..config import LOOPBACK, Settings
 from ..fit import for_terminal
 from ..host_table import TITLES
 from ..records import KINDS, PLURAL, FileReport, Finding, Kind
-from .paint import echo, style
+from .paint import style
 
 if TYPE_CHECKING:
     from ..daemon.locate import Address
@@ -60,11 +60,6 @@ def url(where: int | Address) -> str:
     return f"http://{LOOPBACK}:{where}" if isinstance(where, int) else where.url
 
 
-def strangers(settings: Settings) -> None:
-    for sentence in settings.strangers:
-        echo(style(f"Warning: {sentence}", fg="yellow"), err=True)
-
-
 def roots(settings: Settings) -> str:
     return ", ".join(settings.roots)
 
@@ -107,12 +102,17 @@ def projects(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         where = row["folder"] or ", ".join(row["roots"])
         entries = counts(row["entries"]) if row["entries"] else "not indexed yet"
-        size = f"{row['size'] / 1e6:.1f} MB"
+        size = size_of(row["size"])
         asked = f"asked {_ago(now - row['asked_at'])}"
         lines.append(f"{click.style(row['name'], bold=True)}  {entries}, {size}, {asked}  {where}")
         if row["learns_from"]:
             lines.append(f"  learns from {', '.join(row['learns_from'])}, too")
     return "\n".join(lines)
+
+
+def size_of(count: int) -> str:
+    """Bytes as a person says them: `1.2 MB`, `12 kB`."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{-(-count // 1000)} kB"
 
 
 def _ago(seconds: float | None) -> str:
@@ -361,11 +361,6 @@ def standing(told: dict[str, Any], kind: Kind) -> str:
     if words:
         lines.append(f"{told['path']} lacks: {words}. Say in its description what is true of them.")
     return "\n".join(lines)
-
-
-def serving(door: Door, port: int) -> None:
-    scheme = "https" if door.tls_cert else "http"
-    echo(f"Serving on {scheme}://{door.host}:{port}; Ctrl-C ends it.", err=True)
 
 
 def usage(found: dict[str, list[dict[str, Any]]]) -> str:

@@ -22,7 +22,7 @@ from ..errors import OperationError, SnapshotUnreadable
 from ..table import Method
 
 if TYPE_CHECKING:
-    from ..catalog.build import BuildLine
+    from ..catalog.build_lines import BuildLine
     from ..catalog.index import Index
     from ..catalog.snapshot import Generations
     from ..catalog.worker import Builder

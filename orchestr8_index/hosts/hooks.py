@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..roots import blanked
 from . import jsonc
 
 GROUP = "hooks"
@@ -48,7 +49,7 @@ class HookFile(NamedTuple):
     def put(self, text: str | None, program: list[str], options: list[str]) -> str:
         """The text with our rows, once; `options` say which server. Raises OperationError."""
         after = self.take(text or "")
-        if self.beside and not jsonc.blanked(after):
+        if self.beside and not blanked(after):
             after = json.dumps(dict(self.beside), indent=2) + "\n"
         for event in reversed(self.events):
             rows = [*_rows(after, event), *self.rows(program, event, options)]
@@ -78,7 +79,7 @@ class HookFile(NamedTuple):
 
     def is_empty(self, text: str) -> bool:
         """Whether nothing is left but what the file must have."""
-        said = jsonc.read(text) if jsonc.blanked(text) else {}
+        said = jsonc.read(text) if blanked(text) else {}
         return not said.pop(GROUP, None) and said in ({}, dict(self.beside))
 
 
@@ -106,6 +107,6 @@ HOOKS = {
 
 
 def _rows(text: str, event: str) -> list[Any]:
-    group = jsonc.read(text).get(GROUP, {}) if jsonc.blanked(text) else {}
+    group = jsonc.read(text).get(GROUP, {}) if blanked(text) else {}
     rows = group.get(event, []) if isinstance(group, dict) else []
     return rows if isinstance(rows, list) else []

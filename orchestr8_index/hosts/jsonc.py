@@ -12,10 +12,8 @@ import re
 from typing import Any, NamedTuple
 
 from ..errors import OperationError
+from ..roots import blanked, uncommented
 
-_STRING = r'"(?:\\.|[^"\\\n])*"'
-_COMMENT = re.compile(rf"{_STRING}|//[^\r\n]*|/\*.*?\*/", re.DOTALL)
-_TRAILING = re.compile(rf"{_STRING}|,(?=\s*[}}\]])", re.DOTALL)
 _SPACE = " \t\r\n"
 Document = dict[str, Any]
 
@@ -69,18 +67,6 @@ def take(text: str, group: str, name: str, *, keep_group: bool) -> str:
     return _without(text, servers.value, mine)
 
 
-def blanked(text: str) -> str:
-    """Strict JSON of the same length; "" when nothing is there."""
-    text = _TRAILING.sub(_blank, _COMMENT.sub(_blank, text))
-    text = text.replace("\ufeff", " ", 1) if text.startswith("\ufeff") else text
-    return text if text.strip() else ""
-
-
-def _blank(match: re.Match[str]) -> str:
-    found = match[0]
-    return found if found.startswith('"') else re.sub(r"[^\r\n]", " ", found)
-
-
 def _members(text: str, start: int) -> list[Member]:
     """Of the object that begins at `start`, if one does."""
     clean, decode, found = blanked(text), json.JSONDecoder().raw_decode, list[Member]()
@@ -129,7 +115,7 @@ def _without(text: str, start: int, mine: Member) -> str:
     """A comma goes along, and the space that `_with_first` put in."""
     members = _members(text, start)
     space, (_, first, _, end) = _space_before(text, mine.start), mine
-    clean = _COMMENT.sub(_blank, text)
+    clean = uncommented(text)
     if clean[after := _skip(clean, end)] == ",":
         text = text[:after] + text[after + 1 :]
     elif mine != members[0]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..environment import named_path
 from ..host_table import PLACES
 
 NAME = "orchestr8"
@@ -54,7 +55,7 @@ class Host(NamedTuple):
             return _with_comments(cwd / self.project)
         variable, prefix = FOLDERS.get(self.name, ("", ""))
         if folder := env.get(variable, "").strip():
-            return _with_comments(Path(folder).expanduser() / self.user.removeprefix(prefix))
+            return _with_comments(named_path(folder, home, cwd) / self.user.removeprefix(prefix))
         return _with_comments(home / self.user)
 
     def is_here(self, cwd: Path, home: Path) -> bool:

@@ -16,7 +16,7 @@ SHIPPED = Path(__file__).with_name("english.bloom")
 BITS_A_WORD, HASHES = 12, 8
 
 
-@lru_cache(4096)
+@lru_cache(1024)
 def is_english(stem: str) -> bool:
     """Whether the list has a word of this stem; the filter is read at the first question."""
     return has(_filter(), stem)

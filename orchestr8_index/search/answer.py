@@ -11,7 +11,7 @@ from ..catalog.bm25f import MISSPELT_WEIGHT
 from ..catalog.index import Index
 from ..fit import quoted
 from ..memo import keep
-from ..places import is_foreign_to
+from ..places import DEFAULT_HOST, is_foreign_to
 from ..queries import AgentQuery, Answer, Choice, Row, SkillQuery, WorkflowQuery
 from ..records import Entry, Experience, Kind
 from ..text import Terms
@@ -196,13 +196,13 @@ def _order(search: Search) -> list[int]:
 
 
 def _choose(search: Search, places: list[int]) -> list[tuple[int, Entry]]:
-    segment, found = search.segment, iter(places)
-    choice = search.choice
+    segment, choice = search.segment, search.choice
+    found = iter(places)
     if _filters(choice) or choice.host or choice.user_only is False:
-        passes = _filter(search.choice)
+        passes = _filter(choice)
         found = (place for place in places if passes(segment.entry(place)))
-    folded = islice(clones.fold(segment, found), search.choice.limit)
-    return [(place, segment.entry(place)) for place in folded]
+    rows = ((place, segment.entry(place)) for place in clones.fold(segment, found))
+    return list(islice((row for row in rows if _may_be_run(row[1], choice)), choice.limit))
 
 
 def _filter(choice: Choice) -> Callable[[Entry], bool]:
@@ -225,7 +225,9 @@ def _may_be_run(entry: Entry, choice: Choice) -> bool:
     """By who asks, as far as the question says who that is."""
     if choice.user_only is False and entry.for_people:
         return False
-    return not (choice.host and is_foreign_to(entry, choice.host))
+    if not choice.host:
+        return DEFAULT_HOST not in entry.off
+    return not is_foreign_to(entry, choice.host)
 
 
 def _filters(choice: Choice) -> bool:

@@ -11,13 +11,16 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from ..catalog.bm25f import MEANING_FALL, MEANING_FULL_TO, MEANING_WEIGHT
 from ..catalog.index import Segment
-from ..catalog.vector_table import Table
 from ..catalog.word_vectors import BIAS, LANE, UNIT, Words
+
+if TYPE_CHECKING:
+    from ..catalog.vector_table import Table
 
 SHARP = 1 << 8  # a question's mean is worked out in such parts of a unit
 BYTE = 127
@@ -75,6 +78,8 @@ def likeness(
 
 def likenesses(words: Words, terms: Iterable[str], question: Direction) -> dict[str, float]:
     """How near each term is in meaning to the question, of those nearer than by chance."""
+    from ..catalog.vector_table import Table  # as late as by Segment.table
+
     places = {term: place for term in terms if (place := words.find(term)) is not None}
     rows = b"".join(words.vector(place) for place in places.values())
     likes = likeness(Table(memoryview(rows), words.dimensions), question)

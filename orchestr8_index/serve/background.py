@@ -14,6 +14,7 @@ from ..store.notes import write_audit
 from .calibration import Calibrating
 from .health import health, metrics
 from .keys import RELOAD_SECONDS
+from .lean import give_back
 from .mcp.endpoint import McpRoutes
 from .renewal import LOOK_SECONDS, Renewal
 from .state import State
@@ -117,8 +118,10 @@ class Upkeep:
         await state.projects.tend()
         if state.settings.watch:
             state.file_watch.poll()
-        if state.samples.take_if_due() and state.log:
-            state.log.reopen_if_gone()
+        if state.samples.take_if_due():
+            give_back()  # a start, or a build, leaves a megabyte that is free
+            if state.log:
+                state.log.reopen_if_gone()
         self._note_series()
         self._log_answers()
         for kept in (state.projects.server_store, state.shared):

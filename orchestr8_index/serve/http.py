@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any, get_args
 from urllib.parse import quote
 
@@ -60,15 +60,15 @@ class Endpoint:
 class ProjectAddress:
     """Takes a project's name off the address, before the guard looks at what is below it."""
 
-    def __init__(self, app: Guard, quick: Quick) -> None:
-        self.app, self.quick = app, quick
+    def __init__(self, app: Guard, quick: Quick, paths: Collection[str]) -> None:
+        self.app, self.quick, self._paths = app, quick, frozenset(paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(BELOW):
             name, _, rest = scope["path"].removeprefix(BELOW).partition("/")
             scope.setdefault("state", {})[ADDRESSED] = name or "?"
             scope = {**scope, "path": f"/{rest}", "raw_path": f"/{quote(rest)}".encode()}
-        if scope["type"] == "http" and (path := scope["path"].rstrip("/")) in FACES:
+        if scope["type"] == "http" and (path := scope["path"].rstrip("/")) in self._paths:
             scope = {**scope, "path": path}  # a slash at the end says nothing
         await self.app(scope, receive, send)
 
@@ -110,7 +110,7 @@ def make_web(state: State) -> ProjectAddress:
     handlers = {404: no_such, 405: no_such, 500: _leave}
     web = Starlette(routes=[*routes, *page], lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
     guard = Guard(Straight(web, Endpoint(state, answer_rpc, wakes=False)), state.gate)
-    return ProjectAddress(guard, Quick(guard, state))
+    return ProjectAddress(guard, Quick(guard, state), {route.path for route in routes} - {"/"})
 
 
 class Straight:

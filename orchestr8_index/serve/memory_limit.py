@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..config import Limits
 from ..errors import Overloaded
+from .lean import give_back
 from .samples import memory_mb
 
 FREE_ENTRIES, ENTRY_KB, DECISION_KB = 100, 24, 4
@@ -69,13 +70,3 @@ def allowance_mb(entries: int, decisions: int) -> float:
     kilobytes = max(0, entries - FREE_ENTRIES) * ENTRY_KB + decisions * DECISION_KB
     libraries = sum(mb for name, mb in LIBRARIES_MB.items() if name in sys.modules)
     return LOADED_MB + kilobytes / 1024 + libraries
-
-
-def give_back() -> None:
-    """Ask the C library to return what is free to the system, where it can."""
-    if sys.platform == "linux":
-        import ctypes  # half a megabyte that a server in good health does without
-
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim:
-            trim(0)

@@ -87,6 +87,8 @@ class RedisOutlet:
             return "Redis refuses the password: see REDIS_URL."
         if isinstance(error, ResponseError):
             return f"Redis refuses it: {str(error).partition(' ')[0].strip('.')}. See its log."
+        if "certificate" in str(error):
+            return "Redis' certificate is not trusted: add ?ssl_ca_certs=FILE to REDIS_URL."
         return "Redis does not answer: see whether it runs, and REDIS_URL."
 
     async def check(self) -> bool:
@@ -145,7 +147,9 @@ class RedisOutlet:
         self._lost_all = False
 
     async def close(self) -> None:
-        await self._client.aclose()
+        sentinels = getattr(self._client.connection_pool, "sentinel_manager", None)
+        for each in (self._client, *(sentinels.sentinels if sentinels else ())):
+            await each.aclose()
 
     # --- keys ---------------------------------------------------------------------------------
 

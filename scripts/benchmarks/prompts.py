@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
-from orchestr8_index.catalog.build import BuildRequest, build
+from orchestr8_index.catalog.build import build
+from orchestr8_index.catalog.build_lines import BuildRequest
 from orchestr8_index.catalog.index import open_newest
 from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.config import digest_of_roots

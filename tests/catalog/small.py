@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from orchestr8_index.catalog.build import BuildRequest, build
+from orchestr8_index.catalog.build import build
+from orchestr8_index.catalog.build_lines import BuildRequest
 from orchestr8_index.catalog.cards import make_card
 from orchestr8_index.catalog.entry_vectors import Embedder
 from orchestr8_index.catalog.index import Index, open_newest

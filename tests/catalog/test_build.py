@@ -10,15 +10,8 @@ import msgspec
 import pytest
 
 from orchestr8_index.catalog import build as module
-from orchestr8_index.catalog.build import (
-    KIND,
-    BuildLine,
-    BuildRequest,
-    Note,
-    build,
-    main,
-    read_note,
-)
+from orchestr8_index.catalog.build import KIND, build, main
+from orchestr8_index.catalog.build_lines import BuildLine, BuildRequest, Note, read_note
 from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.config import digest_of_roots
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.catalog import collect as module
-from orchestr8_index.catalog.build import BuildLine, BuildRequest, build
+from orchestr8_index.catalog.build import build
+from orchestr8_index.catalog.build_lines import BuildLine, BuildRequest
 from orchestr8_index.catalog.collect import read_file
 from orchestr8_index.catalog.index import open_index
 from orchestr8_index.catalog.scan import Source

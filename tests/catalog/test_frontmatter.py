@@ -336,3 +336,16 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 def test_strict_reading_is_open_to_others() -> None:
     assert load_strict("a: 1") == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "  ---\n  name: lamp\n  description: Lights it.\n  ---\nBody\n",
+        "---yaml\nname: lamp\ndescription: Lights it.\n---\nBody\n",
+    ],
+)
+def test_a_header_that_a_model_put_a_little_aside_is_read(text: str) -> None:
+    header = read_header(text)
+    assert header.fields == {"name": "lamp", "description": "Lights it."}
+    assert header.body.strip() == "Body" and len(header.mended) == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8_index.catalog.build import BuildLine
+from orchestr8_index.catalog.build_lines import BuildLine
 from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.catalog.worker import BuildChild, Builder

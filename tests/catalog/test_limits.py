@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8_index.catalog.build import BuildRequest, build
+from orchestr8_index.catalog.build import build
+from orchestr8_index.catalog.build_lines import BuildRequest
 from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.catalog.worker import Builder
 from orchestr8_index.config import USUAL, ReadLimits, digest_of_roots

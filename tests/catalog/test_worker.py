@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8_index.catalog.build import BuildLine
+from orchestr8_index.catalog.build_lines import BuildLine
 from orchestr8_index.catalog.index import Index, open_index
 from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.catalog.worker import Builder

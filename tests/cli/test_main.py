@@ -87,6 +87,72 @@ def test_a_setting_that_cannot_be_used_is_2(run: Run, monkeypatch: pytest.Monkey
     assert (said.status, "MCP_CACHE_TTL=soon" in said.err) == (2, True)
 
 
+LONG = "/" + "x" * 300
+HOSTILE = [
+    ("HOME", LONG, "too long"),
+    ("HOME", "some/where", "no absolute path"),
+    ("HOME", "", "no absolute path"),
+    ("HOME", "/\udcff", "not a UTF-8 path"),
+    ("MCP_DATA_DIR", "~nobody/x", "is no path here"),
+    ("MCP_ROOTS", "~nobody/x", "is no path here"),
+    ("MCP_WORKSPACE", "~no-such-user/x", "is no path here"),
+    ("MCP_HOST", "\udcff", "cannot be used"),
+    ("MCP_API_KEY", "a\nX-Other: b", "cannot be used"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "said"), HOSTILE)
+@pytest.mark.parametrize("command", ["status", "query x"])
+def test_an_environment_that_cannot_be_used_is_a_sentence(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: str, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    told = run(*command.split())
+    assert told.status == 2 and said in told.err, told.err
+    assert len(told.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["connect claude", "mcp", "key list"])
+@pytest.mark.parametrize("value", [LONG, "some/where", ""])
+def test_a_home_that_is_none_is_a_sentence(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: str, value: str
+) -> None:
+    monkeypatch.setenv("HOME", value)
+    told = run(*command.split())
+    assert told.status == 2 and told.err.startswith("Error: ") and told.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["status", "connect claude"])
+def test_a_current_folder_that_was_removed_is_a_sentence(
+    run: Run, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "work").rmdir()
+    told = run(*command.split())
+    assert told.status == 2 and "current folder is not there" in told.err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no device that is full")
+@pytest.mark.parametrize(("command", "status"), [("projects", 1), ("hook claude", 0)])
+def test_an_output_without_room_is_no_defect(world: World, command: str, status: int) -> None:
+    told = shell(world, f"{command} </dev/null >/dev/full")
+    assert told.returncode == status and b"Traceback" not in told.stderr
+    assert (b"The output cannot be written" in told.stderr) == bool(status)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["doctor", "hook claude", "key list"])
+def test_streams_that_are_closed_are_no_defect(world: World, command: str, closed: str) -> None:
+    """The next file that was opened had their numbers: what was said went there."""
+    told = shell(world, f"{command} {closed}")
+    assert told.returncode == 0, told
+    assert b"Traceback" not in told.stderr
+
+
+def shell(world: World, command: str) -> subprocess.CompletedProcess[bytes]:
+    line = [f'exec "$0" -P -m orchestr8_index {command}', sys.executable]
+    return subprocess.run(["sh", "-c", *line], env=world.env, capture_output=True, check=False)
+
+
 def test_servers_of_no_team_is_a_sentence_where_psycopg_is_missing(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

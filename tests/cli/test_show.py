@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from orchestr8_index.catalog.build import BuildLine
+from orchestr8_index.catalog.build_lines import BuildLine
 from orchestr8_index.cli import show
 from orchestr8_index.records import FileReport, Finding
 

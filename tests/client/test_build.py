@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestr8_index.catalog.build import BuildLine
+from orchestr8_index.catalog.build_lines import BuildLine
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.catalog.worker import Builder
 from orchestr8_index.client.embedded import build_index, builder_of, generations_of

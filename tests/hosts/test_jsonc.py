@@ -10,7 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from orchestr8_index.errors import OperationError
-from orchestr8_index.hosts.jsonc import blanked, held, put, read, take
+from orchestr8_index.hosts.jsonc import held, put, read, take
+from orchestr8_index.roots import blanked
 
 ENTRY = {"type": "http", "url": "http://127.0.0.1:3700/mcp"}
 WITH_COMMENTS = """{

@@ -11,9 +11,9 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 38_722,  # hosts, languages, plans, guards, lenders, settings, standings, usage
-    "files": 261,  # the same
-    "longest_file": 389,  # errors.py: the whole family of errors
+    "lines": 39_213,  # hosts, languages, plans, guards, lenders, settings, standings, usage
+    "files": 265,  # the same
+    "longest_file": 411,  # config.py: every setting, declared once
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal
     "broad_excepts": 11,  # most guard loops, faces and a thread; others clean up and raise again
@@ -23,7 +23,7 @@ MOST = {
 """How much of each there may be. Who raises a number says why beside it."""
 OF_LATER = {
     "coordinate": (4_446, 26),  # the gate's forms of git and the shell, bounds on what all costs
-    "team": (2_948, 23),  # PostgreSQL, moving there and back, Redis, NATS, settings, lag, usage
+    "team": (2_952, 23),  # PostgreSQL, moving there and back, Redis, NATS, settings, lag, usage
 }
 """The same for two of the later rooms: lines and files; tests of `faces` and `page` have theirs."""
 

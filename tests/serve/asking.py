@@ -13,7 +13,8 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestr8_index.app import make_state
-from orchestr8_index.catalog.build import BuildLine, BuildRequest, build
+from orchestr8_index.catalog.build import build
+from orchestr8_index.catalog.build_lines import BuildLine, BuildRequest
 from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.catalog.worker import BuildChild, Builder
@@ -30,8 +31,8 @@ class Here(Builder):
     def run(self, unless: str = "", started: BuildChild | None = None) -> BuildLine:
         settings = self.settings
         facts = settings.roots_now, str(settings.data_dir), (), unless, ()
-        places = settings.roots_digest, settings.shared_roots
-        request = BuildRequest(*facts, settings.reading, *places)
+        whose = settings.roots_digest, settings.shared_roots, settings.switches, settings.moved
+        request = BuildRequest(*facts, settings.reading, *whose)
         return build(request, self.on_line)
 
 

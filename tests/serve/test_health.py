@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestr8_index import __version__
-from orchestr8_index.catalog.build import BuildLine
+from orchestr8_index.catalog.build_lines import BuildLine
 from orchestr8_index.serve.health import health, metrics
 from orchestr8_index.serve.samples import memory_mb
 from orchestr8_index.serve.state import State

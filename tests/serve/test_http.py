@@ -13,7 +13,7 @@ import httpx2 as httpx
 import pytest
 from starlette.types import ASGIApp, Message, Scope
 
-from orchestr8_index.catalog.build import BuildLine
+from orchestr8_index.catalog.build_lines import BuildLine
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.catalog.worker import BuildChild
 from orchestr8_index.config import Limits, fixture_root
@@ -165,6 +165,13 @@ def test_metrics_are_text_where_asked(app: ASGIApp, path: str, accept: str) -> N
     answer = ask(app, "GET", path, headers={"Accept": accept})
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert "orchestr8_generation 1.0" in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/health", "/health/live", "/metrics", "/p/plugins_fixture/health"]
+)
+def test_a_slash_at_the_end_says_nothing(app: ASGIApp, path: str) -> None:
+    assert ask(app, "GET", f"{path}/").status_code == ask(app, "GET", path).status_code
 
 
 # --- /reindex ----------------------------------------------------------------------------------

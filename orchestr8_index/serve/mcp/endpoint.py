@@ -28,7 +28,7 @@ from ..sessions import HEADER
 from ..shares import account
 from ..state import State
 from .cures import CURES, Cured
-from .one_body import BOTH, ONE_BODY, OneBody, accepts_json_alone
+from .one_body import BOTH, ONE_BODY, OneBody, accepts_json_alone, accepts_streams_alone
 
 if TYPE_CHECKING:
     from .server import Face
@@ -91,6 +91,8 @@ class McpRoute:
             if accepts_json_alone(dict(headers).get(b"accept", b"")):
                 send, scope["headers"] = OneBody(send).send, _with_stream(headers)
                 scope["state"][ONE_BODY], ident = True, b""
+            elif accepts_streams_alone(dict(headers).get(b"accept", b"")):
+                scope["headers"] = _with_stream(headers)
         face = await self._opened()
         if face is None:
             await send_error(send, self.trouble)

@@ -13,6 +13,12 @@ ONE_BODY = "one_body"  # marks a request that can be asked nothing on its way
 CUT_OFF = "The answer was cut off: the server is stopping, or the session ended."
 
 
+def accepts_streams_alone(accept: bytes) -> bool:
+    """By the header: a stream is named, which an answer can be, or nothing is."""
+    named = {part.split(b";")[0].strip() for part in accept.lower().split(b",")}
+    return bool(named & ANY) or named == {b""}
+
+
 def accepts_json_alone(accept: bytes) -> bool:
     """By the header: JSON is named, a stream is not."""
     named = {part.split(b";")[0].strip() for part in accept.lower().split(b",")}

@@ -66,6 +66,19 @@ def test_who_accepts_json_alone_gets_json_in_every_request(state: State, accept:
     assert (answer.headers["Content-Type"], tools(answer)) == ("application/json", 7)
 
 
+@pytest.mark.parametrize("accept", ["text/event-stream", "text/*", ""])
+def test_who_accepts_a_stream_alone_is_answered(state: State, accept: str) -> None:
+    params = {"protocolVersion": "2025-06-18", "capabilities": {}}
+    first = {**LIST, "method": "initialize"}
+    first["params"] = {**params, "clientInfo": {"name": "t", "version": "1"}}
+
+    async def work(asking: httpx2.AsyncClient) -> httpx2.Response:
+        return await asking.post("/mcp", json=first, headers={**JSON, "Accept": accept})
+
+    answer = live(state, work)
+    assert answer.status_code == 200 and "2025-06-18" in answer.text
+
+
 def test_first_requests_that_meet_load_it_once(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,69 @@
+"""What do the server and a build's child say to each other? The request, its lines, and its note.
+
+The server needs these words alone: what a build itself loads would cost it a megabyte.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from ..config import USUAL, ReadLimits
+from ..records import Poison
+from ..switches import NOTHING, Switches
+
+AHEAD = "--ahead"
+
+
+class BuildRequest(Struct, frozen=True):
+    """`unless` is the input digest for which nothing needs to be done, but to look at the files
+    of which a change is known (`named`). With an empty one all files are read. `place` is where
+    the generations of these roots lie, by its digest; `shared` are those of the roots that other
+    projects have, too: they are built first, as a generation of their own that lends the rest.
+    `switches` are those of the hosts' settings, `moved` the folders of hosts that lie elsewhere,
+    each with its usual name."""
+
+    roots: tuple[str, ...]
+    data_dir: str
+    poison: tuple[Poison, ...] = ()
+    unless: str = ""
+    named: tuple[str, ...] = ()
+    limits: ReadLimits = USUAL
+    place: str = ""
+    shared: tuple[str, ...] = ()
+    switches: Switches = NOTHING
+    moved: tuple[tuple[str, str], ...] = ()
+
+
+class BuildLine(Struct, frozen=True, omit_defaults=True):
+    """One line of the child: where its note lies, progress, or (last) a result."""
+
+    note: str = ""
+    done: int = 0
+    total: int = 0
+    generation: int = 0
+    fresh: bool = False
+    error: str = ""
+
+
+GONE = "is gone"
+
+
+class Note(Struct, frozen=True):
+    """The file that the build's child has open."""
+
+    root: str
+    path: str
+    size: int
+    mtime_ns: int
+
+
+def read_note(note: str) -> Note | None:
+    """What the child noted last, or None where nothing whole is there."""
+    try:
+        data = Path(note).read_bytes()
+        return msgspec.msgpack.decode(data[4 : 4 + int.from_bytes(data[:4], "big")], type=Note)
+    except (OSError, msgspec.DecodeError):
+        return None
