@@ -25,7 +25,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a suite in the backgrou
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else no child hears of Ctrl-C
 _DRAWN = {"database": None, "deadline": None}
 _SUPPRESSED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-settings.register_profile("thorough", suppress_health_check=_SUPPRESSED, **_DRAWN)  # in .ci/run
+settings.register_profile(
+    "thorough", max_examples=60, suppress_health_check=_SUPPRESSED, **_DRAWN
+)  # in .ci/run
 settings.register_profile("tests", settings.get_profile("thorough"), max_examples=30)
 settings.load_profile("tests")
 

@@ -115,10 +115,11 @@ def health_of(address: Address) -> Health | None:
 
 def woken(address: Address, seconds: float) -> Health | None:
     """The health of a server for the project of this address, which is awake then: any request
-    wakes it. Waits for its first index so long."""
-    deadline, health = time.monotonic() + seconds, health_of(address)
+    wakes it. Waits for its first index so long; where something is wrong, which may be of the
+    server and not of this index, for ten seconds at most."""
+    begun, health = time.monotonic(), health_of(address)
     while health and "project" in health and health["status"] == "starting":
-        if health["reasons"] or time.monotonic() > deadline:
+        if time.monotonic() - begun > (min(seconds, 10.0) if health["reasons"] else seconds):
             break
         RunningServer(address).request("POST", "/")
         health = get_health(address)

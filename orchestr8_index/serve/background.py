@@ -172,7 +172,9 @@ class Upkeep:
     async def write_usage(self) -> None:
         try:
             await keep_usage(self._state)
-        except (StoreUnavailable, sqlite3.Error) as error:
+        except StoreUnavailable:
+            return  # /health says so, and it is written with the next
+        except sqlite3.Error as error:
             log.error("the usage was not written", extra={"reason": str(error)})
 
 

@@ -60,7 +60,7 @@ def test_an_error_has_its_code_and_its_meaning(document: dict[str, Any]) -> None
 
 
 def test_whatever_takes_params_has_an_example() -> None:
-    assert {n for n, m in METHODS.items() if m.params.__struct_fields__} == set(WITH_EXAMPLE)
+    assert {n for n, m in METHODS.items() if m.params.__struct_fields__} <= set(WITH_EXAMPLE)
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLE)
