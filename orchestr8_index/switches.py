@@ -2,7 +2,8 @@
 
 Only what the hosts document counts: `skillOverrides` and denied skills and agents of Claude Code,
 `[[skills.config]]` of Codex, `skills.disabled` and `agents.overrides` of Gemini CLI, disabled
-agents and denied skills of opencode.
+agents and denied skills of opencode. And what does a host have in its settings that is no file?
+The agents and commands of opencode.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from .host_table import PLACES
 from .records import Kind
 from .roots import MANAGED, SETTINGS, claude_folder, moved_place, read_json
 
-State = Literal["on", "off", "user"]
+State = Literal["on", "off", "user", "declared"]
 SKILLS: tuple[Kind, ...] = ("skill", "workflow")
 AGENTS: tuple[Kind, ...] = ("agent",)
 _DENIED = re.compile(r"(Skill|Agent|Task)\(([^()*]+?)(?:[ :]\*)?\)")
 _MOST = 1 << 20  # bytes of a file that are read
+_BUILT_IN = frozenset("build plan general explore scout compaction title summary".split())
 _NOBODYS = frozenset({"", ".agents", ".agent", ".config"})  # these tell of no host
 Said = tuple[tuple[Kind, ...], str, State]
 
@@ -40,7 +42,7 @@ class HostFile(NamedTuple):
 
 class Switch(Struct, frozen=True):
     """`what` is a name, `plugin:name`, a pattern, or the path of a skill; `user`: only a person
-    may start it. `file` says so; `own`: it is the project's."""
+    may start it; `declared`: it stands there itself. `file` says so; `own`: it is the project's."""
 
     host: str
     kinds: tuple[Kind, ...]
@@ -78,8 +80,16 @@ class Switches(Struct, frozen=True):
 
     def of(self, host: str, kind: Kind, names: Collection[str], path: str) -> Switch | None:
         """The last one of a host that is about that entry."""
-        mine = (row for row in reversed(self.rows) if row.host == host)
+        mine = (row for row in reversed(self.rows) if row.host == host and row.state != "declared")
         return next((row for row in mine if row.fits(kind, names, path)), None)
+
+    def declared(self) -> Iterator[Switch]:
+        """What stands in the settings themselves and is on, each once, by the last file with it."""
+        found = {(r.host, r.kinds[0], r.what): r for r in self.rows if r.state == "declared"}
+        for (host, kind, name), row in found.items():
+            said = self.of(host, kind, (name,), "")
+            if said is None or said.state != "off":
+                yield row
 
 
 NOTHING = Switches()
@@ -95,8 +105,9 @@ def settings_files(home: Path, env: Mapping[str, str], project: Path | None) -> 
     for folder in (project,) if project else ():
         files += [HostFile("claude", str(folder / ".claude" / name), True) for name in SETTINGS]
         files.append(HostFile("gemini", str(folder / ".gemini/settings.json"), True))
-        for name in ("opencode.json", "opencode.jsonc", ".opencode/opencode.json"):
-            files.append(HostFile("opencode", str(folder / name), True))
+        for name in ("opencode.json", ".opencode/opencode.json"):
+            both = (str(folder / f"{name}{ending}") for ending in ("", "c"))
+            files += [HostFile("opencode", path, True) for path in both]
     managed = (HostFile("claude", f"{each}/managed-settings.json") for each in MANAGED)
     return [*files, *managed]
 
@@ -121,7 +132,7 @@ def _hosts_in(level: str) -> Iterator[str]:
 def _read(file: HostFile) -> Iterator[Switch]:
     said = _read_toml(file.path) if file.host == "codex" else read_json(Path(file.path))
     for kinds, what, state in _SAYS[file.host](said):
-        if isinstance(what, str) and what:
+        if isinstance(what, str) and what and what.encode("utf-8", "ignore").decode() == what:
             yield Switch(file.host, kinds, what, state, file.path, file.own)
 
 
@@ -153,8 +164,16 @@ def _of_gemini(said: dict[str, Any]) -> Iterator[Said]:
 
 
 def _of_opencode(said: dict[str, Any]) -> Iterator[Said]:
-    for name, rule in _items(said.get("agent")):
-        yield AGENTS, name, "off" if _table(rule).get("disable") is True else "on"
+    """Its files are merged: one that does not speak of `disable` leaves it as it was."""
+    for name, value in (*_items(said.get("mode")), *_items(said.get("agent"))):
+        rule = _table(value)
+        if name not in _BUILT_IN and rule.keys() - {"disable"}:
+            yield AGENTS, name, "declared"
+        if isinstance(off := rule.get("disable"), bool):
+            yield AGENTS, name, "off" if off else "on"
+    for name, value in _items(said.get("command")):
+        if _table(value).get("template"):
+            yield ("workflow",), name, "declared"
     for pattern, value in _items(_table(said.get("permission")).get("skill")):
         yield ("skill",), pattern, "off" if value == "deny" else "on"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from orchestr8_index.catalog.findings import of_reports
 from orchestr8_index.catalog.index import Index, open_index
 from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.config import Settings, read_settings
@@ -187,11 +188,81 @@ SILENT = {
 }
 
 
+def test_a_name_that_is_no_text_says_nothing(tmp_path: Path) -> None:
+    said = '{"agent": {"\\ud800": {"prompt": "x"}}}'
+    files = {"shop/.opencode/agent/red.md": agent("red"), "shop/opencode.json": said}
+    assert list(entries(built(settings_over(tmp_path, files))[0])) == ["red"]
+
+
 @pytest.mark.parametrize("which", SILENT)
 def test_settings_that_say_nothing_switch_nothing(which: str, tmp_path: Path) -> None:
     files = {"shop/.codex/skills/red/SKILL.md": skill("red")}
     write_tree(tmp_path, {"home/.codex/config.toml": SILENT[which]})
     assert list(entries(built(settings_over(tmp_path, files))[0])) == ["red"]
+
+
+DECLARED = {
+    "agent": {
+        "red": {"description": "Paints.", "prompt": "{file:./red.md}"},
+        "sub/blue": {"model": "a/b"},
+        "filed": {"prompt": "Paint."},
+        "off": {"prompt": "Paint.", "disable": True},
+        "build": {"prompt": "Build."},
+    },
+    "command": {"tidy": {"template": "Tidy $ARGUMENTS."}, "filed": {"template": "Paint."}},
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "where"),
+    [
+        ("shop/opencode.json", ".opencode/"),
+        ("shop/.opencode/opencode.jsonc", ".opencode/"),
+        ("home/.config/opencode/opencode.json", "{base}/home/.config/opencode/"),
+    ],
+)
+def test_what_stands_in_the_settings_alone_is_named(file: str, where: str, tmp_path: Path) -> None:
+    files = {
+        "shop/.opencode/agent/filed.md": agent("filed"),
+        "shop/.opencode/command/filed.md": "Paint it.",
+        file: "// ours\n" + json.dumps(DECLARED),
+    }
+    _, reports = built(settings_over(tmp_path, files))
+    told = {
+        (r.kind, r.name): (f"{r.root}/{r.path}", r.cure) for r in reports if r.outcome == "skipped"
+    }
+    assert {(f.rule, f.severity) for f in of_reports(reports)} >= {("declared", "warning")}
+    folder, at = where.format(base=tmp_path), str(tmp_path / file)
+    assert told == {
+        ("agent", "red"): (at, f"Write it as {folder}agent/red.md."),
+        ("agent", "sub/blue"): (at, f"Write it as {folder}agent/sub/blue.md."),
+        ("workflow", "tidy"): (at, f"Write it as {folder}command/tidy.md."),
+    }
+
+
+def test_written_as_files_they_are_entries_and_named_no_more(tmp_path: Path) -> None:
+    files = {"shop/.claude/agents/blue.md": agent("blue")}
+    settings = settings_over(tmp_path, {**files, "shop/opencode.json": json.dumps(DECLARED)})
+    index, reports = built(settings)
+    assert list(entries(index)) == ["blue"]
+    assert {"red", "sub/blue", "filed", "tidy"} <= {report.name for report in reports}
+    moved = {f".opencode/agent/{name}.md": agent("a") for name in ("red", "sub/blue", "filed")}
+    moved |= {f".opencode/command/{name}.md": "Do it." for name in ("tidy", "filed")}
+    shop = {f"shop/{path}": text for path, text in moved.items()}
+    _, reports = built(settings_over(tmp_path, {**files, **shop}))
+    assert not [report for report in reports if report.reason.startswith("declared")]
+
+
+def test_settings_of_opencode_are_merged(tmp_path: Path) -> None:
+    files = {
+        "shop/.opencode/agent/red.md": agent("red"),
+        "shop/.claude/agents/blue.md": agent("blue"),
+        "home/.config/opencode/opencode.json": '{"agent": {"red": {"disable": true}}}',
+        "shop/opencode.json": '{"agent": {"red": {"model": "a/b"}}}',
+    }
+    index, reports = built(settings_over(tmp_path, files))
+    assert list(entries(index)) == ["blue"]
+    assert not [report for report in reports if report.reason.startswith("declared")]
 
 
 # --- folders that lie elsewhere ----------------------------------------------------------------

@@ -33,14 +33,15 @@ def _severity(report: FileReport) -> Literal["error", "warning", "info"]:
     """What the host would leave out as well is as its owner wanted it."""
     if report.reason.startswith(("hidden:", "unlisted:")):
         return "info"
-    return "error" if report.outcome == "skipped" else "warning"
+    lost = report.outcome == "skipped" and not report.reason.startswith("declared:")
+    return "error" if lost else "warning"
 
 
 def _rule(report: FileReport) -> str:
     reason = report.reason
     if reason.startswith("duplicate"):
         return "duplicate"
-    if reason.startswith(("hidden:", "unlisted:")):
+    if reason.startswith(("hidden:", "unlisted:", "declared:")):
         return reason.partition(":")[0]
     if "no description:" in reason or "no header:" in reason:
         return "missing-description"

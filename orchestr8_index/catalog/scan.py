@@ -111,6 +111,7 @@ def scan(
     _tell_namesakes_apart(result.sources)
     _mark_by_person(result, trees)
     if switches.rows:
+        _tell_declared(result, switches)
         _switch(result, switches)
     behind = [file for _, _, links in linked for file in links]
     result.digest = _digest(trees, behind, limits, switches)
@@ -245,6 +246,26 @@ def _switch(result: Scan, switches: Switches) -> None:
         by_person = source.by_person or any(each.state == "user" for each in found)
         kept.append(replace(source, by_person=by_person, off=tuple(off)))
     result.sources[:] = kept
+
+
+def _tell_declared(result: Scan, switches: Switches) -> None:
+    """An entry is a file: what stands in a host's settings alone is named, with where to put it."""
+    files = {
+        (host, source.kind, f"{source.folders}/{source.stem}".lstrip("/"))
+        for source in result.sources
+        for host in lookers(source)
+    }
+    for row in switches.declared():
+        kind, (folder, file) = row.kinds[0], os.path.split(row.file)
+        place = place_of(row.host, kind)
+        if place is None or (row.host, kind, row.what) in files:
+            continue
+        where = place.project[0] if row.own else f"{folder}/{os.path.basename(place.project[0])}"
+        name = display(row.what)
+        reason = f"declared: {name} stands in {display(row.file)}, and an entry is a file"
+        cure = f"Write it as {display(where)}/{name}.md."
+        told = FileReport(display(folder), file, "skipped", kind, name, reason, cure=cure)
+        result.reports.append(told)
 
 
 def _names_of(result: Scan, source: Source) -> tuple[set[str], str]:
