@@ -114,14 +114,14 @@ def health_of(address: Address) -> Health | None:
 
 
 def woken(address: Address, seconds: float) -> Health | None:
-    """The health of a server for the project of this address, which is awake then: any request
+    """The health of a server for the project of this address, which is awake then: a call
     wakes it. Waits for its first index so long; where something is wrong, which may be of the
     server and not of this index, for ten seconds at most."""
     begun, health = time.monotonic(), health_of(address)
     while health and "project" in health and health["status"] == "starting":
         if time.monotonic() - begun > (min(seconds, 10.0) if health["reasons"] else seconds):
             break
-        RunningServer(address).request("POST", "/")
+        RunningServer(address).ask("getHealth", {})
         health = get_health(address)
     return health
 
