@@ -18,7 +18,7 @@ class UsageQuery(Params, frozen=True, kw_only=True):
     days: Annotated[int, Meta(ge=1, le=90)] = 30
 
 
-class Used(Struct, kw_only=True, omit_defaults=True):
+class UsageCount(Struct, kw_only=True, omit_defaults=True):
     """What was counted of a day, a tool or a caller; `errors` of the `calls` failed. Of a day also
     the sum of `tokens_saved` in its reports, and how many said it."""
 
@@ -29,7 +29,7 @@ class Used(Struct, kw_only=True, omit_defaults=True):
     reports: int = 0
 
 
-class EndedSo(Struct, frozen=True):
+class ErrorCount(Struct, frozen=True):
     """How often calls ended with that error."""
 
     name: str
@@ -39,10 +39,10 @@ class EndedSo(Struct, frozen=True):
 class UsageAnswer(Struct, kw_only=True):
     """Days in order; the rest by how often."""
 
-    days: list[Used]
-    tools: list[Used]
-    callers: list[Used]
-    errors: list[EndedSo]
+    days: list[UsageCount]
+    tools: list[UsageCount]
+    callers: list[UsageCount]
+    errors: list[ErrorCount]
 
 
 class ServerList(Struct, kw_only=True):
@@ -77,6 +77,7 @@ OVERVIEW = (
         NoParams,
         ServerList,
         "The servers that share one memory: version, generation, lag, waiters and stores.",
+        scope="admin",
         face="page",
         example=Example(
             "{}",

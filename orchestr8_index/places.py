@@ -86,7 +86,7 @@ class Owned(Protocol):
     def packed(self) -> bool: ...
 
 
-def lookers(owned: Owned) -> tuple[str, ...]:
+def looking_hosts(owned: Owned) -> tuple[str, ...]:
     """The hosts that look where it lies."""
     if owned.packed:  # where one host has a plugin, no other one looks
         return owned.owners
@@ -95,12 +95,12 @@ def lookers(owned: Owned) -> tuple[str, ...]:
 
 def hosts_of(entry: Entry) -> tuple[str, ...]:
     """The hosts that would load the entry; none named for what lies in no host's place."""
-    return tuple(host for host in lookers(entry) if host not in entry.off)
+    return tuple(host for host in looking_hosts(entry) if host not in entry.off)
 
 
 def is_known_to(entry: Entry, host: str) -> bool:
     """Whether the host could start it; what lies in nobody's place could be anybody's."""
-    return not (known := lookers(entry)) or host in known and host not in entry.off
+    return not (known := looking_hosts(entry)) or host in known and host not in entry.off
 
 
 def is_foreign_to(entry: Entry, host: str) -> bool:

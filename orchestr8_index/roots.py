@@ -32,8 +32,6 @@ MOVED = {
 }
 """Which variable puts a folder of a host elsewhere."""
 _MOST_SETTINGS = 1 << 20  # bytes of a host's own file that are read
-
-
 _STRING = r'"(?:\\.|[^"\\\n])*"'
 _COMMENT = re.compile(rf"{_STRING}|//[^\r\n]*|/\*.*?\*/", re.DOTALL)
 _TRAILING = re.compile(rf"{_STRING}|,(?=\s*[}}\]])", re.DOTALL)
@@ -217,7 +215,8 @@ def switched_off(config: Path) -> frozenset[str]:
 def _packs(home: Path, env: Mapping[str, str], project: Path) -> Iterator[Path]:
     """The installed plugins and extensions of other hosts, each in its newest version."""
     codex = expand(env.get("CODEX_HOME") or ".codex", home, home)
-    for name, data in _read_toml(codex / "config.toml").get("plugins", {}).items():
+    plugins = read_toml(codex / "config.toml").get("plugins")
+    for name, data in plugins.items() if isinstance(plugins, dict) else ():
         if isinstance(data, dict) and data.get("enabled") is not False:
             plugin, _, market = name.partition("@")
             versions = (codex / "plugins/cache" / market / plugin).glob("*")
@@ -258,12 +257,13 @@ def read_json(file: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
+def read_toml(file: Path) -> dict[str, Any]:
+    """As `read_json`, of TOML."""
     try:
-        data = tomllib.loads(file.read_text("utf-8"))
+        with file.open("rb") as opened:
+            return tomllib.loads(opened.read(_MOST_SETTINGS).decode("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return data if isinstance(data.get("plugins", {}), dict) else {}
 
 
 def blanked(text: str) -> str:

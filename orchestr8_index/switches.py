@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -20,13 +19,12 @@ from msgspec import Struct
 
 from .host_table import PLACES
 from .records import Kind
-from .roots import MANAGED, SETTINGS, claude_folder, moved_place, read_json
+from .roots import MANAGED, SETTINGS, claude_folder, moved_place, read_json, read_toml
 
 State = Literal["on", "off", "user", "declared"]
 SKILLS: tuple[Kind, ...] = ("skill", "workflow")
 AGENTS: tuple[Kind, ...] = ("agent",)
 _DENIED = re.compile(r"(Skill|Agent|Task)\(([^()*]+?)(?:[ :]\*)?\)")
-_MOST = 1 << 20  # bytes of a file that are read
 _BUILT_IN = frozenset("build plan general explore scout compaction title summary".split())
 _NOBODYS = frozenset({"", ".agents", ".agent", ".config"})  # these tell of no host
 Said = tuple[tuple[Kind, ...], str, State]
@@ -102,11 +100,11 @@ def settings_files(home: Path, env: Mapping[str, str], project: Path | None) -> 
     files.append(HostFile("gemini", str(moved_place(".gemini/settings.json", home, env))))
     opencode = moved_place(".config/opencode/opencode.json", home, env)
     files += [HostFile("opencode", f"{opencode}{ending}") for ending in ("", "c")]
-    for folder in (project,) if project else ():
-        files += [HostFile("claude", str(folder / ".claude" / name), True) for name in SETTINGS]
-        files.append(HostFile("gemini", str(folder / ".gemini/settings.json"), True))
+    if project:
+        files += [HostFile("claude", str(project / ".claude" / name), True) for name in SETTINGS]
+        files.append(HostFile("gemini", str(project / ".gemini/settings.json"), True))
         for name in ("opencode.json", ".opencode/opencode.json"):
-            both = (str(folder / f"{name}{ending}") for ending in ("", "c"))
+            both = (str(project / f"{name}{ending}") for ending in ("", "c"))
             files += [HostFile("opencode", path, True) for path in both]
     managed = (HostFile("claude", f"{each}/managed-settings.json") for each in MANAGED)
     return [*files, *managed]
@@ -130,7 +128,7 @@ def _hosts_in(level: str) -> Iterator[str]:
 
 
 def _read(file: HostFile) -> Iterator[Switch]:
-    said = _read_toml(file.path) if file.host == "codex" else read_json(Path(file.path))
+    said = (read_toml if file.host == "codex" else read_json)(Path(file.path))
     for kinds, what, state in _SAYS[file.host](said):
         if isinstance(what, str) and what and what.encode("utf-8", "ignore").decode() == what:
             yield Switch(file.host, kinds, what, state, file.path, file.own)
@@ -184,14 +182,6 @@ _SAYS = {
     "gemini": _of_gemini,
     "opencode": _of_opencode,
 }
-
-
-def _read_toml(path: str) -> dict[str, Any]:
-    try:
-        with open(path, "rb") as file:
-            return tomllib.loads(file.read(_MOST).decode("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
 
 
 def _table(value: object) -> dict[str, Any]:

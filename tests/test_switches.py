@@ -91,6 +91,8 @@ def test_a_skill_that_its_only_host_does_not_load_is_no_entry(which: str, tmp_pa
     assert list(entries(index)) == ["blue"]
     [told] = [report for report in reports if report.outcome == "skipped"]
     assert told.reason.startswith("switched off: ") and str(tmp_path / file) in told.reason
+    [finding] = of_reports([told])  # as its owner wanted it
+    assert (finding.rule, finding.severity) == ("switched-off", "info")
 
 
 AGENTS = {

@@ -31,7 +31,7 @@ def of_reports(reports: Iterable[FileReport]) -> Iterator[Finding]:
 
 def _severity(report: FileReport) -> Literal["error", "warning", "info"]:
     """What the host would leave out as well is as its owner wanted it."""
-    if report.reason.startswith(("hidden:", "unlisted:")):
+    if report.reason.startswith(("hidden:", "unlisted:", "switched off:")):
         return "info"
     lost = report.outcome == "skipped" and not report.reason.startswith("declared:")
     return "error" if lost else "warning"
@@ -41,8 +41,8 @@ def _rule(report: FileReport) -> str:
     reason = report.reason
     if reason.startswith("duplicate"):
         return "duplicate"
-    if reason.startswith(("hidden:", "unlisted:", "declared:")):
-        return reason.partition(":")[0]
+    if reason.startswith(("hidden:", "unlisted:", "switched off:", "declared:")):
+        return reason.partition(":")[0].replace(" ", "-")
     if "no description:" in reason or "no header:" in reason:
         return "missing-description"
     if "was cut" in reason:

@@ -18,7 +18,7 @@ from .. import __version__
 from ..config import USUAL, ReadLimits
 from ..host_table import Place
 from ..opening import read_within
-from ..places import lookers, place_of
+from ..places import looking_hosts, place_of
 from ..records import FileReport, Kind, Poison
 from ..switches import NOTHING, Switches
 from ..text import as_utf8, clean, display
@@ -233,7 +233,7 @@ def _switch(result: Scan, switches: Switches) -> None:
     """What no host that is here would load is no entry; else it knows who would not."""
     here, kept = {host for host, _ in switches.here}, []
     for source in result.sources:
-        known = lookers(source)
+        known = looking_hosts(source)
         asked = [host for host in known if host in switches.hosts]
         names, real = _names_of(result, source) if asked else ((), "")
         found = [s for host in asked if (s := switches.of(host, source.kind, names, real))]
@@ -253,7 +253,7 @@ def _tell_declared(result: Scan, switches: Switches) -> None:
     files = {
         (host, source.kind, f"{source.folders}/{source.stem}".lstrip("/"))
         for source in result.sources
-        for host in lookers(source)
+        for host in looking_hosts(source)
     }
     for row in switches.declared():
         kind, (folder, file) = row.kinds[0], os.path.split(row.file)

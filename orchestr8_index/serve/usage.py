@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sqlite3
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,6 +24,8 @@ from ..store.notes import saved_by_day
 from ..store.usage import read_usage, summed, write_usage
 from ..views import SavedDay
 from .state import State
+
+Rows = TypeVar("Rows")
 
 
 async def keep_usage(state: State) -> None:
@@ -37,7 +41,7 @@ async def keep_usage(state: State) -> None:
             await kept.keep_usage(rows)
         else:
             await kept.store.write(partial(write_usage, rows=rows))
-    except StoreUnavailable:
+    except (StoreUnavailable, sqlite3.Error):
         usage.put_back(rows)
         raise
 
@@ -48,7 +52,9 @@ async def get_usage(state: State, wanted: UsageQuery) -> UsageAnswer:
     if state.settings.database_url and state.shared is not None:
         rows = await (await state.shared.state()).read(read_usage, wanted.days)
     elif state.store is not None:
-        rows = read_usage((await state.store.outcomes()).store.reader, wanted.days)
+        await state.store.outcomes()  # or why there are none
+        path = state.settings.data_dir / NAME
+        rows = await asyncio.to_thread(_read_apart, path, read_usage, wanted.days)
     else:
         rows = []
     saved = [msgspec.structs.astuple(day) for day in await saved_days(state, wanted.days)]
@@ -58,14 +64,17 @@ async def get_usage(state: State, wanted: UsageQuery) -> UsageAnswer:
 async def saved_days(state: State, days: int) -> list[SavedDay]:
     """The tokens that the project's reports of the last `days` say were saved."""
     outcomes = state.store.ready if state.store else None
-    of = state.settings.data_dir / NAME, outcomes.project if outcomes else "", days
-    return await asyncio.to_thread(_saved, *of) if outcomes else []
+    if outcomes is None:
+        return []
+    path = state.settings.data_dir / NAME
+    rows = await asyncio.to_thread(_read_apart, path, saved_by_day, days, outcomes.project)
+    return [SavedDay(*row) for row in rows]
 
 
-def _saved(path: Path, project: str, days: int) -> list[SavedDay]:
-    """Read in a thread of its own: a million decisions take a while."""
+def _read_apart(path: Path, read: Callable[..., Rows], *given: Any) -> Rows:
+    """For a thread of its own, as a million decisions take a while: on a connection of its own."""
     with contextlib.closing(connect_to_read(path)) as reading:
-        return [SavedDay(*row) for row in saved_by_day(reading, days, project)]
+        return read(reading, *given)
 
 
 async def list_servers(state: State, _: NoParams) -> ServerList:

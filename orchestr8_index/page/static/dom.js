@@ -83,6 +83,13 @@ export function ask(title, said, fields, act) {
   });
 }
 
+// A view that reads itself again every so many milliseconds, while somebody looks.
+export function refreshed(view, every) {
+  view.ready = view.read();
+  view.timer = setInterval(() => document.hidden || view.read().catch(() => {}), every);
+  return view;
+}
+
 // Rows of one height, of which only those in sight are in the document.
 export class LongList {
   constructor(label, height, draw) {

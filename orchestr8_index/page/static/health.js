@@ -1,7 +1,7 @@
 // Health: is it well, how fast is it, and what is it worth?
 
 import { calls } from './api.js';
-import { count, empty, fill, h, many, share, span } from './dom.js';
+import { count, empty, fill, h, many, refreshed, share, span } from './dom.js';
 import { plot, said } from './plot.js';
 
 export const title = 'Health';
@@ -17,12 +17,7 @@ const PLOTS = {
   generation: ['Generation of the index', [['generation', (c) => c.generation]]],
 };
 
-export function open(main) {
-  const view = new Health(main);
-  view.ready = view.read();
-  view.timer = setInterval(() => document.hidden || view.read().catch(() => {}), EVERY);
-  return view;
-}
+export const open = (main) => refreshed(new Health(main), EVERY);
 
 class Health {
   constructor(main) {

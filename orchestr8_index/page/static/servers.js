@@ -1,17 +1,12 @@
 // Servers: who serves this memory, how far is each, and what does it reach?
 
-import { call } from './api.js';
-import { fill, h, many, seconds, since, span, table } from './dom.js';
+import { calls, Refused } from './api.js';
+import { fill, h, many, refreshed, seconds, since, span, table } from './dom.js';
 
 export const title = 'Servers';
 const EVERY = 2_000; // milliseconds
 
-export function open(main) {
-  const view = new Servers(main);
-  view.ready = view.read();
-  view.timer = setInterval(() => document.hidden || view.read().catch(() => {}), EVERY);
-  return view;
-}
+export const open = (main) => refreshed(new Servers(main), EVERY);
 
 class Servers {
   constructor(main) {
@@ -21,13 +16,15 @@ class Servers {
   }
 
   async read() {
-    const { servers, own } = await call('listServers');
+    const [told] = await calls([['listServers']], { mild: true });
+    if (told instanceof Refused) return fill(this.said, `${told.message} ${told.cure ?? ''}`);
+    const { servers, own } = told;
     const here = servers.filter((row) => row.here).length;
     const gone = servers.length - here;
     const alone = servers.length === 1 && 'sqlite' in (servers[0].stores ?? {});
     const said = alone ? 'One server, with a memory of its own. MCP_DATABASE_URL lets several have one.' : `${many(here, 'server')} at work${gone ? `, ${gone} silent` : ''}.`;
     if (this.said.textContent !== said) this.said.textContent = said; // a reader hears it once
-    fill(this.rows, table(['Server', 'State', 'Version', 'Generation', 'Lag, ms', 'Waiters', 'Stores', 'Up'], servers.map((row) => [
+    return fill(this.rows, table(['Server', 'State', 'Version', 'Generation', 'Lag, ms', 'Waiters', 'Stores', 'Up'], servers.map((row) => [
       h('span', {}, h('code', {}, row.server), h('small', {}, [row.server === own && 'this one', row.project].filter(Boolean).join(', '))),
       h('span', { class: `tag ${row.here ? 'healthy' : 'error'}` }, row.here ? 'here' : `silent for ${span(row.silent_ms / 1000)}`),
       row.version, row.generation ?? '–', row.lag_ms ?? '–', row.waiters ?? 0,

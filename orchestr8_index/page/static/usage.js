@@ -1,18 +1,13 @@
 // Usage: what is asked of all servers, by whom, what fails, and which tokens that saved.
 
 import { calls, Refused } from './api.js';
-import { count, empty, fill, h, many, table } from './dom.js';
+import { count, empty, fill, h, many, refreshed, table } from './dom.js';
 
 export const title = 'Usage';
 const EVERY = 10_000; // milliseconds
 const MOST = 50; // rows of a table
 
-export function open(main) {
-  const view = new Usage(main);
-  view.ready = view.read();
-  view.timer = setInterval(() => document.hidden || view.read().catch(() => {}), EVERY);
-  return view;
-}
+export const open = (main) => refreshed(new Usage(main), EVERY);
 
 class Usage {
   constructor(main) {
