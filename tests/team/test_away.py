@@ -55,6 +55,7 @@ def test_what_is_shared_is_refused_at_once_and_is_whole_again(mortal: Postgres) 
             assert await refused(lambda: Agent(a, "ann").write({"k": 2})) < 1
         assert a.of_team()["postgres"] == "away"
         assert a.reasons
+        await refused(lambda: Agent(b, "bob").write({"k": 2}))  # who asks nothing may not know yet
         await asyncio.to_thread(mortal.start)
         await until(lambda: not a.team.reach.is_away and not b.team.reach.is_away)
         await Agent(b, "bob").write({"k": 3})
