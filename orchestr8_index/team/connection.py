@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import select
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -27,6 +28,7 @@ from .unsent import NOTHING, Sent, Unsent, without_zeros
 CONNECT_SECONDS = 2  # the least that libpq knows
 LEAST_VERSION = 130_000
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+_LAST_WORDS = 3  # readings of an idle connection: its last message, the end, one to spare
 _SETTINGS = """SET idle_in_transaction_session_timeout = '1s'; SET lock_timeout = '2s';
     SET synchronous_commit = on; SET client_min_messages = warning; SET jit = off;
     SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"""
@@ -174,8 +176,9 @@ class TeamConnection:
             self._open = None
 
     def _connected(self) -> _TimedConnection:
-        if self._open is not None and not self._open.closed:
-            return self._open
+        known = self._open
+        if known and not (known.closed if self._is_within else _was_ended(known)):
+            return known
         if self._is_within:
             raise Lost("The connection broke before the commit")
         if self.reach.is_away:
@@ -213,6 +216,26 @@ class TeamConnection:
         if isinstance(error, psycopg.IntegrityError):
             return sqlite3.IntegrityError(why)
         return sqlite3.OperationalError(why)
+
+
+def _was_ended(idle: _TimedConnection) -> bool:
+    """Whether PostgreSQL ended this connection while it was idle, as a restart does.
+
+    What PostgreSQL said last waits on the socket, unread; asked here, before anything is sent,
+    another connection takes its place and no caller is refused.
+    """
+    for _ in range(_LAST_WORDS):
+        if idle.closed or not _is_readable(idle.fileno()):
+            break
+        with contextlib.suppress(psycopg.Error):
+            idle.pgconn.consume_input()
+    return idle.closed
+
+
+def _is_readable(socket: int) -> bool:
+    poll = select.poll()
+    poll.register(socket, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _send(inner: _TimedConnection, text: str, given: Sequence[Any]) -> psycopg.Cursor[Any]:

@@ -119,6 +119,25 @@ def test_no_acknowledged_write_is_lost_when_postgres_is_killed(mortal: Postgres)
     asyncio.run(work())
 
 
+def test_connections_that_postgres_ended_while_idle_refuse_nobody(mortal: Postgres) -> None:
+    """As a restart does between two questions: other connections take their place unasked."""
+
+    async def work(a: Server) -> None:
+        ann = Agent(a, "ann")
+        for n in range(3):
+            await ann.write({"k": n})
+            assert await ann.get("k") == n
+            mortal.run(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                f" WHERE application_name LIKE 'orchestr8-index {a.server}%'"
+                " AND application_name NOT LIKE '%hears'"
+            )
+            assert await ann.get("k") == n
+
+    for _ in range(rounds(5, 50)):
+        run(mortal.url, 1, work)
+
+
 def test_a_paused_server_cannot_commit_late(mortal: Postgres) -> None:
     """Its commit is under way when it stops; meanwhile another takes the lock that it had seen."""
     schema = f"o8_{secrets.token_hex(6)}"
