@@ -129,6 +129,7 @@ class Upkeep:
                 await kept.check()
         if state.shared is not None and state.settings.database_url:
             for each in state.projects.awake():
+                await state.shared.learn_project_of(each.settings)
                 state.shared.learning_of(each)
         await self.write_audit()
         if state.gate.audit.usage.is_due:

@@ -24,6 +24,7 @@ from ..store.plans import mean
 from .callers import caller
 from .projectstore import ProjectStore
 from .serverstore import ServerStore
+from .shared import opened
 from .state import State
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ async def team_of(state: State) -> TeamLearning | None:
     StoreUnavailable while their database is away."""
     if state.shared is None or not state.settings.database_url:
         return None
-    await state.shared.state()
+    await opened(state)
     return state.shared.learning_of(state)
 
 
