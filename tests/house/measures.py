@@ -11,9 +11,9 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 39_257,  # hosts, languages, plans, guards, lenders, settings, standings, usage
+    "lines": 39_257,  # hosts, languages, plans, guards, lenders, settings, usage, named projects
     "files": 265,  # the same
-    "longest_file": 411,  # config.py: every setting, declared once
+    "longest_file": 389,  # errors.py: every error, drawn once
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal
     "broad_excepts": 11,  # most guard loops, faces and a thread; others clean up and raise again
