@@ -113,18 +113,16 @@ def current_folder() -> Path:
         raise BadSetting("The current folder is not there any more.", "Go to another.") from None
 
 
-def expand(path: str, home: Path, cwd: Path) -> Path:
-    """A path as the user means it: `~/` is the home folder, others start at `cwd`."""
-    return home / path[2:] if path == "~" or path.startswith("~/") else cwd / path
-
-
 def named_path(path: str, home: Path, cwd: Path) -> Path:
-    """As `expand`. Raises BadSetting for another user's home, which would become a folder here."""
+    """A path as the user means it: `~/` is the home folder, others start at `cwd`.
+
+    Raises BadSetting for another user's home, which would become a folder here.
+    """
     if path.startswith("~") and path[1:2] not in ("", "/"):
         raise BadSetting(
             f"{path[:40]!a} is no path here.", "Write it whole, or with ~/ or ./ first."
         )
-    return expand(path, home, cwd)
+    return home / path[2:] if path.startswith("~") else cwd / path
 
 
 def refuse_unwritable(*paths: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import OperationError
+from ..opening import open_regular
 from . import jsonc, toml
 from .hooks import GROUP as HOOK_GROUP
 from .hooks import HookFile
@@ -214,7 +215,8 @@ def _digest(real: Path) -> str:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_bytes().decode()
+        with open(path, "rb", opener=open_regular) as file:
+            return file.read().decode()
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:
