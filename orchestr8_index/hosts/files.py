@@ -36,6 +36,14 @@ class FileChange(NamedTuple):
         return list(difflib.unified_diff(old, new, named, named, "before", "after", 1, ""))
 
 
+def check_within(path: Path, project: Path) -> None:
+    """Raises OperationError where a file of the project's, in a tree that strangers may have made,
+    leads out of it; the user's own may be links."""
+    real, folder = path.resolve(), project.resolve()
+    if path.is_relative_to(project) and not real.is_relative_to(folder):
+        raise _unreadable(path, f"it leads out of this folder, to {real}")
+
+
 def connected(host: Host, path: Path, entry: Entry) -> FileChange:
     """The host's file with our entry in it; nothing is written."""
     before = _read(path)
