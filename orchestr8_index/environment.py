@@ -140,7 +140,12 @@ def number(env: Mapping[str, str], name: str, low: int, high: int) -> int | None
     text = env.get(name, "").strip()
     if not text:
         return None
-    found = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+    found = whole_number(text)
     if not low <= found <= high:
         raise BadSetting(f"{name}={text} is not a whole number from {low} to {high}.", "Mend it.")
     return found
+
+
+def whole_number(text: str) -> int:
+    """-1 for what is none, or has more than 19 digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
