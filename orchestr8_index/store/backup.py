@@ -122,9 +122,7 @@ def is_good(path: Path, steps: Steps = MIGRATIONS) -> bool:
         return False
 
 
-def restore(
-    data_dir: Path, backup_file: Path, name: str = NAME, steps: Steps = MIGRATIONS
-) -> str:
+def restore(data_dir: Path, backup_file: Path, name: str = NAME, steps: Steps = MIGRATIONS) -> str:
     """Put a backup in the database's place; the present file is kept under a dated name.
 
     Call it only while no server runs. Returns the name of the file that was set aside, or "".
