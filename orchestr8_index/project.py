@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .opening import read_regular
 from .places import HOST_FOLDERS, MANIFESTS
 
 MARKS = (".git", *dict.fromkeys((*HOST_FOLDERS, *(path.split("/")[0] for path in MANIFESTS))))
@@ -125,7 +126,7 @@ def _main_tree(top: str) -> str:
 def _first_line(path: str) -> str:
     """ "" for what is no small text file."""
     try:
-        with open(path, "rb") as file:
-            return file.read(_MOST).partition(b"\n")[0].decode("utf-8", "surrogateescape")
+        line = read_regular(path, _MOST).partition(b"\n")[0]
+        return line.decode("utf-8", "surrogateescape")
     except (OSError, ValueError):
         return ""

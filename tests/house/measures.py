@@ -11,7 +11,7 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 39_260,  # hosts, languages, plans, guards, lenders, settings, standings, usage
+    "lines": 39_415,  # hosts, languages, plans, guards, lenders, settings, standings, usage
     "files": 265,  # the same
     "longest_file": 411,  # config.py: every setting, declared once
     "longest_function": 40,  # the goal
@@ -22,7 +22,7 @@ MOST = {
 }
 """How much of each there may be. Who raises a number says why beside it."""
 OF_LATER = {
-    "coordinate": (4_446, 26),  # the gate's forms of git and the shell, bounds on what all costs
+    "coordinate": (4_453, 26),  # the gate's forms of git and the shell, bounds on what all costs
     "team": (2_979, 23),  # PostgreSQL, moving there and back, Redis, NATS, settings, lag, usage
 }
 """The same for two of the later rooms: lines and files; tests of `faces` and `page` have theirs."""
