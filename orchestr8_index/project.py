@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .errors import BadSetting
+from .opening import read_regular
 from .places import HOST_FOLDERS, MANIFESTS
 from .private import read_private
 from .validate import UNDECODABLE
@@ -189,7 +190,7 @@ def _main_tree(top: str) -> str:
 def _first_line(path: str) -> str:
     """ "" for what is no small text file."""
     try:
-        with open(path, "rb") as file:
-            return file.read(_MOST).partition(b"\n")[0].decode("utf-8", "surrogateescape")
+        line = read_regular(path, _MOST).partition(b"\n")[0]
+        return line.decode("utf-8", "surrogateescape")
     except (OSError, ValueError):
         return ""

@@ -100,11 +100,7 @@ class TeamCoordination(Coordination):
     def open(self) -> None:
         """Raises StoreUnavailable and StoreTooNew, with what helps."""
         with unavailable():
-            greeting = connect(self._url, self._schema, self.server)
-            try:
-                self.registry.greet(greeting)
-            finally:
-                greeting.close()
+            connect(self._url, self._schema, self.server, greet=self.registry.greet).close()
         self.store.open()
 
     def start(self) -> None:
