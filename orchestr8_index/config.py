@@ -274,10 +274,12 @@ class Settings(msgspec.Struct, frozen=True):
         return digest_of_roots([os.path.realpath(self.data_dir)])
 
 
-def _check_pair(door: Door) -> None:
+def _door(env: Asked, given: Mapping[str, Any] | None, home: Path, cwd: Path) -> Door:
+    door = Door(**read(Door, env, given, lambda path: str(named_path(path, home, cwd))))
     if bool(door.tls_cert) != bool(door.tls_key):
         sentence = "A certificate needs its key, and a key its certificate."
         raise BadSetting(sentence, "Name both --tls-cert and --tls-key.")
+    return door
 
 
 def _host_files(project: Project | None, home: Path, env: Asked) -> tuple[HostFile, ...]:
@@ -304,15 +306,13 @@ def read_settings(
     a value cannot be used.
     """
     env = Asked(environment() if environ is None else environ)
-    home = home_folder() if home is None else home
-    cwd = current_folder() if cwd is None else cwd
+    home, cwd = home or home_folder(), cwd or current_folder()
     chosen, origin = choose_roots(roots, env, cwd, home)
     place = read_place(port, data_dir, env, home, cwd)
     refuse_unwritable(*chosen)
     names = read_names(place.data_dir)
     project = None if origin in NAMED else project_of(str(cwd), str(home), chosen, names)
-    opened = Door(**read(Door, env, door, lambda path: str(named_path(path, home, cwd))))
-    _check_pair(opened)
+    opened = _door(env, door, home, cwd)
     return Settings(
         roots=tuple(map(os.path.realpath, chosen)),
         places=chosen if origin in NAMED else (),

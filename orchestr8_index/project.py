@@ -79,7 +79,7 @@ def read_names(data_dir: Path) -> tuple[NamedProject, ...]:
     try:
         data = read_private(data_dir / NAMES)
         found = msgspec.json.decode(data, type=tuple[NamedProject, ...])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
     except (OSError, *UNDECODABLE):
         cure = f"Mend or remove {data_dir / NAMES}; without it no project has a name."
