@@ -140,6 +140,7 @@ class Upkeep:
         memory = self._state.gate.memory.used  # measured a moment ago
         database = self._state.samples.latest.database_mb
         for state in self._state.projects.awake():
+            state.metrics.step()
             index = state.refresh.index
             for series in state.series.values():
                 series.step((memory, database, index.generation if index else 0))

@@ -66,6 +66,7 @@ def reasons_of(state: State) -> list[str]:
     log = state.log.trouble if state.log else ""
     shared = state.shared.reasons if state.shared else []
     rest = [stale, refresh.damage, state.file_watch.trouble, log, *state.watched.reasons, *shared]
+    rest += state.metrics.reasons
     return [each for each in (refresh.failure, *store, *state.gate.memory.reasons, *rest) if each]
 
 
