@@ -76,7 +76,7 @@ class Histogram:
         return {"count": self.total, "avg": round(self.mean, 3), **percentiles}
 
 
-class Totals(NamedTuple):
+class CallTotals(NamedTuple):
     """Since the start, at a moment of the monotonic clock: calls, those that failed, answers that
     wait for nobody, and those of them that were slow."""
 
@@ -111,11 +111,11 @@ class Metrics:
     def failed(self, code: int) -> None:
         self.errors[code] += 1
 
-    def _totals(self) -> Totals:
+    def _totals(self) -> CallTotals:
         failed = sum(times for code, times in self.errors.items() if is_failure(code))
         timed = sum(times for method, times in self.requests.items() if method not in WAITING)
         calls = self.requests.total() + self.errors.total()
-        return Totals(self._steady(), calls, failed, timed, self._slow)
+        return CallTotals(self._steady(), calls, failed, timed, self._slow)
 
     def step(self) -> None:
         """Once a second: note how much was counted by now."""
