@@ -29,6 +29,7 @@ def isolate() -> None:
         del os.environ[name]
     port = closed.getsockname()[1]
     os.environ |= {"HOME": home.name, "USERPROFILE": home.name, "MCP_PORT": str(port)}
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # else those of each worker wait for all others'
     os.environ["MCP_DATA_DIR"] = os.path.join(home.name, "data")
     environment.DEFAULT_PORT = port  # for tests that take MCP_PORT out of the environment
     sys.addaudithook(_refuse_default_port)
