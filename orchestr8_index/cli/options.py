@@ -16,7 +16,7 @@ import msgspec
 from ..config import REPOSITORY, SHIPPED, Door, ReadLimits, Settings, read_settings
 from ..errors import BadSetting
 from ..variables import variables
-from .paint import echo, echo_json
+from .paint import echo, echo_json, painted
 
 PLACES = {"roots": (), "port": None, "data_dir": None}
 OPTIONS = {
@@ -176,7 +176,7 @@ def confirm(question: str, yes: bool) -> None:
     if not yes and not sys.stdin.isatty():
         raise click.UsageError(f"{question} Nobody can answer here: say --yes.")
     if not yes:
-        click.confirm(question, abort=True, err=True)
+        click.confirm(painted(question), abort=True, err=True)
 
 
 def readable(text: str) -> str:

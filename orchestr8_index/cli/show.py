@@ -104,7 +104,7 @@ def projects(rows: Sequence[Mapping[str, Any]]) -> str:
         entries = counts(row["entries"]) if row["entries"] else "not indexed yet"
         size = size_of(row["size"])
         asked = f"asked {_ago(now - row['asked_at'])}"
-        lines.append(f"{click.style(row['name'], bold=True)}  {entries}, {size}, {asked}  {where}")
+        lines.append(f"{style(row['name'], bold=True)}  {entries}, {size}, {asked}  {where}")
         if row["learns_from"]:
             lines.append(f"  learns from {', '.join(row['learns_from'])}, too")
     return "\n".join(lines)

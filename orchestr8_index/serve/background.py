@@ -129,6 +129,7 @@ class Upkeep:
                 await kept.check()
         if state.shared is not None and state.settings.database_url:
             for each in state.projects.awake():
+                await state.shared.learn_project_of(each.settings)
                 state.shared.learning_of(each)
         await self.write_audit()
         if state.gate.audit.usage.is_due:
@@ -139,6 +140,7 @@ class Upkeep:
         memory = self._state.gate.memory.used  # measured a moment ago
         database = self._state.samples.latest.database_mb
         for state in self._state.projects.awake():
+            state.metrics.step()
             index = state.refresh.index
             for series in state.series.values():
                 series.step((memory, database, index.generation if index else 0))

@@ -84,6 +84,7 @@ class Follower:
         self._writes, self._old = False, set[str]()
         self._looked = self._keeps = float("-inf")
         self._task: asyncio.Task[None] | None = None
+        self._is_over = False
 
     def start(self) -> None:
         self._shared.feed.followers.append(self._note)
@@ -92,6 +93,8 @@ class Follower:
     async def stop(self) -> None:
         """What is committed by now is still written."""
         if self._task is not None:
+            self._is_over = True  # a library may keep the cancellation for itself
+            self._woken.set()
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
@@ -108,7 +111,7 @@ class Follower:
 
     async def _run(self) -> None:
         circuit = self.outlet.circuit
-        while True:
+        while not self._is_over:
             try:
                 await self._step()
             except self.outlet.errors as error:
@@ -118,7 +121,7 @@ class Follower:
             except _FAILS:  # it is read again when the store is back
                 await asyncio.sleep(LOOK_SECONDS)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(0 if self._is_over else LOOK_SECONDS):
                     await self._woken.wait()
             self._woken.clear()
 
