@@ -11,7 +11,7 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 39_858,  # hosts, languages, plans, guards, lenders, settings, usage, named projects
+    "lines": 39_859,  # hosts, languages, plans, guards, lenders, settings, usage, named projects
     "files": 267,  # the same
     "longest_file": 400,  # errors.py: every error, drawn once
     "longest_function": 40,  # the goal
