@@ -71,11 +71,13 @@ class Words:
         """The word's direction: signed bytes, of length about UNIT."""
         return self._sections.read("vectors", place * self.dimensions, self.dimensions)
 
-    def everything(self) -> tuple[list[str], bytes]:
-        """All words and all vectors, for who embeds a whole catalogue."""
+    def every_word(self) -> list[str]:
+        """By place, for who embeds a whole catalogue."""
         starts, raw = self._starts, bytes(self._bytes)
-        words = [raw[starts[i] : starts[i + 1]].decode() for i in range(self.size)]
-        return words, self._sections.read("vectors")
+        return [raw[starts[i] : starts[i + 1]].decode() for i in range(self.size)]
+
+    def every_vector(self) -> bytes:
+        return self._sections.read("vectors")
 
 
 def _find(of: memoryview[int], starts: memoryview[int], word: str) -> int | None:

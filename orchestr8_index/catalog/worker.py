@@ -30,6 +30,7 @@ _START = (
     "import sys; sys.path.append(sys.argv[1]);"
     "from orchestr8_index.catalog.build import main; sys.exit(main())"
 )
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # more wait for each other: the matrices are small
 COMMAND = (sys.executable, "-P", "-c", _START, str(REPOSITORY))
 
 
@@ -60,7 +61,7 @@ class BuildChild:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
-                env=inherited_environment(),
+                env=_ONE_THREAD | inherited_environment(),
             )
         except OSError as error:
             self._close()
