@@ -316,8 +316,7 @@ def read_settings(
 ) -> Settings:
     """Arguments win over the environment, the environment over what is found, that over defaults.
 
-    `door` are the arguments among Door's fields. Raises BadSetting with a sentence and a cure where
-    a value cannot be used.
+    `door` are those among Door's fields. Raises BadSetting for a value that cannot be used.
     """
     env = Asked(environment() if environ is None else environ)
     home, cwd = home or home_folder(), cwd or current_folder()
