@@ -219,7 +219,7 @@ def house(
     made.close()
 
 
-@COSTLY
+@hypothesis.settings(COSTLY, phases=[hypothesis.Phase.generate])  # the failure names the request
 @hypothesis.given(st.data())
 def test_a_project_sees_nothing_of_another(house: House, data: st.DataObject) -> None:
     """Whatever a key of one project asks, at whatever address: nothing that the other has, or is
