@@ -94,6 +94,8 @@ def _sureness(search: Search, text: str, terms: Terms, ranking: Ranking) -> floa
 
 def _ask_name(search: Search, text: str, terms: Terms) -> None:
     """Whoever is the text's whole name, or the only one that it can misspell, wins outright."""
+    if not candidates.is_like_a_name(search.segment, text):
+        return
     places, why, sure = candidates.by_name(search.segment, text), "is the name asked for", CERTAIN
     if not places:
         name, places = candidates.by_near_name(search.segment, text, terms)

@@ -90,7 +90,7 @@ def _with_past(segment: Segment, plain: Ranking, depth: int, experience: Experie
 
 def _hits(query: Query, scored: Iterable[Scored]) -> tuple[Hit, ...]:
     whole = query.highest
-    return tuple([Hit(place, score, min(1.0, score / whole)) for place, score in scored])
+    return tuple([Hit(place, s, s / whole if s < whole else 1.0) for place, s in scored])
 
 
 def is_taught(experience: Experience, kind: Kind) -> bool:
