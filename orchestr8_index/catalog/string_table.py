@@ -16,7 +16,7 @@ from .sections import Sections
 
 MOST_BYTES = 4  # of one character in UTF-8
 MOST_HEADS = 256
-STRIDE, MOST_KEPT = 16, 1_024
+STRIDE, MOST_KEPT = 8, 1_024
 
 
 def shape(text: str) -> tuple[int, int]:

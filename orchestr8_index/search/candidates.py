@@ -44,6 +44,9 @@ class Points:
 
 def by_text(points: Points, ranking: Ranking) -> None:
     scores = points.scores
+    if not scores:
+        scores.update({hit.place: hit.relative for hit in ranking.hits})
+        return
     for hit in ranking.hits:
         scores[hit.place] = scores.get(hit.place, 0.0) + hit.relative
 

@@ -126,9 +126,10 @@ def by_meaning(
 
 
 def parts(segment: Segment, query: Query) -> list[Part]:
+    terms, pairs = segment.terms, segment.pairs
     return [
-        (segment.pairs if word.is_pair else segment.terms, word.place, word.weight)
-        for word in query.known
+        (pairs if word.is_pair else terms, word.place, word.weight)
+        for word in query.words
         if word.place is not None
     ]
 

@@ -73,9 +73,7 @@ def read(segment: Segment, text: str, terms: Terms, past: Past) -> Reading:
     return Reading(kept, list(apart(segment, words, compounds, terms)), stand_ins, translated)
 
 
-def _forms(
-    raws: Sequence[str], terms: Terms
-) -> tuple[list[str], list[str], list[tuple[str, ...]]]:
+def _forms(raws: Sequence[str], terms: Terms) -> tuple[list[str], list[str], list[tuple[str, ...]]]:
     """The words folded, their stems, and the terms of each."""
     forms = terms.forms(raws)
     return [form[0] for form in forms], [form[1] for form in forms], [form[2] for form in forms]
@@ -138,15 +136,14 @@ def _translated(
 
     Whether a word is heard is asked first: it is known, and whether it is English costs 8 µs.
     """
-    every = list(zip(words, stems, of_words, strict=True))
-    if not any(
-        of_word
-        and not (len(word) > SHORT and _all_heard(segment, of_word))
-        and not _is_plain(word, stem)
-        for word, stem, of_word in every
-    ):
+    every = [each for each in zip(words, stems, of_words, strict=True) if each[2]]
+    for word, stem, of_word in every:
+        is_heard = len(word) > SHORT and _all_heard(segment, of_word)
+        if not is_heard and not _is_plain(word, stem):
+            break
+    else:
         return []
-    strange = [(word, of) for word, stem, of in every if of and not _is_plain(word, stem)]
+    strange = [(word, of) for word, stem, of in every if not _is_plain(word, stem)]
     known = languages()
     if not known.is_foreign(words, terms.stem, lambda t: nearest_term(segment, t) is not None):
         return []
@@ -160,7 +157,7 @@ def _is_plain(word: str, stem: str) -> bool:
 
 
 def _all_heard(segment: Segment, terms: Iterable[str]) -> bool:
-    return all(segment.find_term(term) is not None for term in terms)
+    return None not in map(segment.find_term, terms)
 
 
 def _in_english(translated: Sequence[Read], terms: Terms, past: Past) -> Iterator[str]:
