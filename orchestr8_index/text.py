@@ -74,7 +74,6 @@ STOP = frozenset(
 
 Forms = tuple[str, str, tuple[str, ...]]
 """(a word folded, its stem, its terms)"""
-TERMS = 2
 
 
 class Terms:
@@ -92,12 +91,12 @@ class Terms:
     def __call__(self, text: str) -> list[str]:
         found: list[str] = []
         for raw in raw_words(text):
-            found += self._forms[raw][TERMS]
+            found += self._forms[raw][2]
         return found
 
     def of_word(self, raw: str) -> tuple[str, ...]:
         """The terms of one word as it is written."""
-        return self._forms[raw][TERMS]
+        return self._forms[raw][2]
 
     def forms(self, raws: Iterable[str]) -> list[Forms]:
         """Of each word as it is written."""
@@ -106,7 +105,8 @@ class Terms:
     def _forms_of(self, raw: str) -> Forms:
         folded = fold(raw)
         stem = self.stem(folded)
-        return folded, stem, tuple(self._split(raw, folded, stem))
+        terms = tuple(self._split(raw, folded, stem))
+        return (raw if folded == raw else folded), (raw if stem == raw else stem), terms
 
     def _split(self, raw: str, folded: str, stem: str) -> Iterable[str]:
         if not raw.isascii() and _CJK.search(raw):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 MB
 REMEMBERED = 1_024  # terms looked up, some 100 bytes each
-ENTRIES = 256  # that were read last, some 1.5 KB each
+ENTRIES = 128  # that were read last, some 1.5 KB each
 STRETCH = 1_024  # postings that are read at once when one is wanted
 KEPT = 256  # terms whose postings are kept in memory, where there are no more than a stretch
 Postings = tuple["array[int] | memoryview[int]", "array[int] | memoryview[int]"]
@@ -47,12 +47,12 @@ class Runs:
         self._sections, self._name = sections, name
         self.typecode: Literal["I", "H"] = "I" if wide else "H"
         self._width = 4 if wide else 2
+        rare = name == "pair"  # few of a question's pairs are known, and none of them often
+        numbers = sections.column if rare else sections.mapped
         self._whole: tuple[memoryview[int], memoryview[int]] | None = None
-        if is_small := sections.is_small(f"{name}_entries"):
+        if not rare and sections.is_small(f"{name}_entries"):
             of = sections.mapped(f"{name}_entries", self.typecode)
             self._whole = of, sections.mapped(f"{name}_sats", "H")
-        rare = name == "pair"  # few of a question's pairs are known, and none of them often
-        numbers = sections.column if rare and not is_small else sections.mapped
         self._kept: dict[int, Postings] = {}
         self.df, self._starts = numbers(f"{name}_df", "I"), numbers(f"{name}_runs", "Q")
 

@@ -64,8 +64,8 @@ class SortedKeys:
         self._size = sections.size(name) // 8
         self._stride = max(STRIDE, self._size // MOST_KEPT)
         self._mapped = sections.mapped(name, "Q") if sections.is_small(name) else None
-        column = sections.column(name, "Q")
-        self._kept = array("Q", (column[at] for at in range(0, self._size, self._stride)))
+        column, every = sections.column(name, "Q"), range(0, self._size, self._stride)
+        self._kept = array("Q", (column[at] for at in every if self._mapped is None))
 
     def find(self, key: int) -> int | None:
         """Its position; None when it is not there."""
