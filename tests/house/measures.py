@@ -11,7 +11,7 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 39_396,  # hosts, languages, plans, guards, lenders, settings, standings, usage
+    "lines": 39_396,  # hosts, languages, plans, guards, lenders, settings, standings, usage, one look at each word
     "files": 265,  # the same
     "longest_file": 411,  # config.py: every setting, declared once
     "longest_function": 40,  # the goal
