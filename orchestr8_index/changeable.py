@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from .config import Limits, Settings
+from .environment import whole_number
 from .errors import BadSetting
 from .variables import Variable, variables
 
@@ -34,8 +35,8 @@ def check_setting(name: str, value: Any) -> Any:
         if value not in setting.one_of:
             raise BadSetting(f"{name} is one of {', '.join(setting.one_of)}.", "Say one of them.")
         return value
-    text = str(value)
-    if not text.isascii() or not text.isdigit() or not setting.low <= int(text) <= setting.high:
+    number = value if type(value) is int else whole_number(value) if isinstance(value, str) else -1
+    if not setting.low <= number <= setting.high:
         problem = f"{name} is a whole number from {setting.low} to {setting.high}."
         raise BadSetting(problem, "Say such a number.")
-    return int(text)
+    return number

@@ -113,18 +113,16 @@ def current_folder() -> Path:
         raise BadSetting("The current folder is not there any more.", "Go to another.") from None
 
 
-def expand(path: str, home: Path, cwd: Path) -> Path:
-    """A path as the user means it: `~/` is the home folder, others start at `cwd`."""
-    return home / path[2:] if path == "~" or path.startswith("~/") else cwd / path
-
-
 def named_path(path: str, home: Path, cwd: Path) -> Path:
-    """As `expand`. Raises BadSetting for another user's home, which would become a folder here."""
+    """A path as the user means it: `~/` is the home folder, others start at `cwd`.
+
+    Raises BadSetting for another user's home, which would become a folder here.
+    """
     if path.startswith("~") and path[1:2] not in ("", "/"):
         raise BadSetting(
             f"{path[:40]!a} is no path here.", "Write it whole, or with ~/ or ./ first."
         )
-    return expand(path, home, cwd)
+    return home / path[2:] if path.startswith("~") else cwd / path
 
 
 def refuse_unwritable(*paths: str) -> None:
@@ -142,7 +140,12 @@ def number(env: Mapping[str, str], name: str, low: int, high: int) -> int | None
     text = env.get(name, "").strip()
     if not text:
         return None
-    found = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+    found = whole_number(text)
     if not low <= found <= high:
         raise BadSetting(f"{name}={text} is not a whole number from {low} to {high}.", "Mend it.")
     return found
+
+
+def whole_number(text: str) -> int:
+    """-1 for what is none, or has more than 19 digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1

@@ -86,15 +86,22 @@ def fit_json(answer: bytes) -> bytes:
 
 
 def fit(value: Any, change: Callable[..., str] = for_model, lines: bool = False) -> Any:
-    """The same of a decoded answer, keys included."""
-    if isinstance(value, str):
-        return change(value, lines)
-    if isinstance(value, list):
-        return [fit(each, change, lines) for each in value]
-    if isinstance(value, dict):
-        pairs = ((name, each, lines or name == "text") for name, each in value.items())
-        return {change(name): fit(each, change, keeps) for name, each, keeps in pairs}
-    return value
+    """The same of a decoded answer, however deep, keys included."""
+    whole: list[Any] = []
+    todo: list[tuple[Any, Any, bool]] = [([value], whole, lines)]
+    for source, made, keeps in todo:  # which grows meanwhile
+        named = isinstance(source, dict)
+        for name, each in source.items() if named else enumerate(source):
+            lines = keeps or name == "text"
+            if isinstance(each, str):
+                each = change(each, lines)
+            elif isinstance(each, list | dict):
+                todo.append((each, each := type(each)(), lines))
+            if named:
+                made[change(name)] = each
+            else:
+                made.append(each)
+    return whole[0]
 
 
 def json_for_terminal(text: str) -> str:

@@ -12,7 +12,8 @@ import os
 import stat
 from collections.abc import Iterable
 
-_PLAIN = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+_CALM = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
+_PLAIN = _CALM | getattr(os, "O_NOFOLLOW", 0)
 FOLDER = _PLAIN | getattr(os, "O_DIRECTORY", 0)
 _STEP = FOLDER | getattr(os, "O_PATH", 0)  # a folder to go through, which need not be readable
 _BY_PART = os.open in os.supports_dir_fd  # not on Windows
@@ -58,12 +59,26 @@ def _checked(fd: int, folder: bool) -> int:
     if stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode):
         return fd
     os.close(fd)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     raise PermissionError(errno.EPERM, "not a regular file")
 
 
 def open_plain(path: str | os.PathLike[str], flags: int) -> int:
     """An `opener` for `open`: no link is followed, and nobody waits for who writes to a pipe."""
     return os.open(path, flags | _PLAIN)
+
+
+def open_regular(path: str | os.PathLike[str], flags: int) -> int:
+    """An `opener` for `open`: of a regular file, be it behind a link; a stranger's link may lead to
+    a pipe, a terminal or a device, for which nobody waits. Raises OSError."""
+    return _checked(os.open(path, flags | _CALM), folder=False)
+
+
+def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
+    """At most `most` bytes of such a file. Raises OSError, and ValueError for no path."""
+    with open(path, "rb", opener=open_regular) as file:
+        return file.read(most)
 
 
 def read_within(roots: Iterable[str], root: str, path: str, most: int) -> bytes:

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .environment import REPOSITORY, expand, named_path
+from .environment import REPOSITORY, named_path
 from .errors import BadSetting
 from .host_table import PLACES
+from .opening import read_regular
 from .places import HOST_FOLDERS, MANIFESTS
 from .project import find_project
 
@@ -106,7 +107,7 @@ def find_roots(folder: Path, home: Path, env: Mapping[str, str] | None = None) -
 def claude_folder(home: Path, env: Mapping[str, str]) -> Path:
     """Where Claude Code keeps what is the user's."""
     named = env.get("CLAUDE_CONFIG_DIR", "").strip()
-    return expand(named, home, home) if named else home / ".claude"
+    return named_path(named, home, home) if named else home / ".claude"
 
 
 def _of_project(folder: Path) -> Iterator[Path]:
@@ -136,16 +137,16 @@ def moved_place(path: str, home: Path, env: Mapping[str, str]) -> Path:
     """A user's place, where a variable of its host may have put it."""
     for start, name in MOVED.items():
         if path.startswith(start) and env.get(name, "").strip():
-            return expand(env[name], home, home) / path.removeprefix(start)
+            return named_path(env[name], home, home) / path.removeprefix(start)
     moved = env.get("GEMINI_CLI_HOME", "").strip()  # stands for the home, not for the folder
-    return (expand(moved, home, home) if moved and path.startswith(".gemini/") else home) / path
+    return (named_path(moved, home, home) if moved and path.startswith(".gemini/") else home) / path
 
 
 def moved_folders(home: Path, env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """The resolved folders of hosts that a variable put elsewhere, each with its usual name."""
     named = ((start, env.get(name, "").strip()) for start, name in MOVED.items())
     return tuple(
-        (os.path.realpath(expand(folder, home, home)), start.rstrip("/"))
+        (os.path.realpath(named_path(folder, home, home)), start.rstrip("/"))
         for start, folder in named
         if folder
     )
@@ -214,7 +215,7 @@ def switched_off(config: Path) -> frozenset[str]:
 
 def _packs(home: Path, env: Mapping[str, str], project: Path) -> Iterator[Path]:
     """The installed plugins and extensions of other hosts, each in its newest version."""
-    codex = expand(env.get("CODEX_HOME") or ".codex", home, home)
+    codex = moved_place(".codex/", home, env)
     plugins = read_toml(codex / "config.toml").get("plugins")
     for name, data in plugins.items() if isinstance(plugins, dict) else ():
         if isinstance(data, dict) and data.get("enabled") is not False:
@@ -249,9 +250,7 @@ def _is_on(rules: Mapping[str, Any], extension: str, project: Path) -> bool:
 def read_json(file: Path) -> dict[str, Any]:
     """A host's own file, comments and trailing commas allowed; {} for one that cannot be read."""
     try:
-        with file.open("rb") as opened:
-            text = opened.read(_MOST_SETTINGS).decode("utf-8-sig")
-        data = json.loads(blanked(text))
+        data = json.loads(blanked(read_regular(file, _MOST_SETTINGS).decode("utf-8-sig")))
     except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
@@ -260,8 +259,7 @@ def read_json(file: Path) -> dict[str, Any]:
 def read_toml(file: Path) -> dict[str, Any]:
     """As `read_json`, of TOML."""
     try:
-        with file.open("rb") as opened:
-            return tomllib.loads(opened.read(_MOST_SETTINGS).decode("utf-8"))
+        return tomllib.loads(read_regular(file, _MOST_SETTINGS).decode("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
 

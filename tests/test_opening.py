@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from orchestr8_index.coordinate.repository import common_folder, stash_entries, worktrees
 from orchestr8_index.opening import read_within
+from orchestr8_index.project import find_project
+from orchestr8_index.roots import read_json, read_toml
 
 
 @pytest.fixture
@@ -70,3 +75,47 @@ def test_what_is_no_file_below_the_root_is_not_opened(root: Path, path: str) -> 
     os.mkfifo(root / "a/b/pipe")
     with pytest.raises(OSError):
         read(root, path)
+
+
+# --- what a host, or git, keeps in a folder that a stranger made ----------------------------------
+
+
+@contextlib.contextmanager
+def piped(path: Path, said: str) -> Iterator[None]:
+    """Within: a pipe at that path, and somebody who would say this to who reads it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+
+    def say() -> None:
+        with contextlib.suppress(BrokenPipeError), open(path, "w") as pipe:
+            pipe.write(said)
+
+    saying = threading.Thread(target=say, daemon=True)
+    saying.start()
+    yield
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # so that nobody waits on
+    saying.join()
+    os.close(reading)
+
+
+def test_no_settings_are_read_from_a_pipe(tmp_path: Path) -> None:
+    """A link to one, or to a terminal, in a stranger's tree held the whole server."""
+    for name, read_settings in (("settings.json", read_json), ("config.toml", read_toml)):
+        with piped(tmp_path / f"{name}.pipe", '{"a": 1}' if name[-1] == "n" else "a = 1"):
+            (tmp_path / name).symlink_to(f"{name}.pipe")
+            assert read_settings(tmp_path / name) == {}
+
+
+def test_no_note_of_git_is_read_from_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "other/.git/worktrees/x").mkdir(parents=True)
+    (tmp_path / "other/.git/worktrees/x/commondir").write_text("../..")
+    tree, said = tmp_path / "tree", f"gitdir: {tmp_path}/other/.git/worktrees/x\n"
+    with piped(tree / ".git", said):
+        found = find_project(str(tree), str(tmp_path))
+        assert found is not None and found.folder == str(tree)
+    with piped(tree / "below/.git", said):
+        assert common_folder(str(tree / "below")) is None
+    with piped(tmp_path / "whole/.git/worktrees/x/gitdir", f"{tmp_path}/other/.git\n"):
+        assert worktrees(str(tmp_path / "whole")) == [str(tmp_path / "whole")]
+    with piped(tmp_path / "whole/.git/logs/refs/stash", f"{0:040} {1:040} A <a> 0 +0000\tWIP\n"):
+        assert stash_entries(str(tmp_path / "whole")) == []

@@ -72,9 +72,12 @@ class Words:
         """The word's direction: signed bytes, of length about UNIT."""
         return self._sections.read("vectors", place * self.dimensions, self.dimensions)
 
-    def everything(self) -> tuple[list[str], bytes]:
-        """All words and all vectors, for who embeds a whole catalogue."""
-        return [word.decode() for word in self._sorted.all()], self._sections.read("vectors")
+    def every_word(self) -> list[str]:
+        """By place, for who embeds a whole catalogue."""
+        return [word.decode() for word in self._sorted.all()]
+
+    def every_vector(self) -> bytes:
+        return self._sections.read("vectors")
 
 
 def _spread(sections: Sections, size: int, place: int) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -13,13 +15,14 @@ import click
 from .. import __version__
 from ..config import colour_wanted
 from ..errors import OperationError, Orchestr8Error
-from .paint import echo
+from .paint import complain, echo, writing
 
 CRASHED = 70
 INTERRUPTED = 130
 COMMANDS = {
     **dict.fromkeys(("up", "down", "status", "reindex", "mcp"), "server"),
-    **dict.fromkeys(("projects", "page"), "server"),
+    "page": "server",
+    **dict.fromkeys(("projects", "project"), "projects"),
     **dict.fromkeys(("query", "context", "entry", "roles", "doctor", "eval", "explain"), "ask"),
     **dict.fromkeys(("learned", "patterns", "replay", "verify", "export", "import"), "learnt"),
     **dict.fromkeys(("forget", "backup", "restore"), "learnt"),
@@ -68,14 +71,25 @@ class Commands(click.Group):
             meant = f" Did you mean {near[0]!r}?" if near else ""
             raise click.UsageError(f"{error.message}{meant}", context) from None
 
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        with _seen_enough():  # --help writes here
+            return super().parse_args(context, args)
+
     def invoke(self, context: click.Context) -> Any:
-        try:
+        with _seen_enough():
             return super().invoke(context)
-        except BrokenPipeError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            for stream in (sys.stdout, sys.stderr):  # what is still in their buffers goes there
-                os.dup2(nowhere, stream.fileno())
-            return None
+
+
+@contextlib.contextmanager
+def _seen_enough() -> Iterator[None]:
+    """Within, a reader that is gone ends the process as one that has read all."""
+    try:
+        yield
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):  # what is still in their buffers goes there
+            os.dup2(nowhere, stream.fileno())
+        sys.exit(0)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -97,18 +111,22 @@ def main() -> None:
     """Ends the process: 0 done, 1 failed, 2 wrong usage, 3 not running (status only)."""
     os.umask(0o077)  # what is written is its owner's alone
     try:
-        sys.exit(cli.main(standalone_mode=False))
+        with writing():
+            status = cli.main(standalone_mode=False)
+        sys.exit(status)
     except click.ClickException as error:
-        error.show()
+        complain(error.show)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
     except Orchestr8Error as error:
-        echo(f"Error: {error}", err=True)
+        told = f"Error: {error}"
+        complain(lambda: echo(told, err=True))
         sys.exit(error.exit_status if isinstance(error, OperationError) else 1)
     except PermissionError as error:  # a file or folder that is not ours, or nobody may write
         cure = "Mend that, or choose another with --data-dir or MCP_DATA_DIR."
-        echo(f"Error: {error.filename} cannot be used: {error.strerror}. {cure}", err=True)
+        told = f"Error: {error.filename} cannot be used: {error.strerror}. {cure}"
+        complain(lambda: echo(told, err=True))
         sys.exit(1)
     except Exception:  # a defect: told apart from a failure, so that the watcher restarts
         traceback.print_exc()

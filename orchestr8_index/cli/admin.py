@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ..config import Settings
-from ..daemon.supervise import running_address
+from ..daemon.supervise import pidfile, running_address
 from ..errors import AlreadyRunning, OperationError
 from ..learn.outcomes import Outcomes
 from ..learn.verify import chooser
@@ -142,18 +143,27 @@ def _moment(timestamp: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+@contextlib.contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """Within: no server begins on the data directory. Raises AlreadyRunning."""
+    lock = pidfile(settings)
+    last = lock.last()
+    if not lock.acquire():
+        raise AlreadyRunning("A server is starting on this data directory.", "Try again.")
+    try:
+        lock.write(**{name: last[name] for name in SERVED if name in last})
+        yield
+    finally:
+        lock.release()
+
+
 def as_writer(settings: Settings, work: Callable[[Outcomes], Awaitable[T]]) -> T:
     """Run `work` on the opened store while nobody else can write to it."""
-    from ..daemon.pidfile import PidFile
     from ..store.ledger import name_of_project
     from ..store.store import Store
     from ..text import Terms
 
-    lock = PidFile(settings.data_dir / "mcp.pid")
-    key, last = project_key(settings), lock.last()
-    if not lock.acquire():
-        raise AlreadyRunning("A server is starting on this data directory.", "Try again.")
-    lock.write(**{name: last[name] for name in SERVED if name in last})
+    key = project_key(settings)
     store = Store(settings.data_dir, settings.store_soft_mb, settings.store_hard_mb)
 
     async def run() -> T:
@@ -170,9 +180,8 @@ def as_writer(settings: Settings, work: Callable[[Outcomes], Awaitable[T]]) -> T
         finally:
             await asyncio.to_thread(store.close)
 
-    try:
-        return asyncio.run(run())
-    except (sqlite3.Error, OSError) as error:
-        raise OperationError(f"The store cannot be written: {error}.") from None
-    finally:
-        lock.release()
+    with alone(settings):
+        try:
+            return asyncio.run(run())
+        except (sqlite3.Error, OSError) as error:
+            raise OperationError(f"The store cannot be written: {error}.") from None

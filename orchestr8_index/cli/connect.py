@@ -20,12 +20,20 @@ from ..daemon.locate import Address
 from ..daemon.supervise import pidfile, running_address
 from ..environment import TO_CONNECT, current_folder, environment, home_folder
 from ..errors import OperationError
-from ..hosts.files import FileChange, carry_out, connected, disconnected, hooked, unhooked
+from ..hosts.files import (
+    FileChange,
+    carry_out,
+    check_within,
+    connected,
+    disconnected,
+    hooked,
+    unhooked,
+)
 from ..hosts.hooks import HOOKS, HookFile
 from ..hosts.known import HOSTS, NAME, Host
 from .asking import located
 from .options import common
-from .paint import echo
+from .paint import echo, echo_json, style
 
 COMMAND_SECONDS = 30
 Step = tuple[Host, Path, Callable[[], FileChange], HookFile | None]
@@ -223,6 +231,8 @@ def _do(
     files = (step for host in chosen for step in steps.of(host, scope, cwd, home))
     for host, path, plan, hooks in files:
         try:
+            if scope == "project":
+                check_within(path, cwd)
             change = plan()
             if hooks is not None and change.what == "absent":
                 continue  # who has no hooks of ours is told so by the server's own entry
@@ -238,7 +248,7 @@ def _do(
         if not as_json:
             _show(host, change, dry_run)
     if as_json:
-        echo(msgspec.json.encode(rows).decode())
+        echo_json(msgspec.json.encode(rows).decode())
     if failed:
         sys.exit(1)
 
@@ -295,7 +305,7 @@ def _show(host: Host, change: FileChange, dry_run: bool) -> None:
     would = dry_run and change.before != change.after
     echo(f"{host.title}: {'would be ' if would else ''}{_lowered(change, would)}")
     for line in change.diff():
-        click.secho(f"  {line}", fg=COLOURS.get(line[:1]))
+        echo(style(f"  {line}", fg=COLOURS.get(line[:1])))
     if change.what in ("added", "updated", "removed") and not dry_run:
         echo(f"  {_next(host, change)}")
 

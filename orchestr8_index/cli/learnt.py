@@ -283,24 +283,33 @@ def _of_team(settings: Settings, command: str) -> None:
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False), required=False)
+@click.argument("file", required=False)
 @common
 def restore(settings: Settings, file: str | None) -> None:
-    """Put a backup (FILE, or the newest) in the database's place. The server must be stopped.
+    """Put a backup in the database's place: FILE, one of those in the data directory by its name,
+    or the newest of what was learnt. The server must be stopped.
 
     \b
     orchestr8-index restore
+    orchestr8-index restore coordinate-2026-01-31T120000.000.db    what agents share
     """
+    from ..coordinate.statements import MIGRATIONS as SHARED
+    from ..coordinate.statements import NAME as SHARED_NAME
     from ..daemon.supervise import running_port
-    from ..store.backup import backups
+    from ..store.backup import FOLDER, backups, is_good
     from ..store.backup import restore as put_back
+    from .admin import alone
 
+    data_dir = settings.data_dir
     if running_port(settings) is not None:
         raise OperationError("The server is running.", "Stop it first: `orchestr8-index down`.")
     _of_team(settings, "pg_restore --clean o8.dump -d")
-    chosen = Path(file) if file else next(reversed(backups(settings.data_dir)), None)
+    places = [Path(file), data_dir / FOLDER / file] if file else backups(data_dir)[-1:]
+    chosen = next((place for place in places if place.is_file()), None)
     if chosen is None:
-        raise OperationError("There is no backup.", "Name a file.")
-    aside = put_back(settings.data_dir, chosen)
+        raise OperationError(f"There is no {'such ' if file else ''}backup.", "Name a file.")
+    which = (SHARED_NAME, SHARED) if is_good(chosen, SHARED) else ()
+    with alone(settings):
+        aside = put_back(data_dir, chosen, *which)
     kept = f" The database before is kept as {aside}." if aside else ""
     echo(f"Restored {chosen.name}.{kept}")

@@ -6,8 +6,11 @@ escape sequence, and the number.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import secrets
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
@@ -16,6 +19,7 @@ from ..errors import OperationError
 from ..fit import for_terminal, json_for_terminal
 
 _NUMBER = str(10**18 + secrets.randbelow(10**18))
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 _OURS, _KEPT = f"\x1b[{_NUMBER};", f"\uf8ff{_NUMBER}"
 
 
@@ -42,11 +46,26 @@ def echo_json(text: str) -> None:
 
 def _say(text: str, err: bool = False) -> None:
     """Raises OperationError where the output takes no more, as on a full disk."""
-    try:
+    with writing():
         click.echo(text, err=err)
-    except BrokenPipeError:
-        raise
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """Within, whoever writes: an output that takes no more is an OperationError."""
+    try:
+        yield
     except OSError as error:
+        if error.filename is not None or error.errno not in _NO_ROOM:
+            raise
         sys.stdout = None  # what is left in it cannot be written either
         said = f"The output cannot be written: {error.strerror}."
         raise OperationError(said, "Write it elsewhere.") from None
+
+
+def complain(say: Callable[[], None]) -> None:
+    """Say the last words of a command, unless standard error takes no more either."""
+    try:
+        say()
+    except (OSError, OperationError):
+        sys.stderr = None  # as above

@@ -61,7 +61,7 @@ def url(where: int | Address) -> str:
 
 
 def roots(settings: Settings) -> str:
-    return ", ".join(settings.roots)
+    return ", ".join(settings.roots) or "no trees of its own"
 
 
 def counts(indexes: Mapping[str, Any]) -> str:
@@ -104,7 +104,7 @@ def projects(rows: Sequence[Mapping[str, Any]]) -> str:
         entries = counts(row["entries"]) if row["entries"] else "not indexed yet"
         size = size_of(row["size"])
         asked = f"asked {_ago(now - row['asked_at'])}"
-        lines.append(f"{click.style(row['name'], bold=True)}  {entries}, {size}, {asked}  {where}")
+        lines.append(f"{style(row['name'], bold=True)}  {entries}, {size}, {asked}  {where}")
         if row["learns_from"]:
             lines.append(f"  learns from {', '.join(row['learns_from'])}, too")
     return "\n".join(lines)

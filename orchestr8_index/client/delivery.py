@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from itertools import groupby
+from typing import Annotated
 
 import msgspec
 
@@ -20,14 +21,15 @@ from ..errors import InternalError, InvalidParams, Orchestr8Error
 from ..methods import SHORT
 from .lines import Line
 from .rpc import RpcReply, error_of, read_replies, request
-from .spool import Spool
+from .spool import BEGINNING, Spool
 
 SECONDS = 30.0  # a batch is a hundred commits
 LONGEST_LINE = 500_000
 REST, WARN_EVERY = 1.0, 60.0
-UNWANTED, NO_SUCH = (400, 413), 404
+UNWANTED, NO_SUCH = (400, 413, 431), 404
 PROJECT = "project"  # of a waiting report: the folder or the name of the one that learns from it
 _ANY = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_PROJECT = msgspec.json.Decoder(Annotated[str, msgspec.Meta(max_length=4096)])
 _WIRE = SHORT["report_outcome"].name
 log = logging.getLogger("orchestr8.client")
 
@@ -81,14 +83,14 @@ class Delivery:
             http.close()
 
     def _deliver(self, http: HttpClient) -> None:
-        start, delivered, began = 0, 0, time.monotonic()
+        batch, delivered, began = BEGINNING, 0, time.monotonic()
         while not self._ended.is_set():
-            batch = self._spool.read(start)
+            batch = self._spool.read(batch)
             readable = [line for line in batch.lines if self._readable(line)]
             for project, lines in groupby(readable, lambda line: _split(line)[0]):
                 self._send(http, list(lines), project)
-            start, delivered = batch.end, delivered + len(batch.lines)
-            if self._spool.clear(start):
+            delivered += len(batch.lines)
+            if self._spool.clear(batch):
                 spent = time.monotonic() - began
                 log.info("%d outcomes that waited are delivered (%.1f s)", delivered, spent)
                 return
@@ -137,7 +139,7 @@ class Delivery:
             self._refuse(line, "It is not as it was written: its checksum does not fit.")
             return False
         try:
-            _ANY.decode(line.report)
+            _split(line)
             line.report.decode()
             readable = len(line.report) < LONGEST_LINE
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -152,12 +154,12 @@ class Delivery:
 
 
 def _split(line: Line) -> tuple[str, bytes]:
-    """Whose report it is, "" where that is not said, and the report itself."""
+    """Whose report it is, "" where that is not said, and the report itself. Raises DecodeError."""
     fields = _ANY.decode(line.report)
     if PROJECT not in fields:
         return "", line.report
-    project = msgspec.json.decode(fields.pop(PROJECT))
-    return str(project), msgspec.json.encode(fields)
+    project = _PROJECT.decode(fields.pop(PROJECT))
+    return project, msgspec.json.encode(fields)
 
 
 def _asking(http: HttpClient, project: str) -> HttpClient:

@@ -35,10 +35,14 @@ log = logging.getLogger("orchestr8.client")
 
 
 class Batch(Struct, frozen=True):
-    """The next reports, and where the reading ended."""
+    """The next reports, where the reading ended, and in which file (its inode)."""
 
-    lines: list[Line]
-    end: int
+    lines: list[Line] = []
+    end: int = 0
+    file: int = 0
+
+
+BEGINNING = Batch()
 
 
 class Spool:
@@ -83,10 +87,12 @@ class Spool:
         finally:
             os.close(fd)
 
-    def read(self, start: int) -> Batch:
-        """The next reports from `start` on that are not crossed out."""
+    def read(self, after: Batch = BEGINNING) -> Batch:
+        """The next reports that are not crossed out; from the beginning where another file lies
+        there by now."""
         with _locked(self.path) as fd:
-            size = self._end_last_line(fd)
+            size, file = self._end_last_line(fd), os.fstat(fd).st_ino
+            start = after.end if file == after.file and after.end <= size else 0
             raw = _read(fd, start, min(CHUNK, size - start))
             if b"\n" not in raw:
                 raw = _read(fd, start, size - start)
@@ -99,20 +105,23 @@ class Spool:
                 lines.append(line)
                 taken += len(line.report)
             end = line.end
-        return Batch(lines, end)
+        return Batch(lines, end, file)
 
     def cross_out(self, line: Line) -> None:
+        """Nothing is done where it is not there any more."""
         fd = _open(self.path)
         try:
             place, mark = line.crossing
-            _write(fd, mark, place)
+            length = len(line.report)
+            if _read(fd, line.close - length, length) == line.report:
+                _write(fd, mark, place)
         finally:
             os.close(fd)
 
-    def clear(self, end: int) -> bool:
+    def clear(self, last: Batch) -> bool:
         """Empty the file if everything up to its end is done with."""
         with _locked(self.path) as fd:
-            if self._end_last_line(fd) != end:
+            if (self._end_last_line(fd), os.fstat(fd).st_ino) != (last.end, last.file):
                 return False
             os.ftruncate(fd, 0)
             os.fsync(fd)
@@ -138,7 +147,7 @@ class Spool:
             with _locked(path) as fd:
                 size = self._end_last_line(fd) if path == self.path else os.fstat(fd).st_size
                 if size + len(line) > self.most:
-                    raise _full(path, self.most)
+                    raise _full(path, self.most, path == self.path)
                 _keep(fd, line, size)
                 if not size:
                     _sync_folder(path.parent)
@@ -147,9 +156,10 @@ class Spool:
             raise OutcomeNotKept(sentence, "Mend that, and report it again.") from None
 
 
-def _full(path: Path, most: int) -> OutcomeNotKept:
+def _full(path: Path, most: int, is_taken: bool) -> OutcomeNotKept:
     sentence = f"The outcome is not kept: {path} has reached {most:,} bytes."
-    return OutcomeNotKept(sentence, "Start the server (`orchestr8-index up`): it takes them all.")
+    taken = "Start the server (`orchestr8-index up`): it takes them all."
+    return OutcomeNotKept(sentence, taken if is_taken else "Look at what it holds, and remove it.")
 
 
 def _keep(fd: int, data: bytes, at: int) -> None:

@@ -23,7 +23,7 @@ def mend(data_dir: Path, damage: str) -> backup.Repair:
     """
     damaged = data_dir / NAME
     kept = reversed(backup.backups(data_dir, NAME))
-    good = next((path for path in kept if backup.is_good(path)), None)
+    good = next((path for path in kept if backup.is_good(path, MIGRATIONS)), None)
     with backup.replacement(data_dir, NAME) as sound:
         if good is not None:
             backup.copy_backup(good, sound)

@@ -8,9 +8,11 @@ import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from ..opening import read_regular
 from .resources import is_below
 
 GIT_SECONDS = 1.0
+MOST_NOTE, MOST_STASHED = 8_192, 4_000_000  # bytes
 _PLAIN = ("-z", "--no-renames")
 
 
@@ -32,10 +34,9 @@ def common_folder(tree: str) -> Path | None:
     if dot.is_dir():
         return dot
     try:
-        target = dot.read_text("utf-8").removeprefix("gitdir:").strip()
-        own = Path(tree, target)
-        return Path(own, (own / "commondir").read_text("utf-8").strip()).resolve()
-    except (OSError, UnicodeDecodeError):
+        own = Path(tree, _note(dot).removeprefix("gitdir:").strip())
+        return Path(own, _note(own / "commondir")).resolve()
+    except (OSError, ValueError):
         return None
 
 
@@ -47,17 +48,23 @@ def worktrees(tree: str) -> list[str]:
     found = {str(common.parent)}
     for note in common.glob("worktrees/*/gitdir"):
         try:
-            found.add(str(Path(note.read_text("utf-8").strip()).parent))
-        except (OSError, UnicodeDecodeError):
+            found.add(str(Path(_note(note)).parent))
+        except (OSError, ValueError):
             continue
     return sorted(found)
+
+
+def _note(path: Path) -> str:
+    """What git notes in a file, a path. Raises OSError and ValueError."""
+    return read_regular(path, MOST_NOTE).decode().strip()
 
 
 def stash_entries(tree: str) -> list[str]:
     """The commits of the stash of the repository, the newest first, as git counts them."""
     common = common_folder(tree)
     try:
-        lines = (common or Path(tree)).joinpath("logs/refs/stash").read_bytes().splitlines()
+        log = (common or Path(tree)).joinpath("logs/refs/stash")
+        lines = read_regular(log, MOST_STASHED).splitlines()
     except OSError:
         return []
     found = (line.split() for line in reversed(lines))

@@ -165,5 +165,5 @@ def _sound(key: str, value: str | bytes | None, crc: int) -> Raw:
 
 def _damaged(key: str) -> StoreUnavailable:
     """A bit has changed on the disk."""
-    cure = "Stop the server and run `orchestr8-index restore`, or write the key again."
+    cure = "Write the key again; or stop the server and `restore` a backup of coordinate.db."
     return StoreUnavailable(f"The value of {key} is damaged.", cure)

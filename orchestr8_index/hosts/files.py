@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import OperationError
+from ..opening import open_regular
 from . import jsonc, toml
 from .hooks import GROUP as HOOK_GROUP
 from .hooks import HookFile
@@ -33,6 +34,14 @@ class FileChange(NamedTuple):
         old, new = ((text or "").splitlines() for text in (self.before, self.after))
         named = str(self.path)
         return list(difflib.unified_diff(old, new, named, named, "before", "after", 1, ""))
+
+
+def check_within(path: Path, project: Path) -> None:
+    """Raises OperationError where a file of the project's, in a tree that strangers may have made,
+    leads out of it; the user's own may be links."""
+    real, folder = path.resolve(), project.resolve()
+    if path.is_relative_to(project) and not real.is_relative_to(folder):
+        raise _unreadable(path, f"it leads out of this folder, to {real}")
 
 
 def connected(host: Host, path: Path, entry: Entry) -> FileChange:
@@ -214,7 +223,8 @@ def _digest(real: Path) -> str:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_bytes().decode()
+        with open(path, "rb", opener=open_regular) as file:
+            return file.read().decode()
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:

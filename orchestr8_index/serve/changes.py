@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from ..changeable import PREFIX, check_setting
+from ..changeable import CHANGEABLE, PREFIX, check_setting
 from ..coordinate.caller import Caller
 from ..coordinate.core import Coordination
 from ..errors import BadSetting, RequestError
@@ -45,6 +45,7 @@ class ChangedSettings:
     async def follow(self, shared: Coordination, project: str) -> None:
         """From now on, until it is cancelled."""
         reader = Caller("server", project=project)
+        asked = ReadShared(keys=[PREFIX + name for name in CHANGEABLE])
 
         def note(of: str, topics: Iterable[str] | None) -> None:
             if of == project and (topics is None or any(t.startswith(PREFIX) for t in topics)):
@@ -54,9 +55,9 @@ class ChangedSettings:
         while True:
             self._changed.clear()
             with contextlib.suppress(RequestError):
-                found = await shared.read_shared(reader, ReadShared(prefix=PREFIX))
-                values = {row["key"].removeprefix(PREFIX): row["value"] for row in found["items"]}
-                self._take(msgspec.json.decode(msgspec.json.encode(values)))
+                rows = (await shared.read_shared(reader, asked))["items"]
+                written = ((row["key"].removeprefix(PREFIX), row["value"]) for row in rows)
+                self._take({name: _decoded(value) for name, value in written})
                 self._keep()
             await self._changed.wait()
 
@@ -79,6 +80,13 @@ class ChangedSettings:
             return
         with contextlib.suppress(OSError):
             write_private(self._path, msgspec.json.encode(self._values))
+
+
+def _decoded(value: msgspec.Raw) -> Any:
+    """None for what no decoder takes: a number of thousands of digits, say."""
+    with contextlib.suppress(*UNDECODABLE):
+        return msgspec.json.decode(value)
+    return None
 
 
 def _of_environment(state: State, name: str) -> Any:

@@ -6,7 +6,6 @@ Many changes at once are one build: they are gathered until the files have been 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import functools
 import logging
@@ -94,7 +93,9 @@ class FileWatch:
     def poll(self) -> None:
         """Once a second: a root that went, came, or was put in another's place has no watch any
         more, whatever the system says. It is watched anew and read, and read again when that
-        watch stands."""
+        watch stands. Before `begin` nothing is looked at."""
+        if not self._tasks:
+            return
         before, self._seen = self._seen, self._identities()
         for root, found in self._seen.items():
             if root in before and before[root] != found:
@@ -129,10 +130,12 @@ class FileWatch:
         self._postpone()
         if self._next is not None:
             self._next.cancel()
-        for task in [*self._tasks, *filter(None, [self._looking])]:
+        tasks = [*self._tasks, *filter(None, [self._looking])]
+        for task in tasks:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        if tasks:
+            await asyncio.wait(tasks)  # raises nothing of theirs: the rest of a server ends, too
+        self._tasks = []
         if self._mounts is not None:
             self._mounts.close()
 
@@ -149,6 +152,9 @@ class FileWatch:
 
     async def _watch(self, end: asyncio.Event) -> None:
         named = {root: os.path.realpath(root) for root in self._identities()}
+        if not named:  # a server without trees
+            await end.wait()
+            return
         roots = [root for root in dict.fromkeys(named.values()) if os.path.isdir(root)]
         if not roots:  # one that is gone would end the watch of all; `look` sees it come back
             raise FileNotFoundError(errno.ENOENT, "the folders are not there")

@@ -165,6 +165,8 @@ class Guard:
         if holder is not None:
             own = is_own(scope, headers) and holder.name == OWN_NAME
             return _described(replace(holder, keyed=True, own=own), scope, headers)
+        if _is_open(scope) and gate.needs_keys:  # whoever it is: which projects there are is no
+            return Principal(peer, share=_share(scope, headers))  # business of theirs
         if _is_open(scope) or not (gate.needs_keys or (token and gate.keys.any)):
             described = Principal(peer, own=is_own(scope, headers), share=_share(scope, headers))
             return _described(described, scope, headers)

@@ -16,7 +16,8 @@ from ..private import make_folder, open_private
 from .database import NAME, connect, full_check, quick_check
 from .ledger import count_decisions, decisions
 from .salvage import bring_back, read_damaged
-from .schema import migrate
+from .schema import MIGRATIONS, Steps, is_ours, migrate, strangers
+from .schema import mend as mend_tables
 
 KEPT = 7
 FOLDER = "backups"
@@ -111,24 +112,34 @@ def remove_leftovers(data_dir: Path, older_than: float = LEFTOVER_AGE) -> None:
                 half.unlink()
 
 
-def is_good(path: Path) -> bool:
-    """Whether a backup is whole: the full check, on a private connection."""
+def is_good(path: Path, steps: Steps = MIGRATIONS) -> bool:
+    """Whether a backup has the tables that `steps` make, and is whole: the full check, on a private
+    connection. What else stands there is not run before."""
     try:
         with contextlib.closing(_open_backup(path)) as copy:
-            return not full_check(copy) and copy.execute("PRAGMA user_version").fetchone()[0] > 0
+            return is_ours(copy, steps) and not full_check(copy)
     except sqlite3.Error:
         return False
 
 
-def restore(data_dir: Path, backup_file: Path, name: str = NAME) -> str:
+def restore(data_dir: Path, backup_file: Path, name: str = NAME, steps: Steps = MIGRATIONS) -> str:
     """Put a backup in the database's place; the present file is kept under a dated name.
 
     Call it only while no server runs. Returns the name of the file that was set aside, or "".
+    Raises OperationError for a file that a server could not begin with.
     """
-    if not is_good(backup_file):
+    if not is_good(backup_file, steps):
         raise OperationError(f"{backup_file.name} is not a good backup.", "Choose another.")
-    with replacement(data_dir, name) as fresh:
-        copy_backup(backup_file, fresh)
+    try:
+        with replacement(data_dir, name) as fresh:
+            copy_backup(backup_file, fresh)
+            migrate(fresh, steps)
+            mend_tables(fresh, steps)
+            if strange := strangers(fresh, steps):
+                raise sqlite3.DatabaseError("; ".join(strange[:3]))
+    except sqlite3.Error as error:
+        said = f"{backup_file.name} is not a good backup: {error}."
+        raise OperationError(said, "Choose another; nothing was changed.") from None
     return put_in_place(data_dir, "replaced", name)
 
 

@@ -208,6 +208,14 @@ def mend(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> None:
             connection.execute(sql)
 
 
+def is_ours(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> bool:
+    """Whether what cannot be made again stands there as some version of this program makes it."""
+    there, found = _objects(connection), version(connection)
+    made = _made_by(steps[:found]) if 0 < found <= len(steps) else {}
+    kept = {name for name, (kind, _) in made.items() if kind == "table"} - REPLACEABLE
+    return bool(kept) and all(there.get(name) == made[name] for name in kept)
+
+
 def strangers(connection: sqlite3.Connection, steps: Steps = MIGRATIONS) -> list[str]:
     """What the migrations would not have made, and what they would have, as sentences."""
     there, ours = _objects(connection), _made_by(steps[: version(connection)])

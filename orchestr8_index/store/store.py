@@ -262,7 +262,7 @@ class Store:
             if not busy and logged == moved:
                 return f"All that was acknowledged is in {name}."
         kept = backup.backup(self._data_dir, connection, name).name
-        return f"All that was acknowledged is in the backup {kept}: `orchestr8-index restore`."
+        return f"All that was acknowledged is in a backup: `orchestr8-index restore {kept}`."
 
     @property
     def size_mb(self) -> float:

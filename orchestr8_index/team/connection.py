@@ -18,7 +18,7 @@ import psycopg
 from psycopg import pq
 from psycopg.adapt import Dumper
 
-from ..errors import StoreUnavailable
+from ..errors import Orchestr8Error, StoreUnavailable
 from ..store.database import Lost
 from .dialect import Statement, translate
 from .schema import VALUES
@@ -184,9 +184,7 @@ class TeamConnection:
         if self.reach.is_away:
             raise Lost(self.reach.trouble)
         try:
-            opened = connect(self._url, self._schema, self._name, self._seconds)
-            self.greet(opened)
-            self._open = opened
+            self._open = connect(self._url, self._schema, self._name, self._seconds, self.greet)
         except psycopg.Error as error:
             self.reach.lost(explain(error))
             raise Lost(self.reach.trouble) from None
@@ -288,8 +286,17 @@ _ENDS = ("COMMIT", "ROLLBACK")
 FIRST_PAGE, LARGEST_PAGE = 100, 1600
 
 
-def connect(url: str, schema: str, name: str, seconds: float = 5.0) -> _TimedConnection:
-    """A connection in autocommit mode, within the schema. Raises psycopg.Error."""
+def connect(
+    url: str,
+    schema: str,
+    name: str,
+    seconds: float = 5.0,
+    greet: Callable[[psycopg.Connection[Any]], object] = lambda opened: None,
+) -> _TimedConnection:
+    """A connection in autocommit mode, within the schema; closed where `greet` fails on it.
+
+    Raises psycopg.Error, and what `greet` does.
+    """
     opened = _TimedConnection.connect(
         url,
         autocommit=True,
@@ -305,7 +312,8 @@ def connect(url: str, schema: str, name: str, seconds: float = 5.0) -> _TimedCon
     opened.adapters.register_dumper(int, _Number)
     try:
         opened.execute(f'{_SETTINGS}; SET search_path = "{schema}"'.encode())
-    except psycopg.Error:
+        greet(opened)
+    except (psycopg.Error, Orchestr8Error):
         opened.close()
         raise
     return opened

@@ -243,3 +243,27 @@ def test_the_folder_of_claude_code_is_followed(
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(folder))
     assert run("connect", "claude", "--user", *PORT).status == 0
     assert "orchestr8" in json.loads((folder / ".claude.json").read_text())["mcpServers"]
+
+
+def test_a_strangers_file_is_shown_without_what_a_terminal_obeys(run: Run) -> None:
+    Path(".mcp.json").write_text('{\n  // \x1b]0;title\x07\u202e\n  "mcpServers": {}\n}\n')
+    said = run("connect", "claude", *PORT)
+    assert said.status == 0 and "// title" not in said.out and "//" in said.out
+    assert not {"\x1b", "\x07", "\u202e"} & {*said.out}
+    named = json.loads(run("connect", "claude", "--json", *PORT).out)
+    assert named[0]["action"] == "unchanged"
+
+
+def test_a_projects_file_that_leads_out_of_it_is_left_as_it_is(run: Run, tmp_path: Path) -> None:
+    """A tree that was cloned wrote into the user's own files."""
+    (tmp_path / "home" / "own.json").write_text("{}")
+    Path(".mcp.json").symlink_to(tmp_path / "home" / "own.json")
+    Path(".cursor").symlink_to(tmp_path / "home")
+    said = run("connect", "claude", "cursor", *PORT)
+    assert said.status == 1 and said.err.count("leads out of this folder") == 3
+    assert (tmp_path / "home" / "own.json").read_text() == "{}"
+    assert not (tmp_path / "home" / "mcp.json").exists()
+    Path(".mcp.json").unlink()
+    Path("real.json").write_text("{}")
+    Path(".mcp.json").symlink_to("real.json")
+    assert run("connect", "claude", *PORT).status == 0 and "3799" in Path("real.json").read_text()

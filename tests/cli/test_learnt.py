@@ -12,10 +12,14 @@ import msgspec
 import pytest
 
 from orchestr8_index.config import read_settings
+from orchestr8_index.coordinate.mend import layout
+from orchestr8_index.coordinate.statements import NAME as SHARED
 from orchestr8_index.daemon.pidfile import PidFile
 from orchestr8_index.learn.outcomes import Outcomes
 from orchestr8_index.serve.projectlist import KnownProject, write_projects
+from orchestr8_index.store.backup import backup
 from orchestr8_index.store.database import NAME, connect
+from orchestr8_index.store.store import Store
 
 from ..learn.reporting import report_of, with_outcomes
 from ..processes import Running, call
@@ -311,6 +315,31 @@ def test_a_bad_backup_is_not_restored(run: Run, data: Path, tmp_path: Path) -> N
     said = run("restore", str(tmp_path / "bad.db"))
     assert (said.status, "not a good backup" in said.err) == (1, True)
     assert run("verify").status == 0
+
+
+def test_nothing_is_restored_while_somebody_else_has_the_directory(run: Run, data: Path) -> None:
+    """A server that was starting, which no port told of, had its database replaced."""
+    run("backup")
+    lock = PidFile(data / "mcp.pid")
+    assert lock.acquire()
+    said = run("restore")
+    lock.release()
+    assert (said.status, "A server is starting on this data directory" in said.err) == (1, True)
+    assert not list(data.glob("mcp.db.replaced-*"))
+
+
+def test_a_backup_of_what_agents_share_takes_its_own_place(run: Run, data: Path) -> None:
+    """It took that of what was learnt, with which no server could begin."""
+    shared = Store(data, layout=layout("full"))
+    shared.open()
+    shared.close()
+    made = backup(data, name=SHARED)
+    before = (data / NAME).read_bytes()
+    said = run("restore", made.name)
+    assert said.out.startswith(f"Restored {made.name}. The database before is kept as {SHARED}.")
+    assert (data / NAME).read_bytes() == before and run("verify").status == 0
+    said = run("restore", "coordinate-none.db")
+    assert (said.status, said.err) == (1, "Error: There is no such backup. Name a file.\n")
 
 
 # --- beside a running server -------------------------------------------------------------------

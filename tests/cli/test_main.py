@@ -23,7 +23,8 @@ from orchestr8_index.errors import InternalError, OperationError
 from ..processes import World
 from .conftest import ROOT, Run
 
-GROUPS = {"config", "database", "key", "session", "shared"}  # whose commands have their own help
+# those whose commands have their own help
+GROUPS = {"config", "database", "key", "project", "session", "shared"}
 BELOW = [
     f"{group} {name}"
     for group in sorted(GROUPS - {"config"} | {"claims"})
@@ -96,6 +97,10 @@ HOSTILE = [
     ("MCP_DATA_DIR", "~nobody/x", "is no path here"),
     ("MCP_ROOTS", "~nobody/x", "is no path here"),
     ("MCP_WORKSPACE", "~no-such-user/x", "is no path here"),
+    ("CODEX_HOME", "~nobody/x", "is no path here"),
+    ("CLAUDE_CONFIG_DIR", "~nobody/x", "is no path here"),
+    ("GEMINI_CLI_HOME", "~nobody/x", "is no path here"),
+    ("XDG_CONFIG_HOME", "~nobody/x", "is no path here"),
     ("MCP_HOST", "\udcff", "cannot be used"),
     ("MCP_API_KEY", "a\nX-Other: b", "cannot be used"),
 ]
@@ -132,11 +137,20 @@ def test_a_current_folder_that_was_removed_is_a_sentence(
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no device that is full")
-@pytest.mark.parametrize(("command", "status"), [("projects", 1), ("hook claude", 0)])
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [("projects", 1), ("hook claude", 0), ("--help", 1), ("query --help", 1), ("--version", 1)],
+)
 def test_an_output_without_room_is_no_defect(world: World, command: str, status: int) -> None:
     told = shell(world, f"{command} </dev/null >/dev/full")
     assert told.returncode == status and b"Traceback" not in told.stderr
     assert (b"The output cannot be written" in told.stderr) == bool(status)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no device that is full")
+@pytest.mark.parametrize("command", ["nonsense", "status --data-dir '~nobody/x'"])
+def test_a_complaint_without_room_changes_no_exit_status(world: World, command: str) -> None:
+    assert shell(world, f"{command} 2>/dev/full").returncode == 2
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
@@ -209,7 +223,9 @@ def test_who_wants_no_colours_gets_none(world: World, name: str, value: str) -> 
 # --- as a process ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["query", "data", "--root", ROOT]])
+@pytest.mark.parametrize(
+    "arguments", [["status"], ["query", "data", "--root", ROOT], ["--help"], ["query", "--help"]]
+)
 def test_a_reader_that_has_seen_enough_is_no_failure(world: World, arguments: list[str]) -> None:
     """`… | head` ended with 1."""
     process = world.start(*arguments)

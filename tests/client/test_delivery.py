@@ -203,7 +203,7 @@ def test_what_was_crossed_out_before_a_crash_does_not_go_again(
     spool: Spool, receiver: Receiver, delivery: Delivery
 ) -> None:
     fill(spool, "a", "b")
-    spool.cross_out(spool.read(0).lines[0])
+    spool.cross_out(spool.read().lines[0])
     assert deliver(delivery)
     assert receiver.tasks == ["b"]
 
@@ -247,6 +247,43 @@ def test_one_line_that_spoils_every_batch_is_put_aside(spool: Spool) -> None:
     assert deliver(Delivery(spool, lambda address: receiver))
     assert receiver.tasks == ["a", "b", "c"]
     assert b"never" in spool.refused.read_bytes()
+
+
+@pytest.mark.parametrize("how", ["removed", "emptied", "replaced by a longer one"])
+def test_a_spool_that_another_takes_the_place_of_is_begun_anew(spool: Spool, how: str) -> None:
+    """The delivery ran on without end, and passed over what came to stand before its place."""
+
+    class Meanwhile(Receiver):
+        def send(self, *given: Any, **more: Any) -> HttpResponse:
+            if not self.batches:
+                if how == "emptied":
+                    spool.path.write_bytes(b"")
+                else:
+                    spool.path.rename(spool.path.with_name("aside"))
+                fill(spool, *["later"] * (3 if how[-1] == "e" else 1))
+            return super().send(*given, **more)
+
+    receiver = Meanwhile()
+    fill(spool, "before", "with more")
+    delivering = Delivery(spool, lambda address: receiver)
+    delivering.start(ADDRESS, at_once=True)
+    done = delivering.wait(5)
+    delivering.stop(0)
+    assert done and set(receiver.tasks) == {"before", "with more", "later"}
+    assert not spool.count_refused() and spool.path.read_bytes() == b""
+
+
+HOSTILE = [b"null", b"7", b"[]", b'"%s"' % (b"/x" * 3000)]
+
+
+@pytest.mark.parametrize("project", HOSTILE)
+def test_a_line_of_what_is_no_project_holds_up_nobody(
+    spool: Spool, receiver: Receiver, delivery: Delivery, project: bytes
+) -> None:
+    spool.append(b'{"task":"bad","project":%s}' % project)
+    fill(spool, "good")
+    assert deliver(delivery)
+    assert receiver.tasks == ["good"] and spool.count_refused() == 1
 
 
 CHANGES = ("flip", "feed", "cross", "zero", "drop", "add", "end")

@@ -21,7 +21,7 @@ import pytest
 
 from orchestr8_index.coordinate import journal
 from orchestr8_index.coordinate.core import Coordination
-from orchestr8_index.coordinate.statements import NAME
+from orchestr8_index.coordinate.statements import MIGRATIONS, NAME
 from orchestr8_index.errors import Compacted, StoreUnavailable
 from orchestr8_index.queries import NoParams
 from orchestr8_index.store import backup
@@ -238,7 +238,7 @@ def test_a_restart_never_gives_an_old_token(tmp_path: Path, sync: str) -> None:
                 Agent(state, "a").caller, BreakLock(resource=f"n:{n}", reason="test")
             )
 
-    for between in (lambda: None, lambda: backup.restore(tmp_path, kept, NAME), delete):
+    for between in (lambda: None, lambda: backup.restore(tmp_path, kept, NAME, MIGRATIONS), delete):
         run(tmp_path, free, sync=sync)
         between()
         before = max(given)
@@ -260,7 +260,7 @@ def test_a_cursor_from_before_a_restored_backup_is_refused(tmp_path: Path) -> No
     kept = backup.backup(tmp_path, name=NAME)
     run(tmp_path, write)
     lost = run(tmp_path, write)
-    backup.restore(tmp_path, kept, NAME)
+    backup.restore(tmp_path, kept, NAME, MIGRATIONS)
     run(tmp_path, follow)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -219,6 +220,30 @@ async def watched(root: Path, data: Path) -> AsyncIterator[tuple[FileWatch, Come
     finally:
         await watch.stop()
         await refresh.stop()
+
+
+def test_what_it_opened_is_closed_though_a_look_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*given: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    async def look() -> None:
+        before = len(os.listdir("/proc/self/fd"))
+        settings = read_settings((str(tree(tmp_path)),), 0, str(tmp_path / "data"))
+        watch = FileWatch(Refresh(settings, Here(settings)))
+        watch.poll()
+        assert len(os.listdir("/proc/self/fd")) == before  # nobody would stop it
+        watch.begin()
+        monkeypatch.setattr(watch, "_check_those", fail)
+        watch.poll()
+        (tmp_path / "tree").rename(tmp_path / "other")
+        watch.poll()
+        await watch.stop()
+        assert len(os.listdir("/proc/self/fd")) == before
+
+    if os.path.isdir("/proc/self/fd"):
+        asyncio.run(look())
 
 
 def test_a_name_that_changes_its_case_alone_is_another(tmp_path: Path) -> None:

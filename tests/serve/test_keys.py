@@ -217,6 +217,24 @@ def test_the_sign_of_life_is_not(locked: State) -> None:
     assert ask(make_web(locked), "GET", "/health/live").status_code != 401
 
 
+@pytest.mark.parametrize("path", ["/", "/page/app.js", "/health/live"])
+def test_who_has_no_key_is_told_of_no_project_and_makes_none(
+    locked: State, tmp_path: Path, path: str
+) -> None:
+    """The page needs none, and told which folders there are; 64 of them pushed all others out."""
+    (tmp_path / "tree" / ".git").mkdir(parents=True)
+    app, known = make_web(locked), dict(locked.projects.known)
+
+    def status(address: str, **headers: str) -> int:
+        return ask(app, "GET", address, headers={"accept": "text/html", **headers}).status_code
+
+    folders = [str(tmp_path / "tree"), str(tmp_path / "nowhere"), "no-such-project"]
+    assert {status(path, **{"x-project": each}) for each in folders} == {200}
+    assert {status(path, **{"x-tree": each}) for each in folders[:2]} == {200}
+    assert {status(f"/p/{name}{path}") for name in (locked.name, "no-such-project")} == {200}
+    assert locked.projects.known == known
+
+
 def test_the_users_own_command_line_gets_in(locked: State) -> None:
     assert asked(locked, "Bearer o8_mine").status_code == 200
     assert asked(locked, "bearer   o8_mine").status_code == 200

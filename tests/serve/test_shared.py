@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from orchestr8_index.changeable import PREFIX
 from orchestr8_index.config import Door
+from orchestr8_index.serve.changes import ChangedSettings
 from orchestr8_index.serve.events import KeyChanged
 from orchestr8_index.serve.keys import KeyFile
 
@@ -235,3 +237,26 @@ def test_health_and_metrics_count_what_agents_share(run: Run) -> None:
 
     counted = {"locks": 2, "waiters": 1, "messages": 1, "expiries": 0, "refusals": 1}
     assert run(work) == [counted, counted]
+
+
+BENT = [("rate", "9" * 5000), ("max_body", 10**4000), ("cache_ttl", [[1]]), ("max_running", True)]
+
+
+def test_settings_are_followed_whatever_else_stands_there(run: Run) -> None:
+    """A number of five thousand digits ended the task that follows; a hundred others hid them."""
+
+    async def work(site: Site) -> None:
+        state, before = site.state, site.state.gate.limits
+        assert state.shared is not None
+        state.shared.follow_settings = ChangedSettings(state).follow
+        junk = [{"key": f"{PREFIX}a{n}", "value": n} for n in range(95)]
+        bent = [{"key": PREFIX + name, "value": value} for name, value in BENT]
+        await site.call("writeShared", ops=[*junk, *bent])
+        await site.call("writeShared", ops=[{"key": f"{PREFIX}claims", "value": "deny"}])
+        for _ in range(500):
+            if state.claims.setting == "deny":
+                break
+            await asyncio.sleep(0.01)
+        assert state.claims.setting == "deny" and state.gate.limits == before
+
+    run(work)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from orchestr8_index.errors import OperationError
-from orchestr8_index.store import backup, ledger
+from orchestr8_index.store import backup, ledger, schema
 from orchestr8_index.store.database import NAME, connect, transaction
 from orchestr8_index.store.store import Store
 
@@ -115,6 +115,48 @@ def test_a_damaged_database_makes_way_for_the_newest_good_backup(
     repair = reopened(tmp_path)
     assert repair and (repair.restored, tasks_of(tmp_path / NAME)) == (made.name, ["t1", "t2"])
     assert (tmp_path / repair.aside).exists() and made.name in repair.sentence()
+
+
+HOSTILE = {
+    "of another program": "DROP TABLE decision_history; CREATE TABLE decision_history (id)",
+    "that refuses failures": "PRAGMA writable_schema = 1; UPDATE sqlite_master SET sql = "
+    "replace(sql, 'digest TEXT', 'digest TEXT CHECK (result <> ''failure'')') "
+    "WHERE name = 'decision_history'; PRAGMA writable_schema = 0",
+    "with a table for a view": "DROP TABLE decision_history; CREATE VIEW decision_history AS "
+    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i AS id FROM n",
+    "with an index that costs": "CREATE INDEX more ON decision_history (length(zeroblob(9)))",
+    "of a later version": "PRAGMA user_version = 99",
+    "of no version": "PRAGMA user_version = 0",
+}
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+def test_what_no_server_could_begin_with_is_not_restored(tmp_path: Path, how: str) -> None:
+    """It took the database's place; the next start set it aside for an older backup."""
+    fill(tmp_path, "t1")
+    made = backup.backup(tmp_path)
+    hostile = tmp_path / "hostile.db"
+    made.rename(hostile)
+    fill(tmp_path, "t2")
+    with contextlib.closing(sqlite3.connect(hostile)) as altering:
+        altering.executescript(HOSTILE[how])
+    with pytest.raises(OperationError, match="not a good backup"):
+        backup.restore(tmp_path, hostile)
+    assert tasks_of(tmp_path / NAME) == ["t1", "t2"] and reopened(tmp_path) is None
+    assert not list(tmp_path.glob("*.ready*"))
+
+
+def test_a_trigger_in_a_backup_is_not_restored(tmp_path: Path) -> None:
+    fill(tmp_path, "t1")
+    made = backup.backup(tmp_path)
+    with contextlib.closing(sqlite3.connect(made)) as altering:
+        altering.executescript(
+            "CREATE TRIGGER more AFTER INSERT ON audit BEGIN DELETE FROM decision_history; END"
+        )
+    backup.restore(tmp_path, made)
+    with contextlib.closing(connect(tmp_path / NAME, read_only=True)) as restored:
+        assert schema.strangers(restored) == []
+    assert tasks_of(tmp_path / NAME) == ["t1"]
 
 
 def test_a_bad_backup_is_skipped(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import psycopg
 import pytest
 
 from orchestr8_index.errors import StoreTooNew, StoreUnavailable
+from orchestr8_index.store.database import Lost
 from orchestr8_index.team.bus import DEAF
 from orchestr8_index.team.connection import Reach, TeamConnection
 from orchestr8_index.team.core import TeamCoordination as Server
@@ -144,6 +145,23 @@ def test_a_connection_that_postgres_ended_while_idle_refuses_nobody(mortal: Post
         assert not reach.is_away
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize("error", [psycopg.OperationalError("read-only"), StoreTooNew("1", "2")])
+def test_a_connection_whose_greeting_failed_is_closed(
+    quick_postgres: Postgres, error: Exception
+) -> None:
+    made: list[psycopg.Connection[object]] = []
+
+    def greet(opened: psycopg.Connection[object]) -> None:
+        made.append(opened)
+        raise error
+
+    connection = TeamConnection(quick_postgres.url, "public", Reach(), 5.0, "greets")
+    connection.greet = greet
+    with pytest.raises((Lost, StoreTooNew)):
+        connection.execute("SELECT 1")
+    assert made[0].closed
 
 
 def test_a_paused_server_cannot_commit_late(mortal: Postgres) -> None:

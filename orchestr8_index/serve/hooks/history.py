@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from ...opening import open_regular
 from ...reports import Report
 from ...validate import UNDECODABLE
 from .delegations import TOOLS, Delegations
@@ -114,7 +115,7 @@ class _Transcript:
 
     def _lines(self) -> Iterator[TranscriptLine]:
         try:
-            with open(self._path, "rb") as file:
+            with open(self._path, "rb", opener=open_regular) as file:
                 while raw := file.readline(MOST_LINE):
                     if line := self._line(raw):
                         yield line

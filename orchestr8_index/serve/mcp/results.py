@@ -17,6 +17,8 @@ from msgspec.structs import FieldInfo
 
 from ...table import Method
 
+MOST_DEEP = 100
+
 
 def slim(method: Method, result: bytes) -> Any:
     """The tool's result from the method's as JSON.
@@ -43,6 +45,17 @@ def _row(row: Any) -> Any:
     if not isinstance(row, dict):
         return row
     return {name: value for name, value in row.items() if value is not None or name == "value"}
+
+
+def is_deep(value: Any) -> bool:
+    """Whether lists and objects nest over MOST_DEEP deep in it."""
+    level = [value]
+    for _ in range(MOST_DEEP):
+        within = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [child for each in within for child in each if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def may_lack(result: Any) -> bool:

@@ -21,7 +21,7 @@ from ...validate import STRANGE
 from ..calls import perform
 from ..shares import FREE_BYTES
 from ..state import State
-from .results import slim
+from .results import is_deep, slim
 from .roots import OfProject
 from .schemas import TASK, input_schema, output_schema, without_limits
 from .waiting import perform_shared
@@ -186,10 +186,11 @@ def _as_declared(method: Method, given: dict[str, Any], error: InvalidParams) ->
 
 
 def _answered(result: Any) -> dict[str, Any]:
-    """The text says the same, for the hosts that read no structured content."""
+    """The text says the same, for the hosts that read no structured content; alone where an agent
+    shared what nests deeper than MCP's library can write."""
     text = msgspec.json.encode(result)
-    content = [{"type": "text", "text": text.decode()}]
-    return {"content": content, "structuredContent": msgspec.json.decode(text), **WHOLE}
+    content, whole = [{"type": "text", "text": text.decode()}], msgspec.json.decode(text)
+    return {"content": content, **({} if is_deep(whole) else {"structuredContent": whole}), **WHOLE}
 
 
 def _failed(error: RequestError) -> dict[str, Any]:

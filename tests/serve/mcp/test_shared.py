@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from mcp.client.client import Client
 from mcp.client.subscriptions import ResourceUpdated
 from mcp.shared.exceptions import MCPError
 from mcp_types import Implementation
+from msgspec import Raw
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import fixture_root
@@ -22,10 +24,13 @@ from orchestr8_index.methods import METHODS
 from orchestr8_index.serve.callers import Principal, caller
 from orchestr8_index.serve.hooks.claude import receive_claude
 from orchestr8_index.serve.mcp import waiting
+from orchestr8_index.serve.mcp.results import MOST_DEEP
 from orchestr8_index.serve.mcp.server import shared_face
 from orchestr8_index.serve.mcp.tools import INSTRUCTIONS_OF, SHARED, TOOLS
+from orchestr8_index.serve.shared import opened
 from orchestr8_index.serve.sharedstate import SharedState
 from orchestr8_index.serve.state import State
+from orchestr8_index.sharing import Op, SendMessage, WriteShared, value_of
 from orchestr8_index.tokens import estimate_tokens
 
 from ..asking import settings_of, state_of
@@ -114,6 +119,34 @@ def test_agents_meet_over_the_six_tools(town: Callable[..., Any], era: Era) -> N
             } == {"ada", "bob-b"}
 
     town(work, era)
+
+
+@pytest.mark.parametrize("depth", [80, 300, 700])
+def test_a_value_as_deep_as_it_may_be_is_read_with_its_neighbours(
+    town: Callable[..., Any], depth: int
+) -> None:
+    """One list within three hundred others: nobody could read anything over MCP that came with
+    it, be it a range of values or the whole inbox."""
+
+    async def work(here: Town) -> Any:
+        value: Any = "a\u202eb"
+        for _ in range(depth):
+            value = [value]
+        deep = value_of(value)
+        state = await opened(here.state)
+        eve, project = Caller("eve"), here.state.settings.repository_key
+        eve = msgspec.structs.replace(eve, project=project)
+        ops = [Op(key="k/deep", value=deep), Op(key="k/plain", value=Raw(b"1"))]
+        await state.write_shared(eve, WriteShared(ops=ops))
+        await state.send_message(eve, SendMessage(to=["ada"], body="x", metadata=value))
+        async with here.client("ada") as ada:
+            read = await ada.call_tool("read_shared", {"prefix": "k/"})
+            inbox = await ada.call_tool("read_inbox", {})
+        assert not read.is_error and not inbox.is_error
+        assert "ab" in inbox.content[0].text and '"k/plain","value":1' in read.content[0].text  # type: ignore[union-attr]
+        return read.structured_content
+
+    assert bool(town(work)) == (depth < MOST_DEEP - 10)
 
 
 def test_all_has_the_tools_of_both(town: Callable[..., Any]) -> None:
