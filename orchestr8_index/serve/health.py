@@ -53,6 +53,7 @@ def health(state: State) -> dict[str, Any]:
         }
     if state.shared:
         body.update(state.shared.of_team)
+    body.update(refresh.builder.facts)
     if index is None:
         body["progress"] = {"done": refresh.progress.done, "total": refresh.progress.total}
     return body
@@ -66,6 +67,7 @@ def reasons_of(state: State) -> list[str]:
     log = state.log.trouble if state.log else ""
     shared = state.shared.reasons if state.shared else []
     rest = [stale, refresh.damage, state.file_watch.trouble, log, *state.watched.reasons, *shared]
+    rest += state.metrics.reasons
     return [each for each in (refresh.failure, *store, *state.gate.memory.reasons, *rest) if each]
 
 

@@ -6,16 +6,17 @@ import pytest
 
 from orchestr8_index.lexicon.readings import meanings
 from orchestr8_index.lexicon.tables import tables
-from orchestr8_index.text import Terms, fold, raw_words
+from orchestr8_index.text import Terms, raw_words
 
-STEM = Terms().stem
+TERMS = Terms()
 
 
 def read(text: str) -> dict[str, set[str]]:
     """Words by kind."""
     raws = raw_words(text)
     found: dict[str, set[str]] = {}
-    for each in meanings(tables(), text, raws, [fold(raw) for raw in raws], STEM):
+    folded, stems, _ = map(list, zip(*TERMS.forms(raws), strict=True))
+    for each in meanings(tables(), text, raws, folded, stems):
         found.setdefault(each.kind, set()).update(each.words.split())
     return found
 

@@ -202,6 +202,21 @@ def test_servers_answer_alike_out_of_one_cache(pair: Pair) -> None:
     assert any("may evict" in line["message"] for line in pair.servers[0].world.log())
 
 
+def test_a_report_on_one_server_changes_the_answer_of_another(pair: Pair) -> None:
+    """Also where an answer from before is in the cache of both, and in that of all."""
+    text, _ = shared_question(pair)
+
+    def scores(place: int) -> dict[str, float]:
+        return {row["name"]: row["score"] for row in pair.question(place, text)["agents"]}
+
+    before = scores(1)
+    used = min(before, key=lambda name: before[name])
+    task = {"task_id": secrets.token_hex(4), "task_description": text, "agents_used": [used]}
+    assert pair.ask(0, "cacheDecision", **task, result="success")["receipt"]["unknown"] == []
+    wait_for(lambda: scores(1)[used] > before[used])
+    assert scores(1) == scores(0)
+
+
 def test_lag_and_the_share_of_redis_memory_are_told(pair: Pair) -> None:
     client = HttpClient(pair.servers[0].address, 5, 5)
     text = client.send("GET", "/metrics?format=prometheus", None).body.decode()
