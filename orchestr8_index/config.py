@@ -42,6 +42,7 @@ from .tokens import ESTIMATE, TOKENIZERS
 from .variables import read
 
 NAMED = ("--root", "MCP_ROOTS")
+SHARED = "shared"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 QUERY_LIFE, PATTERN_LIFE = 300, 600
 
@@ -165,6 +166,14 @@ class Settings(msgspec.Struct, frozen=True):
             form="DATABASE",
         ),
     ] = ""
+    index: Annotated[
+        str,
+        _text(
+            "`shared`: have no trees, and serve what another server of the team serves of this "
+            "folder's project",
+            one_of=("own", SHARED),
+        ),
+    ] = "own"
     redis_url: Annotated[
         str,
         _text(
@@ -251,6 +260,11 @@ class Settings(msgspec.Struct, frozen=True):
 
     @property
     def roots_digest(self) -> str:
+        """Of what is indexed; what a team shares is another's for each project."""
+        if self.index == SHARED:
+            return digest_of_roots(
+                [SHARED, self.database_url, self.project.key if self.project else ""]
+            )
         return digest_of_roots(self.roots)
 
     @property
@@ -302,8 +316,7 @@ def read_settings(
 ) -> Settings:
     """Arguments win over the environment, the environment over what is found, that over defaults.
 
-    `door` are the arguments among Door's fields. Raises BadSetting with a sentence and a cure where
-    a value cannot be used.
+    `door` are those among Door's fields. Raises BadSetting for a value that cannot be used.
     """
     env = Asked(environment() if environ is None else environ)
     home, cwd = home or home_folder(), cwd or current_folder()
@@ -313,7 +326,7 @@ def read_settings(
     names = read_names(place.data_dir)
     project = None if origin in NAMED else project_of(str(cwd), str(home), chosen, names)
     opened = _door(env, door, home, cwd)
-    return Settings(
+    settings = Settings(
         roots=tuple(map(os.path.realpath, chosen)),
         places=chosen if origin in NAMED else (),
         roots_from=origin,
@@ -330,3 +343,13 @@ def read_settings(
         **read(Settings, env),
         strangers=env.strangers(),  # the last: it knows what was asked for above
     )
+    return without_trees(settings) if settings.index == SHARED else settings
+
+
+def without_trees(settings: Settings) -> Settings:
+    """Those of a server that serves what another of its team does. Raises BadSetting."""
+    if settings.explicit_roots:
+        cure = "Leave out one of the two."
+        raise BadSetting("A server that serves another's index has no trees of its own.", cure)
+    told = {"roots": (), "roots_from": "another server of the team", "index": SHARED}
+    return msgspec.structs.replace(settings, **told)

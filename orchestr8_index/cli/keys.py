@@ -156,7 +156,7 @@ def _events(settings: Settings, limit: int) -> list[tuple[str, str, str, str, in
     import contextlib
 
     if settings.database_url:
-        from ..team.audit import read_team_audit
+        from ..team.registry import read_team_audit
 
         return read_team_audit(settings.database_url, limit)
     from ..store.database import NAME, connect
@@ -209,7 +209,7 @@ def _counted(
             saved = saved_by_day(reading, days, name)
             rows = [] if settings.database_url else read_usage(reading, days)
     if settings.database_url:
-        from ..team.audit import read_team_usage
+        from ..team.registry import read_team_usage
 
         rows = read_team_usage(settings.database_url, days)
     return rows, saved

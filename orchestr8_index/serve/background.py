@@ -72,7 +72,11 @@ class Upkeep:
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
-        steps = (self._check, self._check_keys, self._renew, self._calibrate)
+        steps = [self._check, self._check_keys, self._renew, self._calibrate]
+        if self._state.settings.database_url:
+            from .publishing import Publishing  # which loads the snapshots' code
+
+            steps.append(Publishing(self._state).step)
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
     async def stop(self) -> None:

@@ -53,6 +53,7 @@ def health(state: State) -> dict[str, Any]:
         }
     if state.shared:
         body.update(state.shared.of_team)
+    body.update(refresh.builder.facts)
     if index is None:
         body["progress"] = {"done": refresh.progress.done, "total": refresh.progress.total}
     return body

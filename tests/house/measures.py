@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 39_859,  # hosts, languages, plans, guards, lenders, settings, usage, named projects
-    "files": 267,  # the same
+    "lines": 40_229,  # hosts, languages, plans, guards, lenders, usage, names, published indexes
+    "files": 268,  # the same
     "longest_file": 400,  # errors.py: every error, drawn once
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal
@@ -23,7 +23,7 @@ MOST = {
 """How much of each there may be. Who raises a number says why beside it."""
 OF_LATER = {
     "coordinate": (4_461, 26),  # the gate's forms of git and the shell, bounds on what all costs
-    "team": (2_984, 23),  # PostgreSQL, moving there and back, Redis, NATS, settings, lag, usage
+    "team": (3_056, 22),  # PostgreSQL, moving there and back, Redis, NATS, lag, usage, snapshots
 }
 """The same for two of the later rooms: lines and files; tests of `faces` and `page` have theirs."""
 

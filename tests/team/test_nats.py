@@ -13,9 +13,8 @@ from typing import Any
 import nats
 from nats.js.api import StreamConfig
 
-from orchestr8_index.team.circuit import Circuit
 from orchestr8_index.team.helpers import Helpers
-from orchestr8_index.team.outlets import Follower
+from orchestr8_index.team.outlets import Circuit, Follower
 from orchestr8_index.team.to_nats import encoded
 
 from ..coordinate.worlds import Agent, until
