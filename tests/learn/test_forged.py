@@ -160,6 +160,27 @@ def test_a_stored_plan_is_changed_by_who_stored_it_or_an_admin_alone(folder: Pat
     with_outcomes(folder, work)
 
 
+def test_a_pattern_that_grew_is_no_other_keys_to_store(tmp_path: Path) -> None:
+    """Another key gave it other groups, and it was offered at once for the tasks that had worked
+    without them; who had reported those could not take that back."""
+
+    async def work(outcomes: Outcomes) -> None:
+        for number in range(2):
+            await report(outcomes, f"t{number}", CI)
+        (grown,) = outcomes.patterns
+        groups = [*grown.parallel_groups]
+        plan = (grown.goal, grown.agent_sequence, {}, [["p:evil"]])
+        with pytest.raises(Forbidden, match="Another key"):
+            await outcomes.store_pattern(*plan, OTHER)
+        assert grown.parallel_groups == groups and not grown.stored
+        await outcomes.store_pattern(grown.goal, grown.agent_sequence, {}, groups, CI)
+        with pytest.raises(Forbidden, match="Another key"):
+            await outcomes.store_pattern(*plan, OTHER)
+        await outcomes.store_pattern(*plan, ADMIN)
+
+    with_outcomes(tmp_path, work)
+
+
 def test_the_cap_counts_a_key_whatever_it_calls_itself(tmp_path: Path) -> None:
     async def work(outcomes: Outcomes) -> None:
         for number in range(6):
