@@ -14,7 +14,7 @@ import msgspec
 from .catalog.generations import Refresh
 from .catalog.worker import Builder
 from .claims_policy import ClaimsPolicy
-from .config import Settings
+from .config import SHARED, Settings
 from .errors import BuildFailed
 from .project import heir_of
 from .tokens import ESTIMATING, Tokenizer, read_tokenizer
@@ -45,13 +45,13 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     settings = _with_local_key(settings)
     last = PidFile(settings.data_dir / SERVER_NAME).last()
     heir = heir_of(last, settings.project, settings.home)
-    if settings.database_url or settings.has_helpers:
+    if settings.database_url or settings.has_helpers or settings.index == SHARED:
         from .team.start import check_start
 
         check_start(settings)
     pidfile, listening = claim(settings)
     announce(listening.getsockname()[1])
-    refresh = Refresh(settings, Builder(settings, on_failure=_log_failure))
+    refresh = Refresh(settings, _make_builder(settings))
     refresh.open_last()
 
     from .serve.lean import load_uvicorn, one_arena
@@ -71,6 +71,14 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     lines = Lines(settings.limits, state.metrics.failed)
     _join(state, lines)
     serve(make_web(state), pidfile, listening, settings.door, lines, state.ending)
+
+
+def _make_builder(settings: Settings) -> Builder:
+    if settings.index != SHARED:
+        return Builder(settings, on_failure=_log_failure)
+    from .serve.publishing import Fetcher
+
+    return Fetcher(settings, on_failure=_log_failure)
 
 
 def _join(state: State, lines: Lines) -> None:
@@ -140,10 +148,8 @@ def _make_projects(first: State) -> Projects[State]:
 
 def make_refresh(first: Refresh, settings: Settings, turns: asyncio.Semaphore) -> Refresh:
     """The index of other roots than the first's; the word vectors are open once for all."""
-    of = first.builder
-    builder = type(of)(settings, of.command, of.hang_seconds, on_failure=of.on_failure)
     known = lambda: first.index.words if first.index else None  # noqa: E731
-    return Refresh(settings, builder, turns=turns, words=known)
+    return Refresh(settings, first.builder.beside(settings), turns=turns, words=known)
 
 
 def make_project(first: State, settings: Settings, refresh: Refresh) -> State:

@@ -27,7 +27,8 @@ from .environment import (
     refuse_unwritable,
 )
 from .errors import BadSetting
-from .project import Project, digest_of_roots, project_of
+from .limits import TEAM_RATE, USUAL, Limits, ReadLimits, whole
+from .project import NamedProject, Project, digest_of_roots, named_by_roots, project_of, read_names
 from .roots import (
     SHIPPED,
     choose_roots,
@@ -41,6 +42,7 @@ from .tokens import ESTIMATE, TOKENIZERS
 from .variables import read
 
 NAMED = ("--root", "MCP_ROOTS")
+SHARED = "shared"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 QUERY_LIFE, PATTERN_LIFE = 300, 600
 
@@ -65,96 +67,8 @@ __all__ = [
 ]
 
 
-TEAM_RATE = 50  # questions a second for each key, where the server listens beyond loopback
-_SECONDS, _MANY = 86_400, 1 << 20
-
-
-def _int(low: int, high: int, description: str) -> msgspec.Meta:
-    return msgspec.Meta(ge=low, le=high, description=description)
-
-
 def _text(description: str, **extra: Any) -> msgspec.Meta:
     return msgspec.Meta(description=description, extra=extra)
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """How much one request, one caller and all of them together may take."""
-
-    max_body: Annotated[int, _int(1000, 1 << 30, "bytes of one request's body; more is 413")] = (
-        1_000_000
-    )
-    max_batch: Annotated[int, _int(1, 10_000, "calls in one request; more is -32600")] = 100
-    max_head: Annotated[int, _int(1024, _MANY, "bytes of a request's headers; more is 431")] = (
-        32_768
-    )
-    max_headers: Annotated[int, _int(10, 10_000, "headers of a request; more is 431")] = 100
-    max_connections: Annotated[
-        int, _int(8, _MANY, "then the one without a request for the longest time makes way")
-    ] = 2000
-    max_running: Annotated[
-        int, _int(1, _MANY, "requests without an answer, but for event streams; more is 503")
-    ] = 100
-    max_waiting: Annotated[
-        int,
-        _int(1, _MANY, "calls that wait for other agents, at most half the connections; then 503"),
-    ] = 1000
-    max_streams: Annotated[
-        int, _int(1, _MANY, "event streams; more is 503. Of sessions over MCP as many are kept")
-    ] = 300
-    max_held_mb: Annotated[
-        int, _int(2, _MANY, "MB of bodies and answers under way, of all callers; more is 503")
-    ] = 24
-    max_batch_bytes: Annotated[
-        int, _int(1000, 1 << 30, "bytes of the answers of one batch; more calls of it are refused")
-    ] = 4_000_000
-    head_seconds: Annotated[int, _int(1, _SECONDS, "for the headers to come; else 408")] = 10
-    body_seconds: Annotated[int, _int(1, _SECONDS, "for the body to come; else 408")] = 30
-    send_seconds: Annotated[int, _int(1, _SECONDS, "for an answer to be read")] = 30
-    idle_seconds: Annotated[int, _int(1, _SECONDS, "between two requests of a connection")] = 75
-    rate: Annotated[
-        int,
-        _int(
-            0,
-            _MANY,
-            f"requests a second for each key or peer, with a burst of four seconds; then 429. "
-            f"0 is no limit; beyond loopback the default is {TEAM_RATE}",
-        ),
-    ] = 0
-    memory_soft_mb: Annotated[
-        int,
-        _int(
-            1,
-            _MANY,
-            "above it the server is `degraded`; raised by what entries, decisions and libraries in "
-            "use need",
-        ),
-    ] = 50
-    memory_hard_mb: Annotated[
-        int, _int(1, _MANY, "above it caches are dropped, then 503; raised likewise")
-    ] = 100
-
-
-class ReadLimits(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How much a tree and one of its files may be; what is over is skipped with a reason."""
-
-    max_file_bytes: Annotated[
-        int, _int(1000, 1 << 30, "of a markdown file, registry or manifest; else skipped")
-    ] = 1_000_000
-    max_files: Annotated[int, _int(1, 1 << 30, "of whatever kind in one tree")] = 1_000_000
-    max_folder_depth: Annotated[int, _int(1, 1000, "of folders in a tree")] = 40
-    # libyaml recurses: some ten thousand end the process
-    max_yaml_depth: Annotated[int, _int(2, 1000, "of lists and maps in a header")] = 100
-    max_yaml_nodes: Annotated[
-        int, _int(10, 10_000_000, "values of a header, those that aliases come to among them")
-    ] = 10_000
-
-    @property
-    def recipe(self) -> str:
-        """Another one than it was: what was skipped may be an entry now, and the reverse."""
-        return " ".join(map(str, msgspec.structs.astuple(self)))
-
-
-USUAL = ReadLimits()
 
 
 class Door(msgspec.Struct, frozen=True):
@@ -208,7 +122,7 @@ class Settings(msgspec.Struct, frozen=True):
     log_level: Annotated[str, _text("the least that is logged", one_of=LOG_LEVELS)] = "info"
     cache_ttl: Annotated[
         int | None,
-        _int(0, 30 * 86400, f"seconds; {QUERY_LIFE} for queries, {PATTERN_LIFE} for patterns"),
+        whole(0, 30 * 86400, f"seconds; {QUERY_LIFE} for queries, {PATTERN_LIFE} for patterns"),
     ] = None
     watch: Annotated[bool, _text("watch the roots and index what changes")] = True
     auto_restart: Annotated[bool, _text("restart a server that crashed")] = True
@@ -223,8 +137,8 @@ class Settings(msgspec.Struct, frozen=True):
     otel_endpoint: Annotated[
         str, _text("an OpenTelemetry collector (OTLP over HTTP)", form="URL")
     ] = ""
-    store_soft_mb: Annotated[int, _int(1, 1 << 20, "above it the query log is pruned")] = 100
-    store_hard_mb: Annotated[int, _int(1, 1 << 20, "above it outcomes are refused")] = 500
+    store_soft_mb: Annotated[int, whole(1, 1 << 20, "above it the query log is pruned")] = 100
+    store_hard_mb: Annotated[int, whole(1, 1 << 20, "above it outcomes are refused")] = 500
     claims: Annotated[
         str,
         _text(
@@ -242,7 +156,7 @@ class Settings(msgspec.Struct, frozen=True):
         ),
     ] = "full"
     coordinate_hard_mb: Annotated[
-        int, _int(1, 1 << 20, "above it new shared values and messages are refused")
+        int, whole(1, 1 << 20, "above it new shared values and messages are refused")
     ] = 500
     database_url: Annotated[
         str,
@@ -252,6 +166,14 @@ class Settings(msgspec.Struct, frozen=True):
             form="DATABASE",
         ),
     ] = ""
+    index: Annotated[
+        str,
+        _text(
+            "`shared`: have no trees, and serve what another server of the team serves of this "
+            "folder's project",
+            one_of=("own", SHARED),
+        ),
+    ] = "own"
     redis_url: Annotated[
         str,
         _text(
@@ -285,6 +207,7 @@ class Settings(msgspec.Struct, frozen=True):
     notify_socket: str = ""
     strangers: tuple[str, ...] = ()
     project: Project | None = None
+    names: tuple[NamedProject, ...] = ()
     home: str = ""
     host_files: tuple[HostFile, ...] = ()
     moved: tuple[tuple[str, str], ...] = ()
@@ -337,17 +260,27 @@ class Settings(msgspec.Struct, frozen=True):
 
     @property
     def roots_digest(self) -> str:
+        """Of what is indexed; what a team shares is another's for each project."""
+        if self.index == SHARED:
+            return digest_of_roots(
+                [SHARED, self.database_url, self.project.key if self.project else ""]
+            )
         return digest_of_roots(self.roots)
+
+    @property
+    def known_as(self) -> Project | None:
+        """The project; of roots that were named, the one whose name was given to their folder."""
+        return self.project or named_by_roots(self.roots, self.names)
 
     @property
     def project_key(self) -> str:
         """What these settings' project is called in the store; roots that were named are one."""
-        return self.roots_digest if self.project is None else self.project.key
+        return known.key if (known := self.known_as) else self.roots_digest
 
     @property
     def repository_key(self) -> str:
         """Where the agents of all its trees and parts meet."""
-        return self.roots_digest if self.project is None else self.project.meeting_key
+        return known.meeting_key if (known := self.known_as) else self.roots_digest
 
     @property
     def data_digest(self) -> str:
@@ -355,10 +288,12 @@ class Settings(msgspec.Struct, frozen=True):
         return digest_of_roots([os.path.realpath(self.data_dir)])
 
 
-def _check_pair(door: Door) -> None:
+def _door(env: Asked, given: Mapping[str, Any] | None, home: Path, cwd: Path) -> Door:
+    door = Door(**read(Door, env, given, lambda path: str(named_path(path, home, cwd))))
     if bool(door.tls_cert) != bool(door.tls_key):
         sentence = "A certificate needs its key, and a key its certificate."
         raise BadSetting(sentence, "Name both --tls-cert and --tls-key.")
+    return door
 
 
 def _host_files(project: Project | None, home: Path, env: Asked) -> tuple[HostFile, ...]:
@@ -381,23 +316,22 @@ def read_settings(
 ) -> Settings:
     """Arguments win over the environment, the environment over what is found, that over defaults.
 
-    `door` are the arguments among Door's fields. Raises BadSetting with a sentence and a cure where
-    a value cannot be used.
+    `door` are those among Door's fields. Raises BadSetting for a value that cannot be used.
     """
     env = Asked(environment() if environ is None else environ)
-    home = home_folder() if home is None else home
-    cwd = current_folder() if cwd is None else cwd
+    home, cwd = home or home_folder(), cwd or current_folder()
     chosen, origin = choose_roots(roots, env, cwd, home)
     place = read_place(port, data_dir, env, home, cwd)
     refuse_unwritable(*chosen)
-    project = None if origin in NAMED else project_of(str(cwd), str(home), chosen)
-    opened = Door(**read(Door, env, door, lambda path: str(named_path(path, home, cwd))))
-    _check_pair(opened)
-    return Settings(
+    names = read_names(place.data_dir)
+    project = None if origin in NAMED else project_of(str(cwd), str(home), chosen, names)
+    opened = _door(env, door, home, cwd)
+    settings = Settings(
         roots=tuple(map(os.path.realpath, chosen)),
         places=chosen if origin in NAMED else (),
         roots_from=origin,
         project=project,
+        names=names,
         home=str(home),
         host_files=_host_files(project, home, env),
         moved=moved_folders(home, env),
@@ -409,3 +343,13 @@ def read_settings(
         **read(Settings, env),
         strangers=env.strangers(),  # the last: it knows what was asked for above
     )
+    return without_trees(settings) if settings.index == SHARED else settings
+
+
+def without_trees(settings: Settings) -> Settings:
+    """Those of a server that serves what another of its team does. Raises BadSetting."""
+    if settings.explicit_roots:
+        cure = "Leave out one of the two."
+        raise BadSetting("A server that serves another's index has no trees of its own.", cure)
+    told = {"roots": (), "roots_from": "another server of the team", "index": SHARED}
+    return msgspec.structs.replace(settings, **told)

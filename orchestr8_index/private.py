@@ -16,7 +16,7 @@ _NAMES = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 _FLAGS = sum(getattr(os, name, 0) for name in _NAMES)
 _NO_FILE = (errno.ELOOP, errno.EMLINK, errno.ENXIO)  # a link (Linux, BSD), a FIFO without a reader
 _OURS = tuple(
-    "mcp .mcp coordinate spool keys claims warm .warm serve.stderr eval-last projects".split()
+    "mcp .mcp coordinate spool keys names claims warm .warm serve.stderr eval-last projects".split()
 )
 MOST_READ = 1_000_000
 _FOLDERS = ("logs", "backups", "snapshots", "tuned")

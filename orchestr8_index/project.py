@@ -8,13 +8,20 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
+from .errors import BadSetting
 from .opening import read_regular
 from .places import HOST_FOLDERS, MANIFESTS
+from .private import read_private
+from .validate import UNDECODABLE
 
 MARKS = (".git", *dict.fromkeys((*HOST_FOLDERS, *(path.split("/")[0] for path in MANIFESTS))))
 ROOTS = "roots:"  # stands before roots that are named as a project
+NAMES = "names.json"  # of the data directory
 _MOST = 4096  # bytes of a file that names another folder
 
 
@@ -22,11 +29,13 @@ class Project(NamedTuple):
     """`folder` is what it is known by, `tree` where its files lie: these differ in a worktree.
 
     `repository` is the whole repository of which it may be a part; all trees of one meet there.
+    `name` is the one that somebody has given it, if any.
     """
 
     folder: str
     tree: str
     repository: str
+    name: str = ""
 
     @property
     def key(self) -> str:
@@ -43,22 +52,77 @@ class Project(NamedTuple):
         return part if len(part) < len(roots) else ()
 
 
+class NamedProject(msgspec.Struct, frozen=True):
+    """Folders, each with its repository, that are one project of that name, known by the first."""
+
+    name: str
+    places: tuple[tuple[str, str], ...]
+
+    @property
+    def key(self) -> str:
+        return digest_of_roots([self.places[0][0]])
+
+    def covers(self, project: Project) -> str:
+        """Which of its folders the project is, or is a part of; "" for none. Another repository
+        that lies below one of them is no part of it."""
+        folders = [folder for folder, of in self.places if project.repository == of]
+        return max((each for each in folders if is_within(project.folder, each)), default="")
+
+
+def is_within(path: str, folder: str) -> bool:
+    """Whether it is that folder, or lies below it."""
+    return f"{path}/".startswith(f"{folder.rstrip('/')}/")
+
+
+def read_names(data_dir: Path) -> tuple[NamedProject, ...]:
+    """The names that were given to projects. Raises BadSetting where these cannot be read."""
+    try:
+        data = read_private(data_dir / NAMES)
+        found = msgspec.json.decode(data, type=tuple[NamedProject, ...])
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except (OSError, *UNDECODABLE):
+        cure = f"Mend or remove {data_dir / NAMES}; without it no project has a name."
+        raise BadSetting("The names of the projects cannot be read.", cure) from None
+    return tuple(each for each in found if each.places)
+
+
+def _as_named(project: Project, names: Iterable[NamedProject]) -> Project:
+    """Known by the first folder of its name, in which its agents meet, too."""
+    for each in names:
+        if covered := each.covers(project):
+            first, within = each.places[0][0], os.path.relpath(project.folder, covered)
+            folder = os.path.normpath(os.path.join(first, within))
+            return Project(folder, project.tree, first, each.name)
+    return project
+
+
+def named_by_roots(roots: Sequence[str], names: Iterable[NamedProject]) -> Project | None:
+    """The named project in whose folders all these roots lie, if there is one."""
+    for each in names:
+        folders = [folder for folder, _ in each.places]
+        if roots and all(any(is_within(root, folder) for folder in folders) for root in roots):
+            return Project(folders[0], folders[0], folders[0], each.name)
+    return None
+
+
 def digest_of_roots(roots: Iterable[str]) -> str:
     """16 hex digits that stand for these folders, in this order."""
     return hashlib.sha256("\0".join(roots).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def project_of(folder: str, home: str, roots: Iterable[str]) -> Project:
-    """That of a folder, for which these roots were found.
+def project_of(
+    folder: str, home: str, roots: Iterable[str], names: Iterable[NamedProject] = ()
+) -> Project:
+    """That of a folder, for which these roots were found; by its name where it has one of `names`.
 
     An unmarked folder with roots of its own is one, too; all others share the user's own level,
     which is known by the home folder.
     """
-    if found := find_project(folder, home):
-        return found
     place, user = os.path.realpath(folder), os.path.realpath(home)
     is_one = place != user and any(root.startswith(f"{place}/") for root in roots)
-    return Project(*[place if is_one else user] * 3)
+    found = find_project(folder, home) or Project(*[place if is_one else user] * 3)
+    return _as_named(found, names)
 
 
 def find_project(folder: str, home: str) -> Project | None:

@@ -14,6 +14,7 @@ from .errors import (
     RequestError,
     TooManyRequests,
     Unauthorized,
+    WithFacts,
 )
 from .records import Kind
 from .validate import Params
@@ -29,6 +30,12 @@ def error_kind(code: int) -> type[RequestError]:
 def error_name(outcome: str) -> str:
     """An error's own name for its code; what is no such code as it is."""
     return error_kind(int(outcome)).__name__ if outcome.startswith("-") else outcome
+
+
+def is_failure(code: int) -> bool:
+    """Whether a call that ended so failed. What others hold or have changed is an answer, and so is
+    a refusal of a server that is full."""
+    return not issubclass(error_kind(code), WithFacts | TooManyRequests | Overloaded)
 
 
 class Example(Struct, frozen=True):

@@ -22,6 +22,7 @@ WORDS = {
     "environment",
     "config",
     "changeable",
+    "limits",
     "host_table",
     "places",
     "roots",

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from orchestr8_index.project import digest_of_roots, find_project, heir_of, project_of
+from orchestr8_index.errors import BadSetting
+from orchestr8_index.project import (
+    NAMES,
+    NamedProject,
+    digest_of_roots,
+    find_project,
+    heir_of,
+    named_by_roots,
+    project_of,
+    read_names,
+)
 
 from .trees import write_tree
 
@@ -48,7 +58,7 @@ def test_the_nearest_marked_folder_is_the_project(
     home: Path, place: str, folder: str, tree: str, repository: str
 ) -> None:
     found = find_project(str(home / place), str(home))
-    assert found == tuple(str(home / part) for part in (folder, tree, repository))
+    assert found and found[:3] == tuple(str(home / part) for part in (folder, tree, repository))
 
 
 @pytest.mark.parametrize("place", ["", "notes", "not/there"])
@@ -90,3 +100,48 @@ def test_a_folder_of_any_depth_is_looked_up_in_a_moment(
     monkeypatch.setattr(os.path, "lexists", looked.append)  # nothing is there
     assert find_project("/" + "a/" * 2000, str(home)) is None
     assert len(looked) < 10_000
+
+
+# --- names that somebody gave ------------------------------------------------------------------
+
+
+def test_folders_of_one_name_are_the_project_of_the_first_and_keep_their_parts(home: Path) -> None:
+    (home / "clone/.git").mkdir(parents=True)
+    (home / "clone/web/.claude").mkdir(parents=True)
+    (home / "clone/vendored/.git").mkdir(parents=True)
+    repo, clone = str(home / "repo"), str(home / "clone")
+    names = [NamedProject("shop", ((repo, repo), (clone, clone)))]
+
+    def known(place: str) -> tuple[str, ...]:
+        return project_of(str(home / place), str(home), (), names)
+
+    assert known("clone") == (repo, clone, repo, "shop")
+    assert known("clone/web") == (f"{repo}/web", f"{clone}/web", repo, "shop")
+    assert known("trees/fix") == (repo, str(home / "trees/fix"), repo, "shop")
+    assert known("clone/vendored") == (*[f"{clone}/vendored"] * 3, "")
+    assert known("notes")[3] == ""
+
+
+def test_a_part_that_has_a_name_is_a_project_of_its_own(home: Path) -> None:
+    repo, web = str(home / "repo"), str(home / "repo/web")
+    names = [NamedProject("web", ((web, repo),))]
+    assert project_of(web, str(home), (), names) == (web, web, web, "web")
+    assert project_of(repo, str(home), (), names) == (repo, repo, repo, "")
+
+
+def test_roots_that_were_named_are_a_named_project_where_all_lie_in_it(home: Path) -> None:
+    repo = str(home / "repo")
+    names = [NamedProject("shop", ((repo, repo), (f"{home}/notes", f"{home}/notes")))]
+    found = named_by_roots([f"{repo}/web/.claude", f"{home}/notes"], names)
+    assert found == (repo, repo, repo, "shop")
+    assert named_by_roots([repo, f"{home}/.claude"], names) is None
+    assert named_by_roots([f"{repo}-2"], names) is None
+    assert named_by_roots([], names) is None
+
+
+@pytest.mark.parametrize("data", [b"[", b'{"a":1}', b'[{"name":"a"}]'])
+def test_names_that_cannot_be_read_are_a_sentence(tmp_path: Path, data: bytes) -> None:
+    assert read_names(tmp_path) == ()
+    (tmp_path / NAMES).write_bytes(data)
+    with pytest.raises(BadSetting, match=r"names of the projects .* Mend or remove"):
+        read_names(tmp_path)

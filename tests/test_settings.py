@@ -44,7 +44,7 @@ def test_logging_is_set_up_in_one_place() -> None:
 
 # --- one place for one setting -----------------------------------------------------------------
 
-LIMIT = '    max_colours: Annotated[int, _int(1, 9, "colours of a page")] = 3\n'
+LIMIT = '    max_colours: Annotated[int, whole(1, 9, "colours of a page")] = 3\n'
 OPTION = '    tls_ca: Annotated[str, _text("trust callers of this authority", form="FILE")] = ""\n'
 USES = """
 import sys
@@ -88,10 +88,10 @@ def test_a_limit_and_a_listening_option_are_one_line_in_one_file(tmp_path: Path)
         (tmp_path / name).mkdir()
         for each in (REPOSITORY / name).iterdir():
             (tmp_path / name / each.name).symlink_to(each)
-    (config := tmp_path / "orchestr8_index" / "config.py").unlink()
-    text = (REPOSITORY / "orchestr8_index" / "config.py").read_text("utf-8")
-    text = text.replace("    max_batch:", f"{LIMIT}    max_batch:", 1)
-    config.write_text(text.replace("    tls_key:", f"{OPTION}    tls_key:", 1), "utf-8")
+    for file, field, added in (("limits", "max_batch", LIMIT), ("config", "tls_key", OPTION)):
+        (changed := tmp_path / "orchestr8_index" / f"{file}.py").unlink()
+        text = (REPOSITORY / "orchestr8_index" / f"{file}.py").read_text("utf-8")
+        changed.write_text(text.replace(f"    {field}:", f"{added}    {field}:", 1), "utf-8")
     (page := tmp_path / "scripts" / "settings-page").unlink()
     shutil.copy(REPOSITORY / "scripts" / "settings-page", page)
     given = {**os.environ, "PYTHONPATH": str(tmp_path)}

@@ -38,13 +38,11 @@ class Embedder:
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        names, _ = self._words.everything()
-        return {word: place for place, word in enumerate(names)}
+        return {word: place for place, word in enumerate(self._words.every_word())}
 
     @cached_property
     def _vectors(self) -> Array:
-        _, raw = self._words.everything()
-        whole = np.frombuffer(raw, np.int8)
+        whole = np.frombuffer(self._words.every_vector(), np.int8)
         return whole.reshape(self._words.size, self._words.dimensions)
 
     @cached_property

@@ -42,8 +42,10 @@ _KEY = re.compile(r"^([A-Za-z_][\w-]*)[ \t]*:(?:[ \t]+|$)(.*)$")
 _LATE = re.compile(r"\A(?:\s|<!--.*?-->)++(?=-{3,}[ \t]*\n)", re.DOTALL)
 _MARKED = re.compile(r"\A\s*-{3,}[ \t]*ya?ml[ \t]*\n", re.IGNORECASE)
 _INDENTED = re.compile(r"\A(?:[ \t]*\n)*(?P<pad>[ \t]+)-{3,}[ \t]*\n")
-_WRAPPED = re.compile(r"\s*(?P<mark>`{3,}|~{3,})[ \t]*[\w-]*[ \t]*\n(?=\s*-{3,}[ \t]*\n)")
-_ANNOUNCED = re.compile(r"\s*(?:\w[^\n]*\n\s*){1,2}(?=`{3,}|~{3,})")
+_QUOTE = r"`{3,}|~{3,}|\"{3}|'{3}"
+_WRAPPED = re.compile(rf"\s*(?P<mark>{_QUOTE})[ \t]*[\w-]*[ \t]*\n(?=\s*-{{3,}}[ \t]*\n)")
+_ANNOUNCED = re.compile(rf"\s*(?:\w[^\n]*\n\s*){{1,2}}(?={_QUOTE})")
+_TOML = re.compile(r"\A\s*\+{3}[ \t]*\n(?P<block>.*?\n)\+{3}[ \t]*(?:\n|\Z)", re.DOTALL)
 _HEAD = re.compile(
     r"(?P<above>\s*)(?P<mark>`{3,}|~{3,})[ \t]*(?:ya?ml)?[ \t]*\n"
     r"(?P<block>(?:name|description):.*?\n)(?P=mark)[ \t]*(?:\n|\Z)",
@@ -104,6 +106,8 @@ def read_header(text: str, limits: ReadLimits = USUAL) -> Header:
     """`text` has `\\n` line ends and no control characters. Raises Hostile, with a line from 1."""
     header = Header(limits, body=text)
     text = header.body = _unwrapped(header, text)
+    if toml := _TOML.match(text):
+        return _read_toml(header, toml["block"], text[toml.end() :])
     if late := _LATE.match(text):
         if late.group().strip():
             header.mend("the header does not start on the first line", 1, "Move it to the top.")
@@ -123,9 +127,22 @@ def read_header(text: str, limits: ReadLimits = USUAL) -> Header:
     return header
 
 
+def _read_toml(header: Header, block: str, body: str) -> Header:
+    """As a generator of static sites writes it; no host reads it."""
+    header.present, header.body = True, body
+    cure = "Hosts read YAML: write its fields as `key: value` between two lines with ---."
+    try:
+        header.fields = _lower_keys(header, tomllib.loads(block))
+    except tomllib.TOMLDecodeError as error:
+        header.mend(f"the header is TOML that cannot be read: {error}", 1, cure)
+        return header
+    header.mend("the header is TOML between +++ lines", 1, cure)
+    return header
+
+
 def _unwrapped(header: Header, text: str) -> str:
-    """A model that writes a file may put all of it into a code fence, or its header alone, may
-    say a word before, and may indent it."""
+    """A model that writes a file may put all of it into a code fence or quotes, or its header
+    alone, may say a word before, and may indent it."""
     if head := _HEAD.match(text):
         header.first_line += head["above"].count("\n")
         cure = "Put a line with --- in the place of both fence lines."
@@ -142,8 +159,9 @@ def _unwrapped(header: Header, text: str) -> str:
     opening = _WRAPPED.match(text, said.end() if said else 0)
     if not opening or (said and not text.rstrip().endswith(opening["mark"])):
         return text
-    what = "the whole file stands in a code fence"
-    header.mend(what, text.count("\n", 0, opening.start("mark")) + 1, "Remove both fence lines.")
+    wrap = "a code fence" if opening["mark"][0] in "`~" else "triple quotes"
+    line = text.count("\n", 0, opening.start("mark")) + 1
+    header.mend(f"the whole file stands in {wrap}", line, "Remove both lines around it.")
     header.first_line += text.count("\n", 0, opening.end())
     closing = re.compile(rf"\n{opening['mark'][0]}{{{len(opening['mark'])},}}[ \t]*\s*\Z")
     return closing.sub("\n", text[opening.end() :])

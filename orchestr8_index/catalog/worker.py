@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 
@@ -30,6 +30,7 @@ _START = (
     "import sys; sys.path.append(sys.argv[1]);"
     "from orchestr8_index.catalog.build import main; sys.exit(main())"
 )
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # more wait for each other: the matrices are small
 COMMAND = (sys.executable, "-P", "-c", _START, str(REPOSITORY))
 
 
@@ -60,7 +61,7 @@ class BuildChild:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
-                env=inherited_environment(),
+                env=_ONE_THREAD | inherited_environment(),
             )
         except OSError as error:
             self._close()
@@ -179,6 +180,15 @@ class Builder:
     _spare: BuildChild | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: bool = False
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For /health: whose index it is, where it is another's."""
+        return {}
+
+    def beside(self, settings: Settings) -> Builder:
+        """Of another project of the same server."""
+        return type(self)(settings, self.command, self.hang_seconds, on_failure=self.on_failure)
 
     def start(self, unless: str = "") -> BuildChild:
         settings = self.settings

@@ -21,7 +21,8 @@ CRASHED = 70
 INTERRUPTED = 130
 COMMANDS = {
     **dict.fromkeys(("up", "down", "status", "reindex", "mcp"), "server"),
-    **dict.fromkeys(("projects", "page"), "server"),
+    "page": "server",
+    **dict.fromkeys(("projects", "project"), "projects"),
     **dict.fromkeys(("query", "context", "entry", "roles", "doctor", "eval", "explain"), "ask"),
     **dict.fromkeys(("learned", "patterns", "replay", "verify", "export", "import"), "learnt"),
     **dict.fromkeys(("forget", "backup", "restore"), "learnt"),

@@ -42,21 +42,49 @@ def key() -> None:
     help="read: ask. report: also report outcomes. admin: also reindex, forget, backup.",
 )
 @click.option("--write", multiple=True, metavar="KEY", help="The shared keys it may write: task/*")
+@click.option(
+    "--project", "projects", multiple=True, metavar="PROJECT", help="Only for that one; repeatable."
+)
 @click.option("--json", "as_json", is_flag=True, help="The key as JSON.")
 @of_store
-def add(settings: Settings, name: str, scope: str, write: tuple[str, ...], as_json: bool) -> None:
+def add(
+    settings: Settings,
+    name: str,
+    scope: str,
+    write: tuple[str, ...],
+    projects: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Make a key and show it, this once. A running server knows it within a second.
 
     \b
     orchestr8-index key add build-machine --scope report
     orchestr8-index key add tester --scope report --write "task/*" --write "report/*"
+    orchestr8-index key add partner --project shop
     """
     from ..serve.keys import KeyFile
 
-    token = KeyFile(settings.data_dir).add(name, scope, write)  # type: ignore[arg-type]
+    limits = write, dict(_project(settings, each) for each in projects)
+    token = KeyFile(settings.data_dir).add(name, scope, *limits)  # type: ignore[arg-type]
     emit({"name": name, "scope": scope, "key": token}, as_json, lambda: token)
     if not as_json:
         echo("Keep it: it cannot be shown again. Send it as `Authorization: Bearer …`.", err=True)
+
+
+def _project(settings: Settings, wanted: str) -> tuple[str, str]:
+    """Its name, and its key in the store. Raises OperationError."""
+    import os
+
+    from ..serve.projectlist import read_projects
+
+    folder = os.path.realpath(wanted) if os.sep in wanted or wanted in (".", "..") else wanted
+    named = [(each.name, each.key, each.places[0][0]) for each in settings.names]
+    known = read_projects(settings.data_dir).values()
+    for name, ident, place in (*named, *((each.name, each.key, each.folder) for each in known)):
+        if folder in (name, place):
+            return name, ident
+    cure = "`orchestr8-index projects` lists those that were asked; `project add` names another."
+    raise OperationError(f"There is no project {wanted!a} here.", cure)
 
 
 @key.command("list")
@@ -72,13 +100,14 @@ def list_keys(settings: Settings, as_json: bool) -> None:
 
     keys = KeyFile(settings.data_dir).read()
     names = ("name", "scope", "created_at", "write")
-    rows = [{name: getattr(key, name) for name in names} for key in keys]
+    rows = [{n: getattr(key, n) for n in names} | {"projects": list(key.projects)} for key in keys]
     if as_json:
         echo(msgspec.json.encode(rows).decode())
         return
     for row in rows:
         writes = " ".join(("", "writes", *row["write"])) if row["write"] else ""
-        echo(f"{row['name']:32} {row['scope']:7} {row['created_at']}{writes}")
+        of = " ".join(("", "for", *row["projects"])) if row["projects"] else ""
+        echo(f"{row['name']:32} {row['scope']:7} {row['created_at']}{writes}{of}")
     if not rows:
         echo("There is no key; `orchestr8-index key add NAME` makes one.", err=True)
 
@@ -127,7 +156,7 @@ def _events(settings: Settings, limit: int) -> list[tuple[str, str, str, str, in
     import contextlib
 
     if settings.database_url:
-        from ..team.audit import read_team_audit
+        from ..team.registry import read_team_audit
 
         return read_team_audit(settings.database_url, limit)
     from ..store.database import NAME, connect
@@ -180,7 +209,7 @@ def _counted(
             saved = saved_by_day(reading, days, name)
             rows = [] if settings.database_url else read_usage(reading, days)
     if settings.database_url:
-        from ..team.audit import read_team_usage
+        from ..team.registry import read_team_usage
 
         rows = read_team_usage(settings.database_url, days)
     return rows, saved

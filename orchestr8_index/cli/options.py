@@ -13,7 +13,16 @@ from typing import Any
 import click
 import msgspec
 
-from ..config import REPOSITORY, SHIPPED, Door, ReadLimits, Settings, read_settings
+from ..config import (
+    REPOSITORY,
+    SHARED,
+    SHIPPED,
+    Door,
+    ReadLimits,
+    Settings,
+    read_settings,
+    without_trees,
+)
 from ..errors import BadSetting
 from ..variables import variables
 from .paint import echo, echo_json, painted
@@ -27,6 +36,11 @@ OPTIONS = {
     "data_dir": click.option("--data-dir", metavar="DIR", help="Where snapshots and logs lie."),
     "database": click.option(
         "--database", metavar="URL", help="The team's PostgreSQL; no password in it."
+    ),
+    "index": click.option(
+        "--index",
+        type=click.Choice(["own", SHARED]),
+        help="shared: no trees here, but what another server of the team serves.",
     ),
 }
 Command = Callable[..., Any]
@@ -74,8 +88,10 @@ def listening(function: Command) -> Command:
 def _settings(given: dict[str, Any], **more: Any) -> Settings:
     """Of those among OPTIONS that were given, which are taken out."""
     places = (given.pop(name, else_) for name, else_ in PLACES.items())
-    settings = read_settings(*places, **more)
-    return _remembered(_of_team(settings, given.pop("database", None)))
+    settings = _of_team(read_settings(*places, **more), given.pop("database", None))
+    if given.pop("index", None) == SHARED:
+        return without_trees(settings)
+    return settings if settings.index == SHARED else _remembered(settings)
 
 
 def _of_team(settings: Settings, address: str | None) -> Settings:

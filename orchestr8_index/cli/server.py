@@ -1,40 +1,30 @@
-"""up, down, status, reindex, projects, page: the server from the command line."""
+"""up, down, status, reindex, page: the server from the command line."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 import click
-import msgspec
 
 from .. import __version__
 from ..config import Settings
 from ..daemon.locate import Address
 from ..environment import TO_CONNECT
-from ..errors import BuildFailed, OperationError, ServerAway
+from ..errors import BuildFailed, OperationError
 from ..project import ROOTS
 from . import show
 from .asking import RunningServer, build_here, health_of, located, woken
 from .options import common, emit, listening, with_roots_of_server
 from .paint import echo
+from .projects import learn_from, learns_from
 from .serve import strangers
 
 NOT_RUNNING = 3
 SERVED_SECONDS = 120.0
 REINDEX_SECONDS = 3600.0
 TUNED = "tuned"  # the folder in which the command `tune`, now removed, kept its results
-
-
-learns_from = click.option(
-    "--learns-from",
-    "lenders",
-    multiple=True,
-    metavar="PROJECT",
-    help="Use what that project (a name, or its folder) has learnt, after one's own; repeatable.",
-)
 
 
 @click.command()
@@ -56,7 +46,7 @@ def up(settings: Settings, lenders: tuple[str, ...]) -> None:
     else:
         _attach(settings)
     if lenders:
-        _learn_from(settings, lenders)
+        learn_from(settings, lenders)
 
 
 def _start(settings: Settings) -> None:
@@ -104,17 +94,6 @@ def _attach(settings: Settings) -> None:
     echo(f"Already running on {show.url(where or settings.port)}.{_served(settings, where)}")
     if settings.explicit_port and settings.port not in (0, where.port if where else settings.port):
         echo(f"For another one on {settings.port}, name a --data-dir of its own.", err=True)
-
-
-def _learn_from(settings: Settings, lenders: Iterable[str]) -> None:
-    """Tell the server from whom this folder's project learns. Raises ServerAway."""
-    where = located(settings)
-    if where is None:
-        raise ServerAway("No server answers, and it keeps who learns from whom.")
-    if settings.explicit_roots:
-        where = where._replace(project=ROOTS + os.pathsep.join(settings.roots))
-    names = [os.path.realpath(n) if os.sep in n or n in (".", "..") else n for n in lenders]
-    RunningServer(where).ask("learnFrom", {"projects": names})
 
 
 def _served(settings: Settings, where: Address | None) -> str:
@@ -241,32 +220,6 @@ def _build_here(settings: Settings, as_json: bool) -> None:
 def _indexed(answer: dict[str, Any]) -> str:
     spent = answer["duration_ms"] / 1000
     return f"Generation {answer['generation']}: {show.counts(answer)}, in {spent:.1f} s."
-
-
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="The projects as JSON.")
-@learns_from
-@click.option("--learns-alone", is_flag=True, help="Take back every --learns-from.")
-@common
-def projects(
-    settings: Settings, as_json: bool, lenders: tuple[str, ...], learns_alone: bool
-) -> None:
-    """List the projects that the server knows: entries, size on the disk, when they were asked.
-
-    \b
-    orchestr8-index projects
-    orchestr8-index projects --learns-from shop     what worked in shop helps this folder's project
-    """
-    from ..serve.projectlist import read_projects, size_of
-
-    if lenders or learns_alone:
-        _learn_from(settings, () if learns_alone else lenders)
-    found = read_projects(settings.data_dir)
-    known = sorted(found.values(), key=lambda each: -each.asked_at)
-    rows = [{**msgspec.to_builtins(k), "size": size_of(settings.data_dir, k)} for k in known]
-    for row in rows:
-        row["learns_from"] = [found[key].name for key in row["learns_from"] if key in found]
-    emit({"projects": rows}, as_json, lambda: show.projects(rows))
 
 
 @click.command()

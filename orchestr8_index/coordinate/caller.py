@@ -28,7 +28,8 @@ class Caller(Struct, frozen=True):
     `tree` is the absolute path of the caller's working tree, "" where it is not known; `tool` is
     what it used last, where a host tells that; `kind` what it has in common with others of its
     sort. `verified`: a key proves the name. `writes` are the keys that it may write, with a `*` at
-    the end all that begin so; all where there is none. `owner` is whom its waiting calls count for.
+    the end all that begin so; all where there is none. `sees_one`: it is not for the
+    settings of the whole server. `owner` is whom its waiting calls count for.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Caller(Struct, frozen=True):
     kind: str = ""
     verified: bool = False
     writes: tuple[str, ...] = ()
+    sees_one: bool = False
     owner: Owner | None = None
 
     @property
@@ -71,8 +73,9 @@ class Caller(Struct, frozen=True):
         A key may end in `*`: then all that begin so are meant.
         """
         for key in keys:
-            if key.startswith(PREFIX) and self.scope != "admin":
-                raise Forbidden("The servers' settings are for admins.", "Ask with such a key.")
+            if _meet(key, PREFIX) and (self.scope != "admin" or self.sees_one):
+                cure = "Ask with such a key, which is for all projects."
+                raise Forbidden("The servers' settings are for admins.", cure)
             if self.writes and not any(map(functools.partial(_covers, key), self.writes)):
                 cure = f"It may write {', '.join(self.writes)}."
                 raise Forbidden(f"This API key may not write {key}.", cure)
@@ -95,6 +98,11 @@ class Caller(Struct, frozen=True):
         """Raises Forbidden below that scope."""
         if SCOPES.index(self.scope) < SCOPES.index(scope):
             raise Forbidden(f"This needs a key of the scope {scope}.")
+
+
+def _meet(key: str, prefix: str) -> bool:
+    """Whether it is below the prefix, or with a `*` at the end may be."""
+    return key.startswith(prefix) or (key.endswith("*") and prefix.startswith(key[:-1]))
 
 
 def _covers(key: str, pattern: str) -> bool:

@@ -28,7 +28,8 @@ def arguments_of(settings: Settings) -> list[str]:
     named = [part for root in roots for part in ("--root", root)]
     where = ["--port", str(settings.port), "--data-dir", str(settings.data_dir)]
     team = ["--database", settings.database_url] if settings.database_is_named else []
-    return [*named, *where, *_listening(settings.door), *team]
+    index = ["--index", settings.index] if settings.index != "own" else []
+    return [*named, *where, *_listening(settings.door), *team, *index]
 
 
 def _listening(door: Door) -> list[str]:

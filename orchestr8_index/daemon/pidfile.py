@@ -9,9 +9,11 @@ import contextlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..errors import OperationError
 from ..private import make_folder, open_private
 
 try:
@@ -133,3 +135,18 @@ def _read(fd: int) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
+
+
+@contextlib.contextmanager
+def changing(path: Path, what: str) -> Iterator[None]:
+    """Within: no other process changes that file of the data directory. `what` it holds, begins a
+    sentence. Raises OperationError, also for an OSError within."""
+    lock = PidFile(path.with_suffix(".lock"))
+    try:
+        if not lock.acquire():
+            raise OperationError(f"{what} are being changed.", "Try again.")
+        yield
+    except OSError as error:
+        raise OperationError(f"{what} cannot be written: {error.strerror}.") from None
+    finally:
+        lock.release()

@@ -6,9 +6,11 @@ are nearly as near none is surely meant, so the lead over the second counts with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 
 from ..catalog.index import Segment
+from ..records import Pattern
 from ..text import Terms
 from .past import PastMeaning
 from .query import read_query
@@ -16,6 +18,7 @@ from .semantic import LIKE
 
 LEAST = 0.52  # cosine and LEAD of the lead; scripts/bench plans says what it finds
 LEAD = 0.5
+STEP = 10  # goals read without a pause
 
 
 class Goals:
@@ -26,26 +29,47 @@ class Goals:
         self._known: dict[int, str] = {}
 
     def nearest(
-        self, segment: Segment, terms: Terms, text: str, goals: Mapping[int, str]
-    ) -> int | None:
-        """The number of the goal that the text means; None where none is near enough."""
-        meaning = read_query(segment, text, terms).meaning
-        if meaning is None or not goals:
-            return None
-        likes = self._learnt(segment, terms, goals).likeness(meaning)
-        near = sorted(((likes[number], -number) for number in goals), reverse=True)
-        first, second = near[0][0], near[1][0] if len(near) > 1 else 0
-        whole = LIKE * meaning.length
-        enough = first + LEAD * (first - second) >= LEAST * whole
-        return -near[0][1] if enough else None
+        self,
+        segment: Segment,
+        terms: Terms,
+        text: str,
+        patterns: Mapping[int, Pattern],
+        offers: Callable[[Pattern], bool],
+    ) -> Pattern | None:
+        """The pattern that may be offered whose goal the text means; None where none is near.
 
-    def _learnt(self, segment: Segment, terms: Terms, goals: Mapping[int, str]) -> PastMeaning:
-        if self._vectors is None:
-            self._vectors = PastMeaning(segment)
-        for number, goal in goals.items():
-            if self._known.get(number) != goal:
-                read = read_query(segment, goal, terms).words
+        Whether one may be offered is asked of the nearest alone.
+        """
+        meaning = read_query(segment, text, terms).meaning
+        if meaning is None or not patterns:
+            return None
+        for _ in self.reading(segment, terms, patterns):
+            pass
+        likes = self._meanings(segment).likeness(meaning)
+        least = LEAST * LIKE * meaning.length
+        if (1 + LEAD) * max(likes.values()) < least:
+            return None
+        near = sorted(likes, key=lambda number: (-likes[number], number))
+        known = (patterns[number] for number in near if number in patterns)
+        first, second = [*islice(filter(offers, known), 2), None, None][:2]
+        lead = likes[first.id] - (likes[second.id] if second else 0) if first else 0
+        return first if first and likes[first.id] + LEAD * lead >= least else None
+
+    def reading(
+        self, segment: Segment, terms: Terms, patterns: Mapping[int, Pattern]
+    ) -> Iterator[None]:
+        """Read the goals that are new, a few milliseconds' worth in each step."""
+        vectors, new = self._meanings(segment), 0
+        for pattern in list(patterns.values()):
+            if self._known.get(pattern.id) != pattern.goal:
+                read = read_query(segment, pattern.goal, terms).words
                 words = dict.fromkeys(word.term for word in read if not word.is_pair)
-                self._vectors.put(number, words)
-                self._known[number] = goal
+                vectors.put(pattern.id, words)
+                self._known[pattern.id] = pattern.goal
+                new += 1
+                if new % STEP == 0:
+                    yield
+
+    def _meanings(self, segment: Segment) -> PastMeaning:
+        self._vectors = self._vectors or PastMeaning(segment)
         return self._vectors

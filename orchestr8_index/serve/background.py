@@ -72,7 +72,11 @@ class Upkeep:
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
-        steps = (self._check, self._check_keys, self._renew, self._calibrate)
+        steps = [self._check, self._check_keys, self._renew, self._calibrate]
+        if self._state.settings.database_url:
+            from .publishing import Publishing  # which loads the snapshots' code
+
+            steps.append(Publishing(self._state).step)
         self._tasks = [asyncio.create_task(self._repeat(step)) for step in steps]
 
     async def stop(self) -> None:
@@ -129,6 +133,7 @@ class Upkeep:
                 await kept.check()
         if state.shared is not None and state.settings.database_url:
             for each in state.projects.awake():
+                await state.shared.learn_project_of(each.settings)
                 state.shared.learning_of(each)
         await self.write_audit()
         if state.gate.audit.usage.is_due:
@@ -139,6 +144,7 @@ class Upkeep:
         memory = self._state.gate.memory.used  # measured a moment ago
         database = self._state.samples.latest.database_mb
         for state in self._state.projects.awake():
+            state.metrics.step()
             index = state.refresh.index
             for series in state.series.values():
                 series.step((memory, database, index.generation if index else 0))

@@ -27,7 +27,8 @@ class Principal(Struct, frozen=True):
     folders there are. `share`: how much of a bound its kind may take; the hooks and the command
     line come through a little longer than all others. `ident`: the key's id, which no later key of
     that name has; "" without one, and for the command line of this user. `client` is what its
-    program calls itself in MCP. `writes` are the shared keys that it may write; () for all.
+    program calls itself in MCP. `writes` are the shared keys that it may write, `projects` the keys
+    of the projects that it is for; () for all.
     """
 
     name: str = "local"
@@ -41,6 +42,7 @@ class Principal(Struct, frozen=True):
     ident: str = ""
     client: str = ""
     writes: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -57,6 +59,16 @@ class Principal(Struct, frozen=True):
 
     def may(self, right: Right) -> bool:
         return RIGHTS.index(self.right) >= RIGHTS.index(right)
+
+    def is_for(self, project: str) -> bool:
+        """Whether its key is for the project of that key."""
+        return not self.projects or project in self.projects
+
+    def must_see_all(self) -> None:
+        """For what is told of the whole server. Raises Forbidden."""
+        if self.projects:
+            sentence = "That is about the whole server, and this key is for some of its projects."
+            raise Forbidden(sentence, "Use a key that is for all of them.")
 
     def must_have(self, right: Right) -> None:
         """Raises Forbidden."""

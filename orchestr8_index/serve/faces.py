@@ -48,7 +48,9 @@ class ServedCore:
 
     @property
     def workspace(self) -> str:
-        return self._state.settings.door.workspace
+        """It is the first project's, to a key that is for some."""
+        first = self._state.projects.first.settings
+        return first.door.workspace if caller.get().is_for(first.project_key) else ""
 
     def rename(self, name: str) -> None:
         caller.set(msgspec.structs.replace(caller.get(), agent=name))

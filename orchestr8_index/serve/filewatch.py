@@ -152,6 +152,9 @@ class FileWatch:
 
     async def _watch(self, end: asyncio.Event) -> None:
         named = {root: os.path.realpath(root) for root in self._identities()}
+        if not named:  # a server without trees
+            await end.wait()
+            return
         roots = [root for root in dict.fromkeys(named.values()) if os.path.isdir(root)]
         if not roots:  # one that is gone would end the watch of all; `look` sees it come back
             raise FileNotFoundError(errno.ENOENT, "the folders are not there")

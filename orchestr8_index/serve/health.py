@@ -12,6 +12,7 @@ from .. import __version__
 from ..learn.outcomes import Outcomes
 from ..records import PLURAL
 from ..store.backup import age_seconds as backup_age
+from .callers import caller
 from .learning import offered
 from .samples import memory_mb
 from .state import State
@@ -43,7 +44,7 @@ def health(state: State) -> dict[str, Any]:
         "roots_digest": state.settings.roots_digest,
         "data_digest": state.settings.data_digest,
         "reasons": reasons,
-        "coordination": state.shared.figures if state.shared else {},
+        "coordination": _shared_figures(state),
     }
     if outcomes := _outcomes(state):
         body["calibration"] = {
@@ -52,6 +53,7 @@ def health(state: State) -> dict[str, Any]:
         }
     if state.shared:
         body.update(state.shared.of_team)
+    body.update(refresh.builder.facts)
     if index is None:
         body["progress"] = {"done": refresh.progress.done, "total": refresh.progress.total}
     return body
@@ -66,6 +68,7 @@ def reasons_of(state: State) -> list[str]:
     shared = state.shared.reasons if state.shared else []
     told = [state.file_watch.trouble, log, state.gate.keys.trouble, state.claims.trouble]
     rest = [stale, refresh.damage, *told, *state.watched.reasons, *shared]
+    rest += state.metrics.reasons
     return [each for each in (refresh.failure, *store, *state.gate.memory.reasons, *rest) if each]
 
 
@@ -102,7 +105,7 @@ def metrics(state: State) -> dict[str, Any]:
             "patterns_offered": len(offered(state)),
             "revision": max(0, state.store.revision) if state.store else 0,
         },
-        "coordination": state.shared.figures if state.shared else {},
+        "coordination": _shared_figures(state),
         "process": {
             "cpu_seconds": sample.cpu_seconds,
             "open_files": sample.open_files,
@@ -112,6 +115,11 @@ def metrics(state: State) -> dict[str, Any]:
         },
         "uptime_ms": round(uptime * 1000),
     }
+
+
+def _shared_figures(state: State) -> dict[str, int]:
+    """Of all projects together: nothing for a key that is for some of them."""
+    return state.shared.figures if state.shared and not caller.get().projects else {}
 
 
 def _index(state: State) -> dict[str, Any]:

@@ -12,15 +12,16 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 from msgspec import Struct
 
 from ..config import Settings
-from ..daemon.pidfile import PidFile
+from ..daemon.pidfile import changing
 from ..errors import NotSafe, OperationError
 from ..private import read_private, write_private
 from ..validate import UNDECODABLE
@@ -39,13 +40,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
 class Key(Struct, frozen=True, omit_defaults=True):
-    """`write` are the shared keys that it may write, with a `*` at the end all that begin so."""
+    """`write` are the shared keys that it may write, with a `*` at the end all that begin so;
+    `projects` those that it is for, by name their keys in the store: a name may go to another."""
 
     name: str
     scope: Right
     hash: str
     created_at: str
     write: tuple[str, ...] = ()
+    projects: dict[str, str] = {}
 
     @property
     def ident(self) -> str:
@@ -69,7 +72,13 @@ class KeyFile:
             cure = f"Mend or remove {self.path}; without it there are no keys."
             raise OperationError(f"The keys cannot be read: {error}.", cure) from None
 
-    def add(self, name: str, scope: Right, write: tuple[str, ...] = ()) -> str:
+    def add(
+        self,
+        name: str,
+        scope: Right,
+        write: tuple[str, ...] = (),
+        projects: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
         """The new key, which nobody can show again. Raises OperationError."""
         if wrong := [each for each in write if not _WRITE.fullmatch(each)]:
             cure = "Name a key, or what keys begin with and a * after it: task/*"
@@ -85,7 +94,7 @@ class KeyFile:
             if len(keys) >= MOST_KEYS:
                 raise OperationError(f"There are {MOST_KEYS:,} keys.", "Revoke some.")
             made = datetime.now(UTC).isoformat(timespec="seconds")
-            keys.append(Key(name, scope, hash_of(token), made, write))
+            keys.append(Key(name, scope, hash_of(token), made, write, dict(projects)))
         return token
 
     def revoke(self, name: str) -> None:
@@ -100,17 +109,10 @@ class KeyFile:
     @contextlib.contextmanager
     def _changing(self) -> Iterator[list[Key]]:
         """The keys, to be changed in place; one process at a time."""
-        lock = PidFile(self.path.with_suffix(".lock"))
-        try:
-            if not lock.acquire():
-                raise OperationError("The keys are being changed.", "Try again.")
+        with changing(self.path, "The keys"):
             keys = self.read()
             yield keys
             self._write(keys)
-        except OSError as error:
-            raise OperationError(f"The keys cannot be written: {error.strerror}.") from None
-        finally:
-            lock.release()
 
     def _write(self, keys: list[Key]) -> None:
         data = msgspec.json.format(msgspec.json.encode(keys)) + b"\n"
@@ -144,7 +146,13 @@ class LoadedKeys:
             holder = self._holder(given)
         if holder is None:
             return None
-        return Principal(holder.name, holder.scope, ident=holder.ident, writes=holder.write)
+        return Principal(
+            holder.name,
+            holder.scope,
+            ident=holder.ident,
+            writes=holder.write,
+            projects=tuple(holder.projects.values()),
+        )
 
     def _holder(self, given: str) -> Key | None:
         holder = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,6 +26,7 @@ from ..store.plans import mean
 from .callers import caller
 from .projectstore import ProjectStore
 from .serverstore import ServerStore
+from .shared import opened
 from .state import State
 
 if TYPE_CHECKING:
@@ -79,7 +82,10 @@ async def store_pattern(state: State, given: PatternStore) -> dict[str, Any]:
 async def get_pattern(state: State, query: PatternGoal) -> dict[str, Any] | None:
     """The project's own best pattern, else that of the first one that it learns from."""
     for lender, store in (("", store_of(state)), *state.lenders):
-        if found := _best_of(state, (await store.outcomes()).patterns, query):
+        patterns = (await store.outcomes()).patterns
+        for _ in state.goals.reading(state.index.segments["agent"], state.terms, patterns.by_id):
+            await asyncio.sleep(0)  # after a start there may be thousands
+        if found := _best_of(state, patterns, query):
             return {**found, "project": lender} if lender else found
     return None
 
@@ -95,17 +101,16 @@ def _best_of(state: State, patterns: Patterns, query: PatternGoal) -> dict[str, 
         pattern, similarity = best(alike)[0]
         return _result(pattern, similarity, "similarity")
     voted = patterns.vote(text, offers)
-    found, by = (voted[0], "vote") if voted else (_meant_by(state, patterns, text), "meaning")
+    agents = state.index.segments["agent"]
+    found, by = (
+        (voted[0], "vote")
+        if voted
+        else (state.goals.nearest(agents, state.terms, text, patterns.by_id, offers), "meaning")
+    )
     if found is None:
         return None
     similarity = max((share for p, share in near if p.id == found.id), default=0.0)
     return _result(found, similarity, by)
-
-
-def _meant_by(state: State, patterns: Patterns, text: str) -> Pattern | None:
-    goals = {pattern.id: pattern.goal for pattern in patterns if _offers(state)(pattern)}
-    number = state.goals.nearest(state.index.segments["agent"], state.terms, text, goals)
-    return None if number is None else patterns.by_id[number]
 
 
 async def find_patterns(state: State, query: PatternSearch) -> list[dict[str, Any]]:
@@ -133,7 +138,7 @@ async def team_of(state: State) -> TeamLearning | None:
     StoreUnavailable while their database is away."""
     if state.shared is None or not state.settings.database_url:
         return None
-    await state.shared.state()
+    await opened(state)
     return state.shared.learning_of(state)
 
 
@@ -158,6 +163,7 @@ def _offers(state: State) -> Callable[[Pattern], bool]:
     def offers(pattern: Pattern) -> bool:
         return is_offered(pattern, asker) and all(map(exists, pattern.agent_sequence))
 
+    @cache  # for this call: thousands of patterns name the same few agents
     def exists(name: str) -> bool:
         return index is not None and _exists(index, name)
 

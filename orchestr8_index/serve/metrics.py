@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import math
+import time
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
+from ..sharing import SHARING
+from ..table import is_failure
+
+WAITING = {each.name for each in SHARING if "wait_ms" in each.params.__struct_fields__}
+"""Methods whose calls wait for other agents for as long as they were told to."""
+SPAN, STEP = 60.0, 10.0  # seconds
+LEAST_CALLS = 20  # in that time: one slow call, or one that failed, says nothing
+SLOW_MS, SHARE = 500, 0.05
+FAILING = (
+    "More than 5 % of the calls of the last minute failed: `orchestr8-index usage` has the errors "
+    "by name, docs/errors.md the cure of each."
+)
+SLOW = (
+    "One answer in twenty of the last minute took more than 500 ms: look for load beside the "
+    "server, for the disk, and in a team for PostgreSQL's commits."
+)
 LOWEST, GROWTH, BUCKETS = 0.005, 1.05, 340  # milliseconds: 5 µs to 75 s in steps of 5 %
 BOUNDS: Sequence[float] = [LOWEST * GROWTH**step for step in range(BUCKETS)]
 
@@ -58,14 +76,27 @@ class Histogram:
         return {"count": self.total, "avg": round(self.mean, 3), **percentiles}
 
 
+class CallTotals(NamedTuple):
+    """Since the start, at a moment of the monotonic clock: calls, those that failed, answers that
+    wait for nobody, and those of them that were slow."""
+
+    at: float
+    calls: int
+    failed: int
+    timed: int
+    slow: int
+
+
 class Metrics:
     """What the server counts from its start on. Durations are of query methods, in milliseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
         self.requests: Counter[str] = Counter()
         self.errors: Counter[int] = Counter()
         self.durations: dict[str, Histogram] = {}
         self.queries = Histogram()
+        self._slow, self._steady = 0, steady
+        self._minute = deque([self._totals()], maxlen=int(SPAN / STEP) + 1)
 
     def answered(self, method: str, milliseconds: float, is_query: bool) -> None:
         self.requests[method] += 1
@@ -74,9 +105,35 @@ class Metrics:
         self.durations[method].add(milliseconds)
         if is_query:
             self.queries.add(milliseconds)
+        if milliseconds > SLOW_MS and method not in WAITING:
+            self._slow += 1
 
     def failed(self, code: int) -> None:
         self.errors[code] += 1
+
+    def _totals(self) -> CallTotals:
+        failed = sum(times for code, times in self.errors.items() if is_failure(code))
+        timed = sum(times for method, times in self.requests.items() if method not in WAITING)
+        calls = self.requests.total() + self.errors.total()
+        return CallTotals(self._steady(), calls, failed, timed, self._slow)
+
+    def step(self) -> None:
+        """Once a second: note how much was counted by now."""
+        if self._steady() >= self._minute[-1].at + STEP:
+            self._minute.append(self._totals())
+
+    @property
+    def reasons(self) -> list[str]:
+        """What was wrong over the last minute, for /health."""
+        self.step()
+        now = self._totals()
+        before = [each for each in self._minute if SPAN <= now.at - each.at < 2 * SPAN]
+        if not before:
+            return []
+        _, calls, failed, timed, slow = (x - y for x, y in zip(now, before[-1], strict=True))
+        is_failing = calls >= LEAST_CALLS and failed > SHARE * calls
+        is_slow = timed >= LEAST_CALLS and slow > SHARE * timed
+        return [FAILING] * is_failing + [SLOW] * is_slow
 
     def performance(self) -> dict[str, float]:
         """Of all queries together, as the original named them."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from msgspec import Struct
 
 from ..config import Settings
 from ..private import read_private, write_private
+from ..project import NamedProject
 from ..validate import UNDECODABLE
 
 NAME, MOST = "projects.json", 64
@@ -55,14 +57,32 @@ def write_projects(data_dir: Path, projects: Iterable[KnownProject]) -> None:
     write_private(data_dir / NAME, msgspec.json.encode(list(projects)))
 
 
-def free_name(settings: Settings, taken: Collection[str]) -> str:
-    """What a person would call the project, with a number where another has that name."""
-    wanted = _UNUSUAL.sub("-", _plain_name(settings)).strip("-.") or "project"
-    names = (f"{wanted}-{n}" if n > 1 else wanted for n in range(1, MOST + 2))
+def give_names(known: Mapping[str, KnownProject], names: Sequence[NamedProject]) -> None:
+    """A name that somebody gave is the project's own; what was called so before gets another."""
+    given = {each.name: each.key for each in names}
+    for project in known.values():
+        if given.get(project.name, project.key) != project.key:
+            taken = {*given, *(each.name for each in known.values())}
+            project.name = free_name(project.name, taken)
+    for name, key in given.items():
+        if key in known:
+            known[key].name = name
+
+
+def free_name(wanted: str, taken: Collection[str]) -> str:
+    """That name, with a number where another has it."""
+    names = (f"{wanted}-{n}" if n > 1 else wanted for n in itertools.count(1))
     return next(name for name in names if name not in taken)
 
 
-def _plain_name(settings: Settings) -> str:
+def plain_name(settings: Settings) -> str:
+    """What a person would call the project: by the name that was given to it, or its folder's."""
+    if (known := settings.known_as) and known.name:
+        return known.name
+    return _UNUSUAL.sub("-", _folder_name(settings)).strip("-.") or "project"
+
+
+def _folder_name(settings: Settings) -> str:
     if settings.project is None:
         folder, name = os.path.split(settings.roots[0] if settings.roots else "")
         return os.path.basename(folder) if name.startswith(".") else name

@@ -28,7 +28,15 @@ from ..records import PLURAL
 from ..roots import FOUND, SHIPPED, discovered_roots, fixture_root
 from .callers import Principal
 from .filewatch import FileWatch
-from .projectlist import MOST, KnownProject, free_name, read_projects, write_projects
+from .projectlist import (
+    MOST,
+    KnownProject,
+    free_name,
+    give_names,
+    plain_name,
+    read_projects,
+    write_projects,
+)
 from .projectstate import ProjectState
 from .projectstore import ProjectStore
 from .serverstore import ServerStore
@@ -65,6 +73,7 @@ class Projects(Generic[P]):
     def __post_init__(self) -> None:
         settings = self.first.settings
         self.known = read_projects(settings.data_dir)
+        give_names(self.known, settings.names)
         self._refreshes[settings.roots_digest] = self.first.refresh
         self._place(settings, self.first)
         self._has_new = False  # the first is no news
@@ -88,15 +97,21 @@ class Projects(Generic[P]):
             await self.save()
 
     def meant(self, asking: Principal) -> P:
-        """By the project that it names, else by the folder that it works in. Raises NoSuchProject.
+        """By the project that it names, else by the folder that it works in. Raises NoSuchProject,
+        in the same words for one that is not there and for one that its key is not for.
 
-        Roots that were named are one project, whatever folder somebody works in.
+        Roots that were named are one project, whatever folder somebody works in. A key of some
+        projects that names none means the first, or that of its own which was asked last.
         """
         if asking.project:
             return self._named(asking.project, asking)
         if asking.tree and asking.own and not self.first.settings.explicit_roots:
             return self.at(asking.tree)
-        return self.first
+        if not asking.projects or asking.is_for(self.first.settings.project_key):
+            return self.first
+        own = [each for each in self.known.values() if asking.is_for(each.key)]
+        newest = max(own, key=lambda each: each.asked_at, default=None)
+        return self._named(newest.key if newest else asking.projects[0], asking)
 
     async def of_session(self, asking: Principal, session: str, folder: str) -> P:
         """As `of`, for a host's session: the folder in which it began, wherever it goes later."""
@@ -135,13 +150,20 @@ class Projects(Generic[P]):
         if not found and near.folder == os.path.realpath(home):
             return self.first  # where there is nothing at all
         roots, origin = (found, FOUND) if found else ((str(fixture_root()),), SHIPPED)
-        project = project_of(folder, home, roots)
+        project = project_of(folder, home, roots, self.first.settings.names)
         settings = msgspec.structs.replace(
             self.first.settings, roots=roots, places=(), roots_from=origin, project=project
         )
         return self._state(settings)
 
     def _named(self, name: str, asking: Principal) -> P:
+        """One that the caller's key is for."""
+        found = self._look_up(name, asking)
+        if found is None or not asking.is_for(found.settings.project_key):
+            raise NoSuchProject("There is no such project here.")
+        return found
+
+    def _look_up(self, name: str, asking: Principal) -> P | None:
         """By its name, its key, or a folder, which is believed of the user's own programs alone."""
         if os.path.isabs(name) and asking.own:
             return self.at(name)
@@ -150,9 +172,12 @@ class Projects(Generic[P]):
             if all(os.path.isabs(root) and os.path.isdir(root) for root in roots):
                 return self.with_roots(tuple(dict.fromkeys(map(os.path.realpath, roots))))
         for each in self.known.values():
-            if name in (each.name, each.key, each.folder):
+            if name in (each.name, each.key, each.folder) and asking.is_for(each.key):
                 return self._of_known(each)
-        raise NoSuchProject("There is no such project here.")
+        for given in self.first.settings.names:
+            if name in (given.name, given.key) and asking.is_for(given.key):
+                return self.at(given.places[0][0])
+        return None
 
     def _of_known(self, project: KnownProject) -> P:
         """Its tree that was asked last, else the one that it is known by."""
@@ -218,7 +243,9 @@ class Projects(Generic[P]):
         if project is None:
             folder = settings.project.folder if settings.project else ""
             roots = () if folder else settings.roots
-            name = free_name(settings, {each.name for each in self.known.values()})
+            taken = {each.name for each in self.known.values()}
+            taken |= {each.name for each in settings.names if each.key != settings.project_key}
+            name = free_name(plain_name(settings), taken)
             project = KnownProject(name, settings.project_key, folder, roots, self.clock())
             self.known[project.key] = project
             self._is_saved, self._has_new = False, True

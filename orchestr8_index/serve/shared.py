@@ -31,6 +31,7 @@ async def opened(state: State) -> Coordination:
     """Raises StoreUnavailable."""
     if state.shared is None:
         raise StoreUnavailable("This server keeps no shared state.")
+    await state.shared.learn_project_of(state.settings)
     return await state.shared.state()
 
 
@@ -55,5 +56,6 @@ def asking(state: State) -> Caller:
         kind=asks.kind,
         verified=asks.keyed,
         writes=asks.writes,
+        sees_one=bool(asks.projects),
         owner=owner_of(asks),
     )

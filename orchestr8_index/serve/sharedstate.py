@@ -46,6 +46,7 @@ class SharedState:
         self._trouble = ""
         self._learning: dict[str, TeamLearning] = {}
         self.opens_early = False
+        self._looked_up: set[str] = set()
         self.follow_settings: Callable[[Coordination, str], Coroutine[Any, Any, None]] | None = None
         self.count_waiting: Callable[[int], None] = lambda more: None
         self.facts: Callable[[], dict[str, Any]] = dict
@@ -74,6 +75,15 @@ class SharedState:
     def answers(self) -> AnswersOfAll | None:
         """The cache of answers of a team, where it has one."""
         return self._helpers.answers if self._helpers else None
+
+    async def learn_project_of(self, settings: Settings) -> None:
+        """Ask git beside the loop what a team calls the project, before `project_of` is asked."""
+        if settings.database_url and (found := settings.known_as) and not found.name:
+            from ..team.project import first_commit
+
+            if found.repository not in self._looked_up:
+                await asyncio.to_thread(first_commit, found.repository)
+                self._looked_up.add(found.repository)
 
     def project_of(self, settings: Settings) -> str:
         """What the project of these settings is called in the shared state."""
@@ -165,6 +175,7 @@ class SharedState:
             log.error("the shared state cannot be opened", extra={"reason": str(error)})
             raise StoreUnavailable(f"The shared state cannot be opened: {_why(error)}") from None
         self._trouble = ""
+        await self.learn_project_of(self._settings)
         made.start()
         self._opened = made
         if self._settings.has_helpers:

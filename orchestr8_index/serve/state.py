@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..catalog.index import Index
+from ..config import SHARED
 from ..daemon.watcher import Watched
 from ..learn.experience import together
 from ..records import Experience, Kind
@@ -116,8 +117,11 @@ class State(ProjectState):
 
     def facts(self) -> dict[str, object]:
         """What the other servers of a team are told of this one."""
-        index = self.refresh.index
-        return {"generation": index.generation if index else 0, "project": self.name}
+        index, settings = self.refresh.index, self.settings
+        told = {"generation": index.generation if index else 0, "project": self.name}
+        if settings.index == SHARED and self.shared is not None:
+            told["wants_index_of"] = self.shared.project_of(settings)
+        return told
 
     def check_memory(self) -> None:
         """Measure the memory in use against what entries and decisions need."""

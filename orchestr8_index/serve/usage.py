@@ -23,6 +23,7 @@ from ..store.database import NAME, connect_to_read
 from ..store.notes import saved_by_day
 from ..store.usage import read_usage, summed, write_usage
 from ..views import SavedDay
+from .callers import caller
 from .state import State
 
 Rows = TypeVar("Rows")
@@ -48,6 +49,7 @@ async def keep_usage(state: State) -> None:
 
 async def get_usage(state: State, wanted: UsageQuery) -> UsageAnswer:
     """With what was asked of this server a moment ago, and of the others some seconds ago."""
+    caller.get().must_see_all()
     await keep_usage(state)
     if state.settings.database_url and state.shared is not None:
         rows = await (await state.shared.state()).read(read_usage, wanted.days)
@@ -79,6 +81,7 @@ def _read_apart(path: Path, read: Callable[..., Rows], *given: Any) -> Rows:
 
 async def list_servers(state: State, _: NoParams) -> ServerList:
     """All servers of the team; this one alone where there is none, or its database is away."""
+    caller.get().must_see_all()
     shared = state.shared
     with contextlib.suppress(StoreUnavailable):
         if state.settings.database_url and shared is not None:

@@ -109,7 +109,9 @@ async def list_findings(state: State, wanted: FindingList) -> FindingPage:
 
 
 async def list_projects(state: State, _: NoParams) -> ProjectList:
-    known = sorted(state.projects.known.values(), key=lambda each: -each.asked_at)
+    """Those that the caller's key is for."""
+    seen = (each for each in state.projects.known.values() if caller.get().is_for(each.key))
+    known = sorted(seen, key=lambda each: -each.asked_at)
     own = state.projects.first.settings.project_key
     names = {each.key: each.name for each in known}
     rows = [
@@ -174,6 +176,7 @@ async def series(state: State, wanted: SeriesQuery) -> SeriesAnswer:
 
 async def read_audit(state: State, wanted: AuditQuery) -> AuditPage:
     """With what happened a moment ago, which is written down first."""
+    caller.get().must_see_all()
     store, rows = (await store_of(state).outcomes()).store, state.gate.audit.take()
     if rows:
         await store.write(lambda connection: write_audit(connection, rows))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..table import error_name
+from ..table import error_name, is_failure
 
 Counted = tuple[str, str, str, str, int]
 """(day in UTC, who, what, outcome, how often)."""
@@ -43,15 +43,15 @@ def first_day(days: int) -> str:
 def summed(
     rows: Iterable[Counted], saved: Iterable[tuple[str, int, int]]
 ) -> dict[str, list[dict[str, Any]]]:
-    """By day, tool and caller the calls and how many of them failed, and the errors by name; the
-    most first, days in order. `saved` is (day, tokens saved, reports that said so)."""
+    """By day, tool and caller the calls and how many of them failed, and errors and refusals by
+    name; the most first, days in order. `saved` is (day, tokens saved, reports that said so)."""
     tables: dict[str, dict[str, Counter[str]]] = {"days": {}, "tools": {}, "callers": {}}
     errors: Counter[str] = Counter()
     for day, who, what, outcome, times in rows:
         for table, name in (("days", day), ("tools", what), ("callers", who)):
             counted = tables[table].setdefault(name, Counter())
             counted["calls"] += times
-            counted["errors"] += 0 if outcome == "ok" else times
+            counted["errors"] += times if outcome != "ok" and is_failure(int(outcome)) else 0
         if outcome != "ok":
             errors[error_name(outcome)] += times
     for day, tokens, reports in saved:

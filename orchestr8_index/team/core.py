@@ -14,11 +14,10 @@ from ..coordinate.core import Coordination
 from ..store.database import transaction
 from ..store.notes import AuditRow
 from ..store.usage import Counted, write_usage
-from .audit import add_audit
 from .bus import Bus
 from .connection import TeamConnection, connect
 from .journal import DatabaseClock, TeamJournal
-from .registry import Registry, servers
+from .registry import Registry, add_audit, servers
 from .schema import NEWEST
 from .sentences import unavailable
 from .start import SCHEMA

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import Settings
 from ..coordinate.core import Coordination
-from .circuit import Circuit
-from .outlets import Follower, Outlet
+from .outlets import Circuit, Follower, Outlet
 
 if TYPE_CHECKING:
     from .core import TeamCoordination

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -20,11 +21,12 @@ from ..coordinate.caller import Caller
 from ..coordinate.core import Coordination
 from ..coordinate.log import Row, events_after
 from ..errors import Compacted, RequestError, StoreUnavailable
-from .circuit import Circuit
 
 AT_ONCE = 500
 _FAILS = (RequestError, sqlite3.Error)
 LOOK_SECONDS, KEEP_SECONDS = 1.0, 5.0
+SECONDS = 0.25  # for a helper to answer
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 Event = tuple[int, int, Row]
 """Its id, its Unix ms, and what everybody of the project sees of it."""
 log = logging.getLogger("orchestr8.shared")
@@ -33,6 +35,40 @@ log = logging.getLogger("orchestr8.shared")
 def end_of(rev: int) -> int:
     """The id that no event of a revision comes after."""
     return ((rev + 1) << 10) - 1
+
+
+class Circuit:
+    """Of one helper, by its name. Whoever needs it asks only while it is `connected`; one task
+    looks for it again after each `pause`."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.trouble, self.connected = name, "", False
+        self._tries = 0
+
+    @property
+    def state(self) -> str:
+        return "connected" if self.connected else "away"
+
+    @property
+    def reasons(self) -> list[str]:
+        return [self.trouble] if self.trouble and not self.connected else []
+
+    def found(self) -> None:
+        if self.trouble:
+            log.warning("%s is back", self.name)
+        self.connected, self.trouble, self._tries = True, "", 0
+
+    def lost(self, why: str) -> None:
+        """`why` is a sentence without an address, which may hold a password."""
+        if why != self.trouble:
+            log.warning("%s is away", self.name, extra={"reason": why})
+        self.connected, self.trouble = False, why
+
+    def pause(self) -> float:
+        """Seconds until the next try: twice as many each time, and never the same as others'."""
+        longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._tries)
+        self._tries = min(self._tries + 1, 10)
+        return longest * random.uniform(0.75, 1.0)
 
 
 class Outlet(Protocol):
@@ -84,6 +120,7 @@ class Follower:
         self._writes, self._old = False, set[str]()
         self._looked = self._keeps = float("-inf")
         self._task: asyncio.Task[None] | None = None
+        self._is_over = False
 
     def start(self) -> None:
         self._shared.feed.followers.append(self._note)
@@ -92,6 +129,8 @@ class Follower:
     async def stop(self) -> None:
         """What is committed by now is still written."""
         if self._task is not None:
+            self._is_over = True  # a library may keep the cancellation for itself
+            self._woken.set()
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
@@ -108,7 +147,7 @@ class Follower:
 
     async def _run(self) -> None:
         circuit = self.outlet.circuit
-        while True:
+        while not self._is_over:
             try:
                 await self._step()
             except self.outlet.errors as error:
@@ -118,7 +157,7 @@ class Follower:
             except _FAILS:  # it is read again when the store is back
                 await asyncio.sleep(LOOK_SECONDS)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(0 if self._is_over else LOOK_SECONDS):
                     await self._woken.wait()
             self._woken.clear()
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from .circuit import Circuit
+from .outlets import Circuit
 
 SEAL = 16  # bytes
 MOST_BYTES = 1_000_000  # of an answer

@@ -1,4 +1,6 @@
-"""Which project of the team is this folder's? Its repository's, wherever that was cloned to."""
+"""Which project of the team is this folder's? Its repository's, wherever that was cloned to; or the
+one of the name that was given to it, on each machine.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +14,18 @@ GIT_SECONDS = 5.0
 
 
 def team_project(settings: Settings) -> str:
-    """Known by its first commit; a folder without one is known by its path, on this machine."""
-    if settings.project is None:
+    """Its given name, else its first commit; a folder without both is known by its path, on this
+    machine. Asks git, once for each repository: not for the event loop."""
+    known = settings.known_as
+    if known is None:
         return settings.repository_key
-    return first_commit(settings.project.repository) or settings.repository_key
+    return known.name or first_commit(known.repository) or settings.repository_key
 
 
 def learning_project(settings: Settings) -> str:
     """As `team_project`, but each project within a repository learns for itself."""
-    name = team_project(settings)
-    if settings.project is None:
-        return settings.project_key
-    within = os.path.relpath(settings.project.folder, settings.project.repository)
+    name, known = team_project(settings), settings.known_as
+    within = os.path.relpath(known.folder, known.repository) if known else "."
     return name if within == "." else f"{name}:{within}"
 
 

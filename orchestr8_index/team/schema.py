@@ -68,6 +68,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             day {_TEXT}, who {_TEXT}, what {_TEXT}, outcome {_TEXT}, times BIGINT NOT NULL,
             PRIMARY KEY (day, who, what, outcome))""",
     ),
+    (
+        f"""CREATE TABLE snapshot (
+            project {_TEXT} PRIMARY KEY, stamp TEXT NOT NULL, server TEXT NOT NULL,
+            at BIGINT NOT NULL)""",
+        f"""CREATE TABLE snapshot_file (
+            project {_TEXT}, name {_TEXT}, body BYTEA NOT NULL, PRIMARY KEY (project, name))""",
+        "ALTER TABLE snapshot_file ALTER COLUMN body SET STORAGE EXTERNAL",
+    ),
 )
 
 LAYOUT = """CREATE TABLE IF NOT EXISTS layout

@@ -9,7 +9,7 @@ import importlib
 import logging
 from typing import NamedTuple
 
-from ..config import Settings
+from ..config import SHARED, Settings
 from ..errors import BadSetting, StoreUnavailable
 
 SCHEMA = "orchestr8"
@@ -74,6 +74,9 @@ def check_start(settings: Settings) -> None:
         require("REDIS_URL", "redis")
     if settings.nats_url:
         require("NATS_URL", "nats")
+    if settings.index == SHARED and not settings.database_url:
+        sentence = "--index shared (MCP_INDEX) serves what a team has published, and none is named."
+        raise BadSetting(sentence, "Set MCP_DATABASE_URL, or say --database.")
     if settings.database_url:
         _check_database(settings.database_url)
 

@@ -21,8 +21,7 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from ..coordinate.caller import Caller
 from ..coordinate.log import Row
-from .circuit import SECONDS, Circuit
-from .outlets import Event
+from .outlets import SECONDS, Circuit, Event
 
 STREAM, SUBJECTS = "O8", "o8.>"
 CONNECT_SECONDS = 2

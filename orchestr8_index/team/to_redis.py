@@ -25,8 +25,7 @@ from ..coordinate.core import Coordination
 from ..coordinate.holds import holds
 from ..coordinate.journal import last_revision
 from ..coordinate.log import Row, first_at
-from .circuit import SECONDS, Circuit
-from .outlets import Event, default_project, end_of, read_item
+from .outlets import SECONDS, Circuit, Event, default_project, end_of, read_item
 
 STATE_SECONDS, CONVERSATION_SECONDS = 3600, 86_400
 STEPS = 1000

@@ -6,10 +6,11 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 from .harness import Run, progress
-from .load import Wire, capacity, mix, open_loop
+from .load import Wire, capacity, closed_loop, mix, open_loop
 from .servers import Server
 
 WARM_UP, EVERY, LOOK = 120.0, 30.0, 5.0  # seconds
@@ -39,7 +40,7 @@ async def watching(server: Server, end: float) -> tuple[list[float], list[int]]:
     return memory, files
 
 
-async def soak(run: Run, server: Server, root: Path) -> None:
+async def soak(run: Run, server: Server, root: Path) -> int:
     bodies, seconds = mix(root), run.given.minutes * 60
     rate = await capacity(server.port, bodies, run) / 2
     end = time.perf_counter() + seconds
@@ -51,15 +52,29 @@ async def soak(run: Run, server: Server, root: Path) -> None:
     run.row("due", rate, "a second")
     seen.tell(run)
     run.row("re-indexed", reindexed[200], refused=reindexed.total() - reindexed[200])
-    run.row("outcomes learnt", server.get("/metrics")[1]["learning"]["revision"])
+    learnt = server.get("/metrics")[1]["learning"]["revision"]
+    run.row("outcomes learnt", learnt)
     if memory:  # none when it was over before the warm-up was
         run.row("memory after the warm-up", unit="MB", least=min(memory), most=max(memory))
     if files:
         run.row("open files after the warm-up", least=min(files), most=max(files))
+    return learnt
+
+
+async def needed(server: Server, root: Path, learnt: int) -> float:
+    """MB that so many outcomes alone cost a server."""
+    outcomes = (body for body in mix(root) if b"cacheDecision" in body)
+    await closed_loop(server.port, islice(outcomes, 100), 8)
+    before = server.memory_mb
+    await closed_loop(server.port, islice(outcomes, learnt), 8)
+    return server.memory_mb - before
 
 
 def main(arguments: list[str]) -> None:
     with Run(__doc__, arguments, minutes=30.0) as run, tempfile.TemporaryDirectory() as folder:
         root = Path(shutil.copytree(run.root, f"{folder}/tree"))
         with Server(root) as server:
-            asyncio.run(soak(run, server, root))
+            learnt = asyncio.run(soak(run, server, root))
+        with Server(root) as server:
+            alone = asyncio.run(needed(server, root, learnt))
+        run.row("of it by as many outcomes alone", alone, "MB")

@@ -307,6 +307,9 @@ def test_codex_says_beside_a_skill_that_only_a_person_starts_it(tmp_path: Path) 
             "\n```yaml\nname: a\ndescription: Sorts.\n```\n\nx\n",
             "the header stands in a code fence",
         ),
+        ('"""\n---\nname: a\ndescription: Sorts.\n---\nx\n"""\n', "triple quotes"),
+        ("The file:\n'''\n---\nname: a\ndescription: Sorts.\n---\nx\n'''", "triple quotes"),
+        ('+++\nname = "a"\ndescription = "Sorts."\ntools = ["Read"]\n+++\nx\n', "TOML"),
         ("---\nName: a\nDESCRIPTION: Sorts.\n---\nx\n", "capitals"),
     ],
 )
@@ -316,6 +319,12 @@ def test_what_a_model_wraps_or_shouts_is_mended(tmp_path: Path, text: str, said:
     assert (found.description, found.runs) == ("Sorts.", "")
     assert tree.report("agents/z.md").outcome == "repaired"
     assert said in tree.report("agents/z.md").reason
+
+
+def test_a_header_of_toml_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    tree = built(tmp_path, {"agents/z.md": "+++\nname = bare\n+++\nSorts letters.\n"})
+    assert entries(tree)["agent z"].description == "Sorts letters."
+    assert "TOML that cannot be read" in tree.report("agents/z.md").reason
 
 
 def test_whoever_is_in_the_table_may_be_named_as_the_host_that_asks() -> None:

@@ -56,6 +56,18 @@ def test_the_shipped_command_builds_too(make_tree: MakeTree, tmp_path: Path) -> 
     assert (lines[0].total, lines[-1].generation) == (3, 1)
 
 
+TASKS = "/proc/self/task"
+THREADS = "print(json.dumps({'error': f'{len(os.listdir(TASKS))} in all'})); exit(1)"
+
+
+@pytest.mark.skipif(not os.path.isdir(TASKS), reason="needs /proc")
+def test_a_child_has_one_thread(builder: MakeBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of numpy's algebra waited for each other ten times as long as they worked."""
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with pytest.raises(BuildFailed, match=" 1 in all"):
+        builder(command(f"import json, numpy, os; TASKS = {TASKS!r}; {THREADS}")).run()
+
+
 @pytest.mark.parametrize(
     ("child", "reason", "tries"),
     [

@@ -23,7 +23,8 @@ from orchestr8_index.errors import InternalError, OperationError
 from ..processes import World
 from .conftest import ROOT, Run
 
-GROUPS = {"config", "database", "key", "session", "shared"}  # whose commands have their own help
+# those whose commands have their own help
+GROUPS = {"config", "database", "key", "project", "session", "shared"}
 BELOW = [
     f"{group} {name}"
     for group in sorted(GROUPS - {"config"} | {"claims"})

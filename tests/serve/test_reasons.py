@@ -14,6 +14,7 @@ import pytest
 from orchestr8_index.serve.filewatch import FileWatch
 from orchestr8_index.serve.health import health
 from orchestr8_index.serve.logs import LogFile, LogNowhere, set_up_logs
+from orchestr8_index.serve.metrics import Metrics
 from orchestr8_index.serve.state import State
 
 from .asking import ask
@@ -31,6 +32,17 @@ def test_trees_that_nobody_looked_at_for_two_hours_may_be_stale(state: State) ->
     state.refresh.looked_at = time.monotonic() - 3 * 3600
     (said,) = reasons(state)
     assert "3 hours ago" in said and "reindex" in said
+
+
+def test_a_minute_of_errors_is_said(state: State) -> None:
+    later = [0.0]
+    state.metrics = Metrics(lambda: time.monotonic() + later[0])
+    for _ in range(20):
+        state.metrics.failed(-32602)
+    assert reasons(state) == []
+    later[0] = 61
+    (said,) = reasons(state)
+    assert "More than 5 %" in said and "usage" in said
 
 
 def test_a_clock_that_is_set_makes_nothing_stale(state: State) -> None:

@@ -51,5 +51,6 @@ def test_a_sum_has_the_most_first_and_errors_by_name() -> None:
         "reports": 2,
     }
     assert found["tools"][0] == {"name": "queryAgents", "calls": 10, "errors": 1}
+    assert found["tools"][1] == {"name": "lockResources", "calls": 2, "errors": 0}  # an answer
     assert [row["name"] for row in found["callers"]] == ["bob", "ann"]
     assert {row["name"]: row["times"] for row in found["errors"]} == {"Busy": 2, "InvalidParams": 1}

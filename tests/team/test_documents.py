@@ -14,7 +14,12 @@ import redis.asyncio as redis
 import yaml
 
 from orchestr8_index.config import REPOSITORY
+from orchestr8_index.errors import RequestError
+from orchestr8_index.serve.metrics import LEAST_CALLS, SHARE, SLOW_MS, WAITING
 from orchestr8_index.serve.prometheus import COUNTERS, GAUGES, PREFIX
+from orchestr8_index.table import is_failure
+from orchestr8_index.team.bus import LATE_MS
+from orchestr8_index.team.to_redis import FULL
 
 from .engines import Redis, running
 from .worlds import settings_of
@@ -69,8 +74,16 @@ def test_every_metric_that_is_named_is_one_of_the_tables(text: str) -> None:
 
 
 def test_there_is_a_rule_for_each_of_the_four_triggers_over_a_minute() -> None:
-    limits = {float(rule["expr"].rpartition(">")[2]) for rule in RULES}
-    assert limits == {0.05, 0.5, 0.8, 10}
+    """The limits are those of /health; of few calls neither says anything."""
+    limits = {float(re.findall(r" > ([\d.]+)", rule["expr"])[0]) for rule in RULES}
+    assert limits == {SHARE, SLOW_MS / 1000, FULL, LATE_MS / 1000}
+    least = {rule["alert"]: re.findall(r" >= (\d+)$", rule["expr"]) for rule in RULES[:2]}
+    assert least == dict.fromkeys(("Orchestr8Errors", "Orchestr8SlowAnswers"), [str(LEAST_CALLS)])
+    waiting = set(re.findall(r'method!~"([\w|]+)"', RULES[1]["expr"]))
+    assert {name for names in waiting for name in names.split("|")} == WAITING
+    refusals = re.compile(re.findall(r'code!~"([^"]+)"', RULES[0]["expr"])[0])
+    for kind in RequestError.__subclasses__():
+        assert bool(refusals.fullmatch(str(kind.code))) == (not is_failure(kind.code)), kind
     for rule in RULES:
         assert rule.keys() == {"alert", "expr", "for", "labels", "annotations"}
         assert set(re.findall(r"\[(\w+)\]", rule["expr"])) == {"1m"}

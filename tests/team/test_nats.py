@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nats
 from nats.js.api import StreamConfig
 
 from orchestr8_index.team.helpers import Helpers
+from orchestr8_index.team.outlets import Circuit, Follower
 from orchestr8_index.team.to_nats import encoded
 
 from ..coordinate.worlds import Agent, until
@@ -121,5 +124,39 @@ def test_what_is_somebodys_own_is_told_nobody(quick_postgres: Postgres, tmp_path
                 await ann.send("bob", body="secret", visibility="private")
                 await ann.write({"open": 1})
                 assert keys_of(await until_sent(engine.url, 1)) == ["open"]
+
+    asyncio.run(work())
+
+
+def test_a_stop_ends_though_a_library_keeps_its_cancellation() -> None:
+    """`asyncio.wait_for` of Python 3.11 does, where what it waits for is done at that moment."""
+
+    class Deaf:
+        circuit, errors = Circuit("nats"), (OSError,)
+
+        def __init__(self) -> None:
+            self.asked = asyncio.Event()
+            self.follower = Follower(shared, self, lambda: False)  # type: ignore[arg-type]
+
+        async def check(self) -> bool:
+            if asyncio.current_task() is self.follower._task:
+                keeps = contextlib.nullcontext() if self.asked.is_set() else kept
+                self.asked.set()
+                with keeps:
+                    await asyncio.sleep(3600)
+            return False
+
+        async def close(self) -> None:
+            pass
+
+    kept = contextlib.suppress(asyncio.CancelledError)
+    shared: Any = SimpleNamespace(feed=SimpleNamespace(followers=[]))
+
+    async def work() -> None:
+        deaf = Deaf()
+        deaf.follower.start()
+        await deaf.asked.wait()
+        async with asyncio.timeout(20):
+            await deaf.follower.stop()
 
     asyncio.run(work())

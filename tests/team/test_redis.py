@@ -110,7 +110,7 @@ def test_nobody_makes_a_lock_look_free_by_a_value_of_its_name(
         for value in ("eve", None, "eve"):
             await eve.write({"lock:port:1": value})
             await eve.write({"task:1": {"n": value}})
-            await eventually(lambda: client.hget("task:1:state", "n"), value or "null")  # noqa: B023
+            await eventually(lambda: client.hget("task:1:state", "n"), value or "null")
             assert await client.get("lock:port:1") == "ann"
         await ann.release(held["token"])
         await eventually(lambda: client.get("lock:port:1"), '"eve"')
@@ -220,6 +220,21 @@ def test_servers_answer_alike_out_of_one_cache(pair: Pair) -> None:
     shared_question(pair)
     assert pair.servers[0].health["reasons"] == []
     assert any("may evict" in line["message"] for line in pair.servers[0].world.log())
+
+
+def test_a_report_on_one_server_changes_the_answer_of_another(pair: Pair) -> None:
+    """Also where an answer from before is in the cache of both, and in that of all."""
+    text, _ = shared_question(pair)
+
+    def scores(place: int) -> dict[str, float]:
+        return {row["name"]: row["score"] for row in pair.question(place, text)["agents"]}
+
+    before = scores(1)
+    used = min(before, key=lambda name: before[name])
+    task = {"task_id": secrets.token_hex(4), "task_description": text, "agents_used": [used]}
+    assert pair.ask(0, "cacheDecision", **task, result="success")["receipt"]["unknown"] == []
+    wait_for(lambda: scores(1)[used] > before[used])
+    assert scores(1) == scores(0)
 
 
 def test_lag_and_the_share_of_redis_memory_are_told(pair: Pair) -> None:

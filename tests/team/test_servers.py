@@ -12,8 +12,8 @@ from orchestr8_index.coordinate.log import read_events
 from orchestr8_index.coordinate.select import Keys
 from orchestr8_index.errors import Busy, Conflict, StoreUnavailable
 from orchestr8_index.store.usage import first_day
-from orchestr8_index.team.audit import read_team_audit, read_team_usage
 from orchestr8_index.team.core import TeamCoordination as Server
+from orchestr8_index.team.registry import read_team_audit, read_team_usage
 from orchestr8_index.team.start import SCHEMA
 
 from ..coordinate.worlds import Agent, rounds

@@ -100,9 +100,11 @@ async def _keep_plan(state: State, event: Payload, has_ended: bool) -> None:
 
 async def _with_claims(state: State, event: Payload) -> str:
     """A denial before a tool, what to know after it, and an end of claims; "" for silence."""
-    hooks, project = state.claims, state.settings.repository_key
+    hooks = state.claims
     if state.shared is None or hooks.policy == "off" or not event.session_id:
         return ""
+    await state.shared.learn_project_of(state.settings)
+    project = state.shared.project_of(state.settings)
     if isinstance(event, ToolStarting | ToolEnded):
         shared, who = await state.shared.state(), caller_of(event, project)
         if isinstance(event, ToolStarting):

@@ -31,7 +31,7 @@ def hooked(state: State, ctx: Ctx, asks: Principal) -> Caller | None:
     use = meta.get(TOOL_USE) if isinstance(meta, dict) else None
     who = state.claims.agent_of(use, asks) if isinstance(use, str) else None
     known = {"scope": asks.right, "kind": asks.kind, "verified": asks.keyed}
-    known |= {"writes": asks.writes, "owner": owner_of(asks)}
+    known |= {"writes": asks.writes, "sees_one": bool(asks.projects), "owner": owner_of(asks)}
     return msgspec.structs.replace(who, **known) if who else None
 
 

@@ -1,0 +1,163 @@
+"""An index that goes from a server with trees to those of its team that have none.
+
+One server of a project publishes the snapshot that it serves, while another asks for it; that one
+looks each second for a newer one, and puts it among its own generations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from ..catalog.build_lines import BuildLine
+from ..catalog.snapshot import FORMAT, Files, Generations, Manifest
+from ..catalog.worker import BuildChild, Builder
+from ..config import Settings
+from ..coordinate.clock import iso
+from ..errors import BuildFailed, OperationError, StoreUnavailable
+from ..validate import UNDECODABLE
+from .state import State
+
+if TYPE_CHECKING:
+    from ..team.core import TeamCoordination
+    from ..team.snapshots import Published
+
+LOOK_SECONDS = 1.0
+LATER = ".cards"  # files for the next build of who has the trees
+_MANIFEST, _FILES = "manifest.json", "files.msgpack"
+_read_manifest = msgspec.json.Decoder(Manifest).decode
+
+
+def stamp_of(manifest: Manifest) -> str:
+    """The same wherever a generation lies, and whatever number it has there."""
+    bare = msgspec.structs.replace(manifest, generation=0, sums={})
+    return hashlib.blake2b(msgspec.json.encode(bare), digest_size=16).hexdigest()
+
+
+class Fetcher(Builder):
+    """In a builder's place: what was published last is the next generation."""
+
+    published: Published | None = None
+
+    def beside(self, settings: Settings) -> Builder:
+        return Builder(settings, on_failure=self.on_failure)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        if (told := self.published) is None:
+            return {}
+        return {"published_by": told.server, "published_at": iso(told.at)}
+
+    def start(self, unless: str = "") -> BuildChild:
+        raise BuildFailed("Nothing is built here.")
+
+    def prepare(self) -> None:
+        """No child is needed."""
+
+    def run(self, unless: str = "", started: BuildChild | None = None) -> BuildLine:
+        """Blocks. Raises BuildFailed and StoreUnavailable."""
+        from ..team.project import team_project
+        from ..team.snapshots import fetch
+
+        generations = Generations(self.settings.data_dir, self.settings.roots_digest)
+        newest = _newest(generations) if unless else None
+        try:
+            found = fetch(
+                self.settings.database_url,
+                team_project(self.settings),
+                stamp_of(newest) if newest else "",
+            )
+        except StoreUnavailable as error:
+            raise BuildFailed(f"No index can be fetched. {error.sentence}", error.cure) from None
+        if found is None:
+            cure = "Start one with its trees; a project without a commit needs `project add NAME`."
+            raise BuildFailed("No server of the team has published this project's index.", cure)
+        self.published = found._replace(files={})
+        if not found.files and newest is not None:
+            return BuildLine(generation=newest.generation, fresh=True)
+        return BuildLine(generation=_keep(generations, found.files).generation)
+
+
+def _newest(generations: Generations) -> Manifest | None:
+    with contextlib.suppress(OperationError):
+        return generations.manifest(generations.newest())
+    return None
+
+
+def _keep(generations: Generations, files: dict[str, bytes]) -> Manifest:
+    """Raises BuildFailed for what is damaged, or of another release."""
+    try:
+        manifest = _read_manifest(files[_MANIFEST])
+        sums = {name: (len(body), zlib.crc32(body)) for name, body in files.items()}
+        whole = all(sums[name] == of for name, of in manifest.sums.items() if LATER not in name)
+        told = msgspec.msgpack.decode(files[_FILES], type=Files)
+    except (KeyError, *UNDECODABLE):
+        whole = False
+    if not whole or manifest.format != FORMAT:
+        cure = "Bring all servers of the team to one release."
+        raise BuildFailed("The index that was published is damaged, or of another release.", cure)
+    made = generations.prepare()
+    for name, body in files.items():
+        if name not in (_MANIFEST, _FILES):
+            (made / name).write_bytes(body)
+    return generations.publish(made, manifest, told)
+
+
+class Publishing:
+    """Once a second, of the server's own project: publish where that is wanted, or follow."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._published = ""
+
+    async def step(self) -> float:
+        """What fails is in /health, and done again. Returns seconds to rest."""
+        shared = self._state.shared
+        if shared is not None and shared.ready is not None:
+            project = shared.project_of(self._state.settings)
+            is_fetched = isinstance(self._state.refresh.builder, Fetcher)
+            step = self._follow if is_fetched else self._publish
+            with contextlib.suppress(StoreUnavailable, OperationError, OSError):
+                await step(cast(Any, shared.ready), project)
+        return LOOK_SECONDS
+
+    async def _follow(self, team: TeamCoordination, project: str) -> None:
+        from ..team.snapshots import stamp_of as published
+
+        refresh = self._state.refresh
+        own = stamp_of(refresh.index.manifest) if refresh.index else ""
+        stamp = await team.read(published, project)
+        if stamp and (stamp != own or refresh.failure):
+            await refresh.check()
+
+    async def _publish(self, team: TeamCoordination, project: str) -> None:
+        """While this server is the one that does it for the project."""
+        from ..team.snapshots import duty_of, is_wanted, publish
+        from ..team.snapshots import stamp_of as published
+
+        index, duty = self._state.refresh.index, f"index of {project}"
+        if duty not in team.registry.duties:
+            has_index = lambda: self._state.refresh.index is not None  # noqa: E731
+            team.registry.duties[duty] = duty_of(project), has_index
+        if index is None or duty not in team.registry.held:
+            return
+        stamp = stamp_of(index.manifest)
+        if stamp == self._published or not await team.read(is_wanted, project):
+            return
+        if stamp != await team.read(published, project):
+            files = await asyncio.to_thread(_files_of, index.folder)
+            about = project, team.server, stamp
+            await asyncio.to_thread(publish, self._state.settings.database_url, *about, files)
+        self._published = stamp
+
+
+def _files_of(folder: Path) -> dict[str, bytes]:
+    """Raises OSError where the generation has gone meanwhile."""
+    paths = [path for path in folder.iterdir() if path.suffix != LATER]
+    return {path.name: path.read_bytes() for path in paths}

@@ -1,0 +1,81 @@
+"""A project's index as bytes in PostgreSQL: one server of the team publishes it, and those without
+trees of their own serve it.
+
+Each of them asks for it by a word among its facts; where nobody asks, nothing is published.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .connection import connect
+from .registry import GONE_MS
+from .schema import CLOCK
+from .sentences import unavailable
+from .start import SCHEMA
+
+WANTS = "wants_index_of"  # the fact of a server that serves what others publish
+DUTY = 0x6F38_0000_0000  # and the sum of a project's name: the lock of the one that publishes it
+SECONDS = 30.0  # for a file of a snapshot
+_WANTED = f"""SELECT 1 FROM server WHERE facts::json ->> ?::text = ?
+    AND seen > {CLOCK} - {GONE_MS} LIMIT 1"""
+_STAMP = "SELECT stamp FROM snapshot WHERE project = ?"
+_CLEAR = "DELETE FROM snapshot WHERE project = $1"
+_PUT = f"INSERT INTO snapshot VALUES ($1, $2, $3, {CLOCK})"
+_CLEAR_FILES = "DELETE FROM snapshot_file WHERE project = $1"
+_PUT_FILE = "INSERT INTO snapshot_file VALUES ($1, $2, $3)"
+_GET = "SELECT stamp, server, at FROM snapshot WHERE project = $1"
+_GET_FILES = "SELECT name, body FROM snapshot_file WHERE project = $1"
+
+
+class Published(NamedTuple):
+    """`stamp` tells it from another one; `at` in Unix ms by the database's clock; `files` by their
+    names, empty where they were not asked for."""
+
+    stamp: str
+    server: str
+    at: int
+    files: dict[str, bytes]
+
+
+def duty_of(project: str) -> int:
+    """The number of the advisory lock of the one server that publishes the project."""
+    return DUTY + zlib.crc32(project.encode())
+
+
+def is_wanted(connection: Any, project: str) -> bool:
+    """Whether a server is there that has no trees, and serves that project."""
+    return connection.execute(_WANTED, (WANTS, project)).fetchone() is not None
+
+
+def stamp_of(connection: Any, project: str) -> str:
+    """Of what was published last; "" for nothing."""
+    row = connection.execute(_STAMP, (project,)).fetchone()
+    return str(row[0]) if row else ""
+
+
+def publish(url: str, project: str, server: str, stamp: str, files: Mapping[str, bytes]) -> None:
+    """In the place of what was published of the project, whole or not at all; on a connection of
+    its own. Raises StoreUnavailable."""
+    with unavailable(), connect(url, SCHEMA, "publishes", SECONDS) as writing:
+        with writing.transaction():
+            writing.execute(_CLEAR.encode(), (project,))
+            writing.execute(_CLEAR_FILES.encode(), (project,))
+            for name, body in files.items():
+                writing.execute(_PUT_FILE.encode(), (project, name, body))
+            writing.execute(_PUT.encode(), (project, stamp, server))
+
+
+def fetch(url: str, project: str, unless: str = "") -> Published | None:
+    """On a connection of its own; without the files where the stamp is `unless`; None where nothing
+    was published. Raises StoreUnavailable."""
+    with unavailable(), connect(url, SCHEMA, "fetches", SECONDS) as reading, reading.transaction():
+        reading.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        found = reading.execute(_GET.encode(), (project,)).fetchone()
+        if found is None:
+            return None
+        stamp, server, at = found
+        rows = () if stamp == unless else reading.execute(_GET_FILES.encode(), (project,))
+        return Published(stamp, server, at, {name: bytes(body) for name, body in rows})
