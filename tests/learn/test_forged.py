@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,7 +170,7 @@ def test_a_pattern_that_grew_is_no_other_keys_to_store(tmp_path: Path) -> None:
             await report(outcomes, f"t{number}", CI)
         (grown,) = outcomes.patterns
         groups = [*grown.parallel_groups]
-        plan = (grown.goal, grown.agent_sequence, {}, [["p:evil"]])
+        plan: Any = (grown.goal, grown.agent_sequence, {}, [["p:evil"]])
         with pytest.raises(Forbidden, match="Another key"):
             await outcomes.store_pattern(*plan, OTHER)
         assert grown.parallel_groups == groups and not grown.stored
