@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -170,14 +169,17 @@ def test_a_pattern_that_grew_is_no_other_keys_to_store(tmp_path: Path) -> None:
             await report(outcomes, f"t{number}", CI)
         (grown,) = outcomes.patterns
         groups = [*grown.parallel_groups]
-        plan: Any = (grown.goal, grown.agent_sequence, {}, [["p:evil"]])
+
+        async def store(by: Reporter, groups: list[list[str]]) -> None:
+            await outcomes.store_pattern(grown.goal, grown.agent_sequence, {}, groups, by)
+
         with pytest.raises(Forbidden, match="Another key"):
-            await outcomes.store_pattern(*plan, OTHER)
+            await store(OTHER, [["p:evil"]])
         assert grown.parallel_groups == groups and not grown.stored
-        await outcomes.store_pattern(grown.goal, grown.agent_sequence, {}, groups, CI)
+        await store(CI, groups)
         with pytest.raises(Forbidden, match="Another key"):
-            await outcomes.store_pattern(*plan, OTHER)
-        await outcomes.store_pattern(*plan, ADMIN)
+            await store(OTHER, [["p:evil"]])
+        await store(ADMIN, groups)
 
     with_outcomes(tmp_path, work)
 
