@@ -87,7 +87,7 @@ def _join(state: State, lines: Lines) -> None:
         from .serve.changes import ChangedSettings
 
         changes = ChangedSettings(state)
-        changes.begin()
+        shared.opens_early = not changes.begin()
         shared.follow_settings, shared.count_waiting = changes.follow, lines.count_waiting
         shared.facts = state.facts
 
@@ -124,7 +124,7 @@ def make_state(
         store=store,
     )
     state.claims.setting = settings.claims
-    state.claims.chosen = ClaimsPolicy(settings.data_dir).read
+    state.claims.chosen = ClaimsPolicy(settings.data_dir)
     _follow(state)
     refresh.prepare = lambda index: state.bind(index, state.experience)
     if store is not None:

@@ -21,17 +21,25 @@ class Memo(dict[K, V]):
         self._most, self._work = most, work
 
     def __missing__(self, key: K) -> V:
-        return keep(self, self._most, key, self._work(key))
+        value = self[key] = self._work(key)
+        if len(self) > self._most:
+            drop_older(self, self._most)
+        return value
 
 
 def keep(memo: dict[K, V], most: int, key: K, value: V) -> V:
     """Remember the value, which is returned."""
-    if len(memo) >= most:
-        newer = list(memo.items())[(most + 1) // 2 :]
-        memo.clear()  # a dict that loses one after the other grows, and looks for its first item
-        memo.update(newer)
     memo[key] = value
+    if len(memo) > most:
+        drop_older(memo, most)
     return value
+
+
+def drop_older(memo: dict[K, V], most: int) -> None:
+    """Forget the older half of as many items as there may be."""
+    newer = list(memo.items())[(most + 1) // 2 :]
+    memo.clear()  # a dict that loses one after the other grows, and looks for its first item
+    memo.update(newer)
 
 
 class Newest(OrderedDict[K, V]):

@@ -97,11 +97,18 @@ def find_roots(folder: Path, home: Path, env: Mapping[str, str] | None = None) -
     config = claude_folder(home, env)
     switched = _switched(config, here if is_project else None)
     own = _existing(_of_project(here)) if is_project else ()
+    own = tuple(root for root in own if not _is_above(root, here, home.resolve()))
     leading = _existing((*_managed(), config / "skills"))
     plugins = (*_plugins(config, here, switched), *_packs(home, env, here))
     user = _existing((*_of_user(home, env), *plugins))
     shared = dict.fromkeys((*leading, *user))
     return FoundRoots(own, tuple(path for path in shared if path not in own), leading)
+
+
+def _is_above(root: str, project: Path, home: Path) -> bool:
+    """A link in a tree that a stranger made may lead to a folder with all of the machine below."""
+    above = project != Path(root) and project.is_relative_to(root)
+    return above or home.is_relative_to(root)
 
 
 def claude_folder(home: Path, env: Mapping[str, str]) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +26,7 @@ _RAW = re.compile(f"{KEPT}|{WORD}|{EMOJI}", re.IGNORECASE)
 CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _IDEOGRAPH = r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]+"
 _CJK = re.compile(f"({_IDEOGRAPH})")
+_OF_NAME = re.compile(r"[^\W_]+|[+#.]+")
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _UNSAFE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -71,43 +72,49 @@ STOP = frozenset(
 )
 
 
+Forms = tuple[str, str, tuple[str, ...]]
+"""(a word folded, its stem, its terms)"""
+
+
 class Terms:
     """Turns text into terms and remembers the raw words it has seen, at most `bound` of them."""
 
     def __init__(self, bound: int = 1024) -> None:
-        self._stems = Memo[str, str](bound, Stemmer.Stemmer("english", 0).stemWord)
-        self._seen = Memo[str, tuple[str, ...]](bound, self._terms_of)
-
-    def stem(self, word: str) -> str:
+        self.stem: Callable[[str], str] = Stemmer.Stemmer("english", 0).stemWord
         """The stem of a folded word, whether it counts or not."""
-        return self._stems[word]
+        self._forms = Memo[str, Forms](bound, self._forms_of)
 
     def forget(self) -> None:
         """Give up the words remembered; they are stemmed again when they come."""
-        self._stems.clear()
-        self._seen.clear()
+        self._forms.clear()
 
     def __call__(self, text: str) -> list[str]:
         found: list[str] = []
         for raw in raw_words(text):
-            found += self._seen[raw]
+            found += self._forms[raw][2]
         return found
 
     def of_word(self, raw: str) -> tuple[str, ...]:
         """The terms of one word as it is written."""
-        return self._seen[raw]
+        return self._forms[raw][2]
 
-    def _terms_of(self, raw: str) -> tuple[str, ...]:
-        return tuple(self._split(raw))
+    def forms(self, raws: Iterable[str]) -> list[Forms]:
+        """Of each word as it is written."""
+        return list(map(self._forms.__getitem__, raws))
 
-    def _split(self, raw: str) -> Iterable[str]:
+    def _forms_of(self, raw: str) -> Forms:
+        folded = fold(raw)
+        stem = self.stem(folded)
+        terms = tuple(self._split(raw, folded, stem))
+        return (raw if folded == raw else folded), (raw if stem == raw else stem), terms
+
+    def _split(self, raw: str, folded: str, stem: str) -> Iterable[str]:
         if not raw.isascii() and _CJK.search(raw):
             for part in filter(None, _CJK.split(simplified(raw))):
-                yield from _bigrams(part) if _CJK.match(part) else self._split(part)
+                yield from _bigrams(part) if _CJK.match(part) else self.of_word(part)
             return
-        folded = fold(raw)
         if folded not in STOP or raw in _NAMED:
-            yield self.stem(SAME.get(folded, folded))
+            yield self.stem(SAME[folded]) if folded in SAME else stem
         yield from self._compound(raw, folded)
 
     def _compound(self, raw: str, folded: str) -> Iterable[str]:
@@ -149,7 +156,7 @@ def fold(text: str) -> str:
 
 def fold_name(name: str) -> str:
     """A name as one looks it up: `Code_Reviewer`, `code-reviewer` and `code reviewer` are one."""
-    return " ".join(re.findall(r"[^\W_]+|[+#.]+", fold(name)))
+    return " ".join(_OF_NAME.findall(fold(name)))
 
 
 def clean(text: str) -> str:

@@ -22,8 +22,11 @@ from orchestr8_index.daemon.pidfile import PidFile
 from orchestr8_index.daemon.process import proven
 from orchestr8_index.errors import NotOurs
 
+from .forked import Forked
+
 DEADLINE = 60.0
 Found = TypeVar("Found")
+Process = subprocess.Popen[str] | Forked
 
 
 def wait_for(look: Callable[[], Found | None], seconds: float = DEADLINE) -> Found:
@@ -48,7 +51,7 @@ class World:
         given = {"HOME": str(self.home), "MCP_DATA_DIR": str(self.data), "MCP_PORT": "0"}
         self.env = {**inherited, **given, "PYTHONPATH": str(REPOSITORY)}
         self._folder = folder
-        self._started: list[subprocess.Popen[str]] = []
+        self._started: list[Process] = []
 
     def __enter__(self) -> World:
         return self
@@ -73,26 +76,20 @@ class World:
     def _locks(self) -> list[Path]:
         return [*self._folder.rglob("mcp.watch"), *self._folder.rglob("mcp.pid")]
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **environment: str) -> Process:
         if self._snapshots and arguments[0] in ("serve", "up") and not self.data.exists():
             self.data.mkdir(mode=0o700)
             shutil.copytree(self._snapshots, self.data / "snapshots")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "orchestr8_index", *arguments],
-            env={**self.env, **environment},
-            cwd=self.work,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        env = {**self.env, **environment}
+        is_plain = env["PYTHONPATH"] == str(REPOSITORY)
+        process = (Forked if is_plain else _started)(arguments, env, self.work)
         self._started.append(process)
         return process
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments, **environment)
         out, err = process.communicate(timeout=DEADLINE * 2)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        return subprocess.CompletedProcess(process.args, process.wait(), out, err)
 
     def serve(self, *arguments: str, **environment: str) -> Running:
         """A server in the foreground that serves already."""
@@ -120,10 +117,22 @@ class World:
         return address.port if address and health and health["status"] != "starting" else None
 
 
+def _started(arguments: tuple[str, ...], env: dict[str, str], cwd: Path) -> Process:
+    return subprocess.Popen(
+        [sys.executable, "-m", "orchestr8_index", *arguments],
+        env=env,
+        cwd=cwd,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 class Running:
     """A server in the foreground."""
 
-    def __init__(self, world: World, process: subprocess.Popen[str], port: int) -> None:
+    def __init__(self, world: World, process: Process, port: int) -> None:
         self.world, self.process, self.port = world, process, port
 
     @property

@@ -141,6 +141,23 @@ def test_a_data_directory_that_cannot_be_is_refused(tmp_path: Path, folder: str)
         read_settings(data_dir=folder, environ={}, cwd=tmp_path, home=tmp_path)
 
 
+@pytest.mark.parametrize("leads_to", ["/", "..", "../..", "../../home", "../../.."])
+def test_no_link_of_a_project_makes_a_root_of_what_it_lies_in(
+    tmp_path: Path, leads_to: str
+) -> None:
+    """`plugins -> /` in a tree that was cloned: all of the disk was read and watched, the server
+    held for minutes."""
+    here, home = tmp_path / "work/here", tmp_path / "home"
+    (here / ".claude").mkdir(parents=True)
+    home.mkdir()
+    (here / "plugins").symlink_to(leads_to)
+    assert discovered_roots(here, home) == (str(here / ".claude"),)
+    (tmp_path / "kept").mkdir()
+    (here / "plugins").unlink()
+    (here / "plugins").symlink_to(tmp_path / "kept")
+    assert discovered_roots(here, home) == (str(tmp_path / "kept"), str(here / ".claude"))
+
+
 def test_trees_are_discovered_in_order(tmp_path: Path) -> None:
     here, home = tmp_path / "here", tmp_path / "home"
     skills = home / ".claude/skills"  # those of the user go before those of the project

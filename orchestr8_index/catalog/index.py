@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 MB
 REMEMBERED = 1_024  # terms looked up, some 100 bytes each
-ENTRIES = 256  # that were read last, some 1.5 KB each
+ENTRIES = 128  # that were read last, some 1.5 KB each
 STRETCH = 1_024  # postings that are read at once when one is wanted
 KEPT = 256  # terms whose postings are kept in memory, where there are no more than a stretch
-Postings = tuple["array[int]", "array[int]"]
+Postings = tuple["array[int] | memoryview[int]", "array[int] | memoryview[int]"]
 """Entries, unsigned of 16 or 32 bits, and their saturated frequencies."""
 _ENTRY = msgspec.msgpack.Decoder(Entry)
 
@@ -49,11 +49,18 @@ class Runs:
         self._width = 4 if wide else 2
         rare = name == "pair"  # few of a question's pairs are known, and none of them often
         numbers = sections.column if rare else sections.mapped
+        self._whole: tuple[memoryview[int], memoryview[int]] | None = None
+        if not rare and sections.is_small(f"{name}_entries"):
+            of = sections.mapped(f"{name}_entries", self.typecode)
+            self._whole = of, sections.mapped(f"{name}_sats", "H")
         self._kept: dict[int, Postings] = {}
         self.df, self._starts = numbers(f"{name}_df", "I"), numbers(f"{name}_runs", "Q")
 
     def arrays(self, place: int) -> Postings:
         """The entries that have the key, and how much each has of it; the last are remembered."""
+        if self._whole is not None:
+            start, end = self._starts[place], self._starts[place + 1]
+            return self._whole[0][start:end], self._whole[1][start:end]
         known = self._kept.get(place)
         if known is None:
             known = self._between(self._starts[place], self._starts[place + 1])
@@ -69,6 +76,10 @@ class Runs:
 
     def sat(self, place: int, entry: int) -> int:
         """The saturated frequency of one key in one entry; 0 where it does not occur."""
+        if self._whole is not None:
+            start, end = self._starts[place], self._starts[place + 1]
+            at = bisect_left(self._whole[0], entry, start, end)
+            return self._whole[1][at] if at < end and self._whole[0][at] == entry else 0
         entries, sats = self._kept.get(place) or self._stretch(place, entry)
         at = bisect_left(entries, entry)
         return sats[at] if at < len(entries) and entries[at] == entry else 0
@@ -116,6 +127,8 @@ class Segment:
         self.pairs = Runs(sections, "pair", info.wide)
         self._vocabulary = Strings(sections, "terms")
         self._found = Memo[str, int | None](REMEMBERED, self._vocabulary.find)
+        self.find_term: Callable[[str], int | None] = self._found.__getitem__
+        """Where the term stands in the vocabulary; the last REMEMBERED are not searched again."""
         self._entries = Memo[int, Entry](ENTRIES, partial(_read_entry, sections))
         self.rows, self.asked = dict[Any, Any](), dict[Any, Any]()
         self.near: dict[str, tuple[str, int] | None] = {}
@@ -138,10 +151,6 @@ class Segment:
     def lexicon(self) -> Tables:
         """What words stand for, with the user's own lines; read at the first question."""
         return tables(self._lexicon)
-
-    def find_term(self, term: str) -> int | None:
-        """Where the term stands in the vocabulary; the last REMEMBERED are not searched again."""
-        return self._found[term]
 
     def terms_like(self, term: str, edits: int) -> list[str]:
         """Terms with the same first letter and about the same length."""

@@ -337,7 +337,15 @@ def _facts(trees: list[Tree]) -> Iterator[str]:
             stamp = f"{file.size}\0{file.mtime_ns}\0{file.ctime_ns}\0{file.inode}"
             yield f"{tree.root}\0{file.path}\0{stamp}"
         for path in tree.links:
-            yield f"{tree.root}\0{path}\0{os.path.realpath(f'{tree.root}/{path}')}"
+            yield f"{tree.root}\0{path}\0{_target(f'{tree.root}/{path}')}"
+
+
+def _target(link: str) -> str:
+    """It may have become a file since, or be nobody's to read."""
+    try:
+        return os.path.realpath(link)
+    except OSError:
+        return ""
 
 
 def _stamp(path: str) -> str:

@@ -23,6 +23,7 @@ Floats = Literal["f", "d"]
 Table = dict[str, tuple[int, int]]
 _ALIGN = 8
 STRIDE, MOST_KEPT = 512, 8192
+SMALL = 1 << 18  # bytes
 HAS_PREAD = hasattr(os, "pread")  # Windows has not
 
 
@@ -62,11 +63,15 @@ class SortedKeys:
         self._sections, self._name = sections, name
         self._size = sections.size(name) // 8
         self._stride = max(STRIDE, self._size // MOST_KEPT)
-        column = sections.column(name, "Q")
-        self._kept = array("Q", (column[at] for at in range(0, self._size, self._stride)))
+        self._mapped = sections.mapped(name, "Q") if sections.is_small(name) else None
+        column, every = sections.column(name, "Q"), range(0, self._size, self._stride)
+        self._kept = array("Q", (column[at] for at in every if self._mapped is None))
 
     def find(self, key: int) -> int | None:
         """Its position; None when it is not there."""
+        if (mapped := self._mapped) is not None:
+            at = bisect_left(mapped, key)
+            return at if at < self._size and mapped[at] == key else None
         first = (bisect_right(self._kept, key) - 1) * self._stride
         if first < 0:
             return None
@@ -115,6 +120,10 @@ class Sections:
     def size(self, name: str) -> int:
         """In bytes."""
         return self._table[name][1]
+
+    def is_small(self, name: str) -> bool:
+        """Whether it may stay in memory whole, as what is mapped does once it was read."""
+        return self._table[name][1] <= SMALL
 
     def column(self, name: str, typecode: Typecode) -> StoredColumn:
         return StoredColumn(self, name, typecode)

@@ -6,7 +6,9 @@ Nothing is decoded but what is looked at: a hundred thousand names cost the serv
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 
 from ..memo import keep
@@ -14,6 +16,7 @@ from .sections import Sections
 
 MOST_BYTES = 4  # of one character in UTF-8
 MOST_HEADS = 256
+STRIDE, MOST_KEPT = 8, 1_024
 
 
 def shape(text: str) -> tuple[int, int]:
@@ -21,14 +24,54 @@ def shape(text: str) -> tuple[int, int]:
     return text.count(" "), text.count(":")
 
 
+class SortedBytes:
+    """Sorted byte strings in a mapped file. Some are kept, so that a bisection looks at the few
+    between two of them alone: 2 µs instead of 7 among 5,000."""
+
+    def __init__(self, of: memoryview[int], starts: memoryview[int]) -> None:
+        self._of, self._starts = of, starts
+        self.size = len(starts) - 1
+        self._stride = max(STRIDE, self.size // MOST_KEPT)
+
+    def at(self, place: int) -> bytes:
+        return bytes(self._of[self._starts[place] : self._starts[place + 1]])
+
+    def all(self) -> list[bytes]:
+        whole = bytes(self._of)
+        return [whole[start:end] for start, end in pairwise(self._starts)]
+
+    @cached_property
+    def _kept(self) -> list[bytes]:
+        return [self.at(place) for place in range(0, self.size, self._stride)]
+
+    def bisect(self, wanted: bytes) -> int:
+        """The position of the first string that is not before `wanted`."""
+        of, starts = self._of, self._starts
+        low = max(0, bisect_right(self._kept, wanted) - 1) * self._stride
+        high = min(self.size, low + self._stride)
+        while low < high:
+            middle = (low + high) // 2
+            if bytes(of[starts[middle] : starts[middle + 1]]) < wanted:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def find(self, text: str) -> int | None:
+        """None where it is not there."""
+        wanted = text.encode("utf-8", "replace")
+        place = self.bisect(wanted)
+        return place if place < self.size and self.at(place) == wanted else None
+
+
 class Strings(Mapping[str, int]):
     """Sorted strings with their positions. `name` is that of the sections."""
 
     def __init__(self, sections: Sections, name: str) -> None:
         self._sections, self._name = sections, name
-        self._bytes = sections.mapped(name, "B")
-        self._starts = sections.mapped(f"{name}_starts", "Q")
-        self._size = len(self._starts) - 1
+        starts = sections.mapped(f"{name}_starts", "Q")
+        self._sorted = SortedBytes(sections.mapped(name, "B"), starts)
+        self._size, self.find = self._sorted.size, self._sorted.find
         self._shapes: dict[str, set[tuple[int, int]]] = {}
 
     def shapes(self, head: str) -> set[tuple[int, int]]:
@@ -51,29 +94,11 @@ class Strings(Mapping[str, int]):
         return place
 
     def at(self, place: int) -> str:
-        return self._raw(place).decode()
-
-    def _raw(self, place: int) -> bytes:
-        return bytes(self._bytes[self._starts[place] : self._starts[place + 1]])
+        return self._sorted.at(place).decode()
 
     def bisect(self, text: str) -> int:
         """The position of the first string that is not before `text`."""
-        return self._bisect(text.encode("utf-8", "replace"))
-
-    def _bisect(self, wanted: bytes) -> int:
-        of, starts, low, high = self._bytes, self._starts, 0, self._size
-        while low < high:
-            middle = (low + high) // 2
-            if bytes(of[starts[middle] : starts[middle + 1]]) < wanted:
-                low = middle + 1
-            else:
-                high = middle
-        return low
-
-    def find(self, text: str) -> int | None:
-        wanted = text.encode("utf-8", "replace")
-        place = self._bisect(wanted)
-        return place if place < self._size and self._raw(place) == wanted else None
+        return self._sorted.bisect(text.encode("utf-8", "replace"))
 
     def beginning(self, head: str) -> range:
         """The positions of the strings that begin with `head`."""
@@ -117,7 +142,14 @@ class Places(Mapping[str, list[int]]):
         return iter(self.strings)
 
     def __getitem__(self, key: str) -> list[int]:
-        at = self.strings[key]
+        return self._at(self.strings[key])
+
+    def find(self, key: str) -> list[int]:
+        """None at all where it is not there: `get` would raise and catch."""
+        at = self.strings.find(key)
+        return [] if at is None else self._at(at)
+
+    def _at(self, at: int) -> list[int]:
         return self._places[self._runs[at] : self._runs[at + 1]].tolist()
 
 

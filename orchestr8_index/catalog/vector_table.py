@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,18 +11,18 @@ import simsimd
 class Table:
     """The vectors of all entries as rows of signed bytes, `dimensions` of them for each entry.
 
-    They are compared with arrays of as many signed bytes.
+    They are compared with as many signed bytes.
     """
 
     def __init__(self, rows: memoryview[int], dimensions: int) -> None:
         self._rows, self._dimensions = rows.cast("B"), dimensions
         self._all = self._shaped(self._rows)
 
-    def products(self, vector: array[int]) -> list[int]:
+    def products(self, vector: bytes) -> list[int]:
         """The scalar product with each entry's vector."""
         return self._products(vector, self._all)
 
-    def products_of(self, vector: array[int], places: Sequence[int]) -> list[int]:
+    def products_of(self, vector: bytes, places: Sequence[int]) -> list[int]:
         """Those of the entries at `places` alone."""
         size = self._dimensions
         rows = [self._rows[place * size : (place + 1) * size] for place in places]
@@ -33,9 +32,9 @@ class Table:
         shape = len(rows) // self._dimensions, self._dimensions
         return rows.cast("b", shape) if rows else None
 
-    def _products(self, vector: array[int], rows: memoryview[int] | None) -> list[int]:
+    def _products(self, vector: bytes, rows: memoryview[int] | None) -> list[int]:
         if rows is None:
             return []
-        one = memoryview(vector).cast("B").cast("b", (1, self._dimensions))
+        one = memoryview(vector).cast("b", (1, self._dimensions))
         found: Any = simsimd.cdist(one, rows, "dot", out_dtype="int32")  # type: ignore[arg-type]
         return memoryview(found).tolist()[0]  # type: ignore[return-value]

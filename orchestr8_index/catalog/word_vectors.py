@@ -18,6 +18,7 @@ from msgspec import Struct
 from ..errors import SnapshotUnreadable
 from ..memo import Memo
 from .sections import Sections, Table
+from .string_table import SortedBytes
 
 SHIPPED = Path(__file__).with_name("words.vec")
 UNIT = 400  # a direction's length in its 8-bit form
@@ -50,9 +51,9 @@ class Words:
         info = _read_info(path)
         self._sections = Sections(path, info.table)
         self.digest, self.size, self.dimensions = info.digest, info.size, info.dimensions
-        self._bytes = self._sections.mapped("words", "B")
-        self._starts = self._sections.mapped("word_starts", "I")
-        self._found = Memo[str, int | None](REMEMBERED, partial(_find, self._bytes, self._starts))
+        mapped = self._sections.mapped
+        self._sorted = SortedBytes(mapped("words", "B"), mapped("word_starts", "I"))
+        self._found = Memo[str, int | None](REMEMBERED, self._sorted.find)
         of_row = partial(_spread, self._sections, self.dimensions)
         self.spread = Memo[int, int](SPREAD, of_row)
         self.share: memoryview[float] = self._sections.mapped("share", "f")
@@ -73,23 +74,10 @@ class Words:
 
     def every_word(self) -> list[str]:
         """By place, for who embeds a whole catalogue."""
-        starts, raw = self._starts, bytes(self._bytes)
-        return [raw[starts[i] : starts[i + 1]].decode() for i in range(self.size)]
+        return [word.decode() for word in self._sorted.all()]
 
     def every_vector(self) -> bytes:
         return self._sections.read("vectors")
-
-
-def _find(of: memoryview[int], starts: memoryview[int], word: str) -> int | None:
-    wanted, low, high = word.encode("utf-8", "replace"), 0, len(starts) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if bytes(of[starts[middle] : starts[middle + 1]]) < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    is_there = low < len(starts) - 1 and of[starts[low] : starts[low + 1]] == wanted
-    return low if is_there else None
 
 
 def _spread(sections: Sections, size: int, place: int) -> int:

@@ -312,4 +312,9 @@ class Coordination(Commits):
 
     async def save_clock(self) -> None:
         """Once a minute while leases run: a crash then gives them no more than that minute."""
-        await self.store.write(lambda writing: self.journal.save_clock(writing, always=True))
+
+        def save(writing: sqlite3.Connection) -> None:
+            self.journal.save_clock(writing, always=True)
+            self.journal.revisions.keep()
+
+        await self.store.write(save)

@@ -6,6 +6,7 @@ writes afterwards, so that a refusal leaves nothing behind.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -147,10 +148,19 @@ class Revisions:
         self.last += 1
         return self.last
 
+    def keep(self) -> None:
+        """Write the block's end again where somebody took it away, or bent it, if possible."""
+        if self._read() != self.reserved:
+            with contextlib.suppress(OSError):
+                self._write(self.reserved)
+
     def _reserve(self) -> None:
         end = self.last + BLOCK
-        write_private(self._path, f"{end}\n".encode(), synced=True)
+        self._write(end)
         self.reserved = end
+
+    def _write(self, end: int) -> None:
+        write_private(self._path, f"{end}\n".encode(), synced=True)
 
     def _read(self) -> int:
         """0 where there is no file, or none with a number in it: the database knows the rest."""

@@ -35,6 +35,7 @@ class PidFile:
         self.path = path
         self._fd = -1
         self._facts: dict[str, Any] = {}
+        self._said = b""
 
     def acquire(self, attempts: int = ATTEMPTS) -> bool:
         """Take the lock for the life of this process; false when another process has it."""
@@ -48,19 +49,24 @@ class PidFile:
         return True
 
     def write(self, **facts: Any) -> None:
-        self._facts = facts
-        data = json.dumps(facts).encode() + b"\n"
+        self._facts, self._said = facts, json.dumps(facts).encode() + b"\n"
         os.lseek(self._fd, 0, os.SEEK_SET)
-        os.write(self._fd, data)
-        os.ftruncate(self._fd, len(data))
+        os.write(self._fd, self._said)
+        os.ftruncate(self._fd, len(self._said))
 
     def hold(self) -> None:
-        """Take the place again where the file was removed, so that its owner can still be found.
+        """Take the place again where the file was removed, and say again what it said, so that its
+        owner can still be found.
 
         Whoever has it by now keeps it; nothing is done where nothing can be written.
         """
         with contextlib.suppress(OSError):
-            if self._fd < 0 or self._stands():
+            if self._fd < 0:
+                return
+            if self._stands():
+                os.lseek(self._fd, 0, os.SEEK_SET)
+                if os.read(self._fd, len(self._said) + 1) != self._said:
+                    self.write(**self._facts)
                 return
             again = PidFile(self.path)
             if again.acquire(attempts=1):

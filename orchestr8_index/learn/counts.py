@@ -208,6 +208,11 @@ class Counts:
             self.memory.remove(decision)
             self.patterns.remove(decision, self._first_of)
 
+    def owner_of(self, pattern: int) -> str:
+        """The id of the key that stored it, else of the one that reported its first task."""
+        known, first = self.patterns.by_id[pattern], self._first_of(pattern)
+        return known.stored_by if known.stored or first is None else first.reporter
+
     def _first_of(self, pattern: int) -> Decision | None:
         return ledger.first_of(self.store.reader, pattern, self.project)
 

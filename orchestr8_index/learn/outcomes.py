@@ -208,11 +208,12 @@ class Outcomes:
         by: Reporter = OWNER,
     ) -> tuple[Pattern, bool]:
         """The pattern of this goal and sequence, and whether it is new. What was counted until then
-        stays where it counts. Raises Forbidden for one that another key stored."""
+        stays where it counts. Raises Forbidden for one that another key stored, or whose first task
+        it reported: what worked would speak for what that never did."""
         async with self._turns.rare:
             pattern, created = self.patterns.draft(goal, sequence, ledger.now(), by.ident)
-            if pattern.stored_by != by.ident and not by.may_change(pattern.stored_by):
-                raise Forbidden(f"{ANOTHERS} stored this pattern.", ANOTHERS_CURE)
+            if not created and not by.may_change(self.counts.owner_of(pattern.id)):
+                raise Forbidden(f"{ANOTHERS} made this pattern.", ANOTHERS_CURE)
             pattern.dependencies, pattern.parallel_groups = dependencies, groups
             pattern.project = self.project
             await self._rewrite(

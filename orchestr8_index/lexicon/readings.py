@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from ..text import fold
-from .tables import MOST_WORDS, SHORTEST_END, Symptom, Tables
+from .tables import MOST_WORDS, Symptom, Tables
 
 _MESSAGE = re.compile(  # what a line of a log has, and a plain request has not
     r"[:\[\]{}=<>_\\#*]|\w\(|\d{3}|\b(?:abort|cannot|can't|corrupt|could not|couldn't|crash"
@@ -45,13 +45,13 @@ def meanings(
     text: str,
     raws: Sequence[str],
     folded: Sequence[str],
-    stem: Callable[[str], str],
+    stems: Sequence[str],
 ) -> list[Meaning]:
     """Of a text with the words `raws` as raw_words gives them; each kind of meaning once."""
-    errors = list(_errors(tables, text, raws, folded))
+    errors = _errors(tables, text, raws, folded)
     found = [*_terms(tables, raws, folded, _files(tables, text, folded)), *errors]
     if not errors:  # what a message is made of is no symptom
-        found += _most_telling(_symptoms(tables, folded, [stem(word) for word in folded]))
+        found += _most_telling(_symptoms(tables, folded, stems))
     return list({each.words: each for each in reversed(found)}.values())[::-1]
 
 
@@ -87,59 +87,52 @@ def _terms(
     tables: Tables, raws: Sequence[str], folded: Sequence[str], files: dict[int, Meaning | None]
 ) -> Iterator[Meaning]:
     """The longest keys from left to right; no word belongs to two."""
-    at = 0
-    while at < len(raws):
+    after = 0
+    for at, key in enumerate(folded):
+        if at < after:
+            continue
         if at in files:
             if (written_in := files[at]) is not None:
                 yield written_in
-            at += 1
             continue
-        longest = MOST_WORDS if folded[at] in tables.starts else 1
-        for size in range(min(longest, len(raws) - at), 0, -1):
-            meaning = _term(tables, raws, folded, at, at + size)
-            if meaning:
-                yield Meaning(*meaning, range(at, at + size), " ".join(raws[at : at + size]))
-                at += size - 1
+        longest = MOST_WORDS if key in tables.starts else 1
+        for size in range(min(longest, len(raws) - at), 1, -1):
+            written = " ".join(raws[at : at + size])
+            if meaning := _term(tables, written, " ".join(folded[at : at + size]), not at):
+                yield Meaning(*meaning, range(at, at + size), written)
+                after = at + size
                 break
-        at += 1
+        else:
+            if meaning := _term(tables, raws[at], key, not at):
+                yield Meaning(*meaning, range(at, at + 1), raws[at])
 
 
-def _term(
-    tables: Tables, raws: Sequence[str], folded: Sequence[str], start: int, end: int
-) -> tuple[str, str] | None:
+def _term(tables: Tables, written: str, key: str, is_first: bool) -> tuple[str, str] | None:
     """A capital at the beginning says nothing; a plural is read as its singular."""
-    key = " ".join(folded[start:end])
-    if found := tables.terms.get(key):
-        return found
-    written = " ".join(raws[start:end])
-    if written != key and (start or not written.istitle()):
+    found = tables.terms.get(key)
+    if not found and written != key and not (is_first and written.istitle()):
         found = tables.terms.get(written)
-    if not found and len(key) > 2 and key.endswith("s"):
+    if not found and key[-1:] == "s" and len(key) > 2:
         found = tables.terms.get(key[:-1])
     return found
 
 
-def _errors(
-    tables: Tables, text: str, raws: Sequence[str], folded: Sequence[str]
-) -> Iterator[Meaning]:
+def _errors(tables: Tables, text: str, raws: Sequence[str], folded: Sequence[str]) -> list[Meaning]:
     """By its words, and by what its CamelCase names begin with (KafkaException)."""
-    lower, seen = text.lower(), set[str]()
-    if not _MESSAGE.search(lower):
-        return
-    heads = (head[1].lower() for raw in raws if (head := _HEAD.match(raw)))
-    for word in dict.fromkeys([*folded, *heads]):
-        shapes = tables.shapes.get(word, [])
-        for end, more in tables.ends.items():
-            if word.endswith(end) and len(word) > max(len(end), SHORTEST_END):
-                shapes = shapes + more
-        for shape in shapes:
-            if shape.words not in seen and shape.fits(lower):
-                seen.add(shape.words)
-                yield Meaning("error", shape.words, NOWHERE, word)
+    heads = [head[1].lower() for raw in raws if not raw.islower() and (head := _HEAD.match(raw))]
+    anchors = [word for word in (*folded, *heads) if tables.is_anchor(word)]
+    if not anchors or not _MESSAGE.search(lower := text.lower()):
+        return []
+    found: dict[str, Meaning] = {}
+    for word in dict.fromkeys(anchors):
+        for shape in tables.shapes_at(word):
+            if shape.words not in found and shape.fits(lower):
+                found[shape.words] = Meaning("error", shape.words, NOWHERE, word)
+    return list(found.values())
 
 
 def _symptoms(tables: Tables, folded: Sequence[str], stems: Sequence[str]) -> Iterator[Meaning]:
-    if len(stems) < 2:
+    if len(stems) < 2 or tables.symptoms.keys().isdisjoint(stems):
         return
     have = set(stems)
     for stem in dict.fromkeys(stems):

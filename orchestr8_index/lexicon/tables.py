@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,6 +84,22 @@ class Tables:
         }
         for path in paths:
             self._read(path, trusted=path in SHIPPED)
+
+    def is_anchor(self, word: str) -> bool:
+        """Whether error messages of some shape have the word."""
+        return word in self.shapes or word.endswith(self._every_end)
+
+    def shapes_at(self, word: str) -> list[Shape]:
+        """Of error messages that have the word, or one that ends as it does."""
+        found = self.shapes.get(word, [])
+        for end, more in self.ends.items():
+            if word.endswith(end) and len(word) > max(len(end), SHORTEST_END):
+                found = found + more
+        return found
+
+    @cached_property
+    def _every_end(self) -> tuple[str, ...]:
+        return tuple(self.ends)
 
     def split(self, words: str, terms: Terms) -> list[tuple[str, list[str]]]:
         """Each of the words that a line stands for, with its terms; the last are remembered."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from itertools import islice
+
+from msgspec.structs import replace
 
 from ..catalog import clones
 from ..catalog.bm25f import MISSPELT_WEIGHT
@@ -94,6 +95,8 @@ def _sureness(search: Search, text: str, terms: Terms, ranking: Ranking) -> floa
 
 def _ask_name(search: Search, text: str, terms: Terms) -> None:
     """Whoever is the text's whole name, or the only one that it can misspell, wins outright."""
+    if not candidates.is_like_a_name(search.segment, text):
+        return
     places, why, sure = candidates.by_name(search.segment, text), "is the name asked for", CERTAIN
     if not places:
         name, places = candidates.by_near_name(search.segment, text, terms)
@@ -154,8 +157,7 @@ def _pass_over(search: Search, best: int, first: int) -> None:
 
 
 def _row(search: Search, place: int, entry: Entry) -> Row:
-    row = copy(_blank(search, place, entry))
-    row.score = round(search.points.scores[place], 4)
+    row = replace(_blank(search, place, entry), score=round(search.points.scores[place], 4))
     if search.role is not None and place in search.first:
         row.role = search.role.role.name
         row.fallbacks = list(search.role.role.fallbacks)

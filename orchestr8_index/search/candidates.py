@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..catalog.index import Index, Segment
+from ..catalog.string_table import shape
 from ..records import ResolvedRole
 from ..text import Terms, fold_name
 from .compounds import is_known
@@ -37,11 +38,15 @@ class Points:
             self.why.setdefault(place, []).append(why)
 
     def ranked(self) -> list[int]:
-        return sorted(self.scores, key=lambda place: (-self.scores[place], place))
+        """The highest first, ties by position."""
+        return sorted(sorted(self.scores), key=self.scores.__getitem__, reverse=True)
 
 
 def by_text(points: Points, ranking: Ranking) -> None:
     scores = points.scores
+    if not scores:
+        scores.update({hit.place: hit.relative for hit in ranking.hits})
+        return
     for hit in ranking.hits:
         scores[hit.place] = scores.get(hit.place, 0.0) + hit.relative
 
@@ -65,13 +70,21 @@ def by_label(points: Points, segment: Segment, capability: str) -> bool:
     return False
 
 
+def is_like_a_name(segment: Segment, text: str) -> bool:
+    """Whether some name has the first letter of the text and as many words; else it is neither one
+    nor a misspelt one."""
+    key = _name_key(text)
+    is_nested = text.count(":") > 1
+    return is_nested or (key != "" and shape(key) in segment.by_name.strings.shapes(key[0]))
+
+
 def by_name(segment: Segment, text: str) -> list[int]:
     """Entries whose whole name, `plugin:name`, file stem, `/command` or `$skill` the text is."""
     key = _name_key(text)
-    found = segment.by_name.get(key, []) if key.strip(":") else []
-    parts = text.split(":")
-    if not found and len(parts) > 2:  # `plugin:folder:name`, as hosts may say
-        return segment.by_name.get(_name_key(f"{parts[0]}:{parts[-1]}"), [])
+    found = segment.by_name.find(key) if key.strip(":") else []
+    if not found and text.count(":") > 1:  # `plugin:folder:name`, as hosts may say
+        plugin, *_, name = text.split(":")
+        return segment.by_name.find(_name_key(f"{plugin}:{name}"))
     return found
 
 

@@ -42,13 +42,17 @@ def says(segment: Segment, term: str, past: Past) -> bool:
 
 
 def tokens(
-    segment: Segment, raws: Sequence[str], words: Sequence[str], terms: Terms, past: Past
+    segment: Segment,
+    raws: Sequence[str],
+    words: Sequence[str],
+    of_words: Sequence[tuple[str, ...]],
+    terms: Terms,
+    past: Past,
 ) -> Iterator[tuple[int, Token]]:
     """(place of the word, token), in the order of the question; `words` are `raws`, folded."""
-    few, at = len(raws) <= FEW, 0
+    few, at, find = len(raws) <= FEW, 0, segment.find_term
     table = segment.lexicon.joined
-    of_words = [terms.of_word(raw) for raw in raws]
-    unheard = [few and len(of) == 1 and segment.find_term(of[0]) is None for of in of_words]
+    unheard = [few and len(of) == 1 and find(of[0]) is None for of in of_words]
     while at < len(raws):
         known = at + 1 < len(raws) and (
             table.get(f"{words[at]} {words[at + 1]}")
@@ -60,7 +64,10 @@ def tokens(
             continue
         for term in of_words[at]:
             asked = _as_written(raws[at], term, of_words[at], terms)
-            for read_as in _known_form(segment, term, words[at], terms, past, few):
+            if find(term) is not None or term in past:
+                yield at, Token(term, asked)
+                continue
+            for read_as in _known_form(segment, term, words[at], terms, few):
                 yield at, Token(read_as, asked)
         at += 1
 
@@ -73,27 +80,31 @@ def _as_written(raw: str, term: str, of_word: Sequence[str], terms: Terms) -> st
     return raw.lower()
 
 
-def apart(segment: Segment, words: Sequence[str], terms: Terms) -> Iterator[Token]:
-    """Compounds of the question that some entries write as two words, as pairs of terms."""
-    tables = segment.lexicon
-    written = [tables.apart[word] for word in words if word in tables.apart]
-    for compound in dict.fromkeys([*written, *_in_table(segment, words)]):
+def apart(
+    segment: Segment, words: Sequence[str], compounds: Sequence[str], terms: Terms
+) -> Iterator[Token]:
+    """Compounds of the question that some entries write as two words, as pairs of terms;
+    `compounds` are those that the question writes so."""
+    table = segment.lexicon.apart
+    written = [table[word] for word in words if word in table]
+    for compound in dict.fromkeys([*written, *compounds]):
         parts = [terms.stem(part) for part in compound.split(" ")]
         if len(parts) == 2 and _pair_df(segment, *parts):
             yield Token(" ".join(parts), compound)
 
 
 def joined_too(
-    segment: Segment, words: Sequence[str], terms: Terms, said: Collection[str]
+    segment: Segment, compounds: Sequence[str], terms: Terms, said: Collection[str]
 ) -> Iterator[Token]:
     """Compounds that most entries write apart, as the question does, and some as one word."""
-    for compound in _in_table(segment, words):
+    for compound in compounds:
         term = terms.stem(segment.lexicon.joined[compound])
         if term not in said and segment.find_term(term) is not None:
             yield Token(term, compound)
 
 
-def _in_table(segment: Segment, words: Sequence[str]) -> list[str]:
+def in_table(segment: Segment, words: Sequence[str]) -> list[str]:
+    """Pairs of words that are written as one elsewhere."""
     joined = segment.lexicon.joined
     return [two for a, b in pairwise(words) if (two := f"{a} {b}") in joined]
 
@@ -119,12 +130,8 @@ def _joined(
     return None if rarer else Token(term, f"{first} {second}")
 
 
-def _known_form(
-    segment: Segment, term: str, word: str, terms: Terms, past: Past, few: bool
-) -> Sequence[str]:
-    """The term, or if no entry has it, its other spelling or the two words it is made of."""
-    if says(segment, term, past):
-        return (term,)
+def _known_form(segment: Segment, term: str, word: str, terms: Terms, few: bool) -> Sequence[str]:
+    """Of a term that no entry has: its other spelling or the two words it is made of, else it."""
     other = _respelt(segment, term, word, terms)
     if other != term:
         return (other,)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 
 from ..catalog.bm25f import QUERY_SCALE, SAT_SCALE
 from ..catalog.index import Segment
@@ -91,9 +92,10 @@ def _as_found(plain: Ranking, place: int) -> Hit:
 
 
 def _rivals(segment: Segment, ranking: Ranking, place: int) -> list[Hit]:
-    """The hits that are neither the entry nor its clones."""
+    """The first hits that are neither the entry nor its clones, as many as are looked at."""
     others = {place, *segment.clones(place)}
-    return [hit for hit in ranking.hits[:DEPTH] if hit.place not in others]
+    rivals = (hit for hit in ranking.hits[:DEPTH] if hit.place not in others)
+    return list(islice(rivals, SIXTH + 1))
 
 
 def confidence(segment: Segment, ranking: Ranking, shift: float = 0.0) -> float:

@@ -7,9 +7,9 @@ large. What experience knows of a term counts like an entry that has it.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,6 +28,7 @@ from .spelling import nearest_term
 NONE_ABOVE = 8  # own words; a longer question says enough itself
 FULL_TO = 5  # own words; what the lexicon adds to a longer question counts less by the square
 REMEMBERED = 768  # words asked for, some 300 bytes each
+T = TypeVar("T")
 SMALL = 300  # entries; in a larger catalogue it counts less in proportion
 
 
@@ -94,21 +95,31 @@ def read_query(
     """What the text asks for, but for the terms in `without`."""
     past = experience.terms[segment.kind] if experience else {}
     reading = read(segment, text, terms, past)
-    found = [token.term for token in reading.tokens if token.term not in without]
     asked: dict[str, Token] = {}
     for token in reading.tokens:
         asked.setdefault(token.term, token)
+    found = [token.term for token in reading.tokens if token.term not in without]
     spelt = not reading.translated
-    words = {t: _word(segment, asked[t], tf, past, spelt) for t, tf in Counter(found).items()}
-    pairs = Counter(pairwise(found))
-    joined = (_pair(segment, words[a], words[b], tf, past) for (a, b), tf in pairs.items())
-    own = [*words.values(), *[pair for pair in joined if pair]]
-    own += _apart(segment, reading.pairs, {word.term for word in own})
-    every = (*own, *_stand_ins(segment, reading.stand_ins, own, past))
-    most = _highest(every)
-    meant = [word.known_as for word in every if not word.is_pair]
+    words = {t: _word(segment, asked[t], tf, past, spelt) for t, tf in _counted(found).items()}
+    pairs = _counted(pairwise(found)).items()
+    joined = [_pair(segment, words[a], words[b], tf, past) for (a, b), tf in pairs]
+    own = [*words.values(), *filter(None, joined)]
+    if reading.pairs:
+        own += _apart(segment, reading.pairs, {word.term for word in own})
+    if reading.stand_ins:
+        own += _stand_ins(segment, reading.stand_ins, own, past)
+    most = _highest(own)
+    meant = [word.known_as for word in own if not word.is_pair]
     meaning = meaning_of(segment, meant)
-    return Query(every, most, strength(segment.size, most), meaning, tuple(reading.translated))
+    return Query(tuple(own), most, strength(segment.size, most), meaning, tuple(reading.translated))
+
+
+def _counted(each: Iterable[T]) -> dict[T, int]:
+    """How often each occurs, in the order of their coming: of so few Counter costs more."""
+    times: dict[T, int] = {}
+    for one in each:
+        times[one] = times.get(one, 0) + 1
+    return times
 
 
 def _highest(words: Iterable[Word]) -> int:

@@ -90,7 +90,7 @@ def _with_past(segment: Segment, plain: Ranking, depth: int, experience: Experie
 
 def _hits(query: Query, scored: Iterable[Scored]) -> tuple[Hit, ...]:
     whole = query.highest
-    return tuple([Hit(place, score, min(1.0, score / whole)) for place, score in scored])
+    return tuple([Hit(place, s, s / whole if s < whole else 1.0) for place, s in scored])
 
 
 def is_taught(experience: Experience, kind: Kind) -> bool:
@@ -126,9 +126,10 @@ def by_meaning(
 
 
 def parts(segment: Segment, query: Query) -> list[Part]:
+    terms, pairs = segment.terms, segment.pairs
     return [
-        (segment.pairs if word.is_pair else segment.terms, word.place, word.weight)
-        for word in query.known
+        (pairs if word.is_pair else terms, word.place, word.weight)
+        for word in query.words
         if word.place is not None
     ]
 

@@ -15,8 +15,8 @@ from ..catalog.index import Segment
 from ..lexicon.english import is_english
 from ..lexicon.languages import Read, languages
 from ..lexicon.readings import Meaning, meanings
-from ..text import Terms, fold, raw_words
-from .compounds import Past, Token, apart, joined_too, says, tokens
+from ..text import Terms, raw_words
+from .compounds import Past, Token, apart, in_table, joined_too, says, tokens
 from .spelling import nearest_term
 
 STANDS_FOR = {"short": 0.5, "product": 0.4, "file": 0.5, "symptom": 0.5, "error": 0.8}
@@ -56,15 +56,40 @@ class Reading(Struct, frozen=True):
 def read(segment: Segment, text: str, terms: Terms, past: Past) -> Reading:
     """A word that says nothing to the catalogue is left out where something stands in for it."""
     raws = raw_words(text)
-    words = [fold(raw) for raw in raws]
-    translated = _translated(segment, raws, words, terms)
+    words, stems, of_words = _forms(raws, terms)
+    translated = _translated(segment, raws, words, stems, of_words, terms)
     if translated:
         raws = list(_in_english(translated, terms, past))
-        words = [fold(raw) for raw in raws]
-    found = meanings(segment.lexicon, text, raws, words, terms.stem)
+        words, stems, of_words = _forms(raws, terms)
+    found = meanings(segment.lexicon, text, raws, words, stems)
+    own = list(tokens(segment, raws, words, of_words, terms, past))
+    said = {token.term for _, token in own}.union(*of_words)
+    kept, stand_ins = [token for _, token in own], list[StandIn]()
+    if found:
+        kept, stand_ins = _interpreted(segment, found, own, raws, said, terms, past)
+    compounds = in_table(segment, words)
+    for token in joined_too(segment, compounds, terms, said):
+        stand_ins.append(StandIn(token.term, token.term, token.asked, INSTEAD, True))
+    return Reading(kept, list(apart(segment, words, compounds, terms)), stand_ins, translated)
+
+
+def _forms(raws: Sequence[str], terms: Terms) -> tuple[list[str], list[str], list[tuple[str, ...]]]:
+    """The words folded, their stems, and the terms of each."""
+    forms = terms.forms(raws)
+    return [form[0] for form in forms], [form[1] for form in forms], [form[2] for form in forms]
+
+
+def _interpreted(
+    segment: Segment,
+    found: Sequence[Meaning],
+    own: list[tuple[int, Token]],
+    raws: Sequence[str],
+    said: set[str],
+    terms: Terms,
+    past: Past,
+) -> tuple[list[Token], list[StandIn]]:
+    """What is left of the asker's own words where some have a meaning, and what stands for it."""
     silent = [m for m in found if m.places and not _is_heard(segment, m, raws, terms, past)]
-    own = list(tokens(segment, raws, words, terms, past))
-    said = {token.term for _, token in own}.union(*map(terms.of_word, raws))
     stand_ins = _stand_ins(segment, found, silent, said, terms, past)
     read_as = {each.read_from for each in stand_ins}
     left = {place for m in silent if m.shown in read_as for place in m.places}
@@ -76,9 +101,7 @@ def read(segment: Segment, text: str, terms: Terms, past: Past) -> Reading:
     else:
         told = _told(segment, found, terms)
         kept = [_weighed(told, token, at) for at, token in own]
-    for token in joined_too(segment, words, terms, said):
-        stand_ins.append(StandIn(token.term, token.term, token.asked, INSTEAD, True))
-    return Reading(kept, list(apart(segment, words, terms)), stand_ins, translated)
+    return kept, stand_ins
 
 
 def _weighed(told: Mapping[int, Collection[str]], token: Token, place: int) -> Token:
@@ -102,26 +125,40 @@ def _told(segment: Segment, found: Sequence[Meaning], terms: Terms) -> dict[int,
 
 
 def _translated(
-    segment: Segment, raws: Sequence[str], words: Sequence[str], terms: Terms
+    segment: Segment,
+    raws: Sequence[str],
+    words: Sequence[str],
+    stems: Sequence[str],
+    of_words: Sequence[tuple[str, ...]],
+    terms: Terms,
 ) -> list[Read]:
-    """Empty for a question in English, or in the language of the catalogue."""
-    strange = [
-        (word, of_word)
-        for raw, word in zip(raws, words, strict=True)
-        if (of_word := terms.of_word(raw)) and not (word.isascii() and is_english(terms.stem(word)))
-    ]
-    if all(len(word) > SHORT and _all_heard(segment, of_word) for word, of_word in strange):
+    """Empty for a question in English, or in the language of the catalogue.
+
+    Whether a word is heard is asked first: it is known, and whether it is English costs 8 µs.
+    """
+    every = [each for each in zip(words, stems, of_words, strict=True) if each[2]]
+    for word, stem, of_word in every:
+        is_heard = len(word) > SHORT and _all_heard(segment, of_word)
+        if not is_heard and not _is_plain(word, stem):
+            break
+    else:
         return []
+    strange = [(word, of) for word, stem, of in every if not _is_plain(word, stem)]
     known = languages()
-    if not known.is_foreign(words, terms.stem, lambda t: nearest_term(segment, t) is not None):
+    plain = [word for word in words if word not in segment.lexicon.shapes]  # of messages: names
+    if not known.is_foreign(plain, terms.stem, lambda t: nearest_term(segment, t) is not None):
         return []
     said = [term for word, of in strange if word not in known.function for term in of]
     heard = sum(segment.find_term(term) is not None for term in said)
     return [] if said and 2 * heard >= len(said) else known.read(raws, words)
 
 
+def _is_plain(word: str, stem: str) -> bool:
+    return word.isascii() and is_english(stem)
+
+
 def _all_heard(segment: Segment, terms: Iterable[str]) -> bool:
-    return all(segment.find_term(term) is not None for term in terms)
+    return None not in map(segment.find_term, terms)
 
 
 def _in_english(translated: Sequence[Read], terms: Terms, past: Past) -> Iterator[str]:

@@ -98,9 +98,12 @@ def _words(search: Search) -> list[Word]:
 
 def _unknown(search: Search, read: Collection[str] = ()) -> list[str]:
     """`read`: words that nobody mentions, but that are read as others, and so are understood."""
-    words = [word for word in _words(search) if word.place is None and not word.read_from]
-    known = {word.asked for word in _words(search) if word.place is not None}
-    unknown = dict.fromkeys(w.asked for w in words if w.asked not in known and w.asked not in read)
+    every = _words(search)
+    words = [word.asked for word in every if word.place is None and not word.read_from]
+    if not words:
+        return []
+    known = {word.asked for word in every if word.place is not None}
+    unknown = dict.fromkeys(asked for asked in words if asked not in known and asked not in read)
     return [f"No {search.segment.kind} mentions {_quoted(list(unknown))}."] if unknown else []
 
 
@@ -116,7 +119,8 @@ def _translated(search: Search) -> list[str]:
 
 
 def _respelt(search: Search) -> list[str]:
-    changed = {w.asked: w.term for w in _words(search) if w.instead_of}
+    words = (word for ranking in search.rankings for word in ranking.query.words)
+    changed = {word.asked: word.term for word in words if word.instead_of}
     return [f"Read {quoted(wrong)} as {quoted(right)}." for wrong, right in changed.items()]
 
 

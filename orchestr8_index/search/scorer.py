@@ -43,7 +43,7 @@ class PlainTotals:
         self._scores = scores = [0] * segment.size
         for runs, place, weight in parts:
             entries, sats = runs.arrays(place)
-            for entry, sat in zip(entries, sats, strict=True):
+            for entry, sat in zip(entries.tolist(), sats.tolist(), strict=True):
                 scores[entry] += weight * sat
 
     def of(self, place: int) -> int:

@@ -9,7 +9,7 @@ and so leans on its words. Everything is an integer: with and without numpy the 
 from __future__ import annotations
 
 import math
-from array import array
+import struct
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ class Direction(Struct, frozen=True):
     `length`: in units in which a word's direction is 1 long.
     """
 
-    signed: array[int]
+    signed: bytes
     largest: int
     length: float
 
@@ -62,7 +62,7 @@ def meaning_of(segment: Segment, words: Sequence[int | None]) -> Direction | Non
     lanes = memoryview(sums.to_bytes(size * LANE, "little")).cast("I").tolist()
     mean = [(lane - zero) * SHARP // total for lane in lanes]
     largest = max(max(mean), -min(mean)) or 1
-    signed = array("b", [value * BYTE // largest for value in mean])
+    signed = struct.pack(f"{size}b", *[value * BYTE // largest for value in mean])
     return Direction(signed, largest, math.hypot(*mean) / (UNIT * SHARP))
 
 

@@ -37,10 +37,17 @@ class ChangedSettings:
         self._values: dict[str, Any] = {}
         self._changed = asyncio.Event()
 
-    def begin(self) -> None:
-        """As they were when the server stopped."""
-        with contextlib.suppress(OSError, *UNDECODABLE):
+    def begin(self) -> bool:
+        """As they were when the server stopped; whether the copy could be read, or there is none:
+        else what agents share has to be opened for them."""
+        try:
             self._take(msgspec.json.decode(read_private(self._path, MOST_BYTES), type=dict))
+        except FileNotFoundError:
+            return True
+        except (OSError, *UNDECODABLE) as error:
+            log.warning("the copy of changed settings is read anew", extra={"reason": str(error)})
+            return False
+        return True
 
     async def follow(self, shared: Coordination, project: str) -> None:
         """From now on, until it is cancelled."""

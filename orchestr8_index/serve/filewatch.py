@@ -114,14 +114,14 @@ class FileWatch:
     def _identity(self, root: str) -> Identity | None:
         """Another one once the folder is another, or what is mounted there, or below it, is."""
         try:
-            status = os.stat(root)
+            status, real = os.stat(root), os.path.realpath(root)
         except OSError:
             return None
         if self._mounts is None and sys.platform == "linux":
             from .inotify import Mounts
 
             self._mounts = Mounts()
-        mounts = self._mounts.below(os.path.realpath(root)) if self._mounts else ()
+        mounts = self._mounts.below(real) if self._mounts else ()
         return status.st_dev, status.st_ino, mounts
 
     async def stop(self) -> None:

@@ -66,7 +66,8 @@ def reasons_of(state: State) -> list[str]:
     stale = _stale(time.monotonic() - refresh.looked_at)
     log = state.log.trouble if state.log else ""
     shared = state.shared.reasons if state.shared else []
-    rest = [stale, refresh.damage, state.file_watch.trouble, log, *state.watched.reasons, *shared]
+    told = [state.file_watch.trouble, log, state.gate.keys.trouble, state.claims.trouble]
+    rest = [stale, refresh.damage, *told, *state.watched.reasons, *shared]
     rest += state.metrics.reasons
     return [each for each in (refresh.failure, *store, *state.gate.memory.reasons, *rest) if each]
 

@@ -13,7 +13,7 @@ import os
 import re
 import select
 import struct
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
 from ..catalog.walk import is_passed_over
 
@@ -39,6 +39,7 @@ class Inotify:
         self._paths: dict[int, tuple[str, ...]] = {}
         self._new = set(self._roots)
         self._changed: set[str] = set()
+        self._moved: set[str] = set()
         self.stirred = asyncio.Event()
         self._handle = self._call("inotify_init1", os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -95,6 +96,8 @@ class Inotify:
             watch, mask, _, length = HEAD.unpack_from(data, place)
             place += HEAD.size + length
             self._note(watch, mask, os.fsdecode(data[place - length : place].rstrip(b"\0")))
+        if self._moved:
+            self._forget_moved()
 
     def _note(self, watch: int, mask: int, name: str) -> None:
         if mask & OVERFLOW:
@@ -112,18 +115,19 @@ class Inotify:
         is_folder = bool(mask & ISDIR)
         if is_folder and is_passed_over(path):
             return
-        if is_folder and mask & GONE:
-            self._forget(path)
+        if is_folder and mask & MOVED_FROM:
+            self._moved.add(path)
         elif is_folder and mask & COME:
             self._new.add(path)
         if self._matters(path, is_folder or bool(mask & GONE)):
             self._stir((path,))
 
-    def _forget(self, gone: str) -> None:
-        """A folder that was moved away is another's; where it went, it is watched as a new one."""
-        below = f"{gone}/"
+    def _forget_moved(self) -> None:
+        """A folder that was moved away is another's; where it went, it is watched as a new one. Of
+        one that was removed the system tells itself."""
+        moved, self._moved = self._moved, set()
         for watch, paths in list(self._paths.items()):
-            left = tuple(path for path in paths if not f"{path}/".startswith(below))
+            left = tuple(path for path in paths if moved.isdisjoint(_upward(path)))
             if not left:
                 del self._paths[watch]
                 self._libc.inotify_rm_watch(self._handle, watch)
@@ -134,6 +138,12 @@ class Inotify:
         for path in paths:
             self._changed.add(path)
             self.stirred.set()
+
+
+def _upward(path: str) -> Iterator[str]:
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
 
 
 class Mounts:

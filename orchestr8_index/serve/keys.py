@@ -29,6 +29,10 @@ from .callers import Principal, Right
 from .events import Event, KeyChanged
 
 NAME, PREFIX = "keys.json", "o8_"
+UNREADABLE = (
+    f"The keys cannot be read, so nobody gets in with one: mend or remove {NAME} in the data "
+    "directory, and make new ones with `orchestr8-index key add`."
+)
 RELOAD_SECONDS = 0.5
 MOST_KEYS = 1000
 _WRITE = re.compile(r"[A-Za-z0-9:_./-]{0,254}\*|[A-Za-z0-9:_./-]{1,255}")
@@ -131,7 +135,7 @@ class LoadedKeys:
         self._keys: list[Key] = []
         self._stamp: tuple[int, int, int] | None = None
         self._reload_after = 0.0
-        self.revision = 0  # of what is known of them
+        self.revision, self.trouble = 0, ""  # the revision of what is known of them
 
     def caller_of(self, token: bytes) -> Principal | None:
         """Every key is compared, in constant time. One that was just added is known at once."""
@@ -186,9 +190,9 @@ class LoadedKeys:
         before = {(key.name, key.hash) for key in self._keys}
         self.revision += 1
         try:
-            self._keys = self._file.read()
+            self._keys, self.trouble = self._file.read(), ""
         except OperationError:
-            self._keys = []
+            self._keys, self.trouble = [], UNREADABLE
         after = {(key.name, key.hash) for key in self._keys}
         for name, _ in () if first else sorted(before - after):
             self._publish(KeyChanged(name, "key revoked"))

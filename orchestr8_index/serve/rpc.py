@@ -145,7 +145,7 @@ def check_text(body: bytes) -> None:
             msgspec.json.decode(body, type=Raw)
             return
         msgspec.json.decode(body)
-        json.loads(text, object_pairs_hook=_unique)
+        _UNIQUE.decode(text)
     except msgspec.ValidationError:
         raise ParseError("The body holds a number that is out of range.") from None
     except (msgspec.DecodeError, RecursionError, ValueError):
@@ -156,6 +156,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
     """Readers disagree about which of two members counts: neither does. Raises ParseError."""
     if len(pairs) > 1 and len(dict(pairs)) < len(pairs):
         raise ParseError("An object names a member twice.", "Name each member once.")
+
+
+_UNIQUE = json.JSONDecoder(object_pairs_hook=_unique)  # `loads` would make one for each body
 
 
 def _ident(call: Call) -> tuple[bytes, bool]:

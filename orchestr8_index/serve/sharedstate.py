@@ -45,6 +45,7 @@ class SharedState:
         self._tasks: list[asyncio.Task[None]] = []
         self._trouble = ""
         self._learning: dict[str, TeamLearning] = {}
+        self.opens_early = False
         self._looked_up: set[str] = set()
         self.follow_settings: Callable[[Coordination, str], Coroutine[Any, Any, None]] | None = None
         self.count_waiting: Callable[[int], None] = lambda more: None
@@ -126,8 +127,8 @@ class SharedState:
 
     async def check(self) -> None:
         """Once a second: say when the database was taken away. What others see is opened without
-        a call."""
-        is_seen = self._settings.database_url or self._settings.has_helpers
+        a call, and so it is where it `opens_early`."""
+        is_seen = self._settings.database_url or self._settings.has_helpers or self.opens_early
         if self._opened is None and is_seen and not self._ending.is_set():
             with contextlib.suppress(StoreUnavailable):
                 await self.state()

@@ -189,9 +189,11 @@ class RedisOutlet:
         pipe.expire(f"{prefix}conversation:{ident}", left)
 
     async def _lock_value(self, pipe: Any, project: str, key: str) -> None:
-        """A lock of those who set and read `lock:…` as values."""
-        found = await self._shared.read(read_item, project, key)
+        """A lock of those who set and read `lock:…` as values; one that is held says more."""
         name, now = f"{self._prefix(project)}{key}", self._shared.clock.now()
+        if name in {self._lock_name(project, resource) for resource in self._held.get(project, ())}:
+            return
+        found = await self._shared.read(read_item, project, key)
         if found is None or (found[1] is not None and found[1] <= now):
             pipe.delete(name)
         else:
@@ -205,9 +207,10 @@ class RedisOutlet:
         for resource, hold in held.items():
             if before.get(resource) != hold.ends and hold.ends > now:
                 pipe.set(self._lock_name(project, resource), hold.holder, px=hold.ends - now)
-        for resource in before.keys() - held.keys():
-            pipe.delete(self._lock_name(project, resource))
         self._held[project] = {resource: hold.ends for resource, hold in held.items()}
+        for resource in before.keys() - held.keys():
+            key = self._lock_name(project, resource).removeprefix(self._prefix(project))
+            await self._lock_value(pipe, project, key)
 
     def _lock_name(self, project: str, resource: str) -> str:
         """`lock:TASK:PATH` for a file of the workspace, else `lock:` and the resource."""

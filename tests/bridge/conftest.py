@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from ..processes import World, wait_for
+from ..processes import Process, World, wait_for
 from .standin import Message, StandIn
 
 
 class Bridge:
     """A bridge process: `send` a line, `find` what it wrote."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Process) -> None:
         self.process = process
         self.lines: list[str] = []
         threading.Thread(target=self._read, daemon=True).start()

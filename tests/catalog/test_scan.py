@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -229,3 +230,21 @@ def test_the_digest_follows_a_linked_file_that_no_walk_passes(make_tree: MakeTre
     before = scanned(root).digest
     (root / "node_modules/p/a.md").write_text("changed")
     assert scanned(root).digest != before
+
+
+def test_a_link_that_becomes_a_file_meanwhile_stops_no_build(
+    make_tree: MakeTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever swaps it again and again had no index made of all roots."""
+    root = make_tree({"agents/a.md": ""})
+    (root / "agents/b.md").symlink_to("a.md")
+    real = os.path.realpath
+
+    def swapped(path: str, **given: bool) -> str:
+        if path.endswith("b.md") and not given:
+            raise OSError(errno.EINVAL, "it is no link any more")
+        return real(path, **given)
+
+    monkeypatch.setattr("os.path.realpath", swapped)
+    found = scanned(root)
+    assert [source.path for source in found.sources] == ["agents/a.md"] and found.digest

@@ -91,7 +91,7 @@ def test_events_are_followed_over_a_restart_until_ctrl_c(world: World) -> None:
 
     put("plan/a")
     assert json.loads(out.readline())["key"] == "plan/a"
-    server.process.terminate()
+    server.stop()
     assert err.readline() == "The server is away; waiting for it.\n"
     world.serve("--root", ROOT)
     put("other")

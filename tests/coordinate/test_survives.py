@@ -384,6 +384,22 @@ def test_a_file_of_noise_gives_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("said", ["nonsense", "9" * 5000, "9007199254740992", "-1", "²"])
+def test_the_file_of_revisions_is_written_again_while_it_runs(tmp_path: Path, said: str) -> None:
+    """Else a restart with an older backup gave revisions twice."""
+
+    async def work(state: Coordination) -> str:
+        path, before = tmp_path / journal.NAME, (tmp_path / journal.NAME).read_text()
+        path.write_text(said)
+        await state.save_clock()
+        assert path.read_text() == before
+        path.unlink()
+        await state.save_clock()
+        return path.read_text()
+
+    assert run(tmp_path, work)
+
+
+@pytest.mark.parametrize("said", ["nonsense", "9" * 5000, "9007199254740992", "-1", "²"])
 def test_revisions_go_on_without_their_file(tmp_path: Path, said: str) -> None:
     before = run(tmp_path, lambda state: Agent(state, "a").write({"x": 1}))["rev"]
     (tmp_path / journal.NAME).write_text(said)

@@ -46,6 +46,18 @@ def test_an_owner_takes_its_place_again_when_the_folder_was_removed(
     assert not PidFile(path).acquire()
 
 
+@pytest.mark.parametrize("bent", [b"", b"nonsense", b'{"port": 1}\n', b"{" * 9000])
+def test_an_owner_says_again_what_somebody_wrote_over(
+    path: Path, owned: PidFile, bent: bytes
+) -> None:
+    """Nobody found the server any more until it was started anew."""
+    owned.write(pid=1, port=3700)
+    said = path.read_bytes()
+    path.write_bytes(bent)
+    owned.hold()
+    assert path.read_bytes() == said
+
+
 def test_who_came_meanwhile_keeps_the_place(path: Path, owned: PidFile) -> None:
     owned.write(pid=1)
     path.unlink()

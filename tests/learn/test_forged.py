@@ -160,6 +160,30 @@ def test_a_stored_plan_is_changed_by_who_stored_it_or_an_admin_alone(folder: Pat
     with_outcomes(folder, work)
 
 
+def test_a_pattern_that_grew_is_no_other_keys_to_store(tmp_path: Path) -> None:
+    """Another key gave it other groups, and it was offered at once for the tasks that had worked
+    without them; who had reported those could not take that back."""
+
+    async def work(outcomes: Outcomes) -> None:
+        for number in range(2):
+            await report(outcomes, f"t{number}", CI)
+        (grown,) = outcomes.patterns
+        groups = [*grown.parallel_groups]
+
+        async def store(by: Reporter, groups: list[list[str]]) -> None:
+            await outcomes.store_pattern(grown.goal, grown.agent_sequence, {}, groups, by)
+
+        with pytest.raises(Forbidden, match="Another key"):
+            await store(OTHER, [["p:evil"]])
+        assert grown.parallel_groups == groups and not grown.stored
+        await store(CI, groups)
+        with pytest.raises(Forbidden, match="Another key"):
+            await store(OTHER, [["p:evil"]])
+        await store(ADMIN, groups)
+
+    with_outcomes(tmp_path, work)
+
+
 def test_the_cap_counts_a_key_whatever_it_calls_itself(tmp_path: Path) -> None:
     async def work(outcomes: Outcomes) -> None:
         for number in range(6):

@@ -134,7 +134,9 @@ def test_a_question_is_the_weighted_mean_of_its_words(agents: Segment) -> None:
     direction = memoryview(WORDS.vector(word or 0)).cast("b").tolist()
     largest = max(map(abs, direction))
     assert alone is not None and alone.largest == 256 * largest
-    assert alone.signed.tolist() == [value * 127 // largest for value in direction]
+    assert memoryview(alone.signed).cast("b").tolist() == [
+        value * 127 // largest for value in direction
+    ]
     assert abs(alone.length - 1) < 0.1
     assert meaning.meaning_of(agents, [None]) is None
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from orchestr8_index import __version__
+from orchestr8_index import __version__, claims_policy
 from orchestr8_index.catalog.build_lines import BuildLine
+from orchestr8_index.serve import keys
 from orchestr8_index.serve.health import health, metrics
 from orchestr8_index.serve.samples import memory_mb
 from orchestr8_index.serve.state import State
@@ -53,6 +54,29 @@ def test_a_failed_build_degrades_with_its_reason(state: State) -> None:
     body = health(state)
     assert (body["status"], body["reasons"]) == ("degraded", ["The disk is full."])
     assert body["generation"] == 1
+
+
+@pytest.mark.parametrize("name", [keys.NAME, claims_policy.NAME])
+def test_a_file_that_a_person_wrote_and_that_says_nothing_any_more_is_told(
+    state: State, name: str
+) -> None:
+    """Nobody got in with a key, or edits were let through that were to be refused: "healthy"."""
+    path = state.settings.data_dir / name
+    path.parent.mkdir()
+    state.claims.chosen = claims_policy.ClaimsPolicy(state.settings.data_dir)
+    for bent in (b"nonsense", b"\xff"):
+        path.write_bytes(bent)
+        path.chmod(0o600)
+        state.gate.keys.reload_now()
+        (reason,) = health(state)["reasons"]
+        assert "cannot be read" in reason and "`orchestr8-index " in reason
+    path.unlink()
+    path.mkdir()
+    state.gate.keys.reload_now()
+    assert "cannot be read" in health(state)["reasons"][0]
+    path.rmdir()
+    state.gate.keys.reload_now()
+    assert health(state)["reasons"] == []
 
 
 def test_without_an_index_it_is_starting_and_says_how_far(starting: State) -> None:

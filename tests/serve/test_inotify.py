@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,6 +113,39 @@ def test_a_folder_that_was_moved_away_is_not_heard_of_any_more(root: Path) -> No
     assert asyncio.run(look()) == {str(root / "last.md")}
 
 
+def test_a_tree_that_is_removed_costs_what_it_holds(root: Path) -> None:
+    """For each folder that went all that are watched were gone through: a large tree that was
+    removed held the server for minutes."""
+    looked: list[int] = []
+
+    class Counted(dict[int, tuple[str, ...]]):
+        def items(self) -> Any:
+            looked.append(len(self))
+            return super().items()
+
+    async def run() -> set[int]:
+        for number in range(50):
+            (root / f"many/{number}/below").mkdir(parents=True)
+        with watching(root) as watched:
+            watched._paths = Counted(watched._paths)
+            before = set(watched._paths)
+            shutil.rmtree(root / "many")
+            (root / "a/end.md").write_text("")
+            async with asyncio.timeout(DEADLINE):
+                found = set[str]()
+                while f"{root}/a/end.md" not in found:
+                    await watched.stirred.wait()
+                    found |= watched.take()
+            assert f"{root}/many" in found
+            gone = before - set(watched._paths)
+            (root / "a").rename(root / "c")
+            async with asyncio.timeout(DEADLINE):
+                await watched.stirred.wait()
+            return gone
+
+    assert len(asyncio.run(run())) == 101 and len(looked) == 1
+
+
 def test_a_folder_that_may_be_read_again_is_watched(root: Path) -> None:
     """As root one reads it in any case: then nothing is proven but that it is looked at."""
     (root / "a/agents").chmod(0)
@@ -175,7 +209,7 @@ def test_many_changes_are_told_together_until_the_end(root: Path) -> None:
 
     async def look() -> list[set[str]]:
         end, told = asyncio.Event(), list[set[str]]()
-        watch = inotify.changes([str(root)], end, lambda path, folder: True, 0.05, 5.0)
+        watch = inotify.changes([str(root)], end, lambda path, folder: True, 0.05, 0.5)
         first = asyncio.ensure_future(anext(watch))
         while not first.done():  # until it stands
             write_tree(root, {"first.md": "First."})

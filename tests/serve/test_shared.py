@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from orchestr8_index.changeable import PREFIX
 from orchestr8_index.config import Door
-from orchestr8_index.serve.changes import ChangedSettings
+from orchestr8_index.serve.changes import NAME, ChangedSettings
 from orchestr8_index.serve.events import KeyChanged
 from orchestr8_index.serve.keys import KeyFile
 
@@ -242,6 +242,41 @@ def test_health_and_metrics_count_what_agents_share(run: Run) -> None:
 BENT = [("rate", "9" * 5000), ("max_body", 10**4000), ("cache_ttl", [[1]]), ("max_running", True)]
 
 
+@pytest.mark.parametrize("bent", [b"", b"\xff", b"[]", b'{"claims":'])
+def test_changed_settings_hold_after_a_restart_though_their_copy_is_bent(
+    run: Run, bent: bytes
+) -> None:
+    """They did not until somebody used what agents share."""
+
+    async def work(site: Site) -> None:
+        state = site.state
+        assert state.shared is not None
+        state.shared.follow_settings = ChangedSettings(state).follow
+        await site.call("writeShared", ops=[{"key": f"{PREFIX}claims", "value": "deny"}])
+        await until(lambda: (state.settings.data_dir / NAME).exists())
+        (state.settings.data_dir / NAME).write_bytes(bent)
+
+    async def again(site: Site) -> None:
+        state = site.state
+        assert state.shared is not None
+        changes = ChangedSettings(state)
+        state.shared.opens_early = not changes.begin()
+        state.shared.follow_settings = changes.follow
+        await state.shared.check()
+        await until(lambda: state.claims.setting == "deny")
+
+    run(work)
+    run(again)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never held")
+
+
 def test_settings_are_followed_whatever_else_stands_there(run: Run) -> None:
     """A number of five thousand digits ended the task that follows; a hundred others hid them."""
 
@@ -253,10 +288,7 @@ def test_settings_are_followed_whatever_else_stands_there(run: Run) -> None:
         bent = [{"key": PREFIX + name, "value": value} for name, value in BENT]
         await site.call("writeShared", ops=[*junk, *bent])
         await site.call("writeShared", ops=[{"key": f"{PREFIX}claims", "value": "deny"}])
-        for _ in range(500):
-            if state.claims.setting == "deny":
-                break
-            await asyncio.sleep(0.01)
-        assert state.claims.setting == "deny" and state.gate.limits == before
+        await until(lambda: state.claims.setting == "deny")
+        assert state.gate.limits == before
 
     run(work)

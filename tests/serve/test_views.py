@@ -29,7 +29,7 @@ def test_half_a_question_is_answered_as_a_whole_one_and_leaves_no_trace(state: S
     tried = result(state, "tryQuestion", task="write release notes", explain=True)
     assert state.metrics.queries.total == 0 and not state.metrics.requests
     assert len(state.query_cache) == state.query_cache.misses == 0 and not state.recent.lately()
-    assert not state.terms._seen
+    assert not state.terms._forms
     for method, field, name in (
         ("queryAgents", "context", "agents"),
         ("querySkills", "context", "skills"),

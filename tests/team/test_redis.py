@@ -98,6 +98,26 @@ def test_programs_find_what_they_expect(engine: Redis, tmp_path: Path) -> None:
     on_sqlite(engine, tmp_path, work)
 
 
+def test_nobody_makes_a_lock_look_free_by_a_value_of_its_name(
+    engine: Redis, tmp_path: Path
+) -> None:
+    """Whoever may write values set `lock:port:1` and deleted it: in Redis the lock was gone."""
+
+    async def work(shared: Coordination, client: Any, helpers: Helpers) -> None:
+        ann, eve = Agent(shared, "ann", project="p"), Agent(shared, "eve", project="p")
+        held = await ann.lock("port:1", ttl_s=300)
+        await eventually(lambda: client.get("lock:port:1"), "ann")
+        for value in ("eve", None, "eve"):
+            await eve.write({"lock:port:1": value})
+            await eve.write({"task:1": {"n": value}})
+            await eventually(lambda: client.hget("task:1:state", "n"), value or "null")
+            assert await client.get("lock:port:1") == "ann"
+        await ann.release(held["token"])
+        await eventually(lambda: client.get("lock:port:1"), '"eve"')
+
+    on_sqlite(engine, tmp_path, work)
+
+
 def test_it_is_told_the_rest_when_it_is_back(quick_postgres: Postgres, tmp_path: Path) -> None:
     """One of two servers writes there; what it lost is there again, what it missed is told."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...coordinate.repository import changed_files, staged_files, tree_of
@@ -21,6 +20,7 @@ from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolSta
 from .purposes import Purposes
 
 if TYPE_CHECKING:
+    from ...claims_policy import ClaimsPolicy
     from ...coordinate.caller import Caller
     from ...coordinate.core import Coordination
     from ...coordinate.git import Others, Step
@@ -38,7 +38,7 @@ class ClaimHooks:
 
     def __init__(self, policy: str = "warn") -> None:
         self.setting = policy
-        self.chosen: Callable[[], str] = str
+        self.chosen: ClaimsPolicy | None = None
         self._told: Any = None
         self._notes: dict[str, list[str]] = {}  # for an agent's next context, by its ident
         self._watched: dict[tuple[str, str], dict[str, int]] = {}  # files by agent and tool use
@@ -49,7 +49,12 @@ class ClaimHooks:
 
     @property
     def policy(self) -> str:
-        return self.chosen() or self.setting
+        return (self.chosen.read() if self.chosen else "") or self.setting
+
+    @property
+    def trouble(self) -> str:
+        """Why what was chosen does not hold, for /health."""
+        return self.chosen.trouble if self.policy and self.chosen else ""
 
     def prompted(self, event: Prompted) -> None:
         """What the session works for from now on."""
