@@ -39,20 +39,20 @@ class LetIn(Struct, frozen=True):
     state: State
 
 
-class _Params(Struct, forbid_unknown_fields=True):
+class _ToolParams(Struct, forbid_unknown_fields=True):
     name: str
     arguments: dict[str, Any] = {}
     meta: dict[str, Raw] = msgspec.field(name="_meta", default_factory=dict)
 
 
-class _Call(Struct, forbid_unknown_fields=True):
+class _ToolCall(Struct, forbid_unknown_fields=True):
     jsonrpc: Literal["2.0"]
     id: int | Annotated[str, Meta(max_length=200)]
     method: Literal["tools/call"]
-    params: _Params
+    params: _ToolParams
 
 
-_CALL = msgspec.json.Decoder(_Call)
+_TOOL_CALL = msgspec.json.Decoder(_ToolCall)
 
 
 class AcceptedCalls:
@@ -99,14 +99,14 @@ def _is_ready(let_in: LetIn, face: Face, session: bytes) -> bool:
     return True
 
 
-def _read(body: bytes) -> _Call | None:
+def _read(body: bytes) -> _ToolCall | None:
     try:
-        return _CALL.decode(body)
+        return _TOOL_CALL.decode(body)
     except msgspec.MsgspecError:
         return None
 
 
-def _key(scope: Scope, call: _Call) -> Key:
+def _key(scope: Scope, call: _ToolCall) -> Key:
     headers = [each for each in scope["headers"] if each[0] not in (b"content-length", CORRELATION)]
     meta = [(name, bytes(raw)) for name, raw in call.params.meta.items() if name != _VARYING]
     return tuple(headers), type(call.id), call.params.name, tuple(meta), scope["query_string"]
