@@ -18,25 +18,17 @@ from ...memo import keep
 from ..callers import CORRELATION
 from ..send import JSON, send_bytes
 from ..sessions import HEADER
-from ..state import State
-from .one_body import accepts_streams_alone
+from .one_body import LET_IN, accepts_streams_alone
 
 if TYPE_CHECKING:
     from .server import Face
+    from .tools import LetIn
 
 MOST_KNOWN = 64  # sessions, and as many calls of each
-LET_IN = "let_in"  # in a request's state: what was asked, where the SDK has let it in
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 _VARYING = "progressToken"  # of _meta; no tool of the index tells of progress
 _BODY = b'{"jsonrpc":"2.0","id":%b,"result":%b}'
 Key = tuple[object, ...]
-
-
-class LetIn(Struct, frozen=True):
-    """What the SDK has found out: the host that asks, and the project that it means."""
-
-    host: str
-    state: State
 
 
 class _ToolParams(Struct, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ import msgspec
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
+from msgspec import Struct
 
 from ...errors import InvalidParams, RequestError
 from ...fit import fit, fit_json, for_model
@@ -21,7 +22,7 @@ from ...validate import STRANGE
 from ..calls import perform
 from ..shares import FREE_BYTES, Account
 from ..state import State
-from .accepted import LET_IN, LetIn
+from .one_body import LET_IN
 from .results import is_deep, slim
 from .roots import OfProject
 from .schemas import TASK, input_schema, output_schema, without_limits
@@ -106,6 +107,13 @@ def _described(method: Method) -> dict[str, Any]:
             "openWorldHint": False,
         },
     }
+
+
+class LetIn(Struct, frozen=True):
+    """What the SDK has found out of a call: the host that asks, and the project that it means."""
+
+    host: str
+    state: State
 
 
 class Tools(OfProject):
