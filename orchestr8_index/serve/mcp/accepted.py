@@ -68,8 +68,7 @@ class AcceptedCalls:
         assert face.tools is not None
         result = await face.tools.result(let_in, method, call.params.arguments, own)
         if not session:
-            about = {**result.get("_meta", {}), SERVER_INFO: face.server_info}
-            result = {**result, "resultType": "complete", "_meta": about}
+            result = _stamped(result, face.server_info)
         encoded = _BODY % (msgspec.json.encode(call.id), msgspec.json.encode(result))
         await send_bytes(send, 200, encoded, JSON, *([(HEADER, session)] if session else []))
         return True
@@ -80,6 +79,14 @@ class AcceptedCalls:
         if let_in is not None and call is not None and _takes_both(scope):
             known = self._known.get(session) or keep(self._known, MOST_KNOWN, session, {})
             keep(known, MOST_KNOWN, _key(scope, call), let_in)
+
+
+def _stamped(result: dict[str, Any], server: dict[str, Any]) -> dict[str, Any]:
+    """As the SDK writes one in the era without sessions, in its order."""
+    rest = {name: value for name, value in result.items() if name == "structuredContent"}
+    first = {name: value for name, value in result.items() if name not in rest}
+    about = {**result.get("_meta", {}), SERVER_INFO: server}
+    return {**first, "resultType": "complete", **rest, "_meta": about}
 
 
 def _is_ready(let_in: LetIn, face: Face, session: bytes) -> bool:

@@ -218,7 +218,7 @@ def _answered(result: Any) -> dict[str, Any]:
     """The text says the same, for the hosts that read no structured content; alone where an agent
     shared what nests deeper than MCP's library can write."""
     text = msgspec.json.encode(result)
-    content, whole = [{"type": "text", "text": text.decode()}], msgspec.json.decode(text)
+    content, whole = [{"text": text.decode(), "type": "text"}], msgspec.json.decode(text)
     return {"content": content, **({} if is_deep(whole) else {"structuredContent": whole})}
 
 
@@ -228,5 +228,5 @@ def _failed(error: RequestError) -> dict[str, Any]:
     The error as JSON-RPC has it stands beside, for programs.
     """
     said = for_model(str(error), lines=True)
-    content, meta = [{"type": "text", "text": said}], {ERROR: fit(error.body())}
-    return {"content": content, "isError": True, "_meta": meta}
+    content, meta = [{"text": said, "type": "text"}], {ERROR: fit(error.body())}
+    return {"_meta": meta, "content": content, "isError": True}
