@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -108,6 +109,11 @@ def named_by_roots(roots: Sequence[str], names: Iterable[NamedProject]) -> Proje
 
 def digest_of_roots(roots: Iterable[str]) -> str:
     """16 hex digits that stand for these folders, in this order."""
+    return _digest(tuple(roots))
+
+
+@lru_cache(64)  # each call of a method asks for its project's
+def _digest(roots: tuple[str, ...]) -> str:
     return hashlib.sha256("\0".join(roots).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

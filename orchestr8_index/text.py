@@ -76,11 +76,33 @@ Forms = tuple[str, str, tuple[str, ...]]
 """(a word folded, its stem, its terms)"""
 
 
+_OF_THEIR_OWN = {
+    form: stem
+    for stem, forms in {
+        "accessibility": "accessibility accessible accessibly",
+        "authorization": "authorization authorizations authorisation authorize authorizes "
+        "authorized authorizing authorise authorised",
+        "container": "container containers containerize containerized containerization "
+        "containerise containerised",
+        "important": "important importance importantly",
+        "accounting": "accounting accountant accountants accountancy",
+        "localization": "localization localisation localize localized localizing localise "
+        "localised locale locales",
+        "executive": "executive executives",
+        "experiment": "experiment experiments experimental experimentation",
+        "integrity": "integrity",
+    }.items()
+    for form in forms.split()
+}
+"""The stems of words that the stemmer takes for others: accessibility for access, container for
+contain, experiment for experience."""
+
+
 class Terms:
     """Turns text into terms and remembers the raw words it has seen, at most `bound` of them."""
 
     def __init__(self, bound: int = 1024) -> None:
-        self.stem: Callable[[str], str] = Stemmer.Stemmer("english", 0).stemWord
+        self.stem: Callable[[str], str] = stem_of
         """The stem of a folded word, whether it counts or not."""
         self._forms = Memo[str, Forms](bound, self._forms_of)
 
@@ -123,6 +145,21 @@ class Terms:
         parts = [part.lower() for part in CAMEL.findall(raw)]
         if len(parts) > 1 and any(len(part) > 2 for part in parts):
             yield from (self.stem(p) for p in parts if len(p) > 2 and p not in STOP)
+
+
+@cache
+def _stemmer() -> Callable[[str], str]:
+    return Stemmer.Stemmer("english", 0).stemWord  # type: ignore[no-any-return]
+
+
+def stem_of(word: str) -> str:
+    """Of a folded word."""
+    return _OF_THEIR_OWN.get(word) or _stemmer()(word)
+
+
+def usual_stem(stem: str) -> str:
+    """The stemmer's for one of ours: word vectors and word lists know no other."""
+    return _stemmer()(stem) if stem in _OF_THEIR_OWN else stem
 
 
 def raw_words(text: str) -> list[str]:

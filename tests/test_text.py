@@ -18,6 +18,7 @@ from orchestr8_index.text import (
     fold_name,
     has_unsafe,
     raw_words,
+    usual_stem,
 )
 
 
@@ -122,3 +123,22 @@ def test_a_cut_falls_between_words() -> None:
 @given(st.text(), st.integers(1, 50))
 def test_a_cut_is_never_longer_than_asked(text: str, length: int) -> None:
     assert len(cut(text, length)) <= length
+
+
+@pytest.mark.parametrize(
+    ("word", "other"),
+    [
+        ("accessible", "access"),
+        ("authorize", "author"),
+        ("containers", "contains"),
+        ("important", "import"),
+        ("accountant", "account"),
+        ("localized", "local"),
+        ("experiments", "experience"),
+        ("integrity", "integration"),
+    ],
+)
+def test_words_of_other_meanings_are_other_terms(word: str, other: str) -> None:
+    terms = Terms()
+    assert terms(word) != terms(other)
+    assert usual_stem(terms.stem(word)) == usual_stem(terms.stem(other))

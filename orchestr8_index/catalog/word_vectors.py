@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from ..errors import SnapshotUnreadable
 from ..memo import Memo
+from ..text import usual_stem
 from .sections import Sections, Table
 from .string_table import SortedBytes
 
@@ -53,7 +54,7 @@ class Words:
         self.digest, self.size, self.dimensions = info.digest, info.size, info.dimensions
         mapped = self._sections.mapped
         self._sorted = SortedBytes(mapped("words", "B"), mapped("word_starts", "I"))
-        self._found = Memo[str, int | None](REMEMBERED, self._sorted.find)
+        self._found = Memo[str, int | None](REMEMBERED, self._place_of)
         of_row = partial(_spread, self._sections, self.dimensions)
         self.spread = Memo[int, int](SPREAD, of_row)
         self.share: memoryview[float] = self._sections.mapped("share", "f")
@@ -63,6 +64,9 @@ class Words:
     def find(self, word: str) -> int | None:
         """The word's place; the last REMEMBERED are not searched again."""
         return self._found[word]
+
+    def _place_of(self, word: str) -> int | None:
+        return self._sorted.find(usual_stem(word))
 
     def habits(self, place: int | None) -> tuple[float, float]:
         """(share, naming); of a word that nobody knows (0, 1)."""

@@ -25,7 +25,7 @@ from .experience import Memory
 from .patterns import Patterns, differing
 from .receipt import Applied, entry_changes, pattern_change
 
-CHECKPOINT, FORMAT = "experience", 5
+CHECKPOINT, FORMAT = "experience", 6
 DIGEST = 16  # bytes, before a checkpoint
 REMEMBERED = 2_000
 

@@ -7,8 +7,9 @@ text, whatever it calls itself where it has a key; distinct tasks are never capp
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
@@ -61,6 +62,7 @@ class Memory:
         self._touched: Tallies = {kind: {} for kind in KINDS}
         self._samples: dict[tuple[Kind, str], list[tuple[str, tuple[str, ...]]]] = {}
         self.judged: dict[Kind, dict[str, TaskOutcome]] = {kind: {} for kind in KINDS}
+        self._judged_won: dict[Kind, int] = dict.fromkeys(KINDS, 0)
         self.calibrations: dict[Kind, Calibration] = {}
         self._shifts: dict[Kind, float] = {}
 
@@ -128,15 +130,15 @@ class Memory:
     def _place(self, kind: Kind, entry: str, word: str, has: bool) -> None:
         """Note that the entry has won with the word, or has not any more."""
         having = self.having[kind]
-        if has and word not in having:
-            having[word] = self._shared([entry])
+        known = having.get(word, ())
+        at = bisect_left(known, entry)
+        if has == (known[at : at + 1] == (entry,)):
             return
-        others = [name for name in having.get(word, ()) if name != entry]
-        entries = sorted([*others, entry]) if has else others
+        entries = (*known[:at], entry, *known[at:]) if has else (*known[:at], *known[at + 1 :])
         if entries:
             having[word] = self._shared(entries)
         else:
-            having.pop(word, None)
+            del having[word]
 
     def _sample(self, kind: Kind, entry: str, text: str, task: Task, sign: int) -> None:
         samples = self._samples.setdefault((kind, entry), [])
@@ -152,18 +154,19 @@ class Memory:
         the oldest first: or a failure could take another's place, and so raise a confidence."""
         text = cut(" ".join(decision.task_description.split()), JUDGED_LENGTH)
         for kind, outcome in _outcomes_of(decision).items():
-            judged = self.judged[kind]
+            judged, won = self.judged[kind], self._judged_won[kind]
             if sign < 0:
                 if judged.get(text) == outcome:
                     del judged[text]
+                    self._judged_won[kind] -= outcome.won
                 continue
-            won = sum(each.won for each in judged.values())
             if not outcome.won and text not in judged and len(judged) - won >= JUDGED:
                 continue
             won += outcome.won - judged.pop(text, TaskOutcome()).won
             judged[text] = outcome
             while won > JUDGED:
                 won -= judged.pop(next(iter(judged))).won
+            self._judged_won[kind] = won
 
     def calibrate(self, kind: Kind, found: Calibration) -> None:
         """Answers of the kind change where the shift does."""
@@ -225,7 +228,7 @@ class Memory:
                 self._touch(kind, entry)
             self.having[kind] = {word: self._shared(entries) for word, entries in found.items()}
 
-    def _shared(self, entries: list[str]) -> tuple[str, ...]:
+    def _shared(self, entries: Sequence[str]) -> tuple[str, ...]:
         if len(entries) == 1:
             return self._alone.setdefault(entries[0], (entries[0],))
         return tuple(entries)

@@ -217,11 +217,14 @@ class Patterns:
     def _alike(self, sequence: Names, text: str) -> Pattern | None:
         """The pattern with this goal, or the one most alike; equal ones by their goals."""
         task, found = self.read(text), list[tuple[float, str, Pattern]]()
+        terms, goals = task.terms, self._goals
         for number in self._closest(sequence, task):
+            if terms and terms.isdisjoint(goals[number]):
+                continue
             pattern = self.by_id[number]
             if pattern.goal == text:
                 return pattern
-            if task.terms.isdisjoint(self._goals[number]):
+            if not terms:
                 continue
             likeness = self._similarity(number, text, task, JOIN)
             if likeness >= JOIN:

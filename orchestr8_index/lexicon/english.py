@@ -12,6 +12,8 @@ from collections.abc import Collection
 from functools import cache, lru_cache
 from pathlib import Path
 
+from ..text import usual_stem
+
 SHIPPED = Path(__file__).with_name("english.bloom")
 BITS_A_WORD, HASHES = 12, 8
 
@@ -19,7 +21,7 @@ BITS_A_WORD, HASHES = 12, 8
 @lru_cache(1024)
 def is_english(stem: str) -> bool:
     """Whether the list has a word of this stem; the filter is read at the first question."""
-    return has(_filter(), stem)
+    return has(_filter(), usual_stem(stem))
 
 
 def fill(stems: Collection[str]) -> bytes:

@@ -13,10 +13,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-import Stemmer
-
 from ..memo import keep
-from ..text import Terms, fold, raw_words
+from ..text import Terms, fold, raw_words, stem_of
 from .shapes import Shape, check
 
 FOLDER = Path(__file__).parent
@@ -71,7 +69,6 @@ class Tables:
         self.bad: list[BadLine] = []
         self._split: dict[str, list[tuple[str, list[str]]]] = {}
         self._sets: dict[str, frozenset[str]] = {}
-        self._stem = Stemmer.Stemmer("english", 0).stemWords
         self._take = {
             "short": self._take_short,
             "product": self._take_product,
@@ -159,7 +156,7 @@ class Tables:
         self.files |= dict.fromkeys(map(fold, endings.split(", ")), words)
 
     def _take_set(self, name: str, words: str) -> None:
-        self._sets[name] = frozenset(self._stem(words.split()))
+        self._sets[name] = frozenset(map(stem_of, words.split()))
 
     def _take_symptom(self, key: str, words: str) -> None:
         first, *groups = map(self._group, key.split())
@@ -178,7 +175,7 @@ class Tables:
                     raise ValueError(f"no set '{word}'")
                 found |= self._sets[word[1:]]
             else:
-                found.update(self._stem([word]))
+                found.add(stem_of(word))
         return frozenset(found)
 
     def _take_error(self, key: str, words: str) -> None:

@@ -145,7 +145,8 @@ def _translated(
         return []
     strange = [(word, of) for word, stem, of in every if not _is_plain(word, stem)]
     known = languages()
-    if not known.is_foreign(words, terms.stem, lambda t: nearest_term(segment, t) is not None):
+    plain = [word for word in words if word not in segment.lexicon.shapes]  # of messages: names
+    if not known.is_foreign(plain, terms.stem, lambda t: nearest_term(segment, t) is not None):
         return []
     said = [term for word, of in strange if word not in known.function for term in of]
     heard = sum(segment.find_term(term) is not None for term in said)

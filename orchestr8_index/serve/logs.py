@@ -28,6 +28,7 @@ from ..redact import redacted_field
 from .callers import correlation_id
 
 KEPT_DAYS, MOST_BYTES = 7, 20_000_000
+LOOKS_EVERY = 16  # lines
 LINE_SECONDS, MOST_KINDS = 1.0, 500
 _MORE = {"message", "asctime", "taskName", "color_message"}
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | _MORE
@@ -91,9 +92,13 @@ class LogFile(TimedRotatingFileHandler):
     """
 
     trouble = ""
+    _lines = 0
 
     def shouldRollover(self, record: logging.LogRecord) -> int:
-        is_full = self.stream and self.stream.tell() > MOST_BYTES
+        """How long the file is costs a call of the system, and is asked at some lines alone."""
+        self._lines += 1
+        looks = self._lines % LOOKS_EVERY == 1
+        is_full = looks and self.stream and self.stream.tell() > MOST_BYTES
         return int(is_full or super().shouldRollover(record))
 
     def _open(self) -> Any:

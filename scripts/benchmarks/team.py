@@ -1,6 +1,9 @@
 """How fast is a team's shared state, beside bare commits of the same PostgreSQL?
 
-Servers are in one process and loop, on one database (MCP_DATABASE_URL, in a schema that goes).
+First servers of one process and loop, on one database: MCP_DATABASE_URL in a schema that goes, else
+a PostgreSQL of its own. Then a working day split over two servers, with and without Redis. At last
+two server processes, while Redis and PostgreSQL, which are started for that, are killed; with
+`--quick` not.
 """
 
 import asyncio
@@ -12,13 +15,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import psycopg
+import pytest
 
 from orchestr8_index.config import read_settings
 from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.sharing import LockResources, Op, ReadShared, WriteShared, value_of
 from orchestr8_index.team.core import TeamCoordination as Server
 
-from .harness import Run, memory_mb
+from . import outage, split_day
+from .harness import REPOSITORY, Run, memory_mb
+
+sys.path.insert(0, str(REPOSITORY))
+from tests.team.engines import Nats, Postgres, Redis, postgres, running
 
 VALUE = value_of({"state": "running", "step": 3, "owner": "agent-7"})
 WRITERS, EACH, TIMES = 64, 30, 200
@@ -92,6 +100,7 @@ async def across(run: Run, a: Server, b: Server) -> None:
         await waiting
         woken.append((time.perf_counter() - started) * 1000)
     run.times("commit on one, waiter on another", woken)
+    await with_listen_dead(run, a, b)
     for n in range(TIMES // 4):
         name = [f"port:{n}"]
         held = await a.lock(Caller("ann"), LockResources(action="acquire", resources=name))
@@ -103,6 +112,21 @@ async def across(run: Run, a: Server, b: Server) -> None:
         await waiting
         granted.append((time.perf_counter() - started) * 1000)
     run.times("released on one, granted on another", granted)
+
+
+async def with_listen_dead(run: Run, a: Server, b: Server) -> None:
+    """As a pooler makes it: no notice comes through, and the revisions are looked at."""
+    told, b.bus._take, woken = b.bus._take, lambda text: None, []  # type: ignore[method-assign]
+    for n in range(10):
+        asked = ReadShared(keys=[f"deaf/{n}"], changed_after=0, wait_ms=20_000)
+        waiting = asyncio.create_task(b.read_shared(Caller("bench"), asked))
+        await asyncio.sleep(0.1 * n)
+        started = time.perf_counter()
+        await a.write_shared(Caller("bench"), write(f"deaf/{n}"))
+        await waiting
+        woken.append((time.perf_counter() - started) * 1000)
+    b.bus._take = told  # type: ignore[method-assign]
+    run.times("the same with LISTEN dead", woken)
 
 
 async def measure(run: Run, url: str, schema: str) -> None:
@@ -117,15 +141,27 @@ async def measure(run: Run, url: str, schema: str) -> None:
         await across(run, a, b)
 
 
-def main(arguments: list[str]) -> None:
-    url = read_settings().database_url
-    if not url:
-        print("Set MCP_DATABASE_URL: a schema of its own is made there, and dropped.")
-        sys.exit(2)
+def in_process(run: Run, url: str) -> None:
     schema = f"o8_bench_{secrets.token_hex(4)}"
-    with Run(__doc__, arguments) as run:
+    try:
+        asyncio.run(measure(run, url, schema))
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
+
+
+def with_engines(run: Run, engines: tuple[Postgres, Redis, Nats]) -> None:
+    in_process(run, read_settings().database_url or engines[0].url)
+    split_day.measure(run, engines)
+    if not run.given.quick:
+        outage.measure(run, engines)
+
+
+def main(arguments: list[str]) -> None:
+    with Run(__doc__, arguments, quick=False, seed=7) as run:
         try:
-            asyncio.run(measure(run, url, schema))
-        finally:
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
+            with postgres(durable=True) as database, running(Redis) as cache, running(Nats) as hub:
+                with_engines(run, (database, cache, hub))
+        except pytest.skip.Exception as missing:
+            print(missing)
+            sys.exit(2)

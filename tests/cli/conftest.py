@@ -13,12 +13,15 @@ from typing import Any, Protocol
 import msgspec
 import pytest
 
+from orchestr8_index.catalog.worker import Builder
 from orchestr8_index.cli import main
 from orchestr8_index.config import fixture_root
 
 from ..processes import Running, World
+from ..serve.asking import Here
 
 ROOT = str(fixture_root())
+in_a_child = Builder.run
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,9 @@ class Run(Protocol):
 def run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Run]:
-    """Run a command with a home, a folder and a data directory of its own."""
+    """Run a command with a home, a folder and a data directory of its own; what it indexes, it
+    indexes in this process."""
+    monkeypatch.setattr(Builder, "run", Here.run)
     for folder in ("home", "work"):
         (tmp_path / folder).mkdir()
     monkeypatch.chdir(tmp_path / "work")

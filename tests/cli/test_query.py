@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from orchestr8_index.catalog.worker import Builder
 from orchestr8_index.cli import asking
 from orchestr8_index.daemon.http import HttpClient, HttpResponse, NoAnswer
 
 from ..processes import Running, World
 from ..trees import MakeTree, agent
-from .conftest import ROOT, Run
+from .conftest import ROOT, Run, in_a_child
 
 TEXT = "write release notes"
 RESULT = {"reasoning", "confidence", "cache_hit", "generation", "source"}
@@ -185,6 +186,7 @@ def test_a_servers_error_is_told(
 
 
 def test_a_build_that_fails_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Builder, "run", in_a_child)
     monkeypatch.setenv("MCP_DATA_DIR", "/dev/null/data")
     said = run("query", TEXT, "--root", ROOT)
     assert said.status == 1

@@ -160,6 +160,13 @@ def test_a_catalogue_in_the_language_of_the_question_is_asked_as_it_stands(
     assert answer.rows and "word by word" not in answer.reasoning
 
 
+def test_the_words_of_a_message_are_no_foreign_language(make_index: MakeIndex) -> None:
+    index = make_index({"agents/a.md": agent("host", "Gives servers to whoever may use ssh.")})
+    answer = ask(index, "Permission denied (publickey).")
+    assert "word by word" not in answer.reasoning
+    assert "ssh" in answer.reasoning
+
+
 def test_a_word_that_told_a_symptom_does_not_outweigh_what_it_stands_for(
     make_index: MakeIndex,
 ) -> None:

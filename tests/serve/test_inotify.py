@@ -209,7 +209,7 @@ def test_many_changes_are_told_together_until_the_end(root: Path) -> None:
 
     async def look() -> list[set[str]]:
         end, told = asyncio.Event(), list[set[str]]()
-        watch = inotify.changes([str(root)], end, lambda path, folder: True, 0.05, 5.0)
+        watch = inotify.changes([str(root)], end, lambda path, folder: True, 0.05, 0.5)
         first = asyncio.ensure_future(anext(watch))
         while not first.done():  # until it stands
             write_tree(root, {"first.md": "First."})

@@ -292,4 +292,4 @@ def test_a_log_file_does_not_grow_without_bound(
     for number in range(200):
         logging.getLogger("orchestr8.test").info("a line of the flood %d", number)
     files = list((tmp_path / "logs").iterdir())
-    assert len(files) == 2 and (tmp_path / "logs/mcp.log").stat().st_size < 2500
+    assert len(files) == 2 and (tmp_path / "logs/mcp.log").stat().st_size < 4000

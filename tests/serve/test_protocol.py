@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from orchestr8_index.config import Limits
 from orchestr8_index.serve import protocol
 from orchestr8_index.serve.logs import JsonLines
-from orchestr8_index.serve.protocol import SPARE, Lines
+from orchestr8_index.serve.protocol import SPARE, Lines, Together
 from orchestr8_index.serve.state import State
 
 from ..processes import wait_for
@@ -90,6 +91,50 @@ def test_a_refusal_below_http_is_found_in_the_log(
     told = json.loads(caplog.text.splitlines()[-1])
     assert (told["message"], told["status"]) == ("refused", 400)
     assert f"x-correlation-id: {told['correlation_id']}\r\n".encode() in said
+
+
+class Writes(asyncio.Transport):
+    """What was written, call by call, and None for the end."""
+
+    def __init__(self) -> None:
+        self.calls: list[bytes | None] = []
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.calls.append(bytes(data))
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        self.calls.append(b"".join(list_of_data))
+
+    def close(self) -> None:
+        self.calls.append(None)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
+STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "calls"),
+    [
+        ([HEAD, b"{}"], [HEAD + b"{}"]),
+        ([HEAD, b"x" * 100_000], [HEAD + b"x" * 100_000]),
+        ([HEAD, HEAD], [HEAD + HEAD]),
+        ([HEAD, b""], [HEAD]),
+        ([STREAM, b"2\r\n{}\r\n"], [STREAM, b"2\r\n{}\r\n"]),
+        (
+            [b"HTTP/1.1 100 Continue\r\n\r\n", HEAD, b"{}"],
+            [b"HTTP/1.1 100 Continue\r\n\r\n", HEAD + b"{}"],
+        ),
+        ([HEAD], [HEAD]),
+    ],
+)
+def test_a_head_is_written_with_its_body(written: list[bytes], calls: list[bytes]) -> None:
+    writes = Writes()
+    together = Together(writes)
+    for each in written:
+        together.write(each)
+    together.close()
+    assert writes.calls == [*calls, None]
 
 
 def test_pipelined_requests_are_answered_in_order(port: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import uvicorn
 from uvicorn.protocols.http import httptools_impl
@@ -41,6 +42,14 @@ def test_a_cycle_has_the_state_that_is_read_and_set() -> None:
     source = inspect.getsource(RequestResponseCycle.__init__)
     used = "scope disconnected keep_alive more_body message_event response_started"
     assert all(f"self.{name} =" in source for name in [*used.split(), "response_complete"])
+
+
+def test_a_cycle_writes_a_head_whole_and_in_lower_case() -> None:
+    """`Together` knows one by that, and is all of a transport that a cycle uses."""
+    source = inspect.getsource(RequestResponseCycle)
+    assert "name = name.lower()" in source and 'content.extend([name, b": ", value' in source
+    used = set(re.findall(r"self\.transport\.(\w+)", source))
+    assert used == {"write", "close", "is_closing"}
 
 
 def test_each_status_has_its_line() -> None:
