@@ -35,8 +35,13 @@ class Import:
     typing: bool
 
 
-def imports() -> Iterator[Import]:
+@cache
+def imports() -> tuple[Import, ...]:
     """Everything that the package's modules import, its own modules by their dotted names."""
+    return tuple(_imports())
+
+
+def _imports() -> Iterator[Import]:
     for name, tree in modules().items():
         for node, lazy, typing in _statements(tree):
             for target in _targets(name, node):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
+import runpy
 from importlib import import_module
 
 import pytest
@@ -30,12 +29,13 @@ def text_of(name: str) -> str:
     return (REPOSITORY / name).read_text("utf-8")
 
 
-def test_the_page_of_commands_is_what_their_help_says() -> None:
-    """Mend it with `scripts/commands-page > docs/commands.md`."""
-    script = REPOSITORY / "scripts" / "commands-page"
-    assert subprocess.check_output([sys.executable, script], text=True) == text_of(
-        "docs/commands.md"
-    )
+def test_the_documents_have_what_the_tables_say() -> None:
+    """Mend them with `scripts/pages`."""
+    pages = runpy.run_path(str(REPOSITORY / "scripts" / "pages"))
+    texts = {name: text_of(name) for name in DOCUMENTS}
+    assert {name for name, text in texts.items() if pages["filled"](text) != text} == set()
+    parts = [part for text in texts.values() for _, part, _ in pages["PLACE"].findall(text)]
+    assert sorted(parts) == sorted(pages["PARTS"])
 
 
 @pytest.mark.parametrize(("name", "most"), [("README.md", 9_000), ("ARCHITECTURE.md", 12_000)])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,13 +30,6 @@ def below(kind: type[Orchestr8Error]) -> Iterator[type[Orchestr8Error]]:
 
 PAGE = (REPOSITORY / "docs" / "errors.md").read_text("utf-8")
 REQUEST = list(below(RequestError))
-
-
-def test_the_page_is_what_the_script_prints() -> None:
-    """Run `scripts/errors-page > docs/errors.md`."""
-    script = REPOSITORY / "scripts" / "errors-page"
-    printed = subprocess.run([sys.executable, script], capture_output=True, check=True)
-    assert printed.stdout.decode() == PAGE
 
 
 def test_the_page_has_every_error_and_no_other() -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from orchestr8_index.config import REPOSITORY
@@ -32,12 +29,6 @@ def test_what_an_index_answers_alone_is_in_the_table() -> None:
 
 def test_only_what_reads_is_cached() -> None:
     assert {method.scope for method in METHODS.values() if method.cache} == {"read"}
-
-
-def test_the_page_is_what_the_script_prints() -> None:
-    """Run `scripts/methods-page > docs/methods.md`."""
-    command = [sys.executable, str(REPOSITORY / "scripts" / "methods-page")]
-    assert subprocess.run(command, capture_output=True, check=True).stdout.decode() == PAGE
 
 
 @pytest.mark.parametrize("method", METHODS)

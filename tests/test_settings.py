@@ -71,16 +71,6 @@ assert "--tls-ca FILE" in CliRunner().invoke(serve, ["--help"]).output
 """
 
 
-def settings_page(checkout: Path) -> str:
-    command = [sys.executable, str(checkout / "scripts" / "settings-page")]
-    return subprocess.check_output(command, text=True)
-
-
-def test_the_page_on_settings_is_the_declared_ones() -> None:
-    """Mend it with `scripts/settings-page > docs/settings.md`."""
-    assert (REPOSITORY / "docs" / "settings.md").read_text("utf-8") == settings_page(REPOSITORY)
-
-
 def test_a_limit_and_a_listening_option_are_one_line_in_one_file(tmp_path: Path) -> None:
     """Read, checked, offered, passed to a server in the background and documented from there; what
     it is for is the second place."""
@@ -92,12 +82,13 @@ def test_a_limit_and_a_listening_option_are_one_line_in_one_file(tmp_path: Path)
         (changed := tmp_path / "orchestr8_index" / f"{file}.py").unlink()
         text = (REPOSITORY / "orchestr8_index" / f"{file}.py").read_text("utf-8")
         changed.write_text(text.replace(f"    {field}:", f"{added}    {field}:", 1), "utf-8")
-    (page := tmp_path / "scripts" / "settings-page").unlink()
-    shutil.copy(REPOSITORY / "scripts" / "settings-page", page)
+    (pages := tmp_path / "scripts" / "pages").unlink()
+    shutil.copy(REPOSITORY / "scripts" / "pages", pages)
     given = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-c", USES]
     done = subprocess.run(command, env=given, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    written = settings_page(tmp_path)
+    command = [sys.executable, str(pages), "door", "limits"]
+    written = subprocess.check_output(command, text=True)
     assert "| `MCP_MAX_COLOURS` | 3 | colours of a page (1 to 9) |" in written
     assert "also `--tls-ca` |" in written

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from orchestr8_index.config import REPOSITORY, discovered_roots
+from orchestr8_index.config import discovered_roots
 from orchestr8_index.host_table import TITLES
 from orchestr8_index.places import call_of, hosts_of
 from orchestr8_index.queries import HostName
@@ -329,11 +327,3 @@ def test_a_header_of_toml_that_cannot_be_read_says_why(tmp_path: Path) -> None:
 
 def test_whoever_is_in_the_table_may_be_named_as_the_host_that_asks() -> None:
     assert {*get_args(HostName)} == TITLES.keys() - {"agents"}
-
-
-def test_the_page_has_what_the_script_prints() -> None:
-    """Put what `scripts/hosts-page` prints at the end of docs/hosts.md."""
-    script = REPOSITORY / "scripts" / "hosts-page"
-    printed = subprocess.run([sys.executable, script], capture_output=True, check=True)
-    page = (REPOSITORY / "docs" / "hosts.md").read_text("utf-8")
-    assert page.endswith(printed.stdout.decode())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,6 +90,7 @@ class Served:
         if self.process is not None:
             self.process.send_signal(signal.SIGKILL)
             self.process.communicate()
+            shutil.rmtree(os.path.dirname(self.path))
             self.process, self.kills = None, self.kills + 1
 
     async def call(self, agent: str, method: str, **given: Any) -> Any:

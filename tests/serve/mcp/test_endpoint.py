@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -211,16 +212,16 @@ def test_another_verb_is_405(state: State) -> None:
     assert ask(make_web(state), "PUT", "/mcp").status_code == 405
 
 
-def test_only_a_call_in_json_loads_the_sdk() -> None:
+def test_only_a_call_in_json_loads_the_sdk(tmp_path: Path) -> None:
     """Any page can make a browser send the others: an image a GET, a form text/plain."""
     code = """
-        import asyncio, json, sys, tempfile
+        import asyncio, json, sys
         from pathlib import Path
         from orchestr8_index.config import fixture_root
         from tests.serve.asking import ask, settings_of, state_of
         from tests.serve.mcp.test_endpoint import LIST, MODERN, live
         heavy = {"mcp", "mcp_types", "pydantic", "cryptography"}
-        state = state_of(settings_of(Path(tempfile.mkdtemp()), fixture_root()), None)
+        state = state_of(settings_of(Path(sys.argv[1]), fixture_root()), None)
         async def all(asking):
             own = {"Mcp-Session-Id": "of-before"}
             for sent in (asking.get("/health"), asking.get("/mcp"), asking.get("/mcp", headers=own),
@@ -229,11 +230,11 @@ def test_only_a_call_in_json_loads_the_sdk() -> None:
                 print((await sent).status_code, end=" ")
         live(state, all)
         print(sorted(heavy & set(sys.modules)))
-        state = state_of(settings_of(Path(tempfile.mkdtemp()), fixture_root()), None)
+        state = state_of(settings_of(Path(sys.argv[1]), fixture_root()), None)
         live(state, lambda asking: asking.post("/mcp", json=LIST, headers=MODERN))
         print("mcp" in sys.modules)
     """
-    command = [sys.executable, "-c", textwrap.dedent(code)]
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert done.stdout.split("\n")[:2] == ["503 400 404 400 400 415 []", "True"]
 
