@@ -27,6 +27,7 @@ from ..send import error_body, send_error
 from ..sessions import HEADER
 from ..shares import account
 from ..state import State
+from .accepted import AcceptedCalls
 from .cures import CURES, Cured
 from .one_body import BOTH, ONE_BODY, OneBody, accepts_json_alone, accepts_streams_alone
 
@@ -59,6 +60,7 @@ class McpRoute:
         self._life: asyncio.Task[None] | None = None
         self._over = asyncio.Event()
         self._is_open = False
+        self._accepted = AcceptedCalls()
         self._failed_at = float("-inf")
 
     def begin(self) -> None:
@@ -79,11 +81,14 @@ class McpRoute:
             _check_first(scope["method"], dict(headers))
         if scope["method"] == "POST" and not is_json(dict(headers)):
             raise EncodingRefused("MCP comes as application/json.", CURES["content-type"])
-        ident = b""
+        ident, sent = b"", {**scope}
         if scope["method"] == "POST":  # read as every body is: what is refused is so here, too
             body = await read_body(receive)
             check_text(body)
             if await self._answered(scope, dict(headers), body, send):
+                return
+            open_face = self._open_face
+            if open_face and await self._accepted.answer(open_face, sent, body, send):
                 return
             first = read_first(body)
             scope["state"]["begins"], ident = first.method == "initialize", bytes(first.id)
@@ -106,6 +111,15 @@ class McpRoute:
                 if stream.refusal is None:
                     raise
             await stream.finish(ident)
+        if scope["method"] == "POST" and self._name == "index":
+            self._accepted.learn(sent, body)
+
+    @property
+    def _open_face(self) -> Face | None:
+        """Of the index, if it is there."""
+        opened = self._face if self._name == "index" and self._is_open else None
+        is_there = opened is not None and opened.done() and not self._state.ending.is_set()
+        return opened.result() if opened is not None and is_there else None
 
     async def _answered(
         self, scope: Scope, headers: dict[bytes, bytes], body: bytes, send: Send

@@ -10,6 +10,7 @@ from ..send import send_error
 BOTH = b"application/json, text/event-stream"
 ANY = {b"*/*", b"text/*", b"text/event-stream"}
 ONE_BODY = "one_body"  # marks a request that can be asked nothing on its way
+LET_IN = "let_in"  # marks a call that the SDK has let in, with who asks
 CUT_OFF = "The answer was cut off: the server is stopping, or the session ended."
 
 

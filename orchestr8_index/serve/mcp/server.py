@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import AsyncIterator, Collection
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from mcp.server.caching import CacheHint
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel.server import NotificationOptions, Server
@@ -46,6 +48,8 @@ CHANGING = NotificationOptions(prompts_changed=True, resources_changed=True)
 class McpServer(Server[dict[str, Any]]):
     """The SDK's server, which says in the eras with a handshake too that lists may change."""
 
+    tools: Tools | FaceTools
+
     def create_initialization_options(
         self,
         notification_options: NotificationOptions | None = None,
@@ -67,6 +71,8 @@ class Face:
             make = shared_face if face in INSTRUCTIONS_OF else product_face
             self.subscriptions, server = make(state, face)
             most = max(most, MAX_LARGE)
+        self.tools = server.tools if isinstance(server.tools, Tools) else None
+        self.server_info = server.server_info_stamp
         self._gate, self._most = state.gate, state.settings.limits.max_streams
         self._sessions = StreamableHTTPSessionManager(
             server,
@@ -92,6 +98,19 @@ class Face:
     def open(self) -> Collection[str]:
         """The idents of its sessions."""
         return self._sessions._server_instances  # there is no public way to them
+
+    def touch(self, ident: str) -> bool:
+        """Whether that session is open, which lives on as after any request of its client; ""
+        stands for the era without sessions."""
+        if not ident:
+            return True
+        transport = self._sessions._server_instances.get(ident)
+        idle = transport.idle_scope if transport else None
+        if transport is None or transport.is_terminated or idle is None or idle.cancel_called:
+            return False
+        if idle.deadline != math.inf:  # as it is while the SDK answers another request
+            idle.deadline = anyio.current_time() + IDLE_SECONDS
+        return True
 
     async def end(self, ident: str) -> None:
         await self._sessions._discard_session(ident, self._sessions._server_instances[ident])
@@ -165,6 +184,7 @@ def make_server(
         on_get_prompt=prompts.get if has_index else None,
         on_completion=resources.complete,
     )
+    server.tools = tools
     server.middleware[:] = [translate_errors, Roots(state)]  # no spans: nobody collects them
     initialized = "notifications/initialized"
     server.add_notification_handler(initialized, NotificationParams, subscriptions.initialized)

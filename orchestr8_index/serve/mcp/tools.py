@@ -11,6 +11,7 @@ import msgspec
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
+from msgspec import Struct
 
 from ...errors import InvalidParams, RequestError
 from ...fit import fit, fit_json, for_model
@@ -19,8 +20,9 @@ from ...search.confidence import DOUBTFUL
 from ...table import Method
 from ...validate import STRANGE
 from ..calls import perform
-from ..shares import FREE_BYTES
+from ..shares import FREE_BYTES, Account
 from ..state import State
+from .one_body import LET_IN
 from .results import is_deep, slim
 from .roots import OfProject
 from .schemas import TASK, input_schema, output_schema, without_limits
@@ -107,6 +109,13 @@ def _described(method: Method) -> dict[str, Any]:
     }
 
 
+class LetIn(Struct, frozen=True):
+    """What the SDK has found out of a call: the host that asks, and the project that it means."""
+
+    host: str
+    state: State
+
+
 class Tools(OfProject):
     """The two requests about tools: list them, call one."""
 
@@ -125,23 +134,39 @@ class Tools(OfProject):
             names = ", ".join(self._tools)
             sentence = f"There is no tool {params.name[:100]!r}. The tools are {names}."
             raise MCPError(INVALID_PARAMS, sentence)
+        let_in, own = LetIn(asking_host(ctx), self._state), None
         if ctx.request is not None:
-            ctx.request.scope.setdefault("state", {})["rpc_methods"] = method.short
+            told = ctx.request.scope.setdefault("state", {})
+            told["rpc_methods"], told[LET_IN], own = method.short, let_in, told.get("account")
+        return {**await self.result(let_in, method, params.arguments or {}, own, ctx), **WHOLE}
+
+    def of_index(self, name: str) -> Method | None:
+        """The method of a tool that the index answers, without anything of the SDK."""
+        method = self._tools.get(name)
+        return method if method and method.face == "index" else None
+
+    async def result(
+        self,
+        asked: LetIn,
+        method: Method,
+        arguments: dict[str, Any],
+        own: Account | None,
+        ctx: Ctx | None = None,
+    ) -> dict[str, Any]:
+        """What is answered, or the error, for a model; the shared state needs the `ctx`."""
         try:
-            raw = encoded(_for_a_model(method, params.arguments or {}, asking_host(ctx)))
-            performed = await self._perform(ctx, method, raw)
-            hold(ctx, COPIES * len(performed))
+            raw = encoded(_for_a_model(method, arguments, asked.host))
+            if method.face == "index" or ctx is None:
+                performed = await perform(asked.state, method.name, raw)
+            else:
+                performed = await perform_shared(asked.state, ctx, method, raw)
+            hold_of(own, COPIES * len(performed))
             result = slim(method, fit_json(performed))
         except InvalidParams as error:
-            return _failed(_as_declared(method, params.arguments or {}, error))
+            return _failed(_as_declared(method, arguments, error))
         except RequestError as error:
             return _failed(error)
         return _answered(result)
-
-    async def _perform(self, ctx: Ctx, method: Method, raw: bytes) -> bytes:
-        if method.face == "index":
-            return await perform(self._state, method.name, raw)
-        return await perform_shared(self._state, ctx, method, raw)
 
 
 def asking_host(ctx: Ctx) -> str:
@@ -160,7 +185,11 @@ def _for_a_model(method: Method, arguments: dict[str, Any], host: str) -> dict[s
 
 def hold(ctx: Ctx, amount: int) -> None:
     """Of what the answer of this request will take. Raises Overloaded."""
-    own = ctx.request.scope["state"].get("account") if ctx.request is not None else None
+    hold_of(ctx.request.scope["state"].get("account") if ctx.request is not None else None, amount)
+
+
+def hold_of(own: Account | None, amount: int) -> None:
+    """The same of a request's account. Raises Overloaded."""
     if own is not None and amount > COPIES * FREE_BYTES:
         own.hold(amount)
 
@@ -189,8 +218,8 @@ def _answered(result: Any) -> dict[str, Any]:
     """The text says the same, for the hosts that read no structured content; alone where an agent
     shared what nests deeper than MCP's library can write."""
     text = msgspec.json.encode(result)
-    content, whole = [{"type": "text", "text": text.decode()}], msgspec.json.decode(text)
-    return {"content": content, **({} if is_deep(whole) else {"structuredContent": whole}), **WHOLE}
+    content, whole = [{"text": text.decode(), "type": "text"}], msgspec.json.decode(text)
+    return {"content": content, **({} if is_deep(whole) else {"structuredContent": whole})}
 
 
 def _failed(error: RequestError) -> dict[str, Any]:
@@ -199,5 +228,5 @@ def _failed(error: RequestError) -> dict[str, Any]:
     The error as JSON-RPC has it stands beside, for programs.
     """
     said = for_model(str(error), lines=True)
-    content, meta = [{"type": "text", "text": said}], {ERROR: fit(error.body())}
-    return {"content": content, "isError": True, "_meta": meta, **WHOLE}
+    content, meta = [{"text": said, "type": "text"}], {ERROR: fit(error.body())}
+    return {"_meta": meta, "content": content, "isError": True}

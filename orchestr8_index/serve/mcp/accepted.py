@@ -1,0 +1,121 @@
+"""A call of a tool is answered without the SDK, once the SDK has let in one that differs from it in
+its id and its arguments alone.
+
+All that the SDK checks of such a call stands in its headers and in the rest of its body; both are
+the key here, byte for byte. A call of a session needs the session to be open, and whatever else the
+session says makes its calls unknown again. Everything of another shape goes through the SDK.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+from starlette.types import Scope, Send
+
+from ...memo import keep
+from ..callers import CORRELATION
+from ..send import JSON, send_bytes
+from ..sessions import HEADER
+from .one_body import LET_IN, accepts_streams_alone
+
+if TYPE_CHECKING:
+    from .server import Face
+    from .tools import LetIn
+
+MOST_KNOWN = 64  # sessions, and as many calls of each
+SERVER_INFO = "io.modelcontextprotocol/serverInfo"
+_VARYING = "progressToken"  # of _meta; no tool of the index tells of progress
+_BODY = b'{"jsonrpc":"2.0","id":%b,"result":%b}'
+Key = tuple[object, ...]
+
+
+class _ToolParams(Struct, forbid_unknown_fields=True):
+    name: str
+    arguments: dict[str, Any] = {}
+    meta: dict[str, Raw] = msgspec.field(name="_meta", default_factory=dict)
+
+
+class _ToolCall(Struct, forbid_unknown_fields=True):
+    jsonrpc: Literal["2.0"]
+    id: int | Annotated[str, Meta(max_length=200)]
+    method: Literal["tools/call"]
+    params: _ToolParams
+
+
+_TOOL_CALL = msgspec.json.Decoder(_ToolCall)
+
+
+class AcceptedCalls:
+    """Those of one address. `known`: by session, "" for the era without them."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, dict[Key, LetIn]] = {}
+
+    async def answer(self, face: Face, scope: Scope, body: bytes, send: Send) -> bool:
+        """Whether it was answered here."""
+        session, call = _session(scope), _read(body)
+        if call is None:
+            self._known.pop(session, None)
+            return False
+        let_in = self._known.get(session, {}).get(_key(scope, call))
+        method = face.tools.of_index(call.params.name) if face.tools else None
+        if let_in is None or method is None or not _is_ready(let_in, face, session):
+            return False
+        scope["state"]["rpc_methods"] = method.short
+        own = scope["state"].get("account")
+        assert face.tools is not None
+        result = await face.tools.result(let_in, method, call.params.arguments, own)
+        if not session:
+            result = _stamped(result, face.server_info)
+        encoded = _BODY % (msgspec.json.encode(call.id), msgspec.json.encode(result))
+        await send_bytes(send, 200, encoded, JSON, *([(HEADER, session)] if session else []))
+        return True
+
+    def learn(self, scope: Scope, body: bytes) -> None:
+        """After the SDK has answered."""
+        let_in, call, session = scope["state"].get(LET_IN), _read(body), _session(scope)
+        if let_in is not None and call is not None and _takes_both(scope):
+            known = self._known.get(session) or keep(self._known, MOST_KNOWN, session, {})
+            keep(known, MOST_KNOWN, _key(scope, call), let_in)
+
+
+def _stamped(result: dict[str, Any], server: dict[str, Any]) -> dict[str, Any]:
+    """As the SDK writes one in the era without sessions, in its order."""
+    rest = {name: value for name, value in result.items() if name == "structuredContent"}
+    first = {name: value for name, value in result.items() if name not in rest}
+    about = {**result.get("_meta", {}), SERVER_INFO: server}
+    return {**first, "resultType": "complete", **rest, "_meta": about}
+
+
+def _is_ready(let_in: LetIn, face: Face, session: bytes) -> bool:
+    """Whether the project is awake and the session open; both live on as after any request."""
+    projects = let_in.state.projects
+    if not projects.is_awake(let_in.state) or not face.touch(session.decode("latin-1")):
+        return False
+    projects.note_asked(let_in.state)
+    return True
+
+
+def _read(body: bytes) -> _ToolCall | None:
+    try:
+        return _TOOL_CALL.decode(body)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _key(scope: Scope, call: _ToolCall) -> Key:
+    headers = [each for each in scope["headers"] if each[0] not in (b"content-length", CORRELATION)]
+    meta = [(name, bytes(raw)) for name, raw in call.params.meta.items() if name != _VARYING]
+    return tuple(headers), type(call.id), call.params.name, tuple(meta), scope["query_string"]
+
+
+def _takes_both(scope: Scope) -> bool:
+    """Whether the client takes a body of JSON where the SDK would have sent a stream."""
+    accept: bytes = dict(scope["headers"]).get(b"accept", b"")
+    return b"application/json" in accept.lower() and accepts_streams_alone(accept)
+
+
+def _session(scope: Scope) -> bytes:
+    return next((value for name, value in scope["headers"] if name == HEADER), b"")
