@@ -351,5 +351,5 @@ def without_trees(settings: Settings) -> Settings:
     if settings.explicit_roots:
         cure = "Leave out one of the two."
         raise BadSetting("A server that serves another's index has no trees of its own.", cure)
-    told = {"roots": (), "roots_from": "another server of the team", "index": SHARED}
+    told = {"roots": (), "roots_from": "of another server of the team", "index": SHARED}
     return msgspec.structs.replace(settings, **told)

@@ -252,7 +252,7 @@ class McpAway(RequestError):
 
 class NoSuchProject(RequestError):
     code, status = -32034, 404
-    means = "The project named is not known here; a folder counts from the user's own programs."
+    means = "No project of that name is known, or to this key; folders count from own programs."
     cure = "`orchestr8-index projects` lists the names."
 
 

@@ -141,11 +141,13 @@ _SIZES = {"str": "characters", "array": "items", "object": "members"}
 _BOUNDS = {">=": "at least", "<=": "at most"}
 
 
-def describe_error(error: msgspec.DecodeError, whole: str = "") -> str:
+def describe_error(error: Exception, whole: str = "") -> str:
     """The decoder's message for people: `query must be a text, not a whole number`.
 
     `whole` is the subject where no field is to blame: `it is not whole JSON`. Without a full stop.
     """
+    if isinstance(error, RecursionError):
+        return f"{whole} nests too deep".strip()
     message, _, path = str(error).partition(" - at `$")
     where = path.rstrip("`").lstrip(".").replace("[...]", "") or whole
     for pattern, words in _MESSAGES:

@@ -199,7 +199,7 @@ class Relay:
             return body
         try:
             found = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or not isinstance(found.get("error", {}), dict):
             raise Away(_why(reply.status, found), "Look at logs/mcp.log in the data directory.")

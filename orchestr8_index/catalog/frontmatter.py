@@ -133,7 +133,7 @@ def _read_toml(header: Header, block: str, body: str) -> Header:
     cure = "Hosts read YAML: write its fields as `key: value` between two lines with ---."
     try:
         header.fields = _lower_keys(header, tomllib.loads(block))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         header.mend(f"the header is TOML that cannot be read: {error}", 1, cure)
         return header
     header.mend("the header is TOML between +++ lines", 1, cure)
@@ -178,7 +178,7 @@ def read_fields(ending: str, text: str, limits: ReadLimits = USUAL) -> Header:
     """
     try:
         fields = tomllib.loads(text) if ending == ".toml" else load_strict(text, limits)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError) as error:
         raise NotRead(str(error)) from None
     if not isinstance(fields, dict):
         raise NotRead("it has no fields")

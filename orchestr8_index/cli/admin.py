@@ -110,7 +110,7 @@ def _decision(number: int, line: str) -> Decision:
         msgspec.convert(msgspec.to_builtins(report_of(decision)), Report)
         moment = _moment(decision.timestamp).astimezone(UTC)
         return replace(decision, timestamp=moment.isoformat(timespec="milliseconds"))
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         why = describe_error(error, "it")
         raise OperationError(f"Line {number} is not a decision: {why}.", cure) from None
     except (ValueError, OverflowError):

@@ -27,6 +27,7 @@ from ..daemon.http import (
 from ..daemon.locate import Address, locate
 from ..errors import OperationError, ServerAway, Unauthorized
 from ..records import Experience
+from ..validate import UNDECODABLE
 from . import show
 
 WAKING_SECONDS = 3.0
@@ -52,7 +53,7 @@ class RunningServer:
         body = self._answered(lambda: self._http.send(verb, path).body)
         try:
             return msgspec.json.decode(body)
-        except msgspec.DecodeError:
+        except UNDECODABLE:
             return None
 
     def _answered(self, send: Callable[[], bytes]) -> bytes:

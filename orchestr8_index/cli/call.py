@@ -12,7 +12,7 @@ from ..config import Settings
 from ..errors import InvalidParams
 from ..methods import METHODS, SHORT
 from ..table import Method
-from ..validate import read_params
+from ..validate import UNDECODABLE, read_params
 from .asking import server_of, source_of
 from .options import common, readable
 from .paint import echo_json
@@ -80,5 +80,5 @@ def _value(kind: Any, texts: list[str]) -> Any:
 def _decoded(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return text

@@ -20,7 +20,7 @@ from ..search.candidates import by_name
 from ..search.explain import lacking_words
 from ..search.rank import rank
 from ..text import Terms, clean
-from ..validate import describe_error
+from ..validate import UNDECODABLE, describe_error
 from .show import NOT_THERE
 
 DEPTH = 10
@@ -79,7 +79,7 @@ def read_questions(path: Path) -> list[Question]:
 def _question(path: Path, number: int, line: str) -> Question:
     try:
         question = msgspec.json.decode(line, type=Question)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise OperationError(f"{path}:{number}: {describe_error(error, 'it')}.", LINE) from None
     if not question.query.strip() or not question.expect:
         raise OperationError(f"{path}:{number}: query and expect must not be empty.", LINE)
@@ -157,7 +157,7 @@ def compare(score: Score, last: Path) -> ScoreChange:
     """What changed since the run that was saved; nothing when there was none."""
     try:
         before = msgspec.json.decode(last.read_bytes(), type=Score)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNDECODABLE):
         return ScoreChange([], [], None)
     if before.file != score.file:
         return ScoreChange([], [], None)  # other questions: nothing to compare

@@ -143,7 +143,7 @@ def _stripped(lines: Iterable[str]) -> Iterator[str]:
 def _read(line: str) -> dict[str, Any]:
     try:
         fields = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         fields = None
     return fields if isinstance(fields, dict) else {"message": line}
 

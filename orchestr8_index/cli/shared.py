@@ -10,6 +10,7 @@ import msgspec
 
 from ..config import Settings
 from ..errors import OperationError
+from ..validate import UNDECODABLE
 from .asking import RunningServer, sharing_server
 from .options import confirm, emit, of_server, readable, yes_option
 from .paint import echo, echo_json
@@ -131,7 +132,7 @@ def restore(settings: Settings, file: Any, prefix: str | None) -> None:
         kept = msgspec.json.decode(file.read(), type=dict[str, Any])
         below = kept.get("prefix", "") if prefix is None else readable(prefix)
         asked = {"items": kept["items"], "prefix": below}
-    except (msgspec.DecodeError, KeyError):
+    except (*UNDECODABLE, KeyError):
         cure = "`orchestr8-index shared snapshot` makes one."
         raise OperationError("That is no snapshot of shared values.", cure) from None
     done = sharing_server(settings).ask("restoreShared", asked)
@@ -180,5 +181,5 @@ def value_text(value: Any) -> str:
 def _value(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return text

@@ -61,7 +61,7 @@ def url(where: int | Address) -> str:
 
 
 def roots(settings: Settings) -> str:
-    return ", ".join(settings.roots) or "no trees of its own"
+    return ", ".join(settings.roots) or "the index"
 
 
 def counts(indexes: Mapping[str, Any]) -> str:

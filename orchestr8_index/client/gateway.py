@@ -22,6 +22,7 @@ from ..config import read_settings
 from ..daemon.http import HttpClient, NoAnswer
 from ..environment import environment
 from ..errors import BadSetting, MCPGatewayError
+from ..validate import UNDECODABLE
 from .locate import Locator
 
 T = TypeVar("T")
@@ -172,7 +173,7 @@ class MCPGatewayClient:
         try:
             response = self._http.send(verb, path, body)
             answer: Answer = msgspec.json.decode(response.body, type=dict[str, Any])
-        except (NoAnswer, msgspec.DecodeError) as error:
+        except (NoAnswer, *UNDECODABLE) as error:
             raise MCPGatewayError(f"The gateway does not answer: {error}") from None
         if response.status != 200:
             raise MCPGatewayError(

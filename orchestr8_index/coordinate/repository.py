@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
+from types import MappingProxyType
 
+from ..environment import inherited_environment, whole_number
 from ..opening import read_regular
 from .resources import is_below
 
 GIT_SECONDS = 1.0
-MOST_NOTE, MOST_STASHED = 8_192, 4_000_000  # bytes
+MOST_NOTE, MOST_SETTINGS, MOST_STASHED = 8_192, 1_000_000, 4_000_000  # bytes
+MOST_FILTERS = 100
 _PLAIN = ("-z", "--no-renames")
 
 
@@ -75,7 +79,8 @@ async def changed_files(tree: str, *paths: str) -> dict[str, str] | None:
     """What git does not have as it is, of all or of some: its two letters by absolute path; None
     where git cannot tell in time."""
     named = [f":(top,literal){os.path.relpath(path, tree)}" for path in paths]
-    rows = await _git(tree, "status", "--porcelain", "-uall", *_PLAIN, "--", *named)
+    kept = ("--ignore-submodules=dirty",)  # each has settings of its own, with programs in them
+    rows = await _git(tree, "status", "--porcelain", "-uall", *kept, *_PLAIN, "--", *named)
     return None if rows is None else {os.path.join(tree, row[3:]): row[:2] for row in rows}
 
 
@@ -86,14 +91,53 @@ async def staged_files(tree: str) -> list[str] | None:
 
 
 async def _git(tree: str, *asked: str) -> list[str] | None:
+    """Runs no program that the tree's own settings name."""
     if not os.path.lexists(os.path.join(tree, ".git")):  # git takes lying about for a repository
         return None
+    filters = await _filters(tree)
+    silent = {
+        f"filter.{name}.{what}": "" for name in filters or () for what in ("clean", "process")
+    }
+    silent |= {f"filter.{name}.required": "false" for name in filters or ()}
+    return None if filters is None else await _asked(tree, git_environment(silent), *asked)
+
+
+async def _filters(tree: str) -> set[str] | None:
+    """Those of the tree's own settings, each of which is a program; None where nobody can tell."""
+    common, own = common_folder(tree), b""
+    with contextlib.suppress(OSError):
+        own = read_regular(common / "config", MOST_SETTINGS).lower() if common else b""
+    is_known = 0 < len(own) < MOST_SETTINGS
+    if is_known and not any(word in own for word in (b"filter", b"include", b"worktreeconfig")):
+        return set()
+    how = ("--includes", "--show-scope", "--name-only", "--get-regexp", r"^filter\.")
+    rows = await _asked(tree, git_environment(), "config", "-z", *how, fails=1)
+    named = zip(rows[::2], rows[1::2], strict=False) if rows is not None else ()
+    found = {key[7:].rpartition(".")[0] for scope, key in named if scope in ("local", "worktree")}
+    return None if rows is None or len(found) > MOST_FILTERS else found
+
+
+def git_environment(settings: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """For a git that fetches nothing, as a tree may name the program to fetch with."""
+    env = inherited_environment() | {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
+    first = max(0, whole_number(env.get("GIT_CONFIG_COUNT", "")))
+    for number, (key, value) in enumerate(settings.items(), first):
+        env |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return env | {"GIT_CONFIG_COUNT": str(first + len(settings))}
+
+
+async def _asked(
+    tree: str, env: Mapping[str, str], *asked: str, fails: int = 0
+) -> list[str] | None:
+    """What it answers, also where it ends with the status `fails`."""
     safe = ["--no-optional-locks", "-c", "core.fsmonitor=false"]  # no lock, no program of the tree
     safe += ["-c", "safe.bareRepository=explicit"]
     pipe, quiet = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     command = ("git", *safe, "-C", tree, *asked)
     try:
-        process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=quiet)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=pipe, stderr=quiet, stdin=quiet, env=env
+        )
     except OSError:
         return None
     try:
@@ -103,7 +147,7 @@ async def _git(tree: str, *asked: str) -> list[str] | None:
             process.kill()
         await process.wait()
         return None
-    if process.returncode:
+    if process.returncode not in (0, fails):
         return None
     return [row for row in output.decode("utf-8", "surrogateescape").split("\0") if row]
 

@@ -218,7 +218,7 @@ def request(
         client.close()
     try:
         return response.status, msgspec.json.decode(response.body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return response.status, None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import time
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ..team.snapshots import Published
 
 LOOK_SECONDS = 1.0
+PATIENCE = 15.0  # seconds for who has the trees to hear that they are asked for
 LATER = ".cards"  # files for the next build of who has the trees
 _MANIFEST, _FILES = "manifest.json", "files.msgpack"
 _read_manifest = msgspec.json.Decoder(Manifest).decode
@@ -67,12 +69,13 @@ class Fetcher(Builder):
 
         generations = Generations(self.settings.data_dir, self.settings.roots_digest)
         newest = _newest(generations) if unless else None
+        asked = self.settings.database_url, team_project(self.settings)
+        until = time.monotonic() + PATIENCE
         try:
-            found = fetch(
-                self.settings.database_url,
-                team_project(self.settings),
-                stamp_of(newest) if newest else "",
-            )
+            found = fetch(*asked, stamp_of(newest) if newest else "")
+            while found is None and time.monotonic() < until and not self._stopped:
+                time.sleep(LOOK_SECONDS)
+                found = fetch(*asked)
         except StoreUnavailable as error:
             raise BuildFailed(f"No index can be fetched. {error.sentence}", error.cure) from None
         if found is None:

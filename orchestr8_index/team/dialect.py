@@ -45,7 +45,7 @@ class Statement(NamedTuple):
 
 
 _SCAN = re.compile(r"SELECT .*\bFROM event\b.* ORDER BY (event\.)?id( DESC)?", re.DOTALL)
-_BLIND = re.compile(r"(INSERT|UPDATE|DELETE FROM (?!item)|WITH known|SELECT pg_notify)\b")
+_BLIND = re.compile(r"(INSERT|UPDATE|DELETE FROM (?!item)|WITH known|SELECT pg_notify|SET LOCAL)\b")
 
 
 @functools.lru_cache(1024)

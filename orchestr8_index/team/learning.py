@@ -213,9 +213,17 @@ class TeamLearning:
         self._path = self._data_dir / f"learnt-{name}.json"
         with contextlib.suppress(OSError, *UNDECODABLE):
             self._place = msgspec.json.decode(read_private(self._path), type=LearntPlace)
+        if not await self._is_in_log(self._place.cursor):  # bent: all of the log is looked at again
+            self._place = LearntPlace()
         is_new = not self._place.cursor and outcomes.revision
         if is_new or outcomes.decisions < self._place.decisions:
             self._place.own = secrets.token_hex(8)
+
+    async def _is_in_log(self, cursor: int) -> bool:
+        if not 0 < cursor < 1 << 62:
+            return cursor == 0
+        rows = await self._rows(LEARNT, self._project, cursor - 1, 1)
+        return [number for number, _ in rows] == [cursor]
 
     def _keep_place(self, outcomes: Outcomes) -> None:
         """Lost, it costs a second look at the log."""

@@ -9,6 +9,7 @@ import os
 import subprocess
 
 from ..config import Settings
+from ..coordinate.repository import git_environment
 
 GIT_SECONDS = 5.0
 
@@ -34,7 +35,9 @@ def first_commit(folder: str) -> str:
     """The first 16 digits of the oldest commit without a parent; "" where there is none."""
     command = ["git", "-C", folder, "rev-list", "--max-parents=0", "HEAD"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=GIT_SECONDS, env=git_environment()
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.split()[-1][:16] if done.returncode == 0 and done.stdout.strip() else ""

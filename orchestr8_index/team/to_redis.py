@@ -121,6 +121,8 @@ class RedisOutlet:
     async def write(self, project: str, events: Sequence[Event]) -> None:
         pipe = self._client.pipeline(transaction=False)
         prefix, locks_changed = self._prefix(project), False
+        states: dict[str, tuple[dict[str, str], int]] = {}
+        news: list[tuple[str, bytes]] = []
         for number, at, row in events:
             is_new = number > self._begins[project]
             if row["kind"] in ("grant", "release"):
@@ -130,9 +132,12 @@ class RedisOutlet:
             else:
                 if row["key"].startswith("lock:"):
                     await self._lock_value(pipe, project, row["key"])
-                self._value(pipe, prefix, number, at, row)
+                states |= self._value(pipe, prefix, number, at, row)
             if is_new and (task := _task(row["key"])[0]):
-                pipe.publish(f"{prefix}task:{task}:updates", msgspec.json.encode(row))
+                news.append((f"{prefix}task:{task}:updates", msgspec.json.encode(row)))
+        self._hashes(pipe, states)
+        for channel, body in news:  # who hears of it reads what it is about
+            pipe.publish(channel, body)
         if locks_changed:
             await self._locks(pipe, project)
         await self._send(pipe)
@@ -155,25 +160,30 @@ class RedisOutlet:
     def _prefix(self, project: str) -> str:
         return "" if project == self._default else f"{project}:"
 
-    def _value(self, pipe: Any, prefix: str, number: int, at: int, row: Row) -> None:
-        """A value was put or deleted."""
+    def _value(
+        self, pipe: Any, prefix: str, number: int, at: int, row: Row
+    ) -> dict[str, tuple[dict[str, str], int]]:
+        """A value was put or deleted; the state of a task that it is, with the seconds it lives."""
         is_gone, (task, what) = row["kind"] == "delete", _task(row["key"])
         if not task:
-            return
+            return {}
         if what in ("", "state"):
             fields = {} if is_gone else fields_of(row["value"])
-            self._hash(pipe, f"{prefix}task:{task}:state", fields, at, STATE_SECONDS)
-        elif what == "log" and not is_gone:
+            left = STATE_SECONDS - (self._shared.clock.at() - at) // 1000
+            return {f"{prefix}task:{task}:state": (fields, left)}
+        if what == "log" and not is_gone:
             stream, ident = f"{prefix}logs:{task}:stream", f"{number >> 10}-{number & 1023}"
             pipe.xadd(stream, fields_of(row["value"]), id=ident, maxlen=STEPS, approximate=False)
+        return {}
 
-    def _hash(self, pipe: Any, key: str, fields: dict[str, str], at: int, seconds: int) -> None:
-        """In the place of what is there, until so many seconds after the moment."""
-        left = seconds - (self._shared.clock.at() - at) // 1000
-        pipe.delete(key)
-        if fields and left > 0:
-            pipe.hset(key, mapping=fields)
-            pipe.expire(key, left)
+    def _hashes(self, pipe: Any, states: dict[str, tuple[dict[str, str], int]]) -> None:
+        """Each in the place of what is there."""
+        if states:
+            pipe.delete(*states)
+        for key, (fields, left) in states.items():
+            if fields and left > 0:
+                pipe.hset(key, mapping=fields)
+                pipe.expire(key, left)
 
     def _conversation(self, pipe: Any, prefix: str, at: int, row: Row) -> None:
         """What a session is and the last of its messages that all may read."""

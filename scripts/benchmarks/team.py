@@ -14,12 +14,22 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 
 from orchestr8_index.config import read_settings
 from orchestr8_index.coordinate.caller import Caller
-from orchestr8_index.sharing import LockResources, Op, ReadShared, WriteShared, value_of
+from orchestr8_index.errors import Conflict
+from orchestr8_index.sharing import (
+    LockResources,
+    Op,
+    ReadInbox,
+    ReadShared,
+    SendMessage,
+    WriteShared,
+    value_of,
+)
 from orchestr8_index.team.core import TeamCoordination as Server
 
 from . import outage, split_day
@@ -114,6 +124,51 @@ async def across(run: Run, a: Server, b: Server) -> None:
     run.times("released on one, granted on another", granted)
 
 
+async def waves(run: Run, servers: list[Server], number: int, tasks: int) -> None:
+    """Stand-in agents, as many as a wave has tasks, take these from a queue, in turn from each
+    server; each locks its task, notes the result where none stands, and acknowledges. One of them
+    is refused half of the time and asks again later, as a caller over its rate."""
+    boss, names = Caller("boss", project="waves"), [f"{tasks}-{n}" for n in range(number * tasks)]
+    twice, queue = [], f"jobs{tasks}"
+
+    async def agent(place: int) -> None:
+        who, server = Caller(f"a{place}", project="waves"), servers[place % len(servers)]
+        while True:
+            if place == 0 and secrets.randbelow(2):
+                await asyncio.sleep(0.05)
+                continue
+            asked = ReadInbox(queue=queue, limit=1, wait_ms=500)
+            found = (await server.read_inbox(who, asked))["messages"]
+            if not found:
+                return
+            task = found[0]["body"]
+            lock = LockResources(action="acquire", resources=[f"task:{task}"])
+            held = await server.lock(who, lock)
+            try:
+                op = Op(f"done/{task}", value_of({"task": task}), if_rev=0)
+                await server.write_shared(who, WriteShared(ops=[op]))
+            except Conflict:
+                twice.append(task)
+            await server.lock(who, LockResources(action="release", token=held["token"]))
+            await server.read_inbox(who, ReadInbox(queue=queue, ack=[found[0]["id"]], peek=True))
+
+    started = time.perf_counter()
+    for first in range(0, len(names), tasks):
+        for name in names[first : first + tasks]:
+            sent = SendMessage(to=[f"queue:{queue}"], body=name)
+            await servers[first % len(servers)].send_message(boss, sent)
+        await asyncio.gather(*map(agent, range(tasks)))
+    spent = time.perf_counter() - started
+    done: dict[str, Any] = {}
+    for first in range(0, len(names), 100):
+        keys = [f"done/{name}" for name in names[first : first + 100]]
+        rows = (await servers[-1].read_shared(boss, ReadShared(keys=keys)))["items"]
+        done |= {row["key"]: msgspec.json.decode(row["value"])["task"] for row in rows}
+    wrong = sum(key != f"done/{task}" for key, task in done.items())
+    figures = {"lost": len(names) - len(done), "twice": len(twice), "wrong": wrong}
+    run.row(f"{number} waves of {tasks} tasks", unit="s", **figures, took=spent)
+
+
 async def with_listen_dead(run: Run, a: Server, b: Server) -> None:
     """As a pooler makes it: no notice comes through, and the revisions are looked at."""
     told, b.bus._take, woken = b.bus._take, lambda text: None, []  # type: ignore[method-assign]
@@ -139,6 +194,8 @@ async def measure(run: Run, url: str, schema: str) -> None:
         await many(run, "writes, three on one project", [(a, "p"), (b, "p"), (c, "p")])
         await many(run, "writes, three on a project each", [(a, "p"), (b, "q"), (c, "r")])
         await across(run, a, b)
+        for number, tasks in ((2, 2), (4, 25), (16, 100)):
+            await waves(run, [a, b, c], number, tasks)
 
 
 def in_process(run: Run, url: str) -> None:

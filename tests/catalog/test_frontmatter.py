@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr8_index.catalog.frontmatter import Header, Hostile, load_strict, read_header
+from orchestr8_index.catalog.frontmatter import (
+    Header,
+    Hostile,
+    NotRead,
+    load_strict,
+    read_fields,
+    read_header,
+)
 
 EXAMPLES = """---
 name: tuner
@@ -349,3 +356,11 @@ def test_a_header_that_a_model_put_a_little_aside_is_read(text: str) -> None:
     header = read_header(text)
     assert header.fields == {"name": "lamp", "description": "Lights it."}
     assert header.body.strip() == "Body" and len(header.mended) == 1
+
+
+def test_toml_that_nests_without_end_is_read_by_nobody_and_ends_no_build() -> None:
+    nested = f"a = {'[' * 3000}{']' * 3000}"
+    with pytest.raises(NotRead):
+        read_fields(".toml", f'prompt = "x"\n{nested}')
+    said, _, _ = only_repair(read := read_header(f"+++\n{nested}\n+++\nText."))
+    assert read.body == "Text." and "cannot be read" in said

@@ -248,6 +248,14 @@ def test_a_choice_that_nothing_can_match_is_a_sentence(
     assert (said.status, f"{option[0][2:]}: must have at " in said.err) == (1, True)
 
 
+def test_a_line_that_nests_without_end_imports_nothing(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "all.jsonl").write_text(run("export").out + '{"a":' + "[" * 50_000)
+    said = run("import", str(tmp_path / "all.jsonl"))
+    assert (said.status, "Line 9 is not a decision: it nests too deep" in said.err) == (1, True)
+
+
 def test_a_file_in_another_encoding_imports_nothing(run: Run, data: Path, tmp_path: Path) -> None:
     (tmp_path / "all.jsonl").write_bytes(b'{"task_id": "\xff"}\n')
     said = run("import", str(tmp_path / "all.jsonl"))

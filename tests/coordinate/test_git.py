@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestr8_index.coordinate.git import Others, judge, places, read_steps
-from orchestr8_index.coordinate.repository import changed_files
+from orchestr8_index.coordinate.repository import changed_files, staged_files
 from orchestr8_index.coordinate.resources import is_below
 from orchestr8_index.coordinate.shell import MOST_CALLS
+from orchestr8_index.team.project import first_commit
 
 TREE = "/r"
 BESIDE = Others(TREE, {"/r/src/b.py": "bob", "/r/docs/x y.md": "cyd"}, ("/r/src/a.py",))
@@ -278,3 +282,98 @@ def test_what_lies_about_as_a_repository_is_asked_nothing(tmp_path: Path) -> Non
     (tmp_path / "HEAD").write_text("ref: refs/heads/main\n")
     (tmp_path / "config").write_text(f"[core]\nbare = false\nworktree = {tmp_path}\n")
     assert asyncio.run(changed_files(str(tmp_path))) is None
+
+
+# --- programs that a stranger's repository names ----------------------------------------------
+
+
+def git(folder: Path, *command: str) -> str:
+    known = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always")
+    done = subprocess.run(["git", "-C", folder, *known, *command], capture_output=True, check=True)
+    return done.stdout.decode().strip()
+
+
+def made(folder: Path) -> Path:
+    """A repository with a file that was changed since, of which git must look at every byte."""
+    folder.mkdir()
+    git(folder, "init", "-q")
+    (folder / "a.txt").write_text("one\n")
+    git(folder, "add", "a.txt")
+    git(folder, "commit", "-qm", "x")
+    (folder / "a.txt").write_text("two\n")
+    os.utime(folder / "a.txt", (0, 0))
+    return folder
+
+
+def name_a_filter(own: Path, program: str, file: Path | None = None) -> None:
+    text = f'[filter "x=y z"]\n\tclean = {program}\n\tprocess = {program}\n\trequired = true\n'
+    with (file or own / "config").open("a") as settings:
+        settings.write(text)
+    (own / "info").mkdir(exist_ok=True)
+    (own / "info/attributes").write_text('* filter="x=y z"\n* filter=x=y\n')
+
+
+def filtering(tree: Path, program: str) -> None:
+    own = tree / ".git"
+    with (own / "config").open("a") as settings:
+        settings.write(f'[FILTER "x=y"]\n\tclean = {program}\n')
+    name_a_filter(own, program)
+
+
+def including(tree: Path, program: str) -> None:
+    with (tree / ".git/config").open("a") as settings:
+        settings.write("[include]\n\tpath = more\n")
+    (tree / ".git/more").write_text(f'[filter "x=y"]\n\tclean = {program}\n')
+    name_a_filter(tree / ".git", program, tree / ".git/more")
+
+
+def nesting(tree: Path, program: str) -> None:
+    git(tree, "submodule", "add", "-q", str(made(tree.with_name("inner"))), "sub")
+    git(tree, "commit", "-qm", "sub")
+    filtering_of = tree / ".git/modules/sub"
+    with (filtering_of / "config").open("a") as settings:
+        settings.write(f'[filter "x=y"]\n\tclean = {program}\n')
+    name_a_filter(filtering_of, program)
+    (tree / "sub/a.txt").write_text("new\n")
+    os.utime(tree / "sub/a.txt", (0, 0))
+
+
+def promising(tree: Path, program: str) -> None:
+    """What is missing is fetched, by a program that the tree names."""
+    root = git(tree, "rev-parse", "HEAD^{tree}")
+    (tree / ".git/objects" / root[:2] / root[2:]).unlink()
+    facts = {"url": str(tree), "promisor": "true", "uploadpack": program}
+    for name, value in facts.items():
+        git(tree, "config", f"remote.origin.{name}", value)
+    git(tree, "config", "core.repositoryformatversion", "1")
+    git(tree, "config", "extensions.partialClone", "origin")
+
+
+@pytest.mark.parametrize("prepare", [filtering, including, nesting, promising])
+def test_git_runs_no_program_that_a_repository_names(
+    tmp_path: Path, prepare: Callable[[Path, str], None]
+) -> None:
+    tree, ran = made(tmp_path / "tree"), tmp_path / "ran"
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\necho >{ran}\ncat\n")
+    program.chmod(0o700)
+    prepare(tree, str(program))
+    found = asyncio.run(changed_files(str(tree)))
+    asyncio.run(staged_files(str(tree)))
+    first_commit(str(tree))
+    assert not ran.exists()
+    assert prepare is promising or found == {str(tree / "a.txt"): " M"}
+
+
+def test_git_is_asked_of_a_plain_repository_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, asked = str(made(tmp_path / "tree")), list[str]()
+    start = asyncio.create_subprocess_exec
+
+    async def counting(*command: Any, **given: Any) -> Any:
+        asked.append(command[0])
+        return await start(*command, **given)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", counting)
+    assert asyncio.run(changed_files(tree)) == {f"{tree}/a.txt": " M"} and asked == ["git"]

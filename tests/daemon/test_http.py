@@ -83,6 +83,7 @@ def test_a_request_gives_status_and_json(speak: Speak) -> None:
 
 def test_what_is_not_json_is_none(speak: Speak) -> None:
     assert request(speak(http(b"text")), "GET", "/") == (200, None)
+    assert request(speak(http(b"[" * 50_000)), "GET", "/") == (200, None)
 
 
 def test_what_is_not_http_is_an_oserror(speak: Speak) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -75,3 +77,29 @@ def test_the_page_is_loaded_with_its_first_request(tmp_path: Path) -> None:
     code = "import sys, orchestr8_index.serve.http; print('orchestr8_index.page' in sys.modules)"
     done: Any = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "False"
+
+
+ELEMENTS = """
+class Element {
+  kids = []; attributes = {};
+  append(...kids) { this.kids.push(...kids); }
+  replaceChildren(...kids) { this.kids = kids; }
+  setAttribute(name, value) { this.attributes[name] = value; }
+}
+globalThis.document = { createElement: () => new Element() };
+const { fill, h } = await import(process.argv[1]);
+const said = JSON.parse(process.argv[2]);
+const made = h('p', { title: said }, said, [[said]], 5);
+console.log(JSON.stringify([made, fill(new Element(), said)]));
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_no_text_of_a_stranger_turns_around_what_stands_beside_it() -> None:
+    """A lock's name did, in the question whether to break it."""
+    said = "a\u202eb\u2066c\u200f<i>é"
+    command = ["node", "--input-type=module", "-e", ELEMENTS, str(FOLDER / "dom.js")]
+    done = subprocess.run([*command, json.dumps(said)], capture_output=True, check=True)
+    made, filled = json.loads(done.stdout)
+    assert made["kids"] == ["abc<i>é", "abc<i>é", 5] and filled["kids"] == ["abc<i>é"]
+    assert made["attributes"] == {"title": "abc<i>é"}

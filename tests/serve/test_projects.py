@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx2 as httpx
 import hypothesis
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from orchestr8_index.app import make_state
 from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.config import Door, Settings, read_settings
+from orchestr8_index.project import NAMES, NamedProject
 from orchestr8_index.serve import projects as rooms
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.keys import KeyFile
@@ -439,3 +441,43 @@ async def _step(asking: Asking, home: Path, name: str, kind: int, number: int) -
     headers = _of(home, name)
     told = (await asking.post("/", json=body, headers=headers)).text
     return told + (await asking.get("/health", headers=headers)).text
+
+
+def test_folders_of_one_name_learn_as_one_and_meet(home: Path) -> None:
+    """Each answers from its own trees; what they learn and hold is one, also by that name."""
+    red, blue = str(home / "red"), str(home / "blue")
+    (home / "data").mkdir(mode=0o700)
+    given = [NamedProject("shop", ((red, red), (blue, blue)))]
+    (home / "data" / NAMES).write_bytes(msgspec.json.encode(given))
+
+    async def work(asking: Asking, state: State) -> None:
+        for task in ("t1", "t2"):
+            await report(asking, task, OWN)
+        assert await learnt(asking, project=blue) == await learnt(asking) != []
+        assert await names(asking, project=blue) == {BLUE, OWN}
+        assert await names(asking, project=red) == await names(asking, "/p/shop") == {RED, OWN}
+        lock = {"action": "acquire", "resources": ["port:1"]}
+        await rpc(asking, "lockResources", lock, agent="ann", tree=red)
+        held = await rpc(asking, "lockResources", {"action": "list"}, tree=blue)
+        assert [each["holder"] for each in held["locks"]] == ["ann"]
+        elsewhere = {"tree": str(home / "bare")}
+        assert (await rpc(asking, "lockResources", {"action": "list"}, **elsewhere))["locks"] == []
+        assert [each.name for each in state.projects.known.values()] == ["shop", "bare"]
+
+    serve(settings_in(home, "red"), work)
+
+
+def test_a_name_that_was_given_is_taken_from_who_had_it_by_chance(home: Path) -> None:
+    async def meet(asking: Asking, state: State) -> None:
+        await names(asking, project=str(home / "blue"))
+
+    serve(settings_in(home, "red"), meet)
+    plain = str(home / "plain")
+    given = [NamedProject("blue", ((plain, plain),))]
+    (home / "data" / NAMES).write_bytes(msgspec.json.encode(given))
+
+    async def again(asking: Asking, state: State) -> None:
+        assert await names(asking, project="blue") == {OWN}
+        assert await names(asking, project="blue-2") == {BLUE, OWN}
+
+    serve(settings_in(home, "red"), again)

@@ -185,6 +185,7 @@ def test_of_new_questions_in_one_read_only_the_first_is_quick(
         new = [request(BODY.replace(b"notes", b"note%d" % n) % n) for n in range(6)]
         line.send(b"".join(new))
         answers = [line.read_one() for _ in new]
+        line.close()
     assert len(answers) == 6 and quick() == before + 1
 
 

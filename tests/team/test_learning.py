@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -101,6 +102,33 @@ def test_experience_is_the_same_on_all(quick_postgres: Postgres, tmp_path: Path)
                 assert c.state() == a.state()
                 for each in (a, b, c):
                     assert_sound(each.own)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("cursor", [1 << 40, 1 << 63, 10**30])
+def test_a_bent_place_in_the_log_hangs_nobody(
+    quick_postgres: Postgres, tmp_path: Path, cursor: int
+) -> None:
+    """Beyond the log's end nothing was applied any more, and each report waited without end."""
+    url, schema = quick_postgres.url, f"o8_{secrets.token_hex(6)}"
+
+    async def work() -> None:
+        async with learner(url, schema, tmp_path / "a") as a:
+            await a.tell("t1")
+        (place,) = tmp_path.rglob("learnt-*.json")
+        told = json.loads(place.read_text())
+        place.write_text(json.dumps({**told, "cursor": cursor}))
+        async with (
+            learner(url, schema, tmp_path / "a") as a,
+            learner(url, schema, tmp_path / "b") as b,
+        ):
+            async with asyncio.timeout(20):
+                await a.tell("t2")
+                await b.reach(a)
+            for each in (a, b):
+                assert [decision.task_id for decision in each.state()[0]] == ["t1", "t2"]
+                assert_sound(each.own)
 
     asyncio.run(work())
 

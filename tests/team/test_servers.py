@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from orchestr8_index.coordinate.log import read_events
+from orchestr8_index.coordinate.caller import Caller
+from orchestr8_index.coordinate.log import events_after, read_events
 from orchestr8_index.coordinate.select import Keys
 from orchestr8_index.errors import Busy, Conflict, StoreUnavailable
 from orchestr8_index.store.usage import first_day
@@ -156,6 +159,34 @@ def test_a_tail_over_three_servers_misses_and_repeats_nothing(quick_postgres: Po
             assert len(keys) == len(set(keys)) == 3 * most
 
     run(quick_postgres.url, 3, work)
+
+
+def test_a_page_of_the_log_reads_no_more_than_it_gives(quick_postgres: Postgres) -> None:
+    """PostgreSQL has no figures of a new table, and sorted all that followed for each page."""
+
+    async def work(a: Server) -> None:
+        for _ in range(20):
+            await Agent(a, "ann").write({f"k{n}": n for n in range(100)})
+
+        def plans(connection: Any) -> list[str]:
+            ask, found = connection.ask, list[str]()
+
+            def explained(text: str, given: Sequence[Any] = ()) -> Any:
+                if "FROM event" in text:
+                    rows = ask(f"EXPLAIN {text}", given).fetchall()
+                    found.append("\n".join(row for (row,) in rows))
+                return ask(text, given)
+
+            connection.ask = explained
+            seen = events_after(connection, Caller("ann"), 0, 300)
+            del connection.ask
+            assert len(seen) == 300
+            return found
+
+        for plan in await a.read(plans):
+            assert "Index Scan using event_pkey" in plan and "Sort" not in plan, plan
+
+    run(quick_postgres.url, 1, work)
 
 
 def test_what_ends_is_ended_for_all_by_the_databases_clock(quick_postgres: Postgres) -> None:

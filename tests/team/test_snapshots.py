@@ -15,6 +15,7 @@ from orchestr8_index.catalog.index import Index
 from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.errors import BuildFailed
 from orchestr8_index.project import Project
+from orchestr8_index.serve import publishing
 from orchestr8_index.serve.publishing import Fetcher, stamp_of
 from orchestr8_index.team.project import team_project
 from orchestr8_index.team.snapshots import publish
@@ -57,6 +58,8 @@ def test_what_one_publishes_the_other_serves_and_follows(
     a, b = worlds
     environ = {"MCP_DATABASE_URL": database}
     one = a.serve(**environ)
+    b.up("--index", "shared", **environ)  # nothing was published yet
+    assert b.run("down").returncode == 0
     two = b.serve("--index", "shared", **environ)
     assert (two.health["published_by"], two.health["reasons"]) == (one.health["server"], [])
     assert two.health["indexes"] == one.health["indexes"] != {}
@@ -85,8 +88,13 @@ def test_without_a_database_and_beside_trees_it_is_refused(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("bent", ["agent.segment", "manifest.json", "files.msgpack"])
 def test_nothing_is_kept_that_did_not_come_whole(
-    shipped_index: Index, database: str, tmp_path: Path, bent: str
+    shipped_index: Index,
+    database: str,
+    tmp_path: Path,
+    bent: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(publishing, "PATIENCE", 0.0)
     settings = replace(settings_of(tmp_path), database_url=database, index="shared")
     fetcher, project = Fetcher(settings), team_project(settings)
     make_tables(database, SCHEMA)

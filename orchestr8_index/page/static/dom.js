@@ -2,15 +2,17 @@
 // server only ever becomes text.
 
 const SVG = 'http://www.w3.org/2000/svg';
+const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g; // what stands beside it would be read otherwise
+const plain = (value) => (typeof value === 'string' ? value.replace(TURNS, '') : value);
 
 function filled(node, props, children) {
   for (const [name, value] of Object.entries(props ?? {})) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
     else if (name === 'style') Object.entries(value).forEach(([k, v]) => node.style.setProperty(k, v));
-    else node.setAttribute(name, value === true ? '' : value);
+    else node.setAttribute(name, value === true ? '' : plain(value));
   }
-  node.append(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false).map(plain));
   return node;
 }
 
@@ -19,7 +21,7 @@ export const svg = (tag, props, ...children) =>
   filled(document.createElementNS(SVG, tag), props, children);
 
 export function fill(node, ...children) {
-  node.replaceChildren(...children.flat(3).filter(Boolean));
+  node.replaceChildren(...children.flat(3).filter(Boolean).map(plain));
   return node;
 }
 

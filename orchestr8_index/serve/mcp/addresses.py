@@ -18,6 +18,7 @@ from mcp_types import INVALID_PARAMS
 
 from ...catalog.index import Index
 from ...records import KINDS, PLURAL, Entry, Kind
+from ...validate import UNDECODABLE
 
 SCHEME = "orchestr8://"
 INDEX, PATTERNS = f"{SCHEME}index", f"{SCHEME}patterns"
@@ -86,7 +87,7 @@ def page(index: Index, kinds: Sequence[Kind], cursor: str | None, size: int = PA
 def _read(cursor: str, kinds: Sequence[Kind]) -> After:
     try:
         after = msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=After)
-    except (binascii.Error, ValueError, msgspec.DecodeError):
+    except (binascii.Error, *UNDECODABLE):
         after = None
     if after is None or after.kind not in kinds:
         raise MCPError(INVALID_PARAMS, "The cursor is none of this server's. List from the start.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 from starlette.types import Message, Send
 
+from ...validate import UNDECODABLE
+
 CURES = {
     "accept": "Send `Accept: application/json, text/event-stream` (a GET: text/event-stream).",
     "content-type": "Send `Content-Type: application/json`.",
@@ -46,7 +48,7 @@ def _cured(body: bytes) -> bytes | None:
         decoded = msgspec.json.decode(body)
         error = decoded["error"]
         sentence = error["message"].lower()
-    except (msgspec.DecodeError, TypeError, KeyError, AttributeError):
+    except (*UNDECODABLE, TypeError, KeyError, AttributeError):
         return None
     cure = next((cure for word, cure in CURES.items() if word in sentence), None)
     if error.get("data") or cure is None:
