@@ -83,6 +83,7 @@ class Learned:
         self._source: Callable[..., object] | None = None
         self._revision = -1
         self._factors: dict[int, float] = {}
+        self._places: dict[str, int] = {}  # of the entries that have won
         self._wins: dict[int, int] = {}
         self._failed: dict[int, Mapping[str, int]] = {}
         self._gains: dict[str, Gains] = {}
@@ -164,13 +165,13 @@ class Learned:
         return known
 
     def _look_up_gains(self, term: str, experience: Experience) -> Gains:
-        kind, position = self._segment.kind, self._segment.position
+        kind, places_of = self._segment.kind, self._places
         words, wins = experience.words[kind], experience.wins[kind]
         places, points, counts = array("I"), array("I"), array("I")
         for entry in experience.terms[kind].get(term, ()):
             count = words[entry][term]
             gain = points_of(count, wins.get(entry, 0))
-            place = position.get(entry)
+            place = places_of.get(entry)
             if gain and place is not None:
                 places.append(place)
                 points.append(gain)
@@ -196,7 +197,9 @@ class Learned:
             return
         position, wins = self._segment.position, experience.wins[kind]
         failed = experience.failed[kind].items()
-        self._wins = {position[entry]: won for entry, won in wins.items() if entry in position}
+        placed = ((entry, position.find(entry)) for entry in wins)
+        self._places = {entry: place for entry, place in placed if place is not None}
+        self._wins = {place: wins[entry] for entry, place in self._places.items()}
         self._failed = {position[entry]: words for entry, words in failed if entry in position}
         self._gains.clear()
         changed = list(experience.changed_since(kind, self._revision))

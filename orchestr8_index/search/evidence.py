@@ -9,8 +9,10 @@ less of it it shares. `lost` is the same of failures.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from ..records import Experience
 from .boost import FLOOR, Learned
@@ -72,19 +74,40 @@ def lifted(
     highest stays ahead.
     """
     scores = dict(scored)
-    found = dict(scores)
+    found, rivals = dict(scores), _Rivals(scores, own)
     for place, record in known.items():
         if not (share := record.share):
             continue
         score = scores.get(place) or of(place)
-        ahead = own.get(place, 0) + FLOOR * highest
-        rivals = [(s, own.get(other, 0) > ahead) for other, s in scores.items() if other != place]
-        best = max((s for s, is_ahead in rivals if not is_ahead), default=0)
-        bound = min((s for s, is_ahead in rivals if is_ahead), default=best + highest) - 1
+        best, least = rivals.of(place, own.get(place, 0) + FLOOR * highest)
+        bound = (best + highest if least is None else least) - 1
         extra = EXTRA * highest * min(1.0, (record.won - record.lost) / (2 * SURE_FROM))
         rise = share**2 * max(0, best - score) * 63 / 64 + share * extra
         found[place] = max(score, min(bound, score + round(rise)))
     return sorted(found.items(), key=lambda hit: (-hit[1], hit[0]))
+
+
+class _Rivals:
+    """The scores in the order of the scores by the text's words alone, each with the best up to
+    there and the least from there on: where all entries have a record, each would look at all."""
+
+    def __init__(self, scores: Mapping[int, int], own: Mapping[int, int]) -> None:
+        order = sorted(scores, key=lambda place: own.get(place, 0))
+        self._own = [own.get(place, 0) for place in order]
+        self._best = [(0, -1, 0)]  # the best, who has it, and the best of the others
+        for place in order:
+            (best, who, next_best), score = self._best[-1], scores[place]
+            beats = score > best
+            after = (score, place, best) if beats else (best, who, max(next_best, score))
+            self._best.append(after)
+        self._least = [*accumulate((scores[place] for place in reversed(order)), min)][::-1]
+
+    def of(self, place: int, ahead: float) -> tuple[int, int | None]:
+        """(the best of those that are not ahead, but for this one; the least of those that are)"""
+        at = bisect_right(self._own, ahead)
+        best, who, next_best = self._best[at]
+        least = self._least[at] if at < len(self._least) else None
+        return next_best if who == place else best, least
 
 
 def sureness(by_text: float, record: Record) -> float:
