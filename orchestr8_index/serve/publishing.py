@@ -99,6 +99,7 @@ def _keep(generations: Generations, files: dict[str, bytes]) -> Manifest:
         manifest = _read_manifest(files[_MANIFEST])
         sums = {name: (len(body), zlib.crc32(body)) for name, body in files.items()}
         whole = all(sums[name] == of for name, of in manifest.sums.items() if LATER not in name)
+        whole &= all(map(_is_plain, files))
         told = msgspec.msgpack.decode(files[_FILES], type=Files)
     except (KeyError, *UNDECODABLE):
         whole = False
@@ -110,6 +111,11 @@ def _keep(generations: Generations, files: dict[str, bytes]) -> Manifest:
         if name not in (_MANIFEST, _FILES):
             (made / name).write_bytes(body)
     return generations.publish(made, manifest, told)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether it names a file of the very folder: whoever writes to the database names them."""
+    return name == Path(name).name and not name.startswith(".")
 
 
 class Publishing:

@@ -104,6 +104,11 @@ def test_nothing_is_kept_that_did_not_come_whole(
     publish(database, project, "a", "stamp", {**files, bent: files[bent][:-9]})
     with pytest.raises(BuildFailed, match="is damaged, or of another release"):
         fetcher.run()
+    for name in ("../../out", str(tmp_path / "out"), "..", ".out"):  # of whoever can write there
+        publish(database, project, "a", "stamp", {**files, name: b"out"})
+        with pytest.raises(BuildFailed, match="is damaged, or of another release"):
+            fetcher.run()
+    assert not list(tmp_path.rglob("*out"))
     generations = Generations(settings.data_dir, settings.roots_digest)
     assert generations.numbers() == []
     publish(database, project, "a", "stamp", files)
