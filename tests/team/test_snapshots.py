@@ -61,6 +61,7 @@ def test_what_one_publishes_the_other_serves_and_follows(
     b.up("--index", "shared", **environ)  # nothing was published yet
     assert b.run("down").returncode == 0
     two = b.serve("--index", "shared", **environ)
+    wait_for(lambda: "published_by" in two.health)  # before it has looked it serves what it kept
     assert (two.health["published_by"], two.health["reasons"]) == (one.health["server"], [])
     assert two.health["indexes"] == one.health["indexes"] != {}
     assert found(two, "review code") == found(one, "review code")
