@@ -1,13 +1,15 @@
 """A call of a tool is answered without the SDK, once the SDK has let in one that differs from it in
 its id and its arguments alone.
 
-All that the SDK checks of such a call stands in its headers and in the rest of its body; both are
-the key here, byte for byte. A call of a session needs the session to be open, and whatever else the
-session says makes its calls unknown again. Everything of another shape goes through the SDK.
+All that the SDK checks of such a call stands in its headers and in the rest of its body; the digest
+of both is the key here, as they may be long. A call of a session needs the session to be open, and
+whatever else the session says makes its calls unknown again. Everything of another shape goes
+through the SDK.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -28,7 +30,6 @@ MOST_KNOWN = 64  # sessions, and as many calls of each
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 _VARYING = "progressToken"  # of _meta; no tool of the index tells of progress
 _BODY = b'{"jsonrpc":"2.0","id":%b,"result":%b}'
-Key = tuple[object, ...]
 
 
 class _ToolParams(Struct, forbid_unknown_fields=True):
@@ -51,7 +52,7 @@ class AcceptedCalls:
     """Those of one address. `known`: by session, "" for the era without them."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, dict[Key, LetIn]] = {}
+        self._known: dict[bytes, dict[bytes, LetIn]] = {}
 
     async def answer(self, face: Face, scope: Scope, body: bytes, send: Send) -> bool:
         """Whether it was answered here."""
@@ -105,10 +106,12 @@ def _read(body: bytes) -> _ToolCall | None:
         return None
 
 
-def _key(scope: Scope, call: _ToolCall) -> Key:
+def _key(scope: Scope, call: _ToolCall) -> bytes:
     headers = [each for each in scope["headers"] if each[0] not in (b"content-length", CORRELATION)]
     meta = [(name, bytes(raw)) for name, raw in call.params.meta.items() if name != _VARYING]
-    return tuple(headers), type(call.id), call.params.name, tuple(meta), scope["query_string"]
+    is_text, name = isinstance(call.id, str), call.params.name
+    whole = msgspec.msgpack.encode((headers, is_text, name, meta, scope["query_string"]))
+    return hashlib.blake2b(whole, digest_size=32).digest()
 
 
 def _takes_both(scope: Scope) -> bool:

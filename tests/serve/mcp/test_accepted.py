@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import httpx2
 import pytest
 
+from orchestr8_index.serve.mcp.accepted import AcceptedCalls
+from orchestr8_index.serve.mcp.one_body import LET_IN
 from orchestr8_index.serve.mcp.server import Face
 from orchestr8_index.serve.state import State
 
@@ -140,3 +143,19 @@ def test_who_takes_a_stream_alone_goes_on_getting_one(state: State, through: lis
         assert kinds == ["text/event-stream"] * 3
 
     live(state, work)
+
+
+def test_what_is_known_of_long_calls_is_short() -> None:
+    """64 sessions may have 64 calls each, of a megabyte."""
+    accepted, headers = AcceptedCalls(), [(b"accept", b"application/json, text/event-stream")]
+    scope = {"headers": headers, "query_string": b"", "state": {LET_IN: object()}}
+    tracemalloc.start()
+    try:
+        for n in range(60):
+            params = {"name": "query_agents", "_meta": {"x": f"{n}" * 100_000}}
+            call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+            accepted.learn(scope, json.dumps(call).encode())
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
