@@ -13,9 +13,9 @@ from starlette.types import Scope, Send
 
 from ..errors import MethodNotFound, RequestError
 from ..memo import Newest
+from .body import JSON, send_bytes, send_json
 from .callers import RIGHTS, caller
 from .calls import perform
-from .send import JSON, send_bytes, send_json
 from .shared import asking
 from .state import State
 

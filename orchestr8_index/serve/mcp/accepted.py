@@ -17,8 +17,8 @@ from msgspec import Meta, Raw, Struct
 from starlette.types import Scope, Send
 
 from ...memo import keep
+from ..body import JSON, send_bytes
 from ..callers import CORRELATION
-from ..send import JSON, send_bytes
 from ..sessions import HEADER
 from .one_body import LET_IN, accepts_streams_alone
 

@@ -19,11 +19,10 @@ from starlette.types import Message, Receive, Scope, Send
 from ...environment import ADDRESSES, EVERY
 from ...environment import FACES as PRODUCTS
 from ...errors import EncodingRefused, InvalidRequest, McpAway, NoSuchAddress, RequestError
-from ..body import Again, read_body
+from ..body import Again, error_body, read_body, send_error
 from ..callers import caller
 from ..host_names import is_json
 from ..rpc import check_text
-from ..send import error_body, send_error
 from ..sessions import HEADER
 from ..shares import account
 from ..state import State

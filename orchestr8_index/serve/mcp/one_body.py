@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.types import Message, Send
 
 from ...errors import McpAway
-from ..send import send_error
+from ..body import send_error
 
 BOTH = b"application/json, text/event-stream"
 ANY = {b"*/*", b"text/*", b"text/event-stream"}

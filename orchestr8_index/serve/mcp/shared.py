@@ -36,7 +36,7 @@ from ..callers import STRANGE, Principal, caller
 from ..shared import asking, opened
 from ..state import State
 from .resources import JSON, Resources
-from .results import without_null
+from .schemas import without_null
 from .subscriptions import Subscriptions
 from .tools import COPIES, Ctx, hold
 

@@ -23,9 +23,8 @@ from ..calls import perform
 from ..shares import FREE_BYTES, Account
 from ..state import State
 from .one_body import LET_IN
-from .results import is_deep, slim
 from .roots import OfProject
-from .schemas import TASK, input_schema, output_schema, without_limits
+from .schemas import TASK, input_schema, is_deep, output_schema, slim, without_limits
 from .waiting import perform_shared
 
 Ctx = ServerRequestContext[Any, Any]

@@ -24,7 +24,7 @@ from orchestr8_index.methods import METHODS
 from orchestr8_index.serve.callers import Principal, caller
 from orchestr8_index.serve.hooks.claude import receive_claude
 from orchestr8_index.serve.mcp import waiting
-from orchestr8_index.serve.mcp.results import MOST_DEEP
+from orchestr8_index.serve.mcp.schemas import MOST_DEEP
 from orchestr8_index.serve.mcp.server import shared_face
 from orchestr8_index.serve.mcp.tools import INSTRUCTIONS_OF, SHARED, TOOLS
 from orchestr8_index.serve.shared import opened

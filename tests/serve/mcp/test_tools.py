@@ -13,7 +13,7 @@ from mcp.client.client import Client
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.errors import InvalidParams
 from orchestr8_index.methods import METHODS
-from orchestr8_index.serve.mcp.results import is_for_programs
+from orchestr8_index.serve.mcp.schemas import is_for_programs
 from orchestr8_index.serve.mcp.server import make_server
 from orchestr8_index.serve.mcp.subscriptions import Subscriptions
 from orchestr8_index.serve.mcp.tools import INSTRUCTIONS, TOOLS, encoded
