@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from ...errors import NoSuchProject
 from ..callers import Principal, caller
 from ..state import State
-from .one_body import ONE_BODY
+from .exchange import ONE_BODY
 
 SECONDS = 1.0  # for which a client is waited for
 WITHOUT = ("initialize", "ping", "tools/list", "logging/setLevel")

@@ -22,7 +22,7 @@ from ...validate import STRANGE
 from ..calls import perform
 from ..shares import FREE_BYTES, Account
 from ..state import State
-from .one_body import LET_IN
+from .exchange import LET_IN
 from .roots import OfProject
 from .schemas import TASK, input_schema, is_deep, output_schema, slim, without_limits
 from .waiting import perform_shared
