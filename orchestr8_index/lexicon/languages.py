@@ -72,20 +72,19 @@ class Languages:
 
     def is_foreign(
         self,
-        raws: Sequence[str],
-        words: Sequence[str],
+        said: Sequence[tuple[str, str]],
         stem: Callable[[str], str],
         is_misspelt: Callable[[str], bool],
     ) -> bool:
         """Whether more words are of another language than of English ones that say nothing.
-        `words` are the `raws`, folded.
+        `said` are the words as they are written, and folded.
 
         Where none of them is sure to be, a misspelt English word alone is none. They must be a
         third of the question: a name is no language. What says nothing in both does not count.
         """
+        words = [word for _, word in said]
         keyed = self._keyed(words)
-        pairs = zip(raws, words, strict=True)
-        strange = {w: r for r, w in pairs if w not in STOP and not is_plain(r, w, stem(w))}
+        strange = {w: r for r, w in said if w not in STOP and not is_plain(r, w, stem(w))}
         accented = {w for w, raw in strange.items() if not raw.isascii() and w.isascii()}
         sure = {w for w in strange if self._is_sure(w)} | (keyed & accented)
         likely = keyed.intersection(strange) - sure

@@ -145,13 +145,12 @@ def _translated(
     strange = [(word, of) for raw, word, stem, of in every if not is_plain(raw, word, stem)]
     known = languages()
     named = segment.lexicon.shapes  # the words of messages are names
-    pairs = [(raw, word) for raw, word in zip(raws, words, strict=True) if word not in named]
-    asked = [[pair[at] for pair in pairs] for at in (0, 1)]
-    if not known.is_foreign(*asked, terms.stem, lambda t: nearest_term(segment, t) is not None):
+    said = [(raw, word) for raw, word in zip(raws, words, strict=True) if word not in named]
+    if not known.is_foreign(said, terms.stem, lambda t: nearest_term(segment, t) is not None):
         return []
-    said = [term for word, of in strange if word not in known.function for term in of]
-    heard = sum(segment.find_term(term) is not None for term in said)
-    return [] if said and 2 * heard >= len(said) else known.read(raws, words)
+    asked = [term for word, of in strange if word not in known.function for term in of]
+    heard = sum(segment.find_term(term) is not None for term in asked)
+    return [] if asked and 2 * heard >= len(asked) else known.read(raws, words)
 
 
 def _all_heard(segment: Segment, terms: Iterable[str]) -> bool:

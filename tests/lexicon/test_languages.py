@@ -14,9 +14,8 @@ def english(text: str) -> list[str | None]:
 
 
 def is_foreign(text: str) -> bool:
-    raws = raw_words(text)
-    words = [fold(raw) for raw in raws]
-    return languages().is_foreign(raws, words, Terms().stem, lambda stem: stem == "deploiment")
+    said = [(raw, fold(raw)) for raw in raw_words(text)]
+    return languages().is_foreign(said, Terms().stem, lambda stem: stem == "deploiment")
 
 
 @pytest.mark.parametrize(
