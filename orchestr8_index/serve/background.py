@@ -29,9 +29,7 @@ requests = logging.getLogger("orchestr8.http")
 async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     """Within: the store is opened, the trees are watched, and answers kept true."""
     address, upkeep = state.settings.notify_socket, Upkeep(state)
-    store = state.projects.server_store
-    if store is not None:
-        store.begin()
+    state.store.begin()
 
     def built(_: object) -> None:
         _log_first_build(state)
@@ -44,10 +42,17 @@ async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     upkeep.begin()
     yield
     notify(address, STOPPING="1")
-    parts = (mcp, upkeep, state.file_watch, state.refresh, state.projects)
-    for part in (*parts, store, state.shared):
-        if part is not None:
-            await part.stop()
+    parts = (
+        mcp,
+        upkeep,
+        state.file_watch,
+        state.refresh,
+        state.projects,
+        state.store,
+        state.shared,
+    )
+    for part in parts:
+        await part.stop()
     log.info("final metrics", extra={"metrics": metrics(state)})
     if state.trace:
         await asyncio.to_thread(state.trace.stop)
@@ -128,10 +133,9 @@ class Upkeep:
                 state.log.reopen_if_gone()
         self._note_series()
         self._log_answers()
-        for kept in (state.projects.server_store, state.shared):
-            if kept is not None:
-                await kept.check()
-        if state.shared is not None and state.settings.database_url:
+        await state.store.check()
+        await state.shared.check()
+        if state.settings.database_url:
             for each in state.projects.awake():
                 await state.shared.learn_project_of(each.settings)
                 state.shared.learning_of(each)
@@ -163,11 +167,11 @@ class Upkeep:
 
     async def write_audit(self) -> None:
         """A store that is not open yet keeps the rows waiting; one that fails loses them."""
-        outcomes = self._state.store.ready if self._state.store else None
+        outcomes = self._state.store.ready
         rows = self._state.gate.audit.take() if outcomes else []
         if outcomes is None or not rows:
             return
-        shared = self._state.shared.ready if self._state.shared else None
+        shared = self._state.shared.ready
         try:
             await outcomes.store.write(lambda connection: write_audit(connection, rows))
             if shared is not None:

@@ -52,8 +52,7 @@ class Endpoint:
         asking = caller.get()
         meant = self._projects.of(asking) if self._wakes else None
         state = await meant if meant else self._projects.meant(asking)
-        if state.shared is not None:
-            await state.shared.learn_project_of(state.settings)
+        await state.shared.learn_project_of(state.settings)
         await self._answer(state, scope, receive, send)
 
 

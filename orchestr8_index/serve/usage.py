@@ -34,7 +34,7 @@ async def keep_usage(state: State) -> None:
     and what could not be written is written with the next."""
     usage, is_team = state.gate.audit.usage, bool(state.settings.database_url)
     keeper: Any = state.shared if is_team else state.store
-    kept = keeper.ready if keeper is not None else None
+    kept = keeper.ready
     if kept is None or not (rows := usage.take()):
         return
     try:
@@ -51,21 +51,19 @@ async def get_usage(state: State, wanted: UsageQuery) -> UsageAnswer:
     """With what was asked of this server a moment ago, and of the others some seconds ago."""
     caller.get().must_see_all()
     await keep_usage(state)
-    if state.settings.database_url and state.shared is not None:
+    if state.settings.database_url:
         rows = await (await state.shared.state()).read(read_usage, wanted.days)
-    elif state.store is not None:
+    else:
         await state.store.outcomes()  # or why there are none
         path = state.settings.data_dir / NAME
         rows = await asyncio.to_thread(_read_apart, path, read_usage, wanted.days)
-    else:
-        rows = []
     saved = [msgspec.structs.astuple(day) for day in await saved_days(state, wanted.days)]
     return msgspec.convert(summed(rows, saved), UsageAnswer)
 
 
 async def saved_days(state: State, days: int) -> list[SavedDay]:
     """The tokens that the project's reports of the last `days` say were saved."""
-    outcomes = state.store.ready if state.store else None
+    outcomes = state.store.ready
     if outcomes is None:
         return []
     path = state.settings.data_dir / NAME
@@ -84,13 +82,13 @@ async def list_servers(state: State, _: NoParams) -> ServerList:
     caller.get().must_see_all()
     shared = state.shared
     with contextlib.suppress(StoreUnavailable):
-        if state.settings.database_url and shared is not None:
+        if state.settings.database_url:
             team = await shared.state()
             return ServerList(servers=await team.servers(), own=team.server)  # type: ignore[attr-defined]
     name, uptime = socket.gethostname(), time.monotonic() - state.started
     row: dict[str, Any] = {"server": name, "version": __version__, "here": True, "silent_ms": 0}
     row |= {"started": iso(int((time.time() - uptime) * 1000)), "lag_ms": 0, **state.facts()}
-    row["waiters"] = shared.figures.get("waiters", 0) if shared else 0
+    row["waiters"] = shared.figures.get("waiters", 0)
     local = {} if state.settings.database_url else {"sqlite": "connected"}
-    row["stores"] = {**local, **(shared.stores if shared else {})}
+    row["stores"] = {**local, **shared.stores}
     return ServerList(servers=[row], own=name)

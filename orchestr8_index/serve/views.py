@@ -45,7 +45,6 @@ from ..views import (
     Weeks,
 )
 from .callers import caller
-from .learning import store_of
 from .state import State
 from .usage import get_usage, list_servers, saved_days  # noqa: F401 (of these, too, by name)
 
@@ -131,13 +130,13 @@ async def learn_from(state: State, given: Lenders) -> ProjectList:
 
 
 async def learned(state: State, _: NoParams) -> Lessons:
-    found = lessons(await store_of(state).outcomes())
+    found = lessons(await state.store.outcomes())
     most = {name: getattr(found, name)[:MOST_ROWS] for name in ("entries", "patterns", "retired")}
     return msgspec.structs.replace(found, **most)
 
 
 async def list_decisions(state: State, wanted: DecisionList) -> DecisionPage:
-    outcomes = await store_of(state).outcomes()
+    outcomes = await state.store.outcomes()
     reader, project = outcomes.store.reader, outcomes.project
     found = newest_decisions(reader, wanted.before, wanted.limit, project)
     total = count_decisions(reader, project)
@@ -160,7 +159,7 @@ def _decided(decision: Decision) -> Decided:
 
 
 async def weeks(state: State, _: NoParams) -> Weeks:
-    outcomes = await store_of(state).outcomes()
+    outcomes = await state.store.outcomes()
     past = state.settings.data_dir, state.index.folder, outcomes.project
     return await state.replays.weeks(*past, state.stamp(None))
 
@@ -177,7 +176,7 @@ async def series(state: State, wanted: SeriesQuery) -> SeriesAnswer:
 async def read_audit(state: State, wanted: AuditQuery) -> AuditPage:
     """With what happened a moment ago, which is written down first."""
     caller.get().must_see_all()
-    store, rows = (await store_of(state).outcomes()).store, state.gate.audit.take()
+    store, rows = (await state.store.outcomes()).store, state.gate.audit.take()
     if rows:
         await store.write(lambda connection: write_audit(connection, rows))
     return AuditPage(rows=[_audited(*row) for row in audit_rows(store.reader, wanted.limit)])

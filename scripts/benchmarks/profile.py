@@ -84,7 +84,7 @@ async def living(root: str, data_dir: str) -> AsyncIterator[Any]:
     from orchestr8_index.config import Settings
     from orchestr8_index.serve.http import make_web
     from orchestr8_index.serve.logs import set_up_logs
-    from orchestr8_index.serve.serverstore import ServerStore
+    from orchestr8_index.serve.stores import ServerStore
 
     where = Path(data_dir)
     settings = Settings(roots=(root,), roots_from="--root", data_dir=where, watch=False)
