@@ -8,9 +8,12 @@ import logging
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
 
 from ..errors import StoreUnavailable
 from ..store.notes import write_audit
+from ..store.usage import write_usage
 from .calibration import Calibrating
 from .health import health, metrics
 from .keys import RELOAD_SECONDS
@@ -18,9 +21,9 @@ from .mcp.endpoint import McpRoutes
 from .memory import give_back
 from .renewal import LOOK_SECONDS, Renewal
 from .state import State
-from .usage import keep_usage
 
 STEP_SECONDS, BEAT = 1.0, 0.5
+T = TypeVar("T")
 log = logging.getLogger("orchestr8.serve")
 requests = logging.getLogger("orchestr8.http")
 
@@ -104,19 +107,17 @@ class Upkeep:
 
     async def _renew(self) -> float:
         """One step for each project; they rest as long as all of them together have to."""
-        awake = self._state.projects.awake()
-        each = {id(state): state for state in awake}
-        self._renewals = {
-            key: self._renewals.get(key) or Renewal(state) for key, state in each.items()
-        }
+        self._renewals = self._of_awake(self._renewals, Renewal)
         rests = [await renewal.step() for renewal in self._renewals.values()]
         return sum(rest for rest in rests if rest < LOOK_SECONDS) or LOOK_SECONDS
 
+    def _of_awake(self, kept: dict[int, T], make: Callable[[State], T]) -> dict[int, T]:
+        """One for each project that is awake, by its state's id."""
+        awake = self._state.projects.awake()
+        return {id(state): kept.get(id(state)) or make(state) for state in awake}
+
     async def _calibrate(self) -> float:
-        each = {id(state): state for state in self._state.projects.awake()}
-        self._calibrating = {
-            key: self._calibrating.get(key) or Calibrating(state) for key, state in each.items()
-        }
+        self._calibrating = self._of_awake(self._calibrating, Calibrating)
         for calibrating in self._calibrating.values():
             await calibrating.step()
         return self._seconds
@@ -166,16 +167,8 @@ class Upkeep:
         return RELOAD_SECONDS
 
     async def write_audit(self) -> None:
-        """A store that is not open yet keeps the rows waiting; one that fails loses them."""
-        outcomes = self._state.store.ready
-        rows = self._state.gate.audit.take() if outcomes else []
-        if outcomes is None or not rows:
-            return
-        shared = self._state.shared.ready
         try:
-            await outcomes.store.write(lambda connection: write_audit(connection, rows))
-            if shared is not None:
-                await shared.keep_audit(rows)
+            await keep_audit(self._state)
         except (StoreUnavailable, sqlite3.Error) as error:
             log.error("the audit was not written", extra={"reason": str(error)})
 
@@ -186,6 +179,34 @@ class Upkeep:
             return  # /health says so, and it is written with the next
         except sqlite3.Error as error:
             log.error("the usage was not written", extra={"reason": str(error)})
+
+
+async def keep_audit(state: State) -> None:
+    """Write what happened since the last time. A store that is not open yet keeps it waiting; one
+    that fails loses it. Raises StoreUnavailable and sqlite3.Error."""
+    outcomes, shared = state.store.ready, state.shared.ready
+    if outcomes is None or not (rows := state.gate.audit.take()):
+        return
+    await outcomes.store.write(lambda connection: write_audit(connection, rows))
+    if shared is not None:
+        await shared.keep_audit(rows)
+
+
+async def keep_usage(state: State) -> None:
+    """Write what was counted: for all servers where there are several. What cannot be written is
+    written with the next. Raises StoreUnavailable and sqlite3.Error."""
+    usage, is_team = state.gate.audit.usage, bool(state.settings.database_url)
+    keeper: Any = state.shared if is_team else state.store
+    if keeper.ready is None or not (rows := usage.take()):
+        return
+    try:
+        if is_team:
+            await keeper.ready.keep_usage(rows)
+        else:
+            await keeper.ready.store.write(partial(write_usage, rows=rows))
+    except (StoreUnavailable, sqlite3.Error):
+        usage.put_back(rows)
+        raise
 
 
 def to_beat(now: float, rest: float) -> float:
