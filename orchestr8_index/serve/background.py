@@ -8,19 +8,16 @@ import logging
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..errors import StoreUnavailable
-from ..store.notes import write_audit
-from ..store.usage import write_usage
 from .calibration import Calibrating
 from .health import health, metrics
 from .keys import RELOAD_SECONDS
-from .mcp.endpoint import McpRoutes
 from .memory import give_back
 from .renewal import LOOK_SECONDS, Renewal
 from .state import State
+from .usage import keep_audit, keep_usage
 
 STEP_SECONDS, BEAT = 1.0, 0.5
 T = TypeVar("T")
@@ -29,7 +26,7 @@ requests = logging.getLogger("orchestr8.http")
 
 
 @contextlib.asynccontextmanager
-async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
+async def background(state: State) -> AsyncIterator[None]:
     """Within: the store is opened, the trees are watched, and answers kept true."""
     address, upkeep = state.settings.notify_socket, Upkeep(state)
     state.store.begin()
@@ -41,20 +38,11 @@ async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     state.refresh.begin().add_done_callback(built)
     if state.settings.watch:
         state.file_watch.begin()
-    mcp.begin()
     upkeep.begin()
     yield
     notify(address, STOPPING="1")
-    parts = (
-        mcp,
-        upkeep,
-        state.file_watch,
-        state.refresh,
-        state.projects,
-        state.store,
-        state.shared,
-    )
-    for part in parts:
+    store = state.store, state.shared
+    for part in (upkeep, state.file_watch, state.refresh, state.projects, *store):
         await part.stop()
     log.info("final metrics", extra={"metrics": metrics(state)})
     if state.trace:
@@ -179,34 +167,6 @@ class Upkeep:
             return  # /health says so, and it is written with the next
         except sqlite3.Error as error:
             log.error("the usage was not written", extra={"reason": str(error)})
-
-
-async def keep_audit(state: State) -> None:
-    """Write what happened since the last time. A store that is not open yet keeps it waiting; one
-    that fails loses it. Raises StoreUnavailable and sqlite3.Error."""
-    outcomes, shared = state.store.ready, state.shared.ready
-    if outcomes is None or not (rows := state.gate.audit.take()):
-        return
-    await outcomes.store.write(lambda connection: write_audit(connection, rows))
-    if shared is not None:
-        await shared.keep_audit(rows)
-
-
-async def keep_usage(state: State) -> None:
-    """Write what was counted: for all servers where there are several. What cannot be written is
-    written with the next. Raises StoreUnavailable and sqlite3.Error."""
-    usage, is_team = state.gate.audit.usage, bool(state.settings.database_url)
-    keeper: Any = state.shared if is_team else state.store
-    if keeper.ready is None or not (rows := usage.take()):
-        return
-    try:
-        if is_team:
-            await keeper.ready.keep_usage(rows)
-        else:
-            await keeper.ready.store.write(partial(write_usage, rows=rows))
-    except (StoreUnavailable, sqlite3.Error):
-        usage.put_back(rows)
-        raise
 
 
 def to_beat(now: float, rest: float) -> float:

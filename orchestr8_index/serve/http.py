@@ -78,8 +78,10 @@ def make_web(state: State) -> ProjectAddress:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with background(state, mcp):
+        async with background(state):
+            mcp.begin()
             yield
+            await mcp.stop()
 
     routes = [
         Route("/", Endpoint(state, answer_rpc, wakes=False), methods=POST),

@@ -26,9 +26,9 @@ from ..learn.credit import credits
 from ..learn.receipt import entry_changes
 from ..learn.verify import lessons
 from ..overview import ServerList, UsageAnswer, UsageQuery
-from ..queries import AgentQuery, NoParams, SkillQuery, WorkflowQuery
+from ..queries import NoParams
 from ..records import KINDS, PLURAL, Decision
-from ..search.answer import answer_agents, answer_skills, answer_workflows
+from ..search.answer import answer_task
 from ..store.database import NAME, connect_to_read
 from ..store.ledger import count_decisions, newest_decisions
 from ..store.notes import read_audit as audit_rows
@@ -58,9 +58,9 @@ from ..views import (
     TriedQuestion,
     Weeks,
 )
-from .background import keep_audit, keep_usage
 from .callers import caller
 from .state import State
+from .usage import keep_audit, keep_usage
 
 MOST_ROWS = 200
 DESCRIPTION = 160  # characters
@@ -70,17 +70,10 @@ Rows = TypeVar("Rows")
 
 async def try_question(state: State, question: TriedQuestion) -> dict[str, Any]:
     """Words are split afresh: not even those of the question are remembered."""
-    index, known = state.index, (Terms(), state.experience)
-    task, limit, explain = question.task, question.limit, question.explain
-    agents = AgentQuery(context=task, limit=limit, explain=explain)
-    skills = SkillQuery(context=task, limit=limit, explain=explain)
-    workflows = WorkflowQuery(goal=task, limit=limit, explain=explain)
-    answers = [
-        answer_agents(index, agents, *known),
-        answer_skills(index, skills, *known),
-        answer_workflows(index, workflows, *known),
-    ]
-    return {PLURAL[answer.kind]: answer.as_result(index.generation) for answer in answers}
+    index, task, known = state.index, question.task, (Terms(), state.experience)
+    chosen: dict[str, Any] = {"limit": question.limit, "explain": question.explain}
+    answers = {kind: answer_task(index, kind, task, *known, **chosen) for kind in KINDS}
+    return {PLURAL[kind]: answers[kind].as_result(index.generation) for kind in KINDS}
 
 
 async def list_entries(state: State, wanted: EntryList) -> EntryPage:

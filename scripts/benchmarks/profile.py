@@ -32,7 +32,7 @@ PARTS = {
     "meaning": ("search.rank:by_meaning", "search.query:meaning_of"),
     "confidence": ("search.answer:_sureness",),
     "rows, reasoning": ("search.answer:_finish",),
-    "encode": ("serve.calls:_encoded",),
+    "make fit for a model": ("serve.calls:fit_json",),
     "query log": ("serve.calls:note_answer",),
     "before all layers": ("serve.quick:Quick.__call__",),
     "log line": ("serve.guard:_GuardedSend.end",),
