@@ -95,7 +95,12 @@ def raisable() -> Iterator[Exception]:
 
 @pytest.mark.parametrize("error", list(raisable()), ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize(
-    "seam", ["search.methods.answer_skills", "serve.handlers.health", "serve.stores.ProjectStore.outcomes"]
+    "seam",
+    [
+        "search.methods.answer_skills",
+        "serve.handlers.health",
+        "serve.stores.ProjectStore.outcomes",
+    ],
 )
 def test_no_path_and_no_traceback_reaches_a_client(
     state: State, monkeypatch: pytest.MonkeyPatch, error: Exception, seam: str
