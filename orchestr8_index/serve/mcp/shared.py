@@ -19,7 +19,6 @@ from mcp_types import (
 )
 
 from ...fit import fit_json
-from ..shared import asking, opened
 from ..state import State
 from .resources import JSON, Resources
 from .schemas import without_null
@@ -48,7 +47,7 @@ def read_address(
     """What an address holds for this caller, None for nothing. Raises RequestError."""
     from ...coordinate import locks, messages, sessions
     from ...coordinate.select import Keys
-    from ...coordinate.values import Reader
+    from ...coordinate.values import present
     from ...sharing import ReadInbox, SessionCall
 
     scheme, _, rest = unquote(uri).partition("://")
@@ -59,7 +58,7 @@ def read_address(
         return {"messages": messages.peek(connection, who, ReadInbox(limit=limit))}
     if scheme == "shared":
         keys = who.may_read(Keys(keys=(rest,)))
-        rows, _, _ = Reader(connection, shared.clock).present(who.project, keys, "", 1)
+        rows, _, _ = present(connection, shared.clock, who.project, keys, "", 1)
         return rows[0] if rows and not rest.startswith("@") else None
     if scheme == "session":
         told = sessions.get_session(connection, who.project, rest)
@@ -106,7 +105,8 @@ class SharedResources(Resources):
         return fit_json(msgspec.json.encode(without_null(held))).decode(), JSON
 
     async def _held(self, uri: str, limit: int) -> Any:
-        shared, who = await opened(self._addressed), asking(self._addressed)
+        state, settings = self._addressed.shared, self._addressed.settings
+        shared, who = await state.opened(settings), state.asking(settings)
         return await shared.read(read_address, shared, who, uri, limit)
 
     async def complete(self, ctx: Ctx, params: CompleteRequestParams) -> CompleteResult:
