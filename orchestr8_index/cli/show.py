@@ -214,7 +214,7 @@ def doctor(
         "are no entries" + ("." if every else " (--all lists them).")
     )
     listed = list(findings)
-    is_one = len({each.root for each in (*files, *listed)}) < 2
+    is_one = len({file.root for file in files} | {finding.root for finding in listed}) < 2
     lines = [head, *_findings(listed, is_one)]
     if every:
         lines += ["", style("not entries", bold=True)]
