@@ -157,9 +157,9 @@ def make_project(first: State, settings: Settings, refresh: Refresh) -> State:
     """The state of another project of the same server."""
     from .serve.cache import RecentQuestions
     from .serve.events import Events
+    from .serve.hooks.delegations import RunningTasks
     from .serve.metrics import Metrics
     from .serve.replay import Replays
-    from .serve.work import RunningTasks
 
     owner = settings.project_key + settings.roots_digest
     state = replace(
@@ -194,13 +194,11 @@ def _follow(state: State) -> None:
 def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:
     from .serve.audit import Audit
     from .serve.events import KeyChanged
-    from .serve.gate import Gate
+    from .serve.gate import Gate, Sessions
     from .serve.host_names import names_of
     from .serve.keys import LoadedKeys, hash_of
     from .serve.memory import MemoryLimit
-    from .serve.rate import Buckets
-    from .serve.sessions import Sessions
-    from .serve.shares import Shares
+    from .serve.shares import Buckets, Shares
 
     gate = Gate(
         limits=settings.limits,

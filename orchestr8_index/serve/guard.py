@@ -31,10 +31,10 @@ from ..errors import (
 )
 from .body import LARGE, MAX_LARGE, BoundedReceive, ClientGone, check_announced, send_error
 from .callers import CORRELATION, Principal, caller, correlation_id, new_ident
+from .gate import HEADER as SESSION
 from .gate import OWN_NAME, Gate
 from .host_names import OF_BROWSERS, check_host, check_page
 from .keys import RELOAD_SECONDS
-from .sessions import HEADER as SESSION
 from .shares import FREE_BYTES, NEAREST, Account, account, peer_of
 
 ONCE = frozenset(

@@ -19,7 +19,7 @@ from starlette.types import Scope, Send
 from ...memo import keep
 from ..body import JSON, send_bytes
 from ..callers import CORRELATION
-from ..sessions import HEADER
+from ..gate import HEADER
 from .exchange import LET_IN, takes_json, takes_stream
 
 if TYPE_CHECKING:

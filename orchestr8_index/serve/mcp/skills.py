@@ -18,17 +18,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+import mcp_types as types
 import msgspec
 from mcp.shared.exceptions import MCPError
-from mcp_types import (
-    INVALID_PARAMS,
-    BlobResourceContents,
-    PaginatedRequestParams,
-    ReadResourceResult,
-    RequestParams,
-    Resource,
-    TextResourceContents,
-)
 
 from ...catalog.index import Index
 from ...catalog.skill_files import MANIFEST, HeldBack, SkillFile, SkillFolder, Unfit
@@ -58,13 +50,13 @@ _SCALARS: tuple[tuple[str, str, str, Callable[[str], Any] | None], ...] = (
 _HEADER = re.compile(r"---\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 
 
-class SkillParams(RequestParams):
+class SkillParams(types.RequestParams):
     """Which skill: its address."""
 
     uri: str
 
 
-class DirectoryParams(PaginatedRequestParams):
+class DirectoryParams(types.PaginatedRequestParams):
     """Which folder of skills: its address, and the page."""
 
     uri: str
@@ -73,7 +65,7 @@ class DirectoryParams(PaginatedRequestParams):
 class Skills(OfProject):
     """The skills and their files, by the extension `io.modelcontextprotocol/skills`."""
 
-    async def listed(self, ctx: Ctx, params: PaginatedRequestParams) -> dict[str, Any]:
+    async def listed(self, ctx: Ctx, params: types.PaginatedRequestParams) -> dict[str, Any]:
         index = self._state.index
         given = page(index, ["skill"], params.cursor, PAGE)
         entries = [entry for entry in given.entries if not entry.for_people]
@@ -106,14 +98,16 @@ class Skills(OfProject):
         row = {"uri": uri, "frontmatter": fields, "resources": resources}
         return row if fields["name"] == entry.name else None
 
-    def resources(self, entry: Entry) -> list[Resource]:
+    def resources(self, entry: Entry) -> list[types.Resource]:
         """The manifest as a resource, for the list of all; the file itself is not read."""
         if not _may_serve(entry):
             return []
         uri, description = f"{_root(entry)}/{MANIFEST}", for_model(entry.description)
-        return [Resource(uri=uri, name=entry.name, description=description, mime_type=MARKDOWN)]
+        return [
+            types.Resource(uri=uri, name=entry.name, description=description, mime_type=MARKDOWN)
+        ]
 
-    async def read(self, uri: str, ctx: Ctx | None = None) -> ReadResourceResult | None:
+    async def read(self, uri: str, ctx: Ctx | None = None) -> types.ReadResourceResult | None:
         """A file of a skill; None for an address that is none of this scheme."""
         if not uri.startswith(SCHEME):
             return None
@@ -123,7 +117,7 @@ class Skills(OfProject):
         contents = await asyncio.to_thread(found.read)
         if contents is None:
             raise _unknown(uri, "resource")
-        return ReadResourceResult(contents=[contents])
+        return types.ReadResourceResult(contents=[contents])
 
     async def directory(self, ctx: Ctx, params: DirectoryParams) -> dict[str, Any]:
         """The direct children of a skill's folder, or of one within it."""
@@ -156,7 +150,7 @@ def _root(entry: Entry) -> str:
 
 def _unknown(uri: str, what: str) -> MCPError:
     sentence = f"There is no such {what} here. skills/list names those that there are."
-    return MCPError(INVALID_PARAMS, sentence, {"uri": uri})
+    return MCPError(types.INVALID_PARAMS, sentence, {"uri": uri})
 
 
 def quoted(path: str) -> str:
@@ -195,7 +189,7 @@ class Contents:
         self.file = next((each for each in files if quoted(each.path) == path), None)
         self._folder = SkillFolder(index, entry) if entry else None
 
-    def read(self) -> TextResourceContents | BlobResourceContents | None:
+    def read(self) -> types.TextResourceContents | types.BlobResourceContents | None:
         """What is too large to be carried is told by size, digest and path instead."""
         if self.file is None or self._folder is None:
             return None
@@ -206,23 +200,25 @@ class Contents:
         except Unfit:
             return None
 
-    def _contents(self, folder: SkillFolder, file: SkillFile) -> TextResourceContents | None:
+    def _contents(self, folder: SkillFolder, file: SkillFile) -> types.TextResourceContents | None:
         row = _digested("", folder, file)
         if row is None:
             return None
         meta = {"size": row["size"], "digest": row["digest"], "path": folder.place(file)}
         text = msgspec.json.encode(meta).decode()
-        return TextResourceContents(uri=self._uri, mime_type="application/json", text=text)
+        return types.TextResourceContents(uri=self._uri, mime_type="application/json", text=text)
 
-    def _whole(self, data: bytes, path: str) -> TextResourceContents | BlobResourceContents:
+    def _whole(
+        self, data: bytes, path: str
+    ) -> types.TextResourceContents | types.BlobResourceContents:
         kind = _mime_type(path)
         try:
             text = data.decode("utf-8")
         except UnicodeDecodeError:
             blob = base64.b64encode(data).decode()
-            return BlobResourceContents(uri=self._uri, mime_type=kind, blob=blob)
+            return types.BlobResourceContents(uri=self._uri, mime_type=kind, blob=blob)
         kind = "text/plain" if kind == BYTES else kind
-        return TextResourceContents(uri=self._uri, mime_type=kind, text=text)
+        return types.TextResourceContents(uri=self._uri, mime_type=kind, text=text)
 
 
 def _children(index: Index, uri: str) -> list[dict[str, Any]]:
