@@ -127,12 +127,18 @@ def make_state(
     )
     state.claims.setting = settings.claims
     state.claims.chosen = ClaimsPolicy(settings.data_dir)
+    _prepare(state, store)
     _follow(state)
+    state.all_projects = _make_projects(state)
+    return state
+
+
+def _prepare(state: State, store: ServerStore | None) -> None:
+    """The index and what was learnt are bound to each other before one of them is used."""
+    refresh = state.refresh
     refresh.prepare = lambda index: state.bind(index, state.experience)
     if store is not None:
         store.prepare = lambda experience: state.bind(refresh.index, experience)
-    state.all_projects = _make_projects(state)
-    return state
 
 
 def _make_projects(first: State) -> Projects[State]:

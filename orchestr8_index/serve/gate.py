@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import hmac
 from collections.abc import Callable, Collection, Container, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..config import Door, Limits
 from ..errors import ForeignSession
 from ..memo import Newest
 from .audit import Audit
-from .body import LargeBodies
 from .callers import Principal
 from .events import KeyChanged
 from .keys import LoadedKeys, hash_of_bytes
@@ -45,7 +44,6 @@ class Gate:
     local_hash: str = ""
     unlogged: int = 0
     of_all: BucketsOfAll | None = None
-    large: LargeBodies = field(default_factory=LargeBodies)
 
     @property
     def needs_keys(self) -> bool:

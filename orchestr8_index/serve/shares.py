@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..coordinate.feed import Owner
 
 MOST_WATCHED, MOST_CALLERS = 10_000, 10_000
+MOST_LARGE = 2  # bodies above the usual limit at once
 BURST_SECONDS = 4  # a bucket holds what this many seconds bring
 FREE_BYTES = 4096  # of a body or an answer, which nobody counts
 NEAREST = "127.0.0.1"  # what all of this machine are counted as
@@ -98,6 +99,7 @@ class Shares:
         self.running = Share(limits.max_running, "requests")
         self.streams = Share(limits.max_streams, "event streams")
         self.watched = Share(MOST_WATCHED, "watched addresses")
+        self.large = 0  # bodies above the usual limit
 
 
 class Account:
@@ -106,7 +108,7 @@ class Account:
     def __init__(self, shares: Shares | None, who: Principal = LOCAL) -> None:
         self._shares, self.who = shares, who
         self._held = self._answer = self._body = 0
-        self._running = self._streams = 0
+        self._running = self._streams = self._large = 0
 
     def run(self) -> None:
         """Raises Overloaded."""
@@ -144,6 +146,15 @@ class Account:
         if self._body > FREE_BYTES:
             self.hold(amount)
 
+    def enlarge(self) -> None:
+        """Its body is above the usual limit. Raises Forbidden and Overloaded."""
+        self.who.must_have("report")
+        if self._shares:
+            if self._shares.large >= MOST_LARGE:
+                raise Overloaded("Too many large bodies are on their way.")
+            self._shares.large += 1
+            self._large = 1
+
     def hold_answer(self, amount: int) -> None:
         """The answer has so many bytes by now. Raises Overloaded."""
         if amount > max(self._answer, FREE_BYTES):
@@ -155,6 +166,7 @@ class Account:
             self._shares.held.give(self.who, self._held)
             self._shares.running.give(self.who, self._running)
             self._shares.streams.give(self.who, self._streams)
+            self._shares.large -= self._large
         self._shares = None
 
 

@@ -39,6 +39,7 @@ SETTINGS = {"directoryRead": True}
 SCHEME, PAGE = "skill://", 50
 FOLDER, MARKDOWN, BYTES = "inode/directory", "text/markdown", "application/octet-stream"
 FRESH = {"ttlMs": 0, "cacheScope": "private"}  # files change without a new generation
+Contents = types.TextResourceContents | types.BlobResourceContents
 MOST_READ = 4_000_000  # bytes of a file that is served whole
 _NAME = re.compile(r"(?!.*--)[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _SCALARS: tuple[tuple[str, str, str, Callable[[str], Any] | None], ...] = (
@@ -111,10 +112,10 @@ class Skills(OfProject):
         """A file of a skill; None for an address that is none of this scheme."""
         if not uri.startswith(SCHEME):
             return None
-        found = await asyncio.to_thread(Contents, self._state.index, uri)
-        if ctx is not None and found.file:
-            hold(ctx, COPIES * min(found.file.size, MOST_READ))
-        contents = await asyncio.to_thread(found.read)
+        found = await asyncio.to_thread(_file_at, self._state.index, uri)
+        if found is not None and ctx is not None:
+            hold(ctx, COPIES * min(found[1].size, MOST_READ))
+        contents = await asyncio.to_thread(_contents, uri, *found) if found else None
         if contents is None:
             raise _unknown(uri, "resource")
         return types.ReadResourceResult(contents=[contents])
@@ -180,45 +181,37 @@ def _digested(root: str, folder: SkillFolder, file: SkillFile) -> dict[str, Any]
     return {"uri": f"{root}/{quoted(file.path)}", "digest": said, "size": size}
 
 
-class Contents:
-    """One file of a skill, found in the folder's own list; `file` is None where there is none."""
+def _file_at(index: Index, uri: str) -> tuple[SkillFolder, SkillFile] | None:
+    """A file of a skill, found in the folder's own list."""
+    entry, path, files = _files_at(index, uri)
+    file = next((each for each in files if quoted(each.path) == path), None)
+    return (SkillFolder(index, entry), file) if entry and file else None
 
-    def __init__(self, index: Index, uri: str) -> None:
-        self._uri = uri
-        entry, path, files = _files_at(index, uri)
-        self.file = next((each for each in files if quoted(each.path) == path), None)
-        self._folder = SkillFolder(index, entry) if entry else None
 
-    def read(self) -> types.TextResourceContents | types.BlobResourceContents | None:
-        """What is too large to be carried is told by size, digest and path instead."""
-        if self.file is None or self._folder is None:
-            return None
-        try:
-            if self.file.size > MOST_READ:
-                return self._contents(self._folder, self.file)
-            return self._whole(b"".join(self._folder.read(self.file, MOST_READ)), self.file.path)
-        except Unfit:
-            return None
-
-    def _contents(self, folder: SkillFolder, file: SkillFile) -> types.TextResourceContents | None:
+def _contents(uri: str, folder: SkillFolder, file: SkillFile) -> Contents | None:
+    """What is too large to be carried is told by size, digest and path instead."""
+    try:
+        if file.size <= MOST_READ:
+            return _whole(uri, b"".join(folder.read(file, MOST_READ)), file.path)
         row = _digested("", folder, file)
-        if row is None:
-            return None
-        meta = {"size": row["size"], "digest": row["digest"], "path": folder.place(file)}
-        text = msgspec.json.encode(meta).decode()
-        return types.TextResourceContents(uri=self._uri, mime_type="application/json", text=text)
+    except Unfit:
+        return None
+    if row is None:
+        return None
+    told = {"size": row["size"], "digest": row["digest"], "path": folder.place(file)}
+    text = msgspec.json.encode(told).decode()
+    return types.TextResourceContents(uri=uri, mime_type="application/json", text=text)
 
-    def _whole(
-        self, data: bytes, path: str
-    ) -> types.TextResourceContents | types.BlobResourceContents:
-        kind = _mime_type(path)
-        try:
-            text = data.decode("utf-8")
-        except UnicodeDecodeError:
-            blob = base64.b64encode(data).decode()
-            return types.BlobResourceContents(uri=self._uri, mime_type=kind, blob=blob)
-        kind = "text/plain" if kind == BYTES else kind
-        return types.TextResourceContents(uri=self._uri, mime_type=kind, text=text)
+
+def _whole(uri: str, data: bytes, path: str) -> Contents:
+    kind = _mime_type(path)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        blob = base64.b64encode(data).decode()
+        return types.BlobResourceContents(uri=uri, mime_type=kind, blob=blob)
+    kind = "text/plain" if kind == BYTES else kind
+    return types.TextResourceContents(uri=uri, mime_type=kind, text=text)
 
 
 def _children(index: Index, uri: str) -> list[dict[str, Any]]:
@@ -276,9 +269,6 @@ def _json_loader() -> type[TextLoader]:
             tag, re.compile(f"^(?:{pattern})$", re.ASCII), [*firsts, ""]
         )
         if made is not None:
-            JsonLoader.add_constructor(tag, _constructor(made))
+            read = lambda loader, node, made=made: made(str(loader.construct_scalar(node)))  # noqa: E731
+            JsonLoader.add_constructor(tag, read)
     return JsonLoader
-
-
-def _constructor(made: Callable[[str], Any]) -> Callable[[TextLoader, Any], Any]:
-    return lambda loader, node: made(str(loader.construct_scalar(node)))
