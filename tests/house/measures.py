@@ -11,7 +11,7 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 40_283,  # hosts, languages, plans, guards, lenders, usage, names, published indexes
+    "lines": 40_325,  # hosts, languages, plans, guards, lenders, usage, names, published indexes
     "files": 256,  # the same
     "longest_file": 400,  # errors.py: every error, drawn once
     "longest_function": 42,  # the goal
@@ -22,8 +22,8 @@ MOST = {
 }
 """How much of each there may be. Who raises a number says why beside it."""
 OF_LATER = {
-    "coordinate": (4_520, 26),  # the gate's forms of git and the shell, bounds on what all costs
-    "team": (3_082, 22),  # PostgreSQL, moving there and back, Redis, NATS, lag, usage, snapshots
+    "coordinate": (4_400, 26),  # the gate's forms of git and the shell, bounds on what all costs
+    "team": (3_049, 22),  # PostgreSQL, moving there and back, Redis, NATS, lag, usage, snapshots
 }
 """The same for two of the later rooms: lines and files; tests of `faces` and `page` have theirs."""
 

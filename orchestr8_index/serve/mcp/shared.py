@@ -38,7 +38,7 @@ def read_address(
     """What an address holds for this caller, None for nothing. Raises RequestError."""
     from ...coordinate import locks, messages, sessions
     from ...coordinate.select import Keys
-    from ...coordinate.values import Reader
+    from ...coordinate.values import present
     from ...sharing import ReadInbox, SessionCall
 
     scheme, _, rest = unquote(uri).partition("://")
@@ -49,7 +49,7 @@ def read_address(
         return {"messages": messages.peek(connection, who, ReadInbox(limit=limit))}
     if scheme == "shared":
         keys = who.may_read(Keys(keys=(rest,)))
-        rows, _, _ = Reader(connection, shared.clock).present(who.project, keys, "", 1)
+        rows, _, _ = present(connection, shared.clock, who.project, keys, "", 1)
         return rows[0] if rows and not rest.startswith("@") else None
     if scheme == "session":
         told = sessions.get_session(connection, who.project, rest)
