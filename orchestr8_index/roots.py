@@ -119,7 +119,7 @@ def claude_folder(home: Path, env: Mapping[str, str]) -> Path:
 
 def _of_project(folder: Path) -> Iterator[Path]:
     """A folder that is a plugin or a list of them, the original's `plugins/`, the hosts' own."""
-    if any(os.path.isfile(f"{folder}/{manifest}") for manifest in MANIFESTS):
+    if any((folder / manifest).is_file() for manifest in MANIFESTS):
         yield folder
     yield folder / "plugins"
     for name in filter(lambda name: os.path.isdir(f"{folder}/{name}"), HOST_FOLDERS):
