@@ -86,17 +86,13 @@ async def _attempt(state: State, name: str, raw: bytes) -> bytes:
         state.refresh.suspect()
         failure = InternalError("The server met an error of its own.")
     state.metrics.failed(failure.code)
-    _audit_failure(state, name, failure)
+    known = METHODS.get(name)
+    is_read = not isinstance(failure, Forbidden) and (known is None or known.scope == "read")
+    state.gate.audit.done(name if known else "no such method", str(failure.code), is_read)
     try:
         raise failure from None
     finally:
         del failure  # its traceback has this frame: a cycle, and the index that failed in it
-
-
-def _audit_failure(state: State, name: str, failure: RequestError) -> None:
-    method = METHODS.get(name)
-    is_read = not isinstance(failure, Forbidden) and (method is None or method.scope == "read")
-    state.gate.audit.done(name if method else "no such method", str(failure.code), is_read)
 
 
 def _method(name: str) -> Method:
