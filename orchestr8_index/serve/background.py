@@ -11,11 +11,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from ..errors import StoreUnavailable
-from .calibration import Calibrating
 from .health import health, metrics
 from .keys import RELOAD_SECONDS
 from .memory import give_back
-from .renewal import LOOK_SECONDS, Renewal
+from .renewal import LOOK_SECONDS, Calibrating, Renewal
 from .state import State
 from .usage import keep_audit, keep_usage
 
