@@ -282,7 +282,7 @@ async def test_a_key_named_twice_is_waited_for_once_and_left(state: Coordination
     """What was waited for beside it stayed in memory."""
     a = Agent(state, "a")
     assert (await a.read("x", "x", "y", changed_after=0, wait_ms=10))["events"] == []
-    assert not state.feed._keys
+    assert not state.feed._wanted
 
 
 def test_a_revision_is_seen_whole_or_not_at_all(tmp_path: Path) -> None:
