@@ -14,7 +14,8 @@ _MESSAGE = re.compile(  # what a line of a log has, and a plain request has not
     r"[:\[\]{}=<>_\\#*]|\w\(|\d{3}|\b(?:abort|cannot|can't|corrupt|could not|couldn't|crash"
     r"|currently not|declined|denied|dumped|error|exceeded|exception|expected|expired|fail|fatal"
     r"|fault\b|invalid|killed|mismatch|no space|not found|not recognized|out of memory|overflow"
-    r"|panic|refused|rejected|timed out|timeout|too many|unable|undefined|unexpected|unhandled|unknown|warning)"
+    r"|panic|refused|rejected|timed out|timeout|too many|unable|undefined|unexpected"
+    r"|unhandled|unknown|warning)"
 )
 _FILE = re.compile(r"(?<![\w.@~/\\-])[\w.@~/\\-]*\w\.[a-z]\w{0,9}(?![\w/\\-])", re.IGNORECASE)
 _PART = re.compile(r"[^\W_]+")
