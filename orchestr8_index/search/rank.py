@@ -121,8 +121,9 @@ def by_meaning(
     if learned:
         learned.remember(given, places, query.strength, query.meaning)
     meant = dict(zip(places, given, strict=True))
-    added = [(place, score + meant[place]) for place, score in found[:COMPARED]]
-    return (sorted(added, key=lambda hit: (-hit[1], hit[0])) + found[COMPARED:])[:depth], meant
+    order = sorted([(-score - more, p) for (p, score), more in zip(found, given, strict=False)])
+    best = [(place, -less) for less, place in order[:depth]]
+    return best + found[COMPARED:depth], meant
 
 
 def parts(segment: Segment, query: Query) -> list[Part]:

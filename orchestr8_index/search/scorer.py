@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from ..catalog.index import Runs, Segment
 
+COLUMNS = 8  # of the table whose columns' highest are compared, for each place of the best
 Part = tuple[Runs, int, int]
 """(runs, position, weight): one query term or pair that the segment has."""
 
@@ -72,13 +73,16 @@ class NumpyTotals:
     def __init__(self, segment: Segment, parts: Iterable[Part]) -> None:
         import numpy as np
 
-        entries, scores = [np.zeros(0, np.intp)], [np.zeros(0)]
+        found = [(np.frombuffer(b"", "H"), np.frombuffer(b"", "H"), 0.0)]
         for runs, place, weight in parts:
-            of, sats = runs.arrays(place)
-            entries.append(np.frombuffer(of, runs.typecode))
-            scores.append(np.frombuffer(sats, "H") * float(weight))
-        joined = np.concatenate(entries).astype(np.intp, copy=False)
-        self._totals: Any = np.bincount(joined, np.concatenate(scores), minlength=segment.size)
+            entries, sats = runs.arrays(place)
+            of = np.frombuffer(entries, runs.typecode)
+            found.append((of, np.frombuffer(sats, "H"), float(weight)))
+        of_each, sats_of_each, weights = zip(*found, strict=True)
+        scores = np.concatenate(sats_of_each, dtype=float)
+        scores *= np.repeat(weights, list(map(len, of_each)))
+        places = np.concatenate(of_each, dtype=np.intp, casting="unsafe")
+        self._totals: Any = np.bincount(places, scores, minlength=segment.size)
 
     def of(self, place: int) -> int:
         return int(self._totals[place])
@@ -100,9 +104,10 @@ class NumpyTotals:
         import numpy as np
 
         totals = self._totals
-        found = np.flatnonzero(totals > 0)
-        if len(found) > depth:
-            cut = np.partition(totals[found], len(found) - depth)[len(found) - depth]
-            found = found[totals[found] >= cut]
-        best = found[np.lexsort((found, -totals[found]))[:depth]]
+        rows = max(1, len(totals) // (COLUMNS * depth))
+        columns = len(totals) // rows
+        highest = totals[: rows * columns].reshape(rows, columns).max(axis=0)
+        least = np.partition(highest, -depth)[-depth] if columns > depth else 1.0
+        found = np.flatnonzero(totals >= max(least, 1))
+        best = found[np.argsort(-totals[found], kind="stable")[:depth]]
         return list(zip(best.tolist(), totals[best].astype(np.int64).tolist(), strict=True))
