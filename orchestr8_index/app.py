@@ -54,7 +54,7 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     refresh = Refresh(settings, _make_builder(settings))
     refresh.open_last()
 
-    from .serve.lean import load_uvicorn, one_arena
+    from .serve.memory import load_uvicorn, one_arena
 
     one_arena()
     load_uvicorn()
@@ -103,8 +103,7 @@ def make_state(
     from .serve.cache import AnswerCache
     from .serve.events import Events
     from .serve.filewatch import FileWatch
-    from .serve.metrics import Metrics
-    from .serve.samples import Samples
+    from .serve.metrics import Metrics, Samples
     from .serve.sharedstate import SharedState
     from .serve.state import State
 
@@ -154,9 +153,9 @@ def make_refresh(first: Refresh, settings: Settings, turns: asyncio.Semaphore) -
 
 def make_project(first: State, settings: Settings, refresh: Refresh) -> State:
     """The state of another project of the same server."""
+    from .serve.cache import RecentQuestions
     from .serve.events import Events
     from .serve.metrics import Metrics
-    from .serve.recent import RecentQuestions
     from .serve.replay import Replays
     from .serve.work import RunningTasks
 
@@ -196,7 +195,7 @@ def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:
     from .serve.gate import Gate
     from .serve.host_names import names_of
     from .serve.keys import LoadedKeys, hash_of
-    from .serve.memory_limit import MemoryLimit
+    from .serve.memory import MemoryLimit
     from .serve.rate import Buckets
     from .serve.sessions import Sessions
     from .serve.shares import Shares

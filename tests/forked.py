@@ -178,7 +178,7 @@ def main() -> None:
     import runpy
     import time
 
-    from orchestr8_index.serve.lean import load_uvicorn
+    from orchestr8_index.serve.memory import load_uvicorn
 
     load_uvicorn()
     for name in LOADED:

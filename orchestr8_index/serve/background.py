@@ -14,8 +14,8 @@ from ..store.notes import write_audit
 from .calibration import Calibrating
 from .health import health, metrics
 from .keys import RELOAD_SECONDS
-from .lean import give_back
 from .mcp.endpoint import McpRoutes
+from .memory import give_back
 from .renewal import LOOK_SECONDS, Renewal
 from .state import State
 from .usage import keep_usage

@@ -14,7 +14,7 @@ from ..records import PLURAL
 from ..store.backup import age_seconds as backup_age
 from .callers import caller
 from .learning import offered
-from .samples import memory_mb
+from .memory import memory_mb
 from .state import State
 
 STALE_SECONDS = 7200.0

@@ -17,18 +17,16 @@ from ..errors import NoSuchAddress, Orchestr8Error, RequestError, VerbRefused
 from ..places import DEFAULT_HOST
 from ..queries import HostName
 from ..records import PLURAL
-from .answers import asked
 from .background import background
-from .body import read_body
+from .body import JSON, read_body, send_bytes, send_error, send_json
 from .callers import caller
-from .calls import is_quiet
+from .calls import asked, is_quiet
 from .guard import ADDRESSED, Guard
 from .health import health, live, metrics, ready
 from .hooks.claude import receive_claude
 from .mcp.endpoint import FACES, McpRoutes
 from .quick import Quick
 from .rpc import reply_to
-from .send import JSON, send_bytes, send_error, send_json
 from .state import State
 
 Answer = Callable[[State, Scope, Receive, Send], Awaitable[None]]

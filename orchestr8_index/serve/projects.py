@@ -1,7 +1,8 @@
 """Which project does a request mean, and which of them are awake? One owner of all of a server.
 
-The first project is the server's own: who names none gets it. Every other has a State of its own,
-made when it is first asked for, with an index that sleeps again after an hour without a question.
+The first project is the server's own: who names none gets it, with the roots that its folder has by
+now. Every other has a State of its own, made when it is first asked for, with an index that sleeps
+again after an hour without a question.
 """
 
 from __future__ import annotations
@@ -67,11 +68,12 @@ class Projects(Generic[P]):
     _closing: set[asyncio.Task[None]] = field(default_factory=set)
     _folders: dict[str, tuple[float, P]] = field(default_factory=dict)
     _sessions: dict[str, P] = field(default_factory=dict)
+    _newest: P = field(init=False)
     _is_saved: bool = True
     _has_new: bool = False
 
     def __post_init__(self) -> None:
-        settings = self.first.settings
+        self._newest, settings = self.first, self.first.settings
         self.known = read_projects(settings.data_dir)
         give_names(self.known, settings.names)
         self._refreshes[settings.roots_digest] = self.first.refresh
@@ -108,7 +110,7 @@ class Projects(Generic[P]):
         if asking.tree and asking.own and not self.first.settings.explicit_roots:
             return self.at(asking.tree)
         if not asking.projects or asking.is_for(self.first.settings.project_key):
-            return self.first
+            return self._own()
         own = [each for each in self.known.values() if asking.is_for(each.key)]
         newest = max(own, key=lambda each: each.asked_at, default=None)
         return self._named(newest.key if newest else asking.projects[0], asking)
@@ -134,6 +136,23 @@ class Projects(Generic[P]):
                 raise NoSuchProject("That folder cannot be looked at.") from None
             keep(self._folders, MOST_FOLDERS, folder, (time.monotonic() + FOLDER_SECONDS, state))
         return state
+
+    def _own(self) -> P:
+        """The server's own project. A host may have been installed since the start: as soon as the
+        index of what its folder has now can answer, it is that one."""
+        settings = self.first.settings
+        if settings.roots_from not in (FOUND, SHIPPED) or settings.project is None:
+            return self.first
+        try:
+            state = self.at(settings.project.tree)
+        except NoSuchProject:
+            return self._newest
+        if state is not self._newest and state.settings.roots_from == FOUND:
+            if state.can_answer:
+                self._newest = state
+            else:
+                self._begin(state.refresh)
+        return self._newest
 
     def with_roots(self, roots: tuple[str, ...]) -> P:
         """The project of roots that were named: absolute, resolved folders."""
@@ -348,7 +367,8 @@ class Projects(Generic[P]):
         """Let sleep who was not asked for an hour, and keep the list."""
         late = time.monotonic() - ASLEEP_AFTER
         for state in self.others():
-            if state.asked < late and state.refresh.index is not None:
+            is_late = state.asked < late and state is not self._newest
+            if is_late and state.refresh.index is not None:
                 self._sleep(state)
         if self._closing:
             await asyncio.wait(self._closing)

@@ -21,12 +21,11 @@ from ..errors import RequestError
 from ..memo import keep
 from ..methods import METHODS
 from ..validate import read_params
-from .answers import AskedQuestion, answer_key, asked, cache_of, note_answer
+from .body import JSON
 from .callers import CORRELATION, Principal, caller, new_ident
-from .calls import perform
+from .calls import AskedQuestion, answer_key, asked, cache_of, note_answer, perform
 from .guard import Guard
 from .rpc import read_call
-from .send import JSON
 from .shares import FREE_BYTES
 from .state import State
 

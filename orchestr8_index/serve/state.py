@@ -16,21 +16,18 @@ from ..search.goals import Goals
 from ..search.rank import bind
 from ..text import Terms
 from ..tokens import Tokenizer
-from .cache import AnswerCache
+from .cache import AnswerCache, RecentQuestions
 from .events import Events
 from .filewatch import FileWatch
 from .gate import Gate
 from .hooks.claims import ClaimHooks
 from .hooks.delegations import OfCallers
 from .logs import LogFile, LogNowhere
-from .metrics import Metrics
+from .metrics import Metrics, Samples, Series
 from .projects import Projects
 from .projectstate import ProjectState
 from .projectstore import ProjectStore
-from .recent import RecentQuestions
 from .replay import Replays
-from .samples import Samples
-from .series import Series
 from .serverstore import ServerStore
 from .sharedstate import SharedState
 from .trace import Trace

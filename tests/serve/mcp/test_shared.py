@@ -23,9 +23,9 @@ from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.methods import METHODS
 from orchestr8_index.serve.callers import Principal, caller
 from orchestr8_index.serve.hooks.claude import receive_claude
-from orchestr8_index.serve.mcp import waiting
-from orchestr8_index.serve.mcp.results import MOST_DEEP
-from orchestr8_index.serve.mcp.server import shared_face
+from orchestr8_index.serve.mcp import tools as module
+from orchestr8_index.serve.mcp.schemas import MOST_DEEP
+from orchestr8_index.serve.mcp.server import make_server
 from orchestr8_index.serve.mcp.tools import INSTRUCTIONS_OF, SHARED, TOOLS
 from orchestr8_index.serve.shared import opened
 from orchestr8_index.serve.sharedstate import SharedState
@@ -44,7 +44,8 @@ class Town:
 
     def __init__(self, state: State, face: str, era: Era) -> None:
         self.state, self.era = state, era
-        self.changes, self.server = shared_face(state, face)
+        self.server = make_server(state, face)
+        self.changes = self.server.subscriptions
 
     @asynccontextmanager
     async def client(self, name: str, heard: list[str] | None = None) -> AsyncIterator[Client]:
@@ -277,7 +278,7 @@ def test_no_address_shows_what_is_private(town: Callable[..., Any]) -> None:
 def test_who_waits_hears_of_progress(
     town: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "PROGRESS_SECONDS", 0.01)
+    monkeypatch.setattr(module, "PROGRESS_SECONDS", 0.01)
 
     async def work(here: Town) -> None:
         heard = asyncio.Event()
