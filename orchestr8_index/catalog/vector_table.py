@@ -14,9 +14,7 @@ class Table:
     They are compared with as many signed bytes. numpy picks some rows in a tenth of the time.
     """
 
-    def __init__(
-        self, rows: memoryview[int], dimensions: int, uses_numpy: bool = False
-    ) -> None:
+    def __init__(self, rows: memoryview[int], dimensions: int, uses_numpy: bool = False) -> None:
         self._rows, self._dimensions = rows.cast("B"), dimensions
         self._all = self._shaped(self._rows)
         self._uses_numpy = uses_numpy
