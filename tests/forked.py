@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 MOST = 100_000  # bytes of a request
-LOADED = """app cli.ask cli.learnt cli.serve cli.server serve.http serve.logs serve.projectstore
+LOADED = """app cli.ask cli.learnt cli.serve cli.server serve.http serve.logs serve.stores
 serve.protocol serve.server serve.sharedstate""".split()
 
 

@@ -13,9 +13,9 @@ from msgspec import Struct
 from ..catalog.index import Index
 from ..errors import OperationError
 from ..private import make_folder, open_private
-from ..queries import AgentQuery, Answer, SkillQuery, WorkflowQuery
+from ..queries import Answer
 from ..records import Entry, Kind
-from ..search.answer import answer_agents, answer_skills, answer_workflows
+from ..search.answer import answer_task
 from ..search.candidates import by_name
 from ..search.explain import lacking_words
 from ..search.rank import rank
@@ -116,12 +116,7 @@ def _place(index: Index, question: Question, terms: Terms) -> int:
 
 
 def _ask(index: Index, question: Question, terms: Terms) -> Answer:
-    text = question.query[:500]
-    if question.kind == "skill":
-        return answer_skills(index, SkillQuery(context=text, limit=DEPTH), terms)
-    if question.kind == "workflow":
-        return answer_workflows(index, WorkflowQuery(goal=text, limit=DEPTH), terms)
-    return answer_agents(index, AgentQuery(context=text, limit=DEPTH), terms)
+    return answer_task(index, question.kind, question.query[:500], terms, limit=DEPTH)
 
 
 def _miss(index: Index, question: Question, place: int, terms: Terms) -> Miss:

@@ -79,8 +79,7 @@ async def _attempt(state: State, name: str, raw: bytes) -> bytes:
     except RequestError as error:
         failure = error
     except sqlite3.Error as error:  # answers go on, and /health says why
-        if state.store is not None:
-            state.store.failed(error)
+        state.store.failed(error)
         failure = StoreUnavailable("The store cannot be read.")
     except Exception:  # the one place where a defect becomes an answer
         log.exception("the method failed", extra={"method": name})
@@ -203,7 +202,7 @@ def answer_key(state: State, question: AskedQuestion, asker: str) -> Key:
 
     `asker` is a key's id, "" for nobody in particular.
     """
-    outcomes = state.store.ready if asker and state.store else None
+    outcomes = state.store.ready if asker else None
     if outcomes is None or not outcomes.patterns.unproven_by(asker):
         asker = ""
     method = question.method
@@ -231,10 +230,10 @@ async def shared_answer(state: State, method: Method, key: Key) -> SharedAnswer 
     """None where the answer is this server's alone: a pattern's number is, and what was not learnt
     by all."""
     shared, (name, digest, asker, (generation, revision)) = state.shared, key
-    answers = shared.answers if shared else None
+    answers = shared.answers
     if answers is None or asker or method.cache != "query" or state.is_partial:
         return None
-    learning = shared.learning_of(state) if shared else None
+    learning = shared.learning_of(state)
     stamp = learning.stamp(method.about, revision) if learning else None
     content = await answers.content(state.refresh.generations.path(generation)) if stamp else ""
     if not content:
@@ -250,6 +249,6 @@ def note_answer(
     """For renewal and the query log; `spent` are milliseconds."""
     asks = question.method.name, question.params
     state.recent.note(*asks)
-    if state.store is not None and question.method.cache == "query":
+    if question.method.cache == "query":
         queries = state.store.queries
         (queries.hit if is_hit else queries.miss)(asks, answer, spent)

@@ -16,7 +16,6 @@ from ..memo import Newest
 from .body import JSON, send_bytes, send_json
 from .callers import RIGHTS, caller
 from .calls import perform
-from .shared import asking
 from .state import State
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class ServedCore:
     def who(self) -> Who:
         from ..faces.face import Who
 
-        asks, known = caller.get(), asking(self._state)
+        asks, known = caller.get(), self._state.shared.asking(self._state.settings)
         return Who(known.name, asks.kind, asks.right, asks.keyed, known.own)
 
     @property

@@ -52,8 +52,7 @@ class Endpoint:
         asking = caller.get()
         meant = self._projects.of(asking) if self._wakes else None
         state = await meant if meant else self._projects.meant(asking)
-        if state.shared is not None:
-            await state.shared.learn_project_of(state.settings)
+        await state.shared.learn_project_of(state.settings)
         await self._answer(state, scope, receive, send)
 
 
@@ -79,8 +78,10 @@ def make_web(state: State) -> ProjectAddress:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with background(state, mcp):
+        async with background(state):
+            mcp.begin()
             yield
+            await mcp.stop()
 
     routes = [
         Route("/", Endpoint(state, answer_rpc, wakes=False), methods=POST),

@@ -39,8 +39,7 @@ from .projectlist import (
     write_projects,
 )
 from .projectstate import ProjectState
-from .projectstore import ProjectStore
-from .serverstore import ServerStore
+from .stores import GuestStore, ProjectStore, ServerStore
 
 PATIENCE = 1.2  # seconds that a first question waits for its index: it is answered within 1.5
 LONGEST = 10.0  # and where not even the shared part has an index to answer from
@@ -64,7 +63,7 @@ class Projects(Generic[P]):
     known: dict[str, KnownProject] = field(default_factory=dict)
     _states: dict[tuple[str, str], P] = field(default_factory=dict)
     _refreshes: dict[str, Refresh] = field(default_factory=dict)
-    _stores: dict[str, ProjectStore] = field(default_factory=dict)
+    _stores: dict[str, GuestStore] = field(default_factory=dict)
     _closing: set[asyncio.Task[None]] = field(default_factory=set)
     _folders: dict[str, tuple[float, P]] = field(default_factory=dict)
     _sessions: dict[str, P] = field(default_factory=dict)
@@ -227,22 +226,17 @@ class Projects(Generic[P]):
             refresh = self._refreshes[settings.roots_digest] = self.make_refresh(settings)
         return refresh
 
-    @property
-    def server_store(self) -> ServerStore | None:
-        """The owner of the one store, which is the first project's."""
-        return self.first.store if isinstance(self.first.store, ServerStore) else None
-
-    def store_of(self, key: str) -> ServerStore | ProjectStore | None:
+    def store_of(self, key: str) -> ProjectStore:
         """What the project has learnt, whichever of its trees asks."""
-        server_store = self.server_store
-        if server_store is None or key == self.first.settings.project_key:
-            return server_store
-        return self._stores.setdefault(key, ProjectStore(server_store, key))
+        own = self.first.store
+        if key == self.first.settings.project_key or not isinstance(own, ServerStore):
+            return own
+        return self._stores.setdefault(key, GuestStore(own, key))
 
-    def lenders(self, state: P) -> list[tuple[str, ServerStore | ProjectStore]]:
+    def lenders(self, state: P) -> list[tuple[str, ProjectStore]]:
         """The projects that it learns from beside itself: their names and what they have learnt."""
         named = filter(None, map(self.known.get, state.learns_from))
-        return [(each.name, store) for each in named if (store := self.store_of(each.key))]
+        return [(each.name, self.store_of(each.key)) for each in named]
 
     async def lend(self, state: P, names: Iterable[str], asking: Principal) -> None:
         """Let it learn from these projects and from no other. Raises NoSuchProject."""
@@ -313,10 +307,10 @@ class Projects(Generic[P]):
         """Whether `of` has nothing to do for it."""
         return state.refresh.index is not None and not self._asleep(state) and not self._has_new
 
-    def _asleep(self, state: P) -> list[ProjectStore]:
+    def _asleep(self, state: P) -> list[GuestStore]:
         """What was learnt, and is not loaded: by the project, and by those it learns from."""
         stores = (state.store, *(store for _, store in self.lenders(state)))
-        return [s for s in stores if isinstance(s, ProjectStore) and s.ready is None]
+        return [s for s in stores if isinstance(s, GuestStore) and s.ready is None]
 
     async def wake(self, state: P) -> None:
         """Have an index within PATIENCE, else the shared part of its roots until there is one."""
@@ -384,7 +378,7 @@ class Projects(Generic[P]):
             state.refresh.sleep()
         store = state.store
         used = [s for each in awake for s in (each.store, *(s for _, s in self.lenders(each)))]
-        if isinstance(store, ProjectStore) and not any(each is store for each in used):
+        if isinstance(store, GuestStore) and not any(each is store for each in used):
             closing = asyncio.create_task(store.sleep())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)

@@ -112,8 +112,7 @@ class Quick:
     def _work_out(self, state: State, body: bytes, asking: Principal) -> bytes | None:
         """As `perform` does, once nothing is wrong with the call; it counts what it does itself."""
         call = read_call(body)
-        waits = state.shared is not None and state.shared.answers is not None  # for Redis
-        if waits or isinstance(call.params, UnsetType):
+        if state.shared.answers is not None or isinstance(call.params, UnsetType):
             return None
         read_params(METHODS[call.method].params, raw := bytes(call.params))
         if not self._enter(state, asking):

@@ -28,7 +28,7 @@ from orchestr8_index.serve.cache import AnswerCache, RecentQuestions
 from orchestr8_index.serve.calibration import Calibrating
 from orchestr8_index.serve.calls import perform
 from orchestr8_index.serve.renewal import Renewal
-from orchestr8_index.serve.serverstore import ServerStore
+from orchestr8_index.serve.stores import ServerStore
 
 from .harness import Run
 from .servers import outcome

@@ -22,8 +22,8 @@ from orchestr8_index.config import Settings, read_settings
 from orchestr8_index.serve.cache import AnswerCache, RecentQuestions
 from orchestr8_index.serve.calls import perform
 from orchestr8_index.serve.renewal import Renewal
-from orchestr8_index.serve.serverstore import ServerStore
 from orchestr8_index.serve.state import State
+from orchestr8_index.serve.stores import ServerStore
 from orchestr8_index.team.over_all import AnswersOfAll
 
 from .day import SESSIONS, Day, Event, agents_of, texts_of

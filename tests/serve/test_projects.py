@@ -26,8 +26,8 @@ from orchestr8_index.roots import SHIPPED
 from orchestr8_index.serve import projects as rooms
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.keys import KeyFile
-from orchestr8_index.serve.serverstore import ServerStore
 from orchestr8_index.serve.state import State
+from orchestr8_index.serve.stores import ServerStore
 
 from ..trees import agent, write_tree
 from .asking import Here, client, limits_of, living

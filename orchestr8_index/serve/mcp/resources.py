@@ -134,7 +134,7 @@ class IndexResources(Resources):
         state = self._addressed
         index = state.refresh.index
         if uri == PATTERNS:
-            return str(state.store.revision if state.store else -1)
+            return str(state.store.revision)
         if index is None or uri == INDEX:
             return str(index.generation if index else 0)
         if located := locate(index, uri):

@@ -31,7 +31,7 @@ from ...errors import NoSuchProject
 from ..callers import STRANGE, Principal, caller
 from ..faces import named
 from ..sessions import HEADER
-from ..shared import speaking
+from ..sharedstate import speaking
 from ..shares import owner_of
 from ..state import State
 from .exchange import ONE_BODY

@@ -19,7 +19,6 @@ from mcp_types import (
 )
 
 from ...fit import fit_json
-from ..shared import asking, opened
 from ..state import State
 from .resources import JSON, Resources
 from .schemas import without_null
@@ -106,7 +105,8 @@ class SharedResources(Resources):
         return fit_json(msgspec.json.encode(without_null(held))).decode(), JSON
 
     async def _held(self, uri: str, limit: int) -> Any:
-        shared, who = await opened(self._addressed), asking(self._addressed)
+        state, settings = self._addressed.shared, self._addressed.settings
+        shared, who = await state.opened(settings), state.asking(settings)
         return await shared.read(read_address, shared, who, uri, limit)
 
     async def complete(self, ctx: Ctx, params: CompleteRequestParams) -> CompleteResult:

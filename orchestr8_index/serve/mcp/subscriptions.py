@@ -37,7 +37,6 @@ from mcp_types import (
 from ...errors import RequestError
 from ..callers import Principal, caller
 from ..events import Event, GenerationSwapped, Learnt
-from ..shared import asking, opened
 from ..state import State
 from .resources import Resources
 from .sessions import Ctx
@@ -109,7 +108,7 @@ class Subscriptions:
             raise MCPError(INVALID_PARAMS, f"An address has {MOST_ADDRESS:,} characters at most.")
         is_shared = any(map(self._resources.follows, uris))
         if is_shared and (self._following is None or self._following.done()):
-            shared = await opened(self._state)
+            shared = await self._state.shared.opened(self._state.settings)
             self._following = asyncio.create_task(self._follow(shared))
         self._share.take(subscriber.who, len(uris))
         subscriber.watched |= dict.fromkeys(uris, UNSEEN)  # what changes from here on is told
@@ -157,7 +156,7 @@ class Subscriptions:
 
     async def _follow(self, shared: Coordination) -> None:
         """Tell what changes in the project's shared state."""
-        every = [(asking(self._state).project, "", True)]
+        every = [(self._state.shared.asking(self._state.settings).project, "", True)]
         with contextlib.suppress(RequestError), shared.feed.listen(None, every) as it:
             while True:
                 await it.wait(3600.0)

@@ -27,7 +27,6 @@ from orchestr8_index.serve.mcp import tools as module
 from orchestr8_index.serve.mcp.schemas import MOST_DEEP
 from orchestr8_index.serve.mcp.server import make_server
 from orchestr8_index.serve.mcp.tools import INSTRUCTIONS_OF, SHARED, TOOLS
-from orchestr8_index.serve.shared import opened
 from orchestr8_index.serve.sharedstate import SharedState
 from orchestr8_index.serve.state import State
 from orchestr8_index.sharing import Op, SendMessage, WriteShared, value_of
@@ -134,7 +133,7 @@ def test_a_value_as_deep_as_it_may_be_is_read_with_its_neighbours(
         for _ in range(depth):
             value = [value]
         deep = value_of(value)
-        state = await opened(here.state)
+        state = await here.state.shared.opened(here.state.settings)
         eve, project = Caller("eve"), here.state.settings.repository_key
         eve = msgspec.structs.replace(eve, project=project)
         ops = [Op(key="k/deep", value=deep), Op(key="k/plain", value=Raw(b"1"))]
