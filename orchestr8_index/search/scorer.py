@@ -6,7 +6,8 @@ imported only for a segment of at least index.NUMPY_FROM entries.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from copy import copy
 from operator import add
 from typing import Any, Protocol
 
@@ -20,15 +21,12 @@ Part = tuple[Runs, int, int]
 class Totals(Protocol):
     """The scores of all entries for one query."""
 
-    def of(self, place: int) -> int: ...
+    def at(self, places: Sequence[int]) -> list[int]: ...
 
-    def scaled(self, factors: Mapping[int, float]) -> None:
-        """Multiply the scores of these entries, rounding half to even."""
+    def put(self, places: Sequence[int], scores: Sequence[int]) -> None: ...
 
-    def put(self, place: int, score: int) -> None: ...
-
-    def add(self, given: Sequence[int]) -> None:
-        """Add to the score of every entry what stands at its position."""
+    def plus(self, given: Sequence[int]) -> Totals:
+        """With what stands at its position added to the score of every entry."""
 
     def best(self, depth: int) -> list[tuple[int, int]]:
         """The `depth` highest above 0 as (entry, score), ties by position."""
@@ -47,19 +45,17 @@ class PlainTotals:
             for entry, sat in zip(entries.tolist(), sats.tolist(), strict=True):
                 scores[entry] += weight * sat
 
-    def of(self, place: int) -> int:
-        return self._scores[place]
+    def at(self, places: Sequence[int]) -> list[int]:
+        return [self._scores[place] for place in places]
 
-    def scaled(self, factors: Mapping[int, float]) -> None:
-        scores = self._scores
-        for place, factor in factors.items():
-            scores[place] = round(scores[place] * factor)
+    def put(self, places: Sequence[int], scores: Sequence[int]) -> None:
+        for place, score in zip(places, scores, strict=True):
+            self._scores[place] = score
 
-    def put(self, place: int, score: int) -> None:
-        self._scores[place] = score
-
-    def add(self, given: Sequence[int]) -> None:
-        self._scores = list(map(add, self._scores, given))
+    def plus(self, given: Sequence[int]) -> PlainTotals:
+        more = copy(self)
+        more._scores = list(map(add, self._scores, given))
+        return more
 
     def best(self, depth: int) -> list[tuple[int, int]]:
         scores = self._scores
@@ -84,21 +80,16 @@ class NumpyTotals:
         places = np.concatenate(of_each, dtype=np.intp, casting="unsafe")
         self._totals: Any = np.bincount(places, scores, minlength=segment.size)
 
-    def of(self, place: int) -> int:
-        return int(self._totals[place])
+    def at(self, places: Sequence[int]) -> list[int]:
+        return [int(total) for total in self._totals[list(places)].tolist()]
 
-    def scaled(self, factors: Mapping[int, float]) -> None:
-        import numpy as np
+    def put(self, places: Sequence[int], scores: Sequence[int]) -> None:
+        self._totals[list(places)] = scores
 
-        places = np.fromiter(factors, np.intp, len(factors))
-        by = np.fromiter(factors.values(), float, len(factors))
-        self._totals[places] = np.rint(self._totals[places] * by)
-
-    def put(self, place: int, score: int) -> None:
-        self._totals[place] = score
-
-    def add(self, given: Sequence[int]) -> None:
-        self._totals += given
+    def plus(self, given: Sequence[int]) -> NumpyTotals:
+        more = copy(self)
+        more._totals = self._totals + given
+        return more
 
     def best(self, depth: int) -> list[tuple[int, int]]:
         import numpy as np
