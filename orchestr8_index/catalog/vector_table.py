@@ -31,7 +31,7 @@ class Table:
         if self._uses_numpy:
             import numpy as np
 
-            table = np.frombuffer(self._rows, np.int8).reshape(-1, self._dimensions)
+            table: Any = np.frombuffer(self._rows, np.int8).reshape(-1, self._dimensions)
             return memoryview(table[places]) if places else None
         size = self._dimensions
         rows = [self._rows[place * size : (place + 1) * size] for place in places]

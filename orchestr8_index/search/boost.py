@@ -23,11 +23,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ..catalog.bm25f import PAIR_WEIGHT, SAT_SCALE
 from ..catalog.index import Segment
-from ..memo import keep
+from ..memo import Memo, keep
 from ..records import Experience
 from .past import PastMeaning
 from .scorer import Totals
@@ -40,6 +40,7 @@ FLOOR = MOST + LEAST
 GUESS = 10  # after so many wins, half of what is given for meaning is given for past tasks
 LOSS = 0.4  # of a saturated frequency
 COUNTED = 6  # successes of a word; more say no more of a task like the question
+HAS = 1 << 32
 LANE = 8  # bytes
 COLUMNS_BYTES, FEWEST_COLUMNS = 1 << 21, 64
 STEP = 100  # words, some 12 µs each
@@ -56,24 +57,33 @@ def gain_of(won: int, wins: int) -> float:
     return GAIN * math.log(1 + wins / (wins + 1) * won)
 
 
-@lru_cache(4096)
-def points_of(won: int, wins: int) -> int:
-    """The same in the kernel's integer units."""
-    return round(gain_of(won, wins) * SAT_SCALE)
+@lru_cache(512)
+def gains_of(wins: int) -> Mapping[int, int]:
+    """The same in the kernel's integer units, by the successes with a word."""
+    return Memo(512, lambda won: round(gain_of(won, wins) * SAT_SCALE))
 
 
-def loss_of(failed: int) -> int:
-    """What failures on tasks with a word take, in the kernel's integer units."""
-    return round(LOSS * SAT_SCALE * failed / (failed + 1)) if failed > 0 else 0
+LOSSES: Mapping[int, int] = Memo(
+    512, lambda failed: round(LOSS * SAT_SCALE * failed / (failed + 1))
+)
+"""What failures on tasks with a word take, in the kernel's integer units, by their number."""
 
 
 class Column(NamedTuple):
     """What a term says of each entry with a history: `moved` has lanes of what it gains and loses,
-    `tasks` of whether it has won tasks with the term, how many at most COUNTED, and the same of
-    those at which it failed."""
+    `tasks` of the tasks with the term that it has won, of which COUNTED count, with HAS if any, and
+    of those at which it failed."""
 
-    moved: int
-    tasks: int
+    moved: int = 0
+    tasks: int = 0
+
+
+class _Record(NamedTuple):
+    """The lane of an entry's successes, or failures; their words, and what so many are worth."""
+
+    lane: int
+    words: Mapping[str, int]
+    points: Mapping[int, int]
 
 
 @dataclass(slots=True)
@@ -108,6 +118,8 @@ class Learned:
         self._slots: dict[str, int | None] = {}
         self._factors: list[float] = []
         self._wins: dict[int, int] = {}
+        self._won: dict[str, _Record] = {}
+        self._failed: dict[str, _Record] = {}
         self._columns: dict[str, Column] = {}
         self._own: dict[int, _Own] = {}
         self._past = PastMeaning(segment)
@@ -117,12 +129,9 @@ class Learned:
     ) -> None:
         """Change the totals of the entries with a history."""
         self.catch_up(experience)
-        if not self.places:
-            return
-        moved = self._sums([(w, self._column(t, experience).moved) for t, w in weights], 2)
+        moved = self._sums([(w, self._column(t, experience).moved) for t, w in weights])
         most, least = round(MOST * highest), round(LEAST * highest)
-        learnt = []
-        owns = totals.at(self.places)
+        owns, learnt = totals.at(self.places), list[int]()
         of_each = zip(owns, moved[::2], moved[1::2], self._factors, strict=True)
         for own, gained, lost, factor in of_each:
             score = round((own + gained) * factor)
@@ -134,14 +143,19 @@ class Learned:
         totals.put(self.places, learnt)
 
     def tasks(self, weights: Weights, experience: Experience) -> list[int]:
-        """For each of `places` four sums: the weights of the terms with which it has won, those
-        times its successes, of which COUNTED count, and the same of failures."""
-        return self._sums([(w, self._column(t, experience).tasks) for t, w in weights], 4)
+        """For each of `places` four sums: of the weights times the tasks that it has won with each
+        term, at most COUNTED; of the weights with any; and the same of those at which it failed.
 
-    def _sums(self, columns: Iterable[tuple[int, int]], lanes: int) -> list[int]:
+        The weights' sum must be below HAS / COUNTED.
+        """
+        return self._sums([(w, self._column(t, experience).tasks) for t, w in weights], "I")
+
+    def _sums(
+        self, columns: Iterable[tuple[int, int]], typecode: Literal["Q", "I"] = "Q"
+    ) -> list[int]:
         total = sum([weight * column for weight, column in columns if column])
-        size = LANE * lanes * len(self.places)
-        return memoryview(total.to_bytes(size, "little")).cast("Q").tolist()
+        size = LANE * 2 * len(self.places)
+        return memoryview(total.to_bytes(size, "little")).cast(typecode).tolist()
 
     def remember(
         self, given: list[int], places: Sequence[int], strength: int, question: Direction
@@ -153,35 +167,31 @@ class Learned:
         """
         past, known = self._past.likeness(question), self._wins
         for at, place in enumerate(places):
-            if place in known:
-                wins, like = known[place], strength * past.get(place, 0) // LIKE
+            if wins := known.get(place):
+                like = strength * past[place] // LIKE
                 given[at] = (given[at] * GUESS + like * wins) // (GUESS + wins)
 
     def _column(self, term: str, experience: Experience) -> Column:
         """The last are remembered, as long as nothing is learnt."""
         known = self._columns.get(term)
         if known is None:
-            most = max(FEWEST_COLUMNS, COLUMNS_BYTES // (6 * LANE * len(self.places)))
+            most = max(FEWEST_COLUMNS, COLUMNS_BYTES // (1 + 4 * LANE * len(self.places)))
             known = keep(self._columns, most, term, self._count(term, experience))
         return known
 
     def _count(self, term: str, experience: Experience) -> Column:
-        kind, slots = self._segment.kind, self._slots
+        kind, whole = self._segment.kind, bytes(LANE * 2 * len(self.places))
         won, failed = experience.terms[kind].get(term, ()), experience.blamed[kind].get(term, ())
         if not won and not failed:
-            return Column(0, 0)
-        size = len(self.places)
-        moved, tasks = array("Q", bytes(LANE * 2 * size)), array("Q", bytes(LANE * 4 * size))
-        for entries, counts, at in ((won, experience.words, 0), (failed, experience.failed, 1)):
-            of_kind, wins = counts[kind], experience.wins[kind]
+            return Column()
+        moved, tasks = array("Q", whole), array("Q", whole)
+        for records, entries in ((self._won, won), (self._failed, failed)):
             for entry in entries:
-                slot = slots.get(entry)
-                count = of_kind[entry].get(term, 0)
-                if slot is None or count <= 0:
-                    continue
-                moved[2 * slot + at] = loss_of(count) if at else points_of(count, wins[entry])
-                tasks[4 * slot + 2 * at] = 1
-                tasks[4 * slot + 2 * at + 1] = min(count, COUNTED)
+                if (record := records.get(entry)) is not None:
+                    lane, words, points = record
+                    count = words[term]
+                    moved[lane] = points[count]
+                    tasks[lane] = HAS + (count if count < COUNTED else COUNTED)
         return Column(int.from_bytes(moved, "little"), int.from_bytes(tasks, "little"))
 
     def catch_up(self, experience: Experience) -> None:
@@ -198,10 +208,9 @@ class Learned:
         kind, revision = self._segment.kind, experience.revision
         if experience.changed_since != self._source:  # another owner: nothing known holds
             self._source, self._revision = experience.changed_since, -1
-            self._slots.clear()
-            self.places.clear()
-            self._factors.clear()
-            self._wins.clear()
+            every: Any = (self._slots, self.places, self._factors, self._wins)
+            for each in (*every, self._won, self._failed):
+                each.clear()
         if revision == self._revision:
             return
         self._columns.clear()
@@ -211,11 +220,14 @@ class Learned:
             if slot is None:
                 continue
             place, words = self.places[slot], experience.words[kind].get(entry, {})
+            failed, wins = (
+                experience.failed[kind].get(entry, {}),
+                experience.wins[kind].get(entry, 0),
+            )
             yield from self._look_up(place, words)
-            if wins := experience.wins[kind].get(entry, 0):
-                self._wins[place] = wins
-            else:
-                self._wins.pop(place, None)
+            self._wins[place] = wins
+            self._won[entry] = _Record(2 * slot, words, gains_of(wins))
+            self._failed[entry] = _Record(2 * slot + 1, failed, LOSSES)
             self._factors[slot] = self._factor(place, experience.counts(kind, entry), words, wins)
         self._revision = revision
 

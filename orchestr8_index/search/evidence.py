@@ -15,13 +15,17 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from ..records import Experience
-from .boost import FLOOR, Learned
+from .boost import COUNTED, FLOOR, HAS, Learned
 from .query import Query
 from .scorer import Totals
 
 SURE_FROM = 3  # successes on the very task that put its entry first
 EXTRA = 0.02  # of the highest score, for twice as many
 PRIOR = 1  # the text's confidence counts as much as so many past tasks
+
+
+Scored = tuple[int, int]
+"""(entry, score)"""
 
 
 class Record(NamedTuple):
@@ -36,57 +40,61 @@ class Records:
 
     def __init__(self, learned: Learned, query: Query, experience: Experience) -> None:
         weights = {word.term: word.weight for word in query.own}
-        self._whole = sum(weights.values()) or 1
-        self.places = list(learned.places)
+        more = max(0, (sum(weights.values()) * COUNTED).bit_length() - HAS.bit_length() + 1)
+        weights = {
+            term: weight >> more for term, weight in weights.items()
+        }  # of 700 words and more
+        self.places, self.whole = list(learned.places), sum(weights.values()) or 1
         self._sums = learned.tasks(list(weights.items()), experience)
 
     def of(self, place: int) -> Record:
         """That of an entry without a history is empty."""
         if place not in self.places:
             return Record()
-        whole, at = self._whole, 4 * self.places.index(place)
-        share, won, lost_share, lost = self._sums[at : at + 4]
-        return Record(share / whole * won / whole, lost_share / whole * lost / whole)
+        at = 4 * self.places.index(place)
+        won, has_won, lost, has_lost = self._sums[at : at + 4]
+        return Record(self.tasks(won, has_won), self.tasks(lost, has_lost))
 
-    def more_won(self) -> Iterator[tuple[int, int, float]]:
-        """(its number among the places, place, won - lost) of those who won more than they lost."""
-        whole, sums = self._whole, self._sums
-        of_each = zip(self.places, sums[::4], sums[1::4], sums[2::4], sums[3::4], strict=True)
-        for number, (place, share, won, lost_share, lost) in enumerate(of_each):
-            if share:
-                more = share / whole * won / whole - lost_share / whole * lost / whole
-                if more > 0:
-                    yield number, place, more
+    def tasks(self, counted: int, has: int) -> float:
+        return has / self.whole * counted / self.whole
 
-
-NO_RECORDS: Mapping[int, Record] = {}
+    def every(self) -> Iterator[tuple[int, int, int, int, int]]:
+        """(place, tasks won, the share of the question's words in them, and the same of tasks
+        lost), as `Learned.tasks` has them."""
+        sums = self._sums
+        return zip(self.places, sums[::4], sums[1::4], sums[2::4], sums[3::4], strict=True)
 
 
 def lifted(
-    scored: Sequence[tuple[int, int]],
+    scored: Sequence[Scored],
     totals: Totals,
     own: Mapping[int, int],
     known: Records,
     highest: int,
     depth: int,
-) -> list[tuple[int, int]]:
+) -> list[Scored]:
     """The best `depth` when the scores of those are raised, towards the best, who have done this
     before.
 
     `own` are the scores by the text's words alone: whoever is ahead there by more than FLOOR of the
     highest stays ahead.
     """
-    scores = dict(scored)
+    scores, most = dict(scored), EXTRA * highest
     found, rivals = dict(scores), _Rivals(scores, own)
-    others, top = totals.at(known.places), scored[0][1] if scored else 0
+    top = scored[0][1] if scored else 0
     least = scored[depth - 1][1] if len(scored) >= depth else 0
-    for number, place, more in known.more_won():
-        share, doubled = min(1.0, more / SURE_FROM), min(1.0, more / (2 * SURE_FROM))
-        score, extra = scores.get(place) or others[number], EXTRA * highest * doubled
-        if score + share**2 * max(0, top - score) + share * extra + 1 < least:
-            continue  # not among the best at most
-        best, first_ahead = rivals.of(place, own.get(place, 0) + FLOOR * highest)
-        bound = (best + highest if first_ahead is None else first_ahead) - 1
+    others, sure = totals.at(known.places), SURE_FROM * known.whole**2
+    for score, (place, won, has_won, lost, has_lost) in zip(others, known.every(), strict=True):
+        share = won * has_won / sure
+        if score < least and score + share * (share * (top - score) + most) + 2 < least:
+            continue  # it does not come among the best
+        more = known.tasks(won, has_won) - known.tasks(lost, has_lost)
+        if more <= 0:
+            continue
+        score = scores.get(place) or score
+        best, ahead = rivals.of(place, own.get(place, 0) + FLOOR * highest)
+        bound = (best + highest if ahead is None else ahead) - 1
+        share, extra = min(1.0, more / SURE_FROM), most * min(1.0, more / (2 * SURE_FROM))
         rise = share**2 * max(0, best - score) * 63 / 64 + share * extra
         found[place] = max(score, min(bound, score + round(rise)))
     return sorted(found.items(), key=lambda hit: (-hit[1], hit[0]))[:depth]
