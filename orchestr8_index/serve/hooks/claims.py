@@ -6,7 +6,6 @@ the agent hears what waits for it. Where nothing is wrong nothing is said.
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +93,7 @@ class ClaimHooks:
             return
         self._looked[who.ident] = now
         if await shared.read(claims.needs_renewal, who, now):
-            await shared.change(who, lambda change: claims.renew(change, who))
+            await shared.change(who, claims.renew)
 
     def agent_of(self, tool_use: str, asks: Principal) -> Caller | None:
         """The agent that a hook of the same key named for this use of a tool."""
@@ -111,7 +110,7 @@ class ClaimHooks:
             self._editing.pop(who.ident, None)
         path = event.tool_input.path
         if event.tool_name in EDITS and path and not await shared.read(is_noted, who, path):
-            await shared.change(who, lambda change: claims.note_edit(change, who, path))
+            await shared.change(who, claims.note_edit, path)
         await self._renew(shared, who)
         shared.touch(who)
         notes = self._notes.pop(who.ident, [])
@@ -126,7 +125,7 @@ class ClaimHooks:
 
         self._notes.pop(who.ident, None)
         self._editing.pop(who.ident, None)
-        await shared.change(who, lambda change: claims.leave(change, who, whole))
+        await shared.change(who, claims.leave, whole)
 
     async def _claim(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         from ...coordinate import claims
@@ -137,12 +136,9 @@ class ClaimHooks:
         self._editing[who.ident] = path = resolve(path, who.tree)
         if await shared.read(claims.is_claimed, who, path, shared.clock.now()):
             return ""
-        given = self._purposes.of(who.ident, who.role), self.policy, told
+        purpose = self._purposes.of(who.ident, who.role)
         stashed = await self._settled(shared, who, path)
-        verdict = await shared.change(
-            who,
-            lambda change: claims.claim(change, who, path, *given, stashed),  # type: ignore[arg-type]
-        )
+        verdict = await shared.change(who, claims.claim, path, purpose, self.policy, told, stashed)
         if verdict.context:
             self._notes.setdefault(who.ident, []).append(in_prose(verdict.context))
         return in_prose(verdict.reason)
@@ -162,7 +158,7 @@ class ClaimHooks:
             return set()
         stashed = await shared.read(stash.sessions, who.project, tree)
         if not any(each == path and ident != who.ident for ident, each in self._editing.items()):
-            await shared.change(who, lambda change: leave_clean(change, who, path, stashed))
+            await shared.change(who, leave_clean, path, stashed)
         return stashed
 
     async def _gate(self, shared: Coordination, who: Caller, command: str, cwd: str) -> str:
@@ -174,8 +170,7 @@ class ClaimHooks:
                 return in_prose(why)
         pushes = [step for step in steps if step.verb == "stash" and not step.entry]
         for tree in {tree_of(step.folder) for step in pushes}:
-            begin = functools.partial(stash.begin, session=_session(who), tree=tree)
-            await shared.change(who, begin)
+            await shared.change(who, stash.begin, _session(who), tree)
         return ""
 
     async def _others(self, shared: Coordination, who: Caller, step: Step) -> Others:
@@ -214,8 +209,8 @@ class ClaimHooks:
         from ...coordinate import claims, stash
 
         if clean:
-            gone = clean, committed, await shared.read(stash.sessions, who.project, tree)
-            await shared.change(who, lambda change: claims.forget_clean(change, *gone))
+            stashed = await shared.read(stash.sessions, who.project, tree)
+            await shared.change(who, claims.forget_clean, clean, committed, stashed)
 
     async def _after_git(self, shared: Coordination, who: Caller, event: ToolEnded) -> None:
         """What the session wrote is done once git has it."""
@@ -241,7 +236,7 @@ class ClaimHooks:
         from ...coordinate import stash
 
         if await shared.read(stash.is_begun, who.project, _session(who)):
-            await shared.change(who, lambda change: stash.settle(change, _session(who)))
+            await shared.change(who, stash.settle, _session(who))
 
     async def _watch(self, shared: Coordination, who: Caller, tool_use: str) -> None:
         """Remember how the files of others are before a command that may write them."""
