@@ -78,7 +78,7 @@ class Column(NamedTuple):
     tasks: int = 0
 
 
-class _History(NamedTuple):
+class _Tasks(NamedTuple):
     """The lane of an entry's successes, or failures; their words, and what so many are worth."""
 
     lane: int
@@ -118,8 +118,8 @@ class Learned:
         self._slots: dict[str, int | None] = {}
         self._factors: list[float] = []
         self._wins: dict[int, int] = {}
-        self._won: dict[str, _History] = {}
-        self._failed: dict[str, _History] = {}
+        self._won: dict[str, _Tasks] = {}
+        self._failed: dict[str, _Tasks] = {}
         self._columns: dict[str, Column] = {}
         self._own: dict[int, _Own] = {}
         self._past = PastMeaning(segment)
@@ -226,8 +226,8 @@ class Learned:
             )
             yield from self._look_up(place, words)
             self._wins[place] = wins
-            self._won[entry] = _History(2 * slot, words, gains_of(wins))
-            self._failed[entry] = _History(2 * slot + 1, failed, LOSSES)
+            self._won[entry] = _Tasks(2 * slot, words, gains_of(wins))
+            self._failed[entry] = _Tasks(2 * slot + 1, failed, LOSSES)
             self._factors[slot] = self._factor(place, experience.counts(kind, entry), words, wins)
         self._revision = revision
 
