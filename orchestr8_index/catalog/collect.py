@@ -227,12 +227,12 @@ def _duplicate(card: Card, first: Source, roots: tuple[str, ...]) -> Card:
 
 
 def _find_findings(found: Catalogue, scan: Scan) -> None:
-    found.findings += findings.of_reports(found.reports)
-    found.findings += findings.of_troubles(scan.troubles)
-    undescribed = {
-        finding.path for finding in found.findings if finding.rule == "missing-description"
-    }
     cards = [row.card for rows in found.rows.values() for row in rows]
+    mended = [card for card in cards if card.report.outcome != "indexed"]
+    names = {(card.report.root, card.path): card.qualified for card in mended}
+    found.findings += findings.of_reports(found.reports, names)
+    found.findings += findings.of_troubles(scan.troubles)
+    undescribed = {(f.root, f.path) for f in found.findings if f.rule == "missing-description"}
     found.findings += conflicts.of_cards(cards, undescribed)
     found.findings.sort(key=findings.by_severity)
 
@@ -244,12 +244,14 @@ def _resolve_roles(found: Catalogue, scan: Scan) -> None:
     if scan.registries:
         directory = Directory((*row.card.key[1:], row.card.stem) for row in kind_data.rows)
     for number, path in scan.registries:
-        roles, wrong = read_registry(scan.roots[number], path, scan.limits)
-        found.findings += wrong
+        root = scan.roots[number]
+        roles, wrong = read_registry(root, path, scan.limits)
         for role in roles:
-            resolved.setdefault(role.name, resolve(role, directory))
+            if role.name not in resolved:
+                resolved[role.name] = resolve(role, directory)
+                wrong += dangling(resolved[role.name])
+        found.findings += findings.placed(wrong, root)
     for known in resolved.values():
-        found.findings += dangling(known)
         place = directory.find(known.role.primary)
         if place is not None:
             entry = primaries.get(place) or _ENTRY.decode(kind_data.rows[place].card.entry)

@@ -6,14 +6,17 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from ..records import Finding
 from .cards import Card
+from .findings import placed
 
 
-def of_cards(cards: Sequence[Card], undescribed: Collection[str] = ()) -> Iterator[Finding]:
-    """Findings about entries and between them; of `undescribed` paths it is told already that
-    they lack a description."""
+def of_cards(
+    cards: Sequence[Card], undescribed: Collection[tuple[str, str]] = ()
+) -> Iterator[Finding]:
+    """Findings about entries and between them; of `undescribed` roots and paths it is told already
+    that they lack a description."""
     for card in cards:
-        for finding in card.findings:
-            if finding.rule == "name-differs" or card.path not in undescribed:
+        for finding in placed(card.findings, card.report.root):
+            if finding.rule == "name-differs" or (finding.root, card.path) not in undescribed:
                 yield finding
     yield from _collisions(cards)
     yield from _indistinct(cards)
@@ -30,7 +33,7 @@ def _collisions(cards: Iterable[Card]) -> Iterator[Finding]:
             message = f"{len(plugins)} plugins have the {kind} {name}: " + ", ".join(plugins)
             cure = f'name: "{plugin}-{name}"'
             where = found[0].qualified, found[0].path, None
-            yield Finding("name-collision", "info", *where, message, cure)
+            yield Finding("name-collision", "info", *where, message, cure, found[0].report.root)
 
 
 def _indistinct(cards: Iterable[Card]) -> Iterator[Finding]:
@@ -45,4 +48,4 @@ def _indistinct(cards: Iterable[Card]) -> Iterator[Finding]:
             message = f"the same text stands in {names}: no question can tell them apart"
             cure = "Remove all but one, or let each description say what only it does."
             where = found[0].qualified, found[0].path, None
-            yield Finding("indistinct", "warning", *where, message, cure)
+            yield Finding("indistinct", "warning", *where, message, cure, found[0].report.root)

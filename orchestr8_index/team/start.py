@@ -18,12 +18,14 @@ log = logging.getLogger("orchestr8.shared")
 
 
 class DatabaseState(NamedTuple):
-    """`steps` are how many its tables lack; `durable`: a commit is on the disk."""
+    """`steps` are how many its tables lack, all where it `is_new`; `durable`: a commit is on the
+    disk."""
 
     version: str
     database: str
     role: str
     steps: int
+    is_new: bool
     durable: bool
 
 
@@ -44,24 +46,24 @@ def check(url: str, schema: str) -> DatabaseState:
     """Raises BadSetting, StoreUnavailable and StoreTooNew, each a sentence with its cure."""
     require_psycopg()
     from .connection import connect
-    from .migrate import check_engine, check_version
-    from .schema import MIGRATIONS
+    from .schema import MIGRATIONS, check_engine, check_version
     from .sentences import unavailable
 
     with unavailable(), connect(url, schema, "looks") as connection:
         check_engine(connection)
         info = connection.info
         major, minor = divmod(info.server_version, 10_000)
-        steps = len(MIGRATIONS) - check_version(connection, schema)
+        done = check_version(connection, schema)
+        steps = len(MIGRATIONS) - done
         syncs = connection.execute("SHOW fsync").fetchone() == ("on",)
-        return DatabaseState(f"{major}.{minor}", info.dbname, info.user, steps, syncs)
+        return DatabaseState(f"{major}.{minor}", info.dbname, info.user, steps, not done, syncs)
 
 
 def make_tables(url: str, schema: str) -> int:
     """How many steps were taken. Raises as `check` does."""
     require_psycopg()
     from .connection import connect
-    from .migrate import migrate
+    from .schema import migrate
     from .sentences import unavailable
 
     with unavailable(), connect(url, schema, "makes tables") as connection:

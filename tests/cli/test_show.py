@@ -43,6 +43,20 @@ def test_a_status_tells_what_is_wrong() -> None:
     assert "root     /b" in text and "! The disk is full." in text
 
 
+@pytest.mark.parametrize(("place", "ahead"), [(1, "."), (2, "; first is p:a with 0.5000.")])
+def test_who_is_first_stands_behind_nobody(place: int, ahead: str) -> None:
+    told = {"entry": "p:b", "place": place, "score": 0.25, "first": "p:a", "first_score": 0.5}
+    said = show.standing({**told, "lines": [], "lacking": []}, "agent")
+    assert said == f"p:b stands at place {place} with 0.2500{ahead}"
+
+
+def test_of_many_roots_the_first_are_shown() -> None:
+    roots = [f"/plugins/{number}" for number in range(60)]
+    text = show.status({**HEALTH, "roots": roots}, 3700)
+    assert "/plugins/3" in text and "/plugins/4" not in text
+    assert "… and 56 more (--json lists all)" in text
+
+
 def test_a_server_without_an_owner_file_is_described_too() -> None:
     assert "process" not in show.status(HEALTH, 3700)
 

@@ -11,9 +11,9 @@ import pytest
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.serve.events import Delegated
+from orchestr8_index.serve.hooks.delegations import LONGEST, RunningTasks
 from orchestr8_index.serve.metrics import Metrics, Series
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.work import LONGEST, RunningTasks
 
 from ..trees import MakeTree, agent, build_tree
 from .asking import call, settings_of, state_of
@@ -67,6 +67,7 @@ def test_findings_are_those_of_doctor(state: State) -> None:
     page = result(state, "listFindings")
     assert page["total"] == len(page["findings"]) and page["after"] is None
     assert "2 plugins have the agent code-reviewer" in page["findings"][0]["message"]
+    assert "root" not in page["findings"][0]  # a place of the server's machine
 
 
 def test_decisions_weeks_and_sums_tell_what_was_reported(
