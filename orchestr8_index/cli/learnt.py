@@ -105,7 +105,16 @@ def _lessons(settings: Settings) -> tuple[Lessons, str]:
         if max(len(found.entries), len(found.patterns), len(found.retired)) < MOST_TOLD:
             return found, server.name
     with reading(settings) as outcomes:
-        return lessons(outcomes), server.name if server else ""
+        return lessons(outcomes), server.name if server else _whose(settings)
+
+
+def _whose(settings: Settings) -> str:
+    """Of which project the store is asked: after a server of roots that were named it is theirs,
+    whatever folder one works in."""
+    from ..serve.projectlist import read_projects
+
+    project = read_projects(settings.data_dir).get(project_key(settings))
+    return f"no server asked; project {project.name}" if project else ""
 
 
 def _show_unused(settings: Settings, as_json: bool) -> None:
@@ -204,7 +213,7 @@ def _draw(curve: Curve, path: Path) -> None:
 @click.argument("file", type=click.File("w"), default="-")
 @common
 def export_decisions(settings: Settings, file: Any) -> None:
-    """Write all decisions as JSON lines, to FILE or standard output.
+    """Write all decisions of this folder's project as JSON lines, to FILE or standard output.
 
     \b
     orchestr8-index export decisions.jsonl
@@ -216,7 +225,7 @@ def export_decisions(settings: Settings, file: Any) -> None:
         for decision in in_time_order(outcomes):
             file.write(msgspec.json.encode(decision).decode() + "\n")
             count += 1
-    echo(f"{show.decisions(count)} exported.", err=True)
+    echo(f"{show.decisions(count)} of this project exported.", err=True)
 
 
 @click.command("import")

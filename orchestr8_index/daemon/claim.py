@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -37,9 +38,7 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
         check_data_dir(settings.data_dir)
         owned = pidfile.acquire()
     except OSError as error:
-        sentence = f"The data directory {settings.data_dir} cannot be used: {error.strerror}."
-        cure = "Mend that, or choose another with --data-dir or MCP_DATA_DIR."
-        raise StartFailed(sentence, cure) from None
+        raise unusable(settings.data_dir, error) from None
     if not owned:
         owner = pidfile.owner() or {}
         who = f"process {owner.get('pid', '?')} on port {owner.get('port', '?')}"
@@ -48,19 +47,29 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
     with contextlib.ExitStack() as undo:
         undo.callback(_let_go, pidfile, before)
         listening = listen(settings.port, settings.door.host)
+        undo.callback(listening.close)
+        try:
+            pidfile.write(**_facts(settings, listening.getsockname()[1]))
+        except OSError as error:
+            raise unusable(settings.data_dir, error) from None
         undo.pop_all()
-    port = listening.getsockname()[1]
-    facts: dict[str, Any] = {
-        **own_facts(),
-        "version": __version__,
-        "port": port,
-        "roots": list(settings.roots),
-    }
+    return pidfile, listening
+
+
+def unusable(data_dir: Path, error: OSError) -> StartFailed:
+    """What is said where the data directory cannot be read or written, as on a full disk."""
+    sentence = f"The data directory {data_dir} cannot be used: {error.strerror}."
+    cure = "Mend that, or choose another with --data-dir or MCP_DATA_DIR."
+    return StartFailed(sentence, cure)
+
+
+def _facts(settings: Settings, port: int) -> dict[str, Any]:
+    """How the server is found, and what it serves."""
+    facts = {**own_facts(), "version": __version__, "port": port, "roots": list(settings.roots)}
     facts |= {"project": settings.project_key, "explicit": settings.explicit_roots}
     if settings.reading != USUAL:
         facts["reading"] = msgspec.to_builtins(settings.reading)
-    pidfile.write(**facts, **_reached(settings))
-    return pidfile, listening
+    return {**facts, **_reached(settings)}
 
 
 def _let_go(pidfile: PidFile, before: dict[str, Any] | None) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OperationError
-from ..private import make_folder, open_private
+from ..private import MOST_READ, make_folder, open_private
 
 try:
     import fcntl
@@ -131,7 +131,7 @@ def _lock(fd: int, alone: bool = True) -> bool:
 
 def _read(fd: int) -> dict[str, Any]:
     try:
-        facts = json.loads(os.read(fd, 65536) or b"{}")
+        facts = json.loads(os.read(fd, MOST_READ) or b"{}")  # a root has a path, of hundreds
     except (ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ..config import LOOPBACK, Settings, inherited_environment
 from ..errors import BuildFailed, PortTaken, StartFailed
 from ..private import check_data_dir, make_folder, open_private
+from .claim import unusable
 from .command import arguments_of, own_command, watch_command
 from .http import Health, get_health
 from .locate import Address, owner_address, reached_at
@@ -80,7 +81,9 @@ def wait_until_served(
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if (process is None or process.poll() is not None) and not _is_owned(settings):
-            raise StartFailed(_last_words(settings) or "The server ended at once.", cure="")
+            if said := _last_words(settings):
+                raise StartFailed(said, cure="")
+            raise StartFailed("The server ended at once.", "`orchestr8-index serve` says why.")
         address = owner_address(settings.data_dir, settings.api_key)
         health = get_health(address) if address else None
         if health and health["status"] != "starting":
@@ -137,11 +140,13 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
     try:
         check_data_dir(settings.data_dir)
         logs = make_folder(settings.data_dir, "logs")
-        stderr = open(logs / STDERR_NAME, "wb", opener=open_private)
+        stderr = open(logs / STDERR_NAME, "wb", buffering=0, opener=open_private)
+        with contextlib.ExitStack() as undo:  # on a full disk nobody could say why it ended
+            undo.callback(stderr.close)
+            stderr.write(b"\n")
+            undo.pop_all()
     except OSError as error:
-        sentence = f"The data directory {settings.data_dir} cannot be used: {error.strerror}."
-        cure = "Mend that, or choose another with --data-dir or MCP_DATA_DIR."
-        raise StartFailed(sentence, cure) from None
+        raise unusable(settings.data_dir, error) from None
     command = own_command("serve", *arguments_of(settings))
     if settings.auto_restart:
         command = watch_command(str(settings.data_dir), *command)

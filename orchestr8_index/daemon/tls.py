@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 def check_certificate(door: Door) -> None:
     """Raises StartFailed when the server could not prove who it is."""
     try:
+        for path in (door.tls_cert, door.tls_key):
+            open(path, "rb").close()
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
             door.tls_cert, door.tls_key, password=_refuse
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
+        if named := getattr(error, "filename", None):
+            reason = f"{named}: {reason}"
         cure = (
             "Name a PEM certificate with --tls-cert and its key, without password, with --tls-key."
         )

@@ -94,7 +94,9 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        ident = _ident(headers.get(CORRELATION, b"").strip())
+        ident = headers.get(CORRELATION, b"").strip()
+        if not _SAFE_ID.fullmatch(ident):
+            ident = new_ident().encode()
         token = correlation_id.set(ident.decode())
         own = Account(self._gate.shares, Principal(""))
         response = _GuardedSend(scope, send, ident, self._gate, own)
@@ -158,9 +160,11 @@ class Guard:
         if holder is not None:
             own = is_own(scope, headers) and holder.name == OWN_NAME
             return _described(replace(holder, keyed=True, own=own), scope, headers)
-        if _is_open(scope) and gate.needs_keys:  # whoever it is: which projects there are is no
+        if (
+            _is_open(scope) and gate.door.needs_keys
+        ):  # whoever it is: which projects there are is no
             return Principal(peer, share=_share(scope, headers))  # business of theirs
-        if _is_open(scope) or not (gate.needs_keys or (token and gate.keys.any)):
+        if _is_open(scope) or not (gate.door.needs_keys or (token and gate.keys.any)):
             described = Principal(peer, own=is_own(scope, headers), share=_share(scope, headers))
             return _described(described, scope, headers)
         gate.guesses.charge(peer)
@@ -331,7 +335,3 @@ def _sent(scope: Mapping[str, Any]) -> Sent:
 def _value(headers: dict[bytes, bytes], name: bytes) -> bytes | None:
     value = headers.get(name)
     return None if value is None else value.strip()
-
-
-def _ident(given: bytes) -> bytes:
-    return given if _SAFE_ID.fullmatch(given) else new_ident().encode()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import itertools
 import logging
 import sqlite3
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from ..config import Settings
+from ..coordinate.caller import Caller
+from ..coordinate.core import Coordination
 from ..errors import StoreTooNew, StoreUnavailable
 from .callers import caller
 from .events import Events, KeyChanged
@@ -18,8 +21,6 @@ from .shares import BucketsOfAll, owner_of
 from .stores import why
 
 if TYPE_CHECKING:
-    from ..coordinate.caller import Caller
-    from ..coordinate.core import Coordination
     from ..team.helpers import Helpers
     from ..team.learning import TeamLearning
     from ..team.over_all import AnswersOfAll
@@ -163,8 +164,6 @@ class SharedState:
 
     def asking(self, settings: Settings) -> Caller:
         """The caller of this request, as the shared state knows it, in the project of settings."""
-        from ..coordinate.caller import Caller
-
         if (who := speaking.get()) is not None:
             return who
         asks = caller.get()
@@ -211,7 +210,7 @@ class SharedState:
         self.ready = made
         if self._settings.has_helpers:
             self._begin_helpers(made)
-        self._tasks = [asyncio.create_task(self._end()), asyncio.create_task(self._keep())]
+        self._tasks = [asyncio.create_task(self._end(made)), asyncio.create_task(self._keep(made))]
         if self.follow_settings is not None:
             follow = self.follow_settings(made, self.project_of(self._settings))
             self._tasks.append(asyncio.create_task(follow))
@@ -237,8 +236,6 @@ class SharedState:
 
             facts = lambda: {**self.facts(), "stores": self.stores}  # noqa: E731
             return TeamCoordination(settings.database_url, most, facts=facts)
-        from ..coordinate.core import Coordination
-
         sync, hard = settings.coordinate_sync, settings.coordinate_hard_mb
         return Coordination(settings.data_dir, sync, hard, most)
 
@@ -247,27 +244,21 @@ class SharedState:
             log.error("the shared state cannot be opened", extra={"reason": trouble})
         self._trouble = trouble
 
-    async def _end(self) -> None:
+    async def _end(self, shared: Coordination) -> None:
         """As soon as the server is told to stop, nobody waits any more."""
         await self._ending.wait()
-        assert self.ready is not None
-        self.ready.feed.close()
+        shared.feed.close()
 
-    async def _keep(self) -> None:
-        for minute in range(1 << 60):
+    async def _keep(self, shared: Coordination) -> None:
+        for minute in itertools.count():
             await asyncio.sleep(MINUTE)
             try:
-                await self._once(minute)
+                await shared.save_clock()
+                if minute % TIDY_EVERY == 0:
+                    await shared.tidy()
+                    await shared.back_up()
             except (StoreUnavailable, sqlite3.Error, OSError) as error:
                 log.error("the upkeep of the shared state failed", extra={"reason": str(error)})
-
-    async def _once(self, minute: int) -> None:
-        assert self.ready is not None
-        await self.ready.save_clock()
-        if minute % TIDY_EVERY:
-            return
-        await self.ready.tidy()
-        await self.ready.back_up()
 
     def _key_changed(self, event: KeyChanged) -> None:
         if event.change == "key revoked" and self.ready is not None:

@@ -67,6 +67,18 @@ def test_learned_shows_entries_and_patterns(run: Run, data: Path) -> None:
     assert "1 retired (`orchestr8-index patterns --retired`)" in said.out
 
 
+def test_whose_past_it_is_is_said_as_it_may_be_no_project_of_this_folder(
+    run: Run, data: Path
+) -> None:
+    """The last server's roots were named, so its project is meant from every folder."""
+    owner = PidFile(data / "mcp.pid")
+    owner.acquire()
+    owner.write(pid=1, roots=["/trees"], explicit=True, project="k1")
+    owner.release()
+    write_projects(data, [KnownProject("trees", "k1")])
+    assert "(no server asked; project trees)" in run("learned").err
+
+
 def test_learned_as_json(run: Run, data: Path) -> None:
     told = run("learned", "--json").json
     assert (told["decisions"], told["entries"][0]["entry"]) == (8, AGENT)
@@ -198,7 +210,7 @@ def test_a_line_that_is_none_imports_nothing(run: Run, data: Path, tmp_path: Pat
 
 def test_export_goes_to_a_file(run: Run, data: Path, tmp_path: Path) -> None:
     said = run("export", str(tmp_path / "out.jsonl"))
-    assert (said.out, said.err) == ("", "8 decisions exported.\n")
+    assert (said.out, said.err) == ("", "8 decisions of this project exported.\n")
     assert len(lines_of((tmp_path / "out.jsonl").read_text())) == 8
 
 

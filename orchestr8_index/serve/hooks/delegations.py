@@ -21,7 +21,7 @@ from ...reports import MOST_COUNTED, Report
 from ...text import cut
 from ...views import DelegatedTask, DelegationList
 from ..events import Delegated
-from .payloads import AgentStopped, ToolEnded, ToolFailed, ToolResponse, ToolStarting
+from .payloads import AgentStopped, ToolEnded, ToolEvent, ToolFailed, ToolResponse, ToolStarting
 from .turns import PromptTurns
 from .verdict import read_verdict
 
@@ -124,7 +124,11 @@ class Delegations:
 
     def _join(self, ident: str, **fields: Any) -> Report | None:
         before = self._tasks.pop(ident, Delegation())
-        given = {name: _bounded(value) for name, value in fields.items() if value not in (None, "")}
+        given = {
+            name: value[:MOST_TEXT] if isinstance(value, str) else value
+            for name, value in fields.items()
+            if value not in (None, "")
+        }
         task = self._tasks[ident] = replace(before, **given)
         return _report(ident, task)
 
@@ -152,19 +156,13 @@ def task_id(session: str | None, ident: str | None) -> str:
     return f"claude:{hashlib.blake2b(plain.encode(), digest_size=16).hexdigest()}"
 
 
-def _task(
-    event: ToolStarting | ToolEnded | ToolFailed, answer: ToolResponse | None = None
-) -> dict[str, Any]:
+def _task(event: ToolEvent, answer: ToolResponse | None = None) -> dict[str, Any]:
     asked = event.tool_input
     texts = (part.strip() for part in (asked.description, asked.prompt) if part)
     agent = asked.subagent_type or (answer.agent_type if answer else "") or DEFAULT_AGENT
     model = (answer.resolved_model if answer else "") or ""
     call = task_id(event.session_id, event.tool_use_id)
     return {"text": ": ".join(filter(None, texts)), "agent": agent, "model": model, "call": call}
-
-
-def _bounded(value: Any) -> Any:
-    return value[:MOST_TEXT] if isinstance(value, str) else value
 
 
 def _report(ident: str, task: Delegation) -> Report | None:
