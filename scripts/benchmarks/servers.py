@@ -111,12 +111,7 @@ class Server(contextlib.AbstractContextManager["Server"]):
 
     @property
     def cpu_s(self) -> float:
-        """Processor time so far, without its children; 0 where the system does not say."""
-        try:
-            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            return 0.0
-        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s(self.process.pid)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         if self.process.poll() is None:
@@ -124,6 +119,14 @@ class Server(contextlib.AbstractContextManager["Server"]):
             self.process.wait(60)
         if self._folder:
             self._folder.cleanup()
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time so far, without its children; 0 where the system does not say."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def owner_of(data_dir: Path | str, lock: str = "mcp.pid") -> dict[str, Any]:

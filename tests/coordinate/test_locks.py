@@ -18,7 +18,7 @@ ROUNDS = rounds(5, 500)
 
 
 def test_one_of_32_wins_500_times(tmp_path: Path) -> None:
-    """The suite runs a few rounds; `scripts/bench faults --coordinate` runs all."""
+    """The suite runs a few rounds; with FULL=1 it runs all."""
 
     async def work(state: Coordination) -> list[int]:
         agents = [Agent(state, f"agent{n}") for n in range(32)]
