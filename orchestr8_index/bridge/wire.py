@@ -9,6 +9,8 @@ import socket
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from ..daemon.locate import trusting
+
 HOST, PATH = "127.0.0.1", "/mcp"
 CONNECT_SECONDS = 2.0
 LONGEST_LINE = 1 << 16
@@ -40,8 +42,6 @@ class Connection:
         self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls_cert:
-            from ..daemon.tls import trusting
-
             self._socket = trusting(tls_cert).wrap_socket(self._socket)
         self._reader = self._socket.makefile("rb")
 

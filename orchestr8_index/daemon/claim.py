@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from .. import __version__
-from ..config import LOOPBACK, USUAL, Settings
+from ..config import LOOPBACK, USUAL, Door, Settings
 from ..errors import AlreadyRunning, PortTaken, StartFailed
 from ..private import check_data_dir
 from .locate import reached_at
@@ -28,8 +28,6 @@ BACKLOG = 2048
 def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
     """The data directory's lock and the listening socket. Raises with a sentence and a cure."""
     if settings.door.tls_cert:
-        from .tls import check_certificate
-
         check_certificate(settings.door)
     pidfile = PidFile(settings.data_dir / SERVER_NAME)
     before = pidfile.last()
@@ -61,6 +59,26 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
         facts["reading"] = msgspec.to_builtins(settings.reading)
     pidfile.write(**facts, **_reached(settings))
     return pidfile, listening
+
+
+def check_certificate(door: Door) -> None:
+    """Raises StartFailed when the server could not prove who it is."""
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            door.tls_cert, door.tls_key, password=_refuse_password
+        )
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        cure = (
+            "Name a PEM certificate with --tls-cert and its key, without password, with --tls-key."
+        )
+        raise StartFailed(f"The certificate cannot be used: {reason}.", cure) from None
+
+
+def _refuse_password() -> str:
+    raise ValueError("its key has a password")
 
 
 def _let_go(pidfile: PidFile, before: dict[str, Any] | None) -> None:

@@ -8,10 +8,11 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from ..config import LOOPBACK, Settings, inherited_environment
+from ..config import LOOPBACK, Door, Settings
+from ..environment import inherited_environment, own_command
 from ..errors import BuildFailed, PortTaken, StartFailed
 from ..private import check_data_dir, make_folder, open_private
-from .command import arguments_of, own_command, watch_command
+from ..variables import variables
 from .http import Health, get_health
 from .locate import Address, owner_address, reached_at
 from .pidfile import SERVER_NAME, PidFile
@@ -144,7 +145,7 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
         raise StartFailed(sentence, cure) from None
     command = own_command("serve", *arguments_of(settings))
     if settings.auto_restart:
-        command = watch_command(str(settings.data_dir), *command)
+        command = own_command(str(settings.data_dir), *command, module="daemon.watcher")
     with stderr:
         return subprocess.Popen(
             command,
@@ -154,6 +155,29 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
             env=inherited_environment(),
             start_new_session=True,
         )
+
+
+def arguments_of(settings: Settings) -> list[str]:
+    """What `serve` needs to be told to come to the same settings."""
+    roots = settings.places or settings.roots
+    if settings.project is not None:  # what was found is found again, in the same folder
+        roots = ()
+    named = [part for root in roots for part in ("--root", root)]
+    where = ["--port", str(settings.port), "--data-dir", str(settings.data_dir)]
+    team = ["--database", settings.database_url] if settings.database_is_named else []
+    index = ["--index", settings.index] if settings.index != "own" else []
+    return [*named, *where, *_listening(settings.door), *team, *index]
+
+
+def _listening(door: Door) -> list[str]:
+    words = list[str]()
+    for each in variables(type(door)):
+        value = getattr(door, each.field)
+        if value is True:
+            words.append(each.option)
+        for one in value if each.kind is tuple else [value] if each.kind is str else []:
+            words += [each.option, one] if one else []
+    return words
 
 
 def _last_words(settings: Settings) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from ..catalog.index import Segment
-from ..catalog.string_table import shape
+from ..catalog.sections import shape
 from ..memo import keep
 
 _ENDS = r"(e|ed|es|er|ers|ing|ation|ations)$"

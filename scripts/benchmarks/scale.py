@@ -49,8 +49,7 @@ def write(made: Iterator[Any], folder: Path) -> dict[str, float]:
 def held(made: Iterator[Any], folder: Path) -> Any:
     """What a build has in its hands when it has read all files."""
     from orchestr8_index.catalog.cards import make_card
-    from orchestr8_index.catalog.entry_vectors import Embedder
-    from orchestr8_index.catalog.kind_data import KindData
+    from orchestr8_index.catalog.kind_data import Embedder, KindData
     from orchestr8_index.catalog.parse import Parsed
     from orchestr8_index.catalog.spill import Filling
     from orchestr8_index.catalog.word_vectors import Words

@@ -20,7 +20,7 @@ from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolSta
 from .purposes import Purposes
 
 if TYPE_CHECKING:
-    from ...claims_policy import ClaimsPolicy
+    from ...changeable import ClaimsPolicy
     from ...coordinate.caller import Caller
     from ...coordinate.core import Coordination
     from ...coordinate.git import Others, Step
