@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from .serve.metrics import Metrics
     from .serve.projects import Projects
     from .serve.protocol import Lines
-    from .serve.serverstore import ServerStore
     from .serve.state import State
+    from .serve.stores import ServerStore
 
 BUILDS = 2  # at a time, of projects beside the first
 GUESSES = 5  # unknown keys a second from one peer
@@ -54,7 +54,7 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     refresh = Refresh(settings, _make_builder(settings))
     refresh.open_last()
 
-    from .serve.lean import load_uvicorn, one_arena
+    from .serve.memory import load_uvicorn, one_arena
 
     one_arena()
     load_uvicorn()
@@ -62,7 +62,7 @@ def run_server(settings: Settings, announce: Callable[[int], None] = lambda port
     from .serve.logs import set_up_logs
     from .serve.protocol import Lines
     from .serve.server import serve
-    from .serve.serverstore import ServerStore
+    from .serve.stores import ServerStore
     from .serve.trace import make_trace
 
     log = set_up_logs(settings.data_dir, settings.log_level)
@@ -83,13 +83,12 @@ def _make_builder(settings: Settings) -> Builder:
 
 def _join(state: State, lines: Lines) -> None:
     """What the shared state needs of the whole server."""
-    if (shared := state.shared) is not None:
-        from .serve.changes import ChangedSettings
+    from .serve.changes import ChangedSettings
 
-        changes = ChangedSettings(state)
-        shared.opens_early = not changes.begin()
-        shared.follow_settings, shared.count_waiting = changes.follow, lines.count_waiting
-        shared.facts = state.facts
+    shared, changes = state.shared, ChangedSettings(state)
+    shared.opens_early = not changes.begin()
+    shared.follow_settings, shared.count_waiting = changes.follow, lines.count_waiting
+    shared.facts = state.facts
 
 
 def make_state(
@@ -103,17 +102,18 @@ def make_state(
     from .serve.cache import AnswerCache
     from .serve.events import Events
     from .serve.filewatch import FileWatch
-    from .serve.metrics import Metrics
-    from .serve.samples import Samples
+    from .serve.metrics import Metrics, Samples
     from .serve.sharedstate import SharedState
     from .serve.state import State
+    from .serve.stores import ProjectStore
 
-    events, metrics = Events(), Metrics()
+    events, metrics, ending = Events(), Metrics(), asyncio.Event()
+    gate, is_kept = _make_gate(settings, metrics, events), store is not None
     state = State(
         settings=settings,
         refresh=refresh,
         events=events,
-        gate=_make_gate(settings, metrics, events),
+        gate=gate,
         query_cache=AnswerCache(settings.query_life),
         pattern_cache=AnswerCache(settings.pattern_life),
         metrics=metrics,
@@ -121,14 +121,15 @@ def make_state(
         tokens=tokens,
         file_watch=FileWatch(refresh),
         watched=Watched(settings.data_dir),
-        store=store,
+        store=store or ProjectStore(),
+        shared=SharedState(settings, events, ending, gate, is_kept),
+        ending=ending,
     )
     state.claims.setting = settings.claims
     state.claims.chosen = ClaimsPolicy(settings.data_dir)
     _follow(state)
     refresh.prepare = lambda index: state.bind(index, state.experience)
     if store is not None:
-        state.shared = SharedState(settings, events, state.ending, state.gate)
         store.prepare = lambda experience: state.bind(refresh.index, experience)
     state.all_projects = _make_projects(state)
     return state
@@ -154,9 +155,9 @@ def make_refresh(first: Refresh, settings: Settings, turns: asyncio.Semaphore) -
 
 def make_project(first: State, settings: Settings, refresh: Refresh) -> State:
     """The state of another project of the same server."""
+    from .serve.cache import RecentQuestions
     from .serve.events import Events
     from .serve.metrics import Metrics
-    from .serve.recent import RecentQuestions
     from .serve.replay import Replays
     from .serve.work import RunningTasks
 
@@ -196,7 +197,7 @@ def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:
     from .serve.gate import Gate
     from .serve.host_names import names_of
     from .serve.keys import LoadedKeys, hash_of
-    from .serve.memory_limit import MemoryLimit
+    from .serve.memory import MemoryLimit
     from .serve.rate import Buckets
     from .serve.sessions import Sessions
     from .serve.shares import Shares

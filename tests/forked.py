@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 MOST = 100_000  # bytes of a request
-LOADED = """app cli.ask cli.learnt cli.serve cli.server serve.http serve.logs serve.projectstore
+LOADED = """app cli.ask cli.learnt cli.serve cli.server serve.http serve.logs serve.stores
 serve.protocol serve.server serve.sharedstate""".split()
 
 
@@ -178,7 +178,7 @@ def main() -> None:
     import runpy
     import time
 
-    from orchestr8_index.serve.lean import load_uvicorn
+    from orchestr8_index.serve.memory import load_uvicorn
 
     load_uvicorn()
     for name in LOADED:

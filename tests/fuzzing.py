@@ -28,10 +28,10 @@ from orchestr8_index.catalog.parse import parse
 from orchestr8_index.catalog.worker import BuildChild
 from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.serve.http import make_web
-from orchestr8_index.serve.samples import memory_mb
-from orchestr8_index.serve.serverstore import ServerStore
+from orchestr8_index.serve.memory import memory_mb
 from orchestr8_index.serve.sharedstate import SharedState
 from orchestr8_index.serve.state import State
+from orchestr8_index.serve.stores import ServerStore
 
 from .serve.asking import Here, living, settings_of, state_of
 from .trees import build_tree, source

@@ -95,7 +95,12 @@ def raisable() -> Iterator[Exception]:
 
 @pytest.mark.parametrize("error", list(raisable()), ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize(
-    "seam", ["search.methods.answer_skills", "serve.handlers.health", "serve.learning.store_of"]
+    "seam",
+    [
+        "search.methods.answer_skills",
+        "serve.handlers.health",
+        "serve.stores.ProjectStore.outcomes",
+    ],
 )
 def test_no_path_and_no_traceback_reaches_a_client(
     state: State, monkeypatch: pytest.MonkeyPatch, error: Exception, seam: str
@@ -124,7 +129,7 @@ def test_what_a_build_says_of_a_file_names_no_folder_of_the_machine(
 
 
 def test_a_store_that_cannot_be_opened_names_no_path(tmp_path: Path) -> None:
-    from orchestr8_index.serve.serverstore import _why
+    from orchestr8_index.serve.stores import why
 
-    assert _why(PermissionError(13, "Permission denied", SECRET)).startswith("Permission denied.")
+    assert why(PermissionError(13, "Permission denied", SECRET)).startswith("Permission denied.")
     assert learning.ENOUGH  # the module is loaded under its own name for the seam above

@@ -13,12 +13,11 @@ from msgspec import Struct
 
 from ..catalog.index import Index
 from ..errors import InvalidParams, OperationError
-from ..methods import METHODS
 from ..private import make_folder, open_private
 from ..queries import Row, StandingQuery
-from ..records import PLURAL, Kind
+from ..records import Kind
+from ..search.answer import answer_task
 from ..search.explain import standing_of
-from ..search.methods import Knowledge, answer_method
 from ..text import Terms, clean
 from ..validate import UNDECODABLE, describe_error
 from .show import NOT_THERE
@@ -87,8 +86,11 @@ def _question(path: Path, number: int, line: str) -> Question:
 
 
 def evaluate(index: Index, questions: Sequence[Question]) -> Score:
-    known = Knowledge(Terms())
-    asked = [(question, _rows(index, question, known)) for question in questions]
+    terms = Terms()
+    asked = [
+        (each, answer_task(index, each.kind, each.query[:LONGEST_TEXT], terms, limit=DEPTH).rows)
+        for each in questions
+    ]
     places = [_place(question, rows) for question, rows in asked]
     answered = list(zip(asked, places, strict=True))
     total = len(questions) or 1
@@ -98,16 +100,8 @@ def evaluate(index: Index, questions: Sequence[Question]) -> Score:
         r5=round(sum(0 < place <= 5 for place in places) / total, 4),
         mrr=round(sum(1 / place for place in places if place) / total, 4),
         hits=[question.query for (question, _), place in answered if place == 1],
-        misses=[_miss(index, *each, place, known) for each, place in answered if place != 1],
+        misses=[_miss(index, *each, place, terms) for each, place in answered if place != 1],
     )
-
-
-def _rows(index: Index, question: Question, known: Knowledge) -> list[Row]:
-    method = next(each for each in METHODS.values() if each.about == question.kind)
-    given = {method.params.TASK: question.query[:LONGEST_TEXT], "limit": DEPTH}
-    query = msgspec.convert(given, method.params)
-    rows: list[Row] = answer_method(index, method.name, query, known)[PLURAL[question.kind]]
-    return rows
 
 
 def _place(question: Question, rows: Iterable[Row]) -> int:
@@ -120,13 +114,13 @@ def _place(question: Question, rows: Iterable[Row]) -> int:
     return 0
 
 
-def _miss(index: Index, question: Question, rows: list[Row], place: int, known: Knowledge) -> Miss:
+def _miss(index: Index, question: Question, rows: list[Row], place: int, terms: Terms) -> Miss:
     first = f"{rows[0].plugin}:{rows[0].name}" if rows else ""
     of = question.query, question.kind
     for name in question.expect:
         with contextlib.suppress(InvalidParams):  # no entry has that name
             asked = StandingQuery(task=question.query[:LONGEST_TEXT], kind=question.kind, name=name)
-            found = standing_of(index, asked, known.terms)
+            found = standing_of(index, asked, terms)
             return Miss(*of, found.entry, found.path, place, first, found.lacking)
     return Miss(*of, question.expect[0], NOT_THERE, 0, first, [])
 

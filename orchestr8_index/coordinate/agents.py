@@ -45,15 +45,15 @@ class Seen:
         last = self._last.get((caller.project, caller.name))
         return last is None or self._clock.now() - last >= EVERY_MS
 
-    def note(self, change: Change, caller: Caller, tool: str = "") -> None:
-        if not self.is_due(caller):
-            return
-        key = f"{_BEFORE}{caller.name}"
-        before = change.noted(key)
-        first = _read(before).first if before else change.at
-        agent = Agent(first, change.at, caller.role, caller.tree, tool)
-        change.note(key, msgspec.json.encode(agent).decode(), change.lease(STAYS_S))
-        self._last[caller.project, caller.name] = change.now
+    def note(self, change: Change, tool: str) -> None:
+        caller = change.caller
+        if self.is_due(caller):
+            key = f"{_BEFORE}{caller.name}"
+            before = change.noted(key)
+            first = _read(before).first if before else change.at
+            agent = Agent(first, change.at, caller.role, caller.tree, caller.tool or tool)
+            change.note(key, agent, change.lease(STAYS_S))
+            self._last[caller.project, caller.name] = change.now
 
 
 def names(change: Change, role: str = "") -> list[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec import Struct
@@ -76,7 +75,7 @@ class Caller(Struct, frozen=True):
             if _meet(key, PREFIX) and (self.scope != "admin" or self.sees_one):
                 cure = "Ask with such a key, which is for all projects."
                 raise Forbidden("The servers' settings are for admins.", cure)
-            if self.writes and not any(map(functools.partial(_covers, key), self.writes)):
+            if self.writes and not any(_covers(key, pattern) for pattern in self.writes):
                 cure = f"It may write {', '.join(self.writes)}."
                 raise Forbidden(f"This API key may not write {key}.", cure)
             if key.startswith(PRIVATE) and not self.sees_all and not key.startswith(self.own):
@@ -130,6 +129,8 @@ class Message(Struct, omit_defaults=True):
     verified: bool = False
 
 
+Said = tuple[int, Message, int]
+"""A message with its id and Unix ms."""
 _read = msgspec.json.Decoder(Message).decode
 DAMAGED = Message("", [], "This message is damaged.")
 
@@ -157,10 +158,15 @@ def may_see(caller: Caller, message: Message, number: int, connection: sqlite3.C
     is_alike = message.visibility == "agent_only" and message.kind and message.kind == caller.kind
     if is_proven and (is_alike or message.sender == caller.name):
         return True
-    return _was_sent(caller, number, connection)
-
-
-def _was_sent(caller: Caller, number: int, connection: sqlite3.Connection) -> bool:
     asked = (number, caller.project, caller.name, *caller.inboxes)
     found = connection.execute(among(sql.WAS_SENT, len(caller.inboxes)), asked)
     return found.fetchone() is not None
+
+
+def seen(
+    connection: sqlite3.Connection, caller: Caller, rows: Iterable[tuple[int, str, int]]
+) -> Iterator[Said]:
+    """Of messages as the log has them (id, text, at) those that the caller may see."""
+    for number, text, at in rows:
+        if may_see(caller, message := read_message(text), number, connection):
+            yield number, message, at

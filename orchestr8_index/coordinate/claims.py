@@ -19,12 +19,12 @@ from ..memo import Newest
 from . import statements as sql
 from .caller import Caller
 from .clock import iso
-from .holds import Hold, end, grant, holds, holds_on, overlapping
+from .holds import Hold, end, grant, held_over, holds_on, new_holds, read_holds
 from .journal import Change
 from .messages import post
 from .repository import tree_of, worktrees
 from .resources import resolve
-from .statements import CLAIM, HELD, below
+from .statements import CLAIM, below
 from .work import (
     belonging,
     forget,
@@ -46,9 +46,8 @@ _CURE = "Work on something else; before you wait, commit what you have and send 
 
 
 class Verdict(Struct, frozen=True):
-    """`reason` is for the model that was denied, `context` for one that goes on; "" is silence."""
+    """`reason` is for the model that is denied, `context` for one that goes on; "" is silence."""
 
-    denied: bool = False
     reason: str = ""
     context: str = ""
 
@@ -60,15 +59,14 @@ class Told:
         self._told: Newest[tuple[str, ...], None] = Newest(MOST_TOLD)
 
     def first(self, *what: str) -> bool:
-        if what in self._told:
-            return False
-        self._told[what] = None
-        return True
+        is_new = what not in self._told
+        if is_new:
+            self._told[what] = None
+        return is_new
 
 
 def claim(
     change: Change,
-    caller: Caller,
     path: str,
     purpose: str,
     policy: Policy,
@@ -77,57 +75,43 @@ def claim(
 ) -> Verdict:
     """Before an edit: claim the file, or say who has it. `stashed` are sessions that may have
     their work on it in the stash of git."""
-    resource = resolve(path, caller.tree)
-    for work in works_of_others(change.connection, caller, resource):
+    who = change.caller
+    resource = resolve(path, who.tree)
+    for work in works_of_others(change.connection, who, resource):
         session = session_of(work.ident)
-        if work.written and session in stashed and _lives(change, session):
+        if work.written and session in stashed and _claims_of(change, session):
             what = f"{resource} lies in the stash of {work.name}, and could not come back after"
-            return Verdict(True, f"{what} an edit. {_CURE}")
-    rows = [
-        row for row in overlapping(change.connection, change.project, resource) if not row.state
-    ]
-    others = [row for row in rows if row.ident != caller.who and not _takes_over(caller, row)]
-    if others:
-        return _held_by_others(change, caller, others[0], policy, told)
+            return Verdict(f"{what} an edit. {_CURE}")
+    rows = held_over(change, resource)
+    theirs = [row for row in rows if row.ident != who.who and not _may_take_over(who, row)]
+    if theirs:
+        return _held_by_others(change, theirs[0], policy, told)
     for row in rows:
-        if row.ident != caller.who:
-            _hand_over(change, caller, row)
+        if row.ident != who.who:
+            now = (who.who, who.name, change.lease(TTL_S), change.project, row.rev, row.resource)
+            change.connection.execute(sql.HAND_OVER, now)
     if rows:
-        renew(change, caller)
+        renew(change)
     else:
-        grant(change, [_row(change, caller, resource, purpose)])
-    note_work(change, caller, resource)
-    return _elsewhere(change, caller, resource, told)
+        grant(change, new_holds(change, [resource], purpose[:200], CLAIM, TTL_S))
+    note_work(change, resource)
+    return _elsewhere(change, resource, told)
 
 
-def _lives(change: Change, session: str) -> bool:
-    """Whether the session, or an agent of it, has a claim."""
-    rows = holds(change.connection, sql.HOLDS_OF_SESSION, change.project, *below(f"{session}/"))
-    return any(row.request == CLAIM for row in rows)
-
-
-def _takes_over(caller: Caller, row: Hold) -> bool:
+def _may_take_over(who: Caller, row: Hold) -> bool:
     """A subagent may edit what its own session claimed."""
-    return row.request == CLAIM and row.ident == f"{session_of(caller.who)}/"
+    return row.request == CLAIM and row.ident == f"{session_of(who.who)}/"
 
 
-def _hand_over(change: Change, caller: Caller, row: Hold) -> None:
-    now = (caller.who, caller.name, change.lease(TTL_S), change.project, row.rev, row.resource)
-    change.connection.execute(sql.HAND_OVER, now)
+def _claims_of(change: Change, session: str) -> list[Hold]:
+    """Those of the session and of its agents."""
+    asked = change.project, *below(f"{session}/")
+    rows = read_holds(change.connection, sql.HOLDS_OF_SESSION, *asked)
+    return [row for row in rows if row.request == CLAIM]
 
 
-def _row(change: Change, caller: Caller, resource: str, purpose: str) -> Hold:
-    from secrets import token_urlsafe
-
-    ends = change.lease(TTL_S)
-    fixed = (change.rev, resource, HELD, 0, caller.name, caller.who, purpose[:200])
-    return Hold(*fixed, token_urlsafe(16), TTL_S * 1000, ends, change.at, CLAIM)
-
-
-def _held_by_others(
-    change: Change, caller: Caller, row: Hold, policy: Policy, told: Told
-) -> Verdict:
-    words = row.purpose.replace('"', "'")
+def _held_by_others(change: Change, row: Hold, policy: Policy, told: Told) -> Verdict:
+    who, words = change.caller, row.purpose.replace('"', "'")
     what = f', for "{words}" (their words)' if words else ""
     ago, left = (ms // 60_000 for ms in (change.at - row.since, row.ends - change.now))
     begun = f"since {iso(row.since)[11:16]} UTC ({max(0, ago)} min ago)"
@@ -135,78 +119,71 @@ def _held_by_others(
     if policy == "deny":
         silent = f"{change.clock.moment(row.ends)[11:16]} UTC (in {max(0, left)} min)"
         until = f"until they commit it or stop, or until {silent} if they fall silent"
-        return Verdict(True, f"{held}, {until}. {_CURE}")
-    note_work(change, caller, resolve(row.resource, ""))
-    if not told.first("beside", caller.who, row.ident, row.resource):
+        return Verdict(f"{held}, {until}. {_CURE}")
+    note_work(change, row.resource)
+    if not told.first("beside", who.who, row.ident, row.resource):
         return Verdict()
-    body = f"{caller.name} edits {row.resource} too, which you have claimed."
-    post(change, [row.holder], "", body)
+    post(change, [row.holder], "", f"{who.name} edits {row.resource} too, which you have claimed.")
     cure = "Both edits go on: see that theirs is still there, and agree who does what from now on."
     return Verdict(context=f"{held}. {cure}")
 
 
-def _elsewhere(change: Change, caller: Caller, resource: str, told: Told) -> Verdict:
+def _elsewhere(change: Change, resource: str, told: Told) -> Verdict:
     """The same file in another worktree of the repository is another file: noted, once."""
-    own = tree_of(os.path.dirname(resource))
+    own, who = tree_of(os.path.dirname(resource)), change.caller.who
     inside = os.path.relpath(resource, own)
     for tree in worktrees(own):
-        if tree == own:
-            continue
-        for row in overlapping(change.connection, change.project, os.path.join(tree, inside)):
-            foreign = row.state == HELD and session_of(row.ident) != session_of(caller.who)
-            if foreign and told.first("elsewhere", caller.who, row.ident, row.resource):
+        for row in held_over(change, os.path.join(tree, inside)) if tree != own else ():
+            foreign = session_of(row.ident) != session_of(who)
+            if foreign and told.first("elsewhere", who, row.ident, row.resource):
                 note = f"{row.holder} edits the same file in another worktree: {row.resource}."
                 return Verdict(context=f"{note} Expect a merge.")
     return Verdict()
 
 
-def renew(change: Change, caller: Caller) -> None:
+def renew(change: Change) -> None:
     """At every tool use; written at most once a minute."""
-    soon = change.now + TTL_S * 1000 - RENEW_MS
-    asked = (change.lease(TTL_S), change.project, caller.who, soon)
+    asked = (change.lease(TTL_S), change.project, change.caller.who, _stale_at(change.now))
     change.connection.execute(sql.RENEW_CLAIMS, asked)
+
+
+def _stale_at(now: int) -> int:
+    """A claim that ends before this was renewed a minute ago or longer."""
+    return now + TTL_S * 1000 - RENEW_MS
 
 
 def needs_renewal(connection: sqlite3.Connection, caller: Caller, now: int) -> bool:
     """Whether a claim of the agent was renewed a minute ago or longer."""
-    soon = now + TTL_S * 1000 - RENEW_MS
-    asked = (caller.project, caller.who, soon)
+    asked = (caller.project, caller.who, _stale_at(now))
     return connection.execute(sql.CLAIM_ENDING, asked).fetchone() is not None
 
 
 def is_claimed(connection: sqlite3.Connection, caller: Caller, path: str, now: int) -> bool:
     """Whether the claim stands, is fresh and its work noted: then nothing is written for it."""
-    resource = resolve(path, caller.tree)
-    soon = now + TTL_S * 1000 - RENEW_MS
-    rows = holds_on(connection, caller.project, resource)
-    return any(row.ident == caller.who and row.ends >= soon for row in rows)
+    rows = holds_on(connection, caller.project, resolve(path, caller.tree))
+    return any(row.ident == caller.who and row.ends >= _stale_at(now) for row in rows)
 
 
-def leave(change: Change, caller: Caller, with_agents: bool = False) -> int:
+def leave(change: Change, with_agents: bool = False) -> int:
     """The agent ends, or with `with_agents` the session and all its agents; how many claims."""
-    session = session_of(caller.who)
-    found = holds(change.connection, sql.HOLDS_OF_SESSION, change.project, *below(f"{session}/"))
-    rows = [row for row in found if row.request == CLAIM]
-    rows = [row for row in rows if with_agents or row.ident == caller.who]
+    who = change.caller.who
+    rows = [row for row in _claims_of(change, session_of(who)) if with_agents or row.ident == who]
     end(change, rows, "released")
-    for path, works in works_of(change.connection, change.project, session).items():
+    for path, works in works_of(change.connection, change.project, session_of(who)).items():
         for work in works:
-            if not work.written and (with_agents or work.ident == caller.who):
+            if not work.written and (with_agents or work.ident == who):
                 # nobody knows, until git shows the file clean
                 keep_work(change, path, replace(work, written=True))
     return len(rows)
 
 
-def note_edit(change: Change, caller: Caller, path: str) -> None:
+def note_edit(change: Change, path: str) -> None:
     """After an edit: note what the agent changed."""
-    note_work(change, caller, resolve(path, caller.tree), written=True)
+    note_work(change, resolve(path, change.caller.tree), written=True)
 
 
 def forget_clean(
-    change: Change,
-    clean: Iterable[str],
-    committed: str = "",
-    stashed: Collection[str] = (),
+    change: Change, clean: Iterable[str], committed: str = "", stashed: Collection[str] = ()
 ) -> None:
     """Work on files that git shows clean is done, unless its agent still has the file, was about to
     write a moment ago, or its session has `stashed`.
@@ -225,21 +202,22 @@ def forget_clean(
             if (committed and session == own) or not kept:
                 forget(change, path, work)
         if any(work.ident == committed and work.written for work in works):
-            done = [row for row in rows if row.ident == committed and row.request == CLAIM]
-            end(change, done, "released")
+            _release(change, rows, {committed})
 
 
-def leave_clean(change: Change, caller: Caller, path: str, stashed: Collection[str]) -> None:
+def _release(change: Change, rows: Iterable[Hold], of: Collection[str]) -> None:
+    done = [row for row in rows if row.ident in of and row.request == CLAIM]
+    end(change, done, "released")
+
+
+def leave_clean(change: Change, path: str, stashed: Collection[str]) -> None:
     """A file that git has as others wrote it is theirs no more, unless they have `stashed`."""
-    works = [
-        work
-        for work in works_of_others(change.connection, caller, path)
-        if work.written and session_of(work.ident) not in stashed
-    ]
+    works = works_of_others(change.connection, change.caller, path)
+    works = [each for each in works if each.written and session_of(each.ident) not in stashed]
     for work in works:
         forget(change, path, work)
-    done, rows = {work.ident for work in works}, holds_on(change.connection, change.project, path)
-    end(change, [row for row in rows if row.ident in done and row.request == CLAIM], "released")
+    rows = holds_on(change.connection, change.project, path)
+    _release(change, rows, {work.ident for work in works})
 
 
 def beside(

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,21 +20,12 @@ from .agents import Seen
 from .caller import Caller
 from .clock import Clock
 from .feed import Feed
-from .holds import end, holds
-from .journal import (
-    NEVER,
-    Change,
-    Journal,
-    Refusal,
-    Revisions,
-    answered_before,
-    keep_answer_of,
-)
+from .holds import end, read_holds
+from .journal import NEVER, Change, Journal, Refusal, Revisions, answered_before, keep_answer
 from .locks import Queued
 from .mend import layout
 from .messages import SERVER
 
-Work = Callable[[Change], Any]
 Topics = dict[str, list[str]]
 BITE = 1000
 Found = TypeVar("Found")
@@ -97,9 +88,15 @@ class Commits:
         await asyncio.to_thread(self.store.close)
 
     async def change(
-        self, caller: Caller, work: Work, method: str = "", request: str = "", scope: str = "report"
+        self,
+        caller: Caller,
+        work: Callable[..., Any],
+        *given: Any,
+        method: str = "",
+        request: str = "",
+        scope: str = "report",
     ) -> Any:
-        """Run `work` in the writer's thread; its answer is given once it is on the disk.
+        """`work(change, *given)`, in the writer's thread; answered once it is on the disk.
 
         With a request id the first answer is given again, for ten minutes. Raises what `work`
         raises of RequestError, Forbidden below the scope, StoreUnavailable.
@@ -109,9 +106,9 @@ class Commits:
         def run(connection: sqlite3.Connection) -> Committed:
             topics, now = self._ended(connection)
             change = self.journal.begin(connection, caller, now, request)
-            answer = _perform(change, work, (method, caller.who, request))
+            answer = _perform(change, method, work, given)
             if caller.name != SERVER:
-                self.seen.note(change, caller, caller.tool or method)
+                self.seen.note(change, method)
             self.journal.save_clock(connection)
             topics.setdefault(caller.project, []).extend(change.topics)
             return Committed(answer, topics)
@@ -174,34 +171,43 @@ class Commits:
         return expire(connection, self.journal, now) if self.journal.due <= now else {}, now
 
 
-def _perform(change: Change, work: Work, request: tuple[str, str, str]) -> Any:
+def _perform(change: Change, method: str, work: Callable[..., Any], given: Sequence[Any]) -> Any:
     """The first answer to the request, or a new one, or why there is none."""
     try:
-        before = answered_before(change, *request) if request[2] else None
-        answer = before if before is not None else work(change)
+        if (before := answered_before(change, method)) is not None:
+            return before
+        answer = work(change, *given)
     except RequestError as error:
         return Refusal(error)
-    if request[2] and before is None and not isinstance(answer, Queued):
-        keep_answer_of(change, *request, answer)
+    if change.cause and not isinstance(answer, Queued):
+        keep_answer(change, method, change.caller.who, change.cause, answer)
     return answer
 
 
 def expire(connection: sqlite3.Connection, journal: Journal, now: int) -> Topics:
     """End what is over, as events; returns, by project, the keys whose waiters are woken."""
     topics: Topics = defaultdict(list)
-    _expire_items(connection, journal, now, topics)
-    _expire_holds(connection, journal, now, topics)
-    _expire_deliveries(connection, now, topics)
+    for project, items in _due(connection, sql.DUE_ITEMS, now).items():
+        change = journal.begin(connection, Caller(SERVER, project=project), now)
+        for key, number in items:
+            change.delete(key, "expired") if number else change.forget(key)
+        topics[project] += change.topics
+        journal.expired += len(change.topics)
+    for project, revisions in _due(connection, sql.DUE_HOLDS, now).items():
+        change = journal.begin(connection, Caller(SERVER, project=project), now)
+        for rev in sorted({rev for (rev,) in revisions}):
+            found = read_holds(connection, sql.HOLDS_OF_SET, project, rev)
+            rows = [row for row in found if row.ends <= now]
+            end(change, rows, "expired")
+            journal.expired += len(rows)
+        topics[project] += change.topics
+    for project, deliveries in _due(connection, sql.DUE_DELIVERIES, now).items():
+        topics[project] += [f"@inbox/{recipient}" for (recipient,) in deliveries]
+    connection.execute(sql.END_MESSAGES, (now, now))
+    connection.execute(sql.END_TAKES, (now,))  # without an acknowledgement: it is ready again
     journal.due = next_due(connection)
     journal.save_clock(connection, always=True)
     return topics
-
-
-def next_due(connection: sqlite3.Connection) -> int:
-    """When the next lease, value or message ends, on the clock in milliseconds."""
-    return min(
-        (row[0] for row in connection.execute(sql.NEXT_DUE) if row[0] is not None), default=NEVER
-    )
 
 
 def _due(connection: sqlite3.Connection, statement: str, now: int) -> dict[str, list[Any]]:
@@ -211,33 +217,7 @@ def _due(connection: sqlite3.Connection, statement: str, now: int) -> dict[str, 
     return found
 
 
-def _expire_items(
-    connection: sqlite3.Connection, journal: Journal, now: int, topics: Topics
-) -> None:
-    for project, rows in _due(connection, sql.DUE_ITEMS, now).items():
-        change = journal.begin(connection, Caller(SERVER, project=project), now)
-        for key, number in rows:
-            change.delete(key, "expired") if number else change.forget(key)
-        topics[project] += change.topics
-        journal.expired += len(change.topics)
-
-
-def _expire_holds(
-    connection: sqlite3.Connection, journal: Journal, now: int, topics: Topics
-) -> None:
-    for project, revisions in _due(connection, sql.DUE_HOLDS, now).items():
-        change = journal.begin(connection, Caller(SERVER, project=project), now)
-        for rev in sorted({rev for (rev,) in revisions}):
-            found = holds(connection, sql.HOLDS_OF_SET, project, rev)
-            rows = [row for row in found if row.ends <= now]
-            end(change, rows, "expired")
-            journal.expired += len(rows)
-        topics[project] += change.topics
-
-
-def _expire_deliveries(connection: sqlite3.Connection, now: int, topics: Topics) -> None:
-    """A take that nobody acknowledged makes the message ready again; an old message is over."""
-    for project, rows in _due(connection, sql.DUE_DELIVERIES, now).items():
-        topics[project] += [f"@inbox/{recipient}" for (recipient,) in rows]
-    connection.execute(sql.END_MESSAGES, (now, now))
-    connection.execute(sql.END_TAKES, (now,))
+def next_due(connection: sqlite3.Connection) -> int:
+    """When the next lease, value or message ends, on the clock in milliseconds."""
+    ends = [row[0] for row in connection.execute(sql.NEXT_DUE) if row[0] is not None]
+    return min(ends, default=NEVER)

@@ -4,20 +4,20 @@ and the cycles that nobody may wait in."""
 from __future__ import annotations
 
 import hmac
+import secrets
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple, replace
 
 from ..errors import StaleToken
 from ..sharing import Fence
 from . import statements as sql
-from .caller import Caller
 from .clock import Clock, iso
-from .journal import NUMBERS, Change, keep_answer_of
+from .journal import NUMBERS, Change, keep_answer
 from .messages import post
 from .resources import is_path, resolve, same_and_above
 from .statements import GRANT, HELD, NOTIFY, RELEASE, WAITING, among, below
@@ -62,26 +62,48 @@ class Hold(Struct, frozen=True):
         }
 
 
-def holds(
-    connection: sqlite3.Connection, statement: str, project: str, *values: object
+def new_holds(
+    change: Change,
+    resources: Iterable[str],
+    purpose: str,
+    request: str,
+    ttl_s: int,
+    *,
+    state: int = HELD,
+    shared: bool = False,
+    stays_s: float | None = None,
 ) -> list[Hold]:
-    """What one of the statements on locks finds."""
-    return [Hold(*row) for row in connection.execute(statement, (project, *values))]
+    """The caller's, as one set; `stays_s` is for how long, where that is not the lease."""
+    ends = change.lease(ttl_s if stays_s is None else stays_s)
+    who = change.caller.name, change.caller.who, purpose, secrets.token_urlsafe(16)
+    rest = *who, ttl_s * 1000, ends, change.at, request
+    return [Hold(change.rev, resource, state, int(shared), *rest) for resource in resources]
+
+
+def read_holds(connection: sqlite3.Connection, statement: str, *values: object) -> list[Hold]:
+    """What one of the statements on locks finds; the first of `values` is the project."""
+    return [Hold(*row) for row in connection.execute(statement, values)]
 
 
 def holds_on(connection: sqlite3.Connection, project: str, resource: str) -> list[Hold]:
     """Who holds exactly this."""
-    rows = holds(connection, among(sql.HOLDS_ON, 1), project, resource)
+    rows = read_holds(connection, among(sql.HOLDS_ON, 1), project, resource)
     return [row for row in rows if row.state == HELD]
 
 
 def overlapping(connection: sqlite3.Connection, project: str, resource: str) -> list[Hold]:
     """All holds and waiters on a resource, on what is in it, and on what it is in."""
     same = same_and_above(resource)
-    found = holds(connection, among(sql.HOLDS_ON, len(same)), project, *same)
+    found = read_holds(connection, among(sql.HOLDS_ON, len(same)), project, *same)
     if is_path(resource) and resource.endswith("/"):
-        found += holds(connection, sql.HOLDS_BELOW, project, *below(resource))
+        found += read_holds(connection, sql.HOLDS_BELOW, project, *below(resource))
     return found
+
+
+def held_over(change: Change, resource: str) -> list[Hold]:
+    """Those of the overlapping ones that are held."""
+    rows = overlapping(change.connection, change.project, resource)
+    return [row for row in rows if row.state == HELD]
 
 
 def blockers(
@@ -102,19 +124,30 @@ def insert(change: Change, rows: Iterable[Hold]) -> None:
     change.connection.executemany(sql.ADD_HOLD, [(change.project, *astuple(row)) for row in rows])
 
 
-def delete(change: Change, rows: Iterable[Hold]) -> None:
-    """Remove holds by revision and resource."""
+def _delete(change: Change, rows: Iterable[Hold]) -> None:
     keys = [(change.project, row.rev, row.resource) for row in rows]
     change.connection.executemany(sql.DELETE_HOLD, keys)
 
 
+# --- tokens ----------------------------------------------------------------------------------
+
+
+def _number_of(token: str) -> int:
+    """The revision that a token names; 0, which none has, for what is no token."""
+    number = token.partition(".")[0]
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 17 else 0
+
+
 def held_by(change: Change, token: str) -> list[Hold]:
-    """The set that the token holds, empty for one that holds nothing (any more)."""
-    number, _, secret = token.partition(".")
-    if not (number.isascii() and number.isdigit() and len(number) < 17):
-        return []
-    rows = holds(change.connection, sql.HOLDS_OF_SET, change.project, int(number))
-    given = secret.encode()
+    """The set that the token holds. Raises StaleToken for one that holds nothing (any more)."""
+    if not (rows := _held_by(change, token)):
+        raise _stale(change, token)
+    return rows
+
+
+def _held_by(change: Change, token: str) -> list[Hold]:
+    rows = read_holds(change.connection, sql.HOLDS_OF_SET, change.project, _number_of(token))
+    given = token.partition(".")[2].encode()
     return [
         row
         for row in rows
@@ -124,36 +157,29 @@ def held_by(change: Change, token: str) -> list[Hold]:
     ]
 
 
-def check_fences(change: Change, caller: Caller, fences: Sequence[Fence]) -> None:
+def check_fences(change: Change, fences: Sequence[Fence]) -> None:
     """Raises StaleToken unless every token holds its resource, or a folder above it, now."""
     for fence in fences:
-        resource = resolve(fence.resource, caller.tree)
-        if not any(hold.covers(resource) for hold in held_by(change, fence.token)):
-            raise stale(change, fence.token, resource)
+        resource = resolve(fence.resource, change.caller.tree)
+        if not any(hold.covers(resource) for hold in _held_by(change, fence.token)):
+            raise _stale(change, fence.token, resource)
 
 
-def stale(change: Change, token: str, resource: str = "") -> StaleToken:
+def _stale(change: Change, token: str, resource: str = "") -> StaleToken:
     """Names who holds it now; without a resource, the one that the token once held."""
-    resource = resource or _granted(change, token)
-    now = [
-        hold
-        for hold in (overlapping(change.connection, change.project, resource) if resource else [])
-        if hold.state == HELD
-    ]
-    holder, until = (now[0].holder, change.moment(now[0].ends)) if now else (None, None)
+    if not resource:
+        first = _number_of(token) << 10
+        asked = (first, first + NUMBERS - 1, change.project)
+        row = change.connection.execute(sql.GRANTED, asked).fetchone()
+        resource = row[0] if row else ""
+    now = held_over(change, resource) if resource else []
+    holder, until = (now[0].holder, change.clock.moment(now[0].ends)) if now else (None, None)
     whose = f"{holder} holds it until {until}" if now else "nobody holds it now"
     sentence = f"The token does not hold {resource or 'anything'} any more: {whose}."
     return StaleToken(sentence, _CURE, resource=resource, holder=holder, until=until, next=_CURE)
 
 
-def _granted(change: Change, token: str) -> str:
-    number = token.partition(".")[0]
-    if not (number.isascii() and number.isdigit() and len(number) < 17):
-        return ""
-    first = int(number) << 10
-    asked = (first, first + NUMBERS - 1, change.project)
-    row = change.connection.execute(sql.GRANTED, asked).fetchone()
-    return row[0] if row else ""
+# --- who gets it, and when it ends -----------------------------------------------------------
 
 
 def grant(change: Change, rows: Sequence[Hold]) -> Answer:
@@ -166,55 +192,51 @@ def grant(change: Change, rows: Sequence[Hold]) -> Answer:
 
 def answer(change: Change, row: Hold, renewed: bool = False) -> Answer:
     """What the holder of a lock is told."""
-    return {"token": row.token, "until": change.moment(row.ends), "renewed": renewed}
+    return {"token": row.token, "until": change.clock.moment(row.ends), "renewed": renewed}
 
 
 def _tell(change: Change, kind: int, row: Hold, cause: str = "") -> None:
     mode = "shared" if row.shared else "exclusive"
     value = {"rev": row.rev, "mode": mode, "holder": row.holder, "purpose": row.purpose}
-    change.event(kind, row.resource, msgspec.json.encode(value).decode(), cause)
+    change.event(kind, row.resource, value, cause)
 
 
 def end(change: Change, rows: Sequence[Hold], cause: str) -> None:
-    """Remove held or waiting rows, then grant to those who can go on now."""
-    delete(change, rows)
+    """Remove held or waiting rows, then grant in the order of asking to those who can go on now."""
+    _delete(change, rows)
+    waiting: dict[int, set[str]] = defaultdict(set)
     for row in rows:
         if row.state == HELD:
             _tell(change, RELEASE, row, cause)
-    advance(change, [row.resource for row in rows])
-
-
-def advance(change: Change, freed: Iterable[str]) -> None:
-    """Grant in the order of asking; what an older one waits for is not given to a younger."""
-    waiting: dict[int, list[Hold]] = {}
-    for resource in freed:
-        for hold in overlapping(change.connection, change.project, resource):
+        for hold in overlapping(change.connection, change.project, row.resource):
             if hold.state != HELD:
-                waiting.setdefault(hold.rev, []).append(hold)
-    taken: set[str] = set()
+                waiting[hold.rev].add(hold.resource)
+    taken: set[str] = set()  # an older one has it or waits for it: no younger need be looked at
     for rev in sorted(waiting):
-        if not any(hold.resource in taken for hold in waiting[rev]):
-            _try(change, rev, taken)
+        if taken.isdisjoint(waiting[rev]):
+            taken |= _try(change, rev)
 
 
-def _try(change: Change, rev: int, taken: set[str]) -> None:
-    found = holds(change.connection, sql.HOLDS_OF_SET, change.project, rev)
+def _try(change: Change, rev: int) -> set[str]:
+    """Grant it to the waiting set, or tell that it is free, if nothing is in the way; what no
+    younger one may have."""
+    found = read_holds(change.connection, sql.HOLDS_OF_SET, change.project, rev)
     rows = [row for row in found if row.state != HELD]
     if not rows or rows[0].ends <= change.now:
-        return
-    if not blockers(change, [row.resource for row in rows], bool(rows[0].shared), rev):
-        delete(change, rows)
-        _grant_waiting(change, rows) if rows[0].state == WAITING else _notify(change, rows)
-    if rows[0].state == WAITING and not rows[0].shared:
-        taken.update(row.resource for row in rows)
+        return set()
+    resources, first = {row.resource for row in rows}, rows[0]
+    if not blockers(change, resources, bool(first.shared), rev):
+        _delete(change, rows)
+        _grant_waiting(change, rows) if first.state == WAITING else _notify(change, rows)
+    return resources if first.state == WAITING and not first.shared else set()
 
 
 def _grant_waiting(change: Change, rows: Sequence[Hold]) -> None:
-    rev, ends = change.next_revision(), change.lease(rows[0].ttl / 1000)
+    first, rev = rows[0], change.next_revision()
+    ends = change.lease(first.ttl / 1000)
     granted = [replace(row, rev=rev, state=HELD, ends=ends, since=change.at) for row in rows]
-    given = grant(change, granted)
-    keep_answer_of(change, "lock", rows[0].ident, rows[0].request, given)
-    change.topics.append(f"@grant/{rows[0].rev}")
+    keep_answer(change, "lock", first.ident, first.request, grant(change, granted))
+    change.topics.append(f"@grant/{first.rev}")
 
 
 def _notify(change: Change, rows: Sequence[Hold]) -> None:
@@ -223,27 +245,22 @@ def _notify(change: Change, rows: Sequence[Hold]) -> None:
     post(change, [rows[0].holder], f"{names[:180]} is free", body)
 
 
-def find_cycle(change: Change, caller: Caller, blocking: Sequence[Hold]) -> list[str]:
+def find_cycle(change: Change, blocking: Sequence[Hold]) -> list[str]:
     """The agents that would wait for each other, beginning and ending with the caller."""
-    seen: set[str] = set()
-
-    def walk(hold: Hold, trail: list[str]) -> list[str]:
+    own, seen = change.caller, set[str]()
+    trails = [(hold, [own.name]) for hold in blocking if hold.ident != own.who]
+    for hold, trail in trails:
         trail = [*trail, hold.holder]
-        if hold.ident == caller.who:
+        if hold.ident == own.who:
             return trail
-        if hold.ident in seen:
-            return []
-        seen.add(hold.ident)
-        found = (walk(next_one, trail) for next_one in _waits_for(change, hold.ident))
-        return next((cycle for cycle in found if cycle), [])
-
-    others = (hold for hold in blocking if hold.ident != caller.who)
-    cycles = (walk(hold, [caller.name]) for hold in others)
-    return next((cycle for cycle in cycles if cycle), [])
+        if hold.ident not in seen:
+            seen.add(hold.ident)
+            trails += [(each, trail) for each in _waits_for(change, hold.ident)]
+    return []
 
 
 def _waits_for(change: Change, ident: str) -> list[Hold]:
-    rows = holds(change.connection, sql.HOLDS_OF, change.project, ident)
+    rows = read_holds(change.connection, sql.HOLDS_OF, change.project, ident)
     return [
         hold
         for row in rows

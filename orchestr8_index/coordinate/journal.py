@@ -10,7 +10,6 @@ import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import msgspec
 from msgspec import Raw, Struct
@@ -20,7 +19,7 @@ from ..private import read_private, write_private
 from . import statements as sql
 from .caller import Caller
 from .clock import Clock
-from .statements import DELETE, PUT
+from .statements import DELETE, PUT, checksum, noted
 
 NAME = "coordinate.rev"
 BLOCK = 1 << 20
@@ -32,40 +31,36 @@ _CLOCK, _BLOCK = "@clock", "@block"
 
 
 class Change:
-    """Writes under one revision, taken at its first event; `topics` are what waiters wait for."""
+    """What one caller writes under one revision; `topics` are the keys whose waiters it wakes."""
 
     __slots__ = (
-        "_journal", "_number", "at", "by", "cause", "connection", "now", "project", "rev", "topics"
+        "_journal", "_number", "at", "caller", "cause", "connection", "now", "project", "rev",
+        "topics",
     )  # fmt: skip
 
     def __init__(
-        self,
-        connection: sqlite3.Connection,
-        journal: Journal,
-        project: str,
-        by: str,
-        cause: str,
-        now: int,
+        self, connection: sqlite3.Connection, journal: Journal, caller: Caller, now: int, cause: str
     ) -> None:
-        self._journal = journal
-        self.connection, self.project, self.by, self.cause = connection, project, by, cause
+        self._journal, self.connection, self.cause = journal, connection, cause
+        self.caller, self.project = caller, caller.project
         self.now, self.at = now, journal.clock.at()
-        self.rev, self._number = journal.revisions.next(), 0
         self.topics: list[str] = []
+        self.next_revision()
 
-    def event(self, kind: int, key: str, value: str, cause: str = "") -> int:
+    def event(self, kind: int, key: str, value: object, cause: str = "") -> int:
         """Append to the log; returns the event's id.
 
         What is more than a revision holds goes on in the next one, in the same transaction.
         """
-        return self._append(kind, key, value, checksum(key, value.encode()), cause)
+        text = encoded(value)
+        return self._append(kind, key, text, checksum(key, text.encode()), cause)
 
-    def _append(self, kind: int, key: str, value: str | None, crc: int, cause: str = "") -> int:
+    def _append(self, kind: int, key: str, text: str | None, crc: int, cause: str = "") -> int:
         if self._number == NUMBERS:
             self.next_revision()
-        number = (self.rev << 10) + self._number
+        number, by = (self.rev << 10) + self._number, self.caller.name
         self._number += 1
-        row = (number, self.project, kind, key, value, self.by, self.at, cause or self.cause, crc)
+        row = (number, self.project, kind, key, text, by, self.at, cause or self.cause, crc)
         self.connection.execute(sql.ADD_EVENT, row)
         self.topics.append(key)
         return number
@@ -79,20 +74,17 @@ class Change:
     def clock(self) -> Clock:
         return self._journal.clock
 
-    def moment(self, ends: int) -> str:
-        return self.clock.moment(ends)
-
     def lease(self, seconds: float) -> int:
         """The end of a lease that begins now."""
         ends = self.now + int(seconds * 1000)
         self._journal.will_end(ends)
         return ends
 
-    def put(self, key: str, value: str, ends: int | None) -> None:
+    def put(self, key: str, text: str, ends: int | None) -> None:
         """The event has no value of its own until another takes the item's place."""
-        crc = checksum(key, value.encode())
+        crc = checksum(key, text.encode())
         number = self._append(PUT, key, None, crc)
-        row = (self.project, key, value, number, self.by, self.at, ends, crc)
+        row = (self.project, key, text, number, self.caller.name, self.at, ends, crc)
         if not self.connection.execute(sql.ADD_ITEM, row).rowcount:
             self._supersede(key)
             self.connection.execute(sql.PUT_ITEM, row)
@@ -106,21 +98,19 @@ class Change:
     def _supersede(self, key: str) -> None:
         self.connection.execute(sql.SUPERSEDE, (self.project, key) * 2)
 
-    def note(self, key: str, value: str, ends: int | None = None) -> None:
-        """An item of the server's own: it stands in no log."""
-        crc = checksum(key, value.encode())
-        row = (self.project, key, value, 0, self.by, self.at, ends, crc)
-        self.connection.execute(sql.PUT_ITEM, row)
+    def note(self, key: str, value: object, ends: int | None = None) -> None:
+        """An item of the server's own, in no log: a text as it is, else as JSON."""
+        text = encoded(value)
+        row = (self.project, key, text, 0, self.caller.name, self.at, ends)
+        self.connection.execute(sql.PUT_ITEM, (*row, checksum(key, text.encode())))
 
     def forget(self, key: str) -> int:
         """Remove an item, and tell nobody; how many there were."""
         return self.connection.execute(sql.DELETE_ITEM, (self.project, key)).rowcount
 
     def noted(self, key: str) -> str | None:
-        row = self.connection.execute(sql.ITEM, (self.project, key)).fetchone()
-        if row is None or checksum(key, str(row[0]).encode()) != row[2]:
-            return None
-        return row[0] if row[1] is None or row[1] > self.now else None
+        """An item of the server's own that is not over."""
+        return noted(self.connection, self.project, key, self.now)
 
 
 class Revisions:
@@ -204,29 +194,27 @@ class Journal:
         connection.execute(sql.LEASE_HELD, (self.clock.now(),))
         connection.execute(sql.LEASE_WAITING, (self.clock.now() + 60_000,))
 
-    def begin(
-        self, connection: sqlite3.Connection, caller: Caller, now: int, cause: str = ""
-    ) -> Change:
+    def begin(self, on: sqlite3.Connection, caller: Caller, now: int, cause: str = "") -> Change:
         """`now` is lease time, as the clock has just said it."""
-        change = Change(connection, self, caller.project, caller.name, cause, now)
+        change = Change(on, self, caller, now, cause)
         if self.revisions.reserved != self._saved:
-            self._save_block(connection)
+            self._save_block(on)
         return change
 
     def save_clock(self, connection: sqlite3.Connection, always: bool = False) -> None:
         """With every lease that is given: a restart must not find an earlier time than it began."""
         if self._leased or always:
-            set_meta(connection, _CLOCK, self.clock.now())
+            set_note(connection, "", _CLOCK, str(self.clock.now()))
             self._leased = False
 
     def _save_block(self, connection: sqlite3.Connection) -> None:
-        set_meta(connection, _BLOCK, self.revisions.reserved)
+        set_note(connection, "", _BLOCK, str(self.revisions.reserved))
         self._saved = self.revisions.reserved
 
 
-def checksum(key: str, value: bytes) -> int:
-    """CRC-32 of key and value, kept beside them to find a bent page."""
-    return crc32(value, crc32(key.encode()))
+def encoded(value: object) -> str:
+    """A text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _drop_bent(connection: sqlite3.Connection) -> None:
@@ -246,9 +234,10 @@ def _number(row: tuple[Any, ...] | None) -> int:
     return int(text) if text.isdecimal() and int(text) < NEVER else 0
 
 
-def set_meta(connection: sqlite3.Connection, key: str, value: int) -> None:
-    """Note a number of the file's own."""
-    connection.execute(sql.PUT_ITEM, ("", key, str(value), 0, "", 0, None, 0))
+def set_note(connection: sqlite3.Connection, project: str, key: str, text: str) -> None:
+    """An item of the server's own, beside any change; that of no project is of the whole file."""
+    row = (project, key, text, 0, "", 0, None, checksum(key, text.encode()))
+    connection.execute(sql.PUT_ITEM, row)
 
 
 def oldest(connection: sqlite3.Connection, project: str) -> int:
@@ -267,16 +256,21 @@ def set_oldest(connection: sqlite3.Connection, rev: int) -> None:
     connection.execute(sql.KEEP_OLDEST, (str(rev),))
 
 
-def answered_before(change: Change, method: str, who: str, request: str) -> Raw | None:
+def answered_before(change: Change, method: str) -> Raw | None:
     """The answer that the same request of the same caller got within ten minutes."""
-    found = change.noted(f"@request/{method}/{who}/{request}") if request else None
+    key = answer_key(method, change.caller.who, change.cause)
+    found = change.noted(key) if change.cause else None
     return Raw(found.encode()) if found is not None else None
 
 
-def keep_answer_of(change: Change, method: str, who: str, request: str, answer: object) -> None:
-    """Keep an answer for a repeated request, for `ANSWER_S` seconds."""
-    text = msgspec.json.encode(answer).decode()
-    change.note(f"@request/{method}/{who}/{request}", text, change.lease(ANSWER_S))
+def answer_key(method: str, who: str, request: str) -> str:
+    """Where the answer to a request is kept."""
+    return f"@request/{method}/{who}/{request}"
+
+
+def keep_answer(change: Change, method: str, who: str, request: str, answer: object) -> None:
+    """For a repeated request, for ten minutes."""
+    change.note(answer_key(method, who, request), answer, change.lease(ANSWER_S))
 
 
 class Refusal(Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
@@ -15,7 +16,7 @@ from .caller import Caller, may_see, read_message
 from .clock import iso
 from .journal import last_revision, oldest, set_oldest
 from .messages import message_row
-from .search import unindex_message
+from .search import index_message
 from .select import Keys, page
 from .statements import DELETE, KINDS, MESSAGE, PUT, where
 
@@ -35,23 +36,29 @@ def read_events(
     what is kept. Raises Compacted where events after `after` are gone.
     """
     with transaction(connection, "DEFERRED"):
-        return _read_events(connection, caller, keys, after, limit)
+        _check_kept(connection, caller.project, after)
+        reached = max(last_revision(connection, caller.project), after)
+        keys = caller.may_read(keys)
+        log = (sql.READ_LOG_OF, "key") if keys.keys else (sql.READ_LOG, "event.key")
+        query, values = where(*log, keys)
+        asked = ((after + 1) << 10, caller.project, *values)
+        rows = connection.execute(query, asked * 2 if keys.keys else asked)
+        shown = ((row[0] >> 10, len(row[3] or ""), _shown(connection, caller, row)) for row in rows)
+        found, more = page((each for each in shown if each[2]), limit, whole=True)
+        return found, found[-1]["rev"] if more else reached, more
 
 
-def _read_events(
-    connection: sqlite3.Connection, caller: Caller, keys: Keys, after: int, limit: int
-) -> tuple[list[Row], int, bool]:
-    first = oldest(connection, caller.project)
-    if 0 < after < first:
-        raise Compacted(f"The log begins after revision {first}, not {after}.", oldest=first)
-    reached, keys = max(last_revision(connection, caller.project), after), caller.may_read(keys)
-    log = (sql.READ_LOG_OF, "key") if keys.keys else (sql.READ_LOG, "event.key")
-    query, values = where(*log, keys)
-    asked = ((after + 1) << 10, caller.project, *values)
-    rows = connection.execute(query, asked * 2 if keys.keys else asked)
-    shown = ((row[0] >> 10, len(row[3] or ""), _shown(connection, caller, row)) for row in rows)
-    found, more = page((each for each in shown if each[2]), limit, whole=True)
-    return found, found[-1]["rev"] if more else reached, more
+def _check_kept(connection: sqlite3.Connection, project: str, rev: int, least: int = 1) -> None:
+    if least <= rev < (first := oldest(connection, project)):
+        raise Compacted(f"The log begins after revision {first}, not {rev}.", oldest=first)
+
+
+def check_rev(connection: sqlite3.Connection, project: str, rev: int | None, last: int) -> None:
+    """Raises Compacted and InvalidParams for a revision that cannot be read."""
+    if rev is not None:
+        if rev > last:
+            raise InvalidParams({"at_rev": f"is in the future: the last revision is {last}"})
+        _check_kept(connection, project, rev, 0)
 
 
 Seen = tuple[int, int, Row | None]
@@ -63,9 +70,7 @@ def events_after(
 ) -> list[Seen]:
     """At most `limit` events after an id. Raises Compacted."""
     with transaction(connection, "DEFERRED"):
-        first = oldest(connection, caller.project)
-        if 0 < after < first << 10:
-            raise Compacted(f"The log begins after revision {first}.", oldest=first)
+        _check_kept(connection, caller.project, after >> 10)
         rows = _from(connection, caller, after + 1, limit)
         return [(row[0], row[5], _shown(connection, caller, row)) for row in rows]
 
@@ -81,42 +86,44 @@ def _from(connection: sqlite3.Connection, caller: Caller, start: int, limit: int
 
 def first_at(connection: sqlite3.Connection, caller: Caller, at: int) -> int:
     """The id after which the project's events are those from a moment on."""
+
+    def from_id(start: int) -> tuple[int, int] | None:
+        rows = _from(connection, caller, start, 1)
+        return (rows[0][0], rows[0][5]) if rows else None
+
     low = oldest(connection, caller.project) << 10
     high = (last_revision(connection, caller.project) + 1) << 10
     with transaction(connection, "DEFERRED"):
-        while low < high:
-            middle = (low + high) // 2
-            rows = _from(connection, caller, middle, 1)
-            if rows and rows[0][5] < at:
-                low = rows[0][0] + 1
-            else:
-                high = middle
-    return low - 1
+        return _halve(low, high, at, from_id) - 1
+
+
+def _halve(low: int, high: int, at: int, from_id: Callable[[int], Any]) -> int:
+    """The first id whose event is of a moment or later, as ids follow time; `from_id` gives the
+    first event from an id on: its id and Unix ms."""
+    while low < high:
+        middle = (low + high) // 2
+        event = from_id(middle)
+        if event and event[1] < at:
+            low = min(event[0] + 1, high)
+        else:
+            high = middle
+    return low
 
 
 def _shown(connection: sqlite3.Connection, caller: Caller, row: tuple[Any, ...]) -> Row | None:
     """None for a message that is not for the caller."""
     number, kind, key, value, by, at, cause = row
-    told: Any = Raw((value or "null").encode())
+    told: Any = Raw(b"null" if kind == DELETE else (value or "null").encode())
     if kind == MESSAGE:
         message = read_message(value)
         if not may_see(caller, message, number, connection):
             return None
         told = message_row(number, message, at)
     shown = {"rev": number >> 10, "kind": KINDS[kind], "key": key, "value": told}
-    if kind == DELETE:
-        shown["value"] = Raw(b"null")
     return {**shown, "by": by, "at": iso(at), "cause": cause or None}
 
 
-def check_rev(connection: sqlite3.Connection, project: str, rev: int | None, last: int) -> None:
-    """Raises Compacted and InvalidParams for a revision that cannot be read."""
-    if rev is None:
-        return
-    if rev > last:
-        raise InvalidParams({"at_rev": f"is in the future: the last revision is {last}"})
-    if rev < (first := oldest(connection, project)):
-        raise Compacted(f"The log begins after revision {first}, not {rev}.", oldest=first)
+# --- what goes ---------------------------------------------------------------------------------
 
 
 def compact(connection: sqlite3.Connection, before: int, start: int = 0, project: str = "") -> int:
@@ -132,7 +139,7 @@ def compact(connection: sqlite3.Connection, before: int, start: int = 0, project
     gone = [row for row in rows if _is_superfluous(connection, row, end)]
     for number, _, kind, key, value in gone:
         if kind == MESSAGE:
-            unindex_message(connection, number, key, value)
+            index_message(connection, number, key, read_message(value), remove=True)
             connection.execute(sql.DELETE_DELIVERIES, (number,))
     connection.executemany(sql.DELETE_EVENT, [(row[0],) for row in gone])
     return rows[-1][0] + 1 if len(rows) == COMPACTED_AT_ONCE else 0
@@ -153,8 +160,13 @@ def horizon(connection: sqlite3.Connection, at: int, most: int, days: float) -> 
     a message that nobody has acknowledged."""
     row = connection.execute(sql.NTH_LAST, (most,)).fetchone()
     by_number = (row[0] >> 10) + 1 if row else 0
-    by_age = _first_after(connection, at - int(days * DAY_MS))
-    return _kept(connection, max(by_number, by_age))
+    low, high = connection.execute(sql.ENDS_OF_LOG).fetchone()
+
+    def from_id(start: int) -> Any:
+        return connection.execute(sql.FIRST_FROM, (start,)).fetchone()
+
+    first = from_id(_halve(low or 0, high or 0, at - int(days * DAY_MS), from_id))
+    return _kept(connection, max(by_number, first[0] >> 10 if first else 0))
 
 
 def _kept(connection: sqlite3.Connection, before: int) -> int:
@@ -173,18 +185,3 @@ def give_up(connection: sqlite3.Connection) -> int:
     while before > first + 1 and (start := compact(connection, before, start)):
         pass
     return max(0, before - first - 1)
-
-
-def _first_after(connection: sqlite3.Connection, at: int) -> int:
-    """The revision of the first event at or after a moment, found by halving: ids follow time."""
-    low, high = connection.execute(sql.ENDS_OF_LOG).fetchone()
-    if low is None:
-        return 0
-    while low < high:
-        middle = (low + high) // 2
-        number, when = connection.execute(sql.FIRST_FROM, (middle,)).fetchone()
-        if when >= at:
-            high = middle
-        else:
-            low = min(number + 1, high)
-    return int(connection.execute(sql.FIRST_FROM, (low,)).fetchone()[0]) >> 10

@@ -11,6 +11,7 @@ from ..store.database import connect, transaction
 from ..store.schema import migrate
 from ..store.store import Schema
 from . import statements as sql
+from .caller import read_message
 from .log import give_up
 from .search import index_message
 from .statements import KEYS, MIGRATIONS, NAME
@@ -89,9 +90,8 @@ def _read(source: sqlite3.Connection, query: str, rows: list[tuple[object, ...]]
 def index_messages(connection: sqlite3.Connection) -> None:
     """Build the full-text index again from the log."""
     connection.execute(sql.CLEAR_WORDS)
-    for number, key, value in connection.execute(sql.MESSAGES).fetchall():
-        with contextlib.suppress(ValueError, TypeError):
-            index_message(connection, number, key, value)
+    for number, key, text in connection.execute(sql.MESSAGES).fetchall():
+        index_message(connection, number, key, read_message(text))
 
 
 CACHE_KB = 1024  # of pages that one commit may touch, of many agents

@@ -6,13 +6,11 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
-
 from ..errors import InvalidParams
 from ..sharing import ReadInbox, SendMessage, text_of
 from . import statements as sql
 from .agents import names
-from .caller import Caller, Message, for_admins, may_see, read_message
+from .caller import Caller, Message, Said, for_admins, read_message, seen
 from .clock import iso
 from .journal import Change
 from .search import index_message
@@ -25,11 +23,12 @@ SAY_IT_THERE = "name it as `session`, too, so that who joins later can read it"
 Row = dict[str, Any]
 
 
-def send(change: Change, caller: Caller, params: SendMessage) -> Row:
+def send(change: Change, params: SendMessage) -> Row:
     """Raises InvalidParams for a reply to what the caller cannot see, and for a session in which
     nobody would get it; then nothing is written."""
-    answered = _answered(change, caller, params.reply_to) if params.reply_to else None
-    recipients = resolve_recipients(change, caller, params)
+    caller = change.caller
+    answered = _answered(change, params.reply_to) if params.reply_to else None
+    recipients = _recipients(change, params)
     message = Message(
         sender=caller.name,
         to=list(params.to),
@@ -45,17 +44,22 @@ def send(change: Change, caller: Caller, params: SendMessage) -> Row:
     )
     number = _store(change, message, recipients, params.expires_s)
     if answered is not None:
-        acknowledge(change, caller, [answered])
+        _acknowledge(change, [answered])
     unseen = [name for name in recipients if not _was_seen(change, name)]
     return {"id": str(number), "recipients": len(recipients), "never_seen": unseen}
 
 
-def _answered(change: Change, caller: Caller, ident: str) -> int:
+def _answered(change: Change, ident: str) -> int:
     number = message_number(ident, "reply_to")
-    row = change.connection.execute(sql.MESSAGE_OF, (number, change.project)).fetchone()
-    if row is None or not may_see(caller, read_message(row[0]), number, change.connection):
+    if not message_seen(change.connection, change.caller, number):
         raise InvalidParams({"reply_to": "there is no such message for you"})
     return number
+
+
+def message_seen(connection: sqlite3.Connection, caller: Caller, number: int) -> list[Said]:
+    """The message of that id, if it is there and the caller may see it."""
+    row = connection.execute(sql.MESSAGE_OF, (number, caller.project)).fetchall()
+    return list(seen(connection, caller, [(number, *each) for each in row]))
 
 
 def message_number(ident: str, field: str) -> int:
@@ -73,9 +77,8 @@ def post(change: Change, to: Sequence[str], subject: str, body: str) -> None:
 
 def _store(change: Change, message: Message, recipients: Iterable[str], expires_s: int) -> int:
     key = f"s/{message.session}" if message.session else ""
-    text = msgspec.json.encode(message).decode()
-    number = change.event(MESSAGE, key, text)
-    index_message(change.connection, number, key, text)
+    number = change.event(MESSAGE, key, message)
+    index_message(change.connection, number, key, message)
     ends, is_hidden = change.lease(expires_s), message.visibility == "admin_only"
     boxes = [for_admins(each) if is_hidden else each for each in recipients]
     rows = [
@@ -92,9 +95,9 @@ def sessions_of(params: SendMessage) -> list[str]:
     return [*filter(None, named), *([] if params.session is None else [params.session])]
 
 
-def resolve_recipients(change: Change, caller: Caller, params: SendMessage) -> list[str]:
+def _recipients(change: Change, params: SendMessage) -> list[str]:
     """Names and queues, each once. A role that nobody has yet waits under its own name."""
-    found: dict[str, None] = {}
+    found, own = dict[str, None](), change.caller.name
     for each in (to := params.to):
         kind, _, rest = each.partition(":")
         if each == "all":
@@ -104,51 +107,46 @@ def resolve_recipients(change: Change, caller: Caller, params: SendMessage) -> l
         elif kind == "session" and rest:
             members = notes(change.connection, change.project, f"@member/{rest}/")
             inside = [name for name, _ in members]
-            if params.session is None and not set(inside) - {caller.name}:
+            if params.session is None and not set(inside) - {own}:
                 raise InvalidParams({"to": f"nobody else is in the session {rest}: {SAY_IT_THERE}"})
             found.update(dict.fromkeys(inside))
         else:
             found[each] = None
-    named = {each for each in to if each == caller.name}
-    return [each for each in found if each != caller.name or each in named]
+    return [each for each in found if each != own or own in to]
 
 
 def _was_seen(change: Change, name: str) -> bool:
     return name.startswith("queue:") or change.noted(f"@agent/{name}") is not None
 
 
-def acknowledge(change: Change, caller: Caller, numbers: Sequence[int]) -> None:
+def _acknowledge(change: Change, numbers: Sequence[int]) -> None:
     """End deliveries to the caller, and those that the caller took from a queue."""
-    name, project = caller.name, change.project
-    ended = [(name, number, project, *caller.inboxes, name) for number in numbers]
-    change.connection.executemany(among(sql.ACKNOWLEDGE, len(caller.inboxes)), ended)
+    name, boxes = change.caller.name, change.caller.inboxes
+    ended = [(name, number, change.project, *boxes, name) for number in numbers]
+    change.connection.executemany(among(sql.ACKNOWLEDGE, len(boxes)), ended)
 
 
-def take(change: Change, caller: Caller, params: ReadInbox) -> list[Row]:
-    """Acknowledge, then take what is ready: by priority, then in the order of sending."""
-    numbers = [message_number(each, "ack") for each in params.ack]
-    acknowledge(change, caller, numbers)
-    boxes = boxes_of(caller, params)
-    rows = _ready(change.connection, change.project, boxes, params.limit)
-    until = change.lease(params.take_s) if rows else 0
-    taken = [(caller.name, until, number, box) for _, number, box, _ in rows]
-    change.connection.executemany(sql.TAKE, taken)
-    asked = (change.connection, change.project)
-    return [_shown(*asked, number, tries + 1) for _, number, _, tries in rows]
+def take(change: Change, params: ReadInbox) -> list[Row]:
+    """Acknowledge, then take what is ready, or only look at it."""
+    _acknowledge(change, [message_number(each, "ack") for each in params.ack])
+    rows = _ready(change.connection, change.caller, params)
+    if rows and not params.peek:
+        name, until = change.caller.name, change.lease(params.take_s)
+        taken = [(name, until, number, box) for _, number, box, _ in rows]
+        change.connection.executemany(sql.TAKE, taken)
+    return _shown(change.connection, change.project, rows, tried=not params.peek)
 
 
 def peek(connection: sqlite3.Connection, caller: Caller, params: ReadInbox) -> list[Row]:
     """What is ready, without taking it."""
-    rows = _ready(connection, caller.project, boxes_of(caller, params), params.limit)
-    return [_shown(connection, caller.project, number, tries) for _, number, _, tries in rows]
+    return _shown(connection, caller.project, _ready(connection, caller, params))
 
 
-def _ready(
-    connection: sqlite3.Connection, project: str, boxes: Sequence[str], limit: int
-) -> list[Any]:
+def _ready(connection: sqlite3.Connection, caller: Caller, params: ReadInbox) -> list[Any]:
     """By priority, then in the order of sending: (-priority, message, recipient, tries)."""
-    found = (connection.execute(sql.READY_IN, (project, box, limit)) for box in boxes)
-    return sorted(row for rows in found for row in rows)[:limit]
+    asked = ((caller.project, box, params.limit) for box in boxes_of(caller, params))
+    found = (connection.execute(sql.READY_IN, each) for each in asked)
+    return sorted(row for rows in found for row in rows)[: params.limit]
 
 
 def boxes_of(caller: Caller, params: ReadInbox) -> tuple[str, ...]:
@@ -163,9 +161,14 @@ def count_waiting(
     return sum(int(row.fetchone()[0]) for row in found)
 
 
-def _shown(connection: sqlite3.Connection, project: str, number: int, tries: int) -> Row:
-    row = connection.execute(sql.MESSAGE_OF, (number, project)).fetchone()
-    return {**message_row(number, read_message(row[0]), row[1]), "tries": tries}
+def _shown(
+    connection: sqlite3.Connection, project: str, rows: Sequence[Any], tried: bool = False
+) -> list[Row]:
+    shown = list[Row]()
+    for _, number, _, tries in rows:
+        text, at = connection.execute(sql.MESSAGE_OF, (number, project)).fetchone()
+        shown.append({**message_row(number, read_message(text), at), "tries": tries + tried})
+    return shown
 
 
 def message_row(number: int, message: Message, at: int) -> Row:

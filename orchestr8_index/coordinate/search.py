@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from ..sharing import SessionCall
 from . import statements as sql
-from .caller import Caller, Message, may_see, read_message
+from .caller import Caller, Message, seen
 
 CANDIDATES = 400  # the newest that contain a word are compared
 MOST_KNOWN = 2000  # words of the index that are compared with one of the question
@@ -18,23 +19,17 @@ SHORTEST, BEGINS = 3, 90.0  # letters of a word that others may begin with, and 
 MOST_WORDS, MOST_LETTERS = 12, 40
 MOST_COMPARED = 4000  # signs of a text
 _WORD = re.compile(r"\w+")
+Row = tuple[int, str, int]  # id, text, at
 Found = tuple[float, int, Message, int]  # score 0-100, id, message, at
 
 
-def index_message(connection: sqlite3.Connection, number: int, key: str, value: str) -> None:
-    """Messages of sessions alone are searched."""
+def index_message(
+    connection: sqlite3.Connection, number: int, key: str, message: Message, remove: bool = False
+) -> None:
+    """Put a message into the full-text index, or take it out; those of sessions alone are there."""
     if key:
-        connection.execute(sql.ADD_WORDS, (number, *_indexed(key, read_message(value))))
-
-
-def unindex_message(connection: sqlite3.Connection, number: int, key: str, value: str) -> None:
-    """Take a message out of the full-text index; its words must be those that went in."""
-    if key:
-        connection.execute(sql.DELETE_WORDS, (number, *_indexed(key, read_message(value))))
-
-
-def _indexed(key: str, message: Message) -> tuple[str, str]:
-    return f"{message.subject}\n{message.body}", _session_word(key)
+        words = (number, f"{message.subject}\n{message.body}", _session_word(key))
+        connection.execute(sql.DELETE_WORDS if remove else sql.ADD_WORDS, words)
 
 
 def _session_word(key: str) -> str:
@@ -49,13 +44,13 @@ def search(
     words = [word.lower() for word in _WORD.findall(params.query)][:MOST_WORDS]
     if not words:
         return []
-    rows = {row[0]: row for row in _candidates(connection, caller, session, words)}
+    rows = dict.fromkeys(_candidates(connection, caller.project, session, words))
     if params.in_all:
-        rows |= {row[0]: row for row in _labelled(connection, caller, session, words, rows)}
+        rows |= dict.fromkeys(_labelled(connection, caller.project, session, words))
     alike = [_Alike(word) for word in words]
     found = [
         (_likeness(alike, message, params.in_all), number, message, at)
-        for number, message, at in rows.values()
+        for number, message, at in seen(connection, caller, rows)
         if not params.visibility or message.visibility in params.visibility
     ]
     found = [each for each in found if each[0] >= params.fuzzy_threshold]
@@ -65,7 +60,10 @@ def search(
 def _likeness(words: Sequence[_Alike], message: Message, in_all: bool) -> float:
     """0 to 100: how nearly the question's words stand in the text, on the average."""
     text = f"{message.subject} {message.body[:MOST_COMPARED]}"
-    told = set(_WORD.findall((f"{text} {_label(message)}" if in_all else text).lower()))
+    if in_all:
+        metadata = bytes(message.metadata)[:MOST_COMPARED].decode(errors="ignore")
+        text += f" {message.sender} {metadata if metadata != 'null' else ''}"
+    told = set(_WORD.findall(text.lower()))
     return sum([max(map(word.__getitem__, told), default=0.0) for word in words]) / len(words)
 
 
@@ -84,40 +82,21 @@ class _Alike(dict[str, float]):
         return ratio
 
 
-def _label(message: Message) -> str:
-    metadata = bytes(message.metadata)
-    if metadata == b"null":
-        return message.sender
-    return f"{message.sender} {metadata[:MOST_COMPARED].decode(errors='ignore')}"
-
-
 def _labelled(
-    connection: sqlite3.Connection,
-    caller: Caller,
-    session: str,
-    words: Sequence[str],
-    known: Container[int],
-) -> Iterator[tuple[int, Message, int]]:
-    """The newest that have one of the words elsewhere than in the text: their sender, metadata."""
-    rows = connection.execute(sql.SAID_LAST, (caller.project, f"s/{session}", 0))
-    for number, value, at in rows.fetchmany(CANDIDATES):
-        lowered = value.lower()
-        if number not in known and any(word in lowered for word in words):
-            message = read_message(value)
-            if may_see(caller, message, number, connection):
-                yield number, message, at
+    connection: sqlite3.Connection, project: str, session: str, words: Sequence[str]
+) -> list[Row]:
+    """The newest that have one of the words anywhere: in their sender or metadata, too."""
+    rows = iter(connection.execute(sql.SAID_LAST, (project, f"s/{session}", 0)))
+    newest = islice(rows, CANDIDATES)
+    return [row for row in newest if any(word in row[1].lower() for word in words)]
 
 
 def _candidates(
-    connection: sqlite3.Connection, caller: Caller, session: str, words: Sequence[str]
-) -> Iterator[tuple[int, Message, int]]:
+    connection: sqlite3.Connection, project: str, session: str, words: Sequence[str]
+) -> list[Row]:
     spelt = [f"({' OR '.join(_quoted(near))})" for near in _spellings(connection, words)]
     match = f"session : {_session_word(f's/{session}')} AND words : ({' OR '.join(spelt)})"
-    rows = connection.execute(sql.FIND_WORDS, (match, caller.project, CANDIDATES))
-    for number, value, at in rows.fetchall():
-        message = read_message(value)
-        if may_see(caller, message, number, connection):
-            yield number, message, at
+    return connection.execute(sql.FIND_WORDS, (match, project, CANDIDATES)).fetchall()
 
 
 def _quoted(words: Sequence[str]) -> list[str]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct
-
-from ..errors import InvalidParams
 
 PRIVATE = "own/"  # and what says whose: below it each agent has keys that no other sees
 MOST_BYTES = 12_000_000  # of values in one answer
@@ -44,13 +42,6 @@ class Keys(Struct, frozen=True):
         """`>` or `>=`, the key from which, and the one up to which all meant ones lie."""
         start, end = self.start, self.start + _LAST
         return (">=", start, end) if after < start or not after else (">", after, end)
-
-
-def one_of(keys: Sequence[str] | None, prefix: str | None, pattern: str | None) -> Keys:
-    """Raises InvalidParams unless exactly one is given."""
-    if (keys is None) + (prefix is None) + (pattern is None) != 2:
-        raise InvalidParams({"keys": "give exactly one of keys, prefix and pattern"})
-    return Keys(None if keys is None else tuple(keys), prefix, pattern)
 
 
 def page(rows: Iterable[Sized], limit: int, whole: bool = False) -> tuple[list[Any], bool]:

@@ -13,14 +13,14 @@ from msgspec.structs import replace
 from ..errors import Conflict, InvalidParams, NoSuchSession
 from ..sharing import SessionCall, text_of
 from . import statements as sql
-from .caller import Caller, Message, may_see, read_message
+from .caller import Caller, Message, may_see, read_message, seen
 from .clock import iso
 from .extract import within
 from .journal import Change, last_revision
-from .messages import message_number, message_row
+from .messages import message_number, message_row, message_seen
 from .search import search
 from .select import page
-from .statements import SESSION, below, notes
+from .statements import SESSION, below, noted, notes
 from .values import delete_below
 
 NOT_PUBLIC, PUBLIC = '"visibility":', Message("", [], "")
@@ -46,13 +46,15 @@ class Session(Struct, frozen=True, omit_defaults=True):
 _read = msgspec.json.Decoder(Session).decode
 
 
-def change_session(change: Change, caller: Caller, params: SessionCall) -> Row:
+def change_session(change: Change, params: SessionCall) -> Row:
     """create, join, leave, set and close. Raises Conflict, NoSuchSession, InvalidParams."""
     if params.action == "create":
-        return _create(change, caller, params)
+        return _create(change, params)
     session = open_session(change, require_id(params))
-    if params.action in ("join", "leave"):
-        _change_member(change, caller, session, params)
+    if params.action == "join":
+        _join(change, session.id, params.metadata)
+    elif params.action == "leave":
+        change.forget(f"@member/{session.id}/{change.caller.name}")
     elif params.action == "set":
         session = _set(session, params)
     else:
@@ -62,54 +64,44 @@ def change_session(change: Change, caller: Caller, params: SessionCall) -> Row:
     return get_session(change.connection, change.project, session.id)
 
 
-def _create(change: Change, caller: Caller, params: SessionCall) -> Row:
+def _create(change: Change, params: SessionCall) -> Row:
     ident = params.id or f"session_{secrets.token_hex(8)}"
-    if found := find_session(change.connection, change.project, ident):
+    if found := _find(change.connection, change.project, ident):
         sentence = f"There is a session {ident} already, {found.status}."
         cure = "Join it, or create one with another id."
         raise Conflict(sentence, cure, key=f"s/{ident}", rev=0, by="")
-    session = _set(Session(ident, change.at, change.at, ttl_s=params.ttl_s, by=caller.name), params)
-    _keep(change, session, "create")
-    _change_member(change, caller, session, SessionCall(action="join"))
+    session = Session(ident, change.at, change.at, ttl_s=params.ttl_s, by=change.caller.name)
+    _keep(change, _set(session, params), "create")
+    _join(change, ident, None)
     return get_session(change.connection, change.project, ident)
 
 
 def _set(session: Session, params: SessionCall) -> Session:
     """What is given replaces what was there."""
-    given: Row = {}
-    if params.purpose is not None:
-        given["purpose"] = params.purpose
-    if params.state is not None:
-        given["state"] = text_of(params.state, "state")
-    if params.metadata is not None:
-        given["metadata"] = text_of(params.metadata, "metadata")
-    if params.ttl_s is not None:
-        given["ttl_s"] = params.ttl_s
-    return replace(session, **given)
+    given: Row = {"purpose": params.purpose, "ttl_s": params.ttl_s}
+    for name, value in (("state", params.state), ("metadata", params.metadata)):
+        given[name] = None if value is None else text_of(value, name)
+    return replace(session, **{name: value for name, value in given.items() if value is not None})
 
 
-def _change_member(change: Change, caller: Caller, session: Session, params: SessionCall) -> None:
-    key = f"@member/{session.id}/{caller.name}"
-    if params.action == "leave":
-        change.forget(key)
-        return
-    told = {"role": caller.role, "joined": iso(change.at), "metadata": params.metadata}
-    change.note(key, msgspec.json.encode(told).decode())
+def _join(change: Change, ident: str, metadata: Any) -> None:
+    told = {"role": change.caller.role, "joined": iso(change.at), "metadata": metadata}
+    change.note(f"@member/{ident}/{change.caller.name}", told)
 
 
 def _keep(change: Change, session: Session, action: str) -> None:
+    _write(change, session)
+    change.event(SESSION, f"s/{session.id}", {"action": action, "status": session.status})
+
+
+def _write(change: Change, session: Session) -> None:
     ends = None if session.ttl_s is None else change.lease(session.ttl_s)
-    change.note(f"@session/{session.id}", msgspec.json.encode(session).decode(), ends)
-    told = msgspec.json.encode({"action": action, "status": session.status}).decode()
-    change.event(SESSION, f"s/{session.id}", told)
+    change.note(f"@session/{session.id}", session, ends)
 
 
 def touch_session(change: Change, ident: str) -> None:
     """Something was said there: it is not idle, and a `ttl_s` begins anew."""
-    session = open_session(change, ident)
-    ends = None if session.ttl_s is None else change.lease(session.ttl_s)
-    kept = msgspec.json.encode(replace(session, last=change.at)).decode()
-    change.note(f"@session/{ident}", kept, ends)
+    _write(change, replace(open_session(change, ident), last=change.at))
 
 
 def require_id(params: SessionCall) -> str:
@@ -121,27 +113,26 @@ def require_id(params: SessionCall) -> str:
 def open_session(change: Change, ident: str) -> Session:
     """Raises NoSuchSession for one that is not there, or is closed."""
     session = find_session(change.connection, change.project, ident)
-    if session is None or session.status == "closed":
-        raise no_session(change.connection, change.project, ident, session)
+    if session.status == "closed":
+        raise NoSuchSession(f"The session {ident} is closed.", "Create another.", near=[])
     return replace(session, status="open")
 
 
-def find_session(connection: sqlite3.Connection, project: str, ident: str) -> Session | None:
-    row = connection.execute(sql.ITEM, (project, f"@session/{ident}")).fetchone()
-    return _read(row[0]) if row else None
-
-
-def no_session(
-    connection: sqlite3.Connection, project: str, ident: str, closed: Session | None = None
-) -> NoSuchSession:
+def find_session(connection: sqlite3.Connection, project: str, ident: str) -> Session:
+    """Raises NoSuchSession, with the names of near ones."""
+    if session := _find(connection, project, ident):
+        return session
     from rapidfuzz import process
 
-    if closed is not None:
-        return NoSuchSession(f"The session {ident} is closed.", "Create another.", near=[])
     known = [session.id for session in all_sessions(connection, project)]
     near = [name for name, _, _ in process.extract(ident, known, limit=3, score_cutoff=60)]
     meant = f" Near ones: {', '.join(near)}." if near else ""
-    return NoSuchSession(f"There is no session {ident}.{meant}", near=near)
+    raise NoSuchSession(f"There is no session {ident}.{meant}", near=near)
+
+
+def _find(connection: sqlite3.Connection, project: str, ident: str) -> Session | None:
+    found = noted(connection, project, f"@session/{ident}")
+    return _read(found) if found else None
 
 
 def all_sessions(connection: sqlite3.Connection, project: str) -> list[Session]:
@@ -151,28 +142,22 @@ def all_sessions(connection: sqlite3.Connection, project: str) -> list[Session]:
 def get_session(connection: sqlite3.Connection, project: str, ident: str) -> Row:
     """Raises NoSuchSession."""
     session = find_session(connection, project, ident)
-    if session is None:
-        raise no_session(connection, project, ident)
     return {"session": _shown(connection, project, session)}
 
 
 def _shown(connection: sqlite3.Connection, project: str, session: Session) -> Row:
+    members = notes(connection, project, f"@member/{session.id}/")
     return {
         "id": session.id,
         "purpose": session.purpose,
         "state": session.state,
         "metadata": session.metadata,
-        "members": _members(connection, project, session.id),
+        "members": [{"name": name, **msgspec.json.decode(value)} for name, value in members],
         "created": iso(session.created),
         "by": session.by,
         "last": iso(session.last),
         "status": session.status,
     }
-
-
-def _members(connection: sqlite3.Connection, project: str, ident: str) -> list[Row]:
-    found = notes(connection, project, f"@member/{ident}/")
-    return [{"name": name, **msgspec.json.decode(value)} for name, value in found]
 
 
 def list_sessions(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> Row:
@@ -190,43 +175,36 @@ def read_session(connection: sqlite3.Connection, caller: Caller, params: Session
     With `query` those that answer it, best first, each with its `score`. Raises NoSuchSession.
     """
     ident = require_id(params)
-    if find_session(connection, caller.project, ident) is None:
-        raise no_session(connection, caller.project, ident)
+    find_session(connection, caller.project, ident)
     rev = last_revision(connection, caller.project)
     if params.message:
         return {"messages": _one(connection, caller, params), "rev": rev}
     if params.max_tokens is not None:
-        rows, more = _said(connection, caller, f"s/{ident}", replace(params, limit=MOST_READ))
+        rows, more = _said(connection, caller, replace(params, limit=MOST_READ))
         return {**within(rows, params.max_tokens), "rev": rev, "more": more}
     if params.offset is not None:
-        return {**_page(connection, caller, f"s/{ident}", params), "rev": rev}
+        return {**_page(connection, caller, params), "rev": rev}
     if params.query:
         found = search(connection, caller, ident, params)
         rows = [{**message_row(n, m, at), "score": round(s, 1)} for s, n, m, at in found]
         return {"messages": rows, "rev": rev}
-    rows, more = _said(connection, caller, f"s/{ident}", params)
+    rows, more = _said(connection, caller, params)
     return {"messages": rows, "rev": rev, "more": more}
 
 
 def _one(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> list[Row]:
     number = message_number(params.message, "message")
-    row = connection.execute(sql.MESSAGE_OF, (number, caller.project)).fetchone()
-    message = read_message(row[0]) if row else None
-    if message is None or message.session != params.id:
-        return []
-    is_seen = may_see(caller, message, number, connection)
-    return [message_row(number, message, row[1])] if is_seen else []
+    found = message_seen(connection, caller, number)
+    return [message_row(*each) for each in found if each[1].session == params.id]
 
 
-def _page(
-    connection: sqlite3.Connection, caller: Caller, key: str, params: SessionCall
-) -> dict[str, Any]:
+def _page(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> dict[str, Any]:
     """Some messages from the oldest on, and how many there are in all."""
     first, total, found = params.offset or 0, 0, list[Row]()
-    for number, value, at in connection.execute(sql.SAID, (caller.project, key, 0)):
+    for number, text, at in connection.execute(sql.SAID, (caller.project, f"s/{params.id}", 0)):
         is_meant = first <= total < first + params.limit
-        is_public = NOT_PUBLIC not in value  # and need not be read to be counted
-        message = PUBLIC if is_public and not is_meant else read_message(value)
+        is_public = NOT_PUBLIC not in text  # and need not be read to be counted
+        message = PUBLIC if is_public and not is_meant else read_message(text)
         if params.visibility and message.visibility not in params.visibility:
             continue
         if may_see(caller, message, number, connection):
@@ -236,18 +214,20 @@ def _page(
 
 
 def _said(
-    connection: sqlite3.Connection, caller: Caller, key: str, params: SessionCall
+    connection: sqlite3.Connection, caller: Caller, params: SessionCall
 ) -> tuple[list[Row], bool]:
     last = params.after is None
-    after = 0 if params.after is None else (params.after + 1) << 10
-    rows = connection.execute(sql.SAID_LAST if last else sql.SAID, (caller.project, key, after))
-    seen = (
-        (number, len(value), message_row(number, message, at))
-        for number, value, at in rows
-        if may_see(caller, message := read_message(value), number, connection)
+    asked = (
+        caller.project,
+        f"s/{params.id}",
+        0 if params.after is None else (params.after + 1) << 10,
     )
-    found, more = page(seen, params.limit)
-    return found[::-1] if last else found, more
+    rows = connection.execute(sql.SAID_LAST if last else sql.SAID, asked)
+    found_all = seen(connection, caller, rows)
+    sized = ((n, len(m.body) + len(bytes(m.metadata)), (n, m, at)) for n, m, at in found_all)
+    found, more = page(sized, params.limit)
+    shown = [message_row(*each) for each in found]
+    return shown[::-1] if last else shown, more
 
 
 def retire_sessions(change: Change, idle_days: float, kept_days: float) -> int:
@@ -269,4 +249,4 @@ def remove_session(change: Change, ident: str) -> None:
     delete_below(change, f"s/{ident}/", "session removed")
     change.connection.execute(sql.DELETE_ITEMS, (change.project, *below(f"@member/{ident}/")))
     change.forget(f"@session/{ident}")
-    change.event(SESSION, f"s/{ident}", '{"action":"remove"}')
+    change.event(SESSION, f"s/{ident}", {"action": "remove"})

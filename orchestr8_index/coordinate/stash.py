@@ -13,10 +13,9 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from . import statements as sql
 from .journal import Change
 from .repository import stash_entries
-from .statements import notes
+from .statements import noted, notes
 
 ENTRY_S, BEGUN_S = 30 * 86_400, 86_400
 _ENTRY, _BEGUN = "@stash/", "@stashing/"
@@ -35,13 +34,13 @@ _read = msgspec.json.Decoder(Stashing).decode
 def begin(change: Change, session: str, tree: str) -> None:
     """The session is about to stash there."""
     settle(change, session)
-    note = msgspec.json.encode(Stashing(tree, stash_entries(tree))).decode()
+    note = Stashing(tree, stash_entries(tree))
     change.note(f"{_BEGUN}{session}", note, change.lease(BEGUN_S))
 
 
 def is_begun(connection: sqlite3.Connection, project: str, session: str) -> bool:
     """Whether the session was about to stash, and `settle` has something to do."""
-    return connection.execute(sql.ITEM, (project, f"{_BEGUN}{session}")).fetchone() is not None
+    return noted(connection, project, f"{_BEGUN}{session}") is not None
 
 
 def settle(change: Change, session: str) -> None:
@@ -58,9 +57,7 @@ def settle(change: Change, session: str) -> None:
 
 def owners(connection: sqlite3.Connection, project: str, tree: str) -> list[str]:
     """The session of each entry, the newest first; "" where nobody knows."""
-    asked = ((project, f"{_ENTRY}{entry}") for entry in stash_entries(tree))
-    rows = (connection.execute(sql.ITEM, each).fetchone() for each in asked)
-    return [row[0] if row else "" for row in rows]
+    return [noted(connection, project, _ENTRY + entry) or "" for entry in stash_entries(tree)]
 
 
 def sessions(connection: sqlite3.Connection, project: str, tree: str) -> set[str]:

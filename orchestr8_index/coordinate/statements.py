@@ -3,7 +3,8 @@ room, but for `mend`, which copies what a damaged file still has.
 
 An `id` is a revision and a number within it: `revision << 10 | number`. Lease times (`ends`,
 `due`) are milliseconds for which servers have run on this file; `at` and `since` are Unix
-milliseconds, for people only. A statement with `{}` is made whole by `among` or `where`.
+milliseconds, for people only. A statement with `{}` is made whole by `among` or `where`. `/*own*/`
+stands where a database that keeps a log for each project is asked for the project alone.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 # --- at the start, and in time ---------------------------------------------------------------
 
-LAST_EVENT = "SELECT max(id) FROM event"
+LAST_EVENT = "SELECT max(id) FROM event WHERE /*own*/ 1"
 OLDEST = "SELECT value FROM item WHERE project = '' AND key = '@oldest'"
 KEEP_OLDEST = """INSERT INTO item VALUES ('', '@oldest', ?, 0, '', 0, NULL, 0)
     ON CONFLICT (project, key) DO UPDATE SET value = excluded.value"""
@@ -98,13 +99,16 @@ MEND = (
 """Numbers that are none, or above which there would be no further ones."""
 LEASE_HELD = "UPDATE hold SET ends = ? + ttl WHERE state = 0"
 LEASE_WAITING = "UPDATE hold SET ends = max(ends, ?) WHERE state = 1"
-NEXT_DUE = """SELECT min(ends) FROM item WHERE ends IS NOT NULL UNION ALL
-    SELECT min(ends) FROM hold UNION ALL SELECT min(due) FROM delivery WHERE state < 2"""
-DUE_ITEMS = "SELECT project, key, id FROM item WHERE ends <= ? LIMIT ?"
-DUE_HOLDS = "SELECT project, rev FROM hold WHERE ends <= ? LIMIT ?"
-DUE_DELIVERIES = "SELECT project, recipient FROM delivery WHERE due <= ? AND state < 2 LIMIT ?"
-END_MESSAGES = "UPDATE delivery SET state = 2 WHERE due <= ? AND ends <= ? AND state < 2"
-END_TAKES = "UPDATE delivery SET state = 0, due = ends WHERE due <= ? AND state = 1 AND state < 2"
+NEXT_DUE = """SELECT min(ends) FROM item WHERE /*own*/ ends IS NOT NULL
+    UNION ALL SELECT min(ends) FROM hold WHERE /*own*/ 1
+    UNION ALL SELECT min(due) FROM delivery WHERE /*own*/ state < 2"""
+DUE_ITEMS = "SELECT project, key, id FROM item WHERE /*own*/ ends <= ? LIMIT ?"
+DUE_HOLDS = "SELECT project, rev FROM hold WHERE /*own*/ ends <= ? LIMIT ?"
+DUE_DELIVERIES = """SELECT project, recipient FROM delivery
+    WHERE /*own*/ due <= ? AND state < 2 LIMIT ?"""
+END_MESSAGES = "UPDATE delivery SET state = 2 WHERE /*own*/ due <= ? AND ends <= ? AND state < 2"
+END_TAKES = """UPDATE delivery SET state = 0, due = ends
+    WHERE /*own*/ due <= ? AND state = 1 AND state < 2"""
 
 # --- items: values, and what the server notes under names with an @ --------------------------
 
@@ -138,7 +142,7 @@ NOTED = f"""{_PROJECTS} SELECT item.project, key, CAST(value AS BLOB), crc FROM 
 
 ADD_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 SUPERSEDE = """UPDATE event SET value = (SELECT value FROM item WHERE project = ? AND key = ?)
-    WHERE id = (SELECT id FROM item WHERE project = ? AND key = ?) AND value IS NULL"""
+    WHERE /*own*/ id = (SELECT id FROM item WHERE project = ? AND key = ?) AND value IS NULL"""
 _EVENT = """ FROM event LEFT JOIN item ON item.project = event.project AND item.key = event.key
     AND item.id = event.id WHERE"""
 _WRITE = f"""SELECT event.key, ifnull(event.value, item.value), event.id, event.by, event.at, NULL,
@@ -157,15 +161,15 @@ READ_LOG_OF = f"""{_LOG} event.id IN (
 GRANTED = """SELECT key FROM event
     WHERE id BETWEEN ? AND ? AND kind = 2 AND project = ? LIMIT 1"""
 BITE = """SELECT id, project, kind, key, CASE kind WHEN 4 THEN value END FROM event
-    WHERE id >= ? AND id < ? AND value IS NOT NULL ORDER BY id LIMIT ?"""
+    WHERE /*own*/ id >= ? AND id < ? AND value IS NOT NULL ORDER BY id LIMIT ?"""
 LATER_WRITE = """SELECT 1 FROM event WHERE project = ? AND key = ? AND id > ? AND id < ?
     AND value IS NOT NULL UNION ALL
     SELECT 1 FROM item WHERE project = ? AND key = ? AND id > ? AND id < ?"""
-DELETE_EVENT = "DELETE FROM event WHERE id = ?"
-NTH_LAST = "SELECT id FROM event ORDER BY id DESC LIMIT 1 OFFSET ?"
+DELETE_EVENT = "DELETE FROM event WHERE /*own*/ id = ?"
+NTH_LAST = "SELECT id FROM event WHERE /*own*/ 1 ORDER BY id DESC LIMIT 1 OFFSET ?"
 NTH_FROM = "SELECT id FROM event WHERE id >= ? ORDER BY id LIMIT 1 OFFSET ?"
-ENDS_OF_LOG = "SELECT min(id), max(id) FROM event"
-FIRST_FROM = "SELECT id, at FROM event WHERE id >= ? ORDER BY id LIMIT 1"
+ENDS_OF_LOG = "SELECT min(id), max(id) FROM event WHERE /*own*/ 1"
+FIRST_FROM = "SELECT id, at FROM event WHERE /*own*/ id >= ? ORDER BY id LIMIT 1"
 
 # --- locks -----------------------------------------------------------------------------------
 
@@ -200,14 +204,14 @@ READY_IN = """SELECT -priority, message, recipient, tries FROM delivery
 COUNT_READY = """SELECT count(*) FROM (SELECT 1 FROM delivery
     WHERE project = ? AND recipient = ? AND state = 0 LIMIT ?) AS ready"""
 TAKE = """UPDATE delivery SET state = 1, taker = ?, tries = tries + 1, due = min(ends, ?)
-    WHERE message = ? AND recipient = ?"""
+    WHERE /*own*/ message = ? AND recipient = ?"""
 ACKNOWLEDGE = """UPDATE delivery SET state = 2, taker = ? WHERE message = ? AND project = ?
     AND state < 2 AND (recipient IN ({}) OR (taker = ? AND state = 1))"""
 WAS_SENT = """SELECT 1 FROM delivery WHERE message = ? AND project = ?
     AND (taker = ? OR recipient IN ({}))"""
-UNACKNOWLEDGED = "SELECT 1 FROM delivery WHERE message = ? AND state < 2 LIMIT 1"
-FIRST_UNACKNOWLEDGED = "SELECT min(message + 0) FROM delivery WHERE state < 2"  # by their index
-DELETE_DELIVERIES = "DELETE FROM delivery WHERE message = ?"
+UNACKNOWLEDGED = "SELECT 1 FROM delivery WHERE /*own*/ message = ? AND state < 2 LIMIT 1"
+FIRST_UNACKNOWLEDGED = "SELECT min(message + 0) FROM delivery WHERE /*own*/ state < 2"  # by index
+DELETE_DELIVERIES = "DELETE FROM delivery WHERE /*own*/ message = ?"
 _SAID = """SELECT id, value, at FROM event WHERE project = ? AND key = ? AND kind = 4 AND id >= ?
     AND value IS NOT NULL"""
 SAID = f"{_SAID} ORDER BY id"
@@ -248,11 +252,27 @@ def below(prefix: str) -> tuple[str, str]:
     return prefix, f"{prefix[:-1]}0"
 
 
+def names_of(connection: sqlite3.Connection, statement: str) -> list[str]:
+    """The one column of a statement without values."""
+    return [name for (name,) in connection.execute(statement).fetchall()]
+
+
+def checksum(key: str, value: bytes) -> int:
+    """CRC-32 of key and value, kept beside them to find a bent page."""
+    return crc32(value, crc32(key.encode()))
+
+
+def noted(connection: sqlite3.Connection, project: str, key: str, now: int = 0) -> str | None:
+    """An item of the server's own that lasts beyond `now`; None for what it cannot have written."""
+    row = connection.execute(ITEM, (project, key)).fetchone()
+    is_sound = row and checksum(key, str(row[0]).encode()) == row[2]
+    return row[0] if is_sound and (row[1] is None or row[1] > now) else None
+
+
 def notes(connection: sqlite3.Connection, project: str, prefix: str) -> Iterator[tuple[str, str]]:
-    """What the server has noted below a prefix: the rest of each key, and the value. What it cannot
-    have written is passed over."""
+    """As `noted`, all below a prefix: the rest of each key, and the value."""
     for key, value, crc in connection.execute(ITEMS, (project, *below(prefix))):
-        if crc32(str(value).encode(), crc32(key.encode())) == crc:
+        if checksum(key, str(value).encode()) == crc:
             yield key[len(prefix) :], value
 
 

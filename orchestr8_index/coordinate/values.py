@@ -6,24 +6,27 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
-from zlib import crc32
 
 from msgspec import Raw
 
 from ..errors import Conflict, InvalidParams, StoreUnavailable
-from ..sharing import Op, ReadShared, RestoreShared, SavedValue
+from ..sharing import Op, ReadShared, RestoreShared, SavedValue, WriteShared
 from . import statements as sql
 from .clock import Clock, iso
-from .journal import Change, checksum, last_revision
+from .holds import check_fences
+from .journal import Change, last_revision
 from .select import MOST_BYTES, Keys, Sized, page
-from .statements import PUT, where
+from .statements import PUT, checksum, where
 
 NULL = "null"
 Row = dict[str, Any]
 
 
-def write_ops(change: Change, ops: Sequence[Op], texts: Sequence[str]) -> Row:
-    """`texts` are the values. Raises Conflict and InvalidParams, before anything is written."""
+def write_ops(change: Change, params: WriteShared, texts: Sequence[str]) -> Row:
+    """`texts` are the values. Raises StaleToken, Conflict and InvalidParams, before anything is
+    written."""
+    check_fences(change, params.fence)
+    ops = params.ops
     if len({op.key for op in ops}) < len(ops):
         (twice, _) = Counter(op.key for op in ops).most_common(1)[0]
         raise InvalidParams({"ops": f"writes {twice} twice"})
@@ -76,94 +79,91 @@ def delete_below(change: Change, prefix: str, cause: str) -> None:
         change.delete(key, cause)
 
 
-class Reader:
-    """Reads what is committed, on a connection of its own; `clock` tells what has expired."""
+def present(
+    connection: sqlite3.Connection, clock: Clock, project: str, keys: Keys, after: str, limit: int
+) -> tuple[list[Row], bool, int]:
+    """The values in the order of their keys, whether there are more than have room, and the
+    revision at which all of them were read."""
+    query, values = where(sql.READ_ITEMS, "key", keys, after)
+    now = clock.now()
+    asked = (project, now, *values, limit + 1)
+    rows, more, newest = _page(connection.execute(query, asked), now, limit)
+    if not rows:
+        rev = last_revision(connection, project)  # first: a cursor must miss nothing
+        rows, more, newest = _page(connection.execute(query, asked), now, limit)
+    return rows, more, newest >> 10 if rows else rev
 
-    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
-        self.connection, self.clock = connection, clock
 
-    def present(
-        self, project: str, keys: Keys, after: str, limit: int
-    ) -> tuple[list[Row], bool, int]:
-        """The values in the order of their keys, whether there are more than have room, and the
-        revision at which all of them were read."""
-        query, values = where(sql.READ_ITEMS, "key", keys, after)
-        asked = (project, self.clock.now(), *values, limit + 1)
-        rows, more, newest = self._page(query, asked, limit)
-        if rows:
-            return rows, more, newest >> 10
-        rev = last_revision(self.connection, project)  # first: a cursor must miss nothing
-        rows, more, newest = self._page(query, asked, limit)
-        return rows, more, newest >> 10 if rows else rev
+def _page(items: Any, now: int, limit: int) -> tuple[list[Row], bool, int]:
+    """What has room, a value at a time: they may be long."""
+    found, size, newest = list[Row](), 0, 0
+    for key, value, number, by, at, ends, crc, newest in items:
+        size += len(value)
+        if found and (len(found) == limit or size > MOST_BYTES):
+            return found, True, newest or 0
+        row = {"key": key, "value": _sound(key, value, crc), "rev": number >> 10, "by": by}
+        row["at"] = iso(at)
+        if ends is not None:
+            row["expires_in"] = max(1, -(-(ends - now) // 1000))
+        found.append(row)
+    return found, False, newest or 0
 
-    def _page(self, query: str, asked: Sequence[Any], limit: int) -> tuple[list[Row], bool, int]:
-        """What has room, a value at a time: they may be long."""
-        found, size, newest = list[Row](), 0, 0
-        for key, value, number, by, at, ends, crc, newest in self.connection.execute(query, asked):
-            size += len(value)
-            if found and (len(found) == limit or size > MOST_BYTES):
-                return found, True, newest or 0
-            if crc32(value, crc32(key.encode())) != crc:
-                raise _damaged(key)
-            row = {"key": key, "value": Raw(value), "rev": number >> 10, "by": by, "at": iso(at)}
-            if ends is not None:
-                row["expires_in"] = max(1, -(-(ends - self.clock.now()) // 1000))
-            found.append(row)
-        return found, False, newest or 0
 
-    def history(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
-        """All writes that the log still has, newest first; a deletion has the value null.
+def snapshot(
+    connection: sqlite3.Connection, clock: Clock, project: str, keys: Keys
+) -> dict[str, Any]:
+    """All values of these keys, and the revision. Raises InvalidParams for more than can be put
+    back at once."""
+    rows, more, rev = present(connection, clock, project, keys, "", 1 << 40)
+    if more:
+        why = f"its values have more than {MOST_BYTES:,} bytes: take them by longer prefixes"
+        raise InvalidParams({"prefix": why})
+    items = [SavedValue(row["key"], row["value"], row.get("expires_in")) for row in rows]
+    return {"rev": rev, "items": items}
 
-        A revision is never cut in two, so that there may be more than `limit`.
-        """
-        written = self._written(sql.HISTORY, project, keys, params)
-        rows, more = page(written, params.limit, whole=True)
-        return [_history_row(row) for row in rows], more
 
-    def snapshot(self, project: str, keys: Keys) -> tuple[list[SavedValue], int]:
-        """All values of these keys, and the revision. Raises InvalidParams for more than can be
-        put back at once."""
-        rows, more, rev = self.present(project, keys, "", 1 << 40)
-        if more:
-            why = f"its values have more than {MOST_BYTES:,} bytes: take them by longer prefixes"
-            raise InvalidParams({"prefix": why})
-        return [SavedValue(row["key"], row["value"], row.get("expires_in")) for row in rows], rev
+def history(
+    connection: sqlite3.Connection, project: str, keys: Keys, params: ReadShared
+) -> tuple[list[Row], bool]:
+    """All writes that the log still has, newest first; a deletion has the value null.
 
-    def noted(self, project: str, key: str) -> Raw | None:
-        """An item of the server's own."""
-        row = self.connection.execute(sql.ITEM, (project, key)).fetchone()
-        return Raw(row[0].encode()) if row else None
+    A revision is never cut in two, so that there may be more than `limit`.
+    """
+    written = _written(connection, sql.HISTORY, project, keys, params)
+    rows, more = page(written, params.limit, whole=True)
+    return [_history_row(row) for row in rows], more
 
-    def as_of(self, project: str, keys: Keys, params: ReadShared) -> tuple[list[Row], bool]:
-        """The values as they stood after the revision `at_rev`, expired ones of then included."""
-        written = self._written(sql.PAST, project, keys, params)
-        rows, more = page((each for each in written if each[2][7] == PUT), params.limit)
-        return [_history_row(row) for row in rows], more
 
-    def _written(self, query: str, project: str, keys: Keys, params: ReadShared) -> Iterator[Sized]:
-        """The events whose ids a statement finds, one after another."""
-        query, values = where(query, "key", keys, params.after)
-        before = (params.at_rev + 1) << 10 if params.at_rev is not None else (1 << 63) - 1
-        asked = (project, *values, before)
-        for (number,) in self.connection.execute(query, asked * 2):
-            row = self.connection.execute(sql.WRITE, (project, number)).fetchone()
-            yield number >> 10, len(row[1] or ""), row
+def as_of(
+    connection: sqlite3.Connection, project: str, keys: Keys, params: ReadShared
+) -> tuple[list[Row], bool]:
+    """The values as they stood after the revision `at_rev`, expired ones of then included."""
+    written = _written(connection, sql.PAST, project, keys, params)
+    rows, more = page((each for each in written if each[2][7] == PUT), params.limit)
+    return [_history_row(row) for row in rows], more
+
+
+def _written(
+    connection: sqlite3.Connection, query: str, project: str, keys: Keys, params: ReadShared
+) -> Iterator[Sized]:
+    """The events whose ids a statement finds, one after another."""
+    query, values = where(query, "key", keys, params.after)
+    before = (params.at_rev + 1) << 10 if params.at_rev is not None else (1 << 63) - 1
+    asked = (project, *values, before)
+    for (number,) in connection.execute(query, asked * 2):
+        row = connection.execute(sql.WRITE, (project, number)).fetchone()
+        yield number >> 10, len(row[1] or ""), row
 
 
 def _history_row(row: tuple[Any, ...]) -> Row:
     key, value, number, by, at, _, crc, kind = row
-    told = _sound(key, value, crc) if kind == PUT else Raw(b"null")
+    told = _sound(key, str(value).encode(), crc) if kind == PUT else Raw(b"null")
     return {"key": key, "value": told, "rev": number >> 10, "by": by, "at": iso(at)}
 
 
-def _sound(key: str, value: str | bytes | None, crc: int) -> Raw:
-    data = value.encode() if isinstance(value, str) else value
-    if data is None or checksum(key, data) != crc:
-        raise _damaged(key)
-    return Raw(data)
-
-
-def _damaged(key: str) -> StoreUnavailable:
-    """A bit has changed on the disk."""
+def _sound(key: str, value: bytes, crc: int) -> Raw:
+    """Raises StoreUnavailable where a bit has changed on the disk."""
+    if checksum(key, value) == crc:
+        return Raw(value)
     cure = "Write the key again; or stop the server and `restore` a backup of coordinate.db."
-    return StoreUnavailable(f"The value of {key} is damaged.", cure)
+    raise StoreUnavailable(f"The value of {key} is damaged.", cure)

@@ -14,7 +14,7 @@ from . import statements as sql
 from .caller import Caller
 from .journal import Change
 from .resources import resolve
-from .statements import below, notes
+from .statements import below, noted, notes
 
 WORK_S = 86_400
 _WORK, _BY = "@work", "/./"  # no resolved path has the second, which parts it from an agent
@@ -40,21 +40,20 @@ def session_of(ident: str) -> str:
 def is_noted(connection: sqlite3.Connection, caller: Caller, path: str) -> bool:
     """Whether the file is known to be changed by the agent."""
     key = f"{_WORK}{resolve(path, caller.tree)}{_BY}{caller.who}"
-    row = connection.execute(sql.ITEM, (caller.project, key)).fetchone()
-    return row is not None and _decode(row[0]).written
+    found = noted(connection, caller.project, key)
+    return found is not None and _decode(found).written
 
 
-def note_work(change: Change, caller: Caller, resource: str, written: bool = False) -> None:
+def note_work(change: Change, resource: str, written: bool = False) -> None:
     """The agent changes the file, or with `written` has changed it."""
-    if not written and is_noted(change.connection, caller, resource):
-        return
-    keep_work(change, resource, Work(caller.name, caller.who, change.at, written))
+    who = change.caller
+    if written or not is_noted(change.connection, who, resource):
+        keep_work(change, resource, Work(who.name, who.who, change.at, written))
 
 
 def keep_work(change: Change, path: str, work: Work) -> None:
     """Write it down, for a day at most."""
-    encoded = msgspec.json.encode(work).decode()
-    change.note(f"{_WORK}{path}{_BY}{work.ident}", encoded, change.lease(WORK_S))
+    change.note(f"{_WORK}{path}{_BY}{work.ident}", work, change.lease(WORK_S))
 
 
 def works_on(connection: sqlite3.Connection, project: str, path: str) -> list[Work]:

@@ -34,6 +34,7 @@ NOTHING = "-"  # stands where a particle was
 _INFLECTED = re.compile(f"({'|'.join(sorted(PARTICLES, key=len, reverse=True))})(?:ge|zu)(.+)")
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 _NAME, _LATIN, _NONE = map(re.compile, ("[A-Z]{2,}", "[A-Za-z]{2,}", r"\b\B"))
+_MARKED = re.compile("[^\\x00-\\x7féèêëïâ]")  # "café" and "naïve" are English, too
 _RUN = re.compile(f"({_IDEOGRAPH.pattern}+)")
 
 
@@ -70,22 +71,40 @@ class Languages:
                 self.keys.setdefault(key, words)
 
     def is_foreign(
-        self, words: Sequence[str], stem: Callable[[str], str], is_misspelt: Callable[[str], bool]
+        self,
+        said: Sequence[tuple[str, str]],
+        stem: Callable[[str], str],
+        is_misspelt: Callable[[str], bool],
     ) -> bool:
         """Whether more words are of another language than of English ones that say nothing.
+        `said` are the words as they are written, and folded.
 
-        Where none of them is sure to be, a misspelt English word is none. They must be a third of
-        the question: a name is no language.
+        Where none of them is sure to be, a misspelt English word alone is none. They must be a
+        third of the question: a name is no language. What says nothing in both does not count.
         """
-        strange = [word for word in words if word not in STOP and not is_english(stem(word))]
-        sure = [word for word in strange if self._is_sure(word)]
-        likely = [word for word in strange if word not in sure and self.of_word(word)]
-        if not sure:
-            likely = [word for word in likely if not is_misspelt(stem(word))]
+        words = [word for _, word in said]
+        keyed = self._keyed(words)
+        strange = {w: r for r, w in said if w not in STOP and not is_plain(r, w, stem(w))}
+        accented = {w for w, raw in strange.items() if not raw.isascii() and w.isascii()}
+        sure = {w for w in strange if self._is_sure(w)} | (keyed & accented)
+        likely = keyed.intersection(strange) - sure
+        if not sure and len(keyed) < 2:
+            likely = {word for word in likely if not is_misspelt(stem(word))}
         english = sum(word in STOP and word not in self.function for word in words)
-        found, function = len(sure) + len(likely), len(self.function.intersection(words) - STOP)
-        others = len(strange) - found if function > 1 else 0
-        return found > english and max(found, function + len(likely) + others) * 3 >= len(words)
+        found, function = len(sure | likely), len(self.function.intersection(words) - STOP)
+        others = len(strange) - found if function > 1 or accented else 0
+        asked = sum(word not in STOP or word not in self.function for word in words)
+        return found > english and max(found, function + len(likely) + others) * 3 >= asked
+
+    def _keyed(self, words: Sequence[str]) -> set[str]:
+        """Those of which the table has a meaning, alone or as a part of a phrase, that is not what
+        they are in English, too."""
+        plain, found = self._joined(list(map(_plain, words))), set[str]()
+        for at, word in enumerate(words):
+            size, english = self._longest_key(plain, at)
+            if english and word not in english.split():
+                found.update(words[at : at + size])
+        return found - self.function
 
     def _is_sure(self, word: str) -> bool:
         """A sign or a letter alone is of no language."""
@@ -167,6 +186,11 @@ class Languages:
                     break
             at += 1
         return " ".join(found) or None
+
+
+def is_plain(raw: str, word: str, stem: str) -> bool:
+    """Whether `word`, which is `raw` folded, is English, and written as English is."""
+    return word.isascii() and not _MARKED.search(raw) and is_english(stem)
 
 
 def _ending(size: int) -> int:

@@ -12,13 +12,14 @@ from .tables import MOST_WORDS, Symptom, Tables
 
 _MESSAGE = re.compile(  # what a line of a log has, and a plain request has not
     r"[:\[\]{}=<>_\\#*]|\w\(|\d{3}|\b(?:abort|cannot|can't|corrupt|could not|couldn't|crash"
-    r"|declined|denied|dumped|error|exceeded|exception|expected|fail|fatal|fault\b|invalid|killed"
+    r"|declined|denied|dumped|error|exceeded|exception|expected|expired|fail|fatal|fault\b|invalid|killed"
     r"|mismatch|no space|not found|not recognized|out of memory|overflow|panic|refused|rejected"
     r"|timed out|timeout|too many|unable|undefined|unexpected|unhandled|unknown|warning)"
 )
 _FILE = re.compile(r"(?<![\w.@~/\\-])[\w.@~/\\-]*\w\.[a-z]\w{0,9}(?![\w/\\-])", re.IGNORECASE)
 _PART = re.compile(r"[^\W_]+")
 _HEAD = re.compile(r"([A-Z][a-z]{2,})[A-Z]")
+_QUOTES = str.maketrans("‘’“”", "''\"\"")
 MOST_FILES = 16  # of a text
 NEAR = 8  # words between the parts of a symptom, at most
 
@@ -121,7 +122,7 @@ def _errors(tables: Tables, text: str, raws: Sequence[str], folded: Sequence[str
     """By its words, and by what its CamelCase names begin with (KafkaException)."""
     heads = [head[1].lower() for raw in raws if not raw.islower() and (head := _HEAD.match(raw))]
     anchors = [word for word in (*folded, *heads) if tables.is_anchor(word)]
-    if not anchors or not _MESSAGE.search(lower := text.lower()):
+    if not anchors or not _MESSAGE.search(lower := text.lower().translate(_QUOTES)):
         return []
     found: dict[str, Meaning] = {}
     for word in dict.fromkeys(anchors):

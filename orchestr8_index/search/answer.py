@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import islice
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -62,6 +63,22 @@ def answer_agents(
     if query.context is not None:
         _ask_text(search, query.context, terms)
     return _finish(search)
+
+
+def answer_task(
+    index: Index,
+    kind: Kind,
+    task: str,
+    terms: Terms,
+    experience: Experience | None = None,
+    **chosen: Any,
+) -> Answer:
+    """What of a kind fits a task; `chosen` are other fields of the kind's query."""
+    if kind == "agent":
+        return answer_agents(index, AgentQuery(context=task, **chosen), terms, experience)
+    if kind == "skill":
+        return answer_skills(index, SkillQuery(context=task, **chosen), terms, experience)
+    return answer_workflows(index, WorkflowQuery(goal=task, **chosen), terms, experience)
 
 
 # --- the questions -----------------------------------------------------------------------------

@@ -14,19 +14,16 @@ from msgspec import Struct
 
 from ..catalog.index import Index
 from ..queries import (
-    AgentQuery,
     Answer,
     Context,
     ContextQuery,
     Row,
-    SkillQuery,
     TokenReceipt,
-    WorkflowQuery,
 )
 from ..records import KINDS, PLURAL, Experience, Kind
 from ..text import Terms
 from ..tokens import ESTIMATING, Tokenizer
-from .answer import answer_agents, answer_skills, answer_workflows
+from .answer import answer_task
 from .confidence import DOUBTFUL
 from .excerpt import cut_to
 from .passages import best_passages
@@ -176,12 +173,7 @@ def _ask(
 ) -> Answer:
     chosen: Any = {"limit": ALONE if len(query.kinds) == 1 else SEVERAL[kind]}
     chosen |= {"min_confidence": DOUBTFUL, "user_only": query.user_only, "host": query.host}
-    task, known = query.task, (terms, experience)
-    if kind == "agent":
-        return answer_agents(index, AgentQuery(context=task, **chosen), *known)
-    if kind == "skill":
-        return answer_skills(index, SkillQuery(context=task, **chosen), *known)
-    return answer_workflows(index, WorkflowQuery(goal=task, **chosen), *known)
+    return answer_task(index, kind, query.task, terms, experience, **chosen)
 
 
 def _rows(answer: Answer, tokens: Tokenizer) -> Iterator[Offer]:

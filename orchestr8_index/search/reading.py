@@ -12,8 +12,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from ..catalog.index import Segment
-from ..lexicon.english import is_english
-from ..lexicon.languages import Read, languages
+from ..lexicon.languages import Read, is_plain, languages
 from ..lexicon.readings import Meaning, meanings
 from ..text import Terms, raw_words
 from .compounds import Past, Token, apart, in_table, joined_too, says, tokens
@@ -136,25 +135,22 @@ def _translated(
 
     Whether a word is heard is asked first: it is known, and whether it is English costs 8 µs.
     """
-    every = [each for each in zip(words, stems, of_words, strict=True) if each[2]]
-    for word, stem, of_word in every:
+    every = [each for each in zip(raws, words, stems, of_words, strict=True) if each[3]]
+    for raw, word, stem, of_word in every:
         is_heard = len(word) > SHORT and _all_heard(segment, of_word)
-        if not is_heard and not _is_plain(word, stem):
+        if not is_heard and not is_plain(raw, word, stem):
             break
     else:
         return []
-    strange = [(word, of) for word, stem, of in every if not _is_plain(word, stem)]
+    strange = [(word, of) for raw, word, stem, of in every if not is_plain(raw, word, stem)]
     known = languages()
-    plain = [word for word in words if word not in segment.lexicon.shapes]  # of messages: names
-    if not known.is_foreign(plain, terms.stem, lambda t: nearest_term(segment, t) is not None):
+    named = segment.lexicon.shapes  # the words of messages are names
+    said = [(raw, word) for raw, word in zip(raws, words, strict=True) if word not in named]
+    if not known.is_foreign(said, terms.stem, lambda t: nearest_term(segment, t) is not None):
         return []
-    said = [term for word, of in strange if word not in known.function for term in of]
-    heard = sum(segment.find_term(term) is not None for term in said)
-    return [] if said and 2 * heard >= len(said) else known.read(raws, words)
-
-
-def _is_plain(word: str, stem: str) -> bool:
-    return word.isascii() and is_english(stem)
+    asked = [term for word, of in strange if word not in known.function for term in of]
+    heard = sum(segment.find_term(term) is not None for term in asked)
+    return [] if asked and 2 * heard >= len(asked) else known.read(raws, words)
 
 
 def _all_heard(segment: Segment, terms: Iterable[str]) -> bool:

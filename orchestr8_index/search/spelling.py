@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from ..catalog.index import Segment
 from ..catalog.sections import shape
+from ..lexicon.english import is_english
 from ..memo import keep
+from ..text import stem_of
 
 _ENDS = r"(e|ed|es|er|ers|ing|ation|ations)$"
 _SPELLINGS = (
@@ -19,6 +21,7 @@ _SPELLINGS = (
 MIN_LENGTH, TWO_EDITS_FROM = 6, 10
 NEAR_NAME_FROM = 0.5  # of the letter pairs of both
 REMEMBERED = 512  # misspelt words
+HEAD, VOWELS, OF_ENDINGS = 4, "aeiouy", "aeiotn"
 MANY = 5_000  # names or labels; of more only those that begin alike are compared
 
 
@@ -49,7 +52,30 @@ def _nearest_term(segment: Segment, term: str) -> tuple[str, int] | None:
         for known, edits in _near(term, segment.terms_like(term, allowed), allowed)
         if (place := segment.find_term(known)) is not None
     ]
-    return min(near)[2:] if near else None
+    return min(near)[2:] if near else _of_an_end(segment, term)
+
+
+def _of_an_end(segment: Segment, term: str) -> tuple[str, int] | None:
+    """That of an English word, where the slip is in an ending that its stem has not: of
+    "deploiment", "securty"."""
+    written = f"{term[:-1]}y" if term.endswith("i") else term
+    stems = {stem_of(word) for word in _slips(written)}
+    found = [
+        (-segment.terms.df[place], stem, place)
+        for stem in stems
+        if (place := segment.find_term(stem)) is not None and is_english(stem)
+    ]
+    return min(found)[1:] if found else None
+
+
+def _slips(word: str) -> Iterator[str]:
+    """With a vowel changed, or a letter of endings added or taken away, behind the head."""
+    for at in range(HEAD, len(word)):
+        before, letter, after = word[:at], word[at], word[at + 1 :]
+        if letter in VOWELS:
+            yield from (f"{before}{other}{after}" for other in VOWELS if other != letter)
+        yield from (f"{before}{more}{letter}{after}" for more in OF_ENDINGS)
+        yield before + after
 
 
 def nearest_name(segment: Segment, asked: str) -> str | None:

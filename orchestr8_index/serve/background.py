@@ -8,30 +8,28 @@ import logging
 import socket
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 from ..errors import StoreUnavailable
-from ..store.notes import write_audit
 from .calibration import Calibrating
 from .health import health, metrics
 from .keys import RELOAD_SECONDS
-from .lean import give_back
-from .mcp.endpoint import McpRoutes
+from .memory import give_back
 from .renewal import LOOK_SECONDS, Renewal
 from .state import State
-from .usage import keep_usage
+from .usage import keep_audit, keep_usage
 
 STEP_SECONDS, BEAT = 1.0, 0.5
+T = TypeVar("T")
 log = logging.getLogger("orchestr8.serve")
 requests = logging.getLogger("orchestr8.http")
 
 
 @contextlib.asynccontextmanager
-async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
+async def background(state: State) -> AsyncIterator[None]:
     """Within: the store is opened, the trees are watched, and answers kept true."""
     address, upkeep = state.settings.notify_socket, Upkeep(state)
-    store = state.projects.server_store
-    if store is not None:
-        store.begin()
+    state.store.begin()
 
     def built(_: object) -> None:
         _log_first_build(state)
@@ -40,14 +38,12 @@ async def background(state: State, mcp: McpRoutes) -> AsyncIterator[None]:
     state.refresh.begin().add_done_callback(built)
     if state.settings.watch:
         state.file_watch.begin()
-    mcp.begin()
     upkeep.begin()
     yield
     notify(address, STOPPING="1")
-    parts = (mcp, upkeep, state.file_watch, state.refresh, state.projects)
-    for part in (*parts, store, state.shared):
-        if part is not None:
-            await part.stop()
+    store = state.store, state.shared
+    for part in (upkeep, state.file_watch, state.refresh, state.projects, *store):
+        await part.stop()
     log.info("final metrics", extra={"metrics": metrics(state)})
     if state.trace:
         await asyncio.to_thread(state.trace.stop)
@@ -99,19 +95,17 @@ class Upkeep:
 
     async def _renew(self) -> float:
         """One step for each project; they rest as long as all of them together have to."""
-        awake = self._state.projects.awake()
-        each = {id(state): state for state in awake}
-        self._renewals = {
-            key: self._renewals.get(key) or Renewal(state) for key, state in each.items()
-        }
+        self._renewals = self._of_awake(self._renewals, Renewal)
         rests = [await renewal.step() for renewal in self._renewals.values()]
         return sum(rest for rest in rests if rest < LOOK_SECONDS) or LOOK_SECONDS
 
+    def _of_awake(self, kept: dict[int, T], make: Callable[[State], T]) -> dict[int, T]:
+        """One for each project that is awake, by its state's id."""
+        awake = self._state.projects.awake()
+        return {id(state): kept.get(id(state)) or make(state) for state in awake}
+
     async def _calibrate(self) -> float:
-        each = {id(state): state for state in self._state.projects.awake()}
-        self._calibrating = {
-            key: self._calibrating.get(key) or Calibrating(state) for key, state in each.items()
-        }
+        self._calibrating = self._of_awake(self._calibrating, Calibrating)
         for calibrating in self._calibrating.values():
             await calibrating.step()
         return self._seconds
@@ -128,10 +122,9 @@ class Upkeep:
                 state.log.reopen_if_gone()
         self._note_series()
         self._log_answers()
-        for kept in (state.projects.server_store, state.shared):
-            if kept is not None:
-                await kept.check()
-        if state.shared is not None and state.settings.database_url:
+        await state.store.check()
+        await state.shared.check()
+        if state.settings.database_url:
             for each in state.projects.awake():
                 await state.shared.learn_project_of(each.settings)
                 state.shared.learning_of(each)
@@ -162,16 +155,8 @@ class Upkeep:
         return RELOAD_SECONDS
 
     async def write_audit(self) -> None:
-        """A store that is not open yet keeps the rows waiting; one that fails loses them."""
-        outcomes = self._state.store.ready if self._state.store else None
-        rows = self._state.gate.audit.take() if outcomes else []
-        if outcomes is None or not rows:
-            return
-        shared = self._state.shared.ready if self._state.shared else None
         try:
-            await outcomes.store.write(lambda connection: write_audit(connection, rows))
-            if shared is not None:
-                await shared.keep_audit(rows)
+            await keep_audit(self._state)
         except (StoreUnavailable, sqlite3.Error) as error:
             log.error("the audit was not written", extra={"reason": str(error)})
 

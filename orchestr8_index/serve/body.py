@@ -1,21 +1,22 @@
-"""Reads the body of a request, and no more than the limit, whatever its route does with it."""
+"""Reads the body of a request, no more than the limit of it, and sends an answer of one piece."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
 
-from starlette.types import Message, Receive
+import msgspec
+from starlette.types import Message, Receive, Send
 
 from ..environment import ADDRESSES
-from ..errors import BodyTooLarge, EncodingRefused, Overloaded
+from ..errors import BodyTooLarge, EncodingRefused, Overloaded, RequestError
+from ..fit import fit_json
 from .shares import Account
 
 _TOOLS = {"/tools/file_write", "/tools/file_edit"}
-LARGE = frozenset(
-    {"/shared", *_TOOLS, *(f"/mcp/{face}" for face in ADDRESSES)}
-)  # values are written
+LARGE = {"/shared", *_TOOLS, *(f"/mcp/{face}" for face in ADDRESSES)}  # values are written
 MAX_LARGE, MOST_LARGE = 12_000_000, 2
+JSON = b"application/json"
 
 
 class ClientGone(Exception):
@@ -124,3 +125,31 @@ async def read_body(receive: Receive) -> bytes:
     if parts[-1]["type"] != "http.request":
         raise ClientGone
     return b"".join(part.get("body", b"") for part in parts)
+
+
+async def send_json(send: Send, status: int, body: object, *headers: tuple[bytes, bytes]) -> None:
+    """Answer with a body as JSON."""
+    await send_bytes(send, status, msgspec.json.encode(body), JSON, *headers)
+
+
+async def send_bytes(
+    send: Send, status: int, body: bytes, kind: bytes, *headers: tuple[bytes, bytes]
+) -> None:
+    """Answer with a whole body of this content type."""
+    fixed = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    if status in (204, 304):
+        fixed = []
+    await send({"type": "http.response.start", "status": status, "headers": [*fixed, *headers]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_error(send: Send, error: RequestError, *more: tuple[bytes, bytes]) -> None:
+    """The same body on every route: a JSON-RPC reply to nobody in particular."""
+    headers = [(name.encode(), value.encode()) for name, value in error.headers().items()]
+    await send_bytes(send, error.status, error_body(b"null", error), JSON, *headers, *more)
+
+
+def error_body(ident: bytes, error: RequestError) -> bytes:
+    """A JSON-RPC error, with an id that is JSON already."""
+    body = fit_json(msgspec.json.encode(error.body()))
+    return b'{"jsonrpc":"2.0","id":' + ident + b',"error":' + body + b"}"

@@ -1,17 +1,23 @@
-"""The cache of answers: encoded results, by method, params and generation.
+"""The cache of answers, by method, params and generation, and the questions asked lately.
 
 Bounded by entries, bytes and age; the least recently used goes first (cachetools.TTLCache).
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from copy import copy
 
 from cachetools import TTLCache
 
+from ..memo import Newest
+
 MAX_ENTRIES, MAX_BYTES = 256, 4_000_000
+MOST, LATELY, WITHIN_SECONDS, MOST_BYTES = 256, 160, 3600.0, 4096  # of questions asked lately
+Question = tuple[str, bytes]
+"""(method, its params as JSON)."""
 Key = tuple[str, bytes, str, tuple[int, int]]
 """(method, digest of the params, who knows something alone, (generation, revision of the
 experience))."""
@@ -79,3 +85,21 @@ class AnswerCache:
 
     def __len__(self) -> int:
         return sum(owner == self._owner for owner, _ in self._answers)
+
+
+class RecentQuestions:
+    """When each was asked last. The one not asked for longest makes way."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._asked_at: Newest[Question, float] = Newest(MOST)
+
+    def note(self, method: str, params: bytes) -> None:
+        if len(params) <= MOST_BYTES:
+            self._asked_at[method, params] = self._clock()
+
+    def lately(self) -> list[Question]:
+        """The last first: LATELY at most, asked within WITHIN_SECONDS."""
+        since = self._clock() - WITHIN_SECONDS
+        last = itertools.islice(reversed(self._asked_at.items()), LATELY)
+        return [question for question, moment in last if moment >= since]

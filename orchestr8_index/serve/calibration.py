@@ -33,7 +33,7 @@ class Calibrating:
     async def step(self) -> None:
         """Does nothing before its time, and where nothing is new."""
         state = self._state
-        outcomes = state.store.ready if state.store else None
+        outcomes = state.store.ready
         if outcomes is None or state.refresh.index is None:
             return
         if self._clock() - self._begun < EVERY_SECONDS:

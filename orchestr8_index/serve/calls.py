@@ -7,26 +7,30 @@ place where a defect becomes an error of the family.
 from __future__ import annotations
 
 import contextvars
+import hashlib
 import logging
 import sqlite3
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from .. import __version__
 from ..errors import Forbidden, InternalError, MethodNotFound, RequestError, StoreUnavailable
 from ..fit import fit_json
 from ..methods import METHODS
 from ..table import Method
 from ..validate import read_params
-from .answers import AskedQuestion, answer_key, asked, cache_of, note_answer, shared_answer
-from .cache import Key
+from .cache import AnswerCache, Key
 from .callers import caller, correlation_id
 from .events import Learnt
 from .handlers import HANDLERS
 from .state import State
 from .trace import Trace
+
+if TYPE_CHECKING:
+    from ..team.over_all import AnswersOfAll
 
 from_cache: contextvars.ContextVar[bool] = contextvars.ContextVar("from_cache", default=False)
 LOGGED_BYTES, DISCOVER = 2000, "rpc.discover"
@@ -75,8 +79,7 @@ async def _attempt(state: State, name: str, raw: bytes) -> bytes:
     except RequestError as error:
         failure = error
     except sqlite3.Error as error:  # answers go on, and /health says why
-        if state.store is not None:
-            state.store.failed(error)
+        state.store.failed(error)
         failure = StoreUnavailable("The store cannot be read.")
     except Exception:  # the one place where a defect becomes an answer
         log.exception("the method failed", extra={"method": name})
@@ -120,9 +123,8 @@ async def _perform(state: State, method: Method, raw: bytes) -> bytes:
         text = raw[:LOGGED_BYTES].decode("utf-8", "replace")
         log.debug("asked", extra={"method": method.name, "params": text})
     params = read_params(method.params, raw)
-    result = await (
-        _cached(state, method, params) if method.cache else _plain(state, method, params)
-    )
+    answer = _cached if method.cache else _work_out
+    result = await answer(state, method, params)
     if method.scope != "read" and method.face == "index":
         state.events.publish(Learnt(method.name))
     if not method.quiet:
@@ -131,13 +133,9 @@ async def _perform(state: State, method: Method, raw: bytes) -> bytes:
     return result
 
 
-async def _plain(state: State, method: Method, params: Any) -> bytes:
-    return _encoded(method, await HANDLERS[method.name](state, params))
-
-
-def _encoded(method: Method, result: Any) -> bytes:
-    """What agents share are their own values, which their programs compare."""
-    answer = msgspec.json.encode(result)
+async def _work_out(state: State, method: Method, params: Any) -> bytes:
+    """Made fit for a model, but for what agents share: their programs compare it."""
+    answer = msgspec.json.encode(await HANDLERS[method.name](state, params))
     is_told = method.face in ("index", "page") and method.name != DISCOVER
     return fit_json(answer) if is_told else answer
 
@@ -176,8 +174,81 @@ async def _compute(state: State, method: Method, params: Any, key: Key) -> bytes
     if shared is not None and shared.found is not None:
         cache.put(key, shared.found)
         return shared.found
-    answer = _encoded(method, await HANDLERS[method.name](state, params))
+    answer = await _work_out(state, method, params)
     cache.put(key, kept := answer.replace(MISS, HIT, 1))
     if shared is not None and key[3] == state.stamp(method.about):
         shared.put(kept)
     return answer
+
+
+class AskedQuestion:
+    """A checked question: what it is in the cache, in the query log, and for renewal."""
+
+    __slots__ = ("digest", "method", "params")
+
+    def __init__(self, method: Method, params: bytes) -> None:
+        """`params` are checked ones, encoded."""
+        self.method, self.params = method, params
+        self.digest = hashlib.blake2b(params, digest_size=16).digest()  # params may be long
+
+
+asked: contextvars.ContextVar[AskedQuestion | None] = contextvars.ContextVar("asked", default=None)
+"""The question of this request, where its answer may be kept."""
+
+
+def answer_key(state: State, question: AskedQuestion, asker: str) -> Key:
+    """All that decides an answer: method and params (its host among them), what this asker alone
+    knows, the generation, and what was learnt; the project is the cache's owner.
+
+    `asker` is a key's id, "" for nobody in particular.
+    """
+    outcomes = state.store.ready if asker else None
+    if outcomes is None or not outcomes.patterns.unproven_by(asker):
+        asker = ""
+    method = question.method
+    return method.name, question.digest, asker, state.stamp(method.about)
+
+
+def cache_of(state: State, method: Method) -> AnswerCache:
+    """Where the project's answers of that method are kept."""
+    return state.query_cache if method.cache == "query" else state.pattern_cache
+
+
+class SharedAnswer(NamedTuple):
+    """What all servers of a team call an answer, and what one of them made of it, if any."""
+
+    answers: AnswersOfAll
+    name: tuple[object, ...]
+    seconds: float
+    found: bytes | None
+
+    def put(self, answer: bytes) -> None:
+        self.answers.put(self.name, answer, self.seconds)
+
+
+async def shared_answer(state: State, method: Method, key: Key) -> SharedAnswer | None:
+    """None where the answer is this server's alone: a pattern's number is, and what was not learnt
+    by all."""
+    shared, (name, digest, asker, (generation, revision)) = state.shared, key
+    answers = shared.answers
+    if answers is None or asker or method.cache != "query" or state.is_partial:
+        return None
+    learning = shared.learning_of(state)
+    stamp = learning.stamp(method.about, revision) if learning else None
+    content = await answers.content(state.refresh.generations.path(generation)) if stamp else ""
+    if not content:
+        return None
+    called = (__version__, content, stamp, state.tokens.name, name, digest)
+    found = await answers.get(called, generation)
+    return SharedAnswer(answers, called, state.settings.query_life, found)
+
+
+def note_answer(
+    state: State, question: AskedQuestion, answer: bytes, spent: float, is_hit: bool
+) -> None:
+    """For renewal and the query log; `spent` are milliseconds."""
+    asks = question.method.name, question.params
+    state.recent.note(*asks)
+    if question.method.cache == "query":
+        queries = state.store.queries
+        (queries.hit if is_hit else queries.miss)(asks, answer, spent)

@@ -13,10 +13,9 @@ from starlette.types import Scope, Send
 
 from ..errors import MethodNotFound, RequestError
 from ..memo import Newest
+from .body import JSON, send_bytes, send_json
 from .callers import RIGHTS, caller
 from .calls import perform
-from .send import JSON, send_bytes, send_json
-from .shared import asking
 from .state import State
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class ServedCore:
     def who(self) -> Who:
         from ..faces.face import Who
 
-        asks, known = caller.get(), asking(self._state)
+        asks, known = caller.get(), self._state.shared.asking(self._state.settings)
         return Who(known.name, asks.kind, asks.right, asks.keyed, known.own)
 
     @property
@@ -62,14 +61,15 @@ class ServedCore:
 
 
 @contextlib.contextmanager
-def named(face: Product, session: str = "", client: str = "") -> Iterator[None]:
-    """Within: the caller as this face knows it. `client` is what the program calls itself in MCP,
-    `session` the id of its session; "" where there is none."""
+def named(face: Product | None, session: str = "", client: str = "") -> Iterator[None]:
+    """Within: the caller as this face knows it, None for our own. `client` is what the program
+    calls itself in MCP, `session` the id of its session; "" where there is none."""
     asks = caller.get()
     agent = asks.agent or ServedCore.renamed.get((asks.name, session), "")
     if not agent and client:
-        agent = f"{client}-{session[:8]}" if face.by_session and session else client
-    right = asks.right if asks.keyed else min(asks.right, face.open_right, key=RIGHTS.index)
+        agent = f"{client}-{session[:8]}" if face and face.by_session and session else client
+    open_right = face.open_right if face and not asks.keyed else "admin"
+    right = min(asks.right, open_right, key=RIGHTS.index)
     token = caller.set(msgspec.structs.replace(asks, agent=agent, client=client, right=right))
     try:
         yield

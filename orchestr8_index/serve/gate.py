@@ -12,7 +12,7 @@ from .body import LargeBodies
 from .callers import Principal
 from .events import KeyChanged
 from .keys import LoadedKeys, hash_of_bytes
-from .memory_limit import MemoryLimit
+from .memory import MemoryLimit
 from .rate import Buckets, BucketsOfAll
 from .sessions import Sessions
 from .shares import Shares

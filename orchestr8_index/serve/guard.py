@@ -29,12 +29,11 @@ from ..errors import (
     TooManyRequests,
     Unauthorized,
 )
-from .body import LARGE, MAX_LARGE, BoundedReceive, ClientGone, check_announced
+from .body import LARGE, MAX_LARGE, BoundedReceive, ClientGone, check_announced, send_error
 from .callers import CORRELATION, Principal, caller, correlation_id, new_ident
 from .gate import OWN_NAME, Gate
 from .host_names import OF_BROWSERS, check_host, check_page
 from .keys import RELOAD_SECONDS
-from .send import send_error
 from .sessions import HEADER as SESSION
 from .shares import FREE_BYTES, NEAREST, Account, account, peer_of
 

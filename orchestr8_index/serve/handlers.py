@@ -14,7 +14,6 @@ from ..reports import PatternGoal
 from ..search.methods import ANSWERS, Knowledge, answer_method
 from .health import health, metrics
 from .learning import cache_decision, find_patterns, forget_decisions, get_pattern, store_pattern
-from .shared import shared
 from .state import State
 
 PARTLY = "The project's own part is still being read: ask again in a moment."
@@ -61,6 +60,16 @@ async def discover(state: State, _: NoParams) -> Any:
     from .openrpc import document  # the library of schemas is loaded with the first request
 
     return document()
+
+
+def shared(name: str) -> Handler:
+    """The handler of a method that the agents' shared state answers."""
+
+    async def handler(state: State, params: Any) -> Any:
+        opened = await state.shared.opened(state.settings)
+        return await getattr(opened, name)(state.shared.asking(state.settings), params)
+
+    return handler
 
 
 def viewed(name: str) -> Handler:

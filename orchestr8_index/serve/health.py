@@ -9,12 +9,11 @@ from typing import Any
 from msgspec.structs import asdict
 
 from .. import __version__
-from ..learn.outcomes import Outcomes
 from ..records import PLURAL
 from ..store.backup import age_seconds as backup_age
 from .callers import caller
 from .learning import offered
-from .samples import memory_mb
+from .memory import memory_mb
 from .state import State
 
 STALE_SECONDS = 7200.0
@@ -46,13 +45,12 @@ def health(state: State) -> dict[str, Any]:
         "reasons": reasons,
         "coordination": _shared_figures(state),
     }
-    if outcomes := _outcomes(state):
+    if outcomes := state.store.ready:
         body["calibration"] = {
             PLURAL[kind]: {name: round(value, 4) for name, value in asdict(found).items()}
             for kind, found in outcomes.memory.calibrations.items()
         }
-    if state.shared:
-        body.update(state.shared.of_team)
+    body.update(state.shared.of_team)
     body.update(refresh.builder.facts)
     if index is None:
         body["progress"] = {"done": refresh.progress.done, "total": refresh.progress.total}
@@ -62,14 +60,16 @@ def health(state: State) -> dict[str, Any]:
 def reasons_of(state: State) -> list[str]:
     """What is wrong, as sentences with their cures."""
     refresh = state.refresh
-    store = state.store.reasons if state.store else []
     stale = _stale(time.monotonic() - refresh.looked_at)
     log = state.log.trouble if state.log else ""
-    shared = state.shared.reasons if state.shared else []
     told = [state.file_watch.trouble, log, state.gate.keys.trouble, state.claims.trouble]
-    rest = [stale, refresh.damage, *told, *state.watched.reasons, *shared]
+    rest = [stale, refresh.damage, *told, *state.watched.reasons, *state.shared.reasons]
     rest += state.metrics.reasons
-    return [each for each in (refresh.failure, *store, *state.gate.memory.reasons, *rest) if each]
+    return [
+        each
+        for each in (refresh.failure, *state.store.reasons, *state.gate.memory.reasons, *rest)
+        if each
+    ]
 
 
 def _stale(seconds: float) -> str:
@@ -83,7 +83,7 @@ def _stale(seconds: float) -> str:
 
 def metrics(state: State) -> dict[str, Any]:
     """The body of `GET /metrics`: counts since the start, the last sample of the process."""
-    counted, sample, outcomes = state.metrics, state.samples.latest, _outcomes(state)
+    counted, sample, outcomes = state.metrics, state.samples.latest, state.store.ready
     uptime = time.monotonic() - state.started
     renewed = state.query_cache.renewed + state.pattern_cache.renewed
     return {
@@ -103,7 +103,7 @@ def metrics(state: State) -> dict[str, Any]:
         "learning": {
             "patterns_known": len(list(outcomes.patterns)) if outcomes else 0,
             "patterns_offered": len(offered(state)),
-            "revision": max(0, state.store.revision) if state.store else 0,
+            "revision": max(0, state.store.revision),
         },
         "coordination": _shared_figures(state),
         "process": {
@@ -119,7 +119,7 @@ def metrics(state: State) -> dict[str, Any]:
 
 def _shared_figures(state: State) -> dict[str, int]:
     """Of all projects together: nothing for a key that is for some of them."""
-    return state.shared.figures if state.shared and not caller.get().projects else {}
+    return {} if caller.get().projects else state.shared.figures
 
 
 def _index(state: State) -> dict[str, Any]:
@@ -140,8 +140,8 @@ def _store(state: State) -> dict[str, Any]:
     without one."""
     age = backup_age(state.settings.data_dir)
     return {
-        "connected": _outcomes(state) is not None,
-        "trouble": int(bool(state.store and state.store.reasons)),
+        "connected": state.store.ready is not None,
+        "trouble": int(bool(state.store.reasons)),
         "backup_age_s": round(age) if age != float("inf") else None,
     }
 
@@ -167,12 +167,8 @@ def ready(state: State) -> dict[str, Any]:
 
 
 def database(state: State) -> dict[str, Any]:
-    outcomes = _outcomes(state)
+    outcomes = state.store.ready
     return {"connected": outcomes is not None, "size_mb": outcomes.store.size_mb if outcomes else 0}
-
-
-def _outcomes(state: State) -> Outcomes | None:
-    return state.store.ready if state.store else None
 
 
 def cache_figures(state: State) -> dict[str, float]:

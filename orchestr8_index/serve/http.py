@@ -17,18 +17,16 @@ from ..errors import NoSuchAddress, Orchestr8Error, RequestError, VerbRefused
 from ..places import DEFAULT_HOST
 from ..queries import HostName
 from ..records import PLURAL
-from .answers import asked
 from .background import background
-from .body import read_body
+from .body import JSON, read_body, send_bytes, send_error, send_json
 from .callers import caller
-from .calls import is_quiet
+from .calls import asked, is_quiet
 from .guard import ADDRESSED, Guard
 from .health import health, live, metrics, ready
 from .hooks.claude import receive_claude
 from .mcp.endpoint import FACES, McpRoutes
 from .quick import Quick
 from .rpc import reply_to
-from .send import JSON, send_bytes, send_error, send_json
 from .state import State
 
 Answer = Callable[[State, Scope, Receive, Send], Awaitable[None]]
@@ -54,8 +52,7 @@ class Endpoint:
         asking = caller.get()
         meant = self._projects.of(asking) if self._wakes else None
         state = await meant if meant else self._projects.meant(asking)
-        if state.shared is not None:
-            await state.shared.learn_project_of(state.settings)
+        await state.shared.learn_project_of(state.settings)
         await self._answer(state, scope, receive, send)
 
 
@@ -81,8 +78,10 @@ def make_web(state: State) -> ProjectAddress:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with background(state, mcp):
+        async with background(state):
+            mcp.begin()
             yield
+            await mcp.stop()
 
     routes = [
         Route("/", Endpoint(state, answer_rpc, wakes=False), methods=POST),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..catalog.index import Index, Segment
-from ..errors import StoreUnavailable
 from ..learn.credit import credits
 from ..learn.outcomes import Reporter
 from ..learn.patterns import Patterns, best, is_offered, missing_agents
@@ -24,9 +23,6 @@ from ..search.rank import rank
 from ..store.ledger import moment
 from ..store.plans import mean
 from .callers import caller
-from .projectstore import ProjectStore
-from .serverstore import ServerStore
-from .shared import opened
 from .state import State
 
 if TYPE_CHECKING:
@@ -37,7 +33,7 @@ ENOUGH = 0.7
 
 async def cache_decision(state: State, report: Report) -> dict[str, Any]:
     """Keep a report. A full receipt has each entry's rank before and after it, too."""
-    index, outcomes = state.index, await store_of(state).outcomes()
+    index, outcomes = state.index, await state.store.outcomes()
     full = report.receipt == "full"
     before = _ranks(state, index, report) if full else {}
     at = moment(report.occurred_at)
@@ -70,7 +66,7 @@ async def store_pattern(state: State, given: PatternStore) -> dict[str, Any]:
     if given.parallel_groups is not None:
         groups = [list(map(names, group)) for group in given.parallel_groups]
         check_groups(sequence, dependencies, groups)
-    outcomes = await store_of(state).outcomes()
+    outcomes = await state.store.outcomes()
     by = _reporter()
     team = await team_of(state) or outcomes
     pattern, created = await team.store_pattern(given.goal, sequence, dependencies, groups, by)
@@ -81,7 +77,7 @@ async def store_pattern(state: State, given: PatternStore) -> dict[str, Any]:
 
 async def get_pattern(state: State, query: PatternGoal) -> dict[str, Any] | None:
     """The project's own best pattern, else that of the first one that it learns from."""
-    for lender, store in (("", store_of(state)), *state.lenders):
+    for lender, store in (("", state.store), *state.lenders):
         patterns = (await store.outcomes()).patterns
         for _ in state.goals.reading(state.index.segments["agent"], state.terms, patterns.by_id):
             await asyncio.sleep(0)  # after a start there may be thousands
@@ -116,7 +112,7 @@ def _best_of(state: State, patterns: Patterns, query: PatternGoal) -> dict[str, 
 async def find_patterns(state: State, query: PatternSearch) -> list[dict[str, Any]]:
     """All patterns whose goal is alike enough, best first; those of lenders after its own."""
     found: list[dict[str, Any]] = []
-    for lender, store in (("", store_of(state)), *state.lenders):
+    for lender, store in (("", state.store), *state.lenders):
         near = (await store.outcomes()).patterns.near(query.goal, _offers(state))
         alike = best([(p, share) for p, share in near if share >= query.min_similarity])
         named = {"project": lender} if lender else {}
@@ -129,29 +125,22 @@ async def forget_decisions(state: State, query: ForgetQuery) -> dict[str, int]:
     choose, among = chooser(query)
     if team := await team_of(state):
         return {"forgotten": await team.forget(query)}
-    outcomes = await store_of(state).outcomes()
+    outcomes = await state.store.outcomes()
     return {"forgotten": await outcomes.forget(choose, among)}
 
 
 async def team_of(state: State) -> TeamLearning | None:
     """Where several servers learn together: what is reported goes to all of them. Raises
     StoreUnavailable while their database is away."""
-    if state.shared is None or not state.settings.database_url:
+    if not state.settings.database_url:
         return None
-    await opened(state)
+    await state.shared.opened(state.settings)
     return state.shared.learning_of(state)
-
-
-def store_of(state: State) -> ServerStore | ProjectStore:
-    """Raises StoreUnavailable for a server without one."""
-    if state.store is None:
-        raise StoreUnavailable("This server keeps no store.")
-    return state.store
 
 
 def offered(state: State) -> list[Pattern]:
     """The patterns that a question of this caller may get, for /health and /metrics."""
-    outcomes = state.store.ready if state.store else None
+    outcomes = state.store.ready
     return list(filter(_offers(state), outcomes.patterns)) if outcomes else []
 
 
@@ -259,7 +248,7 @@ def _ranks(state: State, index: Index, report: Report) -> dict[str, int]:
 
 def _rank(state: State, segment: Segment, text: str, entry: str) -> int:
     place = segment.position.get(entry)
-    experience = store_of(state).experience
+    experience = state.store.experience
     ranking = rank(segment, text, state.terms, experience, segment.size)
     hits = [hit.place for hit in ranking.hits]
     return hits.index(place) + 1 if place in hits else 0

@@ -1,16 +1,28 @@
-"""Counts of answers and errors, and a histogram of durations that gives true percentiles."""
+"""Counts of answers and errors, durations, what the process uses, and their course in time.
+
+A scrape reads the last sample of the process, and costs nothing.
+"""
 
 from __future__ import annotations
 
 import math
+import os
+import threading
 import time
+from array import array
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from ..sharing import SHARING
+from ..store.database import size_bytes
 from ..table import is_failure
+from .cache import AnswerCache
+from .memory import memory_mb
 
 WAITING = {each.name for each in SHARING if "wait_ms" in each.params.__struct_fields__}
 """Methods whose calls wait for other agents for as long as they were told to."""
@@ -27,6 +39,9 @@ SLOW = (
 )
 LOWEST, GROWTH, BUCKETS = 0.005, 1.05, 340  # milliseconds: 5 µs to 75 s in steps of 5 %
 BOUNDS: Sequence[float] = [LOWEST * GROWTH**step for step in range(BUCKETS)]
+EVERY_SECONDS = 60.0  # between two samples
+FIRST_SECONDS = 5.0  # a start changes much, so the first samples follow sooner
+COLUMNS = "at questions errors hits misses p50 p95 p99 memory_mb database_mb generation".split()
 
 
 class Histogram:
@@ -44,15 +59,9 @@ class Histogram:
         self.sum += milliseconds
         self.longest = max(self.longest, milliseconds)
 
-    def copy(self) -> Histogram:
-        made = Histogram()
-        made.counts = self.counts.copy()
-        made.total, made.sum, made.longest = self.total, self.sum, self.longest
-        return made
-
     def since(self, before: Histogram) -> Histogram:
         """What was added after `before` was copied; `longest` stays that of all."""
-        made = self.copy()
+        made = deepcopy(self)
         made.counts = [new - old for new, old in zip(self.counts, before.counts, strict=True)]
         made.total, made.sum = self.total - before.total, self.sum - before.sum
         return made
@@ -77,8 +86,7 @@ class Histogram:
 
 
 class CallTotals(NamedTuple):
-    """Since the start, at a moment of the monotonic clock: calls, those that failed, answers that
-    wait for nobody, and those of them that were slow."""
+    """Since the start; `timed` are answers that wait for nobody, `slow` some of them."""
 
     at: float
     calls: int
@@ -139,3 +147,104 @@ class Metrics:
         """Of all queries together, as the original named them."""
         figures = self.queries.summary()
         return {f"{name}_query_time_ms": figures[name] for name in ("avg", "p50", "p95", "p99")}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """`at` is on the monotonic clock; `open_files` is 0 where the system does not tell."""
+
+    at: float
+    memory_mb: float
+    database_mb: float
+    open_files: int
+    threads: int
+    cpu_seconds: float
+
+
+@dataclass(slots=True)
+class Samples:
+    """`taken` counts the samples; `latest` is the newest."""
+
+    data_dir: Path
+    every: float = EVERY_SECONDS
+    taken: int = 0
+    _latest: Sample | None = None
+    _next: float = 0.0
+
+    @property
+    def latest(self) -> Sample:
+        return self._latest or self.take()
+
+    def take(self) -> Sample:
+        self.taken += 1
+        self._latest = Sample(
+            at=time.monotonic(),
+            memory_mb=memory_mb(),
+            database_mb=round(size_bytes(self.data_dir) / 1_000_000, 3),
+            open_files=open_files(),
+            threads=threading.active_count(),
+            cpu_seconds=round(time.process_time(), 3),
+        )
+        return self._latest
+
+    def take_if_due(self) -> bool:
+        """Whether it was time for one."""
+        if time.monotonic() < self._next:
+            return False
+        self.take()
+        self._next = time.monotonic() + min(self.every, FIRST_SECONDS * self.taken)
+        return True
+
+
+def open_files() -> int:
+    try:
+        return len(os.listdir("/proc/self/fd")) - 1
+    except OSError:
+        return 0
+
+
+class Series:
+    """Of each span of `every` seconds: how much was counted, and what was measured at its end."""
+
+    def __init__(
+        self,
+        every: float,
+        most: int,
+        metrics: Metrics,
+        caches: tuple[AnswerCache, ...],
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`clock` says when a point was taken, the monotonic `steady` when one is due."""
+        self.every, self._most, self._clock, self._steady = every, most, clock, steady
+        self._metrics, self._caches = metrics, caches
+        self._rows = {name: array("d") for name in COLUMNS}
+        self._before = self._counted()
+        self._spent = Histogram()
+        self._next = steady() + every
+
+    def _counted(self) -> tuple[int, ...]:
+        hits, misses = (sum(getattr(c, name) for c in self._caches) for name in ("hits", "misses"))
+        return self._metrics.queries.total, self._metrics.errors.total(), hits, misses
+
+    def step(self, measured: tuple[float, ...]) -> None:
+        """Take a point if one is due. `measured`: memory and database in MB, generation."""
+        if self._steady() < self._next:
+            return
+        now = self._counted()
+        spent = self._metrics.queries.since(self._spent)
+        shares = [round(spent.percentile(share), 3) for share in (0.5, 0.95, 0.99)]
+        counts = [new - old for new, old in zip(now, self._before, strict=True)]
+        row = (round(self._clock(), 3), *counts, *shares, *measured)
+        for column, value in zip(self._rows.values(), row, strict=True):
+            column.append(value)
+            if len(column) > self._most:
+                del column[0]
+        self._before, self._spent = now, deepcopy(self._metrics.queries)
+        self._next = self._steady() + self.every
+
+    def after(self, moment: float) -> dict[str, list[float]]:
+        """The points after a moment, by column."""
+        taken = list(self._rows["at"])  # not in order, where the clock was set back
+        first = taken.index(moment) + 1 if moment in taken else sum(at <= moment for at in taken)
+        return {name: [round(v, 3) for v in column[first:]] for name, column in self._rows.items()}

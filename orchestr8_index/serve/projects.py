@@ -1,7 +1,8 @@
 """Which project does a request mean, and which of them are awake? One owner of all of a server.
 
-The first project is the server's own: who names none gets it. Every other has a State of its own,
-made when it is first asked for, with an index that sleeps again after an hour without a question.
+The first project is the server's own: who names none gets it, with the roots that its folder has by
+now. Every other has a State of its own, made when it is first asked for, with an index that sleeps
+again after an hour without a question.
 """
 
 from __future__ import annotations
@@ -38,8 +39,7 @@ from .projectlist import (
     write_projects,
 )
 from .projectstate import ProjectState
-from .projectstore import ProjectStore
-from .serverstore import ServerStore
+from .stores import GuestStore, ProjectStore, ServerStore
 
 PATIENCE = 1.2  # seconds that a first question waits for its index: it is answered within 1.5
 LONGEST = 10.0  # and where not even the shared part has an index to answer from
@@ -63,15 +63,16 @@ class Projects(Generic[P]):
     known: dict[str, KnownProject] = field(default_factory=dict)
     _states: dict[tuple[str, str], P] = field(default_factory=dict)
     _refreshes: dict[str, Refresh] = field(default_factory=dict)
-    _stores: dict[str, ProjectStore] = field(default_factory=dict)
+    _stores: dict[str, GuestStore] = field(default_factory=dict)
     _closing: set[asyncio.Task[None]] = field(default_factory=set)
     _folders: dict[str, tuple[float, P]] = field(default_factory=dict)
     _sessions: dict[str, P] = field(default_factory=dict)
+    _newest: P = field(init=False)
     _is_saved: bool = True
     _has_new: bool = False
 
     def __post_init__(self) -> None:
-        settings = self.first.settings
+        self._newest, settings = self.first, self.first.settings
         self.known = read_projects(settings.data_dir)
         give_names(self.known, settings.names)
         self._refreshes[settings.roots_digest] = self.first.refresh
@@ -108,7 +109,7 @@ class Projects(Generic[P]):
         if asking.tree and asking.own and not self.first.settings.explicit_roots:
             return self.at(asking.tree)
         if not asking.projects or asking.is_for(self.first.settings.project_key):
-            return self.first
+            return self._own()
         own = [each for each in self.known.values() if asking.is_for(each.key)]
         newest = max(own, key=lambda each: each.asked_at, default=None)
         return self._named(newest.key if newest else asking.projects[0], asking)
@@ -134,6 +135,23 @@ class Projects(Generic[P]):
                 raise NoSuchProject("That folder cannot be looked at.") from None
             keep(self._folders, MOST_FOLDERS, folder, (time.monotonic() + FOLDER_SECONDS, state))
         return state
+
+    def _own(self) -> P:
+        """The server's own project. A host may have been installed since the start: as soon as the
+        index of what its folder has now can answer, it is that one."""
+        settings = self.first.settings
+        if settings.roots_from not in (FOUND, SHIPPED) or settings.project is None:
+            return self.first
+        try:
+            state = self.at(settings.project.tree)
+        except NoSuchProject:
+            return self._newest
+        if state is not self._newest and state.settings.roots_from == FOUND:
+            if state.can_answer:
+                self._newest = state
+            else:
+                self._begin(state.refresh)
+        return self._newest
 
     def with_roots(self, roots: tuple[str, ...]) -> P:
         """The project of roots that were named: absolute, resolved folders."""
@@ -208,22 +226,17 @@ class Projects(Generic[P]):
             refresh = self._refreshes[settings.roots_digest] = self.make_refresh(settings)
         return refresh
 
-    @property
-    def server_store(self) -> ServerStore | None:
-        """The owner of the one store, which is the first project's."""
-        return self.first.store if isinstance(self.first.store, ServerStore) else None
-
-    def store_of(self, key: str) -> ServerStore | ProjectStore | None:
+    def store_of(self, key: str) -> ProjectStore:
         """What the project has learnt, whichever of its trees asks."""
-        server_store = self.server_store
-        if server_store is None or key == self.first.settings.project_key:
-            return server_store
-        return self._stores.setdefault(key, ProjectStore(server_store, key))
+        own = self.first.store
+        if key == self.first.settings.project_key or not isinstance(own, ServerStore):
+            return own
+        return self._stores.setdefault(key, GuestStore(own, key))
 
-    def lenders(self, state: P) -> list[tuple[str, ServerStore | ProjectStore]]:
+    def lenders(self, state: P) -> list[tuple[str, ProjectStore]]:
         """The projects that it learns from beside itself: their names and what they have learnt."""
         named = filter(None, map(self.known.get, state.learns_from))
-        return [(each.name, store) for each in named if (store := self.store_of(each.key))]
+        return [(each.name, self.store_of(each.key)) for each in named]
 
     async def lend(self, state: P, names: Iterable[str], asking: Principal) -> None:
         """Let it learn from these projects and from no other. Raises NoSuchProject."""
@@ -294,10 +307,10 @@ class Projects(Generic[P]):
         """Whether `of` has nothing to do for it."""
         return state.refresh.index is not None and not self._asleep(state) and not self._has_new
 
-    def _asleep(self, state: P) -> list[ProjectStore]:
+    def _asleep(self, state: P) -> list[GuestStore]:
         """What was learnt, and is not loaded: by the project, and by those it learns from."""
         stores = (state.store, *(store for _, store in self.lenders(state)))
-        return [s for s in stores if isinstance(s, ProjectStore) and s.ready is None]
+        return [s for s in stores if isinstance(s, GuestStore) and s.ready is None]
 
     async def wake(self, state: P) -> None:
         """Have an index within PATIENCE, else the shared part of its roots until there is one."""
@@ -348,7 +361,8 @@ class Projects(Generic[P]):
         """Let sleep who was not asked for an hour, and keep the list."""
         late = time.monotonic() - ASLEEP_AFTER
         for state in self.others():
-            if state.asked < late and state.refresh.index is not None:
+            is_late = state.asked < late and state is not self._newest
+            if is_late and state.refresh.index is not None:
                 self._sleep(state)
         if self._closing:
             await asyncio.wait(self._closing)
@@ -364,7 +378,7 @@ class Projects(Generic[P]):
             state.refresh.sleep()
         store = state.store
         used = [s for each in awake for s in (each.store, *(s for _, s in self.lenders(each)))]
-        if isinstance(store, ProjectStore) and not any(each is store for each in used):
+        if isinstance(store, GuestStore) and not any(each is store for each in used):
             closing = asyncio.create_task(store.sleep())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)

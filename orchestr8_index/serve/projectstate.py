@@ -8,19 +8,17 @@ from ..catalog.generations import Refresh
 from ..catalog.index import Index
 from ..config import Settings
 from ..errors import Starting
-from .projectstore import ProjectStore
-from .serverstore import ServerStore
+from .stores import ProjectStore
 
 
 @dataclass(slots=True, kw_only=True)
 class ProjectState:
-    """`asked` is when it was last asked, on the monotonic clock; `store` is None for a server that
-    keeps none. `shared_part` answers while the first index is made; a guest shares its index with
-    others."""
+    """`asked` is when it was last asked, on the monotonic clock; `shared_part` answers while the
+    first index is made; a guest shares its index with others."""
 
     settings: Settings
     refresh: Refresh
-    store: ServerStore | ProjectStore | None = None
+    store: ProjectStore
     name: str = ""
     asked: float = float("-inf")
     shared_part: Refresh | None = None

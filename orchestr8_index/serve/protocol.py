@@ -22,9 +22,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ..config import Limits
 from ..errors import HeadTooLarge, InvalidRequest, Overloaded, RequestError, TooSlow
+from .body import error_body
 from .callers import CORRELATION, correlation_id, new_ident
 from .quick import Quick
-from .send import error_body
 from .shares import FREE_BYTES, account, peer_of
 
 NEVER = float("inf")

@@ -128,7 +128,7 @@ class Publishing:
     async def step(self) -> float:
         """What fails is in /health, and done again. Returns seconds to rest."""
         shared = self._state.shared
-        if shared is not None and shared.ready is not None:
+        if shared.ready is not None:
             project = shared.project_of(self._state.settings)
             is_fetched = isinstance(self._state.refresh.builder, Fetcher)
             step = self._follow if is_fetched else self._publish

@@ -21,12 +21,11 @@ from ..errors import RequestError
 from ..memo import keep
 from ..methods import METHODS
 from ..validate import read_params
-from .answers import AskedQuestion, answer_key, asked, cache_of, note_answer
+from .body import JSON
 from .callers import CORRELATION, Principal, caller, new_ident
-from .calls import perform
+from .calls import AskedQuestion, answer_key, asked, cache_of, note_answer, perform
 from .guard import Guard
 from .rpc import read_call
-from .send import JSON
 from .shares import FREE_BYTES
 from .state import State
 
@@ -113,8 +112,7 @@ class Quick:
     def _work_out(self, state: State, body: bytes, asking: Principal) -> bytes | None:
         """As `perform` does, once nothing is wrong with the call; it counts what it does itself."""
         call = read_call(body)
-        waits = state.shared is not None and state.shared.answers is not None  # for Redis
-        if waits or isinstance(call.params, UnsetType):
+        if state.shared.answers is not None or isinstance(call.params, UnsetType):
             return None
         read_params(METHODS[call.method].params, raw := bytes(call.params))
         if not self._enter(state, asking):

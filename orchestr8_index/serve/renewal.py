@@ -11,8 +11,8 @@ import time
 
 from ..errors import RequestError
 from ..methods import METHODS
+from .cache import Question
 from .calls import renew
-from .recent import Question
 from .state import State
 
 LOOK_SECONDS = 0.5

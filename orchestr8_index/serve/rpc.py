@@ -11,9 +11,9 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ..errors import InvalidRequest, ParseError, RequestError
 from ..sharing import SHARING
+from .body import error_body
 from .callers import caller
 from .calls import check_face, perform
-from .send import error_body
 from .shares import account
 from .state import State
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import sqlite3
 from collections.abc import Callable, Coroutine
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import Settings
 from ..errors import StoreTooNew, StoreUnavailable
-from ..redact import redact
-from ..store.store import CURES
+from .callers import caller
 from .events import Events, KeyChanged
 from .rate import BucketsOfAll
+from .shares import owner_of
+from .stores import why
 
 if TYPE_CHECKING:
+    from ..coordinate.caller import Caller
     from ..coordinate.core import Coordination
     from ..team.helpers import Helpers
     from ..team.learning import TeamLearning
@@ -29,18 +32,26 @@ TIDY_EVERY = 60  # minutes
 STORES = ("postgres", "redis", "nats")
 FIGURES = ("locks", "waiters", "messages", "expiries", "refusals")
 log = logging.getLogger("orchestr8.shared")
+speaking: contextvars.ContextVar[Caller | None] = contextvars.ContextVar("speaking", default=None)
+"""The agent whose tool use this call is, where the host's hook told of it."""
 
 
 class SharedState:
-    """`count_waiting(1)` and `(-1)` are called as calls begin and cease to wait; `facts` are what a
-    team's other servers are told of this one."""
+    """`ready` is the shared state if it is open. `count_waiting(1)` and `(-1)` are called as calls
+    begin and cease to wait; `facts` are what a team's other servers are told of this one."""
 
     def __init__(
-        self, settings: Settings, events: Events, ending: asyncio.Event, gate: Gate | None = None
+        self,
+        settings: Settings,
+        events: Events,
+        ending: asyncio.Event,
+        gate: Gate | None = None,
+        is_kept: bool = True,
     ) -> None:
         self._settings, self._ending, self._gate = settings, ending, gate
+        self.is_kept = is_kept
         self._helpers: Helpers | None = None
-        self._opened: Coordination | None = None
+        self.ready: Coordination | None = None
         self._opening: asyncio.Task[Coordination] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._trouble = ""
@@ -53,15 +64,10 @@ class SharedState:
         events.subscribe(KeyChanged, self._key_changed)
 
     @property
-    def ready(self) -> Coordination | None:
-        """The shared state if it is open."""
-        return self._opened
-
-    @property
     def of_team(self) -> dict[str, Any]:
         """For /health: what a server knows of its team; nothing where it has none."""
         helpers = self._helpers.facts if self._helpers else {}
-        return {**(self._opened.of_team() if self._opened else self._away()), **helpers}
+        return {**(self.ready.of_team() if self.ready else self._away()), **helpers}
 
     @property
     def stores(self) -> dict[str, str]:
@@ -96,49 +102,51 @@ class SharedState:
     def learning_of(self, state: ProjectState) -> TeamLearning | None:
         """What the team learns of the project of `state`; None without a team, or before it is
         known. Whoever asks begins to follow it."""
-        if not self._settings.database_url or self._opened is None or state.store is None:
+        if not self._settings.database_url or self.ready is None:
             return None
         from ..team.core import TeamCoordination
         from ..team.learning import TeamLearning
         from ..team.project import learning_project
 
-        assert isinstance(self._opened, TeamCoordination)
+        assert isinstance(self.ready, TeamCoordination)
         project, folder = learning_project(state.settings), self._settings.data_dir
         if project not in self._learning:
-            made = TeamLearning(self._opened, project, state.store.outcomes, folder)
+            made = TeamLearning(self.ready, project, state.store.outcomes, folder)
             self._learning[project] = made
         return self._learning[project]
 
     @property
     def reasons(self) -> list[str]:
         """What is wrong with it, for /health."""
-        if self._opened is None:
+        if self.ready is None:
             return [self._trouble] if self._trouble and self._settings.database_url else []
-        return [*self._opened.reasons, *(self._helpers.reasons if self._helpers else ())]
+        return [*self.ready.reasons, *(self._helpers.reasons if self._helpers else ())]
 
     @property
     def figures(self) -> dict[str, int]:
         """For /health and /metrics; all 0 before it is used."""
-        if self._opened is None:
+        if self.ready is None:
             return dict.fromkeys(FIGURES, 0)
         with contextlib.suppress(sqlite3.Error, StoreUnavailable):
-            return self._opened.figures()
+            return self.ready.figures()
         return {}
 
     async def check(self) -> None:
         """Once a second: say when the database was taken away. What others see is opened without
         a call, and so it is where it `opens_early`."""
         is_seen = self._settings.database_url or self._settings.has_helpers or self.opens_early
-        if self._opened is None and is_seen and not self._ending.is_set():
+        if self.ready is None and is_seen and not self._ending.is_set():
             with contextlib.suppress(StoreUnavailable):
                 await self.state()
-        if self._opened and await self._opened.store.check():
-            reason = " ".join(self._opened.store.reasons)
+        if self.ready and await self.ready.store.check():
+            reason = " ".join(self.ready.store.reasons)
             log.error("the shared state is lost", extra={"reason": reason})
 
     async def state(self) -> Coordination:
         """Opened now if it is not. Raises StoreUnavailable with the reason."""
-        if self._opened is None:
+        if not self.is_kept:
+            raise StoreUnavailable("This server keeps no shared state.")
+        if self.ready is None:
             if self._opening is None:
                 self._opening = asyncio.create_task(self._open())
             try:
@@ -146,8 +154,32 @@ class SharedState:
             finally:
                 if self._opening is not None and self._opening.done():
                     self._opening = None
-        assert self._opened is not None
-        return self._opened
+        assert self.ready is not None
+        return self.ready
+
+    async def opened(self, settings: Settings) -> Coordination:
+        """For a caller in the project of these settings. Raises StoreUnavailable."""
+        await self.learn_project_of(settings)
+        return await self.state()
+
+    def asking(self, settings: Settings) -> Caller:
+        """The caller of this request, as the shared state knows it, in the project of settings."""
+        from ..coordinate.caller import Caller
+
+        if (who := speaking.get()) is not None:
+            return who
+        asks = caller.get()
+        return Caller(
+            asks.label,
+            project=self.project_of(settings),
+            scope=asks.right,
+            tree=asks.tree,
+            kind=asks.kind,
+            verified=asks.keyed,
+            writes=asks.writes,
+            sees_one=bool(asks.projects),
+            owner=owner_of(asks),
+        )
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -158,10 +190,10 @@ class SharedState:
             await learning.stop()
         if self._helpers is not None:
             await self._helpers.stop()
-        if self._opened is not None:
+        if self.ready is not None:
             with contextlib.suppress(StoreUnavailable):
-                await self._opened.save_clock()
-            await self._opened.close()
+                await self.ready.save_clock()
+            await self.ready.close()
 
     async def _open(self) -> Coordination:
         made = self._make()
@@ -173,11 +205,11 @@ class SharedState:
             raise StoreUnavailable(error.sentence, error.cure) from None
         except (sqlite3.Error, OSError) as error:
             log.error("the shared state cannot be opened", extra={"reason": str(error)})
-            raise StoreUnavailable(f"The shared state cannot be opened: {_why(error)}") from None
+            raise StoreUnavailable(f"The shared state cannot be opened: {why(error)}") from None
         self._trouble = ""
         await self.learn_project_of(self._settings)
         made.start()
-        self._opened = made
+        self.ready = made
         if self._settings.has_helpers:
             self._begin_helpers(made)
         self._tasks = [asyncio.create_task(self._end()), asyncio.create_task(self._keep())]
@@ -219,8 +251,8 @@ class SharedState:
     async def _end(self) -> None:
         """As soon as the server is told to stop, nobody waits any more."""
         await self._ending.wait()
-        assert self._opened is not None
-        self._opened.feed.close()
+        assert self.ready is not None
+        self.ready.feed.close()
 
     async def _keep(self) -> None:
         for minute in range(1 << 60):
@@ -231,20 +263,13 @@ class SharedState:
                 log.error("the upkeep of the shared state failed", extra={"reason": str(error)})
 
     async def _once(self, minute: int) -> None:
-        assert self._opened is not None
-        await self._opened.save_clock()
+        assert self.ready is not None
+        await self.ready.save_clock()
         if minute % TIDY_EVERY:
             return
-        await self._opened.tidy()
-        await self._opened.back_up()
+        await self.ready.tidy()
+        await self.ready.back_up()
 
     def _key_changed(self, event: KeyChanged) -> None:
-        if event.change == "key revoked" and self._opened is not None:
-            self._opened.feed.end(event.name)
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"{error.strerror}.{CURES[sqlite3.SQLITE_CANTOPEN]}"
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return f"{redact(str(error))}.{CURES.get(code, '')}"
+        if event.change == "key revoked" and self.ready is not None:
+            self.ready.feed.end(event.name)

@@ -16,23 +16,19 @@ from ..search.goals import Goals
 from ..search.rank import bind
 from ..text import Terms
 from ..tokens import Tokenizer
-from .cache import AnswerCache
+from .cache import AnswerCache, RecentQuestions
 from .events import Events
 from .filewatch import FileWatch
 from .gate import Gate
 from .hooks.claims import ClaimHooks
 from .hooks.delegations import OfCallers
 from .logs import LogFile, LogNowhere
-from .metrics import Metrics
+from .metrics import Metrics, Samples, Series
 from .projects import Projects
 from .projectstate import ProjectState
-from .projectstore import ProjectStore
-from .recent import RecentQuestions
 from .replay import Replays
-from .samples import Samples
-from .series import Series
-from .serverstore import ServerStore
 from .sharedstate import SharedState
+from .stores import ProjectStore
 from .trace import Trace
 from .work import RunningTasks
 
@@ -45,8 +41,7 @@ class State(ProjectState):
     is the process's own is the same object in all.
 
     `started` is on the monotonic clock; `ending` is set as soon as the server is told to stop;
-    `shared` is None for a server that keeps none, `log` where logs go nowhere, `trace` unless it
-    was asked for."""
+    `log` is None where logs go nowhere, `trace` unless it was asked for."""
 
     events: Events
     gate: Gate
@@ -57,7 +52,8 @@ class State(ProjectState):
     tokens: Tokenizer
     file_watch: FileWatch
     watched: Watched
-    shared: SharedState | None = None
+    shared: SharedState
+    ending: asyncio.Event
     all_projects: Projects[State] | None = None
     log: LogFile | LogNowhere | None = None
     trace: Trace | None = None
@@ -66,7 +62,6 @@ class State(ProjectState):
     delegations: OfCallers = field(default_factory=OfCallers)
     goals: Goals = field(default_factory=Goals)
     claims: ClaimHooks = field(default_factory=ClaimHooks)
-    ending: asyncio.Event = field(default_factory=asyncio.Event)
     series: dict[str, Series] = field(default_factory=dict)
     replays: Replays = field(default_factory=Replays)
     work: RunningTasks = field(default_factory=RunningTasks)
@@ -83,15 +78,15 @@ class State(ProjectState):
         self.series = {"hour": Series(10, 360, *of), "day": Series(120, 720, *of)}
 
     @property
-    def lenders(self) -> list[tuple[str, ServerStore | ProjectStore]]:
+    def lenders(self) -> list[tuple[str, ProjectStore]]:
         """The projects whose past is used after its own, where the user lets it."""
         return self.projects.lenders(self) if self.learns_from else []
 
     @property
-    def experience(self) -> Experience | None:
+    def experience(self) -> Experience:
         """What was learnt: its own, and then that of its lenders."""
-        own = self.store.experience if self.store else None
-        if own is None or not (lenders := self.lenders):
+        own = self.store.experience
+        if not (lenders := self.lenders):
             return own
         lent = [(name, store.experience) for name, store in lenders]
         key = [(each.revision, each.changed_since) for each in (own, *(x for _, x in lent))]
@@ -104,28 +99,28 @@ class State(ProjectState):
         that kind of entries (of everything for None)."""
         if self.is_partial:
             return self.index.generation, PARTIAL
-        revision = self.store.revision_of(kind) if self.store else -1
+        revision = self.store.revision_of(kind)
         if lenders := self.lenders:
             others = ((name, store.revision_of(kind)) for name, store in lenders)
             revision = hash((revision, *others))
         return self.index.generation, revision
 
-    async def bind(self, index: Index | None, experience: Experience | None) -> None:
+    async def bind(self, index: Index | None, experience: Experience) -> None:
         """Before one of them is used: in short steps, between the answers."""
-        for _ in bind(index, experience) if index and experience else ():
+        for _ in bind(index, experience) if index else ():
             await asyncio.sleep(0)
 
     def facts(self) -> dict[str, object]:
         """What the other servers of a team are told of this one."""
         index, settings = self.refresh.index, self.settings
         told = {"generation": index.generation if index else 0, "project": self.name}
-        if settings.index == SHARED and self.shared is not None:
+        if settings.index == SHARED:
             told["wants_index_of"] = self.shared.project_of(settings)
         return told
 
     def check_memory(self) -> None:
         """Measure the memory in use against what entries and decisions need."""
-        outcomes = self.store.ready if self.store else None
+        outcomes = self.store.ready
         indexes = {id(each.refresh): each.refresh.index for each in self.projects.awake()}
         entries = sum(sum(i.manifest.counts.values()) for i in indexes.values() if i)
         self.gate.memory.measure(entries, outcomes.decisions if outcomes else 0, self.drop)

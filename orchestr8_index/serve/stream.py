@@ -26,7 +26,6 @@ from ..sharing import Prefix, Rev
 from ..validate import Params, read_params
 from .callers import caller
 from .events import Delegated, Event, GenerationSwapped, Inbox, Learnt
-from .shared import asking, opened
 from .state import State
 
 TOLD: dict[type[Event], str] = {
@@ -50,7 +49,7 @@ class Follow(Params, frozen=True):
 async def answer_events(state: State, scope: Scope, receive: Receive, send: Send) -> None:
     """Until the client leaves, its key is revoked, or the server stops."""
     asked = read_follow(scope)
-    shared, who = await opened(state), asking(state)
+    shared, who = await state.shared.opened(state.settings), state.shared.asking(state.settings)
     wanted = wanted_by(who.project, Keys(prefix=asked.prefix))
     with (
         shared.feed.listen(who.payer, wanted) as waiter,

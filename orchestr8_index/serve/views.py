@@ -1,26 +1,39 @@
-"""What answers the methods of the page: nothing waits for it, and nothing is changed, but for who
-learns from whom."""
+"""What answers the methods of the page, and of the command line that looks at servers.
+
+Nothing waits for it, and nothing is changed, but for who learns from whom.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
+from .. import __version__
 from ..catalog import clones
 from ..catalog.index import Segment
 from ..catalog.map import read_places
 from ..catalog.snapshot import read_files
+from ..coordinate.clock import iso
+from ..errors import StoreUnavailable
 from ..learn.credit import credits
 from ..learn.receipt import entry_changes
 from ..learn.verify import lessons
-from ..queries import AgentQuery, NoParams, SkillQuery, WorkflowQuery
+from ..overview import ServerList, UsageAnswer, UsageQuery
+from ..queries import NoParams
 from ..records import KINDS, PLURAL, Decision
-from ..search.answer import answer_agents, answer_skills, answer_workflows
+from ..search.answer import answer_task
+from ..store.database import NAME, connect_to_read
 from ..store.ledger import count_decisions, newest_decisions
 from ..store.notes import read_audit as audit_rows
-from ..store.notes import write_audit
+from ..store.notes import saved_by_day
+from ..store.usage import read_usage, summed
 from ..text import Terms, cut
 from ..views import (
     Audited,
@@ -39,34 +52,28 @@ from ..views import (
     Listed,
     ProjectList,
     ProjectName,
+    SavedDay,
     SeriesAnswer,
     SeriesQuery,
     TriedQuestion,
     Weeks,
 )
 from .callers import caller
-from .learning import store_of
 from .state import State
-from .usage import get_usage, list_servers, saved_days  # noqa: F401 (of these, too, by name)
+from .usage import keep_audit, keep_usage
 
 MOST_ROWS = 200
 DESCRIPTION = 160  # characters
 DAYS = 30
+Rows = TypeVar("Rows")
 
 
 async def try_question(state: State, question: TriedQuestion) -> dict[str, Any]:
     """Words are split afresh: not even those of the question are remembered."""
-    index, known = state.index, (Terms(), state.experience)
-    task, limit, explain = question.task, question.limit, question.explain
-    agents = AgentQuery(context=task, limit=limit, explain=explain)
-    skills = SkillQuery(context=task, limit=limit, explain=explain)
-    workflows = WorkflowQuery(goal=task, limit=limit, explain=explain)
-    answers = [
-        answer_agents(index, agents, *known),
-        answer_skills(index, skills, *known),
-        answer_workflows(index, workflows, *known),
-    ]
-    return {PLURAL[answer.kind]: answer.as_result(index.generation) for answer in answers}
+    index, task, known = state.index, question.task, (Terms(), state.experience)
+    chosen: dict[str, Any] = {"limit": question.limit, "explain": question.explain}
+    answers = {kind: answer_task(index, kind, task, *known, **chosen) for kind in KINDS}
+    return {PLURAL[kind]: answers[kind].as_result(index.generation) for kind in KINDS}
 
 
 async def list_entries(state: State, wanted: EntryList) -> EntryPage:
@@ -131,13 +138,13 @@ async def learn_from(state: State, given: Lenders) -> ProjectList:
 
 
 async def learned(state: State, _: NoParams) -> Lessons:
-    found = lessons(await store_of(state).outcomes())
+    found = lessons(await state.store.outcomes())
     most = {name: getattr(found, name)[:MOST_ROWS] for name in ("entries", "patterns", "retired")}
     return msgspec.structs.replace(found, **most)
 
 
 async def list_decisions(state: State, wanted: DecisionList) -> DecisionPage:
-    outcomes = await store_of(state).outcomes()
+    outcomes = await state.store.outcomes()
     reader, project = outcomes.store.reader, outcomes.project
     found = newest_decisions(reader, wanted.before, wanted.limit, project)
     total = count_decisions(reader, project)
@@ -160,7 +167,7 @@ def _decided(decision: Decision) -> Decided:
 
 
 async def weeks(state: State, _: NoParams) -> Weeks:
-    outcomes = await store_of(state).outcomes()
+    outcomes = await state.store.outcomes()
     past = state.settings.data_dir, state.index.folder, outcomes.project
     return await state.replays.weeks(*past, state.stamp(None))
 
@@ -177,11 +184,57 @@ async def series(state: State, wanted: SeriesQuery) -> SeriesAnswer:
 async def read_audit(state: State, wanted: AuditQuery) -> AuditPage:
     """With what happened a moment ago, which is written down first."""
     caller.get().must_see_all()
-    store, rows = (await store_of(state).outcomes()).store, state.gate.audit.take()
-    if rows:
-        await store.write(lambda connection: write_audit(connection, rows))
+    store = (await state.store.outcomes()).store
+    await keep_audit(state)
     return AuditPage(rows=[_audited(*row) for row in audit_rows(store.reader, wanted.limit)])
 
 
 def _audited(at: str, who: str, what: str, outcome: str, times: int) -> Audited:
     return Audited(at=at, who=who, what=what, outcome=outcome, times=times)
+
+
+async def get_usage(state: State, wanted: UsageQuery) -> UsageAnswer:
+    """With what was asked of this server a moment ago, and of the others some seconds ago."""
+    caller.get().must_see_all()
+    await keep_usage(state)
+    if state.settings.database_url:
+        rows = await (await state.shared.state()).read(read_usage, wanted.days)
+    else:
+        await state.store.outcomes()  # or why there are none
+        path = state.settings.data_dir / NAME
+        rows = await asyncio.to_thread(_read_apart, path, read_usage, wanted.days)
+    saved = [msgspec.structs.astuple(day) for day in await saved_days(state, wanted.days)]
+    return msgspec.convert(summed(rows, saved), UsageAnswer)
+
+
+async def saved_days(state: State, days: int) -> list[SavedDay]:
+    """The tokens that the project's reports of the last `days` say were saved."""
+    outcomes = state.store.ready
+    if outcomes is None:
+        return []
+    path = state.settings.data_dir / NAME
+    rows = await asyncio.to_thread(_read_apart, path, saved_by_day, days, outcomes.project)
+    return [SavedDay(*row) for row in rows]
+
+
+def _read_apart(path: Path, read: Callable[..., Rows], *given: Any) -> Rows:
+    """For a thread of its own, as a million decisions take a while: on a connection of its own."""
+    with contextlib.closing(connect_to_read(path)) as reading:
+        return read(reading, *given)
+
+
+async def list_servers(state: State, _: NoParams) -> ServerList:
+    """All servers of the team; this one alone where there is none, or its database is away."""
+    caller.get().must_see_all()
+    shared = state.shared
+    with contextlib.suppress(StoreUnavailable):
+        if state.settings.database_url:
+            team = await shared.state()
+            return ServerList(servers=await team.servers(), own=team.server)  # type: ignore[attr-defined]
+    name, uptime = socket.gethostname(), time.monotonic() - state.started
+    row: dict[str, Any] = {"server": name, "version": __version__, "here": True, "silent_ms": 0}
+    row |= {"started": iso(int((time.time() - uptime) * 1000)), "lag_ms": 0, **state.facts()}
+    row["waiters"] = shared.figures.get("waiters", 0)
+    local = {} if state.settings.database_url else {"sqlite": "connected"}
+    row["stores"] = {**local, **shared.stores}
+    return ServerList(servers=[row], own=name)

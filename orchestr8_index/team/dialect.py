@@ -20,6 +20,7 @@ _PHRASES = (
         r"WHERE event\.id IN \( SELECT id FROM event WHERE id >= \?",
         "WHERE event.project = $2 AND event.id IN ( SELECT id FROM event WHERE id >= ?",
     ),
+    (r"/\*own\*/", "project = @project AND"),
     (r"\bCAST\((\w+) AS BLOB\)", r"convert_to(\1, 'UTF8')"),
     (r"\bifnull\(", "coalesce("),
     (r"\binstr\(", "strpos("),

@@ -15,8 +15,9 @@ from typing import Any, cast
 import msgspec
 
 from ..coordinate import statements as sql
+from ..coordinate.caller import read_message
 from ..coordinate.core import Coordination
-from ..coordinate.journal import oldest, set_meta, set_oldest
+from ..coordinate.journal import oldest, set_note, set_oldest
 from ..coordinate.search import index_message
 from ..errors import OperationError
 from ..store.database import transaction
@@ -91,7 +92,7 @@ def _carry(source: Side, target: Side, name: str) -> Digests:
                 moved[column] = None if row[column] is None else row[column] + later
             target.connection.execute(_ADD[table], moved)
             if table == "event" and row[2] == sql.MESSAGE:
-                index_message(target.connection, row[0], row[3], row[4])
+                index_message(target.connection, row[0], row[3], read_message(row[4]))
             if count % AT_ONCE == 0:
                 target.connection.execute("SELECT 1")  # so that not all of it waits to be sent
     if (found := target.digests()) != given:
@@ -145,7 +146,7 @@ def from_team(url: str, schema: str, data_dir: Path, names: tuple[str, str]) -> 
             moved.append(_carry(there, Side(writing, here.project, here.now), "The data directory"))
             rev = there.connection.execute(TAKE, (there.project, 0)).fetchone()[0]
             state.journal.revisions.open(max(rev, state.journal.revisions.reserved))
-            set_meta(writing, "@block", state.journal.revisions.reserved)
+            set_note(writing, "", "@block", str(state.journal.revisions.reserved))
             first = oldest(there.connection, there.project)
             set_oldest(writing, max(first, oldest(writing, here.project)))
 

@@ -122,45 +122,10 @@ PUT_ITEMS = """WITH new AS (SELECT * FROM json_populate_recordset(NULL::item, $1
 """Without a join, whose plan would be kept from when the tables were small."""
 
 STATEMENTS: dict[str, str] = {
-    sqlite.LAST_EVENT: "SELECT max(id) FROM event WHERE project = @project",
     sqlite.OLDEST: "SELECT oldest::text FROM project WHERE name = @project",
     sqlite.KEEP_OLDEST: "UPDATE project SET oldest = ($1::text)::bigint WHERE name = @project",
     sqlite.LOGS: "SELECT name FROM project",
-    sqlite.SUPERSEDE: """UPDATE event
-            SET value = (SELECT value FROM item WHERE project = $1 AND key = $2)
-            WHERE project = $3 AND id = (SELECT id FROM item WHERE project = $3 AND key = $4)
-            AND value IS NULL""",
-    sqlite.BITE: """SELECT id, project, kind, key, CASE kind WHEN 4 THEN value END FROM event
-            WHERE project = @project AND id >= $1 AND id < $2 AND value IS NOT NULL
-            ORDER BY id LIMIT $3""",
     sqlite.PROJECTS: "SELECT name FROM project",
-    sqlite.DELETE_EVENT: "DELETE FROM event WHERE project = @project AND id = $1",
-    sqlite.NTH_LAST: """SELECT id FROM event WHERE project = @project
-            ORDER BY id DESC LIMIT 1 OFFSET $1""",
-    sqlite.ENDS_OF_LOG: "SELECT min(id), max(id) FROM event WHERE project = @project",
-    sqlite.FIRST_FROM: """SELECT id, at FROM event WHERE project = @project AND id >= $1
-            ORDER BY id LIMIT 1""",
-    sqlite.TAKE: """UPDATE delivery
-            SET state = 1, taker = $1, tries = tries + 1, due = least(ends, $2)
-            WHERE project = @project AND message = $3 AND recipient = $4""",
-    sqlite.UNACKNOWLEDGED: """SELECT 1 FROM delivery
-            WHERE project = @project AND message = $1 AND state < 2 LIMIT 1""",
-    sqlite.FIRST_UNACKNOWLEDGED: """SELECT min(message) FROM delivery
-            WHERE project = @project AND state < 2""",
-    sqlite.DELETE_DELIVERIES: "DELETE FROM delivery WHERE project = @project AND message = $1",
-    sqlite.DUE_ITEMS: """SELECT project, key, id FROM item
-            WHERE project = @project AND ends <= $1 LIMIT $2""",
-    sqlite.DUE_HOLDS: """SELECT project, rev FROM hold
-            WHERE project = @project AND ends <= $1 LIMIT $2""",
-    sqlite.DUE_DELIVERIES: """SELECT project, recipient FROM delivery
-            WHERE project = @project AND due <= $1 AND state < 2 LIMIT $2""",
-    sqlite.END_MESSAGES: """UPDATE delivery SET state = 2
-            WHERE project = @project AND due <= $1 AND ends <= $2 AND state < 2""",
-    sqlite.END_TAKES: """UPDATE delivery SET state = 0, due = ends
-            WHERE project = @project AND due <= $1 AND state = 1""",
-    sqlite.NEXT_DUE: """SELECT min(ends) FROM item WHERE project = @project AND ends IS NOT NULL
-            UNION ALL SELECT min(ends) FROM hold WHERE project = @project
-            UNION ALL SELECT min(due) FROM delivery WHERE project = @project AND state < 2""",
     sqlite.ADD_WORDS: """WITH known AS (INSERT INTO message_word
             SELECT @project, unnest($2::text[]) ON CONFLICT DO NOTHING)
             INSERT INTO message_text SELECT @project, $1::bigint, $3, $2::text[]""",

@@ -22,7 +22,7 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from ..coordinate import statements as sql
 from ..coordinate.caller import Caller
 from ..coordinate.core import Coordination
-from ..coordinate.holds import holds
+from ..coordinate.holds import read_holds
 from ..coordinate.journal import last_revision
 from ..coordinate.log import Row, first_at
 from .outlets import SECONDS, Circuit, Event, default_project, end_of, read_item
@@ -211,7 +211,7 @@ class RedisOutlet:
 
     async def _locks(self, pipe: Any, project: str) -> None:
         """What is held now, by resource, as long as its lease."""
-        rows = await self._shared.read(holds, sql.HOLDS, project)
+        rows = await self._shared.read(read_holds, sql.HOLDS, project)
         held = {hold.resource: hold for hold in rows if hold.state == sql.HELD}
         before, now = self._held.get(project, {}), self._shared.clock.now()
         for resource, hold in held.items():

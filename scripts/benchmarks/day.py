@@ -25,13 +25,12 @@ from orchestr8_index.catalog.index import Index
 from orchestr8_index.catalog.worker import Builder
 from orchestr8_index.client.embedded import build_index, builder_of
 from orchestr8_index.config import Settings, read_settings
-from orchestr8_index.serve.cache import AnswerCache
+from orchestr8_index.serve.cache import AnswerCache, RecentQuestions
 from orchestr8_index.serve.calibration import Calibrating
 from orchestr8_index.serve.calls import perform
-from orchestr8_index.serve.recent import RecentQuestions
 from orchestr8_index.serve.renewal import Renewal
-from orchestr8_index.serve.serverstore import ServerStore
 from orchestr8_index.serve.state import State
+from orchestr8_index.serve.stores import ServerStore
 
 from .harness import Run
 from .servers import outcome

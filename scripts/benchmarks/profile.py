@@ -32,7 +32,7 @@ PARTS = {
     "meaning": ("search.rank:by_meaning", "search.query:meaning_of"),
     "confidence": ("search.answer:_sureness",),
     "rows, reasoning": ("search.answer:_finish",),
-    "encode": ("serve.calls:_encoded",),
+    "make fit for a model": ("serve.calls:fit_json",),
     "query log": ("serve.calls:note_answer",),
     "before all layers": ("serve.quick:Quick.__call__",),
     "log line": ("serve.guard:_GuardedSend.end",),
@@ -84,7 +84,7 @@ async def living(root: str, data_dir: str) -> AsyncIterator[Any]:
     from orchestr8_index.config import Settings
     from orchestr8_index.serve.http import make_web
     from orchestr8_index.serve.logs import set_up_logs
-    from orchestr8_index.serve.serverstore import ServerStore
+    from orchestr8_index.serve.stores import ServerStore
 
     where = Path(data_dir)
     settings = Settings(roots=(root,), roots_from="--root", data_dir=where, watch=False)

@@ -22,7 +22,7 @@ from orchestr8_index.catalog.index import Index, open_newest
 from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.config import digest_of_roots
 from orchestr8_index.learn.experience import Memory
-from orchestr8_index.queries import AgentQuery, Answer, SkillQuery, WorkflowQuery
+from orchestr8_index.queries import Answer
 from orchestr8_index.records import KINDS, Decision, Experience
 from orchestr8_index.search import answer, boost, query, reading, semantic
 from orchestr8_index.text import Terms
@@ -58,13 +58,8 @@ class RankedSet:
         self.folder = folder
 
     def ask(self, text: str, experience: Experience | None = None) -> Answer:
-        text = text[-LONGEST:]
-        known = (self.terms, experience)
-        if self.kind == "agent":
-            return answer.answer_agents(self.index, AgentQuery(context=text, limit=DEPTH), *known)
-        if self.kind == "skill":
-            return answer.answer_skills(self.index, SkillQuery(context=text, limit=DEPTH), *known)
-        return answer.answer_workflows(self.index, WorkflowQuery(goal=text, limit=DEPTH), *known)
+        known = self.terms, experience
+        return answer.answer_task(self.index, self.kind, text[-LONGEST:], *known, limit=DEPTH)
 
     def found(self, answered: Answer, relevant: list[str]) -> list[str]:
         """The ids of the rows; that of a near-clone which shares the place, if it is right."""

@@ -27,20 +27,15 @@ class Host:
         self.caller = Caller(who.replace("/", "-").strip("-"), ident=who, tree=tree)
 
     async def edit(self, path: str, policy: Any = "deny", purpose: str = "") -> Verdict:
-        return await self.state.change(  # type: ignore[no-any-return]
-            self.caller,
-            lambda change: claims.claim(change, self.caller, path, purpose, policy, self.told),
-        )
+        given = path, purpose, policy, self.told
+        verdict: Verdict = await self.state.change(self.caller, claims.claim, *given)
+        return verdict
 
     async def wrote(self, path: str) -> None:
-        await self.state.change(
-            self.caller, lambda change: claims.note_edit(change, self.caller, path)
-        )
+        await self.state.change(self.caller, claims.note_edit, path)
 
     async def leave(self, with_agents: bool = False) -> int:
-        return await self.state.change(  # type: ignore[no-any-return]
-            self.caller, lambda change: claims.leave(change, self.caller, with_agents)
-        )
+        return int(await self.state.change(self.caller, claims.leave, with_agents))
 
 
 def test_a_file_that_another_edits_is_denied_with_who_and_what(tmp_path: Path) -> None:
@@ -48,7 +43,7 @@ def test_a_file_that_another_edits_is_denied_with_who_and_what(tmp_path: Path) -
         assert await Host(state, "one/").edit("src/a.py", purpose="rename") == Verdict()
         assert await Host(state, "one/").edit("src/a.py") == Verdict()
         refused = await Host(state, "two/").edit("src/a.py")
-        assert refused.denied
+        assert refused.reason
         return refused.reason
 
     reason = run(tmp_path, work)
@@ -60,7 +55,7 @@ def test_a_warned_edit_goes_on_and_both_are_told_once(tmp_path: Path) -> None:
         await Host(state, "one/").edit("src/a.py", "warn")
         two = Host(state, "two/")
         first, second = await two.edit("src/a.py", "warn"), await two.edit("src/a.py", "warn")
-        assert "being edited by one" in first.context and not first.denied
+        assert "being edited by one" in first.context and not first.reason
         assert second == Verdict()
         mail = (await Agent(state, "one").inbox())["messages"]
         assert [each["from"] for each in mail] == ["server"]
@@ -75,8 +70,8 @@ def test_a_subagent_may_edit_what_its_session_claimed(tmp_path: Path) -> None:
         session, helper = Host(state, "one/"), Host(state, "one/helper")
         await session.edit("src/a.py")
         assert await helper.edit("src/a.py") == Verdict()
-        assert (await session.edit("src/a.py")).denied
-        assert (await Host(state, "one/sibling").edit("src/a.py")).denied
+        assert (await session.edit("src/a.py")).reason
+        assert (await Host(state, "one/sibling").edit("src/a.py")).reason
         await helper.leave()
         assert await session.edit("src/a.py") == Verdict()
 
@@ -90,7 +85,7 @@ def test_a_subagent_that_dies_frees_its_files(tmp_path: Path) -> None:
     async def work(state: Coordination) -> None:
         await Host(state, "one/dies").edit("a.py")
         await Host(state, "one/also").edit("b.py")
-        assert (await Host(state, "two/").edit("a.py")).denied
+        assert (await Host(state, "two/").edit("a.py")).reason
         hand.move(claims.TTL_S)
         assert await Host(state, "two/").edit("a.py") == Verdict()
         await Host(state, "one/also").edit("b.py")
@@ -113,7 +108,7 @@ def test_a_claim_is_renewed_at_most_once_a_minute(tmp_path: Path) -> None:
         hand.move(2)
         assert claims.needs_renewal(reader, one.caller, now())
         assert not claims.is_claimed(reader, one.caller, "a.py", now())
-        await state.change(one.caller, lambda change: claims.renew(change, one.caller))
+        await state.change(one.caller, claims.renew)
         assert claims.is_claimed(reader, one.caller, "a.py", now())
 
     run(tmp_path, work, hand)
@@ -153,7 +148,7 @@ def test_the_same_path_in_two_worktrees_is_two_resources(tmp_path: Path, reposit
         await Host(state, "one/", str(repository)).edit("a.py")
         two = Host(state, "two/", str(other))
         first, again = await two.edit("a.py"), await two.edit("a.py")
-        assert not first.denied and "another worktree" in first.context
+        assert not first.reason and "another worktree" in first.context
         assert again == Verdict()
 
     run(tmp_path / "data", work)
@@ -178,7 +173,7 @@ def test_what_was_changed_counts_until_git_shows_it_clean(tmp_path: Path) -> Non
         reader, (a, b) = state.store.reader, (f"{TREE}/a.py", f"{TREE}/b.py")
         assert claims.beside(reader, two.caller) == {a: "one", b: "one"}
         assert claims.own_files(reader, two.caller) == [f"{TREE}/c.py"]
-        await state.change(one.caller, lambda change: claims.forget_clean(change, [a]))
+        await state.change(one.caller, claims.forget_clean, [a])
         assert claims.beside(reader, two.caller) == {b: "one"}
 
     run(tmp_path, work)
@@ -192,13 +187,13 @@ def test_what_two_edit_is_stashed_by_neither(tmp_path: Path) -> None:
         path, reader = f"{TREE}/a.py", state.store.reader
         await one.edit("a.py", "warn")
         await two.edit("a.py", "warn")
-        await state.change(one.caller, lambda change: claims.forget_clean(change, [path]))
+        await state.change(one.caller, claims.forget_clean, [path])
         await one.wrote("a.py")
         assert claims.beside(reader, one.caller, taking=True) == {path: "two"}
         assert claims.beside(reader, one.caller) == {}
         assert claims.own_files(reader, one.caller) == [path]
         await two.leave()
-        await state.change(one.caller, lambda change: claims.forget_clean(change, [path]))
+        await state.change(one.caller, claims.forget_clean, [path])
         assert claims.beside(reader, one.caller, taking=True) == {}
 
     run(tmp_path, work)
@@ -215,8 +210,10 @@ def test_who_has_committed_a_file_leaves_it_to_others(tmp_path: Path) -> None:
         for host, path in ((one, "a.py"), (one, "dirty.py"), (sibling, "b.py")):
             await host.wrote(path)
         clean = [f"{TREE}/{name}.py" for name in ("a", "b", "next")]
-        await state.change(one.caller, lambda change: claims.forget_clean(change, clean, "one/a"))
-        denied = [(await two.edit(f"{each}.py")).denied for each in ("a", "dirty", "next", "b")]
+        await state.change(one.caller, claims.forget_clean, clean, "one/a")
+        denied = [
+            bool((await two.edit(f"{each}.py")).reason) for each in ("a", "dirty", "next", "b")
+        ]
         assert denied == [False, True, True, True]
 
     run(tmp_path, work)

@@ -245,15 +245,12 @@ def test_idle_sessions_are_archived_then_removed(tmp_path: Path) -> None:
         await a.session("create", "s1")
         await a.write({"s/s1/x": 1})
 
-        def retire(change: Any) -> None:
-            retire_sessions(change, 7, 30)
-
         hand.move(8 * 86_400)
-        await state.change(a.caller, retire)
+        await state.change(a.caller, retire_sessions, 7, 30)
         assert (await a.session("list"))["sessions"] == []
         assert (await a.session("get", "s1"))["session"]["status"] == "archived"
         hand.move(31 * 86_400)
-        await state.change(a.caller, retire)
+        await state.change(a.caller, retire_sessions, 7, 30)
         with pytest.raises(NoSuchSession):
             await a.session("get", "s1")
         assert await a.get("s/s1/x") is None

@@ -17,8 +17,7 @@ from orchestr8_index.coordinate import core, log, select, values
 from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.coordinate.feed import Feed, Owner
-from orchestr8_index.coordinate.journal import checksum
-from orchestr8_index.coordinate.statements import MIGRATIONS, NAME
+from orchestr8_index.coordinate.statements import MIGRATIONS, NAME, checksum
 from orchestr8_index.errors import (
     Compacted,
     Conflict,
@@ -644,9 +643,6 @@ def test_readers_need_a_right_to_write(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("asked", [{}, {"keys": ["a"], "prefix": ""}])
-def test_exactly_one_choice_of_keys_is_needed(tmp_path: Path, asked: dict[str, Any]) -> None:
-    async def work(state: Coordination) -> None:
-        with pytest.raises(InvalidParams):
-            await Agent(state, "a").read(**asked)
-
-    run(tmp_path, work)
+def test_exactly_one_choice_of_keys_is_needed(asked: dict[str, Any]) -> None:
+    with pytest.raises(InvalidParams, match="exactly one"):
+        read_params(ReadShared, msgspec.json.encode(asked))

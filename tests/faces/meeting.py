@@ -19,7 +19,7 @@ from orchestr8_index.config import Door, fixture_root
 from orchestr8_index.environment import EVERY
 from orchestr8_index.serve import faces
 from orchestr8_index.serve.callers import Principal, caller
-from orchestr8_index.serve.mcp.server import product_face
+from orchestr8_index.serve.mcp.server import make_server
 from orchestr8_index.serve.sharedstate import SharedState
 from orchestr8_index.serve.state import State
 
@@ -34,7 +34,8 @@ class Town:
 
     def __init__(self, state: State, name: str) -> None:
         self.state, self.face = state, faces.load(name.removesuffix(EVERY))
-        self.changes, self.server = product_face(state, name)
+        self.server = make_server(state, name)
+        self.changes = self.server.subscriptions
 
     @asynccontextmanager
     async def client(

@@ -99,7 +99,7 @@ def test_one_who_claims_again_with_the_token_goes_on(run: Run) -> None:
 def test_a_write_after_the_lease_is_refused(run: Run) -> None:
     async def work(here: Town) -> None:
         token = (await post(here, ADA, "claim_file", **FILE, timeout_sec=5))[1]["token"]
-        shared = await here.state.shared.state()  # type: ignore[union-attr]
+        shared = await here.state.shared.state()
         shared.clock.base += 6000
         assert (await post(here, ADA, "file_write", **FILE, content="late", token=token))[0] == 409
         assert (await post(here, ADA, "file_write", **FILE, content="late"))[0] == 409

@@ -16,8 +16,8 @@ from orchestr8_index.config import Door, Settings, fixture_root
 from orchestr8_index.serve.calibration import Calibrating
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.keys import KeyFile
-from orchestr8_index.serve.serverstore import ServerStore
 from orchestr8_index.serve.state import State
+from orchestr8_index.serve.stores import ServerStore
 
 from ..serve.asking import Here, client, living, settings_of
 

@@ -29,6 +29,7 @@ def segment(make_index: Callable[[Files], Index]) -> Segment:
     files = {
         "agents/a.md": agent("postgres-tuner", "Reads kubernet manifest files."),
         "agents/b.md": agent("writer", "Reads manifold and manifold files, observability."),
+        "agents/c.md": agent("shipper", "Deployment."),
     }
     return make_index(files).segments["agent"]
 
@@ -49,6 +50,8 @@ def nearest(segment: Segment, term: str) -> str | None:
         ("nanifest", None),
         ("mani2est", None),
         ("zebrafish", None),
+        ("deploiment", "deploy"),
+        ("deplxment", None),
     ],
 )
 def test_a_word_one_edit_away_is_meant(segment: Segment, asked: str, found: str | None) -> None:

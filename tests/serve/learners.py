@@ -12,8 +12,8 @@ import msgspec
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Settings, fixture_root
 from orchestr8_index.serve.rpc import reply_to
-from orchestr8_index.serve.serverstore import ServerStore
 from orchestr8_index.serve.state import State
+from orchestr8_index.serve.stores import ServerStore
 
 from .asking import settings_of, state_of
 

@@ -15,8 +15,8 @@ import pytest
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import Limits, fixture_root
 from orchestr8_index.daemon.claim import listen
-from orchestr8_index.serve import accept
-from orchestr8_index.serve.accept import Acceptor
+from orchestr8_index.serve import server
+from orchestr8_index.serve.server import Acceptor
 
 from .asking import settings_of, state_of
 from .lines import Line, served
@@ -64,7 +64,7 @@ def test_all_that_wait_come_in() -> None:
 
 
 def test_without_descriptors_it_rests_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accept, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(server, "REST_SECONDS", 0.0)
     with listen(0) as listening:
         failing = Failing(listening, errno.EMFILE)
         assert asyncio.run(greeted(failing, listening, 3)) == [b"hello"] * 3
@@ -90,7 +90,7 @@ def test_a_silent_connection_makes_way_before_its_tls_began() -> None:
 def test_a_peer_beyond_loopback_has_half_of_the_handshakes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(accept, "peer_of", lambda own: "192.0.2.2" if own == "127.0.0.2" else "")
+    monkeypatch.setattr(server, "peer_of", lambda own: "192.0.2.2" if own == "127.0.0.2" else "")
 
     async def silent() -> list[bool]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

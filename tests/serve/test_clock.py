@@ -9,7 +9,6 @@ import pytest
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.serve.health import health
-from orchestr8_index.serve.learning import store_of
 from orchestr8_index.store import ledger
 
 from .learners import Learner, learn
@@ -31,7 +30,7 @@ def test_what_is_asked_and_told_goes_on(
         assert after["agents"] == before["agents"]
         assert (await learner.report("t2", text=GOAL))["stored"]
         assert (await learner.report("t1", text=GOAL, result="failure"))["receipt"]["amended"]
-        kept = ledger.decisions((await store_of(learner.state).outcomes()).store.reader)
+        kept = ledger.decisions((await learner.state.store.outcomes()).store.reader)
         assert [(each.task_id, each.result) for each in kept] == [
             ("t1", "failure"),
             ("t2", "success"),

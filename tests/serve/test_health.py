@@ -13,7 +13,7 @@ from orchestr8_index import __version__, changeable
 from orchestr8_index.catalog.build_lines import BuildLine
 from orchestr8_index.serve import keys
 from orchestr8_index.serve.health import health, metrics
-from orchestr8_index.serve.samples import memory_mb
+from orchestr8_index.serve.memory import memory_mb
 from orchestr8_index.serve.state import State
 
 from .asking import call

@@ -11,9 +11,9 @@ SERVER = """
 import sys
 from orchestr8_index import app
 from orchestr8_index.cli import serve
-from orchestr8_index.serve.lean import load_uvicorn
+from orchestr8_index.serve.memory import load_uvicorn
 load_uvicorn()
-from orchestr8_index.serve import changes, http, logs, protocol, server, serverstore, trace
+from orchestr8_index.serve import changes, http, logs, protocol, server, stores, trace
 """
 
 

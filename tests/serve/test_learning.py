@@ -12,7 +12,6 @@ import pytest
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.reports import MOST_COUNTED
 from orchestr8_index.serve.callers import Principal, Right, caller
-from orchestr8_index.serve.learning import store_of
 from orchestr8_index.serve.state import State
 from orchestr8_index.store import ledger
 
@@ -54,7 +53,7 @@ def test_a_report_is_acknowledged_with_a_short_receipt(run: Run) -> None:
 def test_what_is_reported_late_keeps_its_time(run: Run, occurred_at: float, moment: str) -> None:
     async def work(learner: Learner) -> None:
         await learner.report(text=GOAL, occurred_at=occurred_at)
-        (kept,) = ledger.decisions((await store_of(learner.state).outcomes()).store.reader)
+        (kept,) = ledger.decisions((await learner.state.store.outcomes()).store.reader)
         assert kept.timestamp == moment
 
     run(work)
@@ -63,7 +62,7 @@ def test_what_is_reported_late_keeps_its_time(run: Run, occurred_at: float, mome
 def test_no_outcome_is_from_the_future(run: Run) -> None:
     async def work(learner: Learner) -> None:
         await learner.report(text=GOAL, occurred_at=MOST_COUNTED)
-        (kept,) = ledger.decisions((await store_of(learner.state).outcomes()).store.reader)
+        (kept,) = ledger.decisions((await learner.state.store.outcomes()).store.reader)
         assert kept.timestamp <= ledger.now()
         assert (await learner.report(text=GOAL))["receipt"]["duplicate"]
 

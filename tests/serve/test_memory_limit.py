@@ -6,10 +6,9 @@ import pytest
 
 from orchestr8_index.config import Limits
 from orchestr8_index.errors import Overloaded
-from orchestr8_index.serve import memory_limit as module
+from orchestr8_index.serve import memory as module
 from orchestr8_index.serve.http import make_web
-from orchestr8_index.serve.lean import give_back
-from orchestr8_index.serve.memory_limit import MemoryLimit
+from orchestr8_index.serve.memory import MemoryLimit, give_back
 from orchestr8_index.serve.state import State
 
 from .asking import ask, call

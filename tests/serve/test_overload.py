@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from orchestr8_index.errors import Overloaded
+from orchestr8_index.serve.body import error_body
 from orchestr8_index.serve.logs import JsonLines
-from orchestr8_index.serve.send import error_body
 from orchestr8_index.serve.state import State
 
 from ..processes import wait_for

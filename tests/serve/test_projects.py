@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -21,11 +22,12 @@ from orchestr8_index.app import make_state
 from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.config import Door, Settings, read_settings
 from orchestr8_index.project import NAMES, NamedProject
+from orchestr8_index.roots import SHIPPED
 from orchestr8_index.serve import projects as rooms
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.keys import KeyFile
-from orchestr8_index.serve.serverstore import ServerStore
 from orchestr8_index.serve.state import State
+from orchestr8_index.serve.stores import ServerStore
 
 from ..trees import agent, write_tree
 from .asking import Here, client, limits_of, living
@@ -109,6 +111,23 @@ def test_roots_that_were_named_are_one_project_wherever_somebody_works(home: Pat
         assert await names(asking, "/p/red") == {RED}
 
     serve(settings_in(home, "red", ".claude"), work)
+
+
+def test_a_host_that_is_installed_later_is_heard_by_who_names_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = write_tree(tmp_path.resolve() / "home", {"bare/.git/HEAD": ""})
+    monkeypatch.setattr(rooms, "FOLDER_SECONDS", 0.0)
+
+    async def work(asking: Asking, state: State) -> None:
+        assert state.settings.roots_from == SHIPPED
+        write_tree(home, FILES)
+        while await names(asking) != {"own-helper"}:  # until it can answer, the old ones do
+            await asyncio.sleep(0.005)
+        shutil.rmtree(home / ".claude")
+        assert await names(asking) == {"own-helper"}  # which the next build takes out
+
+    serve(settings_in(home, "bare"), work)
 
 
 @pytest.mark.parametrize(

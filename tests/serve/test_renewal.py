@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from orchestr8_index.catalog.index import Index
-from orchestr8_index.serve.recent import LATELY, WITHIN_SECONDS, RecentQuestions
+from orchestr8_index.serve.cache import LATELY, WITHIN_SECONDS, RecentQuestions
 from orchestr8_index.serve.renewal import LOOK_SECONDS, REST_SHARE, Renewal
 from orchestr8_index.serve.state import State
 

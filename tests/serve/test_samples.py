@@ -11,7 +11,7 @@ import pytest
 
 from orchestr8_index.serve.background import Upkeep, to_beat
 from orchestr8_index.serve.health import metrics
-from orchestr8_index.serve.samples import Samples, open_files
+from orchestr8_index.serve.metrics import Samples, open_files
 from orchestr8_index.serve.state import State
 
 

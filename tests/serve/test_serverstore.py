@@ -15,7 +15,7 @@ from orchestr8_index.catalog.index import Index
 from orchestr8_index.config import digest_of_roots, fixture_root
 from orchestr8_index.errors import SnapshotUnreadable
 from orchestr8_index.learn.counts import CHECKPOINT
-from orchestr8_index.serve import serverstore as keeping
+from orchestr8_index.serve import stores as keeping
 from orchestr8_index.store import backup, ledger
 from orchestr8_index.store.database import NAME, connect
 from orchestr8_index.store.store import Store

@@ -11,10 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestr8_index.environment import PROGRAM
 from orchestr8_index.errors import Overloaded
+from orchestr8_index.serve.body import send_json
+from orchestr8_index.serve.cache import MOST_BYTES, RecentQuestions
 from orchestr8_index.serve.callers import Principal
 from orchestr8_index.serve.guard import Guard
-from orchestr8_index.serve.recent import MOST_BYTES, RecentQuestions
-from orchestr8_index.serve.send import send_json
 from orchestr8_index.serve.sessions import Sessions
 from orchestr8_index.serve.shares import Account, Share, Shares, peer_of
 from orchestr8_index.serve.state import State

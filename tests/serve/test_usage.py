@@ -16,9 +16,10 @@ from orchestr8_index.overview import UsageQuery
 from orchestr8_index.serve import audit
 from orchestr8_index.serve.audit import Usage
 from orchestr8_index.serve.calls import perform
-from orchestr8_index.serve.serverstore import ServerStore
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.usage import get_usage, keep_usage
+from orchestr8_index.serve.stores import ServerStore
+from orchestr8_index.serve.usage import keep_usage
+from orchestr8_index.serve.views import get_usage
 
 from .asking import call, settings_of, state_of
 

@@ -11,8 +11,7 @@ import pytest
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.serve.events import Delegated
-from orchestr8_index.serve.metrics import Metrics
-from orchestr8_index.serve.series import Series
+from orchestr8_index.serve.metrics import Metrics, Series
 from orchestr8_index.serve.state import State
 from orchestr8_index.serve.work import LONGEST, RunningTasks
 

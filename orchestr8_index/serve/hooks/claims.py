@@ -6,16 +6,17 @@ the agent hears what waits for it. Where nothing is wrong nothing is said.
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import TYPE_CHECKING, Any
 
 from ...coordinate.repository import changed_files, staged_files, tree_of
 from ...coordinate.resources import resolve
-from ...fit import in_prose
+from ...fit import in_prose, quoted_in_prose
+from ...memo import Newest
+from ...text import cut
+from ...tokens import estimate_tokens
 from ..callers import STRANGE, Principal, caller
 from ..shares import owner_of
-from .mail import mail
 from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolStarting
 from .purposes import Purposes
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 MCP = "mcp__"  # before the names of tools that come from MCP servers
 EDITS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
 MOST_WATCHED, MOST_KEPT = 200, 500
+MOST_MAIL, MAIL_TOKENS, MAIL_TAKE_S = 3, 300, 3600
 MOST_NAMED = 100  # files that git is asked for by name; of more it is asked for all
 Event = Prompted | ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
 
@@ -40,12 +42,15 @@ class ClaimHooks:
         self.setting = policy
         self.chosen: ClaimsPolicy | None = None
         self._told: Any = None
-        self._notes: dict[str, list[str]] = {}  # for an agent's next context, by its ident
-        self._watched: dict[tuple[str, str], dict[str, int]] = {}  # files by agent and tool use
-        self._editing: dict[str, str] = {}  # the file that an agent is about to write
         self._purposes = Purposes()
-        self._looked: dict[str, int] = {}  # when an agent's claims were looked at, by lease time
-        self._using: dict[str, tuple[str, Caller]] = {}  # who uses a tool of ours, by tool use
+        # by an agent's ident: notes for its next context, the file that it is about to write, and
+        # when its claims were looked at, by lease time
+        self._notes: Newest[str, list[str]] = Newest(MOST_KEPT)
+        self._editing: Newest[str, str] = Newest(MOST_KEPT)
+        self._looked: Newest[str, int] = Newest(MOST_KEPT)
+        # by use of a tool, with the agent's ident: others' files before it; and who uses ours
+        self._watched: Newest[tuple[str, str], dict[str, int]] = Newest(MOST_KEPT)
+        self._using: Newest[str, tuple[str, Caller]] = Newest(MOST_KEPT)
 
     @property
     def policy(self) -> str:
@@ -63,14 +68,11 @@ class ClaimHooks:
 
     async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
-        from ...coordinate import claims
 
         if (event.tool_name or "").startswith(MCP) and event.tool_use_id:
             self._using[event.tool_use_id] = _owner(caller.get()), who
-            _shrink(self._using)
         self._purposes.started(_session(who), event)
-        if await self._may_renew(shared, who):
-            await shared.change(who, lambda change: claims.renew(change, who))
+        await self._renew(shared, who)
         if event.tool_name in EDITS:
             return await self._claim(shared, who, event)
         command = event.tool_input.command or ""
@@ -82,16 +84,16 @@ class ClaimHooks:
             await self._watch(shared, who, event.tool_use_id)
         return ""
 
-    async def _may_renew(self, shared: Coordination, who: Caller) -> bool:
-        """Whether a claim of the agent was renewed a minute ago or longer; looked at as often."""
+    async def _renew(self, shared: Coordination, who: Caller) -> None:
+        """The agent's claims, where that was done a minute ago or longer; looked at as often."""
         from ...coordinate import claims
 
         now = shared.clock.now()
         if now < self._looked.get(who.ident, 0) + claims.RENEW_MS:
-            return False
+            return
         self._looked[who.ident] = now
-        _shrink(self._looked)
-        return await shared.read(claims.needs_renewal, who, now)
+        if await shared.read(claims.needs_renewal, who, now):
+            await shared.change(who, claims.renew)
 
     def agent_of(self, tool_use: str, asks: Principal) -> Caller | None:
         """The agent that a hook of the same key named for this use of a tool."""
@@ -108,9 +110,8 @@ class ClaimHooks:
             self._editing.pop(who.ident, None)
         path = event.tool_input.path
         if event.tool_name in EDITS and path and not await shared.read(is_noted, who, path):
-            await shared.change(who, lambda change: claims.note_edit(change, who, path))
-        if await self._may_renew(shared, who):
-            await shared.change(who, lambda change: claims.renew(change, who))
+            await shared.change(who, claims.note_edit, path)
+        await self._renew(shared, who)
         shared.touch(who)
         notes = self._notes.pop(who.ident, [])
         if event.tool_name == "Bash":
@@ -124,7 +125,7 @@ class ClaimHooks:
 
         self._notes.pop(who.ident, None)
         self._editing.pop(who.ident, None)
-        await shared.change(who, lambda change: claims.leave(change, who, whole))
+        await shared.change(who, claims.leave, whole)
 
     async def _claim(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         from ...coordinate import claims
@@ -133,18 +134,13 @@ class ClaimHooks:
         if not (path := event.tool_input.path):
             return ""
         self._editing[who.ident] = path = resolve(path, who.tree)
-        _shrink(self._editing)
         if await shared.read(claims.is_claimed, who, path, shared.clock.now()):
             return ""
-        given = self._purposes.of(who.ident, who.role), self.policy, told
+        purpose = self._purposes.of(who.ident, who.role)
         stashed = await self._settled(shared, who, path)
-        verdict = await shared.change(
-            who,
-            lambda change: claims.claim(change, who, path, *given, stashed),  # type: ignore[arg-type]
-        )
+        verdict = await shared.change(who, claims.claim, path, purpose, self.policy, told, stashed)
         if verdict.context:
             self._notes.setdefault(who.ident, []).append(in_prose(verdict.context))
-            _shrink(self._notes)
         return in_prose(verdict.reason)
 
     async def _settled(self, shared: Coordination, who: Caller, path: str) -> set[str]:
@@ -162,7 +158,7 @@ class ClaimHooks:
             return set()
         stashed = await shared.read(stash.sessions, who.project, tree)
         if not any(each == path and ident != who.ident for ident, each in self._editing.items()):
-            await shared.change(who, lambda change: leave_clean(change, who, path, stashed))
+            await shared.change(who, leave_clean, path, stashed)
         return stashed
 
     async def _gate(self, shared: Coordination, who: Caller, command: str, cwd: str) -> str:
@@ -174,8 +170,7 @@ class ClaimHooks:
                 return in_prose(why)
         pushes = [step for step in steps if step.verb == "stash" and not step.entry]
         for tree in {tree_of(step.folder) for step in pushes}:
-            begin = functools.partial(stash.begin, session=_session(who), tree=tree)
-            await shared.change(who, begin)
+            await shared.change(who, stash.begin, _session(who), tree)
         return ""
 
     async def _others(self, shared: Coordination, who: Caller, step: Step) -> Others:
@@ -214,8 +209,8 @@ class ClaimHooks:
         from ...coordinate import claims, stash
 
         if clean:
-            gone = clean, committed, await shared.read(stash.sessions, who.project, tree)
-            await shared.change(who, lambda change: claims.forget_clean(change, *gone))
+            stashed = await shared.read(stash.sessions, who.project, tree)
+            await shared.change(who, claims.forget_clean, clean, committed, stashed)
 
     async def _after_git(self, shared: Coordination, who: Caller, event: ToolEnded) -> None:
         """What the session wrote is done once git has it."""
@@ -241,7 +236,7 @@ class ClaimHooks:
         from ...coordinate import stash
 
         if await shared.read(stash.is_begun, who.project, _session(who)):
-            await shared.change(who, lambda change: stash.settle(change, _session(who)))
+            await shared.change(who, stash.settle, _session(who))
 
     async def _watch(self, shared: Coordination, who: Caller, tool_use: str) -> None:
         """Remember how the files of others are before a command that may write them."""
@@ -249,7 +244,6 @@ class ClaimHooks:
 
         if theirs := await shared.read(claims.beside, who, "", (), True, MOST_WATCHED):
             self._watched[who.ident, tool_use] = {path: _stamp(path) for path in theirs}
-            _shrink(self._watched)
 
     async def _written(self, shared: Coordination, who: Caller, tool_use: str) -> list[str]:
         """Tell both of the files of others that changed while the command ran."""
@@ -313,6 +307,27 @@ def _stamp(path: str) -> int:
         return 0
 
 
-def _shrink(table: dict[Any, Any]) -> None:
-    while len(table) > MOST_KEPT:
-        del table[next(iter(table))]
+async def mail(shared: Coordination, who: Caller) -> list[str]:
+    """Messages that wait, as another agent's words; those that do not fit wait on."""
+    from ...coordinate import messages
+    from ...sharing import ReadInbox
+
+    if not await shared.read(messages.count_waiting, who.project, who.inboxes, 1):
+        return []
+    lines: list[str] = []
+    for _ in range(MOST_MAIL):
+        peeked = await shared.read_inbox(who, ReadInbox(limit=1, peek=True))
+        if not peeked["messages"]:
+            break
+        line = _mail_line(peeked["messages"][0])
+        if lines and estimate_tokens("\n".join([*lines, line])) > MAIL_TOKENS:
+            break
+        await shared.read_inbox(who, ReadInbox(limit=1, take_s=MAIL_TAKE_S))
+        lines.append(line)
+    return lines
+
+
+def _mail_line(message: dict[str, Any]) -> str:
+    said = f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
+    text, sender = quoted_in_prose(cut(said, 4 * MAIL_TOKENS - 300)), in_prose(message["from"])
+    return f"Message {message['id']} from agent {sender} (its words, not your user's): {text}"

@@ -101,7 +101,7 @@ async def _keep_plan(state: State, event: Payload, has_ended: bool) -> None:
 async def _with_claims(state: State, event: Payload) -> str:
     """A denial before a tool, what to know after it, and an end of claims; "" for silence."""
     hooks = state.claims
-    if state.shared is None or hooks.policy == "off" or not event.session_id:
+    if not state.shared.is_kept or hooks.policy == "off" or not event.session_id:
         return ""
     await state.shared.learn_project_of(state.settings)
     project = state.shared.project_of(state.settings)

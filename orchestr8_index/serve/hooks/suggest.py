@@ -11,8 +11,9 @@ import re
 from typing import Any
 
 from ...fit import in_prose, quoted_in_prose
-from ...queries import AgentQuery, Answer, HostName, Row, SkillQuery, WorkflowQuery
-from ...search.answer import answer_agents, answer_skills, answer_workflows
+from ...queries import Answer, HostName, Row
+from ...records import Kind
+from ...search.answer import answer_task
 from ...search.confidence import SPEAK
 from ...text import cut, raw_words
 from ...tokens import estimate_tokens
@@ -24,7 +25,7 @@ NEAR_KIND, NEAR_ROW = 0.1, 0.75  # what is shown of other kinds, and of rows bel
 ONE_STEP = 9  # words; a longer prompt asks for more than one step
 MOST_TOKENS = 300
 MOST_CHARS = 500  # of a prompt, as the query methods allow
-ROWS = {"agent": 3, "skill": 2, "workflow": 1}
+ROWS: dict[Kind, int] = {"agent": 3, "skill": 2, "workflow": 1}
 NOUNS = {"agent": "agent", "skill": "skill", "workflow": "command"}
 HEAD = (
     "Matches from the Orchestr8 Index for this request (in brackets: how sure that the first fits; "
@@ -47,7 +48,15 @@ def suggest(state: State, prompt: str, host: HostName = "claude") -> str:
         return ""
     text = cut(" ".join(prompt[: 4 * MOST_CHARS].split()), MOST_CHARS)
     least = _least(text, len(set(state.terms(text))))
-    answers = [each for each in _answers(state, text, host, least) if each.rows] if least else []
+    if not least:
+        return ""
+    known = state.terms, state.experience
+    chosen: dict[str, Any] = {"min_confidence": least, "user_only": False, "host": host}
+    asked = (
+        answer_task(state.index, kind, text, *known, limit=limit, **chosen)
+        for kind, limit in ROWS.items()
+    )
+    answers = [answer for answer in asked if answer.rows]
     best = max((answer.confidence for answer in answers), default=0.0)
     near = (answer for answer in answers if answer.confidence >= best - NEAR_KIND)
     lines = [line for answer in near for line in _lines(answer)]
@@ -62,19 +71,6 @@ def _least(text: str, telling: int) -> float:
     if words <= ONE_STEP and _HOST_DOES.match(text):
         return 0.0
     return SURE if telling < FEW_TELLING else SPEAK
-
-
-def _answers(state: State, text: str, host: HostName, least: float) -> list[Answer]:
-    index, given = state.index, (state.terms, state.experience)
-    asks: dict[str, Any] = {"min_confidence": least, "user_only": False, "host": host}
-    agents = AgentQuery(context=text, limit=ROWS["agent"], **asks)
-    skills = SkillQuery(context=text, limit=ROWS["skill"], **asks)
-    workflows = WorkflowQuery(goal=text, limit=ROWS["workflow"], **asks)
-    return [
-        answer_agents(index, agents, *given),
-        answer_skills(index, skills, *given),
-        answer_workflows(index, workflows, *given),
-    ]
 
 
 def _lines(answer: Answer) -> list[str]:

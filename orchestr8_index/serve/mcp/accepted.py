@@ -17,10 +17,10 @@ from msgspec import Meta, Raw, Struct
 from starlette.types import Scope, Send
 
 from ...memo import keep
+from ..body import JSON, send_bytes
 from ..callers import CORRELATION
-from ..send import JSON, send_bytes
 from ..sessions import HEADER
-from .one_body import LET_IN, accepts_streams_alone
+from .exchange import LET_IN, takes_json, takes_stream
 
 if TYPE_CHECKING:
     from .server import Face
@@ -77,7 +77,9 @@ class AcceptedCalls:
     def learn(self, scope: Scope, body: bytes) -> None:
         """After the SDK has answered."""
         let_in, call, session = scope["state"].get(LET_IN), _read(body), _session(scope)
-        if let_in is not None and call is not None and _takes_both(scope):
+        accept: bytes = dict(scope["headers"]).get(b"accept", b"")
+        takes_both = takes_json(accept) and takes_stream(accept)  # where the SDK sends a stream
+        if let_in is not None and call is not None and takes_both:
             known = self._known.get(session) or keep(self._known, MOST_KNOWN, session, {})
             keep(known, MOST_KNOWN, _key(scope, call), let_in)
 
@@ -112,12 +114,6 @@ def _key(scope: Scope, call: _ToolCall) -> bytes:
     is_text, name = isinstance(call.id, str), call.params.name
     whole = msgspec.msgpack.encode((headers, is_text, name, meta, scope["query_string"]))
     return hashlib.blake2b(whole, digest_size=32).digest()
-
-
-def _takes_both(scope: Scope) -> bool:
-    """Whether the client takes a body of JSON where the SDK would have sent a stream."""
-    accept: bytes = dict(scope["headers"]).get(b"accept", b"")
-    return b"application/json" in accept.lower() and accepts_streams_alone(accept)
 
 
 def _session(scope: Scope) -> bytes:

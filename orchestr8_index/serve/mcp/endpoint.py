@@ -14,22 +14,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw, Struct
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from ...environment import ADDRESSES, EVERY
 from ...environment import FACES as PRODUCTS
-from ...errors import EncodingRefused, InvalidRequest, McpAway, NoSuchAddress, RequestError
-from ..body import Again, read_body
+from ...errors import EncodingRefused, InvalidRequest, McpAway, NoSuchAddress
+from ..body import Again, read_body, send_error
 from ..callers import caller
 from ..host_names import is_json
 from ..rpc import check_text
-from ..send import error_body, send_error
 from ..sessions import HEADER
 from ..shares import account
 from ..state import State
 from .accepted import AcceptedCalls
-from .cures import CURES, Cured
-from .one_body import BOTH, ONE_BODY, OneBody, accepts_json_alone, accepts_streams_alone
+from .exchange import BOTH, CURES, ONE_BODY, Exchange, takes_json, takes_stream
 
 if TYPE_CHECKING:
     from .server import Face
@@ -59,12 +57,8 @@ class McpRoute:
         self._face: asyncio.Future[Face | None] | None = None
         self._life: asyncio.Task[None] | None = None
         self._over = asyncio.Event()
-        self._is_open = False
         self._accepted = AcceptedCalls()
         self._failed_at = float("-inf")
-
-    def begin(self) -> None:
-        self._is_open = True
 
     async def stop(self) -> None:
         """Ends all sessions; the requests have ended before, or had their time."""
@@ -75,65 +69,71 @@ class McpRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope.setdefault("state", {})["account"] = account.get()
-        headers = [(name, value.strip()) for name, value in scope["headers"]]  # httptools does not
-        scope = {**scope, "headers": headers}
+        pairs = [(name, value.strip()) for name, value in scope["headers"]]  # httptools does not
+        scope, headers = {**scope, "headers": pairs}, dict(pairs)
         if self._face is None:
-            _check_first(scope["method"], dict(headers))
-        if scope["method"] == "POST" and not is_json(dict(headers)):
+            _check_first(scope["method"], headers)
+        if scope["method"] != "POST":
+            await self._hand_on(scope, receive, send)
+            return
+        if not is_json(headers):
             raise EncodingRefused("MCP comes as application/json.", CURES["content-type"])
-        ident, sent = b"", {**scope}
-        if scope["method"] == "POST":  # read as every body is: what is refused is so here, too
-            body = await read_body(receive)
-            check_text(body)
-            if await self._answered(scope, dict(headers), body, send):
-                return
-            open_face = self._open_face
-            if open_face and await self._accepted.answer(open_face, sent, body, send):
-                return
-            first = read_first(body)
-            scope["state"]["begins"], ident = first.method == "initialize", bytes(first.id)
-            receive = Again(body, receive)
-            if accepts_json_alone(dict(headers).get(b"accept", b"")):
-                send, scope["headers"] = OneBody(send).send, _with_stream(headers)
-                scope["state"][ONE_BODY], ident = True, b""
-            elif accepts_streams_alone(dict(headers).get(b"accept", b"")):
-                scope["headers"] = _with_stream(headers)
+        body = await read_body(receive)  # as every body is: what is refused is so here, too
+        check_text(body)
+        if await self._answered(scope, body, send):
+            return
+        face = self._open_face
+        if face and await self._accepted.answer(face, scope, body, send):
+            return
+        first, accept = read_first(body), headers.get(b"accept", b"")
+        scope["state"]["begins"] = first.method == "initialize"
+        sent, accepts_stream = scope, takes_stream(accept)
+        one_body = scope["state"][ONE_BODY] = takes_json(accept) and not accepts_stream
+        if one_body or accepts_stream:  # as the SDK wants it of everybody
+            others = [pair for pair in pairs if pair[0] != b"accept"]
+            scope = {**scope, "headers": [*others, (b"accept", BOTH)]}
+        await self._hand_on(scope, Again(body, receive), send, bytes(first.id))
+        if self._name == "index":
+            self._accepted.learn(sent, body)
+
+    async def _hand_on(
+        self, scope: Scope, receive: Receive, send: Send, ident: bytes = b""
+    ) -> None:
+        """To the SDK: the call of that id, or a request without one."""
         face = await self._opened()
         if face is None:
             await send_error(send, self.trouble)
             return
+        one_body = scope["state"].get(ONE_BODY, False)
         with self._state.gate.sessions.stream(caller.get().name) as revoked:
             ends = [revoked, self._state.ending] if scope["method"] == "GET" else [revoked]
-            stream = EndingStream(receive, send, *ends)
+            exchange = Exchange(receive, send, one_body, ends)
             try:
-                await face(scope, stream.receive, Cured(stream.send).send)
+                await face(scope, exchange.receive, exchange.send)
             except ExceptionGroup:
-                if stream.refusal is None:
+                if exchange.refusal is None:
                     raise
-            await stream.finish(ident)
-        if scope["method"] == "POST" and self._name == "index":
-            self._accepted.learn(sent, body)
+            await exchange.finish(b"" if one_body else ident)
 
     @property
     def _open_face(self) -> Face | None:
         """Of the index, if it is there."""
-        opened = self._face if self._name == "index" and self._is_open else None
+        opened = self._face if self._name == "index" else None
         is_there = opened is not None and opened.done() and not self._state.ending.is_set()
         return opened.result() if opened is not None and is_there else None
 
-    async def _answered(
-        self, scope: Scope, headers: dict[bytes, bytes], body: bytes, send: Send
-    ) -> bool:
+    async def _answered(self, scope: Scope, body: bytes, send: Send) -> bool:
         """Whether it was a tool of a face, called by its own name as a method of JSON-RPC."""
-        if self._name.removesuffix(EVERY) not in PRODUCTS or not is_json(headers):
+        name = self._name.removesuffix(EVERY)
+        if name not in PRODUCTS:
             return False
         from ..faces import answer_plain
 
-        return await answer_plain(self._state, self._name.removesuffix(EVERY), scope, body, send)
+        return await answer_plain(self._state, name, scope, body, send)
 
     async def _opened(self) -> Face | None:
         """The face, as soon as it is there; all that ask meanwhile wait for the same one."""
-        if not self._is_open or self._state.ending.is_set():
+        if self._state.ending.is_set():
             return None
         if self._face is None:
             if time.monotonic() - self._failed_at < RETRY_SECONDS:
@@ -162,11 +162,6 @@ class McpRoute:
             opened.set_result(None)
 
 
-def _with_stream(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """As the SDK wants them of everybody."""
-    return [pair for pair in headers if pair[0] != b"accept"] + [(b"accept", BOTH)]
-
-
 def _check_first(method: str, headers: dict[bytes, bytes]) -> None:
     """Before there was a session, only what may begin one, or needs none, is worth loading for.
 
@@ -182,8 +177,8 @@ class ClientInfo(Struct):
     name: str = ""
 
 
-class FirstParams(Struct):
-    client: ClientInfo | None = msgspec.field(default=None, name="clientInfo")
+class FirstParams(Struct, rename="camel"):
+    client_info: ClientInfo | None = None
 
 
 class FirstCall(Struct):
@@ -200,7 +195,7 @@ def read_first(body: bytes) -> FirstCall:
         call = _FIRST.decode(body)
     except msgspec.ValidationError:
         return FirstCall()  # which the SDK refuses in its own words
-    client = call.params.client if call.params else None
+    client = call.params.client_info if call.params else None
     is_long = len(body) > MOST_FIRST or (client and len(client.name) > MOST_NAME)
     if call.method == "initialize" and is_long:
         said = f"A client says who it is in {MOST_FIRST:,} bytes; its name has {MOST_NAME} at most."
@@ -231,52 +226,8 @@ class McpRoutes:
         face = FACES[scope["path"].rstrip("/")]
         if face in PRODUCTS and scope["query_string"] == b"all":
             face += EVERY
+        if not self._is_open:
+            await send_error(send, McpAway(CLOSED))
+            return
         _, route = self._routes.setdefault((id(state), face), (state, McpRoute(state, face)))
-        if self._is_open:
-            route.begin()
         await route(scope, receive, send)
-
-
-class EndingStream:
-    """`receive` and `send` of one request, which ends with any of `ends` as if its client left.
-
-    The stream of a session before 2026 is a GET that only the client ends; it would hold up a stop
-    of the server. And no stream outlives the key that opened it. `refusal` is why something could
-    not be sent: the SDK wraps that in a group of exceptions, or writes it to the log and goes on.
-    """
-
-    def __init__(self, receive: Receive, send: Send, *ends: asyncio.Event) -> None:
-        self._receive, self._send, self._ends = receive, send, ends
-        self._is_open = False
-        self.refusal: RequestError | None = None
-
-    async def receive(self) -> Message:
-        waits = [asyncio.ensure_future(self._receive())]
-        waits += [asyncio.ensure_future(end.wait()) for end in self._ends]  # type: ignore[arg-type]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            return waits[0].result() if waits[0].done() else {"type": "http.disconnect"}
-        finally:
-            for wait in waits:
-                wait.cancel()
-
-    async def send(self, message: Message) -> None:
-        if self.refusal is not None:
-            raise self.refusal
-        try:
-            await self._send(message)
-        except RequestError as error:
-            self.refusal = error
-            raise
-        self._is_open = message["type"] == "http.response.start" or message.get("more_body", False)
-
-    async def finish(self, ident: bytes) -> None:
-        """Complete a response that was begun and cut off: with its error, where it is a stream that
-        answers the call `ident`. Raises the refusal where it is none."""
-        said = b""
-        if self.refusal is not None:
-            if not (self._is_open and ident):
-                raise self.refusal
-            said = b"data: %b\r\n\r\n" % error_body(ident, self.refusal)
-        if self._is_open and (said or any(end.is_set() for end in self._ends)):
-            await self._send({"type": "http.response.body", "body": said, "more_body": False})

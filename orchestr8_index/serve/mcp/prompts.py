@@ -21,8 +21,7 @@ from ...fit import for_model
 from ...records import Entry
 from ...text import cut
 from .addresses import page
-from .roots import OfProject
-from .tools import Ctx
+from .sessions import Ctx, OfProject
 
 LONGEST_DESCRIPTION = 300
 ARGUMENTS = "arguments"

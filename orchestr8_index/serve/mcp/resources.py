@@ -31,9 +31,9 @@ from ...text import cut, fold_name
 from ..learning import offered
 from ..state import State
 from .addresses import INDEX, PATTERNS, address, entry_at, kind_of_template, page, template
-from .roots import OfProject
-from .skills import Skills
-from .tools import Ctx
+from .sessions import Ctx, OfProject
+from .skills import Skills, locate
+from .tools import COPIES, hold
 
 MARKDOWN, JSON = "text/markdown", "application/json"
 MOST_PATTERNS, LONGEST_DESCRIPTION = 100, 300
@@ -41,18 +41,75 @@ MOST_COMPLETIONS = 100  # the protocol's own limit
 
 
 class Resources(OfProject):
-    """The entries, the index and the patterns as MCP resources."""
+    """The addresses of a face; each kind of face says what it has. `fixed` are listed: address,
+    name and description; `patterns` are described by their URI templates."""
+
+    fixed: tuple[tuple[str, str, str], ...] = ()
+    patterns: tuple[ResourceTemplate, ...] = ()
+
+    async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> ListResourcesResult:
+        rows = () if params and params.cursor else self.fixed
+        own = [Resource(uri=u, name=n, description=d, mime_type=JSON) for u, n, d in rows]
+        return ListResourcesResult(resources=own)
+
+    async def templates(
+        self, ctx: Ctx, params: PaginatedRequestParams | None
+    ) -> ListResourceTemplatesResult:
+        return ListResourceTemplatesResult(resource_templates=list(self.patterns))
+
+    async def read(self, ctx: Ctx, params: ReadResourceRequestParams) -> ReadResourceResult:
+        """Raises MCPError for an address that holds nothing that the caller may see."""
+        text, kind = await self.text_at(params.uri)
+        if text is None:
+            cure = "List the resources, or complete a template, for those that exist."
+            data = {"uri": params.uri[:1000]}
+            raise MCPError(INVALID_PARAMS, f"There is no such resource. {cure}", data)
+        hold(ctx, COPIES * len(text))
+        contents = TextResourceContents(uri=params.uri, mime_type=kind, text=text)
+        return ReadResourceResult(contents=[contents])
+
+    async def text_at(self, uri: str) -> tuple[str | None, str]:
+        """What an address holds, None for nothing, and its type."""
+        raise NotImplementedError
+
+    async def complete(self, ctx: Ctx, params: CompleteRequestParams) -> CompleteResult:
+        return CompleteResult(completion=Completion(values=[], total=0, has_more=False))
+
+    def follows(self, uri: str) -> bool:
+        """Whether a change of the shared state may change it."""
+        return False
+
+    async def version_of(self, uri: str) -> str:
+        """What an address holds now for the caller, in short; "" for nothing."""
+        raise NotImplementedError
+
+
+class IndexResources(Resources):
+    """The entries, the index, the patterns, and the files of skills."""
+
+    fixed = (
+        (INDEX, "index", "What is indexed, by plugin."),
+        (PATTERNS, "patterns", "The plans that worked before."),
+    )
+    patterns = tuple(
+        ResourceTemplate(
+            uri_template=template(kind),
+            name=f"{kind} by plugin and name",
+            description=f"The text of one {kind}.",
+            mime_type=MARKDOWN,
+        )
+        for kind in KINDS
+    )
 
     def __init__(self, state: State, skills: Skills) -> None:
         super().__init__(state)
         self._skills = skills
 
     async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> ListResourcesResult:
-        cursor = params.cursor if params else None
-        given = page(self._state.index, KINDS, cursor)
-        first = [] if cursor else _fixed()
-        resources = [each for entry in given.entries for each in self._of(entry)]
-        return ListResourcesResult(resources=[*first, *resources], next_cursor=given.cursor)
+        first = await super().listed(ctx, params)
+        given = page(self._state.index, KINDS, params.cursor if params else None)
+        rest = [each for entry in given.entries for each in self._of(entry)]
+        return ListResourcesResult(resources=[*first.resources, *rest], next_cursor=given.cursor)
 
     def _of(self, entry: Entry) -> list[Resource]:
         own = Resource(
@@ -63,35 +120,28 @@ class Resources(OfProject):
         )
         return [own, *self._skills.resources(entry)]
 
-    async def templates(
-        self, ctx: Ctx, params: PaginatedRequestParams | None
-    ) -> ListResourceTemplatesResult:
-        templates = [
-            ResourceTemplate(
-                uri_template=template(kind),
-                name=f"{kind} by plugin and name",
-                description=f"The text of one {kind}.",
-                mime_type=MARKDOWN,
-            )
-            for kind in KINDS
-        ]
-        return ListResourceTemplatesResult(resource_templates=templates)
-
     async def read(self, ctx: Ctx, params: ReadResourceRequestParams) -> ReadResourceResult:
-        uri, kind = params.uri, JSON
-        if uri == INDEX:
-            text: str | None = _json(describe(self._state))
-        elif uri == PATTERNS:
-            text = _json(patterns(self._state))
-        elif file := await self._skills.read(uri, ctx):
-            return file
-        else:
-            text, kind = entry_text(self._state.index, uri), MARKDOWN
-        if text is None:
-            cure = "List the resources, or complete a template, for those that exist."
-            raise MCPError(INVALID_PARAMS, f"There is no such resource. {cure}", {"uri": uri})
-        contents = TextResourceContents(uri=uri, mime_type=kind, text=text)
-        return ReadResourceResult(contents=[contents])
+        file = await self._skills.read(params.uri, ctx)
+        return file or await super().read(ctx, params)
+
+    async def text_at(self, uri: str) -> tuple[str | None, str]:
+        if uri in (INDEX, PATTERNS):
+            body = describe(self._state) if uri == INDEX else patterns(self._state)
+            return fit_json(msgspec.json.encode(body)).decode(), JSON
+        return entry_text(self._state.index, uri), MARKDOWN
+
+    async def version_of(self, uri: str) -> str:
+        state = self._addressed
+        index = state.refresh.index
+        if uri == PATTERNS:
+            return str(state.store.revision)
+        if index is None or uri == INDEX:
+            return str(index.generation if index else 0)
+        if located := locate(index, uri):
+            return located[0].digest
+        kind, plugin, name = entry_at(uri) or ("agent", "", "")
+        place = index.segments[kind].find(plugin, name)
+        return "" if place is None else index.segments[kind].entry(place).digest
 
     async def complete(self, ctx: Ctx, params: CompleteRequestParams) -> CompleteResult:
         """Plugins and names for the templates that begin with what was typed."""
@@ -146,15 +196,3 @@ def patterns(state: State) -> dict[str, Any]:
     names = ("goal", "agent_sequence", "success_count", "failure_count")
     rows = [{name: getattr(pattern, name) for name in names} for pattern in best]
     return {"total": len(every), "patterns": rows}
-
-
-def _fixed() -> list[Resource]:
-    rows = (
-        (INDEX, "index", "What is indexed, by plugin."),
-        (PATTERNS, "patterns", "The plans that worked before."),
-    )
-    return [Resource(uri=u, name=n, description=d, mime_type=JSON) for u, n, d in rows]
-
-
-def _json(body: Any) -> str:
-    return fit_json(msgspec.json.encode(body)).decode()

@@ -23,15 +23,14 @@ from ..body import MAX_LARGE
 from ..callers import caller
 from ..state import State
 from .prompts import Prompts
-from .resources import Resources
-from .roots import Roots
+from .resources import IndexResources, Resources
+from .sessions import Roots, identify
 from .skills import EXTENSION, SETTINGS, DirectoryParams, SkillParams, Skills
 from .subscriptions import Subscriptions
 from .tools import INSTRUCTIONS_OF, Tools
 
 if TYPE_CHECKING:
-    from .faces import FaceResources, FaceTools
-    from .shared import SharedResources
+    from .faces import FaceTools
 
 NAME, TITLE = "orchestr8", "Orchestr8 Index"
 IDLE_SECONDS = 1800.0  # then a session ends: a host that crashed never ends its own
@@ -49,6 +48,7 @@ class McpServer(Server[dict[str, Any]]):
     """The SDK's server, which says in the eras with a handshake too that lists may change."""
 
     tools: Tools | FaceTools
+    subscriptions: Subscriptions
 
     def create_initialization_options(
         self,
@@ -64,19 +64,14 @@ class Face:
     """The application on /mcp, or on another address of it, once its life has begun."""
 
     def __init__(self, state: State, face: str = "index") -> None:
-        most = state.settings.limits.max_body
-        if face == "index":
-            self.subscriptions, server = index_face(state)
-        else:
-            make = shared_face if face in INSTRUCTIONS_OF else product_face
-            self.subscriptions, server = make(state, face)
-            most = max(most, MAX_LARGE)
+        server, most = make_server(state, face), state.settings.limits.max_body
+        self.subscriptions = server.subscriptions
         self.tools = server.tools if isinstance(server.tools, Tools) else None
         self.server_info = server.server_info_stamp
         self._gate, self._most = state.gate, state.settings.limits.max_streams
         self._sessions = StreamableHTTPSessionManager(
             server,
-            max_request_body_size=most,
+            max_request_body_size=most if face == "index" else max(most, MAX_LARGE),
             max_sessions=self._most,
             session_idle_timeout=IDLE_SECONDS,
         )
@@ -127,43 +122,10 @@ class Face:
             self.subscriptions.end()
 
 
-def index_face(state: State) -> tuple[Subscriptions, McpServer]:
-    subscriptions = Subscriptions(state)
-    return subscriptions, make_server(state, subscriptions)
-
-
-def shared_face(state: State, face: str) -> tuple[Subscriptions, McpServer]:
-    """`coordinate`: the shared state alone; `all`: beside everything that /mcp has."""
-    from .shared import SharedResources, SharedSubscriptions, identify
-
-    subscriptions = SharedSubscriptions(state)
-    beside = Resources(state, Skills(state)) if face == "all" else None
-    server = make_server(state, subscriptions, face, SharedResources(state, beside))
-    server.middleware.append(identify)
-    return subscriptions, server
-
-
-def product_face(state: State, name: str) -> tuple[Subscriptions, McpServer]:
-    """Another product's tools and addresses, and nothing else."""
-    from .faces import FaceResources, FaceSubscriptions, FaceTools, identify
-
-    tools = FaceTools(state, name)
-    subscriptions = FaceSubscriptions(state, tools.face)
-    resources = FaceResources(state, tools.face)
-    server = make_server(state, subscriptions, name, resources, tools)
-    server.middleware.append(identify(state, tools.face))
-    return subscriptions, server
-
-
-def make_server(
-    state: State,
-    subscriptions: Subscriptions,
-    face: str = "index",
-    resources: Resources | SharedResources | FaceResources | None = None,
-    tools: Tools | FaceTools | None = None,
-) -> McpServer:
-    tools, prompts, skills = tools or Tools(state, face), Prompts(state), Skills(state)
-    resources = resources or Resources(state, skills)
+def make_server(state: State, face: str = "index") -> McpServer:
+    """For the index; for the shared state, `coordinate`, or `all` of both; for another product."""
+    tools, resources, skills = *_parts(state, face), Skills(state)
+    prompts, subscriptions = Prompts(state), Subscriptions(state, resources)
     has_index = face in ("index", "all")
     server = McpServer(
         NAME,
@@ -184,8 +146,10 @@ def make_server(
         on_get_prompt=prompts.get if has_index else None,
         on_completion=resources.complete,
     )
-    server.tools = tools
+    server.tools, server.subscriptions = tools, subscriptions
     server.middleware[:] = [translate_errors, Roots(state)]  # no spans: nobody collects them
+    if face != "index":
+        server.middleware.append(identify(state, getattr(tools, "face", None)))
     initialized = "notifications/initialized"
     server.add_notification_handler(initialized, NotificationParams, subscriptions.initialized)
     if has_index:
@@ -194,6 +158,21 @@ def make_server(
         server.add_request_handler("skills/get", SkillParams, skills.get)
         server.add_request_handler("resources/directory/read", DirectoryParams, skills.directory)
     return server
+
+
+def _parts(state: State, face: str) -> tuple[Tools | FaceTools, Resources]:
+    """The tools and the addresses of a face; all but those of the index are loaded for it."""
+    if face not in INSTRUCTIONS_OF:
+        from .faces import FaceResources, FaceTools
+
+        product = FaceTools(state, face)
+        return product, FaceResources(state, product.face)
+    index = IndexResources(state, Skills(state)) if face in ("index", "all") else None
+    if index and face == "index":
+        return Tools(state), index
+    from .shared import SharedResources
+
+    return Tools(state, face), SharedResources(state, index)
 
 
 async def translate_errors(ctx: Any, call_next: CallNext) -> HandlerResult:

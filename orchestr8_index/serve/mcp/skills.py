@@ -36,8 +36,8 @@ from ...config import USUAL, ReadLimits
 from ...fit import for_model
 from ...records import Entry
 from .addresses import encoded, page
-from .roots import OfProject
-from .tools import COPIES, Ctx, hold
+from .sessions import Ctx, OfProject
+from .tools import COPIES, hold
 
 if TYPE_CHECKING:
     from ...catalog.frontmatter import TextLoader

@@ -7,9 +7,11 @@ one address at a time and is told on its session's stream; since then it listens
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import anyio
 from mcp.server.connection import Connection
@@ -32,12 +34,15 @@ from mcp_types import (
     UnsubscribeRequestParams,
 )
 
+from ...errors import RequestError
 from ..callers import Principal, caller
 from ..events import Event, GenerationSwapped, Learnt
 from ..state import State
-from .addresses import INDEX, PATTERNS, entry_at
-from .skills import locate
-from .tools import Ctx
+from .resources import Resources
+from .sessions import Ctx
+
+if TYPE_CHECKING:
+    from ...coordinate.core import Coordination
 
 MOST_WATCHED = 1000  # addresses of one client
 MOST_ADDRESS = 2000  # characters
@@ -57,12 +62,13 @@ class Subscriber:
 class Subscriptions:
     """Who wants to be told of which change, in both eras of the protocol."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, resources: Resources) -> None:
+        self._state, self._resources = state, resources
         self._sessions: dict[int, Subscriber] = {}
         self._listeners: dict[ListenHandler, Subscriber] = {}
         self._ends: list[Callable[[], None]] = []
         self._telling: set[asyncio.Task[None]] = set()
+        self._following: asyncio.Task[None] | None = None
         self._share = state.gate.shares.watched
 
     def begin(self) -> None:
@@ -75,6 +81,8 @@ class Subscriptions:
             end()
         for listener in self._listeners:
             listener.close()
+        if self._following is not None:
+            self._following.cancel()
 
     async def initialized(self, ctx: Ctx, params: NotificationParams) -> None:
         self._session(ctx)
@@ -98,6 +106,10 @@ class Subscriptions:
         """Raises MCPError, and Overloaded where a caller, or all of them, watch too many."""
         if any(len(uri) > MOST_ADDRESS for uri in uris):
             raise MCPError(INVALID_PARAMS, f"An address has {MOST_ADDRESS:,} characters at most.")
+        is_shared = any(map(self._resources.follows, uris))
+        if is_shared and (self._following is None or self._following.done()):
+            shared = await self._state.shared.opened(self._state.settings)
+            self._following = asyncio.create_task(self._follow(shared))
         self._share.take(subscriber.who, len(uris))
         subscriber.watched |= dict.fromkeys(uris, UNSEEN)  # what changes from here on is told
         for uri in uris:
@@ -134,16 +146,21 @@ class Subscriptions:
 
     async def version_of(self, uri: str, who: Principal) -> str:
         """What an address holds now for this caller, in short; "" where there is nothing."""
-        index = self._state.refresh.index
-        if uri == PATTERNS:
-            return str(self._state.store.revision if self._state.store else -1)
-        if index is None or uri == INDEX:
-            return str(index.generation if index else 0)
-        if located := locate(index, uri):
-            return located[0].digest
-        kind, plugin, name = entry_at(uri) or ("agent", "", "")
-        place = index.segments[kind].find(plugin, name)
-        return "" if place is None else index.segments[kind].entry(place).digest
+        token = caller.set(who)
+        try:
+            return await self._resources.version_of(uri)
+        except RequestError:
+            return ""
+        finally:
+            caller.reset(token)
+
+    async def _follow(self, shared: Coordination) -> None:
+        """Tell what changes in the project's shared state."""
+        every = [(self._state.shared.asking(self._state.settings).project, "", True)]
+        with contextlib.suppress(RequestError), shared.feed.listen(None, every) as it:
+            while True:
+                await it.wait(3600.0)
+                await self._tell(lists=False)
 
     def _start(self, event: Event) -> None:
         task = asyncio.create_task(self._tell(isinstance(event, GenerationSwapped)))

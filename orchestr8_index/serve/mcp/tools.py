@@ -5,10 +5,11 @@ The list is made once and never changes while the server runs: a host's prompt c
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 import msgspec
-from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, PaginatedRequestParams
 from msgspec import Struct
@@ -22,13 +23,11 @@ from ...validate import STRANGE
 from ..calls import perform
 from ..shares import FREE_BYTES, Account
 from ..state import State
-from .one_body import LET_IN
-from .results import is_deep, slim
-from .roots import OfProject
-from .schemas import TASK, input_schema, output_schema, without_limits
-from .waiting import perform_shared
+from .exchange import LET_IN
+from .schemas import TASK, input_schema, is_deep, output_schema, slim, without_limits
+from .sessions import Ctx, OfProject
 
-Ctx = ServerRequestContext[Any, Any]
+T = TypeVar("T")
 TOOLS: dict[str, Method] = {
     method.short: method for method in METHODS.values() if method.when and method.face == "index"
 }
@@ -46,6 +45,7 @@ CLIENTS = {
     "antigravity": "antigravity",
 }
 """Parts of the names by which hosts say who they are."""
+PROGRESS_SECONDS = 15.0
 COPIES = 4  # of a result, on its way into two members of an answer
 SHARED: dict[str, Method] = {
     method.short: method
@@ -95,8 +95,9 @@ def describe_tool(method: Method) -> dict[str, Any]:
 
 def _described(method: Method) -> dict[str, Any]:
     """A tool of the shared state: its rows are small, and say by their names what they are."""
-    told = describe_tool(method) if method.face == "index" else None
-    return told or {
+    if method.face == "index":
+        return describe_tool(method)
+    return {
         "name": method.short,
         "description": method.when,
         "inputSchema": without_limits(input_schema(method.params)),
@@ -156,10 +157,10 @@ class Tools(OfProject):
         """What is answered, or the error, for a model; the shared state needs the `ctx`."""
         try:
             raw = encoded(_for_a_model(method, arguments, asked.host))
-            if method.face == "index" or ctx is None:
-                performed = await perform(asked.state, method.name, raw)
-            else:
-                performed = await perform_shared(asked.state, ctx, method, raw)
+            performing = perform(asked.state, method.name, raw)
+            if method.face != "index" and ctx is not None:
+                performing = with_progress(ctx, performing)
+            performed = await performing
             hold_of(own, COPIES * len(performed))
             result = slim(method, fit_json(performed))
         except InvalidParams as error:
@@ -167,6 +168,18 @@ class Tools(OfProject):
         except RequestError as error:
             return _failed(error)
         return _answered(result)
+
+
+async def with_progress(ctx: Ctx, work: Awaitable[T]) -> T:
+    """What `work` returns; while it waits for others its client hears that it lives."""
+    task, waited = asyncio.ensure_future(work), 0.0
+    try:
+        while not (await asyncio.wait({task}, timeout=PROGRESS_SECONDS))[0]:
+            waited += PROGRESS_SECONDS
+            await ctx.session.report_progress(waited, message="It waits for other agents.")
+        return task.result()
+    finally:
+        task.cancel()
 
 
 def asking_host(ctx: Ctx) -> str:

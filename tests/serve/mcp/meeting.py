@@ -12,7 +12,6 @@ from mcp.shared.exceptions import MCPError
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.serve.mcp.server import make_server
-from orchestr8_index.serve.mcp.subscriptions import Subscriptions
 from orchestr8_index.serve.state import State
 
 from ...trees import Files
@@ -28,7 +27,7 @@ def meet(state: State, act: Act[T], era: Era = "2026-07-28") -> T:
     """What `act` returns with a client of the state's face."""
 
     async def run() -> T:
-        async with Client(make_server(state, Subscriptions(state)), mode=era, cache=None) as client:
+        async with Client(make_server(state), mode=era, cache=None) as client:
             return await act(client)
 
     return asyncio.run(run())

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from orchestr8_index.serve.mcp.accepted import AcceptedCalls
-from orchestr8_index.serve.mcp.one_body import LET_IN
+from orchestr8_index.serve.mcp.exchange import LET_IN
 from orchestr8_index.serve.mcp.server import Face
 from orchestr8_index.serve.state import State
 

@@ -15,7 +15,6 @@ from orchestr8_index.catalog.index import Index
 from orchestr8_index.records import KINDS, Kind
 from orchestr8_index.serve.mcp.addresses import address, template
 from orchestr8_index.serve.mcp.server import make_server
-from orchestr8_index.serve.mcp.subscriptions import Subscriptions
 from orchestr8_index.serve.state import State
 
 from ...trees import MakeTree, agent, build_tree
@@ -93,7 +92,7 @@ def test_the_index_tells_what_it_holds(state: State) -> None:
 def test_the_patterns_are_the_plans_that_worked(tmp_path: Path, shipped_index: Index) -> None:
     async def ask(learner: Learner) -> Any:
         await learner.report()
-        async with Client(make_server(learner.state, Subscriptions(learner.state))) as client:
+        async with Client(make_server(learner.state)) as client:
             told = await client.read_resource("orchestr8://patterns")
         return json.loads(told.contents[0].text)  # type: ignore[union-attr]
 

@@ -15,7 +15,6 @@ from pydantic import FileUrl
 
 from orchestr8_index.serve.callers import LOCAL, Principal, caller
 from orchestr8_index.serve.mcp.server import make_server
-from orchestr8_index.serve.mcp.subscriptions import Subscriptions
 
 from ...trees import write_tree
 from ..test_projects import FILES, serving, settings_in
@@ -46,7 +45,7 @@ def found(home: Path, *roots: str, asks: Principal | None = None) -> tuple[set[s
         async with serving(settings_in(home, "red"), "none") as (_, state):
             if asks:
                 caller.set(asks)
-            server = make_server(state, Subscriptions(state))
+            server = make_server(state)
             callback = told if roots else None
             made = Client(server, mode="legacy", cache=None, list_roots_callback=callback)
             async with made as client:

@@ -23,11 +23,10 @@ from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.methods import METHODS
 from orchestr8_index.serve.callers import Principal, caller
 from orchestr8_index.serve.hooks.claude import receive_claude
-from orchestr8_index.serve.mcp import waiting
-from orchestr8_index.serve.mcp.results import MOST_DEEP
-from orchestr8_index.serve.mcp.server import shared_face
+from orchestr8_index.serve.mcp import tools as module
+from orchestr8_index.serve.mcp.schemas import MOST_DEEP
+from orchestr8_index.serve.mcp.server import make_server
 from orchestr8_index.serve.mcp.tools import INSTRUCTIONS_OF, SHARED, TOOLS
-from orchestr8_index.serve.shared import opened
 from orchestr8_index.serve.sharedstate import SharedState
 from orchestr8_index.serve.state import State
 from orchestr8_index.sharing import Op, SendMessage, WriteShared, value_of
@@ -44,7 +43,8 @@ class Town:
 
     def __init__(self, state: State, face: str, era: Era) -> None:
         self.state, self.era = state, era
-        self.changes, self.server = shared_face(state, face)
+        self.server = make_server(state, face)
+        self.changes = self.server.subscriptions
 
     @asynccontextmanager
     async def client(self, name: str, heard: list[str] | None = None) -> AsyncIterator[Client]:
@@ -133,7 +133,7 @@ def test_a_value_as_deep_as_it_may_be_is_read_with_its_neighbours(
         for _ in range(depth):
             value = [value]
         deep = value_of(value)
-        state = await opened(here.state)
+        state = await here.state.shared.opened(here.state.settings)
         eve, project = Caller("eve"), here.state.settings.repository_key
         eve = msgspec.structs.replace(eve, project=project)
         ops = [Op(key="k/deep", value=deep), Op(key="k/plain", value=Raw(b"1"))]
@@ -277,7 +277,7 @@ def test_no_address_shows_what_is_private(town: Callable[..., Any]) -> None:
 def test_who_waits_hears_of_progress(
     town: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "PROGRESS_SECONDS", 0.01)
+    monkeypatch.setattr(module, "PROGRESS_SECONDS", 0.01)
 
     async def work(here: Town) -> None:
         heard = asyncio.Event()

@@ -25,7 +25,6 @@ from orchestr8_index.serve.mcp.skills import (
     Skills,
     read_fields,
 )
-from orchestr8_index.serve.mcp.subscriptions import Subscriptions
 from orchestr8_index.serve.state import State
 
 from ...trees import Files, MakeTree, build_tree
@@ -212,7 +211,7 @@ def test_no_yaml_ends_in_a_defect(block: str) -> None:
 
 def test_a_host_sees_the_extension(state: State) -> None:
     async def capabilities() -> Any:
-        async with Client(make_server(state, Subscriptions(state))) as client:
+        async with Client(make_server(state)) as client:
             return client.server_capabilities.extensions
 
     assert run(capabilities()) == {"io.modelcontextprotocol/skills": {"directoryRead": True}}

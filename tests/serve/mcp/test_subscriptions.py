@@ -13,7 +13,6 @@ from mcp.client.subscriptions import PromptsListChanged, ResourcesListChanged, R
 
 from orchestr8_index.serve.callers import LOCAL
 from orchestr8_index.serve.mcp.server import make_server
-from orchestr8_index.serve.mcp.subscriptions import Subscriptions
 from orchestr8_index.serve.state import State
 
 from ...trees import MakeTree, agent, build_tree
@@ -28,7 +27,8 @@ class Meeting:
 
     def __init__(self, state: State, root: Path) -> None:
         self.state, self.root = state, root
-        self.changes = Subscriptions(state)
+        self.server = make_server(state)
+        self.changes = self.server.subscriptions
         self.told: list[str] = []
 
     async def note(self, message: Any) -> None:
@@ -55,7 +55,7 @@ def meeting(tmp_path: Path, make_tree: MakeTree) -> Meeting:
 
 def before_2026(meeting: Meeting, act: Callable[[Client], Awaitable[None]]) -> None:
     async def run() -> None:
-        server = make_server(meeting.state, meeting.changes)
+        server = meeting.server
         meeting.changes.begin()
         async with Client(server, mode="legacy", message_handler=meeting.note) as client:
             await act(client)
@@ -102,7 +102,7 @@ def test_who_has_left_is_forgotten(meeting: Meeting) -> None:
 
 def test_a_listener_hears_what_it_asked_for(meeting: Meeting) -> None:
     async def run() -> list[Any]:
-        server = make_server(meeting.state, meeting.changes)
+        server = meeting.server
         meeting.changes.begin()
         async with Client(server, mode="2026-07-28") as client:
             uris = [ONE, TWO, INDEX]

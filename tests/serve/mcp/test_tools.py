@@ -13,9 +13,8 @@ from mcp.client.client import Client
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.errors import InvalidParams
 from orchestr8_index.methods import METHODS
-from orchestr8_index.serve.mcp.results import is_for_programs
+from orchestr8_index.serve.mcp.schemas import is_for_programs
 from orchestr8_index.serve.mcp.server import make_server
-from orchestr8_index.serve.mcp.subscriptions import Subscriptions
 from orchestr8_index.serve.mcp.tools import INSTRUCTIONS, TOOLS, encoded
 from orchestr8_index.serve.state import State
 from orchestr8_index.tokens import estimate_tokens
@@ -90,7 +89,7 @@ def test_every_tool_answers_as_its_schema_says(
     """The client checks each result against the schema."""
 
     async def all_of_them(learner: Learner) -> list[str]:
-        server = make_server(learner.state, Subscriptions(learner.state))
+        server = make_server(learner.state)
         async with Client(server, mode=era) as client:
             told = [await client.call_tool(name, params) for name, params in CALLS.items()]
         for result in told:
@@ -114,7 +113,7 @@ def test_a_row_has_nothing_that_is_empty(state: State) -> None:
 
 def test_an_unknown_plan_is_said_to_be_none(tmp_path: Path, shipped_index: Index) -> None:
     async def ask(learner: Learner) -> Any:
-        server = make_server(learner.state, Subscriptions(learner.state))
+        server = make_server(learner.state)
         async with Client(server) as client:
             return (await client.call_tool("get_pattern", {"goal": "fly"})).structured_content
 

@@ -1,20 +1,22 @@
-"""The memory limits: above the soft one /health says so, above the hard one requests are refused.
+"""How much memory the process uses, the limits of it, and what it does without.
 
-Both are for a catalogue of FREE_ENTRIES without outcomes; each further entry, each decision and
-each large library in use raises them.
+Above the soft limit /health says so, above the hard one requests are refused. Both are for a
+catalogue of FREE_ENTRIES without outcomes; each further entry, each decision and each large library
+in use raises them.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 from ..config import Limits
 from ..errors import Overloaded
-from .lean import give_back
-from .samples import memory_mb
 
 FREE_ENTRIES, ENTRY_KB, DECISION_KB = 100, 24, 4
 LIBRARIES_MB = {
@@ -27,6 +29,23 @@ LIBRARIES_MB = {
     "psycopg": 18,
 }
 LOADED_MB = 6  # what answering itself brings in after the start: caches, words seen, buffers
+M_ARENA_MAX = -8  # of malloc.h
+SUPERVISORS = "uvicorn.supervisors"
+
+
+def memory_mb() -> float:
+    """Resident memory in MB (1024·1024 bytes); the peak where the present is not to be had."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            pages = int(statm.read().split()[1])
+        return round(pages * os.sysconf("SC_PAGE_SIZE") / 1048576, 1)
+    except OSError:
+        if sys.platform == "win32":
+            return 0.0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1048576 if sys.platform == "darwin" else 1024), 1)
 
 
 @dataclass(slots=True)
@@ -70,3 +89,35 @@ def allowance_mb(entries: int, decisions: int) -> float:
     kilobytes = max(0, entries - FREE_ENTRIES) * ENTRY_KB + decisions * DECISION_KB
     libraries = sum(mb for name, mb in LIBRARIES_MB.items() if name in sys.modules)
     return LOADED_MB + kilobytes / 1024 + libraries
+
+
+def load_uvicorn() -> None:
+    """Import uvicorn without what its command line needs to run several processes: 1.7 MB, as
+    multiprocessing comes with it, and watchfiles where that is there."""
+    if "uvicorn" in sys.modules:
+        return
+    nothing: Any = ModuleType(SUPERVISORS)
+    nothing.__getattr__ = lambda name: None
+    sys.modules[SUPERVISORS] = nothing
+    import uvicorn  # noqa: F401
+
+    del sys.modules[SUPERVISORS]
+
+
+def one_arena() -> None:
+    """Have all threads take memory from one place, where the C library can: each further one keeps
+    what its thread needed once, 1.1 MB together. Only one thread runs at a time anyway."""
+    _libc("mallopt", M_ARENA_MAX, 1)
+
+
+def give_back() -> None:
+    """Ask the C library to return what is free to the system, where it can."""
+    _libc("malloc_trim", 0)
+
+
+def _libc(name: str, *given: int) -> None:
+    if sys.platform == "linux":
+        import ctypes  # which inotify needs, too
+
+        if call := getattr(ctypes.CDLL(None), name, None):
+            call(*given)

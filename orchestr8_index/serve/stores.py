@@ -1,7 +1,7 @@
-"""The store of a running server: opened beside the first requests, backed up daily, closed last.
+"""The store of a running server, and what each project has learnt in it.
 
-While the store cannot be used, answers go on without experience, and outcomes are refused with the
-reason.
+It is opened beside the first requests, backed up daily, and closed last. While it cannot be used,
+answers go on without experience, and outcomes are refused with the reason.
 """
 
 from __future__ import annotations
@@ -33,9 +33,54 @@ CHECK_SECONDS, BACKUP_SECONDS = 3600.0, 86_400.0
 log = logging.getLogger("orchestr8.store")
 
 
+@dataclass(slots=True, kw_only=True)
+class ProjectStore:
+    """What one project has learnt; of a server that keeps no store, nothing.
+
+    `ready` are the outcomes if they are loaded, without waiting.
+    """
+
+    ready: Outcomes | None = None
+    queries: QueryLog = field(default_factory=QueryLog)
+    _nothing: Experience = field(default_factory=no_experience)
+
+    async def outcomes(self) -> Outcomes:
+        """Raises StoreUnavailable with the reason."""
+        raise StoreUnavailable("This server keeps no store.")
+
+    @property
+    def experience(self) -> Experience:
+        return self.ready.experience if self.ready else self._nothing
+
+    @property
+    def revision(self) -> int:
+        return self.ready.revision if self.ready else -1
+
+    def revision_of(self, kind: Kind | None) -> int:
+        return self.ready.revision_of(kind) if self.ready else -1
+
+    @property
+    def reasons(self) -> list[str]:
+        """What is wrong with the store, for /health."""
+        return []
+
+    def failed(self, error: sqlite3.Error) -> None:
+        """Note that the open database could not be read."""
+
+    def begin(self) -> None:
+        """Start to open it, in the running loop."""
+
+    async def check(self) -> None:
+        """Once a second."""
+
+    async def stop(self) -> None:
+        """Write what is derived, and close it."""
+
+
 @dataclass(slots=True)
-class ServerStore:
-    """The owner of the open store. `trouble` says why there is none, "" when there is one.
+class ServerStore(ProjectStore):
+    """The owner of the open store, and the first project's part of it. `trouble` says why there is
+    none, "" when there is one.
 
     `prepare` readies an opened store's experience for the questions, which go without until then.
     `heir` is the project that has what was learnt before there were any, else the first.
@@ -46,8 +91,6 @@ class ServerStore:
     terms: Terms = field(default_factory=lambda: Terms(TASK_WORDS))
     trouble: str = "The store is not open yet."
     prepare: Callable[[Experience], Awaitable[None]] | None = None
-    queries: QueryLog = field(default_factory=QueryLog)
-    _outcomes: Outcomes | None = None
     _opening: asyncio.Task[None] | None = None
     _backing_up: asyncio.Task[None] | None = None
     _checking: asyncio.Task[None] | None = None
@@ -55,7 +98,6 @@ class ServerStore:
     _is_bound: bool = False
     _damage: str = ""
     _tried: float = 0.0
-    _nothing: Experience = field(default_factory=no_experience)
 
     def begin(self) -> None:
         """Start to open the store, in the running loop."""
@@ -63,51 +105,40 @@ class ServerStore:
         self._backing_up = asyncio.create_task(self._back_up_daily())
 
     async def outcomes(self) -> Outcomes:
-        """The open store's outcomes. Raises StoreUnavailable with the reason."""
         if self._opening is not None:
             await asyncio.shield(self._opening)
-        if self._outcomes is None and time.monotonic() - self._tried > RETRY_SECONDS:
+        if self.ready is None and time.monotonic() - self._tried > RETRY_SECONDS:
             self._opening = asyncio.create_task(self._open())
             await asyncio.shield(self._opening)
-        if self._outcomes is None:
+        if self.ready is None:
             raise StoreUnavailable(self.trouble)
-        return self._outcomes
-
-    @property
-    def ready(self) -> Outcomes | None:
-        """The outcomes if the store is open, without waiting."""
-        return self._outcomes
+        return self.ready
 
     @property
     def experience(self) -> Experience:
-        return self._outcomes.experience if self._outcomes and self._is_bound else self._nothing
-
-    @property
-    def revision(self) -> int:
-        return self._outcomes.revision if self._outcomes else -1
+        return self.ready.experience if self.ready and self._is_bound else self._nothing
 
     def revision_of(self, kind: Kind | None) -> int:
-        if self._outcomes is None or (kind and not self._is_bound):
+        if self.ready is None or (kind and not self._is_bound):
             return -1
-        return self._outcomes.revision_of(kind)
+        return self.ready.revision_of(kind)
 
     @property
     def reasons(self) -> list[str]:
-        """What is wrong with the store, for /health."""
-        if self._outcomes is None:
+        if self.ready is None:
             opening = self._opening is not None and not self._opening.done()
             return [] if opening or self._tried == 0.0 else [self.trouble]
-        return self._outcomes.store.reasons + [each for each in (self._damage,) if each]
+        return self.ready.store.reasons + [each for each in (self._damage,) if each]
 
     async def check(self) -> None:
         """Once a second: write the query log, and say when the database's files were taken away."""
         self._write_queries()
-        store = self._outcomes.store if self._outcomes else None
+        store = self.ready.store if self.ready else None
         if store and await store.check():
             log.error("the store is lost", extra={"reason": " ".join(store.reasons)})
 
     def failed(self, error: sqlite3.Error) -> None:
-        """Note that the open database could not be read; unlike a failed write, that stays."""
+        """Unlike a failed write, that stays."""
         cure = "Restart the server: it mends a damaged database from the newest backup."
         self._damage = f"The store cannot be read: {redact(str(error))}. {cure}"
         log.error("the store cannot be read", extra={"reason": str(error)})
@@ -115,8 +146,8 @@ class ServerStore:
     def _write_queries(self) -> None:
         """What was asked meanwhile; nobody's, while the store is not open."""
         asked = self.queries.take()
-        if self._outcomes is not None:
-            self._outcomes.store.note_queries(asked)
+        if self.ready is not None:
+            self.ready.store.note_queries(asked)
 
     async def stop(self) -> None:
         """Write what is derived, then close; nothing that was acknowledged depends on it."""
@@ -126,10 +157,10 @@ class ServerStore:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
         self._write_queries()
-        if self._outcomes is not None:
+        if self.ready is not None:
             with contextlib.suppress(StoreUnavailable):
-                await self._outcomes.checkpoint()
-            await asyncio.to_thread(self._outcomes.store.close)
+                await self.ready.checkpoint()
+            await asyncio.to_thread(self.ready.store.close)
 
     async def _open(self) -> None:
         self._tried = time.monotonic()
@@ -142,11 +173,11 @@ class ServerStore:
             log.error("the store is of a newer version", extra={"reason": str(error)})
             return
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
-            self.trouble = f"The store cannot be opened: {_why(error)}"
+            self.trouble = f"The store cannot be opened: {why(error)}"
             log.error("the store cannot be opened", extra={"reason": str(error)})
             return
         store.start()
-        self._outcomes, self.trouble = outcomes, ""
+        self.ready, self.trouble = outcomes, ""
         self._checking = asyncio.create_task(self._check_fully())
         self._is_bound = self.prepare is None
         if self.prepare is not None:
@@ -186,15 +217,74 @@ class ServerStore:
 
     async def _back_up_daily(self) -> None:
         while True:
-            await asyncio.sleep(CHECK_SECONDS / 60 if self._outcomes is None else CHECK_SECONDS)
-            if self._outcomes and backup.age_seconds(self.settings.data_dir) > BACKUP_SECONDS:
+            await asyncio.sleep(CHECK_SECONDS / 60 if self.ready is None else CHECK_SECONDS)
+            if self.ready and backup.age_seconds(self.settings.data_dir) > BACKUP_SECONDS:
                 try:
                     await asyncio.to_thread(backup.backup, self.settings.data_dir)
                 except (sqlite3.Error, OSError) as error:
                     log.error("the backup failed", extra={"reason": str(error)})
 
 
-def _why(error: Exception) -> str:
+@dataclass(slots=True)
+class GuestStore(ProjectStore):
+    """Another project's part of the same store, loaded when it is first asked for."""
+
+    server: ServerStore
+    key: str
+    _loading: asyncio.Task[Outcomes] | None = None
+
+    def __post_init__(self) -> None:
+        self.queries = self.server.queries
+
+    def load(self) -> asyncio.Task[Outcomes]:
+        """What was learnt, as soon as it is counted; the task raises StoreUnavailable."""
+        if self._loading is None or (self._loading.done() and self.ready is None):
+            self._loading = asyncio.create_task(self._load())
+            self._loading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return self._loading
+
+    async def outcomes(self) -> Outcomes:
+        if self.ready is not None:
+            return self.ready
+        return await asyncio.shield(self.load())
+
+    async def _load(self) -> Outcomes:
+        store = (await self.server.outcomes()).store
+        name = ledger.name_of_project(store.reader, self.key)
+        outcomes = Outcomes(store, self.server.terms, name)
+        try:
+            await asyncio.to_thread(_count, outcomes, store)
+        except sqlite3.Error as error:
+            self.server.failed(error)
+            raise StoreUnavailable("The store cannot be read.") from None
+        if outcomes.counts.unassigned:
+            await store.write(outcomes.counts.assign_all)
+        self.ready = outcomes
+        return outcomes
+
+    async def sleep(self) -> None:
+        """Keep what is derived, and give it up; the decisions are on the disk."""
+        outcomes, self.ready, self._loading = self.ready, None, None
+        if outcomes is not None and outcomes.counts.unsaved:
+            try:
+                await outcomes.checkpoint()
+            except StoreUnavailable as error:
+                log.warning("what was derived is counted again", extra={"reason": str(error)})
+
+    @property
+    def reasons(self) -> list[str]:
+        return self.server.reasons
+
+    def failed(self, error: sqlite3.Error) -> None:
+        self.server.failed(error)
+
+
+def _count(outcomes: Outcomes, store: Store) -> None:
+    with store.reading() as reader:
+        outcomes.counts.load(reader)
+
+
+def why(error: Exception) -> str:
     """The reason without a path, and what mends it: /health says it to everybody."""
     if isinstance(error, OSError):
         return f"{error.strerror}.{CURES[sqlite3.SQLITE_CANTOPEN]}"

@@ -1,4 +1,4 @@
-"""Which project does a session mean, whose host says in which folders it works?
+"""Which project does a session mean, and which agent asks in it?
 
 Clients before 2026 may be asked for their roots. One is asked once, on the stream of a request for
 which it waits anyway, and again when it says that they are others. A header, an address and the
@@ -10,12 +10,17 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
 from mcp.server.connection import Connection
-from mcp.server.context import CallNext, HandlerResult
+from mcp.server.context import (
+    CallNext,
+    HandlerResult,
+    ServerMiddleware,
+    ServerRequestContext,
+)
 from mcp.shared.exceptions import MCPError
 from mcp.shared.message import ServerMessageMetadata
 from mcp_types import ListRootsRequest, ListRootsResult
@@ -23,13 +28,24 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from ...errors import NoSuchProject
-from ..callers import Principal, caller
+from ..callers import STRANGE, Principal, caller
+from ..faces import named
+from ..sessions import HEADER
+from ..sharedstate import speaking
+from ..shares import owner_of
 from ..state import State
-from .one_body import ONE_BODY
+from .exchange import ONE_BODY
+
+if TYPE_CHECKING:
+    from ...coordinate.caller import Caller
+    from ...faces.face import Product
 
 SECONDS = 1.0  # for which a client is waited for
 WITHOUT = ("initialize", "ping", "tools/list", "logging/setLevel")
 CHANGED = "notifications/roots/list_changed"
+TOOL_USE = "claudecode/toolUseId"
+MOST_NAME = 80
+Ctx = ServerRequestContext[Any, Any]
 _meant: contextvars.ContextVar[State | None] = contextvars.ContextVar("meant", default=None)
 
 
@@ -94,3 +110,34 @@ async def _first_root(ctx: Any) -> str:
     parts = (urlsplit(str(root.uri)) for root in answer.roots)
     folders = (unquote(part.path) for part in parts if part.scheme == "file")
     return next((folder for folder in folders if os.path.isdir(folder)), "")
+
+
+def identify(state: State, face: Product | None = None) -> ServerMiddleware[Any]:
+    """A middleware: who asks, as the face knows it, or the shared state. By its key and what it
+    calls itself, else by the name of its client; by the hook that told of this use of a tool."""
+
+    async def identified(ctx: Ctx, call_next: CallNext) -> HandlerResult:
+        said = ctx.session.client_params
+        client = STRANGE.sub("-", said.client_info.name)[:MOST_NAME] if said else ""
+        with named(face, session_of(ctx), client):
+            token = speaking.set(_hooked(state, ctx, caller.get()))
+            try:
+                return await call_next(ctx)
+            finally:
+                speaking.reset(token)
+
+    return identified
+
+
+def session_of(ctx: Ctx) -> str:
+    """The id of the request's session, "" without one."""
+    return ctx.request.headers.get(HEADER.decode(), "") if ctx.request is not None else ""
+
+
+def _hooked(state: State, ctx: Ctx, asks: Principal) -> Caller | None:
+    meta = (ctx.params or {}).get("_meta") or {}
+    use = meta.get(TOOL_USE) if isinstance(meta, dict) else None
+    who = state.claims.agent_of(use, asks) if isinstance(use, str) else None
+    known = {"scope": asks.right, "kind": asks.kind, "verified": asks.keyed}
+    known |= {"writes": asks.writes, "sees_one": bool(asks.projects), "owner": owner_of(asks)}
+    return replace(who, **known) if who else None
