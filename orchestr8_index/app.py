@@ -127,12 +127,18 @@ def make_state(
     )
     state.claims.setting = settings.claims
     state.claims.chosen = ClaimsPolicy(settings.data_dir)
+    _prepare(state, store)
     _follow(state)
+    state.all_projects = _make_projects(state)
+    return state
+
+
+def _prepare(state: State, store: ServerStore | None) -> None:
+    """The index and what was learnt are bound to each other before one of them is used."""
+    refresh = state.refresh
     refresh.prepare = lambda index: state.bind(index, state.experience)
     if store is not None:
         store.prepare = lambda experience: state.bind(refresh.index, experience)
-    state.all_projects = _make_projects(state)
-    return state
 
 
 def _make_projects(first: State) -> Projects[State]:
@@ -157,9 +163,9 @@ def make_project(first: State, settings: Settings, refresh: Refresh) -> State:
     """The state of another project of the same server."""
     from .serve.cache import RecentQuestions
     from .serve.events import Events
+    from .serve.hooks.delegations import RunningTasks
     from .serve.metrics import Metrics
     from .serve.replay import Replays
-    from .serve.work import RunningTasks
 
     owner = settings.project_key + settings.roots_digest
     state = replace(
@@ -194,13 +200,11 @@ def _follow(state: State) -> None:
 def _make_gate(settings: Settings, metrics: Metrics, events: Events) -> Gate:
     from .serve.audit import Audit
     from .serve.events import KeyChanged
-    from .serve.gate import Gate
+    from .serve.gate import Gate, Sessions
     from .serve.host_names import names_of
     from .serve.keys import LoadedKeys, hash_of
     from .serve.memory import MemoryLimit
-    from .serve.rate import Buckets
-    from .serve.sessions import Sessions
-    from .serve.shares import Shares
+    from .serve.shares import Buckets, Shares
 
     gate = Gate(
         limits=settings.limits,

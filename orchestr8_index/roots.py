@@ -121,9 +121,9 @@ def _of_project(folder: Path) -> Iterator[Path]:
     if any((folder / manifest).is_file() for manifest in MANIFESTS):
         yield folder
     yield folder / "plugins"
-    for name in HOST_FOLDERS:
+    for name in filter(lambda name: os.path.isdir(f"{folder}/{name}"), HOST_FOLDERS):
         kinds = [path for p in PLACES for path in p.project if path.startswith(f"{name}/")]
-        if name == ".claude" or any((folder / path).is_dir() for path in kinds):
+        if name == ".claude" or any(os.path.isdir(f"{folder}/{path}") for path in kinds):
             yield folder / name
 
 

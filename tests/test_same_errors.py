@@ -28,7 +28,7 @@ from orchestr8_index.methods import METHODS
 from orchestr8_index.serve.callers import Right
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.keys import KeyFile
-from orchestr8_index.serve.rate import BURST_SECONDS, Buckets
+from orchestr8_index.serve.shares import BURST_SECONDS, Buckets
 from orchestr8_index.serve.state import State
 
 from .processes import call, wait_for

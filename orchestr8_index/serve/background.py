@@ -151,7 +151,7 @@ class Upkeep:
 
     async def _check_keys(self) -> float:
         """What a revoked key left open ends within a second, though nobody asks."""
-        self._state.gate.keys.reload_now()
+        self._state.gate.keys.reload_if_changed()
         return RELOAD_SECONDS
 
     async def write_audit(self) -> None:

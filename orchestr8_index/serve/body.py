@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 from starlette.types import Message, Receive, Send
 
 from ..environment import ADDRESSES
-from ..errors import BodyTooLarge, EncodingRefused, Overloaded, RequestError
+from ..errors import BodyTooLarge, EncodingRefused, RequestError
 from ..fit import fit_json
 from .shares import Account
 
 _TOOLS = {"/tools/file_write", "/tools/file_edit"}
 LARGE = {"/shared", *_TOOLS, *(f"/mcp/{face}" for face in ADDRESSES)}  # values are written
-MAX_LARGE, MOST_LARGE = 12_000_000, 2
+MAX_LARGE = 12_000_000
 JSON = b"application/json"
+REPLY = b'{"jsonrpc":"2.0","id":%b,"result":%b}'
+"""Of JSON-RPC; its id and its result are JSON already."""
 
 
 class ClientGone(Exception):
@@ -36,40 +37,11 @@ def too_large(most: int) -> BodyTooLarge:
     return BodyTooLarge(f"The body is over {most:,} bytes.")
 
 
-class LargeBodies:
-    """Counts the bodies above the usual limit: at most MOST_LARGE at once."""
-
-    def __init__(self) -> None:
-        self._inside = 0
-
-    @contextlib.contextmanager
-    def room(self, check: Callable[[], None]) -> Iterator[Callable[[], int]]:
-        """Within: what says how long a body may be when it is above the usual limit.
-
-        That raises Overloaded, and what `check` raises for those who may not send one.
-        """
-        entered = 0
-
-        def enter() -> int:
-            nonlocal entered
-            check()
-            if self._inside >= MOST_LARGE:
-                raise Overloaded("Too many large bodies are on their way.")
-            entered = 1
-            self._inside += 1
-            return MAX_LARGE
-
-        try:
-            yield enter
-        finally:
-            self._inside -= entered
-
-
 class BoundedReceive:
-    """`receive`, which raises BodyTooLarge as soon as more than `most` bytes have come, and
-    Overloaded where the account of the request cannot hold them.
+    """`receive`, which raises BodyTooLarge as soon as more than `most` bytes have come, MAX_LARGE
+    where it `may_be_large`, and Overloaded where the account of the request cannot hold them.
 
-    Before that it asks `enlarge` once for a higher limit; `come` is called with the last byte.
+    `come` is called with the last byte.
     """
 
     def __init__(
@@ -78,19 +50,20 @@ class BoundedReceive:
         most: int,
         own: Account,
         come: Callable[[], None] = lambda: None,
-        enlarge: Callable[[], int] | None = None,
+        may_be_large: bool = False,
     ) -> None:
         self._receive, self._left, self._most, self._come = receive, most, most, come
-        self._own, self._enlarge = own, enlarge
+        self._own, self._may_be_large = own, may_be_large
 
     async def __call__(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
             come = len(message.get("body", b""))
             self._left -= come
-            if self._left < 0 and self._enlarge is not None:
-                most, self._enlarge = max(self._most, self._enlarge()), None
-                self._left, self._most = self._left + most - self._most, most
+            if self._left < 0 and self._may_be_large:
+                self._own.enlarge()
+                self._may_be_large, more = False, max(0, MAX_LARGE - self._most)
+                self._left, self._most = self._left + more, self._most + more
             if self._left < 0:
                 raise too_large(self._most)
             self._own.take_body(come)
@@ -152,4 +125,4 @@ async def send_error(send: Send, error: RequestError, *more: tuple[bytes, bytes]
 def error_body(ident: bytes, error: RequestError) -> bytes:
     """A JSON-RPC error, with an id that is JSON already."""
     body = fit_json(msgspec.json.encode(error.body()))
-    return b'{"jsonrpc":"2.0","id":' + ident + b',"error":' + body + b"}"
+    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (ident, body)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -78,7 +78,7 @@ class ChangedSettings:
         for name in self._values.keys() | good.keys():
             if self._values.get(name) != good.get(name):
                 value = good[name] if name in good else _of_environment(self._state, name)
-                _APPLY[name](self._state, value)
+                _apply(self._state, name, value)
                 log.warning("a setting changed", extra={"setting": name, "value": value})
         self._values = good
 
@@ -101,36 +101,19 @@ def _of_environment(state: State, name: str) -> Any:
     return getattr(of, name)
 
 
-def _log_level(state: State, level: str) -> None:
-    logging.getLogger().setLevel(level.upper())
-
-
-def _cache_ttl(state: State, seconds: int | None) -> None:
-    settings = replace(state.settings, cache_ttl=seconds)
-    state.query_cache.set_life(settings.query_life)
-    state.pattern_cache.set_life(settings.pattern_life)
-
-
-def _claims(state: State, policy: str) -> None:
-    state.claims.setting = policy
-
-
-def _rate(state: State, rate: int) -> None:
-    state.gate.set_rate(rate)
-
-
-def _limit(name: str) -> Callable[[State, int], None]:
-    def apply(state: State, most: int) -> None:
-        state.gate.limits = replace(state.gate.limits, **{name: most})
-
-    return apply
-
-
-_APPLY: dict[str, Callable[[State, Any], None]] = {
-    "log_level": _log_level,
-    "cache_ttl": _cache_ttl,
-    "claims": _claims,
-    "rate": _rate,
-    "max_body": _limit("max_body"),
-    "max_running": _limit("max_running"),
-}
+def _apply(state: State, name: str, value: Any) -> None:
+    match name:
+        case "log_level":
+            logging.getLogger().setLevel(value.upper())
+        case "cache_ttl":
+            settings = replace(state.settings, cache_ttl=value)
+            state.query_cache.set_life(settings.query_life)
+            state.pattern_cache.set_life(settings.pattern_life)
+        case "claims":
+            state.claims.setting = value
+        case "rate":
+            state.gate.set_rate(value)
+        case "max_body" | "max_running":
+            state.gate.limits = replace(state.gate.limits, **{name: value})
+        case _:
+            raise AssertionError(f"{name} can be changed, and nothing takes it over")

@@ -13,7 +13,7 @@ from starlette.types import Scope, Send
 
 from ..errors import MethodNotFound, RequestError
 from ..memo import Newest
-from .body import JSON, send_bytes, send_json
+from .body import JSON, REPLY, send_bytes, send_json
 from .callers import RIGHTS, caller
 from .calls import perform
 from .state import State
@@ -120,8 +120,8 @@ async def answer_plain(state: State, name: str, scope: Scope, body: bytes, send:
     with named(face):
         answer, _ = await run_tool(face, ServedCore(state), call.method, call.params, every=True)
     ident = bytes(call.id)
-    result = b'{"jsonrpc":"2.0","id":' + ident + b',"result":' + msgspec.json.encode(answer) + b"}"
-    await send_bytes(send, 200 if ident else 204, result if ident else b"", JSON)
+    reply = REPLY % (ident, msgspec.json.encode(answer)) if ident else b""
+    await send_bytes(send, 200 if ident else 204, reply, JSON)
     return True
 
 

@@ -31,10 +31,10 @@ from ..errors import (
 )
 from .body import LARGE, MAX_LARGE, BoundedReceive, ClientGone, check_announced, send_error
 from .callers import CORRELATION, Principal, caller, correlation_id, new_ident
+from .gate import HEADER as SESSION
 from .gate import OWN_NAME, Gate
 from .host_names import OF_BROWSERS, check_host, check_page
 from .keys import RELOAD_SECONDS
-from .sessions import HEADER as SESSION
 from .shares import FREE_BYTES, NEAREST, Account, account, peer_of
 
 ONCE = frozenset(
@@ -129,15 +129,9 @@ class Guard:
         self._remember(scope, headers, asking)
         token = caller.set(asking)
         try:
-            with gate.large.room(lambda: asking.must_have("report")) as room:
-                whole = BoundedReceive(
-                    receive,
-                    gate.limits.max_body,
-                    send.own,
-                    lambda: self._again(scope, headers, send),
-                    room if path in LARGE else None,
-                )
-                await self.app(scope, whole, send)
+            most, come = gate.limits.max_body, lambda: self._again(scope, headers, send)
+            whole = BoundedReceive(receive, most, send.own, come, path in LARGE)
+            await self.app(scope, whole, send)
         finally:
             if path in RIGHTS_OF:
                 gate.audit.done(f"{scope['method']} {path}", str(send.status), False)
@@ -195,9 +189,6 @@ class Guard:
             extra = {"path": scope["path"][:100]}
             log.error("the request failed", exc_info=error, extra=extra)
             error = InternalError("The server met an error of its own.")
-        await self._refuse(scope, response, error)
-
-    async def _refuse(self, scope: Scope, response: _GuardedSend, error: RequestError) -> None:
         self._gate.failed(error.code)
         if not isinstance(error, TooManyRequests | Overloaded):
             who = response.own.who.name or (scope.get("client") or ("local",))[0]

@@ -142,7 +142,7 @@ class LoadedKeys:
         self.reload()
         given = hash_of_bytes(token)
         holder = self._holder(given)
-        if holder is None and self._reload_if_changed():
+        if holder is None and self.reload_if_changed():
             holder = self._holder(given)
         if holder is None:
             return None
@@ -171,14 +171,9 @@ class LoadedKeys:
         if self._clock() < self._reload_after:
             return
         self._reload_after = self._clock() + RELOAD_SECONDS
-        self._reload_if_changed()
+        self.reload_if_changed()
 
-    def reload_now(self) -> None:
-        """As `reload`, whenever that was last."""
-        self._reload_after = 0.0
-        self.reload()
-
-    def _reload_if_changed(self) -> bool:
+    def reload_if_changed(self) -> bool:
         stamp = _stamp(self._file.path)
         if stamp == self._stamp:
             return False

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from .. import __version__
-from ..errors import RequestError
 from ..methods import METHODS
 from ..table import COMMON_ERRORS, Example, Method
 
@@ -35,27 +34,24 @@ def document() -> Document:
 
 def _method(method: Method, params: Document, result: Document) -> Document:
     described = {"description": method.when} if method.when else {}
+    required = params.get("required", [])
+    fields = {name: params["properties"][name] for name in [*required, *params["properties"]]}
     return {
         "name": method.name,
         "summary": method.sentence,
         **described,
         "tags": [{"name": method.scope}],
         "paramStructure": "by-name",
-        "params": [_param(params, name) for name in _required_first(params)],
+        "params": [
+            {"name": name, "required": name in required, "schema": schema}
+            for name, schema in fields.items()
+        ],
         "result": {"name": f"{method.short}_result", "schema": result},
-        "errors": [{"$ref": _ref(kind)} for kind in (*method.errors, *COMMON_ERRORS)],
+        "errors": [
+            {"$ref": ERRORS.format(name=kind.__name__)} for kind in (*method.errors, *COMMON_ERRORS)
+        ],
         "examples": [_example(method, method.example)] if method.example else [],
     }
-
-
-def _required_first(params: Document) -> list[str]:
-    required = params.get("required", [])
-    return [*required, *(name for name in params["properties"] if name not in required)]
-
-
-def _param(params: Document, name: str) -> Document:
-    required = name in params.get("required", [])
-    return {"name": name, "required": required, "schema": params["properties"][name]}
 
 
 def _example(method: Method, example: Example) -> Document:
@@ -71,7 +67,3 @@ def _errors() -> Document:
     used = {kind for method in METHODS.values() for kind in (*method.errors, *COMMON_ERRORS)}
     kinds = sorted(used, key=lambda kind: -kind.code)
     return {kind.__name__: {"code": kind.code, "message": kind.means} for kind in kinds}
-
-
-def _ref(kind: type[RequestError]) -> str:
-    return ERRORS.format(name=kind.__name__)

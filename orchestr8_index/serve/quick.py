@@ -21,7 +21,7 @@ from ..errors import RequestError
 from ..memo import keep
 from ..methods import METHODS
 from ..validate import read_params
-from .body import JSON
+from .body import JSON, REPLY
 from .callers import CORRELATION, Principal, caller, new_ident
 from .calls import AskedQuestion, answer_key, asked, cache_of, note_answer, perform
 from .guard import Guard
@@ -38,7 +38,6 @@ _SHAPE = re.compile(
     rb'\{"jsonrpc": ?"2\.0", ?"id": ?((?:0|[1-9][0-9]{0,14})|"[A-Za-z0-9._-]{1,64}"),'
 )
 _HEAD = b"content-type: " + JSON + b"\r\ncontent-length: %d\r\n" + CORRELATION + b": %b\r\n\r\n"
-_BODY = b'{"jsonrpc":"2.0","id":%b,"result":%b}'
 Body = tuple[bytes, bytes]
 """What stands before the id and after it."""
 log = logging.getLogger("orchestr8.http")
@@ -76,7 +75,7 @@ class Quick:
         self._gate.unlogged += 1
         if time.monotonic() - state.asked > NOTED_SECONDS:
             self._state.projects.note_asked(state)
-        whole = _BODY % (ident, answer)
+        whole = REPLY % (ident, answer)
         return _HEAD % (len(whole), new_ident().encode()) + whole
 
     def learn(self, body: bytes, question: AskedQuestion) -> None:

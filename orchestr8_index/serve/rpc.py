@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ..errors import InvalidRequest, ParseError, RequestError
 from ..sharing import SHARING
-from .body import error_body
+from .body import REPLY, error_body
 from .callers import caller
 from .calls import check_face, perform
 from .shares import account
@@ -65,7 +65,8 @@ async def _reply_to_batch(state: State, body: bytes, face: str) -> Response:
         return _failure(b"null", error)
     replies, room = list[Response](), state.settings.limits.max_batch_bytes
     for call in calls:
-        replies.append(await _next_reply(state, bytes(call), face, room))
+        await asyncio.sleep(0)  # others get their turn
+        replies.append(await _reply_to_one(state, bytes(call), face, room))
         room -= len(replies[-1].body)
     bodies = [reply.body for reply in replies if reply.body]
     methods = ",".join(reply.methods for reply in replies)
@@ -80,12 +81,6 @@ def _check_batch(state: State, calls: int) -> None:
     if not 0 < calls <= most:
         raise InvalidRequest(f"A batch has 1 to {most} calls, not {calls}.")
     state.gate.buckets.charge(caller.get().name, calls - 1)
-
-
-async def _next_reply(state: State, body: bytes, face: str, room: int) -> Response:
-    """Others get their turn between the calls of a batch."""
-    await asyncio.sleep(0)
-    return await _reply_to_one(state, body, face, room)
 
 
 async def _reply_to_one(state: State, body: bytes, face: str, room: int = MOST_BYTES) -> Response:
@@ -105,7 +100,7 @@ async def _reply_to_one(state: State, body: bytes, face: str, room: int = MOST_B
             await state.projects.index(state)
         result = await perform(state, name, raw)
         _check_size(state, len(result), room)
-        reply = Response(_success(ident, result), 200, name)
+        reply = Response(REPLY % (ident, result), 200, name)
     except RequestError as error:
         reply = _failure(ident, error, name)
     return Response(b"", 204, name) if notified else reply
@@ -179,10 +174,6 @@ def _method_name(call: Call) -> str:
     if not isinstance(call.method, str):
         raise InvalidRequest("A call has a method's name.")
     return call.method
-
-
-def _success(ident: bytes, result: bytes) -> bytes:
-    return b'{"jsonrpc":"2.0","id":' + ident + b',"result":' + result + b"}"
 
 
 def _failure(ident: bytes, error: RequestError, method: str = "") -> Response:

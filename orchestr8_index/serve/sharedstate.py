@@ -14,8 +14,7 @@ from ..config import Settings
 from ..errors import StoreTooNew, StoreUnavailable
 from .callers import caller
 from .events import Events, KeyChanged
-from .rate import BucketsOfAll
-from .shares import owner_of
+from .shares import BucketsOfAll, owner_of
 from .stores import why
 
 if TYPE_CHECKING:

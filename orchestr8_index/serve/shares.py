@@ -1,4 +1,4 @@
-"""How much of what all callers share may one of them take?
+"""How much of what all callers share may one of them take, and how often may it ask?
 
 A caller is a key, else a peer. One beyond loopback takes half at most. On loopback all are one
 peer: there a tenth stays for those that must come through, the hooks and the command line. Probes
@@ -12,17 +12,21 @@ import contextvars
 import functools
 import ipaddress
 import math
-from collections import Counter
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..config import Limits
-from ..errors import Overloaded
+from ..errors import Overloaded, TooManyRequests
 from .callers import LOCAL, Principal
 
 if TYPE_CHECKING:
     from ..coordinate.feed import Owner
 
-MOST_WATCHED = 10_000
+MOST_WATCHED, MOST_CALLERS = 10_000, 10_000
+MOST_LARGE = 2  # bodies above the usual limit at once
+BURST_SECONDS = 4  # a bucket holds what this many seconds bring
 FREE_BYTES = 4096  # of a body or an answer, which nobody counts
 NEAREST = "127.0.0.1"  # what all of this machine are counted as
 NEAR = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1", "local"})
@@ -95,6 +99,7 @@ class Shares:
         self.running = Share(limits.max_running, "requests")
         self.streams = Share(limits.max_streams, "event streams")
         self.watched = Share(MOST_WATCHED, "watched addresses")
+        self.large = 0  # bodies above the usual limit
 
 
 class Account:
@@ -103,7 +108,7 @@ class Account:
     def __init__(self, shares: Shares | None, who: Principal = LOCAL) -> None:
         self._shares, self.who = shares, who
         self._held = self._answer = self._body = 0
-        self._running = self._streams = 0
+        self._running = self._streams = self._large = 0
 
     def run(self) -> None:
         """Raises Overloaded."""
@@ -141,6 +146,15 @@ class Account:
         if self._body > FREE_BYTES:
             self.hold(amount)
 
+    def enlarge(self) -> None:
+        """Its body is above the usual limit. Raises Forbidden and Overloaded."""
+        self.who.must_have("report")
+        if self._shares:
+            if self._shares.large >= MOST_LARGE:
+                raise Overloaded("Too many large bodies are on their way.")
+            self._shares.large += 1
+            self._large = 1
+
     def hold_answer(self, amount: int) -> None:
         """The answer has so many bytes by now. Raises Overloaded."""
         if amount > max(self._answer, FREE_BYTES):
@@ -152,9 +166,77 @@ class Account:
             self._shares.held.give(self.who, self._held)
             self._shares.running.give(self.who, self._running)
             self._shares.streams.give(self.who, self._streams)
+            self._shares.large -= self._large
         self._shares = None
 
 
 FREE = Account(None)
 account: contextvars.ContextVar[Account] = contextvars.ContextVar("account", default=FREE)
 """The request's own, for what answers it."""
+
+
+class Buckets:
+    """The rate limit: for each caller a bucket of tokens, which gets `rate` of them a second. A
+    rate of 0 charges nobody."""
+
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.rate, self._clock = rate, clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    @property
+    def _full(self) -> float:
+        return float(self.rate * BURST_SECONDS)
+
+    def charge(self, name: str, tokens: int = 1) -> None:
+        """Raises TooManyRequests with the seconds until there is a token again.
+
+        What costs more than a full bucket holds takes it all and leaves a debt.
+        """
+        if not self.rate:
+            return
+        left = self._take(name, tokens, min(tokens, self._full))
+        if left < min(tokens, self._full):
+            missing = min(tokens, self._full) - left
+            raise TooManyRequests("Too many requests.", max(1, round(missing / self.rate + 0.5)))
+
+    def drain(self, name: str, tokens: int) -> None:
+        """Take what was let through elsewhere; it leaves a debt of a full bucket at most."""
+        self._take(name, min(tokens, self._full), 0)
+
+    def _take(self, name: str, tokens: float, least: float) -> float:
+        """Where so many are left; returns what was left before."""
+        now = self._clock()
+        left, since = self._buckets.pop(name, (self._full, now))
+        left = min(self._full, left + (now - since) * self.rate)
+        self._buckets[name] = (left - tokens if left >= least else left, now)
+        if len(self._buckets) > MOST_CALLERS:
+            self._buckets.popitem(last=False)
+        return left
+
+
+class BucketsOfAll:
+    """A caller's rate for each method over all servers; `note` is called with what was let through,
+    `drain` with what others let through. Whatever they say, this server grants its own share."""
+
+    def __init__(self, rate: float, servers: Callable[[], int]) -> None:
+        self._all, self._own, self._servers = Buckets(rate), Buckets(rate), servers
+        self.note: Callable[[str, int], None] = lambda name, tokens: None
+        self.drain = self._all.drain
+
+    def set_rate(self, rate: float) -> None:
+        self._all.rate = rate
+
+    def charge(self, who: str, method: str) -> None:
+        """Raises TooManyRequests."""
+        if not self._all.rate:
+            return
+        name = f"{who}:{method}"
+        self._own.rate = self._all.rate / max(1, self._servers())
+        try:
+            self._all.charge(name)
+        except TooManyRequests:
+            self._own.charge(name)
+            self._all.drain(name, 1)
+        else:
+            self._own.drain(name, 1)
+        self.note(name, 1)

@@ -21,7 +21,7 @@ from .events import Events
 from .filewatch import FileWatch
 from .gate import Gate
 from .hooks.claims import ClaimHooks
-from .hooks.delegations import OfCallers
+from .hooks.delegations import OfCallers, RunningTasks
 from .logs import LogFile, LogNowhere
 from .metrics import Metrics, Samples, Series
 from .projects import Projects
@@ -30,7 +30,6 @@ from .replay import Replays
 from .sharedstate import SharedState
 from .stores import ProjectStore
 from .trace import Trace
-from .work import RunningTasks
 
 PARTIAL = -2  # stands where a revision of the experience does
 

@@ -11,10 +11,10 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 40_325,  # hosts, languages, plans, guards, lenders, usage, names, published indexes
-    "files": 256,  # the same
+    "lines": 40_183,  # hosts, languages, plans, guards, lenders, usage, names, published indexes
+    "files": 253,  # the same
     "longest_file": 400,  # errors.py: every error, drawn once
-    "longest_function": 42,  # the goal
+    "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal
     "broad_excepts": 11,  # most guard loops, faces and a thread; others clean up and raise again
     "import_circles": 0,  # the goal

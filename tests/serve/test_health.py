@@ -67,15 +67,15 @@ def test_a_file_that_a_person_wrote_and_that_says_nothing_any_more_is_told(
     for bent in (b"nonsense", b"\xff"):
         path.write_bytes(bent)
         path.chmod(0o600)
-        state.gate.keys.reload_now()
+        state.gate.keys.reload_if_changed()
         (reason,) = health(state)["reasons"]
         assert "cannot be read" in reason and "`orchestr8-index " in reason
     path.unlink()
     path.mkdir()
-    state.gate.keys.reload_now()
+    state.gate.keys.reload_if_changed()
     assert "cannot be read" in health(state)["reasons"][0]
     path.rmdir()
-    state.gate.keys.reload_now()
+    state.gate.keys.reload_if_changed()
     assert health(state)["reasons"] == []
 
 

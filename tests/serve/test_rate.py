@@ -6,7 +6,7 @@ import pytest
 
 from orchestr8_index.errors import TooManyRequests
 from orchestr8_index.serve.http import make_web
-from orchestr8_index.serve.rate import BURST_SECONDS, MOST_CALLERS, Buckets
+from orchestr8_index.serve.shares import BURST_SECONDS, MOST_CALLERS, Buckets
 from orchestr8_index.serve.state import State
 
 from .asking import ask

@@ -8,9 +8,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestr8_index.errors import ForeignSession
 from orchestr8_index.serve.body import send_json
+from orchestr8_index.serve.gate import MOST_SESSIONS, Sessions
 from orchestr8_index.serve.guard import Guard
 from orchestr8_index.serve.keys import KeyFile
-from orchestr8_index.serve.sessions import MOST_SESSIONS, Sessions
 from orchestr8_index.serve.state import State
 
 from .asking import ask

@@ -14,8 +14,8 @@ from orchestr8_index.errors import Overloaded
 from orchestr8_index.serve.body import send_json
 from orchestr8_index.serve.cache import MOST_BYTES, RecentQuestions
 from orchestr8_index.serve.callers import Principal
+from orchestr8_index.serve.gate import Sessions
 from orchestr8_index.serve.guard import Guard
-from orchestr8_index.serve.sessions import Sessions
 from orchestr8_index.serve.shares import Account, Share, Shares, peer_of
 from orchestr8_index.serve.state import State
 

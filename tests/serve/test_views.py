@@ -11,9 +11,9 @@ import pytest
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.serve.events import Delegated
+from orchestr8_index.serve.hooks.delegations import LONGEST, RunningTasks
 from orchestr8_index.serve.metrics import Metrics, Series
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.work import LONGEST, RunningTasks
 
 from ..trees import MakeTree, agent, build_tree
 from .asking import call, settings_of, state_of

@@ -22,7 +22,7 @@ import redis.asyncio as redis
 from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.daemon.http import HttpClient
 from orchestr8_index.errors import BadSetting, TooManyRequests
-from orchestr8_index.serve.rate import BucketsOfAll
+from orchestr8_index.serve.shares import BucketsOfAll
 from orchestr8_index.team.helpers import Helpers
 from orchestr8_index.team.over_all import UsedByOthers
 from orchestr8_index.team.start import check_start

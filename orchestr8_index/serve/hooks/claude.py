@@ -77,11 +77,9 @@ async def _answer(state: State, event: Payload, host: HostName) -> dict[str, Any
         return _denial(await _with_claims(state, event))
     report = _report(delegations, event)
     if report is not None:
-        indexed = _as_indexed(state, report)
-        kept, ended = _unless_foreign(state, indexed), delegations.told(report)
+        (kept, agent), ended = _as_indexed(state, report), delegations.told(report)
         state.events.publish(ended)
         await perform(state, "cacheDecision", msgspec.json.encode(kept))
-        agent = indexed.agents_used[0] if _is_indexed(state, indexed) else ""
         delegations.turns.end(session, ended.id, agent, report.result)
     await _keep_plan(state, event, report is not None)
     return _context("PostToolUse", await _with_claims(state, event))
@@ -116,24 +114,20 @@ async def _with_claims(state: State, event: Payload) -> str:
     return ""
 
 
-def _as_indexed(state: State, report: Report) -> Report:
-    """A host says `plugin:folder:name`, and the index has it so, or as `plugin:name`."""
-    agents = state.index.segments["agent"]
-    found = [by_name(agents, name) for name in report.agents_used]
-    named = [agents.entry(places[0]).qualified if len(places) == 1 else "" for places in found]
-    used = [new or old for new, old in zip(named, report.agents_used, strict=True)]
-    return msgspec.structs.replace(report, agents_used=used)
+def _as_indexed(state: State, report: Report) -> tuple[Report, str]:
+    """The report for the index, and its agent's name there, "" for one that is not in it.
 
-
-def _is_indexed(state: State, report: Report) -> bool:
-    agents = state.index.segments["agent"]
-    return all(name in agents.position or by_name(agents, name) for name in report.agents_used)
-
-
-def _unless_foreign(state: State, report: Report) -> Report:
-    """The host's own agents, and others that are not in the index, must not become its advice."""
-    foreign = report.result == "success" and not _is_indexed(state, report)
-    return msgspec.structs.replace(report, result="partial") if foreign else report
+    A host says `plugin:folder:name`, and the index has it so, or as `plugin:name`. The host's own
+    agents, and others that are not in the index, must not become its advice.
+    """
+    agents, (name,) = state.index.segments["agent"], report.agents_used
+    places = by_name(agents, name)
+    if len(places) == 1:
+        name = agents.entry(places[0]).qualified
+    if name in agents.position or places:
+        return msgspec.structs.replace(report, agents_used=[name]), name
+    result = "partial" if report.result == "success" else report.result
+    return msgspec.structs.replace(report, result=result), ""
 
 
 def _report(delegations: Delegations, event: Payload) -> Report | None:

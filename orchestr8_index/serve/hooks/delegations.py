@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from ...memo import Newest
 from ...records import Result
 from ...reports import MOST_COUNTED, Report
 from ...text import cut
+from ...views import DelegatedTask, DelegationList
 from ..events import Delegated
 from .payloads import AgentStopped, ToolEnded, ToolFailed, ToolResponse, ToolStarting
 from .turns import PromptTurns
@@ -28,6 +30,8 @@ DEFAULT_AGENT = "general-purpose"  # whom Claude Code starts where no agent is n
 CALLER = "claude-code"
 KEPT, MOST_CALLERS = 1000, 64
 NEVER_RAN = "Agent type "  # the beginning of the error when the host knows no such agent
+MOST_RUNNING, MOST_ENDED = 200, 50
+LONGEST = 6 * 3600.0  # seconds; what nobody ended by then is over
 MOST_ID, MOST_NAME, MOST_TEXT, SHOWN = 100, 200, 1000, 100
 
 
@@ -181,3 +185,29 @@ def _report(ident: str, task: Delegation) -> Report | None:
 
 def _counted(spent: float | None) -> float | None:
     return spent if spent is not None and 0 <= spent <= MOST_COUNTED else None
+
+
+class RunningTasks:
+    """Who works on what right now: hears of each task that begins or ends. What was never seen to
+    begin is shown as ended."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._running: Newest[str, DelegatedTask] = Newest(MOST_RUNNING)
+        self._ended: deque[DelegatedTask] = deque(maxlen=MOST_ENDED)
+
+    def note(self, event: Delegated) -> None:
+        now = self._clock()
+        task = DelegatedTask(id=event.id, agent=event.agent, task=event.task, started=now)
+        if event.state == "started":
+            self._running.setdefault(event.id, task)
+            return
+        began = now - (event.duration_ms or 0) / 1000
+        known = self._running.pop(event.id, replace(task, started=began))
+        self._ended.appendleft(replace(known, ended=now, result=event.result or ""))
+
+    def shown(self) -> DelegationList:
+        """The latest first."""
+        since = self._clock() - LONGEST
+        running = [each for each in reversed(self._running.values()) if each.started > since]
+        return DelegationList(running=running, ended=list(self._ended))

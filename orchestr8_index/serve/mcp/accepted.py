@@ -17,9 +17,9 @@ from msgspec import Meta, Raw, Struct
 from starlette.types import Scope, Send
 
 from ...memo import keep
-from ..body import JSON, send_bytes
+from ..body import JSON, REPLY, send_bytes
 from ..callers import CORRELATION
-from ..sessions import HEADER
+from ..gate import HEADER
 from .exchange import LET_IN, takes_json, takes_stream
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 MOST_KNOWN = 64  # sessions, and as many calls of each
 SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 _VARYING = "progressToken"  # of _meta; no tool of the index tells of progress
-_BODY = b'{"jsonrpc":"2.0","id":%b,"result":%b}'
 
 
 class _ToolParams(Struct, forbid_unknown_fields=True):
@@ -70,7 +69,7 @@ class AcceptedCalls:
         result = await face.tools.result(let_in, method, call.params.arguments, own)
         if not session:
             result = _stamped(result, face.server_info)
-        encoded = _BODY % (msgspec.json.encode(call.id), msgspec.json.encode(result))
+        encoded = REPLY % (msgspec.json.encode(call.id), msgspec.json.encode(result))
         await send_bytes(send, 200, encoded, JSON, *([(HEADER, session)] if session else []))
         return True
 

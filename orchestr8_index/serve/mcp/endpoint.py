@@ -21,9 +21,9 @@ from ...environment import FACES as PRODUCTS
 from ...errors import EncodingRefused, InvalidRequest, McpAway, NoSuchAddress
 from ..body import Again, read_body, send_error
 from ..callers import caller
+from ..gate import HEADER
 from ..host_names import is_json
 from ..rpc import check_text
-from ..sessions import HEADER
 from ..shares import account
 from ..state import State
 from .accepted import AcceptedCalls

@@ -5,12 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import mcp_types as types
 import msgspec
-from mcp_types import (
-    CallToolRequestParams,
-    PaginatedRequestParams,
-    ResourceTemplate,
-)
 
 from ...environment import EVERY
 from ...errors import RequestError
@@ -33,10 +29,10 @@ class FaceTools:
         shown = (tool for tool in self.face.tools if self._every or not tool.extra)
         self._listed = [tool.described for tool in shown]
 
-    async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> dict[str, Any]:
+    async def listed(self, ctx: Ctx, params: types.PaginatedRequestParams | None) -> dict[str, Any]:
         return {"tools": self._listed, **WHOLE}
 
-    async def call(self, ctx: Ctx, params: CallToolRequestParams) -> dict[str, Any]:
+    async def call(self, ctx: Ctx, params: types.CallToolRequestParams) -> dict[str, Any]:
         if ctx.request is not None:
             ctx.request.scope.setdefault("state", {})["rpc_methods"] = params.name[:100]
         given = params.arguments or {}
@@ -67,7 +63,7 @@ class FaceResources(Resources):
         super().__init__(state)
         self._face = face
         self.patterns = tuple(
-            ResourceTemplate(uri_template=uri, name=uri, description=what, mime_type=JSON)
+            types.ResourceTemplate(uri_template=uri, name=uri, description=what, mime_type=JSON)
             for uri, what in face.templates.items()
         )
 

@@ -5,23 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import mcp_types as types
 import msgspec
 from mcp.shared.exceptions import MCPError
-from mcp_types import (
-    INVALID_PARAMS,
-    CompleteRequestParams,
-    CompleteResult,
-    Completion,
-    ListResourcesResult,
-    ListResourceTemplatesResult,
-    PaginatedRequestParams,
-    ReadResourceRequestParams,
-    ReadResourceResult,
-    Resource,
-    ResourceTemplate,
-    ResourceTemplateReference,
-    TextResourceContents,
-)
 
 from ... import __version__
 from ...catalog.index import Index
@@ -45,35 +31,39 @@ class Resources(OfProject):
     name and description; `patterns` are described by their URI templates."""
 
     fixed: tuple[tuple[str, str, str], ...] = ()
-    patterns: tuple[ResourceTemplate, ...] = ()
+    patterns: tuple[types.ResourceTemplate, ...] = ()
 
-    async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> ListResourcesResult:
+    async def listed(
+        self, ctx: Ctx, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourcesResult:
         rows = () if params and params.cursor else self.fixed
-        own = [Resource(uri=u, name=n, description=d, mime_type=JSON) for u, n, d in rows]
-        return ListResourcesResult(resources=own)
+        own = [types.Resource(uri=u, name=n, description=d, mime_type=JSON) for u, n, d in rows]
+        return types.ListResourcesResult(resources=own)
 
     async def templates(
-        self, ctx: Ctx, params: PaginatedRequestParams | None
-    ) -> ListResourceTemplatesResult:
-        return ListResourceTemplatesResult(resource_templates=list(self.patterns))
+        self, ctx: Ctx, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourceTemplatesResult:
+        return types.ListResourceTemplatesResult(resource_templates=list(self.patterns))
 
-    async def read(self, ctx: Ctx, params: ReadResourceRequestParams) -> ReadResourceResult:
+    async def read(
+        self, ctx: Ctx, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
         """Raises MCPError for an address that holds nothing that the caller may see."""
         text, kind = await self.text_at(params.uri)
         if text is None:
             cure = "List the resources, or complete a template, for those that exist."
             data = {"uri": params.uri[:1000]}
-            raise MCPError(INVALID_PARAMS, f"There is no such resource. {cure}", data)
+            raise MCPError(types.INVALID_PARAMS, f"There is no such resource. {cure}", data)
         hold(ctx, COPIES * len(text))
-        contents = TextResourceContents(uri=params.uri, mime_type=kind, text=text)
-        return ReadResourceResult(contents=[contents])
+        contents = types.TextResourceContents(uri=params.uri, mime_type=kind, text=text)
+        return types.ReadResourceResult(contents=[contents])
 
     async def text_at(self, uri: str) -> tuple[str | None, str]:
         """What an address holds, None for nothing, and its type."""
         raise NotImplementedError
 
-    async def complete(self, ctx: Ctx, params: CompleteRequestParams) -> CompleteResult:
-        return CompleteResult(completion=Completion(values=[], total=0, has_more=False))
+    async def complete(self, ctx: Ctx, params: types.CompleteRequestParams) -> types.CompleteResult:
+        return types.CompleteResult(completion=types.Completion(values=[], total=0, has_more=False))
 
     def follows(self, uri: str) -> bool:
         """Whether a change of the shared state may change it."""
@@ -92,7 +82,7 @@ class IndexResources(Resources):
         (PATTERNS, "patterns", "The plans that worked before."),
     )
     patterns = tuple(
-        ResourceTemplate(
+        types.ResourceTemplate(
             uri_template=template(kind),
             name=f"{kind} by plugin and name",
             description=f"The text of one {kind}.",
@@ -105,14 +95,18 @@ class IndexResources(Resources):
         super().__init__(state)
         self._skills = skills
 
-    async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> ListResourcesResult:
+    async def listed(
+        self, ctx: Ctx, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourcesResult:
         first = await super().listed(ctx, params)
         given = page(self._state.index, KINDS, params.cursor if params else None)
         rest = [each for entry in given.entries for each in self._of(entry)]
-        return ListResourcesResult(resources=[*first.resources, *rest], next_cursor=given.cursor)
+        return types.ListResourcesResult(
+            resources=[*first.resources, *rest], next_cursor=given.cursor
+        )
 
-    def _of(self, entry: Entry) -> list[Resource]:
-        own = Resource(
+    def _of(self, entry: Entry) -> list[types.Resource]:
+        own = types.Resource(
             uri=address(entry.kind, entry.plugin, entry.name),
             name=entry.qualified,
             description=cut(for_model(entry.description), LONGEST_DESCRIPTION) or None,
@@ -120,7 +114,9 @@ class IndexResources(Resources):
         )
         return [own, *self._skills.resources(entry)]
 
-    async def read(self, ctx: Ctx, params: ReadResourceRequestParams) -> ReadResourceResult:
+    async def read(
+        self, ctx: Ctx, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
         file = await self._skills.read(params.uri, ctx)
         return file or await super().read(ctx, params)
 
@@ -143,17 +139,21 @@ class IndexResources(Resources):
         place = index.segments[kind].find(plugin, name)
         return "" if place is None else index.segments[kind].entry(place).digest
 
-    async def complete(self, ctx: Ctx, params: CompleteRequestParams) -> CompleteResult:
+    async def complete(self, ctx: Ctx, params: types.CompleteRequestParams) -> types.CompleteResult:
         """Plugins and names for the templates that begin with what was typed."""
         begun = fold_name(params.argument.value)
         names = dict.fromkeys(self._names(params))
         values = [name for name in names if fold_name(name).startswith(begun)]
         shown, more = values[:MOST_COMPLETIONS], len(values) > MOST_COMPLETIONS
-        return CompleteResult(completion=Completion(values=shown, total=len(values), has_more=more))
+        return types.CompleteResult(
+            completion=types.Completion(values=shown, total=len(values), has_more=more)
+        )
 
-    def _names(self, params: CompleteRequestParams) -> Iterable[str]:
+    def _names(self, params: types.CompleteRequestParams) -> Iterable[str]:
         ref = params.ref
-        kind = kind_of_template(ref.uri) if isinstance(ref, ResourceTemplateReference) else None
+        kind = (
+            kind_of_template(ref.uri) if isinstance(ref, types.ResourceTemplateReference) else None
+        )
         if kind is None:
             return []
         owners = self._state.index.segments[kind].owners

@@ -30,7 +30,7 @@ from pydantic import ValidationError
 from ...errors import NoSuchProject
 from ..callers import STRANGE, Principal, caller
 from ..faces import named
-from ..sessions import HEADER
+from ..gate import HEADER
 from ..sharedstate import speaking
 from ..shares import owner_of
 from ..state import State

@@ -6,17 +6,8 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import mcp_types as types
 import msgspec
-from mcp_types import (
-    CompleteRequestParams,
-    CompleteResult,
-    ListResourcesResult,
-    ListResourceTemplatesResult,
-    PaginatedRequestParams,
-    ReadResourceRequestParams,
-    ReadResourceResult,
-    ResourceTemplate,
-)
 
 from ...fit import fit_json
 from ..state import State
@@ -72,7 +63,7 @@ class SharedResources(Resources):
 
     fixed = ((LOCKS, "locks", "Who holds what."), (INBOX, "inbox", "What waits for you."))
     patterns = tuple(
-        ResourceTemplate(uri_template=uri, name=uri[:7], description=what, mime_type=JSON)
+        types.ResourceTemplate(uri_template=uri, name=uri[:7], description=what, mime_type=JSON)
         for uri, what in TEMPLATES.items()
     )
 
@@ -80,7 +71,9 @@ class SharedResources(Resources):
         super().__init__(state)
         self._beside = beside
 
-    async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> ListResourcesResult:
+    async def listed(
+        self, ctx: Ctx, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourcesResult:
         own = await super().listed(ctx, params)
         if self._beside is None:
             return own
@@ -88,12 +81,14 @@ class SharedResources(Resources):
         return told.model_copy(update={"resources": [*own.resources, *told.resources]})
 
     async def templates(
-        self, ctx: Ctx, params: PaginatedRequestParams | None
-    ) -> ListResourceTemplatesResult:
+        self, ctx: Ctx, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourceTemplatesResult:
         others = self._beside.patterns if self._beside else ()
-        return ListResourceTemplatesResult(resource_templates=[*self.patterns, *others])
+        return types.ListResourceTemplatesResult(resource_templates=[*self.patterns, *others])
 
-    async def read(self, ctx: Ctx, params: ReadResourceRequestParams) -> ReadResourceResult:
+    async def read(
+        self, ctx: Ctx, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
         if self._beside is not None and not is_shared(params.uri):
             return await self._beside.read(ctx, params)
         return await super().read(ctx, params)
@@ -109,7 +104,7 @@ class SharedResources(Resources):
         shared, who = await state.opened(settings), state.asking(settings)
         return await shared.read(read_address, shared, who, uri, limit)
 
-    async def complete(self, ctx: Ctx, params: CompleteRequestParams) -> CompleteResult:
+    async def complete(self, ctx: Ctx, params: types.CompleteRequestParams) -> types.CompleteResult:
         if self._beside is not None:
             return await self._beside.complete(ctx, params)
         return await super().complete(ctx, params)

@@ -18,17 +18,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
+import mcp_types as types
 import msgspec
 from mcp.shared.exceptions import MCPError
-from mcp_types import (
-    INVALID_PARAMS,
-    BlobResourceContents,
-    PaginatedRequestParams,
-    ReadResourceResult,
-    RequestParams,
-    Resource,
-    TextResourceContents,
-)
 
 from ...catalog.index import Index
 from ...catalog.skill_files import MANIFEST, HeldBack, SkillFile, SkillFolder, Unfit
@@ -47,6 +39,7 @@ SETTINGS = {"directoryRead": True}
 SCHEME, PAGE = "skill://", 50
 FOLDER, MARKDOWN, BYTES = "inode/directory", "text/markdown", "application/octet-stream"
 FRESH = {"ttlMs": 0, "cacheScope": "private"}  # files change without a new generation
+Contents = types.TextResourceContents | types.BlobResourceContents
 MOST_READ = 4_000_000  # bytes of a file that is served whole
 _NAME = re.compile(r"(?!.*--)[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 _SCALARS: tuple[tuple[str, str, str, Callable[[str], Any] | None], ...] = (
@@ -58,13 +51,13 @@ _SCALARS: tuple[tuple[str, str, str, Callable[[str], Any] | None], ...] = (
 _HEADER = re.compile(r"---\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 
 
-class SkillParams(RequestParams):
+class SkillParams(types.RequestParams):
     """Which skill: its address."""
 
     uri: str
 
 
-class DirectoryParams(PaginatedRequestParams):
+class DirectoryParams(types.PaginatedRequestParams):
     """Which folder of skills: its address, and the page."""
 
     uri: str
@@ -73,7 +66,7 @@ class DirectoryParams(PaginatedRequestParams):
 class Skills(OfProject):
     """The skills and their files, by the extension `io.modelcontextprotocol/skills`."""
 
-    async def listed(self, ctx: Ctx, params: PaginatedRequestParams) -> dict[str, Any]:
+    async def listed(self, ctx: Ctx, params: types.PaginatedRequestParams) -> dict[str, Any]:
         index = self._state.index
         given = page(index, ["skill"], params.cursor, PAGE)
         entries = [entry for entry in given.entries if not entry.for_people]
@@ -106,24 +99,26 @@ class Skills(OfProject):
         row = {"uri": uri, "frontmatter": fields, "resources": resources}
         return row if fields["name"] == entry.name else None
 
-    def resources(self, entry: Entry) -> list[Resource]:
+    def resources(self, entry: Entry) -> list[types.Resource]:
         """The manifest as a resource, for the list of all; the file itself is not read."""
         if not _may_serve(entry):
             return []
         uri, description = f"{_root(entry)}/{MANIFEST}", for_model(entry.description)
-        return [Resource(uri=uri, name=entry.name, description=description, mime_type=MARKDOWN)]
+        return [
+            types.Resource(uri=uri, name=entry.name, description=description, mime_type=MARKDOWN)
+        ]
 
-    async def read(self, uri: str, ctx: Ctx | None = None) -> ReadResourceResult | None:
+    async def read(self, uri: str, ctx: Ctx | None = None) -> types.ReadResourceResult | None:
         """A file of a skill; None for an address that is none of this scheme."""
         if not uri.startswith(SCHEME):
             return None
-        found = await asyncio.to_thread(Contents, self._state.index, uri)
-        if ctx is not None and found.file:
-            hold(ctx, COPIES * min(found.file.size, MOST_READ))
-        contents = await asyncio.to_thread(found.read)
+        found = await asyncio.to_thread(_file_at, self._state.index, uri)
+        if found is not None and ctx is not None:
+            hold(ctx, COPIES * min(found[1].size, MOST_READ))
+        contents = await asyncio.to_thread(_contents, uri, *found) if found else None
         if contents is None:
             raise _unknown(uri, "resource")
-        return ReadResourceResult(contents=[contents])
+        return types.ReadResourceResult(contents=[contents])
 
     async def directory(self, ctx: Ctx, params: DirectoryParams) -> dict[str, Any]:
         """The direct children of a skill's folder, or of one within it."""
@@ -156,7 +151,7 @@ def _root(entry: Entry) -> str:
 
 def _unknown(uri: str, what: str) -> MCPError:
     sentence = f"There is no such {what} here. skills/list names those that there are."
-    return MCPError(INVALID_PARAMS, sentence, {"uri": uri})
+    return MCPError(types.INVALID_PARAMS, sentence, {"uri": uri})
 
 
 def quoted(path: str) -> str:
@@ -186,43 +181,37 @@ def _digested(root: str, folder: SkillFolder, file: SkillFile) -> dict[str, Any]
     return {"uri": f"{root}/{quoted(file.path)}", "digest": said, "size": size}
 
 
-class Contents:
-    """One file of a skill, found in the folder's own list; `file` is None where there is none."""
+def _file_at(index: Index, uri: str) -> tuple[SkillFolder, SkillFile] | None:
+    """A file of a skill, found in the folder's own list."""
+    entry, path, files = _files_at(index, uri)
+    file = next((each for each in files if quoted(each.path) == path), None)
+    return (SkillFolder(index, entry), file) if entry and file else None
 
-    def __init__(self, index: Index, uri: str) -> None:
-        self._uri = uri
-        entry, path, files = _files_at(index, uri)
-        self.file = next((each for each in files if quoted(each.path) == path), None)
-        self._folder = SkillFolder(index, entry) if entry else None
 
-    def read(self) -> TextResourceContents | BlobResourceContents | None:
-        """What is too large to be carried is told by size, digest and path instead."""
-        if self.file is None or self._folder is None:
-            return None
-        try:
-            if self.file.size > MOST_READ:
-                return self._contents(self._folder, self.file)
-            return self._whole(b"".join(self._folder.read(self.file, MOST_READ)), self.file.path)
-        except Unfit:
-            return None
-
-    def _contents(self, folder: SkillFolder, file: SkillFile) -> TextResourceContents | None:
+def _contents(uri: str, folder: SkillFolder, file: SkillFile) -> Contents | None:
+    """What is too large to be carried is told by size, digest and path instead."""
+    try:
+        if file.size <= MOST_READ:
+            return _whole(uri, b"".join(folder.read(file, MOST_READ)), file.path)
         row = _digested("", folder, file)
-        if row is None:
-            return None
-        meta = {"size": row["size"], "digest": row["digest"], "path": folder.place(file)}
-        text = msgspec.json.encode(meta).decode()
-        return TextResourceContents(uri=self._uri, mime_type="application/json", text=text)
+    except Unfit:
+        return None
+    if row is None:
+        return None
+    told = {"size": row["size"], "digest": row["digest"], "path": folder.place(file)}
+    text = msgspec.json.encode(told).decode()
+    return types.TextResourceContents(uri=uri, mime_type="application/json", text=text)
 
-    def _whole(self, data: bytes, path: str) -> TextResourceContents | BlobResourceContents:
-        kind = _mime_type(path)
-        try:
-            text = data.decode("utf-8")
-        except UnicodeDecodeError:
-            blob = base64.b64encode(data).decode()
-            return BlobResourceContents(uri=self._uri, mime_type=kind, blob=blob)
-        kind = "text/plain" if kind == BYTES else kind
-        return TextResourceContents(uri=self._uri, mime_type=kind, text=text)
+
+def _whole(uri: str, data: bytes, path: str) -> Contents:
+    kind = _mime_type(path)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        blob = base64.b64encode(data).decode()
+        return types.BlobResourceContents(uri=uri, mime_type=kind, blob=blob)
+    kind = "text/plain" if kind == BYTES else kind
+    return types.TextResourceContents(uri=uri, mime_type=kind, text=text)
 
 
 def _children(index: Index, uri: str) -> list[dict[str, Any]]:
@@ -280,9 +269,6 @@ def _json_loader() -> type[TextLoader]:
             tag, re.compile(f"^(?:{pattern})$", re.ASCII), [*firsts, ""]
         )
         if made is not None:
-            JsonLoader.add_constructor(tag, _constructor(made))
+            read = lambda loader, node, made=made: made(str(loader.construct_scalar(node)))  # noqa: E731
+            JsonLoader.add_constructor(tag, read)
     return JsonLoader
-
-
-def _constructor(made: Callable[[str], Any]) -> Callable[[TextLoader, Any], Any]:
-    return lambda loader, node: made(str(loader.construct_scalar(node)))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import anyio
+import mcp_types as types
 from mcp.server.connection import Connection
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
@@ -24,15 +25,6 @@ from mcp.server.subscriptions import (
     ServerEvent,
 )
 from mcp.shared.exceptions import MCPError
-from mcp_types import (
-    INVALID_PARAMS,
-    EmptyResult,
-    NotificationParams,
-    SubscribeRequestParams,
-    SubscriptionsListenRequestParams,
-    SubscriptionsListenResult,
-    UnsubscribeRequestParams,
-)
 
 from ...errors import RequestError
 from ..callers import Principal, caller
@@ -84,28 +76,32 @@ class Subscriptions:
         if self._following is not None:
             self._following.cancel()
 
-    async def initialized(self, ctx: Ctx, params: NotificationParams) -> None:
+    async def initialized(self, ctx: Ctx, params: types.NotificationParams) -> None:
         self._session(ctx)
 
-    async def subscribe(self, ctx: Ctx, params: SubscribeRequestParams) -> EmptyResult:
+    async def subscribe(self, ctx: Ctx, params: types.SubscribeRequestParams) -> types.EmptyResult:
         subscriber = self._session(ctx)
         if params.uri not in subscriber.watched:
             if len(subscriber.watched) >= MOST_WATCHED:
                 message = "That is one address too many. Unsubscribe from some."
-                raise MCPError(INVALID_PARAMS, message)
+                raise MCPError(types.INVALID_PARAMS, message)
             await self._watch(subscriber, [params.uri])
-        return EmptyResult()
+        return types.EmptyResult()
 
-    async def unsubscribe(self, ctx: Ctx, params: UnsubscribeRequestParams) -> EmptyResult:
+    async def unsubscribe(
+        self, ctx: Ctx, params: types.UnsubscribeRequestParams
+    ) -> types.EmptyResult:
         subscriber = self._session(ctx)
         if subscriber.watched.pop(params.uri, None) is not None:
             self._share.give(subscriber.who)
-        return EmptyResult()
+        return types.EmptyResult()
 
     async def _watch(self, subscriber: Subscriber, uris: list[str]) -> None:
         """Raises MCPError, and Overloaded where a caller, or all of them, watch too many."""
         if any(len(uri) > MOST_ADDRESS for uri in uris):
-            raise MCPError(INVALID_PARAMS, f"An address has {MOST_ADDRESS:,} characters at most.")
+            raise MCPError(
+                types.INVALID_PARAMS, f"An address has {MOST_ADDRESS:,} characters at most."
+            )
         is_shared = any(map(self._resources.follows, uris))
         if is_shared and (self._following is None or self._following.done()):
             shared = await self._state.shared.opened(self._state.settings)
@@ -121,8 +117,8 @@ class Subscriptions:
         self._share.give(subscriber.who, len(subscriber.watched))
 
     async def listen(
-        self, ctx: Ctx, params: SubscriptionsListenRequestParams
-    ) -> SubscriptionsListenResult:
+        self, ctx: Ctx, params: types.SubscriptionsListenRequestParams
+    ) -> types.SubscriptionsListenResult:
         uris = (params.notifications.resource_subscriptions or [])[:MOST_WATCHED]
         bus = InMemorySubscriptionBus()
         listener, subscriber = ListenHandler(bus), Subscriber(bus.publish, caller.get())

@@ -77,34 +77,21 @@ INSTRUCTIONS_OF = {
 
 
 def describe_tool(method: Method) -> dict[str, Any]:
-    reads = method.scope == "read"
+    """As `tools/list` has it. The rows of the shared state are small, and say by their names what
+    they are: its tools have no schema of a result, and no limits."""
+    schema, is_index = input_schema(method.params), method.face == "index"
+    of_index = {"idempotentHint": True}  # the same report again changes nothing
+    reads = method.scope == "read" if is_index else method.short == "read_shared"
     return {
         "name": method.short,
         "description": method.when,
-        "inputSchema": input_schema(method.params),
-        "outputSchema": output_schema(method.result),
+        "inputSchema": schema if is_index else without_limits(schema),
+        **({"outputSchema": output_schema(method.result)} if is_index else {}),
         "annotations": {
             "title": method.sentence,
             "readOnlyHint": reads,
             "destructiveHint": False,
-            "idempotentHint": True,  # the same report again changes nothing
-            "openWorldHint": False,
-        },
-    }
-
-
-def _described(method: Method) -> dict[str, Any]:
-    """A tool of the shared state: its rows are small, and say by their names what they are."""
-    if method.face == "index":
-        return describe_tool(method)
-    return {
-        "name": method.short,
-        "description": method.when,
-        "inputSchema": without_limits(input_schema(method.params)),
-        "annotations": {
-            "title": method.sentence,
-            "readOnlyHint": method.short == "read_shared",
-            "destructiveHint": False,
+            **(of_index if is_index else {}),
             "openWorldHint": False,
         },
     }
@@ -124,7 +111,7 @@ class Tools(OfProject):
         super().__init__(state)
         self._tools = TOOLS_OF[face]
         self.instructions = INSTRUCTIONS_OF[face]
-        self._listed = [_described(method) for method in self._tools.values()]
+        self._listed = [describe_tool(method) for method in self._tools.values()]
 
     async def listed(self, ctx: Ctx, params: PaginatedRequestParams | None) -> dict[str, Any]:
         return {"tools": self._listed, **WHOLE}
