@@ -5,22 +5,25 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
+from msgspec import Struct
 
 from ..config import Settings
 from ..errors import OperationError
-from ..records import Experience
-from ..views import Lessons
+from ..records import KINDS, Entry, Experience, FileReport, Kind
+from ..tokens import ESTIMATING
+from ..views import EntryRecord, Lessons
 from . import show
 from .options import common, confirm, emit, project_key, with_roots_of_server, yes_option
 from .paint import echo
 
 if TYPE_CHECKING:
+    from ..catalog.index import Index, Segment
     from ..serve.replay import Curve
 
 FOUND_WRONG = 1
@@ -111,7 +114,7 @@ def _lessons(settings: Settings) -> tuple[Lessons, str]:
 def _show_unused(settings: Settings, as_json: bool) -> None:
     from ..client.embedded import generations_of
     from .asking import index_of
-    from .unused import unused
+    from .learnt import unused
 
     settings = with_roots_of_server(settings)
     learnt = Lessons(0, [], [], [])
@@ -313,3 +316,59 @@ def restore(settings: Settings, file: str | None) -> None:
         aside = put_back(data_dir, chosen, *which)
     kept = f" The database before is kept as {aside}." if aside else ""
     echo(f"Restored {chosen.name}.{kept}")
+
+
+TAKES, BEFORE = "hidden: the host takes ", ", which goes before it"
+
+
+class Unused(Struct, frozen=True):
+    """`tokens` is what the entry's line costs its host in every session that lists it."""
+
+    why: str
+    kind: Kind
+    entry: str
+    path: str
+    tokens: int
+
+
+def unused(
+    index: Index, records: Sequence[EntryRecord], files: Iterable[FileReport]
+) -> list[Unused]:
+    """The dearest first. Where nothing was reported yet, none is said to have never won."""
+    wins = {(record.kind, record.entry): record.wins for record in records}
+    found = list(_hiding(index, files))
+    for kind in KINDS:
+        segment = index.segments[kind]
+        for place in range(segment.size):
+            entry = segment.entry(place)
+            if not wins.get((kind, entry.qualified)) and (why := _why(segment, place, wins)):
+                found.append(_row(why, entry))
+    return sorted(found, key=lambda each: (-each.tokens, each.entry))
+
+
+def _row(why: str, entry: Entry) -> Unused:
+    return Unused(why, entry.kind, entry.qualified, entry.path, ESTIMATING(entry.line))
+
+
+def _why(segment: Segment, place: int, wins: dict[tuple[Kind, str], int]) -> str:
+    """Of near-clones one answers for all: the one that won most, else the first."""
+    group = [segment.entry(each).qualified for each in sorted({place, *segment.clones(place)})]
+    best = max(group, key=lambda name: wins.get((segment.kind, name), 0))
+    if best != segment.entry(place).qualified:
+        return f"its twin {best} always comes first"
+    return "never won" if wins else ""
+
+
+def _hiding(index: Index, files: Iterable[FileReport]) -> Iterator[Unused]:
+    """Whoever takes the name of a file that the host would take otherwise."""
+    roots = index.manifest.roots
+    places = {
+        f"{roots[entry.root]}/{entry.path}": entry
+        for segment in index.segments.values()
+        for entry in map(segment.entry, range(segment.size))
+    }
+    for file in files:
+        if file.reason.startswith(TAKES):
+            first = file.reason.removeprefix(TAKES).removesuffix(BEFORE)
+            if entry := places.get(first):
+                yield _row(f"hides {file.root}/{file.path}", entry)

@@ -22,12 +22,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..errors import OutcomeNotKept
-from ..private import make_folder, open_private
-
-try:
-    import fcntl
-except ImportError:  # Windows: without the guarantee between processes
-    fcntl = None  # type: ignore[assignment]
+from ..private import lock_file, make_folder, open_private, sync_folder
 
 MOST = 50_000_000
 BATCH_LINES, BATCH_BYTES = 100, 400_000
@@ -85,7 +80,7 @@ class Spool:
         """Whether it is this caller's turn to deliver; one at a time, across processes."""
         fd = _open(self._turn)
         try:
-            yield _try_lock(fd)
+            yield lock_file(fd)
         finally:
             os.close(fd)
 
@@ -152,7 +147,7 @@ class Spool:
                     raise _full(path, self.most, path == self.path)
                 _keep(fd, line, size)
                 if not size:
-                    _sync_folder(path.parent)
+                    sync_folder(path.parent)
         except OSError as error:
             sentence = f"The outcome cannot be kept in {path}: {error.strerror}."
             raise OutcomeNotKept(sentence, "Mend that, and report it again.") from None
@@ -198,21 +193,10 @@ def _is_whole(line: Line) -> bool:
 def _locked(path: Path) -> Iterator[int]:
     fd = _open(path)
     try:
-        if fcntl is not None:
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        lock_file(fd, waits=True)
         yield fd
     finally:
         os.close(fd)
-
-
-def _try_lock(fd: int) -> bool:
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _open(path: Path) -> int:
@@ -233,16 +217,6 @@ def _write(fd: int, data: bytes, at: int) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    if fcntl is None:
-        return
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 # --- a line of it ------------------------------------------------------------------------------

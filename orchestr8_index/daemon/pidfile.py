@@ -14,12 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OperationError
-from ..private import make_folder, open_private
-
-try:
-    import fcntl
-except ImportError:  # Windows: serve runs, without the guarantee
-    fcntl = None  # type: ignore[assignment]
+from ..private import lock_file, make_folder, open_private
 
 ATTEMPTS, PAUSE = 5, 0.02
 SERVER_NAME = "mcp.pid"
@@ -103,7 +98,9 @@ class PidFile:
         except OSError:
             return None
         try:
-            if _lock(fd, alone=False):  # beside others who ask, so that none is taken for an owner
+            if lock_file(
+                fd, alone=False
+            ):  # beside others who ask, so that none is taken for an owner
                 return None
             return _read(fd)
         finally:
@@ -113,20 +110,10 @@ class PidFile:
 def _lock_soon(fd: int, attempts: int) -> bool:
     """Who asks for the owner holds the lock for a moment: one refusal is not yet an owner."""
     for left in reversed(range(attempts)):
-        if _lock(fd):
+        if lock_file(fd):
             return True
         time.sleep(PAUSE if left else 0)
     return False
-
-
-def _lock(fd: int, alone: bool = True) -> bool:
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(fd, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _read(fd: int) -> dict[str, Any]:
