@@ -112,8 +112,9 @@ class FileReport(Struct, frozen=True):
     is_entry: bool = True
 
 
-class Finding(Struct, frozen=True):
-    """Something that a catalogue's owner would want to mend."""
+class Finding(Struct, frozen=True, omit_defaults=True):
+    """Something that a catalogue's owner would want to mend. `path` is relative to `root`, which no
+    caller is told."""
 
     rule: str
     severity: Literal["error", "warning", "info"]
@@ -122,6 +123,7 @@ class Finding(Struct, frozen=True):
     line: int | None
     message: str
     cure: str
+    root: str = ""
 
 
 class Poison(Struct, frozen=True):

@@ -91,7 +91,7 @@ def test_a_skill_that_its_only_host_does_not_load_is_no_entry(which: str, tmp_pa
     assert list(entries(index)) == ["blue"]
     [told] = [report for report in reports if report.outcome == "skipped"]
     assert told.reason.startswith("switched off: ") and str(tmp_path / file) in told.reason
-    [finding] = of_reports([told])  # as its owner wanted it
+    [finding] = of_reports([told], {})  # as its owner wanted it
     assert (finding.rule, finding.severity) == ("switched-off", "info")
 
 
@@ -233,7 +233,7 @@ def test_what_stands_in_the_settings_alone_is_named(file: str, where: str, tmp_p
     told = {
         (r.kind, r.name): (f"{r.root}/{r.path}", r.cure) for r in reports if r.outcome == "skipped"
     }
-    assert {(f.rule, f.severity) for f in of_reports(reports)} >= {("declared", "warning")}
+    assert {(f.rule, f.severity) for f in of_reports(reports, {})} >= {("declared", "warning")}
     folder, at = where.format(base=tmp_path), str(tmp_path / file)
     assert told == {
         ("agent", "red"): (at, f"Write it as {folder}agent/red.md."),

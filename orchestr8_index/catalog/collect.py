@@ -224,12 +224,12 @@ def _duplicate(card: Card, first: Source, roots: tuple[str, ...]) -> Card:
 
 
 def _find_findings(found: Catalogue, scan: Scan) -> None:
-    found.findings += findings.of_reports(found.reports)
-    found.findings += findings.of_troubles(scan.troubles)
-    undescribed = {
-        finding.path for finding in found.findings if finding.rule == "missing-description"
-    }
     cards = [row.card for rows in found.rows.values() for row in rows]
+    mended = [card for card in cards if card.report.outcome != "indexed"]
+    names = {(card.report.root, card.path): card.qualified for card in mended}
+    found.findings += findings.of_reports(found.reports, names)
+    found.findings += findings.of_troubles(scan.troubles)
+    undescribed = {(f.root, f.path) for f in found.findings if f.rule == "missing-description"}
     found.findings += _of_cards(cards, undescribed)
     found.findings.sort(key=findings.by_severity)
 
@@ -241,12 +241,14 @@ def _resolve_roles(found: Catalogue, scan: Scan) -> None:
     if scan.registries:
         directory = Directory((*row.card.key[1:], row.card.stem) for row in kind_data.rows)
     for number, path in scan.registries:
-        roles, wrong = read_registry(scan.roots[number], path, scan.limits)
-        found.findings += wrong
+        root = scan.roots[number]
+        roles, wrong = read_registry(root, path, scan.limits)
         for role in roles:
-            resolved.setdefault(role.name, resolve(role, directory))
+            if role.name not in resolved:
+                resolved[role.name] = resolve(role, directory)
+                wrong += dangling(resolved[role.name])
+        found.findings += findings.placed(wrong, root)
     for known in resolved.values():
-        found.findings += dangling(known)
         place = directory.find(known.role.primary)
         if place is not None:
             entry = primaries.get(place) or _ENTRY.decode(kind_data.rows[place].card.entry)
@@ -305,12 +307,12 @@ def _refusal(source: Source, root: str, reason: str, cure: str) -> FileReport:
     return FileReport(root, display(source.path), "skipped", reason=reason, cure=cure)
 
 
-def _of_cards(cards: Sequence[Card], undescribed: Collection[str]) -> Iterator[Finding]:
-    """Findings about entries and between them; of `undescribed` paths it is told already that
-    they lack a description."""
+def _of_cards(cards: Sequence[Card], undescribed: Collection[tuple[str, str]]) -> Iterator[Finding]:
+    """Findings about entries and between them; of `undescribed` roots and paths it is told already
+    that they lack a description."""
     for card in cards:
-        for finding in card.findings:
-            if finding.rule == "name-differs" or card.path not in undescribed:
+        for finding in findings.placed(card.findings, card.report.root):
+            if finding.rule == "name-differs" or (finding.root, card.path) not in undescribed:
                 yield finding
     yield from _collisions(cards)
     yield from _indistinct(cards)
@@ -327,7 +329,7 @@ def _collisions(cards: Iterable[Card]) -> Iterator[Finding]:
             message = f"{len(plugins)} plugins have the {kind} {name}: " + ", ".join(plugins)
             cure = f'name: "{plugin}-{name}"'
             where = found[0].qualified, found[0].path, None
-            yield Finding("name-collision", "info", *where, message, cure)
+            yield Finding("name-collision", "info", *where, message, cure, found[0].report.root)
 
 
 def _indistinct(cards: Iterable[Card]) -> Iterator[Finding]:
@@ -342,4 +344,4 @@ def _indistinct(cards: Iterable[Card]) -> Iterator[Finding]:
             message = f"the same text stands in {names}: no question can tell them apart"
             cure = "Remove all but one, or let each description say what only it does."
             where = found[0].qualified, found[0].path, None
-            yield Finding("indistinct", "warning", *where, message, cure)
+            yield Finding("indistinct", "warning", *where, message, cure, found[0].report.root)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
+
+from msgspec.structs import replace
 
 from ..records import Entry, FileReport, Finding
 from ..text import cut, fold_name
@@ -13,25 +15,34 @@ SEVERITIES = ("error", "warning", "info")
 LONG, SHORT, TELLING = 1024, 300, 3
 
 
-def of_reports(reports: Iterable[FileReport]) -> Iterator[Finding]:
-    """A finding for every entry file that was mended or left out."""
+def of_reports(
+    reports: Iterable[FileReport], names: Mapping[tuple[str, str], str]
+) -> Iterator[Finding]:
+    """A finding for every entry file that was mended or left out. `names` has those of entries, as
+    `plugin:name`, by root and path."""
     for report in reports:
         if not report.is_entry or report.outcome == "indexed":
             continue
         yield Finding(
             rule=_rule(report),
             severity=_severity(report),
-            entry=report.name or "",
+            entry=names.get((report.root, report.path), report.name or ""),
             path=report.path,
             line=report.line,
             message=report.reason,
             cure=report.cure,
+            root=report.root,
         )
 
 
+def placed(found: Iterable[Finding], root: str) -> Iterator[Finding]:
+    """The same, of that root."""
+    return (finding if finding.root else replace(finding, root=root) for finding in found)
+
+
 def _severity(report: FileReport) -> Literal["error", "warning", "info"]:
-    """What the host would leave out as well is as its owner wanted it."""
-    if report.reason.startswith(("hidden:", "unlisted:", "switched off:")):
+    """What the host would leave out as well is as its owner wanted it; a link loses nothing."""
+    if report.reason.startswith(("hidden:", "unlisted:", "switched off:", "duplicate: a link")):
         return "info"
     lost = report.outcome == "skipped" and not report.reason.startswith("declared:")
     return "error" if lost else "warning"
@@ -74,12 +85,13 @@ def _about(
     return Finding(rule, severity, entry.qualified, entry.path, None, message, cure)
 
 
-def of_troubles(troubles: Iterable[tuple[str, str]]) -> Iterator[Finding]:
-    for path, message in troubles:
-        yield Finding("manifest", "warning", "", path, None, message, "Mend the manifest.")
+def of_troubles(troubles: Iterable[tuple[str, str, str]]) -> Iterator[Finding]:
+    """Of roots, paths and what is wrong there."""
+    for root, path, message in troubles:
+        yield Finding("manifest", "warning", "", path, None, message, "Mend the manifest.", root)
 
 
-def by_severity(finding: Finding) -> tuple[int, str, str, int]:
+def by_severity(finding: Finding) -> tuple[int, str, str, int, str]:
     """A sort key: errors first, one rule together, then by place."""
     place = SEVERITIES.index(finding.severity)
-    return place, finding.rule, finding.path, finding.line or 0
+    return place, finding.rule, finding.path, finding.line or 0, finding.root

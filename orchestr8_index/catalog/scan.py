@@ -69,7 +69,7 @@ class Scan:
     sources: list[Source] = field(default_factory=list)
     reports: list[FileReport] = field(default_factory=list)
     registries: list[tuple[int, str]] = field(default_factory=list)
-    troubles: list[tuple[str, str]] = field(default_factory=list)
+    troubles: list[tuple[str, str, str]] = field(default_factory=list)
     digest: str = ""
 
     def refuse(self, root: int, path: str, reason: str, cure: str = "", entry: bool = True) -> None:
@@ -95,10 +95,10 @@ def scan(
     for number, tree in enumerate(trees):
         links = list(_follow(result, number, tree, roots))
         layout = read_layout(tree, [path for path, _ in links], limits, moved)
-        result.troubles += [(display(path), clean(message)) for path, message in layout.troubles]
+        result.troubles += [(roots[number], display(p), clean(why)) for p, why in layout.troubles]
         result.registries += [(number, registry.path) for registry in tree.registries]
         for path, reason in tree.unread:
-            result.refuse(number, path, reason, "Give the index read access, or move it away.")
+            result.refuse(number, path, reason, _cure_of(reason))
         for path in tree.named_like_files:
             reason = "not an entry: a folder whose name ends in .md"
             result.refuse(number, path, reason, entry=False)
@@ -185,6 +185,14 @@ def _place_links(
             result.refuse(root, path, f"the link cannot be followed: {error.strerror}")
             continue
         _place(result, root, layout, file_of(path, status), real, taken, poisoned)
+
+
+def _cure_of(unread: str) -> str:
+    if unread.startswith("folders nest"):
+        return "Move it further up, or raise MCP_MAX_FOLDER_DEPTH."
+    if unread.startswith("the tree has more"):
+        return "Name smaller trees with --root, or raise MCP_MAX_FILES."
+    return "Give the index read access, or move it away."
 
 
 def _share(result: Scan, number: int, owner: str) -> None:

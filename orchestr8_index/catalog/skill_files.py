@@ -255,4 +255,6 @@ def held_back(index: Index) -> Iterator[Finding]:
             more = f"; and {len(held) - MOST_TOLD:,} more" if len(held) > MOST_TOLD else ""
             reason = f"not served as files of the skill: {listed}{more}"
             cure = "Nothing, if meant; a key belongs somewhere else."
-            yield Finding("held-back", "info", entry.qualified, entry.path, None, reason, cure)
+            where = entry.qualified, entry.path, None
+            root = index.manifest.roots[entry.root]
+            yield Finding("held-back", "info", *where, reason, cure, root)

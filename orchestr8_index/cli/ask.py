@@ -208,9 +208,10 @@ def _lexicon(settings: Settings) -> list[Finding]:
     """The lines of the user's lexicon that say nothing."""
     from ..lexicon.tables import USER_FILE, faults
 
+    folder = str(settings.data_dir)
     cure = "Mend the line: keys, a tab, words, as `k8s<tab>kubernetes` (docs/lexicon.md)."
     return [
-        Finding("lexicon", "warning", "", str(bad.path), bad.number or None, bad.why, cure)
+        Finding("lexicon", "warning", "", bad.path.name, bad.number or None, bad.why, cure, folder)
         for bad in faults(settings.data_dir / USER_FILE)
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import Counter
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN_PER_RULE = 5
 SHOWN_NAMES = 12
+SHOWN_ROOTS = 4
 TOP = 10
 ENOUGH_TASKS = 50
 MOST_UNUSED = 40
@@ -61,7 +63,10 @@ def url(where: int | Address) -> str:
 
 
 def roots(settings: Settings) -> str:
-    return ", ".join(settings.roots) or "the index"
+    """The first of them; a user of plugins has dozens."""
+    names = [shortened(root) for root in settings.roots[:SHOWN_ROOTS]]
+    more = len(settings.roots) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "") or "the index"
 
 
 def counts(indexes: Mapping[str, Any]) -> str:
@@ -85,13 +90,19 @@ def status(health: Mapping[str, Any], port: int | Address) -> str:
         f"{files['skipped']} skipped",
         f"  memory   {health['memory_mb']:.1f} MB",
         f"  cache    {cache['hit_rate']:.0%} hits of {asked:,} questions",
-        *(f"  root     {root}" for root in health.get("roots") or ()),
+        *_roots(health.get("roots") or ()),
         *(style(f"  ! {reason}", fg="yellow") for reason in health["reasons"]),
     ]
     if refused := health.get("refused_outcomes"):
         told = f"{refused:,} outcomes could not be delivered; they lie in spool.refused.jsonl"
         lines.append(style(f"  ! {told}", fg="yellow"))
     return "\n".join(lines)
+
+
+def _roots(found: Sequence[str]) -> list[str]:
+    lines = [f"  root     {shortened(root)}" for root in found[:SHOWN_ROOTS]]
+    more = len(found) - SHOWN_ROOTS
+    return [*lines, f"           … and {more} more (--json lists all)"] if more > 0 else lines
 
 
 def projects(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -202,11 +213,26 @@ def doctor(
         f"{counted['skipped']:,} skipped; {counted['not_entries']:,} other markdown files "
         "are no entries" + ("." if every else " (--all lists them).")
     )
-    lines = [head, *_findings(findings)]
+    listed = list(findings)
+    is_one = len({file.root for file in files} | {finding.root for finding in listed}) < 2
+    lines = [head, *_findings(listed, is_one)]
     if every:
         lines += ["", style("not entries", bold=True)]
-        lines += [f"  {file.path}: {file.reason}" for file in files if not file.is_entry]
+        others = [file for file in files if not file.is_entry]
+        lines += [f"  {_place(file, is_one)}: {file.reason}" for file in others]
     return "\n".join(lines)
+
+
+def _place(of: FileReport | Finding, is_one: bool) -> str:
+    """Below its root where there `is_one`; plugins have files of the same path."""
+    return of.path if is_one else shortened(os.path.join(of.root, of.path))
+
+
+def shortened(path: str) -> str:
+    """As a shell takes it: `~/work/shop`."""
+    home = os.path.expanduser("~")
+    inside = home != os.sep and path.startswith(home + os.sep)
+    return f"~{path.removeprefix(home)}" if inside else path
 
 
 def hosts(loaded: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterable[str]:
@@ -219,8 +245,7 @@ def hosts(loaded: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterable[str]:
             yield for_terminal(f"  {', '.join(names[:SHOWN_NAMES])}{more}", lines=True)
 
 
-def _findings(findings: Iterable[Finding]) -> Iterable[str]:
-    listed = list(findings)
+def _findings(listed: Sequence[Finding], is_one: bool) -> Iterable[str]:
     totals, shown = Counter(f.rule for f in listed), Counter[str]()
     for finding in listed:
         if not shown[finding.rule]:
@@ -228,14 +253,14 @@ def _findings(findings: Iterable[Finding]) -> Iterable[str]:
             yield "\n" + style(title, fg=COLOURS[finding.severity], bold=True)
         shown[finding.rule] += 1
         if shown[finding.rule] <= SHOWN_PER_RULE:
-            yield from _finding(finding)
+            yield from _finding(finding, is_one)
         elif shown[finding.rule] == totals[finding.rule]:
             yield f"  … and {totals[finding.rule] - SHOWN_PER_RULE} more (--json lists all)"
 
 
-def _finding(finding: Finding) -> Iterable[str]:
+def _finding(finding: Finding, is_one: bool) -> Iterable[str]:
     line = f":{finding.line}" if finding.line else ""
-    yield f"  {finding.path}{line}  {finding.message}"
+    yield f"  {_place(finding, is_one)}{line}  {finding.message}"
     if finding.cure:
         yield style(f"      {finding.cure}", dim=True)
 

@@ -56,7 +56,7 @@ class Seen:
             self._last[caller.project, caller.name] = change.now
 
 
-def names(change: Change, role: str = "") -> list[str]:
+def seen_names(change: Change, role: str = "") -> list[str]:
     """Everybody who was seen, or those of a role."""
     found = notes(change.connection, change.project, _BEFORE)
     return [name for name, value in found if not role or _read(value).role == role]

@@ -69,12 +69,8 @@ class Commits:
         with contextlib.ExitStack() as undo:
             undo.callback(self.store.close)
             self.journal = Journal(self.clock, Revisions(self.data_dir))
-            self.store.prepare(self._prepare)
+            self.store.prepare(self.journal.open)
             undo.pop_all()
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        self.journal.open(connection)
-        self.journal.due = next_due(connection)
 
     def start(self) -> None:
         self.store.start()
@@ -205,7 +201,7 @@ def expire(connection: sqlite3.Connection, journal: Journal, now: int) -> Topics
         topics[project] += [f"@inbox/{recipient}" for (recipient,) in deliveries]
     connection.execute(sql.END_MESSAGES, (now, now))
     connection.execute(sql.END_TAKES, (now,))  # without an acknowledgement: it is ready again
-    journal.due = next_due(connection)
+    journal.look_ahead(connection)
     journal.save_clock(connection, always=True)
     return topics
 
@@ -215,9 +211,3 @@ def _due(connection: sqlite3.Connection, statement: str, now: int) -> dict[str, 
     for project, *rest in connection.execute(statement, (now, BITE)):
         found[project].append(rest)
     return found
-
-
-def next_due(connection: sqlite3.Connection) -> int:
-    """When the next lease, value or message ends, on the clock in milliseconds."""
-    ends = [row[0] for row in connection.execute(sql.NEXT_DUE) if row[0] is not None]
-    return min(ends, default=NEVER)

@@ -57,19 +57,17 @@ def _sentences(rows: Sequence[Row]) -> list[Sentence]:
         for part in _SENTENCE.split(row["body"]):
             words = _WORD.findall(part.lower())
             if words:
-                text = part.strip() if len(words) <= MOST_WORDS else _cut(part)
+                text = part.strip()
+                if len(words) > MOST_WORDS:
+                    text = " ".join(part.split()[:MOST_WORDS]) + " …"
                 found.append(Sentence(len(found), row, text, frozenset(words[:MOST_WORDS])))
     return found
-
-
-def _cut(text: str) -> str:
-    return " ".join(text.split()[:MOST_WORDS]) + " …"
 
 
 def _best(sentences: Sequence[Sentence], messages: int, room: int) -> list[Row]:
     """The heaviest that fit, in the order of the talk. What a sentence is worth falls as others
     are taken, so that the heap's top is weighed again before it is."""
-    has = Counter(word for row in _by_message(sentences) for word in row)
+    has = Counter(word for word, _ in {(w, s.row["id"]) for s in sentences for w in s.words})
     weight = {word: math.log1p(messages / count) for word, count in has.items()}
     heap = [(-_worth(each.words, weight), each.place) for each in sentences]
     heapq.heapify(heap)
@@ -88,13 +86,6 @@ def _best(sentences: Sequence[Sentence], messages: int, room: int) -> list[Row]:
             taken.append(each)
     taken.sort(key=lambda each: each.place)
     return [{"id": t.row["id"], "from": t.row["from"], "text": t.text} for t in taken]
-
-
-def _by_message(sentences: Sequence[Sentence]) -> list[set[str]]:
-    words: dict[str, set[str]] = {}
-    for each in sentences:
-        words.setdefault(each.row["id"], set()).update(each.words)
-    return list(words.values())
 
 
 def _worth(

@@ -55,9 +55,7 @@ class Waiter:
             raise self._error
 
 
-K = TypeVar("K")
 Found = TypeVar("Found", bound=Sequence[Any])
-Table = dict[tuple[str, str], set[Waiter]]
 
 
 class Feed:
@@ -70,15 +68,18 @@ class Feed:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._keys: Table = {}
-        self._prefixes: Table = {}
-        self._lengths: dict[int, int] = {}
-        self._owners: dict[Owner | None, set[Waiter]] = {}
+        self._wanted: dict[tuple[str, str, bool], set[Waiter]] = {}
+        self._lengths: Counter[int] = Counter()  # of the prefixes
+        self._waiters: dict[Waiter, Owner | None] = {}
         self._taken: Counter[object] = Counter()  # in calls, by who they count for
-        self.waiting = self.published = 0
+        self.published = 0
         self.is_closed = False
         self.count: Callable[[int], None] = lambda more: None
         self.followers: list[Follow] = []
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiters)
 
     async def until(
         self, owner: Owner, wanted: Wanted, seconds: float, look: Callable[[], Awaitable[Found]]
@@ -114,13 +115,23 @@ class Feed:
         counted = self._bounds(owner) if owner else {}
         if any(self._taken[who] + waiter.weight > most for who, most in counted.items()):
             raise Overloaded(f"{self.waiting:,} calls are waiting already.")
-        self._enter(owner, wanted, waiter)
-        self._taken.update(dict.fromkeys(counted, waiter.weight))
+        counts = Counter(dict.fromkeys(counted, waiter.weight))
+        lengths = Counter(len(key) for _, key, is_prefix in wanted if is_prefix)
+        self._waiters[waiter] = owner
+        self._taken += counts
+        self._lengths += lengths
+        for each in wanted:
+            self._wanted.setdefault(each, set()).add(waiter)
         try:
             yield waiter
         finally:
-            self._taken -= Counter(dict.fromkeys(counted, waiter.weight))
-            self._leave(owner, wanted, waiter)
+            del self._waiters[waiter]
+            self._taken -= counts
+            self._lengths -= lengths
+            for each in wanted:
+                self._wanted[each].discard(waiter)
+                if not self._wanted[each]:
+                    del self._wanted[each]
 
     def _bounds(self, owner: Owner) -> dict[object, int]:
         """For whom a call of this owner counts, and how much each may have."""
@@ -138,20 +149,21 @@ class Feed:
         if not self.waiting:
             return
         for key in topics:
-            for waiter in self._keys.get((project, key), ()):
-                waiter.wake()
+            self._wake(project, key, False)
             for length in self._lengths:
-                for waiter in self._prefixes.get((project, key[:length]), ()):
-                    waiter.wake()
+                self._wake(project, key[:length], True)
+
+    def _wake(self, *wanted: Any) -> None:
+        for waiter in self._wanted.get(wanted, ()):
+            waiter.wake()
 
     def publish_all(self, project: str) -> None:
         """Something changed there, nobody knows what: wake all of the project."""
         self._follow(project, None)
         self.published += 1
-        for table in (self._keys, self._prefixes):
-            for (of, _), waiters in table.items():
-                for waiter in waiters if of == project else ():
-                    waiter.wake()
+        for (of, _, _), waiters in self._wanted.items():
+            for waiter in waiters if of == project else ():
+                waiter.wake()
 
     def _follow(self, project: str, topics: Iterable[str] | None) -> None:
         for follow in self.followers:
@@ -160,43 +172,14 @@ class Feed:
     def close(self) -> None:
         """Wake everybody: they are told that the server stops."""
         self.is_closed = True
-        for waiters in self._owners.values():
-            for waiter in waiters:
-                waiter.wake(_stopping())
+        for waiter in self._waiters:
+            waiter.wake(_stopping())
 
     def end(self, name: str) -> None:
         """The key of this name is nobody's any more."""
-        for owner, waiters in self._owners.items():
+        for waiter, owner in self._waiters.items():
             if owner and owner.keyed and owner.name == name:
-                for waiter in waiters:
-                    waiter.wake(Unauthorized("That key was revoked."))
-
-    def _enter(self, owner: Owner | None, wanted: Wanted, waiter: Waiter) -> None:
-        self.waiting += 1
-        self._owners.setdefault(owner, set()).add(waiter)
-        for project, key, is_prefix in wanted:
-            self._table(is_prefix).setdefault((project, key), set()).add(waiter)
-            if is_prefix:
-                self._lengths[len(key)] = self._lengths.get(len(key), 0) + 1
-
-    def _leave(self, owner: Owner | None, wanted: Wanted, waiter: Waiter) -> None:
-        self.waiting -= 1
-        _remove(self._owners, owner, waiter)
-        for project, key, is_prefix in wanted:
-            _remove(self._table(is_prefix), (project, key), waiter)
-            if is_prefix:
-                self._lengths[len(key)] -= 1
-                if not self._lengths[len(key)]:
-                    del self._lengths[len(key)]
-
-    def _table(self, is_prefix: bool) -> Table:
-        return self._prefixes if is_prefix else self._keys
-
-
-def _remove(table: dict[K, set[Waiter]], key: K, waiter: Waiter) -> None:
-    table[key].discard(waiter)
-    if not table[key]:
-        del table[key]
+                waiter.wake(Unauthorized("That key was revoked."))
 
 
 def _stopping() -> StoreUnavailable:

@@ -193,6 +193,12 @@ class Journal:
         self._save_block(connection)
         connection.execute(sql.LEASE_HELD, (self.clock.now(),))
         connection.execute(sql.LEASE_WAITING, (self.clock.now() + 60_000,))
+        self.look_ahead(connection)
+
+    def look_ahead(self, connection: sqlite3.Connection) -> None:
+        """When the next lease, value or message ends."""
+        ends = [row[0] for row in connection.execute(sql.NEXT_DUE) if row[0] is not None]
+        self.due = min(ends, default=NEVER)
 
     def begin(self, on: sqlite3.Connection, caller: Caller, now: int, cause: str = "") -> Change:
         """`now` is lease time, as the clock has just said it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..store import backup
@@ -15,6 +16,9 @@ from .caller import read_message
 from .log import give_up
 from .search import index_message
 from .statements import KEYS, MIGRATIONS, NAME
+
+CACHE_KB = 1024  # of pages that one commit may touch, of many agents
+Rows = list[tuple[object, ...]]
 
 
 def mend(data_dir: Path, damage: str) -> backup.Repair:
@@ -58,33 +62,29 @@ def _bring_back(damaged: Path, sound: sqlite3.Connection) -> bool:
 
 
 def _copy_table(source: sqlite3.Connection, sound: sqlite3.Connection, table: str) -> bool:
-    """A table that can be read whole replaces what the backup has of it; else it is added to it."""
-    rows, whole = _readable(source, table)
+    """A table that can be read whole replaces what the backup has of it; else it is added to it,
+    from both ends up to a damaged page. Returns whether it was whole."""
+    forward = KEYS[table].split(", ")
+    rows, whole = _readable(source, table, forward)
     if whole:
         sound.execute(f"DELETE FROM {table}")
+    else:
+        rows += _readable(source, table, [f"{column} DESC" for column in forward])[0]
     if rows:
         marks = ", ".join("?" * len(rows[0]))
         sound.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)
     return whole
 
 
-def _readable(source: sqlite3.Connection, table: str) -> tuple[list[tuple[object, ...]], bool]:
-    """Rows from both ends of the table up to a damaged page, and whether there was none."""
-    rows: list[tuple[object, ...]] = []
-    if _read(source, f"SELECT * FROM {table} ORDER BY {KEYS[table]}", rows):
-        return rows, True
-    order = ", ".join(f"{column} DESC" for column in KEYS[table].split(", "))
-    _read(source, f"SELECT * FROM {table} ORDER BY {order}", rows)
-    return rows, False
-
-
-def _read(source: sqlite3.Connection, query: str, rows: list[tuple[object, ...]]) -> bool:
+def _readable(source: sqlite3.Connection, table: str, order: Sequence[str]) -> tuple[Rows, bool]:
+    """Rows up to a damaged page, and whether there was none."""
+    rows = Rows()
     try:
-        for row in source.execute(query):
-            rows.append(row)  # noqa: PERF402 - a damaged page ends it: what came before is kept
+        for row in source.execute(f"SELECT * FROM {table} ORDER BY {', '.join(order)}"):
+            rows.append(row)  # a damaged page ends it: what came before is kept
     except sqlite3.Error:
-        return False
-    return True
+        return rows, False
+    return rows, True
 
 
 def index_messages(connection: sqlite3.Connection) -> None:
@@ -92,9 +92,6 @@ def index_messages(connection: sqlite3.Connection) -> None:
     connection.execute(sql.CLEAR_WORDS)
     for number, key, text in connection.execute(sql.MESSAGES).fetchall():
         index_message(connection, number, key, read_message(text))
-
-
-CACHE_KB = 1024  # of pages that one commit may touch, of many agents
 
 
 def layout(sync: str = "full") -> Schema:

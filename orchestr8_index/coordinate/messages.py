@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import InvalidParams
 from ..sharing import ReadInbox, SendMessage, text_of
 from . import statements as sql
-from .agents import names
+from .agents import seen_names
 from .caller import Caller, Message, Said, for_admins, read_message, seen
 from .clock import iso
 from .journal import Change
@@ -45,7 +45,8 @@ def send(change: Change, params: SendMessage) -> Row:
     number = _store(change, message, recipients, params.expires_s)
     if answered is not None:
         _acknowledge(change, [answered])
-    unseen = [name for name in recipients if not _was_seen(change, name)]
+    names = [name for name in recipients if not name.startswith("queue:")]
+    unseen = [name for name in names if change.noted(f"@agent/{name}") is None]
     return {"id": str(number), "recipients": len(recipients), "never_seen": unseen}
 
 
@@ -101,9 +102,9 @@ def _recipients(change: Change, params: SendMessage) -> list[str]:
     for each in (to := params.to):
         kind, _, rest = each.partition(":")
         if each == "all":
-            found.update(dict.fromkeys(names(change)))
+            found.update(dict.fromkeys(seen_names(change)))
         elif kind == "role" and rest:
-            found.update(dict.fromkeys(names(change, rest) or [each]))
+            found.update(dict.fromkeys(seen_names(change, rest) or [each]))
         elif kind == "session" and rest:
             members = notes(change.connection, change.project, f"@member/{rest}/")
             inside = [name for name, _ in members]
@@ -113,10 +114,6 @@ def _recipients(change: Change, params: SendMessage) -> list[str]:
         else:
             found[each] = None
     return [each for each in found if each != own or own in to]
-
-
-def _was_seen(change: Change, name: str) -> bool:
-    return name.startswith("queue:") or change.noted(f"@agent/{name}") is not None
 
 
 def _acknowledge(change: Change, numbers: Sequence[int]) -> None:

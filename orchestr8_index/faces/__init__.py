@@ -7,9 +7,9 @@ How to add one:
 
 1. Its name goes into `FACES` of `environment.py`; then `/mcp/NAME`, `connect --face NAME` and
    `mcp --face NAME` are there.
-2. `faces/NAME.py` has `FACE = Product(tools=(Tool(…), …), …)` (see `face.py`). A tool's `run(core,
-   arguments)` gets what the caller sent, unchecked, and answers a dict that becomes one text of
-   JSON; `await core.call("writeShared", ops=[…])` asks the core, as the one who calls.
+2. `faces/NAME.py` has `FACE = Product(tools=(…), …)` of functions marked with `@tool` (see
+   `face.py`). Such a function gets what the caller sent, unchecked, and answers a dict that becomes
+   one text of JSON; `await core.call("writeShared", ops=[…])` asks the core, as the one who calls.
 3. To refuse, raise `Declined(body)`; what the core refuses (a RequestError), and a tool that does
    not exist (MethodNotFound), are turned into a body by `Product.failed`.
 4. Resources: `templates` lists their addresses, `read(core, address)` answers one, None for none.

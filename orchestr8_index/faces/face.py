@@ -65,32 +65,39 @@ class Tool(Struct, frozen=True):
         return {**told, "annotations": {"readOnlyHint": True}} if self.reads else told
 
 
+VISIBILITIES = ("public", "private", "agent_only", "admin_only")
+SCOPES = {"all": [], "public": ["public"], "private": ["private"]}
 SCHEMAS: dict[str, Any] = {
+    "": {"type": "string"},
     "int": {"type": "integer"},
     "bool": {"type": "boolean"},
     "object": {"type": "object"},
     "objects": {"type": "array", "items": {"type": "object"}},
     "strings": {"type": "array", "items": {"type": "string"}},
+    "any": {"description": "Any JSON."},
+    "json": {"type": "string", "description": "Often JSON."},
+    "seconds": {"type": "integer", "description": "Seconds."},
+    "ttl": {"type": "number", "description": "Seconds, 1-86400; 3600 if not given."},
+    "score": {"type": "number", "description": "0-100; 60 if not given."},
+    "seen": {"type": "string", "enum": list(VISIBILITIES)},
+    "scope": {"type": "string", "enum": list(SCOPES)},
+    "token": {"type": "string", "description": "Of claim_file."},
 }
 
 
-def tool(
-    signature: str,
-    description: str,
-    run: Run,
-    *,
-    reads: bool = False,
-    extra: bool = False,
-    **of: Any,
-) -> Tool:
-    """From `name field! field:int …`: a field is a string unless it says what it is, in SCHEMAS or
-    in `of`; one with a `!` must be given."""
+def tool(signature: str, *, reads: bool = False, extra: bool = False) -> Callable[[Run], Tool]:
+    """What runs it becomes a tool, which its docstring describes for a model.
+
+    In `name field! field:int …` a field is a string unless SCHEMAS has what it says; one with a `!`
+    must be given.
+    """
     name, *words = signature.split()
     pairs = [word.rstrip("!").partition(":") for word in words]
-    known = {**SCHEMAS, **of, "": {"type": "string"}}
-    fields = {field: known[kind] for field, _, kind in pairs}
+    fields = {field: SCHEMAS[kind] for field, _, kind in pairs}
     needs = tuple(f for word, (f, _, _) in zip(words, pairs, strict=True) if word.endswith("!"))
-    return Tool(name, description, fields, needs, run, reads, extra)
+    return lambda run: Tool(
+        name, " ".join((run.__doc__ or "").split()), fields, needs, run, reads, extra
+    )
 
 
 class Product(Struct, frozen=True):

@@ -1,20 +1,177 @@
-"""The face for agents that work on the files of tasks: its tools, over MCP and plain HTTP."""
+"""The face for agents that work on the files of tasks: what they tell each other, where that can be
+read, and all of it over MCP and plain HTTP."""
 
 from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
 from ..errors import Busy, Forbidden, InvalidParams, MethodNotFound, RequestError, StaleToken
-from .face import Answer, Core, Declined, Product, Run, Tool, tool
-from .task_files import claim_file, file_edit, file_read, file_write, refused, release_file
-from .task_state import (
-    ADDRESSES,
-    join_collaboration,
-    leave_collaboration,
-    log_step,
-    read_address,
-    subscribe_logs,
+from .face import Answer, Arguments, Core, Declined, Product, now, tool
+from .task_files import (
+    claim_file,
+    file_edit,
+    file_read,
+    file_write,
+    key_of,
+    open_workspace,
+    refused,
+    release_file,
+    task_of,
+    text_of,
+    write_key,
 )
+from .workspace import WorkspaceRefusal
+
+JOINED_SECONDS = 3600
+MOST_STEPS = 1000
+
+
+@tool("log_step task_id! step:object!")
+async def log_step(core: Core, given: Arguments) -> Answer:
+    """Log a step for those who follow it."""
+    task, step = task_of(given), given.get("step")
+    if not isinstance(step, dict):
+        raise refused(422, "step must be an object.")
+    step = {"timestamp": now(), **step, "task_id": task, "agent_id": core.who.label}
+    rev = await write_key(core, task, "log", step)
+    return {"success": True, "task_id": task, "step": step, "revision": rev}
+
+
+@tool("subscribe_logs task_id!", reads=True)
+async def subscribe_logs(core: Core, given: Arguments) -> Answer:
+    """Where a task's steps arrive."""
+    task = task_of(given)
+    stream = f"/events?prefix={key_of(task, 'log')}"
+    message = f"Subscribe to the resource logs://{task} in MCP, or read GET {stream} as a stream."
+    channel = f"logs:{task}:stream"
+    return {
+        "success": True,
+        "task_id": task,
+        "channel": channel,
+        "stream": stream,
+        "message": message,
+    }
+
+
+@tool("join_collaboration task_id! agent_id!")
+async def join_collaboration(core: Core, given: Arguments) -> Answer:
+    """Say that an agent works on a task."""
+    task, agent = task_of(given), text_of(given, "agent_id")
+    await write_key(core, task, f"agents/{_agent(agent)}", {"joined": now()}, JOINED_SECONDS)
+    return {"success": True, "task_id": task, "agent_id": agent}
+
+
+@tool("leave_collaboration task_id! agent_id!")
+async def leave_collaboration(core: Core, given: Arguments) -> Answer:
+    """Say that it no longer does."""
+    task, agent = task_of(given), text_of(given, "agent_id")
+    key = key_of(task, f"agents/{_agent(agent)}")
+    for item in (await core.call("readShared", keys=[key]))["items"]:
+        if core.who.keyed and item["by"] != core.who.label:
+            raise refused(403, f"{agent} joined by the key of {item['by']}, and leaves by it.")
+        await core.call("writeShared", ops=[{"key": key, "value": None}])
+    return {"success": True, "task_id": task, "agent_id": agent}
+
+
+def _agent(agent: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,80}", agent):
+        raise refused(422, "agent_id must have 1 to 80 letters, digits, _ . : or -.")
+    return agent
+
+
+# --- what can be read at an address ------------------------------------------------------------
+
+
+async def task_state(core: Core, task: str) -> Answer | None:
+    """What others wrote to `task:ID:state`, with the task's files, agents and steps."""
+    keys = [f"task:{task}:state", key_of(task, "log")]
+    items = {each["key"]: each for each in (await core.call("readShared", keys=keys))["items"]}
+    agents = await _agents(core, task)
+    files = await _files(core, task)
+    if not items and not agents and files is None:
+        return None
+    answer = items[keys[0]]["value"] if keys[0] in items else None
+    own = answer if isinstance(answer, dict) else {} if answer is None else {"state": answer}
+    last = items[keys[1]]["value"] if keys[1] in items else None
+    more = {"files": files or [], "agents": agents, "last_step": last}
+    return {"id": task, "task_id": task, **own, **more}
+
+
+async def task_files(core: Core, task: str) -> Answer | None:
+    files = await _files(core, task)
+    return None if files is None else {"files": files}
+
+
+async def task_logs(core: Core, task: str) -> Answer:
+    """The last MOST_STEPS steps, oldest first."""
+    ask = {"keys": [key_of(task, "log")], "history": True, "limit": MOST_STEPS}
+    steps = (await core.call("readShared", **ask))["items"]
+    return {"task_id": task, "logs": [each["value"] for each in reversed(steps)]}
+
+
+async def collaboration(core: Core, task: str) -> Answer:
+    return {"success": True, "task_id": task, "agents": await _agents(core, task)}
+
+
+async def agent_status(core: Core, agent: str) -> Answer | None:
+    """The tasks that the agent has joined, as far as the caller may see them."""
+    found = await core.call("readShared", pattern=key_of("*", f"agents/{agent}"))
+    tasks = [each["key"].split("/")[1] for each in found["items"]]
+    return {"agent_id": agent, "status": "working", "tasks": tasks} if tasks else None
+
+
+async def workspace_file(core: Core, task: str, path: str) -> Answer:
+    return await file_read.run(core, {"task_id": task, "path": path})
+
+
+async def _agents(core: Core, task: str) -> list[str]:
+    found = await core.call("readShared", prefix=key_of(task, "agents/"), limit=1000)
+    return [each["key"].rpartition("/")[2] for each in found["items"]]
+
+
+async def _files(core: Core, task: str) -> list[str] | None:
+    if not core.workspace:
+        return None
+    try:
+        return await asyncio.to_thread(open_workspace(core.workspace).files, task)
+    except WorkspaceRefusal:
+        return None
+
+
+Read = Callable[..., Awaitable[Answer | None]]
+ADDRESSES: tuple[tuple[str, str, Read], ...] = (
+    ("tasks://{id}/state", "A task's state, files, agents and last step.", task_state),
+    ("tasks://{id}/files", "The paths of a task's files.", task_files),
+    ("tasks://{id}/logs", "The steps of a task, oldest first.", task_logs),
+    ("logs://{id}", "The same.", task_logs),
+    ("workspace://{id}/{path}", "A task's file.", workspace_file),
+    ("agents://{id}/status", "The tasks that an agent has joined.", agent_status),
+    ("collaboration://{id}", "The agents that work on a task.", collaboration),
+)
+
+
+@lru_cache(16)
+def _shape(template: str) -> re.Pattern[str]:
+    shape = template.replace("{id}", "([A-Za-z0-9_.:-]{1,128})").replace("{path}", "(.+)")
+    return re.compile(shape)
+
+
+async def read_address(core: Core, address: str) -> Any:
+    """What an address of MCP holds; None where there is nothing."""
+    for template, _, answer in ADDRESSES:
+        if found := _shape(template).fullmatch(address):
+            return await answer(core, *map(unquote, found.groups()))
+    return None
+
+
+# --- over plain HTTP ---------------------------------------------------------------------------
 
 STATUS = {Busy: 409, StaleToken: 409, Forbidden: 403, InvalidParams: 422, MethodNotFound: 404}
 
@@ -34,9 +191,9 @@ async def http(core: Core, verb: str, path: str, body: bytes) -> tuple[int, Answ
 
 
 async def _post(core: Core, name: str, body: bytes) -> Answer:
-    found = _TOOLS.get(name.removeprefix("mcp_"))
+    found = TOOLS.get(name.removeprefix("mcp_"))
     if found is None:
-        raise refused(404, f"There is no tool {name[:100]}; there are {', '.join(_TOOLS)}.")
+        raise refused(404, f"There is no tool {name[:100]}; there are {', '.join(TOOLS)}.")
     try:
         given = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, ValueError):
@@ -67,53 +224,18 @@ def failed(error: RequestError) -> Answer:
 
 # --- the face ----------------------------------------------------------------------------------
 
-FILE = "task_id! path!"
-TOKEN = {"type": "string", "description": "Of claim_file."}
-
-
-def on_file(signature: str, description: str, run: Run) -> Tool:
-    name, _, more = signature.partition(" ")
-    reads = name == "file_read"
-    return tool(f"{name} {FILE} {more}", description, run, reads=reads, token=TOKEN)
-
-
-_LIST = (
-    on_file("file_read", "Read a file of a task.", file_read),
-    on_file(
-        "file_write content! if_revision token:token",
-        "Write a file of a task, whole. Declined while another agent claims it, or with if_revision"
-        " when it changed since.",
+FACE = Product(
+    tools=(
+        file_read,
         file_write,
-    ),
-    on_file(
-        "file_edit old_content! new_content! token:token",
-        "Replace text that a file has exactly once; answers the diff.",
         file_edit,
-    ),
-    on_file(
-        "claim_file timeout_sec:int token:token",
-        "Claim a file for 60 s, or so long, before working on it; with the token it is renewed.",
         claim_file,
-    ),
-    on_file("release_file token:token", "Give a claim back.", release_file),
-    tool("log_step task_id! step:object!", "Log a step for those who follow it.", log_step),
-    tool("subscribe_logs task_id!", "Where a task's steps arrive.", subscribe_logs, reads=True),
-    tool(
-        "join_collaboration task_id! agent_id!",
-        "Say that an agent works on a task.",
+        release_file,
+        log_step,
+        subscribe_logs,
         join_collaboration,
-    ),
-    tool(
-        "leave_collaboration task_id! agent_id!",
-        "Say that it no longer does.",
         leave_collaboration,
     ),
-)
-_TOOLS = {each.name: each for each in _LIST}
-_TOOLS["join_collab"] = _TOOLS["join_collaboration"]
-
-FACE = Product(
-    tools=_LIST,
     instructions="Files of tasks that several agents work on: claim, then write.",
     failed=failed,
     templates={template: what for template, what, _ in ADDRESSES},
@@ -121,3 +243,4 @@ FACE = Product(
     http=http,
     by_session=True,
 )
+TOOLS = {each.name: each for each in FACE.tools} | {"join_collab": join_collaboration}

@@ -14,7 +14,7 @@ import msgspec
 
 from ..errors import Conflict
 from .explained import declined, flag, metadata, number, text
-from .face import Answer, Arguments, Core, now
+from .face import Answer, Arguments, Core, now, tool
 
 YEAR, DAY = 31_536_000, 86_400
 MOST_KEY, MOST_STORED, MOST_READ = 255, 120, 5_000
@@ -22,7 +22,9 @@ EVERY, GLOBAL = "all", "-"
 _STRANGE = re.compile(r"[^A-Za-z0-9:./-]")
 
 
+@tool("set_memory key! value:any! session_id expires_in:seconds metadata:object overwrite:bool")
 async def set_memory(core: Core, given: Arguments) -> Answer:
+    """Remember a value for yourself, in a session or without one."""
     key, scope, value = read_key(given), await read_scope(core, given), given.get("value")
     if "value" not in given:
         raise declined("INVALID_INPUT", "A value is needed.", field="value")
@@ -47,14 +49,18 @@ async def set_memory(core: Core, given: Arguments) -> Answer:
     return {"success": True, **answer, "expires_at": ends, "stored_at": stamp}
 
 
+@tool("get_memory key! session_id", reads=True)
 async def get_memory(core: Core, given: Arguments) -> Answer:
+    """A value you set."""
     key, scope = read_key(given), await read_scope(core, given)
     if (kept := live(await row_at(core, place_of(core, scope, key)))) is None:
         raise missing(key, scope)
     return {"success": True, **kept, "scope": named(scope)}
 
 
+@tool("delete_memory key! session_id")
 async def delete_memory(core: Core, given: Arguments) -> Answer:
+    """Forget a value."""
     key, scope = read_key(given), await read_scope(core, given)
     place = place_of(core, scope, key)
     if live(await row_at(core, place)) is None:
@@ -63,7 +69,9 @@ async def delete_memory(core: Core, given: Arguments) -> Answer:
     return {"success": True, "key": key, "deleted": True, "scope": named(scope)}
 
 
+@tool("list_memory session_id pattern prefix limit:int", reads=True)
 async def list_memory(core: Core, given: Arguments) -> Answer:
+    """Keys of yours in a scope; session_id 'all' for every scope."""
     every = given.get("session_id") == EVERY
     scope = "" if every else await read_scope(core, given)
     limit = number(given, "limit", 50, 1, 200)

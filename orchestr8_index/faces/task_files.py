@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cachetools import FIFOCache
 
-from .face import Answer, Arguments, Core, Declined
+from .face import Answer, Arguments, Core, Declined, tool
 from .workspace import BAD_TASK, TASK, FileText, Workspace, WorkspaceRefusal
 
 CLAIM_SECONDS, SHORTEST, LONGEST = 60, 5, 86_400
@@ -98,8 +98,9 @@ def place_of(core: Core, given: Arguments) -> TaskFile:
 # --- files -------------------------------------------------------------------------------------
 
 
+@tool("file_read task_id! path!", reads=True)
 async def file_read(core: Core, given: Arguments) -> Answer:
-    """The file, from memory while nobody changed it."""
+    """Read a file of a task."""
     place = place_of(core, given)
     text: FileText = place.workspace.unchanged(place.task, place.path) or (
         await place.do(place.workspace.read)
@@ -107,8 +108,10 @@ async def file_read(core: Core, given: Arguments) -> Answer:
     return _done(place, content=text.content, revision=text.revision)
 
 
+@tool("file_write task_id! path! content! if_revision token:token")
 async def file_write(core: Core, given: Arguments) -> Answer:
-    """The whole file anew, under its lock."""
+    """Write a file of a task, whole. Declined while another agent claims it, or with if_revision
+    when it changed since."""
     place, content = place_of(core, given), text_of(given, "content")
     wanted = optional(given, "if_revision")
     written: FileText = await _locked(core, place, given, place.workspace.write, content, wanted)
@@ -117,8 +120,9 @@ async def file_write(core: Core, given: Arguments) -> Answer:
     return _done(place, bytes=size, revision=written.revision)
 
 
+@tool("file_edit task_id! path! old_content! new_content! token:token")
 async def file_edit(core: Core, given: Arguments) -> Answer:
-    """One place of the file anew, under its lock."""
+    """Replace text that a file has exactly once; answers the diff."""
     place = place_of(core, given)
     old, new = text_of(given, "old_content"), text_of(given, "new_content")
     before, after = await _locked(core, place, given, place.workspace.edit, old, new)
@@ -128,8 +132,9 @@ async def file_edit(core: Core, given: Arguments) -> Answer:
     return _done(place, diff=diff, revision=after.revision)
 
 
+@tool("claim_file task_id! path! timeout_sec:int token:token")
 async def claim_file(core: Core, given: Arguments) -> Answer:
-    """Lock the file for `timeout_sec` seconds; with the token, for so long from now."""
+    """Claim a file for 60 s, or so long, before working on it; with the token it is renewed."""
     place, seconds = place_of(core, given), given.get("timeout_sec", CLAIM_SECONDS)
     if type(seconds) is not int or not 1 <= seconds <= LONGEST:
         raise refused(422, f"timeout_sec must be a whole number from 1 to {LONGEST}.")
@@ -141,8 +146,9 @@ async def claim_file(core: Core, given: Arguments) -> Answer:
     return _done(place, locked=True, token=granted["token"], until=granted["until"])
 
 
+@tool("release_file task_id! path! token:token")
 async def release_file(core: Core, given: Arguments) -> Answer:
-    """End the claim."""
+    """Give a claim back."""
     place = place_of(core, given)
     claim = _claim(core, place, given)
     if claim is None:

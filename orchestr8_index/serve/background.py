@@ -11,11 +11,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from ..errors import StoreUnavailable
-from .calibration import Calibrating
 from .health import health, metrics
 from .keys import RELOAD_SECONDS
 from .memory import give_back
-from .renewal import LOOK_SECONDS, Renewal
+from .renewal import LOOK_SECONDS, Calibrating, Renewal
 from .state import State
 from .usage import keep_audit, keep_usage
 
@@ -32,7 +31,11 @@ async def background(state: State) -> AsyncIterator[None]:
     state.store.begin()
 
     def built(_: object) -> None:
-        _log_first_build(state)
+        if state.refresh.failure or (index := state.refresh.index) is None:
+            log.error("the index could not be built", extra={"reason": state.refresh.failure})
+        else:
+            details = {"generation": index.generation, "counts": index.manifest.counts}
+            log.info("the index is up to date", extra=details)
         notify(address, READY="1", STATUS=" ".join(health(state)["reasons"]) or "Serving.")
 
     state.refresh.begin().add_done_callback(built)
@@ -47,15 +50,6 @@ async def background(state: State) -> AsyncIterator[None]:
     log.info("final metrics", extra={"metrics": metrics(state)})
     if state.trace:
         await asyncio.to_thread(state.trace.stop)
-
-
-def _log_first_build(state: State) -> None:
-    index = state.refresh.index
-    if state.refresh.failure or index is None:
-        log.error("the index could not be built", extra={"reason": state.refresh.failure})
-        return
-    details = {"generation": index.generation, "counts": index.manifest.counts}
-    log.info("the index is up to date", extra=details)
 
 
 class Upkeep:

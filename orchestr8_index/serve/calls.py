@@ -27,7 +27,6 @@ from .callers import caller, correlation_id
 from .events import Learnt
 from .handlers import HANDLERS
 from .state import State
-from .trace import Trace
 
 if TYPE_CHECKING:
     from ..team.over_all import AnswersOfAll
@@ -39,42 +38,19 @@ log = logging.getLogger("orchestr8.rpc")
 
 
 async def perform(state: State, name: str, raw: bytes) -> bytes:
-    """The result of the method as JSON. `raw` are its params as JSON. Raises RequestError only."""
-    if state.trace is None or is_quiet(name):
-        return await _attempt(state, name, raw)
-    return await _traced(state, state.trace, name, raw)
+    """The result of the method as JSON. `raw` are its params as JSON. Raises RequestError only.
 
-
-def is_quiet(name: str) -> bool:
-    """Whether calls of that method leave no trace."""
-    return name in METHODS and METHODS[name].quiet
-
-
-async def _traced(state: State, trace: Trace, name: str, raw: bytes) -> bytes:
-    """A method that does not exist is not named: whatever the caller wrote would be a label."""
-    started, code = time.perf_counter(), 0
-    from_cache.set(False)
+    However a call ends, it is counted, audited and traced.
+    """
+    started, method = time.perf_counter(), METHODS.get(name)
     try:
-        return await _attempt(state, name, raw)
-    except RequestError as error:
-        code = error.code
-        raise
-    finally:
-        label = name if name in METHODS else "unknown"
-        took = time.perf_counter() - started
-        trace.call(label, took, code, from_cache.get(), correlation_id.get())
-
-
-async def _attempt(state: State, name: str, raw: bytes) -> bytes:
-    """The result, or an error that is counted and audited, whatever went wrong."""
-    try:
-        method = _method(name)
+        if method is None:
+            raise _no_method(METHODS)
         caller.get().must_have(method.scope)
         if not method.quiet:
             state.gate.charge(caller.get().name, name)
         result = await _perform(state, method, raw)
-        if not method.quiet:
-            state.gate.audit.done(name, "ok", method.scope == "read")
+        _note(state, method, started)
         return result
     except RequestError as error:
         failure = error
@@ -86,24 +62,36 @@ async def _attempt(state: State, name: str, raw: bytes) -> bytes:
         state.refresh.suspect()
         failure = InternalError("The server met an error of its own.")
     state.metrics.failed(failure.code)
-    _audit_failure(state, name, failure)
+    _note(state, method, started, failure)
     try:
         raise failure from None
     finally:
         del failure  # its traceback has this frame: a cycle, and the index that failed in it
 
 
-def _audit_failure(state: State, name: str, failure: RequestError) -> None:
-    method = METHODS.get(name)
-    is_read = not isinstance(failure, Forbidden) and (method is None or method.scope == "read")
-    state.gate.audit.done(name if method else "no such method", str(failure.code), is_read)
+def is_quiet(name: str) -> bool:
+    """Whether calls of that method leave no trace."""
+    return name in METHODS and METHODS[name].quiet
 
 
-def _method(name: str) -> Method:
-    method = METHODS.get(name)
-    if method is None:
-        raise _no_method(METHODS)
-    return method
+def _note(
+    state: State, method: Method | None, started: float, failure: RequestError | None = None
+) -> None:
+    """A method that does not exist is not named: whatever the caller wrote would be a label."""
+    is_hushed = method is not None and method.quiet
+    if failure or not is_hushed:
+        name, outcome = (
+            method.name if method else "no such method",
+            failure.code if failure else "ok",
+        )
+        is_read = not isinstance(failure, Forbidden) and (method is None or method.scope == "read")
+        state.gate.audit.done(name, str(outcome), is_read)
+    if state.trace is not None and not is_hushed:
+        label, code = method.name if method else "unknown", failure.code if failure else 0
+        is_hit = code == 0 and from_cache.get()
+        took = time.perf_counter() - started
+        state.trace.call(label, took, code, is_hit, correlation_id.get())
+        from_cache.set(False)  # for the next call of a batch
 
 
 def check_face(name: str, face: str) -> None:
@@ -157,7 +145,7 @@ async def renew(state: State, name: str, raw: bytes) -> bool:
 
     `raw` are checked params, as they were encoded. Raises RequestError.
     """
-    method = _method(name)
+    method = METHODS[name]
     params = read_params(method.params, raw)
     key = answer_key(state, AskedQuestion(method, raw), "")
     cache = cache_of(state, method)

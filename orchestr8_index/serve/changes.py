@@ -77,7 +77,9 @@ class ChangedSettings:
                 log.warning("a changed setting is not used", extra={"reason": str(error)})
         for name in self._values.keys() | good.keys():
             if self._values.get(name) != good.get(name):
-                value = good[name] if name in good else _of_environment(self._state, name)
+                settings = self._state.settings
+                of = settings if hasattr(settings, name) else settings.limits
+                value = good[name] if name in good else getattr(of, name)  # as the environment says
                 _apply(self._state, name, value)
                 log.warning("a setting changed", extra={"setting": name, "value": value})
         self._values = good
@@ -94,11 +96,6 @@ def _decoded(value: msgspec.Raw) -> Any:
     with contextlib.suppress(*UNDECODABLE):
         return msgspec.json.decode(value)
     return None
-
-
-def _of_environment(state: State, name: str) -> Any:
-    of = state.settings if hasattr(state.settings, name) else state.settings.limits
-    return getattr(of, name)
 
 
 def _apply(state: State, name: str, value: Any) -> None:

@@ -94,7 +94,9 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        ident = _ident(headers.get(CORRELATION, b"").strip())
+        ident = headers.get(CORRELATION, b"").strip()
+        if not _SAFE_ID.fullmatch(ident):
+            ident = new_ident().encode()
         token = correlation_id.set(ident.decode())
         own = Account(self._gate.shares, Principal(""))
         response = _GuardedSend(scope, send, ident, self._gate, own)
@@ -331,7 +333,3 @@ def _sent(scope: Mapping[str, Any]) -> Sent:
 def _value(headers: dict[bytes, bytes], name: bytes) -> bytes | None:
     value = headers.get(name)
     return None if value is None else value.strip()
-
-
-def _ident(given: bytes) -> bytes:
-    return given if _SAFE_ID.fullmatch(given) else new_ident().encode()

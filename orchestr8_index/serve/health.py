@@ -27,6 +27,7 @@ def health(state: State) -> dict[str, Any]:
     files = manifest.files if manifest else {}
     counts = manifest.counts if manifest else dict.fromkeys(PLURAL, 0)
     entries = {PLURAL[kind]: n for kind, n in counts.items()}
+    checked = refresh.clock() - refresh.checked_at
     body = {
         "status": "starting" if index is None else "degraded" if reasons else "healthy",
         "uptime_ms": round((time.monotonic() - state.started) * 1000),
@@ -38,7 +39,7 @@ def health(state: State) -> dict[str, Any]:
         "generation": manifest.generation if manifest else 0,
         "build_ms": manifest.build_ms if manifest else 0,
         "built_at": _moment(manifest.built_at) if manifest else None,
-        "checked_age_s": _age(refresh.checked_at, refresh.clock()),
+        "checked_age_s": round(max(0.0, checked), 1) if refresh.checked_at else None,
         "files": {name: files.get(name, 0) for name in ("indexed", "repaired", "skipped")},
         "roots_digest": state.settings.roots_digest,
         "data_digest": state.settings.data_digest,
@@ -180,7 +181,3 @@ def cache_figures(state: State) -> dict[str, float]:
 
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-
-
-def _age(moment: float, now: float) -> float | None:
-    return round(max(0.0, now - moment), 1) if moment else None

@@ -45,13 +45,14 @@ class Endpoint:
     It answers for the project that the request means. `wakes`: an index is needed for that.
     """
 
-    def __init__(self, state: State, answer: Answer, wakes: bool = True) -> None:
+    def __init__(self, state: State, answer: Answer, wakes: bool = False) -> None:
         self._projects, self._answer, self._wakes = state.projects, answer, wakes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asking = caller.get()
-        meant = self._projects.of(asking) if self._wakes else None
-        state = await meant if meant else self._projects.meant(asking)
+        state = self._projects.meant(asking)
+        if self._wakes:
+            await self._projects.index(state)
         await state.shared.learn_project_of(state.settings)
         await self._answer(state, scope, receive, send)
 
@@ -83,34 +84,28 @@ def make_web(state: State) -> ProjectAddress:
             yield
             await mcp.stop()
 
+    def route(path: str, verbs: list[str], answer: Answer, wakes: bool = False) -> Route:
+        return Route(path, Endpoint(state, answer, wakes), methods=verbs)
+
+    of_face = OF_FACE.items() if HTTP_FACE in PRODUCTS else ()
     routes = [
-        Route("/", Endpoint(state, answer_rpc, wakes=False), methods=POST),
-        Route("/health", Endpoint(state, answer_health, wakes=False), methods=GET),
-        Route("/health/live", Endpoint(state, answer_live, wakes=False), methods=GET),
-        Route("/health/ready", Endpoint(state, answer_ready, wakes=False), methods=GET),
-        Route("/metrics", Endpoint(state, answer_metrics, wakes=False), methods=GET),
-        Route("/events", Endpoint(state, answer_stream, wakes=False), methods=GET),
-        Route("/reindex", Endpoint(state, reindex, wakes=False), methods=POST),
-        Route("/shared", Endpoint(state, answer_shared, wakes=False), methods=POST),
-        Route("/hooks/claude", Endpoint(state, answer_hook, wakes=False), methods=POST),
-        *(
-            Route(path, Endpoint(state, answer_face, wakes=False), methods=verbs)
-            for path, verbs in OF_FACE.items()
-            if HTTP_FACE in PRODUCTS
-        ),
-        *(
-            Route(path, Endpoint(state, mcp.answer, face in INDEXED), methods=MCP)
-            for path, face in FACES.items()
-        ),
+        route("/", POST, answer_rpc),
+        route("/health", GET, answer_health),
+        route("/health/live", GET, answer_live),
+        route("/health/ready", GET, answer_ready),
+        route("/metrics", GET, answer_metrics),
+        route("/events", GET, answer_stream),
+        route("/reindex", POST, reindex),
+        route("/shared", POST, answer_shared),
+        route("/hooks/claude", POST, answer_hook),
+        *(route(path, verbs, answer_face) for path, verbs in of_face),
+        *(route(path, MCP, mcp.answer, face in INDEXED) for path, face in FACES.items()),
     ]
     no_such = NoSuch(routes, bool(state.settings.door.workspace))
-    page = [
-        Route("/", Endpoint(state, answer_page, wakes=False), methods=GET),
-        Route("/page/{name:path}", Endpoint(state, answer_page, wakes=False), methods=GET),
-    ]
+    page = [route("/", GET, answer_page), route("/page/{name:path}", GET, answer_page)]
     handlers = {404: no_such, 405: no_such, 500: _leave}
     web = Starlette(routes=[*routes, *page], lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
-    guard = Guard(Straight(web, Endpoint(state, answer_rpc, wakes=False)), state.gate)
+    guard = Guard(Straight(web, Endpoint(state, answer_rpc)), state.gate)
     return ProjectAddress(guard, Quick(guard, state), {route.path for route in routes} - {"/"})
 
 

@@ -37,7 +37,7 @@ class Inotify:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._roots, self._matters = tuple(roots), matters
         self._paths: dict[int, tuple[str, ...]] = {}
-        self._new = set(self._roots)
+        self.new = set(self._roots)
         self._changed: set[str] = set()
         self._moved: set[str] = set()
         self.stirred = asyncio.Event()
@@ -51,14 +51,10 @@ class Inotify:
         asyncio.get_running_loop().remove_reader(handle)
         os.close(handle)
 
-    @property
-    def has_new(self) -> bool:
-        return bool(self._new)
-
     def watch_new(self) -> None:
         """Each new folder and all below it; what changed in them before is for a look to find."""
-        while self._new:
-            for folder, folders, _ in os.walk(self._new.pop()):
+        while self.new:
+            for folder, folders, _ in os.walk(self.new.pop()):
                 folders[:] = [each for each in folders if not is_passed_over(f"{folder}/{each}")]
                 self._watch(folder)
 
@@ -118,7 +114,7 @@ class Inotify:
         if is_folder and mask & MOVED_FROM:
             self._moved.add(path)
         elif is_folder and mask & COME:
-            self._new.add(path)
+            self.new.add(path)
         if self._matters(path, is_folder or bool(mask & GONE)):
             self._stir((path,))
 
@@ -167,11 +163,9 @@ class Mounts:
     def _read(self) -> list[str]:
         self._file.seek(0)
         rows = self._file.readall().splitlines()
-        return sorted(_unescaped(row.split(b" ")[4]) for row in rows)
-
-
-def _unescaped(place: bytes) -> str:
-    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), place))
+        places = (row.split(b" ")[4] for row in rows)
+        unescape = lambda found: bytes([int(found[1], 8)])  # noqa: E731
+        return sorted(os.fsdecode(re.sub(rb"\\([0-7]{3})", unescape, each)) for each in places)
 
 
 async def changes(
@@ -192,7 +186,7 @@ async def _gathered(watched: Inotify, quiet: float, most: float) -> set[str]:
     changed, until = watched.take(), asyncio.get_running_loop().time() + most
     while asyncio.get_running_loop().time() < until:
         await asyncio.sleep(quiet)
-        if watched.has_new:
+        if watched.new:
             await asyncio.to_thread(watched.watch_new)
         if not watched.stirred.is_set():
             break

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+from msgspec.structs import replace
 
 from ..catalog.index import Index, Segment
 from ..learn.credit import credits
@@ -17,7 +17,7 @@ from ..learn.plan import check_dependencies, check_groups, derive_groups
 from ..learn.verify import chooser
 from ..places import call_of
 from ..records import Kind, Pattern
-from ..reports import EntryChange, ForgetQuery, PatternGoal, PatternSearch, PatternStore, Report
+from ..reports import ForgetQuery, PatternGoal, PatternSearch, PatternStore, Report
 from ..search.candidates import by_name
 from ..search.rank import rank
 from ..store.ledger import moment
@@ -40,22 +40,28 @@ async def cache_decision(state: State, report: Report) -> dict[str, Any]:
     team = await team_of(state) or outcomes
     applied = await team.report(report, _resolver(index), at, _reporter())
     receipt = applied.receipt
-    if full:
-        after = _ranks(state, index, report)
-        entries = [_with_ranks(change, before, after) for change in receipt.entries]
-        receipt = msgspec.structs.replace(receipt, entries=entries)
     ambiguous = _ambiguous(index, report, receipt.unknown)
     unknown = [name for name in receipt.unknown if name not in ambiguous]
-    credited = [change for change in receipt.entries if change.entry not in ambiguous]
-    more = {"unknown": unknown, "ambiguous": ambiguous, "entries": credited}
-    receipt = msgspec.structs.replace(receipt, **more)
+    entries = [change for change in receipt.entries if change.entry not in ambiguous]
+    if full:
+        after = _ranks(state, index, report)
+        entries = [
+            replace(e, rank_before=before.get(e.entry, 0), rank_after=after.get(e.entry, 0))
+            for e in entries
+        ]
+    more = {"unknown": unknown, "ambiguous": ambiguous, "entries": entries}
+    receipt = replace(receipt, **more)
     return {"stored": True, "decision_id": applied.decision.id, "receipt": receipt}
 
 
 async def store_pattern(state: State, given: PatternStore) -> dict[str, Any]:
     """Keep a sequence on purpose. Raises InvalidParams for a circle or for groups that contradict
     the dependencies."""
-    names = _agent_names(state.index)
+    resolve = _resolver(state.index)
+
+    def names(name: str) -> str:
+        return resolve("agent", name) or name
+
     sequence = tuple(map(names, given.agent_sequence))
     dependencies: dict[str, list[str]] = {}
     for agent, needed in (given.dependencies or {}).items():  # two keys may name one agent
@@ -229,12 +235,6 @@ def _ambiguous(index: Index, report: Report, unknown: list[str]) -> dict[str, li
     }
 
 
-def _agent_names(index: Index) -> Callable[[str], str]:
-    """From an agent's name as given to its qualified one, where there is such an agent."""
-    resolve = _resolver(index)
-    return lambda name: resolve("agent", name) or name
-
-
 def _ranks(state: State, index: Index, report: Report) -> dict[str, int]:
     """The rank that each used entry has now for the task, from 1; 0 for one that is not found."""
     from ..learn.receipt import read_report
@@ -252,10 +252,3 @@ def _rank(state: State, segment: Segment, text: str, entry: str) -> int:
     ranking = rank(segment, text, state.terms, experience, segment.size)
     hits = [hit.place for hit in ranking.hits]
     return hits.index(place) + 1 if place in hits else 0
-
-
-def _with_ranks(change: EntryChange, before: dict[str, int], after: dict[str, int]) -> EntryChange:
-    entry = change.entry
-    return msgspec.structs.replace(
-        change, rank_before=before.get(entry, 0), rank_after=after.get(entry, 0)
-    )

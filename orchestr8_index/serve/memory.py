@@ -60,7 +60,9 @@ class MemoryLimit:
 
     def measure(self, entries: int, decisions: int, drop: Callable[[], None]) -> None:
         """Once a second. Above the hard limit `drop` is to free what can be had again."""
-        self.allowance = allowance_mb(entries, decisions)
+        kilobytes = max(0, entries - FREE_ENTRIES) * ENTRY_KB + decisions * DECISION_KB
+        libraries = sum(mb for name, mb in LIBRARIES_MB.items() if name in sys.modules)
+        self.allowance = LOADED_MB + kilobytes / 1024 + libraries
         hard = max(self.limits.memory_hard_mb, self.limits.memory_soft_mb) + self.allowance
         self.used = self.resident()
         if self.used > hard:
@@ -83,12 +85,6 @@ class MemoryLimit:
             return []
         over = f"The server uses {self.used:.0f} MB of memory, more than the {soft:.0f} MB expected"
         return [over + ("; requests are refused." if self.shedding else ".")]
-
-
-def allowance_mb(entries: int, decisions: int) -> float:
-    kilobytes = max(0, entries - FREE_ENTRIES) * ENTRY_KB + decisions * DECISION_KB
-    libraries = sum(mb for name, mb in LIBRARIES_MB.items() if name in sys.modules)
-    return LOADED_MB + kilobytes / 1024 + libraries
 
 
 def load_uvicorn() -> None:

@@ -79,12 +79,11 @@ def plain_name(settings: Settings) -> str:
     """What a person would call the project: by the name that was given to it, or its folder's."""
     if (known := settings.known_as) and known.name:
         return known.name
-    return _UNUSUAL.sub("-", _folder_name(settings)).strip("-.") or "project"
-
-
-def _folder_name(settings: Settings) -> str:
     if settings.project is None:
         folder, name = os.path.split(settings.roots[0] if settings.roots else "")
-        return os.path.basename(folder) if name.startswith(".") else name
-    is_user = settings.project.folder == os.path.realpath(settings.home)
-    return USER if is_user else os.path.basename(settings.project.folder)
+        name = os.path.basename(folder) if name.startswith(".") else name
+    elif settings.project.folder == os.path.realpath(settings.home):
+        name = USER
+    else:
+        name = os.path.basename(settings.project.folder)
+    return _UNUSUAL.sub("-", name).strip("-.") or "project"

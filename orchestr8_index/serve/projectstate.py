@@ -36,12 +36,10 @@ class ProjectState:
             if self.refresh.failure:
                 raise Starting(f"There is no index yet. {self.refresh.failure}")
             raise Starting("The server is building its first index.")
-        return self._twin_of(found) if self.is_guest else found
-
-    def _twin_of(self, index: Index) -> Index:
-        """Projects may share an index, and each has learnt something else about its entries."""
-        if self._own is None or self._own[0] is not index:
-            self._own = index, index.twin()
+        if not self.is_guest:
+            return found
+        if self._own is None or self._own[0] is not found:  # each has learnt something else of it
+            self._own = found, found.twin()
         return self._own[1]
 
     @property

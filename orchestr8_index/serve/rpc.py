@@ -58,8 +58,10 @@ async def reply_to(state: State, body: bytes, face: str = "") -> Response:
 async def _reply_to_batch(state: State, body: bytes, face: str) -> Response:
     try:
         check_text(body)
-        calls = _BATCH.decode(body)
-        _check_batch(state, len(calls))
+        calls, most = _BATCH.decode(body), state.settings.limits.max_batch
+        if not 0 < len(calls) <= most:
+            raise InvalidRequest(f"A batch has 1 to {most} calls, not {len(calls)}.")
+        state.gate.buckets.charge(caller.get().name, len(calls) - 1)  # each counts as a request
     except RequestError as error:
         state.metrics.failed(error.code)
         return _failure(b"null", error)
@@ -73,14 +75,6 @@ async def _reply_to_batch(state: State, body: bytes, face: str) -> Response:
     if not bodies:
         return Response(b"", 204, methods)
     return Response(b"[" + b",".join(bodies) + b"]", 200, methods)
-
-
-def _check_batch(state: State, calls: int) -> None:
-    """Raises InvalidRequest; and TooManyRequests, as each call counts like a request."""
-    most = state.settings.limits.max_batch
-    if not 0 < calls <= most:
-        raise InvalidRequest(f"A batch has 1 to {most} calls, not {calls}.")
-    state.gate.buckets.charge(caller.get().name, calls - 1)
 
 
 async def _reply_to_one(state: State, body: bytes, face: str, room: int = MOST_BYTES) -> Response:

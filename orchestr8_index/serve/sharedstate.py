@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import itertools
 import logging
 import sqlite3
 from collections.abc import Callable, Coroutine
@@ -211,7 +212,7 @@ class SharedState:
         self.ready = made
         if self._settings.has_helpers:
             self._begin_helpers(made)
-        self._tasks = [asyncio.create_task(self._end()), asyncio.create_task(self._keep())]
+        self._tasks = [asyncio.create_task(self._end(made)), asyncio.create_task(self._keep(made))]
         if self.follow_settings is not None:
             follow = self.follow_settings(made, self.project_of(self._settings))
             self._tasks.append(asyncio.create_task(follow))
@@ -247,27 +248,21 @@ class SharedState:
             log.error("the shared state cannot be opened", extra={"reason": trouble})
         self._trouble = trouble
 
-    async def _end(self) -> None:
+    async def _end(self, shared: Coordination) -> None:
         """As soon as the server is told to stop, nobody waits any more."""
         await self._ending.wait()
-        assert self.ready is not None
-        self.ready.feed.close()
+        shared.feed.close()
 
-    async def _keep(self) -> None:
-        for minute in range(1 << 60):
+    async def _keep(self, shared: Coordination) -> None:
+        for minute in itertools.count():
             await asyncio.sleep(MINUTE)
             try:
-                await self._once(minute)
+                await shared.save_clock()
+                if minute % TIDY_EVERY == 0:
+                    await shared.tidy()
+                    await shared.back_up()
             except (StoreUnavailable, sqlite3.Error, OSError) as error:
                 log.error("the upkeep of the shared state failed", extra={"reason": str(error)})
-
-    async def _once(self, minute: int) -> None:
-        assert self.ready is not None
-        await self.ready.save_clock()
-        if minute % TIDY_EVERY:
-            return
-        await self.ready.tidy()
-        await self.ready.back_up()
 
     def _key_changed(self, event: KeyChanged) -> None:
         if event.change == "key revoked" and self.ready is not None:

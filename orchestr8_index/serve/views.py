@@ -109,7 +109,8 @@ def _listed(segment: Segment, place: int, places: list[tuple[float, float]]) -> 
 async def list_findings(state: State, wanted: FindingList) -> FindingPage:
     index = state.index
     files = await asyncio.to_thread(read_files, index.folder)
-    shown = list(files.findings[wanted.after : wanted.after + wanted.limit])
+    found = files.findings[wanted.after : wanted.after + wanted.limit]
+    shown = [msgspec.structs.replace(finding, root="") for finding in found]
     end, total = wanted.after + len(shown), len(files.findings)
     after = end if end < total else None
     return FindingPage(findings=shown, after=after, total=total, files=index.manifest.files)

@@ -20,13 +20,11 @@ from psycopg.adapt import Dumper
 
 from ..errors import Orchestr8Error, StoreUnavailable
 from ..store.database import Lost
-from .dialect import Statement, translate
+from .dialect import NOTHING, Sent, Statement, Unsent, translate, without_zeros
 from .schema import VALUES
 from .sentences import explain
-from .unsent import NOTHING, Sent, Unsent, without_zeros
 
 CONNECT_SECONDS = 2  # the least that libpq knows
-LEAST_VERSION = 130_000
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 _LAST_WORDS = 3  # readings of an idle connection: its last message, the end, one to spare
 _SETTINGS = """SET idle_in_transaction_session_timeout = '1s'; SET lock_timeout = '2s';

@@ -1,7 +1,9 @@
 """SQLite's statements as PostgreSQL reads them.
 
 Most differ by their marks alone. What else differs stands here: a phrase for a phrase, or a whole
-statement where the tables do (in `schema`, beside them).
+statement where the tables do (in `schema`, beside them). And what a transaction has not sent yet:
+its beginning, and changes whose result nobody looks at. They go out together with the next question
+or the commit, and are waited for once.
 """
 
 from __future__ import annotations
@@ -9,9 +11,13 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
-from .schema import STATEMENTS
+import msgspec
+
+from ..coordinate import statements as sqlite
+from .schema import ADD_EVENTS, PUT_ITEMS, STATEMENTS
 
 _PHRASES = (
     (r"\bGLOB \?", r"LIKE translate(replace(replace(replace(?, '\', '\\'), '%', '\%'), '_', '\_'),"
@@ -65,3 +71,83 @@ def translate(sql: str) -> Statement:
         return Statement(text, False, is_scan, is_blind)
     last = max(map(int, re.findall(r"\$(\d+)", text)), default=0) + 1
     return Statement(text.replace("@project", f"${last}"), True, is_scan, is_blind)
+
+
+Sent = tuple[str, Sequence[Any]]
+_EVENT = ("id", "project", "kind", "key", "value", "by", "at", "cause", "crc")
+_ITEM = ("project", "key", "value", "id", "by", "at", "ends", "crc")
+_ITEMS = (sqlite.ADD_ITEM, sqlite.PUT_ITEM)
+
+
+class Nothing:
+    """What a change gives that is not sent yet; ADD_ITEM takes the place of what was there, so that
+    it always has its row."""
+
+    rowcount = 1
+
+    def fetchone(self) -> None:
+        return None
+
+
+NOTHING = Nothing()
+
+
+class Unsent:
+    """Rows of one table are one statement, however many jobs of the commit wrote them.
+
+    Events come first, then items: a key that is written twice has one row, and the event of the
+    first write its value. The rest follows in its order."""
+
+    def __init__(self) -> None:
+        self._begin = ""
+        self._events: dict[int, dict[str, Any]] = {}
+        self._items: dict[tuple[str, str], dict[str, Any]] = {}
+        self._rest: list[Sent] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._begin or self._events or self._items or self._rest)
+
+    def begin(self, text: str) -> Nothing:
+        self._begin = text
+        return NOTHING
+
+    def add(self, sql: str, text: str, given: Sequence[Any]) -> Nothing:
+        if sql == sqlite.ADD_EVENT:
+            self._events[given[0]] = dict(zip(_EVENT, given, strict=True))
+        elif sql in _ITEMS:
+            self._put(dict(zip(_ITEM, given, strict=True)))
+        else:
+            self._rest.append((text, given))
+        return NOTHING
+
+    def _put(self, row: dict[str, Any]) -> None:
+        key = (row["project"], row["key"])
+        before = self._items.get(key)
+        if before and (event := self._events.get(before["id"])) and event["value"] is None:
+            event["value"] = before["value"]
+        self._items[key] = row
+
+    def take(self) -> list[Sent]:
+        """All of it, in the order in which it is to be sent."""
+        sent: list[Sent] = [(self._begin, ())] if self._begin else []
+        if self._events:
+            sent.append((ADD_EVENTS, (_rows(self._events.values()),)))
+        if self._items:
+            (project, _), *_ = self._items
+            sent.append((PUT_ITEMS, (_rows(self._items.values()), project)))
+        sent += self._rest
+        self.__init__()  # type: ignore[misc]
+        return sent
+
+
+def _rows(rows: Iterable[dict[str, Any]]) -> str:
+    """As JSON."""
+    text = msgspec.json.encode(rows := list(rows)).decode()
+    if "\\u0000" not in text:
+        return text
+    return msgspec.json.encode([{n: without_zeros(v) for n, v in r.items()} for r in rows]).decode()
+
+
+def without_zeros(value: Any) -> Any:
+    """PostgreSQL's texts hold no zero byte."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value

@@ -22,12 +22,11 @@ from ..coordinate.search import index_message
 from ..errors import OperationError
 from ..store.database import transaction
 from .connection import Reach, TeamConnection, connect
+from .dialect import without_zeros
 from .learning import LearntEntry
-from .migrate import check_version, migrate
 from .registry import servers
-from .schema import ADD_LEARNT, CLOCK, LEARNT, TAKE
+from .schema import ADD_LEARNT, CLOCK, LEARNT, TAKE, check_version, migrate
 from .sentences import unavailable
-from .unsent import without_zeros
 
 AT_ONCE, SECONDS = 500, 30.0
 _ADD = {

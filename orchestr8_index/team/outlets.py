@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from ..coordinate import statements as sql
 from ..coordinate.caller import Caller
 from ..coordinate.core import Coordination
+from ..coordinate.journal import set_note
 from ..coordinate.log import Row, events_after
 from ..errors import Compacted, RequestError, StoreUnavailable
 
@@ -176,7 +177,7 @@ class Follower:
             return
         if not self._writes:
             self._at.clear()
-            self._old = set(await self._shared.read(_projects))
+            self._old = set(await self._shared.read(sql.names_of, sql.PROJECTS))
             self._changed |= self._old
             self._writes = True
         await self._follow_all()
@@ -230,12 +231,9 @@ class Follower:
     async def _keep(self) -> None:
         for project, at in list(self._at.items()):
             if at > self._kept[project]:
-                await _note_item(self._shared, project, self._name, str(at))
+                with contextlib.suppress(StoreUnavailable):
+                    await _note(self._shared, project, self._name, str(at))
                 self._kept[project] = at
-
-
-def _projects(connection: sqlite3.Connection) -> list[str]:
-    return sorted(name for (name,) in connection.execute(sql.PROJECTS).fetchall() if name)
 
 
 def read_item(connection: sqlite3.Connection, project: str, key: str) -> tuple[str, Any] | None:
@@ -246,21 +244,12 @@ def read_item(connection: sqlite3.Connection, project: str, key: str) -> tuple[s
 
 async def default_project(shared: Coordination, own: str) -> str:
     """The one whose keys have no prefix: that of the server which asked first."""
-    for project in await shared.read(_projects):
+    for project in sorted(await shared.read(sql.names_of, sql.PROJECTS)):
         if await shared.read(read_item, project, DEFAULT):
             return project
-    await _note_item(shared, own, DEFAULT, "true")
+    await _note(shared, own, DEFAULT, "true")
     return await default_project(shared, own)
 
 
-async def _note_item(shared: Coordination, project: str, key: str, value: str) -> None:
-    row: tuple[Any, ...] = (project, key, value, 0, "", 0, None, 0)
-
-    def work(connection: sqlite3.Connection) -> None:
-        connection.execute(sql.PUT_ITEM, row)
-
-    try:
-        await shared.store.write(work, project=project)
-    except StoreUnavailable:
-        if key == DEFAULT:
-            raise
+async def _note(shared: Coordination, project: str, key: str, value: str) -> None:
+    await shared.store.write(lambda on: set_note(on, project, key, value), project=project)

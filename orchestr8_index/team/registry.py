@@ -17,7 +17,6 @@ from ..store.notes import MOST_AUDIT, AuditRow
 from ..store.usage import Counted, first_day
 from .connection import TeamConnection, connect
 from .journal import JUMP, DatabaseClock
-from .migrate import check_version, migrate, timeline
 from .schema import (
     BEAT,
     BURY,
@@ -28,6 +27,9 @@ from .schema import (
     PRESENT,
     REVISIONS,
     SERVERS,
+    check_version,
+    migrate,
+    timeline,
 )
 from .sentences import unavailable
 from .start import SCHEMA, require_psycopg
@@ -113,10 +115,15 @@ def servers(connection: TeamConnection) -> list[dict[str, Any]]:
 
 def read_servers(url: str) -> list[dict[str, Any]]:
     """As `servers`, on a connection of its own. Raises StoreUnavailable."""
+    return list(map(_shown, _rows_of(url, SERVERS)))
+
+
+def _rows_of(url: str, query: str, *given: object) -> list[Any]:
+    """What a question of PostgreSQL's own finds, on a connection of its own."""
     require_psycopg()
     with unavailable(), connect(url, SCHEMA, "looks") as connection:
         check_version(connection, SCHEMA)
-        return [_shown(row) for row in connection.execute(SERVERS.encode()).fetchall()]
+        return connection.execute(query.encode(), given or None).fetchall()
 
 
 def _shown(row: Sequence[Any]) -> dict[str, Any]:
@@ -136,21 +143,12 @@ def add_audit(connection: TeamConnection, server: str, rows: Sequence[AuditRow])
 
 def read_team_audit(url: str, most: int) -> list[AuditRow]:
     """The newest rows of all servers, oldest first; `who` says where. Raises StoreUnavailable."""
-    require_psycopg()
-    with unavailable(), connect(url, SCHEMA, "looks") as connection:
-        check_version(connection, SCHEMA)
-        rows = connection.execute(_ROWS.encode(), (most,)).fetchall()
-    return [_told(*row) for row in reversed(rows)]
+    return [
+        (at, f"{who} on {server}", what, outcome, times)
+        for server, at, who, what, outcome, times in reversed(_rows_of(url, _ROWS, most))
+    ]
 
 
 def read_team_usage(url: str, days: int) -> list[Counted]:
     """What was counted of all servers in the last `days`. Raises StoreUnavailable."""
-    require_psycopg()
-    with unavailable(), connect(url, SCHEMA, "looks") as connection:
-        check_version(connection, SCHEMA)
-        return connection.execute(_USAGE.encode(), (first_day(days),)).fetchall()
-
-
-def _told(server: str, at: str, who: str, *rest: Any) -> AuditRow:
-    what, outcome, times = rest
-    return at, f"{who} on {server}", what, outcome, times
+    return _rows_of(url, _USAGE, first_day(days))

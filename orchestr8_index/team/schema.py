@@ -1,4 +1,5 @@
-"""The tables in PostgreSQL, the numbered steps that make them, and the statements that differ.
+"""The tables in PostgreSQL, the numbered steps that make them, and the statements that differ; and
+whether a database is one that this version can use.
 
 An id is a revision and a number within it, as in coordinate.db; but each project counts its own
 revisions, in the row of `project` that every commit locks first. So commits of one project follow
@@ -13,8 +14,13 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..coordinate import statements as sqlite
+import psycopg
 
+from ..coordinate import statements as sqlite
+from ..errors import StoreTooNew, StoreUnavailable
+
+LEAST_VERSION = 130_000
+LOCK = 0x6F387465616D  # "o8team": one server at a time changes the tables
 LONGEST_WORD = 100  # of what is searched; an index of PostgreSQL's takes no word of 2,700 bytes
 _TEXT = 'TEXT COLLATE "C" NOT NULL'
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -166,3 +172,68 @@ VALUES: dict[str, Callable[[Sequence[Any]], Sequence[Any]]] = {
     sqlite.FIND_WORDS: _asked,
 }
 """By the statement, what makes PostgreSQL's values of SQLite's."""
+
+
+# --- is the database one that can be used? ------------------------------------------------------
+
+
+def check_engine(connection: psycopg.Connection[Any]) -> None:
+    """Raises StoreUnavailable for one that is too old, speaks no UTF-8 or may not write."""
+    if connection.info.server_version < LEAST_VERSION:
+        found = connection.info.server_version // 10_000
+        raise StoreUnavailable(f"PostgreSQL {found} is too old.", "Use PostgreSQL 13 or newer.")
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise StoreUnavailable(
+            f"The database keeps its texts as {encoding}.",
+            "Create one with `createdb --encoding=UTF8 --template=template0`.",
+        )
+    if connection.execute("SHOW transaction_read_only").fetchone() == ("on",):
+        raise StoreUnavailable(
+            "PostgreSQL is read-only here.",
+            "Name its primary, or several hosts with target_session_attrs=read-write.",
+        )
+
+
+def version(connection: psycopg.Connection[Any], schema: str) -> int:
+    """How many steps the tables have seen; 0 where there are none."""
+    query = "SELECT 1 FROM pg_tables WHERE schemaname = $1 AND tablename = 'layout'"
+    if connection.execute(query, (schema,)).fetchone() is None:  # a name may be cached as missing
+        return 0
+    row = connection.execute("SELECT max(version) FROM layout").fetchone()
+    return int(row[0]) if row and row[0] else 0
+
+
+def check_version(connection: psycopg.Connection[Any], schema: str) -> int:
+    """The version of the tables. Raises StoreTooNew for one of a later release."""
+    found = version(connection, schema)
+    if found > len(MIGRATIONS):
+        raise StoreTooNew(
+            f"The database has the tables of a newer release ({found}; this one knows"
+            f" {len(MIGRATIONS)}).",
+            "Upgrade this server: `pip install --upgrade orchestr8-index[team]`.",
+        )
+    return found
+
+
+def migrate(connection: psycopg.Connection[Any], schema: str) -> int:
+    """Make what is missing, in one transaction, one server at a time; how many steps that took."""
+    check_engine(connection)
+    if (found := check_version(connection, schema)) == len(MIGRATIONS):
+        return 0
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock($1::bigint)", (LOCK,))
+        found = check_version(connection, schema)
+        connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"'.encode())
+        connection.execute(LAYOUT.encode())
+        for number, steps in enumerate(MIGRATIONS[found:], found + 1):
+            for step in steps:
+                connection.execute(step.encode())
+            connection.execute("INSERT INTO layout VALUES ($1)", (number,))
+    return len(MIGRATIONS) - found
+
+
+def timeline(connection: psycopg.Connection[Any]) -> str:
+    """Of the write-ahead log: another one after each fail-over."""
+    row = connection.execute(TIMELINE.encode()).fetchone()
+    return str(row[0]) if row else ""

@@ -44,8 +44,7 @@ def check(url: str, schema: str) -> DatabaseState:
     """Raises BadSetting, StoreUnavailable and StoreTooNew, each a sentence with its cure."""
     require_psycopg()
     from .connection import connect
-    from .migrate import check_engine, check_version
-    from .schema import MIGRATIONS
+    from .schema import MIGRATIONS, check_engine, check_version
     from .sentences import unavailable
 
     with unavailable(), connect(url, schema, "looks") as connection:
@@ -61,7 +60,7 @@ def make_tables(url: str, schema: str) -> int:
     """How many steps were taken. Raises as `check` does."""
     require_psycopg()
     from .connection import connect
-    from .migrate import migrate
+    from .schema import migrate
     from .sentences import unavailable
 
     with unavailable(), connect(url, schema, "makes tables") as connection:

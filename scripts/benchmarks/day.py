@@ -26,9 +26,8 @@ from orchestr8_index.catalog.worker import Builder
 from orchestr8_index.client.embedded import build_index, builder_of
 from orchestr8_index.config import Settings, read_settings
 from orchestr8_index.serve.cache import AnswerCache, RecentQuestions
-from orchestr8_index.serve.calibration import Calibrating
 from orchestr8_index.serve.calls import perform
-from orchestr8_index.serve.renewal import Renewal
+from orchestr8_index.serve.renewal import Calibrating, Renewal
 from orchestr8_index.serve.state import State
 from orchestr8_index.serve.stores import ServerStore
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from orchestr8_index.catalog.findings import of_entry, of_reports, of_troubles
 from orchestr8_index.records import FileReport
 
-from ..trees import Built, Files, agent, entry_of
+from ..trees import Built, Files, MakeTree, agent, build_tree, entry_of
 
 
 @pytest.mark.parametrize(
@@ -35,10 +36,32 @@ def test_a_duplicate_has_a_rule_of_its_own(built: Callable[[Files], Built]) -> N
     assert "duplicate" in {finding.rule for finding in found.findings}
 
 
+def test_a_link_to_a_file_that_is_an_entry_is_no_error(make_tree: MakeTree, tmp_path: Path) -> None:
+    root = make_tree({"agents/a.md": agent("a")})
+    (root / "agents/b.md").symlink_to("a.md")
+    (finding,) = [
+        f for f in build_tree(root, data_dir=tmp_path).findings if f.path.endswith("b.md")
+    ]
+    assert (finding.rule, finding.severity) == ("duplicate", "info")
+
+
+def test_files_of_one_path_in_two_roots_have_findings_of_their_own(
+    make_tree: MakeTree, tmp_path: Path
+) -> None:
+    bare, vague = {"agents/x.md": "Tunes queries."}, {"agents/x.md": agent("x", "The x.")}
+    roots = [make_tree(files, name) for name, files in (("one", bare), ("two", vague))]
+    found = build_tree(*roots, data_dir=tmp_path / "data").findings
+    told = {(f.root, f.entry, f.rule) for f in found if f.severity == "warning"}
+    assert told == {
+        (str(roots[0]), "one:x", "missing-description"),
+        (str(roots[1]), "two:x", "vague-description"),
+    }
+
+
 def test_what_is_well_or_no_entry_is_none() -> None:
     well = FileReport("/r", "a.md", "indexed")
     other = FileReport("/r", "b.md", "skipped", is_entry=False)
-    assert list(of_reports([well, other])) == []
+    assert list(of_reports([well, other], {})) == []
 
 
 def test_a_name_that_differs_from_its_file_is_told() -> None:
@@ -76,12 +99,9 @@ def test_a_long_description_comes_with_a_shorter_one(built: Callable[[Files], Bu
 
 
 def test_a_manifests_trouble_is_a_warning() -> None:
-    (finding,) = of_troubles([("plugin.json", "it has no name")])
-    assert (finding.rule, finding.severity, finding.message) == (
-        "manifest",
-        "warning",
-        "it has no name",
-    )
+    (finding,) = of_troubles([("/r", "plugin.json", "it has no name")])
+    told = finding.rule, finding.severity, finding.message, finding.root
+    assert told == ("manifest", "warning", "it has no name", "/r")
 
 
 def test_errors_come_first(shipped: Built, built: Callable[[Files], Built]) -> None:

@@ -49,6 +49,7 @@ def test_what_is_over_a_limit_has_a_reason(make_tree: MakeTree, tmp_path: Path, 
     limits, reason = TIGHT[path]
     report = built(make_tree(FILES), tmp_path / "data", limits)[path]
     assert reason in report.reason
+    assert path.endswith(".md") or "MCP_MAX_F" in report.cure
 
 
 @pytest.mark.parametrize("path", [path for path in TIGHT if path.endswith(".md")])

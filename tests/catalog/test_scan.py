@@ -164,7 +164,7 @@ def test_undecodable_names_can_be_written_as_json(make_tree: MakeTree) -> None:
 
 def test_troubles_carry_no_control_characters(make_tree: MakeTree) -> None:
     said = '{"name": "p", "agents": "../\\u001b[31m\\ud800"}'
-    ((_, message),) = scanned(make_tree({".claude-plugin/plugin.json": said})).troubles
+    ((_, _, message),) = scanned(make_tree({".claude-plugin/plugin.json": said})).troubles
     message.encode()
     assert message.startswith("../ leads out")
 

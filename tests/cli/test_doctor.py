@@ -12,7 +12,7 @@ from ..trees import MakeTree, agent
 from .conftest import ROOT, Run
 
 FILE = {"root", "path", "outcome", "kind", "name", "reason", "line", "cure"}
-FINDING = {"rule", "severity", "entry", "path", "line", "message", "cure"}
+FINDING = {"rule", "severity", "entry", "path", "line", "message", "cure", "root"}
 
 
 @pytest.fixture
@@ -44,6 +44,15 @@ def test_every_outcome_is_told(run: Run, mixed: str) -> None:
     }
     assert all(file["root"] == mixed for file in told["files"])
     assert all(file["reason"] for file in told["files"] if file["outcome"] != "indexed")
+
+
+def test_of_several_roots_the_whole_path_is_told(
+    run: Run, make_tree: MakeTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    roots = [str(make_tree({"agents/x.md": "A text."}, name)) for name in ("one", "two")]
+    said = run("doctor", "--root", roots[0], "--root", roots[1]).out
+    assert "  ~/one/agents/x.md:1  " in said and "  ~/two/agents/x.md:1  " in said
 
 
 def test_counts_add_up(run: Run, mixed: str) -> None:

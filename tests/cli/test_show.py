@@ -43,6 +43,13 @@ def test_a_status_tells_what_is_wrong() -> None:
     assert "root     /b" in text and "! The disk is full." in text
 
 
+def test_of_many_roots_the_first_are_shown() -> None:
+    roots = [f"/plugins/{number}" for number in range(60)]
+    text = show.status({**HEALTH, "roots": roots}, 3700)
+    assert "/plugins/3" in text and "/plugins/4" not in text
+    assert "… and 56 more (--json lists all)" in text
+
+
 def test_a_server_without_an_owner_file_is_described_too() -> None:
     assert "process" not in show.status(HEALTH, 3700)
 

@@ -14,7 +14,7 @@ from orchestr8_index.coordinate.caller import Caller
 from orchestr8_index.coordinate.claims import Told, Verdict
 from orchestr8_index.coordinate.core import Coordination
 
-from .worlds import TREE, Agent, Hand, run
+from .worlds import TREE, Agent, Hand, run, shared
 
 
 class Host:
@@ -50,77 +50,63 @@ def test_a_file_that_another_edits_is_denied_with_who_and_what(tmp_path: Path) -
     assert all(part in reason for part in (f"{TREE}/src/a.py", "by one", 'for "rename"', "until"))
 
 
-def test_a_warned_edit_goes_on_and_both_are_told_once(tmp_path: Path) -> None:
-    async def work(state: Coordination) -> None:
-        await Host(state, "one/").edit("src/a.py", "warn")
-        two = Host(state, "two/")
-        first, second = await two.edit("src/a.py", "warn"), await two.edit("src/a.py", "warn")
-        assert "being edited by one" in first.context and not first.reason
-        assert second == Verdict()
-        mail = (await Agent(state, "one").inbox())["messages"]
-        assert [each["from"] for each in mail] == ["server"]
-        assert "two edits" in mail[0]["body"] and not mail[0]["subject"]  # the news once
-        assert "before you write" not in first.context  # it has written when it reads this
-
-    run(tmp_path, work)
+@shared
+async def test_a_warned_edit_goes_on_and_both_are_told_once(state: Coordination) -> None:
+    await Host(state, "one/").edit("src/a.py", "warn")
+    two = Host(state, "two/")
+    first, second = await two.edit("src/a.py", "warn"), await two.edit("src/a.py", "warn")
+    assert "being edited by one" in first.context and not first.reason
+    assert second == Verdict()
+    mail = (await Agent(state, "one").inbox())["messages"]
+    assert [each["from"] for each in mail] == ["server"]
+    assert "two edits" in mail[0]["body"] and not mail[0]["subject"]  # the news once
+    assert "before you write" not in first.context  # it has written when it reads this
 
 
-def test_a_subagent_may_edit_what_its_session_claimed(tmp_path: Path) -> None:
-    async def work(state: Coordination) -> None:
-        session, helper = Host(state, "one/"), Host(state, "one/helper")
-        await session.edit("src/a.py")
-        assert await helper.edit("src/a.py") == Verdict()
-        assert (await session.edit("src/a.py")).reason
-        assert (await Host(state, "one/sibling").edit("src/a.py")).reason
-        await helper.leave()
-        assert await session.edit("src/a.py") == Verdict()
-
-    run(tmp_path, work)
+@shared
+async def test_a_subagent_may_edit_what_its_session_claimed(state: Coordination) -> None:
+    session, helper = Host(state, "one/"), Host(state, "one/helper")
+    await session.edit("src/a.py")
+    assert await helper.edit("src/a.py") == Verdict()
+    assert (await session.edit("src/a.py")).reason
+    assert (await Host(state, "one/sibling").edit("src/a.py")).reason
+    await helper.leave()
+    assert await session.edit("src/a.py") == Verdict()
 
 
-def test_a_subagent_that_dies_frees_its_files(tmp_path: Path) -> None:
+@shared
+async def test_a_subagent_that_dies_frees_its_files(state: Coordination, hand: Hand) -> None:
     """By its lease, and before that with its session."""
-    hand = Hand()
-
-    async def work(state: Coordination) -> None:
-        await Host(state, "one/dies").edit("a.py")
-        await Host(state, "one/also").edit("b.py")
-        assert (await Host(state, "two/").edit("a.py")).reason
-        hand.move(claims.TTL_S)
-        assert await Host(state, "two/").edit("a.py") == Verdict()
-        await Host(state, "one/also").edit("b.py")
-        assert await Host(state, "one/").leave(with_agents=True) == 1
-        assert await Host(state, "two/").edit("b.py") == Verdict()
-
-    run(tmp_path, work, hand)
+    await Host(state, "one/dies").edit("a.py")
+    await Host(state, "one/also").edit("b.py")
+    assert (await Host(state, "two/").edit("a.py")).reason
+    hand.move(claims.TTL_S)
+    assert await Host(state, "two/").edit("a.py") == Verdict()
+    await Host(state, "one/also").edit("b.py")
+    assert await Host(state, "one/").leave(with_agents=True) == 1
+    assert await Host(state, "two/").edit("b.py") == Verdict()
 
 
-def test_a_claim_is_renewed_at_most_once_a_minute(tmp_path: Path) -> None:
-    hand = Hand()
-
-    async def work(state: Coordination) -> None:
-        one = Host(state, "one/")
-        await one.edit("a.py")
-        now, reader = state.clock.now, state.store.reader
-        assert claims.is_claimed(reader, one.caller, "a.py", now())
-        hand.move(59)
-        assert not claims.needs_renewal(reader, one.caller, now())
-        hand.move(2)
-        assert claims.needs_renewal(reader, one.caller, now())
-        assert not claims.is_claimed(reader, one.caller, "a.py", now())
-        await state.change(one.caller, claims.renew)
-        assert claims.is_claimed(reader, one.caller, "a.py", now())
-
-    run(tmp_path, work, hand)
+@shared
+async def test_a_claim_is_renewed_at_most_once_a_minute(state: Coordination, hand: Hand) -> None:
+    one = Host(state, "one/")
+    await one.edit("a.py")
+    now, reader = state.clock.now, state.store.reader
+    assert claims.is_claimed(reader, one.caller, "a.py", now())
+    hand.move(59)
+    assert not claims.needs_renewal(reader, one.caller, now())
+    hand.move(2)
+    assert claims.needs_renewal(reader, one.caller, now())
+    assert not claims.is_claimed(reader, one.caller, "a.py", now())
+    await state.change(one.caller, claims.renew)
+    assert claims.is_claimed(reader, one.caller, "a.py", now())
 
 
-def test_a_session_that_ends_wakes_who_waits(tmp_path: Path) -> None:
-    async def work(state: Coordination) -> None:
-        await Host(state, "one/").edit("a.py")
-        await Host(state, "one/").leave()
-        assert (await Agent(state, "x").lock("a.py"))["token"]
-
-    run(tmp_path, work)
+@shared
+async def test_a_session_that_ends_wakes_who_waits(state: Coordination) -> None:
+    await Host(state, "one/").edit("a.py")
+    await Host(state, "one/").leave()
+    assert (await Agent(state, "x").lock("a.py"))["token"]
 
 
 def git(*args: str, cwd: Path) -> None:
@@ -163,60 +149,50 @@ def test_the_stash_is_counted_for_all_worktrees(repository: Path) -> None:
     assert repository_of.stash_entries(str(other)) == repository_of.stash_entries(str(repository))
 
 
-def test_what_was_changed_counts_until_git_shows_it_clean(tmp_path: Path) -> None:
-    async def work(state: Coordination) -> None:
-        one, two = Host(state, "one/"), Host(state, "two/")
-        await one.edit("a.py")
-        await one.edit("b.py")
-        await two.edit("c.py")
-        await one.leave()
-        reader, (a, b) = state.store.reader, (f"{TREE}/a.py", f"{TREE}/b.py")
-        assert claims.beside(reader, two.caller) == {a: "one", b: "one"}
-        assert claims.own_files(reader, two.caller) == [f"{TREE}/c.py"]
-        await state.change(one.caller, claims.forget_clean, [a])
-        assert claims.beside(reader, two.caller) == {b: "one"}
-
-    run(tmp_path, work)
+@shared
+async def test_what_was_changed_counts_until_git_shows_it_clean(state: Coordination) -> None:
+    one, two = Host(state, "one/"), Host(state, "two/")
+    await one.edit("a.py")
+    await one.edit("b.py")
+    await two.edit("c.py")
+    await one.leave()
+    reader, (a, b) = state.store.reader, (f"{TREE}/a.py", f"{TREE}/b.py")
+    assert claims.beside(reader, two.caller) == {a: "one", b: "one"}
+    assert claims.own_files(reader, two.caller) == [f"{TREE}/c.py"]
+    await state.change(one.caller, claims.forget_clean, [a])
+    assert claims.beside(reader, two.caller) == {b: "one"}
 
 
-def test_what_two_edit_is_stashed_by_neither(tmp_path: Path) -> None:
+@shared
+async def test_what_two_edit_is_stashed_by_neither(state: Coordination) -> None:
     """Also while the other is only about to write, and git shows the file clean."""
-
-    async def work(state: Coordination) -> None:
-        one, two = Host(state, "one/"), Host(state, "two/")
-        path, reader = f"{TREE}/a.py", state.store.reader
-        await one.edit("a.py", "warn")
-        await two.edit("a.py", "warn")
-        await state.change(one.caller, claims.forget_clean, [path])
-        await one.wrote("a.py")
-        assert claims.beside(reader, one.caller, taking=True) == {path: "two"}
-        assert claims.beside(reader, one.caller) == {}
-        assert claims.own_files(reader, one.caller) == [path]
-        await two.leave()
-        await state.change(one.caller, claims.forget_clean, [path])
-        assert claims.beside(reader, one.caller, taking=True) == {}
-
-    run(tmp_path, work)
+    one, two = Host(state, "one/"), Host(state, "two/")
+    path, reader = f"{TREE}/a.py", state.store.reader
+    await one.edit("a.py", "warn")
+    await two.edit("a.py", "warn")
+    await state.change(one.caller, claims.forget_clean, [path])
+    await one.wrote("a.py")
+    assert claims.beside(reader, one.caller, taking=True) == {path: "two"}
+    assert claims.beside(reader, one.caller) == {}
+    assert claims.own_files(reader, one.caller) == [path]
+    await two.leave()
+    await state.change(one.caller, claims.forget_clean, [path])
+    assert claims.beside(reader, one.caller, taking=True) == {}
 
 
-def test_who_has_committed_a_file_leaves_it_to_others(tmp_path: Path) -> None:
+@shared
+async def test_who_has_committed_a_file_leaves_it_to_others(state: Coordination) -> None:
     """Though its last call is lost; what it is about to write, and its siblings', stays."""
-
-    async def work(state: Coordination) -> None:
-        one, sibling, two = (Host(state, who) for who in ("one/a", "one/b", "two/"))
-        for path in ("a.py", "dirty.py", "next.py"):
-            await one.edit(path)
-        await sibling.edit("b.py")
-        for host, path in ((one, "a.py"), (one, "dirty.py"), (sibling, "b.py")):
-            await host.wrote(path)
-        clean = [f"{TREE}/{name}.py" for name in ("a", "b", "next")]
-        await state.change(one.caller, claims.forget_clean, clean, "one/a")
-        denied = [
-            bool((await two.edit(f"{each}.py")).reason) for each in ("a", "dirty", "next", "b")
-        ]
-        assert denied == [False, True, True, True]
-
-    run(tmp_path, work)
+    one, sibling, two = (Host(state, who) for who in ("one/a", "one/b", "two/"))
+    for path in ("a.py", "dirty.py", "next.py"):
+        await one.edit(path)
+    await sibling.edit("b.py")
+    for host, path in ((one, "a.py"), (one, "dirty.py"), (sibling, "b.py")):
+        await host.wrote(path)
+    clean = [f"{TREE}/{name}.py" for name in ("a", "b", "next")]
+    await state.change(one.caller, claims.forget_clean, clean, "one/a")
+    denied = [bool((await two.edit(f"{each}.py")).reason) for each in ("a", "dirty", "next", "b")]
+    assert denied == [False, True, True, True]
 
 
 def test_those_who_work_in_the_places_alone_are_named(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -12,7 +11,7 @@ from orchestr8_index.coordinate.core import Coordination
 from orchestr8_index.errors import Busy, InvalidParams, StaleToken
 from orchestr8_index.sharing import LockResources
 
-from .worlds import Agent, Hand, plain, run
+from .worlds import Agent, Hand, plain, shared
 
 # Steps, one after the other: `NAME acquire RESOURCES [SECONDS|shared]`, `NAME renew|release`,
 # `+SECONDS` for time that passes; each is done unless `busy`, `stale` or `wrong` says why not.
@@ -42,21 +41,17 @@ CASES = {
 
 
 @pytest.mark.parametrize("steps", CASES.values(), ids=CASES)
-def test_a_lease_holds_what_it_promises(tmp_path: Path, steps: str) -> None:
-    hand = Hand()
-
-    async def work(state: Coordination) -> None:
-        agents = {name: Agent(state, name) for name in "abc"}
-        tokens: dict[str, str] = {}
-        for step in steps.split("; "):
-            if step[0] == "+":
-                hand.move(int(step[1:]))
-                continue
-            name, action, *more = step.split()
-            with refused(more.pop() if more and more[-1] in REFUSALS else ""):
-                tokens[name] = await do(agents[name], action, more, tokens.get(name, ""))
-
-    run(tmp_path, work, hand)
+@shared
+async def test_a_lease_holds_what_it_promises(state: Coordination, hand: Hand, steps: str) -> None:
+    agents = {name: Agent(state, name) for name in "abc"}
+    tokens: dict[str, str] = {}
+    for step in steps.split("; "):
+        if step[0] == "+":
+            hand.move(int(step[1:]))
+            continue
+        name, action, *more = step.split()
+        with refused(more.pop() if more and more[-1] in REFUSALS else ""):
+            tokens[name] = await do(agents[name], action, more, tokens.get(name, ""))
 
 
 REFUSALS = {"busy": Busy, "stale": StaleToken, "wrong": InvalidParams}

@@ -28,7 +28,7 @@ from orchestr8_index.store import backup
 from orchestr8_index.store.database import connect
 
 from .served import Served
-from .worlds import Agent, Hand, opened, rounds, run, until
+from .worlds import Agent, Hand, opened, rounds, run, shared, until
 
 KILLS, KEYS, CLIENTS = rounds(3, 200), 5, 8
 CRASHES, CALLS = rounds(3, 60), 150  # how often, and the calls of all clients between
@@ -290,28 +290,24 @@ def test_the_log_without_gap_or_repeat_over_restarts(tmp_path: Path) -> None:
     assert seen == list(range(80))
 
 
-def test_a_full_disk_refuses_writes_and_reads_go_on(tmp_path: Path) -> None:
-    async def work(state: Coordination) -> None:
-        a = Agent(state, "a")
-        await a.write({"x": 1})
-        pages = state.store.reader.execute("PRAGMA page_count").fetchone()[0]
+@shared
+async def test_a_full_disk_refuses_writes_and_reads_go_on(state: Coordination) -> None:
+    a = Agent(state, "a")
+    await a.write({"x": 1})
+    pages = state.store.reader.execute("PRAGMA page_count").fetchone()[0]
 
-        def limit(connection: sqlite3.Connection) -> None:
-            connection.execute(f"PRAGMA max_page_count = {pages}")
+    def limit(connection: sqlite3.Connection) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
 
-        await state.store.write(limit)
-        with pytest.raises(StoreUnavailable, match="full"):
-            for n in range(100):
-                await a.write({f"k{n}": "x" * 10_000})
-        assert "Free space on the disk" in state.store.trouble
-        assert await a.get("x") == 1
-        await state.store.write(
-            lambda connection: connection.execute("PRAGMA max_page_count = 99999")
-        )
-        await a.write({"x": 2})
-        assert (await a.get("x"), state.store.trouble) == (2, "")
-
-    run(tmp_path, work)
+    await state.store.write(limit)
+    with pytest.raises(StoreUnavailable, match="full"):
+        for n in range(100):
+            await a.write({f"k{n}": "x" * 10_000})
+    assert "Free space on the disk" in state.store.trouble
+    assert await a.get("x") == 1
+    await state.store.write(lambda connection: connection.execute("PRAGMA max_page_count = 99999"))
+    await a.write({"x": 2})
+    assert (await a.get("x"), state.store.trouble) == (2, "")
 
 
 async def fill(state: Coordination) -> None:
@@ -455,18 +451,18 @@ def test_one_bent_value_closes_nothing(tmp_path: Path, statement: str) -> None:
     ]
     + ["UPDATE item SET at = 'y'", "UPDATE event SET at = 'y'", "UPDATE hold SET since = 1e300"],
 )
-def test_what_is_bent_meanwhile_closes_nothing(tmp_path: Path, statement: str) -> None:
-    async def work(state: Coordination) -> None:
-        await fill(state)
-        with contextlib.closing(connect(tmp_path / NAME)) as connection:
-            connection.execute(statement)
-        someone = Agent(state, "c")
-        await someone.send("b")
-        assert (await someone.locks())[0]["holder"] == "a"
-        assert len((await someone.read(prefix="key/"))["items"]) == 40
-        await state.coordination(someone.caller, NoParams())
-
-    run(tmp_path, work)
+@shared
+async def test_what_is_bent_meanwhile_closes_nothing(
+    state: Coordination, tmp_path: Path, statement: str
+) -> None:
+    await fill(state)
+    with contextlib.closing(connect(tmp_path / NAME)) as connection:
+        connection.execute(statement)
+    someone = Agent(state, "c")
+    await someone.send("b")
+    assert (await someone.locks())[0]["holder"] == "a"
+    assert len((await someone.read(prefix="key/"))["items"]) == 40
+    await state.coordination(someone.caller, NoParams())
 
 
 def test_a_deleted_folder_is_told(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
+import inspect
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -134,6 +136,25 @@ def run(
             return await work(state)
 
     return asyncio.run(running())
+
+
+def shared(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """A test of the shared state in a folder of its own; `hand`, where it is asked for, has its
+    clocks."""
+    names = inspect.signature(test).parameters
+
+    @functools.wraps(test)
+    def running(tmp_path: Path, **given: Any) -> None:
+        hand = Hand() if "hand" in names else None
+        own = {"tmp_path": tmp_path, "hand": hand}
+        given |= {name: value for name, value in own.items() if name in names}
+        run(tmp_path, functools.partial(test, **given), hand)
+
+    asked = [each for each in ("tmp_path", *names) if each not in ("state", "hand")]
+    how = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(each, how) for each in dict.fromkeys(asked)]
+    running.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return running
 
 
 async def until(look: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -13,9 +13,9 @@ import httpx2
 from orchestr8_index.app import make_state
 from orchestr8_index.catalog.generations import Refresh
 from orchestr8_index.config import Door, Settings, fixture_root
-from orchestr8_index.serve.calibration import Calibrating
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.keys import KeyFile
+from orchestr8_index.serve.renewal import Calibrating
 from orchestr8_index.serve.state import State
 from orchestr8_index.serve.stores import ServerStore
 

@@ -31,7 +31,7 @@ from orchestr8_index.search.boost import (
 from orchestr8_index.search.confidence import calibration_of, confidence
 from orchestr8_index.search.query import read_query
 from orchestr8_index.search.rank import parts, rank
-from orchestr8_index.serve.calibration import first_hit
+from orchestr8_index.serve.renewal import first_hit
 from orchestr8_index.text import Terms
 
 from ..learn.reporting import decision

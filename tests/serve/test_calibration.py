@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestr8_index.catalog.index import Index
 from orchestr8_index.learn.experience import JUDGED, Memory
-from orchestr8_index.serve.calibration import EVERY_SECONDS, Calibrating
+from orchestr8_index.serve.renewal import EVERY_SECONDS, Calibrating
 from orchestr8_index.text import Terms
 
 from ..learn.reporting import decision

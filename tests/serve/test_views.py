@@ -67,6 +67,7 @@ def test_findings_are_those_of_doctor(state: State) -> None:
     page = result(state, "listFindings")
     assert page["total"] == len(page["findings"]) and page["after"] is None
     assert "2 plugins have the agent code-reviewer" in page["findings"][0]["message"]
+    assert "root" not in page["findings"][0]  # a place of the server's machine
 
 
 def test_decisions_weeks_and_sums_tell_what_was_reported(

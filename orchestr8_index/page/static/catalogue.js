@@ -48,7 +48,7 @@ class Catalogue {
     }
     this.entries = await everyEntry();
     this.findings = findings;
-    this.wrong = new Map(findings.map((finding) => [finding.path, finding]));
+    this.wrong = new Map(findings.map((finding) => [fileOf(finding.entry, finding.path), finding]));
     const plugins = [...new Set(this.entries.map((entry) => entry.plugin))].sort();
     const kept = this.plugin.value;
     fill(this.plugin, h('option', { value: '' }, 'Every plugin'), plugins.map((name) => h('option', { value: name }, name)));
@@ -111,7 +111,7 @@ class Catalogue {
   row(item) {
     if (item.heading) return h('h2', { class: 'group' }, item.heading, h('span', { class: 'dim' }, ` ${count(item.size)}`));
     if (item.rule) return findingRow(item);
-    const wrong = this.wrong.get(item.path);
+    const wrong = this.wrong.get(fileOf(`${item.plugin}:${item.name}`, item.path));
     return h('div', { class: 'cell' },
       h('div', { class: 'line' }, button(item.name, () => this.panel.open(item, this.facts(item)), { class: 'name' }),
         h('span', { class: 'tag' }, KINDS[item.kind]), item.model && h('span', { class: 'tag' }, item.model),
@@ -122,7 +122,8 @@ class Catalogue {
   }
 
   facts(entry) {
-    const wrong = this.findings.filter((finding) => finding.path === entry.path);
+    const file = fileOf(`${entry.plugin}:${entry.name}`, entry.path);
+    const wrong = this.findings.filter((finding) => fileOf(finding.entry, finding.path) === file);
     return h('div', {}, h('p', {}, h('code', {}, entry.path)),
       entry.also && h('p', {}, `Nearly the same as ${entry.also.join(', ')}.`), wrong.map(findingRow));
   }
@@ -137,6 +138,9 @@ class Catalogue {
     clearTimeout(this.timer);
   }
 }
+
+// Plugins have files of the same path below their own folders.
+const fileOf = (entry, path) => `${entry}\n${path}`;
 
 function findingRow(finding) {
   const place = finding.line ? `${finding.path}:${finding.line}` : finding.path;

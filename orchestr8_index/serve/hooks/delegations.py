@@ -124,7 +124,11 @@ class Delegations:
 
     def _join(self, ident: str, **fields: Any) -> Report | None:
         before = self._tasks.pop(ident, Delegation())
-        given = {name: _bounded(value) for name, value in fields.items() if value not in (None, "")}
+        given = {
+            name: value[:MOST_TEXT] if isinstance(value, str) else value
+            for name, value in fields.items()
+            if value not in (None, "")
+        }
         task = self._tasks[ident] = replace(before, **given)
         return _report(ident, task)
 
@@ -161,10 +165,6 @@ def _task(
     model = (answer.resolved_model if answer else "") or ""
     call = task_id(event.session_id, event.tool_use_id)
     return {"text": ": ".join(filter(None, texts)), "agent": agent, "model": model, "call": call}
-
-
-def _bounded(value: Any) -> Any:
-    return value[:MOST_TEXT] if isinstance(value, str) else value
 
 
 def _report(ident: str, task: Delegation) -> Report | None:
