@@ -15,7 +15,11 @@ from msgspec import Struct
 
 from ..config import Settings
 from ..errors import OperationError
+from ..learn.verify import in_time_order, lessons, read_only, reported_by
+from ..learn.verify import verify as verify_outcomes
 from ..records import KINDS, Entry, Experience, FileReport, Kind
+from ..store.database import NAME
+from ..store.store import Store
 from ..tokens import ESTIMATING
 from ..views import EntryRecord, Lessons
 from . import show
@@ -33,10 +37,6 @@ MOST_TOLD = 200  # rows of what was learnt that a server tells
 @contextlib.contextmanager
 def reading(settings: Settings) -> Iterator[Any]:
     """Everything derived from the store, without writing; a server may be running."""
-    from ..learn.verify import read_only
-    from ..store.database import NAME
-    from ..store.store import Store
-
     if not (settings.data_dir / NAME).exists():
         cure = "Report outcomes with cacheDecision first, or name another --data-dir."
         raise OperationError("Nothing has been learnt yet: there is no database.", cure)
@@ -54,7 +54,6 @@ def experience_of(settings: Settings) -> Experience | None:
     """What the store has taught, lenders' included, as a running server knows it; None where
     nothing was learnt."""
     from ..learn.experience import together
-    from ..learn.verify import read_only
     from ..serve.projectlist import read_projects
 
     try:
@@ -85,8 +84,6 @@ def learned(settings: Settings, by: str | None, idle: bool, as_json: bool) -> No
     orchestr8-index learned --by ci
     orchestr8-index learned --unused
     """
-    from ..learn.verify import reported_by
-
     if by is not None:
         with reading(settings) as outcomes:
             reported = reported_by(outcomes, by)
@@ -100,7 +97,6 @@ def learned(settings: Settings, by: str | None, idle: bool, as_json: bool) -> No
 def _lessons(settings: Settings) -> tuple[Lessons, str]:
     """What the running server has learnt, and who says so; else, or where that is more than it
     tells at once, what lies in the store."""
-    from ..learn.verify import lessons
     from .asking import server_of
 
     if (server := server_of(settings)) is not None:
@@ -136,8 +132,6 @@ def patterns(settings: Settings, retired: bool, as_json: bool) -> None:
     \b
     orchestr8-index patterns --retired
     """
-    from ..learn.verify import lessons
-
     with reading(settings) as outcomes:
         learnt = lessons(outcomes)
     listed = learnt.retired if retired else learnt.patterns
@@ -153,8 +147,6 @@ def verify(settings: Settings, as_json: bool) -> None:
     \b
     orchestr8-index verify
     """
-    from ..learn.verify import verify as verify_outcomes
-
     with reading(settings) as outcomes:
         verdict = verify_outcomes(outcomes)
     emit(verdict, as_json, lambda: show.verdict(verdict))
@@ -172,7 +164,6 @@ def replay(settings: Settings, plot: str | None, as_json: bool) -> None:
     \b
     orchestr8-index replay --plot curve.svg
     """
-    from ..learn.verify import in_time_order
     from ..serve.replay import replayed
     from .asking import build_here
 
@@ -212,8 +203,6 @@ def export_decisions(settings: Settings, file: Any) -> None:
     \b
     orchestr8-index export decisions.jsonl
     """
-    from ..learn.verify import in_time_order
-
     count = 0
     with reading(settings) as outcomes:
         for decision in in_time_order(outcomes):

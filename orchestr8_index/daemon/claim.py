@@ -17,7 +17,7 @@ from ..config import LOOPBACK, USUAL, Door, Settings
 from ..errors import AlreadyRunning, PortTaken, StartFailed
 from ..private import check_data_dir
 from .locate import reached_at
-from .pidfile import SERVER_NAME, PidFile
+from .pidfile import SERVER_NAME, PidFile, using
 from .process import own_facts
 
 HOST = LOOPBACK
@@ -31,13 +31,9 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
         check_certificate(settings.door)
     pidfile = PidFile(settings.data_dir / SERVER_NAME)
     before = pidfile.last()
-    try:
+    with using(settings.data_dir):
         check_data_dir(settings.data_dir)
         owned = pidfile.acquire()
-    except OSError as error:
-        sentence = f"The data directory {settings.data_dir} cannot be used: {error.strerror}."
-        cure = "Mend that, or choose another with --data-dir or MCP_DATA_DIR."
-        raise StartFailed(sentence, cure) from None
     if not owned:
         owner = pidfile.owner() or {}
         who = f"process {owner.get('pid', '?')} on port {owner.get('port', '?')}"

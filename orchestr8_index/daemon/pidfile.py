@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import OperationError
+from ..errors import OperationError, StartFailed
 from ..private import lock_file, make_folder, open_private
 
 ATTEMPTS, PAUSE = 5, 0.02
@@ -137,3 +137,14 @@ def changing(path: Path, what: str) -> Iterator[None]:
         raise OperationError(f"{what} cannot be written: {error.strerror}.") from None
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def using(data_dir: Path) -> Iterator[None]:
+    """Within: an OSError is a StartFailed that says so of the data directory."""
+    try:
+        yield
+    except OSError as error:
+        sentence = f"The data directory {data_dir} cannot be used: {error.strerror}."
+        cure = "Mend that, or choose another with --data-dir or MCP_DATA_DIR."
+        raise StartFailed(sentence, cure) from None

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,16 @@ class Client:
 def rpc(method: str, params: Mapping[str, Any], number: int = 1) -> bytes:
     sent = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
     return json.dumps(sent).encode()
+
+
+def agents_of(client: Client, asked: Iterable[str]) -> list[str]:
+    """Qualified names of the agents that these texts find, as the server gives them."""
+    found = set()
+    for text in asked:
+        params = {"context": text, "limit": 20, "min_confidence": 0}
+        rows = client.call("queryAgents", params)[0]["result"]["agents"]
+        found |= {f"{row['plugin']}:{row['name']}" for row in rows}
+    return sorted(found)
 
 
 def outcome(task: str, text: str, agent: str, **more: Any) -> dict[str, Any]:
