@@ -112,7 +112,8 @@ def uninstall(settings: Settings, repository: str) -> None:
     hook = _hook_of(repository)
     aside, text = hook.with_name(ASIDE), _text_of(hook)
     if MARK not in text:
-        echo(f"{hook} is not ours; nothing was changed.")
+        what = f"{hook} is not ours" if hook.exists() else f"There is no hook at {hook}"
+        echo(f"{what}; nothing was changed.")
         return
     before, _, after = text.partition(MARK)
     after = after.partition(f"{END}\n")[2]

@@ -198,7 +198,7 @@ def _draw(curve: Curve, path: Path) -> None:
 @click.argument("file", type=click.File("w"), default="-")
 @common
 def export_decisions(settings: Settings, file: Any) -> None:
-    """Write all decisions as JSON lines, to FILE or standard output.
+    """Write all decisions of this folder's project as JSON lines, to FILE or standard output.
 
     \b
     orchestr8-index export decisions.jsonl
@@ -208,7 +208,7 @@ def export_decisions(settings: Settings, file: Any) -> None:
         for decision in in_time_order(outcomes):
             file.write(msgspec.json.encode(decision).decode() + "\n")
             count += 1
-    echo(f"{show.decisions(count)} exported.", err=True)
+    echo(f"{show.decisions(count)} of this project exported.", err=True)
 
 
 @click.command("import")

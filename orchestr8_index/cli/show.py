@@ -377,8 +377,8 @@ def standing(told: dict[str, Any], kind: Kind) -> str:
     if not told["entry"]:
         return f"No {kind} matches: none has {words or 'a word of it'}."
     where = f"at place {told['place']} with {told['score']:.4f}" if told["place"] else "not found"
-    head = f"{told['entry']} stands {where}; first is "
-    lines = [head + f"{told['first'] or 'nobody'} with {told['first_score']}."]
+    ahead = f"; first is {told['first'] or 'nobody'} with {told['first_score']:.4f}"
+    lines = [f"{told['entry']} stands {where}{'' if told['place'] == 1 else ahead}."]
     for line in told["lines"]:
         named = (f"{name} {points:.4f}" for name, points in line.get("fields", {}).items())
         fields = f"  ({fields})" if (fields := ", ".join(named)) else ""

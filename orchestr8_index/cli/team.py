@@ -42,7 +42,9 @@ def check(settings: Settings) -> None:
 
     found = look(_url(settings), SCHEMA)
     echo(f"PostgreSQL {found.version}, database {found.database}, role {found.role}.")
-    if found.steps:
+    if found.is_new:
+        echo("It has no tables yet: a start makes them, or `orchestr8-index database init`.")
+    elif found.steps:
         echo(f"Its tables lack {found.steps} steps: `orchestr8-index database migrate`.")
     if not found.durable:
         echo("It runs with fsync=off: a power cut takes what was acknowledged.")

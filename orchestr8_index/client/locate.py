@@ -103,9 +103,9 @@ class Locator:
 
 
 def parse_url(url: str, key: str = "") -> Address | None:
-    """The address that an http or https URL names; None for anything else."""
+    """The address that an http or https URL names, or `host:port`; None for anything else."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         return None

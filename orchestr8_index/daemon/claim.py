@@ -42,19 +42,20 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
     with contextlib.ExitStack() as undo:
         undo.callback(_let_go, pidfile, before)
         listening = listen(settings.port, settings.door.host)
+        undo.callback(listening.close)
+        with using(settings.data_dir):
+            pidfile.write(**_facts(settings, listening.getsockname()[1]))
         undo.pop_all()
-    port = listening.getsockname()[1]
-    facts: dict[str, Any] = {
-        **own_facts(),
-        "version": __version__,
-        "port": port,
-        "roots": list(settings.roots),
-    }
+    return pidfile, listening
+
+
+def _facts(settings: Settings, port: int) -> dict[str, Any]:
+    """How the server is found, and what it serves."""
+    facts = {**own_facts(), "version": __version__, "port": port, "roots": list(settings.roots)}
     facts |= {"project": settings.project_key, "explicit": settings.explicit_roots}
     if settings.reading != USUAL:
         facts["reading"] = msgspec.to_builtins(settings.reading)
-    pidfile.write(**facts, **_reached(settings))
-    return pidfile, listening
+    return {**facts, **_reached(settings)}
 
 
 def check_certificate(door: Door) -> None:
@@ -62,11 +63,15 @@ def check_certificate(door: Door) -> None:
     import ssl
 
     try:
+        for path in (door.tls_cert, door.tls_key):
+            open(path, "rb").close()
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
             door.tls_cert, door.tls_key, password=_refuse_password
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
+        if named := getattr(error, "filename", None):
+            reason = f"{named}: {reason}"
         cure = (
             "Name a PEM certificate with --tls-cert and its key, without password, with --tls-key."
         )

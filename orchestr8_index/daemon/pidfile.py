@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OperationError, StartFailed
-from ..private import lock_file, make_folder, open_private
+from ..private import MOST_READ, lock_file, make_folder, open_private
 
 ATTEMPTS, PAUSE = 5, 0.02
 SERVER_NAME = "mcp.pid"
@@ -118,7 +118,7 @@ def _lock_soon(fd: int, attempts: int) -> bool:
 
 def _read(fd: int) -> dict[str, Any]:
     try:
-        facts = json.loads(os.read(fd, 65536) or b"{}")
+        facts = json.loads(os.read(fd, MOST_READ) or b"{}")  # a root has a path, of hundreds
     except (ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
@@ -141,7 +141,7 @@ def changing(path: Path, what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def using(data_dir: Path) -> Iterator[None]:
-    """Within: an OSError is a StartFailed that says so of the data directory."""
+    """Within: an OSError is a StartFailed that says so of the data directory, as of a full disk."""
     try:
         yield
     except OSError as error:

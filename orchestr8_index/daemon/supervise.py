@@ -75,7 +75,9 @@ def wait_until_served(
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if (process is None or process.poll() is not None) and not _is_owned(settings):
-            raise StartFailed(_last_words(settings) or "The server ended at once.", cure="")
+            if said := _last_words(settings):
+                raise StartFailed(said, cure="")
+            raise StartFailed("The server ended at once.", "`orchestr8-index serve` says why.")
         health = _health(settings)
         if health and health["status"] != "starting":
             return health
@@ -142,7 +144,11 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
     with using(settings.data_dir):
         check_data_dir(settings.data_dir)
         logs = make_folder(settings.data_dir, "logs")
-        stderr = open(logs / STDERR_NAME, "wb", opener=open_private)
+        stderr = open(logs / STDERR_NAME, "wb", buffering=0, opener=open_private)
+        with contextlib.ExitStack() as undo:  # on a full disk nobody could say why it ended
+            undo.callback(stderr.close)
+            stderr.write(b"\n")
+            undo.pop_all()
     command = own_command("serve", *arguments_of(settings))
     if settings.auto_restart:
         command = own_command(str(settings.data_dir), *command, module="daemon.watcher")

@@ -106,8 +106,10 @@ class Watcher:
     def _append_crash(self, status: int, pause: float) -> None:
         with open(self._logs / STDERR_NAME, "rb", opener=open_private) as file:
             last = file.read().decode("utf-8", "replace")[-2000:]
+        now = time.time()
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
         line = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
+            "time": f"{moment}.{int(now % 1 * 1000):03}+00:00",
             "level": "error",
             "logger": "orchestr8.watch",
             "message": f"the server ended with status {status}; it is started again in {pause:g} s",

@@ -94,7 +94,8 @@ class Projects(Generic[P]):
         await self.wake(state)
         if state is not self.first and not state.can_answer:
             await self._wait_for_any(state)
-        if self._has_new:  # `projects` lists it from its first answer on
+        if self._counted(state) or self._has_new:  # `projects` lists it from its first answer on
+            self._is_saved = False
             await self.save()
 
     def meant(self, asking: Principal) -> P:
@@ -287,19 +288,25 @@ class Projects(Generic[P]):
 
     async def save(self) -> None:
         """Keep what is known, where it has changed."""
-        if self._is_saved:
+        news = [state for state in self._states.values() if self._counted(state)]
+        if self._is_saved and not news:
             return
         self._is_saved, self._has_new = True, False
-        for state in self._states.values():
-            if state.refresh.index and (project := self.known.get(state.settings.project_key)):
-                project.digest = state.settings.roots_digest
-                counts = state.refresh.index.manifest.counts
-                project.entries = {PLURAL[kind]: n for kind, n in counts.items()}
         rows = list(self.known.values())
         try:
             await asyncio.to_thread(write_projects, self.first.settings.data_dir, rows)
         except OSError as error:
             log.warning("the list of projects was not kept", extra={"reason": error.strerror})
+
+    def _counted(self, state: P) -> bool:
+        """Whether the project's index is another than the list tells, which then tells of it."""
+        project, index = self.known.get(state.settings.project_key), state.refresh.index
+        if project is None or index is None:
+            return False
+        before = project.digest, project.entries
+        project.digest = state.settings.roots_digest
+        project.entries = {PLURAL[kind]: n for kind, n in index.manifest.counts.items()}
+        return before != (project.digest, project.entries)
 
     # --- awake and asleep --------------------------------------------------------------------
 

@@ -18,12 +18,14 @@ log = logging.getLogger("orchestr8.shared")
 
 
 class DatabaseState(NamedTuple):
-    """`steps` are how many its tables lack; `durable`: a commit is on the disk."""
+    """`steps` are how many its tables lack, all where it `is_new`; `durable`: a commit is on the
+    disk."""
 
     version: str
     database: str
     role: str
     steps: int
+    is_new: bool
     durable: bool
 
 
@@ -51,9 +53,10 @@ def check(url: str, schema: str) -> DatabaseState:
         check_engine(connection)
         info = connection.info
         major, minor = divmod(info.server_version, 10_000)
-        steps = len(MIGRATIONS) - check_version(connection, schema)
+        done = check_version(connection, schema)
+        steps = len(MIGRATIONS) - done
         syncs = connection.execute("SHOW fsync").fetchone() == ("on",)
-        return DatabaseState(f"{major}.{minor}", info.dbname, info.user, steps, syncs)
+        return DatabaseState(f"{major}.{minor}", info.dbname, info.user, steps, not done, syncs)
 
 
 def make_tables(url: str, schema: str) -> int:

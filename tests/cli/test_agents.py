@@ -200,6 +200,8 @@ def test_a_hook_that_finds_itself_by_its_name_runs_on(online: Run, repository: P
 
 def test_a_hook_of_another_is_never_taken_away(online: Run, repository: Path) -> None:
     hook = repository / ".git/hooks/pre-commit"
+    hook.unlink(missing_ok=True)
+    assert "There is no hook" in online("claims", "uninstall", "--repository", str(repository)).out
     hook.write_text("#!/bin/sh\nexit 0\n")
     assert "not ours" in online("claims", "uninstall", "--repository", str(repository)).out
     assert hook.exists()

@@ -198,7 +198,7 @@ def test_a_line_that_is_none_imports_nothing(run: Run, data: Path, tmp_path: Pat
 
 def test_export_goes_to_a_file(run: Run, data: Path, tmp_path: Path) -> None:
     said = run("export", str(tmp_path / "out.jsonl"))
-    assert (said.out, said.err) == ("", "8 decisions exported.\n")
+    assert (said.out, said.err) == ("", "8 decisions of this project exported.\n")
     assert len(lines_of((tmp_path / "out.jsonl").read_text())) == 8
 
 

@@ -19,6 +19,7 @@ from orchestr8_index.cli import cli
 from orchestr8_index.config import REPOSITORY
 from orchestr8_index.daemon import supervise
 from orchestr8_index.errors import InternalError, OperationError
+from orchestr8_index.team import start as team
 
 from ..processes import World
 from .conftest import ROOT, Run
@@ -165,6 +166,15 @@ def test_streams_that_are_closed_are_no_defect(world: World, command: str, close
 def shell(world: World, command: str) -> subprocess.CompletedProcess[bytes]:
     line = [f'exec "$0" -P -m orchestr8_index {command}', sys.executable]
     return subprocess.run(["sh", "-c", *line], env=world.env, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize(("is_new", "said"), [(True, "It has no tables yet"), (False, "lack 2")])
+def test_a_database_without_tables_is_not_one_to_migrate(
+    run: Run, monkeypatch: pytest.MonkeyPatch, is_new: bool, said: str
+) -> None:
+    found = team.DatabaseState("15.2", "o8", "o8", steps=2, is_new=is_new, durable=True)
+    monkeypatch.setattr(team, "check", lambda *_: found)
+    assert said in run("database", "check", "--database", "postgresql://o8@127.0.0.1:1/o8").out
 
 
 def test_servers_of_no_team_is_a_sentence_where_psycopg_is_missing(

@@ -43,6 +43,13 @@ def test_a_status_tells_what_is_wrong() -> None:
     assert "root     /b" in text and "! The disk is full." in text
 
 
+@pytest.mark.parametrize(("place", "ahead"), [(1, "."), (2, "; first is p:a with 0.5000.")])
+def test_who_is_first_stands_behind_nobody(place: int, ahead: str) -> None:
+    told = {"entry": "p:b", "place": place, "score": 0.25, "first": "p:a", "first_score": 0.5}
+    said = show.standing({**told, "lines": [], "lacking": []}, "agent")
+    assert said == f"p:b stands at place {place} with 0.2500{ahead}"
+
+
 def test_of_many_roots_the_first_are_shown() -> None:
     roots = [f"/plugins/{number}" for number in range(60)]
     text = show.status({**HEALTH, "roots": roots}, 3700)

@@ -76,7 +76,7 @@ def test_an_endless_answer_is_given_up(
 
 
 @pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:9", "nonsense", "ftp://x", "http://[", "http://"]
+    "url", ["http://127.0.0.1:9", "http:nonsense", "ftp://x", "http://[", "http://"]
 )
 def test_an_address_where_nobody_is_will_do(make_asker: MakeAsker, indexed: Path, url: str) -> None:
     asker = make_asker(url, data_dir=indexed)

@@ -36,6 +36,12 @@ def owner(data_dir: Path, **facts: Any) -> PidFile:
     return file
 
 
+def test_an_address_without_its_scheme_is_asked_over_http(tmp_path: Path) -> None:
+    """It was taken for a server that is away, for ever."""
+    named = Locator(settings(tmp_path), "localhost:3700").address()
+    assert named == parse_url("http://localhost:3700") and named is not None
+
+
 def test_an_address_that_is_named_is_asked(tmp_path: Path) -> None:
     assert Locator(settings(tmp_path), "http://h:1/").address() == parse_url("http://h:1")
 

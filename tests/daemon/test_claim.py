@@ -55,6 +55,18 @@ def test_an_owner_that_has_not_written_is_named_with_question_marks(tmp_path: Pa
     owner.release()
 
 
+def test_a_full_disk_is_the_data_directorys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **facts: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(PidFile, "write", full)
+    with pytest.raises(StartFailed, match=f"The data directory {tmp_path} .*No space left"):
+        claim(settings_of(tmp_path, port=0))
+    assert PidFile(tmp_path / "mcp.pid").owner() is None
+
+
 def test_a_taken_port_names_itself_and_the_option(tmp_path: Path) -> None:
     with listen(0) as other:
         port = other.getsockname()[1]

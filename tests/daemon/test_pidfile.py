@@ -36,6 +36,12 @@ def test_the_owner_says_who_it_is(path: Path, owned: PidFile) -> None:
     assert PidFile(path).owner() == {"pid": 1, "port": 3700}
 
 
+def test_an_owner_of_many_roots_is_read_whole(path: Path, owned: PidFile) -> None:
+    roots = [f"/home/me/.claude/plugins/cache/market/plugin-{n}/1.0.0" for n in range(2000)]
+    owned.write(pid=1, port=3700, roots=roots)
+    assert PidFile(path).owner() == {"pid": 1, "port": 3700, "roots": roots}
+
+
 def test_an_owner_takes_its_place_again_when_the_folder_was_removed(
     path: Path, owned: PidFile
 ) -> None:

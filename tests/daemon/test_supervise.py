@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,6 +56,19 @@ def holding(settings: Settings, request: pytest.FixtureRequest) -> Iterator[None
 
 def ignore(health: dict[str, Any]) -> None:
     pass
+
+
+def test_a_disk_that_takes_nothing_more_is_told_before_a_server_is_started(
+    settings: Settings,
+) -> None:
+    """The server could not even say why it ended."""
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+    try:
+        with pytest.raises(StartFailed, match="The data directory .* be used: File too large"):
+            start(settings, ignore)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
 
 
 def test_with_nothing_running_there_is_nothing_to_stop(settings: Settings) -> None:

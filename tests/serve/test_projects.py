@@ -204,6 +204,26 @@ def test_the_shared_part_answers_while_the_rest_is_built(
     serve(settings_in(home, "red"), work)
 
 
+def test_an_index_that_comes_after_the_first_answer_is_in_the_list(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(asking: Asking, state: State) -> None:
+        await names(asking, tree=str(home))
+        monkeypatch.setattr(rooms, "PATIENCE", 0.05)
+        blue, wait = state.projects.at(str(home / "blue")), asyncio.Event()
+        monkeypatch.setattr(blue.refresh, "prepare", lambda index: wait.wait())
+        await names(asking, project="blue")
+        wait.set()
+        while blue.refresh.index is None:
+            await asyncio.sleep(0.005)
+        await state.projects.tend()
+        listed = msgspec.json.decode((home / "data" / "projects.json").read_bytes())
+        (row,) = [row for row in listed if row["name"] == "blue"]
+        assert row["entries"]["agents"] == 2
+
+    serve(settings_in(home, "red"), work)
+
+
 def test_a_first_question_waits_while_nothing_at_all_can_answer_it(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
