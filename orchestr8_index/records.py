@@ -224,19 +224,22 @@ class Calibration(Struct, frozen=True):
 class Experience:
     """What the decisions teach the ranking, as one reads it; `revision` names its state.
 
-    `terms`: for each word of past tasks, the entries (qualified) that have won with it. `wins`:
-    counted successes of each entry. `words`: of an entry's words, the successes that had them;
-    `failed`: the failures; 0 where they were taken back. `alike(kind, entry, terms)`: a past task
-    like these terms. `changed_since(kind, revision)`: the entries whose counts have changed after a
-    revision. `shifts`: what is added to the log odds of a confidence. `whose(kind, entry)`: the
-    project that lends this, "" for one's own.
+    `terms`: for each word of past tasks, the entries (qualified) that have won with it; `blamed`:
+    those that failed. `wins`: counted successes of each entry. `words`: of an entry's words, the
+    successes that had them; `failed`: the failures; 0 where they were taken back. `counts(kind,
+    entry)`: how many of its words have won so often, words and pairs apart. `alike(kind, entry,
+    terms)`: a past task like these terms. `changed_since(kind, revision)`: the entries whose counts
+    have changed after a revision. `shifts`: what is added to the log odds of a confidence.
+    `whose(kind, entry)`: the project that lends this, "" for one's own.
     """
 
     revision: int
     terms: Mapping[Kind, Mapping[str, Collection[str]]]
+    blamed: Mapping[Kind, Mapping[str, Collection[str]]]
     wins: Mapping[Kind, Mapping[str, int]]
     words: Mapping[Kind, Mapping[str, Mapping[str, int]]]
     failed: Mapping[Kind, Mapping[str, Mapping[str, int]]]
+    counts: Callable[[Kind, str], Mapping[tuple[int, bool], int]]
     alike: Callable[[Kind, str, Collection[str]], str]
     changed_since: Callable[[Kind, int], Iterable[str]]
     shifts: Mapping[Kind, float]
@@ -245,5 +248,5 @@ class Experience:
 
 def no_experience() -> Experience:
     """The experience of a server that has learnt nothing."""
-    nothing: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS}
-    return Experience(0, nothing, nothing, nothing, nothing, lambda *_: "", lambda *_: (), {})
+    no: dict[Kind, dict[str, Any]] = {kind: {} for kind in KINDS}
+    return Experience(0, no, no, no, no, no, lambda *_: {}, lambda *_: "", lambda *_: (), {})

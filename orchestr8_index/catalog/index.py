@@ -22,7 +22,7 @@ from ..lexicon.tables import USER_FILE, Tables, tables
 from ..memo import Memo, keep
 from ..records import KINDS, Entry, Kind, ResolvedRole
 from ..text import fold_name
-from .sections import Places, Sections, SortedKeys, Strings
+from .sections import LARGE, Places, Sections, SortedKeys, Strings
 from .snapshot import Generations, Manifest, SegmentInfo, lent_file
 from .word_vectors import Words
 
@@ -46,7 +46,7 @@ class Runs:
         self._sections, self._name = sections, name
         self.typecode: Literal["I", "H"] = "I" if wide else "H"
         self._width = 4 if wide else 2
-        rare = name == "pair"  # few of a question's pairs are known, and none of them often
+        rare = name == "pair" and sections.bound < LARGE  # few of a question's pairs are known
         numbers = sections.column if rare else sections.mapped
         self._whole: tuple[memoryview[int], memoryview[int]] | None = None
         if not rare and sections.is_small(f"{name}_entries"):
@@ -122,6 +122,8 @@ class Segment:
         self.size, self.lengths = info.entries, info.lengths
         self.identity = sections.identity
         self.uses_numpy = info.entries >= NUMPY_FROM
+        if self.uses_numpy:  # which costs more memory than these: a third of the time goes to reads
+            sections.bound = LARGE
         self.terms = Runs(sections, "term", info.wide)
         self.pairs = Runs(sections, "pair", info.wide)
         self._vocabulary = Strings(sections, "terms")
@@ -172,7 +174,7 @@ class Segment:
         """The vectors, ready to be compared with a question's."""
         from .vector_table import Table  # simsimd: 0.7 MB that an idle server does not need
 
-        return Table(self.vectors, self.words.dimensions)
+        return Table(self.vectors, self.words.dimensions, self.uses_numpy)
 
     def find_pair(self, first: int, second: int) -> int | None:
         return self._pair_keys.find(first << 32 | second)

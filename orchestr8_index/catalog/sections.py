@@ -26,7 +26,7 @@ Floats = Literal["f", "d"]
 Table = dict[str, tuple[int, int]]
 _ALIGN = 8
 STRIDE, MOST_KEPT = 512, 8192
-SMALL = 1 << 18  # bytes
+SMALL, LARGE = 1 << 18, 1 << 26  # bytes
 HAS_PREAD = hasattr(os, "pread")  # Windows has not
 
 
@@ -85,7 +85,13 @@ class SortedKeys:
 
 
 class Sections:
-    """A sections file opened for reading. Close it, or let the last reference do so."""
+    """A sections file opened for reading. Close it, or let the last reference do so.
+
+    `bound`: the bytes of a section that may stay in memory whole, as what is mapped does once it
+    was read.
+    """
+
+    bound = SMALL
 
     def __init__(self, path: Path, table: Table) -> None:
         try:
@@ -125,8 +131,8 @@ class Sections:
         return self._table[name][1]
 
     def is_small(self, name: str) -> bool:
-        """Whether it may stay in memory whole, as what is mapped does once it was read."""
-        return self._table[name][1] <= SMALL
+        """Whether it may stay in memory whole."""
+        return self._table[name][1] <= self.bound
 
     def column(self, name: str, typecode: Typecode) -> StoredColumn:
         return StoredColumn(self, name, typecode)

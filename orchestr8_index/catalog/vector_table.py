@@ -11,12 +11,13 @@ import simsimd
 class Table:
     """The vectors of all entries as rows of signed bytes, `dimensions` of them for each entry.
 
-    They are compared with as many signed bytes.
+    They are compared with as many signed bytes. numpy picks some rows in a tenth of the time.
     """
 
-    def __init__(self, rows: memoryview[int], dimensions: int) -> None:
+    def __init__(self, rows: memoryview[int], dimensions: int, uses_numpy: bool = False) -> None:
         self._rows, self._dimensions = rows.cast("B"), dimensions
         self._all = self._shaped(self._rows)
+        self._uses_numpy = uses_numpy
 
     def products(self, vector: bytes) -> list[int]:
         """The scalar product with each entry's vector."""
@@ -24,9 +25,17 @@ class Table:
 
     def products_of(self, vector: bytes, places: Sequence[int]) -> list[int]:
         """Those of the entries at `places` alone."""
+        return self._products(vector, self._picked(places))
+
+    def _picked(self, places: Sequence[int]) -> memoryview[int] | None:
+        if self._uses_numpy:
+            import numpy as np
+
+            table: Any = np.frombuffer(self._rows, np.int8).reshape(-1, self._dimensions)
+            return memoryview(table[places]) if places else None
         size = self._dimensions
         rows = [self._rows[place * size : (place + 1) * size] for place in places]
-        return self._products(vector, self._shaped(memoryview(b"".join(rows))))
+        return self._shaped(memoryview(b"".join(rows)))
 
     def _shaped(self, rows: memoryview[int]) -> memoryview[int] | None:
         shape = len(rows) // self._dimensions, self._dimensions

@@ -27,6 +27,7 @@ MEMO = 256
 JUDGED, JUDGED_LENGTH = 200, 500  # tasks by which the confidence of a kind is calibrated
 Tallies = dict[Kind, dict[str, int]]
 Words = dict[Kind, dict[str, dict[str, int]]]
+Having = dict[Kind, dict[str, tuple[str, ...]]]
 _Key = TypeVar("_Key", str, int)
 
 
@@ -44,7 +45,7 @@ class Memory:
     `words`: how many successes each word of an entry has, by entry, in a dict that words are only
     ever added to: one with none left stays until another dict takes its place. `having`: the
     entries of a word. Most words belong to one entry: it is kept once, as a tuple that all its
-    words share. `failed`: how many failures, likewise.
+    words share. `failed`: how many failures, likewise, and `blamed` the entries of a word.
     """
 
     def __init__(self, terms: Terms) -> None:
@@ -54,7 +55,9 @@ class Memory:
         self.times: dict[int, int] = {}
         self.words: Words = {kind: {} for kind in KINDS}
         self.failed: Words = {kind: {} for kind in KINDS}
-        self.having: dict[Kind, dict[str, tuple[str, ...]]] = {kind: {} for kind in KINDS}
+        self.having: Having = {kind: {} for kind in KINDS}
+        self.blamed: Having = {kind: {} for kind in KINDS}
+        self._counts: dict[tuple[Kind, str], Counter[tuple[int, bool]]] = {}
         self.wins: Tallies = {kind: {} for kind in KINDS}
         self.losses: Tallies = {kind: {} for kind in KINDS}
         self._zeros: Counter[tuple[bool, Kind, str]] = Counter()
@@ -68,8 +71,9 @@ class Memory:
 
     @property
     def experience(self) -> Experience:
-        of = (self.having, self.wins, self.words, self.failed, self.alike, self.changed_since)
-        return Experience(self.revision, *of, self._shifts)
+        of = (self.having, self.blamed, self.wins, self.words, self.failed)
+        asked = (self.counts, self.alike, self.changed_since)
+        return Experience(self.revision, *of, *asked, self._shifts)
 
     def task(self, text: str) -> Task:
         return self._memo[text]
@@ -87,7 +91,7 @@ class Memory:
         task, moved = self.task(decision.task_description), dict[str, int]()
         for kind, entry, points in credits(decision):
             who = f"\1{decision.reporter}" if decision.reporter else decision.caller
-            if not self._counts(who, kind, entry, points, task.key, sign):
+            if not self._is_counted(who, kind, entry, points, task.key, sign):
                 moved.setdefault(entry, 0)
                 continue
             moved[entry] = moved.get(entry, 0) + sign * points
@@ -98,7 +102,7 @@ class Memory:
             _add(self.wins[kind] if points == WON else self.losses[kind], entry, sign)
         return moved
 
-    def _counts(
+    def _is_counted(
         self, caller: str, kind: Kind, entry: str, points: int, key: int, sign: int
     ) -> bool:
         """Whether this report is within the cap: the first CAP are, whichever they were."""
@@ -110,12 +114,17 @@ class Memory:
     def _count_words(self, won: bool, kind: Kind, entry: str, sign: int, task: Task) -> None:
         key = (won, kind, entry)
         words = (self.words if won else self.failed)[kind].setdefault(entry, {})
+        counts = self._counts.get((kind, entry)) if won else None
         for word in task.words:
             before = words.get(word)
             after = words[word] = (before or 0) + sign
             self._zeros[key] += (after == 0) - (before == 0)
-            if won and bool(before) != bool(after):
-                self._place(kind, entry, word, bool(after))
+            if bool(before) != bool(after):
+                self._place(won, kind, entry, word, bool(after))
+            if counts is not None:
+                is_pair = " " in word
+                counts[before or 0, is_pair] -= 1
+                counts[after, is_pair] += 1
         if 2 * self._zeros[key] >= len(words):
             self._purge(key)
 
@@ -127,9 +136,17 @@ class Memory:
         if left := _pointed(words.pop(entry)):
             words[entry] = left
 
-    def _place(self, kind: Kind, entry: str, word: str, has: bool) -> None:
-        """Note that the entry has won with the word, or has not any more."""
-        having = self.having[kind]
+    def counts(self, kind: Kind, entry: str) -> Counter[tuple[int, bool]]:
+        """How many of its words have won so often, words and pairs apart; kept from then on."""
+        if (known := self._counts.get((kind, entry))) is None:
+            words = self.words[kind].get(entry, {}).items()
+            known = Counter((won, " " in word) for word, won in words)
+            self._counts[kind, entry] = known
+        return known
+
+    def _place(self, won: bool, kind: Kind, entry: str, word: str, has: bool) -> None:
+        """Note that the entry has won, or failed, with the word, or has not any more."""
+        having = (self.having if won else self.blamed)[kind]
         known = having.get(word, ())
         at = bisect_left(known, entry)
         if has == (known[at : at + 1] == (entry,)):
@@ -219,14 +236,18 @@ class Memory:
         if any(len(of_kinds) < len(KINDS) for of_kinds in state[2:]):
             raise msgspec.ValidationError("a kind of entries is missing")
         self.revision, self.times, self.words, self.failed, self.wins, self.losses = state
-        for kind, by_entry in self.words.items():
-            found: dict[str, list[str]] = {}
-            for entry in sorted(by_entry):
-                for word in by_entry[entry]:
-                    found.setdefault(word, []).append(entry)
-            for entry in {**by_entry, **self.failed[kind]}:
+        for kind in KINDS:
+            for entry in {**self.words[kind], **self.failed[kind]}:
                 self._touch(kind, entry)
-            self.having[kind] = {word: self._shared(entries) for word, entries in found.items()}
+            self.having[kind] = self._by_word(self.words[kind])
+            self.blamed[kind] = self._by_word(self.failed[kind])
+
+    def _by_word(self, by_entry: dict[str, dict[str, int]]) -> dict[str, tuple[str, ...]]:
+        found: dict[str, list[str]] = {}
+        for entry in sorted(by_entry):
+            for word in by_entry[entry]:
+                found.setdefault(word, []).append(entry)
+        return {word: self._shared(entries) for word, entries in found.items()}
 
     def _shared(self, entries: Sequence[str]) -> tuple[str, ...]:
         if len(entries) == 1:
@@ -240,6 +261,7 @@ class Memory:
             "words": _pointed_of(self.words),
             "failed": _pointed_of(self.failed),
             "having": self.having,
+            "blamed": self.blamed,
             "wins": self.wins,
             "losses": self.losses,
         }
@@ -256,11 +278,14 @@ def _outcomes_of(decision: Decision) -> dict[Kind, TaskOutcome]:
 _Sources = dict[str, tuple[str, Experience]]
 
 
+_Lent = Mapping[str, Collection[str]]
+
+
 class _LentWords(Mapping[str, Collection[str]]):
     """The entries of each word, each from the source that speaks for it."""
 
-    def __init__(self, kind: Kind, of: _Sources, sources: Iterable[Experience]) -> None:
-        self._of, self._tables = of, [(each, each.terms[kind]) for each in sources]
+    def __init__(self, of: _Sources, tables: list[tuple[Experience, _Lent]]) -> None:
+        self._of, self._tables = of, tables
 
     def __getitem__(self, word: str) -> Collection[str]:
         every = ((entry, each) for each, table in self._tables for entry in table.get(word, ()))
@@ -297,12 +322,18 @@ def together(own: Experience, lent: Iterable[tuple[str, Experience]]) -> Experie
             for kind, chosen in of.items()
         }
 
+    def words(of_one: Callable[[Experience], Mapping[Kind, _Lent]]) -> dict[Kind, _LentWords]:
+        lent = {kind: [(each, of_one(each)[kind]) for _, each in sources] for kind in KINDS}
+        return {kind: _LentWords(of[kind], lent[kind]) for kind in KINDS}
+
     return Experience(
         sum(each.revision for _, each in sources),
-        {kind: _LentWords(kind, of[kind], [each for _, each in sources]) for kind in KINDS},
+        words(lambda each: each.terms),
+        words(lambda each: each.blamed),
         parts(lambda each: each.wins),
         parts(lambda each: each.words),
         parts(lambda each: each.failed),
+        lambda kind, entry: of[kind][entry][1].counts(kind, entry) if entry in of[kind] else {},
         lambda kind, entry, terms: of[kind][entry][1].alike(kind, entry, terms),
         lambda kind, _: list(of[kind]),
         own.shifts,

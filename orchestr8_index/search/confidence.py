@@ -108,7 +108,8 @@ def confidence(segment: Segment, ranking: Ranking, shift: float = 0.0) -> float:
     if not ranking.hits:
         return 0.0
     by_text = SHIPPED_FIT.probability(features(segment, ranking), shift)
-    return sureness(by_text, ranking.known.get(ranking.hits[0].place, Record()))
+    known = ranking.known
+    return sureness(by_text, known.of(ranking.hits[0].place) if known else Record())
 
 
 def calibration_of(judged: Sequence[tuple[float, bool]]) -> Calibration:

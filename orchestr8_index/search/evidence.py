@@ -10,81 +10,94 @@ less of it it shares. `lost` is the same of failures.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
+from typing import NamedTuple
 
 from ..records import Experience
-from .boost import FLOOR, Learned
+from .boost import COUNTED, FLOOR, HAS, Learned
 from .query import Query
+from .scorer import Totals
 
-COUNTED = 6  # successes of a word; more say no more
 SURE_FROM = 3  # successes on the very task that put its entry first
 EXTRA = 0.02  # of the highest score, for twice as many
 PRIOR = 1  # the text's confidence counts as much as so many past tasks
 
 
-@dataclass(slots=True)
-class Record:
+Scored = tuple[int, int]
+"""(entry, score)"""
+
+
+class Record(NamedTuple):
     """`won` and `lost`: past tasks like the question."""
 
     won: float = 0.0
     lost: float = 0.0
 
-    @property
-    def share(self) -> float:
-        """How far the record speaks for the entry, in [0, 1]."""
-        return min(1.0, max(0.0, self.won - self.lost) / SURE_FROM)
 
+class Records:
+    """Of every entry with a history."""
 
-Records = Mapping[int, Record]
+    def __init__(self, learned: Learned, query: Query, experience: Experience) -> None:
+        weights = {word.term: word.weight for word in query.own}
+        more = max(0, (sum(weights.values()) * COUNTED).bit_length() - HAS.bit_length() + 1)
+        weights = {
+            term: weight >> more for term, weight in weights.items()
+        }  # of 700 words and more
+        self.places, self.whole = list(learned.places), sum(weights.values()) or 1
+        self._sums = learned.tasks(list(weights.items()), experience)
 
+    def of(self, place: int) -> Record:
+        """That of an entry without a history is empty."""
+        if place not in self.places:
+            return Record()
+        at = 4 * self.places.index(place)
+        won, has_won, lost, has_lost = self._sums[at : at + 4]
+        return Record(self.tasks(won, has_won), self.tasks(lost, has_lost))
 
-def records(learned: Learned, query: Query, experience: Experience) -> Records:
-    """Of every entry that has won or lost with one of the question's words."""
-    weights = {word.term: word.weight for word in query.own}
-    whole = sum(weights.values()) or 1
-    won: dict[int, list[tuple[int, int]]] = {}
-    for term, weight in weights.items():
-        for place, count in zip(*learned.won(term, experience), strict=True):
-            won.setdefault(place, []).append((weight, count))
-    found = {place: Record(_tasks(of, whole)) for place, of in won.items()}
-    for place, words in learned.failed().items():
-        of = [(weight, words[term]) for term, weight in weights.items() if term in words]
-        if of:
-            found.setdefault(place, Record()).lost = _tasks(of, whole)
-    return found
+    def tasks(self, counted: int, has: int) -> float:
+        return has / self.whole * counted / self.whole
 
-
-def _tasks(counted: Sequence[tuple[int, int]], whole: int) -> float:
-    covered = sum(weight for weight, _ in counted) / whole
-    return covered * sum(weight * min(count, COUNTED) for weight, count in counted) / whole
+    def every(self) -> Iterator[tuple[int, int, int, int, int]]:
+        """(place, tasks won, the share of the question's words in them, and the same of tasks
+        lost), as `Learned.tasks` has them."""
+        sums = self._sums
+        return zip(self.places, sums[::4], sums[1::4], sums[2::4], sums[3::4], strict=True)
 
 
 def lifted(
-    scored: Iterable[tuple[int, int]],
-    of: Callable[[int], int],
+    scored: Sequence[Scored],
+    totals: Totals,
     own: Mapping[int, int],
     known: Records,
     highest: int,
-) -> list[tuple[int, int]]:
-    """The scores with those raised whose entries have done this before, towards the best.
+    depth: int,
+) -> list[Scored]:
+    """The best `depth` when the scores of those are raised, towards the best, who have done this
+    before.
 
     `own` are the scores by the text's words alone: whoever is ahead there by more than FLOOR of the
     highest stays ahead.
     """
-    scores = dict(scored)
+    scores, most = dict(scored), EXTRA * highest
     found, rivals = dict(scores), _Rivals(scores, own)
-    for place, record in known.items():
-        if not (share := record.share):
+    top = scored[0][1] if scored else 0
+    least = scored[depth - 1][1] if len(scored) >= depth else 0
+    others, sure = totals.at(known.places), SURE_FROM * known.whole**2
+    for score, (place, won, has_won, lost, has_lost) in zip(others, known.every(), strict=True):
+        share = won * has_won / sure
+        if score < least and score + share * (share * (top - score) + most) + 2 < least:
+            continue  # it does not come among the best
+        more = known.tasks(won, has_won) - known.tasks(lost, has_lost)
+        if more <= 0:
             continue
-        score = scores.get(place) or of(place)
-        best, least = rivals.of(place, own.get(place, 0) + FLOOR * highest)
-        bound = (best + highest if least is None else least) - 1
-        extra = EXTRA * highest * min(1.0, (record.won - record.lost) / (2 * SURE_FROM))
+        score = scores.get(place) or score
+        best, ahead = rivals.of(place, own.get(place, 0) + FLOOR * highest)
+        bound = (best + highest if ahead is None else ahead) - 1
+        share, extra = min(1.0, more / SURE_FROM), most * min(1.0, more / (2 * SURE_FROM))
         rise = share**2 * max(0, best - score) * 63 / 64 + share * extra
         found[place] = max(score, min(bound, score + round(rise)))
-    return sorted(found.items(), key=lambda hit: (-hit[1], hit[0]))
+    return sorted(found.items(), key=lambda hit: (-hit[1], hit[0]))[:depth]
 
 
 class _Rivals:

@@ -7,15 +7,16 @@ relative    = score / the score of an entry in which every term of the query is 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from ..catalog.index import Index, Segment
 from ..records import Experience, Kind
 from ..text import Terms
 from .boost import Learned, learned_of
-from .evidence import Records, lifted, records
+from .evidence import Records, Scored, lifted
 from .query import Query, Word, read_query
 from .scorer import Part, Totals, add_up
 from .semantic import likeness
@@ -26,8 +27,14 @@ COMPARED = 100
 NEAR = 0.1  # likeness; below, nobody is found by meaning alone: any two texts are as near by chance
 
 
-Scored = tuple[int, int]
-"""(entry, score)"""
+class Found(NamedTuple):
+    """The best, each with what its likeness to the question adds; what that was; the scores of all,
+    with it in a small catalogue; and there, what it gave to each entry without experience."""
+
+    scored: list[Scored]
+    meant: Mapping[int, int]
+    totals: Totals
+    given: Sequence[int] = ()
 
 
 class Hit(Struct, frozen=True):
@@ -49,7 +56,7 @@ class Ranking(Struct, frozen=True):
     hits: tuple[Hit, ...]
     meant: Mapping[int, int]
     plain: Ranking | None = None
-    known: Records = field(default_factory=dict)
+    known: Records | None = None
 
 
 def bind(index: Index, experience: Experience) -> Iterator[None]:
@@ -71,20 +78,25 @@ def rank(
     taught = experience if experience and is_taught(experience, segment.kind) else None
     query = read_query(segment, text, terms, taught, without)
     totals = add_up(segment, parts(segment, query))
-    scored, meant = by_meaning(segment, query, totals, depth)
-    plain = Ranking(query, _hits(query, scored), meant)
-    return plain if taught is None else _with_past(segment, plain, depth, taught)
+    found = by_meaning(segment, query, totals, depth)
+    plain = Ranking(query, _hits(query, found.scored), found.meant)
+    return plain if taught is None else _with_past(segment, plain, totals, depth, taught, found)
 
 
-def _with_past(segment: Segment, plain: Ranking, depth: int, experience: Experience) -> Ranking:
-    query = plain.query
-    learned = learned_of(segment)
-    totals = add_up(segment, parts(segment, query))
+def _with_past(
+    segment: Segment,
+    plain: Ranking,
+    totals: Totals,
+    depth: int,
+    experience: Experience,
+    found: Found,
+) -> Ranking:
+    query, learned = plain.query, learned_of(segment)
     learned.apply(totals, query.weights, query.by_words, experience)
-    known = records(learned, query, experience)
-    scored, meant = by_meaning(segment, query, totals, depth, learned)
+    scored, meant, totals, _ = by_meaning(segment, query, totals, depth, learned, found.given)
     own = {hit.place: hit.score - plain.meant.get(hit.place, 0) for hit in plain.hits}
-    scored = lifted(scored, totals.of, own, known, query.by_words)[:depth]
+    known = Records(learned, query, experience)
+    scored = lifted(scored, totals, own, known, query.by_words, depth)
     return Ranking(query, _hits(query, scored), meant, plain, known)
 
 
@@ -98,31 +110,38 @@ def is_taught(experience: Experience, kind: Kind) -> bool:
 
 
 def by_meaning(
-    segment: Segment, query: Query, totals: Totals, depth: int, learned: Learned | None = None
-) -> tuple[list[Scored], dict[int, int]]:
-    """The best `depth`, each with what its likeness to the question adds; and what that was.
+    segment: Segment,
+    query: Query,
+    totals: Totals,
+    depth: int,
+    learned: Learned | None = None,
+    given: Sequence[int] = (),
+) -> Found:
+    """The best `depth`. In a small catalogue every entry is compared, so that one is found without
+    any word of the question; in a large one only the best COMPARED by words are.
 
-    In a small catalogue every entry is compared, so that one is found without any word of the
-    question; in a large one only the best COMPARED by words are.
+    `given`: what nearness gives to each entry of a small catalogue, where that is known.
     """
     if query.meaning is None:
-        return totals.best(depth), {}
+        return Found(totals.best(depth), {}, totals)
     if segment.size < ALL_BELOW:
-        given = likeness(segment.table, query.meaning, units=query.strength)
+        given = given or likeness(segment.table, query.meaning, units=query.strength)
+        more = list(given)
         if learned:
-            learned.remember(given, range(segment.size), query.strength, query.meaning)
-        totals.add(given)
+            learned.remember(more, range(segment.size), query.strength, query.meaning)
+        totals = totals.plus(more)
         near = NEAR * query.strength  # or a word has found it
-        best = [each for each in totals.best(depth) if each[1] > given[each[0]] or each[1] >= near]
-        return best, {place: given[place] for place, _ in best if given[place]}
+        best = [each for each in totals.best(depth) if each[1] > more[each[0]] or each[1] >= near]
+        return Found(best, {place: more[place] for place, _ in best if more[place]}, totals, given)
     found = totals.best(max(depth, COMPARED))
     places = [place for place, _ in found[:COMPARED]]
-    given = likeness(segment.table, query.meaning, places, query.strength)
+    more = likeness(segment.table, query.meaning, places, query.strength)
     if learned:
-        learned.remember(given, places, query.strength, query.meaning)
-    meant = dict(zip(places, given, strict=True))
-    added = [(place, score + meant[place]) for place, score in found[:COMPARED]]
-    return (sorted(added, key=lambda hit: (-hit[1], hit[0])) + found[COMPARED:])[:depth], meant
+        learned.remember(more, places, query.strength, query.meaning)
+    order = sorted([(-score - add, p) for (p, score), add in zip(found, more, strict=False)])
+    nearest = [(place, -less) for less, place in order[:depth]]
+    meant = dict(zip(places, more, strict=True))
+    return Found(nearest + found[COMPARED:depth], meant, totals)
 
 
 def parts(segment: Segment, query: Query) -> list[Part]:

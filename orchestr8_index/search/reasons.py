@@ -80,8 +80,8 @@ def experience_of(search: Search, place: int, *rankings: Ranking) -> str:
         return ""
     entry = search.segment.entry(place).qualified
     terms = {word.term for ranking in rankings for word in ranking.query.words}
-    words = terms.intersection(known.words[kind].get(entry, ()))
-    if not words:
+    words = known.words[kind].get(entry, ())
+    if not any(term in words for term in terms):  # an entry may have thousands
         return ""
     past, wins = known.alike(kind, entry, terms), known.wins[kind].get(entry, 0)
     like = (f", one of them {quoted(past)}" if wins > 1 else f", {quoted(past)}") if past else ""

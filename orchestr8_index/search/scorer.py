@@ -6,12 +6,14 @@ imported only for a segment of at least index.NUMPY_FROM entries.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from copy import copy
 from operator import add
 from typing import Any, Protocol
 
 from ..catalog.index import Runs, Segment
 
+COLUMNS = 8  # of the table whose columns' highest are compared, for each place of the best
 Part = tuple[Runs, int, int]
 """(runs, position, weight): one query term or pair that the segment has."""
 
@@ -19,15 +21,12 @@ Part = tuple[Runs, int, int]
 class Totals(Protocol):
     """The scores of all entries for one query."""
 
-    def of(self, place: int) -> int: ...
+    def at(self, places: Sequence[int]) -> list[int]: ...
 
-    def scaled(self, factors: Mapping[int, float]) -> None:
-        """Multiply the scores of these entries, rounding half to even."""
+    def put(self, places: Sequence[int], scores: Sequence[int]) -> None: ...
 
-    def put(self, place: int, score: int) -> None: ...
-
-    def add(self, given: Sequence[int]) -> None:
-        """Add to the score of every entry what stands at its position."""
+    def plus(self, given: Sequence[int]) -> Totals:
+        """With what stands at its position added to the score of every entry."""
 
     def best(self, depth: int) -> list[tuple[int, int]]:
         """The `depth` highest above 0 as (entry, score), ties by position."""
@@ -46,19 +45,17 @@ class PlainTotals:
             for entry, sat in zip(entries.tolist(), sats.tolist(), strict=True):
                 scores[entry] += weight * sat
 
-    def of(self, place: int) -> int:
-        return self._scores[place]
+    def at(self, places: Sequence[int]) -> list[int]:
+        return [self._scores[place] for place in places]
 
-    def scaled(self, factors: Mapping[int, float]) -> None:
-        scores = self._scores
-        for place, factor in factors.items():
-            scores[place] = round(scores[place] * factor)
+    def put(self, places: Sequence[int], scores: Sequence[int]) -> None:
+        for place, score in zip(places, scores, strict=True):
+            self._scores[place] = score
 
-    def put(self, place: int, score: int) -> None:
-        self._scores[place] = score
-
-    def add(self, given: Sequence[int]) -> None:
-        self._scores = list(map(add, self._scores, given))
+    def plus(self, given: Sequence[int]) -> PlainTotals:
+        more = copy(self)
+        more._scores = list(map(add, self._scores, given))
+        return more
 
     def best(self, depth: int) -> list[tuple[int, int]]:
         scores = self._scores
@@ -72,37 +69,36 @@ class NumpyTotals:
     def __init__(self, segment: Segment, parts: Iterable[Part]) -> None:
         import numpy as np
 
-        entries, scores = [np.zeros(0, np.intp)], [np.zeros(0)]
+        found = [(np.frombuffer(b"", "H"), np.frombuffer(b"", "H"), 0.0)]
         for runs, place, weight in parts:
-            of, sats = runs.arrays(place)
-            entries.append(np.frombuffer(of, runs.typecode))
-            scores.append(np.frombuffer(sats, "H") * float(weight))
-        joined = np.concatenate(entries).astype(np.intp, copy=False)
-        self._totals: Any = np.bincount(joined, np.concatenate(scores), minlength=segment.size)
+            entries, sats = runs.arrays(place)
+            of = np.frombuffer(entries, runs.typecode)
+            found.append((of, np.frombuffer(sats, "H"), float(weight)))
+        of_each, sats_of_each, weights = zip(*found, strict=True)
+        scores = np.concatenate(sats_of_each, dtype=float)
+        scores *= np.repeat(weights, list(map(len, of_each)))
+        places = np.concatenate(of_each, dtype=np.intp, casting="unsafe")
+        self._totals: Any = np.bincount(places, scores, minlength=segment.size)
 
-    def of(self, place: int) -> int:
-        return int(self._totals[place])
+    def at(self, places: Sequence[int]) -> list[int]:
+        return [int(total) for total in self._totals[list(places)].tolist()]
 
-    def scaled(self, factors: Mapping[int, float]) -> None:
-        import numpy as np
+    def put(self, places: Sequence[int], scores: Sequence[int]) -> None:
+        self._totals[list(places)] = scores
 
-        places = np.fromiter(factors, np.intp, len(factors))
-        by = np.fromiter(factors.values(), float, len(factors))
-        self._totals[places] = np.rint(self._totals[places] * by)
-
-    def put(self, place: int, score: int) -> None:
-        self._totals[place] = score
-
-    def add(self, given: Sequence[int]) -> None:
-        self._totals += given
+    def plus(self, given: Sequence[int]) -> NumpyTotals:
+        more = copy(self)
+        more._totals = self._totals + given
+        return more
 
     def best(self, depth: int) -> list[tuple[int, int]]:
         import numpy as np
 
         totals = self._totals
-        found = np.flatnonzero(totals > 0)
-        if len(found) > depth:
-            cut = np.partition(totals[found], len(found) - depth)[len(found) - depth]
-            found = found[totals[found] >= cut]
-        best = found[np.lexsort((found, -totals[found]))[:depth]]
+        rows = max(1, len(totals) // (COLUMNS * depth))
+        columns = len(totals) // rows
+        highest = totals[: rows * columns].reshape(rows, columns).max(axis=0)
+        least = np.partition(highest, -depth)[-depth] if columns > depth else 1.0
+        found = np.flatnonzero(totals >= max(least, 1))
+        best = found[np.argsort(-totals[found], kind="stable")[:depth]]
         return list(zip(best.tolist(), totals[best].astype(np.int64).tolist(), strict=True))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,6 +117,21 @@ def test_a_dump_comes_back_whole(made: list[Decision]) -> None:
         memory.add(each)
     again.load(memory.dump())
     assert (again.counted(), again.revision) == (memory.counted(), memory.revision)
+
+
+@given(DECISIONS, st.randoms(use_true_random=False))
+def test_the_words_of_a_count_are_kept_in_step(made: list[Decision], draw: Random) -> None:
+    memory, entries = Memory(Terms()), {each for one in made for each in one.agents_used}
+    for entry in entries:
+        memory.counts("agent", entry)
+    for one in made:
+        memory.add(one)
+        if draw.random() < 0.4:
+            memory.remove(one)
+    for entry in entries:
+        words = memory.words["agent"].get(entry, {})
+        kept = {of: n for of, n in memory.counts("agent", entry).items() if of[0] and n}
+        assert kept == Counter((won, " " in word) for word, won in words.items() if won)
 
 
 def test_what_changed_is_told_by_revision(memory: Memory) -> None:

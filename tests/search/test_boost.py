@@ -29,6 +29,7 @@ from orchestr8_index.search.boost import (
     learned_of,
 )
 from orchestr8_index.search.confidence import calibration_of, confidence
+from orchestr8_index.search.evidence import Records, lifted
 from orchestr8_index.search.query import read_query
 from orchestr8_index.search.rank import parts, rank
 from orchestr8_index.serve.renewal import first_hit
@@ -220,13 +221,13 @@ def test_no_history_lifts_an_entry_over_the_floor(
     segment = shipped_index.segments["agent"]
     memory = memory_of(segment, tasks, times)
     own, learnt, highest = both(segment, text, memory, kernel.PlainTotals)
-    for place in range(segment.size):
-        change = (learnt.of(place) - own.of(place)) / highest
-        assert -LEAST - 1e-6 <= change <= MOST + 1e-6
+    before, after = (totals.at(range(segment.size)) for totals in (own, learnt))
+    for one, other in zip(before, after, strict=True):
+        assert -LEAST - 1e-6 <= (other - one) / highest <= MOST + 1e-6
     for first in range(segment.size):
         for second in range(segment.size):
-            if (own.of(first) - own.of(second)) / highest > FLOOR + 1e-6:
-                assert learnt.of(first) > learnt.of(second)
+            if (before[first] - before[second]) / highest > FLOOR + 1e-6:
+                assert after[first] > after[second]
 
 
 @given(TASKS, TEXT)
@@ -236,8 +237,8 @@ def test_whoever_has_no_history_scores_as_before(
     segment = shipped_index.segments["agent"]
     memory = memory_of(segment, tasks)
     own, learnt, _ = both(segment, text, memory, kernel.PlainTotals)
-    strangers = set(range(segment.size)) - {place for place, _, _ in tasks}
-    assert all(learnt.of(place) == own.of(place) for place in strangers)
+    strangers = sorted(set(range(segment.size)) - {place for place, _, _ in tasks})
+    assert learnt.at(strangers) == own.at(strangers)
 
 
 @given(TASKS, TEXT)
@@ -249,6 +250,23 @@ def test_both_kernels_learn_alike(shipped_index: Index, tasks: list[Any], text: 
         for made in (kernel.PlainTotals, kernel.NumpyTotals)
     )
     assert plain == fast
+
+
+@given(TASKS, TEXT, st.integers(1, 6))
+def test_nobody_who_is_passed_over_would_come_among_the_best(
+    shipped_index: Index, tasks: list[Any], text: str, depth: int
+) -> None:
+    segment = shipped_index.segments["agent"]
+    known = memory_of(segment, tasks, 2).experience
+    own, learnt, highest = both(segment, text, memory_of(segment, tasks, 2), kernel.PlainTotals)
+    query, bound = read_query(segment, text, Terms(), known), Learned(segment)
+    bound.catch_up(known)
+    best, records = learnt.best(depth), Records(bound, query, known)
+    plain = dict(own.best(depth))
+    few, all_of_them = (
+        lifted(best, learnt, plain, records, int(highest), most) for most in (len(best), 40)
+    )
+    assert few == all_of_them[: len(best)]
 
 
 @given(TASKS, TASKS, TEXT, st.randoms(use_true_random=False))
@@ -327,5 +345,6 @@ def test_who_has_won_a_task_three_times_is_first_and_sure_for_it(
     query = read_query(segment, text, Terms(), memory.experience)
     own, floor = kernel.add_up(segment, parts(segment, query)), FLOOR * query.by_words
     _, first, sure = heard(segment, text, memory)
-    if max(map(own.of, range(segment.size))) - own.of(place) <= floor:
+    before = own.at(range(segment.size))
+    if max(before) - before[place] <= floor:
         assert first == segment.entry(place).qualified and sure >= 0.6
