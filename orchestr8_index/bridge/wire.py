@@ -17,11 +17,10 @@ LONGEST_LINE = 1 << 16
 
 
 class StreamEvent(NamedTuple):
-    """One event of a stream; `id` is "" and `retry` None where the server sent none."""
+    """One event of a stream; `id` is "" where the server sent none."""
 
     id: str
     data: bytes
-    retry: int | None
 
 
 class Connection:
@@ -124,7 +123,7 @@ class Reply:
         return b"".join(self._chunks())
 
     def events(self) -> Iterator[StreamEvent]:
-        name, retry, data = "", None, list[bytes]()
+        name, data = "", list[bytes]()
         for line in self._lines():
             field, _, value = line.partition(b":")
             value = value.removeprefix(b" ")
@@ -132,10 +131,8 @@ class Reply:
                 data.append(value)
             elif field == b"id":
                 name = value.decode("latin-1")
-            elif field == b"retry" and value.isdigit():
-                retry = int(value)
             elif not line and (data or name):
-                yield StreamEvent(name, b"\n".join(data), retry)
+                yield StreamEvent(name, b"\n".join(data))
                 name, data = "", []
 
     def _lines(self) -> Iterator[bytes]:

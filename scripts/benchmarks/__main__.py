@@ -5,7 +5,6 @@ import sys
 
 # A benchmark is a module of this package with `main(arguments)`, and a line here.
 BENCHMARKS = {
-    "bridge": "What the stdio bridge adds to a call, its memory, and how soon it is ready.",
     "client": "Imports, answers with and without a server, and outcomes through killed processes.",
     "collide": "What eight agents lose in one repository in a day, without hooks and with them.",
     "compare": "This working tree beside another revision, in turn.",
@@ -17,7 +16,7 @@ BENCHMARKS = {
     "fresh": "How soon a saved file answers, under a steady load of questions.",
     "hooks": "What a host's hook waits for beside 10,000 claims, and what a model reads of it.",
     "idle": "Context switches and processor time of a server and its watcher at rest.",
-    "mcp": "Milliseconds and memory of a call over MCP, beside JSON-RPC.",
+    "mcp": "Milliseconds and memory of a call over MCP, beside JSON-RPC, and by the bridge.",
     "page": "How soon the page is drawn, an answer shown, an event on it; its cost.",
     "outcomes": "Outcomes a second, and questions over a store of many decisions and patterns.",
     "plans": "How often a goal in other words gets the pattern that worked for it.",
