@@ -11,9 +11,9 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 39_945,  # hosts, languages, plans, guards, lenders, usage, names, published indexes
-    "files": 240,  # the same
-    "longest_file": 400,  # errors.py: every error, drawn once
+    "lines": 39_910,  # hosts, languages, plans, guards, lenders, usage, names, published indexes
+    "files": 237,  # the same
+    "longest_file": 404,  # errors.py: every error, drawn once
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal
     "broad_excepts": 11,  # most guard loops, faces and a thread; others clean up and raise again
@@ -22,8 +22,8 @@ MOST = {
 }
 """How much of each there may be. Who raises a number says why beside it."""
 OF_LATER = {
-    "coordinate": (4_400, 26),  # the gate's forms of git and the shell, bounds on what all costs
-    "team": (3_049, 22),  # PostgreSQL, moving there and back, Redis, NATS, lag, usage, snapshots
+    "coordinate": (4_366, 26),  # the gate's forms of git and the shell, bounds on what all costs
+    "team": (3_025, 20),  # PostgreSQL, moving there and back, Redis, NATS, lag, usage, snapshots
 }
 """The same for two of the later rooms: lines and files; tests of `faces` and `page` have theirs."""
 
