@@ -119,7 +119,6 @@ def _whose(settings: Settings) -> str:
 def _show_unused(settings: Settings, as_json: bool) -> None:
     from ..client.embedded import generations_of
     from .asking import index_of
-    from .learnt import unused
 
     settings = with_roots_of_server(settings)
     learnt = Lessons(0, [], [], [])
