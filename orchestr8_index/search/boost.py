@@ -91,7 +91,7 @@ class _Own:
     """The saturated frequencies of learnt words in an entry's own text, where it has them; the
     first `looked` of `words`, which only grows, were looked up."""
 
-    words: Mapping[str, int]
+    words: dict[str, int]
     looked: int = 0
     sats: dict[str, float] = field(default_factory=dict)
 
@@ -261,14 +261,16 @@ class Learned:
         more = math.fsum(new + had)
         return float((own / (own + more)) ** (NORM_POWER / 2)) if own > 0 and more > 0 else 1.0
 
-    def _look_up(self, place: int, words: Mapping[str, int]) -> Iterator[None]:
+    def _look_up(self, place: int, words: dict[str, int]) -> Iterator[None]:
         """How often the entry's own text has these words, and what they mean."""
         own = self._own.get(place)
         if own is None or own.words is not words:
             own = self._own[place] = _Own(words)
             self._past.begin(place)
         while own.looked < len(words) and self._own[place] is own:
-            some = list(islice(words, own.looked, own.looked + STEP))
+            left = len(words) - own.looked
+            last = islice(reversed(words), left)  # of 70,000 only the new ones are passed
+            some = list(last if left <= STEP else islice(words, own.looked, own.looked + STEP))
             for word in some:
                 self._past.add(place, word)
                 if sat := self._segment.sat(word, place):
