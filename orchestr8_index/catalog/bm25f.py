@@ -22,6 +22,7 @@ PRIOR_ENTRIES = 250  # so many entries of other catalogues stand behind a term's
 NAMING_POWER = 0.06
 MEANING_WEIGHT = 0.9
 MEANING_FULL_TO, MEANING_FALL = 200, 0.5  # in a catalogue of more entries it falls by this power
+MEANING_SHORT, SHORT_TO, SHORT_SIZE = 1.8, 4, 300  # what few words add to it, in a small catalogue
 SAT_SCALE = 1 << 15
 QUERY_SCALE = 1 << 16
 SAT_MAX = K1 + 1

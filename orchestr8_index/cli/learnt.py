@@ -105,7 +105,16 @@ def _lessons(settings: Settings) -> tuple[Lessons, str]:
         if max(len(found.entries), len(found.patterns), len(found.retired)) < MOST_TOLD:
             return found, server.name
     with reading(settings) as outcomes:
-        return lessons(outcomes), server.name if server else ""
+        return lessons(outcomes), server.name if server else _whose(settings)
+
+
+def _whose(settings: Settings) -> str:
+    """Of which project the store is asked: after a server of roots that were named it is theirs,
+    whatever folder one works in."""
+    from ..serve.projectlist import read_projects
+
+    project = read_projects(settings.data_dir).get(project_key(settings))
+    return f"no server asked; project {project.name}" if project else ""
 
 
 def _show_unused(settings: Settings, as_json: bool) -> None:

@@ -8,7 +8,7 @@ the longest key first.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -35,6 +35,7 @@ _INFLECTED = re.compile(f"({'|'.join(sorted(PARTICLES, key=len, reverse=True))})
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 _NAME, _LATIN, _NONE = map(re.compile, ("[A-Z]{2,}", "[A-Za-z]{2,}", r"\b\B"))
 _MARKED = re.compile("[^\\x00-\\x7féèêëïâ]")  # "café" and "naïve" are English, too
+_SYLLABLE = re.compile(r"[\u3040-\u309f\u30fc\uac00-\ud7af]")
 _RUN = re.compile(f"({_IDEOGRAPH.pattern}+)")
 
 
@@ -112,9 +113,11 @@ class Languages:
             return len(word) > 1 and word in self.function
         return any(map(str.isalpha, word))
 
-    def read(self, raws: Sequence[str], folded: Sequence[str]) -> list[Read]:
+    def read(
+        self, raws: Sequence[str], folded: Sequence[str], names: Container[str] = ()
+    ) -> list[Read]:
         """The words of a foreign question in their order. What is in capitals, as others are not
-        ("CI"), or in Latin letters among ideographs, is a name."""
+        ("CI"), in Latin letters among ideographs, or in `names` and no key, is a name."""
         raws, folded = _parted(raws), self._joined(list(map(_plain, _parted(folded))))
         name = _NAME if not any(map(_IDEOGRAPH.search, raws)) else _LATIN
         name = _NONE if all(map(str.isupper, raws)) else name
@@ -122,11 +125,16 @@ class Languages:
         while at < len(raws):
             size, english = self._longest_key(folded, at)
             shown = " ".join(raws[at : at + size])
-            if english == "" and name.fullmatch(shown):
+            is_named = bool(english) and self.is_name(folded[at], names)
+            if is_named or (english == "" and name.fullmatch(shown)):
                 english = None
             found.append(Read(shown, english))
             at += size
         return found
+
+    def is_name(self, word: str, names: Container[str]) -> bool:
+        """Whether the word is one of `names`, and none of another language that is written so."""
+        return word in names and word not in self.keys and word not in self.function
 
     def _joined(self, words: list[str]) -> list[str]:
         """With German and Dutch verbs before their particle: "bricht ... ab" as "abbricht". What is
@@ -165,7 +173,7 @@ class Languages:
             words, rest = self.keys.get(word[:size]), word[size:]
             if words is None:
                 continue
-            if rest == "s" or len(rest) <= _ending(size):
+            if rest == "s" or len(rest) <= _ending(word[:size]):
                 return words
             if size >= SHORTEST_PART and (other := self._of_rest(rest)):
                 return f"{words} {other}"
@@ -177,15 +185,20 @@ class Languages:
         return next((w for r in rests if len(r) >= SHORTEST_PART and (w := self.of_word(r))), "")
 
     def _of_run(self, run: str) -> str | None:
-        found, at = list[str](), 0
+        """With what has no key as it stands, but for what says nothing and mere syllables: who
+        reads a part alone must not be sure."""
+        found, unread, at = list[str](), "", 0
         while at < len(run):
-            for size in range(min(self._longest, len(run) - at), 0, -1):
-                if words := self.keys.get(run[at : at + size]):
-                    found.append(words)
-                    at += size - 1
-                    break
-            at += 1
-        return " ".join(found) or None
+            sizes = range(min(self._longest, len(run) - at), 0, -1)
+            size = next((n for n in sizes if run[at : at + n] in self.keys), 0)
+            if size or run[at] in self.function or _SYLLABLE.match(run[at]):
+                found += filter(None, (unread, self.keys.get(run[at : at + size], "")))
+                unread = ""
+            else:
+                unread += run[at]
+            at += size or 1
+        words = " ".join([*found, unread]).strip()
+        return words if words != run else None
 
 
 def is_plain(raw: str, word: str, stem: str) -> bool:
@@ -193,15 +206,16 @@ def is_plain(raw: str, word: str, stem: str) -> bool:
     return word.isascii() and not _MARKED.search(raw) and is_english(stem)
 
 
-def _ending(size: int) -> int:
-    """The most letters after a key of so many."""
-    return ENDINGS[size] if size < len(ENDINGS) else LONG_ENDING
+def _ending(key: str) -> int:
+    """The most letters after a key."""
+    is_short = len(key) < len(ENDINGS) and not _IDEOGRAPH.match(key)
+    return ENDINGS[len(key)] if is_short else LONG_ENDING
 
 
 def _begins(key: str, word: str) -> bool:
     """Whether the word is the key with an ending; an s is always one."""
     rest = word[len(key) :] if word.startswith(key) else None
-    return rest is not None and (rest == "s" or len(rest) <= _ending(len(key)))
+    return rest is not None and (rest == "s" or len(rest) <= _ending(key))
 
 
 def _plain(text: str) -> str:

@@ -12,13 +12,15 @@ from .tables import MOST_WORDS, Symptom, Tables
 
 _MESSAGE = re.compile(  # what a line of a log has, and a plain request has not
     r"[:\[\]{}=<>_\\#*]|\w\(|\d{3}|\b(?:abort|cannot|can't|corrupt|could not|couldn't|crash"
-    r"|declined|denied|dumped|error|exceeded|exception|expected|expired|fail|fatal|fault\b|invalid|killed"
-    r"|mismatch|no space|not found|not recognized|out of memory|overflow|panic|refused|rejected"
-    r"|timed out|timeout|too many|unable|undefined|unexpected|unhandled|unknown|warning)"
+    r"|currently not|declined|denied|dumped|error|exceeded|exception|expected|expired|fail|fatal"
+    r"|fault\b|invalid|killed|mismatch|no space|not found|not recognized|out of memory|overflow"
+    r"|panic|refused|rejected|timed out|timeout|too many|unable|undefined|unexpected"
+    r"|unhandled|unknown|warning)"
 )
 _FILE = re.compile(r"(?<![\w.@~/\\-])[\w.@~/\\-]*\w\.[a-z]\w{0,9}(?![\w/\\-])", re.IGNORECASE)
 _PART = re.compile(r"[^\W_]+")
-_HEAD = re.compile(r"([A-Z][a-z]{2,})[A-Z]")
+_HEAD, _CAMEL = re.compile(r"([A-Z][a-z]{2,})[A-Z]"), re.compile("[a-z][A-Z]")
+_CODE = re.compile(r"([a-z]{1,6})\d{3,5}")  # TS2749
 _QUOTES = str.maketrans("‘’“”", "''\"\"")
 MOST_FILES = 16  # of a text
 NEAR = 8  # words between the parts of a symptom, at most
@@ -119,10 +121,12 @@ def _term(tables: Tables, written: str, key: str, is_first: bool) -> tuple[str, 
 
 
 def _errors(tables: Tables, text: str, raws: Sequence[str], folded: Sequence[str]) -> list[Meaning]:
-    """By its words, and by what its CamelCase names begin with (KafkaException)."""
+    """By its words, by what its CamelCase names begin with (KafkaException), and its codes."""
     heads = [head[1].lower() for raw in raws if not raw.islower() and (head := _HEAD.match(raw))]
+    heads += [code[1] for word in folded if not word.isalpha() and (code := _CODE.fullmatch(word))]
     anchors = [word for word in (*folded, *heads) if tables.is_anchor(word)]
-    if not anchors or not _MESSAGE.search(lower := text.lower().translate(_QUOTES)):
+    lower = text.lower().translate(_QUOTES)
+    if not anchors or not (_MESSAGE.search(lower) or _is_one_name(raws, anchors)):
         return []
     found: dict[str, Meaning] = {}
     for word in dict.fromkeys(anchors):
@@ -130,6 +134,11 @@ def _errors(tables: Tables, text: str, raws: Sequence[str], folded: Sequence[str
             if shape.words not in found and shape.fits(lower):
                 found[shape.words] = Meaning("error", shape.words, NOWHERE, word)
     return list(found.values())
+
+
+def _is_one_name(raws: Sequence[str], anchors: Sequence[str]) -> bool:
+    """Whether the name of an error is all that is said: "ImagePullBackOff"."""
+    return len(raws) == 1 and raws[0].lower() in anchors and bool(_CAMEL.search(raws[0]))
 
 
 def _symptoms(tables: Tables, folded: Sequence[str], stems: Sequence[str]) -> Iterator[Meaning]:

@@ -11,18 +11,19 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-INTERCEPT = -1.2131
+INTERCEPT = -0.7078
 COEFFICIENTS = {
-    "cosine": 19.4491,
-    "cosine_squared": -12.8670,
-    "cosine_long": -2.8761,
-    "long": 0.0746,
-    "lead_drop": 1.7115,
-    "drop_squared": -0.8055,
-    "drop_large": 1.9750,
-    "spread_size": -1.2350,
-    "words_spread": 6.7768,
-    "relative_squared": -5.2113,
+    "cosine": 19.4377,
+    "cosine_squared": -12.1203,
+    "cosine_long": -2.9096,
+    "long": 0.0694,
+    "lead_drop": 1.6980,
+    "drop_squared": -1.4918,
+    "drop_large": 2.2245,
+    "spread_size": -1.4371,
+    "words_spread": 7.1964,
+    "relative_squared": -5.2422,
+    "no_vector": 1.2510,
 }
 ABSTAIN_BELOW = 0.04
 

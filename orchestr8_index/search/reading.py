@@ -23,6 +23,7 @@ STANDS_FOR = {"short": 0.5, "product": 0.4, "file": 0.5, "symptom": 0.5, "error"
 INSTEAD = 0.8  # the same where the asker's word says nothing to this catalogue
 TOLD = 0.4  # a word that told a symptom, or of a file's name, against one that stands for itself
 IN_MESSAGE, IN_NAME = 0.7, 0.3  # a word of an error's message, a part of one of its CamelCase names
+IN_ERROR, ERRORS = 0.1, ("Error", "Exception", "Warning")  # a part of the error's own name
 SHORT = 3  # letters; words of so few may be another language's articles
 FALL = 0.7  # each further word of a meaning, against the one before
 
@@ -109,7 +110,9 @@ def _weighed(told: Mapping[int, Collection[str]], token: Token, place: int) -> T
 
 
 def _in_message(token: Token, raw: str) -> Token:
-    return token._replace(share=IN_MESSAGE if token.asked == raw.lower() else IN_NAME)
+    if token.asked == raw.lower():
+        return token._replace(share=IN_MESSAGE)
+    return token._replace(share=IN_ERROR if raw.endswith(ERRORS) else IN_NAME)
 
 
 def _told(segment: Segment, found: Sequence[Meaning], terms: Terms) -> dict[int, set[str]]:
@@ -144,13 +147,14 @@ def _translated(
         return []
     strange = [(word, of) for raw, word, stem, of in every if not is_plain(raw, word, stem)]
     known = languages()
-    named = segment.lexicon.shapes  # the words of messages are names
-    said = [(raw, word) for raw, word in zip(raws, words, strict=True) if word not in named]
+    names, shapes = segment.lexicon.terms, segment.lexicon.shapes  # of products; of messages
+    pairs = zip(raws, words, strict=True)
+    said = [pair for pair in pairs if pair[1] not in shapes and not known.is_name(pair[1], names)]
     if not known.is_foreign(said, terms.stem, lambda t: nearest_term(segment, t) is not None):
         return []
-    asked = [term for word, of in strange if word not in known.function for term in of]
+    asked = [term for word, of in strange if not known.is_name(word, names) for term in of]
     heard = sum(segment.find_term(term) is not None for term in asked)
-    return [] if asked and 2 * heard >= len(asked) else known.read(raws, words)
+    return [] if asked and 2 * heard >= len(asked) else known.read(raws, words, names)
 
 
 def _all_heard(segment: Segment, terms: Iterable[str]) -> bool:

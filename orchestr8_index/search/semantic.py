@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from ..catalog.bm25f import MEANING_FALL, MEANING_FULL_TO, MEANING_WEIGHT
+from ..catalog.bm25f import (
+    MEANING_FALL,
+    MEANING_FULL_TO,
+    MEANING_SHORT,
+    MEANING_WEIGHT,
+    SHORT_SIZE,
+    SHORT_TO,
+)
 from ..catalog.index import Segment
 from ..catalog.word_vectors import BIAS, LANE, UNIT, Words
 
@@ -39,10 +46,12 @@ class Direction(Struct, frozen=True):
     length: float
 
 
-def strength(entries: int, highest: int) -> int:
-    """What an entry of the very same meaning gets; less in a large catalogue."""
+def strength(entries: int, highest: int, said: int) -> int:
+    """What an entry of the very same meaning gets; less in a large catalogue, and more in a small
+    one where the question has `said` few words: they are rarely the entry's own."""
     share = MEANING_WEIGHT * math.pow(min(1.0, MEANING_FULL_TO / max(1, entries)), MEANING_FALL)
-    return round(share * highest)
+    brief = min(1.0, SHORT_TO / max(1, said)) ** 3 * min(1.0, SHORT_SIZE / max(1, entries))
+    return round(share * (1 + MEANING_SHORT * brief) * highest)
 
 
 def meaning_of(segment: Segment, words: Sequence[int | None]) -> Direction | None:

@@ -41,6 +41,8 @@ def is_foreign(text: str) -> bool:
         ("политику конфиденциальности", ["privacy policy legal"]),
         ("mysz łączy", [None, None]),
         ("Pod 再起動", [None, "restarting restart"]),
+        ("サーバー代", ["server cost cloud"]),
+        ("数据库的鲸鱼", ["database 鲸鱼"]),
     ],
 )
 def test_each_language_is_read_word_by_word(text: str, wanted: list[str | None]) -> None:
@@ -83,6 +85,11 @@ def test_another_language_is_recognised(text: str) -> None:
 )
 def test_english_is_not_taken_for_another_language(text: str) -> None:
     assert not is_foreign(text)
+
+
+def test_a_name_is_not_taken_apart() -> None:
+    read = languages().read(["discord"], ["discord"], {"discord"})
+    assert [each.english for each in read] == [None]
 
 
 def test_a_word_that_only_begins_like_a_key_is_left() -> None:

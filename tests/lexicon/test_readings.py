@@ -123,6 +123,9 @@ def test_the_parts_of_a_symptom_are_near_each_other() -> None:
         ("torch.cuda.OutOfMemoryError: CUDA out of memory", "pytorch"),
         ("Error: VM Exception while processing transaction: reverted", "solidity"),
         ("MyShopException: at Shop.sell(Shop.java:3)", "java"),
+        ("ImagePullBackOff", "kubernetes"),
+        ("is used as a type here. TS2749", "typescript"),
+        ("Couldn’t match expected type ‘Int’", "haskell"),
     ],
 )
 def test_a_message_is_read_as_who_writes_it(text: str, word: str) -> None:

@@ -142,8 +142,9 @@ def test_a_question_is_the_weighted_mean_of_its_words(agents: Segment) -> None:
 
 
 def test_meaning_weighs_less_in_a_large_catalogue() -> None:
-    assert meaning.strength(200, 1_000) == 900
-    assert meaning.strength(20_000, 1_000) == 90
+    assert meaning.strength(200, 1_000, 100) == 900
+    assert meaning.strength(20_000, 1_000, 100) == 90
+    assert meaning.strength(200, 1_000, 4) == 2_520
 
 
 def test_a_score_never_exceeds_what_it_divides_by(agents: Segment) -> None:

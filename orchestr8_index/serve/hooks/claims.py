@@ -7,24 +7,24 @@ the agent hears what waits for it. Where nothing is wrong nothing is said.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ...claims_policy import ClaimsPolicy
+from ...coordinate import claims, git, messages, stash
+from ...coordinate.caller import Caller
+from ...coordinate.core import Coordination
 from ...coordinate.repository import changed_files, staged_files, tree_of
 from ...coordinate.resources import resolve
+from ...coordinate.work import is_noted, works_of_others
 from ...fit import in_prose, quoted_in_prose
 from ...memo import Newest
+from ...sharing import ReadInbox
 from ...text import cut
 from ...tokens import estimate_tokens
 from ..callers import STRANGE, Principal, caller
 from ..shares import owner_of
 from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolStarting
 from .purposes import Purposes
-
-if TYPE_CHECKING:
-    from ...claims_policy import ClaimsPolicy
-    from ...coordinate.caller import Caller
-    from ...coordinate.core import Coordination
-    from ...coordinate.git import Others, Step
 
 MCP = "mcp__"  # before the names of tools that come from MCP servers
 EDITS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
@@ -41,7 +41,7 @@ class ClaimHooks:
     def __init__(self, policy: str = "warn") -> None:
         self.setting = policy
         self.chosen: ClaimsPolicy | None = None
-        self._told: Any = None
+        self._told = claims.Told()
         self._purposes = Purposes()
         # by an agent's ident: notes for its next context, the file that it is about to write, and
         # when its claims were looked at, by lease time
@@ -68,7 +68,6 @@ class ClaimHooks:
 
     async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
-
         if (event.tool_name or "").startswith(MCP) and event.tool_use_id:
             self._using[event.tool_use_id] = _owner(caller.get()), who
         self._purposes.started(_session(who), event)
@@ -86,8 +85,6 @@ class ClaimHooks:
 
     async def _renew(self, shared: Coordination, who: Caller) -> None:
         """The agent's claims, where that was done a minute ago or longer; looked at as often."""
-        from ...coordinate import claims
-
         now = shared.clock.now()
         if now < self._looked.get(who.ident, 0) + claims.RENEW_MS:
             return
@@ -102,9 +99,6 @@ class ClaimHooks:
 
     async def after(self, shared: Coordination, who: Caller, event: ToolEnded) -> str:
         """What the agent should know now."""
-        from ...coordinate import claims
-        from ...coordinate.work import is_noted
-
         self._purposes.ended(_session(who), event)
         if event.tool_name in EDITS:
             self._editing.pop(who.ident, None)
@@ -121,16 +115,12 @@ class ClaimHooks:
 
     async def leave(self, shared: Coordination, who: Caller, whole: bool) -> None:
         """The agent has ended; `whole`: its session, with all its agents."""
-        from ...coordinate import claims
-
         self._notes.pop(who.ident, None)
         self._editing.pop(who.ident, None)
         await shared.change(who, claims.leave, whole)
 
     async def _claim(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
-        from ...coordinate import claims
 
-        told = self._told = self._told or claims.Told()
         if not (path := event.tool_input.path):
             return ""
         self._editing[who.ident] = path = resolve(path, who.tree)
@@ -138,7 +128,9 @@ class ClaimHooks:
             return ""
         purpose = self._purposes.of(who.ident, who.role)
         stashed = await self._settled(shared, who, path)
-        verdict = await shared.change(who, claims.claim, path, purpose, self.policy, told, stashed)
+        verdict = await shared.change(
+            who, claims.claim, path, purpose, self.policy, self._told, stashed
+        )
         if verdict.context:
             self._notes.setdefault(who.ident, []).append(in_prose(verdict.context))
         return in_prose(verdict.reason)
@@ -146,10 +138,6 @@ class ClaimHooks:
     async def _settled(self, shared: Coordination, who: Caller, path: str) -> set[str]:
         """What others wrote there and git has is theirs no more. Returns the sessions whose work on
         it may lie in the stash."""
-        from ...coordinate import stash
-        from ...coordinate.claims import leave_clean
-        from ...coordinate.work import works_of_others
-
         if not await shared.read(works_of_others, who, path):
             return set()
         tree = tree_of(os.path.dirname(path))
@@ -158,11 +146,10 @@ class ClaimHooks:
             return set()
         stashed = await shared.read(stash.sessions, who.project, tree)
         if not any(each == path and ident != who.ident for ident, each in self._editing.items()):
-            await shared.change(who, leave_clean, path, stashed)
+            await shared.change(who, claims.leave_clean, path, stashed)
         return stashed
 
     async def _gate(self, shared: Coordination, who: Caller, command: str, cwd: str) -> str:
-        from ...coordinate import git, stash
 
         steps = list(git.read_steps(command, cwd))
         for step in steps:
@@ -173,10 +160,8 @@ class ClaimHooks:
             await shared.change(who, stash.begin, _session(who), tree)
         return ""
 
-    async def _others(self, shared: Coordination, who: Caller, step: Step) -> Others:
+    async def _others(self, shared: Coordination, who: Caller, step: git.Step) -> git.Others:
         """Whose work lies in the tree of a step."""
-        from ...coordinate import claims, git, stash
-
         tree = tree_of(step.folder)
         if step.entry:
             await self._settle(shared, who)
@@ -206,16 +191,12 @@ class ClaimHooks:
         self, shared: Coordination, who: Caller, tree: str, clean: list[str], committed: str = ""
     ) -> None:
         """What is worked on in files that git has is done."""
-        from ...coordinate import claims, stash
-
         if clean:
             stashed = await shared.read(stash.sessions, who.project, tree)
             await shared.change(who, claims.forget_clean, clean, committed, stashed)
 
     async def _after_git(self, shared: Coordination, who: Caller, event: ToolEnded) -> None:
         """What the session wrote is done once git has it."""
-        from ...coordinate import claims, git, stash
-
         await self._settle(shared, who)
         reached: dict[str, list[str]] = {}
         for step in git.read_steps(event.tool_input.command or "", event.cwd or ""):
@@ -233,23 +214,16 @@ class ClaimHooks:
 
     async def _settle(self, shared: Coordination, who: Caller) -> None:
         """What the session has stashed is its own, though its last call was lost."""
-        from ...coordinate import stash
-
         if await shared.read(stash.is_begun, who.project, _session(who)):
             await shared.change(who, stash.settle, _session(who))
 
     async def _watch(self, shared: Coordination, who: Caller, tool_use: str) -> None:
         """Remember how the files of others are before a command that may write them."""
-        from ...coordinate import claims
-
         if theirs := await shared.read(claims.beside, who, "", (), True, MOST_WATCHED):
             self._watched[who.ident, tool_use] = {path: _stamp(path) for path in theirs}
 
     async def _written(self, shared: Coordination, who: Caller, tool_use: str) -> list[str]:
         """Tell both of the files of others that changed while the command ran."""
-        from ...coordinate import claims
-        from ...coordinate.messages import post
-
         before = self._watched.pop((who.ident, tool_use), {})
         changed = [path for path, stamp in before.items() if _stamp(path) != stamp]
         found = await shared.read(claims.beside, who, "", changed) if changed else {}
@@ -259,7 +233,7 @@ class ClaimHooks:
         def tell(change: Any) -> None:
             for path, name in found.items():
                 body = f"{path} changed while {who.name} ran a command: look at it again."
-                post(change, [name], "Your file changed", body)
+                messages.post(change, [name], "Your file changed", body)
 
         await shared.change(who, tell)
         named = ", ".join(f"{path} ({name})" for path, name in found.items())
@@ -278,8 +252,6 @@ def _owner(asks: Principal) -> str:
 
 def caller_of(event: Event, project: str) -> Caller:
     """Who the hook says it is: the session, or one of its agents; with a key, one of that key's."""
-    from ...coordinate.caller import Caller
-
     asks, kind = caller.get(), event.agent_type or "claude"
     session, agent = (
         STRANGE.sub("-", each or "").replace("/", "-")
@@ -309,9 +281,6 @@ def _stamp(path: str) -> int:
 
 async def mail(shared: Coordination, who: Caller) -> list[str]:
     """Messages that wait, as another agent's words; those that do not fit wait on."""
-    from ...coordinate import messages
-    from ...sharing import ReadInbox
-
     if not await shared.read(messages.count_waiting, who.project, who.inboxes, 1):
         return []
     lines: list[str] = []
