@@ -9,7 +9,7 @@ file is never loaded as a whole. words.notice.md names the texts and the encoder
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -75,11 +75,6 @@ class Words:
     def vector(self, place: int) -> bytes:
         """The word's direction: signed bytes, of length about UNIT."""
         return self._sections.read("vectors", place * self.dimensions, self.dimensions)
-
-    @cached_property
-    def mapped_vectors(self) -> memoryview[int]:
-        """Those of all words, for where their 7 MB do not matter."""
-        return self._sections.mapped("vectors", "b")
 
     def every_word(self) -> list[str]:
         """By place, for who embeds a whole catalogue."""
