@@ -36,10 +36,6 @@ CURES = {
 Finished = list[tuple[Job, Any, BaseException | None]]
 
 
-def _nothing_to_prune(connection: sqlite3.Connection) -> int:
-    return 0
-
-
 @dataclass(frozen=True, slots=True)
 class Schema:
     """A database file: its name, its tables, and how it is mended and kept small.
@@ -53,7 +49,7 @@ class Schema:
     mend: Callable[[Path, str], backup.Repair]
     room_cure: str
     write_log: Callable[[sqlite3.Connection, Sequence[Any]], None] = lambda connection, rows: None
-    prune: Callable[[sqlite3.Connection], int] = _nothing_to_prune
+    prune: Callable[[sqlite3.Connection], int] = lambda connection: 0
     synchronous: str = "FULL"
     cache_kb: int = CACHE_KB
 
