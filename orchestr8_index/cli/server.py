@@ -187,6 +187,8 @@ def reindex(settings: Settings, as_json: bool) -> None:
     if where is None:
         _build_here(settings, as_json)
         return
+    if sys.stderr.isatty():
+        echo("The server reads its trees anew …", err=True)
     answer = RunningServer(where, REINDEX_SECONDS).request("POST", "/reindex")
     if not isinstance(answer, dict) or not answer.get("success"):
         raise _refusal(answer)
