@@ -211,7 +211,7 @@ def check_version(connection: psycopg.Connection[Any], schema: str) -> int:
         raise StoreTooNew(
             f"The database has the tables of a newer release ({found}; this one knows"
             f" {len(MIGRATIONS)}).",
-            "Upgrade this server: `pip install --upgrade orchestr8-index[team]`.",
+            "Upgrade this server: `pip install --upgrade 'orchestr8-index[team]'`.",
         )
     return found
 
