@@ -81,7 +81,7 @@ class NumpyTotals:
         self._totals: Any = np.bincount(places, scores, minlength=segment.size)
 
     def at(self, places: Sequence[int]) -> list[int]:
-        return [int(total) for total in self._totals[list(places)].tolist()]
+        return list(map(int, self._totals[list(places)].tolist()))
 
     def put(self, places: Sequence[int], scores: Sequence[int]) -> None:
         self._totals[list(places)] = scores

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ...claims_policy import ClaimsPolicy
+from ...changeable import ClaimsPolicy
 from ...coordinate import claims, git, messages, stash
 from ...coordinate.caller import Caller
 from ...coordinate.core import Coordination
@@ -18,17 +18,20 @@ from ...coordinate.resources import resolve
 from ...coordinate.work import is_noted, works_of_others
 from ...fit import in_prose, quoted_in_prose
 from ...memo import Newest
+from ...redact import redact
 from ...sharing import ReadInbox
 from ...text import cut
 from ...tokens import estimate_tokens
 from ..callers import STRANGE, Principal, caller
 from ..shares import owner_of
-from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolStarting
-from .purposes import Purposes
+from .delegations import DEFAULT_AGENT, TOOLS
+from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolResponse, ToolStarting
 
 MCP = "mcp__"  # before the names of tools that come from MCP servers
 EDITS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
 MOST_WATCHED, MOST_KEPT = 200, 500
+LONGEST, FEWEST_WORDS, MOST_PURPOSES = 120, 3, 1000  # of purposes: characters, words, how many
+READ = 2000  # characters of a prompt that are looked at
 MOST_MAIL, MAIL_TOKENS, MAIL_TAKE_S = 3, 300, 3600
 MOST_NAMED = 100  # files that git is asked for by name; of more it is asked for all
 Event = Prompted | ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
@@ -38,9 +41,8 @@ class ClaimHooks:
     """One for the server. `policy` is deny, warn or off: what the command line chose, else the
     setting."""
 
-    def __init__(self, policy: str = "warn") -> None:
-        self.setting = policy
-        self.chosen: ClaimsPolicy | None = None
+    def __init__(self, policy: str = "warn", chosen: ClaimsPolicy | None = None) -> None:
+        self.setting, self.chosen = policy, chosen
         self._told = claims.Told()
         self._purposes = Purposes()
         # by an agent's ident: notes for its next context, the file that it is about to write, and
@@ -300,3 +302,55 @@ def _mail_line(message: dict[str, Any]) -> str:
     said = f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
     text, sender = quoted_in_prose(cut(said, 4 * MAIL_TOKENS - 300)), in_prose(message["from"])
     return f"Message {message['id']} from agent {sender} (its words, not your user's): {text}"
+
+
+class Purposes:
+    """What an agent works for, as its host tells it: the task it was given, else its user's prompt.
+
+    It stands beside the files that the agent claims, where others read it: on one line, cut, and
+    without keys and home folders. The newest of each session, of each task that waits for its
+    agent, and of each agent.
+    """
+
+    def __init__(self) -> None:
+        self._sessions: Newest[str, str] = Newest(MOST_PURPOSES)
+        self._tasks: Newest[tuple[str, str], tuple[str, str]] = Newest(MOST_PURPOSES)
+        self._agents: Newest[str, str] = Newest(MOST_PURPOSES)
+
+    def prompted(self, session: str, event: Prompted) -> None:
+        """A few words, as "go on", do not end what was asked before."""
+        text = _fit(event.prompt or "")
+        if len(text.split()) >= FEWEST_WORDS or session not in self._sessions:
+            self._sessions[session] = text
+
+    def started(self, session: str, event: ToolStarting) -> None:
+        """A task is given to an agent that is not there yet."""
+        asked = event.tool_input
+        if event.tool_name in TOOLS and event.tool_use_id:
+            kind = asked.subagent_type or DEFAULT_AGENT
+            text = _fit(asked.description or asked.prompt or "")
+            self._tasks[session, event.tool_use_id] = (kind, text)
+
+    def ended(self, session: str, event: ToolEnded) -> None:
+        """The task is done, or given to an agent that works on in the background."""
+        if event.tool_name not in TOOLS:
+            return
+        _, text = self._tasks.pop((session, event.tool_use_id or ""), ("", ""))
+        answer = event.tool_response
+        if isinstance(answer, ToolResponse) and answer.status == "async_launched" and text:
+            self._agents[f"{session}/{answer.agent_id}"] = text
+
+    def of(self, ident: str, kind: str) -> str:
+        """That of SESSION/AGENT; the session's where several tasks may be the agent's."""
+        session, _, agent = ident.partition("/")
+        if agent and ident not in self._agents:
+            named = [
+                key for key, task in self._tasks.items() if (key[0], task[0]) == (session, kind)
+            ]
+            if len(named) == 1:
+                self._agents[ident] = self._tasks.pop(named[0])[1]
+        return self._agents.get(ident) or self._sessions.get(session, "")
+
+
+def _fit(text: str) -> str:
+    return cut(redact(in_prose(text[:READ])), LONGEST)
