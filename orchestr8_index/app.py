@@ -13,7 +13,7 @@ import msgspec
 
 from .catalog.generations import Refresh
 from .catalog.worker import Builder
-from .claims_policy import ClaimsPolicy
+from .changeable import ClaimsPolicy
 from .config import SHARED, Settings
 from .errors import BuildFailed
 from .project import heir_of

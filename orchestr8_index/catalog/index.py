@@ -22,9 +22,8 @@ from ..lexicon.tables import USER_FILE, Tables, tables
 from ..memo import Memo, keep
 from ..records import KINDS, Entry, Kind, ResolvedRole
 from ..text import fold_name
-from .sections import LARGE, Sections, SortedKeys
+from .sections import LARGE, Places, Sections, SortedKeys, Strings
 from .snapshot import Generations, Manifest, SegmentInfo, lent_file
-from .string_table import Places, Strings
 from .word_vectors import Words
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import click
 import pytest
 
 from orchestr8_index import __version__
-from orchestr8_index.claims_policy import POLICIES
+from orchestr8_index.changeable import POLICIES
 from orchestr8_index.cli import COMMANDS as EVERY
 from orchestr8_index.cli import cli
 from orchestr8_index.config import REPOSITORY

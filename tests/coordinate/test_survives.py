@@ -55,7 +55,7 @@ async def write_until_killed(served: Served, client: int, acked: dict[str, int])
 
 
 def test_no_acknowledged_write_is_lost_in_200_kills(served: Served) -> None:
-    """The suite kills a few times; `scripts/bench faults --coordinate` does it 200 times."""
+    """The suite kills a few times; with FULL=1 it does so 200 times."""
 
     async def once() -> None:
         acked: dict[str, int] = {}

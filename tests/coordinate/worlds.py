@@ -34,7 +34,7 @@ TREE = "/work/tree"
 
 
 def rounds(few: int, full: int) -> int:
-    """A few in the suite; with FULL=1, as `scripts/bench faults --coordinate` sets it, all."""
+    """A few in the suite; with FULL=1 in the environment, all."""
     return full if os.environ.get("FULL") else few
 
 

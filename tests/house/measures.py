@@ -11,8 +11,8 @@ from ..source import NAME, PACKAGE, base_of, imports, modules
 LATER = {"coordinate", "faces", "page", "team"}  # these rooms come with numbers of their own
 
 MOST = {
-    "lines": 40_261,  # hosts, languages, plans, guards, lenders, usage, names, published indexes
-    "files": 251,  # the same
+    "lines": 39_901,  # hosts, languages, plans, guards, lenders, usage, names, published indexes
+    "files": 236,  # the same
     "longest_file": 404,  # errors.py: every error, drawn once
     "longest_function": 40,  # the goal
     "names_of_two_classes": 0,  # the goal

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ...claims_policy import ClaimsPolicy
+from ...changeable import ClaimsPolicy
 from ...coordinate import claims, git, messages, stash
 from ...coordinate.caller import Caller
 from ...coordinate.core import Coordination
