@@ -13,7 +13,7 @@ import msgspec
 
 from .catalog.generations import Refresh
 from .catalog.worker import Builder
-from .claims_policy import ClaimsPolicy
+from .changeable import ClaimsPolicy
 from .config import SHARED, Settings
 from .errors import BuildFailed
 from .project import heir_of
@@ -102,6 +102,7 @@ def make_state(
     from .serve.cache import AnswerCache
     from .serve.events import Events
     from .serve.filewatch import FileWatch
+    from .serve.hooks.claims import ClaimHooks
     from .serve.metrics import Metrics, Samples
     from .serve.sharedstate import SharedState
     from .serve.state import State
@@ -124,9 +125,8 @@ def make_state(
         store=store or ProjectStore(),
         shared=SharedState(settings, events, ending, gate, is_kept),
         ending=ending,
+        claims=ClaimHooks(settings.claims, ClaimsPolicy(settings.data_dir)),
     )
-    state.claims.setting = settings.claims
-    state.claims.chosen = ClaimsPolicy(settings.data_dir)
     _prepare(state, store)
     _follow(state)
     state.all_projects = _make_projects(state)

@@ -5,11 +5,13 @@ Each is a shared value below PREFIX, so that its history and who changed it are 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from .config import Limits, Settings
 from .environment import whole_number
 from .errors import BadSetting
+from .private import make_folder, read_private, write_private
 from .variables import Variable, variables
 
 PREFIX = "server/settings/"  # written by admins alone
@@ -40,3 +42,44 @@ def check_setting(name: str, value: Any) -> Any:
         problem = f"{name} is a whole number from {setting.low} to {setting.high}."
         raise BadSetting(problem, "Say such a number.")
     return number
+
+
+# --- what is chosen for claims of one data directory -------------------------------------------
+
+POLICIES = CHANGEABLE["claims"].one_of
+CLAIMS_FILE = "claims"
+TROUBLE = (
+    "What was chosen for edits of claimed files cannot be read, and does not hold: choose again "
+    f"with `orchestr8-index claims {'|'.join(POLICIES)}`."
+)
+
+
+class ClaimsPolicy:
+    """The word in a file of the data directory, by the command line for the server; "" where
+    nothing was chosen there. It holds at once."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.path = data_dir / CLAIMS_FILE
+        self._stamp: tuple[int, int] | None = None
+        self._word = ""
+        self.trouble = ""
+
+    def read(self) -> str:
+        """`trouble` says when the file is there and holds no such word."""
+        try:
+            status = self.path.stat()
+            stamp = status.st_mtime_ns, status.st_ino
+            if stamp != self._stamp:
+                text = read_private(self.path, 100).decode("utf-8", "replace").strip()
+                self._stamp, self._word = stamp, text if text in POLICIES else ""
+                self.trouble = "" if self._word else TROUBLE
+        except FileNotFoundError:
+            self._stamp, self._word, self.trouble = None, "", ""
+        except OSError:
+            self._stamp, self._word, self.trouble = None, "", TROUBLE
+        return self._word
+
+    def write(self, word: str) -> None:
+        """Raises OSError."""
+        make_folder(self.path.parent)
+        write_private(self.path, f"{word}\n".encode())

@@ -162,7 +162,7 @@ class Settings(msgspec.Struct, frozen=True):
         str,
         _text(
             "the PostgreSQL that several servers share, as libpq takes it: see docs/team; needs "
-            "`pip install orchestr8-index[team]`. Also `--database`, without a password",
+            "`pip install 'orchestr8-index[team]'`. Also `--database`, without a password",
             form="DATABASE",
         ),
     ] = ""

@@ -7,6 +7,7 @@ no memory for more, finds the server with it.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -86,6 +87,14 @@ def environment() -> Mapping[str, str]:
 def inherited_environment() -> dict[str, str]:
     """A copy of the environment for a child process, without what would change its output."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"}
+
+
+def own_command(*arguments: str, module: str = "cli") -> list[str]:
+    """The command by which this program starts itself, from whatever folder: the `main` of one of
+    its modules, with these arguments."""
+    code = f"from orchestr8_index.{module} import main; sys.exit(main())"
+    path = "import sys; sys.path.append(sys.argv.pop(1));"
+    return [sys.executable, "-P", "-c", path + code, str(REPOSITORY), *arguments]
 
 
 def colour_wanted() -> bool:

@@ -1,16 +1,234 @@
 """Where does each host keep what can be called, and by which name does it call it?
 
-One table (host_table.py) for all that must agree: discovery, the reading of trees, `call` in rows,
-docs/hosts.md.
+One table for all that must agree: discovery, the reading of trees, `call` in rows, docs/hosts.md.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
-from .host_table import PLACES, READ_BY, Place
-from .records import Entry, Kind
+from .records import KINDS, Entry, Kind
+
+
+class Place(NamedTuple):
+    """Folders of one host for one kind. `project` are below a project, `user` below the home.
+
+    `call` is how the host names an entry: {name} the entry's own, {path} with the folders between
+    the place and the file, joined by `joint`; `by` says who may call. `plain`: the host takes name
+    and description from elsewhere than a header, so that a file without one is as it should be.
+    """
+
+    host: str
+    kind: Kind
+    project: tuple[str, ...]
+    user: tuple[str, ...] = ()
+    call: str = "{name}"
+    by: str = "model"
+    endings: tuple[str, ...] = (".md",)
+    plain: bool = False
+    joint: str = ":"
+
+
+TITLES = {
+    "claude": "Claude Code",
+    "codex": "Codex",
+    "copilot": "GitHub Copilot, VS Code",
+    "gemini": "Gemini CLI",
+    "opencode": "opencode",
+    "cursor": "Cursor",
+    "windsurf": "Windsurf",
+    "antigravity": "Antigravity",
+    "qwen": "Qwen Code",
+    "kilocode": "Kilo Code",
+    "roo": "Roo Code",
+    "amp": "Amp",
+    "augment": "Auggie",
+    "bob": "IBM Bob",
+    "cline": "Cline",
+    "codebuddy": "CodeBuddy",
+    "commandcode": "Command Code",
+    "devin": "Devin",
+    "droid": "Factory Droid",
+    "firebender": "Firebender",
+    "forge": "Forge",
+    "goose": "goose",
+    "grok": "Grok",
+    "hermes": "Hermes",
+    "junie": "Junie",
+    "kimi": "Kimi Code",
+    "kiro": "Kiro",
+    "lingma": "Lingma",
+    "omp": "Oh My Pi",
+    "pi": "Pi",
+    "qoder": "Qoder",
+    "rovodev": "Rovo Dev",
+    "shai": "SHAI",
+    "tabnine": "Tabnine",
+    "trae": "Trae",
+    "vibe": "Mistral Vibe",
+    "zcode": "ZCode",
+    "zed": "Zed",
+    "alquimia": "Alquimia",
+    "continue": "Continue",
+    "crush": "Crush",
+    "iflow": "iFlow",
+    "openhands": "OpenHands",
+    "zencoder": "Zencoder",
+    "agents": "`.agents`, which many read (`npx skills`)",
+}
+_ANY = ("claude", "codex", "copilot", "gemini", "opencode", "cursor", "windsurf", "antigravity")
+READ_BY = {
+    ("agents", "skill"): (
+        *(*_ANY[1:], "qwen", "kilocode", "roo", "amp", "cline", "droid", "goose", "kimi", "pi"),
+        *("zed", "bob", "augment", "openhands"),
+    ),
+    ("claude", "skill"): ("claude", "copilot", "opencode", "cursor"),
+    ("claude", "agent"): ("claude", "copilot", "cursor"),
+    ("codex", "agent"): ("codex", "cursor"),
+    ("codex", "skill"): ("codex", "cursor"),
+}
+"""Who else reads a host's folders; a host reads its own in any case."""
+
+
+def _row(
+    host: str, kind: Kind, project: str, user: str = "", call: str = "{name}", **more: Any
+) -> Place:
+    """`project` and `user` are folders with blanks between them; without `user` both are alike."""
+    return Place(host, kind, tuple(project.split()), tuple((user or project).split()), call, **more)
+
+
+def _command(host: str, project: str, user: str = "", call: str = "/{name}", **more: Any) -> Place:
+    """A command is a person's, and needs no header."""
+    return _row(host, "workflow", project, user, call, **{"by": "person", "plain": True, **more})
+
+
+def _of(host: str, folder: str, user: str = "", **kinds: str) -> tuple[Place, ...]:
+    """The skills of a host that keeps all in one folder, and what else `kinds` names there."""
+    rows = []
+    for kind in KINDS:
+        if name := {"skill": "skills", **kinds}.get(kind):
+            at = f"{folder}/{name}", f"{user or folder}/{name}"
+            other = _row(host, kind, *at, plain=kind == "agent")
+            rows.append(_command(host, *at) if kind == "workflow" else other)
+    return tuple(rows)
+
+
+_MODES = "{0}/agent {0}/agents {0}/mode {0}/modes"
+_OPENCODE, _WINDSURF, _ANTIGRAVITY = ".config/opencode", ".codeium/windsurf", ".gemini/antigravity"
+_OTHERS = (
+    _command("amp", ".agents/commands", ".config/amp/commands"),
+    *_of("augment", ".augment", agent="agents", workflow="commands"),
+    *_of("bob", ".bob", workflow="commands"),
+    *_of("cline", ".cline"),
+    _command("cline", ".clinerules/workflows", "Documents/Cline/Workflows", "/{name}.md"),
+    *_of("codebuddy", ".codebuddy", agent="agents", workflow="commands"),
+    *_of("commandcode", ".commandcode", agent="agents", workflow="commands"),
+    *_of("devin", ".devin"),
+    *_of("droid", ".factory", agent="droids", workflow="commands"),
+    _command("firebender", ".firebender/commands", endings=(".mdc", ".md")),
+    *_of("forge", ".forge", "forge", agent="agents", workflow="commands"),
+    *_of("goose", ".goose", ".config/goose"),
+    _command(
+        "goose", ".goose/recipes", ".config/goose/recipes", "{name}", endings=(".yaml", ".yml")
+    ),
+    *_of("grok", ".grok"),
+    *_of("hermes", ".hermes"),
+    *_of("junie", ".junie", agent="agents", workflow="commands"),
+    *_of("kimi", ".kimi-code"),
+    *_of("kimi", ".kimi"),
+    *_of("kiro", ".kiro", agent="agents"),
+    _command("kiro", ".kiro/prompts", call="@{name}"),
+    *_of("lingma", ".lingma", workflow="commands"),
+    *_of("omp", ".omp", ".omp/agent", agent="agents", workflow="commands"),
+    *_of("pi", ".pi", ".pi/agent", workflow="prompts"),
+    *_of("qoder", ".qoder", agent="agents", workflow="commands"),
+    *_of("rovodev", ".rovodev", agent="subagents"),
+    _command("rovodev", ".rovodev/prompts", call="!{name}", endings=(".prompt.md", ".md")),
+    *_of("shai", ".shai", workflow="commands"),
+    *_of("tabnine", ".tabnine/agent", agent="agents"),
+    _command("tabnine", ".tabnine/agent/commands", call="/{path}", endings=(".toml",), plain=False),
+    *_of("trae", ".trae"),
+    *_of("vibe", ".vibe"),
+    *_of("zcode", ".zcode", workflow="commands"),
+    *_of("alquimia", ".alquimia"),
+    *_of("continue", ".continue"),
+    *_of("crush", ".crush", ".config/crush"),
+    *_of("iflow", ".iflow", agent="agents"),
+    *_of("openhands", ".openhands"),
+    *_of("zencoder", ".zencoder"),
+)
+
+_ALL = (
+    _row("claude", "agent", ".claude/agents"),
+    _row("claude", "skill", ".claude/skills"),
+    _row("claude", "workflow", ".claude/commands", call="/{path}"),
+    _row("codex", "agent", ".codex/agents", endings=(".toml",)),
+    _row("codex", "skill", ".codex/skills", call="${name}"),
+    _command("codex", ".codex/prompts", call="/prompts:{name}"),
+    _row(
+        *("copilot", "agent", ".github/agents .github/chatmodes", ".copilot/agents"),
+        endings=(".agent.md", ".chatmode.md", ".md"),
+        plain=True,
+    ),
+    _row("copilot", "skill", ".github/skills", ".copilot/skills"),
+    _command("copilot", ".github/prompts", ".config/Code/User/prompts", endings=(".prompt.md",)),
+    _row("gemini", "agent", ".gemini/agents"),
+    _row("gemini", "skill", ".gemini/skills"),
+    _command("gemini", ".gemini/commands", call="/{path}", endings=(".toml",), plain=False),
+    _row(
+        *("opencode", "agent", _MODES.format(".opencode"), _MODES.format(_OPENCODE), "{path}"),
+        plain=True,
+        joint="/",
+    ),
+    _row(
+        *("opencode", "skill", ".opencode/skill .opencode/skills"),
+        f"{_OPENCODE}/skill {_OPENCODE}/skills",
+    ),
+    _command(
+        *("opencode", ".opencode/command .opencode/commands"),
+        f"{_OPENCODE}/command {_OPENCODE}/commands",
+        "/{path}",
+        joint="/",
+    ),
+    _row("cursor", "agent", ".cursor/agents", plain=True),
+    _row("cursor", "skill", ".cursor/skills"),
+    _command("cursor", ".cursor/commands"),
+    _row("windsurf", "skill", ".windsurf/skills", f"{_WINDSURF}/skills"),
+    _command(
+        *("windsurf", ".windsurf/workflows"),
+        f"{_WINDSURF}/workflows {_WINDSURF}/global_workflows",
+    ),
+    _row("antigravity", "skill", ".agent/skills", f"{_ANTIGRAVITY}/skills"),
+    _command(
+        *("antigravity", ".agent/workflows .agents/workflows"),
+        f"{_ANTIGRAVITY}/workflows {_ANTIGRAVITY}/global_workflows",
+    ),
+    _row("qwen", "agent", ".qwen/agents"),
+    _row("qwen", "skill", ".qwen/skills"),
+    _command("qwen", ".qwen/commands", call="/{path}", endings=(".md", ".toml")),
+    _row("kilocode", "agent", ".kilo/agents", ".config/kilo/agents", plain=True),
+    _row("kilocode", "skill", ".kilocode/skills .kilo/skills", ".kilocode/skills"),
+    _command(
+        *("kilocode", ".kilocode/workflows .kilo/commands"),
+        ".kilocode/workflows .config/kilo/commands",
+    ),
+    _row("roo", "skill", ".roo/skills"),
+    _command("roo", ".roo/commands"),
+    _row("agents", "skill", ".agents/skills"),
+    *_OTHERS,
+)
+SKILL_FILE = "SKILL.md"
+FLAT = ("claude", "pi")
+"""Whose skills may be single files, too; all others' are folders with a SKILL.md."""
+PLACES = tuple(
+    place._replace(endings=(SKILL_FILE,))
+    if place.kind == "skill" and place.host not in FLAT
+    else place
+    for place in _ALL
+)
+"""In the order of precedence of the hosts; a host's own order is in docs/hosts.md."""
+
 
 SUFFIXES: dict[str, Kind] = {
     ".agent.md": "agent",

@@ -12,6 +12,11 @@ import os
 import stat
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows: without guarantees between processes
+    fcntl = None  # type: ignore[assignment]
+
 _NAMES = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 _FLAGS = sum(getattr(os, name, 0) for name in _NAMES)
 _NO_FILE = (errno.ELOOP, errno.EMLINK, errno.ENXIO)  # a link (Linux, BSD), a FIFO without a reader
@@ -66,8 +71,36 @@ def write_private(path: Path, data: bytes, synced: bool = False) -> None:
             os.fsync(file.fileno())
     os.replace(half, path)
     if synced:
-        with contextlib.suppress(OSError):  # Windows opens no folders
-            _sync_folder(path.parent)
+        with contextlib.suppress(OSError):
+            sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Safe from a power cut is now which files it has. Raises OSError."""
+    if fcntl is None:  # Windows opens no folders
+        return
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def lock_file(fd: int, alone: bool = True, waits: bool = False) -> bool:
+    """Lock an open file, or share its lock with others who ask; False where it is taken.
+
+    One that `waits` raises OSError where it cannot be locked at all.
+    """
+    if fcntl is None:
+        return True
+    how = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+    try:
+        fcntl.flock(fd, how if waits else how | fcntl.LOCK_NB)
+    except OSError:
+        if waits:
+            raise
+        return False
+    return True
 
 
 def check_file(path: Path) -> None:
@@ -112,14 +145,6 @@ def _check_file(path: str | os.PathLike[str], found: os.stat_result) -> None:
         raise _refusal(path, "belongs to another user")
     if found.st_nlink > 1:
         raise _refusal(path, "is a file with a second name elsewhere (a hard link)")
-
-
-def _sync_folder(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _check_folder(path: Path, found: os.stat_result) -> None:

@@ -148,6 +148,12 @@ def find_project(folder: str, home: str) -> Project | None:
     return Project(os.path.normpath(os.path.join(main, within)), tree, main)
 
 
+def roots_in(facts: Mapping[str, Any]) -> list[str]:
+    """Those that a server wrote into its mcp.pid."""
+    listed = facts.get("roots")
+    return [root for root in listed if isinstance(root, str)] if isinstance(listed, list) else []
+
+
 def heir_of(last: Mapping[str, Any], project: Project | None, home: str) -> str:
     """The key of the project that has what was learnt before there were projects: that of the
     roots of the last server, whose facts these are; "" where nobody can tell.
@@ -156,9 +162,7 @@ def heir_of(last: Mapping[str, Any], project: Project | None, home: str) -> str:
     """
     if isinstance(named := last.get("project"), str):
         return named
-    listed = last.get("roots")
-    roots = [root for root in listed if isinstance(root, str)] if isinstance(listed, list) else []
-    user = os.path.realpath(home)
+    roots, user = roots_in(last), os.path.realpath(home)
     tree = project.tree if project else ""
     if not roots or (tree not in ("", user) and any(r.startswith(f"{tree}/") for r in roots)):
         return project.key if project else ""

@@ -237,7 +237,7 @@ class Experience:
     terms: Mapping[Kind, Mapping[str, Collection[str]]]
     blamed: Mapping[Kind, Mapping[str, Collection[str]]]
     wins: Mapping[Kind, Mapping[str, int]]
-    words: Mapping[Kind, Mapping[str, Mapping[str, int]]]
+    words: Mapping[Kind, Mapping[str, dict[str, int]]]
     failed: Mapping[Kind, Mapping[str, Mapping[str, int]]]
     counts: Callable[[Kind, str], Mapping[tuple[int, bool], int]]
     alike: Callable[[Kind, str, Collection[str]], str]

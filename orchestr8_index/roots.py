@@ -1,6 +1,6 @@
 """Which trees are indexed: those named, else those that the hosts read here, else the example.
 
-The places of the hosts stand in host_table.py; here is which of them are there, and in which order.
+The places of the hosts stand in places.py; here is which of them are there, and in which order.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 
 from .environment import REPOSITORY, named_path
 from .errors import BadSetting
-from .host_table import PLACES
 from .opening import read_regular
-from .places import HOST_FOLDERS, MANIFESTS
+from .places import HOST_FOLDERS, MANIFESTS, PLACES
 from .project import find_project
 
 SHIPPED = "the shipped plugins_fixture"

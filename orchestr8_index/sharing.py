@@ -209,14 +209,17 @@ def value_of(anything: Any) -> Raw:
 
 # --- the rows of the table ---------------------------------------------------------------------
 
+
+def _row(name: str, short: str, params: type[Params], sentence: str, **more: Any) -> Method:
+    return Method(name, short, params, dict[str, Any], sentence, face="coordinate", **more)
+
+
 SHARING = (
-    Method(
+    _row(
         "readShared",
         "read_shared",
         ReadShared,
-        dict[str, Any],
         "Values that agents share, by keys, prefix or pattern: now, as they were, as they change.",
-        face="coordinate",
         when=(
             "Read what agents share: keys, a prefix or a pattern. changed_after with wait_ms waits"
             " for the next change."
@@ -226,14 +229,12 @@ SHARING = (
             '{"items":[{"key":"task/42","value":"review","rev":7,"by":"coder","at":1767225600.0}],"rev":7}',
         ),
     ),
-    Method(
+    _row(
         "writeShared",
         "write_shared",
         WriteShared,
-        dict[str, Any],
         "Write shared values, all or none; with if_rev only where nobody wrote since.",
         scope="report",
-        face="coordinate",
         when=(
             "Share values with other agents: all of ops or none. if_rev writes only over that"
             " revision; fence only while your lock holds."
@@ -243,14 +244,11 @@ SHARING = (
             '{"rev":7,"items":[{"key":"task/42","rev":7}]}',
         ),
     ),
-    Method(
+    _row(
         "lockResources",
         "lock",
         LockResources,
-        dict[str, Any],
         "Acquire, renew, release or list locks on files, folders and names such as port:3000.",
-        scope="read",
-        face="coordinate",
         when=(
             "Before work that others must not do at once: acquire all that you need as one set"
             " (paths, folders with /, names as port:3000). Keep the token: it renews and releases."
@@ -260,14 +258,12 @@ SHARING = (
             '{"token":"8.3f9a","until":1767225900.0,"renewed":false}',
         ),
     ),
-    Method(
+    _row(
         "sendMessage",
         "send_message",
         SendMessage,
-        dict[str, Any],
         "A message to agents, a role, a session's members, a queue, or all.",
         scope="report",
-        face="coordinate",
         when=(
             "Tell other agents: NAME, role:R, session:ID, all, or queue:Q, whose tasks go to one"
             " taker each."
@@ -277,62 +273,50 @@ SHARING = (
             '{"id":9,"recipients":1,"never_seen":[]}',
         ),
     ),
-    Method(
+    _row(
         "readInbox",
         "read_inbox",
         ReadInbox,
-        dict[str, Any],
         "Take the messages that wait for the caller or in a queue; ack ends them.",
-        face="coordinate",
         when="Take what others sent you, or a queued task. Ack what is done; else it comes again.",
         example=Example('{"limit":1}', '{"messages":[],"waiting":0}'),
     ),
-    Method(
+    _row(
         "session",
         "session",
         SessionCall,
-        dict[str, Any],
         "Sessions of agents: members, state, and messages that can be read and searched.",
-        face="coordinate",
         when="Work together on one thing: create or join, read or search what was said, set state.",
         example=Example('{"action":"list"}', '{"sessions":[]}'),
     ),
-    Method(
+    _row(
         "breakLock",
         "break_lock",
         BreakLock,
-        dict[str, Any],
         "End the locks on a resource for a reason; their holders are told.",
         scope="admin",
-        face="coordinate",
         example=Example('{"resource":"port:3000","reason":"its holder is gone"}', '{"broken":1}'),
     ),
-    Method(
+    _row(
         "snapshotShared",
         "snapshot_shared",
         SnapshotShared,
-        dict[str, Any],
         "All shared values below a prefix.",
         scope="admin",
-        face="coordinate",
         example=Example('{"prefix":"task/"}', '{"items":[],"rev":9}'),
     ),
-    Method(
+    _row(
         "restoreShared",
         "restore_shared",
         RestoreShared,
-        dict[str, Any],
         "Put shared values back as a snapshot has them.",
         scope="admin",
-        face="coordinate",
         example=Example('{"items":[{"key":"task/42","value":"review"}]}', '{"rev":10}'),
     ),
-    Method(
+    _row(
         "coordination",
         "coordination",
         NoParams,
-        dict[str, Any],
         "Which agents there are, what each holds, and counts and sizes of what they share.",
-        face="coordinate",
     ),
 )

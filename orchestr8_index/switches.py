@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
-from .host_table import PLACES
+from .places import PLACES
 from .records import Kind
 from .roots import MANAGED, SETTINGS, claude_folder, moved_place, read_json, read_toml
 

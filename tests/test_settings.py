@@ -52,7 +52,7 @@ from pathlib import Path
 from click.testing import CliRunner
 from orchestr8_index.cli.serve import serve
 from orchestr8_index.config import read_settings
-from orchestr8_index.daemon.command import arguments_of
+from orchestr8_index.daemon.supervise import arguments_of
 from orchestr8_index.errors import BadSetting
 given = {"MCP_MAX_COLOURS": "5", "MCP_TLS_CA": "ca.pem"}
 settings = read_settings(environ=given, cwd=Path("/w"), home=Path("/h"), door={"host": "::1"})

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr8_index.text import Terms, raw_words
-from orchestr8_index.written import names_marked
+from orchestr8_index.text import Terms, names_marked, raw_words
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Any
 
 from ..errors import InvalidRequest, Orchestr8Error, ParseError
-from .crew import Crew
 from .server import ServerConnection
 from .session import BEGINNING, McpSession, Message, own_version
 from .wire import Connection, Reply
@@ -22,7 +22,7 @@ AWAY = -32000
 PATIENCE, PAUSE, NOTICE_SECONDS = 20.0, 0.1, 10.0
 END_SECONDS, LAST_SECONDS = 1.0, 30.0
 LISTEN = "subscriptions/listen"
-TRIES = 3
+TRIES, THREADS = 3, 64
 REMEMBERED = ("initialize", "logging/setLevel", "resources/subscribe", "resources/unsubscribe")
 CANCELLED = object()
 LOST = "The server went away while it answered."
@@ -357,3 +357,31 @@ def _why(status: int, found: object) -> str:
     if status == 413:
         return "The message is larger than the server takes (1 MB)."
     return f"The server answered with HTTP {status}, which is no answer in MCP."
+
+
+class Crew:
+    """Threads that carry out requests side by side: as many as there are at one time. `busy` are
+    waiting or being done; a thread stays for the next one."""
+
+    def __init__(self) -> None:
+        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = self.busy = 0
+
+    def give(self, task: Callable[[], None]) -> None:
+        with self._lock:
+            self.busy += 1
+            more = self.busy > self._threads and self._threads < THREADS
+            self._threads += more
+        self._tasks.put(task)
+        if more:
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            task = self._tasks.get()
+            try:
+                task()
+            finally:
+                with self._lock:
+                    self.busy -= 1

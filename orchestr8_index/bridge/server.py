@@ -7,10 +7,9 @@ import threading
 import time
 
 from .. import __version__
-from ..daemon.command import own_command
 from ..daemon.locate import Address, locate, owner_address
 from ..daemon.pidfile import SERVER_NAME, PidFile
-from ..environment import ServerPlace, inherited_environment
+from ..environment import ServerPlace, inherited_environment, own_command
 from ..errors import StartFailed
 from .wire import Connection
 

@@ -9,17 +9,18 @@ import socket
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from ..daemon.locate import trusting
+
 HOST, PATH = "127.0.0.1", "/mcp"
 CONNECT_SECONDS = 2.0
 LONGEST_LINE = 1 << 16
 
 
 class StreamEvent(NamedTuple):
-    """One event of a stream; `id` is "" and `retry` None where the server sent none."""
+    """One event of a stream; `id` is "" where the server sent none."""
 
     id: str
     data: bytes
-    retry: int | None
 
 
 class Connection:
@@ -40,8 +41,6 @@ class Connection:
         self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls_cert:
-            from ..daemon.tls import trusting
-
             self._socket = trusting(tls_cert).wrap_socket(self._socket)
         self._reader = self._socket.makefile("rb")
 
@@ -124,7 +123,7 @@ class Reply:
         return b"".join(self._chunks())
 
     def events(self) -> Iterator[StreamEvent]:
-        name, retry, data = "", None, list[bytes]()
+        name, data = "", list[bytes]()
         for line in self._lines():
             field, _, value = line.partition(b":")
             value = value.removeprefix(b" ")
@@ -132,10 +131,8 @@ class Reply:
                 data.append(value)
             elif field == b"id":
                 name = value.decode("latin-1")
-            elif field == b"retry" and value.isdigit():
-                retry = int(value)
             elif not line and (data or name):
-                yield StreamEvent(name, b"\n".join(data), retry)
+                yield StreamEvent(name, b"\n".join(data))
                 name, data = "", []
 
     def _lines(self) -> Iterator[bytes]:

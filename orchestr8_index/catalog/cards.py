@@ -15,9 +15,8 @@ from ..records import Entry, FileReport, Finding, Kind
 from ..text import fold_name
 from ..tokens import estimate_tokens
 from . import findings
-from .parse import Parsed
+from .parse import Parsed, mentionable
 from .scan import Source
-from .steps import mentionable
 
 Stamp = tuple[int, ...]
 """(size, mtime_ns, ctime_ns, inode) of a file when it was read; () is never trusted."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,17 +18,14 @@ import msgspec
 from ..opening import read_within
 from ..records import KINDS, Entry, FileReport, Finding, Kind, ResolvedRole
 from ..text import Terms, display
-from . import conflicts, findings
+from . import findings
 from .cards import Card, Stamp, digest_of, folded_labels, make_card, place_of, stamp_of
-from .entry_vectors import Embedder
-from .kind_data import KindData
-from .parse import Parsed, parse
+from .kind_data import REMEMBERED, Embedder, KindData
+from .parse import Parsed, known_among, parse
 from .reuse import Previous
 from .roles import Directory, dangling, read_registry, resolve
 from .scan import Scan, Source, may_be_qualified
 from .spill import READ, Filling, SpilledEntry
-from .steps import known_among
-from .term_ids import REMEMBERED
 from .word_vectors import Words
 
 JUST_NOW = 50_000_000  # ns: so fresh a file may change again without its times showing it
@@ -233,7 +230,7 @@ def _find_findings(found: Catalogue, scan: Scan) -> None:
     found.findings += findings.of_reports(found.reports, names)
     found.findings += findings.of_troubles(scan.troubles)
     undescribed = {(f.root, f.path) for f in found.findings if f.rule == "missing-description"}
-    found.findings += conflicts.of_cards(cards, undescribed)
+    found.findings += _of_cards(cards, undescribed)
     found.findings.sort(key=findings.by_severity)
 
 
@@ -308,3 +305,43 @@ def read_file(source: Source, roots: tuple[str, ...], most: int) -> tuple[bytes,
 
 def _refusal(source: Source, root: str, reason: str, cure: str) -> FileReport:
     return FileReport(root, display(source.path), "skipped", reason=reason, cure=cure)
+
+
+def _of_cards(cards: Sequence[Card], undescribed: Collection[tuple[str, str]]) -> Iterator[Finding]:
+    """Findings about entries and between them; of `undescribed` roots and paths it is told already
+    that they lack a description."""
+    for card in cards:
+        for finding in findings.placed(card.findings, card.report.root):
+            if finding.rule == "name-differs" or (finding.root, card.path) not in undescribed:
+                yield finding
+    yield from _collisions(cards)
+    yield from _indistinct(cards)
+
+
+def _collisions(cards: Iterable[Card]) -> Iterator[Finding]:
+    by_name: dict[tuple[str, str], list[Card]] = {}
+    for card in cards:
+        by_name.setdefault((card.key[0], card.names[1]), []).append(card)
+    for found in by_name.values():
+        plugins = sorted({card.key[1] for card in found}) if len(found) > 1 else ()
+        if len(plugins) > 1:
+            kind, plugin, name = found[0].key
+            message = f"{len(plugins)} plugins have the {kind} {name}: " + ", ".join(plugins)
+            cure = f'name: "{plugin}-{name}"'
+            where = found[0].qualified, found[0].path, None
+            yield Finding("name-collision", "info", *where, message, cure, found[0].report.root)
+
+
+def _indistinct(cards: Iterable[Card]) -> Iterator[Finding]:
+    """Entries of one kind whose texts are the same: no question can tell them apart."""
+    by_text: dict[tuple[str, bytes], list[Card]] = {}
+    for card in cards:
+        if card.same:
+            by_text.setdefault((card.key[0], card.same), []).append(card)
+    for found in by_text.values():
+        if len(found) > 1:
+            names = ", ".join(card.qualified for card in found)
+            message = f"the same text stands in {names}: no question can tell them apart"
+            cure = "Remove all but one, or let each description say what only it does."
+            where = found[0].qualified, found[0].path, None
+            yield Finding("indistinct", "warning", *where, message, cure, found[0].report.root)

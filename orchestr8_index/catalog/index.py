@@ -22,15 +22,15 @@ from ..lexicon.tables import USER_FILE, Tables, tables
 from ..memo import Memo, keep
 from ..records import KINDS, Entry, Kind, ResolvedRole
 from ..text import fold_name
-from .sections import LARGE, Sections, SortedKeys
+from .sections import LARGE, Places, Sections, SortedKeys, Strings
 from .snapshot import Generations, Manifest, SegmentInfo, lent_file
-from .string_table import Places, Strings
 from .word_vectors import Words
 
 if TYPE_CHECKING:
     from .vector_table import Table
 
 NUMPY_FROM = 1_000  # entries; below, plain Python is fast enough and saves 11 MB
+ROOM = 8  # times as much is remembered beside numpy: 5 % less time at 10,000 entries
 REMEMBERED = 1_024  # terms looked up, some 100 bytes each
 ENTRIES = 128  # that were read last, some 1.5 KB each
 STRETCH = 1_024  # postings that are read at once when one is wanted
@@ -107,6 +107,7 @@ class Segment:
     """The entries of one kind. Positions are in the order of qualified names.
 
     `rows`, `near` and `asked` are memos of the search: rows without a score, near terms, words.
+    They may have `room` times as many items as in a small segment.
     """
 
     def __init__(
@@ -128,10 +129,11 @@ class Segment:
         self.terms = Runs(sections, "term", info.wide)
         self.pairs = Runs(sections, "pair", info.wide)
         self._vocabulary = Strings(sections, "terms")
-        self._found = Memo[str, int | None](REMEMBERED, self._vocabulary.find)
+        self.room = ROOM if self.uses_numpy else 1
+        self._found = Memo[str, int | None](REMEMBERED * self.room, self._vocabulary.find)
         self.find_term: Callable[[str], int | None] = self._found.__getitem__
         """Where the term stands in the vocabulary; the last REMEMBERED are not searched again."""
-        self._entries = Memo[int, Entry](ENTRIES, partial(_read_entry, sections))
+        self._entries = Memo[int, Entry](ENTRIES * self.room, partial(_read_entry, sections))
         self.rows, self.asked = dict[Any, Any](), dict[Any, Any]()
         self.near: dict[str, tuple[str, int] | None] = {}
         self._term_words = sections.mapped("term_words", "I")

@@ -1,22 +1,117 @@
-"""What does a build have of one kind? Its rows, the shelves they stand on, its terms' numbers."""
+"""What does a build have of one kind? Its entries' terms as numbers, their vectors, and its rows.
+
+Runs in the build's child process only, with numpy.
+"""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ..records import Entry
-from ..text import Terms
+from ..text import Terms, raw_words
 from .cards import Card
-from .entry_vectors import NAME_TIMES, OPENING, Embedder
 from .reuse import OldSegment
 from .spill import KEPT, LENT, READ, EntryColumns, Filling, SpilledEntry
-from .term_ids import Numbering
+from .word_vectors import UNIT, Words
 
 WAITING = 1 << 22  # characters of bodies
+REMEMBERED = 1 << 17  # raw words
+NAME_TIMES = 2
+OPENING = 500  # characters of the body
+FEW = 200  # words that are looked up in the file before all are read
+NONE = (1 << 32) - 1
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class Embedder:
+    """Finds terms in the words and embeds entries: an entry's vector is the direction of the sum of
+    its own words' vectors. Reads what it needs when it needs it."""
+
+    def __init__(self, words: Words) -> None:
+        self._words, self._asked = words, 0
+        self.dimensions = words.dimensions
+
+    def place(self, term: str) -> int:
+        """The term's position among the words, NONE for one that is not there."""
+        self._asked += 1
+        if self._asked > FEW:
+            return self._places.get(term, NONE)
+        found = self._words.find(term)
+        return NONE if found is None else found
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {word: place for place, word in enumerate(self._words.every_word())}
+
+    @cached_property
+    def _vectors(self) -> Array:
+        whole = np.frombuffer(self._words.every_vector(), np.int8)
+        return whole.reshape(self._words.size, self._words.dimensions)
+
+    @cached_property
+    def _lengths(self) -> Array:
+        lengths: Array = np.asarray(self._words.lengths, np.float32)[:, None]
+        return lengths
+
+    def embed(self, words: Sequence[int]) -> bytes:
+        """The summed vectors of `words` (NONE for unknown ones), as signed bytes of length UNIT;
+        zero for an entry without known words."""
+        places = np.array(words, np.uint32)
+        places = places[places != NONE]
+        total = (self._vectors[places] * self._lengths[places]).sum(axis=0).astype(np.float64)
+        length = max(float(np.sqrt((total * total).sum())), 1e-9)
+        mean: Array = np.clip(np.rint(total / length * UNIT), -127, 127).astype(np.int8)
+        return mean.tobytes()
+
+
+class Numbering:
+    """Numbers the terms of one kind in the order first seen. `words` says which word of the
+    embedder's each term is. A raw word that was met before costs one look-up."""
+
+    def __init__(
+        self, split: Terms, embedder: Embedder, known: Sequence[str] = (), words: Sequence[int] = ()
+    ) -> None:
+        """`known` are terms that have their numbers already, and `words` theirs."""
+        self.numbers = {term: number for number, term in enumerate(known)}
+        self.words = array("I", words)
+        self._embedder = embedder
+        self._seen = _WordIds(
+            lambda raw: array("I", map(self.number, split.of_word(raw))).tobytes()
+        )
+
+    def of(self, text: str) -> array[int]:
+        seen = self._seen
+        if len(seen) > REMEMBERED:
+            seen.clear()
+        found = array("I")
+        found.frombytes(b"".join(map(seen.__getitem__, raw_words(text))))
+        return found
+
+    def number(self, term: str) -> int:
+        """That of one term; a new one gets the next."""
+        number = self.numbers.get(term)
+        if number is None:
+            number = self.numbers[term] = len(self.numbers)
+            self.words.append(self._embedder.place(term))
+        return number
+
+
+class _WordIds(dict[str, bytes]):
+    """The numbers of raw words, as they lie in an array; of a new one they are asked for."""
+
+    def __init__(self, numbers_of: Callable[[str], bytes]) -> None:
+        self._numbers_of = numbers_of
+
+    def __missing__(self, raw: str) -> bytes:
+        found = self[raw] = self._numbers_of(raw)
+        return found
 
 
 @dataclass(slots=True)

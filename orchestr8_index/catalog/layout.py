@@ -2,7 +2,7 @@
 
 The rules are those of the hosts: agents anywhere under `agents`, commands under `commands`, skills
 in `SKILL.md` or `skills/NAME.md`; a plugin's manifest may name the plugin and move its folders, and
-the folders that only one host reads are in host_table.py.
+the folders that only one host reads are in places.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .. import host_table, places
+from .. import places
 from ..config import USUAL, ReadLimits
 from ..records import Kind
 from ..text import display
@@ -54,7 +54,7 @@ class Lead(NamedTuple):
 
     kind: Kind | None
     depth: int = 0
-    place: host_table.Place | None = None
+    place: places.Place | None = None
 
 
 @dataclass(slots=True)
@@ -121,8 +121,8 @@ class Layout:
         """What a plugin's own folder is read for: Gemini's extensions have commands in TOML."""
         home = self._home(path)
         hosts = self.manifests.hosts.get(home, []) if home is not None else []
-        if kind == "skill" and hosts and not set(hosts) & set(host_table.FLAT):
-            return (host_table.SKILL_FILE,)
+        if kind == "skill" and hosts and not set(hosts) & set(places.FLAT):
+            return (places.SKILL_FILE,)
         return (".md", ".toml") if "gemini" in hosts else (".md",)
 
     def _found(self, path: str, parts: list[str]) -> Lead:
@@ -217,9 +217,7 @@ def stem_of(file: str) -> tuple[str, str]:
     return (stem, f".{ending.lower()}") if dot else (file, "")
 
 
-def _paper(
-    file: str, stem: str, ending: str, parts: list[str], place: host_table.Place | None
-) -> str:
+def _paper(file: str, stem: str, ending: str, parts: list[str], place: places.Place | None) -> str:
     if _README.fullmatch(stem):
         return "not an entry: a README"
     if _PAPERS.fullmatch(stem):
@@ -240,11 +238,11 @@ def _is_config(folder: str) -> bool:
     return any(os.path.isfile(f"{folder}/{sign}") for sign in signs)
 
 
-def _host(place: host_table.Place | None) -> str:
+def _host(place: places.Place | None) -> str:
     return place.host if place else ""
 
 
-def _plain(place: host_table.Place | None) -> bool:
+def _plain(place: places.Place | None) -> bool:
     return place is not None and place.plain
 
 

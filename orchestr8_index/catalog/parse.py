@@ -6,6 +6,7 @@ import codecs
 import hashlib
 import os
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +16,6 @@ from ..records import Entry, FileReport
 from ..text import clean, cut, display, has_unsafe, strip_unsafe
 from .frontmatter import Header, Hostile, NotRead, read_fields, read_header
 from .scan import Source
-from .steps import read_steps
 
 MAX_NAME, MAX_DESCRIPTION, MAX_LABELS = 100, 20_000, 100
 MAX_HEADING, MAX_DEPTH = 1_000, 4
@@ -271,3 +271,54 @@ def _hint(value: Any) -> str:
 
 def _first(fields: dict[str, Any], *names: str) -> Any:
     return next((fields[name] for name in names if fields.get(name) is not None), None)
+
+
+# --- a command's steps, and whom it mentions ----------------------------------------------------
+
+MAX_STEPS, MAX_STEP, MAX_LINE = 20, 60, 1_000
+_STEP_HEADING = re.compile(
+    r"^#{1,6}\s+(?:(?:step|phase|stage)\s*\d+(?:\.\d+)*\s*[:.)–—-]*|\d+(?:\.\d+)*\s*[:.)]*)\s*(.+)$",
+    re.I,
+)
+_NUMBERED = re.compile(r"^\d{1,2}[.)]\s+(.+)$")
+_SECTION = re.compile(r"^#{2,3}\s+(.+)$")
+_MARKS = re.compile(r"[*_`#]+|\[([^\]]*)\]\([^)]*\)")
+_MENTION = re.compile(r"[^\W_]+(?:[-_:./][^\W_]+)*")
+
+
+def read_steps(body: str) -> tuple[str, ...]:
+    """Headings that say step, phase or a number; else numbered lines; else the headings."""
+    lines = list(_outside_code(body))
+    for pattern in (_STEP_HEADING, _NUMBERED, _SECTION):
+        found = [match[1] for line in lines if (match := pattern.match(line))]
+        if found:
+            return tuple(filter(None, map(_plain, found[:MAX_STEPS])))
+    return ()
+
+
+def mentionable(body: str) -> Iterable[str]:
+    """What could be an agent's name, in lower case, in the order in which it stands first."""
+    found: dict[str, None] = {}
+    for word in _MENTION.findall(body.lower()):
+        bare = word.rpartition(":")[2]
+        if "-" in bare or bare != word:
+            found[bare] = None
+    return found
+
+
+def known_among(mentioned: Iterable[str], names: Mapping[str, str]) -> tuple[str, ...]:
+    """`names` are the known ones by their lower case."""
+    return tuple(names[bare] for bare in mentioned if bare in names)
+
+
+def _outside_code(body: str) -> Iterable[str]:
+    fenced = False
+    for line in body.split("\n"):
+        if line.lstrip().startswith(("```", "~~~")):
+            fenced = not fenced
+        elif not fenced:
+            yield line[:MAX_LINE]
+
+
+def _plain(step: str) -> str:
+    return cut(clean(_MARKS.sub(r"\1", step)), MAX_STEP)

@@ -25,7 +25,7 @@ from .bm25f import (
     SAT_MAX,
     SAT_SCALE,
 )
-from .columns import Array, GrowingColumn
+from .spill import Array, GrowingColumn
 
 BLOCK = 1 << 19  # terms that are counted at once, and postings that are merged at once
 N_FIELDS, BODY = len(FIELDS), FIELDS.index("body")

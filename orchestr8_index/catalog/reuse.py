@@ -104,8 +104,10 @@ def _kept(folder: Path, kind: Kind, info: SegmentInfo, words: Words) -> OldSegme
     borrowed = np.frombuffer(cards.read("borrowed"), np.uint32).tolist()
     vectors = np.frombuffer(segment.read("vectors"), np.int8).reshape(-1, words.dimensions)
     columns = EntryColumns(
-        texts=lambda offset, length: segment.read("texts", offset, length),
-        tokens=lambda offset, length: cards.read("tokens", offset, length),
+        texts=lambda start, end: segment.read("texts", start, end - start),
+        tokens=lambda start, end: np.frombuffer(
+            cards.read("tokens", start * 4, (end - start) * 4), np.uint32
+        ),
         text_starts=segment.mapped("text_starts", "Q"),
         token_starts=[0, *np.cumsum(lengths.sum(axis=1)).tolist()],
         lengths=lengths,

@@ -16,9 +16,8 @@ import msgspec
 
 from .. import __version__
 from ..config import USUAL, ReadLimits
-from ..host_table import Place
 from ..opening import read_within
-from ..places import looking_hosts, place_of
+from ..places import Place, looking_hosts, place_of
 from ..records import FileReport, Kind, Poison
 from ..switches import NOTHING, Switches
 from ..text import as_utf8, clean, display

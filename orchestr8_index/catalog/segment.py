@@ -18,14 +18,12 @@ import numpy as np
 
 from ..records import Kind
 from .clones import find_clones
-from .columns import Array
 from .kind_data import KindData
 from .postings import Counted, Postings, count
 from .reuse import write_cards
-from .sections import write_sections
+from .sections import places_sections, starts_of, strings_sections, write_sections
 from .snapshot import SegmentInfo, lent_file
-from .spill import KEPT, LENT, N_FIELDS, EntryColumns, SpilledEntry, stretches
-from .string_table import places_sections, starts_of, strings_sections
+from .spill import KEPT, LENT, N_FIELDS, Array, EntryColumns, SpilledEntry, stretches
 
 SAID = 1  # the field of descriptions
 

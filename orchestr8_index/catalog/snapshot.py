@@ -176,9 +176,9 @@ class Generations:
     def path(self, generation: int) -> Path:
         return self.folder / _name(generation)
 
-    def prune(self, keep: int = KEPT_GENERATIONS) -> None:
+    def prune(self) -> None:
         """Remove all but the newest generations; a reader that has one open keeps it."""
-        for number in self.numbers()[:-keep]:
+        for number in self.numbers()[:-KEPT_GENERATIONS]:
             shutil.rmtree(self.path(number), ignore_errors=True)
 
     def remove_leftovers(self, older_than: float = LEFTOVER_AGE) -> None:

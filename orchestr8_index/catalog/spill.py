@@ -6,13 +6,12 @@ vector. One is filled by what a build reads; another is the last generation's ow
 
 from __future__ import annotations
 
-import os
 import tempfile
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,13 +26,52 @@ READ, KEPT, LENT = range(3)
 of the roots, whose generation is one for all projects."""
 
 
+IN_MEMORY, FEW = 4_000_000, 1 << 16  # bytes of a column
+PART = 1 << 20
+
+
+class GrowingColumn:
+    """Items of one type; what does not fit in memory lies in a file without a name."""
+
+    def __init__(self, folder: Path, dtype: Any, in_memory: int = IN_MEMORY) -> None:
+        self.dtype = np.dtype(dtype)
+        self._file = tempfile.SpooledTemporaryFile(max_size=in_memory, dir=str(folder))
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def append(self, items: Array | bytes | array[int]) -> None:
+        """Numbers of numpy may be of another type."""
+        if isinstance(items, np.ndarray):
+            items = np.ascontiguousarray(items, self.dtype)
+        self._file.write(items.data if isinstance(items, np.ndarray) else items)
+        self._size += len(items)
+
+    def read(self, start: int = 0, stop: int | None = None) -> Array:
+        stop = self._size if stop is None else stop
+        self._file.seek(start * self.dtype.itemsize)
+        data = self._file.read((stop - start) * self.dtype.itemsize)
+        self._file.seek(0, 2)
+        return np.frombuffer(data, self.dtype)
+
+    def parts(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        while part := self._file.read(PART):
+            yield part
+
+    def __del__(self) -> None:
+        self._file.close()
+
+
 @dataclass(slots=True)
 class EntryColumns:
-    """`texts` and `tokens` read bytes (offset, length); `starts` are in bytes and in terms;
-    `numbering` gives the numbers of this build for those of another vocabulary."""
+    """`texts` and `tokens` read from a start to an end, which `…_starts` have for each place, in
+    bytes and in terms; `numbering` gives the numbers of this build for those of another vocabulary.
+    """
 
     texts: Callable[[int, int], bytes]
-    tokens: Callable[[int, int], bytes]
+    tokens: Callable[[int, int], Array]
     text_starts: Sequence[int]
     token_starts: Sequence[int]
     lengths: Array
@@ -42,71 +80,42 @@ class EntryColumns:
 
     def text(self, first: int, last: int) -> bytes:
         """The texts of the places from `first` up to, not including, `last`."""
-        start, end = self.text_starts[first], self.text_starts[last]
-        return self.texts(start, end - start)
+        return self.texts(self.text_starts[first], self.text_starts[last])
 
     def numbers(self, first: int, last: int) -> Array:
-        start, end = self.token_starts[first], self.token_starts[last]
-        found = np.frombuffer(self.tokens(start * 4, (end - start) * 4), np.uint32)
+        found = self.tokens(self.token_starts[first], self.token_starts[last])
         return found if self.numbering is None else self.numbering[found]
 
 
-@dataclass(slots=True)
 class Filling:
-    """The columns being filled, in two files without a name."""
+    """The columns being filled."""
 
-    folder: Path
-    dimensions: int
-    text_starts: array[int] = field(default_factory=lambda: array("Q", [0]))
-    token_starts: array[int] = field(default_factory=lambda: array("Q", [0]))
-    lengths: array[int] = field(default_factory=lambda: array("I"))
-    vectors: bytearray = field(default_factory=bytearray)
-    _texts: IO[bytes] | None = None
-    _tokens: IO[bytes] | None = None
+    def __init__(self, folder: Path, dimensions: int) -> None:
+        types = np.uint8, np.uint32, np.int8
+        columns = (GrowingColumn(folder, dtype, FEW) for dtype in types)
+        self._texts, self._tokens, self._vectors = columns
+        self._starts = array("Q", [0]), array("Q", [0])
+        self._lengths, self._dimensions = array("I"), dimensions
 
     def put(self, text: bytes, fields: Sequence[array[int]], vector: bytes) -> int:
         """The new place. `fields` are the numbers of its terms."""
-        if self._texts is None or self._tokens is None:
-            self._texts = tempfile.TemporaryFile(dir=self.folder)
-            self._tokens = tempfile.TemporaryFile(dir=self.folder)
-        self._texts.write(text)
-        self.text_starts.append(self.text_starts[-1] + len(text))
+        self._texts.append(text)
+        self._vectors.append(vector)
         for numbers in fields:
-            numbers.tofile(self._tokens)
-            self.lengths.append(len(numbers))
-        self.token_starts.append(self.token_starts[-1] + sum(map(len, fields)))
-        self.vectors += vector
-        return len(self.text_starts) - 2
-
-    def __del__(self) -> None:
-        for file in (self._texts, self._tokens):
-            if file is not None:
-                file.close()
+            self._tokens.append(numbers)
+            self._lengths.append(len(numbers))
+        for starts, column in zip(self._starts, (self._texts, self._tokens), strict=True):
+            starts.append(len(column))
+        return len(self._starts[0]) - 2
 
     def columns(self) -> EntryColumns:
-        """What has been put here so far; it lives no longer than this does."""
+        """What has been put here so far."""
         return EntryColumns(
-            texts=_reader(self._texts),
-            tokens=_reader(self._tokens),
-            text_starts=self.text_starts,
-            token_starts=self.token_starts,
-            lengths=np.array(self.lengths, np.int64).reshape(-1, N_FIELDS),
-            vectors=np.frombuffer(bytes(self.vectors), np.int8).reshape(-1, self.dimensions),
+            *(lambda start, end: self._texts.read(start, end).tobytes(), self._tokens.read),
+            *self._starts,
+            lengths=np.array(self._lengths, np.int64).reshape(-1, N_FIELDS),
+            vectors=self._vectors.read().reshape(-1, self._dimensions),
         )
-
-
-def _reader(file: IO[bytes] | None) -> Callable[[int, int], bytes]:
-    if file is None:
-        return lambda offset, length: b""
-    file.flush()
-
-    def read(offset: int, length: int) -> bytes:
-        if hasattr(os, "pread"):
-            return os.pread(file.fileno(), length, offset)
-        file.seek(offset)  # Windows
-        return file.read(length)
-
-    return read
 
 
 @dataclass(slots=True)

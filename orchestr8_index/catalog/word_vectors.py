@@ -18,8 +18,7 @@ from msgspec import Struct
 from ..errors import SnapshotUnreadable
 from ..memo import Memo
 from ..text import usual_stem
-from .sections import Sections, Table
-from .string_table import SortedBytes
+from .sections import Sections, SortedBytes, Table
 
 SHIPPED = Path(__file__).with_name("words.vec")
 UNIT = 400  # a direction's length in its 8-bit form

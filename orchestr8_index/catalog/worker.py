@@ -36,7 +36,7 @@ COMMAND = (sys.executable, "-P", "-c", _START, str(REPOSITORY))
 
 @dataclass(slots=True)
 class BuildChild:
-    """One child process. `start` returns at once; `wait` blocks its thread until the child ends."""
+    """One child process. `load` starts it; `wait` blocks its thread until the child ends."""
 
     command: Sequence[str] = COMMAND
     hang_seconds: float = HANG_SECONDS
@@ -46,11 +46,6 @@ class BuildChild:
     _stderr: IO[bytes] | None = None
     _hung: Note | None = None
     _ended: threading.Event = field(default_factory=threading.Event)
-
-    def start(self, request: BuildRequest) -> BuildChild:
-        self.load()
-        self.send(request)
-        return self
 
     def load(self, ahead: bool = False) -> BuildChild:
         """The process alone; `ahead` of the request, it loads all that it may need."""

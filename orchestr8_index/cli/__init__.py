@@ -33,7 +33,7 @@ COMMANDS = {
     **dict.fromkeys(("config", "database", "servers"), "team"),
     **{
         "serve": "serve",
-        "session": "session",
+        "session": "shared",
         "shared": "shared",
         "claims": "claims",
         "call": "call",

@@ -13,8 +13,7 @@ import msgspec
 from ..client.embedded import generations_of
 from ..config import Settings
 from ..errors import OperationError
-from ..host_table import TITLES
-from ..places import call_of, hosts_of
+from ..places import TITLES, call_of, hosts_of
 from ..queries import (
     AgentQuery,
     Choice,

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from ..client.embedded import build_index, builder_of, generations_of
-from ..client.rpc import NONSENSE, call, read_reply
+from ..client.rpc import call, open_stream
 from ..client.stream import EventReader
 from ..config import Settings
 from ..daemon.http import (
@@ -145,11 +145,7 @@ def shared_events(
         address = located(settings)
         if address is None:
             raise NoAnswer("there is none")
-        answer = HttpClient(address).stream(path, seconds)
-        if isinstance(answer, HttpStream):
-            return answer
-        read_reply(answer)
-        raise NoAnswer(NONSENSE)
+        return open_stream(HttpClient(address), path, seconds)
 
     return EventReader(opened, after, prefix, float("inf"), away)
 

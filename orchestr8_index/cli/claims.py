@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from ..claims_policy import POLICIES, ClaimsPolicy
+from ..changeable import POLICIES, ClaimsPolicy
 from ..config import Settings
 from ..daemon.supervise import running_address
 from ..errors import OperationError, Orchestr8Error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -11,19 +12,17 @@ import msgspec
 from msgspec import Struct
 
 from ..catalog.index import Index
-from ..errors import OperationError
+from ..errors import InvalidParams, OperationError
 from ..private import make_folder, open_private
-from ..queries import Answer
-from ..records import Entry, Kind
+from ..queries import Row, StandingQuery
+from ..records import Kind
 from ..search.answer import answer_task
-from ..search.candidates import by_name
-from ..search.explain import lacking_words
-from ..search.rank import rank
+from ..search.explain import standing_of
 from ..text import Terms, clean
 from ..validate import UNDECODABLE, describe_error
 from .show import NOT_THERE
 
-DEPTH = 10
+DEPTH, LONGEST_TEXT = 10, 500
 LAST_RUN = "eval-last.json"
 LINE = 'Write it as {"query": "…", "expect": ["name"], "kind": "agent"}.'
 BEGIN = (
@@ -88,26 +87,26 @@ def _question(path: Path, number: int, line: str) -> Question:
 
 def evaluate(index: Index, questions: Sequence[Question]) -> Score:
     terms = Terms()
-    places = [_place(index, question, terms) for question in questions]
-    misses = [
-        _miss(index, question, place, terms)
-        for question, place in zip(questions, places, strict=True)
-        if place != 1
+    asked = [
+        (each, answer_task(index, each.kind, each.query[:LONGEST_TEXT], terms, limit=DEPTH).rows)
+        for each in questions
     ]
+    places = [_place(question, rows) for question, rows in asked]
+    answered = list(zip(asked, places, strict=True))
     total = len(questions) or 1
     return Score(
         questions=len(questions),
         hit1=round(sum(place == 1 for place in places) / total, 4),
         r5=round(sum(0 < place <= 5 for place in places) / total, 4),
         mrr=round(sum(1 / place for place in places if place) / total, 4),
-        hits=[q.query for q, place in zip(questions, places, strict=True) if place == 1],
-        misses=misses,
+        hits=[question.query for (question, _), place in answered if place == 1],
+        misses=[_miss(index, *each, place, terms) for each, place in answered if place != 1],
     )
 
 
-def _place(index: Index, question: Question, terms: Terms) -> int:
+def _place(question: Question, rows: Iterable[Row]) -> int:
     """The place of the first expected entry, from 1; 0 when it is not among the first DEPTH."""
-    for place, row in enumerate(_ask(index, question, terms).rows, 1):
+    for place, row in enumerate(rows, 1):
         names = {row.name, f"{row.plugin}:{row.name}", *row.also}
         names |= {name.partition(":")[2] for name in row.also}
         if not names.isdisjoint(question.expect):
@@ -115,28 +114,15 @@ def _place(index: Index, question: Question, terms: Terms) -> int:
     return 0
 
 
-def _ask(index: Index, question: Question, terms: Terms) -> Answer:
-    return answer_task(index, question.kind, question.query[:500], terms, limit=DEPTH)
-
-
-def _miss(index: Index, question: Question, place: int, terms: Terms) -> Miss:
-    rows = _ask(index, question, terms).rows
+def _miss(index: Index, question: Question, rows: list[Row], place: int, terms: Terms) -> Miss:
     first = f"{rows[0].plugin}:{rows[0].name}" if rows else ""
-    found = _expected(index, question)
-    if found is None:
-        return Miss(question.query, question.kind, question.expect[0], NOT_THERE, 0, first, [])
-    at, entry = found
-    query = rank(index.segments[question.kind], question.query[:500], terms).query
-    lacking = lacking_words(index.segments[question.kind], query, at)
-    return Miss(question.query, question.kind, entry.qualified, entry.path, place, first, lacking)
-
-
-def _expected(index: Index, question: Question) -> tuple[int, Entry] | None:
-    segment = index.segments[question.kind]
+    of = question.query, question.kind
     for name in question.expect:
-        for place in by_name(segment, name):
-            return place, segment.entry(place)
-    return None
+        with contextlib.suppress(InvalidParams):  # no entry has that name
+            asked = StandingQuery(task=question.query[:LONGEST_TEXT], kind=question.kind, name=name)
+            found = standing_of(index, asked, terms)
+            return Miss(*of, found.entry, found.path, place, first, found.lacking)
+    return Miss(*of, question.expect[0], NOT_THERE, 0, first, [])
 
 
 # --- the last run, and suggestions -------------------------------------------------------------

@@ -6,18 +6,24 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ..config import Settings, inherited_environment
 from ..environment import home_folder
+from ..errors import OperationError
+from ..learn.verify import in_time_order
+from ..project import find_project
+from ..roots import claude_folder
+from ..search.candidates import by_name
+from ..serve.hooks.history import History, read_history
 from . import show
+from .admin import keep_reports
+from .asking import build_here
+from .learnt import reading
 from .options import common, with_roots_of_server
 from .paint import echo, style
-
-if TYPE_CHECKING:
-    from ..serve.hooks.history import History
 
 TOP = 15
 
@@ -36,11 +42,6 @@ def learn(settings: Settings, history: bool, everywhere: bool, yes: bool) -> Non
     """
     if not history:
         raise click.UsageError("Say from what: --from-history.")
-    from ..roots import claude_folder
-    from ..serve.hooks.history import read_history
-    from .admin import keep_reports
-    from .asking import build_here
-
     settings = with_roots_of_server(settings)
     folder = claude_folder(Path(settings.home or home_folder()), inherited_environment())
     here = (lambda path: True) if everywhere else _within(settings)
@@ -61,10 +62,6 @@ def learn(settings: Settings, history: bool, everywhere: bool, yes: bool) -> Non
 def _is_known(settings: Settings, found: History) -> bool:
     """Whether the store has every one of these reports; of a team its log, unless something was
     forgotten since."""
-    from ..errors import OperationError
-    from ..learn.verify import in_time_order
-    from .learnt import reading
-
     wanted = {report.task_id for report in found.reports}
     if settings.database_url:
         from ..team.move import learnt
@@ -84,8 +81,6 @@ def _is_known(settings: Settings, found: History) -> bool:
 
 def _within(settings: Settings) -> Callable[[str], bool]:
     """Whether a folder belongs to the project of this one."""
-    from ..project import find_project
-
     known: dict[str, bool] = {}
     home = str(home_folder())
     ours = find_project(os.getcwd(), home)
@@ -102,8 +97,6 @@ def _within(settings: Settings) -> Callable[[str], bool]:
 
 
 def _knows(index: Any) -> Callable[[str], str]:
-    from ..search.candidates import by_name
-
     agents = index.segments["agent"]
 
     def knows(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 
 import click
@@ -9,6 +11,12 @@ import msgspec
 
 from ..config import Settings
 from ..errors import OperationError
+from ..serve.keys import KeyFile
+from ..serve.projectlist import read_projects
+from ..store.database import NAME, connect
+from ..store.ledger import name_of_project
+from ..store.notes import read_audit, saved_by_day
+from ..store.usage import read_usage, summed
 from ..table import error_name
 from . import show
 from .options import emit, of_project, of_store, project_key
@@ -62,8 +70,6 @@ def add(
     orchestr8-index key add tester --scope report --write "task/*" --write "report/*"
     orchestr8-index key add partner --project shop
     """
-    from ..serve.keys import KeyFile
-
     limits = write, dict(_project(settings, each) for each in projects)
     token = KeyFile(settings.data_dir).add(name, scope, *limits)  # type: ignore[arg-type]
     emit({"name": name, "scope": scope, "key": token}, as_json, lambda: token)
@@ -73,10 +79,6 @@ def add(
 
 def _project(settings: Settings, wanted: str) -> tuple[str, str]:
     """Its name, and its key in the store. Raises OperationError."""
-    import os
-
-    from ..serve.projectlist import read_projects
-
     folder = os.path.realpath(wanted) if os.sep in wanted or wanted in (".", "..") else wanted
     named = [(each.name, each.key, each.places[0][0]) for each in settings.names]
     known = read_projects(settings.data_dir).values()
@@ -96,8 +98,6 @@ def list_keys(settings: Settings, as_json: bool) -> None:
     \b
     orchestr8-index key list --json
     """
-    from ..serve.keys import KeyFile
-
     keys = KeyFile(settings.data_dir).read()
     names = ("name", "scope", "created_at", "write")
     rows = [{n: getattr(key, n) for n in names} | {"projects": list(key.projects)} for key in keys]
@@ -121,8 +121,6 @@ def revoke(settings: Settings, name: str) -> None:
     \b
     orchestr8-index key revoke build-machine
     """
-    from ..serve.keys import KeyFile
-
     KeyFile(settings.data_dir).revoke(name)
     echo(f"Revoked {name}.")
 
@@ -153,15 +151,10 @@ def audit(settings: Settings, limit: int, as_json: bool) -> None:
 def _events(settings: Settings, limit: int) -> list[tuple[str, str, str, str, int]]:
     """Of all servers of a team. Empty where there is no database, or one from before there was an
     audit."""
-    import contextlib
-
     if settings.database_url:
         from ..team.registry import read_team_audit
 
         return read_team_audit(settings.database_url, limit)
-    from ..store.database import NAME, connect
-    from ..store.notes import read_audit
-
     if not (settings.data_dir / NAME).exists():
         return []
     try:
@@ -185,8 +178,6 @@ def usage(settings: Settings, days: int, as_json: bool) -> None:
     \b
     orchestr8-index usage --days 7
     """
-    from ..store.usage import summed
-
     found = summed(*_counted(settings, days))
     emit(found, as_json, lambda: show.usage(found))
 
@@ -195,13 +186,6 @@ def _counted(
     settings: Settings, days: int
 ) -> tuple[list[tuple[str, str, str, str, int]], list[tuple[str, int, int]]]:
     """The calls, and the tokens that this folder's project has saved by day."""
-    import contextlib
-
-    from ..store.database import NAME, connect
-    from ..store.ledger import name_of_project
-    from ..store.notes import saved_by_day
-    from ..store.usage import read_usage
-
     rows, saved = [], []
     with contextlib.suppress(sqlite3.OperationalError):  # nothing was ever counted or reported
         with contextlib.closing(connect(settings.data_dir / NAME, read_only=True)) as reading:

@@ -5,22 +5,29 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
+from msgspec import Struct
 
 from ..config import Settings
 from ..errors import OperationError
-from ..records import Experience
-from ..views import Lessons
+from ..learn.verify import in_time_order, lessons, read_only, reported_by
+from ..learn.verify import verify as verify_outcomes
+from ..records import KINDS, Entry, Experience, FileReport, Kind
+from ..store.database import NAME
+from ..store.store import Store
+from ..tokens import ESTIMATING
+from ..views import EntryRecord, Lessons
 from . import show
 from .options import common, confirm, emit, project_key, with_roots_of_server, yes_option
 from .paint import echo
 
 if TYPE_CHECKING:
+    from ..catalog.index import Index, Segment
     from ..serve.replay import Curve
 
 FOUND_WRONG = 1
@@ -30,10 +37,6 @@ MOST_TOLD = 200  # rows of what was learnt that a server tells
 @contextlib.contextmanager
 def reading(settings: Settings) -> Iterator[Any]:
     """Everything derived from the store, without writing; a server may be running."""
-    from ..learn.verify import read_only
-    from ..store.database import NAME
-    from ..store.store import Store
-
     if not (settings.data_dir / NAME).exists():
         cure = "Report outcomes with cacheDecision first, or name another --data-dir."
         raise OperationError("Nothing has been learnt yet: there is no database.", cure)
@@ -51,7 +54,6 @@ def experience_of(settings: Settings) -> Experience | None:
     """What the store has taught, lenders' included, as a running server knows it; None where
     nothing was learnt."""
     from ..learn.experience import together
-    from ..learn.verify import read_only
     from ..serve.projectlist import read_projects
 
     try:
@@ -82,8 +84,6 @@ def learned(settings: Settings, by: str | None, idle: bool, as_json: bool) -> No
     orchestr8-index learned --by ci
     orchestr8-index learned --unused
     """
-    from ..learn.verify import reported_by
-
     if by is not None:
         with reading(settings) as outcomes:
             reported = reported_by(outcomes, by)
@@ -97,7 +97,6 @@ def learned(settings: Settings, by: str | None, idle: bool, as_json: bool) -> No
 def _lessons(settings: Settings) -> tuple[Lessons, str]:
     """What the running server has learnt, and who says so; else, or where that is more than it
     tells at once, what lies in the store."""
-    from ..learn.verify import lessons
     from .asking import server_of
 
     if (server := server_of(settings)) is not None:
@@ -105,13 +104,21 @@ def _lessons(settings: Settings) -> tuple[Lessons, str]:
         if max(len(found.entries), len(found.patterns), len(found.retired)) < MOST_TOLD:
             return found, server.name
     with reading(settings) as outcomes:
-        return lessons(outcomes), server.name if server else ""
+        return lessons(outcomes), server.name if server else _whose(settings)
+
+
+def _whose(settings: Settings) -> str:
+    """Of which project the store is asked: after a server of roots that were named it is theirs,
+    whatever folder one works in."""
+    from ..serve.projectlist import read_projects
+
+    project = read_projects(settings.data_dir).get(project_key(settings))
+    return f"no server asked; project {project.name}" if project else ""
 
 
 def _show_unused(settings: Settings, as_json: bool) -> None:
     from ..client.embedded import generations_of
     from .asking import index_of
-    from .unused import unused
 
     settings = with_roots_of_server(settings)
     learnt = Lessons(0, [], [], [])
@@ -133,8 +140,6 @@ def patterns(settings: Settings, retired: bool, as_json: bool) -> None:
     \b
     orchestr8-index patterns --retired
     """
-    from ..learn.verify import lessons
-
     with reading(settings) as outcomes:
         learnt = lessons(outcomes)
     listed = learnt.retired if retired else learnt.patterns
@@ -150,8 +155,6 @@ def verify(settings: Settings, as_json: bool) -> None:
     \b
     orchestr8-index verify
     """
-    from ..learn.verify import verify as verify_outcomes
-
     with reading(settings) as outcomes:
         verdict = verify_outcomes(outcomes)
     emit(verdict, as_json, lambda: show.verdict(verdict))
@@ -169,7 +172,6 @@ def replay(settings: Settings, plot: str | None, as_json: bool) -> None:
     \b
     orchestr8-index replay --plot curve.svg
     """
-    from ..learn.verify import in_time_order
     from ..serve.replay import replayed
     from .asking import build_here
 
@@ -209,8 +211,6 @@ def export_decisions(settings: Settings, file: Any) -> None:
     \b
     orchestr8-index export decisions.jsonl
     """
-    from ..learn.verify import in_time_order
-
     count = 0
     with reading(settings) as outcomes:
         for decision in in_time_order(outcomes):
@@ -313,3 +313,59 @@ def restore(settings: Settings, file: str | None) -> None:
         aside = put_back(data_dir, chosen, *which)
     kept = f" The database before is kept as {aside}." if aside else ""
     echo(f"Restored {chosen.name}.{kept}")
+
+
+TAKES, BEFORE = "hidden: the host takes ", ", which goes before it"
+
+
+class Unused(Struct, frozen=True):
+    """`tokens` is what the entry's line costs its host in every session that lists it."""
+
+    why: str
+    kind: Kind
+    entry: str
+    path: str
+    tokens: int
+
+
+def unused(
+    index: Index, records: Sequence[EntryRecord], files: Iterable[FileReport]
+) -> list[Unused]:
+    """The dearest first. Where nothing was reported yet, none is said to have never won."""
+    wins = {(record.kind, record.entry): record.wins for record in records}
+    found = list(_hiding(index, files))
+    for kind in KINDS:
+        segment = index.segments[kind]
+        for place in range(segment.size):
+            entry = segment.entry(place)
+            if not wins.get((kind, entry.qualified)) and (why := _why(segment, place, wins)):
+                found.append(_row(why, entry))
+    return sorted(found, key=lambda each: (-each.tokens, each.entry))
+
+
+def _row(why: str, entry: Entry) -> Unused:
+    return Unused(why, entry.kind, entry.qualified, entry.path, ESTIMATING(entry.line))
+
+
+def _why(segment: Segment, place: int, wins: dict[tuple[Kind, str], int]) -> str:
+    """Of near-clones one answers for all: the one that won most, else the first."""
+    group = [segment.entry(each).qualified for each in sorted({place, *segment.clones(place)})]
+    best = max(group, key=lambda name: wins.get((segment.kind, name), 0))
+    if best != segment.entry(place).qualified:
+        return f"its twin {best} always comes first"
+    return "never won" if wins else ""
+
+
+def _hiding(index: Index, files: Iterable[FileReport]) -> Iterator[Unused]:
+    """Whoever takes the name of a file that the host would take otherwise."""
+    roots = index.manifest.roots
+    places = {
+        f"{roots[entry.root]}/{entry.path}": entry
+        for segment in index.segments.values()
+        for entry in map(segment.entry, range(segment.size))
+    }
+    for file in files:
+        if file.reason.startswith(TAKES):
+            first = file.reason.removeprefix(TAKES).removesuffix(BEFORE)
+            if entry := places.get(first):
+                yield _row(f"hides {file.root}/{file.path}", entry)

@@ -23,7 +23,9 @@ from ..config import (
     read_settings,
     without_trees,
 )
+from ..daemon.pidfile import SERVER_NAME, PidFile
 from ..errors import BadSetting
+from ..project import roots_in
 from ..variables import variables
 from .paint import echo, echo_json, painted
 
@@ -127,26 +129,26 @@ def _remembered(settings: Settings) -> Settings:
 
 def with_roots_of_server(settings: Settings) -> Settings:
     """Where no roots were named: those of the data directory's server, running or the last one."""
-    from ..daemon.supervise import pidfile
-
     if settings.explicit_roots:
         return settings
-    file = pidfile(settings)
+    file = _server_file(settings)
     owner = file.owner()
     whose = "the roots of the running server" if owner else "the roots of the last server"
     last = file.last() if owner is None else owner
-    roots = _folders(last.get("roots"))
+    roots = tuple(filter(os.path.isdir, roots_in(last)))
     if not roots or last.get("explicit") is False:
         return settings
     return msgspec.structs.replace(settings, roots=roots, roots_from=whose, project=None)
 
 
+def _server_file(settings: Settings) -> PidFile:
+    return PidFile(settings.data_dir / SERVER_NAME)
+
+
 def project_key(settings: Settings) -> str:
     """Which project is meant in the store: that of the folder, but of a server whose roots were
     named there is one alone."""
-    from ..daemon.supervise import pidfile
-
-    file = pidfile(settings)
+    file = _server_file(settings)
     served = file.owner() or file.last()
     only = not settings.explicit_roots and served.get("explicit")
     named = served.get("project")
@@ -156,9 +158,7 @@ def project_key(settings: Settings) -> str:
 def _reading_alike(settings: Settings) -> Settings:
     """Under the limits of the running server, which need not stand in this environment: two that
     read the same trees otherwise would make each other's snapshots worthless."""
-    from ..daemon.supervise import pidfile
-
-    owner = pidfile(settings).owner()
+    owner = _server_file(settings).owner()
     if owner is None:
         return settings
     try:
@@ -166,12 +166,6 @@ def _reading_alike(settings: Settings) -> Settings:
     except msgspec.ValidationError:
         return settings
     return msgspec.structs.replace(settings, reading=reading)
-
-
-def _folders(roots: object) -> tuple[str, ...]:
-    """Those that still are there, of what a file says."""
-    listed = roots if isinstance(roots, list) else []
-    return tuple(root for root in listed if isinstance(root, str) and os.path.isdir(root))
 
 
 def emit(result: Any, as_json: bool, text: Callable[[], str], source: str = "") -> None:

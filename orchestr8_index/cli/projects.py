@@ -16,7 +16,7 @@ from ..errors import OperationError, ServerAway
 from ..private import write_private
 from ..project import NAMES, ROOTS, NamedProject, find_project, read_names
 from . import show
-from .asking import RunningServer, located
+from .asking import RunningServer, health_of, located
 from .options import common, emit, of_store
 from .paint import echo
 
@@ -34,7 +34,7 @@ learns_from = click.option(
 def learn_from(settings: Settings, lenders: Iterable[str]) -> None:
     """Tell the server from whom this folder's project learns. Raises ServerAway."""
     where = located(settings)
-    if where is None:
+    if where is None or health_of(where) is None:
         raise ServerAway("No server answers, and it keeps who learns from whom.")
     if settings.explicit_roots:
         where = where._replace(project=ROOTS + os.pathsep.join(settings.roots))

@@ -10,6 +10,7 @@ import click
 
 from .. import __version__
 from ..config import Settings
+from ..daemon import supervise
 from ..daemon.locate import Address
 from ..environment import TO_CONNECT
 from ..errors import BuildFailed, OperationError
@@ -37,11 +38,9 @@ def up(settings: Settings, lenders: tuple[str, ...]) -> None:
     orchestr8-index up
     orchestr8-index up --root ~/.claude --root ./plugins
     """
-    from ..daemon.supervise import running_address
-
     strangers(settings)
-    settings = with_roots_of_server(settings) if running_address(settings) else settings
-    if running_address(settings) is None or _is_replaced(settings):
+    settings = with_roots_of_server(settings) if supervise.running_address(settings) else settings
+    if supervise.running_address(settings) is None or _is_replaced(settings):
         _start(settings)
     else:
         _attach(settings)
@@ -50,18 +49,16 @@ def up(settings: Settings, lenders: tuple[str, ...]) -> None:
 
 
 def _start(settings: Settings) -> None:
-    from ..daemon.supervise import running_address, start
-
     echo(f"Starting over {show.roots(settings)} ({settings.roots_from}).", err=True)
     bar = show.Progress()
     try:
-        health = start(settings, bar)
+        health = supervise.start(settings, bar)
     except KeyboardInterrupt:
         echo("\nInterrupted: nothing was left running.", err=True)
         raise
     finally:
         bar.end()
-    where = running_address(settings) or settings.port
+    where = supervise.running_address(settings) or settings.port
     echo(f"Serving {show.counts(health['indexes'])} on {show.url(where)}.")
     if skipped := health["files"]["skipped"]:
         echo(f"Files left out: {skipped}; `orchestr8-index doctor` says why.", err=True)
@@ -74,23 +71,19 @@ def _start(settings: Settings) -> None:
 
 def _is_replaced(settings: Settings) -> bool:
     """Whether a server of another version ran, and was ended to make room."""
-    from ..daemon.supervise import answering, stop
-
-    version = answering(settings).get("version", __version__)
+    version = supervise.answering(settings).get("version", __version__)
     if version == __version__:
         return False
-    stop(settings)
+    supervise.stop(settings)
     echo(f"The server of version {version} was ended: this is {__version__}.", err=True)
     return True
 
 
 def _attach(settings: Settings) -> None:
     """A server of ours on this data directory: it is the one, if it answers."""
-    from ..daemon.supervise import answering, running_address, wait_until_served
-
-    if answering(settings)["status"] == "starting":
-        wait_until_served(settings, show.Progress())
-    where = running_address(settings)
+    if supervise.answering(settings)["status"] == "starting":
+        supervise.wait_until_served(settings, show.Progress())
+    where = supervise.running_address(settings)
     echo(f"Already running on {show.url(where or settings.port)}.{_served(settings, where)}")
     if settings.explicit_port and settings.port not in (0, where.port if where else settings.port):
         echo(f"For another one on {settings.port}, name a --data-dir of its own.", err=True)
@@ -136,9 +129,7 @@ def down(settings: Settings) -> None:
     \b
     orchestr8-index down
     """
-    from ..daemon.supervise import running_port, stop
-
-    port = running_port(settings)
+    port = supervise.running_port(settings)
     if settings.explicit_port and settings.port and port not in (None, settings.port):
         echo(f"Nothing of this data directory runs on {settings.port} (but on {port}).")
         return
@@ -147,7 +138,7 @@ def down(settings: Settings) -> None:
         "stopped": "Stopped.",
         "killed": "It did not stop within ten seconds and was killed.",
     }
-    echo(facts[stop(settings)])
+    echo(facts[supervise.stop(settings)])
 
 
 @click.command()
@@ -161,7 +152,6 @@ def status(settings: Settings, as_json: bool) -> None:
     orchestr8-index status --json
     """
     from ..client.spool import Spool
-    from ..daemon.supervise import pidfile, running_port
 
     if (folder := settings.data_dir / TUNED).is_dir():
         echo(f"{folder} is no longer read: `tune` is gone. Remove the folder.", err=True)
@@ -170,7 +160,11 @@ def status(settings: Settings, as_json: bool) -> None:
     if where is None or health is None:
         echo('{"status":"not running"}' if as_json else "Not running.")
         sys.exit(NOT_RUNNING)
-    owner = (pidfile(settings).owner() or {}) if where.port == running_port(settings) else {}
+    owner = (
+        (supervise.pidfile(settings).owner() or {})
+        if where.port == supervise.running_port(settings)
+        else {}
+    )
     mine = health["roots_digest"] == settings.roots_digest  # and not the first project's
     roots = settings.roots if mine else owner.get("roots")
     process = {"port": where.port, "pid": owner.get("pid"), "roots": roots}
@@ -188,13 +182,13 @@ def reindex(settings: Settings, as_json: bool) -> None:
     \b
     orchestr8-index reindex
     """
-    from ..daemon.supervise import running_address
-
     settings = with_roots_of_server(settings)
-    where = running_address(settings)
+    where = supervise.running_address(settings)
     if where is None:
         _build_here(settings, as_json)
         return
+    if sys.stderr.isatty():
+        echo("The server reads its trees anew …", err=True)
     answer = RunningServer(where, REINDEX_SECONDS).request("POST", "/reindex")
     if not isinstance(answer, dict) or not answer.get("success"):
         raise _refusal(answer)

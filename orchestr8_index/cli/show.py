@@ -13,7 +13,7 @@ import click
 
 from ..config import LOOPBACK, Settings
 from ..fit import for_terminal
-from ..host_table import TITLES
+from ..places import TITLES
 from ..records import KINDS, PLURAL, FileReport, Finding, Kind
 from .paint import style
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from .agents import AwaitedMethods
 from .held import LEASE_S, Held, Lock, Mode
@@ -17,38 +17,23 @@ from .methods import Given
 from .orchestrator import Orchestrator
 from .stream import EventReader
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _arguments_of(
+    other: Callable[P, object],
+) -> Callable[[Any], Callable[Concatenate[Any, P], None]]:
+    """For type checkers and `help`: a constructor takes what the other class does."""
+    return functools.wraps(other.__init__)
 
 
 class AsyncOrchestrator(AwaitedMethods):
     """The client for asyncio. Its arguments and methods are those of `Orchestrator`."""
 
-    def __init__(
-        self,
-        base_url: str | Sequence[str] = "",
-        *,
-        roots: Iterable[str | Path] = (),
-        data_dir: str | Path | None = None,
-        port: int | None = None,
-        project: str | Path = "",
-        embedded: bool = False,
-        api_key: str = "",
-        cache_seconds: float = 30.0,
-        agent: str = "",
-        tree: str | Path | None = None,
-    ) -> None:
-        self._client = Orchestrator(
-            base_url,
-            roots=roots,
-            data_dir=data_dir,
-            port=port,
-            project=project,
-            embedded=embedded,
-            api_key=api_key,
-            cache_seconds=cache_seconds,
-            agent=agent,
-            tree=tree,
-        )
+    @_arguments_of(Orchestrator)
+    def __init__(self, *given: Any, **named: Any) -> None:
+        self._client = Orchestrator(*given, **named)
 
     async def __aenter__(self) -> AsyncOrchestrator:
         return self

@@ -1,4 +1,4 @@
-"""The gateway's tools for agents of CrewAI (`pip install orchestr8-index[crewai]`)."""
+"""The gateway's tools for agents of CrewAI (`pip install 'orchestr8-index[crewai]'`)."""
 
 from __future__ import annotations
 

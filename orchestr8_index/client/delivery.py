@@ -19,9 +19,8 @@ from ..daemon.http import HttpClient
 from ..daemon.locate import Address
 from ..errors import InternalError, InvalidParams, Orchestr8Error
 from ..methods import SHORT
-from .lines import Line
 from .rpc import RpcReply, error_of, read_replies, request
-from .spool import BEGINNING, Spool
+from .spool import BEGINNING, Line, Spool
 
 SECONDS = 30.0  # a batch is a hundred commits
 LONGEST_LINE = 500_000

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from ..config import Settings
 from ..daemon.locate import Address, locate
 from ..daemon.pidfile import SERVER_NAME, PidFile
+from ..project import roots_in
 
 SHORTEST, LONGEST = 0.1, 5.0
 PAUSE_PER_LOSS = 2.0  # a server that costs two seconds is left alone for four
@@ -78,12 +79,10 @@ class Locator:
         Somebody else's address tells nothing of a data directory that was not named with it.
         """
         last = self._pidfile.last()
-        roots, port = last.get("roots"), last.get("port")
-        fits = self._settings.explicit_data_dir or self._base_url.endswith(f":{port}")
-        if self._base_url and not fits:
+        is_meant = self._base_url.endswith(f":{last.get('port')}")
+        if self._base_url and not (self._settings.explicit_data_dir or is_meant):
             return ()
-        listed = roots if isinstance(roots, list) else []
-        return tuple(root for root in listed if isinstance(root, str))
+        return tuple(roots_in(last))
 
     def __str__(self) -> str:
         url = self._address.url if self._address else ""

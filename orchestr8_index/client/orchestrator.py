@@ -36,7 +36,7 @@ from .embedded import Embedded
 from .held import LEASE_S, Lock, Mode
 from .locate import Locator
 from .methods import Given
-from .rpc import NONSENSE, call, read_reply, read_result, write_params
+from .rpc import call, open_stream, read_result, write_params
 from .spool import Spool
 from .stream import EventReader
 
@@ -151,11 +151,7 @@ class Orchestrator(BlockingMethods):
         address = self._address()
         if address is None:
             raise NoAnswer("it does not answer" if self._locator else "there is none")
-        stream = self._connection(address).stream(path, seconds)
-        if isinstance(stream, HttpStream):
-            return stream
-        read_reply(stream)
-        raise NoAnswer(NONSENSE)
+        return open_stream(self._connection(address), path, seconds)
 
     # --- how they are carried out --------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from ..daemon.http import HttpClient, HttpResponse, NoAnswer
+from ..daemon.http import HttpClient, HttpResponse, HttpStream, NoAnswer
 from ..errors import InvalidParams, RequestError, WithFacts
 from ..table import Method, error_kind
 from ..validate import read_params
@@ -22,6 +22,15 @@ def call(http: HttpClient, wire: str, params: bytes, waits: float = 0.0) -> byte
     Raises NoAnswer, or the RequestError that the server says.
     """
     return read_reply(http.send("POST", "/", request(wire, params), waits))
+
+
+def open_stream(http: HttpClient, path: str, seconds: float) -> HttpStream:
+    """The events of a path. Raises NoAnswer, or the RequestError that the server says."""
+    answer = http.stream(path, seconds)
+    if isinstance(answer, HttpStream):
+        return answer
+    read_reply(answer)
+    raise NoAnswer(NONSENSE)
 
 
 def write_params(method: Method, given: Mapping[str, Any]) -> tuple[Any, bytes]:

@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
+from zlib import crc32
 
 from msgspec import Raw
 
@@ -101,8 +102,9 @@ def _page(items: Any, now: int, limit: int) -> tuple[list[Row], bool, int]:
         size += len(value)
         if found and (len(found) == limit or size > MOST_BYTES):
             return found, True, newest or 0
-        row = {"key": key, "value": _sound(key, value, crc), "rev": number >> 10, "by": by}
-        row["at"] = iso(at)
+        if crc32(value, crc32(key.encode())) != crc:  # not by a call: there may be many
+            raise _damaged(key)
+        row = {"key": key, "value": Raw(value), "rev": number >> 10, "by": by, "at": iso(at)}
         if ends is not None:
             row["expires_in"] = max(1, -(-(ends - now) // 1000))
         found.append(row)
@@ -157,13 +159,13 @@ def _written(
 
 def _history_row(row: tuple[Any, ...]) -> Row:
     key, value, number, by, at, _, crc, kind = row
-    told = _sound(key, str(value).encode(), crc) if kind == PUT else Raw(b"null")
-    return {"key": key, "value": told, "rev": number >> 10, "by": by, "at": iso(at)}
+    data = str(value).encode() if kind == PUT else b"null"
+    if kind == PUT and checksum(key, data) != crc:
+        raise _damaged(key)
+    return {"key": key, "value": Raw(data), "rev": number >> 10, "by": by, "at": iso(at)}
 
 
-def _sound(key: str, value: bytes, crc: int) -> Raw:
-    """Raises StoreUnavailable where a bit has changed on the disk."""
-    if checksum(key, value) == crc:
-        return Raw(value)
+def _damaged(key: str) -> StoreUnavailable:
+    """A bit has changed on the disk."""
     cure = "Write the key again; or stop the server and `restore` a backup of coordinate.db."
-    raise StoreUnavailable(f"The value of {key} is damaged.", cure)
+    return StoreUnavailable(f"The value of {key} is damaged.", cure)

@@ -8,17 +8,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from .. import __version__
-from ..config import LOOPBACK, USUAL, Settings
+from ..config import LOOPBACK, USUAL, Door, Settings
 from ..errors import AlreadyRunning, PortTaken, StartFailed
 from ..private import check_data_dir
 from .locate import reached_at
-from .pidfile import SERVER_NAME, PidFile
+from .pidfile import SERVER_NAME, PidFile, using
 from .process import own_facts
 
 HOST = LOOPBACK
@@ -29,16 +28,12 @@ BACKLOG = 2048
 def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
     """The data directory's lock and the listening socket. Raises with a sentence and a cure."""
     if settings.door.tls_cert:
-        from .tls import check_certificate
-
         check_certificate(settings.door)
     pidfile = PidFile(settings.data_dir / SERVER_NAME)
     before = pidfile.last()
-    try:
+    with using(settings.data_dir):
         check_data_dir(settings.data_dir)
         owned = pidfile.acquire()
-    except OSError as error:
-        raise unusable(settings.data_dir, error) from None
     if not owned:
         owner = pidfile.owner() or {}
         who = f"process {owner.get('pid', '?')} on port {owner.get('port', '?')}"
@@ -48,19 +43,10 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
         undo.callback(_let_go, pidfile, before)
         listening = listen(settings.port, settings.door.host)
         undo.callback(listening.close)
-        try:
+        with using(settings.data_dir):
             pidfile.write(**_facts(settings, listening.getsockname()[1]))
-        except OSError as error:
-            raise unusable(settings.data_dir, error) from None
         undo.pop_all()
     return pidfile, listening
-
-
-def unusable(data_dir: Path, error: OSError) -> StartFailed:
-    """What is said where the data directory cannot be read or written, as on a full disk."""
-    sentence = f"The data directory {data_dir} cannot be used: {error.strerror}."
-    cure = "Mend that, or choose another with --data-dir or MCP_DATA_DIR."
-    return StartFailed(sentence, cure)
 
 
 def _facts(settings: Settings, port: int) -> dict[str, Any]:
@@ -70,6 +56,30 @@ def _facts(settings: Settings, port: int) -> dict[str, Any]:
     if settings.reading != USUAL:
         facts["reading"] = msgspec.to_builtins(settings.reading)
     return {**facts, **_reached(settings)}
+
+
+def check_certificate(door: Door) -> None:
+    """Raises StartFailed when the server could not prove who it is."""
+    import ssl
+
+    try:
+        for path in (door.tls_cert, door.tls_key):
+            open(path, "rb").close()
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            door.tls_cert, door.tls_key, password=_refuse_password
+        )
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        if named := getattr(error, "filename", None):
+            reason = f"{named}: {reason}"
+        cure = (
+            "Name a PEM certificate with --tls-cert and its key, without password, with --tls-key."
+        )
+        raise StartFailed(f"The certificate cannot be used: {reason}.", cure) from None
+
+
+def _refuse_password() -> str:
+    raise ValueError("its key has a password")
 
 
 def _let_go(pidfile: PidFile, before: dict[str, Any] | None) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..environment import PROGRAM
-from .locate import Address
+from .locate import Address, trusting
 
 CONNECT_SECONDS, PROBE_SECONDS, ANSWER_SECONDS = 0.25, 0.5, 60.0
 MOST_BYTES = 16_000_000
@@ -141,8 +141,6 @@ class HttpClient:
         where = address.host, address.port
         connection = http.client.HTTPConnection(*where, timeout=self._connect)
         if address.tls_cert:
-            from .tls import trusting
-
             context = trusting(address.tls_cert)
             connection = http.client.HTTPSConnection(*where, timeout=self._connect, context=context)
         elif address.https:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 from ..environment import LOOPBACK
 from .pidfile import SERVER_NAME, PidFile
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 OWN = (LOOPBACK, "localhost", "::1")
 WILDCARDS = ("0.0.0.0", "::")
@@ -113,3 +116,17 @@ def reached_at(door: Listening) -> dict[str, str]:
     """The host and the certificate to ask for, where that is not plain loopback."""
     reached = {"tls_cert": door.tls_cert} if door.tls_cert else {}
     return reached if door.host in (LOOPBACK, *WILDCARDS) else {**reached, "host": door.host}
+
+
+def trusting(certificate: str) -> SSLContext:
+    """A client that takes this one certificate and no other, whatever name stands in it.
+
+    Raises OSError.
+    """
+    import ssl  # where there is a certificate alone
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(certificate)
+    return context

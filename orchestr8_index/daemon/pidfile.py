@@ -13,13 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import OperationError
-from ..private import MOST_READ, make_folder, open_private
-
-try:
-    import fcntl
-except ImportError:  # Windows: serve runs, without the guarantee
-    fcntl = None  # type: ignore[assignment]
+from ..errors import OperationError, StartFailed
+from ..private import MOST_READ, lock_file, make_folder, open_private
 
 ATTEMPTS, PAUSE = 5, 0.02
 SERVER_NAME = "mcp.pid"
@@ -103,7 +98,9 @@ class PidFile:
         except OSError:
             return None
         try:
-            if _lock(fd, alone=False):  # beside others who ask, so that none is taken for an owner
+            if lock_file(
+                fd, alone=False
+            ):  # beside others who ask, so that none is taken for an owner
                 return None
             return _read(fd)
         finally:
@@ -113,20 +110,10 @@ class PidFile:
 def _lock_soon(fd: int, attempts: int) -> bool:
     """Who asks for the owner holds the lock for a moment: one refusal is not yet an owner."""
     for left in reversed(range(attempts)):
-        if _lock(fd):
+        if lock_file(fd):
             return True
         time.sleep(PAUSE if left else 0)
     return False
-
-
-def _lock(fd: int, alone: bool = True) -> bool:
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(fd, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _read(fd: int) -> dict[str, Any]:
@@ -150,3 +137,14 @@ def changing(path: Path, what: str) -> Iterator[None]:
         raise OperationError(f"{what} cannot be written: {error.strerror}.") from None
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def using(data_dir: Path) -> Iterator[None]:
+    """Within: an OSError is a StartFailed that says so of the data directory, as of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        sentence = f"The data directory {data_dir} cannot be used: {error.strerror}."
+        cure = "Mend that, or choose another with --data-dir or MCP_DATA_DIR."
+        raise StartFailed(sentence, cure) from None

@@ -7,15 +7,16 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from typing import Any
 
-from ..config import LOOPBACK, Settings, inherited_environment
+from ..config import Door, Settings
+from ..environment import inherited_environment, own_command
 from ..errors import BuildFailed, PortTaken, StartFailed
 from ..private import check_data_dir, make_folder, open_private
-from .claim import unusable
-from .command import arguments_of, own_command, watch_command
+from ..variables import variables
 from .http import Health, get_health
-from .locate import Address, owner_address, reached_at
-from .pidfile import SERVER_NAME, PidFile
+from .locate import Address, address_of, owner_address, reached_at
+from .pidfile import SERVER_NAME, PidFile, using
 from .process import kill_group, proven
 from .watcher import LOCK_NAME, STDERR_NAME
 
@@ -39,13 +40,6 @@ def running_address(settings: Settings) -> Address | None:
     """How to reach the server that owns the data directory."""
     address = owner_address(settings.data_dir, settings.api_key)
     return address.here() if address else None
-
-
-def _meant(settings: Settings) -> Address:
-    """Where a server of these very settings is to be reached."""
-    reached = reached_at(settings.door)
-    host, tls_cert = reached.get("host", LOOPBACK), reached.get("tls_cert", "")
-    return Address(settings.port, host, tls_cert, settings.api_key)
 
 
 def start(settings: Settings, progress: Callable[[Health], None]) -> Health:
@@ -84,8 +78,7 @@ def wait_until_served(
             if said := _last_words(settings):
                 raise StartFailed(said, cure="")
             raise StartFailed("The server ended at once.", "`orchestr8-index serve` says why.")
-        address = owner_address(settings.data_dir, settings.api_key)
-        health = get_health(address) if address else None
+        health = _health(settings)
         if health and health["status"] != "starting":
             return health
         if health and health["reasons"]:
@@ -102,24 +95,35 @@ def answering(settings: Settings) -> Health:
 
     Raises StartFailed when it holds the directory and does not answer.
     """
-    deadline = time.monotonic() + ATTACH_SECONDS
-    while True:
-        address = owner_address(settings.data_dir, settings.api_key)
-        if address is not None and (health := get_health(address)) is not None:
-            return health
-        if time.monotonic() > deadline:
-            break
-        time.sleep(PAUSE)
+    health: Health | None = _until(ATTACH_SECONDS, lambda: _health(settings))
+    if health is not None:
+        return health
     owner = pidfile(settings).owner() or {}
     who = f"process {owner.get('pid', '?')} on port {owner.get('port', '?')}"
     sentence = f"The server of this data directory ({who}) does not answer."
     raise StartFailed(sentence, "End it with `orchestr8-index down`, then start again.")
 
 
+def _health(settings: Settings) -> Health | None:
+    """Of the server that owns the data directory, if it answers."""
+    address = owner_address(settings.data_dir, settings.api_key)
+    return get_health(address) if address else None
+
+
+def _until(seconds: float, look: Callable[[], Any]) -> Any:
+    """What `look` sees as soon as that is something, or after so long."""
+    deadline = time.monotonic() + seconds
+    while not (seen := look()) and time.monotonic() <= deadline:
+        time.sleep(PAUSE)
+    return seen
+
+
 def _on_port(settings: Settings) -> Health | None:
     """A server of this very data directory on the wanted port, though its lock is not seen: the
     lock was removed, or it is just being taken. Raises PortTaken for one of another directory."""
-    health = get_health(_meant(settings)) if settings.port else None
+    facts = {"port": settings.port, **reached_at(settings.door)}
+    meant = address_of(facts, settings.api_key) if settings.port else None
+    health = get_health(meant) if meant else None
     if health is None or health.get("data_digest") == settings.data_digest:
         return health if health and health["status"] != "starting" else None
     raise PortTaken(f"Port {settings.port} is taken by a server with another data directory.")
@@ -137,7 +141,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
-    try:
+    with using(settings.data_dir):
         check_data_dir(settings.data_dir)
         logs = make_folder(settings.data_dir, "logs")
         stderr = open(logs / STDERR_NAME, "wb", buffering=0, opener=open_private)
@@ -145,11 +149,9 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
             undo.callback(stderr.close)
             stderr.write(b"\n")
             undo.pop_all()
-    except OSError as error:
-        raise unusable(settings.data_dir, error) from None
     command = own_command("serve", *arguments_of(settings))
     if settings.auto_restart:
-        command = watch_command(str(settings.data_dir), *command)
+        command = own_command(str(settings.data_dir), *command, module="daemon.watcher")
     with stderr:
         return subprocess.Popen(
             command,
@@ -159,6 +161,29 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
             env=inherited_environment(),
             start_new_session=True,
         )
+
+
+def arguments_of(settings: Settings) -> list[str]:
+    """What `serve` needs to be told to come to the same settings."""
+    roots = settings.places or settings.roots
+    if settings.project is not None:  # what was found is found again, in the same folder
+        roots = ()
+    named = [part for root in roots for part in ("--root", root)]
+    where = ["--port", str(settings.port), "--data-dir", str(settings.data_dir)]
+    team = ["--database", settings.database_url] if settings.database_is_named else []
+    index = ["--index", settings.index] if settings.index != "own" else []
+    return [*named, *where, *_listening(settings.door), *team, *index]
+
+
+def _listening(door: Door) -> list[str]:
+    words = list[str]()
+    for each in variables(type(door)):
+        value = getattr(door, each.field)
+        if value is True:
+            words.append(each.option)
+        for one in value if each.kind is tuple else [value] if each.kind is str else []:
+            words += [each.option, one] if one else []
+    return words
 
 
 def _last_words(settings: Settings) -> str:
@@ -201,9 +226,4 @@ def _locks(settings: Settings) -> tuple[PidFile, PidFile]:
 
 
 def _wait_free(settings: Settings, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while _is_owned(settings):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(PAUSE)
-    return True
+    return bool(_until(seconds, lambda: not _is_owned(settings)))

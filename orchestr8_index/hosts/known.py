@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..environment import named_path
-from ..host_table import PLACES
+from ..places import PLACES
 
 NAME = "orchestr8"
 Entry = dict[str, Any]

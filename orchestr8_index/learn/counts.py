@@ -7,6 +7,7 @@ a start counts only what came after it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -66,6 +67,8 @@ class Counts:
         found, self.bent = plans.patterns(reader, self.project)
         self.patterns.load(found)
         saved = ledger.read_checkpoint(reader, CHECKPOINT, self.project)
+        if _is_of_another_release(saved):  # that is no fault
+            saved = None
         if saved is not None and not self._load_checkpoint(saved, reader):
             self.bent.append("the checkpoint does not fit what is there")
         if saved is None or self.bent:
@@ -101,12 +104,12 @@ class Counts:
         self.unassigned.clear()
 
     def _load_checkpoint(self, data: Any, reader: sqlite3.Connection) -> bool:
-        """False for one that is damaged or of another format: everything is then counted again."""
+        """False for one that is damaged: everything is then counted again."""
         if not isinstance(data, bytes) or data[:DIGEST] != _digest(data[DIGEST:]):
             return False
         try:
-            form, last, memory, patterns = msgspec.msgpack.decode(data[DIGEST:], type=_State)
-            if form != FORMAT or patterns != _digest_of(self.patterns):
+            _, last, memory, patterns = msgspec.msgpack.decode(data[DIGEST:], type=_State)
+            if patterns != _digest_of(self.patterns):
                 return False
             if not 0 <= last <= ledger.last_number(reader):
                 return False
@@ -219,6 +222,16 @@ class Counts:
 
 def _digest_of(patterns: Patterns) -> bytes:
     return _digest(msgspec.msgpack.encode(sorted(patterns, key=lambda pattern: pattern.id)))
+
+
+def _is_of_another_release(data: Any) -> bool:
+    """Whether it is whole, and of another format."""
+    if not isinstance(data, bytes) or data[:DIGEST] != _digest(data[DIGEST:]):
+        return False
+    with contextlib.suppress(msgspec.MsgspecError):
+        state = msgspec.msgpack.decode(data[DIGEST:])
+        return isinstance(state, list) and bool(state) and state[0] != FORMAT
+    return False
 
 
 def _digest(state: bytes) -> bytes:

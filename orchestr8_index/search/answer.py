@@ -196,7 +196,7 @@ def _blank(search: Search, place: int, entry: Entry) -> Row:
         row = row_of(entry, 0.0, choice)
         row.also = clones.also(search.segment, place, _filter(choice))
         if is_kept:
-            keep(rows, KEPT_ROWS, key, row)
+            keep(rows, KEPT_ROWS * search.segment.room, key, row)
     return row
 
 

@@ -91,7 +91,7 @@ class _Own:
     """The saturated frequencies of learnt words in an entry's own text, where it has them; the
     first `looked` of `words`, which only grows, were looked up."""
 
-    words: Mapping[str, int]
+    words: dict[str, int]
     looked: int = 0
     sats: dict[str, float] = field(default_factory=dict)
 
@@ -185,10 +185,10 @@ class Learned:
         if not won and not failed:
             return Column()
         moved, tasks = array("Q", whole), array("Q", whole)
-        for records, entries in ((self._won, won), (self._failed, failed)):
+        for known, entries in ((self._won, won), (self._failed, failed)):
             for entry in entries:
-                if (record := records.get(entry)) is not None:
-                    lane, words, points = record
+                if (of_entry := known.get(entry)) is not None:
+                    lane, words, points = of_entry
                     count = words[term]
                     moved[lane] = points[count]
                     tasks[lane] = HAS + (count if count < COUNTED else COUNTED)
@@ -220,15 +220,12 @@ class Learned:
             if slot is None:
                 continue
             place, words = self.places[slot], experience.words[kind].get(entry, {})
-            failed, wins = (
-                experience.failed[kind].get(entry, {}),
-                experience.wins[kind].get(entry, 0),
-            )
             yield from self._look_up(place, words)
-            self._wins[place] = wins
+            self._wins[place] = wins = experience.wins[kind].get(entry, 0)
+            failed = experience.failed[kind].get(entry, {})
             self._won[entry] = _Tasks(2 * slot, words, gains_of(wins))
             self._failed[entry] = _Tasks(2 * slot + 1, failed, LOSSES)
-            self._factors[slot] = self._factor(place, experience.counts(kind, entry), words, wins)
+            self._factors[slot] = self._factor(place, experience.counts(kind, entry), words)
         self._revision = revision
 
     def _slot(self, entry: str) -> int | None:
@@ -243,32 +240,34 @@ class Learned:
         return self._slots[entry]
 
     def _factor(
-        self,
-        place: int,
-        counts: Mapping[tuple[int, bool], int],
-        words: Mapping[str, int],
-        wins: int,
+        self, place: int, counts: Mapping[tuple[int, bool], int], words: Mapping[str, int]
     ) -> float:
         """(‖own‖ / ‖extended‖)^NORM_POWER; the sum is exact, whatever the words' order.
 
         `counts`: how many words, or pairs, have won so often; so of 85,000 words some 100 are
         looked at, and those that the entry's own text has.
         """
-        own, shares = self._segment.norms[place] ** 2, (1.0, PAIR_WEIGHT**2)
+        own, wins, shares = (
+            self._segment.norms[place] ** 2,
+            self._wins[place],
+            (1.0, PAIR_WEIGHT**2),
+        )
         new = [n * shares[pair] * gain_of(won, wins) ** 2 for (won, pair), n in counts.items()]
         sats = self._own[place].sats.items()
         had = [2 * shares[" " in w] * sat * gain_of(words.get(w, 0), wins) for w, sat in sats]
         more = math.fsum(new + had)
         return float((own / (own + more)) ** (NORM_POWER / 2)) if own > 0 and more > 0 else 1.0
 
-    def _look_up(self, place: int, words: Mapping[str, int]) -> Iterator[None]:
+    def _look_up(self, place: int, words: dict[str, int]) -> Iterator[None]:
         """How often the entry's own text has these words, and what they mean."""
         own = self._own.get(place)
         if own is None or own.words is not words:
             own = self._own[place] = _Own(words)
             self._past.begin(place)
         while own.looked < len(words) and self._own[place] is own:
-            some = list(islice(words, own.looked, own.looked + STEP))
+            left = len(words) - own.looked
+            last = islice(reversed(words), left)  # of 70,000 only the new ones are passed
+            some = list(last if left <= STEP else islice(words, own.looked, own.looked + STEP))
             for word in some:
                 self._past.add(place, word)
                 if sat := self._segment.sat(word, place):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..catalog.index import Index, Segment
-from ..catalog.string_table import shape
+from ..catalog.sections import shape
 from ..records import ResolvedRole
 from ..text import Terms, fold_name
 from .compounds import is_known

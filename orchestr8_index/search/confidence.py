@@ -16,7 +16,7 @@ from ..records import Calibration
 from .confidence_fit import SHIPPED_FIT
 from .evidence import Record, sureness
 from .rank import DEPTH, Hit, Ranking
-from .semantic import LIKE, Direction, likeness
+from .semantic import LIKE, likeness
 
 DOUBTFUL = 0.2
 """Below it whoever asked is told that probably nobody fits: of 100 such first hits 14 are right, of
@@ -49,11 +49,12 @@ def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
     counts as far as few entries have a part in it, a drop more where there are many entries.
     """
     plain, query = ranking.plain or ranking, ranking.query
-    first = _as_found(plain, ranking.hits[0].place)
-    rivals = _rivals(segment, plain, first.place)
-    words = (first.score - plain.meant.get(first.place, 0)) / (query.by_words or 1)
-    cosine = _cosine(segment, query.meaning, first.place)
-    spread = query.meaning.length if query.meaning else 0.0
+    place, meaning = ranking.hits[0].place, query.meaning
+    first = next((hit for hit in plain.hits if hit.place == place), Hit(place, 0, 0.0))
+    rivals = _rivals(segment, plain, place)
+    words = (first.score - plain.meant.get(place, 0)) / (query.by_words or 1)
+    cosine = likeness(segment.table, meaning, [place])[0] / LIKE if meaning else 0.0
+    spread = meaning.length if meaning else 0.0
     drop, long = _drop(first, rivals), min(MOST_WORDS, len(query.own))
     size = math.log(min(max(segment.size, SMALLEST), LARGEST))
     return {
@@ -79,16 +80,6 @@ def _lead(first: Hit, rivals: Sequence[Hit]) -> float:
 def _drop(first: Hit, rivals: Sequence[Hit]) -> float:
     sixth = rivals[SIXTH].score if len(rivals) > SIXTH else 0
     return 1 - sixth / max(first.score, sixth, 1)
-
-
-def _cosine(segment: Segment, meaning: Direction | None, place: int) -> float:
-    """As the meaning has it, whatever the entry's record takes off."""
-    return likeness(segment.table, meaning, [place])[0] / LIKE if meaning else 0.0
-
-
-def _as_found(plain: Ranking, place: int) -> Hit:
-    """The entry as the text alone ranks it."""
-    return next((hit for hit in plain.hits if hit.place == place), Hit(place, 0, 0.0))
 
 
 def _rivals(segment: Segment, ranking: Ranking, place: int) -> list[Hit]:

@@ -137,7 +137,7 @@ def _word(segment: Segment, token: Token, tf: int, past: Past, spelt: bool) -> W
     word: Word | None = segment.asked.get(key)
     if word is None:
         word = _read_word(segment, token, tf, past, spelt)
-        keep(segment.asked, REMEMBERED, key, word)
+        keep(segment.asked, REMEMBERED * segment.room, key, word)
     return word
 
 

@@ -6,7 +6,7 @@ an answer can say "Read 'tf' as 'terraform'".
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -140,7 +140,7 @@ def _translated(
     """
     every = [each for each in zip(raws, words, stems, of_words, strict=True) if each[3]]
     for raw, word, stem, of_word in every:
-        is_heard = len(word) > SHORT and _all_heard(segment, of_word)
+        is_heard = len(word) > SHORT and None not in map(segment.find_term, of_word)
         if not is_heard and not is_plain(raw, word, stem):
             break
     else:
@@ -155,10 +155,6 @@ def _translated(
     asked = [term for word, of in strange if not known.is_name(word, names) for term in of]
     heard = sum(segment.find_term(term) is not None for term in asked)
     return [] if asked and 2 * heard >= len(asked) else known.read(raws, words, names)
-
-
-def _all_heard(segment: Segment, terms: Iterable[str]) -> bool:
-    return None not in map(segment.find_term, terms)
 
 
 def _in_english(translated: Sequence[Read], terms: Terms, past: Past) -> Iterator[str]:

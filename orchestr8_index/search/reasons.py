@@ -7,8 +7,7 @@ from itertools import islice
 
 from ..catalog.index import Index, Segment
 from ..fit import quoted
-from ..host_table import TITLES
-from ..places import is_foreign_to
+from ..places import TITLES, is_foreign_to
 from ..records import PLURAL, Entry, Kind, ResolvedRole
 from .query import Word
 from .rank import Ranking, contributions

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from ..catalog.index import Segment
-from ..catalog.string_table import shape
+from ..catalog.sections import shape
 from ..lexicon.english import is_english
 from ..memo import keep
 from ..text import stem_of

@@ -72,32 +72,26 @@ class BoundedReceive:
         return message
 
 
-class Again:
+def again(body: bytes, receive: Receive) -> Receive:
     """`receive` of a body that was read already, and then of what comes."""
+    first = iter([{"type": "http.request", "body": body, "more_body": False}])
 
-    def __init__(self, body: bytes, receive: Receive) -> None:
-        self._receive, self._body = receive, body
-        self._is_sent = False
+    async def receive_again() -> Message:
+        return next(first, None) or await receive()
 
-    async def __call__(self) -> Message:
-        if self._is_sent:
-            return await self._receive()
-        self._is_sent = True
-        return {"type": "http.request", "body": self._body, "more_body": False}
+    return receive_again
 
 
 async def read_body(receive: Receive) -> bytes:
-    """The whole body. Raises Gone when the client leaves before its end."""
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body", False):
-        body: bytes = message.get("body", b"")
-        return body
-    parts = [message]
-    while parts[-1]["type"] == "http.request" and parts[-1].get("more_body", False):
-        parts.append(await receive())
-    if parts[-1]["type"] != "http.request":
-        raise ClientGone
-    return b"".join(part.get("body", b"") for part in parts)
+    """The whole body. Raises ClientGone when the client leaves before its end."""
+    parts, more = list[bytes](), True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
 
 
 async def send_json(send: Send, status: int, body: object, *headers: tuple[bytes, bytes]) -> None:

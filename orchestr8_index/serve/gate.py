@@ -45,10 +45,6 @@ class Gate:
     unlogged: int = 0
     of_all: BucketsOfAll | None = None
 
-    @property
-    def needs_keys(self) -> bool:
-        return self.door.needs_keys
-
     def holder(self, token: bytes) -> Principal | None:
         """The holder of a key, or the command line of the user who runs this server."""
         if self.local_hash and hmac.compare_digest(hash_of_bytes(token), self.local_hash):

@@ -160,9 +160,11 @@ class Guard:
         if holder is not None:
             own = is_own(scope, headers) and holder.name == OWN_NAME
             return _described(replace(holder, keyed=True, own=own), scope, headers)
-        if _is_open(scope) and gate.needs_keys:  # whoever it is: which projects there are is no
+        if (
+            _is_open(scope) and gate.door.needs_keys
+        ):  # whoever it is: which projects there are is no
             return Principal(peer, share=_share(scope, headers))  # business of theirs
-        if _is_open(scope) or not (gate.needs_keys or (token and gate.keys.any)):
+        if _is_open(scope) or not (gate.door.needs_keys or (token and gate.keys.any)):
             described = Principal(peer, own=is_own(scope, headers), share=_share(scope, headers))
             return _described(described, scope, headers)
         gate.guesses.charge(peer)

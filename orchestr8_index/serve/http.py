@@ -28,6 +28,7 @@ from .mcp.endpoint import FACES, McpRoutes
 from .quick import Quick
 from .rpc import reply_to
 from .state import State
+from .stream import answer_events
 
 Answer = Callable[[State, Scope, Receive, Send], Awaitable[None]]
 GET, POST, MCP = ["GET", "HEAD"], ["POST"], ["GET", "POST", "DELETE"]
@@ -94,7 +95,7 @@ def make_web(state: State) -> ProjectAddress:
         route("/health/live", GET, answer_live),
         route("/health/ready", GET, answer_ready),
         route("/metrics", GET, answer_metrics),
-        route("/events", GET, answer_stream),
+        route("/events", GET, answer_events),
         route("/reindex", POST, reindex),
         route("/shared", POST, answer_shared),
         route("/hooks/claude", POST, answer_hook),
@@ -196,12 +197,6 @@ async def answer_metrics(state: State, scope: Scope, receive: Receive, send: Sen
     from .prometheus import CONTENT_TYPE, exposition
 
     await send_bytes(send, 200, exposition(state), CONTENT_TYPE.encode())
-
-
-async def answer_stream(state: State, scope: Scope, receive: Receive, send: Send) -> None:
-    from .stream import answer_events  # and with it the shared state's code
-
-    await answer_events(state, scope, receive, send)
 
 
 async def reindex(state: State, scope: Scope, receive: Receive, send: Send) -> None:

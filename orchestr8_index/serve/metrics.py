@@ -149,43 +149,32 @@ class Metrics:
         return {f"{name}_query_time_ms": figures[name] for name in ("avg", "p50", "p95", "p99")}
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """`at` is on the monotonic clock; `open_files` is 0 where the system does not tell."""
-
-    at: float
-    memory_mb: float
-    database_mb: float
-    open_files: int
-    threads: int
-    cpu_seconds: float
-
-
 @dataclass(slots=True)
 class Samples:
-    """`taken` counts the samples; `latest` is the newest."""
+    """What the process used when it was last looked at, `at` on the monotonic clock; `taken` counts
+    the looks. `open_files` is 0 where the system does not tell."""
 
     data_dir: Path
     every: float = EVERY_SECONDS
     taken: int = 0
-    _latest: Sample | None = None
+    at: float = 0.0
+    memory_mb: float = 0.0
+    database_mb: float = 0.0
+    open_files: int = 0
+    threads: int = 0
+    cpu_seconds: float = 0.0
     _next: float = 0.0
 
     @property
-    def latest(self) -> Sample:
-        return self._latest or self.take()
+    def latest(self) -> Samples:
+        return self if self.taken else self.take()
 
-    def take(self) -> Sample:
-        self.taken += 1
-        self._latest = Sample(
-            at=time.monotonic(),
-            memory_mb=memory_mb(),
-            database_mb=round(size_bytes(self.data_dir) / 1_000_000, 3),
-            open_files=open_files(),
-            threads=threading.active_count(),
-            cpu_seconds=round(time.process_time(), 3),
-        )
-        return self._latest
+    def take(self) -> Samples:
+        self.taken, self.at, self.memory_mb = self.taken + 1, time.monotonic(), memory_mb()
+        self.database_mb = round(size_bytes(self.data_dir) / 1_000_000, 3)
+        self.open_files, self.threads = open_files(), threading.active_count()
+        self.cpu_seconds = round(time.process_time(), 3)
+        return self
 
     def take_if_due(self) -> bool:
         """Whether it was time for one."""

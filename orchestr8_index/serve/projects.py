@@ -94,8 +94,7 @@ class Projects(Generic[P]):
         await self.wake(state)
         if state is not self.first and not state.can_answer:
             await self._wait_for_any(state)
-        if self._counted(state) or self._has_new:  # `projects` lists it from its first answer on
-            self._is_saved = False
+        if self._has_new:  # `projects` lists it from its first answer on
             await self.save()
 
     def meant(self, asking: Principal) -> P:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from ..config import Settings
+from ..coordinate.caller import Caller
+from ..coordinate.core import Coordination
 from ..errors import StoreTooNew, StoreUnavailable
 from .callers import caller
 from .events import Events, KeyChanged
@@ -19,8 +21,6 @@ from .shares import BucketsOfAll, owner_of
 from .stores import why
 
 if TYPE_CHECKING:
-    from ..coordinate.caller import Caller
-    from ..coordinate.core import Coordination
     from ..team.helpers import Helpers
     from ..team.learning import TeamLearning
     from ..team.over_all import AnswersOfAll
@@ -125,6 +125,8 @@ class SharedState:
     @property
     def figures(self) -> dict[str, int]:
         """For /health and /metrics; all 0 before it is used."""
+        if not self.is_kept:
+            return {}
         if self.ready is None:
             return dict.fromkeys(FIGURES, 0)
         with contextlib.suppress(sqlite3.Error, StoreUnavailable):
@@ -164,8 +166,6 @@ class SharedState:
 
     def asking(self, settings: Settings) -> Caller:
         """The caller of this request, as the shared state knows it, in the project of settings."""
-        from ..coordinate.caller import Caller
-
         if (who := speaking.get()) is not None:
             return who
         asks = caller.get()
@@ -238,8 +238,6 @@ class SharedState:
 
             facts = lambda: {**self.facts(), "stores": self.stores}  # noqa: E731
             return TeamCoordination(settings.database_url, most, facts=facts)
-        from ..coordinate.core import Coordination
-
         sync, hard = settings.coordinate_sync, settings.coordinate_hard_mb
         return Coordination(settings.data_dir, sync, hard, most)
 

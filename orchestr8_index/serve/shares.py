@@ -15,14 +15,11 @@ import math
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ..config import Limits
+from ..coordinate.feed import Owner
 from ..errors import Overloaded, TooManyRequests
 from .callers import LOCAL, Principal
-
-if TYPE_CHECKING:
-    from ..coordinate.feed import Owner
 
 MOST_WATCHED, MOST_CALLERS = 10_000, 10_000
 MOST_LARGE = 2  # bodies above the usual limit at once
@@ -55,8 +52,6 @@ def part_of(who: Principal) -> float:
 
 def owner_of(asks: Principal) -> Owner:
     """Whom the waiting calls of this caller count for: its key, else its peer, else its agent."""
-    from ..coordinate.feed import Owner
-
     return Owner(asks.name, asks.agent, asks.keyed, part_of(asks), asks.share)
 
 

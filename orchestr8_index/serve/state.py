@@ -53,6 +53,7 @@ class State(ProjectState):
     watched: Watched
     shared: SharedState
     ending: asyncio.Event
+    claims: ClaimHooks
     all_projects: Projects[State] | None = None
     log: LogFile | LogNowhere | None = None
     trace: Trace | None = None
@@ -60,7 +61,6 @@ class State(ProjectState):
     recent: RecentQuestions = field(default_factory=RecentQuestions)
     delegations: OfCallers = field(default_factory=OfCallers)
     goals: Goals = field(default_factory=Goals)
-    claims: ClaimHooks = field(default_factory=ClaimHooks)
     series: dict[str, Series] = field(default_factory=dict)
     replays: Replays = field(default_factory=Replays)
     work: RunningTasks = field(default_factory=RunningTasks)

@@ -92,9 +92,7 @@ class ServerStore(ProjectStore):
     trouble: str = "The store is not open yet."
     prepare: Callable[[Experience], Awaitable[None]] | None = None
     _opening: asyncio.Task[None] | None = None
-    _backing_up: asyncio.Task[None] | None = None
-    _checking: asyncio.Task[None] | None = None
-    _binding: asyncio.Task[None] | None = None
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _is_bound: bool = False
     _damage: str = ""
     _tried: float = 0.0
@@ -102,7 +100,7 @@ class ServerStore(ProjectStore):
     def begin(self) -> None:
         """Start to open the store, in the running loop."""
         self._opening = asyncio.create_task(self._open())
-        self._backing_up = asyncio.create_task(self._back_up_daily())
+        self._tasks.append(asyncio.create_task(self._back_up_daily()))
 
     async def outcomes(self) -> Outcomes:
         if self._opening is not None:
@@ -151,11 +149,10 @@ class ServerStore(ProjectStore):
 
     async def stop(self) -> None:
         """Write what is derived, then close; nothing that was acknowledged depends on it."""
-        for task in (self._backing_up, self._opening, self._checking, self._binding):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        for task in filter(None, (self._opening, *self._tasks)):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         self._write_queries()
         if self.ready is not None:
             with contextlib.suppress(StoreUnavailable):
@@ -178,10 +175,11 @@ class ServerStore(ProjectStore):
             return
         store.start()
         self.ready, self.trouble = outcomes, ""
-        self._checking = asyncio.create_task(self._check_fully())
+        self._tasks.append(asyncio.create_task(self._check_fully()))
         self._is_bound = self.prepare is None
         if self.prepare is not None:
-            self._binding = asyncio.create_task(self._bind(self.prepare, outcomes.experience))
+            bind = self._bind(self.prepare, outcomes.experience)
+            self._tasks.append(asyncio.create_task(bind))
         if store.repaired:
             log.error("the database was damaged", extra={"details": store.repaired.sentence()})
 

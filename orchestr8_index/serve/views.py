@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from .. import __version__
+from .. import views as answers
 from ..catalog import clones
 from ..catalog.index import Segment
 from ..catalog.map import read_places
@@ -35,29 +36,6 @@ from ..store.notes import read_audit as audit_rows
 from ..store.notes import saved_by_day
 from ..store.usage import read_usage, summed
 from ..text import Terms, cut
-from ..views import (
-    Audited,
-    AuditPage,
-    AuditQuery,
-    Decided,
-    DecisionList,
-    DecisionPage,
-    DelegationList,
-    EntryList,
-    EntryPage,
-    FindingList,
-    FindingPage,
-    Lenders,
-    Lessons,
-    Listed,
-    ProjectList,
-    ProjectName,
-    SavedDay,
-    SeriesAnswer,
-    SeriesQuery,
-    TriedQuestion,
-    Weeks,
-)
 from .callers import caller
 from .state import State
 from .usage import keep_audit, keep_usage
@@ -68,15 +46,15 @@ DAYS = 30
 Rows = TypeVar("Rows")
 
 
-async def try_question(state: State, question: TriedQuestion) -> dict[str, Any]:
+async def try_question(state: State, question: answers.TriedQuestion) -> dict[str, Any]:
     """Words are split afresh: not even those of the question are remembered."""
     index, task, known = state.index, question.task, (Terms(), state.experience)
     chosen: dict[str, Any] = {"limit": question.limit, "explain": question.explain}
-    answers = {kind: answer_task(index, kind, task, *known, **chosen) for kind in KINDS}
-    return {PLURAL[kind]: answers[kind].as_result(index.generation) for kind in KINDS}
+    asked = {kind: answer_task(index, kind, task, *known, **chosen) for kind in KINDS}
+    return {PLURAL[kind]: answer.as_result(index.generation) for kind, answer in asked.items()}
 
 
-async def list_entries(state: State, wanted: EntryList) -> EntryPage:
+async def list_entries(state: State, wanted: answers.EntryList) -> answers.EntryPage:
     index = state.index
     segment = index.segments[wanted.kind]
     first = segment.position.bisect(wanted.after)
@@ -86,14 +64,14 @@ async def list_entries(state: State, wanted: EntryList) -> EntryPage:
     own = places[KINDS.index(wanted.kind)]
     last = min(segment.size, first + wanted.limit)
     rows = [_listed(segment, place, own) for place in range(first, last)]
-    return EntryPage(
+    return answers.EntryPage(
         entries=rows, more=last < segment.size, total=segment.size, generation=index.generation
     )
 
 
-def _listed(segment: Segment, place: int, places: list[tuple[float, float]]) -> Listed:
+def _listed(segment: Segment, place: int, places: list[tuple[float, float]]) -> answers.Listed:
     entry = segment.entry(place)
-    return Listed(
+    return answers.Listed(
         kind=segment.kind,
         plugin=entry.plugin,
         name=entry.name,
@@ -106,55 +84,55 @@ def _listed(segment: Segment, place: int, places: list[tuple[float, float]]) -> 
     )
 
 
-async def list_findings(state: State, wanted: FindingList) -> FindingPage:
+async def list_findings(state: State, wanted: answers.FindingList) -> answers.FindingPage:
     index = state.index
     files = await asyncio.to_thread(read_files, index.folder)
     found = files.findings[wanted.after : wanted.after + wanted.limit]
     shown = [msgspec.structs.replace(finding, root="") for finding in found]
     end, total = wanted.after + len(shown), len(files.findings)
     after = end if end < total else None
-    return FindingPage(findings=shown, after=after, total=total, files=index.manifest.files)
+    return answers.FindingPage(findings=shown, after=after, total=total, files=index.manifest.files)
 
 
-async def list_projects(state: State, _: NoParams) -> ProjectList:
+async def list_projects(state: State, _: NoParams) -> answers.ProjectList:
     """Those that the caller's key is for."""
     seen = (each for each in state.projects.known.values() if caller.get().is_for(each.key))
     known = sorted(seen, key=lambda each: -each.asked_at)
     own = state.projects.first.settings.project_key
     names = {each.key: each.name for each in known}
     rows = [
-        ProjectName(
+        answers.ProjectName(
             name=each.name,
             entries=sum(each.entries.values()),
             learns_from=[names[key] for key in each.learns_from if key in names],
         )
         for each in known
     ]
-    return ProjectList(projects=rows, own=next((e.name for e in known if e.key == own), ""))
+    return answers.ProjectList(projects=rows, own=next((e.name for e in known if e.key == own), ""))
 
 
-async def learn_from(state: State, given: Lenders) -> ProjectList:
+async def learn_from(state: State, given: answers.Lenders) -> answers.ProjectList:
     await state.projects.lend(state, given.projects, caller.get())
     return await list_projects(state, NoParams())
 
 
-async def learned(state: State, _: NoParams) -> Lessons:
+async def learned(state: State, _: NoParams) -> answers.Lessons:
     found = lessons(await state.store.outcomes())
     most = {name: getattr(found, name)[:MOST_ROWS] for name in ("entries", "patterns", "retired")}
     return msgspec.structs.replace(found, **most)
 
 
-async def list_decisions(state: State, wanted: DecisionList) -> DecisionPage:
+async def list_decisions(state: State, wanted: answers.DecisionList) -> answers.DecisionPage:
     outcomes = await state.store.outcomes()
     reader, project = outcomes.store.reader, outcomes.project
     found = newest_decisions(reader, wanted.before, wanted.limit, project)
     total = count_decisions(reader, project)
-    return DecisionPage(decisions=[_decided(each) for each in found], total=total)
+    return answers.DecisionPage(decisions=[_decided(each) for each in found], total=total)
 
 
-def _decided(decision: Decision) -> Decided:
+def _decided(decision: Decision) -> answers.Decided:
     points = {entry: points for _, entry, points in credits(decision)}
-    return Decided(
+    return answers.Decided(
         id=decision.id,
         task_id=decision.task_id,
         task=decision.task_description,
@@ -167,31 +145,33 @@ def _decided(decision: Decision) -> Decided:
     )
 
 
-async def weeks(state: State, _: NoParams) -> Weeks:
+async def weeks(state: State, _: NoParams) -> answers.Weeks:
     outcomes = await state.store.outcomes()
     past = state.settings.data_dir, state.index.folder, outcomes.project
     return await state.replays.weeks(*past, state.stamp(None))
 
 
-async def delegations(state: State, _: NoParams) -> DelegationList:
+async def delegations(state: State, _: NoParams) -> answers.DelegationList:
     return state.work.shown()
 
 
-async def series(state: State, wanted: SeriesQuery) -> SeriesAnswer:
+async def series(state: State, wanted: answers.SeriesQuery) -> answers.SeriesAnswer:
     kept, saved = state.series[wanted.span], await saved_days(state, DAYS)
-    return SeriesAnswer(every=kept.every, columns=kept.after(wanted.after), saved=saved)
+    return answers.SeriesAnswer(every=kept.every, columns=kept.after(wanted.after), saved=saved)
 
 
-async def read_audit(state: State, wanted: AuditQuery) -> AuditPage:
+async def read_audit(state: State, wanted: answers.AuditQuery) -> answers.AuditPage:
     """With what happened a moment ago, which is written down first."""
     caller.get().must_see_all()
     store = (await state.store.outcomes()).store
     await keep_audit(state)
-    return AuditPage(rows=[_audited(*row) for row in audit_rows(store.reader, wanted.limit)])
+    return answers.AuditPage(
+        rows=[_audited(*row) for row in audit_rows(store.reader, wanted.limit)]
+    )
 
 
-def _audited(at: str, who: str, what: str, outcome: str, times: int) -> Audited:
-    return Audited(at=at, who=who, what=what, outcome=outcome, times=times)
+def _audited(at: str, who: str, what: str, outcome: str, times: int) -> answers.Audited:
+    return answers.Audited(at=at, who=who, what=what, outcome=outcome, times=times)
 
 
 async def get_usage(state: State, wanted: UsageQuery) -> UsageAnswer:
@@ -208,14 +188,14 @@ async def get_usage(state: State, wanted: UsageQuery) -> UsageAnswer:
     return msgspec.convert(summed(rows, saved), UsageAnswer)
 
 
-async def saved_days(state: State, days: int) -> list[SavedDay]:
+async def saved_days(state: State, days: int) -> list[answers.SavedDay]:
     """The tokens that the project's reports of the last `days` say were saved."""
     outcomes = state.store.ready
     if outcomes is None:
         return []
     path = state.settings.data_dir / NAME
     rows = await asyncio.to_thread(_read_apart, path, saved_by_day, days, outcomes.project)
-    return [SavedDay(*row) for row in rows]
+    return [answers.SavedDay(*row) for row in rows]
 
 
 def _read_apart(path: Path, read: Callable[..., Rows], *given: Any) -> Rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,10 +36,6 @@ CURES = {
 Finished = list[tuple[Job, Any, BaseException | None]]
 
 
-def _nothing_to_prune(connection: sqlite3.Connection) -> int:
-    return 0
-
-
 @dataclass(frozen=True, slots=True)
 class Schema:
     """A database file: its name, its tables, and how it is mended and kept small.
@@ -52,7 +49,7 @@ class Schema:
     mend: Callable[[Path, str], backup.Repair]
     room_cure: str
     write_log: Callable[[sqlite3.Connection, Sequence[Any]], None] = lambda connection, rows: None
-    prune: Callable[[sqlite3.Connection], int] = _nothing_to_prune
+    prune: Callable[[sqlite3.Connection], int] = lambda connection: 0
     synchronous: str = "FULL"
     cache_kb: int = CACHE_KB
 
@@ -81,6 +78,7 @@ class Store:
         self._soft, self._hard = min(soft_mb, hard_mb) * MB, hard_mb * MB
         self._loop: asyncio.AbstractEventLoop | None = None
         self._writer: Writer | None = None
+        self._waiting: deque[Job] = deque()
         self._admitted = self._used = 0
         self._pruning = False
         self.trouble = self.rescued = ""
@@ -156,7 +154,9 @@ class Store:
 
     def close(self) -> None:
         if self._writer:
+            self._submit()
             self._writer.stop()
+            self._submit()  # what came meanwhile is refused
             with contextlib.suppress(sqlite3.Error):
                 self._writer.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._writer.connection.close()
@@ -176,8 +176,17 @@ class Store:
         def done(value: Any, error: BaseException | None) -> None:
             _finish(future, value, error, apply)
 
-        self._writer.submit(Job(work, done, project))
+        if not self._waiting:
+            self._loop.call_soon(self._submit)
+        self._waiting.append(Job(work, done, project))
         return future
+
+    def _submit(self) -> None:
+        """What came in one turn of the loop goes together: one by one, each would wake the writer,
+        and 80 reporters would have ten times as many commits."""
+        with contextlib.suppress(IndexError):
+            while self._writer:
+                self._writer.submit(self._waiting.popleft())
 
     def note_queries(self, rows: Sequence[Any]) -> None:
         """Rows of the query log, for which nobody waits: where they cannot be written, an outcome's

@@ -24,9 +24,6 @@ class DatabaseClock(Clock):
         super().__init__(wall=lambda: self.now() / 1000)
         self.start(int(time.time() * 1000))
 
-    def tell(self, now: int) -> None:
-        self.start(now)
-
 
 class Reserved:
     """The revisions that a commit has taken from its project's row."""
@@ -51,7 +48,7 @@ class Reserved:
         self.due = due or NEVER
         self._next, self._end = rev - count, rev
         if isinstance(self._clock, DatabaseClock):
-            self._clock.tell(now)
+            self._clock.start(now)
 
     def next(self) -> int:
         if self._next == self._end:

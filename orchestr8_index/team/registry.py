@@ -27,9 +27,9 @@ from .schema import (
     PRESENT,
     REVISIONS,
     SERVERS,
+    TIMELINE,
     check_version,
     migrate,
-    timeline,
 )
 from .sentences import unavailable
 from .start import SCHEMA, require_psycopg
@@ -70,7 +70,8 @@ class Registry:
         """At each connect: the tables, and whether another server of PostgreSQL has taken over,
         which may lack the last commits: no revision of theirs is given out again."""
         migrate(connection, self._schema)
-        connection.execute(FAIL_OVER.encode(), (JUMP, timeline(connection)))
+        row = connection.execute(TIMELINE.encode()).fetchone()
+        connection.execute(FAIL_OVER.encode(), (JUMP, str(row[0]) if row else ""))
 
     def beat(self, connection: TeamConnection) -> list[tuple[str, int]]:
         """Say that we are there; returns the projects with their revisions. Blocks."""
@@ -78,7 +79,7 @@ class Registry:
         connection.execute("SET synchronous_commit = off")  # nobody misses a sign of life
         connection.execute(BEAT, (self._server, __version__, facts))
         if self._clock is not None:
-            self._clock.tell(connection.execute(f"SELECT {CLOCK}").fetchone()[0])
+            self._clock.start(connection.execute(f"SELECT {CLOCK}").fetchone()[0])
         if connection.execute("SELECT pg_try_advisory_lock(?)", (SWEEPER,)).fetchone()[0]:
             connection.execute(BURY)
             for (project,) in connection.execute(DUE_PROJECTS).fetchall():

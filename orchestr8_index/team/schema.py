@@ -211,7 +211,7 @@ def check_version(connection: psycopg.Connection[Any], schema: str) -> int:
         raise StoreTooNew(
             f"The database has the tables of a newer release ({found}; this one knows"
             f" {len(MIGRATIONS)}).",
-            "Upgrade this server: `pip install --upgrade orchestr8-index[team]`.",
+            "Upgrade this server: `pip install --upgrade 'orchestr8-index[team]'`.",
         )
     return found
 
@@ -231,9 +231,3 @@ def migrate(connection: psycopg.Connection[Any], schema: str) -> int:
                 connection.execute(step.encode())
             connection.execute("INSERT INTO layout VALUES ($1)", (number,))
     return len(MIGRATIONS) - found
-
-
-def timeline(connection: psycopg.Connection[Any]) -> str:
-    """Of the write-ahead log: another one after each fail-over."""
-    row = connection.execute(TIMELINE.encode()).fetchone()
-    return str(row[0]) if row else ""

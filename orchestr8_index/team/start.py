@@ -13,7 +13,7 @@ from ..config import SHARED, Settings
 from ..errors import BadSetting, StoreUnavailable
 
 SCHEMA = "orchestr8"
-INSTALL = "Install it with `pip install orchestr8-index[team]`."
+INSTALL = "Install it with `pip install 'orchestr8-index[team]'`."
 log = logging.getLogger("orchestr8.shared")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import nats
+from nats.aio.client import Client
 from nats.errors import Error
 from nats.js import JetStreamContext
 from nats.js.api import Header, StorageType
@@ -58,7 +58,16 @@ class NatsOutlet:
             await self._client.flush(timeout=1)
             return False
         await self.close()
-        self._client = await nats.connect(
+        self._client = Client()
+        try:
+            await self._connect()
+        except self.errors:
+            await self.close()  # one that is refused keeps its socket
+            raise
+        return True
+
+    async def _connect(self) -> None:
+        await self._client.connect(
             self._url.split(","),
             name="orchestr8-index",
             allow_reconnect=False,
@@ -73,7 +82,6 @@ class NatsOutlet:
         except NotFoundError:
             how: dict[str, Any] = {"storage": StorageType.FILE}
             await self._stream.add_stream(name=STREAM, subjects=[SUBJECTS], **how)
-        return True
 
     async def position(self, reader: Caller, kept: int | None) -> int:
         try:

@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestr8_index import Orchestrator
 
-from .harness import Run, percentile
+from .harness import Run, Times, percentile
 from .servers import Server, stored
 from .texts import questions
 
@@ -40,11 +40,10 @@ def import_ms(module: str) -> float:
 
 
 def spent_ms(client: Orchestrator, texts: list[str], source: str) -> list[float]:
-    spent = []
+    spent = Times()
     for text in texts:
-        started = time.perf_counter()
-        answer = client.query_agents(text)
-        spent.append((time.perf_counter() - started) * 1000)
+        with spent:
+            answer = client.query_agents(text)
         assert answer.source == source, answer
     return spent
 

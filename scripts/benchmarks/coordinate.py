@@ -24,7 +24,7 @@ from orchestr8_index.sharing import (
     value_of,
 )
 
-from .harness import Run, percentile
+from .harness import Run, Times, percentile
 from .shared import measure_served
 
 VALUE = value_of({"state": "running", "step": 3, "owner": "agent-7"})
@@ -33,23 +33,21 @@ WRITERS, EACH = 64, 150
 
 def fsync_ms(folder: Path) -> float:
     """The median of a page written and synced."""
-    spent = []
+    spent = Times()
     with open(folder / "bare", "wb", buffering=0) as file:
         for _ in range(200):
             file.seek(0)
             file.write(os.urandom(4096))
-            started = time.perf_counter()
-            os.fsync(file.fileno())
-            spent.append((time.perf_counter() - started) * 1000)
+            with spent:
+                os.fsync(file.fileno())
     return percentile(spent, 0.5)
 
 
-async def milliseconds(times: int, call: Callable[[int], Awaitable[Any]]) -> list[float]:
-    spent = []
+async def milliseconds(times: int, call: Callable[[int], Awaitable[Any]]) -> Times:
+    spent = Times()
     for n in range(times):
-        started = time.perf_counter()
-        await call(n)
-        spent.append((time.perf_counter() - started) * 1000)
+        with spent:
+            await call(n)
     return spent
 
 
@@ -91,7 +89,7 @@ async def measure_reads(run: Run, state: Coordination, keys: int) -> None:
 
 async def measure_handing_over(run: Run, state: Coordination) -> None:
     one, other = Caller("agent-1", tree="/work"), Caller("agent-2", tree="/work")
-    spent, woken = [], []
+    spent, woken = Times(), Times()
     for n in range(200):
         took = await state.lock(one, LockResources(action="acquire", resources=[f"turn:{n}"]))
         wait = LockResources(
@@ -100,19 +98,17 @@ async def measure_handing_over(run: Run, state: Coordination) -> None:
         waiting = asyncio.ensure_future(state.lock(other, wait))
         while not state.feed.waiting:
             await asyncio.sleep(0.001)
-        started = time.perf_counter()
-        await state.lock(one, LockResources(action="release", token=took["token"]))
-        await waiting
-        spent.append((time.perf_counter() - started) * 1000)
+        with spent:
+            await state.lock(one, LockResources(action="release", token=took["token"]))
+            await waiting
         rev = (await state.read_shared(one, ReadShared(keys=["woken"])))["rev"]
         read = ReadShared(keys=["woken"], changed_after=rev, wait_ms=20_000)
         reading = asyncio.ensure_future(state.read_shared(other, read))
         while not state.feed.waiting:
             await asyncio.sleep(0.001)
-        started = time.perf_counter()
-        await state.write_shared(one, write("woken"))
-        await reading
-        woken.append((time.perf_counter() - started) * 1000)
+        with woken:
+            await state.write_shared(one, write("woken"))
+            await reading
     run.times("release to the next waiter", spent)
     run.times("write to a reader", woken)
 
@@ -149,20 +145,20 @@ async def measure(run: Run, folder: Path, sync: str) -> None:
         await measure_handing_over(run, state)
         await measure_messages(run, state, run.given.messages)
     await state.close()
-    started = time.perf_counter()
     again = Coordination(folder / sync, sync=sync)
-    again.open()
-    run.row(f"{sync}: opened again", (time.perf_counter() - started) * 1000, "ms")
+    with (spent := Times()):
+        again.open()
+    run.row(f"{sync}: opened again", spent[0], "ms")
     again.start()
     await again.close()
 
 
 def main(arguments: list[str]) -> None:
-    sizes = {"keys": 100_000, "messages": 100_000, "claims": 10_000, "calls": 500, "seconds": 60}
+    sizes = {"keys": 100_000, "messages": 100_000, "calls": 500, "seconds": 60}
     with Run(__doc__, arguments, **sizes) as run:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             run.row("load and fsync", load=os.getloadavg()[0], fsync_p50_ms=fsync_ms(folder))
             for sync in ("full", "fast"):
                 asyncio.run(measure(run, folder, sync))
-            measure_served(run, folder)
+            measure_served(run)

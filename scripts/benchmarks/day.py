@@ -11,11 +11,12 @@ answers age as they would.
 """
 
 import asyncio
+import contextlib
 import json
 import random
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
 from orchestr8_index.app import make_state
@@ -27,6 +28,7 @@ from orchestr8_index.config import Settings, read_settings
 from orchestr8_index.serve.cache import AnswerCache, RecentQuestions
 from orchestr8_index.serve.calls import perform
 from orchestr8_index.serve.renewal import Calibrating, Renewal
+from orchestr8_index.serve.state import State
 from orchestr8_index.serve.stores import ServerStore
 
 from .harness import Run
@@ -96,33 +98,58 @@ class Day:
         return " ".join(words)
 
 
-async def replay(settings: Settings, index: Index, events: list[Event]) -> dict[str, list[int]]:
-    """For each way of wording, [hits, questions]."""
-    clock = [0.0]
-    lives = (settings.query_life, settings.pattern_life)
-    caches = [AnswerCache(life, clock=lambda: clock[0]) for life in lives]
-    refresh = Refresh(settings, Builder(settings), index=index)
-    state = make_state(settings, refresh, store := ServerStore(settings))
-    state.query_cache, state.pattern_cache = caches
+@contextlib.asynccontextmanager
+async def served(settings: Settings, clock: list[float]) -> AsyncIterator[State]:
+    """A server without HTTP, in this process, whose answers age by that clock."""
+    index = build_index(settings, builder_of(settings))
+    store = ServerStore(settings)
+    state = make_state(settings, Refresh(settings, Builder(settings), index=index), store)
+    lives = settings.query_life, settings.pattern_life
+    state.query_cache, state.pattern_cache = (
+        AnswerCache(life, clock=lambda: clock[0]) for life in lives
+    )
+    state.recent = RecentQuestions(lambda: clock[0])
     store.begin()
     await store.outcomes()
-    state.recent = RecentQuestions(lambda: clock[0])
-    calibrating = Calibrating(state, lambda: clock[0])
-    renewal, due, rates = Renewal(state), 0.0, defaultdict[str, list[int]](lambda: [0, 0])
-    for moment, method, params, how in events:
-        while due < moment:
-            clock[0] = due
-            due += await renewal.step()
-            await calibrating.step()
-        clock[0] = moment
-        before = sum(cache.hits for cache in caches)
-        await perform(state, method, json.dumps(params).encode())
-        if how:
-            found = sum(cache.hits for cache in caches) - before
-            for each in (how, "all"):
-                rates[each] = [rates[each][0] + found, rates[each][1] + 1]
+    yield state
     await store.stop()
+
+
+def hits_of(state: State) -> int:
+    shared = state.shared.answers if state.shared else None
+    return state.query_cache.hits + state.pattern_cache.hits + (shared.hits if shared else 0)
+
+
+async def replay(
+    states: Sequence[State], clock: list[float], events: Iterable[tuple[Event, int]]
+) -> dict[str, list[int]]:
+    """For each way of wording, [hits, questions]; an event goes to the server of its number. What
+    one is told is learnt by the others before the next question."""
+    rates = defaultdict[str, list[int]](lambda: [0, 0])
+    calibrating = [Calibrating(state, lambda: clock[0]) for state in states]
+    renewals, due = [Renewal(state) for state in states], [0.0] * len(states)
+    learning = [state.shared.learning_of(state) for state in states if state.shared]
+    for (moment, method, params, how), place in events:
+        for number, renewal in enumerate(renewals):
+            while due[number] < moment:
+                clock[0] = due[number]
+                due[number] += await renewal.step()
+                await calibrating[number].step()
+        clock[0] = moment
+        before = hits_of(states[place])
+        await perform(states[place], method, json.dumps(params).encode())
+        for each in filter(None, learning) if method == "cacheDecision" else ():
+            await each.follow()
+        for each in (how, "all") if how else ():
+            rates[each][0] += hits_of(states[place]) - before
+            rates[each][1] += 1
     return rates
+
+
+async def replay_alone(settings: Settings, events: list[Event]) -> dict[str, list[int]]:
+    clock = [0.0]
+    async with served(settings, clock) as state:
+        return await replay([state], clock, [(event, 0) for event in events])
 
 
 def texts_of(root: str, seed: int) -> tuple[list[str], str]:
@@ -145,7 +172,7 @@ def main(arguments: list[str]) -> None:
         index = build_index(settings, builder_of(settings))
         events = Day(texts, agents_of(index), run.given.seed).events()
         run.row("outcomes", sum(event[1] == "cacheDecision" for event in events), hours=HOURS)
-        rates = asyncio.run(replay(settings, index, events))
+        rates = asyncio.run(replay_alone(settings, events))
         for how, name in WORDINGS.items():
             hits, asked = rates[how]
             share = 100 * hits / max(1, asked)

@@ -19,6 +19,16 @@ FIXTURE = REPOSITORY / "plugins_fixture"
 DIGITS = {"": 3, "MB": 1, "s": 2, "ms": 3, "%": 1, "a second": 0, "tokens": 0}
 
 
+class Times(list[float]):
+    """The milliseconds of each block for which it was entered."""
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.append((time.perf_counter() - self._began) * 1000)
+
+
 class Run:
     """One run of a benchmark: its options, and its figures printed as they come.
 
@@ -68,16 +78,15 @@ class Run:
 
     def in_turn(
         self, ways: dict[str, Callable[[int], object]], calls: int, block: int = 1
-    ) -> dict[str, list[float]]:
+    ) -> dict[str, Times]:
         """Milliseconds of each way, called with a number, `block` calls one after the other, so
         that the machine's load hits all alike."""
-        spent: dict[str, list[float]] = {name: [] for name in ways}
+        spent = {name: Times() for name in ways}
         for first in range(1, calls + 1, block):
             for name, way in ways.items():
                 for number in range(first, first + block):
-                    started = time.perf_counter()
-                    way(number)
-                    spent[name].append((time.perf_counter() - started) * 1000)
+                    with spent[name]:
+                        way(number)
         for name, values in spent.items():
             self.times(name, values)
         return spent

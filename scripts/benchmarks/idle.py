@@ -1,6 +1,5 @@
 """What a server and its watcher cost while nobody asks: context switches and processor time."""
 
-import os
 import re
 import subprocess
 import tempfile
@@ -8,7 +7,7 @@ import time
 from pathlib import Path
 
 from .harness import Run, memory_mb, progress
-from .servers import PROGRAM, owner_of
+from .servers import PROGRAM, cpu_s, owner_of
 
 SETTLE = 20.0  # seconds until what a start leaves to be done is done
 LOCKS = ("mcp.pid", "mcp.watch")
@@ -19,8 +18,7 @@ def cost_of(pid: int) -> tuple[int, float]:
     switches = 0
     for status in Path(f"/proc/{pid}/task").glob("*/status"):
         switches += sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", status.read_text())))
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return switches, sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+    return switches, cpu_s(pid)
 
 
 def main(arguments: list[str]) -> None:

@@ -13,14 +13,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
 
-from .harness import Run
-from .servers import BROKEN, Client, Server, outcome
+from .harness import Run, Times
+from .servers import BROKEN, Client, Server, beside, outcome
 
 SETTLE, REPORTS, VALUES, AT_ONCE = 8.0, 40, 100_000, 100
 TREE = Path("plugins") / "studio"
@@ -72,16 +73,9 @@ def write(client: Client, number: int) -> int:
 
 @contextlib.contextmanager
 def asked(servers: list[Server], ask: Callable[[Client, int], int]) -> Iterator[Asked]:
-    found, stop = Asked(ask), threading.Event()
-    threads = [threading.Thread(target=found.run, args=(each.port, stop)) for each in servers]
-    for each in threads:
-        each.start()
-    try:
+    found = Asked(ask)
+    with beside(*(partial(found.run, each.port) for each in servers)):
         yield found
-    finally:
-        stop.set()
-        for each in threads:
-            each.join()
 
 
 def until(look: Callable[[], object], seconds: float = 60.0) -> float:
@@ -111,21 +105,20 @@ def memory(run: Run, tree: Path, stores: dict[str, dict[str, str]]) -> None:
 
 def learning(run: Run, one: Server, other: Server) -> None:
     """From a report to one server until another one answers otherwise."""
-    teller, asker, spent = Client(one.port), Client(other.port), []
+    teller, asker, spent = Client(one.port), Client(other.port), Times()
     for number in range(REPORTS):
         text = f"tidy the {secrets.token_hex(4)} of the house {number}"
         asks = {"context": text, "limit": 20, "detail": "full"}
         before = asker.call("queryAgents", asks)[0]["result"]
         agent = before["agents"][-1]["name"] if before["agents"] else "code-reviewer"
-        started = time.perf_counter()
-        told = teller.call("cacheDecision", outcome(secrets.token_hex(6), text, agent))[0]
-        assert "result" in told, told
 
         def is_new(asks: Any = asks, rows: Any = before["agents"]) -> bool:
             return bool(asker.call("queryAgents", asks)[0]["result"]["agents"] != rows)
 
-        until(is_new)
-        spent.append((time.perf_counter() - started) * 1000)
+        with spent:
+            told = teller.call("cacheDecision", outcome(secrets.token_hex(6), text, agent))[0]
+            assert "result" in told, told
+            until(is_new)
     run.times("report to one, answer of another", spent)
 
 

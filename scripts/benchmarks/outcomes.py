@@ -18,7 +18,7 @@ from orchestr8_index.text import Terms
 
 from .harness import Run, apart
 from .load import closed_loop
-from .servers import Client, Server, outcome, rpc
+from .servers import Client, Server, agents_of, outcome, rpc
 from .texts import questions
 
 LIMITS = {"MCP_STORE_SOFT_MB": "20000", "MCP_STORE_HARD_MB": "40000"}
@@ -28,17 +28,6 @@ REPORTERS, QUERIES = 100, 3000
 def ask(client: Client, texts: list[str]) -> float:
     """The median question's milliseconds."""
     return statistics.median(client.call("queryAgents", {"context": text})[1] for text in texts)
-
-
-def agents_of(root: str) -> list[str]:
-    """Qualified names of a sample of the tree's agents, as the server gives them."""
-    found = set()
-    with Server(root) as server:
-        client = Client(server.port)
-        for text in questions(root, 300, seed=3):
-            reply, _ = client.call("queryAgents", {"context": text, "limit": 20})
-            found |= {f"{row['plugin']}:{row['name']}" for row in reply["result"]["agents"]}
-    return sorted(found)
 
 
 def figures(run: Run, server: Server) -> None:
@@ -140,7 +129,8 @@ def patterned(run: Run, count: int, agents: list[str]) -> None:
 def main(arguments: list[str]) -> None:
     options = {"outcomes": 10_000, "patterns": 10_000, "decisions": 0}
     with Run(__doc__, arguments, **options) as run:
-        agents = agents_of(run.root)
+        with Server(run.root) as server:
+            agents = agents_of(Client(server.port), questions(run.root, 300, seed=3))
         for name, work in (("outcomes", reports), ("patterns", patterned), ("decisions", filled)):
             if count := getattr(run.given, name):
                 work(run, count, agents)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .harness import Run
-from .servers import Client, Server
+from .servers import Client, Server, agents_of
 
 AGENTS, TIMES = 3, 2
 AGENTS_OF = "software data security design writing support deployment tests"
@@ -24,17 +24,9 @@ def goals() -> tuple[list[tuple[str, str]], list[str]]:
     return [(goal, again) for goal, again in pairs], strange.splitlines()
 
 
-def agents_of(client: Client) -> list[str]:
-    found: set[str] = set()
-    for word in AGENTS_OF.split():
-        reply, _ = client.call("queryAgents", {"context": word, "limit": 20, "min_confidence": 0})
-        found |= {f"{row['plugin']}:{row['name']}" for row in reply["result"]["agents"]}
-    return sorted(found)
-
-
 def teach(client: Client, pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
     """Each goal's sequence of agents."""
-    sequences = islice(combinations(agents_of(client), AGENTS), 0, None, 7)
+    sequences = islice(combinations(agents_of(client, AGENTS_OF.split()), AGENTS), 0, None, 7)
     taught = {goal: list(next(sequences)) for goal, _ in pairs}
     for goal, agents in taught.items():
         for number in range(TIMES):

@@ -40,7 +40,7 @@ def write_tree(folder: Path, root: Path) -> list[str]:
         path.mkdir(parents=True)
         head = {key: entry[key] for key in ("name", "description", "tags") if entry.get(key)}
         header = "\n".join(f"{key}: {json.dumps(value)}" for key, value in head.items())
-        text = f"---\n{header}\n---\n\n{entry.get('body', '')}"
+        text = f"---\n{header}\n---\n\n{entry.get('body') or ''}"
         (path / f"e{number}.md").write_text(text, "utf-8")
         ids.append(entry["id"])
     return ids

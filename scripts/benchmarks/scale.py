@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import linear_regression
 from typing import Any
 
-from .harness import Run, apart, memory_mb, percentile
+from .harness import Run, Times, apart, memory_mb, percentile
 from .texts import Writer, questions
 
 BODY, DESCRIPTION = 300, 120  # characters
@@ -49,8 +49,7 @@ def write(made: Iterator[Any], folder: Path) -> dict[str, float]:
 def held(made: Iterator[Any], folder: Path) -> Any:
     """What a build has in its hands when it has read all files."""
     from orchestr8_index.catalog.cards import make_card
-    from orchestr8_index.catalog.entry_vectors import Embedder
-    from orchestr8_index.catalog.kind_data import KindData
+    from orchestr8_index.catalog.kind_data import Embedder, KindData
     from orchestr8_index.catalog.parse import Parsed
     from orchestr8_index.catalog.spill import Filling
     from orchestr8_index.catalog.word_vectors import Words
@@ -98,16 +97,15 @@ def ask(root: str, count: int, folder: Path) -> dict[str, float]:
     from orchestr8_index.search.answer import answer_skills
     from orchestr8_index.text import Terms
 
-    drawn, terms, spent = mixed(questions(root, count + WARM), root), Terms(), []
+    drawn, terms, spent = mixed(questions(root, count + WARM), root), Terms(), Times()
     before = memory_mb()
     index = opened(folder)
     segment = index.segments["skill"]
     for number, text in enumerate(drawn):
         if number % 20 == 0:  # some ask for an entry by its name
             text = segment.entry(number * 7919 % segment.size).name
-        started = time.perf_counter()
-        answer_skills(index, SkillQuery(context=text), terms)
-        spent.append((time.perf_counter() - started) * 1000)
+        with spent:
+            answer_skills(index, SkillQuery(context=text), terms)
     p50, p95 = (percentile(spent[WARM:], share) for share in (0.5, 0.95))
     return {"p50_ms": p50, "p95_ms": p95, "rss_mb": memory_mb(), "index_mb": memory_mb() - before}
 

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,16 @@ class Client:
 def rpc(method: str, params: Mapping[str, Any], number: int = 1) -> bytes:
     sent = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
     return json.dumps(sent).encode()
+
+
+def agents_of(client: Client, asked: Iterable[str]) -> list[str]:
+    """Qualified names of the agents that these texts find, as the server gives them."""
+    found = set()
+    for text in asked:
+        params = {"context": text, "limit": 20, "min_confidence": 0}
+        rows = client.call("queryAgents", params)[0]["result"]["agents"]
+        found |= {f"{row['plugin']}:{row['name']}" for row in rows}
+    return sorted(found)
 
 
 def outcome(task: str, text: str, agent: str, **more: Any) -> dict[str, Any]:
@@ -111,12 +121,7 @@ class Server(contextlib.AbstractContextManager["Server"]):
 
     @property
     def cpu_s(self) -> float:
-        """Processor time so far, without its children; 0 where the system does not say."""
-        try:
-            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            return 0.0
-        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s(self.process.pid)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         if self.process.poll() is None:
@@ -124,6 +129,14 @@ class Server(contextlib.AbstractContextManager["Server"]):
             self.process.wait(60)
         if self._folder:
             self._folder.cleanup()
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time so far, without its children; 0 where the system does not say."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def owner_of(data_dir: Path | str, lock: str = "mcp.pid") -> dict[str, Any]:

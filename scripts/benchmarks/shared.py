@@ -1,11 +1,10 @@
-"""How fast is the shared state through HTTP: single calls, MCP, hooks, and fifty agents at once?"""
+"""How fast is the shared state through HTTP: single calls, MCP, and fifty agents at once?"""
 
 import asyncio
 import json
 import random
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from .harness import Run, percentile
@@ -56,30 +55,6 @@ def measure_calls(run: Run, server: Server) -> None:
     run.row("HTTP: writes of 100 a call", 100_000 / hundred, "a second")
 
 
-def measure_hooks(run: Run, server: Server, tree: Path) -> None:
-    """An edit of a file that is claimed already, and one that is not, beside so many claims."""
-    client = Client(server.port)
-
-    def edit(agent: int, name: str, event: str = "PreToolUse") -> Any:
-        place = {"session_id": f"s{agent % 40}", "agent_id": f"a{agent}", "cwd": str(tree)}
-        tool = {"tool_name": "Edit", "tool_use_id": f"{agent}/{name}"}
-        given = {"tool_input": {"file_path": str(tree / name)}}
-        body = json.dumps({"hook_event_name": event, **place, **tool, **given}).encode()
-        return good(client.send("POST", "/hooks/claude", body))
-
-    for n in range(run.given.claims):
-        edit(n % 400, f"f{n}.py")
-    run.in_turn(
-        {
-            "hook: an edit of one's own file": lambda n: edit(n % 400, f"f{n % 400}.py"),
-            "hook: the first edit of a file": lambda n: edit(n % 400, f"new{n}.py"),
-        },
-        run.given.calls,
-    )
-    silent = edit(1, "f1.py")
-    run.row("hook: bytes when nothing is wrong", len(silent.body), claims=run.given.claims)
-
-
 async def agent(number: int, port: int, until: float, spent: list[float], failed: Counter) -> None:
     """Reads, writes, locks, messages, as agents mix them, at a pace."""
     wire, draw = Wire(port), random.Random(number)
@@ -126,11 +101,10 @@ async def measure_agents(run: Run, server: Server) -> None:
     run.row("memory", unit="MB", before=before, after_it=server.memory_mb)
 
 
-def measure_served(run: Run, tree: Path) -> None:
+def measure_served(run: Run) -> None:
     limits = {"MCP_RATE": "0", "MCP_LOG_LEVEL": "error"}
     with Server(run.root, **limits) as server:
         idle = server.memory_mb
         measure_calls(run, server)
         run.row("memory", unit="MB", idle=idle, after_it=server.memory_mb)
         asyncio.run(measure_agents(run, server))
-        measure_hooks(run, server, tree)

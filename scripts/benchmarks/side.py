@@ -5,10 +5,9 @@ is asked with queryAgents, too. A ratio is taken within a round, in which all co
 after the other; told are its median over the rounds and, as an interval, the lowest and the highest
 (of six rounds these enclose the true median with 97 %). `cpu us` is the server's processor time of
 a request, which other load on the machine changes least. `--out FOLDER` gets side.json and, with
-matplotlib, side.svg.
+matplotlib, side.svg. Needs wrk.
 """
 
-import asyncio
 import contextlib
 import json
 import os
@@ -16,18 +15,15 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from .floor import Floor
 from .harness import Run
-from .load import closed_loop
-from .servers import Client, Server, rpc
+from .servers import Client, Server, cpu_s, rpc
 from .texts import questions, synthetic
 
 FLOOR = "starlette, constant reply"
@@ -48,7 +44,7 @@ class Contestant:
 
     def run(self, wires: int, seconds: float) -> None:
         before = cpu_s(self.pid)
-        seen = (by_wrk if shutil.which("wrk") else by_ourselves)(self, wires, seconds)
+        seen = by_wrk(self, wires, seconds)
         self.asked += int(seen["count"])
         rate = (seen["count"] - seen["wrong"]) / seen["seconds"]
         used = (cpu_s(self.pid) - before) * 1e6 / max(1, seen["count"])
@@ -73,41 +69,6 @@ def by_wrk(one: Contestant, wires: int, seconds: float) -> dict[str, float]:
         check=True,
     )
     return dict(json.loads(told.stdout.strip().splitlines()[-1]))
-
-
-def by_ourselves(one: Contestant, wires: int, seconds: float) -> dict[str, float]:
-    bodies = cycle(one.bodies.read_bytes().splitlines())
-    started = time.perf_counter()
-    asked = islice(bodies, one.asked, None)
-    seen = asyncio.run(closed_loop(one.port, asked, wires, seconds))
-    spent = sorted(seen.spent) or [0.0]
-    figures = {"count": seen.statuses.total(), "wrong": seen.wrong.total()}
-    figures["seconds"] = time.perf_counter() - started
-    return {**figures, "p50": spent[len(spent) // 2], "p99": spent[len(spent) * 99 // 100]}
-
-
-def cpu_s(pid: int) -> float:
-    fields = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
-
-
-def owner_of(port: int) -> int:
-    """The process that listens there; 0 where the system does not say."""
-    told = read("/proc/net/tcp") + read("/proc/net/tcp6")
-    rows = (line.split() for line in told.splitlines() if "local" not in line)
-    listens, here = "0A", f":{port:04X}"
-    sockets = {f"socket:[{row[9]}]" for row in rows if row[3] == listens and here in row[1]}
-    for link in Path("/proc").glob("[0-9]*/fd/*") if sockets else ():
-        with contextlib.suppress(OSError):
-            if os.readlink(link) in sockets:
-                return int(link.parts[2])
-    return 0
-
-
-def read(path: str) -> str:
-    with contextlib.suppress(OSError):
-        return Path(path).read_text()
-    return ""
 
 
 def bodies(path: Path, texts: list[str]) -> Path:
@@ -135,7 +96,7 @@ def contestants(run: Run, folder: Path) -> Iterator[list[Contestant]]:
             name, _, url = peer.rpartition("=")
             port = urlsplit(url).port or 80
             for what, path in (("hit", hot), ("miss", cold)):
-                found.append(Contestant(f"{name or url}: {what}", port, path, owner_of(port)))
+                found.append(Contestant(f"{name or url}: {what}", port, path))
         for one in found:
             check(one)
         yield found
@@ -202,8 +163,9 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 
 def main(arguments: list[str]) -> None:
     options = {"peer": [], "sizes": "", "rounds": 6, "seconds": 3.0, "wires": 16, "out": None}
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk sends the requests, and is not installed: apt install wrk.")
     with Run(__doc__, arguments, **options) as run, tempfile.TemporaryDirectory() as folder:
-        run.row("sender", "wrk" if shutil.which("wrk") else "our own, in Python")
         with contestants(run, Path(folder)) as found:
             for number in range(run.given.rounds):
                 for one in found[number % len(found) :] + found[: number % len(found)]:

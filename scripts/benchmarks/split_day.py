@@ -6,7 +6,6 @@ where Redis has one for both. Redis' answers age by the trace's clock, as the se
 
 import asyncio
 import contextlib
-import json
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -14,19 +13,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestr8_index.app import make_state
-from orchestr8_index.catalog.generations import Refresh
-from orchestr8_index.catalog.worker import Builder
 from orchestr8_index.client.embedded import build_index, builder_of
 from orchestr8_index.config import Settings, read_settings
-from orchestr8_index.serve.cache import AnswerCache, RecentQuestions
-from orchestr8_index.serve.calls import perform
-from orchestr8_index.serve.renewal import Renewal
 from orchestr8_index.serve.state import State
-from orchestr8_index.serve.stores import ServerStore
 from orchestr8_index.team.over_all import AnswersOfAll
 
-from .day import SESSIONS, Day, Event, agents_of, texts_of
+from .day import SESSIONS, Day, Event, agents_of, replay, served, texts_of
 from .harness import Run
 
 SERVERS = 2
@@ -52,59 +44,28 @@ class AgedAnswers(AnswersOfAll):
 
 @contextlib.asynccontextmanager
 async def server(
-    settings: Settings, clock: Callable[[], float], put_at: dict[Any, float]
+    settings: Settings, clock: list[float], put_at: dict[Any, float]
 ) -> AsyncIterator[State]:
-    """Without HTTP, in this process; its index is built once."""
-    index = build_index(settings, builder_of(settings))
-    store = ServerStore(settings)
-    state = make_state(settings, Refresh(settings, Builder(settings), index=index), store)
-    lives = settings.query_life, settings.pattern_life
-    state.query_cache, state.pattern_cache = (AnswerCache(life, clock=clock) for life in lives)
-    state.recent = RecentQuestions(clock)
-    store.begin()
-    await store.outcomes()
-    assert state.shared
-    await state.shared.state()
-    helpers = state.shared._helpers
-    if helpers is not None:
-        while helpers.answers is None or not helpers.answers._circuit.connected:
-            await asyncio.sleep(0.01)
-        helpers.answers = AgedAnswers(helpers.answers, clock, put_at)
-    try:
-        yield state
-    finally:
-        await state.shared.stop()
-        await store.stop()
+    async with served(settings, clock) as state:
+        assert state.shared
+        await state.shared.state()
+        helpers = state.shared._helpers
+        if helpers is not None:
+            while helpers.answers is None or not helpers.answers._circuit.connected:
+                await asyncio.sleep(0.01)
+            helpers.answers = AgedAnswers(helpers.answers, lambda: clock[0], put_at)
+        try:
+            yield state
+        finally:
+            await state.shared.stop()
 
 
-def hits_of(state: State) -> int:
-    shared = state.shared.answers if state.shared else None
-    return state.query_cache.hits + state.pattern_cache.hits + (shared.hits if shared else 0)
-
-
-async def replay(found: list[Settings], events: list[tuple[Event, int]]) -> tuple[int, int]:
-    """Hits and questions. What one is told is learnt by the other before the next question."""
-    clock, put_at, hits, asked = [0.0], dict[Any, float](), 0, 0
+async def replay_on(found: list[Settings], events: list[tuple[Event, int]]) -> list[int]:
+    clock, put_at = [0.0], dict[Any, float]()
     async with contextlib.AsyncExitStack() as stack:
-        made = [server(each, lambda: clock[0], put_at) for each in found]
+        made = [server(each, clock, put_at) for each in found]
         states = [await stack.enter_async_context(each) for each in made]
-        learning = [state.shared.learning_of(state) for state in states if state.shared]
-        renewals, due = [Renewal(state) for state in states], [0.0] * len(states)
-        for (moment, method, params, how), place in events:
-            for number, renewal in enumerate(renewals):
-                while due[number] < moment:
-                    clock[0] = due[number]
-                    due[number] += await renewal.step()
-            clock[0] = moment
-            before = hits_of(states[place])
-            await perform(states[place], method, json.dumps(params).encode())
-            for each in learning if method == "cacheDecision" else ():
-                assert each is not None
-                await each.follow()
-            if how:
-                asked += 1
-                hits += hits_of(states[place]) - before
-    return hits, asked
+        return (await replay(states, clock, events))["all"]
 
 
 def measure(run: Run, engines: tuple[Any, Any, Any]) -> None:
@@ -121,7 +82,7 @@ def measure(run: Run, engines: tuple[Any, Any, Any]) -> None:
             day = Day(list(texts), agents, run.given.seed)
             split = [(event, n % SERVERS) for n in range(SESSIONS) for event in day._session(n)]
             split.sort(key=lambda pair: pair[0][0])
-            hits, asked = asyncio.run(replay(settings, split))
+            hits, asked = asyncio.run(replay_on(settings, split))
             share = 100 * hits / asked
             run.row(f"a day over two servers, {name}", share, "%", hits=hits, asked=asked)
         database.run("DROP SCHEMA IF EXISTS orchestr8 CASCADE")

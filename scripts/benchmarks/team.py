@@ -33,24 +33,23 @@ from orchestr8_index.sharing import (
 from orchestr8_index.team.core import TeamCoordination as Server
 
 from . import outage, split_day
-from .harness import REPOSITORY, Run, memory_mb
+from .coordinate import milliseconds, write
+from .harness import REPOSITORY, Run, Times, memory_mb
 
 sys.path.insert(0, str(REPOSITORY))
 from tests.team.engines import Nats, Postgres, Redis, postgres, running
 
-VALUE = value_of({"state": "running", "step": 3, "owner": "agent-7"})
 WRITERS, EACH, TIMES = 64, 30, 200
 
 
 def bare_ms(url: str, schema: str) -> list[float]:
     """An update of one row, by psycopg alone."""
-    spent = []
+    spent = Times()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE TABLE {schema}.bare AS SELECT 1 AS n".encode())
         for _ in range(TIMES):
-            started = time.perf_counter()
-            connection.execute(f"UPDATE {schema}.bare SET n = n + 1".encode())
-            spent.append((time.perf_counter() - started) * 1000)
+            with spent:
+                connection.execute(f"UPDATE {schema}.bare SET n = n + 1".encode())
     return spent
 
 
@@ -67,21 +66,10 @@ async def servers(url: str, schema: str, number: int) -> AsyncIterator[list[Serv
             await each.close()
 
 
-def write(key: str) -> WriteShared:
-    return WriteShared(ops=[Op(key, VALUE)])
-
-
-async def spent_on(call: Any) -> float:
-    started = time.perf_counter()
-    await call
-    return (time.perf_counter() - started) * 1000
-
-
 async def one_by_one(run: Run, a: Server) -> None:
-    who = Caller("bench")
-    run.times("write", [await spent_on(a.write_shared(who, write(f"k{n}"))) for n in range(TIMES)])
-    read = ReadShared(keys=["k1"])
-    run.times("strict read", [await spent_on(a.read_shared(who, read)) for _ in range(TIMES)])
+    who, read = Caller("bench"), ReadShared(keys=["k1"])
+    run.times("write", await milliseconds(TIMES, lambda n: a.write_shared(who, write(f"k{n}"))))
+    run.times("strict read", await milliseconds(TIMES, lambda _: a.read_shared(who, read)))
 
 
 async def many(run: Run, name: str, parts: list[tuple[Server, str]]) -> None:
@@ -99,16 +87,15 @@ async def many(run: Run, name: str, parts: list[tuple[Server, str]]) -> None:
 
 async def across(run: Run, a: Server, b: Server) -> None:
     """From a commit on one server to whoever waits on the other."""
-    who, woken, granted = Caller("bench"), [], []
+    who, woken, granted = Caller("bench"), Times(), Times()
     for n in range(TIMES):
         key = f"wake/{n}"
         asked = ReadShared(keys=[key], changed_after=0, wait_ms=20_000)
         waiting = asyncio.create_task(b.read_shared(who, asked))
         await asyncio.sleep(0.005)
-        started = time.perf_counter()
-        await a.write_shared(who, write(key))
-        await waiting
-        woken.append((time.perf_counter() - started) * 1000)
+        with woken:
+            await a.write_shared(who, write(key))
+            await waiting
     run.times("commit on one, waiter on another", woken)
     await with_listen_dead(run, a, b)
     for n in range(TIMES // 4):
@@ -117,10 +104,9 @@ async def across(run: Run, a: Server, b: Server) -> None:
         wish = LockResources(action="acquire", resources=name, on_busy="wait", wait_ms=20_000)
         waiting = asyncio.create_task(b.lock(Caller("bob"), wish))
         await asyncio.sleep(0.02)
-        started = time.perf_counter()
-        await a.lock(Caller("ann"), LockResources(action="release", token=held["token"]))
-        await waiting
-        granted.append((time.perf_counter() - started) * 1000)
+        with granted:
+            await a.lock(Caller("ann"), LockResources(action="release", token=held["token"]))
+            await waiting
     run.times("released on one, granted on another", granted)
 
 
@@ -171,15 +157,14 @@ async def waves(run: Run, servers: list[Server], number: int, tasks: int) -> Non
 
 async def with_listen_dead(run: Run, a: Server, b: Server) -> None:
     """As a pooler makes it: no notice comes through, and the revisions are looked at."""
-    told, b.bus._take, woken = b.bus._take, lambda text: None, []  # type: ignore[method-assign]
+    told, b.bus._take, woken = b.bus._take, lambda text: None, Times()  # type: ignore[method-assign]
     for n in range(10):
         asked = ReadShared(keys=[f"deaf/{n}"], changed_after=0, wait_ms=20_000)
         waiting = asyncio.create_task(b.read_shared(Caller("bench"), asked))
         await asyncio.sleep(0.1 * n)
-        started = time.perf_counter()
-        await a.write_shared(Caller("bench"), write(f"deaf/{n}"))
-        await waiting
-        woken.append((time.perf_counter() - started) * 1000)
+        with woken:
+            await a.write_shared(Caller("bench"), write(f"deaf/{n}"))
+            await waiting
     b.bus._take = told  # type: ignore[method-assign]
     run.times("the same with LISTEN dead", woken)
 

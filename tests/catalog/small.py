@@ -8,9 +8,8 @@ from pathlib import Path
 from orchestr8_index.catalog.build import build
 from orchestr8_index.catalog.build_lines import BuildRequest
 from orchestr8_index.catalog.cards import make_card
-from orchestr8_index.catalog.entry_vectors import Embedder
 from orchestr8_index.catalog.index import Index, open_newest
-from orchestr8_index.catalog.kind_data import KindData
+from orchestr8_index.catalog.kind_data import Embedder, KindData
 from orchestr8_index.catalog.parse import Parsed
 from orchestr8_index.catalog.snapshot import Generations
 from orchestr8_index.catalog.spill import Filling

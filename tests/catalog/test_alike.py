@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr8_index.catalog.entry_vectors import Embedder
 from orchestr8_index.catalog.index import Index, Segment
+from orchestr8_index.catalog.kind_data import Embedder
 from orchestr8_index.catalog.sections import Sections
 from orchestr8_index.catalog.segment import write_segment
 from orchestr8_index.catalog.snapshot import FORMAT, Manifest

@@ -9,8 +9,7 @@ from typing import get_args
 import pytest
 
 from orchestr8_index.config import discovered_roots
-from orchestr8_index.host_table import TITLES
-from orchestr8_index.places import call_of, hosts_of
+from orchestr8_index.places import TITLES, call_of, hosts_of
 from orchestr8_index.queries import HostName
 from orchestr8_index.records import Entry
 

@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestr8_index.catalog.bm25f import BODY_CREDIT, FIELD_B, FIELD_WEIGHT, K1, SAT_MAX, SAT_SCALE
-from orchestr8_index.catalog.columns import Array
-from orchestr8_index.catalog.entry_vectors import Embedder
+from orchestr8_index.catalog.kind_data import Embedder, Numbering
 from orchestr8_index.catalog.postings import BLOCK, N_FIELDS, Counted, Postings
 from orchestr8_index.catalog.postings import count as count_numbers
-from orchestr8_index.catalog.term_ids import Numbering
+from orchestr8_index.catalog.spill import Array
 from orchestr8_index.catalog.word_vectors import Words
 from orchestr8_index.text import Terms
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr8_index.catalog.entry_vectors import Embedder
 from orchestr8_index.catalog.index import Segment
+from orchestr8_index.catalog.kind_data import Embedder
 from orchestr8_index.catalog.sections import Sections
 from orchestr8_index.catalog.segment import write_segment
 from orchestr8_index.catalog.word_vectors import Words

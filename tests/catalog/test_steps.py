@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestr8_index.catalog.steps import MAX_STEP, MAX_STEPS, known_among, mentionable, read_steps
+from orchestr8_index.catalog.parse import MAX_STEP, MAX_STEPS, known_among, mentionable, read_steps
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import OSA
 
-from orchestr8_index.catalog.sections import Sections, write_sections
-from orchestr8_index.catalog.string_table import (
+from orchestr8_index.catalog.sections import (
     Places,
+    Sections,
     Strings,
     places_sections,
     starts_of,
     strings_sections,
+    write_sections,
 )
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=6)

@@ -67,6 +67,18 @@ def test_learned_shows_entries_and_patterns(run: Run, data: Path) -> None:
     assert "1 retired (`orchestr8-index patterns --retired`)" in said.out
 
 
+def test_whose_past_it_is_is_said_as_it_may_be_no_project_of_this_folder(
+    run: Run, data: Path
+) -> None:
+    """The last server's roots were named, so its project is meant from every folder."""
+    owner = PidFile(data / "mcp.pid")
+    owner.acquire()
+    owner.write(pid=1, roots=["/trees"], explicit=True, project="k1")
+    owner.release()
+    write_projects(data, [KnownProject("trees", "k1")])
+    assert "(no server asked; project trees)" in run("learned").err
+
+
 def test_learned_as_json(run: Run, data: Path) -> None:
     told = run("learned", "--json").json
     assert (told["decisions"], told["entries"][0]["entry"]) == (8, AGENT)

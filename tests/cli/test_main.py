@@ -13,7 +13,7 @@ import click
 import pytest
 
 from orchestr8_index import __version__
-from orchestr8_index.claims_policy import POLICIES
+from orchestr8_index.changeable import POLICIES
 from orchestr8_index.cli import COMMANDS as EVERY
 from orchestr8_index.cli import cli
 from orchestr8_index.config import REPOSITORY
@@ -183,7 +183,7 @@ def test_servers_of_no_team_is_a_sentence_where_psycopg_is_missing(
     monkeypatch.setitem(sys.modules, "psycopg", None)
     assert "No database is named" in run("servers").err
     said = run("servers", "--database", "postgresql://o8@127.0.0.1:1/o8")
-    assert (said.status, "pip install orchestr8-index[team]" in said.err) == (2, True)
+    assert (said.status, "pip install 'orchestr8-index[team]'" in said.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,14 @@ def test_a_name_makes_two_folders_one_project_until_it_is_taken_away(
     assert [key_in(each) for each in shops] == before
 
 
+def test_who_learns_from_whom_needs_a_server_that_answers(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCP_PORT", "1")
+    said = run("projects", "--learns-alone")
+    assert "No server answers" in said.err and "`orchestr8-index up`" in said.err
+
+
 def test_without_a_folder_this_one_is_meant_and_more_may_follow(
     run: Run, shops: tuple[Path, Path], tmp_path: Path
 ) -> None:

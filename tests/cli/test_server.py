@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,15 @@ def test_with_a_server_the_server_builds(online: Run, server: Running) -> None:
     told = online("reindex", "--json").json
     assert (told["success"], told["generation"]) == (True, before + 1)
     assert online("reindex").out.startswith(f"Generation {before + 2}: 24 agents")
+
+
+def test_on_a_terminal_a_reindex_says_that_the_server_is_at_it(
+    online: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 20,000 files nothing was said for a minute."""
+    assert online("reindex").err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert "reads its trees anew" in online("reindex").err
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestr8_index import private
 from orchestr8_index.client import delivery
 from orchestr8_index.client import spool as spools
 from orchestr8_index.client.spool import Spool
@@ -168,7 +169,7 @@ def test_several_writers_never_mix_their_lines(spool: Spool) -> None:
 
 
 def test_without_locks_it_still_keeps(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spools, "fcntl", None)
+    monkeypatch.setattr(private, "fcntl", None)
     spool.append(b"{}")
     with spool.delivering() as mine:
         assert mine and waiting(spool) == [b"{}"]

@@ -19,7 +19,7 @@ ROUNDS = rounds(5, 500)
 
 @shared
 async def test_one_of_32_wins_500_times(state: Coordination) -> None:
-    """The suite runs a few rounds; `scripts/bench faults --coordinate` runs all."""
+    """The suite runs a few rounds; with FULL=1 it runs all."""
     agents = [Agent(state, f"agent{n}") for n in range(32)]
     wins = []
     for _ in range(ROUNDS):

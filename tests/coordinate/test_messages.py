@@ -236,6 +236,18 @@ async def test_a_search_forgives_spelling(state: Coordination) -> None:
     assert bodies(await a.session("read", "s1", query='" OR * NEAR(')) == []
 
 
+@shared
+async def test_a_search_looks_at_senders_and_metadata_where_it_is_told_to(
+    state: Coordination,
+) -> None:
+    a = Agent(state, "ada")
+    await a.session("create", "s1")
+    await a.send(body="done", session="s1", metadata={"tag": "urgent"})
+    for query in ("ada", "urgent"):
+        assert bodies(await a.session("read", "s1", query=query)) == []
+        assert bodies(await a.session("read", "s1", query=query, in_all=True)) == ["done"]
+
+
 def test_no_more_is_read_of_a_session_than_has_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,8 @@ import pytest
 
 from orchestr8_index.coordinate import journal
 from orchestr8_index.coordinate.core import Coordination
-from orchestr8_index.coordinate.statements import MIGRATIONS, NAME
+from orchestr8_index.coordinate.journal import set_note
+from orchestr8_index.coordinate.statements import MIGRATIONS, NAME, noted
 from orchestr8_index.errors import Compacted, StoreUnavailable
 from orchestr8_index.queries import NoParams
 from orchestr8_index.store import backup
@@ -54,7 +55,7 @@ async def write_until_killed(served: Served, client: int, acked: dict[str, int])
 
 
 def test_no_acknowledged_write_is_lost_in_200_kills(served: Served) -> None:
-    """The suite kills a few times; `scripts/bench faults --coordinate` does it 200 times."""
+    """The suite kills a few times; with FULL=1 it does so 200 times."""
 
     async def once() -> None:
         acked: dict[str, int] = {}
@@ -474,3 +475,16 @@ def test_a_deleted_folder_is_told(tmp_path: Path) -> None:
                 await Agent(state, "a").write({"x": 2})
 
     asyncio.run(work())
+
+
+def test_what_is_noted_for_others_is_there_after_a_restart(tmp_path: Path) -> None:
+    """How far the log was written on had no checksum, and was dropped as bent at each start."""
+
+    async def note(state: Coordination) -> None:
+        await state.store.write(lambda on: set_note(on, "default", "@written/redis", "7"))
+
+    async def find(state: Coordination) -> None:
+        assert await state.read(noted, "default", "@written/redis") == "7"
+
+    run(tmp_path, note)
+    run(tmp_path, find)

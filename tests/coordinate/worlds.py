@@ -28,11 +28,13 @@ from orchestr8_index.sharing import (
     value_of,
 )
 
+from ..coroutines import as_test
+
 TREE = "/work/tree"
 
 
 def rounds(few: int, full: int) -> int:
-    """A few in the suite; with FULL=1, as `scripts/bench faults --coordinate` sets it, all."""
+    """A few in the suite; with FULL=1 in the environment, all."""
     return full if os.environ.get("FULL") else few
 
 
@@ -141,20 +143,12 @@ def run(
 def shared(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """A test of the shared state in a folder of its own; `hand`, where it is asked for, has its
     clocks."""
-    names = inspect.signature(test).parameters
 
-    @functools.wraps(test)
-    def running(tmp_path: Path, **given: Any) -> None:
-        hand = Hand() if "hand" in names else None
-        own = {"tmp_path": tmp_path, "hand": hand}
-        given |= {name: value for name, value in own.items() if name in names}
-        run(tmp_path, functools.partial(test, **given), hand)
+    def on_state(folder: Path, work: Callable[..., Awaitable[None]]) -> None:
+        hand = Hand() if "hand" in inspect.signature(test).parameters else None
+        run(folder, functools.partial(work, hand=hand) if hand else work, hand)
 
-    asked = [each for each in ("tmp_path", *names) if each not in ("state", "hand")]
-    how = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    parameters = [inspect.Parameter(each, how) for each in dict.fromkeys(asked)]
-    running.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return running
+    return as_test(test, on_state, "tmp_path", ("state", "hand"))
 
 
 async def until(look: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from orchestr8_index.config import Door
-from orchestr8_index.daemon.command import arguments_of
+from orchestr8_index.daemon.supervise import arguments_of
 
 from ..serve.asking import settings_of
 

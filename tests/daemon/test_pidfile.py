@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestr8_index import private
 from orchestr8_index.daemon import pidfile
 from orchestr8_index.daemon.pidfile import PidFile
 
@@ -128,7 +129,7 @@ def test_one_who_asks_at_that_moment_does_not_keep_an_owner_out(
 ) -> None:
     """`up` and `status` look every 50 ms; a look is a lock, and a start that met one failed."""
     answers = [False, True]
-    monkeypatch.setattr(pidfile, "_lock", lambda fd, alone=True: answers.pop(0))
+    monkeypatch.setattr(pidfile, "lock_file", lambda fd, alone=True: answers.pop(0))
     file = PidFile(path)
     assert file.acquire()
     file.release()
@@ -139,7 +140,7 @@ def test_two_who_ask_at_once_are_no_owners(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text('{"pid": 1}')
     with path.open("r+") as asking:
-        assert pidfile._lock(asking.fileno(), alone=False)
+        assert private.lock_file(asking.fileno(), alone=False)
         assert PidFile(path).owner() is None
 
 
@@ -151,7 +152,7 @@ def test_folder_and_file_are_their_owners_alone(path: Path, owned: PidFile) -> N
 def test_without_locks_it_runs_without_the_guarantee(
     path: Path, owned: PidFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pidfile, "fcntl", None)
+    monkeypatch.setattr(private, "fcntl", None)
     second = PidFile(path)
     assert second.acquire()
     second.release()

@@ -133,8 +133,7 @@ class Process:
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    for name in ("own_command", "watch_command"):
-        monkeypatch.setattr(supervise, name, lambda *_: ["/bin/sh", "-c", script])
+    monkeypatch.setattr(supervise, "own_command", lambda *_, **__: ["/bin/sh", "-c", script])
 
 
 def test_the_last_words_of_a_failed_start_are_told(

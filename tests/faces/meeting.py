@@ -23,6 +23,7 @@ from orchestr8_index.serve.mcp.server import make_server
 from orchestr8_index.serve.sharedstate import SharedState
 from orchestr8_index.serve.state import State
 
+from ..coroutines import as_test
 from ..serve.asking import settings_of, state_of
 
 Told = dict[str, Any]
@@ -100,3 +101,8 @@ def in_town(folder: Path, index: Index, name: str, work: Work, workspace: str = 
             await state.shared.stop()
 
     return asyncio.run(running())
+
+
+def visiting(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """A test within a town, as the module's fixture `run` builds it."""
+    return as_test(test, lambda run, work: run(work), "run", ("here",))

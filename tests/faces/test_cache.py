@@ -16,7 +16,7 @@ from orchestr8_index.catalog.index import Index
 from orchestr8_index.sharing import MAX_VALUE
 from orchestr8_index.tokens import estimate_tokens
 
-from .meeting import Told, Town, Work, agent, holder, in_town, tool
+from .meeting import Told, Town, Work, agent, holder, in_town, tool, visiting
 
 Run = Callable[[Work], Any]
 VALID = [
@@ -42,22 +42,18 @@ def asked(run: Run, name: str, **given: Any) -> Told:
 
 
 @pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
-def test_a_value_is_set_got_and_deleted(run: Run, era: str) -> None:
-    async def work(here: Town) -> None:
-        async with here.client("ada", era=era) as ada:
-            told = await tool(ada, "setStorage", key="task:1", value="now")
-            assert told.keys() == {"success", "key", "timestamp"} and ISO.fullmatch(
-                told["timestamp"]
-            )
-            told = await tool(ada, "getStorage", key="task:1")
-            assert (told["value"], told["exists"]) == ("now", True)
-            assert (await tool(ada, "deleteStorage", key="task:1"))["deleted"] is True
-            assert (await tool(ada, "deleteStorage", key="task:1"))["deleted"] is False
-            told = await tool(ada, "getStorage", key="task:1")
-            assert (told["value"], told["exists"], told["success"]) == (None, False, True)
-            assert await tool(ada, "fly") == {"success": False, "error": "Unknown tool: fly"}
-
-    run(work)
+@visiting
+async def test_a_value_is_set_got_and_deleted(here: Town, era: str) -> None:
+    async with here.client("ada", era=era) as ada:
+        told = await tool(ada, "setStorage", key="task:1", value="now")
+        assert told.keys() == {"success", "key", "timestamp"} and ISO.fullmatch(told["timestamp"])
+        told = await tool(ada, "getStorage", key="task:1")
+        assert (told["value"], told["exists"]) == ("now", True)
+        assert (await tool(ada, "deleteStorage", key="task:1"))["deleted"] is True
+        assert (await tool(ada, "deleteStorage", key="task:1"))["deleted"] is False
+        told = await tool(ada, "getStorage", key="task:1")
+        assert (told["value"], told["exists"], told["success"]) == (None, False, True)
+        assert await tool(ada, "fly") == {"success": False, "error": "Unknown tool: fly"}
 
 
 @pytest.mark.parametrize("key", VALID)
@@ -95,23 +91,19 @@ def test_what_cannot_be_set_is_told(run: Run, given: Told, error: str) -> None:
     assert asked(run, "setStorage", **given) == {"success": False, "error": error}
 
 
-def test_the_largest_value_and_the_longest_key_are_taken(run: Run) -> None:
-    async def work(here: Town) -> None:
-        key, value = "k" * 255, "x\n" * (MAX_VALUE // 2)
-        assert (await here.ask(agent("ada"), "setStorage", key=key, value=value, ttl=86400))["key"]
-        assert (await here.ask(agent("bob"), "getStorage", key=key))["value"] == value
-
-    run(work)
+@visiting
+async def test_the_largest_value_and_the_longest_key_are_taken(here: Town) -> None:
+    key, value = "k" * 255, "x\n" * (MAX_VALUE // 2)
+    assert (await here.ask(agent("ada"), "setStorage", key=key, value=value, ttl=86400))["key"]
+    assert (await here.ask(agent("bob"), "getStorage", key=key))["value"] == value
 
 
-def test_what_another_face_wrote_is_read_as_its_json(run: Run) -> None:
-    async def work(here: Town) -> None:
-        from orchestr8_index.serve.faces import ServedCore
+@visiting
+async def test_what_another_face_wrote_is_read_as_its_json(here: Town) -> None:
+    from orchestr8_index.serve.faces import ServedCore
 
-        await ServedCore(here.state).call("writeShared", ops=[{"key": "k", "value": {"a": [1]}}])
-        assert (await here.ask(agent("ada"), "getStorage", key="k"))["value"] == '{"a": [1]}'
-
-    run(work)
+    await ServedCore(here.state).call("writeShared", ops=[{"key": "k", "value": {"a": [1]}}])
+    assert (await here.ask(agent("ada"), "getStorage", key="k"))["value"] == '{"a": [1]}'
 
 
 # --- locks -------------------------------------------------------------------------------------
@@ -122,84 +114,73 @@ def lock_of(name: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["by name", "of one program", "of one value"])
-def test_the_race_of_get_then_set_has_one_winner(run: Run, kind: str) -> None:
+@visiting
+async def test_the_race_of_get_then_set_has_one_winner(here: Town, kind: str) -> None:
     """Twelve see the key free, and only then does each of them set it."""
-
-    async def work(here: Town) -> None:
-        names = [f"agent-{n}" for n in range(12)]
-        for turn in range(5):
-            key = f"lock:file-{turn}"
-            values = [n if kind == "of one value" else lock_of(n) for n in names]
-            callers = [agent(n if kind == "by name" else "host") for n in names]
-            seen = [await here.ask(each, "getStorage", key=key) for each in callers]
-            assert not any(each["exists"] for each in seen)
-            sets = [
-                here.ask(each, "setStorage", key=key, value=value)
-                for each, value in zip(callers, values, strict=True)
-            ]
-            told = await asyncio.gather(*sets)
-            (winner,) = (n for n, each in enumerate(told) if each["success"])
-            assert told[winner]["acquired"] is True and told[winner]["holder"] == names[winner]
-            for lost in (each for each in told if not each["success"]):
-                assert lost["error"] == f"Locked by {names[winner]}"
-                assert (lost["acquired"], lost["holder"]) == (False, names[winner])
-                assert lost["revision"] == told[winner]["revision"]
-            got = await here.ask(agent("x"), "getStorage", key=key)
-            assert got["value"] == values[winner]
-
-    run(work)
+    names = [f"agent-{n}" for n in range(12)]
+    for turn in range(5):
+        key = f"lock:file-{turn}"
+        values = [n if kind == "of one value" else lock_of(n) for n in names]
+        callers = [agent(n if kind == "by name" else "host") for n in names]
+        seen = [await here.ask(each, "getStorage", key=key) for each in callers]
+        assert not any(each["exists"] for each in seen)
+        sets = [
+            here.ask(each, "setStorage", key=key, value=value)
+            for each, value in zip(callers, values, strict=True)
+        ]
+        told = await asyncio.gather(*sets)
+        (winner,) = (n for n, each in enumerate(told) if each["success"])
+        assert told[winner]["acquired"] is True and told[winner]["holder"] == names[winner]
+        for lost in (each for each in told if not each["success"]):
+            assert lost["error"] == f"Locked by {names[winner]}"
+            assert (lost["acquired"], lost["holder"]) == (False, names[winner])
+            assert lost["revision"] == told[winner]["revision"]
+        got = await here.ask(agent("x"), "getStorage", key=key)
+        assert got["value"] == values[winner]
 
 
-def test_anothers_release_frees_nothing(run: Run) -> None:
-    async def work(here: Town) -> None:
-        key, free = "lock:a", json.dumps({"released": True})
-        await here.ask(agent("ada"), "setStorage", key=key, value=lock_of("ada"))
-        told = await here.ask(agent("bob"), "setStorage", key=key, value=free)
-        assert told["error"] == "Locked by ada"
-        assert (await here.ask(agent("bob"), "deleteStorage", key=key))["deleted"] is False
-        assert (await here.ask(agent("bob"), "getStorage", key=key))["value"] == lock_of("ada")
-        told = await here.ask(agent("ada"), "setStorage", key=key, value=free)
-        assert (told["success"], told["acquired"], told["holder"]) == (True, False, None)
-        assert (await here.ask(agent("bob"), "getStorage", key=key))["exists"] is False
-        told = await here.ask(agent("bob"), "setStorage", key=key, value=lock_of("bob"))
-        assert told["acquired"] is True
-        assert (await here.ask(agent("bob"), "deleteStorage", key=key))["deleted"] is True
-
-    run(work)
+@visiting
+async def test_anothers_release_frees_nothing(here: Town) -> None:
+    key, free = "lock:a", json.dumps({"released": True})
+    await here.ask(agent("ada"), "setStorage", key=key, value=lock_of("ada"))
+    told = await here.ask(agent("bob"), "setStorage", key=key, value=free)
+    assert told["error"] == "Locked by ada"
+    assert (await here.ask(agent("bob"), "deleteStorage", key=key))["deleted"] is False
+    assert (await here.ask(agent("bob"), "getStorage", key=key))["value"] == lock_of("ada")
+    told = await here.ask(agent("ada"), "setStorage", key=key, value=free)
+    assert (told["success"], told["acquired"], told["holder"]) == (True, False, None)
+    assert (await here.ask(agent("bob"), "getStorage", key=key))["exists"] is False
+    told = await here.ask(agent("bob"), "setStorage", key=key, value=lock_of("bob"))
+    assert told["acquired"] is True
+    assert (await here.ask(agent("bob"), "deleteStorage", key=key))["deleted"] is True
 
 
-def test_of_agents_on_one_connection_each_frees_what_it_names(run: Run) -> None:
-    async def work(here: Town) -> None:
-        host, key = agent("host"), "lock:a"
-        await here.ask(host, "setStorage", key=key, value=lock_of("ada"))
-        free = json.dumps({"released": True, "lockedBy": "bob"})
-        told = await here.ask(host, "setStorage", key=key, value=free)
-        assert told["error"] == "Locked by ada"
-        free = json.dumps({"released": True, "lockedBy": "ada"})
-        assert (await here.ask(host, "setStorage", key=key, value=free))["success"]
-
-    run(work)
+@visiting
+async def test_of_agents_on_one_connection_each_frees_what_it_names(here: Town) -> None:
+    host, key = agent("host"), "lock:a"
+    await here.ask(host, "setStorage", key=key, value=lock_of("ada"))
+    free = json.dumps({"released": True, "lockedBy": "bob"})
+    told = await here.ask(host, "setStorage", key=key, value=free)
+    assert told["error"] == "Locked by ada"
+    free = json.dumps({"released": True, "lockedBy": "ada"})
+    assert (await here.ask(host, "setStorage", key=key, value=free))["success"]
 
 
-def test_a_holder_renews_its_lock(run: Run) -> None:
-    async def work(here: Town) -> None:
-        value = json.dumps({"lockedBy": "ada", "at": 1})
-        first = await here.ask(agent("ada"), "setStorage", key="lock:a", value=value, ttl=5)
-        value = json.dumps({"lockedBy": "ada", "at": 2})
-        again = await here.ask(agent("ada"), "setStorage", key="lock:a", value=value, ttl=900)
-        assert again["acquired"] and again["revision"] > first["revision"]
-
-    run(work)
+@visiting
+async def test_a_holder_renews_its_lock(here: Town) -> None:
+    value = json.dumps({"lockedBy": "ada", "at": 1})
+    first = await here.ask(agent("ada"), "setStorage", key="lock:a", value=value, ttl=5)
+    value = json.dumps({"lockedBy": "ada", "at": 2})
+    again = await here.ask(agent("ada"), "setStorage", key="lock:a", value=value, ttl=900)
+    assert again["acquired"] and again["revision"] > first["revision"]
 
 
-def test_only_keys_below_lock_are_locks(run: Run) -> None:
-    async def work(here: Town) -> None:
-        for key in ("locks:a", "clock:a", "task:lock:a"):
-            for name in ("ada", "bob"):
-                told = await here.ask(agent(name), "setStorage", key=key, value=name)
-                assert told["success"] and "acquired" not in told
-
-    run(work)
+@visiting
+async def test_only_keys_below_lock_are_locks(here: Town) -> None:
+    for key in ("locks:a", "clock:a", "task:lock:a"):
+        for name in ("ada", "bob"):
+            told = await here.ask(agent(name), "setStorage", key=key, value=name)
+            assert told["success"] and "acquired" not in told
 
 
 def test_the_three_tools_are_within_their_budget(tmp_path: Path, shipped_index: Index) -> None:
@@ -216,132 +197,116 @@ def test_the_three_tools_are_within_their_budget(tmp_path: Path, shipped_index: 
 # --- what it had planned -----------------------------------------------------------------------
 
 
-def test_many_keys_are_set_listed_and_got(run: Run) -> None:
-    async def work(here: Town) -> None:
-        ada = agent("ada")
-        entries = [{"key": f"task:{n}", "value": str(n)} for n in range(100)]
-        assert (await here.ask(ada, "setMany", entries=entries))["count"] == 100
-        listed = await here.ask(ada, "listKeys", pattern="task:1*")
-        assert listed["keys"] == ["task:1", *(f"task:{n}" for n in range(10, 20))]
-        got = (await here.ask(ada, "getMany", keys=["task:1", "none"]))["entries"]
-        assert got.keys() == {"task:1"} and got["task:1"]["value"] == "1"
-        large = [{"key": f"big:{n}", "value": "x" * 9_000_000} for n in range(3)]
-        for each in large:
-            await here.ask(ada, "setStorage", **each)
-        told = await here.ask(ada, "getMany", keys=[each["key"] for each in large])
-        assert told["more"] is True and 0 < len(told["entries"]) < 3
-        for bad in ([], entries + entries[:1], [entries[0]] * 2, [{"key": "a b", "value": ""}]):
-            assert not (await here.ask(ada, "setMany", entries=bad))["success"]
-
-    run(work)
+@visiting
+async def test_many_keys_are_set_listed_and_got(here: Town) -> None:
+    ada = agent("ada")
+    entries = [{"key": f"task:{n}", "value": str(n)} for n in range(100)]
+    assert (await here.ask(ada, "setMany", entries=entries))["count"] == 100
+    listed = await here.ask(ada, "listKeys", pattern="task:1*")
+    assert listed["keys"] == ["task:1", *(f"task:{n}" for n in range(10, 20))]
+    got = (await here.ask(ada, "getMany", keys=["task:1", "none"]))["entries"]
+    assert got.keys() == {"task:1"} and got["task:1"]["value"] == "1"
+    large = [{"key": f"big:{n}", "value": "x" * 9_000_000} for n in range(3)]
+    for each in large:
+        await here.ask(ada, "setStorage", **each)
+    told = await here.ask(ada, "getMany", keys=[each["key"] for each in large])
+    assert told["more"] is True and 0 < len(told["entries"]) < 3
+    for bad in ([], entries + entries[:1], [entries[0]] * 2, [{"key": "a b", "value": ""}]):
+        assert not (await here.ask(ada, "setMany", entries=bad))["success"]
 
 
-def test_a_set_over_another_revision_is_refused(run: Run) -> None:
-    async def work(here: Town) -> None:
-        ada = agent("ada")
-        first = await here.ask(ada, "compareAndSet", key="k", value="1", ifRevision=0)
-        told = await here.ask(ada, "compareAndSet", key="k", value="2", ifRevision=0)
-        assert (told["success"], told["revision"]) == (False, first["revision"])
-        rev = told["revision"]
-        assert (await here.ask(ada, "compareAndSet", key="k", value="2", ifRevision=rev))["success"]
-        assert not (await here.ask(ada, "compareAndSet", key="k", value="3"))["success"]
-        told = await here.ask(ada, "keyHistory", key="k")
-        assert [each["value"] for each in told["history"]] == ["2", "1"]
-
-    run(work)
+@visiting
+async def test_a_set_over_another_revision_is_refused(here: Town) -> None:
+    ada = agent("ada")
+    first = await here.ask(ada, "compareAndSet", key="k", value="1", ifRevision=0)
+    told = await here.ask(ada, "compareAndSet", key="k", value="2", ifRevision=0)
+    assert (told["success"], told["revision"]) == (False, first["revision"])
+    rev = told["revision"]
+    assert (await here.ask(ada, "compareAndSet", key="k", value="2", ifRevision=rev))["success"]
+    assert not (await here.ask(ada, "compareAndSet", key="k", value="3"))["success"]
+    told = await here.ask(ada, "keyHistory", key="k")
+    assert [each["value"] for each in told["history"]] == ["2", "1"]
 
 
-def test_no_way_around_a_lock(run: Run) -> None:
-    async def work(here: Town) -> None:
-        bob = agent("bob")
-        held = await here.ask(agent("ada"), "lockKeys", keys=["a", "b"], ttl=60)
-        assert held["acquired"] and held["holder"] == "ada"
-        assert not (await here.ask(bob, "lockKeys", keys=["c", "b"]))["success"]
-        assert not (await here.ask(bob, "getStorage", key="lock:c"))["exists"]
-        one = {"key": "lock:a", "value": "bob"}
-        assert not (await here.ask(bob, "setStorage", **one))["success"]
-        assert not (await here.ask(bob, "setMany", entries=[{"key": "x", "value": "1"}, one]))[
-            "success"
-        ]
-        assert not (await here.ask(bob, "getStorage", key="x"))["exists"]
-        rev = held["revision"]
-        assert not (await here.ask(bob, "compareAndSet", **one, ifRevision=rev))["success"]
-        assert (await here.ask(agent("ada"), "deleteStorage", key="lock:a"))["deleted"]
-        assert (await here.ask(bob, "lockKeys", keys=["a"]))["acquired"]
-
-    run(work)
+@visiting
+async def test_no_way_around_a_lock(here: Town) -> None:
+    bob = agent("bob")
+    held = await here.ask(agent("ada"), "lockKeys", keys=["a", "b"], ttl=60)
+    assert held["acquired"] and held["holder"] == "ada"
+    assert not (await here.ask(bob, "lockKeys", keys=["c", "b"]))["success"]
+    assert not (await here.ask(bob, "getStorage", key="lock:c"))["exists"]
+    one = {"key": "lock:a", "value": "bob"}
+    assert not (await here.ask(bob, "setStorage", **one))["success"]
+    assert not (await here.ask(bob, "setMany", entries=[{"key": "x", "value": "1"}, one]))[
+        "success"
+    ]
+    assert not (await here.ask(bob, "getStorage", key="x"))["exists"]
+    rev = held["revision"]
+    assert not (await here.ask(bob, "compareAndSet", **one, ifRevision=rev))["success"]
+    assert (await here.ask(agent("ada"), "deleteStorage", key="lock:a"))["deleted"]
+    assert (await here.ask(bob, "lockKeys", keys=["a"]))["acquired"]
 
 
-def test_a_watch_hears_the_next_change(run: Run) -> None:
-    async def work(here: Town) -> None:
-        ada, bob = agent("ada"), agent("bob")
-        await here.ask(ada, "setStorage", key="task:1", value="old")
-        rev = (await here.ask(ada, "watchKeys", pattern="task:*"))["revision"]
-        asked = here.ask(ada, "watchKeys", pattern="task:*", afterRevision=rev, waitMs=20_000)
-        waiting = asyncio.create_task(asked)
-        await asyncio.sleep(0)
-        await here.ask(bob, "setStorage", key="else", value="x")
-        await here.ask(bob, "setStorage", key="task:1", value="new")
-        (change,) = (await waiting)["changes"]
-        assert (change["key"], change["value"], change["by"]) == ("task:1", "new", "bob")
-        await here.ask(bob, "deleteStorage", key="task:1")
-        told = await here.ask(ada, "watchKeys", afterRevision=change["revision"])
-        assert [each["value"] for each in told["changes"]] == [None]
-
-    run(work)
+@visiting
+async def test_a_watch_hears_the_next_change(here: Town) -> None:
+    ada, bob = agent("ada"), agent("bob")
+    await here.ask(ada, "setStorage", key="task:1", value="old")
+    rev = (await here.ask(ada, "watchKeys", pattern="task:*"))["revision"]
+    asked = here.ask(ada, "watchKeys", pattern="task:*", afterRevision=rev, waitMs=20_000)
+    waiting = asyncio.create_task(asked)
+    await asyncio.sleep(0)
+    await here.ask(bob, "setStorage", key="else", value="x")
+    await here.ask(bob, "setStorage", key="task:1", value="new")
+    (change,) = (await waiting)["changes"]
+    assert (change["key"], change["value"], change["by"]) == ("task:1", "new", "bob")
+    await here.ask(bob, "deleteStorage", key="task:1")
+    told = await here.ask(ada, "watchKeys", afterRevision=change["revision"])
+    assert [each["value"] for each in told["changes"]] == [None]
 
 
-def test_a_queue_gives_the_most_urgent_task_to_one(run: Run) -> None:
-    async def work(here: Town) -> None:
-        for value, priority in (("later", 0), ("now", 3), ("soon", 2)):
-            await here.ask(agent("boss"), "queuePush", queue="q", value=value, priority=priority)
-        names = ("ada", "bob", "cy", "dan")
-        pulled = [await here.ask(agent(name), "queuePull", queue="q") for name in names]
-        values = [each["item"] and each["item"]["value"] for each in pulled]
-        assert values == ["now", "soon", "later", None]
-        ended = await here.ask(agent("ada"), "queuePull", queue="q", ack=[pulled[0]["item"]["id"]])
-        assert ended["item"] is None
-        assert not (await here.ask(agent("a"), "queuePush", queue="q", value="", priority=9))[
-            "success"
-        ]
-
-    run(work)
+@visiting
+async def test_a_queue_gives_the_most_urgent_task_to_one(here: Town) -> None:
+    for value, priority in (("later", 0), ("now", 3), ("soon", 2)):
+        await here.ask(agent("boss"), "queuePush", queue="q", value=value, priority=priority)
+    names = ("ada", "bob", "cy", "dan")
+    pulled = [await here.ask(agent(name), "queuePull", queue="q") for name in names]
+    values = [each["item"] and each["item"]["value"] for each in pulled]
+    assert values == ["now", "soon", "later", None]
+    ended = await here.ask(agent("ada"), "queuePull", queue="q", ack=[pulled[0]["item"]["id"]])
+    assert ended["item"] is None
+    assert not (await here.ask(agent("a"), "queuePush", queue="q", value="", priority=9))["success"]
 
 
-def test_a_snapshot_is_put_back(run: Run) -> None:
-    async def work(here: Town) -> None:
-        ada = agent("ada")
-        await here.ask(ada, "setMany", entries=[{"key": f"p/{n}", "value": "1"} for n in range(3)])
-        kept = await here.ask(ada, "snapshot", prefix="p/")
-        await here.ask(ada, "setStorage", key="p/1", value="2")
-        await here.ask(ada, "setStorage", key="p/9", value="2")
-        await here.ask(ada, "restore", items=kept["items"], prefix="p/")
-        assert (await here.ask(ada, "listKeys", pattern="p/*"))["count"] == 3
-        assert (await here.ask(ada, "getStorage", key="p/1"))["value"] == "1"
-        told = await here.ask(holder("ci", "report"), "snapshot", prefix="p/")
-        assert told == {
-            "success": False,
-            "error": "This key may report; that needs the scope admin.",
-        }
-        assert (await here.ask(ada, "stats"))["keys"] == 3
-
-    run(work)
+@visiting
+async def test_a_snapshot_is_put_back(here: Town) -> None:
+    ada = agent("ada")
+    await here.ask(ada, "setMany", entries=[{"key": f"p/{n}", "value": "1"} for n in range(3)])
+    kept = await here.ask(ada, "snapshot", prefix="p/")
+    await here.ask(ada, "setStorage", key="p/1", value="2")
+    await here.ask(ada, "setStorage", key="p/9", value="2")
+    await here.ask(ada, "restore", items=kept["items"], prefix="p/")
+    assert (await here.ask(ada, "listKeys", pattern="p/*"))["count"] == 3
+    assert (await here.ask(ada, "getStorage", key="p/1"))["value"] == "1"
+    told = await here.ask(holder("ci", "report"), "snapshot", prefix="p/")
+    assert told == {
+        "success": False,
+        "error": "This key may report; that needs the scope admin.",
+    }
+    assert (await here.ask(ada, "stats"))["keys"] == 3
 
 
-def test_a_key_that_may_only_read_writes_nothing(run: Run) -> None:
-    async def work(here: Town) -> None:
-        guest = holder("guest", "read")
-        for name, given in (
-            ("setStorage", {"key": "k", "value": "v"}),
-            ("setMany", {"entries": [{"key": "k", "value": "v"}]}),
-            ("lockKeys", {"keys": ["k"]}),
-            ("queuePush", {"queue": "q", "value": "v"}),
-        ):
-            told = await here.ask(guest, name, **given)
-            assert told["error"] == "This key may read; that needs the scope report."
-        assert (await here.ask(guest, "getStorage", key="k"))["exists"] is False
-
-    run(work)
+@visiting
+async def test_a_key_that_may_only_read_writes_nothing(here: Town) -> None:
+    guest = holder("guest", "read")
+    for name, given in (
+        ("setStorage", {"key": "k", "value": "v"}),
+        ("setMany", {"entries": [{"key": "k", "value": "v"}]}),
+        ("lockKeys", {"keys": ["k"]}),
+        ("queuePush", {"queue": "q", "value": "v"}),
+    ):
+        told = await here.ask(guest, name, **given)
+        assert told["error"] == "This key may read; that needs the scope report."
+    assert (await here.ask(guest, "getStorage", key="k"))["exists"] is False
 
 
 def test_what_was_planned_is_shown_to_the_curious_alone(

@@ -17,7 +17,7 @@ from orchestr8_index.faces import gateway
 from orchestr8_index.serve import faces
 from orchestr8_index.serve.callers import Principal, caller
 
-from .meeting import Told, Town, Work, agent, holder, in_town, tool
+from .meeting import Told, Town, Work, agent, holder, in_town, tool, visiting
 
 Run = Callable[[Work], Any]
 ADA, BOB = agent("ada"), agent("bob")
@@ -51,79 +51,67 @@ async def http(here: Town, who: Principal, verb: str, path: str, body: bytes) ->
     return status, json.loads(msgspec.json.encode(told))
 
 
-def test_a_file_is_read_written_and_edited(run: Run) -> None:
-    async def work(here: Town) -> None:
-        status, told = await post(here, ADA, "file_read", **FILE)
-        assert (status, told) == (
-            200,
-            {"success": True, **FILE, "content": "one\n", "revision": told["revision"]},
-        )
-        status, told = await post(here, ADA, "file_write", **FILE, content="zwö\n")
-        assert (status, told["success"], told["bytes"]) == (200, True, 5)
-        status, told = await post(
-            here, ADA, "file_edit", **FILE, old_content="zwö", new_content="three"
-        )
-        assert "-zwö\n+three\n" in told["diff"]
-        status, told = await post(here, ADA, "file_write", **FILE, content="x", if_revision="gone")
-        assert status == 409 and told["revision"]
-        assert (await post(here, ADA, "file_read", **FILE))[1]["content"] == "three\n"
-
-    run(work)
+@visiting
+async def test_a_file_is_read_written_and_edited(here: Town) -> None:
+    status, told = await post(here, ADA, "file_read", **FILE)
+    assert (status, told) == (
+        200,
+        {"success": True, **FILE, "content": "one\n", "revision": told["revision"]},
+    )
+    status, told = await post(here, ADA, "file_write", **FILE, content="zwö\n")
+    assert (status, told["success"], told["bytes"]) == (200, True, 5)
+    status, told = await post(
+        here, ADA, "file_edit", **FILE, old_content="zwö", new_content="three"
+    )
+    assert "-zwö\n+three\n" in told["diff"]
+    status, told = await post(here, ADA, "file_write", **FILE, content="x", if_revision="gone")
+    assert status == 409 and told["revision"]
+    assert (await post(here, ADA, "file_read", **FILE))[1]["content"] == "three\n"
 
 
-def test_a_contested_claim_is_409(run: Run) -> None:
-    async def work(here: Town) -> None:
-        status, told = await post(here, ADA, "claim_file", **FILE)
-        assert (status, told["locked"]) == (200, True)
-        for name, more in (("claim_file", {}), ("file_write", {"content": "theirs"})):
-            status, told = await post(here, BOB, name, **FILE, **more)
-            assert status == 409 and "ada" in json.dumps(told) and "until" in json.dumps(told)
-        assert (await post(here, ADA, "file_write", **FILE, content="mine"))[0] == 200
-        assert (await post(here, BOB, "release_file", **FILE))[0] == 409
-        assert (await post(here, ADA, "release_file", **FILE))[1]["locked"] is False
-        assert (await post(here, BOB, "claim_file", **FILE))[0] == 200
-
-    run(work)
+@visiting
+async def test_a_contested_claim_is_409(here: Town) -> None:
+    status, told = await post(here, ADA, "claim_file", **FILE)
+    assert (status, told["locked"]) == (200, True)
+    for name, more in (("claim_file", {}), ("file_write", {"content": "theirs"})):
+        status, told = await post(here, BOB, name, **FILE, **more)
+        assert status == 409 and "ada" in json.dumps(told) and "until" in json.dumps(told)
+    assert (await post(here, ADA, "file_write", **FILE, content="mine"))[0] == 200
+    assert (await post(here, BOB, "release_file", **FILE))[0] == 409
+    assert (await post(here, ADA, "release_file", **FILE))[1]["locked"] is False
+    assert (await post(here, BOB, "claim_file", **FILE))[0] == 200
 
 
-def test_one_who_claims_again_with_the_token_goes_on(run: Run) -> None:
-    async def work(here: Town) -> None:
-        token = (await post(here, ADA, "claim_file", **FILE, timeout_sec=5))[1]["token"]
-        status, told = await post(here, ADA, "claim_file", **FILE, timeout_sec=600, token=token)
-        assert status == 200 and told["token"] == token
-        assert (await post(here, ADA, "claim_file", **FILE))[0] == 409
-
-    run(work)
+@visiting
+async def test_one_who_claims_again_with_the_token_goes_on(here: Town) -> None:
+    token = (await post(here, ADA, "claim_file", **FILE, timeout_sec=5))[1]["token"]
+    status, told = await post(here, ADA, "claim_file", **FILE, timeout_sec=600, token=token)
+    assert status == 200 and told["token"] == token
+    assert (await post(here, ADA, "claim_file", **FILE))[0] == 409
 
 
-def test_a_write_after_the_lease_is_refused(run: Run) -> None:
-    async def work(here: Town) -> None:
-        token = (await post(here, ADA, "claim_file", **FILE, timeout_sec=5))[1]["token"]
-        shared = await here.state.shared.state()
-        shared.clock.base += 6000
-        assert (await post(here, ADA, "file_write", **FILE, content="late", token=token))[0] == 409
-        assert (await post(here, ADA, "file_write", **FILE, content="late"))[0] == 409
-        assert (await post(here, ADA, "file_read", **FILE))[1]["content"] == "one\n"
-        assert (await post(here, ADA, "claim_file", **FILE))[0] == 200
-        assert (await post(here, ADA, "file_write", **FILE, content="again"))[0] == 200
-
-    run(work)
+@visiting
+async def test_a_write_after_the_lease_is_refused(here: Town) -> None:
+    token = (await post(here, ADA, "claim_file", **FILE, timeout_sec=5))[1]["token"]
+    shared = await here.state.shared.state()
+    shared.clock.base += 6000
+    assert (await post(here, ADA, "file_write", **FILE, content="late", token=token))[0] == 409
+    assert (await post(here, ADA, "file_write", **FILE, content="late"))[0] == 409
+    assert (await post(here, ADA, "file_read", **FILE))[1]["content"] == "one\n"
+    assert (await post(here, ADA, "claim_file", **FILE))[0] == 200
+    assert (await post(here, ADA, "file_write", **FILE, content="again"))[0] == 200
 
 
-def test_a_missing_task_is_404(run: Run) -> None:
-    async def work(here: Town) -> None:
-        assert (await post(here, ADA, "file_read", task_id="no", path="f"))[0] == 404
-        assert (await post(here, ADA, "file_read", task_id="t", path="f"))[0] == 404
-        assert (
-            await post(
-                here, ADA, "file_edit", task_id="no", path="f", old_content="a", new_content="b"
-            )
-        )[0] == 404
-        assert (await get(here, "tasks/no/state"))[0] == 404
-        assert (await get(here, "nothing"))[0] == 404
-        assert (await post(here, ADA, "fly"))[0] == 404
-
-    run(work)
+@visiting
+async def test_a_missing_task_is_404(here: Town) -> None:
+    assert (await post(here, ADA, "file_read", task_id="no", path="f"))[0] == 404
+    assert (await post(here, ADA, "file_read", task_id="t", path="f"))[0] == 404
+    assert (
+        await post(here, ADA, "file_edit", task_id="no", path="f", old_content="a", new_content="b")
+    )[0] == 404
+    assert (await get(here, "tasks/no/state"))[0] == 404
+    assert (await get(here, "nothing"))[0] == 404
+    assert (await post(here, ADA, "fly"))[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -151,69 +139,57 @@ def test_bad_input_is_422_with_its_sentence(run: Run, name: str, given: Told) ->
     run(work)
 
 
-def test_a_body_that_is_no_object_is_422(run: Run) -> None:
-    async def work(here: Town) -> None:
-        for body in (b"", b"[]", b"{", b"\xff", b"[" * 10_000):
-            assert (await http(here, ADA, "POST", "/tools/file_read", body))[0] == 422
-
-    run(work)
+@visiting
+async def test_a_body_that_is_no_object_is_422(here: Town) -> None:
+    for body in (b"", b"[]", b"{", b"\xff", b"[" * 10_000):
+        assert (await http(here, ADA, "POST", "/tools/file_read", body))[0] == 422
 
 
-def test_steps_and_agents_are_seen_by_all(run: Run) -> None:
-    async def work(here: Town) -> None:
-        for number in range(3):
-            status, told = await post(
-                here, ADA, "log_step", task_id="t", step={"action": str(number)}
-            )
-            assert status == 200 and told["step"]["agent_id"] == "ada"
-        logs = (await get(here, "tasks/t/logs"))[1]["logs"]
-        assert [step["action"] for step in logs] == ["0", "1", "2"]
-        for name in ("join_collab", "join_collaboration"):
-            assert (await post(here, BOB, name, task_id="t", agent_id="bob"))[0] == 200
-        told = {"success": True, "task_id": "t", "agents": ["bob"]}
-        assert (await get(here, "collaboration/t"))[1] == told
-        state = (await get(here, "tasks/t/state"))[1]
-        assert state["agents"] == ["bob"] and state["files"] == ["a/f.py"]
-        assert state["last_step"]["action"] == "2"
-        assert (await post(here, BOB, "leave_collaboration", task_id="t", agent_id="bob"))[0] == 200
-        assert (await get(here, "collaboration/t"))[1]["agents"] == []
-        assert (await post(here, ADA, "subscribe_logs", task_id="t"))[1][
-            "channel"
-        ] == "logs:t:stream"
-
-    run(work)
+@visiting
+async def test_steps_and_agents_are_seen_by_all(here: Town) -> None:
+    for number in range(3):
+        status, told = await post(here, ADA, "log_step", task_id="t", step={"action": str(number)})
+        assert status == 200 and told["step"]["agent_id"] == "ada"
+    logs = (await get(here, "tasks/t/logs"))[1]["logs"]
+    assert [step["action"] for step in logs] == ["0", "1", "2"]
+    for name in ("join_collab", "join_collaboration"):
+        assert (await post(here, BOB, name, task_id="t", agent_id="bob"))[0] == 200
+    told = {"success": True, "task_id": "t", "agents": ["bob"]}
+    assert (await get(here, "collaboration/t"))[1] == told
+    state = (await get(here, "tasks/t/state"))[1]
+    assert state["agents"] == ["bob"] and state["files"] == ["a/f.py"]
+    assert state["last_step"]["action"] == "2"
+    assert (await post(here, BOB, "leave_collaboration", task_id="t", agent_id="bob"))[0] == 200
+    assert (await get(here, "collaboration/t"))[1]["agents"] == []
+    assert (await post(here, ADA, "subscribe_logs", task_id="t"))[1]["channel"] == "logs:t:stream"
 
 
-def test_a_key_that_may_only_read_changes_nothing(run: Run) -> None:
-    async def work(here: Town) -> None:
-        reader = holder("reader", "read")
-        assert (await post(here, reader, "file_read", **FILE))[0] == 200
-        for name, more in (
-            ("file_write", {"content": "x"}),
-            ("file_edit", {"old_content": "one", "new_content": "x"}),
-        ):
-            assert (await post(here, reader, name, **FILE, **more))[0] == 403
-        assert (await post(here, reader, "log_step", task_id="t", step={}))[0] == 403
-        assert (await post(here, reader, "file_read", **FILE))[1]["content"] == "one\n"
-
-    run(work)
+@visiting
+async def test_a_key_that_may_only_read_changes_nothing(here: Town) -> None:
+    reader = holder("reader", "read")
+    assert (await post(here, reader, "file_read", **FILE))[0] == 200
+    for name, more in (
+        ("file_write", {"content": "x"}),
+        ("file_edit", {"old_content": "one", "new_content": "x"}),
+    ):
+        assert (await post(here, reader, name, **FILE, **more))[0] == 403
+    assert (await post(here, reader, "log_step", task_id="t", step={}))[0] == 403
+    assert (await post(here, reader, "file_read", **FILE))[1]["content"] == "one\n"
 
 
 @pytest.mark.filterwarnings("ignore:resources.subscribe is removed")
-def test_resources_of_mcp_are_the_same_and_subscribers_hear(run: Run) -> None:
-    async def work(here: Town) -> None:
-        heard: list[str] = []
-        async with here.client("ada", heard) as ada:
-            await ada.session.subscribe_resource("logs://t")
-            await tool(ada, "log_step", task_id="t", step={"action": "a"})
-            while "logs://t" not in heard:
-                await asyncio.sleep(0)
-            read = await ada.read_resource("workspace://t/a/f.py")
-            assert json.loads(read.contents[0].text)["content"] == "one\n"  # type: ignore[union-attr]
-            told = await tool(ada, "file_read", task_id="t", path="../x")
-            assert told["success"] is False and told["error"]
-
-    run(work)
+@visiting
+async def test_resources_of_mcp_are_the_same_and_subscribers_hear(here: Town) -> None:
+    heard: list[str] = []
+    async with here.client("ada", heard) as ada:
+        await ada.session.subscribe_resource("logs://t")
+        await tool(ada, "log_step", task_id="t", step={"action": "a"})
+        while "logs://t" not in heard:
+            await asyncio.sleep(0)
+        read = await ada.read_resource("workspace://t/a/f.py")
+        assert json.loads(read.contents[0].text)["content"] == "one\n"  # type: ignore[union-attr]
+        told = await tool(ada, "file_read", task_id="t", path="../x")
+        assert told["success"] is False and told["error"]
 
 
 def test_without_a_workspace_files_are_off_and_it_says_how_to_have_them(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestr8_index.learn import counts
 from orchestr8_index.learn.outcomes import Outcomes
 from orchestr8_index.learn.verify import read_only, verify
 from orchestr8_index.store.backup import backup
@@ -107,6 +108,18 @@ def test_verify_names_it(folder: Path, statement: str) -> None:
     store.open_to_read()
     with contextlib.closing(store):
         assert verify(read_only(store)).differences
+
+
+def test_a_checkpoint_of_another_release_is_no_fault(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an upgrade `verify` named one until the server had written its own."""
+    monkeypatch.setattr(counts, "FORMAT", counts.FORMAT + 1)
+    store = Store(folder)
+    store.open_to_read()
+    with contextlib.closing(store):
+        outcomes = read_only(store)
+        assert outcomes.counts.last == 8 and verify(outcomes).sound
 
 
 def test_a_stored_plan_whose_groups_are_bent_keeps_its_goal_and_agents(folder: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestr8_index.catalog.entry_vectors import FEW, NONE, Embedder
 from orchestr8_index.catalog.index import Segment
+from orchestr8_index.catalog.kind_data import FEW, NONE, Embedder
 from orchestr8_index.catalog.word_vectors import SHIPPED, UNIT, Words
 from orchestr8_index.errors import SnapshotUnreadable
 from orchestr8_index.search import semantic as meaning

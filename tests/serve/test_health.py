@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestr8_index import __version__, claims_policy
+from orchestr8_index import __version__, changeable
 from orchestr8_index.catalog.build_lines import BuildLine
 from orchestr8_index.serve import keys
 from orchestr8_index.serve.health import health, metrics
@@ -56,14 +56,14 @@ def test_a_failed_build_degrades_with_its_reason(state: State) -> None:
     assert body["generation"] == 1
 
 
-@pytest.mark.parametrize("name", [keys.NAME, claims_policy.NAME])
+@pytest.mark.parametrize("name", [keys.NAME, changeable.CLAIMS_FILE])
 def test_a_file_that_a_person_wrote_and_that_says_nothing_any_more_is_told(
     state: State, name: str
 ) -> None:
     """Nobody got in with a key, or edits were let through that were to be refused: "healthy"."""
     path = state.settings.data_dir / name
     path.parent.mkdir()
-    state.claims.chosen = claims_policy.ClaimsPolicy(state.settings.data_dir)
+    state.claims.chosen = changeable.ClaimsPolicy(state.settings.data_dir)
     for bent in (b"nonsense", b"\xff"):
         path.write_bytes(bent)
         path.chmod(0o600)

@@ -17,6 +17,7 @@ from orchestr8_index.errors import StoreUnavailable
 from orchestr8_index.store import ledger, notes
 from orchestr8_index.store.database import connect, used_bytes
 from orchestr8_index.store.store import LEDGER, Schema, Store
+from orchestr8_index.store.writer import Job, Writer
 
 from ..learn.reporting import decision
 
@@ -65,6 +66,34 @@ def test_what_is_acknowledged_is_there_for_others(tmp_path: Path) -> None:
             return ledger.count_decisions(other)
 
     assert run(tmp_path, work) == 1
+
+
+def test_what_comes_in_one_turn_of_the_loop_is_committed_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits, commit = list[int](), Writer._commit
+
+    def counted(writer: Writer, jobs: list[Job]) -> Any:
+        commits.append(len(jobs))
+        return commit(writer, jobs)
+
+    monkeypatch.setattr(Writer, "_commit", counted)
+
+    async def work(store: Store) -> None:
+        await asyncio.gather(*(store.write(insert(f"t{number}")) for number in range(5)))
+        await store.write(insert("t5"))
+
+    run(tmp_path, work)
+    assert commits == [5, 1]
+
+
+def test_what_comes_just_before_the_end_is_written(tmp_path: Path) -> None:
+    async def running() -> Any:
+        async with opened(tmp_path) as store:
+            written = store.write(insert("t1"))
+        return await written
+
+    assert asyncio.run(running()).task_id == "t1"
 
 
 def test_effects_follow_the_order_of_the_commits(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import nats
+import pytest
 from nats.js.api import StreamConfig
 
 from orchestr8_index.team.helpers import Helpers
 from orchestr8_index.team.outlets import Circuit, Follower
-from orchestr8_index.team.to_nats import encoded
+from orchestr8_index.team.to_nats import NatsOutlet, encoded
 
 from ..coordinate.worlds import Agent, until
 from .engines import Nats, Postgres, running
@@ -158,5 +159,31 @@ def test_a_stop_ends_though_a_library_keeps_its_cancellation() -> None:
         await deaf.asked.wait()
         async with asyncio.timeout(20):
             await deaf.follower.stop()
+
+    asyncio.run(work())
+
+
+def test_a_connection_that_is_refused_is_closed() -> None:
+    """Each try left its socket to the collector."""
+
+    async def work() -> None:
+        ended = asyncio.Event()
+
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b'INFO {"server_id":"x","version":"2.9.0","max_payload":1000}\r\n')
+            await reader.readline()
+            writer.write(b"-ERR 'Authorization Violation'\r\n")
+            await reader.read()
+            ended.set()
+            writer.close()
+
+        async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            outlet = NatsOutlet(f"nats://127.0.0.1:{port}", Circuit("nats"))
+            with pytest.raises(outlet.errors) as refused:
+                await outlet.check()
+            assert "refuses the user" in outlet.explain(refused.value)
+            async with asyncio.timeout(20):
+                await ended.wait()
 
     asyncio.run(work())

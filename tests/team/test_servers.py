@@ -193,7 +193,7 @@ def test_what_ends_is_ended_for_all_by_the_databases_clock(quick_postgres: Postg
     """Two servers whose own clocks are an hour apart see a lease end at the same moment."""
 
     async def work(a: Server, b: Server) -> None:
-        b.clock.tell(b.clock.now() + 3_600_000)  # type: ignore[attr-defined]
+        b.clock.start(b.clock.now() + 3_600_000)
         await Agent(a, "ann").write({"short": 1}, ttl_s=1)
         assert await Agent(a, "ann").get("short") == 1
         events = await Agent(b, "bob").read("short", changed_after=0, wait_ms=0)

@@ -7,28 +7,31 @@ the agent hears what waits for it. Where nothing is wrong nothing is said.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ...changeable import ClaimsPolicy
+from ...coordinate import claims, git, messages, stash
+from ...coordinate.caller import Caller
+from ...coordinate.core import Coordination
 from ...coordinate.repository import changed_files, staged_files, tree_of
 from ...coordinate.resources import resolve
+from ...coordinate.work import is_noted, works_of_others
 from ...fit import in_prose, quoted_in_prose
 from ...memo import Newest
+from ...redact import redact
+from ...sharing import ReadInbox
 from ...text import cut
 from ...tokens import estimate_tokens
 from ..callers import STRANGE, Principal, caller
 from ..shares import owner_of
-from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolStarting
-from .purposes import Purposes
-
-if TYPE_CHECKING:
-    from ...claims_policy import ClaimsPolicy
-    from ...coordinate.caller import Caller
-    from ...coordinate.core import Coordination
-    from ...coordinate.git import Others, Step
+from .delegations import DEFAULT_AGENT, TOOLS
+from .payloads import AgentStopped, Ended, Prompted, Stopped, ToolEnded, ToolResponse, ToolStarting
 
 MCP = "mcp__"  # before the names of tools that come from MCP servers
 EDITS = ("Edit", "Write", "MultiEdit", "NotebookEdit")
 MOST_WATCHED, MOST_KEPT = 200, 500
+LONGEST, FEWEST_WORDS, MOST_PURPOSES = 120, 3, 1000  # of purposes: characters, words, how many
+READ = 2000  # characters of a prompt that are looked at
 MOST_MAIL, MAIL_TOKENS, MAIL_TAKE_S = 3, 300, 3600
 MOST_NAMED = 100  # files that git is asked for by name; of more it is asked for all
 Event = Prompted | ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
@@ -38,10 +41,9 @@ class ClaimHooks:
     """One for the server. `policy` is deny, warn or off: what the command line chose, else the
     setting."""
 
-    def __init__(self, policy: str = "warn") -> None:
-        self.setting = policy
-        self.chosen: ClaimsPolicy | None = None
-        self._told: Any = None
+    def __init__(self, policy: str = "warn", chosen: ClaimsPolicy | None = None) -> None:
+        self.setting, self.chosen = policy, chosen
+        self._told = claims.Told()
         self._purposes = Purposes()
         # by an agent's ident: notes for its next context, the file that it is about to write, and
         # when its claims were looked at, by lease time
@@ -68,7 +70,6 @@ class ClaimHooks:
 
     async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
-
         if (event.tool_name or "").startswith(MCP) and event.tool_use_id:
             self._using[event.tool_use_id] = _owner(caller.get()), who
         self._purposes.started(_session(who), event)
@@ -86,8 +87,6 @@ class ClaimHooks:
 
     async def _renew(self, shared: Coordination, who: Caller) -> None:
         """The agent's claims, where that was done a minute ago or longer; looked at as often."""
-        from ...coordinate import claims
-
         now = shared.clock.now()
         if now < self._looked.get(who.ident, 0) + claims.RENEW_MS:
             return
@@ -102,9 +101,6 @@ class ClaimHooks:
 
     async def after(self, shared: Coordination, who: Caller, event: ToolEnded) -> str:
         """What the agent should know now."""
-        from ...coordinate import claims
-        from ...coordinate.work import is_noted
-
         self._purposes.ended(_session(who), event)
         if event.tool_name in EDITS:
             self._editing.pop(who.ident, None)
@@ -121,16 +117,12 @@ class ClaimHooks:
 
     async def leave(self, shared: Coordination, who: Caller, whole: bool) -> None:
         """The agent has ended; `whole`: its session, with all its agents."""
-        from ...coordinate import claims
-
         self._notes.pop(who.ident, None)
         self._editing.pop(who.ident, None)
         await shared.change(who, claims.leave, whole)
 
     async def _claim(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
-        from ...coordinate import claims
 
-        told = self._told = self._told or claims.Told()
         if not (path := event.tool_input.path):
             return ""
         self._editing[who.ident] = path = resolve(path, who.tree)
@@ -138,7 +130,9 @@ class ClaimHooks:
             return ""
         purpose = self._purposes.of(who.ident, who.role)
         stashed = await self._settled(shared, who, path)
-        verdict = await shared.change(who, claims.claim, path, purpose, self.policy, told, stashed)
+        verdict = await shared.change(
+            who, claims.claim, path, purpose, self.policy, self._told, stashed
+        )
         if verdict.context:
             self._notes.setdefault(who.ident, []).append(in_prose(verdict.context))
         return in_prose(verdict.reason)
@@ -146,10 +140,6 @@ class ClaimHooks:
     async def _settled(self, shared: Coordination, who: Caller, path: str) -> set[str]:
         """What others wrote there and git has is theirs no more. Returns the sessions whose work on
         it may lie in the stash."""
-        from ...coordinate import stash
-        from ...coordinate.claims import leave_clean
-        from ...coordinate.work import works_of_others
-
         if not await shared.read(works_of_others, who, path):
             return set()
         tree = tree_of(os.path.dirname(path))
@@ -158,11 +148,10 @@ class ClaimHooks:
             return set()
         stashed = await shared.read(stash.sessions, who.project, tree)
         if not any(each == path and ident != who.ident for ident, each in self._editing.items()):
-            await shared.change(who, leave_clean, path, stashed)
+            await shared.change(who, claims.leave_clean, path, stashed)
         return stashed
 
     async def _gate(self, shared: Coordination, who: Caller, command: str, cwd: str) -> str:
-        from ...coordinate import git, stash
 
         steps = list(git.read_steps(command, cwd))
         for step in steps:
@@ -173,10 +162,8 @@ class ClaimHooks:
             await shared.change(who, stash.begin, _session(who), tree)
         return ""
 
-    async def _others(self, shared: Coordination, who: Caller, step: Step) -> Others:
+    async def _others(self, shared: Coordination, who: Caller, step: git.Step) -> git.Others:
         """Whose work lies in the tree of a step."""
-        from ...coordinate import claims, git, stash
-
         tree = tree_of(step.folder)
         if step.entry:
             await self._settle(shared, who)
@@ -206,16 +193,12 @@ class ClaimHooks:
         self, shared: Coordination, who: Caller, tree: str, clean: list[str], committed: str = ""
     ) -> None:
         """What is worked on in files that git has is done."""
-        from ...coordinate import claims, stash
-
         if clean:
             stashed = await shared.read(stash.sessions, who.project, tree)
             await shared.change(who, claims.forget_clean, clean, committed, stashed)
 
     async def _after_git(self, shared: Coordination, who: Caller, event: ToolEnded) -> None:
         """What the session wrote is done once git has it."""
-        from ...coordinate import claims, git, stash
-
         await self._settle(shared, who)
         reached: dict[str, list[str]] = {}
         for step in git.read_steps(event.tool_input.command or "", event.cwd or ""):
@@ -233,23 +216,16 @@ class ClaimHooks:
 
     async def _settle(self, shared: Coordination, who: Caller) -> None:
         """What the session has stashed is its own, though its last call was lost."""
-        from ...coordinate import stash
-
         if await shared.read(stash.is_begun, who.project, _session(who)):
             await shared.change(who, stash.settle, _session(who))
 
     async def _watch(self, shared: Coordination, who: Caller, tool_use: str) -> None:
         """Remember how the files of others are before a command that may write them."""
-        from ...coordinate import claims
-
         if theirs := await shared.read(claims.beside, who, "", (), True, MOST_WATCHED):
             self._watched[who.ident, tool_use] = {path: _stamp(path) for path in theirs}
 
     async def _written(self, shared: Coordination, who: Caller, tool_use: str) -> list[str]:
         """Tell both of the files of others that changed while the command ran."""
-        from ...coordinate import claims
-        from ...coordinate.messages import post
-
         before = self._watched.pop((who.ident, tool_use), {})
         changed = [path for path, stamp in before.items() if _stamp(path) != stamp]
         found = await shared.read(claims.beside, who, "", changed) if changed else {}
@@ -259,7 +235,7 @@ class ClaimHooks:
         def tell(change: Any) -> None:
             for path, name in found.items():
                 body = f"{path} changed while {who.name} ran a command: look at it again."
-                post(change, [name], "Your file changed", body)
+                messages.post(change, [name], "Your file changed", body)
 
         await shared.change(who, tell)
         named = ", ".join(f"{path} ({name})" for path, name in found.items())
@@ -278,8 +254,6 @@ def _owner(asks: Principal) -> str:
 
 def caller_of(event: Event, project: str) -> Caller:
     """Who the hook says it is: the session, or one of its agents; with a key, one of that key's."""
-    from ...coordinate.caller import Caller
-
     asks, kind = caller.get(), event.agent_type or "claude"
     session, agent = (
         STRANGE.sub("-", each or "").replace("/", "-")
@@ -309,9 +283,6 @@ def _stamp(path: str) -> int:
 
 async def mail(shared: Coordination, who: Caller) -> list[str]:
     """Messages that wait, as another agent's words; those that do not fit wait on."""
-    from ...coordinate import messages
-    from ...sharing import ReadInbox
-
     if not await shared.read(messages.count_waiting, who.project, who.inboxes, 1):
         return []
     lines: list[str] = []
@@ -331,3 +302,55 @@ def _mail_line(message: dict[str, Any]) -> str:
     said = f"{message['subject']}: {message['body']}" if message["subject"] else message["body"]
     text, sender = quoted_in_prose(cut(said, 4 * MAIL_TOKENS - 300)), in_prose(message["from"])
     return f"Message {message['id']} from agent {sender} (its words, not your user's): {text}"
+
+
+class Purposes:
+    """What an agent works for, as its host tells it: the task it was given, else its user's prompt.
+
+    It stands beside the files that the agent claims, where others read it: on one line, cut, and
+    without keys and home folders. The newest of each session, of each task that waits for its
+    agent, and of each agent.
+    """
+
+    def __init__(self) -> None:
+        self._sessions: Newest[str, str] = Newest(MOST_PURPOSES)
+        self._tasks: Newest[tuple[str, str], tuple[str, str]] = Newest(MOST_PURPOSES)
+        self._agents: Newest[str, str] = Newest(MOST_PURPOSES)
+
+    def prompted(self, session: str, event: Prompted) -> None:
+        """A few words, as "go on", do not end what was asked before."""
+        text = _fit(event.prompt or "")
+        if len(text.split()) >= FEWEST_WORDS or session not in self._sessions:
+            self._sessions[session] = text
+
+    def started(self, session: str, event: ToolStarting) -> None:
+        """A task is given to an agent that is not there yet."""
+        asked = event.tool_input
+        if event.tool_name in TOOLS and event.tool_use_id:
+            kind = asked.subagent_type or DEFAULT_AGENT
+            text = _fit(asked.description or asked.prompt or "")
+            self._tasks[session, event.tool_use_id] = (kind, text)
+
+    def ended(self, session: str, event: ToolEnded) -> None:
+        """The task is done, or given to an agent that works on in the background."""
+        if event.tool_name not in TOOLS:
+            return
+        _, text = self._tasks.pop((session, event.tool_use_id or ""), ("", ""))
+        answer = event.tool_response
+        if isinstance(answer, ToolResponse) and answer.status == "async_launched" and text:
+            self._agents[f"{session}/{answer.agent_id}"] = text
+
+    def of(self, ident: str, kind: str) -> str:
+        """That of SESSION/AGENT; the session's where several tasks may be the agent's."""
+        session, _, agent = ident.partition("/")
+        if agent and ident not in self._agents:
+            named = [
+                key for key, task in self._tasks.items() if (key[0], task[0]) == (session, kind)
+            ]
+            if len(named) == 1:
+                self._agents[ident] = self._tasks.pop(named[0])[1]
+        return self._agents.get(ident) or self._sessions.get(session, "")
+
+
+def _fit(text: str) -> str:
+    return cut(redact(in_prose(text[:READ])), LONGEST)

@@ -67,14 +67,15 @@ async def _answer(state: State, event: Payload, host: HostName) -> dict[str, Any
         if not NOT_A_REQUEST.match(event.prompt or ""):
             delegations.turns.begin(session, event.prompt or "")
         state.claims.prompted(event)
-        return _context("UserPromptSubmit", suggest(state, event.prompt or "", host))
+        return _told("UserPromptSubmit", additionalContext=suggest(state, event.prompt or "", host))
     caller.get().must_have("report")  # every other event changes what is kept
     if isinstance(event, ToolStarting):
         if started := delegations.started(event):
             state.events.publish(started)
             if not event.agent_id:  # one that an agent starts is no part of the user's plan
                 delegations.turns.start(session, started.id)
-        return _denial(await _with_claims(state, event))
+        denied = await _with_claims(state, event)
+        return _told("PreToolUse", permissionDecision="deny", permissionDecisionReason=denied)
     report = _report(delegations, event)
     if report is not None:
         (kept, agent), ended = _as_indexed(state, report), delegations.told(report)
@@ -82,7 +83,7 @@ async def _answer(state: State, event: Payload, host: HostName) -> dict[str, Any
         await perform(state, "cacheDecision", msgspec.json.encode(kept))
         delegations.turns.end(session, ended.id, agent, report.result)
     await _keep_plan(state, event, report is not None)
-    return _context("PostToolUse", await _with_claims(state, event))
+    return _told("PostToolUse", additionalContext=await _with_claims(state, event))
 
 
 async def _keep_plan(state: State, event: Payload, has_ended: bool) -> None:
@@ -139,14 +140,8 @@ def _report(delegations: Delegations, event: Payload) -> Report | None:
     return read[type(event)](event) if type(event) in read else None
 
 
-def _context(name: str, context: str) -> dict[str, Any]:
-    if not context:
+def _told(event: str, **fields: str) -> dict[str, Any]:
+    """The hook's output: nothing where nothing is to be said."""
+    if not all(fields.values()):
         return {}
-    return {"hookSpecificOutput": {"hookEventName": name, "additionalContext": context}}
-
-
-def _denial(reason: str) -> dict[str, Any]:
-    if not reason:
-        return {}
-    output = {"permissionDecision": "deny", "permissionDecisionReason": reason}
-    return {"hookSpecificOutput": {"hookEventName": "PreToolUse", **output}}
+    return {"hookSpecificOutput": {"hookEventName": event, **fields}}

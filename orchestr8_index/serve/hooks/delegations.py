@@ -21,7 +21,7 @@ from ...reports import MOST_COUNTED, Report
 from ...text import cut
 from ...views import DelegatedTask, DelegationList
 from ..events import Delegated
-from .payloads import AgentStopped, ToolEnded, ToolFailed, ToolResponse, ToolStarting
+from .payloads import AgentStopped, ToolEnded, ToolEvent, ToolFailed, ToolResponse, ToolStarting
 from .turns import PromptTurns
 from .verdict import read_verdict
 
@@ -156,9 +156,7 @@ def task_id(session: str | None, ident: str | None) -> str:
     return f"claude:{hashlib.blake2b(plain.encode(), digest_size=16).hexdigest()}"
 
 
-def _task(
-    event: ToolStarting | ToolEnded | ToolFailed, answer: ToolResponse | None = None
-) -> dict[str, Any]:
+def _task(event: ToolEvent, answer: ToolResponse | None = None) -> dict[str, Any]:
     asked = event.tool_input
     texts = (part.strip() for part in (asked.description, asked.prompt) if part)
     agent = asked.subagent_type or (answer.agent_type if answer else "") or DEFAULT_AGENT

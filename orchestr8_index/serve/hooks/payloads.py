@@ -46,12 +46,16 @@ class Input(Struct, frozen=True):
         return self.file_path or self.notebook_path or ""
 
 
-class ToolStarting(HookEvent, tag="PreToolUse", frozen=True, kw_only=True):
-    """A tool is about to run; the answer may deny it."""
+class ToolEvent(HookEvent, frozen=True, kw_only=True):
+    """Of one use of a tool."""
 
     tool_name: Name = None
     tool_use_id: Name = None
     tool_input: Input = Input()
+
+
+class ToolStarting(ToolEvent, tag="PreToolUse", frozen=True, kw_only=True):
+    """A tool is about to run; the answer may deny it."""
 
 
 class ContentBlock(Struct, frozen=True):
@@ -77,22 +81,16 @@ class ToolResponse(Struct, rename="camel", frozen=True):
         return self.content or ""
 
 
-class ToolEnded(HookEvent, tag="PostToolUse", frozen=True, kw_only=True):
+class ToolEnded(ToolEvent, tag="PostToolUse", frozen=True, kw_only=True):
     """A tool ran."""
 
-    tool_name: Name = None
-    tool_use_id: Name = None
-    tool_input: Input = Input()
     tool_response: ToolResponse | Text = None
     duration_ms: float | None = None
 
 
-class ToolFailed(HookEvent, tag="PostToolUseFailure", frozen=True, kw_only=True):
+class ToolFailed(ToolEvent, tag="PostToolUseFailure", frozen=True, kw_only=True):
     """A tool failed or was interrupted."""
 
-    tool_name: Name = None
-    tool_use_id: Name = None
-    tool_input: Input = Input()
     error: Text = None
     is_interrupt: bool | None = None
     duration_ms: float | None = None

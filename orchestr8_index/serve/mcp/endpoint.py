@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from ...environment import ADDRESSES, EVERY
 from ...environment import FACES as PRODUCTS
 from ...errors import EncodingRefused, InvalidRequest, McpAway, NoSuchAddress
-from ..body import Again, read_body, send_error
+from ..body import again, read_body, send_error
 from ..callers import caller
 from ..gate import HEADER
 from ..host_names import is_json
@@ -92,7 +92,7 @@ class McpRoute:
         if one_body or accepts_stream:  # as the SDK wants it of everybody
             others = [pair for pair in pairs if pair[0] != b"accept"]
             scope = {**scope, "headers": [*others, (b"accept", BOTH)]}
-        await self._hand_on(scope, Again(body, receive), send, bytes(first.id))
+        await self._hand_on(scope, again(body, receive), send, bytes(first.id))
         if self._name == "index":
             self._accepted.learn(sent, body)
 

@@ -27,6 +27,7 @@ from mcp_types import ListRootsRequest, ListRootsResult
 from msgspec.structs import replace
 from pydantic import ValidationError
 
+from ...coordinate.caller import Caller
 from ...errors import NoSuchProject
 from ..callers import STRANGE, Principal, caller
 from ..faces import named
@@ -37,7 +38,6 @@ from ..state import State
 from .exchange import ONE_BODY
 
 if TYPE_CHECKING:
-    from ...coordinate.caller import Caller
     from ...faces.face import Product
 
 SECONDS = 1.0  # for which a client is waited for

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 import mcp_types as types
 import msgspec
 
+from ...coordinate import locks, messages, sessions
+from ...coordinate.caller import Caller
+from ...coordinate.core import Coordination
+from ...coordinate.select import Keys
+from ...coordinate.values import present
 from ...fit import fit_json
+from ...sharing import ReadInbox, SessionCall
 from ..state import State
 from .resources import JSON, Resources
 from .schemas import without_null
 from .sessions import Ctx
-
-if TYPE_CHECKING:
-    from ...coordinate.caller import Caller
-    from ...coordinate.core import Coordination
 
 SHOWN = 50  # messages that a resource shows
 LOCKS, INBOX = "locks://", "inbox://me"
@@ -36,11 +38,6 @@ def read_address(
     connection: sqlite3.Connection, shared: Coordination, who: Caller, uri: str, limit: int = SHOWN
 ) -> Any:
     """What an address holds for this caller, None for nothing. Raises RequestError."""
-    from ...coordinate import locks, messages, sessions
-    from ...coordinate.select import Keys
-    from ...coordinate.values import present
-    from ...sharing import ReadInbox, SessionCall
-
     scheme, _, rest = unquote(uri).partition("://")
     who.require("read")
     if uri == LOCKS:

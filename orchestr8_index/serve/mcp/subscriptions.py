@@ -11,7 +11,6 @@ import contextlib
 import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import anyio
 import mcp_types as types
@@ -26,15 +25,13 @@ from mcp.server.subscriptions import (
 )
 from mcp.shared.exceptions import MCPError
 
+from ...coordinate.core import Coordination
 from ...errors import RequestError
 from ..callers import Principal, caller
 from ..events import Event, GenerationSwapped, Learnt
 from ..state import State
 from .resources import Resources
 from .sessions import Ctx
-
-if TYPE_CHECKING:
-    from ...coordinate.core import Coordination
 
 MOST_WATCHED = 1000  # addresses of one client
 MOST_ADDRESS = 2000  # characters

@@ -28,9 +28,6 @@ from .schemas import TASK, input_schema, is_deep, output_schema, slim, without_l
 from .sessions import Ctx, OfProject
 
 T = TypeVar("T")
-TOOLS: dict[str, Method] = {
-    method.short: method for method in METHODS.values() if method.when and method.face == "index"
-}
 CLIENTS = {
     "claude": "claude",
     "codex": "codex",
@@ -47,11 +44,10 @@ CLIENTS = {
 """Parts of the names by which hosts say who they are."""
 PROGRESS_SECONDS = 15.0
 COPIES = 4  # of a result, on its way into two members of an answer
-SHARED: dict[str, Method] = {
-    method.short: method
-    for method in METHODS.values()
-    if method.when and method.face == "coordinate"
-}
+TOOLS, SHARED = (
+    {method.short: method for method in METHODS.values() if method.when and method.face == face}
+    for face in ("index", "coordinate")
+)
 TOOLS_OF = {"index": TOOLS, "coordinate": SHARED, "all": {**TOOLS, **SHARED}}
 WHOLE = {"resultType": "complete"}
 ERROR = "orchestr8/error"
