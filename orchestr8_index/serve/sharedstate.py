@@ -125,6 +125,8 @@ class SharedState:
     @property
     def figures(self) -> dict[str, int]:
         """For /health and /metrics; all 0 before it is used."""
+        if not self.is_kept:
+            return {}
         if self.ready is None:
             return dict.fromkeys(FIGURES, 0)
         with contextlib.suppress(sqlite3.Error, StoreUnavailable):
