@@ -7,7 +7,6 @@ imported only for a segment of at least index.NUMPY_FROM entries.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from copy import copy
 from operator import add
 from typing import Any, Protocol
 
@@ -53,7 +52,7 @@ class PlainTotals:
             self._scores[place] = score
 
     def plus(self, given: Sequence[int]) -> PlainTotals:
-        more = copy(self)
+        more = object.__new__(type(self))
         more._scores = list(map(add, self._scores, given))
         return more
 
@@ -87,7 +86,7 @@ class NumpyTotals:
         self._totals[list(places)] = scores
 
     def plus(self, given: Sequence[int]) -> NumpyTotals:
-        more = copy(self)
+        more = object.__new__(type(self))
         more._totals = self._totals + given
         return more
 

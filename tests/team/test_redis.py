@@ -206,7 +206,7 @@ def shared_question(pair: Pair) -> tuple[str, Any]:
     answered without that."""
 
     def look() -> tuple[str, Any] | None:
-        text = f"review code {secrets.token_hex(2)}"
+        text = f"write the docs of the interface {secrets.token_hex(2)}"
         one = pair.question(0, text)
         time.sleep(0.02)
         two = pair.question(1, text)
