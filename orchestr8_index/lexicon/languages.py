@@ -84,17 +84,20 @@ class Languages:
         third of the question: a name is no language. What says nothing in both does not count.
         """
         words = [word for _, word in said]
-        keyed = self._keyed(words)
         strange = {w: r for r, w in said if w not in STOP and not is_plain(r, w, stem(w))}
+        english = sum(word in STOP and word not in self.function for word in words)
+        function = len(self.function.intersection(words) - STOP)
+        asked = sum(word not in STOP or word not in self.function for word in words)
+        if len(strange) <= english or (function + len(strange)) * 3 < asked:
+            return False  # as it will be, whatever the keys, which take the most of the time
+        keyed = self._keyed(words)
         accented = {w for w, raw in strange.items() if not raw.isascii() and w.isascii()}
         sure = {w for w in strange if self._is_sure(w)} | (keyed & accented)
         likely = keyed.intersection(strange) - sure
         if not sure and len(keyed) < 2:
             likely = {word for word in likely if not is_misspelt(stem(word))}
-        english = sum(word in STOP and word not in self.function for word in words)
-        found, function = len(sure | likely), len(self.function.intersection(words) - STOP)
+        found = len(sure | likely)
         others = len(strange) - found if function > 1 or accented else 0
-        asked = sum(word not in STOP or word not in self.function for word in words)
         return found > english and max(found, function + len(likely) + others) * 3 >= asked
 
     def _keyed(self, words: Sequence[str]) -> set[str]:
