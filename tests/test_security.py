@@ -17,7 +17,8 @@ def test_what_proves_a_measure_exists() -> None:
 
 
 def names_in(file: str) -> set[str]:
-    return set(re.findall(r"^def (\w+)", (REPOSITORY / file).read_text("utf-8"), re.MULTILINE))
+    text = (REPOSITORY / file).read_text("utf-8")
+    return set(re.findall(r"^(?:async )?def (\w+)", text, re.MULTILINE))
 
 
 def test_every_threat_has_a_measure_and_a_test() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from typing import Any
 
 import click
 import msgspec
@@ -18,7 +19,6 @@ from ..store.ledger import name_of_project
 from ..store.notes import read_audit, saved_by_day
 from ..store.usage import read_usage, summed
 from ..table import error_name
-from . import show
 from .options import emit, of_project, of_store, project_key
 from .paint import echo
 
@@ -179,7 +179,22 @@ def usage(settings: Settings, days: int, as_json: bool) -> None:
     orchestr8-index usage --days 7
     """
     found = summed(*_counted(settings, days))
-    emit(found, as_json, lambda: show.usage(found))
+    emit(found, as_json, lambda: _usage(found))
+
+
+def _usage(found: dict[str, list[dict[str, Any]]]) -> str:
+    lines: list[str] = []
+    for title in ("tools", "callers", "days"):
+        rows = found[title]
+        width = max([len(title), *(len(row["name"]) for row in rows)])
+        saved = f"{'tokens saved':>14}" if title == "days" else ""
+        lines += ["", f"{title:{width}}{'calls':>10}{'errors':>9}{saved}"] if rows else []
+        for row in rows:
+            tokens = f"{row['tokens']:>14,}" if saved else ""
+            lines.append(f"{row['name']:{width}}{row['calls']:>10,}{row['errors']:>9,}{tokens}")
+    if found["errors"]:
+        lines += ["", "errors", *(f"{row['name']}  {row['times']:,}" for row in found["errors"])]
+    return "\n".join(lines[1:]) or "Nothing was asked in these days."
 
 
 def _counted(

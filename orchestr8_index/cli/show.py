@@ -386,19 +386,3 @@ def standing(told: dict[str, Any], kind: Kind) -> str:
     if words:
         lines.append(f"{told['path']} lacks: {words}. Say in its description what is true of them.")
     return "\n".join(lines)
-
-
-def usage(found: dict[str, list[dict[str, Any]]]) -> str:
-    """What was asked, by tool, caller and day; errors by their codes."""
-    lines: list[str] = []
-    for title in ("tools", "callers", "days"):
-        rows = found[title]
-        width = max([len(title), *(len(row["name"]) for row in rows)])
-        saved = f"{'tokens saved':>14}" if title == "days" else ""
-        lines += ["", f"{title:{width}}{'calls':>10}{'errors':>9}{saved}"] if rows else []
-        for row in rows:
-            tokens = f"{row['tokens']:>14,}" if saved else ""
-            lines.append(f"{row['name']:{width}}{row['calls']:>10,}{row['errors']:>9,}{tokens}")
-    if found["errors"]:
-        lines += ["", "errors", *(f"{row['name']}  {row['times']:,}" for row in found["errors"])]
-    return "\n".join(lines[1:]) or "Nothing was asked in these days."

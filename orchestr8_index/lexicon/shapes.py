@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 LONGEST = 1_000  # characters of a pattern
-KEPT = 64  # compiled patterns
+KEPT = 256  # compiled patterns
 _PLAIN = re.compile(r"(?:[^\\.^$*+?{}\[\]|()]|\\[^\w\s])+")
 _NESTED = re.compile(r"[*+}]\)*\)[*+{]")
 _ESCAPED = re.compile(r"\\(.)")

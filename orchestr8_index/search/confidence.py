@@ -20,10 +20,10 @@ from .semantic import LIKE, likeness
 
 DOUBTFUL = 0.2
 """Below it whoever asked is told that probably nobody fits: of 100 such first hits 14 are right, of
-those of short, colloquial questions 24.
+those of short, colloquial questions 22.
 
 The rows are there all the same, since an asker can look at them, and they cost little. Only below
-ABSTAIN_BELOW, which is far lower (one of nine), is the answer an empty list: there the rows
+ABSTAIN_BELOW, which is far lower (one of twenty), is the answer an empty list: there the rows
 themselves would mislead.
 """
 SURE = 0.5
@@ -31,8 +31,8 @@ SURE = 0.5
 SPEAK = 0.65
 """From here on a hook speaks unasked: nobody has asked it, and its lines cost every prompt.
 
-Of the 185 colloquial questions, on which the confidence is also fitted, 79 had at least this, and
-72 of these a right first hit; from SURE on 93 of 111.
+Of the 185 colloquial questions, on which the confidence is also fitted, 75 had at least this, and
+69 of these a right first hit; from SURE on 96 of 113.
 """
 SMALLEST, LARGE, LARGEST = 50, 300, 2_000  # entries, between which a catalogue's size counts
 MOST_WORDS = 20  # of a question; more make it no longer
@@ -47,7 +47,6 @@ def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
     short where its words point apart. `words`: its share of the score by words alone. `drop`: how
     far the sixth is below it, `lead`: how far the second is. `long`: how many words it has. A lead
     counts as far as few entries have a part in it, a drop more where there are many entries.
-    `no_vector`: the share of the words of which the word vectors know nothing, as of names.
     """
     plain, query = ranking.plain or ranking, ranking.query
     place, meaning = ranking.hits[0].place, query.meaning
@@ -69,7 +68,6 @@ def features(segment: Segment, ranking: Ranking) -> dict[str, float]:
         "spread_size": spread * size,
         "words_spread": words * spread,
         "relative_squared": first.relative**2,
-        "no_vector": sum(word.known_as is None for word in query.own) / max(1, len(query.own)),
     }
 
 

@@ -11,21 +11,20 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-INTERCEPT = -0.7078
+INTERCEPT = -0.7013
 COEFFICIENTS = {
-    "cosine": 19.4377,
-    "cosine_squared": -12.1203,
-    "cosine_long": -2.9096,
-    "long": 0.0694,
-    "lead_drop": 1.6980,
-    "drop_squared": -1.4918,
-    "drop_large": 2.2245,
-    "spread_size": -1.4371,
-    "words_spread": 7.1964,
-    "relative_squared": -5.2422,
-    "no_vector": 1.2510,
+    "cosine": 18.6572,
+    "cosine_squared": -11.2625,
+    "cosine_long": -2.7128,
+    "long": 0.0655,
+    "lead_drop": 1.7488,
+    "drop_squared": -1.5128,
+    "drop_large": 2.1871,
+    "spread_size": -1.3772,
+    "words_spread": 7.1142,
+    "relative_squared": -5.6659,
 }
-ABSTAIN_BELOW = 0.04
+ABSTAIN_BELOW = 0.025
 
 
 class Fit(Struct, frozen=True):

@@ -22,6 +22,7 @@ MIN_LENGTH, TWO_EDITS_FROM = 6, 10
 NEAR_NAME_FROM = 0.5  # of the letter pairs of both
 REMEMBERED = 512  # misspelt words
 HEAD, VOWELS, OF_ENDINGS = 4, "aeiouy", "aeiotn"
+ENDINGS = ("ment", "on", "ty", "ing", "nce", "ble", "ous", "ive", "al", "er", "or", "ly", "ry")
 MANY = 5_000  # names or labels; of more only those that begin alike are compared
 
 
@@ -59,6 +60,8 @@ def _of_an_end(segment: Segment, term: str) -> tuple[str, int] | None:
     """That of an English word, where the slip is in an ending that its stem has not: of
     "deploiment", "securty"."""
     written = f"{term[:-1]}y" if term.endswith("i") else term
+    if not written.endswith(ENDINGS):
+        return None
     stems = {stem_of(word) for word in _slips(written)}
     found = [
         (-segment.terms.df[place], stem, place)

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from orchestr8_index.catalog.index import Index, Segment
@@ -262,6 +262,7 @@ def test_nobody_who_is_passed_over_would_come_among_the_best(
     query, bound = read_query(segment, text, Terms(), known), Learned(segment)
     bound.catch_up(known)
     best, records = learnt.best(depth), Records(bound, query, known)
+    assume(best)
     plain = dict(own.best(depth))
     few, all_of_them = (
         lifted(best, learnt, plain, records, int(highest), most) for most in (len(best), 40)
