@@ -210,7 +210,9 @@ def shared_question(pair: Pair) -> tuple[str, Any]:
         one = pair.question(0, text)
         time.sleep(0.02)
         two = pair.question(1, text)
-        assert {**two, "cache_hit": False, "generation": 0} == {**one, "generation": 0}
+        assert not one["cache_hit"]
+        own = {"cache_hit": False, "generation": 0, "confidence": 0}  # calibrated in its own time
+        assert {**two, **own} == {**one, **own}
         return (text, one) if two["cache_hit"] else None
 
     return wait_for(look)
@@ -385,5 +387,5 @@ def test_a_missing_library_is_a_sentence_with_its_cure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
-    with pytest.raises(BadSetting, match=r"pip install orchestr8-index\[team\]"):
+    with pytest.raises(BadSetting, match=r"pip install 'orchestr8-index\[team\]'"):
         check_start(settings_of(tmp_path, REDIS_HOST="h"))
