@@ -189,11 +189,12 @@ class Languages:
 
     def _of_run(self, run: str) -> str | None:
         """With what has no key as it stands, but for what says nothing and mere syllables: who
-        reads a part alone must not be sure."""
-        found, unread, at = list[str](), "", 0
+        reads a part alone must not be sure. None where more than those has no key."""
+        found, unread, at, is_known = list[str](), "", 0, False
         while at < len(run):
             sizes = range(min(self._longest, len(run) - at), 0, -1)
             size = next((n for n in sizes if run[at : at + n] in self.keys), 0)
+            is_known = is_known or size > 0
             if size or run[at] in self.function or _SYLLABLE.match(run[at]):
                 found += filter(None, (unread, self.keys.get(run[at : at + size], "")))
                 unread = ""
@@ -201,7 +202,7 @@ class Languages:
                 unread += run[at]
             at += size or 1
         words = " ".join([*found, unread]).strip()
-        return words if words != run else None
+        return words if is_known or not words else None
 
 
 def is_plain(raw: str, word: str, stem: str) -> bool:

@@ -27,7 +27,7 @@ from .spelling import nearest_term
 
 NONE_ABOVE = 8  # own words; a longer question says enough itself
 FULL_TO = 5  # own words; what the lexicon adds to a longer question counts less by the square
-LEARNT_SAYS = 2  # words more, as a word that past tasks have
+LEARNT_SAYS, ALL_LEARNT_SAYS = 2, 100  # words more, as a word that past tasks have; as all of them
 REMEMBERED = 768  # words asked for, some 300 bytes each
 T = TypeVar("T")
 SMALL = 300  # entries; in a larger catalogue it counts less in proportion
@@ -112,7 +112,8 @@ def read_query(
     most = _highest(own)
     meant = [word.known_as for word in own if not word.is_pair]
     meaning = meaning_of(segment, meant)
-    said = len(words) + LEARNT_SAYS * sum(term in past for term in words)
+    learnt = sum(term in past for term in words)
+    said = len(words) + (LEARNT_SAYS * learnt if learnt < len(words) else ALL_LEARNT_SAYS)
     near = strength(segment.size, most, said)
     return Query(tuple(own), most, near, meaning, tuple(reading.translated))
 

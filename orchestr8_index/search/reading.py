@@ -154,7 +154,12 @@ def _translated(
         return []
     asked = [term for word, of in strange if not known.is_name(word, names) for term in of]
     heard = sum(segment.find_term(term) is not None for term in asked)
-    return [] if asked and 2 * heard >= len(asked) else known.read(raws, words, names)
+    if asked and 2 * heard >= len(asked):
+        return []
+    read = known.read(raws, words, names)
+    if any(each.english for each in read):
+        return read
+    return [each._replace(english=None) for each in read]  # who reads nothing takes nothing away
 
 
 def _in_english(translated: Sequence[Read], terms: Terms, past: Past) -> Iterator[str]:
