@@ -18,7 +18,7 @@ from orchestr8_index.daemon import http, locate, supervise
 from orchestr8_index.daemon.locate import Address
 from orchestr8_index.errors import StartFailed
 
-from ..processes import Running
+from ..processes import World
 from ..trees import MakeTree, agent
 from .conftest import ROOT, Run
 
@@ -43,19 +43,19 @@ def test_not_running_as_json_is_3(run: Run) -> None:
     assert (said.status, said.json) == (3, {"status": "not running"})
 
 
-def test_a_running_server_is_described(online: Run, server: Running) -> None:
-    said = online("status")
-    assert said.status == 0
-    assert f"healthy on http://127.0.0.1:{server.port}, process {server.process.pid}" in said.out
-    assert "24 agents, 8 skills, 8 workflows" in said.out
-    assert ROOT in said.out
-
-
-def test_as_json_it_is_the_health_and_where_it_runs(online: Run, server: Running) -> None:
-    told = online("status", "--json").json
-    assert told["status"] == "healthy"
-    expected = (server.port, server.process.pid, [ROOT])
-    assert (told["port"], told["pid"], told["roots"]) == expected
+def test_a_running_server_is_described(
+    run: Run, tmp_path: Path, snapshots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server of its own: to another, other tests may have sent what makes it degraded."""
+    with World(tmp_path / "own", snapshots) as world:
+        server = world.serve("--root", ROOT)
+        monkeypatch.setenv("MCP_DATA_DIR", str(world.data))
+        said, told = run("status"), run("status", "--json").json
+    where = f"healthy on http://127.0.0.1:{server.port}, process {server.process.pid}"
+    assert said.status == 0 and where in said.out
+    assert "24 agents, 8 skills, 8 workflows" in said.out and ROOT in said.out
+    expected = ("healthy", server.port, server.process.pid, [ROOT])
+    assert (told["status"], told["port"], told["pid"], told["roots"]) == expected
 
 
 def test_the_roots_told_are_those_of_the_project_that_answers(
