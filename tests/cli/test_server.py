@@ -18,7 +18,7 @@ from orchestr8_index.daemon import http, locate, supervise
 from orchestr8_index.daemon.locate import Address
 from orchestr8_index.errors import StartFailed
 
-from ..processes import World
+from ..processes import Running, World
 from ..trees import MakeTree, agent
 from .conftest import ROOT, Run
 
