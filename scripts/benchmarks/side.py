@@ -5,9 +5,11 @@ is asked with queryAgents, too. A ratio is taken within a round, in which all co
 after the other; told are its median over the rounds and, as an interval, the lowest and the highest
 (of six rounds these enclose the true median with 97 %). `cpu us` is the server's processor time of
 a request, which other load on the machine changes least. `--out FOLDER` gets side.json and, with
-matplotlib, side.svg. Needs wrk.
+matplotlib, side.svg. wrk sends the requests where it is installed, else a sender of our own, which
+is slower: its rates of what answers fastest are too low.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -15,20 +17,24 @@ import shutil
 import statistics
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from .floor import Floor
 from .harness import Run
+from .load import closed_loop
 from .servers import Client, Server, cpu_s, rpc
 from .texts import questions, synthetic
 
 FLOOR = "starlette, constant reply"
 MISSES = 60_000  # distinct questions: what one has answered it has in its cache
 SCRIPT = Path(__file__).with_name("wrk.lua")
+HAS_WRK = shutil.which("wrk") is not None
 
 
 @dataclass
@@ -44,7 +50,7 @@ class Contestant:
 
     def run(self, wires: int, seconds: float) -> None:
         before = cpu_s(self.pid)
-        seen = by_wrk(self, wires, seconds)
+        seen = (by_wrk if HAS_WRK else by_ourselves)(self, wires, seconds)
         self.asked += int(seen["count"])
         rate = (seen["count"] - seen["wrong"]) / seen["seconds"]
         used = (cpu_s(self.pid) - before) * 1e6 / max(1, seen["count"])
@@ -69,6 +75,16 @@ def by_wrk(one: Contestant, wires: int, seconds: float) -> dict[str, float]:
         check=True,
     )
     return dict(json.loads(told.stdout.strip().splitlines()[-1]))
+
+
+def by_ourselves(one: Contestant, wires: int, seconds: float) -> dict[str, float]:
+    bodies = islice(cycle(one.bodies.read_bytes().splitlines()), one.asked, None)
+    started = time.perf_counter()
+    seen = asyncio.run(closed_loop(one.port, bodies, wires, seconds))
+    spent = sorted(seen.spent) or [0.0]
+    figures = {"count": seen.statuses.total(), "wrong": seen.wrong.total()}
+    figures["seconds"] = time.perf_counter() - started
+    return {**figures, "p50": spent[len(spent) // 2], "p99": spent[len(spent) * 99 // 100]}
 
 
 def bodies(path: Path, texts: list[str]) -> Path:
@@ -163,13 +179,12 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 
 def main(arguments: list[str]) -> None:
     options = {"peer": [], "sizes": "", "rounds": 6, "seconds": 3.0, "wires": 16, "out": None}
-    if shutil.which("wrk") is None:
-        raise SystemExit("wrk sends the requests, and is not installed: apt install wrk.")
     with Run(__doc__, arguments, **options) as run, tempfile.TemporaryDirectory() as folder:
         with contestants(run, Path(folder)) as found:
             for number in range(run.given.rounds):
                 for one in found[number % len(found) :] + found[: number % len(found)]:
                     one.run(run.given.wires, run.given.seconds)
+            run.row("sender", "wrk" if HAS_WRK else "our own")
             run.row("load of the machine", os.getloadavg()[0])
             rows = tell(run, found)
         if out := run.given.out:
