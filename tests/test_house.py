@@ -38,7 +38,7 @@ def test_a_later_room_does_not_grow_either(room: str) -> None:
 
 
 def test_a_checkout_has_no_link_that_leads_out_of_it() -> None:
-    """A folder `.venv` is ignored as `.venv/`; a link of that name was taken in, and to each clone."""
+    """The pattern `.venv/` ignores a folder: a link of that name once came into every clone."""
     listed = subprocess.run(["git", "ls-files", "-s"], capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("not a checkout of git")
