@@ -206,7 +206,7 @@ def shared_question(pair: Pair) -> tuple[str, Any]:
     answered without that."""
 
     def look() -> tuple[str, Any] | None:
-        text = f"write the docs of the interface {secrets.token_hex(2)}"
+        text = f"write the docs of the interface {secrets.token_hex(8)}"
         one = pair.question(0, text)
         time.sleep(0.02)
         two = pair.question(1, text)
@@ -260,7 +260,7 @@ def test_what_redis_holds_decides_nothing(pair: Pair) -> None:
             answers = [key async for key in client.scan_iter("o8:answer:*")]
             assert answers
             stolen = await client.get(answers[0])
-            text = f"write a changelog {secrets.token_hex(2)}"
+            text = f"write a changelog {secrets.token_hex(8)}"
             truth = pair.question(0, text)
             await until_more(client, len(answers))
             async for key in client.scan_iter("o8:answer:*"):
