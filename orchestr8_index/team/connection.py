@@ -70,9 +70,8 @@ class Reach:
 
     def pause(self) -> float:
         """Seconds until the next try: twice as many each time, and never the same as others'."""
-        self._tries += 1
-        most = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._tries, 10))
-        return float(most * random.uniform(0.5, 1.0))
+        self._tries = min(self._tries + 1, 10)
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._tries) * random.uniform(0.5, 1.0)
 
 
 class _TimedConnection(psycopg.Connection[Any]):

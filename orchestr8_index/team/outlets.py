@@ -20,15 +20,16 @@ from ..coordinate import statements as sql
 from ..coordinate.caller import Caller
 from ..coordinate.core import Coordination
 from ..coordinate.journal import set_note
-from ..coordinate.log import Row, events_after
+from ..coordinate.log import events_after
 from ..errors import Compacted, RequestError, StoreUnavailable
+from ..records import JsonObject
 
 AT_ONCE = 500
 _FAILS = (RequestError, sqlite3.Error)
 LOOK_SECONDS, KEEP_SECONDS = 1.0, 5.0
 SECONDS = 0.25  # for a helper to answer
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-Event = tuple[int, int, Row]
+Event = tuple[int, int, JsonObject]
 """Its id, its Unix ms, and what everybody of the project sees of it."""
 log = logging.getLogger("orchestr8.shared")
 
@@ -67,9 +68,8 @@ class Circuit:
 
     def pause(self) -> float:
         """Seconds until the next try: twice as many each time, and never the same as others'."""
-        longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._tries)
-        self._tries = min(self._tries + 1, 10)
-        return longest * random.uniform(0.75, 1.0)
+        tries, self._tries = self._tries, min(self._tries + 1, 10)
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**tries) * random.uniform(0.75, 1.0)
 
 
 class Outlet(Protocol):
