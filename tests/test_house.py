@@ -37,6 +37,14 @@ def test_a_later_room_does_not_grow_either(room: str) -> None:
     assert lines <= most_lines and files <= most_files, (lines, files)
 
 
+def test_a_checkout_has_no_link_that_leads_out_of_it() -> None:
+    """The pattern `.venv/` ignores a folder: a link of that name once came into every clone."""
+    listed = subprocess.run(["git", "ls-files", "-s"], capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a checkout of git")
+    assert not [line for line in listed.stdout.splitlines() if line.startswith("120000")]
+
+
 # --- places to touch ---------------------------------------------------------------------------
 
 

@@ -35,7 +35,7 @@ from .asking import located
 from .options import common
 from .paint import echo, echo_json, style
 
-COMMAND_SECONDS = 30
+SECONDS = 30
 Step = tuple[Host, Path, Callable[[], FileChange], HookFile | None]
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 SAID = {
@@ -43,6 +43,7 @@ SAID = {
     "updated": "Updated in",
     "unchanged": "Is already in",
     "removed": "Removed from",
+    "restored": "Restored to your own entry in",
     "absent": "Is not in",
 }
 
@@ -273,9 +274,9 @@ def _apply(
     if tool is None:
         carry_out(change, private=scope == "user" or not host.project, backups=backups)
         return
-    if change.what in ("updated", "removed"):
+    if change.what != "added":
         _run([tool, "mcp", "remove", "--scope", "user", NAME])
-    if change.what in ("added", "updated") and change.after:
+    if change.what != "removed" and change.after:
         from ..hosts import jsonc
 
         entry = jsonc.read(change.after)[host.group][NAME]
@@ -288,11 +289,7 @@ def _run(command: list[str]) -> None:
     """The host's own command, which may not write to our stdout."""
     try:
         done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise OperationError(f"`{' '.join(command[:3])}` failed: {error}.") from None
@@ -302,18 +299,14 @@ def _run(command: list[str]) -> None:
 
 
 def _show(host: Host, change: FileChange, dry_run: bool) -> None:
+    said = f"{SAID[change.what]} {change.path}."
     would = dry_run and change.before != change.after
-    echo(f"{host.title}: {'would be ' if would else ''}{_lowered(change, would)}")
+    echo(f"{host.title}: {f'would be {said[0].lower()}{said[1:]}' if would else said}")
     for line in change.diff():
         echo(style(f"  {line}", fg=COLOURS.get(line[:1])))
-    if change.what in ("added", "updated", "removed") and not dry_run:
+    if change.what not in ("unchanged", "absent") and not dry_run:
         echo(f"  {_next(host, change)}")
 
 
 def _next(host: Host, change: FileChange) -> str:
     return f"It is gone when {host.title} starts again." if change.what == "removed" else host.then
-
-
-def _lowered(change: FileChange, would: bool) -> str:
-    said = f"{SAID[change.what]} {change.path}."
-    return said[0].lower() + said[1:] if would else said

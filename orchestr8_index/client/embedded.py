@@ -154,8 +154,7 @@ class BackgroundBuild:
         """Whether another one is due: it has failed a while ago, or was for other trees."""
         if settings.roots != self._roots:
             return True
-        late = time.monotonic() - self._began > RETRY_SECONDS
-        return late and not self._thread.is_alive()
+        return time.monotonic() - self._began > RETRY_SECONDS and not self._thread.is_alive()
 
     def wait(self, seconds: float | None) -> OperationError | None:
         """Until it has ended, or for so many seconds since it began; its failure, if it failed."""

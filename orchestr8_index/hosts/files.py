@@ -17,7 +17,7 @@ from ..opening import open_regular
 from . import jsonc, toml
 from .hooks import GROUP as HOOK_GROUP
 from .hooks import HookFile
-from .known import NAME, Entry, Host
+from .known import NAME, Entry, Host, is_ours
 
 SUFFIX = ".orchestr8-backup"
 
@@ -56,7 +56,8 @@ def connected(host: Host, path: Path, entry: Entry) -> FileChange:
 
 
 def disconnected(host: Host, path: Path, backups: Path | None = None) -> FileChange:
-    """Takes out what `connected` put in: exactly, where nothing else was changed since.
+    """Takes out what `connected` put in: exactly, where nothing else was changed since. An entry of
+    the user's that it replaced comes back.
 
     `backups` is the folder in which `carry_out` kept files as they were; beside them otherwise.
     """
@@ -65,15 +66,19 @@ def disconnected(host: Host, path: Path, backups: Path | None = None) -> FileCha
         held = _held(host, path, before)
         if before is None or held is None:
             return FileChange(path, before, before, "absent")
-        kept = _original(host, path, before, held, backups)
-        if kept is not None:
-            return FileChange(path, before, kept, "removed")
-        backup = _read(_kept(path, backups))
-        is_ours = backup is None or _held(host, path, backup) is not None  # not as it was before us
-        groups = {} if is_ours else _format(path).read(backup)
-        after = _format(path).take(before, host.group, NAME, keep_group=host.group in groups)
-    empty = is_ours and "".join(after.split()) in ("", "{}")
-    return FileChange(path, before, None if empty else after, "removed")
+        form, backup = _format(path), _read(_kept(path, backups))
+        own = _held(host, path, backup)
+        if is_ours(own):
+            backup = own = None  # not as it was before us
+        what = "removed" if own is None else "restored"
+        if backup is not None and form.put(backup, host.group, NAME, held) == before:
+            return FileChange(path, before, backup, what)
+        if own is not None:
+            return FileChange(path, before, form.put(before, host.group, NAME, own), what)
+        groups = {} if backup is None else form.read(backup)
+        after = form.take(before, host.group, NAME, keep_group=host.group in groups)
+    empty = backup is None and "".join(after.split()) in ("", "{}")
+    return FileChange(path, before, None if empty else after, what)
 
 
 def hooked(
@@ -124,7 +129,7 @@ def carry_out(change: FileChange, *, private: bool, backups: Path | None = None)
             _remove_made(real, backups)
             return
         kept = _kept(real, backups)
-        if change.before is not None and _read(kept) == change.after:
+        if change.what == "restored" or change.before and _read(kept) == change.after:
             _replace(real, change.after, real.stat().st_mode & 0o7777)
             kept.unlink()
             return
@@ -182,14 +187,6 @@ def _replace(path: Path, text: str, mode: int) -> None:
         os.chmod(name, mode)
         os.replace(name, path)
         undo.pop_all()
-
-
-def _original(host: Host, path: Path, now: str, entry: Entry, backups: Path | None) -> str | None:
-    """The backup, if putting the entry into it gives what is there now."""
-    backup = _read(_kept(path, backups))
-    if backup is None or _held(host, path, backup) is not None:
-        return None
-    return backup if _format(path).put(backup, host.group, NAME, entry) == now else None
 
 
 def _held(host: Host, path: Path, text: str | None) -> Any:

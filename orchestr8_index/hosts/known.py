@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from ..places import PLACES
 
 NAME = "orchestr8"
 Entry = dict[str, Any]
+OURS = re.compile(r"orchestr8.index|//(127\.0\.0\.1|localhost|\[::1])(:\d+)?/(p/[^/]+/)?mcp\b")
 SETTINGS = {"darwin": "Library/Application Support/Code/User"}
 CODE = SETTINGS.get(sys.platform, ".config/Code/User")
 
@@ -79,6 +81,11 @@ def _with_comments(path: Path) -> Path:
     """opencode reads a .jsonc as well; where there is one, that one."""
     other = path.with_suffix(".jsonc")
     return other if path.name == "opencode.json" and other.exists() else path
+
+
+def is_ours(entry: object) -> bool:
+    """Of this program, by its address or its command, whatever the port and the version."""
+    return OURS.search(str(entry)) is not None
 
 
 _KNOWN = (

@@ -55,7 +55,7 @@ def meanings(
     found = [*_terms(tables, raws, folded, _files(tables, text, folded)), *errors]
     if not errors:  # what a message is made of is no symptom
         found += _most_telling(_symptoms(tables, folded, stems))
-    return list({each.words: each for each in reversed(found)}.values())[::-1]
+    return list({(e.words, e.kind == "error"): e for e in reversed(found)}.values())[::-1]
 
 
 def _files(tables: Tables, text: str, folded: Sequence[str]) -> dict[int, Meaning | None]:

@@ -85,14 +85,12 @@ async def get_pattern(state: State, query: PatternGoal) -> dict[str, Any] | None
     """The project's own best pattern, else that of the first one that it learns from."""
     for lender, store in (("", state.store), *state.lenders):
         patterns = (await store.outcomes()).patterns
-        for _ in state.goals.reading(state.index.segments["agent"], state.terms, patterns.by_id):
-            await asyncio.sleep(0)  # after a start there may be thousands
-        if found := _best_of(state, patterns, query):
+        if found := await _best_of(state, patterns, query):
             return {**found, "project": lender} if lender else found
     return None
 
 
-def _best_of(state: State, patterns: Patterns, query: PatternGoal) -> dict[str, Any] | None:
+async def _best_of(state: State, patterns: Patterns, query: PatternGoal) -> dict[str, Any] | None:
     """The best pattern alike enough, else the one that the nearest past goals vote for, else the
     one whose goal means the same."""
     text = " ".join(filter(None, (query.context, query.goal)))
@@ -103,12 +101,12 @@ def _best_of(state: State, patterns: Patterns, query: PatternGoal) -> dict[str, 
         pattern, similarity = best(alike)[0]
         return _result(pattern, similarity, "similarity")
     voted = patterns.vote(text, offers)
-    agents = state.index.segments["agent"]
-    found, by = (
-        (voted[0], "vote")
-        if voted
-        else (state.goals.nearest(agents, state.terms, text, patterns.by_id, offers), "meaning")
-    )
+    found, by = voted[0] if voted else None, "vote"
+    if found is None:
+        agents, known = state.index.segments["agent"], patterns.by_id
+        for _ in state.goals.reading(agents, state.terms, known):
+            await asyncio.sleep(0)  # after a start there may be thousands
+        found, by = state.goals.nearest(agents, state.terms, text, known, offers), "meaning"
     if found is None:
         return None
     similarity = max((share for p, share in near if p.id == found.id), default=0.0)

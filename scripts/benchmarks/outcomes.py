@@ -2,17 +2,19 @@
 
 import asyncio
 import contextlib
+import sqlite3
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from orchestr8_index.learn.outcomes import Outcomes
 from orchestr8_index.records import Decision
 from orchestr8_index.store import ledger
-from orchestr8_index.store.database import size_bytes, transaction
+from orchestr8_index.store.database import size_bytes
 from orchestr8_index.store.store import Store
 from orchestr8_index.text import Terms
 
@@ -72,6 +74,11 @@ def decisions(root: str, count: int, agents: list[str], pairs: bool) -> Iterator
             )
 
 
+def insert(batch: list[Decision], connection: sqlite3.Connection) -> None:
+    for decision in batch:
+        ledger.insert_decision(connection, decision)
+
+
 def fill(data_dir: str, *of: object) -> None:
     """Rows through the ledger, then one count of everything and its checkpoint."""
     store, made = Store(Path(data_dir)), decisions(*of)
@@ -80,9 +87,7 @@ def fill(data_dir: str, *of: object) -> None:
     store.reader.execute("PRAGMA synchronous = OFF")
     store.reader.execute("PRAGMA cache_size = -200000")
     while batch := list(islice(made, 10_000)):
-        with transaction(store.reader):
-            for decision in batch:
-                ledger.insert_decision(store.reader, decision)
+        store.prepare(partial(insert, batch))
     outcomes.load()
 
     async def finish() -> None:

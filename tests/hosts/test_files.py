@@ -98,6 +98,48 @@ def test_what_the_user_changed_meanwhile_stays(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == {"a": 2}
 
 
+OWN = '{"mcpServers": {"orchestr8": {"command": "my-own"}}}'
+OWN_TOML = '# mine\n[mcp_servers.orchestr8]\ncommand = "my-own"\n'
+
+
+@pytest.mark.parametrize(("host", "text"), [(CLAUDE, OWN), (CODEX, OWN_TOML)])
+def test_an_entry_of_the_users_that_was_replaced_comes_back(
+    host: Host, text: str, tmp_path: Path
+) -> None:
+    """The file was deleted where it held nothing else."""
+    path = tmp_path / ("a.json" if host is CLAUDE else "a.toml")
+    path.write_text(text)
+    assert join(path, host).what == "updated"
+    assert leave(path, host).what == "restored"
+    assert (path.read_text(), list(tmp_path.iterdir())) == (text, [path])
+
+
+def test_it_comes_back_into_a_file_that_was_changed_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(OWN)
+    join(path)
+    path.write_text(path.read_text().replace('{"mcp', '{"more": 1, "mcp'))
+    leave(path)
+    assert json.loads(path.read_text()) == {"more": 1, **json.loads(OWN)}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        CLAUDE.over_http("http://127.0.0.1:1/p/shop/mcp/all"),
+        CLAUDE.over_stdio(["/old/bin/orchestr8-index", "mcp"]),
+        CLAUDE.over_stdio(["python", "-m", "orchestr8_index", "mcp"]),
+    ],
+)
+def test_an_older_entry_of_ours_does_not(older: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"mcpServers": {"orchestr8": older}}))
+    join(path)
+    assert leave(path).what == "removed"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(("host", "name"), [(CLAUDE, "a.json"), (CODEX, "a.toml")])
 def test_a_file_that_was_not_there_is_not_left(host: Host, name: str, tmp_path: Path) -> None:
     path = tmp_path / "new" / name

@@ -87,6 +87,8 @@ def test_the_longest_key_is_taken() -> None:
         ("somebody hacked us", "security"),
         ("our tests are flaky", "flaky"),
         ("customers cancel after a week", "churn"),
+        ("the fans go wild", "cpu"),
+        ("a bot floods our login", "attack"),
     ],
 )
 def test_a_symptom_is_read_as_its_field(text: str, word: str) -> None:
@@ -126,6 +128,10 @@ def test_the_parts_of_a_symptom_are_near_each_other() -> None:
         ("ImagePullBackOff", "kubernetes"),
         ("is used as a type here. TS2749", "typescript"),
         ("Couldn’t match expected type ‘Int’", "haskell"),
+        ("ERROR: no such target '//shop:app': target 'app' not declared", "bazel"),
+        ("Get-ADUser : Cannot find an object with identity: 'jo'", "powershell"),
+        ("%OSPF-5-ADJCHG: Process 1, Nbr 10.1.1.1 from FULL to DOWN", "network"),
+        ("helm: Error: UPGRADE FAILED: timed out waiting for the condition", "kubernetes"),
     ],
 )
 def test_a_message_is_read_as_who_writes_it(text: str, word: str) -> None:
@@ -135,6 +141,17 @@ def test_a_message_is_read_as_who_writes_it(text: str, word: str) -> None:
 @pytest.mark.parametrize("text", ["add a git hook", "the workflow of our team", "a relaxed axe"])
 def test_a_plain_request_is_no_message(text: str) -> None:
     assert "error" not in read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("panic: nil pointer dereference [signal SIGSEGV]", "cpp"),
+        ("duckdb.ProgrammingError: table t does not exist", "django"),
+    ],
+)
+def test_a_message_is_not_read_as_who_else_might_write_it(text: str, word: str) -> None:
+    assert word not in read(text)["error"]
 
 
 def test_a_message_has_no_symptoms() -> None:
