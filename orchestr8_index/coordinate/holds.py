@@ -1,5 +1,5 @@
-"""The rows of locks: who holds what, what a token proves, who gets it next in the order of asking,
-and the cycles that nobody may wait in."""
+"""The rows of locks: their holders and tokens, the queue of waiters (first come, first served), and
+the detection of deadlocks."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def _apply(change: Change, key: str, text: str, ttl_s: int | None) -> None:
 
 
 def restore(change: Change, params: RestoreShared, texts: dict[str, str], keys: Keys) -> JsonObject:
-    """`texts` are values by key; of `keys` those that are not among them go. Returns the last
+    """Put `texts`, values by key, and delete every other key that `keys` selects. Returns the last
     revision, and how many were put and deleted."""
     if foreign := [key for key in texts if not key.startswith(params.prefix)]:
         raise InvalidParams({"items": f"{foreign[0]} is not below the prefix"})

@@ -1,8 +1,7 @@
-"""The log of what agents share is written on, for programs that read Redis or NATS.
+"""Copies the log of what agents share to Redis or NATS, for programs that read those.
 
-One server at a time writes to each of them, in the log's order; what was written is kept beside the
-log, so that after any failure it goes on where it stopped. Nothing is ever read back from there to
-decide anything.
+One server at a time writes to each of them, in the log's order. The position is kept beside the
+log, so that writing resumes there after a failure. Nothing is read back to decide anything.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ def end_of(rev: int) -> int:
 
 
 class Circuit:
-    """Of one helper, by its name. Whoever needs it asks only while it is `connected`; one task
-    looks for it again after each `pause`."""
+    """The circuit breaker of Redis or NATS, by `name`: used only while `connected`; one task tries
+    to reach it again after each `pause`."""
 
     def __init__(self, name: str) -> None:
         self.name, self.trouble, self.connected = name, "", False
