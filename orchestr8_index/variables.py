@@ -95,8 +95,7 @@ def _origin(name: str, text: str) -> str:
     if not _ORIGIN.fullmatch(text):
         sentence = f"{name}: {text} is no origin."
         raise BadSetting(sentence, "Give scheme, host and port, as http://localhost:5173.")
-    usual = ":80" if text.startswith("http:") else ":443"
-    return text.removesuffix(usual)
+    return text.removesuffix(":80" if text.startswith("http:") else ":443")
 
 
 def _value(variable: Variable, env: Mapping[str, str]) -> Any:

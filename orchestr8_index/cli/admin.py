@@ -15,16 +15,16 @@ from msgspec.structs import replace
 from ..config import Settings
 from ..daemon.supervise import pidfile, running_address
 from ..errors import AlreadyRunning, OperationError
-from ..learn.outcomes import Outcomes
-from ..learn.verify import chooser
 from ..records import Decision
 from ..reports import ForgetQuery, Report
 from ..store.ledger import moment
 from ..validate import describe_error, read_params
 from .asking import RunningServer
 from .options import project_key
+from .paint import echo
 
 if TYPE_CHECKING:
+    from ..learn.outcomes import Outcomes
     from ..team.learning import LearntEntry
 
 T = TypeVar("T")
@@ -35,6 +35,8 @@ def forget_decisions(settings: Settings, given: dict[str, str]) -> int:
     """How many were removed."""
     if server := _running(settings):
         return int(server.ask("forgetDecisions", given)["forgotten"])
+    from ..learn.verify import chooser
+
     choose, among = chooser(read_params(ForgetQuery, msgspec.json.encode(given)))
     return as_writer(settings, lambda outcomes: outcomes.forget(choose, among))
 
@@ -71,8 +73,7 @@ def entries_of(outcomes: Outcomes) -> list[LearntEntry]:
     found = []
     for decision in in_time_order(outcomes):
         report, by = report_of(decision), Reporter(decision.reporter)
-        at = moment(report.occurred_at)
-        found.append(LearntEntry("", by, at, report, decision.unknown))
+        found.append(LearntEntry("", by, moment(report.occurred_at), report, decision.unknown))
     for plan in (pattern for pattern in outcomes.patterns if pattern.stored):
         given = (plan.goal, plan.agent_sequence, plan.dependencies, plan.parallel_groups)
         found.append(LearntEntry("", Reporter(plan.stored_by), pattern=given))
@@ -91,8 +92,7 @@ def _running(settings: Settings) -> RunningServer | None:
 
 
 def _given(report: Report) -> dict[str, Any]:
-    fields = msgspec.to_builtins(report)
-    return {name: value for name, value in fields.items() if value is not None}
+    return {name: each for name, each in msgspec.to_builtins(report).items() if each is not None}
 
 
 def _decisions(lines: Iterable[str]) -> list[Decision]:
@@ -157,12 +157,24 @@ def alone(settings: Settings) -> Iterator[None]:
         lock.release()
 
 
+def whose(settings: Settings) -> str:
+    """Of which project the store is asked: after a server of roots that were named it is theirs,
+    whatever folder one works in."""
+    from ..serve.projectlist import read_projects
+
+    project = read_projects(settings.data_dir).get(project_key(settings))
+    return f"no server asked; project {project.name}" if project else ""
+
+
 def as_writer(settings: Settings, work: Callable[[Outcomes], Awaitable[T]]) -> T:
     """Run `work` on the opened store while nobody else can write to it."""
+    from ..learn.outcomes import Outcomes
     from ..store.ledger import name_of_project
     from ..store.store import Store
     from ..text import Terms
 
+    if project := whose(settings):
+        echo(f"({project})", err=True)
     key = project_key(settings)
     store = Store(settings.data_dir, settings.store_soft_mb, settings.store_hard_mb)
 

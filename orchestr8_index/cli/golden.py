@@ -163,8 +163,7 @@ def suggest(index: Index, most: int = 20) -> Iterable[str]:
             found += [(said[0], entry.qualified, kind)] if said else []
     for number in range(min(most, len(found))):  # spread over the whole catalogue
         query, name, kind = found[number * len(found) // min(most, len(found))]
-        line = {"query": query, "expect": [name], "kind": kind}
-        yield json.dumps(line, ensure_ascii=False)
+        yield json.dumps({"query": query, "expect": [name], "kind": kind}, ensure_ascii=False)
 
 
 # --- the requests that authors wrote down as examples ------------------------------------------

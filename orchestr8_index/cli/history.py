@@ -51,10 +51,9 @@ def learn(settings: Settings, history: bool, everywhere: bool, yes: bool) -> Non
     if not found.reports:
         none = "Nothing of this project is to be learnt; --all reads those of all folders."
         return None if everywhere else echo(none)
-    if not yes and _is_known(settings, found):
-        return echo("All of it is known already.")
     if not yes:
-        return echo("Nothing is kept yet: the same with --yes keeps it.")
+        none = "Nothing is kept yet: the same with --yes keeps it."
+        return echo("All of it is known already." if _is_known(settings, found) else none)
     new, known = keep_reports(settings, found.reports)
     echo(f"{show.decisions(new)} learnt, {known:,} known already.")
 

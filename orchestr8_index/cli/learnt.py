@@ -15,11 +15,7 @@ from msgspec import Struct
 
 from ..config import Settings
 from ..errors import OperationError
-from ..learn.verify import in_time_order, lessons, read_only, reported_by
-from ..learn.verify import verify as verify_outcomes
 from ..records import KINDS, Entry, Experience, FileReport, Kind
-from ..store.database import NAME
-from ..store.store import Store
 from ..tokens import ESTIMATING
 from ..views import EntryRecord, Lessons
 from . import show
@@ -37,6 +33,10 @@ MOST_TOLD = 200  # rows of what was learnt that a server tells
 @contextlib.contextmanager
 def reading(settings: Settings) -> Iterator[Any]:
     """Everything derived from the store, without writing; a server may be running."""
+    from ..learn.verify import read_only
+    from ..store.database import NAME
+    from ..store.store import Store
+
     if not (settings.data_dir / NAME).exists():
         cure = "Report outcomes with cacheDecision first, or name another --data-dir."
         raise OperationError("Nothing has been learnt yet: there is no database.", cure)
@@ -54,6 +54,7 @@ def experience_of(settings: Settings) -> Experience | None:
     """What the store has taught, lenders' included, as a running server knows it; None where
     nothing was learnt."""
     from ..learn.experience import together
+    from ..learn.verify import read_only
     from ..serve.projectlist import read_projects
 
     try:
@@ -85,6 +86,8 @@ def learned(settings: Settings, by: str | None, idle: bool, as_json: bool) -> No
     orchestr8-index learned --unused
     """
     if by is not None:
+        from ..learn.verify import reported_by
+
         with reading(settings) as outcomes:
             reported = reported_by(outcomes, by)
         return emit(reported, as_json, lambda: show.reported(reported))
@@ -103,17 +106,11 @@ def _lessons(settings: Settings) -> tuple[Lessons, str]:
         found = msgspec.convert(server.ask("getLearned", {}), Lessons)
         if max(len(found.entries), len(found.patterns), len(found.retired)) < MOST_TOLD:
             return found, server.name
+    from ..learn.verify import lessons
+    from .admin import whose
+
     with reading(settings) as outcomes:
-        return lessons(outcomes), server.name if server else _whose(settings)
-
-
-def _whose(settings: Settings) -> str:
-    """Of which project the store is asked: after a server of roots that were named it is theirs,
-    whatever folder one works in."""
-    from ..serve.projectlist import read_projects
-
-    project = read_projects(settings.data_dir).get(project_key(settings))
-    return f"no server asked; project {project.name}" if project else ""
+        return lessons(outcomes), server.name if server else whose(settings)
 
 
 def _show_unused(settings: Settings, as_json: bool) -> None:
@@ -140,23 +137,24 @@ def patterns(settings: Settings, retired: bool, as_json: bool) -> None:
     \b
     orchestr8-index patterns --retired
     """
-    with reading(settings) as outcomes:
-        learnt = lessons(outcomes)
+    learnt, source = _lessons(settings)
     listed = learnt.retired if retired else learnt.patterns
-    emit(listed, as_json, lambda: show.patterns(listed, retired))
+    emit(listed, as_json, lambda: show.patterns(listed, retired), source)
 
 
-@click.command()
+@click.command("verify")
 @click.option("--json", "as_json", is_flag=True, help="The verdict as JSON.")
 @common
-def verify(settings: Settings, as_json: bool) -> None:
+def verify_all(settings: Settings, as_json: bool) -> None:
     """Count everything again from the decisions, and check every row's digest.
 
     \b
     orchestr8-index verify
     """
+    from ..learn.verify import verify
+
     with reading(settings) as outcomes:
-        verdict = verify_outcomes(outcomes)
+        verdict = verify(outcomes)
     emit(verdict, as_json, lambda: show.verdict(verdict))
     if not verdict.sound:
         sys.exit(FOUND_WRONG)
@@ -172,6 +170,7 @@ def replay(settings: Settings, plot: str | None, as_json: bool) -> None:
     \b
     orchestr8-index replay --plot curve.svg
     """
+    from ..learn.verify import in_time_order
     from ..serve.replay import replayed
     from .asking import build_here
 
@@ -190,8 +189,7 @@ def _draw(curve: Curve, path: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        cure = "Install it: pip install matplotlib."
-        raise OperationError("Drawing needs matplotlib.", cure) from None
+        raise OperationError("Drawing needs matplotlib.", "Run: pip install matplotlib.") from None
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     tasks = [point.tasks for point in curve.points]
@@ -211,6 +209,8 @@ def export_decisions(settings: Settings, file: Any) -> None:
     \b
     orchestr8-index export decisions.jsonl
     """
+    from ..learn.verify import in_time_order
+
     count = 0
     with reading(settings) as outcomes:
         for decision in in_time_order(outcomes):
@@ -278,8 +278,7 @@ def backup(settings: Settings) -> None:
 def _of_team(settings: Settings, command: str) -> None:
     """What several servers share is the database's own care."""
     if settings.database_url:
-        told = f'What the team shares is in PostgreSQL: {command} "$MCP_DATABASE_URL"'
-        echo(told, err=True)
+        echo(f'What the team shares is in PostgreSQL: {command} "$MCP_DATABASE_URL"', err=True)
 
 
 @click.command()
@@ -293,24 +292,25 @@ def restore(settings: Settings, file: str | None) -> None:
     orchestr8-index restore
     orchestr8-index restore coordinate-2026-01-31T120000.000.db    what agents share
     """
-    from ..coordinate.statements import MIGRATIONS as SHARED
-    from ..coordinate.statements import NAME as SHARED_NAME
+    from ..coordinate import statements
     from ..daemon.supervise import running_port
-    from ..store.backup import FOLDER, backups, is_good
-    from ..store.backup import restore as put_back
+    from ..store import backup
     from .admin import alone
 
     data_dir = settings.data_dir
     if running_port(settings) is not None:
         raise OperationError("The server is running.", "Stop it first: `orchestr8-index down`.")
     _of_team(settings, "pg_restore --clean o8.dump -d")
-    places = [Path(file), data_dir / FOLDER / file] if file else backups(data_dir)[-1:]
+    places = (
+        [Path(file), data_dir / backup.FOLDER / file] if file else backup.backups(data_dir)[-1:]
+    )
     chosen = next((place for place in places if place.is_file()), None)
     if chosen is None:
         raise OperationError(f"There is no {'such ' if file else ''}backup.", "Name a file.")
-    which = (SHARED_NAME, SHARED) if is_good(chosen, SHARED) else ()
+    shared = statements.MIGRATIONS
+    which = (statements.NAME, shared) if backup.is_good(chosen, shared) else ()
     with alone(settings):
-        aside = put_back(data_dir, chosen, *which)
+        aside = backup.restore(data_dir, chosen, *which)
     kept = f" The database before is kept as {aside}." if aside else ""
     echo(f"Restored {chosen.name}.{kept}")
 
@@ -366,6 +366,5 @@ def _hiding(index: Index, files: Iterable[FileReport]) -> Iterator[Unused]:
     }
     for file in files:
         if file.reason.startswith(TAKES):
-            first = file.reason.removeprefix(TAKES).removesuffix(BEFORE)
-            if entry := places.get(first):
+            if entry := places.get(file.reason.removeprefix(TAKES).removesuffix(BEFORE)):
                 yield _row(f"hides {file.root}/{file.path}", entry)

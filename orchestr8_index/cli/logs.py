@@ -152,8 +152,7 @@ def _wanted(line: str, level: str) -> bool:
     if level == LOG_LEVELS[0]:
         return True
     said = _read(line).get("level", "error")
-    known = said if said in LOG_LEVELS else "error"
-    return LOG_LEVELS.index(known) >= LOG_LEVELS.index(level)
+    return LOG_LEVELS.index(said if said in LOG_LEVELS else "error") >= LOG_LEVELS.index(level)
 
 
 def format_line(line: str) -> str:

@@ -20,6 +20,7 @@ from msgspec.structs import FieldInfo
 from ..config import Settings
 from ..errors import OperationError, SnapshotUnreadable
 from ..table import Method
+from ..validate import is_struct
 
 if TYPE_CHECKING:
     from ..catalog.build_lines import BuildLine
@@ -153,8 +154,7 @@ class BackgroundBuild:
         """Whether another one is due: it has failed a while ago, or was for other trees."""
         if settings.roots != self._roots:
             return True
-        late = time.monotonic() - self._began > RETRY_SECONDS
-        return late and not self._thread.is_alive()
+        return time.monotonic() - self._began > RETRY_SECONDS and not self._thread.is_alive()
 
     def wait(self, seconds: float | None) -> OperationError | None:
         """Until it has ended, or for so many seconds since it began; its failure, if it failed."""
@@ -232,7 +232,7 @@ def empty(result: Any, params: Any) -> Any:
     """
     if NoneType in get_args(result):
         return None
-    if not _is_struct(result):
+    if not is_struct(result):
         return (get_origin(result) or result)()
     return {
         field.name: _empty_field(field, params)
@@ -246,7 +246,3 @@ def _empty_field(field: FieldInfo, params: Any) -> Any:
         return AWAY[field.name]
     kind = get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type
     return getattr(params, field.name, None) or empty(kind, params)
-
-
-def _is_struct(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Struct)

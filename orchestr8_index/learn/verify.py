@@ -94,8 +94,7 @@ def read_only(store: Store, project: str = "") -> Outcomes:
 
 def reported_by(outcomes: Outcomes, key: str) -> list[Decision]:
     """The decisions that a key reported, by its name or its id."""
-    where = ledger.among(None, None, key)
-    return list(ledger.decisions(outcomes.store.reader, among=where))
+    return list(ledger.decisions(outcomes.store.reader, among=ledger.among(None, None, key)))
 
 
 def in_time_order(outcomes: Outcomes) -> Iterator[Decision]:

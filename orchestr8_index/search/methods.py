@@ -69,8 +69,7 @@ def read_entry(index: Index, query: EntryQuery, known: Knowledge) -> Excerpt:
 
 
 def read_context(index: Index, query: ContextQuery, known: Knowledge) -> Context:
-    more = known.terms, known.experience, known.pattern, known.tokens
-    return get_context(index, query, *more)
+    return get_context(index, query, known.terms, known.experience, known.pattern, known.tokens)
 
 
 def explain(index: Index, query: StandingQuery, known: Knowledge) -> Standing:

@@ -69,8 +69,7 @@ def _strongest(given: list[tuple[Word, int]]) -> list[str]:
     for word, of_word in given:
         if not word.is_pair:
             points[word.asked] = points.get(word.asked, 0) + of_word
-    strongest = sorted(points, key=lambda term: (-points[term], term))
-    return strongest[:NAMED_TERMS]
+    return sorted(points, key=lambda term: (-points[term], term))[:NAMED_TERMS]
 
 
 def experience_of(search: Search, place: int, *rankings: Ranking) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 import contextlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +70,27 @@ def test_learned_shows_entries_and_patterns(run: Run, data: Path) -> None:
 
 
 def test_whose_past_it_is_is_said_as_it_may_be_no_project_of_this_folder(
-    run: Run, data: Path
+    run: Run, data: Path, tmp_path: Path
 ) -> None:
     """The last server's roots were named, so its project is meant from every folder."""
+    (tmp_path / "all.jsonl").write_text(run("export").out)
     owner = PidFile(data / "mcp.pid")
     owner.acquire()
     owner.write(pid=1, roots=["/trees"], explicit=True, project="k1")
     owner.release()
     write_projects(data, [KnownProject("trees", "k1")])
-    assert "(no server asked; project trees)" in run("learned").err
+    imported = run("import", str(tmp_path / "all.jsonl"))
+    forgotten = run("forget", "--task", "t1", "--yes")
+    for said in (imported, run("learned"), run("patterns"), forgotten):
+        assert (said.status, said.err) == (0, "(no server asked; project trees)\n")
+
+
+def test_who_asks_a_server_loads_nothing_that_counts() -> None:
+    """Each start of `learned`, `import`, `forget` and `backup` paid for what a server has."""
+    code = "import sys, orchestr8_index.cli.learnt, orchestr8_index.cli.admin; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert "orchestr8_index.cli.admin" in loaded
+    assert not {"orchestr8_index.learn", "orchestr8_index.store.store"} & set(loaded.split())
 
 
 def test_learned_as_json(run: Run, data: Path) -> None:

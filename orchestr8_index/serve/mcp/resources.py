@@ -117,8 +117,7 @@ class IndexResources(Resources):
     async def read(
         self, ctx: Ctx, params: types.ReadResourceRequestParams
     ) -> types.ReadResourceResult:
-        file = await self._skills.read(params.uri, ctx)
-        return file or await super().read(ctx, params)
+        return await self._skills.read(params.uri, ctx) or await super().read(ctx, params)
 
     async def text_at(self, uri: str) -> tuple[str | None, str]:
         if uri in (INDEX, PATTERNS):
