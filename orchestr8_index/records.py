@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+JsonObject = dict[str, Any]
 Kind = Literal["agent", "skill", "workflow"]
 KINDS: tuple[Kind, ...] = ("agent", "skill", "workflow")
 PLURAL: dict[Kind, str] = {"agent": "agents", "skill": "skills", "workflow": "workflows"}

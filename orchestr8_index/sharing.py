@@ -171,6 +171,11 @@ class RestoreShared(Params, frozen=True):
     prefix: Prefix = ""
 
 
+def plain_text(value: object) -> str:
+    """A text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
 def value_text(raw: Raw, field: str) -> str:
     """The JSON text of a value. Raises InvalidParams for what is too long or no JSON."""
     data = bytes(raw)

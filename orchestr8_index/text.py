@@ -203,9 +203,9 @@ def clean(text: str) -> str:
     return " ".join(strip_unsafe(text.replace("\\n", " ")).split())
 
 
-def as_utf8(path: str) -> str:
-    """A path that can be written as JSON: bytes that are not UTF-8 are replaced."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+def as_utf8(text: str) -> str:
+    """A path or a terminal's text as JSON can have it: bytes that are not UTF-8 are replaced."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def display(path: str) -> str:

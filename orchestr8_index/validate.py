@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, ClassVar, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -48,6 +48,11 @@ class Params(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
 
 AnyParams = TypeVar("AnyParams", bound=Params)
+
+
+def is_struct(kind: Any) -> bool:
+    """Whether a type of a field is a struct of msgspec."""
+    return isinstance(kind, type) and issubclass(kind, Struct)
 
 
 def read_params(kind: type[AnyParams], raw: bytes) -> AnyParams:

@@ -11,11 +11,14 @@ import click
 import msgspec
 
 from ..config import Settings
+from ..records import JsonObject
+from ..sharing import plain_text
+from ..text import as_utf8
 from .asking import shared_events, sharing_server
-from .options import emit, of_server, readable
+from .options import emit, of_server
 from .paint import echo, echo_json
-from .shared import PAGE, Row, agent_option, as_json_option, value_text
-from .show import amount, span
+from .shared import PAGE, agent_option, as_json_option
+from .show import ago, amount, local_time
 
 
 @click.command()
@@ -33,7 +36,7 @@ def who(settings: Settings, as_json: bool) -> None:
     emit(agents, as_json, lambda: "\n".join(map(_agent, agents)) or "Nobody was seen yet.")
 
 
-def _agent(row: Row) -> str:
+def _agent(row: JsonObject) -> str:
     waits = f", {amount(row['unread'], 'message')} waiting" if row["unread"] else ""
     role, tool = (f" {each}" if each else "" for each in (row["role"], row["tool"]))
     head = f"{row['name']}{role and f' ({role.strip()})'}: {_ago(row['last'])}{tool and f',{tool}'}"
@@ -52,18 +55,18 @@ def locks(settings: Settings, as_json: bool, resources: tuple[str, ...]) -> None
     orchestr8-index locks
     orchestr8-index locks src/ port:3000
     """
-    asked = {"action": "list", "resources": list(map(readable, resources))}
+    asked = {"action": "list", "resources": list(map(as_utf8, resources))}
     rows = sharing_server(settings).ask("lockResources", asked)["locks"]
     emit(rows, as_json, lambda: "\n".join(map(_lock, rows)) or "Nothing is held.")
 
 
-def _lock(row: Row) -> str:
+def _lock(row: JsonObject) -> str:
     what = f", for {row['purpose']}" if row["purpose"] else ""
     mode = " (shared)" if row["mode"] == "shared" else ""
     waiting = f"; {', '.join(row['waiting'])} waits" if row["waiting"] else ""
     return (
         f"{row['resource']}{mode}: {row['holder']}{what}, since {_ago(row['since'])},"
-        f" until {_clock(row['until'])}{waiting}"
+        f" until {local_time(row['until'])}{waiting}"
     )
 
 
@@ -78,7 +81,7 @@ def break_lock(settings: Settings, resource: str, reason: str, as_json: bool) ->
     \b
     orchestr8-index break src/a.py --reason "that session has crashed"
     """
-    asked = {"resource": readable(resource), "reason": readable(reason)}
+    asked = {"resource": as_utf8(resource), "reason": as_utf8(reason)}
     rows = sharing_server(settings).ask("breakLock", asked)["broken"]
     lines = [f"Broken: {row['resource']}, held by {row['name']}." for row in rows]
     emit(rows, as_json, lambda: "\n".join(lines) or f"Nobody holds {resource}.")
@@ -115,7 +118,7 @@ def inbox(
     emit(answer, as_json, lambda: _messages(answer))
 
 
-def _messages(answer: Row) -> str:
+def _messages(answer: JsonObject) -> str:
     lines = [_message(each) for each in answer["messages"]]
     more = answer["waiting"] - len(lines)
     if not lines:
@@ -123,7 +126,7 @@ def _messages(answer: Row) -> str:
     return "\n".join([*lines, *([f"{more} more wait."] if more > 0 else [])])
 
 
-def _message(row: Row) -> str:
+def _message(row: JsonObject) -> str:
     subject = f" {row['subject']}:" if row["subject"] else ""
     return f"{row['id']}  {_ago(row['at'])}, from {row['from']}:{subject} {row['body']}"
 
@@ -145,10 +148,10 @@ def events(
     orchestr8-index events -n 20
     orchestr8-index events -f --prefix task/
     """
-    server, newest, rev = sharing_server(settings), deque[Row](maxlen=limit), after
+    server, newest, rev = sharing_server(settings), deque[JsonObject](maxlen=limit), after
     more = True
     while more:
-        asked = {"prefix": readable(prefix), "changed_after": rev, "limit": PAGE}
+        asked = {"prefix": as_utf8(prefix), "changed_after": rev, "limit": PAGE}
         page = server.ask("readShared", asked)
         newest.extend(page["events"])
         rev, more = page["rev"], page.get("more", False)
@@ -156,7 +159,7 @@ def events(
         _print(row, as_json)
     if follow:
         with contextlib.suppress(KeyboardInterrupt):
-            _follow(settings, rev, readable(prefix), as_json)
+            _follow(settings, rev, as_utf8(prefix), as_json)
         echo("", err=True)
 
 
@@ -171,11 +174,11 @@ def _say_away(gone: bool) -> None:
     echo("The server is away; waiting for it." if gone else "The server is back.", err=True)
 
 
-def _print(row: Row, as_json: bool) -> None:
+def _print(row: JsonObject, as_json: bool) -> None:
     echo_json(msgspec.json.encode(row).decode()) if as_json else echo(_event(row))
 
 
-def _event(row: Row) -> str:
+def _event(row: JsonObject) -> str:
     is_caused = row["kind"] in ("release", "delete") and row["cause"]  # else the request's id
     cause = f" ({row['cause']})" if is_caused else ""
     who, key, text = row["by"], row["key"], ""
@@ -183,15 +186,11 @@ def _event(row: Row) -> str:
         to = ", ".join(row["value"]["to"])
         text = f"{to and f' to {to}'}  {row['value']['body']}"
     elif row["kind"] == "put":
-        text = f"  {value_text(row['value'])}"
+        text = f"  {plain_text(row['value'])}"
     elif row["kind"] in ("grant", "release") and row["value"]["holder"] != who:
         who, text = row["value"]["holder"], f", by {who}"  # whose release, or word, it was
-    return f"{row['rev']}  {_clock(row['at'])}  {who:16} {row['kind']:7} {key}{text}{cause}"
+    return f"{row['rev']}  {local_time(row['at'])}  {who:16} {row['kind']:7} {key}{text}{cause}"
 
 
 def _ago(moment: str) -> str:
-    return f"{span(max(0.0, time.time() - datetime.fromisoformat(moment).timestamp()))} ago"
-
-
-def _clock(moment: str) -> str:
-    return datetime.fromisoformat(moment).astimezone().strftime("%H:%M:%S")
+    return ago(max(0.0, time.time() - datetime.fromisoformat(moment).timestamp()))

@@ -24,10 +24,11 @@ from ..queries import (
     WorkflowQuery,
 )
 from ..records import KINDS, PLURAL, Finding, Kind
+from ..text import as_utf8
 from ..validate import describe_error
 from . import show
 from .asking import index_of, source_of
-from .options import common, emit, readable, with_roots_of_server
+from .options import common, emit, with_roots_of_server
 from .paint import echo
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def query(
     """
     kinds = KINDS if kind is None else (kind,)
     most = limit or (5 if kind else SHORT_LIST)
-    given = {each: {QUERIES[each][1]: readable(text), "limit": most} for each in kinds}
+    given = {each: {QUERIES[each][1]: as_utf8(text), "limit": most} for each in kinds}
     queries = {each: _checked(given[each], QUERIES[each][2], NO_TEXT) for each in kinds}
     source = source_of(settings)
     results = {PLURAL[each]: source.ask(QUERIES[each][0], queries[each]) for each in kinds}
@@ -101,7 +102,7 @@ def read_context(
     \b
     orchestr8-index context "make the nightly export faster" --max-tokens 800
     """
-    asked = {"task": readable(task), "max_tokens": max_tokens, "kinds": list(kinds or KINDS)}
+    asked = {"task": as_utf8(task), "max_tokens": max_tokens, "kinds": list(kinds or KINDS)}
     query = _checked(asked, ContextQuery, CANNOT)
     source = source_of(settings)
     context = source.ask("getContext", query)
@@ -123,7 +124,7 @@ def read_entry(
     orchestr8-index entry build-and-ship:postgres-tuner --max-tokens 800
     orchestr8-index entry studio:release-notes --kind skill
     """
-    plugin, colon, bare = readable(name).partition(":")
+    plugin, colon, bare = as_utf8(name).partition(":")
     if not colon or not plugin or not bare:
         sentence = f"{name} is not of the form PLUGIN:NAME."
         raise OperationError(sentence, f"`orchestr8-index query {name}` shows both.")
@@ -237,7 +238,7 @@ def explain_place(settings: Settings, text: str, name: str, kind: Kind, as_json:
     """
     from .learnt import experience_of
 
-    asked = {"task": readable(text), "kind": kind, "name": readable(name)}
+    asked = {"task": as_utf8(text), "kind": kind, "name": as_utf8(name)}
     query = _checked(asked, StandingQuery, CANNOT)
     source = source_of(settings, experience_of)
     standing = source.ask("explainStanding", query)

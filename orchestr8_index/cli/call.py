@@ -12,10 +12,12 @@ from ..config import Settings
 from ..errors import InvalidParams
 from ..methods import METHODS, SHORT
 from ..table import Method
-from ..validate import UNDECODABLE, read_params
+from ..text import as_utf8
+from ..validate import read_params
 from .asking import server_of, source_of
-from .options import common, readable
+from .options import common
 from .paint import echo_json
+from .shared import json_or_text
 
 _NAMES = "\n".join(f"{method.short:16}{method.sentence}" for method in SHORT.values())
 
@@ -59,7 +61,7 @@ def _params(method: Method, arguments: tuple[str, ...]) -> Any:
         name, equals, value = argument.partition("=")
         if not equals:
             raise click.UsageError(f"{argument} is not of the form NAME=VALUE.")
-        texts.setdefault(name, []).append(readable(value))
+        texts.setdefault(name, []).append(as_utf8(value))
     types = {field.name: field.type for field in msgspec.structs.fields(method.params)}
     values = {name: _value(types.get(name, str), given) for name, given in texts.items()}
     try:
@@ -70,15 +72,8 @@ def _params(method: Method, arguments: tuple[str, ...]) -> Any:
 
 def _value(kind: Any, texts: list[str]) -> Any:
     """The texts as the type has it: one text, what it says in JSON, or a list of them."""
-    one = [texts[0], _decoded(texts[0])] if len(texts) == 1 else []
+    one = [texts[0], json_or_text(texts[0])] if len(texts) == 1 else []
     for candidate in (*one, texts):
         with contextlib.suppress(msgspec.ValidationError):
             return msgspec.to_builtins(msgspec.convert(candidate, kind, strict=False))
-    return _decoded(texts[0])
-
-
-def _decoded(text: str) -> Any:
-    try:
-        return msgspec.json.decode(text)
-    except UNDECODABLE:
-        return text
+    return json_or_text(texts[0])

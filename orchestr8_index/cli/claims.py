@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-from datetime import datetime
 from pathlib import Path
 
 import click
@@ -19,6 +18,7 @@ from ..errors import OperationError, Orchestr8Error
 from .asking import sharing_server
 from .options import of_server
 from .paint import echo
+from .show import local_time
 
 MARK = "# Made by `orchestr8-index claims install`; `claims uninstall` takes it away."
 END = "# The end of it."
@@ -145,7 +145,7 @@ def check(settings: Settings, agent: str) -> None:
             held = row["resource"]
             if path == held or (held.endswith("/") and path.startswith(held)):
                 what = f', for "{row["purpose"]}"' if row["purpose"] else ""
-                until = datetime.fromisoformat(row["until"]).astimezone().strftime("%H:%M:%S")
+                until = local_time(row["until"])
                 echo(f"{name} is held by {row['holder']}{what}, until {until}.")
                 echo("Commit your own files by name, or wait; --no-verify commits it anyway.")
                 return

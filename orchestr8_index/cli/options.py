@@ -187,8 +187,3 @@ def confirm(question: str, yes: bool) -> None:
         raise click.UsageError(f"{question} Nobody can answer here: say --yes.")
     if not yes:
         click.confirm(painted(question), abort=True, err=True)
-
-
-def readable(text: str) -> str:
-    """A terminal may hand over bytes that are no UTF-8; they would find nothing anyway."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

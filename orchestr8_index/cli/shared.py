@@ -10,14 +10,16 @@ import msgspec
 
 from ..config import Settings
 from ..errors import OperationError
+from ..records import JsonObject
+from ..sharing import plain_text
+from ..text import as_utf8
 from ..validate import UNDECODABLE
 from .asking import RunningServer, sharing_server
-from .options import confirm, emit, of_server, readable, yes_option
+from .options import confirm, emit, of_server, yes_option
 from .paint import echo, echo_json
 from .show import amount
 
 PAGE = 1000
-Row = dict[str, Any]
 as_json_option = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 agent_option = click.option("--agent", default="", help="Ask under this name among agents.")
 
@@ -43,10 +45,10 @@ def get_value(settings: Settings, key: str, as_json: bool) -> None:
     \b
     orchestr8-index shared get task/42
     """
-    items = sharing_server(settings).ask("readShared", {"keys": [readable(key)]})["items"]
+    items = sharing_server(settings).ask("readShared", {"keys": [as_utf8(key)]})["items"]
     if not items:
         raise OperationError(f"There is no {key}.", "`orchestr8-index shared list` has all keys.")
-    emit(items[0], as_json, lambda: value_text(items[0]["value"]))
+    emit(items[0], as_json, lambda: plain_text(items[0]["value"]))
 
 
 @shared.command("put")
@@ -66,8 +68,8 @@ def put_value(
     orchestr8-index shared put task/42 '{"state": "review"}'
     orchestr8-index shared put plan - < plan.json
     """
-    text = sys.stdin.read() if value == "-" else readable(value)
-    op = {"key": readable(key), "value": _value(text)}
+    text = sys.stdin.read() if value == "-" else as_utf8(value)
+    op = {"key": as_utf8(key), "value": json_or_text(text)}
     op |= {name: each for name, each in more.items() if each is not None}
     done = sharing_server(settings, agent).ask("writeShared", {"ops": [op]})
     emit(done, as_json, lambda: f"{key} is at revision {done['rev']}.")
@@ -83,7 +85,7 @@ def list_values(settings: Settings, prefix: str, as_json: bool) -> None:
     \b
     orchestr8-index shared list task/
     """
-    rows = _all_values(sharing_server(settings), readable(prefix))
+    rows = _all_values(sharing_server(settings), as_utf8(prefix))
     emit(rows, as_json, lambda: "\n".join(map(_item, rows)) or "There is no value.")
 
 
@@ -98,9 +100,9 @@ def history(settings: Settings, key: str, limit: int, as_json: bool) -> None:
     \b
     orchestr8-index shared history task/42
     """
-    asked = {"keys": [readable(key)], "history": True, "limit": limit}
+    asked = {"keys": [as_utf8(key)], "history": True, "limit": limit}
     rows = sharing_server(settings).ask("readShared", asked)["items"]
-    lines = (f"{row['rev']}  {row['at']}  {row['by']}  {value_text(row['value'])}" for row in rows)
+    lines = (f"{row['rev']}  {row['at']}  {row['by']}  {plain_text(row['value'])}" for row in rows)
     emit(rows, as_json, lambda: "\n".join(lines) or f"The log has nothing of {key}.")
 
 
@@ -113,7 +115,7 @@ def snapshot(settings: Settings, prefix: str) -> None:
     \b
     orchestr8-index shared snapshot task/ > tasks.json
     """
-    answer = sharing_server(settings).ask("snapshotShared", {"prefix": readable(prefix)})
+    answer = sharing_server(settings).ask("snapshotShared", {"prefix": as_utf8(prefix)})
     echo_json(msgspec.json.encode({"prefix": prefix, **answer}).decode())
 
 
@@ -130,7 +132,7 @@ def restore(settings: Settings, file: Any, prefix: str | None) -> None:
     """
     try:
         kept = msgspec.json.decode(file.read(), type=dict[str, Any])
-        below = kept.get("prefix", "") if prefix is None else readable(prefix)
+        below = kept.get("prefix", "") if prefix is None else as_utf8(prefix)
         asked = {"items": kept["items"], "prefix": below}
     except (*UNDECODABLE, KeyError):
         cure = "`orchestr8-index shared snapshot` makes one."
@@ -149,7 +151,7 @@ def clear(settings: Settings, prefix: str, yes: bool) -> None:
     \b
     orchestr8-index shared clear task/
     """
-    server, below = sharing_server(settings), readable(prefix)
+    server, below = sharing_server(settings), as_utf8(prefix)
     count = len(_all_values(server, below))
     if count:
         confirm(f"Delete {amount(count, 'value')} below {prefix}?", yes)
@@ -157,8 +159,8 @@ def clear(settings: Settings, prefix: str, yes: bool) -> None:
     echo(f"{done['deleted']} values deleted.")
 
 
-def _all_values(server: RunningServer, prefix: str) -> list[Row]:
-    rows, after = list[Row](), ""
+def _all_values(server: RunningServer, prefix: str) -> list[JsonObject]:
+    rows, after = list[JsonObject](), ""
     while True:
         page = server.ask("readShared", {"prefix": prefix, "limit": PAGE, "after": after})
         rows += page["items"]
@@ -167,18 +169,14 @@ def _all_values(server: RunningServer, prefix: str) -> list[Row]:
         after = rows[-1]["key"]
 
 
-def _item(row: Row) -> str:
-    text = value_text(row["value"])
+def _item(row: JsonObject) -> str:
+    text = plain_text(row["value"])
     shown = text if len(text) <= 60 else f"{text[:59]}…"
     return f"{row['key']:32} {row['rev']:>8}  {row['by']:16} {shown}"
 
 
-def value_text(value: Any) -> str:
-    """A shared value for a person: a text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def _value(text: str) -> Any:
+def json_or_text(text: str) -> Any:
+    """What it says in JSON, else the text itself."""
     try:
         return msgspec.json.decode(text)
     except UNDECODABLE:
@@ -208,7 +206,7 @@ def list_sessions(settings: Settings, as_json: bool) -> None:
     emit(rows, as_json, lambda: "\n".join(map(_listed, rows)) or "There is no session.")
 
 
-def _listed(row: Row) -> str:
+def _listed(row: JsonObject) -> str:
     names = ", ".join(member["name"] for member in row["members"])
     return f"{row['id']}: {row['purpose'] or 'no purpose'}; {names}; last {row['last']}"
 
@@ -237,13 +235,13 @@ def read_session(
     orchestr8-index session read release
     orchestr8-index session read release --max-tokens 2000
     """
-    asked: dict[str, Any] = {"action": "read", "id": readable(id), "limit": limit}
-    asked |= {"max_tokens": max_tokens} if max_tokens else {"query": readable(query)}
+    asked: dict[str, Any] = {"action": "read", "id": as_utf8(id), "limit": limit}
+    asked |= {"max_tokens": max_tokens} if max_tokens else {"query": as_utf8(query)}
     answer = sharing_server(settings, agent).ask("session", asked)
     emit(answer, as_json, lambda: "\n".join(_lines(answer)) or "Nothing was said yet.")
 
 
-def _lines(answer: Row) -> list[str]:
+def _lines(answer: JsonObject) -> list[str]:
     lines = [f"{each['at']}  {each['from']}: {each['body']}" for each in answer["messages"]]
     if not (extract := answer.get("extract")):
         return lines

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -85,7 +86,7 @@ def status(health: Mapping[str, Any], port: int | Address) -> str:
         f"  up       {span(health['uptime_ms'] / 1000)}",
         *([f"  project  {health['project']}"] if "project" in health else []),
         f"  index    {counts(health['indexes'])}; generation {health['generation']}, "
-        f"built in {health['build_ms'] / 1000:.1f} s, checked {_ago(health['checked_age_s'])}",
+        f"built in {health['build_ms'] / 1000:.1f} s, checked {ago(health['checked_age_s'])}",
         f"  files    {files['indexed']} indexed, {files['repaired']} repaired, "
         f"{files['skipped']} skipped",
         f"  memory   {health['memory_mb']:.1f} MB",
@@ -114,7 +115,7 @@ def projects(rows: Sequence[Mapping[str, Any]]) -> str:
         where = row["folder"] or ", ".join(row["roots"])
         entries = counts(row["entries"]) if row["entries"] else "not indexed yet"
         size = size_of(row["size"])
-        asked = f"asked {_ago(now - row['asked_at'])}"
+        asked = f"asked {ago(now - row['asked_at'])}"
         lines.append(f"{style(row['name'], bold=True)}  {entries}, {size}, {asked}  {where}")
         if row["learns_from"]:
             lines.append(f"  learns from {', '.join(row['learns_from'])}, too")
@@ -126,8 +127,14 @@ def size_of(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{-(-count // 1000)} kB"
 
 
-def _ago(seconds: float | None) -> str:
+def ago(seconds: float | None) -> str:
+    """`3 min ago`, or `never`."""
     return "never" if seconds is None else f"{span(seconds)} ago"
+
+
+def local_time(moment: str) -> str:
+    """The clock here at a moment of ISO 8601."""
+    return datetime.fromisoformat(moment).astimezone().strftime("%H:%M:%S")
 
 
 def span(seconds: float) -> str:

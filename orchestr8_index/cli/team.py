@@ -10,10 +10,10 @@ import click
 from ..changeable import PREFIX, check_name, check_setting
 from ..config import Settings
 from ..errors import BadSetting, InvalidParams, OperationError
+from ..sharing import plain_text
 from .asking import RunningServer, sharing_server
 from .options import emit, of_database, of_project, of_server
 from .paint import echo
-from .shared import value_text
 
 if TYPE_CHECKING:
     from ..learn.outcomes import Outcomes
@@ -188,7 +188,7 @@ def _history(server: RunningServer, name: str, most: int) -> list[dict[str, Any]
 
 def _changes(rows: list[dict[str, Any]]) -> str:
     return "\n".join(
-        f"{row['key'].removeprefix(PREFIX)}  {value_text(row['value'])}  {row['by']}  {row['at']}"
+        f"{row['key'].removeprefix(PREFIX)}  {plain_text(row['value'])}  {row['by']}  {row['at']}"
         for row in rows
     )
 

@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from ..records import JsonObject
 from ..sharing import Visibility
 from .held import Held
 from .methods import Awaited, Blocking, Given, Methods, client_method
@@ -17,7 +18,6 @@ from .methods import Awaited, Blocking, Given, Methods, client_method
 Fenced = Held | Iterable[Mapping[str, str]] | None
 Action = Literal["create", "join", "leave", "list", "get", "read", "set", "close"]
 _SINGLE = ("ttl_s", "if_rev")
-JsonObject = dict[str, Any]
 
 
 class AgentMethods(Methods):

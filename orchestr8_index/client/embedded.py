@@ -20,6 +20,7 @@ from msgspec.structs import FieldInfo
 from ..config import Settings
 from ..errors import OperationError, SnapshotUnreadable
 from ..table import Method
+from ..validate import is_struct
 
 if TYPE_CHECKING:
     from ..catalog.build_lines import BuildLine
@@ -231,7 +232,7 @@ def empty(result: Any, params: Any) -> Any:
     """
     if NoneType in get_args(result):
         return None
-    if not _is_struct(result):
+    if not is_struct(result):
         return (get_origin(result) or result)()
     return {
         field.name: _empty_field(field, params)
@@ -245,7 +246,3 @@ def _empty_field(field: FieldInfo, params: Any) -> Any:
         return AWAY[field.name]
     kind = get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type
     return getattr(params, field.name, None) or empty(kind, params)
-
-
-def _is_struct(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Struct)

@@ -22,11 +22,11 @@ from ..config import read_settings
 from ..daemon.http import HttpClient, NoAnswer
 from ..environment import environment
 from ..errors import BadSetting, MCPGatewayError
+from ..records import JsonObject
 from ..validate import UNDECODABLE
 from .locate import Locator
 
 T = TypeVar("T")
-Answer = dict[str, Any]
 
 
 def uses_gateway(task_id: str, flag: str = "") -> bool:
@@ -89,7 +89,7 @@ class MCPGatewayClient:
             return await self._plain(path, lambda file: file.read_text("utf-8"))
         return cast(str, (await self._file("file_read", path, task_id))["content"])
 
-    async def file_write(self, path: str, content: str, task_id: str = "") -> Answer:
+    async def file_write(self, path: str, content: str, task_id: str = "") -> JsonObject:
         """Write the whole file; `bytes` is its size."""
         if not self.is_remote:
             return await self._plain(path, lambda file: _write(file, content))
@@ -97,7 +97,7 @@ class MCPGatewayClient:
 
     async def file_edit(
         self, path: str, old_content: str, new_content: str, task_id: str = ""
-    ) -> Answer:
+    ) -> JsonObject:
         """Replace what the file has exactly once; `diff` shows it."""
         if not self.is_remote:
             return await self._plain(path, lambda file: _edit(file, old_content, new_content))
@@ -120,25 +120,25 @@ class MCPGatewayClient:
                 self._tokens.pop((task_id or self.task_id, path), None)
         return True
 
-    async def log_step(self, step: Answer, task_id: str = "") -> bool:
+    async def log_step(self, step: JsonObject, task_id: str = "") -> bool:
         """Log a step for those who follow the task; nobody follows plain files."""
         if self.is_remote:
             await self._task("log_step", task_id, step=step)
         return True
 
-    async def subscribe_logs(self, task_id: str = "") -> Answer:
+    async def subscribe_logs(self, task_id: str = "") -> JsonObject:
         """Where the steps of the task arrive."""
         return await self._task("subscribe_logs", task_id)
 
-    async def join_collaboration(self, task_id: str = "") -> Answer:
+    async def join_collaboration(self, task_id: str = "") -> JsonObject:
         """Say that this agent works on the task."""
         return await self._task("join_collaboration", task_id, agent_id=self.agent_id)
 
-    async def leave_collaboration(self, task_id: str = "") -> Answer:
+    async def leave_collaboration(self, task_id: str = "") -> JsonObject:
         """Say that it no longer does."""
         return await self._task("leave_collaboration", task_id, agent_id=self.agent_id)
 
-    async def get_task_state(self, task_id: str = "") -> Answer:
+    async def get_task_state(self, task_id: str = "") -> JsonObject:
         """The state of the task, its files, its agents and its last step."""
         return await self._get(f"/resources/tasks/{quote(task_id or self.task_id)}/state")
 
@@ -149,22 +149,22 @@ class MCPGatewayClient:
 
     # --- by the gateway ----------------------------------------------------------------------
 
-    async def _file(self, tool: str, path: str, task_id: str, **more: Any) -> Answer:
+    async def _file(self, tool: str, path: str, task_id: str, **more: Any) -> JsonObject:
         token = self._tokens.get((task_id or self.task_id, path))
         shown = {"token": token} if token and tool != "file_read" else {}
         return await self._task(tool, task_id, path=path, **shown, **more)
 
-    async def _task(self, tool: str, task_id: str, **more: Any) -> Answer:
+    async def _task(self, tool: str, task_id: str, **more: Any) -> JsonObject:
         task = task_id or self.task_id
         if not task:
             raise MCPGatewayError("task_id is needed: give it here or to the client.")
         body = msgspec.json.encode({"task_id": task, **more})
         return await asyncio.to_thread(self._send, "POST", f"/tools/{tool}", body)
 
-    async def _get(self, path: str) -> Answer:
+    async def _get(self, path: str) -> JsonObject:
         return await asyncio.to_thread(self._send, "GET", path, None)
 
-    def _send(self, verb: str, path: str, body: bytes | None) -> Answer:
+    def _send(self, verb: str, path: str, body: bytes | None) -> JsonObject:
         address = self._locator.address()
         if address is None:
             raise MCPGatewayError("There is no server: run `orchestr8-index up --workspace DIR`.")
@@ -172,7 +172,7 @@ class MCPGatewayClient:
             self._http = HttpClient(address, headers={"X-Agent": self.agent_id})
         try:
             response = self._http.send(verb, path, body)
-            answer: Answer = msgspec.json.decode(response.body, type=dict[str, Any])
+            answer: JsonObject = msgspec.json.decode(response.body, type=dict[str, Any])
         except (NoAnswer, *UNDECODABLE) as error:
             raise MCPGatewayError(f"The gateway does not answer: {error}") from None
         if response.status != 200:
@@ -194,7 +194,7 @@ class MCPGatewayClient:
             raise MCPGatewayError(f"{path}: {error}", status=status) from None
 
 
-def _write(file: Path, content: str) -> Answer:
+def _write(file: Path, content: str) -> JsonObject:
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(f".{file.name}.{os.getpid()}.unfinished")
     beside.write_text(content, "utf-8")
@@ -202,7 +202,7 @@ def _write(file: Path, content: str) -> Answer:
     return {"success": True, "path": str(file), "bytes": len(content.encode())}
 
 
-def _edit(file: Path, old: str, new: str) -> Answer:
+def _edit(file: Path, old: str, new: str) -> JsonObject:
     before = file.read_text("utf-8")
     if not old or before.count(old) != 1:
         raise MCPGatewayError(f"{file.name} has old_content {before.count(old)} times.", status=422)

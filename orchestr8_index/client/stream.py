@@ -8,18 +8,18 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlencode
 
 import msgspec
 
 from ..daemon.http import HttpStream, NoAnswer
 from ..errors import RequestError, ServerAway, Starting, StoreUnavailable
+from ..records import JsonObject
 
 QUIET_SECONDS = 40.0  # the server says something every 15
 PAUSES = (0.1, 1.0)
 WANTED_AGAIN = (Starting.code, StoreUnavailable.code, -32029, -32032)
-JsonObject = dict[str, Any]
 
 
 class Opens(Protocol):

@@ -69,7 +69,7 @@ class Caller(Struct, frozen=True):
         """Raises Forbidden for a key that another alone sees, for one that is not among its
         `writes`, and for a setting of the servers.
 
-        A key may end in `*`: then all that begin so are meant.
+        A key that ends in `*` stands for all keys with that prefix.
         """
         for key in keys:
             if _meet(key, PREFIX) and (self.scope != "admin" or self.sees_one):
@@ -146,9 +146,9 @@ def read_message(text: str) -> Message:
 def may_see(caller: Caller, message: Message, number: int, connection: sqlite3.Connection) -> bool:
     """The one rule for messages, in reads, waits, streams, resources and search.
 
-    Public ones are for everybody of the project, private ones for sender and recipients, those of
-    `agent_only` for the sender's kind, too; admins see all. What a key has proven to be somebody's
-    is nobody's who merely calls himself so.
+    A public message is for the whole project, a private one for its sender and recipients, one with
+    `agent_only` also for the sender's kind; admins see all. Where a key proved the sender's name,
+    only a caller with a proven name counts as the sender, or as one of its kind.
     """
     if message.visibility == "public" or caller.scope == "admin":
         return True

@@ -1,4 +1,4 @@
-"""Claims: files that an agent edits are its own, though it never asked for a lock.
+"""Claims: a file that an agent edits is locked for that agent, without its asking.
 
 A host's hooks call these for every tool use. A claim is a lock of the table, owned by who the hook
 says it is; `ident` of such a caller is `SESSION/AGENT`, with no agent for the session itself. What
@@ -231,9 +231,9 @@ def beside(
     """What others claimed or changed in `places` of a tree, else in all of the caller's: who has
     it, by path; at most so many.
 
-    A session and its own agents are not others to each other: they commit together. A file that
-    several changed is whose claim it is; without one, each may commit it, else nobody could. For a
-    command that is `taking` files away, such a file is the others'.
+    A session and its own agents count as one: they commit together. A file that several changed
+    belongs to the agent that claims it; without a claim each of them may commit it. For a command
+    that discards files (`taking`), such a file counts as the others'.
     """
     tree, own = tree or caller.tree, session_of(caller.who)
     claimed, changed = dict[str, str](), dict[str, str]()

@@ -39,7 +39,7 @@ from .select import Keys
 
 DAY = 86_400.0
 Past = tuple[list[Any], bool, int]  # rows, whether there are more, the revision
-Answer = Any  # an object of JSON; Raw where it is given a second time
+JsonAnswer = Any  # an object of JSON; Raw where it is given a second time
 
 
 class Coordination(Commits):
@@ -47,7 +47,7 @@ class Coordination(Commits):
 
     # --- values ------------------------------------------------------------------------------
 
-    async def read_shared(self, caller: Caller, params: ReadShared) -> Answer:
+    async def read_shared(self, caller: Caller, params: ReadShared) -> JsonAnswer:
         caller.require("read")
         named = None if params.keys is None else tuple(params.keys)
         keys = Keys(named, params.prefix, params.pattern)
@@ -75,10 +75,10 @@ class Coordination(Commits):
         """The last revision that was given out, also to a write that changed nothing."""
         return self.journal.revisions.last
 
-    async def _read_changes(self, caller: Caller, keys: Keys, params: ReadShared) -> Answer:
+    async def _read_changes(self, caller: Caller, keys: Keys, params: ReadShared) -> JsonAnswer:
         after = params.changed_after or 0
 
-        async def look() -> tuple[list[Answer], bool]:
+        async def look() -> tuple[list[JsonAnswer], bool]:
             nonlocal after
             rows, after, more = await self.read(read_events, caller, keys, after, params.limit)
             return rows, more
@@ -86,7 +86,7 @@ class Coordination(Commits):
         wanted, seconds = wanted_by(caller.project, keys), params.wait_ms / 1000
         return _paged("events", *await self.feed.until(caller.payer, wanted, seconds, look), after)
 
-    async def write_shared(self, caller: Caller, params: WriteShared) -> Answer:
+    async def write_shared(self, caller: Caller, params: WriteShared) -> JsonAnswer:
         texts = [value_text(op.value, "ops.value") for op in params.ops]
         caller.may_write(op.key for op in params.ops)
         if any(text != values.NULL for text in texts):
@@ -100,12 +100,12 @@ class Coordination(Commits):
             request=params.request_id,
         )
 
-    async def snapshot_shared(self, caller: Caller, params: SnapshotShared) -> Answer:
+    async def snapshot_shared(self, caller: Caller, params: SnapshotShared) -> JsonAnswer:
         caller.require("admin")
         keys = caller.may_read(Keys(prefix=params.prefix))
         return await self.read(values.snapshot, self.clock, caller.project, keys)
 
-    async def restore_shared(self, caller: Caller, params: RestoreShared) -> Answer:
+    async def restore_shared(self, caller: Caller, params: RestoreShared) -> JsonAnswer:
         texts = {each.key: value_text(each.value, "items.value") for each in params.items}
         self.store.admit(sum(map(len, texts.values())))
         caller.may_write([*texts, f"{params.prefix}*"])  # what is not among them goes
@@ -116,7 +116,7 @@ class Coordination(Commits):
 
     # --- locks -------------------------------------------------------------------------------
 
-    async def lock(self, caller: Caller, params: LockResources) -> Answer:
+    async def lock(self, caller: Caller, params: LockResources) -> JsonAnswer:
         if params.action == "list":
             caller.require("read")
             return await self.read(locks.list_locks, self.clock, caller, params.resources)
@@ -151,19 +151,19 @@ class Coordination(Commits):
             raise Busy("The place in the queue was given up.")
         return Raw(given.encode())
 
-    async def break_lock(self, caller: Caller, params: BreakLock) -> Answer:
+    async def break_lock(self, caller: Caller, params: BreakLock) -> JsonAnswer:
         return await self.change(
             caller, locks.break_lock, params, method="break_lock", scope="admin"
         )
 
     # --- messages ----------------------------------------------------------------------------
 
-    async def send_message(self, caller: Caller, params: SendMessage) -> Answer:
+    async def send_message(self, caller: Caller, params: SendMessage) -> JsonAnswer:
         self.store.admit()
         if params.visibility == "admin_only":
             caller.require("admin")
 
-        def work(change: Change) -> Answer:
+        def work(change: Change) -> JsonAnswer:
             check_fences(change, params.fence)
             for ident in messages.sessions_of(params):
                 sessions.open_session(change, ident)
@@ -174,14 +174,14 @@ class Coordination(Commits):
 
         return await self.change(caller, work, method="send_message", request=params.request_id)
 
-    async def read_inbox(self, caller: Caller, params: ReadInbox) -> Answer:
+    async def read_inbox(self, caller: Caller, params: ReadInbox) -> JsonAnswer:
         """Waits until something can be taken; a look alone changes nothing."""
         caller.require("report" if params.queue else "read")
         boxes = messages.boxes_of(caller, params)
         wanted = [(caller.project, f"@inbox/{box}", False) for box in boxes]
         self.touch(caller)
 
-        async def look() -> tuple[Answer]:
+        async def look() -> tuple[JsonAnswer]:
             nonlocal params
             rows = await self._take(caller, params, boxes)
             params = replace(params, ack=[])
@@ -191,7 +191,7 @@ class Coordination(Commits):
         waiting = await self.read(messages.count_waiting, caller.project, boxes)
         return {"messages": rows, "waiting": waiting}
 
-    async def _take(self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]) -> Answer:
+    async def _take(self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]) -> JsonAnswer:
         overdue = self.journal.due <= self.clock.now()  # a take may be over, and be so ended now
         ready = await self.read(messages.count_waiting, caller.project, boxes, 1)
         if params.ack or (not params.peek and (ready or overdue)):
@@ -202,7 +202,7 @@ class Coordination(Commits):
 
     # --- sessions ----------------------------------------------------------------------------
 
-    async def session(self, caller: Caller, params: SessionCall) -> Answer:
+    async def session(self, caller: Caller, params: SessionCall) -> JsonAnswer:
         caller.require("read")
         self.touch(caller)
         if params.action == "list":
@@ -216,7 +216,7 @@ class Coordination(Commits):
 
     # --- what people look at -----------------------------------------------------------------
 
-    async def coordination(self, caller: Caller, params: NoParams) -> Answer:
+    async def coordination(self, caller: Caller, params: NoParams) -> JsonAnswer:
         """Agents, counts and sizes of the caller's project, and of the server."""
         caller.require("read")
         return {

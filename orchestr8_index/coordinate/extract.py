@@ -11,13 +11,12 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec import Struct
 
+from ..records import JsonObject
 from ..tokens import estimate_tokens
 
-Row = dict[str, Any]
 NEWEST_SHARE = 0.7  # of the budget that the newest messages may take
 AROUND = 12  # tokens that a message's or a line's own fields take
 MOST_WORDS = 40  # of a sentence; a longer one is cut
@@ -30,12 +29,12 @@ class Sentence(Struct):
     """One of the older messages', as an extract has it; `place` is its order in the talk."""
 
     place: int
-    row: Row
+    row: JsonObject
     text: str
     words: frozenset[str]
 
 
-def within(rows: Sequence[Row], most: int) -> Row:
+def within(rows: Sequence[JsonObject], most: int) -> JsonObject:
     """Of messages, the oldest first: the last ones whole, and an `extract` of those before."""
     whole, spent = 0, 0
     for row in reversed(rows):
@@ -44,14 +43,14 @@ def within(rows: Sequence[Row], most: int) -> Row:
             break
         whole, spent = whole + 1, spent + cost
     older = rows[: len(rows) - whole]
-    conversation: Row = {"messages": list(rows[len(rows) - whole :])}
+    conversation: JsonObject = {"messages": list(rows[len(rows) - whole :])}
     if older:
         lines = _best(_sentences(older), len(older), most - spent)
         conversation["extract"] = {"of": len(older), "lines": lines, "how": HOW}
     return conversation
 
 
-def _sentences(rows: Sequence[Row]) -> list[Sentence]:
+def _sentences(rows: Sequence[JsonObject]) -> list[Sentence]:
     found = list[Sentence]()
     for row in rows:
         for part in _SENTENCE.split(row["body"]):
@@ -64,7 +63,7 @@ def _sentences(rows: Sequence[Row]) -> list[Sentence]:
     return found
 
 
-def _best(sentences: Sequence[Sentence], messages: int, room: int) -> list[Row]:
+def _best(sentences: Sequence[Sentence], messages: int, room: int) -> list[JsonObject]:
     """The heaviest that fit, in the order of the talk. What a sentence is worth falls as others
     are taken, so that the heap's top is weighed again before it is."""
     has = Counter(word for word, _ in {(w, s.row["id"]) for s in sentences for w in s.words})

@@ -1,4 +1,4 @@
-"""Who waits for what: woken in the loop, after the commit that concerns them."""
+"""Waiters for changes of keys: woken in the event loop, after the commit of such a change."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ class Feed:
     async def until(
         self, owner: Owner, wanted: Wanted, seconds: float, look: Callable[[], Awaitable[Found]]
     ) -> Found:
-        """What `look` finds: asked again after each change of `wanted`, until its first part is not
-        empty or the time is over. Raises Overloaded, StoreUnavailable, and Unauthorized if the
-        owner's key is revoked meanwhile."""
+        """The result of `look`, which is called again after each change of `wanted` until the first
+        part of its result is not empty, or the time is over. Raises Overloaded, StoreUnavailable,
+        and Unauthorized if the owner's key is revoked meanwhile."""
         loop, published = asyncio.get_running_loop(), self.published
         end = loop.time() + seconds
         found = await look()

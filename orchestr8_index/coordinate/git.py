@@ -1,6 +1,6 @@
-"""A gate for git: commands of an agent that would take or undo the work of others beside it.
+"""A gate for git: finds commands of an agent that would commit or undo the work of other agents.
 
-Only the forms known here are judged: scripts, aliases and variables pass unseen.
+Only the forms known here are judged: scripts, aliases and variables are not looked into.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Step(Struct, frozen=True):
 
 
 class Others(Struct, frozen=True):
-    """What agents have in a working tree: `theirs` is who by path; `mine` are the caller's paths.
+    """Who changed what in a working tree: `theirs` is the agent by path; `mine` the caller's paths.
 
     `status` is what git says of each file that is not as committed, None where it does not in time;
     `foreign_stash`: the entry of the stash is not the caller's; `own_entry`: the one that is.

@@ -1,5 +1,5 @@
-"""The rows of locks: who holds what, what a token proves, who gets it next in the order of asking,
-and the cycles that nobody may wait in."""
+"""The rows of locks: their holders and tokens, the queue of waiters (first come, first served), and
+the detection of deadlocks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import astuple, replace
 
 from ..errors import StaleToken
+from ..records import JsonObject
 from ..sharing import Fence
 from . import statements as sql
 from .clock import Clock, iso
@@ -22,7 +23,6 @@ from .messages import post
 from .resources import is_path, resolve, same_and_above
 from .statements import GRANT, HELD, NOTIFY, RELEASE, WAITING, among, below
 
-Answer = dict[str, Any]
 _CURE = "Acquire the lock again, read anew what it protects, and write with the new token."
 
 
@@ -182,7 +182,7 @@ def _stale(change: Change, token: str, resource: str = "") -> StaleToken:
 # --- who gets it, and when it ends -----------------------------------------------------------
 
 
-def grant(change: Change, rows: Sequence[Hold]) -> Answer:
+def grant(change: Change, rows: Sequence[Hold]) -> JsonObject:
     """Write the holds, tell of each, and answer with their token."""
     insert(change, rows)
     for row in rows:
@@ -190,7 +190,7 @@ def grant(change: Change, rows: Sequence[Hold]) -> Answer:
     return answer(change, rows[0])
 
 
-def answer(change: Change, row: Hold, renewed: bool = False) -> Answer:
+def answer(change: Change, row: Hold, renewed: bool = False) -> JsonObject:
     """What the holder of a lock is told."""
     return {"token": row.token, "until": change.clock.moment(row.ends), "renewed": renewed}
 

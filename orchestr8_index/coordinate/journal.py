@@ -11,11 +11,11 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import Raw, Struct
 
 from ..errors import RequestError
 from ..private import read_private, write_private
+from ..sharing import plain_text
 from . import statements as sql
 from .caller import Caller
 from .clock import Clock
@@ -52,7 +52,7 @@ class Change:
 
         What is more than a revision holds goes on in the next one, in the same transaction.
         """
-        text = encoded(value)
+        text = plain_text(value)
         return self._append(kind, key, text, checksum(key, text.encode()), cause)
 
     def _append(self, kind: int, key: str, text: str | None, crc: int, cause: str = "") -> int:
@@ -100,7 +100,7 @@ class Change:
 
     def note(self, key: str, value: object, ends: int | None = None) -> None:
         """An item of the server's own, in no log: a text as it is, else as JSON."""
-        text = encoded(value)
+        text = plain_text(value)
         row = (self.project, key, text, 0, self.caller.name, self.at, ends)
         self.connection.execute(sql.PUT_ITEM, (*row, checksum(key, text.encode())))
 
@@ -216,11 +216,6 @@ class Journal:
     def _save_block(self, connection: sqlite3.Connection) -> None:
         set_note(connection, "", _BLOCK, str(self.revisions.reserved))
         self._saved = self.revisions.reserved
-
-
-def encoded(value: object) -> str:
-    """A text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _drop_bent(connection: sqlite3.Connection) -> None:

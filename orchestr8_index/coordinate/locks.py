@@ -13,12 +13,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ..errors import Busy, InvalidParams, WouldDeadlock
+from ..records import JsonObject
 from ..sharing import BreakLock, LockResources
 from . import holds
 from . import statements as sql
 from .caller import Caller
 from .clock import Clock
-from .holds import Answer, Hold
+from .holds import Hold
 from .journal import Change
 from .messages import post
 from .resources import overlaps, resolve
@@ -36,7 +37,7 @@ class Queued(Struct, frozen=True):
     request: str
 
 
-def lock(change: Change, params: LockResources) -> Answer | Queued:
+def lock(change: Change, params: LockResources) -> JsonObject | Queued:
     """acquire, renew and release. Raises Busy, WouldDeadlock, StaleToken, InvalidParams."""
     if params.action == "release" and params.request_id and not params.token:
         return abandon(change, params.request_id)
@@ -57,13 +58,13 @@ def _resolve_all(resources: Sequence[str], caller: Caller) -> list[str]:
     return sorted({resolve(each, caller.tree) for each in resources})
 
 
-def _over(change: Change, token: str = "") -> Answer:
+def _over(change: Change, token: str = "") -> JsonObject:
     return {"token": token, "until": change.clock.moment(change.now), "renewed": False}
 
 
 def _renew(
     change: Change, params: LockResources, rows: Sequence[Hold], wanted: Sequence[str]
-) -> Answer:
+) -> JsonObject:
     if strange := [each for each in wanted if not any(row.covers(each) for row in rows)]:
         why = f"the token does not hold {strange[0]}: acquire it with a call of its own"
         raise InvalidParams({"resources": why})
@@ -73,7 +74,7 @@ def _renew(
     return holds.answer(change, replace(rows[0], ends=ends), renewed=True)
 
 
-def _acquire(change: Change, params: LockResources, wanted: Sequence[str]) -> Answer | Queued:
+def _acquire(change: Change, params: LockResources, wanted: Sequence[str]) -> JsonObject | Queued:
     if not wanted:
         raise InvalidParams({"resources": "name at least one"})
     if waiting := [row for row in _asked(change, params.request_id) if row.state == WAITING]:
@@ -169,13 +170,13 @@ def leave(change: Change, queued: Queued, keep: bool) -> Busy | None:
     return _busy(change, blocking, cure)
 
 
-def abandon(change: Change, request: str) -> Answer:
+def abandon(change: Change, request: str) -> JsonObject:
     """Nobody listens for the answer any more: neither wait for the set nor hold it."""
     holds.end(change, _asked(change, request), "released")
     return _over(change)
 
 
-def break_lock(change: Change, params: BreakLock) -> Answer:
+def break_lock(change: Change, params: BreakLock) -> JsonObject:
     """End every lock that overlaps the resource; their holders are told. Waiters go on."""
     rows = holds.held_over(change, resolve(params.resource, change.caller.tree))
     holds.end(change, rows, f"broken: {params.reason}")
@@ -188,7 +189,7 @@ def break_lock(change: Change, params: BreakLock) -> Answer:
 
 def list_locks(
     connection: sqlite3.Connection, clock: Clock, caller: Caller, resources: Sequence[str]
-) -> Answer:
+) -> JsonObject:
     """All that is held, or what overlaps `resources`; tokens are shown as their number alone."""
     found = holds.read_holds(connection, sql.HOLDS, caller.project)
     if wanted := _resolve_all(resources, caller):
@@ -201,7 +202,7 @@ def list_locks(
     return {"locks": [_listed(hold, waiting, clock) for hold in held]}
 
 
-def _listed(hold: Hold, waiting: Sequence[Hold], clock: Clock) -> Answer:
+def _listed(hold: Hold, waiting: Sequence[Hold], clock: Clock) -> JsonObject:
     shown = hold.shown(clock)
     names = [each.holder for each in waiting if overlaps(each.resource, hold.resource)]
     return {

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Raw
 
 from ..errors import Compacted, InvalidParams
+from ..records import JsonObject
 from ..store.database import transaction
 from . import statements as sql
 from .caller import Caller, may_see, read_message
@@ -24,12 +25,11 @@ MOST_EVENTS, MOST_DAYS = 1_000_000, 30
 COMPACTED_AT_ONCE = 500  # events that one compaction looks at
 GIVEN_UP = 5_000  # events that the log loses at once where room is short
 DAY_MS = 86_400_000
-Row = dict[str, Any]
 
 
 def read_events(
     connection: sqlite3.Connection, caller: Caller, keys: Keys, after: int, limit: int
-) -> tuple[list[Row], int, bool]:
+) -> tuple[list[JsonObject], int, bool]:
     """The events after a revision, the revision reached, and whether there are more.
 
     A revision is never cut in two, so that there may be more than `limit`. 0 is the beginning of
@@ -61,13 +61,13 @@ def check_rev(connection: sqlite3.Connection, project: str, rev: int | None, las
         _check_kept(connection, project, rev, 0)
 
 
-Seen = tuple[int, int, Row | None]
+ShownEvent = tuple[int, int, JsonObject | None]
 """An event's id, its Unix ms, and what a caller sees of it, if anything."""
 
 
 def events_after(
     connection: sqlite3.Connection, caller: Caller, after: int, limit: int
-) -> list[Seen]:
+) -> list[ShownEvent]:
     """At most `limit` events after an id. Raises Compacted."""
     with transaction(connection, "DEFERRED"):
         _check_kept(connection, caller.project, after >> 10)
@@ -110,7 +110,9 @@ def _halve(low: int, high: int, at: int, from_id: Callable[[int], Any]) -> int:
     return low
 
 
-def _shown(connection: sqlite3.Connection, caller: Caller, row: tuple[Any, ...]) -> Row | None:
+def _shown(
+    connection: sqlite3.Connection, caller: Caller, row: tuple[Any, ...]
+) -> JsonObject | None:
     """None for a message that is not for the caller."""
     number, kind, key, value, by, at, cause = row
     told: Any = Raw(b"null" if kind == DELETE else (value or "null").encode())

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import InvalidParams
+from ..records import JsonObject
 from ..sharing import ReadInbox, SendMessage, text_of
 from . import statements as sql
 from .agents import seen_names
@@ -20,10 +21,9 @@ SERVER = "server"
 MOST_COUNTED = 10_000
 SESSION_OF = "session:"
 SAY_IT_THERE = "name it as `session`, too, so that who joins later can read it"
-Row = dict[str, Any]
 
 
-def send(change: Change, params: SendMessage) -> Row:
+def send(change: Change, params: SendMessage) -> JsonObject:
     """Raises InvalidParams for a reply to what the caller cannot see, and for a session in which
     nobody would get it; then nothing is written."""
     caller = change.caller
@@ -123,7 +123,7 @@ def _acknowledge(change: Change, numbers: Sequence[int]) -> None:
     change.connection.executemany(among(sql.ACKNOWLEDGE, len(boxes)), ended)
 
 
-def take(change: Change, params: ReadInbox) -> list[Row]:
+def take(change: Change, params: ReadInbox) -> list[JsonObject]:
     """Acknowledge, then take what is ready, or only look at it."""
     _acknowledge(change, [message_number(each, "ack") for each in params.ack])
     rows = _ready(change.connection, change.caller, params)
@@ -134,7 +134,7 @@ def take(change: Change, params: ReadInbox) -> list[Row]:
     return _shown(change.connection, change.project, rows, tried=not params.peek)
 
 
-def peek(connection: sqlite3.Connection, caller: Caller, params: ReadInbox) -> list[Row]:
+def peek(connection: sqlite3.Connection, caller: Caller, params: ReadInbox) -> list[JsonObject]:
     """What is ready, without taking it."""
     return _shown(connection, caller.project, _ready(connection, caller, params))
 
@@ -160,17 +160,17 @@ def count_waiting(
 
 def _shown(
     connection: sqlite3.Connection, project: str, rows: Sequence[Any], tried: bool = False
-) -> list[Row]:
-    shown = list[Row]()
+) -> list[JsonObject]:
+    shown = list[JsonObject]()
     for _, number, _, tries in rows:
         text, at = connection.execute(sql.MESSAGE_OF, (number, project)).fetchone()
         shown.append({**message_row(number, read_message(text), at), "tries": tries + tried})
     return shown
 
 
-def message_row(number: int, message: Message, at: int) -> Row:
+def message_row(number: int, message: Message, at: int) -> JsonObject:
     """A message as its reader gets it; `at` in the clock's milliseconds."""
-    row: Row = {
+    row: JsonObject = {
         "id": str(number),
         "from": message.sender,
         "to": message.to,

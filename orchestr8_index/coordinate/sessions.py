@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from ..errors import Conflict, InvalidParams, NoSuchSession
+from ..records import JsonObject
 from ..sharing import SessionCall, text_of
 from . import statements as sql
 from .caller import Caller, Message, may_see, read_message, seen
@@ -26,7 +27,6 @@ from .values import delete_below
 NOT_PUBLIC, PUBLIC = '"visibility":', Message("", [], "")
 MOST_READ = 5000  # messages that an extract looks at
 DAY_MS = 86_400_000
-Row = dict[str, Any]
 
 
 class Session(Struct, frozen=True, omit_defaults=True):
@@ -46,7 +46,7 @@ class Session(Struct, frozen=True, omit_defaults=True):
 _read = msgspec.json.Decoder(Session).decode
 
 
-def change_session(change: Change, params: SessionCall) -> Row:
+def change_session(change: Change, params: SessionCall) -> JsonObject:
     """create, join, leave, set and close. Raises Conflict, NoSuchSession, InvalidParams."""
     if params.action == "create":
         return _create(change, params)
@@ -64,7 +64,7 @@ def change_session(change: Change, params: SessionCall) -> Row:
     return get_session(change.connection, change.project, session.id)
 
 
-def _create(change: Change, params: SessionCall) -> Row:
+def _create(change: Change, params: SessionCall) -> JsonObject:
     ident = params.id or f"session_{secrets.token_hex(8)}"
     if found := _find(change.connection, change.project, ident):
         sentence = f"There is a session {ident} already, {found.status}."
@@ -78,7 +78,7 @@ def _create(change: Change, params: SessionCall) -> Row:
 
 def _set(session: Session, params: SessionCall) -> Session:
     """What is given replaces what was there."""
-    given: Row = {"purpose": params.purpose, "ttl_s": params.ttl_s}
+    given: JsonObject = {"purpose": params.purpose, "ttl_s": params.ttl_s}
     for name, value in (("state", params.state), ("metadata", params.metadata)):
         given[name] = None if value is None else text_of(value, name)
     return replace(session, **{name: value for name, value in given.items() if value is not None})
@@ -139,13 +139,13 @@ def all_sessions(connection: sqlite3.Connection, project: str) -> list[Session]:
     return [_read(value) for _, value in notes(connection, project, "@session/")]
 
 
-def get_session(connection: sqlite3.Connection, project: str, ident: str) -> Row:
+def get_session(connection: sqlite3.Connection, project: str, ident: str) -> JsonObject:
     """Raises NoSuchSession."""
     session = find_session(connection, project, ident)
     return {"session": _shown(connection, project, session)}
 
 
-def _shown(connection: sqlite3.Connection, project: str, session: Session) -> Row:
+def _shown(connection: sqlite3.Connection, project: str, session: Session) -> JsonObject:
     members = notes(connection, project, f"@member/{session.id}/")
     return {
         "id": session.id,
@@ -160,7 +160,9 @@ def _shown(connection: sqlite3.Connection, project: str, session: Session) -> Ro
     }
 
 
-def list_sessions(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> Row:
+def list_sessions(
+    connection: sqlite3.Connection, caller: Caller, params: SessionCall
+) -> JsonObject:
     """Open ones, the latest first; `in_all` those that are not, too."""
     every = all_sessions(connection, caller.project)
     found = [one for one in every if params.in_all or one.status == "open"]
@@ -169,7 +171,7 @@ def list_sessions(connection: sqlite3.Connection, caller: Caller, params: Sessio
     return {"sessions": shown}
 
 
-def read_session(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> Row:
+def read_session(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> JsonObject:
     """The newest messages that the caller may see, or those after a revision; oldest first.
 
     With `query` those that answer it, best first, each with its `score`. Raises NoSuchSession.
@@ -192,7 +194,7 @@ def read_session(connection: sqlite3.Connection, caller: Caller, params: Session
     return {"messages": rows, "rev": rev, "more": more}
 
 
-def _one(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> list[Row]:
+def _one(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> list[JsonObject]:
     number = message_number(params.message, "message")
     found = message_seen(connection, caller, number)
     return [message_row(*each) for each in found if each[1].session == params.id]
@@ -200,7 +202,7 @@ def _one(connection: sqlite3.Connection, caller: Caller, params: SessionCall) ->
 
 def _page(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> dict[str, Any]:
     """Some messages from the oldest on, and how many there are in all."""
-    first, total, found = params.offset or 0, 0, list[Row]()
+    first, total, found = params.offset or 0, 0, list[JsonObject]()
     for number, text, at in connection.execute(sql.SAID, (caller.project, f"s/{params.id}", 0)):
         is_meant = first <= total < first + params.limit
         is_public = NOT_PUBLIC not in text  # and need not be read to be counted
@@ -215,7 +217,7 @@ def _page(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -
 
 def _said(
     connection: sqlite3.Connection, caller: Caller, params: SessionCall
-) -> tuple[list[Row], bool]:
+) -> tuple[list[JsonObject], bool]:
     last = params.after is None
     asked = (
         caller.project,

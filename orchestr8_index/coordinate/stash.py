@@ -1,7 +1,7 @@
-"""Whose entries the stash of git has: one stack for all worktrees of a repository.
+"""The owners of the entries in git's stash, which all worktrees of a repository share.
 
-Before a session stashes, what is there already is noted; what is new afterwards is its own. Both
-are kept with the shared state, so that a restart takes nobody's entry from its owner.
+The entries are noted before a session stashes; a new one afterwards is that session's. Owners are
+kept with the shared state, and so survive a restart.
 """
 
 from __future__ import annotations

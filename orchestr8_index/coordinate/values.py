@@ -11,6 +11,7 @@ from zlib import crc32
 from msgspec import Raw
 
 from ..errors import Conflict, InvalidParams, StoreUnavailable
+from ..records import JsonObject
 from ..sharing import Op, ReadShared, RestoreShared, SavedValue, WriteShared
 from . import statements as sql
 from .clock import Clock, iso
@@ -20,10 +21,9 @@ from .select import MOST_BYTES, Keys, Sized, page
 from .statements import PUT, checksum, where
 
 NULL = "null"
-Row = dict[str, Any]
 
 
-def write_ops(change: Change, params: WriteShared, texts: Sequence[str]) -> Row:
+def write_ops(change: Change, params: WriteShared, texts: Sequence[str]) -> JsonObject:
     """`texts` are the values. Raises StaleToken, Conflict and InvalidParams, before anything is
     written."""
     check_fences(change, params.fence)
@@ -56,8 +56,8 @@ def _apply(change: Change, key: str, text: str, ttl_s: int | None) -> None:
         change.put(key, text, None if ttl_s is None else change.lease(ttl_s))
 
 
-def restore(change: Change, params: RestoreShared, texts: dict[str, str], keys: Keys) -> Row:
-    """`texts` are values by key; of `keys` those that are not among them go. Returns the last
+def restore(change: Change, params: RestoreShared, texts: dict[str, str], keys: Keys) -> JsonObject:
+    """Put `texts`, values by key, and delete every other key that `keys` selects. Returns the last
     revision, and how many were put and deleted."""
     if foreign := [key for key in texts if not key.startswith(params.prefix)]:
         raise InvalidParams({"items": f"{foreign[0]} is not below the prefix"})
@@ -82,7 +82,7 @@ def delete_below(change: Change, prefix: str, cause: str) -> None:
 
 def present(
     connection: sqlite3.Connection, clock: Clock, project: str, keys: Keys, after: str, limit: int
-) -> tuple[list[Row], bool, int]:
+) -> tuple[list[JsonObject], bool, int]:
     """The values in the order of their keys, whether there are more than have room, and the
     revision at which all of them were read."""
     query, values = where(sql.READ_ITEMS, "key", keys, after)
@@ -95,9 +95,9 @@ def present(
     return rows, more, newest >> 10 if rows else rev
 
 
-def _page(items: Any, now: int, limit: int) -> tuple[list[Row], bool, int]:
+def _page(items: Any, now: int, limit: int) -> tuple[list[JsonObject], bool, int]:
     """What has room, a value at a time: they may be long."""
-    found, size, newest = list[Row](), 0, 0
+    found, size, newest = list[JsonObject](), 0, 0
     for key, value, number, by, at, ends, crc, newest in items:
         size += len(value)
         if found and (len(found) == limit or size > MOST_BYTES):
@@ -126,7 +126,7 @@ def snapshot(
 
 def history(
     connection: sqlite3.Connection, project: str, keys: Keys, params: ReadShared
-) -> tuple[list[Row], bool]:
+) -> tuple[list[JsonObject], bool]:
     """All writes that the log still has, newest first; a deletion has the value null.
 
     A revision is never cut in two, so that there may be more than `limit`.
@@ -138,7 +138,7 @@ def history(
 
 def as_of(
     connection: sqlite3.Connection, project: str, keys: Keys, params: ReadShared
-) -> tuple[list[Row], bool]:
+) -> tuple[list[JsonObject], bool]:
     """The values as they stood after the revision `at_rev`, expired ones of then included."""
     written = _written(connection, sql.PAST, project, keys, params)
     rows, more = page((each for each in written if each[2][7] == PUT), params.limit)
@@ -157,7 +157,7 @@ def _written(
         yield number >> 10, len(row[1] or ""), row
 
 
-def _history_row(row: tuple[Any, ...]) -> Row:
+def _history_row(row: tuple[Any, ...]) -> JsonObject:
     key, value, number, by, at, _, crc, kind = row
     data = str(value).encode() if kind == PUT else b"null"
     if kind == PUT and checksum(key, data) != crc:

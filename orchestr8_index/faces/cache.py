@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 from ..errors import InvalidParams, MethodNotFound, RequestError
-from .face import Answer, Arguments, Core, Declined, Product, now, tool
+from .face import Arguments, Core, Declined, JsonObject, Product, now, tool
 from .strings import (
     LOCK,
     MOST_KEYS,
@@ -29,7 +29,7 @@ from .strings import (
 
 
 @tool("setStorage key! value:json! ttl:ttl")
-async def set_storage(core: Core, given: Arguments) -> Answer:
+async def set_storage(core: Core, given: Arguments) -> JsonObject:
     """Store a string for other agents. Namespace keys: 'task:1', 'status:ada'. A 'lock:' key that
     another holds is refused; the value {"released":true} frees yours."""
     key, entry = read_entry(given)
@@ -41,7 +41,7 @@ async def set_storage(core: Core, given: Arguments) -> Answer:
 
 
 @tool("getStorage key!", reads=True)
-async def get_storage(core: Core, given: Arguments) -> Answer:
+async def get_storage(core: Core, given: Arguments) -> JsonObject:
     """The value of a key."""
     key = read_key(given.get("key"))
     item = (await find(core, [key])).get(key)
@@ -49,7 +49,7 @@ async def get_storage(core: Core, given: Arguments) -> Answer:
 
 
 @tool("deleteStorage key!")
-async def delete_storage(core: Core, given: Arguments) -> Answer:
+async def delete_storage(core: Core, given: Arguments) -> JsonObject:
     """Delete a key; one that is not there is no error."""
     key = read_key(given.get("key"))
     item = (await find(core, [key])).get(key)
@@ -67,7 +67,7 @@ async def delete_storage(core: Core, given: Arguments) -> Answer:
 
 
 @tool("listKeys pattern limit:int", extra=True)
-async def list_keys(core: Core, given: Arguments) -> Answer:
+async def list_keys(core: Core, given: Arguments) -> JsonObject:
     """Keys like 'task:*'."""
     answer = await core.call(
         "readShared", pattern=given.get("pattern") or "*", **some(given, "limit")
@@ -77,7 +77,7 @@ async def list_keys(core: Core, given: Arguments) -> Answer:
 
 
 @tool("getMany keys:strings!", extra=True)
-async def get_many(core: Core, given: Arguments) -> Answer:
+async def get_many(core: Core, given: Arguments) -> JsonObject:
     """Up to 100 keys at once."""
     answer = await core.call("readShared", keys=read_keys(given))
     entries = {item["key"]: shown(item) for item in answer["items"]}
@@ -85,7 +85,7 @@ async def get_many(core: Core, given: Arguments) -> Answer:
 
 
 @tool("setMany entries:objects!", extra=True)
-async def set_many(core: Core, given: Arguments) -> Answer:
+async def set_many(core: Core, given: Arguments) -> JsonObject:
     """Up to 100 {key, value, ttl}, all or none."""
     listed = given.get("entries")
     if not isinstance(listed, list) or not 0 < len(listed) <= MOST_KEYS:
@@ -98,7 +98,7 @@ async def set_many(core: Core, given: Arguments) -> Answer:
 
 
 @tool("compareAndSet key! value! ifRevision:int! ttl:ttl", extra=True)
-async def compare_and_set(core: Core, given: Arguments) -> Answer:
+async def compare_and_set(core: Core, given: Arguments) -> JsonObject:
     """Set a key only over that revision; 0: only if new."""
     (key, entry), expected = read_entry(given), given.get("ifRevision")
     if expected is None:
@@ -108,7 +108,7 @@ async def compare_and_set(core: Core, given: Arguments) -> Answer:
 
 
 @tool("lockKeys keys:strings! ttl:ttl holder", extra=True)
-async def lock_keys(core: Core, given: Arguments) -> Answer:
+async def lock_keys(core: Core, given: Arguments) -> JsonObject:
     """Lock keys, all or none."""
     keys, holder = read_keys(given), str(given.get("holder") or core.who.label)[:100]
     value = json.dumps({"lockedBy": holder})
@@ -118,7 +118,7 @@ async def lock_keys(core: Core, given: Arguments) -> Answer:
 
 
 @tool("watchKeys pattern afterRevision:int waitMs:int", extra=True)
-async def watch_keys(core: Core, given: Arguments) -> Answer:
+async def watch_keys(core: Core, given: Arguments) -> JsonObject:
     """What changed after a revision; waits for it up to 45,000 ms."""
     asked = {"changed_after": given.get("afterRevision") or 0, "wait_ms": given.get("waitMs") or 0}
     answer = await core.call("readShared", pattern=given.get("pattern") or "*", **asked)
@@ -128,7 +128,7 @@ async def watch_keys(core: Core, given: Arguments) -> Answer:
 
 
 @tool("keyHistory key! limit:int", extra=True)
-async def key_history(core: Core, given: Arguments) -> Answer:
+async def key_history(core: Core, given: Arguments) -> JsonObject:
     """What a key was."""
     key = read_key(given.get("key"))
     answer = await core.call("readShared", keys=[key], history=True, **some(given, "limit"))
@@ -136,7 +136,7 @@ async def key_history(core: Core, given: Arguments) -> Answer:
 
 
 @tool("queuePush queue! value! priority:int", extra=True)
-async def queue_push(core: Core, given: Arguments) -> Answer:
+async def queue_push(core: Core, given: Arguments) -> JsonObject:
     """Put a task into a queue, for one taker; priority 0-3."""
     queue, value = read_key(given.get("queue")), read_value(given.get("value"))
     sent = {"to": [f"queue:{queue}"], "body": value, **some(given, "priority")}
@@ -144,7 +144,7 @@ async def queue_push(core: Core, given: Arguments) -> Answer:
 
 
 @tool("queuePull queue! ack:strings waitMs:int", extra=True)
-async def queue_pull(core: Core, given: Arguments) -> Answer:
+async def queue_pull(core: Core, given: Arguments) -> JsonObject:
     """Take a task. It comes again after 5 minutes unless its id is in the next ack."""
     queue = read_key(given.get("queue"))
     asked = {"ack": given.get("ack") or [], "wait_ms": given.get("waitMs") or 0}
@@ -157,20 +157,20 @@ async def queue_pull(core: Core, given: Arguments) -> Answer:
 
 
 @tool("stats", extra=True)
-async def stats(core: Core, given: Arguments) -> Answer:
+async def stats(core: Core, given: Arguments) -> JsonObject:
     """Counts and sizes."""
     answer = await core.call("coordination")
     return {"success": True, **{k: answer[k] for k in ("keys", "locks", "rev", "size_mb", "calls")}}
 
 
 @tool("snapshot prefix", extra=True)
-async def snapshot(core: Core, given: Arguments) -> Answer:
+async def snapshot(core: Core, given: Arguments) -> JsonObject:
     """All values below a prefix (admin)."""
     return {"success": True, **await core.call("snapshotShared", **some(given, "prefix"))}
 
 
 @tool("restore items:objects! prefix", extra=True)
-async def restore(core: Core, given: Arguments) -> Answer:
+async def restore(core: Core, given: Arguments) -> JsonObject:
     """Put a snapshot back (admin)."""
     items = {"items": given.get("items"), **some(given, "prefix")}
     return {"success": True, **await core.call("restoreShared", **items)}
@@ -179,7 +179,7 @@ async def restore(core: Core, given: Arguments) -> Answer:
 # --- the face ----------------------------------------------------------------------------------
 
 
-def failed(error: RequestError) -> Answer:
+def failed(error: RequestError) -> JsonObject:
     """In the words that this product's callers know."""
     message = error.sentence
     if isinstance(error, InvalidParams):

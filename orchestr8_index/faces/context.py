@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from . import memory
 from .explained import declined, failed, flag, metadata, number, text
-from .face import SCOPES, VISIBILITIES, Answer, Arguments, Core, Product, now, tool
+from .face import SCOPES, VISIBILITIES, Arguments, Core, JsonObject, Product, now, tool
 
 MOST_CONTENT, MOST_PREVIEW, SHOWN = 100_000, 150, 50
 KIND = "agent_response"  # of a message that does not say its own
@@ -19,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9._@/-]{1,100}")
 
 
 @tool("create_session purpose! metadata:object")
-async def create_session(core: Core, given: Arguments) -> Answer:
+async def create_session(core: Core, given: Arguments) -> JsonObject:
     """Begin a session in which agents talk."""
     asked = {"purpose": text(given, "purpose", 1000), "metadata": metadata(given)}
     made = (await core.call("session", action="create", **asked))["session"]
@@ -28,7 +28,7 @@ async def create_session(core: Core, given: Arguments) -> Answer:
 
 
 @tool("get_session session_id!", reads=True)
-async def get_session(core: Core, given: Arguments) -> Answer:
+async def get_session(core: Core, given: Arguments) -> JsonObject:
     """A session with its last messages."""
     ident = read_id(given)
     answer = await core.call("session", action="get", id=ident)
@@ -39,7 +39,7 @@ async def get_session(core: Core, given: Arguments) -> Answer:
 
 
 @tool("list_sessions active_only:bool", reads=True)
-async def list_sessions(core: Core, given: Arguments) -> Answer:
+async def list_sessions(core: Core, given: Arguments) -> JsonObject:
     """Sessions."""
     active = flag(given, "active_only", True)
     found = await core.call("session", action="list", limit=1000, in_all=not active)
@@ -47,7 +47,7 @@ async def list_sessions(core: Core, given: Arguments) -> Answer:
     return {"success": True, "sessions": sessions, "count": len(sessions)}
 
 
-def session_of(row: Answer) -> Answer:
+def session_of(row: JsonObject) -> JsonObject:
     return {
         "id": row["id"],
         "purpose": row["purpose"],
@@ -64,7 +64,7 @@ def session_of(row: Answer) -> Answer:
     "add_message session_id! content! sender visibility:seen metadata:object"
     " parent_message_id:int message_type",
 )
-async def add_message(core: Core, given: Arguments) -> Answer:
+async def add_message(core: Core, given: Arguments) -> JsonObject:
     """Say something in a session. private: you alone; agent_only: your kind of agent."""
     ident, content = read_id(given), read_content(given)
     name_sender(core, given.get("sender"))
@@ -79,13 +79,13 @@ async def add_message(core: Core, given: Arguments) -> Answer:
 
 
 @tool("add_private_note session_id! content! metadata:object")
-async def add_private_note(core: Core, given: Arguments) -> Answer:
+async def add_private_note(core: Core, given: Arguments) -> JsonObject:
     """Note something for yourself."""
     return await add_message.run(core, {**given, "visibility": "private", "message_type": "note"})
 
 
 @tool("get_message session_id! message_id:int!", reads=True)
-async def get_message(core: Core, given: Arguments) -> Answer:
+async def get_message(core: Core, given: Arguments) -> JsonObject:
     """One message."""
     ident, wanted = read_id(given), given.get("message_id")
     number = str(wanted) if isinstance(wanted, str | int) else "?"
@@ -98,20 +98,20 @@ async def get_message(core: Core, given: Arguments) -> Answer:
 
 
 @tool("get_messages session_id! limit:int offset:int visibility_filter:seen", reads=True)
-async def get_messages(core: Core, given: Arguments) -> Answer:
+async def get_messages(core: Core, given: Arguments) -> JsonObject:
     """What was said, of one visibility or all."""
     wanted = read_visibility(given, "visibility_filter")
     return await page(core, given, [wanted] if wanted else [])
 
 
 @tool("get_context session_id! limit:int offset:int include_private:bool", reads=True)
-async def get_context(core: Core, given: Arguments) -> Answer:
+async def get_context(core: Core, given: Arguments) -> JsonObject:
     """What was said, the oldest first, 50 from offset on."""
     private = flag(given, "include_private", False)
     return await page(core, given, [] if private else [v for v in VISIBILITIES if v != "private"])
 
 
-async def page(core: Core, given: Arguments, visibility: list[str]) -> Answer:
+async def page(core: Core, given: Arguments, visibility: list[str]) -> JsonObject:
     ident, limit = read_id(given), number(given, "limit", 50, 1, 1000)
     offset = number(given, "offset", 0, 0, 1 << 40)
     asked = {"limit": limit, "offset": offset, "visibility": visibility}
@@ -121,7 +121,7 @@ async def page(core: Core, given: Arguments, visibility: list[str]) -> Answer:
     return {"success": True, "session_id": ident, "messages": messages, **counts}
 
 
-def message_of(session: str, row: Answer) -> Answer:
+def message_of(session: str, row: JsonObject) -> JsonObject:
     parent = row["reply_to"]
     return {
         "id": int(row["id"]),
@@ -143,7 +143,7 @@ def message_of(session: str, row: Answer) -> Answer:
     " search_metadata:bool search_scope:scope",
     reads=True,
 )
-async def search_context(core: Core, given: Arguments) -> Answer:
+async def search_context(core: Core, given: Arguments) -> JsonObject:
     """Find what was said, by words that may be misspelt."""
     started, ident, query = time.perf_counter(), read_id(given), text(given, "query", 500)
     scope, threshold = given.get("search_scope") or "all", given.get("fuzzy_threshold")
@@ -160,7 +160,7 @@ async def search_context(core: Core, given: Arguments) -> Answer:
     return {"success": True, "results": results, **answer}
 
 
-def result_of(session: str, row: Answer) -> Answer:
+def result_of(session: str, row: JsonObject) -> JsonObject:
     body, score = row["body"], row["score"]
     cut = body if len(body) <= MOST_PREVIEW else f"{body[: MOST_PREVIEW - 1]}…"
     relevance = "high" if score >= HIGH else "medium" if score >= MEDIUM else "low"
@@ -225,7 +225,7 @@ async def read(core: Core, address: str) -> Any:
     return None
 
 
-async def session_resource(core: Core, ident: str) -> Answer | None:
+async def session_resource(core: Core, ident: str) -> JsonObject | None:
     """Without the time of its last message, which may be one that others alone see."""
     given = {"session_id": ident}
     answer = await get_session.run(core, given)
@@ -234,7 +234,7 @@ async def session_resource(core: Core, ident: str) -> Answer | None:
     return {**answer["session"], "messages": answer["messages"], "message_count": count}
 
 
-async def last_messages(core: Core, ident: str, limit: int) -> Answer | None:
+async def last_messages(core: Core, ident: str, limit: int) -> JsonObject | None:
     if not 0 < limit <= 1000:
         return None
     said = await core.call("session", action="read", id=read_id({"session_id": ident}), limit=limit)

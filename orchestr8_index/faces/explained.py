@@ -13,7 +13,7 @@ from ..errors import (
     RequestError,
     Unauthorized,
 )
-from .face import Answer, Arguments, Declined, now
+from .face import Arguments, Declined, JsonObject, now
 
 WARNING, GRAVE = "warning", "error"
 SUGGESTIONS: dict[str, tuple[str, ...]] = {
@@ -47,7 +47,7 @@ def declined(code: str, error: str, **context: Any) -> Declined:
     return Declined(body(code, error, context))
 
 
-def body(code: str, error: str, context: Answer) -> Answer:
+def body(code: str, error: str, context: JsonObject) -> JsonObject:
     """The refusal as its reader gets it."""
     return {
         "success": False,
@@ -61,7 +61,7 @@ def body(code: str, error: str, context: Answer) -> Answer:
     }
 
 
-def failed(error: RequestError) -> Answer:
+def failed(error: RequestError) -> JsonObject:
     """What the core refuses, in this product's words."""
     code = CODES.get(type(error), "DATABASE_UNAVAILABLE")
     if isinstance(error, MethodNotFound):

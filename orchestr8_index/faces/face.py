@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from ..errors import RequestError
 
-Answer = dict[str, Any]
-Arguments = dict[str, Any]
+JsonObject = dict[str, Any]
+Arguments = JsonObject
 
 
 class Who(Struct, frozen=True):
@@ -43,7 +43,7 @@ class Core(Protocol):
         """The method's result. Raises RequestError."""
 
 
-Run = Callable[[Core, Arguments], Awaitable[Answer]]
+Run = Callable[[Core, Arguments], Awaitable[JsonObject]]
 
 
 class Tool(Struct, frozen=True):
@@ -58,7 +58,7 @@ class Tool(Struct, frozen=True):
     extra: bool = False
 
     @property
-    def described(self) -> Answer:
+    def described(self) -> JsonObject:
         """As `tools/list` has it."""
         schema = {"type": "object", "properties": self.fields, "required": list(self.needs)}
         told = {"name": self.name, "description": self.description, "inputSchema": schema}
@@ -107,10 +107,10 @@ class Product(Struct, frozen=True):
 
     tools: tuple[Tool, ...]
     instructions: str
-    failed: Callable[[RequestError], Answer]
+    failed: Callable[[RequestError], JsonObject]
     templates: dict[str, str] = {}
     read: Callable[[Core, str], Awaitable[Any]] | None = None
-    http: Callable[[Core, str, str, bytes], Awaitable[tuple[int, Answer]]] | None = None
+    http: Callable[[Core, str, str, bytes], Awaitable[tuple[int, JsonObject]]] | None = None
     by_session: bool = False
     open_right: Literal["read", "report", "admin"] = "admin"
     talk: bool = False
@@ -119,7 +119,7 @@ class Product(Struct, frozen=True):
 class Declined(Exception):
     """A tool refuses, with this body."""
 
-    def __init__(self, body: Answer) -> None:
+    def __init__(self, body: JsonObject) -> None:
         super().__init__(str(body))
         self.body = body
 

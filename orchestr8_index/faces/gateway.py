@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import msgspec
 
 from ..errors import Busy, Forbidden, InvalidParams, MethodNotFound, RequestError, StaleToken
-from .face import Answer, Arguments, Core, Declined, Product, now, tool
+from .face import Arguments, Core, Declined, JsonObject, Product, now, tool
 from .task_files import (
     claim_file,
     file_edit,
@@ -34,7 +34,7 @@ MOST_STEPS = 1000
 
 
 @tool("log_step task_id! step:object!")
-async def log_step(core: Core, given: Arguments) -> Answer:
+async def log_step(core: Core, given: Arguments) -> JsonObject:
     """Log a step for those who follow it."""
     task, step = task_of(given), given.get("step")
     if not isinstance(step, dict):
@@ -45,7 +45,7 @@ async def log_step(core: Core, given: Arguments) -> Answer:
 
 
 @tool("subscribe_logs task_id!", reads=True)
-async def subscribe_logs(core: Core, given: Arguments) -> Answer:
+async def subscribe_logs(core: Core, given: Arguments) -> JsonObject:
     """Where a task's steps arrive."""
     task = task_of(given)
     stream = f"/events?prefix={key_of(task, 'log')}"
@@ -61,7 +61,7 @@ async def subscribe_logs(core: Core, given: Arguments) -> Answer:
 
 
 @tool("join_collaboration task_id! agent_id!")
-async def join_collaboration(core: Core, given: Arguments) -> Answer:
+async def join_collaboration(core: Core, given: Arguments) -> JsonObject:
     """Say that an agent works on a task."""
     task, agent = task_of(given), text_of(given, "agent_id")
     await write_key(core, task, f"agents/{_agent(agent)}", {"joined": now()}, JOINED_SECONDS)
@@ -69,7 +69,7 @@ async def join_collaboration(core: Core, given: Arguments) -> Answer:
 
 
 @tool("leave_collaboration task_id! agent_id!")
-async def leave_collaboration(core: Core, given: Arguments) -> Answer:
+async def leave_collaboration(core: Core, given: Arguments) -> JsonObject:
     """Say that it no longer does."""
     task, agent = task_of(given), text_of(given, "agent_id")
     key = key_of(task, f"agents/{_agent(agent)}")
@@ -89,7 +89,7 @@ def _agent(agent: str) -> str:
 # --- what can be read at an address ------------------------------------------------------------
 
 
-async def task_state(core: Core, task: str) -> Answer | None:
+async def task_state(core: Core, task: str) -> JsonObject | None:
     """What others wrote to `task:ID:state`, with the task's files, agents and steps."""
     keys = [f"task:{task}:state", key_of(task, "log")]
     items = {each["key"]: each for each in (await core.call("readShared", keys=keys))["items"]}
@@ -104,30 +104,30 @@ async def task_state(core: Core, task: str) -> Answer | None:
     return {"id": task, "task_id": task, **own, **more}
 
 
-async def task_files(core: Core, task: str) -> Answer | None:
+async def task_files(core: Core, task: str) -> JsonObject | None:
     files = await _files(core, task)
     return None if files is None else {"files": files}
 
 
-async def task_logs(core: Core, task: str) -> Answer:
+async def task_logs(core: Core, task: str) -> JsonObject:
     """The last MOST_STEPS steps, oldest first."""
     ask = {"keys": [key_of(task, "log")], "history": True, "limit": MOST_STEPS}
     steps = (await core.call("readShared", **ask))["items"]
     return {"task_id": task, "logs": [each["value"] for each in reversed(steps)]}
 
 
-async def collaboration(core: Core, task: str) -> Answer:
+async def collaboration(core: Core, task: str) -> JsonObject:
     return {"success": True, "task_id": task, "agents": await _agents(core, task)}
 
 
-async def agent_status(core: Core, agent: str) -> Answer | None:
+async def agent_status(core: Core, agent: str) -> JsonObject | None:
     """The tasks that the agent has joined, as far as the caller may see them."""
     found = await core.call("readShared", pattern=key_of("*", f"agents/{agent}"))
     tasks = [each["key"].split("/")[1] for each in found["items"]]
     return {"agent_id": agent, "status": "working", "tasks": tasks} if tasks else None
 
 
-async def workspace_file(core: Core, task: str, path: str) -> Answer:
+async def workspace_file(core: Core, task: str, path: str) -> JsonObject:
     return await file_read.run(core, {"task_id": task, "path": path})
 
 
@@ -145,7 +145,7 @@ async def _files(core: Core, task: str) -> list[str] | None:
         return None
 
 
-Read = Callable[..., Awaitable[Answer | None]]
+Read = Callable[..., Awaitable[JsonObject | None]]
 ADDRESSES: tuple[tuple[str, str, Read], ...] = (
     ("tasks://{id}/state", "A task's state, files, agents and last step.", task_state),
     ("tasks://{id}/files", "The paths of a task's files.", task_files),
@@ -176,7 +176,7 @@ async def read_address(core: Core, address: str) -> Any:
 STATUS = {Busy: 409, StaleToken: 409, Forbidden: 403, InvalidParams: 422, MethodNotFound: 404}
 
 
-async def http(core: Core, verb: str, path: str, body: bytes) -> tuple[int, Answer]:
+async def http(core: Core, verb: str, path: str, body: bytes) -> tuple[int, JsonObject]:
     """`POST /tools/NAME` and `GET /resources/…`, with the statuses that its callers know."""
     try:
         if verb == "POST" and path.startswith("/tools/"):
@@ -190,7 +190,7 @@ async def http(core: Core, verb: str, path: str, body: bytes) -> tuple[int, Answ
     return 404, {"detail": f"There is nothing at {verb} {path[:100]}."}
 
 
-async def _post(core: Core, name: str, body: bytes) -> Answer:
+async def _post(core: Core, name: str, body: bytes) -> JsonObject:
     found = TOOLS.get(name.removeprefix("mcp_"))
     if found is None:
         raise refused(404, f"There is no tool {name[:100]}; there are {', '.join(TOOLS)}.")
@@ -203,19 +203,19 @@ async def _post(core: Core, name: str, body: bytes) -> Answer:
     return await found.run(core, given)
 
 
-async def _get(core: Core, path: str) -> tuple[int, Answer]:
+async def _get(core: Core, path: str) -> tuple[int, JsonObject]:
     """`tasks/ID/state` is what MCP has at `tasks://ID/state`, and so for all."""
     scheme, _, rest = path.partition("/")
     answer = await read_address(core, f"{scheme}://{rest}")
     return (200, answer) if answer is not None else (404, {"detail": f"{rest[:100]} not found"})
 
 
-def _detail(body: Answer) -> tuple[int, Answer]:
+def _detail(body: JsonObject) -> tuple[int, JsonObject]:
     status, detail = body.pop("status", 500), body.pop("error")
     return status, {"detail": detail, **{k: v for k, v in body.items() if k != "success"}}
 
 
-def failed(error: RequestError) -> Answer:
+def failed(error: RequestError) -> JsonObject:
     """What the core refuses: who holds it and until when, beside the sentence."""
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 503)
     more = error.data() if isinstance(error, Busy | StaleToken) else {}

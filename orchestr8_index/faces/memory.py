@@ -14,7 +14,7 @@ import msgspec
 
 from ..errors import Conflict
 from .explained import declined, flag, metadata, number, text
-from .face import Answer, Arguments, Core, now, tool
+from .face import Arguments, Core, JsonObject, now, tool
 
 YEAR, DAY = 31_536_000, 86_400
 MOST_KEY, MOST_STORED, MOST_READ = 255, 120, 5_000
@@ -23,7 +23,7 @@ _STRANGE = re.compile(r"[^A-Za-z0-9:./-]")
 
 
 @tool("set_memory key! value:any! session_id expires_in:seconds metadata:object overwrite:bool")
-async def set_memory(core: Core, given: Arguments) -> Answer:
+async def set_memory(core: Core, given: Arguments) -> JsonObject:
     """Remember a value for yourself, in a session or without one."""
     key, scope, value = read_key(given), await read_scope(core, given), given.get("value")
     if "value" not in given:
@@ -37,7 +37,7 @@ async def set_memory(core: Core, given: Arguments) -> Answer:
     stamp, ends = now(), until(seconds)
     kept = {"key": key, "value": value, "metadata": metadata(given), "updated_at": stamp}
     kept |= {"created_at": before["created_at"] if before else stamp, "expires_at": ends}
-    op: Answer = {"key": place, "value": kept}
+    op: JsonObject = {"key": place, "value": kept}
     op |= {"ttl_s": seconds} if seconds and seconds <= DAY else {}
     if not overwrite:
         op["if_rev"] = row["rev"] if row else 0
@@ -50,7 +50,7 @@ async def set_memory(core: Core, given: Arguments) -> Answer:
 
 
 @tool("get_memory key! session_id", reads=True)
-async def get_memory(core: Core, given: Arguments) -> Answer:
+async def get_memory(core: Core, given: Arguments) -> JsonObject:
     """A value you set."""
     key, scope = read_key(given), await read_scope(core, given)
     if (kept := live(await row_at(core, place_of(core, scope, key)))) is None:
@@ -59,7 +59,7 @@ async def get_memory(core: Core, given: Arguments) -> Answer:
 
 
 @tool("delete_memory key! session_id")
-async def delete_memory(core: Core, given: Arguments) -> Answer:
+async def delete_memory(core: Core, given: Arguments) -> JsonObject:
     """Forget a value."""
     key, scope = read_key(given), await read_scope(core, given)
     place = place_of(core, scope, key)
@@ -70,7 +70,7 @@ async def delete_memory(core: Core, given: Arguments) -> Answer:
 
 
 @tool("list_memory session_id pattern prefix limit:int", reads=True)
-async def list_memory(core: Core, given: Arguments) -> Answer:
+async def list_memory(core: Core, given: Arguments) -> JsonObject:
     """Keys of yours in a scope; session_id 'all' for every scope."""
     every = given.get("session_id") == EVERY
     scope = "" if every else await read_scope(core, given)
@@ -86,9 +86,9 @@ async def list_memory(core: Core, given: Arguments) -> Answer:
     return {"success": True, "entries": found[:limit], **answer, "scope_filter": scope or EVERY}
 
 
-async def remembered(core: Core) -> Answer:
+async def remembered(core: Core) -> JsonObject:
     """Everything of the caller, by scope, for its resource."""
-    answer: Answer = {"global": {}, "sessions": {}}
+    answer: JsonObject = {"global": {}, "sessions": {}}
     async for at, kept, _ in entries(core, ""):
         rest = {name: value for name, value in kept.items() if name != "key"}
         of = answer["global"] if at == GLOBAL else answer["sessions"].setdefault(at, {})
@@ -108,7 +108,7 @@ def place_of(core: Core, scope: str, key: str) -> str:
     return f"{core.who.own}m/{scope}/{plain}"
 
 
-async def entries(core: Core, scope: str) -> AsyncIterator[tuple[str, Answer, int]]:
+async def entries(core: Core, scope: str) -> AsyncIterator[tuple[str, JsonObject, int]]:
     """(scope, what is kept, bytes of its value) of one scope, or of all."""
     start = f"{core.who.own}m/"
     prefix = f"{start}{scope}/" if scope else start
@@ -124,17 +124,17 @@ async def entries(core: Core, scope: str) -> AsyncIterator[tuple[str, Answer, in
             return
 
 
-async def row_at(core: Core, place: str) -> Answer | None:
-    items: list[Answer] = (await core.call("readShared", keys=[place]))["items"]
+async def row_at(core: Core, place: str) -> JsonObject | None:
+    items: list[JsonObject] = (await core.call("readShared", keys=[place]))["items"]
     return items[0] if items else None
 
 
-def live(row: Answer | None) -> Answer | None:
+def live(row: JsonObject | None) -> JsonObject | None:
     """What is kept there, unless it has expired."""
     return row["value"] if row and is_live(row["value"]) else None
 
 
-def is_live(kept: Answer) -> bool:
+def is_live(kept: JsonObject) -> bool:
     return kept["expires_at"] is None or kept["expires_at"] > now()
 
 
@@ -178,7 +178,7 @@ def named(scope: str) -> str:
     return "global" if scope == GLOBAL else "session"
 
 
-def where(scope: str) -> Answer:
+def where(scope: str) -> JsonObject:
     return {"scope": named(scope), "session_id": None if scope == GLOBAL else scope}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import Conflict
 from ..sharing import MAX_VALUE
-from .face import Answer, Arguments, Core, Declined, now
+from .face import Arguments, Core, Declined, JsonObject, now
 
 TTL, MOST_TTL = 3600, 86_400
 LOCK = "lock:"
@@ -59,7 +59,7 @@ def read_ttl(ttl: Any) -> int:
     return int(ttl)
 
 
-def done(key: str, **more: Any) -> Answer:
+def done(key: str, **more: Any) -> JsonObject:
     """What a tool says of a key when it did it."""
     return {"success": True, "key": key, **more, "timestamp": now()}
 
@@ -69,7 +69,7 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def read_entry(given: Arguments) -> tuple[str, Answer]:
+def read_entry(given: Arguments) -> tuple[str, JsonObject]:
     """A key, and what `put` writes there."""
     entry = {"value": read_value(given.get("value")), "ttl_s": read_ttl(given.get("ttl"))}
     return read_key(given.get("key")), entry
@@ -83,12 +83,12 @@ def read_keys(given: Arguments) -> list[str]:
     return [read_key(key) for key in keys]
 
 
-def some(given: Arguments, *names: str) -> Answer:
+def some(given: Arguments, *names: str) -> JsonObject:
     """Those of the arguments that are given."""
     return {name: given[name] for name in names if given.get(name) is not None}
 
 
-def shown(item: Answer) -> Answer:
+def shown(item: JsonObject) -> JsonObject:
     """A value, or what became of it, with its revision."""
     value = None if item["value"] is None else text_of(item["value"])
     return {"value": value, "revision": item["rev"], "by": item["by"], "at": item["at"]}
@@ -97,7 +97,7 @@ def shown(item: Answer) -> Answer:
 # --- writing: what is below `lock:` is a lock ---------------------------------------------------
 
 
-async def put(core: Core, entries: dict[str, Answer]) -> int:
+async def put(core: Core, entries: dict[str, JsonObject]) -> int:
     """Write all or none; the revision. An entry has `value` (null deletes) and perhaps `ttl_s` and
     `if_rev`. One who looked and then sets may find that another was faster, and is refused."""
     locks = [key for key in entries if key.startswith(LOCK)]
@@ -112,7 +112,7 @@ async def put(core: Core, entries: dict[str, Answer]) -> int:
     raise refused("Locked by others in turn", acquired=False)
 
 
-def guard(core: Core, key: str, entry: Answer, item: Answer | None) -> Answer:
+def guard(core: Core, key: str, entry: JsonObject, item: JsonObject | None) -> JsonObject:
     """What a write of a lock adds: it goes over the lock as it was seen, and only its holder's."""
     if not key.startswith(LOCK):
         return {}
@@ -121,7 +121,7 @@ def guard(core: Core, key: str, entry: Answer, item: Answer | None) -> Answer:
         holder = holder_of(item)
         more = {"acquired": False, "revision": item["rev"], "holder": holder}
         raise refused(f"Locked by {holder}", key=key, **more)
-    added: Answer = {"if_rev": entry.get("if_rev", item["rev"] if item else 0)}
+    added: JsonObject = {"if_rev": entry.get("if_rev", item["rev"] if item else 0)}
     return added | {"value": None, "ttl_s": None} if value is None or frees(value) else added
 
 
@@ -129,7 +129,7 @@ def changed(conflict: Conflict) -> Declined:
     return refused(conflict.sentence, key=conflict.facts["key"], revision=conflict.facts["rev"])
 
 
-def renews(core: Core, item: Answer, value: str | None) -> bool:
+def renews(core: Core, item: JsonObject, value: str | None) -> bool:
     """Whether it is the holder who writes: the same caller, and the same name in the value, as
     agents of one host share its connection."""
     if value is None or item["by"] != core.who.label:
@@ -143,7 +143,7 @@ def frees(value: str) -> bool:
     return fields_of(value).get("released") is True
 
 
-def holder_of(item: Answer) -> str:
+def holder_of(item: JsonObject) -> str:
     return claimed(text_of(item["value"]))[:100] or str(item["by"])
 
 
@@ -157,7 +157,7 @@ def name_in(value: str) -> str:
     return next((str(fields[name]) for name in NAMES if fields.get(name)), "")
 
 
-def fields_of(value: str) -> Answer:
+def fields_of(value: str) -> JsonObject:
     try:
         read = json.loads(value)
     except (ValueError, RecursionError):
@@ -165,7 +165,7 @@ def fields_of(value: str) -> Answer:
     return read if isinstance(read, dict) else {}
 
 
-async def find(core: Core, keys: list[str]) -> dict[str, Answer]:
+async def find(core: Core, keys: list[str]) -> dict[str, JsonObject]:
     """The items that are there, by their keys."""
     items = (await core.call("readShared", keys=keys))["items"]
     return {item["key"]: item for item in items}

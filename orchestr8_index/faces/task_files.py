@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from cachetools import FIFOCache
 
-from .face import Answer, Arguments, Core, Declined, tool
+from .face import Arguments, Core, Declined, JsonObject, tool
 from .workspace import BAD_TASK, TASK, FileText, Workspace, WorkspaceRefusal
 
 CLAIM_SECONDS, SHORTEST, LONGEST = 60, 5, 86_400
@@ -99,7 +99,7 @@ def place_of(core: Core, given: Arguments) -> TaskFile:
 
 
 @tool("file_read task_id! path!", reads=True)
-async def file_read(core: Core, given: Arguments) -> Answer:
+async def file_read(core: Core, given: Arguments) -> JsonObject:
     """Read a file of a task."""
     place = place_of(core, given)
     text: FileText = place.workspace.unchanged(place.task, place.path) or (
@@ -109,7 +109,7 @@ async def file_read(core: Core, given: Arguments) -> Answer:
 
 
 @tool("file_write task_id! path! content! if_revision token:token")
-async def file_write(core: Core, given: Arguments) -> Answer:
+async def file_write(core: Core, given: Arguments) -> JsonObject:
     """Write a file of a task, whole. Declined while another agent claims it, or with if_revision
     when it changed since."""
     place, content = place_of(core, given), text_of(given, "content")
@@ -121,7 +121,7 @@ async def file_write(core: Core, given: Arguments) -> Answer:
 
 
 @tool("file_edit task_id! path! old_content! new_content! token:token")
-async def file_edit(core: Core, given: Arguments) -> Answer:
+async def file_edit(core: Core, given: Arguments) -> JsonObject:
     """Replace text that a file has exactly once; answers the diff."""
     place = place_of(core, given)
     old, new = text_of(given, "old_content"), text_of(given, "new_content")
@@ -133,7 +133,7 @@ async def file_edit(core: Core, given: Arguments) -> Answer:
 
 
 @tool("claim_file task_id! path! timeout_sec:int token:token")
-async def claim_file(core: Core, given: Arguments) -> Answer:
+async def claim_file(core: Core, given: Arguments) -> JsonObject:
     """Claim a file for 60 s, or so long, before working on it; with the token it is renewed."""
     place, seconds = place_of(core, given), given.get("timeout_sec", CLAIM_SECONDS)
     if type(seconds) is not int or not 1 <= seconds <= LONGEST:
@@ -147,7 +147,7 @@ async def claim_file(core: Core, given: Arguments) -> Answer:
 
 
 @tool("release_file task_id! path! token:token")
-async def release_file(core: Core, given: Arguments) -> Answer:
+async def release_file(core: Core, given: Arguments) -> JsonObject:
     """Give a claim back."""
     place = place_of(core, given)
     claim = _claim(core, place, given)
@@ -193,7 +193,7 @@ async def _note(core: Core, place: TaskFile, action: str, revision: str) -> None
     await write_key(core, place.task, "file", value)
 
 
-def _done(place: TaskFile, **more: Any) -> Answer:
+def _done(place: TaskFile, **more: Any) -> JsonObject:
     return {"success": True, "task_id": place.task, "path": place.path, **more}
 
 

@@ -30,7 +30,7 @@ from .rpc import reply_to
 from .state import State
 from .stream import answer_events
 
-Answer = Callable[[State, Scope, Receive, Send], Awaitable[None]]
+Responder = Callable[[State, Scope, Receive, Send], Awaitable[None]]
 GET, POST, MCP = ["GET", "HEAD"], ["POST"], ["GET", "POST", "DELETE"]
 
 
@@ -46,7 +46,7 @@ class Endpoint:
     It answers for the project that the request means. `wakes`: an index is needed for that.
     """
 
-    def __init__(self, state: State, answer: Answer, wakes: bool = False) -> None:
+    def __init__(self, state: State, answer: Responder, wakes: bool = False) -> None:
         self._projects, self._answer, self._wakes = state.projects, answer, wakes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +85,7 @@ def make_web(state: State) -> ProjectAddress:
             yield
             await mcp.stop()
 
-    def route(path: str, verbs: list[str], answer: Answer, wakes: bool = False) -> Route:
+    def route(path: str, verbs: list[str], answer: Responder, wakes: bool = False) -> Route:
         return Route(path, Endpoint(state, answer, wakes), methods=verbs)
 
     of_face = OF_FACE.items() if HTTP_FACE in PRODUCTS else ()

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from .. import __version__
 from ..methods import METHODS
+from ..records import JsonObject
 from ..table import COMMON_ERRORS, Example, Method
 
 VERSION = "1.3.2"  # of the OpenRPC specification
 SCHEMAS = "#/components/schemas/{name}"
 ERRORS = "#/components/errors/{name}"
-Document = dict[str, Any]
 
 
-def document() -> Document:
+def document() -> JsonObject:
     """Every method with its params, result, errors and examples. Schemas are JSON Schema."""
     types = [kind for method in METHODS.values() for kind in (method.params, method.result)]
     found, components = msgspec.json.schema_components(types, ref_template=SCHEMAS)
@@ -32,7 +30,7 @@ def document() -> Document:
     }
 
 
-def _method(method: Method, params: Document, result: Document) -> Document:
+def _method(method: Method, params: JsonObject, result: JsonObject) -> JsonObject:
     described = {"description": method.when} if method.when else {}
     required = params.get("required", [])
     fields = {name: params["properties"][name] for name in [*required, *params["properties"]]}
@@ -54,7 +52,7 @@ def _method(method: Method, params: Document, result: Document) -> Document:
     }
 
 
-def _example(method: Method, example: Example) -> Document:
+def _example(method: Method, example: Example) -> JsonObject:
     params, result = msgspec.json.decode(example.params), msgspec.json.decode(example.result)
     return {
         "name": method.short,
@@ -63,7 +61,7 @@ def _example(method: Method, example: Example) -> Document:
     }
 
 
-def _errors() -> Document:
+def _errors() -> JsonObject:
     used = {kind for method in METHODS.values() for kind in (*method.errors, *COMMON_ERRORS)}
     kinds = sorted(used, key=lambda kind: -kind.code)
     return {kind.__name__: {"code": kind.code, "message": kind.means} for kind in kinds}

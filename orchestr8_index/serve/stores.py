@@ -35,9 +35,9 @@ log = logging.getLogger("orchestr8.store")
 
 @dataclass(slots=True, kw_only=True)
 class ProjectStore:
-    """What one project has learnt; of a server that keeps no store, nothing.
+    """What one project has learnt: nothing in this class, which is for a server without a store.
 
-    `ready` are the outcomes if they are loaded, without waiting.
+    `ready`: the outcomes, None until they are loaded.
     """
 
     ready: Outcomes | None = None
@@ -79,11 +79,12 @@ class ProjectStore:
 
 @dataclass(slots=True)
 class ServerStore(ProjectStore):
-    """The owner of the open store, and the first project's part of it. `trouble` says why there is
-    none, "" when there is one.
+    """The owner of the open store, and the first project's part of it. `trouble` says why no store
+    is open, "" when one is.
 
-    `prepare` readies an opened store's experience for the questions, which go without until then.
-    `heir` is the project that has what was learnt before there were any, else the first.
+    `prepare` is awaited with the experience of an opened store; until it returns, questions are
+    answered without experience. `heir`: the project that gets what was learnt before projects
+    were told apart, "" for the first.
     """
 
     settings: Settings
@@ -136,13 +137,13 @@ class ServerStore(ProjectStore):
             log.error("the store is lost", extra={"reason": " ".join(store.reasons)})
 
     def failed(self, error: sqlite3.Error) -> None:
-        """Unlike a failed write, that stays."""
+        """Unlike the reason of a failed write, this one stays until a restart."""
         cure = "Restart the server: it mends a damaged database from the newest backup."
         self._damage = f"The store cannot be read: {redact(str(error))}. {cure}"
         log.error("the store cannot be read", extra={"reason": str(error)})
 
     def _write_queries(self) -> None:
-        """What was asked meanwhile; nobody's, while the store is not open."""
+        """Log the questions since the last call; dropped while the store is not open."""
         asked = self.queries.take()
         if self.ready is not None:
             self.ready.store.note_queries(asked)

@@ -19,9 +19,10 @@ from ..coordinate.caller import Caller
 from ..coordinate.core import Coordination
 from ..coordinate.feed import Waiter, wanted_by
 from ..coordinate.journal import last_revision
-from ..coordinate.log import Row, read_events
+from ..coordinate.log import read_events
 from ..coordinate.select import Keys
 from ..errors import InvalidParams, RequestError
+from ..records import JsonObject
 from ..sharing import Prefix, Rev
 from ..validate import Params, read_params
 from .callers import caller
@@ -120,7 +121,7 @@ class EventStream:
         self._told = self._reached
         return f":\nid: {self._told}\n\n"
 
-    def _message(self, row: Row, after: Row | None) -> str:
+    def _message(self, row: JsonObject, after: JsonObject | None) -> str:
         if after is not None and after["rev"] == row["rev"]:
             return _data(row)
         self._told = row["rev"]

@@ -1,7 +1,8 @@
-"""What one server tells the others of its commits, and what it hears of theirs.
+"""Notices of commits between the servers of a team, by LISTEN and NOTIFY.
 
-A notice is a wake-up with project and revision; it may be lost, as whoever is woken reads on from
-the revision that it has. Where LISTEN is dead, the revisions are looked at each second.
+A notice names a project and a revision, and only wakes its receiver, which reads on from the last
+revision that it knows: a lost notice loses nothing. Without LISTEN, revisions are polled every
+second.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """A connection to PostgreSQL that the rooms use as they use SQLite's.
 
-Its errors are of sqlite3's family, so that one handler serves both. Nothing waits for ever: a
-statement that has no answer in time ends the connection, and the database counts as away until
-somebody has reached it again (`Reach`).
+It raises sqlite3's errors, so that one handler serves both. A statement that times out closes the
+connection, and the database counts as away until a connection succeeds (`Reach`).
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ class _Number(Dumper):
 class Reach:
     """Whether the database can be reached, as all connections of a server know it.
 
-    While it is away, whoever asks is refused at once, and the one who listens tries again, ever
-    more slowly; `told` is called when it was lost, from any thread.
+    While it is away, statements are refused at once, and the listening connection tries again with
+    growing pauses. `told` is called when it was lost, from any thread.
     """
 
     def __init__(self) -> None:
@@ -70,9 +69,8 @@ class Reach:
 
     def pause(self) -> float:
         """Seconds until the next try: twice as many each time, and never the same as others'."""
-        self._tries += 1
-        most = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._tries, 10))
-        return float(most * random.uniform(0.5, 1.0))
+        self._tries = min(self._tries + 1, 10)
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._tries) * random.uniform(0.5, 1.0)
 
 
 class _TimedConnection(psycopg.Connection[Any]):
@@ -217,8 +215,8 @@ class TeamConnection:
 def _was_ended(idle: _TimedConnection) -> bool:
     """Whether PostgreSQL ended this connection while it was idle, as a restart does.
 
-    What PostgreSQL said last waits on the socket, unread; asked here, before anything is sent,
-    another connection takes its place and no caller is refused.
+    Its last message waits on the socket, unread. It is looked for before a statement is sent, so
+    that a new connection can be used and no caller is refused.
     """
     for _ in range(_LAST_WORDS):
         if idle.closed or not _is_readable(idle.fileno()):

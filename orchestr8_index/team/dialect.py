@@ -1,9 +1,9 @@
 """SQLite's statements as PostgreSQL reads them.
 
-Most differ by their marks alone. What else differs stands here: a phrase for a phrase, or a whole
-statement where the tables do (in `schema`, beside them). And what a transaction has not sent yet:
-its beginning, and changes whose result nobody looks at. They go out together with the next question
-or the commit, and are waited for once.
+Most differ only in their placeholders. Other differences are replaced phrase by phrase here, or as
+whole statements in `schema` where the tables differ. This module also buffers what a transaction
+has not sent yet: BEGIN, and changes whose result nobody reads. They are sent with the next query or
+the commit, in one round trip.
 """
 
 from __future__ import annotations

@@ -48,8 +48,9 @@ class Helpers:
         self._followers.append(Follower(self._shared, outlet, lambda: name in held))
 
     def share(self, charge: Callable[[str, int], None]) -> Callable[[str, int], None] | None:
-        """One cache and one rate for all servers of a team; returns what notes that a caller was
-        let through. `charge` takes away what the others have used. None without a team."""
+        """Share one cache and one rate limit between a team's servers. Returns the function that
+        records a request that was let through, None without a team. `charge` takes what the others
+        used."""
         team = _team(self._shared)
         if team is None or self.redis is None:
             return None

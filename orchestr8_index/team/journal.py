@@ -17,8 +17,8 @@ JUMP = 1 << 20  # revisions passed over after a fail-over, which may have lost t
 
 
 class DatabaseClock(Clock):
-    """The database's, in Unix ms, told again with each commit and each second; between two of them
-    time goes on by the monotonic clock. Nobody's own clock on the wall has a say."""
+    """The database's clock in Unix ms, read with each commit and each second; in between, time goes
+    on by the monotonic clock. The wall clock of this machine is never used."""
 
     def __init__(self) -> None:
         super().__init__(wall=lambda: self.now() / 1000)

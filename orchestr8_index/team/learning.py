@@ -1,8 +1,8 @@
-"""What one server of a team is told, all of them learn: in the order of one log.
+"""Outcomes of a team: reported to one server, learnt by all, in the order of one log.
 
-The log in PostgreSQL is the truth. Each server applies its entries to its own store, one after the
-other, as if they had been told to it; so all come to the same experience. An entry that is applied
-twice, after a crash, changes nothing.
+The log in PostgreSQL is the truth. Each server applies its entries in order to its own store, as if
+they had been reported to it, so that all have the same experience. An entry that is applied twice,
+after a crash, changes nothing.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ class TeamLearning:
         return self._place.cursor
 
     def stamp(self, kind: Kind | None, revision: int) -> tuple[object, ...] | None:
-        """What names the experience at that revision of the own store on all servers; None where
-        this one is not where the log is."""
+        """A name of the experience at that revision of this server's store, equal on all servers;
+        None while this server has not applied the whole log."""
         about = kind or ALL
         if not self._is_current or self._revisions.get(about) != revision:
             return None

@@ -1,8 +1,7 @@
-"""The log of what agents share is written on, for programs that read Redis or NATS.
+"""Copies the log of what agents share to Redis or NATS, for programs that read those.
 
-One server at a time writes to each of them, in the log's order; what was written is kept beside the
-log, so that after any failure it goes on where it stopped. Nothing is ever read back from there to
-decide anything.
+One server at a time writes to each of them, in the log's order. The position is kept beside the
+log, so that writing resumes there after a failure. Nothing is read back to decide anything.
 """
 
 from __future__ import annotations
@@ -20,15 +19,16 @@ from ..coordinate import statements as sql
 from ..coordinate.caller import Caller
 from ..coordinate.core import Coordination
 from ..coordinate.journal import set_note
-from ..coordinate.log import Row, events_after
+from ..coordinate.log import events_after
 from ..errors import Compacted, RequestError, StoreUnavailable
+from ..records import JsonObject
 
 AT_ONCE = 500
 _FAILS = (RequestError, sqlite3.Error)
 LOOK_SECONDS, KEEP_SECONDS = 1.0, 5.0
 SECONDS = 0.25  # for a helper to answer
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-Event = tuple[int, int, Row]
+Event = tuple[int, int, JsonObject]
 """Its id, its Unix ms, and what everybody of the project sees of it."""
 log = logging.getLogger("orchestr8.shared")
 
@@ -39,8 +39,8 @@ def end_of(rev: int) -> int:
 
 
 class Circuit:
-    """Of one helper, by its name. Whoever needs it asks only while it is `connected`; one task
-    looks for it again after each `pause`."""
+    """The circuit breaker of Redis or NATS, by `name`: used only while `connected`; one task tries
+    to reach it again after each `pause`."""
 
     def __init__(self, name: str) -> None:
         self.name, self.trouble, self.connected = name, "", False
@@ -67,9 +67,8 @@ class Circuit:
 
     def pause(self) -> float:
         """Seconds until the next try: twice as many each time, and never the same as others'."""
-        longest: float = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._tries)
-        self._tries = min(self._tries + 1, 10)
-        return longest * random.uniform(0.75, 1.0)
+        tries, self._tries = self._tries, min(self._tries + 1, 10)
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**tries) * random.uniform(0.75, 1.0)
 
 
 class Outlet(Protocol):

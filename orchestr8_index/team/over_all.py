@@ -1,8 +1,8 @@
-"""One cache of answers and one rate for all servers, in Redis: it may lose and forge what it likes.
+"""One cache of answers and one rate limit for all servers, in Redis, which need not be trusted.
 
-An answer is sealed with what the servers alone know, and counts for nothing without its seal. What
-others have used of a caller's rate is subtracted here, but each server grants its own share in any
-case.
+An answer carries a keyed digest that only the servers can make, and is ignored without it. What
+other servers let through is taken from a caller's rate here, but each server always grants its own
+share.
 """
 
 from __future__ import annotations

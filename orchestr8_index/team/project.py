@@ -1,5 +1,5 @@
-"""Which project of the team is this folder's? Its repository's, wherever that was cloned to; or the
-one of the name that was given to it, on each machine.
+"""The team's project of a folder: that of its repository, wherever it was cloned to, or one that is
+named on each machine.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Who serves from this database, and what did they do? Each says that it is there, and one sweeps.
+"""The servers that use this database: each sends heartbeats, and one removes what has expired.
 
-Each writes its own part of the audit beside it, too, and forgets it here when it is old.
+Each server also writes its part of the audit log here, and deletes it when it is old.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Registry:
         self.locks = self.size = 0
 
     def greet(self, connection: psycopg.Connection[Any]) -> None:
-        """At each connect: the tables, and whether another server of PostgreSQL has taken over,
-        which may lack the last commits: no revision of theirs is given out again."""
+        """At each connect: make the tables, and detect a failover of PostgreSQL. The new primary
+        may lack the last commits, so their revisions are skipped."""
         migrate(connection, self._schema)
         row = connection.execute(TIMELINE.encode()).fetchone()
         connection.execute(FAIL_OVER.encode(), (JUMP, str(row[0]) if row else ""))

@@ -1,7 +1,7 @@
-"""A project's index as bytes in PostgreSQL: one server of the team publishes it, and those without
-trees of their own serve it.
+"""A project's index as bytes in PostgreSQL: one server of the team publishes it, and servers that
+have no trees answer from it.
 
-Each of them asks for it by a word among its facts; where nobody asks, nothing is published.
+A server asks for it by a word among its facts; unless one asks, nothing is published.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def publish(url: str, project: str, server: str, stamp: str, files: Mapping[str,
 
 
 def fetch(url: str, project: str, unless: str = "") -> Published | None:
-    """On a connection of its own; without the files where the stamp is `unless`; None where nothing
-    was published. Raises StoreUnavailable."""
+    """What was published, or None; without the files if its stamp is `unless`. Opens a connection
+    of its own. Raises StoreUnavailable."""
     with unavailable(), connect(url, SCHEMA, "fetches", SECONDS) as reading, reading.transaction():
         reading.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         found = reading.execute(_GET.encode(), (project,)).fetchone()

@@ -1,7 +1,7 @@
 """The open store of a team: PostgreSQL behind what the rooms know as a store.
 
-One thread writes, as ever: what waits of one project is committed together, first its row is
-locked, last the others are told.
+One thread writes. Waiting changes of one project are committed together: its row is locked first,
+and the other servers are notified last.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class TeamWriter(Writer):
 
 
 class TeamStore(Store):
-    """As `Store`; the disk, the backups and the structure are the database's own care. `size`
-    gives bytes, as whoever watches has counted them."""
+    """As `Store`, but disk, backups and integrity are left to the database. `size` returns bytes,
+    as the registry counted them."""
 
     def __init__(self, url: str, schema: str, server: str, begin: Begin, tell: Tell) -> None:
         super().__init__(Path())

@@ -20,7 +20,7 @@ from nats.js.api import Header, StorageType
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from ..coordinate.caller import Caller
-from ..coordinate.log import Row
+from ..records import JsonObject
 from .outlets import SECONDS, Circuit, Event
 
 STREAM, SUBJECTS = "O8", "o8.>"
@@ -104,7 +104,7 @@ class NatsOutlet:
             async with asyncio.timeout(ACK_SECONDS + SECONDS):
                 await asyncio.gather(*sent)
 
-    def _body(self, project: str, row: Row) -> bytes:
+    def _body(self, project: str, row: JsonObject) -> bytes:
         """Without its value, where the server takes no message of that size."""
         body = msgspec.json.encode({"project": project, **row})
         if len(body) > self._client.max_payload - HEAD_BYTES:

@@ -24,7 +24,8 @@ from ..coordinate.caller import Caller
 from ..coordinate.core import Coordination
 from ..coordinate.holds import read_holds
 from ..coordinate.journal import last_revision
-from ..coordinate.log import Row, first_at
+from ..coordinate.log import first_at
+from ..records import JsonObject
 from .outlets import SECONDS, Circuit, Event, default_project, end_of, read_item
 
 STATE_SECONDS, CONVERSATION_SECONDS = 3600, 86_400
@@ -161,7 +162,7 @@ class RedisOutlet:
         return "" if project == self._default else f"{project}:"
 
     def _value(
-        self, pipe: Any, prefix: str, number: int, at: int, row: Row
+        self, pipe: Any, prefix: str, number: int, at: int, row: JsonObject
     ) -> dict[str, tuple[dict[str, str], int]]:
         """A value was put or deleted; the state of a task that it is, with the seconds it lives."""
         is_gone, (task, what) = row["kind"] == "delete", _task(row["key"])
@@ -185,7 +186,7 @@ class RedisOutlet:
                 pipe.hset(key, mapping=fields)
                 pipe.expire(key, left)
 
-    def _conversation(self, pipe: Any, prefix: str, at: int, row: Row) -> None:
+    def _conversation(self, pipe: Any, prefix: str, at: int, row: JsonObject) -> None:
         """What a session is and the last of its messages that all may read."""
         ident = row["key"].removeprefix("s/")
         if not ident:

@@ -67,7 +67,7 @@ def test_a_server_without_an_owner_file_is_described_too() -> None:
 )
 def test_spans_are_told_in_the_largest_unit_that_fits(seconds: float, text: str) -> None:
     assert show.span(seconds) == text
-    assert show._ago(seconds) == f"{text} ago"
+    assert show.ago(seconds) == f"{text} ago"
 
 
 def test_thousands_are_separated() -> None:

@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import FieldInfo
 
 from ...table import Method
+from ...validate import is_struct
 
 Schema = dict[str, Any]
 _USUAL = (("minLength", 1), ("additionalProperties", False))
@@ -176,7 +177,7 @@ def may_lack(result: Any) -> bool:
 
 def model_view(result: Any) -> type[Struct]:
     """The struct for a result's type; None is left out."""
-    (struct,) = (kind for kind in (*get_args(result), result) if _is_struct(kind))
+    (struct,) = (kind for kind in (*get_args(result), result) if is_struct(kind))
     return _view(struct, within=False)
 
 
@@ -211,16 +212,12 @@ def _default(field: FieldInfo, within: bool) -> tuple[Any, ...]:
 
 def _view_of(kind: Any) -> Any:
     """The type with a view in the place of every struct."""
-    if _is_struct(kind):
+    if is_struct(kind):
         return _view(kind, within=True)
     parts = [_view_of(part) for part in get_args(kind)]
     if get_origin(kind) is list:
         return list[parts[0]]  # type: ignore[valid-type]
     return reduce(or_, parts) if get_origin(kind) in (Union, UnionType) else kind
-
-
-def _is_struct(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Struct)
 
 
 def is_for_programs(kind: Any) -> bool:
