@@ -65,10 +65,7 @@ def build(request: BuildRequest, say: Callable[[BuildLine], None]) -> BuildLine:
 
 
 def _lent(
-    generations: Generations,
-    words: Words,
-    request: BuildRequest,
-    say: Callable[[BuildLine], None],
+    generations: Generations, words: Words, request: BuildRequest, say: Callable[[BuildLine], None]
 ) -> Previous | None:
     """What the shared part lends, as it is now."""
     if not request.shared:

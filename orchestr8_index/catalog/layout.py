@@ -247,10 +247,7 @@ def _plain(place: places.Place | None) -> bool:
 
 
 def read_layout(
-    tree: Tree,
-    links: list[str],
-    limits: ReadLimits = USUAL,
-    moved: Iterable[tuple[str, str]] = (),
+    tree: Tree, links: list[str], limits: ReadLimits = USUAL, moved: Iterable[tuple[str, str]] = ()
 ) -> Layout:
     """Which folders of a tree hold which kind, by its manifests and by folder names; `moved` are
     folders of hosts that lie elsewhere, with their usual names."""

@@ -13,13 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from ..catalog.index import Index
-from ..queries import (
-    Answer,
-    Context,
-    ContextQuery,
-    Row,
-    TokenReceipt,
-)
+from ..queries import Answer, Context, ContextQuery, Row, TokenReceipt
 from ..records import KINDS, PLURAL, Experience, Kind
 from ..text import Terms
 from ..tokens import ESTIMATING, Tokenizer

@@ -80,10 +80,8 @@ def _note(
     """A method that does not exist is not named: whatever the caller wrote would be a label."""
     is_hushed = method is not None and method.quiet
     if failure or not is_hushed:
-        name, outcome = (
-            method.name if method else "no such method",
-            failure.code if failure else "ok",
-        )
+        name = method.name if method else "no such method"
+        outcome = failure.code if failure else "ok"
         is_read = not isinstance(failure, Forbidden) and (method is None or method.scope == "read")
         state.gate.audit.done(name, str(outcome), is_read)
     if state.trace is not None and not is_hushed:

@@ -74,7 +74,7 @@ class Guard:
         self._gate.keys.reload()
         if self._keys != self._gate.keys.revision:
             return None
-        asking = self._known.get(_sent(scope))
+        asking = self._known.get(state.get("sent") or state.setdefault("sent", _sent(scope)))
         if asking is None or state["head_too_large"]:
             return None
         is_free = state["running"] < self._gate.limits.max_running * NEARLY_FULL
@@ -160,10 +160,8 @@ class Guard:
         if holder is not None:
             own = is_own(scope, headers) and holder.name == OWN_NAME
             return _described(replace(holder, keyed=True, own=own), scope, headers)
-        if (
-            _is_open(scope) and gate.door.needs_keys
-        ):  # whoever it is: which projects there are is no
-            return Principal(peer, share=_share(scope, headers))  # business of theirs
+        if _is_open(scope) and gate.door.needs_keys:  # which projects there are is not theirs
+            return Principal(peer, share=_share(scope, headers))
         if _is_open(scope) or not (gate.door.needs_keys or (token and gate.keys.any)):
             described = Principal(peer, own=is_own(scope, headers), share=_share(scope, headers))
             return _described(described, scope, headers)

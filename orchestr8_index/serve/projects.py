@@ -315,7 +315,8 @@ class Projects(Generic[P]):
 
     def _asleep(self, state: P) -> list[GuestStore]:
         """What was learnt, and is not loaded: by the project, and by those it learns from."""
-        stores = (state.store, *(store for _, store in self.lenders(state)))
+        others = self.lenders(state) if state.learns_from else ()
+        stores = (state.store, *[store for _, store in others])
         return [s for s in stores if isinstance(s, GuestStore) and s.ready is None]
 
     async def wake(self, state: P) -> None:

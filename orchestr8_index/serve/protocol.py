@@ -1,9 +1,9 @@
 """uvicorn's protocol with deadlines and bounds for every connection.
 
 A connection is due at some moment as long as its client owes something: the head of a request, the
-rest of a body, or reading what was answered. Once a second the server ends those that are overdue.
-uvicorn itself ends a connection that idles after an answer. What is used of uvicorn beyond its
-public ways stands in tests/serve/test_uvicorn.py; pyproject.toml bounds its version.
+rest of a body, or reading what was answered. Once a second the server ends those that are overdue,
+and those that idle after an answer at once; uvicorn ends the others that idle. What is used of
+uvicorn beyond its public ways stands in tests/serve/test_uvicorn.py; pyproject.toml bounds it.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Lines:
     waiting: dict[Wire, None] = field(default_factory=dict)
     of_peers: Counter[str] = field(default_factory=Counter)
     quick: Quick | None = None
+    begin: tuple[Any, bytes] = (None, b"")  # of an answer: uvicorn's headers of this second
 
     def __post_init__(self) -> None:
         wanted = self.limits.max_connections
@@ -101,13 +102,15 @@ class Wire(HttpToolsProtocol):
     def __init__(self, *given: Any, lines: Lines, **named: Any) -> None:
         super().__init__(*given, **named)
         self._lines = lines
-        self._due = self._read_due = NEVER
+        self._due = self._read_due = self._idle_due = NEVER
         self.peer = ""
         self._piped = 0
         self._asked = 0  # requests in the last read
         self._head = 0  # bytes of a head that is not yet whole, in reads before the last
         self._in_head = self._begun = self._ending = self._ignored = self._is_counted = False
         self._held: bytes | None = None  # the body so far of a call that may be answered at once
+        self._at_once, self._is_tried = 0, False  # bytes of such a body in this read, was it tried
+        self._known, self._length = b"", 0  # the head of a read that was one such call; all of it
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -124,10 +127,20 @@ class Wire(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._due == NEVER:
+        is_again = len(data) == self._length and data.startswith(self._known)
+        self._is_tried = is_again and not self.flow.write_paused
+        if self._is_tried:
+            self.scope["state"]["running"] = self._lines.running(len(self.tasks))
+            if self._answer_at_once(data[len(self._known) :]):
+                return
+        if is_next := self._due == NEVER:
             self._due = self.loop.time() + self._lines.limits.head_seconds
-        self._begun, self._asked = False, 0
+        self._begun, self._idle_due = False, NEVER
+        self._asked = self._at_once = self._length = 0
         super().data_received(data)
+        is_one = data.find(b"\r\n\r\n") + 4 + self._at_once == len(data)
+        if self._at_once and is_next and is_one and not self.parser.should_upgrade():
+            self._known, self._length = data[: -self._at_once], len(data)
         if self._held is not None:
             self._begin_ordinary()
         if self._in_head and not self._begun:
@@ -137,7 +150,7 @@ class Wire(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._begun, self._head = True, True, 0
+        self._in_head, self._begun, self._head, self._idle_due = True, True, 0, NEVER
         self._due = self.loop.time() + self._lines.limits.head_seconds
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -207,24 +220,27 @@ class Wire(HttpToolsProtocol):
         self._due = NEVER
         if self._held is not None and self._lines.quick is not None:
             self.scope["state"]["quick"] = self._lines.quick
-            if answer := self._lines.quick(self.scope, self._held):
-                self._held = None
-                self._send_at_once(answer)
+            if not self._is_tried and self._answer_at_once(self._held):
+                self._at_once, self._held = len(self._held), None
                 return
             self._begin_ordinary()
         if not self._ignored:
             super().on_message_complete()
 
-    def _send_at_once(self, answer: bytes) -> None:
-        """As `on_response_complete` leaves a connection: it waits for the next request."""
-        head = b"".join(b"%b: %b\r\n" % each for each in self.server_state.default_headers)
-        self.transport.write(STATUS_LINE[200] + head + answer)
+    def _answer_at_once(self, body: bytes) -> bool:
+        """If so, as `on_response_complete` leaves a connection: it waits for the next request."""
+        lines, given = self._lines, self.server_state.default_headers
+        answer = lines.quick(self.scope, body) if lines.quick else None
+        if answer is None:
+            return False
+        if lines.begin[0] is not given:
+            lines.begin = given, STATUS_LINE[200] + b"".join(b"%b: %b\r\n" % each for each in given)
+        self.transport.write(lines.begin[1] + answer)
         self.server_state.total_requests += 1
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
-        self._lines.waiting[self] = None
+        self._idle_due = self.loop.time() + self.timeout_keep_alive
+        lines.waiting.pop(self, None)
+        lines.waiting[self] = None
+        return True
 
     def on_response_complete(self) -> None:
         early = self.cycle.response_complete and self.cycle.more_body
@@ -255,6 +271,8 @@ class Wire(HttpToolsProtocol):
                 self.transport.abort()
         elif self._read_due <= now:
             self.transport.abort()
+        elif self._idle_due <= now:
+            self.end()
         elif self._due <= now:
             self._say(TooSlow("The request did not come in time."))
 

@@ -86,9 +86,8 @@ class Quick:
     def _enter(self, state: State, asking: Principal) -> bool:
         """Whether there is room for one more, which is charged. Raises TooManyRequests."""
         gate = self._gate
-        if gate.memory.shedding or not self._state.projects.is_awake(state):
-            return False
-        if not gate.shares.running.has_room(asking):
+        has_room = not gate.memory.shedding and gate.shares.running.has_room(asking)
+        if not has_room or not self._state.projects.is_awake(state):
             return False
         gate.buckets.charge(asking.name)
         return True

@@ -51,11 +51,7 @@ class Registry:
     (bytes) are those of the whole database."""
 
     def __init__(
-        self,
-        schema: str,
-        server: str,
-        clock: DatabaseClock | None,
-        sweep: Callable[[str], object],
+        self, schema: str, server: str, clock: DatabaseClock | None, sweep: Callable[[str], object]
     ) -> None:
         self._schema, self._server = schema, server
         self._clock, self._sweep = clock, sweep

@@ -31,7 +31,7 @@ def test_the_pipeline_keeps_what_waits_with_the_newest_first() -> None:
 
 
 def test_a_connection_is_left_as_after_an_answer() -> None:
-    """What `Wire._send_at_once` does in the place of `on_response_complete`."""
+    """What `Wire._answer_at_once` does in the place of `on_response_complete`."""
     source = inspect.getsource(HttpToolsProtocol.on_response_complete)
     done = ("total_requests += 1", "_unset_keepalive_if_required()", "loop.call_later(")
     assert all(each in source for each in done)
