@@ -16,6 +16,7 @@ from orchestr8_index.config import fixture_root
 from orchestr8_index.text import Terms
 
 from . import hermetic
+from .clocks import Clock
 from .processes import World
 from .trees import Built, Files, MakeTree, build_tree, write_tree
 
@@ -30,6 +31,11 @@ settings.register_profile(
 )  # in .ci/run
 settings.register_profile("tests", settings.get_profile("thorough"), max_examples=30)
 settings.load_profile("tests")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.hookimpl(wrapper=True)

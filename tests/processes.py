@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -161,6 +162,15 @@ def call(where: int | Address, method: str, params: dict[str, Any]) -> dict[str,
     _, reply = request(where, "POST", "/", body)
     assert isinstance(reply, dict)
     return reply
+
+
+def refused(port: int) -> bool:
+    """Whether nobody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def alive(pid: int) -> bool:

@@ -12,17 +12,7 @@ from orchestr8_index.config import Settings
 from orchestr8_index.daemon.locate import Address
 from orchestr8_index.daemon.pidfile import PidFile
 
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from ..clocks import Clock
 
 
 def settings(data_dir: Path, **given: Any) -> Settings:

@@ -20,7 +20,7 @@ from orchestr8_index.daemon.locate import Address
 from orchestr8_index.environment import ServerPlace
 from orchestr8_index.serve.server import GRACE_SECONDS
 
-from ..processes import Running, World, wait_for
+from ..processes import Running, World, refused, wait_for
 
 ROOT = ("--root", str(fixture_root()))
 HERE = Path(__file__).parent
@@ -159,14 +159,6 @@ def test_a_second_ctrl_c_ends_it_at_once(world: World) -> None:
 def told_again(server: Running) -> int | None:
     server.process.send_signal(signal.SIGINT)
     return server.process.poll()
-
-
-def refused(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def test_the_audit_of_no_database_is_empty(world: World) -> None:

@@ -17,7 +17,7 @@ import pytest
 from orchestr8_index.config import fixture_root
 from orchestr8_index.daemon.http import request
 
-from ..processes import Running, World, call, wait_for
+from ..processes import Running, World, call, refused, wait_for
 
 ROOT = str(fixture_root())
 BODY = b'{"jsonrpc":"2.0","id":1,"method":"querySkills","params":{"context":"release notes"}}'
@@ -56,14 +56,6 @@ def half_sent(world: World) -> Iterator[tuple[Any, socket.socket]]:
         sending.sendall(head.encode() + b"Expect: 100-continue\r\n\r\n")
         assert b"100 Continue" in sending.recv(1024)
         yield server, sending
-
-
-def refused(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 def test_a_request_that_runs_is_answered_before_the_end(

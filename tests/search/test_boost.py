@@ -41,16 +41,6 @@ from ..trees import Files, agent
 TUNER, WRITER, PAINTER = "tree:sql-tuner", "tree:writer", "tree:painter"
 
 
-@pytest.fixture
-def segment(make_index: Callable[[Files], Index]) -> Segment:
-    files = {
-        "agents/a.md": agent("sql-tuner", "Makes queries fast.", "indexes and plans"),
-        "agents/b.md": agent("writer", "Writes manuals.", "about a query plan for a database"),
-        "agents/c.md": agent("painter", "Paints walls.", "with colours and a plan"),
-    }
-    return make_index(files).segments["agent"]
-
-
 def taught(*tasks: tuple[str, str], result: str = "success") -> Memory:
     """Experience from (entry, task) pairs."""
     memory = Memory(Terms())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,16 +13,6 @@ from orchestr8_index.search.rank import contributions, rank
 from orchestr8_index.text import Terms
 
 from ..trees import Files, agent
-
-
-@pytest.fixture
-def segment(make_index: Callable[[Files], Index]) -> Segment:
-    files = {
-        "agents/a.md": agent("sql-tuner", "Makes queries fast.", "indexes and plans"),
-        "agents/b.md": agent("writer", "Writes manuals.", "about a query plan for a database"),
-        "agents/c.md": agent("painter", "Paints walls.", "with colours and a plan"),
-    }
-    return make_index(files).segments["agent"]
 
 
 def names(segment: Segment, text: str, terms: Terms) -> list[str]:

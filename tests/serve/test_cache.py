@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from orchestr8_index.serve.cache import AnswerCache, Key
 
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from ..clocks import Clock
 
 
 def key(number: int, generation: int = 1) -> Key:
@@ -39,18 +26,18 @@ def test_another_generation_is_another_question(clock: Clock) -> None:
 def test_an_answer_ends_with_its_life(clock: Clock) -> None:
     cache = AnswerCache(300, clock=clock)
     cache.put(key(1), b"answer")
-    clock.now = 299.9
+    clock.now += 299.9
     assert cache.get(key(1)) == b"answer"
-    clock.now = 300.0
+    clock.now += 0.1
     assert cache.get(key(1)) is None
 
 
 def test_being_asked_for_does_not_lengthen_a_life(clock: Clock) -> None:
     cache = AnswerCache(300, clock=clock)
     cache.put(key(1), b"answer")
-    clock.now = 200.0
+    clock.now += 200.0
     cache.get(key(1))
-    clock.now = 301.0
+    clock.now += 101.0
     assert cache.get(key(1)) is None
 
 

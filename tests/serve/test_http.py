@@ -22,7 +22,7 @@ from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.state import State
 
 from ..trees import MakeTree, agent
-from .asking import Here, ask, client, serve_one, settings_of, state_of
+from .asking import Here, ask, client, living, serve_one, settings_of, state_of
 
 MAX_BODY = Limits().max_body
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "querySkills", "params": {"context": "notes"}}
@@ -293,15 +293,8 @@ def live(app: ASGIApp, during: Callable[[], Any]) -> None:
     """Start the application, await `during`, and stop it, as a server does."""
 
     async def life() -> None:
-        inbox: asyncio.Queue[Message] = asyncio.Queue()
-        outbox: asyncio.Queue[Message] = asyncio.Queue()
-        scope: Scope = {"type": "lifespan", "state": {}}
-        running = asyncio.ensure_future(app(scope, inbox.get, outbox.put))
-        await inbox.put({"type": "lifespan.startup"})
-        assert (await outbox.get())["type"] == "lifespan.startup.complete"
-        await during()
-        await inbox.put({"type": "lifespan.shutdown"})
-        await running
+        async with living(app):
+            await during()
 
     asyncio.run(life())
 

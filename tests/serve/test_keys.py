@@ -27,8 +27,8 @@ from orchestr8_index.serve.state import State
 from orchestr8_index.store import notes, schema
 from orchestr8_index.store.database import connect
 
+from ..clocks import Clock
 from .asking import BASE, ask, settings_of, state_of
-from .test_rate import Clock
 
 FORGET = {"jsonrpc": "2.0", "id": 1, "method": "forgetDecisions", "params": {"task_id": "x"}}
 QUERY = {"jsonrpc": "2.0", "id": 1, "method": "querySkills", "params": {"context": "notes"}}

@@ -9,20 +9,9 @@ from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.shares import BURST_SECONDS, MOST_CALLERS, Buckets
 from orchestr8_index.serve.state import State
 
+from ..clocks import Clock
 from .asking import ask
 from .lines import with_limits
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def admitted(buckets: Buckets, name: str, asked: int) -> int:

@@ -12,14 +12,8 @@ from orchestr8_index.reports import Report
 from orchestr8_index.serve.hooks.delegations import MOST_CALLERS, Delegations, OfCallers, task_id
 from orchestr8_index.serve.hooks.payloads import PAYLOAD, AgentStopped, Prompted, ToolEnded
 
+from ...clocks import Clock
 from . import events
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def told(delegations: Delegations, payload: dict[str, Any]) -> Report | None:
@@ -69,10 +63,10 @@ def test_an_agent_in_the_background_is_reported_when_it_stops() -> None:
     clock = Clock()
     delegations = Delegations(clock=clock)
     told(delegations, events.launched())
-    clock.now = 2.5
+    clock.now += 2.5
     found = told(delegations, events.stopped(in_background=True))
     assert found and (found.task_description, found.duration_ms) == (events.TEXT, 2500)
-    clock.now = 9
+    clock.now += 6.5
     assert told(delegations, events.stopped(in_background=True)) == found
     assert told(delegations, events.launched()) == found
 
