@@ -21,7 +21,7 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from ..coordinate.caller import Caller
 from ..records import JsonObject
-from .outlets import SECONDS, Circuit
+from .outlets import SECONDS, Circuit, LogEvent
 
 STREAM, SUBJECTS = "O8", "o8.>"
 CONNECT_SECONDS = 2
