@@ -73,8 +73,7 @@ def place_of(source: Source, root: str) -> bytes:
     flags = (source.tentative, source.packed, source.plain, source.qualified, source.by_person)
     flagged = "".join(f"{flag:d}" for flag in flags) + ",".join(source.off)
     more = (",".join(source.owners), source.folders, flagged)
-    text = "\0".join((*facts, *more))
-    return text.encode("utf-8", "surrogateescape")
+    return "\0".join((*facts, *more)).encode("utf-8", "surrogateescape")
 
 
 def stamp_of(source: Source) -> Stamp:

@@ -13,7 +13,7 @@ from starlette.types import Scope, Send
 
 from ..errors import MethodNotFound, RequestError
 from ..memo import Newest
-from .body import JSON, REPLY, send_bytes, send_json
+from .body import JSON, REPLY, error_body, send_bytes, send_json
 from .callers import RIGHTS, caller
 from .calls import perform
 from .state import State
@@ -108,18 +108,23 @@ _CALL = msgspec.json.Decoder(PlainCall)
 
 
 async def answer_plain(state: State, name: str, scope: Scope, body: bytes, send: Send) -> bool:
-    """Whether the body was a call of one of the face's tools; then it is answered."""
+    """Whether the body was a call of one of the face's tools, or of a name that neither it nor MCP
+    has; then it is answered."""
     try:
         call = _CALL.decode(body)
     except msgspec.DecodeError:
         return False
-    face = load(name)
-    if not any(tool.name == call.method for tool in face.tools):
-        return False
+    face, ident = load(name), bytes(call.id)
+    names = [tool.name for tool in face.tools]
+    if call.method not in names:
+        if "/" in call.method or call.method in ("", "initialize", "ping"):
+            return False
+        error = MethodNotFound("There is no such method.", f"The tools are {', '.join(names)}.")
+        await send_bytes(send, error.status, error_body(ident or b"null", error), JSON)
+        return True
     scope["state"]["rpc_methods"] = call.method
     with named(face):
         answer, _ = await run_tool(face, ServedCore(state), call.method, call.params, every=True)
-    ident = bytes(call.id)
     reply = REPLY % (ident, msgspec.json.encode(answer)) if ident else b""
     await send_bytes(send, 200 if ident else 204, reply, JSON)
     return True

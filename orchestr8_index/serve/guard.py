@@ -77,8 +77,7 @@ class Guard:
         asking = self._known.get(state.get("sent") or state.setdefault("sent", _sent(scope)))
         if asking is None or state["head_too_large"]:
             return None
-        is_free = state["running"] < self._gate.limits.max_running * NEARLY_FULL
-        return asking if is_free else None
+        return asking if state["running"] < self._gate.limits.max_running * NEARLY_FULL else None
 
     def _remember(self, scope: Scope, headers: dict[bytes, bytes], asking: Principal) -> None:
         if self._keys != self._gate.keys.revision or len(self._known) >= MOST_KNOWN:

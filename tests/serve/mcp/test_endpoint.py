@@ -15,6 +15,7 @@ import httpx2
 import pytest
 
 from orchestr8_index.config import REPOSITORY
+from orchestr8_index.serve.faces import load
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.mcp import endpoint as route
 from orchestr8_index.serve.state import State
@@ -206,6 +207,16 @@ def test_a_large_body_is_413(state: State) -> None:
 def test_nonsense_is_refused(state: State, body: bytes) -> None:
     answer = live(state, lambda asking: asking.post("/mcp", content=body, headers=MODERN))
     assert 400 <= answer.status_code < 500
+
+
+def test_a_misspelt_tool_is_told_the_names_that_there_are(state: State) -> None:
+    """It was asked for the id of a session that a plain call does not need."""
+    body = {"jsonrpc": "2.0", "id": 7, "method": "cache_gett", "params": {}}
+    answer = live(state, lambda asking: asking.post("/mcp/cache", json=body))
+    error = answer.json()["error"]
+    assert (answer.status_code, answer.json()["id"], error["code"]) == (404, 7, -32601)
+    names = error["data"]["cure"].removeprefix("The tools are ").removesuffix(".").split(", ")
+    assert names == [tool.name for tool in load("cache").tools]
 
 
 def test_another_verb_is_405(state: State) -> None:
