@@ -40,7 +40,7 @@ _SUSPECT = re.compile(
     rb"|\xf0\x9b|\xf0\x9d\x85|\xf3\xa0|\\n|<(?:[^!-~]|[\\!?<|/]|(?i:[saihtfcul]))"
     rb"|\[/?(?i:INST)\]"
 )
-Change = Callable[[str], str]
+TextMap = Callable[[str], str]
 
 
 def for_model(text: str, lines: bool = False) -> str:

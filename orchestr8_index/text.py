@@ -19,7 +19,7 @@ import Stemmer
 
 from .memo import Memo
 
-KEPT = r"c\+\+|[cf]#|\.net\b|\b(?:node|next|vue|nuxt|d3|three)\.js\b"
+KEPT = r"c\+\+|[cf]#|(?<!java)(?<!javax)\.net\b|\b(?:node|next|vue|nuxt|d3|three)\.js\b"
 WORD = r"[^\W_]+"
 EMOJI = r"[\u2600-\u27bf\U0001f300-\U0001faff]"
 _RAW = re.compile(f"{KEPT}|{WORD}|{EMOJI}", re.IGNORECASE)

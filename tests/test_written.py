@@ -55,6 +55,12 @@ def test_a_name_with_marks_is_the_same_as_a_word(terms: Terms, one: str, other: 
     assert terms(one) == terms(other)
 
 
+@pytest.mark.parametrize("package", ["java.net", "javax.net"])
+def test_a_package_of_java_is_not_dotnet(terms: Terms, package: str) -> None:
+    known = set(terms("ASP.NET")).intersection(terms("Json.NET"))
+    assert known and not known.intersection(terms(f"a timeout in {package}.SocketException"))
+
+
 def test_traditional_and_simplified_are_one(terms: Terms) -> None:
     assert terms("資料庫設計") == terms("资料库设计")
 

@@ -35,7 +35,7 @@ _TREES = {"GIT_DIR": "--git-dir=", "GIT_WORK_TREE": "--work-tree="}
 _TREE = re.compile(r"^(GIT_DIR|GIT_WORK_TREE)=(.*)", re.S)
 DEEPEST, MOST_PARTS, LONGEST, MOST_READ = 4, 32, 10_000, 100_000
 MOST_CALLS, LONGEST_FOLDER = 100, 1000  # the folders of each are looked up part by part
-Command = tuple[list[str], str]
+SimpleCommand = tuple[list[str], str]
 
 
 class GitOptions(NamedTuple):
@@ -115,7 +115,7 @@ def each_path(spec: str) -> Iterator[str]:
         yield from each_path(f"{spec[: braces.start()]}{part}{spec[braces.end() :]}")
 
 
-def commands(text: str, folder: str, depth: int = 0) -> Iterator[Command]:
+def commands(text: str, folder: str, depth: int = 0) -> Iterator[SimpleCommand]:
     """The words of each simple command without what stands before its name, and its folder."""
     around, before, exported = list[str](), folder, list[str]()
     for words, inner in _simple_commands(_without_heredocs(text[:MOST_READ])[:LONGEST]):

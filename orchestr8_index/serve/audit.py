@@ -13,21 +13,21 @@ from datetime import UTC, datetime
 from ..methods import METHODS
 from ..redact import redact
 from ..store.notes import AuditRow
-from ..store.usage import OTHERS, Counted
+from ..store.usage import OTHERS, UsageRow
 from .callers import caller
 
 MOST_EACH = 500  # different events between two writes; what comes on top is counted as one
 EVERY = 10.0  # seconds between two writes of the usage
 WATCHING = {"getHealth", "getMetrics", "rpc.discover"}  # who asks for these does nothing else
 WATCHING |= {method.name for method in METHODS.values() if method.face == "page"}
-Event = tuple[str, str, str]
+AuditKey = tuple[str, str, str]
 
 
 class Usage:
     """The calls since the last write, by who, what and outcome."""
 
     def __init__(self) -> None:
-        self._counts: Counter[Event] = Counter()
+        self._counts: Counter[AuditKey] = Counter()
         self._written = time.monotonic()
 
     def note(self, who: str, what: str, outcome: str) -> None:
@@ -38,7 +38,7 @@ class Usage:
             event = (OTHERS, what, outcome)
         self._counts[event] += 1
 
-    def put_back(self, rows: list[Counted]) -> None:
+    def put_back(self, rows: list[UsageRow]) -> None:
         """Those could not be written."""
         self._counts.update({row[1:4]: row[4] for row in rows})
 
@@ -46,7 +46,7 @@ class Usage:
     def is_due(self) -> bool:
         return bool(self._counts) and time.monotonic() - self._written >= EVERY
 
-    def take(self) -> list[Counted]:
+    def take(self) -> list[UsageRow]:
         """The rows to write, which are forgotten here."""
         day, self._written = datetime.now(UTC).date().isoformat(), time.monotonic()
         counts, self._counts = self._counts, Counter()
@@ -59,7 +59,7 @@ class Audit:
 
     def __init__(self, reads: bool, clock: Callable[[], float] = time.time) -> None:
         self._reads, self._clock = reads, clock
-        self._counts: dict[Event, int] = {}
+        self._counts: dict[AuditKey, int] = {}
         self._since = 0.0
         self.usage = Usage()
 

@@ -55,7 +55,7 @@ _TOKEN = re.compile(rb"bearer +([\x21-\x7e]{1,512})", re.IGNORECASE)
 ONE_BY_ONE = frozenset({SESSION, CORRELATION})  # what differs from request to request
 MOST_KNOWN = 256
 NEARLY_FULL = 0.9  # as much as those may take who come through last
-Sent = tuple[Any, ...]
+CheckedHead = tuple[Any, ...]
 log = logging.getLogger("orchestr8.http")
 
 
@@ -64,7 +64,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
         self.app, self._gate = app, gate
-        self._known: dict[Sent, Principal] = {}
+        self._known: dict[CheckedHead, Principal] = {}
         self._keys = -1  # the revision of the keys of which that is true
 
     def remembered(self, scope: Mapping[str, Any]) -> Principal | None:
@@ -319,7 +319,7 @@ def is_own(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     return peer in ("127.0.0.1", "::1") and not relayed
 
 
-def _sent(scope: Mapping[str, Any]) -> Sent:
+def _sent(scope: Mapping[str, Any]) -> CheckedHead:
     """All that the checks of a call's head look at, but for the length of its body, which has come.
 
     How many headers there are shows one that was sent twice.

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..table import error_name, is_failure
 
-Counted = tuple[str, str, str, str, int]
+UsageRow = tuple[str, str, str, str, int]
 """(day in UTC, who, what, outcome, how often)."""
 DAYS_KEPT, MOST_ROWS = 90, 20_000
 MOST_NAMED = 1000  # tools or callers in an answer
@@ -18,7 +18,7 @@ _ADD = """INSERT INTO usage (day, who, what, outcome, times) VALUES (?, ?, ?, ?,
     ON CONFLICT (day, who, what, outcome) DO UPDATE SET times = usage.times + excluded.times"""
 
 
-def write_usage(connection: Any, rows: Sequence[Counted]) -> None:
+def write_usage(connection: Any, rows: Sequence[UsageRow]) -> None:
     """Add to what was counted; where there are too many names, new ones are one. `connection` is
     SQLite's or a team's, within a transaction."""
     is_full = connection.execute("SELECT count(*) FROM usage").fetchone()[0] >= MOST_ROWS
@@ -28,10 +28,10 @@ def write_usage(connection: Any, rows: Sequence[Counted]) -> None:
     connection.execute("DELETE FROM usage WHERE day < ?", (first_day(DAYS_KEPT),))
 
 
-def read_usage(connection: Any, days: int) -> list[Counted]:
+def read_usage(connection: Any, days: int) -> list[UsageRow]:
     """What was counted in the last `days`, today included."""
     sql = "SELECT day, who, what, outcome, times FROM usage WHERE day >= ?"
-    rows: list[Counted] = connection.execute(sql, (first_day(days),)).fetchall()
+    rows: list[UsageRow] = connection.execute(sql, (first_day(days),)).fetchall()
     return rows
 
 
@@ -41,7 +41,7 @@ def first_day(days: int) -> str:
 
 
 def summed(
-    rows: Iterable[Counted], saved: Iterable[tuple[str, int, int]]
+    rows: Iterable[UsageRow], saved: Iterable[tuple[str, int, int]]
 ) -> dict[str, list[dict[str, Any]]]:
     """By day, tool and caller the calls and how many of them failed, and errors and refusals by
     name; the most first, days in order. `saved` is (day, tokens saved, reports that said so)."""

@@ -19,7 +19,7 @@ from psycopg.adapt import Dumper
 
 from ..errors import Orchestr8Error, StoreUnavailable
 from ..store.database import Lost
-from .dialect import NOTHING, Sent, Statement, Unsent, translate, without_zeros
+from .dialect import NOTHING, BoundStatement, Statement, Unsent, translate, without_zeros
 from .schema import VALUES
 from .sentences import explain
 
@@ -149,7 +149,7 @@ class TeamConnection:
             raise self._refused(error) from None
 
     def _in_one_go(
-        self, inner: _TimedConnection, sent: list[Sent], text: str, given: Sequence[Any]
+        self, inner: _TimedConnection, sent: list[BoundStatement], text: str, given: Sequence[Any]
     ) -> psycopg.Cursor[Any]:
         """A question follows by itself: psycopg ends a pipeline with a Flush, after which
         PostgreSQL does not count how long a transaction stands still."""

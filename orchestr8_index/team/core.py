@@ -13,7 +13,7 @@ from ..coordinate.commits import Committed, Found
 from ..coordinate.core import Coordination
 from ..store.database import transaction
 from ..store.notes import AuditRow
-from ..store.usage import Counted, write_usage
+from ..store.usage import UsageRow, write_usage
 from .bus import Bus
 from .connection import TeamConnection, connect
 from .journal import DatabaseClock, TeamJournal
@@ -89,7 +89,7 @@ class TeamCoordination(Coordination):
         await self.read(add_audit, self.server, self._audit)
         self._audit = []
 
-    async def keep_usage(self, rows: Sequence[Counted]) -> None:
+    async def keep_usage(self, rows: Sequence[UsageRow]) -> None:
         await self.read(_add_usage, rows)
 
     def _count_locks(self) -> int:
@@ -146,6 +146,6 @@ class TeamCoordination(Coordination):
         )
 
 
-def _add_usage(connection: Any, rows: Sequence[Counted]) -> None:
+def _add_usage(connection: Any, rows: Sequence[UsageRow]) -> None:
     with transaction(connection):
         write_usage(connection, rows)

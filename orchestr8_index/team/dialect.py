@@ -73,7 +73,7 @@ def translate(sql: str) -> Statement:
     return Statement(text.replace("@project", f"${last}"), True, is_scan, is_blind)
 
 
-Sent = tuple[str, Sequence[Any]]
+BoundStatement = tuple[str, Sequence[Any]]
 _EVENT = ("id", "project", "kind", "key", "value", "by", "at", "cause", "crc")
 _ITEM = ("project", "key", "value", "id", "by", "at", "ends", "crc")
 _ITEMS = (sqlite.ADD_ITEM, sqlite.PUT_ITEM)
@@ -102,7 +102,7 @@ class Unsent:
         self._begin = ""
         self._events: dict[int, dict[str, Any]] = {}
         self._items: dict[tuple[str, str], dict[str, Any]] = {}
-        self._rest: list[Sent] = []
+        self._rest: list[BoundStatement] = []
 
     def __bool__(self) -> bool:
         return bool(self._begin or self._events or self._items or self._rest)
@@ -127,9 +127,9 @@ class Unsent:
             event["value"] = before["value"]
         self._items[key] = row
 
-    def take(self) -> list[Sent]:
+    def take(self) -> list[BoundStatement]:
         """All of it, in the order in which it is to be sent."""
-        sent: list[Sent] = [(self._begin, ())] if self._begin else []
+        sent: list[BoundStatement] = [(self._begin, ())] if self._begin else []
         if self._events:
             sent.append((ADD_EVENTS, (_rows(self._events.values()),)))
         if self._items:

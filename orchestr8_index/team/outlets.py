@@ -28,7 +28,7 @@ _FAILS = (RequestError, sqlite3.Error)
 LOOK_SECONDS, KEEP_SECONDS = 1.0, 5.0
 SECONDS = 0.25  # for a helper to answer
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-Event = tuple[int, int, JsonObject]
+LogEvent = tuple[int, int, JsonObject]
 """Its id, its Unix ms, and what everybody of the project sees of it."""
 log = logging.getLogger("orchestr8.shared")
 
@@ -91,7 +91,7 @@ class Outlet(Protocol):
         """The id after which it is to be written. Up to `kept` it was, as far as was kept; None for
         one that begins."""
 
-    async def write(self, project: str, events: Sequence[Event]) -> None: ...
+    async def write(self, project: str, events: Sequence[LogEvent]) -> None: ...
 
     async def tend(self, projects: Sequence[str]) -> None:
         """Once a second, by the server that writes."""

@@ -14,7 +14,7 @@ import psycopg
 from .. import __version__
 from ..coordinate.clock import iso
 from ..store.notes import MOST_AUDIT, AuditRow
-from ..store.usage import Counted, first_day
+from ..store.usage import UsageRow, first_day
 from .connection import TeamConnection, connect
 from .journal import JUMP, DatabaseClock
 from .schema import (
@@ -146,6 +146,6 @@ def read_team_audit(url: str, most: int) -> list[AuditRow]:
     ]
 
 
-def read_team_usage(url: str, days: int) -> list[Counted]:
+def read_team_usage(url: str, days: int) -> list[UsageRow]:
     """What was counted of all servers in the last `days`. Raises StoreUnavailable."""
     return _rows_of(url, _USAGE, first_day(days))

@@ -21,7 +21,7 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from ..coordinate.caller import Caller
 from ..records import JsonObject
-from .outlets import SECONDS, Circuit, Event
+from .outlets import SECONDS, Circuit, LogEvent
 
 STREAM, SUBJECTS = "O8", "o8.>"
 CONNECT_SECONDS = 2
@@ -93,7 +93,7 @@ class NatsOutlet:
         known = (int(rev) << 10) + int(number) if rev.isdecimal() and number.isdecimal() else 0
         return max(known, kept or 0)
 
-    async def write(self, project: str, events: Sequence[Event]) -> None:
+    async def write(self, project: str, events: Sequence[LogEvent]) -> None:
         sent = []
         for number, _, row in events:
             subject = f"o8.{encoded(project)}.{row['kind']}.{encoded(row['key']) or '_'}"

@@ -26,7 +26,7 @@ from ..coordinate.holds import read_holds
 from ..coordinate.journal import last_revision
 from ..coordinate.log import first_at
 from ..records import JsonObject
-from .outlets import SECONDS, Circuit, Event, default_project, end_of, read_item
+from .outlets import SECONDS, Circuit, LogEvent, default_project, end_of, read_item
 
 STATE_SECONDS, CONVERSATION_SECONDS = 3600, 86_400
 STEPS = 1000
@@ -119,7 +119,7 @@ class RedisOutlet:
         since = self._shared.clock.at() - CONVERSATION_SECONDS * 1000
         return min(self._begins[project], await self._shared.read(first_at, reader, since))
 
-    async def write(self, project: str, events: Sequence[Event]) -> None:
+    async def write(self, project: str, events: Sequence[LogEvent]) -> None:
         pipe = self._client.pipeline(transaction=False)
         prefix, locks_changed = self._prefix(project), False
         states: dict[str, tuple[dict[str, str], int]] = {}
