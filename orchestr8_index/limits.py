@@ -43,8 +43,7 @@ class Limits(msgspec.Struct, frozen=True):
         int, whole(2, _MANY, "MB of bodies and answers under way, of all callers; more is 503")
     ] = 24
     max_batch_bytes: Annotated[
-        int,
-        whole(1000, 1 << 30, "bytes of the answers of one batch; more calls of it are refused"),
+        int, whole(1000, 1 << 30, "bytes of the answers of one batch; more calls of it are refused")
     ] = 4_000_000
     head_seconds: Annotated[int, whole(1, _SECONDS, "for the headers to come; else 408")] = 10
     body_seconds: Annotated[int, whole(1, _SECONDS, "for the body to come; else 408")] = 30

@@ -196,8 +196,7 @@ _ALL = (
     _command("cursor", ".cursor/commands"),
     _row("windsurf", "skill", ".windsurf/skills", f"{_WINDSURF}/skills"),
     _command(
-        *("windsurf", ".windsurf/workflows"),
-        f"{_WINDSURF}/workflows {_WINDSURF}/global_workflows",
+        *("windsurf", ".windsurf/workflows"), f"{_WINDSURF}/workflows {_WINDSURF}/global_workflows"
     ),
     _row("antigravity", "skill", ".agent/skills", f"{_ANTIGRAVITY}/skills"),
     _command(

@@ -176,12 +176,7 @@ def _of_opencode(said: dict[str, Any]) -> Iterator[Said]:
         yield ("skill",), pattern, "off" if value == "deny" else "on"
 
 
-_SAYS = {
-    "claude": _of_claude,
-    "codex": _of_codex,
-    "gemini": _of_gemini,
-    "opencode": _of_opencode,
-}
+_SAYS = {"claude": _of_claude, "codex": _of_codex, "gemini": _of_gemini, "opencode": _of_opencode}
 
 
 def _table(value: object) -> dict[str, Any]:

@@ -53,6 +53,8 @@ class Refresh:
     _suspected: float = float("-inf")
     _began: float = float("-inf")
     _sleeps: bool = False
+    _reads_all: bool = False  # the build under way, or the one after it, reads unchanged files too
+    _reads_all_next: bool = False
 
     @property
     def generations(self) -> Generations:
@@ -93,9 +95,7 @@ class Refresh:
 
     def begin(self) -> asyncio.Task[Index]:
         """The check that `open_last` started, awaited in the running loop."""
-        self._building = asyncio.create_task(self._build(self._digest(), self._early))
-        self._building.add_done_callback(_retrieve)
-        return self._building
+        return self._start(self._digest(), self._early)
 
     async def reindex(self) -> Index:
         """A new generation, for which every file is read again. Raises BuildFailed."""
@@ -136,8 +136,8 @@ class Refresh:
     async def _shared(self, unless: str) -> Index:
         running = self._building
         if running is None or running.done():
-            self._building = asyncio.create_task(self._build(unless))
-            return await asyncio.shield(self._building)
+            return await asyncio.shield(self._start(unless))
+        self._reads_all_next |= not (unless or self._reads_all)
         if self._following is None or self._following.done():
             self._following = asyncio.create_task(self._build_after(running))
         return await asyncio.shield(self._following)
@@ -152,8 +152,14 @@ class Refresh:
         """What changed after the running build had looked; nothing to do if nothing did."""
         await asyncio.wait([running])
         self._following = None  # who asks from here on wants to see what changes from here on
-        self._building = asyncio.create_task(self._build(self._digest()))
-        return await self._building
+        unless, self._reads_all_next = "" if self._reads_all_next else self._digest(), False
+        return await self._start(unless)
+
+    def _start(self, unless: str, started: BuildChild | None = None) -> asyncio.Task[Index]:
+        self._reads_all = not unless
+        self._building = asyncio.create_task(self._build(unless, started))
+        self._building.add_done_callback(_retrieve)
+        return self._building
 
     async def _build(self, unless: str, started: BuildChild | None = None) -> Index:
         named, self._named = self._named, set()

@@ -144,10 +144,8 @@ class SkillFolder:
             fd = open_within(self._roots, self._root, self.path, folder=True)
         except (OSError, ValueError):
             raise Unfit("The folder cannot be read.") from None
-        seen = 0
-        for file in _walk(fd, not self.path):
-            seen += 1
-            if seen > MOST_SEEN:
+        for seen, file in enumerate(_walk(fd, not self.path)):
+            if seen >= MOST_SEEN:
                 raise Unfit("The folder holds more than hosts take.")
             yield file
 

@@ -204,8 +204,7 @@ def _counted(
     rows, saved = [], []
     with contextlib.suppress(sqlite3.OperationalError):  # nothing was ever counted or reported
         with contextlib.closing(connect(settings.data_dir / NAME, read_only=True)) as reading:
-            name = name_of_project(reading, project_key(settings))
-            saved = saved_by_day(reading, days, name)
+            saved = saved_by_day(reading, days, name_of_project(reading, project_key(settings)))
             rows = [] if settings.database_url else read_usage(reading, days)
     if settings.database_url:
         from ..team.registry import read_team_usage

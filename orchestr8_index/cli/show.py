@@ -374,8 +374,7 @@ def score(told: Any, change: Any) -> str:
         lines.append(f"\n  {for_terminal(miss.query)}")
         lines.append(f"    wanted {miss.expected}, {where}; first is {miss.first or 'nobody'}")
         if miss.lacking:
-            lacking = ", ".join(miss.lacking)
-            lines.append(style(f"    {miss.path} lacks: {lacking}", dim=True))
+            lines.append(style(f"    {miss.path} lacks: {', '.join(miss.lacking)}", dim=True))
     return "\n".join(lines)
 
 

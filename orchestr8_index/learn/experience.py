@@ -207,6 +207,10 @@ class Memory:
         self._touched[kind].pop(entry, None)
         self._touched[kind][entry] = self.changed[kind] = self.revision
 
+    def learnt(self, kind: Kind) -> int:
+        """The revision at which an entry of the kind last changed; a calibration changes none."""
+        return next(reversed(self._touched[kind].values()), 0)
+
     def changed_since(self, kind: Kind, revision: int) -> Iterator[str]:
         for entry, changed in reversed(self._touched[kind].items()):
             if changed <= revision:

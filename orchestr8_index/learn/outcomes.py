@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from ..errors import Forbidden
-from ..records import Decision, Experience, Kind, Pattern
+from ..records import KINDS, Decision, Experience, Kind, Pattern
 from ..reports import Receipt, Report
 from ..store import ledger, plans
 from ..store.store import Store
@@ -118,6 +118,11 @@ class Outcomes:
     def revision_of(self, kind: Kind | None) -> int:
         """That of what may change the ranking of one kind; of everything for None."""
         return self.memory.changed[kind] if kind else self.revision
+
+    def learnt_of(self, kind: Kind | None) -> int:
+        """The same without calibrations, which each server of a team makes in its own time."""
+        own = [self.memory.learnt(each) for each in KINDS if kind in (each, None)]
+        return sum(own) + (0 if kind else self.patterns.kept)
 
     def open(self) -> None:
         """Read the checkpoint and count what came after it. Blocks; raises sqlite3.Error."""

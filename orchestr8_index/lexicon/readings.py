@@ -44,11 +44,7 @@ NOWHERE = range(0)
 
 
 def meanings(
-    tables: Tables,
-    text: str,
-    raws: Sequence[str],
-    folded: Sequence[str],
-    stems: Sequence[str],
+    tables: Tables, text: str, raws: Sequence[str], folded: Sequence[str], stems: Sequence[str]
 ) -> list[Meaning]:
     """Of a text with the words `raws` as raw_words gives them; each kind of meaning once."""
     errors = _errors(tables, text, raws, folded)

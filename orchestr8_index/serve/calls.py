@@ -216,11 +216,11 @@ async def shared_answer(state: State, method: Method, key: Key) -> SharedAnswer 
     """None where the answer is this server's alone: a pattern's number is, and what was not learnt
     by all."""
     shared, (name, digest, asker, (generation, revision)) = state.shared, key
-    answers = shared.answers
-    if answers is None or asker or method.cache != "query" or state.is_partial:
+    answers, is_own = shared.answers, asker or state.is_partial or state.lenders
+    if answers is None or is_own or revision < 0 or method.cache != "query":
         return None
     learning = shared.learning_of(state)
-    stamp = learning.stamp(method.about, revision) if learning else None
+    stamp = learning.stamp(method.about, state.store.ready) if learning else None
     content = await answers.content(state.refresh.generations.path(generation)) if stamp else ""
     if not content:
         return None

@@ -121,11 +121,11 @@ class TeamLearning:
         """The number of the last entry that was applied here."""
         return self._place.cursor
 
-    def stamp(self, kind: Kind | None, revision: int) -> tuple[object, ...] | None:
-        """A name of the experience at that revision of this server's store, equal on all servers;
-        None while this server has not applied the whole log."""
-        about = kind or ALL
-        if not self._is_current or self._revisions.get(about) != revision:
+    def stamp(self, kind: Kind | None, outcomes: Outcomes | None) -> tuple[object, ...] | None:
+        """A name of this server's experience, equal on all servers; None while it has not applied
+        the whole log, or has learnt more than that."""
+        about, learnt = kind or ALL, outcomes.learnt_of(kind) if outcomes else -1
+        if not self._is_current or self._revisions.get(about) != learnt:
             return None
         return self._origin, self._project, self._place.own, self._place.changed.get(about, 0)
 
@@ -197,7 +197,7 @@ class TeamLearning:
     def _note_changes(self, outcomes: Outcomes, number: int) -> None:
         """Before it has caught up nobody knows what an entry had changed already: all of it."""
         for kind in (*KINDS, None):
-            about, revision = kind or ALL, outcomes.revision_of(kind)
+            about, revision = kind or ALL, outcomes.learnt_of(kind)
             if number and (not self._is_current or self._revisions.get(about) != revision):
                 self._place.changed[about] = number
             self._revisions[about] = revision

@@ -162,6 +162,19 @@ def test_a_call_during_the_following_build_is_followed_too(
     assert len(begun_with) == 3
 
 
+def test_a_reindex_beside_a_check_reads_every_file(refresh: MakeRefresh) -> None:
+    """It was answered by another check, which makes nothing where nothing seems to have changed."""
+
+    async def beside(served: Refresh) -> list[int]:
+        first = await served.reindex()
+        check = asyncio.create_task(served.check())
+        await asyncio.sleep(0)
+        after = await asyncio.gather(*(served.reindex() for _ in range(3)))
+        return [each.generation for each in (first, await check, *after)]
+
+    assert asyncio.run(beside(refresh())) == [1, 1, 2, 2, 2]
+
+
 def test_a_failed_build_keeps_the_old_generation_and_is_remembered(refresh: MakeRefresh) -> None:
     async def scenario(served: Refresh) -> None:
         await served.reindex()

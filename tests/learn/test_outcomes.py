@@ -14,6 +14,7 @@ from orchestr8_index.learn import outcomes as learning
 from orchestr8_index.learn.counts import CHECKPOINT
 from orchestr8_index.learn.outcomes import Outcomes
 from orchestr8_index.learn.receipt import Applied
+from orchestr8_index.records import Calibration, Kind
 from orchestr8_index.reports import EntryChange
 from orchestr8_index.store import ledger
 from orchestr8_index.store.database import NAME, connect
@@ -172,6 +173,28 @@ def test_a_forget_ends_though_reports_keep_coming(tmp_path: Path) -> None:
 
 
 # --- patterns on purpose -----------------------------------------------------------------------
+
+
+def test_a_calibration_changes_answers_and_nothing_that_was_learnt(tmp_path: Path) -> None:
+    """The servers of a team shared no answer from the first calibration to the next report."""
+
+    async def work(outcomes: Outcomes) -> None:
+        kinds: tuple[Kind | None, ...] = ("agent", "skill", None)
+        seen = [[outcomes.learnt_of(kind) for kind in kinds]]
+        for is_report in (True, False):
+            if is_report:
+                await send(outcomes, "t1", CERTS)
+            else:
+                await outcomes.forget(lambda decision: True)
+            seen.append([outcomes.learnt_of(kind) for kind in kinds])
+            before = outcomes.revision_of("agent")
+            outcomes.memory.calibrate("agent", Calibration(1, 0.5, 1.0, 0.1 * len(seen)))
+            assert outcomes.revision_of("agent") > before
+            assert [outcomes.learnt_of(kind) for kind in kinds] == seen[-1]
+        agents, skills, everything = zip(*seen, strict=True)
+        assert len(set(agents)) == len(set(everything)) == 3 and len(set(skills)) == 1
+
+    with_outcomes(tmp_path, work)
 
 
 def test_storing_a_pattern_leaves_what_was_counted_where_it_counts(tmp_path: Path) -> None:
