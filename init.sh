@@ -28,9 +28,10 @@ printf '\nA first question: %s\n\n' "$question"
 "$program" query "$@" --kind agent --limit 3 "$question" ||
   fail "The server runs, but did not answer. See why: $program status, and $program logs"
 given="${*:+ $*}" # the same server is meant
+others=$(sed -E 's/ --root[= ][^ ]+//g' <<<"$given")
 cat <<TEXT
 
 Ask your own with \`$program query "…"$given\`, or POST JSON-RPC to the address above (docs/methods.md has the methods).
-Index your own trees with \`./stop.sh$given && ./init.sh --root DIR\`; \`$program doctor$given\` says what was mended or left out.
+Index your own trees with \`./stop.sh$given && ./init.sh$others --root DIR\`; \`$program doctor$given\` says what was mended or left out.
 Look after it with \`./status.sh$given\`, and end it with \`./stop.sh$given\`.
 TEXT

@@ -110,8 +110,11 @@ def test_a_relative_root_means_the_callers_folder(installed: Checkout) -> None:
     agents = installed.world.work / "mine" / "agents"
     agents.mkdir(parents=True)
     (agents / "guard.md").write_text("---\nname: guard\n---\nReviews changes for security.\n")
-    done = installed.run("init.sh", "--root", "mine")
+    data_dir = str(installed.world.work / "data")
+    done = installed.run("init.sh", "--root", "mine", "--data-dir", data_dir)
     assert "mine:guard" in done.stdout
+    assert f"./init.sh --data-dir {data_dir} --root DIR" in done.stdout
+    installed.run("stop.sh", "--data-dir", data_dir)
 
 
 def test_a_failed_start_is_told_by_its_status(installed: Checkout) -> None:
