@@ -53,8 +53,8 @@ class Refresh:
     _suspected: float = float("-inf")
     _began: float = float("-inf")
     _sleeps: bool = False
-    _reads_all: bool = False  # the build under way, or the one after it, reads unchanged files too
-    _reads_all_next: bool = False
+    _reads_all: bool = False  # whether the running build reads unchanged files, too
+    _reads_all_next: bool = False  # the same of the build that follows it
 
     @property
     def generations(self) -> Generations:
@@ -149,7 +149,7 @@ class Refresh:
         await asyncio.to_thread(self.generations.remove_leftovers)
 
     async def _build_after(self, running: asyncio.Task[Index]) -> Index:
-        """What changed after the running build had looked; nothing to do if nothing did."""
+        """A build of what changed since the running one looked; of all, if that was asked for."""
         await asyncio.wait([running])
         self._following = None  # who asks from here on wants to see what changes from here on
         unless, self._reads_all_next = "" if self._reads_all_next else self._digest(), False

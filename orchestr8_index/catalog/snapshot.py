@@ -29,7 +29,7 @@ from ..records import KINDS, FileReport, Finding, Kind, Poison, ResolvedRole
 from ..validate import UNDECODABLE
 from .sections import Table
 
-FORMAT = 8
+FORMAT = 9
 KEPT_GENERATIONS = 2
 LEFTOVER_AGE = 3600.0
 _PART = 1 << 18
