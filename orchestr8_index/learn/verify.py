@@ -85,8 +85,7 @@ def lessons(outcomes: Outcomes) -> Lessons:
 
 
 def read_only(store: Store, project: str = "") -> Outcomes:
-    """What a server would have learnt from this store, without writing anything; `project` is its
-    key."""
+    """What a server would learn from this store; nothing is written. `project` is its key."""
     outcomes = Outcomes(store, Terms(), ledger.name_of_project(store.reader, project))
     outcomes.load()
     return outcomes

@@ -64,8 +64,7 @@ def _parts(passage: str, own: Set[str], terms: Terms) -> tuple[Set[str], Set[str
 
 
 def passages(text: str, terms: Terms) -> Iterator[tuple[str, Set[str]]]:
-    """Each section with its distinct terms; a long one in its paragraphs, short ones of
-    them together."""
+    """Each section with its distinct terms: long ones in paragraphs, short ones together."""
     for section in sections(text):
         whole = set(terms(section))
         if len(whole) <= LONG:

@@ -158,10 +158,13 @@ class Store:
             self._writer.stop()
             self._submit()  # what came meanwhile is refused
             with contextlib.suppress(sqlite3.Error):
-                self._writer.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._checkpoint(self._writer.connection)
             self._writer.connection.close()
             self._writer = None
         self.reader.close()
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def write(self, work: Work, apply: Any = None, project: str = "") -> asyncio.Future[Any]:
         """Queue `work` for the next commit. The future has its value once that is on the disk.

@@ -76,8 +76,7 @@ class TeamCoordination(Coordination):
         """The database's own care: docs/team says how."""
 
     async def read(self, work: Callable[..., Found], *asked: Any) -> Found:
-        found: Found = await self.team.read(work, *asked)
-        return found
+        return await self.team.read(work, *asked)
 
     async def servers(self) -> list[dict[str, Any]]:
         """All servers of the database."""

@@ -15,6 +15,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from ..coordinate.commits import Found
+from ..errors import StoreUnavailable
 from ..store.database import transaction
 from ..store.store import Store
 from ..store.writer import Job, Work, Writer
@@ -68,12 +70,13 @@ class TeamStore(Store):
     def _made(self) -> ReadingConnection:
         return ReadingConnection(*self._address, READ_SECONDS, f"{self._server} reads")
 
-    async def read(self, work: Callable[..., Any], *asked: Any) -> Any:
-        """`work(connection, *asked)`, in a thread with a connection of its own."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._reading, self._read, work, asked)
+    async def read(self, work: Callable[..., Found], *asked: Any) -> Found:
+        """`work(connection, *asked)` in a thread of its own. Raises StoreUnavailable."""
+        if self._writer is None:
+            raise StoreUnavailable("The store is closed.")
+        return await asyncio.wrap_future(self._reading.submit(self._read, work, asked))
 
-    def _read(self, work: Callable[..., Any], asked: Sequence[Any]) -> Any:
+    def _read(self, work: Callable[..., Found], asked: Sequence[Any]) -> Found:
         if not hasattr(self._own, "reader"):
             self._own.reader = self._made()
             self._readers.append(self._own.reader)
@@ -97,16 +100,16 @@ class TeamStore(Store):
             self._writer.submit(Job(work, done, project))
 
     def prepare(self, work: Work) -> None:
-        """There is nothing to prepare: other servers are at work."""
+        """Nothing: other servers are at work."""
 
     def close(self) -> None:
-        if self._writer:
-            self._writer.stop()
-            self._writer.connection.close()
-            self._writer = None
-        self._reading.shutdown(cancel_futures=True)
+        super().close()  # what waits is written, and then read
+        self._reading.shutdown()
         for reader in self._readers:
             reader.close()
+
+    def _checkpoint(self, connection: Any) -> None:
+        """The database's own care."""
 
     def has_room(self, more: int = 0) -> bool:
         return True
@@ -121,9 +124,7 @@ class TeamStore(Store):
 
     @property
     def reasons(self) -> list[str]:
-        return (
-            [self.reach.trouble] if self.reach.is_away else [self.trouble] if self.trouble else []
-        )
+        return [why for why in [self.reach.trouble or self.trouble] if why]
 
     async def check(self) -> bool:
         """Once a second: whether it has just gone away."""

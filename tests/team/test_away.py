@@ -93,6 +93,23 @@ def test_a_waiter_misses_nothing_that_was_written_while_its_server_was_cut_off(
     run(mortal.url, 2, work)
 
 
+def test_a_server_that_ends_answers_what_it_was_asked(quick_postgres: Postgres) -> None:
+    async def work(server: Server, other: Server) -> None:
+        agent = Agent(server, "ann")
+        await agent.write({"k": 1})
+        asked = [asyncio.create_task(agent.get("k")) for _ in range(20)]
+        written = asyncio.create_task(agent.write({"k": 2}))
+        await asyncio.sleep(0)
+        server.store.close()
+        assert set(await asyncio.gather(*asked)) <= {1, 2}
+        assert (await written)["rev"] > 0
+        await refused(lambda: agent.get("k"))
+        await refused(lambda: agent.write({"k": 3}))
+        assert await Agent(other, "bob").get("k") == 2
+
+    run(quick_postgres.url, 2, work)
+
+
 def test_no_acknowledged_write_is_lost_when_postgres_is_killed(mortal: Postgres) -> None:
     """What was answered is there; what was refused may be there once, never twice."""
     schema = f"o8_{secrets.token_hex(6)}"

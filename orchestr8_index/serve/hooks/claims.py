@@ -38,8 +38,7 @@ Event = Prompted | ToolStarting | ToolEnded | AgentStopped | Stopped | Ended
 
 
 class ClaimHooks:
-    """One for the server. `policy` is deny, warn or off: what the command line chose, else the
-    setting."""
+    """One for the server. `policy` is the setting, which `chosen` by a command overrides."""
 
     def __init__(self, policy: str = "warn", chosen: ClaimsPolicy | None = None) -> None:
         self.setting, self.chosen = policy, chosen
