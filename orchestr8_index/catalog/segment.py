@@ -60,8 +60,7 @@ def _lent_places(kind_data: KindData) -> list[int]:
 
 
 def _borrow(folder: Path, kind: Kind, kind_data: KindData) -> bool:
-    """Whether the texts of lent rows stay where they are; all are written where links cannot be
-    made."""
+    """Whether texts of lent rows stay where they are: only where links can be made."""
     if kind_data.lent is None or not _lent_places(kind_data):
         return False
     with contextlib.suppress(OSError):

@@ -190,7 +190,7 @@ def as_writer(settings: Settings, work: Callable[[Outcomes], Awaitable[T]]) -> T
             await outcomes.checkpoint()
             return result
         finally:
-            await asyncio.to_thread(store.close)
+            await store.stop()
 
     with alone(settings):
         try:

@@ -59,8 +59,7 @@ def learn(settings: Settings, history: bool, everywhere: bool, yes: bool) -> Non
 
 
 def _is_known(settings: Settings, found: History) -> bool:
-    """Whether the store has every one of these reports; of a team its log, unless something was
-    forgotten since."""
+    """Whether the store, or a team's log if nothing was forgotten since, has every report."""
     wanted = {report.task_id for report in found.reports}
     if settings.database_url:
         from ..team.move import learnt

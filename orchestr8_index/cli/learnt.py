@@ -51,8 +51,7 @@ def reading(settings: Settings) -> Iterator[Any]:
 
 
 def experience_of(settings: Settings) -> Experience | None:
-    """What the store has taught, lenders' included, as a running server knows it; None where
-    nothing was learnt."""
+    """What the store and its lenders have taught; None where nothing was learnt."""
     from ..learn.experience import together
     from ..learn.verify import read_only
     from ..serve.projectlist import read_projects

@@ -85,8 +85,7 @@ class Spool:
             os.close(fd)
 
     def read(self, after: Batch = BEGINNING) -> Batch:
-        """The next reports that are not crossed out; from the beginning where another file lies
-        there by now."""
+        """The next reports not crossed out; from the start where the file is another by now."""
         with _locked(self.path) as fd:
             size, file = self._end_last_line(fd), os.fstat(fd).st_ino
             start = after.end if file == after.file and after.end <= size else 0

@@ -81,7 +81,7 @@ class Commits:
         self.feed.close()
         if self._sweep is not None:
             self._sweep.cancel()
-        await asyncio.to_thread(self.store.close)
+        await self.store.stop()
 
     async def change(
         self,

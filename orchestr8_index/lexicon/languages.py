@@ -48,8 +48,7 @@ class Read(NamedTuple):
 
 
 class Languages:
-    """`keys`: key → English; `phrases`: keys of several words by the first; `function`: words that
-    say nothing."""
+    """`keys`: key → English; `phrases`: longer keys by the first word; `function`: stop words."""
 
     def __init__(self, path: Path = FILE) -> None:
         self.keys: dict[str, str] = {}

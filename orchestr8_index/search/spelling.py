@@ -57,8 +57,7 @@ def _nearest_term(segment: Segment, term: str) -> tuple[str, int] | None:
 
 
 def _of_an_end(segment: Segment, term: str) -> tuple[str, int] | None:
-    """That of an English word, where the slip is in an ending that its stem has not: of
-    "deploiment", "securty"."""
+    """That of an English word misspelt in its ending: of "deploiment", "securty"."""
     written = f"{term[:-1]}y" if term.endswith("i") else term
     if not written.endswith(ENDINGS):
         return None

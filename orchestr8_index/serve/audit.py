@@ -54,8 +54,7 @@ class Usage:
 
 
 class Audit:
-    """What has happened since the last write. `reads`: questions are noted too; `usage` counts
-    all calls."""
+    """What happened since the last write. `reads`: questions are noted too; `usage`: all calls."""
 
     def __init__(self, reads: bool, clock: Callable[[], float] = time.time) -> None:
         self._reads, self._clock = reads, clock

@@ -213,8 +213,7 @@ class SharedAnswer(NamedTuple):
 
 
 async def shared_answer(state: State, method: Method, key: Key) -> SharedAnswer | None:
-    """None where the answer is this server's alone: a pattern's number is, and what was not learnt
-    by all."""
+    """None where the answer is this server's alone, as a pattern's number is."""
     shared, (name, digest, asker, (generation, revision)) = state.shared, key
     answers, is_own = shared.answers, asker or state.is_partial or state.lenders
     if answers is None or is_own or revision < 0 or method.cache != "query":

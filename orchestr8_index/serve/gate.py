@@ -126,8 +126,7 @@ class Sessions:
                 del self._streams[name]
 
     def close(self, name: str) -> None:
-        """End the streams of that key; its sessions are nobody's, not even of a later key of the
-        same name."""
+        """End the streams of that key; no later key of its name gets its sessions."""
         for session in [each for each, owner in self._owners.items() if owner == name]:
             self._owners[session] = ""
         for revoked in self._streams.get(name, ()):

@@ -137,8 +137,7 @@ def _index(state: State) -> dict[str, Any]:
 
 
 def _store(state: State) -> dict[str, Any]:
-    """`trouble` is 1 while the store refuses or may have lost something; `backup_age_s` None
-    without one."""
+    """`trouble` is 1 while the store refuses; `backup_age_s` is None without a backup."""
     age = backup_age(state.settings.data_dir)
     return {
         "connected": state.store.ready is not None,

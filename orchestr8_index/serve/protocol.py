@@ -288,8 +288,7 @@ class Wire(HttpToolsProtocol):
             self._lines.leave(self.peer)
 
     def shutdown(self) -> None:
-        """The server stops: an event stream has a moment to end itself, everything else its time
-        to be answered."""
+        """The server stops: an event stream may end itself, all else may be answered."""
         if not self._answering:
             self.transport.close()
             return

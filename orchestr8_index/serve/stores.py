@@ -158,7 +158,7 @@ class ServerStore(ProjectStore):
         if self.ready is not None:
             with contextlib.suppress(StoreUnavailable):
                 await self.ready.checkpoint()
-            await asyncio.to_thread(self.ready.store.close)
+            await self.ready.store.stop()
 
     async def _open(self) -> None:
         self._tried = time.monotonic()

@@ -152,19 +152,31 @@ class Store:
         assert self._writer
         self._writer.start()
 
+    async def stop(self) -> None:
+        """Write what waits, then close. SQLite crashes where another thread closes the reader."""
+        self._submit()
+        await asyncio.to_thread(self._stop_writing)
+        self._close_reader()
+
     def close(self) -> None:
+        """As `stop`, where no loop runs."""
+        self._stop_writing()
+        self._close_reader()
+
+    def _stop_writing(self) -> None:
         if self._writer:
-            self._submit()
             self._writer.stop()
-            self._submit()  # what came meanwhile is refused
             with contextlib.suppress(sqlite3.Error):
                 self._checkpoint(self._writer.connection)
             self._writer.connection.close()
-            self._writer = None
-        self.reader.close()
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _close_reader(self) -> None:
+        self._submit()  # what came meanwhile is refused
+        self._writer = None
+        self.reader.close()
 
     def write(self, work: Work, apply: Any = None, project: str = "") -> asyncio.Future[Any]:
         """Queue `work` for the next commit. The future has its value once that is on the disk.
@@ -281,8 +293,7 @@ class Store:
         return round(size_bytes(self._data_dir, self.layout.name) / MB, 3)
 
     def has_room(self, more: int = 0) -> bool:
-        """Whether it is under the hard limit with so many bytes; above the soft one the query log
-        shrinks."""
+        """Whether it stays under the hard limit; above the soft one the query log shrinks."""
         self._admitted += 1
         self._used += more
         if self._admitted % SIZE_EVERY == 1 or self._used > self._soft:
@@ -316,7 +327,7 @@ class Store:
 
     def _pruned(self, rows: Any, error: BaseException | None) -> None:
         self._pruning = False
-        if error is None and rows:
+        if error is None and rows and self._writer:
             self._used = used_bytes(self.reader)
             if self._used > PRUNED_TO * self._soft:
                 self._prune()

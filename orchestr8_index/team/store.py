@@ -102,8 +102,8 @@ class TeamStore(Store):
     def prepare(self, work: Work) -> None:
         """Nothing: other servers are at work."""
 
-    def close(self) -> None:
-        super().close()  # what waits is written, and then read
+    def _close_reader(self) -> None:
+        super()._close_reader()
         self._reading.shutdown()
         for reader in self._readers:
             reader.close()

@@ -61,7 +61,7 @@ async def opened(folder: Path, **limits: Any) -> AsyncIterator[Outcomes]:
     try:
         yield outcomes
     finally:
-        await asyncio.to_thread(store.close)
+        await store.stop()
 
 
 def with_outcomes(folder: Path, work: Callable[[Outcomes], Awaitable[T]], **limits: Any) -> T:

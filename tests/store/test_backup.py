@@ -72,7 +72,7 @@ def test_a_backup_is_consistent_while_others_write(tmp_path: Path) -> None:
         writes = [store.write(partial(ledger.insert_decision, decision=d)) for d in made_of]
         made = await asyncio.to_thread(backup.backup, tmp_path)
         await asyncio.gather(*writes)
-        await asyncio.to_thread(store.close)
+        await store.stop()
         return made
 
     made = asyncio.run(run())

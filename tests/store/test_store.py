@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -34,7 +35,7 @@ async def opened(
     try:
         yield store
     finally:
-        await asyncio.to_thread(store.close)
+        await store.stop()
 
 
 def run(
@@ -199,6 +200,25 @@ def test_above_the_soft_limit_the_query_log_shrinks(tmp_path: Path) -> None:
 
     before, after = run(tmp_path, work, soft_mb=1)
     assert before == 2000 and after <= 1000  # another bite may have been taken by now
+
+
+def test_the_reader_is_closed_by_the_loop_that_reads_with_it(tmp_path: Path) -> None:
+    """SQLite crashed the process where another thread closed it within a read."""
+    closed_by: list[int] = []
+
+    class Reader:
+        def __init__(self, inner: sqlite3.Connection) -> None:
+            self.execute, self._inner = inner.execute, inner
+
+        def close(self) -> None:
+            closed_by.append(threading.get_ident())
+            self._inner.close()
+
+    async def work(store: Store) -> None:
+        store.reader = Reader(store.reader)  # type: ignore[assignment]
+
+    run(tmp_path, work)
+    assert closed_by == [threading.get_ident()]
 
 
 def test_it_shrinks_bite_by_bite_until_there_is_room(tmp_path: Path) -> None:

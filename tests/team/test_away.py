@@ -100,7 +100,7 @@ def test_a_server_that_ends_answers_what_it_was_asked(quick_postgres: Postgres) 
         asked = [asyncio.create_task(agent.get("k")) for _ in range(20)]
         written = asyncio.create_task(agent.write({"k": 2}))
         await asyncio.sleep(0)
-        server.store.close()
+        await server.store.stop()
         assert set(await asyncio.gather(*asked)) <= {1, 2}
         assert (await written)["rev"] > 0
         await refused(lambda: agent.get("k"))
