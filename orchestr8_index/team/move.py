@@ -21,7 +21,8 @@ from ..coordinate.journal import oldest, set_note, set_oldest
 from ..coordinate.search import index_message
 from ..errors import OperationError
 from ..store.database import transaction
-from .connection import Reach, TeamConnection, connect
+from .circuit import Circuit
+from .connection import TeamConnection, connect
 from .dialect import without_zeros
 from .learning import LearntEntry
 from .registry import servers
@@ -159,7 +160,7 @@ def _team(url: str, schema: str, project: str) -> Iterator[TeamConnection]:
     with unavailable(), connect(url, schema, "moves") as looking:
         check_version(looking, schema)
         migrate(looking, schema)
-    connection = TeamConnection(url, schema, Reach(), SECONDS, "moves")
+    connection = TeamConnection(url, schema, Circuit(), SECONDS, "moves")
     connection.project = project
     with contextlib.closing(connection):
         yield connection

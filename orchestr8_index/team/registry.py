@@ -16,7 +16,6 @@ from ..coordinate.clock import iso
 from ..store.notes import MOST_AUDIT, AuditRow
 from ..store.usage import UsageRow, first_day
 from .connection import TeamConnection, connect
-from .journal import JUMP, DatabaseClock
 from .schema import (
     BEAT,
     BURY,
@@ -33,8 +32,10 @@ from .schema import (
 )
 from .sentences import unavailable
 from .start import SCHEMA, require_psycopg
+from .store import DatabaseClock
 
 GONE_MS = 5000
+JUMP = 1 << 20  # revisions passed over after a fail-over, which may have lost the last ones
 SWEEPER = 0x6F38737765  # the advisory lock of the one that sweeps, as long as its connection lives
 _NAMES = "timestamp, who, what, outcome, times"
 _ADD = f"""WITH gone AS (DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?)
