@@ -86,6 +86,10 @@ class Caller(Struct, frozen=True):
         return self.ident or self.name
 
     @property
+    def session(self) -> str:
+        return session_of(self.who)
+
+    @property
     def inboxes(self) -> tuple[str, ...]:
         return self.with_admins((self.name, f"role:{self.role}") if self.role else (self.name,))
 
@@ -106,6 +110,11 @@ def _meet(key: str, prefix: str) -> bool:
 
 def _covers(key: str, pattern: str) -> bool:
     return key.startswith(pattern[:-1]) if pattern.endswith("*") else key == pattern
+
+
+def session_of(ident: str) -> str:
+    """The session of a SESSION/AGENT."""
+    return ident.partition("/")[0]
 
 
 def for_admins(box: str) -> str:
