@@ -163,15 +163,16 @@ class MethodNotFound(RequestError):
 
 
 class InvalidParams(RequestError):
-    """`problems` maps each bad field to what is wrong with it, unknown fields included."""
+    """`problems` maps each bad field to what is wrong with it, unknown fields included; `said` are
+    a sentence and a cure of its own."""
 
     code, status = -32602, 400
     means = "Fields are missing, unknown, or hold what they may not hold; each is named."
     cure = "Mend the fields that it names, and ask again."
 
-    def __init__(self, problems: dict[str, str]) -> None:
+    def __init__(self, problems: dict[str, str], *said: str) -> None:
         named = "; ".join(f"{field}: {why}" for field, why in problems.items())
-        super().__init__(f"Invalid params: {named}.")
+        super().__init__(*(said or [f"Invalid params: {named}."]))
         self.problems = problems
 
     def data(self) -> dict[str, Any]:

@@ -104,7 +104,10 @@ class Parent:
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         file = str(theirs.fileno())
         command = [sys.executable, "-P", __file__, file, "-m", "orchestr8_index"]  # as others look
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[int(file)])
+        env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}  # not another checkout
+        self._process = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, pass_fds=[int(file)]
+        )
         theirs.close()
         self._turn = threading.Lock()
         atexit.register(self._end)

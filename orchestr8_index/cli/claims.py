@@ -13,8 +13,10 @@ import click
 
 from ..changeable import POLICIES, ClaimsPolicy
 from ..config import Settings
+from ..coordinate.resources import overlaps
 from ..daemon.supervise import running_address
 from ..errors import OperationError, Orchestr8Error
+from ..hosts.files import replace_file
 from .asking import sharing_server
 from .options import of_server
 from .paint import echo
@@ -142,8 +144,7 @@ def check(settings: Settings, agent: str) -> None:
     for name in filter(None, staged):
         path = os.path.join(tree, name)
         for row in foreign:
-            held = row["resource"]
-            if path == held or (held.endswith("/") and path.startswith(held)):
+            if overlaps(path, row["resource"]):
                 what = f', for "{row["purpose"]}"' if row["purpose"] else ""
                 until = local_time(row["until"])
                 echo(f"{name} is held by {row['holder']}{what}, until {until}.")
@@ -177,11 +178,8 @@ def _text_of(hook: Path) -> str:
 
 
 def _write(hook: Path, text: str) -> None:
-    """Whole, or not at all: a hook that is half written would refuse every commit."""
-    made = hook.with_name(f".{hook.name}.new")
-    made.write_text(text, "utf-8", "surrogateescape")
-    made.chmod(0o755)
-    os.replace(made, hook)
+    """A hook that is half written would refuse every commit."""
+    replace_file(hook, text.encode("utf-8", "surrogateescape"), 0o755)
 
 
 def _hook_of(repository: str) -> Path:

@@ -110,7 +110,8 @@ def error_of(error: ErrorObject) -> RequestError:
         rows = error.data.get("validation_errors")
         listed = rows if isinstance(rows, list) else []
         problems = {str(r.get("field")): str(r.get("message")) for r in listed if type(r) is dict}
-        return InvalidParams(problems or {"params": error.message})
+        said = (error.message, str(error.data.get("cure", InvalidParams.cure)))
+        return InvalidParams(problems or {"params": error.message}, *said)
     raised = error_kind(error.code)(error.message)
     raised.code, raised.cure = error.code, str(error.data.pop("cure", ""))
     if isinstance(raised, WithFacts):

@@ -130,7 +130,7 @@ def carry_out(change: FileChange, *, private: bool, backups: Path | None = None)
             return
         kept = _kept(real, backups)
         if change.what == "restored" or change.before and _read(kept) == change.after:
-            _replace(real, change.after, real.stat().st_mode & 0o7777)
+            replace_file(real, change.after.encode(), real.stat().st_mode & 0o7777)
             kept.unlink()
             return
         _make_folder(real, private, backups)
@@ -138,7 +138,7 @@ def carry_out(change: FileChange, *, private: bool, backups: Path | None = None)
         if change.before is not None:
             mode = real.stat().st_mode & 0o7777
             _keep(change, real, mode, backups)
-        _replace(real, change.after, mode)
+        replace_file(real, change.after.encode(), mode)
     except OSError as error:
         sentence = f"{change.path} cannot be written: {error.strerror}."
         raise OperationError(sentence, "Nothing was changed; see who may write there.") from None
@@ -153,7 +153,7 @@ def _keep(change: FileChange, real: Path, mode: int, backups: Path | None) -> No
     if _read(place) not in (None, change.before):
         aside = (place.with_name(f"{place.name}-{number}") for number in count(1))
         place.rename(next(each for each in aside if not each.exists()))
-    _replace(place, change.before or "", mode)
+    replace_file(place, (change.before or "").encode(), mode)
 
 
 def _make_folder(real: Path, private: bool, backups: Path | None) -> None:
@@ -176,12 +176,13 @@ def _remove_made(real: Path, backups: Path | None) -> None:
     note.unlink()
 
 
-def _replace(path: Path, text: str, mode: int) -> None:
+def replace_file(path: Path, data: bytes, mode: int) -> None:
+    """Put a file in place whole or not at all, with this mode. Raises OSError."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     with contextlib.ExitStack() as undo:
         undo.callback(Path(name).unlink, missing_ok=True)
         with os.fdopen(handle, "wb") as file:
-            file.write(text.encode())
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, mode)

@@ -42,11 +42,9 @@ class Host(NamedTuple):
         return {**self._typed(0), self.address: url, **self.more}
 
     def over_stdio(self, command: list[str]) -> Entry:
-        entry = {"command": command[0], "args": command[1:]}
-        return {
-            **self._typed(1),
-            **({"command": command} if self.one_command else entry),
-        } | self.more
+        parted = {"command": command[0], "args": command[1:]}
+        entry = {"command": command} if self.one_command else parted
+        return {**self._typed(1), **entry, **self.more}
 
     def _typed(self, which: int) -> Entry:
         return {"type": self.types[which]} if self.types else {}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from ..catalog.index import Index, Segment
+from ..catalog.index import Index
 from ..errors import InvalidParams
 from ..places import DEFAULT_HOST, call_of
 from ..queries import EntryQuery, Excerpt
 from ..tokens import ESTIMATING, Tokenizer
-from .spelling import near_names
+from .spelling import no_entry
 
 FOR_PEOPLE = "only the user may start it: leave it to them, or read it with user_only: true"
 _BREAKS = (re.compile(r"\n(?=#{1,6} )"), re.compile(r"\n\s*\n"), re.compile(r"\n"))
@@ -20,7 +20,7 @@ def get_entry(index: Index, query: EntryQuery, tokens: Tokenizer = ESTIMATING) -
     segment = index.segments[query.kind]
     place = segment.find(query.plugin, query.name)
     if place is None:
-        raise InvalidParams({"name": _unknown(segment, query)})
+        raise no_entry(segment, f"{query.plugin}:{query.name}", query.name)
     if query.user_only is False and segment.entry(place).for_people:
         raise InvalidParams({"name": FOR_PEOPLE})
     entry, whole = segment.entry(place), segment.text(place).strip()
@@ -49,9 +49,3 @@ def cut_to(text: str, max_tokens: int, tokens: Tokenizer = ESTIMATING) -> str:
         if ends and ends[-1] * 2 >= low:
             return text[: ends[-1]].rstrip()
     return text[:low].rstrip()
-
-
-def _unknown(segment: Segment, query: EntryQuery) -> str:
-    near = near_names(segment, [query.name.casefold()])
-    meant = f"; did you mean {', '.join(near)}?" if near else ""
-    return f"there is no {query.kind} {query.plugin}:{query.name}{meant}"

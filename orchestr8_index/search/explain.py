@@ -13,14 +13,13 @@ from itertools import pairwise
 from ..catalog.bm25f import FIELD_B, FIELD_WEIGHT, FIELDS, QUERY_SCALE
 from ..catalog.clones import fold
 from ..catalog.index import Index, Segment
-from ..errors import InvalidParams
 from ..queries import Standing, StandingQuery, TermPoints
 from ..records import Entry, Experience
 from ..text import Terms
 from .candidates import by_name
 from .query import Query, Word
 from .rank import Hit, Ranking, contributions, rank
-from .spelling import near_names
+from .spelling import no_entry
 
 MEANING = "near in meaning"
 PARTS = 1_000_000  # points are whole millionths, so that they add up
@@ -156,9 +155,7 @@ def standing_of(
 def _named(segment: Segment, name: str) -> int:
     if found := by_name(segment, name):
         return found[0]
-    near = near_names(segment, [name.casefold()])
-    meant = f"; did you mean {', '.join(near)}?" if near else ""
-    raise InvalidParams({"name": f"there is no {segment.kind} {name}{meant}"})
+    raise no_entry(segment, name, name)
 
 
 def lacking_words(segment: Segment, query: Query, place: int | None) -> list[str]:

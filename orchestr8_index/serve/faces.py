@@ -11,17 +11,22 @@ import msgspec
 from msgspec import Raw, Struct
 from starlette.types import Scope, Send
 
+from ..environment import FACES as PRODUCTS
 from ..errors import MethodNotFound, RequestError
 from ..memo import Newest
 from .body import JSON, REPLY, error_body, send_bytes, send_json
 from .callers import RIGHTS, caller
 from .calls import perform
+from .gate import HEADER
 from .state import State
 
 if TYPE_CHECKING:
     from ..faces.face import Product, Who
 
 MOST_NAMES = 10_000
+OF_MCP = """initialize ping server/discover tools/list tools/call resources/list resources/read
+resources/templates/list resources/subscribe resources/unsubscribe resources/directory/read
+prompts/list prompts/get skills/list skills/get completion/complete subscriptions/listen""".split()
 
 
 def load(name: str) -> Product:
@@ -108,19 +113,22 @@ _CALL = msgspec.json.Decoder(PlainCall)
 
 
 async def answer_plain(state: State, name: str, scope: Scope, body: bytes, send: Send) -> bool:
-    """Whether the body was a call of one of the face's tools, or of a name that neither it nor MCP
-    has; then it is answered."""
+    """Whether the body was a call of one of a product's tools, or, outside of MCP's sessions and of
+    its era without them, of a name that nobody has; then it is answered."""
     try:
         call = _CALL.decode(body)
     except msgspec.DecodeError:
         return False
-    face, ident = load(name), bytes(call.id)
-    names = [tool.name for tool in face.tools]
-    if call.method not in names:
-        if "/" in call.method or call.method in ("", "initialize", "ping"):
+    face, ident = load(name) if name in PRODUCTS else None, bytes(call.id)
+    names = [tool.name for tool in face.tools] if face else OF_MCP
+    if face is None or call.method not in names:
+        headers = dict(scope["headers"])
+        is_mcps = HEADER in headers or headers.get(b"mcp-protocol-version", b"") > b"2026"
+        if is_mcps or not ident or call.method in ("", *OF_MCP):
             return False
-        error = MethodNotFound("There is no such method.", f"The tools are {', '.join(names)}.")
-        await send_bytes(send, error.status, error_body(ident or b"null", error), JSON)
+        which = f"The {'tools' if face else 'methods of MCP'} are {', '.join(names)}."
+        error = MethodNotFound("There is no such method.", which)
+        await send_bytes(send, error.status if face else 400, error_body(ident, error), JSON)
         return True
     scope["state"]["rpc_methods"] = call.method
     with named(face):

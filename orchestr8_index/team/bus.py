@@ -20,7 +20,8 @@ import msgspec
 import psycopg
 
 from ..errors import Orchestr8Error
-from .connection import Reach, TeamConnection, connect
+from .circuit import Circuit
+from .connection import TeamConnection, connect
 from .registry import Registry
 from .sentences import explain
 
@@ -84,12 +85,18 @@ class Bus:
     """
 
     def __init__(
-        self, url: str, schema: str, server: str, reach: Reach, registry: Registry, heard: Heard
+        self,
+        url: str,
+        schema: str,
+        server: str,
+        circuit: Circuit,
+        registry: Registry,
+        heard: Heard,
     ) -> None:
         self._url, self._schema, self._server = url, schema, server
-        self._reach, self._registry, self._heard = reach, registry, heard
+        self._circuit, self._registry, self._heard = circuit, registry, heard
         self._hearing: psycopg.Connection[Any] | None = None
-        self._watching = TeamConnection(url, schema, reach, 2.0, f"{server} watches")
+        self._watching = TeamConnection(url, schema, circuit, 2.0, f"{server} watches")
         self._known: dict[str, int] = {}
         self.is_deaf = False
         self._ear = -1
@@ -100,12 +107,12 @@ class Bus:
 
     @property
     def reasons(self) -> list[str]:
-        deaf = [DEAF] if self.is_deaf and not self._reach.is_away else []
+        deaf = [DEAF] if self.is_deaf and self._circuit.connected else []
         return [*deaf, *self.lag.reasons]
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._reach.told = lambda: loop.call_soon_threadsafe(self._hurry.set)
+        self._circuit.on_loss = lambda: loop.call_soon_threadsafe(self._hurry.set)
         self._task = loop.create_task(self._run())
 
     async def stop(self) -> None:
@@ -142,12 +149,13 @@ class Bus:
                 pause = BEAT_SECONDS
             except (psycopg.Error, sqlite3.Error, Orchestr8Error) as error:
                 self._hang_up()
-                self._reach.lost(explain(error) if isinstance(error, psycopg.Error) else str(error))
-                pause = self._reach.pause()
+                why = explain(error) if isinstance(error, psycopg.Error) else str(error)
+                self._circuit.lost(why)
+                pause = self._circuit.pause()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0 if self._is_over else pause):
                     await self._hurry.wait()
-            if self._reach.is_away and self._hearing is not None:
+            if not self._circuit.connected and self._hearing is not None:
                 self._hang_up()
                 await asyncio.sleep(0)
 
@@ -156,7 +164,7 @@ class Bus:
         try:
             hearing.execute(f'LISTEN "{self._schema}"'.encode())
             self._registry.greet(hearing)
-            self._reach.found()
+            self._circuit.found()
             proof = msgspec.json.encode(Notice(self._server, "", 0, 0, None)).decode()
             self._watching.execute("SELECT pg_notify(?, ?)", (self._schema, proof))
             self.is_deaf = not list(hearing.notifies(timeout=PROOF_SECONDS, stop_after=1))
@@ -189,7 +197,7 @@ class Bus:
                 self._take(notify.extra)
         except psycopg.Error as error:
             self._hang_up()
-            self._reach.lost(explain(error))
+            self._circuit.lost(explain(error))
 
     def _take(self, text: bytes) -> None:
         with contextlib.suppress(msgspec.MsgspecError):  # somebody else's, on our channel

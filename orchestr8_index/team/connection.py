@@ -1,13 +1,12 @@
 """A connection to PostgreSQL that the rooms use as they use SQLite's.
 
 It raises sqlite3's errors, so that one handler serves both. A statement that times out closes the
-connection, and the database counts as away until a connection succeeds (`Reach`).
+connection, and the database counts as away until a connection succeeds (`Circuit`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import random
 import select
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,12 +18,12 @@ from psycopg.adapt import Dumper
 
 from ..errors import Orchestr8Error, StoreUnavailable
 from ..store.database import Lost
+from .circuit import Circuit
 from .dialect import NOTHING, BoundStatement, Statement, Unsent, translate, without_zeros
 from .schema import VALUES
-from .sentences import explain
+from .sentences import explain, unavailable
 
 CONNECT_SECONDS = 2  # the least that libpq knows
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 _LAST_WORDS = 3  # readings of an idle connection: its last message, the end, one to spare
 _SETTINGS = """SET idle_in_transaction_session_timeout = '1s'; SET lock_timeout = '2s';
     SET synchronous_commit = on; SET client_min_messages = warning; SET jit = off;
@@ -40,37 +39,6 @@ class _Number(Dumper):
         return b"%d" % obj
 
     quote = dump
-
-
-class Reach:
-    """Whether the database can be reached, as all connections of a server know it.
-
-    While it is away, statements are refused at once, and the listening connection tries again with
-    growing pauses. `told` is called when it was lost, from any thread.
-    """
-
-    def __init__(self) -> None:
-        self.trouble = ""
-        self.told: Callable[[], object] = lambda: None
-        self._tries = 0
-
-    @property
-    def is_away(self) -> bool:
-        return bool(self.trouble)
-
-    def lost(self, why: str) -> None:
-        is_new, self.trouble = not self.trouble, why
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            if is_new:
-                self.told()
-
-    def found(self) -> None:
-        self.trouble, self._tries = "", 0
-
-    def pause(self) -> float:
-        """Seconds until the next try: twice as many each time, and never the same as others'."""
-        self._tries = min(self._tries + 1, 10)
-        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self._tries) * random.uniform(0.5, 1.0)
 
 
 class _TimedConnection(psycopg.Connection[Any]):
@@ -96,8 +64,8 @@ class TeamConnection:
     (`Unsent`). Raises Lost where the database is away, else what sqlite3 would.
     """
 
-    def __init__(self, url: str, schema: str, reach: Reach, seconds: float, name: str) -> None:
-        self._url, self._schema, self.reach = url, schema, reach
+    def __init__(self, url: str, schema: str, circuit: Circuit, seconds: float, name: str) -> None:
+        self._url, self._schema, self._circuit = url, schema, circuit
         self._seconds, self._name = seconds, name
         self._open: _TimedConnection | None = None
         self._unsent, self._is_within = Unsent(), False
@@ -177,13 +145,13 @@ class TeamConnection:
             return known
         if self._is_within:
             raise Lost("The connection broke before the commit")
-        if self.reach.is_away:
-            raise Lost(self.reach.trouble)
+        if not self._circuit.connected:
+            raise Lost(self._circuit.trouble)
         try:
             self._open = connect(self._url, self._schema, self._name, self._seconds, self.greet)
         except psycopg.Error as error:
-            self.reach.lost(explain(error))
-            raise Lost(self.reach.trouble) from None
+            self._circuit.lost(explain(error))
+            raise Lost(self._circuit.trouble) from None
         return self._open
 
     def _end(self, text: str) -> Any:
@@ -205,7 +173,7 @@ class TeamConnection:
         """As the rooms know it: the database is away, or refuses what was asked."""
         why = explain(error)
         if self._open is None or self._open.closed:
-            self.reach.lost(why)
+            self._circuit.lost(why)
             return Lost(why)
         if isinstance(error, psycopg.IntegrityError):
             return sqlite3.IntegrityError(why)
@@ -315,3 +283,15 @@ def connect(
         opened.close()
         raise
     return opened
+
+
+@contextlib.contextmanager
+def connected(
+    url: str, schema: str, name: str, seconds: float = 5.0
+) -> Iterator[psycopg.Connection[Any]]:
+    """Within: a connection of its own. What psycopg raises there is raised as StoreUnavailable."""
+    try:
+        with connect(url, schema, name, seconds) as opened:
+            yield opened
+    except psycopg.Error as error:
+        raise unavailable(error) from None

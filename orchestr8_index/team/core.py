@@ -15,13 +15,11 @@ from ..store.database import transaction
 from ..store.notes import AuditRow
 from ..store.usage import UsageRow, write_usage
 from .bus import Bus
-from .connection import TeamConnection, connect
-from .journal import DatabaseClock, TeamJournal
+from .connection import TeamConnection, connected
 from .registry import Registry, add_audit, servers
 from .schema import NEWEST
-from .sentences import unavailable
 from .start import SCHEMA
-from .store import TeamStore
+from .store import DatabaseClock, TeamJournal, TeamStore
 
 MOST_WAITING = 10_000  # rows of the audit, while PostgreSQL is away
 
@@ -42,14 +40,13 @@ class TeamCoordination(Coordination):
         self._url, self._schema = url, schema
         self.server = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self.journal: TeamJournal = TeamJournal(self.clock)
-        self.store = self.team = TeamStore(url, schema, self.server, self._begin, self._tell)
+        self.store = self.team = TeamStore(url, schema, self.server, self.journal.take, self._tell)
         own = self.clock if isinstance(self.clock, DatabaseClock) else None
         self.registry = Registry(schema, self.server, own, self._sweep_project)
         self.team.greet = self.registry.greet  # nothing is granted before a fail-over is known
         self.team.size = lambda: self.registry.size
         self.registry.facts = lambda: {**facts(), **self._facts()}
-        parts = (url, schema, self.server, self.team.reach, self.registry, self._heard)
-        self.bus = Bus(*parts)
+        self.bus = Bus(url, schema, self.server, self.team.circuit, self.registry, self._heard)
         self.bus.now = self.clock.now
         self._swept: set[str] = set()
         self._audit: list[AuditRow] = []
@@ -58,7 +55,7 @@ class TeamCoordination(Coordination):
         return {"lag_ms": self.bus.lag.ms, "waiters": self.feed.waiting}
 
     def of_team(self) -> dict[str, Any]:
-        state = "away" if self.team.reach.is_away else "connected"
+        state = self.team.circuit.state
         return {"postgres": state, "server": self.server, "lag_ms": self.bus.lag.ms}
 
     @property
@@ -97,8 +94,8 @@ class TeamCoordination(Coordination):
 
     def open(self) -> None:
         """Raises StoreUnavailable and StoreTooNew, with what helps."""
-        with unavailable():
-            connect(self._url, self._schema, self.server, greet=self.registry.greet).close()
+        with connected(self._url, self._schema, self.server) as opened:
+            self.registry.greet(opened)
         self.store.open()
 
     def start(self) -> None:
@@ -109,9 +106,6 @@ class TeamCoordination(Coordination):
         self.feed.close()
         await self.bus.stop()
         await super().close()
-
-    def _begin(self, connection: TeamConnection, project: str, count: int) -> None:
-        self.journal.take(connection, project, count)
 
     def _tell(self, connection: TeamConnection, project: str, values: Sequence[Any]) -> None:
         topics = [

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import Settings
 from ..coordinate.core import Coordination
-from .outlets import Circuit, Follower, Outlet
+from .circuit import OutletCircuit
+from .outlets import Follower, Outlet
 
 if TYPE_CHECKING:
     from .core import TeamCoordination
@@ -29,14 +30,14 @@ class Helpers:
         if settings.redis:
             from .to_redis import RedisOutlet, open_redis
 
-            self._client, circuit = open_redis(settings.redis), Circuit("redis")
+            self._client, circuit = open_redis(settings.redis), OutletCircuit("redis")
             workspace = settings.door.workspace
             self.redis = RedisOutlet(self._client, circuit, shared, own, workspace)
             self._follow(self.redis, REDIS_DUTY)
         if settings.nats_url:
             from .to_nats import NatsOutlet
 
-            self._follow(NatsOutlet(settings.nats_url, Circuit("nats")), NATS_DUTY)
+            self._follow(NatsOutlet(settings.nats_url, OutletCircuit("nats")), NATS_DUTY)
 
     def _follow(self, outlet: Outlet, duty: int) -> None:
         name, team = outlet.circuit.name, _team(self._shared)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,15 +20,14 @@ from ..coordinate.journal import set_note
 from ..coordinate.log import events_after
 from ..errors import Compacted, RequestError, StoreUnavailable
 from ..records import JsonObject
+from .circuit import OutletCircuit, log
 
 AT_ONCE = 500
 _FAILS = (RequestError, sqlite3.Error)
 LOOK_SECONDS, KEEP_SECONDS = 1.0, 5.0
 SECONDS = 0.25  # for a helper to answer
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 LogEvent = tuple[int, int, JsonObject]
 """Its id, its Unix ms, and what everybody of the project sees of it."""
-log = logging.getLogger("orchestr8.shared")
 
 
 def end_of(rev: int) -> int:
@@ -38,43 +35,10 @@ def end_of(rev: int) -> int:
     return ((rev + 1) << 10) - 1
 
 
-class Circuit:
-    """The circuit breaker of Redis or NATS, by `name`: used only while `connected`; one task tries
-    to reach it again after each `pause`."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.trouble, self.connected = name, "", False
-        self._tries = 0
-
-    @property
-    def state(self) -> str:
-        return "connected" if self.connected else "away"
-
-    @property
-    def reasons(self) -> list[str]:
-        return [self.trouble] if self.trouble and not self.connected else []
-
-    def found(self) -> None:
-        if self.trouble:
-            log.warning("%s is back", self.name)
-        self.connected, self.trouble, self._tries = True, "", 0
-
-    def lost(self, why: str) -> None:
-        """`why` is a sentence without an address, which may hold a password."""
-        if why != self.trouble:
-            log.warning("%s is away", self.name, extra={"reason": why})
-        self.connected, self.trouble = False, why
-
-    def pause(self) -> float:
-        """Seconds until the next try: twice as many each time, and never the same as others'."""
-        tries, self._tries = self._tries, min(self._tries + 1, 10)
-        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**tries) * random.uniform(0.75, 1.0)
-
-
 class Outlet(Protocol):
     """What is written to. Each method raises one of `errors` where it does not answer in time."""
 
-    circuit: Circuit
+    circuit: OutletCircuit
     errors: tuple[type[Exception], ...]
 
     @property

@@ -16,7 +16,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from .outlets import Circuit
+from .circuit import OutletCircuit
 
 SEAL = 16  # bytes
 MOST_BYTES = 1_000_000  # of an answer
@@ -28,7 +28,7 @@ _FAILS = (RedisError, OSError, TimeoutError)
 class AnswersOfAll:
     """Encoded answers by a name that says all that decides them; `secret` is the team's."""
 
-    def __init__(self, client: Any, circuit: Circuit, secret: bytes) -> None:
+    def __init__(self, client: Any, circuit: OutletCircuit, secret: bytes) -> None:
         self._client, self._circuit, self._secret = client, circuit, secret
         self._writing: set[asyncio.Task[None]] = set()
         self._contents: dict[Path, str] = {}

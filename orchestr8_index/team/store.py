@@ -1,7 +1,8 @@
-"""The open store of a team: PostgreSQL behind what the rooms know as a store.
+"""The open store of a team: PostgreSQL behind the interface of `Store` and `Journal`.
 
-One thread writes. Waiting changes of one project are committed together: its row is locked first,
-and the other servers are notified last.
+One thread writes. Waiting changes of one project are committed together. Each commit first locks
+the project's row and takes its revisions and the time from it, so that what is checked until the
+commit is what the whole team sees; the other servers are notified last.
 """
 
 from __future__ import annotations
@@ -9,23 +10,89 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from ..coordinate.clock import Clock
 from ..coordinate.commits import Found
+from ..coordinate.journal import NEVER, Journal
 from ..errors import StoreUnavailable
 from ..store.database import transaction
 from ..store.store import Store
 from ..store.writer import Job, Work, Writer
-from .connection import Reach, ReadingConnection, TeamConnection
+from .circuit import Circuit
+from .connection import ReadingConnection, TeamConnection
+from .schema import TAKE
 
 WRITE_SECONDS, READ_SECONDS = 5.0, 2.0
 READERS = 3  # with those that write, listen and watch six connections
 Begin = Callable[[TeamConnection, str, int], None]
 Tell = Callable[[TeamConnection, str, Sequence[Any]], None]
+
+
+class DatabaseClock(Clock):
+    """The database's clock in Unix ms, read with each commit and each second; in between, time goes
+    on by the monotonic clock. The wall clock of this machine is never used."""
+
+    def __init__(self) -> None:
+        super().__init__(wall=lambda: self.now() / 1000)
+        self.start(int(time.time() * 1000))
+
+
+class Reserved:
+    """The revisions that a commit has taken from its project's row."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._connection: TeamConnection
+        self._project = ""
+        self._next = self._end = self.reserved = 0
+        self.due = NEVER
+
+    @property
+    def last(self) -> int:
+        """The newest that was given out."""
+        return self._next
+
+    def take(self, connection: TeamConnection, project: str, count: int) -> None:
+        """Lock the project's row until the commit; `count` revisions are this commit's."""
+        self._connection, self._project = connection, project
+        connection.project = project
+        rev, now, due = connection.execute(TAKE, (project, count)).fetchone()
+        self.due = due or NEVER
+        self._next, self._end = rev - count, rev
+        if isinstance(self._clock, DatabaseClock):
+            self._clock.start(now)
+
+    def next(self) -> int:
+        if self._next == self._end:
+            self.take(self._connection, self._project, 16)
+        self._next += 1
+        return self._next
+
+
+class TeamJournal(Journal):
+    """What the writer's thread owns of one server among several."""
+
+    revisions: Reserved  # type: ignore[assignment]
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock, Reserved(clock))  # type: ignore[arg-type]
+
+    def take(self, connection: TeamConnection, project: str, count: int) -> None:
+        """Begin a commit of a project: its revisions, the time, and what has ended meanwhile."""
+        self.revisions.take(connection, project, count)
+        self.due = self.revisions.due
+
+    def open(self, connection: Any) -> None:
+        """Nothing is reserved beforehand."""
+
+    def save_clock(self, connection: Any, always: bool = False) -> None:
+        """The database has its own."""
 
 
 class TeamWriter(Writer):
@@ -57,9 +124,9 @@ class TeamStore(Store):
 
     def __init__(self, url: str, schema: str, server: str, begin: Begin, tell: Tell) -> None:
         super().__init__(Path())
-        self.reach = Reach()
+        self.circuit = Circuit()
         self._begin, self._tell = begin, tell
-        self._address = (url, schema, self.reach)
+        self._address = (url, schema, self.circuit)
         self._server = server
         self.size: Callable[[], int] = lambda: 0
         self.greet: Callable[[Any], None] = lambda opened: None
@@ -120,13 +187,13 @@ class TeamStore(Store):
 
     @property
     def lost(self) -> str:
-        return self.reach.trouble
+        return self.circuit.trouble
 
     @property
     def reasons(self) -> list[str]:
-        return [why for why in [self.reach.trouble or self.trouble] if why]
+        return [why for why in [self.circuit.trouble or self.trouble] if why]
 
     async def check(self) -> bool:
         """Once a second: whether it has just gone away."""
-        was, self._was_lost = self._was_lost, self.reach.is_away
+        was, self._was_lost = self._was_lost, not self.circuit.connected
         return self._was_lost and not was

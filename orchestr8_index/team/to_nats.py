@@ -21,7 +21,8 @@ from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from ..coordinate.caller import Caller
 from ..records import JsonObject
-from .outlets import SECONDS, Circuit, LogEvent
+from .circuit import OutletCircuit
+from .outlets import SECONDS, LogEvent
 
 STREAM, SUBJECTS = "O8", "o8.>"
 CONNECT_SECONDS = 2
@@ -35,7 +36,7 @@ class NatsOutlet:
 
     errors: tuple[type[Exception], ...] = (Error, OSError, TimeoutError)
 
-    def __init__(self, url: str, circuit: Circuit) -> None:
+    def __init__(self, url: str, circuit: OutletCircuit) -> None:
         self._url, self.circuit = url, circuit
         self._client: Any = None
         self._stream: JetStreamContext

@@ -6,7 +6,6 @@ read by others alone.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -26,14 +25,14 @@ from ..coordinate.holds import read_holds
 from ..coordinate.journal import last_revision
 from ..coordinate.log import first_at
 from ..records import JsonObject
-from .outlets import SECONDS, Circuit, LogEvent, default_project, end_of, read_item
+from .circuit import OutletCircuit, log
+from .outlets import SECONDS, LogEvent, default_project, end_of, read_item
 
 STATE_SECONDS, CONVERSATION_SECONDS = 3600, 86_400
 STEPS = 1000
 FULL = 0.8  # of its memory
 _TASK = re.compile(r"tasks?/([^/]+)(?:/(.+))?|task:([^:]+)(?::(.+))?")
 _PASSING = ("WRONGTYPE", "ERR The ID specified in XADD")  # forged, or written before
-log = logging.getLogger("orchestr8.shared")
 
 
 def open_redis(url: str) -> Any:
@@ -65,7 +64,7 @@ class RedisOutlet:
     errors: tuple[type[Exception], ...] = (RedisError, OSError, TimeoutError)
 
     def __init__(
-        self, client: Any, circuit: Circuit, shared: Coordination, own: str, workspace: str
+        self, client: Any, circuit: OutletCircuit, shared: Coordination, own: str, workspace: str
     ) -> None:
         self._client, self.circuit, self._shared = client, circuit, shared
         self._own, self._workspace = own, workspace and workspace.rstrip("/") + "/"

@@ -111,7 +111,11 @@ def test_the_lines_of_an_explanation_add_up(run: Run) -> None:
 
 def test_explaining_a_name_that_is_not_there_says_so(run: Run) -> None:
     said = run("explain", "openapi", "nobody-at-all", "--root", ROOT)
-    assert said.status == 1 and "there is no agent nobody-at-all" in said.err
+    assert said.status == 1 and "Error: There is no agent nobody-at-all. A query" in said.err
+    said = run("explain", "openapi", "api-desinger", "--root", ROOT)
+    assert said.err.endswith(
+        "There is no agent api-desinger. Did you mean build-and-ship:api-designer?\n"
+    )
 
 
 def test_explaining_what_nobody_does_names_the_words(run: Run) -> None:

@@ -22,7 +22,8 @@ import pytest
 from orchestr8_index.errors import StoreTooNew, StoreUnavailable
 from orchestr8_index.store.database import Lost
 from orchestr8_index.team.bus import DEAF
-from orchestr8_index.team.connection import Reach, TeamConnection
+from orchestr8_index.team.circuit import Circuit
+from orchestr8_index.team.connection import TeamConnection
 from orchestr8_index.team.core import TeamCoordination as Server
 from orchestr8_index.team.start import check
 
@@ -69,7 +70,7 @@ def test_what_is_shared_is_refused_at_once_and_is_whole_again(mortal: Postgres) 
         assert a.reasons
         await refused(lambda: Agent(b, "bob").write({"k": 2}))  # who asks nothing may not know yet
         await asyncio.to_thread(mortal.start)
-        await until(lambda: not a.team.reach.is_away and not b.team.reach.is_away)
+        await until(lambda: a.team.circuit.connected and b.team.circuit.connected)
         await Agent(b, "bob").write({"k": 3})
         assert await Agent(a, "ann").get("k") == 3
         assert a.of_team()["postgres"] == "connected"
@@ -141,7 +142,7 @@ def test_no_acknowledged_write_is_lost_when_postgres_is_killed(mortal: Postgres)
                 await asyncio.to_thread(mortal.start)
             ending = True
             await asyncio.gather(*writing)
-            await until(lambda: not servers[0].team.reach.is_away)
+            await until(lambda: servers[0].team.circuit.connected)
             for key in kept:
                 assert await read(servers[0], key) == int(key.rpartition("/")[2])
 
@@ -150,8 +151,8 @@ def test_no_acknowledged_write_is_lost_when_postgres_is_killed(mortal: Postgres)
 
 def test_a_connection_that_postgres_ended_while_idle_refuses_nobody(mortal: Postgres) -> None:
     """As a restart does between two questions: another takes its place before anything is sent."""
-    reach = Reach()
-    connection = TeamConnection(mortal.url, "public", reach, 5.0, "idle")
+    circuit = Circuit()
+    connection = TeamConnection(mortal.url, "public", circuit, 5.0, "idle")
     try:
         for n in range(5):
             assert connection.execute("SELECT CAST(? AS INTEGER)", (n,)).fetchone() == (n,)
@@ -159,7 +160,7 @@ def test_a_connection_that_postgres_ended_while_idle_refuses_nobody(mortal: Post
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
                 " WHERE application_name = 'orchestr8-index idle'"
             )
-        assert not reach.is_away
+        assert circuit.connected
     finally:
         connection.close()
 
@@ -174,7 +175,7 @@ def test_a_connection_whose_greeting_failed_is_closed(
         made.append(opened)
         raise error
 
-    connection = TeamConnection(quick_postgres.url, "public", Reach(), 5.0, "greets")
+    connection = TeamConnection(quick_postgres.url, "public", Circuit(), 5.0, "greets")
     connection.greet = greet
     with pytest.raises((Lost, StoreTooNew)):
         connection.execute("SELECT 1")
@@ -199,7 +200,7 @@ def test_a_paused_server_cannot_commit_late(mortal: Postgres) -> None:
             go_on.set()
             with pytest.raises(StoreUnavailable):
                 await late
-            await until(lambda: not a.team.reach.is_away)
+            await until(lambda: a.team.circuit.connected)
             assert (await Agent(a, "ann").locks())[0]["holder"] == "bob"
             assert await Agent(b, "bob").renew(granted["token"])
 
@@ -223,7 +224,7 @@ def test_postgres_stands_still_and_nobody_waits_for_ever(mortal: Postgres) -> No
         finally:
             for pid in pids:
                 os.kill(int(str(pid)), signal.SIGCONT)
-        await until(lambda: not a.team.reach.is_away)
+        await until(lambda: a.team.circuit.connected)
         await Agent(a, "ann").write({"k": 3})
 
     run(mortal.url, 1, work)
@@ -323,7 +324,7 @@ def test_the_database_is_read_only(mortal: Postgres) -> None:
                     check(mortal.url, schema)
             finally:
                 mortal.run("ALTER DATABASE o8 RESET default_transaction_read_only", "postgres")
-            await until(lambda: not a.team.reach.is_away)
+            await until(lambda: a.team.circuit.connected)
             assert await Agent(a, "ann").get("k") == 1
 
     asyncio.run(work())

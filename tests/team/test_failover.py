@@ -15,7 +15,7 @@ import pytest
 from orchestr8_index.errors import Busy, Conflict, StoreUnavailable
 from orchestr8_index.sharing import LockResources
 from orchestr8_index.team.core import TeamCoordination as Server
-from orchestr8_index.team.journal import JUMP
+from orchestr8_index.team.registry import JUMP
 
 from ..coordinate.worlds import Agent, rounds, until
 from .engines import Postgres, postgres

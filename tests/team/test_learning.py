@@ -164,7 +164,7 @@ def test_an_outcome_is_refused_while_postgres_is_away(
             await a.tell("t1")
             server: Any = a.team._shared
             await server.bus.stop()  # so that nobody finds it again
-            server.team.reach.lost("PostgreSQL is not running there.")
+            server.team.circuit.lost("PostgreSQL is not running there.")
             server.team._writer.connection.close()
             with pytest.raises(StoreUnavailable, match="not running"):
                 await a.tell("t2")

@@ -14,8 +14,9 @@ import nats
 import pytest
 from nats.js.api import StreamConfig
 
+from orchestr8_index.team.circuit import OutletCircuit
 from orchestr8_index.team.helpers import Helpers
-from orchestr8_index.team.outlets import Circuit, Follower
+from orchestr8_index.team.outlets import Follower
 from orchestr8_index.team.to_nats import NatsOutlet, encoded
 
 from ..coordinate.worlds import Agent, until
@@ -133,7 +134,7 @@ def test_a_stop_ends_though_a_library_keeps_its_cancellation() -> None:
     """`asyncio.wait_for` of Python 3.11 does, where what it waits for is done at that moment."""
 
     class Deaf:
-        circuit, errors = Circuit("nats"), (OSError,)
+        circuit, errors = OutletCircuit("nats"), (OSError,)
 
         def __init__(self) -> None:
             self.asked = asyncio.Event()
@@ -179,7 +180,7 @@ def test_a_connection_that_is_refused_is_closed() -> None:
 
         async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            outlet = NatsOutlet(f"nats://127.0.0.1:{port}", Circuit("nats"))
+            outlet = NatsOutlet(f"nats://127.0.0.1:{port}", OutletCircuit("nats"))
             with pytest.raises(outlet.errors) as refused:
                 await outlet.check()
             assert "refuses the user" in outlet.explain(refused.value)

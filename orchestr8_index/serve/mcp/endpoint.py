@@ -21,6 +21,7 @@ from ...environment import FACES as PRODUCTS
 from ...errors import EncodingRefused, InvalidRequest, McpAway, NoSuchAddress
 from ..body import again, read_body, send_error
 from ..callers import caller
+from ..faces import answer_plain
 from ..gate import HEADER
 from ..host_names import is_json
 from ..rpc import check_text
@@ -80,7 +81,7 @@ class McpRoute:
             raise EncodingRefused("MCP comes as application/json.", CURES["content-type"])
         body = await read_body(receive)  # as every body is: what is refused is so here, too
         check_text(body)
-        if await self._answered(scope, body, send):
+        if await answer_plain(self._state, self._name.removesuffix(EVERY), scope, body, send):
             return
         face = self._open_face
         if face and await self._accepted.answer(face, scope, body, send):
@@ -121,15 +122,6 @@ class McpRoute:
         opened = self._face if self._name == "index" else None
         is_there = opened is not None and opened.done() and not self._state.ending.is_set()
         return opened.result() if opened is not None and is_there else None
-
-    async def _answered(self, scope: Scope, body: bytes, send: Send) -> bool:
-        """Whether it was a tool of a face, called by its own name as a method of JSON-RPC."""
-        name = self._name.removesuffix(EVERY)
-        if name not in PRODUCTS:
-            return False
-        from ..faces import answer_plain
-
-        return await answer_plain(self._state, name, scope, body, send)
 
     async def _opened(self) -> Face | None:
         """The face, as soon as it is there; all that ask meanwhile wait for the same one."""

@@ -207,7 +207,7 @@ def _as_declared(method: Method, given: dict[str, Any], error: InvalidParams) ->
     for name, why in error.problems.items():
         why = STRANGE + fields if why.startswith(STRANGE) else why
         problems[renamed.get(name, name)] = why.replace(own, TASK) if name in renamed else why
-    return InvalidParams(problems)
+    return InvalidParams(problems) if problems != error.problems else error
 
 
 def _answered(result: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from orchestr8_index.config import REPOSITORY
-from orchestr8_index.serve.faces import load
+from orchestr8_index.serve.faces import OF_MCP, load
 from orchestr8_index.serve.http import make_web
 from orchestr8_index.serve.mcp import endpoint as route
 from orchestr8_index.serve.state import State
@@ -217,6 +217,35 @@ def test_a_misspelt_tool_is_told_the_names_that_there_are(state: State) -> None:
     assert (answer.status_code, answer.json()["id"], error["code"]) == (404, 7, -32601)
     names = error["data"]["cure"].removeprefix("The tools are ").removesuffix(".").split(", ")
     assert names == [tool.name for tool in load("cache").tools]
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/mcp/all", "/mcp/coordinate"])
+@pytest.mark.parametrize("method", ["tool/list", "initialise", "queryAgents"])
+def test_so_is_a_misspelt_method_of_mcp(state: State, path: str, method: str) -> None:
+    """400, as MCP wants it of what names no session."""
+    body = {"jsonrpc": "2.0", "id": 7, "method": method}
+    answer = live(state, lambda asking: asking.post(path, json=body))
+    error = answer.json()["error"]
+    assert (answer.status_code, answer.json()["id"], error["code"]) == (400, 7, -32601)
+    assert "The methods of MCP are initialize, ping, " in error["data"]["cure"]
+
+
+def test_a_misspelt_tool_with_a_slash_is_told_the_names_and_a_notification_is_not(
+    state: State,
+) -> None:
+    async def work(asking: httpx2.AsyncClient) -> list[Any]:
+        calls = ({"method": "cache/get", "id": 1}, {"method": "notifications/initialised"})
+        sent = [{"jsonrpc": "2.0", **call} for call in calls]
+        answers = [await asking.post("/mcp/cache", json=call, headers=JSON) for call in sent]
+        return [(each.status_code, each.json()["error"]["code"]) for each in answers]
+
+    assert live(state, work) == [(404, -32601), (400, -32600)]
+
+
+def test_the_methods_of_mcp_are_those_that_its_server_has(state: State) -> None:
+    from orchestr8_index.serve.mcp.server import make_server  # here, as it loads the SDK
+
+    assert {"initialize", *make_server(state)._request_handlers} == {*OF_MCP}
 
 
 def test_another_verb_is_405(state: State) -> None:

@@ -128,7 +128,7 @@ def test_an_unknown_plan_is_said_to_be_none(tmp_path: Path, shipped_index: Index
         ("query_skills", {}, "task: required"),
         ("query_skills", {"context": "x", "colour": 1}, "colour: unknown field"),
         ("query_agents", {"tasks": "x"}, "tags, user_only, task, capability, role."),
-        ("get_entry", {"kind": "agent", "plugin": "studio", "name": "docs-writr"}, "docs-writer"),
+        ("get_entry", {"kind": "agent", "plugin": "studio", "name": "docs-writr"}, "Did you mean"),
         ("get_context", {"task": "x", "max_tokens": 1}, "max_tokens: must be at least 100"),
     ],
 )
@@ -137,7 +137,8 @@ def test_a_bad_call_tells_the_model_what_to_mend(
 ) -> None:
     told = call(state, tool, **params)
     assert told.is_error and said in told.content[0].text
-    assert told.content[0].text.endswith("Mend the fields that it names, and ask again.")
+    cures = ("Mend the fields that it names, and ask again.", " studio:docs-writer?")
+    assert told.content[0].text.endswith(cures)
 
 
 def test_an_unknown_tool_is_the_protocols_error(state: State) -> None:
