@@ -12,8 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterable
 from functools import cache
-from itertools import filterfalse
-from itertools import chain
+from itertools import chain, filterfalse
 from pathlib import Path
 
 import Stemmer
