@@ -55,10 +55,8 @@ def keep_reports(settings: Settings, reports: list[Report]) -> tuple[int, int]:
 
     async def take(outcomes: Outcomes) -> tuple[int, int]:
         known = 0
-        for report in reports:
-            done = await outcomes.report(
-                report, lambda kind, name: name, moment(report.occurred_at)
-            )
+        for each in reports:
+            done = await outcomes.report(each, lambda kind, name: name, moment(each.occurred_at))
             known += done.receipt.duplicate
         return len(reports) - known, known
 

@@ -21,7 +21,7 @@ from ..store.database import Lost
 from .circuit import Circuit
 from .dialect import NOTHING, BoundStatement, Statement, Unsent, translate, without_zeros
 from .schema import VALUES
-from .sentences import explain
+from .sentences import explain, unavailable
 
 CONNECT_SECONDS = 2  # the least that libpq knows
 _LAST_WORDS = 3  # readings of an idle connection: its last message, the end, one to spare
@@ -283,3 +283,15 @@ def connect(
         opened.close()
         raise
     return opened
+
+
+@contextlib.contextmanager
+def connected(
+    url: str, schema: str, name: str, seconds: float = 5.0
+) -> Iterator[psycopg.Connection[Any]]:
+    """Within: a connection of its own. What psycopg raises there is raised as StoreUnavailable."""
+    try:
+        with connect(url, schema, name, seconds) as opened:
+            yield opened
+    except psycopg.Error as error:
+        raise unavailable(error) from None

@@ -15,10 +15,9 @@ from ..store.database import transaction
 from ..store.notes import AuditRow
 from ..store.usage import UsageRow, write_usage
 from .bus import Bus
-from .connection import TeamConnection, connect
+from .connection import TeamConnection, connected
 from .registry import Registry, add_audit, servers
 from .schema import NEWEST
-from .sentences import unavailable
 from .start import SCHEMA
 from .store import DatabaseClock, TeamJournal, TeamStore
 
@@ -95,8 +94,8 @@ class TeamCoordination(Coordination):
 
     def open(self) -> None:
         """Raises StoreUnavailable and StoreTooNew, with what helps."""
-        with unavailable():
-            connect(self._url, self._schema, self.server, greet=self.registry.greet).close()
+        with connected(self._url, self._schema, self.server) as opened:
+            self.registry.greet(opened)
         self.store.open()
 
     def start(self) -> None:

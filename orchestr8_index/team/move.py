@@ -22,12 +22,11 @@ from ..coordinate.search import index_message
 from ..errors import OperationError
 from ..store.database import transaction
 from .circuit import Circuit
-from .connection import TeamConnection, connect
+from .connection import TeamConnection, connected
 from .dialect import without_zeros
 from .learning import LearntEntry
 from .registry import servers
 from .schema import ADD_LEARNT, CLOCK, LEARNT, TAKE, check_version, migrate
-from .sentences import unavailable
 
 AT_ONCE, SECONDS = 500, 30.0
 _ADD = {
@@ -157,7 +156,7 @@ def from_team(url: str, schema: str, data_dir: Path, names: tuple[str, str]) -> 
 
 @contextlib.contextmanager
 def _team(url: str, schema: str, project: str) -> Iterator[TeamConnection]:
-    with unavailable(), connect(url, schema, "moves") as looking:
+    with connected(url, schema, "moves") as looking:
         check_version(looking, schema)
         migrate(looking, schema)
     connection = TeamConnection(url, schema, Circuit(), SECONDS, "moves")

@@ -15,7 +15,7 @@ from .. import __version__
 from ..coordinate.clock import iso
 from ..store.notes import MOST_AUDIT, AuditRow
 from ..store.usage import UsageRow, first_day
-from .connection import TeamConnection, connect
+from .connection import TeamConnection, connected
 from .schema import (
     BEAT,
     BURY,
@@ -30,8 +30,7 @@ from .schema import (
     check_version,
     migrate,
 )
-from .sentences import unavailable
-from .start import SCHEMA, require_psycopg
+from .start import SCHEMA
 from .store import DatabaseClock
 
 GONE_MS = 5000
@@ -118,8 +117,7 @@ def read_servers(url: str) -> list[dict[str, Any]]:
 
 def _rows_of(url: str, query: str, *given: object) -> list[Any]:
     """What a question of PostgreSQL's own finds, on a connection of its own."""
-    require_psycopg()
-    with unavailable(), connect(url, SCHEMA, "looks") as connection:
+    with connected(url, SCHEMA, "looks") as connection:
         check_version(connection, SCHEMA)
         return connection.execute(query.encode(), given or None).fetchall()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -68,13 +66,9 @@ def explain(error: Any) -> str:
     return f"PostgreSQL refuses it: {first[:1].upper()}{first[1:]}."
 
 
-@contextlib.contextmanager
-def unavailable() -> Iterator[None]:
-    """Whatever psycopg raises within is a StoreUnavailable, with its cure."""
-    try:
-        yield
-    except psycopg.Error as error:
-        sentence, _, cure = explain(error).partition(": ")
-        refusal = StoreUnavailable(f"{sentence.rstrip('.')}.", cure[:1].upper() + cure[1:])
-        refusal.is_passing = explain(error) in PASSING
-        raise refusal from None
+def unavailable(error: psycopg.Error) -> StoreUnavailable:
+    """The error for a caller, with its cure."""
+    sentence, _, cure = explain(error).partition(": ")
+    refusal = StoreUnavailable(f"{sentence.rstrip('.')}.", cure[:1].upper() + cure[1:])
+    refusal.is_passing = explain(error) in PASSING
+    return refusal

@@ -10,10 +10,9 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .connection import connect
+from .connection import connected
 from .registry import GONE_MS
 from .schema import CLOCK
-from .sentences import unavailable
 from .start import SCHEMA
 
 WANTS = "wants_index_of"  # the fact of a server that serves what others publish
@@ -59,7 +58,7 @@ def stamp_of(connection: Any, project: str) -> str:
 def publish(url: str, project: str, server: str, stamp: str, files: Mapping[str, bytes]) -> None:
     """In the place of what was published of the project, whole or not at all; on a connection of
     its own. Raises StoreUnavailable."""
-    with unavailable(), connect(url, SCHEMA, "publishes", SECONDS) as writing:
+    with connected(url, SCHEMA, "publishes", SECONDS) as writing:
         with writing.transaction():
             writing.execute(_CLEAR.encode(), (project,))
             writing.execute(_CLEAR_FILES.encode(), (project,))
@@ -71,7 +70,7 @@ def publish(url: str, project: str, server: str, stamp: str, files: Mapping[str,
 def fetch(url: str, project: str, unless: str = "") -> Published | None:
     """What was published, or None; without the files if its stamp is `unless`. Opens a connection
     of its own. Raises StoreUnavailable."""
-    with unavailable(), connect(url, SCHEMA, "fetches", SECONDS) as reading, reading.transaction():
+    with connected(url, SCHEMA, "fetches", SECONDS) as reading, reading.transaction():
         reading.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         found = reading.execute(_GET.encode(), (project,)).fetchone()
         if found is None:

@@ -45,11 +45,10 @@ def require_psycopg() -> None:
 def check(url: str, schema: str) -> DatabaseState:
     """Raises BadSetting, StoreUnavailable and StoreTooNew, each a sentence with its cure."""
     require_psycopg()
-    from .connection import connect
+    from .connection import connected
     from .schema import MIGRATIONS, check_engine, check_version
-    from .sentences import unavailable
 
-    with unavailable(), connect(url, schema, "looks") as connection:
+    with connected(url, schema, "looks") as connection:
         check_engine(connection)
         info = connection.info
         major, minor = divmod(info.server_version, 10_000)
@@ -62,11 +61,10 @@ def check(url: str, schema: str) -> DatabaseState:
 def make_tables(url: str, schema: str) -> int:
     """How many steps were taken. Raises as `check` does."""
     require_psycopg()
-    from .connection import connect
+    from .connection import connected
     from .schema import migrate
-    from .sentences import unavailable
 
-    with unavailable(), connect(url, schema, "makes tables") as connection:
+    with connected(url, schema, "makes tables") as connection:
         return migrate(connection, schema)
 
 
