@@ -8,7 +8,7 @@ symptoms. A later line replaces an earlier one with the same key, so that a user
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache, cached_property, partial
 from pathlib import Path
 from sys import intern
@@ -70,7 +70,7 @@ class Tables:
         self.bad: list[BadLine] = []
         self._split: dict[str, list[tuple[str, list[str]]]] = {}
         self._sets: dict[str, frozenset[str]] = {}
-        self._take = {
+        self._take: dict[str, Callable[[str, str], None]] = {
             "short": partial(self._take_terms, "short"),
             "product": partial(self._take_terms, "product"),
             "file": self._take_file,
