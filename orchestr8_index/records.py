@@ -154,8 +154,8 @@ class Decision(Struct, frozen=True, kw_only=True):
     task_description: str
     agents_used: tuple[str, ...]
     result: Result
-    duration_ms: float | None
-    tokens_saved: int | None
+    duration_ms: float | None = None
+    tokens_saved: int | None = None
     timestamp: str
     resolved_by: str = ""
     skills_used: tuple[str, ...] = ()

@@ -55,10 +55,9 @@ def keep_reports(settings: Settings, reports: list[Report]) -> tuple[int, int]:
 
     async def take(outcomes: Outcomes) -> tuple[int, int]:
         known = 0
-        for report in reports:
-            at = moment(report.occurred_at)
-            applied = await outcomes.report(report, lambda kind, name: name, at)
-            known += applied.receipt.duplicate
+        for each in reports:
+            done = await outcomes.report(each, lambda kind, name: name, moment(each.occurred_at))
+            known += done.receipt.duplicate
         return len(reports) - known, known
 
     return as_writer(settings, take)
@@ -107,15 +106,16 @@ def _decision(number: int, line: str) -> Decision:
     cure = "Nothing was imported; mend the line, or take it out."
     try:
         decision = msgspec.json.decode(line, type=Decision)
-        msgspec.convert(msgspec.to_builtins(report_of(decision)), Report)
+        report = msgspec.convert(msgspec.to_builtins(report_of(decision)), Report)
+        for field, why in report.problems().items():
+            raise msgspec.ValidationError(f"{why} - at `$.{field}`")
         moment = _moment(decision.timestamp).astimezone(UTC)
         return replace(decision, timestamp=moment.isoformat(timespec="milliseconds"))
     except (msgspec.DecodeError, RecursionError) as error:
         why = describe_error(error, "it")
-        raise OperationError(f"Line {number} is not a decision: {why}.", cure) from None
     except (ValueError, OverflowError):
         why = "timestamp is no moment like 2026-01-31T12:00:00+00:00"
-        raise OperationError(f"Line {number} is not a decision: {why}.", cure) from None
+    raise OperationError(f"Line {number} is not a decision: {why}.", cure)
 
 
 def report_of(decision: Decision) -> Report:

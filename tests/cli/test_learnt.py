@@ -274,6 +274,19 @@ def test_a_choice_that_nothing_can_match_is_a_sentence(
     assert (said.status, f"{option[0][2:]}: must have at " in said.err) == (1, True)
 
 
+def test_an_imported_line_may_leave_out_what_a_report_may_and_no_more(
+    run: Run, data: Path, tmp_path: Path
+) -> None:
+    """`duration_ms` was demanded, and a line that credits nobody was taken."""
+    line = {"task_id": "new", "task_description": "x", "result": "success"}
+    line["timestamp"] = "2026-01-31"
+    (tmp_path / "all.jsonl").write_text(json.dumps({**line, "agents_used": ["a"]}))
+    assert run("import", str(tmp_path / "all.jsonl")).out.startswith("1 decision imported")
+    (tmp_path / "all.jsonl").write_text(json.dumps({**line, "agents_used": []}))
+    said = run("import", str(tmp_path / "all.jsonl"))
+    assert said.status == 1 and "decision: agents_used: must not be empty." in said.err
+
+
 def test_a_line_that_nests_without_end_imports_nothing(
     run: Run, data: Path, tmp_path: Path
 ) -> None:
