@@ -1,8 +1,7 @@
-"""Claims: a file that an agent edits is locked for that agent, without its asking.
+"""Claims: a file that an agent edits is locked for it automatically, by its host's hooks.
 
-A host's hooks call these for every tool use. A claim is a lock of the table, owned by who the hook
-says it is; `ident` of such a caller is `SESSION/AGENT`, with no agent for the session itself. What
-an agent changed is its uncommitted work until git shows the file clean.
+A claim is a row of the table of locks. `ident` of its holder is `SESSION/AGENT`, or `SESSION/` for
+the session itself. What an agent changed stays noted as its edit until git shows the file clean.
 """
 
 from __future__ import annotations
@@ -38,8 +37,7 @@ from .statements import CLAIM, below
 Policy = Literal["deny", "warn", "off"]
 TTL_S = 900  # more than a host's longest tool call
 RENEW_MS = 60_000
-MOST_NOTICES = 10_000
-MOST_BESIDE = 1 << 30
+MOST_NOTICES, MOST_BESIDE = 10_000, 1 << 30
 _CURE = "Work on something else; before you wait, commit what you have and send them a message."
 
 
@@ -71,8 +69,8 @@ def claim(
     notified: Notified,
     stashed: Collection[str] = (),
 ) -> Verdict:
-    """Before an edit: claim the file, or say who has it. `stashed` are sessions that may have
-    their work on it in the stash of git."""
+    """Before an edit: claim the file, or say who holds it. `stashed` are the sessions whose edits
+    of it may lie in git's stash."""
     who = change.caller
     for edit in edits_of_others(change.connection, who, resource):
         session = session_of(edit.ident)
@@ -96,7 +94,7 @@ def claim(
 
 
 def _may_take_over(who: Caller, row: Hold) -> bool:
-    """A subagent may edit what its own session claimed."""
+    """A subagent takes over what its own session claimed."""
     return row.request == CLAIM and row.ident == f"{who.session}/"
 
 
@@ -126,7 +124,7 @@ def _held_by_others(change: Change, row: Hold, policy: Policy, notified: Notifie
 
 
 def _elsewhere(change: Change, resource: str, notified: Notified) -> Verdict:
-    """The same file in another worktree of the repository is another file: noted, once."""
+    """A notice, once, where another session edits the same file in another worktree."""
     own, who = tree_of(os.path.dirname(resource)), change.caller.who
     inside = os.path.relpath(resource, own)
     for tree in worktrees(own):
@@ -139,13 +137,13 @@ def _elsewhere(change: Change, resource: str, notified: Notified) -> Verdict:
 
 
 def renew(change: Change) -> None:
-    """At every tool use; written at most once a minute."""
+    """Extend the agent's claims that were not renewed in the last minute."""
     asked = (change.lease(TTL_S), change.project, change.caller.who, _stale_at(change.now))
     change.connection.execute(sql.RENEW_CLAIMS, asked)
 
 
 def _stale_at(now: int) -> int:
-    """A claim that ends before this was renewed a minute ago or longer."""
+    """Claims that end before this were renewed a minute ago or longer."""
     return now + TTL_S * 1000 - RENEW_MS
 
 
@@ -162,7 +160,7 @@ def is_claimed(connection: sqlite3.Connection, caller: Caller, path: str, now: i
 
 
 def leave(change: Change, with_agents: bool = False) -> int:
-    """The agent ends, or with `with_agents` the session and all its agents; how many claims."""
+    """End the agent's claims or, `with_agents`, those of its whole session; returns how many."""
     who, session = change.caller.who, change.caller.session
     rows = [row for row in _claims_of(change, session) if with_agents or row.ident == who]
     end(change, rows, "released")
@@ -177,10 +175,11 @@ def leave(change: Change, with_agents: bool = False) -> int:
 def forget_clean(
     change: Change, clean: Iterable[str], committed: str = "", stashed: Collection[str] = ()
 ) -> None:
-    """Work on files that git shows clean is done, unless its agent still has the file, was about to
-    write a moment ago, or its session has `stashed`.
+    """Forget the edits of files that git shows clean, unless the agent still claims the file, was
+    about to write it a moment ago, or its session has `stashed`.
 
-    Who has just `committed` is sure of its session's, and leaves what it wrote itself to others.
+    `committed` is the agent that has just committed: its session's edits are forgotten in any case,
+    and its claims on the files that it wrote end.
     """
     own = session_of(committed)
     for path in clean:
@@ -203,7 +202,8 @@ def _release(change: Change, rows: Iterable[Hold], of: Collection[str]) -> None:
 
 
 def leave_clean(change: Change, path: str, stashed: Collection[str]) -> None:
-    """A file that git has as others wrote it is theirs no more, unless they have `stashed`."""
+    """Forget the edits and claims of other sessions on a file that git shows clean, unless they
+    have `stashed`."""
     edits = edits_of_others(change.connection, change.caller, path)
     edits = [each for each in edits if each.written and session_of(each.ident) not in stashed]
     for edit in edits:
@@ -220,18 +220,18 @@ def beside(
     taking: bool = False,
     most: int = MOST_BESIDE,
 ) -> dict[str, str]:
-    """What others claimed or changed in `places` of a tree, else in all of the caller's: who has
-    it, by path; at most so many.
+    """What other sessions claimed or edited in `places` of a tree, or in all of the caller's tree:
+    the agent's name by path; at most `most`.
 
-    A session and its own agents count as one: they commit together. A file that several changed
-    belongs to the agent that claims it; without a claim each of them may commit it. For a command
-    that discards files (`taking`), such a file counts as the others'.
+    A session and its own agents count as one: they commit together. A file that several edited
+    belongs to the agent that claims it; without a claim each of them may commit it, but for a
+    command that discards files (`taking`) it counts as the others'.
     """
     tree, own = tree or caller.tree, caller.session
     claimed, changed = dict[str, str](), dict[str, str]()
     for place in places or (tree,):
-        bare = place.rstrip("/")  # and what lies below it, not what only begins alike
-        bounds = bare, f"{bare}0", bare, f"{bare}/"
+        bare = place.rstrip("/")
+        bounds = bare, f"{bare}0", bare, f"{bare}/"  # the place and what lies below it
         asked = caller.project, *bounds, *below(f"{own}/"), most
         claimed |= dict(connection.execute(sql.CLAIMS_BESIDE, asked).fetchall())
         left = max(0, most - len(claimed))
@@ -250,7 +250,7 @@ def own_files(
     places: Sequence[str] = (),
     written: bool = False,
 ) -> list[str]:
-    """What the caller's session has changed there, or, unless it must be `written`, is about to."""
+    """What the caller's session has edited there or is about to; only the former if `written`."""
     tree, own = tree or caller.tree, caller.session
     is_own = in_tree(tree)
     return [
