@@ -57,14 +57,15 @@ class Languages:
         for line in path.read_text("utf-8").splitlines():
             keys, _, words = line.partition("\t")
             if words:
-                self._take(_plain(simplified(fold(keys))).split(", "), words)
+                self._take(fold(keys).split(", "), words)
             elif not line.startswith(("#", "[")):
                 self.function.update(fold(line).split(", "))
         self._longest = max(len(key) for key in self.keys if _IDEOGRAPH.search(key))
 
     def _take(self, keys: Sequence[str], words: str) -> None:
-        for key in keys:
-            parts = raw_words(key)
+        for written in keys:
+            key = written if written.isascii() else _plain(simplified(written))
+            parts = [key] if key.isalnum() else raw_words(key)
             if len(parts) > 1:
                 self.phrases.setdefault(parts[0], []).append((parts, words))
             else:

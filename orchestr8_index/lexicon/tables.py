@@ -8,9 +8,10 @@ symptoms. A later line replaces an earlier one with the same key, so that a user
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from functools import cache, cached_property
+from collections.abc import Callable, Iterable
+from functools import cache, cached_property, partial
 from pathlib import Path
+from sys import intern
 from typing import NamedTuple
 
 from ..memo import keep
@@ -69,9 +70,9 @@ class Tables:
         self.bad: list[BadLine] = []
         self._split: dict[str, list[tuple[str, list[str]]]] = {}
         self._sets: dict[str, frozenset[str]] = {}
-        self._take = {
-            "short": self._take_short,
-            "product": self._take_product,
+        self._take: dict[str, Callable[[str, str], None]] = {
+            "short": partial(self._take_terms, "short"),
+            "product": partial(self._take_terms, "product"),
             "file": self._take_file,
             "symptom": self._take_symptom,
             "error": self._take_error,
@@ -135,12 +136,6 @@ class Tables:
             raise ValueError("it needs keys, a tab and words")
         self._take[section](key, words)
 
-    def _take_short(self, keys: str, words: str) -> None:
-        self._take_terms("short", keys, words)
-
-    def _take_product(self, keys: str, words: str) -> None:
-        self._take_terms("product", keys, words)
-
     def _take_terms(self, kind: str, keys: str, words: str) -> None:
         meaning = (kind, words)
         for key in keys.split(", "):
@@ -175,7 +170,7 @@ class Tables:
                     raise ValueError(f"no set '{word}'")
                 found |= self._sets[word[1:]]
             else:
-                found.add(stem_of(word))
+                found.add(intern(stem_of(word)))  # many symptoms have the same
         return frozenset(found)
 
     def _take_error(self, key: str, words: str) -> None:
