@@ -20,15 +20,8 @@ from ..daemon.locate import Address
 from ..daemon.supervise import pidfile, running_address
 from ..environment import TO_CONNECT, current_folder, environment, home_folder
 from ..errors import OperationError
-from ..hosts.files import (
-    FileChange,
-    carry_out,
-    check_within,
-    connected,
-    disconnected,
-    hooked,
-    unhooked,
-)
+from ..hosts import files
+from ..hosts.files import FileChange
 from ..hosts.hooks import HOOKS, HookFile
 from ..hosts.known import HOSTS, NAME, Host
 from .asking import located
@@ -120,10 +113,10 @@ def connect(
 
     def plan(host: Host, path: Path) -> FileChange:
         entry = host.over_stdio(command) if stdio else host.over_http(address)
-        return connected(host, path, entry)
+        return files.connected(host, path, entry)
 
     def plan_hooks(hooks: HookFile, path: Path) -> FileChange:
-        return hooked(hooks, path, program(), _backups(settings), _place(settings))
+        return files.hooked(hooks, path, program(), _backups(settings), _place(settings))
 
     steps = Steps(plan, None if no_hooks or face else plan_hooks)
     _do(settings, hosts, scope or "project", dry_run, as_json, steps)
@@ -143,10 +136,10 @@ def disconnect(
     """
 
     def plan(host: Host, path: Path) -> FileChange:
-        return disconnected(host, path, _backups(settings))
+        return files.disconnected(host, path, _backups(settings))
 
     def plan_hooks(hooks: HookFile, path: Path) -> FileChange:
-        return unhooked(hooks, path, program(), _backups(settings))
+        return files.unhooked(hooks, path, program(), _backups(settings))
 
     steps = Steps(plan, plan_hooks, takes_out=True)
     _do(settings, hosts, scope or "project", dry_run, as_json, steps)
@@ -229,11 +222,11 @@ def _do(
     """One file after the other: what cannot be done for one does not hinder the others."""
     cwd, home, rows, failed = current_folder(), home_folder(), list[dict[str, Any]](), False
     chosen = _chosen(names, cwd, home, steps.takes_out)
-    files = (step for host in chosen for step in steps.of(host, scope, cwd, home))
-    for host, path, plan, hooks in files:
+    every = (step for host in chosen for step in steps.of(host, scope, cwd, home))
+    for host, path, plan, hooks in every:
         try:
             if scope == "project":
-                check_within(path, cwd)
+                files.check_within(path, cwd)
             change = plan()
             if hooks is not None and change.what == "absent":
                 continue  # who has no hooks of ours is told so by the server's own entry
@@ -272,7 +265,7 @@ def _apply(
     is_claudes = (host.name, scope) == ("claude", "user") and hooks is None
     tool = shutil.which(host.program) if is_claudes else None
     if tool is None:
-        carry_out(change, private=scope == "user" or not host.project, backups=backups)
+        files.carry_out(change, private=scope == "user" or not host.project, backups=backups)
         return
     if change.what != "added":
         _run([tool, "mcp", "remove", "--scope", "user", NAME])

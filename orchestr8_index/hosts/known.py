@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..environment import named_path
+from ..environment import ADDRESSES, DEFAULT_PORT, named_path
 from ..places import PLACES
 
 NAME = "orchestr8"
 Entry = dict[str, Any]
-OURS = re.compile(r"orchestr8.index|//(127\.0\.0\.1|localhost|\[::1])(:\d+)?/(p/[^/]+/)?mcp\b")
+OURS = r"orchestr8.index|//(127.0.0.1|localhost|\[::1]):(\d+/p/[^/]+/mcp|\d+/mcp/(%s)|(%s)/mcp)\b"
 SETTINGS = {"darwin": "Library/Application Support/Code/User"}
 CODE = SETTINGS.get(sys.platform, ".config/Code/User")
 
@@ -81,9 +81,11 @@ def _with_comments(path: Path) -> Path:
     return other if path.name == "opencode.json" and other.exists() else path
 
 
-def is_ours(entry: object) -> bool:
-    """Of this program, by its address or its command, whatever the port and the version."""
-    return OURS.search(str(entry)) is not None
+def is_ours(entry: object, now: object) -> bool:
+    """Of this program, of whatever version: by its command, by an address that it alone has, or on
+    its usual port or that of the entry `now`, which is ours."""
+    ports = [str(DEFAULT_PORT), *re.findall(r"\d{4,5}", str(now))]
+    return re.search(OURS % ("|".join(ADDRESSES), "|".join(ports)), str(entry)) is not None
 
 
 _KNOWN = (

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from orchestr8_index.environment import DEFAULT_PORT
 from orchestr8_index.errors import OperationError
 from orchestr8_index.hosts.files import FileChange, carry_out, connected, disconnected
 from orchestr8_index.hosts.jsonc import read
@@ -125,19 +126,27 @@ def test_it_comes_back_into_a_file_that_was_changed_meanwhile(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "older",
+    ("older", "what"),
     [
-        CLAUDE.over_http("http://127.0.0.1:1/p/shop/mcp/all"),
-        CLAUDE.over_stdio(["/old/bin/orchestr8-index", "mcp"]),
-        CLAUDE.over_stdio(["python", "-m", "orchestr8_index", "mcp"]),
+        (CLAUDE.over_http("http://127.0.0.1:1/p/shop/mcp"), "removed"),
+        (CLAUDE.over_http("http://localhost:1/mcp/all"), "removed"),
+        (CLAUDE.over_http(f"http://127.0.0.1:{DEFAULT_PORT}/mcp"), "removed"),
+        (CLAUDE.over_http("http://127.0.0.1:4711/mcp"), "removed"),
+        (CLAUDE.over_http("http://127.0.0.1:9999/mcp"), "restored"),
+        (CLAUDE.over_http("http://127.0.0.1/mcp"), "restored"),
+        (CLAUDE.over_stdio(["/old/bin/orchestr8-index", "mcp"]), "removed"),
+        (CLAUDE.over_stdio(["python", "-m", "orchestr8_index", "mcp"]), "removed"),
     ],
 )
-def test_an_older_entry_of_ours_does_not(older: dict[str, Any], tmp_path: Path) -> None:
+def test_an_older_entry_of_ours_does_not_but_that_of_another_local_server(
+    older: dict[str, Any], what: str, tmp_path: Path
+) -> None:
+    """Any server on this machine was taken for ours."""
     path = tmp_path / "a.json"
-    path.write_text(json.dumps({"mcpServers": {"orchestr8": older}}))
-    join(path)
-    assert leave(path).what == "removed"
-    assert list(tmp_path.iterdir()) == []
+    path.write_text(before := json.dumps({"mcpServers": {"orchestr8": older}}))
+    join(path, url="http://127.0.0.1:4711/mcp/all")
+    assert leave(path).what == what
+    assert [each.read_text() for each in tmp_path.iterdir()] == [before] * (what == "restored")
 
 
 @pytest.mark.parametrize(("host", "name"), [(CLAUDE, "a.json"), (CODEX, "a.toml")])
