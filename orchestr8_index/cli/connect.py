@@ -38,6 +38,7 @@ SAID = {
     "removed": "Removed from",
     "restored": "Restored to your own entry in",
     "absent": "Is not in",
+    "shared": "Hooks stay for another connected host in",
 }
 
 
@@ -139,7 +140,13 @@ def disconnect(
         return files.disconnected(host, path, _backups(settings))
 
     def plan_hooks(hooks: HookFile, path: Path) -> FileChange:
-        return files.unhooked(hooks, path, program(), _backups(settings))
+        change = files.unhooked(hooks, path, program(), _backups(settings))
+        places = (scope or "project", current_folder(), home_folder(), environment())
+        readers = [host for name, host in HOSTS.items() if HOOKS.get(name) is hooks]
+        stay = [host for host in readers if hosts and host.name not in hosts]
+        is_shared = any(plan(host, host.file(*places)).what != "absent" for host in stay)
+        is_shared = is_shared and change.what == "removed"
+        return change._replace(after=change.before, what="shared") if is_shared else change
 
     steps = Steps(plan, plan_hooks, takes_out=True)
     _do(settings, hosts, scope or "project", dry_run, as_json, steps)
@@ -272,10 +279,8 @@ def _apply(
     if change.what != "removed" and change.after:
         from ..hosts import jsonc
 
-        entry = jsonc.read(change.after)[host.group][NAME]
-        _run(
-            [tool, "mcp", "add-json", "--scope", "user", NAME, msgspec.json.encode(entry).decode()]
-        )
+        entry = msgspec.json.encode(jsonc.read(change.after)[host.group][NAME]).decode()
+        _run([tool, "mcp", "add-json", "--scope", "user", NAME, entry])
 
 
 def _run(command: list[str]) -> None:
@@ -297,7 +302,7 @@ def _show(host: Host, change: FileChange, dry_run: bool) -> None:
     echo(f"{host.title}: {f'would be {said[0].lower()}{said[1:]}' if would else said}")
     for line in change.diff():
         echo(style(f"  {line}", fg=COLOURS.get(line[:1])))
-    if change.what not in ("unchanged", "absent") and not dry_run:
+    if change.what not in ("unchanged", "absent", "shared") and not dry_run:
         echo(f"  {_next(host, change)}")
 
 

@@ -207,6 +207,27 @@ def test_a_host_with_hooks_gets_them_beside_its_users_own(
     assert not list((tmp_path / "data" / "hosts").iterdir())
 
 
+@pytest.mark.parametrize("scope", ["--project", "--user"])
+def test_hooks_that_two_hosts_read_stay_for_the_one_that_stays(
+    scope: str, run: Run, tmp_path: Path
+) -> None:
+    """The one that went took the other's along."""
+    folder = Path(".github") if scope == "--project" else tmp_path / "home" / ".copilot"
+    file = folder / "hooks" / "orchestr8.json"
+    run("connect", "copilot", "vscode", scope, *PORT)
+    for more in (["--dry-run"], []):
+        said = run("disconnect", "copilot", scope, *more)
+        assert (
+            f"Copilot CLI: Hooks stay for another connected host in {file.absolute()}" in said.out
+        )
+    assert "Removed" in run("disconnect", "vscode", scope).out and not file.exists()
+    run("connect", "copilot", "vscode", scope, *PORT)
+    run("disconnect", "copilot", "vscode", scope)
+    assert not file.exists()
+    run("connect", "copilot", "vscode", scope, "--no-hooks", *PORT)
+    assert "Hooks" not in run("disconnect", "copilot", scope).out
+
+
 def test_hooks_can_be_left_out_and_a_file_of_hooks_alone_goes_again(run: Run) -> None:
     run("connect", "cursor", "--port", "4711", "--no-hooks")
     assert not Path(".cursor/hooks.json").exists()

@@ -71,7 +71,11 @@ def _is_fault(text: str) -> bool:
 
 
 def see(page: Page, view: str) -> None:
+    """Open the view, and wait until it stands: until then the one before would be used."""
+    from playwright.sync_api import expect
+
     page.get_by_role("navigation").get_by_role("link", name=view, exact=True).click()
+    expect(page).to_have_title(f"{view} · Orchestr8 Index", timeout=SEEN_MS)
 
 
 def rpc(port: int, method: str, agent: str = "", **params: Any) -> Any:
