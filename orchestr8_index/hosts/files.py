@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,6 +143,18 @@ def carry_out(change: FileChange, *, private: bool, backups: Path | None = None)
     except OSError as error:
         sentence = f"{change.path} cannot be written: {error.strerror}."
         raise OperationError(sentence, "Nothing was changed; see who may write there.") from None
+
+
+@contextlib.contextmanager
+def keeping(host: Host, change: FileChange, backups: Path) -> Iterator[None]:
+    """Within, the host's own program changes its file: the user's entry is kept till given back."""
+    own, new = (_held(host, change.path, text) for text in (change.before, change.after))
+    if change.what == "updated" and not is_ours(own, new):
+        kept = json.dumps({host.group: {NAME: own}})
+        _keep(change._replace(before=kept), change.path.resolve(), 0o600, backups)
+    yield
+    if change.what != "updated":
+        _kept(change.path, backups).unlink(missing_ok=True)
 
 
 def _keep(change: FileChange, real: Path, mode: int, backups: Path | None) -> None:
