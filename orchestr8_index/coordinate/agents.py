@@ -1,4 +1,4 @@
-"""Which agents are there: seen when they call, written down at most once a minute."""
+"""Presence: when each agent called last, written down at most once a minute."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .statements import notes
 EVERY_MS = 60_000
 STAYS_S = 7 * 86_400
 MOST = 10_000
-_BEFORE = "@agent/"
+_PREFIX = "@agent/"
 
 
 class Agent(Struct, frozen=True, omit_defaults=True):
@@ -34,8 +34,8 @@ class Agent(Struct, frozen=True, omit_defaults=True):
 _read = msgspec.json.Decoder(Agent).decode
 
 
-class Seen:
-    """When each agent was written down, by lease time; the oldest are forgotten beyond MOST."""
+class Presence:
+    """When each of the last MOST agents was written down, by lease time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -48,7 +48,7 @@ class Seen:
     def note(self, change: Change, tool: str) -> None:
         caller = change.caller
         if self.is_due(caller):
-            key = f"{_BEFORE}{caller.name}"
+            key = f"{_PREFIX}{caller.name}"
             before = change.noted(key)
             first = _read(before).first if before else change.at
             agent = Agent(first, change.at, caller.role, caller.tree, caller.tool or tool)
@@ -56,15 +56,15 @@ class Seen:
             self._last[caller.project, caller.name] = change.now
 
 
-def seen_names(change: Change, role: str = "") -> list[str]:
-    """Everybody who was seen, or those of a role."""
-    found = notes(change.connection, change.project, _BEFORE)
+def agent_names(change: Change, role: str = "") -> list[str]:
+    """The agents that called in the last week, or those of a role."""
+    found = notes(change.connection, change.project, _PREFIX)
     return [name for name, value in found if not role or _read(value).role == role]
 
 
 def agents(connection: sqlite3.Connection, project: str) -> list[dict[str, Any]]:
-    """Who was seen in the last week, the latest first, with what each holds and what waits."""
-    found = [(name, _read(value)) for name, value in notes(connection, project, _BEFORE)]
+    """The same as rows, the latest first, each with its locks and its unread messages."""
+    found = [(name, _read(value)) for name, value in notes(connection, project, _PREFIX)]
     held: dict[str, list[str]] = {}
     for name, resource in connection.execute(sql.HELD_BY, (project,)):
         held.setdefault(name, []).append(resource)

@@ -1,4 +1,4 @@
-"""Who calls, as the connection says it, and what that caller may see."""
+"""The caller of a method: its identity, and the keys and messages that it may see."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SCOPES = ("read", "report", "admin")
 
 
 class Caller(Struct, frozen=True):
-    """`name` is the inbox and the label; `ident` tells apart two callers that look alike.
+    """`name` is the inbox and the label; `ident` tells apart two callers of one name.
 
-    `tree` is the absolute path of the caller's working tree, "" where it is not known; `tool` is
-    what it used last, where a host tells that; `kind` what it has in common with others of its
-    sort. `verified`: a key proves the name. `writes` are the keys that it may write, with a `*` at
-    the end all that begin so; all where there is none. `sees_one`: it is not for the
-    settings of the whole server. `owner` is whom its waiting calls count for.
+    `tree` is the absolute path of the caller's working tree, "" where it is unknown; `tool` is the
+    one that it used last, where a host says so; `kind` is the group for `agent_only` messages.
+    `verified`: an API key proves the name. `writes` are the keys that it may write, as prefixes
+    where they end in `*`; none means all. `sees_one`: its API key is for some projects, so it may
+    not change the settings of the whole server. `owner` is charged for its waiting calls.
     """
 
     name: str
@@ -50,29 +50,29 @@ class Caller(Struct, frozen=True):
 
     @property
     def own(self) -> str:
-        """What the keys begin with that it alone sees."""
+        """The prefix of its private keys."""
         name = f"{self.verified:d}{self.name}".encode()
         return f"{PRIVATE}{hashlib.blake2b(name, digest_size=10).hexdigest()}/"
 
     @property
     def sees_all(self) -> bool:
-        """Only a key makes one an admin of what others keep for themselves."""
+        """Whether it sees the private keys of others: an admin by an API key does."""
         return self.scope == "admin" and self.verified
 
     def may_read(self, keys: Keys) -> Keys:
-        """Of these, the keys that it may see."""
+        """`keys` without the private ones of others."""
         if self.sees_all or not keys.reaches_private:
             return keys
         return replace(keys, own=self.own)
 
     def may_write(self, keys: Iterable[str]) -> None:
-        """Raises Forbidden for a key that another alone sees, for one that is not among its
-        `writes`, and for a setting of the servers.
+        """Raises Forbidden for a private key of another, for a key that is not among its `writes`,
+        and for a setting of the servers, which is for admins.
 
         A key that ends in `*` stands for all keys with that prefix.
         """
         for key in keys:
-            if _meet(key, PREFIX) and (self.scope != "admin" or self.sees_one):
+            if _overlaps(key, PREFIX) and (self.scope != "admin" or self.sees_one):
                 cure = "Ask with such a key, which is for all projects."
                 raise Forbidden("The servers' settings are for admins.", cure)
             if self.writes and not any(_covers(key, pattern) for pattern in self.writes):
@@ -86,21 +86,25 @@ class Caller(Struct, frozen=True):
         return self.ident or self.name
 
     @property
+    def session(self) -> str:
+        return session_of(self.who)
+
+    @property
     def inboxes(self) -> tuple[str, ...]:
         return self.with_admins((self.name, f"role:{self.role}") if self.role else (self.name,))
 
     def with_admins(self, boxes: tuple[str, ...]) -> tuple[str, ...]:
-        """Beside the boxes of an admin those for what admins alone may see."""
+        """The boxes and, for an admin, those of the same names for messages to admins alone."""
         return (*boxes, *map(for_admins, boxes)) if self.scope == "admin" else boxes
 
     def require(self, scope: str) -> None:
-        """Raises Forbidden below that scope."""
+        """Raises Forbidden for a lower scope."""
         if SCOPES.index(self.scope) < SCOPES.index(scope):
             raise Forbidden(f"This needs a key of the scope {scope}.")
 
 
-def _meet(key: str, prefix: str) -> bool:
-    """Whether it is below the prefix, or with a `*` at the end may be."""
+def _overlaps(key: str, prefix: str) -> bool:
+    """Whether the key, or one of those that `key*` stands for, begins with the prefix."""
     return key.startswith(prefix) or (key.endswith("*") and prefix.startswith(key[:-1]))
 
 
@@ -108,8 +112,13 @@ def _covers(key: str, pattern: str) -> bool:
     return key.startswith(pattern[:-1]) if pattern.endswith("*") else key == pattern
 
 
+def session_of(ident: str) -> str:
+    """The session of a SESSION/AGENT."""
+    return ident.partition("/")[0]
+
+
 def for_admins(box: str) -> str:
-    """Where a message waits that its recipient sees as an admin alone; no agent is called so."""
+    """The box for messages that the recipient sees only as an admin; no agent has that name."""
     return f"admin:{box}"
 
 
@@ -129,14 +138,14 @@ class Message(Struct, omit_defaults=True):
     verified: bool = False
 
 
-Said = tuple[int, Message, int]
+SentMessage = tuple[int, Message, int]
 """A message with its id and Unix ms."""
 _read = msgspec.json.Decoder(Message).decode
 DAMAGED = Message("", [], "This message is damaged.")
 
 
 def read_message(text: str) -> Message:
-    """As the log has it; DAMAGED for what is none any more."""
+    """Decode a message of the log; DAMAGED where that fails."""
     try:
         return _read(text)
     except (*UNDECODABLE, TypeError):
@@ -163,10 +172,10 @@ def may_see(caller: Caller, message: Message, number: int, connection: sqlite3.C
     return found.fetchone() is not None
 
 
-def seen(
+def visible(
     connection: sqlite3.Connection, caller: Caller, rows: Iterable[tuple[int, str, int]]
-) -> Iterator[Said]:
-    """Of messages as the log has them (id, text, at) those that the caller may see."""
+) -> Iterator[SentMessage]:
+    """Of rows of the log (id, text, at), the messages that the caller may see."""
     for number, text, at in rows:
         if may_see(caller, message := read_message(text), number, connection):
             yield number, message, at

@@ -1,5 +1,7 @@
-"""Changes of the shared state, one after another: committed, then told to those who wait; and what
-ends by itself: values, locks, takes and messages whose time is over."""
+"""Commits: changes run one after another in the writer's thread, and wake who waits for them.
+
+Values, locks, takes and messages that have expired are ended before the next change, or by a timer.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from msgspec import Struct
 from ..errors import RequestError, StoreUnavailable
 from ..store.store import Store
 from . import statements as sql
-from .agents import Seen
+from .agents import Presence
 from .caller import Caller
 from .clock import Clock
 from .feed import Feed
@@ -27,14 +29,14 @@ from .mend import layout
 from .messages import SERVER
 
 Topics = dict[str, list[str]]
-BITE = 1000
-Found = TypeVar("Found")
+BATCH = 1000
+T = TypeVar("T")
 SOFT = 0.8  # of the hard limit: above it the log is shortened
-SWEEP_SECONDS = (0.2, 1.0)  # at least and at most between two looks for what has ended
+SWEEP_SECONDS = (0.2, 1.0)  # at least and at most between two sweeps
 
 
 class Committed(Struct, frozen=True):
-    """What a change answered, and by project whom it wakes."""
+    """A change's answer, and the topics whose waiters it wakes, by project."""
 
     answer: Any
     topics: Topics
@@ -59,10 +61,10 @@ class Commits:
         self.feed = Feed(most_waiting)
         self.counts: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
-        self.seen = Seen(self.clock)
+        self.presence = Presence(self.clock)
         self.journal: Journal
         self._sweep: asyncio.TimerHandle | None = None
-        self._behind: set[asyncio.Future[Any]] = set()
+        self._background: set[asyncio.Future[Any]] = set()
 
     def open(self) -> None:
         self.store.open()
@@ -100,11 +102,11 @@ class Commits:
         caller.require(scope)
 
         def run(connection: sqlite3.Connection) -> Committed:
-            topics, now = self._ended(connection)
+            topics, now = self._end_expired(connection)
             change = self.journal.begin(connection, caller, now, request)
             answer = _perform(change, method, work, given)
             if caller.name != SERVER:
-                self.seen.note(change, method)
+                self.presence.note(change, method)
             self.journal.save_clock(connection)
             topics.setdefault(caller.project, []).extend(change.topics)
             return Committed(answer, topics)
@@ -117,25 +119,25 @@ class Commits:
             self.counts[method] += 1
         return answer
 
-    async def read(self, work: Callable[..., Found], *asked: Any) -> Found:
+    async def read(self, work: Callable[..., T], *asked: Any) -> T:
         """`work(connection, *asked)`: what is committed, without holding up the loop."""
         return work(self.store.reader, *asked)
 
     def touch(self, caller: Caller) -> None:
         """Note that a caller who only reads is there."""
-        if self.seen.is_due(caller):
-            self.behind(self.change(caller, lambda change: None, scope="read"))
+        if self.presence.is_due(caller):
+            self.in_background(self.change(caller, lambda change: None, scope="read"))
 
-    def behind(self, work: Any) -> None:
-        """Let a change go on whose answer nobody needs."""
+    def in_background(self, work: Any) -> None:
+        """Run a change whose answer nobody needs."""
         task = asyncio.ensure_future(work)
-        self._behind.add(task)
-        task.add_done_callback(self._done_behind)
+        self._background.add(task)
+        task.add_done_callback(self._background_done)
 
-    def _done_behind(self, task: asyncio.Future[Any]) -> None:
-        self._behind.discard(task)
+    def _background_done(self, task: asyncio.Future[Any]) -> None:
+        self._background.discard(task)
         if not task.cancelled():
-            task.exception()  # a store that cannot be written tells it to those who write
+            task.exception()  # retrieved: callers that wait for their writes report it
 
     def _committed(self, done: Committed) -> Any:
         for project, topics in done.topics.items():
@@ -145,30 +147,30 @@ class Commits:
         return done.answer
 
     def _schedule(self) -> None:
-        """See to it that what ends next is ended in time."""
+        """Set the timer for what expires next."""
         if self.journal.due < NEVER:
             left = (self.journal.due - self.clock.now()) / 1000
             seconds = min(max(left, SWEEP_SECONDS[0]), SWEEP_SECONDS[1])
-            self._sweep = asyncio.get_running_loop().call_later(seconds, self._look)
+            self._sweep = asyncio.get_running_loop().call_later(seconds, self._sweep_if_due)
 
-    def _look(self) -> None:
+    def _sweep_if_due(self) -> None:
         self._sweep = None
         if self.journal.due > self.clock.now() or self.feed.is_closed:
             return self._schedule()
         with contextlib.suppress(StoreUnavailable):
-            self.behind(self.store.write(self._expire, self._committed))
+            self.in_background(self.store.write(self._expire, self._committed))
 
     def _expire(self, connection: sqlite3.Connection) -> Committed:
-        return Committed(None, self._ended(connection)[0])
+        return Committed(None, self._end_expired(connection)[0])
 
-    def _ended(self, connection: sqlite3.Connection) -> tuple[Topics, int]:
-        """What is over is ended first; whom that wakes, and the time."""
+    def _end_expired(self, connection: sqlite3.Connection) -> tuple[Topics, int]:
+        """End what has expired; returns whom that wakes, and the time."""
         now = self.clock.now()
         return expire(connection, self.journal, now) if self.journal.due <= now else {}, now
 
 
 def _perform(change: Change, method: str, work: Callable[..., Any], given: Sequence[Any]) -> Any:
-    """The first answer to the request, or a new one, or why there is none."""
+    """The answer that the same request got before, or a new one, or a Refusal."""
     try:
         if (before := answered_before(change, method)) is not None:
             return before
@@ -181,7 +183,7 @@ def _perform(change: Change, method: str, work: Callable[..., Any], given: Seque
 
 
 def expire(connection: sqlite3.Connection, journal: Journal, now: int) -> Topics:
-    """End what is over, as events; returns, by project, the keys whose waiters are woken."""
+    """End what has expired; returns, by project, the topics whose waiters are woken."""
     topics: Topics = defaultdict(list)
     for project, items in _due(connection, sql.DUE_ITEMS, now).items():
         change = journal.begin(connection, Caller(SERVER, project=project), now)
@@ -208,6 +210,6 @@ def expire(connection: sqlite3.Connection, journal: Journal, now: int) -> Topics
 
 def _due(connection: sqlite3.Connection, statement: str, now: int) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = defaultdict(list)
-    for project, *rest in connection.execute(statement, (now, BITE)):
+    for project, *rest in connection.execute(statement, (now, BATCH)):
         found[project].append(rest)
     return found

@@ -1,4 +1,4 @@
-"""The shared state of a repository's agents: the methods, as a library in one event loop."""
+"""The methods of the shared state: values, locks, messages and sessions of a project's agents."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ from .log import MOST_DAYS, MOST_EVENTS, check_rev, compact, horizon, read_event
 from .select import Keys
 
 DAY = 86_400.0
-Past = tuple[list[Any], bool, int]  # rows, whether there are more, the revision
+RowsAt = tuple[list[Any], bool, int]  # rows, whether there are more, the revision
 JsonAnswer = Any  # an object of JSON; Raw where it is given a second time
 
 
 class Coordination(Commits):
-    """Every method takes who calls and its params, and raises a RequestError of errors.py."""
+    """Used from one event loop. Every method takes the caller and its params, and raises a
+    RequestError."""
 
     # --- values ------------------------------------------------------------------------------
 
@@ -63,7 +64,7 @@ class Coordination(Commits):
 
     def _read_history(
         self, connection: sqlite3.Connection, project: str, keys: Keys, params: ReadShared
-    ) -> Past:
+    ) -> RowsAt:
         with transaction(connection, "DEFERRED"):
             newest = self.newest(connection, project)
             rev = last_revision(connection, project)
@@ -78,13 +79,13 @@ class Coordination(Commits):
     async def _read_changes(self, caller: Caller, keys: Keys, params: ReadShared) -> JsonAnswer:
         after = params.changed_after or 0
 
-        async def look() -> tuple[list[JsonAnswer], bool]:
+        async def read() -> tuple[list[JsonAnswer], bool]:
             nonlocal after
             rows, after, more = await self.read(read_events, caller, keys, after, params.limit)
             return rows, more
 
         wanted, seconds = wanted_by(caller.project, keys), params.wait_ms / 1000
-        return _paged("events", *await self.feed.until(caller.payer, wanted, seconds, look), after)
+        return _paged("events", *await self.feed.until(caller.payer, wanted, seconds, read), after)
 
     async def write_shared(self, caller: Caller, params: WriteShared) -> JsonAnswer:
         texts = [value_text(op.value, "ops.value") for op in params.ops]
@@ -140,7 +141,7 @@ class Coordination(Commits):
             await self.feed.until(caller.payer, wanted, params.wait_ms / 1000, granted)
         except BaseException:
             if not params.request_id:
-                self.behind(self.change(caller, locks.abandon, queued.request))
+                self.in_background(self.change(caller, locks.abandon, queued.request))
             raise
         if not (await granted())[0]:
             busy = await self.change(caller, locks.leave, queued, bool(params.request_id))
@@ -175,24 +176,24 @@ class Coordination(Commits):
         return await self.change(caller, work, method="send_message", request=params.request_id)
 
     async def read_inbox(self, caller: Caller, params: ReadInbox) -> JsonAnswer:
-        """Waits until something can be taken; a look alone changes nothing."""
+        """Wait until a message can be taken; with `peek` nothing is changed."""
         caller.require("report" if params.queue else "read")
         boxes = messages.boxes_of(caller, params)
         wanted = [(caller.project, f"@inbox/{box}", False) for box in boxes]
         self.touch(caller)
 
-        async def look() -> tuple[JsonAnswer]:
+        async def take() -> tuple[JsonAnswer]:
             nonlocal params
             rows = await self._take(caller, params, boxes)
             params = replace(params, ack=[])
             return (rows,)
 
-        (rows,) = await self.feed.until(caller.payer, wanted, params.wait_ms / 1000, look)
+        (rows,) = await self.feed.until(caller.payer, wanted, params.wait_ms / 1000, take)
         waiting = await self.read(messages.count_waiting, caller.project, boxes)
         return {"messages": rows, "waiting": waiting}
 
     async def _take(self, caller: Caller, params: ReadInbox, boxes: tuple[str, ...]) -> JsonAnswer:
-        overdue = self.journal.due <= self.clock.now()  # a take may be over, and be so ended now
+        overdue = self.journal.due <= self.clock.now()  # an expired take would be ended by a change
         ready = await self.read(messages.count_waiting, caller.project, boxes, 1)
         if params.ack or (not params.peek and (ready or overdue)):
             return await self.change(
@@ -214,7 +215,7 @@ class Coordination(Commits):
             return await self.read(sessions.read_session, caller, params)
         return await self.change(caller, sessions.change_session, params, method="session")
 
-    # --- what people look at -----------------------------------------------------------------
+    # --- figures -----------------------------------------------------------------------------
 
     async def coordination(self, caller: Caller, params: NoParams) -> JsonAnswer:
         """Agents, counts and sizes of the caller's project, and of the server."""
@@ -228,7 +229,7 @@ class Coordination(Commits):
         }
 
     def of_team(self) -> dict[str, Any]:
-        """What /health says of a team; here there is none."""
+        """The facts of a team for /health; this server has none."""
         return {}
 
     @property
@@ -237,7 +238,7 @@ class Coordination(Commits):
         return self.store.reasons
 
     def figures(self) -> dict[str, int]:
-        """Of all projects: what there is now, and what was counted since the start."""
+        """For all projects: the present numbers, and the counts since the start."""
         return {
             "waiters": self.feed.waiting,
             "messages": self.counts["send_message"],
@@ -252,7 +253,7 @@ class Coordination(Commits):
     # --- upkeep ------------------------------------------------------------------------------
 
     async def tidy(self, idle_days: float = 7, kept_days: float = 30) -> None:
-        """Once an hour: compact the log, and archive and remove sessions that nobody uses."""
+        """Once an hour: compact the log, archive idle sessions, remove those archived long ago."""
         for log in await self.read(sql.names_of, sql.LOGS):
             await self._compact(log)
         for project in await self.read(sql.names_of, sql.PROJECTS):
@@ -260,29 +261,29 @@ class Coordination(Commits):
             await self.change(server, sessions.retire_sessions, idle_days, kept_days)
 
     async def _compact(self, log: str) -> None:
-        """That of a project, or of all where they have one together."""
+        """`log` is a project, or "" for the one that all projects of a file share."""
         at = self.clock.at()
         before = await self.store.write(
             lambda on: horizon(on, at, MOST_EVENTS, MOST_DAYS), project=log
         )
 
-        def bite(connection: sqlite3.Connection) -> int:
+        def compact_some(connection: sqlite3.Connection) -> int:
             return compact(connection, before, start, log)
 
         start = 0
-        while start := await self.store.write(bite, project=log):
+        while start := await self.store.write(compact_some, project=log):
             pass
 
     async def keep_audit(self, rows: Sequence[Any]) -> None:
-        """What was done here, for a team's other servers; here there are none."""
+        """Add to the audit of a team, where there is one."""
 
     async def back_up(self) -> None:
-        """Where the newest backup is a day old."""
+        """Unless the newest backup is less than a day old."""
         if backup.age_seconds(self.data_dir, sql.NAME) > DAY:
             await asyncio.to_thread(backup.backup, self.data_dir, name=sql.NAME)
 
     async def save_clock(self) -> None:
-        """Once a minute while leases run: a crash then gives them no more than that minute."""
+        """Once a minute: after a crash no lease lasts longer than by that minute."""
 
         def save(writing: sqlite3.Connection) -> None:
             self.journal.save_clock(writing, always=True)

@@ -1,7 +1,7 @@
-"""A long talk within a budget of tokens: its newest messages whole, of the older ones an extract.
+"""Shortens a conversation to a budget of tokens: its newest messages, and an extract of the others.
 
-No model writes it: sentences are taken by the weight of their words, which falls with the number
-of messages that have them, and a word counts once.
+The extract is made of whole sentences, chosen by the weights of their words. A word weighs less the
+more messages have it, and counts once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..records import JsonObject
 from ..tokens import estimate_tokens
 
 NEWEST_SHARE = 0.7  # of the budget that the newest messages may take
-AROUND = 12  # tokens that a message's or a line's own fields take
+AROUND = 12  # tokens of the fields around a message or a line
 MOST_WORDS = 40  # of a sentence; a longer one is cut
 HOW = "sentences of the older messages by the weight of their words; no model wrote this"
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -26,7 +26,7 @@ _WORD = re.compile(r"\w[\w./:-]*\w|\w")
 
 
 class Sentence(Struct):
-    """One of the older messages', as an extract has it; `place` is its order in the talk."""
+    """A candidate for the extract; `place` is its order in the conversation."""
 
     place: int
     row: JsonObject
@@ -35,7 +35,7 @@ class Sentence(Struct):
 
 
 def within(rows: Sequence[JsonObject], most: int) -> JsonObject:
-    """Of messages, the oldest first: the last ones whole, and an `extract` of those before."""
+    """Messages are given oldest first. Returns the last ones, and an `extract` of those before."""
     whole, spent = 0, 0
     for row in reversed(rows):
         cost = estimate_tokens(row["body"]) + AROUND
@@ -51,7 +51,7 @@ def within(rows: Sequence[JsonObject], most: int) -> JsonObject:
 
 
 def _sentences(rows: Sequence[JsonObject]) -> list[Sentence]:
-    found = list[Sentence]()
+    sentences = list[Sentence]()
     for row in rows:
         for part in _SENTENCE.split(row["body"]):
             words = _WORD.findall(part.lower())
@@ -59,18 +59,18 @@ def _sentences(rows: Sequence[JsonObject]) -> list[Sentence]:
                 text = part.strip()
                 if len(words) > MOST_WORDS:
                     text = " ".join(part.split()[:MOST_WORDS]) + " …"
-                found.append(Sentence(len(found), row, text, frozenset(words[:MOST_WORDS])))
-    return found
+                sentences.append(Sentence(len(sentences), row, text, frozenset(words[:MOST_WORDS])))
+    return sentences
 
 
 def _best(sentences: Sequence[Sentence], messages: int, room: int) -> list[JsonObject]:
-    """The heaviest that fit, in the order of the talk. What a sentence is worth falls as others
-    are taken, so that the heap's top is weighed again before it is."""
+    """The heaviest that fit, in the order of the conversation. A sentence's worth falls as others
+    are chosen, so the heap's top is weighed again before it is chosen."""
     has = Counter(word for word, _ in {(w, s.row["id"]) for s in sentences for w in s.words})
     weight = {word: math.log1p(messages / count) for word, count in has.items()}
     heap = [(-_worth(each.words, weight), each.place) for each in sentences]
     heapq.heapify(heap)
-    taken, covered = list[Sentence](), set[str]()
+    chosen, covered = list[Sentence](), set[str]()
     while heap and room > AROUND:
         before, place = heapq.heappop(heap)
         each = sentences[place]
@@ -82,9 +82,9 @@ def _best(sentences: Sequence[Sentence], messages: int, room: int) -> list[JsonO
         if worth and cost <= room:
             room -= cost
             covered |= each.words
-            taken.append(each)
-    taken.sort(key=lambda each: each.place)
-    return [{"id": t.row["id"], "from": t.row["from"], "text": t.text} for t in taken]
+            chosen.append(each)
+    chosen.sort(key=lambda each: each.place)
+    return [{"id": t.row["id"], "from": t.row["from"], "text": t.text} for t in chosen]
 
 
 def _worth(

@@ -1,4 +1,4 @@
-"""Waiters for changes of keys: woken in the event loop, after the commit of such a change."""
+"""Publish and subscribe within the process: calls and streams wait until a key is changed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Follow = Callable[[str, Iterable[str] | None], None]
 Wanted = list[tuple[str, str, bool]]  # project, key or prefix, whether it is a prefix
 
 
-KEYS_OF_ONE = 10  # that a call may wait for and count as one
+KEYS_OF_ONE = 10  # a call that waits for up to so many keys counts as one
 
 
 class Owner(Struct, frozen=True):
-    """Whose calls wait. `name`, a key's or else a peer's, may have `part` of the places, and none
-    beyond `share` of them, others' included. `agent` is what a caller without a key calls itself:
-    one of them has half."""
+    """Who is charged for waiting calls. The calls of one `name`, an API key's or else a peer's, may
+    take `part` of all places; once `share` of all places is taken, by anyone, they get none. Half
+    of the places is the most for one `agent`, as a caller without a key calls itself."""
 
     name: str
     agent: str = ""
@@ -34,10 +34,10 @@ class Owner(Struct, frozen=True):
 
 
 class Waiter:
-    """A call or a stream that waits: told to look again, or that it may wait no longer."""
+    """A call or a stream that waits: woken to read again, or with the error that ends it."""
 
     def __init__(self, weight: int) -> None:
-        self.weight = weight  # in calls: of those that wait for many keys fewer may wait
+        self.weight = weight  # how many calls it counts as, more for many keys
         self._woken = asyncio.Event()
         self._error: RequestError | None = None
 
@@ -46,7 +46,7 @@ class Waiter:
         self._woken.set()
 
     async def wait(self, seconds: float) -> None:
-        """Until it is woken, or the time is over. Raises why it may wait no longer."""
+        """Until it is woken or the time is over. Raises the error that ends it."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
@@ -55,15 +55,14 @@ class Waiter:
             raise self._error
 
 
-Found = TypeVar("Found", bound=Sequence[Any])
+T = TypeVar("T", bound=Sequence[Any])
 
 
 class Feed:
     """Waiters by the keys and prefixes that they wait for; used from one event loop.
 
-    `count` is called with 1 and -1 as calls begin and cease to wait; a stream is not a call.
-    `followers` are called with the project of each change and its topics, None where they are not
-    known.
+    `count` is called with 1 and -1 as calls begin and cease to wait, but not for streams.
+    `followers` are called with the project and the topics of each change; None for unknown topics.
     """
 
     def __init__(self, most: int) -> None:
@@ -71,7 +70,7 @@ class Feed:
         self._wanted: dict[tuple[str, str, bool], set[Waiter]] = {}
         self._lengths: Counter[int] = Counter()  # of the prefixes
         self._waiters: dict[Waiter, Owner | None] = {}
-        self._taken: Counter[object] = Counter()  # in calls, by who they count for
+        self._taken: Counter[object] = Counter()  # calls, by whom they are counted
         self.published = 0
         self.is_closed = False
         self.count: Callable[[int], None] = lambda more: None
@@ -82,32 +81,32 @@ class Feed:
         return len(self._waiters)
 
     async def until(
-        self, owner: Owner, wanted: Wanted, seconds: float, look: Callable[[], Awaitable[Found]]
-    ) -> Found:
-        """The result of `look`, which is called again after each change of `wanted` until the first
-        part of its result is not empty, or the time is over. Raises Overloaded, StoreUnavailable,
+        self, owner: Owner, wanted: Wanted, seconds: float, read: Callable[[], Awaitable[T]]
+    ) -> T:
+        """The result of `read`, which is called again after each change of `wanted` until the first
+        part of its result is not empty or the time is over. Raises Overloaded, StoreUnavailable,
         and Unauthorized if the owner's key is revoked meanwhile."""
         loop, published = asyncio.get_running_loop(), self.published
         end = loop.time() + seconds
-        found = await look()
-        if found[0] or seconds <= 0:
-            return found
+        result = await read()
+        if result[0] or seconds <= 0:
+            return result
         with self.listen(owner, wanted) as waiter:
-            if self.published != published:  # while `look` was under way
+            if self.published != published:  # while `read` ran
                 waiter.wake()
-            while not found[0] and (left := end - loop.time()) > 0:
+            while not result[0] and (left := end - loop.time()) > 0:
                 self.count(1)
                 try:
                     await waiter.wait(left)
                 finally:
                     self.count(-1)
-                found = await look()
-        return found
+                result = await read()
+        return result
 
     @contextlib.contextmanager
     def listen(self, owner: Owner | None, wanted: Wanted) -> Iterator[Waiter]:
-        """Within: a waiter that each change of `wanted` wakes. Raises as `until` does. Without an
-        owner it is the server's own, which nobody counts."""
+        """Within: a waiter that each change of `wanted` wakes. Raises as `until` does. One without
+        an owner is the server's own, and not limited."""
         if self.is_closed:
             raise _stopping()
         wanted = list(dict.fromkeys(wanted))
@@ -134,7 +133,7 @@ class Feed:
                     del self._wanted[each]
 
     def _bounds(self, owner: Owner) -> dict[object, int]:
-        """For whom a call of this owner counts, and how much each may have."""
+        """By whom a call of this owner is counted, with the limit of each."""
         most, half = self._most, max(1, self._most // 2)
         counted: dict[object, int] = {None: math.ceil(most * owner.share)}
         counted[owner.keyed, owner.name] = max(1, int(most * owner.part))
@@ -143,7 +142,7 @@ class Feed:
         return counted
 
     def publish(self, project: str, topics: Iterable[str]) -> None:
-        """Wake who waits for one of the keys."""
+        """Wake the waiters of these keys, and of their prefixes."""
         self._follow(project, topics)
         self.published += 1
         if not self.waiting:
@@ -158,7 +157,7 @@ class Feed:
             waiter.wake()
 
     def publish_all(self, project: str) -> None:
-        """Something changed there, nobody knows what: wake all of the project."""
+        """Wake all waiters of a project: what changed there is unknown."""
         self._follow(project, None)
         self.published += 1
         for (of, _, _), waiters in self._wanted.items():
@@ -170,13 +169,13 @@ class Feed:
             follow(project, topics)
 
     def close(self) -> None:
-        """Wake everybody: they are told that the server stops."""
+        """End every wait, as the server stops."""
         self.is_closed = True
         for waiter in self._waiters:
             waiter.wake(_stopping())
 
     def end(self, name: str) -> None:
-        """The key of this name is nobody's any more."""
+        """End the waits of a revoked API key."""
         for waiter, owner in self._waiters.items():
             if owner and owner.keyed and owner.name == name:
                 waiter.wake(Unauthorized("That key was revoked."))
@@ -187,7 +186,7 @@ def _stopping() -> StoreUnavailable:
 
 
 def wanted_by(project: str, keys: Keys) -> Wanted:
-    """Which keys a reader waits for: (project, key or prefix, whether it is a prefix)."""
+    """What a reader of these keys waits for."""
     if keys.keys is not None:
         return [(project, key, False) for key in keys.keys]
     return [(project, keys.start, True)]

@@ -10,8 +10,8 @@ from ..errors import InvalidParams
 from ..records import JsonObject
 from ..sharing import ReadInbox, SendMessage, text_of
 from . import statements as sql
-from .agents import seen_names
-from .caller import Caller, Message, Said, for_admins, read_message, seen
+from .agents import agent_names
+from .caller import Caller, Message, SentMessage, for_admins, read_message, visible
 from .clock import iso
 from .journal import Change
 from .search import index_message
@@ -52,15 +52,17 @@ def send(change: Change, params: SendMessage) -> JsonObject:
 
 def _answered(change: Change, ident: str) -> int:
     number = message_number(ident, "reply_to")
-    if not message_seen(change.connection, change.caller, number):
+    if not visible_message(change.connection, change.caller, number):
         raise InvalidParams({"reply_to": "there is no such message for you"})
     return number
 
 
-def message_seen(connection: sqlite3.Connection, caller: Caller, number: int) -> list[Said]:
+def visible_message(
+    connection: sqlite3.Connection, caller: Caller, number: int
+) -> SentMessage | None:
     """The message of that id, if it is there and the caller may see it."""
-    row = connection.execute(sql.MESSAGE_OF, (number, caller.project)).fetchall()
-    return list(seen(connection, caller, [(number, *each) for each in row]))
+    rows = connection.execute(sql.MESSAGE_OF, (number, caller.project)).fetchall()
+    return next(visible(connection, caller, [(number, *each) for each in rows]), None)
 
 
 def message_number(ident: str, field: str) -> int:
@@ -102,9 +104,9 @@ def _recipients(change: Change, params: SendMessage) -> list[str]:
     for each in (to := params.to):
         kind, _, rest = each.partition(":")
         if each == "all":
-            found.update(dict.fromkeys(seen_names(change)))
+            found.update(dict.fromkeys(agent_names(change)))
         elif kind == "role" and rest:
-            found.update(dict.fromkeys(seen_names(change, rest) or [each]))
+            found.update(dict.fromkeys(agent_names(change, rest) or [each]))
         elif kind == "session" and rest:
             members = notes(change.connection, change.project, f"@member/{rest}/")
             inside = [name for name, _ in members]

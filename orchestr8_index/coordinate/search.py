@@ -9,7 +9,7 @@ from itertools import islice
 
 from ..sharing import SessionCall
 from . import statements as sql
-from .caller import Caller, Message, seen
+from .caller import Caller, Message, visible
 
 CANDIDATES = 400  # the newest that contain a word are compared
 MOST_KNOWN = 2000  # words of the index that are compared with one of the question
@@ -50,7 +50,7 @@ def search(
     alike = [_Alike(word) for word in words]
     found = [
         (_likeness(alike, message, params.in_all), number, message, at)
-        for number, message, at in seen(connection, caller, rows)
+        for number, message, at in visible(connection, caller, rows)
         if not params.visibility or message.visibility in params.visibility
     ]
     found = [each for each in found if each[0] >= params.fuzzy_threshold]

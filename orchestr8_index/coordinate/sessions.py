@@ -14,11 +14,11 @@ from ..errors import Conflict, InvalidParams, NoSuchSession
 from ..records import JsonObject
 from ..sharing import SessionCall, text_of
 from . import statements as sql
-from .caller import Caller, Message, may_see, read_message, seen
+from .caller import Caller, Message, may_see, read_message, visible
 from .clock import iso
 from .extract import within
 from .journal import Change, last_revision
-from .messages import message_number, message_row, message_seen
+from .messages import message_number, message_row, visible_message
 from .search import search
 from .select import page
 from .statements import SESSION, below, noted, notes
@@ -195,9 +195,8 @@ def read_session(connection: sqlite3.Connection, caller: Caller, params: Session
 
 
 def _one(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> list[JsonObject]:
-    number = message_number(params.message, "message")
-    found = message_seen(connection, caller, number)
-    return [message_row(*each) for each in found if each[1].session == params.id]
+    found = visible_message(connection, caller, message_number(params.message, "message"))
+    return [message_row(*found)] if found and found[1].session == params.id else []
 
 
 def _page(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> dict[str, Any]:
@@ -225,25 +224,21 @@ def _said(
         0 if params.after is None else (params.after + 1) << 10,
     )
     rows = connection.execute(sql.SAID_LAST if last else sql.SAID, asked)
-    found_all = seen(connection, caller, rows)
+    found_all = visible(connection, caller, rows)
     sized = ((n, len(m.body) + len(bytes(m.metadata)), (n, m, at)) for n, m, at in found_all)
     found, more = page(sized, params.limit)
     shown = [message_row(*each) for each in found]
     return shown[::-1] if last else shown, more
 
 
-def retire_sessions(change: Change, idle_days: float, kept_days: float) -> int:
-    """Archive what is idle, and remove what was archived long ago, with its keys; how many."""
-    done = 0
+def retire_sessions(change: Change, idle_days: float, kept_days: float) -> None:
+    """Archive idle sessions, and remove those that were archived long ago, with their keys."""
     for session in all_sessions(change.connection, change.project):
         idle = (change.at - session.last) / DAY_MS
         if session.status == "open" and idle > idle_days:
             _keep(change, replace(session, status="archived"), "archive")
-            done += 1
         elif session.status != "open" and idle > idle_days + kept_days:
             remove_session(change, session.id)
-            done += 1
-    return done
 
 
 def remove_session(change: Change, ident: str) -> None:

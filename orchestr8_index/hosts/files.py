@@ -148,10 +148,9 @@ def carry_out(change: FileChange, *, private: bool, backups: Path | None = None)
 @contextlib.contextmanager
 def keeping(host: Host, change: FileChange, backups: Path) -> Iterator[None]:
     """Within, the host's own program changes its file: the user's entry is kept till given back."""
-    own, new = (_held(host, change.path, text) for text in (change.before, change.after))
-    if change.what == "updated" and not is_ours(own, new):
-        kept = json.dumps({host.group: {NAME: own}})
-        _keep(change._replace(before=kept), change.path.resolve(), 0o600, backups)
+    if change.what == "updated":
+        own = json.dumps({host.group: {NAME: _held(host, change.path, change.before)}})
+        _keep(change._replace(before=own), change.path.resolve(), 0o600, backups)
     yield
     if change.what != "updated":
         _kept(change.path, backups).unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..coordinate.clock import Clock
-from ..coordinate.commits import Committed, Found
+from ..coordinate.commits import Committed, T
 from ..coordinate.core import Coordination
 from ..store.database import transaction
 from ..store.notes import AuditRow
@@ -72,7 +72,7 @@ class TeamCoordination(Coordination):
     async def back_up(self) -> None:
         """The database's own care: docs/team says how."""
 
-    async def read(self, work: Callable[..., Found], *asked: Any) -> Found:
+    async def read(self, work: Callable[..., T], *asked: Any) -> T:
         return await self.team.read(work, *asked)
 
     async def servers(self) -> list[dict[str, Any]]:

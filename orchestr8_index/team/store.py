@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..coordinate.clock import Clock
-from ..coordinate.commits import Found
+from ..coordinate.commits import T
 from ..coordinate.journal import NEVER, Journal
 from ..errors import StoreUnavailable
 from ..store.database import transaction
@@ -137,13 +137,13 @@ class TeamStore(Store):
     def _made(self) -> ReadingConnection:
         return ReadingConnection(*self._address, READ_SECONDS, f"{self._server} reads")
 
-    async def read(self, work: Callable[..., Found], *asked: Any) -> Found:
+    async def read(self, work: Callable[..., T], *asked: Any) -> T:
         """`work(connection, *asked)` in a thread of its own. Raises StoreUnavailable."""
         if self._writer is None:
             raise StoreUnavailable("The store is closed.")
         return await asyncio.wrap_future(self._reading.submit(self._read, work, asked))
 
-    def _read(self, work: Callable[..., Found], asked: Sequence[Any]) -> Found:
+    def _read(self, work: Callable[..., T], asked: Sequence[Any]) -> T:
         if not hasattr(self._own, "reader"):
             self._own.reader = self._made()
             self._readers.append(self._own.reader)

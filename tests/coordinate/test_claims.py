@@ -11,8 +11,10 @@ import pytest
 from orchestr8_index.coordinate import claims
 from orchestr8_index.coordinate import repository as repository_of
 from orchestr8_index.coordinate.caller import Caller
-from orchestr8_index.coordinate.claims import Told, Verdict
+from orchestr8_index.coordinate.claims import Notified, Verdict
 from orchestr8_index.coordinate.core import Coordination
+from orchestr8_index.coordinate.edits import note_edit
+from orchestr8_index.coordinate.resources import resolve
 
 from .worlds import TREE, Agent, Hand, run, shared
 
@@ -21,18 +23,18 @@ class Host:
     """The hooks of one agent: `who` is SESSION/AGENT."""
 
     def __init__(
-        self, state: Coordination, who: str, tree: str = TREE, told: Told | None = None
+        self, state: Coordination, who: str, tree: str = TREE, notified: Notified | None = None
     ) -> None:
-        self.state, self.told = state, told or Told()
+        self.state, self.notified = state, notified or Notified()
         self.caller = Caller(who.replace("/", "-").strip("-"), ident=who, tree=tree)
 
     async def edit(self, path: str, policy: Any = "deny", purpose: str = "") -> Verdict:
-        given = path, purpose, policy, self.told
+        given = resolve(path, self.caller.tree), purpose, policy, self.notified
         verdict: Verdict = await self.state.change(self.caller, claims.claim, *given)
         return verdict
 
     async def wrote(self, path: str) -> None:
-        await self.state.change(self.caller, claims.note_edit, path)
+        await self.state.change(self.caller, note_edit, resolve(path, self.caller.tree), True)
 
     async def leave(self, with_agents: bool = False) -> int:
         return int(await self.state.change(self.caller, claims.leave, with_agents))
@@ -92,14 +94,14 @@ async def test_a_claim_is_renewed_at_most_once_a_minute(state: Coordination, han
     one = Host(state, "one/")
     await one.edit("a.py")
     now, reader = state.clock.now, state.store.reader
-    assert claims.is_claimed(reader, one.caller, "a.py", now())
+    assert claims.is_claimed(reader, one.caller, f"{TREE}/a.py", now())
     hand.move(59)
     assert not claims.needs_renewal(reader, one.caller, now())
     hand.move(2)
     assert claims.needs_renewal(reader, one.caller, now())
-    assert not claims.is_claimed(reader, one.caller, "a.py", now())
+    assert not claims.is_claimed(reader, one.caller, f"{TREE}/a.py", now())
     await state.change(one.caller, claims.renew)
-    assert claims.is_claimed(reader, one.caller, "a.py", now())
+    assert claims.is_claimed(reader, one.caller, f"{TREE}/a.py", now())
 
 
 @shared

@@ -13,9 +13,9 @@ from ...changeable import ClaimsPolicy
 from ...coordinate import claims, git, messages, stash
 from ...coordinate.caller import Caller
 from ...coordinate.core import Coordination
+from ...coordinate.edits import edits_of_others, is_edited, note_edit
 from ...coordinate.repository import changed_files, staged_files, tree_of
 from ...coordinate.resources import resolve
-from ...coordinate.work import is_noted, works_of_others
 from ...fit import in_prose, quoted_in_prose
 from ...memo import Newest
 from ...redact import redact
@@ -42,7 +42,7 @@ class ClaimHooks:
 
     def __init__(self, policy: str = "warn", chosen: ClaimsPolicy | None = None) -> None:
         self.setting, self.chosen = policy, chosen
-        self._told = claims.Told()
+        self._notified = claims.Notified()
         self._purposes = Purposes()
         # by an agent's ident: notes for its next context, the file that it is about to write, and
         # when its claims were looked at, by lease time
@@ -65,13 +65,13 @@ class ClaimHooks:
     def prompted(self, event: Prompted) -> None:
         """What the session works for from now on."""
         if self.policy != "off" and event.session_id:
-            self._purposes.prompted(_session(caller_of(event, "")), event)
+            self._purposes.prompted(caller_of(event, "").session, event)
 
     async def before(self, shared: Coordination, who: Caller, event: ToolStarting) -> str:
         """Why the tool may not be used; "" where it may."""
         if (event.tool_name or "").startswith(MCP) and event.tool_use_id:
             self._using[event.tool_use_id] = _owner(caller.get()), who
-        self._purposes.started(_session(who), event)
+        self._purposes.started(who.session, event)
         await self._renew(shared, who)
         if event.tool_name in EDITS:
             return await self._claim(shared, who, event)
@@ -100,12 +100,10 @@ class ClaimHooks:
 
     async def after(self, shared: Coordination, who: Caller, event: ToolEnded) -> str:
         """What the agent should know now."""
-        self._purposes.ended(_session(who), event)
+        self._purposes.ended(who.session, event)
         if event.tool_name in EDITS:
             self._editing.pop(who.ident, None)
-        path = event.tool_input.path
-        if event.tool_name in EDITS and path and not await shared.read(is_noted, who, path):
-            await shared.change(who, claims.note_edit, path)
+            await self._note_edit(shared, who, event.tool_input.path)
         await self._renew(shared, who)
         shared.touch(who)
         notes = self._notes.pop(who.ident, [])
@@ -113,6 +111,12 @@ class ClaimHooks:
             await self._after_git(shared, who, event)
             notes += await self._written(shared, who, event.tool_use_id or "")
         return "\n".join([*notes, *await mail(shared, who)])
+
+    async def _note_edit(self, shared: Coordination, who: Caller, path: str) -> None:
+        if path:
+            resource = resolve(path, who.tree)
+            if not await shared.read(is_edited, who, resource):
+                await shared.change(who, note_edit, resource, True)
 
     async def leave(self, shared: Coordination, who: Caller, whole: bool) -> None:
         """The agent has ended; `whole`: its session, with all its agents."""
@@ -130,7 +134,7 @@ class ClaimHooks:
         purpose = self._purposes.of(who.ident, who.role)
         stashed = await self._settled(shared, who, path)
         verdict = await shared.change(
-            who, claims.claim, path, purpose, self.policy, self._told, stashed
+            who, claims.claim, path, purpose, self.policy, self._notified, stashed
         )
         if verdict.context:
             self._notes.setdefault(who.ident, []).append(in_prose(verdict.context))
@@ -139,7 +143,7 @@ class ClaimHooks:
     async def _settled(self, shared: Coordination, who: Caller, path: str) -> set[str]:
         """What others wrote there and git has is theirs no more. Returns the sessions whose work on
         it may lie in the stash."""
-        if not await shared.read(works_of_others, who, path):
+        if not await shared.read(edits_of_others, who, path):
             return set()
         tree = tree_of(os.path.dirname(path))
         status = await changed_files(tree, path)
@@ -158,7 +162,7 @@ class ClaimHooks:
                 return in_prose(why)
         pushes = [step for step in steps if step.verb == "stash" and not step.entry]
         for tree in {tree_of(step.folder) for step in pushes}:
-            await shared.change(who, stash.begin, _session(who), tree)
+            await shared.change(who, stash.begin, who.session, tree)
         return ""
 
     async def _others(self, shared: Coordination, who: Caller, step: git.Step) -> git.Others:
@@ -167,9 +171,9 @@ class ClaimHooks:
         if step.entry:
             await self._settle(shared, who)
             owned = await shared.read(stash.owners, who.project, tree)
-            if not stash.is_foreign(_session(who), owned, step.entry):
+            if not stash.is_foreign(who.session, owned, step.entry):
                 return git.Others(tree, {})
-            entry = stash.own_entry(_session(who), owned)
+            entry = stash.own_entry(who.session, owned)
             return git.Others(tree, {}, foreign_stash=True, own_entry=entry)
         places, taking = git.places(step, tree), step.verb not in ("add", "commit")
         if step.index:
@@ -210,13 +214,13 @@ class ClaimHooks:
             status = await changed_files(tree, *named) if own else None
             clean = [] if status is None else [path for path in own if path not in status]
             owned = await shared.read(stash.owners, who.project, tree)
-            committed = "" if _session(who) in owned else who.who
+            committed = "" if who.session in owned else who.who
             await self._forget_clean(shared, who, tree, clean, committed)
 
     async def _settle(self, shared: Coordination, who: Caller) -> None:
         """What the session has stashed is its own, though its last call was lost."""
-        if await shared.read(stash.is_begun, who.project, _session(who)):
-            await shared.change(who, stash.settle, _session(who))
+        if await shared.read(stash.is_begun, who.project, who.session):
+            await shared.change(who, stash.settle, who.session)
 
     async def _watch(self, shared: Coordination, who: Caller, tool_use: str) -> None:
         """Remember how the files of others are before a command that may write them."""
@@ -240,10 +244,6 @@ class ClaimHooks:
         named = ", ".join(f"{path} ({name})" for path, name in found.items())
         note = f"While your command ran, files that others work on changed: {named}. They are told."
         return [in_prose(note)]
-
-
-def _session(who: Caller) -> str:
-    return who.ident.partition("/")[0]
 
 
 def _owner(asks: Principal) -> str:
