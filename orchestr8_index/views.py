@@ -214,7 +214,7 @@ class AuditQuery(Params, frozen=True, kw_only=True):
     limit: Page = 50
 
 
-class Audited(Struct, kw_only=True):
+class Audited(Struct):
     """Somebody did something, `times` times within a second; `outcome` is `ok` or a code."""
 
     at: str

@@ -17,7 +17,7 @@ import msgspec
 from .. import __version__
 from ..config import USUAL, ReadLimits
 from ..opening import read_within
-from ..places import Place, looking_hosts, place_of
+from ..places import looking_hosts, place_of
 from ..records import FileReport, Kind, Poison
 from ..switches import NOTHING, Switches
 from ..text import as_utf8, clean, display
@@ -218,12 +218,9 @@ def may_be_qualified(source: Source) -> bool:
     """A host's own folder is flat to most: there the first of a name is the only one."""
     if source.kind != "agent":
         return False
-    by_path = (place and "{path}" in place.call for place in map(_agents_of, source.owners))
+    places = (place_of(owner, "agent") for owner in source.owners)
+    by_path = (place and "{path}" in place.call for place in places)
     return source.packed or not source.owners or any(by_path)
-
-
-def _agents_of(host: str) -> Place | None:
-    return place_of(host, "agent")
 
 
 def _mark_by_person(result: Scan, trees: list[Tree]) -> None:

@@ -191,12 +191,9 @@ def _options(settings: Settings) -> list[str]:
 
 def _place(settings: Settings) -> list[str]:
     """Where that server is, if it was named on purpose."""
-    options = []
-    if settings.explicit_port and settings.port:
-        options += ["--port", str(settings.port)]
-    if settings.explicit_data_dir:
-        options += ["--data-dir", os.path.abspath(settings.data_dir)]
-    return options
+    port = ["--port", str(settings.port)] if settings.explicit_port and settings.port else []
+    data = ["--data-dir", os.path.abspath(settings.data_dir)] if settings.explicit_data_dir else []
+    return [*port, *data]
 
 
 def _address(settings: Settings, face: str | None) -> str:
@@ -274,13 +271,14 @@ def _apply(
     if tool is None:
         files.carry_out(change, private=scope == "user" or not host.project, backups=backups)
         return
-    if change.what != "added":
-        _run([tool, "mcp", "remove", "--scope", "user", NAME])
-    if change.what != "removed" and change.after:
-        from ..hosts import jsonc
+    with files.keeping(host, change, backups):
+        if change.what != "added":
+            _run([tool, "mcp", "remove", "--scope", "user", NAME])
+        if change.what != "removed" and change.after:
+            from ..hosts import jsonc
 
-        entry = msgspec.json.encode(jsonc.read(change.after)[host.group][NAME]).decode()
-        _run([tool, "mcp", "add-json", "--scope", "user", NAME, entry])
+            entry = msgspec.json.encode(jsonc.read(change.after)[host.group][NAME]).decode()
+            _run([tool, "mcp", "add-json", "--scope", "user", NAME, entry])
 
 
 def _run(command: list[str]) -> None:

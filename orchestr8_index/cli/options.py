@@ -13,16 +13,8 @@ from typing import Any
 import click
 import msgspec
 
-from ..config import (
-    REPOSITORY,
-    SHARED,
-    SHIPPED,
-    Door,
-    ReadLimits,
-    Settings,
-    read_settings,
-    without_trees,
-)
+from .. import config
+from ..config import SHARED, Door, Settings
 from ..daemon.pidfile import SERVER_NAME, PidFile
 from ..errors import BadSetting
 from ..project import roots_in
@@ -90,9 +82,9 @@ def listening(function: Command) -> Command:
 def _settings(given: dict[str, Any], **more: Any) -> Settings:
     """Of those among OPTIONS that were given, which are taken out."""
     places = (given.pop(name, else_) for name, else_ in PLACES.items())
-    settings = _of_team(read_settings(*places, **more), given.pop("database", None))
+    settings = _of_team(config.read_settings(*places, **more), given.pop("database", None))
     if given.pop("index", None) == SHARED:
-        return without_trees(settings)
+        return config.without_trees(settings)
     return settings if settings.index == SHARED else _remembered(settings)
 
 
@@ -122,7 +114,7 @@ def _with_door(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _remembered(settings: Settings) -> Settings:
     """Outside of this repository nobody means its example: the last server's trees are meant."""
-    if settings.roots_from != SHIPPED or Path.cwd() == REPOSITORY:
+    if settings.roots_from != config.SHIPPED or Path.cwd() == config.REPOSITORY:
         return settings
     return with_roots_of_server(settings)
 
@@ -162,7 +154,7 @@ def _reading_alike(settings: Settings) -> Settings:
     if owner is None:
         return settings
     try:
-        reading = msgspec.convert(owner.get("reading", {}), ReadLimits)
+        reading = msgspec.convert(owner.get("reading", {}), config.ReadLimits)
     except msgspec.ValidationError:
         return settings
     return msgspec.structs.replace(settings, reading=reading)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,6 +143,17 @@ def carry_out(change: FileChange, *, private: bool, backups: Path | None = None)
     except OSError as error:
         sentence = f"{change.path} cannot be written: {error.strerror}."
         raise OperationError(sentence, "Nothing was changed; see who may write there.") from None
+
+
+@contextlib.contextmanager
+def keeping(host: Host, change: FileChange, backups: Path) -> Iterator[None]:
+    """Within, the host's own program changes its file: the user's entry is kept till given back."""
+    if change.what == "updated":
+        own = json.dumps({host.group: {NAME: _held(host, change.path, change.before)}})
+        _keep(change._replace(before=own), change.path.resolve(), 0o600, backups)
+    yield
+    if change.what != "updated":
+        _kept(change.path, backups).unlink(missing_ok=True)
 
 
 def _keep(change: FileChange, real: Path, mode: int, backups: Path | None) -> None:

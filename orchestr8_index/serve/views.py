@@ -166,12 +166,8 @@ async def read_audit(state: State, wanted: answers.AuditQuery) -> answers.AuditP
     store = (await state.store.outcomes()).store
     await keep_audit(state)
     return answers.AuditPage(
-        rows=[_audited(*row) for row in audit_rows(store.reader, wanted.limit)]
+        rows=[answers.Audited(*row) for row in audit_rows(store.reader, wanted.limit)]
     )
-
-
-def _audited(at: str, who: str, what: str, outcome: str, times: int) -> answers.Audited:
-    return answers.Audited(at=at, who=who, what=what, outcome=outcome, times=times)
 
 
 async def get_usage(state: State, wanted: UsageQuery) -> UsageAnswer:

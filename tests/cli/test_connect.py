@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,38 @@ def test_claude_codes_own_command_writes_its_user_file(
     assert run("connect", "claude", "--user", *PORT).status == 0
     assert (tmp_path / "called").read_text().startswith("mcp add-json --scope user orchestr8 {")
     assert not (tmp_path / "home" / ".claude.json").exists()
+
+
+CLAUDE = """
+import json, pathlib, sys
+file = pathlib.Path.home() / ".claude.json"
+whole = json.loads(file.read_text())
+_, what, _, _, name, *entry = sys.argv[1:]
+whole["mcpServers"].pop(name, None)
+whole["mcpServers"].update({name: json.loads(entry[0])} if what == "add-json" else {})
+file.write_text(json.dumps(whole))
+"""
+
+
+@pytest.mark.parametrize("own", [{"orchestr8": {"command": "mine"}}, {}])
+@pytest.mark.parametrize("stays", [True, False])
+def test_what_claude_codes_command_replaced_comes_back(
+    own: dict[str, Any], stays: bool, run: Run, no_programs: Path, tmp_path: Path
+) -> None:
+    """It was gone, but where the program is not there and the file is written here."""
+    program, file = no_programs / "claude", tmp_path / "home" / ".claude.json"
+    program.write_text(f"#!{sys.executable}{CLAUDE}")
+    program.chmod(0o755)
+    file.write_text(json.dumps({"history": [1], "mcpServers": own}))
+    for face in ((), ("--face", "all")):
+        assert run("connect", "claude", "--user", *face, *PORT).status == 0
+    kept = [each.read_text() for each in (tmp_path / "data").glob("hosts/*")]
+    assert not any("history" in each for each in kept)
+    program.chmod(0o755 if stays else 0)
+    said = run("disconnect", "claude", "--user").out
+    assert said.startswith(f"Claude Code: Re{'stored to your own' if own else 'moved'}")
+    assert json.loads(file.read_text()).get("mcpServers", {}) == own
+    assert not list((tmp_path / "data").glob("hosts/*")) or not (stays or own)
 
 
 def test_what_a_hosts_command_says_is_passed_on(run: Run, no_programs: Path) -> None:
