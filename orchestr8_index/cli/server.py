@@ -74,7 +74,7 @@ def _is_replaced(settings: Settings) -> bool:
     """Whether a server of another version, or of other files, ran and was ended to make room."""
     health = supervise.answering(settings)
     version = health.get("version", __version__)
-    if version == __version__ and CHANGED not in health["reasons"]:
+    if version == __version__ and CHANGED not in health.get("reasons", ()):
         return False
     supervise.stop(settings)
     now = f"this is {__version__}" if version != __version__ else "its program was changed"
