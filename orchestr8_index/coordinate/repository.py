@@ -1,4 +1,4 @@
-"""A repository of git: its working trees, its stash, what is changed, and which paths are meant."""
+"""What git knows of a repository: its working trees, its stash, changed files and pathspecs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..opening import read_regular
 from .resources import is_below
 
 GIT_SECONDS = 1.0
-MOST_NOTE, MOST_SETTINGS, MOST_STASHED = 8_192, 1_000_000, 4_000_000  # bytes
+MOST_PATH, MOST_SETTINGS, MOST_STASHED = 8_192, 1_000_000, 4_000_000  # bytes
 MOST_FILTERS = 100
 _PLAIN = ("-z", "--no-renames")
 
 
 def tree_of(folder: str) -> str:
-    """The working tree that a folder lies in, without links; the folder itself outside of one."""
+    """The working tree that contains a folder, without links; else the folder itself."""
     folder = os.path.realpath(folder) if os.path.isabs(folder) else ""
     place = folder
     while place and not os.path.lexists(os.path.join(place, ".git")):
@@ -33,38 +33,38 @@ def tree_of(folder: str) -> str:
 
 
 def common_folder(tree: str) -> Path | None:
-    """The folder of git that all worktrees of a repository share; None outside one."""
+    """The git folder that all worktrees of a repository share; None outside a repository."""
     dot = Path(tree, ".git")
     if dot.is_dir():
         return dot
     try:
-        own = Path(tree, _note(dot).removeprefix("gitdir:").strip())
-        return Path(own, _note(own / "commondir")).resolve()
+        own = Path(tree, _path_in(dot).removeprefix("gitdir:").strip())
+        return Path(own, _path_in(own / "commondir")).resolve()
     except (OSError, ValueError):
         return None
 
 
 def worktrees(tree: str) -> list[str]:
-    """All working trees of the repository, by git's own notes; the tree alone outside one."""
+    """All working trees of the repository; the tree alone outside a repository."""
     common = common_folder(tree)
     if common is None:
         return [tree]
     found = {str(common.parent)}
-    for note in common.glob("worktrees/*/gitdir"):
+    for link in common.glob("worktrees/*/gitdir"):
         try:
-            found.add(str(Path(_note(note)).parent))
+            found.add(str(Path(_path_in(link)).parent))
         except (OSError, ValueError):
             continue
     return sorted(found)
 
 
-def _note(path: Path) -> str:
-    """What git notes in a file, a path. Raises OSError and ValueError."""
-    return read_regular(path, MOST_NOTE).decode().strip()
+def _path_in(path: Path) -> str:
+    """The path that a file of git contains. Raises OSError and ValueError."""
+    return read_regular(path, MOST_PATH).decode().strip()
 
 
 def stash_entries(tree: str) -> list[str]:
-    """The commits of the stash of the repository, the newest first, as git counts them."""
+    """The commits in the repository's stash, newest first, so that stash@{0} is the first."""
     common = common_folder(tree)
     try:
         log = (common or Path(tree)).joinpath("logs/refs/stash")
@@ -76,8 +76,8 @@ def stash_entries(tree: str) -> list[str]:
 
 
 async def changed_files(tree: str, *paths: str) -> dict[str, str] | None:
-    """What git does not have as it is, of all or of some: its two letters by absolute path; None
-    where git cannot tell in time."""
+    """git's two status letters of each changed file, of all or of `paths`, by absolute path; None
+    where git does not answer in time."""
     named = [f":(top,literal){os.path.relpath(path, tree)}" for path in paths]
     kept = ("--ignore-submodules=dirty",)  # each has settings of its own, with programs in them
     rows = await _git(tree, "status", "--porcelain", "-uall", *kept, *_PLAIN, "--", *named)
@@ -85,25 +85,27 @@ async def changed_files(tree: str, *paths: str) -> dict[str, str] | None:
 
 
 async def staged_files(tree: str) -> list[str] | None:
-    """What a plain commit would take, as absolute paths; None where git cannot tell in time."""
+    """The staged files, as absolute paths; None where git does not answer in time."""
     rows = await _git(tree, "diff", "--cached", "--name-only", "--no-ext-diff", *_PLAIN)
     return None if rows is None else [os.path.join(tree, row) for row in rows]
 
 
 async def _git(tree: str, *asked: str) -> list[str] | None:
-    """Runs no program that the tree's own settings name."""
-    if not os.path.lexists(os.path.join(tree, ".git")):  # git takes lying about for a repository
+    """The rows of git's answer; no program that the tree's own settings name is run."""
+    if not os.path.lexists(
+        os.path.join(tree, ".git")
+    ):  # a bare repository among the files is no tree
         return None
     filters = await _filters(tree)
     silent = {
         f"filter.{name}.{what}": "" for name in filters or () for what in ("clean", "process")
     }
     silent |= {f"filter.{name}.required": "false" for name in filters or ()}
-    return None if filters is None else await _asked(tree, git_environment(silent), *asked)
+    return None if filters is None else await _run(tree, git_environment(silent), *asked)
 
 
 async def _filters(tree: str) -> set[str] | None:
-    """Those of the tree's own settings, each of which is a program; None where nobody can tell."""
+    """The filters in the tree's own settings, each of which runs a program; None if unknown."""
     common, own = common_folder(tree), b""
     with contextlib.suppress(OSError):
         own = read_regular(common / "config", MOST_SETTINGS).lower() if common else b""
@@ -111,14 +113,14 @@ async def _filters(tree: str) -> set[str] | None:
     if is_known and not any(word in own for word in (b"filter", b"include", b"worktreeconfig")):
         return set()
     how = ("--includes", "--show-scope", "--name-only", "--get-regexp", r"^filter\.")
-    rows = await _asked(tree, git_environment(), "config", "-z", *how, fails=1)
+    rows = await _run(tree, git_environment(), "config", "-z", *how, fails=1)
     named = zip(rows[::2], rows[1::2], strict=False) if rows is not None else ()
     found = {key[7:].rpartition(".")[0] for scope, key in named if scope in ("local", "worktree")}
     return None if rows is None or len(found) > MOST_FILTERS else found
 
 
 def git_environment(settings: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
-    """For a git that fetches nothing, as a tree may name the program to fetch with."""
+    """For a git that fetches nothing, as a repository may name the program that fetches."""
     env = inherited_environment() | {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
     first = max(0, whole_number(env.get("GIT_CONFIG_COUNT", "")))
     for number, (key, value) in enumerate(settings.items(), first):
@@ -126,10 +128,8 @@ def git_environment(settings: Mapping[str, str] = MappingProxyType({})) -> dict[
     return env | {"GIT_CONFIG_COUNT": str(first + len(settings))}
 
 
-async def _asked(
-    tree: str, env: Mapping[str, str], *asked: str, fails: int = 0
-) -> list[str] | None:
-    """What it answers, also where it ends with the status `fails`."""
+async def _run(tree: str, env: Mapping[str, str], *asked: str, fails: int = 0) -> list[str] | None:
+    """The rows that git prints; None if it is late or fails with another status than `fails`."""
     safe = ["--no-optional-locks", "-c", "core.fsmonitor=false"]  # no lock, no program of the tree
     safe += ["-c", "safe.bareRepository=explicit"]
     pipe, quiet = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
@@ -152,8 +152,8 @@ async def _asked(
     return [row for row in output.decode("utf-8", "surrogateescape").split("\0") if row]
 
 
-def place_of(spec: str, folder: str, tree: str) -> str:
-    """What git means by `spec`, as an absolute path; `:/` is from the top. A pattern stays one."""
+def resolve_pathspec(spec: str, folder: str, tree: str) -> str:
+    """A pathspec as an absolute path; `:/` is from the top of the tree. A pattern stays one."""
     top = spec.startswith((":/", ":(top)"))
     plain = spec.removeprefix(":(top)").lstrip(":!^/") if spec.startswith(":") else spec
     place = os.path.normpath(os.path.join(tree if top else folder, plain))
@@ -161,12 +161,12 @@ def place_of(spec: str, folder: str, tree: str) -> str:
 
 
 def is_pattern(place: str) -> bool:
-    """Whether a path has signs that git reads as others."""
+    """Whether a path has wildcards."""
     return any(sign in place for sign in "*?[")
 
 
-def is_meant(path: str, place: str) -> bool:
-    """Whether a file, a folder or a pattern means the path."""
+def matches(path: str, place: str) -> bool:
+    """Whether a file, a folder or a pattern matches the path."""
     if is_below(path, place):
         return True
     return is_pattern(place) and any(fnmatchcase(path, place + end) for end in ("", "/*"))

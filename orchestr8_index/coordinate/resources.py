@@ -1,4 +1,4 @@
-"""What a lock is on: a name such as `port:3000`, or a file or folder of a working tree."""
+"""Resources that can be locked: a name such as `port:3000`, or a file or folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]+:.+")
 
 
 def resolve(text: str, tree: str) -> str:
-    """A name as it is, a path as an absolute one; a folder's ends with a slash.
+    """A name as it is, or a path made absolute, with a slash at the end for a folder.
 
     Raises InvalidParams for what is neither.
     """
@@ -28,12 +28,7 @@ def resolve(text: str, tree: str) -> str:
     inside = os.path.normpath(os.path.join(tree, text))
     if not os.path.isabs(text) and not is_below(inside, tree):
         raise _wrong(f"{text[:80]} leaves the working tree: give an absolute path")
-    return real(inside) + ("/" if text.endswith("/") and inside != "/" else "")
-
-
-def real(path: str) -> str:
-    """The path without links, as far as it exists on this machine."""
-    return os.path.realpath(path)
+    return os.path.realpath(inside) + ("/" if text.endswith("/") and inside != "/" else "")
 
 
 def is_below(path: str, tree: str) -> bool:
@@ -42,12 +37,12 @@ def is_below(path: str, tree: str) -> bool:
 
 
 def is_path(resource: str) -> bool:
-    """A resolved resource that is a file or folder, and no name."""
+    """Whether a resolved resource is a file or folder."""
     return resource.startswith("/")
 
 
 def overlaps(one: str, other: str) -> bool:
-    """The same thing, or one is a folder above the other."""
+    """Whether both are the same, or one is a folder that contains the other."""
     if one == other or not (is_path(one) and is_path(other)):
         return one == other
     if one.rstrip("/") == other.rstrip("/"):

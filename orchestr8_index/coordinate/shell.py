@@ -1,6 +1,6 @@
-"""Reads a line of shell as far as its forms are known: which commands of git run, and where.
+"""Parses a line of shell, without running it: which git commands does it run, and where?
 
-Variables, functions and scripts are not followed: what they hide passes unseen.
+Variables, functions and scripts are not expanded: git commands in them are not found.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ SimpleCommand = tuple[list[str], str]
 
 
 class GitOptions(NamedTuple):
-    """Flags with their values; `named` are the paths after `--`, None without one."""
+    """The arguments of a git command; `named` are the paths after `--`, None without one."""
 
     flags: dict[str, str]
     plain: list[str]
     named: list[str] | None
 
     def have(self, names: Collection[str]) -> bool:
-        """Also by what git takes for one of them: a long one may be cut short."""
+        """Whether one of the flags is set; git also takes the beginning of a long one."""
         cut = tuple(flag for flag in self.flags if len(flag) > 3 and flag.startswith("--"))
         return any(name in self.flags or name.startswith(cut) for name in names)
 
@@ -55,8 +55,8 @@ class GitOptions(NamedTuple):
 
 
 def git_calls(text: str, cwd: str) -> Iterator[tuple[str, str, GitOptions]]:
-    """Each command of git in a line of shell: its verb, its folder without links, its options."""
-    found = commands(text.replace("\0", ""), cwd)  # no shell has it in a word
+    """The git commands in a line of shell: the verb, the folder without links, the options."""
+    found = commands(text.replace("\0", ""), cwd)  # which no shell allows in a word
     calls = (each for each in found if os.path.basename(each[0][0]) == "git")
     for words, folder in islice(calls, MOST_CALLS):
         if len(folder) > LONGEST_FOLDER:
@@ -76,16 +76,16 @@ def git_calls(text: str, cwd: str) -> Iterator[tuple[str, str, GitOptions]]:
 
 
 def _reached(folder: str, named: dict[str, str]) -> list[str]:
-    """Where git works when it is told a working tree or its own folder: there and here."""
+    """The folders in which git may work, given --work-tree or --git-dir."""
     own = named.get("--git-dir", "").rstrip("/")
     beside = os.path.dirname(own) if os.path.basename(own) == ".git" else ""
-    told = (named.get("--work-tree", ""), beside)
-    trees = {os.path.realpath(os.path.join(folder, each)) for each in told}
+    given = (named.get("--work-tree", ""), beside)
+    trees = {os.path.realpath(os.path.join(folder, each)) for each in given}
     return sorted({folder if is_below(folder, tree) else tree for tree in trees})
 
 
 def read_options(verb: str, args: Sequence[str]) -> GitOptions:
-    """The arguments of a command of git; bundled letters are taken apart."""
+    """Parse the arguments of a git command; `-am` is `-a` and `-m`."""
     options, rest, valued = GitOptions({}, [], None), iter(args), _VALUED.get(verb, "")
     for arg in rest:
         name, equals, value = arg.partition("=")
@@ -105,7 +105,7 @@ def read_options(verb: str, args: Sequence[str]) -> GitOptions:
 
 
 def each_path(spec: str) -> Iterator[str]:
-    """What a shell makes of one word: `{a,b}.py` is two paths, and nobody knows how many `$(…)`."""
+    """Brace expansion: `{a,b}.py` is two paths; a word with `$(…)` may be any path, so `*`."""
     is_short = spec.count("{") <= DEEPEST and spec.count(",") <= MOST_PARTS
     braces = re.search(r"\{([^{},]*,[^{}]*)\}", spec) if is_short else None
     if braces is None:
@@ -116,7 +116,7 @@ def each_path(spec: str) -> Iterator[str]:
 
 
 def commands(text: str, folder: str, depth: int = 0) -> Iterator[SimpleCommand]:
-    """The words of each simple command without what stands before its name, and its folder."""
+    """The words of each simple command, from its name on, and the folder that it runs in."""
     around, before, exported = list[str](), folder, list[str]()
     for words, inner in _simple_commands(_without_heredocs(text[:MOST_READ])[:LONGEST]):
         words = _unwrapped([*exported, *words])
@@ -136,7 +136,7 @@ def commands(text: str, folder: str, depth: int = 0) -> Iterator[SimpleCommand]:
 
 
 def _without_heredocs(text: str) -> str:
-    """What a heredoc feeds to a command is no command; the rest of its first line is."""
+    """Remove the bodies of heredocs, which are no commands."""
     at = 0
     for _ in range(MOST_PARTS):
         head = _HEREDOC.search(text, at)
@@ -151,8 +151,8 @@ def _without_heredocs(text: str) -> str:
 
 
 def _simple_commands(text: str) -> Iterator[tuple[list[str], list[str]]]:
-    """What stands between the operators, brackets as commands of their own; beside the words what
-    double quotes hold of further commands. Nothing after a quote that never ends."""
+    """The words between operators, with the texts of command substitutions in double quotes; a
+    parenthesis is a command of its own. Nothing after a quote that never ends."""
     words, inner, skip, quoted = list[str](), list[str](), False, False
     for token in _TOKEN.finditer(text):
         kind, part = token.lastgroup, token[0]
@@ -171,7 +171,7 @@ def _simple_commands(text: str) -> Iterator[tuple[list[str], list[str]]]:
 
 
 def _inside(text: str) -> Iterator[str]:
-    """What stands in `$(…)` and between backticks, up to the first that has no end."""
+    """The texts in `$(…)` and between backticks, up to the first without an end."""
     for begin, end in (("$(", ")"), ("`", "`")):
         plain = text.replace("\\`", "  ")
         at = plain.find(begin)
@@ -187,7 +187,7 @@ def _plain(piece: re.Match[str]) -> str:
 
 
 def _unwrapped(words: list[str]) -> list[str]:
-    """Without assignments and commands that start another; what they name for git are options."""
+    """The command without assignments and wrappers such as `sudo`; GIT_DIR becomes an option."""
     at, known = 0, [n for n, word in enumerate(words) if _is_known(word)]
     while at < len(words) and (words[at] in _BEFORE or re.match(r"\w+=", words[at])):
         after = bisect_right(known, at)
@@ -197,7 +197,7 @@ def _unwrapped(words: list[str]) -> list[str]:
     if not words or os.path.basename(words[0]) != "git":
         return words
     named = [_TREES[key] + value for each in before for key, value in _TREE.findall(each)]
-    more = ["."] * ("xargs" in before)  # nobody knows which files come
+    more = ["."] * ("xargs" in before)  # which may add any files
     return [words[0], *named, *words[1:], *more]
 
 
@@ -206,7 +206,7 @@ def _is_known(word: str) -> bool:
 
 
 def _script(words: list[str]) -> list[str]:
-    """The commands that `bash -c` and `eval` are given as text."""
+    """The text that `bash -c` or `eval` is given to run."""
     if words[:1] == ["eval"]:
         return [" ".join(words[1:])]
     if not words or os.path.basename(words[0]) not in _SHELLS:

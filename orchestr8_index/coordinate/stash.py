@@ -1,7 +1,6 @@
 """The owners of the entries in git's stash, which all worktrees of a repository share.
 
-The entries are noted before a session stashes; a new one afterwards is that session's. Owners are
-kept with the shared state, and so survive a restart.
+The entries are noted before a session stashes; one that is new afterwards is that session's.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _ENTRY, _BEGUN = "@stash/", "@stashing/"
 
 
 class Stashing(Struct, frozen=True):
-    """A session is about to stash in `tree`, where `before` was in the stash."""
+    """A session is about to stash in `tree`, where the stash has the entries `before`."""
 
     tree: str
     before: list[str]
@@ -32,19 +31,19 @@ _read = msgspec.json.Decoder(Stashing).decode
 
 
 def begin(change: Change, session: str, tree: str) -> None:
-    """The session is about to stash there."""
+    """Note the entries before the session stashes in `tree`."""
     settle(change, session)
     note = Stashing(tree, stash_entries(tree))
     change.note(f"{_BEGUN}{session}", note, change.lease(BEGUN_S))
 
 
 def is_begun(connection: sqlite3.Connection, project: str, session: str) -> bool:
-    """Whether the session was about to stash, and `settle` has something to do."""
+    """Whether `settle` has something to do."""
     return noted(connection, project, f"{_BEGUN}{session}") is not None
 
 
 def settle(change: Change, session: str) -> None:
-    """What is there since the session began is its own."""
+    """Note the session as the owner of the entries that are new since `begin`."""
     begun = change.noted(f"{_BEGUN}{session}")
     if begun is None:
         return
@@ -56,19 +55,19 @@ def settle(change: Change, session: str) -> None:
 
 
 def owners(connection: sqlite3.Connection, project: str, tree: str) -> list[str]:
-    """The session of each entry, the newest first; "" where nobody knows."""
+    """The session of each entry, newest first; "" where it is unknown."""
     return [noted(connection, project, _ENTRY + entry) or "" for entry in stash_entries(tree)]
 
 
 def sessions(connection: sqlite3.Connection, project: str, tree: str) -> set[str]:
-    """Those whose files in a tree may lie in the stash."""
+    """The sessions whose files of a tree may lie in the stash."""
     found = notes(connection, project, _BEGUN)
     begun = {session for session, note in found if _read(note).tree == tree}
     return begun.union(owners(connection, project, tree))
 
 
 def is_foreign(session: str, owned: Sequence[str], entry: Sequence[str]) -> bool:
-    """Whether what `git stash ENTRY` takes of what is `owned` is, or may be, another's."""
+    """Whether `git stash ENTRY` takes an entry of another session; `owned` as `owners` has them."""
     verb, *more = entry
     number = re.fullmatch(r"(?:(?:refs/)?stash@\{)?(\d+)\}?", (more or ["0"])[-1])
     if number and verb in ("pop", "apply", "drop"):
@@ -79,5 +78,5 @@ def is_foreign(session: str, owned: Sequence[str], entry: Sequence[str]) -> bool
 
 
 def own_entry(session: str, owned: Sequence[str]) -> str:
-    """The session's newest, as git names it; "" without one."""
+    """The session's newest entry, as git names it; "" without one."""
     return f"stash@{{{owned.index(session)}}}" if session in owned else ""

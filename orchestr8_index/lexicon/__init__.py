@@ -1,1 +1,1 @@
-"""What words stand for: short forms, products, symptoms, shapes of errors, and what is English."""
+"""Knowledge of words: short forms, products, symptoms, error messages, English, translations."""

@@ -1,7 +1,7 @@
 """Is a word English? A Bloom filter over the stems of a large word list.
 
-A stem of the list is always found; of other words one in some three hundred is taken for English
-(Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970). scripts/make-lexicon
+No false negatives; the false positive rate is about one in three hundred (Bloom, "Space/time
+trade-offs in hash coding with allowable errors", 1970). scripts/make-lexicon
 fills english.bloom; lexicon.notice.md names the list.
 """
 
@@ -20,12 +20,12 @@ BITS_A_WORD, HASHES = 12, 8
 
 @lru_cache(1024)
 def is_english(stem: str) -> bool:
-    """Whether the list has a word of this stem; the filter is read at the first question."""
+    """Whether the list has a word of this stem; the filter is read on first use."""
     return has(_filter(), usual_stem(stem))
 
 
 def fill(stems: Collection[str]) -> bytes:
-    """The filter of these stems."""
+    """A Bloom filter of these stems, BITS_A_WORD bits each."""
     bits = bytearray(len(stems) * BITS_A_WORD // 8 + 1)
     for stem in stems:
         place, step = _hashed(stem)
@@ -37,7 +37,7 @@ def fill(stems: Collection[str]) -> bytes:
 
 
 def has(bits: bytes, stem: str) -> bool:
-    """Whether the filter `bits` was filled with this stem, or seems to have been."""
+    """Whether the filter `bits` has this stem; false positives are possible."""
     place, step = _hashed(stem)
     size = len(bits) * 8
     for _ in range(HASHES):
@@ -54,6 +54,6 @@ def _filter() -> bytes:
 
 
 def _hashed(stem: str) -> tuple[int, int]:
-    """A first place and a step, halves of one digest (Kirsch and Mitzenmacher, 2006)."""
+    """Double hashing: first position and step, halves of a digest (Kirsch, Mitzenmacher, 2006)."""
     digest = hashlib.blake2b(stem.encode("utf-8", "replace"), digest_size=16).digest()
     return int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:], "big") | 1

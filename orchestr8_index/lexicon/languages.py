@@ -1,6 +1,6 @@
-"""What does a question in another language say in English? Word by word, by `languages.tsv`.
+"""Translates a question into English, word by word, by the table `languages.tsv`.
 
-A key is the beginning of a word: its ending may have ENDINGS letters, or be another key, as in
+A key is a prefix of a word: the rest may have up to ENDINGS letters, or be another key, as in
 compounds ("Datenbank" + "abfrage"). Chinese, Japanese and Korean text is read from left to right,
 the longest key first.
 """
@@ -18,11 +18,11 @@ from ..text import STOP, fold, raw_words, simplified
 from .english import is_english
 
 FILE = Path(__file__).with_name("languages.tsv")
-ENDINGS = (0, 0, 0, 0, 2, 4)  # letters, by those of the key; longer ones have LONG_ENDING
+ENDINGS = (0, 0, 0, 0, 2, 4)  # most letters, by the key's length; longer keys: LONG_ENDING
 LONG_ENDING = 6
 SHORTEST_PART = 4  # letters of a part of a compound
 LINKS = ("s", "n", "en", "es")  # between the parts of German and Dutch compounds
-LONGEST_WORD = 40  # letters; compounds of more are none
+LONGEST_WORD = 40  # letters; longer words are not looked up
 PARTICLES = frozenset(
     """ab an auf aus bereit durch ein fehl fest herunter hinzu hoch kaputt los nach runter tot um
     vor weg zu zuruck zusammen aan af door in neer op uit vast""".split()
@@ -30,7 +30,7 @@ PARTICLES = frozenset(
 CONJUNCTIONS = frozenset("und oder wenn weil sobald nachdem seit en of als omdat sinds".split())
 APART = 8  # words between a verb and its particle, at most
 _STROKES = str.maketrans("łøđı", "lodi")
-NOTHING = "-"  # stands where a particle was
+NOTHING = "-"  # replaces a particle that was joined to its verb
 _INFLECTED = re.compile(f"({'|'.join(sorted(PARTICLES, key=len, reverse=True))})(?:ge|zu)(.+)")
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 _NAME, _LATIN, _NONE = map(re.compile, ("[A-Z]{2,}", "[A-Za-z]{2,}", r"\b\B"))
@@ -40,8 +40,8 @@ _RUN = re.compile(f"({_IDEOGRAPH.pattern}+)")
 
 
 class Read(NamedTuple):
-    """One word of a question, or several that are one key, and its English; "" where it has none
-    and None where the word stays as it is."""
+    """One word of a question, or the words of one key, and its English: "" drops the word, None
+    leaves it as it is."""
 
     shown: str
     english: str | None
@@ -73,45 +73,45 @@ class Languages:
 
     def is_foreign(
         self,
-        said: Sequence[tuple[str, str]],
+        written: Sequence[tuple[str, str]],
         stem: Callable[[str], str],
         is_misspelt: Callable[[str], bool],
     ) -> bool:
-        """Whether more words are of another language than of English ones that say nothing.
-        `said` are the words as they are written, and folded.
+        """Whether the question is in another language: more foreign words than English stop words,
+        and at least a third of the words. `written`: each word as written, and folded.
 
-        Where none of them is sure to be, a misspelt English word alone is none. They must be a
-        third of the question: a name is no language. What says nothing in both does not count.
+        Unless one is certainly foreign, a single key that may be misspelt English does not count.
+        Stop words of both languages are ignored.
         """
-        words = [word for _, word in said]
-        strange = {w: r for r, w in said if w not in STOP and not is_plain(r, w, stem(w))}
+        words = [word for _, word in written]
+        unplain = {w: r for r, w in written if w not in STOP and not is_plain(r, w, stem(w))}
         english = sum(word in STOP and word not in self.function for word in words)
         function = len(self.function.intersection(words) - STOP)
         asked = sum(word not in STOP or word not in self.function for word in words)
-        if len(strange) <= english or (function + len(strange)) * 3 < asked:
-            return False  # as it will be, whatever the keys, which take the most of the time
+        if len(unplain) <= english or (function + len(unplain)) * 3 < asked:
+            return False  # decided without the keys, whose lookup takes most of the time
         keyed = self._keyed(words)
-        accented = {w for w, raw in strange.items() if not raw.isascii() and w.isascii()}
-        sure = {w for w in strange if self._is_sure(w)} | (keyed & accented)
-        likely = keyed.intersection(strange) - sure
+        accented = {w for w, raw in unplain.items() if not raw.isascii() and w.isascii()}
+        sure = {w for w in unplain if self._is_sure(w)} | (keyed & accented)
+        likely = keyed.intersection(unplain) - sure
         if not sure and len(keyed) < 2:
             likely = {word for word in likely if not is_misspelt(stem(word))}
-        found = len(sure | likely)
-        others = len(strange) - found if function > 1 or accented else 0
-        return found > english and max(found, function + len(likely) + others) * 3 >= asked
+        foreign = len(sure | likely)
+        others = len(unplain) - foreign if function > 1 or accented else 0
+        return foreign > english and max(foreign, function + len(likely) + others) * 3 >= asked
 
     def _keyed(self, words: Sequence[str]) -> set[str]:
-        """Those of which the table has a meaning, alone or as a part of a phrase, that is not what
-        they are in English, too."""
-        plain, found = self._joined(list(map(_plain, words))), set[str]()
+        """The words that are keys, alone or in a phrase, but for function words and keys whose
+        English is the word itself."""
+        plain, keyed = self._joined(list(map(_plain, words))), set[str]()
         for at, word in enumerate(words):
             size, english = self._longest_key(plain, at)
             if english and word not in english.split():
-                found.update(words[at : at + size])
-        return found - self.function
+                keyed.update(words[at : at + size])
+        return keyed - self.function
 
     def _is_sure(self, word: str) -> bool:
-        """A sign or a letter alone is of no language."""
+        """Whether the word alone proves another language: a function word, or not ASCII."""
         if word.isascii():
             return len(word) > 1 and word in self.function
         return any(map(str.isalpha, word))
@@ -119,8 +119,8 @@ class Languages:
     def read(
         self, raws: Sequence[str], folded: Sequence[str], names: Container[str] = ()
     ) -> list[Read]:
-        """The words of a foreign question in their order. What is in capitals, as others are not
-        ("CI"), in Latin letters among ideographs, or in `names` and no key, is a name."""
+        """The words of a foreign question, in order. Names stay as they are: capitals where other
+        words have none ("CI"), Latin letters among ideographs, and `names` that are no key."""
         raws, folded = _parted(raws), self._joined(list(map(_plain, _parted(folded))))
         name = _NAME if not any(map(_IDEOGRAPH.search, raws)) else _LATIN
         name = _NONE if all(map(str.isupper, raws)) else name
@@ -136,12 +136,12 @@ class Languages:
         return found
 
     def is_name(self, word: str, names: Container[str]) -> bool:
-        """Whether the word is one of `names`, and none of another language that is written so."""
+        """Whether the word is in `names`, and is neither a key nor a function word here."""
         return word in names and word not in self.keys and word not in self.function
 
     def _joined(self, words: list[str]) -> list[str]:
-        """With German and Dutch verbs before their particle: "bricht ... ab" as "abbricht". What is
-        a preposition, too, must end its clause."""
+        """Join German and Dutch separable verbs: "bricht ... ab" becomes "abbricht". A particle
+        that is also a preposition is joined only at the end of its clause."""
         joined = list(words)
         for at, particle in enumerate(words):
             after = words[at + 1 : at + 2] if particle in self.function else []
@@ -168,7 +168,7 @@ class Languages:
         return 1, self.of_word(folded[at]) or None
 
     def of_word(self, word: str) -> str:
-        """Empty for a word that no key begins."""
+        """The English of one folded word; "" when no key is a prefix of it."""
         if len(word) > LONGEST_WORD:
             return ""
         word = _plain(word)
@@ -180,16 +180,16 @@ class Languages:
                 return words
             if size >= SHORTEST_PART and (other := self._of_rest(rest)):
                 return f"{words} {other}"
-        apart = _INFLECTED.fullmatch(word)
-        return self.of_word(apart[1] + apart[2]) if apart else ""
+        inflected = _INFLECTED.fullmatch(word)
+        return self.of_word(inflected[1] + inflected[2]) if inflected else ""
 
     def _of_rest(self, rest: str) -> str:
         rests = [rest, *(rest[len(link) :] for link in LINKS if rest.startswith(link))]
         return next((w for r in rests if len(r) >= SHORTEST_PART and (w := self.of_word(r))), "")
 
     def _of_run(self, run: str) -> str | None:
-        """With what has no key as it stands, but for what says nothing and mere syllables: who
-        reads a part alone must not be sure. None where more than those has no key."""
+        """The English of a run of ideographs, function words and syllables dropped. Other text
+        without a key stays, so that a part alone is no sure match; None when no key matches it."""
         found, unread, at, is_known = list[str](), "", 0, False
         while at < len(run):
             sizes = range(min(self._longest, len(run) - at), 0, -1)
@@ -206,33 +206,33 @@ class Languages:
 
 
 def is_plain(raw: str, word: str, stem: str) -> bool:
-    """Whether `word`, which is `raw` folded, is English, and written as English is."""
+    """Whether `word` (`raw`, folded) is an English word, written without foreign accents."""
     return word.isascii() and not _MARKED.search(raw) and is_english(stem)
 
 
 def _ending(key: str) -> int:
-    """The most letters after a key."""
+    """How many letters may follow the key."""
     is_short = len(key) < len(ENDINGS) and not _IDEOGRAPH.match(key)
     return ENDINGS[len(key)] if is_short else LONG_ENDING
 
 
 def _begins(key: str, word: str) -> bool:
-    """Whether the word is the key with an ending; an s is always one."""
+    """Whether the word is the key with an ending; "s" is always allowed."""
     rest = word[len(key) :] if word.startswith(key) else None
     return rest is not None and (rest == "s" or len(rest) <= _ending(key))
 
 
 def _plain(text: str) -> str:
-    """Without the strokes that no accent is."""
+    """Replace letters with a stroke (ł, ø), which `fold` leaves as they are, by plain ones."""
     return text.translate(_STROKES)
 
 
 def _parted(words: Sequence[str]) -> list[str]:
-    """Words of two scripts ("LLMのJSON") in their parts."""
+    """Split words of two scripts ("LLMのJSON") where the script changes."""
     return [part for word in words for part in filter(None, _RUN.split(word))]
 
 
 @cache
 def languages() -> Languages:
-    """Read at the first question that may be in another language."""
+    """The shipped table, read on first use."""
     return Languages()

@@ -1,4 +1,4 @@
-"""What does a text say besides its words? Short forms, products, symptoms and errors in it."""
+"""Finds the short forms, products, file names, symptoms and errors in a text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..text import fold
 from .tables import MOST_WORDS, Symptom, Tables
 
-_MESSAGE = re.compile(  # what a line of a log has, and a plain request has not
+_MESSAGE = re.compile(  # signs of a log line or an error message, which a plain request lacks
     r"[:\[\]{}=<>_\\#*]|\w\(|\d{3}|\b(?:abort|cannot|can't|corrupt|could not|couldn't|crash"
     r"|currently not|declined|denied|dumped|error|exceeded|exception|expected|expired|fail|fatal"
     r"|fault\b|invalid|killed|mismatch|no space|not found|not recognized|out of memory|overflow"
@@ -22,22 +22,22 @@ _PART = re.compile(r"[^\W_]+")
 _HEAD, _CAMEL = re.compile(r"([A-Z][a-z]{2,})[A-Z]"), re.compile("[a-z][A-Z]")
 _CODE = re.compile(r"([a-z]{1,6})\d{3,5}")  # TS2749
 _QUOTES = str.maketrans("‘’“”", "''\"\"")
-MOST_FILES = 16  # of a text
+MOST_FILES = 16  # file names read per text
 NEAR = 8  # words between the parts of a symptom, at most
 
 
 class Meaning(NamedTuple):
-    """`words` are what the text's words at `places`, `shown`, stand for, most telling first.
+    """`words` are what the words `shown`, at `places` in the text, stand for, most specific first.
 
-    `kind` is one of tables.KINDS. A symptom or an error has no places: it stands for no word alone;
-    `told_by` are the places of the words that told a symptom, or of a file's name.
+    `kind` is one of tables.KINDS. A symptom or an error has no places, as it replaces no word;
+    `triggers` are the places of the words that reveal a symptom, or of a file's name.
     """
 
     kind: str
     words: str
     places: range
     shown: str
-    told_by: frozenset[int] = frozenset()
+    triggers: frozenset[int] = frozenset()
 
 
 NOWHERE = range(0)
@@ -46,18 +46,18 @@ NOWHERE = range(0)
 def meanings(
     tables: Tables, text: str, raws: Sequence[str], folded: Sequence[str], stems: Sequence[str]
 ) -> list[Meaning]:
-    """Of a text with the words `raws` as raw_words gives them; each kind of meaning once."""
+    """The meanings found in a text, each once; `raws` are its words as raw_words gives them."""
     errors = _errors(tables, text, raws, folded)
     found = [*_terms(tables, raws, folded, _files(tables, text, folded)), *errors]
-    if not errors:  # what a message is made of is no symptom
-        found += _most_telling(_symptoms(tables, folded, stems))
+    if not errors:  # words of an error message are not symptoms
+        found += _most_specific(_symptoms(tables, folded, stems))
     return list({(e.words, e.kind == "error"): e for e in reversed(found)}.values())[::-1]
 
 
 def _files(tables: Tables, text: str, folded: Sequence[str]) -> dict[int, Meaning | None]:
-    """By the places of the words in a file's name: at its ending what such files are written in.
+    """File names by the places of their words: at the extension its language, elsewhere None.
 
-    The rest of the name says little of what is asked, but for libraries (express.js).
+    The rest of a name says little about the task. Names of libraries (express.js) are left out.
     """
     found: dict[int, Meaning | None] = {}
     for match in islice(_FILE.finditer(text), MOST_FILES) if "." in text else ():
@@ -75,7 +75,7 @@ def _is_library(tables: Tables, parts: Sequence[str]) -> bool:
 
 
 def _places_of(parts: Sequence[str], folded: Sequence[str]) -> range:
-    """Where `parts` stand in a row; empty if nowhere."""
+    """Where `parts` first occur in sequence; empty if nowhere."""
     size = len(parts)
     starts = (at for at in range(len(folded)) if folded[at : at + size] == parts)
     start = next(starts, None)
@@ -85,14 +85,14 @@ def _places_of(parts: Sequence[str], folded: Sequence[str]) -> range:
 def _terms(
     tables: Tables, raws: Sequence[str], folded: Sequence[str], files: dict[int, Meaning | None]
 ) -> Iterator[Meaning]:
-    """The longest keys from left to right; no word belongs to two."""
+    """Keys found from left to right, the longest first; they do not overlap."""
     after = 0
     for at, key in enumerate(folded):
         if at < after:
             continue
         if at in files:
-            if (written_in := files[at]) is not None:
-                yield written_in
+            if (file := files[at]) is not None:
+                yield file
             continue
         longest = MOST_WORDS if key in tables.starts else 1
         for size in range(min(longest, len(raws) - at), 1, -1):
@@ -107,7 +107,8 @@ def _terms(
 
 
 def _term(tables: Tables, written: str, key: str, is_first: bool) -> tuple[str, str] | None:
-    """A capital at the beginning says nothing; a plural is read as its singular."""
+    """(kind, words) of a key: folded, else as written (a capital that only starts the text is
+    ignored), else as its singular."""
     found = tables.terms.get(key)
     if not found and written != key and not (is_first and written.istitle()):
         found = tables.terms.get(written)
@@ -117,7 +118,7 @@ def _term(tables: Tables, written: str, key: str, is_first: bool) -> tuple[str, 
 
 
 def _errors(tables: Tables, text: str, raws: Sequence[str], folded: Sequence[str]) -> list[Meaning]:
-    """By its words, by what its CamelCase names begin with (KafkaException), and its codes."""
+    """Errors looked up by words, heads of CamelCase names (KafkaException) and codes (TS2749)."""
     heads = [head[1].lower() for raw in raws if not raw.islower() and (head := _HEAD.match(raw))]
     heads += [code[1] for word in folded if not word.isalpha() and (code := _CODE.fullmatch(word))]
     anchors = [word for word in (*folded, *heads) if tables.is_anchor(word)]
@@ -133,7 +134,7 @@ def _errors(tables: Tables, text: str, raws: Sequence[str], folded: Sequence[str
 
 
 def _is_one_name(raws: Sequence[str], anchors: Sequence[str]) -> bool:
-    """Whether the name of an error is all that is said: "ImagePullBackOff"."""
+    """Whether the text is the name of an error and nothing else: "ImagePullBackOff"."""
     return len(raws) == 1 and raws[0].lower() in anchors and bool(_CAMEL.search(raws[0]))
 
 
@@ -145,18 +146,18 @@ def _symptoms(tables: Tables, folded: Sequence[str], stems: Sequence[str]) -> It
         for symptom in tables.symptoms.get(stem, ()):
             if all(not group.isdisjoint(have) for group in symptom.groups):
                 if places := _near(symptom, stems):
-                    said = " ".join(folded[place] for place in sorted(places))
-                    yield Meaning("symptom", symptom.words, NOWHERE, said, frozenset(places))
+                    shown = " ".join(folded[place] for place in sorted(places))
+                    yield Meaning("symptom", symptom.words, NOWHERE, shown, frozenset(places))
 
 
-def _most_telling(symptoms: Iterable[Meaning]) -> list[Meaning]:
-    """Without those that fewer of the same words tell: a container's huge image is no picture."""
+def _most_specific(symptoms: Iterable[Meaning]) -> list[Meaning]:
+    """Drop symptoms whose triggers are a subset of another's: a container image is no picture."""
     found = list(symptoms)
-    return [each for each in found if not any(each.told_by < other.told_by for other in found)]
+    return [each for each in found if not any(each.triggers < other.triggers for other in found)]
 
 
 def _near(symptom: Symptom, stems: Sequence[str]) -> list[int]:
-    """The places of one word of each group, near one of the first; none if they are apart."""
+    """Places of one word per group within NEAR words of one of `first`; empty if there are none."""
     for first, stem in enumerate(stems):
         if stem in symptom.first:
             around = range(max(0, first - NEAR), min(len(stems), first + NEAR + 1))

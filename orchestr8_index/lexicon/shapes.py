@@ -1,7 +1,7 @@
-"""Shapes of error messages: a pattern is split into plain pieces of text and what is left of it.
+"""Patterns of error messages, each split into plain substrings and a regular expression.
 
-Most alternatives of a pattern are plain text, which is found much faster than a pattern is matched,
-and needs no compiling. Texts are matched in lower case.
+Most alternatives of a pattern are plain text: a substring search is much faster than matching a
+regular expression, and needs no compiling. Texts are matched in lower case.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _ESCAPED = re.compile(r"\\(.)")
 
 
 class Shape(NamedTuple):
-    """`pattern` must be found in a text of this shape; an empty one is found in every text."""
+    """An error message that contains `pattern` (the empty one matches every text) means `words`."""
 
     pattern: str
     words: str
 
     def fits(self, text: str) -> bool:
-        """Whether `text`, in lower case, has this shape."""
+        """Whether `text`, in lower case, contains the pattern."""
         pieces, rest = _parted(self.pattern)
         return any(_begins(piece, text) for piece in pieces) or bool(rest and rest.search(text))
 
 
 def _begins(piece: str, text: str) -> bool:
-    """Whether `piece` is in `text` where a word begins, if it begins as a word does."""
+    """Whether `text` has `piece`; one that starts with a letter or digit must start a word."""
     at = text.find(piece)
     while at > 0 and piece[:1].isalnum() and text[at - 1].isalnum():
         at = text.find(piece, at + 1)
@@ -38,7 +38,7 @@ def _begins(piece: str, text: str) -> bool:
 
 
 def check(pattern: str) -> None:
-    """Raises ValueError on a pattern that cannot be compiled, or could take very long."""
+    """Raises ValueError on a pattern that does not compile, or could take exponential time."""
     if len(pattern) > LONGEST or _NESTED.search(pattern):
         raise ValueError("the pattern is too long, or repeats what repeats")
     try:
@@ -49,7 +49,7 @@ def check(pattern: str) -> None:
 
 @lru_cache(KEPT)
 def _parted(pattern: str) -> tuple[list[str], re.Pattern[str] | None]:
-    """The alternatives that are plain text, and a pattern of the others, if there are any."""
+    """(alternatives that are plain text, compiled pattern of the others or None)"""
     plain: list[str] = []
     rest: list[str] = []
     for part in _alternatives(pattern):
@@ -59,14 +59,14 @@ def _parted(pattern: str) -> tuple[list[str], re.Pattern[str] | None]:
 
 
 def _alternatives(pattern: str) -> list[str]:
-    """What stands between the bars that are in no group, or in one group around everything."""
+    """The pattern split at its top-level bars, without a group around the whole of it."""
     inner = pattern[1:-1] if _is_one_group(pattern) else pattern
-    found, start = [], 0
+    parts, start = [], 0
     for place, depth in _depths(inner):
         if depth == 0 and inner[place] == "|":
-            found.append(inner[start:place])
+            parts.append(inner[start:place])
             start = place + 1
-    return [*found, inner[start:]]
+    return [*parts, inner[start:]]
 
 
 def _is_one_group(pattern: str) -> bool:
@@ -77,7 +77,7 @@ def _is_one_group(pattern: str) -> bool:
 
 
 def _depths(pattern: str) -> list[tuple[int, int]]:
-    """For each character that is not escaped or in a class, the depth of groups after it."""
+    """(place, depth of groups after it) of each character not escaped or in a class"""
     found, depth, place, in_class = [], 0, 0, False
     while place < len(pattern):
         sign = pattern[place]

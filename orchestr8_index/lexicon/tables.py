@@ -1,8 +1,8 @@
-"""Reads the tables of the lexicon: those that ship, and lines of the user's own.
+"""Reads the tables of the lexicon: the shipped ones, and the user's own file.
 
-A table is text, one line a meaning: keys, a tab, the words that they stand for. `[kind]` starts a
+Each line of a table is a meaning: keys, a tab, the words that they stand for. `[kind]` starts a
 section, `#` a comment. The kinds are those of KINDS, and `set`, which names words for the groups of
-symptoms. A later line replaces an earlier one with the same key, so that a user's lines win.
+symptoms. A later line replaces an earlier one with the same key, so the user's lines win.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ SHIPPED = tuple(FOLDER / f"{n}.tsv" for n in ("shorts", "products", "symptoms", 
 USER_FILE = "lexicon.tsv"
 KINDS = ("short", "product", "file", "symptom", "error", "joined", "spelling")
 log = logging.getLogger(__name__)
-REMEMBERED = 256  # lines whose words were split
+REMEMBERED = 256  # lines whose split words are cached
 MOST_WORDS = 4  # of a key
 SHORTEST_END = 5  # letters of an anchor like *exception
 
 
 class BadLine(NamedTuple):
-    """A line that was passed over, and why; `number` counts from 1, 0 is the whole file."""
+    """A line that was skipped, and why; `number` counts from 1, 0 means the whole file."""
 
     path: Path
     number: int
@@ -41,7 +41,7 @@ class BadLine(NamedTuple):
 
 
 class Symptom(NamedTuple):
-    """One stem of each of `groups` must occur, near one of the `first`; `words` are the field."""
+    """A stem of `first` with one of each of `groups` near it; `words` name the field."""
 
     first: frozenset[str]
     groups: tuple[frozenset[str], ...]
@@ -49,7 +49,7 @@ class Symptom(NamedTuple):
 
 
 class Tables:
-    """The lines of several files, by what they are looked up with.
+    """The lines of several files, as lookup tables.
 
     `terms`: key → (kind, words), `starts`: the first words of keys of several words;
     `files`: a file's ending → words; `symptoms`: stem of a first group → symptoms; `shapes`: anchor
@@ -84,11 +84,11 @@ class Tables:
             self._read(path, trusted=path in SHIPPED)
 
     def is_anchor(self, word: str) -> bool:
-        """Whether error messages of some shape have the word."""
+        """Whether some error shape is looked up by the word or by its ending."""
         return word in self.shapes or word.endswith(self._every_end)
 
     def shapes_at(self, word: str) -> list[Shape]:
-        """Of error messages that have the word, or one that ends as it does."""
+        """Error shapes whose anchor is the word, or an ending of it."""
         found = self.shapes.get(word, [])
         for end, more in self.ends.items():
             if word.endswith(end) and len(word) > max(len(end), SHORTEST_END):
@@ -100,11 +100,11 @@ class Tables:
         return tuple(self.ends)
 
     def split(self, words: str, terms: Terms) -> list[tuple[str, list[str]]]:
-        """Each of the words that a line stands for, with its terms; the last are remembered."""
+        """(word, its terms) for each of a line's words; the latest REMEMBERED lines are cached."""
         known = self._split.get(words)
         if known is None:
-            found = [(word, terms(word)) for word in words.split()]
-            known = keep(self._split, REMEMBERED, words, found)
+            pairs = [(word, terms(word)) for word in words.split()]
+            known = keep(self._split, REMEMBERED, words, pairs)
         return known
 
     def _read(self, path: Path, trusted: bool) -> None:
@@ -125,7 +125,7 @@ class Tables:
                 self.bad.append(BadLine(path, number, str(error)))
 
     def _read_line(self, section: str, line: str) -> None:
-        """Raises ValueError on a line that says nothing."""
+        """Raises ValueError on an unknown section, or a line without a key or words."""
         if section not in self._take:
             raise ValueError(f"no section '{section}' (they are {', '.join(self._take)})")
         if line.startswith("["):
@@ -160,18 +160,18 @@ class Tables:
             self.symptoms.setdefault(stem, []).append(symptom)
 
     def _group(self, part: str) -> frozenset[str]:
-        """Of a part that is one set, the very set."""
+        """The stems of `word|@set`; a part that is one set shares that set in memory."""
         if (known := self._sets.get(part[1:])) and part.startswith("@"):
             return known
-        found: set[str] = set()
+        stems: set[str] = set()
         for word in part.split("|"):
             if word.startswith("@"):
                 if word[1:] not in self._sets:
                     raise ValueError(f"no set '{word}'")
-                found |= self._sets[word[1:]]
+                stems |= self._sets[word[1:]]
             else:
-                found.add(intern(stem_of(word)))  # many symptoms have the same
-        return frozenset(found)
+                stems.add(intern(stem_of(word)))  # many symptoms have the same
+        return frozenset(stems)
 
     def _take_error(self, key: str, words: str) -> None:
         anchors, _, pattern = key.partition(" /")
@@ -193,14 +193,14 @@ class Tables:
 
 @cache
 def tables(user_file: Path | None = None) -> Tables:
-    """Those that ship and, where it exists, the user's file; read once."""
-    own = [user_file] if user_file and user_file.exists() else []
-    read = Tables([*SHIPPED, *own])
-    for line in read.bad:
+    """The shipped tables and, where it exists, the user's file; read once per user file."""
+    user_files = [user_file] if user_file and user_file.exists() else []
+    loaded = Tables([*SHIPPED, *user_files])
+    for line in loaded.bad:
         log.warning("A line of the lexicon is passed over. %s", line)
-    return read
+    return loaded
 
 
 def faults(user_file: Path) -> list[BadLine]:
-    """The lines of the user's file that would be passed over; none if there is no file."""
+    """The lines of the user's file that would be skipped; none if there is no file."""
     return Tables([*SHIPPED, user_file]).bad if user_file.exists() else []

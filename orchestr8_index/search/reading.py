@@ -120,8 +120,8 @@ def _told(segment: Segment, found: Sequence[Meaning], terms: Terms) -> dict[int,
     full: a slow query is a matter of queries, but a slow site of performance."""
     told: dict[int, set[str]] = {}
     for meaning in found:
-        words = segment.lexicon.split(meaning.words, terms) if meaning.told_by else []
-        for place in meaning.told_by:
+        words = segment.lexicon.split(meaning.words, terms) if meaning.triggers else []
+        for place in meaning.triggers:
             told.setdefault(place, set()).update(term for _, of in words for term in of)
     return told
 

@@ -15,20 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from orchestr8_index.coordinate.git import Others, judge, places, read_steps
+from orchestr8_index.coordinate.git import TreeEdits, harmful_calls, judge, places
 from orchestr8_index.coordinate.repository import changed_files, staged_files
 from orchestr8_index.coordinate.resources import is_below
 from orchestr8_index.coordinate.shell import MOST_CALLS
 from orchestr8_index.team.project import first_commit
 
 TREE = "/r"
-BESIDE = Others(TREE, {"/r/src/b.py": "bob", "/r/docs/x y.md": "cyd"}, ("/r/src/a.py",))
+BESIDE = TreeEdits(TREE, {"/r/src/b.py": "bob", "/r/docs/x y.md": "cyd"}, ("/r/src/a.py",))
 
 
-def refuse(command: str, cwd: str, others: Others) -> str:
-    """Why the first step that harms in the tree of `others` is refused."""
-    steps = (step for step in read_steps(command, cwd) if is_below(step.folder, others.tree))
-    return next(filter(None, (judge(step, others) for step in steps)), "")
+def refuse(line: str, cwd: str, others: TreeEdits) -> str:
+    """Why the first call that harms in the tree of `others` is refused."""
+    calls = (call for call in harmful_calls(line, cwd) if is_below(call.folder, others.tree))
+    return next(filter(None, (judge(call, others) for call in calls)), "")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_what_harms_nobody_passes(command: str) -> None:
 
 
 def test_nothing_is_refused_where_nobody_is_beside() -> None:
-    alone = Others(TREE, {}, ("/r/src/a.py",))
+    alone = TreeEdits(TREE, {}, ("/r/src/a.py",))
     assert refuse("git stash; git add -A; git reset --hard", TREE, alone) == ""
 
 
@@ -219,7 +219,7 @@ def test_the_command_that_it_names_passes() -> None:
 def test_a_file_is_told_from_a_branch(tmp_path: Path) -> None:
     (tmp_path / "b.py").touch()
     tree = str(tmp_path)
-    beside = Others(tree, {f"{tree}/c.py": "cyd"})
+    beside = TreeEdits(tree, {f"{tree}/c.py": "cyd"})
     assert refuse("git checkout b.py", tree, beside) == ""
     assert "cyd" in refuse("git checkout b", tree, beside)
 
@@ -237,22 +237,22 @@ def test_a_file_is_told_from_a_branch(tmp_path: Path) -> None:
     ],
 )
 def test_a_step_reaches_no_more_than_it_names(command: str, named: tuple[str, ...]) -> None:
-    assert [places(step, TREE) for step in read_steps(command, TREE)] == [named]
+    assert [places(call, TREE) for call in harmful_calls(command, TREE)] == [named]
 
 
 @pytest.mark.parametrize("action", ["pop", "drop", "clear", "apply"])
 def test_a_foreign_entry_of_the_stash_is_left_alone(action: str) -> None:
-    foreign = Others(TREE, {}, foreign_stash=True)
+    foreign = TreeEdits(TREE, {}, foreign_stash=True)
     assert "not yours" in refuse(f"git stash {action}", TREE, foreign)
-    assert refuse(f"git stash {action}", TREE, Others(TREE, {})) == ""
+    assert refuse(f"git stash {action}", TREE, TreeEdits(TREE, {})) == ""
 
 
 @given(
     st.text(max_size=60), st.lists(st.sampled_from(["git", "stash", "-", "--", "'", "&&", "\n"]))
 )
 def test_any_command_can_be_read(text: str, words: list[str]) -> None:
-    list(read_steps(text, TREE))
-    list(read_steps(" ".join(words), TREE))
+    list(harmful_calls(text, TREE))
+    list(harmful_calls(" ".join(words), TREE))
 
 
 def test_one_line_of_shell_is_bounded_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,15 +264,15 @@ def test_one_line_of_shell_is_bounded_work(monkeypatch: pytest.MonkeyPatch) -> N
         return usual(pattern, *more)
 
     monkeypatch.setattr(re, "compile", compiling)
-    assert len(list(read_steps("cd a;git add .;" * 660, TREE))) <= MOST_CALLS
-    assert all(len(s.folder) < 1100 for s in read_steps("cd a/a/a/a/a;git add .;" * 400, TREE))
-    list(read_steps("git <<" + "A" * 400_000 + "\nx\n", TREE))
+    assert len(list(harmful_calls("cd a;git add .;" * 660, TREE))) <= MOST_CALLS
+    assert all(len(s.folder) < 1100 for s in harmful_calls("cd a/a/a/a/a;git add .;" * 400, TREE))
+    list(harmful_calls("git <<" + "A" * 400_000 + "\nx\n", TREE))
     assert max(compiled, default=0) < 200
 
 
 @pytest.mark.parametrize("inner", ["$(git rm a", "`git rm a`", "\\`$(git rm a)", "$(b) `git rm a`"])
 def test_what_double_quotes_hold_is_read(inner: str) -> None:
-    assert [step.verb for step in read_steps(f'echo "{inner})"', TREE)] == ["rm"]
+    assert [call.verb for call in harmful_calls(f'echo "{inner})"', TREE)] == ["rm"]
 
 
 def test_what_lies_about_as_a_repository_is_asked_nothing(tmp_path: Path) -> None:

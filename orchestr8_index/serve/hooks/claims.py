@@ -154,43 +154,42 @@ class ClaimHooks:
             await shared.change(who, claims.leave_clean, path, stashed)
         return stashed
 
-    async def _gate(self, shared: Coordination, who: Caller, command: str, cwd: str) -> str:
-
-        steps = list(git.read_steps(command, cwd))
-        for step in steps:
-            if why := git.judge(step, await self._others(shared, who, step)):
+    async def _gate(self, shared: Coordination, who: Caller, line: str, cwd: str) -> str:
+        calls = list(git.harmful_calls(line, cwd))
+        for call in calls:
+            if why := git.judge(call, await self._others(shared, who, call)):
                 return in_prose(why)
-        pushes = [step for step in steps if step.verb == "stash" and not step.entry]
-        for tree in {tree_of(step.folder) for step in pushes}:
+        pushes = [call for call in calls if call.verb == "stash" and not call.entry]
+        for tree in {tree_of(call.folder) for call in pushes}:
             await shared.change(who, stash.begin, who.session, tree)
         return ""
 
-    async def _others(self, shared: Coordination, who: Caller, step: git.Step) -> git.Others:
-        """Whose work lies in the tree of a step."""
-        tree = tree_of(step.folder)
-        if step.entry:
+    async def _others(self, shared: Coordination, who: Caller, call: git.GitCall) -> git.TreeEdits:
+        """Whose work lies in the tree of a call."""
+        tree = tree_of(call.folder)
+        if call.entry:
             await self._settle(shared, who)
             owned = await shared.read(stash.owners, who.project, tree)
-            if not stash.is_foreign(who.session, owned, step.entry):
-                return git.Others(tree, {})
+            if not stash.is_foreign(who.session, owned, call.entry):
+                return git.TreeEdits(tree, {})
             entry = stash.own_entry(who.session, owned)
-            return git.Others(tree, {}, foreign_stash=True, own_entry=entry)
-        places, taking = git.places(step, tree), step.verb not in ("add", "commit")
-        if step.index:
+            return git.TreeEdits(tree, {}, foreign_stash=True, own_entry=entry)
+        places, taking = git.places(call, tree), call.verb not in ("add", "commit")
+        if call.index:
             staged = await staged_files(tree) or ()
             places = () if len(staged) > MOST_NAMED else tuple(staged)
             if not staged:
-                return git.Others(tree, {})
+                return git.TreeEdits(tree, {})
         beside = claims.beside, who, tree, places, taking
         theirs = await shared.read(*beside)
-        if not (theirs if step.index else git.judge(step, git.Others(tree, theirs))):
-            return git.Others(tree, {})
-        own_files = claims.own_files, who, tree, () if step.index else places
+        if not (theirs if call.index else git.judge(call, git.TreeEdits(tree, theirs))):
+            return git.TreeEdits(tree, {})
+        own_files = claims.own_files, who, tree, () if call.index else places
         own, status = await shared.read(*own_files), await changed_files(tree)
         clean = [] if status is None else [p for p in (*theirs, *own) if p not in status]
         await self._forget_clean(shared, who, tree, clean)
         theirs, own = await shared.read(*beside), await shared.read(*own_files)
-        return git.Others(tree, theirs, tuple(p for p in own if p not in theirs), status)
+        return git.TreeEdits(tree, theirs, tuple(p for p in own if p not in theirs), status)
 
     async def _forget_clean(
         self, shared: Coordination, who: Caller, tree: str, clean: list[str], committed: str = ""
@@ -204,10 +203,10 @@ class ClaimHooks:
         """What the session wrote is done once git has it."""
         await self._settle(shared, who)
         reached: dict[str, list[str]] = {}
-        for step in git.read_steps(event.tool_input.command or "", event.cwd or ""):
-            tree = tree_of(step.folder)
-            if step.verb not in ("stash", "add"):
-                reached.setdefault(tree, []).extend(git.places(step, tree))
+        for call in git.harmful_calls(event.tool_input.command or "", event.cwd or ""):
+            tree = tree_of(call.folder)
+            if call.verb not in ("stash", "add"):
+                reached.setdefault(tree, []).extend(git.places(call, tree))
         for tree, places in reached.items():
             own = await shared.read(claims.own_files, who, tree, places)
             named = own if len(own) <= MOST_NAMED else ()
