@@ -52,7 +52,7 @@ class LearntEntry(msgspec.Struct, omit_defaults=True):
 _read = msgspec.json.Decoder(LearntEntry).decode
 
 
-class Progress(msgspec.Struct):
+class LearntProgress(msgspec.Struct):
     """How far the log was applied: up to `cursor`, when the store had so many `decisions`.
 
     `changed` is, by kind of entries or `all`, the number of the log's entry that last changed its
@@ -82,7 +82,7 @@ class TeamLearning:
         self._turn = asyncio.Lock()
         self._results: dict[int, Any] = {}
         self._path: Path | None = None
-        self._progress = Progress()
+        self._progress = LearntProgress()
         self._origin = ""
         self._revisions: dict[str, int] = {}
         self._is_current = False
@@ -212,9 +212,9 @@ class TeamLearning:
         name = sha256(f"{self._origin}\0{self._project}".encode()).hexdigest()[:16]
         self._path = self._data_dir / f"learnt-{name}.json"
         with contextlib.suppress(OSError, *UNDECODABLE):
-            self._progress = msgspec.json.decode(read_private(self._path), type=Progress)
+            self._progress = msgspec.json.decode(read_private(self._path), type=LearntProgress)
         if not await self._is_in_log(self._progress.cursor):  # then the whole log is applied again
-            self._progress = Progress()
+            self._progress = LearntProgress()
         is_new = not self._progress.cursor and outcomes.revision
         if is_new or outcomes.decisions < self._progress.decisions:
             self._progress.own = secrets.token_hex(8)
