@@ -1,10 +1,9 @@
-"""Restarts a server that crashed: a small process of its own, standard library only.
+"""The watcher: a small process that restarts a crashed server; standard library only.
 
     python -c '…watcher.main()' PACKAGE_PARENT DATA_DIR COMMAND…
 
-It starts COMMAND, waits, and starts it again when it ends by a signal or a status that only a crash
-has, after 0.5 s doubling to 30 s. A server that ended by itself (0), or said why it cannot run (1,
-2), is left.
+It runs COMMAND and restarts it when it ends by a signal or an exit status other than 0, 1 and 2:
+after 0.5 s, doubling to 30 s. Status 0 is a normal end; 1 and 2 mean that it cannot run.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ UNWATCHED = (
 
 
 class Watched:
-    """Whether the watcher that started this process still runs. One that had none needs none: in
-    the foreground, or under a service manager."""
+    """Whether the watcher that started this process still runs; a server in the foreground or
+    under a service manager has none."""
 
     def __init__(self, data_dir: Path) -> None:
         owner = PidFile(data_dir / LOCK_NAME).owner() or {}
@@ -49,7 +48,7 @@ class Watched:
 
 
 class Watcher:
-    """Keeps one server running until told to stop."""
+    """Keeps one server running until SIGTERM or SIGINT."""
 
     def __init__(self, data_dir: Path, command: Sequence[str]) -> None:
         self._logs, self._command = data_dir / "logs", command
@@ -82,14 +81,14 @@ class Watcher:
         return self._child.wait()
 
     def _stderr(self) -> IO[bytes]:
-        """Where the folder is gone or the disk refuses, the server runs all the same."""
+        """The file for the server's stderr; /dev/null when it cannot be opened."""
         try:
             return open(self._logs / STDERR_NAME, "wb", opener=open_private)
         except OSError:
             return open(os.devnull, "wb")
 
     def _stop(self, number: int, frame: object) -> None:
-        """Raises nothing: a child that is just being started would be left behind."""
+        """A signal handler. It raises nothing, or a child that is being started would be lost."""
         self._stopping = True
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(signal.SIGTERM)
