@@ -1,5 +1,4 @@
-"""The rows of locks: their holders and tokens, the queue of waiters (first come, first served), and
-the detection of deadlocks."""
+"""The table of locks: holders, tokens, the queue of waiters, and the detection of deadlocks."""
 
 from __future__ import annotations
 
@@ -27,8 +26,8 @@ _CURE = "Acquire the lock again, read anew what it protects, and write with the 
 
 
 class Hold(Struct, frozen=True):
-    """One resource of a set, a row of the table. `rev` orders: of the grant, or of the call that
-    waits."""
+    """One resource of a set, a row of the table. `rev` is the revision of the grant or, while it
+    waits, of the call."""
 
     rev: int
     resource: str
@@ -73,7 +72,7 @@ def new_holds(
     shared: bool = False,
     stays_s: float | None = None,
 ) -> list[Hold]:
-    """The caller's, as one set; `stays_s` is for how long, where that is not the lease."""
+    """One set of the caller's; `stays_s` is how long the rows last, where that is not the lease."""
     ends = change.lease(ttl_s if stays_s is None else stays_s)
     who = change.caller.name, change.caller.who, purpose, secrets.token_urlsafe(16)
     rest = *who, ttl_s * 1000, ends, change.at, request
@@ -81,18 +80,18 @@ def new_holds(
 
 
 def read_holds(connection: sqlite3.Connection, statement: str, *values: object) -> list[Hold]:
-    """What one of the statements on locks finds; the first of `values` is the project."""
+    """The rows that a statement selects; the first of `values` is the project."""
     return [Hold(*row) for row in connection.execute(statement, values)]
 
 
 def holds_on(connection: sqlite3.Connection, project: str, resource: str) -> list[Hold]:
-    """Who holds exactly this."""
+    """The holds of exactly this resource."""
     rows = read_holds(connection, among(sql.HOLDS_ON, 1), project, resource)
     return [row for row in rows if row.state == HELD]
 
 
 def overlapping(connection: sqlite3.Connection, project: str, resource: str) -> list[Hold]:
-    """All holds and waiters on a resource, on what is in it, and on what it is in."""
+    """All holds and waiters of a resource, of what it contains, and of what contains it."""
     same = same_and_above(resource)
     found = read_holds(connection, among(sql.HOLDS_ON, len(same)), project, *same)
     if is_path(resource) and resource.endswith("/"):
@@ -101,7 +100,7 @@ def overlapping(connection: sqlite3.Connection, project: str, resource: str) -> 
 
 
 def held_over(change: Change, resource: str) -> list[Hold]:
-    """Those of the overlapping ones that are held."""
+    """The overlapping rows that are held."""
     rows = overlapping(change.connection, change.project, resource)
     return [row for row in rows if row.state == HELD]
 
@@ -109,7 +108,7 @@ def held_over(change: Change, resource: str) -> list[Hold]:
 def blockers(
     change: Change, resources: Iterable[str], shared: bool, before: int | None = None
 ) -> list[Hold]:
-    """What stands in the way: held, or waited for since before the revision `before`."""
+    """The rows that prevent a grant: held, or waiting since before the revision `before`."""
     found: dict[tuple[int, str], Hold] = {}
     for resource in resources:
         for hold in overlapping(change.connection, change.project, resource):
@@ -133,13 +132,13 @@ def _delete(change: Change, rows: Iterable[Hold]) -> None:
 
 
 def _number_of(token: str) -> int:
-    """The revision that a token names; 0, which none has, for what is no token."""
+    """The revision in a token; 0, which none has, for anything else."""
     number = token.partition(".")[0]
     return int(number) if number.isascii() and number.isdigit() and len(number) < 17 else 0
 
 
 def held_by(change: Change, token: str) -> list[Hold]:
-    """The set that the token holds. Raises StaleToken for one that holds nothing (any more)."""
+    """The set that the token holds. Raises StaleToken if it holds nothing."""
     if not (rows := _held_by(change, token)):
         raise _stale(change, token)
     return rows
@@ -166,7 +165,7 @@ def check_fences(change: Change, fences: Sequence[Fence]) -> None:
 
 
 def _stale(change: Change, token: str, resource: str = "") -> StaleToken:
-    """Names who holds it now; without a resource, the one that the token once held."""
+    """The error names the present holder. Without `resource`: of what the token once held."""
     if not resource:
         first = _number_of(token) << 10
         asked = (first, first + NUMBERS - 1, change.project)
@@ -179,47 +178,47 @@ def _stale(change: Change, token: str, resource: str = "") -> StaleToken:
     return StaleToken(sentence, _CURE, resource=resource, holder=holder, until=until, next=_CURE)
 
 
-# --- who gets it, and when it ends -----------------------------------------------------------
+# --- grant and release -----------------------------------------------------------------------
 
 
 def grant(change: Change, rows: Sequence[Hold]) -> JsonObject:
-    """Write the holds, tell of each, and answer with their token."""
+    """Write the holds and their events, and answer with their token."""
     insert(change, rows)
     for row in rows:
-        _tell(change, GRANT, row)
+        _log_event(change, GRANT, row)
     return answer(change, rows[0])
 
 
 def answer(change: Change, row: Hold, renewed: bool = False) -> JsonObject:
-    """What the holder of a lock is told."""
+    """The result of a call that got or renewed a lock."""
     return {"token": row.token, "until": change.clock.moment(row.ends), "renewed": renewed}
 
 
-def _tell(change: Change, kind: int, row: Hold, cause: str = "") -> None:
+def _log_event(change: Change, kind: int, row: Hold, cause: str = "") -> None:
     mode = "shared" if row.shared else "exclusive"
     value = {"rev": row.rev, "mode": mode, "holder": row.holder, "purpose": row.purpose}
     change.event(kind, row.resource, value, cause)
 
 
 def end(change: Change, rows: Sequence[Hold], cause: str) -> None:
-    """Remove held or waiting rows, then grant in the order of asking to those who can go on now."""
+    """Remove held or waiting rows, then grant to the waiters that nothing blocks, oldest first."""
     _delete(change, rows)
     waiting: dict[int, set[str]] = defaultdict(set)
     for row in rows:
         if row.state == HELD:
-            _tell(change, RELEASE, row, cause)
+            _log_event(change, RELEASE, row, cause)
         for hold in overlapping(change.connection, change.project, row.resource):
             if hold.state != HELD:
                 waiting[hold.rev].add(hold.resource)
-    taken: set[str] = set()  # an older one has it or waits for it: no younger need be looked at
+    taken: set[str] = set()  # held or waited for by an older set: no younger one can have it
     for rev in sorted(waiting):
         if taken.isdisjoint(waiting[rev]):
-            taken |= _try(change, rev)
+            taken |= _grant_or_notify(change, rev)
 
 
-def _try(change: Change, rev: int) -> set[str]:
-    """Grant it to the waiting set, or tell that it is free, if nothing is in the way; what no
-    younger one may have."""
+def _grant_or_notify(change: Change, rev: int) -> set[str]:
+    """If nothing blocks the waiting set, grant it, or send the notice that it is free. Returns the
+    resources that no younger set may have."""
     found = read_holds(change.connection, sql.HOLDS_OF_SET, change.project, rev)
     rows = [row for row in found if row.state != HELD]
     if not rows or rows[0].ends <= change.now:
@@ -246,7 +245,7 @@ def _notify(change: Change, rows: Sequence[Hold]) -> None:
 
 
 def find_cycle(change: Change, blocking: Sequence[Hold]) -> list[str]:
-    """The agents that would wait for each other, beginning and ending with the caller."""
+    """The names of agents that would wait for each other, from the caller to the caller."""
     own, seen = change.caller, set[str]()
     trails = [(hold, [own.name]) for hold in blocking if hold.ident != own.who]
     for hold, trail in trails:

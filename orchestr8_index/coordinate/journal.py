@@ -1,7 +1,7 @@
-"""One change of the shared state: its revision, its events, and whom it wakes.
+"""One change of the shared state: its revision, its events, and the topics whose waiters it wakes.
 
-Everything here runs in the writer's thread, inside a transaction. A unit of work checks first and
-writes afterwards, so that a refusal leaves nothing behind.
+Everything here runs in the writer's thread, inside a transaction that other changes share. Each
+checks first and writes afterwards, so that a refusal leaves nothing to undo.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from .statements import DELETE, PUT, checksum, noted
 
 NAME = "coordinate.rev"
 BLOCK = 1 << 20
-FAR = 1 << 52  # no server comes so far: a number that was bent
-NUMBERS = 1 << 10  # events of one revision
-ANSWER_S = 600  # for which a request's answer is given again
+HIGHEST = 1 << 52  # a higher number is corrupted
+NUMBERS = 1 << 10  # events that a revision has room for
+ANSWER_S = 600  # for which an answer is repeated
 NEVER = 1 << 62
 _CLOCK, _BLOCK = "@clock", "@block"
 
 
 class Change:
-    """What one caller writes under one revision; `topics` are the keys whose waiters it wakes."""
+    """What one caller writes under one revision; the waiters of its `topics` are woken."""
 
     __slots__ = (
         "_journal", "_number", "at", "caller", "cause", "connection", "now", "project", "rev",
@@ -50,7 +50,7 @@ class Change:
     def event(self, kind: int, key: str, value: object, cause: str = "") -> int:
         """Append to the log; returns the event's id.
 
-        What is more than a revision holds goes on in the next one, in the same transaction.
+        Where the revision has no number left, the transaction goes on with the next revision.
         """
         text = plain_text(value)
         return self._append(kind, key, text, checksum(key, text.encode()), cause)
@@ -66,7 +66,7 @@ class Change:
         return number
 
     def next_revision(self) -> int:
-        """Go on under a further revision of the same transaction; returns it."""
+        """Begin a further revision of the same transaction; returns it."""
         self.rev, self._number = self._journal.revisions.next(), 0
         return self.rev
 
@@ -81,7 +81,7 @@ class Change:
         return ends
 
     def put(self, key: str, text: str, ends: int | None) -> None:
-        """The event has no value of its own until another takes the item's place."""
+        """Write a value. Its event gets a copy of it only when another value replaces it."""
         crc = checksum(key, text.encode())
         number = self._append(PUT, key, None, crc)
         row = (self.project, key, text, number, self.caller.name, self.at, ends, crc)
@@ -90,7 +90,7 @@ class Change:
             self.connection.execute(sql.PUT_ITEM, row)
 
     def delete(self, key: str, cause: str = "") -> None:
-        """Nothing, where there is no such value."""
+        """Delete a value, if it exists."""
         self._supersede(key)
         if self.forget(key):
             self.event(DELETE, key, "null", cause)
@@ -99,17 +99,17 @@ class Change:
         self.connection.execute(sql.SUPERSEDE, (self.project, key) * 2)
 
     def note(self, key: str, value: object, ends: int | None = None) -> None:
-        """An item of the server's own, in no log: a text as it is, else as JSON."""
+        """Write an item of the server's own, without an event: a text as it is, else as JSON."""
         text = plain_text(value)
         row = (self.project, key, text, 0, self.caller.name, self.at, ends)
         self.connection.execute(sql.PUT_ITEM, (*row, checksum(key, text.encode())))
 
     def forget(self, key: str) -> int:
-        """Remove an item, and tell nobody; how many there were."""
+        """Remove an item without an event; returns how many there were."""
         return self.connection.execute(sql.DELETE_ITEM, (self.project, key)).rowcount
 
     def noted(self, key: str) -> str | None:
-        """An item of the server's own that is not over."""
+        """An item of the server's own that has not expired."""
         return noted(self.connection, self.project, key, self.now)
 
 
@@ -127,8 +127,8 @@ class Revisions:
         self.last = self.reserved = self.before
 
     def open(self, *known: int) -> None:
-        """Begin a block above all blocks before and above `known`, the highest of the database."""
-        self.last = max(each for each in (0, self.before, *known) if each < FAR)
+        """Begin a block above all earlier ones and above `known`, revisions of the database."""
+        self.last = max(each for each in (0, self.before, *known) if each < HIGHEST)
         self._reserve()
 
     def next(self) -> int:
@@ -139,7 +139,7 @@ class Revisions:
         return self.last
 
     def keep(self) -> None:
-        """Write the block's end again where somebody took it away, or bent it, if possible."""
+        """Write the end of the block again if the file was removed or changed, if possible."""
         if self._read() != self.reserved:
             with contextlib.suppress(OSError):
                 self._write(self.reserved)
@@ -153,12 +153,12 @@ class Revisions:
         write_private(self._path, f"{end}\n".encode(), synced=True)
 
     def _read(self) -> int:
-        """0 where there is no file, or none with a number in it: the database knows the rest."""
+        """0 where no file has a number: then the database decides."""
         try:
             text = read_private(self._path, 100).decode("ascii").strip()
         except (OSError, UnicodeDecodeError):
             return 0
-        return min(int(text), FAR) if text.isdigit() else 0
+        return min(int(text), HIGHEST) if text.isdigit() else 0
 
 
 class Journal:
@@ -174,16 +174,16 @@ class Journal:
         self._leased = False
 
     def will_end(self, ends: int) -> None:
-        """Note that a lease ends then; `due` is the next such moment, or an earlier one."""
+        """Note that a lease ends then; nothing ends before `due`."""
         self.due = min(self.due, ends)
         self._leased = True
 
     def open(self, connection: sqlite3.Connection) -> None:
-        """Begin a block of revisions; a database that is not the one of the last run, or is new,
-        does not know what was told since: older cursors are refused."""
+        """Begin a block of revisions. Where the database is not the one of the last run, revisions
+        were given out that it lacks, so older cursors are refused."""
         for statement in sql.MEND:
             connection.execute(statement)
-        _drop_bent(connection)
+        _drop_corrupted(connection)
         last = connection.execute(sql.LAST_EVENT).fetchone()[0] or 0
         block = _meta(connection, _BLOCK)
         self.revisions.open(last >> 10, block)
@@ -201,14 +201,14 @@ class Journal:
         self.due = min(ends, default=NEVER)
 
     def begin(self, on: sqlite3.Connection, caller: Caller, now: int, cause: str = "") -> Change:
-        """`now` is lease time, as the clock has just said it."""
+        """`now` is lease time."""
         change = Change(on, self, caller, now, cause)
         if self.revisions.reserved != self._saved:
             self._save_block(on)
         return change
 
     def save_clock(self, connection: sqlite3.Connection, always: bool = False) -> None:
-        """With every lease that is given: a restart must not find an earlier time than it began."""
+        """With every lease: after a restart its time must not begin before the lease did."""
         if self._leased or always:
             set_note(connection, "", _CLOCK, str(self.clock.now()))
             self._leased = False
@@ -218,8 +218,8 @@ class Journal:
         self._saved = self.revisions.reserved
 
 
-def _drop_bent(connection: sqlite3.Connection) -> None:
-    """What the server has noted for itself, and cannot be what it wrote: nobody could read it."""
+def _drop_corrupted(connection: sqlite3.Connection) -> None:
+    """Delete the server's own items whose checksum is wrong."""
     for project, key, value, crc in connection.execute(sql.NOTED).fetchall():
         if checksum(key, value) != crc:
             connection.execute(sql.DELETE_ITEM, (project, key))
@@ -230,19 +230,19 @@ def _meta(connection: sqlite3.Connection, key: str) -> int:
 
 
 def _number(row: tuple[Any, ...] | None) -> int:
-    """0 where there is none yet, or none any more."""
+    """0 for anything but a number."""
     text = str(row[0]) if row else ""
     return int(text) if text.isdecimal() and int(text) < NEVER else 0
 
 
 def set_note(connection: sqlite3.Connection, project: str, key: str, text: str) -> None:
-    """An item of the server's own, beside any change; that of no project is of the whole file."""
+    """Write an item of the server's own outside a change; the project "" is the whole file."""
     row = (project, key, text, 0, "", 0, None, checksum(key, text.encode()))
     connection.execute(sql.PUT_ITEM, row)
 
 
 def oldest(connection: sqlite3.Connection, project: str) -> int:
-    """The revision after which the project's log is whole."""
+    """The revision after which the project's log is complete."""
     return _number(connection.execute(sql.OLDEST, {"project": project}).fetchone())
 
 
@@ -258,7 +258,7 @@ def set_oldest(connection: sqlite3.Connection, rev: int) -> None:
 
 
 def answered_before(change: Change, method: str) -> Raw | None:
-    """The answer that the same request of the same caller got within ten minutes."""
+    """The answer that the same caller got to the same request within ten minutes."""
     key = answer_key(method, change.caller.who, change.cause)
     found = change.noted(key) if change.cause else None
     return Raw(found.encode()) if found is not None else None
@@ -270,11 +270,11 @@ def answer_key(method: str, who: str, request: str) -> str:
 
 
 def keep_answer(change: Change, method: str, who: str, request: str, answer: object) -> None:
-    """For a repeated request, for ten minutes."""
+    """Keep it for ten minutes, for a repeated request."""
     change.note(answer_key(method, who, request), answer, change.lease(ANSWER_S))
 
 
 class Refusal(Struct, frozen=True):
-    """A refusal that travels through the writer as a value: it must not undo its neighbours."""
+    """An error as a value: raised in the writer, it would undo the changes committed with it."""
 
     error: RequestError

@@ -1,7 +1,7 @@
-"""Locks: sets of resources, granted whole, in the order of asking, with a lease and a token.
+"""Locks: sets of resources, granted all at once, in the order of the calls, with lease and token.
 
-A token is `REV.SECRET`: the revision of the grant orders and fences, the secret proves. Whoever
-shows it holds the lock, whatever they are called.
+A token is `REV.SECRET`: the revision is the fencing token, the secret proves ownership. Whoever
+shows it holds the lock, under any name.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ MOST_NAMED = 20
 
 
 class Queued(Struct, frozen=True):
-    """A call that waits: `rev` is its place; `request` is where the grant leaves its answer."""
+    """A call that waits: `rev` is its place in the queue, and `request` the key of its answer."""
 
     rev: int
     request: str
 
 
 def lock(change: Change, params: LockResources) -> JsonObject | Queued:
-    """acquire, renew and release. Raises Busy, WouldDeadlock, StaleToken, InvalidParams."""
+    """Acquire, renew or release. Raises Busy, WouldDeadlock, StaleToken, InvalidParams."""
     if params.action == "release" and params.request_id and not params.token:
         return abandon(change, params.request_id)
     wanted = _resolve_all(params.resources, change.caller)
@@ -50,7 +50,7 @@ def lock(change: Change, params: LockResources) -> JsonObject | Queued:
     if params.action == "release":
         chosen = [row for row in rows if not wanted or row.resource in wanted]
         holds.end(change, chosen, "released")
-        return _over(change, params.token)
+        return _released(change, params.token)
     return _renew(change, params, rows, wanted)
 
 
@@ -58,7 +58,7 @@ def _resolve_all(resources: Sequence[str], caller: Caller) -> list[str]:
     return sorted({resolve(each, caller.tree) for each in resources})
 
 
-def _over(change: Change, token: str = "") -> JsonObject:
+def _released(change: Change, token: str = "") -> JsonObject:
     return {"token": token, "until": change.clock.moment(change.now), "renewed": False}
 
 
@@ -77,32 +77,32 @@ def _renew(
 def _acquire(change: Change, params: LockResources, wanted: Sequence[str]) -> JsonObject | Queued:
     if not wanted:
         raise InvalidParams({"resources": "name at least one"})
-    if waiting := [row for row in _asked(change, params.request_id) if row.state == WAITING]:
-        _stay(change, waiting[0].rev, params.wait_ms)  # an earlier call of it has kept its place
+    if waiting := [row for row in _requested(change, params.request_id) if row.state == WAITING]:
+        _keep_place(change, waiting[0].rev, params.wait_ms)  # an earlier call kept its place
         return Queued(waiting[0].rev, params.request_id)
     found = holds.blockers(change, wanted, params.mode == "shared")
     own = [row for row in found if row.request == CLAIM and row.ident == change.caller.ident]
-    if blocking := [row for row in found if row not in own and not _is_behind(row, own)]:
+    if blocking := [row for row in found if row not in own and not _waits_behind(row, own)]:
         return _refuse_or_wait(change, params, wanted, blocking)
     granted = holds.grant(change, _rows(change, params, wanted))
     holds.end(change, own, "released")
     return granted
 
 
-def _is_behind(hold: Hold, own: Sequence[Hold]) -> bool:
-    """Whether it waits for what the caller's own claim holds."""
+def _waits_behind(hold: Hold, own: Sequence[Hold]) -> bool:
+    """Whether it waits for a resource that the caller's own claim holds."""
     return hold.state == WAITING and any(overlaps(hold.resource, each.resource) for each in own)
 
 
-def _asked(change: Change, request: str) -> list[Hold]:
-    """What the caller holds or waits for by that request."""
+def _requested(change: Change, request: str) -> list[Hold]:
+    """The rows of the caller's that belong to that request, held or waiting."""
     if not request:
         return []
     rows = holds.read_holds(change.connection, sql.HOLDS_OF, change.project, change.caller.who)
     return [row for row in rows if row.request == request]
 
 
-def _stay(change: Change, rev: int, wait_ms: int) -> None:
+def _keep_place(change: Change, rev: int, wait_ms: int) -> None:
     ends = change.lease(wait_ms / 1000 + GRACE_S)
     change.connection.execute(sql.STAY, (ends, change.project, rev))
 
@@ -155,7 +155,7 @@ def _busy(change: Change, blocking: Sequence[Hold], cure: str = Busy.cure) -> Bu
 
 
 def leave(change: Change, queued: Queued, keep: bool) -> Busy | None:
-    """A waiting call ends. Returns why it has nothing, or None if it was granted meanwhile."""
+    """End the wait of a call. Returns its error, or None if it was granted meanwhile."""
     found = holds.read_holds(change.connection, sql.HOLDS_OF_SET, change.project, queued.rev)
     rows = [row for row in found if row.state == WAITING]
     if not rows:
@@ -165,19 +165,19 @@ def leave(change: Change, queued: Queued, keep: bool) -> Busy | None:
     if not keep:
         holds.end(change, rows, "")
         return _busy(change, blocking)
-    _stay(change, queued.rev, 0)
+    _keep_place(change, queued.rev, 0)
     cure = "Call again with the same request_id within 60 s to keep your place."
     return _busy(change, blocking, cure)
 
 
 def abandon(change: Change, request: str) -> JsonObject:
-    """Nobody listens for the answer any more: neither wait for the set nor hold it."""
-    holds.end(change, _asked(change, request), "released")
-    return _over(change)
+    """The client is gone: end the wait of its request, and release what was granted to it."""
+    holds.end(change, _requested(change, request), "released")
+    return _released(change)
 
 
 def break_lock(change: Change, params: BreakLock) -> JsonObject:
-    """End every lock that overlaps the resource; their holders are told. Waiters go on."""
+    """End every lock that overlaps the resource and message its holders. Waiters stay."""
     rows = holds.held_over(change, resolve(params.resource, change.caller.tree))
     holds.end(change, rows, f"broken: {params.reason}")
     for holder in sorted({row.holder for row in rows}):
@@ -190,7 +190,7 @@ def break_lock(change: Change, params: BreakLock) -> JsonObject:
 def list_locks(
     connection: sqlite3.Connection, clock: Clock, caller: Caller, resources: Sequence[str]
 ) -> JsonObject:
-    """All that is held, or what overlaps `resources`; tokens are shown as their number alone."""
+    """All locks, or those that overlap `resources`; of a token only the revision is shown."""
     found = holds.read_holds(connection, sql.HOLDS, caller.project)
     if wanted := _resolve_all(resources, caller):
         found = [

@@ -1,4 +1,4 @@
-"""The log of all changes: read after a revision, and kept from growing for ever."""
+"""The log of changes: read after a revision, and compacted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .statements import DELETE, KINDS, MESSAGE, PUT, where
 
 MOST_EVENTS, MOST_DAYS = 1_000_000, 30
 COMPACTED_AT_ONCE = 500  # events that one compaction looks at
-GIVEN_UP = 5_000  # events that the log loses at once where room is short
+DROPPED_AT_ONCE = 5_000  # events that are removed early where room is short
 DAY_MS = 86_400_000
 
 
@@ -54,7 +54,7 @@ def _check_kept(connection: sqlite3.Connection, project: str, rev: int, least: i
 
 
 def check_rev(connection: sqlite3.Connection, project: str, rev: int | None, last: int) -> None:
-    """Raises Compacted and InvalidParams for a revision that cannot be read."""
+    """Raises Compacted for a revision that the log has lost, InvalidParams for a future one."""
     if rev is not None:
         if rev > last:
             raise InvalidParams({"at_rev": f"is in the future: the last revision is {last}"})
@@ -85,7 +85,7 @@ def _from(connection: sqlite3.Connection, caller: Caller, start: int, limit: int
 
 
 def first_at(connection: sqlite3.Connection, caller: Caller, at: int) -> int:
-    """The id after which the project's events are those from a moment on."""
+    """The id after which the project's events are those from a moment on, in Unix ms."""
 
     def from_id(start: int) -> tuple[int, int] | None:
         rows = _from(connection, caller, start, 1)
@@ -98,8 +98,8 @@ def first_at(connection: sqlite3.Connection, caller: Caller, at: int) -> int:
 
 
 def _halve(low: int, high: int, at: int, from_id: Callable[[int], Any]) -> int:
-    """The first id whose event is of a moment or later, as ids follow time; `from_id` gives the
-    first event from an id on: its id and Unix ms."""
+    """Bisect for the first id whose event is of a moment or later, as ids follow time; `from_id`
+    gives the first event from an id on: its id and Unix ms."""
     while low < high:
         middle = (low + high) // 2
         event = from_id(middle)
@@ -113,31 +113,31 @@ def _halve(low: int, high: int, at: int, from_id: Callable[[int], Any]) -> int:
 def _shown(
     connection: sqlite3.Connection, caller: Caller, row: tuple[Any, ...]
 ) -> JsonObject | None:
-    """None for a message that is not for the caller."""
+    """The row of an event; None for a message that the caller may not see."""
     number, kind, key, value, by, at, cause = row
-    told: Any = Raw(b"null" if kind == DELETE else (value or "null").encode())
+    shown: Any = Raw(b"null" if kind == DELETE else (value or "null").encode())
     if kind == MESSAGE:
         message = read_message(value)
         if not may_see(caller, message, number, connection):
             return None
-        told = message_row(number, message, at)
-    shown = {"rev": number >> 10, "kind": KINDS[kind], "key": key, "value": told}
-    return {**shown, "by": by, "at": iso(at), "cause": cause or None}
+        shown = message_row(number, message, at)
+    event = {"rev": number >> 10, "kind": KINDS[kind], "key": key, "value": shown}
+    return {**event, "by": by, "at": iso(at), "cause": cause or None}
 
 
-# --- what goes ---------------------------------------------------------------------------------
+# --- compaction --------------------------------------------------------------------------------
 
 
 def compact(connection: sqlite3.Connection, before: int, start: int = 0, project: str = "") -> int:
-    """Remove a bite of what is superfluous before a revision; returns where to go on, 0 at the end.
+    """Remove some superfluous events before a revision; returns where to go on, 0 at the end.
 
-    The last write of each key before it stays, so that later revisions can be read as they were,
-    and so do messages that wait for an acknowledgement.
+    The last write of each key stays, so that later revisions can be read as they were, and so do
+    messages that are not acknowledged.
     """
     if before - 1 > oldest(connection, project):
         set_oldest(connection, before - 1)
     end = before << 10
-    rows = connection.execute(sql.BITE, (start, end, COMPACTED_AT_ONCE)).fetchall()
+    rows = connection.execute(sql.SOME_EVENTS, (start, end, COMPACTED_AT_ONCE)).fetchall()
     gone = [row for row in rows if _is_superfluous(connection, row, end)]
     for number, _, kind, key, value in gone:
         if kind == MESSAGE:
@@ -159,7 +159,7 @@ def _is_superfluous(connection: sqlite3.Connection, row: tuple[Any, ...], end: i
 
 def horizon(connection: sqlite3.Connection, at: int, most: int, days: float) -> int:
     """The revision before which the log may be compacted: by number and by age, and never past
-    a message that nobody has acknowledged."""
+    a message that is not acknowledged."""
     row = connection.execute(sql.NTH_LAST, (most,)).fetchone()
     by_number = (row[0] >> 10) + 1 if row else 0
     low, high = connection.execute(sql.ENDS_OF_LOG).fetchone()
@@ -172,16 +172,16 @@ def horizon(connection: sqlite3.Connection, at: int, most: int, days: float) -> 
 
 
 def _kept(connection: sqlite3.Connection, before: int) -> int:
-    """No revision after that of a message which nobody has acknowledged."""
+    """At most the revision of the oldest message that is not acknowledged."""
     waiting = connection.execute(sql.FIRST_UNACKNOWLEDGED).fetchone()[0]
     return before if waiting is None else min(before, waiting >> 10)
 
 
-def give_up(connection: sqlite3.Connection) -> int:
-    """Near the limit of the file the log loses its oldest part before its time; 0 where it has
-    nothing more to lose."""
+def drop_oldest(connection: sqlite3.Connection) -> int:
+    """Near the limit of the file: compact the oldest part of the log early; returns how many
+    revisions that was."""
     first = oldest(connection, "")
-    row = connection.execute(sql.NTH_FROM, ((first + 1) << 10, GIVEN_UP)).fetchone()
+    row = connection.execute(sql.NTH_FROM, ((first + 1) << 10, DROPPED_AT_ONCE)).fetchone()
     before = _kept(connection, row[0] >> 10 if row else last_revision(connection, "") + 1)
     start = 0
     while before > first + 1 and (start := compact(connection, before, start)):

@@ -1,4 +1,4 @@
-"""The layout of coordinate.db for the store, and what is done when the file is damaged."""
+"""The schema of coordinate.db for the store, and the repair of a damaged file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..store.schema import migrate
 from ..store.store import Schema
 from . import statements as sql
 from .caller import read_message
-from .log import give_up
+from .log import drop_oldest
 from .search import index_message
 from .statements import KEYS, MIGRATIONS, NAME
 
@@ -22,9 +22,9 @@ Rows = list[tuple[object, ...]]
 
 
 def mend(data_dir: Path, damage: str) -> backup.Repair:
-    """Set the damaged file aside; the newest good backup and all that can still be read replace it.
+    """Set the damaged file aside; the newest good backup and all rows that can be read replace it.
 
-    A lock that cannot be read is gone: its token is stale, so that nobody writes under it.
+    A lock that cannot be read is gone, and its token stale.
     """
     damaged = data_dir / NAME
     kept = reversed(backup.backups(data_dir, NAME))
@@ -62,7 +62,7 @@ def _bring_back(damaged: Path, sound: sqlite3.Connection) -> bool:
 
 
 def _copy_table(source: sqlite3.Connection, sound: sqlite3.Connection, table: str) -> bool:
-    """A table that can be read whole replaces what the backup has of it; else it is added to it,
+    """A table that can be read whole replaces that of the backup; else its rows are added to it,
     from both ends up to a damaged page. Returns whether it was whole."""
     forward = KEYS[table].split(", ")
     rows, whole = _readable(source, table, forward)
@@ -102,7 +102,7 @@ def layout(sync: str = "full") -> Schema:
         MIGRATIONS,
         mend,
         cure,
-        prune=give_up,
+        prune=drop_oldest,
         synchronous="FULL" if sync == "full" else "NORMAL",
         cache_kb=CACHE_KB,
     )

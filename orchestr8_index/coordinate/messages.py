@@ -1,4 +1,4 @@
-"""Messages: stored for each recipient, shown once for each take, ended by an acknowledgement."""
+"""Messages: one delivery for each recipient, taken for a time, ended by an acknowledgement."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ SAY_IT_THERE = "name it as `session`, too, so that who joins later can read it"
 
 
 def send(change: Change, params: SendMessage) -> JsonObject:
-    """Raises InvalidParams for a reply to what the caller cannot see, and for a session in which
-    nobody would get it; then nothing is written."""
+    """Raises InvalidParams for a reply to a message that the caller may not see, and for a session
+    in which nobody would get it; then nothing is written."""
     caller = change.caller
     answered = _answered(change, params.reply_to) if params.reply_to else None
     recipients = _recipients(change, params)
@@ -66,7 +66,7 @@ def visible_message(
 
 
 def message_number(ident: str, field: str) -> int:
-    """Raises InvalidParams, which names the field, for what is no id of a message."""
+    """Raises InvalidParams, which names the field, for anything else."""
     if not (ident.isascii() and ident.isdigit() and len(ident) < 19):
         raise InvalidParams({field: f"{ident[:40]} is no id of a message"})
     return int(ident)
@@ -93,13 +93,13 @@ def _store(change: Change, message: Message, recipients: Iterable[str], expires_
 
 
 def sessions_of(params: SendMessage) -> list[str]:
-    """The sessions that a message names: to which it goes, and in which it is said."""
+    """The sessions that a message is sent to, and the one that it is part of."""
     named = [each.removeprefix(SESSION_OF) for each in params.to if each.startswith(SESSION_OF)]
     return [*filter(None, named), *([] if params.session is None else [params.session])]
 
 
 def _recipients(change: Change, params: SendMessage) -> list[str]:
-    """Names and queues, each once. A role that nobody has yet waits under its own name."""
+    """Names and queues, each once; `role:ROLE` itself while no agent has the role."""
     found, own = dict[str, None](), change.caller.name
     for each in (to := params.to):
         kind, _, rest = each.partition(":")
@@ -119,14 +119,14 @@ def _recipients(change: Change, params: SendMessage) -> list[str]:
 
 
 def _acknowledge(change: Change, numbers: Sequence[int]) -> None:
-    """End deliveries to the caller, and those that the caller took from a queue."""
+    """End the caller's deliveries of these messages, also those taken from a queue."""
     name, boxes = change.caller.name, change.caller.inboxes
     ended = [(name, number, change.project, *boxes, name) for number in numbers]
     change.connection.executemany(among(sql.ACKNOWLEDGE, len(boxes)), ended)
 
 
 def take(change: Change, params: ReadInbox) -> list[JsonObject]:
-    """Acknowledge, then take what is ready, or only look at it."""
+    """Acknowledge, then take what is ready, or show it with `peek`."""
     _acknowledge(change, [message_number(each, "ack") for each in params.ack])
     rows = _ready(change.connection, change.caller, params)
     if rows and not params.peek:
@@ -137,7 +137,7 @@ def take(change: Change, params: ReadInbox) -> list[JsonObject]:
 
 
 def peek(connection: sqlite3.Connection, caller: Caller, params: ReadInbox) -> list[JsonObject]:
-    """What is ready, without taking it."""
+    """What is ready; nothing is taken."""
     return _shown(connection, caller.project, _ready(connection, caller, params))
 
 
@@ -155,7 +155,7 @@ def boxes_of(caller: Caller, params: ReadInbox) -> tuple[str, ...]:
 def count_waiting(
     connection: sqlite3.Connection, project: str, boxes: Sequence[str], most: int = MOST_COUNTED
 ) -> int:
-    """How many are ready; of each box at most `most` are counted."""
+    """How many messages are ready; at most `most` of each box are counted."""
     found = (connection.execute(sql.COUNT_READY, (project, box, most)) for box in boxes)
     return sum(int(row.fetchone()[0]) for row in found)
 
@@ -171,7 +171,7 @@ def _shown(
 
 
 def message_row(number: int, message: Message, at: int) -> JsonObject:
-    """A message as its reader gets it; `at` in the clock's milliseconds."""
+    """A message as its reader gets it; `at` is Unix ms."""
     row: JsonObject = {
         "id": str(number),
         "from": message.sender,

@@ -1,4 +1,4 @@
-"""Words in messages: an index of theirs, near spellings, and how alike a text is to a question."""
+"""Search in messages: the full-text index, similar spellings, and the score of a match."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from . import statements as sql
 from .caller import Caller, Message, visible
 
 CANDIDATES = 400  # the newest that contain a word are compared
-MOST_KNOWN = 2000  # words of the index that are compared with one of the question
+MOST_INDEXED = 2000  # words of the index that are compared with one of the question
 NEAR = 5  # spellings tried for each word
 NEAR_RATIO = 75.0
 SHORTEST, BEGINS = 3, 90.0  # letters of a word that others may begin with, and how alike those are
 MOST_WORDS, MOST_LETTERS = 12, 40
-MOST_COMPARED = 4000  # signs of a text
+MOST_COMPARED = 4000  # characters of a text
 _WORD = re.compile(r"\w+")
-Row = tuple[int, str, int]  # id, text, at
-Found = tuple[float, int, Message, int]  # score 0-100, id, message, at
+MessageRow = tuple[int, str, int]  # id, text, at
+Match = tuple[float, int, Message, int]  # score 0-100, id, message, at
 
 
 def index_message(
     connection: sqlite3.Connection, number: int, key: str, message: Message, remove: bool = False
 ) -> None:
-    """Put a message into the full-text index, or take it out; those of sessions alone are there."""
+    """Add a message to the full-text index, or remove it; only messages of sessions are indexed."""
     if key:
         words = (number, f"{message.subject}\n{message.body}", _session_word(key))
         connection.execute(sql.DELETE_WORDS if remove else sql.ADD_WORDS, words)
 
 
 def _session_word(key: str) -> str:
-    """One word for the tokenizer, whatever signs the id has."""
+    """One word for the tokenizer, whatever characters the id has."""
     return f"s{key.encode().hex()}"
 
 
 def search(
     connection: sqlite3.Connection, caller: Caller, session: str, params: SessionCall
-) -> list[Found]:
-    """Best first, then newest; only what the caller may see, and at least as alike as it asks."""
+) -> list[Match]:
+    """Best first, then newest: messages that the caller may see, from the asked score on."""
     words = [word.lower() for word in _WORD.findall(params.query)][:MOST_WORDS]
     if not words:
         return []
@@ -58,13 +58,13 @@ def search(
 
 
 def _likeness(words: Sequence[_Alike], message: Message, in_all: bool) -> float:
-    """0 to 100: how nearly the question's words stand in the text, on the average."""
+    """0 to 100: how similar the question's words are to words of the text, on the average."""
     text = f"{message.subject} {message.body[:MOST_COMPARED]}"
     if in_all:
         metadata = bytes(message.metadata)[:MOST_COMPARED].decode(errors="ignore")
         text += f" {message.sender} {metadata if metadata != 'null' else ''}"
-    told = set(_WORD.findall(text.lower()))
-    return sum([max(map(word.__getitem__, told), default=0.0) for word in words]) / len(words)
+    in_text = set(_WORD.findall(text.lower()))
+    return sum([max(map(word.__getitem__, in_text), default=0.0) for word in words]) / len(words)
 
 
 class _Alike(dict[str, float]):
@@ -84,8 +84,8 @@ class _Alike(dict[str, float]):
 
 def _labelled(
     connection: sqlite3.Connection, project: str, session: str, words: Sequence[str]
-) -> list[Row]:
-    """The newest that have one of the words anywhere: in their sender or metadata, too."""
+) -> list[MessageRow]:
+    """The newest messages with one of the words anywhere, also in sender or metadata."""
     rows = iter(connection.execute(sql.SAID_LAST, (project, f"s/{session}", 0)))
     newest = islice(rows, CANDIDATES)
     return [row for row in newest if any(word in row[1].lower() for word in words)]
@@ -93,7 +93,7 @@ def _labelled(
 
 def _candidates(
     connection: sqlite3.Connection, project: str, session: str, words: Sequence[str]
-) -> list[Row]:
+) -> list[MessageRow]:
     spelt = [f"({' OR '.join(_quoted(near))})" for near in _spellings(connection, words)]
     match = f"session : {_session_word(f's/{session}')} AND words : ({' OR '.join(spelt)})"
     return connection.execute(sql.FIND_WORDS, (match, project, CANDIDATES)).fetchall()
@@ -104,25 +104,25 @@ def _quoted(words: Sequence[str]) -> list[str]:
 
 
 def _spellings(connection: sqlite3.Connection, words: Sequence[str]) -> Iterator[list[str]]:
-    """Each word with the index's words that are spelt nearly so and begin alike."""
+    """Each word with the indexed words of a similar spelling that begin with the same letter."""
     from rapidfuzz import fuzz, process
 
     for word in words:
         if len(word) < 4 or len(word) > MOST_LETTERS:
             yield [word]
             continue
-        known = [term for term in _known(connection, word) if abs(len(term) - len(word)) <= 2]
+        known = [term for term in _indexed(connection, word) if abs(len(term) - len(word)) <= 2]
         near = process.extract(word, known, scorer=fuzz.ratio, limit=NEAR, score_cutoff=NEAR_RATIO)
         yield list(dict.fromkeys([word, *(term for term, _, _ in near)]))
 
 
-def _known(connection: sqlite3.Connection, word: str) -> list[str]:
-    """The index's words that begin as this one does: by one letter, by more where they are many."""
+def _indexed(connection: sqlite3.Connection, word: str) -> list[str]:
+    """The indexed words that begin with its first letter, or with more where they are many."""
     found: list[str] = []
     for letters in (1, 3, 8):
         start = word[:letters]
-        rows = connection.execute(sql.KNOWN_WORDS, (start, start + "\U0010ffff", MOST_KNOWN))
+        rows = connection.execute(sql.KNOWN_WORDS, (start, start + "\U0010ffff", MOST_INDEXED))
         found = [term for (term,) in rows]
-        if len(found) < MOST_KNOWN:
+        if len(found) < MOST_INDEXED:
             break
     return found

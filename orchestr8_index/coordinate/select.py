@@ -1,4 +1,4 @@
-"""Which keys are meant, a list, a prefix or a pattern, and how much is read at once."""
+"""Selections of keys, by list, prefix or pattern, and pages of rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-PRIVATE = "own/"  # and what says whose: below it each agent has keys that no other sees
+PRIVATE = "own/"  # and an owner's name: keys that no other agent sees
 MOST_BYTES = 12_000_000  # of values in one answer
 Sized = tuple[int, int, Any]  # the revision, how long it is, and a row
 _LAST = "\U0010ffff"
@@ -16,9 +16,9 @@ _WILD = re.compile(r"[*?]")
 
 
 class Keys(Struct, frozen=True):
-    """Exactly one is given; a pattern's `*` and `?` match any signs, slashes too.
+    """One of the first three is given; `*` and `?` of a pattern match slashes too.
 
-    Of the keys below PRIVATE those that begin with `own` alone are meant, where it is given.
+    With `own`, keys below PRIVATE are selected only if they begin with it.
     """
 
     keys: tuple[str, ...] | None = None
@@ -33,21 +33,21 @@ class Keys(Struct, frozen=True):
 
     @property
     def start(self) -> str:
-        """What every matching key begins with."""
+        """The prefix of every selected key."""
         if self.prefix is not None:
             return self.prefix
         return _WILD.split(self.pattern or "", maxsplit=1)[0]
 
     def bounds(self, after: str) -> tuple[str, str, str]:
-        """`>` or `>=`, the key from which, and the one up to which all meant ones lie."""
+        """The range of the selected keys after `after`: `>` or `>=`, its start, and its end."""
         start, end = self.start, self.start + _LAST
         return (">=", start, end) if after < start or not after else (">", after, end)
 
 
 def page(rows: Iterable[Sized], limit: int, whole: bool = False) -> tuple[list[Any], bool]:
-    """So many rows, or as many as have room, and whether there are more.
+    """The first `limit` rows, or as many as have room, and whether there are more.
 
-    With `whole` a revision is not cut in two: there may be more than `limit`, or less.
+    With `whole` a revision is not split: there may be more than `limit`, or fewer.
     """
     found, size = list[Sized](), 0
     for each in rows:

@@ -1,4 +1,4 @@
-"""Sessions: who works on one thing together, its state, and what was said there."""
+"""Sessions: agents that work on one task, their shared state, and their messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DAY_MS = 86_400_000
 
 
 class Session(Struct, frozen=True, omit_defaults=True):
-    """As the table keeps it; times are Unix ms. An archived one is no longer listed."""
+    """As it is stored; times are Unix ms. An archived one is not listed."""
 
     id: str
     created: int
@@ -77,7 +77,7 @@ def _create(change: Change, params: SessionCall) -> JsonObject:
 
 
 def _set(session: Session, params: SessionCall) -> Session:
-    """What is given replaces what was there."""
+    """The session with the fields that are given."""
     given: JsonObject = {"purpose": params.purpose, "ttl_s": params.ttl_s}
     for name, value in (("state", params.state), ("metadata", params.metadata)):
         given[name] = None if value is None else text_of(value, name)
@@ -100,7 +100,7 @@ def _write(change: Change, session: Session) -> None:
 
 
 def touch_session(change: Change, ident: str) -> None:
-    """Something was said there: it is not idle, and a `ttl_s` begins anew."""
+    """After a message: the session is not idle, and its `ttl_s` begins anew."""
     _write(change, replace(open_session(change, ident), last=change.at))
 
 
@@ -111,7 +111,7 @@ def require_id(params: SessionCall) -> str:
 
 
 def open_session(change: Change, ident: str) -> Session:
-    """Raises NoSuchSession for one that is not there, or is closed."""
+    """Raises NoSuchSession if it does not exist or is closed."""
     session = find_session(change.connection, change.project, ident)
     if session.status == "closed":
         raise NoSuchSession(f"The session {ident} is closed.", "Create another.", near=[])
@@ -119,7 +119,7 @@ def open_session(change: Change, ident: str) -> Session:
 
 
 def find_session(connection: sqlite3.Connection, project: str, ident: str) -> Session:
-    """Raises NoSuchSession, with the names of near ones."""
+    """Raises NoSuchSession, with the names of similar ones."""
     if session := _find(connection, project, ident):
         return session
     from rapidfuzz import process
@@ -163,7 +163,7 @@ def _shown(connection: sqlite3.Connection, project: str, session: Session) -> Js
 def list_sessions(
     connection: sqlite3.Connection, caller: Caller, params: SessionCall
 ) -> JsonObject:
-    """Open ones, the latest first; `in_all` those that are not, too."""
+    """The open sessions, or all with `in_all`; the latest first."""
     every = all_sessions(connection, caller.project)
     found = [one for one in every if params.in_all or one.status == "open"]
     found.sort(key=lambda session: -session.last)
@@ -200,7 +200,7 @@ def _one(connection: sqlite3.Connection, caller: Caller, params: SessionCall) ->
 
 
 def _page(connection: sqlite3.Connection, caller: Caller, params: SessionCall) -> dict[str, Any]:
-    """Some messages from the oldest on, and how many there are in all."""
+    """The messages from `offset` on, counted from the oldest, and how many there are in all."""
     first, total, found = params.offset or 0, 0, list[JsonObject]()
     for number, text, at in connection.execute(sql.SAID, (caller.project, f"s/{params.id}", 0)):
         is_meant = first <= total < first + params.limit
@@ -242,7 +242,7 @@ def retire_sessions(change: Change, idle_days: float, kept_days: float) -> None:
 
 
 def remove_session(change: Change, ident: str) -> None:
-    """With its members and the keys below `s/ID/`; its messages stay as long as the log."""
+    """Remove it with its members and the keys below `s/ID/`; messages stay as long as the log."""
     delete_below(change, f"s/{ident}/", "session removed")
     change.connection.execute(sql.DELETE_ITEMS, (change.project, *below(f"@member/{ident}/")))
     change.forget(f"@session/{ident}")

@@ -1,10 +1,9 @@
-"""The tables of coordinate.db, and all that is asked of them: SQL stands in no other file of this
-room, but for `mend`, which copies what a damaged file still has.
+"""The tables of coordinate.db and all statements on them; only `mend` has others, to copy rows.
 
 An `id` is a revision and a number within it: `revision << 10 | number`. Lease times (`ends`,
 `due`) are milliseconds for which servers have run on this file; `at` and `since` are Unix
-milliseconds, for people only. A statement with `{}` is made whole by `among` or `where`. `/*own*/`
-stands where a database that keeps a log for each project is asked for the project alone.
+milliseconds, for people only. The `{}` of a statement is filled in by `among` or `where`.
+PostgreSQL has a log for each project: there `/*own*/` becomes a condition on the project.
 """
 
 from __future__ import annotations
@@ -160,7 +159,7 @@ READ_LOG_OF = f"""{_LOG} event.id IN (
     SELECT id FROM item WHERE id >= ? AND project = ? AND {{0}}) ORDER BY event.id"""
 GRANTED = """SELECT key FROM event
     WHERE id BETWEEN ? AND ? AND kind = 2 AND project = ? LIMIT 1"""
-BITE = """SELECT id, project, kind, key, CASE kind WHEN 4 THEN value END FROM event
+SOME_EVENTS = """SELECT id, project, kind, key, CASE kind WHEN 4 THEN value END FROM event
     WHERE /*own*/ id >= ? AND id < ? AND value IS NOT NULL ORDER BY id LIMIT ?"""
 LATER_WRITE = """SELECT 1 FROM event WHERE project = ? AND key = ? AND id > ? AND id < ?
     AND value IS NOT NULL UNION ALL
@@ -243,41 +242,41 @@ WAITS_FOR = """SELECT recipient, count(*) FROM delivery
 
 
 def among(statement: str, number: int) -> str:
-    """With a mark for each of so many values."""
+    """The statement with a placeholder for each of so many values."""
     return statement.format(", ".join("?" * number))
 
 
 def below(prefix: str) -> tuple[str, str]:
-    """The bounds of all keys that begin with a prefix that ends in `/`."""
+    """The range of the keys below a prefix that ends in `/`."""
     return prefix, f"{prefix[:-1]}0"
 
 
 def names_of(connection: sqlite3.Connection, statement: str) -> list[str]:
-    """The one column of a statement without values."""
+    """The only column of a statement without values."""
     return [name for (name,) in connection.execute(statement).fetchall()]
 
 
 def checksum(key: str, value: bytes) -> int:
-    """CRC-32 of key and value, kept beside them to find a bent page."""
+    """CRC-32 of key and value, kept beside them to find corruption."""
     return crc32(value, crc32(key.encode()))
 
 
 def noted(connection: sqlite3.Connection, project: str, key: str, now: int = 0) -> str | None:
-    """An item of the server's own that lasts beyond `now`; None for what it cannot have written."""
+    """An item of the server's own that lasts beyond `now`; None if its checksum is wrong."""
     row = connection.execute(ITEM, (project, key)).fetchone()
     is_sound = row and checksum(key, str(row[0]).encode()) == row[2]
     return row[0] if is_sound and (row[1] is None or row[1] > now) else None
 
 
 def notes(connection: sqlite3.Connection, project: str, prefix: str) -> Iterator[tuple[str, str]]:
-    """As `noted`, all below a prefix: the rest of each key, and the value."""
+    """All items of the server's own below a prefix: the rest of each key, and the value."""
     for key, value, crc in connection.execute(ITEMS, (project, *below(prefix))):
         if checksum(key, str(value).encode()) == crc:
             yield key[len(prefix) :], value
 
 
 def where(statement: str, column: str, keys: Keys, after: str = "") -> tuple[str, Sequence[str]]:
-    """With the condition that a key is meant and comes after `after`; and its values."""
+    """The statement with the condition for keys after `after` that are selected; its values."""
     if keys.keys is not None:
         wanted = [each for each in keys.keys if each > after] or [""]  # which is no key
         condition, values = f"{column} IN ({', '.join('?' * len(wanted))})", wanted

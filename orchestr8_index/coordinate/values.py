@@ -1,4 +1,4 @@
-"""Shared values: written all or nothing, read by key, prefix or pattern, now or as they were."""
+"""Shared values: written all or nothing; read by key, prefix or pattern, at any revision."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def _check_revision(change: Change, op: Op) -> None:
     present = change.connection.execute(sql.PRESENT, asked).fetchone()
     rev, by = (present[0] >> 10, present[1]) if present else (0, "")
     if op.if_rev != rev:
-        said = f"is at revision {rev}, written by {by}" if present else "is not there"
-        sentence = f"{op.key} {said}; the write expected revision {op.if_rev}."
+        actual = f"is at revision {rev}, written by {by}" if present else "is not there"
+        sentence = f"{op.key} {actual}; the write expected revision {op.if_rev}."
         raise Conflict(sentence, key=op.key, rev=rev, by=by)
 
 
@@ -83,8 +83,8 @@ def delete_below(change: Change, prefix: str, cause: str) -> None:
 def present(
     connection: sqlite3.Connection, clock: Clock, project: str, keys: Keys, after: str, limit: int
 ) -> tuple[list[JsonObject], bool, int]:
-    """The values in the order of their keys, whether there are more than have room, and the
-    revision at which all of them were read."""
+    """The values in the order of their keys, whether there are more, and the revision at which
+    they were read."""
     query, values = where(sql.READ_ITEMS, "key", keys, after)
     now = clock.now()
     asked = (project, now, *values, limit + 1)
@@ -96,7 +96,7 @@ def present(
 
 
 def _page(items: Any, now: int, limit: int) -> tuple[list[JsonObject], bool, int]:
-    """What has room, a value at a time: they may be long."""
+    """As many values as have room, read one by one, as they may be long."""
     found, size, newest = list[JsonObject](), 0, 0
     for key, value, number, by, at, ends, crc, newest in items:
         size += len(value)
@@ -114,8 +114,8 @@ def _page(items: Any, now: int, limit: int) -> tuple[list[JsonObject], bool, int
 def snapshot(
     connection: sqlite3.Connection, clock: Clock, project: str, keys: Keys
 ) -> dict[str, Any]:
-    """All values of these keys, and the revision. Raises InvalidParams for more than can be put
-    back at once."""
+    """All values of these keys, and the revision. Raises InvalidParams for more than can be
+    restored at once."""
     rows, more, rev = present(connection, clock, project, keys, "", 1 << 40)
     if more:
         why = f"its values have more than {MOST_BYTES:,} bytes: take them by longer prefixes"
@@ -129,7 +129,7 @@ def history(
 ) -> tuple[list[JsonObject], bool]:
     """All writes that the log still has, newest first; a deletion has the value null.
 
-    A revision is never cut in two, so that there may be more than `limit`.
+    A revision is never split, so that there may be more than `limit`.
     """
     written = _written(connection, sql.HISTORY, project, keys, params)
     rows, more = page(written, params.limit, whole=True)
@@ -139,7 +139,7 @@ def history(
 def as_of(
     connection: sqlite3.Connection, project: str, keys: Keys, params: ReadShared
 ) -> tuple[list[JsonObject], bool]:
-    """The values as they stood after the revision `at_rev`, expired ones of then included."""
+    """The values as they were after the revision `at_rev`, including those expired by then."""
     written = _written(connection, sql.PAST, project, keys, params)
     rows, more = page((each for each in written if each[2][7] == PUT), params.limit)
     return [_history_row(row) for row in rows], more
@@ -148,7 +148,7 @@ def as_of(
 def _written(
     connection: sqlite3.Connection, query: str, project: str, keys: Keys, params: ReadShared
 ) -> Iterator[Sized]:
-    """The events whose ids a statement finds, one after another."""
+    """The events whose ids a statement selects."""
     query, values = where(query, "key", keys, params.after)
     before = (params.at_rev + 1) << 10 if params.at_rev is not None else (1 << 63) - 1
     asked = (project, *values, before)
@@ -166,6 +166,6 @@ def _history_row(row: tuple[Any, ...]) -> JsonObject:
 
 
 def _damaged(key: str) -> StoreUnavailable:
-    """A bit has changed on the disk."""
+    """The checksum is wrong: a bit has changed on the disk."""
     cure = "Write the key again; or stop the server and `restore` a backup of coordinate.db."
     return StoreUnavailable(f"The value of {key} is damaged.", cure)

@@ -1,1 +1,1 @@
-"""The process in the background: its lock, its port, its watcher, its start and its end."""
+"""The server process: its lock file, its port, its watcher, how it starts and stops."""

@@ -1,6 +1,7 @@
-"""A process takes the data directory's lock, then the port, before it may be the server.
+"""Take the lock of the data directory, then the port: what a process does before it serves.
 
-Light on imports: it runs before the build's child is started, and the rest is loaded beside that.
+Light on imports: it runs before the index build starts in its child process, and the heavy modules
+are imported while that build runs.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ BACKLOG = 2048
 
 
 def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
-    """The data directory's lock and the listening socket. Raises with a sentence and a cure."""
+    """Lock the data directory's `mcp.pid`, bind the port and write into it where the server is.
+    Raises AlreadyRunning, PortTaken or StartFailed, with lock and socket released."""
     if settings.door.tls_cert:
         check_certificate(settings.door)
     pidfile = PidFile(settings.data_dir / SERVER_NAME)
@@ -40,7 +42,7 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
         sentence = f"A server already runs on this data directory: {who}."
         raise AlreadyRunning(sentence, "Stop it with `down`, or choose another --data-dir.")
     with contextlib.ExitStack() as undo:
-        undo.callback(_let_go, pidfile, before)
+        undo.callback(_release, pidfile, before)
         listening = listen(settings.port, settings.door.host)
         undo.callback(listening.close)
         with using(settings.data_dir):
@@ -50,16 +52,16 @@ def claim(settings: Settings) -> tuple[PidFile, socket.socket]:
 
 
 def _facts(settings: Settings, port: int) -> dict[str, Any]:
-    """How the server is found, and what it serves."""
+    """The content of `mcp.pid`: the process, its address, its roots and how they are read."""
     facts = {**own_facts(), "version": __version__, "port": port, "roots": list(settings.roots)}
     facts |= {"project": settings.project_key, "explicit": settings.explicit_roots}
     if settings.reading != USUAL:
         facts["reading"] = msgspec.to_builtins(settings.reading)
-    return {**facts, **_reached(settings)}
+    return {**facts, **_access(settings)}
 
 
 def check_certificate(door: Door) -> None:
-    """Raises StartFailed when the server could not prove who it is."""
+    """Load the TLS certificate and its key once; raises StartFailed when that fails."""
     import ssl
 
     try:
@@ -82,15 +84,15 @@ def _refuse_password() -> str:
     raise ValueError("its key has a password")
 
 
-def _let_go(pidfile: PidFile, before: dict[str, Any] | None) -> None:
-    if before:  # who comes after still learns what was served here
+def _release(pidfile: PidFile, before: dict[str, Any] | None) -> None:
+    if before:  # the next start still reads which roots were served here
         with contextlib.suppress(OSError):
             pidfile.write(**before)
     pidfile.release()
 
 
-def _reached(settings: Settings) -> dict[str, str]:
-    """How the command line of this user gets in, where that is not plain loopback."""
+def _access(settings: Settings) -> dict[str, str]:
+    """Host, certificate and key that this user's command line needs; {} for plain loopback."""
     address = reached_at(settings.door)
     return {**address, "local_key": settings.local_key} if settings.local_key else address
 

@@ -1,4 +1,4 @@
-"""Ask a server over HTTP: by connections that are kept, bounded in time and in size."""
+"""An HTTP client with keep-alive connections, timeouts and a limit on the response's size."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Health = dict[str, Any]
 
 
 class HttpResponse(NamedTuple):
-    """Status and whole body."""
+    """A response: its status and its whole body."""
 
     status: int
     body: bytes
 
 
 class NoAnswer(OSError):
-    """No answer that one can use. `again`: a kept connection broke, so a new one may do."""
+    """The request got no usable response. `again`: a retry on a new connection may succeed."""
 
     def __init__(self, reason: str, *, again: bool = False) -> None:
         super().__init__(reason)
@@ -37,7 +37,7 @@ class NoAnswer(OSError):
 
 
 class HttpClient:
-    """Asks one address; threads may share it. It never goes through a proxy."""
+    """Sends requests to one address, never through a proxy; threads may share it."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class HttpClient:
         self._free: list[http.client.HTTPConnection] = []
         self._is_over = False
         self._headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        self._headers["User-Agent"] = PROGRAM  # which comes through where others are refused
+        self._headers["User-Agent"] = PROGRAM  # some proxies refuse Python's default
         self._headers.update(address.headers)
         self._headers.update(headers)
         if address.key:
@@ -59,28 +59,26 @@ class HttpClient:
     def send(
         self, verb: str, path: str, body: bytes | None = None, waits: float = 0.0
     ) -> HttpResponse:
-        """Raises NoAnswer. Where a kept connection broke, a new one is tried once.
+        """Send one request, once more on a new connection if an idle one broke. Raises NoAnswer.
 
-        `waits` are the seconds for which the server may hold the answer back.
+        `waits` is added to the timeout: the seconds for which the server may hold a response back.
         """
-        asked = verb, path, body, self._seconds + waits
+        request = verb, path, body, self._seconds + waits
         try:
-            kept = self._free.pop()
+            idle = self._free.pop()
         except IndexError:
-            return self._exchange(None, *asked)
+            return self._exchange(None, *request)
         try:
-            return self._exchange(kept, *asked)
+            return self._exchange(idle, *request)
         except NoAnswer as error:
             if not error.again:
                 raise
         self.close()
-        return self._exchange(None, *asked)
+        return self._exchange(None, *request)
 
     def stream(self, path: str, seconds: float) -> HttpStream | HttpResponse:
-        """An answer without end, of which a line comes within `seconds`; what refuses it is whole.
-
-        Raises NoAnswer.
-        """
+        """Open an event stream that fails when no data comes for `seconds`; a status other than
+        200 gives a whole HttpResponse. Raises NoAnswer."""
         connection = None
         try:
             connection = self._connected()
@@ -99,12 +97,12 @@ class HttpClient:
             raise _no_answer(error) from None
 
     def end(self) -> None:
-        """Close the connections, those in use after their answer: another client has its place."""
+        """Close idle connections now and busy ones after their response: this client is done."""
         self._is_over = True
         self.close()
 
     def close(self) -> None:
-        """Close the connections that nobody uses; it may be used again."""
+        """Close idle connections; the client stays usable."""
         while self._free:
             try:
                 self._free.pop().close()
@@ -150,7 +148,7 @@ class HttpClient:
 
 
 class HttpStream:
-    """The lines of an answer as they come; ends with NoAnswer when it breaks."""
+    """The lines of a response body as they arrive; iterating raises NoAnswer when it breaks."""
 
     def __init__(self, sock: socket.socket, response: http.client.HTTPResponse) -> None:
         self._sock, self._response, self._lines = sock, response, self._read()
@@ -165,23 +163,24 @@ class HttpStream:
         except (http.client.HTTPException, OSError, ValueError) as error:
             raise _no_answer(error) from None
         finally:
-            self._let_go()
+            self._release()
 
     def close(self) -> None:
-        """End it; a thread that reads it meanwhile hears that it broke, and lets go itself."""
+        """End the stream. A thread that reads it gets NoAnswer and closes the socket itself."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(ValueError):  # that thread is reading
+        with contextlib.suppress(ValueError):  # the generator runs in another thread
             self._lines.close()
-            self._let_go()
+            self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._response.close()
         self._sock.close()
 
 
 def _read(response: http.client.HTTPResponse, end: float) -> bytes:
-    """Raises ValueError for an answer without end, IncompleteRead for one that was cut."""
+    """The whole body. Raises ValueError for one that is too long or comes after `end`, and
+    IncompleteRead for one shorter than announced."""
     whole = None if response.chunked else response.length
     read = response.read1 if whole is None else response.fp.read1
     parts, left = list[bytes](), MOST_BYTES if whole is None else whole
@@ -208,7 +207,8 @@ def _no_answer(error: Exception) -> NoAnswer:
 def request(
     where: int | Address, verb: str, path: str, body: object = None, seconds: float = ANSWER_SECONDS
 ) -> tuple[int, Any]:
-    """(status, decoded JSON or None), over a connection of its own. Raises NoAnswer."""
+    """Send one request on a new connection, to an address or a port of loopback.
+    Gives (status, decoded JSON or None); raises NoAnswer."""
     client = HttpClient(Address(where) if isinstance(where, int) else where, seconds, seconds)
     try:
         response = client.send(verb, path, None if body is None else msgspec.json.encode(body))
@@ -221,7 +221,7 @@ def request(
 
 
 def get_health(where: int | Address) -> Health | None:
-    """The health of a server of ours; None for nobody, and for a foreign program."""
+    """What `/health` says; None when nothing answers, or when it is not one of our servers."""
     try:
         status, body = request(where, "GET", "/health", seconds=PROBE_SECONDS)
     except NoAnswer:

@@ -1,4 +1,4 @@
-"""Find the one server: at the port that was named, else the one that owns the data directory.
+"""Find the server's address: the port that was named, else the owner of the data directory.
 
 Standard library only: the bridge and the scripts use it too.
 """
@@ -22,11 +22,11 @@ WILDCARDS = ("0.0.0.0", "::")
 
 
 class Address(NamedTuple):
-    """Where a server is, which certificate it must have, and the key to show it.
+    """A server's address, the certificate that it must have, and the API key to send.
 
-    `tree` is the folder that one works in, `project` the project that is named.
-    `path` stands before the path of each request; without a `tls_cert` a server that is asked over
-    `https` must have a certificate that this machine trusts.
+    `tree` is the working folder and `project` the project's name; requests send them as headers.
+    `path` is a prefix of every request's path. With `https` and no `tls_cert`, the system's trusted
+    certificates decide.
     """
 
     port: int
@@ -39,17 +39,17 @@ class Address(NamedTuple):
     project: str = ""
 
     def here(self) -> Address:
-        """Asked from the folder in which this process works; nobody else's machine is told it."""
+        """With this process's working folder as `tree`; unchanged for a server elsewhere."""
         if self.https or self.host not in OWN:
             return self
         try:
             return self._replace(tree=os.getcwd())
-        except OSError:  # it was removed
+        except OSError:  # the folder was removed
             return self
 
     @property
     def headers(self) -> dict[str, str]:
-        """Which project is meant, as each request says it."""
+        """The request headers that name the project: X-Tree and X-Project, percent-encoded."""
         headers = {"X-Tree": self.tree, "X-Project": self.project}
         return {name: quote(os.fsencode(value)) for name, value in headers.items() if value}
 
@@ -61,7 +61,7 @@ class Address(NamedTuple):
 
 
 class Listening(Protocol):
-    """Where a server listens, as `config.Door` says it."""
+    """The fields of `config.Door` that say where a server listens."""
 
     @property
     def host(self) -> str: ...
@@ -70,7 +70,7 @@ class Listening(Protocol):
 
 
 class Options(Protocol):
-    """What was named, as `Settings` and `environment.Place` say it."""
+    """The fields of `Settings` and `environment.Place` from which a server is located."""
 
     @property
     def port(self) -> int: ...
@@ -83,11 +83,11 @@ class Options(Protocol):
 
 
 def locate(options: Options, key: str = "", door: Listening | None = None) -> Address | None:
-    """Where to ask; None where there cannot be a server.
+    """The server's address; None where there cannot be a server.
 
-    That is a port named on purpose, else the server that owns the data directory, else (where no
-    data directory was named) the usual port. `door` is how that one is reached; `key` is shown
-    instead of the one that the owner of the data directory keeps for its own user.
+    An explicit port wins, then the owner of the data directory, then (without an explicit data
+    directory) the default port. `door` gives host and certificate for a port; `key` replaces the
+    key that the owner of the data directory keeps in `mcp.pid` for its own user.
     """
     owner = owner_address(options.data_dir, key)
     named = options.port if options.explicit_port else 0
@@ -99,12 +99,12 @@ def locate(options: Options, key: str = "", door: Listening | None = None) -> Ad
 
 
 def owner_address(data_dir: Path, key: str = "") -> Address | None:
-    """The server that owns the data directory; None without one, and until it has its port."""
+    """The address of the server that owns the data directory; None until it has its port."""
     return address_of(PidFile(data_dir / SERVER_NAME).owner(), key)
 
 
 def address_of(owner: Mapping[str, Any] | None, key: str = "") -> Address | None:
-    """The address in what a server wrote into its mcp.pid."""
+    """The address that the content of an `mcp.pid` names; None without a port."""
     port = owner.get("port") if owner else None
     if owner is None or not isinstance(port, int):
         return None
@@ -113,17 +113,17 @@ def address_of(owner: Mapping[str, Any] | None, key: str = "") -> Address | None
 
 
 def reached_at(door: Listening) -> dict[str, str]:
-    """The host and the certificate to ask for, where that is not plain loopback."""
+    """`host` and `tls_cert` as `mcp.pid` has them; {} for plain loopback."""
     reached = {"tls_cert": door.tls_cert} if door.tls_cert else {}
     return reached if door.host in (LOOPBACK, *WILDCARDS) else {**reached, "host": door.host}
 
 
 def trusting(certificate: str) -> SSLContext:
-    """A client that takes this one certificate and no other, whatever name stands in it.
+    """A TLS client context that accepts this one certificate alone, and checks no host name.
 
     Raises OSError.
     """
-    import ssl  # where there is a certificate alone
+    import ssl  # only where TLS is used
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

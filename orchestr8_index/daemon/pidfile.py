@@ -1,4 +1,4 @@
-"""A file that its owner locks for life says who runs: there are no stale owners.
+"""A lock file that names the running process; its owner holds the lock until it ends.
 
 Standard library only: the watcher and the scripts use it too.
 """
@@ -21,55 +21,52 @@ SERVER_NAME = "mcp.pid"
 
 
 class PidFile:
-    """`mcp.pid`: a JSON object with pid and port, valid as long as it is locked.
+    """A lock file such as `mcp.pid`: a JSON object with pid and port, valid while it is locked.
 
-    A link, and a file of another user, has no owner and is never written to.
+    A symbolic link or a file of another user counts as without owner and is never written to.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd = -1
         self._facts: dict[str, Any] = {}
-        self._said = b""
+        self._content = b""
 
     def acquire(self, attempts: int = ATTEMPTS) -> bool:
-        """Take the lock for the life of this process; false when another process has it."""
+        """Take the lock until `release`; False when another process has it. Raises OSError."""
         make_folder(self.path.parent)
         fd = open_private(self.path, os.O_RDWR | os.O_CREAT)
         if not _lock_soon(fd, attempts):
             os.close(fd)
             return False
-        os.ftruncate(fd, 0)  # what the last owner wrote is not ours
+        os.ftruncate(fd, 0)  # the last owner's facts
         self._fd = fd
         return True
 
     def write(self, **facts: Any) -> None:
-        self._facts, self._said = facts, json.dumps(facts).encode() + b"\n"
+        self._facts, self._content = facts, json.dumps(facts).encode() + b"\n"
         os.lseek(self._fd, 0, os.SEEK_SET)
-        os.write(self._fd, self._said)
-        os.ftruncate(self._fd, len(self._said))
+        os.write(self._fd, self._content)
+        os.ftruncate(self._fd, len(self._content))
 
     def hold(self) -> None:
-        """Take the place again where the file was removed, and say again what it said, so that its
-        owner can still be found.
-
-        Whoever has it by now keeps it; nothing is done where nothing can be written.
-        """
+        """Lock the file anew if it was removed, rewrite it if it was changed. Does nothing without
+        the lock, when another process has locked a new file, or on OSError."""
         with contextlib.suppress(OSError):
             if self._fd < 0:
                 return
-            if self._stands():
+            if self._is_in_place():
                 os.lseek(self._fd, 0, os.SEEK_SET)
-                if os.read(self._fd, len(self._said) + 1) != self._said:
+                if os.read(self._fd, len(self._content) + 1) != self._content:
                     self.write(**self._facts)
                 return
-            again = PidFile(self.path)
-            if again.acquire(attempts=1):
+            new = PidFile(self.path)
+            if new.acquire(attempts=1):
                 os.close(self._fd)
-                self._fd = again._fd
+                self._fd = new._fd
                 self.write(**self._facts)
 
-    def _stands(self) -> bool:
+    def _is_in_place(self) -> bool:
         try:
             return os.path.samestat(os.stat(self.path), os.fstat(self._fd))
         except FileNotFoundError:
@@ -81,7 +78,7 @@ class PidFile:
             self._fd = -1
 
     def last(self) -> dict[str, Any]:
-        """What the last owner wrote, living or not: whose trees were served here; {} if nobody."""
+        """What the last owner wrote, whether it still runs or not; {} for none."""
         try:
             fd = open_private(self.path, os.O_RDONLY)
         except OSError:
@@ -92,23 +89,21 @@ class PidFile:
             os.close(fd)
 
     def owner(self) -> dict[str, Any] | None:
-        """What the living owner wrote; {} when it has not yet written; None without an owner."""
+        """What the running owner wrote; {} before it has written; None without an owner."""
         try:
             fd = open_private(self.path, os.O_RDWR)
         except OSError:
             return None
         try:
-            if lock_file(
-                fd, alone=False
-            ):  # beside others who ask, so that none is taken for an owner
-                return None
+            if lock_file(fd, alone=False):  # a shared lock, so readers don't take each other for
+                return None  # an owner
             return _read(fd)
         finally:
             os.close(fd)
 
 
 def _lock_soon(fd: int, attempts: int) -> bool:
-    """Who asks for the owner holds the lock for a moment: one refusal is not yet an owner."""
+    """Try a few times: `owner` of another process holds a shared lock for a moment."""
     for left in reversed(range(attempts)):
         if lock_file(fd):
             return True
@@ -118,7 +113,7 @@ def _lock_soon(fd: int, attempts: int) -> bool:
 
 def _read(fd: int) -> dict[str, Any]:
     try:
-        facts = json.loads(os.read(fd, MOST_READ) or b"{}")  # a root has a path, of hundreds
+        facts = json.loads(os.read(fd, MOST_READ) or b"{}")
     except (ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
@@ -126,8 +121,8 @@ def _read(fd: int) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def changing(path: Path, what: str) -> Iterator[None]:
-    """Within: no other process changes that file of the data directory. `what` it holds, begins a
-    sentence. Raises OperationError, also for an OSError within."""
+    """Hold the lock (suffix `.lock`) of a file that is to be changed; `what` begins the errors.
+    Raises OperationError when another process holds it, and for an OSError within."""
     lock = PidFile(path.with_suffix(".lock"))
     try:
         if not lock.acquire():
@@ -141,7 +136,7 @@ def changing(path: Path, what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def using(data_dir: Path) -> Iterator[None]:
-    """Within: an OSError is a StartFailed that says so of the data directory, as of a full disk."""
+    """Turn an OSError within into a StartFailed that names the data directory and the reason."""
     try:
         yield
     except OSError as error:

@@ -1,8 +1,8 @@
-"""The one place that signals a process known by its number: only one that is proven to be ours.
+"""The only place that signals a process by its pid, and only once it is proven to be ours.
 
-A number in a file proves nothing. The process must hold the file's lock, have started when the
-file says, run our command line, and belong to this user; on Linux it is held by a pidfd from before
-these questions, so that the answers and the signal are about the same process.
+A pid in a file proves nothing. The process must hold the file's lock, have the start time that the
+file says, run our command line, and belong to this user. On Linux a pidfd is opened before these
+checks, so that the checks and the signal concern the same process.
 Standard library only.
 """
 
@@ -31,7 +31,7 @@ _PS = ("/bin/ps", "-ww", "-o", "uid=,lstart=,command=", "-p")
 
 
 class ProcessStat(NamedTuple):
-    """`started` is in ticks since the start of a Linux machine, elsewhere in seconds since 1970."""
+    """`started` is in clock ticks since boot on Linux, elsewhere in seconds since 1970."""
 
     uid: int
     started: int
@@ -40,7 +40,7 @@ class ProcessStat(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One that is proven to be ours; `handle` is its pidfd, -1 where there are none."""
+    """A process that is proven to be ours; `handle` is its pidfd, -1 without one."""
 
     pid: int
     handle: int
@@ -54,16 +54,16 @@ class Process:
 
 
 def own_facts() -> dict[str, int]:
-    """What a pid file needs of this process, so that it can be proven to be its owner."""
+    """`pid` and start time of this process, for its lock file; `proven` compares them."""
     seen = _look(os.getpid())
     return {"pid": os.getpid(), **({"started": seen.started} if seen else {})}
 
 
 @contextlib.contextmanager
 def proven(lock: PidFile) -> Iterator[Process | None]:
-    """The process that owns `lock`; None where nobody does, or none is named yet.
+    """The process that owns `lock`; None without an owner, or before it has written its pid.
 
-    Raises NotOurs for any other process that the file names.
+    Raises NotOurs when the process that the file names fails a check.
     """
     _refuse_foreign(lock.path)
     facts = lock.owner()
@@ -79,14 +79,14 @@ def proven(lock: PidFile) -> Iterator[Process | None]:
             if handle >= 0:
                 os.close(handle)
         before, facts = facts, lock.owner()
-        if facts == before:  # else another owner has come, or the last one has gone meanwhile
+        if facts == before:  # else the owner changed during the checks: try again
             raise _refusal(lock.path, f"it names process {str(pid)[:20]}, and {doubt}")
     yield None
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """A child with a session of its own, and what it started. As long as nobody has waited for
-    it, its number is nobody else's."""
+    """Kill a child that leads a process group, with the group. Nothing has waited for the child
+    yet, so its pid cannot have been given to another process."""
     with contextlib.suppress(ProcessLookupError, PermissionError, AttributeError):
         if process.pid > 1:
             os.killpg(process.pid, signal.SIGKILL)
@@ -106,13 +106,13 @@ def _is_number(pid: object) -> bool:
 
 
 def _handle(pid: int) -> int:
-    with contextlib.suppress(OSError, AttributeError):  # gone, an old kernel, or not Linux
+    with contextlib.suppress(OSError, AttributeError):  # process gone, old kernel, or not Linux
         return os.pidfd_open(pid)
     return -1
 
 
 def _doubt(path: Path, facts: dict[str, Any]) -> str:
-    """Why the process may not be ours; "" when it is proven."""
+    """Which check the process fails, as an error says it; "" when it passes all."""
     pid = facts["pid"]
     if not _is_number(pid):
         return "that is no number of a server's process"
@@ -143,24 +143,24 @@ def _look_in_proc(pid: int) -> ProcessStat:
 
 def _ask_ps(pid: int) -> ProcessStat:
     asked = [*_PS, str(pid)]
-    plain = {"LC_ALL": "C", "TZ": "UTC0"}
-    output = subprocess.run(asked, capture_output=True, text=True, errors="replace", env=plain)
+    env = {"LC_ALL": "C", "TZ": "UTC0"}
+    output = subprocess.run(asked, capture_output=True, text=True, errors="replace", env=env)
     uid, *date, command = output.stdout.split(None, 6)
     moment = calendar.timegm(time.strptime(" ".join(date), "%a %b %d %H:%M:%S %Y"))
     return ProcessStat(int(uid), moment, command.strip() + " ")
 
 
 def _holds(pid: int, path: Path) -> bool:
-    """Whether that very process has locked the file; where nobody can tell, that somebody has must
-    do: the caller knows it."""
+    """Whether this process has locked the file, by /proc; True off Linux, where it can't be seen
+    and the caller knows only that some process has."""
     if sys.platform != "linux":
         return True
     folder = _PROC / str(pid)
     with contextlib.suppress(OSError):
-        place = os.lstat(path)
+        locked = os.lstat(path)
         for name in os.listdir(folder / "fd"):
             with contextlib.suppress(OSError):
-                if os.path.samestat(os.stat(folder / "fd" / name), place):
+                if os.path.samestat(os.stat(folder / "fd" / name), locked):
                     info = (folder / "fdinfo" / name).read_text()
                     if " FLOCK " in info and " WRITE " in info:
                         return True

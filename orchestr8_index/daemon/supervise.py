@@ -1,4 +1,4 @@
-"""Start the server in the background, and end it, for the command line."""
+"""Start the server in the background and stop it, for the command line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PAUSE = 0.05
 
 
 def pidfile(settings: Settings) -> PidFile:
-    """The lock file of the server of these settings."""
+    """The server's lock file in the data directory of these settings."""
     return PidFile(settings.data_dir / SERVER_NAME)
 
 
@@ -43,12 +43,13 @@ def running_address(settings: Settings) -> Address | None:
 
 
 def start(settings: Settings, progress: Callable[[Health], None]) -> Health:
-    """Detach a server and wait until it serves. Raises with what it said if it does not.
+    """Start a detached server and wait until it serves. Raises StartFailed (with the last line of
+    its stderr), BuildFailed or PortTaken, and ends the process that it started.
 
-    Whoever else starts one on this data directory meanwhile gets the same server.
+    Two processes that start one on the same data directory get the same server.
     """
-    if (found := _on_port(settings)) is not None:
-        return found
+    if (running := _on_port(settings)) is not None:
+        return running
     process = _spawn(settings)
     with contextlib.ExitStack() as undo:
         undo.callback(_end_own, settings, process)
@@ -58,7 +59,7 @@ def start(settings: Settings, progress: Callable[[Health], None]) -> Health:
 
 
 def _end_own(settings: Settings, process: subprocess.Popen[bytes]) -> None:
-    """What this start began, it ends."""
+    """End the process that a failed `start` began."""
     if process.poll() is None:
         try:
             stop(settings)
@@ -71,12 +72,13 @@ def wait_until_served(
     progress: Callable[[Health], None],
     process: subprocess.Popen[bytes] | None = None,
 ) -> Health:
-    """The health of the data directory's server once it serves. Raises if that does not come."""
+    """Wait until the server serves, calling `progress` while its health says `starting`. Raises
+    StartFailed when it ends or takes over 120 seconds, BuildFailed when its first build fails."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if (process is None or process.poll() is not None) and not _is_owned(settings):
-            if said := _last_words(settings):
-                raise StartFailed(said, cure="")
+            if reason := _last_stderr_line(settings):
+                raise StartFailed(reason, cure="")
             raise StartFailed("The server ended at once.", "`orchestr8-index serve` says why.")
         health = _health(settings)
         if health and health["status"] != "starting":
@@ -91,10 +93,7 @@ def wait_until_served(
 
 
 def answering(settings: Settings) -> Health:
-    """The health of the server that owns the data directory, which may be busy for a moment.
-
-    Raises StartFailed when it holds the directory and does not answer.
-    """
+    """The health of the data directory's server; raises StartFailed if none comes in 3 seconds."""
     health: Health | None = _until(ATTACH_SECONDS, lambda: _health(settings))
     if health is not None:
         return health
@@ -105,13 +104,13 @@ def answering(settings: Settings) -> Health:
 
 
 def _health(settings: Settings) -> Health | None:
-    """Of the server that owns the data directory, if it answers."""
+    """The health of the server that owns the data directory; None when it does not answer."""
     address = owner_address(settings.data_dir, settings.api_key)
     return get_health(address) if address else None
 
 
 def _until(seconds: float, look: Callable[[], Any]) -> Any:
-    """What `look` sees as soon as that is something, or after so long."""
+    """Call `look` until its result is true or `seconds` are over; gives the last result."""
     deadline = time.monotonic() + seconds
     while not (seen := look()) and time.monotonic() <= deadline:
         time.sleep(PAUSE)
@@ -119,11 +118,11 @@ def _until(seconds: float, look: Callable[[], Any]) -> Any:
 
 
 def _on_port(settings: Settings) -> Health | None:
-    """A server of this very data directory on the wanted port, though its lock is not seen: the
-    lock was removed, or it is just being taken. Raises PortTaken for one of another directory."""
+    """The health of a server of this data directory on the wanted port, which may have lost its
+    lock file; None without one. Raises PortTaken for a server of another data directory."""
     facts = {"port": settings.port, **reached_at(settings.door)}
-    meant = address_of(facts, settings.api_key) if settings.port else None
-    health = get_health(meant) if meant else None
+    address = address_of(facts, settings.api_key) if settings.port else None
+    health = get_health(address) if address else None
     if health is None or health.get("data_digest") == settings.data_digest:
         return health if health and health["status"] != "starting" else None
     raise PortTaken(f"Port {settings.port} is taken by a server with another data directory.")
@@ -134,7 +133,7 @@ def _is_owned(settings: Settings) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """One that never came as far as its lock, with what it started."""
+    """Kill a process that never took its lock, and its children; wait for it."""
     kill_group(process)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(KILL_SECONDS)
@@ -145,7 +144,7 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
         check_data_dir(settings.data_dir)
         logs = make_folder(settings.data_dir, "logs")
         stderr = open(logs / STDERR_NAME, "wb", buffering=0, opener=open_private)
-        with contextlib.ExitStack() as undo:  # on a full disk nobody could say why it ended
+        with contextlib.ExitStack() as undo:  # fails on a full disk, where stderr would be lost
             undo.callback(stderr.close)
             stderr.write(b"\n")
             undo.pop_all()
@@ -164,9 +163,9 @@ def _spawn(settings: Settings) -> subprocess.Popen[bytes]:
 
 
 def arguments_of(settings: Settings) -> list[str]:
-    """What `serve` needs to be told to come to the same settings."""
+    """The command-line arguments with which `serve` comes to the same settings."""
     roots = settings.places or settings.roots
-    if settings.project is not None:  # what was found is found again, in the same folder
+    if settings.project is not None:  # `serve` finds the project again from the same folder
         roots = ()
     named = [part for root in roots for part in ("--root", root)]
     where = ["--port", str(settings.port), "--data-dir", str(settings.data_dir)]
@@ -186,7 +185,7 @@ def _listening(door: Door) -> list[str]:
     return words
 
 
-def _last_words(settings: Settings) -> str:
+def _last_stderr_line(settings: Settings) -> str:
     path = settings.data_dir / "logs" / STDERR_NAME
     try:
         with open(path, encoding="utf-8", errors="replace", opener=open_private) as file:
@@ -197,31 +196,31 @@ def _last_words(settings: Settings) -> str:
 
 
 def stop(settings: Settings) -> str:
-    """`stopped`, `killed` or `nothing`: SIGTERM, ten seconds, SIGKILL.
+    """`stopped` (by SIGTERM), `killed` (by SIGKILL, ten seconds later), or `nothing` to stop.
 
     Raises NotOurs, before any signal, when watcher or server is not proven to be ours.
     """
-    if not _tell(settings, signal.SIGTERM):
+    if not _signal(settings, signal.SIGTERM):
         return "nothing"
     if _wait_free(settings, STOP_SECONDS):
         return "stopped"
-    _tell(settings, signal.SIGKILL)  # there may be another watcher by now
+    _signal(settings, signal.SIGKILL)  # to the owners of now: the watcher may be a new one
     _wait_free(settings, KILL_SECONDS)
     return "killed"
 
 
-def _tell(settings: Settings, number: int) -> bool:
-    """Whether there was anybody to signal."""
+def _signal(settings: Settings, number: int) -> bool:
+    """Signal watcher and server; False when neither runs."""
     with contextlib.ExitStack() as stack:
         owners = [stack.enter_context(proven(lock)) for lock in _locks(settings)]
-        found = [process for process in owners if process]
-        for process in found:
+        processes = [process for process in owners if process]
+        for process in processes:
             process.send(number)
-    return bool(found)
+    return bool(processes)
 
 
 def _locks(settings: Settings) -> tuple[PidFile, PidFile]:
-    """The watcher's, then the server's: a watcher that is told first restarts nothing."""
+    """The watcher's lock, then the server's: a watcher that is signalled first restarts nothing."""
     return PidFile(settings.data_dir / LOCK_NAME), pidfile(settings)
 
 

@@ -268,7 +268,7 @@ def test_no_more_is_read_of_a_session_than_has_room(
 def test_where_many_words_begin_alike_more_letters_must_be_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "MOST_KNOWN", 3)
+    monkeypatch.setattr(search, "MOST_INDEXED", 3)
 
     async def work(state: Coordination) -> None:
         a = Agent(state, "a")

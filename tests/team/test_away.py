@@ -374,17 +374,25 @@ def test_a_postgres_that_is_too_old_is_told(quick_postgres: Postgres) -> None:
         between.close()
 
 
+def replace(path: Path, text: str) -> None:
+    """At once: PostgreSQL may still be reading what was there before."""
+    fresh, before = path.with_suffix(".fresh"), path.stat()
+    fresh.write_text(text, "utf-8")
+    os.chown(fresh, before.st_uid, before.st_gid)
+    fresh.replace(path)
+
+
 @pytest.fixture
 def locked(quick_postgres: Postgres) -> Iterator[str]:
     """The address of a role that needs its password, `sesame`."""
     hba = quick_postgres.folder / "data" / "pg_hba.conf"
     before = hba.read_text("utf-8")
-    hba.write_text(f"host all keeper 127.0.0.1/32 scram-sha-256\n{before}", "utf-8")
+    replace(hba, f"host all keeper 127.0.0.1/32 scram-sha-256\n{before}")
     quick_postgres.run("DROP ROLE IF EXISTS keeper")
     quick_postgres.run("CREATE ROLE keeper SUPERUSER LOGIN PASSWORD 'sesame'")
     quick_postgres.run("SELECT pg_reload_conf()")
     yield f"postgresql://keeper:sesame@127.0.0.1:{port_of(quick_postgres)}/o8"
-    hba.write_text(before, "utf-8")
+    replace(hba, before)
     quick_postgres.run("SELECT pg_reload_conf()")
 
 
