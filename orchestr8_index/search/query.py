@@ -109,7 +109,9 @@ def read_query(
         own += _apart(segment, reading.pairs, {word.term for word in own})
     if reading.stand_ins:
         own += _stand_ins(segment, reading.stand_ins, own, past)
-    most = _highest(own)
+    # unknown words count, for they were asked for; a pair that only past tasks have does not, or
+    # one task would lower the scores of all entries
+    most = highest(sum(word.weight for word in own if word.place is not None or not word.is_pair))
     meant = [word.known_as for word in own if not word.is_pair]
     meaning = meaning_of(segment, meant)
     learnt = sum(term in past for term in words)
@@ -124,12 +126,6 @@ def _counted(each: Iterable[T]) -> dict[T, int]:
     for one in each:
         times[one] = times.get(one, 0) + 1
     return times
-
-
-def _highest(words: Iterable[Word]) -> int:
-    """Of an entry in which every word is saturated. Unknown words count, for they were asked for;
-    a pair that only past tasks have does not, or one task would lower the scores of all entries."""
-    return highest(sum(w.weight for w in words if w.place is not None or not w.is_pair))
 
 
 def _word(segment: Segment, token: Token, tf: int, past: Past, spelt: bool) -> Word:
