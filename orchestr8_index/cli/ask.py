@@ -10,19 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from .. import queries as params
 from ..client.embedded import generations_of
 from ..config import Settings
 from ..errors import OperationError
 from ..places import TITLES, call_of, hosts_of
-from ..queries import (
-    AgentQuery,
-    Choice,
-    ContextQuery,
-    EntryQuery,
-    SkillQuery,
-    StandingQuery,
-    WorkflowQuery,
-)
 from ..records import KINDS, PLURAL, Finding, Kind
 from ..text import as_utf8
 from ..validate import describe_error
@@ -34,10 +26,10 @@ from .paint import echo
 if TYPE_CHECKING:
     from ..catalog.index import Index
 
-QUERIES: dict[Kind, tuple[str, str, type[Choice]]] = {
-    "agent": ("queryAgents", "context", AgentQuery),
-    "skill": ("querySkills", "context", SkillQuery),
-    "workflow": ("queryWorkflows", "goal", WorkflowQuery),
+QUERIES: dict[Kind, tuple[str, str, type[params.Choice]]] = {
+    "agent": ("queryAgents", "context", params.AgentQuery),
+    "skill": ("querySkills", "context", params.SkillQuery),
+    "workflow": ("queryWorkflows", "goal", params.WorkflowQuery),
 }
 SHORT_LIST = 3
 OWN_WORDS = (
@@ -103,7 +95,7 @@ def read_context(
     orchestr8-index context "make the nightly export faster" --max-tokens 800
     """
     asked = {"task": as_utf8(task), "max_tokens": max_tokens, "kinds": list(kinds or KINDS)}
-    query = _checked(asked, ContextQuery, CANNOT)
+    query = _checked(asked, params.ContextQuery, CANNOT)
     source = source_of(settings)
     context = source.ask("getContext", query)
     emit(context, as_json, lambda: show.context(context), source.name)
@@ -129,7 +121,7 @@ def read_entry(
         sentence = f"{name} is not of the form PLUGIN:NAME."
         raise OperationError(sentence, f"`orchestr8-index query {name}` shows both.")
     asked = {"kind": kind, "plugin": plugin, "name": bare, "max_tokens": max_tokens}
-    query = _checked(asked, EntryQuery, CANNOT)
+    query = _checked(asked, params.EntryQuery, CANNOT)
     source = source_of(settings)
     entry = source.ask("getEntry", query)
     emit(entry, as_json, lambda: entry["text"], source.name)
@@ -239,7 +231,7 @@ def explain_place(settings: Settings, text: str, name: str, kind: Kind, as_json:
     from .learnt import experience_of
 
     asked = {"task": as_utf8(text), "kind": kind, "name": as_utf8(name)}
-    query = _checked(asked, StandingQuery, CANNOT)
+    query = _checked(asked, params.StandingQuery, CANNOT)
     source = source_of(settings, experience_of)
     standing = source.ask("explainStanding", query)
     emit(standing, as_json, lambda: show.standing(standing, kind), source.name)

@@ -15,15 +15,8 @@ from ..client.embedded import build_index, builder_of, generations_of
 from ..client.rpc import call, open_stream
 from ..client.stream import EventReader
 from ..config import Settings
-from ..daemon.http import (
-    PROBE_SECONDS,
-    Health,
-    HttpClient,
-    HttpStream,
-    NoAnswer,
-    get_health,
-    request,
-)
+from ..daemon import http
+from ..daemon.http import Health, HttpClient, HttpStream, NoAnswer, get_health
 from ..daemon.locate import Address, locate
 from ..errors import OperationError, ServerAway, Unauthorized
 from ..records import Experience
@@ -106,7 +99,7 @@ def health_of(address: Address) -> Health | None:
     """As `get_health`. Raises Unauthorized where the server does not let this key in."""
     if (health := get_health(address)) is None:
         with contextlib.suppress(NoAnswer):
-            _, body = request(address, "GET", "/health", seconds=PROBE_SECONDS)
+            _, body = http.request(address, "GET", "/health", seconds=http.PROBE_SECONDS)
             error = body.get("error") if isinstance(body, dict) else None
             if isinstance(error, dict) and error.get("code") == Unauthorized.code:
                 cure = "Set MCP_API_KEY to a key of it; `orchestr8-index key list` names them."

@@ -12,6 +12,7 @@ from .. import __version__
 from ..config import Settings
 from ..daemon import supervise
 from ..daemon.locate import Address
+from ..daemon.watcher import CHANGED
 from ..environment import TO_CONNECT
 from ..errors import BuildFailed, OperationError
 from ..project import ROOTS
@@ -70,12 +71,14 @@ def _start(settings: Settings) -> None:
 
 
 def _is_replaced(settings: Settings) -> bool:
-    """Whether a server of another version ran, and was ended to make room."""
-    version = supervise.answering(settings).get("version", __version__)
-    if version == __version__:
+    """Whether a server of another version, or of other files, ran and was ended to make room."""
+    health = supervise.answering(settings)
+    version = health.get("version", __version__)
+    if version == __version__ and CHANGED not in health.get("reasons", ()):
         return False
     supervise.stop(settings)
-    echo(f"The server of version {version} was ended: this is {__version__}.", err=True)
+    now = f"this is {__version__}" if version != __version__ else "its program was changed"
+    echo(f"The server of version {version} was ended: {now}.", err=True)
     return True
 
 

@@ -17,7 +17,15 @@ import pytest
 from orchestr8_index.config import REPOSITORY
 from orchestr8_index.daemon import watcher as watch
 from orchestr8_index.daemon.pidfile import PidFile
-from orchestr8_index.daemon.watcher import LOCK_NAME, UNWATCHED, Watched, Watcher, main
+from orchestr8_index.daemon.watcher import (
+    CHANGED,
+    LOCK_NAME,
+    LOOK_SECONDS,
+    UNWATCHED,
+    Watched,
+    Watcher,
+    main,
+)
 
 from ..processes import wait_for
 
@@ -139,6 +147,27 @@ def test_a_server_that_no_watcher_started_misses_none(
     watched = Watched(tmp_path)
     monkeypatch.setattr(os, "getppid", lambda: 1)
     assert watched.reasons == []
+
+
+def test_a_server_says_that_its_program_was_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, package = [0.0], tmp_path / "package"
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    (package / "__pycache__").mkdir(parents=True)
+    (package / "a.py").write_text("1")
+    (package / ".#b.py").symlink_to("nowhere")
+    watched = Watched(tmp_path, package)
+    (package / "__pycache__" / "a.pyc").write_text("1")
+    now[0] = LOOK_SECONDS
+    assert watched.reasons == []
+    (package / "a.py").write_text("22")
+    assert watched.reasons == []  # looked at a moment ago
+    now[0] *= 2
+    assert watched.reasons == [CHANGED]
+    (package / "a.py").unlink()
+    now[0] *= 2
+    assert watched.reasons == [CHANGED]
 
 
 # --- as a process ------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from orchestr8_index.config import fixture_root
 from orchestr8_index.daemon.http import get_health
 from orchestr8_index.daemon.pidfile import PidFile
 
+from ..house.diffs import copy_package
 from ..processes import World, alive, call, wait_for
 
 ROOT = str(fixture_root())
@@ -55,6 +56,23 @@ def test_up_twice_is_one_server(started: World) -> None:
     running = f"Already running on http://127.0.0.1:{started.owner()['port']}. Here it serves the "
     assert (done.returncode, done.stdout.startswith(running)) == (0, True)
     assert len(started.owners()) == 2
+
+
+def test_up_replaces_a_server_whose_program_was_changed(world: World, tmp_path: Path) -> None:
+    """After an upgrade the old code went on running, and nothing said so."""
+    code = copy_package(tmp_path / "code") / "orchestr8_index"
+    watcher = code / "daemon" / "watcher.py"
+    text = watcher.read_text()
+    watcher.write_text(text.replace("LOOK_SECONDS = 0.05, 2.0", "LOOK_SECONDS = 0.05, 0.0"))
+    world.env["PYTHONPATH"] = str(code.parent)
+    world.up("--root", ROOT)
+    first = world.owner()["pid"]
+    assert "! The program was" not in world.run("status").stdout
+    (code / "views.py").write_text((code / "views.py").read_text() + "\n")
+    assert "! The program was changed after this start: restart" in world.run("status").stdout
+    done = world.run("up", "--root", ROOT)
+    assert "was ended: its program was changed." in done.stderr and "Serving 24" in done.stdout
+    assert world.owner()["pid"] != first and "degraded" not in world.run("status").stdout
 
 
 def test_two_that_start_at_once_are_one_server(world: World) -> None:
