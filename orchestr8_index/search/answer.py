@@ -1,4 +1,4 @@
-"""What does the asker read? Ranked candidates become rows, a reasoning and a confidence."""
+"""Builds an answer: ranked candidates become rows, a reasoning and a confidence."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from .search import Search
 from .spelling import near_names
 
 CERTAIN = 0.99
-NEARLY_CERTAIN = 0.9  # for a name with a slip of the pen
+NEARLY_CERTAIN = 0.9  # for a misspelt name
 BY_LABEL = 0.8
 ROLE_FALLBACK = 0.8
 NEAR_MISSES = 3
-KEPT_ROWS = 256
+CACHED_ROWS = 256
 
 
 def answer_skills(
     index: Index, query: SkillQuery, terms: Terms, experience: Experience | None = None
 ) -> Answer:
-    """The skills that fit, best first."""
+    """The skills that match the query, best first."""
     search = Search(index.segments["skill"], query, experience)
     _ask_text(search, query.context, terms)
     return _finish(search)
@@ -45,7 +45,7 @@ def answer_skills(
 def answer_workflows(
     index: Index, query: WorkflowQuery, terms: Terms, experience: Experience | None = None
 ) -> Answer:
-    """The workflows that fit, best first."""
+    """The workflows that match the query, best first."""
     search = Search(index.segments["workflow"], query, experience)
     _ask_text(search, query.goal, terms)
     return _finish(search)
@@ -73,7 +73,7 @@ def answer_task(
     experience: Experience | None = None,
     **chosen: Any,
 ) -> Answer:
-    """What of a kind fits a task; `chosen` are other fields of the kind's query."""
+    """The entries of a kind that match a task; `chosen` sets further fields of the kind's query."""
     if kind == "agent":
         return answer_agents(index, AgentQuery(context=task, **chosen), terms, experience)
     if kind == "skill":
@@ -90,35 +90,35 @@ def _ask_text(search: Search, text: str, terms: Terms) -> None:
     ranking = rank(search.segment, text, terms, search.experience, depth)
     search.rankings.append(ranking)
     candidates.by_text(search.points, ranking)
-    search.confidence = max(search.confidence, _sureness(search, text, terms, ranking))
+    search.confidence = max(search.confidence, _confidence_of(search, text, terms, ranking))
 
 
-def _sureness(search: Search, text: str, terms: Terms, ranking: Ranking) -> float:
-    """How likely the first hit is right; a word that was read as another never makes it likelier.
+def _confidence_of(search: Search, text: str, terms: Terms, ranking: Ranking) -> float:
+    """The confidence in the first hit; a corrected misspelling never raises it.
 
-    Where no other word is left, the reading alone is worth half of what it seems.
+    If all own words are misspelt, it is multiplied by MISSPELT_WEIGHT.
     """
     segment, known = search.segment, search.experience
     shift = known.shifts.get(segment.kind, 0.0) if known else 0.0
-    sure = confidence(segment, ranking, shift)
+    likelihood = confidence(segment, ranking, shift)
     misspelt = ranking.query.misspelt
     if not misspelt:
-        return sure
+        return likelihood
     if misspelt.issuperset(word.instead_of or word.term for word in ranking.query.own):
-        return sure * MISSPELT_WEIGHT
-    rest = rank(segment, text, terms, known, without=misspelt)
-    return min(sure, confidence(segment, rest, shift))
+        return likelihood * MISSPELT_WEIGHT
+    others = rank(segment, text, terms, known, without=misspelt)
+    return min(likelihood, confidence(segment, others, shift))
 
 
 def _ask_name(search: Search, text: str, terms: Terms) -> None:
-    """Whoever is the text's whole name, or the only one that it can misspell, wins outright."""
+    """An entry wins outright if the text is its name, or a misspelling of its name alone."""
     if not candidates.is_like_a_name(search.segment, text):
         return
     places, why, sure = candidates.by_name(search.segment, text), "is the name asked for", CERTAIN
     if not places:
         name, places = candidates.by_near_name(search.segment, text, terms)
-        said = " ".join(text.split())
-        why, sure = f"{quoted(said)} was read as the name {quoted(name)}", NEARLY_CERTAIN
+        asked = " ".join(text.split())
+        why, sure = f"{quoted(asked)} was read as the name {quoted(name)}", NEARLY_CERTAIN
     for place in places:
         search.points.give(place, candidates.EXACT_NAME, why)
         search.confidence = sure
@@ -155,19 +155,20 @@ def _finish(search: Search) -> Answer:
     chosen = _choose(search, places)
     kind = search.segment.kind
     if chosen and chosen[0][0] != places[0]:
-        _pass_over(search, places[0], chosen[0][0])
+        _lower_confidence(search, places[0], chosen[0][0])
     if not chosen or search.confidence < search.least:
-        return _nobody(search, kind, places, bool(chosen))
+        return _empty(search, kind, places, bool(chosen))
     rows = [_row(search, place, entry) for place, entry in chosen]
     reasoning = " ".join(search.notes + reasons.of_hits(search, chosen))
     return Answer(kind=kind, rows=rows, reasoning=reasoning, confidence=_round(search.confidence))
 
 
-def _pass_over(search: Search, best: int, first: int) -> None:
-    """Whoever would be first may not be shown: the next is right as likely as it scores like it."""
+def _lower_confidence(search: Search, best: int, first: int) -> None:
+    """Scale the confidence by the score of the first row shown over that of the best entry, where
+    that one may not be started by the asker."""
     entry, scores = search.segment.entry(best), search.points.scores
     if _may_be_run(entry, search.choice):
-        return  # left out by a filter that was asked for
+        return  # excluded by a filter of the query
     search.confidence *= min(1.0, scores[first] / scores[best]) if scores[best] > 0 else 1.0
     if entry.for_people:
         search.notes.append("What only the user may start is left out (user_only: true shows it).")
@@ -187,21 +188,21 @@ def _row(search: Search, place: int, entry: Entry) -> Row:
 
 
 def _blank(search: Search, place: int, entry: Entry) -> Row:
-    """The entry's row without a score; short ones of unfiltered answers are kept."""
+    """The entry's row without a score; short ones of unfiltered answers are cached."""
     choice, rows = search.choice, search.segment.rows
     key = (place, choice.host, choice.user_only)
-    is_kept = choice.detail == "short" and not _filters(choice)
-    row: Row | None = rows.get(key) if is_kept else None
+    is_cached = choice.detail == "short" and not _filters(choice)
+    row: Row | None = rows.get(key) if is_cached else None
     if row is None:
         row = row_of(entry, 0.0, choice)
         row.also = clones.also(search.segment, place, _filter(choice))
-        if is_kept:
-            keep(rows, KEPT_ROWS * search.segment.room, key, row)
+        if is_cached:
+            keep(rows, CACHED_ROWS * search.segment.room, key, row)
     return row
 
 
 def _order(search: Search) -> list[int]:
-    """The role's agents, then by score; equal scores by the role's model, then by name."""
+    """The role's agents, then by score; ties by the role's model, then by position."""
     scores, first = search.points.scores, search.first
     rest = [place for place in search.points.ranked() if place not in first]
     model = search.role.role.model if search.role else ""
@@ -216,11 +217,11 @@ def _order(search: Search) -> list[int]:
 
 def _choose(search: Search, places: list[int]) -> list[tuple[int, Entry]]:
     segment, choice = search.segment, search.choice
-    found = iter(places)
+    passing = iter(places)
     if _filters(choice) or choice.host or choice.user_only is False:
         passes = _filter(choice)
-        found = (place for place in places if passes(segment.entry(place)))
-    rows = ((place, segment.entry(place)) for place in clones.fold(segment, found))
+        passing = (place for place in places if passes(segment.entry(place)))
+    rows = ((place, segment.entry(place)) for place in clones.fold(segment, passing))
     return list(islice((row for row in rows if _may_be_run(row[1], choice)), choice.limit))
 
 
@@ -241,7 +242,7 @@ def _filter(choice: Choice) -> Callable[[Entry], bool]:
 
 
 def _may_be_run(entry: Entry, choice: Choice) -> bool:
-    """By who asks, as far as the question says who that is."""
+    """Whether the asker may start the entry: `user_only` and `host`, if given, say who asks."""
     if choice.user_only is False and entry.for_people:
         return False
     if not choice.host:
@@ -257,7 +258,7 @@ def _folded(names: list[str] | tuple[str, ...]) -> set[str]:
     return {name.casefold() for name in names}
 
 
-def _nobody(search: Search, kind: Kind, places: list[int], chosen: bool) -> Answer:
+def _empty(search: Search, kind: Kind, places: list[int], chosen: bool) -> Answer:
     words = [
         word for ranking in search.rankings for word in ranking.query.words if not word.is_pair
     ]
@@ -277,5 +278,5 @@ def _nobody(search: Search, kind: Kind, places: list[int], chosen: bool) -> Answ
     )
 
 
-def _round(share: float) -> float:
-    return round(share, 4)
+def _round(number: float) -> float:
+    return round(number, 4)

@@ -1,17 +1,17 @@
-"""How does experience change a score? Entries grow by the words of the tasks that they did.
+"""Adds experience to scores: an entry's vector grows by the words of the tasks that it did.
 
-    A_d(t) = successes of d on past tasks with t, F_d(t) = its failures on such
+    A_d(t) = successes of d on past tasks with t, F_d(t) = its failures on them
     a(t,d) = GAIN·ln(1 + g·A_d(t))          g = n_d / (n_d + 1),  n_d = d's successes
     learnt = (own score + Σ_t weight(t)·a(t,d)) · (‖own_d‖ / ‖own_d + a_d‖)^NORM_POWER
              - Σ_t weight(t)·LOSS·F_d(t) / (F_d(t) + 1)
 
 The norms are those of the saturated frequencies, pairs at PAIR_WEIGHT. An entry without history
-keeps the score that its text has. The floor: history lifts no entry by more than MOST, and lowers
-none by more than LEAST, of the highest possible score; so whoever is ahead by more than FLOOR on
-the text alone stays ahead, whatever was reported about either.
+keeps its score. History raises no score by more than MOST, and lowers none by more than LEAST, of
+the highest possible score; so an entry that leads by more than FLOOR on the text alone stays ahead,
+whatever was reported.
 
-What a term says of all entries with a history is one long integer with a lane of 64 bits for each
-number: a question's sums over 200 entries are then one product and one sum a term, some 3 µs.
+The numbers of a term for all entries with a history are packed in one long integer of 64-bit lanes:
+the sums over 200 entries then take one product and one addition per term, some 3 µs.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ GAIN = 1.2
 NORM_POWER = 0.85
 MOST, LEAST = 0.35, 0.25
 FLOOR = MOST + LEAST
-GUESS = 10  # after so many wins, half of what is given for meaning is given for past tasks
+TEXT_PRIOR = 10  # wins at which past tasks and the entry's own text count alike for its meaning
 LOSS = 0.4  # of a saturated frequency
-COUNTED = 6  # successes of a word; more say no more of a task like the question
-HAS = 1 << 32
+COUNTED = 6  # tasks per word; more do not count
+HAS = 1 << 32  # added once to a count of tasks above 0
 LANE = 8  # bytes
 COLUMNS_BYTES, FEWEST_COLUMNS = 1 << 21, 64
 STEP = 100  # words, some 12 µs each
@@ -51,7 +51,7 @@ Weights = Sequence[tuple[str, int]]
 
 @lru_cache(4096)
 def gain_of(won: int, wins: int) -> float:
-    """a(t,d), in units of a saturated frequency."""
+    """a(t,d) as a saturated frequency; `won` is A_d(t), `wins` is n_d."""
     if won <= 0 or wins <= 0:
         return 0.0
     return GAIN * math.log(1 + wins / (wins + 1) * won)
@@ -59,27 +59,27 @@ def gain_of(won: int, wins: int) -> float:
 
 @lru_cache(512)
 def gains_of(wins: int) -> Mapping[int, int]:
-    """The same in the kernel's integer units, by the successes with a word."""
+    """A_d(t) → a(t,d) in the kernel's integer units, for an entry with so many wins."""
     return Memo(512, lambda won: round(gain_of(won, wins) * SAT_SCALE))
 
 
 LOSSES: Mapping[int, int] = Memo(
     512, lambda failed: round(LOSS * SAT_SCALE * failed / (failed + 1))
 )
-"""What failures on tasks with a word take, in the kernel's integer units, by their number."""
+"""F_d(t) → the points lost per weight, in the kernel's integer units."""
 
 
 class Column(NamedTuple):
-    """What a term says of each entry with a history: `moved` has lanes of what it gains and loses,
-    `tasks` of the tasks with the term that it has won, of which COUNTED count, with HAS if any, and
-    of those at which it failed."""
+    """A term's lanes, two per entry with a history: `moved` has the points it gains and loses per
+    weight, `tasks` how many tasks with the term it won and failed, at most COUNTED, plus HAS if
+    any."""
 
     moved: int = 0
     tasks: int = 0
 
 
 class _Tasks(NamedTuple):
-    """The lane of an entry's successes, or failures; their words, and what so many are worth."""
+    """An entry's successes, or failures: lane, tasks by word, and number of tasks → points."""
 
     lane: int
     words: Mapping[str, int]
@@ -88,7 +88,7 @@ class _Tasks(NamedTuple):
 
 @dataclass(slots=True)
 class _Own:
-    """The saturated frequencies of learnt words in an entry's own text, where it has them; the
+    """`sats`: saturated frequencies of learnt words in an entry's own text, without zeros. The
     first `looked` of `words`, which only grows, were looked up."""
 
     words: dict[str, int]
@@ -97,21 +97,21 @@ class _Own:
 
 
 def learned_of(segment: Segment) -> Learned:
-    """What was learnt, bound to this segment: made once, and gone with it."""
+    """The experience bound to this segment; made once per segment and freed with it."""
     if (bound := BOUND.get(segment)) is None:
         bound = BOUND[segment] = Learned(segment)
     return bound
 
 
 class Learned:
-    """Experience bound to one segment: positions instead of names, and the norms worked out.
+    """Experience bound to one segment: positions instead of names, and precomputed norms.
 
-    What is kept here is a memo of pure functions of the segment and the experience's revision.
+    All state is a cache of pure functions of the segment and the experience's revision.
     `places` are the entries with a history, in the order of their first task.
     """
 
     def __init__(self, segment: Segment) -> None:
-        self._segment = weakref.proxy(segment)  # whose file this must not hold
+        self._segment = weakref.proxy(segment)  # else its file would stay open
         self._source: Callable[..., object] | None = None
         self._revision = -1
         self.places: list[int] = []
@@ -127,7 +127,7 @@ class Learned:
     def apply(
         self, totals: Totals, weights: Weights, highest: float, experience: Experience
     ) -> None:
-        """Change the totals of the entries with a history."""
+        """Replace the totals of entries with a history; `highest` is the highest possible score."""
         self.catch_up(experience)
         moved = self._sums([(w, self._column(t, experience).moved) for t, w in weights])
         most, least = round(MOST * highest), round(LEAST * highest)
@@ -143,8 +143,8 @@ class Learned:
         totals.put(self.places, learnt)
 
     def tasks(self, weights: Weights, experience: Experience) -> list[int]:
-        """For each of `places` four sums: of the weights times the tasks that it has won with each
-        term, at most COUNTED; of the weights with any; and the same of those at which it failed.
+        """Four sums for each of `places`: Σ weight · tasks won with the term (at most COUNTED),
+        Σ weight of the terms with any, and these two of tasks failed.
 
         The weights' sum must be below HAS / COUNTED.
         """
@@ -157,22 +157,19 @@ class Learned:
         size = LANE * 2 * len(self.places)
         return memoryview(total.to_bytes(size, "little")).cast(typecode).tolist()
 
-    def remember(
+    def mix_meanings(
         self, given: list[int], places: Sequence[int], strength: int, question: Direction
     ) -> None:
-        """Change what was `given` to the entries at `places` for nearness in meaning.
-
-        The longer an entry's record, the more counts what its tasks were about, and the less what
-        its own words mean.
-        """
+        """Mix the likeness of past tasks into `given`, the points for meaning of the entries at
+        `places`: the more tasks an entry won, the more these count against its own text."""
         past, known = self._past.likeness(question), self._wins
         for at, place in enumerate(places):
             if wins := known.get(place):
                 like = strength * past[place] // LIKE
-                given[at] = (given[at] * GUESS + like * wins) // (GUESS + wins)
+                given[at] = (given[at] * TEXT_PRIOR + like * wins) // (TEXT_PRIOR + wins)
 
     def _column(self, term: str, experience: Experience) -> Column:
-        """The last are remembered, as long as nothing is learnt."""
+        """The term's Column; the latest are cached until something is learnt."""
         known = self._columns.get(term)
         if known is None:
             most = max(FEWEST_COLUMNS, COLUMNS_BYTES // (1 + 4 * LANE * len(self.places)))
@@ -195,18 +192,15 @@ class Learned:
         return Column(int.from_bytes(moved, "little"), int.from_bytes(tasks, "little"))
 
     def catch_up(self, experience: Experience) -> None:
-        """Know what the experience says now."""
+        """Update the caches to the experience's revision."""
         for _ in self.catching_up(experience):
             pass
 
     def catching_up(self, experience: Experience) -> Iterator[None]:
-        """Work out again the norms of the entries that have changed since the last time.
-
-        In steps of about STEP words, for a new segment has all of them to do; what is learnt
-        between two steps is left to the next time.
-        """
+        """As `catch_up`, but it yields after every STEP words, since a new segment has all entries
+        to do. What is learnt between two steps is left to the next call."""
         kind, revision = self._segment.kind, experience.revision
-        if experience.changed_since != self._source:  # another owner: nothing known holds
+        if experience.changed_since != self._source:  # another owner: every cache is invalid
             self._source, self._revision = experience.changed_since, -1
             every: Any = (self._slots, self.places, self._factors, self._wins)
             for each in (*every, self._won, self._failed):
@@ -229,7 +223,7 @@ class Learned:
         self._revision = revision
 
     def _slot(self, entry: str) -> int | None:
-        """The entry's place in `places`; None for one that is not there."""
+        """The entry's index in `places`, to which it is added; None if the segment lacks it."""
         if entry not in self._slots:
             place = self._segment.position.find(entry)
             self._slots[entry] = None if place is None else len(self.places)
@@ -242,10 +236,10 @@ class Learned:
     def _factor(
         self, place: int, counts: Mapping[tuple[int, bool], int], words: Mapping[str, int]
     ) -> float:
-        """(‖own‖ / ‖extended‖)^NORM_POWER; the sum is exact, whatever the words' order.
+        """(‖own‖ / ‖own + learnt‖)^NORM_POWER, summed exactly, so in any order of words.
 
-        `counts`: how many words, or pairs, have won so often; so of 85,000 words some 100 are
-        looked at, and those that the entry's own text has.
+        `counts`: (wins, is a pair) → number of such words. So of 85,000 words only some 100 groups
+        and the words of the entry's own text are visited.
         """
         own, wins, shares = (
             self._segment.norms[place] ** 2,
@@ -259,14 +253,14 @@ class Learned:
         return float((own / (own + more)) ** (NORM_POWER / 2)) if own > 0 and more > 0 else 1.0
 
     def _look_up(self, place: int, words: dict[str, int]) -> Iterator[None]:
-        """How often the entry's own text has these words, and what they mean."""
+        """Look up new words: their frequencies in the entry's own text, and their vectors."""
         own = self._own.get(place)
         if own is None or own.words is not words:
             own = self._own[place] = _Own(words)
             self._past.begin(place)
         while own.looked < len(words) and self._own[place] is own:
             left = len(words) - own.looked
-            last = islice(reversed(words), left)  # of 70,000 only the new ones are passed
+            last = islice(reversed(words), left)  # skips up to 70,000 known ones
             some = list(last if left <= STEP else islice(words, own.looked, own.looked + STEP))
             for word in some:
                 self._past.add(place, word)

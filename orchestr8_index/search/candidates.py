@@ -1,4 +1,4 @@
-"""Who comes into question, and why? Names, roles and labels beside the text's ranking.
+"""Finds candidates by name, role and label, beside the text's ranking, and says why.
 
 Every source of candidates gives points to entries; an entry's score is their sum. The sources are
 small pure functions, so that a reasoning can be built from the same numbers.
@@ -21,7 +21,7 @@ EXACT_LABEL = 1.0
 NEAR_LABEL = 0.5
 NEAR_LABEL_FROM = 80  # per cent of likeness
 EXACT_NAME = 1.0
-MOST_WORDS = 8  # a longer text is no name
+MOST_WORDS = 8  # in a name
 ROLE_PRIMARY, ROLE_STEP = 1.0, 0.1
 
 
@@ -38,7 +38,7 @@ class Points:
             self.why.setdefault(place, []).append(why)
 
     def ranked(self) -> list[int]:
-        """The highest first, ties by position."""
+        """Places by score, the highest first; ties by position."""
         return sorted(sorted(self.scores), key=self.scores.__getitem__, reverse=True)
 
 
@@ -52,27 +52,28 @@ def by_text(points: Points, ranking: Ranking) -> None:
 
 
 def by_label(points: Points, segment: Segment, capability: str) -> bool:
-    """An exact capability, tag, keyword or category (then true), else those spelt alike."""
+    """Points for entries with this very label (capability, tag, keyword or category), and True;
+    else for entries with labels spelt alike, and False."""
     wanted = fold_name(capability)
     exact = segment.labels.get(wanted, [])
     for place in exact:
         points.give(place, EXACT_LABEL, f"has the capability '{capability}'")
     if exact or len(wanted) < 3:
         return bool(exact)
-    taken: set[int] = set()
+    given: set[int] = set()
     labels = segment.labels.strings
     known = map(labels.at, labels.beginning("" if len(labels) <= MANY else wanted[0]))
     for label, likeness in near_labels(wanted, known, NEAR_LABEL_FROM):
         for place in segment.labels[label]:
-            if place not in taken:
-                taken.add(place)
+            if place not in given:
+                given.add(place)
                 points.give(place, NEAR_LABEL * likeness, f"has the capability '{label}'")
     return False
 
 
 def is_like_a_name(segment: Segment, text: str) -> bool:
-    """Whether some name has the first letter of the text and as many words; else it is neither one
-    nor a misspelt one."""
+    """Whether some name has the text's first letter and number of words; else the text cannot be a
+    name, not even a misspelt one."""
     key = _name_key(text)
     is_nested = text.count(":") > 1
     return is_nested or (key != "" and shape(key) in segment.by_name.strings.shapes(key[0]))
@@ -81,17 +82,17 @@ def is_like_a_name(segment: Segment, text: str) -> bool:
 def by_name(segment: Segment, text: str) -> list[int]:
     """Entries whose whole name, `plugin:name`, file stem, `/command` or `$skill` the text is."""
     key = _name_key(text)
-    found = segment.by_name.find(key) if key.strip(":") else []
-    if not found and text.count(":") > 1:  # `plugin:folder:name`, as hosts may say
+    places = segment.by_name.find(key) if key.strip(":") else []
+    if not places and text.count(":") > 1:  # `plugin:folder:name`, as hosts may say
         plugin, *_, name = text.split(":")
         return segment.by_name.find(_name_key(f"{plugin}:{name}"))
-    return found
+    return places
 
 
 def by_near_name(segment: Segment, text: str, terms: Terms) -> tuple[str, list[int]]:
-    """The name that the text misspells, and its entries.
+    """The name that the text misspells, and its entries; ("", []) without one.
 
-    Several plain words are a name only if what is misspelt in them is no word of the catalogue.
+    Several plain words are a name only if the misspelt ones among them are unknown words.
     """
     asked = _name_key(text)
     words = asked.replace(":", " ").split()
@@ -102,7 +103,7 @@ def by_near_name(segment: Segment, text: str, terms: Terms) -> tuple[str, list[i
         return "", []
     if not _is_spelt_as_a_name(text):
         misspelt = {*words}.difference(name.replace(":", " ").split())
-        if not misspelt or not all(_is_odd(segment, word, terms) for word in misspelt):
+        if not misspelt or not all(_is_unknown(segment, word, terms) for word in misspelt):
             return "", []
     return name, segment.by_name[name]
 
@@ -114,16 +115,16 @@ def _name_key(text: str) -> str:
 
 
 def _is_spelt_as_a_name(text: str) -> bool:
-    """With a slash, colon, hyphen or underscore, and no space."""
+    """Whether it has a slash, colon, hyphen or underscore, and no space."""
     asked = text.strip()
     return " " not in asked and any(sign in asked for sign in "/:-_")
 
 
-def _is_odd(segment: Segment, word: str, terms: Terms) -> bool:
-    """No stop word, nothing that any entry mentions, and no word that is known elsewhere."""
-    found = terms(word)
-    return bool(found) and not any(
-        segment.find_term(term) is not None or is_known(segment, term) for term in found
+def _is_unknown(segment: Segment, word: str, terms: Terms) -> bool:
+    """Whether no entry mentions the word, and it is neither a stop word nor a known word."""
+    word_terms = terms(word)
+    return bool(word_terms) and not any(
+        segment.find_term(term) is not None or is_known(segment, term) for term in word_terms
     )
 
 

@@ -1,4 +1,4 @@
-"""The numbers that make a confidence of what the ranking saw.
+"""The coefficients that turn a ranking's features into a confidence.
 
 Fitted by scripts/fit-confidence on the public development sets named in docs/measurements.md
 together with requests that nobody there can answer; the coefficients are the result, not tunables.
@@ -28,15 +28,15 @@ ABSTAIN_BELOW = 0.025
 
 
 class Fit(Struct, frozen=True):
-    """A logistic regression on what the ranking saw."""
+    """A logistic regression on the features of a ranking."""
 
     intercept: float = INTERCEPT
     coefficients: dict[str, float] = field(default_factory=lambda: dict(COEFFICIENTS))
 
-    def probability(self, seen: Mapping[str, float], shift: float = 0.0) -> float:
-        """`shift` is added to the log odds."""
+    def probability(self, features: Mapping[str, float], shift: float = 0.0) -> float:
+        """The probability that the first hit is right; `shift` is added to the log odds."""
         z = shift + self.intercept
-        z += sum(self.coefficients[name] * value for name, value in seen.items())
+        z += sum(self.coefficients[name] * value for name, value in features.items())
         return 1 / (1 + math.exp(-max(-500.0, min(500.0, z))))
 
 

@@ -1,4 +1,4 @@
-"""What does one task need, within a budget? Rows, a pattern and passages, by gain per token.
+"""Packs what one task needs into a token budget: rows, a pattern and passages, by gain per token.
 
 The budget is for the whole result as JSON, the receipt included, and it is never exceeded.
 """
@@ -28,13 +28,13 @@ SEVERAL: dict[Kind, int] = {"agent": 5, "skill": 5, "workflow": 1}
 ALONE = 5
 WORTH = 0.5
 """A row is offered when it scores at least this share of the best of its kind."""
-AS_A_SKILL = 0.1
+AS_A_SKILL = 0.1  # confidence that a skill is given more, as it says how to do a task
 LEAST_TEXT = 40
-"""Tokens below which a passage is not worth its place."""
+"""Tokens below which a passage is left out."""
 
 
 class Offer(Struct):
-    """Something that may go into the context's field `where`."""
+    """A candidate for the context's field `where`; `cost` in tokens."""
 
     where: str
     value: Any
@@ -54,7 +54,7 @@ def get_context(
     pattern: dict[str, Any] | None = None,
     tokens: Tokenizer = ESTIMATING,
 ) -> Context:
-    """`pattern` is an answer of getOrchestrationPattern, if there is one."""
+    """The context of the query's task; `pattern` is a result of getOrchestrationPattern, if any."""
     answers = [_ask(index, kind, query, terms, experience) for kind in KINDS if kind in query.kinds]
     packing = Packing(query.max_tokens, catalogue_tokens(index, tokens), tokens)
     packing.say_how_sure(answers)
@@ -85,7 +85,7 @@ class Packing:
         self.room = self._budget - self._cost()
 
     def fill(self, queues: list[list[Offer]]) -> None:
-        """Each queue in its own order, the best head first; one that does not fit ends its own."""
+        """Merge the queues by the gain per token of their heads; a head too big ends its queue."""
         waiting = [queue[::-1] for queue in queues if queue]
         while waiting:
             best = max(waiting, key=lambda queue: queue[-1].worth)
@@ -100,7 +100,7 @@ class Packing:
         return rows
 
     def put_text(self, head: str, passages: list[str]) -> None:
-        """As many whole passages as fit, best first; of the first one, what fits."""
+        """Put in as many whole passages as fit, in order; the first one may be cut."""
         text = ""
         for passage in passages:
             longer = f"{text or head}\n\n{passage}"
@@ -116,7 +116,8 @@ class Packing:
             self._put(Offer("text", text, 0.0, self._cost_of(text)))
 
     def close(self) -> Context:
-        """The context, within its budget and with what it really costs: joints may add a token."""
+        """The context with its exact cost. Joining parts may add tokens, so the last parts are
+        taken out while it is over its budget."""
         while self._taken and self._cost() > self._budget:
             self._take_back()
         shown = {name for name in self.context.confidence if getattr(self.context, name)}
@@ -153,7 +154,7 @@ def cost_of(value: Any, tokens: Tokenizer) -> int:
 
 
 def catalogue_tokens(index: Index, tokens: Tokenizer = ESTIMATING) -> int:
-    """What the names and descriptions of all entries cost; counted by the build if estimated."""
+    """Tokens of all entries' names and descriptions; the build has the estimate precomputed."""
     if tokens is ESTIMATING:
         return sum(info.tokens for info in index.manifest.segments.values())
     return index.count_once(tokens.name, lambda entry: tokens(entry.line))
@@ -171,7 +172,7 @@ def _ask(
 
 
 def _rows(answer: Answer, tokens: Tokenizer) -> Iterator[Offer]:
-    """A row's gain: how sure the answer is, by how near to the best it scores, by its place."""
+    """Rows down to WORTH of the best score; gain = confidence · score / best / log2(rank + 1)."""
     for place, row in enumerate(answer.rows):
         share = row.score / answer.rows[0].score if answer.rows[0].score else 0.0
         if share < WORTH:
@@ -187,7 +188,7 @@ def _pattern(pattern: dict[str, Any], tokens: Tokenizer) -> Offer:
 
 
 def _best(answers: list[Answer]) -> tuple[Kind, Row] | None:
-    """The surest first row; a skill that is nearly as sure goes before, as it says how."""
+    """The first row of the answer with the highest confidence, a skill's plus AS_A_SKILL."""
     found = [answer for answer in answers if answer.rows]
     sure = lambda answer: answer.confidence + AS_A_SKILL * (answer.kind == "skill")  # noqa: E731
     best = max(found, key=sure, default=None)

@@ -1,10 +1,10 @@
-"""What do past tasks say of this very question?
+"""Past tasks that share the question's words, as evidence for and against each entry.
 
     won(q, d) = c·Σ W(t)·min(A_d(t), COUNTED) / Σ W(t)     c: the share of Σ W(t) with A_d(t) > 0
 
-over the question's own words t with their weights W and d's successes A_d(t) on tasks with t: a
-task asked again in the same words has as much of it as d has won it, a paraphrase the less, the
-less of it it shares. `lost` is the same of failures.
+over the question's own words t with their weights W and d's successes A_d(t) on tasks with t: the
+same task counts as often as d has won it, up to COUNTED, a paraphrase by the share of its words
+that they have in common. `lost` is the same sum over failures.
 """
 
 from __future__ import annotations
@@ -29,26 +29,25 @@ Scored = tuple[int, int]
 
 
 class Record(NamedTuple):
-    """`won` and `lost`: past tasks like the question."""
+    """How many past tasks like the question an entry `won` and `lost`, by shared words."""
 
     won: float = 0.0
     lost: float = 0.0
 
 
 class Records:
-    """Of every entry with a history."""
+    """The Record of every entry with a history, for one query."""
 
     def __init__(self, learned: Learned, query: Query, experience: Experience) -> None:
         weights = {word.term: word.weight for word in query.own}
         more = max(0, (sum(weights.values()) * COUNTED).bit_length() - HAS.bit_length() + 1)
-        weights = {
-            term: weight >> more for term, weight in weights.items()
-        }  # of 700 words and more
+        # scaled down only for questions of some 700 words or more
+        weights = {term: weight >> more for term, weight in weights.items()}
         self.places, self.whole = list(learned.places), sum(weights.values()) or 1
         self._sums = learned.tasks(list(weights.items()), experience)
 
     def of(self, place: int) -> Record:
-        """That of an entry without a history is empty."""
+        """The record of the entry at `place`; zeros for one without a history."""
         if place not in self.places:
             return Record()
         at = 4 * self.places.index(place)
@@ -59,8 +58,7 @@ class Records:
         return has / self.whole * counted / self.whole
 
     def every(self) -> Iterator[tuple[int, int, int, int, int]]:
-        """(place, tasks won, the share of the question's words in them, and the same of tasks
-        lost), as `Learned.tasks` has them."""
+        """(place, the four sums of `Learned.tasks`)"""
         sums = self._sums
         return zip(self.places, sums[::4], sums[1::4], sums[2::4], sums[3::4], strict=True)
 
@@ -73,11 +71,10 @@ def lifted(
     highest: int,
     depth: int,
 ) -> list[Scored]:
-    """The best `depth` when the scores of those are raised, towards the best, who have done this
-    before.
+    """The best `depth` after raising, towards the best score, entries that did tasks like this one.
 
-    `own` are the scores by the text's words alone: whoever is ahead there by more than FLOOR of the
-    highest stays ahead.
+    `own` are the scores by the text's words alone: an entry that leads there by more than FLOOR of
+    `highest` stays ahead.
     """
     scores, most = dict(scored), EXTRA * highest
     found, rivals = dict(scores), _Rivals(scores, own)
@@ -87,7 +84,7 @@ def lifted(
     for score, (place, won, has_won, lost, has_lost) in zip(others, known.every(), strict=True):
         share = won * has_won / sure
         if score < least and score + share * (share * (top - score) + most) + 2 < least:
-            continue  # it does not come among the best
+            continue  # it cannot be among the best
         more = known.tasks(won, has_won) - known.tasks(lost, has_lost)
         if more <= 0:
             continue
@@ -101,29 +98,29 @@ def lifted(
 
 
 class _Rivals:
-    """The scores in the order of the scores by the text's words alone, each with the best up to
-    there and the least from there on: where all entries have a record, each would look at all."""
+    """Scores sorted by `own`, with prefix maxima and suffix minima: O(log n) per lookup, as every
+    entry may have a record."""
 
     def __init__(self, scores: Mapping[int, int], own: Mapping[int, int]) -> None:
         order = sorted(scores, key=lambda place: own.get(place, 0))
         self._own = [own.get(place, 0) for place in order]
         self._best = [(0, -1, 0)]  # the best, who has it, and the best of the others
         for place in order:
-            (best, who, next_best), score = self._best[-1], scores[place]
+            (best, holder, next_best), score = self._best[-1], scores[place]
             beats = score > best
-            after = (score, place, best) if beats else (best, who, max(next_best, score))
+            after = (score, place, best) if beats else (best, holder, max(next_best, score))
             self._best.append(after)
         self._least = [*accumulate((scores[place] for place in reversed(order)), min)][::-1]
 
     def of(self, place: int, ahead: float) -> tuple[int, int | None]:
-        """(the best of those that are not ahead, but for this one; the least of those that are)"""
+        """(best score of the others whose `own` is at most `ahead`, least score of the rest)"""
         at = bisect_right(self._own, ahead)
-        best, who, next_best = self._best[at]
+        best, holder, next_best = self._best[at]
         least = self._least[at] if at < len(self._least) else None
-        return next_best if who == place else best, least
+        return next_best if holder == place else best, least
 
 
-def sureness(by_text: float, record: Record) -> float:
-    """The confidence of a first hit, with what was learnt of it: a share of past tasks like the
-    question that were won, with `by_text` for PRIOR of them."""
+def posterior(by_text: float, record: Record) -> float:
+    """The confidence in a first hit given its record: the share won of past tasks like the
+    question, with the confidence `by_text` as a prior worth PRIOR tasks."""
     return (PRIOR * by_text + record.won) / (PRIOR + record.won + record.lost)

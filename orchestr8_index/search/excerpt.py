@@ -1,4 +1,4 @@
-"""What does one entry say, within a budget? Its text, cut at a heading or a paragraph."""
+"""The text of one entry within a token budget, cut at a heading, a paragraph or a line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _BREAKS = (re.compile(r"\n(?=#{1,6} )"), re.compile(r"\n\s*\n"), re.compile(r"\n
 
 
 def get_entry(index: Index, query: EntryQuery, tokens: Tokenizer = ESTIMATING) -> Excerpt:
-    """Raises InvalidParams with near names when there is no such entry."""
+    """An entry's text, cut to the query's budget. Raises InvalidParams, with similar names, when
+    there is no such entry, and when only the user may start it and the query excludes these."""
     segment = index.segments[query.kind]
     place = segment.find(query.plugin, query.name)
     if place is None:
@@ -36,7 +37,7 @@ def get_entry(index: Index, query: EntryQuery, tokens: Tokenizer = ESTIMATING) -
 def cut_to(text: str, max_tokens: int, tokens: Tokenizer = ESTIMATING) -> str:
     """The longest beginning within the budget, ended at a heading, a paragraph or a line.
 
-    The first of these that uses at least half of the budget; else it ends where the budget does.
+    The first of these that keeps at least half of what fits; else the cut is at the budget.
     """
     if tokens(text) <= max_tokens:
         return text

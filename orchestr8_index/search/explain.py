@@ -1,7 +1,7 @@
-"""What made this score? Rules, words with their fields, and meaning; the lines add up to it.
+"""Explains a score by lines that add up to it: rules, words by field, meaning, experience.
 
-A word's points are shared among the fields by what each adds to its saturated frequency, counted
-again in the entry's own text: postings do not say where a word stood.
+A word's points are divided among the fields by their share of its frequency, which is counted again
+in the entry's own text, as postings do not have fields.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def explain(
     rules: Sequence[str],
     past: str = "",
 ) -> list[TermPoints]:
-    """The lines of one row, most points first after the rules; they sum to `score`, as shown.
+    """The lines of one row, which sum to `score`: rules, then each ranking's words by points.
 
-    `past` says what the entry did before, for the line of what experience changed.
+    `past` describes the entry's past tasks, for the line of what experience changed.
     """
     entry = segment.entry(place)
     fields = FieldShares(segment, entry, segment.text(place))
@@ -53,7 +53,7 @@ def explain(
 
 
 def _evened(lines: list[TermPoints], rest: int) -> list[TermPoints]:
-    """The roundings' remainder goes to the first line, and there to its first field."""
+    """Add the remainder of rounding to the first line, and to its first field."""
     first = lines[0]
     fields = dict(first.fields)
     for name in list(fields)[:1]:
@@ -69,17 +69,17 @@ def _of_text(
     segment: Segment, ranking: Ranking, hit: Hit, fields: FieldShares, past: str
 ) -> Iterable[TermPoints]:
     query = ranking.query
-    whole, place, learnt = query.highest, hit.place, hit.score
-    for word, given in contributions(segment, query, place):
-        learnt -= given
-        points = _rounded(given / whole)
+    whole, place, rest = query.highest, hit.place, hit.score
+    for word, points_given in contributions(segment, query, place):
+        rest -= points_given
+        points = _rounded(points_given / whole)
         weight = round(word.weight / QUERY_SCALE, 4)
         yield TermPoints(_shown(word), points, weight, fields.of(word, points))
     if meaning := ranking.meant.get(place, 0):
-        learnt -= meaning
+        rest -= meaning
         yield TermPoints(MEANING, _rounded(meaning / whole))
-    if learnt:
-        yield TermPoints(f"experience: {past or 'its other tasks'}", _rounded(learnt / whole))
+    if rest:
+        yield TermPoints(f"experience: {past or 'its other tasks'}", _rounded(rest / whole))
 
 
 def _shown(word: Word) -> str:
@@ -124,9 +124,9 @@ def _rounded(points: float) -> float:
 def standing_of(
     index: Index, asked: StandingQuery, terms: Terms, experience: Experience | None = None
 ) -> Standing:
-    """The standing of the entry named, else of the first; with what was learnt, as an answer.
+    """The place and score of the entry named, else of the first hit, with their explanation.
 
-    Raises InvalidParams with near names for a name that no entry has.
+    Raises InvalidParams with similar names for a name that no entry has.
     """
     segment = index.segments[asked.kind]
     ranking = rank(segment, asked.task, terms, experience, segment.size)
@@ -159,7 +159,7 @@ def _named(segment: Segment, name: str) -> int:
 
 
 def lacking_words(segment: Segment, query: Query, place: int | None) -> list[str]:
-    """The heaviest words of the question that the entry's texts do not have, as they were asked."""
-    given = set() if place is None else {w.term for w, _ in contributions(segment, query, place)}
+    """The question's words of the highest weights that the entry does not have, as asked."""
+    matched = set() if place is None else {w.term for w, _ in contributions(segment, query, place)}
     words = sorted(query.own, key=lambda word: (-word.weight, word.term))
-    return [word.asked for word in words if word.term not in given][:LACKING]
+    return [word.asked for word in words if word.term not in matched][:LACKING]

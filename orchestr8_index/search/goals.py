@@ -1,7 +1,7 @@
-"""Which of the goals that were reached is meant by this one, in other words?
+"""Finds the pattern whose goal a text says in other words.
 
-By the cosine of what their words mean, each with what the lexicon reads into them. Of goals that
-are nearly as near none is surely meant, so the lead over the second counts with it.
+By the cosine of their mean word vectors, words that the lexicon adds included. Between goals that
+are almost equally near the choice is unsure, so the lead over the second counts too.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from .past import PastMeaning
 from .query import read_query
 from .semantic import LIKE
 
-LEAST = 0.52  # cosine and LEAD of the lead; scripts/bench plans says what it finds
+LEAST = 0.52  # cosine + LEAD · lead; scripts/bench plans measures what it finds
 LEAD = 0.5
 STEP = 10  # goals read without a pause
 
 
 class Goals:
-    """Vectors of goals by their number, made when they are first looked for."""
+    """Vectors of goals by their patterns' numbers, computed at the first search."""
 
     def __init__(self) -> None:
         self._vectors: PastMeaning | None = None
@@ -36,9 +36,9 @@ class Goals:
         patterns: Mapping[int, Pattern],
         offers: Callable[[Pattern], bool],
     ) -> Pattern | None:
-        """The pattern that may be offered whose goal the text means; None where none is near.
+        """The nearest pattern that `offers` accepts; None where it is not near enough.
 
-        Whether one may be offered is asked of the nearest alone.
+        `offers` is called from the nearest on, until it has accepted two.
         """
         meaning = read_query(segment, text, terms).meaning
         if meaning is None or not patterns:
@@ -58,7 +58,7 @@ class Goals:
     def reading(
         self, segment: Segment, terms: Terms, patterns: Mapping[int, Pattern]
     ) -> Iterator[None]:
-        """Read the goals that are new, a few milliseconds' worth in each step."""
+        """Compute the vectors of new goals; yields every few milliseconds, after STEP goals."""
         vectors, new = self._meanings(segment), 0
         for pattern in list(patterns.values()):
             if self._known.get(pattern.id) != pattern.goal:

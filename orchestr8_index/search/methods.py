@@ -1,4 +1,4 @@
-"""The methods that an index answers alone: for the server, the client's fallback, the command line.
+"""The methods that need only an index: for the server, the client's fallback, the command line.
 
 `answer_method` is the one place that maps a method's name to the function that answers it.
 """
@@ -77,7 +77,7 @@ def explain(index: Index, query: StandingQuery, known: Knowledge) -> Standing:
 
 
 def read_health(index: Index, _: NoParams, known: Knowledge) -> dict[str, object]:
-    """What a client tells that is its own server."""
+    """The health of a client that answers by itself."""
     counts = {PLURAL[kind]: count for kind, count in index.manifest.counts.items()}
     return {"status": "embedded", "generation": index.generation, "indexes": counts}
 

@@ -1,4 +1,4 @@
-"""Which passages of a text say most about a task?"""
+"""Splits a text into passages and ranks them by relevance to a task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CODE = re.compile(r"^ {0,3}(```|~~~).*?^ {0,3}\1", re.MULTILINE | re.DOTALL)
 WORTH = 0.45
 SHORT, LONG = 12, 50  # distinct terms
 REPEATED, ASIDE, HEADED, IN_CODE = 0.5, 0.2, 1.0, 0.5
-_ASIDE = re.compile(  # what says when and beside whom the entry works, and not how
+_ASIDE = re.compile(  # sections on when to use an entry and beside which, not on how it works
     r"\W*(related|see also|integrat\w+ with other|when (to use|invoked)|use this|purpose"
     r"|example (interactions|tasks)|progress tracking|communication protocol)\b"
     r"|\W*([\w-]+ )?(completion|delivery|delivered)( message| notification)?:",
@@ -26,26 +26,27 @@ USUAL_TERMS = 60
 
 
 def best_passages(
-    text: str, weights: Mapping[str, float], terms: Terms, said: Collection[str] = ()
+    text: str, weights: Mapping[str, float], terms: Terms, shown: Collection[str] = ()
 ) -> list[str]:
-    """The passages worth reading, best first: those whose words carry most of the question's weight
-    for their length, down to WORTH of the best.
+    """The most relevant passages, best first, down to WORTH of the best score.
 
-    A word says the less the more passages have it, half of that where `said`, the terms of what the
-    asker reads anyway, or code alone has it, and twice as much in a passage's first line, its
-    heading. The first passage, which introduces, is taken only if no other says anything.
+    score = Σ weight · idf / (USUAL_TERMS + distinct terms), idf by the number of passages. A term
+    counts half in code alone or in `shown`, the terms of what the asker reads anyway, and twice in
+    the first line. The first passage, an introduction, is taken only if no other has a score.
     """
     found = list(passages(text, terms))
     counts = Counter(term for _, own in found for term in own if term in weights)
-    telling = {
-        term: weights[term] * math.log((1 + len(found)) / count) * (REPEATED if term in said else 1)
+    term_weights = {
+        term: weights[term]
+        * math.log((1 + len(found)) / count)
+        * (REPEATED if term in shown else 1)
         for term, count in counts.items()
     }
     parts = [_parts(passage, own, terms) for passage, own in found]
     scores = [
         sum(
-            telling[term] * ((1 if term in prose else IN_CODE) + HEADED * (term in head))
-            for term in own & telling.keys()
+            term_weights[term] * ((1 if term in prose else IN_CODE) + HEADED * (term in head))
+            for term in own & term_weights.keys()
         )
         / (USUAL_TERMS + len(own))
         * (ASIDE if _ASIDE.match(passage) or _is_a_sentence(passage) else 1)
@@ -58,57 +59,57 @@ def best_passages(
 
 
 def _parts(passage: str, own: Set[str], terms: Terms) -> tuple[Set[str], Set[str]]:
-    """The terms of its first line, and those that are not in code alone."""
+    """(terms of the first line, terms outside of code blocks)"""
     head = set(terms(passage.partition("\n")[0]))
     return head, set(terms(_CODE.sub("", passage))) if _FENCE.search(passage) else own
 
 
 def passages(text: str, terms: Terms) -> Iterator[tuple[str, Set[str]]]:
-    """Each section with its distinct terms: long ones in paragraphs, short ones together."""
+    """(passage, its distinct terms): sections, the long ones by paragraph, short ones merged."""
     for section in sections(text):
         whole = set(terms(section))
         if len(whole) <= LONG:
             yield section, whole
             continue
-        short, together = "", set[str]()
+        short, merged = "", set[str]()
         for each in _paragraphs(section):
             own = set(terms(each))
-            if len(own) < SHORT and len(together) < SHORT:
-                short, together = f"{short}\n\n{each}".strip(), together | own
+            if len(own) < SHORT and len(merged) < SHORT:
+                short, merged = f"{short}\n\n{each}".strip(), merged | own
                 continue
             if short:
-                yield short, together
-            short, together = ("", set()) if len(own) >= SHORT else (each, own)
+                yield short, merged
+            short, merged = ("", set()) if len(own) >= SHORT else (each, own)
             if not short:
                 yield each, own
         if short:
-            yield short, together
+            yield short, merged
 
 
 def _paragraphs(section: str) -> Iterator[str]:
-    """What stands between empty lines; code stays whole, and a heading or a line that ends with a
-    colon stays with what follows."""
+    """The section split at empty lines; a code block stays whole, and a heading or a line that ends
+    with a colon stays with the next paragraph."""
     lines: list[str] = []
     fenced = False
     for line in section.splitlines():
         fenced ^= _FENCE.match(line) is not None
         last = next((each for each in reversed(lines) if each.strip()), ":")
         ends = not line.strip() and not fenced and not last.rstrip("*_").endswith(":")
-        if ends and _says_something(lines):
+        if ends and _has_text(lines):
             yield "\n".join(lines).strip()
             lines = []
         lines.append(line)
-    if _says_something(lines):
+    if _has_text(lines):
         yield "\n".join(lines).strip()
 
 
 def sections(text: str) -> Iterator[str]:
-    """Each heading with what stands below it, up to the next; headings in code are none."""
+    """Each heading with the text up to the next one; lines of code blocks are no headings."""
     lines: list[str] = []
     fenced = False
     for line in text.strip().splitlines():
         fenced ^= _FENCE.match(line) is not None
-        if not fenced and _HEADING.match(line) and _says_something(lines):
+        if not fenced and _HEADING.match(line) and _has_text(lines):
             yield "\n".join(lines).strip()
             lines = []
         lines.append(line)
@@ -117,11 +118,11 @@ def sections(text: str) -> Iterator[str]:
 
 
 def _is_a_sentence(passage: str) -> bool:
-    """Of a single line, but for headings: it introduces, or ends, what the others say."""
+    """Whether it has one line beside headings: an introduction or a closing remark."""
     lines = passage.splitlines()
     return sum(bool(line.strip()) and not _HEADING.match(line) for line in lines) == 1
 
 
-def _says_something(lines: list[str]) -> bool:
-    """A heading alone goes with the section below it."""
+def _has_text(lines: list[str]) -> bool:
+    """Whether any line is neither empty nor a heading; a lone heading joins the next section."""
     return any(line.strip() and not _HEADING.match(line) for line in lines)

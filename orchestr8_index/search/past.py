@@ -1,8 +1,8 @@
-"""What were the tasks about that each entry has won? One vector an entry, of all their words.
+"""Vectors of past tasks: one per entry, of the words of all tasks that it has won.
 
-    d = unit(Σ n(t)·v(t)) over the distinct words t of its tasks, as an entry's own text has one
+    d = unit(Σ n(t)·v(t)) over the distinct words t of its tasks, as for an entry's own text
 
-A paraphrase of a task finds who did it by this, whatever words it has.
+So a paraphrase of a task finds the entry that did it, even without a word in common.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Sum:
 
 
 class PastMeaning:
-    """The vectors of the entries of one segment that have won tasks, with words that have any."""
+    """Unit vectors of sums of words, by entry (or pattern); words without a vector are ignored."""
 
     def __init__(self, segment: Segment) -> None:
         self._words, self._dimensions = segment.words, segment.words.dimensions
@@ -39,11 +39,11 @@ class PastMeaning:
         self._raw = array("b")
 
     def begin(self, place: int) -> None:
-        """Forget what the entry's tasks were about."""
+        """Start the entry's sum at zero."""
         self._sums[place] = _Sum()
 
     def add(self, place: int, word: str) -> None:
-        """One more word of the entry's tasks; `close` makes it count."""
+        """Add a word to the entry's sum; `close` then updates its vector."""
         words, total = self._words, self._sums[place]
         known = None if " " in word else words.find(word)
         if known is None:
@@ -55,7 +55,7 @@ class PastMeaning:
         total.length += length
 
     def put(self, place: int, words: Iterable[str]) -> None:
-        """All words of one that gets no more."""
+        """Set the vector of all `words`, of which no sum is kept to add more to."""
         self.begin(place)
         for word in words:
             self.add(place, word)
@@ -63,7 +63,7 @@ class PastMeaning:
         del self._sums[place]
 
     def close(self, place: int) -> None:
-        """Work the entry's vector out anew."""
+        """Compute the entry's vector from its sum."""
         size, total = self._dimensions, self._sums[place]
         raw = memoryview(total.lanes.to_bytes(size * _LANE, "little")).cast("Q")
         mean = [lane - _BIAS * total.length for lane in raw]
@@ -73,7 +73,7 @@ class PastMeaning:
         self._raw[row * size : (row + 1) * size] = vector
 
     def likeness(self, question: Direction) -> dict[int, int]:
-        """Of every entry that has won tasks, in units of 1/LIKE, none below 0."""
+        """The question's likeness to each vector, in units of 1/LIKE; negatives are 0."""
         from ..catalog.vector_table import Table
 
         table = Table(memoryview(self._raw), self._dimensions)

@@ -1,7 +1,7 @@
-"""What was asked? A text becomes words and pairs with weights, looked up in one segment.
+"""Turns a question into weighted terms and pairs, looked up in one segment.
 
-A word's weight is its rarity, here and (as far as the word vectors know it) in texts of the kind at
-large. What experience knows of a term counts like an entry that has it.
+A term's weight is its idf, by its frequency here and, as far as the word vectors know it, in such
+texts at large. Entries that have won tasks with a term count as having it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from .reading import StandIn, read
 from .semantic import Direction, meaning_of, strength
 from .spelling import nearest_term
 
-NONE_ABOVE = 8  # own words; a longer question says enough itself
-FULL_TO = 5  # own words; what the lexicon adds to a longer question counts less by the square
-LEARNT_SAYS, ALL_LEARNT_SAYS = 2, 100  # words more, as a word that past tasks have; as all of them
-REMEMBERED = 768  # words asked for, some 300 bytes each
+NONE_ABOVE = 8  # own words; a longer question gets only stand-ins `in_full`
+FULL_TO = 5  # own words; in a longer question stand-ins weigh less, by the square
+LEARNT_WORDS, ALL_LEARNT_WORDS = 2, 100  # added to the words: per word of past tasks; if all are
+REMEMBERED = 768  # cached words, some 300 bytes each
 T = TypeVar("T")
-SMALL = 300  # entries; in a larger catalogue it counts less in proportion
+SMALL = 300  # entries; in a larger catalogue stand-ins weigh less, in proportion
 
 
 class Word(Struct, frozen=True):
@@ -53,8 +53,8 @@ class Word(Struct, frozen=True):
 
 
 class Query(Struct, frozen=True):
-    """`by_words` is the highest score of the words, `strength` what an entry of the very same
-    meaning gets; `translated` are the words of a question in another language."""
+    """`by_words` is the highest possible score by words, `strength` that by meaning; `translated`
+    are the words of a question in another language."""
 
     words: tuple[Word, ...]
     by_words: int = 0
@@ -68,12 +68,12 @@ class Query(Struct, frozen=True):
 
     @property
     def own(self) -> list[Word]:
-        """The asker's own words, single ones."""
+        """The question's own terms: no pairs, and none that the lexicon added."""
         return [word for word in self.words if not word.is_pair and not word.read_from]
 
     @property
     def misspelt(self) -> frozenset[str]:
-        """The terms that nobody knows and that were read as near ones."""
+        """The unknown terms that were read as similar known ones."""
         return frozenset(word.instead_of for word in self.words if word.instead_of)
 
     @property
@@ -93,15 +93,15 @@ def read_query(
     experience: Experience | None = None,
     without: Container[str] = (),
 ) -> Query:
-    """What the text asks for, but for the terms in `without`."""
+    """The query of a text, without the terms in `without`."""
     past = experience.terms[segment.kind] if experience else {}
     reading = read(segment, text, terms, past)
     asked: dict[str, Token] = {}
     for token in reading.tokens:
         asked.setdefault(token.term, token)
     found = [token.term for token in reading.tokens if token.term not in without]
-    spelt = not reading.translated
-    words = {t: _word(segment, asked[t], tf, past, spelt) for t, tf in _counted(found).items()}
+    corrects = not reading.translated
+    words = {t: _word(segment, asked[t], tf, past, corrects) for t, tf in _counted(found).items()}
     pairs = _counted(pairwise(found)).items()
     joined = [_pair(segment, words[a], words[b], tf, past) for (a, b), tf in pairs]
     own = [*words.values(), *filter(None, joined)]
@@ -109,17 +109,17 @@ def read_query(
         own += _apart(segment, reading.pairs, {word.term for word in own})
     if reading.stand_ins:
         own += _stand_ins(segment, reading.stand_ins, own, past)
-    most = _highest(own)
-    meant = [word.known_as for word in own if not word.is_pair]
-    meaning = meaning_of(segment, meant)
+    by_words = _highest(own)
+    vector_places = [word.known_as for word in own if not word.is_pair]
+    meaning = meaning_of(segment, vector_places)
     learnt = sum(term in past for term in words)
-    said = len(words) + (LEARNT_SAYS * learnt if learnt < len(words) else ALL_LEARNT_SAYS)
-    near = strength(segment.size, most, said)
-    return Query(tuple(own), most, near, meaning, tuple(reading.translated))
+    count = len(words) + (LEARNT_WORDS * learnt if learnt < len(words) else ALL_LEARNT_WORDS)
+    by_meaning = strength(segment.size, by_words, count)
+    return Query(tuple(own), by_words, by_meaning, meaning, tuple(reading.translated))
 
 
 def _counted(each: Iterable[T]) -> dict[T, int]:
-    """How often each occurs, in the order of their coming: of so few Counter costs more."""
+    """How often each occurs, in the order of first occurrence; for so few faster than Counter."""
     times: dict[T, int] = {}
     for one in each:
         times[one] = times.get(one, 0) + 1
@@ -127,30 +127,30 @@ def _counted(each: Iterable[T]) -> dict[T, int]:
 
 
 def _highest(words: Iterable[Word]) -> int:
-    """Of an entry in which every word is saturated. Unknown words count, for they were asked for;
-    a pair that only past tasks have does not, or one task would lower the scores of all entries."""
+    """The score of an entry in which every word is saturated. Unknown words count, as they were
+    asked for; a pair of past tasks alone does not, or one task would lower every relative score."""
     return highest(sum(w.weight for w in words if w.place is not None or not w.is_pair))
 
 
-def _word(segment: Segment, token: Token, tf: int, past: Past, spelt: bool) -> Word:
-    """`spelt`: a word that nobody knows may be a misspelt one."""
-    key = token, tf, len(past.get(token.term, ())), spelt
+def _word(segment: Segment, token: Token, tf: int, past: Past, corrects: bool) -> Word:
+    """The token as a cached Word; `corrects`: an unknown term is read as a similar known one."""
+    key = token, tf, len(past.get(token.term, ())), corrects
     word: Word | None = segment.asked.get(key)
     if word is None:
-        word = _read_word(segment, token, tf, past, spelt)
+        word = _read_word(segment, token, tf, past, corrects)
         keep(segment.asked, REMEMBERED * segment.room, key, word)
     return word
 
 
-def _read_word(segment: Segment, token: Token, tf: int, past: Past, spelt: bool) -> Word:
+def _read_word(segment: Segment, token: Token, tf: int, past: Past, corrects: bool) -> Word:
     term, asked, share = token
     place, instead_of, learnt = segment.find_term(term), "", len(past.get(term, ()))
-    if spelt and place is None and not learnt and not is_known(segment, term):
+    if corrects and place is None and not learnt and not is_known(segment, term):
         if near := nearest_term(segment, term):
             instead_of, (term, place) = term, near
             share *= MISSPELT_WEIGHT
-    weight, known_as, telling = _weighed(segment, term, place, tf, share, learnt)
-    return Word(term, asked, place, weight, False, instead_of, known_as, telling)
+    weight, known_as, topicality = _weighed(segment, term, place, tf, share, learnt)
+    return Word(term, asked, place, weight, False, instead_of, known_as, topicality)
 
 
 def _weighed(
@@ -159,36 +159,34 @@ def _weighed(
     """(weight, place among the words with vectors, how topical the word is)"""
     df = max(learnt, 0 if place is None else segment.terms.df[place])
     known_as = segment.word_of(term, place)
-    rarity, telling = 0.0, 1.0
+    rarity, topicality = 0.0, 1.0
     if df:
         usual, naming = segment.words.habits(known_as)
-        rarity, telling = expected(df, segment.size, usual), topical(naming)
-    return query_weight(tf, rarity, segment.size, share * telling), known_as, telling
+        rarity, topicality = expected(df, segment.size, usual), topical(naming)
+    return query_weight(tf, rarity, segment.size, share * topicality), known_as, topicality
 
 
 def _stand_ins(
     segment: Segment, stand_ins: Sequence[StandIn], own: Sequence[Word], past: Past
 ) -> Iterable[Word]:
-    """What the asker's words stand for, less of it the more the question says itself.
-
-    In a large catalogue, too, the asker's own words find enough.
-    """
+    """The stand-ins as words; but for those `in_full` they weigh less in a long question and in a
+    large catalogue, where the question's own words find enough."""
     added, have = [], {word.term for word in own}
     for each in stand_ins:
         if each.term in have:
             continue
         place, learnt = segment.find_term(each.term), len(past.get(each.term, ()))
-        weight, known_as, telling = _weighed(segment, each.term, place, 1, each.share, learnt)
+        weight, known_as, topicality = _weighed(segment, each.term, place, 1, each.share, learnt)
         word = Word(
-            each.term, each.shown, place, weight, False, "", known_as, telling, each.read_from
+            each.term, each.shown, place, weight, False, "", known_as, topicality, each.read_from
         )
         added.append((word, each.in_full))
     single = sum(not word.is_pair for word in own)
     if single > NONE_ABOVE:
         return [word for word, in_full in added if in_full]
-    less = min(1.0, FULL_TO / max(1, single)) ** 2 * min(1.0, SMALL / max(1, segment.size))
+    factor = min(1.0, FULL_TO / max(1, single)) ** 2 * min(1.0, SMALL / max(1, segment.size))
     return [
-        word if in_full or less == 1 else replace(word, weight=round(word.weight * less))
+        word if in_full or factor == 1 else replace(word, weight=round(word.weight * factor))
         for word, in_full in added
     ]
 

@@ -22,14 +22,14 @@ from .scorer import Part, Totals, add_up
 from .semantic import likeness
 
 DEPTH = 30
-ALL_BELOW = 1_200  # entries; below, each is compared with the question, above the best by words
+ALL_BELOW = 1_200  # entries; in a larger catalogue only the best by words are compared in meaning
 COMPARED = 100
-NEAR = 0.1  # likeness; below, nobody is found by meaning alone: any two texts are as near by chance
+NEAR = 0.1  # least likeness to be found by meaning alone; any two texts may be as near by chance
 
 
 class Found(NamedTuple):
-    """The best, each with what its likeness to the question adds; what that was; the scores of all,
-    with it in a small catalogue; and there, what it gave to each entry without experience."""
+    """`scored`: the best, points for meaning included; `meant`: these points; `totals`: all scores,
+    with these points in a small catalogue; `given`: there, each entry's points by its text."""
 
     scored: list[Scored]
     meant: Mapping[int, int]
@@ -46,10 +46,9 @@ class Hit(Struct, frozen=True):
 
 
 class Ranking(Struct, frozen=True):
-    """`meant`: what nearness in meaning gave to each entry that was compared.
+    """`meant`: the points for nearness in meaning of the entries compared.
 
-    With experience, `plain` is the ranking by the text alone, and `known` the records of those who
-    did such tasks.
+    With experience, `plain` is the ranking by the text alone, and `known` the entries' records.
     """
 
     query: Query
@@ -60,7 +59,7 @@ class Ranking(Struct, frozen=True):
 
 
 def bind(index: Index, experience: Experience) -> Iterator[None]:
-    """Apply experience to a new index before the first question does, step by step."""
+    """Bind experience to a new index ahead of its first question, step by step."""
     for kind, segment in index.segments.items():
         if is_taught(experience, kind):
             yield from learned_of(segment).catching_up(experience)
@@ -74,7 +73,7 @@ def rank(
     depth: int = DEPTH,
     without: Container[str] = (),
 ) -> Ranking:
-    """`without`: terms that are taken as not asked for."""
+    """The best `depth` entries for a text; terms in `without` are ignored."""
     taught = experience if experience and is_taught(experience, segment.kind) else None
     query = read_query(segment, text, terms, taught, without)
     totals = add_up(segment, parts(segment, query))
@@ -117,10 +116,10 @@ def by_meaning(
     learned: Learned | None = None,
     given: Sequence[int] = (),
 ) -> Found:
-    """The best `depth`. In a small catalogue every entry is compared, so that one is found without
-    any word of the question; in a large one only the best COMPARED by words are.
+    """The best `depth` by words and meaning. In a small catalogue every entry is compared, so that
+    one is found without any word of the question; in a large one only the best COMPARED by words.
 
-    `given`: what nearness gives to each entry of a small catalogue, where that is known.
+    `given`: each entry's points for meaning in a small catalogue, if they are known.
     """
     if query.meaning is None:
         return Found(totals.best(depth), {}, totals)
@@ -128,16 +127,16 @@ def by_meaning(
         given = given or likeness(segment.table, query.meaning, units=query.strength)
         more = list(given)
         if learned:
-            learned.remember(more, range(segment.size), query.strength, query.meaning)
+            learned.mix_meanings(more, range(segment.size), query.strength, query.meaning)
         totals = totals.plus(more)
-        near = NEAR * query.strength  # or a word has found it
+        near = NEAR * query.strength  # only for entries without a word of the question
         best = [each for each in totals.best(depth) if each[1] > more[each[0]] or each[1] >= near]
         return Found(best, {place: more[place] for place, _ in best if more[place]}, totals, given)
     found = totals.best(max(depth, COMPARED))
     places = [place for place, _ in found[:COMPARED]]
     more = likeness(segment.table, query.meaning, places, query.strength)
     if learned:
-        learned.remember(more, places, query.strength, query.meaning)
+        learned.mix_meanings(more, places, query.strength, query.meaning)
     order = sorted([(-score - add, p) for (p, score), add in zip(found, more, strict=False)])
     nearest = [(place, -less) for less, place in order[:depth]]
     meant = dict(zip(places, more, strict=True))
@@ -154,7 +153,7 @@ def parts(segment: Segment, query: Query) -> list[Part]:
 
 
 def contributions(segment: Segment, query: Query, place: int) -> list[tuple[Word, int]]:
-    """What each word gave the entry at `place`, most first, without meaning and experience."""
+    """The points of each word for the entry at `place`, most first, by its own text alone."""
     given = []
     for word, (runs, at, weight) in zip(query.known, parts(segment, query), strict=True):
         if sat := runs.sat(at, place):

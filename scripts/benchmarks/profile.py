@@ -30,7 +30,7 @@ PARTS = {
     "read the question": ("search.rank:read_query",),
     "postings": ("search.rank:add_up",),
     "meaning": ("search.rank:by_meaning", "search.query:meaning_of"),
-    "confidence": ("search.answer:_sureness",),
+    "confidence": ("search.answer:_confidence_of",),
     "rows, reasoning": ("search.answer:_finish",),
     "make fit for a model": ("serve.calls:fit_json",),
     "query log": ("serve.calls:note_answer",),
