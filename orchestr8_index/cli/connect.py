@@ -38,6 +38,7 @@ SAID = {
     "removed": "Removed from",
     "restored": "Restored to your own entry in",
     "absent": "Is not in",
+    "own": "Left an entry that is not ours in",
     "shared": "Hooks stay for another connected host in",
 }
 
@@ -144,8 +145,8 @@ def disconnect(
         places = (scope or "project", current_folder(), home_folder(), environment())
         readers = [host for name, host in HOSTS.items() if HOOKS.get(name) is hooks]
         stay = [host for host in readers if hosts and host.name not in hosts]
-        is_shared = any(plan(host, host.file(*places)).what != "absent" for host in stay)
-        is_shared = is_shared and change.what == "removed"
+        found = [plan(host, host.file(*places)).what for host in stay]
+        is_shared = change.what == "removed" and {"removed", "restored"}.intersection(found)
         return change._replace(after=change.before, what="shared") if is_shared else change
 
     steps = Steps(plan, plan_hooks, takes_out=True)
@@ -300,7 +301,7 @@ def _show(host: Host, change: FileChange, dry_run: bool) -> None:
     echo(f"{host.title}: {f'would be {said[0].lower()}{said[1:]}' if would else said}")
     for line in change.diff():
         echo(style(f"  {line}", fg=COLOURS.get(line[:1])))
-    if change.what not in ("unchanged", "absent", "shared") and not dry_run:
+    if change.what not in ("unchanged", "absent", "own", "shared") and not dry_run:
         echo(f"  {_next(host, change)}")
 
 

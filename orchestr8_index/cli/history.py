@@ -62,11 +62,11 @@ def _is_known(settings: Settings, found: History) -> bool:
     """Whether the store, or a team's log if nothing was forgotten since, has every report."""
     wanted = {report.task_id for report in found.reports}
     if settings.database_url:
-        from ..team.move import learnt
+        from ..team.move import read_learnt
         from ..team.project import learning_project
         from ..team.start import SCHEMA
 
-        told = learnt(settings.database_url, SCHEMA, learning_project(settings))
+        told = read_learnt(settings.database_url, SCHEMA, learning_project(settings))
         known = {each.report.task_id if each.report else "" for each in told}
         return not any(each.forget for each in told) and known.issuperset(wanted)
     try:

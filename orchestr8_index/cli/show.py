@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import asdict
 
 from ..config import LOOPBACK, Settings
 from ..fit import for_terminal
@@ -43,20 +44,15 @@ class Progress:
         self._terminal = sys.stderr.isatty()
 
     def __call__(self, state: Any) -> None:
-        told = state["progress"] if isinstance(state, dict) else _progress_of(state)
+        told = state["progress"] if isinstance(state, dict) else asdict(state)
         if self._terminal and told and told["total"]:
             self._shown = True
-            click.echo(
-                f"\r  reading {told['done']:,} of {told['total']:,} files", nl=False, err=True
-            )
+            said = f"\r  reading {told['done']:,} of {told['total']:,} files"
+            click.echo(said, nl=False, err=True)
 
     def end(self) -> None:
         if self._shown:
             click.echo("\r\x1b[K", nl=False, err=True)
-
-
-def _progress_of(line: Any) -> dict[str, int]:
-    return {"done": line.done, "total": line.total}
 
 
 def url(where: int | Address) -> str:

@@ -94,7 +94,7 @@ def move(settings: Settings, back: bool) -> None:
     """
     from ..daemon.supervise import running_port
     from ..team import move as moving
-    from ..team.learning import LearntEntry, perform
+    from ..team.learning import LearntEntry, apply_entry
     from ..team.project import learning_project, team_project
     from ..team.start import SCHEMA
     from .admin import as_writer, entries_of
@@ -108,12 +108,12 @@ def move(settings: Settings, back: bool) -> None:
     async def carry(outcomes: Outcomes) -> tuple[moving.Digests, int]:
         if not back:
             moved = moving.to_team(*place, folder, names)
-            return moved, moving.tell_learnt(*place, learns, entries_of(outcomes))
+            return moved, moving.append_learnt(*place, learns, entries_of(outcomes))
         moved = moving.from_team(*place, folder, names)
-        told: list[LearntEntry] = moving.learnt(*place, learns)
+        told: list[LearntEntry] = moving.read_learnt(*place, learns)
         for entry in told:
             with contextlib.suppress(InvalidParams):  # refused then, and now
-                await perform(outcomes, entry)
+                await apply_entry(outcomes, entry)
         return moved, len(told)
 
     moved, told = as_writer(settings, carry)

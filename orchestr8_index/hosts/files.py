@@ -69,6 +69,8 @@ def disconnected(host: Host, path: Path, backups: Path | None = None) -> FileCha
             return FileChange(path, before, before, "absent")
         form, backup = _format(path), _read(_kept(path, backups))
         own = _held(host, path, backup)
+        if backup is None and not is_ours(held):
+            return FileChange(path, before, before, "own")
         if is_ours(own, held):
             backup = own = None  # not as it was before us
         what = "removed" if own is None else "restored"

@@ -81,10 +81,10 @@ def _with_comments(path: Path) -> Path:
     return other if path.name == "opencode.json" and other.exists() else path
 
 
-def is_ours(entry: object, now: object) -> bool:
+def is_ours(entry: object, now: object = None) -> bool:
     """Of this program, of whatever version: by its command, by an address that it alone has, or on
-    its usual port or that of the entry `now`, which is ours."""
-    ports = [str(DEFAULT_PORT), *re.findall(r"\d{4,5}", str(now))]
+    its usual port or that of the entry `now`, which is ours; on any port without one."""
+    ports = [str(DEFAULT_PORT), *re.findall(r"\d{4,5}", str(now))] if now else [r"\d+"]
     return re.search(OURS % ("|".join(ADDRESSES), "|".join(ports)), str(entry)) is not None
 
 

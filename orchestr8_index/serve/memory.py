@@ -8,6 +8,7 @@ in use raises them.
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 import sys
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from ..errors import Overloaded
 FREE_ENTRIES, ENTRY_KB, DECISION_KB = 100, 24, 4
 LIBRARIES_MB = {
     "bpe_openai": 180,
-    "mcp": 45,
+    "mcp": 34,
     "numpy": 14,
     "rapidfuzz": 4,
     "prometheus_client": 4,
@@ -98,6 +99,26 @@ def load_uvicorn() -> None:
     import uvicorn  # noqa: F401
 
     del sys.modules[SUPERVISORS]
+
+
+class _Deferred(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self.__class__ = ModuleType  # type: ignore[assignment]
+        importlib.reload(self)
+        return getattr(self, name)
+
+
+def defer(package: str) -> None:
+    """Import a package so that its `__init__` runs when a name is asked of it which it defines
+    itself: until then only the submodules that are imported are loaded."""
+    if package not in sys.modules and (spec := importlib.util.find_spec(package)):
+        module = sys.modules[package] = importlib.util.module_from_spec(spec)
+        module.__class__ = _Deferred
+        parent, _, name = package.rpartition(".")
+        if parent:
+            setattr(sys.modules[parent], name, module)
 
 
 def one_arena() -> None:

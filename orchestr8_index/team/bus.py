@@ -1,8 +1,8 @@
 """Notices of commits between the servers of a team, by LISTEN and NOTIFY.
 
 A notice names a project and a revision, and only wakes its receiver, which reads on from the last
-revision that it knows: a lost notice loses nothing. Without LISTEN, revisions are polled every
-second.
+revision that it knows. Revisions are polled with each heartbeat, too, in case a notice is lost or
+a pooler passes none on.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from .sentences import explain
 
 BEAT_SECONDS = 0.5
 PROOF_SECONDS = 1.0  # for our own notice to come back
-MOST_BYTES = 7900  # of a notice; PostgreSQL lets 7999 through
+MOST_BYTES = 7900  # of a notice; PostgreSQL accepts 7999
 DEAF = (
     "PostgreSQL's notices do not come through: the address leads to a pooler that swallows LISTEN."
     " Other servers' changes come a second late; name the database itself, or a pooler's session"
     " mode."
 )
-Heard = Callable[[str, list[str] | None], None]
+OnNotice = Callable[[str, list[str] | None], None]
 
 
 class Notice(msgspec.Struct, array_like=True):
-    """`topics` are what waiters wait for; None where there are too many: all may look."""
+    """Waiters for its `topics` are woken; with None, as they are too many, all of the project."""
 
     server: str
     project: str
@@ -57,7 +57,7 @@ LATE = (
 
 
 class Lag:
-    """How late notices come; `ms` is 0 after a minute without one."""
+    """How late notices arrive: `ms`, or 0 after a minute without one."""
 
     def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
         self._steady = steady
@@ -79,9 +79,9 @@ class Lag:
 
 
 class Bus:
-    """Used from one event loop, but for `tell`. `heard(project, topics)` is called in it.
+    """Used from one event loop, but for `notify`. `on_notice(project, topics)` is called in it.
 
-    `lag`: how old notices were when they came, by the database's clock.
+    `lag` is the age of notices when they arrive, by the database's clock.
     """
 
     def __init__(
@@ -91,17 +91,17 @@ class Bus:
         server: str,
         circuit: Circuit,
         registry: Registry,
-        heard: Heard,
+        on_notice: OnNotice,
     ) -> None:
         self._url, self._schema, self._server = url, schema, server
-        self._circuit, self._registry, self._heard = circuit, registry, heard
-        self._hearing: psycopg.Connection[Any] | None = None
-        self._watching = TeamConnection(url, schema, circuit, 2.0, f"{server} watches")
-        self._known: dict[str, int] = {}
+        self._circuit, self._registry, self._on_notice = circuit, registry, on_notice
+        self._listener: psycopg.Connection[Any] | None = None
+        self._poller = TeamConnection(url, schema, circuit, 2.0, f"{server} watches")
+        self._revisions: dict[str, int] = {}
         self.is_deaf = False
-        self._ear = -1
+        self._socket = -1
         self._task: asyncio.Task[None] | None = None
-        self._hurry, self._is_over = asyncio.Event(), False
+        self._wake, self._is_over = asyncio.Event(), False
         self.lag = Lag()
         self.now: Callable[[], int] = lambda: 0
 
@@ -112,109 +112,109 @@ class Bus:
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._circuit.on_loss = lambda: loop.call_soon_threadsafe(self._hurry.set)
+        self._circuit.on_loss = lambda: loop.call_soon_threadsafe(self._wake.set)
         self._task = loop.create_task(self._run())
 
     async def stop(self) -> None:
         self._is_over = True
-        self._hurry.set()
+        self._wake.set()
         if self._task is not None:
             await self._task
-        self._hang_up()
-        await asyncio.to_thread(self._leave)
+        self._disconnect()
+        await asyncio.to_thread(self._sign_off)
 
-    def tell(
+    def notify(
         self, connection: TeamConnection, project: str, rev: int, at: int, topics: Sequence[str]
     ) -> None:
-        """Within the commit: the others hear of it with the commit, or not at all."""
+        """Within a transaction: PostgreSQL sends the notice with its commit, or never."""
         notice = Notice(self._server, project, rev, at, list(dict.fromkeys(topics)))
         text = msgspec.json.encode(notice)
         if len(text) > MOST_BYTES:
             notice.topics = None
             text = msgspec.json.encode(notice)
         if not self.is_deaf:
-            self._known[project] = rev
+            self._revisions[project] = rev
         connection.execute("SELECT pg_notify(?, ?)", (self._schema, text.decode()))
 
-    # --- hearing -----------------------------------------------------------------------------
+    # --- listening ---------------------------------------------------------------------------
 
     async def _run(self) -> None:
         while not self._is_over:
-            self._hurry.clear()
+            self._wake.clear()
             try:
-                if self._hearing is None:
+                if self._listener is None:
                     await asyncio.to_thread(self._reconnect)
                     self._listen()
                 await self._beat()
                 pause = BEAT_SECONDS
             except (psycopg.Error, sqlite3.Error, Orchestr8Error) as error:
-                self._hang_up()
+                self._disconnect()
                 why = explain(error) if isinstance(error, psycopg.Error) else str(error)
                 self._circuit.lost(why)
                 pause = self._circuit.pause()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0 if self._is_over else pause):
-                    await self._hurry.wait()
-            if not self._circuit.connected and self._hearing is not None:
-                self._hang_up()
+                    await self._wake.wait()
+            if not self._circuit.connected and self._listener is not None:
+                self._disconnect()
                 await asyncio.sleep(0)
 
     def _reconnect(self) -> None:
-        hearing = connect(self._url, self._schema, f"{self._server} hears", 2.0)
+        listener = connect(self._url, self._schema, f"{self._server} hears", 2.0)
         try:
-            hearing.execute(f'LISTEN "{self._schema}"'.encode())
-            self._registry.greet(hearing)
+            listener.execute(f'LISTEN "{self._schema}"'.encode())
+            self._registry.greet(listener)
             self._circuit.found()
             proof = msgspec.json.encode(Notice(self._server, "", 0, 0, None)).decode()
-            self._watching.execute("SELECT pg_notify(?, ?)", (self._schema, proof))
-            self.is_deaf = not list(hearing.notifies(timeout=PROOF_SECONDS, stop_after=1))
+            self._poller.execute("SELECT pg_notify(?, ?)", (self._schema, proof))
+            self.is_deaf = not list(listener.notifies(timeout=PROOF_SECONDS, stop_after=1))
         except (psycopg.Error, sqlite3.Error, Orchestr8Error):
-            hearing.close()
+            listener.close()
             raise
-        self._hearing = hearing
+        self._listener = listener
 
     def _listen(self) -> None:
-        assert self._hearing
-        self._ear = os.dup(self._hearing.pgconn.socket)  # libpq closes its own where that breaks
-        asyncio.get_running_loop().add_reader(self._ear, self._arrived)
-        self._known = dict.fromkeys(self._known, -1)  # what was said meanwhile is lost: look
+        assert self._listener
+        self._socket = os.dup(self._listener.pgconn.socket)  # libpq may close its own
+        asyncio.get_running_loop().add_reader(self._socket, self._read_notices)
+        self._revisions = dict.fromkeys(self._revisions, -1)  # some notices may be lost
 
-    def _hang_up(self) -> None:
-        if self._ear >= 0:
-            asyncio.get_running_loop().remove_reader(self._ear)
-            os.close(self._ear)
-            self._ear = -1
-        if self._hearing is not None:
-            self._hearing.close()
-            self._hearing = None
+    def _disconnect(self) -> None:
+        if self._socket >= 0:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            os.close(self._socket)
+            self._socket = -1
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
-    def _arrived(self) -> None:
-        assert self._hearing
-        pgconn = self._hearing.pgconn
+    def _read_notices(self) -> None:
+        assert self._listener
+        pgconn = self._listener.pgconn
         try:
             pgconn.consume_input()
             while notify := pgconn.notifies():
-                self._take(notify.extra)
+                self._receive(notify.extra)
         except psycopg.Error as error:
-            self._hang_up()
+            self._disconnect()
             self._circuit.lost(explain(error))
 
-    def _take(self, text: bytes) -> None:
+    def _receive(self, text: bytes) -> None:
         with contextlib.suppress(msgspec.MsgspecError):  # somebody else's, on our channel
             notice = _read(text)
             if notice.server != self._server and notice.project:
-                self._known[notice.project] = notice.rev
+                self._revisions[notice.project] = notice.rev
                 self.lag.note(self.now() - notice.at)
-                self._heard(notice.project, notice.topics)
+                self._on_notice(notice.project, notice.topics)
 
     async def _beat(self) -> None:
-        """Say that we are there; and look at the revisions, as a notice may be lost."""
-        for project, rev in await asyncio.to_thread(self._registry.beat, self._watching):
-            if self._known.get(project, -1) < rev:
-                self._heard(project, None)
-            self._known[project] = rev
+        """Send a heartbeat and poll the revisions."""
+        for project, rev in await asyncio.to_thread(self._registry.beat, self._poller):
+            if self._revisions.get(project, -1) < rev:
+                self._on_notice(project, None)
+            self._revisions[project] = rev
 
-    def _leave(self) -> None:
+    def _sign_off(self) -> None:
         with contextlib.suppress(sqlite3.Error, psycopg.Error):
-            self._registry.leave(self._watching)
-        self._watching.close()
+            self._registry.leave(self._poller)
+        self._poller.close()

@@ -1,6 +1,6 @@
-"""A connection to PostgreSQL that the rooms use as they use SQLite's.
+"""A connection to PostgreSQL with the interface of a connection to SQLite.
 
-It raises sqlite3's errors, so that one handler serves both. A statement that times out closes the
+It raises sqlite3's errors, so that callers handle both alike. A statement that times out closes the
 connection, and the database counts as away until a connection succeeds (`Circuit`).
 """
 
@@ -19,19 +19,19 @@ from psycopg.adapt import Dumper
 from ..errors import Orchestr8Error, StoreUnavailable
 from ..store.database import Lost
 from .circuit import Circuit
-from .dialect import NOTHING, BoundStatement, Statement, Unsent, translate, without_zeros
+from .dialect import BUFFERED, BoundStatement, Statement, Unsent, translate, without_zeros
 from .schema import VALUES
 from .sentences import explain, unavailable
 
 CONNECT_SECONDS = 2  # the least that libpq knows
-_LAST_WORDS = 3  # readings of an idle connection: its last message, the end, one to spare
+_MOST_READS = 3  # of an idle connection: its last message, the end, one to spare
 _SETTINGS = """SET idle_in_transaction_session_timeout = '1s'; SET lock_timeout = '2s';
     SET synchronous_commit = on; SET client_min_messages = warning; SET jit = off;
     SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"""
 
 
 class _Number(Dumper):
-    """Of no type of its own: one prepared statement serves numbers of every size."""
+    """Sends numbers without a type, so that one prepared statement takes numbers of every size."""
 
     oid = 0
 
@@ -42,7 +42,7 @@ class _Number(Dumper):
 
 
 class _TimedConnection(psycopg.Connection[Any]):
-    """No statement takes longer than `seconds`: its generator is left, the connection closed."""
+    """A statement that takes longer than `seconds` ends the connection."""
 
     seconds = 5.0
 
@@ -59,9 +59,9 @@ class _TimedConnection(psycopg.Connection[Any]):
 class TeamConnection:
     """Opened at its first statement, and again after it broke.
 
-    `seconds` bound each statement; `project` is that of the commit under way; `greet` is called
-    with each new connection. Within a transaction nothing is sent before something is read of it
-    (`Unsent`). Raises Lost where the database is away, else what sqlite3 would.
+    `seconds` is the timeout of each statement; `project` is that of the present transaction;
+    `greet` is called with each new connection. A transaction's statements are buffered until one of
+    them reads (`Unsent`). Raises Lost where the database is away, else what sqlite3 would.
     """
 
     def __init__(self, url: str, schema: str, circuit: Circuit, seconds: float, name: str) -> None:
@@ -103,24 +103,24 @@ class TeamConnection:
         return (*given, self.project) if statement.is_of_project else given
 
     def ask(self, text: str, given: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
-        """Send what is unsent, then this."""
+        """Send the buffered statements, then this one."""
         try:
             inner = self._connected()
             if self._unsent:
                 self._is_within = True
                 sent = self._unsent.take()
                 if text == "COMMIT" or len(sent) > 1:
-                    return self._in_one_go(inner, sent, text, given)
+                    return self._send_pipelined(inner, sent, text, given)
                 _send(inner, *sent[0])
             return _send(inner, text, given)
         except psycopg.Error as error:
             raise self._refused(error) from None
 
-    def _in_one_go(
+    def _send_pipelined(
         self, inner: _TimedConnection, sent: list[BoundStatement], text: str, given: Sequence[Any]
     ) -> psycopg.Cursor[Any]:
-        """A question follows by itself: psycopg ends a pipeline with a Flush, after which
-        PostgreSQL does not count how long a transaction stands still."""
+        """A query is sent after the pipeline: psycopg ends that with a Flush, after which
+        idle_in_transaction_session_timeout does not apply."""
         with inner.pipeline():
             for each in sent:
                 _send(inner, *each)
@@ -129,7 +129,7 @@ class TeamConnection:
         return _send(inner, text, given)
 
     def raw(self) -> _TimedConnection:
-        """psycopg's own, for LISTEN and for what has no counterpart. Raises Lost."""
+        """psycopg's own connection, for what SQLite has no counterpart of. Raises Lost."""
         return self._connected()
 
     def close(self) -> None:
@@ -141,7 +141,7 @@ class TeamConnection:
 
     def _connected(self) -> _TimedConnection:
         known = self._open
-        if known and not (known.closed if self._is_within else _was_ended(known)):
+        if known and not (known.closed if self._is_within else _has_ended(known)):
             return known
         if self._is_within:
             raise Lost("The connection broke before the commit")
@@ -155,14 +155,14 @@ class TeamConnection:
         return self._open
 
     def _end(self, text: str) -> Any:
-        """COMMIT of a transaction in which something failed is no commit; and a ROLLBACK on a
-        connection that broke has taken place."""
+        """COMMIT after a failed statement raises, as it would roll back; ROLLBACK on a broken
+        connection does nothing."""
         inner = self._open
         if text == "ROLLBACK":
             self._unsent.take()
             if inner is None or inner.closed or not self._is_within:
                 self._is_within = False
-                return NOTHING
+                return BUFFERED
         elif inner and inner.info.transaction_status == pq.TransactionStatus.INERROR:
             raise sqlite3.OperationalError("a statement of the transaction failed")
         ended = self.ask(text)
@@ -170,7 +170,7 @@ class TeamConnection:
         return ended
 
     def _refused(self, error: psycopg.Error) -> sqlite3.Error:
-        """As the rooms know it: the database is away, or refuses what was asked."""
+        """The error of sqlite3 that means the same."""
         why = explain(error)
         if self._open is None or self._open.closed:
             self._circuit.lost(why)
@@ -180,13 +180,13 @@ class TeamConnection:
         return sqlite3.OperationalError(why)
 
 
-def _was_ended(idle: _TimedConnection) -> bool:
+def _has_ended(idle: _TimedConnection) -> bool:
     """Whether PostgreSQL ended this connection while it was idle, as a restart does.
 
-    Its last message waits on the socket, unread. It is looked for before a statement is sent, so
-    that a new connection can be used and no caller is refused.
+    Its last message waits unread on the socket. It is read before a statement is sent, so that a
+    new connection is opened instead of refusing the caller.
     """
-    for _ in range(_LAST_WORDS):
+    for _ in range(_MOST_READS):
         if idle.closed or not _is_readable(idle.fileno()):
             break
         with contextlib.suppress(psycopg.Error):
@@ -205,7 +205,7 @@ def _send(inner: _TimedConnection, text: str, given: Sequence[Any]) -> psycopg.C
 
 
 class ReadingConnection(TeamConnection):
-    """Of no transaction that others share: whoever asks is told himself that it is away."""
+    """For reads alone: where the database is away, the caller gets StoreUnavailable."""
 
     def ask(self, text: str, given: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
         try:
@@ -218,9 +218,9 @@ CURE = "Questions are answered meanwhile; the server goes on by itself when Post
 
 
 class _PagedRows:
-    """Rows as they are taken, in ever larger pages: nobody knows how many are wanted. A page costs
-    one question, all of them are read as of one moment. They come in an index's order: sorted, each
-    page would read all that follow, as PostgreSQL does while it has no figures of a table."""
+    """Rows read in ever larger pages, as the caller takes them, in one snapshot of the database.
+    Sorting is switched off, so that rows come in an index's order: without statistics PostgreSQL
+    would sort all that follow, for each page."""
 
     def __init__(self, asked: TeamConnection, text: str, given: Sequence[Any]) -> None:
         self._asked, self._text, self._given = asked, text, given
@@ -259,7 +259,7 @@ def connect(
     seconds: float = 5.0,
     greet: Callable[[psycopg.Connection[Any]], object] = lambda opened: None,
 ) -> _TimedConnection:
-    """A connection in autocommit mode, within the schema; closed where `greet` fails on it.
+    """Open a connection in autocommit mode, within the schema.
 
     Raises psycopg.Error, and what `greet` does.
     """

@@ -1,4 +1,4 @@
-"""The shared state of a team: the same methods, on several servers that know one database."""
+"""The shared state of a team: the same methods, on several servers with one database."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from .schema import NEWEST
 from .start import SCHEMA
 from .store import DatabaseClock, TeamJournal, TeamStore
 
-MOST_WAITING = 10_000  # rows of the audit, while PostgreSQL is away
+MOST_AUDIT_ROWS = 10_000  # that wait while PostgreSQL is away
 
 
 class TeamCoordination(Coordination):
-    """One server's part. `facts` are what the others are told of it; a `clock` is for tests."""
+    """One of the servers. `facts` are what the others see of it; a `clock` is for tests."""
 
     def __init__(
         self,
@@ -40,13 +40,14 @@ class TeamCoordination(Coordination):
         self._url, self._schema = url, schema
         self.server = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self.journal: TeamJournal = TeamJournal(self.clock)
-        self.store = self.team = TeamStore(url, schema, self.server, self.journal.take, self._tell)
+        self.team = TeamStore(url, schema, self.server, self.journal.take, self._notify)
+        self.store = self.team
         own = self.clock if isinstance(self.clock, DatabaseClock) else None
         self.registry = Registry(schema, self.server, own, self._sweep_project)
         self.team.greet = self.registry.greet  # nothing is granted before a fail-over is known
         self.team.size = lambda: self.registry.size
         self.registry.facts = lambda: {**facts(), **self._facts()}
-        self.bus = Bus(url, schema, self.server, self.team.circuit, self.registry, self._heard)
+        self.bus = Bus(url, schema, self.server, self.team.circuit, self.registry, self._on_notice)
         self.bus.now = self.clock.now
         self._swept: set[str] = set()
         self._audit: list[AuditRow] = []
@@ -67,10 +68,10 @@ class TeamCoordination(Coordination):
         return int(row[0]) if row else 0
 
     async def save_clock(self) -> None:
-        """The database has its own."""
+        """Nothing: the database has its own clock."""
 
     async def back_up(self) -> None:
-        """The database's own care: docs/team says how."""
+        """Nothing: whoever runs the database makes its backups."""
 
     async def read(self, work: Callable[..., T], *asked: Any) -> T:
         return await self.team.read(work, *asked)
@@ -80,8 +81,8 @@ class TeamCoordination(Coordination):
         return await self.read(servers)
 
     async def keep_audit(self, rows: Sequence[AuditRow]) -> None:
-        """For all servers; what cannot be written now is written with the next."""
-        self._audit = [*self._audit, *rows][-MOST_WAITING:]
+        """Add rows to the audit of all servers, now or when PostgreSQL is back."""
+        self._audit = [*self._audit, *rows][-MOST_AUDIT_ROWS:]
         await self.read(add_audit, self.server, self._audit)
         self._audit = []
 
@@ -89,11 +90,11 @@ class TeamCoordination(Coordination):
         await self.read(_add_usage, rows)
 
     def _count_locks(self) -> int:
-        """As there were at the last sign of life: nobody waits for the database."""
+        """As counted with the last heartbeat, without asking the database."""
         return self.registry.locks
 
     def open(self) -> None:
-        """Raises StoreUnavailable and StoreTooNew, with what helps."""
+        """Raises StoreUnavailable and StoreTooNew, with their cures."""
         with connected(self._url, self._schema, self.server) as opened:
             self.registry.greet(opened)
         self.store.open()
@@ -107,7 +108,7 @@ class TeamCoordination(Coordination):
         await self.bus.stop()
         await super().close()
 
-    def _tell(self, connection: TeamConnection, project: str, values: Sequence[Any]) -> None:
+    def _notify(self, connection: TeamConnection, project: str, values: Sequence[Any]) -> None:
         topics = [
             topic
             for value in values
@@ -115,22 +116,22 @@ class TeamCoordination(Coordination):
             for topic in value.topics.get(project, ())
         ]
         if topics:
-            self.bus.tell(
+            self.bus.notify(
                 connection, project, self.journal.revisions.last, self.clock.now(), topics
             )
 
-    def _heard(self, project: str, topics: list[str] | None) -> None:
-        """Another server's commit."""
+    def _on_notice(self, project: str, topics: list[str] | None) -> None:
+        """Wake the waiters for another server's commit."""
         if topics is None:
             self.feed.publish_all(project)
         else:
             self.feed.publish(project, topics)
 
     def _schedule(self) -> None:
-        """Whoever sweeps for the team sees to it that what ends is ended in time."""
+        """Nothing: one server of the team ends what expires, with its heartbeats."""
 
     def _sweep_project(self, project: str) -> None:
-        """From the bus's thread: end what is over there, in the writer's turn."""
+        """From the bus's thread: have the writer end what has expired in the project."""
         if project in self._swept:
             return
         self._swept.add(project)

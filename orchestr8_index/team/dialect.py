@@ -1,9 +1,8 @@
-"""SQLite's statements as PostgreSQL reads them.
+"""Translates SQLite's statements to PostgreSQL's, and buffers those of a transaction.
 
 Most differ only in their placeholders. Other differences are replaced phrase by phrase here, or as
-whole statements in `schema` where the tables differ. This module also buffers what a transaction
-has not sent yet: BEGIN, and changes whose result nobody reads. They are sent with the next query or
-the commit, in one round trip.
+whole statements in `schema` where the tables differ. BEGIN and changes without a result are
+buffered, and sent with the next query or the commit, in one round trip.
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ _PHRASES = (
 
 
 class Statement(NamedTuple):
-    """`is_of_project`: its last value is the project of the connection's commit. `is_scan`: nobody
-    knows how many of its rows are wanted. `is_blind`: a change whose result nobody looks at."""
+    """`is_of_project`: its last value is the connection's project. `is_scan`: the caller may stop
+    before its last row. `is_blind`: a change without a result."""
 
     text: str
     is_of_project: bool
@@ -57,7 +56,7 @@ _BLIND = re.compile(r"(INSERT|UPDATE|DELETE FROM (?!item)|WITH known|SELECT pg_n
 
 @functools.lru_cache(1024)
 def translate(sql: str) -> Statement:
-    """A statement for PostgreSQL, whose places are numbered: `$1`."""
+    """The statement for PostgreSQL, with the placeholders `$1`, `$2`…"""
     text = STATEMENTS.get(sql)
     if text is None:
         text = " ".join(sql.split())
@@ -79,9 +78,8 @@ _ITEM = ("project", "key", "value", "id", "by", "at", "ends", "crc")
 _ITEMS = (sqlite.ADD_ITEM, sqlite.PUT_ITEM)
 
 
-class Nothing:
-    """What a change gives that is not sent yet; ADD_ITEM takes the place of what was there, so that
-    it always has its row."""
+class BufferedResult:
+    """The cursor of a change that is buffered. ADD_ITEM is sent as an upsert, so it has one row."""
 
     rowcount = 1
 
@@ -89,14 +87,14 @@ class Nothing:
         return None
 
 
-NOTHING = Nothing()
+BUFFERED = BufferedResult()
 
 
 class Unsent:
-    """Rows of one table are one statement, however many jobs of the commit wrote them.
+    """The buffered statements of a transaction. All rows of one table become one statement.
 
-    Events come first, then items: a key that is written twice has one row, and the event of the
-    first write its value. The rest follows in its order."""
+    Events come first, then items: of a key that is written twice one row remains, and the event of
+    the first write gets its value. The rest follows in its order."""
 
     def __init__(self) -> None:
         self._begin = ""
@@ -107,18 +105,18 @@ class Unsent:
     def __bool__(self) -> bool:
         return bool(self._begin or self._events or self._items or self._rest)
 
-    def begin(self, text: str) -> Nothing:
+    def begin(self, text: str) -> BufferedResult:
         self._begin = text
-        return NOTHING
+        return BUFFERED
 
-    def add(self, sql: str, text: str, given: Sequence[Any]) -> Nothing:
+    def add(self, sql: str, text: str, given: Sequence[Any]) -> BufferedResult:
         if sql == sqlite.ADD_EVENT:
             self._events[given[0]] = dict(zip(_EVENT, given, strict=True))
         elif sql in _ITEMS:
             self._put(dict(zip(_ITEM, given, strict=True)))
         else:
             self._rest.append((text, given))
-        return NOTHING
+        return BUFFERED
 
     def _put(self, row: dict[str, Any]) -> None:
         key = (row["project"], row["key"])
@@ -149,5 +147,5 @@ def _rows(rows: Iterable[dict[str, Any]]) -> str:
 
 
 def without_zeros(value: Any) -> Any:
-    """PostgreSQL's texts hold no zero byte."""
+    """PostgreSQL allows no zero byte in a text."""
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Redis and NATS, as far as the settings name them; each is loaded with its setting alone."""
+"""Redis and NATS, as far as the settings name them; their libraries are loaded only then."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REDIS_DUTY, NATS_DUTY = 0x6F38726564, 0x6F386E6174  # advisory locks of those th
 
 
 class Helpers:
-    """Begun in the loop, once `shared` is open. `own` is the project of the server's folder."""
+    """Started once `shared` is open. `own` is the project of the server's folder."""
 
     def __init__(self, shared: Coordination, settings: Settings, own: str) -> None:
         self._shared = shared
@@ -49,9 +49,9 @@ class Helpers:
         self._followers.append(Follower(self._shared, outlet, lambda: name in held))
 
     def share(self, charge: Callable[[str, int], None]) -> Callable[[str, int], None] | None:
-        """Share one cache and one rate limit between a team's servers. Returns the function that
-        records a request that was let through, None without a team. `charge` takes what the others
-        used."""
+        """Share the cache and the rate limits of a team's servers. Returns the function to call for
+        each request that was let through, None without a team; `charge` is called with what other
+        servers let through."""
         team = _team(self._shared)
         if team is None or self.redis is None:
             return None
@@ -71,12 +71,12 @@ class Helpers:
 
     @property
     def states(self) -> dict[str, str]:
-        """For /health: `connected` or `away`, by name."""
+        """`connected` or `away`, by name, for /health."""
         return {each.outlet.circuit.name: each.outlet.circuit.state for each in self._followers}
 
     @property
     def facts(self) -> dict[str, Any]:
-        """For /health, too: the share of Redis' memory in use, where it has a limit."""
+        """The same, with the share of Redis' memory in use where it has a limit."""
         share = self.redis.share if self.redis and self.redis.circuit.connected else None
         return {**self.states, **({} if share is None else {"redis_memory": share})}
 

@@ -1,8 +1,7 @@
-"""Outcomes of a team: reported to one server, learnt by all, in the order of one log.
+"""Outcomes of a team: reported to one server and replicated to all by one log in PostgreSQL.
 
-The log in PostgreSQL is the truth. Each server applies its entries in order to its own store, as if
-they had been reported to it, so that all have the same experience. An entry that is applied twice,
-after a crash, changes nothing.
+Each server applies the log's entries in order to its own store, so that all have the same
+experience. Applying an entry twice, after a crash, changes nothing.
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ from .schema import ADD_LEARNT, LEARNT, ORIGIN
 AT_ONCE = 200
 TOPIC, ALL = "@learnt", "all"
 LOOK_SECONDS = 1.0
-MOST_KEPT = 1000  # results of own entries that nobody has taken yet
+MOST_KEPT = 1000  # results of own entries that were not fetched
 
 
 class LearntEntry(msgspec.Struct, omit_defaults=True):
-    """One of `report`, `forget` and `pattern`. Names of entries are whole but for the `unknown`."""
+    """One of `report`, `forget` and `pattern`. Names are qualified but for those in `unknown`."""
 
     server: str
     by: Reporter
@@ -53,10 +52,11 @@ class LearntEntry(msgspec.Struct, omit_defaults=True):
 _read = msgspec.json.Decoder(LearntEntry).decode
 
 
-class LearntPlace(msgspec.Struct):
-    """How far the log was applied; by kind of entries (`all` for what any may change) the number at
-    which what was learnt of it last changed. `own` tells apart a server that had learnt by itself
-    before; `decisions` were counted by then."""
+class LearntProgress(msgspec.Struct):
+    """How far the log was applied: up to `cursor`, when the store had so many `decisions`.
+
+    `changed` is, by kind of entries or `all`, the number of the log's entry that last changed its
+    experience. `own` marks a server that had learnt by itself before."""
 
     cursor: int = 0
     own: str = ""
@@ -67,7 +67,7 @@ class LearntPlace(msgspec.Struct):
 class TeamLearning:
     """What a project of the team learns, on this server; `outcomes` gives its own store.
 
-    It has the changes of `Outcomes`; each returns once it is in the log and applied here.
+    Its changes are those of `Outcomes`; each returns once it is in the log and applied here.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class TeamLearning:
         self._turn = asyncio.Lock()
         self._results: dict[int, Any] = {}
         self._path: Path | None = None
-        self._place = LearntPlace()
+        self._progress = LearntProgress()
         self._origin = ""
         self._revisions: dict[str, int] = {}
         self._is_current = False
@@ -118,16 +118,16 @@ class TeamLearning:
 
     @property
     def cursor(self) -> int:
-        """The number of the last entry that was applied here."""
-        return self._place.cursor
+        """The number of the last entry that was applied."""
+        return self._progress.cursor
 
     def stamp(self, kind: Kind | None, outcomes: Outcomes | None) -> tuple[object, ...] | None:
-        """A name of this server's experience, equal on all servers; None while it has not applied
-        the whole log, or has learnt more than that."""
+        """Identifies the experience: equal stamps on two servers mean equal experience. None while
+        the log is not applied to its end, or if the store has learnt more than the log has."""
         about, learnt = kind or ALL, outcomes.learnt_of(kind) if outcomes else -1
         if not self._is_current or self._revisions.get(about) != learnt:
             return None
-        return self._origin, self._project, self._place.own, self._place.changed.get(about, 0)
+        return self._origin, self._project, self._progress.own, self._progress.changed.get(about, 0)
 
     async def stop(self) -> None:
         self._task.cancel()
@@ -137,7 +137,7 @@ class TeamLearning:
     # --- the log -----------------------------------------------------------------------------
 
     async def _append(self, entry: LearntEntry) -> Any:
-        """Raises StoreUnavailable at once where PostgreSQL is away: nothing is kept for later."""
+        """Raises StoreUnavailable where PostgreSQL is away; then nothing is queued."""
         body = msgspec.json.encode(entry).decode()
 
         def work(connection: Any) -> Committed:
@@ -165,29 +165,29 @@ class TeamLearning:
         await waiter.wait(LOOK_SECONDS)
 
     async def follow(self) -> None:
-        """Apply what the log has beyond the cursor."""
+        """Apply the entries after the cursor."""
         async with self._turn:
             outcomes = await self._outcomes()
             if self._path is None:
-                await self._read_place(outcomes)
+                await self._read_progress(outcomes)
             while rows := await self._rows(LEARNT, self._project, self.cursor, AT_ONCE):
                 for number, body in rows:
                     await self._apply(outcomes, number, _read(body))
-                self._keep_place(outcomes)
+                self._save_progress(outcomes)
             if not self._is_current:
                 self._note_changes(outcomes, 0)
                 self._is_current = True
 
     async def _apply(self, outcomes: Outcomes, number: int, entry: LearntEntry) -> None:
-        """A refusal is the same on all servers; a store that cannot be written ends the round."""
+        """Entries are refused alike by all servers; where a store fails, it is tried again."""
         result: Any
         try:
-            result = await perform(outcomes, entry)
+            result = await apply_entry(outcomes, entry)
         except StoreUnavailable:
             raise
         except RequestError as error:
             result = error
-        self._place.cursor = number
+        self._progress.cursor = number
         self._note_changes(outcomes, number)
         if entry.server == self._shared.server:
             self._results[number] = result
@@ -195,29 +195,29 @@ class TeamLearning:
                 del self._results[next(iter(self._results))]
 
     def _note_changes(self, outcomes: Outcomes, number: int) -> None:
-        """Before it has caught up nobody knows what an entry had changed already: all of it."""
+        """Until it has caught up every kind counts as changed by every entry."""
         for kind in (*KINDS, None):
             about, revision = kind or ALL, outcomes.learnt_of(kind)
             if number and (not self._is_current or self._revisions.get(about) != revision):
-                self._place.changed[about] = number
+                self._progress.changed[about] = number
             self._revisions[about] = revision
 
     async def _rows(self, query: str, *given: Any) -> list[Any]:
         found: list[Any] = await self._shared.read(lambda on: on.execute(query, given).fetchall())
         return found
 
-    async def _read_place(self, outcomes: Outcomes) -> None:
-        """Of this database: another one has another origin, and is read from its beginning."""
+    async def _read_progress(self, outcomes: Outcomes) -> None:
+        """Its file is named after the database: the log of another one is read from its start."""
         ((self._origin,),) = await self._rows(ORIGIN)
         name = sha256(f"{self._origin}\0{self._project}".encode()).hexdigest()[:16]
         self._path = self._data_dir / f"learnt-{name}.json"
         with contextlib.suppress(OSError, *UNDECODABLE):
-            self._place = msgspec.json.decode(read_private(self._path), type=LearntPlace)
-        if not await self._is_in_log(self._place.cursor):  # bent: all of the log is looked at again
-            self._place = LearntPlace()
-        is_new = not self._place.cursor and outcomes.revision
-        if is_new or outcomes.decisions < self._place.decisions:
-            self._place.own = secrets.token_hex(8)
+            self._progress = msgspec.json.decode(read_private(self._path), type=LearntProgress)
+        if not await self._is_in_log(self._progress.cursor):  # then the whole log is applied again
+            self._progress = LearntProgress()
+        is_new = not self._progress.cursor and outcomes.revision
+        if is_new or outcomes.decisions < self._progress.decisions:
+            self._progress.own = secrets.token_hex(8)
 
     async def _is_in_log(self, cursor: int) -> bool:
         if not 0 < cursor < 1 << 62:
@@ -225,16 +225,16 @@ class TeamLearning:
         rows = await self._rows(LEARNT, self._project, cursor - 1, 1)
         return [number for number, _ in rows] == [cursor]
 
-    def _keep_place(self, outcomes: Outcomes) -> None:
-        """Lost, it costs a second look at the log."""
+    def _save_progress(self, outcomes: Outcomes) -> None:
+        """If it is lost, the log is applied again."""
         assert self._path
-        self._place.decisions = outcomes.decisions
+        self._progress.decisions = outcomes.decisions
         with contextlib.suppress(OSError):
-            write_private(self._path, msgspec.json.encode(self._place))
+            write_private(self._path, msgspec.json.encode(self._progress))
 
 
-async def perform(outcomes: Outcomes, entry: LearntEntry) -> Any:
-    """Apply an entry to a store of one's own. Raises what `Outcomes` does."""
+async def apply_entry(outcomes: Outcomes, entry: LearntEntry) -> Any:
+    """Apply an entry to a store. Raises what `Outcomes` does."""
     if entry.report is not None:
         known: Resolve = lambda kind, name: None if name in entry.unknown else name  # noqa: E731
         return await outcomes.report(entry.report, known, entry.moment, entry.by)

@@ -1,7 +1,7 @@
-"""A project's shared state, carried from a data directory into PostgreSQL, or back.
+"""Moves a project's shared state from a data directory into PostgreSQL, or back.
 
-All or nothing: after a kill the next try begins anew. What the other side has already is never
-written over, so that a second move changes nothing. Both sides are compared, row by row.
+Each move is one transaction. Existing state is never overwritten: a second move changes nothing,
+and a different state is an error. Afterwards both sides are compared, row by row.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _ADD = {
 _PROJECT = {"item": 0, "event": 1, "hold": 0, "delivery": 0}  # the column with its name
 _LEASES = {"item": (6,), "event": (), "hold": (10,), "delivery": (7, 8)}  # of the lease clock
 Digests = dict[str, tuple[int, str]]
-"""By table, how many rows it has, and what they hold."""
+"""By table, the number of its rows and a digest of their contents."""
 
 
 class Side:
-    """One of the two: its connection, what the project is called there, and its lease clock."""
+    """One of the two stores: its connection, its name of the project, and its lease clock."""
 
     def __init__(self, connection: Any, project: str, now: int) -> None:
         self.connection, self.project, self.now = connection, project, now
 
     def rows(self, table: str) -> Iterator[Sequence[Any]]:
-        """Bit by bit, in the order of their first key."""
+        """Read in batches, in the order of the first key."""
         first = {"item": "key", "event": "id", "hold": "rev", "delivery": "message"}[table]
         after: Any = "" if table == "item" else -1
         order = ", ".join(name for name in sql.KEYS[table].split(", ") if name != "project")
@@ -74,8 +74,8 @@ class Side:
         return found
 
 
-def _carry(source: Side, target: Side, name: str) -> Digests:
-    """Within a transaction of the target. Raises OperationError where that has another state."""
+def _copy(source: Side, target: Side, name: str) -> Digests:
+    """Copy within a transaction of the target. Raises OperationError if that has another state."""
     given, there = source.digests(), target.digests()
     if given != there and any(count for count, _ in there.values()):
         cure = f"Keep one of the two: nothing was changed. `shared clear` empties {name}."
@@ -100,11 +100,11 @@ def _carry(source: Side, target: Side, name: str) -> Digests:
 
 
 def to_team(url: str, schema: str, data_dir: Path, names: tuple[str, str]) -> Digests:
-    """`names` are the project's, here and in PostgreSQL. Returns what both have now."""
+    """`names` are the project's, here and in PostgreSQL. Returns the digests of both sides."""
     with _both(url, schema, data_dir, names) as (here, there, state):
         with transaction(there.connection):
             there.connection.execute(TAKE, (there.project, 0)).fetchone()
-            moved = _carry(here, there, "PostgreSQL")
+            moved = _copy(here, there, "PostgreSQL")
             first = oldest(here.connection, here.project)
             set_oldest(there.connection, max(first, oldest(there.connection, there.project)))
             last = state.journal.revisions.reserved
@@ -113,8 +113,8 @@ def to_team(url: str, schema: str, data_dir: Path, names: tuple[str, str]) -> Di
         return moved
 
 
-def tell_learnt(url: str, schema: str, project: str, entries: Sequence[LearntEntry]) -> int:
-    """Add to the log of a project what it lacks; how many that were."""
+def append_learnt(url: str, schema: str, project: str, entries: Sequence[LearntEntry]) -> int:
+    """Append the entries that the project's log lacks; returns how many."""
     with _team(url, schema, project) as writing, transaction(cast(Any, writing)):
         bodies = dict.fromkeys(msgspec.json.encode(entry).decode() for entry in entries)
         writing.execute(TAKE, (project, 0)).fetchone()
@@ -126,15 +126,15 @@ def tell_learnt(url: str, schema: str, project: str, entries: Sequence[LearntEnt
         return len(bodies)
 
 
-def learnt(url: str, schema: str, project: str) -> list[LearntEntry]:
-    """What the team has been told of a project, in its order."""
+def read_learnt(url: str, schema: str, project: str) -> list[LearntEntry]:
+    """The entries of a project's log, in its order."""
     with _team(url, schema, project) as reading:
         rows = reading.execute(LEARNT, (project, -1, 1 << 40)).fetchall()
         return [msgspec.json.decode(body, type=LearntEntry) for _, body in rows]
 
 
 def from_team(url: str, schema: str, data_dir: Path, names: tuple[str, str]) -> Digests:
-    """As `to_team`, back. Raises OperationError while a server serves from the database."""
+    """The way back. Raises OperationError while a server uses the database."""
     with _both(url, schema, data_dir, names) as (here, there, state):
         if serving := [each["server"] for each in servers(there.connection) if each["here"]]:
             cure = "Stop every server of the team first: `orchestr8-index servers` lists them."
@@ -142,7 +142,7 @@ def from_team(url: str, schema: str, data_dir: Path, names: tuple[str, str]) -> 
         moved: list[Digests] = []
 
         def work(writing: Any) -> None:
-            moved.append(_carry(there, Side(writing, here.project, here.now), "The data directory"))
+            moved.append(_copy(there, Side(writing, here.project, here.now), "The data directory"))
             rev = there.connection.execute(TAKE, (there.project, 0)).fetchone()[0]
             state.journal.revisions.open(max(rev, state.journal.revisions.reserved))
             set_note(writing, "", "@block", str(state.journal.revisions.reserved))

@@ -1,7 +1,7 @@
-"""Copies the log of what agents share to Redis or NATS, for programs that read those.
+"""Copies the log of the shared state to Redis or NATS, for programs that read those.
 
-One server at a time writes to each of them, in the log's order. The position is kept beside the
-log, so that writing resumes there after a failure. Nothing is read back to decide anything.
+One server at a time writes to each of them, in the log's order. The position is saved in the
+database, so that writing resumes there after a failure. Nothing is decided by what they contain.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from .circuit import OutletCircuit, log
 AT_ONCE = 500
 _FAILS = (RequestError, sqlite3.Error)
 LOOK_SECONDS, KEEP_SECONDS = 1.0, 5.0
-SECONDS = 0.25  # for a helper to answer
+SECONDS = 0.25  # for Redis or NATS to answer
 LogEvent = tuple[int, int, JsonObject]
-"""Its id, its Unix ms, and what everybody of the project sees of it."""
+"""Its id, its Unix ms, and its row as everybody of the project may see it."""
 
 
 def end_of(rev: int) -> int:
-    """The id that no event of a revision comes after."""
+    """The highest id that an event of the revision can have."""
     return ((rev + 1) << 10) - 1
 
 
 class Outlet(Protocol):
-    """What is written to. Each method raises one of `errors` where it does not answer in time."""
+    """A service to write to. Each method raises one of `errors` if it does not answer in time."""
 
     circuit: OutletCircuit
     errors: tuple[type[Exception], ...]
@@ -46,14 +46,13 @@ class Outlet(Protocol):
         """What is wrong, for /health."""
 
     def explain(self, error: Exception) -> str:
-        """A sentence with its cure."""
+        """A sentence, with a cure."""
 
     async def check(self) -> bool:
-        """Connect, or see that it is still there; True where it may have lost what it had."""
+        """Connect, or check the connection; returns whether it may have lost its data."""
 
     async def position(self, reader: Caller, kept: int | None) -> int:
-        """The id after which it is to be written. Up to `kept` it was, as far as was kept; None for
-        one that begins."""
+        """The id after which to write. `kept` is the saved position, None if there is none."""
 
     async def write(self, project: str, events: Sequence[LogEvent]) -> None: ...
 
@@ -67,15 +66,15 @@ DEFAULT = "@default"
 
 
 class Follower:
-    """Writes to one outlet what the log has; `may_write` says whether it is this server's turn."""
+    """Writes the log to one outlet; `may_write` says whether that is this server's duty."""
 
     def __init__(
         self, shared: Coordination, outlet: Outlet, may_write: Callable[[], bool] = lambda: True
     ) -> None:
         self._shared, self.outlet, self._may_write = shared, outlet, may_write
         self._changed: set[str] = set()
-        self._at: dict[str, int] = {}
-        self._kept: dict[str, int] = {}
+        self._positions: dict[str, int] = {}
+        self._saved: dict[str, int] = {}
         self._woken = asyncio.Event()
         self._fails: tuple[type[BaseException], ...] = (
             *(*outlet.errors, *_FAILS),
@@ -87,11 +86,11 @@ class Follower:
         self._is_over = False
 
     def start(self) -> None:
-        self._shared.feed.followers.append(self._note)
+        self._shared.feed.followers.append(self._note_change)
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """What is committed by now is still written."""
+        """Write what is committed by now, then end."""
         if self._task is not None:
             self._is_over = True  # a library may keep the cancellation for itself
             self._woken.set()
@@ -105,7 +104,7 @@ class Follower:
         self.outlet.circuit.connected = False  # another server's turn
         await self.outlet.close()
 
-    def _note(self, project: str, topics: Iterable[str] | None) -> None:
+    def _note_change(self, project: str, topics: Iterable[str] | None) -> None:
         self._changed.add(project)
         self._woken.set()
 
@@ -135,20 +134,20 @@ class Follower:
             circuit.found()
         if not self._may_write():
             if self._writes:
-                await self._keep()
+                await self._save_positions()
             self._writes = False
             return
         if not self._writes:
-            self._at.clear()
+            self._positions.clear()
             self._old = set(await self._shared.read(sql.names_of, sql.PROJECTS))
             self._changed |= self._old
             self._writes = True
         await self._follow_all()
         if is_time:
-            await self.outlet.tend(list(self._at))
+            await self.outlet.tend(list(self._positions))
         if now - self._keeps >= KEEP_SECONDS:
             self._keeps = now
-            await self._keep()
+            await self._save_positions()
 
     async def _follow_all(self) -> None:
         while self._changed:
@@ -161,29 +160,30 @@ class Follower:
 
     async def _follow(self, reader: Caller) -> None:
         project = reader.project
-        if project not in self._at:
-            kept = await self._cursor(project)
+        if project not in self._positions:
+            kept = await self._saved_position(project)
             if kept is None and project not in self._old:
                 kept = 0
-            self._at[project] = await self.outlet.position(reader, kept)
-            self._kept[project] = kept or 0
+            self._positions[project] = await self.outlet.position(reader, kept)
+            self._saved[project] = kept or 0
         while True:
             try:
-                rows = await self._shared.read(events_after, reader, self._at[project], AT_ONCE)
+                after = self._positions[project]
+                rows = await self._shared.read(events_after, reader, after, AT_ONCE)
             except Compacted as gone:
                 log.warning("the log was compacted before it was written on", extra=gone.data())
-                self._at[project] = end_of(gone.data()["oldest"])
+                self._positions[project] = end_of(gone.data()["oldest"])
                 continue
             if not rows:
                 return
             await self.outlet.write(project, [(n, at, row) for n, at, row in rows if row])
-            self._at[project] = rows[-1][0]
-            await asyncio.sleep(0)  # others get their turn
+            self._positions[project] = rows[-1][0]
+            await asyncio.sleep(0)  # let other tasks run
 
-    # --- what is kept beside the log ----------------------------------------------------------
+    # --- saved positions ----------------------------------------------------------------------
 
-    async def _cursor(self, project: str) -> int | None:
-        """The id up to which it was written."""
+    async def _saved_position(self, project: str) -> int | None:
+        """The id up to which the project was written, by the database."""
         found = await self._shared.read(read_item, project, self._name)
         return int(found[0]) if found is not None and found[0].isdecimal() else None
 
@@ -191,28 +191,28 @@ class Follower:
     def _name(self) -> str:
         return f"@written/{self.outlet.circuit.name}"
 
-    async def _keep(self) -> None:
-        for project, at in list(self._at.items()):
-            if at > self._kept[project]:
+    async def _save_positions(self) -> None:
+        for project, at in list(self._positions.items()):
+            if at > self._saved[project]:
                 with contextlib.suppress(StoreUnavailable):
-                    await _note(self._shared, project, self._name, str(at))
-                self._kept[project] = at
+                    await _write_item(self._shared, project, self._name, str(at))
+                self._saved[project] = at
 
 
 def read_item(connection: sqlite3.Connection, project: str, key: str) -> tuple[str, Any] | None:
-    """A value of the server's own or of an agent, and when its life ends."""
+    """An item's value, and the lease time of its end."""
     found: tuple[str, Any] | None = connection.execute(sql.ITEM, (project, key)).fetchone()
     return found
 
 
 async def default_project(shared: Coordination, own: str) -> str:
-    """The one whose keys have no prefix: that of the server which asked first."""
+    """The project whose keys have no prefix: that of the first server that asked."""
     for project in sorted(await shared.read(sql.names_of, sql.PROJECTS)):
         if await shared.read(read_item, project, DEFAULT):
             return project
-    await _note(shared, own, DEFAULT, "true")
+    await _write_item(shared, own, DEFAULT, "true")
     return await default_project(shared, own)
 
 
-async def _note(shared: Coordination, project: str, key: str, value: str) -> None:
+async def _write_item(shared: Coordination, project: str, key: str, value: str) -> None:
     await shared.store.write(lambda on: set_note(on, project, key, value), project=project)

@@ -1,8 +1,7 @@
 """One cache of answers and one rate limit for all servers, in Redis, which need not be trusted.
 
-An answer carries a keyed digest that only the servers can make, and is ignored without it. What
-other servers let through is taken from a caller's rate here, but each server always grants its own
-share.
+An answer carries a MAC that only the servers can make, and is ignored without it. What other
+servers let through is taken from a caller's rate here, but each server always grants its share.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from redis.exceptions import RedisError
 
 from .circuit import OutletCircuit
 
-SEAL = 16  # bytes
+SEAL = 16  # bytes of the MAC
 MOST_BYTES = 1_000_000  # of an answer
 _GENERATION = re.compile(rb'"generation":\d+')  # within a text its quotes would be escaped
 _NONE = b'"generation":?'
@@ -26,7 +25,7 @@ _FAILS = (RedisError, OSError, TimeoutError)
 
 
 class AnswersOfAll:
-    """Encoded answers by a name that says all that decides them; `secret` is the team's."""
+    """Encoded answers, by all that determines them; `secret` is the key of the MAC."""
 
     def __init__(self, client: Any, circuit: OutletCircuit, secret: bytes) -> None:
         self._client, self._circuit, self._secret = client, circuit, secret
@@ -35,7 +34,7 @@ class AnswersOfAll:
         self.hits = 0
 
     async def content(self, folder: Path) -> str:
-        """The digest of what a generation says, wherever its files lie; "" where they are gone."""
+        """The digest of a generation's files, equal on all servers; "" where they are gone."""
         if folder not in self._contents:
             try:
                 digest = await asyncio.to_thread(_digest_of, sorted(folder.glob("*.segment")))
@@ -45,7 +44,7 @@ class AnswersOfAll:
         return self._contents[folder]
 
     async def get(self, name: Sequence[object], generation: int) -> bytes | None:
-        """As this server says it; None where there is none, or Redis does not answer."""
+        """With this server's generation; None if there is none, or Redis does not answer."""
         key = self._key(name)
         if not self._circuit.connected:
             return None
@@ -60,7 +59,7 @@ class AnswersOfAll:
         return found[SEAL:].replace(_NONE, b'"generation":%d' % generation)
 
     def put(self, name: Sequence[object], answer: bytes, seconds: float) -> None:
-        """Nobody waits for it."""
+        """Written in the background."""
         if self._circuit.connected and seconds >= 1 and len(answer) <= MOST_BYTES:
             task = asyncio.create_task(self._put(self._key(name), answer, int(seconds)))
             self._writing.add(task)
@@ -99,9 +98,9 @@ def _digest_of(files: Sequence[Path]) -> str:
 
 
 class UsedByOthers:
-    """What the other servers have let through, by caller and method: `charge` takes it away here.
+    """Requests that other servers let through, by caller and method, charged to the limits here.
 
-    Each server adds what it let through to a count, and learns the sum by that.
+    Each server adds its requests to a common counter, and the result tells it of the others'.
     """
 
     def __init__(self, client: Any, charge: Callable[[str, int], None]) -> None:

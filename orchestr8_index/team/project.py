@@ -1,6 +1,4 @@
-"""The team's project of a folder: that of its repository, wherever it was cloned to, or one that is
-named on each machine.
-"""
+"""The name of a project in a team: the same on all machines with a clone of its repository."""
 
 from __future__ import annotations
 
@@ -15,8 +13,8 @@ GIT_SECONDS = 5.0
 
 
 def team_project(settings: Settings) -> str:
-    """Its given name, else its first commit; a folder without both is known by its path, on this
-    machine. Asks git, once for each repository: not for the event loop."""
+    """Its given name, else its first commit, else its path on this machine. Runs git once for each
+    repository, so it blocks."""
     known = settings.known_as
     if known is None:
         return settings.repository_key
@@ -24,7 +22,7 @@ def team_project(settings: Settings) -> str:
 
 
 def learning_project(settings: Settings) -> str:
-    """As `team_project`, but each project within a repository learns for itself."""
+    """As `team_project`, but with a name of its own for each project within a repository."""
     name, known = team_project(settings), settings.known_as
     within = os.path.relpath(known.folder, known.repository) if known else "."
     return name if within == "." else f"{name}:{within}"

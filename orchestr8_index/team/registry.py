@@ -1,6 +1,6 @@
-"""The servers that use this database: each sends heartbeats, and one removes what has expired.
+"""The servers that use this database: each sends heartbeats, and one ends what has expired.
 
-Each server also writes its part of the audit log here, and deletes it when it is old.
+The audit log and the usage of all servers are also read here.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ _ROWS = f"SELECT server, {_NAMES} FROM audit ORDER BY id DESC LIMIT $1"
 
 
 class Registry:
-    """`facts` tells of this server, `sweep(project)` ends what is over there. `duties` are what one
-    server does for all, by name: the number of its advisory lock, and whether this server can;
-    `held` those that are this server's. `count` is how many servers there are; `locks` and `size`
-    (bytes) are those of the whole database."""
+    """`facts` describe this server; `sweep(project)` ends what has expired there.
+
+    `duties` are tasks that one server does for all, by name: the number of the advisory lock, and
+    whether this server can do it; `held` are those of this server. `count` is the number of
+    servers; `locks` and `size` (bytes) are those of the whole database."""
 
     def __init__(
         self, schema: str, server: str, clock: DatabaseClock | None, sweep: Callable[[str], object]
@@ -70,9 +71,9 @@ class Registry:
         connection.execute(FAIL_OVER.encode(), (JUMP, str(row[0]) if row else ""))
 
     def beat(self, connection: TeamConnection) -> list[tuple[str, int]]:
-        """Say that we are there; returns the projects with their revisions. Blocks."""
+        """Send a heartbeat; returns the projects with their revisions. Blocks."""
         facts = msgspec.json.encode(self.facts()).decode()
-        connection.execute("SET synchronous_commit = off")  # nobody misses a sign of life
+        connection.execute("SET synchronous_commit = off")  # a lost heartbeat does no harm
         connection.execute(BEAT, (self._server, __version__, facts))
         if self._clock is not None:
             self._clock.start(connection.execute(f"SELECT {CLOCK}").fetchone()[0])
@@ -86,7 +87,7 @@ class Registry:
         return found
 
     def _take_duties(self, connection: TeamConnection) -> None:
-        """A lock lives as long as its connection."""
+        """An advisory lock lasts as long as its connection."""
         session = connection.raw().info.backend_pid
         if session != self._session:
             self._session = session
@@ -105,7 +106,7 @@ class Registry:
 
 
 def servers(connection: TeamConnection) -> list[dict[str, Any]]:
-    """All that were heard of in the last seconds, and those that went without a word."""
+    """The servers that are there, and those that ended without saying so."""
     found = connection.execute(SERVERS).fetchall()
     return [_shown(row) for row in found]
 
@@ -116,7 +117,7 @@ def read_servers(url: str) -> list[dict[str, Any]]:
 
 
 def _rows_of(url: str, query: str, *given: object) -> list[Any]:
-    """What a question of PostgreSQL's own finds, on a connection of its own."""
+    """The rows of a query, on a connection of its own."""
     with connected(url, SCHEMA, "looks") as connection:
         check_version(connection, SCHEMA)
         return connection.execute(query.encode(), given or None).fetchall()
@@ -128,11 +129,11 @@ def _shown(row: Sequence[Any]) -> dict[str, Any]:
     return {**shown, "silent_ms": silent, "here": silent < GONE_MS, **msgspec.json.decode(facts)}
 
 
-# --- what all servers did -----------------------------------------------------------------------
+# --- audit and usage ----------------------------------------------------------------------------
 
 
 def add_audit(connection: TeamConnection, server: str, rows: Sequence[AuditRow]) -> None:
-    """Append, in one statement; the newest rows stay, ten times as many as a server keeps."""
+    """Append, and keep the newest rows, ten times as many as a server keeps by itself."""
     named = [dict(zip(_NAMES.split(", "), row, strict=True)) for row in rows]
     connection.execute(_ADD, (10 * MOST_AUDIT, server, msgspec.json.encode(named).decode()))
 
@@ -146,5 +147,5 @@ def read_team_audit(url: str, most: int) -> list[AuditRow]:
 
 
 def read_team_usage(url: str, days: int) -> list[UsageRow]:
-    """What was counted of all servers in the last `days`. Raises StoreUnavailable."""
+    """The usage of all servers in the last `days`. Raises StoreUnavailable."""
     return _rows_of(url, _USAGE, first_day(days))

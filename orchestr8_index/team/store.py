@@ -31,7 +31,7 @@ from .schema import TAKE
 WRITE_SECONDS, READ_SECONDS = 5.0, 2.0
 READERS = 3  # with those that write, listen and watch six connections
 Begin = Callable[[TeamConnection, str, int], None]
-Tell = Callable[[TeamConnection, str, Sequence[Any]], None]
+Notify = Callable[[TeamConnection, str, Sequence[Any]], None]
 
 
 class DatabaseClock(Clock):
@@ -96,11 +96,11 @@ class TeamJournal(Journal):
 
 
 class TeamWriter(Writer):
-    """`begin` opens a project's commit, `tell` ends it with what was done, before it is final."""
+    """`begin` opens a project's commit, `notify` ends it with what was done, before it is final."""
 
-    def __init__(self, connection: Any, resolve: Any, begin: Begin, tell: Tell) -> None:
+    def __init__(self, connection: Any, resolve: Any, begin: Begin, notify: Notify) -> None:
         super().__init__(connection, resolve)
-        self.begin, self.tell = begin, tell
+        self.begin, self.notify = begin, notify
 
     def _rounds(self, jobs: list[Job]) -> Iterator[list[Job]]:
         jobs.sort(key=lambda job: job.project)
@@ -115,17 +115,17 @@ class TeamWriter(Writer):
             yield
 
     def _done(self, jobs: Sequence[Job], values: Sequence[Any]) -> None:
-        self.tell(self.connection, jobs[0].project, values)  # type: ignore[arg-type]
+        self.notify(self.connection, jobs[0].project, values)  # type: ignore[arg-type]
 
 
 class TeamStore(Store):
     """As `Store`, but disk, backups and integrity are left to the database. `size` returns bytes,
     as the registry counted them."""
 
-    def __init__(self, url: str, schema: str, server: str, begin: Begin, tell: Tell) -> None:
+    def __init__(self, url: str, schema: str, server: str, begin: Begin, notify: Notify) -> None:
         super().__init__(Path())
         self.circuit = Circuit()
-        self._begin, self._tell = begin, tell
+        self._begin, self._notify = begin, notify
         self._address = (url, schema, self.circuit)
         self._server = server
         self.size: Callable[[], int] = lambda: 0
@@ -153,7 +153,7 @@ class TeamStore(Store):
         """Nothing is asked yet: the first statement connects."""
         writing: Any = TeamConnection(*self._address, WRITE_SECONDS, f"{self._server} writes")
         writing.greet = self.greet
-        self._writer = TeamWriter(writing, self._resolve, self._begin, self._tell)
+        self._writer = TeamWriter(writing, self._resolve, self._begin, self._notify)
 
     def submit(self, work: Work, apply: Any, project: str, ended: Callable[[], None]) -> None:
         """As `write`, from another thread; nobody waits for it."""

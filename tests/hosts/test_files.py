@@ -115,6 +115,17 @@ def test_an_entry_of_the_users_that_was_replaced_comes_back(
     assert (path.read_text(), list(tmp_path.iterdir())) == (text, [path])
 
 
+def test_an_entry_that_is_not_ours_stays_and_one_that_came_back_does_too(tmp_path: Path) -> None:
+    """Taken out twice, or without having been put in, the user's own was gone, with its file."""
+    path = tmp_path / "a.json"
+    path.write_text(OWN)
+    assert leave(path).what == "own"
+    join(path)
+    assert [leave(path).what, leave(path).what, path.read_text()] == ["restored", "own", OWN]
+    path.write_text(OWN.replace('"command": "my-own"', '"url": "http://127.0.0.1:4711/mcp"'))
+    assert leave(path).what == "removed"
+
+
 def test_it_comes_back_into_a_file_that_was_changed_meanwhile(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(OWN)

@@ -272,11 +272,15 @@ def test_only_a_call_in_json_loads_the_sdk(tmp_path: Path) -> None:
         print(sorted(heavy & set(sys.modules)))
         state = state_of(settings_of(Path(sys.argv[1]), fixture_root()), None)
         live(state, lambda asking: asking.post("/mcp", json=LIST, headers=MODERN))
-        print("mcp" in sys.modules)
+        print("mcp" in sys.modules, sorted({"mcp.client", "cryptography"} & set(sys.modules)))
+        import mcp.server
+        print(mcp.ClientSession.__name__, mcp.server.MCPServer.__name__, mcp.client.__name__)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
-    assert done.stdout.split("\n")[:2] == ["503 400 404 400 400 415 []", "True"]
+    found = done.stdout.splitlines()
+    assert found[:2] == ["503 400 404 400 400 415 []", "True []"]
+    assert found[2] == "ClientSession MCPServer mcp.client"  # what was left out can be had
 
 
 @pytest.mark.parametrize(
