@@ -1,1 +1,1 @@
-"""The bridge from a host that speaks over stdin and stdout to the one server."""
+"""The stdio bridge: connects a host that speaks MCP over stdin and stdout to the server."""

@@ -1,7 +1,7 @@
-"""`orchestr8-index hook HOST [EVENT]`: a host's event goes to the server, its answer back.
+"""`orchestr8-index hook HOST [EVENT]`: sends a host's hook event to the server, prints its answer.
 
-The server reads the events of Claude Code; the others' are the same ones under other names. A hook
-must disturb nobody: whatever fails, the answer is `{}` and the exit status 0.
+The server reads the events of Claude Code; other hosts' events are translated into those. A hook
+must never disturb its host: whatever fails, it prints `{}` and exits with status 0.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from ..daemon.locate import locate
 from ..environment import current_folder, environment, home_folder, read_place
 from ..errors import BadSetting
 
-SECONDS = 2.0  # a host waits for its hooks
+SECONDS = 2.0  # short, as the host waits for its hooks
 MOST_BYTES = 1_000_000
-Said = dict[str, Any]
+Fields = dict[str, Any]
 
 
 class Dialect(NamedTuple):
-    """How a host names what Claude Code names otherwise; what is not named stays as it is."""
+    """A host's names for events, tools and fields, each with Claude Code's name for it. Fields and
+    tools without a row keep their name; events without one are not sent."""
 
     events: Mapping[str, str]
     tools: Mapping[str, str] = {}
@@ -93,7 +94,7 @@ DIALECTS = {
         _FIELDS,
     ),
 }
-"""Hosts with hooks. VS Code and Copilot CLI take Claude Code's names, too."""
+"""The dialect of each host with hooks. VS Code and Copilot CLI take Claude Code's names, too."""
 _ARGUMENTS = {
     "filePath": "file_path",
     "path": "file_path",
@@ -107,7 +108,7 @@ _ARGUMENTS = {
 
 
 def main(arguments: list[str]) -> int | None:
-    """The exit status; None where the command line must have a look at the arguments."""
+    """The exit status 0; None for other arguments, which the command line then reads."""
     words = list(takewhile(lambda word: not word.startswith("-"), arguments))
     place = _place_of(arguments[len(words) :])
     if len(words) not in (1, 2) or words[0] not in DIALECTS or place is None:
@@ -115,126 +116,126 @@ def main(arguments: list[str]) -> int | None:
     host, event = words[0], "".join(words[1:])
     body = sys.stdin.buffer.read(MOST_BYTES) if sys.stdin else b""
     try:
-        print(json.dumps(_passed_on(host, event, body, place)), flush=True)
-    except OSError:  # nobody reads it, or it has no room
+        print(json.dumps(_answer(host, event, body, place)), flush=True)
+    except OSError:  # stdout is closed, or its disk is full
         sys.stdout = None
     return 0
 
 
 def _place_of(options: list[str]) -> tuple[int | None, str | None] | None:
-    """--port and --data-dir; None for anything else."""
+    """The values of --port and --data-dir; None when there are other options."""
     if not options:
         return None, None
     from .main import read_options
 
-    found = read_options(options)
-    if found is None or found["--root"] or found["--face"] or found["--agent"]:
+    read = read_options(options)
+    if read is None or read["--root"] or read["--face"] or read["--agent"]:
         return None
-    return [None, *map(int, found["--port"])][-1], [None, *found["--data-dir"]][-1]
+    return [None, *map(int, read["--port"])][-1], [None, *read["--data-dir"]][-1]
 
 
-def _passed_on(host: str, event: str, body: bytes, place: tuple[int | None, str | None]) -> Said:
+def _answer(host: str, event: str, body: bytes, place: tuple[int | None, str | None]) -> Fields:
     try:
-        said = json.loads(body)
+        payload = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    payload = translated(host, event, said) if isinstance(said, dict) else None
-    if payload is None:
+    translation = translated(host, event, payload) if isinstance(payload, dict) else None
+    if translation is None:
         return {}
-    return answered(host, str(said.get("hook_event_name") or event), _ask(host, payload, place))
+    name = str(payload.get("hook_event_name") or event)
+    return answered(host, name, _send(host, translation, place))
 
 
-def translated(host: str, event: str, said: Said) -> Said | None:
-    """The event as Claude Code would say it; None for one that the server has no use for."""
+def translated(host: str, event: str, payload: Fields) -> Fields | None:
+    """A host's event as Claude Code would send it; None for one that the server does not read."""
     dialect = DIALECTS[host]
-    named = {dialect.fields.get(name, name): value for name, value in said.items()}
-    named |= {name: said[name] for name in dialect.fields.values() if name in said}
-    known = dialect.events.get(str(said.get("hook_event_name") or event) or _guessed(named))
-    if known is None:
+    fields = {dialect.fields.get(name, name): value for name, value in payload.items()}
+    fields |= {name: payload[name] for name in dialect.fields.values() if name in payload}
+    name = dialect.events.get(str(payload.get("hook_event_name") or event) or _event_of(fields))
+    if name is None:
         return None
-    roots = said.get("workspace_roots")
-    if "cwd" not in named and isinstance(roots, list) and roots:
-        named["cwd"] = roots[0]
-    named["hook_event_name"] = known
-    if "tool_name" in named:
-        named["tool_name"] = dialect.tools.get(str(named["tool_name"]), named["tool_name"])
-        named["tool_input"] = _arguments(named.get("tool_input"))
-        named["tool_response"] = _response(named.get("tool_response"))
-    return _ended_agent(named) if known == "SubagentStop" else named
+    roots = payload.get("workspace_roots")
+    if "cwd" not in fields and isinstance(roots, list) and roots:
+        fields["cwd"] = roots[0]
+    fields["hook_event_name"] = name
+    if "tool_name" in fields:
+        fields["tool_name"] = dialect.tools.get(str(fields["tool_name"]), fields["tool_name"])
+        fields["tool_input"] = _arguments(fields.get("tool_input"))
+        fields["tool_response"] = _response(fields.get("tool_response"))
+    return _ended_agent(fields) if name == "SubagentStop" else fields
 
 
-def _guessed(named: Said) -> str:
-    """Copilot CLI names no event in what it sends."""
-    if "prompt" in named:
+def _event_of(fields: Fields) -> str:
+    """The event's name by its fields, as Copilot CLI sends none; "" when they do not tell."""
+    if "prompt" in fields:
         return "userPromptSubmitted"
-    if "tool_name" in named:
-        return "postToolUse" if "tool_response" in named else "preToolUse"
+    if "tool_name" in fields:
+        return "postToolUse" if "tool_response" in fields else "preToolUse"
     return ""
 
 
-def _arguments(given: object) -> Said:
-    if isinstance(given, str):
+def _arguments(value: object) -> Fields:
+    """A tool's arguments (an object or its JSON text) with Claude Code's names added."""
+    if isinstance(value, str):
         try:
-            given = json.loads(given)
+            value = json.loads(value)
         except (ValueError, RecursionError):
-            given = {}
-    found: Said = given if isinstance(given, dict) else {}
-    return {_ARGUMENTS.get(name, name): value for name, value in found.items()} | found
+            value = {}
+    arguments: Fields = value if isinstance(value, dict) else {}
+    return {_ARGUMENTS.get(name, name): each for name, each in arguments.items()} | arguments
 
 
-def _response(given: object) -> object:
-    """What a tool gave, as a text; failures of Copilot CLI say so in a type."""
-    if not isinstance(given, dict):
-        return given
-    text = next(
-        (given[k] for k in ("textResultForLlm", "llmContent", "result") if k in given), None
-    )
-    return text if isinstance(text, str) else given
+def _response(value: object) -> object:
+    """A tool's result as a text where a field of it is one, else the result as it came."""
+    if not isinstance(value, dict):
+        return value
+    keys = ("textResultForLlm", "llmContent", "result")
+    text = next((value[key] for key in keys if key in value), None)
+    return text if isinstance(text, str) else value
 
 
-def _ended_agent(named: Said) -> Said:
-    """An agent that ended with its task and its words in one event is a tool that ended."""
-    task, agent = named.get("task") or named.get("description"), named.get("subagent_type")
-    words = named.get("summary") or named.get("result") or named.get("last_assistant_message")
+def _ended_agent(fields: Fields) -> Fields:
+    """The event of an ended agent; where it has task and agent, as PostToolUse of a Task."""
+    task, agent = fields.get("task") or fields.get("description"), fields.get("subagent_type")
+    words = fields.get("summary") or fields.get("result") or fields.get("last_assistant_message")
     if not task or not agent:
-        named.setdefault("last_assistant_message", words)
-        return named
-    failed = named.get("status") in ("error", "failed")
+        return {"last_assistant_message": words, **fields}
+    failed = fields.get("status") in ("error", "failed")
+    id = fields.get("subagent_id") or fields.get("agent_id") or fields.get("tool_use_id")
     return {
         "hook_event_name": "PostToolUseFailure" if failed else "PostToolUse",
-        "session_id": named.get("session_id"),
-        "cwd": named.get("cwd"),
+        "session_id": fields.get("session_id"),
+        "cwd": fields.get("cwd"),
         "tool_name": "Task",
-        "tool_use_id": named.get("subagent_id")
-        or named.get("agent_id")
-        or named.get("tool_use_id"),
+        "tool_use_id": id,
         "tool_input": {"prompt": task, "subagent_type": agent},
         "tool_response": words,
-        "error": named.get("error") or words,
-        "duration_ms": named.get("duration_ms"),
+        "error": fields.get("error") or words,
+        "duration_ms": fields.get("duration_ms"),
     }
 
 
-def _ask(host: str, payload: Said, named: tuple[int | None, str | None]) -> Said:
-    asked = "copilot" if host == "vscode" else host
+def _send(host: str, payload: Fields, options: tuple[int | None, str | None]) -> Fields:
+    """Send an event to the server; gives its answer, {} when it has none."""
+    name = "copilot" if host == "vscode" else host
     try:
-        place = read_place(*named, environment(), home_folder(), current_folder())
+        place = read_place(*options, environment(), home_folder(), current_folder())
         address = locate(place, environment().get("MCP_API_KEY", "").strip())
         if address is None:
             return {}
         client = HttpClient(address, SECONDS, SECONDS)
-        answer = client.send("POST", f"/hooks/claude?host={asked}", json.dumps(payload).encode())
-        said = json.loads(answer.body)
+        response = client.send("POST", f"/hooks/claude?host={name}", json.dumps(payload).encode())
+        answer = json.loads(response.body)
     except (NoAnswer, BadSetting, OSError, ValueError):
         return {}
-    return said if isinstance(said, dict) and answer.status == 200 else {}
+    return answer if isinstance(answer, dict) and response.status == 200 else {}
 
 
-def answered(host: str, event: str, said: Said) -> Said:
-    """The server's answer as that host reads it."""
-    output = said.get("hookSpecificOutput")
+def answered(host: str, event: str, answer: Fields) -> Fields:
+    """The server's answer in the form that the host reads; {} for nothing."""
+    output = answer.get("hookSpecificOutput")
     if not isinstance(output, dict) or host in ("claude", "vscode"):
-        return said if isinstance(output, dict) else {}
+        return answer if isinstance(output, dict) else {}
     reason, context = output.get("permissionDecisionReason"), output.get("additionalContext")
     if host == "gemini":
         more = {"hookSpecificOutput": {"hookEventName": event, "additionalContext": context}}

@@ -1,4 +1,4 @@
-"""`orchestr8-index mcp`: a host's lines in, the server's messages out, nothing else on stdout."""
+"""`orchestr8-index mcp`: lines from a host's stdin to the server, its messages to stdout."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .relay import Relay
 from .server import ServerConnection
 
 NAMES = ("--root", "--port", "--data-dir", "--face", "--agent")
-SIGNS = "._@/-"  # of a name, beside letters and digits
+SIGNS = "._@/-"  # allowed in a name beside letters and digits
 LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 INTERRUPTED = 130
 Options = dict[str, list[str]]
 
 
 def bridge(arguments: list[str]) -> int | None:
-    """The exit status; None where the command line must have a look at the arguments (--help)."""
+    """The exit status; None for arguments that the command line must read itself (--help)."""
     options = read_options(arguments)
     if options is None:
         return None
@@ -38,18 +38,18 @@ def bridge(arguments: list[str]) -> int | None:
 
 
 def read_options(arguments: list[str]) -> Options | None:
-    """--root, --port, --data-dir, --face and --agent; None for anything else, or a bad value."""
-    found: Options = {name: [] for name in NAMES}
+    """Each option's values, by the names of NAMES; None for an unknown option or a bad value."""
+    options: Options = {name: [] for name in NAMES}
     rest = iter(arguments)
     for word in rest:
         name, equals, value = word.partition("=")
         value = value if equals else next(rest, "")
-        if name not in found or not value:
+        if name not in options or not value:
             return None
-        found[name].append(value)
-    good = (t.isascii() and t.isdigit() and int(t) <= 65535 for t in found["--port"])
-    known = set(found["--face"]) <= set(TO_CONNECT) and all(map(_is_name, found["--agent"]))
-    return found if all(good) and known else None
+        options[name].append(value)
+    good = (t.isascii() and t.isdigit() and int(t) <= 65535 for t in options["--port"])
+    known = set(options["--face"]) <= set(TO_CONNECT) and all(map(_is_name, options["--agent"]))
+    return options if all(good) and known else None
 
 
 def _is_name(text: str) -> bool:
@@ -57,7 +57,7 @@ def _is_name(text: str) -> bool:
 
 
 def run(server: ServerConnection) -> int:
-    """Until the host closes stdin, or ends this process."""
+    """Relay messages until the host closes stdin or ends this process; gives the exit status."""
     relay = Relay(server, Output().write)
     signal.signal(signal.SIGTERM, _leave)
     try:
@@ -76,7 +76,7 @@ def run(server: ServerConnection) -> int:
 
 
 class Terminated(BaseException):
-    """SIGTERM: for nobody but `run`."""
+    """SIGTERM came; `run` catches it."""
 
 
 def _leave(number: int, frame: object) -> None:
@@ -84,7 +84,7 @@ def _leave(number: int, frame: object) -> None:
 
 
 def _warm(server: ServerConnection) -> None:
-    """Start the server before the first message; the first request tells what hinders it."""
+    """Start the server before the first message; a failure goes to stderr, requests try again."""
     try:
         server.renew()
         server.take_back(server.lend())
@@ -93,7 +93,7 @@ def _warm(server: ServerConnection) -> None:
 
 
 class Output:
-    """Whole lines, one at a time. A host that went away is the end of this process."""
+    """Writes one message a line to stdout; ends the process when the host has closed it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -1,7 +1,7 @@
-"""A line from the host is asked over HTTP, and what comes back is written.
+"""Sends each message of the host over HTTP and writes the server's messages back.
 
-Requests are carried out side by side, so that a slow one stops nobody; the handshake, notifications
-and answers go one after the other, as their order counts.
+Requests run concurrently, so that a slow one blocks no other; the handshake, notifications and
+responses are sent one after the other, as their order matters.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ Write = Callable[[bytes], None]
 
 
 class Away(Orchestr8Error):
-    cure = "Ask again: it is started again then. `orchestr8-index status` says how it is."
+    cure = "Try again: that starts it. `orchestr8-index status` shows its state."
 
 
 class Cancelled(Exception):
-    """The host wants no answer any more."""
+    """The host has cancelled the request."""
 
 
 class Relay:
-    """`write` gets whole messages, each without a line end, from any thread."""
+    """Relays messages. `write` gets one whole message, without line end, from any thread."""
 
     def __init__(self, server: ServerConnection, write: Write) -> None:
         self._server, self._write = server, write
@@ -49,7 +49,7 @@ class Relay:
         self._listening = 0
 
     def take(self, line: bytes) -> None:
-        """One line from the host. Never raises for what it says or what becomes of it."""
+        """Handle one line from the host. A bad line, and a failure, become an error response."""
         try:
             message = json.loads(line, parse_constant=_no_number, parse_float=_finite)
         except (ValueError, RecursionError):
@@ -66,7 +66,7 @@ class Relay:
             self._crew.give(lambda: self._request(message, line))
 
     def finish(self) -> None:
-        """The host is done: let what is being asked be answered, then end the session."""
+        """Wait up to 30 seconds for running requests, then end the session."""
         end = time.monotonic() + LAST_SECONDS
         while self._crew.busy > self._streams() and time.monotonic() < end:
             time.sleep(PAUSE / 10)
@@ -76,6 +76,7 @@ class Relay:
         return sum(key.startswith(LISTEN) for key in list(self._open))
 
     def end(self) -> None:
+        """End the session at the server, if there is one."""
         if self.session.id and (connection := self._server.connect()):
             try:
                 connection.ask("DELETE", self.session.headers(), seconds=END_SECONDS)
@@ -84,11 +85,11 @@ class Relay:
 
     def _refuse(self, id: object, error: Orchestr8Error, code: int = AWAY) -> None:
         body = {"code": getattr(error, "code", code), "message": str(error)}
-        told = {**body, "data": {"cure": error.cure}} if error.cure else body
-        self._write(json.dumps({"jsonrpc": "2.0", "id": id, "error": told}).encode())
+        body |= {"data": {"cure": error.cure}} if error.cure else {}
+        self._write(json.dumps({"jsonrpc": "2.0", "id": id, "error": body}).encode())
 
     def _notify(self, message: Message, line: bytes) -> None:
-        """Nobody waits for an answer, so there is none to an error either."""
+        """Send a notification or a response; errors are dropped, as nobody waits for a reply."""
         method = message.get("method")
         if method == "notifications/cancelled" and self._abort(message):
             return
@@ -102,7 +103,7 @@ class Relay:
             self._listen()
 
     def _abort(self, message: Message) -> bool:
-        """In the modern era the end of its connection is what cancels a request."""
+        """Cancel a request of the modern era by breaking its connection; False in the other era."""
         params = message.get("params")
         id = params.get("requestId") if isinstance(params, dict) else None
         for key in (_key(LISTEN, id), _key("", id)):
@@ -114,7 +115,7 @@ class Relay:
         return bool(own_version(message))
 
     def _hold(self, key: str, connection: Connection) -> None:
-        """For `_abort`, before anything is asked on it."""
+        """Note a request's connection for `_abort`. Raises Cancelled when it came first."""
         if self._open.get(key) is CANCELLED:
             connection.close()
             raise Cancelled
@@ -153,63 +154,63 @@ class Relay:
             return False
 
     def _answer(self, message: Message, reply: Reply, seen: set[str]) -> bool:
-        """Write what the reply holds; whether the answer itself was in it."""
+        """Write the messages of the reply; False when the response itself was not among them."""
         if not reply.streams:
             body = reply.read()
             self._done(reply)
-            self._write(self._told(message, reply, body))
+            self._write(self._response(message, reply, body))
             return True
         last, id = "", message["id"]
         events = reply.events()
         for event in events:
             last = event.id or last
             if event.data and self._pass_on(message, event.data, reply, seen) == id:
-                for _ in events:  # to the end, so that the connection can be used again
+                for _ in events:  # read to the end, so that the connection can be reused
                     pass
                 self._done(reply)
                 return True
         return bool(last) and self._resume(message, last, seen)
 
     def _pass_on(self, message: Message, data: bytes, reply: Reply, seen: set[str]) -> Any:
-        """Write one event; the id of the answer that it is, else None."""
-        found = json.loads(data)
-        if not isinstance(found, dict):
+        """Write one event's message; gives its id when it is a response, else None."""
+        event = json.loads(data)
+        if not isinstance(event, dict):
             raise ValueError("an event is no message")
-        method = found.get("method")
+        method = event.get("method")
         if method == "notifications/subscriptions/acknowledged":
             if method in seen:
-                return None  # the host does not know that the stream was opened again
+                return None  # the stream was reopened, of which the host knows nothing
             seen.add(method)
         if method is None:
-            self._learn(message, reply, found)
+            self._note(message, reply, event)
         self._write(data)
-        return found.get("id") if method is None else None
+        return event.get("id") if method is None else None
 
     def _resume(self, message: Message, last: str, seen: set[str]) -> bool:
-        """The stream ended before the answer, on purpose: the rest is to be fetched."""
+        """Fetch the rest of a stream that the server ended before the response."""
         time.sleep(PAUSE)
         connection = self._server.lend()
         headers = [*self.session.headers(), f"Last-Event-ID: {last}"]
         reply = connection.ask("GET", headers)
         return reply.status == 200 and reply.streams and self._answer(message, reply, seen)
 
-    def _told(self, message: Message, reply: Reply, body: bytes) -> bytes:
-        """The answer for the host, made from whatever the server said."""
+    def _response(self, message: Message, reply: Reply, body: bytes) -> bytes:
+        """The JSON-RPC response for the host. Raises Away when the body holds none."""
         if reply.status == 200 and body and message["method"] not in REMEMBERED:
             return body
         try:
-            found = json.loads(body)
+            read = json.loads(body)
         except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict) or not isinstance(found.get("error", {}), dict):
-            raise Away(_why(reply.status, found), "Look at logs/mcp.log in the data directory.")
-        if "result" not in found and "error" not in found:
-            raise Away(_why(reply.status, found), "Look at logs/mcp.log in the data directory.")
-        self._learn(message, reply, found)
-        return json.dumps({**found, "id": message["id"]}).encode()
+            read = None
+        if isinstance(read, dict) and isinstance(read.get("error", {}), dict):
+            if "result" in read or "error" in read:
+                self._note(message, reply, read)
+                return json.dumps({**read, "id": message["id"]}).encode()
+        raise Away(_why(reply.status, read), "Look at logs/mcp.log in the data directory.")
 
-    def _learn(self, message: Message, reply: Reply, found: Message) -> None:
-        result = found.get("result")
+    def _note(self, message: Message, reply: Reply, response: Message) -> None:
+        """Keep in the session what a successful request of the handshake's era changed there."""
+        result = response.get("result")
         if not isinstance(result, dict):
             return
         if message["method"] == "initialize":
@@ -227,19 +228,19 @@ class Relay:
         key: str = "",
         tries: int = TRIES,
     ) -> Reply:
-        """The reply's head. A connection that breaks is tried once more: every tool may be asked
-        twice. A session that the server lost is begun again, and a server that starts waited for.
-        """
+        """Send a message; gives the reply, its body unread. Raises Away. Sends it `tries` times at
+        most when the connection breaks (every tool is safe to repeat) or the session was lost and
+        is renewed; retries for 20 seconds while the server answers 503."""
         end = time.monotonic() + PATIENCE
         while True:
-            number, held = self.session.number, self.session.id
+            number, session_id = self.session.number, self.session.id
             reply = self._post(message, line, seconds, key)
             tries -= 1
             if reply is None and tries <= 0:
                 raise Away(LOST)
             if reply is None:
                 continue
-            lost = reply.status == 404 and held and not own_version(message) and tries > 0
+            lost = reply.status == 404 and session_id and not own_version(message) and tries > 0
             waits = reply.status == 503 and time.monotonic() < end
             if not (waits or (lost and self._renew(number))):
                 return reply
@@ -248,7 +249,7 @@ class Relay:
                 time.sleep(PAUSE)
 
     def _post(self, message: Message, line: bytes, seconds: float | None, key: str) -> Reply | None:
-        """None when the connection broke."""
+        """Send a message once; None when the connection broke."""
         connection = self._server.lend()
         if key:
             self._hold(key, connection)
@@ -259,24 +260,24 @@ class Relay:
             return None
 
     def _renew(self, number: int) -> bool:
-        """Begin the session again, unless another thread has done it. False when it cannot be."""
+        """Open the lost session again, unless another thread has; False when that fails."""
         with self._renewing:
             if self.session.number != number:
                 return True
             again = self.session.again()
             if again is None:
                 return False
-            begin, rest = again
-            held, self.session.id = self.session.id, ""
-            if not self._silently(begin):
-                self.session.id = held
+            handshake, rest = again
+            old_id, self.session.id = self.session.id, ""
+            if not self._send_own(handshake):
+                self.session.id = old_id
                 return False
             for message in rest:
-                self._silently(message)
+                self._send_own(message)
             return True
 
-    def _silently(self, message: Message) -> bool:
-        """Ask without telling the host what is answered."""
+    def _send_own(self, message: Message) -> bool:
+        """Send a message of the bridge's own, whose response the host does not see."""
         try:
             reply = self._exchange(message, json.dumps(message).encode(), NOTICE_SECONDS, tries=1)
             body = reply.read() if not reply.streams else _last(reply)
@@ -284,7 +285,7 @@ class Relay:
             return False
         self._done(reply)
         if message.get("id") == BEGINNING and reply.status == 200:
-            self._learn(message, reply, json.loads(body))
+            self._note(message, reply, json.loads(body))
         return reply.status in (200, 202)
 
     def _done(self, reply: Reply) -> None:
@@ -294,19 +295,19 @@ class Relay:
             reply.connection.close()
 
     def _listen(self) -> None:
-        """What the server says by itself, in the era of the handshake."""
+        """Open the session's event stream in a thread, which replaces the one before it."""
         self._listening += 1
-        mine = self._listening
-        threading.Thread(target=self._follow, args=(mine,), daemon=True).start()
+        number = self._listening
+        threading.Thread(target=self._follow, args=(number,), daemon=True).start()
 
-    def _follow(self, mine: int) -> None:
+    def _follow(self, stream: int) -> None:
         last, pause = "", PAUSE
-        while self._listening == mine:
+        while self._listening == stream:
             number, connection = self.session.number, self._server.connect()
             try:
                 reply = self._stream(connection, last) if connection else None
                 if reply and reply.status in (400, 405, 501):
-                    return  # a server without such a stream
+                    return  # the server has no such stream
                 if reply and reply.status == 404:
                     self._renew(number)
                     last = ""
@@ -324,12 +325,12 @@ class Relay:
             pause = min(5.0, pause * 2)
 
     def _stream(self, connection: Connection, last: str) -> Reply:
-        known = [f"Last-Event-ID: {last}"] if last else []
-        return connection.ask("GET", [*self.session.headers(), *known])
+        resume = [f"Last-Event-ID: {last}"] if last else []
+        return connection.ask("GET", [*self.session.headers(), *resume])
 
 
 def _no_number(name: str) -> float:
-    """Python reads NaN and Infinity; JSON has no such numbers."""
+    """Refuse NaN and Infinity, which Python's parser takes and JSON does not have."""
     raise ValueError(name)
 
 
@@ -343,25 +344,24 @@ def _key(prefix: str, id: object) -> str:
 
 
 def _last(reply: Reply) -> bytes:
-    """The answer in a stream that is for nobody else."""
+    """The data of a stream's last event."""
     body = b"null"
     for event in reply.events():
         body = event.data or body
     return body
 
 
-def _why(status: int, found: object) -> str:
-    said = found.get("error") if isinstance(found, dict) else None
-    if isinstance(said, str):
-        return said
+def _why(status: int, body: object) -> str:
+    error = body.get("error") if isinstance(body, dict) else None
+    if isinstance(error, str):
+        return error
     if status == 413:
         return "The message is larger than the server takes (1 MB)."
-    return f"The server answered with HTTP {status}, which is no answer in MCP."
+    return f"The server answered with HTTP {status} and no MCP response."
 
 
 class Crew:
-    """Threads that carry out requests side by side: as many as there are at one time. `busy` are
-    waiting or being done; a thread stays for the next one."""
+    """A thread pool that grows on demand to 64 threads; `busy` counts queued and running tasks."""
 
     def __init__(self) -> None:
         self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()

@@ -1,4 +1,4 @@
-"""Lend connections to the one server, and start it where none runs."""
+"""A pool of connections to the server, which is started when none runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RETRY_SECONDS = 2.0
 
 
 class ServerConnection:
-    """Lends connections to it. Raises StartFailed where there is none and none can be started."""
+    """The pool. `lend` raises StartFailed when no server runs and none can be started."""
 
     def __init__(
         self, place: ServerPlace, roots: list[str], key: str = "", face: str = "", agent: str = ""
@@ -34,7 +34,7 @@ class ServerConnection:
         while self._free:
             try:
                 connection = self._free.pop()
-            except IndexError:  # another thread had it
+            except IndexError:  # another thread took it
                 break
             if connection.usable():
                 return connection
@@ -42,7 +42,7 @@ class ServerConnection:
         return self.connect() or self._start()
 
     def renew(self) -> None:
-        """Have `up` replace a running server of another version, and pass on what it says."""
+        """Let `up` replace a running server of another version; what it says goes to stderr."""
         owner = PidFile(self._place.data_dir / SERVER_NAME).owner()
         if owner is None or owner.get("version") == __version__:
             return
@@ -55,26 +55,26 @@ class ServerConnection:
 
     def connect(self) -> Connection | None:
         """A new connection; None when no server runs."""
-        where = self._located()
-        if where is None:
+        address = self._address()
+        if address is None:
             return None
-        named = [f"{name}: {value}" for name, value in where.here().headers.items()]
-        named += [f"X-Agent: {self._agent}"] if self._agent else []
+        headers = [f"{name}: {value}" for name, value in address.here().headers.items()]
+        headers += [f"X-Agent: {self._agent}"] if self._agent else []
         try:
-            given = (where.port, where.key, where.host, where.tls_cert)
-            return Connection(*given, named, self._face)
+            where = (address.port, address.key, address.host, address.tls_cert)
+            return Connection(*where, headers, self._face)
         except OSError:
             return None
 
-    def _located(self) -> Address | None:
-        """The usual port is not asked: without an owner a server is started."""
+    def _address(self) -> Address | None:
+        """A named port's, else that of the data directory's owner; never the default port's."""
         place = self._place
         if place.explicit_port:
             return locate(place, self._key)
         return owner_address(place.data_dir, self._key)
 
     def _start(self) -> Connection:
-        """One thread starts it, the others wait; after a failure nobody tries for a while."""
+        """Start the server, once for all threads; a failure is raised again for two seconds."""
         with self._starting:
             if connection := self.connect():
                 return connection
@@ -88,10 +88,8 @@ class ServerConnection:
                 raise
 
     def _run_up(self) -> str:
-        """`up`, as a user would; it waits until the server serves, and survives this process.
-
-        Returns what it said beside its result.
-        """
+        """Run `up`, which waits until the server serves and lets it outlive this process.
+        Gives what it wrote to stderr; raises StartFailed."""
         import subprocess
 
         try:

@@ -1,7 +1,7 @@
-"""The headers that a message needs, and what begins a session again that the server lost.
+"""The headers that a message needs, and the messages that renew a session that the server lost.
 
-Two eras: until 2025-11-25 a handshake makes a session, which later messages name; since 2026-07-28
-every request carries its own version.
+Two protocol eras: until 2025-11-25 a handshake (`initialize`) opens a session, whose id each later
+message carries; since 2026-07-28 there are no sessions, and each request carries its version.
 """
 
 from __future__ import annotations
@@ -17,39 +17,40 @@ BEGINNING = "orchestr8-bridge"
 
 
 class McpSession:
-    """What the handshake agreed on. `number` grows with each, so that one loss is mended once."""
+    """The session's id and protocol version, both "" without one. `number` counts handshakes, so
+    that threads which see the same loss renew the session once."""
 
     def __init__(self) -> None:
         self.id = self.version = ""
         self.number = 0
         self._begin: Message | None = None
-        self._wishes: dict[tuple[str, str], Message] = {}
+        self._settings: dict[tuple[str, str], Message] = {}
 
     def open(self, begin: Message, id: str, version: str) -> None:
         self._begin, self.id, self.version = begin, id, version
         self.number += 1
 
     def note(self, message: Message) -> None:
-        """Remember what the server was told for the whole session, to tell it to the next one."""
+        """Remember a log level or subscription, which lasts for the session, for `again`."""
         method, params = message.get("method"), message.get("params")
         if method == "logging/setLevel":
-            self._wishes[method, ""] = message
+            self._settings[method, ""] = message
         elif method in ("resources/subscribe", "resources/unsubscribe"):
             uri = str(params.get("uri")) if isinstance(params, dict) else ""
-            self._wishes.pop(("resources/subscribe", uri), None)
+            self._settings.pop(("resources/subscribe", uri), None)
             if method == "resources/subscribe":
-                self._wishes[method, uri] = message
+                self._settings[method, uri] = message
 
     def again(self) -> tuple[Message, list[Message]] | None:
-        """What begins a new session like this one: the handshake, and the messages after it."""
+        """The messages that open an equal session: (the handshake, those after it), or None."""
         if self._begin is None:
             return None
         done: Message = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-        wishes = [{**m, "id": f"{BEGINNING}-{n}"} for n, m in enumerate(self._wishes.values())]
+        wishes = [{**m, "id": f"{BEGINNING}-{n}"} for n, m in enumerate(self._settings.values())]
         return {**self._begin, "id": BEGINNING}, [done, *wishes]
 
     def headers(self, message: Message | None = None) -> list[str]:
-        """For a message, or for the session itself (its event stream, its end)."""
+        """The headers of a message; without one, those for the session's event stream or end."""
         if message is not None and (version := own_version(message)):
             return [ACCEPT, f"MCP-Protocol-Version: {version}", *_mirrored(message)]
         if message is not None and message.get("method") == "initialize":
@@ -60,7 +61,7 @@ class McpSession:
 
 
 def own_version(message: Message) -> str:
-    """The version that a request of the modern era carries; else ""."""
+    """The protocol version that a request of the modern era carries; "" for others."""
     params = message.get("params")
     meta = params.get("_meta") if isinstance(params, dict) else None
     version = meta.get(VERSION_KEY) if isinstance(meta, dict) else None
@@ -75,7 +76,7 @@ def _mirrored(message: Message) -> list[str]:
 
 
 def _safe(value: str) -> str:
-    """As the transport's specification wants it where a header could not carry it."""
+    """A header's value; base64 as in MCP's specification for what a header cannot carry."""
     plain = value.isascii() and value.isprintable() and value == value.strip()
     if plain and not value.startswith("=?base64?"):
         return value

@@ -1,6 +1,6 @@
 """HTTP/1.1 and its event streams over one keep-alive connection.
 
-By hand, as `http.client` alone would take more memory than the whole bridge may have.
+Written by hand, as importing `http.client` costs 7 MB and the bridge may have 16.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ LONGEST_LINE = 1 << 16
 
 
 class StreamEvent(NamedTuple):
-    """One event of a stream; `id` is "" where the server sent none."""
+    """One event of a stream; `id` is "" when it has none."""
 
     id: str
     data: bytes
 
 
 class Connection:
-    """Raises OSError where the connection breaks, or what comes is not HTTP."""
+    """A keep-alive connection; `more` are header lines of each request, `face` ends its path.
+    Methods raise OSError when it breaks or the answer is not HTTP."""
 
     def __init__(
         self,
@@ -37,7 +38,7 @@ class Connection:
     ) -> None:
         self.port = port
         self._path = f"{PATH}/{face}" if face else PATH
-        self._key = [*([f"Authorization: Bearer {key}"] if key else []), *more]
+        self._headers = [*([f"Authorization: Bearer {key}"] if key else []), *more]
         self._socket = socket.create_connection((host, port), CONNECT_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls_cert:
@@ -47,8 +48,9 @@ class Connection:
     def ask(
         self, verb: str, headers: list[str], body: bytes = b"", seconds: float | None = None
     ) -> Reply:
-        """The reply's head; its body is still to be read. Waits for it as long as it takes."""
-        lines = [f"{verb} {self._path} HTTP/1.1", f"Host: {HOST}:{self.port}", *self._key, *headers]
+        """Send a request and read the reply's head, not its body; `seconds` None is no timeout."""
+        lines = [f"{verb} {self._path} HTTP/1.1", f"Host: {HOST}:{self.port}"]
+        lines += [*self._headers, *headers]
         if verb == "POST":
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         self._socket.settimeout(seconds)
@@ -82,7 +84,7 @@ class Connection:
             yield data
 
     def usable(self) -> bool:
-        """Whether the server has not closed it meanwhile."""
+        """Whether the server has kept it open and sent nothing unasked."""
         self._socket.setblocking(False)
         try:
             socket.socket.recv(self._socket, 1, socket.MSG_PEEK)  # below TLS, which has no peeking
@@ -93,7 +95,7 @@ class Connection:
         return False
 
     def abort(self) -> None:
-        """End what another thread is reading from it."""
+        """Break it, so that a thread which reads from it gets an OSError."""
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -105,7 +107,7 @@ class Connection:
 
 
 class Reply:
-    """`over` as soon as the body is read to its end: then the connection may be used again."""
+    """A reply; `over` when its body is read to the end, so that the connection can be reused."""
 
     def __init__(self, connection: Connection, status: int, headers: dict[str, str]) -> None:
         self.connection, self.status, self.headers = connection, status, headers
@@ -123,23 +125,23 @@ class Reply:
         return b"".join(self._chunks())
 
     def events(self) -> Iterator[StreamEvent]:
-        name, data = "", list[bytes]()
+        id, data = "", list[bytes]()
         for line in self._lines():
             field, _, value = line.partition(b":")
             value = value.removeprefix(b" ")
             if field == b"data":
                 data.append(value)
             elif field == b"id":
-                name = value.decode("latin-1")
-            elif not line and (data or name):
-                yield StreamEvent(name, b"\n".join(data))
-                name, data = "", []
+                id = value.decode("latin-1")
+            elif not line and (data or id):
+                yield StreamEvent(id, b"\n".join(data))
+                id, data = "", []
 
     def _lines(self) -> Iterator[bytes]:
-        kept = b""
+        partial = b""
         for chunk in self._chunks():
-            *whole, kept = (kept + chunk).split(b"\n")
-            for line in whole:
+            *lines, partial = (partial + chunk).split(b"\n")
+            for line in lines:
                 yield line.removesuffix(b"\r")
 
     def _chunks(self) -> Iterator[bytes]:

@@ -1,4 +1,5 @@
-"""The Python client: a server asked, an index in this process without one, outcomes that wait."""
+"""The Python client. It asks the server; without one it uses an index in this process and spools
+outcomes on disk."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    """A class is loaded when it is first used: asyncio alone costs 20 ms."""
+    """Import a class when it is first used: asyncio alone costs 20 ms."""
     from importlib import import_module
 
     if name not in _MODULES:

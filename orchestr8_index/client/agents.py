@@ -1,7 +1,7 @@
-"""The clients' methods for agents that work on one thing: shared values, messages, sessions.
+"""The clients' methods for shared state: values, messages, sessions, locks.
 
-Only the server can do these; without it each raises ServerAway at once. Times are seconds; `wait`
-(45 at most) is how long the server may hold the answer back until there is one.
+They need the server and raise ServerAway without one. Times are in seconds; `wait` (at most 45) is
+how long the server may hold its response back until there is something to return.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SINGLE = ("ttl_s", "if_rev")
 
 
 class AgentMethods(Methods):
-    """The methods of the shared state. A request that is sent twice is done once."""
+    """The methods of the shared state. A `request_id` makes a repeated write take effect once."""
 
     @client_method
     def read_shared(
@@ -37,8 +37,8 @@ class AgentMethods(Methods):
         changed_after: int | None = None,
         wait: float | None = None,
     ) -> JsonObject:
-        """`{items:[{key,value,rev,by,at}],rev}`; with `changed_after` `{events,rev}` since that."""
-        return self._call("read_shared", _written(locals(), keys=_listed(keys)))
+        """`{items:[{key,value,rev,by,at}],rev}`; with `changed_after`, `{events,rev}` after it."""
+        return self._call("read_shared", _params(locals(), keys=_listed(keys)))
 
     @client_method
     def write_shared(
@@ -52,11 +52,11 @@ class AgentMethods(Methods):
     ) -> JsonObject:
         """Write values by key (None deletes), all or none: `{rev,items:[{key,rev}]}`.
 
-        `ops` may be a list, too: `[{key,value,ttl_s?,if_rev?}]`. With the `fence` of a lock nothing
-        is written when it is lost (StaleToken); with `if_rev` when others wrote since (Conflict).
+        `ops` may also be a list `[{key,value,ttl_s?,if_rev?}]`. Raises StaleToken when the lock of
+        `fence` is lost, Conflict when a value's revision is not `if_rev`; then nothing is written.
         """
-        given = _written(locals(), ops=_ops(ops, ttl_s, if_rev), request_id=request_id or _new())
-        return self._call("write_shared", {k: v for k, v in given.items() if k not in _SINGLE})
+        params = _params(locals(), ops=_ops(ops, ttl_s, if_rev), request_id=request_id or _new())
+        return self._call("write_shared", {k: v for k, v in params.items() if k not in _SINGLE})
 
     @client_method
     def send_message(
@@ -74,9 +74,9 @@ class AgentMethods(Methods):
         fence: Fenced = None,
         request_id: str | None = None,
     ) -> JsonObject:
-        """To names, `role:R`, `session:ID`, `queue:Q`, `all`: `{id,recipients,never_seen}`."""
-        given = _written(locals(), to=_listed(to), request_id=request_id or _new())
-        return self._call("send_message", given)
+        """Send to names, `role:R`, `session:ID`, `queue:Q`, `all`: `{id,recipients,never_seen}`."""
+        params = _params(locals(), to=_listed(to), request_id=request_id or _new())
+        return self._call("send_message", params)
 
     @client_method
     def read_inbox(
@@ -89,8 +89,8 @@ class AgentMethods(Methods):
         take_s: int | None = None,
         peek: bool | None = None,
     ) -> JsonObject:
-        """`{messages:[{id,from,body,tries,…}],waiting}`; what is not `ack`ed comes again."""
-        return self._call("read_inbox", _written(locals(), ack=_listed(ack)))
+        """`{messages:[{id,from,body,tries,…}],waiting}`; messages are redelivered until `ack`ed."""
+        return self._call("read_inbox", _params(locals(), ack=_listed(ack)))
 
     @client_method
     def session(
@@ -112,67 +112,64 @@ class AgentMethods(Methods):
         visibility: Sequence[str] | None = None,
         in_all: bool | None = None,
     ) -> JsonObject:
-        """`{session}`, for list `{sessions}`, for read `{messages,rev}`; `query` searches them,
-        `offset` pages them from the oldest, `message` is the id of one."""
-        return self._call("session", _written(locals()))
+        """`{session}`; for list `{sessions}`; for read `{messages,rev}`, where `query` searches the
+        messages, `offset` pages them from the oldest, and `message` is the id of one."""
+        return self._call("session", _params(locals()))
 
     @client_method
     def break_lock(self, resource: str, reason: str) -> JsonObject:
-        """End the locks on a resource; their holders are told, and their tokens are stale."""
-        return self._call("break_lock", _written(locals()))
+        """End the locks on a resource: their holders get an event, their tokens become stale."""
+        return self._call("break_lock", _params(locals()))
 
     @client_method
     def snapshot_shared(self, prefix: str | None = None) -> JsonObject:
         """All values below a prefix, for `restore_shared`: `{items,rev}`."""
-        return self._call("snapshot_shared", _written(locals()))
+        return self._call("snapshot_shared", _params(locals()))
 
     @client_method
     def restore_shared(
         self, items: Iterable[Mapping[str, Any]], prefix: str | None = None
     ) -> JsonObject:
-        """Put everything below `prefix` back as in a snapshot's items; what is not there goes."""
-        return self._call("restore_shared", _written(locals()))
+        """Make the values below `prefix` those of a snapshot's items; others are deleted."""
+        return self._call("restore_shared", _params(locals()))
 
     @client_method
     def coordination(self) -> JsonObject:
-        """Who was seen and holds what: `{agents:[{name,last,tool,holds,unread,…}], counts…}`."""
-        return self._call("coordination", _written(locals()))
+        """Each agent with its locks, and counts: `{agents:[{name,last,tool,holds,unread,…}],…}`."""
+        return self._call("coordination", _params(locals()))
 
     @client_method
     def locks(self, resources: str | Iterable[str] | None = None) -> JsonObject:
-        """All locks, or those that overlap: `{locks:[{resource,holder,purpose,until,…}]}`."""
+        """All locks, or those that overlap `resources`: `{locks:[{resource,holder,until,…}]}`."""
         return self._call("lock", {"action": "list", "resources": _listed(resources)})
 
 
 class BlockingMethods(AgentMethods, Blocking):
-    """The methods of a client that blocks."""
+    """The shared-state methods of the blocking client."""
 
 
 class AwaitedMethods(AgentMethods, Awaited):
-    """The methods of a client for asyncio."""
+    """The shared-state methods of the asyncio client."""
 
 
-def _written(given: Given, **instead: Any) -> Given:
-    """A method's arguments as they are on the wire: `wait` in ms, a lock as its fences."""
-    named = {**given, **instead}
-    fence, wait = named.get("fence"), named.pop("wait", None)
+def _params(arguments: Given, **replaced: Any) -> Given:
+    """A method's arguments as params for the wire: `wait` in ms, a Held lock as its fences."""
+    params = {**arguments, **replaced}
+    fence, wait = params.get("fence"), params.pop("wait", None)
     if isinstance(fence, Held):
-        named["fence"] = fence.fences
-    return named if wait is None else {**named, "wait_ms": int(wait * 1000)}
+        params["fence"] = fence.fences
+    return params if wait is None else {**params, "wait_ms": int(wait * 1000)}
 
 
-def _listed(given: str | Iterable[str] | None) -> Any:
-    return [given] if isinstance(given, str) else given
+def _listed(value: str | Iterable[str] | None) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 def _ops(ops: Any, ttl_s: int | None, if_rev: int | None) -> Any:
     if not isinstance(ops, Mapping):
         return ops
-    more = {
-        name: value
-        for name, value in zip(_SINGLE, (ttl_s, if_rev), strict=True)
-        if value is not None
-    }
+    named = zip(_SINGLE, (ttl_s, if_rev), strict=True)
+    more = {name: value for name, value in named if value is not None}
     return [{"key": key, "value": value, **more} for key, value in ops.items()]
 
 

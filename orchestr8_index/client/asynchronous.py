@@ -1,4 +1,4 @@
-"""Ask the server from asyncio: the blocking client, in threads."""
+"""The asyncio client: runs the blocking client in threads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 def _arguments_of(
     other: Callable[P, object],
 ) -> Callable[[Any], Callable[Concatenate[Any, P], None]]:
-    """For type checkers and `help`: a constructor takes what the other class does."""
+    """Give a constructor the signature of another class's, for type checkers and `help`."""
     return functools.wraps(other.__init__)
 
 
@@ -66,16 +66,16 @@ class AsyncOrchestrator(AwaitedMethods):
         return AsyncEvents(self._client.events(after, prefix=prefix, patience=patience))
 
     async def flush(self, seconds: float | None = None) -> bool:
-        """Deliver the outcomes that wait; whether none waits any more, after `seconds` at most."""
+        """Deliver spooled outcomes, for at most `seconds`; True when none is left."""
         return await asyncio.to_thread(self._client.flush, seconds)
 
     async def close(self) -> None:
-        """Let go of the connections; outcomes that still wait go at the next contact."""
+        """Close the connections; outcomes left in the spool are sent at the next contact."""
         await asyncio.to_thread(self._client.close)
 
 
 class AsyncLock:
-    """`async with client.lock(…) as held`; a task that is cancelled at its head holds nothing."""
+    """`async with client.lock(…) as held`; a task cancelled while it waits holds nothing."""
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
@@ -94,7 +94,7 @@ class AsyncLock:
 
 
 class AsyncEvents:
-    """An iterator for asyncio; a task that is cancelled while it waits ends it."""
+    """An asyncio iterator over events; cancelling a task that waits for the next one ends it."""
 
     def __init__(self, events: EventReader) -> None:
         self._events = events
@@ -113,21 +113,21 @@ class AsyncEvents:
         return event
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection, which ends the iteration."""
         self._events.close()
 
 
 async def in_thread_of_its_own(work: Callable[[], T]) -> T:
-    """For what may wait long: those who wait must not keep the loop's few threads from others."""
+    """Run `work` in a new thread: long waits must not occupy the loop's small thread pool."""
     loop, done = asyncio.get_running_loop(), asyncio.Event()
     result: Future[T] = Future()
 
     def run() -> None:
         try:
             result.set_result(work())
-        except BaseException as error:  # it is raised where it is waited for
+        except BaseException as error:  # raised again by the awaiting task
             result.set_exception(error)
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing awaits this
             loop.call_soon_threadsafe(done.set)
 
     threading.Thread(target=run, daemon=True).start()

@@ -11,10 +11,9 @@ from .gateway import MCPGatewayClient
 
 
 def gateway_tools(client: MCPGatewayClient) -> list[Any]:
-    """mcp_file_read, mcp_file_write, mcp_file_edit, mcp_claim_file, mcp_release_file, mcp_log_step.
+    """CrewAI tools mcp_file_read, _write, _edit, mcp_claim_file, mcp_release_file, mcp_log_step.
 
-    A refusal is told to the agent as a text that begins with ERROR. Raises ImportError without
-    crewai.
+    A tool answers an error as text that begins with ERROR. Raises ImportError without crewai.
     """
     from crewai.tools import tool
 
@@ -52,7 +51,7 @@ class _GatewayTools:
 
 
 def step_logger(client: MCPGatewayClient) -> Callable[[Any], None]:
-    """For `step_callback` of a crew: each step goes into the task's log; a refusal stops nobody."""
+    """A `step_callback` for a crew that logs each step of the task; errors are ignored."""
 
     def log(step: Any) -> None:
         shown = {name: str(getattr(step, name)) for name in _SHOWN if hasattr(step, name)}

@@ -1,6 +1,6 @@
-"""Deliver waiting outcomes to the server: in their order, in batches, by a thread of their own.
+"""Deliver spooled outcomes to the server: in order, in batches, in a background thread.
 
-Nobody waits for a long spool: a call that finds the server there starts the thread and goes on.
+No call waits for a long spool: one that reaches the server starts the thread and goes on.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ..methods import SHORT
 from .rpc import RpcReply, error_of, read_replies, request
 from .spool import BEGINNING, Line, Spool
 
-SECONDS = 30.0  # a batch is a hundred commits
+SECONDS = 30.0  # the timeout of a batch: up to a hundred commits
 LONGEST_LINE = 500_000
 REST, WARN_EVERY = 1.0, 60.0
-UNWANTED, NO_SUCH = (400, 413, 431), 404
-PROJECT = "project"  # of a waiting report: the folder or the name of the one that learns from it
+REFUSED, NOT_FOUND = (400, 413, 431), 404
+PROJECT = "project"  # the field of a spooled report that names its project's folder or name
 _ANY = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _PROJECT = msgspec.json.Decoder(Annotated[str, msgspec.Meta(max_length=4096)])
 _WIRE = SHORT["report_outcome"].name
@@ -38,7 +38,7 @@ def _connect(address: Address) -> HttpClient:
 
 
 class Delivery:
-    """Delivers one spool. `connect` makes a connection of its own to an address."""
+    """Delivers one spool; `connect` gives the HTTP client for an address."""
 
     def __init__(self, spool: Spool, connect: Callable[[Address], HttpClient] = _connect) -> None:
         self._spool, self._connect = spool, connect
@@ -48,7 +48,7 @@ class Delivery:
         self._rests_until, self._warned_at = 0.0, -WARN_EVERY
 
     def start(self, address: Address, *, at_once: bool = False) -> bool:
-        """Whether a delivery has begun with this call; after one that failed it rests a while."""
+        """Start the thread, unless one runs or (without `at_once`) failed within a second."""
         with self._starting:
             if self._thread is not None and self._thread.is_alive():
                 return False
@@ -60,13 +60,13 @@ class Delivery:
             return True
 
     def wait(self, seconds: float | None) -> bool:
-        """Whether nothing waits any more; waits for the delivery that is under way."""
+        """Wait for the running delivery, at most `seconds`; True when the spool is empty."""
         if self._thread is not None:
             self._thread.join(seconds)
         return not self._spool.pending()
 
     def stop(self, seconds: float) -> None:
-        """Deliver for that long, then end with a batch; the rest waits for the next contact."""
+        """Wait that long for the running delivery, then let it end after its current batch."""
         self.wait(seconds)
         self._ended.set()
 
@@ -76,7 +76,7 @@ class Delivery:
             with self._spool.delivering() as mine:
                 if mine:
                     self._deliver(http)
-        except (OSError, Orchestr8Error) as error:  # NoAnswer is the one that is to be expected
+        except (OSError, Orchestr8Error) as error:  # mostly NoAnswer
             self._put_off(str(error))
         finally:
             http.close()
@@ -102,17 +102,17 @@ class Delivery:
             log.warning("outcomes wait on in %s: %s", self._spool.path, why)
 
     def _send(self, http: HttpClient, lines: list[Line], project: str) -> None:
-        """Deliver these, crossing out what is done with. Raises at the first that must wait.
+        """Deliver these lines and mark each as done. Raises at the first that must be sent later.
 
-        A batch that is refused as a whole is tried in halves: one line may spoil it, or the server
-        takes smaller ones only. A line that is refused alone is put aside.
+        A batch that the server refuses is sent in halves, as one line may be the cause, or the
+        size. A single line that it refuses goes to the file of refused reports.
         """
         if not lines:
             return
         calls = [request(_WIRE, _split(line)[1], number) for number, line in enumerate(lines)]
-        response = _asking(http, project).send("POST", "/", b"[" + b",".join(calls) + b"]")
-        unknown = project and response.status == NO_SUCH
-        if response.status not in UNWANTED and not unknown:
+        response = _client_for(http, project).send("POST", "/", b"[" + b",".join(calls) + b"]")
+        unknown = project and response.status == NOT_FOUND
+        if response.status not in REFUSED and not unknown:
             self._settle(lines, read_replies(response, len(lines)))
         elif half := len(lines) // 2:
             self._send(http, lines[:half], project)
@@ -121,19 +121,19 @@ class Delivery:
             self._refuse(lines[0], f"The server answers it with HTTP {response.status}.")
 
     def _settle(self, lines: list[Line], replies: list[RpcReply]) -> None:
-        others_went = any(each.error is None for each in replies)
+        some_succeeded = any(each.error is None for each in replies)
         for line, reply in zip(lines, replies, strict=True):
             if reply.error is None:
                 self._spool.cross_out(line)
                 continue
             error = error_of(reply.error)
-            alone = error.code == InternalError.code and others_went
-            if error.code != InvalidParams.code and not alone:
+            is_its_own = error.code == InternalError.code and some_succeeded
+            if error.code != InvalidParams.code and not is_its_own:
                 raise error
             self._refuse(line, error.sentence)
 
     def _readable(self, line: Line) -> bool:
-        """False for what is no report at all, or not the one that was written; it is put aside."""
+        """Whether the line is an intact report; if not, it goes to the file of refused reports."""
         if not line.fits:
             self._refuse(line, "It is not as it was written: its checksum does not fit.")
             return False
@@ -153,7 +153,7 @@ class Delivery:
 
 
 def _split(line: Line) -> tuple[str, bytes]:
-    """Whose report it is, "" where that is not said, and the report itself. Raises DecodeError."""
+    """(its project or "", the report without that field). Raises DecodeError."""
     fields = _ANY.decode(line.report)
     if PROJECT not in fields:
         return "", line.report
@@ -161,8 +161,8 @@ def _split(line: Line) -> tuple[str, bytes]:
     return project, msgspec.json.encode(fields)
 
 
-def _asking(http: HttpClient, project: str) -> HttpClient:
-    """The same server, asked for that project: a folder is one that somebody worked in."""
+def _client_for(http: HttpClient, project: str) -> HttpClient:
+    """A client of the same server whose requests name this project: a folder's path, or a name."""
     if not project:
         return http
     tree = project if os.path.isabs(project) else ""

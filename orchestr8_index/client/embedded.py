@@ -1,7 +1,7 @@
-"""Answer without a server, from the newest snapshot of the trees; build it where there is none.
+"""Answer without a server, from the newest snapshot of the roots; build one when there is none.
 
-The client and the command line share it. The catalogue is imported at the first answer; a child
-process builds, as for the server.
+Shared by the client and the command line. The catalogue is imported at the first answer; a child
+process builds the index, as for the server.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ AWAY: dict[str, Any] = {
     "tokenizer": "none",
     "truncated": True,
 }
-"""What a client says in fields of these names when it has neither server nor index."""
+"""The values of these fields in an answer when there is neither server nor index."""
 log = logging.getLogger("orchestr8.client")
 
 
 class Embedded:
-    """The index in this process. `always`: it is asked on purpose, waits for its build, and fails
-    with it.
+    """The index in this process.
 
-    Otherwise an answer waits at most `patience` seconds for the first build and is then empty.
-    `last_roots` are the trees of the last server, which go before those found around.
+    With `always` an answer waits for the build and raises its error; else it waits for the first
+    build for `patience` seconds at most and is then empty. `last_roots` gives the last server's
+    roots, which replace those of `settings` unless these are explicit.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class Embedded:
         self._build: BackgroundBuild | None = None
 
     def answer(self, method: Method, params: Any) -> bytes:
-        """The result of the method as JSON. Raises InvalidParams for an unknown entry, and, asked
-        on purpose, BuildFailed."""
+        """The method's result as JSON. Raises InvalidParams for an unknown entry, and with
+        `always` the build's OperationError."""
         with self._ranking:
             index = self._current()
             result = self._result(method, params, index) if index else empty(method.result, params)
@@ -107,7 +107,7 @@ class Embedded:
         return msgspec.structs.replace(self._given, roots=self._last_roots() or self._given.roots)
 
     def _current(self) -> Index | None:
-        """The newest generation of the roots; built first where there is none."""
+        """The newest generation of the roots, after a build if there is none; None without one."""
         settings = self._settings()
         if self._always and self._build is None:
             self._wait_for_build(settings)
@@ -118,7 +118,7 @@ class Embedded:
         return self._index
 
     def _open_newest(self, settings: Settings) -> None:
-        """Ranked without numpy, which takes longer to load than a question to answer."""
+        """Open the newest generation if it changed; without numpy, whose import takes long."""
         from ..catalog.index import open_newest
 
         generations = generations_of(settings)
@@ -141,7 +141,7 @@ class Embedded:
 
 
 class BackgroundBuild:
-    """One build in a child process, with a thread that listens to it."""
+    """One build in a child process, followed by a thread."""
 
     def __init__(self, settings: Settings) -> None:
         self._roots, self._began = settings.roots, time.monotonic()
@@ -151,13 +151,13 @@ class BackgroundBuild:
         self._thread.start()
 
     def is_over(self, settings: Settings) -> bool:
-        """Whether another one is due: it has failed a while ago, or was for other trees."""
+        """Whether to build again: for other roots, or 60 seconds after one that is over."""
         if settings.roots != self._roots:
             return True
         return time.monotonic() - self._began > RETRY_SECONDS and not self._thread.is_alive()
 
     def wait(self, seconds: float | None) -> OperationError | None:
-        """Until it has ended, or for so many seconds since it began; its failure, if it failed."""
+        """Wait until it ends, or until `seconds` after it began; gives its error, if it failed."""
         left = None if seconds is None else self._began + seconds - time.monotonic()
         self._thread.join(left if left is None else max(0.0, left))
         return self._failure
@@ -186,16 +186,16 @@ def generations_of(settings: Settings) -> Generations:
 def builder_of(
     settings: Settings, on_line: Callable[[BuildLine], None] = lambda line: None
 ) -> Builder:
-    """What builds these trees; `on_line` is told how far it is."""
+    """A builder for the roots; `on_line` is called with each progress line of its child."""
     from ..catalog.worker import Builder
 
     return Builder(settings, on_line=on_line)
 
 
 def build_index(settings: Settings, builder: Builder, *, always: bool = False) -> Index:
-    """The newest snapshot where the trees are as they were, else (or `always`) a new one.
+    """Open the newest snapshot if the roots are unchanged, else (or with `always`) build one.
 
-    Raises BuildFailed; an interrupt ends the child.
+    Raises BuildFailed; KeyboardInterrupt ends the child.
     """
     from ..catalog.index import open_index
 
@@ -215,7 +215,7 @@ def build_index(settings: Settings, builder: Builder, *, always: bool = False) -
 
 
 def _last(generations: Generations) -> Index | None:
-    """None for a generation whose files are not what was written: a new one is built then."""
+    """The newest generation; None when there is none or its files are damaged."""
     from ..catalog.index import open_newest
 
     index = open_newest(generations)
@@ -226,9 +226,9 @@ def _last(generations: Generations) -> Index | None:
 
 
 def empty(result: Any, params: Any) -> Any:
-    """An empty result of that type, in plain values, from a client that has nothing to answer from.
+    """An empty result of a type, in plain values, for a client without server and index.
 
-    A field repeats what the params have under its name; AWAY says what else is not simply empty.
+    A field takes the value of the param of the same name, or that of AWAY; others are empty.
     """
     if NoneType in get_args(result):
         return None

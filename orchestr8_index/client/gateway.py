@@ -1,7 +1,7 @@
-"""Agents of one task: read, write, edit and claim its files, and log steps, by the gateway or not.
+"""A client for agents of one task: read, write, edit and claim its files, and log steps.
 
-`USE_MCP` in the environment says how: `true` (as without it) by the server, `false` on plain files
-at once, `10%` by the server for a tenth of all tasks, always the same ones.
+`USE_MCP` in the environment chooses the way: `true` (the default) uses the server, `false` works on
+local files, `10%` uses the server for a tenth of all tasks, always the same ones.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ T = TypeVar("T")
 
 
 def uses_gateway(task_id: str, flag: str = "") -> bool:
-    """Whether this task goes by the server, as `USE_MCP` (or `flag`) has it. Raises BadSetting."""
+    """Whether this task uses the server, by `flag` or else `USE_MCP`. Raises BadSetting."""
     text = (flag or environment().get("USE_MCP", "") or "true").strip().lower()
     if text in ("true", "1", "false", "0"):
         return text in ("true", "1")
     share = text.removesuffix("%")
     if not text.endswith("%") or not share.isdigit() or int(share) > 100:
-        raise BadSetting(f"USE_MCP={text} is neither true, false nor 0% to 100%.", "Mend it.")
+        cure = "Set it to true, false or a percentage."
+        raise BadSetting(f"USE_MCP={text} is neither true, false nor 0% to 100%.", cure)
     bucket = int.from_bytes(hashlib.blake2b(task_id.encode(), digest_size=4).digest(), "big")
     return bucket % 100 < int(share)
 
@@ -44,9 +45,9 @@ def uses_gateway(task_id: str, flag: str = "") -> bool:
 class MCPGatewayClient:
     """`async with MCPGatewayClient("coder", "task-1") as gateway: await gateway.file_read("a.py")`.
 
-    `gateway_url` is that of the server, else `MCP_GATEWAY_URL`, else the server of this machine.
-    Without the gateway, paths are relative to `folder`, else to the working folder. Every method
-    raises MCPGatewayError with the server's sentence and its HTTP status.
+    The server is at `gateway_url`, else `MCP_GATEWAY_URL`, else found on this machine. Without a
+    server, paths are relative to `folder`, else to the working folder. Every method raises
+    MCPGatewayError with the server's sentence and its HTTP status.
     """
 
     def __init__(
@@ -76,43 +77,44 @@ class MCPGatewayClient:
         await self.close()
 
     async def connect(self) -> None:
-        """There is nothing to be done: the first call connects."""
+        """Does nothing: the first call connects."""
 
     async def close(self) -> None:
-        """Let go of the connections; claims end by themselves."""
+        """Close the connections; claims end when their time is over."""
         if self._http is not None:
             self._http.close()
 
     async def file_read(self, path: str, task_id: str = "") -> str:
         """The content of a file of the task."""
         if not self.is_remote:
-            return await self._plain(path, lambda file: file.read_text("utf-8"))
+            return await self._locally(path, lambda file: file.read_text("utf-8"))
         return cast(str, (await self._file("file_read", path, task_id))["content"])
 
     async def file_write(self, path: str, content: str, task_id: str = "") -> JsonObject:
-        """Write the whole file; `bytes` is its size."""
+        """Replace or create the file; `bytes` in the answer is its size."""
         if not self.is_remote:
-            return await self._plain(path, lambda file: _write(file, content))
+            return await self._locally(path, lambda file: _write(file, content))
         return await self._file("file_write", path, task_id, content=content)
 
     async def file_edit(
         self, path: str, old_content: str, new_content: str, task_id: str = ""
     ) -> JsonObject:
-        """Replace what the file has exactly once; `diff` shows it."""
+        """Replace text that the file has exactly once; `diff` in the answer shows the change."""
         if not self.is_remote:
-            return await self._plain(path, lambda file: _edit(file, old_content, new_content))
+            return await self._locally(path, lambda file: _edit(file, old_content, new_content))
         more = {"old_content": old_content, "new_content": new_content}
         return await self._file("file_edit", path, task_id, **more)
 
     async def claim_file(self, path: str, timeout_sec: int = 60, task_id: str = "") -> bool:
-        """Claim it for so long, from now; until then it is written under that claim."""
+        """Claim a file for `timeout_sec`; writes use the claim and renew it. Raises if it is held
+        by another. True without a server, where nothing is claimed."""
         if self.is_remote:
             answer = await self._file("claim_file", path, task_id, timeout_sec=timeout_sec)
             self._tokens[task_id or self.task_id, path] = answer["token"]
         return True
 
     async def release_file(self, path: str, task_id: str = "") -> bool:
-        """Give the claim back."""
+        """Release the claim on a file."""
         if self.is_remote:
             try:
                 await self._file("release_file", path, task_id)
@@ -121,21 +123,21 @@ class MCPGatewayClient:
         return True
 
     async def log_step(self, step: JsonObject, task_id: str = "") -> bool:
-        """Log a step for those who follow the task; nobody follows plain files."""
+        """Log a step for agents that follow the task; does nothing without a server."""
         if self.is_remote:
             await self._task("log_step", task_id, step=step)
         return True
 
     async def subscribe_logs(self, task_id: str = "") -> JsonObject:
-        """Where the steps of the task arrive."""
+        """The channel and event stream in which the task's steps arrive."""
         return await self._task("subscribe_logs", task_id)
 
     async def join_collaboration(self, task_id: str = "") -> JsonObject:
-        """Say that this agent works on the task."""
+        """Register this agent as working on the task, for an hour."""
         return await self._task("join_collaboration", task_id, agent_id=self.agent_id)
 
     async def leave_collaboration(self, task_id: str = "") -> JsonObject:
-        """Say that it no longer does."""
+        """Remove this agent's registration from the task."""
         return await self._task("leave_collaboration", task_id, agent_id=self.agent_id)
 
     async def get_task_state(self, task_id: str = "") -> JsonObject:
@@ -147,12 +149,12 @@ class MCPGatewayClient:
         answer = await self._get(f"/resources/collaboration/{quote(task_id or self.task_id)}")
         return cast(list[str], answer["agents"])
 
-    # --- by the gateway ----------------------------------------------------------------------
+    # --- with the server ---------------------------------------------------------------------
 
     async def _file(self, tool: str, path: str, task_id: str, **more: Any) -> JsonObject:
         token = self._tokens.get((task_id or self.task_id, path))
-        shown = {"token": token} if token and tool != "file_read" else {}
-        return await self._task(tool, task_id, path=path, **shown, **more)
+        proof = {"token": token} if token and tool != "file_read" else {}
+        return await self._task(tool, task_id, path=path, **proof, **more)
 
     async def _task(self, tool: str, task_id: str, **more: Any) -> JsonObject:
         task = task_id or self.task_id
@@ -181,9 +183,9 @@ class MCPGatewayClient:
             )
         return answer
 
-    # --- on plain files ----------------------------------------------------------------------
+    # --- on local files ----------------------------------------------------------------------
 
-    async def _plain(self, path: str, work: Callable[[Path], T]) -> T:
+    async def _locally(self, path: str, work: Callable[[Path], T]) -> T:
         file = (self.folder / path).resolve()
         if not file.is_relative_to(self.folder):
             raise MCPGatewayError(f"{path} lies outside of {self.folder}.", status=422)

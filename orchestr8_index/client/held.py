@@ -1,4 +1,4 @@
-"""Locks for Python: acquired at the head of a `with`, renewed beside it, released at its end."""
+"""Locks for Python: acquired by `with`, renewed by a thread, released at the block's end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import Busy, Orchestr8Error, RequestError, ServerAway, StaleToken
 
 LEASE_S = 60
 LONGEST_WAIT_S = 45.0
-RENEWALS = 3  # in a lease, so that one that fails is no loss
+RENEWALS = 3  # per lease, so that one may fail without losing the lock
 SHORTEST_PAUSE_S = 0.5
 _CURE = "Acquire the lock again, and read anew what it protects."
 log = logging.getLogger("orchestr8.client")
@@ -23,45 +23,38 @@ Mode = Literal["exclusive", "shared"]
 
 
 class Asks(Protocol):
-    """A client: `lock` of the table with these arguments."""
+    """A client that calls a method by its short name."""
 
     def _call(self, short: str, given: dict[str, Any]) -> Any: ...
 
 
 class Held:
-    """A lock that is held, and renewed in the background until the `with` ends.
-
-    Threads may use it. `resources` are as they were given.
-    """
+    """A lock that is held and renewed in the background until the `with` ends; thread-safe."""
 
     def __init__(
         self, client: Asks, resources: Sequence[str], token: str, ttl_s: int, asked: float
     ) -> None:
-        self._client, self.resources, self._token, self._ttl_s = (
-            client,
-            tuple(resources),
-            token,
-            ttl_s,
-        )
-        self._ends = asked + ttl_s  # the server's lease began later, so it ends later
+        self._client, self._token, self._ttl_s = client, token, ttl_s
+        self.resources = tuple(resources)
+        self._ends = asked + ttl_s  # not after the server's lease, which began later
         self._lost: StaleToken | None = None
         self._done = threading.Event()
-        self._renewer = threading.Thread(target=self._keep, name="orchestr8-lock", daemon=True)
+        self._renewer = threading.Thread(target=self._renewals, name="orchestr8-lock", daemon=True)
         self._renewer.start()
 
     @property
     def token(self) -> str:
-        """The number in it fences and orders. Raises StaleToken where the lock is lost."""
+        """The lock's token, with its fencing number. Raises StaleToken when the lock is lost."""
         self.check()
         return self._token
 
     @property
     def fences(self) -> list[dict[str, str]]:
-        """What `write_shared` and `send_message` take as their fence. Raises StaleToken."""
+        """The `fence` for `write_shared` and `send_message`. Raises StaleToken."""
         return [{"resource": resource, "token": self.token} for resource in self.resources]
 
     def check(self) -> None:
-        """Raises StaleToken where the lock was lost, or could not be renewed in time."""
+        """Raises StaleToken when the lock was lost, or could not be renewed in time."""
         if self._lost is None and time.monotonic() < self._ends:
             return
         raise self._lost or StaleToken(
@@ -69,18 +62,18 @@ class Held:
         )
 
     def renew(self) -> None:
-        """Begin a new lease now. Raises StaleToken, ServerAway."""
+        """Renew the lease now. Raises StaleToken, ServerAway."""
         asked = time.monotonic()
-        given = {"action": "renew", "token": self._token, "ttl_s": self._ttl_s}
+        params = {"action": "renew", "token": self._token, "ttl_s": self._ttl_s}
         try:
-            self._client._call("lock", given)
+            self._client._call("lock", params)
         except StaleToken as error:
             self._lost = error
             raise
         self._ends = asked + self._ttl_s
 
     def release(self) -> None:
-        """Give it back before the `with` ends. Raises StaleToken where it was lost before."""
+        """Release it before the `with` ends. Raises StaleToken when it was lost before."""
         if self._done.is_set():
             return
         self._done.set()
@@ -95,8 +88,8 @@ class Held:
             self.check()
             log.warning("%s: the lock ends by itself, %s", ", ".join(self.resources), error)
 
-    def _keep(self) -> None:
-        """Renew three times in a lease, and more often while that fails."""
+    def _renewals(self) -> None:
+        """Renew three times per lease, and more often while that fails."""
         pause = self._ttl_s / RENEWALS
         while not self._done.wait(pause):
             try:
@@ -109,8 +102,8 @@ class Held:
 
 
 class Lock:
-    """`with client.lock(…) as held`. Raises Busy, WouldDeadlock, ServerAway at its head; StaleToken
-    at its end, where the lock was lost meanwhile and nothing else went wrong."""
+    """`with client.lock(…) as held`. Entering raises Busy, WouldDeadlock, ServerAway; leaving
+    raises StaleToken when the lock was lost meanwhile and the block raised nothing."""
 
     def __init__(
         self,
@@ -122,12 +115,8 @@ class Lock:
         wait: float,
     ) -> None:
         self._client, self._resources, self._ttl_s = client, resources, ttl_s
-        self._given = {
-            "resources": list(resources),
-            "purpose": purpose,
-            "mode": mode,
-            "ttl_s": ttl_s,
-        }
+        named = {"resources": list(resources), "purpose": purpose}
+        self._params = {**named, "mode": mode, "ttl_s": ttl_s}
         self._wait, self._request = wait, ""
         self._held: Held | None = None
         self._abandoned = False
@@ -143,8 +132,8 @@ class Lock:
         if self._abandoned:
             self._held.release()
         elif time.monotonic() - asked > self._ttl_s / RENEWALS:
-            with contextlib.suppress(ServerAway):  # the renewer goes on asking
-                self._held.renew()  # it was waited for: nobody knows here when the lease began
+            with contextlib.suppress(ServerAway):  # the renewing thread tries again
+                self._held.renew()  # after a wait, the client does not know when the lease began
         return self._held
 
     def __exit__(
@@ -160,27 +149,27 @@ class Lock:
             held.release()
 
     def abandon(self) -> None:
-        """Another thread waits at the head in vain: it shall neither wait nor hold."""
+        """Make another thread's `__enter__` stop waiting, and release what it may still acquire."""
         self._abandoned = True
         self._withdraw()
         self.__exit__(InterruptedError)
 
     def _acquired(self, end: float) -> tuple[float, str]:
-        """When the lease was asked for, and the token; waits in calls of 45 s at most."""
+        """(time of the request, token); waits in calls of at most 45 s. Raises Busy after `end`."""
         while True:
             asked = time.monotonic()
             wait_ms = int(min(end - asked, LONGEST_WAIT_S) * 1000)
             more = {"on_busy": "wait", "wait_ms": wait_ms} if wait_ms > 0 else {}
-            given = {"action": "acquire", "request_id": self._request, **self._given, **more}
+            params = {"action": "acquire", "request_id": self._request, **self._params, **more}
             try:
-                return asked, str(self._client._call("lock", given)["token"])
+                return asked, str(self._client._call("lock", params)["token"])
             except Busy:
                 if end - time.monotonic() <= 0 or self._abandoned:
                     raise
 
     def _withdraw(self) -> None:
-        """Give up the place in the queue, or what was granted while nobody listened."""
+        """Leave the queue, and release a lock whose grant did not reach this client."""
         with contextlib.suppress(RequestError, ServerAway):
-            given = {"action": "release", "request_id": self._request}
-            if token := self._client._call("lock", given)["token"]:
+            params = {"action": "release", "request_id": self._request}
+            if token := self._client._call("lock", params)["token"]:
                 self._client._call("lock", {"action": "release", "token": token})

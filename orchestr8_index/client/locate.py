@@ -1,4 +1,4 @@
-"""Find the server for a client, and leave it alone for a moment after it failed."""
+"""Find the server for a client, with a back-off after a failure."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from ..daemon.pidfile import SERVER_NAME, PidFile
 from ..project import roots_in
 
 SHORTEST, LONGEST = 0.1, 5.0
-PAUSE_PER_LOSS = 2.0  # a server that costs two seconds is left alone for four
+PAUSE_PER_LOSS = 2.0  # the pause after a failure, per second that the failure took
 Stamp = tuple[int, int, int]
 NEVER = (-1, -1, -1)
 
 
 class Locator:
-    """The address of the one server that fits, with a pause after a failure.
+    """The address of the server to ask, with a pause after a failure.
 
-    The pause is 0.1 s at first, up to 5 s, and not longer than until another server takes the data
-    directory. Of several that are named, the next one is asked after a failure, and there is a
-    pause only once all have failed.
+    The pause is 0.1 s at first and grows to 5 s; it ends early when another server takes the data
+    directory. With several URLs, the next is asked at once; a pause comes when all have failed.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class Locator:
         """Whether this server is known to serve the roots of the settings."""
 
     def address(self) -> Address | None:
-        """Where to ask now; None while nobody is there, or it is left alone."""
+        """The address to ask now; None without a server and during a pause."""
         now = self._stamp()
         if self._failures and now == self._failed_at and self._clock() < self._paused_until:
             return None
@@ -60,7 +59,7 @@ class Locator:
         self._failures = self._round = 0
 
     def failed(self, spent: float) -> bool:
-        """It did not answer, and that took so many seconds; whether another one is left to ask."""
+        """Note a failure that took `spent` seconds; True when another URL is left to try."""
         self._base_urls.append(self._base_urls.pop(0))
         self._read_at, self._round = NEVER, self._round + 1
         self.same_roots = False
@@ -74,10 +73,8 @@ class Locator:
         return False
 
     def last_roots(self) -> tuple[str, ...]:
-        """The trees of the last server of the data directory; () when that is not known.
-
-        Somebody else's address tells nothing of a data directory that was not named with it.
-        """
+        """The roots of the data directory's last server; () when unknown, and with a `base_url`
+        that is not that server's, unless the data directory is explicit."""
         last = self._pidfile.last()
         is_meant = self._base_url.endswith(f":{last.get('port')}")
         if self._base_url and not (self._settings.explicit_data_dir or is_meant):
@@ -94,7 +91,7 @@ class Locator:
         return locate(self._settings, self._key, self._settings.door)
 
     def _stamp(self) -> Stamp:
-        """Changes when a server comes or goes."""
+        """Identity and time of `mcp.pid`: it changes when a server starts or stops."""
         try:
             stat = self._pidfile.path.stat()
         except OSError:

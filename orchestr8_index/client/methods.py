@@ -1,6 +1,6 @@
 """The clients' methods with their types: one signature serves the blocking and the asyncio client.
 
-Each hands its arguments on by the method's short name; the table says what happens with them.
+Each passes its arguments to `_call` under the method's short name in the table (`methods.py`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ Given = Mapping[str, Any]
 if TYPE_CHECKING:
 
     class client_method(Generic[P, T]):
-        """For type checkers: of a Blocking client a method returns its result, of one that is
-        Awaited an awaitable of it."""
+        """For type checkers: a method of a Blocking client returns its result, one of an Awaited
+        client an awaitable of it."""
 
         def __init__(self, method: Callable[Concatenate[Any, P], T]) -> None: ...
         @overload
@@ -44,10 +44,10 @@ else:
 
 
 class Methods:
-    """The methods of the table; a subclass says how one is carried out."""
+    """The methods of the table; a subclass defines `_call`, which carries one out."""
 
     def _call(self, short: str, given: Given) -> T:  # type: ignore[type-var]
-        """`given` are a method's arguments by name, and `self`; None stands for not given."""
+        """Call a method with its arguments by name; `self` among them and None are left out."""
         raise NotImplementedError
 
     @client_method
@@ -118,7 +118,7 @@ class Methods:
     def find_patterns(
         self, goal: str, *, min_similarity: float | None = None, limit: int | None = None
     ) -> list[PatternAnswer]:
-        """All patterns whose goal is alike enough, best first; none without the server."""
+        """The patterns whose goal is similar enough, best first; [] without the server."""
         return self._call("find_patterns", locals())
 
     @client_method
@@ -130,7 +130,7 @@ class Methods:
         dependencies: Mapping[str, Iterable[str]] | None = None,
         parallel_groups: Iterable[Iterable[str]] | None = None,
     ) -> PatternStored:
-        """Keep a sequence of agents for a kind of goal. Raises ServerAway: it does not wait."""
+        """Store a sequence of agents for a kind of goal. Raises ServerAway without the server."""
         return self._call("store_pattern", locals())
 
     @client_method
@@ -152,10 +152,8 @@ class Methods:
         receipt: Literal["short", "full"] | None = None,
         occurred_at: float | None = None,
     ) -> OutcomeAnswer:
-        """Report how a task ended; on the disk, the server's or ours, when this returns.
-
-        Raises OutcomeNotKept when neither was possible.
-        """
+        """Report how a task ended. It returns once that is on the server's disk, or in the spool
+        on this machine's. Raises OutcomeNotKept when neither was possible."""
         return self._call("report_outcome", locals())
 
     @client_method
@@ -167,7 +165,7 @@ class Methods:
         agent: str | None = None,
         by: str | None = None,
     ) -> Forgotten:
-        """Remove decisions with everything learnt from them, by one of these. Raises ServerAway."""
+        """Remove the decisions that one of these selects, and their effects. Raises ServerAway."""
         return self._call("forget", locals())
 
     @client_method
@@ -194,22 +192,22 @@ class Methods:
         user_only: bool | None = None,
         host: HostName | None = None,
     ) -> ContextAnswer:
-        """What one task needs, within a token budget: rows, the past pattern, passages."""
+        """The context for a task, within a token budget: rows, the past pattern, passages."""
         return self._call("get_context", locals())
 
     @client_method
     def explain(self, task: str, *, kind: Kind | None = None, name: str | None = None) -> Standing:
-        """Why the entry of this name [the first] stands where it stands for the task."""
+        """Why the entry of this name (by default the first hit) has its rank for the task."""
         return self._call("explain", locals())
 
     @client_method
     def health(self) -> HealthAnswer:
-        """How the server is; `status` is `away` when it does not answer."""
+        """The server's health; `status` is `away` when it does not answer."""
         return self._call("health", locals())
 
     @client_method
     def metrics(self) -> dict[str, Any]:
-        """What the server has counted. Raises ServerAway."""
+        """The server's counters. Raises ServerAway."""
         return self._call("metrics", locals())
 
     @client_method
@@ -219,8 +217,8 @@ class Methods:
 
 
 class Blocking:
-    """A client that blocks."""
+    """Marks the blocking client for `client_method`."""
 
 
 class Awaited:
-    """A client for asyncio."""
+    """Marks the asyncio client for `client_method`."""

@@ -1,7 +1,7 @@
-"""Ask the server from Python, in a blocking way.
+"""The blocking Python client.
 
-A call is checked, looked up in the client's cache, sent, and read; an index in this process
-answers where the server is away, and outcomes wait on the disk for it.
+A call is checked, looked up in the client's cache, sent, and decoded. While the server is away, an
+index in this process answers questions, and outcomes are spooled on disk.
 """
 
 from __future__ import annotations
@@ -44,26 +44,26 @@ CACHED = 1_024
 WARN_EVERY = 60.0
 ANSWER_SECONDS = 2.0
 DELIVERY_PATIENCE, OUTCOME_PATIENCE = 0.25, 2.0
-AWAY = (Starting.code, -32029, -32032)  # starting, and what says that it has enough to do
+AWAY = (Starting.code, -32029, -32032)  # starting, rate limited, overloaded
 log = logging.getLogger("orchestr8.client")
 
 
 class Orchestrator(BlockingMethods):
     """The blocking client; threads may share one.
 
-    base_url       the server's address; else the one that owns the data directory; several where a
-                   team has several: the next is asked when one does not answer
-    roots          the trees; a server of other trees is not asked
-    data_dir       where the server and the waiting outcomes are; else as for the command line
-    port           the server's port; else that of whoever owns the data directory, else 3700
-    project        the project that is asked: a folder, or a name; else that of the working folder
-    embedded       index in this process, without any server
-    api_key        for a server that asks for one; that of the data directory lets its own user in
-    cache_seconds  how long an answer is good for; 0 for no cache
-    agent          your name among agents, where the key does not say it
-    tree           the folder to which the paths of locks are relative; else the present one
+    base_url       the server's URL, else the server that owns the data directory; a list for a team
+                   with several servers: the next is asked when one does not answer
+    roots          the folders to index; a server of other roots is not asked
+    data_dir       the data directory, with the spool of outcomes; else as for the command line
+    port           the server's port; else that of the data directory's owner, else 3700
+    project        the project to ask, by folder or name; else that of the working folder
+    embedded       use an index in this process and no server
+    api_key        for a server that requires one; else the data directory's, for its own user
+    cache_seconds  how long an answer stays in the client's cache; 0 for no cache
+    agent          this agent's name, where the key does not say it
+    tree           the folder to which the paths of locks are relative; else the working folder
 
-    Raises BadSetting for a root that is no folder. A question raises InvalidParams alone.
+    Raises BadSetting for a root that is no folder. Questions raise nothing but InvalidParams.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class Orchestrator(BlockingMethods):
         tree: str | Path | None = None,
     ) -> None:
         folder = str(data_dir) if data_dir is not None else None
-        self._keeps = folder is not None or not embedded
-        if not self._keeps:
+        self._spools = folder is not None or not embedded
+        if not self._spools:
             folder = tempfile.mkdtemp(prefix="orchestr8-")
             self._folder = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._settings: Settings = read_settings([str(root) for root in roots], port, folder)
@@ -105,19 +105,19 @@ class Orchestrator(BlockingMethods):
         self.close()
 
     def flush(self, seconds: float | None = None) -> bool:
-        """Deliver the outcomes that wait; whether none waits any more, after `seconds` at most."""
+        """Deliver spooled outcomes, for at most `seconds`; True when none is left."""
         address = self._address()
         if self._spool.pending() and address:
             self._delivery.start(address, at_once=True)
         return self._delivery.wait(seconds)
 
     def close(self) -> None:
-        """Let go of the connections; outcomes that still wait go at the next contact."""
+        """Close the connections; outcomes left in the spool are sent at the next contact."""
         self._delivery.stop(OUTCOME_PATIENCE)
         self._embedded.close()
         if self._http:
             self._http.close()
-        if not self._keeps:
+        if not self._spools:
             self._folder()
 
     def lock(
@@ -129,21 +129,20 @@ class Orchestrator(BlockingMethods):
         wait: float = 0.0,
     ) -> Lock:
         """`with client.lock("src/a.py", purpose="rename") as held:` locks files, folders (`src/`)
-        and names (`port:3000`), all or none, and renews that until the end.
+        and names (`port:3000`), all or none, and renews the lock until the block ends.
 
-        Raises Busy where others hold one after `wait` seconds, WouldDeadlock, ServerAway; and at
-        the end, or where `held.token` is read, StaleToken if the lock was lost meanwhile.
+        Entering raises Busy when another still holds one after `wait` seconds, WouldDeadlock,
+        ServerAway. Leaving, and `held.token`, raise StaleToken when the lock was lost meanwhile.
         """
         return Lock(self, resources, purpose, mode, ttl_s, wait)
 
     def events(
         self, after: int | None = None, *, prefix: str = "", patience: float = 60.0
     ) -> EventReader:
-        """`for event in client.events(after=rev):` gives `{rev,kind,key,value,by,at,cause}` as they
-        happen, from now on or after a revision, and what happens in the server, without `rev`.
+        """`for event in client.events(after=rev):` gives `{rev,kind,key,value,by,at,cause}` as it
+        happens, from now on or after a revision; events of the server itself have no `rev`.
 
-        Goes on where it was after a break of up to `patience` seconds. Raises ServerAway,
-        Compacted.
+        Resumes after a break of up to `patience` seconds. Raises ServerAway, Compacted.
         """
         return EventReader(self._open_stream, after, prefix, patience)
 
@@ -153,20 +152,20 @@ class Orchestrator(BlockingMethods):
             raise NoAnswer("it does not answer" if self._locator else "there is none")
         return open_stream(self._connection(address), path, seconds)
 
-    # --- how they are carried out --------------------------------------------------------------
+    # --- how methods are carried out -----------------------------------------------------------
 
     def _call(self, short: str, given: Given) -> Any:
-        """A method of the table, done as the table says where the server is away."""
+        """Call a method; without the server, its `away` in the table says what happens."""
         method = SHORT[short]
         params, raw = write_params(method, given)
         if method.away == "answer":
             return self._ask(method, params, raw)
         if method.away == "keep":
             return self._report(method, raw)
-        return self._insist(method, raw, getattr(params, "wait_ms", 0) / 1000)
+        return self._call_server(method, raw, getattr(params, "wait_ms", 0) / 1000)
 
     def _ask(self, method: Method, params: Any, raw: bytes) -> Any:
-        """A question: never an exception but for params that are wrong."""
+        """Answer a question, by cache, server or embedded index. Raises InvalidParams alone."""
         if (cached := self._cached(method, raw)) is not None:
             return cached
         try:
@@ -178,36 +177,36 @@ class Orchestrator(BlockingMethods):
                 self._warn(f"{_reason(error)}; the embedded index answers")
         return read_result(method, self._embedded.answer(method, params))
 
-    def _insist(self, method: Method, raw: bytes, waits: float) -> Any:
-        """What only the server can do; it may hold the answer back for `waits` seconds."""
+    def _call_server(self, method: Method, raw: bytes, waits: float) -> Any:
+        """Call a method that needs the server; `waits` extends the timeout. Raises ServerAway."""
         try:
             return self._from_server(method, raw, waits)
         except NoAnswer as error:
             raise ServerAway(f"The server is needed, and {error.reason}.") from None
 
     def _report(self, method: Method, raw: bytes) -> OutcomeAnswer:
-        happened = time.time()
+        occurred_at = time.time()
         try:
-            answer = self._after_the_others(method, raw)
+            answer = self._send_in_order(method, raw)
         except InvalidParams:
             raise
         except (NoAnswer, RequestError) as error:
-            self._keep_outcome(raw, happened, _reason(error))
+            self._spool_outcome(raw, occurred_at, _reason(error))
             return OutcomeAnswer(stored=False, decision_id=None, receipt=None, spooled=True)
         with self._lock:  # an outcome may change every answer
             self._cache.clear()
         return answer
 
-    def _keep_outcome(self, raw: bytes, happened: float, reason: str) -> None:
-        if not self._keeps:
+    def _spool_outcome(self, raw: bytes, occurred_at: float, reason: str) -> None:
+        if not self._spools:
             sentence = "An embedded index without a data directory keeps no outcomes."
             raise ServerAway(sentence, "Name one with data_dir=…; they wait there for the server.")
-        self._spool.append(_dated(raw, happened, self._project or _folder()))
+        self._spool.append(_spooled(raw, occurred_at, self._project or _folder()))
         if self._locator:
             self._warn(f"{reason}; outcomes wait in {self._spool.path}")
 
-    def _after_the_others(self, method: Method, raw: bytes) -> OutcomeAnswer:
-        """Sent only when no older outcome waits, or when those go within a moment."""
+    def _send_in_order(self, method: Method, raw: bytes) -> OutcomeAnswer:
+        """Send an outcome after the spooled ones. Raises NoAnswer if those take over 2 seconds."""
         if self._spool.pending():
             address = self._address()
             if address and self._delivery.start(address):
@@ -218,9 +217,9 @@ class Orchestrator(BlockingMethods):
         return answer
 
     def _from_server(self, method: Method, raw: bytes, waits: float = 0.0) -> Any:
-        """The typed result. Raises NoAnswer, or what the server says.
+        """The typed result. Raises NoAnswer, or the error that the server answers.
 
-        Of several servers another is asked where that can do nothing twice.
+        With several servers, the next is tried unless the call could then take effect twice.
         """
         once = method.scope != "read" and method.away != "keep" and b'"request_id"' not in raw
         while True:
@@ -231,7 +230,7 @@ class Orchestrator(BlockingMethods):
                     raise error.why from None
 
     def _from_one(self, method: Method, raw: bytes, waits: float) -> Any:
-        """Raises _AskAnother where it did not answer, and there is one more."""
+        """Ask the current server; raises _AskAnother when that failed and another is left."""
         locator, started = self._locator, time.monotonic()
         address = self._address()
         if locator is None or address is None:
@@ -242,7 +241,7 @@ class Orchestrator(BlockingMethods):
                 self._check_roots(locator, http)
             result = call(http, method.name, raw, waits)
         except (NoAnswer, RequestError) as error:
-            if isinstance(error, NoAnswer) or error.code in AWAY:  # not for what one method lacks
+            if isinstance(error, NoAnswer) or error.code in AWAY:  # other errors are answers
                 if locator.failed(time.monotonic() - started):
                     raise _AskAnother(error) from None
             else:
@@ -256,11 +255,11 @@ class Orchestrator(BlockingMethods):
         return answer
 
     def _check_roots(self, locator: Locator, http: HttpClient) -> None:
-        """Trees were named: another server's answers, about other trees, are worth nothing."""
+        """Raise NoAnswer when the server's roots are not the explicit ones of this client."""
         method = SHORT["health"]
         health = read_result(method, call(http, method.name, b"{}"))
         if health.roots_digest != self._settings.roots_digest:
-            raise NoAnswer("it serves other trees than the ones that were named")
+            raise NoAnswer("it serves other roots than the ones that were named")
         locator.same_roots = True
 
     def _address(self) -> Address | None:
@@ -277,7 +276,7 @@ class Orchestrator(BlockingMethods):
                 self._http = HttpClient(address, ANSWER_SECONDS, headers=self._headers)
             return self._http
 
-    # --- what is kept ------------------------------------------------------------------------
+    # --- the client's cache ------------------------------------------------------------------
 
     def _cached(self, method: Method, raw: bytes) -> Any:
         with self._lock:
@@ -306,7 +305,7 @@ class Orchestrator(BlockingMethods):
 
 
 class _AskAnother(Exception):
-    """There is one more server to ask; `why` is what became of this one."""
+    """A server failed with `why`, and another is left to ask."""
 
     def __init__(self, why: NoAnswer | RequestError) -> None:
         super().__init__()
@@ -314,24 +313,24 @@ class _AskAnother(Exception):
 
 
 def _headers(agent: str, tree: str | Path | None) -> dict[str, str]:
-    """Who asks, and to which folder paths are relative."""
+    """X-Agent, the agent's name, and X-Tree, the folder to which its paths are relative."""
     headers = {"X-Agent": agent} if agent else {}
-    with contextlib.suppress(FileNotFoundError):  # the present folder was removed: send none
+    with contextlib.suppress(FileNotFoundError):  # the working folder was removed: send none
         headers["X-Tree"] = quote(os.fsencode(os.path.abspath(tree or "")))
     return headers
 
 
-def _dated(report: bytes, happened: float, project: str) -> bytes:
-    """A report that waits keeps the time at which it was made, and whose it is."""
-    named = msgspec.json.decode(report, type=dict[str, msgspec.Raw])
-    whose = {PROJECT: project} if project else {}
-    return msgspec.json.encode({"occurred_at": happened, **named, **whose})
+def _spooled(report: bytes, occurred_at: float, project: str) -> bytes:
+    """A report for the spool: with the time at which it was made, and its project."""
+    fields = msgspec.json.decode(report, type=dict[str, msgspec.Raw])
+    more = {PROJECT: project} if project else {}
+    return msgspec.json.encode({"occurred_at": occurred_at, **fields, **more})
 
 
 def _folder() -> str:
     try:
         return os.getcwd()
-    except OSError:  # it was removed
+    except OSError:  # the folder was removed
         return ""
 
 

@@ -1,4 +1,4 @@
-"""Call a method of a server: from params to a JSON-RPC request, from its reply to a result."""
+"""Call a method of the server: encode params as a JSON-RPC request, decode the response."""
 
 from __future__ import annotations
 
@@ -17,15 +17,13 @@ NONSENSE = "it answers nonsense"
 
 
 def call(http: HttpClient, wire: str, params: bytes, waits: float = 0.0) -> bytes:
-    """The result of a method by its wire name, as JSON; `waits` are seconds that it may take more.
-
-    Raises NoAnswer, or the RequestError that the server says.
-    """
+    """Call a method by its wire name; gives its result as JSON. `waits` extends the timeout, in
+    seconds. Raises NoAnswer, or the RequestError that the server answers."""
     return read_reply(http.send("POST", "/", request(wire, params), waits))
 
 
 def open_stream(http: HttpClient, path: str, seconds: float) -> HttpStream:
-    """The events of a path. Raises NoAnswer, or the RequestError that the server says."""
+    """Open the event stream at a path. Raises NoAnswer, or the RequestError that is answered."""
     answer = http.stream(path, seconds)
     if isinstance(answer, HttpStream):
         return answer
@@ -34,13 +32,13 @@ def open_stream(http: HttpClient, path: str, seconds: float) -> HttpStream:
 
 
 def write_params(method: Method, given: Mapping[str, Any]) -> tuple[Any, bytes]:
-    """The checked params and their JSON; None means not given, and `self` is left out.
+    """(checked params, their JSON) of arguments by name, without `self` and those that are None.
 
-    Whatever can be walked through becomes a list or an object. Raises InvalidParams.
+    A mapping becomes an object, any other iterable a list. Raises InvalidParams.
     """
-    named = {name: value for name, value in given.items() if value is not None and name != "self"}
+    params = {name: value for name, value in given.items() if value is not None and name != "self"}
     try:
-        raw = msgspec.json.encode(named, enc_hook=_plain)
+        raw = msgspec.json.encode(params, enc_hook=_plain)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidParams({"params": f"cannot be written as JSON: {error}"}) from None
     return read_params(method.params, raw), raw
@@ -51,7 +49,7 @@ def _plain(value: Any) -> Any:
 
 
 def request(wire: str, params: bytes, ident: int = 1) -> bytes:
-    """A JSON-RPC request whose params are JSON already."""
+    """A JSON-RPC request, of params that are JSON already."""
     head = f'{{"jsonrpc":"2.0","id":{ident},"method":"{wire}","params":'
     return head.encode() + params + b"}"
 
@@ -63,7 +61,7 @@ class ErrorObject(Struct):
 
 
 class RpcReply(Struct):
-    """One JSON-RPC reply: either a result, as it came, or an error."""
+    """One JSON-RPC response: a result as raw JSON, or an error."""
 
     jsonrpc: str
     id: int | None = None
@@ -75,7 +73,7 @@ _ONE, _MANY = msgspec.json.Decoder(RpcReply), msgspec.json.Decoder(list[RpcReply
 
 
 def read_reply(response: HttpResponse) -> bytes:
-    """The result's JSON. Raises NoAnswer for what is no reply, RequestError for an error."""
+    """The result's JSON. Raises NoAnswer for an invalid response, RequestError for an error."""
     try:
         reply = _ONE.decode(response.body)
     except (msgspec.DecodeError, RecursionError):
@@ -88,7 +86,7 @@ def read_reply(response: HttpResponse) -> bytes:
 
 
 def read_replies(response: HttpResponse, count: int) -> list[RpcReply]:
-    """One for each of the `count` calls of a batch, in their order. Raises NoAnswer."""
+    """The responses to the `count` calls of a batch, in the calls' order. Raises NoAnswer."""
     try:
         replies = {each.id: each for each in _MANY.decode(response.body)}
         return [replies[number] for number in range(count)]
@@ -97,7 +95,7 @@ def read_replies(response: HttpResponse, count: int) -> list[RpcReply]:
 
 
 def read_result(method: Method, result: bytes) -> Any:
-    """The typed result. Raises NoAnswer for another shape."""
+    """The result as the method's type. Raises NoAnswer when it has another shape."""
     try:
         return msgspec.json.decode(result, type=method.result)
     except (msgspec.DecodeError, RecursionError):
@@ -105,13 +103,13 @@ def read_result(method: Method, result: bytes) -> Any:
 
 
 def error_of(error: ErrorObject) -> RequestError:
-    """The error that the server raised."""
+    """The exception for an error of the server's response."""
     if error.code == InvalidParams.code:
         rows = error.data.get("validation_errors")
         listed = rows if isinstance(rows, list) else []
         problems = {str(r.get("field")): str(r.get("message")) for r in listed if type(r) is dict}
-        said = (error.message, str(error.data.get("cure", InvalidParams.cure)))
-        return InvalidParams(problems or {"params": error.message}, *said)
+        cure = str(error.data.get("cure", InvalidParams.cure))
+        return InvalidParams(problems or {"params": error.message}, error.message, cure)
     raised = error_kind(error.code)(error.message)
     raised.code, raised.cure = error.code, str(error.data.pop("cure", ""))
     if isinstance(raised, WithFacts):

@@ -1,10 +1,9 @@
-"""Where does an outcome wait for the server? In `spool.jsonl`, one report a line, oldest first.
+"""The spool of outcomes for the server: `spool.jsonl`, one report a line, oldest first.
 
-A report is on the disk before `append` returns. One process at a time writes (a lock on the file).
-A line that does not fit its checksum, or has no end, is put aside in `spool.refused.jsonl`: it may
-have been acknowledged. Delivered lines are crossed out where they stand, and the file is emptied
-when all are: a report that is delivered twice because a process died in between changes nothing, as
-the server knows its task.
+A report is on the disk before `append` returns. A lock on the file lets one process write at once.
+A line with a wrong checksum or without end is moved to `spool.refused.jsonl`, as it may have been
+acknowledged. Delivered lines are marked in place, and the file is emptied when all are. A second
+delivery, after a process died in between, changes nothing, as the server knows the task's id.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ log = logging.getLogger("orchestr8.client")
 
 
 class Batch(Struct, frozen=True):
-    """The next reports, where the reading ended, and in which file (its inode)."""
+    """Some reports, the offset at which reading ended, and the file's inode."""
 
     lines: list[Line] = []
     end: int = 0
@@ -43,12 +42,12 @@ BEGINNING = Batch()
 
 
 class Spool:
-    """The spool of one data directory; `most` bytes at most."""
+    """The spool of one data directory, of at most `most` bytes."""
 
     def __init__(self, data_dir: Path, most: int = MOST) -> None:
         self.path = data_dir / "spool.jsonl"
         self.refused = data_dir / "spool.refused.jsonl"
-        self._turn = data_dir / "spool.lock"
+        self._lock = data_dir / "spool.lock"
         self.most = most
 
     def pending(self) -> bool:
@@ -58,17 +57,17 @@ class Spool:
             return False
 
     def append(self, report: bytes) -> None:
-        """`report` is one line of JSON. Raises OutcomeNotKept."""
+        """Append a report, one line of JSON. Raises OutcomeNotKept."""
         self._append(self.path, framed(report))
 
     def refuse(self, report: bytes, why: str) -> None:
-        """Put aside what the server does not want, or what changed, for a human to look at."""
+        """Write a report that was refused or is damaged to `spool.refused.jsonl`, for people."""
         log.warning("an outcome was refused and lies in %s: %s", self.refused, why)
         refused = {"why": why, "report": report.decode("utf-8", "replace")}
         self._append(self.refused, msgspec.json.encode(refused) + b"\n")
 
     def count_refused(self) -> int:
-        """How many were put aside; 0 where the file cannot be read."""
+        """The number of refused reports; 0 when the file cannot be read."""
         try:
             with open(self.refused, "rb", opener=open_private) as file:
                 return sum(1 for _ in file)
@@ -77,15 +76,15 @@ class Spool:
 
     @contextlib.contextmanager
     def delivering(self) -> Iterator[bool]:
-        """Whether it is this caller's turn to deliver; one at a time, across processes."""
-        fd = _open(self._turn)
+        """Try to take the delivery lock, shared by all processes; gives whether that worked."""
+        fd = _open(self._lock)
         try:
             yield lock_file(fd)
         finally:
             os.close(fd)
 
     def read(self, after: Batch = BEGINNING) -> Batch:
-        """The next reports not crossed out; from the start where the file is another by now."""
+        """The next undelivered reports; from the file's start if it was replaced or emptied."""
         with _locked(self.path) as fd:
             size, file = self._end_last_line(fd), os.fstat(fd).st_ino
             start = after.end if file == after.file and after.end <= size else 0
@@ -104,7 +103,7 @@ class Spool:
         return Batch(lines, end, file)
 
     def cross_out(self, line: Line) -> None:
-        """Nothing is done where it is not there any more."""
+        """Mark a line as done in the file, unless another report is there by now."""
         fd = _open(self.path)
         try:
             place, mark = line.crossing
@@ -115,7 +114,7 @@ class Spool:
             os.close(fd)
 
     def clear(self, last: Batch) -> bool:
-        """Empty the file if everything up to its end is done with."""
+        """Empty the file if `last`, whose lines are done, reached its end; False otherwise."""
         with _locked(self.path) as fd:
             if (self._end_last_line(fd), os.fstat(fd).st_ino) != (last.end, last.file):
                 return False
@@ -124,7 +123,8 @@ class Spool:
             return True
 
     def _end_last_line(self, fd: int) -> int:
-        """The file's size, once its last line ends, or is put aside because it has no end."""
+        """Complete the last line if only its line feed is missing, else move it to the refused
+        ones; gives the file's size."""
         size = os.fstat(fd).st_size
         while size and _read(fd, size - 1, 1) != b"\n":
             start = _after_last_feed(fd, size)
@@ -144,22 +144,22 @@ class Spool:
                 size = self._end_last_line(fd) if path == self.path else os.fstat(fd).st_size
                 if size + len(line) > self.most:
                     raise _full(path, self.most, path == self.path)
-                _keep(fd, line, size)
+                _append_synced(fd, line, size)
                 if not size:
                     sync_folder(path.parent)
         except OSError as error:
             sentence = f"The outcome cannot be kept in {path}: {error.strerror}."
-            raise OutcomeNotKept(sentence, "Mend that, and report it again.") from None
+            raise OutcomeNotKept(sentence, "Fix that, and report it again.") from None
 
 
-def _full(path: Path, most: int, is_taken: bool) -> OutcomeNotKept:
+def _full(path: Path, most: int, is_spool: bool) -> OutcomeNotKept:
     sentence = f"The outcome is not kept: {path} has reached {most:,} bytes."
-    taken = "Start the server (`orchestr8-index up`): it takes them all."
-    return OutcomeNotKept(sentence, taken if is_taken else "Look at what it holds, and remove it.")
+    cure = "Start the server (`orchestr8-index up`): it takes them all."
+    return OutcomeNotKept(sentence, cure if is_spool else "Look at what it holds, and remove it.")
 
 
-def _keep(fd: int, data: bytes, at: int) -> None:
-    """All of it on the disk, or nothing."""
+def _append_synced(fd: int, data: bytes, at: int) -> None:
+    """Write and fsync at the file's end `at`; on an OSError the file is cut back to `at`."""
     try:
         _write(fd, data, at)
         os.fsync(fd)
@@ -172,15 +172,15 @@ def _after_last_feed(fd: int, size: int) -> int:
     end = size
     while end:
         start = max(0, end - CHUNK)
-        found = _read(fd, start, end - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
+        feed = _read(fd, start, end - start).rfind(b"\n")
+        if feed >= 0:
+            return start + feed + 1
         end = start
     return 0
 
 
 def _is_whole(line: Line) -> bool:
-    """Without a checksum: whether it is JSON to its end."""
+    """Whether the line, which may have no checksum, is complete JSON."""
     try:
         msgspec.json.decode(line.report)
     except (msgspec.DecodeError, RecursionError):
@@ -218,13 +218,13 @@ def _write(fd: int, data: bytes, at: int) -> None:
         rest = rest[os.write(fd, rest) :]
 
 
-# --- a line of it ------------------------------------------------------------------------------
+# --- the format of a line ----------------------------------------------------------------------
 #
 #     LENGTH CHECKSUM REPORT    decimal; CRC-32 as eight hexadecimal digits; one line of JSON
 #     LENGTH ~~~~~~~~ REPORT    delivered
-#     REPORT, or ~EPORT         as earlier versions wrote it: taken as it is, or delivered
+#     REPORT, or ~EPORT         as earlier versions wrote it: to be delivered, or delivered
 #
-# A report is looked for by its length, so that a line feed that changed joins no two of them.
+# A report's end is known by its length, so that a damaged line feed does not join two reports.
 
 _HEAD = re.compile(rb"(\d{1,9}) ([0-9a-f]{8}|~{8}) ")
 _DONE = re.compile(rb"\n|~{2,}\n?|~(?!\d* [0-9a-f]{8} )[^\n]*\n?")
@@ -232,8 +232,8 @@ CROSSED = b"~"
 
 
 class Line(Struct, frozen=True):
-    """`start` and `end` are places in the file, `close` that of its line feed. `done`: nothing to
-    deliver; `fits`: the checksum is that of the report, or there never was one."""
+    """A line of the file from offset `start` to `end`, its line feed at `close`. `done`: nothing to
+    deliver; `fits`: the checksum is right, or the line has none."""
 
     start: int
     close: int
@@ -244,7 +244,7 @@ class Line(Struct, frozen=True):
 
     @property
     def crossing(self) -> tuple[int, bytes]:
-        """Where to write what says that it is done with."""
+        """(offset, bytes): the mark to write for a line that is done."""
         length = self.close - self.start
         if not self.fits:
             return self.start, CROSSED * length
@@ -254,12 +254,12 @@ class Line(Struct, frozen=True):
 
 
 def framed(report: bytes) -> bytes:
-    """The report as a line."""
+    """The report as a line, with length and checksum."""
     return b"%d %08x %s\n" % (len(report), crc32(report), report)
 
 
 def split(raw: bytes, at: int = 0) -> Iterator[Line]:
-    """All lines of what stands at the place `at` of the file."""
+    """The lines of `raw`, which was read at offset `at` of the file."""
     place = 0
     while place < len(raw):
         line = _checked(raw, place) or _other(raw, place)
@@ -281,7 +281,7 @@ def _checked(raw: bytes, start: int) -> Line | None:
 
 
 def _other(raw: bytes, start: int) -> Line:
-    """A line of before, one that is done with, or one that does not fit, up to what does."""
+    """A line that is old, done, or damaged; a damaged one ends where a valid one begins."""
     if done := _DONE.match(raw, start):
         return Line(start, done.end(), done.end(), b"", True)
     close = raw.find(b"\n", start)

@@ -1,6 +1,7 @@
-"""What happens among agents, one event after the other, over GET /events.
+"""The events of the shared state, one after the other, over GET /events.
 
-A revision is told as a whole, once: what had come of it when the connection broke comes again.
+The events of a revision are given together, once: those of one that a broken connection cut off are
+read again.
 """
 
 from __future__ import annotations
@@ -17,23 +18,23 @@ from ..daemon.http import HttpStream, NoAnswer
 from ..errors import RequestError, ServerAway, Starting, StoreUnavailable
 from ..records import JsonObject
 
-QUIET_SECONDS = 40.0  # the server says something every 15
+QUIET_SECONDS = 40.0  # the server sends a keep-alive every 15
 PAUSES = (0.1, 1.0)
-WANTED_AGAIN = (Starting.code, StoreUnavailable.code, -32029, -32032)
+RETRIED = (Starting.code, StoreUnavailable.code, -32029, -32032)
 
 
 class Opens(Protocol):
-    """Opens a stream at the server, wherever that is now. Raises NoAnswer, RequestError."""
+    """Opens a stream at the server's current address. Raises NoAnswer, RequestError."""
 
     def __call__(self, path: str, seconds: float) -> HttpStream: ...
 
 
 class EventReader:
-    """An iterator that never ends by itself; `close` lets go of the connection.
+    """An iterator over events, which ends only by `close`.
 
-    Raises ServerAway where there is no server at the start, or none again within `patience`
-    seconds after a break; Compacted where the log no longer reaches back to where it should go on.
-    `away` is called with True when there is no server after a break, with False when there is.
+    Raises ServerAway when no server answers at the start, or within `patience` seconds after a
+    break; Compacted when the log no longer has the events after the last revision. `away` is called
+    with True when no server answers after a break, with False when one does again.
     """
 
     def __init__(
@@ -69,9 +70,9 @@ class EventReader:
             self._stream.close()
 
     def _opened(self) -> HttpStream:
-        asked = {"prefix": self._prefix, "after": self._after}
-        named = {name: value for name, value in asked.items() if value not in ("", None)}
-        path = f"/events?{urlencode(named)}"
+        params = {"prefix": self._prefix, "after": self._after}
+        query = {name: value for name, value in params.items() if value not in ("", None)}
+        path = f"/events?{urlencode(query)}"
         end, pause = time.monotonic() + self._patience, PAUSES[0]
         while True:
             try:
@@ -81,7 +82,7 @@ class EventReader:
                 self._begun = True
                 return stream
             except (NoAnswer, RequestError) as error:
-                again = isinstance(error, NoAnswer) or error.code in WANTED_AGAIN
+                again = isinstance(error, NoAnswer) or error.code in RETRIED
                 if self._begun and again and time.monotonic() < end and not self._closed:
                     if pause == PAUSES[0]:
                         self._away(True)
@@ -93,7 +94,7 @@ class EventReader:
                     raise
 
     def _read(self, stream: HttpStream) -> None:
-        """Until whole revisions are ready, or the connection breaks."""
+        """Read until a whole revision or an event without one is ready, or the stream breaks."""
         revision, data, reached = list[JsonObject](), b"", None
         try:
             for line in stream:

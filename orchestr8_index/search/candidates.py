@@ -91,7 +91,7 @@ def by_name(segment: Segment, text: str) -> list[int]:
 
 
 def no_entry(index: Index, kind: Kind, name: str, bare: str) -> InvalidParams:
-    """Refuses a name that no entry of the kind has, with those of other kinds and similar names."""
+    """The error for a name that no entry of the kind has, with other kinds and similar names."""
     others = [(each, at) for each in index.segments.values() for at in by_name(each, bare)]
     near = [f"the {each.kind} {each.position.at(at)}" for each, at in others if each.kind != kind]
     near += near_names(index.segments[kind], [bare.casefold()])
