@@ -1,7 +1,7 @@
-"""What is derived from the decisions: experience and patterns, kept in step with each commit.
+"""The state derived from the decisions, experience and patterns, updated after each commit.
 
-The decisions on disk are the truth. A checkpoint holds what was derived up to one of them, so that
-a start counts only what came after it.
+The decisions on disk are the source of truth. A checkpoint holds the state after one of them, so
+that a start counts only later ones.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from .patterns import Patterns, differing
 from .receipt import Applied, entry_changes, pattern_change
 
 CHECKPOINT, FORMAT = "experience", 6
-DIGEST = 16  # bytes, before a checkpoint
-REMEMBERED = 2_000
+DIGEST = 16  # bytes, in front of a checkpoint
+REMEMBERED = 2_000  # decisions before the checkpoint that are read again, as samples
 
 
 def unattended(write: asyncio.Future[Any]) -> None:
-    """Nobody waits for this write; the store notes its failure."""
+    """Retrieve the error of a write that nobody awaits; the store has noted it."""
     write.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
@@ -41,9 +41,9 @@ _State = tuple[int, int, bytes, bytes]
 
 @dataclass(slots=True)
 class Counts:
-    """`last` is the number of the last decision counted, `unsaved` how much came since the last
-    checkpoint, `bent` what `load` could not read and derived again. Every method runs in the event
-    loop's thread, between two commits."""
+    """`last` is the number of the last decision counted, `unsaved` how many changes came since the
+    last checkpoint, `bent` sentences on what `load` found damaged and counted again. Every method
+    runs in the event loop's thread, between two commits."""
 
     store: Store
     terms: Terms
@@ -67,7 +67,7 @@ class Counts:
         found, self.bent = plans.patterns(reader, self.project)
         self.patterns.load(found)
         saved = ledger.read_checkpoint(reader, CHECKPOINT, self.project)
-        if _is_of_another_release(saved):  # that is no fault
+        if _is_of_another_release(saved):  # not damaged
             saved = None
         if saved is not None and not self._load_checkpoint(saved, reader):
             self.bent.append("the checkpoint does not fit what is there")
@@ -89,7 +89,7 @@ class Counts:
         for decision in ledger.decisions(reader, after, self.project):
             if decision.id <= self.last:
                 self.memory.remind(decision)
-            elif decision.pattern is None:  # from before that was kept
+            elif decision.pattern is None:  # written before decisions had a pattern
                 assigned = self.patterns.assign(decision)
                 self.add(assigned)
                 self.patterns.release(assigned)
@@ -98,13 +98,13 @@ class Counts:
                 self.add(decision)
 
     def assign_all(self, connection: sqlite3.Connection) -> None:
-        """Keep the patterns of decisions from before they were kept."""
+        """Write the patterns that `load` has assigned to decisions of an older version."""
         for decision in self.unassigned:
             ledger.replace_decision(connection, decision)
         self.unassigned.clear()
 
     def _load_checkpoint(self, data: Any, reader: sqlite3.Connection) -> bool:
-        """False for one that is damaged: everything is then counted again."""
+        """Load a checkpoint; False if it is damaged or does not fit the patterns and decisions."""
         if not isinstance(data, bytes) or data[:DIGEST] != _digest(data[DIGEST:]):
             return False
         try:
@@ -120,7 +120,7 @@ class Counts:
         return True
 
     def checkpoint(self) -> Callable[[sqlite3.Connection], None]:
-        """The write of all that is derived now."""
+        """A function that writes the state as it is now, for `Store.write`."""
         if self._writes_all:
             self.patterns.changed |= self.patterns.by_id.keys()
         all_of_them, self._writes_all = self._writes_all, False
@@ -141,10 +141,10 @@ class Counts:
         return write
 
     def patterns_written(self) -> Callable[[sqlite3.Connection], None]:
-        """The write of the patterns that changed, and nothing else: a goal that was forgotten does
-        not wait for the next checkpoint."""
-        there = self.patterns.by_id
-        changed = [there[n] for n in sorted(self.patterns.changed) if n in there]
+        """A function that writes only the changed patterns, so that a forgotten goal is deleted
+        before the next checkpoint."""
+        by_id = self.patterns.by_id
+        changed = [by_id[n] for n in sorted(self.patterns.changed) if n in by_id]
         rows = [replace(each) for each in changed if each.uses or each.stored]
         gone = tuple(self.patterns.gone)
 
@@ -155,7 +155,7 @@ class Counts:
         return write
 
     def not_written(self) -> None:
-        """A checkpoint failed: the next one writes every pattern."""
+        """Note that a checkpoint failed: the next one writes every pattern."""
         self._writes_all = True
 
     def add(self, decision: Decision) -> Applied:
@@ -179,7 +179,7 @@ class Counts:
         )
 
     def amend(self, before: Decision, now: Decision) -> Applied:
-        """Count a decision as it is now instead of as it was."""
+        """Replace the counts of a decision as it was `before` by those of it as it is `now`."""
         moved = self.memory.remove(before)
         for entry, points in self.memory.add(now).items():
             moved[entry] = moved.get(entry, 0) + points
@@ -206,13 +206,13 @@ class Counts:
         return (pattern.success_count, pattern.failure_count) if pattern else (0, 0)
 
     def remove(self, gone: Iterable[Decision]) -> None:
-        """Take out decisions that are no longer on the disk."""
+        """Subtract decisions that were deleted."""
         for decision in gone:
             self.memory.remove(decision)
             self.patterns.remove(decision, self._first_of)
 
     def owner_of(self, pattern: int) -> str:
-        """The id of the key that stored it, else of the one that reported its first task."""
+        """The id of the key that stored the pattern, else of that which reported its first task."""
         known, first = self.patterns.by_id[pattern], self._first_of(pattern)
         return known.stored_by if known.stored or first is None else first.reporter
 
@@ -225,7 +225,7 @@ def _digest_of(patterns: Patterns) -> bytes:
 
 
 def _is_of_another_release(data: Any) -> bool:
-    """Whether it is whole, and of another format."""
+    """Whether a checkpoint is undamaged, but of another format."""
     if not isinstance(data, bytes) or data[:DIGEST] != _digest(data[DIGEST:]):
         return False
     with contextlib.suppress(msgspec.MsgspecError):

@@ -1,9 +1,9 @@
-"""The entries that one decision speaks for or against.
+"""Which entries one decision credits or blames.
 
-The entry that finally did the work is worth knowing most: where it is named, it alone has won. A
-failure counts against those who tried, and only where nobody is named as the one who resolved it.
-What a partial result says is unclear; it is kept and counted, and moves no ranking. A plan credits
-nobody: its agents' own tasks are reported beside it.
+Where `resolved_by` names the agent that did the work in the end, it is the only agent credited. A
+failure blames the agents that tried, unless `resolved_by` is given. A partial result without it is
+ambiguous: it is kept, and moves no ranking. A plan credits nobody, as its agents' own tasks are
+reported beside it.
 """
 
 from __future__ import annotations

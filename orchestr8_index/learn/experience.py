@@ -1,8 +1,8 @@
-"""What has been learnt so far: counts by entry and term, summed over the decisions.
+"""What has been learnt: counts by entry and term, summed over the decisions.
 
 Everything here is a sum over decisions, so that any order of report, amendment and removal gives
-the same as counting from scratch. One caller counts at most CAP times for one entry and near-equal
-text, whatever it calls itself where it has a key; distinct tasks are never capped.
+the same as counting from scratch. One caller (its key, else its name) counts at most CAP times for
+one entry and near-equal text; distinct tasks are never capped.
 """
 
 from __future__ import annotations
@@ -39,13 +39,12 @@ class TaskOutcome(NamedTuple):
 
 
 class Memory:
-    """The owner of the experience. `revision` grows with everything that is applied; `changed` is
-    that of each kind's last change.
+    """The owner of the experience. `revision` grows with every change; `changed` is the revision of
+    each kind's last change.
 
-    `words`: how many successes each word of an entry has, by entry, in a dict that words are only
-    ever added to: one with none left stays until another dict takes its place. `having`: the
-    entries of a word. Most words belong to one entry: it is kept once, as a tuple that all its
-    words share. `failed`: how many failures, likewise, and `blamed` the entries of a word.
+    `words`: entry → word → number of successes. Words are only added to this inner dict, and stay
+    with 0 until another dict replaces it. `having`: word → entries. Most words belong to one entry;
+    all of an entry's share one tuple. `failed` and `blamed`: the same of failures.
     """
 
     def __init__(self, terms: Terms) -> None:
@@ -79,7 +78,7 @@ class Memory:
         return self._memo[text]
 
     def add(self, decision: Decision) -> dict[str, int]:
-        """Returns the quarter points that each entry (`plugin:name`) gained or lost."""
+        """Count a decision; returns the quarter points that each `plugin:name` gained or lost."""
         return self._apply(decision, 1)
 
     def remove(self, decision: Decision) -> dict[str, int]:
@@ -105,11 +104,11 @@ class Memory:
     def _is_counted(
         self, caller: str, kind: Kind, entry: str, points: int, key: int, sign: int
     ) -> bool:
-        """Whether this report is within the cap: the first CAP are, whichever they were."""
-        who = hashed(f"{caller}\0{kind}\0{entry}\0{points}\0{key}")
-        before = self.times.get(who, 0)
-        _add(self.times, who, sign)
-        return min(before, self.times.get(who, 0)) < CAP
+        """Note the report, or its removal; returns whether it is among the CAP that count."""
+        cap_key = hashed(f"{caller}\0{kind}\0{entry}\0{points}\0{key}")
+        before = self.times.get(cap_key, 0)
+        _add(self.times, cap_key, sign)
+        return min(before, self.times.get(cap_key, 0)) < CAP
 
     def _count_words(self, won: bool, kind: Kind, entry: str, sign: int, task: Task) -> None:
         key = (won, kind, entry)
@@ -120,7 +119,7 @@ class Memory:
             after = words[word] = (before or 0) + sign
             self._zeros[key] += (after == 0) - (before == 0)
             if bool(before) != bool(after):
-                self._place(won, kind, entry, word, bool(after))
+                self._index(won, kind, entry, word, bool(after))
             if counts is not None:
                 is_pair = " " in word
                 counts[before or 0, is_pair] -= 1
@@ -129,23 +128,23 @@ class Memory:
             self._purge(key)
 
     def _purge(self, key: tuple[bool, Kind, str]) -> None:
-        """Drop words with no count once they are half of all: a removal costs what it moves."""
+        """Drop an entry's words with count 0; called once they are half of all (amortised O(1))."""
         won, kind, entry = key
         words = (self.words if won else self.failed)[kind]
         del self._zeros[key]
-        if left := _pointed(words.pop(entry)):
+        if left := _nonzero(words.pop(entry)):
             words[entry] = left
 
     def counts(self, kind: Kind, entry: str) -> Counter[tuple[int, bool]]:
-        """How many of its words have won so often, words and pairs apart; kept from then on."""
+        """(successes, is a pair) → number of the entry's words; kept up to date from then on."""
         if (known := self._counts.get((kind, entry))) is None:
             words = self.words[kind].get(entry, {}).items()
             known = Counter((won, " " in word) for word, won in words)
             self._counts[kind, entry] = known
         return known
 
-    def _place(self, won: bool, kind: Kind, entry: str, word: str, has: bool) -> None:
-        """Note that the entry has won, or failed, with the word, or has not any more."""
+    def _index(self, won: bool, kind: Kind, entry: str, word: str, has: bool) -> None:
+        """Add the entry to the word's inverted index of wins (or failures), or remove it."""
         having = (self.having if won else self.blamed)[kind]
         known = having.get(word, ())
         at = bisect_left(known, entry)
@@ -167,8 +166,8 @@ class Memory:
             samples.remove(sample)
 
     def _judge(self, decision: Decision, sign: int = 1) -> None:
-        """Keep the outcome to calibrate by, the last of each text. Only successes push others out,
-        the oldest first: or a failure could take another's place, and so raise a confidence."""
+        """Keep the last outcome of each text for calibration. Only successes evict others, the
+        oldest first: a failure that evicts another one could raise a confidence."""
         text = cut(" ".join(decision.task_description.split()), JUDGED_LENGTH)
         for kind, outcome in _outcomes_of(decision).items():
             judged, won = self.judged[kind], self._judged_won[kind]
@@ -185,17 +184,17 @@ class Memory:
                 won -= judged.pop(next(iter(judged))).won
             self._judged_won[kind] = won
 
-    def calibrate(self, kind: Kind, found: Calibration) -> None:
-        """Answers of the kind change where the shift does."""
-        moved = found.shift != self._shifts.get(kind, 0.0)
-        self.calibrations[kind] = found
+    def calibrate(self, kind: Kind, calibration: Calibration) -> None:
+        """Set the kind's calibration; a new shift is a change of the kind."""
+        moved = calibration.shift != self._shifts.get(kind, 0.0)
+        self.calibrations[kind] = calibration
         self._shifts = {each: of.shift for each, of in self.calibrations.items()}
         if moved:
             self.revision += 1
             self.changed[kind] = self.revision
 
     def remind(self, decision: Decision) -> None:
-        """Keep a decision that is counted already as a sample to explain with, and to calibrate."""
+        """Use a decision that is already counted as a sample, and for calibration."""
         self._judge(decision)
         task = self.task(decision.task_description)
         for kind, entry, points in credits(decision):
@@ -203,7 +202,7 @@ class Memory:
                 self._sample(kind, entry, decision.task_description, task, 1)
 
     def _touch(self, kind: Kind, entry: str) -> None:
-        """Note the revision at which an entry last changed; the latest stand last."""
+        """Note the revision at which an entry last changed; the latest comes last."""
         self._touched[kind].pop(entry, None)
         self._touched[kind][entry] = self.changed[kind] = self.revision
 
@@ -218,7 +217,7 @@ class Memory:
             yield entry
 
     def alike(self, kind: Kind, entry: str, terms: Collection[str]) -> str:
-        """The kept past task of the entry that shares most terms with these; "" without any."""
+        """The entry's sample that shares most terms with these; "" if none shares any."""
         asked, best, most = frozenset(terms), "", 0
         for text, words in self._samples.get((kind, entry), ()):
             shared = len(asked.intersection(words))
@@ -229,8 +228,8 @@ class Memory:
     # --- checkpoints ---------------------------------------------------------------------------
 
     def dump(self) -> bytes:
-        """Everything that counts, without the samples."""
-        words, failed = _pointed_of(self.words), _pointed_of(self.failed)
+        """The counts as bytes, without the samples."""
+        words, failed = _nonzero_of(self.words), _nonzero_of(self.failed)
         state = (self.revision, self.times, words, failed, self.wins, self.losses)
         return msgspec.msgpack.encode(state)
 
@@ -259,11 +258,11 @@ class Memory:
         return tuple(entries)
 
     def counted(self) -> dict[str, Any]:
-        """What two memories must agree in, whatever order their decisions came in."""
+        """The counts, to compare with those of another Memory; no order of decisions shows."""
         return {
             "times": self.times,
-            "words": _pointed_of(self.words),
-            "failed": _pointed_of(self.failed),
+            "words": _nonzero_of(self.words),
+            "failed": _nonzero_of(self.failed),
             "having": self.having,
             "blamed": self.blamed,
             "wins": self.wins,
@@ -272,11 +271,11 @@ class Memory:
 
 
 def _outcomes_of(decision: Decision) -> dict[Kind, TaskOutcome]:
-    found: dict[Kind, TaskOutcome] = {}
+    outcomes: dict[Kind, TaskOutcome] = {}
     for kind, entry, points in credits(decision):
-        before = found.get(kind, TaskOutcome(won=points == WON))
-        found[kind] = before._replace(entries=before.entries | {entry})
-    return found
+        before = outcomes.get(kind, TaskOutcome(won=points == WON))
+        outcomes[kind] = before._replace(entries=before.entries | {entry})
+    return outcomes
 
 
 _Sources = dict[str, tuple[str, Experience]]
@@ -286,7 +285,7 @@ _Lent = Mapping[str, Collection[str]]
 
 
 class _LentWords(Mapping[str, Collection[str]]):
-    """The entries of each word, each from the source that speaks for it."""
+    """word → entries, each only from the source that is chosen for it."""
 
     def __init__(self, of: _Sources, tables: list[tuple[Experience, _Lent]]) -> None:
         self._of, self._tables = of, tables
@@ -306,8 +305,8 @@ class _LentWords(Mapping[str, Collection[str]]):
 
 
 def together(own: Experience, lent: Iterable[tuple[str, Experience]]) -> Experience:
-    """One's own; of an entry that it says nothing of, that of the first project that does. `lent`
-    names each project. A value of this moment."""
+    """One's own experience; for an entry without a record in it, that of the first of `lent`,
+    (project, experience), that has one. The choice holds until one of them changes."""
     sources = [("", own), *lent]
     of: dict[Kind, _Sources] = {kind: {} for kind in KINDS}
     for kind, chosen in of.items():
@@ -351,16 +350,16 @@ _Words = dict[Kind, dict[str, dict[str, _Count]]]
 _State = tuple[_Count, dict[int, _Count], _Words, _Words, _Tallies, _Tallies]
 
 
-def _pointed_of(of: Words) -> Words:
-    """Without the words that have no count."""
+def _nonzero_of(of: Words) -> Words:
+    """Copies without the words of count 0."""
     found: Words = {}
     for kind, entries in of.items():
-        pointed = {entry: _pointed(words) for entry, words in entries.items()}
-        found[kind] = {entry: words for entry, words in pointed.items() if words}
+        nonzero = {entry: _nonzero(words) for entry, words in entries.items()}
+        found[kind] = {entry: words for entry, words in nonzero.items() if words}
     return found
 
 
-def _pointed(words: dict[str, int]) -> dict[str, int]:
+def _nonzero(words: dict[str, int]) -> dict[str, int]:
     return words if all(words.values()) else {word: n for word, n in words.items() if n}
 
 

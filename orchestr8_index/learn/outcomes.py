@@ -23,7 +23,7 @@ from .patterns import Patterns
 from .receipt import Applied, Resolve, read_report
 
 CHECKPOINT_EVERY = 5_000
-STEP = 50  # decisions uncounted between two answers, some ms
+STEP = 50  # decisions uncounted per turn of the event loop, some ms
 ANOTHERS, ANOTHERS_CURE = "Another key", "It, or a key of scope admin, may change that."
 T = TypeVar("T")
 
@@ -43,8 +43,8 @@ OWNER = Reporter()
 
 
 class Turns:
-    """Reports of one task follow each other, and a removal goes alone. `rare` is held by whoever
-    changes patterns or removes decisions."""
+    """Serialises the reports of each task, and excludes all of them during a removal. `rare` is the
+    lock of those who store patterns or remove decisions."""
 
     def __init__(self) -> None:
         self.rare = asyncio.Lock()
@@ -52,12 +52,12 @@ class Turns:
         self._removal: asyncio.Future[object] | None = None
 
     async def wait(self, task_id: str) -> None:
-        """Until no removal goes on and no write of this task is under way."""
+        """Wait until there is no removal, and no write of this task."""
         while before := self._removal or self._pending.get(task_id):
             await asyncio.wait([before])
 
     async def hold(self, task_id: str, write: asyncio.Future[T]) -> T:
-        """The write's result; whoever waits for this task meanwhile comes after it."""
+        """Await the task's write; `wait` of the same task returns only after it."""
         self._pending[task_id] = write  # type: ignore[assignment]
         try:
             return await write
@@ -66,7 +66,7 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """Once every write is done; new ones wait until the end."""
+        """Enter when every write is done; new ones wait until the exit."""
         while self._removal:
             await asyncio.wait([self._removal])
         self._removal = removal = asyncio.get_running_loop().create_future()
@@ -90,7 +90,7 @@ class Outcomes:
 
     @property
     def project(self) -> str:
-        """As it stands in the rows."""
+        """Its name in the rows of the database."""
         return self.counts.project
 
     @property
@@ -116,11 +116,11 @@ class Outcomes:
         return self.memory.revision + self.patterns.kept
 
     def revision_of(self, kind: Kind | None) -> int:
-        """That of what may change the ranking of one kind; of everything for None."""
+        """Grows with what may change the ranking of one kind; `revision` for None."""
         return self.memory.changed[kind] if kind else self.revision
 
     def learnt_of(self, kind: Kind | None) -> int:
-        """The same without calibrations, which each server of a team makes in its own time."""
+        """`revision_of` without calibrations, which each server of a team makes in its own time."""
         own = [self.memory.learnt(each) for each in KINDS if kind in (each, None)]
         return sum(own) + (0 if kind else self.patterns.kept)
 
@@ -131,21 +131,21 @@ class Outcomes:
         self.store.prepare(self.counts.assign_all)
 
     def load(self) -> None:
-        """Derive everything from an open store; one that is written keeps what is derived anew."""
+        """Derive everything from an open store; the next checkpoint writes what was recounted."""
         self.counts.load()
 
     async def report(
         self, report: Report, resolve: Resolve, moment: str, by: Reporter = OWNER
     ) -> Applied:
-        """Raises StoreUnavailable when the outcome is not on the disk, Forbidden for an amendment
-        of what another key reported."""
+        """Store and count an outcome, or amend that of the same task. Raises StoreUnavailable when
+        it is not on the disk, Forbidden for an amendment of what another key reported."""
         decision = read_report(report, resolve, moment)
         decision = replace(decision, reporter=by.ident, project=self.project or UNSET)
         await self._turns.wait(report.task_id)
         return await self._insert(decision) or await self._repeat(decision, by)
 
     async def _insert(self, decision: Decision) -> Applied | None:
-        """None when there is a decision of this task, or no room for a new one."""
+        """Store a new decision; None when its task has one, or there is no room."""
         if not self.store.has_room():
             return None
         assigned = self.patterns.assign(decision)
@@ -160,7 +160,7 @@ class Outcomes:
             self.patterns.release(assigned)
 
     async def _repeat(self, decision: Decision, by: Reporter) -> Applied:
-        """The decision of this task again, or an amended one."""
+        """Answer a task's second report: the same again is a duplicate, another one amends."""
         await self._turns.wait(decision.task_id)
         before = ledger.find_decision(self.store.reader, decision.task_id, self.project)
         if before is not None and before.says_the_same(decision):
@@ -212,9 +212,9 @@ class Outcomes:
         groups: list[list[str]],
         by: Reporter = OWNER,
     ) -> tuple[Pattern, bool]:
-        """The pattern of this goal and sequence, and whether it is new. What was counted until then
-        stays where it counts. Raises Forbidden for one that another key stored, or whose first task
-        it reported: what worked would speak for what that never did."""
+        """Store a plan; returns its pattern, and whether that is new. A known one keeps its record.
+        Raises Forbidden where another key stored it or reported its first task: a record must not
+        count for a plan that did not earn it."""
         async with self._turns.rare:
             pattern, created = self.patterns.draft(goal, sequence, ledger.now(), by.ident)
             if not created and not by.may_change(self.counts.owner_of(pattern.id)):
@@ -246,7 +246,7 @@ class Outcomes:
             unattended(self.checkpoint())
 
     def checkpoint(self) -> asyncio.Future[Any]:
-        """Write what is derived, so that the next start need not count it again."""
+        """Write the derived state, so that the next start need not count it again."""
         write = self.store.write(self.counts.checkpoint())
         write.add_done_callback(self._checkpointed)
         return write

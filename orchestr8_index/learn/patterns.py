@@ -1,13 +1,12 @@
-"""Sequences of agents that worked for a goal: they grow out of the decisions.
+"""Sequences of agents that worked for a goal, derived from the decisions.
 
-The rule: decisions with the same sequence of agents belong together. When one is reported, it joins
-the pattern of its sequence whose goal is most alike (similarity >= JOIN), or, being a success,
-founds one; a sequence has at most PER_SEQUENCE patterns, after which a strange task founds none. It
+A decision joins the pattern of the same sequence of agents whose goal is most similar (similarity
+>= JOIN). Without one, a success founds a new pattern, up to PER_SEQUENCE of a sequence. A decision
 keeps the number of its pattern, so that an amendment or a removal moves one decision and no other.
 A pattern's record is the sum over its decisions; its goal and its groups are those of the first, or
-what was stored on purpose. It is offered once it has MIN_WINS successes, one where it was stored on
-purpose (to who stored it without any), and as long as it is not retired: under RETIRE_UNDER success
-after at least RETIRE_AFTER uses.
+what was stored on purpose. It is offered from MIN_WINS successes on, a stored one from one on, and
+to the key that stored it at once; no longer when it is retired, with a success rate under
+RETIRE_UNDER after at least RETIRE_AFTER uses.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ RETIRE_UNDER, RETIRE_AFTER = 0.3, 5
 NEAREST, VOTE_PRIOR, LEAST_VOTE = 20, 0.5, 0.2
 CANDIDATES, MOST_NEAR = 200, 50
 EXACT = 2**50  # microseconds that the database keeps exactly: 35 years
-MOST_AVERAGED = 10**12  # beyond it a duration or a number of tokens is no measurement
+MOST_AVERAGED = 10**12  # larger durations (ms) and numbers of tokens are ignored as errors
 Names = tuple[str, ...]
 Offers = Callable[[Pattern], bool]
 
@@ -41,7 +40,7 @@ def is_retired(pattern: Pattern) -> bool:
 
 
 def is_offered(pattern: Pattern, asker: str = "") -> bool:
-    """`asker` is the id of a key, "" for this machine's own callers."""
+    """Whether a pattern may be offered to `asker`, the id of a key ("": this machine's callers)."""
     if pattern.stored:
         known = pattern.success_count > 0 or pattern.stored_by == asker
     else:
@@ -59,7 +58,7 @@ class Patterns:
     changed: set[int] = field(default_factory=set)
     gone: set[int] = field(default_factory=set)
     kept: int = 0
-    _awaited: Counter[int] = field(default_factory=Counter)
+    _assigned: Counter[int] = field(default_factory=Counter)
     _stored: set[int] = field(default_factory=set)
     _reserved: dict[tuple[Names, str], int] = field(default_factory=dict)
     _groups: dict[Names, list[int]] = field(default_factory=dict)
@@ -93,25 +92,25 @@ class Patterns:
                 self._next = max(self._next, pattern.id + 1)
 
     def assign(self, decision: Decision) -> Decision:
-        """The decision with its pattern, founded where none is alike, which waits for it: `add` it
-        or `release` it."""
+        """The decision with its pattern, a new one where none is similar. The pattern stays until
+        `release` is called for the decision, after `add` or without it."""
         number = 0
         if decision.result != "partial" and decision.agents_used:
             known = self._alike(decision.agents_used, decision.task_description)
-            number = known.id if known else self._found(decision)
-        self._awaited[number] += 1
+            number = known.id if known else self._create(decision)
+        self._assigned[number] += 1
         return replace(decision, pattern=number)
 
     def release(self, decision: Decision) -> None:
-        """It counts, or it never will: a pattern that nothing counts for or waits for goes."""
+        """End what `assign` began; without uses or other assigned decisions, drop the pattern."""
         number = decision.pattern or 0
-        self._awaited[number] -= 1
-        if self._awaited[number] <= 0:
-            del self._awaited[number]
+        self._assigned[number] -= 1
+        if self._assigned[number] <= 0:
+            del self._assigned[number]
             self._drop_if_unused(number)
 
     def add(self, decision: Decision) -> tuple[Pattern, bool] | None:
-        """Count a decision for its pattern; returns that, and whether it is the first one."""
+        """Count a decision; returns its pattern, if any, and whether it is the first of that."""
         if not decision.pattern:
             return None
         pattern = self.by_id.get(decision.pattern)
@@ -125,7 +124,7 @@ class Patterns:
         return pattern, founds
 
     def remove(self, decision: Decision, first_of: Callable[[int], Decision | None]) -> None:
-        """Take a decision out of its pattern. `first_of` finds the first that is left of one."""
+        """Take a decision out of its pattern. `first_of` finds a pattern's first decision."""
         pattern = self.by_id.get(decision.pattern or 0)
         if pattern is None:
             return
@@ -136,20 +135,20 @@ class Patterns:
             self.rename(pattern.id, first_of)
 
     def rename(self, number: int, first_of: Callable[[int], Decision | None]) -> None:
-        """The first decision of a pattern may be another one now."""
+        """Take goal and groups from a pattern's first decision, which may have changed."""
         pattern = self.by_id.get(number)
         if pattern and not pattern.stored and (first := first_of(number)):
             self._name(pattern, first)
 
     def unproven_by(self, asker: str) -> bool:
-        """Whether there are plans that nobody but this asker may see."""
+        """Whether `asker` stored plans without a success yet, which are offered to no other."""
         stored = (self.by_id[number] for number in self._stored)
         return any(p.stored_by == asker and not p.success_count for p in stored)
 
     def draft(self, goal: str, sequence: Names, moment: str, by: str = "") -> tuple[Pattern, bool]:
-        """A pattern to be stored on purpose, not yet kept: a known one, or (true) a new."""
-        ours = (self.by_id[number] for number in self._groups.get(sequence, ()))
-        same = [pattern for pattern in ours if pattern.goal == goal]
+        """A pattern to store on purpose, for `keep` after the commit, and whether it is new."""
+        of_sequence = (self.by_id[number] for number in self._groups.get(sequence, ()))
+        same = [pattern for pattern in of_sequence if pattern.goal == goal]
         if same:
             by = same[0].stored_by if same[0].stored else by
             return replace(same[0], stored=True, stored_by=by, updated_at=moment), False
@@ -158,7 +157,7 @@ class Patterns:
         return replace(drafted, stored=True, stored_by=by), True
 
     def keep(self, drafted: Pattern) -> None:
-        """Take a drafted pattern in; what was counted meanwhile stays counted."""
+        """Add a drafted pattern, or update a known one, whose record stays."""
         self.kept += 1
         known = self.by_id.get(drafted.id)
         if known is None:
@@ -171,7 +170,7 @@ class Patterns:
         self._stored.add(known.id)
 
     def near(self, text: str, offers: Offers = is_offered) -> list[tuple[Pattern, float]]:
-        """Patterns that may be offered and share a term with the text, most alike first."""
+        """(pattern, similarity) of those that `offers` accepts and that share a term, sorted."""
         task = self.read(text)
         cosines = self._cosines(task)
         offered = [number for number in cosines if offers(self.by_id[number])]
@@ -180,7 +179,8 @@ class Patterns:
         return sorted(found, key=lambda pair: (-pair[1], pair[0].id))
 
     def vote(self, text: str, offers: Offers = is_offered) -> tuple[Pattern, float] | None:
-        """The pattern that may be offered of the sequence that the NEAREST goals speak for."""
+        """(pattern, share of the votes) by k nearest neighbours: the NEAREST goals vote for their
+        sequences by cosine² · success rate; LEAST_VOTE and a pattern that `offers` accepts win."""
         cosines = self._cosines(self.read(text))
         nearest = sorted(cosines, key=lambda number: (-cosines[number], number))[:NEAREST]
         weight = VOTE_PRIOR + sum(cosines[number] ** 2 for number in nearest)
@@ -203,19 +203,19 @@ class Patterns:
         for term, weight in weights.items():
             for number in self._terms.get(term, ()):
                 dots[number] = dots.get(number, 0.0) + weight**2
-        mine = math.sqrt(sum(weight**2 for weight in weights.values())) or 1.0
+        norm = math.sqrt(sum(weight**2 for weight in weights.values())) or 1.0
         most = sorted(dots, key=lambda number: (-dots[number], number))[:CANDIDATES]
-        return {number: dots[number] / (mine * self._length(number, total)) for number in most}
+        return {number: dots[number] / (norm * self._length(number, total)) for number in most}
 
     def _length(self, number: int, total: int) -> float:
         return math.sqrt(sum(self._idf(term, total) ** 2 for term in self._goals[number])) or 1.0
 
     def _idf(self, term: str, total: int) -> float:
-        having = len(self._terms.get(term, ()))
-        return math.log((1 + total) / (1 + having)) + 1
+        df = len(self._terms.get(term, ()))
+        return math.log((1 + total) / (1 + df)) + 1
 
     def _alike(self, sequence: Names, text: str) -> Pattern | None:
-        """The pattern with this goal, or the one most alike; equal ones by their goals."""
+        """The pattern with this goal, else the most similar one from JOIN on; ties by the goal."""
         task, found = self.read(text), list[tuple[float, str, Pattern]]()
         terms, goals = task.terms, self._goals
         for number in self._closest(sequence, task):
@@ -238,16 +238,15 @@ class Patterns:
         return similarity(text, goal, task.terms, self._goals[number], least)
 
     def _closest(self, sequence: Names, task: Task) -> list[int]:
-        """Those of the sequence that share most terms with the task; not more than PER_SEQUENCE,
-        however many were stored."""
-        ours, terms = self._groups.get(sequence, []), task.terms
-        if len(ours) <= PER_SEQUENCE:
-            return ours
-        shared = {number: len(terms.intersection(self._goals[number])) for number in ours}
-        return sorted(ours, key=lambda number: (-shared[number], number))[:PER_SEQUENCE]
+        """The patterns of the sequence that share most terms with the task, up to PER_SEQUENCE."""
+        of_sequence, terms = self._groups.get(sequence, []), task.terms
+        if len(of_sequence) <= PER_SEQUENCE:
+            return of_sequence
+        shared = {number: len(terms.intersection(self._goals[number])) for number in of_sequence}
+        return sorted(of_sequence, key=lambda number: (-shared[number], number))[:PER_SEQUENCE]
 
-    def _found(self, decision: Decision) -> int:
-        """The number of a new pattern; 0 where the decision founds none."""
+    def _create(self, decision: Decision) -> int:
+        """The number of a new pattern; 0 for no success, or if the sequence has PER_SEQUENCE."""
         sequence = decision.agents_used
         if decision.result != "success" or len(self._groups.get(sequence, ())) >= PER_SEQUENCE:
             return 0
@@ -273,7 +272,7 @@ class Patterns:
 
     def _drop_if_unused(self, number: int) -> None:
         pattern = self.by_id.get(number)
-        if pattern and not pattern.uses and not pattern.stored and not self._awaited.get(number):
+        if pattern and not pattern.uses and not pattern.stored and not self._assigned.get(number):
             self._drop(pattern)
             self.gone.add(number)
 
@@ -302,7 +301,7 @@ class Patterns:
 
 
 def _groups(decision: Decision) -> list[list[str]]:
-    """Who worked side by side; without a word of it each worked alone."""
+    """The decision's parallel groups; if it has none, each agent alone."""
     given = [list(group) for group in decision.parallel_groups]
     return given or [[agent] for agent in dict.fromkeys(decision.agents_used)]
 
@@ -350,12 +349,12 @@ def fresh(pattern: Pattern) -> Pattern:
 
 
 def missing_agents(pattern: Pattern, exists: Callable[[str], bool]) -> list[str]:
-    """Agents of the sequence that are no longer there."""
+    """Agents of the sequence that no longer exist."""
     return [agent for agent in dict.fromkeys(pattern.agent_sequence) if not exists(agent)]
 
 
 def best(found: Sequence[tuple[Pattern, float]]) -> list[tuple[Pattern, float]]:
-    """Ranked by similarity times success rate; without uses, even odds."""
+    """Ranked by similarity times success rate, which is 0.5 without uses."""
     return sorted(found, key=lambda pair: (-pair[1] * _rate(pair[0]), pair[0].id))
 
 
@@ -364,7 +363,7 @@ def _rate(pattern: Pattern) -> float:
 
 
 def differing(kept: Iterable[Pattern], again: Iterable[Pattern]) -> list[str]:
-    """Sentences about what a recount makes of patterns that were kept."""
+    """Sentences on patterns that were `kept` and that a recount, `again`, has otherwise."""
     before, after = records_of(kept), records_of(again)
     numbers = sorted(number for number in before | after if before.get(number) != after.get(number))
     changed = [(after.get(number) or before[number]) for number in numbers]
@@ -375,7 +374,7 @@ def differing(kept: Iterable[Pattern], again: Iterable[Pattern]) -> list[str]:
 
 
 def records_of(patterns: Iterable[Pattern]) -> dict[int, tuple[Any, ...]]:
-    """What two sets of patterns must agree in: the goal, the sequence and the record of each."""
+    """number → goal, sequence and record, to compare two sets of patterns"""
     return {pattern.id: _record(pattern) for pattern in patterns}
 
 

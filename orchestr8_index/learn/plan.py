@@ -11,10 +11,10 @@ Dependencies = Mapping[str, Sequence[str]]
 
 
 def check_dependencies(sequence: Sequence[str], dependencies: Dependencies) -> None:
-    """Raises InvalidParams for a stranger to the sequence, and for a cycle, which it names."""
-    names = {*dependencies, *(name for needed in dependencies.values() for name in needed)}
-    if strangers := sorted(names - set(sequence)):
-        raise InvalidParams({"dependencies": f"not in agent_sequence: {', '.join(strangers)}"})
+    """Raises InvalidParams for agents outside of the sequence, and for a cycle; it names them."""
+    names = {*dependencies, *(name for required in dependencies.values() for name in required)}
+    if unknown := sorted(names - set(sequence)):
+        raise InvalidParams({"dependencies": f"not in agent_sequence: {', '.join(unknown)}"})
     try:
         TopologicalSorter(dependencies).prepare()
     except CycleError as error:
@@ -23,7 +23,8 @@ def check_dependencies(sequence: Sequence[str], dependencies: Dependencies) -> N
 
 
 def derive_groups(sequence: Sequence[str], dependencies: Dependencies) -> list[list[str]]:
-    """Waves of agents that may work at the same time. Without dependencies, one after the other."""
+    """Topological levels: groups of agents that may work in parallel. Without dependencies each
+    agent is a group."""
     if not dependencies:
         return [[agent] for agent in dict.fromkeys(sequence)]
     sorter = TopologicalSorter({agent: dependencies.get(agent, ()) for agent in sequence})
@@ -39,7 +40,7 @@ def derive_groups(sequence: Sequence[str], dependencies: Dependencies) -> list[l
 def check_groups(
     sequence: Sequence[str], dependencies: Dependencies, groups: Sequence[Sequence[str]]
 ) -> None:
-    """Raises InvalidParams unless each agent stands in one group, after all that it depends on."""
+    """Raises InvalidParams unless each agent is in one group, after all that it depends on."""
     placed: dict[str, int] = {}
     for number, group in enumerate(groups):
         for agent in group:
@@ -49,8 +50,8 @@ def check_groups(
     if set(placed) != set(sequence):
         different = ", ".join(sorted(set(placed) ^ set(sequence)))
         raise InvalidParams({"parallel_groups": f"other agents than agent_sequence: {different}"})
-    for agent, needed in dependencies.items():
-        late = [name for name in needed if placed[name] >= placed[agent]]
+    for agent, required in dependencies.items():
+        late = [name for name in required if placed[name] >= placed[agent]]
         if late:
             sentence = f"{agent} depends on {', '.join(late)} and must stand in a later group"
             raise InvalidParams({"parallel_groups": sentence})

@@ -21,7 +21,8 @@ class Applied:
 
 
 def read_report(report: Report, resolve: Resolve, moment: str) -> Decision:
-    """Names become `plugin:name` where the index knows them; unknown ones are kept and listed."""
+    """The decision of a report: names become `plugin:name` where `resolve` knows them; unknown ones
+    stay as they are, and are listed."""
     unknown: dict[str, None] = {}
 
     def names(kind: Kind, given: Iterable[str]) -> tuple[str, ...]:
@@ -52,12 +53,12 @@ def read_report(report: Report, resolve: Resolve, moment: str) -> Decision:
 
 
 def entry_changes(moved: dict[str, int]) -> list[EntryChange]:
-    """What a report moved, for each entry, in successes."""
+    """The change of each entry in units of successes; `moved` has quarter points."""
     return [EntryChange(entry, points / 4) for entry, points in moved.items()]
 
 
 def pattern_change(pattern: Pattern, created: bool, won: int, lost: int) -> PatternChange:
-    """What a report changed of a pattern, with its counts afterwards."""
+    """A report's change of a pattern; `won` and `lost` are its counts before."""
     after = (pattern.success_count, pattern.failure_count)
     offered = is_offered(pattern)
     return PatternChange(pattern.id, pattern.goal, created, won, lost, *after, offered)

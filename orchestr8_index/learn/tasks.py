@@ -19,7 +19,7 @@ class Task:
     """`terms` are single, `pairs` are "first second"; an equal `key` means equal words.
 
     Texts of one key are near-equal: they differ in case, endings, punctuation and stop words at
-    most. What counts for one counts alike for another, so that it does not matter which came first.
+    most. They have the same words, so it does not matter which of them came first.
     """
 
     terms: frozenset[str]
@@ -50,18 +50,18 @@ def similarity(
     """0.5·cosine + 0.3·keyword + 0.2·string, each in [0, 1]. `terms` and `others` are the
     goals' distinct terms; the string part is rapidfuzz's ratio.
 
-    Where the words show that it is below `least`, the strings are not compared, and it is 0.
+    It is 0 without comparing the strings where the words alone show that it is below `least`.
     """
-    worded = of_words(terms, others)
-    if worded + STRING < least:
+    of_terms = by_terms(terms, others)
+    if of_terms + STRING < least:
         return 0.0
     from rapidfuzz import fuzz
 
-    return worded + STRING * fuzz.ratio(goal.casefold(), other.casefold()) / 100
+    return of_terms + STRING * fuzz.ratio(goal.casefold(), other.casefold()) / 100
 
 
-def of_words(terms: Collection[str], others: Collection[str]) -> float:
-    """The parts of cosine and keyword: shared terms over the geometric mean, and over the union."""
+def by_terms(terms: Collection[str], others: Collection[str]) -> float:
+    """0.5·cosine + 0.3·keyword; keyword is the Jaccard index of the two sets of terms."""
     shared = len(frozenset(terms).intersection(others))
     if not shared:
         return 0.0

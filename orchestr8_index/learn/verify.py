@@ -1,4 +1,4 @@
-"""Derives again from the decisions what was learnt, compares it, and reports both."""
+"""Recounts what was learnt from the decisions, compares it, and lists it."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def verify(outcomes: Outcomes) -> VerifyResult:
     """Compare everything derived with a recount from scratch. `outcomes` has been opened."""
     memory, patterns, altered, counted = _recount(outcomes.store.reader, outcomes)
     reader = outcomes.store.reader
-    strange = schema.strangers(reader)
-    if schema.version(reader) == len(schema.MIGRATIONS) and not strange:
-        strange += chain.breaks(reader)
-    differences = strange + outcomes.counts.bent + _differences(outcomes, memory, patterns)
+    findings = schema.strangers(reader)
+    if schema.version(reader) == len(schema.MIGRATIONS) and not findings:
+        findings += chain.breaks(reader)
+    differences = findings + outcomes.counts.bent + _differences(outcomes, memory, patterns)
     return VerifyResult(counted, len(list(patterns)), altered, differences)
 
 
@@ -97,14 +97,14 @@ def reported_by(outcomes: Outcomes, key: str) -> list[Decision]:
 
 
 def in_time_order(outcomes: Outcomes) -> Iterator[Decision]:
-    """Every decision, in the order in which it was reported, wherever it is taken to."""
+    """Every decision in the order of reports, without its project, for another store."""
     every = ledger.decisions(outcomes.store.reader, 0, outcomes.project)
     return (msgspec.structs.replace(decision, project=UNSET) for decision in every)
 
 
 def chooser(chosen: ForgetQuery) -> tuple[Callable[[Decision], bool], ledger.Where]:
-    """Whether a decision is to be forgotten, and where to look. Raises InvalidParams for a wrong
-    date."""
+    """(whether a decision is to be forgotten, SQL condition of where to look). Raises InvalidParams
+    for a wrong date."""
     moment = None if chosen.before is None else _moment(chosen.before)
     among = ledger.among(chosen.task_id, moment, chosen.by)
     if chosen.agent is None:
@@ -114,7 +114,7 @@ def chooser(chosen: ForgetQuery) -> tuple[Callable[[Decision], bool], ledger.Whe
 
 
 def _names(agent: str, used: Iterable[str]) -> bool:
-    """Whether a bare or qualified name is among these."""
+    """Whether the name, bare or qualified, is among those used."""
     return any(agent in (name, name.rpartition(":")[2]) for name in used)
 
 

@@ -267,7 +267,7 @@ def _empty(search: Search, kind: Kind, places: list[int], chosen: bool) -> Answe
         search.confidence = 0.0
         reason = reasons.of_left_out(search, segment.entry(places[0]))
     else:
-        reason = reasons.of_nobody(search, kind, bool(places))
+        reason = reasons.of_none(search, kind, bool(places))
     near = [e.qualified for e in map(segment.entry, places[:NEAR_MISSES]) if passes(e)]
     return Answer(
         kind=kind,

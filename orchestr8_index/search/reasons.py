@@ -1,4 +1,4 @@
-"""Why these, why nobody? Sentences for the asker, built from the numbers that ranked."""
+"""Sentences on why these entries were found, or none, built from the numbers that ranked them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ ASK_IN_ENGLISH = "The entries are in English: a question in English is answered 
 def of_role(resolved: ResolvedRole, segment: Segment) -> str:
     role = resolved.role
     names = [segment.entry(place).qualified for place in resolved.agents]
-    said = f"Role {role.name}: " + (", then ".join(names) if names else "no agent of it exists")
+    sentence = f"Role {role.name}: " + (", then ".join(names) if names else "no agent of it exists")
     if resolved.missing:
-        said += f"; missing: {', '.join(resolved.missing)}"
-    return said + "."
+        sentence += f"; missing: {', '.join(resolved.missing)}"
+    return sentence + "."
 
 
 def no_role(role: str, index: Index) -> str:
@@ -42,7 +42,7 @@ def of_hits(search: Search, chosen: list[tuple[int, Entry]]) -> list[str]:
     if search.role is not None and place in search.first and not search.rankings:
         return []
     score = search.points.scores[place]
-    said = [f"{entry.qualified} scores {score:.2f}"]
+    parts = [f"{entry.qualified} scores {score:.2f}"]
     given = [
         each
         for ranking in search.rankings
@@ -56,12 +56,12 @@ def of_hits(search: Search, chosen: list[tuple[int, Entry]]) -> list[str]:
     if past := experience_of(search, place, *search.rankings):
         rules = [*rules, past]
     if rules:
-        said.append(f": {'; '.join(rules)}")
+        parts.append(f": {'; '.join(rules)}")
     if len(chosen) > 1:
-        said.append(f"; next {chosen[1][1].name} {search.points.scores[chosen[1][0]]:.2f}")
+        parts.append(f"; next {chosen[1][1].name} {search.points.scores[chosen[1][0]]:.2f}")
     read = {asked for word, _ in given for asked in word.read_from.lower().split()}
     notes = [*_unknown(search, read), *_respelt(search), *_translated(search), *_read_as(given)]
-    return ["".join(said) + ".", *notes]
+    return ["".join(parts) + ".", *notes]
 
 
 def _strongest(given: list[tuple[Word, int]]) -> list[str]:
@@ -73,7 +73,7 @@ def _strongest(given: list[tuple[Word, int]]) -> list[str]:
 
 
 def experience_of(search: Search, place: int, *rankings: Ranking) -> str:
-    """How many tasks the entry has won, if any with these words, and one that was alike."""
+    """How many tasks the entry has won, and a similar one; "" if none has a word of the query."""
     known, kind = search.experience, search.segment.kind
     if known is None or not known.wins[kind]:
         return ""
@@ -95,7 +95,7 @@ def _words(search: Search) -> list[Word]:
 
 
 def _unknown(search: Search, read: Collection[str] = ()) -> list[str]:
-    """`read`: words that nobody mentions, but that are read as others, and so are understood."""
+    """`read`: words that no entry mentions, but that the lexicon reads as others."""
     every = _words(search)
     words = [word.asked for word in every if word.place is None and not word.read_from]
     if not words:
@@ -106,7 +106,7 @@ def _unknown(search: Search, read: Collection[str] = ()) -> list[str]:
 
 
 def _translated(search: Search) -> list[str]:
-    """What a question in another language was read as, and that English is surer."""
+    """How a question in another language was translated, and that English is answered better."""
     read = dict.fromkeys(each for ranking in search.rankings for each in ranking.query.translated)
     if not read:
         return []
@@ -123,7 +123,7 @@ def _respelt(search: Search) -> list[str]:
 
 
 def _read_as(given: list[tuple[Word, int]]) -> Iterator[str]:
-    """What the lexicon read into the question, as far as the entry has it."""
+    """What the lexicon added to the question, as far as the entry has it."""
     read: dict[str, list[str]] = {}
     for word, _ in given:
         if word.read_from and word.asked not in read.setdefault(word.read_from, []):
@@ -133,12 +133,12 @@ def _read_as(given: list[tuple[Word, int]]) -> Iterator[str]:
         yield f"Read {quoted(asked)} as {named}."
 
 
-def of_nobody(search: Search, kind: Kind, some: bool) -> str:
-    if some and search.confidence < search.least:
-        said = (
+def of_none(search: Search, kind: Kind, has_candidates: bool) -> str:
+    if has_candidates and search.confidence < search.least:
+        sentence = (
             f"The best match has a confidence of {search.confidence:.3f}, below {search.least:g}."
         )
-        return " ".join([*_unknown(search), *_translated(search), said])
+        return " ".join([*_unknown(search), *_translated(search), sentence])
     if search.segment.size == 0:
         return f"The index has no {PLURAL[kind]}."
     words = _words(search)
@@ -151,7 +151,7 @@ def of_nobody(search: Search, kind: Kind, some: bool) -> str:
 
 
 def of_left_out(search: Search, best: Entry) -> str:
-    """Nobody, as whoever matches may not be shown: `best` before all."""
+    """Why entries that match, `best` first, are not shown."""
     choice = search.choice
     if names := [n for n in ("plugins", "models", "tools", "tags") if getattr(choice, n)]:
         return f"Entries match, but none passes the filters on {', '.join(names)}."

@@ -26,7 +26,8 @@ def row_of(entry: Entry, score: float, choice: Choice) -> Row:
 
 
 def _say_how_it_starts(row: Row, entry: Entry, host: HostName | None) -> None:
-    """By its own host's name where the one that asks does not know it."""
+    """Set `call`, `hosts` and `user_only`; an entry that the asking host does not know is called by
+    the name that it has in its own."""
     known = is_known_to(entry, host or DEFAULT_HOST)
     hosts = hosts_of(entry)
     call = call_of(entry, (host or DEFAULT_HOST) if known else hosts[0])

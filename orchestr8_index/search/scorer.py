@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from ..catalog.index import Runs, Segment
 
-COLUMNS = 8  # of the table whose columns' highest are compared, for each place of the best
+COLUMNS = 8  # per wanted entry; the maxima of the columns give a bound for the best
 Part = tuple[Runs, int, int]
 """(runs, position, weight): one query term or pair that the segment has."""
 
@@ -25,7 +25,7 @@ class Totals(Protocol):
     def put(self, places: Sequence[int], scores: Sequence[int]) -> None: ...
 
     def plus(self, given: Sequence[int]) -> Totals:
-        """With what stands at its position added to the score of every entry."""
+        """New totals: each entry's score plus the number at its position."""
 
     def best(self, depth: int) -> list[tuple[int, int]]:
         """The `depth` highest above 0 as (entry, score), ties by position."""
@@ -58,12 +58,12 @@ class PlainTotals:
 
     def best(self, depth: int) -> list[tuple[int, int]]:
         scores = self._scores
-        order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)  # ties stay
+        order = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)  # stable
         return [(entry, score) for entry in order[:depth] if (score := scores[entry]) > 0]
 
 
 class NumpyTotals:
-    """The same; sums stay below 2**53, where doubles are exact."""
+    """The same scores by numpy; sums stay below 2**53, where doubles are exact."""
 
     def __init__(self, segment: Segment, parts: Iterable[Part]) -> None:
         import numpy as np

@@ -1,4 +1,4 @@
-"""What is known of one question on its way to an answer?"""
+"""The state of one question on its way to an answer."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Search:
 
     @property
     def least(self) -> float:
-        """The confidence below which the answer is that nobody can do this."""
+        """The confidence below which the answer is empty."""
         asked = self.choice.min_confidence
         if asked is None and any(ranking.query.misspelt for ranking in self.rankings):
-            return 0.0  # whoever misspelt a word should see what it was read as
+            return 0.0  # the answer must show what a misspelt word was read as
         return ABSTAIN_BELOW if asked is None else asked

@@ -1,9 +1,9 @@
-"""How near each entry is to what a question means, by word vectors.
+"""How near each entry is to the meaning of a question, by word vectors.
 
-    likeness = max(0, q·d)    q = Σ n(t)·v(t) / Σ n(t),  d = Σ n(t)·v(t) made one long
+    likeness = max(0, q·d)    q = Σ n(t)·v(t) / Σ n(t),  d = unit(Σ n(t)·v(t))
 
 v(t) is a word's direction and n(t) its learnt length. A question about many things has a short q,
-and so leans on its words. Everything is an integer: with and without numpy the result is the same.
+so its words count more. Everything is an integer: with and without numpy the result is the same.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from ..catalog.word_vectors import BIAS, LANE, UNIT, Words
 if TYPE_CHECKING:
     from ..catalog.vector_table import Table
 
-SHARP = 1 << 8  # a question's mean is worked out in such parts of a unit
+SHARP = 1 << 8  # fixed-point scale of a question's mean
 BYTE = 127
 LIKE = UNIT * UNIT
-BY_CHANCE = 0.25  # the likeness of a word that has nothing to do with a question stays below
+BY_CHANCE = 0.25  # unrelated words stay below this likeness
 
 
 class Direction(Struct, frozen=True):
@@ -46,19 +46,17 @@ class Direction(Struct, frozen=True):
     length: float
 
 
-def strength(entries: int, highest: int, said: int) -> int:
-    """What an entry of the very same meaning gets; less in a large catalogue, and more in a small
-    one where the question has `said` few words: they are rarely the entry's own."""
+def strength(entries: int, highest: int, words: int) -> int:
+    """The points of an entry of exactly the question's meaning: fewer in a large catalogue, more in
+    a small one for a question of few `words`, which are rarely the entry's own."""
     share = MEANING_WEIGHT * math.pow(min(1.0, MEANING_FULL_TO / max(1, entries)), MEANING_FALL)
-    brief = min(1.0, SHORT_TO / max(1, said)) ** 3 * min(1.0, SHORT_SIZE / max(1, entries))
+    brief = min(1.0, SHORT_TO / max(1, words)) ** 3 * min(1.0, SHORT_SIZE / max(1, entries))
     return round(share * (1 + MEANING_SHORT * brief) * highest)
 
 
 def meaning_of(segment: Segment, words: Sequence[int | None]) -> Direction | None:
-    """Of a question's words, by their place among those with vectors; None when none has one.
-
-    The words' weights do not count.
-    """
+    """The mean vector of a question's words, given as places among the word vectors; None when none
+    has one. The words' weights do not count."""
     lengths = segment.words.lengths
     known = [(word, lengths[word]) for word in words if word is not None]
     total = sum(length for _, length in known)
@@ -78,7 +76,8 @@ def meaning_of(segment: Segment, words: Sequence[int | None]) -> Direction | Non
 def likeness(
     table: Table, question: Direction, places: Sequence[int] | None = None, units: int = LIKE
 ) -> list[int]:
-    """Of the entries at `places`, or of all, none below 0; the very same meaning has `units`."""
+    """The likeness of the entries at `places`, or of all, to the question; negatives are 0, and
+    exactly the same meaning has `units`."""
     signed = question.signed
     products = table.products(signed) if places is None else table.products_of(signed, places)
     largest, whole = question.largest, BYTE * SHARP
@@ -86,7 +85,7 @@ def likeness(
 
 
 def likenesses(words: Words, terms: Iterable[str], question: Direction) -> dict[str, float]:
-    """How near each term is in meaning to the question, of those nearer than by chance."""
+    """Term → likeness to the question, without terms below BY_CHANCE."""
     from ..catalog.vector_table import Table  # as late as by Segment.table
 
     places = {term: place for term in terms if (place := words.find(term)) is not None}

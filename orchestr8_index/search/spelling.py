@@ -1,4 +1,4 @@
-"""What was probably meant? Near terms and near names, asked only when a word is unknown."""
+"""Corrects unknown words: similar terms, names and labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from itertools import islice
 
 from ..catalog.index import Segment
 from ..catalog.sections import shape
-from ..errors import InvalidParams
 from ..lexicon.english import is_english
 from ..memo import keep
 from ..text import stem_of
@@ -38,7 +37,7 @@ def other_spelling(word: str) -> str:
 def nearest_term(segment: Segment, term: str) -> tuple[str, int] | None:
     """The likeliest known spelling, one edit away (two for long terms), same first letter.
 
-    Of several equally near, the one in most entries, then the first by alphabet.
+    Ties: the highest document frequency, then the first by alphabet.
     """
     if len(term) < MIN_LENGTH or not term.isalpha():
         return None
@@ -54,15 +53,15 @@ def _nearest_term(segment: Segment, term: str) -> tuple[str, int] | None:
         for known, edits in _near(term, segment.terms_like(term, allowed), allowed)
         if (place := segment.find_term(known)) is not None
     ]
-    return min(near)[2:] if near else _of_an_end(segment, term)
+    return min(near)[2:] if near else _by_ending(segment, term)
 
 
-def _of_an_end(segment: Segment, term: str) -> tuple[str, int] | None:
-    """That of an English word misspelt in its ending: of "deploiment", "securty"."""
+def _by_ending(segment: Segment, term: str) -> tuple[str, int] | None:
+    """The stem of an English word that is misspelt in its ending: "deploiment", "securty"."""
     written = f"{term[:-1]}y" if term.endswith("i") else term
     if not written.endswith(ENDINGS):
         return None
-    stems = {stem_of(word) for word in _slips(written)}
+    stems = {stem_of(word) for word in _variants(written)}
     found = [
         (-segment.terms.df[place], stem, place)
         for stem in stems
@@ -71,8 +70,8 @@ def _of_an_end(segment: Segment, term: str) -> tuple[str, int] | None:
     return min(found)[1:] if found else None
 
 
-def _slips(word: str) -> Iterator[str]:
-    """With a vowel changed, or a letter of endings added or taken away, behind the head."""
+def _variants(word: str) -> Iterator[str]:
+    """The word with one edit after HEAD letters: another vowel, a letter inserted or deleted."""
     for at in range(HEAD, len(word)):
         before, letter, after = word[:at], word[at], word[at + 1 :]
         if letter in VOWELS:
@@ -82,16 +81,16 @@ def _slips(word: str) -> Iterator[str]:
 
 
 def nearest_name(segment: Segment, asked: str) -> str | None:
-    """The one name (folded; `plugin:name` where asked so) that a misspelt name can only mean.
+    """The name (folded; `plugin:name` where asked so) that a misspelt name means; None if unsure.
 
-    One edit away, two for long names, with the same first letter and as many words; of two names
-    equally near none is meant, unless one entry has both. `asked` is folded.
+    One edit away, two for long names, with the same first letter and number of words. Two names
+    equally near are ambiguous unless the same entries have both. `asked` is folded.
     """
-    names, as_many = segment.by_name.strings, shape(asked)
-    if len(asked) < MIN_LENGTH or as_many not in names.shapes(asked[0]) or asked in names:
+    names, word_shape = segment.by_name.strings, shape(asked)
+    if len(asked) < MIN_LENGTH or word_shape not in names.shapes(asked[0]) or asked in names:
         return None
     allowed = _allowed(asked)
-    alike = (name for name in names.alike(asked, allowed) if shape(name) == as_many)
+    alike = (name for name in names.alike(asked, allowed) if shape(name) == word_shape)
     near = _near(asked, alike, allowed)
     nearest = sorted(name for name, edits in near if edits == near[0][1])
     meant = {tuple(segment.by_name[name]) for name in nearest}
@@ -103,7 +102,7 @@ def _allowed(asked: str) -> int:
 
 
 def _near(asked: str, known: Iterable[str], allowed: int) -> list[tuple[str, int]]:
-    """Those at most `allowed` edits away, with their number of edits, nearest first."""
+    """(name, edits) of `known` at most `allowed` edits away, nearest first"""
     letters, most = set(asked), 2 * allowed  # an edit takes one letter away and adds another
     known = (name for name in known if len(letters.symmetric_difference(name)) <= most)
     found = [(name, made) for name in known if (made := edits(asked, name, allowed)) <= allowed]
@@ -111,10 +110,10 @@ def _near(asked: str, known: Iterable[str], allowed: int) -> list[tuple[str, int
 
 
 def edits(one: str, other: str, most: int) -> int:
-    """How many letters to change, add, take away or swap with the next; above `most`, most + 1.
+    """Edit distance with transpositions (optimal string alignment); `most` + 1 when above `most`.
 
-    No swapped letter is edited again (optimal string alignment). For a `most` of 1 or 2 trying
-    every edit where two words part is faster than a table, and rapidfuzz would take 5 MB.
+    For a `most` of 1 or 2 trying every edit at the first difference is faster than a table, and
+    rapidfuzz would take 5 MB.
     """
     same = 0
     for a, b in zip(one, other):  # noqa: B905 (their lengths differ)
@@ -133,7 +132,7 @@ def edits(one: str, other: str, most: int) -> int:
 def near_names(segment: Segment, words: Sequence[str], most: int = 3) -> list[str]:
     """Qualified names of the entries whose names look most like the words asked for.
 
-    Of very many names only those that begin like one of the words are looked at.
+    Of more than MANY names only those with the first two letters of a word are compared.
     """
     known = segment.by_name.strings
     heads = [""] if len(known) <= MANY else {word[:2] for word in words if word}
@@ -148,15 +147,8 @@ def near_names(segment: Segment, words: Sequence[str], most: int = 3) -> list[st
     return [segment.position.at(place) for place in islice(dict.fromkeys(found), most)]
 
 
-def no_entry(segment: Segment, name: str, bare: str) -> InvalidParams:
-    """What refuses a name that no entry of the kind has, with those that look like it."""
-    near, why = near_names(segment, [bare.casefold()]), f"there is no {segment.kind} {name}"
-    cure = f"Did you mean {', '.join(near)}?" if near else "A query finds the names."
-    return InvalidParams({"name": f"{why}; d{cure[1:]}" if near else why}, f"T{why[1:]}.", cure)
-
-
 def _letter_pairs(text: str) -> set[str]:
-    """Of each word, with its beginning and its end."""
+    """The letter bigrams of each word, its boundaries included."""
     words = (f" {word} " for word in text.split())
     return {word[at : at + 2] for word in words for at in range(len(word) - 1)}
 
