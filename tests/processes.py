@@ -142,9 +142,8 @@ class Running:
 
     @property
     def health(self) -> Health:
-        found = get_health(self.address)
-        assert found
-        return found
+        """Asked again where a busy machine was slower than the command line would wait."""
+        return wait_for(lambda: get_health(self.address))
 
     def checked(self) -> Running:
         """Once it has looked whether the snapshot that it began with is still true."""

@@ -86,7 +86,7 @@ def status(health: Mapping[str, Any], port: int | Address) -> str:
         f"  files    {files['indexed']} indexed, {files['repaired']} repaired, "
         f"{files['skipped']} skipped",
         f"  memory   {health['memory_mb']:.1f} MB",
-        f"  cache    {cache['hit_rate']:.0%} hits of {asked:,} questions",
+        f"  cache    {cache['hit_rate']:.0%} hits of {amount(asked, 'question')}",
         *_roots(health.get("roots") or ()),
         *(style(f"  ! {reason}", fg="yellow") for reason in health["reasons"]),
     ]
@@ -241,7 +241,9 @@ def shortened(path: str) -> str:
 def hosts(loaded: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterable[str]:
     """What each host would load, so that one can compare with what it shows."""
     for host, by_kind in loaded.items():
-        counts = ", ".join(f"{len(names):,} {kind}" for kind, names in by_kind.items() if names)
+        counts = ", ".join(
+            amount(len(names), NOUNS[kind]) for kind, names in by_kind.items() if names
+        )
         yield "\n" + style(f"{TITLES[host]} would load {counts}", bold=True)
         for names in filter(None, by_kind.values()):
             more = f", … and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""

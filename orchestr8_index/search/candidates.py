@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 from ..catalog.index import Index, Segment
 from ..catalog.sections import shape
-from ..records import ResolvedRole
+from ..errors import InvalidParams
+from ..records import Kind, ResolvedRole
 from ..text import Terms, fold_name
 from .compounds import is_known
 from .rank import Ranking
-from .spelling import MANY, near_labels, nearest_name
+from .spelling import MANY, near_labels, near_names, nearest_name
 
 EXACT_LABEL = 1.0
 NEAR_LABEL = 0.5
@@ -87,6 +88,16 @@ def by_name(segment: Segment, text: str) -> list[int]:
         plugin, *_, name = text.split(":")
         return segment.by_name.find(_name_key(f"{plugin}:{name}"))
     return places
+
+
+def no_entry(index: Index, kind: Kind, name: str, bare: str) -> InvalidParams:
+    """The error for a name that no entry of the kind has, with other kinds and similar names."""
+    others = [(each, at) for each in index.segments.values() for at in by_name(each, bare)]
+    near = [f"the {each.kind} {each.position.at(at)}" for each, at in others if each.kind != kind]
+    near += near_names(index.segments[kind], [bare.casefold()])
+    cure = f"Did you mean {', '.join(near)}?" if near else "A query finds the names."
+    why = f"there is no {kind} {name}"
+    return InvalidParams({"name": f"{why}; d{cure[1:]}" if near else why}, f"T{why[1:]}.", cure)
 
 
 def by_near_name(segment: Segment, text: str, terms: Terms) -> tuple[str, list[int]]:

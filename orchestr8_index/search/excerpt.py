@@ -9,7 +9,7 @@ from ..errors import InvalidParams
 from ..places import DEFAULT_HOST, call_of
 from ..queries import EntryQuery, Excerpt
 from ..tokens import ESTIMATING, Tokenizer
-from .spelling import no_entry
+from .candidates import no_entry
 
 FOR_PEOPLE = "only the user may start it: leave it to them, or read it with user_only: true"
 _BREAKS = (re.compile(r"\n(?=#{1,6} )"), re.compile(r"\n\s*\n"), re.compile(r"\n"))
@@ -21,7 +21,7 @@ def get_entry(index: Index, query: EntryQuery, tokens: Tokenizer = ESTIMATING) -
     segment = index.segments[query.kind]
     place = segment.find(query.plugin, query.name)
     if place is None:
-        raise no_entry(segment, f"{query.plugin}:{query.name}", query.name)
+        raise no_entry(index, query.kind, f"{query.plugin}:{query.name}", query.name)
     if query.user_only is False and segment.entry(place).for_people:
         raise InvalidParams({"name": FOR_PEOPLE})
     entry, whole = segment.entry(place), segment.text(place).strip()

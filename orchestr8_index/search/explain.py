@@ -16,10 +16,9 @@ from ..catalog.index import Index, Segment
 from ..queries import Standing, StandingQuery, TermPoints
 from ..records import Entry, Experience
 from ..text import Terms
-from .candidates import by_name
+from .candidates import by_name, no_entry
 from .query import Query, Word
 from .rank import Hit, Ranking, contributions, rank
-from .spelling import no_entry
 
 MEANING = "near in meaning"
 PARTS = 1_000_000  # points are whole millionths, so that they add up
@@ -132,7 +131,10 @@ def standing_of(
     ranking = rank(segment, asked.task, terms, experience, segment.size)
     scores = {hit.place: round(hit.relative, 4) for hit in ranking.hits}
     first = next(iter(scores), None)
-    named = _named(segment, asked.name) if asked.name else first
+    found = by_name(segment, asked.name)
+    if asked.name and not found:
+        raise no_entry(index, asked.kind, asked.name, asked.name)
+    named = found[0] if found else first
     if named is None:
         return Standing("", "", 0, 0.0, "", 0.0, [], lacking_words(segment, ranking.query, None))
     entry, score, place, lines = segment.entry(named), scores.get(named, 0.0), 0, []
@@ -150,12 +152,6 @@ def standing_of(
         lines=lines,
         lacking=lacking_words(segment, ranking.query, named),
     )
-
-
-def _named(segment: Segment, name: str) -> int:
-    if found := by_name(segment, name):
-        return found[0]
-    raise no_entry(segment, name, name)
 
 
 def lacking_words(segment: Segment, query: Query, place: int | None) -> list[str]:

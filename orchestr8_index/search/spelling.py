@@ -8,7 +8,6 @@ from itertools import islice
 
 from ..catalog.index import Segment
 from ..catalog.sections import shape
-from ..errors import InvalidParams
 from ..lexicon.english import is_english
 from ..memo import keep
 from ..text import stem_of
@@ -146,13 +145,6 @@ def near_names(segment: Segment, words: Sequence[str], most: int = 3) -> list[st
             alike.append((-shared, name))
     found = (place for _, name in sorted(alike) for place in segment.by_name[name])
     return [segment.position.at(place) for place in islice(dict.fromkeys(found), most)]
-
-
-def no_entry(segment: Segment, name: str, bare: str) -> InvalidParams:
-    """The error for a name that no entry of the kind has, with similar names."""
-    near, why = near_names(segment, [bare.casefold()]), f"there is no {segment.kind} {name}"
-    cure = f"Did you mean {', '.join(near)}?" if near else "A query finds the names."
-    return InvalidParams({"name": f"{why}; d{cure[1:]}" if near else why}, f"T{why[1:]}.", cure)
 
 
 def _letter_pairs(text: str) -> set[str]:

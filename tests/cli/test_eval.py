@@ -118,6 +118,13 @@ def test_explaining_a_name_that_is_not_there_says_so(run: Run) -> None:
     )
 
 
+def test_a_name_of_another_kind_is_said_to_be_that(run: Run) -> None:
+    for command in (["explain", "x", "release-notes"], ["entry", "any:release-notes"]):
+        said = run(*command, "--root", ROOT).err
+        assert "There is no agent " in said
+        assert said.endswith("Did you mean the skill studio:release-notes?\n")
+
+
 def test_explaining_what_nobody_does_names_the_words(run: Run) -> None:
     said = run("explain", "qwfpgj zzyzx", "--root", ROOT)
     assert (said.status, said.out) == (0, "No agent matches: none has qwfpgj, zzyzx.\n")

@@ -143,6 +143,12 @@ def test_where_there_is_no_terminal_there_is_no_progress(
     assert capsys.readouterr().err == ""
 
 
+def test_one_is_no_more_than_one() -> None:
+    cache = {"hits": 1, "misses": 0, "hit_rate": 1.0}
+    assert "100% hits of 1 question\n" in show.status({**HEALTH, "cache": cache}, 3700)
+    assert "would load 1 skill\x1b" in next(iter(show.hosts({"claude": {"skills": ["x"]}})))
+
+
 def test_status_tells_of_outcomes_that_were_put_aside() -> None:
     said = show.status({**HEALTH, "refused_outcomes": 2}, 3700)
     assert "2 outcomes could not be delivered; they lie in spool.refused.jsonl" in said
