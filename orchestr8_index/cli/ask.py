@@ -257,9 +257,9 @@ def evaluate(
     settings = with_roots_of_server(settings)
     index, source = index_of(settings)
     if suggest:
-        for line in gold.suggest(index):
+        for line in (lines := list(gold.suggest(index))):
             echo(line)
-        echo(OWN_WORDS, err=True)
+        echo(OWN_WORDS if lines else f"No entry has an example of a request. {gold.LINE}", err=True)
         return
     path = Path(golden) if golden else _golden_of(settings.roots)
     score = gold.evaluate(index, gold.read_questions(path))

@@ -72,7 +72,10 @@ def read_questions(path: Path) -> list[Question]:
         raise OperationError(f"{path} is not UTF-8.", "Save it as UTF-8.") from None
     except OSError as error:
         raise OperationError(f"{path} cannot be read: {error.strerror}.", BEGIN) from None
-    return [_question(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    found = [_question(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        raise OperationError(f"There are no questions: {path} has no line.", BEGIN)
+    return found
 
 
 def _question(path: Path, number: int, line: str) -> Question:
